@@ -1,0 +1,99 @@
+"""Money, prices and quantities: Decimal only, parsed from text, with every rounding named.
+
+Never built from a float. Parsed values have at most 15 digits before the point and 12 after it, so that a product of two of
+them stays exact inside ``EXACT``.
+"""
+
+import re
+from decimal import ROUND_CEILING, ROUND_DOWN, Context, Decimal
+from typing import Final, NewType
+
+from engine.domain.errors import InvalidValue
+
+Price = NewType("Price", Decimal)
+"""Quote currency for one unit of the base asset."""
+Quantity = NewType("Quantity", Decimal)
+"""Units of the base asset."""
+Money = NewType("Money", Decimal)
+"""Settlement currency (USDT): margin, notional, fee, profit."""
+Ratio = NewType("Ratio", Decimal)
+"""A pure number: leverage, multiplier, share."""
+
+ZERO: Final = Decimal(0)
+EXACT: Final = Context(prec=60, rounding=ROUND_DOWN)
+_PLAIN: Final = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,12})?")
+
+
+def parse_decimal(value: object, field: str, *, minimum: Decimal | None = None, above: Decimal | None = None) -> Decimal:
+    """Read a plain decimal number from text, an int or a Decimal; a float is refused.
+
+    Raises InvalidValue with ``field`` when it is no plain decimal (no exponent, NaN or infinity), has more than 15 digits
+    before or 12 after the point, is below ``minimum`` or not above ``above``.
+    """
+    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
+        raise InvalidValue(field, "a decimal number written as text", value)
+    text = format(value, "f") if isinstance(value, Decimal) else str(value)
+    if not text.isascii() or not _PLAIN.fullmatch(text):
+        raise InvalidValue(field, "a plain decimal number such as 0.015 (at most 15 digits before and 12 after the point)", value)
+    number = Decimal(text)
+    if minimum is not None and number < minimum:
+        raise InvalidValue(field, f"at least {minimum}", value)
+    if above is not None and number <= above:
+        raise InvalidValue(field, f"more than {above}", value)
+    return number
+
+
+def parse_price(value: object, field: str = "price") -> Price:
+    """Read a price above zero."""
+    return Price(parse_decimal(value, field, above=ZERO))
+
+
+def parse_quantity(value: object, field: str = "quantity") -> Quantity:
+    """Read a quantity above zero."""
+    return Quantity(parse_decimal(value, field, above=ZERO))
+
+
+def parse_money(value: object, field: str = "amount") -> Money:
+    """Read an amount of settlement currency above zero."""
+    return Money(parse_decimal(value, field, above=ZERO))
+
+
+def parse_ratio(value: object, field: str = "ratio") -> Ratio:
+    """Read a pure number above zero."""
+    return Ratio(parse_decimal(value, field, above=ZERO))
+
+
+def floor_to_step(amount: Decimal, step: Decimal) -> Decimal:
+    """Round down to a whole number of steps; exact, never up. ``step`` must be positive."""
+    return EXACT.multiply(EXACT.divide_int(amount, step), step)
+
+
+def ceil_to_step(amount: Decimal, step: Decimal) -> Decimal:
+    """Round up to a whole number of steps; exact. ``step`` must be positive."""
+    whole = EXACT.divide(amount, step).to_integral_value(rounding=ROUND_CEILING)
+    lifted = EXACT.multiply(whole, step)
+    return lifted if lifted >= amount else EXACT.add(lifted, step)
+
+
+def is_multiple(amount: Decimal, step: Decimal) -> bool:
+    """Tell whether ``amount`` is a whole number of steps."""
+    return EXACT.remainder(amount, step) == 0
+
+
+def notional(price: Price, quantity: Quantity) -> Money:
+    """Multiply price by quantity, exactly."""
+    return Money(EXACT.multiply(price, quantity))
+
+
+def initial_margin(price: Price, quantity: Quantity, leverage: Ratio) -> Money:
+    """Compute the isolated initial margin, price x quantity / leverage, rounded up at the 12th decimal."""
+    exact = EXACT.divide(EXACT.multiply(price, quantity), leverage)
+    return Money(ceil_to_step(exact, Decimal("0.000000000001")))
+
+
+def plain(number: Decimal) -> str:
+    """Write a Decimal without exponent and without trailing zeros: the form stored in the ledger and shown to people."""
+    text = format(number, "f")
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text in ("-0", "") else text

@@ -1,0 +1,55 @@
+"""Names of things: opaque ids, and the client order id that ties an order at the exchange to its copy.
+
+Ids that people or bots see carry 128 random bits and are made by the ledger's callers; nothing here is random.
+"""
+
+import base64
+import hashlib
+import re
+from typing import Final, NewType
+
+from engine.domain.errors import InvalidValue
+
+SignalId = NewType("SignalId", str)
+CopyId = NewType("CopyId", str)
+AccountId = NewType("AccountId", str)
+StrategyId = NewType("StrategyId", str)
+EndpointId = NewType("EndpointId", str)
+PersonId = NewType("PersonId", str)
+ReceiptId = NewType("ReceiptId", str)
+ClientOrderId = NewType("ClientOrderId", str)
+Symbol = NewType("Symbol", str)
+"""A contract's name such as BTCUSDT: 4 to 32 of A-Z and 0-9."""
+
+CLIENT_ORDER_ID_PREFIX: Final = "rx"
+_SYMBOL: Final = re.compile(r"[A-Z0-9]{4,32}")
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
+
+
+def parse_symbol(value: object, field: str = "symbol") -> Symbol:
+    """Read a contract's name; raises InvalidValue unless it is 4 to 32 of A-Z and 0-9."""
+    if not isinstance(value, str) or not _SYMBOL.fullmatch(value):
+        raise InvalidValue(field, "4 to 32 of A-Z and 0-9, such as BTCUSDT", value)
+    return Symbol(value)
+
+
+def parse_name(value: object, field: str = "name") -> str:
+    """Read a name that a person chose for a master, strategy, follower or plugin."""
+    if not isinstance(value, str) or not _NAME.fullmatch(value):
+        raise InvalidValue(field, "1 to 64 of a-z, 0-9, '_', '.', '-', starting with a letter or digit", value)
+    return value
+
+
+def client_order_id(copy: CopyId, leg: int) -> ClientOrderId:
+    """Derive the one client order id of a copy's leg: the same for every attempt of an entry, at most 36 of [a-zA-Z0-9-].
+
+    ``rx`` followed by 26 base32 characters (130 bits) of SHA-256 over copy id and leg number. Deterministic, so that a
+    restarted engine recognises at the exchange what it sent before the crash.
+    """
+    digest = hashlib.sha256(f"rexalgo/client-order-id/v1|{copy}|{leg}".encode()).digest()
+    return ClientOrderId(CLIENT_ORDER_ID_PREFIX + base64.b32encode(digest).decode().lower()[:26])
+
+
+def exit_client_order_id(copy: CopyId, leg: int, attempt: int) -> ClientOrderId:
+    """Derive the client order id of one exit attempt: exits may repeat after proof, so each attempt has its own."""
+    return client_order_id(CopyId(f"{copy}|exit|{attempt}"), leg)

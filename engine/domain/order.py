@@ -1,0 +1,94 @@
+"""Orders: what we intend, and what the exchange said about it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+
+from engine.domain.amounts import Money, Price, Quantity, Ratio
+from engine.domain.errors import InvalidValue
+from engine.domain.identifiers import ClientOrderId, Symbol
+from engine.domain.signal import OrderType, PositionSide
+
+
+class OrderSide(Enum):
+    """The direction of an order."""
+
+    BUY = "BUY"
+    SELL = "SELL"
+
+    @staticmethod
+    def opening(side: PositionSide) -> "OrderSide":
+        """Return the order side that opens or grows a position on ``side``."""
+        return OrderSide.BUY if side is PositionSide.LONG else OrderSide.SELL
+
+    @staticmethod
+    def closing(side: PositionSide) -> "OrderSide":
+        """Return the order side that closes or shrinks a position on ``side``."""
+        return OrderSide.SELL if side is PositionSide.LONG else OrderSide.BUY
+
+
+@dataclass(frozen=True, slots=True)
+class OrderIntent:
+    """Say exactly which order one account is to send; the quantity checked is the quantity sent.
+
+    ``whole_position`` is set only on an exit whose quantity is everything the account holds in the symbol: an adapter may
+    then use the exchange's close-position call. ``reduce_only`` is set on every exit.
+    """
+
+    client_order_id: ClientOrderId
+    symbol: Symbol
+    side: OrderSide
+    position_side: PositionSide
+    quantity: Quantity
+    order_type: OrderType
+    leverage: Ratio
+    limit_price: Price | None = None
+    stop_loss: Price | None = None
+    take_profit: Price | None = None
+    reduce_only: bool = False
+    whole_position: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.quantity.is_finite() or self.quantity <= 0:
+            raise InvalidValue("quantity", f"more than 0 ({self.symbol})", self.quantity)
+        if (self.order_type is OrderType.LIMIT) != (self.limit_price is not None):
+            raise InvalidValue("limit_price", f"a price exactly for LIMIT orders ({self.symbol})", self.limit_price)
+        opens = OrderSide.opening(self.position_side)
+        if (self.side is opens) == self.reduce_only:
+            raise InvalidValue("side", f"{opens.value} to open or the other side with reduce_only ({self.symbol})", self.side.value)
+
+
+class OrderStatus(Enum):
+    """Where an order stands at the exchange."""
+
+    OPEN = "open"
+    PARTIALLY_FILLED = "partially_filled"
+    FILLED = "filled"
+    CANCELLED = "cancelled"
+    REJECTED = "rejected"
+
+    @property
+    def is_terminal(self) -> bool:
+        """Tell whether the exchange will not change this order any more."""
+        return self in (OrderStatus.FILLED, OrderStatus.CANCELLED, OrderStatus.REJECTED)
+
+
+@dataclass(frozen=True, slots=True)
+class OrderReport:
+    """Hold what the exchange says about one order; times are the exchange's own clock in UTC.
+
+    ``average_price`` is None until something filled. ``reason`` is the exchange's text for a rejection or cancellation.
+    """
+
+    exchange_order_id: str
+    client_order_id: ClientOrderId | None
+    symbol: Symbol
+    side: OrderSide
+    quantity: Quantity
+    status: OrderStatus
+    filled_quantity: Quantity
+    average_price: Price | None
+    fee: Money
+    created_at: datetime
+    reduce_only: bool = False
+    reason: str = ""

@@ -1,0 +1,172 @@
+"""What became of a copy: one closed set of codes, each with a plain sentence, its setting, and whose move it is.
+
+A copy (one signal for one account) has exactly one outcome. ``UNKNOWN`` and ``PLACED`` may still change when proof arrives;
+the transition rules live in ``decisions/order_lifecycle``. docs/outcomes.md is generated from this file.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final
+
+
+class WhoseMove(Enum):
+    """Who can change what happened, if anybody needs to."""
+
+    NOBODY = "nobody"
+    YOU = "you"
+    MASTER = "master"
+    OPERATOR = "operator"
+
+
+class OutcomeCode(Enum):
+    """Every way in which a copy can end, and the few in which it can rest for a while."""
+
+    FILLED = "filled"
+    PARTIALLY_FILLED = "partially_filled"
+    PLACED = "placed"
+    CANCELLED = "cancelled"
+    UNKNOWN = "unknown"
+    NOT_CONFIRMED = "not_confirmed"
+    EXPIRED = "expired"
+    KILLED = "killed"
+    RESIDUE = "residue"
+    REJECTED = "rejected"
+    REJECTED_BALANCE = "rejected.balance"
+    REJECTED_CREDENTIALS = "rejected.credentials"
+    SKIPPED_WATCH_ONLY = "skipped.watch_only"
+    SKIPPED_TEST = "skipped.test"
+    SKIPPED_ENTRIES_OFF = "skipped.entries_off"
+    SKIPPED_ALREADY_OPEN = "skipped.already_open"
+    SKIPPED_OPPOSITE_HELD = "skipped.opposite_held"
+    SKIPPED_SYMBOL_HELD = "skipped.symbol_held"
+    SKIPPED_OWN_POSITION = "skipped.own_position"
+    SKIPPED_DETACHED = "skipped.detached"
+    SKIPPED_BELOW_MINIMUM = "skipped.below_minimum"
+    SKIPPED_SUPERSEDED = "skipped.superseded"
+    SKIPPED_NOTHING_TO_CLOSE = "skipped.nothing_to_close"
+    SKIPPED_NO_MASTER_QUANTITY = "skipped.no_master_quantity"
+    DENIED_SYMBOL_NOT_AGREED = "denied.symbol_not_agreed"
+    DENIED_LEVERAGE = "denied.leverage"
+    DENIED_ORDER_NOTIONAL = "denied.order_notional"
+    DENIED_SYMBOL_NOTIONAL = "denied.symbol_notional"
+    DENIED_ACCOUNT_NOTIONAL = "denied.account_notional"
+    DENIED_ACCOUNT_MARGIN = "denied.account_margin"
+    DENIED_OPEN_POSITIONS = "denied.open_positions"
+    DENIED_BALANCE = "denied.balance"
+    DENIED_PRICE_STALE = "denied.price_stale"
+    DENIED_INSTRUMENT = "denied.instrument"
+    DENIED_PROTECTION = "denied.protection"
+    DENIED_ACCOUNT_NOT_READY = "denied.account_not_ready"
+
+    @property
+    def family(self) -> str:
+        """Return the word before the dot: skipped, denied, rejected, or the code itself."""
+        return self.value.partition(".")[0]
+
+    @property
+    def is_final(self) -> bool:
+        """Tell whether nothing but late proof can change this outcome."""
+        return self not in (OutcomeCode.UNKNOWN, OutcomeCode.PLACED, OutcomeCode.PARTIALLY_FILLED)
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Hold the words of one code; ``sentence`` is a format string over the outcome's numbers."""
+
+    sentence: str
+    move: WhoseMove
+    setting: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Hold a code with its numbers: names to short texts (decimals written plainly), never a secret."""
+
+    code: OutcomeCode
+    numbers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def explanation(self) -> Explanation:
+        """Return the words of this code."""
+        return EXPLANATIONS[self.code]
+
+    @property
+    def sentence(self) -> str:
+        """Return one plain sentence with the numbers filled in; a number that is absent reads as '?'."""
+        return self.explanation.sentence.format_map(_Absent(self.numbers))
+
+
+class _Absent(dict[str, str]):
+    def __missing__(self, key: str) -> str:
+        return "?"
+
+
+_N, _Y, _M, _O = WhoseMove.NOBODY, WhoseMove.YOU, WhoseMove.MASTER, WhoseMove.OPERATOR
+
+EXPLANATIONS: Final[Mapping[OutcomeCode, Explanation]] = {
+    OutcomeCode.FILLED: Explanation("Filled: {side} {filled} {symbol} at {price}.", _N),
+    OutcomeCode.PARTIALLY_FILLED: Explanation("Partly filled: {filled} of {quantity} {symbol} so far.", _N),
+    OutcomeCode.PLACED: Explanation("The exchange accepted the order for {quantity} {symbol}; it has not filled yet.", _N),
+    OutcomeCode.CANCELLED: Explanation("The order was cancelled at the exchange after filling {filled} of {quantity} {symbol}.", _N),
+    OutcomeCode.UNKNOWN: Explanation(
+        "The order for {quantity} {symbol} was sent, and no proof came back ({cause}). It is being looked up, not repeated.", _N
+    ),
+    OutcomeCode.NOT_CONFIRMED: Explanation(
+        "The order for {quantity} {symbol} was looked up for {looked_s} s and the exchange shows no trace of it. "
+        "It was not repeated; check the account.",
+        _Y,
+    ),
+    OutcomeCode.EXPIRED: Explanation(
+        "Too late to enter: the signal was {age_s} s old and the limit is {limit_s} s. Nothing was sent.", _N, "limits.entry_age_s"
+    ),
+    OutcomeCode.KILLED: Explanation("Stopped at the last line before sending ({cause}). Nothing was sent.", _O),
+    OutcomeCode.RESIDUE: Explanation("{quantity} {symbol} could not be closed: {cause}. It is still open.", _Y),
+    OutcomeCode.REJECTED: Explanation("The exchange refused the order: {reason}.", _Y),
+    OutcomeCode.REJECTED_BALANCE: Explanation("The exchange refused the order for lack of free balance: {reason}.", _Y),
+    OutcomeCode.REJECTED_CREDENTIALS: Explanation("The exchange refused this account's key. Replace the key to copy again.", _Y),
+    OutcomeCode.SKIPPED_WATCH_ONLY: Explanation(
+        "Watch only: {side} {quantity} {symbol} would have been sent (about {notional} {currency}).", _Y, "mode"
+    ),
+    OutcomeCode.SKIPPED_TEST: Explanation(
+        "A test signal: {side} {quantity} {symbol} would have been sent. Tests never reach an exchange.", _N
+    ),
+    OutcomeCode.SKIPPED_ENTRIES_OFF: Explanation("New entries are switched off for {scope}: {note}", _O, "no new entries"),
+    OutcomeCode.SKIPPED_ALREADY_OPEN: Explanation("This strategy already holds {held} {symbol} {side} here.", _N),
+    OutcomeCode.SKIPPED_OPPOSITE_HELD: Explanation("This strategy holds {held} {symbol} on the other side ({held_side}).", _M),
+    OutcomeCode.SKIPPED_SYMBOL_HELD: Explanation("Another strategy ({holder}) holds {symbol} on this account.", _N),
+    OutcomeCode.SKIPPED_OWN_POSITION: Explanation(
+        "The owner has a position or resting order of their own in {symbol} ({own}); it is left alone.", _Y, "allow_own_position"
+    ),
+    OutcomeCode.SKIPPED_DETACHED: Explanation(
+        "{symbol} was closed outside the engine; this strategy enters it again once the master is flat.", _N
+    ),
+    OutcomeCode.SKIPPED_BELOW_MINIMUM: Explanation(
+        "The size came to {quantity} {symbol} (about {notional} {currency}), below the exchange's minimum of {minimum}.", _Y, "sizing"
+    ),
+    OutcomeCode.SKIPPED_SUPERSEDED: Explanation("A later signal of this strategy already decided about {symbol}.", _N),
+    OutcomeCode.SKIPPED_NOTHING_TO_CLOSE: Explanation("This strategy holds nothing in {symbol} on this account.", _N),
+    OutcomeCode.SKIPPED_NO_MASTER_QUANTITY: Explanation(
+        "Sizing is a multiple of the master's quantity, and the signal named none.", _Y, "sizing"
+    ),
+    OutcomeCode.DENIED_SYMBOL_NOT_AGREED: Explanation("{symbol} is not among the symbols agreed to.", _Y, "symbols"),
+    OutcomeCode.DENIED_LEVERAGE: Explanation("The signal asks for {asked}x leverage; the ceiling is {ceiling}x.", _Y, "leverage"),
+    OutcomeCode.DENIED_ORDER_NOTIONAL: Explanation(
+        "The order would be worth {notional} {currency}; the cap per order is {cap}.", _Y, "limits.order_notional"
+    ),
+    OutcomeCode.DENIED_SYMBOL_NOTIONAL: Explanation(
+        "{symbol} would come to {notional} {currency}; the cap per symbol is {cap}.", _Y, "limits.symbol_notional"
+    ),
+    OutcomeCode.DENIED_ACCOUNT_NOTIONAL: Explanation(
+        "The account would carry {notional} {currency}; the cap is {cap}.", _Y, "limits.account_notional"
+    ),
+    OutcomeCode.DENIED_ACCOUNT_MARGIN: Explanation(
+        "The account would put {margin} {currency} of margin at risk; the cap is {cap}.", _Y, "limits.account_margin"
+    ),
+    OutcomeCode.DENIED_OPEN_POSITIONS: Explanation("{open} symbols are already held; the cap is {cap}.", _Y, "limits.open_positions"),
+    OutcomeCode.DENIED_BALANCE: Explanation("The entry needs {needed} {currency} of margin and fee; {available} is free.", _Y, "sizing"),
+    OutcomeCode.DENIED_PRICE_STALE: Explanation("No price of {symbol} younger than {limit_s} s could be had.", _O),
+    OutcomeCode.DENIED_INSTRUMENT: Explanation("{symbol} is not traded on this exchange, or not at {leverage}x: {why}.", _M),
+    OutcomeCode.DENIED_PROTECTION: Explanation("The {which} at {level} is on the wrong side of the price {price}.", _M),
+    OutcomeCode.DENIED_ACCOUNT_NOT_READY: Explanation("The account could not be read from the exchange yet: {why}.", _O),
+}

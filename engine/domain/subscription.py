@@ -1,0 +1,235 @@
+"""What a follower agreed to: how copies are sized, which leverage and symbols, which limits. Every value is a ceiling."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from engine.domain.amounts import Money, Quantity, Ratio, parse_money, parse_quantity, parse_ratio, plain
+from engine.domain.errors import InvalidValue
+from engine.domain.identifiers import AccountId, StrategyId, Symbol, parse_symbol
+
+
+class Mode(Enum):
+    """LIVE sends orders; WATCH plans fully and ends in SKIPPED(watch_only) with the size it would have had."""
+
+    LIVE = "live"
+    WATCH = "watch"
+
+
+@dataclass(frozen=True, slots=True)
+class FixedMargin:
+    """Put ``margin`` of own money behind every entry: quantity = margin x leverage / price."""
+
+    margin: Money
+
+
+@dataclass(frozen=True, slots=True)
+class FixedNotional:
+    """Enter with a position worth ``notional``: quantity = notional / price."""
+
+    notional: Money
+
+
+@dataclass(frozen=True, slots=True)
+class FixedQuantity:
+    """Enter with the same quantity every time."""
+
+    quantity: Quantity
+
+
+@dataclass(frozen=True, slots=True)
+class Multiplier:
+    """Enter with ``factor`` x the quantity that the master's signal names."""
+
+    factor: Ratio
+
+
+Sizing = FixedMargin | FixedNotional | FixedQuantity | Multiplier
+
+
+class LeverageMode(Enum):
+    """How the master's leverage is taken over."""
+
+    CAPPED = "capped"
+    """The signal's leverage, at most ``value``."""
+    FOLLOW = "follow"
+    """The signal's leverage; above ``value`` the entry is denied."""
+    FIXED = "fixed"
+    """Always ``value``."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeveragePolicy:
+    """Say which leverage an entry gets; ``value`` is the ceiling that the follower agreed to (or the fixed leverage)."""
+
+    mode: LeverageMode
+    value: Ratio
+
+
+@dataclass(frozen=True, slots=True)
+class RiskLimits:
+    """Cap what one account may carry; None means there is no such cap. The strictest of operator, master and follower holds.
+
+    ``order_notional``: one entry. ``symbol_notional``: everything this engine holds in one symbol, in flight included.
+    ``account_notional``: everything this engine holds. ``account_margin``: initial margin of everything this engine holds.
+    ``open_positions``: symbols held at the same time. ``entry_age_s``: an entry older than this is EXPIRED.
+    """
+
+    order_notional: Money | None = None
+    symbol_notional: Money | None = None
+    account_notional: Money | None = None
+    account_margin: Money | None = None
+    open_positions: int | None = None
+    entry_age_s: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in (("open_positions", self.open_positions), ("entry_age_s", self.entry_age_s)):
+            if value is not None and not 1 <= value <= 86_400:
+                raise InvalidValue(f"limits.{name}", "a whole number from 1 to 86400", value)
+
+
+class BelowMinimum(Enum):
+    """What to do when the computed size is below what the exchange accepts."""
+
+    SKIP = "skip"
+    LIFT = "lift"
+
+
+@dataclass(frozen=True, slots=True)
+class CopyPolicy:
+    """Hold everything one follower agreed to for one strategy.
+
+    ``symbols`` empty means every symbol of the strategy at the time of subscribing has been written out elsewhere; the planner
+    treats an empty set as "none agreed". ``allow_own_position`` lets entries in where the owner has a position of his own.
+    """
+
+    mode: Mode
+    sizing: Sizing
+    leverage: LeveragePolicy
+    symbols: frozenset[Symbol]
+    limits: RiskLimits = RiskLimits()
+    below_minimum: BelowMinimum = BelowMinimum.SKIP
+    allow_own_position: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """Tie one account to one strategy under a policy."""
+
+    id: str
+    account: AccountId
+    strategy: StrategyId
+    policy: CopyPolicy
+
+
+_SIZING_FIELD = {"fixed_margin": "margin", "fixed_notional": "notional", "fixed_quantity": "quantity", "multiplier": "factor"}
+
+
+def parse_sizing(table: object, field: str = "sizing") -> Sizing:
+    """Read ``{mode = "fixed_margin", margin = "50"}`` and its three siblings; raises InvalidValue naming the field."""
+    if not isinstance(table, Mapping):
+        raise InvalidValue(field, 'a table such as { mode = "fixed_margin", margin = "50" }', table)
+    mode = table.get("mode")
+    wanted = _SIZING_FIELD.get(mode) if isinstance(mode, str) else None
+    if wanted is None:
+        raise InvalidValue(f"{field}.mode", "one of " + ", ".join(_SIZING_FIELD), mode)
+    _only(table, {"mode", wanted}, field)
+    value = table.get(wanted)
+    path = f"{field}.{wanted}"
+    match mode:
+        case "fixed_margin":
+            return FixedMargin(parse_money(value, path))
+        case "fixed_notional":
+            return FixedNotional(parse_money(value, path))
+        case "fixed_quantity":
+            return FixedQuantity(parse_quantity(value, path))
+        case _:
+            return Multiplier(parse_ratio(value, path))
+
+
+def write_sizing(sizing: Sizing) -> dict[str, str]:
+    """Write a sizing in the form that ``parse_sizing`` reads."""
+    match sizing:
+        case FixedMargin(margin):
+            return {"mode": "fixed_margin", "margin": plain(margin)}
+        case FixedNotional(notional):
+            return {"mode": "fixed_notional", "notional": plain(notional)}
+        case FixedQuantity(quantity):
+            return {"mode": "fixed_quantity", "quantity": plain(quantity)}
+        case Multiplier(factor):
+            return {"mode": "multiplier", "factor": plain(factor)}
+
+
+def parse_leverage(value: object, field: str = "leverage") -> LeveragePolicy:
+    """Read ``"5"`` (capped at 5) or ``{mode = "follow" | "capped" | "fixed", value = "5"}``."""
+    if isinstance(value, str | int) and not isinstance(value, bool):
+        return LeveragePolicy(LeverageMode.CAPPED, parse_ratio(value, field))
+    if not isinstance(value, Mapping):
+        raise InvalidValue(field, '"5" or a table such as { mode = "capped", value = "5" }', value)
+    _only(value, {"mode", "value"}, field)
+    try:
+        mode = LeverageMode(value.get("mode"))
+    except ValueError:
+        raise InvalidValue(f"{field}.mode", "one of " + ", ".join(m.value for m in LeverageMode), value.get("mode")) from None
+    return LeveragePolicy(mode, parse_ratio(value.get("value"), f"{field}.value"))
+
+
+def write_leverage(policy: LeveragePolicy) -> dict[str, str]:
+    """Write a leverage policy in the form that ``parse_leverage`` reads."""
+    return {"mode": policy.mode.value, "value": plain(policy.value)}
+
+
+_MONEY_LIMITS = ("order_notional", "symbol_notional", "account_notional", "account_margin")
+_COUNT_LIMITS = ("open_positions", "entry_age_s")
+
+
+def parse_limits(table: object, field: str = "limits") -> RiskLimits:
+    """Read a table of risk limits; unknown names are refused, absent ones mean no cap."""
+    if not isinstance(table, Mapping):
+        raise InvalidValue(field, 'a table such as { order_notional = "500" }', table)
+    _only(table, {*_MONEY_LIMITS, *_COUNT_LIMITS}, field)
+    money = {name: parse_money(table[name], f"{field}.{name}") for name in _MONEY_LIMITS if name in table}
+    counts: dict[str, int] = {}
+    for name in _COUNT_LIMITS:
+        if name in table:
+            value = table[name]
+            if isinstance(value, bool) or not isinstance(value, int):
+                raise InvalidValue(f"{field}.{name}", "a whole number", value)
+            counts[name] = value
+    return RiskLimits(**money, **counts)  # type: ignore[arg-type]  # two dicts of different value types, checked above
+
+
+def write_limits(limits: RiskLimits) -> dict[str, str | int]:
+    """Write risk limits in the form that ``parse_limits`` reads; absent caps are left out."""
+    table: dict[str, str | int] = {}
+    for name in _MONEY_LIMITS:
+        cap = getattr(limits, name)
+        if cap is not None:
+            table[name] = plain(cap)
+    for name in _COUNT_LIMITS:
+        count = getattr(limits, name)
+        if count is not None:
+            table[name] = count
+    return table
+
+
+def strictest(*limits: RiskLimits) -> RiskLimits:
+    """Combine several sets of limits: for each cap the smallest one that is set."""
+    chosen = {}
+    for name in (*_MONEY_LIMITS, *_COUNT_LIMITS):
+        values = [value for each in limits if (value := getattr(each, name)) is not None]
+        chosen[name] = min(values) if values else None
+    return RiskLimits(**chosen)
+
+
+def parse_symbols(value: object, field: str = "symbols") -> frozenset[Symbol]:
+    """Read a non-empty list of contract names."""
+    if not isinstance(value, list | tuple) or not value:
+        raise InvalidValue(field, 'a list such as ["BTCUSDT"]', value)
+    return frozenset(parse_symbol(each, f"{field}[{index}]") for index, each in enumerate(value))
+
+
+def _only(table: Mapping[str, object], allowed: set[str], field: str) -> None:
+    unknown = sorted(set(table) - allowed)
+    if unknown:
+        raise InvalidValue(f"{field}.{unknown[0]}", "one of " + ", ".join(sorted(allowed)), unknown[0])

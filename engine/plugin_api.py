@@ -1,0 +1,64 @@
+"""Everything a plugin may import, re-exported by ``import rexalgo``. Light on purpose: no trio, no database, no web.
+
+A plugin is a package with an entry point in the group ``rexalgo.plugins`` whose module (or object) has
+``rexalgo_api_version = 1`` and one or more of the four hooks, each marked with ``@hookimpl``, and optionally
+``default_settings``: the plugin's settings with their defaults. Unknown settings are refused where it is given.
+"""
+
+from engine.domain.account import AccountReport, Balance, Environment, Position
+from engine.domain.alert import Alert, AlertCode
+from engine.domain.amounts import (
+    Money,
+    Price,
+    Quantity,
+    Ratio,
+    floor_to_step,
+    initial_margin,
+    notional,
+    parse_decimal,
+    parse_money,
+    parse_price,
+    parse_quantity,
+    parse_ratio,
+    plain,
+)  # fmt: skip
+from engine.domain.errors import InvalidValue, RexAlgoError
+from engine.domain.identifiers import AccountId, ClientOrderId, SignalId, Symbol, parse_symbol
+from engine.domain.instrument import Instrument
+from engine.domain.order import OrderIntent, OrderReport, OrderSide, OrderStatus
+from engine.domain.signal import Action, OrderType, PositionSide, SignalDraft, SignalSize, SizeMode
+from engine.hookspecs import hookimpl
+from engine.ports.clock import Clock
+from engine.ports.exchange import (
+    AccountLogin,
+    CredentialField,
+    ExchangeAdapter,
+    ExchangeConnection,
+    ExchangeContext,
+    ExchangeError,
+    ExchangeTraits,
+    HttpClients,
+    NotExecuted,
+    OrderHistory,
+    OutcomeUnknown,
+    Rejected,
+    RejectionKind,
+)  # fmt: skip
+from engine.ports.market_data import Candle, MarketData, Quote
+from engine.ports.notifier import Notifier
+from engine.ports.rate_limiter import Granted, Priority, RateLimit, RateLimiter, Refused
+from engine.ports.secret import Secret
+from engine.ports.signal_source import Authenticated, Delivery, NotAuthentic, StreamContext, StreamSource, WebhookSource
+
+PLUGIN_API_VERSION = 1
+
+__all__ = [
+    "PLUGIN_API_VERSION", "AccountId", "AccountLogin", "AccountReport", "Action", "Alert", "AlertCode", "Authenticated", "Balance",
+    "Candle", "ClientOrderId", "Clock", "CredentialField", "Delivery", "Environment", "ExchangeAdapter", "ExchangeConnection",
+    "ExchangeContext", "ExchangeError", "ExchangeTraits", "Granted", "HttpClients", "Instrument", "InvalidValue", "MarketData", "Money",
+    "NotAuthentic", "NotExecuted", "Notifier", "OrderHistory", "OrderIntent", "OrderReport", "OrderSide", "OrderStatus", "OrderType",
+    "OutcomeUnknown", "Position", "PositionSide", "Price", "Priority", "Quantity", "Quote", "RateLimit", "RateLimiter", "Ratio",
+    "Refused", "Rejected", "RejectionKind", "RexAlgoError", "Secret", "SignalDraft", "SignalId", "SignalSize", "SizeMode",
+    "StreamContext", "StreamSource", "Symbol", "WebhookSource", "floor_to_step", "hookimpl", "initial_margin", "notional",
+    "parse_decimal", "parse_money", "parse_price", "parse_quantity", "parse_ratio", "parse_symbol", "plain",
+]  # fmt: skip

@@ -1,0 +1,209 @@
+"""What an exchange plugin implements: an adapter per exchange, a connection per account, and three honest errors.
+
+The one rule behind this file: **a timeout is not a no.** An adapter says ``NotExecuted`` only with proof that nothing was
+executed, ``Rejected`` only when the exchange said no; everything else, any exception whatever, is taken as *unknown* and
+looked up by reading, never sent again.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from typing import TYPE_CHECKING, Protocol
+
+from engine.domain.account import AccountReport, Environment
+from engine.domain.amounts import Ratio
+from engine.domain.errors import RexAlgoError
+from engine.domain.identifiers import AccountId, Symbol
+from engine.domain.order import OrderIntent, OrderReport
+from engine.ports.clock import Clock
+from engine.ports.market_data import MarketData
+from engine.ports.rate_limiter import RateLimit
+from engine.ports.secret import Secret
+
+if TYPE_CHECKING:
+    import httpx
+
+
+class ExchangeError(RexAlgoError):
+    """Be the parent of what an adapter raises on purpose. ``text`` is for people: no secret, no raw body above 200 characters."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text[:200]
+
+
+class NotExecuted(ExchangeError):
+    """Say with proof that nothing was executed (connect failed, refused locally, 429, 423): the engine may try again.
+
+    ``retry_after_s`` is the exchange's own wish in seconds, None where it named none.
+    """
+
+    def __init__(self, text: str, retry_after_s: float | None = None) -> None:
+        super().__init__(text)
+        self.retry_after_s = retry_after_s
+
+
+class RejectionKind(Enum):
+    """Why the exchange said no, as far as the engine must tell the cases apart."""
+
+    OTHER = "other"
+    BALANCE = "balance"
+    CREDENTIALS = "credentials"
+    POSITION_NOT_OPEN = "position_not_open"
+    BELOW_MINIMUM = "below_minimum"
+
+
+class Rejected(ExchangeError):
+    """Say that the exchange itself refused the order for good: it will never execute."""
+
+    def __init__(self, text: str, kind: RejectionKind = RejectionKind.OTHER) -> None:
+        super().__init__(text)
+        self.kind = kind
+
+
+class OutcomeUnknown(ExchangeError):
+    """Say that the request may have been executed. Raising anything else that is not one of the above means the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialField:
+    """Describe one thing a person must paste to connect an account, for forms and for ``rexalgo provision``."""
+
+    name: str
+    label: str
+    help: str
+    secret: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeTraits:
+    """Say what the exchange can do, as facts that the engine plans with.
+
+    ``reads_client_order_id``: orders read back carry the client order id that was sent. ``protects_with_entry``: stop and
+    target go with the entry order. ``order_limit`` and ``read_limit``: what one account may send; the limiter plugin counts.
+    ``visible_within_s``: how long after acceptance an order may still be missing from reads.
+    """
+
+    reads_client_order_id: bool
+    protects_with_entry: bool
+    order_limit: RateLimit
+    read_limit: RateLimit
+    visible_within_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class OrderHistory:
+    """Hold orders read back, newest first. ``complete`` is True only when the reading reaches back past the asked time."""
+
+    orders: tuple[OrderReport, ...]
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeContext:
+    """Hold all that a plugin gets from the engine: its own config section, a clock, HTTP clients, and a folder of its own.
+
+    ``http`` makes an httpx.AsyncClient over the engine's transport (one warm connection, no redirects, no retries, no proxy
+    environment, response size capped); the engine closes it. ``data_dir`` is private to the plugin and survives restarts.
+    """
+
+    settings: Mapping[str, object]
+    clock: Clock
+    http: "HttpClients"
+    data_dir: str
+
+
+class HttpClients(Protocol):
+    """Make HTTP clients."""
+
+    def __call__(self, base_url: str, headers: Mapping[str, str] | None = None) -> "httpx.AsyncClient":
+        """Return a client for one base address; give each account connection its own."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AccountLogin:
+    """Hold who is connecting: the account's id (for the adapter's own bookkeeping) and its credentials by field name."""
+
+    account: AccountId
+    credentials: Mapping[str, Secret] = field(default_factory=dict)
+
+
+class ExchangeConnection(Protocol):
+    """Act for one account. The engine calls every method under a total deadline and sends each order exactly once.
+
+    Methods may be cancelled while reading. ``place_order`` is not cancelled by the engine except at its deadline.
+    """
+
+    async def prepare_entry(self, order: OrderIntent) -> None:
+        """Do what must stand before the entry (such as setting leverage) and cannot execute anything; called before the claim.
+
+        Raise ``NotExecuted`` to be asked again, ``Rejected`` when the exchange refuses the setting.
+        """
+        ...
+
+    async def place_order(self, order: OrderIntent) -> OrderReport:
+        """Send the order once and return what the exchange said about it. Never retry, never follow a redirect.
+
+        Raises ``NotExecuted``, ``Rejected`` or ``OutcomeUnknown`` (any other exception counts as the last).
+        """
+        ...
+
+    async def fetch_account(self) -> AccountReport:
+        """Read balance, positions and open orders, all of them, or raise."""
+        ...
+
+    async def find_orders(self, symbol: Symbol, since: datetime) -> OrderHistory:
+        """Read open and past orders of ``symbol`` created at or after ``since`` (exchange clock, UTC)."""
+        ...
+
+    async def cancel_order(self, symbol: Symbol, exchange_order_id: str) -> None:
+        """Ask to cancel a resting order; an order that is already done is no error."""
+        ...
+
+    async def aclose(self) -> None:
+        """Release what was opened; called once."""
+        ...
+
+
+class ExchangeAdapter(Protocol):
+    """Stand for one exchange. Made once at start by ``register_exchanges``; must not connect anywhere when made."""
+
+    @property
+    def name(self) -> str:
+        """Return the short name used in files and on pages, such as ``paper``."""
+        ...
+
+    @property
+    def title(self) -> str:
+        """Return the name people see."""
+        ...
+
+    @property
+    def traits(self) -> ExchangeTraits:
+        """Return what the exchange can do."""
+        ...
+
+    @property
+    def credential_fields(self) -> Sequence[CredentialField]:
+        """Return what a person must paste, in order; the first secret field is what ``secret`` fills when provisioning."""
+        ...
+
+    def environment(self, context: ExchangeContext) -> Environment:
+        """Return paper, simulated (a loopback address) or live under these settings."""
+        ...
+
+    async def market_data(self, context: ExchangeContext) -> MarketData:
+        """Open the exchange's public data; called once."""
+        ...
+
+    async def connect(self, login: AccountLogin, context: ExchangeContext) -> ExchangeConnection:
+        """Open one account's connection; raise ``Rejected`` of kind CREDENTIALS for a key that the exchange refuses."""
+        ...
+
+
+__all__ = [
+    "AccountLogin", "CredentialField", "ExchangeAdapter", "ExchangeConnection", "ExchangeContext", "ExchangeError", "ExchangeTraits",
+    "HttpClients", "NotExecuted", "OrderHistory", "OutcomeUnknown", "Ratio", "Rejected", "RejectionKind",
+]  # fmt: skip

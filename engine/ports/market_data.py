@@ -1,0 +1,59 @@
+"""Prices, candles and instruments of one exchange, read once for everybody."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Protocol
+
+from engine.domain.amounts import Price
+from engine.domain.identifiers import Symbol
+from engine.domain.instrument import Instrument
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """Hold a contract's prices at ``at`` (UTC, the time of reading): ``last`` trade and ``mark`` price."""
+
+    symbol: Symbol
+    last: Price
+    mark: Price
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Candle:
+    """Hold one closed or running candle; ``opened_at`` is its start (UTC), ``volume`` is in units of the base asset."""
+
+    symbol: Symbol
+    interval_s: int
+    opened_at: datetime
+    open: Price
+    high: Price
+    low: Price
+    close: Price
+    volume: Decimal
+
+
+class MarketData(Protocol):
+    """Read public data of one exchange. The engine calls it from one task per exchange, each call under its own deadline.
+
+    Raise any exception when the data cannot be had: the feed keeps the last values, and an entry whose price is too old is
+    denied. Never return made-up or zero prices.
+    """
+
+    async def instruments(self) -> Sequence[Instrument]:
+        """Return every contract that can be traded now."""
+        ...
+
+    async def quotes(self, symbols: frozenset[Symbol]) -> Sequence[Quote]:
+        """Return the present prices of ``symbols``; leave out what has no price."""
+        ...
+
+    async def candles(self, symbol: Symbol, interval_s: int, limit: int) -> Sequence[Candle]:
+        """Return the newest ``limit`` *closed* candles of ``interval_s`` seconds, oldest first."""
+        ...
+
+    async def aclose(self) -> None:
+        """Release what was opened; called once at the end."""
+        ...
