@@ -5,6 +5,8 @@ A plugin is a package with an entry point in the group ``rexalgo.plugins`` whose
 ``default_settings``: the plugin's settings with their defaults. Unknown settings are refused where it is given.
 """
 
+from engine.decisions.rate import RatePools
+from engine.decisions.signatures import SIGNATURE_HEADER, WINDOW_A_S, WINDOW_A_S_MAX, WINDOW_A_S_MIN, sign_a, sign_b, verify_signatures
 from engine.domain.account import AccountReport, Balance, Environment, Position
 from engine.domain.alert import Alert, AlertCode
 from engine.domain.amounts import (
@@ -61,4 +63,5 @@ __all__ = [
     "Refused", "Rejected", "RejectionKind", "RexAlgoError", "Secret", "SignalDraft", "SignalId", "SignalSize", "SizeMode",
     "StreamContext", "StreamSource", "Symbol", "WebhookSource", "floor_to_step", "hookimpl", "initial_margin", "notional",
     "parse_decimal", "parse_money", "parse_price", "parse_quantity", "parse_ratio", "parse_symbol", "plain",
+    "RatePools", "SIGNATURE_HEADER", "WINDOW_A_S", "WINDOW_A_S_MAX", "WINDOW_A_S_MIN", "sign_a", "sign_b", "verify_signatures",
 ]  # fmt: skip

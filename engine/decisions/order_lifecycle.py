@@ -1,0 +1,320 @@
+"""What state an attempt to send one order is in, which moves exist, and how an answer of the exchange becomes a move.
+
+Theory. An exchange is a remote machine that may act without telling us. An attempt is our half of what happened there, so its
+states are about *proof*, not about hope:
+
+- NEW: nothing left this process. It may be planned again, or end without ever having been sent (skipped, denied, expired,
+  killed; rejected, when the exchange refuses what must stand before the order).
+- CLAIMED: the ledger says that we are about to send. Written before the first byte, so that a crash can only leave "maybe sent",
+  never "sent and forgotten". Only proof that nothing was executed leads back to NEW.
+- PLACED, PARTIALLY_FILLED: the exchange said that it has the order.
+- FILLED, CANCELLED, REJECTED: the exchange will not touch the order again. CANCELLED may have filled a part; an exchange may
+  accept an order and reject it a moment later, hence PLACED -> REJECTED.
+- UNKNOWN: sent or perhaps sent, and no proof either way: a timeout, a reset, a 5xx, an answer that cannot be read or describes
+  another order, a CLAIMED row found at start. A timeout is not a no: treating one as a no sends the order twice. So an unknown
+  order is looked up by reading and never sent again; there is deliberately no move from UNKNOWN to NEW.
+- NOT_CONFIRMED: looked up completely, several times, for long enough, and no trace. People are told. It still holds its symbol,
+  and late proof still moves it.
+- KILLED, EXPIRED, SKIPPED, DENIED: a last check right before the write proved that nothing left.
+
+The exchange may tell two steps in one answer (accepted and already filled). Such an answer is the two moves in a row, through
+PLACED; the table stays as small as the picture. A move outside the table is a programming error of one account.
+
+Reading back identifies an order by our client order id where the exchange keeps it. Where it does not, the only evidence is a row
+that nobody else accounts for: not bound to another attempt, not there before we sent, same symbol, side, direction of exposure and
+quantity, created in the narrow time in which ours must have been. One such row is ours; two are a question for a person.
+
+Nothing here waits, reads a clock, or knows a ledger.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Final, assert_never
+
+from engine.domain.errors import InvalidMove
+from engine.domain.order import OrderIntent, OrderReport, OrderStatus
+from engine.ports.exchange import ExchangeError, NotExecuted, Rejected, RejectionKind
+
+
+class AttemptState(Enum):
+    """Where one attempt to send an order stands."""
+
+    NEW = "new"
+    CLAIMED = "claimed"
+    PLACED = "placed"
+    PARTIALLY_FILLED = "partially_filled"
+    FILLED = "filled"
+    CANCELLED = "cancelled"
+    REJECTED = "rejected"
+    UNKNOWN = "unknown"
+    NOT_CONFIRMED = "not_confirmed"
+    KILLED = "killed"
+    EXPIRED = "expired"
+    SKIPPED = "skipped"
+    DENIED = "denied"
+
+    @property
+    def is_terminal(self) -> bool:
+        """Tell whether nothing can move this attempt any more."""
+        return not MOVES[self]
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether an order may be working at the exchange: claimed, unknown, placed or partially filled."""
+        return self in _OPEN
+
+    @property
+    def holds_symbol(self) -> bool:
+        """Tell whether the symbol stays held for other entries: while open, and while nobody decided about a missing order."""
+        return self.is_open or self is AttemptState.NOT_CONFIRMED
+
+
+_S = AttemptState
+_OPEN: Final = frozenset({_S.CLAIMED, _S.UNKNOWN, _S.PLACED, _S.PARTIALLY_FILLED})
+_NONE: Final[frozenset[AttemptState]] = frozenset()
+_UNSENT: Final = frozenset({_S.KILLED, _S.EXPIRED, _S.SKIPPED, _S.DENIED})
+
+MOVES: Final[Mapping[AttemptState, frozenset[AttemptState]]] = {
+    _S.NEW: frozenset({_S.CLAIMED, _S.REJECTED}) | _UNSENT,
+    _S.CLAIMED: frozenset({_S.NEW, _S.PLACED, _S.REJECTED, _S.UNKNOWN}) | _UNSENT,
+    _S.PLACED: frozenset({_S.PARTIALLY_FILLED, _S.FILLED, _S.CANCELLED, _S.REJECTED}),
+    # To itself: the filled quantity grew.
+    _S.PARTIALLY_FILLED: frozenset({_S.PARTIALLY_FILLED, _S.FILLED, _S.CANCELLED}),
+    _S.UNKNOWN: frozenset({_S.PLACED, _S.FILLED, _S.CANCELLED, _S.REJECTED, _S.NOT_CONFIRMED}),
+    _S.NOT_CONFIRMED: frozenset({_S.PLACED, _S.FILLED, _S.CANCELLED, _S.REJECTED}),
+    _S.FILLED: _NONE,
+    _S.CANCELLED: _NONE,
+    _S.REJECTED: _NONE,
+    _S.KILLED: _NONE,
+    _S.EXPIRED: _NONE,
+    _S.SKIPPED: _NONE,
+    _S.DENIED: _NONE,
+}
+
+
+def is_terminal(state: AttemptState) -> bool:
+    """Tell whether nothing can move an attempt in this state any more."""
+    return state.is_terminal
+
+
+def is_open(state: AttemptState) -> bool:
+    """Tell whether an order of an attempt in this state may be working at the exchange."""
+    return state.is_open
+
+
+def steps(old: AttemptState, new: AttemptState) -> tuple[AttemptState, ...]:
+    """Return the states that a change passes, ``new`` last: one move of the table, or two through PLACED.
+
+    Raises InvalidMove for everything else, a state that stays as it is included (PARTIALLY_FILLED may grow).
+    """
+    if new in MOVES[old]:
+        return (new,)
+    if _S.PLACED in MOVES[old] and new in MOVES[_S.PLACED]:
+        return (_S.PLACED, new)
+    allowed = ", ".join(sorted(each.value for each in MOVES[old])) or "no move at all"
+    raise InvalidMove(f"an attempt that is {old.value} cannot become {new.value}; allowed from there: {allowed}")
+
+
+def check_move(old: AttemptState, new: AttemptState) -> None:
+    """Raise InvalidMove unless ``steps`` knows a way from ``old`` to ``new``."""
+    steps(old, new)
+
+
+def state_of(report: OrderReport) -> AttemptState:
+    """Read which state the exchange's report proves; a rejection after a fill is a cancellation, because the fill counts."""
+    match report.status:
+        case OrderStatus.OPEN:
+            return _S.PARTIALLY_FILLED if report.filled_quantity > 0 else _S.PLACED
+        case OrderStatus.PARTIALLY_FILLED:
+            return _S.PARTIALLY_FILLED
+        case OrderStatus.FILLED:
+            return _S.FILLED
+        case OrderStatus.CANCELLED:
+            return _S.CANCELLED
+        case OrderStatus.REJECTED:
+            return _S.CANCELLED if report.filled_quantity > 0 else _S.REJECTED
+        case _:
+            assert_never(report.status)
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """Say that the exchange has (or had) the order; ``state_of(report)`` is the state it proves."""
+
+    report: OrderReport
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Say that the exchange said no for good: the attempt is REJECTED."""
+
+    kind: RejectionKind
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class NothingSent:
+    """Say with proof that nothing was executed: back to NEW, again after ``retry_after_s`` (None: the engine's own pause)."""
+
+    text: str
+    retry_after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NoProof:
+    """Say that nobody knows: the attempt is UNKNOWN. ``cause`` is a few words for people, never a secret."""
+
+    cause: str
+
+
+Answer = Accepted | Refused | NothingSent | NoProof
+
+
+def classify(intent: OrderIntent, result: OrderReport | BaseException, written: bool | None) -> Answer:
+    """Judge what came back for an order: what ``place_order`` returned, or what it raised. Everything in doubt is NoProof.
+
+    ``written`` is what the transport knows about the order's request: False if provably no byte of it left, True if one may have,
+    None where the adapter does not use the engine's transport.
+    """
+    match result:
+        case NotExecuted():
+            return NothingSent(result.text, result.retry_after_s)
+        case Rejected():
+            return Refused(result.kind, result.text)
+        case BaseException():
+            if written is False or (written is None and _never_connected(result)):
+                return NothingSent(_name(result))
+            return NoProof(_name(result))
+        case OrderReport():
+            return _judge(intent, result)
+        case _:
+            assert_never(result)
+
+
+_BEFORE_ANY_BYTE: Final = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout"})
+
+
+def _never_connected(error: BaseException) -> bool:
+    """Recognise the three httpx errors that are raised before a request is written.
+
+    By name along the class's ancestors, because decisions stay importable without httpx; the module keeps a stranger's class of
+    the same name from passing as proof. A read timeout, a reset or a protocol error is not among them: bytes had left.
+    """
+    ancestors = type(error).__mro__
+    return any(each.__name__ in _BEFORE_ANY_BYTE and each.__module__.partition(".")[0] == "httpx" for each in ancestors)
+
+
+def _name(error: BaseException) -> str:
+    # Only the adapter's own texts are made for people; a foreign error's text may carry a URL with a key in it.
+    return error.text if isinstance(error, ExchangeError) and error.text else type(error).__name__
+
+
+def _judge(intent: OrderIntent, report: OrderReport) -> Answer:
+    is_other_id = report.client_order_id is not None and report.client_order_id != intent.client_order_id
+    if is_other_id or not describes(report, intent):
+        return NoProof("the answer describes another order")
+    if report.filled_quantity < 0 or report.filled_quantity > report.quantity:
+        return NoProof("the answer contradicts itself")
+    if state_of(report) is _S.REJECTED:
+        return Refused(RejectionKind.OTHER, report.reason or "no reason was given")
+    return Accepted(report)
+
+
+def describes(report: OrderReport, intent: OrderIntent) -> bool:
+    """Tell whether a report fits the order: same symbol, side and quantity.
+
+    The exchange's close-position call closes what it finds, so the quantity of a ``whole_position`` exit is not compared.
+    """
+    same_size = intent.whole_position or report.quantity == intent.quantity
+    return report.symbol == intent.symbol and report.side is intent.side and same_size
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Hold the row that is our order; ``is_sure`` is False where the exchange's clock was not known."""
+
+    report: OrderReport
+    is_sure: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """Say that no row can be ours; proves something only for a complete reading, several times."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ambiguous:
+    """Say that a person must decide: these rows (exchange order ids) may be ours, or carry our id and do not fit."""
+
+    exchange_order_ids: tuple[str, ...]
+
+
+BEFORE_SEND_S: Final = 2.0
+SLACK_S: Final = 5.0
+UNKNOWN_OFFSET_S: Final = 60.0
+
+
+def match_order(
+    intent: OrderIntent,
+    sent_at: datetime,
+    reports: Iterable[OrderReport],
+    *,
+    reads_client_order_id: bool,
+    bound_ids: Collection[str],
+    witness_ids: Collection[str],
+    deadline_s: float = 8.0,
+    slack_s: float = SLACK_S,
+    clock_offset_s: float | None = 0.0,
+) -> Found | Absent | Ambiguous:
+    """Find the order of an UNKNOWN attempt among rows read back.
+
+    ``sent_at`` is our clock, ``clock_offset_s`` what must be added to get the exchange's (None: unknown, the window widens by
+    60 s and a match is not sure). ``bound_ids`` are exchange order ids of other attempts, ``witness_ids`` those seen before the send.
+    """
+    rows = {each.exchange_order_id: each for each in reports}
+    sent = sent_at + timedelta(seconds=clock_offset_s or 0.0)
+    widened_s = UNKNOWN_OFFSET_S if clock_offset_s is None else 0.0
+    earliest = sent - timedelta(seconds=BEFORE_SEND_S + widened_s)
+    latest = sent + timedelta(seconds=deadline_s + slack_s + widened_s)
+    own = [each for each in rows.values() if each.client_order_id == intent.client_order_id]
+    if own:
+        # No upper bound on the time here: the id is proof of who sent it, and a slow exchange may date it late.
+        fits = len(own) == 1 and describes(own[0], intent) and own[0].created_at >= earliest
+        return Found(own[0]) if fits else _ambiguous(own)
+    if reads_client_order_id:
+        return Absent()
+    strange = [
+        each
+        for each in rows.values()
+        if each.client_order_id is None
+        and each.exchange_order_id not in bound_ids
+        and each.exchange_order_id not in witness_ids
+        and describes(each, intent)
+        and each.reduce_only == intent.reduce_only
+        and earliest <= each.created_at <= latest
+    ]
+    if len(strange) > 1:
+        return _ambiguous(strange)
+    return Found(strange[0], is_sure=clock_offset_s is not None) if strange else Absent()
+
+
+def _ambiguous(rows: Iterable[OrderReport]) -> Ambiguous:
+    return Ambiguous(tuple(sorted(each.exchange_order_id for each in rows)))
+
+
+def resolution_due(reads: int) -> float:
+    """Return the seconds to wait before the next read, after ``reads`` of them: 1, 2, 4, 8, 16, then 30."""
+    return min(float(2 ** min(reads, 5)), 30.0)
+
+
+ABSENCES_NEEDED: Final = 3
+
+
+def may_stop_looking(complete_absences: int, first_read_at: datetime, now: datetime, window_s: float = 60.0) -> bool:
+    """Tell whether an UNKNOWN attempt is NOT_CONFIRMED: absent in 3 complete reads over at least ``window_s`` seconds.
+
+    ``first_read_at`` is when the first complete read found nothing; ``now`` is when the newest did.
+    """
+    return complete_absences >= ABSENCES_NEEDED and now - first_read_at >= timedelta(seconds=window_s)

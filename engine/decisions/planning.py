@@ -1,0 +1,487 @@
+"""The planner: what one account is to do about one signal, decided from values alone.
+
+Live copying, paper, watching, test signals, what-if and replay all call these functions, so the answer is the same everywhere.
+What always holds: total (never raises for valid values) and deterministic; an entry that comes out keeps every cap, ceiling and
+minimum, its quantity is a whole number of steps and is the quantity to send; an exit never closes more than our share; every
+refusal is an outcome with its numbers. Nothing is written, sent or remembered here.
+
+An entry is checked in this order, and the first that applies is told:
+
+| check                                                              | outcome                                        |
+|--------------------------------------------------------------------|------------------------------------------------|
+| an exit with the same or a later order key is recorded             | skipped.superseded                             |
+| older than the strictest entry age                                 | expired                                        |
+| entries are switched off                                           | skipped.entries_off                            |
+| the follower did not agree to the symbol                           | denied.symbol_not_agreed                       |
+| the account has not been read                                      | denied.account_not_ready                       |
+| the owner closed this symbol by hand, the master is not flat yet   | skipped.detached                               |
+| this strategy holds the symbol                                     | skipped.already_open, skipped.opposite_held    |
+| another strategy holds the symbol                                  | skipped.symbol_held                            |
+| the owner has a position or resting order there (unless allowed)   | skipped.own_position                           |
+| not traded, leverage outside its range, no expressible limit price | denied.instrument                              |
+| the follower follows leverage, and it is above the ceiling         | denied.leverage                                |
+| no fresh price                                                     | denied.price_stale                             |
+| a multiplier without the master's quantity                         | skipped.no_master_quantity                     |
+| floored to the step: below the minimum, not lifted                 | skipped.below_minimum                          |
+| above the exchange's largest order                                 | denied.instrument                              |
+| stop or target on the wrong side of the price                      | denied.protection                              |
+| a cap (order, symbol, account notional, margin, open positions)    | denied.order_notional ... open_positions       |
+| margin and fee above what is free                                  | denied.balance                                 |
+| a test signal, a watching subscription                             | skipped.test, skipped.watch_only with the size |
+
+Test and watch come last on purpose: they tell what would really have happened, a refusal included.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Final
+
+from engine.decisions.risk import Carried, broken_cap, is_held, lacking_balance, position_of
+from engine.decisions.sizing import (
+    exceeds_ceiling,
+    execution_price,
+    floored,
+    leverage_of,
+    raw_quantity,
+    sizing_price,
+    smallest_quantity,
+)
+from engine.domain.account import AccountReport, Position
+from engine.domain.amounts import EXACT, Money, Price, Quantity, Ratio, ceil_to_step, floor_to_step, initial_margin, notional, plain
+from engine.domain.holding import Holding, PendingEntry, Switch
+from engine.domain.identifiers import CLIENT_ORDER_ID_PREFIX, CopyId, StrategyId, client_order_id, exit_client_order_id
+from engine.domain.instrument import Instrument
+from engine.domain.order import OrderIntent, OrderReport, OrderSide
+from engine.domain.outcome import Outcome, OutcomeCode
+from engine.domain.signal import NO_ORDER_KEY, OrderKey, OrderType, PositionSide, Signal
+from engine.domain.subscription import BelowMinimum, Mode, RiskLimits, Subscription
+from engine.ports.market_data import Quote
+
+_TENTH: Final = Decimal("0.1")
+_FINEST: Final = Decimal("0.000000000001")
+
+
+@dataclass(frozen=True, slots=True)
+class AccountView:
+    """Hold the newest report of the exchange plus what we know ourselves.
+
+    ``holdings`` are the account's, of every strategy. ``pending`` is every own entry attempt that the report does not show as a
+    position yet, each with its whole quantity: claimed, unknown, placed, resting, and those that filled after ``report.as_of``.
+    The report must be younger than the last exit that ended on the signal's symbol: an older one still shows the position that
+    was closed, which would be taken for the owner's.
+    """
+
+    report: AccountReport
+    holdings: tuple[Holding, ...]
+    pending: tuple[PendingEntry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EntryContext:
+    """Hold everything that decides about one entry of one account.
+
+    ``limits`` are already the strictest of operator, master and follower. ``switches`` are those that are on and concern this
+    account, strategy or exchange. ``goal_key`` is the order key of the newest *exit* recorded for (account, strategy, symbol).
+    ``account_problem`` says why ``account`` is None. ``fee_bps`` is the taker fee in basis points; ages are in seconds.
+    """
+
+    signal: Signal
+    subscription: Subscription
+    copy: CopyId
+    leg: int
+    account: AccountView | None
+    account_problem: str
+    instrument: Instrument | None
+    quote: Quote | None
+    limits: RiskLimits
+    switches: tuple[Switch, ...]
+    goal_key: OrderKey
+    strategy_names: Mapping[StrategyId, str]
+    fee_bps: Decimal
+    entry_age_s: int
+    price_age_s: int
+    now: datetime
+    currency: str = "USDT"
+
+    @property
+    def side(self) -> PositionSide:
+        """Return the side to enter."""
+        side = self.signal.draft.side
+        assert side is not None, "SignalDraft refuses an entry without a side"
+        return side
+
+
+@dataclass(frozen=True, slots=True)
+class EntryPlan:
+    """Hold an order to send; ``price`` is what it was sized at, ``notional`` and ``margin`` (no fee) what it reserves."""
+
+    intent: OrderIntent
+    price: Price
+    notional: Money
+    margin: Money
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """Hold an entry between sizing and the last checks."""
+
+    instrument: Instrument
+    leverage: Ratio
+    price: Price
+    limit_price: Price | None
+    quantity: Quantity
+    stop_loss: Price | None = None
+    take_profit: Price | None = None
+
+    @property
+    def carried(self) -> Carried:
+        return Carried(notional(self.price, self.quantity), initial_margin(self.price, self.quantity, self.leverage))
+
+
+def plan_entry(context: EntryContext) -> EntryPlan | Outcome:
+    """Decide one entry: the order to send, or the outcome that says why there is none. Total; see the table above."""
+    refused = next((outcome for check in _BEFORE_ACCOUNT if (outcome := check(context)) is not None), None)
+    if refused is not None:
+        return refused
+    if context.account is None:
+        return Outcome(OutcomeCode.DENIED_ACCOUNT_NOT_READY, {"why": context.account_problem or "it has not been read since the start"})
+    refused = next((outcome for find in _WHO_HOLDS if (outcome := find(context, context.account)) is not None), None)
+    if refused is not None:
+        return refused
+    order = _sized(context)
+    if isinstance(order, Outcome):
+        return order
+    return _over_limits(context, context.account, order) or _not_for_real(context, order) or _entry_plan(context, order)
+
+
+def last_line_entry(signal: Signal, goal_key: OrderKey, switches: tuple[Switch, ...], entry_age_s: int, now: datetime) -> Outcome | None:
+    """Check once more, right before the write, what may have changed since planning; an outcome is proof that nothing left.
+
+    ``entry_age_s`` is the strictest of configuration and limits.
+    """
+    return _superseded(signal, goal_key) or _expired(signal, entry_age_s, now) or _entries_off(switches)
+
+
+def _superseded(signal: Signal, goal_key: OrderKey) -> Outcome | None:
+    if goal_key == NO_ORDER_KEY or signal.order_key > goal_key:
+        return None
+    return Outcome(OutcomeCode.SKIPPED_SUPERSEDED, {"symbol": signal.draft.symbol})
+
+
+def _expired(signal: Signal, limit_s: int, now: datetime) -> Outcome | None:
+    age = now - signal.decided_at
+    if age <= timedelta(seconds=limit_s):
+        return None
+    # Rounded up, so that nobody reads "10 s old and the limit is 10 s".
+    exact_s = EXACT.divide(Decimal(age // timedelta(microseconds=1)), Decimal(1_000_000))
+    return Outcome(OutcomeCode.EXPIRED, {"age_s": plain(ceil_to_step(exact_s, _TENTH)), "limit_s": str(limit_s)})
+
+
+def _entries_off(switches: tuple[Switch, ...]) -> Outcome | None:
+    if not switches:
+        return None
+    return Outcome(OutcomeCode.SKIPPED_ENTRIES_OFF, {"scope": switches[0].label, "note": switches[0].note or "no note was left"})
+
+
+def _age_limit_s(context: EntryContext) -> int:
+    own = context.limits.entry_age_s
+    return context.entry_age_s if own is None else min(own, context.entry_age_s)
+
+
+def _changed_meanwhile(context: EntryContext) -> Outcome | None:
+    return last_line_entry(context.signal, context.goal_key, context.switches, _age_limit_s(context), context.now)
+
+
+def _not_agreed(context: EntryContext) -> Outcome | None:
+    symbol = context.signal.draft.symbol
+    if symbol in context.subscription.policy.symbols:
+        return None
+    return Outcome(OutcomeCode.DENIED_SYMBOL_NOT_AGREED, {"symbol": symbol})
+
+
+_BEFORE_ACCOUNT: Final[tuple[Callable[[EntryContext], Outcome | None], ...]] = (_changed_meanwhile, _not_agreed)
+
+
+def _detached(context: EntryContext, account: AccountView) -> Outcome | None:
+    symbol, strategy = context.signal.draft.symbol, context.subscription.strategy
+    if any(each.detached and each.symbol == symbol and each.strategy == strategy for each in account.holdings):
+        return Outcome(OutcomeCode.SKIPPED_DETACHED, {"symbol": symbol})
+    return None
+
+
+def _strategy_holds(context: EntryContext, account: AccountView) -> Outcome | None:
+    held = _held_by(context.subscription.strategy, context, account)
+    if held is None:
+        return None
+    side, quantity = held
+    symbol = context.signal.draft.symbol
+    if side is context.side:
+        return Outcome(OutcomeCode.SKIPPED_ALREADY_OPEN, {"held": plain(quantity), "symbol": symbol, "side": side.value})
+    return Outcome(OutcomeCode.SKIPPED_OPPOSITE_HELD, {"held": plain(quantity), "symbol": symbol, "held_side": side.value})
+
+
+def _held_by(strategy: StrategyId, context: EntryContext, account: AccountView) -> tuple[PositionSide, Quantity] | None:
+    """Find what a strategy holds in the signal's symbol; an entry on its way counts, with the quantity it may bring."""
+    symbol = context.signal.draft.symbol
+    flying = [each for each in account.pending if each.symbol == symbol and each.strategy == strategy]
+    most = max((each.quantity for each in flying), default=Quantity(Decimal(0)))
+    for holding in account.holdings:
+        if holding.symbol == symbol and holding.strategy == strategy and is_held(holding):
+            return holding.side, max(holding.share, most)
+    return (flying[0].side, most) if flying else None
+
+
+def _another_holds(context: EntryContext, account: AccountView) -> Outcome | None:
+    symbol, own = context.signal.draft.symbol, context.subscription.strategy
+    claims = [each.strategy for each in account.holdings if each.symbol == symbol and is_held(each)]
+    claims += [each.strategy for each in account.pending if each.symbol == symbol]
+    holder = next((strategy for strategy in claims if strategy != own), None)
+    if holder is None:
+        return None
+    return Outcome(OutcomeCode.SKIPPED_SYMBOL_HELD, {"holder": context.strategy_names.get(holder, holder), "symbol": symbol})
+
+
+def _owner_is_there(context: EntryContext, account: AccountView) -> Outcome | None:
+    """Leave the owner's own alone. By now nothing of ours is in the symbol, so whatever stands there is his."""
+    symbol = context.signal.draft.symbol
+    if context.subscription.policy.allow_own_position:
+        return None
+    position = position_of(account.report, symbol)
+    if position is not None:
+        own = f"{position.side.value} {plain(position.quantity)}"
+    elif any(each.symbol == symbol and not _is_ours(each) for each in account.report.open_orders):
+        own = "a resting order"
+    else:
+        return None
+    return Outcome(OutcomeCode.SKIPPED_OWN_POSITION, {"symbol": symbol, "own": own})
+
+
+def _is_ours(order: OrderReport) -> bool:
+    return order.client_order_id is not None and order.client_order_id.startswith(CLIENT_ORDER_ID_PREFIX)
+
+
+_WHO_HOLDS: Final[tuple[Callable[[EntryContext, AccountView], Outcome | None], ...]] = (
+    _detached,
+    _strategy_holds,
+    _another_holds,
+    _owner_is_there,
+)
+
+
+def _sized(context: EntryContext) -> _Order | Outcome:
+    """Go from the instrument to an order with a quantity and its protection, or say what stands in the way."""
+    draft, policy, instrument = context.signal.draft, context.subscription.policy, context.instrument
+    leverage = leverage_of(policy.leverage, draft.leverage)
+    if instrument is None or instrument.symbol != draft.symbol:
+        return _untradable(context, leverage, "no such contract is listed")
+    if not instrument.leverage_min <= leverage <= instrument.leverage_max:
+        return _untradable(context, leverage, f"its leverage is {plain(instrument.leverage_min)}x to {plain(instrument.leverage_max)}x")
+    limit = _limit_price(context, instrument)
+    if limit is not None and limit <= 0:
+        return _untradable(context, leverage, f"the limit price is below its price step {plain(instrument.price_step)}")
+    if exceeds_ceiling(policy.leverage, draft.leverage):
+        return Outcome(OutcomeCode.DENIED_LEVERAGE, {"asked": plain(leverage), "ceiling": plain(policy.leverage.value)})
+    quote = context.quote
+    if quote is None or quote.symbol != draft.symbol or context.now - quote.at > timedelta(seconds=context.price_age_s):
+        return Outcome(OutcomeCode.DENIED_PRICE_STALE, {"symbol": draft.symbol, "limit_s": str(context.price_age_s)})
+    price = sizing_price(context.side, limit, quote.last)
+    quantity = _quantity(context, instrument, leverage, price)
+    if isinstance(quantity, Outcome):
+        return quantity
+    return _protected(context, _Order(instrument, leverage, price, limit, quantity), execution_price(context.side, limit, quote.last))
+
+
+def _untradable(context: EntryContext, leverage: Ratio, why: str) -> Outcome:
+    numbers = {"symbol": context.signal.draft.symbol, "leverage": plain(leverage), "why": why}
+    return Outcome(OutcomeCode.DENIED_INSTRUMENT, numbers)
+
+
+def _limit_price(context: EntryContext, instrument: Instrument) -> Price | None:
+    """Round a limit to the price step, never to a worse price than the master's: long down, short up."""
+    draft = context.signal.draft
+    if draft.order_type is not OrderType.LIMIT or draft.price is None:
+        return None
+    rounding = floor_to_step if context.side is PositionSide.LONG else ceil_to_step
+    return Price(rounding(draft.price, instrument.price_step))
+
+
+def _quantity(context: EntryContext, instrument: Instrument, leverage: Ratio, price: Price) -> Quantity | Outcome:
+    draft, policy = context.signal.draft, context.subscription.policy
+    raw = raw_quantity(policy.sizing, leverage, price, draft.size.quantity)
+    if raw is None:
+        return Outcome(OutcomeCode.SKIPPED_NO_MASTER_QUANTITY, {"symbol": draft.symbol})
+    quantity, least = floored(raw, instrument), smallest_quantity(instrument, price)
+    if quantity < least:
+        if policy.below_minimum is BelowMinimum.SKIP:
+            return _below_minimum(context, raw, price, least)
+        quantity = least
+    if quantity > instrument.quantity_max:
+        why = f"the size {plain(quantity)} is above its largest order {plain(instrument.quantity_max)}"
+        return _untradable(context, leverage, why)
+    return quantity
+
+
+def _below_minimum(context: EntryContext, raw: Quantity, price: Price, least: Quantity) -> Outcome:
+    numbers = {
+        "quantity": plain(raw),
+        "symbol": context.signal.draft.symbol,
+        "notional": _rounded(notional(price, raw)),
+        "currency": context.currency,
+        "minimum": plain(least),
+    }
+    return Outcome(OutcomeCode.SKIPPED_BELOW_MINIMUM, numbers)
+
+
+def _protected(context: EntryContext, order: _Order, executes_at: Price) -> _Order | Outcome:
+    """Put stop and target on the price step, towards the price, and refuse one that is not beyond the price it protects."""
+    draft, is_long = context.signal.draft, context.side is PositionSide.LONG
+    step = order.instrument.price_step
+    stop = None if draft.stop_loss is None else Price((ceil_to_step if is_long else floor_to_step)(draft.stop_loss, step))
+    target = None if draft.take_profit is None else Price((floor_to_step if is_long else ceil_to_step)(draft.take_profit, step))
+    if stop is not None and (stop <= 0 or (stop >= executes_at if is_long else stop <= executes_at)):
+        return _wrong_side("stop loss", draft.stop_loss, executes_at)
+    if target is not None and (target <= 0 or (target <= executes_at if is_long else target >= executes_at)):
+        return _wrong_side("take profit", draft.take_profit, executes_at)
+    return _Order(order.instrument, order.leverage, order.price, order.limit_price, order.quantity, stop, target)
+
+
+def _wrong_side(which: str, level: Price | None, price: Price) -> Outcome:
+    assert level is not None, "only a level that was given can be on the wrong side"
+    return Outcome(OutcomeCode.DENIED_PROTECTION, {"which": which, "level": plain(level), "price": plain(price)})
+
+
+def _over_limits(context: EntryContext, account: AccountView, order: _Order) -> Outcome | None:
+    symbol, entry = context.signal.draft.symbol, order.carried
+    over = broken_cap(context.limits, symbol, entry, account.holdings, account.report, account.pending, context.currency)
+    return over or lacking_balance(entry, account.report, account.pending, context.fee_bps)
+
+
+def _not_for_real(context: EntryContext, order: _Order) -> Outcome | None:
+    numbers = {"side": context.side.value, "quantity": plain(order.quantity), "symbol": context.signal.draft.symbol}
+    if context.signal.draft.is_test:
+        return Outcome(OutcomeCode.SKIPPED_TEST, numbers)
+    if context.subscription.policy.mode is Mode.WATCH:
+        worth = {"notional": _rounded(order.carried.notional), "currency": context.currency}
+        return Outcome(OutcomeCode.SKIPPED_WATCH_ONLY, numbers | worth)
+    return None
+
+
+def _entry_plan(context: EntryContext, order: _Order) -> EntryPlan:
+    intent = OrderIntent(
+        client_order_id=client_order_id(context.copy, context.leg),
+        symbol=context.signal.draft.symbol,
+        side=OrderSide.opening(context.side),
+        position_side=context.side,
+        quantity=order.quantity,
+        order_type=context.signal.draft.order_type,
+        leverage=order.leverage,
+        limit_price=order.limit_price,
+        stop_loss=order.stop_loss,
+        take_profit=order.take_profit,
+    )
+    return EntryPlan(intent, order.price, order.carried.notional, order.carried.margin)
+
+
+def _rounded(amount: Decimal) -> str:
+    """Write an "about": rounded down to cents, or to the last stored decimal where cents would read as nothing."""
+    cents = floor_to_step(amount, Decimal("0.01"))
+    return plain(cents if cents > 0 else floor_to_step(amount, _FINEST))
+
+
+@dataclass(frozen=True, slots=True)
+class ExitContext:
+    """Hold everything that decides about one exit of one account.
+
+    ``holding`` is this strategy's, None if it has none. ``position`` is the newest known at the exchange, None if there is none
+    or it is unknown. ``outstanding`` is the quantity of exit attempts that are not resolved. ``attempt`` counts from 1.
+    """
+
+    signal: Signal
+    subscription: Subscription
+    copy: CopyId
+    leg: int
+    attempt: int
+    holding: Holding | None
+    position: Position | None
+    instrument: Instrument | None
+    outstanding: Quantity
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ExitPlan:
+    """Hold a reduce-only order to send."""
+
+    intent: OrderIntent
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Say that nothing is provably ours to close now, and that this may change: look again when ``cause`` is settled."""
+
+    cause: str
+
+
+def plan_exit(context: ExitContext) -> ExitPlan | Outcome | Wait:
+    """Decide one exit: close our share, wait for proof, or say why there is nothing to do. Total.
+
+    Exits never look at switches, age, caps, balance, price or the subscription's mode: what was opened for real is closed for
+    real, also after the follower went to watching. Without an instrument the share itself is sent: it is a sum of fills.
+    """
+    holding, draft = context.holding, context.signal.draft
+    if holding is None or not is_held(holding) or draft.side not in (None, holding.side):
+        return Outcome(OutcomeCode.SKIPPED_NOTHING_TO_CLOSE, {"symbol": draft.symbol})
+    if holding.entry_key != NO_ORDER_KEY and context.signal.order_key <= holding.entry_key:
+        return Outcome(OutcomeCode.SKIPPED_SUPERSEDED, {"symbol": draft.symbol})
+    if draft.is_test:
+        numbers = {"side": holding.side.value, "quantity": plain(holding.share), "symbol": draft.symbol}
+        return Outcome(OutcomeCode.SKIPPED_TEST, numbers)
+    if context.outstanding > 0:
+        # One exit at a time: until it is proven, closing again could close what is not ours any more.
+        return Wait("an exit of this strategy is not resolved yet")
+    return _close_share(context, holding)
+
+
+def _close_share(context: ExitContext, holding: Holding) -> ExitPlan | Outcome | Wait:
+    quantity = holding.share if context.instrument is None else floored(holding.share, context.instrument)
+    too_small = _too_small(context, quantity)
+    if too_small is None:
+        return ExitPlan(_exit_intent(context, holding, quantity))
+    if holding.entries_open > 0:
+        return Wait("an entry of this strategy is not resolved yet")
+    return Outcome(OutcomeCode.RESIDUE, {"quantity": plain(holding.share), "symbol": context.signal.draft.symbol, "cause": too_small})
+
+
+def _too_small(context: ExitContext, quantity: Quantity) -> str | None:
+    """Say why the exchange would not take an order of ``quantity``, None if it would as far as we know."""
+    instrument, position = context.instrument, context.position
+    if quantity <= 0 and instrument is None:
+        return "nothing of it is proven to be filled"
+    if instrument is None:
+        return None
+    if quantity < instrument.quantity_min or quantity <= 0:
+        least = plain(max(instrument.quantity_min, instrument.quantity_step))
+        return f"it is below the exchange's minimum of {least}"
+    if position is not None and 0 < notional(position.mark_price, quantity) < instrument.notional_min:
+        return f"it is worth less than the exchange's minimum of {plain(instrument.notional_min)} {instrument.settle_currency}"
+    return None
+
+
+def _exit_intent(context: ExitContext, holding: Holding, quantity: Quantity) -> OrderIntent:
+    position, draft = context.position, context.signal.draft
+    whole = position is not None and position.side is holding.side and position.quantity == quantity == holding.share
+    # An exit changes no leverage; the field repeats what stands, or the neutral 1 where that is unknown.
+    leverage = position.leverage if position is not None and position.leverage > 0 else Ratio(Decimal(1))
+    return OrderIntent(
+        client_order_id=exit_client_order_id(context.copy, context.leg, context.attempt),
+        symbol=draft.symbol,
+        side=OrderSide.closing(holding.side),
+        position_side=holding.side,
+        quantity=quantity,
+        order_type=OrderType.MARKET,
+        leverage=leverage,
+        reduce_only=True,
+        whole_position=whole,
+    )

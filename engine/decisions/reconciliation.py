@@ -1,0 +1,111 @@
+"""What the exchange has beside what the ledger says: the differences as values, for others to act on and to show.
+
+What always holds: a correction only ever makes our share smaller, because the exchange cannot owe us what is not there; nothing
+here raises exposure, sends or cancels. Running again after applying the corrections changes nothing. A symbol that is not settled
+is left alone: the report may be older than what is under way there.
+"""
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Final
+
+from engine.decisions.risk import position_of
+from engine.domain.account import AccountReport
+from engine.domain.amounts import EXACT, ZERO, Quantity
+from engine.domain.holding import Holding
+from engine.domain.identifiers import CLIENT_ORDER_ID_PREFIX, ClientOrderId, StrategyId, Symbol
+from engine.domain.order import OrderReport
+from engine.domain.signal import PositionSide
+
+_GONE: Final = "the position was closed outside the engine: by the owner, a stop, a target or a liquidation"
+_LESS: Final = "the position is smaller than our share: the owner, a stop, a target or a liquidation closed a part"
+_TURNED: Final = "the position stands on the other side: the owner closed ours and turned it"
+
+
+@dataclass(frozen=True, slots=True)
+class ShareShrunk:
+    """Say that a strategy's share is now ``share_to``. ``detached``: closed by hand, so no entry until the master is flat."""
+
+    symbol: Symbol
+    strategy: StrategyId
+    share_from: Quantity
+    share_to: Quantity
+    cause: str
+    detached: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignOrders:
+    """Name resting orders with our prefix that the ledger lacks: an old ledger, so the account is reconcile-only until confirmed."""
+
+    exchange_order_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OwnPosition:
+    """Tell what the owner holds beyond our share; information, nothing to correct."""
+
+    symbol: Symbol
+    side: PositionSide
+    quantity: Quantity
+
+
+Correction = ShareShrunk | ForeignOrders | OwnPosition
+
+
+def reconcile(
+    holdings: Iterable[Holding],
+    report: AccountReport,
+    *,
+    unsettled: Collection[Symbol],
+    exiting: Collection[Symbol],
+    bound_ids: Collection[str],
+    client_id_known: Callable[[ClientOrderId], bool],
+) -> tuple[Correction, ...]:
+    """Compare one account's ledger with a report of the exchange.
+
+    ``unsettled``: symbols with an attempt that is claimed, unknown, placed or partially filled, or that ended after the reading
+    of ``report`` began. ``exiting``: symbols where an exit of ours still runs; there a vanished position is no act of the owner.
+    ``bound_ids``: exchange order ids that the ledger knows; ``client_id_known`` tells the same for client order ids.
+    """
+    settled = {each.symbol: each for each in holdings if each.symbol not in unsettled and each.entries_open == 0}
+    busy = {each.symbol for each in holdings} - set(settled) | set(unsettled)
+    shrunk = [found for symbol in sorted(settled) if (found := _shrunk(settled[symbol], report, symbol in exiting)) is not None]
+    foreign = sorted(each.exchange_order_id for each in report.open_orders if _is_foreign(each, bound_ids, client_id_known))
+    return (*shrunk, *([ForeignOrders(tuple(foreign))] if foreign else []), *_own_positions(settled, report, busy))
+
+
+def _shrunk(holding: Holding, report: AccountReport, is_exiting: bool) -> ShareShrunk | None:
+    position = position_of(report, holding.symbol)
+    there = Quantity(ZERO) if position is None or position.side is not holding.side else position.quantity
+    if there >= holding.share:
+        return None
+    cause = _GONE if position is None else _LESS if there > 0 else _TURNED
+    return ShareShrunk(holding.symbol, holding.strategy, holding.share, there, cause, there == 0 and not is_exiting)
+
+
+def _is_foreign(order: OrderReport, bound_ids: Collection[str], known: Callable[[ClientOrderId], bool]) -> bool:
+    own = order.client_order_id
+    return own is not None and own.startswith(CLIENT_ORDER_ID_PREFIX) and order.exchange_order_id not in bound_ids and not known(own)
+
+
+def _own_positions(settled: dict[Symbol, Holding], report: AccountReport, busy: set[Symbol]) -> Iterable[OwnPosition]:
+    for position in sorted(report.positions, key=lambda each: each.symbol):
+        holding = settled.get(position.symbol)
+        ours = holding.share if holding is not None and holding.side is position.side else Decimal(0)
+        beyond = Quantity(EXACT.subtract(position.quantity, ours))
+        if beyond > 0 and position.symbol not in busy:
+            yield OwnPosition(position.symbol, position.side, beyond)
+
+
+def apply(holdings: Iterable[Holding], corrections: Iterable[Correction]) -> tuple[Holding, ...]:
+    """Return the holdings as they are once the corrections are written down."""
+    shrunk = {each.symbol: each for each in corrections if isinstance(each, ShareShrunk)}
+    return tuple(_applied(each, shrunk.get(each.symbol)) for each in holdings)
+
+
+def _applied(holding: Holding, change: ShareShrunk | None) -> Holding:
+    if change is None:
+        return holding
+    return replace(holding, share=change.share_to, detached=holding.detached or change.detached)

@@ -1,0 +1,169 @@
+"""What one account carries because of this engine, and whether one more entry stays inside every cap.
+
+What always holds: an entry that passes keeps every cap *together with* all own entries already on their way, so that a burst
+cannot pass a cap that each of its entries alone would keep. A value that cannot be computed is never taken as zero: it refuses.
+Nothing here chooses a size or knows the signal.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import reduce
+from typing import Final
+
+from engine.domain.account import AccountReport, Position
+from engine.domain.amounts import EXACT, ZERO, Money, Quantity, Ratio, ceil_to_step, initial_margin, notional, plain
+from engine.domain.holding import Holding, PendingEntry
+from engine.domain.identifiers import Symbol
+from engine.domain.outcome import Outcome, OutcomeCode
+from engine.domain.subscription import RiskLimits
+
+_FINEST: Final = Decimal("0.000000000001")
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """Hold a worth (``notional``) and the initial margin behind it."""
+
+    notional: Money
+    margin: Money
+
+    def plus(self, other: "Carried") -> "Carried":
+        """Add two, exactly."""
+        return Carried(total(self.notional, other.notional), total(self.margin, other.margin))
+
+
+NOTHING: Final = Carried(Money(ZERO), Money(ZERO))
+
+
+@dataclass(frozen=True, slots=True)
+class Unvalued:
+    """Say that ``symbol`` is held, and neither the report nor a pending entry tells what it is worth."""
+
+    symbol: Symbol
+
+
+def total(*amounts: Decimal) -> Money:
+    """Add amounts exactly (Decimal's own context would round at 28 digits)."""
+    return Money(reduce(EXACT.add, amounts, ZERO))
+
+
+def fee(worth: Money, fee_bps: Decimal) -> Money:
+    """Compute a taker fee in basis points of ``worth``, rounded up at the 12th decimal."""
+    return Money(ceil_to_step(EXACT.divide(EXACT.multiply(worth, fee_bps), Decimal(10_000)), _FINEST))
+
+
+def is_held(holding: Holding) -> bool:
+    """Tell whether a strategy holds the symbol: it has a share, or an entry that is not terminal."""
+    return holding.share > 0 or holding.entries_open > 0
+
+
+def position_of(report: AccountReport, symbol: Symbol) -> Position | None:
+    """Find the report's position in ``symbol``; the exchange nets, so there is at most one that is not empty."""
+    return next((each for each in report.positions if each.symbol == symbol and each.quantity > 0), None)
+
+
+def carried_in(symbol: Symbol, holdings: Iterable[Holding], report: AccountReport, pending: Iterable[PendingEntry]) -> Carried | Unvalued:
+    """Value everything of the engine in one symbol: its share at the present mark price plus entries on their way.
+
+    A pending entry counts with its whole quantity. Where the report does not show the whole share yet, the missing part is what
+    the pending entries brought, and it is counted once: through them. Margin of a share is at its entry price.
+    """
+    held = next((each for each in holdings if each.symbol == symbol and each.share > 0), None)
+    flying = [each for each in pending if each.symbol == symbol]
+    on_their_way = Carried(total(*(each.notional for each in flying)), total(*(each.margin for each in flying)))
+    if held is None:
+        return on_their_way
+    position = position_of(report, symbol)
+    shown = min(held.share, position.quantity) if position is not None and position.side is held.side else ZERO
+    unseen = EXACT.subtract(held.share, EXACT.add(shown, total(*(each.quantity for each in flying))))
+    if position is None:
+        return on_their_way if unseen <= 0 else Unvalued(symbol)
+    return on_their_way.plus(_valued(position, Quantity(EXACT.add(shown, max(unseen, ZERO)))))
+
+
+def _valued(position: Position, quantity: Quantity) -> Carried:
+    # An adapter that reports no leverage must not make the margin smaller: the whole worth counts then.
+    leverage = position.leverage if position.leverage > 0 else Ratio(Decimal(1))
+    return Carried(notional(position.mark_price, quantity), initial_margin(position.entry_price, quantity, leverage))
+
+
+def held_symbols(holdings: Iterable[Holding], pending: Iterable[PendingEntry]) -> frozenset[Symbol]:
+    """Return every symbol in which the engine holds something or is about to."""
+    return frozenset({each.symbol for each in holdings if is_held(each)} | {each.symbol for each in pending})
+
+
+def broken_cap(
+    limits: RiskLimits,
+    symbol: Symbol,
+    entry: Carried,
+    holdings: tuple[Holding, ...],
+    report: AccountReport,
+    pending: tuple[PendingEntry, ...],
+    currency: str,
+) -> Outcome | None:
+    """Name the first cap that the account would break with ``entry`` added, in the order of RiskLimits; None if none.
+
+    Exactly at a cap is inside it. An account whose holdings cannot be valued is not ready while a cap needs their value.
+    """
+    if limits.order_notional is not None and entry.notional > limits.order_notional:
+        return _over(OutcomeCode.DENIED_ORDER_NOTIONAL, "notional", entry.notional, limits.order_notional, symbol, currency)
+    held = held_symbols(holdings, pending)
+    by_symbol = {each: carried_in(each, holdings, report, pending) for each in held | {symbol}}
+    return (
+        _broken_symbol_cap(limits.symbol_notional, symbol, entry, by_symbol[symbol], currency)
+        or _broken_account_cap(limits, symbol, entry, tuple(by_symbol.values()), currency)
+        or _broken_count(limits.open_positions, symbol, held)
+    )
+
+
+def _broken_symbol_cap(cap: Money | None, symbol: Symbol, entry: Carried, here: Carried | Unvalued, currency: str) -> Outcome | None:
+    if cap is None:
+        return None
+    if isinstance(here, Unvalued):
+        return _not_valued(here)
+    worth = total(here.notional, entry.notional)
+    return _over(OutcomeCode.DENIED_SYMBOL_NOTIONAL, "notional", worth, cap, symbol, currency) if worth > cap else None
+
+
+def _broken_account_cap(
+    limits: RiskLimits, symbol: Symbol, entry: Carried, everything: tuple[Carried | Unvalued, ...], currency: str
+) -> Outcome | None:
+    if limits.account_notional is None and limits.account_margin is None:
+        return None
+    after = entry
+    for each in everything:
+        if isinstance(each, Unvalued):
+            return _not_valued(each)
+        after = after.plus(each)
+    if limits.account_notional is not None and after.notional > limits.account_notional:
+        return _over(OutcomeCode.DENIED_ACCOUNT_NOTIONAL, "notional", after.notional, limits.account_notional, symbol, currency)
+    if limits.account_margin is not None and after.margin > limits.account_margin:
+        return _over(OutcomeCode.DENIED_ACCOUNT_MARGIN, "margin", after.margin, limits.account_margin, symbol, currency)
+    return None
+
+
+def _broken_count(cap: int | None, symbol: Symbol, held: frozenset[Symbol]) -> Outcome | None:
+    others = len(held - {symbol})
+    if cap is None or others < cap:
+        return None
+    return Outcome(OutcomeCode.DENIED_OPEN_POSITIONS, {"open": str(others), "cap": str(cap), "symbol": symbol})
+
+
+def lacking_balance(entry: Carried, report: AccountReport, pending: tuple[PendingEntry, ...], fee_bps: Decimal) -> Outcome | None:
+    """Refuse an entry whose margin and fee are more than what is free once every pending entry has taken its own."""
+    needed = total(entry.margin, fee(entry.notional, fee_bps))
+    reserved = total(*(total(each.margin, fee(each.notional, fee_bps)) for each in pending))
+    free = EXACT.subtract(report.balance.available, reserved)
+    if needed <= free:
+        return None
+    numbers = {"needed": plain(needed), "available": plain(max(free, ZERO)), "currency": report.balance.currency}
+    return Outcome(OutcomeCode.DENIED_BALANCE, numbers)
+
+
+def _over(code: OutcomeCode, what: str, amount: Money, cap: Money, symbol: Symbol, currency: str) -> Outcome:
+    return Outcome(code, {what: plain(amount), "cap": plain(cap), "symbol": symbol, "currency": currency})
+
+
+def _not_valued(gap: Unvalued) -> Outcome:
+    return Outcome(OutcomeCode.DENIED_ACCOUNT_NOT_READY, {"why": f"the newest reading does not show the {gap.symbol} held here yet"})

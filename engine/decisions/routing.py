@@ -1,0 +1,57 @@
+"""Whom a signal reaches, in which turn, and which switches stand in its way.
+
+What always holds: each account once, in an order that depends on nothing but the values. Watching subscriptions are reached too
+(they are told what would have happened). Nothing here decides about size or risk.
+"""
+
+from collections.abc import Iterable
+
+from engine.domain.holding import Switch, SwitchScope
+from engine.domain.identifiers import AccountId, StrategyId
+from engine.domain.signal import Signal
+from engine.domain.subscription import Subscription
+
+
+def reached(strategy: StrategyId, subscriptions: Iterable[Subscription]) -> tuple[Subscription, ...]:
+    """Return the subscriptions that get a copy of a signal of ``strategy``: one per account, by account id.
+
+    Should two subscriptions tie the same account to the strategy, the one with the smaller id gets the only copy.
+    """
+    chosen: dict[AccountId, Subscription] = {}
+    for each in sorted(subscriptions, key=lambda subscription: (subscription.account, subscription.id)):
+        if each.strategy == strategy:
+            chosen.setdefault(each.account, each)
+    return tuple(chosen.values())
+
+
+def turn(signal: Signal) -> tuple[int, str]:
+    """Return the sort key in which one account takes waiting signals: exits first, then by the strategy's order."""
+    return (1 if signal.draft.action.is_entry else 0, signal.order_key)
+
+
+def concerns(switch: Switch, *, account_id: str, account_name: str, strategy_id: str, strategy_name: str, exchange: str) -> bool:
+    """Tell whether a *no new entries* switch stops entries of this account, strategy and exchange; a target is an id or a name."""
+    match switch.scope:
+        case SwitchScope.ALL:
+            return True
+        case SwitchScope.ACCOUNT:
+            return switch.target in (account_id, account_name)
+        case SwitchScope.STRATEGY:
+            return switch.target in (strategy_id, strategy_name)
+        case SwitchScope.EXCHANGE:
+            return switch.target == exchange
+
+
+def concerning(
+    switches: Iterable[Switch], *, account_id: str, account_name: str, strategy_id: str, strategy_name: str, exchange: str
+) -> tuple[Switch, ...]:
+    """Return the switches that concern an entry, the widest first: that is the one a person is told about."""
+    width = {SwitchScope.ALL: 0, SwitchScope.EXCHANGE: 1, SwitchScope.STRATEGY: 2, SwitchScope.ACCOUNT: 3}
+    names = {
+        "account_id": account_id,
+        "account_name": account_name,
+        "strategy_id": strategy_id,
+        "strategy_name": strategy_name,
+        "exchange": exchange,
+    }
+    return tuple(sorted((each for each in switches if concerns(each, **names)), key=lambda each: width[each.scope]))

@@ -1,0 +1,80 @@
+"""How large an entry is: from what the follower agreed to, the leverage and the price to a quantity.
+
+What always holds: the quantity never buys more than was agreed (every division rounds down, and the result is floored to the
+exchange's step), except where the follower's policy says that a size below the exchange's minimum is lifted to it. Nothing here
+knows limits, balances or who holds what.
+"""
+
+from decimal import Decimal
+from typing import Final
+
+from engine.domain.amounts import EXACT, Price, Quantity, Ratio, ceil_to_step, floor_to_step, notional
+from engine.domain.instrument import Instrument
+from engine.domain.signal import PositionSide
+from engine.domain.subscription import FixedMargin, FixedNotional, FixedQuantity, LeverageMode, LeveragePolicy, Multiplier, Sizing
+
+_FINEST: Final = Decimal("0.000000000001")
+
+
+def leverage_of(policy: LeveragePolicy, asked: Ratio | None) -> Ratio:
+    """Choose the leverage of an entry: the policy's value where the signal names none, otherwise as the mode says.
+
+    A FOLLOW policy returns what the signal asks for even above its ceiling; whether that is allowed is for ``exceeds_ceiling``.
+    """
+    if asked is None or policy.mode is LeverageMode.FIXED:
+        return policy.value
+    return min(asked, policy.value) if policy.mode is LeverageMode.CAPPED else asked
+
+
+def exceeds_ceiling(policy: LeveragePolicy, asked: Ratio | None) -> bool:
+    """Tell whether a follower who follows the signal's leverage did not agree to as much as it asks for."""
+    return policy.mode is LeverageMode.FOLLOW and asked is not None and asked > policy.value
+
+
+def sizing_price(side: PositionSide, limit: Price | None, last: Price) -> Price:
+    """Return the highest price at which the entry can cost money: the limit, or the last trade for a market order.
+
+    A short limit below the market executes at the market, hence the higher of the two there; a long limit reserves its limit.
+    """
+    if limit is None:
+        return last
+    return limit if side is PositionSide.LONG else max(limit, last)
+
+
+def execution_price(side: PositionSide, limit: Price | None, last: Price) -> Price:
+    """Return the price at which the entry is expected to execute: a limit beyond the market executes at the market."""
+    if limit is None:
+        return last
+    return min(limit, last) if side is PositionSide.LONG else max(limit, last)
+
+
+def raw_quantity(sizing: Sizing, leverage: Ratio, price: Price, master_quantity: Quantity | None) -> Quantity | None:
+    """Compute the quantity before steps, rounded down at the 12th decimal; None if a multiplier lacks the master's quantity.
+
+    Fixed margin: margin x leverage / price. Fixed notional: notional / price. Fixed quantity: as it is. Multiplier: factor x master's.
+    """
+    match sizing:
+        case FixedMargin(margin):
+            exact = EXACT.divide(EXACT.multiply(margin, leverage), price)
+        case FixedNotional(value):
+            exact = EXACT.divide(value, price)
+        case FixedQuantity(quantity):
+            exact = quantity
+        case Multiplier(factor):
+            if master_quantity is None:
+                return None
+            exact = EXACT.multiply(factor, master_quantity)
+    return Quantity(floor_to_step(exact, _FINEST))
+
+
+def floored(quantity: Quantity, instrument: Instrument) -> Quantity:
+    """Round a quantity down to the exchange's step: what is checked afterwards is what is sent."""
+    return Quantity(floor_to_step(quantity, instrument.quantity_step))
+
+
+def smallest_quantity(instrument: Instrument, price: Price) -> Quantity:
+    """Return the least quantity that the exchange accepts at ``price``: both minimums met, rounded up to the step."""
+    by_value = EXACT.divide(instrument.notional_min, price)
+    least = Quantity(ceil_to_step(max(instrument.quantity_min, by_value), instrument.quantity_step))
+    # The division above rounds down in its 60th digit; one step more where that digit decides.
+    return least if notional(price, least) >= instrument.notional_min else Quantity(EXACT.add(least, instrument.quantity_step))

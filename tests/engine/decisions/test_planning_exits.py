@@ -1,0 +1,141 @@
+"""Exits: our share and never more, never refused by a guard of entries, and waiting only where proof is missing."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from decision_builders import BTC, LONG, NOW, SHORT, D, holding, instrument, key, leaving, position, signal, subscription
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.decisions.planning import ExitContext, ExitPlan, Wait, plan_exit
+from engine.domain.amounts import is_multiple
+from engine.domain.identifiers import exit_client_order_id
+from engine.domain.order import OrderSide
+from engine.domain.outcome import Outcome, OutcomeCode
+from engine.domain.signal import Action, OrderType
+from engine.domain.subscription import Mode
+
+C = OutcomeCode
+
+
+def close(**changes: Any) -> Any:
+    return signal(action=Action.CLOSE, **changes)
+
+
+ENDED: list[tuple[str, OutcomeCode, dict[str, Any]]] = [
+    ("nothing held", C.SKIPPED_NOTHING_TO_CLOSE, {"holding": None}),
+    ("share zero", C.SKIPPED_NOTHING_TO_CLOSE, {"holding": holding(share=D("0"))}),
+    ("other side asked for", C.SKIPPED_NOTHING_TO_CLOSE, {"signal": close(side=SHORT)}),
+    ("watching, nothing held", C.SKIPPED_NOTHING_TO_CLOSE, {"holding": None, "subscription": subscription(mode=Mode.WATCH)}),
+    ("older than the entry", C.SKIPPED_SUPERSEDED, {"holding": holding(entry_key=key(101))}),
+    ("as old as the entry", C.SKIPPED_SUPERSEDED, {"holding": holding(entry_key=key(100))}),
+    ("test", C.SKIPPED_TEST, {"signal": close(is_test=True)}),
+    ("test while entries are open", C.SKIPPED_TEST, {"signal": close(is_test=True), "holding": holding(entries_open=1)}),
+    ("below the step", C.RESIDUE, {"holding": holding(share=D("0.0004"))}),
+    ("below the least quantity", C.RESIDUE, {"instrument": instrument(quantity_min=D("3"))}),
+    ("below the least worth", C.RESIDUE, {"instrument": instrument(notional_min=D("201"))}),
+]
+
+
+@pytest.mark.parametrize(("code", "changes"), [each[1:] for each in ENDED], ids=[each[0] for each in ENDED])
+def test_an_exit_that_ends_without_an_order_says_why_in_a_whole_sentence(code: OutcomeCode, changes: dict[str, Any]) -> None:
+    outcome = plan_exit(leaving(**changes))
+    assert isinstance(outcome, Outcome)
+    assert outcome.code is code
+    assert "?" not in outcome.sentence
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"holding": holding(share=D("0"), entries_open=1)},
+        {"holding": holding(share=D("0.0004"), entries_open=1)},
+        {"holding": holding(share=D("0"), entries_open=1), "instrument": None},
+        {"outstanding": D("2")},
+        {"outstanding": D("1")},
+    ],
+)
+def test_an_exit_waits_while_proof_of_an_entry_or_of_an_exit_is_missing(changes: dict[str, Any]) -> None:
+    answer = plan_exit(leaving(**changes))
+    assert isinstance(answer, Wait)
+    assert answer.cause
+
+
+def test_an_exit_closes_the_whole_share_reduce_only_under_its_own_attempt_s_id() -> None:
+    plan = plan_exit(leaving(attempt=3))
+    assert isinstance(plan, ExitPlan)
+    intent = plan.intent
+    assert intent.client_order_id == exit_client_order_id("copy-1", 1, 3)
+    assert (intent.side, intent.position_side, intent.quantity) == (OrderSide.SELL, LONG, D("2"))
+    assert (intent.order_type, intent.reduce_only, intent.whole_position, intent.leverage) == (OrderType.MARKET, True, True, D("5"))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"position": None},
+        {"position": position(quantity=D("3"))},
+        {"position": position(side=SHORT)},
+        {"holding": holding(share=D("2.0005")), "position": position(quantity=D("2.0005"))},
+    ],
+)
+def test_the_whole_position_is_closed_only_where_our_share_is_provably_all_of_it(changes: dict[str, Any]) -> None:
+    plan = plan_exit(leaving(**changes))
+    assert isinstance(plan, ExitPlan)
+    assert not plan.intent.whole_position
+    assert plan.intent.quantity == D("2")
+
+
+def test_what_is_provably_ours_is_closed_while_another_entry_is_unknown() -> None:
+    plan = plan_exit(leaving(holding=holding(entries_open=1)))
+    assert isinstance(plan, ExitPlan)
+    assert plan.intent.quantity == D("2")
+
+
+def test_watching_age_and_a_missing_instrument_never_stop_an_exit() -> None:
+    context = leaving(signal=close(age_s=86_400), subscription=subscription(mode=Mode.WATCH), instrument=None)
+    plan = plan_exit(replace(context, holding=holding(share=D("0.1234567"))))
+    assert isinstance(plan, ExitPlan)
+    assert plan.intent.quantity == D("0.1234567")
+
+
+def test_a_short_is_closed_by_buying() -> None:
+    plan = plan_exit(leaving(holding=holding(side=SHORT), position=position(side=SHORT), signal=close(side=SHORT)))
+    assert isinstance(plan, ExitPlan)
+    assert plan.intent.side is OrderSide.BUY
+
+
+amounts = st.decimals("0", "50", places=4, allow_nan=False, allow_infinity=False)
+sides = st.sampled_from([LONG, SHORT])
+contexts = st.builds(
+    leaving,
+    signal=st.builds(close, side=st.none() | sides, is_test=st.sampled_from([False, False, False, True])),
+    holding=st.none() | st.builds(holding, side=sides, share=amounts, entries_open=st.integers(0, 2), detached=st.booleans()),
+    position=st.none() | st.builds(position, side=sides, quantity=amounts, mark_price=amounts, leverage=amounts),
+    instrument=st.none() | st.builds(instrument, quantity_step=st.sampled_from([D("1"), D("0.003"), D("0.0001")])),
+    outstanding=st.just(D("0")) | amounts,
+    now=st.just(NOW),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(contexts)
+def test_an_exit_never_passes_the_share_and_every_context_has_one_answer(context: ExitContext) -> None:
+    answer = plan_exit(context)
+    assert answer == plan_exit(context)
+    if isinstance(answer, Outcome):
+        assert "?" not in answer.sentence
+    if not isinstance(answer, ExitPlan):
+        return
+    intent, held = answer.intent, context.holding
+    assert held is not None
+    assert 0 < intent.quantity <= held.share
+    assert context.outstanding == 0
+    assert intent.symbol == BTC
+    assert intent.reduce_only
+    assert intent.position_side is held.side
+    assert context.instrument is None or is_multiple(intent.quantity, context.instrument.quantity_step)
+    if intent.whole_position:
+        assert context.position is not None
+        assert context.position.quantity == intent.quantity == held.share
