@@ -1,0 +1,150 @@
+"""Bytes to and from one peer, over TCP or TLS, without hidden pauses.
+
+What must always hold: ``send`` makes its first attempt before it awaits anything, so that the check made just before it still
+holds for the first byte; certificates and host names are verified. This is why TLS is driven here over memory buffers and not
+through ``trio.SSLStream``: that stream pauses for a lock before its first byte, and it cannot be asked, without waiting, whether
+the peer closed an idle connection (a TLS 1.3 peer sends session tickets at any time, so readable bytes alone prove nothing).
+Used by one task at a time; only ``close`` may be called by another.
+"""
+
+import socket
+import ssl
+
+import trio
+
+RECEIVE_BYTES = 64 * 1024
+
+
+class _Tls:
+    """Translate between plain bytes and TLS records in memory."""
+
+    __slots__ = ("_incoming", "_object", "_outgoing")
+
+    def __init__(self, context: ssl.SSLContext, host: str) -> None:
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._object = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
+
+    def shake_hands(self) -> bool:
+        """Take the handshake one step further; return whether it is done."""
+        try:
+            self._object.do_handshake()
+        except ssl.SSLWantReadError:
+            return False
+        return True
+
+    def feed(self, records: bytes) -> None:
+        """Take in what the peer sent; empty means that it closed."""
+        if records:
+            self._incoming.write(records)
+        else:
+            self._incoming.write_eof()
+
+    def seal(self, data: bytes) -> bytes:
+        """Return the records that carry ``data``, after anything TLS itself wants to say."""
+        view = memoryview(data)
+        while view:
+            view = view[self._object.write(view) :]
+        return self._outgoing.read()
+
+    def open_nowait(self) -> bytes | None:
+        """Return plain bytes, empty after a proper close, None while more records are needed."""
+        try:
+            return self._object.read(RECEIVE_BYTES)
+        except ssl.SSLWantReadError:
+            return None
+        except ssl.SSLZeroReturnError:
+            return b""
+
+
+class Wire:
+    """Hold one connected socket. Failures are OSError (TLS failures are too) or trio.ClosedResourceError after ``close``.
+
+    ``wrote`` is True once the kernel accepted a byte since it was last set to False.
+    """
+
+    __slots__ = ("_socket", "_tls", "wrote")
+
+    def __init__(self, connected: socket.socket, tls: _Tls | None) -> None:
+        self._socket = connected
+        self._tls = tls
+        self.wrote = False
+
+    async def send(self, data: bytes) -> None:
+        """Write everything; the first attempt comes before any await."""
+        await self._send_raw(data if self._tls is None else self._tls.seal(data))
+
+    async def receive(self) -> bytes:
+        """Wait for bytes; empty means that the peer closed."""
+        if self._tls is None:
+            return await self._receive_raw()
+        while (plain := self._tls.open_nowait()) is None:
+            await self._send_raw(self._tls.seal(b""))
+            self._tls.feed(await self._receive_raw())
+        return plain
+
+    async def shake_hands(self) -> None:
+        """Do the TLS handshake, certificate included; nothing to do on plain TCP."""
+        if self._tls is None:
+            return
+        done = False
+        while not done:
+            try:
+                done = self._tls.shake_hands()
+            finally:
+                await self._send_raw(self._tls.seal(b""))  # an alert, too, should reach the peer
+            if not done:
+                self._tls.feed(await self._receive_raw())
+
+    def is_quiet(self) -> bool:
+        """Tell, without waiting, whether an idle peer neither closed nor said anything unasked."""
+        try:
+            raw = self._socket.recv(RECEIVE_BYTES)
+            if self._tls is None or not raw:
+                return False
+            self._tls.feed(raw)
+            return self._tls.open_nowait() is None
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+
+    def close(self) -> None:
+        """Close at once; a task that waits here gets trio.ClosedResourceError."""
+        if self._socket.fileno() != -1:
+            trio.lowlevel.notify_closing(self._socket)
+            self._socket.close()
+
+    async def _send_raw(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            try:
+                sent = self._socket.send(view)
+            except BlockingIOError:
+                await trio.lowlevel.wait_writable(self._socket)
+                continue
+            self.wrote = True
+            view = view[sent:]
+
+    async def _receive_raw(self) -> bytes:
+        while True:
+            await trio.lowlevel.wait_readable(self._socket)
+            try:
+                return self._socket.recv(RECEIVE_BYTES)
+            except BlockingIOError:  # a wake-up without bytes: wait again
+                continue
+
+
+async def open_wire(host: str, port: int, context: ssl.SSLContext | None) -> Wire:
+    """Connect, over TLS where a context is given. Raises OSError (DNS, TCP, TLS, certificate) or UnicodeError (no host name)."""
+    stream = await trio.open_tcp_stream(host, port)  # sets TCP_NODELAY
+    connected = socket.socket(fileno=stream.socket.detach())
+    connected.setblocking(False)
+    wire = Wire(connected, None)
+    try:
+        wire = Wire(connected, None if context is None else _Tls(context, host))
+        await wire.shake_hands()
+    except BaseException:
+        wire.close()
+        raise
+    wire.wrote = False
+    return wire

@@ -1,0 +1,592 @@
+"""The outbound transport against a scripted peer on real loopback sockets: what was written, how often, and what the error says."""
+
+import gzip
+import ssl
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+import trio
+import trio.testing
+import trustme
+
+from engine.transport import HttpClientFactory, SendPermit, SendRefused, TrioTransport, send_permit
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+Script = Callable[["Peer", trio.abc.Stream], Awaitable[None]]
+
+
+class Peer:
+    """A server that counts connections, bytes and whole requests; ``script`` runs once per connection."""
+
+    def __init__(self, port: int, scheme: str = "http") -> None:
+        self.url = f"{scheme}://localhost:{port}" if scheme == "https" else f"http://127.0.0.1:{port}"
+        self.connections = 0
+        self.received = b""
+        self.requests: Counter[str] = Counter()
+        self.changed = trio.Condition()
+
+    async def read_request(self, stream: trio.abc.Stream) -> bool:
+        """Read one whole request; False when the client closed."""
+        data = b""
+        while b"\r\n\r\n" not in data:
+            chunk = await stream.receive_some()
+            if not chunk:
+                return False
+            data += chunk
+            self.received += chunk
+        head, _, body = data.partition(b"\r\n\r\n")
+        length = next((int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")), 0)
+        while len(body) < length:
+            chunk = await stream.receive_some()
+            self.received += chunk
+            body += chunk
+        self.requests[head.split()[0].decode()] += 1
+        async with self.changed:
+            self.changed.notify_all()
+        return True
+
+    async def wait_requests(self, count: int) -> None:
+        """Wait until so many requests arrived."""
+        async with self.changed:
+            while self.requests.total() < count:
+                await self.changed.wait()
+
+
+@asynccontextmanager
+async def peer(script: Script, tls: ssl.SSLContext | None = None) -> AsyncIterator[Peer]:
+    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    the_peer = Peer(listeners[0].socket.getsockname()[1], "https" if tls else "http")
+
+    async def serve(stream: trio.abc.Stream) -> None:
+        the_peer.connections += 1
+        if tls:
+            stream = trio.SSLStream(stream, tls, server_side=True, https_compatible=True)
+        try:
+            await script(the_peer, stream)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass
+        finally:
+            await trio.aclose_forcefully(stream)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.serve_listeners, serve, listeners)
+        with trio.fail_after(10):
+            yield the_peer
+        nursery.cancel_scope.cancel()
+
+
+def answering(*answers: bytes) -> Script:
+    """Answer each request with the given bytes, the last one for ever."""
+
+    async def script(the_peer: Peer, stream: trio.abc.Stream) -> None:
+        left = list(answers)
+        while await the_peer.read_request(stream):
+            await stream.send_all(left.pop(0) if len(left) > 1 else left[0])
+
+    return script
+
+
+def answering_then_closing(answer: bytes) -> Script:
+    async def script(the_peer: Peer, stream: trio.abc.Stream) -> None:
+        if await the_peer.read_request(stream) and answer:
+            await stream.send_all(answer)
+
+    return script
+
+
+async def never(the_peer: Peer, stream: trio.abc.Stream) -> None:
+    await the_peer.read_request(stream)
+    await trio.sleep_forever()
+
+
+@asynccontextmanager
+async def client(the_peer: Peer, **options: object) -> AsyncIterator[httpx.AsyncClient]:
+    factory = HttpClientFactory(lambda: TrioTransport(**options))
+    try:
+        yield factory(the_peer.url)
+    finally:
+        await factory.aclose()
+
+
+def transport_of(http: httpx.AsyncClient) -> TrioTransport:
+    transport = http._transport
+    assert isinstance(transport, TrioTransport)
+    return transport
+
+
+@asynccontextmanager
+async def permitted(permit: SendPermit) -> AsyncIterator[None]:
+    token = send_permit.set(permit)
+    try:
+        yield
+    finally:
+        send_permit.reset(token)
+
+
+# --- answers
+
+
+async def test_requests_share_one_connection_one_after_another() -> None:
+    async with peer(answering(OK)) as server, client(server) as http:
+        for _ in range(3):
+            answer = await http.post("/orders", content=b"hello")
+            assert (answer.status_code, answer.text, answer.reason_phrase) == (200, "ok", "OK")
+        assert server.connections == 1
+        assert server.received.count(b"hello") == 3
+
+
+@pytest.mark.parametrize(
+    ("method", "raw", "status", "body"),
+    [
+        ("GET", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n", 200, b"abcde"),
+        ("HEAD", b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n", 200, b""),
+        ("POST", b"HTTP/1.1 204 No Content\r\n\r\n", 204, b""),
+        ("POST", b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\n" + OK, 200, b"ok"),
+        ("GET", b"HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n", 302, b""),
+        ("POST", b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n", 503, b""),
+    ],
+)
+async def test_every_shape_of_answer_is_read_and_the_connection_kept(method: str, raw: bytes, status: int, body: bytes) -> None:
+    async with peer(answering(raw)) as server, client(server) as http:
+        for count in (1, 2):
+            answer = await http.request(method, "/")
+            assert (answer.status_code, answer.content, server.requests[method]) == (status, body, count)
+        assert server.connections == 1
+
+
+async def test_content_encoding_is_left_to_httpx() -> None:
+    packed = gzip.compress(b"plain text")
+    raw = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(packed) + packed
+    async with peer(answering(raw)) as server, client(server) as http:
+        assert (await http.get("/")).text == "plain text"
+
+
+@pytest.mark.parametrize("raw", [b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok", b"HTTP/1.0 200 OK\r\n\r\nok"])
+async def test_an_answer_that_ends_the_connection_is_followed_by_a_new_one(raw: bytes) -> None:
+    async with peer(answering_then_closing(raw)) as server, client(server) as http:
+        assert [(await http.get("/")).text for _ in range(2)] == ["ok", "ok"]
+        assert server.connections == 2
+
+
+# --- idle connections
+
+
+async def test_a_connection_closed_while_idle_is_replaced_before_anything_is_written() -> None:
+    async with peer(answering_then_closing(OK)) as server, client(server) as http:
+        for _ in range(3):
+            assert (await http.post("/orders", content=b"x")).text == "ok"
+            await trio.testing.wait_all_tasks_blocked(0.01)
+        assert (server.connections, server.requests["POST"]) == (3, 3)
+
+
+async def test_unasked_bytes_on_an_idle_connection_are_never_taken_for_an_answer() -> None:
+    async def script(the_peer: Peer, stream: trio.abc.Stream) -> None:
+        await the_peer.read_request(stream)
+        await stream.send_all(OK)
+        await the_peer_may_speak.wait()
+        await stream.send_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfalse")
+        spoke.set()
+        while await the_peer.read_request(stream):
+            await stream.send_all(OK)
+
+    the_peer_may_speak, spoke = trio.Event(), trio.Event()
+    async with peer(script) as server, client(server) as http:
+        await http.get("/")
+        the_peer_may_speak.set()
+        await spoke.wait()
+        assert (await http.get("/")).text == "ok"
+        assert server.connections == 2
+
+
+async def test_bytes_beyond_an_answer_are_never_taken_for_the_next_one() -> None:
+    false = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfalse"
+    async with peer(answering(OK + false)) as server, client(server) as http:
+        for count in (1, 2):
+            assert (await http.post("/orders")).text == "ok"
+            assert (server.connections, server.requests["POST"]) == (count, count)
+
+
+async def test_an_idle_connection_is_not_used_beyond_its_keep_alive_time() -> None:
+    async with peer(answering(OK)) as server, client(server, keep_alive_s=-1) as http:
+        await http.get("/")
+        await http.get("/")
+        assert server.connections == 2
+
+
+# --- deadlines
+
+
+async def drip(the_peer: Peer, stream: trio.abc.Stream) -> None:
+    await the_peer.read_request(stream)
+    await stream.send_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+    while True:
+        await stream.send_all(b"x")
+        await trio.sleep(0.01)  # the misbehaviour under test, not a synchronisation
+
+
+async def test_a_slow_drip_does_not_defeat_the_total_deadline() -> None:
+    async with peer(drip) as server, client(server, total_s=0.1) as http:
+        started = time.monotonic()
+        with pytest.raises(httpx.ReadTimeout, match=r"0\.1 s"):
+            await http.post("/orders", content=b"x")
+        assert time.monotonic() - started < 2
+        assert server.requests["POST"] == 1
+
+
+@pytest.mark.parametrize("timeout", [0.05, httpx.Timeout(None, read=0.05)])
+async def test_a_request_may_name_its_own_total_deadline(timeout: object) -> None:
+    async with peer(never) as server, client(server, total_s=60) as http:
+        with pytest.raises(httpx.ReadTimeout, match=r"0\.05 s"):
+            await http.get("/", timeout=timeout)
+
+
+async def test_a_deadline_before_anything_was_written_is_a_connect_timeout() -> None:
+    async def silent(_: Peer, stream: trio.abc.Stream) -> None:
+        await trio.sleep_forever()  # never shakes hands
+
+    async with peer(silent) as server:
+        transport = TrioTransport(total_s=0.05)
+        with pytest.raises(httpx.ConnectTimeout, match="nothing was sent"):
+            await transport.handle_async_request(httpx.Request("POST", server.url.replace("http://", "https://"), content=b"x"))
+        with pytest.raises(httpx.ConnectTimeout, match="nothing was sent"):
+            await transport.warm(server.url.replace("http://", "https://"))
+        await transport.aclose()
+
+
+# --- errors and what they prove
+
+
+async def test_a_refused_connection_is_a_connect_error() -> None:
+    async with peer(answering(OK)) as server:
+        url = server.url
+    transport = TrioTransport()
+    with pytest.raises(httpx.ConnectError, match=r"cannot connect to http://127\.0\.0\.1"):
+        await transport.handle_async_request(httpx.Request("POST", url, content=b"x"))
+    with pytest.raises(httpx.ConnectError):
+        await transport.warm(url)
+
+
+async def test_a_peer_that_reads_the_request_and_closes_is_a_read_error_and_saw_it_once() -> None:
+    async with peer(answering_then_closing(b"")) as server, client(server) as http:
+        with pytest.raises(httpx.ReadError, match="without an answer"):
+            await http.post("/orders", content=b"x")
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        assert (server.connections, server.requests["POST"]) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"SSH-2.0-OpenSSH_9.2\r\n\r\n",
+        b"\x16\x03\x01\x00\xa5" * 20 + b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort",
+        b"HTTP/1.1 200 OK\r\nContent-Length: nan\r\n\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX: " + b"a" * 200_000,
+    ],
+)
+async def test_garbage_is_a_remote_protocol_error_and_its_connection_is_not_used_again(raw: bytes) -> None:
+    async with peer(answering_then_closing(raw)) as server, client(server) as http:
+        for count in (1, 2):
+            with pytest.raises(httpx.RemoteProtocolError):
+                await http.post("/orders", content=b"x")
+            assert (server.connections, server.requests["POST"]) == (count, count)
+
+
+@pytest.mark.parametrize("framing", [b"Content-Length: 1001\r\n\r\n", b"Connection: close\r\n\r\n"])
+async def test_an_answer_above_the_cap_is_refused(framing: bytes) -> None:
+    async with (
+        peer(answering_then_closing(b"HTTP/1.1 200 OK\r\n" + framing + b"a" * 1001)) as server,
+        client(server, body_bytes_max=1000) as http,
+    ):
+        with pytest.raises(httpx.RemoteProtocolError, match="more than 1000 bytes"):
+            await http.get("/")
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        lambda url: httpx.Request("POST", "ftp://127.0.0.1/"),
+        lambda url: httpx.Request("POST", url, headers=[(b"X-Bad", b"a\r\nInjected: yes")]),
+    ],
+)
+async def test_a_request_that_cannot_be_written_is_a_connect_error_and_leaves_nothing(request_: Callable[[str], httpx.Request]) -> None:
+    async with peer(answering(OK)) as server:
+        transport = TrioTransport()
+        with pytest.raises(httpx.ConnectError, match="nothing was sent"):
+            await transport.handle_async_request(request_(server.url))
+        await transport.aclose()
+        assert server.received == b""
+
+
+# --- the pool
+
+
+async def test_three_requests_run_at_once_and_the_fourth_waits_its_turn() -> None:
+    gate = trio.Event()
+
+    async def script(the_peer: Peer, stream: trio.abc.Stream) -> None:
+        while await the_peer.read_request(stream):
+            await gate.wait()
+            await stream.send_all(OK)
+
+    async with peer(script) as server, client(server) as http, trio.open_nursery() as nursery:
+        for _ in range(3):
+            nursery.start_soon(http.post, "/orders")
+        await server.wait_requests(3)
+        await transport_of(http).warm(server.url)  # all are busy at work: nothing to do, and no waiting
+        with pytest.raises(httpx.PoolTimeout, match="nothing was sent"):
+            await http.post("/orders", timeout=0.05)
+        nursery.start_soon(http.post, "/orders")
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        assert (server.connections, server.requests.total()) == (3, 3)
+        gate.set()
+        await server.wait_requests(4)
+    assert server.connections == 3
+
+
+async def test_cancelling_a_request_closes_its_connection_and_frees_its_slot() -> None:
+    closed = 0
+
+    async def script(the_peer: Peer, stream: trio.abc.Stream) -> None:
+        nonlocal closed
+        await the_peer.read_request(stream)
+        if the_peer.requests.total() <= 5:
+            assert not await the_peer.read_request(stream)  # waits until the client closes
+            closed += 1
+        else:
+            await stream.send_all(OK)
+
+    async with peer(script) as server, client(server) as http:
+        for count in range(1, 6):  # more often than there are slots
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(http.post, "/orders")
+                await server.wait_requests(count)
+                nursery.cancel_scope.cancel()
+        assert (await http.get("/")).text == "ok"
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        assert (closed, server.connections) == (5, 6)
+
+
+async def test_warming_opens_one_connection_that_the_next_request_uses() -> None:
+    async with peer(answering(OK)) as server:
+        factory = HttpClientFactory()
+        http = factory(server.url, {"X-Account": "a"})
+        await factory.warm()
+        await factory.warm()
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        assert (server.connections, server.received) == (1, b"")
+        await http.post("/orders")
+        assert server.connections == 1
+        assert b"X-Account: a\r\n" in server.received
+        await factory.aclose()
+
+
+async def test_closing_ends_a_request_in_flight_as_unknown_and_refuses_the_next() -> None:
+    async with peer(never) as server:
+        transport = TrioTransport()
+        request = httpx.Request("POST", server.url, content=b"x")
+
+        async def expect_read_error() -> None:
+            with pytest.raises(httpx.ReadError):
+                await transport.handle_async_request(request)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(expect_read_error)
+            await server.wait_requests(1)
+            await transport.aclose()
+        with pytest.raises(httpx.ConnectError, match="closed"):
+            await transport.handle_async_request(request)
+
+
+# --- the permit
+
+
+async def test_a_permit_lets_one_order_request_and_any_number_of_reads_through() -> None:
+    told: list[str] = []
+    permit = SendPermit(lambda: told.append("check"), lambda: told.append("written"))
+    async with peer(answering(OK)) as server, client(server) as http, permitted(permit):
+        await http.get("/account")
+        assert (permit.taken, told) == (False, [])
+        await http.post("/orders", content=b"first")
+        await http.head("/account")
+        with pytest.raises(SendRefused, match="one claim permits one order request"):
+            await http.post("/orders", content=b"second")
+        assert (permit.taken, permit.done_writing, told) == (True, True, ["check", "written"])
+        assert (server.requests["POST"], b"second" in server.received) == (1, False)
+
+
+async def test_a_check_that_raises_lets_nothing_leave_and_uses_the_permit_up() -> None:
+    def check() -> None:
+        raise LookupError("switched off")
+
+    permit = SendPermit(check, lambda: None)
+    async with peer(answering(OK)) as server, client(server) as http, permitted(permit):
+        with pytest.raises(LookupError, match="switched off"):
+            await http.post("/orders", content=b"x")
+        with pytest.raises(SendRefused):
+            await http.post("/orders", content=b"x")
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        assert (server.received, permit.taken, permit.done_writing) == (b"", False, False)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_nothing_runs_between_the_check_and_the_first_byte(scheme: str) -> None:
+    order: list[str] = []
+    authority = trustme.CA()
+    async with tls_peer(authority) if scheme == "https" else peer(answering(OK)) as server:
+        transport = TrioTransport(trusting(authority))
+        await transport.warm(server.url)
+        real = transport._idle[0]._wire._socket
+
+        class Watched:
+            def __getattr__(self, name: str) -> object:
+                return getattr(real, name)
+
+            def fileno(self) -> int:
+                return real.fileno()
+
+            def send(self, data: memoryview) -> int:
+                order.append("byte")
+                return real.send(data)
+
+        transport._idle[0]._wire._socket = Watched()
+
+        class Steps(trio.abc.Instrument):
+            def before_task_step(self, task: trio.lowlevel.Task) -> None:
+                order.append("another step")
+
+        trio.lowlevel.add_instrument(Steps())
+        async with permitted(SendPermit(lambda: order.append("check"), lambda: None)):
+            await transport.handle_async_request(httpx.Request("POST", server.url, content=b"x"))
+        assert order[order.index("check") + 1] == "byte"
+        await transport.aclose()
+
+
+async def test_a_permit_is_not_taken_while_nothing_can_be_written() -> None:
+    permit = SendPermit(lambda: None, lambda: None)
+    async with peer(answering(OK)) as server:
+        url = server.url
+    async with permitted(permit):
+        with pytest.raises(httpx.ConnectError):
+            await TrioTransport().handle_async_request(httpx.Request("POST", url))
+    assert (permit.taken, permit.done_writing) == (False, False)
+
+
+async def test_written_is_told_once_even_when_the_answer_never_comes() -> None:
+    told: list[str] = []
+    async with peer(never) as server, client(server) as http, permitted(SendPermit(lambda: None, lambda: told.append("written"))):
+        with pytest.raises(httpx.ReadTimeout):
+            await http.post("/orders", timeout=0.05)
+    assert told == ["written"]
+
+
+async def test_without_a_permit_requests_are_not_limited() -> None:
+    async with peer(answering(OK)) as server, client(server) as http:
+        await http.post("/leverage")
+        await http.post("/orders")
+        assert server.requests["POST"] == 2
+
+
+def test_an_engine_may_use_a_permit_by_itself_but_only_once() -> None:
+    permit = SendPermit(lambda: None, lambda: None)
+    permit.take()
+    permit.mark_written()
+    with pytest.raises(SendRefused):
+        permit.take()
+
+
+# --- TLS
+
+
+def trusting(authority: trustme.CA) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return context
+
+
+def tls_peer(authority: trustme.CA, script: Script | None = None, name: str = "localhost"):
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert(name).configure_cert(context)
+    return peer(script or answering(OK), context)
+
+
+async def test_tls_connections_are_verified_warmed_and_used_again_past_session_tickets() -> None:
+    authority = trustme.CA()
+
+    async def script(the_peer: Peer, stream: trio.SSLStream) -> None:
+        await stream.do_handshake()
+        await stream.transport_stream.send_all(stream._delayed_outgoing)  # the session tickets: bytes that are no answer
+        stream._delayed_outgoing = None
+        while await the_peer.read_request(stream):
+            await stream.send_all(OK)
+
+    async with tls_peer(authority, script) as server, client(server, tls=trusting(authority)) as http:
+        await transport_of(http).warm(server.url)
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        for _ in range(3):
+            assert (await http.post("/orders", content=b"x" * 100_000)).text == "ok"
+        assert server.connections == 1
+
+
+async def test_a_tls_peer_that_closed_while_idle_is_noticed() -> None:
+    authority = trustme.CA()
+    async with tls_peer(authority, answering_then_closing(OK)) as server, client(server, tls=trusting(authority)) as http:
+        for _ in range(2):
+            assert (await http.post("/orders")).text == "ok"
+            await trio.testing.wait_all_tasks_blocked(0.01)
+        assert server.requests["POST"] == 2
+
+
+async def test_a_tls_answer_cut_short_without_a_close_notice_is_an_error() -> None:
+    authority = trustme.CA()
+    script = answering_then_closing(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\npart of")
+    async with tls_peer(authority, script) as server, client(server, tls=trusting(authority)) as http:
+        with pytest.raises(httpx.ReadError):
+            await http.get("/")
+
+
+@pytest.mark.parametrize(("name", "trusted"), [("elsewhere.example", True), ("127.0.0.1", True), ("localhost", False)])
+async def test_a_certificate_that_does_not_verify_is_a_connect_error(name: str, trusted: bool) -> None:
+    authority = trustme.CA()
+    context = trusting(authority if trusted else trustme.CA())
+    async with tls_peer(authority, name=name) as server, client(server, tls=context) as http:
+        with pytest.raises(httpx.ConnectError, match="certificate verify failed"):
+            await http.post("/orders")
+        assert server.received == b""
+
+
+async def test_a_certificate_for_another_name_than_the_address_is_a_connect_error() -> None:
+    authority = trustme.CA()
+    async with tls_peer(authority) as server:
+        transport = TrioTransport(trusting(authority))
+        with pytest.raises(httpx.ConnectError, match="certificate verify failed"):
+            await transport.warm(server.url.replace("localhost", "127.0.0.1"))
+        await transport.aclose()
+
+
+def test_a_tls_context_that_does_not_verify_is_refused() -> None:
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    with pytest.raises(ValueError, match="verifies certificates"):
+        TrioTransport(context)
+
+
+# --- the factory
+
+
+async def test_a_thousand_clients_are_made_without_a_tls_context_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a TLS context was made")
+
+    monkeypatch.setattr(ssl, "create_default_context", refuse)
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
+    factory = HttpClientFactory()
+    clients = [factory("https://exchange.example") for _ in range(1000)]
+    assert not any(each.follow_redirects or each.trust_env for each in clients)
+    await factory.aclose()
+    assert all(each.is_closed for each in clients)
