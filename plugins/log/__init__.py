@@ -1,0 +1,53 @@
+"""Notifier ``log``: one line per alert on the standard logger ``rexalgo.alert``, as ``key=value`` pairs.
+
+What must always hold: one alert is one line whatever its texts contain (control characters, line ends and invisible
+characters are escaped), so that nobody can forge a line. It has no settings; where the line goes is the logger's business.
+"""
+
+import logging
+import re
+from collections.abc import Callable, Mapping
+
+from rexalgo import Alert, InvalidValue, Notifier, hookimpl
+
+rexalgo_api_version = 1
+default_settings: Mapping[str, object] = {}
+
+_logger = logging.getLogger("rexalgo.alert")
+_NOT_A_KEY = re.compile(r"[^A-Za-z0-9_.-]")
+
+
+class LogNotifier:
+    """Write each alert as one warning line."""
+
+    name = "log"
+
+    async def deliver(self, alert: Alert) -> None:
+        """Write the line; at-least-once delivery shows as the same ``number`` again."""
+        _logger.warning("%s", alert_line(alert))
+
+
+def alert_line(alert: Alert) -> str:
+    """Write an alert as one line of ``key=value`` pairs; texts are quoted and escaped, details follow sorted by name."""
+    pairs = [f"alert={alert.code.value}", f"number={alert.number}", f"at={alert.at.isoformat()}"]
+    pairs += [f"{name}={_quoted(getattr(alert, name))}" for name in ("subject", "sentence", "done", "do")]
+    pairs += [f"details.{_NOT_A_KEY.sub('_', name)}={_quoted(text)}" for name, text in sorted(alert.details.items())]
+    return " ".join(pairs)
+
+
+def _quoted(text: str) -> str:
+    return '"' + "".join(map(_escaped, text)) + '"'
+
+
+def _escaped(character: str) -> str:
+    if character in '"\\':
+        return "\\" + character
+    return character if character.isprintable() else character.encode("unicode_escape").decode()
+
+
+@hookimpl
+def register_notifiers(register: Callable[[Notifier], None], settings: Mapping[str, object]) -> None:
+    """Register the notifier; it refuses every setting."""
+    for unknown in sorted(settings):
+        raise InvalidValue(f"plugin.log.{unknown}", "no such setting: log has none")
+    register(LogNotifier())

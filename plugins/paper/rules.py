@@ -1,0 +1,366 @@
+"""The venue's decisions, pure: an order and an account give an event or a refusal; a price path gives what it triggers.
+
+Nothing here changes an account; the caller makes events durable first and applies them afterwards. Refusals read like those of
+real venues and name expected and found. Liquidation uses isolated margin only: an account never loses more in a position than
+the margin behind it.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from typing import Final
+
+from plugins.paper.account import TWELFTH, WIDE, ZERO, Account, OpenPosition, Order, share
+from plugins.paper.contracts import CONTRACTS, MAINTENANCE_RATE
+from plugins.paper.events import Event, Fill, OrderCancelled, OrderFilled, OrderPlaced
+from plugins.paper.market import BLOCK_S, PricePath, second_of
+from rexalgo import (
+    Instrument,
+    Money,
+    OrderIntent,
+    OrderSide,
+    OrderType,
+    PositionSide,
+    Price,
+    Quantity,
+    Ratio,
+    Rejected,
+    RejectionKind,
+    Symbol,
+    floor_to_step,
+    initial_margin,
+    notional,
+    plain,
+)
+
+LOOKBACK_S: Final = 3600
+_CLIENT_ID: Final = re.compile(r"[a-zA-Z0-9-]{1,36}")
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Hold the venue's prices for its service as shares (0.0005 is 5 bps)."""
+
+    fee_rate: Decimal
+    slippage_rate: Decimal
+
+    @staticmethod
+    def of_bps(fee_bps: Decimal, slippage_bps: Decimal) -> "Terms":
+        """Make terms from basis points."""
+        return Terms(WIDE.divide(fee_bps, Decimal(10_000)), WIDE.divide(slippage_bps, Decimal(10_000)))
+
+    def fee(self, worth: Money) -> Money:
+        """Compute the taker fee, rounded up at the 12th decimal; every fill is charged as taker."""
+        return Money(WIDE.multiply(worth, self.fee_rate).quantize(TWELFTH, ROUND_CEILING, WIDE))
+
+
+# ---- an order arrives ----
+
+
+def decide_order(account: Account, order: OrderIntent, price: Price, order_id: str, now: datetime, terms: Terms) -> OrderPlaced:
+    """Accept the order as an event, filled at once or resting; raises Rejected.
+
+    ``price`` is the last price now. A market order fills there, worse by the slippage; a limit order that crosses fills at
+    ``price``. Triggers up to ``now`` must have been applied before.
+    """
+    instrument = check_contract(order)
+    if not _CLIENT_ID.fullmatch(order.client_order_id):
+        raise Rejected("client order id must be 1 to 36 of a-z, A-Z, 0-9 and '-'")
+    _check_limit_price(order, instrument)
+    placed = OrderPlaced(
+        account=account.key,
+        order_id=order_id,
+        client_order_id=order.client_order_id,
+        symbol=order.symbol,
+        side=order.side,
+        quantity=order.quantity,
+        order_type=order.order_type,
+        leverage=order.leverage,
+        limit_price=order.limit_price,
+        stop_loss=None if order.reduce_only else order.stop_loss,
+        take_profit=None if order.reduce_only else order.take_profit,
+        reduce_only=order.reduce_only,
+        reserve=Money(ZERO),
+        fill=None,
+        reason="",
+        at=now,
+    )
+    limit = order.limit_price
+    if limit is not None and (price > limit if order.side is OrderSide.BUY else price < limit):
+        return _rest(account, placed, limit, instrument, terms)
+    paid = price if limit is not None else _slipped(price, order.side, instrument, terms)
+    return _take(account, placed, paid, instrument, terms)
+
+
+def check_contract(order: OrderIntent) -> Instrument:
+    """Find the order's contract and check leverage and the quantity's step and maximum; raises Rejected."""
+    contract = CONTRACTS.get(order.symbol)
+    if contract is None:
+        raise Rejected(f"{order.symbol} is not traded here; traded are " + ", ".join(CONTRACTS))
+    instrument, quantity = contract.instrument, order.quantity
+    if not instrument.leverage_min <= order.leverage <= instrument.leverage_max:
+        allowed = f"{plain(instrument.leverage_min)} to {plain(instrument.leverage_max)}"
+        raise Rejected(f"leverage must be {allowed}, was {plain(order.leverage)} ({order.symbol})")
+    if quantity > instrument.quantity_max:
+        raise Rejected(f"quantity must be at most {plain(instrument.quantity_max)}, was {plain(quantity)} ({order.symbol})")
+    if floor_to_step(quantity, instrument.quantity_step) != quantity:
+        step = plain(instrument.quantity_step)
+        raise Rejected(f"quantity must be a multiple of the step {step}, was {plain(quantity)} ({order.symbol})")
+    return instrument
+
+
+def _check_limit_price(order: OrderIntent, instrument: Instrument) -> None:
+    price = order.limit_price
+    if price is not None and (price <= 0 or floor_to_step(price, instrument.price_step) != price):
+        raise Rejected(f"price must be a multiple of the step {plain(instrument.price_step)}, was {plain(price)} ({order.symbol})")
+
+
+def _slipped(price: Price, side: OrderSide, instrument: Instrument, terms: Terms) -> Price:
+    if not terms.slippage_rate:
+        return price
+    factor = 1 + terms.slippage_rate if side is OrderSide.BUY else 1 - terms.slippage_rate
+    steps = WIDE.divide(WIDE.multiply(price, factor), instrument.price_step)
+    whole = steps.to_integral_value(ROUND_CEILING if side is OrderSide.BUY else ROUND_FLOOR)
+    return Price(max(whole, Decimal(1)) * instrument.price_step)
+
+
+def _take(account: Account, placed: OrderPlaced, price: Price, instrument: Instrument, terms: Terms) -> OrderPlaced:
+    if placed.reduce_only:
+        quantity = _reducible(account, placed)
+        _check_minimum(placed, quantity, price, instrument, quantity == account.positions[placed.symbol].quantity)
+        return replace(placed, fill=Fill(quantity, price, terms.fee(notional(price, quantity))))
+    _check_minimum(placed, placed.quantity, price, instrument, False)
+    _check_protection(placed, price)
+    fee = terms.fee(notional(price, placed.quantity))
+    _check_balance(account, placed, price, fee)
+    return replace(placed, fill=Fill(placed.quantity, price, fee))
+
+
+def _rest(account: Account, placed: OrderPlaced, limit: Price, instrument: Instrument, terms: Terms) -> OrderPlaced:
+    if placed.reduce_only:
+        quantity = _reducible(account, placed)
+        _check_minimum(placed, quantity, limit, instrument, quantity == account.positions[placed.symbol].quantity)
+        return placed
+    _check_minimum(placed, placed.quantity, limit, instrument, False)
+    _check_protection(placed, limit)
+    fee = terms.fee(notional(limit, placed.quantity))
+    reserve = Money(initial_margin(limit, placed.quantity, placed.leverage) + fee)
+    _check_funds(placed, reserve, account.available)
+    return replace(placed, reserve=reserve)
+
+
+def _reducible(account: Account, placed: OrderPlaced) -> Quantity:
+    position = account.positions.get(placed.symbol)
+    if position is None or OrderSide.closing(position.side) is not placed.side:
+        text = f"reduce-only {placed.side.value} found no position to reduce ({placed.symbol})"
+        raise Rejected(text, RejectionKind.POSITION_NOT_OPEN)
+    return min(placed.quantity, position.quantity)
+
+
+def _check_minimum(placed: OrderPlaced, quantity: Quantity, price: Price, instrument: Instrument, closes_all: bool) -> None:
+    """Refuse what is too small. Closing a whole position is always allowed; reducing is free of the least notional."""
+    if closes_all:
+        return
+    if quantity < instrument.quantity_min:
+        text = f"quantity must be at least {plain(instrument.quantity_min)}, was {plain(quantity)} ({placed.symbol})"
+        raise Rejected(text, RejectionKind.BELOW_MINIMUM)
+    worth = notional(price, quantity)
+    if not placed.reduce_only and worth < instrument.notional_min:
+        text = f"order must be worth at least {plain(instrument.notional_min)} USDT, was {plain(worth)} ({placed.symbol})"
+        raise Rejected(text, RejectionKind.BELOW_MINIMUM)
+
+
+def _check_protection(placed: OrderPlaced, price: Price) -> None:
+    buys = placed.side is OrderSide.BUY
+    stop, target = placed.stop_loss, placed.take_profit
+    if stop is not None and (stop >= price if buys else stop <= price):
+        raise Rejected(f"stop loss {plain(stop)} would trigger at once at {plain(price)} ({placed.symbol})")
+    if target is not None and (target <= price if buys else target >= price):
+        raise Rejected(f"take profit {plain(target)} would trigger at once at {plain(price)} ({placed.symbol})")
+
+
+def _check_balance(account: Account, placed: OrderPlaced, price: Price, fee: Money) -> None:
+    available: Decimal = account.available
+    opened: Decimal = placed.quantity
+    position = account.positions.get(placed.symbol)
+    if position is not None and position.side is not _direction(placed.side):
+        part = min(placed.quantity, position.quantity)
+        freed = position.margin + position.profit_at(price)
+        available += share(freed, part, position.quantity)
+        opened -= part
+    needed = Money((initial_margin(price, Quantity(opened), placed.leverage) if opened else ZERO) + fee)
+    if opened:
+        _check_funds(placed, needed, Money(available))
+
+
+def _check_funds(placed: OrderPlaced, needed: Money, available: Money) -> None:
+    if needed > available:
+        text = f"insufficient balance: margin and fee need {plain(needed)} USDT, {plain(available)} available ({placed.symbol})"
+        raise Rejected(text, RejectionKind.BALANCE)
+
+
+def _direction(side: OrderSide) -> PositionSide:
+    return PositionSide.LONG if side is OrderSide.BUY else PositionSide.SHORT
+
+
+# ---- time passes ----
+
+
+def next_trigger(account: Account, prices: PricePath, now: datetime, order_id: str, terms: Terms) -> Event | None:
+    """Find the earliest thing that the price path since the last look sets off; None when there is nothing up to ``now``.
+
+    Looks at most 3,600 seconds back. The caller makes the event durable, applies it and asks again until None.
+    """
+    orphan = _orphan(account, now)
+    if orphan is not None:
+        return orphan
+    last = second_of(now)
+    first = max(account.checked_s + 1, last - LOOKBACK_S + 1)
+    found: tuple[int, Symbol] | None = None
+    for symbol in sorted({*account.positions, *(order.placed.symbol for order in account.resting.values())}):
+        low, high = _levels(account, symbol)
+        second = _first_crossing(prices, symbol, low, high, range(first, (last if found is None else found[0] - 1) + 1))
+        if second is not None:
+            found = (second, symbol)
+    if found is None:
+        return None
+    second, symbol = found
+    return _triggered(account, symbol, prices.price(symbol, second), datetime.fromtimestamp(second, UTC), order_id, terms)
+
+
+def liquidation_price(position: OpenPosition) -> Price | None:
+    """Compute where margin + profit falls to the maintenance margin; None where no price reaches it. Half-even, 12th decimal."""
+    keep = position.cost * MAINTENANCE_RATE
+    sign = 1 if position.side is PositionSide.LONG else -1
+    worth = position.cost + sign * (keep - position.margin)
+    price = share(worth, Decimal(1), position.quantity)
+    return Price(price) if price > 0 else None
+
+
+def _orphan(account: Account, now: datetime) -> OrderCancelled | None:
+    for order_id, order in account.resting.items():
+        if order.placed.reduce_only and not _faces_position(account, order):
+            return OrderCancelled(account.key, order_id, "reduce-only: the position is closed", now)
+    return None
+
+
+def _faces_position(account: Account, order: Order) -> bool:
+    position = account.positions.get(order.placed.symbol)
+    return position is not None and OrderSide.closing(position.side) is order.placed.side
+
+
+def _levels(account: Account, symbol: Symbol) -> tuple[Price | None, Price | None]:
+    """Return the price at or below which something happens, and the one at or above which something does."""
+    lows: list[Price | None] = []
+    highs: list[Price | None] = []
+    position = account.positions.get(symbol)
+    if position is not None:
+        losing, winning = (lows, highs) if position.side is PositionSide.LONG else (highs, lows)
+        losing += (liquidation_price(position), position.stop_loss)
+        winning.append(position.take_profit)
+    for order in _resting_on(account, symbol):
+        (lows if order.placed.side is OrderSide.BUY else highs).append(order.placed.limit_price)
+    below, above = [price for price in lows if price is not None], [price for price in highs if price is not None]
+    return (max(below) if below else None), (min(above) if above else None)
+
+
+def _resting_on(account: Account, symbol: Symbol) -> Iterator[Order]:
+    return (order for order in account.resting.values() if order.placed.symbol == symbol)
+
+
+def _first_crossing(prices: PricePath, symbol: Symbol, low: Price | None, high: Price | None, seconds: range) -> int | None:
+    """Return the first second whose price is at or beyond a level; whole minutes without any are skipped at once."""
+
+    def crossed(lowest: Price, highest: Price) -> bool:
+        return (low is not None and lowest <= low) or (high is not None and highest >= high)
+
+    second = seconds.start
+    while second < seconds.stop:
+        if second % BLOCK_S == 0 and second + BLOCK_S <= seconds.stop and not crossed(*prices.block(symbol, second // BLOCK_S)):
+            second += BLOCK_S
+            continue
+        price = prices.price(symbol, second)
+        if crossed(price, price):
+            return second
+        second += 1
+    return None
+
+
+def _triggered(account: Account, symbol: Symbol, price: Price, at: datetime, order_id: str, terms: Terms) -> Event:
+    """Decide what happens first at ``price``: liquidation, stop, target, then resting orders, oldest first."""
+    position = account.positions.get(symbol)
+    if position is not None:
+        forced = _forced(account.key, symbol, position, price, at, order_id, terms)
+        if forced is not None:
+            return forced
+    for order in _resting_on(account, symbol):
+        limit = order.placed.limit_price
+        if limit is not None and (price <= limit if order.placed.side is OrderSide.BUY else price >= limit):
+            quantity = order.placed.quantity
+            if order.placed.reduce_only:
+                quantity = min(quantity, account.positions[symbol].quantity)
+            return OrderFilled(account.key, order.placed.order_id, Fill(quantity, limit, terms.fee(notional(limit, quantity))), at)
+    raise AssertionError(f"the price {price} of {symbol} crossed a level that nothing owns: a mistake in _levels")
+
+
+def _forced(
+    account: str, symbol: Symbol, position: OpenPosition, price: Price, at: datetime, order_id: str, terms: Terms
+) -> OrderPlaced | None:
+    reason = _why_forced(position, price)
+    if reason is None:
+        return None
+    fill = Fill(position.quantity, price, terms.fee(notional(price, position.quantity)))
+    if reason.startswith("liquidation"):
+        fill = _liquidation_fill(position, price, terms)
+    return OrderPlaced(
+        account=account,
+        order_id=order_id,
+        client_order_id=None,
+        symbol=symbol,
+        side=OrderSide.closing(position.side),
+        quantity=position.quantity,
+        order_type=OrderType.MARKET,
+        leverage=Ratio(position.leverage),
+        limit_price=None,
+        stop_loss=None,
+        take_profit=None,
+        reduce_only=True,
+        reserve=Money(ZERO),
+        fill=fill,
+        reason=reason,
+        at=at,
+    )
+
+
+def _why_forced(position: OpenPosition, price: Price) -> str | None:
+    sign = 1 if position.side is PositionSide.LONG else -1
+
+    def lost(level: Price | None) -> bool:
+        return level is not None and (price - level) * sign <= 0
+
+    def won(level: Price | None) -> bool:
+        return level is not None and (price - level) * sign >= 0
+
+    for name, level, reached in (
+        ("liquidation", liquidation_price(position), lost),
+        ("stop loss", position.stop_loss, lost),
+        ("take profit", position.take_profit, won),
+    ):
+        if reached(level) and level is not None:
+            return f"{name} {plain(level)} reached at {plain(price)}"
+    return None
+
+
+def _liquidation_fill(position: OpenPosition, price: Price, terms: Terms) -> Fill:
+    """Fill at ``price``, but never beyond bankruptcy, and charge at most what is left of the margin."""
+    quantity = position.quantity
+    if position.side is PositionSide.LONG:
+        bankrupt = WIDE.divide(position.cost - position.margin, quantity).quantize(TWELFTH, ROUND_CEILING, WIDE)
+        price = Price(max(price, bankrupt))
+    else:
+        bankrupt = WIDE.divide(position.cost + position.margin, quantity).quantize(TWELFTH, ROUND_FLOOR, WIDE)
+        price = Price(min(price, bankrupt))
+    left = position.margin + position.profit_at(price)
+    return Fill(quantity, price, Money(min(terms.fee(notional(price, quantity)), left)))

@@ -1,0 +1,231 @@
+"""Read the body of a signed delivery, version 1: strict JSON first, then the schema.
+
+What must always hold: every input gives a SignalDraft or InvalidValue; numbers become Decimal and never pass a float; a
+field given twice with different values is refused, never guessed. Fields that are not known are ignored, because bots send
+extras; the size, depth and number limits bound them as well. JSON ``null`` in an optional field means that it is absent.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from enum import Enum
+from typing import Final, TypeVar
+
+from rexalgo import (
+    Action,
+    InvalidValue,
+    OrderType,
+    PositionSide,
+    SignalDraft,
+    SignalSize,
+    SizeMode,
+    parse_decimal,
+    parse_price,
+    parse_quantity,
+    parse_ratio,
+    parse_symbol,
+    plain,
+)
+
+Body = Mapping[str, object]
+T = TypeVar("T")
+E = TypeVar("E", bound=Enum)
+
+BODY_BYTES_MAX: Final = 16 * 1024
+DEPTH_MAX: Final = 8
+_NUMBER_CHARS_MAX: Final = 64
+_EXPONENT_MAX: Final = 40  # beyond it, writing a number out plainly would cost memory before its range can be judged
+
+_ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
+    "order_type": ("order_type", "trigger_type"),
+    "stop_loss": ("stop_loss", "sl", "stoploss_price", "stoplosPrice"),
+    "take_profit": ("take_profit", "tp", "takeprofit_price", "takeprofitPrice"),
+}
+_KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_SENT_AT: Final = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]([0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})")
+# A string, whole or cut off by the end, or one bracket. Possessive, and a string cut off is still a match: linear for any text.
+_STRUCTURE: Final = re.compile(r'"(?:[^"\\]|\\.?)*+"?|[\[{]|[\]}]', re.DOTALL)
+
+
+def read_body(body: bytes) -> Body:
+    """Read one JSON object, strictly; raises InvalidValue with field ``body``.
+
+    Refused: more than 16 KiB, other encodings than UTF-8, keys given twice, NaN and Infinity, depth above 8, numbers of more
+    than 64 characters or beyond 10^40, lone surrogates, anything but an object at the top.
+    """
+    if len(body) > BODY_BYTES_MAX:
+        raise InvalidValue("body", f"at most {BODY_BYTES_MAX} bytes", len(body))
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError:
+        raise InvalidValue("body", "JSON in UTF-8") from None
+    if _depth(text) > DEPTH_MAX:
+        raise InvalidValue("body", f"JSON nested at most {DEPTH_MAX} deep")
+    try:
+        document: object = json.loads(text, object_pairs_hook=_object, parse_float=_number, parse_int=_number, parse_constant=_no_constant)
+    except json.JSONDecodeError:
+        raise InvalidValue("body", "a JSON object") from None
+    if not isinstance(document, dict):
+        raise InvalidValue("body", "a JSON object at the top")
+    _refuse_lone_surrogates(document)
+    return document
+
+
+def _depth(text: str) -> int:
+    """Count the deepest nesting before the parser, which recurses, sees the text."""
+    depth = deepest = 0
+    for found in _STRUCTURE.finditer(text):
+        mark = found[0]
+        if mark in "[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif mark in "]}":
+            depth -= 1
+    return deepest
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    table = dict(pairs)
+    if len(table) != len(pairs):
+        raise InvalidValue("body", "every key at most once in each JSON object")
+    return table
+
+
+def _number(text: str) -> Decimal:
+    expected = f"numbers of at most {_NUMBER_CHARS_MAX} characters, not beyond 10^{_EXPONENT_MAX}"
+    if len(text) > _NUMBER_CHARS_MAX:
+        raise InvalidValue("body", expected)
+    try:
+        number = Decimal(text)
+    except InvalidOperation:  # an exponent outside what Decimal can hold
+        raise InvalidValue("body", expected) from None
+    if abs(number.adjusted()) > _EXPONENT_MAX:
+        raise InvalidValue("body", expected)
+    return number
+
+
+def _no_constant(name: str) -> object:
+    raise InvalidValue("body", "JSON numbers; NaN and Infinity are not JSON")
+
+
+def _refuse_lone_surrogates(value: object) -> None:
+    """Refuse text that cannot be written as UTF-8, so that no log line, ledger row or answer ever meets it."""
+    if isinstance(value, str):
+        if any("\ud800" <= character <= "\udfff" for character in value):
+            raise InvalidValue("body", "valid Unicode text: no lone surrogate")
+    elif isinstance(value, dict):
+        for key, member in value.items():
+            _refuse_lone_surrogates(key)
+            _refuse_lone_surrogates(member)
+    elif isinstance(value, list):
+        for member in value:
+            _refuse_lone_surrogates(member)
+
+
+def read_idempotency_key(body: Body) -> str | None:
+    """Return the body's idempotency id, None where there is none; raises InvalidValue for another form."""
+    value = body.get("idempotency_key")
+    if value is None:
+        return None
+    if not isinstance(value, str) or not _KEY.fullmatch(value):
+        raise InvalidValue("idempotency_key", "1 to 128 of A-Z, a-z, 0-9, '_', '-'", value)
+    return value
+
+
+def read_draft(body: Body, signed_id: str | None, needs_key: bool) -> SignalDraft:
+    """Make the draft; ``signed_id`` is ``webhook-id`` where dialect B signed it. Raises InvalidValue naming the field."""
+    return SignalDraft(
+        dedupe_key=_dedupe_key(body, signed_id, needs_key),
+        action=_action(body.get("action"), "action"),
+        symbol=parse_symbol(body.get("symbol")),
+        side=_optional(body, "side", _choice(PositionSide)),
+        order_type=_optional(body, "order_type", _choice(OrderType)) or OrderType.MARKET,
+        price=_optional(body, "price", parse_price),
+        leverage=_optional(body, "leverage", parse_ratio),
+        stop_loss=_optional(body, "stop_loss", parse_price),
+        take_profit=_optional(body, "take_profit", parse_price),
+        sent_at=_optional(body, "sent_at", _moment),
+        size=_optional(body, "size", _size) or SignalSize(),
+        seq=_optional(body, "seq", _whole),
+        position_after=_optional(body, "position_after", _plain_decimal),
+        is_test=_optional(body, "test", _flag) or False,
+    )
+
+
+def _dedupe_key(body: Body, signed_id: str | None, needs_key: bool) -> str:
+    key = read_idempotency_key(body)
+    if key is None and (needs_key or signed_id is None):
+        raise InvalidValue("idempotency_key", "an id that is new for each signal, 1 to 128 of A-Z, a-z, 0-9, '_', '-'")
+    if key is not None and signed_id is not None and key != signed_id:
+        raise InvalidValue("idempotency_key", "the same id as the header webhook-id, or none", key)
+    chosen = key if signed_id is None else signed_id
+    assert chosen is not None
+    return chosen
+
+
+def _optional(body: Body, field: str, read: Callable[[object, str], T]) -> T | None:
+    """Read a field under any of its names; values that differ after reading are refused, for nobody can say which is meant."""
+    found = [(name, read(body[name], name)) for name in _ALIASES.get(field, (field,)) if body.get(name) is not None]
+    for name, value in found[1:]:
+        if value != found[0][1]:
+            raise InvalidValue(name, f"the same value as {found[0][0]}, or only one of the two", body[name])
+    return found[0][1] if found else None
+
+
+def _action(value: object, field: str) -> Action:
+    for action in Action:
+        if action.value == value:
+            return action
+    raise InvalidValue(field, "open or close (the other actions come later)", value)
+
+
+def _choice(kind: type[E]) -> Callable[[object, str], E]:
+    def read(value: object, field: str) -> E:
+        for choice in kind:
+            if choice.value == value:
+                return choice
+        raise InvalidValue(field, "one of " + ", ".join(choice.value for choice in kind), value)
+
+    return read
+
+
+def _moment(value: object, field: str) -> datetime:
+    """Read an RFC 3339 time with a zone; digits after the microsecond are cut off."""
+    expected = "an RFC 3339 time with a zone, such as 2026-11-23T10:00:00Z, not before the year 2000"
+    matched = _SENT_AT.fullmatch(value) if isinstance(value, str) else None
+    if matched is None:
+        raise InvalidValue(field, expected, value)
+    day, time, fraction, zone = matched.groups()
+    try:
+        moment = datetime.fromisoformat(f"{day}T{time}{(fraction or '.0')[:7]:0<7}{zone.upper()}").astimezone(UTC)
+    except (ValueError, OverflowError):  # no such day, hour or zone; a zone that leads beyond the last year
+        raise InvalidValue(field, expected, value) from None
+    if moment.year < 2000:
+        raise InvalidValue(field, expected, value)
+    return moment
+
+
+def _size(value: object, field: str) -> SignalSize:
+    if not isinstance(value, dict):
+        raise InvalidValue(field, 'an object such as {"mode": "follower"}', value)
+    mode = _choice(SizeMode)(value.get("mode", SizeMode.FOLLOWER.value), f"{field}.mode")
+    quantity = value.get("quantity")
+    return SignalSize(mode, None if quantity is None else parse_quantity(quantity, f"{field}.quantity"))
+
+
+def _whole(value: object, field: str) -> int:
+    if not isinstance(value, Decimal) or value != value.to_integral_value():
+        raise InvalidValue(field, "a whole number", value)
+    return int(value)
+
+
+def _plain_decimal(value: object, field: str) -> str:
+    return plain(parse_decimal(value, field))
+
+
+def _flag(value: object, field: str) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidValue(field, "true or false", value)
+    return value

@@ -1,0 +1,291 @@
+"""The signed webhook source: what is proven, what a body may say, and that no input gives anything but three answers."""
+
+import base64
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plugins import signed_webhook
+from plugins.signed_webhook import SignedWebhook
+from rexalgo import (
+    Action,
+    Authenticated,
+    Delivery,
+    InvalidValue,
+    NotAuthentic,
+    OrderType,
+    PositionSide,
+    Secret,
+    SignalDraft,
+    SizeMode,
+    WebhookSource,
+    sign_a,
+    sign_b,
+)
+
+NOW = datetime(2026, 11, 23, 10, 0, 5, tzinfo=UTC)
+SOURCE = SignedWebhook()
+KEY = SOURCE.new_secret()
+FULL = {
+    "idempotency_key": "s1-2026-11-23-0001", "action": "open", "symbol": "BTCUSDT", "side": "LONG", "order_type": "MARKET",
+    "price": "65000.1", "leverage": "5", "stop_loss": "64000", "take_profit": "67000", "sent_at": "2026-11-23T10:00:00Z",
+    "size": {"mode": "follower"}, "seq": 17, "position_after": "0.02",
+}  # fmt: skip
+CLOSE = {"idempotency_key": "k-1", "action": "close", "symbol": "BTCUSDT"}
+
+
+def delivery(body: bytes, headers: Mapping[str, str]) -> Delivery:
+    return Delivery(body, tuple((name.lower(), value) for name, value in headers.items()), "192.0.2.1", NOW)
+
+
+def in_a(body: bytes) -> Delivery:
+    return delivery(body, sign_a(KEY, body, NOW))
+
+
+def in_b(body: bytes, id: str = "k-1") -> Delivery:
+    return delivery(body, sign_b(KEY, body, id, NOW))
+
+
+def in_both(body: bytes, id: str = "k-1") -> Delivery:
+    return delivery(body, sign_a(KEY, body, NOW) | sign_b(KEY, body, id, NOW))
+
+
+def read(came: Delivery) -> SignalDraft:
+    return SOURCE.parse(came, SOURCE.authenticate(came, [KEY], NOW))
+
+
+def read_json(value: object) -> SignalDraft:
+    return read(in_a(json.dumps(value).encode()))
+
+
+def refused(body: bytes, field: str, expected: str = "") -> None:
+    with pytest.raises(InvalidValue) as caught:
+        read(in_a(body))
+    assert caught.value.field == field
+    assert expected in caught.value.expected
+
+
+def test_body_version_1_is_read_exactly() -> None:
+    draft = read_json(FULL)
+    assert draft == SignalDraft(
+        dedupe_key="s1-2026-11-23-0001", action=Action.OPEN, symbol=draft.symbol, side=PositionSide.LONG, order_type=OrderType.MARKET,
+        price=draft.price, leverage=draft.leverage, stop_loss=draft.stop_loss, take_profit=draft.take_profit,
+        sent_at=datetime(2026, 11, 23, 10, tzinfo=UTC), seq=17, position_after="0.02",
+    )  # fmt: skip
+    prices = (draft.price, draft.leverage, draft.stop_loss, draft.take_profit)
+    assert prices == (Decimal("65000.1"), Decimal(5), Decimal(64000), Decimal(67000))
+    assert draft.symbol == "BTCUSDT"
+
+
+def test_the_least_body_closes() -> None:
+    assert read_json(CLOSE) == SignalDraft("k-1", Action.CLOSE, read_json(CLOSE).symbol)
+
+
+def test_json_numbers_keep_every_digit() -> None:
+    draft = read(in_a(b'{"idempotency_key":"k","action":"close","symbol":"BTCUSDT","price":0.100000000001,"sl":64000.123456789012}'))
+    assert draft.price == Decimal("0.100000000001")
+    assert draft.stop_loss == Decimal("64000.123456789012")
+
+
+@pytest.mark.parametrize("alias", ["sl", "stoploss_price", "stoplosPrice", "stop_loss"])
+def test_every_alias_of_the_stop_is_read(alias: str) -> None:
+    assert read_json(CLOSE | {alias: "1.5"}).stop_loss == Decimal("1.5")
+
+
+@pytest.mark.parametrize("alias", ["tp", "takeprofit_price", "takeprofitPrice", "take_profit"])
+def test_every_alias_of_the_target_is_read(alias: str) -> None:
+    assert read_json(CLOSE | {alias: 1.5}).take_profit == Decimal("1.5")
+
+
+def test_trigger_type_is_the_order_type() -> None:
+    assert read_json(CLOSE | {"trigger_type": "LIMIT", "price": "5"}).order_type is OrderType.LIMIT
+
+
+def test_field_and_alias_may_say_the_same_but_not_differ() -> None:
+    assert read_json(CLOSE | {"stop_loss": "64000", "sl": 64000.0, "stoploss_price": None}).stop_loss == Decimal(64000)
+    refused(json.dumps(CLOSE | {"stop_loss": "64000", "sl": "64001"}).encode(), "sl", "the same value as stop_loss")
+    refused(json.dumps(CLOSE | {"order_type": "MARKET", "trigger_type": "LIMIT", "price": 1}).encode(), "trigger_type")
+
+
+def test_unknown_fields_are_ignored() -> None:
+    assert read_json(CLOSE | {"comment": {"a": [1, {"b": "\U0001f600"}]}, "strategy": None}) == read_json(CLOSE)
+
+
+BAD_FIELDS: list[tuple[str, object, str]] = [
+    ("idempotency_key", None, "idempotency_key"), ("idempotency_key", "", "idempotency_key"), ("idempotency_key", "a b", "idempotency_key"),
+    ("idempotency_key", "a" * 129, "idempotency_key"), ("idempotency_key", 5, "idempotency_key"),
+    ("idempotency_key", "k\n", "idempotency_key"),
+    ("action", None, "action"), ("action", "OPEN", "action"), ("action", "reverse", "action"), ("action", ["open"], "action"),
+    ("symbol", None, "symbol"), ("symbol", "btcusdt", "symbol"), ("symbol", "BTC", "symbol"), ("symbol", "B" * 33, "symbol"),
+    ("symbol", "BTC-USDT", "symbol"), ("symbol", "BTCUSDT\n", "symbol"), ("side", "long", "side"), ("side", None, "side"),
+    ("side", {}, "side"),
+    ("order_type", "STOP", "order_type"), ("order_type", [], "order_type"), ("price", "0", "price"), ("price", -1, "price"),
+    ("price", "1e3", "price"), ("price", True, "price"), ("price", "", "price"), ("price", [1], "price"), ("price", "NaN", "price"),
+    ("price", 10**15, "price"), ("leverage", "0", "leverage"), ("stop_loss", "x", "stop_loss"), ("take_profit", {}, "take_profit"),
+    ("sent_at", "2026-11-23T10:00:00", "sent_at"), ("sent_at", "2026-02-30T10:00:00Z", "sent_at"), ("sent_at", 1763892000, "sent_at"),
+    ("sent_at", "0001-01-01T00:00:00+14:00", "sent_at"), ("sent_at", "9999-12-31T23:59:59-14:00", "sent_at"), ("sent_at", "now", "sent_at"),
+    ("sent_at", "1999-12-31T23:59:59Z", "sent_at"), ("sent_at", "2026-11-23T10:00:00+99:00", "sent_at"),
+    ("sent_at", "2026-11-23 10:00:00Z", "sent_at"), ("size", "follower", "size"), ("size", {"mode": "all"}, "size.mode"),
+    ("size", {"mode": "quantity"}, "size.quantity"), ("size", {"mode": "quantity", "quantity": "0"}, "size.quantity"),
+    ("size", {"mode": "follower", "quantity": "1"}, "size.quantity"), ("seq", "17", "seq"), ("seq", 1.5, "seq"), ("seq", -1, "seq"),
+    ("seq", True, "seq"), ("seq", 10**18, "seq"), ("position_after", "x", "position_after"), ("position_after", {}, "position_after"),
+    ("test", "true", "test"), ("test", 1, "test"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "value", "field"), BAD_FIELDS)
+def test_bad_field_is_named(name: str, value: object, field: str) -> None:
+    read_json(FULL)
+    refused(json.dumps(FULL | {name: value}).encode(), field)
+
+
+def test_actions_of_later_versions_are_refused_with_words() -> None:
+    refused(json.dumps(FULL | {"action": "add"}).encode(), "action", "open or close (the other actions come later)")
+
+
+def test_limit_order_needs_a_price() -> None:
+    refused(json.dumps(FULL | {"order_type": "LIMIT", "price": None}).encode(), "price")
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2026-11-23T10:00:00.123456789Z", datetime(2026, 11, 23, 10, 0, 0, 123456, UTC)),
+        ("2026-11-23t12:00:00.5+02:00", datetime(2026, 11, 23, 10, 0, 0, 500000, UTC)),
+        ("2026-11-23T10:00:00z", datetime(2026, 11, 23, 10, tzinfo=UTC)),
+    ],
+)
+def test_times_are_read_with_their_zone(text: str, moment: datetime) -> None:
+    draft = read_json(CLOSE | {"sent_at": text})
+    assert draft.sent_at == moment
+    assert draft.sent_at.tzinfo is UTC
+
+
+def test_size_sequence_and_test_mark_are_read() -> None:
+    draft = read_json(FULL | {"size": {"mode": "quantity", "quantity": "0.50", "x": 1}, "test": True, "position_after": -0.0200})
+    assert (draft.size.mode, draft.size.quantity, draft.is_test) == (SizeMode.QUANTITY, Decimal("0.5"), True)
+    assert draft.position_after == "-0.02"
+
+
+BAD_JSON = [
+    b"", b"hello", b"[]", b"1", b"null", b'"x"', b"{", b'{"a":1}}', b'{"a":1,"a":1}', b'{"x":{"a":1,"a":2}}', b'{"a":NaN}',
+    b'{"a":Infinity}',
+    b'{"a":-Infinity}', b"\xff\xfe{}", b'{"a":"\xed\xa0\x80"}', b'\xef\xbb\xbf{"a":1}', b'{"a":"\\ud800"}', b'{"\\udfff":1}',
+    b'{"a":["\\ud83d"]}', b'{"a":' + b"9" * 65 + b"}", b"9" * 16384, b'{"a":' + b"9" * 16000 + b"}", b'{"a":1e41}', b'{"a":1e-99}',
+    b'{"a":1e999999999999999999999}', b'{"a":1e999999999}', b"[" * 16384, b'{"a":' * 3000, b'{"a":' + b"[" * 8 + b"]" * 8 + b"}",
+    b'{"a":"\x00"}', b"{'a':1}", b'{"a":01}', b'{"a":"' + b"x" * 16384 + b'"}', b'"' + b'\\"' * 8000 + b"\\", b'{"a":1,}', b"\x00",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("body", BAD_JSON, ids=lambda body: repr(body[:20]))
+def test_body_that_is_not_strict_json_is_refused(body: bytes) -> None:
+    refused(body, "body")
+
+
+def test_eight_levels_are_read_and_brackets_in_texts_do_not_count() -> None:
+    deep = b'{"idempotency_key":"k","action":"close","symbol":"BTCUSDT","x":' + b"[" * 7 + b"]" * 7 + b',"y":"[[[[[[[[[[\\"[["}'
+    assert read(in_a(deep)).dedupe_key == "k"
+
+
+def test_dialect_a_needs_the_key_in_the_body_and_b_does_not() -> None:
+    bare = json.dumps({"action": "close", "symbol": "BTCUSDT"}).encode()
+    refused(bare, "idempotency_key", "an id that is new for each signal")
+    assert read(in_b(bare, "id-9")).dedupe_key == "id-9"
+    assert read(in_b(json.dumps(CLOSE).encode(), "k-1")).dedupe_key == "k-1"
+
+
+def test_in_b_a_key_in_the_body_must_equal_the_header() -> None:
+    with pytest.raises(InvalidValue, match="idempotency_key: expected the same id as the header webhook-id"):
+        read(in_b(json.dumps(CLOSE).encode(), "other"))
+
+
+def test_with_both_dialects_another_id_is_not_authentic() -> None:
+    body = json.dumps(CLOSE).encode()
+    assert read(in_both(body)).dedupe_key == "k-1"
+    with pytest.raises(NotAuthentic):
+        SOURCE.authenticate(in_both(body, "other"), [KEY], NOW)
+
+
+def test_with_both_dialects_a_bad_body_is_told_to_the_proven_sender() -> None:
+    for body, field in ((b"{", "body"), (b'{"action":"close","symbol":"BTCUSDT"}', "idempotency_key")):
+        came = in_both(body)
+        proof = SOURCE.authenticate(came, [KEY], NOW)
+        with pytest.raises(InvalidValue) as caught:
+            SOURCE.parse(came, proof)
+        assert caught.value.field == field
+
+
+def test_stranger_and_dummy_key_get_the_same_answer() -> None:
+    came = in_a(json.dumps(FULL).encode())
+    with pytest.raises(NotAuthentic):
+        SOURCE.authenticate(came, [SOURCE.new_secret()], NOW)
+
+
+def test_new_secrets_are_32_random_bytes_in_the_shown_form() -> None:
+    texts = {SOURCE.new_secret().reveal() for _ in range(20)}
+    assert len(texts) == 20
+    assert all(text.startswith("whsec_") and len(base64.b64decode(text[6:], validate=True)) == 32 for text in texts)
+
+
+def test_window_is_a_setting_with_bounds() -> None:
+    found: list[WebhookSource] = []
+    signed_webhook.register_signal_sources(found.append, {"window_a_s": 900})
+    body = json.dumps(CLOSE).encode()
+    old = delivery(body, sign_a(KEY, body, NOW.replace(minute=0, hour=10)))
+    late = NOW.replace(minute=14)
+    assert isinstance(found[0].authenticate(old, [KEY], late), Authenticated)
+    with pytest.raises(NotAuthentic):
+        SOURCE.authenticate(old, [KEY], late)
+    for value in (29, 901, "60", 60.0, True, None):
+        with pytest.raises(InvalidValue, match=r"plugin\.signed_webhook\.window_a_s: expected a whole number from 30 to 900"):
+            signed_webhook.register_signal_sources(found.append, {"window_a_s": value})
+    with pytest.raises(InvalidValue, match=r"plugin\.signed_webhook\.windw"):
+        signed_webhook.register_signal_sources(found.append, {"windw": 60})
+    assert signed_webhook.rexalgo_api_version == 1
+
+
+any_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from(["open", "LONG", "BTCUSDT", "k", "1.5"]),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    max_leaves=20,
+)
+field_names = st.sampled_from([*FULL, "sl", "tp", "trigger_type", "stoplosPrice", "test", "extra"])
+bodies = st.one_of(
+    st.binary(max_size=200),
+    st.text(alphabet='{}[]":,\\eE+-.0123456789 aud8\x00', max_size=200).map(str.encode),
+    any_json.map(lambda value: json.dumps(value).encode()),
+    st.dictionaries(field_names, any_json, max_size=4).map(lambda changed: json.dumps(FULL | changed).encode()),
+    st.tuples(st.sampled_from([b"[", b'{"a":', b"9", b'\\"', b'"', b"-", b"\\ud800", b"1e"]), st.integers(0, 16384)).map(
+        lambda t: t[0] * t[1]
+    ),
+    st.integers(0, 300).map(lambda cut: json.dumps(FULL).encode()[:cut]),
+)
+
+
+@given(body=bodies, how=st.sampled_from([in_a, in_b, in_both]))
+def test_every_signed_body_gives_a_draft_or_one_of_two_refusals(body: bytes, how) -> None:  # type: ignore[no-untyped-def]
+    try:
+        draft = read(how(body))
+    except InvalidValue as refusal:
+        str(refusal).encode()  # can be logged
+    except NotAuthentic:
+        assert how is in_both
+    else:
+        assert isinstance(draft, SignalDraft)
+
+
+@given(
+    body=bodies,
+    headers=st.lists(
+        st.tuples(st.sampled_from(["x-rexalgo-signature", "webhook-id", "webhook-timestamp", "webhook-signature"]), st.text(max_size=120)),
+        max_size=5,
+    ),
+)
+def test_nothing_unsigned_is_ever_authentic(body: bytes, headers: list[tuple[str, str]]) -> None:
+    with pytest.raises(NotAuthentic):
+        SOURCE.authenticate(Delivery(body, tuple(headers), "192.0.2.1", NOW), [KEY, Secret(KEY.reveal())], NOW)
