@@ -1,0 +1,81 @@
+"""Put the rooms together into one Quart-Trio app: routes, error answers, headers. No engine is started here."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from quart import Response, request
+from quart_trio import QuartTrio
+from werkzeug.exceptions import HTTPException
+
+from web.asgi import SteadyHTTPConnection
+from web.bots import error_answer, register_bots
+from web.headers import NO_STORE, security_headers
+from web.live import register_live
+from web.pages import error_page, register_static
+from web.service_port import Service
+from web.settings import WebSettings
+
+_WORDS = {
+    400: ("bad_request", "The request could not be read."),
+    404: ("not_found", "There is nothing here."),
+    405: ("method_not_allowed", "This address does not take that method."),
+    408: ("too_slow", "The body did not arrive in time."),
+    413: ("too_large", "The body is larger than is taken here."),
+}
+_OWN_FAULT = ("failed", "Something here failed, and it was logged. Try again shortly.")
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def create_app(service: Service, settings: WebSettings, *, now: Callable[[], datetime] = _utc_now) -> QuartTrio:
+    """Make the app over an engine's service. ``now`` is the clock for the time of receipt (UTC)."""
+    app = QuartTrio(__name__, static_folder=None, template_folder=None)
+    app.asgi_http_class = SteadyHTTPConnection
+    app.config["MAX_CONTENT_LENGTH"] = settings.body_bytes_max
+    app.config["BODY_TIMEOUT"] = settings.body_timeout_s
+    app.url_map.merge_slashes = False  # a redirect would repeat the sender's path
+    register_bots(app, service, settings, now)
+    register_live(app, service, settings)
+    register_static(app)
+    _register_errors(app)
+    _register_headers(app, settings)
+    return app
+
+
+def _register_errors(app: QuartTrio) -> None:
+    @app.errorhandler(HTTPException)
+    async def refused(error: HTTPException) -> Response:
+        answer = _error(error.code or 500)
+        allowed = getattr(error, "valid_methods", None)
+        if allowed:
+            answer.headers["Allow"] = ", ".join(sorted(allowed))
+        return answer
+
+    @app.errorhandler(Exception)
+    async def failed(error: Exception) -> Response:
+        app.logger.error("a page failed", exc_info=error)
+        return _error(503)
+
+
+def _error(status: int) -> Response:
+    code, message = _WORDS.get(status, _OWN_FAULT if status >= 500 else _WORDS[400])
+    is_api = request.path == "/api" or request.path.startswith("/api/")
+    answer = error_answer(status, code, message) if is_api else error_page(status, message)
+    if status == 503:
+        answer.headers["Retry-After"] = "5"
+    if status in (408, 413):
+        answer.headers["Connection"] = "close"  # the rest of the body is not read
+    return answer
+
+
+def _register_headers(app: QuartTrio, settings: WebSettings) -> None:
+    fixed = security_headers(https=settings.https)
+
+    @app.after_request
+    async def add_headers(response: Response) -> Response:
+        for name, value in fixed:
+            response.headers[name] = value
+        response.headers.setdefault(*NO_STORE)
+        return response

@@ -1,0 +1,33 @@
+"""The headers that every answer carries, error answers and refusals of the server included."""
+
+from typing import Final
+
+_POLICY: Final = "; ".join(
+    (
+        "default-src 'none'",
+        "style-src 'self'",
+        "script-src 'self'",
+        "connect-src 'self'",
+        "img-src 'self'",
+        "base-uri 'none'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+    )
+)
+_DENIED_FEATURES: Final = ("accelerometer", "camera", "display-capture", "geolocation", "gyroscope", "microphone", "payment", "usb")
+
+SECURITY_HEADERS: Final[tuple[tuple[str, str], ...]] = (
+    ("content-security-policy", _POLICY),
+    ("x-content-type-options", "nosniff"),
+    ("referrer-policy", "no-referrer"),
+    ("cross-origin-opener-policy", "same-origin"),
+    ("cross-origin-resource-policy", "same-origin"),
+    ("permissions-policy", ", ".join(f"{feature}=()" for feature in _DENIED_FEATURES)),
+)
+NO_STORE: Final = ("cache-control", "no-store")
+_HSTS: Final = ("strict-transport-security", "max-age=31536000")
+
+
+def security_headers(*, https: bool) -> tuple[tuple[str, str], ...]:
+    """Return the headers for every answer; HSTS only where people arrive over TLS, because it cannot be taken back."""
+    return (*SECURITY_HEADERS, _HSTS) if https else SECURITY_HEADERS

@@ -1,0 +1,53 @@
+"""Render pages and hand out the few static files: everything read once at start, nothing from elsewhere, autoescaped.
+
+Styles and scripts are files of this package, named with a hash of their content, so that a browser may keep them.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Final
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from quart import Response, abort
+from quart_trio import QuartTrio
+
+_HERE: Final = Path(__file__).parent
+_TYPES: Final = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
+_FILES: Final = {path.name: path.read_bytes() for path in sorted((_HERE / "static").iterdir()) if path.suffix in _TYPES}
+
+
+def _static(name: str) -> str:
+    return f"/static/{name}?v={hashlib.sha256(_FILES[name]).hexdigest()[:12]}"
+
+
+_TEMPLATES: Final = Environment(
+    loader=FileSystemLoader(_HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+)
+_TEMPLATES.globals["static"] = _static
+
+
+def render(template: str, **values: object) -> str:
+    """Fill a template; an absent value is an error, every value is escaped."""
+    return _TEMPLATES.get_template(template).render(**values)
+
+
+def page(template: str, status: int = 200, **values: object) -> Response:
+    """Answer with a whole page."""
+    return Response(render(template, **values), status=status, content_type="text/html; charset=utf-8")
+
+
+def error_page(status: int, message: str) -> Response:
+    """Answer a failure as a plain page."""
+    return page("error.html", status, code=status, message=message)
+
+
+def register_static(app: QuartTrio) -> None:
+    """Add the static files to the app."""
+
+    @app.get("/static/<name>")
+    async def static_file(name: str) -> Response:
+        if name not in _FILES:
+            abort(404)
+        answer = Response(_FILES[name], content_type=_TYPES[Path(name).suffix])
+        answer.headers["Cache-Control"] = "public, max-age=86400"
+        return answer

@@ -1,0 +1,36 @@
+"""What a handler may know about the request at hand: raw header pairs, who asks, and the connection it came on."""
+
+import trio
+from quart import request
+
+from web.connections import CONNECTION_KEY, Connection
+from web.peers import client_address, is_local
+from web.settings import WebSettings
+
+
+def header_pairs() -> tuple[tuple[str, str], ...]:
+    """Return every header as it came: lower-case names, in order, duplicates kept."""
+    return tuple((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in request.scope["headers"])
+
+
+def socket_peer() -> str:
+    """Return the address at the other end of the socket; empty where there is none."""
+    client = request.scope.get("client")
+    return str(client[0]) if client else ""
+
+
+def client(settings: WebSettings) -> str:
+    """Return the client's address, looking through trusted proxies."""
+    forwarded = [value for name, value in header_pairs() if name == "x-forwarded-for"]
+    return client_address(socket_peer(), forwarded, settings.trusted_proxies)
+
+
+def asks_locally() -> bool:
+    """Tell whether a person on this machine asks directly."""
+    return is_local(socket_peer(), header_pairs())
+
+
+def connection() -> Connection:
+    """Return the connection's handle; under a server that gives none, one that never closes."""
+    found = dict[str, object](request.scope.get("state") or {}).get(CONNECTION_KEY)
+    return found if isinstance(found, Connection) else Connection(trio.Event())

@@ -1,0 +1,128 @@
+"""Turn an outcome row into what a person reads: words, a shape, a tone. Pure; presentation only, no decision about orders.
+
+Meaning never hangs on colour: each family has its own word and its own shape.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC
+from typing import Final
+
+from engine.views import OutcomeRow
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Hold how a family of outcomes is shown; ``tone`` and ``shape`` name a style class and a drawing of the page."""
+
+    word: str
+    tone: str
+    shape: str
+
+
+_LOOKS: Final = {
+    "filled": Look("Filled", "good", "disc"),
+    "partially_filled": Look("Partly filled", "good", "half"),
+    "placed": Look("Placed", "calm", "ring"),
+    "skipped": Look("Skipped", "quiet", "dash"),
+    "denied": Look("Denied", "care", "square"),
+    "rejected": Look("Rejected", "bad", "triangle"),
+    "unknown": Look("Unknown", "bad", "diamond"),
+    "not_confirmed": Look("Not confirmed", "bad", "diamond"),
+    "residue": Look("Left open", "bad", "triangle"),
+    "expired": Look("Expired", "quiet", "dash"),
+    "cancelled": Look("Cancelled", "quiet", "cross"),
+    "killed": Look("Stopped", "care", "square"),
+}
+_ALWAYS_COUNTED: Final = ("filled", "placed", "skipped", "denied", "rejected", "unknown")
+_MOVES: Final = {"nobody": "", "you": "Follower", "master": "Master", "operator": "Operator"}
+_ENVIRONMENTS: Final = {"paper": "PAPER", "simulated": "SIMULATED", "live": "LIVE"}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Hold one row as text. ``copy`` is one follower's copy of one signal; its newest row tells its outcome."""
+
+    sequence: int
+    copy: str
+    day: str
+    time: str
+    iso: str
+    signal: str
+    signal_short: str
+    strategy: str
+    action: str
+    side: str
+    symbol: str
+    account: str
+    environment: str
+    environment_tone: str
+    family: str
+    detail: str
+    look: Look
+    sentence: str
+    setting: str
+    move: str
+    latency: str
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """Hold one number on top of the page."""
+
+    family: str
+    look: Look
+    count: int
+
+
+def present(row: OutcomeRow) -> Row:
+    """Return a row as a person reads it; times in UTC."""
+    at = row.at.astimezone(UTC)
+    family, _, detail = row.code.partition(".")
+    environment = row.environment.lower()
+    return Row(
+        sequence=row.sequence,
+        copy=f"{row.signal_id}|{row.account}",
+        day=at.strftime("%Y-%m-%d"),
+        time=at.strftime("%H:%M:%S.") + f"{at.microsecond // 1000:03d}",
+        iso=at.isoformat(timespec="milliseconds"),
+        signal=row.signal_id,
+        signal_short=row.signal_id if len(row.signal_id) <= 10 else row.signal_id[-8:],
+        strategy=row.strategy,
+        action=row.action,
+        side=row.side or "",
+        symbol=row.symbol,
+        account=row.account,
+        environment=_ENVIRONMENTS.get(environment, row.environment.upper()),
+        environment_tone=environment if environment in _ENVIRONMENTS else "live",
+        family=family,
+        detail=detail.replace("_", " "),
+        look=look_of(family),
+        sentence=row.sentence,
+        setting=row.setting or "",
+        move=_MOVES.get(row.move, row.move),
+        latency=_latency(row.latency_ms),
+    )
+
+
+def look_of(family: str) -> Look:
+    """Return how a family is shown; a family that is not known here is shown by its own name, never hidden."""
+    return _LOOKS.get(family) or Look(family.replace("_", " ").capitalize(), "care", "diamond")
+
+
+def count_families(newest_first: Sequence[Row]) -> list[Counter]:
+    """Count copies by the family of their newest row; six families always, others where they occur."""
+    newest: dict[str, str] = {}
+    for row in newest_first:
+        newest.setdefault(row.copy, row.family)
+    counts = dict.fromkeys(_LOOKS, 0)
+    for family in newest.values():
+        counts[family] = counts.get(family, 0) + 1
+    shown = [*_ALWAYS_COUNTED, *(family for family in counts if family not in _ALWAYS_COUNTED)]
+    return [Counter(family, look_of(family), counts[family]) for family in shown]
+
+
+def _latency(ms: float | None) -> str:
+    if ms is None:
+        return ""
+    return f"{ms:.0f} ms" if ms < 10_000 else f"{ms / 1000:.1f} s"

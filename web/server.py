@@ -1,0 +1,124 @@
+"""Serve an app: own listening socket, hypercorn's trio worker in this process, guarded connections, a prompt end.
+
+What must hold: ``serve_web`` returns about ``drain_s`` after its trigger, whatever clients do. It installs no signal handler,
+starts no process, and knows nothing of what the app does. Cancelling it from outside is not a shutdown: use the trigger.
+"""
+
+import logging
+import socket
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+import hypercorn.trio.run as hypercorn_worker
+import trio
+from hypercorn.trio import serve
+from hypercorn.typing import ASGIFramework
+from quart_trio import QuartTrio
+
+from web.connections import ConnectionLimits, Guard, GuardedConfig, GuardedServer
+from web.headers import security_headers
+
+log = logging.getLogger("rexalgo.web")
+_TCP_USER_TIMEOUT_MS = 10_000
+_BACKLOG = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ServerConfig:
+    """Say where and how to listen. Port 0 takes a free one. ``certfile`` and ``keyfile`` (PEM) together switch TLS on.
+
+    ``https`` adds HSTS to the server's own refusals where a proxy speaks TLS for us; with a certificate it is always added.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    certfile: Path | None = None
+    keyfile: Path | None = None
+    https: bool = False
+    limits: ConnectionLimits = field(default_factory=ConnectionLimits)
+
+    def __post_init__(self) -> None:
+        if (self.certfile is None) != (self.keyfile is None):
+            raise ValueError("certfile and keyfile belong together: give both for TLS, or neither")
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """Tell where the server listens, and lend its counters (``guard.open``, ``.refused``, ``.contained``)."""
+
+    host: str
+    port: int
+    url: str
+    guard: Guard
+
+
+async def serve_web(
+    app: QuartTrio,
+    config: ServerConfig,
+    *,
+    shutdown_trigger: Callable[[], Awaitable[object]],
+    task_status: trio.TaskStatus[Bound] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve until ``shutdown_trigger`` returns, then end within about ``limits.drain_s``; reports ``Bound`` when listening.
+
+    Raises OSError when the address cannot be had. The engine runs beside this in the caller's nursery, never in the app's.
+    """
+    is_tls = config.certfile is not None
+    guard = Guard(config.limits, security_headers(https=config.https or is_tls))
+    listener = _listen(config.host, config.port)
+    host, port = listener.getsockname()[:2]
+    settings = _hypercorn_config(config, guard)
+    settings.bind = [f"fd://{listener.detach()}"]
+    # hypercorn 0.18.0 has no way to name the connection class: worker_serve looks it up in its own module.
+    cast(Any, hypercorn_worker).TCPServer = GuardedServer
+
+    async def closing() -> None:
+        await shutdown_trigger()
+        guard.closing.set()  # event streams end now, everybody else gets drain_s
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(partial(serve, cast(ASGIFramework, app), settings, shutdown_trigger=closing))
+        task_status.started(Bound(host, port, _url(host, port, is_tls=is_tls), guard))
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Open the socket ourselves: accepted sockets inherit TCP_USER_TIMEOUT, so the kernel drops a peer that stops reading."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _TCP_USER_TIMEOUT_MS)
+        sock.bind((host, port))
+        sock.listen(_BACKLOG)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _hypercorn_config(config: ServerConfig, guard: Guard) -> GuardedConfig:
+    settings = GuardedConfig()
+    settings.guard = guard
+    settings.backlog = _BACKLOG
+    settings.include_server_header = False
+    settings.accesslog = None
+    settings.errorlog = log
+    settings.keep_alive_timeout = config.limits.keep_alive_s
+    settings.graceful_timeout = config.limits.drain_s + 0.5
+    settings.shutdown_timeout = 1.0
+    settings.startup_timeout = 10.0
+    settings.ssl_handshake_timeout = 5.0
+    settings.alpn_protocols = ["http/1.1"]
+    if config.certfile is not None and config.keyfile is not None:
+        settings.certfile = str(config.certfile)
+        settings.keyfile = str(config.keyfile)
+    return settings
+
+
+def _url(host: str, port: int, *, is_tls: bool) -> str:
+    shown = f"[{host}]" if ":" in host else host
+    return f"{'https' if is_tls else 'http'}://{shown}:{port}"

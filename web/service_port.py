@@ -1,0 +1,42 @@
+"""The narrow door of the engine as the web sees it: exactly the methods that handlers call, nothing else.
+
+The engine's service satisfies this by shape. Every method returns values of ``engine.views``; none of them may be called with
+anything but what a request carried.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from engine.ports.signal_source import Delivery
+from engine.views import HealthView, OutcomeRow, ReadinessView, ReceiptView, Reception
+
+
+class Service(Protocol):
+    """Answer the web's questions. A raised exception means "not now": the web answers 503 and logs it."""
+
+    async def receive(self, endpoint: str, delivery: Delivery) -> Reception:
+        """Verify, parse and record one delivery; returns after it is durable. May be cancelled: the record survives."""
+        ...
+
+    async def receipt(self, receipt_id: str) -> ReceiptView | None:
+        """Return what became of a signal, or None where there is no such receipt."""
+        ...
+
+    def health(self) -> HealthView:
+        """Say whether the process works; cheap, never waits."""
+        ...
+
+    def readiness(self) -> ReadinessView:
+        """Say whether orders can flow; cheap, never waits."""
+        ...
+
+    async def recent_outcomes(self, limit: int) -> Sequence[OutcomeRow]:
+        """Return the newest ``limit`` rows, newest first."""
+        ...
+
+    async def wait_outcomes(self, after: int, limit: int) -> Sequence[OutcomeRow]:
+        """Return at most ``limit`` rows with a sequence above ``after``, oldest first; waits until there is one.
+
+        An empty answer means that the engine is closing. Cancelling loses nothing.
+        """
+        ...

@@ -1,0 +1,24 @@
+"""What the web may be told: one frozen value, made by the command line from the configuration."""
+
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
+
+Network = IPv4Network | IPv6Network
+
+
+@dataclass(frozen=True, slots=True)
+class WebSettings:
+    """Hold the choices of the operator.
+
+    ``https``: people reach this place over TLS (own certificate or proxy), so HSTS may be promised. ``live_page``: serve the
+    live page to people on this machine. ``trusted_proxies``: whose X-Forwarded-For is believed; empty means nobody's.
+    """
+
+    https: bool = False
+    live_page: bool = True
+    trusted_proxies: tuple[Network, ...] = ()
+    body_bytes_max: int = 16 * 1024
+    body_timeout_s: float = 2.0
+    streams_max: int = 50
+    heartbeat_s: float = 15.0
+    rows_max: int = 200
