@@ -1,0 +1,99 @@
+# The verbs a developer types. `make demo` and `make test` do all the set-up on a fresh machine; nothing outside this folder changes.
+#
+# The environment is .venv. A stamp file in it depends on the lock files, so that it is built once and rebuilt when they change.
+# The package directory is ./rexalgo, so the launcher that `make install` leaves cannot have that very name: it is ./bin/rexalgo.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.ONESHELL:
+.PHONY: help demo test lint format bench serve install install-dev lock clean
+
+VENV ?= .venv
+ARGS ?=
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check --quiet --no-input install --no-deps --no-compile
+LOCK := UV_SYSTEM_CERTS=1 env -u PIP_FIND_LINKS -u UV_FIND_LINKS $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" requirements/build.in pyproject.toml
+
+help:
+	@echo "make demo      install what is needed and watch signals fan out on paper  (ARGS=\"--once --json\")"
+	echo "make test      install what is needed and run every gate"
+	echo "make install   install; leaves the command ./bin/rexalgo"
+	echo "make serve     run RexAlgo with the rexalgo.toml of this folder  (ARGS=\"--port 9000\")"
+	echo "make bench     compare speed side by side      make lint   format, types and arrows only"
+	echo "make format    rewrite the source format       make lock   renew requirements/*.txt"
+
+demo: install
+	@exec ./bin/rexalgo demo $(ARGS)
+
+serve: install
+	@exec ./bin/rexalgo serve $(ARGS)
+
+install: $(VENV)/.stamp-run bin/rexalgo
+
+install-dev: $(VENV)/.stamp-dev bin/rexalgo
+
+test: install-dev lint
+	@echo "== tests"
+	$(VENV)/bin/pytest -q $(ARGS)
+	echo "all gates passed. Next: make demo"
+
+lint: install-dev
+	@echo "== format"
+	$(VENV)/bin/ruff format --check --quiet .
+	echo "== lint"
+	$(VENV)/bin/ruff check --quiet .
+	echo "== types"
+	$(VENV)/bin/mypy
+	echo "== arrows"
+	$(VENV)/bin/lint-imports
+
+format: install-dev
+	@$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+
+bench: install-dev
+	@$(PY) -m bench.fanout $(ARGS)
+
+# Renew both locks: hashed, for 3.11 to 3.13, without the address of any index. Needs uv in the environment (pip install uv).
+lock: install-dev
+	@test -x $(VENV)/bin/uv || { echo "make lock needs uv: $(VENV)/bin/pip install uv" >&2; exit 2; }
+	$(LOCK) --upgrade --output-file requirements/run.txt
+	$(LOCK) --upgrade --extra dev --constraint requirements/run.txt --output-file requirements/dev.txt
+
+clean:
+	@rm -rf $(VENV) bin build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(VENV)/bin/python:
+	@chosen=""
+	for candidate in "$${PYTHON:-}" python3 python3.13 python3.12 python3.11; do
+		if [ -n "$$candidate" ] && "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then chosen="$$candidate"; break; fi
+	done
+	if [ -z "$$chosen" ]; then
+		echo "RexAlgo needs Python 3.11 or newer, and none was found. Debian and Ubuntu: sudo apt install python3 python3-venv" >&2
+		echo "If it has another name or place: make $(or $(MAKECMDGOALS),install) PYTHON=/path/to/python3" >&2; exit 2
+	fi
+	if ! "$$chosen" -c 'import venv, ensurepip' 2>/dev/null; then
+		echo "Python's venv is missing. Debian and Ubuntu: sudo apt install python3-venv   Fedora: it comes with python3" >&2; exit 2
+	fi
+	echo "== environment $(VENV) with $$("$$chosen" --version)"
+	rm -rf $(VENV)
+	"$$chosen" -m venv $(VENV)
+
+$(VENV)/.stamp-run: requirements/run.txt pyproject.toml | $(VENV)/bin/python
+	@echo "== installing what it runs on"
+	$(PIP) --require-hashes -r requirements/run.txt
+	$(PIP) --no-build-isolation -e .
+	touch $@
+
+$(VENV)/.stamp-dev: requirements/dev.txt $(VENV)/.stamp-run
+	@echo "== installing what it is tested with"
+	$(PIP) --require-hashes -r requirements/dev.txt
+	touch $@
+
+bin/rexalgo: Makefile
+	@mkdir -p bin
+	printf '#!/bin/sh\n# Made by make install: runs RexAlgo from this checkout; the current folder stays yours.\nexec "%s/bin/rexalgo" "$$@"\n' "$(abspath $(VENV))" > $@
+	chmod +x $@
+	echo "installed. The command is ./bin/rexalgo (try: ./bin/rexalgo --help)"

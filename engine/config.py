@@ -1,0 +1,349 @@
+"""Settings: ``config/default.toml`` < ``rexalgo.toml`` < environment, read once into a frozen, typed ``Config``.
+
+What must always hold: every key is known and every value is inside its bounds, or nothing starts; all errors are reported at
+once, each with file, key, expected and found; a secret comes from the environment, ``.env`` or ``NAME_FILE`` only and is
+never printed. This file does not know the plugins: their sections are passed on (``engine.plugin_host`` checks them).
+"""
+
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
+from importlib.resources import files
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+from engine import config_rules as rules
+from engine.config_secrets import SECRETS, read_env_file, read_secrets
+from engine.domain.errors import InvalidValue, RexAlgoError
+from engine.domain.subscription import RiskLimits, parse_limits
+from engine.ports.secret import Secret
+
+FILE_NAME: Final = "rexalgo.toml"
+DEFAULTS: Final = "config/default.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class WebConfig:
+    """Hold where the web listens and how the world reaches it. ``public_url`` is "" or has no trailing slash."""
+
+    host: str
+    port: int
+    public_url: str
+    tls_certificate: Path | None
+    tls_key: Path | None
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...]
+    live_page: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerConfig:
+    """Hold where the ledger lies (absolute)."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class PluginsConfig:
+    """Hold which plugins are loaded, in order, and which registered rate limiter the engine uses."""
+
+    enabled: tuple[str, ...]
+    rate_limiter: str
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """Hold the engine's times (seconds) and counts."""
+
+    entry_age_s: int
+    price_age_s: int
+    send_deadline_s: int
+    claims_unsent_max: int
+    reconcile_active_s: int
+    reconcile_idle_s: int
+    not_confirmed_after_s: int
+    webhook_rate_per_minute: int
+    trading_day_zone: str
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorConfig:
+    """Hold who runs this place and which notifier they read."""
+
+    name: str
+    contact: str
+    alerts: str
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """Hold the secrets; None where there is none."""
+
+    jwt_secret: Secret | None
+    encryption_key: Secret | None
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Hold everything that was configured. ``origins`` says where each value came from, by dotted key."""
+
+    web: WebConfig
+    ledger: LedgerConfig
+    plugins: PluginsConfig
+    engine: EngineConfig
+    limits: RiskLimits
+    operator: OperatorConfig
+    plugin_settings: Mapping[str, Mapping[str, object]]
+    secrets: Secrets
+    origins: Mapping[str, str]
+    folder: Path
+
+    @property
+    def data_dir(self) -> Path:
+        """Return the folder of the ledger: everything that must be remembered lies in it."""
+        return self.ledger.path.parent
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigError:
+    """Say one thing that is wrong: in which file, under which dotted key, what was expected and what was found."""
+
+    file: str
+    key: str
+    expected: str
+    found: str | None = None
+
+    def __str__(self) -> str:
+        place = f"{self.file}: {self.key}" if self.key else self.file
+        tail = "" if self.found is None else f", found {self.found}"
+        return f"{place}: expected {self.expected}{tail}"
+
+
+class ConfigErrors(RexAlgoError):
+    """Say everything that is wrong with the configuration at once: correct each and start again."""
+
+    def __init__(self, errors: list[ConfigError]) -> None:
+        super().__init__("\n".join(str(error) for error in errors))
+        self.errors = tuple(errors)
+
+
+Rule = Callable[[object, Path], object]
+"""Take a raw value and the folder of rexalgo.toml, return the typed value; raise InvalidValue."""
+
+_SECTIONS: Final[Mapping[str, tuple[type, Mapping[str, Rule]]]] = {
+    "web": (
+        WebConfig,
+        {
+            "host": rules.host,
+            "port": rules.whole(0, 65_535),
+            "public_url": rules.public_url,
+            "tls_certificate": rules.optional_path,
+            "tls_key": rules.optional_path,
+            "trusted_proxies": rules.networks,
+            "live_page": rules.switch,
+        },
+    ),
+    "ledger": (LedgerConfig, {"path": rules.path}),
+    "plugins": (PluginsConfig, {"enabled": rules.names, "rate_limiter": rules.name}),
+    "engine": (
+        EngineConfig,
+        {
+            "entry_age_s": rules.whole(1, 3_600),
+            "price_age_s": rules.whole(1, 300),
+            "send_deadline_s": rules.whole(1, 60),
+            "claims_unsent_max": rules.whole(1, 1_000),
+            "reconcile_active_s": rules.whole(5, 3_600),
+            "reconcile_idle_s": rules.whole(5, 86_400),
+            "not_confirmed_after_s": rules.whole(5, 3_600),
+            "webhook_rate_per_minute": rules.whole(1, 100_000),
+            "trading_day_zone": rules.zone,
+        },
+    ),
+    "operator": (OperatorConfig, {"name": rules.line(80), "contact": rules.line(200), "alerts": rules.name}),
+}
+_TOP_LEVEL: Final = (*_SECTIONS, "limits", "plugin")
+
+
+def load_config(where: Path, environ: Mapping[str, str]) -> Config:
+    """Read the configuration of a folder (its rexalgo.toml may be absent) or of one explicit file (which must exist).
+
+    ``environ`` is usually ``os.environ``; it wins over the ``.env`` beside rexalgo.toml. Raises ConfigErrors with everything
+    that is wrong.
+    """
+    errors: list[ConfigError] = []
+    folder = (where if where.is_dir() else where.parent).absolute()
+    own_file = folder / FILE_NAME if where.is_dir() else where.absolute()
+    own = _read_toml(own_file, errors) if own_file.exists() or not where.is_dir() else {}
+    defaults = tomllib.loads(files("config").joinpath("default.toml").read_text(encoding="utf-8"))
+    reader = _Reader(str(own_file), own, defaults, folder, errors, {})
+    reader.refuse_unknown(own, _TOP_LEVEL, "")
+    sections = {name: reader.section(name) for name in _SECTIONS}
+    limits = reader.limits()
+    settings = reader.plugin_settings()
+    secrets = _secrets(folder, environ, reader.origins, errors)
+    _check_together(sections, str(own_file), errors)
+    if errors:
+        raise ConfigErrors(errors)
+    return Config(
+        **sections,  # type: ignore[arg-type]  # each section was built by its own class in _SECTIONS, under its own name
+        limits=limits,
+        plugin_settings=settings,
+        secrets=secrets,
+        origins=MappingProxyType(reader.origins),
+        folder=folder,
+    )
+
+
+def check_exposure(config: Config) -> list[str]:
+    """Say why this configuration must not serve: one sentence for each reason, none when it may."""
+    web = config.web
+    if _is_loopback(web.host) or web.tls_certificate is not None or web.trusted_proxies:
+        return []
+    return [
+        f"web.host is {web.host}, reachable from other machines, without TLS: set web.tls_certificate and web.tls_key, "
+        'or name the proxy that ends TLS in web.trusted_proxies, or set web.host = "127.0.0.1"'
+    ]
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False  # a name may resolve to anything
+
+
+def _read_toml(file: Path, errors: list[ConfigError]) -> dict[str, object]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        errors.append(ConfigError(str(file), "", "a readable file", error.strerror))
+    except UnicodeDecodeError:
+        errors.append(ConfigError(str(file), "", "text in UTF-8"))
+    except tomllib.TOMLDecodeError as error:
+        errors.append(ConfigError(str(file), "", "valid TOML", str(error)))
+    return {}
+
+
+def _secrets(folder: Path, environ: Mapping[str, str], origins: dict[str, str], errors: list[ConfigError]) -> Secrets:
+    from_file: Mapping[str, str] = {}
+    env_file = folder / ".env"
+    try:
+        from_file = read_env_file(env_file) if env_file.exists() else {}
+    except InvalidValue as error:
+        errors.append(ConfigError(str(env_file), error.field, error.expected, error.found))
+    found, problems = read_secrets([("environment", environ), (str(env_file), from_file)], folder)
+    errors.extend(ConfigError(origin, error.field, error.expected, error.found) for origin, error in problems)
+    for name in SECRETS:
+        origins[f"secrets.{name.lower()}"] = found[name][0] if name in found else "missing"
+    return Secrets(**{name.lower(): found[name][1] if name in found else None for name in SECRETS})
+
+
+def _check_together(sections: Mapping[str, object], file: str, errors: list[ConfigError]) -> None:
+    """Check what only fits together; a section with an error of its own is None and was reported already."""
+    web, engine = sections["web"], sections["engine"]
+    if isinstance(web, WebConfig) and (web.tls_certificate is None) != (web.tls_key is None):
+        missing = "tls_key" if web.tls_key is None else "tls_certificate"
+        errors.append(ConfigError(file, f"web.{missing}", "both web.tls_certificate and web.tls_key, or neither", "only one of them"))
+    if isinstance(engine, EngineConfig) and engine.reconcile_idle_s < engine.reconcile_active_s:
+        errors.append(
+            ConfigError(
+                file,
+                "engine.reconcile_idle_s",
+                f"at least engine.reconcile_active_s ({engine.reconcile_active_s})",
+                str(engine.reconcile_idle_s),
+            )
+        )
+
+
+@dataclass(slots=True)
+class _Reader:
+    """Read section after section, gathering origins and errors on the way."""
+
+    file: str
+    own: Mapping[str, object]
+    defaults: Mapping[str, object]
+    folder: Path
+    errors: list[ConfigError]
+    origins: dict[str, str]
+
+    def refuse_unknown(self, table: Mapping[str, object], known: tuple[str, ...], prefix: str) -> None:
+        """Report every key that is not known, with the nearest one that is."""
+        for key in table:
+            if key not in known:
+                near = get_close_matches(key, known, 1)
+                hint = f"a known setting (did you mean {prefix}{near[0]}?)" if near else "one of " + ", ".join(known)
+                self.errors.append(ConfigError(self.file, f"{prefix}{key}", hint, "an unknown key"))
+
+    def table(self, key: str, holder: Mapping[str, object]) -> Mapping[str, object]:
+        """Return a sub-table, empty when absent; report anything else that stands there."""
+        value = holder.get(key, {})
+        if isinstance(value, Mapping):
+            return value
+        self.errors.append(ConfigError(self.file, key, f"a section [{key}]", repr(value)[:80]))
+        return {}
+
+    def section(self, name: str) -> object | None:
+        """Build one section, or report what is wrong with it and return None."""
+        kind, field_rules = _SECTIONS[name]
+        own, defaults = self.table(name, self.own), self.table(name, self.defaults)
+        self.refuse_unknown(own, tuple(field_rules), f"{name}.")
+        values: dict[str, object] = {}
+        for field in fields(kind):
+            source, file = (own, self.file) if field.name in own else (defaults, DEFAULTS)
+            key = f"{name}.{field.name}"
+            self.origins[key] = file
+            try:
+                values[field.name] = field_rules[field.name](source.get(field.name), self.folder)
+            except InvalidValue as error:
+                self.errors.append(ConfigError(file, f"{key}{error.field}", error.expected, error.found))
+        return kind(**values) if len(values) == len(field_rules) else None
+
+    def limits(self) -> RiskLimits:
+        """Read the operator's caps one by one, so that each wrong one is named."""
+        own = self.table("limits", self.own)
+        self.refuse_unknown(own, tuple(field.name for field in fields(RiskLimits)), "limits.")
+        good: dict[str, object] = {}
+        for name in (field.name for field in fields(RiskLimits)):
+            self.origins[f"limits.{name}"] = self.file if name in own else DEFAULTS
+            if name in own:
+                try:
+                    parse_limits({name: own[name]})
+                except InvalidValue as error:
+                    self.errors.append(ConfigError(self.file, error.field, error.expected, error.found))
+                else:
+                    good[name] = own[name]
+        return parse_limits(good)
+
+    def plugin_settings(self) -> Mapping[str, Mapping[str, object]]:
+        """Pass on each [plugin.NAME] section as it stands."""
+        sections: dict[str, Mapping[str, object]] = {}
+        for name, values in self.table("plugin", self.own).items():
+            if not isinstance(values, Mapping):
+                self.errors.append(ConfigError(self.file, f"plugin.{name}", f"a section [plugin.{name}]", repr(values)[:80]))
+                continue
+            sections[name] = MappingProxyType(dict(values))
+            self.origins.update({f"plugin.{name}.{key}": self.file for key in values})
+        return MappingProxyType(sections)
+
+
+def describe(config: Config) -> dict[str, object]:
+    """List every effective value by dotted key, in plain JSON types; secrets only as "set" or "missing"."""
+    listed: dict[str, object] = {}
+    for name in (*_SECTIONS, "limits"):
+        section = getattr(config, name)
+        for field in fields(section):
+            listed[f"{name}.{field.name}"] = _plain(getattr(section, field.name))
+    for field in fields(config.secrets):
+        listed[f"secrets.{field.name}"] = "missing" if getattr(config.secrets, field.name) is None else "set"
+    return listed
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
+    return value if value is None or isinstance(value, bool | int | str) else os.fspath(value) if isinstance(value, Path) else str(value)

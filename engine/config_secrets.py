@@ -1,0 +1,116 @@
+"""Where secrets come from: the environment, a ``.env`` file of mode 0600, or a file named by ``NAME_FILE``.
+
+A found value never appears in a message. This file checks the form only; ``engine.vault`` judges the keys themselves.
+"""
+
+import base64
+import binascii
+import re
+import stat
+from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Final
+
+from engine.domain.errors import InvalidValue
+from engine.ports.secret import Secret
+
+_LINE: Final = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)")
+_KEY: Final = re.compile(r"[0-9a-f]{8}:[A-Za-z0-9+/]{43}=")
+
+
+def _jwt_secret(text: str) -> None:
+    if len(text.encode()) < 32:
+        raise InvalidValue("", "at least 32 random bytes in base64 (rexalgo init makes one)", "a shorter text")
+
+
+def _encryption_key(text: str) -> None:
+    for each in text.split(","):
+        if not _KEY.fullmatch(each.strip()) or len(_decoded(each)) != 32:
+            raise InvalidValue(
+                "", "kid:base64[,kid:base64...], kid of 8 hex digits, keys of 32 bytes (rexalgo init makes one)", "another form"
+            )
+
+
+def _decoded(key: str) -> bytes:
+    try:
+        return base64.b64decode(key.partition(":")[2], validate=True)
+    except binascii.Error:
+        return b""
+
+
+SECRETS: Final[Mapping[str, Callable[[str], None]]] = {"ENCRYPTION_KEY": _encryption_key, "JWT_SECRET": _jwt_secret}
+"""Every secret by the name of its environment variable, with the check of its form. ``.env.example`` lists the same names."""
+
+
+def read_env_file(file: Path) -> Mapping[str, str]:
+    """Read ``NAME=VALUE`` lines; ``#`` begins a comment line, one pair of surrounding quotes is dropped, nothing is expanded.
+
+    Raises InvalidValue when others may read the file, when a line has another form, or for a name close to a secret's name.
+    """
+    try:
+        mode = stat.S_IMODE(file.stat().st_mode)
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise InvalidValue("", "a readable file in UTF-8") from None
+    if mode & 0o077:
+        raise InvalidValue("", f"mode 0600, for it holds secrets (chmod 600 {file})", f"mode {mode:04o}")
+    values: dict[str, str] = {}
+    for number, raw in enumerate(text.splitlines(), 1):
+        line = raw.strip()
+        if not line or line.startswith("#"):
+            continue
+        match = _LINE.fullmatch(line)
+        if match is None:
+            raise InvalidValue(f"line {number}", "NAME=VALUE or # comment", "another form")
+        values[match[1]] = _unquoted(match[2])
+    _refuse_near_miss(values)
+    return values
+
+
+def _unquoted(text: str) -> str:
+    return text[1:-1] if len(text) >= 2 and text[0] == text[-1] and text[0] in "\"'" else text
+
+
+def _refuse_near_miss(values: Mapping[str, str]) -> None:
+    known = [*SECRETS, *(f"{name}_FILE" for name in SECRETS)]
+    for name in values:
+        near = [] if name in known else get_close_matches(name, known, 1, cutoff=0.85)
+        if near:
+            raise InvalidValue(name, f"a known name (did you mean {near[0]}?)", "an unknown one")
+
+
+def read_secrets(
+    sources: Sequence[tuple[str, Mapping[str, str]]], folder: Path
+) -> tuple[Mapping[str, tuple[str, Secret]], list[tuple[str, InvalidValue]]]:
+    """Find each secret in the first source that names it; an empty value counts as absent.
+
+    ``sources`` are (label, values) pairs, the strongest first. Returns (label, Secret) by name, and (label, problem) pairs.
+    """
+    found: dict[str, tuple[str, Secret]] = {}
+    problems: list[tuple[str, InvalidValue]] = []
+    for name, check in SECRETS.items():
+        for label, values in sources:
+            if not values.get(name) and not values.get(f"{name}_FILE"):
+                continue
+            try:
+                text = _one_value(name, values, folder)
+                check(text)
+            except InvalidValue as error:
+                problems.append((label, InvalidValue(error.field or name, error.expected, error.found)))
+            else:
+                found[name] = (label, Secret(text))
+            break
+    return found, problems
+
+
+def _one_value(name: str, values: Mapping[str, str], folder: Path) -> str:
+    text, file = values.get(name, ""), values.get(f"{name}_FILE", "")
+    if text and file:
+        raise InvalidValue(name, f"either {name} or {name}_FILE", "both")
+    if text:
+        return text.strip()
+    try:
+        return (folder / file).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        raise InvalidValue(f"{name}_FILE", "the path of a readable text file", file) from None

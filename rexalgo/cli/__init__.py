@@ -1,0 +1,88 @@
+"""The operator's command line: one file per command family, imported only when it is used.
+
+Exit codes are stable: 0 done, 1 the answer is no or something is wrong, 2 usage or configuration, 3 refused because it would
+overwrite or is locked, 4 nothing is there. Answers go to stdout (with ``--json`` one JSON value), errors to stderr.
+To add a command: write ``rexalgo/cli/FILE.py`` with a click command, and name it in ``_COMMANDS``.
+"""
+
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+import click
+
+_COMMANDS: Final = {
+    # name: (file in this folder, attribute, line in --help)
+    "init": ("init", "init", "Write rexalgo.toml and .env for a new place."),
+    "config": ("config", "config", "Check the configuration and show where each value comes from."),
+    "plugin": ("plugin", "plugin", "List, show, enable and disable plugins."),
+    "demo": ("demo", "demo", "Watch one signal become one order per follower, on paper."),
+    "serve": ("serve", "serve", "Run RexAlgo."),
+    "provision": ("provision", "provision", "Declare masters, strategies and followers from a file."),
+    "signal": ("signal", "signal", "Sign and send a signal."),
+    "why": ("why", "why", "Explain what became of a signal for a follower."),
+    "halt": ("halt", "halt", "Stop new entries; exits still go through."),
+    "resume": ("halt", "resume", "Allow new entries again."),
+    "unknown": ("unknown", "unknown", "List orders whose fate is not known."),
+    "status": ("status", "status", "Show accounts, orders and switches."),
+    "doctor": ("doctor", "doctor", "Check this place and say what to do."),
+}
+
+
+class _LazyGroup(click.Group):
+    """Import a command's file when it is called; a command whose file is absent is not listed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [name for name, (file, _, _) in _COMMANDS.items() if find_spec(f"rexalgo.cli.{file}")]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        file, attribute, _ = _COMMANDS[cmd_name]
+        command = getattr(import_module(f"rexalgo.cli.{file}"), attribute)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"rexalgo.cli.{file}.{attribute} must be a click command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, _COMMANDS[name][2]) for name in self.list_commands(ctx)])
+
+    def invoke(self, ctx: click.Context) -> object:
+        from rexalgo.cli.common import as_click_error  # here, so that --help imports no engine
+
+        try:
+            return super().invoke(ctx)
+        except Exception as error:  # the edge of the program: expected errors become one sentence and an exit code, others pass
+            expected = as_click_error(error)
+            if expected is None:
+                raise
+            raise expected from error
+
+
+def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        from importlib.metadata import version
+
+        click.echo(f"rexalgo {version('rexalgo')}")
+        ctx.exit()
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="rexalgo.toml to use, or its folder. Default: the current folder.",
+)
+@click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Show the version.")
+@click.pass_context
+def main(ctx: click.Context, config_path: Path | None) -> None:
+    """Self-hosted copy trading: one signed signal becomes exactly one order per follower, and everyone is told why.
+
+    Exit codes: 0 done, 1 the answer is no or something is wrong, 2 usage or configuration, 3 refused because it would overwrite or
+    is locked, 4 nothing is there.
+    """
+    ctx.obj = config_path or Path()

@@ -1,0 +1,127 @@
+"""``rexalgo init``: write rexalgo.toml and .env for a new place, asking at most five things; never overwrite."""
+
+import base64
+import json
+import secrets
+import sys
+from pathlib import Path
+from typing import Final
+
+import click
+
+from engine.config import load_config
+from engine.plugin_host import list_installed
+from engine.vault import new_root_key
+from rexalgo.cli.common import CliError, Exit, emit_json, json_option
+from rexalgo.cli.files import create_file
+
+_QUESTIONS: Final = {
+    "public_url": ("Public address of this place, such as https://copy.example.org (empty: this machine only)", ""),
+    "exchange": ("Exchange plugin (paper to practise)", "paper"),
+    "operator": ("Who runs this place? Shown to people before they paste a key", ""),
+    "zone": ("Time zone of the trading day", "UTC"),
+    "alerts": ("Where do alerts go? (name of a notifier plugin)", "log"),
+}
+
+
+@click.command()
+@click.option("--dir", "folder", type=click.Path(path_type=Path, file_okay=False), help="Folder to write into. Default: the current one.")
+@click.option("--public-url", help="Public address of this place.")
+@click.option("--exchange", help="paper, or the name of an exchange plugin.")
+@click.option("--operator", help="Who runs this place; shown to people before they paste a key.")
+@click.option("--zone", help="Time zone of the trading day, such as Europe/Berlin.")
+@click.option("--alerts", help="Name of the notifier plugin that gets alerts.")
+@json_option
+@click.pass_obj
+def init(where: Path, /, folder: Path | None, as_json: bool, **flags: str | None) -> None:
+    """Write rexalgo.toml and .env (generated secrets, mode 0600) for a new place.
+
+    Asks only what no flag answers, and nothing without a terminal. Never overwrites: ends with 3 and says what stands there.
+    """
+    target = (folder or (where if where.is_dir() else where.parent)).absolute()
+    files = (target / "rexalgo.toml", target / ".env")
+    standing = [str(file) for file in files if file.exists()]
+    if standing:
+        raise CliError(f"{' and '.join(standing)} stand(s) there already; nothing was written. Move it away, or use --dir", Exit.REFUSED)
+    asks = sys.stdin.isatty() and not as_json
+    answers = {key: _answer(key, flag, asks) for key, flag in flags.items()}
+    target.mkdir(parents=True, exist_ok=True)
+    _write(files, answers)
+    if as_json:
+        emit_json({"config": str(files[0]), "env": str(files[1]), "next": _next_commands(target)})
+        return
+    click.echo(f"wrote {files[0]}\nwrote {files[1]} (mode 0600)\n")
+    click.echo("Keep a copy of .env in another place: without it every follower must connect again.\n\nNext:")
+    for command in _next_commands(target):
+        click.echo(f"  {command}")
+
+
+def _answer(key: str, flag: str | None, asks: bool) -> str:
+    question, default = _QUESTIONS[key]
+    if flag is not None:
+        return flag
+    return str(click.prompt(question, default=default)) if asks else default
+
+
+def _write(files: tuple[Path, Path], answers: dict[str, str]) -> None:
+    """Write both files, or none: what was written is checked by reading it, and removed again when an answer does not fit."""
+    installed = {each.name for each in list_installed()}
+    for key in ("exchange", "alerts"):
+        if answers[key] not in installed:
+            raise CliError(f"{key}: expected an installed plugin ({', '.join(sorted(installed))}), found {answers[key]!r}", Exit.USAGE)
+    made: list[Path] = []
+    try:
+        for file, text, mode in ((files[1], _env_text(), 0o600), (files[0], _toml_text(answers), 0o644)):
+            create_file(file, text, mode)
+            made.append(file)
+        load_config(files[0], {})
+    except FileExistsError as error:
+        _unlink(made)
+        raise CliError(f"{error.filename2} appeared meanwhile; nothing was written", Exit.REFUSED) from error
+    except BaseException:
+        _unlink(made)
+        raise
+
+
+def _unlink(made: list[Path]) -> None:
+    for file in made:
+        file.unlink()
+
+
+def _toml_text(answers: dict[str, str]) -> str:
+    enabled = list(dict.fromkeys([answers["exchange"], "signed_webhook", "gcra", "log", answers["alerts"]]))
+    return f"""\
+# Settings of this place. What is not written here has its default: rexalgo config check shows every value and its origin.
+# Secrets are in .env beside this file, never here.
+
+[web]
+public_url = {_quoted(answers["public_url"])}
+
+[plugins]
+enabled = [{", ".join(_quoted(name) for name in enabled)}]
+
+[engine]
+trading_day_zone = {_quoted(answers["zone"])}
+
+[operator]
+name = {_quoted(answers["operator"])}
+alerts = {_quoted(answers["alerts"])}
+"""
+
+
+def _quoted(text: str) -> str:
+    """Write a TOML basic string; JSON's escapes are TOML's, but for DEL."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _env_text() -> str:
+    return f"""\
+# Secrets of this place. Keep a copy elsewhere: without ENCRYPTION_KEY every follower must connect again.
+ENCRYPTION_KEY={new_root_key()}
+JWT_SECRET={base64.b64encode(secrets.token_bytes(32)).decode()}
+"""
+
+
+def _next_commands(target: Path) -> list[str]:
+    option = "" if target == Path.cwd() else f"--config {target} "
+    return [f"rexalgo {option}config check", f"rexalgo {option}demo", f"rexalgo {option}serve"]

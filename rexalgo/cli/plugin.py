@@ -1,0 +1,123 @@
+"""``rexalgo plugin list|show|enable|disable``: what is installed, what is enabled, and changing that in rexalgo.toml."""
+
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import tomlkit
+
+from engine.config import Config, load_config
+from engine.plugin_host import InstalledPlugin, list_installed, load_plugins
+from rexalgo.cli.common import CliError, Exit, config_file, emit_json, json_option, read_config
+from rexalgo.cli.files import replace_file
+
+
+@click.group()
+def plugin() -> None:
+    """List, show, enable and disable plugins. Installed is not enabled: only what rexalgo.toml names is loaded."""
+
+
+@plugin.command("list")
+@json_option
+@click.pass_obj
+def list_(where: Path, as_json: bool) -> None:
+    """List the installed plugins and which of them are enabled. Imports none of them."""
+    enabled = read_config(where).plugins.enabled
+    installed = list_installed()
+    rows = [_row(each, each.name in enabled) for each in installed]
+    missing = [name for name in enabled if name not in {each.name for each in installed}]
+    if as_json:
+        emit_json({"plugins": rows, "enabled_but_not_installed": missing})
+        return
+    for row in rows:
+        click.echo(f"{'enabled ' if row['enabled'] else 'disabled'}  {row['name']:<20}  {row['distribution']} {row['version']}")
+    for name in missing:
+        click.echo(f"missing   {name:<20}  enabled and not installed: install it, or run: rexalgo plugin disable {name}")
+
+
+def _row(each: InstalledPlugin, enabled: bool) -> dict[str, object]:
+    return {"name": each.name, "distribution": each.distribution, "version": each.version, "module": each.module, "enabled": enabled}
+
+
+@plugin.command()
+@click.argument("name")
+@json_option
+@click.pass_obj
+def show(where: Path, name: str, as_json: bool) -> None:
+    """Load one installed plugin and show what it provides and its settings."""
+    read = read_config(where)
+    installed = _installed(name)
+    loaded = load_plugins([name], read.plugin_settings).loaded[0]
+    answer = _row(installed, name in read.plugins.enabled) | {"provides": list(loaded.provides), "settings": dict(loaded.defaults)}
+    if as_json:
+        emit_json(answer)
+        return
+    click.echo(
+        f"{name}: {'enabled' if answer['enabled'] else 'disabled'}, {installed.distribution} {installed.version} ({installed.module})"
+    )
+    click.echo("provides: " + ", ".join(loaded.provides))
+    click.echo(f"settings of [plugin.{name}] and their defaults:" if loaded.defaults else "it has no settings")
+    for key, value in loaded.defaults.items():
+        click.echo(f"  {key} = {value!r}")
+
+
+@plugin.command()
+@click.argument("name")
+@json_option
+@click.pass_obj
+def enable(where: Path, name: str, as_json: bool) -> None:
+    """Enable an installed plugin in rexalgo.toml, after loading it once to see that it works."""
+    _installed(name)
+    read = read_config(where)
+    load_plugins([name], read.plugin_settings)
+    _change(where, read, name, lambda enabled: enabled if name in enabled else [*enabled, name], as_json)
+
+
+@plugin.command()
+@click.argument("name")
+@json_option
+@click.pass_obj
+def disable(where: Path, name: str, as_json: bool) -> None:
+    """Disable a plugin in rexalgo.toml. The plugin is not loaded for that, so a broken one can be disabled."""
+    read = read_config(where)
+    _change(where, read, name, lambda enabled: [each for each in enabled if each != name], as_json)
+
+
+def _installed(name: str) -> InstalledPlugin:
+    found = next((each for each in list_installed() if each.name == name), None)
+    if found is None:
+        known = ", ".join(each.name for each in list_installed())
+        raise CliError(f"no installed package has a plugin named {name}; installed are: {known}", Exit.NOTHING)
+    return found
+
+
+def _change(where: Path, read: Config, name: str, change: Callable[[list[str]], list[str]], as_json: bool) -> None:
+    before = list(read.plugins.enabled)
+    after = change(before)
+    file = config_file(where)
+    if after != before:
+        _write_enabled(file, after)
+    if as_json:
+        emit_json({"name": name, "enabled": name in after, "changed": after != before, "file": str(file)})
+        return
+    state = "enabled" if name in after else "disabled"
+    note = f"in {file}; restart rexalgo serve" if after != before else "already; nothing changed"
+    click.echo(f"{name} is {state} {note}")
+
+
+def _write_enabled(file: Path, enabled: list[str]) -> None:
+    """Rewrite the one array, keep every other byte that can be kept, and prove that nothing else changed before replacing."""
+    text = file.read_text(encoding="utf-8") if file.exists() else ""
+    document = tomlkit.parse(text)
+    section = document.setdefault("plugins", tomlkit.table())
+    array = tomlkit.array()
+    array.extend(enabled)
+    section["enabled"] = array
+    written = tomlkit.dumps(document)
+    expected = tomllib.loads(text)
+    expected["plugins"] = {**expected.get("plugins", {}), "enabled": enabled}
+    if tomllib.loads(written) != expected:
+        raise CliError(f"{file}: could not be rewritten safely; set [plugins] enabled = {enabled!r} by hand", Exit.REFUSED)
+    replace_file(file, written)
+    load_config(file, {})

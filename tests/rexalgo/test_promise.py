@@ -1,0 +1,21 @@
+"""``rexalgo.__all__`` is a promise to plugin authors: names may be added with a changelog line, never dropped within one API version."""
+
+import rexalgo
+
+PROMISED = """
+    AccountId AccountLogin AccountReport Action Alert AlertCode Authenticated Balance Candle ClientOrderId Clock CredentialField
+    Delivery Environment ExchangeAdapter ExchangeConnection ExchangeContext ExchangeError ExchangeTraits Granted HttpClients Instrument
+    InvalidValue MarketData Money NotAuthentic NotExecuted Notifier OrderHistory OrderIntent OrderReport OrderSide OrderStatus OrderType
+    OutcomeUnknown PLUGIN_API_VERSION Position PositionSide Price Priority Quantity Quote RateLimit RateLimiter RatePools Ratio Refused
+    Rejected RejectionKind RexAlgoError SIGNATURE_HEADER Secret SignalDraft SignalId SignalSize SizeMode StreamContext StreamSource
+    Symbol WINDOW_A_S WINDOW_A_S_MAX WINDOW_A_S_MIN WebhookSource floor_to_step hookimpl initial_margin notional parse_decimal
+    parse_money parse_price parse_quantity parse_ratio parse_symbol plain sign_a sign_b verify_signatures
+"""
+
+
+def test_the_plugin_authors_door_offers_exactly_what_is_promised() -> None:
+    assert sorted(rexalgo.__all__) == PROMISED.split()
+
+
+def test_every_promised_name_is_there() -> None:
+    assert [name for name in rexalgo.__all__ if not hasattr(rexalgo, name)] == []
