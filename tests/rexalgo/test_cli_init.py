@@ -83,3 +83,36 @@ def test_config_check_names_a_wrong_plugin_setting(tmp_path: Path) -> None:
 def test_config_check_warns_of_an_open_address(tmp_path: Path) -> None:
     (tmp_path / "rexalgo.toml").write_text("[web]\nhost = '0.0.0.0'\n")
     assert "will refuse" in run("--config", tmp_path, "config", "check")
+
+
+_PLUGIN_WITH_A_TOKEN = """
+from rexalgo import hookimpl
+
+rexalgo_api_version = 1
+default_settings = {"api_token": "", "room": "ops"}
+
+
+class Bell:
+    name = "bell"
+
+    async def deliver(self, alert):
+        pass
+
+
+@hookimpl
+def register_notifiers(register, settings):
+    register(Bell())
+"""
+
+
+def test_config_check_hides_what_a_plugin_setting_calls_a_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "bell_mod.py").write_text(_PLUGIN_WITH_A_TOKEN)
+    info = tmp_path / "bell-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: bell\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[rexalgo.plugins]\nbell = bell_mod\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "rexalgo.toml").write_text("[plugins]\nenabled = ['bell']\n[plugin.bell]\napi_token = 'hunter2'\n")
+    told = run("--config", tmp_path, "config", "check")
+    assert "hunter2" not in told
+    assert "ops" in told

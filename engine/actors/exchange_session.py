@@ -1,0 +1,156 @@
+"""One account's line to its exchange: deadline, rate limiter, error table. The only caller of exchange adapters.
+
+What always holds: every call stands under one total deadline; an order is written at most once per claim, right after the last
+line with no await between; whatever the adapter does, the result is one of the answers of ``decisions.order_lifecycle``.
+"""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import Final, TypeVar
+
+import trio
+
+from engine.decisions.order_lifecycle import Answer, classify
+from engine.decisions.rate import HalfRateLimiter
+from engine.domain.account import AccountReport
+from engine.domain.identifiers import Symbol
+from engine.domain.order import OrderIntent, OrderReport
+from engine.domain.outcome import Outcome
+from engine.ports.clock import Clock
+from engine.ports.exchange import AccountLogin, ExchangeAdapter, ExchangeConnection, ExchangeContext, NotExecuted, OrderHistory
+from engine.ports.rate_limiter import Granted, Priority, RateLimiter
+from engine.transport import HttpClientFactory, SendPermit, send_permit
+
+T = TypeVar("T")
+READ_DEADLINE_S: Final = 8.0
+
+
+class _Stopped(Exception):
+    """Carry nothing; the outcome is kept by the session."""
+
+
+class ExchangeSession:
+    """Hold one connection of one account."""
+
+    def __init__(
+        self, adapter: ExchangeAdapter, login: AccountLogin, context: ExchangeContext, limiter: RateLimiter, send_deadline_s: float
+    ) -> None:
+        self._adapter = adapter
+        self._login = login
+        self._http = HttpClientFactory()
+        self._uses_http = False
+        self._context = ExchangeContext(context.settings, context.clock, self._client, context.data_dir)
+        self._clock: Clock = context.clock
+        self._limiter = limiter
+        self._fallback = HalfRateLimiter()
+        self._send_deadline_s = send_deadline_s
+        self._connection: ExchangeConnection | None = None
+
+    def _client(self, base_url: str, headers=None):  # type: ignore[no-untyped-def]  # passes HttpClients through unchanged
+        self._uses_http = True
+        return self._http(base_url, headers)
+
+    @property
+    def reads_client_order_id(self) -> bool:
+        """Tell whether orders read back carry our client order id."""
+        return self._adapter.traits.reads_client_order_id
+
+    async def open(self) -> None:
+        """Connect the account; raises what the adapter raises, or TimeoutError at the deadline."""
+        self._connection = await self._within(READ_DEADLINE_S, self._adapter.connect(self._login, self._context))
+
+    async def aclose(self) -> None:
+        """Close the connection and its HTTP clients."""
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + 2):
+            if self._connection is not None:
+                await self._connection.aclose()
+            await self._http.aclose()
+
+    @property
+    def _open(self) -> ExchangeConnection:
+        if self._connection is None:
+            raise NotExecuted("the account is not connected yet")
+        return self._connection
+
+    async def fetch_account(self) -> AccountReport:
+        """Read the whole account."""
+        await self.permit(Priority.READ)
+        return await self._within(READ_DEADLINE_S, self._open.fetch_account())
+
+    async def find_orders(self, symbol: Symbol, since: datetime) -> OrderHistory:
+        """Read a symbol's orders since a time of the exchange's clock."""
+        await self.permit(Priority.READ)
+        return await self._within(READ_DEADLINE_S, self._open.find_orders(symbol, since))
+
+    async def cancel_order(self, symbol: Symbol, exchange_order_id: str) -> None:
+        """Ask to cancel a resting order."""
+        await self.permit(Priority.EXIT)
+        await self._within(READ_DEADLINE_S, self._open.cancel_order(symbol, exchange_order_id))
+
+    async def prepare_entry(self, intent: OrderIntent) -> None:
+        """Do what must stand before an entry; raises NotExecuted or Rejected, and NotExecuted for anything else that went wrong."""
+        await self._within(READ_DEADLINE_S, self._open.prepare_entry(intent))
+
+    async def warm(self) -> None:
+        """Have a live connection before the claim; raises NotExecuted when there is none to be had."""
+        if self._uses_http:
+            try:
+                await self._http.warm()
+            except Exception as error:  # nothing of an order was written: whatever failed, it is proof of that
+                raise NotExecuted(f"no connection to the exchange: {type(error).__name__}") from error
+
+    async def permit(self, priority: Priority) -> None:
+        """Wait until the rate limiter lets one request through; a broken limiter refuses entries and halves exits."""
+        limit = self._adapter.traits.read_limit if priority is Priority.READ else self._adapter.traits.order_limit
+        kind = "reads" if priority is Priority.READ else "orders"
+        pool = f"{self._adapter.name}:{kind}:{self._login.account}"
+        while True:
+            now = self._clock.now()
+            try:
+                answer = self._limiter.reserve(pool, limit, 1, priority, now)
+            except Exception as error:  # a plugin's fault must not stop exits, and must not let entries through uncounted
+                if priority is not Priority.EXIT:
+                    raise NotExecuted(f"the rate limiter {self._limiter.name} failed: {type(error).__name__}", 1.0) from error
+                answer = self._fallback.reserve(pool, limit, 1, priority, now)
+            if isinstance(answer, Granted):
+                if answer.at > now:
+                    await trio.sleep((answer.at - now).total_seconds())
+                return
+            await trio.sleep(max(0.001, (answer.retry_at - now) / timedelta(seconds=1)))
+
+    async def place(self, intent: OrderIntent, last_line: Callable[[], Outcome | None], written: Callable[[], None]) -> Answer | Outcome:
+        """Send one order once. ``last_line`` runs right before the write; its outcome is proof that nothing left.
+
+        ``written`` is called once, when the request is out or the call has ended. Not cancellable: it ends at its own deadline.
+        """
+        stopped: list[Outcome] = []
+
+        def check() -> None:
+            outcome = last_line()
+            if outcome is not None:
+                stopped.append(outcome)
+                raise _Stopped
+
+        permit = SendPermit(check, written)
+        first = last_line()
+        if first is not None:
+            permit.mark_written()
+            return first
+        result: OrderReport | BaseException = TimeoutError(f"no answer within {self._send_deadline_s} s")
+        token = send_permit.set(permit)
+        try:
+            with trio.move_on_after(self._send_deadline_s, shield=True):
+                try:
+                    result = await self._open.place_order(intent)
+                except Exception as error:  # the boundary to a plugin: classify decides what each error proves
+                    result = error
+        finally:
+            send_permit.reset(token)
+            permit.mark_written()
+        if stopped and not permit.taken:
+            return stopped[0]
+        return classify(intent, result, permit.taken if self._uses_http else None)
+
+    async def _within(self, deadline_s: float, call: Awaitable[T]) -> T:
+        with trio.fail_after(deadline_s):
+            return await call

@@ -1,0 +1,253 @@
+"""One follower account, one task: it keeps the account read, plans what waits in the ledger, and lets lanes send it.
+
+What always holds: a leg is planned only from the ledger (the doorbell carries nothing); per symbol at most one entry and one exit
+run at a time, and an exit never waits for an entry's answer; entries wait for the first reading of the account and fail closed
+without it, exits do not; what is claimed is answered for, whatever is cancelled.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Final
+
+import trio
+
+from engine.actors.doorbell import Doorbell
+from engine.actors.exchange_session import ExchangeSession
+from engine.actors.lanes import Lanes
+from engine.actors.resolver import Resolver
+from engine.actors.shared import Shared
+from engine.actors.supervisor import Vitals
+from engine.decisions.order_lifecycle import AttemptState
+from engine.decisions.planning import AccountView
+from engine.decisions.reconciliation import ForeignOrders, ShareShrunk, reconcile
+from engine.domain.account import AccountReport
+from engine.domain.alert import AlertCode
+from engine.domain.amounts import plain
+from engine.domain.holding import PendingEntry
+from engine.domain.identifiers import AccountId, CopyId, Symbol
+from engine.ledger import Database
+from engine.ledger.attempts import (
+    bound_order_ids,
+    end,
+    knows_client_order_id,
+    open_attempts,
+    read_holding,
+    read_holdings,
+    unknown_outcome,
+    write_holding,
+)  # fmt: skip
+from engine.ledger.copies import WaitingLeg, is_exiting, waiting_legs
+from engine.ledger.outcomes import write_event
+
+_LOG = logging.getLogger("rexalgo.follower")
+RECONNECT_S: Final = (0.5, 1.0, 2.0, 5.0, 15.0, 30.0, 60.0)
+
+
+@dataclass(slots=True)
+class Reserved:
+    """Hold an own entry that the newest report may not show; ``ended_at`` is when its fate was proven."""
+
+    entry: PendingEntry
+    ended_at: datetime | None = None
+
+
+class Follower:
+    """Act for one account. ``ring`` tells it that the ledger has something new."""
+
+    def __init__(
+        self, account: AccountId, name: str, exchange: str, environment: str, shared: Shared, new_session: Callable[[], ExchangeSession]
+    ) -> None:
+        self.account = account
+        self.name = name
+        self.exchange = exchange
+        self.environment = environment
+        self.shared = shared
+        self.vitals = Vitals(f"account {name}")
+        self.session: ExchangeSession | None = None
+        self.report: AccountReport | None = None
+        self.problem = ""
+        self.first_reading = trio.Event()
+        self.reserved: dict[CopyId, Reserved] = {}
+        self.changed_at: dict[Symbol, datetime] = {}
+        self._new_session = new_session
+        self._bell = Doorbell()
+        self._read_bell = Doorbell()
+        self._lanes = Lanes(self)
+        self._resolver = Resolver(self)
+
+    def ring(self) -> None:
+        """Say that the ledger may have something new for this account."""
+        self._bell.ring()
+
+    def watch_open_attempts(self) -> None:
+        """Say that an attempt's fate became open."""
+        self._resolver.ring()
+
+    def read_soon(self) -> None:
+        """Ask for a new reading of the account."""
+        self._read_bell.ring()
+
+    @property
+    def settled(self) -> bool:
+        """Tell whether the first reading is done or has visibly failed."""
+        return self.first_reading.is_set() or bool(self.problem)
+
+    async def run(self) -> None:
+        """Run until cancelled; raises when something is wrong with this account's own code or adapter."""
+        await self._own_stray_claims()
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._keep_reading)
+                nursery.start_soon(self._resolver.run)
+                await self._dispatch(nursery)
+        finally:
+            self._lanes.forget()
+            if self.session is not None:
+                await self.session.aclose()
+                self.session = None
+
+    async def _own_stray_claims(self) -> None:
+        """Turn claims that no task answers for any more into UNKNOWN: after a crash of the process or of this task alike."""
+        stray = [each for each in open_attempts(self.shared.ledger.db, self.account) if each.state is AttemptState.CLAIMED]
+        if not stray:
+            return
+        cause, at = "the task stopped while it was being sent", self.shared.clock.now()
+
+        def own(db: Database) -> None:
+            for attempt in stray:
+                end(db, attempt.id, AttemptState.UNKNOWN, unknown_outcome(attempt.intent, cause), cause, at)
+
+        await self.shared.ledger.write(own)
+
+    async def _dispatch(self, nursery: trio.Nursery) -> None:
+        while True:
+            earliest: datetime | None = None
+            now = self.shared.clock.now()
+            for leg in waiting_legs(self.shared.ledger.db, self.account):
+                due = max(leg.retry_at, self._lanes.not_before(leg))
+                if due > now:
+                    earliest = due if earliest is None else min(earliest, due)
+                elif self._may_start(leg):
+                    self._lanes.start(nursery, leg)
+            pause = None if earliest is None else (earliest - now).total_seconds()
+            await self._bell.wait(pause)
+
+    def _may_start(self, leg: WaitingLeg) -> bool:
+        return not self.shared.stopping and not self._lanes.is_busy(leg) and (leg.kind == "exit" or not self.vitals.quarantined)
+
+    def view(self) -> AccountView | None:
+        """Return the account as known now: the newest report, our holdings, and own entries that the report may not show."""
+        if self.report is None:
+            return None
+        pending = tuple(each.entry for each in self.reserved.values())
+        return AccountView(self.report, read_holdings(self.shared.ledger.db, self.account), pending)
+
+    async def _keep_reading(self) -> None:
+        failures = 0
+        while True:
+            failures = 0 if await self.try_to_read() else failures + 1
+            await self._read_bell.wait(self._reading_pause_s(failures))
+
+    def _reading_pause_s(self, failures: int) -> float:
+        if failures:
+            return RECONNECT_S[min(failures, len(RECONNECT_S)) - 1]
+        active = bool(self.reserved) or bool(read_holdings(self.shared.ledger.db, self.account))
+        return self.shared.pace.reconcile_active_s if active else self.shared.pace.reconcile_idle_s
+
+    def _cannot_read(self, error: Exception) -> None:
+        if not self.problem:
+            _LOG.warning("account %s [%s] cannot be read: %s: %s", self.name, self.environment, type(error).__name__, error)
+        self.problem = f"{type(error).__name__}: {error}"[:200]
+        self.first_reading.set()
+        self.report = None
+        self.ring()
+
+    async def try_to_read(self) -> bool:
+        """Read the account now; a failure is noted on the account, and False is returned."""
+        try:
+            await self.read_account()
+        except Exception as error:  # the periodic reading goes on; meanwhile entries fail closed
+            self._cannot_read(error)
+            return False
+        return True
+
+    async def connected(self) -> ExchangeSession:
+        """Return the open session, connecting where needed; raises what connecting raised."""
+        if self.session is None:
+            session = self._new_session()
+            try:
+                await session.open()
+            except BaseException:
+                await session.aclose()
+                raise
+            self.session = session
+        return self.session
+
+    async def read_account(self) -> None:
+        """Read the account from the exchange and correct the ledger where the exchange proves it wrong."""
+        session = await self.connected()
+        began = self.shared.clock.now()
+        report = await session.fetch_account()
+        await self._correct(report, began)
+        self.reserved = {copy: each for copy, each in self.reserved.items() if each.ended_at is None or each.ended_at >= began}
+        self.report = report
+        self.problem = "" if not self.problem.startswith("Foreign") else self.problem
+        self.first_reading.set()
+        self.ring()
+
+    async def _correct(self, report: AccountReport, began: datetime) -> None:
+        db = self.shared.ledger.db
+        attempts = open_attempts(db, self.account)
+        unsettled = {each.intent.symbol for each in attempts} | {symbol for symbol, at in self.changed_at.items() if at >= began}
+        holdings = read_holdings(db, self.account)
+        corrections = reconcile(
+            holdings,
+            report,
+            unsettled=unsettled,
+            exiting={each.symbol for each in holdings if is_exiting(db, self.account, each.symbol)},
+            bound_ids=bound_order_ids(db, self.account),
+            client_id_known=partial(knows_client_order_id, db),
+        )
+        for correction in corrections:
+            if isinstance(correction, ShareShrunk):
+                await self.shared.ledger.write(partial(self._shrink, correction, self.shared.clock.now()))
+            elif isinstance(correction, ForeignOrders):
+                await self._meet_foreign_orders(correction)
+
+    def _shrink(self, correction: ShareShrunk, at: datetime, db: Database) -> None:
+        held = read_holding(db, self.account, correction.symbol)
+        if held is None or held.share != correction.share_from:
+            return
+        write_holding(db, replace(held, share=correction.share_to, detached=correction.detached))
+        data: dict[str, object] = {
+            "symbol": correction.symbol,
+            "from": plain(correction.share_from),
+            "to": plain(correction.share_to),
+            "cause": correction.cause,
+        }
+        write_event(db, "correction", self.name, data, at)
+
+    async def _meet_foreign_orders(self, correction: ForeignOrders) -> None:
+        if not self.problem.startswith("Foreign"):
+            self.problem = f"ForeignOrders: {len(correction.exchange_order_ids)} resting orders carry our mark but are not in this ledger"
+            await self.shared.alert(
+                AlertCode.FOREIGN_ORDERS, self.name, self.problem, "New entries of this account are denied.",
+                "Check whether an old copy of the ledger was restored.",
+            )  # fmt: skip
+
+    def release(self, copy: CopyId, *, proven: bool) -> None:
+        """Stop reserving an entry: at once when nothing was executed, else once a reading that began later shows it."""
+        held = self.reserved.get(copy)
+        if held is None:
+            return
+        if proven:
+            held.ended_at = self.shared.clock.now()
+        else:
+            del self.reserved[copy]
+
+    def touched(self, symbol: Symbol) -> None:
+        """Note that an attempt on ``symbol`` just ended: readings that began before are too old to judge it."""
+        self.changed_at[symbol] = self.shared.clock.now() + timedelta(microseconds=1)

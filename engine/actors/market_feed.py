@@ -1,0 +1,111 @@
+"""One feed per exchange: instruments, prices and candles, read once for everybody.
+
+A failing read keeps the last values; nothing here makes up a price. Whoever needs a fresh price asks for it and is told None.
+"""
+
+import logging
+from collections.abc import AsyncIterator, Mapping
+from datetime import datetime, timedelta
+from typing import Final
+
+import trio
+
+from engine.domain.identifiers import Symbol
+from engine.domain.instrument import Instrument
+from engine.ports.clock import Clock
+from engine.ports.exchange import ExchangeAdapter, ExchangeContext
+from engine.ports.market_data import Candle, MarketData, Quote
+
+_LOG = logging.getLogger("rexalgo.feed")
+POLL_S: Final = 1.0
+INSTRUMENTS_S: Final = 3_600.0
+DEADLINE_S: Final = 4.0
+
+
+class MarketFeed:
+    """Keep what the exchange says about its market."""
+
+    def __init__(self, adapter: ExchangeAdapter, context: ExchangeContext, clock: Clock) -> None:
+        self._adapter = adapter
+        self._context = context
+        self._clock = clock
+        self._market: MarketData | None = None
+        self._reading = trio.Lock()
+        self._wanted: set[Symbol] = set()
+        self._quotes: dict[Symbol, Quote] = {}
+        self._instruments: Mapping[Symbol, Instrument] = {}
+        self._instruments_at = -INSTRUMENTS_S
+        self.problem = ""
+
+    def instrument(self, symbol: Symbol) -> Instrument | None:
+        """Return a contract's definition, None where the exchange does not trade it."""
+        return self._instruments.get(symbol)
+
+    async def quote(self, symbol: Symbol, age_s: float) -> Quote | None:
+        """Return a price at most ``age_s`` seconds old, reading it again where needed; None where it cannot be had."""
+        self._wanted.add(symbol)
+        known = self._young(symbol, age_s)
+        if known is None:
+            async with self._reading:  # one read for all who wait
+                known = self._young(symbol, age_s)
+                if known is None:
+                    await self._read_safely()
+                    known = self._young(symbol, age_s)
+        return known
+
+    def _young(self, symbol: Symbol, age_s: float) -> Quote | None:
+        quote = self._quotes.get(symbol)
+        return quote if quote is not None and self._clock.now() - quote.at <= timedelta(seconds=age_s) else None
+
+    async def run(self, symbols: frozenset[Symbol]) -> None:
+        """Poll until cancelled; ``symbols`` are wanted from the start."""
+        self._wanted |= symbols
+        try:
+            while True:
+                async with self._reading:
+                    await self._read_safely()
+                await trio.sleep(POLL_S)
+        finally:
+            if self._market is not None:
+                with trio.CancelScope(shield=True, deadline=trio.current_time() + 2):
+                    await self._market.aclose()
+
+    async def _read_safely(self) -> None:
+        try:
+            with trio.fail_after(DEADLINE_S):
+                await self._read()
+            self.problem = ""
+        except Exception as error:  # a plugin's fault: old values stay, and entries with old prices are denied
+            if not self.problem:
+                _LOG.warning("market data of %s cannot be read: %s: %s", self._adapter.name, type(error).__name__, error)
+            self.problem = f"{type(error).__name__}: {error}"[:200]
+
+    async def _read(self) -> None:
+        if self._market is None:
+            self._market = await self._adapter.market_data(self._context)
+        if trio.current_time() - self._instruments_at >= INSTRUMENTS_S:
+            self._instruments = {each.symbol: each for each in await self._market.instruments()}
+            self._instruments_at = trio.current_time()
+        if self._wanted:
+            for quote in await self._market.quotes(frozenset(self._wanted)):
+                self._quotes[quote.symbol] = quote
+
+    async def candles(self, symbol: Symbol, interval_s: int) -> AsyncIterator[Candle]:
+        """Yield each closed candle once, oldest first, starting with the newest closed one."""
+        last: datetime | None = None
+        while True:
+            for candle in await self._closed(symbol, interval_s, 1 if last is None else 500):
+                if last is None or candle.opened_at > last:
+                    last = candle.opened_at
+                    yield candle
+            now = self._clock.now().timestamp()
+            await trio.sleep(interval_s - now % interval_s + 0.05)
+
+    async def _closed(self, symbol: Symbol, interval_s: int, limit: int) -> list[Candle]:
+        async with self._reading:
+            if self._market is None:
+                await self._read_safely()
+            if self._market is None:
+                return []
+            with trio.fail_after(DEADLINE_S):
+                return list(await self._market.candles(symbol, interval_s, limit))

@@ -1,0 +1,86 @@
+"""Turn an answer of the exchange into the ledger's next state: one table, used by lanes and by the resolver."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from engine.decisions.order_lifecycle import Accepted, Answer, AttemptState, NoProof, NothingSent, Refused
+from engine.domain.amounts import plain
+from engine.domain.order import OrderIntent, OrderReport, OrderStatus
+from engine.domain.outcome import Outcome, OutcomeCode
+from engine.ledger import Database
+from engine.ledger.attempts import back_to_new, complete, end, unknown_outcome
+from engine.ports.exchange import RejectionKind
+
+Write = Callable[[Database], None]
+
+_OF_STATUS = {
+    OrderStatus.OPEN: OutcomeCode.PLACED,
+    OrderStatus.PARTIALLY_FILLED: OutcomeCode.PARTIALLY_FILLED,
+    OrderStatus.FILLED: OutcomeCode.FILLED,
+    OrderStatus.CANCELLED: OutcomeCode.CANCELLED,
+    OrderStatus.REJECTED: OutcomeCode.REJECTED,
+}
+_OF_KIND = {RejectionKind.BALANCE: OutcomeCode.REJECTED_BALANCE, RejectionKind.CREDENTIALS: OutcomeCode.REJECTED_CREDENTIALS}
+_OF_FAMILY = {
+    "skipped": AttemptState.SKIPPED,
+    "denied": AttemptState.DENIED,
+    "expired": AttemptState.EXPIRED,
+    "killed": AttemptState.KILLED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """Hold the write that closes an attempt, and what the lane must know: its new state and how much filled."""
+
+    write: Write
+    state: AttemptState
+    filled: bool
+    is_residue: bool = False
+
+
+def outcome_of(intent: OrderIntent, report: OrderReport) -> Outcome:
+    """Say in an outcome what a report proves."""
+    price = "?" if report.average_price is None else plain(report.average_price)
+    numbers = {
+        "side": intent.side.value,
+        "symbol": intent.symbol,
+        "quantity": plain(intent.quantity),
+        "filled": plain(report.filled_quantity),
+        "price": price,
+        "fee": plain(report.fee),
+    }
+    if report.status is OrderStatus.REJECTED:
+        numbers["reason"] = report.reason or "no reason was given"
+    return Outcome(_OF_STATUS[report.status], numbers)
+
+
+def refused_outcome(refused: Refused) -> Outcome:
+    """Say that the exchange refused for good."""
+    return Outcome(_OF_KIND.get(refused.kind, OutcomeCode.REJECTED), {"reason": refused.text})
+
+
+def recording(attempt_id: int, intent: OrderIntent, answer: Answer | Outcome, retry_s: float, at: datetime) -> Recording:
+    """Choose the write that an answer asks for; ``retry_s`` is the pause before a leg that executed nothing is planned anew."""
+    match answer:
+        case Accepted(report):
+            outcome = outcome_of(intent, report)
+            state = AttemptState(report.status.value) if report.status is not OrderStatus.OPEN else AttemptState.PLACED
+            return Recording(lambda db: complete(db, attempt_id, report, outcome, at), state, report.filled_quantity > 0)
+        case Refused():
+            residue = intent.reduce_only and answer.kind is RejectionKind.BELOW_MINIMUM
+            left = {"quantity": plain(intent.quantity), "symbol": intent.symbol, "cause": answer.text}
+            told = Outcome(OutcomeCode.RESIDUE, left) if residue else refused_outcome(answer)
+            return Recording(
+                lambda db: end(db, attempt_id, AttemptState.REJECTED, told, answer.text, at), AttemptState.REJECTED, False, residue
+            )
+        case NothingSent():
+            later = at + timedelta(seconds=max(answer.retry_after_s or 0.0, retry_s))
+            return Recording(lambda db: back_to_new(db, attempt_id, answer.text, later, at), AttemptState.NEW, False)
+        case NoProof(cause):
+            unknown = unknown_outcome(intent, cause)
+            return Recording(lambda db: end(db, attempt_id, AttemptState.UNKNOWN, unknown, cause, at), AttemptState.UNKNOWN, False)
+        case Outcome():
+            stopped = _OF_FAMILY[answer.code.family]
+            return Recording(lambda db: end(db, attempt_id, stopped, answer, "the last line", at), stopped, False)

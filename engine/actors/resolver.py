@@ -1,0 +1,145 @@
+"""Find out by reading alone what became of orders whose fate is open: unknown, resting, or not confirmed.
+
+An unknown order is never sent again. Absent in three complete readings over the configured window it is NOT_CONFIRMED and people
+are told; late proof still flips it, and 15 minutes of complete absence free the symbol.
+"""
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from engine.actors.doorbell import Doorbell
+from engine.actors.recording import outcome_of
+from engine.decisions.order_lifecycle import Absent, Ambiguous, AttemptState, Found, match_order, may_stop_looking, resolution_due
+from engine.domain.alert import AlertCode
+from engine.domain.amounts import plain
+from engine.domain.order import OrderReport
+from engine.domain.outcome import Outcome, OutcomeCode
+from engine.ledger.attempts import Attempt, bound_order_ids, complete, end, free_symbol, open_attempts
+
+if TYPE_CHECKING:
+    from engine.actors.follower import Follower
+
+_LOG = logging.getLogger("rexalgo.resolver")
+LOOK_BACK_S: Final = 120.0
+NOT_CONFIRMED_PAUSE_S: Final = 60.0
+FREE_AFTER_S: Final = 900.0
+_LOOKED_AT: Final = (AttemptState.UNKNOWN, AttemptState.PLACED, AttemptState.PARTIALLY_FILLED, AttemptState.NOT_CONFIRMED)
+
+
+@dataclass(slots=True)
+class _Look:
+    due: datetime
+    reads: int = 0
+    absences: int = 0
+    first_absence: datetime | None = None
+    freed: bool = False
+
+
+class Resolver:
+    """Look up the open attempts of one account."""
+
+    def __init__(self, follower: "Follower") -> None:
+        self._follower = follower
+        self._bell = Doorbell()
+        self._looks: dict[int, _Look] = {}
+
+    def ring(self) -> None:
+        """Say that an attempt's fate became open."""
+        self._bell.ring()
+
+    async def run(self) -> None:
+        """Run until cancelled."""
+        shared = self._follower.shared
+        while True:
+            attempts = [each for each in open_attempts(shared.ledger.db, self._follower.account) if each.state in _LOOKED_AT]
+            self._looks = {each.id: self._looks.get(each.id) or _Look(self._first_due()) for each in attempts}
+            for attempt in attempts:
+                if self._looks[attempt.id].due <= shared.clock.now():
+                    await self._look(attempt, self._looks[attempt.id])
+            dues = [look.due for look in self._looks.values()]
+            pause = None if not dues else (min(dues) - shared.clock.now()).total_seconds()
+            await self._bell.wait(pause if pause is None else max(0.05, pause))
+
+    def _first_due(self) -> datetime:
+        return self._follower.shared.clock.now() + timedelta(seconds=0.5)
+
+    async def _look(self, attempt: Attempt, look: _Look) -> None:
+        follower, shared = self._follower, self._follower.shared
+        look.reads += 1
+        pause_s = NOT_CONFIRMED_PAUSE_S if attempt.state is AttemptState.NOT_CONFIRMED else resolution_due(look.reads)
+        look.due = shared.clock.now() + timedelta(seconds=pause_s)
+        try:
+            session = await follower.connected()
+            history = await session.find_orders(attempt.intent.symbol, attempt.claimed_at - timedelta(seconds=LOOK_BACK_S))
+        except Exception as error:  # an unreadable exchange proves nothing about the order: look again later
+            _LOG.warning("order of %s cannot be looked up: %s: %s", follower.name, type(error).__name__, error)
+            return
+        bound = bound_order_ids(shared.ledger.db, attempt.account) - {attempt.exchange_order_id}
+        found = self._match(attempt, history.orders, bound)
+        match found:
+            case Found(report):
+                await self._proven(attempt, report)
+            case Absent() if history.complete:
+                await self._absent(attempt, look)
+            case Absent() | Ambiguous():
+                return
+
+    def _match(self, attempt: Attempt, orders: tuple[OrderReport, ...], bound: frozenset[str | None]) -> Found | Absent | Ambiguous:
+        if attempt.exchange_order_id is not None:
+            known = [each for each in orders if each.exchange_order_id == attempt.exchange_order_id]
+            return Found(known[0]) if known else Absent()
+        session = self._follower.session
+        assert session is not None, "find_orders answered through it"
+        return match_order(
+            attempt.intent,
+            attempt.claimed_at,
+            orders,
+            reads_client_order_id=session.reads_client_order_id,
+            bound_ids=frozenset(each for each in bound if each is not None),
+            witness_ids=attempt.witness,
+            deadline_s=self._follower.shared.pace.send_deadline_s,
+        )
+
+    async def _proven(self, attempt: Attempt, report: OrderReport) -> None:
+        follower, shared = self._follower, self._follower.shared
+        at = shared.clock.now()
+        outcome = outcome_of(attempt.intent, report)
+        await shared.ledger.write(lambda db: complete(db, attempt.id, report, outcome, at))
+        follower.touched(attempt.intent.symbol)
+        if report.status.is_terminal:
+            follower.release(attempt.copy, proven=report.filled_quantity > 0)
+            follower.read_soon()
+        follower.ring()
+
+    async def _absent(self, attempt: Attempt, look: _Look) -> None:
+        shared = self._follower.shared
+        now = shared.clock.now()
+        look.absences += 1
+        look.first_absence = look.first_absence or now
+        looked = now - look.first_absence
+        if attempt.state is AttemptState.UNKNOWN and may_stop_looking(
+            look.absences, look.first_absence, now, shared.pace.not_confirmed_after_s
+        ):
+            await self._give_up(attempt, looked)
+        elif attempt.state is AttemptState.NOT_CONFIRMED and looked >= timedelta(seconds=FREE_AFTER_S) and not look.freed:
+            look.freed = True
+            await shared.ledger.write(lambda db: free_symbol(db, attempt.id))
+            self._follower.release(attempt.copy, proven=False)
+
+    async def _give_up(self, attempt: Attempt, looked: timedelta) -> None:
+        follower, shared = self._follower, self._follower.shared
+        at = shared.clock.now()
+        numbers = {
+            "quantity": plain(attempt.intent.quantity),
+            "symbol": attempt.intent.symbol,
+            "looked_s": str(round(looked.total_seconds())),
+        }
+        outcome = Outcome(OutcomeCode.NOT_CONFIRMED, numbers)
+        await shared.ledger.write(lambda db: end(db, attempt.id, AttemptState.NOT_CONFIRMED, outcome, attempt.cause, at))
+        await shared.alert(
+            AlertCode.ORDER_NOT_CONFIRMED, follower.name, outcome.sentence, "Nothing was repeated; new entries of the symbol wait.",
+            "Compare the account at the exchange: rexalgo unknown list",
+        )  # fmt: skip
+        follower.ring()

@@ -1,0 +1,99 @@
+"""What every account's task is given: the ledger, the market, the switches, and the cap on claims that stand unsent.
+
+Built once by ``run``; it holds no trading rule. Caches here are only of what the ledger has, and are dropped when it changes.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+import trio
+
+from engine.actors.market_feed import MarketFeed
+from engine.decisions.routing import concerning
+from engine.domain.alert import AlertCode
+from engine.domain.holding import Switch
+from engine.domain.identifiers import StrategyId
+from engine.domain.signal import Signal
+from engine.domain.subscription import RiskLimits, Subscription
+from engine.ledger import Ledger
+from engine.ledger.outcomes import write_event
+from engine.ledger.signals import read_signal
+from engine.ports.clock import Clock
+
+TAKER_FEE_BPS = Decimal(10)
+"""Set aside for the fee of an entry when asking whether the balance suffices: above the taker fee of the known exchanges."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Hold the engine's own durations, in seconds, and its cap on unsent claims."""
+
+    entry_age_s: int
+    price_age_s: int
+    send_deadline_s: float
+    claims_unsent_max: int
+    reconcile_active_s: float
+    reconcile_idle_s: float
+    not_confirmed_after_s: float
+
+
+@dataclass(slots=True)
+class Shared:
+    """Hold what accounts share in one process."""
+
+    ledger: Ledger
+    clock: Clock
+    pace: Pace
+    limits: RiskLimits
+    epoch: int
+    feeds: Mapping[str, MarketFeed]
+    unsent: trio.Semaphore
+    read_subscription: Callable[[str], Subscription]
+    switches: tuple[Switch, ...] = ()
+    strategy_names: Mapping[StrategyId, str] = field(default_factory=dict)
+    stopping: bool = False
+    _signals: dict[int, Signal] = field(default_factory=dict)
+    _subscriptions: dict[str, Subscription] = field(default_factory=dict)
+
+    def signal(self, number: int) -> Signal:
+        """Return a recorded signal; the newest ones are kept, because every follower asks for the same."""
+        known = self._signals.get(number)
+        if known is None:
+            if len(self._signals) > 500:
+                self._signals.clear()
+            known = self._signals[number] = read_signal(self.ledger.db, number)
+        return known
+
+    def subscription(self, identifier: str) -> Subscription:
+        """Return what a follower agreed to."""
+        known = self._subscriptions.get(identifier)
+        if known is None:
+            known = self._subscriptions[identifier] = self.read_subscription(identifier)
+        return known
+
+    def forget_subscriptions(self) -> None:
+        """Drop cached agreements after they were changed."""
+        self._subscriptions.clear()
+
+    def switches_for(self, account_id: str, account_name: str, strategy: StrategyId, exchange: str) -> tuple[Switch, ...]:
+        """Return the switches that are on and concern this account, strategy or exchange."""
+        if not self.switches:
+            return ()
+        name = self.strategy_names.get(strategy, "")
+        return tuple(
+            concerning(
+                self.switches,
+                account_id=account_id,
+                account_name=account_name,
+                strategy_id=strategy,
+                strategy_name=name,
+                exchange=exchange,
+            )
+        )
+
+    async def alert(self, code: AlertCode, subject: str, sentence: str, done: str, do: str) -> None:
+        """Record an alert; the notifiers deliver it from the ledger."""
+        data: dict[str, object] = {"code": code.value, "sentence": sentence, "done": done, "do": do}
+        at = self.clock.now()
+        await self.ledger.write(lambda db: write_event(db, "alert", subject, data, at))

@@ -1,0 +1,61 @@
+"""Keep a task running: restart with growing, jittered pauses, and quarantine what fails too often. No failure reaches a sibling."""
+
+import logging
+import random
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+import trio
+
+_LOG = logging.getLogger("rexalgo.supervisor")
+PAUSE_MIN_S: Final = 0.5
+PAUSE_MAX_S: Final = 60.0
+RESTARTS_MAX: Final = 5
+WINDOW_S: Final = 60.0
+
+
+@dataclass(slots=True)
+class Vitals:
+    """Hold how a supervised task is doing, for pages and commands."""
+
+    name: str
+    running: bool = False
+    restarts: int = 0
+    quarantined: bool = False
+    last_error: str = ""
+    failures: deque[float] = field(default_factory=deque)
+
+
+async def supervise(vitals: Vitals, run: Callable[[], Awaitable[None]], jitter: random.Random) -> None:
+    """Run ``run`` for ever. More than 5 failures in 60 s set ``vitals.quarantined``; the task itself decides what that stops."""
+    while True:
+        vitals.running = True
+        try:
+            await run()
+            return
+        except Exception as error:  # the one place that outlives any failure of an actor
+            _note(vitals, error)
+        finally:
+            vitals.running = False
+        pause = min(PAUSE_MAX_S, PAUSE_MIN_S * 2 ** min(10, len(vitals.failures) - 1))
+        await trio.sleep(pause * (0.75 + jitter.random() / 2))
+
+
+def _note(vitals: Vitals, error: Exception) -> None:
+    now = trio.current_time()
+    vitals.restarts += 1
+    vitals.last_error = _told(error)
+    vitals.failures.append(now)
+    while vitals.failures and now - vitals.failures[0] > WINDOW_S:
+        vitals.failures.popleft()
+    if len(vitals.failures) > RESTARTS_MAX:
+        vitals.quarantined = True
+    _LOG.error("%s failed (restart %d): %s", vitals.name, vitals.restarts, vitals.last_error, exc_info=error)
+
+
+def _told(error: BaseException) -> str:
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return f"{type(error).__name__}: {error}"[:300]

@@ -1,0 +1,287 @@
+"""Claim, complete, resolve: every step of an order attempt, each one transaction.
+
+What always holds: a leg is claimed at most once at a time (NEW -> CLAIMED is a compare-and-set on the leg); an attempt moves only
+along the lifecycle table; a holding's share is the sum of what is proven filled; the goal key is looked at in the claim too.
+"""
+
+import json
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+
+import apsw
+
+from engine.decisions.order_lifecycle import AttemptState, check_move, state_of
+from engine.domain.amounts import Money, Quantity, plain
+from engine.domain.holding import Holding
+from engine.domain.identifiers import AccountId, CopyId, StrategyId, Symbol
+from engine.domain.order import OrderIntent, OrderReport
+from engine.domain.outcome import Outcome, OutcomeCode
+from engine.domain.signal import NO_ORDER_KEY, OrderKey, PositionSide
+from engine.ledger.codec import dump, from_us, read_intent, to_us, write_intent
+from engine.ledger.outcomes import write_outcome
+from engine.ledger.query import Row, fetch_all, fetch_one
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Hold what is claimed. ``witness`` are the exchange order ids seen in the account's last snapshot of the symbol."""
+
+    copy: CopyId
+    leg: int
+    number: int
+    kind: str
+    account: AccountId
+    strategy: StrategyId
+    epoch: int
+    order_key: OrderKey
+    intent: OrderIntent
+    notional: Money
+    margin: Money
+    witness: tuple[str, ...]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """Hold one attempt as the ledger has it."""
+
+    id: int
+    copy: CopyId
+    leg: int
+    number: int
+    kind: str
+    account: AccountId
+    strategy: StrategyId
+    state: AttemptState
+    intent: OrderIntent
+    notional: Money
+    margin: Money
+    claimed_at: datetime
+    filled: Quantity
+    cause: str
+    witness: tuple[str, ...]
+    price: str
+    exchange_order_id: str | None
+
+    @property
+    def is_entry(self) -> bool:
+        """Tell whether this attempt can raise exposure."""
+        return self.kind == "entry"
+
+
+@dataclass(frozen=True, slots=True)
+class NotClaimed:
+    """Say why a claim was not made: ``outcome`` ends the copy, None means that somebody else claimed or ended the leg."""
+
+    outcome: Outcome | None
+
+
+def claim(db: apsw.Connection, wanted: Claim) -> int | NotClaimed:
+    """Move a leg NEW -> CLAIMED with its attempt and, for an entry, its holding; returns the attempt's id."""
+    if wanted.kind == "entry":
+        refused = _entry_refused(db, wanted)
+        if refused is not None:
+            return refused
+    db.execute("UPDATE leg SET state = 'claimed' WHERE copy_id = ? AND number = ? AND state = 'new'", (wanted.copy, wanted.leg))
+    if db.changes() != 1:
+        return NotClaimed(None)
+    if wanted.kind == "entry":
+        db.execute(
+            "INSERT INTO holding (account_id, symbol, strategy_id, side, share, entries_open, entry_key) VALUES (?, ?, ?, ?, '0', 1, ?)"
+            " ON CONFLICT DO UPDATE SET entries_open = entries_open + 1, entry_key = excluded.entry_key, side = excluded.side,"
+            " strategy_id = excluded.strategy_id, detached = 0",
+            (wanted.account, wanted.intent.symbol, wanted.strategy, wanted.intent.position_side.value, wanted.order_key),
+        )
+    db.execute(
+        "INSERT INTO attempt (copy_id, leg, number, kind, account_id, strategy_id, symbol, epoch, state, client_order_id, intent,"
+        " witness, notional, margin, claimed_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'claimed', ?, ?, ?, ?, ?, ?)",
+        (
+            wanted.copy, wanted.leg, wanted.number, wanted.kind, wanted.account, wanted.strategy, wanted.intent.symbol, wanted.epoch,
+            wanted.intent.client_order_id, write_intent(wanted.intent), dump(wanted.witness), plain(wanted.notional),
+            plain(wanted.margin), to_us(wanted.at),
+        ),
+    )  # fmt: skip
+    return db.last_insert_rowid()
+
+
+def _entry_refused(db: apsw.Connection, wanted: Claim) -> NotClaimed | None:
+    symbol = wanted.intent.symbol
+    if goal_key(db, wanted.account, wanted.strategy, symbol) >= wanted.order_key:
+        return NotClaimed(Outcome(OutcomeCode.SKIPPED_SUPERSEDED, {"symbol": symbol}))
+    held = read_holding(db, wanted.account, symbol)
+    if held is None or (held.share == 0 and held.entries_open == 0):
+        return None
+    numbers = {"symbol": symbol, "side": held.side.value, "held": plain(held.share), "holder": held.strategy, "held_side": held.side.value}
+    if held.strategy != wanted.strategy:
+        return NotClaimed(Outcome(OutcomeCode.SKIPPED_SYMBOL_HELD, numbers))
+    code = OutcomeCode.SKIPPED_ALREADY_OPEN if held.side is wanted.intent.position_side else OutcomeCode.SKIPPED_OPPOSITE_HELD
+    return NotClaimed(Outcome(code, numbers))
+
+
+def complete(db: apsw.Connection, attempt_id: int, report: OrderReport, outcome: Outcome, at: datetime) -> None:
+    """Record what the exchange proved about an attempt: its state, its fills, the holding's share, the copy's outcome."""
+    attempt = read_attempt(db, attempt_id)
+    state = state_of(report)
+    grown = Quantity(report.filled_quantity - attempt.filled)
+    if state is attempt.state and grown == 0:
+        return
+    if state is not attempt.state or state is not AttemptState.PARTIALLY_FILLED:
+        check_move(attempt.state, state)
+    db.execute(
+        "UPDATE attempt SET state = ?, exchange_order_id = ?, filled = ?, price = ?, fee = ?, ended_us = ?, cause = ? WHERE id = ?",
+        (
+            state.value, report.exchange_order_id, plain(report.filled_quantity),
+            None if report.average_price is None else plain(report.average_price), plain(report.fee), to_us(at), report.reason, attempt_id,
+        ),
+    )  # fmt: skip
+    db.execute("UPDATE leg SET state = ? WHERE copy_id = ? AND number = ?", (state.value, attempt.copy, attempt.leg))
+    _move_share(db, attempt, grown, ends=state.is_terminal)
+    write_outcome(db, attempt.copy, outcome, at)
+
+
+def end(db: apsw.Connection, attempt_id: int, state: AttemptState, outcome: Outcome, cause: str, at: datetime) -> None:
+    """End or park an attempt without a report: REJECTED, UNKNOWN, NOT_CONFIRMED, KILLED, EXPIRED, SKIPPED or DENIED."""
+    attempt = read_attempt(db, attempt_id)
+    check_move(attempt.state, state)
+    db.execute("UPDATE attempt SET state = ?, cause = ?, ended_us = ? WHERE id = ?", (state.value, cause, to_us(at), attempt_id))
+    db.execute("UPDATE leg SET state = ? WHERE copy_id = ? AND number = ?", (state.value, attempt.copy, attempt.leg))
+    if state not in (AttemptState.UNKNOWN, AttemptState.NOT_CONFIRMED):
+        _move_share(db, attempt, Quantity(Decimal(0)), ends=True)
+    write_outcome(db, attempt.copy, outcome, at)
+
+
+def back_to_new(db: apsw.Connection, attempt_id: int, cause: str, retry_at: datetime, at: datetime) -> None:
+    """Put a leg back to NEW with proof that nothing was executed; it is planned anew from ``retry_at`` on."""
+    attempt = read_attempt(db, attempt_id)
+    check_move(attempt.state, AttemptState.NEW)
+    db.execute("UPDATE attempt SET state = 'new', cause = ?, ended_us = ? WHERE id = ?", (cause, to_us(at), attempt_id))
+    reopen_leg(db, attempt.copy, attempt.leg, retry_at)
+    _move_share(db, attempt, Quantity(Decimal(0)), ends=True)
+
+
+def reopen_leg(db: apsw.Connection, copy: CopyId, leg: int, retry_at: datetime) -> None:
+    """Let a leg be claimed again: an exit that is not done, or an attempt that provably executed nothing."""
+    db.execute("UPDATE leg SET state = 'new', retry_us = ? WHERE copy_id = ? AND number = ?", (to_us(retry_at), copy, leg))
+
+
+def _move_share(db: apsw.Connection, attempt: Attempt, grown: Quantity, *, ends: bool) -> None:
+    held = read_holding(db, attempt.account, attempt.intent.symbol)
+    if held is None:
+        return
+    if attempt.is_entry:
+        open_now = held.entries_open - 1 if ends else held.entries_open
+        held = replace(held, share=Quantity(held.share + grown), entries_open=max(0, open_now))
+    else:
+        held = replace(held, share=Quantity(max(Decimal(0), held.share - grown)))
+    write_holding(db, held)
+
+
+def write_holding(db: apsw.Connection, holding: Holding) -> None:
+    """Store a holding; one that holds nothing and is not detached is removed."""
+    if holding.share == 0 and holding.entries_open == 0 and not holding.detached:
+        db.execute("DELETE FROM holding WHERE account_id = ? AND symbol = ?", (holding.account, holding.symbol))
+        return
+    db.execute(
+        "UPDATE holding SET share = ?, entries_open = ?, detached = ? WHERE account_id = ? AND symbol = ?",
+        (plain(holding.share), holding.entries_open, int(holding.detached), holding.account, holding.symbol),
+    )
+
+
+def free_symbol(db: apsw.Connection, attempt_id: int) -> None:
+    """Let entries into a symbol again after an entry stayed without trace for long; the attempt stays NOT_CONFIRMED."""
+    attempt = read_attempt(db, attempt_id)
+    if attempt.is_entry and attempt.state is AttemptState.NOT_CONFIRMED:
+        _move_share(db, attempt, Quantity(Decimal(0)), ends=True)
+
+
+def orphan_claims(db: apsw.Connection, epoch: int, at: datetime) -> int:
+    """Turn every claim of an earlier run into UNKNOWN: whether it left is not known. Returns how many."""
+    rows = fetch_all(db, "SELECT id FROM attempt WHERE state = 'claimed' AND epoch < ?", (epoch,))
+    for (attempt_id,) in rows:
+        attempt = read_attempt(db, attempt_id)
+        cause = "the process stopped while it was being sent"
+        end(db, attempt_id, AttemptState.UNKNOWN, unknown_outcome(attempt.intent, cause), cause, at)
+    return len(rows)
+
+
+def unknown_outcome(intent: OrderIntent, cause: str) -> Outcome:
+    """Say that an order was sent without proof of its fate."""
+    return Outcome(OutcomeCode.UNKNOWN, {"quantity": plain(intent.quantity), "symbol": intent.symbol, "cause": cause})
+
+
+_ATTEMPT = (
+    "SELECT id, copy_id, leg, number, kind, account_id, strategy_id, state, intent, notional, margin, claimed_us, filled, cause, witness,"
+    " price, exchange_order_id"
+    " FROM attempt"
+)
+
+
+def _attempt(row: Row) -> Attempt:
+    return Attempt(
+        row[0], CopyId(row[1]), row[2], row[3], row[4], AccountId(row[5]), StrategyId(row[6]), AttemptState(row[7]), read_intent(row[8]),
+        Money(Decimal(row[9])), Money(Decimal(row[10])), from_us(row[11]), Quantity(Decimal(row[12])), row[13], tuple(json.loads(row[14])),
+        row[15] or "?", row[16],
+    )  # fmt: skip
+
+
+def read_attempt(db: apsw.Connection, attempt_id: int) -> Attempt:
+    """Read one attempt."""
+    row = fetch_one(db, _ATTEMPT + " WHERE id = ?", (attempt_id,))
+    if row is None:
+        raise LookupError(f"the ledger has no attempt {attempt_id}")
+    return _attempt(row)
+
+
+def open_attempts(db: apsw.Connection, account: AccountId) -> list[Attempt]:
+    """Read the account's attempts whose fate is open: claimed, unknown, placed, partially filled, not confirmed."""
+    where = " WHERE account_id = ? AND state IN ('claimed', 'unknown', 'placed', 'partially_filled', 'not_confirmed') ORDER BY id"
+    return [_attempt(row) for row in fetch_all(db, _ATTEMPT + where, (account,))]
+
+
+def all_unknown(db: apsw.Connection) -> list[Attempt]:
+    """Read every attempt, of any account, that is unknown or not confirmed; oldest first."""
+    return [_attempt(row) for row in fetch_all(db, _ATTEMPT + " WHERE state IN ('unknown', 'not_confirmed') ORDER BY id")]
+
+
+def attempts_of(db: apsw.Connection, copy: CopyId) -> list[Attempt]:
+    """Read the attempts of one copy, oldest first."""
+    return [_attempt(row) for row in fetch_all(db, _ATTEMPT + " WHERE copy_id = ? ORDER BY id", (copy,))]
+
+
+def bound_order_ids(db: apsw.Connection, account: AccountId) -> frozenset[str]:
+    """Read the exchange order ids that the account's attempts are known by."""
+    rows = fetch_all(db, "SELECT exchange_order_id FROM attempt WHERE account_id = ? AND exchange_order_id IS NOT NULL", (account,))
+    return frozenset(row[0] for row in rows)
+
+
+def knows_client_order_id(db: apsw.Connection, client_order_id: str) -> bool:
+    """Tell whether an attempt with this client order id was ever claimed."""
+    return fetch_one(db, "SELECT 1 FROM attempt WHERE client_order_id = ?", (client_order_id,)) is not None
+
+
+def goal_key(db: apsw.Connection, account: AccountId, strategy: StrategyId, symbol: Symbol) -> OrderKey:
+    """Read the order key of the newest exit of a strategy for (account, symbol)."""
+    row = fetch_one(db, "SELECT order_key FROM goal WHERE account_id = ? AND strategy_id = ? AND symbol = ?", (account, strategy, symbol))
+    return NO_ORDER_KEY if row is None else OrderKey(row[0])
+
+
+_HOLDING = "SELECT account_id, symbol, strategy_id, side, share, entries_open, entry_key, detached FROM holding WHERE account_id = ?"
+
+
+def _holding(row: Row) -> Holding:
+    return Holding(
+        AccountId(row[0]), Symbol(row[1]), StrategyId(row[2]), PositionSide(row[3]), Quantity(Decimal(row[4])), row[5], OrderKey(row[6]),
+        bool(row[7]),
+    )  # fmt: skip
+
+
+def read_holdings(db: apsw.Connection, account: AccountId) -> tuple[Holding, ...]:
+    """Read what the engine holds for an account."""
+    return tuple(_holding(row) for row in fetch_all(db, _HOLDING, (account,)))
+
+
+def read_holding(db: apsw.Connection, account: AccountId, symbol: Symbol) -> Holding | None:
+    """Read what the engine holds of one symbol for an account."""
+    row = fetch_one(db, _HOLDING + " AND symbol = ?", (account, symbol))
+    return None if row is None else _holding(row)

@@ -1,0 +1,164 @@
+"""How values are written in the ledger and read back: JSON texts with decimals as plain text. Both directions stand side by side."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final
+
+from engine.domain.amounts import Price, Quantity, Ratio, plain
+from engine.domain.identifiers import ClientOrderId, Symbol
+from engine.domain.order import OrderIntent, OrderSide
+from engine.domain.signal import Action, OrderType, PositionSide, SignalDraft, SignalSize, SizeMode
+from engine.domain.subscription import (
+    BelowMinimum,
+    CopyPolicy,
+    Mode,
+    parse_leverage,
+    parse_limits,
+    parse_sizing,
+    write_leverage,
+    write_limits,
+    write_sizing,
+)
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+def to_us(moment: datetime) -> int:
+    """Write a time as microseconds since 1970 UTC."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def from_us(us: int) -> datetime:
+    """Read a time written by ``to_us``; zone UTC."""
+    return _EPOCH + timedelta(microseconds=us)
+
+
+def dump(value: object) -> str:
+    """Write JSON the one way the ledger does: sorted keys, no spaces, so that equal values are equal texts."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _text(number: Decimal | None) -> str | None:
+    return None if number is None else plain(number)
+
+
+def _price(text: str | None) -> Price | None:
+    return None if text is None else Price(Decimal(text))
+
+
+def write_draft(draft: SignalDraft) -> str:
+    """Write a signal as it was said."""
+    return dump(
+        {
+            "dedupe_key": draft.dedupe_key,
+            "action": draft.action.value,
+            "symbol": draft.symbol,
+            "side": draft.side.value if draft.side else None,
+            "order_type": draft.order_type.value,
+            "price": _text(draft.price),
+            "leverage": _text(draft.leverage),
+            "stop_loss": _text(draft.stop_loss),
+            "take_profit": _text(draft.take_profit),
+            "sent_us": None if draft.sent_at is None else to_us(draft.sent_at),
+            "size": [draft.size.mode.value, _text(draft.size.quantity)],
+            "seq": draft.seq,
+            "position_after": draft.position_after,
+            "is_test": draft.is_test,
+        }
+    )
+
+
+def read_draft(text: str) -> SignalDraft:
+    """Read what ``write_draft`` wrote."""
+    row: dict[str, Any] = json.loads(text)
+    mode, quantity = row["size"]
+    return SignalDraft(
+        dedupe_key=row["dedupe_key"],
+        action=Action(row["action"]),
+        symbol=Symbol(row["symbol"]),
+        side=PositionSide(row["side"]) if row["side"] else None,
+        order_type=OrderType(row["order_type"]),
+        price=_price(row["price"]),
+        leverage=None if row["leverage"] is None else Ratio(Decimal(row["leverage"])),
+        stop_loss=_price(row["stop_loss"]),
+        take_profit=_price(row["take_profit"]),
+        sent_at=None if row["sent_us"] is None else from_us(row["sent_us"]),
+        size=SignalSize(SizeMode(mode), None if quantity is None else Quantity(Decimal(quantity))),
+        seq=row["seq"],
+        position_after=row["position_after"],
+        is_test=row["is_test"],
+    )
+
+
+def write_intent(intent: OrderIntent) -> str:
+    """Write an order as it is to be sent."""
+    return dump(
+        {
+            "client_order_id": intent.client_order_id,
+            "symbol": intent.symbol,
+            "side": intent.side.value,
+            "position_side": intent.position_side.value,
+            "quantity": plain(intent.quantity),
+            "order_type": intent.order_type.value,
+            "leverage": plain(intent.leverage),
+            "limit_price": _text(intent.limit_price),
+            "stop_loss": _text(intent.stop_loss),
+            "take_profit": _text(intent.take_profit),
+            "reduce_only": intent.reduce_only,
+            "whole_position": intent.whole_position,
+        }
+    )
+
+
+def read_intent(text: str) -> OrderIntent:
+    """Read what ``write_intent`` wrote."""
+    row: dict[str, Any] = json.loads(text)
+    return OrderIntent(
+        client_order_id=ClientOrderId(row["client_order_id"]),
+        symbol=Symbol(row["symbol"]),
+        side=OrderSide(row["side"]),
+        position_side=PositionSide(row["position_side"]),
+        quantity=Quantity(Decimal(row["quantity"])),
+        order_type=OrderType(row["order_type"]),
+        leverage=Ratio(Decimal(row["leverage"])),
+        limit_price=_price(row["limit_price"]),
+        stop_loss=_price(row["stop_loss"]),
+        take_profit=_price(row["take_profit"]),
+        reduce_only=row["reduce_only"],
+        whole_position=row["whole_position"],
+    )
+
+
+def policy_fields(policy: CopyPolicy) -> dict[str, object]:
+    """Write a follower's policy as a table of fields, in the form that people write too."""
+    return {
+        "mode": policy.mode.value,
+        "sizing": write_sizing(policy.sizing),
+        "leverage": write_leverage(policy.leverage),
+        "symbols": sorted(policy.symbols),
+        "limits": write_limits(policy.limits),
+        "below_minimum": policy.below_minimum.value,
+        "allow_own_position": policy.allow_own_position,
+    }
+
+
+def write_policy(policy: CopyPolicy) -> str:
+    """Write what a follower agreed to."""
+    return dump(policy_fields(policy))
+
+
+def read_policy(text: str) -> CopyPolicy:
+    """Read what ``write_policy`` wrote."""
+    row: Mapping[str, Any] = json.loads(text)
+    return CopyPolicy(
+        mode=Mode(row["mode"]),
+        sizing=parse_sizing(row["sizing"]),
+        leverage=parse_leverage(row["leverage"]),
+        symbols=frozenset(Symbol(each) for each in row["symbols"]),
+        limits=parse_limits(row["limits"]),
+        below_minimum=BelowMinimum(row["below_minimum"]),
+        allow_own_position=row["allow_own_position"],
+    )

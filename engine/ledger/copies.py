@@ -1,0 +1,65 @@
+"""Read the queue: legs that wait to be planned. The ledger is the queue; whoever holds a leg here may lose it only to a claim."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import apsw
+
+from engine.domain.identifiers import AccountId, CopyId, StrategyId, Symbol
+from engine.ledger.codec import from_us
+from engine.ledger.query import fetch_all, fetch_one
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingLeg:
+    """Hold one leg in state NEW; ``attempts`` counts the attempts it already had, ``retry_at`` is the earliest time to plan it."""
+
+    copy: CopyId
+    number: int
+    kind: str
+    account: AccountId
+    strategy: StrategyId
+    symbol: Symbol
+    signal_number: int
+    subscription: str
+    retry_at: datetime
+    attempts: int
+
+
+def waiting_legs(db: apsw.Connection, account: AccountId) -> list[WaitingLeg]:
+    """Read an account's NEW legs: exits first, then by order of signals."""
+    rows = fetch_all(
+        db,
+        "SELECT leg.copy_id, leg.number, leg.kind, leg.account_id, leg.strategy_id, leg.symbol, copy.signal_number, copy.subscription_id,"
+        " leg.retry_us, (SELECT count(*) FROM attempt WHERE attempt.copy_id = leg.copy_id AND attempt.leg = leg.number)"
+        " FROM leg JOIN copy ON copy.id = leg.copy_id WHERE leg.account_id = ? AND leg.state = 'new'"
+        " ORDER BY leg.kind = 'entry', leg.order_key",
+        (account,),
+    )
+    return [
+        WaitingLeg(
+            CopyId(row[0]), row[1], row[2], AccountId(row[3]), StrategyId(row[4]), Symbol(row[5]), row[6], row[7], from_us(row[8]), row[9]
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+def accounts_with_waiting_legs(db: apsw.Connection) -> list[AccountId]:
+    """Read which accounts have something to plan."""
+    return [AccountId(row[0]) for row in fetch_all(db, "SELECT DISTINCT account_id FROM leg WHERE state = 'new'")]
+
+
+def begin_run(db: apsw.Connection, started_us: int) -> int:
+    """Start a new ownership epoch; claims of earlier epochs belong to nobody."""
+    db.execute("INSERT INTO run (started_us) VALUES (?)", (started_us,))
+    return db.last_insert_rowid()
+
+
+def is_exiting(db: apsw.Connection, account: AccountId, symbol: Symbol) -> bool:
+    """Tell whether an exit of ours for (account, symbol) has not ended."""
+    row = fetch_one(
+        db,
+        "SELECT 1 FROM leg WHERE account_id = ? AND symbol = ? AND kind = 'exit' AND state IN ('new', 'claimed', 'unknown', 'placed')",
+        (account, symbol),
+    )
+    return row is not None

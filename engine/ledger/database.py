@@ -1,0 +1,91 @@
+"""Open the ledger's file: pragmas, file modes, migrations with a verified copy before each.
+
+What always holds: WAL with synchronous=FULL, STRICT tables, SQLite 3.51.3 or newer (before it, a WAL reset could corrupt), file
+mode 0600 in a folder 0700. The file is never copied as a file: the backup call of the library is the only copier.
+"""
+
+import os
+from pathlib import Path
+
+import apsw
+
+from engine.domain.errors import RexAlgoError
+from engine.ledger.schema import MIGRATIONS
+
+_SQLITE_MIN = (3, 51, 3)
+MEMORY = ":memory:"
+
+
+class LedgerError(RexAlgoError):
+    """Say that the ledger cannot be opened or written: nothing was recorded, and nothing may be sent on its account."""
+
+
+def open_database(path: str) -> apsw.Connection:
+    """Open one writing connection, made and migrated where needed; raises LedgerError with what to do next."""
+    if tuple(int(part) for part in apsw.sqlite_lib_version().split(".")) < _SQLITE_MIN:
+        raise LedgerError(f"SQLite 3.51.3 or newer is needed, found {apsw.sqlite_lib_version()}; install the locked apsw")
+    try:
+        if path != MEMORY:
+            _prepare_file(Path(path))
+        db = apsw.Connection(path)
+        _tune(db)
+        _migrate(db, path)
+    except (apsw.Error, OSError) as error:
+        raise LedgerError(f"the ledger {path} cannot be opened: {error}") from error
+    return db
+
+
+def open_reader(path: str) -> apsw.Connection:
+    """Open one reading connection of a file that ``open_database`` made."""
+    db = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY)
+    db.set_busy_timeout(5_000)
+    db.execute("PRAGMA query_only = ON")
+    return db
+
+
+def _prepare_file(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not path.exists():
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    path.chmod(0o600)
+
+
+def _tune(db: apsw.Connection) -> None:
+    db.set_busy_timeout(5_000)
+    for pragma in (
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        "foreign_keys = ON",
+        "trusted_schema = OFF",
+        "cell_size_check = ON",
+        "wal_autocheckpoint = 4000",
+    ):
+        db.execute(f"PRAGMA {pragma}")
+
+
+def _version(db: apsw.Connection) -> int:
+    return int(db.pragma("user_version"))
+
+
+def _migrate(db: apsw.Connection, path: str) -> None:
+    version = _version(db)
+    if version > len(MIGRATIONS):
+        raise LedgerError(f"the ledger {path} is of version {version}, this program knows {len(MIGRATIONS)}; run the newer program")
+    for number in range(version, len(MIGRATIONS)):
+        if number > 0 and path != MEMORY:
+            _verified_copy(db, Path(f"{path}.before-{number + 1}"))
+        with db:
+            db.execute(MIGRATIONS[number])
+            db.execute(f"PRAGMA user_version = {number + 1}")
+
+
+def _verified_copy(db: apsw.Connection, target: Path) -> None:
+    target.unlink(missing_ok=True)
+    os.close(os.open(target, os.O_CREAT | os.O_RDWR, 0o600))
+    copy = apsw.Connection(str(target))
+    with copy.backup("main", db, "main") as backup:
+        backup.step(-1)
+    answer = copy.pragma("integrity_check")
+    copy.close()
+    if answer != "ok":
+        raise LedgerError(f"the copy {target} of the ledger is damaged ({answer}); nothing was migrated")

@@ -1,0 +1,47 @@
+"""Write what became of a copy, with the event that tells people. Called inside the transactions of the other verbs."""
+
+import json
+from datetime import datetime
+
+import apsw
+
+from engine.domain.errors import InvalidMove
+from engine.domain.identifiers import CopyId
+from engine.domain.outcome import Outcome, OutcomeCode
+from engine.ledger.codec import dump, to_us
+
+_LEG_STATE = {"skipped": "skipped", "denied": "denied", "rejected": "rejected", "residue": "rejected"}
+
+
+def conclude(db: apsw.Connection, copy: CopyId, leg: int, outcome: Outcome, at: datetime) -> None:
+    """End a leg that was never claimed (state NEW) with an outcome; raises InvalidMove if it is not NEW any more."""
+    state = _LEG_STATE.get(outcome.code.family, outcome.code.value)
+    db.execute("UPDATE leg SET state = ? WHERE copy_id = ? AND number = ? AND state = 'new'", (state, copy, leg))
+    if db.changes() != 1:
+        raise InvalidMove(f"leg {leg} of copy {copy} is not new: it cannot end as {outcome.code.value}")
+    write_outcome(db, copy, outcome, at)
+
+
+def write_outcome(db: apsw.Connection, copy: CopyId, outcome: Outcome, at: datetime) -> None:
+    """Set a copy's outcome and record the event; writing the same outcome twice records one event."""
+    numbers = dump(dict(outcome.numbers))
+    db.execute(
+        "UPDATE copy SET code = ?, numbers = ?, outcome_us = ? WHERE id = ? AND (code IS NOT ? OR numbers IS NOT ?)",
+        (outcome.code.value, numbers, to_us(at), copy, outcome.code.value, numbers),
+    )
+    if db.changes():
+        db.execute(
+            "INSERT INTO event (at_us, kind, copy_id, subject, data) VALUES (?, 'outcome', ?, ?, ?)",
+            (to_us(at), copy, outcome.code.value, numbers),
+        )
+
+
+def read_outcome(code: str | None, numbers: str | None) -> Outcome | None:
+    """Read what ``write_outcome`` wrote; None while there is no outcome yet."""
+    return None if code is None else Outcome(OutcomeCode(code), json.loads(numbers or "{}"))
+
+
+def write_event(db: apsw.Connection, kind: str, subject: str, data: dict[str, object], at: datetime) -> int:
+    """Record an event that is no outcome (an alert, a switch); returns its sequence."""
+    db.execute("INSERT INTO event (at_us, kind, subject, data) VALUES (?, ?, ?, ?)", (to_us(at), kind, subject, dump(data)))
+    return db.last_insert_rowid()

@@ -1,0 +1,127 @@
+"""Record signals: one transaction writes the signal and a copy for every subscribed account; unique keys decide what is new.
+
+An exit also supersedes the older entries that are not claimed yet and sets the goal, in that same transaction, so that an exit
+may overtake an entry and a late re-delivery of an open cannot undo a close.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+import apsw
+
+from engine.domain.errors import RexAlgoError
+from engine.domain.identifiers import CopyId, ReceiptId, SignalId, StrategyId
+from engine.domain.outcome import Outcome, OutcomeCode
+from engine.domain.signal import OrderKey, Signal, SignalDraft, order_key
+from engine.ledger.codec import from_us, read_draft, to_us, write_draft
+from engine.ledger.outcomes import conclude
+from engine.ledger.query import fetch_all, fetch_one
+
+
+@dataclass(frozen=True, slots=True)
+class NewSignal:
+    """Hold what the caller knows before recording; the ids are fresh random ones, used only if the signal is new."""
+
+    id: SignalId
+    receipt: ReceiptId
+    new_copy_id: Callable[[], CopyId]
+    strategy: StrategyId
+    origin: str
+    draft: SignalDraft
+    body_hash: bytes
+    decided_at: datetime
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """Say what became of a delivery. ``is_new`` False: the same content was recorded before, and these are its ids."""
+
+    id: SignalId
+    receipt: ReceiptId
+    is_new: bool
+    copies: int
+
+
+class DedupeConflict(RexAlgoError):
+    """Say that this idempotency id was recorded before with another content."""
+
+
+def record_signal(db: apsw.Connection, new: NewSignal) -> Recorded:
+    """Record a signal and its copies, or find it again by (origin, dedupe key); raises DedupeConflict for another content."""
+    known = fetch_one(
+        db,
+        "SELECT id, receipt_id, body_hash, (SELECT count(*) FROM copy WHERE signal_number = number) FROM signal"
+        " WHERE origin = ? AND dedupe_key = ?",
+        (new.origin, new.draft.dedupe_key),
+    )
+    if known is not None:
+        if known[2] != new.body_hash:
+            raise DedupeConflict("this idempotency id was used before with another content; send a new id")
+        return Recorded(SignalId(known[0]), ReceiptId(known[1]), False, known[3])
+    number, key = _insert_signal(db, new)
+    kind = "entry" if new.draft.action.is_entry else "exit"
+    rows = fetch_all(db, "SELECT id, account_id FROM subscription WHERE strategy_id = ? ORDER BY id", (new.strategy,))
+    copies = [(new.new_copy_id(), subscription, account) for subscription, account in rows]
+    db.executemany(
+        "INSERT INTO copy (id, signal_number, account_id, subscription_id) VALUES (?, ?, ?, ?)",
+        [(copy, number, account, subscription) for copy, subscription, account in copies],
+    )
+    if kind == "exit" and not new.draft.is_test:
+        _supersede(db, new, key)
+        _set_goals(db, new, key, [account for _, _, account in copies])
+    db.executemany(
+        "INSERT INTO leg (copy_id, number, kind, account_id, strategy_id, symbol, order_key, state) VALUES (?, 1, ?, ?, ?, ?, ?, 'new')",
+        [(copy, kind, account, new.strategy, new.draft.symbol, key) for copy, _, account in copies],
+    )
+    return Recorded(new.id, new.receipt, True, len(copies))
+
+
+def _insert_signal(db: apsw.Connection, new: NewSignal) -> tuple[int, OrderKey]:
+    decided_us = to_us(new.decided_at)
+    seq = new.draft.seq
+    if seq is None:
+        # A signal without seq stands behind the greatest seq sent up to its time: one total order even for mixed senders.
+        row = fetch_one(db, "SELECT max(seq) FROM signal WHERE strategy_id = ? AND decided_us <= ?", (new.strategy, decided_us))
+        seq = (row[0] if row else None) or 0
+    db.execute(
+        "INSERT INTO signal (id, receipt_id, strategy_id, origin, dedupe_key, body_hash, symbol, draft, seq, order_key, decided_us,"
+        " received_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '', ?, ?)",
+        (
+            new.id, new.receipt, new.strategy, new.origin, new.draft.dedupe_key, new.body_hash, new.draft.symbol,
+            write_draft(new.draft), seq, decided_us, to_us(new.received_at),
+        ),
+    )  # fmt: skip
+    number = db.last_insert_rowid()
+    key = order_key(seq, decided_us, number)
+    db.execute("UPDATE signal SET order_key = ? WHERE number = ?", (key, number))
+    return number, key
+
+
+def _supersede(db: apsw.Connection, new: NewSignal, key: OrderKey) -> None:
+    older = fetch_all(
+        db,
+        "SELECT copy_id, number FROM leg WHERE strategy_id = ? AND symbol = ? AND kind = 'entry' AND state = 'new' AND order_key < ?",
+        (new.strategy, new.draft.symbol, key),
+    )
+    for copy, leg in older:
+        conclude(db, CopyId(copy), leg, Outcome(OutcomeCode.SKIPPED_SUPERSEDED, {"symbol": new.draft.symbol}), new.received_at)
+
+
+def _set_goals(db: apsw.Connection, new: NewSignal, key: OrderKey, accounts: list[str]) -> None:
+    db.executemany(
+        "INSERT INTO goal (account_id, strategy_id, symbol, order_key) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE"
+        " SET order_key = excluded.order_key WHERE excluded.order_key > order_key",
+        [(account, new.strategy, new.draft.symbol, key) for account in accounts],
+    )
+
+
+def read_signal(db: apsw.Connection, number: int) -> Signal:
+    """Read one recorded signal by its number."""
+    row = fetch_one(db, "SELECT id, number, strategy_id, draft, order_key, decided_us, received_us FROM signal WHERE number = ?", (number,))
+    if row is None:
+        raise LookupError(f"the ledger has no signal number {number}")
+    return Signal(
+        SignalId(row[0]), row[1], StrategyId(row[2]), read_draft(row[3]), OrderKey(row[4]), from_us(row[5]), from_us(row[6])
+    )  # fmt: skip

@@ -1,0 +1,154 @@
+"""One writer: a thread that runs whole closures in order and commits them in groups.
+
+A closure is one transaction: all of it is durable when ``write`` returns, or none of it and ``write`` raises. A caller that is
+cancelled does not know whether its closure ran: read again. ``InlineRunner`` does the same on the caller's task, for virtual
+clocks (a thread would keep them from jumping) and for commands that open the ledger themselves.
+"""
+
+import queue
+import threading
+from collections.abc import Callable
+from typing import Final, Protocol, TypeVar, cast
+
+import apsw
+import trio
+
+from engine.ledger.database import LedgerError
+
+T = TypeVar("T")
+_GROUP_MAX: Final = 100
+
+
+class Runner(Protocol):
+    """Run closures against the one writing connection."""
+
+    async def write(self, work: Callable[[apsw.Connection], T]) -> T:
+        """Run ``work`` as one durable transaction; raises what it raised, or LedgerError when it could not be committed."""
+        ...
+
+    async def aclose(self) -> None:
+        """Finish what was handed over, then close the connection."""
+        ...
+
+
+class _Job:
+    __slots__ = ("done", "error", "result", "work")
+
+    def __init__(self, work: Callable[[apsw.Connection], object], done: Callable[[], None]) -> None:
+        self.work = work
+        self.done = done
+        self.result: object = None
+        self.error: BaseException | None = None
+
+
+def _run_group(db: apsw.Connection, jobs: list[_Job]) -> None:
+    """Run jobs in one transaction, a savepoint each; a job that raises leaves no trace, a commit that fails leaves none of them."""
+    try:
+        db.execute("BEGIN IMMEDIATE")
+        for job in jobs:
+            db.execute("SAVEPOINT job")
+            try:
+                job.result = job.work(db)
+            except apsw.Error:
+                raise
+            except Exception as error:  # handed to the caller: a closure's own refusal is not the ledger's failure
+                job.error = error
+                db.execute("ROLLBACK TO job")
+            db.execute("RELEASE job")
+        db.execute("COMMIT")
+    except apsw.Error as error:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        if len(jobs) > 1 and not isinstance(error, apsw.FullError | apsw.IOError):
+            for job in jobs:  # one closure broke a rule of the database: its neighbours must not fail with it
+                job.error = None
+                _run_group(db, [job])
+            return
+        for job in jobs:
+            job.error = LedgerError(f"the ledger could not be written: {error}")
+            job.error.__cause__ = error
+
+
+class InlineRunner:
+    """Run each closure at once on the caller's task."""
+
+    def __init__(self, db: apsw.Connection) -> None:
+        self._db = db
+
+    async def write(self, work: Callable[[apsw.Connection], T]) -> T:
+        """Run ``work`` as one durable transaction."""
+        result = self.write_now(work)
+        await trio.lowlevel.checkpoint()
+        return result
+
+    def write_now(self, work: Callable[[apsw.Connection], T]) -> T:
+        """Run ``work`` as one durable transaction, synchronously."""
+        job = _Job(work, lambda: None)
+        _run_group(self._db, [job])
+        if job.error is not None:
+            raise job.error
+        return cast(T, job.result)
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        self._db.close()
+
+
+class ThreadRunner:
+    """Run closures in one thread of its own, up to 100 in one commit. Made inside a running trio loop."""
+
+    def __init__(self, db: apsw.Connection) -> None:
+        self._db = db
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._token = trio.lowlevel.current_trio_token()
+        self._ended = trio.Event()
+        self._closed = False
+        self._thread = threading.Thread(target=self._work, name="ledger-writer", daemon=True)
+        self._thread.start()
+
+    async def write(self, work: Callable[[apsw.Connection], T]) -> T:
+        """Hand ``work`` over, then wait until its group is committed."""
+        if self._closed:
+            raise LedgerError("the ledger is closed")
+        finished = trio.Event()
+        job = _Job(work, finished.set)
+        self._jobs.put(job)
+        await finished.wait()
+        if job.error is not None:
+            raise job.error
+        return cast(T, job.result)
+
+    async def aclose(self) -> None:
+        """Finish what was handed over, then close the connection."""
+        if not self._closed:
+            self._closed = True
+            self._jobs.put(None)
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + 5):
+            await self._ended.wait()
+
+    def _work(self) -> None:
+        running = True
+        while running:
+            group = [self._jobs.get()]
+            while len(group) < _GROUP_MAX and not self._jobs.empty():
+                group.append(self._jobs.get())
+            jobs = [job for job in group if job is not None]
+            running = len(jobs) == len(group)
+            if jobs:
+                _run_group(self._db, jobs)
+                self._tell(jobs)
+        self._db.close()
+        self._call(self._ended.set)
+
+    def _tell(self, jobs: list[_Job]) -> None:
+        def wake() -> None:
+            for job in jobs:
+                job.done()
+
+        self._call(wake)
+
+    def _call(self, wake: Callable[[], None]) -> None:
+        try:
+            self._token.run_sync_soon(wake)
+        except trio.RunFinishedError:  # the loop ended first: nobody waits any more
+            return
