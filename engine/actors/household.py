@@ -1,0 +1,58 @@
+"""All followers of one process: start one supervised task per account, ring them, and sweep for what nobody rang about."""
+
+import random
+from collections.abc import Callable
+from typing import Final
+
+import trio
+
+from engine.actors.doorbell import Doorbell
+from engine.actors.follower import Follower
+from engine.actors.supervisor import supervise
+from engine.domain.alert import AlertCode
+from engine.domain.identifiers import AccountId
+
+SWEEP_S: Final = 1.0
+SLICE: Final = 50
+
+
+class Household:
+    """Keep the followers. New accounts may join while running."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self.followers: dict[AccountId, Follower] = {}
+        self._bell = Doorbell()
+        self._jitter = random.Random(seed)  # noqa: S311 - spreads restarts, guards nothing
+
+    def ring(self) -> None:
+        """Say that a signal was recorded."""
+        self._bell.ring()
+
+    def join(self, nursery: trio.Nursery, follower: Follower) -> None:
+        """Start a follower's task; an account that is here already is left alone."""
+        if follower.account not in self.followers:
+            self.followers[follower.account] = follower
+            nursery.start_soon(self._keep, follower)
+
+    async def _keep(self, follower: Follower) -> None:
+        async def run() -> None:
+            quarantined = follower.vitals.quarantined
+            if quarantined and follower.vitals.restarts:
+                await follower.shared.alert(
+                    AlertCode.ACCOUNT_QUARANTINED, follower.name, f"The task of this account keeps failing: {follower.vitals.last_error}",
+                    "Its entries stopped; exits go on.", "rexalgo status",
+                )  # fmt: skip
+            await follower.run()
+
+        await supervise(follower.vitals, run, self._jitter)
+
+    async def route(self, read_waiting: Callable[[], list[AccountId]]) -> None:
+        """Ring every account that has something to plan, in slices, so that nothing else waits behind a fan-out."""
+        while True:
+            for index, account in enumerate(read_waiting()):
+                follower = self.followers.get(account)
+                if follower is not None:
+                    follower.ring()
+                if index % SLICE == SLICE - 1:
+                    await trio.lowlevel.checkpoint()
+            await self._bell.wait(SWEEP_S)

@@ -1,0 +1,156 @@
+"""A small world for actor tests: the real ledger in memory, the real paper exchange, a virtual clock, followers under supervision."""
+
+import secrets
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import trio
+
+from engine.actors.clock import TrioClock
+from engine.actors.exchange_session import ExchangeSession
+from engine.actors.follower import Follower
+from engine.actors.household import Household
+from engine.actors.market_feed import MarketFeed
+from engine.actors.shared import Pace, Shared
+from engine.domain.identifiers import AccountId, CopyId, ReceiptId, SignalId, StrategyId, Symbol
+from engine.domain.signal import Action, PositionSide, SignalDraft
+from engine.domain.subscription import CopyPolicy, Mode, RiskLimits, Subscription, parse_leverage, parse_sizing
+from engine.ledger import Ledger
+from engine.ledger.codec import read_policy, write_policy
+from engine.ledger.copies import accounts_with_waiting_legs, begin_run
+from engine.ledger.query import fetch_all, fetch_one
+from engine.ledger.signals import NewSignal, record_signal
+from engine.plugin_host import load_plugins
+from engine.ports.exchange import AccountLogin, ExchangeContext
+from engine.ports.secret import Secret
+from engine.transport import HttpClientFactory
+from plugins.paper.journal import read_journal
+
+BTC = Symbol("BTCUSDT")
+BEGINNING = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+
+
+@dataclass
+class World:
+    """Hold what a test looks at."""
+
+    ledger: Ledger
+    shared: Shared
+    household: Household
+    folder: Path
+    followers: list[Follower] = field(default_factory=list)
+    sent: int = 0
+    waiting: list[trio.Event] = field(default_factory=list)
+
+    async def send(self, action: Action, *, side: PositionSide | None = None, at: datetime | None = None, key: str = "") -> str:
+        """Record a signal as the service does, and ring; returns its id."""
+        self.sent += 1
+        now = self.shared.clock.now()
+        draft = SignalDraft(key or f"key-{self.sent}", action, BTC, side, sent_at=at)
+        signal = SignalId(f"sig-{self.sent}")
+        new = NewSignal(
+            signal, ReceiptId(f"rcp-{self.sent}"), lambda: CopyId(secrets.token_hex(16)), StrategyId("s"), "test", draft, b"h",
+            min(at or now, now), now,
+        )  # fmt: skip
+        await self.ledger.write(lambda db: record_signal(db, new))
+        self.household.ring()
+        return signal
+
+    def codes(self, signal: str) -> list[str | None]:
+        """Return the outcome codes of a signal's copies, in the order of accounts."""
+        rows = fetch_all(
+            self.ledger.db,
+            "SELECT code FROM copy JOIN signal ON number = signal_number WHERE signal.id = ? ORDER BY account_id",
+            (signal,),
+        )
+        return [row[0] for row in rows]
+
+    async def outcome(self, signal: str, unlike: tuple[str | None, ...] = (None,)) -> list[str | None]:
+        """Wait until every copy of a signal has an outcome that is none of ``unlike``; returns the codes."""
+        with trio.fail_after(300):
+            while any(code in unlike for code in self.codes(signal)):
+                await self.next_commit()
+        return self.codes(signal)
+
+    async def next_commit(self) -> None:
+        """Wait until the ledger has committed something more."""
+        committed = trio.Event()
+        self.waiting.append(committed)
+        await committed.wait()
+
+    def committed(self) -> None:
+        """Wake whoever waits for a commit."""
+        while self.waiting:
+            self.waiting.pop().set()
+
+    def orders(self) -> list[dict[str, object]]:
+        """Return the exchange's own record of the orders it accepted from us."""
+        return [each for each in read_journal(self.folder / "journal.jsonl") if each["kind"] == "order" and each["client_order_id"]]
+
+    def holdings(self) -> list[tuple[object, ...]]:
+        """Return (account, share, entries open) of every holding."""
+        return fetch_all(self.ledger.db, "SELECT account_id, share, entries_open FROM holding ORDER BY account_id")
+
+
+def _policy(mode: Mode) -> str:
+    sizing, leverage = parse_sizing({"mode": "fixed_margin", "margin": "50"}), parse_leverage("5")
+    return write_policy(CopyPolicy(mode, sizing, leverage, frozenset([BTC])))
+
+
+def _people(ledger: Ledger, followers: int, mode: Mode) -> None:
+    db = ledger.db
+    db.execute("INSERT INTO person VALUES ('p', 'p', 0, x'00', 'k', x'00')")
+    db.execute("INSERT INTO master VALUES ('m', 'm', 'p')")
+    db.execute("INSERT INTO strategy VALUES ('s', 'trend', 'm', 'copy_trading', '[]', '5', 'signed_webhook', '{}', 0)")
+    for index in range(followers):
+        db.execute("INSERT INTO account VALUES (?, ?, 'p', 'paper', 'paper', x'00', 1, 0)", (f"a{index}", f"f{index}"))
+        db.execute("INSERT INTO subscription VALUES (?, ?, 's', ?, 0)", (f"sub{index}", f"a{index}", _policy(mode)))
+
+
+@asynccontextmanager
+async def world(
+    folder: Path, *, followers: int = 3, mode: Mode = Mode.LIVE, paper: Mapping[str, object] | None = None
+) -> AsyncIterator[World]:
+    """Run an engine of a few followers on the paper exchange under the test's clock."""
+    ledger = Ledger.in_memory()
+    _people(ledger, followers, mode)
+    clock = TrioClock(BEGINNING)
+    settings = {"flush": "inline", "price_fixed": {"BTCUSDT": "65000"}, **(paper or {})}
+    plugins = load_plugins(["paper", "gcra"], {"paper": settings})
+    context = ExchangeContext(plugins.provider("exchange", "paper").settings, clock, HttpClientFactory(), str(folder))
+    adapter = plugins.exchanges["paper"]
+    feed = MarketFeed(adapter, context, clock)
+
+    def read_subscription(identifier: str) -> Subscription:
+        row = fetch_one(ledger.db, "SELECT id, account_id, strategy_id, policy FROM subscription WHERE id = ?", (identifier,))
+        assert row is not None
+        return Subscription(row[0], AccountId(row[1]), StrategyId(row[2]), read_policy(row[3]))
+
+    epoch = await ledger.write(lambda db: begin_run(db, 0))
+    pace = Pace(10, 5, 8.0, 16, 30.0, 300.0, 60.0)
+    shared = Shared(ledger, clock, pace, RiskLimits(), epoch, {"paper": feed}, trio.Semaphore(16), read_subscription)
+    house = World(ledger, shared, Household(), folder)
+    ledger.on_commit(house.committed)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(feed.run, frozenset([BTC]))
+        for index in range(followers):
+            account = AccountId(f"a{index}")
+            login = AccountLogin(account, {"secret": Secret(f"paper-{index:04}")})
+            follower = Follower(
+                account, f"f{index}", "paper", "paper", shared,
+                lambda login=login: ExchangeSession(adapter, login, context, plugins.limiters["gcra"], 8.0),  # type: ignore[misc]
+            )  # fmt: skip
+            house.followers.append(follower)
+            house.household.join(nursery, follower)
+        nursery.start_soon(house.household.route, lambda: accounts_with_waiting_legs(ledger.db))
+        yield house
+        nursery.cancel_scope.cancel()
+    await ledger.aclose()
+
+
+def earlier(shared: Shared, seconds: float) -> datetime:
+    """Return a time before now."""
+    return shared.clock.now() - timedelta(seconds=seconds)
