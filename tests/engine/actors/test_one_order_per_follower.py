@@ -33,17 +33,6 @@ async def test_an_open_becomes_one_order_each_and_a_close_flattens_it(tmp_path: 
         assert Counter(each["side"] for each in house.orders()) == {"BUY": 3, "SELL": 3}
 
 
-async def test_open_then_close_at_once_leaves_no_orphan(tmp_path: Path) -> None:
-    async with world(tmp_path, paper={"latency_ms": 400}) as house:
-        opened = await house.send(Action.OPEN, side=LONG)
-        closed = await house.send(Action.CLOSE)
-        await house.outcome(opened)
-        await house.outcome(closed)
-        assert house.holdings() == []
-        bought = sum(1 for each in house.orders() if each["side"] == "BUY")
-        assert bought == sum(1 for each in house.orders() if each["side"] == "SELL")
-
-
 async def test_a_close_during_the_send_closes_what_fills_later(tmp_path: Path) -> None:
     async with world(tmp_path, followers=1, paper={"latency_ms": 400}) as house:
         opened = await house.send(Action.OPEN, side=LONG)
