@@ -55,6 +55,11 @@ class ExchangeSession:
         """Tell whether orders read back carry our client order id."""
         return self._adapter.traits.reads_client_order_id
 
+    @property
+    def visible_within_s(self) -> float:
+        """Return for how long after its acceptance an order, or its fill, may be missing from readings."""
+        return self._adapter.traits.visible_within_s
+
     async def open(self) -> None:
         """Connect the account; raises what the adapter raises, or TimeoutError at the deadline."""
         self._connection = await self._within(READ_DEADLINE_S, self._adapter.connect(self._login, self._context))

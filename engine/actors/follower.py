@@ -27,7 +27,7 @@ from engine.domain.account import AccountReport
 from engine.domain.alert import AlertCode
 from engine.domain.amounts import plain
 from engine.domain.holding import PendingEntry
-from engine.domain.identifiers import AccountId, CopyId, Symbol
+from engine.domain.identifiers import AccountId, CopyId
 from engine.ledger import Database
 from engine.ledger.attempts import (
     bound_order_ids,
@@ -37,6 +37,7 @@ from engine.ledger.attempts import (
     read_holding,
     read_holdings,
     unknown_outcome,
+    unsettled_symbols,
     write_holding,
 )  # fmt: skip
 from engine.ledger.copies import WaitingLeg, is_exiting, waiting_legs
@@ -71,7 +72,6 @@ class Follower:
         self.problem = ""
         self.first_reading = trio.Event()
         self.reserved: dict[CopyId, Reserved] = {}
-        self.changed_at: dict[Symbol, datetime] = {}
         self._new_session = new_session
         self._bell = Doorbell()
         self._read_bell = Doorbell()
@@ -198,17 +198,20 @@ class Follower:
         self.first_reading.set()
         self.ring()
 
+    def _visible_within_s(self) -> float:
+        return self.session.visible_within_s if self.session is not None else 0.0
+
     async def _correct(self, report: AccountReport, began: datetime) -> None:
         db = self.shared.ledger.db
-        attempts = open_attempts(db, self.account)
-        unsettled = {each.intent.symbol for each in attempts} | {symbol for symbol, at in self.changed_at.items() if at >= began}
+        # Attempts first, holdings after: what ends between the two statements is still seen as unsettled.
+        unsettled = unsettled_symbols(db, self.account, began - timedelta(seconds=self._visible_within_s()))
         holdings = read_holdings(db, self.account)
         corrections = reconcile(
             holdings,
             report,
             unsettled=unsettled,
             exiting={each.symbol for each in holdings if is_exiting(db, self.account, each.symbol)},
-            bound_ids=bound_order_ids(db, self.account),
+            bound_ids=bound_order_ids(db, self.account) if report.open_orders else frozenset(),
             client_id_known=partial(knows_client_order_id, db),
         )
         for correction in corrections:
@@ -247,7 +250,3 @@ class Follower:
             held.ended_at = self.shared.clock.now()
         else:
             del self.reserved[copy]
-
-    def touched(self, symbol: Symbol) -> None:
-        """Note that an attempt on ``symbol`` just ended: readings that began before are too old to judge it."""
-        self.changed_at[symbol] = self.shared.clock.now() + timedelta(microseconds=1)

@@ -286,7 +286,6 @@ class Lanes:
                 await shared.ledger.write(result.write)
         finally:
             written()
-        follower.touched(leg.symbol)
         if result.state in (AttemptState.UNKNOWN, AttemptState.PLACED, AttemptState.PARTIALLY_FILLED):
             follower.watch_open_attempts()
         return result

@@ -107,7 +107,6 @@ class Resolver:
         at = shared.clock.now()
         outcome = outcome_of(attempt.intent, report)
         await shared.ledger.write(lambda db: complete(db, attempt.id, report, outcome, at))
-        follower.touched(attempt.intent.symbol)
         if report.status.is_terminal:
             follower.release(attempt.copy, proven=report.filled_quantity > 0)
             follower.read_soon()

@@ -239,6 +239,20 @@ def open_attempts(db: apsw.Connection, account: AccountId) -> list[Attempt]:
     return [_attempt(row) for row in fetch_all(db, _ATTEMPT + where, (account,))]
 
 
+def unsettled_symbols(db: apsw.Connection, account: AccountId, since: datetime) -> frozenset[Symbol]:
+    """Read the symbols with an attempt whose fate is open, or which ended at or after ``since``: a reading that began then is no judge.
+
+    One statement, so that an attempt which another task ends meanwhile is seen open or ended, never neither.
+    """
+    rows = fetch_all(
+        db,
+        "SELECT symbol FROM attempt WHERE account_id = ?1 AND state IN ('claimed', 'unknown', 'placed', 'partially_filled', 'not_confirmed')"
+        " UNION SELECT symbol FROM attempt WHERE account_id = ?1 AND ended_us >= ?2",
+        (account, to_us(since)),
+    )
+    return frozenset(Symbol(row[0]) for row in rows)
+
+
 def all_unknown(db: apsw.Connection) -> list[Attempt]:
     """Read every attempt, of any account, that is unknown or not confirmed; oldest first."""
     return [_attempt(row) for row in fetch_all(db, _ATTEMPT + " WHERE state IN ('unknown', 'not_confirmed') ORDER BY id")]

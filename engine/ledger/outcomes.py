@@ -5,7 +5,6 @@ from datetime import datetime
 
 import apsw
 
-from engine.domain.errors import InvalidMove
 from engine.domain.identifiers import CopyId
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.ledger.codec import dump, to_us
@@ -13,13 +12,17 @@ from engine.ledger.codec import dump, to_us
 _LEG_STATE = {"skipped": "skipped", "denied": "denied", "rejected": "rejected", "residue": "rejected"}
 
 
-def conclude(db: apsw.Connection, copy: CopyId, leg: int, outcome: Outcome, at: datetime) -> None:
-    """End a leg that was never claimed (state NEW) with an outcome; raises InvalidMove if it is not NEW any more."""
+def conclude(db: apsw.Connection, copy: CopyId, leg: int, outcome: Outcome, at: datetime) -> bool:
+    """End a leg that was never claimed (state NEW) with an outcome; False, and nothing written, if it is not NEW any more.
+
+    That happens rightly: the transaction of an exit supersedes entries that a lane is just planning.
+    """
     state = _LEG_STATE.get(outcome.code.family, outcome.code.value)
     db.execute("UPDATE leg SET state = ? WHERE copy_id = ? AND number = ? AND state = 'new'", (state, copy, leg))
     if db.changes() != 1:
-        raise InvalidMove(f"leg {leg} of copy {copy} is not new: it cannot end as {outcome.code.value}")
+        return False
     write_outcome(db, copy, outcome, at)
+    return True
 
 
 def write_outcome(db: apsw.Connection, copy: CopyId, outcome: Outcome, at: datetime) -> None:

@@ -56,6 +56,7 @@ MIGRATIONS: Final[tuple[str, ...]] = (
         price TEXT, fee TEXT NOT NULL DEFAULT '0', cause TEXT NOT NULL DEFAULT '', UNIQUE (copy_id, leg, number)) STRICT;
     CREATE INDEX attempt_open ON attempt (account_id) WHERE state IN ('claimed', 'unknown', 'placed', 'partially_filled', 'not_confirmed');
     CREATE UNIQUE INDEX attempt_lane ON attempt (account_id, symbol, kind) WHERE state = 'claimed';
+    CREATE INDEX attempt_ended ON attempt (account_id, ended_us);
     CREATE INDEX attempt_by_client_id ON attempt (client_order_id);
     CREATE INDEX attempt_by_exchange_id ON attempt (account_id, exchange_order_id);
     CREATE TABLE goal (

@@ -3,9 +3,9 @@
 from collections import Counter
 from pathlib import Path
 
-import pytest
 import trio
 from engine_world import earlier, world
+from trio.testing import MockClock
 
 from engine.domain.holding import Switch, SwitchScope
 from engine.domain.signal import Action, PositionSide
@@ -14,15 +14,7 @@ from engine.domain.subscription import Mode
 LONG = PositionSide.LONG
 
 
-@pytest.fixture
-def autojump(autojump_clock: trio.testing.MockClock) -> None:
-    """Let virtual time jump whenever every task waits."""
-
-
-pytestmark = pytest.mark.usefixtures("autojump")
-
-
-async def test_an_open_becomes_one_order_each_and_a_close_flattens_it(tmp_path: Path) -> None:
+async def test_an_open_becomes_one_order_each_and_a_close_flattens_it(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with world(tmp_path) as house:
         assert await house.outcome(await house.send(Action.OPEN, side=LONG)) == ["filled"] * 3
         assert [share for _, share, _ in house.holdings()] == ["0.003"] * 3
@@ -33,7 +25,18 @@ async def test_an_open_becomes_one_order_each_and_a_close_flattens_it(tmp_path: 
         assert Counter(each["side"] for each in house.orders()) == {"BUY": 3, "SELL": 3}
 
 
-async def test_a_close_during_the_send_closes_what_fills_later(tmp_path: Path) -> None:
+async def test_open_then_close_at_once_leaves_no_orphan(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with world(tmp_path, paper={"latency_ms": 400}) as house:
+        opened = await house.send(Action.OPEN, side=LONG)
+        closed = await house.send(Action.CLOSE)
+        await house.outcome(opened)
+        assert {*await house.outcome(closed)} <= {"filled", "skipped.nothing_to_close"}
+        assert house.holdings() == []
+        bought = sum(1 for each in house.orders() if each["side"] == "BUY")
+        assert bought == sum(1 for each in house.orders() if each["side"] == "SELL")
+
+
+async def test_a_close_during_the_send_closes_what_fills_later(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with world(tmp_path, followers=1, paper={"latency_ms": 400}) as house:
         opened = await house.send(Action.OPEN, side=LONG)
         with trio.fail_after(30):
@@ -45,7 +48,7 @@ async def test_a_close_during_the_send_closes_what_fills_later(tmp_path: Path) -
         assert house.holdings() == []
 
 
-async def test_a_late_open_from_before_the_close_is_superseded(tmp_path: Path) -> None:
+async def test_a_late_open_from_before_the_close_is_superseded(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with world(tmp_path) as house:
         await house.outcome(await house.send(Action.CLOSE))
         late = await house.send(Action.OPEN, side=LONG, at=earlier(house.shared, 3))
@@ -53,20 +56,20 @@ async def test_a_late_open_from_before_the_close_is_superseded(tmp_path: Path) -
         assert house.orders() == []
 
 
-async def test_an_entry_that_is_too_old_expires_unsent(tmp_path: Path) -> None:
+async def test_an_entry_that_is_too_old_expires_unsent(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with world(tmp_path) as house:
         old = await house.send(Action.OPEN, side=LONG, at=earlier(house.shared, 30))
         assert await house.outcome(old) == ["expired"] * 3
         assert house.orders() == []
 
 
-async def test_watching_plans_fully_and_sends_nothing(tmp_path: Path) -> None:
+async def test_watching_plans_fully_and_sends_nothing(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with world(tmp_path, mode=Mode.WATCH) as house:
         assert await house.outcome(await house.send(Action.OPEN, side=LONG)) == ["skipped.watch_only"] * 3
         assert house.orders() == []
 
 
-async def test_a_lost_answer_is_unknown_then_found_and_never_repeated(tmp_path: Path) -> None:
+async def test_a_lost_answer_is_unknown_then_found_and_never_repeated(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with world(tmp_path, paper={"lose_answer_every": 1}) as house:
         opened = await house.send(Action.OPEN, side=LONG)
         assert await house.outcome(opened) == ["unknown"] * 3
@@ -75,7 +78,7 @@ async def test_a_lost_answer_is_unknown_then_found_and_never_repeated(tmp_path: 
         assert [share for _, share, _ in house.holdings()] == ["0.003"] * 3
 
 
-async def test_entries_switched_off_stop_entries_and_not_exits(tmp_path: Path) -> None:
+async def test_entries_switched_off_stop_entries_and_not_exits(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with world(tmp_path) as house:
         await house.outcome(await house.send(Action.OPEN, side=LONG))
         now = house.shared.clock.now()
@@ -84,19 +87,20 @@ async def test_entries_switched_off_stop_entries_and_not_exits(tmp_path: Path) -
         assert await house.outcome(await house.send(Action.OPEN, side=LONG)) == ["skipped.entries_off"] * 3
 
 
-async def test_one_follower_that_hangs_disturbs_nobody(tmp_path: Path) -> None:
+async def test_one_follower_that_hangs_disturbs_nobody(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with world(tmp_path, paper={"hang_for": ["a1"]}) as house:
         opened = await house.send(Action.OPEN, side=LONG)
         await trio.sleep(2)
         assert house.codes(opened) == ["filled", None, "filled"]
+        assert await house.outcome(opened, unlike=(None, "unknown")) == ["filled", "not_confirmed", "filled"]
 
 
-async def test_one_follower_whose_account_cannot_be_read_is_denied_and_told_why(tmp_path: Path) -> None:
+async def test_one_follower_whose_account_cannot_be_read_is_denied_and_told_why(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with world(tmp_path, paper={"raise_for": ["a0"]}) as house:
         assert await house.outcome(await house.send(Action.OPEN, side=LONG)) == ["denied.account_not_ready", "filled", "filled"]
 
 
-async def test_a_refused_order_is_told_and_holds_nothing(tmp_path: Path) -> None:
+async def test_a_refused_order_is_told_and_holds_nothing(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with world(tmp_path, paper={"reject_every": 1}) as house:
         assert await house.outcome(await house.send(Action.OPEN, side=LONG)) == ["rejected"] * 3
         assert house.holdings() == []
