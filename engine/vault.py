@@ -143,6 +143,11 @@ class Vault:
         """Return the kid that new data keys are wrapped with."""
         return self._keys.active
 
+    @property
+    def kids(self) -> frozenset[str]:
+        """Return every kid that can still be opened."""
+        return frozenset(self._keys.by_kid)
+
     def seal_canary(self, kid: str) -> bytes:
         """Seal a known text under ``kid``, to be stored once per kid and checked at every start."""
         return _encrypt(self._keys.key(kid), _CANARY, _length_prefixed("rexalgo/canary/v1", kid))

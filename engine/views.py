@@ -92,3 +92,104 @@ class ReadinessView:
     accounts: int
     accounts_reconciled: int
     accounts_failed: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptView:
+    """Show one order attempt of a copy."""
+
+    number: int
+    state: str
+    side: str
+    quantity: str
+    client_order_id: str
+    exchange_order_id: str | None
+    filled: str
+    price: str | None
+    cause: str
+    claimed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class WhyEvent:
+    """Show one step of a copy's story."""
+
+    at: datetime
+    code: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class WhyView:
+    """Explain one copy: what became of it with numbers, sentence, the setting that would change it, and whose move it is.
+
+    ``code`` is None while the copy waits to be planned.
+    """
+
+    signal_id: str
+    action: str
+    symbol: str
+    strategy: str
+    account: str
+    environment: str
+    received_at: datetime
+    code: str | None
+    numbers: Mapping[str, str]
+    sentence: str
+    setting: str | None
+    move: str
+    history: tuple[WhyEvent, ...]
+    attempts: tuple[AttemptView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownView:
+    """Show one order whose fate is not proven: ``state`` is unknown (being looked up) or not_confirmed (no trace was found)."""
+
+    signal_id: str
+    account: str
+    environment: str
+    symbol: str
+    side: str
+    quantity: str
+    state: str
+    cause: str
+    client_order_id: str
+    claimed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchView:
+    """Show one *no new entries* switch that is on."""
+
+    scope: str
+    target: str
+    note: str
+    set_by: str
+    set_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AlertView:
+    """Show one alert."""
+
+    at: datetime
+    code: str
+    subject: str
+    sentence: str
+    do: str
+
+
+@dataclass(frozen=True, slots=True)
+class StatusView:
+    """Show how this place is doing, from the ledger alone. Counts of copies and alerts are of the last 24 hours."""
+
+    accounts: Mapping[str, int]
+    strategies: int
+    copies: Mapping[str, int]
+    waiting: int
+    open_orders: Mapping[str, int]
+    positions: int
+    switches: tuple[SwitchView, ...]
+    last_signal: ReceiptView | None
+    alerts: tuple[AlertView, ...]

@@ -33,8 +33,9 @@ class ExchangeSession:
     """Hold one connection of one account."""
 
     def __init__(
-        self, adapter: ExchangeAdapter, login: AccountLogin, context: ExchangeContext, limiter: RateLimiter, send_deadline_s: float
-    ) -> None:
+        self, adapter: ExchangeAdapter, login: AccountLogin, context: ExchangeContext, limiter: RateLimiter, send_deadline_s: float,
+        sends: set[trio.CancelScope] | None = None,
+    ) -> None:  # fmt: skip
         self._adapter = adapter
         self._login = login
         self._http = HttpClientFactory()
@@ -44,6 +45,7 @@ class ExchangeSession:
         self._limiter = limiter
         self._fallback = HalfRateLimiter()
         self._send_deadline_s = send_deadline_s
+        self._sends = set() if sends is None else sends
         self._connection: ExchangeConnection | None = None
 
     def _client(self, base_url: str, headers=None):  # type: ignore[no-untyped-def]  # passes HttpClients through unchanged
@@ -126,7 +128,8 @@ class ExchangeSession:
     async def place(self, intent: OrderIntent, last_line: Callable[[], Outcome | None], written: Callable[[], None]) -> Answer | Outcome:
         """Send one order once. ``last_line`` runs right before the write; its outcome is proof that nothing left.
 
-        ``written`` is called once, when the request is out or the call has ended. Not cancellable: it ends at its own deadline.
+        ``written`` is called once, when the request is out or the call has ended. It ends at its own deadline; nothing but a
+        stopping engine, through the ``sends`` given at the beginning, ends it earlier, and that too is no proof of anything.
         """
         stopped: list[Outcome] = []
 
@@ -144,12 +147,14 @@ class ExchangeSession:
         result: OrderReport | BaseException = TimeoutError(f"no answer within {self._send_deadline_s} s")
         token = send_permit.set(permit)
         try:
-            with trio.move_on_after(self._send_deadline_s, shield=True):
+            with trio.move_on_after(self._send_deadline_s, shield=True) as scope:
+                self._sends.add(scope)
                 try:
                     result = await self._open.place_order(intent)
                 except Exception as error:  # the boundary to a plugin: classify decides what each error proves
                     result = error
         finally:
+            self._sends.discard(scope)
             send_permit.reset(token)
             permit.mark_written()
         if stopped and not permit.taken:

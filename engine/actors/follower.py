@@ -73,6 +73,7 @@ class Follower:
         self.first_reading = trio.Event()
         self.reserved: dict[CopyId, Reserved] = {}
         self._new_session = new_session
+        self._retired: list[ExchangeSession] = []
         self._bell = Doorbell()
         self._read_bell = Doorbell()
         self._lanes = Lanes(self)
@@ -90,6 +91,13 @@ class Follower:
         """Ask for a new reading of the account."""
         self._read_bell.ring()
 
+    def renew_session(self) -> None:
+        """Use the account's new key from now on. What is being sent with the old one gets its answer on the old connection."""
+        if self.session is not None:
+            self._retired.append(self.session)
+            self.session = None
+        self.read_soon()
+
     @property
     def settled(self) -> bool:
         """Tell whether the first reading is done or has visibly failed."""
@@ -105,9 +113,10 @@ class Follower:
                 await self._dispatch(nursery)
         finally:
             self._lanes.forget()
-            if self.session is not None:
-                await self.session.aclose()
-                self.session = None
+            for session in (*self._retired, *([] if self.session is None else [self.session])):
+                await session.aclose()
+            self._retired.clear()
+            self.session = None
 
     async def _own_stray_claims(self) -> None:
         """Turn claims that no task answers for any more into UNKNOWN: after a crash of the process or of this task alike."""

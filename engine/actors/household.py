@@ -34,6 +34,20 @@ class Household:
             self.followers[follower.account] = follower
             nursery.start_soon(self._keep, follower)
 
+    def vitals(self) -> dict[str, dict[str, object]]:
+        """Tell by account name how each task is doing, for commands."""
+        return {
+            each.name: {
+                "running": each.vitals.running,
+                "restarts": each.vitals.restarts,
+                "quarantined": each.vitals.quarantined,
+                "last_error": each.vitals.last_error,
+                "problem": each.problem,
+                "read": each.report is not None,
+            }
+            for each in self.followers.values()
+        }
+
     async def _keep(self, follower: Follower) -> None:
         async def run() -> None:
             quarantined = follower.vitals.quarantined

@@ -57,6 +57,10 @@ class MarketFeed:
         quote = self._quotes.get(symbol)
         return quote if quote is not None and self._clock.now() - quote.at <= timedelta(seconds=age_s) else None
 
+    def want(self, symbols: frozenset[Symbol]) -> None:
+        """Keep prices of these contracts too."""
+        self._wanted |= symbols
+
     async def run(self, symbols: frozenset[Symbol]) -> None:
         """Poll until cancelled; ``symbols`` are wanted from the start."""
         self._wanted |= symbols

@@ -53,6 +53,7 @@ class Shared:
     switches: tuple[Switch, ...] = ()
     strategy_names: Mapping[StrategyId, str] = field(default_factory=dict)
     stopping: bool = False
+    sends: set[trio.CancelScope] = field(default_factory=set)
     _signals: dict[int, Signal] = field(default_factory=dict)
     _subscriptions: dict[str, Subscription] = field(default_factory=dict)
 

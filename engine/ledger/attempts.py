@@ -246,7 +246,8 @@ def unsettled_symbols(db: apsw.Connection, account: AccountId, since: datetime) 
     """
     rows = fetch_all(
         db,
-        "SELECT symbol FROM attempt WHERE account_id = ?1 AND state IN ('claimed', 'unknown', 'placed', 'partially_filled', 'not_confirmed')"
+        "SELECT symbol FROM attempt WHERE account_id = ?1"
+        " AND state IN ('claimed', 'unknown', 'placed', 'partially_filled', 'not_confirmed')"
         " UNION SELECT symbol FROM attempt WHERE account_id = ?1 AND ended_us >= ?2",
         (account, to_us(since)),
     )

@@ -21,8 +21,10 @@ MIGRATIONS: Final[tuple[str, ...]] = (
         id TEXT PRIMARY KEY, strategy_id TEXT NOT NULL REFERENCES strategy, source TEXT NOT NULL,
         enabled INTEGER NOT NULL DEFAULT 1, deleted_us INTEGER) STRICT;
     CREATE TABLE endpoint_secret (
-        id TEXT PRIMARY KEY, endpoint_id TEXT NOT NULL REFERENCES endpoint, sealed BLOB NOT NULL, row_version INTEGER NOT NULL,
-        created_us INTEGER NOT NULL, valid_until_us INTEGER, last_used_us INTEGER, last_used_from TEXT) STRICT;
+        id TEXT PRIMARY KEY, endpoint_id TEXT NOT NULL REFERENCES endpoint, owner_id TEXT NOT NULL REFERENCES person,
+        sealed BLOB NOT NULL, row_version INTEGER NOT NULL, created_us INTEGER NOT NULL, valid_until_us INTEGER,
+        last_used_us INTEGER, last_used_from TEXT) STRICT;
+    CREATE INDEX endpoint_secret_by_endpoint ON endpoint_secret (endpoint_id);
     CREATE TABLE account (
         id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, person_id TEXT NOT NULL REFERENCES person, exchange TEXT NOT NULL,
         environment TEXT NOT NULL, sealed BLOB NOT NULL, row_version INTEGER NOT NULL, created_us INTEGER NOT NULL) STRICT;

@@ -1,0 +1,208 @@
+"""What the operator can ask: the same commands whether a server runs (over the control socket) or not (on the opened ledger).
+
+Every command takes and returns plain JSON types. A switch and the event that tells about it are one transaction, and they hold from
+the moment it is durable: a running engine looks at its switches at the last line before each entry.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from difflib import get_close_matches
+from functools import partial
+from importlib.metadata import version
+from typing import Any, Final
+
+import trio
+
+from engine.config import Config
+from engine.domain.errors import InvalidValue, RexAlgoError
+from engine.domain.holding import Switch, SwitchScope
+from engine.exchange_places import exchange_places
+from engine.ledger import Ledger
+from engine.ledger.people import accounts, strategies
+from engine.ledger.reports import clear_switch, set_switch, signal_number, status, unknown, why
+from engine.plugin_host import Plugins
+from engine.ports.clock import Clock
+from engine.provisioning import provision
+from engine.vault import Vault
+
+Command = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
+NOTE_CHARACTERS_MAX: Final = 200
+
+
+class NothingThere(RexAlgoError):
+    """Say that what was asked for is not here; the message names what is."""
+
+
+@dataclass(slots=True)
+class Office:
+    """Hold what commands work with. ``live`` tells how each account's task is doing, and is None where no engine runs."""
+
+    config: Config
+    ledger: Ledger
+    clock: Clock
+    plugins: Callable[[], Plugins]
+    open_vault: Callable[[], Awaitable[Vault]]
+    changed: Callable[[], Awaitable[None]]
+    live: Callable[[], dict[str, dict[str, object]]] | None = None
+    one_at_a_time: trio.Lock = field(default_factory=trio.Lock)
+
+    @property
+    def webhook_address(self) -> str:
+        """Return how bots reach this place: the configured public address, else where the web listens."""
+        web = self.config.web
+        scheme = "http" if web.tls_certificate is None else "https"
+        host = f"[{web.host}]" if ":" in web.host else web.host
+        return web.public_url or f"{scheme}://{host}:{web.port}"
+
+
+def commands_of(office: Office) -> Mapping[str, Command]:
+    """Return every command by name."""
+    table: Mapping[str, Callable[[Office, dict[str, Any]], Awaitable[dict[str, Any]]]] = {
+        "ping": _ping,
+        "status": _status,
+        "why": _why,
+        "unknown": _unknown,
+        "halt": _halt,
+        "resume": _resume,
+        "provision": _provision,
+    }
+    return {name: partial(run, office) for name, run in table.items()}
+
+
+async def _ping(office: Office, params: dict[str, Any]) -> dict[str, Any]:
+    return {"version": version("rexalgo"), "engine": office.live is not None}
+
+
+async def _status(office: Office, params: dict[str, Any]) -> dict[str, Any]:
+    seen = jsonable(asdict(status(office.ledger.db, office.clock.now())))
+    tasks = {} if office.live is None else office.live()
+    seen["engine"] = {
+        "running": office.live is not None,
+        "version": version("rexalgo"),
+        "ledger_healthy": office.ledger.healthy,
+        "accounts_read": sum(1 for each in tasks.values() if each["read"]),
+        "troubled": {name: each for name, each in tasks.items() if each["problem"] or each["quarantined"] or not each["running"]},
+    }
+    return dict(seen)
+
+
+async def _why(office: Office, params: dict[str, Any]) -> dict[str, Any]:
+    signal, follower = _text(params, "signal"), _text(params, "follower")
+    db = office.ledger.db
+    if signal_number(db, signal) is None:
+        raise NothingThere(f"no signal {signal} is recorded here; give the id or the receipt of the answer, the bot's own id, or: last")
+    found = why(db, signal, follower)
+    if found is not None:
+        return dict(jsonable(asdict(found)))
+    names = [each.name for each in accounts(db)]
+    if follower in names:
+        raise NothingThere(f"follower {follower} has no copy of signal {signal}: it was not subscribed when the signal came in")
+    raise NothingThere(_no_such("follower", follower, names))
+
+
+async def _unknown(office: Office, params: dict[str, Any]) -> dict[str, Any]:
+    return {"unknown": [jsonable(asdict(each)) for each in unknown(office.ledger.db)]}
+
+
+# Switches
+
+
+async def _halt(office: Office, params: dict[str, Any]) -> dict[str, Any]:
+    scope, target = _scope(office, params)
+    note, by = _text(params, "note", ""), _text(params, "by", "operator")
+    if len(note) > NOTE_CHARACTERS_MAX:
+        raise InvalidValue("note", f"at most {NOTE_CHARACTERS_MAX} characters", f"{len(note)} characters")
+    switch = Switch(scope, target, note, by, office.clock.now())
+    is_new = await office.ledger.write(partial(_set, switch))
+    await office.changed()
+    return {"entries": "off", "scope": scope.value, "target": target, "was_off_already": not is_new}
+
+
+async def _resume(office: Office, params: dict[str, Any]) -> dict[str, Any]:
+    scope, target = _scope(office, params, known_only=False)
+    was = await office.ledger.write(partial(_clear, scope, target, _text(params, "by", "operator"), office.clock.now()))
+    await office.changed()
+    remaining = [each["scope"] + (f" {each['target']}" if each["target"] else "") for each in (await _status(office, {}))["switches"]]
+    return {"entries": "on" if not remaining else "still off elsewhere", "scope": scope.value, "target": target, "was_off": was,
+            "still_off": remaining}  # fmt: skip
+
+
+def _set(switch: Switch, db: Any) -> bool:
+    return set_switch(db, switch)
+
+
+def _clear(scope: SwitchScope, target: str, by: str, at: datetime, db: Any) -> bool:
+    return clear_switch(db, scope, target, by, at)
+
+
+def _scope(office: Office, params: dict[str, Any], *, known_only: bool = True) -> tuple[SwitchScope, str]:
+    try:
+        scope = SwitchScope(params.get("scope"))
+    except ValueError:
+        raise InvalidValue("scope", "one of " + ", ".join(each.value for each in SwitchScope), params.get("scope")) from None
+    if scope is SwitchScope.ALL:
+        return scope, ""
+    target = _text(params, "target")
+    if known_only and target not in (names := _targets(office, scope)):
+        raise NothingThere(_no_such(scope.value, target, names))
+    return scope, target
+
+
+def _targets(office: Office, scope: SwitchScope) -> list[str]:
+    db = office.ledger.db
+    match scope:
+        case SwitchScope.ACCOUNT:
+            return [each.name for each in accounts(db)]
+        case SwitchScope.STRATEGY:
+            return [each.name for each in strategies(db)]
+        case _:
+            return sorted({each.exchange for each in accounts(db)})
+
+
+# Provisioning
+
+
+async def _provision(office: Office, params: dict[str, Any]) -> dict[str, Any]:
+    table = params.get("table")
+    if not isinstance(table, dict):
+        raise InvalidValue("table", "the declarations as a table")
+    async with office.one_at_a_time:
+        plugins = office.plugins()
+        result = await provision(
+            office.ledger,
+            await office.open_vault(),
+            plugins,
+            table,
+            places=exchange_places(office.config, plugins, office.clock),
+            now=office.clock.now(),
+            webhook_address=office.webhook_address,
+            file=_text(params, "file", "the file"),
+        )
+        await office.changed()
+    return result.as_json()
+
+
+# Reading parameters and writing answers
+
+
+def _text(params: dict[str, Any], name: str, default: str | None = None) -> str:
+    value = params.get(name, default)
+    if not isinstance(value, str):
+        raise InvalidValue(name, "a text", value)
+    return value
+
+
+def _no_such(kind: str, name: str, known: list[str]) -> str:
+    near = get_close_matches(name, known, 3)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"{len(known)} are known" + (f", such as {known[0]}" if known else "")
+    return f"no {kind} {name} is known here; {hint}"
+
+
+def jsonable(value: Any) -> Any:
+    """Return a value in JSON types: times as ISO 8601 in UTC, mappings and sequences through."""
+    if isinstance(value, Mapping):
+        return {str(key): jsonable(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [jsonable(each) for each in value]
+    return value.isoformat() if isinstance(value, datetime) else value

@@ -1,0 +1,250 @@
+"""The command line's way in: the folder's lock, and a Unix socket of mode 0600 beside the ledger.
+
+What always holds: at most one process works on a folder (``flock``, so that a killed one leaves nothing to clean up); a command goes to
+the server where one runs, else it takes the lock and opens the ledger itself; a server that holds the lock and does not answer keeps
+nobody from reading, from halting entries and from allowing them again, because those need no more than the ledger.
+
+The wire: one JSON object per line each way, one exchange per connection: ``{"method", "params"}`` and ``{"result"}`` or ``{"error"}``.
+"""
+
+import fcntl
+import json
+import logging
+import os
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+
+import trio
+
+from engine.actors.clock import SystemClock
+from engine.commands import NothingThere, Office, commands_of
+from engine.config import Config
+from engine.domain.errors import InvalidValue, RexAlgoError
+from engine.ledger import Ledger
+from engine.plugin_host import Plugins, load_plugins
+from engine.provisioning.errors import ProvisionErrors, ProvisionProblem
+from engine.secrets_store import open_vault
+from engine.vault import Vault
+
+_LOG = logging.getLogger("rexalgo.control")
+SOCKET_NAME: Final = "control.sock"
+LOCK_NAME: Final = "lock"
+REQUEST_BYTES_MAX: Final = 16 * 1024 * 1024
+REQUEST_WITHIN_S: Final = 5.0
+ANSWER_WITHIN_S: Final = 5.0
+PROVISION_WITHIN_S: Final = 120.0
+CONNECTIONS_MAX: Final = 16
+WITHOUT_LOCK: Final = frozenset({"status", "why", "unknown", "halt", "resume"})
+
+RunCommand = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
+
+
+class FolderLocked(RexAlgoError):
+    """Say that another process works on this folder, and which."""
+
+
+class ServerSilent(RexAlgoError):
+    """Say that a server holds the folder and does not answer."""
+
+
+# The lock
+
+
+class FolderLock:
+    """Hold a folder for one process, as a context manager; raises FolderLocked, naming who holds it."""
+
+    def __init__(self, folder: Path, what: str, now: datetime) -> None:
+        self._file = folder / LOCK_NAME
+        self._about = {"pid": os.getpid(), "what": what, "since": now.isoformat(timespec="seconds")}
+        self._handle = -1
+
+    def __enter__(self) -> "FolderLock":
+        handle = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = _holder(os.read(handle, 1000))
+            os.close(handle)
+            raise FolderLocked(f"the folder {self._file.parent} is in use by {holder}; stop it first, or use another folder") from None
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, json.dumps(self._about).encode(), 0)
+        self._handle = handle
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        os.ftruncate(self._handle, 0)
+        os.close(self._handle)
+
+
+def _holder(text: bytes) -> str:
+    try:
+        about = json.loads(text)
+        return f"{about['what']} (process {about['pid']}, since {about['since']})"
+    except (ValueError, KeyError, TypeError):
+        return "another process"
+
+
+@contextmanager
+def _short_path(folder: Path) -> Iterator[str]:
+    """Yield the socket's path in a form that fits the 108 bytes of a socket address, however deep the folder lies."""
+    full = str(folder / SOCKET_NAME)
+    if len(os.fsencode(full)) < 100 or not Path("/proc/self/fd").is_dir():
+        yield full
+        return
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{handle}/{SOCKET_NAME}"
+    finally:
+        os.close(handle)
+
+
+# The server's side
+
+
+async def serve_control(folder: Path, run: RunCommand, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    """Answer commands until cancelled. The caller holds the folder's lock: what lies at the socket's place is a dead one's."""
+    file = folder / SOCKET_NAME
+    file.unlink(missing_ok=True)
+    listening = trio.socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    with _short_path(folder) as path:
+        await listening.bind(path)
+    file.chmod(0o600)
+    listening.listen(CONNECTIONS_MAX)
+    slots = trio.Semaphore(CONNECTIONS_MAX)
+
+    async def answer(stream: trio.SocketStream) -> None:
+        async with slots:
+            await _answer(stream, run)
+
+    task_status.started()
+    try:
+        await trio.serve_listeners(answer, [trio.SocketListener(listening)])
+    finally:
+        file.unlink(missing_ok=True)
+
+
+async def _answer(stream: trio.SocketStream, run: RunCommand) -> None:
+    async with stream:
+        try:
+            with trio.fail_after(REQUEST_WITHIN_S):
+                asked = json.loads(await _line(stream))
+            answer: dict[str, Any] = {"result": await run(str(asked["method"]), dict(asked["params"]))}
+        except RexAlgoError as error:
+            answer = {"error": _written(error)}
+        except (ValueError, KeyError, TypeError, trio.TooSlowError, trio.BrokenResourceError):
+            answer = {"error": {"kind": "RexAlgoError", "message": 'expected one line {"method": ..., "params": {...}}'}}
+        except Exception as error:  # the boundary to people: told in one line, with the details in the log
+            _LOG.exception("a command failed")
+            answer = {"error": {"kind": "RexAlgoError", "message": f"the command failed inside ({type(error).__name__}); see the log"}}
+        try:
+            with trio.fail_after(REQUEST_WITHIN_S):
+                await stream.send_all(json.dumps(answer).encode() + b"\n")
+        except (trio.TooSlowError, trio.BrokenResourceError, trio.ClosedResourceError):
+            _LOG.info("who asked by the control socket went away before the answer")
+
+
+async def _line(stream: trio.SocketStream) -> bytes:
+    data = bytearray()
+    while not data.endswith(b"\n"):
+        chunk = await stream.receive_some(65_536)
+        if not chunk or len(data) + len(chunk) > REQUEST_BYTES_MAX:
+            raise ValueError("no whole line")
+        data += chunk
+    return bytes(data)
+
+
+# Errors across the socket keep their kind, because exit codes depend on it
+
+
+def _written(error: RexAlgoError) -> dict[str, Any]:
+    written: dict[str, Any] = {"kind": type(error).__name__, "message": str(error)}
+    if isinstance(error, ProvisionErrors):
+        written |= {"file": error.file, "problems": [[each.key, each.expected, each.found, each.name] for each in error.problems]}
+    elif isinstance(error, InvalidValue):
+        written |= {"field": error.field, "expected": error.expected, "found": error.found}
+    return written
+
+
+def _read(written: dict[str, Any]) -> RexAlgoError:
+    match written["kind"]:
+        case "ProvisionErrors":
+            return ProvisionErrors(written["file"], [ProvisionProblem(*each) for each in written["problems"]])
+        case "InvalidValue":
+            return InvalidValue(written["field"], written["expected"], written["found"])
+        case "NothingThere":
+            return NothingThere(written["message"])
+        case _:
+            return RexAlgoError(written["message"])
+
+
+# The caller's side
+
+
+async def call(config: Config, method: str, params: dict[str, Any]) -> dict[str, Any]:
+    """Run a command: by the server of this folder where one runs, else here. Raises what the command raised, or FolderLocked.
+
+    Where a server holds the folder and is silent for 5 s, what needs no more than the ledger is done here all the same.
+    """
+    try:
+        return await ask_server(config.data_dir, method, params)
+    except ServerSilent:
+        if method not in WITHOUT_LOCK:
+            raise
+        return await _directly(config, method, params)
+    except OSError:  # no socket, or nobody behind it
+        pass
+    if not config.ledger.path.exists() and method in WITHOUT_LOCK:
+        raise NothingThere(f"nothing is here yet: {config.ledger.path} does not exist; run rexalgo serve or rexalgo provision first")
+    config.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        with FolderLock(config.data_dir, f"rexalgo {method}", SystemClock().now()):
+            return await _directly(config, method, params)
+    except FolderLocked:
+        if method not in WITHOUT_LOCK:
+            raise
+        return await _directly(config, method, params)
+
+
+async def ask_server(folder: Path, method: str, params: dict[str, Any]) -> dict[str, Any]:
+    """Ask the folder's server; raises OSError where there is none, ServerSilent, or what the command raised."""
+    within = PROVISION_WITHIN_S if method == "provision" else ANSWER_WITHIN_S
+    with trio.move_on_after(within):
+        with _short_path(folder) as path:
+            stream = await trio.open_unix_socket(path)
+        async with stream:
+            try:
+                await stream.send_all(json.dumps({"method": method, "params": params}).encode() + b"\n")
+                answer = json.loads(await _line(stream))
+            except (ValueError, trio.BrokenResourceError) as error:
+                raise ServerSilent("the server ended before it answered; run the command again") from error
+        if "error" in answer:
+            raise _read(answer["error"])
+        return dict(answer["result"])
+    raise ServerSilent(f"the server of {folder} holds the folder and did not answer within {within:.0f} s; see its log, or stop it")
+
+
+async def _directly(config: Config, method: str, params: dict[str, Any]) -> dict[str, Any]:
+    ledger = Ledger.open(config.ledger.path, inline=True)
+    try:
+        office = Office(
+            config, ledger, SystemClock(), partial(_plugins, config), partial(_vault, config, ledger), trio.lowlevel.checkpoint
+        )  # fmt: skip
+        return await commands_of(office)[method](params)
+    finally:
+        await ledger.aclose()
+
+
+def _plugins(config: Config) -> Plugins:
+    return load_plugins(config.plugins.enabled, config.plugin_settings)
+
+
+async def _vault(config: Config, ledger: Ledger) -> Vault:
+    if config.secrets.encryption_key is None:
+        raise RexAlgoError("ENCRYPTION_KEY is not set: run `rexalgo init`, or give it in the environment or as ENCRYPTION_KEY_FILE")
+    return await open_vault(ledger, config.secrets.encryption_key)

@@ -1,0 +1,356 @@
+"""Who takes part: people with their data keys, masters, strategies, webhook endpoints, exchange accounts, subscriptions.
+
+What always holds: a secret is here only sealed, beside the row version it was sealed for; names are unique per kind; nothing in
+this file deletes a row. It knows no key: sealing and opening is ``engine.secrets_store``'s.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import apsw
+
+from engine.domain.amounts import Ratio, plain
+from engine.domain.identifiers import AccountId, EndpointId, PersonId, StrategyId, Symbol
+from engine.domain.subscription import CopyPolicy, Subscription
+from engine.ledger.codec import dump, from_us, read_policy, to_us, write_policy
+from engine.ledger.query import Row, fetch_all, fetch_one
+
+KIND_COPY_TRADING = "copy_trading"
+KIND_ALGO = "algo"
+
+
+@dataclass(frozen=True, slots=True)
+class PersonKey:
+    """Hold one person's data key as it is stored: wrapped under the root key ``kid``; ``id`` (16 bytes) marks its fields."""
+
+    person: PersonId
+    id: bytes
+    kid: str
+    wrapped: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StrategyRow:
+    """Hold one strategy. ``source`` is the webhook source of kind copy_trading, the stream source of kind algo."""
+
+    id: StrategyId
+    name: str
+    master: str
+    kind: str
+    symbols: frozenset[Symbol]
+    leverage: Ratio
+    source: str
+    params: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointRow:
+    """Hold one webhook address of a strategy."""
+
+    id: EndpointId
+    strategy: StrategyId
+    source: str
+    enabled: bool
+    is_deleted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointSecretRow:
+    """Hold one sealed webhook secret; ``owner`` is the master's person; ``valid_until`` None: until something replaces it."""
+
+    id: str
+    endpoint: EndpointId
+    owner: PersonId
+    sealed: bytes
+    row_version: int
+    valid_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRow:
+    """Hold one follower's exchange account; ``sealed`` are its credentials."""
+
+    id: AccountId
+    name: str
+    person: PersonId
+    exchange: str
+    environment: str
+    sealed: bytes
+    row_version: int
+
+
+# People and their keys
+
+
+def insert_person(db: apsw.Connection, name: str, key: PersonKey, now: datetime) -> None:
+    """Add a person with a data key of their own; ``key.person`` is the new id."""
+    db.execute(
+        "INSERT INTO person (id, name, created_us, key_id, key_kid, key_wrapped) VALUES (?, ?, ?, ?, ?, ?)",
+        (key.person, name, to_us(now), key.id, key.kid, key.wrapped),
+    )
+
+
+def person_named(db: apsw.Connection, name: str) -> PersonId | None:
+    """Find a person by name."""
+    row = fetch_one(db, "SELECT id FROM person WHERE name = ?", (name,))
+    return None if row is None else PersonId(row[0])
+
+
+def person_key(db: apsw.Connection, person: PersonId) -> PersonKey:
+    """Read a person's wrapped data key; raises LookupError where there is none."""
+    row = fetch_one(db, "SELECT id, key_id, key_kid, key_wrapped FROM person WHERE id = ?", (person,))
+    if row is None:
+        raise LookupError(f"the ledger has no person {person}")
+    return PersonKey(PersonId(row[0]), *row[1:])
+
+
+def canaries(db: apsw.Connection) -> dict[str, bytes]:
+    """Read the canary of every root key that was ever used, by kid."""
+    return dict(fetch_all(db, "SELECT kid, sealed FROM canary ORDER BY kid"))
+
+
+def put_canary(db: apsw.Connection, kid: str, sealed: bytes) -> None:
+    """Store a root key's canary; one that is there stays as it is."""
+    db.execute("INSERT INTO canary (kid, sealed) VALUES (?, ?) ON CONFLICT DO NOTHING", (kid, sealed))
+
+
+# Masters and strategies
+
+
+def insert_master(db: apsw.Connection, identifier: str, name: str, person: PersonId) -> None:
+    """Add a master."""
+    db.execute("INSERT INTO master (id, name, person_id) VALUES (?, ?, ?)", (identifier, name, person))
+
+
+def masters(db: apsw.Connection) -> dict[str, str]:
+    """Read every master's id by name."""
+    return dict(fetch_all(db, "SELECT name, id FROM master ORDER BY name"))
+
+
+def insert_strategy(db: apsw.Connection, row: StrategyRow, now: datetime) -> None:
+    """Add a strategy; raises LookupError when its master is not there."""
+    db.execute(
+        "INSERT INTO strategy (id, name, master_id, kind, symbols, leverage, source, params, created_us)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            row.id, row.name, _master_id(db, row.master), row.kind, dump(sorted(row.symbols)), plain(row.leverage), row.source,
+            dump(dict(row.params)), to_us(now),
+        ),
+    )  # fmt: skip
+
+
+def _master_id(db: apsw.Connection, name: str) -> str:
+    row = fetch_one(db, "SELECT id FROM master WHERE name = ?", (name,))
+    if row is None:
+        raise LookupError(f"the ledger has no master {name}")
+    return str(row[0])
+
+
+_STRATEGY = (
+    "SELECT strategy.id, strategy.name, master.name, kind, symbols, leverage, source, params FROM strategy"
+    " JOIN master ON master.id = strategy.master_id"
+)
+
+
+def _strategy(row: Row) -> StrategyRow:
+    symbols: list[Any] = json.loads(row[4])
+    return StrategyRow(
+        StrategyId(row[0]), row[1], row[2], row[3], frozenset(map(Symbol, symbols)), Ratio(Decimal(row[5])), row[6], json.loads(row[7])
+    )
+
+
+def strategies(db: apsw.Connection) -> list[StrategyRow]:
+    """Read every strategy, by name."""
+    return [_strategy(row) for row in fetch_all(db, _STRATEGY + " ORDER BY strategy.name")]
+
+
+def strategy_named(db: apsw.Connection, name: str) -> StrategyRow | None:
+    """Find a strategy by name."""
+    row = fetch_one(db, _STRATEGY + " WHERE strategy.name = ?", (name,))
+    return None if row is None else _strategy(row)
+
+
+def set_strategy(db: apsw.Connection, row: StrategyRow) -> None:
+    """Write a strategy's master, symbols, leverage, source and params; its name and kind never change."""
+    db.execute(
+        "UPDATE strategy SET master_id = ?, symbols = ?, leverage = ?, source = ?, params = ? WHERE id = ?",
+        (_master_id(db, row.master), dump(sorted(row.symbols)), plain(row.leverage), row.source, dump(dict(row.params)), row.id),
+    )
+
+
+# Endpoints and their secrets
+
+
+def insert_endpoint(db: apsw.Connection, row: EndpointRow) -> None:
+    """Add a webhook address."""
+    db.execute(
+        "INSERT INTO endpoint (id, strategy_id, source, enabled) VALUES (?, ?, ?, ?)", (row.id, row.strategy, row.source, int(row.enabled))
+    )
+
+
+def endpoints(db: apsw.Connection) -> list[EndpointRow]:
+    """Read every webhook address, deleted ones included: they answer differently from unknown ones."""
+    rows = fetch_all(db, "SELECT id, strategy_id, source, enabled, deleted_us IS NOT NULL FROM endpoint ORDER BY rowid")
+    return [EndpointRow(EndpointId(row[0]), StrategyId(row[1]), row[2], bool(row[3]), bool(row[4])) for row in rows]
+
+
+def endpoint_owner(db: apsw.Connection, endpoint: EndpointId) -> PersonId:
+    """Read whose data key seals an endpoint's secrets (the master's person); raises LookupError for an unknown endpoint."""
+    row = fetch_one(
+        db,
+        "SELECT master.person_id FROM endpoint JOIN strategy ON strategy.id = endpoint.strategy_id"
+        " JOIN master ON master.id = strategy.master_id WHERE endpoint.id = ?",
+        (endpoint,),
+    )
+    if row is None:
+        raise LookupError(f"the ledger has no endpoint {endpoint}")
+    return PersonId(row[0])
+
+
+def insert_endpoint_secret(db: apsw.Connection, row: EndpointSecretRow, now: datetime) -> None:
+    """Add a sealed secret to an endpoint."""
+    until = None if row.valid_until is None else to_us(row.valid_until)
+    db.execute(
+        "INSERT INTO endpoint_secret (id, endpoint_id, owner_id, sealed, row_version, created_us, valid_until_us)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (row.id, row.endpoint, row.owner, row.sealed, row.row_version, to_us(now), until),
+    )
+
+
+def endpoint_secrets(db: apsw.Connection, endpoint: EndpointId) -> list[EndpointSecretRow]:
+    """Read an endpoint's secrets, newest first, those that have run out included."""
+    rows = fetch_all(
+        db,
+        "SELECT id, endpoint_id, owner_id, sealed, row_version, valid_until_us FROM endpoint_secret WHERE endpoint_id = ?"
+        " ORDER BY created_us DESC, rowid DESC",
+        (endpoint,),
+    )
+    return [
+        EndpointSecretRow(row[0], EndpointId(row[1]), PersonId(row[2]), row[3], row[4], None if row[5] is None else from_us(row[5]))
+        for row in rows
+    ]
+
+
+def expire_secrets(db: apsw.Connection, endpoint: EndpointId, at: datetime) -> None:
+    """Let every secret of an endpoint run out at ``at``; one that runs out earlier keeps its time."""
+    db.execute(
+        "UPDATE endpoint_secret SET valid_until_us = ?1 WHERE endpoint_id = ?2 AND (valid_until_us IS NULL OR valid_until_us > ?1)",
+        (to_us(at), endpoint),
+    )
+
+
+def secret_used(db: apsw.Connection, secret_id: str, at: datetime, from_: str) -> None:
+    """Note when and from where a delivery was last proven with this secret."""
+    db.execute("UPDATE endpoint_secret SET last_used_us = ?, last_used_from = ? WHERE id = ?", (to_us(at), from_, secret_id))
+
+
+# Accounts
+
+
+def insert_account(db: apsw.Connection, row: AccountRow, now: datetime) -> None:
+    """Add a follower's exchange account."""
+    db.execute(
+        "INSERT INTO account (id, name, person_id, exchange, environment, sealed, row_version, created_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (row.id, row.name, row.person, row.exchange, row.environment, row.sealed, row.row_version, to_us(now)),
+    )
+
+
+_ACCOUNT = "SELECT id, name, person_id, exchange, environment, sealed, row_version FROM account"
+
+
+def _account(row: Row) -> AccountRow:
+    return AccountRow(AccountId(row[0]), row[1], PersonId(row[2]), *row[3:])
+
+
+def accounts(db: apsw.Connection) -> list[AccountRow]:
+    """Read every account, by name."""
+    return [_account(row) for row in fetch_all(db, _ACCOUNT + " ORDER BY name")]
+
+
+def account_named(db: apsw.Connection, name: str) -> AccountRow | None:
+    """Find an account by its follower's name."""
+    row = fetch_one(db, _ACCOUNT + " WHERE name = ?", (name,))
+    return None if row is None else _account(row)
+
+
+def set_credentials(db: apsw.Connection, account: AccountId, sealed: bytes, row_version: int) -> None:
+    """Replace an account's credentials; ``sealed`` was sealed for ``row_version``. Raises LookupError unless it is the next version."""
+    db.execute(
+        "UPDATE account SET sealed = ?, row_version = ? WHERE id = ? AND row_version = ?", (sealed, row_version, account, row_version - 1)
+    )
+    if db.changes() != 1:
+        raise LookupError(f"the ledger has no account {account} of version {row_version - 1}")
+
+
+# Subscriptions
+
+
+def insert_subscription(db: apsw.Connection, row: Subscription, now: datetime) -> None:
+    """Tie an account to a strategy."""
+    db.execute(
+        "INSERT INTO subscription (id, account_id, strategy_id, policy, created_us) VALUES (?, ?, ?, ?, ?)",
+        (row.id, row.account, row.strategy, write_policy(row.policy), to_us(now)),
+    )
+
+
+_SUBSCRIPTION = "SELECT id, account_id, strategy_id, policy FROM subscription"
+
+
+def _reader() -> Callable[[Row], Subscription]:
+    """Return a reader of subscription rows that parses each distinct policy text once: thousands of followers share a few."""
+    policies: dict[str, CopyPolicy] = {}
+
+    def read(row: Row) -> Subscription:
+        text = row[3]
+        policy = policies.get(text) or policies.setdefault(text, read_policy(text))
+        return Subscription(row[0], AccountId(row[1]), StrategyId(row[2]), policy)
+
+    return read
+
+
+def subscription(db: apsw.Connection, identifier: str) -> Subscription:
+    """Read one subscription; raises LookupError where there is none."""
+    row = fetch_one(db, _SUBSCRIPTION + " WHERE id = ?", (identifier,))
+    if row is None:
+        raise LookupError(f"the ledger has no subscription {identifier}")
+    return _reader()(row)
+
+
+def subscription_of(db: apsw.Connection, account: AccountId, strategy: StrategyId) -> Subscription | None:
+    """Find what an account agreed to for a strategy."""
+    row = fetch_one(db, _SUBSCRIPTION + " WHERE account_id = ? AND strategy_id = ?", (account, strategy))
+    return None if row is None else _reader()(row)
+
+
+def subscriptions(db: apsw.Connection) -> list[Subscription]:
+    """Read every subscription."""
+    read = _reader()
+    return [read(row) for row in fetch_all(db, _SUBSCRIPTION + " ORDER BY id")]
+
+
+def set_policy(db: apsw.Connection, identifier: str, policy: CopyPolicy) -> None:
+    """Replace what a follower agreed to; raises LookupError where there is no such subscription."""
+    db.execute("UPDATE subscription SET policy = ? WHERE id = ?", (write_policy(policy), identifier))
+    if db.changes() != 1:
+        raise LookupError(f"the ledger has no subscription {identifier}")
+
+
+# What provisioning last declared
+
+
+def declared(db: apsw.Connection) -> dict[tuple[str, str, str], str]:
+    """Read every value as it was last declared, by (kind, name, field); a stored value that differs was changed by a person."""
+    rows = fetch_all(db, "SELECT kind, name, field, value FROM declared")
+    return {(row[0], row[1], row[2]): row[3] for row in rows}
+
+
+def set_declared(db: apsw.Connection, values: Mapping[tuple[str, str, str], str]) -> None:
+    """Remember values as declared."""
+    db.executemany(
+        "INSERT INTO declared (kind, name, field, value) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET value = excluded.value",
+        [(*key, value) for key, value in values.items()],
+    )

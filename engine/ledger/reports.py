@@ -1,0 +1,297 @@
+"""Read what people ask: what became of a signal and why, how this place is doing, what is unknown, which switches are on.
+
+Nothing here decides anything; the only writes are the switches (with the event that tells about each) and a notifier's cursor.
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Final
+
+import apsw
+
+from engine.domain.alert import Alert, AlertCode
+from engine.domain.holding import Switch, SwitchScope
+from engine.domain.outcome import Outcome, OutcomeCode
+from engine.ledger.attempts import all_unknown, attempts_of
+from engine.ledger.codec import from_us, read_draft, to_us
+from engine.ledger.outcomes import read_outcome, write_event
+from engine.ledger.query import Row, fetch_all, fetch_one
+from engine.views import AlertView, AttemptView, OutcomeRow, ReceiptView, StatusView, SwitchView, UnknownView, WhyEvent, WhyView
+
+DAY: Final = timedelta(hours=24)
+_OPEN: Final = (None, *(code.value for code in OutcomeCode if not code.is_final))
+
+# Outcomes
+
+_OUTCOMES = (
+    "SELECT event.sequence, event.at_us, signal.id, strategy.name, signal.draft, account.name, account.environment, event.subject,"
+    " event.data, signal.received_us FROM event JOIN copy ON copy.id = event.copy_id JOIN signal ON signal.number = copy.signal_number"
+    " JOIN account ON account.id = copy.account_id JOIN strategy ON strategy.id = signal.strategy_id"
+    " WHERE event.kind = 'outcome' AND event.sequence > ? ORDER BY event.sequence {} LIMIT ?"
+)
+
+
+def outcome_rows(db: apsw.Connection, after: int, limit: int, *, newest_first: bool) -> list[OutcomeRow]:
+    """Read changes of outcomes with a sequence above ``after``, each with its sentence."""
+    rows = fetch_all(db, _OUTCOMES.format("DESC" if newest_first else "ASC"), (after, limit))
+    return [_outcome_row(row) for row in rows]
+
+
+def _outcome_row(row: Row) -> OutcomeRow:
+    outcome, draft = Outcome(OutcomeCode(row[7]), json.loads(row[8])), read_draft(row[4])
+    return OutcomeRow(
+        sequence=row[0],
+        at=from_us(row[1]),
+        signal_id=row[2],
+        strategy=row[3],
+        action=draft.action.value,
+        symbol=draft.symbol,
+        side=None if draft.side is None else draft.side.value,
+        account=row[5],
+        environment=row[6],
+        code=outcome.code.value,
+        sentence=outcome.sentence,
+        setting=outcome.explanation.setting,
+        move=outcome.explanation.move.value,
+        latency_ms=(row[1] - row[9]) / 1000,
+    )
+
+
+# Receipts
+
+
+def receipt(db: apsw.Connection, receipt_id: str) -> ReceiptView | None:
+    """Read what became of a signal, by the id of its receipt: counts and latencies, never who the followers are."""
+    row = fetch_one(db, "SELECT number, id, draft, received_us FROM signal WHERE receipt_id = ?", (receipt_id,))
+    return None if row is None else _receipt(db, row)
+
+
+def _receipt(db: apsw.Connection, signal: Row) -> ReceiptView:
+    number, identifier, draft_text, received_us = signal
+    draft = read_draft(draft_text)
+    rows = fetch_all(
+        db,
+        "SELECT copy.code, copy.outcome_us, account.environment FROM copy JOIN account ON account.id = copy.account_id"
+        " WHERE copy.signal_number = ?",
+        (number,),
+    )
+    counts: dict[str, int] = {}
+    for code, _, _ in rows:
+        counts[code or "waiting"] = counts.get(code or "waiting", 0) + 1
+    latencies = sorted((ended - received_us) / 1000 for code, ended, _ in rows if code not in _OPEN)
+    return ReceiptView(
+        signal_id=identifier,
+        action=draft.action.value,
+        symbol=draft.symbol,
+        received_at=from_us(received_us),
+        copies=len(rows),
+        open=sum(1 for code, _, _ in rows if code in _OPEN),
+        outcomes=counts,
+        latency_ms_p50=_percentile(latencies, 50),
+        latency_ms_p95=_percentile(latencies, 95),
+        environments=tuple(sorted({environment for _, _, environment in rows})),
+    )
+
+
+def _percentile(ordered: list[float], percent: int) -> float | None:
+    """Return the nearest-rank percentile of an ordered list."""
+    return ordered[min(len(ordered) - 1, len(ordered) * percent // 100)] if ordered else None
+
+
+# Why
+
+_WHY = (
+    "SELECT copy.id, signal.id, signal.draft, strategy.name, account.name, account.environment, signal.received_us, copy.code,"
+    " copy.numbers FROM copy JOIN signal ON signal.number = copy.signal_number JOIN account ON account.id = copy.account_id"
+    " JOIN strategy ON strategy.id = signal.strategy_id WHERE copy.signal_number = ? AND account.name = ?"
+)
+
+
+def signal_number(db: apsw.Connection, named: str) -> int | None:
+    """Find a signal by its id, its receipt's id or its idempotency id; ``last`` is the newest one."""
+    if named == "last":
+        row = fetch_one(db, "SELECT max(number) FROM signal")
+    else:
+        row = fetch_one(
+            db,
+            "SELECT number FROM signal WHERE id = ?1 OR receipt_id = ?1 OR (origin, dedupe_key) IN"
+            " (SELECT origin, ?1 FROM signal GROUP BY origin) ORDER BY number DESC",
+            (named,),
+        )
+    return None if row is None else row[0]
+
+
+def why(db: apsw.Connection, signal: str, account_name: str) -> WhyView | None:
+    """Explain what became of a signal for one follower; None where there is no such copy. ``signal``: see ``signal_number``."""
+    number = signal_number(db, signal)
+    row = None if number is None else fetch_one(db, _WHY, (number, account_name))
+    if row is None:
+        return None
+    draft, outcome = read_draft(row[2]), read_outcome(row[7], row[8])
+    events = fetch_all(db, "SELECT at_us, subject, data FROM event WHERE copy_id = ? AND kind = 'outcome' ORDER BY sequence", (row[0],))
+    return WhyView(
+        signal_id=row[1],
+        action=draft.action.value,
+        symbol=draft.symbol,
+        strategy=row[3],
+        account=row[4],
+        environment=row[5],
+        received_at=from_us(row[6]),
+        code=None if outcome is None else outcome.code.value,
+        numbers={} if outcome is None else outcome.numbers,
+        sentence="It waits to be planned." if outcome is None else outcome.sentence,
+        setting=None if outcome is None else outcome.explanation.setting,
+        move="nobody" if outcome is None else outcome.explanation.move.value,
+        history=tuple(WhyEvent(from_us(at), code, Outcome(OutcomeCode(code), json.loads(data)).sentence) for at, code, data in events),
+        attempts=_attempts(db, row[0]),
+    )
+
+
+def _attempts(db: apsw.Connection, copy: str) -> tuple[AttemptView, ...]:
+    return tuple(
+        AttemptView(
+            number=each.number,
+            state=each.state.value,
+            side=each.intent.side.value,
+            quantity=format(each.intent.quantity, "f"),
+            client_order_id=each.intent.client_order_id,
+            exchange_order_id=each.exchange_order_id,
+            filled=format(each.filled, "f"),
+            price=None if each.price == "?" else each.price,
+            cause=each.cause,
+            claimed_at=each.claimed_at,
+        )
+        for each in attempts_of(db, copy)  # type: ignore[arg-type]  # a copy's id as the database returned it
+    )
+
+
+# How this place is doing
+
+
+def _counts(db: apsw.Connection, sql: str, values: tuple[object, ...] = ()) -> Mapping[str, int]:
+    return dict(fetch_all(db, sql, values))
+
+
+def _count(db: apsw.Connection, sql: str) -> int:
+    row = fetch_one(db, sql)
+    return 0 if row is None else int(row[0])
+
+
+def status(db: apsw.Connection, now: datetime) -> StatusView:
+    """Read how this place is doing."""
+    since = to_us(now - DAY)
+    last = fetch_one(db, "SELECT number, id, draft, received_us FROM signal ORDER BY number DESC LIMIT 1")
+    return StatusView(
+        accounts=_counts(db, "SELECT environment, count(*) FROM account GROUP BY environment"),
+        strategies=_count(db, "SELECT count(*) FROM strategy"),
+        copies=_counts(
+            db,
+            "SELECT coalesce(copy.code, 'waiting'), count(*) FROM copy JOIN signal ON signal.number = copy.signal_number"
+            " WHERE signal.received_us >= ? GROUP BY 1 ORDER BY 2 DESC",
+            (since,),
+        ),
+        waiting=_count(db, "SELECT count(*) FROM leg WHERE state = 'new'"),
+        open_orders=_counts(
+            db,
+            "SELECT state, count(*) FROM attempt WHERE state IN ('claimed', 'unknown', 'placed', 'partially_filled', 'not_confirmed')"
+            " GROUP BY state",
+        ),
+        positions=_count(db, "SELECT count(*) FROM holding WHERE share != '0'"),
+        switches=tuple(SwitchView(each.scope.value, each.target, each.note, each.set_by, each.set_at) for each in switches(db)),
+        last_signal=None if last is None else _receipt(db, last),
+        alerts=_alerts(db, since),
+    )
+
+
+def _alerts(db: apsw.Connection, since_us: int) -> tuple[AlertView, ...]:
+    rows = fetch_all(
+        db,
+        "SELECT at_us, subject, data FROM event WHERE kind = 'alert' AND at_us >= ? ORDER BY sequence DESC LIMIT 20",
+        (since_us,),
+    )
+    told = [(from_us(at), subject, json.loads(data)) for at, subject, data in rows]
+    return tuple(AlertView(at, data["code"], subject, data["sentence"], data["do"]) for at, subject, data in told)
+
+
+def unknown(db: apsw.Connection) -> list[UnknownView]:
+    """Read every order whose fate is not proven, oldest first."""
+    named = {row[0]: (row[1], row[2]) for row in fetch_all(db, "SELECT id, name, environment FROM account")}
+    shown = []
+    for each in all_unknown(db):
+        row = fetch_one(db, "SELECT signal.id FROM copy JOIN signal ON signal.number = copy.signal_number WHERE copy.id = ?", (each.copy,))
+        name, environment = named[each.account]
+        shown.append(
+            UnknownView(
+                signal_id="?" if row is None else row[0],
+                account=name,
+                environment=environment,
+                symbol=each.intent.symbol,
+                side=each.intent.side.value,
+                quantity=format(each.intent.quantity, "f"),
+                state=each.state.value,
+                cause=each.cause,
+                client_order_id=each.intent.client_order_id,
+                claimed_at=each.claimed_at,
+            )
+        )
+    return shown
+
+
+# Switches
+
+
+def switches(db: apsw.Connection) -> tuple[Switch, ...]:
+    """Read the *no new entries* switches that are on, oldest first."""
+    rows = fetch_all(db, "SELECT scope, target, note, set_by, set_us FROM switch ORDER BY set_us, scope, target")
+    return tuple(Switch(SwitchScope(row[0]), row[1], row[2], row[3], from_us(row[4])) for row in rows)
+
+
+def set_switch(db: apsw.Connection, switch: Switch) -> bool:
+    """Switch new entries off; False where that was so already (its note is renewed)."""
+    was = fetch_one(db, "SELECT 1 FROM switch WHERE scope = ? AND target = ?", (switch.scope.value, switch.target))
+    db.execute(
+        "INSERT INTO switch (scope, target, note, set_by, set_us) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE"
+        " SET note = excluded.note, set_by = excluded.set_by, set_us = excluded.set_us",
+        (switch.scope.value, switch.target, switch.note, switch.set_by, to_us(switch.set_at)),
+    )
+    write_event(db, "switch", switch.label, {"on": True, "note": switch.note, "by": switch.set_by}, switch.set_at)
+    return was is None
+
+
+def clear_switch(db: apsw.Connection, scope: SwitchScope, target: str, by: str, at: datetime) -> bool:
+    """Allow new entries again; False where they were not switched off."""
+    db.execute("DELETE FROM switch WHERE scope = ? AND target = ?", (scope.value, target))
+    if not db.changes():
+        return False
+    label = Switch(scope, target, "", by, at).label
+    write_event(db, "switch", label, {"on": False, "by": by}, at)
+    return True
+
+
+# Alerts and their notifiers
+
+
+def undelivered_alerts(db: apsw.Connection, notifier: str, limit: int) -> list[Alert]:
+    """Read the alerts behind a notifier's cursor, oldest first."""
+    rows = fetch_all(
+        db,
+        "SELECT sequence, at_us, subject, data FROM event WHERE kind = 'alert'"
+        " AND sequence > coalesce((SELECT sequence FROM notifier_cursor WHERE name = ?), 0) ORDER BY sequence LIMIT ?",
+        (notifier, limit),
+    )
+    return [_alert(row) for row in rows]
+
+
+def _alert(row: Row) -> Alert:
+    data = json.loads(row[3])
+    details = {name: str(value) for name, value in data.items() if name not in ("code", "sentence", "done", "do")}
+    return Alert(row[0], AlertCode(data["code"]), row[2], data["sentence"], data["done"], data["do"], from_us(row[1]), details)
+
+
+def delivered(db: apsw.Connection, notifier: str, sequence: int) -> None:
+    """Move a notifier's cursor behind an alert that was delivered."""
+    db.execute(
+        "INSERT INTO notifier_cursor (name, sequence) VALUES (?, ?) ON CONFLICT DO UPDATE SET sequence = excluded.sequence",
+        (notifier, sequence),
+    )

@@ -1,0 +1,278 @@
+"""Wire the engine: ledger, vault, plugins, feeds, followers, streams, control socket; hand back the service.
+
+What always holds: one engine per folder (the lock); nothing is claimed before the claims of an earlier run are owned as UNKNOWN;
+the engine runs in its own nursery beside the web server, never inside it. Stopping means: no new claims at once; the orders that
+are out get their answers, at most 8.5 s, and what has none by then is recorded UNKNOWN; then everything ends.
+"""
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+from importlib.metadata import version
+from typing import Any, Final
+
+import trio
+
+from engine.actors.clock import SystemClock
+from engine.actors.exchange_session import ExchangeSession
+from engine.actors.follower import Follower
+from engine.actors.household import Household
+from engine.actors.market_feed import MarketFeed
+from engine.actors.shared import Pace, Shared
+from engine.actors.streams import StrategyStream, run_stream
+from engine.actors.supervisor import Vitals
+from engine.actors.telling import tell
+from engine.commands import Office, commands_of
+from engine.config import Config
+from engine.control import FolderLock, serve_control
+from engine.domain.account import Environment
+from engine.domain.errors import RexAlgoError
+from engine.domain.identifiers import AccountId, StrategyId, Symbol
+from engine.exchange_places import exchange_context
+from engine.ledger import Database, Ledger
+from engine.ledger.attempts import orphan_claims
+from engine.ledger.codec import to_us
+from engine.ledger.copies import accounts_with_waiting_legs, begin_run
+from engine.ledger.people import KIND_ALGO, AccountRow, StrategyRow, accounts, endpoints, strategies, subscription
+from engine.ledger.reports import switches
+from engine.plugin_host import Plugins, load_plugins
+from engine.ports.clock import Clock
+from engine.ports.exchange import AccountLogin
+from engine.ports.notifier import Notifier
+from engine.ports.rate_limiter import RateLimit, RateLimiter
+from engine.secrets_store import account_credentials, endpoint_keys, open_vault
+from engine.service import Endpoint, EngineService
+from engine.transport import HttpClientFactory
+from engine.vault import Vault
+
+_LOG = logging.getLogger("rexalgo.run")
+STOP_WITHIN_S: Final = 8.5
+SWITCHES_EVERY_S: Final = 1.0
+
+
+@asynccontextmanager
+async def run_engine(
+    config: Config, *, clock: Clock | None = None, extra_modules: Mapping[str, Any] | None = None, what: str = "rexalgo serve"
+) -> AsyncIterator[EngineService]:
+    """Run the engine of one folder while the block runs; raises RexAlgoError for what must be mended before it can start.
+
+    ``what`` tells others who holds the folder. ``extra_modules``: see ``load_plugins``.
+    """
+    key = config.secrets.encryption_key
+    if key is None:
+        raise RexAlgoError("ENCRYPTION_KEY is not set: run `rexalgo init`, or give it in the environment or as ENCRYPTION_KEY_FILE")
+    config.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    clock = clock or SystemClock()
+    with FolderLock(config.data_dir, what, clock.now()):
+        plugins = load_plugins(config.plugins.enabled, config.plugin_settings, extra_modules or {})
+        ledger = Ledger.open(config.ledger.path)
+        try:
+            vault = await open_vault(ledger, key)
+            engine = await _Engine.begin(config, plugins, ledger, vault, clock)
+            async with engine.running() as service:
+                yield service
+        finally:
+            await ledger.aclose()
+
+
+class _Engine:
+    """Hold what was wired, so that provisioning can add to it while it runs."""
+
+    def __init__(self, config: Config, plugins: Plugins, ledger: Ledger, vault: Vault, clock: Clock, epoch: int) -> None:
+        self._config = config
+        self._plugins = plugins
+        self._ledger = ledger
+        self._vault = vault
+        self._clock = clock
+        self._limiter = _chosen_limiter(config, plugins)
+        self._notifier = _chosen_notifier(config, plugins)
+        self._contexts = {name: exchange_context(config, plugins, name, clock) for name in plugins.exchanges}
+        self._feeds = {name: MarketFeed(adapter, self._contexts[name], clock) for name, adapter in plugins.exchanges.items()}
+        self._feeding: set[str] = set()
+        self._streaming: set[StrategyId] = set()
+        self._versions: dict[AccountId, int] = {}
+        self._household = Household(seed=epoch)
+        self._shared = Shared(
+            ledger, clock, _pace(config), config.limits, epoch, self._feeds, trio.Semaphore(config.engine.claims_unsent_max),
+            partial(subscription, ledger.db),
+        )  # fmt: skip
+
+    @classmethod
+    async def begin(cls, config: Config, plugins: Plugins, ledger: Ledger, vault: Vault, clock: Clock) -> "_Engine":
+        """Start a new ownership epoch and own what an earlier run left behind."""
+        now = clock.now()
+
+        def start(db: Database) -> tuple[int, int]:
+            epoch = begin_run(db, to_us(now))
+            return epoch, orphan_claims(db, epoch, now)
+
+        epoch, orphans = await ledger.write(start)
+        if orphans:
+            _LOG.warning("%d orders were being sent when the last run ended: they are unknown now and are looked up", orphans)
+        return cls(config, plugins, ledger, vault, clock, epoch)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[EngineService]:
+        """Run everything while the block runs."""
+        async with trio.open_nursery() as outer:
+            async with trio.open_nursery() as nursery:
+                service = self._service(nursery)
+                reload = partial(self._reload, nursery, service)
+                service.use_commands(commands_of(self._office(reload)))
+                await reload()
+                nursery.start_soon(self._household.route, partial(accounts_with_waiting_legs, self._ledger.db))
+                nursery.start_soon(self._watch_switches)
+                if self._notifier is not None:
+                    nursery.start_soon(tell, self._shared, self._notifier)
+                await nursery.start(serve_control, self._config.data_dir, service.command)
+                try:
+                    yield service
+                finally:
+                    self._shared.stopping = True
+                    service.close()
+                    outer.start_soon(self._cut_sends)
+                    nursery.cancel_scope.cancel()
+            outer.cancel_scope.cancel()
+
+    def _office(self, reload: Callable[[], Awaitable[None]]) -> Office:
+        async def opened() -> Vault:
+            return self._vault
+
+        return Office(
+            self._config, self._ledger, self._clock, lambda: self._plugins, opened, reload, self._household.vitals
+        )  # fmt: skip
+
+    def _service(self, nursery: trio.Nursery) -> EngineService:
+        sources = self._plugins.webhook_sources
+        if not sources:
+            raise RexAlgoError("no enabled plugin registers a webhook source: enable one, such as signed_webhook")
+        per_minute = self._config.engine.webhook_rate_per_minute
+        limit = RateLimit(1, 60.0 / per_minute, max(1, per_minute // 4))  # a period of one delivery: nobody waits, what is above is refused
+        default = sources.get("signed_webhook") or next(iter(sources.values()))
+        return EngineService(self._shared, self._household, nursery, self._limiter, limit, default, version("rexalgo"))
+
+    async def _cut_sends(self) -> None:
+        """End what is still out after 8.5 s: each is recorded UNKNOWN and looked up at the next start."""
+        await trio.sleep(STOP_WITHIN_S)
+        for scope in tuple(self._shared.sends):
+            scope.cancel()
+
+    async def _watch_switches(self) -> None:
+        """Take over switches that another process wrote: the last way in when the control socket does not answer."""
+        while True:
+            self._shared.switches = switches(self._ledger.db)
+            await trio.sleep(SWITCHES_EVERY_S)
+
+    # What provisioning and commands change
+
+    async def _reload(self, nursery: trio.Nursery, service: EngineService) -> None:
+        """Take over what the ledger says: switches, strategies, endpoints, agreements, new accounts and streams."""
+        db = self._ledger.db
+        rows = strategies(db)
+        self._shared.switches = switches(db)
+        self._shared.strategy_names = {row.id: row.name for row in rows}
+        self._shared.forget_subscriptions()
+        service.use_endpoints(self._endpoints({row.id: row for row in rows}))
+        wanted = frozenset(symbol for row in rows for symbol in row.symbols)
+        environments = {name: adapter.environment(self._contexts[name]) for name, adapter in self._plugins.exchanges.items()}
+        known = accounts(db)
+        for exchange in {each.exchange for each in known}:
+            if exchange in self._feeds:
+                self._start_feed(nursery, exchange, wanted)
+        for index, account in enumerate(known):
+            if account.id not in self._household.followers:
+                self._join(nursery, account, environments.get(account.exchange))
+            elif self._versions[account.id] != account.row_version:
+                self._versions[account.id] = account.row_version
+                self._household.followers[account.id].renew_session()
+            if index % 50 == 49:
+                await trio.lowlevel.checkpoint()
+        for row in rows:
+            if row.kind == KIND_ALGO and row.id not in self._streaming:
+                self._start_stream(nursery, service, row, wanted)
+        self._household.ring()
+
+    def _endpoints(self, by_id: Mapping[StrategyId, StrategyRow]) -> list[Endpoint]:
+        now, made = self._clock.now(), []
+        for row in endpoints(self._ledger.db):
+            source = self._plugins.webhook_sources.get(row.source)
+            if source is None:
+                _LOG.error("the webhook source %s of endpoint %s is not enabled: its deliveries are refused", row.source, row.id)
+                continue
+            strategy = by_id[row.strategy]
+            keys = endpoint_keys(self._ledger.db, self._vault, row.id, now) if row.enabled else ()
+            made.append(Endpoint(row.id, strategy.id, strategy.name, strategy.symbols, source, keys, row.is_deleted))
+        return made
+
+    def _join(self, nursery: trio.Nursery, row: AccountRow, environment: Environment | None) -> None:
+        if environment is None:
+            raise RexAlgoError(
+                f"account {row.name} is at exchange {row.exchange}, and no enabled plugin registers it: enable the plugin again, its exits "
+                "would never be sent"
+            )
+        if environment is Environment.LIVE and row.environment != Environment.LIVE.value:
+            raise RexAlgoError(
+                f"account {row.name} was connected when exchange {row.exchange} was {row.environment.upper()}, and the settings make it "
+                "LIVE now: nobody agreed to that; restore the setting, or declare a new follower"
+            )
+        follower = Follower(
+            row.id, row.name, row.exchange, environment.value, self._shared, partial(self._new_session, row.id, row.exchange)
+        )  # fmt: skip
+        self._household.join(nursery, follower)
+        self._versions[row.id] = row.row_version
+
+    def _start_feed(self, nursery: trio.Nursery, exchange: str, wanted: frozenset[Symbol]) -> None:
+        if exchange in self._feeding:
+            self._feeds[exchange].want(wanted)
+        else:
+            self._feeding.add(exchange)
+            nursery.start_soon(self._feeds[exchange].run, wanted)
+
+    def _new_session(self, account: AccountId, exchange: str) -> ExchangeSession:
+        row = next(each for each in accounts(self._ledger.db) if each.id == account)
+        login = AccountLogin(account, account_credentials(self._ledger.db, self._vault, row))
+        return ExchangeSession(
+            self._plugins.exchanges[exchange], login, self._contexts[exchange], self._limiter, self._shared.pace.send_deadline_s,
+            self._shared.sends,
+        )  # fmt: skip
+
+    def _start_stream(self, nursery: trio.Nursery, service: EngineService, row: StrategyRow, wanted: frozenset[Symbol]) -> None:
+        source = self._plugins.stream_sources.get(row.source)
+        if source is None:
+            _LOG.error("the stream source %s of strategy %s is not enabled: it sends no signals", row.source, row.name)
+            return
+        exchange = next(iter(self._feeds), None)
+        if exchange is None:
+            raise RexAlgoError(f"strategy {row.name} needs candles, and no enabled plugin registers an exchange")
+        self._streaming.add(row.id)
+        self._start_feed(nursery, exchange, wanted)
+        http = HttpClientFactory()
+        record = partial(service.emit, row.id, row.source, row.symbols)
+        context = StrategyStream(row.name, row.symbols, row.params, self._clock, http, self._feeds[exchange], record)
+        nursery.start_soon(run_stream, self._shared, source, context, Vitals(f"strategy {row.name}"), http)
+
+
+def _chosen_limiter(config: Config, plugins: Plugins) -> RateLimiter:
+    limiter = plugins.limiters.get(config.plugins.rate_limiter)
+    if limiter is None:
+        have = ", ".join(sorted(plugins.limiters)) or "none"
+        raise RexAlgoError(f"plugins.rate_limiter: expected a registered rate limiter (have: {have}), found {config.plugins.rate_limiter}")
+    return limiter
+
+
+def _chosen_notifier(config: Config, plugins: Plugins) -> Notifier | None:
+    name = config.operator.alerts
+    notifier = plugins.notifiers.get(name)
+    if name and notifier is None:
+        have = ", ".join(sorted(plugins.notifiers)) or "none"
+        raise RexAlgoError(f"operator.alerts: expected a registered notifier (have: {have}), found {name}")
+    return notifier
+
+
+def _pace(config: Config) -> Pace:
+    engine = config.engine
+    return Pace(
+        engine.entry_age_s, engine.price_age_s, engine.send_deadline_s, engine.claims_unsent_max, engine.reconcile_active_s,
+        engine.reconcile_idle_s, engine.not_confirmed_after_s,
+    )  # fmt: skip

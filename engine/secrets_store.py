@@ -1,0 +1,128 @@
+"""Between ledger and vault: what the ledger keeps sealed is opened here, for the moment of use, and sealed here before it is kept.
+
+What always holds: a secret opens only in the row, owner and row version it was sealed for; nothing is cached (opening costs about
+ten microseconds); no message names more than table, column and row.
+"""
+
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from engine.domain.identifiers import AccountId, EndpointId, PersonId
+from engine.ledger import Database, Ledger
+from engine.ledger.people import AccountRow, EndpointSecretRow, PersonKey, canaries, endpoint_secrets, person_key, put_canary
+from engine.ports.secret import Secret
+from engine.vault import DataKey, FieldPlace, Vault, VaultError, WrappedKey, parse_root_keys
+
+_COLUMN: Final = "sealed"
+
+
+async def open_vault(ledger: Ledger, encryption_key: Secret) -> Vault:
+    """Make the vault and prove that it has every root key this ledger was written with; remember the keys that are new.
+
+    Raises VaultError for an unfit key, and naming the kid that is missing or is another key than the one before.
+    """
+    keys = parse_root_keys(encryption_key)
+    vault = Vault(keys)
+    known = canaries(ledger.db)
+    for kid, sealed in known.items():
+        vault.check_canary(kid, sealed)
+    new = {kid: vault.seal_canary(kid) for kid in keys.by_kid if kid not in known}
+
+    def remember(db: Database) -> None:
+        for kid, sealed in new.items():
+            put_canary(db, kid, sealed)
+
+    if new:
+        await ledger.write(remember)
+    return vault
+
+
+# People
+
+
+@dataclass(frozen=True, slots=True)
+class NewPerson:
+    """Hold a person who is not in the ledger yet, with the wrapped data key to store."""
+
+    name: str
+    key: PersonKey
+
+    @property
+    def id(self) -> PersonId:
+        """Return the person's id."""
+        return self.key.person
+
+
+def new_person(vault: Vault, name: str) -> NewPerson:
+    """Make a person with an id and a data key of their own; the caller inserts it."""
+    wrapped = vault.new_data_key(f"per_{secrets.token_hex(16)}")
+    return NewPerson(name, PersonKey(PersonId(wrapped.person), wrapped.id, wrapped.kid, wrapped.blob))
+
+
+def _data_key(vault: Vault, key: PersonKey) -> DataKey:
+    return vault.unwrap(WrappedKey(key.id, key.person, key.kid, key.wrapped))
+
+
+# Exchange credentials
+
+
+def seal_credentials(vault: Vault, key: PersonKey, account: AccountId, row_version: int, credentials: Mapping[str, Secret]) -> bytes:
+    """Seal an account's credentials for exactly this account and row version; ``key`` is its person's."""
+    place = FieldPlace("account", _COLUMN, account, key.person, row_version)
+    return vault.seal(_data_key(vault, key), Secret(_as_text(credentials)), place)
+
+
+def account_credentials(db: Database, vault: Vault, row: AccountRow) -> Mapping[str, Secret]:
+    """Open an account's credentials by field name; raises VaultError when row, owner or version is not what was sealed."""
+    place = FieldPlace("account", _COLUMN, row.id, row.person, row.row_version)
+    opened = vault.open(_data_key(vault, person_key(db, row.person)), row.sealed, place)
+    return {name: Secret(text) for name, text in json.loads(opened.reveal()).items()}
+
+
+def credentials_print(vault: Vault, exchange: str, credentials: Mapping[str, Secret], kid: str | None = None) -> str:
+    """Compute ``kid:fingerprint`` of one exchange login: equal for equal logins, and it says nothing without the key.
+
+    Raises VaultError when ``kid`` is no longer among the root keys.
+    """
+    chosen = vault.active_kid if kid is None else kid
+    return f"{chosen}:{vault.fingerprint(Secret(f'{exchange}|{_as_text(credentials)}'), chosen).hex()}"
+
+
+def _as_text(credentials: Mapping[str, Secret]) -> str:
+    return json.dumps({name: secret.reveal() for name, secret in credentials.items()}, sort_keys=True)
+
+
+# Webhook secrets
+
+
+def seal_endpoint_secret(vault: Vault, key: PersonKey, endpoint: EndpointId, secret: Secret) -> EndpointSecretRow:
+    """Seal a webhook secret as a new row, valid until something replaces it; ``key`` is the owner's. The caller inserts it."""
+    identifier = f"whs_{secrets.token_hex(16)}"
+    sealed = vault.seal(_data_key(vault, key), secret, _secret_place(endpoint, identifier, key.person, 1))
+    return EndpointSecretRow(identifier, endpoint, key.person, sealed, 1, None)
+
+
+def _secret_place(endpoint: EndpointId, identifier: str, owner: PersonId, row_version: int) -> FieldPlace:
+    # The endpoint is part of the place, so that a row cannot be lent to another endpoint of the same master.
+    return FieldPlace("endpoint_secret", _COLUMN, f"{endpoint}/{identifier}", owner, row_version)
+
+
+def endpoint_keys(db: Database, vault: Vault, endpoint: EndpointId, now: datetime) -> tuple[Secret, ...]:
+    """Open the secrets of an endpoint that are valid at ``now``, newest first. Raises VaultError when one does not open."""
+    rows = endpoint_secrets(db, endpoint)
+    return tuple(_opened(db, vault, row) for row in rows if row.valid_until is None or row.valid_until > now)
+
+
+def _opened(db: Database, vault: Vault, row: EndpointSecretRow) -> Secret:
+    place = _secret_place(row.endpoint, row.id, row.owner, row.row_version)
+    return vault.open(_data_key(vault, person_key(db, row.owner)), row.sealed, place)
+
+
+__all__ = [
+    "NewPerson", "VaultError", "account_credentials", "credentials_print", "endpoint_keys", "new_person", "open_vault",
+    "seal_credentials", "seal_endpoint_secret",
+]  # fmt: skip

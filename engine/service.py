@@ -1,0 +1,247 @@
+"""EngineService: the narrow door for the web and for the command line. It asks and shows; the rules live further in.
+
+What always holds: a delivery is answered 202 only after its signal and copies are durable; recording runs in the engine's own
+nursery, so a sender that hangs up loses nothing; every failure to authenticate is one and the same answer.
+"""
+
+import hashlib
+import logging
+import secrets
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, Final
+
+import trio
+
+from engine.actors.household import Household
+from engine.actors.shared import Shared
+from engine.domain.errors import InvalidValue, RexAlgoError
+from engine.domain.holding import SwitchScope
+from engine.domain.identifiers import CopyId, ReceiptId, SignalId, StrategyId, Symbol
+from engine.domain.signal import SignalDraft
+from engine.ledger import Ledger, LedgerError
+from engine.ledger.reports import outcome_rows, receipt
+from engine.ledger.signals import DedupeConflict, NewSignal, Recorded, record_signal
+from engine.ports.clock import Clock
+from engine.ports.rate_limiter import Priority, RateLimit, RateLimiter, Refused
+from engine.ports.secret import Secret
+from engine.ports.signal_source import Authenticated, Delivery, NotAuthentic, WebhookSource
+from engine.views import HealthView, OutcomeRow, ReadinessView, ReceiptView, Reception, ReceptionKind
+
+_LOG = logging.getLogger("rexalgo.service")
+READY_WITHIN_S: Final = 30.0
+RETRY_AFTER_S: Final = 2
+NEWS_PAUSE_S: Final = 0.05
+
+
+Command = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Hold one webhook endpoint with its opened keys; ``keys`` empty means that it is disabled."""
+
+    id: str
+    strategy: StrategyId
+    strategy_name: str
+    symbols: frozenset[Symbol]
+    source: WebhookSource
+    keys: tuple[Secret, ...]
+    is_deleted: bool
+
+
+class EngineService:
+    """Answer the web's and the command line's questions. Made by ``run``; all methods may be called from any task of the loop."""
+
+    def __init__(
+        self, shared: Shared, household: Household, nursery: trio.Nursery, limiter: RateLimiter, webhook_limit: RateLimit,
+        default_source: WebhookSource, version: str,
+    ) -> None:  # fmt: skip
+        self._shared = shared
+        self._ledger: Ledger = shared.ledger
+        self._clock: Clock = shared.clock
+        self._household = household
+        self._nursery = nursery
+        self._limiter = limiter
+        self._webhook_limit = webhook_limit
+        self._default_source = default_source
+        self._dummy = (default_source.new_secret(),)
+        self._version = version
+        self._started = trio.current_time()
+        self._endpoints: Mapping[str, Endpoint] = {}
+        self._news = trio.Event()
+        self._closing = False
+        self._commands: Mapping[str, Command] = {}
+        self._ledger.on_commit(self._tell)
+
+    def use_endpoints(self, endpoints: Sequence[Endpoint]) -> None:
+        """Replace the endpoints, after provisioning changed them."""
+        self._endpoints = {each.id: each for each in endpoints}
+
+    def use_commands(self, commands: Mapping[str, Command]) -> None:
+        """Say what the control socket can ask; they come after the service, because they act on it."""
+        self._commands = commands
+
+    def close(self) -> None:
+        """End every stream of news."""
+        self._closing = True
+        self._news.set()
+
+    def _tell(self) -> None:
+        self._news.set()
+        if not self._closing:
+            self._news = trio.Event()
+
+    # Bots
+
+    async def receive(self, endpoint: str, delivery: Delivery) -> Reception:
+        """Verify, parse and record one delivery; returns after it is durable. May be cancelled: the record survives."""
+        known = self._endpoints.get(endpoint)
+        source = self._default_source if known is None else known.source
+        keys = self._dummy if known is None or not known.keys else known.keys
+        try:
+            proof = source.authenticate(delivery, keys, self._clock.now())
+        except NotAuthentic:
+            return Reception(ReceptionKind.NOT_AUTHENTIC)
+        if known is None or not known.keys:
+            return Reception(ReceptionKind.NOT_AUTHENTIC)
+        if known.is_deleted:
+            return Reception(ReceptionKind.GONE)
+        answer = self._limiter.reserve(f"webhook:{endpoint}", self._webhook_limit, 1, Priority.EXIT, self._clock.now())
+        if isinstance(answer, Refused):
+            wait = (answer.retry_at - self._clock.now()).total_seconds()
+            return Reception(ReceptionKind.LIMITED, retry_after_s=max(1, round(wait)))
+        try:
+            draft = source.parse(delivery, proof)
+            _check_symbol(draft, known.symbols)
+        except InvalidValue as error:
+            kind = ReceptionKind.MALFORMED if error.field == "body" else ReceptionKind.INVALID
+            return Reception(kind, field=error.field, expected=error.expected)
+        return await self._record_delivery(known, draft, delivery, proof)
+
+    async def _record_delivery(self, known: Endpoint, draft: SignalDraft, delivery: Delivery, proof: Authenticated) -> Reception:
+        decided = draft.sent_at or proof.signed_at or delivery.received_at
+        new = _new_signal(known.strategy, f"endpoint:{known.id}", draft, delivery.body, decided, delivery.received_at)
+        try:
+            recorded = await self.record(new)
+        except DedupeConflict:
+            return Reception(ReceptionKind.CONFLICT)
+        except LedgerError as error:
+            _LOG.error("a signal could not be recorded: %s", error)
+            return Reception(ReceptionKind.UNAVAILABLE, retry_after_s=RETRY_AFTER_S)
+        reason = self._why_not_mirrored(known, draft, new.decided_at)
+        kind = ReceptionKind.ACCEPTED if recorded.is_new else ReceptionKind.DUPLICATE
+        return Reception(kind, recorded.id, recorded.receipt, reason is None, reason)
+
+    def _why_not_mirrored(self, known: Endpoint, draft: SignalDraft, decided_at: datetime) -> str | None:
+        if not draft.action.is_entry:
+            return None
+        if self._clock.now() - decided_at > timedelta(seconds=self._shared.pace.entry_age_s):
+            return "the entry came too late"
+        for switch in self._shared.switches:
+            if switch.scope is SwitchScope.ALL or (switch.scope is SwitchScope.STRATEGY and switch.target == known.strategy_name):
+                return "new entries are switched off"
+        return None
+
+    async def record(self, new: NewSignal) -> Recorded:
+        """Record a signal in the engine's nursery and ring its followers; raises DedupeConflict or LedgerError."""
+        done = trio.Event()
+        result: list[Recorded | Exception] = []
+
+        async def run() -> None:
+            try:
+                result.append(await self._ledger.write(partial(_recorded, new)))
+            except Exception as error:  # handed to the waiting caller below
+                result.append(error)
+            finally:
+                self._household.ring()
+                done.set()
+
+        self._nursery.start_soon(run)
+        await done.wait()
+        if not result:
+            raise LedgerError("the engine is stopping; send the signal again")
+        if isinstance(result[0], Exception):
+            raise result[0]
+        return result[0]
+
+    async def emit(self, strategy: StrategyId, source: str, symbols: frozenset[Symbol], draft: SignalDraft) -> SignalId:
+        """Record a stream source's signal; raises InvalidValue where it may not be sent."""
+        _check_symbol(draft, symbols)
+        now = self._clock.now()
+        content = repr(draft).encode()
+        try:
+            recorded = await self.record(_new_signal(strategy, f"stream:{source}:{strategy}", draft, content, draft.sent_at or now, now))
+        except DedupeConflict as error:
+            raise InvalidValue("dedupe_key", "a new id for another content") from error
+        return recorded.id
+
+    async def receipt(self, receipt_id: str) -> ReceiptView | None:
+        """Return what became of a signal, or None where there is no such receipt."""
+        return receipt(self._ledger.db, receipt_id)
+
+    # Pages and probes
+
+    def health(self) -> HealthView:
+        """Say whether the process works; cheap, never waits."""
+        problems = () if self._ledger.healthy else ("the ledger could not be written the last time",)
+        return HealthView(not problems, self._version, round(trio.current_time() - self._started, 1), problems)
+
+    def readiness(self) -> ReadinessView:
+        """Say whether orders can flow: each account's first reading is done or has visibly failed, at most 30 s after the start."""
+        followers = self._household.followers.values()
+        late = trio.current_time() - self._started > READY_WITHIN_S
+        failed = {each.name: each.problem for each in followers if each.problem}
+        waiting = [each.name for each in followers if not each.settled]
+        if late:
+            failed.update(dict.fromkeys(waiting, "the first reading takes longer than 30 s"))
+        read = sum(1 for each in followers if each.settled and not each.problem)
+        ready = self._ledger.healthy and (late or not waiting)
+        return ReadinessView(ready, self._ledger.healthy, len(followers), read, failed)
+
+    async def recent_outcomes(self, limit: int) -> Sequence[OutcomeRow]:
+        """Return the newest ``limit`` rows, newest first."""
+        return outcome_rows(self._ledger.db, 0, limit, newest_first=True)
+
+    async def wait_outcomes(self, after: int, limit: int) -> Sequence[OutcomeRow]:
+        """Return at most ``limit`` rows with a sequence above ``after``, oldest first; waits until there is one."""
+        while not self._closing:
+            news = self._news
+            rows = outcome_rows(self._ledger.db, after, limit, newest_first=False)
+            if rows:
+                return rows
+            await news.wait()
+            await trio.sleep(NEWS_PAUSE_S)  # a fan-out commits hundreds of times a second: read it in gulps
+        return ()
+
+    async def command(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+        """Run one command of the control socket; raises RexAlgoError for an unknown one."""
+        run = self._commands.get(method)
+        if run is None:
+            raise RexAlgoError(f"unknown command {method!r}; known are {', '.join(sorted(self._commands))}")
+        return await run(params)
+
+
+def _recorded(new: NewSignal, db: Any) -> Recorded:
+    return record_signal(db, new)
+
+
+def _check_symbol(draft: SignalDraft, symbols: frozenset[Symbol]) -> None:
+    if draft.symbol not in symbols:
+        raise InvalidValue("symbol", "a contract of this strategy: " + ", ".join(sorted(symbols)))
+
+
+def _new_signal(strategy: StrategyId, origin: str, draft: SignalDraft, content: bytes, decided: datetime, received: datetime) -> NewSignal:
+    return NewSignal(
+        id=SignalId(f"sig_{secrets.token_hex(16)}"),
+        receipt=ReceiptId(f"rcp_{secrets.token_hex(16)}"),
+        new_copy_id=lambda: CopyId(f"cp_{secrets.token_hex(16)}"),
+        strategy=strategy,
+        origin=origin,
+        draft=draft,
+        body_hash=hashlib.sha256(content).digest(),
+        decided_at=min(decided, received),
+        received_at=received,
+    )
