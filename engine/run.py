@@ -34,7 +34,7 @@ from engine.ledger import Database, Ledger
 from engine.ledger.attempts import orphan_claims
 from engine.ledger.codec import to_us
 from engine.ledger.copies import accounts_with_waiting_legs, begin_run
-from engine.ledger.people import KIND_ALGO, AccountRow, StrategyRow, accounts, endpoints, strategies, subscription
+from engine.ledger.people import KIND_ALGO, AccountRow, StrategyRow, account, accounts, endpoints, strategies, subscription
 from engine.ledger.reports import switches
 from engine.plugin_host import Plugins, load_plugins
 from engine.ports.clock import Clock
@@ -169,28 +169,28 @@ class _Engine:
     async def _reload(self, nursery: trio.Nursery, service: EngineService) -> None:
         """Take over what the ledger says: switches, strategies, endpoints, agreements, new accounts and streams."""
         db = self._ledger.db
-        rows = strategies(db)
+        plans = strategies(db)
         self._shared.switches = switches(db)
-        self._shared.strategy_names = {row.id: row.name for row in rows}
+        self._shared.strategy_names = {each.id: each.name for each in plans}
         self._shared.forget_subscriptions()
-        service.use_endpoints(self._endpoints({row.id: row for row in rows}))
-        wanted = frozenset(symbol for row in rows for symbol in row.symbols)
+        service.use_endpoints(self._endpoints({each.id: each for each in plans}))
+        wanted = frozenset(symbol for each in plans for symbol in each.symbols)
         environments = {name: adapter.environment(self._contexts[name]) for name, adapter in self._plugins.exchanges.items()}
         known = accounts(db)
         for exchange in {each.exchange for each in known}:
             if exchange in self._feeds:
                 self._start_feed(nursery, exchange, wanted)
-        for index, account in enumerate(known):
-            if account.id not in self._household.followers:
-                self._join(nursery, account, environments.get(account.exchange))
-            elif self._versions[account.id] != account.row_version:
-                self._versions[account.id] = account.row_version
-                self._household.followers[account.id].renew_session()
+        for index, row in enumerate(known):
+            if row.id not in self._household.followers:
+                self._join(nursery, row, environments.get(row.exchange))
+            elif self._versions[row.id] != row.row_version:
+                self._versions[row.id] = row.row_version
+                self._household.followers[row.id].renew_session()
             if index % 50 == 49:
                 await trio.lowlevel.checkpoint()
-        for row in rows:
-            if row.kind == KIND_ALGO and row.id not in self._streaming:
-                self._start_stream(nursery, service, row, wanted)
+        for plan in plans:
+            if plan.kind == KIND_ALGO and plan.id not in self._streaming:
+                self._start_stream(nursery, service, plan, wanted)
         self._household.ring()
 
     def _endpoints(self, by_id: Mapping[StrategyId, StrategyRow]) -> list[Endpoint]:
@@ -229,9 +229,9 @@ class _Engine:
             self._feeding.add(exchange)
             nursery.start_soon(self._feeds[exchange].run, wanted)
 
-    def _new_session(self, account: AccountId, exchange: str) -> ExchangeSession:
-        row = next(each for each in accounts(self._ledger.db) if each.id == account)
-        login = AccountLogin(account, account_credentials(self._ledger.db, self._vault, row))
+    def _new_session(self, identifier: AccountId, exchange: str) -> ExchangeSession:
+        row = account(self._ledger.db, identifier)
+        login = AccountLogin(identifier, account_credentials(self._ledger.db, self._vault, row))
         return ExchangeSession(
             self._plugins.exchanges[exchange], login, self._contexts[exchange], self._limiter, self._shared.pace.send_deadline_s,
             self._shared.sends,

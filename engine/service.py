@@ -84,6 +84,10 @@ class EngineService:
         """Say what the control socket can ask; they come after the service, because they act on it."""
         self._commands = commands
 
+    def stop_claiming(self) -> None:
+        """Begin no new order from now on: the first step of stopping. Signals are still recorded, for the next start."""
+        self._shared.stopping = True
+
     def close(self) -> None:
         """End every stream of news."""
         self._closing = True

@@ -271,6 +271,14 @@ def accounts(db: apsw.Connection) -> list[AccountRow]:
     return [_account(row) for row in fetch_all(db, _ACCOUNT + " ORDER BY name")]
 
 
+def account(db: apsw.Connection, identifier: AccountId) -> AccountRow:
+    """Read one account; raises LookupError where there is none."""
+    row = fetch_one(db, _ACCOUNT + " WHERE id = ?", (identifier,))
+    if row is None:
+        raise LookupError(f"the ledger has no account {identifier}")
+    return _account(row)
+
+
 def account_named(db: apsw.Connection, name: str) -> AccountRow | None:
     """Find an account by its follower's name."""
     row = fetch_one(db, _ACCOUNT + " WHERE name = ?", (name,))

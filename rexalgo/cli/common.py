@@ -35,6 +35,10 @@ class CliError(click.ClickException):
         return int(self.code)
 
 
+_CODES = {"ProvisionErrors": Exit.USAGE, "NothingThere": Exit.NOTHING, "FolderLocked": Exit.REFUSED}
+"""By name, so that `rexalgo init` and --help do not import the engine's actors."""
+
+
 def as_click_error(error: Exception) -> CliError | None:
     """Turn an expected error into its sentence and exit code; None for anything else, which keeps its traceback."""
     match error:
@@ -43,7 +47,7 @@ def as_click_error(error: Exception) -> CliError | None:
         case PluginError() | InvalidValue():
             return CliError(str(error), Exit.USAGE)
         case RexAlgoError():
-            return CliError(str(error))
+            return CliError(str(error), _CODES.get(type(error).__name__, Exit.NO))
         case _:
             return None
 

@@ -1,0 +1,43 @@
+"""``rexalgo serve``: run the engine and the web until SIGTERM or Ctrl-C."""
+
+from pathlib import Path
+
+import click
+
+from engine.config import Config
+from rexalgo.cli.common import emit_json, json_option, read_config
+from rexalgo.cli.serving import refuse_exposure, run_trio, serving, start_logging, tunnel_hint, wait_for_signal, with_port
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(0, 65_535), help="Port to listen on instead of the configured one; 0 takes a free one.")
+@json_option
+@click.pass_obj
+def serve(where: Path, port: int | None, as_json: bool) -> None:
+    """Run RexAlgo until SIGTERM or Ctrl-C.
+
+    Refuses an address beyond this machine without TLS or a declared trusted proxy, and a folder that another process works on.
+    Stops within 10 s: no new orders at once; what is being sent gets its answer, or is looked up at the next start.
+    """
+    config = with_port(read_config(where), port)
+    refuse_exposure(config)
+    start_logging()
+    run_trio(lambda: _serve(config, as_json))
+
+
+async def _serve(config: Config, as_json: bool) -> None:
+    async with serving(config, "rexalgo serve") as served:
+        if as_json:
+            emit_json({"url": served.url, "page_url": served.page_url, "data": str(config.data_dir)})
+        else:
+            _greet(config, served.url, served.page_url)
+        await wait_for_signal()
+        click.echo("stopping: no new orders; waiting for the answers that are still out", err=True)
+
+
+def _greet(config: Config, url: str, page_url: str) -> None:
+    click.echo(f"RexAlgo serves at {url}  (live page: {page_url})")
+    hint = tunnel_hint(url)
+    if hint is not None and config.web.live_page:
+        click.echo(f"  to see the page on another machine: {hint}")
+    click.echo(f"  data: {config.data_dir}   stop: Ctrl-C   stop all new entries: rexalgo halt entries --all --note WHY")

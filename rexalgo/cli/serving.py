@@ -1,0 +1,123 @@
+"""Run engine and web side by side in one process: the only place where the two are wired together."""
+
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeVar
+
+import trio
+
+from engine.config import Config, check_exposure
+from engine.run import run_engine
+from engine.service import EngineService
+from rexalgo.cli.common import CliError, Exit
+from web.app import create_app
+from web.server import Bound, ServerConfig, serve_web
+from web.settings import WebSettings
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """Hold what runs: the service, and the address people open."""
+
+    service: EngineService
+    url: str
+
+    @property
+    def page_url(self) -> str:
+        """Return the address of the live page."""
+        return f"{self.url}/"
+
+
+def with_port(config: Config, port: int | None) -> Config:
+    """Return the configuration with a chosen port; port 0 becomes a free one now, so that everything tells the same address."""
+    chosen = config.web.port if port is None else port
+    if chosen == 0:
+        family = socket.AF_INET6 if ":" in config.web.host else socket.AF_INET
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.bind((config.web.host, 0))
+            chosen = probe.getsockname()[1]
+    return replace(config, web=replace(config.web, port=chosen))
+
+
+def refuse_exposure(config: Config) -> None:
+    """Raise CliError where serving this configuration would show people's sessions and keys to the network."""
+    reasons = check_exposure(config)
+    if reasons:
+        raise CliError("\n".join(reasons), Exit.USAGE)
+
+
+@asynccontextmanager
+async def serving(config: Config, what: str) -> AsyncIterator[Served]:
+    """Serve while the block runs. At its end: no new claims at once, then the web drains, then the engine ends within 8.5 s."""
+    web, stop = config.web, trio.Event()
+    https = web.tls_certificate is not None or web.public_url.startswith("https://")
+    settings = WebSettings(https=https, live_page=web.live_page, trusted_proxies=web.trusted_proxies)
+    server = ServerConfig(web.host, web.port, web.tls_certificate, web.tls_key, https)
+    async with run_engine(config, what=what) as service, trio.open_nursery() as nursery:
+        try:
+            bound: Bound = await nursery.start(
+                partial(serve_web, create_app(service, settings), server, shutdown_trigger=stop.wait)
+            )  # fmt: skip
+        except OSError as error:
+            raise CliError(
+                f"web: expected a free address, found {web.host}:{web.port} ({error.strerror}); choose another with --port"
+            ) from error
+        try:
+            yield Served(service, bound.url)
+        finally:
+            service.stop_claiming()
+            stop.set()
+
+
+async def wait_for_signal() -> signal.Signals:
+    """Wait for SIGTERM or SIGINT."""
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as received:
+        async for number in received:
+            return signal.Signals(number)
+    raise AssertionError("the signal receiver never ends by itself")
+
+
+def run_trio(work: Callable[[], Awaitable[T]]) -> T:
+    """Run a loop; an error that comes out alone of nested groups is raised as itself, so that it becomes its one sentence."""
+    try:
+        return trio.run(work)
+    except BaseExceptionGroup as group:
+        leaves = _leaves(group)
+        if len(leaves) == 1:
+            raise leaves[0] from group
+        raise
+
+
+def _leaves(error: BaseException) -> list[BaseException]:
+    if not isinstance(error, BaseExceptionGroup):
+        return [error]
+    return [leaf for each in error.exceptions for leaf in _leaves(each)]
+
+
+def start_logging(level: int = logging.INFO) -> None:
+    """Log to stderr, one line each, times in UTC."""
+    handler = logging.StreamHandler(sys.stderr)
+    form = logging.Formatter("%(asctime)sZ %(levelname)s %(name)s: %(message)s", datefmt="%Y-%m-%dT%H:%M:%S")
+    form.converter = time.gmtime
+    handler.setFormatter(form)
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    for noisy in ("httpx", "hypercorn", "httpcore"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def tunnel_hint(url: str) -> str | None:
+    """Return the line that brings the page to another machine, or None where this one seems to have a screen."""
+    if sys.platform == "darwin" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
+        return None
+    port = url.rstrip("/").rpartition(":")[2]
+    return f"ssh -L {port}:127.0.0.1:{port} {os.environ.get('USER', 'you')}@{socket.gethostname()}"
