@@ -34,6 +34,8 @@ _LOG = logging.getLogger("rexalgo.service")
 READY_WITHIN_S: Final = 30.0
 RETRY_AFTER_S: Final = 2
 NEWS_PAUSE_S: Final = 0.05
+ANSWER_FIRST: Final = 10
+"""Turns of the loop between a durable signal and its fan-out: the sender's answer needs them, and then it waits behind nobody."""
 
 
 Command = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
@@ -160,8 +162,10 @@ class EngineService:
             except Exception as error:  # handed to the waiting caller below
                 result.append(error)
             finally:
-                self._household.ring()
                 done.set()
+                for _ in range(ANSWER_FIRST):
+                    await trio.lowlevel.checkpoint()
+                self._household.ring()
 
         self._nursery.start_soon(run)
         await done.wait()

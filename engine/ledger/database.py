@@ -43,6 +43,18 @@ def open_reader(path: str) -> apsw.Connection:
     return db
 
 
+def check_ledger(path: Path) -> str:
+    """Run SQLite's quick check on a file without changing it; returns "ok" or what is damaged. Raises LedgerError."""
+    try:
+        db = open_reader(str(path))
+        try:
+            return str(db.pragma("quick_check"))
+        finally:
+            db.close()
+    except apsw.Error as error:
+        raise LedgerError(f"the ledger {path} cannot be read: {error}") from error
+
+
 def _prepare_file(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not path.exists():

@@ -1,0 +1,272 @@
+"""``rexalgo demo``: the whole road in one process, on paper: a bot signs and posts over real HTTP, followers of different size copy."""
+
+import json
+import logging
+import secrets
+import statistics
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import click
+import trio
+from rich.console import Console
+
+from engine.config import load_config
+from engine.domain.outcome import OutcomeCode
+from engine.transport import HttpClientFactory
+from engine.vault import new_root_key
+from engine.views import OutcomeRow
+from rexalgo import Secret, sign_a
+from rexalgo.cli.common import Exit, emit_json, json_option
+from rexalgo.cli.serving import Served, run_trio, serving, start_logging, tunnel_hint, wait_for_signal, with_port
+
+FOLLOWERS_SHOWN: Final = 12
+SHOWN_OF_EACH: Final = 3
+PAUSE_S: Final = 1.5
+OUTCOMES_WITHIN_S: Final = 90.0
+_SYMBOLS: Final = ("BTCUSDT", "ETHUSDT")
+_COLOURS: Final = {"filled": "green", "skipped": "yellow", "denied": "magenta", "rejected": "red", "unknown": "red"}
+_KINDS: Final[tuple[tuple[str, str, dict[str, object]], ...]] = (
+    # (name, balance, terms): different size and limits, so that every answer is seen: filled, skipped, denied.
+    ("small", "500", {"sizing": {"mode": "fixed_margin", "margin": "25"}}),
+    ("medium", "5000", {"sizing": {"mode": "fixed_margin", "margin": "150"}, "leverage": "3"}),
+    ("large", "100000", {"sizing": {"mode": "fixed_notional", "notional": "12000"}}),
+    ("capped", "5000", {"sizing": {"mode": "fixed_margin", "margin": "400"}, "limits": {"order_notional": "500"}}),
+    ("watching", "2000", {"sizing": {"mode": "fixed_margin", "margin": "100"}, "mode": "watch"}),
+    ("double", "20000", {"sizing": {"mode": "multiplier", "factor": "2"}}),
+    ("tiny", "50", {"sizing": {"mode": "fixed_margin", "margin": "0.5"}}),
+    ("steady", "10000", {"sizing": {"mode": "fixed_quantity", "quantity": "0.05"}}),
+)
+
+
+@click.command()
+@click.option("--followers", type=click.IntRange(1, 5_000), default=8, show_default=True, help="How many followers copy.")
+@click.option("--signals", type=click.IntRange(1, 1_000), default=4, show_default=True, help="How many signals the bot sends.")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Seed of the simulated market.")
+@click.option("--port", type=click.IntRange(0, 65_535), default=0, help="Port of the page. Default: a free one.")
+@click.option("--once", is_flag=True, help="End after the signals: 0 only if every copy has its outcome.")
+@json_option
+def demo(followers: int, signals: int, seed: int, port: int, once: bool, as_json: bool) -> None:
+    """Watch signed webhooks become orders of followers of different size, on the paper exchange, in a folder of its own.
+
+    Nothing here touches a real exchange or the current folder. With --json it prints one object when the signals are done.
+    """
+    started = time.monotonic()
+    start_logging(logging.ERROR)
+    with tempfile.TemporaryDirectory(prefix="rexalgo-demo-") as folder:
+        story = _Story(Path(folder), followers, signals, seed, port, once, Console(stderr=as_json, highlight=False), as_json, started)
+        complete = run_trio(story.run)
+    if not complete:
+        raise SystemExit(Exit.NO)
+
+
+@dataclass(slots=True)
+class _Bot:
+    """Sign and post like a master's bot, over real HTTP."""
+
+    url: str
+    secret: Secret
+    http: HttpClientFactory = field(default_factory=HttpClientFactory)
+
+    async def post(self, body: Mapping[str, object]) -> tuple[int, dict[str, object], float]:
+        """Send one signal; returns status, answer and milliseconds."""
+        content = json.dumps(body).encode()
+        began = time.perf_counter()
+        base, _, path = self.url.partition("/api/")
+        async with self.http(base) as client:
+            headers = {**sign_a(self.secret, content, datetime.now(UTC)), "Content-Type": "application/json"}
+            answer = await client.post(f"/api/{path}", content=content, headers=headers)
+        return answer.status_code, answer.json(), (time.perf_counter() - began) * 1000
+
+
+@dataclass(slots=True)
+class _Story:
+    folder: Path
+    followers: int
+    signals: int
+    seed: int
+    port: int
+    once: bool
+    console: Console
+    as_json: bool
+    started: float
+    webhook_ms: list[float] = field(default_factory=list)
+    last_order_ms: list[float] = field(default_factory=list)
+    outcomes: Counter[str] = field(default_factory=Counter)
+    copies: int = 0
+    open: int = 0
+    sequence: int = 0
+
+    async def run(self) -> bool:
+        """Tell the story; returns whether every signal gave every follower its copy and every copy its outcome."""
+        _write_place(self.folder, self.seed)
+        config = with_port(load_config(self.folder, {}), self.port)
+        async with serving(config, "rexalgo demo") as served:
+            stopped = False
+            async with trio.open_nursery() as nursery:
+
+                async def watch() -> None:
+                    nonlocal stopped
+                    await wait_for_signal()
+                    stopped = True
+                    nursery.cancel_scope.cancel()
+
+                nursery.start_soon(watch)
+                await self._tell(served)
+                complete = self._complete()
+                if not self.once and not self.as_json:
+                    self.console.print("\nThe page stays up. Ctrl-C ends the demo and removes its folder.")
+                    await trio.sleep_forever()
+                nursery.cancel_scope.cancel()
+            return stopped or complete
+
+    def _complete(self) -> bool:
+        return self.copies == self.signals * self.followers == self.outcomes.total() and self.open == 0
+
+    async def _tell(self, served: Served) -> None:
+        answer = await served.service.command("provision", {"table": _table(self.followers), "file": "the demo's own table"})
+        made = answer["strategies"][0]
+        bot = _Bot(made["webhook_url"], Secret(made["secret"]))
+        self._greet(served)
+        await _ready(served)
+        for number in range(self.signals):
+            if number and not self.once and not self.as_json:
+                await trio.sleep(PAUSE_S)
+            await self._signal(served, bot, number)
+        self._sum_up(served)
+
+    def _greet(self, served: Served) -> None:
+        say = self.console.print
+        label = "[bold]RexAlgo demo[/]  [black on yellow] PAPER [/]"
+        say(f"{label}  {self.followers} followers, a market simulated from seed {self.seed}, no real money")
+        say(f"  live page  {served.page_url}")
+        hint = tunnel_hint(served.url)
+        if hint is not None:
+            say(f"  no screen here? On your own machine: {hint}  and open the same address there", soft_wrap=True)
+
+    async def _signal(self, served: Served, bot: _Bot, number: int) -> None:
+        body = _body(number)
+        status, told, took_ms = await bot.post(body)
+        self.webhook_ms.append(took_ms)
+        words = f"{body['action']} {body['symbol']}" + (f" {body['side']}" if "side" in body else "")
+        self.console.print(f"\n[bold]signal {number + 1}: {words}[/]  signed POST answered {status} in {took_ms:.1f} ms")
+        if status not in (200, 202):
+            self.console.print(f"  [red]not taken: {told}[/]")
+            return
+        rows = await self._rows_of(served, str(told["signal_id"]))
+        self._account(rows)
+
+    async def _rows_of(self, served: Served, signal: str) -> dict[str, OutcomeRow]:
+        """Follow the stream of outcomes until every follower has a final one."""
+        rows: dict[str, OutcomeRow] = {}
+        shown: Counter[str] = Counter()
+        with trio.move_on_after(OUTCOMES_WITHIN_S):
+            while sum(OutcomeCode(row.code).is_final for row in rows.values()) < self.followers:
+                for row in await served.service.wait_outcomes(self.sequence, 500):
+                    self.sequence = row.sequence
+                    if row.signal_id == signal:
+                        rows[row.account] = row
+                        self._show(row, shown)
+        if self.followers > FOLLOWERS_SHOWN:
+            counts = Counter(row.code for row in rows.values())
+            self.console.print("  in all: " + ", ".join(f"{count} {code}" for code, count in counts.most_common()), soft_wrap=True)
+        return rows
+
+    def _show(self, row: OutcomeRow, shown: Counter[str]) -> None:
+        """Print a copy; of many followers the first few of each outcome."""
+        shown[row.code] += 1
+        if self.followers > FOLLOWERS_SHOWN and shown[row.code] > SHOWN_OF_EACH:
+            return
+        family = row.code.partition(".")[0]
+        latency = f"{row.latency_ms:7.1f} ms"
+        self.console.print(
+            f"  {row.account:<16} [{_COLOURS.get(family, 'white')}]{row.code:<24}[/] {latency}  {row.sentence}", soft_wrap=True
+        )  # fmt: skip
+        if family == "filled" and self.started:
+            self.console.print(f"  [dim]^ the first mirrored trade, {time.monotonic() - self.started:.1f} s after this command began[/]")
+            self.started = 0
+
+    def _account(self, rows: Mapping[str, OutcomeRow]) -> None:
+        self.copies += len(rows)
+        self.outcomes.update(row.code for row in rows.values())
+        self.open += sum(not OutcomeCode(row.code).is_final for row in rows.values())
+        unsent = ("skipped", "denied", "expired", "killed")
+        sent = [row.latency_ms or 0.0 for row in rows.values() if OutcomeCode(row.code).family not in unsent]
+        if sent:
+            self.last_order_ms.append(max(sent))
+
+    def _sum_up(self, served: Served) -> None:
+        told = {
+            "signals": self.signals,
+            "followers": self.followers,
+            "copies": self.copies,
+            "outcomes": dict(self.outcomes.most_common()),
+            "webhook_ms_p50": _median(self.webhook_ms),
+            "signal_to_last_order_ms_p50": _median(self.last_order_ms),
+            "page_url": served.page_url,
+            "environment": "paper",
+            "complete": self._complete(),
+        }
+        say = self.console.print
+        counts = ", ".join(f"{count} {code}" for code, count in self.outcomes.most_common())
+        say(f"\n[bold]{self.signals} signals x {self.followers} followers = {self.copies} copies[/]: {counts}", soft_wrap=True)
+        say(f"  webhook answered in {told['webhook_ms_p50']} ms, last order after {told['signal_to_last_order_ms_p50']} ms (medians)")
+        if not self._complete():
+            say("  [red]that does not add up: not every copy has its outcome[/]")
+        if not self.once:
+            say(f"\nWhile this runs, in another shell: [bold]./bin/rexalgo --config {self.folder} why last small-1[/]", soft_wrap=True)
+        say("\nNext: [bold]./bin/rexalgo init --dir my-place[/] for a place of your own, and [bold]make test[/]")
+        if self.as_json:
+            emit_json(told)
+
+
+async def _ready(served: Served) -> None:
+    while not served.service.readiness().ready:  # noqa: ASYNC110 - readiness is asked, as by any probe; it has no event
+        await trio.sleep(0.02)
+
+
+def _median(values: list[float]) -> float | None:
+    return round(statistics.median(values), 1) if values else None
+
+
+def _body(number: int) -> dict[str, object]:
+    """Open each symbol long, then close each, then again: every second round is short."""
+    turn, place = divmod(number, 2 * len(_SYMBOLS))
+    symbol = _SYMBOLS[place % len(_SYMBOLS)]
+    common: dict[str, object] = {
+        "idempotency_key": f"demo-{number + 1}-{secrets.token_hex(4)}",
+        "symbol": symbol,
+        "sent_at": datetime.now(UTC).isoformat(),
+    }
+    if place >= len(_SYMBOLS):
+        return {**common, "action": "close"}
+    size = {"mode": "quantity", "quantity": "0.02"}
+    return {**common, "action": "open", "side": "LONG" if turn % 2 == 0 else "SHORT", "leverage": "5", "size": size}
+
+
+def _table(followers: int) -> dict[str, object]:
+    return {
+        "master": [{"name": "alpha"}],
+        "strategy": [{"name": "trend", "master": "alpha", "kind": "copy_trading", "symbols": list(_SYMBOLS), "leverage": "5"}],
+        "follower": [_follower(index) for index in range(followers)],
+    }
+
+
+def _follower(index: int) -> dict[str, object]:
+    kind, balance, terms = _KINDS[index % len(_KINDS)]
+    name = f"{kind}-{index // len(_KINDS) + 1}"
+    return {"name": name, "exchange": "paper", "secret": f"paper:{balance}:{name}", "strategy": "trend", **terms}
+
+
+def _write_place(folder: Path, seed: int) -> None:
+    """Write a configuration like that of any place, so that the other commands work on it with --config."""
+    (folder / "rexalgo.toml").write_text(f"[plugin.paper]\nseed = {seed}\n", encoding="utf-8")
+    env = folder / ".env"
+    env.touch(0o600)
+    env.write_text(f"ENCRYPTION_KEY={new_root_key()}\nJWT_SECRET={secrets.token_urlsafe(48)}\n", encoding="utf-8")

@@ -1,0 +1,163 @@
+"""``rexalgo doctor``: look at everything that can be wrong with a place, and say for each what to do."""
+
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from engine.config import Config, ConfigErrors, check_exposure
+from engine.control import ServerSilent, ask_server, call
+from engine.domain.errors import RexAlgoError
+from engine.ledger import LedgerError, check_ledger
+from engine.plugin_host import PluginError, load_plugins
+from rexalgo.cli.common import Exit, emit_json, json_option, read_config
+from rexalgo.cli.serving import run_trio
+
+DISK_FREE_MIN: Final = 256 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Hold one thing that was looked at: ``level`` is ok, warn or wrong; ``do`` is the next step, empty when there is none."""
+
+    level: str
+    what: str
+    do: str = ""
+
+
+@click.command()
+@json_option
+@click.pass_obj
+@click.pass_context
+def doctor(ctx: click.Context, where: Path, as_json: bool) -> None:
+    """Check configuration, secrets, plugins, ledger, disk, server, accounts and orders. Changes nothing.
+
+    Ends with 1 when something is wrong; a warning alone ends with 0.
+    """
+    findings = list(_look(where))
+    if as_json:
+        emit_json({"ok": all(each.level != "wrong" for each in findings), "findings": [asdict(each) for each in findings]})
+    else:
+        for each in findings:
+            mark = {"ok": "ok   ", "warn": "WARN ", "wrong": "WRONG"}[each.level]
+            click.echo(f"{mark} {each.what}" + (f"\n      do: {each.do}" if each.do else ""))
+    if any(each.level == "wrong" for each in findings):
+        ctx.exit(Exit.NO)
+
+
+def _look(where: Path) -> Iterator[Finding]:
+    yield Finding("ok", f"Python {sys.version.split()[0]}")
+    try:
+        config = read_config(where)
+    except ConfigErrors as error:
+        yield from (
+            Finding("wrong", f"configuration: {each}", "correct it; rexalgo config check shows every value") for each in error.errors
+        )
+        return
+    yield Finding("ok", f"configuration of {config.folder}")
+    for part in (_secrets, _exposure, _plugins, _disk, _ledger, _server, _people):
+        yield from part(config)
+
+
+def _secrets(config: Config) -> Iterator[Finding]:
+    for name, value in (("ENCRYPTION_KEY", config.secrets.encryption_key), ("JWT_SECRET", config.secrets.jwt_secret)):
+        if value is None:
+            yield Finding("wrong", f"{name} is not set", "rexalgo init makes a .env; or set it in the environment, or NAME_FILE")
+        else:
+            yield Finding("ok", f"{name} is set, from {config.origins[f'secrets.{name.lower()}']}")
+
+
+def _exposure(config: Config) -> Iterator[Finding]:
+    yield from (Finding("wrong", each, "rexalgo serve refuses until then") for each in check_exposure(config))
+
+
+def _plugins(config: Config) -> Iterator[Finding]:
+    try:
+        plugins = load_plugins(config.plugins.enabled, config.plugin_settings)
+    except PluginError as error:
+        yield Finding("wrong", f"plugin {error.name} from {error.distribution}: {error.wrong}", error.do)
+        return
+    yield Finding("ok", "plugins: " + ", ".join(each.name for each in plugins.loaded))
+    if config.plugins.rate_limiter not in plugins.limiters:
+        yield Finding("wrong", f"rate limiter {config.plugins.rate_limiter} is not registered", "enable its plugin")
+    if not plugins.webhook_sources:
+        yield Finding("wrong", "no webhook source is enabled", "rexalgo plugin enable signed_webhook")
+    if not config.operator.name:
+        yield Finding("warn", "nobody is named as operator", "set operator.name: followers see it before they paste a key")
+
+
+def _disk(config: Config) -> Iterator[Finding]:
+    folder = config.data_dir if config.data_dir.exists() else config.folder
+    free = shutil.disk_usage(folder).free
+    level = "ok" if free >= DISK_FREE_MIN else "wrong"
+    yield Finding(level, f"{free // 2**20} MiB free at {folder}", "" if level == "ok" else "free some: signals are refused when it is full")
+
+
+def _ledger(config: Config) -> Iterator[Finding]:
+    if not config.ledger.path.exists():
+        yield Finding("warn", f"no ledger yet at {config.ledger.path}", "rexalgo serve or rexalgo provision makes it")
+        return
+    mode = config.ledger.path.stat().st_mode & 0o777
+    if mode & 0o077:
+        yield Finding("wrong", f"the ledger has mode {mode:04o}", f"chmod 600 {config.ledger.path}")
+    try:
+        answer = check_ledger(config.ledger.path)
+    except LedgerError as error:
+        yield Finding("wrong", str(error), "restore a verified copy, or ask for help before you start it")
+        return
+    if answer == "ok":
+        yield Finding("ok", f"ledger {config.ledger.path}, quick check ok")
+    else:
+        yield Finding("wrong", f"the ledger is damaged: {answer[:200]}", "stop the server, keep the file, restore a verified copy")
+
+
+def _server(config: Config) -> Iterator[Finding]:
+    try:
+        told = run_trio(lambda: ask_server(config.data_dir, "ping", {}))
+    except ServerSilent as error:
+        yield Finding("wrong", f"the server does not answer: {error}", "rexalgo halt entries --all still works; then look at its log")
+    except OSError:
+        yield Finding("warn", "no server runs in this folder", "rexalgo serve")
+    else:
+        yield Finding("ok", f"server runs, version {told['version']}")
+
+
+def _people(config: Config) -> Iterator[Finding]:
+    if not config.ledger.path.exists():
+        return
+    try:
+        seen: dict[str, Any] = run_trio(lambda: call(config, "status", {}))
+    except RexAlgoError as error:
+        yield Finding("wrong", f"the state cannot be read: {error}", "see above")
+        return
+    checks: tuple[Callable[[dict[str, Any]], Iterator[Finding]], ...] = (_accounts, _switches, _orders)
+    for check in checks:
+        yield from check(seen)
+
+
+def _accounts(seen: dict[str, Any]) -> Iterator[Finding]:
+    engine, total = seen["engine"], sum(seen["accounts"].values())
+    if engine["running"] and not engine["ledger_healthy"]:
+        yield Finding("wrong", "the server's last write to the ledger failed", "look at disk space and the log; signals get 503 meanwhile")
+    for name, each in list(engine["troubled"].items())[:20]:
+        what = "is quarantined: no new entries" if each["quarantined"] else each["problem"] or each["last_error"] or "is starting"
+        yield Finding("wrong", f"account {name}: {what}", "look at the log; restart once the cause is gone")
+    yield Finding("ok", f"{total} accounts, {seen['strategies']} strategies, {seen['positions']} positions held by strategies")
+
+
+def _switches(seen: dict[str, Any]) -> Iterator[Finding]:
+    for each in seen["switches"]:
+        flags = "--all" if each["scope"] == "all" else f"--{each['scope']} {each['target']}"
+        yield Finding("warn", f"new entries are off ({flags}) by {each['set_by']}: {each['note']}", f"rexalgo resume entries {flags}")
+
+
+def _orders(seen: dict[str, Any]) -> Iterator[Finding]:
+    open_orders = seen["open_orders"]
+    if open_orders.get("not_confirmed"):
+        yield Finding("wrong", f"{open_orders['not_confirmed']} orders were sent and never confirmed", "rexalgo unknown list")
+    if open_orders.get("unknown"):
+        yield Finding("warn", f"{open_orders['unknown']} orders are being looked up", "rexalgo unknown list")
