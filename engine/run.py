@@ -242,14 +242,12 @@ class _Engine:
         if source is None:
             _LOG.error("the stream source %s of strategy %s is not enabled: it sends no signals", row.source, row.name)
             return
-        exchange = next(iter(self._feeds), None)
-        if exchange is None:
-            raise RexAlgoError(f"strategy {row.name} needs candles, and no enabled plugin registers an exchange")
         self._streaming.add(row.id)
-        self._start_feed(nursery, exchange, wanted)
+        for exchange in self._feeds:
+            self._start_feed(nursery, exchange, wanted)
         http = HttpClientFactory()
         record = partial(service.emit, row.id, row.source, row.symbols)
-        context = StrategyStream(row.name, row.symbols, row.params, self._clock, http, self._feeds[exchange], record)
+        context = StrategyStream(row.name, row.symbols, row.params, self._clock, http, tuple(self._feeds.values()), record)
         nursery.start_soon(run_stream, self._shared, source, context, Vitals(f"strategy {row.name}"), http)
 
 

@@ -41,6 +41,13 @@ class MarketFeed:
         """Return a contract's definition, None where the exchange does not trade it."""
         return self._instruments.get(symbol)
 
+    async def trades(self, symbol: Symbol) -> bool:
+        """Tell whether the exchange trades a contract, reading its contracts where that was not done yet."""
+        if not self._instruments:
+            async with self._reading:
+                await self._read_safely()
+        return symbol in self._instruments
+
     async def quote(self, symbol: Symbol, age_s: float) -> Quote | None:
         """Return a price at most ``age_s`` seconds old, reading it again where needed; None where it cannot be had."""
         self._wanted.add(symbol)

@@ -1,13 +1,16 @@
 """Run stream sources: one supervised task per strategy of kind algo, emitting signals through the same door as a webhook's.
 
 A source that raises is restarted with growing pauses; one that fails more than 5 times in 60 s is told about, and goes on being
-restarted: its signals are nobody's exits, but they may be. Candles come from the first exchange that is enabled.
+restarted, for its next signal may be an exit. Candles come from the first enabled exchange that trades the contract.
 """
 
 import logging
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
+
+import trio
 
 from engine.actors.market_feed import MarketFeed
 from engine.actors.shared import Shared
@@ -22,6 +25,7 @@ from engine.ports.signal_source import StreamSource
 from engine.transport import HttpClientFactory
 
 _LOG = logging.getLogger("rexalgo.streams")
+LOOK_AGAIN_S: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +37,18 @@ class StrategyStream:
     params: Mapping[str, object]
     clock: Clock
     http: HttpClients
-    feed: MarketFeed
+    feeds: Sequence[MarketFeed]
     record: Callable[[SignalDraft], Awaitable[SignalId]]
 
-    def candles(self, symbol: Symbol, interval_s: int) -> AsyncIterator[Candle]:
+    async def candles(self, symbol: Symbol, interval_s: int) -> AsyncIterator[Candle]:
         """Yield each candle once after it closed, oldest first, starting with the newest closed one."""
-        return self.feed.candles(symbol, interval_s)
+        while True:
+            for feed in self.feeds:
+                if await feed.trades(symbol):
+                    async for candle in feed.candles(symbol, interval_s):
+                        yield candle
+            _LOG.warning("no enabled exchange trades %s now: strategy %s waits for its candles", symbol, self.strategy)
+            await trio.sleep(LOOK_AGAIN_S)
 
     async def emit(self, draft: SignalDraft) -> SignalId:
         """Record a signal durably; returns its id once it is safe."""

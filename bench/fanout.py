@@ -1,0 +1,157 @@
+"""From the signed POST to the last follower's order at the exchange, beside the floor of the same run.
+
+``make bench`` (or ``python -m bench.fanout --followers 10,100,1000 --rounds 5``). The engine runs in this process with its web server,
+a real ledger file and the bench-only HTTP exchange adapter; the exchange is a process of its own that answers each order in 20 ms.
+The floor is a bare trio + h11 loop that sends the same number of requests on connections that stand already. What counts is the ratio.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from time import monotonic_ns
+
+import httpx
+import trio
+
+from bench import http_exchange
+from bench.floor import measure
+from engine.config import load_config
+from engine.domain.outcome import OutcomeCode
+from engine.run import run_engine
+from engine.service import EngineService
+from engine.vault import new_root_key
+from rexalgo import Secret, sign_a
+from web.app import create_app
+from web.server import ServerConfig, serve_web
+from web.settings import WebSettings
+
+LATENCY_MS = 20
+
+
+@dataclass
+class Round:
+    """Hold one signal's times in milliseconds since its POST began."""
+
+    answered: float
+    last_order: float
+
+
+async def run(port: int, followers: int, rounds: int) -> None:
+    """Measure one number of followers and print its line."""
+    floors, seen = [], []
+    async with place(port, followers) as (service, url, secret), httpx.AsyncClient(trust_env=False, timeout=60) as client:
+        ask = partial(client.post, f"http://127.0.0.1:{port}/__reset")
+        for number in range(rounds):
+            floors.append(await measure(port, followers) * 1000)
+            action = {"action": "open", "side": "LONG"} if number % 2 == 0 else {"action": "close"}
+            await ask()
+            seen.append(await one(client, service, url, secret, followers, port, {"idempotency_key": f"bench-{number}", **action}))
+    floor = statistics.median(floors)
+    answered = statistics.median(each.answered for each in seen)
+    last = statistics.median(each.last_order for each in seen)
+    early = sum(each.answered < each.last_order for each in seen)
+    print(
+        f"{followers:>9} {floor:>10.1f} {answered:>12.1f} {last:>14.1f} {last / followers:>13.3f} {last / floor:>9.2f}   {early}/{rounds}",
+        flush=True,
+    )
+
+
+async def one(
+    client: httpx.AsyncClient, service: EngineService, url: str, secret: Secret, followers: int, port: int, body: dict[str, str]
+) -> Round:
+    """Send one signal and wait until every follower has its outcome; times from the exchange's own clock (CLOCK_MONOTONIC)."""
+    content = json.dumps({**body, "symbol": "BTCUSDT"}).encode()
+    began = monotonic_ns()
+    answer = await client.post(url, content=content, headers=sign_a(secret, content, datetime.now(UTC)))
+    answered = (monotonic_ns() - began) / 1e6
+    if answer.status_code != 202:
+        raise RuntimeError(f"expected 202, found {answer.status_code}: {answer.text}")
+    told = answer.json()
+    while True:
+        receipt = await service.receipt(told["receipt"].rpartition("/")[2])
+        if receipt is not None and receipt.open == 0:
+            break
+        await trio.sleep(0.05)
+    if dict(receipt.outcomes) != {OutcomeCode.FILLED.value: followers}:
+        raise RuntimeError(f"expected {followers} filled, found {dict(receipt.outcomes)}")
+    stats = (await client.get(f"http://127.0.0.1:{port}/__stats")).json()
+    if stats["orders"] != followers:
+        raise RuntimeError(f"expected {followers} orders at the exchange, found {stats['orders']}")
+    return Round(answered, (stats["last_ns"] - began) / 1e6)
+
+
+@asynccontextmanager
+async def place(port: int, followers: int) -> AsyncIterator[tuple[EngineService, str, Secret]]:
+    """Run a fresh place with that many followers; yields service, webhook address and secret."""
+    with tempfile.TemporaryDirectory(prefix="rexalgo-bench-") as folder:
+        settings = f"""
+[plugins]
+enabled = ["bench_http", "signed_webhook", "gcra", "log"]
+[plugin.bench_http]
+base_url = "http://127.0.0.1:{port}"
+"""
+        (Path(folder) / "rexalgo.toml").write_text(settings, encoding="utf-8")
+        config = load_config(Path(folder), {"ENCRYPTION_KEY": new_root_key()})
+        async with run_engine(config, extra_modules={"bench_http": http_exchange}, what="bench") as service:
+            stop = trio.Event()
+            async with trio.open_nursery() as nursery:
+                app = create_app(service, WebSettings())
+                bound = await nursery.start(partial(serve_web, app, ServerConfig(port=0), shutdown_trigger=stop.wait))
+                made = (await service.command("provision", {"table": people(followers), "file": "bench"}))["strategies"][0]
+                while not service.readiness().ready:  # noqa: ASYNC110 - asked as by any probe; there is no event
+                    await trio.sleep(0.05)
+                yield service, bound.url + "/api/" + made["webhook_url"].partition("/api/")[2], Secret(made["secret"])
+                stop.set()
+
+
+def people(followers: int) -> dict[str, object]:
+    """Return one master, one strategy, and followers."""
+    return {
+        "master": [{"name": "alpha"}],
+        "strategy": [{"name": "trend", "master": "alpha", "symbols": ["BTCUSDT"], "leverage": "5"}],
+        "follower": [
+            {
+                "name": "f{n:05}",
+                "count": followers,
+                "exchange": "bench_http",
+                "secret": f"{followers}-{monotonic_ns()}-{{n}}",
+                "strategy": "trend",
+                "sizing": {"mode": "fixed_margin", "margin": "50"},
+            }
+        ],
+    }
+
+
+def main() -> None:
+    """Start the exchange process, measure, stop it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--followers", default="10,100,1000")
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    command = [sys.executable, "-m", "bench.exchange_server", "--latency-ms", str(LATENCY_MS)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as server:
+        try:
+            assert server.stdout is not None
+            port = json.loads(server.stdout.readline())["port"]
+            print(
+                f"exchange answers in {LATENCY_MS} ms (simulated); medians of {options.rounds} signals, milliseconds since the POST began"
+            )
+            heads = f"{'followers':>9} {'floor':>10} {'POST answer':>12} {'last order':>14} {'per follower':>13} {'x floor':>9}"
+            print(f"{heads}   answered first", flush=True)
+            for followers in map(int, options.followers.split(",")):
+                trio.run(run, port, followers, options.rounds)
+        finally:
+            server.terminate()
+
+
+if __name__ == "__main__":
+    main()
