@@ -6,7 +6,7 @@ the moment it is durable: a running engine looks at its switches at the last lin
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from difflib import get_close_matches
 from functools import partial
 from importlib.metadata import version
@@ -18,16 +18,30 @@ from engine.config import Config
 from engine.domain.errors import InvalidValue, RexAlgoError
 from engine.domain.holding import Switch, SwitchScope
 from engine.exchange_places import exchange_places
-from engine.ledger import Ledger
-from engine.ledger.people import accounts, strategies
+from engine.ledger import Database, Ledger
+from engine.ledger.outcomes import write_event
+from engine.ledger.people import (
+    accounts,
+    endpoint_owner,
+    endpoints,
+    expire_secrets,
+    insert_endpoint_secret,
+    person_key,
+    secrets_in_use,
+    strategies,
+    strategy_named,
+)  # fmt: skip
 from engine.ledger.reports import clear_switch, set_switch, signal_number, status, unknown, why
 from engine.plugin_host import Plugins
 from engine.ports.clock import Clock
 from engine.provisioning import provision
+from engine.secrets_store import seal_endpoint_secret
 from engine.vault import Vault
 
 Command = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 NOTE_CHARACTERS_MAX: Final = 200
+OVERLAP_H: Final = 24
+OVERLAP_H_MAX: Final = 24 * 30
 
 
 class NothingThere(RexAlgoError):
@@ -66,6 +80,7 @@ def commands_of(office: Office) -> Mapping[str, Command]:
         "halt": _halt,
         "resume": _resume,
         "provision": _provision,
+        "rotate": _rotate,
     }
     return {name: partial(run, office) for name, run in table.items()}
 
@@ -181,6 +196,44 @@ async def _provision(office: Office, params: dict[str, Any]) -> dict[str, Any]:
         )
         await office.changed()
     return result.as_json()
+
+
+# Webhook secrets
+
+
+async def _rotate(office: Office, params: dict[str, Any]) -> dict[str, Any]:
+    """Give a strategy's webhook a new secret; the old ones hold until the overlap ends (0: from now on they are refused)."""
+    name, overlap_h = _text(params, "strategy"), params.get("overlap_hours", OVERLAP_H)
+    if isinstance(overlap_h, bool) or not isinstance(overlap_h, int) or not 0 <= overlap_h <= OVERLAP_H_MAX:
+        raise InvalidValue("overlap_hours", f"a whole number from 0 to {OVERLAP_H_MAX}", overlap_h)
+    db, now = office.ledger.db, office.clock.now()
+    strategy = strategy_named(db, name)
+    if strategy is None:
+        raise NothingThere(_no_such("strategy", name, [each.name for each in strategies(db)]))
+    endpoint = next((each for each in endpoints(db) if each.strategy == strategy.id and not each.is_deleted), None)
+    source = office.plugins().webhook_sources.get(strategy.source)
+    if endpoint is None or source is None:
+        raise NothingThere(f"strategy {name} has no webhook here (kind {strategy.kind}, source {strategy.source})")
+    secret, until = source.new_secret(), now + timedelta(hours=overlap_h)
+    owner = person_key(db, endpoint_owner(db, endpoint.id))
+    row = seal_endpoint_secret(await office.open_vault(), owner, endpoint.id, secret)
+    before = secrets_in_use(db, endpoint.id)
+
+    def write(writing: Database) -> None:
+        expire_secrets(writing, endpoint.id, until)
+        insert_endpoint_secret(writing, row, now)
+        write_event(writing, "secret", name, {"rotated": True, "overlap_hours": overlap_h}, now)
+
+    await office.ledger.write(write)
+    await office.changed()
+    still = [{"last_used": jsonable(used), "last_used_from": where} for _, valid, used, where in before if valid is None or valid > now]
+    return {
+        "strategy": name,
+        "webhook_url": f"{office.webhook_address}/api/webhooks/copy-trading/{endpoint.id}",
+        "secret": secret.reveal(),
+        "old_secrets_valid_until": until.isoformat(),
+        "old_secrets": still,
+    }
 
 
 # Reading parameters and writing answers

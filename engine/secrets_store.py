@@ -111,10 +111,26 @@ def _secret_place(endpoint: EndpointId, identifier: str, owner: PersonId, row_ve
     return FieldPlace("endpoint_secret", _COLUMN, f"{endpoint}/{identifier}", owner, row_version)
 
 
-def endpoint_keys(db: Database, vault: Vault, endpoint: EndpointId, now: datetime) -> tuple[Secret, ...]:
+@dataclass(frozen=True, slots=True)
+class EndpointKey:
+    """Hold one opened webhook secret; ``valid_until`` None: until something replaces it."""
+
+    id: str
+    secret: Secret
+    valid_until: datetime | None
+
+    def is_valid(self, now: datetime) -> bool:
+        """Tell whether deliveries may still be proven with it."""
+        return self.valid_until is None or self.valid_until > now
+
+
+def endpoint_keys(db: Database, vault: Vault, endpoint: EndpointId, now: datetime) -> tuple[EndpointKey, ...]:
     """Open the secrets of an endpoint that are valid at ``now``, newest first. Raises VaultError when one does not open."""
     rows = endpoint_secrets(db, endpoint)
-    return tuple(_opened(db, vault, row) for row in rows if row.valid_until is None or row.valid_until > now)
+    keys = (
+        EndpointKey(row.id, _opened(db, vault, row), row.valid_until) for row in rows if row.valid_until is None or row.valid_until > now
+    )
+    return tuple(keys)
 
 
 def _opened(db: Database, vault: Vault, row: EndpointSecretRow) -> Secret:
@@ -123,6 +139,6 @@ def _opened(db: Database, vault: Vault, row: EndpointSecretRow) -> Secret:
 
 
 __all__ = [
-    "NewPerson", "VaultError", "account_credentials", "credentials_print", "endpoint_keys", "new_person", "open_vault",
+    "EndpointKey", "NewPerson", "VaultError", "account_credentials", "credentials_print", "endpoint_keys", "new_person", "open_vault",
     "seal_credentials", "seal_endpoint_secret",
 ]  # fmt: skip

@@ -22,12 +22,13 @@ from engine.domain.holding import SwitchScope
 from engine.domain.identifiers import CopyId, ReceiptId, SignalId, StrategyId, Symbol
 from engine.domain.signal import SignalDraft
 from engine.ledger import Ledger, LedgerError
+from engine.ledger.people import secret_used
 from engine.ledger.reports import outcome_rows, receipt
 from engine.ledger.signals import DedupeConflict, NewSignal, Recorded, record_signal
 from engine.ports.clock import Clock
 from engine.ports.rate_limiter import Priority, RateLimit, RateLimiter, Refused
-from engine.ports.secret import Secret
 from engine.ports.signal_source import Authenticated, Delivery, NotAuthentic, WebhookSource
+from engine.secrets_store import EndpointKey
 from engine.views import HealthView, OutcomeRow, ReadinessView, ReceiptView, Reception, ReceptionKind
 
 _LOG = logging.getLogger("rexalgo.service")
@@ -50,7 +51,7 @@ class Endpoint:
     strategy_name: str
     symbols: frozenset[Symbol]
     source: WebhookSource
-    keys: tuple[Secret, ...]
+    keys: tuple[EndpointKey, ...]
     is_deleted: bool
 
 
@@ -106,13 +107,17 @@ class EngineService:
         """Verify, parse and record one delivery; returns after it is durable. May be cancelled: the record survives."""
         known = self._endpoints.get(endpoint)
         source = self._default_source if known is None else known.source
-        keys = self._dummy if known is None or not known.keys else known.keys
+        now = self._clock.now()
+        valid = () if known is None else tuple(each for each in known.keys if each.is_valid(now))
+        keys = tuple(each.secret for each in valid) or self._dummy  # a key of nobody, so that the work done is the same
         try:
-            proof = source.authenticate(delivery, keys, self._clock.now())
+            proof = source.authenticate(delivery, keys, now)
         except NotAuthentic:
             return Reception(ReceptionKind.NOT_AUTHENTIC)
-        if known is None or not known.keys:
+        if known is None or not valid:
             return Reception(ReceptionKind.NOT_AUTHENTIC)
+        if proof.key_index > 0:
+            self._nursery.start_soon(self._note_old_key, valid[proof.key_index].id, now, delivery.peer)
         if known.is_deleted:
             return Reception(ReceptionKind.GONE)
         answer = self._limiter.reserve(f"webhook:{endpoint}", self._webhook_limit, 1, Priority.EXIT, self._clock.now())
@@ -126,6 +131,13 @@ class EngineService:
             kind = ReceptionKind.MALFORMED if error.field == "body" else ReceptionKind.INVALID
             return Reception(kind, field=error.field, expected=error.expected)
         return await self._record_delivery(known, draft, delivery, proof)
+
+    async def _note_old_key(self, key_id: str, at: datetime, peer: str) -> None:
+        """Remember who still signs with a secret that runs out, so that ending its overlap is safe."""
+        try:
+            await self._ledger.write(lambda db: secret_used(db, key_id, at, peer))
+        except LedgerError as error:
+            _LOG.warning("the use of an old webhook secret could not be noted: %s", error)
 
     async def _record_delivery(self, known: Endpoint, draft: SignalDraft, delivery: Delivery, proof: Authenticated) -> Reception:
         decided = draft.sent_at or proof.signed_at or delivery.received_at

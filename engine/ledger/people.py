@@ -235,6 +235,17 @@ def endpoint_secrets(db: apsw.Connection, endpoint: EndpointId) -> list[Endpoint
     ]
 
 
+def secrets_in_use(db: apsw.Connection, endpoint: EndpointId) -> list[tuple[str, datetime | None, datetime | None, str | None]]:
+    """Read (id, valid until, last used, last used from) of an endpoint's secrets, newest first."""
+    rows = fetch_all(
+        db,
+        "SELECT id, valid_until_us, last_used_us, last_used_from FROM endpoint_secret WHERE endpoint_id = ?"
+        " ORDER BY created_us DESC, rowid DESC",
+        (endpoint,),
+    )
+    return [(row[0], None if row[1] is None else from_us(row[1]), None if row[2] is None else from_us(row[2]), row[3]) for row in rows]
+
+
 def expire_secrets(db: apsw.Connection, endpoint: EndpointId, at: datetime) -> None:
     """Let every secret of an endpoint run out at ``at``; one that runs out earlier keeps its time."""
     db.execute(

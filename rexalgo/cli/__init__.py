@@ -20,6 +20,7 @@ _COMMANDS: Final = {
     "demo": ("demo", "demo", "Watch one signal become one order per follower, on paper."),
     "serve": ("serve", "serve", "Run RexAlgo."),
     "provision": ("provision", "provision", "Declare masters, strategies and followers from a file."),
+    "secret": ("secret", "secret", "Renew a strategy's webhook secret."),
     "signal": ("signal", "signal", "Sign and send a signal."),
     "why": ("why", "why", "Explain what became of a signal for a follower."),
     "halt": ("halt", "halt", "Stop new entries; exits still go through."),

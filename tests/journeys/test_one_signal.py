@@ -11,9 +11,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from journey_place import DECLARATIONS, Place, closing, opening, run_cli, running, until
+from journey_place import DECLARATIONS, Bot, Place, closing, opening, run_cli, running, until
 
-from rexalgo import sign_a
+from rexalgo import Secret, sign_a
 
 
 @pytest.fixture(scope="module")
@@ -189,6 +189,20 @@ def test_signal_send_is_taken_in_both_dialects(place: Place, tmp_path: Path) -> 
         assert told["status"] == 202
     wrong = run_cli("signal", "send", "--url", bot.url, "--secret", "whsec_" + "A" * 43 + "=", "-", cwd=tmp_path, stdin="{}", code=1)
     assert wrong == ""
+
+
+def test_a_rotated_secret_overlaps_and_a_revoked_one_is_refused_at_once(place: Place, client: httpx.Client) -> None:
+    bot = place.bots["trend"]
+    told = json.loads(run_cli("secret", "rotate", "--strategy", "trend", "--json", cwd=place.folder))
+    fresh = Bot(bot.url, Secret(told["secret"]))
+    assert bot.post(client, closing("old-overlaps")).status_code == 202
+    assert fresh.post(client, closing("new-holds")).status_code == 202
+    until(lambda: place.rows("SELECT count(*) FROM endpoint_secret WHERE last_used_us IS NOT NULL") == [(1,)], 10)
+    told = json.loads(run_cli("secret", "rotate", "--strategy", "trend", "--revoke-now", "--json", cwd=place.folder))
+    assert [bool(each["last_used"]) for each in told["old_secrets"]] == [False, True]
+    place.bots["trend"] = Bot(bot.url, Secret(told["secret"]))
+    assert {bot.post(client, closing("revoked")).status_code, fresh.post(client, closing("revoked")).status_code} == {401}
+    assert place.bots["trend"].post(client, closing("newest")).status_code == 202
 
 
 def test_a_second_server_and_offline_commands_respect_the_lock(place: Place) -> None:

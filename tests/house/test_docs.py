@@ -1,0 +1,81 @@
+"""What the documents promise: outcome codes from the code, links that lead somewhere, commands that exist, settings that are real."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+from engine.domain.outcome import EXPLANATIONS, OutcomeCode
+from rexalgo.cli import _COMMANDS
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
+OUTCOMES = ROOT / "docs" / "outcomes.md"
+
+
+def outcomes_page() -> str:
+    """Return docs/outcomes.md as the code has it."""
+    rows = []
+    for code in OutcomeCode:
+        told = EXPLANATIONS[code]
+        setting = f"`{told.setting}`" if told.setting else ""
+        rows.append(f"| `{code.value}` | {told.sentence} | {setting} | {told.move.value} | {'' if code.is_final else 'may still change'} |")
+    return "\n".join(
+        [
+            "# Outcomes",
+            "",
+            "What can become of a copy, with the sentence people read (numbers in braces), the setting that would change it, and",
+            "whose move it is. Made from `engine/domain/outcome.py`; after a change there: `python tests/house/test_docs.py`.",
+            "",
+            "| code | sentence | setting | move | |",
+            "|---|---|---|---|---|",
+            *rows,
+            "",
+        ]
+    )
+
+
+def test_outcomes_page_is_what_the_code_says() -> None:
+    assert OUTCOMES.read_text(encoding="utf-8") == outcomes_page()
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    broken = [
+        f"{file.relative_to(ROOT)}: {target}"
+        for file in DOCUMENTS
+        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", file.read_text(encoding="utf-8"))
+        if "://" not in target and not (file.parent / target).exists()
+    ]
+    assert broken == []
+
+
+def test_commands_named_in_documents_exist() -> None:
+    named = {
+        (file.name, command)
+        for file in DOCUMENTS
+        for command in re.findall(r"\brexalgo (?:--config \S+ )?([a-z]+)\b", file.read_text(encoding="utf-8"))
+    }
+    prose = {"is", "serves", "plugin"}
+    assert {each for each in named if each[1] not in {*_COMMANDS, *prose}} == set()
+
+
+def test_settings_named_in_documents_exist() -> None:
+    known = tomllib.loads((ROOT / "config" / "default.toml").read_text(encoding="utf-8"))
+    sections = {name: set(table) for name, table in known.items()}
+    named = {
+        (file.name, section, key)
+        for file in DOCUMENTS
+        for section, key in re.findall(r"`(web|engine|ledger|operator|plugins)\.([a-z_]+)`", file.read_text(encoding="utf-8"))
+    }
+    assert {each for each in named if each[2] not in sections[each[1]] and each[2] != "py"} == set()
+
+
+def test_every_command_explains_itself() -> None:
+    for name in _COMMANDS:
+        told = subprocess.run([sys.executable, "-m", "rexalgo", name, "--help"], capture_output=True, text=True, check=True).stdout
+        assert "--json" in told or "Commands:" in told, name
+
+
+if __name__ == "__main__":
+    OUTCOMES.write_text(outcomes_page(), encoding="utf-8")
