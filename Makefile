@@ -77,18 +77,18 @@ $(VENV)/bin/python:
 	if ! "$$chosen" -c 'import venv, ensurepip' 2>/dev/null; then
 		echo "Python's venv is missing. Debian and Ubuntu: sudo apt install python3-venv   Fedora: it comes with python3" >&2; exit 2
 	fi
-	echo "== environment $(VENV) with $$("$$chosen" --version)"
+	echo "== environment $(VENV) with $$("$$chosen" --version)" >&2
 	rm -rf $(VENV)
 	"$$chosen" -m venv $(VENV)
 
 $(VENV)/.stamp-run: requirements/run.txt pyproject.toml | $(VENV)/bin/python
-	@echo "== installing what it runs on"
+	@echo "== installing what it runs on" >&2
 	$(PIP) --require-hashes -r requirements/run.txt
 	$(PIP) --no-build-isolation -e .
 	touch $@
 
 $(VENV)/.stamp-dev: requirements/dev.txt $(VENV)/.stamp-run
-	@echo "== installing what it is tested with"
+	@echo "== installing what it is tested with" >&2
 	$(PIP) --require-hashes -r requirements/dev.txt
 	touch $@
 
@@ -96,4 +96,4 @@ bin/rexalgo: Makefile
 	@mkdir -p bin
 	printf '#!/bin/sh\n# Made by make install: runs RexAlgo from this checkout; the current folder stays yours.\nexec "%s/bin/rexalgo" "$$@"\n' "$(abspath $(VENV))" > $@
 	chmod +x $@
-	echo "installed. The command is ./bin/rexalgo (try: ./bin/rexalgo --help)"
+	echo "installed. The command is ./bin/rexalgo (try: ./bin/rexalgo --help)" >&2

@@ -1,0 +1,139 @@
+"""The way in: one process per folder, commands with and without a server, and a server that is silent stops nobody from halting."""
+
+import json
+import os
+import stat
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+import engine.control
+from engine.commands import NothingThere
+from engine.config import Config, load_config
+from engine.control import SOCKET_NAME, FolderLock, FolderLocked, ask_server, call, serve_control
+from engine.domain.errors import InvalidValue, RexAlgoError
+from engine.ledger import Ledger
+from engine.ledger.reports import switches
+from engine.provisioning.errors import ProvisionErrors, ProvisionProblem
+
+NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+
+
+def place(folder: Path) -> Config:
+    """Return the configuration of a folder whose ledger exists."""
+    config = load_config(folder, {})
+    config.data_dir.mkdir(mode=0o700)
+    return config
+
+
+def test_a_folder_has_one_holder_and_names_it(tmp_path: Path) -> None:
+    with FolderLock(tmp_path, "rexalgo serve", NOW):
+        assert stat.S_IMODE((tmp_path / "lock").stat().st_mode) == 0o600
+        with pytest.raises(FolderLocked, match=rf"rexalgo serve \(process {os.getpid()}, since 2026-11-24T12:00:00"):
+            FolderLock(tmp_path, "other", NOW).__enter__()
+    with FolderLock(tmp_path, "next", NOW):
+        assert json.loads((tmp_path / "lock").read_text())["what"] == "next"
+
+
+async def answering(folder: Path, nursery: trio.Nursery, error: Exception | None = None) -> None:
+    async def run(method: str, params: dict[str, Any]) -> dict[str, Any]:
+        if error is not None:
+            raise error
+        return {"method": method, **params}
+
+    await nursery.start(serve_control, folder, run)
+
+
+async def test_a_command_goes_to_the_server_and_comes_back_also_from_a_deep_folder(tmp_path: Path) -> None:
+    deep = tmp_path.joinpath(*["a-folder-with-a-long-name"] * 6)
+    deep.mkdir(parents=True)
+    async with trio.open_nursery() as nursery:
+        await answering(deep, nursery)
+        assert stat.S_IMODE((deep / SOCKET_NAME).stat().st_mode) == 0o600
+        big = "x" * 300_000
+        assert await ask_server(deep, "echo", {"text": big}) == {"method": "echo", "text": big}
+        nursery.cancel_scope.cancel()
+    assert not (deep / SOCKET_NAME).exists()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        InvalidValue("scope", "one of all", "al"),
+        NothingThere("no follower f9"),
+        ProvisionErrors("people.toml", [ProvisionProblem("follower[0].secret", "a value", None, "f")]),
+        RexAlgoError("no"),
+    ],
+)
+async def test_an_error_keeps_its_kind_and_words_across_the_socket(error: Exception, tmp_path: Path) -> None:
+    async with trio.open_nursery() as nursery:
+        await answering(tmp_path, nursery, error)
+        with pytest.raises(type(error)) as caught:
+            await ask_server(tmp_path, "any", {})
+        assert str(caught.value) == str(error)
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("line", [b"no json\n", b"{}\n", b"[]\n", b'{"method": "x"}\n', b'{"method": "x", "params": 3}\n'])
+async def test_a_line_that_is_no_command_gets_an_answer(line: bytes, tmp_path: Path) -> None:
+    async with trio.open_nursery() as nursery:
+        await answering(tmp_path, nursery)
+        stream = await trio.open_unix_socket(str(tmp_path / SOCKET_NAME))
+        await stream.send_all(line)
+        assert "expected one line" in (await stream.receive_some(10_000)).decode()
+        await stream.aclose()
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_fault_inside_a_command_is_answered_without_its_text(tmp_path: Path) -> None:
+    async with trio.open_nursery() as nursery:
+        await answering(tmp_path, nursery, ValueError("whsec_do_not_show"))
+        with pytest.raises(RexAlgoError) as caught:
+            await ask_server(tmp_path, "any", {})
+        assert "whsec" not in str(caught.value)
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_silent_server_keeps_nobody_from_halting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine.control, "ANSWER_WITHIN_S", 0.05)
+    monkeypatch.setattr(engine.control, "PROVISION_WITHIN_S", 0.05)
+    config = place(tmp_path)
+    await Ledger.open(config.ledger.path, inline=True).aclose()
+
+    async def never(method: str, params: dict[str, Any]) -> dict[str, Any]:
+        await trio.sleep_forever()
+        raise AssertionError
+
+    with FolderLock(config.data_dir, "rexalgo serve", NOW):
+        async with trio.open_nursery() as nursery:
+            await nursery.start(serve_control, config.data_dir, never)
+            answer = await call(config, "halt", {"scope": "all", "note": "silent", "by": "me"})
+            assert answer["entries"] == "off"
+            with pytest.raises(RexAlgoError, match="did not answer within"):
+                await call(config, "provision", {"table": {}})
+            nursery.cancel_scope.cancel()
+    ledger = Ledger.open(config.ledger.path, inline=True)
+    assert [(each.label, each.note, each.set_by) for each in switches(ledger.db)] == [("everything", "silent", "me")]
+    await ledger.aclose()
+
+
+async def test_without_a_server_commands_work_on_the_ledger(tmp_path: Path) -> None:
+    config = place(tmp_path)
+    with pytest.raises(NothingThere, match="nothing is here yet"):
+        await call(config, "status", {})
+    await Ledger.open(config.ledger.path, inline=True).aclose()
+    assert (await call(config, "status", {}))["engine"]["running"] is False
+    assert (await call(config, "halt", {"scope": "all"}))["was_off_already"] is False
+    assert (await call(config, "halt", {"scope": "all"}))["was_off_already"] is True
+    assert [each["scope"] for each in (await call(config, "status", {}))["switches"]] == ["all"]
+    assert (await call(config, "resume", {"scope": "all"}))["was_off"] is True
+    assert (await call(config, "resume", {"scope": "all"}))["was_off"] is False
+    with pytest.raises(NothingThere, match="no account nobody"):
+        await call(config, "halt", {"scope": "account", "target": "nobody"})
+    with pytest.raises(InvalidValue):
+        await call(config, "halt", {"scope": "everything"})
+    with pytest.raises(NothingThere):
+        await call(config, "why", {"signal": "last", "follower": "f"})
