@@ -1,0 +1,128 @@
+"""The ledger's own guards of money, each alone: unique keys, the claim, the lane, the goal key. Whoever weakens one fails here."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from itertools import count
+
+import apsw
+import pytest
+
+from engine.domain.amounts import Money, Quantity, Ratio
+from engine.domain.identifiers import AccountId, ClientOrderId, CopyId, ReceiptId, SignalId, StrategyId, Symbol
+from engine.domain.order import OrderIntent, OrderSide, OrderType
+from engine.domain.outcome import OutcomeCode
+from engine.domain.signal import Action, OrderKey, PositionSide, SignalDraft
+from engine.domain.subscription import CopyPolicy, Mode, parse_leverage, parse_sizing
+from engine.ledger import Database
+from engine.ledger.attempts import Claim, NotClaimed, claim
+from engine.ledger.codec import write_policy
+from engine.ledger.database import open_database
+from engine.ledger.query import fetch_all
+from engine.ledger.signals import DedupeConflict, NewSignal, record_signal
+
+BTC = Symbol("BTCUSDT")
+NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+numbers = count(1)
+
+
+@pytest.fixture
+def db() -> Database:
+    made = open_database(":memory:")
+    policy = write_policy(
+        CopyPolicy(Mode.LIVE, parse_sizing({"mode": "fixed_margin", "margin": "50"}), parse_leverage("5"), frozenset([BTC]))
+    )
+    made.execute("INSERT INTO person VALUES ('p', 'p', 0, x'00', 'k', x'00'); INSERT INTO master VALUES ('m', 'm', 'p')")
+    made.execute("INSERT INTO strategy VALUES ('s', 'trend', 'm', 'copy_trading', '[]', '5', 'signed_webhook', '{}', 0)")
+    for account in ("a", "b"):
+        made.execute("INSERT INTO account VALUES (?, ?, 'p', 'paper', 'paper', x'00', 1, 0)", (account, account))
+        made.execute("INSERT INTO subscription VALUES (?, ?, 's', ?, 0)", (f"sub-{account}", account, policy))
+    return made
+
+
+def new(key: str, action: Action = Action.OPEN, body: bytes = b"one", at: datetime = NOW) -> NewSignal:
+    side = PositionSide.LONG if action is Action.OPEN else None
+    number = next(numbers)
+    return NewSignal(
+        SignalId(f"sig-{number}"), ReceiptId(f"rcp-{number}"), lambda: CopyId(f"cp-{number}-{next(numbers)}"), StrategyId("s"), "ep",
+        SignalDraft(key, action, BTC, side), body, at, at,
+    )  # fmt: skip
+
+
+def wanted(db: Database, signal: str, account: str = "a") -> Claim:
+    copy, leg, key = fetch_all(
+        db,
+        "SELECT leg.copy_id, leg.number, leg.order_key FROM leg JOIN copy ON copy.id = leg.copy_id JOIN signal ON signal.number ="
+        " copy.signal_number WHERE signal.id = ? AND leg.account_id = ?",
+        (signal, account),
+    )[0]
+    intent = OrderIntent(
+        client_order_id=ClientOrderId(f"rx{copy}"), symbol=BTC, side=OrderSide.BUY, position_side=PositionSide.LONG,
+        quantity=Quantity(Decimal("0.003")), order_type=OrderType.MARKET, leverage=Ratio(Decimal(5)),
+    )  # fmt: skip
+    hundred = Money(Decimal(100))
+    return Claim(
+        CopyId(copy), leg, 1, "entry", AccountId(account), StrategyId("s"), 1, OrderKey(key), intent, hundred, hundred, (), NOW
+    )  # fmt: skip
+
+
+def test_the_same_delivery_is_one_signal_and_another_body_is_a_conflict(db: Database) -> None:
+    first, again = record_signal(db, new("k")), record_signal(db, new("k"))
+    assert (again.id, again.receipt, again.is_new) == (first.id, first.receipt, False)
+    assert fetch_all(db, "SELECT count(*) FROM copy") == [(2,)]
+    with pytest.raises(DedupeConflict):
+        record_signal(db, new("k", body=b"two"))
+
+
+@pytest.mark.parametrize(
+    ("table", "columns"),
+    [("signal", "origin, dedupe_key"), ("copy", "signal_number, account_id"), ("attempt", "copy_id, leg, number")],
+)
+def test_what_leads_to_an_order_has_a_unique_key_in_the_database_itself(db: Database, table: str, columns: str) -> None:
+    indexes = [name for _, name, unique, *_ in fetch_all(db, f"PRAGMA index_list({table})") if unique]
+    keys = {", ".join(row[2] for row in fetch_all(db, f"PRAGMA index_info({name})")) for name in indexes}
+    assert columns in keys
+
+
+def test_a_leg_is_claimed_once(db: Database) -> None:
+    signal = record_signal(db, new("k")).id
+    asked = wanted(db, signal)
+    assert isinstance(claim(db, asked), int)
+    db.execute("UPDATE holding SET entries_open = 0")  # so that the leg's own state alone stands between
+    assert claim(db, replace(asked, number=2)) == NotClaimed(None)
+    assert fetch_all(db, "SELECT count(*) FROM attempt") == [(1,)]
+
+
+def test_a_lane_has_one_claim_at_a_time(db: Database) -> None:
+    first, second = (record_signal(db, new(key)).id for key in ("k1", "k2"))
+    claim(db, wanted(db, first))
+    refused = claim(db, wanted(db, second))
+    assert isinstance(refused, NotClaimed)
+    assert refused.outcome is not None
+    assert refused.outcome.code is OutcomeCode.SKIPPED_ALREADY_OPEN
+    db.execute("UPDATE holding SET entries_open = 0")
+    with pytest.raises(apsw.ConstraintError):  # and the database refuses what the code might let through
+        claim(db, wanted(db, second))
+
+
+def test_an_entry_that_is_not_later_than_the_goal_is_never_claimed(db: Database) -> None:
+    signal = record_signal(db, new("open")).id
+    asked = wanted(db, signal)
+    record_signal(db, new("close", Action.CLOSE, at=NOW + timedelta(seconds=1)))
+    assert fetch_all(db, "SELECT DISTINCT copy.code FROM copy JOIN leg ON leg.copy_id = copy.id WHERE leg.kind = 'entry'") == [
+        (OutcomeCode.SKIPPED_SUPERSEDED.value,)
+    ]
+    db.execute("UPDATE leg SET state = 'new'")  # as if the exit had not ended it
+    refused = claim(db, asked)
+    assert isinstance(refused, NotClaimed)
+    assert refused.outcome is not None
+    assert refused.outcome.code is OutcomeCode.SKIPPED_SUPERSEDED
+
+
+def test_a_late_redelivered_open_does_not_pass_a_close(db: Database) -> None:
+    record_signal(db, new("close", Action.CLOSE, at=NOW))
+    late = record_signal(db, new("open", at=NOW - timedelta(seconds=5))).id
+    refused = claim(db, wanted(db, late))
+    assert isinstance(refused, NotClaimed)
+    assert refused.outcome is not None
+    assert refused.outcome.code is OutcomeCode.SKIPPED_SUPERSEDED
