@@ -140,12 +140,25 @@ def why(db: apsw.Connection, signal: str, account_name: str) -> WhyView | None:
         received_at=from_us(row[6]),
         code=None if outcome is None else outcome.code.value,
         numbers={} if outcome is None else outcome.numbers,
-        sentence="It waits to be planned." if outcome is None else outcome.sentence,
+        sentence=_waiting(db, row[0]) if outcome is None else outcome.sentence,
         setting=None if outcome is None else outcome.explanation.setting,
         move="nobody" if outcome is None else outcome.explanation.move.value,
         history=tuple(WhyEvent(from_us(at), code, Outcome(OutcomeCode(code), json.loads(data)).sentence) for at, code, data in events),
         attempts=_attempts(db, row[0]),
     )
+
+
+def _waiting(db: apsw.Connection, copy: str) -> str:
+    """Say what a copy without an outcome waits for."""
+    unproven = fetch_one(
+        db,
+        "SELECT attempt.symbol FROM leg JOIN attempt ON attempt.account_id = leg.account_id AND attempt.symbol = leg.symbol"
+        " WHERE leg.copy_id = ? AND attempt.copy_id != leg.copy_id AND attempt.state IN ('unknown', 'not_confirmed') LIMIT 1",
+        (copy,),
+    )
+    if unproven is None:
+        return "It waits to be planned."
+    return f"It waits until the fate of an earlier order in {unproven[0]} is proven: rexalgo unknown list."
 
 
 def _attempts(db: apsw.Connection, copy: str) -> tuple[AttemptView, ...]:
