@@ -48,9 +48,10 @@ class LedgerConfig:
 
 @dataclass(frozen=True, slots=True)
 class PluginsConfig:
-    """Hold which plugins are loaded, in order, and which registered rate limiter the engine uses."""
+    """Hold which plugins are loaded, in order, which registered rate limiter is used, and whether LIVE accounts are accepted unproven."""
 
     enabled: tuple[str, ...]
+    allow_untested: bool
     rate_limiter: str
 
 
@@ -147,7 +148,7 @@ _SECTIONS: Final[Mapping[str, tuple[type, Mapping[str, Rule]]]] = {
         },
     ),
     "ledger": (LedgerConfig, {"path": rules.path}),
-    "plugins": (PluginsConfig, {"enabled": rules.names, "rate_limiter": rules.name}),
+    "plugins": (PluginsConfig, {"enabled": rules.names, "allow_untested": rules.switch, "rate_limiter": rules.name}),
     "engine": (
         EngineConfig,
         {

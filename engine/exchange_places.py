@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from engine.config import Config
+from engine.domain.account import Environment
 from engine.plugin_host import Plugins
 from engine.ports.clock import Clock
 from engine.ports.exchange import ExchangeContext
@@ -18,9 +19,20 @@ def exchange_context(config: Config, plugins: Plugins, exchange: str, clock: Clo
     return ExchangeContext(provider.settings, clock, HttpClientFactory(), str(folder))
 
 
+def why_refused(config: Config, exchange: str, environment: Environment) -> str:
+    """Say why accounts of an exchange are not accepted, or nothing. Real money needs an adapter that was proven, or a decision."""
+    if environment is not Environment.LIVE or config.plugins.allow_untested:
+        return ""
+    return (
+        f"an exchange without real money ({exchange} is LIVE with these settings, and its adapter has no recorded proof here; "
+        "plugins.allow_untested = true accepts that, and makes every order your own test)"
+    )
+
+
 def exchange_places(config: Config, plugins: Plugins, clock: Clock) -> Mapping[str, ExchangePlace]:
     """Ask every enabled exchange which login it needs and whether real money is there."""
-    return {
-        name: ExchangePlace(adapter.credential_fields, adapter.environment(exchange_context(config, plugins, name, clock)))
-        for name, adapter in plugins.exchanges.items()
-    }
+    places = {}
+    for name, adapter in plugins.exchanges.items():
+        environment = adapter.environment(exchange_context(config, plugins, name, clock))
+        places[name] = ExchangePlace(adapter.credential_fields, environment, why_refused(config, name, environment))
+    return places

@@ -29,7 +29,7 @@ from engine.control import FolderLock, serve_control
 from engine.domain.account import Environment
 from engine.domain.errors import RexAlgoError
 from engine.domain.identifiers import AccountId, StrategyId, Symbol
-from engine.exchange_places import exchange_context
+from engine.exchange_places import exchange_context, why_refused
 from engine.ledger import Database, Ledger
 from engine.ledger.attempts import orphan_claims
 from engine.ledger.codec import to_us
@@ -216,6 +216,9 @@ class _Engine:
                 f"account {row.name} was connected when exchange {row.exchange} was {row.environment.upper()}, and the settings make it "
                 "LIVE now: nobody agreed to that; restore the setting, or declare a new follower"
             )
+        refused = why_refused(self._config, row.exchange, environment)
+        if refused:
+            raise RexAlgoError(f"account {row.name}: expected {refused}")
         follower = Follower(
             row.id, row.name, row.exchange, environment.value, self._shared, partial(self._new_session, row.id, row.exchange)
         )  # fmt: skip

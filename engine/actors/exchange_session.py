@@ -52,10 +52,10 @@ class ExchangeSession:
         self._uses_http = True
         return self._http(base_url, headers)
 
-    @property
-    def reads_client_order_id(self) -> bool:
-        """Tell whether orders read back carry our client order id."""
-        return self._adapter.traits.reads_client_order_id
+    def reads_client_order_id(self, intent: OrderIntent) -> bool:
+        """Tell whether this order, read back, carries our client order id."""
+        traits = self._adapter.traits
+        return traits.reads_client_order_id and (traits.exits_carry_client_order_id or not intent.reduce_only)
 
     @property
     def visible_within_s(self) -> float:
@@ -81,7 +81,7 @@ class ExchangeSession:
 
     async def fetch_account(self) -> AccountReport:
         """Read the whole account."""
-        await self.permit(Priority.READ)
+        await self.permit(Priority.READ, self._adapter.traits.account_requests)
         return await self._within(READ_DEADLINE_S, self._open.fetch_account())
 
     async def find_orders(self, symbol: Symbol, since: datetime) -> OrderHistory:
@@ -106,19 +106,23 @@ class ExchangeSession:
             except Exception as error:  # nothing of an order was written: whatever failed, it is proof of that
                 raise NotExecuted(f"no connection to the exchange: {type(error).__name__}") from error
 
-    async def permit(self, priority: Priority) -> None:
-        """Wait until the rate limiter lets one request through; a broken limiter refuses entries and halves exits."""
+    async def permit_exit(self) -> None:
+        """Wait until the rate limiter lets one exit through, with every request that it takes."""
+        await self.permit(Priority.EXIT, self._adapter.traits.exit_requests)
+
+    async def permit(self, priority: Priority, requests: int = 1) -> None:
+        """Wait until the rate limiter lets requests through; a broken limiter refuses entries and halves exits."""
         limit = self._adapter.traits.read_limit if priority is Priority.READ else self._adapter.traits.order_limit
         kind = "reads" if priority is Priority.READ else "orders"
         pool = f"{self._adapter.name}:{kind}:{self._login.account}"
         while True:
             now = self._clock.now()
             try:
-                answer = self._limiter.reserve(pool, limit, 1, priority, now)
+                answer = self._limiter.reserve(pool, limit, requests, priority, now)
             except Exception as error:  # a plugin's fault must not stop exits, and must not let entries through uncounted
                 if priority is not Priority.EXIT:
                     raise NotExecuted(f"the rate limiter {self._limiter.name} failed: {type(error).__name__}", 1.0) from error
-                answer = self._fallback.reserve(pool, limit, 1, priority, now)
+                answer = self._fallback.reserve(pool, limit, requests, priority, now)
             if isinstance(answer, Granted):
                 if answer.at > now:
                     await trio.sleep((answer.at - now).total_seconds())

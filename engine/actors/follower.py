@@ -42,6 +42,7 @@ from engine.ledger.attempts import (
 )  # fmt: skip
 from engine.ledger.copies import WaitingLeg, is_exiting, waiting_legs
 from engine.ledger.outcomes import write_event
+from engine.ports.exchange import Rejected
 
 _LOG = logging.getLogger("rexalgo.follower")
 RECONNECT_S: Final = (0.5, 1.0, 2.0, 5.0, 15.0, 30.0, 60.0)
@@ -70,6 +71,7 @@ class Follower:
         self.session: ExchangeSession | None = None
         self.report: AccountReport | None = None
         self.problem = ""
+        self.problem_may_pass = False
         self.first_reading = trio.Event()
         self.reserved: dict[CopyId, Reserved] = {}
         self._new_session = new_session
@@ -170,6 +172,7 @@ class Follower:
         if not self.problem:
             _LOG.warning("account %s [%s] cannot be read: %s: %s", self.name, self.environment, type(error).__name__, error)
         self.problem = f"{type(error).__name__}: {error}"[:200]
+        self.problem_may_pass = not isinstance(error, Rejected)
         self.first_reading.set()
         self.report = None
         self.ring()
@@ -204,6 +207,7 @@ class Follower:
         self.reserved = {copy: each for copy, each in self.reserved.items() if each.ended_at is None or each.ended_at >= began}
         self.report = report
         self.problem = "" if not self.problem.startswith("Foreign") else self.problem
+        self.problem_may_pass = False
         self.first_reading.set()
         self.ring()
 

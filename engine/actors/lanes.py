@@ -54,6 +54,7 @@ if TYPE_CHECKING:
 
 EXIT_RETRY_S: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
 ENTRY_RETRY_S: Final = 0.5
+READ_MARGIN_S: Final = 1.0
 WAIT_S: Final = 0.25
 _BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -127,7 +128,11 @@ class Lanes:
         )
         plan = plan_entry(context)
         if isinstance(plan, Outcome):
-            await self._conclude(leg, plan)
+            if plan.code is OutcomeCode.DENIED_ACCOUNT_NOT_READY and self._may_be_read_in_time(signal):
+                follower.read_soon()
+                self._wait(leg, ENTRY_RETRY_S)
+            else:
+                await self._conclude(leg, plan)
             return
         # No await between planning and reserving: a burst of entries cannot pass a cap together.
         self._reserve(leg, plan)
@@ -137,6 +142,12 @@ class Lanes:
         finally:
             if not kept:
                 follower.release(leg.copy, proven=False)
+
+    def _may_be_read_in_time(self, signal: Signal) -> bool:
+        """Tell whether an account that could not be read (not: whose key was refused) may be ready before the entry is too old."""
+        shared = self._follower.shared
+        young_until = signal.decided_at + timedelta(seconds=shared.pace.entry_age_s - READ_MARGIN_S)
+        return self._follower.problem_may_pass and shared.clock.now() < young_until
 
     def _reserve(self, leg: WaitingLeg, plan: EntryPlan) -> None:
         from engine.actors.follower import Reserved  # here, because the follower is made of its lanes
@@ -231,7 +242,7 @@ class Lanes:
         retry_s = EXIT_RETRY_S[min(leg.attempts, len(EXIT_RETRY_S) - 1)]
         try:
             session = await follower.connected()
-            await session.permit(Priority.EXIT)
+            await session.permit_exit()
             await session.warm()
         except Exception as error:  # an exit goes on for ever; nothing of it was sent yet
             self._wait(leg, (error.retry_after_s if isinstance(error, NotExecuted) else None) or retry_s)

@@ -96,7 +96,7 @@ class Resolver:
             attempt.intent,
             attempt.claimed_at,
             orders,
-            reads_client_order_id=session.reads_client_order_id,
+            reads_client_order_id=session.reads_client_order_id(attempt.intent),
             bound_ids=frozenset(each for each in bound if each is not None),
             witness_ids=attempt.witness,
             deadline_s=self._follower.shared.pace.send_deadline_s,

@@ -82,7 +82,9 @@ class ExchangeTraits:
 
     ``reads_client_order_id``: orders read back carry the client order id that was sent. ``protects_with_entry``: stop and
     target go with the entry order. ``order_limit`` and ``read_limit``: what one account may send; the limiter plugin counts.
-    ``visible_within_s``: how long after acceptance an order may still be missing from reads.
+    ``visible_within_s``: how long after acceptance an order may still be missing from reads. ``exits_carry_client_order_id``:
+    False where exits go through a closing call that takes no id; they are then found by contract, side, quantity and time.
+    ``account_requests`` and ``exit_requests``: how many requests one reading of an account and one exit take, for the limiter.
     """
 
     reads_client_order_id: bool
@@ -90,6 +92,9 @@ class ExchangeTraits:
     order_limit: RateLimit
     read_limit: RateLimit
     visible_within_s: float = 5.0
+    exits_carry_client_order_id: bool = True
+    account_requests: int = 1
+    exit_requests: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,10 +36,11 @@ _KEYS: Final[Mapping[str, tuple[str, ...]]] = {
 
 @dataclass(frozen=True, slots=True)
 class ExchangePlace:
-    """Say what provisioning must know of an enabled exchange."""
+    """Say what provisioning must know of an enabled exchange; ``refused`` is why new accounts are not accepted there, or empty."""
 
     credential_fields: Sequence[CredentialField]
     environment: Environment
+    refused: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +225,8 @@ class _Parser:
             if exchange is None or not names:
                 continue
             place = self._places[exchange]
+            if place.refused:
+                table.complain("exchange", place.refused, exchange)
             count = len(names) if "count" in table.values else None
             credentials = read_credentials(table, place.credential_fields, place.environment, count)
             for name, given in zip(names, credentials, strict=False):  # no credentials: their problem is noted

@@ -27,6 +27,7 @@ _COMMANDS: Final = {
     "resume": ("halt", "resume", "Allow new entries again."),
     "unknown": ("unknown", "unknown", "List orders whose fate is not known."),
     "status": ("status", "status", "Show accounts, orders and switches."),
+    "simulate": ("simulate", "simulate", "Run a simulated exchange to practise against."),
     "doctor": ("doctor", "doctor", "Check this place and say what to do."),
 }
 

@@ -234,6 +234,13 @@ sizing = { mode = "multiplier", factor = "0.5" }
         assert row.policy.limits.open_positions == 1
 
 
+async def test_real_money_needs_a_decision(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PLACES, "real", replace(PLACES["real"], refused="an exchange without real money"))
+    async with desk() as here:
+        with pytest.raises(ProvisionErrors, match=r"follower\[0\].exchange .*expected an exchange without real money, found real"):
+            await here.run('[[follower]]\nname = "e"\nexchange = "real"\nsecret_env = "K"\n', {"K": "x"})
+
+
 @pytest.mark.parametrize(
     ("change", "key"),
     [

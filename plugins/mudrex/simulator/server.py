@@ -1,0 +1,272 @@
+"""SIMULATED exchange over HTTP: authentication, rate limits, routes, faults, and a durable record of every order it ever accepted.
+
+``/__control`` is for drills and tests: ``GET /__control/orders`` (everything accepted), ``GET /__control/accounts``, ``POST
+/__control/faults`` with ``{"rules": [{"path": "/order", "fault": "accept_then_503", "times": 3}]}``. Faults: ``refuse_503`` (nothing
+happens), ``accept_then_503``, ``accept_then_drop``, ``garbage``, ``rate_limit``, ``slow`` (five seconds).
+"""
+
+import json
+import os
+import re
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import h11
+import trio
+
+from plugins.mudrex.simulator.contracts import CONTRACTS
+from plugins.mudrex.simulator.exchange import Account, Exchange, Refusal
+
+BODY_BYTES_MAX = 64 * 1024
+FAULTS = ("refuse_503", "accept_then_503", "accept_then_drop", "garbage", "rate_limit", "slow")
+
+
+class Dropped(Exception):
+    """Close the connection without an answer."""
+
+
+@dataclass(slots=True)
+class Rule:
+    """Do ``fault`` to the next ``times`` requests whose path contains ``path``."""
+
+    path: str
+    fault: str
+    times: int
+
+
+@dataclass(slots=True)
+class Limits:
+    """Count requests per key in a sliding second; 0 means no limit."""
+
+    per_s: int
+    seen: dict[str, deque[float]] = field(default_factory=dict)
+
+    def take(self, key: str, now: float) -> bool:
+        """Count one request; False when the key has used its second up."""
+        if not self.per_s:
+            return True
+        times = self.seen.setdefault(key, deque())
+        while times and now - times[0] >= 1.0:
+            times.popleft()
+        if len(times) >= self.per_s:
+            return False
+        times.append(now)
+        return True
+
+
+@dataclass(slots=True)
+class Request:
+    """Hold one request."""
+
+    method: str
+    path: str
+    query: Mapping[str, list[str]]
+    key: str
+    body: Mapping[str, object]
+
+
+class Simulator:
+    """Answer requests against one exchange."""
+
+    def __init__(self, state: Path | None, seed: int = 1, latency_s: float = 0.02, per_s: int = 10, clock: Callable[[], float] = time.time):
+        self._file = None if state is None else os.open(state, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
+        self.orders: list[Mapping[str, object]] = []
+        self.exchange = Exchange(seed, accepted=self._accept)
+        self.limits = Limits(per_s)
+        self.rules: list[Rule] = []
+        self.counts: dict[str, int] = {}
+        self._latency_s = latency_s
+        self._clock = clock
+
+    def _accept(self, order: Mapping[str, object]) -> None:
+        self.orders.append(order)
+        if self._file is not None:
+            os.write(self._file, json.dumps(order).encode() + b"\n")
+            os.fdatasync(self._file)
+
+    async def answer(self, request: Request) -> tuple[int, bytes]:
+        """Answer one request; raises Dropped where the connection is to be closed."""
+        if request.path.startswith("/__control"):
+            return 200, json.dumps(self._control(request)).encode()
+        await trio.sleep(self._latency_s)
+        fault = self._fault(request)
+        if fault == "slow":
+            await trio.sleep(5)
+        if fault == "refuse_503":
+            return 503, b"<html><body><h1>503 Service Temporarily Unavailable</h1></body></html>"
+        if fault == "rate_limit" or not self.limits.take(request.key, self._clock()):
+            self._count("429")
+            return 429, _error(5002, "API rate limit exceeded")
+        status, content = self._safely(request)
+        self._count(f"{request.method} {re.sub('[0-9a-f-]{36}', 'ID', request.path)} {status}")
+        if fault == "accept_then_503":
+            return 503, b"<html>upstream timed out</html>"
+        if fault == "accept_then_drop":
+            raise Dropped
+        return (status, b'{"success": tr') if fault == "garbage" else (status, content)
+
+    def _fault(self, request: Request) -> str | None:
+        for rule in self.rules:
+            if rule.times > 0 and rule.path in request.path:
+                rule.times -= 1
+                self._count(f"fault {rule.fault}")
+                return rule.fault
+        return None
+
+    def _count(self, what: str) -> None:
+        self.counts[what] = self.counts.get(what, 0) + 1
+
+    def _safely(self, request: Request) -> tuple[int, bytes]:
+        try:
+            now = self._clock()
+            account = self.exchange.account(request.key, now)
+            status, data = self._route(request, account, now)
+        except Refusal as refusal:
+            return refusal.status, _error(refusal.code, refusal.text)
+        return status, json.dumps({"success": True, "data": data}).encode()
+
+    def _route(self, request: Request, account: Account, now: float) -> tuple[int, object]:
+        method, path = request.method, request.path
+        if (method, path) == ("POST", "/fapi/v2/futures/order"):
+            symbol = request.query.get("symbol", [""])[0]
+            return 202, self.exchange.place(request.key, request.body, now, symbol, version=2)
+        rest = path.removeprefix("/fapi/v1/futures")
+        if rest == path:
+            raise Refusal(404, "resource not found")
+        match method, rest.strip("/").split("/"):
+            case "GET", ["ping"]:
+                return 200, "pong"
+            case "GET", [""]:
+                return 200, _page([each.row() for each in CONTRACTS.values()], request)
+            case "GET", ["funds"]:
+                return 200, {"balance": str(account.balance), "locked_amount": str(account.locked), "first_time_user": False}
+            case "GET", ["positions"]:
+                return 200, [each.row() for each in account.positions.values()] or None
+            case "GET", ["orders"]:
+                return 200, [each.row() for each in account.orders if each.status == "CREATED"]
+            case "GET", ["orders", "history"]:
+                return 200, _page([each.row() for each in reversed(account.orders)], request)
+            case "DELETE", ["orders", order_id]:
+                self.exchange.cancel(request.key, order_id, now)
+                return 200, {"message": "", "order_id": "", "status": ""}
+            case "POST", ["positions", position_id, "close"]:
+                self.exchange.close(request.key, position_id, None, now)
+                return 200, {"position_id": position_id, "status": "CREATED", "message": "OK"}
+            case "POST", ["positions", position_id, "close", "partial"]:
+                self.exchange.close(request.key, position_id, Decimal(str(request.body.get("quantity"))), now)
+                return 200, True
+            case "GET", [asset]:
+                return 200, _asset(asset, request).row()
+            case _, [asset, "leverage"]:
+                return 200, self._leverage(request, account, asset)
+            case "POST", [asset, "order"]:
+                return 202, self.exchange.place(request.key, request.body, now, _asset(asset, request).symbol, version=1)
+            case _:
+                raise Refusal(404, "resource not found")
+
+    def _leverage(self, request: Request, account: Account, asset: str) -> dict[str, object]:
+        contract = _asset(asset, request)
+        if request.method == "POST":
+            self.exchange.set_leverage(account, contract, Decimal(str(request.body.get("leverage"))))
+        elif contract.symbol not in account.leverage:
+            raise Refusal(404, "leverage not found")
+        return {"margin_type": "ISOLATED", "leverage": str(account.leverage[contract.symbol]), "collateral_currency_id": 0}
+
+    def _control(self, request: Request) -> object:
+        match request.method, request.path:
+            case "GET", "/__control/orders":
+                return self.orders
+            case "GET", "/__control/accounts":
+                now = self._clock()
+                seen = {key: self.exchange.account(key, now) for key in list(self.exchange.accounts)}
+                return {key: {"positions": [each.row() for each in account.positions.values()]} for key, account in seen.items()}
+            case "GET", "/__control/counts":
+                return self.counts
+            case "POST", "/__control/faults":
+                rules = request.body.get("rules", [])
+                assert isinstance(rules, list)
+                self.rules = [Rule(str(each["path"]), str(each["fault"]), int(each.get("times", 1))) for each in rules]
+                return {"rules": len(self.rules), "known": FAULTS}
+            case _:
+                return {"paths": ["orders", "accounts", "counts", "faults"]}
+
+
+def _asset(asset: str, request: Request):  # type: ignore[no-untyped-def]  # a Contract
+    for contract in CONTRACTS.values():
+        if asset == (contract.symbol if "is_symbol" in request.query else contract.id):
+            return contract
+    raise Refusal(404, "Asset not found")
+
+
+def _page(rows: list[dict[str, object]], request: Request) -> list[dict[str, object]]:
+    limit = int(request.query.get("limit", ["20"])[0])
+    offset = int(request.query.get("offset", ["0"])[0])
+    return rows[offset : offset + limit] if offset < 1_000_000_000 else rows[:limit]
+
+
+def _error(code: int, text: str) -> bytes:
+    return json.dumps({"success": False, "errors": [{"code": code, "text": text}]}).encode()
+
+
+# HTTP
+
+
+async def serve_connection(simulator: Simulator, stream: trio.SocketStream) -> None:
+    """Answer one client's requests, one after another, until it closes or sends nonsense."""
+    wire = h11.Connection(h11.SERVER)
+    try:
+        while True:
+            request = await _read(wire, stream)
+            if request is None:
+                return
+            status, content = await simulator.answer(request)
+            kind = b"text/html" if content.startswith(b"<") else b"application/json"
+            headers = [(b"content-type", kind), (b"content-length", str(len(content)).encode()), (b"server", b"mudrex.simulated")]
+            parts = (h11.Response(status_code=status, headers=headers), h11.Data(data=content), h11.EndOfMessage())
+            await stream.send_all(b"".join(wire.send(part) or b"" for part in parts))
+            if wire.our_state is not h11.DONE:
+                return
+            wire.start_next_cycle()
+    except (Dropped, h11.ProtocolError, trio.BrokenResourceError, trio.ClosedResourceError, ValueError):
+        return
+    finally:
+        await trio.aclose_forcefully(stream)
+
+
+async def _read(wire: h11.Connection, stream: trio.SocketStream) -> Request | None:
+    head: h11.Request | None = None
+    body = b""
+    while True:
+        event = wire.next_event()
+        if event is h11.NEED_DATA:
+            wire.receive_data(await stream.receive_some(65_536))
+        elif isinstance(event, h11.Request):
+            head = event
+        elif isinstance(event, h11.Data):
+            body += event.data
+            if len(body) > BODY_BYTES_MAX:
+                return None
+        elif isinstance(event, h11.EndOfMessage) and head is not None:
+            target = urlsplit(head.target.decode("ascii"))
+            key = next((value.decode("latin-1") for name, value in head.headers if name == b"x-authentication"), "")
+            parsed = json.loads(body) if body else {}
+            query = parse_qs(target.query, keep_blank_values=True)
+            return Request(head.method.decode(), target.path, query, key, parsed if isinstance(parsed, dict) else {})
+        else:
+            return None
+
+
+async def serve(simulator: Simulator, port: int, task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED) -> None:
+    """Serve on this machine only until cancelled; reports the port."""
+    listeners = await trio.open_tcp_listeners(port, host="127.0.0.1", backlog=4096)
+    task_status.started(listeners[0].socket.getsockname()[1])
+
+    async def handle(stream: trio.SocketStream) -> None:
+        await serve_connection(simulator, stream)
+
+    await trio.serve_listeners(handle, listeners)

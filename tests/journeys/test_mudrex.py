@@ -1,0 +1,100 @@
+"""Mudrex against its simulator in a process of its own: the simulator's record is the judge, and everything is labelled SIMULATED."""
+
+import json
+import signal
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+from journey_place import DECLARATIONS, REXALGO, Place, closing, opening, run_cli, running
+
+FOLLOWERS = 20
+
+
+@dataclass
+class Simulator:
+    """Hold the simulator's addresses."""
+
+    base_url: str
+    control: str
+
+    def orders(self) -> list[dict[str, Any]]:
+        """Return every order it ever accepted."""
+        return list(httpx.get(f"{self.control}/orders", trust_env=False).json())
+
+    def positions(self) -> int:
+        """Count open positions over all accounts."""
+        seen = httpx.get(f"{self.control}/accounts", trust_env=False).json()
+        return sum(len(each["positions"]) for each in seen.values())
+
+    def fault(self, path: str, fault: str, times: int) -> None:
+        """Do something to the next requests."""
+        httpx.post(f"{self.control}/faults", json={"rules": [{"path": path, "fault": fault, "times": times}]}, trust_env=False)
+
+
+@pytest.fixture(scope="module")
+def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
+    state = tmp_path_factory.mktemp("mudrex") / "orders.jsonl"
+    command = [*REXALGO, "simulate", "mudrex", "--json", "--state", str(state)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        head = ""
+        while not head.endswith("}\n"):
+            head += process.stdout.readline()
+        told = json.loads(head)
+        yield Simulator(told["base_url"], told["control"])
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+
+
+@pytest.fixture(scope="module")
+def place(simulator: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    made = Place(tmp_path_factory.mktemp("place"), f'[plugin.mudrex]\nbase_url = "{simulator.base_url}"')
+    run_cli("plugin", "enable", "mudrex", cwd=made.folder)
+    made.provision(DECLARATIONS.format(followers=FOLLOWERS).replace('"paper"', '"mudrex"'))
+    with running(made):
+        yield made
+
+
+def test_an_open_and_a_close_over_everybody_and_each_fill_is_proven(simulator: Simulator, place: Place) -> None:
+    with httpx.Client(trust_env=False, timeout=20) as client:
+        opened = place.bots["trend"].post(client, opening("first")).json()["signal_id"]
+        assert Counter(place.settled(opened)) == {"filled": FOLLOWERS}
+        assert simulator.positions() == FOLLOWERS
+        closed = place.bots["trend"].post(client, closing("first-close")).json()["signal_id"]
+        assert Counter(place.settled(closed)) == {"filled": FOLLOWERS}
+        assert simulator.positions() == 0
+    assert len(simulator.orders()) == 2 * FOLLOWERS
+    why = json.loads(run_cli("why", opened, "f0003", "--json", cwd=place.folder))
+    assert (why["environment"], why["code"]) == ("simulated", "filled")
+
+
+@pytest.mark.parametrize("fault", ["accept_then_503", "accept_then_drop", "garbage"])
+def test_accepted_but_the_answer_is_lost_for_everybody_is_one_order_each(simulator: Simulator, place: Place, fault: str) -> None:
+    before = len(simulator.orders())
+    with httpx.Client(trust_env=False, timeout=20) as client:
+        simulator.fault("/v2/futures/order", fault, FOLLOWERS)
+        opened = place.bots["trend"].post(client, opening(f"lost-{fault}")).json()["signal_id"]
+        assert Counter(place.settled(opened)) == {"filled": FOLLOWERS}
+        made = simulator.orders()[before:]
+        assert Counter(Counter(each["account"] for each in made).values()) == {1: FOLLOWERS}
+        simulator.fault("/close", fault, FOLLOWERS)
+        closed = place.bots["trend"].post(client, closing(f"lost-{fault}-close")).json()["signal_id"]
+        assert Counter(place.settled(closed, 90)) == {"filled": FOLLOWERS}
+        assert simulator.positions() == 0
+
+
+def test_a_rate_limit_is_proof_and_the_order_goes_out_later_once(simulator: Simulator, place: Place) -> None:
+    before = len(simulator.orders())
+    with httpx.Client(trust_env=False, timeout=20) as client:
+        simulator.fault("/v2/futures/order", "rate_limit", FOLLOWERS)
+        opened = place.bots["trend"].post(client, opening("limited")).json()["signal_id"]
+        assert Counter(place.settled(opened)) == {"filled": FOLLOWERS}
+        assert len(simulator.orders()) == before + FOLLOWERS
+        closed = place.bots["trend"].post(client, closing("limited-close")).json()["signal_id"]
+        assert Counter(place.settled(closed, 90)) == {"filled": FOLLOWERS}
+        assert simulator.positions() == 0

@@ -1,0 +1,119 @@
+"""Mudrex's answers: mixed numbers, missing keys, nulls and HTML, and what each failure proves about a write."""
+
+from decimal import Decimal
+
+import pytest
+
+from plugins.mudrex import parsing
+from plugins.mudrex.adapter import MudrexAdapter, MudrexSettings
+from plugins.mudrex.errors import judge_write, unmapped
+from plugins.mudrex.simulator.contracts import CONTRACTS
+from rexalgo import Environment, ExchangeContext, InvalidValue, NotExecuted, OrderSide, OrderStatus, OutcomeUnknown, Rejected, RejectionKind
+
+DOUBLY_ENCODED = b'{"success":false,"message":"{\\"errors\\":[{\\"code\\":5002,\\"text\\":\\"API rate limit exceeded\\"}]}"}'
+ERROR = b'{"success":false,"errors":[{"code":400,"text":"%s"}]}'
+
+
+@pytest.mark.parametrize(
+    ("status", "content", "kind", "of"),
+    [
+        (400, ERROR % b"insufficient balance", Rejected, RejectionKind.BALANCE),
+        (400, ERROR % b"Insufficient funds", Rejected, RejectionKind.BALANCE),
+        (400, ERROR % b"order value less than minimum required value", Rejected, RejectionKind.BELOW_MINIMUM),
+        (400, ERROR % b"position is not open", Rejected, RejectionKind.POSITION_NOT_OPEN),
+        (404, ERROR % b"Position not found", Rejected, RejectionKind.POSITION_NOT_OPEN),
+        (400, ERROR % b"quantity not a multiple of the quantity step", Rejected, RejectionKind.OTHER),
+        (405, b"", Rejected, RejectionKind.OTHER),
+        (401, b'{"success":false,"errors":[{"text":"Invalid Authentication","code":3100}]}', Rejected, RejectionKind.CREDENTIALS),
+        (429, b"", NotExecuted, None),
+        (
+            429,
+            b'{"success":false,"message":"{\\"errors\\":[{\\"code\\":5002,\\"text\\":\\"API rate limit exceeded\\"}]}"}',
+            NotExecuted,
+            None,
+        ),
+        (423, b"busy", NotExecuted, None),
+        (409, ERROR % b"client order id already exists", OutcomeUnknown, None),
+        (500, b"<html>oops</html>", OutcomeUnknown, None),
+        (503, b"", OutcomeUnknown, None),
+        (200, b'{"success":false}', OutcomeUnknown, None),
+        (302, b"", OutcomeUnknown, None),
+    ],
+)
+def test_what_a_failed_write_proves(status: int, content: bytes, kind: type[Exception], of: RejectionKind | None) -> None:
+    error = judge_write(status, content)
+    assert type(error) is kind
+    assert getattr(error, "kind", None) is of
+
+
+def test_a_wait_in_the_text_is_honoured_and_an_unlisted_text_is_counted() -> None:
+    busy = judge_write(429, ERROR % b"Too many requests. Try again in 7 seconds.")
+    assert isinstance(busy, NotExecuted)
+    assert busy.retry_after_s == 7
+    before = unmapped["something new"]
+    told = judge_write(400, ERROR % b"something new")
+    assert "not a known text" in str(told)
+    assert unmapped["something new"] == before + 1
+
+
+ROW = {
+    "id": "0198", "created_at": "2026-06-15T17:26:39Z", "symbol": "APTUSDT", "order_type": "LONG", "status": "FILLED",
+    "quantity": Decimal("68.86"), "filled_quantity": Decimal("68.86"), "price": Decimal("0.6"), "filled_price": Decimal("0.6075"),
+    "client_order_id": "rxabc",
+}  # fmt: skip
+
+
+def test_an_order_row_is_read_whatever_is_missing() -> None:
+    whole = parsing.order(ROW)
+    assert whole is not None
+    assert (whole.side, whole.status, whole.filled_quantity, whole.average_price) == (
+        OrderSide.BUY, OrderStatus.FILLED, Decimal("68.86"), Decimal("0.6075"),
+    )  # fmt: skip
+    sparse = parsing.order(
+        {"id": "1", "created_at": ROW["created_at"], "symbol": "X1USDT", "order_type": "SHORT", "status": "created", "quantity": "1"}
+    )
+    assert sparse is not None
+    assert (sparse.status, sparse.filled_quantity, sparse.client_order_id, sparse.reduce_only) == (OrderStatus.OPEN, 0, None, True)
+    assert parsing.order({**ROW, "order_type": "STOPLOSS"}) is None
+    rejected = parsing.order({**ROW, "status": "REJECTED", "reason": {"message": "no margin"}})
+    assert rejected is not None
+    assert (rejected.status, rejected.reason) == (OrderStatus.REJECTED, "no margin")
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>", b"[]", b"null", b'{"success":true}', b'{"success":false,"data":1}', b'{"success": tr'])
+def test_what_is_no_envelope_is_refused(content: bytes) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - json's own error is one too, and the words are nobody's contract
+        parsing.data_of(content)
+
+
+def test_null_is_no_position_and_numbers_keep_every_digit() -> None:
+    assert parsing.rows_of(None) == []
+    data = parsing.data_of(b'{"success":true,"data":[{"q":0.10000000000000000001}]}')
+    assert parsing.number(data[0], "q") == Decimal("0.10000000000000000001")
+    held = parsing.position(
+        {"symbol": "APTUSDT", "order_type": "SHORT", "quantity": "68.86", "entry_price": "0.6075", "leverage": "3",
+         "initial_margin": "13.96", "liquidation_price": "0",
+         "stoploss": {"price": "0", "order_id": ""}, "takeprofit": None}, None,
+    )  # fmt: skip
+    assert (held.stop_loss, held.take_profit, held.liquidation_price, held.unrealised_profit) == (None, None, None, 0)
+
+
+def test_instruments_of_the_simulator_are_read() -> None:
+    read = parsing.instrument(CONTRACTS["BTCUSDT"].row())
+    assert (read.quantity_step, read.leverage_max) == (Decimal("0.001"), 100)
+
+
+@pytest.mark.parametrize(
+    ("base_url", "environment"),
+    [("https://trade.mudrex.com/fapi", Environment.LIVE), ("http://127.0.0.1:9000/fapi", Environment.SIMULATED)],
+)
+def test_an_address_of_this_machine_is_simulated_and_every_other_is_live(base_url: str, environment: Environment) -> None:
+    settings = MudrexSettings.parse({"base_url": base_url, "orders_per_s": 5, "reads_per_s": 5})
+    context: ExchangeContext = None  # type: ignore[assignment]  # not looked at: the address alone decides
+    assert MudrexAdapter(settings).environment(context) is environment
+
+
+@pytest.mark.parametrize("base_url", ["http://trade.mudrex.com/fapi", "http://127.0.0.1.evil.example/", "ftp://127.0.0.1", 7])
+def test_an_address_without_tls_beyond_this_machine_is_refused(base_url: object) -> None:
+    with pytest.raises(InvalidValue):
+        MudrexSettings.parse({"base_url": base_url, "orders_per_s": 5, "reads_per_s": 5})
