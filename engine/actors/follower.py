@@ -161,6 +161,8 @@ class Follower:
         while True:
             failures = 0 if await self.try_to_read() else failures + 1
             await self._read_bell.wait(self._reading_pause_s(failures))
+            if not self.problem:  # an account that is not ready keeps its own entries waiting
+                await self.shared.calm()
 
     def _reading_pause_s(self, failures: int) -> float:
         if failures:

@@ -138,7 +138,8 @@ class Lanes:
         self._reserve(leg, plan)
         kept = False
         try:
-            kept = await self._enter(leg, signal, subscription, plan)
+            with shared.entering():
+                kept = await self._enter(leg, signal, subscription, plan)
         finally:
             if not kept:
                 follower.release(leg.copy, proven=False)

@@ -67,6 +67,8 @@ class Resolver:
 
     async def _look(self, attempt: Attempt, look: _Look) -> None:
         follower, shared = self._follower, self._follower.shared
+        if attempt.state is AttemptState.PLACED:
+            await shared.calm()
         look.reads += 1
         pause_s = NOT_CONFIRMED_PAUSE_S if attempt.state is AttemptState.NOT_CONFIRMED else resolution_due(look.reads)
         look.due = shared.clock.now() + timedelta(seconds=pause_s)

@@ -3,9 +3,11 @@
 Built once by ``run``; it holds no trading rule. Caches here are only of what the ledger has, and are dropped when it changes.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Final
 
 import trio
 
@@ -21,6 +23,7 @@ from engine.ledger.outcomes import write_event
 from engine.ledger.signals import read_signal
 from engine.ports.clock import Clock
 
+CALM_WITHIN_S: Final = 3.0
 TAKER_FEE_BPS = Decimal(10)
 """Set aside for the fee of an entry when asking whether the balance suffices: above the taker fee of the known exchanges."""
 
@@ -54,8 +57,28 @@ class Shared:
     strategy_names: Mapping[StrategyId, str] = field(default_factory=dict)
     stopping: bool = False
     sends: set[trio.CancelScope] = field(default_factory=set)
+    _entering: int = 0
+    _calm: trio.Event = field(default_factory=trio.Event)
     _signals: dict[int, Signal] = field(default_factory=dict)
     _subscriptions: dict[str, Subscription] = field(default_factory=dict)
+
+    @contextmanager
+    def entering(self) -> Iterator[None]:
+        """Count an entry on its way to the exchange while the block runs."""
+        self._entering += 1
+        try:
+            yield
+        finally:
+            self._entering -= 1
+            if not self._entering:
+                self._calm.set()
+                self._calm = trio.Event()
+
+    async def calm(self) -> None:
+        """Let entries on their way go first, for at most 3 s: what only looks can wait, and in a fan-out it costs what they need."""
+        if self._entering:
+            with trio.move_on_after(CALM_WITHIN_S):
+                await self._calm.wait()
 
     def signal(self, number: int) -> Signal:
         """Return a recorded signal; the newest ones are kept, because every follower asks for the same."""
