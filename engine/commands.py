@@ -17,8 +17,10 @@ import trio
 from engine.config import Config
 from engine.domain.errors import InvalidValue, RexAlgoError
 from engine.domain.holding import Switch, SwitchScope
+from engine.domain.identifiers import AccountId, CopyId
 from engine.exchange_places import exchange_places
 from engine.ledger import Database, Ledger
+from engine.ledger.attempts import decide_none, read_attempt
 from engine.ledger.outcomes import write_event
 from engine.ledger.people import (
     accounts,
@@ -31,7 +33,7 @@ from engine.ledger.people import (
     strategies,
     strategy_named,
 )  # fmt: skip
-from engine.ledger.reports import clear_switch, set_switch, signal_number, status, unknown, why
+from engine.ledger.reports import clear_switch, set_switch, signal_number, status, unknown, unproven_attempts, why
 from engine.plugin_host import Plugins
 from engine.ports.clock import Clock
 from engine.provisioning import provision
@@ -50,7 +52,10 @@ class NothingThere(RexAlgoError):
 
 @dataclass(slots=True)
 class Office:
-    """Hold what commands work with. ``live`` tells how each account's task is doing, and is None where no engine runs."""
+    """Hold what commands work with. ``live`` tells how each account's task is doing, and is None where no engine runs.
+
+    ``released`` tells the account's task that a copy's order is out of question.
+    """
 
     config: Config
     ledger: Ledger
@@ -59,6 +64,7 @@ class Office:
     open_vault: Callable[[], Awaitable[Vault]]
     changed: Callable[[], Awaitable[None]]
     live: Callable[[], dict[str, dict[str, object]]] | None = None
+    released: Callable[[AccountId, CopyId], None] = lambda _account, _copy: None
     one_at_a_time: trio.Lock = field(default_factory=trio.Lock)
 
     @property
@@ -77,6 +83,7 @@ def commands_of(office: Office) -> Mapping[str, Command]:
         "status": _status,
         "why": _why,
         "unknown": _unknown,
+        "decide": _decide,
         "halt": _halt,
         "resume": _resume,
         "provision": _provision,
@@ -118,6 +125,31 @@ async def _why(office: Office, params: dict[str, Any]) -> dict[str, Any]:
 
 async def _unknown(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     return {"unknown": [jsonable(asdict(each)) for each in unknown(office.ledger.db)]}
+
+
+async def _decide(office: Office, params: dict[str, Any]) -> dict[str, Any]:
+    """Record a person's decision that the orders of a copy which are not proven do not exist at the exchange."""
+    signal, follower = _text(params, "signal"), _text(params, "follower")
+    note, by = _text(params, "note"), _text(params, "by", "operator")
+    if not 1 <= len(note) <= NOTE_CHARACTERS_MAX:
+        raise InvalidValue("note", f"1 to {NOTE_CHARACTERS_MAX} characters: what you looked at", f"{len(note)} characters")
+    attempts = unproven_attempts(office.ledger.db, signal, follower)
+    if not attempts:
+        raise NothingThere(
+            f"no order of {follower} for signal {signal} is unknown or not confirmed; rexalgo unknown list shows those that are"
+        )
+    at, copies = office.clock.now(), [read_attempt(office.ledger.db, each) for each in attempts]
+
+    def write(db: Database) -> None:
+        for each in attempts:
+            decide_none(db, each, note, by, at)
+        write_event(db, "decision", follower, {"signal": signal, "order": "none", "note": note, "by": by}, at)
+
+    await office.ledger.write(write)
+    for each in copies:
+        office.released(each.account, each.copy)
+    await office.changed()
+    return {"decided": len(attempts), "follower": follower, "order": "none"}
 
 
 # Switches

@@ -28,7 +28,7 @@ from engine.config import Config
 from engine.control import FolderLock, serve_control
 from engine.domain.account import Environment
 from engine.domain.errors import RexAlgoError
-from engine.domain.identifiers import AccountId, StrategyId, Symbol
+from engine.domain.identifiers import AccountId, CopyId, StrategyId, Symbol
 from engine.exchange_places import exchange_context, why_refused
 from engine.ledger import Database, Ledger
 from engine.ledger.attempts import orphan_claims
@@ -140,8 +140,14 @@ class _Engine:
             return self._vault
 
         return Office(
-            self._config, self._ledger, self._clock, lambda: self._plugins, opened, reload, self._household.vitals
+            self._config, self._ledger, self._clock, lambda: self._plugins, opened, reload, self._household.vitals, self._released,
         )  # fmt: skip
+
+    def _released(self, account: AccountId, copy: CopyId) -> None:
+        follower = self._household.followers.get(account)
+        if follower is not None:
+            follower.release(copy, proven=False)
+            follower.read_soon()
 
     def _service(self, nursery: trio.Nursery) -> EngineService:
         sources = self._plugins.webhook_sources

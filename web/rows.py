@@ -29,6 +29,7 @@ _LOOKS: Final = {
     "rejected": Look("Rejected", "bad", "triangle"),
     "unknown": Look("Unknown", "bad", "diamond"),
     "not_confirmed": Look("Not confirmed", "bad", "diamond"),
+    "not_executed": Look("Not executed", "quiet", "dash"),
     "residue": Look("Left open", "bad", "triangle"),
     "expired": Look("Expired", "quiet", "dash"),
     "cancelled": Look("Cancelled", "quiet", "cross"),

@@ -28,6 +28,7 @@ class OutcomeCode(Enum):
     CANCELLED = "cancelled"
     UNKNOWN = "unknown"
     NOT_CONFIRMED = "not_confirmed"
+    NOT_EXECUTED = "not_executed"
     EXPIRED = "expired"
     KILLED = "killed"
     RESIDUE = "residue"
@@ -116,6 +117,9 @@ EXPLANATIONS: Final[Mapping[OutcomeCode, Explanation]] = {
         "The order for {quantity} {symbol} was looked up for {looked_s} s and the exchange shows no trace of it. "
         "It was not repeated; check the account.",
         _Y,
+    ),
+    OutcomeCode.NOT_EXECUTED: Explanation(
+        "{by} looked at the exchange and decided that the order for {quantity} {symbol} is not there: {note}", _N
     ),
     OutcomeCode.EXPIRED: Explanation(
         "Too late to enter: the signal was {age_s} s old and the limit is {limit_s} s. Nothing was sent.", _N, "limits.entry_age_s"

@@ -11,14 +11,14 @@ from typing import TypeVar
 
 import apsw
 
-from engine.ledger.database import MEMORY, LedgerError, check_ledger, open_database, open_reader
+from engine.ledger.database import MEMORY, LedgerError, back_up, check_ledger, open_database, open_reader
 from engine.ledger.writer import InlineRunner, Runner, ThreadRunner
 
 T = TypeVar("T")
 Database = apsw.Connection
 """What verbs run against; others name this type only to pass it on."""
 
-__all__ = ["Database", "Ledger", "LedgerError", "check_ledger"]
+__all__ = ["Database", "Ledger", "LedgerError", "back_up", "check_ledger"]
 
 
 class Ledger:

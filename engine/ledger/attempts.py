@@ -13,6 +13,7 @@ import apsw
 
 from engine.decisions.order_lifecycle import AttemptState, check_move, state_of
 from engine.domain.amounts import Money, Quantity, plain
+from engine.domain.errors import InvalidMove
 from engine.domain.holding import Holding
 from engine.domain.identifiers import AccountId, CopyId, StrategyId, Symbol
 from engine.domain.order import OrderIntent, OrderReport
@@ -136,7 +137,7 @@ def complete(db: apsw.Connection, attempt_id: int, report: OrderReport, outcome:
         ),
     )  # fmt: skip
     db.execute("UPDATE leg SET state = ? WHERE copy_id = ? AND number = ?", (state.value, attempt.copy, attempt.leg))
-    _move_share(db, attempt, grown, ends=state.is_terminal)
+    _move_share(db, attempt, grown)
     write_outcome(db, attempt.copy, outcome, at)
 
 
@@ -147,7 +148,7 @@ def end(db: apsw.Connection, attempt_id: int, state: AttemptState, outcome: Outc
     db.execute("UPDATE attempt SET state = ?, cause = ?, ended_us = ? WHERE id = ?", (state.value, cause, to_us(at), attempt_id))
     db.execute("UPDATE leg SET state = ? WHERE copy_id = ? AND number = ?", (state.value, attempt.copy, attempt.leg))
     if state not in (AttemptState.UNKNOWN, AttemptState.NOT_CONFIRMED):
-        _move_share(db, attempt, Quantity(Decimal(0)), ends=True)
+        _move_share(db, attempt, Quantity(Decimal(0)))
     write_outcome(db, attempt.copy, outcome, at)
 
 
@@ -157,7 +158,7 @@ def back_to_new(db: apsw.Connection, attempt_id: int, cause: str, retry_at: date
     check_move(attempt.state, AttemptState.NEW)
     db.execute("UPDATE attempt SET state = 'new', cause = ?, ended_us = ? WHERE id = ?", (cause, to_us(at), attempt_id))
     reopen_leg(db, attempt.copy, attempt.leg, retry_at)
-    _move_share(db, attempt, Quantity(Decimal(0)), ends=True)
+    _move_share(db, attempt, Quantity(Decimal(0)))
 
 
 def reopen_leg(db: apsw.Connection, copy: CopyId, leg: int, retry_at: datetime) -> None:
@@ -165,16 +166,25 @@ def reopen_leg(db: apsw.Connection, copy: CopyId, leg: int, retry_at: datetime) 
     db.execute("UPDATE leg SET state = 'new', retry_us = ? WHERE copy_id = ? AND number = ?", (to_us(retry_at), copy, leg))
 
 
-def _move_share(db: apsw.Connection, attempt: Attempt, grown: Quantity, *, ends: bool) -> None:
+def _move_share(db: apsw.Connection, attempt: Attempt, grown: Quantity) -> None:
+    """Bring a holding up to date after an attempt's state was written: its share, and how many entries are open."""
     held = read_holding(db, attempt.account, attempt.intent.symbol)
     if held is None:
         return
-    if attempt.is_entry:
-        open_now = held.entries_open - 1 if ends else held.entries_open
-        held = replace(held, share=Quantity(held.share + grown), entries_open=max(0, open_now))
-    else:
-        held = replace(held, share=Quantity(max(Decimal(0), held.share - grown)))
-    write_holding(db, held)
+    # Counted anew each time: a count that is moved up and down goes wrong when one attempt ends twice (freed, then proven after all).
+    open_now = _count_open_entries(db, attempt.account, attempt.intent.symbol)
+    share = held.share + grown if attempt.is_entry else max(Decimal(0), held.share - grown)
+    write_holding(db, replace(held, share=Quantity(share), entries_open=open_now))
+
+
+def _count_open_entries(db: apsw.Connection, account: AccountId, symbol: Symbol) -> int:
+    row = fetch_one(
+        db,
+        "SELECT count(*) FROM attempt WHERE account_id = ? AND symbol = ? AND kind = 'entry' AND (state IN"
+        " ('claimed', 'unknown', 'placed', 'partially_filled') OR (state = 'not_confirmed' AND NOT freed))",
+        (account, symbol),
+    )
+    return 0 if row is None else int(row[0])
 
 
 def write_holding(db: apsw.Connection, holding: Holding) -> None:
@@ -192,7 +202,20 @@ def free_symbol(db: apsw.Connection, attempt_id: int) -> None:
     """Let entries into a symbol again after an entry stayed without trace for long; the attempt stays NOT_CONFIRMED."""
     attempt = read_attempt(db, attempt_id)
     if attempt.is_entry and attempt.state is AttemptState.NOT_CONFIRMED:
-        _move_share(db, attempt, Quantity(Decimal(0)), ends=True)
+        db.execute("UPDATE attempt SET freed = 1 WHERE id = ?", (attempt_id,))
+        _move_share(db, attempt, Quantity(Decimal(0)))
+
+
+def decide_none(db: apsw.Connection, attempt_id: int, note: str, by: str, at: datetime) -> None:
+    """End an unproven attempt because a person looked and found no such order; raises InvalidMove for one that is proven or ended.
+
+    The leg is over: nothing is sent in its place.
+    """
+    attempt = read_attempt(db, attempt_id)
+    if attempt.state not in (AttemptState.UNKNOWN, AttemptState.NOT_CONFIRMED):
+        raise InvalidMove(f"expected an order that is unknown or not confirmed, found {attempt.state.value}; nothing is to be decided")
+    numbers = {"quantity": plain(attempt.intent.quantity), "symbol": attempt.intent.symbol, "note": note, "by": by}
+    end(db, attempt_id, AttemptState.REJECTED, Outcome(OutcomeCode.NOT_EXECUTED, numbers), f"decided by {by}: {note}"[:200], at)
 
 
 def orphan_claims(db: apsw.Connection, epoch: int, at: datetime) -> int:

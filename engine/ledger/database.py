@@ -91,13 +91,35 @@ def _migrate(db: apsw.Connection, path: str) -> None:
             db.execute(f"PRAGMA user_version = {number + 1}")
 
 
+def back_up(path: Path, target: Path) -> int:
+    """Copy a ledger to a new file of mode 0600 while it may be in use, and check the copy; returns its size in bytes.
+
+    Raises FileExistsError for a target that exists, LedgerError when the copy cannot be made or is damaged (then it is removed).
+    """
+    os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    try:
+        source = open_reader(str(path))
+        try:
+            _copy_into(source, target)
+        finally:
+            source.close()
+    except (apsw.Error, LedgerError) as error:
+        target.unlink()
+        raise LedgerError(f"the ledger {path} could not be copied to {target}: {error}") from error
+    return target.stat().st_size
+
+
 def _verified_copy(db: apsw.Connection, target: Path) -> None:
     target.unlink(missing_ok=True)
     os.close(os.open(target, os.O_CREAT | os.O_RDWR, 0o600))
+    _copy_into(db, target)
+
+
+def _copy_into(db: apsw.Connection, target: Path) -> None:
     copy = apsw.Connection(str(target))
     with copy.backup("main", db, "main") as backup:
         backup.step(-1)
     answer = copy.pragma("integrity_check")
     copy.close()
     if answer != "ok":
-        raise LedgerError(f"the copy {target} of the ledger is damaged ({answer}); nothing was migrated")
+        raise LedgerError(f"the copy {target} of the ledger is damaged ({answer})")

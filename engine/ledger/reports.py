@@ -251,6 +251,17 @@ def unknown(db: apsw.Connection) -> list[UnknownView]:
     return shown
 
 
+def unproven_attempts(db: apsw.Connection, signal: str, account_name: str) -> list[int]:
+    """Find the attempts of one copy whose fate is not proven. ``signal``: see ``signal_number``."""
+    rows = fetch_all(
+        db,
+        "SELECT attempt.id FROM attempt JOIN copy ON copy.id = attempt.copy_id JOIN account ON account.id = copy.account_id"
+        " WHERE copy.signal_number = ? AND account.name = ? AND attempt.state IN ('unknown', 'not_confirmed') ORDER BY attempt.id",
+        (signal_number(db, signal), account_name),
+    )
+    return [row[0] for row in rows]
+
+
 # Switches
 
 

@@ -78,4 +78,7 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     CREATE INDEX event_by_kind ON event (kind, sequence);
     CREATE TABLE notifier_cursor (name TEXT PRIMARY KEY, sequence INTEGER NOT NULL) STRICT;
     """,
+    """
+    ALTER TABLE attempt ADD COLUMN freed INTEGER NOT NULL DEFAULT 0;
+    """,
 )

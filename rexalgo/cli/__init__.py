@@ -25,8 +25,9 @@ _COMMANDS: Final = {
     "why": ("why", "why", "Explain what became of a signal for a follower."),
     "halt": ("halt", "halt", "Stop new entries; exits still go through."),
     "resume": ("halt", "resume", "Allow new entries again."),
-    "unknown": ("unknown", "unknown", "List orders whose fate is not known."),
+    "unknown": ("unknown", "unknown", "List orders whose fate is not known, and decide."),
     "status": ("status", "status", "Show accounts, orders and switches."),
+    "backup": ("backup", "backup", "Copy the ledger, online and verified."),
     "simulate": ("simulate", "simulate", "Run a simulated exchange to practise against."),
     "doctor": ("doctor", "doctor", "Check this place and say what to do."),
 }

@@ -54,6 +54,8 @@ def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
 @pytest.fixture(scope="module")
 def place(simulator: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     made = Place(tmp_path_factory.mktemp("place"), f'[plugin.mudrex]\nbase_url = "{simulator.base_url}"')
+    file = made.folder / "rexalgo.toml"
+    file.write_text(file.read_text(encoding="utf-8").replace("[engine]", "[engine]\nnot_confirmed_after_s = 5"), encoding="utf-8")
     run_cli("plugin", "enable", "mudrex", cwd=made.folder)
     made.provision(DECLARATIONS.format(followers=FOLLOWERS).replace('"paper"', '"mudrex"'))
     with running(made):
@@ -98,3 +100,23 @@ def test_a_rate_limit_is_proof_and_the_order_goes_out_later_once(simulator: Simu
         closed = place.bots["trend"].post(client, closing("limited-close")).json()["signal_id"]
         assert Counter(place.settled(closed, 90)) == {"filled": FOLLOWERS}
         assert simulator.positions() == 0
+
+
+def test_an_order_without_a_trace_is_told_and_a_person_may_decide(simulator: Simulator, place: Place) -> None:
+    before = len(simulator.orders())
+    with httpx.Client(trust_env=False, timeout=20) as client:
+        simulator.fault("/v2/futures/order", "refuse_503", FOLLOWERS)
+        opened = place.bots["trend"].post(client, opening("no-trace")).json()["signal_id"]
+        assert Counter(place.settled(opened, 90)) == {"not_confirmed": FOLLOWERS}
+        assert len(simulator.orders()) == before
+        assert len(json.loads(run_cli("unknown", "list", "--json", cwd=place.folder))["unknown"]) == FOLLOWERS
+        assert "wrong" in {each["level"] for each in json.loads(run_cli("doctor", "--json", cwd=place.folder, code=1))["findings"]}
+        run_cli("unknown", "decide", opened, "f0001", "--note", "no", cwd=place.folder, code=2)
+        run_cli("unknown", "decide", opened, "f0001", "--none", "--note", "looked at the history", cwd=place.folder)
+        run_cli("unknown", "decide", opened, "f0001", "--none", "--note", "again", cwd=place.folder, code=4)
+        why = json.loads(run_cli("why", opened, "f0001", "--json", cwd=place.folder))
+        assert why["code"] == "not_executed"
+        assert "looked at the history" in why["sentence"]
+        again = place.bots["trend"].post(client, opening("after-decision")).json()["signal_id"]
+        assert Counter(place.settled(again, 90))["filled"] == 1  # the one that was decided; for the others the symbol stays held
+        assert len(simulator.orders()) == before + 1

@@ -8,14 +8,16 @@ from itertools import count
 import apsw
 import pytest
 
-from engine.domain.amounts import Money, Quantity, Ratio
+from engine.decisions.order_lifecycle import AttemptState
+from engine.domain.amounts import Money, Price, Quantity, Ratio
+from engine.domain.errors import InvalidMove
 from engine.domain.identifiers import AccountId, ClientOrderId, CopyId, ReceiptId, SignalId, StrategyId, Symbol
-from engine.domain.order import OrderIntent, OrderSide, OrderType
-from engine.domain.outcome import OutcomeCode
+from engine.domain.order import OrderIntent, OrderReport, OrderSide, OrderStatus, OrderType
+from engine.domain.outcome import Outcome, OutcomeCode
 from engine.domain.signal import Action, OrderKey, PositionSide, SignalDraft
 from engine.domain.subscription import CopyPolicy, Mode, parse_leverage, parse_sizing
 from engine.ledger import Database
-from engine.ledger.attempts import Claim, NotClaimed, claim
+from engine.ledger.attempts import Claim, NotClaimed, claim, complete, decide_none, end, free_symbol, read_attempt, unknown_outcome
 from engine.ledger.codec import write_policy
 from engine.ledger.database import open_database
 from engine.ledger.query import fetch_all
@@ -126,3 +128,55 @@ def test_a_late_redelivered_open_does_not_pass_a_close(db: Database) -> None:
     assert isinstance(refused, NotClaimed)
     assert refused.outcome is not None
     assert refused.outcome.code is OutcomeCode.SKIPPED_SUPERSEDED
+
+
+def entries_open(db: Database) -> int:
+    return int(fetch_all(db, "SELECT entries_open FROM holding WHERE account_id = 'a'")[0][0])
+
+
+def lost_entry(db: Database, key: str) -> int:
+    """Claim an entry and give it up: sent, looked up for long, no trace, its symbol free again."""
+    asked = wanted(db, record_signal(db, new(key)).id)
+    attempt = claim(db, asked)
+    assert isinstance(attempt, int)
+    end(db, attempt, AttemptState.UNKNOWN, unknown_outcome(asked.intent, "timeout"), "timeout", NOW)
+    end(db, attempt, AttemptState.NOT_CONFIRMED, Outcome(OutcomeCode.NOT_CONFIRMED), "timeout", NOW)
+    assert entries_open(db) == 1
+    free_symbol(db, attempt)
+    return attempt
+
+
+def report_of(attempt: int, db: Database) -> OrderReport:
+    intent = read_attempt(db, attempt).intent
+    return OrderReport(
+        "ex-1", intent.client_order_id, BTC, intent.side, intent.quantity, OrderStatus.FILLED, intent.quantity, Price(Decimal(65000)),
+        Money(Decimal(0)), NOW,
+    )  # fmt: skip
+
+
+def test_a_symbol_that_was_freed_is_not_freed_again_under_a_newer_entry(db: Database) -> None:
+    """A restart forgets what was freed: freeing again must not take the count of an entry that came after."""
+    lost = lost_entry(db, "lost")
+    assert isinstance(claim(db, wanted(db, record_signal(db, new("newer")).id)), int)
+    free_symbol(db, lost)
+    assert entries_open(db) == 1
+
+
+def test_late_proof_of_a_freed_entry_counts_its_fill_and_leaves_the_newer_entry_open(db: Database) -> None:
+    lost = lost_entry(db, "lost")
+    assert isinstance(claim(db, wanted(db, record_signal(db, new("newer")).id)), int)
+    complete(db, lost, report_of(lost, db), Outcome(OutcomeCode.FILLED), NOW)
+    assert entries_open(db) == 1
+    assert fetch_all(db, "SELECT share FROM holding") == [("0.003",)]
+
+
+def test_a_person_may_decide_that_there_is_no_order(db: Database) -> None:
+    asked = wanted(db, record_signal(db, new("lost")).id)
+    attempt = claim(db, asked)
+    assert isinstance(attempt, int)
+    end(db, attempt, AttemptState.UNKNOWN, unknown_outcome(asked.intent, "timeout"), "timeout", NOW)
+    decide_none(db, attempt, "looked at the exchange", "op", NOW)
+    assert fetch_all(db, "SELECT code FROM copy WHERE account_id = 'a'") == [(OutcomeCode.NOT_EXECUTED.value,)]
+    assert fetch_all(db, "SELECT count(*) FROM holding") == [(0,)]
+    with pytest.raises(InvalidMove):
+        decide_none(db, attempt, "again", "op", NOW)

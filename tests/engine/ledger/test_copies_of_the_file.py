@@ -1,0 +1,56 @@
+"""The file itself: a backup while it is written, migrations with a verified copy before each, a newer file refused."""
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from engine.ledger import Ledger, LedgerError, back_up, check_ledger
+from engine.ledger.copies import begin_run
+from engine.ledger.database import open_database
+from engine.ledger.schema import MIGRATIONS
+
+
+async def test_a_backup_while_it_is_open_is_whole_private_and_never_overwrites(tmp_path: Path) -> None:
+    ledger = Ledger.open(tmp_path / "ledger", inline=True)
+    await ledger.write(lambda db: begin_run(db, 1))
+    assert back_up(tmp_path / "ledger", tmp_path / "copy") > 0
+    await ledger.write(lambda db: begin_run(db, 2))
+    await ledger.aclose()
+    assert stat.S_IMODE((tmp_path / "copy").stat().st_mode) == 0o600
+    assert check_ledger(tmp_path / "copy") == "ok"
+    copy = open_database(str(tmp_path / "copy"))
+    assert copy.execute("SELECT count(*) FROM run").fetchone() == (1,)
+    copy.close()
+    with pytest.raises(FileExistsError):
+        back_up(tmp_path / "ledger", tmp_path / "copy")
+
+
+def test_an_older_file_is_migrated_after_a_verified_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import engine.ledger.database as database
+
+    path = str(tmp_path / "ledger")
+    monkeypatch.setattr(database, "MIGRATIONS", MIGRATIONS[:1])
+    old = open_database(path)
+    begin_run(old, 7)
+    old.close()
+    monkeypatch.setattr(database, "MIGRATIONS", MIGRATIONS)
+    new = open_database(path)
+    assert new.execute("SELECT count(*) FROM run").fetchone() == (1,)
+    assert int(new.pragma("user_version")) == len(MIGRATIONS)
+    new.close()
+    assert check_ledger(Path(f"{path}.before-2")) == "ok"
+
+
+def test_a_file_of_a_newer_program_is_refused(tmp_path: Path) -> None:
+    db = open_database(str(tmp_path / "ledger"))
+    db.execute("PRAGMA user_version = 99")
+    db.close()
+    with pytest.raises(LedgerError, match="run the newer program"):
+        open_database(str(tmp_path / "ledger"))
+
+
+def test_a_damaged_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "ledger").write_bytes(b"this is no database at all, and long enough to be looked at" * 40)
+    with pytest.raises(LedgerError, match="cannot be read"):
+        check_ledger(tmp_path / "ledger")
