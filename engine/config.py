@@ -72,11 +72,12 @@ class EngineConfig:
 
 @dataclass(frozen=True, slots=True)
 class OperatorConfig:
-    """Hold who runs this place and which notifier they read."""
+    """Hold who runs this place, which notifier they read, and what is fetched every minute while this place works."""
 
     name: str
     contact: str
     alerts: str
+    heartbeat_url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +164,10 @@ _SECTIONS: Final[Mapping[str, tuple[type, Mapping[str, Rule]]]] = {
             "trading_day_zone": rules.zone,
         },
     ),
-    "operator": (OperatorConfig, {"name": rules.line(80), "contact": rules.line(200), "alerts": rules.name}),
+    "operator": (
+        OperatorConfig,
+        {"name": rules.line(80), "contact": rules.line(200), "alerts": rules.name, "heartbeat_url": rules.heartbeat_url},
+    ),
 }
 _TOP_LEVEL: Final = (*_SECTIONS, "limits", "plugin")
 

@@ -72,6 +72,24 @@ def host(value: object, folder: Path) -> str:
     return value
 
 
+def heartbeat_url(value: object, folder: Path) -> str:
+    """Read "" or an https address, http only on this machine; the address is the service's own secret and may have a query."""
+    expected = 'an https address such as "https://beats.example.org/my-place", or ""'
+    if not isinstance(value, str) or not value.isprintable() or " " in value:
+        raise InvalidValue("", expected, "another form")
+    if not value:
+        return ""
+    try:
+        parts = urlsplit(value)
+        is_local = parts.hostname in ("localhost", "127.0.0.1", "::1")
+        usable = bool(parts.hostname) and (parts.scheme == "https" or (parts.scheme == "http" and is_local))
+    except ValueError:
+        usable = False
+    if not usable or parts.fragment or parts.username is not None:
+        raise InvalidValue("", expected, "another form")
+    return value
+
+
 def public_url(value: object, folder: Path) -> str:
     """Read "" or an http(s) address without query; a trailing slash is dropped."""
     expected = 'an address such as "https://copy.example.org", or ""'

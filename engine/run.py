@@ -17,6 +17,7 @@ import trio
 from engine.actors.clock import SystemClock
 from engine.actors.exchange_session import ExchangeSession
 from engine.actors.follower import Follower
+from engine.actors.heartbeat import beat
 from engine.actors.household import Household
 from engine.actors.market_feed import MarketFeed
 from engine.actors.shared import Pace, Shared
@@ -125,6 +126,8 @@ class _Engine:
                 nursery.start_soon(self._watch_switches)
                 if self._notifier is not None:
                     nursery.start_soon(tell, self._shared, self._notifier)
+                if self._config.operator.heartbeat_url:
+                    nursery.start_soon(beat, self._config.operator.heartbeat_url, lambda: self._ledger.healthy)
                 await nursery.start(serve_control, self._config.data_dir, service.command)
                 try:
                     yield service

@@ -1,0 +1,47 @@
+"""Tell somebody outside that this place works: fetch an address every minute, and stop when it does not, so that silence wakes them.
+
+The beat goes out only while the ledger's last write succeeded. A beat that fails is logged once, and again when it works: it says
+something about the way out, and nothing about orders.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Final
+from urllib.parse import urlsplit
+
+import trio
+
+from engine.transport import HttpClientFactory
+
+_LOG = logging.getLogger("rexalgo.heartbeat")
+EVERY_S: Final = 60.0
+DEADLINE_S: Final = 10.0
+
+
+async def beat(url: str, is_healthy: Callable[[], bool], every_s: float = EVERY_S) -> None:
+    """Fetch ``url`` every ``every_s`` seconds while ``is_healthy`` says so; runs until cancelled."""
+    parts = urlsplit(url)
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    http = HttpClientFactory()
+    worked = True
+    try:
+        client = http(f"{parts.scheme}://{parts.netloc}")
+        while True:
+            if is_healthy():
+                problem = ""
+                try:
+                    with trio.fail_after(DEADLINE_S):
+                        answer = await client.get(path)
+                    if answer.status_code >= 400:
+                        problem = f"it answered {answer.status_code}"
+                except Exception as error:  # whatever is wrong with the way out: the engine's work does not depend on it
+                    problem = type(error).__name__
+                if problem and worked:
+                    _LOG.warning("the heartbeat does not get out: %s; somebody may be woken by the silence", problem)
+                elif not problem and not worked:
+                    _LOG.info("the heartbeat gets out again")
+                worked = not problem
+            await trio.sleep(every_s)
+    finally:
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
+            await http.aclose()
