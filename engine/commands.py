@@ -33,7 +33,7 @@ from engine.ledger.people import (
     strategies,
     strategy_named,
 )  # fmt: skip
-from engine.ledger.reports import clear_switch, set_switch, signal_number, status, unknown, unproven_attempts, why
+from engine.ledger.reports import account_rows, clear_switch, set_switch, signal_number, status, unknown, unproven_attempts, why
 from engine.plugin_host import Plugins
 from engine.ports.clock import Clock
 from engine.provisioning import provision
@@ -65,6 +65,7 @@ class Office:
     changed: Callable[[], Awaitable[None]]
     live: Callable[[], dict[str, dict[str, object]]] | None = None
     released: Callable[[AccountId, CopyId], None] = lambda _account, _copy: None
+    unquarantine: Callable[[str], None] = lambda _name: None
     one_at_a_time: trio.Lock = field(default_factory=trio.Lock)
 
     @property
@@ -83,6 +84,8 @@ def commands_of(office: Office) -> Mapping[str, Command]:
         "status": _status,
         "why": _why,
         "unknown": _unknown,
+        "accounts": _accounts,
+        "release": _release,
         "decide": _decide,
         "halt": _halt,
         "resume": _resume,
@@ -125,6 +128,31 @@ async def _why(office: Office, params: dict[str, Any]) -> dict[str, Any]:
 
 async def _unknown(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     return {"unknown": [jsonable(asdict(each)) for each in unknown(office.ledger.db)]}
+
+
+async def _accounts(office: Office, params: dict[str, Any]) -> dict[str, Any]:
+    tasks = {} if office.live is None else office.live()
+    rows = [{**jsonable(asdict(each)), "task": tasks.get(each.name)} for each in account_rows(office.ledger.db)]
+    name = _text(params, "name", "")
+    if name and name not in (names := [each["name"] for each in rows]):
+        raise NothingThere(_no_such("account", name, names))
+    return {"accounts": [each for each in rows if name in ("", each["name"])], "engine": office.live is not None}
+
+
+async def _release(office: Office, params: dict[str, Any]) -> dict[str, Any]:
+    """End an account's quarantine: its task may take entries again, and a new series of failures is counted from now."""
+    name, by = _text(params, "name"), _text(params, "by", "operator")
+    tasks = {} if office.live is None else office.live()
+    if office.live is None:
+        raise NothingThere("no engine runs here, so no account is quarantined; a start begins without quarantines")
+    if name not in tasks:
+        raise NothingThere(_no_such("account", name, sorted(tasks)))
+    was = bool(tasks[name]["quarantined"])
+    if was:
+        at = office.clock.now()
+        await office.ledger.write(lambda db: write_event(db, "decision", name, {"quarantine": "ended", "by": by}, at))
+        office.unquarantine(name)
+    return {"account": name, "was_quarantined": was}
 
 
 async def _decide(office: Office, params: dict[str, Any]) -> dict[str, Any]:

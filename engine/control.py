@@ -40,7 +40,7 @@ REQUEST_WITHIN_S: Final = 5.0
 ANSWER_WITHIN_S: Final = 5.0
 PROVISION_WITHIN_S: Final = 120.0
 CONNECTIONS_MAX: Final = 16
-WITHOUT_LOCK: Final = frozenset({"status", "why", "unknown", "halt", "resume"})
+WITHOUT_LOCK: Final = frozenset({"status", "why", "unknown", "accounts", "halt", "resume"})
 
 RunCommand = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
 

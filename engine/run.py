@@ -143,7 +143,8 @@ class _Engine:
             return self._vault
 
         return Office(
-            self._config, self._ledger, self._clock, lambda: self._plugins, opened, reload, self._household.vitals, self._released,
+            self._config, self._ledger, self._clock, lambda: self._plugins, opened, reload,
+            self._household.vitals, self._released, self._household.unquarantine,
         )  # fmt: skip
 
     def _released(self, account: AccountId, copy: CopyId) -> None:

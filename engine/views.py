@@ -181,6 +181,29 @@ class AlertView:
 
 
 @dataclass(frozen=True, slots=True)
+class HoldingView:
+    """Show what a strategy holds in one symbol of an account; ``share`` is in units of the base asset."""
+
+    symbol: str
+    side: str
+    share: str
+    strategy: str
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRowView:
+    """Show one account: how many symbols strategies hold, how many orders wait to be planned, how many are unproven."""
+
+    name: str
+    exchange: str
+    environment: str
+    held: int
+    waiting: int
+    unproven: int
+    holdings: tuple[HoldingView, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class StatusView:
     """Show how this place is doing, from the ledger alone. Counts of copies and alerts are of the last 24 hours."""
 

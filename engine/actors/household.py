@@ -48,6 +48,14 @@ class Household:
             for each in self.followers.values()
         }
 
+    def unquarantine(self, name: str) -> None:
+        """End the quarantine of the account with this name: its entries are taken again."""
+        for each in self.followers.values():
+            if each.name == name:
+                each.vitals.quarantined = False
+                each.vitals.failures.clear()
+                each.ring()
+
     async def _keep(self, follower: Follower) -> None:
         async def run() -> None:
             quarantined = follower.vitals.quarantined

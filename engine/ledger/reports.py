@@ -17,7 +17,19 @@ from engine.ledger.attempts import all_unknown, attempts_of
 from engine.ledger.codec import from_us, read_draft, to_us
 from engine.ledger.outcomes import read_outcome, write_event
 from engine.ledger.query import Row, fetch_all, fetch_one
-from engine.views import AlertView, AttemptView, OutcomeRow, ReceiptView, StatusView, SwitchView, UnknownView, WhyEvent, WhyView
+from engine.views import (
+    AccountRowView,
+    AlertView,
+    AttemptView,
+    HoldingView,
+    OutcomeRow,
+    ReceiptView,
+    StatusView,
+    SwitchView,
+    UnknownView,
+    WhyEvent,
+    WhyView,
+)
 
 DAY: Final = timedelta(hours=24)
 _OPEN: Final = (None, *(code.value for code in OutcomeCode if not code.is_final))
@@ -249,6 +261,27 @@ def unknown(db: apsw.Connection) -> list[UnknownView]:
             )
         )
     return shown
+
+
+def account_rows(db: apsw.Connection) -> list[AccountRowView]:
+    """Read every account with what is open in it, by name."""
+    rows = fetch_all(
+        db,
+        "SELECT account.name, account.exchange, account.environment,"
+        " (SELECT count(*) FROM holding WHERE holding.account_id = account.id AND share != '0'),"
+        " (SELECT count(*) FROM leg WHERE leg.account_id = account.id AND leg.state = 'new'),"
+        " (SELECT count(*) FROM attempt WHERE attempt.account_id = account.id AND attempt.state IN ('unknown', 'not_confirmed'))"
+        " FROM account ORDER BY account.name",
+    )
+    held = fetch_all(
+        db,
+        "SELECT account.name, holding.symbol, holding.side, holding.share, strategy.name FROM holding JOIN account ON account.id ="
+        " holding.account_id JOIN strategy ON strategy.id = holding.strategy_id WHERE share != '0' ORDER BY account.name, holding.symbol",
+    )
+    shares: dict[str, list[HoldingView]] = {}
+    for name, *rest in held:
+        shares.setdefault(name, []).append(HoldingView(*rest))
+    return [AccountRowView(row[0], row[1], row[2], row[3], row[4], row[5], tuple(shares.get(row[0], ()))) for row in rows]
 
 
 def unproven_attempts(db: apsw.Connection, signal: str, account_name: str) -> list[int]:

@@ -27,6 +27,7 @@ _COMMANDS: Final = {
     "resume": ("halt", "resume", "Allow new entries again."),
     "unknown": ("unknown", "unknown", "List orders whose fate is not known, and decide."),
     "status": ("status", "status", "Show accounts, orders and switches."),
+    "account": ("account", "account", "List accounts, show one, end a quarantine."),
     "backup": ("backup", "backup", "Copy the ledger, online and verified."),
     "simulate": ("simulate", "simulate", "Run a simulated exchange to practise against."),
     "doctor": ("doctor", "doctor", "Check this place and say what to do."),

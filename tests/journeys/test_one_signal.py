@@ -210,4 +210,10 @@ def test_a_second_server_and_offline_commands_respect_the_lock(place: Place) -> 
     assert json.loads(run_cli("doctor", "--json", cwd=place.folder))["ok"] is True
     assert json.loads(run_cli("unknown", "list", "--json", cwd=place.folder)) == {"unknown": []}
     run_cli("why", "last", "nobody", cwd=place.folder, code=4)
+    listed = json.loads(run_cli("account", "list", "--json", cwd=place.folder))["accounts"]
+    assert [each["name"] for each in listed] == [f"f{number:04}" for number in range(1, 21)]
+    shown = json.loads(run_cli("account", "show", "f0003", "--json", cwd=place.folder))
+    assert (shown["environment"], shown["unproven"], shown["task"]["running"]) == ("paper", 0, True)
+    run_cli("account", "show", "nobody", cwd=place.folder, code=4)
+    assert json.loads(run_cli("account", "release", "f0003", "--json", cwd=place.folder))["was_quarantined"] is False
     run_cli("halt", "entries", cwd=place.folder, code=2)

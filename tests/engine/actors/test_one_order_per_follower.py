@@ -104,3 +104,16 @@ async def test_a_refused_order_is_told_and_holds_nothing(tmp_path: Path, autojum
     async with world(tmp_path, paper={"reject_every": 1}) as house:
         assert await house.outcome(await house.send(Action.OPEN, side=LONG)) == ["rejected"] * 3
         assert house.holdings() == []
+
+
+async def test_a_released_account_takes_entries_again(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with world(tmp_path, followers=2) as here:
+        first = here.followers[0]
+        first.vitals.quarantined = True
+        opened = await here.send(Action.OPEN, side=PositionSide.LONG)
+        while here.codes(opened)[1] is None:
+            await here.next_commit()
+        assert here.codes(opened)[0] is None
+        assert here.household.vitals()["f0"]["quarantined"] is True
+        here.household.unquarantine("f0")
+        assert await here.outcome(opened) == ["filled", "filled"]

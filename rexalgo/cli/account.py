@@ -1,0 +1,74 @@
+"""``rexalgo account list|show|release``: what each account holds, how its task does, and ending a quarantine."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rexalgo.cli.asking import ask, who
+from rexalgo.cli.common import emit_json, json_option
+
+
+@click.group()
+def account() -> None:
+    """List accounts, show one, end a quarantine."""
+
+
+@account.command("list")
+@click.option("--troubled", is_flag=True, help="Only accounts with a problem or an unproven order.")
+@json_option
+@click.pass_obj
+def list_(where: Path, troubled: bool, as_json: bool) -> None:
+    """List every account: exchange, what it holds, what is unproven, and how its task does."""
+    rows = [each for each in ask(where, "accounts")["accounts"] if not troubled or each["unproven"] or _trouble(each)]
+    if as_json:
+        emit_json({"accounts": rows})
+        return
+    width = max((len(each["name"]) for each in rows), default=4)
+    for each in rows:
+        unproven = f"  {each['unproven']} UNPROVEN" if each["unproven"] else ""
+        trouble = f"  {_trouble(each)}" if _trouble(each) else ""
+        click.echo(f"{each['name']:<{width}}  {each['exchange']} [{each['environment'].upper()}]  holds {each['held']}{unproven}{trouble}")
+    if not rows:
+        click.echo("no account is troubled" if troubled else "no account is here yet: rexalgo provision FILE")
+
+
+@account.command()
+@click.argument("name")
+@json_option
+@click.pass_obj
+def show(where: Path, name: str, as_json: bool) -> None:
+    """Show one account: what strategies hold in it, what waits, and how its task does."""
+    seen = ask(where, "accounts", name=name)
+    each = seen["accounts"][0]
+    if as_json:
+        emit_json(each)
+        return
+    click.echo(f"{each['name']}  {each['exchange']} [{each['environment'].upper()}]")
+    for held in each["holdings"]:
+        click.echo(f"  holds {held['side']} {held['share']} {held['symbol']}, strategy {held['strategy']}")
+    click.echo(f"  {each['waiting']} orders to plan, {each['unproven']} unproven")
+    state = _trouble(each) or ("reads well" if seen["engine"] else "the engine does not run")
+    click.echo(f"  task: {state}" + (f", {each['task']['restarts']} restarts" if each["task"] else ""))
+
+
+@account.command()
+@click.argument("name")
+@json_option
+@click.pass_obj
+def release(where: Path, name: str, as_json: bool) -> None:
+    """End the quarantine of an account whose task kept failing: it takes entries again. Look at the log first."""
+    told = ask(where, "release", name=name, by=who())
+    if as_json:
+        emit_json(told)
+    else:
+        click.echo(f"account {name} takes entries again" if told["was_quarantined"] else f"account {name} was not quarantined")
+
+
+def _trouble(each: dict[str, Any]) -> str:
+    task = each["task"]
+    if task is None:
+        return ""
+    if task["quarantined"]:
+        return f"QUARANTINED, no new entries: {task['last_error']}"
+    return str(task["problem"]) or ("" if task["running"] else f"restarting: {task['last_error']}")
