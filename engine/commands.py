@@ -33,14 +33,14 @@ from engine.ledger.people import (
     strategies,
     strategy_named,
 )  # fmt: skip
-from engine.ledger.reports import account_rows, clear_switch, set_switch, signal_number, status, unknown, unproven_attempts, why
+from engine.ledger.reports import account_rows, clear_switch, set_switch, signal_number, status, switches, unknown, unproven_attempts, why
 from engine.plugin_host import Plugins
 from engine.ports.clock import Clock
 from engine.provisioning import provision
 from engine.secrets_store import seal_endpoint_secret
+from engine.service import Command
 from engine.vault import Vault
 
-Command = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 NOTE_CHARACTERS_MAX: Final = 200
 OVERLAP_H: Final = 24
 OVERLAP_H_MAX: Final = 24 * 30
@@ -189,26 +189,19 @@ async def _halt(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     if len(note) > NOTE_CHARACTERS_MAX:
         raise InvalidValue("note", f"at most {NOTE_CHARACTERS_MAX} characters", f"{len(note)} characters")
     switch = Switch(scope, target, note, by, office.clock.now())
-    is_new = await office.ledger.write(partial(_set, switch))
+    is_new = await office.ledger.write(lambda db: set_switch(db, switch))
     await office.changed()
     return {"entries": "off", "scope": scope.value, "target": target, "was_off_already": not is_new}
 
 
 async def _resume(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     scope, target = _scope(office, params, known_only=False)
-    was = await office.ledger.write(partial(_clear, scope, target, _text(params, "by", "operator"), office.clock.now()))
+    by, at = _text(params, "by", "operator"), office.clock.now()
+    was = await office.ledger.write(lambda db: clear_switch(db, scope, target, by, at))
     await office.changed()
-    remaining = [each["scope"] + (f" {each['target']}" if each["target"] else "") for each in (await _status(office, {}))["switches"]]
+    remaining = [each.label for each in switches(office.ledger.db)]
     return {"entries": "on" if not remaining else "still off elsewhere", "scope": scope.value, "target": target, "was_off": was,
             "still_off": remaining}  # fmt: skip
-
-
-def _set(switch: Switch, db: Any) -> bool:
-    return set_switch(db, switch)
-
-
-def _clear(scope: SwitchScope, target: str, by: str, at: datetime, db: Any) -> bool:
-    return clear_switch(db, scope, target, by, at)
 
 
 def _scope(office: Office, params: dict[str, Any], *, known_only: bool = True) -> tuple[SwitchScope, str]:

@@ -132,7 +132,7 @@ class _Engine:
                 try:
                     yield service
                 finally:
-                    self._shared.stopping = True
+                    self._shared.stop()
                     service.close()
                     outer.start_soon(self._cut_sends)
                     nursery.cancel_scope.cancel()
@@ -163,8 +163,8 @@ class _Engine:
         return EngineService(self._shared, self._household, nursery, self._limiter, limit, default, version("rexalgo"))
 
     async def _cut_sends(self) -> None:
-        """End what is still out after 8.5 s: each is recorded UNKNOWN and looked up at the next start."""
-        await trio.sleep(STOP_WITHIN_S)
+        """End what is still out 8.5 s after the stop began: each is recorded UNKNOWN and looked up at the next start."""
+        await trio.sleep_until((self._shared.stopping_since or trio.current_time()) + STOP_WITHIN_S)
         for scope in tuple(self._shared.sends):
             scope.cancel()
 

@@ -10,7 +10,6 @@ import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any, Final
 
 import trio
@@ -89,7 +88,7 @@ class EngineService:
 
     def stop_claiming(self) -> None:
         """Begin no new order from now on: the first step of stopping. Signals are still recorded, for the next start."""
-        self._shared.stopping = True
+        self._shared.stop()
 
     def close(self) -> None:
         """End every stream of news."""
@@ -170,7 +169,7 @@ class EngineService:
 
         async def run() -> None:
             try:
-                result.append(await self._ledger.write(partial(_recorded, new)))
+                result.append(await self._ledger.write(lambda db: record_signal(db, new)))
             except Exception as error:  # handed to the waiting caller below
                 result.append(error)
             finally:
@@ -242,10 +241,6 @@ class EngineService:
         if run is None:
             raise RexAlgoError(f"unknown command {method!r}; known are {', '.join(sorted(self._commands))}")
         return await run(params)
-
-
-def _recorded(new: NewSignal, db: Any) -> Recorded:
-    return record_signal(db, new)
 
 
 def _check_symbol(draft: SignalDraft, symbols: frozenset[Symbol]) -> None:

@@ -55,12 +55,22 @@ class Shared:
     read_subscription: Callable[[str], Subscription]
     switches: tuple[Switch, ...] = ()
     strategy_names: Mapping[StrategyId, str] = field(default_factory=dict)
-    stopping: bool = False
+    stopping_since: float | None = None
     sends: set[trio.CancelScope] = field(default_factory=set)
     _entering: int = 0
     _calm: trio.Event = field(default_factory=trio.Event)
     _signals: dict[int, Signal] = field(default_factory=dict)
     _subscriptions: dict[str, Subscription] = field(default_factory=dict)
+
+    @property
+    def stopping(self) -> bool:
+        """Tell whether no new order may begin."""
+        return self.stopping_since is not None
+
+    def stop(self) -> None:
+        """Begin no new order from now on; the first call starts the clock of what is still out."""
+        if self.stopping_since is None:
+            self.stopping_since = trio.current_time()
 
     @contextmanager
     def entering(self) -> Iterator[None]:

@@ -94,12 +94,6 @@ def insert_person(db: apsw.Connection, name: str, key: PersonKey, now: datetime)
     )
 
 
-def person_named(db: apsw.Connection, name: str) -> PersonId | None:
-    """Find a person by name."""
-    row = fetch_one(db, "SELECT id FROM person WHERE name = ?", (name,))
-    return None if row is None else PersonId(row[0])
-
-
 def person_key(db: apsw.Connection, person: PersonId) -> PersonKey:
     """Read a person's wrapped data key; raises LookupError where there is none."""
     row = fetch_one(db, "SELECT id, key_id, key_kid, key_wrapped FROM person WHERE id = ?", (person,))

@@ -4,29 +4,24 @@ Three steps, one way: ``resolve_secrets`` fetches named secrets on the caller's 
 not at all; ``apply_declarations`` compares it with the ledger and writes in one transaction.
 """
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from datetime import datetime
 
 from engine.ledger import Database, Ledger
 from engine.ledger.people import accounts, masters, strategies
+from engine.plugin_host import Plugins
 from engine.provisioning.applying import ProvisionResult, apply_declarations
-from engine.provisioning.declarations import Known, known_strategies, parse_declarations
+from engine.provisioning.declarations import ExchangePlace, Known, known_strategies, parse_declarations
 from engine.provisioning.errors import ProvisionErrors, ProvisionProblem
 from engine.provisioning.resolving import resolve_secrets
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
-
-    from engine.plugin_host import Plugins
-    from engine.provisioning.declarations import ExchangePlace
-    from engine.vault import Vault
+from engine.vault import Vault
 
 __all__ = ["ProvisionErrors", "ProvisionProblem", "ProvisionResult", "provision", "resolve_secrets"]
 
 
 async def provision(
-    ledger: Ledger, vault: "Vault", plugins: "Plugins", table: "Mapping[str, object]", *, places: "Mapping[str, ExchangePlace]",
-    now: "datetime", webhook_address: str, file: str,
+    ledger: Ledger, vault: Vault, plugins: Plugins, table: Mapping[str, object], *, places: Mapping[str, ExchangePlace],
+    now: datetime, webhook_address: str, file: str,
 ) -> ProvisionResult:  # fmt: skip
     """Read a table whose secrets are resolved and apply it; raises ProvisionErrors with everything that is wrong, nothing applied.
 

@@ -20,10 +20,11 @@ from rich.console import Console
 from engine.config import load_config
 from engine.domain.outcome import OutcomeCode
 from engine.transport import HttpClientFactory
-from engine.vault import new_root_key
 from engine.views import OutcomeRow
 from rexalgo import Secret, sign_a
 from rexalgo.cli.common import Exit, emit_json, json_option
+from rexalgo.cli.files import create_file
+from rexalgo.cli.init import new_env_text
 from rexalgo.cli.serving import Served, run_trio, serving, start_logging, tunnel_hint, wait_for_signal, with_port
 
 FOLLOWERS_SHOWN: Final = 12
@@ -267,6 +268,4 @@ def _follower(index: int) -> dict[str, object]:
 def _write_place(folder: Path, seed: int) -> None:
     """Write a configuration like that of any place, so that the other commands work on it with --config."""
     (folder / "rexalgo.toml").write_text(f"[plugin.paper]\nseed = {seed}\n", encoding="utf-8")
-    env = folder / ".env"
-    env.touch(0o600)
-    env.write_text(f"ENCRYPTION_KEY={new_root_key()}\nJWT_SECRET={secrets.token_urlsafe(48)}\n", encoding="utf-8")
+    create_file(folder / ".env", new_env_text(), 0o600)

@@ -71,7 +71,7 @@ def _write(files: tuple[Path, Path], answers: dict[str, str]) -> None:
             raise CliError(f"{key}: expected an installed plugin ({', '.join(sorted(installed))}), found {answers[key]!r}", Exit.USAGE)
     made: list[Path] = []
     try:
-        for file, text, mode in ((files[1], _env_text(), 0o600), (files[0], _toml_text(answers), 0o644)):
+        for file, text, mode in ((files[1], new_env_text(), 0o600), (files[0], _toml_text(answers), 0o644)):
             create_file(file, text, mode)
             made.append(file)
         load_config(files[0], {})
@@ -114,7 +114,8 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _env_text() -> str:
+def new_env_text() -> str:
+    """Return the text of a new ``.env`` with fresh secrets."""
     return f"""\
 # Secrets of this place. Keep a copy elsewhere: without ENCRYPTION_KEY every follower must connect again.
 ENCRYPTION_KEY={new_root_key()}

@@ -79,6 +79,21 @@ def grown(place: Place, size: int) -> int:
         return file.read().count(b'"kind":"order"')
 
 
+def test_sigterm_ends_within_ten_seconds_though_an_exchange_never_answers(tmp_path: Path) -> None:
+    place = Place(tmp_path, "[plugin.paper]\nlatency_ms = 600000")
+    file = tmp_path / "rexalgo.toml"
+    file.write_text(file.read_text(encoding="utf-8").replace("[engine]", "[engine]\nsend_deadline_s = 60"), encoding="utf-8")
+    place.provision(DECLARATIONS.format(followers=2))
+    with running(place), httpx.Client(trust_env=False, timeout=20) as client:
+        signal_id = place.bots["trend"].post(client, opening("never")).json()["signal_id"]
+        until(lambda: place.rows("SELECT count(*) FROM attempt WHERE state = 'claimed'") == [(2,)], 20)
+        assert place.process is not None
+        place.process.send_signal(signal.SIGTERM)
+        assert place.process.wait(10) == 0
+        place.end(signal.SIGTERM)
+    assert place.codes(signal_id) == ["unknown", "unknown"]
+
+
 def test_ended_by_sigterm_in_a_fan_out_nothing_is_missing(tmp_path: Path) -> None:
     place = place_of(tmp_path)
     for moment in (1, 40, 150):

@@ -19,7 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 import h11
 import trio
 
-from plugins.mudrex.simulator.contracts import CONTRACTS
+from plugins.mudrex.simulator.contracts import CONTRACTS, Contract
 from plugins.mudrex.simulator.exchange import Account, Exchange, Refusal
 
 BODY_BYTES_MAX = 64 * 1024
@@ -196,7 +196,7 @@ class Simulator:
                 return {"paths": ["orders", "accounts", "counts", "faults"]}
 
 
-def _asset(asset: str, request: Request):  # type: ignore[no-untyped-def]  # a Contract
+def _asset(asset: str, request: Request) -> Contract:
     for contract in CONTRACTS.values():
         if asset == (contract.symbol if "is_symbol" in request.query else contract.id):
             return contract
