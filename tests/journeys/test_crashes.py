@@ -5,6 +5,7 @@ an order (they end NOT_CONFIRMED, looked up and never repeated); everything else
 """
 
 import signal
+import socket
 from collections import Counter
 from pathlib import Path
 
@@ -88,8 +89,11 @@ def test_sigterm_ends_within_ten_seconds_though_an_exchange_never_answers(tmp_pa
         signal_id = place.bots["trend"].post(client, opening("never")).json()["signal_id"]
         until(lambda: place.rows("SELECT count(*) FROM attempt WHERE state = 'claimed'") == [(2,)], 20)
         assert place.process is not None
-        place.process.send_signal(signal.SIGTERM)
-        assert place.process.wait(10) == 0
+        host, port = place.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port))) as slow:  # the web drains for it, and that must not come on top
+            slow.sendall(b"POST /api/webhooks/copy-trading/ep_0 HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n")
+            place.process.send_signal(signal.SIGTERM)
+            assert place.process.wait(10) == 0
         place.end(signal.SIGTERM)
     assert place.codes(signal_id) == ["unknown", "unknown"]
 
