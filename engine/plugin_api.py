@@ -27,7 +27,7 @@ from engine.domain.amounts import (
 from engine.domain.errors import InvalidValue, RexAlgoError
 from engine.domain.identifiers import AccountId, ClientOrderId, SignalId, Symbol, parse_symbol
 from engine.domain.instrument import Instrument
-from engine.domain.order import OrderIntent, OrderReport, OrderSide, OrderStatus
+from engine.domain.order import OrderIntent, OrderReport, OrderSide, OrderStatus, ProtectionOrder
 from engine.domain.signal import Action, OrderType, PositionSide, SignalDraft, SignalSize, SizeMode
 from engine.hookspecs import hookimpl
 from engine.ports.clock import Clock
@@ -39,10 +39,13 @@ from engine.ports.exchange import (
     ExchangeContext,
     ExchangeError,
     ExchangeTraits,
+    FundsConnection,
+    FundsElsewhere,
     HttpClients,
     NotExecuted,
     OrderHistory,
     OutcomeUnknown,
+    ProtectionConnection,
     Rejected,
     RejectionKind,
 )  # fmt: skip
@@ -57,9 +60,11 @@ PLUGIN_API_VERSION = 1
 __all__ = [
     "PLUGIN_API_VERSION", "AccountId", "AccountLogin", "AccountReport", "Action", "Alert", "AlertCode", "Authenticated", "Balance",
     "Candle", "ClientOrderId", "Clock", "CredentialField", "Delivery", "Environment", "ExchangeAdapter", "ExchangeConnection",
-    "ExchangeContext", "ExchangeError", "ExchangeTraits", "Granted", "HttpClients", "Instrument", "InvalidValue", "MarketData", "Money",
+    "ExchangeContext", "ExchangeError", "ExchangeTraits",
+    "FundsConnection", "FundsElsewhere", "Granted", "HttpClients", "Instrument", "InvalidValue", "MarketData", "Money",
     "NotAuthentic", "NotExecuted", "Notifier", "OrderHistory", "OrderIntent", "OrderReport", "OrderSide", "OrderStatus", "OrderType",
-    "OutcomeUnknown", "Position", "PositionSide", "Price", "Priority", "Quantity", "Quote", "RateLimit", "RateLimiter", "Ratio",
+    "OutcomeUnknown", "Position", "ProtectionConnection",
+    "ProtectionOrder", "PositionSide", "Price", "Priority", "Quantity", "Quote", "RateLimit", "RateLimiter", "Ratio",
     "Refused", "Rejected", "RejectionKind", "RexAlgoError", "Secret", "SignalDraft", "SignalId", "SignalSize", "SizeMode",
     "StreamContext", "StreamSource", "Symbol", "WebhookSource", "floor_to_step", "hookimpl", "initial_margin", "notional",
     "parse_decimal", "parse_money", "parse_price", "parse_quantity", "parse_ratio", "parse_symbol", "plain",

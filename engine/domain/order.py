@@ -58,6 +58,16 @@ class OrderIntent:
             raise InvalidValue("side", f"{opens.value} to open or the other side with reduce_only ({self.symbol})", self.side.value)
 
 
+@dataclass(frozen=True, slots=True)
+class ProtectionOrder:
+    """Say which stop and target a position is to have from now on; None means that it is to have none of that kind."""
+
+    symbol: Symbol
+    position_side: PositionSide
+    stop_loss: Price | None = None
+    take_profit: Price | None = None
+
+
 class OrderStatus(Enum):
     """Where an order stands at the exchange."""
 

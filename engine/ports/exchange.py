@@ -12,10 +12,10 @@ from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
 from engine.domain.account import AccountReport, Environment
-from engine.domain.amounts import Ratio
+from engine.domain.amounts import Money, Ratio
 from engine.domain.errors import RexAlgoError
 from engine.domain.identifiers import AccountId, Symbol
-from engine.domain.order import OrderIntent, OrderReport
+from engine.domain.order import OrderIntent, OrderReport, ProtectionOrder
 from engine.ports.clock import Clock
 from engine.ports.market_data import MarketData
 from engine.ports.rate_limiter import RateLimit
@@ -85,6 +85,9 @@ class ExchangeTraits:
     ``visible_within_s``: how long after acceptance an order may still be missing from reads. ``exits_carry_client_order_id``:
     False where exits go through a closing call that takes no id; they are then found by contract, side, quantity and time.
     ``account_requests`` and ``exit_requests``: how many requests one reading of an account and one exit take, for the limiter.
+    ``sets_protection``: its connections are ``ProtectionConnection`` too, so stop and target of a position can be set and moved.
+    ``reports_funds``: its connections are ``FundsConnection`` too. ``credentials_last_days``: the age at which the exchange stops
+    accepting a key, None where it names none.
     """
 
     reads_client_order_id: bool
@@ -95,6 +98,18 @@ class ExchangeTraits:
     exits_carry_client_order_id: bool = True
     account_requests: int = 1
     exit_requests: int = 1
+    sets_protection: bool = False
+    reports_funds: bool = False
+    credentials_last_days: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FundsElsewhere:
+    """Tell of money that the engine cannot trade with: ``where`` is a few words for people, such as ``the spot wallet``."""
+
+    where: str
+    amount: Money
+    currency: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +187,25 @@ class ExchangeConnection(Protocol):
         ...
 
 
+class ProtectionConnection(ExchangeConnection, Protocol):
+    """Act for one account at an exchange whose traits say ``sets_protection``."""
+
+    async def set_protection(self, protection: ProtectionOrder) -> None:
+        """Make the open position's stop and target exactly these: create, move or remove. Doing it twice does no harm.
+
+        Raises ``Rejected`` (POSITION_NOT_OPEN where there is no such position), or anything else to be asked again.
+        """
+        ...
+
+
+class FundsConnection(ExchangeConnection, Protocol):
+    """Act for one account at an exchange whose traits say ``reports_funds``."""
+
+    async def funds_elsewhere(self) -> Sequence[FundsElsewhere]:
+        """Read what the owner has where the engine cannot trade with it, so that a missing balance can be explained in words."""
+        ...
+
+
 class ExchangeAdapter(Protocol):
     """Stand for one exchange. Made once at start by ``register_exchanges``; must not connect anywhere when made."""
 
@@ -210,5 +244,6 @@ class ExchangeAdapter(Protocol):
 
 __all__ = [
     "AccountLogin", "CredentialField", "ExchangeAdapter", "ExchangeConnection", "ExchangeContext", "ExchangeError", "ExchangeTraits",
-    "HttpClients", "NotExecuted", "OrderHistory", "OutcomeUnknown", "Ratio", "Rejected", "RejectionKind",
+    "FundsConnection", "FundsElsewhere", "HttpClients", "NotExecuted", "OrderHistory", "OutcomeUnknown", "ProtectionConnection", "Ratio",
+    "Rejected", "RejectionKind",
 ]  # fmt: skip
