@@ -15,8 +15,9 @@ from typing import Any, Final
 import trio
 
 from engine.config import Config
+from engine.decisions.routing import concerns
 from engine.domain.errors import InvalidValue, RexAlgoError
-from engine.domain.holding import Switch, SwitchScope
+from engine.domain.holding import Switch, SwitchLevel, SwitchScope
 from engine.domain.identifiers import AccountId, CopyId
 from engine.exchange_places import exchange_places
 from engine.ledger import Database, Ledger
@@ -34,6 +35,7 @@ from engine.ledger.people import (
     strategy_named,
 )  # fmt: skip
 from engine.ledger.reports import account_rows, clear_switch, set_switch, signal_number, status, switches, unknown, unproven_attempts, why
+from engine.ledger.standing import still_open
 from engine.plugin_host import Plugins
 from engine.ports.clock import Clock
 from engine.provisioning import provision
@@ -88,6 +90,7 @@ def commands_of(office: Office) -> Mapping[str, Command]:
         "release": _release,
         "decide": _decide,
         "halt": _halt,
+        "still_open": _still_open,
         "resume": _resume,
         "provision": _provision,
         "rotate": _rotate,
@@ -188,10 +191,36 @@ async def _halt(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     note, by = _text(params, "note", ""), _text(params, "by", "operator")
     if len(note) > NOTE_CHARACTERS_MAX:
         raise InvalidValue("note", f"at most {NOTE_CHARACTERS_MAX} characters", f"{len(note)} characters")
-    switch = Switch(scope, target, note, by, office.clock.now())
-    is_new = await office.ledger.write(lambda db: set_switch(db, switch))
+    try:
+        level = SwitchLevel(_text(params, "level", SwitchLevel.ENTRIES.value))
+    except ValueError:
+        raise InvalidValue("level", "one of " + ", ".join(each.value for each in SwitchLevel), params.get("level")) from None
+    switch = Switch(scope, target, note, by, office.clock.now(), level)
+    was = await office.ledger.write(lambda db: set_switch(db, switch))
     await office.changed()
-    return {"entries": "off", "scope": scope.value, "target": target, "was_off_already": not is_new}
+    now = level if was is None or was.rank < level.rank else was
+    return {"level": now.value, "was": None if was is None else was.value, "scope": scope.value, "target": target,
+            "engine": office.live is not None}  # fmt: skip
+
+
+async def _still_open(office: Office, params: dict[str, Any]) -> dict[str, Any]:
+    """Tell what of the engine is still open within a scope, and why."""
+    scope, target = _scope(office, params, known_only=False)
+    switch = Switch(scope, target, "", "", office.clock.now())
+    rows = [
+        each
+        for each in still_open(office.ledger.db)
+        if concerns(
+            switch,
+            account_id=each.account_id,
+            account_name=each.account,
+            strategy_id=each.strategy_id,
+            strategy_name=each.strategy,
+            exchange=each.exchange,
+        )
+    ]
+    shown = [{name: value for name, value in asdict(each).items() if not name.endswith("_id")} for each in rows]
+    return {"open": jsonable(shown), "engine": office.live is not None}
 
 
 async def _resume(office: Office, params: dict[str, Any]) -> dict[str, Any]:

@@ -66,6 +66,7 @@ class EngineConfig:
     reconcile_active_s: int
     reconcile_idle_s: int
     not_confirmed_after_s: int
+    resting_entry_s: int
     webhook_rate_per_minute: int
     trading_day_zone: str
 
@@ -160,6 +161,7 @@ _SECTIONS: Final[Mapping[str, tuple[type, Mapping[str, Rule]]]] = {
             "reconcile_active_s": rules.whole(5, 3_600),
             "reconcile_idle_s": rules.whole(5, 86_400),
             "not_confirmed_after_s": rules.whole(5, 3_600),
+            "resting_entry_s": rules.whole(60, 2_592_000),
             "webhook_rate_per_minute": rules.whole(1, 100_000),
             "trading_day_zone": rules.zone,
         },

@@ -16,6 +16,7 @@ import trio
 
 from engine.actors.clock import SystemClock
 from engine.actors.exchange_session import ExchangeSession
+from engine.actors.flattening import Flattening
 from engine.actors.follower import Follower
 from engine.actors.heartbeat import beat
 from engine.actors.household import Household
@@ -98,6 +99,7 @@ class _Engine:
             ledger, clock, _pace(config), config.limits, epoch, self._feeds, trio.Semaphore(config.engine.claims_unsent_max),
             partial(subscription, ledger.db),
         )  # fmt: skip
+        self._flattening = Flattening(self._shared, self._household.ring)
 
     @classmethod
     async def begin(cls, config: Config, plugins: Plugins, ledger: Ledger, vault: Vault, clock: Clock) -> "_Engine":
@@ -124,6 +126,7 @@ class _Engine:
                 await reload()
                 nursery.start_soon(self._household.route, partial(accounts_with_waiting_legs, self._ledger.db))
                 nursery.start_soon(self._watch_switches)
+                nursery.start_soon(self._flattening.run)
                 if self._notifier is not None:
                     nursery.start_soon(tell, self._shared, self._notifier)
                 if self._config.operator.heartbeat_url:
@@ -171,8 +174,16 @@ class _Engine:
     async def _watch_switches(self) -> None:
         """Take over switches that another process wrote: the last way in when the control socket does not answer."""
         while True:
-            self._shared.switches = switches(self._ledger.db)
+            self._use_switches()
             await trio.sleep(SWITCHES_EVERY_S)
+
+    def _use_switches(self) -> None:
+        found = switches(self._ledger.db)
+        if found != self._shared.switches:
+            self._shared.switches = found
+            for each in self._household.followers.values():
+                each.look_at_all()
+            self._flattening.ring()
 
     # What provisioning and commands change
 
@@ -180,8 +191,8 @@ class _Engine:
         """Take over what the ledger says: switches, strategies, endpoints, agreements, new accounts and streams."""
         db = self._ledger.db
         plans = strategies(db)
-        self._shared.switches = switches(db)
         self._shared.strategy_names = {each.id: each.name for each in plans}
+        self._use_switches()
         self._shared.forget_subscriptions()
         service.use_endpoints(self._endpoints({each.id: each for each in plans}))
         wanted = frozenset(symbol for each in plans for symbol in each.symbols)
@@ -285,5 +296,5 @@ def _pace(config: Config) -> Pace:
     engine = config.engine
     return Pace(
         engine.entry_age_s, engine.price_age_s, engine.send_deadline_s, engine.claims_unsent_max, engine.reconcile_active_s,
-        engine.reconcile_idle_s, engine.not_confirmed_after_s,
+        engine.reconcile_idle_s, engine.not_confirmed_after_s, engine.resting_entry_s, engine.trading_day_zone,
     )  # fmt: skip

@@ -153,8 +153,8 @@ class EngineService:
         return Reception(kind, recorded.id, recorded.receipt, reason is None, reason)
 
     def _why_not_mirrored(self, known: Endpoint, draft: SignalDraft, decided_at: datetime) -> str | None:
-        if not draft.action.is_entry:
-            return None
+        if not draft.action.is_only_entry:
+            return None  # a reverse still closes
         if self._clock.now() - decided_at > timedelta(seconds=self._shared.pace.entry_age_s):
             return "the entry came too late"
         for switch in self._shared.switches:

@@ -160,13 +160,31 @@ class UnknownView:
 
 @dataclass(frozen=True, slots=True)
 class SwitchView:
-    """Show one *no new entries* switch that is on."""
+    """Show one switch that is on; ``level`` is entries, reduce or flatten."""
 
     scope: str
     target: str
     note: str
     set_by: str
     set_at: datetime
+    level: str
+
+
+@dataclass(frozen=True, slots=True)
+class StillOpenView:
+    """Show one share, or entry on its way, that still stands; ``why`` is a plain sentence."""
+
+    account_id: str
+    account: str
+    environment: str
+    exchange: str
+    strategy_id: str
+    strategy: str
+    symbol: str
+    side: str
+    share: str
+    entries_open: int
+    why: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ line with no await between; whatever the adapter does, the result is one of the 
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from typing import Final, TypeVar
+from typing import Final, TypeVar, cast
 
 import trio
 
@@ -14,10 +14,18 @@ from engine.decisions.order_lifecycle import Answer, classify
 from engine.decisions.rate import HalfRateLimiter
 from engine.domain.account import AccountReport
 from engine.domain.identifiers import Symbol
-from engine.domain.order import OrderIntent, OrderReport
+from engine.domain.order import OrderIntent, OrderReport, ProtectionOrder
 from engine.domain.outcome import Outcome
 from engine.ports.clock import Clock
-from engine.ports.exchange import AccountLogin, ExchangeAdapter, ExchangeConnection, ExchangeContext, NotExecuted, OrderHistory
+from engine.ports.exchange import (
+    AccountLogin,
+    ExchangeAdapter,
+    ExchangeConnection,
+    ExchangeContext,
+    NotExecuted,
+    OrderHistory,
+    ProtectionConnection,
+)
 from engine.ports.rate_limiter import Granted, Priority, RateLimiter
 from engine.transport import HttpClientFactory, SendPermit, send_permit
 
@@ -93,6 +101,16 @@ class ExchangeSession:
         """Ask to cancel a resting order."""
         await self.permit(Priority.EXIT)
         await self._within(READ_DEADLINE_S, self._open.cancel_order(symbol, exchange_order_id))
+
+    @property
+    def can_protect(self) -> bool:
+        """Tell whether stop and target of a position can be moved here."""
+        return self._adapter.traits.sets_protection
+
+    async def set_protection(self, wanted: ProtectionOrder) -> None:
+        """Make a position's stop and target exactly these; raises what the adapter raises."""
+        await self.permit(Priority.EXIT)
+        await self._within(READ_DEADLINE_S, cast(ProtectionConnection, self._open).set_protection(wanted))
 
     async def prepare_entry(self, intent: OrderIntent) -> None:
         """Do what must stand before an entry; raises NotExecuted or Rejected, and NotExecuted for anything else that went wrong."""

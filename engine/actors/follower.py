@@ -23,15 +23,18 @@ from engine.actors.supervisor import Vitals
 from engine.decisions.order_lifecycle import AttemptState
 from engine.decisions.planning import AccountView
 from engine.decisions.reconciliation import ForeignOrders, ShareShrunk, reconcile
-from engine.domain.account import AccountReport
+from engine.decisions.risk import equity, trading_day
+from engine.decisions.routing import ENTRY
+from engine.domain.account import AccountReport, EquityMarks
 from engine.domain.alert import AlertCode
 from engine.domain.amounts import plain
 from engine.domain.holding import PendingEntry
-from engine.domain.identifiers import AccountId, CopyId
+from engine.domain.identifiers import AccountId, CopyId, StrategyId, Symbol
 from engine.ledger import Database
 from engine.ledger.attempts import (
     bound_order_ids,
     end,
+    go_on_closing,
     knows_client_order_id,
     open_attempts,
     read_holding,
@@ -41,10 +44,12 @@ from engine.ledger.attempts import (
     write_holding,
 )  # fmt: skip
 from engine.ledger.copies import WaitingLeg, is_exiting, waiting_legs
+from engine.ledger.equity import mark_equity, read_equity_marks
 from engine.ledger.outcomes import write_event
 from engine.ports.exchange import Rejected
 
 _LOG = logging.getLogger("rexalgo.follower")
+CLOSE_PAUSE_S: Final = 0.5
 RECONNECT_S: Final = (0.5, 1.0, 2.0, 5.0, 15.0, 30.0, 60.0)
 
 
@@ -74,6 +79,7 @@ class Follower:
         self.problem_may_pass = False
         self.first_reading = trio.Event()
         self.reserved: dict[CopyId, Reserved] = {}
+        self.asked_to_cancel: dict[int, datetime] = {}
         self._new_session = new_session
         self._retired: list[ExchangeSession] = []
         self._bell = Doorbell()
@@ -88,6 +94,33 @@ class Follower:
     def watch_open_attempts(self) -> None:
         """Say that an attempt's fate became open."""
         self._resolver.ring()
+
+    def look_now(self, attempt_id: int) -> None:
+        """Have one open attempt looked up as soon as possible."""
+        self._resolver.look_now(attempt_id)
+
+    def look_at_all(self) -> None:
+        """Have every open attempt looked up as soon as possible: a switch may have taken its place away."""
+        self._resolver.look_at_all()
+
+    def note(self, what: str, error: Exception) -> None:
+        """Log what went wrong for this account and is tried again."""
+        _LOG.warning("account %s [%s]: %s: %s: %s", self.name, self.environment, what, type(error).__name__, error)
+
+    @property
+    def can_protect(self) -> bool:
+        """Tell whether the exchange can move stop and target of a position."""
+        return self.session is not None and self.session.can_protect
+
+    def level_for(self, strategy: StrategyId) -> int:
+        """Return the rank of the highest switch that concerns a strategy here: 0 for none, see SwitchLevel."""
+        concerned = self.shared.switches_for(self.account, self.name, strategy, self.exchange)
+        return max((each.level.rank for each in concerned), default=0)
+
+    @property
+    def equity_marks(self) -> EquityMarks | None:
+        """Return the equities that loss limits compare with."""
+        return read_equity_marks(self.shared.ledger.db, self.account, self.shared.pace.trading_day_zone)
 
     def read_soon(self) -> None:
         """Ask for a new reading of the account."""
@@ -147,7 +180,7 @@ class Follower:
             await self._bell.wait(pause)
 
     def _may_start(self, leg: WaitingLeg) -> bool:
-        return not self.shared.stopping and not self._lanes.is_busy(leg) and (leg.kind == "exit" or not self.vitals.quarantined)
+        return not self.shared.stopping and not self._lanes.is_busy(leg) and (leg.kind != ENTRY or not self.vitals.quarantined)
 
     def view(self) -> AccountView | None:
         """Return the account as known now: the newest report, our holdings, and own entries that the report may not show."""
@@ -206,12 +239,20 @@ class Follower:
         began = self.shared.clock.now()
         report = await session.fetch_account()
         await self._correct(report, began)
+        await self._mark_equity(report)
         self.reserved = {copy: each for copy, each in self.reserved.items() if each.ended_at is None or each.ended_at >= began}
         self.report = report
         self.problem = "" if not self.problem.startswith("Foreign") else self.problem
         self.problem_may_pass = False
         self.first_reading.set()
         self.ring()
+
+    async def _mark_equity(self, report: AccountReport) -> None:
+        """Renew what loss limits compare with: at the first reading of a trading day, and at a new highest equity."""
+        now, worth, marks = self.shared.clock.now(), equity(report), self.equity_marks
+        is_new_day = marks is None or trading_day(marks.since, marks.zone) != trading_day(now, marks.zone)
+        if is_new_day or (marks is not None and worth > marks.peak):
+            await self.shared.ledger.write(lambda db: mark_equity(db, self.account, worth, now, new_day=is_new_day))
 
     def _visible_within_s(self) -> float:
         return self.session.visible_within_s if self.session is not None else 0.0
@@ -255,6 +296,24 @@ class Follower:
                 AlertCode.FOREIGN_ORDERS, self.name, self.problem, "New entries of this account are denied.",
                 "Check whether an old copy of the ledger was restored.",
             )  # fmt: skip
+
+    async def go_on_closing(self, copy: CopyId, leg: int, pause_s: float) -> None:
+        """Read the account after an exit's attempt ended, and let the exit go on while more than it may leave is left."""
+        read = await self.try_to_read()
+        later = self.shared.clock.now() + timedelta(seconds=pause_s if read else max(pause_s, CLOSE_PAUSE_S))
+        await self.shared.ledger.write(lambda db: go_on_closing(db, copy, leg, later))
+        self.ring()
+
+    def reserve(self, entry: PendingEntry) -> None:
+        """Count an entry that is about to be sent against every cap, until a reading shows it."""
+        self.reserved[entry.copy] = Reserved(entry)
+
+    def forget_settled(self, symbol: Symbol) -> None:
+        """Stop reserving entries whose fate is proven where the ledger says that nothing of ours is left in the symbol."""
+        if read_holding(self.shared.ledger.db, self.account, symbol) is None:
+            self.reserved = {
+                copy: each for copy, each in self.reserved.items() if each.ended_at is None or each.entry.symbol != symbol
+            }  # fmt: skip
 
     def release(self, copy: CopyId, *, proven: bool) -> None:
         """Stop reserving an entry: at once when nothing was executed, else once a reading that began later shows it."""

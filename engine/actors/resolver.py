@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Final
 
 from engine.actors.doorbell import Doorbell
 from engine.actors.recording import outcome_of
+from engine.actors.standing_lane import take_back
 from engine.decisions.order_lifecycle import Absent, Ambiguous, AttemptState, Found, match_order, may_stop_looking, resolution_due
+from engine.decisions.risk import position_of
 from engine.domain.alert import AlertCode
 from engine.domain.amounts import plain
 from engine.domain.order import OrderReport
 from engine.domain.outcome import Outcome, OutcomeCode
-from engine.ledger.attempts import Attempt, bound_order_ids, complete, end, free_symbol, open_attempts
+from engine.ledger.attempts import Attempt, bound_order_ids, complete, end, free_symbol, open_attempts, read_holding
 
 if TYPE_CHECKING:
     from engine.actors.follower import Follower
@@ -25,6 +27,7 @@ _LOG = logging.getLogger("rexalgo.resolver")
 LOOK_BACK_S: Final = 120.0
 NOT_CONFIRMED_PAUSE_S: Final = 60.0
 FREE_AFTER_S: Final = 900.0
+CLOSE_AGAIN_S: Final = 2.0
 _LOOKED_AT: Final = (AttemptState.UNKNOWN, AttemptState.PLACED, AttemptState.PARTIALLY_FILLED, AttemptState.NOT_CONFIRMED)
 
 
@@ -109,10 +112,36 @@ class Resolver:
         at = shared.clock.now()
         outcome = outcome_of(attempt.intent, report)
         await shared.ledger.write(lambda db: complete(db, attempt.id, report, outcome, at))
-        if report.status.is_terminal:
+        if report.status.is_terminal and attempt.is_entry:
             follower.release(attempt.copy, proven=report.filled_quantity > 0)
+            follower.asked_to_cancel.pop(attempt.id, None)
             follower.read_soon()
+        elif report.status.is_terminal:
+            await follower.go_on_closing(attempt.copy, attempt.leg, 0.0 if report.filled_quantity > 0 else CLOSE_AGAIN_S)
+        elif self._is_to_be_taken_back(attempt, report):
+            await take_back(follower, attempt)
         follower.ring()
+
+    def _is_to_be_taken_back(self, attempt: Attempt, report: OrderReport) -> bool:
+        """Tell whether a resting entry has rested long enough, or stands where exposure may only shrink."""
+        shared = self._follower.shared
+        if not attempt.is_entry:
+            return False
+        rested = shared.clock.now() - attempt.claimed_at
+        return rested >= timedelta(seconds=shared.pace.resting_entry_s) or self._follower.level_for(attempt.strategy) > 1
+
+    def look_at_all(self) -> None:
+        """Look every open attempt up as soon as possible."""
+        for attempt_id in self._looks:
+            self.look_now(attempt_id)
+
+    def look_now(self, attempt_id: int) -> None:
+        """Look one attempt up as soon as possible."""
+        look = self._looks.get(attempt_id)
+        if look is not None:
+            look.due = self._follower.shared.clock.now()
+            look.reads = 0
+        self.ring()
 
     async def _absent(self, attempt: Attempt, look: _Look) -> None:
         shared = self._follower.shared
@@ -143,4 +172,16 @@ class Resolver:
             AlertCode.ORDER_NOT_CONFIRMED, follower.name, outcome.sentence, "Nothing was repeated; new entries of the symbol wait.",
             "Compare the account at the exchange: rexalgo unknown list",
         )  # fmt: skip
+        if not attempt.is_entry:
+            await self._close_again(attempt)
         follower.ring()
+
+    async def _close_again(self, attempt: Attempt) -> None:
+        """Repeat an exit without trace, but only where everything in the position is ours: else it could close the owner's own part."""
+        follower = self._follower
+        if not await follower.try_to_read() or follower.report is None:
+            return
+        held = read_holding(follower.shared.ledger.db, attempt.account, attempt.intent.symbol)
+        position = position_of(follower.report, attempt.intent.symbol)
+        if held is not None and (position is None or (position.side is held.side and position.quantity <= held.share)):
+            await follower.go_on_closing(attempt.copy, attempt.leg, 0.0)

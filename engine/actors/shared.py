@@ -39,6 +39,8 @@ class Pace:
     reconcile_active_s: float
     reconcile_idle_s: float
     not_confirmed_after_s: float
+    resting_entry_s: float = 86_400.0
+    trading_day_zone: str = "UTC"
 
 
 @dataclass(slots=True)

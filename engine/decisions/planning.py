@@ -2,8 +2,8 @@
 
 Live copying, paper, watching, test signals, what-if and replay all call these functions, so the answer is the same everywhere.
 What always holds: total (never raises for valid values) and deterministic; an entry that comes out keeps every cap, ceiling and
-minimum, its quantity is a whole number of steps and is the quantity to send; an exit never closes more than our share; every
-refusal is an outcome with its numbers. Nothing is written, sent or remembered here.
+minimum, its quantity is a whole number of steps and is the quantity to send; every refusal is an outcome with its numbers. Nothing is
+written, sent or remembered here. Exits are planned in ``planning_exits``.
 
 An entry is checked in this order, and the first that applies is told:
 
@@ -15,17 +15,20 @@ An entry is checked in this order, and the first that applies is told:
 | the follower did not agree to the symbol                           | denied.symbol_not_agreed                       |
 | the account has not been read                                      | denied.account_not_ready                       |
 | the owner closed this symbol by hand, the master is not flat yet   | skipped.detached                               |
-| this strategy holds the symbol                                     | skipped.already_open, skipped.opposite_held    |
+| this strategy holds the symbol, or (add) does not                  | skipped.already_open, opposite_held, not_open  |
 | another strategy holds the symbol                                  | skipped.symbol_held                            |
 | the owner has a position or resting order there (unless allowed)   | skipped.own_position                           |
 | not traded, leverage outside its range, no expressible limit price | denied.instrument                              |
 | the follower follows leverage, and it is above the ceiling         | denied.leverage                                |
 | no fresh price                                                     | denied.price_stale                             |
-| a multiplier without the master's quantity                         | skipped.no_master_quantity                     |
+| the price went against a market entry by more than agreed          | denied.slippage                                |
+| a multiplier without the master's quantity, a stop distance        |                                                |
+| without a stop                                                     | skipped.no_master_quantity, skipped.no_stop    |
 | floored to the step: below the minimum, not lifted                 | skipped.below_minimum                          |
 | above the exchange's largest order                                 | denied.instrument                              |
 | stop or target on the wrong side of the price                      | denied.protection                              |
 | a cap (order, symbol, account notional, margin, open positions)    | denied.order_notional ... open_positions       |
+| the day's loss or the drawdown is above its cap                    | denied.daily_loss, denied.drawdown             |
 | margin and fee above what is free                                  | denied.balance                                 |
 | a test signal, a watching subscription                             | skipped.test, skipped.watch_only with the size |
 
@@ -38,8 +41,10 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
-from engine.decisions.risk import Carried, broken_cap, is_held, lacking_balance, position_of
+from engine.decisions.risk import Carried, broken_cap, equity, is_held, lacking_balance, lost_too_much, position_of
 from engine.decisions.sizing import (
+    Missing,
+    SizingBasis,
     exceeds_ceiling,
     execution_price,
     floored,
@@ -48,19 +53,20 @@ from engine.decisions.sizing import (
     sizing_price,
     smallest_quantity,
 )
-from engine.domain.account import AccountReport, Position
+from engine.domain.account import AccountReport, EquityMarks
 from engine.domain.amounts import EXACT, Money, Price, Quantity, Ratio, ceil_to_step, floor_to_step, initial_margin, notional, plain
 from engine.domain.holding import Holding, PendingEntry, Switch
-from engine.domain.identifiers import CLIENT_ORDER_ID_PREFIX, CopyId, StrategyId, client_order_id, exit_client_order_id
+from engine.domain.identifiers import CLIENT_ORDER_ID_PREFIX, CopyId, StrategyId, client_order_id
 from engine.domain.instrument import Instrument
 from engine.domain.order import OrderIntent, OrderReport, OrderSide
 from engine.domain.outcome import Outcome, OutcomeCode
-from engine.domain.signal import NO_ORDER_KEY, OrderKey, OrderType, PositionSide, Signal
+from engine.domain.signal import NO_ORDER_KEY, Action, OrderKey, OrderType, PositionSide, Signal
 from engine.domain.subscription import BelowMinimum, Mode, RiskLimits, Subscription
 from engine.ports.market_data import Quote
 
 _TENTH: Final = Decimal("0.1")
 _FINEST: Final = Decimal("0.000000000001")
+_LACKING: Final = {Missing.MASTER_QUANTITY: OutcomeCode.SKIPPED_NO_MASTER_QUANTITY, Missing.STOP: OutcomeCode.SKIPPED_NO_STOP}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +91,7 @@ class EntryContext:
     ``limits`` are already the strictest of operator, master and follower. ``switches`` are those that are on and concern this
     account, strategy or exchange. ``goal_key`` is the order key of the newest *exit* recorded for (account, strategy, symbol).
     ``account_problem`` says why ``account`` is None. ``fee_bps`` is the taker fee in basis points; ages are in seconds.
+    ``day`` are the equities that loss limits compare with, None where none is recorded yet.
     """
 
     signal: Signal
@@ -104,6 +111,12 @@ class EntryContext:
     price_age_s: int
     now: datetime
     currency: str = "USDT"
+    day: EquityMarks | None = None
+
+    @property
+    def adds(self) -> bool:
+        """Tell whether the entry grows a position that the strategy holds."""
+        return self.signal.draft.action is Action.ADD
 
     @property
     def side(self) -> PositionSide:
@@ -124,6 +137,13 @@ class EntryPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class Wait:
+    """Say that nothing can be decided now, and that this may change: look again when ``cause`` is settled."""
+
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
 class _Order:
     """Hold an entry between sizing and the last checks."""
 
@@ -140,17 +160,20 @@ class _Order:
         return Carried(notional(self.price, self.quantity), initial_margin(self.price, self.quantity, self.leverage))
 
 
-def plan_entry(context: EntryContext) -> EntryPlan | Outcome:
-    """Decide one entry: the order to send, or the outcome that says why there is none. Total; see the table above."""
+def plan_entry(context: EntryContext) -> EntryPlan | Outcome | Wait:
+    """Decide one entry: the order to send, or the outcome that says why there is none. Total; see the table above.
+
+    An ``add`` may have to wait until the entry before it is settled (one at a time is under way in a symbol), a reverse until it is flat.
+    """
     refused = next((outcome for check in _BEFORE_ACCOUNT if (outcome := check(context)) is not None), None)
     if refused is not None:
         return refused
     if context.account is None:
         return Outcome(OutcomeCode.DENIED_ACCOUNT_NOT_READY, {"why": context.account_problem or "it has not been read since the start"})
-    refused = next((outcome for find in _WHO_HOLDS if (outcome := find(context, context.account)) is not None), None)
-    if refused is not None:
-        return refused
-    order = _sized(context)
+    held = next((answer for find in _WHO_HOLDS if (answer := find(context, context.account)) is not None), None)
+    if held is not None:
+        return held
+    order = _sized(context, context.account)
     if isinstance(order, Outcome):
         return order
     return _over_limits(context, context.account, order) or _not_for_real(context, order) or _entry_plan(context, order)
@@ -165,7 +188,7 @@ def last_line_entry(signal: Signal, goal_key: OrderKey, switches: tuple[Switch, 
 
 
 def _superseded(signal: Signal, goal_key: OrderKey) -> Outcome | None:
-    if goal_key == NO_ORDER_KEY or signal.order_key > goal_key:
+    if goal_key == NO_ORDER_KEY or signal.entry_key > goal_key:
         return None
     return Outcome(OutcomeCode.SKIPPED_SUPERSEDED, {"symbol": signal.draft.symbol})
 
@@ -211,15 +234,25 @@ def _detached(context: EntryContext, account: AccountView) -> Outcome | None:
     return None
 
 
-def _strategy_holds(context: EntryContext, account: AccountView) -> Outcome | None:
+def _strategy_holds(context: EntryContext, account: AccountView) -> Outcome | Wait | None:
     held = _held_by(context.subscription.strategy, context, account)
-    if held is None:
-        return None
-    side, quantity = held
     symbol = context.signal.draft.symbol
-    if side is context.side:
-        return Outcome(OutcomeCode.SKIPPED_ALREADY_OPEN, {"held": plain(quantity), "symbol": symbol, "side": side.value})
-    return Outcome(OutcomeCode.SKIPPED_OPPOSITE_HELD, {"held": plain(quantity), "symbol": symbol, "held_side": side.value})
+    if held is None:
+        return Outcome(OutcomeCode.SKIPPED_NOT_OPEN, {"symbol": symbol}) if context.adds else None
+    side, quantity = held
+    if side is not context.side:
+        if context.signal.draft.action is Action.REVERSE:
+            # Nothing is closed for a test, and it is to tell what would have been entered.
+            return None if context.signal.draft.is_test else Wait("the exit of this reverse is not done yet")
+        return Outcome(OutcomeCode.SKIPPED_OPPOSITE_HELD, {"held": plain(quantity), "symbol": symbol, "held_side": side.value})
+    if context.adds:
+        return Wait("an earlier entry of this strategy is not settled yet") if _is_unsettled(context, account) else None
+    return Outcome(OutcomeCode.SKIPPED_ALREADY_OPEN, {"held": plain(quantity), "symbol": symbol, "side": side.value})
+
+
+def _is_unsettled(context: EntryContext, account: AccountView) -> bool:
+    symbol = context.signal.draft.symbol
+    return any(each.symbol == symbol and each.entries_open > 0 for each in account.holdings)
 
 
 def _held_by(strategy: StrategyId, context: EntryContext, account: AccountView) -> tuple[PositionSide, Quantity] | None:
@@ -244,13 +277,14 @@ def _another_holds(context: EntryContext, account: AccountView) -> Outcome | Non
 
 
 def _owner_is_there(context: EntryContext, account: AccountView) -> Outcome | None:
-    """Leave the owner's own alone. By now nothing of ours is in the symbol, so whatever stands there is his."""
+    """Leave the owner's own alone: whatever stands in the symbol beyond our share (none, but for an ``add``) is his."""
     symbol = context.signal.draft.symbol
     if context.subscription.policy.allow_own_position:
         return None
     position = position_of(account.report, symbol)
-    if position is not None:
-        own = f"{position.side.value} {plain(position.quantity)}"
+    ours = next((each.share for each in account.holdings if each.symbol == symbol), Quantity(Decimal(0)))
+    if position is not None and position.quantity > ours:
+        own = f"{position.side.value} {plain(EXACT.subtract(position.quantity, ours))}"
     elif any(each.symbol == symbol and not _is_ours(each) for each in account.report.open_orders):
         own = "a resting order"
     else:
@@ -262,7 +296,7 @@ def _is_ours(order: OrderReport) -> bool:
     return order.client_order_id is not None and order.client_order_id.startswith(CLIENT_ORDER_ID_PREFIX)
 
 
-_WHO_HOLDS: Final[tuple[Callable[[EntryContext, AccountView], Outcome | None], ...]] = (
+_WHO_HOLDS: Final[tuple[Callable[[EntryContext, AccountView], Outcome | Wait | None], ...]] = (
     _detached,
     _strategy_holds,
     _another_holds,
@@ -270,10 +304,10 @@ _WHO_HOLDS: Final[tuple[Callable[[EntryContext, AccountView], Outcome | None], .
 )
 
 
-def _sized(context: EntryContext) -> _Order | Outcome:
+def _sized(context: EntryContext, account: AccountView) -> _Order | Outcome:
     """Go from the instrument to an order with a quantity and its protection, or say what stands in the way."""
     draft, policy, instrument = context.signal.draft, context.subscription.policy, context.instrument
-    leverage = leverage_of(policy.leverage, draft.leverage)
+    leverage = _leverage(context, account)
     if instrument is None or instrument.symbol != draft.symbol:
         return _untradable(context, leverage, "no such contract is listed")
     if not instrument.leverage_min <= leverage <= instrument.leverage_max:
@@ -286,11 +320,34 @@ def _sized(context: EntryContext) -> _Order | Outcome:
     quote = context.quote
     if quote is None or quote.symbol != draft.symbol or context.now - quote.at > timedelta(seconds=context.price_age_s):
         return Outcome(OutcomeCode.DENIED_PRICE_STALE, {"symbol": draft.symbol, "limit_s": str(context.price_age_s)})
+    slipped = _slipped(context, quote)
+    if slipped is not None:
+        return slipped
     price = sizing_price(context.side, limit, quote.last)
-    quantity = _quantity(context, instrument, leverage, price)
+    quantity = _quantity(context, account, instrument, leverage, price)
     if isinstance(quantity, Outcome):
         return quantity
     return _protected(context, _Order(instrument, leverage, price, limit, quantity), execution_price(context.side, limit, quote.last))
+
+
+def _leverage(context: EntryContext, account: AccountView) -> Ratio:
+    """Choose the leverage: an ``add`` keeps the position's own, because leverage belongs to the whole position."""
+    draft, policy = context.signal.draft, context.subscription.policy
+    position = position_of(account.report, draft.symbol) if context.adds else None
+    return leverage_of(policy.leverage, draft.leverage) if position is None or position.leverage <= 0 else position.leverage
+
+
+def _slipped(context: EntryContext, quote: Quote) -> Outcome | None:
+    """Refuse a market entry where the price went against it by more than was agreed since the master saw it."""
+    draft, cap = context.signal.draft, context.limits.slippage_bps
+    if cap is None or draft.price is None or draft.order_type is not OrderType.MARKET:
+        return None
+    worse = EXACT.subtract(quote.last, draft.price) if context.side is PositionSide.LONG else EXACT.subtract(draft.price, quote.last)
+    exact = EXACT.divide(EXACT.multiply(worse, Decimal(10_000)), draft.price)
+    if exact <= cap:
+        return None
+    numbers = {"price": plain(quote.last), "asked": plain(draft.price), "slippage": plain(ceil_to_step(exact, _TENTH)), "cap": str(cap)}
+    return Outcome(OutcomeCode.DENIED_SLIPPAGE, numbers | {"symbol": draft.symbol})
 
 
 def _untradable(context: EntryContext, leverage: Ratio, why: str) -> Outcome:
@@ -307,11 +364,14 @@ def _limit_price(context: EntryContext, instrument: Instrument) -> Price | None:
     return Price(rounding(draft.price, instrument.price_step))
 
 
-def _quantity(context: EntryContext, instrument: Instrument, leverage: Ratio, price: Price) -> Quantity | Outcome:
+def _quantity(
+    context: EntryContext, account: AccountView, instrument: Instrument, leverage: Ratio, price: Price
+) -> Quantity | Outcome:  # fmt: skip
     draft, policy = context.signal.draft, context.subscription.policy
-    raw = raw_quantity(policy.sizing, leverage, price, draft.size.quantity)
-    if raw is None:
-        return Outcome(OutcomeCode.SKIPPED_NO_MASTER_QUANTITY, {"symbol": draft.symbol})
+    basis = SizingBasis(leverage, price, draft.size.quantity, equity(account.report), draft.stop_loss)
+    raw = raw_quantity(policy.sizing, basis)
+    if isinstance(raw, Missing):
+        return Outcome(_LACKING[raw], {"symbol": draft.symbol})
     quantity, least = floored(raw, instrument), smallest_quantity(instrument, price)
     if quantity < least:
         if policy.below_minimum is BelowMinimum.SKIP:
@@ -355,7 +415,8 @@ def _wrong_side(which: str, level: Price | None, price: Price) -> Outcome:
 def _over_limits(context: EntryContext, account: AccountView, order: _Order) -> Outcome | None:
     symbol, entry = context.signal.draft.symbol, order.carried
     over = broken_cap(context.limits, symbol, entry, account.holdings, account.report, account.pending, context.currency)
-    return over or lacking_balance(entry, account.report, account.pending, context.fee_bps)
+    lost = lost_too_much(context.limits, account.report, context.day, context.currency)
+    return over or lost or lacking_balance(entry, account.report, account.pending, context.fee_bps)
 
 
 def _not_for_real(context: EntryContext, order: _Order) -> Outcome | None:
@@ -388,100 +449,3 @@ def _rounded(amount: Decimal) -> str:
     """Write an "about": rounded down to cents, or to the last stored decimal where cents would read as nothing."""
     cents = floor_to_step(amount, Decimal("0.01"))
     return plain(cents if cents > 0 else floor_to_step(amount, _FINEST))
-
-
-@dataclass(frozen=True, slots=True)
-class ExitContext:
-    """Hold everything that decides about one exit of one account.
-
-    ``holding`` is this strategy's, None if it has none. ``position`` is the newest known at the exchange, None if there is none
-    or it is unknown. ``outstanding`` is the quantity of exit attempts that are not resolved. ``attempt`` counts from 1.
-    """
-
-    signal: Signal
-    subscription: Subscription
-    copy: CopyId
-    leg: int
-    attempt: int
-    holding: Holding | None
-    position: Position | None
-    instrument: Instrument | None
-    outstanding: Quantity
-    now: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class ExitPlan:
-    """Hold a reduce-only order to send."""
-
-    intent: OrderIntent
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Say that nothing is provably ours to close now, and that this may change: look again when ``cause`` is settled."""
-
-    cause: str
-
-
-def plan_exit(context: ExitContext) -> ExitPlan | Outcome | Wait:
-    """Decide one exit: close our share, wait for proof, or say why there is nothing to do. Total.
-
-    Exits never look at switches, age, caps, balance, price or the subscription's mode: what was opened for real is closed for
-    real, also after the follower went to watching. Without an instrument the share itself is sent: it is a sum of fills.
-    """
-    holding, draft = context.holding, context.signal.draft
-    if holding is None or not is_held(holding) or draft.side not in (None, holding.side):
-        return Outcome(OutcomeCode.SKIPPED_NOTHING_TO_CLOSE, {"symbol": draft.symbol})
-    if holding.entry_key != NO_ORDER_KEY and context.signal.order_key <= holding.entry_key:
-        return Outcome(OutcomeCode.SKIPPED_SUPERSEDED, {"symbol": draft.symbol})
-    if draft.is_test:
-        numbers = {"side": holding.side.value, "quantity": plain(holding.share), "symbol": draft.symbol}
-        return Outcome(OutcomeCode.SKIPPED_TEST, numbers)
-    if context.outstanding > 0:
-        # One exit at a time: until it is proven, closing again could close what is not ours any more.
-        return Wait("an exit of this strategy is not resolved yet")
-    return _close_share(context, holding)
-
-
-def _close_share(context: ExitContext, holding: Holding) -> ExitPlan | Outcome | Wait:
-    quantity = holding.share if context.instrument is None else floored(holding.share, context.instrument)
-    too_small = _too_small(context, quantity)
-    if too_small is None:
-        return ExitPlan(_exit_intent(context, holding, quantity))
-    if holding.entries_open > 0:
-        return Wait("an entry of this strategy is not resolved yet")
-    return Outcome(OutcomeCode.RESIDUE, {"quantity": plain(holding.share), "symbol": context.signal.draft.symbol, "cause": too_small})
-
-
-def _too_small(context: ExitContext, quantity: Quantity) -> str | None:
-    """Say why the exchange would not take an order of ``quantity``, None if it would as far as we know."""
-    instrument, position = context.instrument, context.position
-    if quantity <= 0 and instrument is None:
-        return "nothing of it is proven to be filled"
-    if instrument is None:
-        return None
-    if quantity < instrument.quantity_min or quantity <= 0:
-        least = plain(max(instrument.quantity_min, instrument.quantity_step))
-        return f"it is below the exchange's minimum of {least}"
-    if position is not None and 0 < notional(position.mark_price, quantity) < instrument.notional_min:
-        return f"it is worth less than the exchange's minimum of {plain(instrument.notional_min)} {instrument.settle_currency}"
-    return None
-
-
-def _exit_intent(context: ExitContext, holding: Holding, quantity: Quantity) -> OrderIntent:
-    position, draft = context.position, context.signal.draft
-    whole = position is not None and position.side is holding.side and position.quantity == quantity == holding.share
-    # An exit changes no leverage; the field repeats what stands, or the neutral 1 where that is unknown.
-    leverage = position.leverage if position is not None and position.leverage > 0 else Ratio(Decimal(1))
-    return OrderIntent(
-        client_order_id=exit_client_order_id(context.copy, context.leg, context.attempt),
-        symbol=draft.symbol,
-        side=OrderSide.closing(holding.side),
-        position_side=holding.side,
-        quantity=quantity,
-        order_type=OrderType.MARKET,
-        leverage=leverage,
-        reduce_only=True,
-        whole_position=whole,
-    )

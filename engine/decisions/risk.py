@@ -7,11 +7,13 @@ Nothing here chooses a size or knows the signal.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date, datetime
 from decimal import Decimal
 from functools import reduce
 from typing import Final
+from zoneinfo import ZoneInfo
 
-from engine.domain.account import AccountReport, Position
+from engine.domain.account import AccountReport, EquityMarks, Position
 from engine.domain.amounts import EXACT, ZERO, Money, Quantity, Ratio, ceil_to_step, initial_margin, notional, plain
 from engine.domain.holding import Holding, PendingEntry
 from engine.domain.identifiers import Symbol
@@ -159,6 +161,44 @@ def lacking_balance(entry: Carried, report: AccountReport, pending: tuple[Pendin
         return None
     numbers = {"needed": plain(needed), "available": plain(max(free, ZERO)), "currency": report.balance.currency}
     return Outcome(OutcomeCode.DENIED_BALANCE, numbers)
+
+
+def equity(report: AccountReport) -> Money:
+    """Compute what the account is worth now: the wallet with the margin in use, plus the profit of open positions."""
+    return total(report.balance.total, *(each.unrealised_profit for each in report.positions))
+
+
+def trading_day(moment: datetime, zone: str) -> date:
+    """Return the trading day of a moment: its date in the zone of that name."""
+    return moment.astimezone(ZoneInfo(zone)).date()
+
+
+def lost_too_much(limits: RiskLimits, report: AccountReport, marks: EquityMarks | None, currency: str) -> Outcome | None:
+    """Refuse an entry once the day's loss or the drawdown has reached its cap; exactly at the cap is over it.
+
+    Equity counts, so what the owner pays in or takes out counts as profit or loss until the day's mark is renewed. Without marks an
+    account with such a cap is not ready.
+    """
+    if limits.daily_loss is None and limits.drawdown_percent is None:
+        return None
+    if marks is None:
+        return Outcome(OutcomeCode.DENIED_ACCOUNT_NOT_READY, {"why": "its equity at the day's start is not recorded yet"})
+    now = equity(report)
+    loss = EXACT.subtract(marks.day_start, now)
+    if limits.daily_loss is not None and loss >= limits.daily_loss:
+        numbers = {
+            "loss": plain(loss),
+            "cap": plain(limits.daily_loss),
+            "since": f"{marks.since.astimezone(ZoneInfo(marks.zone)):%Y-%m-%d %H:%M}",
+            "zone": marks.zone,
+        }
+        return Outcome(OutcomeCode.DENIED_DAILY_LOSS, numbers | {"currency": currency})
+    if limits.drawdown_percent is not None and marks.peak > 0:
+        below = EXACT.divide(EXACT.multiply(EXACT.subtract(marks.peak, now), Decimal(100)), marks.peak)
+        if below >= limits.drawdown_percent:
+            told = {"drawdown": plain(ceil_to_step(max(below, ZERO), Decimal("0.01"))), "cap": str(limits.drawdown_percent)}
+            return Outcome(OutcomeCode.DENIED_DRAWDOWN, told | {"peak": plain(marks.peak), "currency": currency})
+    return None
 
 
 def _over(code: OutcomeCode, what: str, amount: Money, cap: Money, symbol: Symbol, currency: str) -> Outcome:

@@ -5,10 +5,11 @@ What always holds: each account once, in an order that depends on nothing but th
 """
 
 from collections.abc import Iterable
+from typing import Final, assert_never
 
 from engine.domain.holding import Switch, SwitchScope
 from engine.domain.identifiers import AccountId, StrategyId
-from engine.domain.signal import Signal
+from engine.domain.signal import Action, Signal
 from engine.domain.subscription import Subscription
 
 
@@ -22,6 +23,29 @@ def reached(strategy: StrategyId, subscriptions: Iterable[Subscription]) -> tupl
         if each.strategy == strategy:
             chosen.setdefault(each.account, each)
     return tuple(chosen.values())
+
+
+ENTRY: Final = "entry"
+EXIT: Final = "exit"
+CANCEL: Final = "cancel"
+PROTECTION: Final = "protection"
+
+
+def legs(action: Action) -> tuple[str, ...]:
+    """Return the kinds of legs that a copy of the action needs, in the order in which they must end."""
+    match action:
+        case Action.OPEN | Action.ADD:
+            return (ENTRY,)
+        case Action.CLOSE | Action.REDUCE:
+            return (EXIT,)
+        case Action.REVERSE:
+            return (EXIT, ENTRY)
+        case Action.CANCEL:
+            return (CANCEL,)
+        case Action.SET_PROTECTION:
+            return (PROTECTION,)
+        case _:
+            assert_never(action)
 
 
 def turn(signal: Signal) -> tuple[int, str]:

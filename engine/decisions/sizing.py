@@ -5,13 +5,25 @@ exchange's step), except where the follower's policy says that a size below the 
 knows limits, balances or who holds what.
 """
 
+from dataclasses import dataclass
 from decimal import Decimal
+from enum import Enum
 from typing import Final
 
-from engine.domain.amounts import EXACT, Price, Quantity, Ratio, ceil_to_step, floor_to_step, notional
+from engine.domain.amounts import EXACT, ZERO, Money, Price, Quantity, Ratio, ceil_to_step, floor_to_step, notional
 from engine.domain.instrument import Instrument
 from engine.domain.signal import PositionSide
-from engine.domain.subscription import FixedMargin, FixedNotional, FixedQuantity, LeverageMode, LeveragePolicy, Multiplier, Sizing
+from engine.domain.subscription import (
+    EquityShare,
+    FixedMargin,
+    FixedNotional,
+    FixedQuantity,
+    LeverageMode,
+    LeveragePolicy,
+    Multiplier,
+    Sizing,
+    StopDistance,
+)
 
 _FINEST: Final = Decimal("0.000000000001")
 
@@ -48,11 +60,32 @@ def execution_price(side: PositionSide, limit: Price | None, last: Price) -> Pri
     return min(limit, last) if side is PositionSide.LONG else max(limit, last)
 
 
-def raw_quantity(sizing: Sizing, leverage: Ratio, price: Price, master_quantity: Quantity | None) -> Quantity | None:
-    """Compute the quantity before steps, rounded down at the 12th decimal; None if a multiplier lacks the master's quantity.
+class Missing(Enum):
+    """What a sizing needs and was not given."""
+
+    MASTER_QUANTITY = "master_quantity"
+    STOP = "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class SizingBasis:
+    """Hold what sizes are computed from; ``equity`` is the account's, ``master_quantity`` and ``stop`` are the signal's, if named."""
+
+    leverage: Ratio
+    price: Price
+    master_quantity: Quantity | None
+    equity: Money
+    stop: Price | None
+
+
+def raw_quantity(sizing: Sizing, basis: SizingBasis) -> Quantity | Missing:
+    """Compute the quantity before steps, rounded down at the 12th decimal.
 
     Fixed margin: margin x leverage / price. Fixed notional: notional / price. Fixed quantity: as it is. Multiplier: factor x master's.
+    Equity share: share x equity x leverage / price. Stop distance: risk x equity / |price - stop|, so that the stop costs that share of
+    the equity (fees and slippage apart); zero for an equity that is not above zero.
     """
+    leverage, price, own = basis.leverage, basis.price, max(basis.equity, ZERO)
     match sizing:
         case FixedMargin(margin):
             exact = EXACT.divide(EXACT.multiply(margin, leverage), price)
@@ -61,9 +94,15 @@ def raw_quantity(sizing: Sizing, leverage: Ratio, price: Price, master_quantity:
         case FixedQuantity(quantity):
             exact = quantity
         case Multiplier(factor):
-            if master_quantity is None:
-                return None
-            exact = EXACT.multiply(factor, master_quantity)
+            if basis.master_quantity is None:
+                return Missing.MASTER_QUANTITY
+            exact = EXACT.multiply(factor, basis.master_quantity)
+        case EquityShare(share):
+            exact = EXACT.divide(EXACT.multiply(EXACT.multiply(share, own), leverage), price)
+        case StopDistance(risk):
+            if basis.stop is None or basis.stop == price:
+                return Missing.STOP
+            exact = EXACT.divide(EXACT.multiply(risk, own), abs(EXACT.subtract(price, basis.stop)))
     return Quantity(floor_to_step(exact, _FINEST))
 
 

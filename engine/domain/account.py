@@ -57,3 +57,13 @@ class AccountReport:
     positions: tuple[Position, ...]
     open_orders: tuple[OrderReport, ...]
     as_of: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class EquityMarks:
+    """Hold the equities that loss limits compare with: at the trading day's start (``since``, its ``zone`` by name), and the highest."""
+
+    day_start: Money
+    since: datetime
+    zone: str
+    peak: Money

@@ -3,10 +3,13 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+from typing import Final
 
-from engine.domain.amounts import Money, Quantity
+from engine.domain.amounts import ZERO, Money, Price, Quantity
 from engine.domain.identifiers import AccountId, CopyId, StrategyId, Symbol
 from engine.domain.signal import OrderKey, PositionSide
+
+NOTHING: Final = Quantity(ZERO)
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +18,8 @@ class Holding:
 
     ``entries_open`` counts entry attempts that are claimed, unknown or resting. The strategy holds the symbol from its first
     claim until ``share`` is zero and ``entries_open`` is zero. ``detached`` means the owner closed it by hand: no entry until the
-    master is flat. ``entry_key`` is the order key of the newest entry that was claimed here.
+    master is flat. ``entry_key`` is the order key of the newest entry that was claimed here, additions apart. ``carried`` is what earlier
+    reductions left below the step, to be closed with the next one. ``stop_loss`` and ``take_profit`` are what the strategy wants here.
     """
 
     account: AccountId
@@ -26,6 +30,9 @@ class Holding:
     entries_open: int
     entry_key: OrderKey
     detached: bool = False
+    carried: Quantity = NOTHING
+    stop_loss: Price | None = None
+    take_profit: Price | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +57,32 @@ class SwitchScope(Enum):
     ALL = "all"
 
 
+class SwitchLevel(Enum):
+    """How much a switch stops; each level stops what the one before it stops."""
+
+    ENTRIES = "entries"
+    """No new entries."""
+    REDUCE = "reduce"
+    """And resting entries are taken back: exposure can only shrink."""
+    FLATTEN = "flatten"
+    """And what the engine opened is closed, again and again until the exchange says that it is."""
+
+    @property
+    def rank(self) -> int:
+        """Return 1, 2 or 3: the higher, the more is stopped."""
+        return list(SwitchLevel).index(self) + 1
+
+
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """Hold one *no new entries* switch that is on. ``target`` is the name it concerns, empty for ALL."""
+    """Hold one switch that is on. ``target`` is the name it concerns, empty for ALL."""
 
     scope: SwitchScope
     target: str
     note: str
     set_by: str
     set_at: datetime
+    level: SwitchLevel = SwitchLevel.ENTRIES
 
     @property
     def label(self) -> str:

@@ -32,6 +32,8 @@ class OutcomeCode(Enum):
     EXPIRED = "expired"
     KILLED = "killed"
     RESIDUE = "residue"
+    APPLIED = "applied"
+    NOTHING_TO_DO = "nothing_to_do"
     REJECTED = "rejected"
     REJECTED_BALANCE = "rejected.balance"
     REJECTED_CREDENTIALS = "rejected.credentials"
@@ -40,6 +42,9 @@ class OutcomeCode(Enum):
     SKIPPED_ENTRIES_OFF = "skipped.entries_off"
     SKIPPED_ALREADY_OPEN = "skipped.already_open"
     SKIPPED_OPPOSITE_HELD = "skipped.opposite_held"
+    SKIPPED_NOT_OPEN = "skipped.not_open"
+    SKIPPED_CARRIED = "skipped.carried"
+    SKIPPED_CANNOT_PROTECT = "skipped.cannot_protect"
     SKIPPED_SYMBOL_HELD = "skipped.symbol_held"
     SKIPPED_OWN_POSITION = "skipped.own_position"
     SKIPPED_DETACHED = "skipped.detached"
@@ -47,6 +52,7 @@ class OutcomeCode(Enum):
     SKIPPED_SUPERSEDED = "skipped.superseded"
     SKIPPED_NOTHING_TO_CLOSE = "skipped.nothing_to_close"
     SKIPPED_NO_MASTER_QUANTITY = "skipped.no_master_quantity"
+    SKIPPED_NO_STOP = "skipped.no_stop"
     DENIED_SYMBOL_NOT_AGREED = "denied.symbol_not_agreed"
     DENIED_LEVERAGE = "denied.leverage"
     DENIED_ORDER_NOTIONAL = "denied.order_notional"
@@ -55,6 +61,9 @@ class OutcomeCode(Enum):
     DENIED_ACCOUNT_MARGIN = "denied.account_margin"
     DENIED_OPEN_POSITIONS = "denied.open_positions"
     DENIED_BALANCE = "denied.balance"
+    DENIED_DAILY_LOSS = "denied.daily_loss"
+    DENIED_DRAWDOWN = "denied.drawdown"
+    DENIED_SLIPPAGE = "denied.slippage"
     DENIED_PRICE_STALE = "denied.price_stale"
     DENIED_INSTRUMENT = "denied.instrument"
     DENIED_PROTECTION = "denied.protection"
@@ -125,6 +134,8 @@ EXPLANATIONS: Final[Mapping[OutcomeCode, Explanation]] = {
         "Too late to enter: the signal was {age_s} s old and the limit is {limit_s} s. Nothing was sent.", _N, "limits.entry_age_s"
     ),
     OutcomeCode.KILLED: Explanation("Stopped at the last line before sending ({cause}). Nothing was sent.", _O),
+    OutcomeCode.APPLIED: Explanation("Done: {what}.", _N),
+    OutcomeCode.NOTHING_TO_DO: Explanation("There was nothing to do: {why}.", _N),
     OutcomeCode.RESIDUE: Explanation("{quantity} {symbol} could not be closed: {cause}. It is still open.", _Y),
     OutcomeCode.REJECTED: Explanation("The exchange refused the order: {reason}.", _Y),
     OutcomeCode.REJECTED_BALANCE: Explanation("The exchange refused the order for lack of free balance: {reason}.", _Y),
@@ -138,6 +149,17 @@ EXPLANATIONS: Final[Mapping[OutcomeCode, Explanation]] = {
     OutcomeCode.SKIPPED_ENTRIES_OFF: Explanation("New entries are switched off for {scope}: {note}", _O, "no new entries"),
     OutcomeCode.SKIPPED_ALREADY_OPEN: Explanation("This strategy already holds {held} {symbol} {side} here.", _N),
     OutcomeCode.SKIPPED_OPPOSITE_HELD: Explanation("This strategy holds {held} {symbol} on the other side ({held_side}).", _M),
+    OutcomeCode.SKIPPED_NOT_OPEN: Explanation(
+        "This strategy holds nothing in {symbol} here that could be added to; the account joins with the next open.", _N
+    ),
+    OutcomeCode.SKIPPED_CARRIED: Explanation(
+        "The part to close came to {quantity} {symbol}, below the exchange's minimum of {minimum}; it is carried to the next reduce or "
+        "close.",
+        _N,
+    ),
+    OutcomeCode.SKIPPED_CANNOT_PROTECT: Explanation(
+        "The exchange cannot move the stop or target of a position in {symbol}; set it there by hand.", _Y
+    ),
     OutcomeCode.SKIPPED_SYMBOL_HELD: Explanation("Another strategy ({holder}) holds {symbol} on this account.", _N),
     OutcomeCode.SKIPPED_OWN_POSITION: Explanation(
         "The owner has a position or resting order of their own in {symbol} ({own}); it is left alone.", _Y, "allow_own_position"
@@ -152,6 +174,9 @@ EXPLANATIONS: Final[Mapping[OutcomeCode, Explanation]] = {
     OutcomeCode.SKIPPED_NOTHING_TO_CLOSE: Explanation("This strategy holds nothing in {symbol} on this account.", _N),
     OutcomeCode.SKIPPED_NO_MASTER_QUANTITY: Explanation(
         "Sizing is a multiple of the master's quantity, and the signal named none.", _Y, "sizing"
+    ),
+    OutcomeCode.SKIPPED_NO_STOP: Explanation(
+        "Sizing is by the distance to the stop, and the signal named no stop for {symbol}.", _Y, "sizing"
     ),
     OutcomeCode.DENIED_SYMBOL_NOT_AGREED: Explanation("{symbol} is not among the symbols agreed to.", _Y, "symbols"),
     OutcomeCode.DENIED_LEVERAGE: Explanation("The signal asks for {asked}x leverage; the ceiling is {ceiling}x.", _Y, "leverage"),
@@ -169,6 +194,17 @@ EXPLANATIONS: Final[Mapping[OutcomeCode, Explanation]] = {
     ),
     OutcomeCode.DENIED_OPEN_POSITIONS: Explanation("{open} symbols are already held; the cap is {cap}.", _Y, "limits.open_positions"),
     OutcomeCode.DENIED_BALANCE: Explanation("The entry needs {needed} {currency} of margin and fee; {available} is free.", _Y, "sizing"),
+    OutcomeCode.DENIED_DAILY_LOSS: Explanation(
+        "The account has lost {loss} {currency} since {since} (the day's start in {zone}); the cap for a day is {cap}.",
+        _Y,
+        "limits.daily_loss",
+    ),
+    OutcomeCode.DENIED_DRAWDOWN: Explanation(
+        "The account is {drawdown} % below its highest equity of {peak} {currency}; the cap is {cap} %.", _Y, "limits.drawdown_percent"
+    ),
+    OutcomeCode.DENIED_SLIPPAGE: Explanation(
+        "{symbol} stands at {price}, {slippage} basis points worse than the signal's {asked}; the cap is {cap}.", _Y, "limits.slippage_bps"
+    ),
     OutcomeCode.DENIED_PRICE_STALE: Explanation("No price of {symbol} younger than {limit_s} s could be had.", _O),
     OutcomeCode.DENIED_INSTRUMENT: Explanation("{symbol} is not traded on this exchange, or not at {leverage}x: {why}.", _M),
     OutcomeCode.DENIED_PROTECTION: Explanation("The {which} at {level} is on the wrong side of the price {price}.", _M),

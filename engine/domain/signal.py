@@ -15,15 +15,34 @@ from engine.domain.identifiers import SignalId, StrategyId, Symbol
 
 
 class Action(Enum):
-    """What the master asks for. Exits reduce risk and are always taken; entries may be switched off."""
+    """What the master asks for. What reduces risk is always taken; entries may be switched off.
+
+    ``reduce`` closes a fraction of each follower's own share; ``reverse`` closes the other side and enters ``side`` once it is flat;
+    ``cancel`` takes back resting entries; ``set_protection`` moves stop and target of what is held.
+    """
 
     OPEN = "open"
+    ADD = "add"
+    REDUCE = "reduce"
     CLOSE = "close"
+    REVERSE = "reverse"
+    SET_PROTECTION = "set_protection"
+    CANCEL = "cancel"
 
     @property
     def is_entry(self) -> bool:
         """Tell whether the action can raise exposure."""
-        return self is Action.OPEN
+        return self in (Action.OPEN, Action.ADD, Action.REVERSE)
+
+    @property
+    def is_only_entry(self) -> bool:
+        """Tell whether nothing of the action is left to do where entries are off: a reverse still closes."""
+        return self in (Action.OPEN, Action.ADD)
+
+    @property
+    def ends_older_entries(self) -> bool:
+        """Tell whether entries from before it must not be sent any more: it leaves the strategy flat, or takes its orders back."""
+        return self in (Action.CLOSE, Action.REVERSE, Action.CANCEL)
 
 
 class PositionSide(Enum):
@@ -46,22 +65,32 @@ class OrderType(Enum):
 
 
 class SizeMode(Enum):
-    """Who decides the size: each follower's own sizing, or a multiple of the quantity that the master names."""
+    """Who decides the size: each follower's own sizing, a multiple of the master's quantity, or (reduce) a fraction of what is held."""
 
     FOLLOWER = "follower"
     QUANTITY = "quantity"
+    FRACTION = "fraction"
 
 
 @dataclass(frozen=True, slots=True)
 class SignalSize:
-    """Say what the master tells about size; ``quantity`` is the master's own, present exactly when mode is QUANTITY."""
+    """Say what the master tells about size.
+
+    ``quantity`` is the master's own, present exactly when mode is QUANTITY. ``fraction`` is the part of each follower's share to close,
+    above 0 and below 1, present exactly when mode is FRACTION.
+    """
 
     mode: SizeMode = SizeMode.FOLLOWER
     quantity: Quantity | None = None
+    fraction: Ratio | None = None
 
     def __post_init__(self) -> None:
         if (self.mode is SizeMode.QUANTITY) != (self.quantity is not None):
             raise InvalidValue("size.quantity", "a quantity exactly when size.mode is 'quantity'")
+        if (self.mode is SizeMode.FRACTION) != (self.fraction is not None):
+            raise InvalidValue("size.fraction", "a fraction exactly when size.mode is 'fraction'")
+        if self.fraction is not None and not 0 < self.fraction < 1:
+            raise InvalidValue("size.fraction", "a number above 0 and below 1 (to close everything, send close)", self.fraction)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +100,7 @@ class SignalDraft:
     ``dedupe_key`` is the sender's idempotency id, unique per endpoint for ever. ``sent_at`` is the sender's clock (UTC) or
     None where none was sent. ``price`` is the price the master saw (MARKET) or the limit (LIMIT). ``side`` is required for an
     entry; on a close it narrows the close to that side. ``is_test`` runs everything and cannot reach an exchange.
+    ``no_stop_loss`` and ``no_take_profit`` take that protection away (set_protection only); one that is not named stays as it is.
     """
 
     dedupe_key: str
@@ -87,10 +117,15 @@ class SignalDraft:
     seq: int | None = None
     position_after: str | None = None
     is_test: bool = False
+    no_stop_loss: bool = False
+    no_take_profit: bool = False
 
     def __post_init__(self) -> None:
         if self.action.is_entry and self.side is None:
             raise InvalidValue("side", "LONG or SHORT for an entry")
+        if (self.action is Action.REDUCE) != (self.size.mode is SizeMode.FRACTION):
+            raise InvalidValue("size.mode", "'fraction' for reduce, and for no other action", self.size.mode.value)
+        self._check_protection()
         if self.order_type is OrderType.LIMIT and self.price is None:
             raise InvalidValue("price", "a price for a LIMIT order")
         if self.sent_at is not None and self.sent_at.tzinfo is None:
@@ -98,11 +133,26 @@ class SignalDraft:
         if self.seq is not None and not 0 <= self.seq < 10**18:
             raise InvalidValue("seq", "a whole number from 0 to 10^18", self.seq)
 
+    def _check_protection(self) -> None:
+        moves = self.action is Action.SET_PROTECTION
+        if (self.no_stop_loss or self.no_take_profit) and not moves:
+            raise InvalidValue("stop_loss" if self.no_stop_loss else "take_profit", "a price; 'none' is for set_protection", "none")
+        named = self.stop_loss is not None or self.take_profit is not None or self.no_stop_loss or self.no_take_profit
+        if moves and not named:
+            raise InvalidValue("stop_loss", "stop_loss, take_profit or both: a price, or 'none' to take it away")
+        if (self.no_stop_loss and self.stop_loss is not None) or (self.no_take_profit and self.take_profit is not None):
+            raise InvalidValue("stop_loss", "a price or 'none', not both")
+
 
 OrderKey = NewType("OrderKey", str)
 """A sortable text: the later of two signals of one strategy has the greater key. The empty text is before every signal."""
 
 NO_ORDER_KEY = OrderKey("")
+
+
+def after(key: OrderKey) -> OrderKey:
+    """Return the key right behind ``key`` and before every other: that of the entry of a reverse, whose exit has ``key``."""
+    return OrderKey(key + ".1")
 
 
 def order_key(seq: int, at_us: int, ledger_number: int) -> OrderKey:
@@ -125,3 +175,8 @@ class Signal:
     order_key: OrderKey
     decided_at: datetime
     received_at: datetime
+
+    @property
+    def entry_key(self) -> OrderKey:
+        """Return the order key of the entry that this signal asks for; that of a reverse stands right behind its own exit's."""
+        return after(self.order_key) if self.draft.action is Action.REVERSE else self.order_key

@@ -44,7 +44,21 @@ class Multiplier:
     factor: Ratio
 
 
-Sizing = FixedMargin | FixedNotional | FixedQuantity | Multiplier
+@dataclass(frozen=True, slots=True)
+class EquityShare:
+    """Put ``share`` of the account's equity behind every entry: quantity = share x equity x leverage / price. At most 1."""
+
+    share: Ratio
+
+
+@dataclass(frozen=True, slots=True)
+class StopDistance:
+    """Lose ``risk`` of the account's equity if the signal's stop is hit: quantity = risk x equity / |price - stop|. At most 1."""
+
+    risk: Ratio
+
+
+Sizing = FixedMargin | FixedNotional | FixedQuantity | Multiplier | EquityShare | StopDistance
 
 
 class LeverageMode(Enum):
@@ -66,13 +80,19 @@ class LeveragePolicy:
     value: Ratio
 
 
+_MONEY_LIMITS = ("order_notional", "symbol_notional", "account_notional", "account_margin", "daily_loss")
+_COUNT_LIMITS = {"open_positions": 86_400, "entry_age_s": 86_400, "drawdown_percent": 100, "slippage_bps": 10_000}
+
+
 @dataclass(frozen=True, slots=True)
 class RiskLimits:
     """Cap what one account may carry; None means there is no such cap. The strictest of operator, master and follower holds.
 
     ``order_notional``: one entry. ``symbol_notional``: everything this engine holds in one symbol, in flight included.
     ``account_notional``: everything this engine holds. ``account_margin``: initial margin of everything this engine holds.
-    ``open_positions``: symbols held at the same time. ``entry_age_s``: an entry older than this is EXPIRED.
+    ``daily_loss``: equity lost since the trading day began. ``open_positions``: symbols held at the same time. ``entry_age_s``: an entry
+    older than this is EXPIRED. ``drawdown_percent``: equity below its highest. ``slippage_bps``: how much worse, in basis points, the
+    price of a market entry may be than the one that the signal names.
     """
 
     order_notional: Money | None = None
@@ -81,11 +101,15 @@ class RiskLimits:
     account_margin: Money | None = None
     open_positions: int | None = None
     entry_age_s: int | None = None
+    daily_loss: Money | None = None
+    drawdown_percent: int | None = None
+    slippage_bps: int | None = None
 
     def __post_init__(self) -> None:
-        for name, value in (("open_positions", self.open_positions), ("entry_age_s", self.entry_age_s)):
-            if value is not None and not 1 <= value <= 86_400:
-                raise InvalidValue(f"limits.{name}", "a whole number from 1 to 86400", value)
+        for name, most in _COUNT_LIMITS.items():
+            value = getattr(self, name)
+            if value is not None and not 1 <= value <= most:
+                raise InvalidValue(f"limits.{name}", f"a whole number from 1 to {most}", value)
 
 
 class BelowMinimum(Enum):
@@ -122,17 +146,25 @@ class Subscription:
     policy: CopyPolicy
 
 
-_SIZING_FIELD = {"fixed_margin": "margin", "fixed_notional": "notional", "fixed_quantity": "quantity", "multiplier": "factor"}
+SIZING_FIELD = {
+    "fixed_margin": "margin",
+    "fixed_notional": "notional",
+    "fixed_quantity": "quantity",
+    "multiplier": "factor",
+    "equity_share": "share",
+    "stop_distance": "risk",
+}
+"""The one field that each mode of sizing has beside ``mode``."""
 
 
 def parse_sizing(table: object, field: str = "sizing") -> Sizing:
-    """Read ``{mode = "fixed_margin", margin = "50"}`` and its three siblings; raises InvalidValue naming the field."""
+    """Read ``{mode = "fixed_margin", margin = "50"}`` and its siblings; raises InvalidValue naming the field."""
     if not isinstance(table, Mapping):
         raise InvalidValue(field, 'a table such as { mode = "fixed_margin", margin = "50" }', table)
     mode = table.get("mode")
-    wanted = _SIZING_FIELD.get(mode) if isinstance(mode, str) else None
+    wanted = SIZING_FIELD.get(mode) if isinstance(mode, str) else None
     if wanted is None:
-        raise InvalidValue(f"{field}.mode", "one of " + ", ".join(_SIZING_FIELD), mode)
+        raise InvalidValue(f"{field}.mode", "one of " + ", ".join(SIZING_FIELD), mode)
     _only(table, {"mode", wanted}, field)
     value = table.get(wanted)
     path = f"{field}.{wanted}"
@@ -143,8 +175,19 @@ def parse_sizing(table: object, field: str = "sizing") -> Sizing:
             return FixedNotional(parse_money(value, path))
         case "fixed_quantity":
             return FixedQuantity(parse_quantity(value, path))
-        case _:
+        case "multiplier":
             return Multiplier(parse_ratio(value, path))
+        case "equity_share":
+            return EquityShare(_parse_part(value, path))
+        case _:
+            return StopDistance(_parse_part(value, path))
+
+
+def _parse_part(value: object, field: str) -> Ratio:
+    part = parse_ratio(value, field)
+    if part > 1:
+        raise InvalidValue(field, 'a part of the equity above 0 and at most 1, such as "0.05"', value)
+    return part
 
 
 def write_sizing(sizing: Sizing) -> dict[str, str]:
@@ -158,6 +201,10 @@ def write_sizing(sizing: Sizing) -> dict[str, str]:
             return {"mode": "fixed_quantity", "quantity": plain(quantity)}
         case Multiplier(factor):
             return {"mode": "multiplier", "factor": plain(factor)}
+        case EquityShare(share):
+            return {"mode": "equity_share", "share": plain(share)}
+        case StopDistance(risk):
+            return {"mode": "stop_distance", "risk": plain(risk)}
 
 
 def parse_leverage(value: object, field: str = "leverage") -> LeveragePolicy:
@@ -177,10 +224,6 @@ def parse_leverage(value: object, field: str = "leverage") -> LeveragePolicy:
 def write_leverage(policy: LeveragePolicy) -> dict[str, str]:
     """Write a leverage policy in the form that ``parse_leverage`` reads."""
     return {"mode": policy.mode.value, "value": plain(policy.value)}
-
-
-_MONEY_LIMITS = ("order_notional", "symbol_notional", "account_notional", "account_margin")
-_COUNT_LIMITS = ("open_positions", "entry_age_s")
 
 
 def parse_limits(table: object, field: str = "limits") -> RiskLimits:

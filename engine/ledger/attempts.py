@@ -12,11 +12,11 @@ from decimal import Decimal
 import apsw
 
 from engine.decisions.order_lifecycle import AttemptState, check_move, state_of
-from engine.domain.amounts import Money, Quantity, plain
+from engine.domain.amounts import Money, Price, Quantity, plain
 from engine.domain.errors import InvalidMove
 from engine.domain.holding import Holding
 from engine.domain.identifiers import AccountId, CopyId, StrategyId, Symbol
-from engine.domain.order import OrderIntent, OrderReport
+from engine.domain.order import OrderIntent, OrderReport, ProtectionOrder
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.domain.signal import NO_ORDER_KEY, OrderKey, PositionSide
 from engine.ledger.codec import dump, from_us, read_intent, to_us, write_intent
@@ -26,7 +26,11 @@ from engine.ledger.query import Row, fetch_all, fetch_one
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Hold what is claimed. ``witness`` are the exchange order ids seen in the account's last snapshot of the symbol."""
+    """Hold what is claimed. ``witness`` are the exchange order ids seen in the account's last snapshot of the symbol.
+
+    ``adds``: the entry grows what its strategy holds. ``leave`` and ``carried`` are an exit's: the share that it leaves behind, and what
+    it rounds off for the next one; None where that was fixed before.
+    """
 
     copy: CopyId
     leg: int
@@ -41,6 +45,9 @@ class Claim:
     margin: Money
     witness: tuple[str, ...]
     at: datetime
+    adds: bool = False
+    leave: Quantity | None = None
+    carried: Quantity | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +95,9 @@ def claim(db: apsw.Connection, wanted: Claim) -> int | NotClaimed:
     if db.changes() != 1:
         return NotClaimed(None)
     if wanted.kind == "entry":
-        db.execute(
-            "INSERT INTO holding (account_id, symbol, strategy_id, side, share, entries_open, entry_key) VALUES (?, ?, ?, ?, '0', 1, ?)"
-            " ON CONFLICT DO UPDATE SET entries_open = entries_open + 1, entry_key = excluded.entry_key, side = excluded.side,"
-            " strategy_id = excluded.strategy_id, detached = 0",
-            (wanted.account, wanted.intent.symbol, wanted.strategy, wanted.intent.position_side.value, wanted.order_key),
-        )
+        _hold(db, wanted)
+    elif wanted.leave is not None:
+        _fix_what_stays(db, wanted, wanted.leave)
     db.execute(
         "INSERT INTO attempt (copy_id, leg, number, kind, account_id, strategy_id, symbol, epoch, state, client_order_id, intent,"
         " witness, notional, margin, claimed_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'claimed', ?, ?, ?, ?, ?, ?)",
@@ -106,16 +110,51 @@ def claim(db: apsw.Connection, wanted: Claim) -> int | NotClaimed:
     return db.last_insert_rowid()
 
 
+def _hold(db: apsw.Connection, wanted: Claim) -> None:
+    """Let the strategy hold the symbol, and note which stop and target it wants there."""
+    intent = wanted.intent
+    stop, target = _text(intent.stop_loss), _text(intent.take_profit)
+    if wanted.adds:  # the key of the opening entry stays: a close that is older than this one still closes what was opened
+        db.execute(
+            "UPDATE holding SET entries_open = entries_open + 1, stop_loss = coalesce(?, stop_loss), take_profit = coalesce(?, take_profit)"
+            " WHERE account_id = ? AND symbol = ?",
+            (stop, target, wanted.account, intent.symbol),
+        )
+        return
+    db.execute(
+        "INSERT INTO holding (account_id, symbol, strategy_id, side, share, entries_open, entry_key, stop_loss, take_profit)"
+        " VALUES (?, ?, ?, ?, '0', 1, ?, ?, ?)"
+        " ON CONFLICT DO UPDATE SET entries_open = entries_open + 1, entry_key = excluded.entry_key, side = excluded.side,"
+        " strategy_id = excluded.strategy_id, detached = 0, carried = '0', stop_loss = excluded.stop_loss,"
+        " take_profit = excluded.take_profit",
+        (wanted.account, intent.symbol, wanted.strategy, intent.position_side.value, wanted.order_key, stop, target),
+    )
+
+
+def _fix_what_stays(db: apsw.Connection, wanted: Claim, leave: Quantity) -> None:
+    """Remember the share that an exit leaves behind: its later attempts go on towards it, whatever an earlier one closed."""
+    db.execute(
+        "UPDATE leg SET leave_share = ? WHERE copy_id = ? AND number = ? AND leave_share IS NULL", (plain(leave), wanted.copy, wanted.leg)
+    )
+    if wanted.carried is not None:
+        db.execute(
+            "UPDATE holding SET carried = ? WHERE account_id = ? AND symbol = ?",
+            (plain(wanted.carried), wanted.account, wanted.intent.symbol),
+        )
+
+
 def _entry_refused(db: apsw.Connection, wanted: Claim) -> NotClaimed | None:
     symbol = wanted.intent.symbol
     if goal_key(db, wanted.account, wanted.strategy, symbol) >= wanted.order_key:
         return NotClaimed(Outcome(OutcomeCode.SKIPPED_SUPERSEDED, {"symbol": symbol}))
     held = read_holding(db, wanted.account, symbol)
     if held is None or (held.share == 0 and held.entries_open == 0):
-        return None
+        return NotClaimed(Outcome(OutcomeCode.SKIPPED_NOT_OPEN, {"symbol": symbol})) if wanted.adds else None
     numbers = {"symbol": symbol, "side": held.side.value, "held": plain(held.share), "holder": held.strategy, "held_side": held.side.value}
     if held.strategy != wanted.strategy:
         return NotClaimed(Outcome(OutcomeCode.SKIPPED_SYMBOL_HELD, numbers))
+    if wanted.adds and held.side is wanted.intent.position_side:
+        return None if held.entries_open == 0 else NotClaimed(None)
     code = OutcomeCode.SKIPPED_ALREADY_OPEN if held.side is wanted.intent.position_side else OutcomeCode.SKIPPED_OPPOSITE_HELD
     return NotClaimed(Outcome(code, numbers))
 
@@ -138,7 +177,7 @@ def complete(db: apsw.Connection, attempt_id: int, report: OrderReport, outcome:
     )  # fmt: skip
     db.execute("UPDATE leg SET state = ? WHERE copy_id = ? AND number = ?", (state.value, attempt.copy, attempt.leg))
     _move_share(db, attempt, grown)
-    write_outcome(db, attempt.copy, outcome, at)
+    write_outcome(db, attempt.copy, attempt.leg, outcome, at)
 
 
 def end(db: apsw.Connection, attempt_id: int, state: AttemptState, outcome: Outcome, cause: str, at: datetime) -> None:
@@ -149,7 +188,7 @@ def end(db: apsw.Connection, attempt_id: int, state: AttemptState, outcome: Outc
     db.execute("UPDATE leg SET state = ? WHERE copy_id = ? AND number = ?", (state.value, attempt.copy, attempt.leg))
     if state not in (AttemptState.UNKNOWN, AttemptState.NOT_CONFIRMED):
         _move_share(db, attempt, Quantity(Decimal(0)))
-    write_outcome(db, attempt.copy, outcome, at)
+    write_outcome(db, attempt.copy, attempt.leg, outcome, at)
 
 
 def back_to_new(db: apsw.Connection, attempt_id: int, cause: str, retry_at: datetime, at: datetime) -> None:
@@ -164,6 +203,26 @@ def back_to_new(db: apsw.Connection, attempt_id: int, cause: str, retry_at: date
 def reopen_leg(db: apsw.Connection, copy: CopyId, leg: int, retry_at: datetime) -> None:
     """Let a leg be claimed again: an exit that is not done, or an attempt that provably executed nothing."""
     db.execute("UPDATE leg SET state = 'new', retry_us = ? WHERE copy_id = ? AND number = ?", (to_us(retry_at), copy, leg))
+
+
+def go_on_closing(db: apsw.Connection, copy: CopyId, leg: int, retry_at: datetime) -> bool:
+    """Reopen an exit whose newest attempt ended while more than it is to leave behind is still held; False where it is done.
+
+    Also while an entry may still bring something to a strategy that is to be flat, and where a detached symbol is to be set free.
+    """
+    row = fetch_one(
+        db, "SELECT kind, account_id, strategy_id, symbol, leave_share, state FROM leg WHERE copy_id = ? AND number = ?", (copy, leg)
+    )
+    if row is None or row[0] != "exit" or row[5] in ("new", "claimed", "unknown", "placed", "partially_filled"):
+        return False
+    held = read_holding(db, AccountId(row[1]), Symbol(row[3]))
+    if held is None or held.strategy != row[2]:
+        return False
+    leave = Decimal(row[4] or 0)
+    goes_on = held.share > leave or (leave == 0 and (held.entries_open > 0 or held.detached))
+    if goes_on:
+        reopen_leg(db, copy, leg, retry_at)
+    return goes_on
 
 
 def _move_share(db: apsw.Connection, attempt: Attempt, grown: Quantity) -> None:
@@ -193,9 +252,24 @@ def write_holding(db: apsw.Connection, holding: Holding) -> None:
         db.execute("DELETE FROM holding WHERE account_id = ? AND symbol = ?", (holding.account, holding.symbol))
         return
     db.execute(
-        "UPDATE holding SET share = ?, entries_open = ?, detached = ? WHERE account_id = ? AND symbol = ?",
-        (plain(holding.share), holding.entries_open, int(holding.detached), holding.account, holding.symbol),
-    )
+        "UPDATE holding SET share = ?, entries_open = ?, detached = ?, carried = ?, stop_loss = ?, take_profit = ?"
+        " WHERE account_id = ? AND symbol = ?",
+        (
+            plain(holding.share), holding.entries_open, int(holding.detached), plain(holding.carried), _text(holding.stop_loss),
+            _text(holding.take_profit), holding.account, holding.symbol,
+        ),
+    )  # fmt: skip
+
+
+def _text(price: Price | None) -> str | None:
+    return None if price is None else plain(price)
+
+
+def want_protection(db: apsw.Connection, *, account: AccountId, wanted: ProtectionOrder) -> None:
+    """Note which stop and target a strategy wants at its position from now on; whatever the exchange shows is compared with it."""
+    held = read_holding(db, account, wanted.symbol)
+    if held is not None:
+        write_holding(db, replace(held, stop_loss=wanted.stop_loss, take_profit=wanted.take_profit))
 
 
 def free_symbol(db: apsw.Connection, attempt_id: int) -> None:
@@ -269,12 +343,32 @@ def unsettled_symbols(db: apsw.Connection, account: AccountId, since: datetime) 
     """
     rows = fetch_all(
         db,
-        "SELECT symbol FROM attempt WHERE account_id = ?1"
-        " AND state IN ('claimed', 'unknown', 'placed', 'partially_filled', 'not_confirmed')"
+        "SELECT symbol FROM attempt WHERE account_id = ?1 AND (state IN ('claimed', 'unknown', 'placed', 'partially_filled')"
+        " OR (state = 'not_confirmed' AND kind = 'entry' AND NOT freed))"
         " UNION SELECT symbol FROM attempt WHERE account_id = ?1 AND ended_us >= ?2",
         (account, to_us(since)),
     )
     return frozenset(Symbol(row[0]) for row in rows)
+
+
+def entries_before(db: apsw.Connection, account: AccountId, strategy: StrategyId, symbol: Symbol, before: OrderKey) -> list[Attempt]:
+    """Read a strategy's entry attempts that may be working at the exchange and whose leg has an earlier order key."""
+    where = (
+        " WHERE account_id = ? AND strategy_id = ? AND symbol = ? AND kind = 'entry' AND state IN ('claimed', 'unknown', 'placed',"
+        " 'partially_filled') AND (SELECT order_key FROM leg WHERE leg.copy_id = attempt.copy_id AND leg.number = attempt.leg) < ?"
+    )
+    return [_attempt(row) for row in fetch_all(db, _ATTEMPT + where, (account, strategy, symbol, before))]
+
+
+def taken_back_since(db: apsw.Connection, account: AccountId, strategy: StrategyId, symbol: Symbol, since: datetime) -> int:
+    """Count a strategy's entries that ended cancelled at or after ``since``."""
+    row = fetch_one(
+        db,
+        "SELECT count(*) FROM attempt WHERE account_id = ? AND strategy_id = ? AND symbol = ? AND kind = 'entry' AND state = 'cancelled'"
+        " AND ended_us >= ?",
+        (account, strategy, symbol, to_us(since)),
+    )
+    return 0 if row is None else int(row[0])
 
 
 def all_unknown(db: apsw.Connection) -> list[Attempt]:
@@ -304,14 +398,21 @@ def goal_key(db: apsw.Connection, account: AccountId, strategy: StrategyId, symb
     return NO_ORDER_KEY if row is None else OrderKey(row[0])
 
 
-_HOLDING = "SELECT account_id, symbol, strategy_id, side, share, entries_open, entry_key, detached FROM holding WHERE account_id = ?"
+_HOLDING = (
+    "SELECT account_id, symbol, strategy_id, side, share, entries_open, entry_key, detached, carried, stop_loss, take_profit"
+    " FROM holding WHERE account_id = ?"
+)
 
 
 def _holding(row: Row) -> Holding:
     return Holding(
         AccountId(row[0]), Symbol(row[1]), StrategyId(row[2]), PositionSide(row[3]), Quantity(Decimal(row[4])), row[5], OrderKey(row[6]),
-        bool(row[7]),
+        bool(row[7]), Quantity(Decimal(row[8])), _price(row[9]), _price(row[10]),
     )  # fmt: skip
+
+
+def _price(text: str | None) -> Price | None:
+    return None if text is None else Price(Decimal(text))
 
 
 def read_holdings(db: apsw.Connection, account: AccountId) -> tuple[Holding, ...]:

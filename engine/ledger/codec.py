@@ -49,6 +49,10 @@ def _price(text: str | None) -> Price | None:
     return None if text is None else Price(Decimal(text))
 
 
+def _quantity(text: str | None) -> Quantity | None:
+    return None if text is None else Quantity(Decimal(text))
+
+
 def write_draft(draft: SignalDraft) -> str:
     """Write a signal as it was said."""
     return dump(
@@ -63,10 +67,11 @@ def write_draft(draft: SignalDraft) -> str:
             "stop_loss": _text(draft.stop_loss),
             "take_profit": _text(draft.take_profit),
             "sent_us": None if draft.sent_at is None else to_us(draft.sent_at),
-            "size": [draft.size.mode.value, _text(draft.size.quantity)],
+            "size": [draft.size.mode.value, _text(draft.size.quantity), _text(draft.size.fraction)],
             "seq": draft.seq,
             "position_after": draft.position_after,
             "is_test": draft.is_test,
+            "no_protection": [draft.no_stop_loss, draft.no_take_profit],
         }
     )
 
@@ -74,7 +79,8 @@ def write_draft(draft: SignalDraft) -> str:
 def read_draft(text: str) -> SignalDraft:
     """Read what ``write_draft`` wrote."""
     row: dict[str, Any] = json.loads(text)
-    mode, quantity = row["size"]
+    mode, quantity, fraction = (*row["size"], None)[:3]  # drafts from before fractions have two
+    no_stop, no_target = row.get("no_protection", (False, False))
     return SignalDraft(
         dedupe_key=row["dedupe_key"],
         action=Action(row["action"]),
@@ -86,10 +92,12 @@ def read_draft(text: str) -> SignalDraft:
         stop_loss=_price(row["stop_loss"]),
         take_profit=_price(row["take_profit"]),
         sent_at=None if row["sent_us"] is None else from_us(row["sent_us"]),
-        size=SignalSize(SizeMode(mode), None if quantity is None else Quantity(Decimal(quantity))),
+        size=SignalSize(SizeMode(mode), _quantity(quantity), None if fraction is None else Ratio(Decimal(fraction))),
         seq=row["seq"],
         position_after=row["position_after"],
         is_test=row["is_test"],
+        no_stop_loss=no_stop,
+        no_take_profit=no_target,
     )
 
 

@@ -8,6 +8,7 @@ import apsw
 from engine.domain.identifiers import CopyId
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.ledger.codec import dump, to_us
+from engine.ledger.query import fetch_one
 
 _LEG_STATE = {"skipped": "skipped", "denied": "denied", "rejected": "rejected", "residue": "rejected"}
 
@@ -21,18 +22,25 @@ def conclude(db: apsw.Connection, copy: CopyId, leg: int, outcome: Outcome, at: 
     db.execute("UPDATE leg SET state = ? WHERE copy_id = ? AND number = ? AND state = 'new'", (state, copy, leg))
     if db.changes() != 1:
         return False
-    write_outcome(db, copy, outcome, at)
+    write_outcome(db, copy, leg, outcome, at)
     return True
 
 
-def write_outcome(db: apsw.Connection, copy: CopyId, outcome: Outcome, at: datetime) -> None:
-    """Set a copy's outcome and record the event; writing the same outcome twice records one event."""
+def write_outcome(db: apsw.Connection, copy: CopyId, leg: int, outcome: Outcome, at: datetime) -> None:
+    """Set a copy's outcome and record the event; writing the same outcome twice records one event.
+
+    The outcome of a copy is that of its last leg; what became of an earlier one (the exit of a reverse) is recorded as an event.
+    """
     numbers = dump(dict(outcome.numbers))
-    db.execute(
-        "UPDATE copy SET code = ?, numbers = ?, outcome_us = ? WHERE id = ? AND (code IS NOT ? OR numbers IS NOT ?)",
-        (outcome.code.value, numbers, to_us(at), copy, outcome.code.value, numbers),
-    )
-    if db.changes():
+    if fetch_one(db, "SELECT 1 FROM leg WHERE copy_id = ? AND number > ?", (copy, leg)) is None:
+        db.execute(
+            "UPDATE copy SET code = ?, numbers = ?, outcome_us = ? WHERE id = ? AND (code IS NOT ? OR numbers IS NOT ?)",
+            (outcome.code.value, numbers, to_us(at), copy, outcome.code.value, numbers),
+        )
+        is_news = bool(db.changes())
+    else:
+        is_news = True
+    if is_news:
         db.execute(
             "INSERT INTO event (at_us, kind, copy_id, subject, data) VALUES (?, 'outcome', ?, ?, ?)",
             (to_us(at), copy, outcome.code.value, numbers),

@@ -11,7 +11,7 @@ from typing import Final
 import apsw
 
 from engine.domain.alert import Alert, AlertCode
-from engine.domain.holding import Switch, SwitchScope
+from engine.domain.holding import Switch, SwitchLevel, SwitchScope
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.ledger.attempts import all_unknown, attempts_of
 from engine.ledger.codec import from_us, read_draft, to_us
@@ -223,7 +223,9 @@ def status(db: apsw.Connection, now: datetime) -> StatusView:
             " GROUP BY state",
         ),
         positions=_count(db, "SELECT count(*) FROM holding WHERE share != '0'"),
-        switches=tuple(SwitchView(each.scope.value, each.target, each.note, each.set_by, each.set_at) for each in switches(db)),
+        switches=tuple(
+            SwitchView(each.scope.value, each.target, each.note, each.set_by, each.set_at, each.level.value) for each in switches(db)
+        ),
         last_signal=None if last is None else _receipt(db, last),
         alerts=_alerts(db, since),
     )
@@ -299,21 +301,24 @@ def unproven_attempts(db: apsw.Connection, signal: str, account_name: str) -> li
 
 
 def switches(db: apsw.Connection) -> tuple[Switch, ...]:
-    """Read the *no new entries* switches that are on, oldest first."""
-    rows = fetch_all(db, "SELECT scope, target, note, set_by, set_us FROM switch ORDER BY set_us, scope, target")
-    return tuple(Switch(SwitchScope(row[0]), row[1], row[2], row[3], from_us(row[4])) for row in rows)
+    """Read the switches that are on, oldest first."""
+    rows = fetch_all(db, "SELECT scope, target, note, set_by, set_us, level FROM switch ORDER BY set_us, scope, target")
+    return tuple(Switch(SwitchScope(row[0]), row[1], row[2], row[3], from_us(row[4]), SwitchLevel(row[5])) for row in rows)
 
 
-def set_switch(db: apsw.Connection, switch: Switch) -> bool:
-    """Switch new entries off; False where that was so already (its note is renewed)."""
-    was = fetch_one(db, "SELECT 1 FROM switch WHERE scope = ? AND target = ?", (switch.scope.value, switch.target))
+def set_switch(db: apsw.Connection, switch: Switch) -> SwitchLevel | None:
+    """Switch on; returns the level that stood there before. A level that stands is only ever raised; its note is renewed."""
+    row = fetch_one(db, "SELECT level FROM switch WHERE scope = ? AND target = ?", (switch.scope.value, switch.target))
+    was = None if row is None else SwitchLevel(row[0])
+    level = switch.level if was is None or was.rank < switch.level.rank else was
     db.execute(
-        "INSERT INTO switch (scope, target, note, set_by, set_us) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE"
-        " SET note = excluded.note, set_by = excluded.set_by, set_us = excluded.set_us",
-        (switch.scope.value, switch.target, switch.note, switch.set_by, to_us(switch.set_at)),
+        "INSERT INTO switch (scope, target, note, set_by, set_us, level) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE"
+        " SET note = excluded.note, set_by = excluded.set_by, set_us = excluded.set_us, level = excluded.level",
+        (switch.scope.value, switch.target, switch.note, switch.set_by, to_us(switch.set_at), level.value),
     )
-    write_event(db, "switch", switch.label, {"on": True, "note": switch.note, "by": switch.set_by}, switch.set_at)
-    return was is None
+    data: dict[str, object] = {"on": True, "level": level.value, "note": switch.note, "by": switch.set_by}
+    write_event(db, "switch", switch.label, data, switch.set_at)
+    return was
 
 
 def clear_switch(db: apsw.Connection, scope: SwitchScope, target: str, by: str, at: datetime) -> bool:

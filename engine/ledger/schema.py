@@ -81,4 +81,13 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     """
     ALTER TABLE attempt ADD COLUMN freed INTEGER NOT NULL DEFAULT 0;
     """,
+    """
+    ALTER TABLE leg ADD COLUMN leave_share TEXT;
+    ALTER TABLE holding ADD COLUMN carried TEXT NOT NULL DEFAULT '0';
+    ALTER TABLE holding ADD COLUMN stop_loss TEXT;
+    ALTER TABLE holding ADD COLUMN take_profit TEXT;
+    ALTER TABLE switch ADD COLUMN level TEXT NOT NULL DEFAULT 'entries';
+    CREATE TABLE equity_mark (
+        account_id TEXT PRIMARY KEY, day_start TEXT NOT NULL, since_us INTEGER NOT NULL, peak TEXT NOT NULL) STRICT, WITHOUT ROWID;
+    """,
 )

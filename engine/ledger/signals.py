@@ -1,7 +1,7 @@
 """Record signals: one transaction writes the signal and a copy for every subscribed account; unique keys decide what is new.
 
-An exit also supersedes the older entries that are not claimed yet and sets the goal, in that same transaction, so that an exit
-may overtake an entry and a late re-delivery of an open cannot undo a close.
+A close, a reverse and a cancel also supersede the older entries that are not claimed yet and set the goal, in that same transaction,
+so that an exit may overtake an entry and a late re-delivery of an open cannot undo a close.
 """
 
 from collections.abc import Callable
@@ -10,10 +10,11 @@ from datetime import datetime
 
 import apsw
 
+from engine.decisions.routing import ENTRY, legs
 from engine.domain.errors import RexAlgoError
-from engine.domain.identifiers import CopyId, ReceiptId, SignalId, StrategyId
+from engine.domain.identifiers import AccountId, CopyId, ReceiptId, SignalId, StrategyId
 from engine.domain.outcome import Outcome, OutcomeCode
-from engine.domain.signal import OrderKey, Signal, SignalDraft, order_key
+from engine.domain.signal import OrderKey, Signal, SignalDraft, after, order_key
 from engine.ledger.codec import from_us, read_draft, to_us, write_draft
 from engine.ledger.outcomes import conclude
 from engine.ledger.query import fetch_all, fetch_one
@@ -21,7 +22,10 @@ from engine.ledger.query import fetch_all, fetch_one
 
 @dataclass(frozen=True, slots=True)
 class NewSignal:
-    """Hold what the caller knows before recording; the ids are fresh random ones, used only if the signal is new."""
+    """Hold what the caller knows before recording; the ids are fresh random ones, used only if the signal is new.
+
+    ``only``: the accounts that get a copy, None for every subscribed one (a master's signal always reaches all).
+    """
 
     id: SignalId
     receipt: ReceiptId
@@ -32,6 +36,7 @@ class NewSignal:
     body_hash: bytes
     decided_at: datetime
     received_at: datetime
+    only: frozenset[AccountId] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +66,24 @@ def record_signal(db: apsw.Connection, new: NewSignal) -> Recorded:
             raise DedupeConflict("this idempotency id was used before with another content; send a new id")
         return Recorded(SignalId(known[0]), ReceiptId(known[1]), False, known[3])
     number, key = _insert_signal(db, new)
-    kind = "entry" if new.draft.action.is_entry else "exit"
     rows = fetch_all(db, "SELECT id, account_id FROM subscription WHERE strategy_id = ? ORDER BY id", (new.strategy,))
-    copies = [(new.new_copy_id(), subscription, account) for subscription, account in rows]
+    reached = [row for row in rows if new.only is None or row[1] in new.only]
+    copies = [(new.new_copy_id(), subscription, account) for subscription, account in reached]
     db.executemany(
         "INSERT INTO copy (id, signal_number, account_id, subscription_id) VALUES (?, ?, ?, ?)",
         [(copy, number, account, subscription) for copy, subscription, account in copies],
     )
-    if kind == "exit" and not new.draft.is_test:
+    if new.draft.action.ends_older_entries and not new.draft.is_test:
         _supersede(db, new, key)
         _set_goals(db, new, key, [account for _, _, account in copies])
+    kinds = legs(new.draft.action)
     db.executemany(
-        "INSERT INTO leg (copy_id, number, kind, account_id, strategy_id, symbol, order_key, state) VALUES (?, 1, ?, ?, ?, ?, ?, 'new')",
-        [(copy, kind, account, new.strategy, new.draft.symbol, key) for copy, _, account in copies],
+        "INSERT INTO leg (copy_id, number, kind, account_id, strategy_id, symbol, order_key, state) VALUES (?, ?, ?, ?, ?, ?, ?, 'new')",
+        [
+            (copy, leg, kind, account, new.strategy, new.draft.symbol, after(key) if kind == ENTRY and len(kinds) > 1 else key)
+            for copy, _, account in copies
+            for leg, kind in enumerate(kinds, start=1)
+        ],
     )
     return Recorded(new.id, new.receipt, True, len(copies))
 
@@ -102,10 +112,11 @@ def _insert_signal(db: apsw.Connection, new: NewSignal) -> tuple[int, OrderKey]:
 def _supersede(db: apsw.Connection, new: NewSignal, key: OrderKey) -> None:
     older = fetch_all(
         db,
-        "SELECT copy_id, number FROM leg WHERE strategy_id = ? AND symbol = ? AND kind = 'entry' AND state = 'new' AND order_key < ?",
+        "SELECT copy_id, number, account_id FROM leg"
+        " WHERE strategy_id = ? AND symbol = ? AND kind = 'entry' AND state = 'new' AND order_key < ?",
         (new.strategy, new.draft.symbol, key),
     )
-    for copy, leg in older:
+    for copy, leg in ((copy, leg) for copy, leg, account in older if new.only is None or account in new.only):
         conclude(db, CopyId(copy), leg, Outcome(OutcomeCode.SKIPPED_SUPERSEDED, {"symbol": new.draft.symbol}), new.received_at)
 
 

@@ -7,6 +7,7 @@ from typing import Final, TypeVar
 from engine.domain.amounts import Ratio
 from engine.domain.identifiers import Symbol
 from engine.domain.subscription import (
+    SIZING_FIELD,
     BelowMinimum,
     CopyPolicy,
     LeverageMode,
@@ -23,7 +24,6 @@ from engine.provisioning.reading import Table, read_flag
 
 T = TypeVar("T")
 POLICY_KEYS: Final = ("sizing", "leverage", "limits", "symbols", "mode", "below_minimum", "allow_own_position")
-_SIZE_OF: Final = {"fixed_margin": "margin", "fixed_notional": "notional", "fixed_quantity": "quantity", "multiplier": "factor"}
 
 
 def read_policy(table: Table, symbols: frozenset[Symbol] | None, leverage: Ratio | None) -> CopyPolicy | None:
@@ -56,10 +56,10 @@ def _read_sizing(table: Table) -> Sizing | None:
         if "sizing" not in table.values:
             table.complain("sizing", 'how copies are sized, such as { mode = "fixed_margin", margin = "50" }', "nothing")
         return None
-    mode = inner.choice("mode", _SIZE_OF)
+    mode = inner.choice("mode", SIZING_FIELD)
     if mode is None:
         return None
-    return _read_known(table, "sizing", inner, ("mode", _SIZE_OF[mode]), parse_sizing)
+    return _read_known(table, "sizing", inner, ("mode", SIZING_FIELD[mode]), parse_sizing)
 
 
 def _read_leverage(table: Table) -> LeveragePolicy | None:

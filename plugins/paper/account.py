@@ -9,7 +9,7 @@ margin, each half-even at the 12th decimal. Balances are at most 10^12, so every
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 
-from plugins.paper.events import AccountOpened, Event, Fill, OrderCancelled, OrderFilled, OrderPlaced
+from plugins.paper.events import AccountOpened, Event, Fill, OrderCancelled, OrderFilled, OrderPlaced, ProtectionSet
 from plugins.paper.market import second_of
 from rexalgo import (
     ClientOrderId,
@@ -125,6 +125,9 @@ def apply(account: Account, event: Event) -> None:
         case OrderCancelled():
             order = account.resting.pop(event.order_id)
             order.status, order.reason, order.reserve = OrderStatus.CANCELLED, event.reason, NOTHING
+        case ProtectionSet():
+            position = account.positions[event.symbol]
+            position.stop_loss, position.take_profit = event.stop_loss, event.take_profit
     account.checked_s = second_of(event.at) - 1  # the same second is looked at again: two things may trigger in it
 
 

@@ -31,6 +31,7 @@ from rexalgo import (
     OrderHistory,
     OrderIntent,
     OrderReport,
+    ProtectionOrder,
     RateLimit,
     Rejected,
     RejectionKind,
@@ -85,6 +86,7 @@ class PaperAdapter:
             order_limit=RateLimit(settings.orders_per_s, 1.0, settings.orders_per_s),
             read_limit=RateLimit(settings.reads_per_s, 1.0, settings.reads_per_s),
             visible_within_s=0.0,
+            sets_protection=True,
         )
         self._shared: dict[str, _Shared] = {}
 
@@ -168,6 +170,11 @@ class PaperConnection:
         """Cancel a resting order; raises Rejected for an unknown id."""
         await self._delay()
         await self._venue.cancel(self._key, exchange_order_id)
+
+    async def set_protection(self, protection: ProtectionOrder) -> None:
+        """Set the position's stop and target."""
+        await self._delay()
+        await self._venue.protect(self._key, protection)
 
     async def aclose(self) -> None:
         """Give the venue back."""

@@ -78,7 +78,18 @@ class OrderCancelled:
     at: datetime
 
 
-Event = AccountOpened | OrderPlaced | OrderFilled | OrderCancelled
+@dataclass(frozen=True, slots=True)
+class ProtectionSet:
+    """A position's stop and target were set; None: it has none from now on."""
+
+    account: str
+    symbol: Symbol
+    stop_loss: Price | None
+    take_profit: Price | None
+    at: datetime
+
+
+Event = AccountOpened | OrderPlaced | OrderFilled | OrderCancelled | ProtectionSet
 
 
 def write_event(event: Event) -> Record:
@@ -92,6 +103,9 @@ def write_event(event: Event) -> Record:
             return {"kind": "fill", "account": account, "exchange_order_id": order_id, **_write_fill(fill), "at": at.isoformat()}
         case OrderCancelled(account, order_id, reason, at):
             return {"kind": "cancel", "account": account, "exchange_order_id": order_id, "reason": reason, "at": at.isoformat()}
+        case ProtectionSet(account, symbol, stop, target, at):
+            levels = {"stop_loss": _text(stop), "take_profit": _text(target)}
+            return {"kind": "protection", "account": account, "symbol": symbol, **levels, "at": at.isoformat()}
 
 
 def read_event(record: Mapping[str, object]) -> Event:
@@ -107,8 +121,11 @@ def read_event(record: Mapping[str, object]) -> Event:
             return OrderFilled(account, str(record["exchange_order_id"]), _read_fill(record), at)
         case "cancel":
             return OrderCancelled(account, str(record["exchange_order_id"]), str(record["reason"]), at)
+        case "protection":
+            stop, target = _price(record["stop_loss"]), _price(record["take_profit"])
+            return ProtectionSet(account, Symbol(str(record["symbol"])), stop, target, at)
         case _:
-            raise ValueError(f"expected a record of kind account, order, fill or cancel, found {kind!r}")
+            raise ValueError(f"expected a record of kind account, order, fill, cancel or protection, found {kind!r}")
 
 
 def _write_order(order: OrderPlaced) -> Record:

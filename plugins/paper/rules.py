@@ -14,7 +14,7 @@ from typing import Final
 
 from plugins.paper.account import TWELFTH, WIDE, ZERO, Account, OpenPosition, Order, share
 from plugins.paper.contracts import CONTRACTS, MAINTENANCE_RATE
-from plugins.paper.events import Event, Fill, OrderCancelled, OrderFilled, OrderPlaced
+from plugins.paper.events import Event, Fill, OrderCancelled, OrderFilled, OrderPlaced, ProtectionSet
 from plugins.paper.market import BLOCK_S, PricePath, second_of
 from rexalgo import (
     Instrument,
@@ -24,6 +24,7 @@ from rexalgo import (
     OrderType,
     PositionSide,
     Price,
+    ProtectionOrder,
     Quantity,
     Ratio,
     Rejected,
@@ -92,6 +93,23 @@ def decide_order(account: Account, order: OrderIntent, price: Price, order_id: s
         return _rest(account, placed, limit, instrument, terms)
     paid = price if limit is not None else _slipped(price, order.side, instrument, terms)
     return _take(account, placed, paid, instrument, terms)
+
+
+def decide_protection(account: Account, wanted: ProtectionOrder, price: Price, now: datetime) -> ProtectionSet:
+    """Set or take away a position's stop and target; raises Rejected for no such position, a wrong step, a level passed already."""
+    position = account.positions.get(wanted.symbol)
+    if position is None or position.side is not wanted.position_side:
+        text = f"no {wanted.position_side.value} position to protect ({wanted.symbol})"
+        raise Rejected(text, RejectionKind.POSITION_NOT_OPEN)
+    step, is_long = CONTRACTS[wanted.symbol].instrument.price_step, position.side is PositionSide.LONG
+    for name, level, is_below in (("stop loss", wanted.stop_loss, is_long), ("take profit", wanted.take_profit, not is_long)):
+        if level is None:
+            continue
+        if level <= 0 or floor_to_step(level, step) != level:
+            raise Rejected(f"{name} must be a multiple of the step {plain(step)}, was {plain(level)} ({wanted.symbol})")
+        if level >= price if is_below else level <= price:
+            raise Rejected(f"{name} {plain(level)} would trigger at once at {plain(price)} ({wanted.symbol})")
+    return ProtectionSet(account.key, wanted.symbol, wanted.stop_loss, wanted.take_profit, now)
 
 
 def check_contract(order: OrderIntent) -> Instrument:

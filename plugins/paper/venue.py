@@ -15,7 +15,7 @@ from plugins.paper.account import Account, Order, apply, open_account
 from plugins.paper.events import AccountOpened, Event, OrderCancelled, OrderPlaced, read_event, write_event
 from plugins.paper.journal import Journal, JournalDamaged, JournalWriteFailed
 from plugins.paper.market import PricePath, second_of
-from plugins.paper.rules import Terms, check_contract, decide_order, liquidation_price, next_trigger
+from plugins.paper.rules import Terms, check_contract, decide_order, decide_protection, liquidation_price, next_trigger
 from plugins.paper.settings import PaperSettings
 from rexalgo import (
     AccountReport,
@@ -28,6 +28,7 @@ from rexalgo import (
     OrderReport,
     OutcomeUnknown,
     Position,
+    ProtectionOrder,
     Rejected,
     Symbol,
 )
@@ -101,6 +102,16 @@ class Venue:
                 raise Rejected(f"order {order_id} does not exist on this account")
             if order_id in account.resting:
                 await self._record_order(account, OrderCancelled(key, order_id, "cancelled by the account", self.clock.now()))
+
+    async def protect(self, key: str, wanted: ProtectionOrder) -> None:
+        """Set a position's stop and target durably; what stands so already is left. Raises Rejected or NotExecuted."""
+        async with self._lock(key):
+            account = await self._up_to_date(key)
+            now = self.clock.now()
+            event = decide_protection(account, wanted, self.prices.price(wanted.symbol, second_of(now)), now)
+            position = account.positions[wanted.symbol]
+            if (position.stop_loss, position.take_profit) != (wanted.stop_loss, wanted.take_profit):
+                await self._record_order(account, event)
 
     async def report(self, key: str) -> AccountReport:
         """Read the whole account as it stands now."""

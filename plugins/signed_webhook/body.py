@@ -18,6 +18,7 @@ from rexalgo import (
     InvalidValue,
     OrderType,
     PositionSide,
+    Price,
     SignalDraft,
     SignalSize,
     SizeMode,
@@ -33,6 +34,7 @@ Body = Mapping[str, object]
 T = TypeVar("T")
 E = TypeVar("E", bound=Enum)
 
+NONE: Final = "none"
 BODY_BYTES_MAX: Final = 16 * 1024
 DEPTH_MAX: Final = 8
 _NUMBER_CHARS_MAX: Final = 64
@@ -144,14 +146,26 @@ def read_draft(body: Body, signed_id: str | None, needs_key: bool) -> SignalDraf
         order_type=_optional(body, "order_type", _choice(OrderType)) or OrderType.MARKET,
         price=_optional(body, "price", parse_price),
         leverage=_optional(body, "leverage", parse_ratio),
-        stop_loss=_optional(body, "stop_loss", parse_price),
-        take_profit=_optional(body, "take_profit", parse_price),
+        stop_loss=_level(body, "stop_loss"),
+        take_profit=_level(body, "take_profit"),
         sent_at=_optional(body, "sent_at", _moment),
         size=_optional(body, "size", _size) or SignalSize(),
         seq=_optional(body, "seq", _whole),
         position_after=_optional(body, "position_after", _plain_decimal),
         is_test=_optional(body, "test", _flag) or False,
+        no_stop_loss=_optional(body, "stop_loss", _level_or_none) == NONE,
+        no_take_profit=_optional(body, "take_profit", _level_or_none) == NONE,
     )
+
+
+def _level(body: Body, field: str) -> Price | None:
+    level = _optional(body, field, _level_or_none)
+    return None if level is None or isinstance(level, str) else level
+
+
+def _level_or_none(value: object, field: str) -> Price | str:
+    """Read a stop or target: a price, or the word that takes it away."""
+    return NONE if value == NONE else parse_price(value, field)
 
 
 def _dedupe_key(body: Body, signed_id: str | None, needs_key: bool) -> str:
@@ -178,7 +192,7 @@ def _action(value: object, field: str) -> Action:
     for action in Action:
         if action.value == value:
             return action
-    raise InvalidValue(field, "open or close (the other actions come later)", value)
+    raise InvalidValue(field, "one of " + ", ".join(each.value for each in Action), value)
 
 
 def _choice(kind: type[E]) -> Callable[[object, str], E]:
@@ -211,8 +225,12 @@ def _size(value: object, field: str) -> SignalSize:
     if not isinstance(value, dict):
         raise InvalidValue(field, 'an object such as {"mode": "follower"}', value)
     mode = _choice(SizeMode)(value.get("mode", SizeMode.FOLLOWER.value), f"{field}.mode")
-    quantity = value.get("quantity")
-    return SignalSize(mode, None if quantity is None else parse_quantity(quantity, f"{field}.quantity"))
+    quantity, fraction = value.get("quantity"), value.get("fraction")
+    return SignalSize(
+        mode,
+        None if quantity is None else parse_quantity(quantity, f"{field}.quantity"),
+        None if fraction is None else parse_ratio(fraction, f"{field}.fraction"),
+    )
 
 
 def _whole(value: object, field: str) -> int:

@@ -152,7 +152,11 @@ def _accounts(seen: dict[str, Any]) -> Iterator[Finding]:
 def _switches(seen: dict[str, Any]) -> Iterator[Finding]:
     for each in seen["switches"]:
         flags = "--all" if each["scope"] == "all" else f"--{each['scope']} {each['target']}"
-        yield Finding("warn", f"new entries are off ({flags}) by {each['set_by']}: {each['note']}", f"rexalgo resume entries {flags}")
+        yield Finding(
+            "warn",
+            f"new entries are off ({flags}, level {each['level']}) by {each['set_by']}: {each['note']}",
+            f"rexalgo resume entries {flags}",
+        )
 
 
 def _orders(seen: dict[str, Any]) -> Iterator[Finding]:

@@ -37,7 +37,8 @@ def _lines(seen: dict[str, Any]) -> list[str]:
     ]
     for each in seen["switches"]:
         what = "everything" if each["scope"] == "all" else f"{each['scope']} {each['target']}"
-        lines.append(f"  OFF for {what} since {each['set_at']} by {each['set_by']}: {each['note'] or 'no note'}")
+        level = {"entries": "OFF", "reduce": "REDUCE ONLY", "flatten": "FLATTEN"}[each["level"]]
+        lines.append(f"  {level} for {what} since {each['set_at']} by {each['set_by']}: {each['note'] or 'no note'}")
     if seen["copies"]:
         lines.append("copies      " + ", ".join(f"{count} {code}" for code, count in seen["copies"].items()))
     last = seen["last_signal"]

@@ -120,7 +120,7 @@ BAD_FIELDS: list[tuple[str, object, str]] = [
     ("idempotency_key", None, "idempotency_key"), ("idempotency_key", "", "idempotency_key"), ("idempotency_key", "a b", "idempotency_key"),
     ("idempotency_key", "a" * 129, "idempotency_key"), ("idempotency_key", 5, "idempotency_key"),
     ("idempotency_key", "k\n", "idempotency_key"),
-    ("action", None, "action"), ("action", "OPEN", "action"), ("action", "reverse", "action"), ("action", ["open"], "action"),
+    ("action", None, "action"), ("action", "OPEN", "action"), ("action", "flip", "action"), ("action", ["open"], "action"),
     ("symbol", None, "symbol"), ("symbol", "btcusdt", "symbol"), ("symbol", "BTC", "symbol"), ("symbol", "B" * 33, "symbol"),
     ("symbol", "BTC-USDT", "symbol"), ("symbol", "BTCUSDT\n", "symbol"), ("side", "long", "side"), ("side", None, "side"),
     ("side", {}, "side"),
@@ -144,8 +144,38 @@ def test_bad_field_is_named(name: str, value: object, field: str) -> None:
     refused(json.dumps(FULL | {name: value}).encode(), field)
 
 
-def test_actions_of_later_versions_are_refused_with_words() -> None:
-    refused(json.dumps(FULL | {"action": "add"}).encode(), "action", "open or close (the other actions come later)")
+def test_an_unknown_action_is_refused_with_the_known_ones() -> None:
+    refused(json.dumps(FULL | {"action": "flip"}).encode(), "action", "one of open, add, reduce, close, reverse, set_protection, cancel")
+
+
+def test_every_action_can_be_said() -> None:
+    more = {
+        Action.REDUCE: {"size": {"mode": "fraction", "fraction": "0.25"}},
+        Action.SET_PROTECTION: {"stop_loss": "none", "take_profit": "70000"},
+    }
+    for action in Action:
+        body = {"idempotency_key": "k", "action": action.value, "symbol": "BTCUSDT", "side": "LONG", **more.get(action, {})}
+        draft = read(in_a(json.dumps(body).encode()))
+        assert draft.action is action
+    moved = read(in_a(json.dumps({**CLOSE, "action": "set_protection", "sl": "none", "tp": "70000"}).encode()))
+    assert (moved.no_stop_loss, moved.stop_loss, moved.no_take_profit, str(moved.take_profit)) == (True, None, False, "70000")
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"action": "reduce"}, "size.mode"),
+        ({"action": "reduce", "size": {"mode": "fraction", "fraction": "1"}}, "size.fraction"),
+        ({"action": "close", "size": {"mode": "fraction", "fraction": "0.5"}}, "size.mode"),
+        ({"action": "set_protection"}, "stop_loss"),
+        ({"action": "close", "stop_loss": "none"}, "stop_loss"),
+        ({"action": "set_protection", "stop_loss": "off"}, "stop_loss"),
+    ],
+)
+def test_what_an_action_needs_is_named(changes: dict[str, object], field: str) -> None:
+    with pytest.raises(InvalidValue) as caught:
+        read(in_a(json.dumps(CLOSE | changes).encode()))
+    assert caught.value.field == field
 
 
 def test_limit_order_needs_a_price() -> None:

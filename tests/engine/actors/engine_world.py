@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import trio
 
@@ -15,6 +16,7 @@ from engine.actors.follower import Follower
 from engine.actors.household import Household
 from engine.actors.market_feed import MarketFeed
 from engine.actors.shared import Pace, Shared
+from engine.domain.account import Position
 from engine.domain.identifiers import AccountId, CopyId, ReceiptId, SignalId, StrategyId, Symbol
 from engine.domain.signal import Action, PositionSide, SignalDraft
 from engine.domain.subscription import CopyPolicy, Mode, RiskLimits, Subscription, parse_leverage, parse_sizing
@@ -45,11 +47,13 @@ class World:
     sent: int = 0
     waiting: list[trio.Event] = field(default_factory=list)
 
-    async def send(self, action: Action, *, side: PositionSide | None = None, at: datetime | None = None, key: str = "") -> str:
-        """Record a signal as the service does, and ring; returns its id."""
+    async def send(
+        self, action: Action, *, side: PositionSide | None = None, at: datetime | None = None, key: str = "", **said: Any
+    ) -> str:  # fmt: skip
+        """Record a signal as the service does, and ring; returns its id. ``said``: more fields of the draft."""
         self.sent += 1
         now = self.shared.clock.now()
-        draft = SignalDraft(key or f"key-{self.sent}", action, BTC, side, sent_at=at)
+        draft = SignalDraft(key or f"key-{self.sent}", action, BTC, side, sent_at=at, **said)
         signal = SignalId(f"sig-{self.sent}")
         new = NewSignal(
             signal, ReceiptId(f"rcp-{self.sent}"), lambda: CopyId(secrets.token_hex(16)), StrategyId("s"), "test", draft, b"h",
@@ -88,7 +92,23 @@ class World:
 
     def orders(self) -> list[dict[str, object]]:
         """Return the exchange's own record of the orders it accepted from us."""
-        return [each for each in read_journal(self.folder / "journal.jsonl") if each["kind"] == "order" and each["client_order_id"]]
+        journal = self.folder / "journal.jsonl"
+        return [each for each in (read_journal(journal) if journal.exists() else ()) if each["kind"] == "order" and each["client_order_id"]]
+
+    def story(self, signal: str) -> list[str]:
+        """Return every outcome that was recorded for the signal's first copy, in order."""
+        rows = fetch_all(
+            self.ledger.db,
+            "SELECT event.subject FROM event JOIN copy ON copy.id = event.copy_id JOIN signal ON number = signal_number"
+            " WHERE signal.id = ? AND account_id = 'a0' ORDER BY sequence",
+            (signal,),
+        )
+        return [row[0] for row in rows]
+
+    async def position(self, index: int = 0) -> Position | None:
+        """Return what the exchange says a follower has in the contract."""
+        session = await self.followers[index].connected()
+        return next((each for each in (await session.fetch_account()).positions if each.symbol == BTC), None)
 
     def holdings(self) -> list[tuple[object, ...]]:
         """Return (account, share, entries open) of every holding."""

@@ -111,7 +111,7 @@ async def test_a_silent_server_keeps_nobody_from_halting(tmp_path: Path, monkeyp
         async with trio.open_nursery() as nursery:
             await nursery.start(serve_control, config.data_dir, never)
             answer = await call(config, "halt", {"scope": "all", "note": "silent", "by": "me"})
-            assert answer["entries"] == "off"
+            assert answer["level"] == "entries"
             with pytest.raises(RexAlgoError, match="did not answer within"):
                 await call(config, "provision", {"table": {}})
             nursery.cancel_scope.cancel()
@@ -126,8 +126,11 @@ async def test_without_a_server_commands_work_on_the_ledger(tmp_path: Path) -> N
         await call(config, "status", {})
     await Ledger.open(config.ledger.path, inline=True).aclose()
     assert (await call(config, "status", {}))["engine"]["running"] is False
-    assert (await call(config, "halt", {"scope": "all"}))["was_off_already"] is False
-    assert (await call(config, "halt", {"scope": "all"}))["was_off_already"] is True
+    assert (await call(config, "halt", {"scope": "all"}))["was"] is None
+    assert (await call(config, "halt", {"scope": "all", "level": "reduce"}))["was"] == "entries"
+    again = await call(config, "halt", {"scope": "all"})
+    assert (again["was"], again["level"]) == ("reduce", "reduce")  # a weaker level does not weaken what stands
+    assert (await call(config, "still_open", {"scope": "all"}))["open"] == []
     assert [each["scope"] for each in (await call(config, "status", {}))["switches"]] == ["all"]
     assert (await call(config, "resume", {"scope": "all"}))["was_off"] is True
     assert (await call(config, "resume", {"scope": "all"}))["was_off"] is False

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from engine.decisions.planning import AccountView, EntryContext, ExitContext
+from engine.decisions.planning import AccountView, EntryContext
+from engine.decisions.planning_exits import ExitContext
 from engine.domain.account import AccountReport, Balance, Position
 from engine.domain.holding import Holding, PendingEntry, Switch, SwitchScope
 from engine.domain.identifiers import client_order_id

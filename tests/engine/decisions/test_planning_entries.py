@@ -31,6 +31,7 @@ from hypothesis import strategies as st
 
 from engine.decisions.planning import EntryContext, EntryPlan, last_line_entry, plan_entry
 from engine.decisions.risk import total
+from engine.domain.account import EquityMarks
 from engine.domain.amounts import EXACT, is_multiple, notional
 from engine.domain.identifiers import client_order_id
 from engine.domain.order import OrderSide
@@ -47,6 +48,7 @@ from engine.domain.subscription import (
     Mode,
     Multiplier,
     RiskLimits,
+    StopDistance,
 )
 from engine.ports.market_data import Quote
 
@@ -60,6 +62,8 @@ def follow(ceiling: str) -> LeveragePolicy:
 def priced(last: str) -> Quote:
     return Quote(BTC, D(last), D(last), NOW)
 
+
+MARKS = EquityMarks(D("1100"), NOW - timedelta(hours=3), "Europe/Berlin", D("1250"))
 
 # In the order of the checks: each change makes exactly its own check apply. Later tests stack them to prove the order.
 CHECKS: list[tuple[str, OutcomeCode, dict[str, Any]]] = [
@@ -94,6 +98,8 @@ CHECKS: list[tuple[str, OutcomeCode, dict[str, Any]]] = [
     ("no price", C.DENIED_PRICE_STALE, {"quote": None}),
     ("old price", C.DENIED_PRICE_STALE, {"quote": replace(priced("100"), at=NOW - timedelta(seconds=6))}),
     ("price of another contract", C.DENIED_PRICE_STALE, {"quote": replace(priced("100"), symbol=ETH)}),
+    ("the price ran away", C.DENIED_SLIPPAGE, {"signal": signal(price=D("99")), "limits": RiskLimits(slippage_bps=100)}),
+    ("no stop to size by", C.SKIPPED_NO_STOP, {"subscription": subscription(sizing=StopDistance(D("0.01")))}),
     ("no master quantity", C.SKIPPED_NO_MASTER_QUANTITY, {"subscription": subscription(sizing=Multiplier(D("1")))}),
     ("below the minimum", C.SKIPPED_BELOW_MINIMUM, {"subscription": subscription(sizing=FixedMargin(D("0.01")))}),
     ("below the least worth", C.SKIPPED_BELOW_MINIMUM, {"subscription": subscription(sizing=FixedNotional(D("4.99")))}),
@@ -116,6 +122,9 @@ CHECKS: list[tuple[str, OutcomeCode, dict[str, Any]]] = [
         C.DENIED_ACCOUNT_NOT_READY,
         {"limits": RiskLimits(account_notional=D("9999")), "account": view(holdings=(holding(symbol=ETH),))},
     ),
+    ("daily loss", C.DENIED_DAILY_LOSS, {"limits": RiskLimits(daily_loss=D("100")), "day": MARKS}),
+    ("drawdown", C.DENIED_DRAWDOWN, {"limits": RiskLimits(drawdown_percent=20), "day": MARKS}),
+    ("no mark of equity", C.DENIED_ACCOUNT_NOT_READY, {"limits": RiskLimits(daily_loss=D("100"))}),
     ("balance", C.DENIED_BALANCE, {"account": view(report=report(available="50"))}),
     ("test", C.SKIPPED_TEST, {"signal": signal(is_test=True)}),
     ("watch", C.SKIPPED_WATCH_ONLY, {"subscription": subscription(mode=Mode.WATCH)}),
@@ -132,7 +141,8 @@ def test_each_check_tells_its_own_outcome_in_a_whole_sentence(code: OutcomeCode,
 
 def test_every_outcome_an_entry_can_have_is_in_the_table_of_checks() -> None:
     later = {"residue", "placed", "filled", "partially_filled", "cancelled", "unknown", "not_confirmed", "not_executed", "killed"}
-    others = {C.SKIPPED_NOTHING_TO_CLOSE}
+    later |= {"applied", "nothing_to_do"}
+    others = {C.SKIPPED_NOTHING_TO_CLOSE, C.SKIPPED_CARRIED, C.SKIPPED_CANNOT_PROTECT, C.SKIPPED_NOT_OPEN}
     planned = {each for each in OutcomeCode if each.value not in later and each.family != "rejected"} - others
     assert {each[1] for each in CHECKS} == planned
 

@@ -8,7 +8,8 @@ from decision_builders import BTC, LONG, NOW, SHORT, D, holding, instrument, key
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.decisions.planning import ExitContext, ExitPlan, Wait, plan_exit
+from engine.decisions.planning import Wait
+from engine.decisions.planning_exits import ExitContext, ExitPlan, plan_exit
 from engine.domain.amounts import is_multiple
 from engine.domain.identifiers import exit_client_order_id
 from engine.domain.order import OrderSide

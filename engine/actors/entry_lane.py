@@ -1,0 +1,141 @@
+"""The entry lane: plan an entry, reserve it, have what must stand before it, send it; try again only with proof that nothing left.
+
+An entry waits for the first reading of its account and fails closed without one; it is tried while it is young, and no longer.
+"""
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from engine.actors.recording import refused_outcome
+from engine.actors.shared import TAKER_FEE_BPS
+from engine.decisions.order_lifecycle import AttemptState, Refused
+from engine.decisions.planning import EntryContext, EntryPlan, Wait, last_line_entry, plan_entry
+from engine.domain.holding import PendingEntry
+from engine.domain.outcome import Outcome, OutcomeCode
+from engine.domain.signal import Action, Signal
+from engine.domain.subscription import Subscription, strictest
+from engine.ledger.attempts import Claim, goal_key
+from engine.ledger.copies import WaitingLeg
+from engine.ports.exchange import NotExecuted, Rejected
+from engine.ports.rate_limiter import Priority
+
+if TYPE_CHECKING:
+    from engine.actors.lanes import Lanes
+
+ENTRY_RETRY_S: Final = 0.5
+READ_MARGIN_S: Final = 1.0
+_NEVER_SENT: Final = (AttemptState.SKIPPED, AttemptState.DENIED, AttemptState.EXPIRED, AttemptState.KILLED)
+
+
+async def enter(lanes: "Lanes", leg: WaitingLeg) -> None:
+    """Take one entry through its steps, or have it wait."""
+    follower, shared = lanes.follower, lanes.follower.shared
+    if not follower.settled:
+        await follower.first_reading.wait()
+    signal, subscription = shared.signal(leg.signal_number), shared.subscription(leg.subscription)
+    if signal.draft.action is Action.REVERSE:
+        await follower.try_to_read()  # a reading from before the exit still shows what it closed, as if the owner held it
+        follower.forget_settled(leg.symbol)
+    plan = plan_entry(await _context(lanes, leg, signal, subscription))
+    if isinstance(plan, Wait):
+        lanes.wait(leg, ENTRY_RETRY_S)
+    elif isinstance(plan, Outcome):
+        if plan.code is OutcomeCode.DENIED_ACCOUNT_NOT_READY and _may_be_read_in_time(lanes, signal):
+            follower.read_soon()
+            lanes.wait(leg, ENTRY_RETRY_S)
+        else:
+            await lanes.conclude(leg, plan)
+    else:
+        # No await between planning and reserving: a burst of entries cannot pass a cap together.
+        _reserve(lanes, leg, plan)
+        kept = False
+        try:
+            with shared.entering():
+                kept = await _send(lanes, leg, signal, subscription, plan)
+        finally:
+            if not kept:
+                follower.release(leg.copy, proven=False)
+
+
+async def _context(lanes: "Lanes", leg: WaitingLeg, signal: Signal, subscription: Subscription) -> EntryContext:
+    follower, shared = lanes.follower, lanes.follower.shared
+    feed = shared.feeds[follower.exchange]
+    quote = await feed.quote(leg.symbol, shared.pace.price_age_s)
+    return EntryContext(
+        signal=signal,
+        subscription=subscription,
+        copy=leg.copy,
+        leg=leg.number,
+        account=None if follower.problem else follower.view(),
+        account_problem=follower.problem,
+        instrument=feed.instrument(leg.symbol),
+        quote=quote,
+        limits=strictest(shared.limits, subscription.policy.limits),
+        switches=shared.switches_for(follower.account, follower.name, leg.strategy, follower.exchange),
+        goal_key=goal_key(shared.ledger.db, leg.account, leg.strategy, leg.symbol),
+        strategy_names=shared.strategy_names,
+        fee_bps=TAKER_FEE_BPS,
+        entry_age_s=shared.pace.entry_age_s,
+        price_age_s=shared.pace.price_age_s,
+        now=shared.clock.now(),
+        day=follower.equity_marks,
+    )
+
+
+def _may_be_read_in_time(lanes: "Lanes", signal: Signal) -> bool:
+    """Tell whether an account that could not be read (not: whose key was refused) may be ready before the entry is too old."""
+    shared = lanes.follower.shared
+    young_until = signal.decided_at + timedelta(seconds=shared.pace.entry_age_s - READ_MARGIN_S)
+    return lanes.follower.problem_may_pass and shared.clock.now() < young_until
+
+
+def _reserve(lanes: "Lanes", leg: WaitingLeg, plan: EntryPlan) -> None:
+    intent = plan.intent
+    entry = PendingEntry(leg.copy, leg.symbol, leg.strategy, intent.position_side, intent.quantity, plan.notional, plan.margin)
+    lanes.follower.reserve(entry)
+
+
+async def _send(lanes: "Lanes", leg: WaitingLeg, signal: Signal, subscription: Subscription, plan: EntryPlan) -> bool:
+    """Send one planned entry; returns whether something of it may stand at the exchange."""
+    follower, shared = lanes.follower, lanes.follower.shared
+    try:
+        session = await follower.connected()
+        await session.prepare_entry(plan.intent)
+        await session.permit(Priority.ENTRY)
+        await session.warm()
+    except Rejected as error:
+        await lanes.conclude(leg, refused_outcome(Refused(error.kind, error.text)))
+        return False
+    except Exception as error:  # nothing of the order was sent yet, whatever the plugin raised: try again while it is young
+        lanes.wait(leg, (error.retry_after_s if isinstance(error, NotExecuted) else None) or ENTRY_RETRY_S)
+        return False
+    limits = strictest(shared.limits, subscription.policy.limits)
+    entry_age_s = min(shared.pace.entry_age_s, limits.entry_age_s or shared.pace.entry_age_s)
+
+    def last_line() -> Outcome | None:
+        switches = shared.switches_for(follower.account, follower.name, leg.strategy, follower.exchange)
+        goal = goal_key(shared.ledger.db, leg.account, leg.strategy, leg.symbol)
+        return last_line_entry(signal, goal, switches, entry_age_s, shared.clock.now())
+
+    wanted = Claim(
+        copy=leg.copy,
+        leg=leg.number,
+        number=leg.attempts + 1,
+        kind=leg.kind,
+        account=leg.account,
+        strategy=leg.strategy,
+        epoch=shared.epoch,
+        order_key=signal.entry_key,
+        intent=plan.intent,
+        notional=plan.notional,
+        margin=plan.margin,
+        witness=lanes.witness(leg),
+        at=shared.clock.now(),
+        adds=signal.draft.action is Action.ADD,
+    )
+    done = await lanes.send(leg, session, wanted, last_line, ENTRY_RETRY_S)
+    if done is None or done.state in (AttemptState.NEW, AttemptState.REJECTED, *_NEVER_SENT):
+        return False
+    if done.state.is_terminal:
+        follower.release(leg.copy, proven=True)
+    return True

@@ -1,0 +1,135 @@
+"""The exit lane: close what is ours, or a part of it, again and again until a reading shows that it is done.
+
+No guard of entries stops an exit, it has no age, and it is tried without limit, with pauses that grow to a minute.
+"""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from engine.actors.recording import Recording
+from engine.actors.standing_lane import take_back_resting
+from engine.decisions.order_lifecycle import AttemptState
+from engine.decisions.planning import Wait
+from engine.decisions.planning_exits import Carry, ExitContext, ExitPlan, plan_exit
+from engine.decisions.risk import position_of
+from engine.domain.amounts import ZERO, Money, Quantity, plain
+from engine.domain.holding import Holding
+from engine.domain.outcome import Outcome, OutcomeCode
+from engine.domain.signal import Signal
+from engine.ledger.attempts import Claim, attempts_of, open_attempts, read_holding, write_holding
+from engine.ledger.copies import WaitingLeg, is_entering
+from engine.ports.exchange import NotExecuted
+
+if TYPE_CHECKING:
+    from engine.actors.follower import Follower
+    from engine.actors.lanes import Lanes
+
+EXIT_RETRY_S: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
+WAIT_S: Final = 0.25
+
+
+async def close(lanes: "Lanes", leg: WaitingLeg) -> None:
+    """Take one exit through its steps, or have it wait."""
+    follower = lanes.follower
+    signal = follower.shared.signal(leg.signal_number)
+    context = _context(follower, leg, signal)
+    if context.is_flat_after and not signal.draft.is_test:
+        await take_back_resting(follower, leg)
+    plan = plan_exit(context)
+    match plan:
+        case Wait():
+            lanes.wait(leg, WAIT_S)
+        case Carry(outcome, carried):
+            held = _holding(follower, leg)
+            if held is not None:
+                kept = replace(held, carried=carried)
+                await follower.shared.ledger.write(lambda db: write_holding(db, kept))
+            await lanes.conclude(leg, outcome)
+        case Outcome():
+            await _conclude(lanes, leg, plan, is_flat=context.is_flat_after)
+        case ExitPlan():
+            await _send(lanes, leg, signal, plan, is_first=leg.leave is None)
+
+
+def _context(follower: "Follower", leg: WaitingLeg, signal: Signal) -> ExitContext:
+    shared = follower.shared
+    db = shared.ledger.db
+    # Before the holding is read: an entry that ends between the two statements is seen in one of them.
+    entering = is_entering(db, leg.account, leg.strategy, leg.symbol, signal.order_key)
+    attempts = [
+        each
+        for each in open_attempts(db, leg.account)
+        if each.intent.symbol == leg.symbol and not each.is_entry and each.state is not AttemptState.NOT_CONFIRMED
+    ]
+    return ExitContext(
+        signal=signal,
+        subscription=shared.subscription(leg.subscription),
+        copy=leg.copy,
+        leg=leg.number,
+        attempt=leg.attempts + 1,
+        holding=_holding(follower, leg),
+        position=None if follower.report is None else position_of(follower.report, leg.symbol),
+        instrument=shared.feeds[follower.exchange].instrument(leg.symbol),
+        outstanding=Quantity(sum((each.intent.quantity - each.filled for each in attempts), start=ZERO)),
+        now=shared.clock.now(),
+        leave=leg.leave,
+        is_entering=entering,
+    )
+
+
+def _holding(follower: "Follower", leg: WaitingLeg) -> Holding | None:
+    held = read_holding(follower.shared.ledger.db, leg.account, leg.symbol)
+    return held if held is not None and held.strategy == leg.strategy else None
+
+
+async def _conclude(lanes: "Lanes", leg: WaitingLeg, outcome: Outcome, *, is_flat: bool) -> None:
+    """End an exit: with the sum of its fills where it had any, and with the symbol free again where it was detached."""
+    shared = lanes.follower.shared
+    held = _holding(lanes.follower, leg)
+    if is_flat and held is not None and held.detached and held.share == 0:
+        freed = replace(held, detached=False)
+        await shared.ledger.write(lambda db: write_holding(db, freed))
+    filled = [each for each in attempts_of(shared.ledger.db, leg.copy) if each.filled > 0 and each.leg == leg.number]
+    if filled and outcome.code is OutcomeCode.SKIPPED_NOTHING_TO_CLOSE:
+        closed = sum((each.filled for each in filled), start=ZERO)
+        last = filled[-1].intent
+        numbers = {"side": last.side.value, "symbol": leg.symbol, "filled": plain(closed), "price": filled[-1].price}
+        outcome = Outcome(OutcomeCode.FILLED, numbers)
+    await lanes.conclude(leg, outcome)
+
+
+async def _send(lanes: "Lanes", leg: WaitingLeg, signal: Signal, plan: ExitPlan, *, is_first: bool) -> None:
+    follower = lanes.follower
+    retry_s = EXIT_RETRY_S[min(leg.attempts, len(EXIT_RETRY_S) - 1)]
+    try:
+        session = await follower.connected()
+        await session.permit_exit()
+        await session.warm()
+    except Exception as error:  # an exit goes on for ever; nothing of it was sent yet
+        lanes.wait(leg, (error.retry_after_s if isinstance(error, NotExecuted) else None) or retry_s)
+        return
+    wanted = Claim(
+        copy=leg.copy,
+        leg=leg.number,
+        number=leg.attempts + 1,
+        kind=leg.kind,
+        account=leg.account,
+        strategy=leg.strategy,
+        epoch=follower.shared.epoch,
+        order_key=signal.order_key,
+        intent=plan.intent,
+        notional=Money(ZERO),
+        margin=Money(ZERO),
+        witness=lanes.witness(leg),
+        at=follower.shared.clock.now(),
+        leave=plan.leave,
+        carried=plan.carried if is_first else None,
+    )
+    done = await lanes.send(leg, session, wanted, lambda: None, retry_s)
+    if done is not None and done.state not in (AttemptState.NEW, AttemptState.UNKNOWN, AttemptState.PLACED):
+        await _after(follower, leg, done, retry_s)
+
+
+async def _after(follower: "Follower", leg: WaitingLeg, done: Recording, retry_s: float) -> None:
+    if not done.is_residue:
+        await follower.go_on_closing(leg.copy, leg.number, 0.0 if done.filled else retry_s)

@@ -1,0 +1,169 @@
+"""The planner of exits: what one account closes of what the engine opened there, decided from values alone.
+
+Total and deterministic like the planner of entries. An exit never closes more than our share, never looks at switches, age, caps,
+balance, price or the subscription's mode, and waits only where proof is missing. A close and the exit of a reverse leave nothing; a
+reduce leaves a fixed rest, decided once: what rounding to the step leaves over is carried to the next reduction, and a close takes it.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from engine.decisions.planning import Wait
+from engine.decisions.risk import is_held
+from engine.decisions.sizing import floored
+from engine.domain.account import Position
+from engine.domain.amounts import EXACT, ZERO, Quantity, Ratio, notional, plain
+from engine.domain.holding import Holding
+from engine.domain.identifiers import CopyId, exit_client_order_id
+from engine.domain.instrument import Instrument
+from engine.domain.order import OrderIntent, OrderSide
+from engine.domain.outcome import Outcome, OutcomeCode
+from engine.domain.signal import NO_ORDER_KEY, Action, OrderType, Signal
+from engine.domain.subscription import Subscription
+
+
+@dataclass(frozen=True, slots=True)
+class ExitContext:
+    """Hold everything that decides about one exit of one account.
+
+    ``holding`` is this strategy's, None if it has none. ``position`` is the newest known at the exchange, None if there is none
+    or it is unknown. ``outstanding`` is the quantity of exit attempts that are not resolved. ``attempt`` counts from 1. ``leave`` is
+    the share to leave behind as an earlier attempt of this exit fixed it, None before. ``is_entering``: an earlier entry of this
+    strategy has not ended.
+    """
+
+    signal: Signal
+    subscription: Subscription
+    copy: CopyId
+    leg: int
+    attempt: int
+    holding: Holding | None
+    position: Position | None
+    instrument: Instrument | None
+    outstanding: Quantity
+    now: datetime
+    leave: Quantity | None = None
+    is_entering: bool = False
+
+    @property
+    def is_flat_after(self) -> bool:
+        """Tell whether the exit is to leave nothing."""
+        return self.signal.draft.action is not Action.REDUCE
+
+
+@dataclass(frozen=True, slots=True)
+class ExitPlan:
+    """Hold a reduce-only order to send; ``leave`` is the share left behind, ``carried`` what rounding leaves for the next reduction."""
+
+    intent: OrderIntent
+    leave: Quantity
+    carried: Quantity
+
+
+@dataclass(frozen=True, slots=True)
+class Carry:
+    """Say that the part to close is too small for the exchange: it ends in ``outcome``, and ``carried`` is kept for the next one."""
+
+    outcome: Outcome
+    carried: Quantity
+
+
+def plan_exit(context: ExitContext) -> ExitPlan | Carry | Outcome | Wait:
+    """Decide one exit: close our share or a part of it, wait for proof, or say why there is nothing to do. Total.
+
+    What was opened for real is closed for real, also after the follower went to watching. Without an instrument the share itself is
+    sent: it is a sum of fills.
+    """
+    holding, draft = context.holding, context.signal.draft
+    if holding is None or not is_held(holding) or not _is_meant(context, holding):
+        if context.is_entering and not context.is_flat_after and not draft.is_test:
+            return Wait("an entry of this strategy has not ended yet")
+        return Outcome(OutcomeCode.SKIPPED_NOTHING_TO_CLOSE, {"symbol": draft.symbol})
+    if holding.entry_key != NO_ORDER_KEY and context.signal.order_key <= holding.entry_key:
+        return Outcome(OutcomeCode.SKIPPED_SUPERSEDED, {"symbol": draft.symbol})
+    if draft.is_test:
+        numbers = {"side": holding.side.value, "quantity": plain(holding.share), "symbol": draft.symbol}
+        return Outcome(OutcomeCode.SKIPPED_TEST, numbers)
+    if context.outstanding > 0:
+        # One exit at a time: until it is proven, closing again could close what is not ours any more.
+        return Wait("an exit of this strategy is not resolved yet")
+    return _close_share(context, holding) if context.is_flat_after else _reduce_share(context, holding)
+
+
+def _is_meant(context: ExitContext, holding: Holding) -> bool:
+    """Tell whether the signal's side allows to close this holding: a reverse names the side to enter, so it closes the other one."""
+    side = context.signal.draft.side
+    if context.signal.draft.action is Action.REVERSE:
+        return side is not holding.side
+    return side in (None, holding.side)
+
+
+def _close_share(context: ExitContext, holding: Holding) -> ExitPlan | Outcome | Wait:
+    quantity = holding.share if context.instrument is None else floored(holding.share, context.instrument)
+    too_small = _too_small(context, quantity)
+    if too_small is None:
+        return ExitPlan(_exit_intent(context, holding, quantity), Quantity(ZERO), Quantity(ZERO))
+    if holding.entries_open > 0:
+        return Wait("an entry of this strategy is not resolved yet")
+    return Outcome(OutcomeCode.RESIDUE, {"quantity": plain(holding.share), "symbol": context.signal.draft.symbol, "cause": too_small})
+
+
+def _reduce_share(context: ExitContext, holding: Holding) -> ExitPlan | Carry | Outcome | Wait:
+    """Close a fraction of what is proven to be ours; what an unproven entry brings later is not reduced by this signal."""
+    fraction = context.signal.draft.size.fraction
+    assert fraction is not None, "SignalDraft refuses a reduce without a fraction"
+    if context.leave is not None:
+        return _reduce_on(context, holding, context.leave)
+    if holding.share == 0:
+        return Wait("an entry of this strategy is not resolved yet")
+    wanted = min(holding.share, EXACT.add(EXACT.multiply(holding.share, fraction), holding.carried))
+    quantity = Quantity(wanted) if context.instrument is None else floored(Quantity(wanted), context.instrument)
+    if _too_small(context, quantity) is not None:
+        least = ZERO if context.instrument is None else max(context.instrument.quantity_min, context.instrument.quantity_step)
+        numbers = {"quantity": plain(wanted), "symbol": context.signal.draft.symbol, "minimum": plain(least)}
+        return Carry(Outcome(OutcomeCode.SKIPPED_CARRIED, numbers), Quantity(wanted))
+    leave, rest = EXACT.subtract(holding.share, quantity), EXACT.subtract(wanted, quantity)
+    return ExitPlan(_exit_intent(context, holding, quantity), Quantity(leave), Quantity(rest))
+
+
+def _reduce_on(context: ExitContext, holding: Holding, leave: Quantity) -> ExitPlan | Outcome:
+    """Go on towards the share that the first attempt fixed: an attempt may have closed a part of it, the owner another."""
+    rest = Quantity(EXACT.subtract(holding.share, leave))
+    quantity = rest if rest <= 0 or context.instrument is None else floored(rest, context.instrument)
+    if quantity <= 0 or _too_small(context, quantity) is not None:
+        return Outcome(OutcomeCode.SKIPPED_NOTHING_TO_CLOSE, {"symbol": context.signal.draft.symbol})
+    return ExitPlan(_exit_intent(context, holding, quantity), leave, holding.carried)
+
+
+def _too_small(context: ExitContext, quantity: Quantity) -> str | None:
+    """Say why the exchange would not take an order of ``quantity``, None if it would as far as we know."""
+    instrument, position = context.instrument, context.position
+    if quantity <= 0 and instrument is None:
+        return "nothing of it is proven to be filled"
+    if instrument is None:
+        return None
+    if quantity < instrument.quantity_min or quantity <= 0:
+        least = plain(max(instrument.quantity_min, instrument.quantity_step))
+        return f"it is below the exchange's minimum of {least}"
+    if position is not None and 0 < notional(position.mark_price, quantity) < instrument.notional_min:
+        return f"it is worth less than the exchange's minimum of {plain(instrument.notional_min)} {instrument.settle_currency}"
+    return None
+
+
+def _exit_intent(context: ExitContext, holding: Holding, quantity: Quantity) -> OrderIntent:
+    position, draft = context.position, context.signal.draft
+    whole = position is not None and position.side is holding.side and position.quantity == quantity == holding.share
+    # An exit changes no leverage; the field repeats what stands, or the neutral 1 where that is unknown.
+    leverage = position.leverage if position is not None and position.leverage > 0 else Ratio(Decimal(1))
+    return OrderIntent(
+        client_order_id=exit_client_order_id(context.copy, context.leg, context.attempt),
+        symbol=draft.symbol,
+        side=OrderSide.closing(holding.side),
+        position_side=holding.side,
+        quantity=quantity,
+        order_type=OrderType.MARKET,
+        leverage=leverage,
+        reduce_only=True,
+        whole_position=whole,
+    )

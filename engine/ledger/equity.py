@@ -1,0 +1,32 @@
+"""Equity marks: what an account was worth when the trading day began, and the highest it was.
+
+Loss limits compare with them."""
+
+from datetime import datetime
+from decimal import Decimal
+
+import apsw
+
+from engine.domain.account import EquityMarks
+from engine.domain.amounts import Money, plain
+from engine.domain.identifiers import AccountId
+from engine.ledger.codec import from_us, to_us
+from engine.ledger.query import fetch_one
+
+
+def read_equity_marks(db: apsw.Connection, account: AccountId, zone: str) -> EquityMarks | None:
+    """Read an account's marks; None before its first reading. ``zone``: the name of the trading day's zone, passed through."""
+    row = fetch_one(db, "SELECT day_start, since_us, peak FROM equity_mark WHERE account_id = ?", (account,))
+    return None if row is None else EquityMarks(Money(Decimal(row[0])), from_us(row[1]), zone, Money(Decimal(row[2])))
+
+
+def mark_equity(db: apsw.Connection, account: AccountId, worth: Money, at: datetime, *, new_day: bool) -> None:
+    """Write the marks: the peak where ``worth`` is above it, and with ``new_day`` the day's start too."""
+    known = read_equity_marks(db, account, "")
+    peak = worth if known is None else max(worth, known.peak)
+    start, since = (worth, at) if new_day or known is None else (known.day_start, known.since)
+    db.execute(
+        "INSERT INTO equity_mark (account_id, day_start, since_us, peak) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE"
+        " SET day_start = excluded.day_start, since_us = excluded.since_us, peak = excluded.peak",
+        (account, plain(start), to_us(since), plain(peak)),
+    )

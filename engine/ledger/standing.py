@@ -1,0 +1,135 @@
+"""Read what of the engine stands in the accounts, and why it still does: for flattening, and for whoever wants it flat."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+import apsw
+
+from engine.domain.amounts import Quantity
+from engine.domain.identifiers import AccountId, StrategyId, Symbol
+from engine.domain.outcome import Outcome, OutcomeCode
+from engine.ledger.codec import from_us
+from engine.ledger.query import fetch_all, fetch_one
+from engine.views import StillOpenView
+
+FLATTEN_ORIGIN = "operator:flatten"
+
+
+@dataclass(frozen=True, slots=True)
+class HeldShare:
+    """Hold one share of a strategy in an account's symbol. ``is_exiting``: an exit of it has not ended."""
+
+    account: AccountId
+    account_name: str
+    exchange: str
+    strategy: StrategyId
+    strategy_name: str
+    symbol: Symbol
+    share: Quantity
+    is_exiting: bool
+    is_subscribed: bool
+
+
+def held_shares(db: apsw.Connection) -> list[HeldShare]:
+    """Read every share that is not zero, of any account."""
+    rows = fetch_all(
+        db,
+        "SELECT holding.account_id, account.name, account.exchange, holding.strategy_id, strategy.name, holding.symbol, holding.share,"
+        " EXISTS (SELECT 1 FROM leg WHERE leg.account_id = holding.account_id AND leg.symbol = holding.symbol AND leg.kind = 'exit'"
+        " AND leg.state IN ('new', 'claimed', 'unknown', 'placed', 'partially_filled')),"
+        " EXISTS (SELECT 1 FROM subscription WHERE subscription.account_id = holding.account_id"
+        " AND subscription.strategy_id = holding.strategy_id)"
+        " FROM holding JOIN account ON account.id = holding.account_id JOIN strategy ON strategy.id = holding.strategy_id"
+        " WHERE holding.share != '0' ORDER BY account.name, holding.symbol",
+    )
+    return [
+        HeldShare(
+            AccountId(row[0]),
+            row[1],
+            row[2],
+            StrategyId(row[3]),
+            row[4],
+            Symbol(row[5]),
+            Quantity(Decimal(row[6])),
+            bool(row[7]),
+            bool(row[8]),
+        )
+        for row in rows
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class LastFlatten:
+    """Hold how the newest exit that flattening asked for ended: the share that stayed as residue, if that was its end."""
+
+    ended_at: datetime | None
+    residue: Quantity | None
+
+
+def last_flatten(db: apsw.Connection, held: HeldShare) -> LastFlatten | None:
+    """Read the newest exit that flattening asked for in an account's symbol; None where there was none."""
+    row = fetch_one(
+        db,
+        "SELECT copy.code, copy.numbers, copy.outcome_us FROM copy JOIN signal ON signal.number = copy.signal_number"
+        " WHERE signal.strategy_id = ? AND signal.symbol = ? AND signal.origin = ? AND copy.account_id = ? ORDER BY signal.number DESC",
+        (held.strategy, held.symbol, FLATTEN_ORIGIN, held.account),
+    )
+    if row is None:
+        return None
+    residue = Quantity(Decimal(json.loads(row[1])["quantity"])) if row[0] == OutcomeCode.RESIDUE.value else None
+    return LastFlatten(None if row[2] is None else from_us(row[2]), residue)
+
+
+def has_unconfirmed_exit(db: apsw.Connection, account: AccountId, symbol: Symbol) -> bool:
+    """Tell whether a closing order of ours stayed without trace: closing again could then close the owner's own part."""
+    row = fetch_one(
+        db,
+        "SELECT 1 FROM attempt JOIN leg ON leg.copy_id = attempt.copy_id AND leg.number = attempt.leg WHERE attempt.account_id = ?"
+        " AND attempt.symbol = ? AND attempt.kind = 'exit' AND attempt.state = 'not_confirmed' AND leg.state = 'not_confirmed'",
+        (account, symbol),
+    )
+    return row is not None
+
+
+def still_open(db: apsw.Connection) -> list[StillOpenView]:
+    """Read every share that is not zero and every entry that is not ended, with the reason why it stands."""
+    rows = fetch_all(
+        db,
+        "SELECT holding.account_id, account.name, account.environment, account.exchange, holding.strategy_id, strategy.name,"
+        " holding.symbol, holding.side, holding.share, holding.entries_open FROM holding JOIN account ON account.id = holding.account_id"
+        " JOIN strategy ON strategy.id = holding.strategy_id WHERE holding.share != '0' OR holding.entries_open > 0"
+        " ORDER BY account.name, holding.symbol",
+    )
+    return [
+        StillOpenView(
+            row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], row[9], _why_open(db, row[0], row[6], row[8])
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+def _why_open(db: apsw.Connection, account: str, symbol: str, share: str) -> str:
+    unproven = fetch_one(
+        db,
+        "SELECT kind, state, cause FROM attempt WHERE account_id = ? AND symbol = ? AND state IN ('unknown', 'not_confirmed') AND NOT freed"
+        " ORDER BY id DESC",
+        (account, symbol),
+    )
+    if unproven is not None:
+        return f"an {unproven[0]} order is {unproven[1].replace('_', ' ')} ({unproven[2]}): rexalgo unknown list"
+    leg = fetch_one(
+        db,
+        "SELECT leg.state, copy.code, copy.numbers,"
+        " (SELECT cause FROM attempt WHERE attempt.copy_id = leg.copy_id ORDER BY id DESC LIMIT 1)"
+        " FROM leg JOIN copy ON copy.id = leg.copy_id WHERE leg.account_id = ? AND leg.symbol = ? AND leg.kind = 'exit'"
+        " ORDER BY leg.order_key DESC LIMIT 1",
+        (account, symbol),
+    )
+    if leg is None:
+        return "no exit was asked for" if share != "0" else "an entry is on its way or rests"
+    state, code, numbers, cause = leg
+    if state in ("new", "claimed", "placed", "partially_filled"):
+        return "an exit is on its way" + (f", its last try: {cause}" if cause else "")
+    return Outcome(OutcomeCode(code), json.loads(numbers)).sentence if code else f"its exit ended {state}"

@@ -1,0 +1,220 @@
+"""Adding, reversing, reducing, protecting, sizing by equity and the limits that look at what was lost: each decided from values alone."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from decision_builders import BTC, LONG, NOW, SHORT, D, entry, holding, instrument, key, leaving, policy, position, report, signal, view
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.decisions.planning import EntryPlan, Wait, plan_entry
+from engine.decisions.planning_exits import Carry, ExitPlan, plan_exit
+from engine.decisions.planning_protection import ProtectionContext, plan_protection, protection_words
+from engine.decisions.risk import trading_day
+from engine.decisions.routing import legs
+from engine.domain.account import EquityMarks
+from engine.domain.errors import InvalidValue
+from engine.domain.order import ProtectionOrder
+from engine.domain.outcome import Outcome, OutcomeCode
+from engine.domain.signal import Action, SignalSize, SizeMode
+from engine.domain.subscription import EquityShare, RiskLimits, StopDistance, Subscription
+
+C = OutcomeCode
+
+
+def adding(**changes: Any) -> Any:
+    held = changes.pop("holding", holding(share=D("2")))
+    at_exchange = changes.pop("position", position(quantity=D("2"), leverage=D("3")))
+    account = view(holdings=() if held is None else (held,), report=report(() if at_exchange is None else (at_exchange,)))
+    return entry(signal=signal(action=Action.ADD, side=changes.pop("side", LONG)), account=account, **changes)
+
+
+def test_an_add_keeps_the_position_s_leverage() -> None:
+    plan = plan_entry(adding())
+    assert isinstance(plan, EntryPlan)
+    assert plan.intent.leverage == D("3")
+
+
+@pytest.mark.parametrize(
+    ("context", "code"),
+    [
+        (adding(holding=None, position=None), C.SKIPPED_NOT_OPEN),
+        (adding(side=SHORT), C.SKIPPED_OPPOSITE_HELD),
+        (adding(holding=holding(strategy="s2")), C.SKIPPED_NOT_OPEN),
+        (adding(position=position(quantity=D("2.5"))), C.SKIPPED_OWN_POSITION),
+        (adding(limits=RiskLimits(symbol_notional=D("300"))), C.DENIED_SYMBOL_NOTIONAL),
+    ],
+)
+def test_an_add_that_is_not_sent_says_why(context: Any, code: OutcomeCode) -> None:
+    outcome = plan_entry(context)
+    assert isinstance(outcome, Outcome)
+    assert outcome.code is code
+    assert "?" not in outcome.sentence
+
+
+def test_an_add_waits_for_the_entry_before_it() -> None:
+    assert isinstance(plan_entry(adding(holding=holding(entries_open=1))), Wait)
+
+
+def test_a_reverse_waits_until_it_is_flat_and_stands_right_behind_its_own_exit() -> None:
+    turned = signal(action=Action.REVERSE, side=SHORT)
+    held = view(holdings=(holding(),), report=report((position(),)))
+    assert isinstance(plan_entry(entry(signal=turned, account=held)), Wait)
+    assert isinstance(plan_entry(entry(signal=turned, goal_key=turned.order_key)), EntryPlan)
+    later = plan_entry(entry(signal=turned, goal_key=key(101)))
+    assert isinstance(later, Outcome)
+    assert later.code is C.SKIPPED_SUPERSEDED
+    assert legs(Action.REVERSE) == ("exit", "entry")
+
+
+def reducing(fraction: str, **changes: Any) -> Any:
+    size = SignalSize(SizeMode.FRACTION, fraction=D(fraction))
+    return leaving(signal=signal(action=Action.REDUCE, size=size), **changes)
+
+
+def test_a_reduce_closes_its_fraction_floored_and_carries_the_rest() -> None:
+    plan = plan_exit(reducing("0.33335", holding=holding(share=D("1.001"))))
+    assert isinstance(plan, ExitPlan)
+    assert (plan.intent.quantity, plan.leave) == (D("0.333"), D("0.668"))
+    assert plan.carried == D("0.33368335") - D("0.333")
+    assert not plan.intent.whole_position
+
+
+def test_a_reduce_goes_on_towards_what_its_first_attempt_fixed() -> None:
+    again = plan_exit(reducing("0.5", holding=holding(share=D("1.4")), leave=D("1")))
+    assert isinstance(again, ExitPlan)
+    assert again.intent.quantity == D("0.4")
+    done = plan_exit(reducing("0.5", holding=holding(share=D("1")), leave=D("1")))
+    assert isinstance(done, Outcome)
+    assert done.code is C.SKIPPED_NOTHING_TO_CLOSE
+
+
+def test_a_reduce_below_the_least_quantity_is_carried_whole() -> None:
+    carry = plan_exit(reducing("0.1", holding=holding(share=D("0.004"), carried=D("0.0003"))))
+    assert isinstance(carry, Carry)
+    assert (carry.outcome.code, carry.carried) == (C.SKIPPED_CARRIED, D("0.0007"))
+    assert "?" not in carry.outcome.sentence
+
+
+def test_a_reduce_waits_for_an_entry_before_it() -> None:
+    assert isinstance(plan_exit(reducing("0.5", holding=None, is_entering=True)), Wait)
+    assert isinstance(plan_exit(reducing("0.5", holding=holding(share=D("0"), entries_open=1))), Wait)
+
+
+@given(st.lists(st.integers(1, 99), min_size=1, max_size=8), st.integers(1, 5000))
+def test_however_often_it_is_reduced_no_more_is_closed_than_was_asked_for(percents: list[int], steps: int) -> None:
+    share = D("0.001") * steps
+    exact, held = share, holding(share=share)
+    for percent in percents:
+        plan = plan_exit(reducing(str(D(percent) / 100), holding=held))
+        exact = exact - held.share * D(percent) / 100
+        if isinstance(plan, ExitPlan):
+            assert plan.intent.quantity + plan.leave == held.share
+            held = holding(share=plan.leave, carried=plan.carried)
+        elif isinstance(plan, Carry):
+            held = holding(share=held.share, carried=plan.carried)
+        assert held.share - held.carried == exact or held.share == held.carried
+
+
+@pytest.mark.parametrize("fraction", ["0", "1", "1.5"])
+def test_a_fraction_is_between_nothing_and_everything(fraction: str) -> None:
+    with pytest.raises(InvalidValue):
+        SignalSize(SizeMode.FRACTION, fraction=D(fraction))
+
+
+def protecting(**changes: Any) -> ProtectionContext:
+    said = {name: changes.pop(name) for name in ("stop_loss", "take_profit", "no_stop_loss", "no_take_profit", "side") if name in changes}
+    base: dict[str, Any] = {
+        "signal": signal(action=Action.SET_PROTECTION, **(said or {"stop_loss": D("90")})),
+        "holding": holding(stop_loss=D("80"), take_profit=D("150")),
+        "instrument": instrument(),
+        "price": D("100"),
+        "can_protect": True,
+        "is_entering": False,
+        "is_replaced": False,
+    }
+    return ProtectionContext(**(base | changes))
+
+
+def test_what_a_signal_does_not_name_stays() -> None:
+    assert plan_protection(protecting(stop_loss=D("90.04"))) == ProtectionOrder(BTC, LONG, D("90.1"), D("150"))
+    assert plan_protection(protecting(no_take_profit=True)) == ProtectionOrder(BTC, LONG, D("80"), None)
+    short = protecting(holding=holding(side=SHORT), stop_loss=D("110.04"), take_profit=D("90.04"))
+    assert plan_protection(short) == ProtectionOrder(BTC, SHORT, D("110.0"), D("90.1"))
+    assert "no target" in protection_words(ProtectionOrder(BTC, LONG, D("80"), None))
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"holding": None}, C.NOTHING_TO_DO),
+        ({"side": SHORT, "stop_loss": D("90")}, C.NOTHING_TO_DO),
+        ({"is_replaced": True}, C.SKIPPED_SUPERSEDED),
+        ({"holding": holding(entry_key=key(101))}, C.SKIPPED_SUPERSEDED),
+        ({"can_protect": False}, C.SKIPPED_CANNOT_PROTECT),
+        ({"stop_loss": D("100")}, C.DENIED_PROTECTION),
+        ({"take_profit": D("99")}, C.DENIED_PROTECTION),
+    ],
+)
+def test_protection_that_is_not_set_says_why(changes: dict[str, Any], code: OutcomeCode) -> None:
+    outcome = plan_protection(protecting(**changes))
+    assert isinstance(outcome, Outcome)
+    assert outcome.code is code
+    assert "?" not in outcome.sentence
+
+
+def test_protection_waits_for_an_entry_that_has_not_filled() -> None:
+    assert isinstance(plan_protection(protecting(holding=None, is_entering=True)), Wait)
+    assert isinstance(plan_protection(protecting(holding=holding(share=D("0"), entries_open=1))), Wait)
+
+
+def sized(sizing: Any, **changes: Any) -> Any:
+    said = {"stop_loss": changes.pop("stop")} if "stop" in changes else {}
+    return plan_entry(entry(signal=signal(**said), subscription=Subscription("sub", "a1", "s1", policy(sizing=sizing)), **changes))
+
+
+def test_sizes_from_equity_and_from_the_distance_to_the_stop() -> None:
+    assert sized(EquityShare(D("0.02"))).intent.quantity == D("1")  # 0.02 x 1000 x 5 / 100
+    assert sized(StopDistance(D("0.01")), stop=D("95")).intent.quantity == D("2")  # 10 / 5
+    assert sized(StopDistance(D("0.01"))).code is C.SKIPPED_NO_STOP
+
+
+MARKS = EquityMarks(D("1100"), NOW - timedelta(hours=3), "Europe/Berlin", D("1250"))
+
+
+@pytest.mark.parametrize(
+    ("limits", "code"),
+    [
+        (RiskLimits(daily_loss=D("100")), C.DENIED_DAILY_LOSS),
+        (RiskLimits(drawdown_percent=20), C.DENIED_DRAWDOWN),
+        (RiskLimits(daily_loss=D("100.01"), drawdown_percent=21), None),
+    ],
+)
+def test_losses_are_capped_from_the_day_s_start_and_from_the_highest_equity(limits: RiskLimits, code: OutcomeCode | None) -> None:
+    answer = plan_entry(entry(limits=limits, day=MARKS))
+    assert (answer.code if isinstance(answer, Outcome) else None) is code
+    if isinstance(answer, Outcome):
+        assert "?" not in answer.sentence
+
+
+def test_a_loss_limit_without_a_mark_fails_closed() -> None:
+    outcome = plan_entry(entry(limits=RiskLimits(daily_loss=D("1"))))
+    assert isinstance(outcome, Outcome)
+    assert outcome.code is C.DENIED_ACCOUNT_NOT_READY
+
+
+@pytest.mark.parametrize(
+    ("side", "seen", "denied"), [(LONG, "99.4", True), (LONG, "99.5", False), (SHORT, "100.6", True), (SHORT, "99", False)]
+)
+def test_a_market_entry_is_denied_where_the_price_ran_away(side: Any, seen: str, denied: bool) -> None:
+    answer = plan_entry(entry(signal=signal(side=side, price=D(seen)), limits=RiskLimits(slippage_bps=51)))
+    assert isinstance(answer, Outcome) is denied
+    if isinstance(answer, Outcome):
+        assert answer.code is C.DENIED_SLIPPAGE
+        assert "?" not in answer.sentence
+
+
+def test_the_trading_day_begins_at_midnight_of_its_zone() -> None:
+    late = NOW.replace(hour=23, minute=30)
+    assert trading_day(late, "UTC") != trading_day(late, "Europe/Berlin")
