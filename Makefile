@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .ONESHELL:
-.PHONY: help demo test lint format bench serve install install-dev lock clean
+.PHONY: help demo test lint format bench faults serve install install-dev lock clean
 
 VENV ?= .venv
 ARGS ?=
@@ -22,6 +22,7 @@ help:
 	echo "make install   install; leaves the command ./bin/rexalgo"
 	echo "make serve     run RexAlgo with the rexalgo.toml of this folder  (ARGS=\"--port 9000\")"
 	echo "make bench     compare speed side by side      make lint   format, types and arrows only"
+	echo "make faults    tell seeded stories of failing exchanges and crashing tasks  (ARGS=\"--seed 7\", ARGS=--mutants)"
 	echo "make format    rewrite the source format       make lock   renew requirements/*.txt"
 
 demo: install
@@ -55,6 +56,9 @@ format: install-dev
 
 bench: install-dev
 	@$(PY) -m bench.fanout $(ARGS)
+
+faults: install-dev
+	@$(PY) -m tests.faults $(ARGS)
 
 # Renew both locks: hashed, for 3.11 to 3.13, without the address of any index. Needs uv in the environment (pip install uv).
 lock: install-dev

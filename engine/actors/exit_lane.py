@@ -6,7 +6,6 @@ No guard of entries stops an exit, it has no age, and it is tried without limit,
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from engine.actors.recording import Recording
 from engine.actors.standing_lane import take_back_resting
 from engine.decisions.order_lifecycle import AttemptState
 from engine.decisions.planning import Wait
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 
 EXIT_RETRY_S: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
 WAIT_S: Final = 0.25
+WAIT_S_MAX: Final = 2.0
 
 
 async def close(lanes: "Lanes", leg: WaitingLeg) -> None:
@@ -38,7 +38,7 @@ async def close(lanes: "Lanes", leg: WaitingLeg) -> None:
     plan = plan_exit(context)
     match plan:
         case Wait():
-            lanes.wait(leg, WAIT_S)
+            lanes.wait(leg, min(WAIT_S_MAX, WAIT_S * 2 ** min(lanes.waits(leg), 5)))
         case Carry(outcome, carried):
             held = _holding(follower, leg)
             if held is not None:
@@ -126,10 +126,5 @@ async def _send(lanes: "Lanes", leg: WaitingLeg, signal: Signal, plan: ExitPlan,
         carried=plan.carried if is_first else None,
     )
     done = await lanes.send(leg, session, wanted, lambda: None, retry_s)
-    if done is not None and done.state not in (AttemptState.NEW, AttemptState.UNKNOWN, AttemptState.PLACED):
-        await _after(follower, leg, done, retry_s)
-
-
-async def _after(follower: "Follower", leg: WaitingLeg, done: Recording, retry_s: float) -> None:
-    if not done.is_residue:
-        await follower.go_on_closing(leg.copy, leg.number, 0.0 if done.filled else retry_s)
+    if done is not None and done.state.is_terminal and not done.is_residue:
+        await follower.try_to_read()  # what the next try is planned from, and what proves that there is nothing left

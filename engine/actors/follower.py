@@ -34,7 +34,6 @@ from engine.ledger import Database
 from engine.ledger.attempts import (
     bound_order_ids,
     end,
-    go_on_closing,
     knows_client_order_id,
     open_attempts,
     read_holding,
@@ -49,7 +48,6 @@ from engine.ledger.outcomes import write_event
 from engine.ports.exchange import Rejected
 
 _LOG = logging.getLogger("rexalgo.follower")
-CLOSE_PAUSE_S: Final = 0.5
 RECONNECT_S: Final = (0.5, 1.0, 2.0, 5.0, 15.0, 30.0, 60.0)
 
 
@@ -296,13 +294,6 @@ class Follower:
                 AlertCode.FOREIGN_ORDERS, self.name, self.problem, "New entries of this account are denied.",
                 "Check whether an old copy of the ledger was restored.",
             )  # fmt: skip
-
-    async def go_on_closing(self, copy: CopyId, leg: int, pause_s: float) -> None:
-        """Read the account after an exit's attempt ended, and let the exit go on while more than it may leave is left."""
-        read = await self.try_to_read()
-        later = self.shared.clock.now() + timedelta(seconds=pause_s if read else max(pause_s, CLOSE_PAUSE_S))
-        await self.shared.ledger.write(lambda db: go_on_closing(db, copy, leg, later))
-        self.ring()
 
     def reserve(self, entry: PendingEntry) -> None:
         """Count an entry that is about to be sent against every cap, until a reading shows it."""

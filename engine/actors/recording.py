@@ -62,22 +62,28 @@ def refused_outcome(refused: Refused) -> Outcome:
 
 
 def recording(attempt_id: int, intent: OrderIntent, answer: Answer | Outcome, retry_s: float, at: datetime) -> Recording:
-    """Choose the write that an answer asks for; ``retry_s`` is the pause before a leg that executed nothing is planned anew."""
+    """Choose the write that an answer asks for; ``retry_s`` is the pause before a leg that is not done is planned anew."""
+    later = at + timedelta(seconds=retry_s)
     match answer:
         case Accepted(report):
             outcome = outcome_of(intent, report)
             state = AttemptState(report.status.value) if report.status is not OrderStatus.OPEN else AttemptState.PLACED
-            return Recording(lambda db: complete(db, attempt_id, report, outcome, at), state, report.filled_quantity > 0)
+            again = at if report.filled_quantity > 0 else later
+            return Recording(lambda db: complete(db, attempt_id, report, outcome, at, again), state, report.filled_quantity > 0)
         case Refused():
             residue = intent.reduce_only and answer.kind is RejectionKind.BELOW_MINIMUM
             left = {"quantity": plain(intent.quantity), "symbol": intent.symbol, "cause": answer.text}
             told = Outcome(OutcomeCode.RESIDUE, left) if residue else refused_outcome(answer)
+            again_at = None if residue else later
             return Recording(
-                lambda db: end(db, attempt_id, AttemptState.REJECTED, told, answer.text, at), AttemptState.REJECTED, False, residue
+                lambda db: end(db, attempt_id, AttemptState.REJECTED, told, answer.text, at, again_at),
+                AttemptState.REJECTED,
+                False,
+                residue,
             )
         case NothingSent():
-            later = at + timedelta(seconds=max(answer.retry_after_s or 0.0, retry_s))
-            return Recording(lambda db: back_to_new(db, attempt_id, answer.text, later, at), AttemptState.NEW, False)
+            asked = at + timedelta(seconds=max(answer.retry_after_s or 0.0, retry_s))
+            return Recording(lambda db: back_to_new(db, attempt_id, answer.text, asked, at), AttemptState.NEW, False)
         case NoProof(cause):
             unknown = unknown_outcome(intent, cause)
             return Recording(lambda db: end(db, attempt_id, AttemptState.UNKNOWN, unknown, cause, at), AttemptState.UNKNOWN, False)

@@ -18,7 +18,7 @@ from engine.domain.alert import AlertCode
 from engine.domain.amounts import plain
 from engine.domain.order import OrderReport
 from engine.domain.outcome import Outcome, OutcomeCode
-from engine.ledger.attempts import Attempt, bound_order_ids, complete, end, free_symbol, open_attempts, read_holding
+from engine.ledger.attempts import Attempt, bound_order_ids, close_again, complete, end, free_symbol, open_attempts, read_holding
 
 if TYPE_CHECKING:
     from engine.actors.follower import Follower
@@ -111,13 +111,14 @@ class Resolver:
         follower, shared = self._follower, self._follower.shared
         at = shared.clock.now()
         outcome = outcome_of(attempt.intent, report)
-        await shared.ledger.write(lambda db: complete(db, attempt.id, report, outcome, at))
+        again = at if report.filled_quantity > 0 else at + timedelta(seconds=CLOSE_AGAIN_S)
+        await shared.ledger.write(lambda db: complete(db, attempt.id, report, outcome, at, again))
         if report.status.is_terminal and attempt.is_entry:
             follower.release(attempt.copy, proven=report.filled_quantity > 0)
             follower.asked_to_cancel.pop(attempt.id, None)
             follower.read_soon()
         elif report.status.is_terminal:
-            await follower.go_on_closing(attempt.copy, attempt.leg, 0.0 if report.filled_quantity > 0 else CLOSE_AGAIN_S)
+            await follower.try_to_read()
         elif self._is_to_be_taken_back(attempt, report):
             await take_back(follower, attempt)
         follower.ring()
@@ -184,4 +185,5 @@ class Resolver:
         held = read_holding(follower.shared.ledger.db, attempt.account, attempt.intent.symbol)
         position = position_of(follower.report, attempt.intent.symbol)
         if held is not None and (position is None or (position.side is held.side and position.quantity <= held.share)):
-            await follower.go_on_closing(attempt.copy, attempt.leg, 0.0)
+            now = follower.shared.clock.now()
+            await follower.shared.ledger.write(lambda db: close_again(db, attempt.id, now))

@@ -20,7 +20,7 @@ from engine.domain.order import OrderIntent, OrderReport, ProtectionOrder
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.domain.signal import NO_ORDER_KEY, OrderKey, PositionSide
 from engine.ledger.codec import dump, from_us, read_intent, to_us, write_intent
-from engine.ledger.outcomes import write_outcome
+from engine.ledger.outcomes import forget_outcome, write_outcome
 from engine.ledger.query import Row, fetch_all, fetch_one
 
 
@@ -159,8 +159,13 @@ def _entry_refused(db: apsw.Connection, wanted: Claim) -> NotClaimed | None:
     return NotClaimed(Outcome(code, numbers))
 
 
-def complete(db: apsw.Connection, attempt_id: int, report: OrderReport, outcome: Outcome, at: datetime) -> None:
-    """Record what the exchange proved about an attempt: its state, its fills, the holding's share, the copy's outcome."""
+def complete(
+    db: apsw.Connection, attempt_id: int, report: OrderReport, outcome: Outcome, at: datetime, retry_at: datetime | None = None
+) -> None:  # fmt: skip
+    """Record what the exchange proved about an attempt: its state, its fills, the holding's share, the copy's outcome.
+
+    An exit that has not closed all that it is to close is open again in the same transaction, to be planned from ``retry_at`` on.
+    """
     attempt = read_attempt(db, attempt_id)
     state = state_of(report)
     grown = Quantity(report.filled_quantity - attempt.filled)
@@ -177,18 +182,25 @@ def complete(db: apsw.Connection, attempt_id: int, report: OrderReport, outcome:
     )  # fmt: skip
     db.execute("UPDATE leg SET state = ? WHERE copy_id = ? AND number = ?", (state.value, attempt.copy, attempt.leg))
     _move_share(db, attempt, grown)
-    write_outcome(db, attempt.copy, attempt.leg, outcome, at)
+    goes_on = state.is_terminal and _go_on_closing(db, attempt.copy, attempt.leg, retry_at or at)
+    write_outcome(db, attempt.copy, attempt.leg, outcome, at, goes_on=goes_on)
 
 
-def end(db: apsw.Connection, attempt_id: int, state: AttemptState, outcome: Outcome, cause: str, at: datetime) -> None:
-    """End or park an attempt without a report: REJECTED, UNKNOWN, NOT_CONFIRMED, KILLED, EXPIRED, SKIPPED or DENIED."""
+def end(
+    db: apsw.Connection, attempt_id: int, state: AttemptState, outcome: Outcome, cause: str, at: datetime, retry_at: datetime | None = None
+) -> None:  # fmt: skip
+    """End or park an attempt without a report: REJECTED, UNKNOWN, NOT_CONFIRMED, KILLED, EXPIRED, SKIPPED or DENIED.
+
+    With ``retry_at`` an exit that has not closed all that it is to close is open again from then on, in the same transaction.
+    """
     attempt = read_attempt(db, attempt_id)
     check_move(attempt.state, state)
     db.execute("UPDATE attempt SET state = ?, cause = ?, ended_us = ? WHERE id = ?", (state.value, cause, to_us(at), attempt_id))
     db.execute("UPDATE leg SET state = ? WHERE copy_id = ? AND number = ?", (state.value, attempt.copy, attempt.leg))
     if state not in (AttemptState.UNKNOWN, AttemptState.NOT_CONFIRMED):
         _move_share(db, attempt, Quantity(Decimal(0)))
-    write_outcome(db, attempt.copy, attempt.leg, outcome, at)
+    goes_on = retry_at is not None and _go_on_closing(db, attempt.copy, attempt.leg, retry_at)
+    write_outcome(db, attempt.copy, attempt.leg, outcome, at, goes_on=goes_on)
 
 
 def back_to_new(db: apsw.Connection, attempt_id: int, cause: str, retry_at: datetime, at: datetime) -> None:
@@ -205,7 +217,16 @@ def reopen_leg(db: apsw.Connection, copy: CopyId, leg: int, retry_at: datetime) 
     db.execute("UPDATE leg SET state = 'new', retry_us = ? WHERE copy_id = ? AND number = ?", (to_us(retry_at), copy, leg))
 
 
-def go_on_closing(db: apsw.Connection, copy: CopyId, leg: int, retry_at: datetime) -> bool:
+def close_again(db: apsw.Connection, attempt_id: int, retry_at: datetime) -> bool:
+    """Open an exit without trace again, because a reading shows that everything in the position is ours; False where it is done."""
+    attempt = read_attempt(db, attempt_id)
+    goes_on = attempt.state is AttemptState.NOT_CONFIRMED and _go_on_closing(db, attempt.copy, attempt.leg, retry_at)
+    if goes_on:
+        forget_outcome(db, attempt.copy, attempt.leg)
+    return goes_on
+
+
+def _go_on_closing(db: apsw.Connection, copy: CopyId, leg: int, retry_at: datetime) -> bool:
     """Reopen an exit whose newest attempt ended while more than it is to leave behind is still held; False where it is done.
 
     Also while an entry may still bring something to a strategy that is to be flat, and where a detached symbol is to be set free.
@@ -337,7 +358,7 @@ def open_attempts(db: apsw.Connection, account: AccountId) -> list[Attempt]:
 
 
 def unsettled_symbols(db: apsw.Connection, account: AccountId, since: datetime) -> frozenset[Symbol]:
-    """Read the symbols with an attempt whose fate is open, or which ended at or after ``since``: a reading that began then is no judge.
+    """Read the symbols with an attempt whose fate is open, or which filled and ended at or after ``since``: no reading from then judges.
 
     One statement, so that an attempt which another task ends meanwhile is seen open or ended, never neither.
     """
@@ -345,7 +366,7 @@ def unsettled_symbols(db: apsw.Connection, account: AccountId, since: datetime) 
         db,
         "SELECT symbol FROM attempt WHERE account_id = ?1 AND (state IN ('claimed', 'unknown', 'placed', 'partially_filled')"
         " OR (state = 'not_confirmed' AND kind = 'entry' AND NOT freed))"
-        " UNION SELECT symbol FROM attempt WHERE account_id = ?1 AND ended_us >= ?2",
+        " UNION SELECT symbol FROM attempt WHERE account_id = ?1 AND ended_us >= ?2 AND filled != '0'",
         (account, to_us(since)),
     )
     return frozenset(Symbol(row[0]) for row in rows)

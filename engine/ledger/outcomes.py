@@ -26,13 +26,17 @@ def conclude(db: apsw.Connection, copy: CopyId, leg: int, outcome: Outcome, at: 
     return True
 
 
-def write_outcome(db: apsw.Connection, copy: CopyId, leg: int, outcome: Outcome, at: datetime) -> None:
+def write_outcome(db: apsw.Connection, copy: CopyId, leg: int, outcome: Outcome, at: datetime, *, goes_on: bool = False) -> None:
     """Set a copy's outcome and record the event; writing the same outcome twice records one event.
 
-    The outcome of a copy is that of its last leg; what became of an earlier one (the exit of a reverse) is recorded as an event.
+    The outcome of a copy is that of its last leg; what became of an earlier one (the exit of a reverse) is recorded as an event. So is
+    what became of one try of an exit that ``goes_on``: the copy has no outcome then.
     """
     numbers = dump(dict(outcome.numbers))
-    if fetch_one(db, "SELECT 1 FROM leg WHERE copy_id = ? AND number > ?", (copy, leg)) is None:
+    if goes_on:
+        forget_outcome(db, copy, leg)
+        is_news = True
+    elif _is_last(db, copy, leg):
         db.execute(
             "UPDATE copy SET code = ?, numbers = ?, outcome_us = ? WHERE id = ? AND (code IS NOT ? OR numbers IS NOT ?)",
             (outcome.code.value, numbers, to_us(at), copy, outcome.code.value, numbers),
@@ -45,6 +49,16 @@ def write_outcome(db: apsw.Connection, copy: CopyId, leg: int, outcome: Outcome,
             "INSERT INTO event (at_us, kind, copy_id, subject, data) VALUES (?, 'outcome', ?, ?, ?)",
             (to_us(at), copy, outcome.code.value, numbers),
         )
+
+
+def _is_last(db: apsw.Connection, copy: CopyId, leg: int) -> bool:
+    return fetch_one(db, "SELECT 1 FROM leg WHERE copy_id = ? AND number > ?", (copy, leg)) is None
+
+
+def forget_outcome(db: apsw.Connection, copy: CopyId, leg: int) -> None:
+    """Take a copy's outcome back because its leg goes on; what was recorded as an event stays."""
+    if _is_last(db, copy, leg):
+        db.execute("UPDATE copy SET code = NULL, numbers = NULL, outcome_us = NULL WHERE id = ?", (copy,))
 
 
 def read_outcome(code: str | None, numbers: str | None) -> Outcome | None:

@@ -10,8 +10,10 @@ from typing import Final
 
 import apsw
 
+from engine.decisions.order_lifecycle import AttemptState
 from engine.domain.alert import Alert, AlertCode
 from engine.domain.holding import Switch, SwitchLevel, SwitchScope
+from engine.domain.identifiers import CopyId
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.ledger.attempts import all_unknown, attempts_of
 from engine.ledger.codec import from_us, read_draft, to_us
@@ -162,6 +164,12 @@ def why(db: apsw.Connection, signal: str, account_name: str) -> WhyView | None:
 
 def _waiting(db: apsw.Connection, copy: str) -> str:
     """Say what a copy without an outcome waits for."""
+    tried = attempts_of(db, CopyId(copy))
+    if tried and tried[-1].state is AttemptState.CLAIMED:
+        return "Its order is being sent."
+    if tried and tried[-1].state is not AttemptState.NEW:
+        state = tried[-1].state.value.replace("_", " ")
+        return f"Try {len(tried)} ended {state}{f' ({tried[-1].cause})' if tried[-1].cause else ''}; something is left, and it goes on."
     unproven = fetch_one(
         db,
         "SELECT attempt.symbol FROM leg JOIN attempt ON attempt.account_id = leg.account_id AND attempt.symbol = leg.symbol"
