@@ -14,13 +14,17 @@ from typing import Any, Final
 
 import trio
 
+from engine.actors.household import Household
+from engine.actors.telling import deliver
 from engine.config import Config
+from engine.decisions.reconciliation import words_of
 from engine.decisions.routing import concerns
+from engine.domain.alert import Alert, AlertCode
 from engine.domain.errors import InvalidValue, RexAlgoError
 from engine.domain.holding import Switch, SwitchLevel, SwitchScope
-from engine.domain.identifiers import AccountId, CopyId
 from engine.exchange_places import exchange_places
 from engine.ledger import Database, Ledger
+from engine.ledger.alerts import channel_state, newest_alerts
 from engine.ledger.attempts import decide_none, read_attempt
 from engine.ledger.outcomes import write_event
 from engine.ledger.people import (
@@ -38,6 +42,7 @@ from engine.ledger.reports import account_rows, clear_switch, set_switch, signal
 from engine.ledger.standing import still_open
 from engine.plugin_host import Plugins
 from engine.ports.clock import Clock
+from engine.ports.notifier import Notifier
 from engine.provisioning import provision
 from engine.secrets_store import seal_endpoint_secret
 from engine.service import Command
@@ -54,10 +59,7 @@ class NothingThere(RexAlgoError):
 
 @dataclass(slots=True)
 class Office:
-    """Hold what commands work with. ``live`` tells how each account's task is doing, and is None where no engine runs.
-
-    ``released`` tells the account's task that a copy's order is out of question.
-    """
+    """Hold what commands work with. ``live`` are the accounts' tasks, None where no engine runs."""
 
     config: Config
     ledger: Ledger
@@ -65,9 +67,7 @@ class Office:
     plugins: Callable[[], Plugins]
     open_vault: Callable[[], Awaitable[Vault]]
     changed: Callable[[], Awaitable[None]]
-    live: Callable[[], dict[str, dict[str, object]]] | None = None
-    released: Callable[[AccountId, CopyId], None] = lambda _account, _copy: None
-    unquarantine: Callable[[str], None] = lambda _name: None
+    live: Household | None = None
     one_at_a_time: trio.Lock = field(default_factory=trio.Lock)
 
     @property
@@ -89,11 +89,14 @@ def commands_of(office: Office) -> Mapping[str, Command]:
         "accounts": _accounts,
         "release": _release,
         "decide": _decide,
+        "reconcile": _reconcile,
         "halt": _halt,
         "still_open": _still_open,
         "resume": _resume,
         "provision": _provision,
         "rotate": _rotate,
+        "alerts": _alerts,
+        "alert_test": _alert_test,
     }
     return {name: partial(run, office) for name, run in table.items()}
 
@@ -104,7 +107,7 @@ async def _ping(office: Office, params: dict[str, Any]) -> dict[str, Any]:
 
 async def _status(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     seen = jsonable(asdict(status(office.ledger.db, office.clock.now())))
-    tasks = {} if office.live is None else office.live()
+    tasks = {} if office.live is None else office.live.vitals()
     seen["engine"] = {
         "running": office.live is not None,
         "version": version("rexalgo"),
@@ -134,7 +137,7 @@ async def _unknown(office: Office, params: dict[str, Any]) -> dict[str, Any]:
 
 
 async def _accounts(office: Office, params: dict[str, Any]) -> dict[str, Any]:
-    tasks = {} if office.live is None else office.live()
+    tasks = {} if office.live is None else office.live.vitals()
     rows = [{**jsonable(asdict(each)), "task": tasks.get(each.name)} for each in account_rows(office.ledger.db)]
     name = _text(params, "name", "")
     if name and name not in (names := [each["name"] for each in rows]):
@@ -145,7 +148,7 @@ async def _accounts(office: Office, params: dict[str, Any]) -> dict[str, Any]:
 async def _release(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     """End an account's quarantine: its task may take entries again, and a new series of failures is counted from now."""
     name, by = _text(params, "name"), _text(params, "by", "operator")
-    tasks = {} if office.live is None else office.live()
+    tasks = {} if office.live is None else office.live.vitals()
     if office.live is None:
         raise NothingThere("no engine runs here, so no account is quarantined; a start begins without quarantines")
     if name not in tasks:
@@ -154,13 +157,13 @@ async def _release(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     if was:
         at = office.clock.now()
         await office.ledger.write(lambda db: write_event(db, "decision", name, {"quarantine": "ended", "by": by}, at))
-        office.unquarantine(name)
+        office.live.unquarantine(name)
     return {"account": name, "was_quarantined": was}
 
 
 async def _decide(office: Office, params: dict[str, Any]) -> dict[str, Any]:
-    """Record a person's decision that the orders of a copy which are not proven do not exist at the exchange."""
-    signal, follower = _text(params, "signal"), _text(params, "follower")
+    """Record a person's decision about the unproven orders of a copy: which exchange order it is, or that there is none."""
+    signal, follower, order = _text(params, "signal"), _text(params, "follower"), _text(params, "order", "")
     note, by = _text(params, "note"), _text(params, "by", "operator")
     if not 1 <= len(note) <= NOTE_CHARACTERS_MAX:
         raise InvalidValue("note", f"1 to {NOTE_CHARACTERS_MAX} characters: what you looked at", f"{len(note)} characters")
@@ -169,18 +172,54 @@ async def _decide(office: Office, params: dict[str, Any]) -> dict[str, Any]:
         raise NothingThere(
             f"no order of {follower} for signal {signal} is unknown or not confirmed; rexalgo unknown list shows those that are"
         )
-    at, copies = office.clock.now(), [read_attempt(office.ledger.db, each) for each in attempts]
+    at = office.clock.now()
+    data: dict[str, object] = {"signal": signal, "order": order or "none", "note": note, "by": by}
+    if order:
+        await _bind(office, follower, attempts, order)
+        await office.ledger.write(lambda db: write_event(db, "decision", follower, data, at))
+    else:
+        await _decide_none(office, follower, attempts, data, at)
+    await office.changed()
+    return {"decided": len(attempts), "follower": follower, "order": order or "none"}
+
+
+async def _bind(office: Office, follower: str, attempts: list[int], order: str) -> None:
+    task = None if office.live is None else office.live.named(follower)
+    if task is None:
+        raise NothingThere("the exchange must be asked about that order, and no server runs here: rexalgo serve")
+    if len(attempts) != 1:
+        raise NothingThere(f"{len(attempts)} orders of this copy are not proven, so one id cannot be all of them; wait, or decide --none")
+    try:
+        await task.bind(attempts[0], order)
+    except LookupError as error:
+        raise NothingThere(str(error)) from None
+
+
+async def _decide_none(office: Office, follower: str, attempts: list[int], data: dict[str, object], at: datetime) -> None:
+    copies = [read_attempt(office.ledger.db, each) for each in attempts]
 
     def write(db: Database) -> None:
         for each in attempts:
-            decide_none(db, each, note, by, at)
-        write_event(db, "decision", follower, {"signal": signal, "order": "none", "note": note, "by": by}, at)
+            decide_none(db, each, str(data["note"]), str(data["by"]), at)
+        write_event(db, "decision", follower, data, at)
 
     await office.ledger.write(write)
-    for each in copies:
-        office.released(each.account, each.copy)
-    await office.changed()
-    return {"decided": len(attempts), "follower": follower, "order": "none"}
+    if office.live is not None:
+        for each in copies:
+            office.live.released(each.account, each.copy)
+
+
+async def _reconcile(office: Office, params: dict[str, Any]) -> dict[str, Any]:
+    """Compare an account with its exchange, and with ``apply`` correct the ledger; never sends an order."""
+    name, apply, by = _text(params, "name"), params.get("apply") is True, _text(params, "by", "operator")
+    known = [each.name for each in accounts(office.ledger.db)]
+    if name not in known:
+        raise NothingThere(_no_such("account", name, known))
+    task = None if office.live is None else office.live.named(name)
+    if task is None:
+        raise NothingThere("the exchange must be read for that, and no server runs here: rexalgo serve")
+    found = await (task.apply_corrections(by) if apply else task.plan_corrections())
+    return {"account": name, "environment": task.environment, "applied": apply, "steps": [words_of(each) for each in found]}
 
 
 # Switches
@@ -316,6 +355,42 @@ async def _rotate(office: Office, params: dict[str, Any]) -> dict[str, Any]:
         "old_secrets_valid_until": until.isoformat(),
         "old_secrets": still,
     }
+
+
+# Alerts
+
+
+def chosen_notifiers(config: Config, plugins: Plugins) -> tuple[Notifier, ...]:
+    """Return the notifiers that get alerts; raises RexAlgoError for a name that no enabled plugin registers."""
+    unknown = [name for name in config.operator.alerts if name not in plugins.notifiers]
+    if unknown:
+        have = ", ".join(sorted(plugins.notifiers)) or "none"
+        raise RexAlgoError(f"operator.alerts: expected registered notifiers (have: {have}), found {', '.join(unknown)}")
+    return tuple(plugins.notifiers[name] for name in config.operator.alerts)
+
+
+async def _alerts(office: Office, params: dict[str, Any]) -> dict[str, Any]:
+    db, hours = office.ledger.db, params.get("hours", 24)
+    if isinstance(hours, bool) or not isinstance(hours, int) or not 1 <= hours <= 24 * 366:
+        raise InvalidValue("hours", "a whole number from 1 to 8784", hours)
+    found = newest_alerts(db, office.clock.now() - timedelta(hours=hours), 200)
+    channels = {name: asdict(channel_state(db, name)) for name in office.config.operator.alerts}
+    words = ("sentence", "done", "do", "otherwise", "wakes", "subject", "count", "number")
+    rows = [{"at": each.at.isoformat(), "code": each.code.value, **{name: getattr(each, name) for name in words}} for each in found]
+    return {"alerts": rows, "channels": channels}
+
+
+async def _alert_test(office: Office, params: dict[str, Any]) -> dict[str, Any]:
+    """Send a test through one channel now, past the outbox, and say what came of it."""
+    channel, by = _text(params, "channel"), _text(params, "by", "operator")
+    notifiers = office.plugins().notifiers
+    if channel not in notifiers:
+        raise NothingThere(_no_such("channel", channel, sorted(notifiers)))
+    try:
+        await deliver(notifiers[channel], Alert(0, AlertCode.TEST, channel, office.clock.now(), {"by": by}))
+    except Exception as error:  # the boundary to a plugin: whatever it raised is the answer
+        return {"channel": channel, "delivered": False, "problem": f"{type(error).__name__}: {error}"[:300]}
+    return {"channel": channel, "delivered": True, "problem": ""}
 
 
 # Reading parameters and writing answers

@@ -67,17 +67,20 @@ class EngineConfig:
     reconcile_idle_s: int
     not_confirmed_after_s: int
     resting_entry_s: int
+    unprotected_s: int
+    breaker_entries_per_minute: int
+    breaker_refusals: int
     webhook_rate_per_minute: int
     trading_day_zone: str
 
 
 @dataclass(frozen=True, slots=True)
 class OperatorConfig:
-    """Hold who runs this place, which notifier they read, and what is fetched every minute while this place works."""
+    """Hold who runs this place, which notifiers they read, and what is fetched every minute while this place works."""
 
     name: str
     contact: str
-    alerts: str
+    alerts: tuple[str, ...]
     heartbeat_url: str
 
 
@@ -162,13 +165,16 @@ _SECTIONS: Final[Mapping[str, tuple[type, Mapping[str, Rule]]]] = {
             "reconcile_idle_s": rules.whole(5, 86_400),
             "not_confirmed_after_s": rules.whole(5, 3_600),
             "resting_entry_s": rules.whole(60, 2_592_000),
+            "unprotected_s": rules.whole(5, 3_600),
+            "breaker_entries_per_minute": rules.whole(1, 100_000),
+            "breaker_refusals": rules.whole(2, 1_000),
             "webhook_rate_per_minute": rules.whole(1, 100_000),
             "trading_day_zone": rules.zone,
         },
     ),
     "operator": (
         OperatorConfig,
-        {"name": rules.line(80), "contact": rules.line(200), "alerts": rules.name, "heartbeat_url": rules.heartbeat_url},
+        {"name": rules.line(80), "contact": rules.line(200), "alerts": rules.name_or_names, "heartbeat_url": rules.heartbeat_url},
     ),
 }
 _TOP_LEVEL: Final = (*_SECTIONS, "limits", "plugin")

@@ -65,6 +65,13 @@ def names(value: object, folder: Path) -> tuple[str, ...]:
     return tuple(value)
 
 
+def name_or_names(value: object, folder: Path) -> tuple[str, ...]:
+    """Read one short name, or a list of them; an empty text is none."""
+    if isinstance(value, list):
+        return names(value, folder)
+    return (name(value, folder),) if value else ()
+
+
 def host(value: object, folder: Path) -> str:
     """Read an address or host name to listen on."""
     if not isinstance(value, str) or not _HOST.fullmatch(value):

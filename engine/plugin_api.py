@@ -52,7 +52,7 @@ from engine.ports.exchange import (
 from engine.ports.market_data import Candle, MarketData, Quote
 from engine.ports.notifier import Notifier
 from engine.ports.rate_limiter import Granted, Priority, RateLimit, RateLimiter, Refused
-from engine.ports.secret import Secret
+from engine.ports.secret import Secret, read_secret_file
 from engine.ports.signal_source import Authenticated, Delivery, NotAuthentic, StreamContext, StreamSource, WebhookSource
 
 PLUGIN_API_VERSION = 1
@@ -67,6 +67,6 @@ __all__ = [
     "ProtectionOrder", "PositionSide", "Price", "Priority", "Quantity", "Quote", "RateLimit", "RateLimiter", "Ratio",
     "Refused", "Rejected", "RejectionKind", "RexAlgoError", "Secret", "SignalDraft", "SignalId", "SignalSize", "SizeMode",
     "StreamContext", "StreamSource", "Symbol", "WebhookSource", "floor_to_step", "hookimpl", "initial_margin", "notional",
-    "parse_decimal", "parse_money", "parse_price", "parse_quantity", "parse_ratio", "parse_symbol", "plain",
+    "parse_decimal", "parse_money", "parse_price", "parse_quantity", "parse_ratio", "parse_symbol", "plain", "read_secret_file",
     "RatePools", "SIGNATURE_HEADER", "WINDOW_A_S", "WINDOW_A_S_MAX", "WINDOW_A_S_MIN", "sign_a", "sign_b", "verify_signatures",
 ]  # fmt: skip

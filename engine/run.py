@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import trio
 
+from engine.actors.breakers import Breakers
 from engine.actors.clock import SystemClock
 from engine.actors.exchange_session import ExchangeSession
 from engine.actors.flattening import Flattening
@@ -25,12 +26,13 @@ from engine.actors.shared import Pace, Shared
 from engine.actors.streams import StrategyStream, run_stream
 from engine.actors.supervisor import Vitals
 from engine.actors.telling import tell
-from engine.commands import Office, commands_of
+from engine.commands import Office, chosen_notifiers, commands_of
 from engine.config import Config
 from engine.control import FolderLock, serve_control
+from engine.decisions.circuit import Circuit
 from engine.domain.account import Environment
 from engine.domain.errors import RexAlgoError
-from engine.domain.identifiers import AccountId, CopyId, StrategyId, Symbol
+from engine.domain.identifiers import AccountId, StrategyId, Symbol
 from engine.exchange_places import exchange_context, why_refused
 from engine.ledger import Database, Ledger
 from engine.ledger.attempts import orphan_claims
@@ -41,7 +43,6 @@ from engine.ledger.reports import switches
 from engine.plugin_host import Plugins, load_plugins
 from engine.ports.clock import Clock
 from engine.ports.exchange import AccountLogin
-from engine.ports.notifier import Notifier
 from engine.ports.rate_limiter import RateLimit, RateLimiter
 from engine.secrets_store import account_credentials, endpoint_keys, open_vault
 from engine.service import Endpoint, EngineService
@@ -88,7 +89,7 @@ class _Engine:
         self._vault = vault
         self._clock = clock
         self._limiter = _chosen_limiter(config, plugins)
-        self._notifier = _chosen_notifier(config, plugins)
+        self._notifiers = chosen_notifiers(config, plugins)
         self._contexts = {name: exchange_context(config, plugins, name, clock) for name in plugins.exchanges}
         self._feeds = {name: MarketFeed(adapter, self._contexts[name], clock) for name, adapter in plugins.exchanges.items()}
         self._feeding: set[str] = set()
@@ -100,6 +101,7 @@ class _Engine:
             partial(subscription, ledger.db),
         )  # fmt: skip
         self._flattening = Flattening(self._shared, self._household.ring)
+        self._breakers = Breakers(self._shared, {name: Circuit() for name in plugins.exchanges}, config.engine)
 
     @classmethod
     async def begin(cls, config: Config, plugins: Plugins, ledger: Ledger, vault: Vault, clock: Clock) -> "_Engine":
@@ -127,8 +129,9 @@ class _Engine:
                 nursery.start_soon(self._household.route, partial(accounts_with_waiting_legs, self._ledger.db))
                 nursery.start_soon(self._watch_switches)
                 nursery.start_soon(self._flattening.run)
-                if self._notifier is not None:
-                    nursery.start_soon(tell, self._shared, self._notifier)
+                nursery.start_soon(self._breakers.run)
+                for notifier in self._notifiers:
+                    nursery.start_soon(tell, self._shared, notifier)
                 if self._config.operator.heartbeat_url:
                     nursery.start_soon(beat, self._config.operator.heartbeat_url, lambda: self._ledger.healthy)
                 await nursery.start(serve_control, self._config.data_dir, service.command)
@@ -146,15 +149,8 @@ class _Engine:
             return self._vault
 
         return Office(
-            self._config, self._ledger, self._clock, lambda: self._plugins, opened, reload,
-            self._household.vitals, self._released, self._household.unquarantine,
+            self._config, self._ledger, self._clock, lambda: self._plugins, opened, reload, self._household
         )  # fmt: skip
-
-    def _released(self, account: AccountId, copy: CopyId) -> None:
-        follower = self._household.followers.get(account)
-        if follower is not None:
-            follower.release(copy, proven=False)
-            follower.read_soon()
 
     def _service(self, nursery: trio.Nursery) -> EngineService:
         sources = self._plugins.webhook_sources
@@ -258,7 +254,7 @@ class _Engine:
         login = AccountLogin(identifier, account_credentials(self._ledger.db, self._vault, row))
         return ExchangeSession(
             self._plugins.exchanges[exchange], login, self._contexts[exchange], self._limiter, self._shared.pace.send_deadline_s,
-            self._shared.sends,
+            self._shared.sends, self._breakers.circuits[exchange],
         )  # fmt: skip
 
     def _start_stream(self, nursery: trio.Nursery, service: EngineService, row: StrategyRow, wanted: frozenset[Symbol]) -> None:
@@ -283,18 +279,10 @@ def _chosen_limiter(config: Config, plugins: Plugins) -> RateLimiter:
     return limiter
 
 
-def _chosen_notifier(config: Config, plugins: Plugins) -> Notifier | None:
-    name = config.operator.alerts
-    notifier = plugins.notifiers.get(name)
-    if name and notifier is None:
-        have = ", ".join(sorted(plugins.notifiers)) or "none"
-        raise RexAlgoError(f"operator.alerts: expected a registered notifier (have: {have}), found {name}")
-    return notifier
-
-
 def _pace(config: Config) -> Pace:
     engine = config.engine
     return Pace(
         engine.entry_age_s, engine.price_age_s, engine.send_deadline_s, engine.claims_unsent_max, engine.reconcile_active_s,
-        engine.reconcile_idle_s, engine.not_confirmed_after_s, engine.resting_entry_s, engine.trading_day_zone,
+        engine.reconcile_idle_s, engine.not_confirmed_after_s, engine.resting_entry_s, engine.unprotected_s,
+        engine.trading_day_zone,
     )  # fmt: skip

@@ -196,6 +196,8 @@ class AlertView:
     subject: str
     sentence: str
     do: str
+    wakes: bool
+    count: int
 
 
 @dataclass(frozen=True, slots=True)

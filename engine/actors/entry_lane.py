@@ -100,6 +100,7 @@ async def _send(lanes: "Lanes", leg: WaitingLeg, signal: Signal, subscription: S
     follower, shared = lanes.follower, lanes.follower.shared
     try:
         session = await follower.connected()
+        session.check_circuit(is_retry=leg.attempts + lanes.waits(leg) > 0)
         await session.prepare_entry(plan.intent)
         await session.permit(Priority.ENTRY)
         await session.warm()

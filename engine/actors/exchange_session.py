@@ -10,7 +10,8 @@ from typing import Final, TypeVar, cast
 
 import trio
 
-from engine.decisions.order_lifecycle import Answer, classify
+from engine.decisions.circuit import Circuit
+from engine.decisions.order_lifecycle import Answer, NoProof, classify
 from engine.decisions.rate import HalfRateLimiter
 from engine.domain.account import AccountReport
 from engine.domain.identifiers import Symbol
@@ -25,12 +26,14 @@ from engine.ports.exchange import (
     NotExecuted,
     OrderHistory,
     ProtectionConnection,
+    Rejected,
 )
 from engine.ports.rate_limiter import Granted, Priority, RateLimiter
 from engine.transport import HttpClientFactory, SendPermit, send_permit
 
 T = TypeVar("T")
 READ_DEADLINE_S: Final = 8.0
+RETRY_WAIT_S: Final = 2.0
 
 
 class _Stopped(Exception):
@@ -42,7 +45,7 @@ class ExchangeSession:
 
     def __init__(
         self, adapter: ExchangeAdapter, login: AccountLogin, context: ExchangeContext, limiter: RateLimiter, send_deadline_s: float,
-        sends: set[trio.CancelScope] | None = None,
+        sends: set[trio.CancelScope] | None = None, circuit: Circuit | None = None,
     ) -> None:  # fmt: skip
         self._adapter = adapter
         self._login = login
@@ -54,6 +57,7 @@ class ExchangeSession:
         self._fallback = HalfRateLimiter()
         self._send_deadline_s = send_deadline_s
         self._sends = set() if sends is None else sends
+        self._circuit = Circuit() if circuit is None else circuit
         self._connection: ExchangeConnection | None = None
 
     def _client(self, base_url: str, headers=None):  # type: ignore[no-untyped-def]  # passes HttpClients through unchanged
@@ -111,6 +115,16 @@ class ExchangeSession:
         """Make a position's stop and target exactly these; raises what the adapter raises."""
         await self.permit(Priority.EXIT)
         await self._within(READ_DEADLINE_S, cast(ProtectionConnection, self._open).set_protection(wanted))
+
+    def check_circuit(self, *, is_retry: bool) -> None:
+        """Let an entry go on, or raise NotExecuted while the exchange fails for several accounts, or retries have used their share up."""
+        wait_s = self._circuit.wait_s(self._clock.now())
+        if wait_s > 0:
+            raise NotExecuted(f"the exchange fails for several accounts ({self._circuit.last_problem}); entries wait", wait_s)
+        if not is_retry:
+            self._circuit.began()
+        elif not self._circuit.may_retry():
+            raise NotExecuted("too many entries are tried again; this one waits", RETRY_WAIT_S)
 
     async def prepare_entry(self, intent: OrderIntent) -> None:
         """Do what must stand before an entry; raises NotExecuted or Rejected, and NotExecuted for anything else that went wrong."""
@@ -181,8 +195,23 @@ class ExchangeSession:
             permit.mark_written()
         if stopped and not permit.taken:
             return stopped[0]
-        return classify(intent, result, permit.taken if self._uses_http else None)
+        answer = classify(intent, result, permit.taken if self._uses_http else None)
+        self._note(result if isinstance(answer, NoProof) and isinstance(result, BaseException) else None)
+        return answer
 
     async def _within(self, deadline_s: float, call: Awaitable[T]) -> T:
-        with trio.fail_after(deadline_s):
-            return await call
+        try:
+            with trio.fail_after(deadline_s):
+                result = await call
+        except Exception as error:
+            self._note(error)
+            raise
+        self._note(None)
+        return result
+
+    def _note(self, error: BaseException | None) -> None:
+        """Tell the exchange's circuit; whatever the exchange itself answered, a refusal or a rate limit, shows that it works."""
+        if error is None or isinstance(error, Rejected | NotExecuted):
+            self._circuit.worked()
+        else:
+            self._circuit.failed(self._login.account, type(error).__name__, self._clock.now())

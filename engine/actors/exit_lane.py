@@ -11,6 +11,7 @@ from engine.decisions.order_lifecycle import AttemptState
 from engine.decisions.planning import Wait
 from engine.decisions.planning_exits import Carry, ExitContext, ExitPlan, plan_exit
 from engine.decisions.risk import position_of
+from engine.domain.alert import AlertCode
 from engine.domain.amounts import ZERO, Money, Quantity, plain
 from engine.domain.holding import Holding
 from engine.domain.outcome import Outcome, OutcomeCode
@@ -95,6 +96,8 @@ async def _conclude(lanes: "Lanes", leg: WaitingLeg, outcome: Outcome, *, is_fla
         last = filled[-1].intent
         numbers = {"side": last.side.value, "symbol": leg.symbol, "filled": plain(closed), "price": filled[-1].price}
         outcome = Outcome(OutcomeCode.FILLED, numbers)
+    if outcome.code is OutcomeCode.RESIDUE:
+        await shared.alert(AlertCode.RESIDUE, lanes.follower.name, leg.symbol, **outcome.numbers)
     await lanes.conclude(leg, outcome)
 
 

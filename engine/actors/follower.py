@@ -17,12 +17,13 @@ import trio
 from engine.actors.doorbell import Doorbell
 from engine.actors.exchange_session import ExchangeSession
 from engine.actors.lanes import Lanes
+from engine.actors.protection_guard import ProtectionGuard
 from engine.actors.resolver import Resolver
 from engine.actors.shared import Shared
 from engine.actors.supervisor import Vitals
 from engine.decisions.order_lifecycle import AttemptState
 from engine.decisions.planning import AccountView
-from engine.decisions.reconciliation import ForeignOrders, ShareShrunk, reconcile
+from engine.decisions.reconciliation import Correction, ForeignOrders, ShareShrunk, reconcile
 from engine.decisions.risk import equity, trading_day
 from engine.decisions.routing import ENTRY
 from engine.domain.account import AccountReport, EquityMarks
@@ -32,6 +33,7 @@ from engine.domain.holding import PendingEntry
 from engine.domain.identifiers import AccountId, CopyId, StrategyId, Symbol
 from engine.ledger import Database
 from engine.ledger.attempts import (
+    accepted_foreign,
     bound_order_ids,
     end,
     knows_client_order_id,
@@ -45,9 +47,10 @@ from engine.ledger.attempts import (
 from engine.ledger.copies import WaitingLeg, is_exiting, waiting_legs
 from engine.ledger.equity import mark_equity, read_equity_marks
 from engine.ledger.outcomes import write_event
-from engine.ports.exchange import Rejected
+from engine.ports.exchange import Rejected, RejectionKind
 
 _LOG = logging.getLogger("rexalgo.follower")
+UNREADABLE_AFTER: Final = timedelta(minutes=5)
 RECONNECT_S: Final = (0.5, 1.0, 2.0, 5.0, 15.0, 30.0, 60.0)
 
 
@@ -78,6 +81,8 @@ class Follower:
         self.first_reading = trio.Event()
         self.reserved: dict[CopyId, Reserved] = {}
         self.asked_to_cancel: dict[int, datetime] = {}
+        self._unread_since: datetime | None = None
+        self.guard = ProtectionGuard(self)
         self._new_session = new_session
         self._retired: list[ExchangeSession] = []
         self._bell = Doorbell()
@@ -143,6 +148,7 @@ class Follower:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._keep_reading)
                 nursery.start_soon(self._resolver.run)
+                nursery.start_soon(self.guard.run)
                 await self._dispatch(nursery)
         finally:
             self._lanes.forget()
@@ -216,8 +222,24 @@ class Follower:
             await self.read_account()
         except Exception as error:  # the periodic reading goes on; meanwhile entries fail closed
             self._cannot_read(error)
+            await self._tell_unreadable(error)
             return False
+        self._unread_since = None
         return True
+
+    async def _tell_unreadable(self, error: Exception) -> None:
+        """Alert at once about a refused key, and about any other reason once it has lasted."""
+        now = self.shared.clock.now()
+        self._unread_since = self._unread_since or now
+        held = [each for each in read_holdings(self.shared.ledger.db, self.account) if each.share > 0]
+        named = ", ".join(f"{each.side.value} {plain(each.share)} {each.symbol}" for each in held) or "none"
+        if isinstance(error, Rejected) and error.kind is RejectionKind.CREDENTIALS:
+            await self.shared.alert(AlertCode.CREDENTIALS_REFUSED, self.name, problem=error.text, positions=named)
+        elif now - self._unread_since >= UNREADABLE_AFTER:
+            minutes = str((now - self._unread_since) // timedelta(minutes=1))
+            await self.shared.alert(
+                AlertCode.ACCOUNT_UNREADABLE, self.name, minutes=minutes, problem=self.problem, positions=str(len(held))
+            )
 
     async def connected(self) -> ExchangeSession:
         """Return the open session, connecting where needed; raises what connecting raised."""
@@ -243,6 +265,7 @@ class Follower:
         self.problem = "" if not self.problem.startswith("Foreign") else self.problem
         self.problem_may_pass = False
         self.first_reading.set()
+        self.guard.ring()
         self.ring()
 
     async def _mark_equity(self, report: AccountReport) -> None:
@@ -256,28 +279,64 @@ class Follower:
         return self.session.visible_within_s if self.session is not None else 0.0
 
     async def _correct(self, report: AccountReport, began: datetime) -> None:
+        for correction in self.corrections(report, began):
+            if isinstance(correction, ShareShrunk):
+                await self._correct_share(correction)
+            elif isinstance(correction, ForeignOrders):
+                await self._meet_foreign_orders(correction)
+
+    def corrections(self, report: AccountReport, began: datetime) -> tuple[Correction, ...]:
+        """Compare the ledger with a reading that began then; nothing is changed."""
         db = self.shared.ledger.db
         # Attempts first, holdings after: what ends between the two statements is still seen as unsettled.
         unsettled = unsettled_symbols(db, self.account, began - timedelta(seconds=self._visible_within_s()))
         holdings = read_holdings(db, self.account)
-        corrections = reconcile(
+        return reconcile(
             holdings,
             report,
             unsettled=unsettled,
             exiting={each.symbol for each in holdings if is_exiting(db, self.account, each.symbol)},
-            bound_ids=bound_order_ids(db, self.account) if report.open_orders else frozenset(),
+            bound_ids=bound_order_ids(db, self.account) | accepted_foreign(db, self.name) if report.open_orders else frozenset(),
             client_id_known=partial(knows_client_order_id, db),
         )
-        for correction in corrections:
-            if isinstance(correction, ShareShrunk):
-                await self.shared.ledger.write(partial(self._shrink, correction, self.shared.clock.now()))
-            elif isinstance(correction, ForeignOrders):
-                await self._meet_foreign_orders(correction)
 
-    def _shrink(self, correction: ShareShrunk, at: datetime, db: Database) -> None:
+    async def plan_corrections(self) -> tuple[Correction, ...]:
+        """Read the account and return what differs from the ledger; nothing is changed."""
+        session = await self.connected()
+        began = self.shared.clock.now()
+        return self.corrections(await session.fetch_account(), began)
+
+    async def apply_corrections(self, by: str) -> tuple[Correction, ...]:
+        """Read the account, correct the ledger, and accept orders that it does not know as the owner's; returns what differed."""
+        found = await self.plan_corrections()
+        at = self.shared.clock.now()
+        foreign = [order for each in found if isinstance(each, ForeignOrders) for order in each.exchange_order_ids]
+        if foreign:
+            data: dict[str, object] = {"foreign": foreign, "by": by}
+            await self.shared.ledger.write(lambda db: write_event(db, "decision", self.name, data, at))
+            self.problem = ""
+        await self.read_account()
+        return found
+
+    async def bind(self, attempt_id: int, exchange_order_id: str) -> None:
+        """Prove an attempt by the exchange order that a person names; raises LookupError where the exchange has no such order of it."""
+        await self._resolver.bind(attempt_id, exchange_order_id)
+
+    async def _correct_share(self, correction: ShareShrunk) -> None:
+        if await self.shared.ledger.write(partial(self._shrink, correction, self.shared.clock.now())):
+            numbers = {"from_quantity": plain(correction.share_from), "to_quantity": plain(correction.share_to), "cause": correction.cause}
+            await self.shared.alert(
+                AlertCode.CLOSED_OUTSIDE,
+                self.name,
+                f"{correction.symbol} {plain(correction.share_to)}",
+                symbol=correction.symbol,
+                **numbers,
+            )
+
+    def _shrink(self, correction: ShareShrunk, at: datetime, db: Database) -> bool:
         held = read_holding(db, self.account, correction.symbol)
         if held is None or held.share != correction.share_from:
-            return
+            return False
         write_holding(db, replace(held, share=correction.share_to, detached=correction.detached))
         data: dict[str, object] = {
             "symbol": correction.symbol,
@@ -286,14 +345,12 @@ class Follower:
             "cause": correction.cause,
         }
         write_event(db, "correction", self.name, data, at)
+        return correction.detached
 
     async def _meet_foreign_orders(self, correction: ForeignOrders) -> None:
         if not self.problem.startswith("Foreign"):
             self.problem = f"ForeignOrders: {len(correction.exchange_order_ids)} resting orders carry our mark but are not in this ledger"
-            await self.shared.alert(
-                AlertCode.FOREIGN_ORDERS, self.name, self.problem, "New entries of this account are denied.",
-                "Check whether an old copy of the ledger was restored.",
-            )  # fmt: skip
+            await self.shared.alert(AlertCode.FOREIGN_ORDERS, self.name, count_orders=str(len(correction.exchange_order_ids)))
 
     def reserve(self, entry: PendingEntry) -> None:
         """Count an entry that is about to be sent against every cap, until a reading shows it."""

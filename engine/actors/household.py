@@ -10,7 +10,7 @@ from engine.actors.doorbell import Doorbell
 from engine.actors.follower import Follower
 from engine.actors.supervisor import supervise
 from engine.domain.alert import AlertCode
-from engine.domain.identifiers import AccountId
+from engine.domain.identifiers import AccountId, CopyId
 
 SWEEP_S: Final = 1.0
 SLICE: Final = 50
@@ -48,22 +48,30 @@ class Household:
             for each in self.followers.values()
         }
 
+    def named(self, name: str) -> Follower | None:
+        """Return the follower of the account with this name."""
+        return next((each for each in self.followers.values() if each.name == name), None)
+
     def unquarantine(self, name: str) -> None:
         """End the quarantine of the account with this name: its entries are taken again."""
-        for each in self.followers.values():
-            if each.name == name:
-                each.vitals.quarantined = False
-                each.vitals.failures.clear()
-                each.ring()
+        follower = self.named(name)
+        if follower is not None:
+            follower.vitals.quarantined = False
+            follower.vitals.failures.clear()
+            follower.ring()
+
+    def released(self, account: AccountId, copy: CopyId) -> None:
+        """Say that a copy's order is out of question: a person decided that it does not exist."""
+        follower = self.followers.get(account)
+        if follower is not None:
+            follower.release(copy, proven=False)
+            follower.read_soon()
 
     async def _keep(self, follower: Follower) -> None:
         async def run() -> None:
             quarantined = follower.vitals.quarantined
             if quarantined and follower.vitals.restarts:
-                await follower.shared.alert(
-                    AlertCode.ACCOUNT_QUARANTINED, follower.name, f"The task of this account keeps failing: {follower.vitals.last_error}",
-                    "Its entries stopped; exits go on.", "rexalgo status",
-                )  # fmt: skip
+                await follower.shared.alert(AlertCode.ACCOUNT_QUARANTINED, follower.name, problem=follower.vitals.last_error)
             await follower.run()
 
         await supervise(follower.vitals, run, self._jitter)

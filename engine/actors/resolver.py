@@ -12,13 +12,32 @@ from typing import TYPE_CHECKING, Final
 from engine.actors.doorbell import Doorbell
 from engine.actors.recording import outcome_of
 from engine.actors.standing_lane import take_back
-from engine.decisions.order_lifecycle import Absent, Ambiguous, AttemptState, Found, match_order, may_stop_looking, resolution_due
+from engine.decisions.order_lifecycle import (
+    Absent,
+    Ambiguous,
+    AttemptState,
+    Found,
+    describes,
+    match_order,
+    may_stop_looking,
+    resolution_due,
+)
 from engine.decisions.risk import position_of
 from engine.domain.alert import AlertCode
 from engine.domain.amounts import plain
 from engine.domain.order import OrderReport
 from engine.domain.outcome import Outcome, OutcomeCode
-from engine.ledger.attempts import Attempt, bound_order_ids, close_again, complete, end, free_symbol, open_attempts, read_holding
+from engine.ledger.attempts import (
+    Attempt,
+    bound_order_ids,
+    close_again,
+    complete,
+    end,
+    free_symbol,
+    open_attempts,
+    read_attempt,
+    read_holding,
+)
 
 if TYPE_CHECKING:
     from engine.actors.follower import Follower
@@ -107,12 +126,35 @@ class Resolver:
             deadline_s=self._follower.shared.pace.send_deadline_s,
         )
 
+    async def bind(self, attempt_id: int, exchange_order_id: str) -> None:
+        """Prove an attempt by the order that a person names; raises LookupError unless the exchange has it and it fits."""
+        follower = self._follower
+        attempt = read_attempt(follower.shared.ledger.db, attempt_id)
+        session = await follower.connected()
+        history = await session.find_orders(attempt.intent.symbol, attempt.claimed_at - timedelta(seconds=LOOK_BACK_S))
+        report = next((each for each in history.orders if each.exchange_order_id == exchange_order_id), None)
+        if report is None:
+            raise LookupError(f"the exchange shows no order {exchange_order_id} in {attempt.intent.symbol} since the order was sent")
+        if not describes(report, attempt.intent):
+            found = f"{report.side.value} {plain(report.quantity)} {report.symbol}"
+            raise LookupError(
+                f"expected {attempt.intent.side.value} {plain(attempt.intent.quantity)} {attempt.intent.symbol}, order "
+                f"{exchange_order_id} is {found}"
+            )
+        if exchange_order_id in bound_order_ids(follower.shared.ledger.db, attempt.account):
+            raise LookupError(f"order {exchange_order_id} is known already as another one")
+        await self._proven(attempt, report)
+
     async def _proven(self, attempt: Attempt, report: OrderReport) -> None:
         follower, shared = self._follower, self._follower.shared
         at = shared.clock.now()
         outcome = outcome_of(attempt.intent, report)
         again = at if report.filled_quantity > 0 else at + timedelta(seconds=CLOSE_AGAIN_S)
         await shared.ledger.write(lambda db: complete(db, attempt.id, report, outcome, at, again))
+        if attempt.state is AttemptState.NOT_CONFIRMED:
+            numbers = {"quantity": plain(attempt.intent.quantity), "symbol": attempt.intent.symbol}
+            filled = plain(report.filled_quantity)
+            await shared.alert(AlertCode.ORDER_FOUND_LATE, follower.name, str(attempt.id), **numbers, filled=filled)
         if report.status.is_terminal and attempt.is_entry:
             follower.release(attempt.copy, proven=report.filled_quantity > 0)
             follower.asked_to_cancel.pop(attempt.id, None)
@@ -169,10 +211,7 @@ class Resolver:
         }
         outcome = Outcome(OutcomeCode.NOT_CONFIRMED, numbers)
         await shared.ledger.write(lambda db: end(db, attempt.id, AttemptState.NOT_CONFIRMED, outcome, attempt.cause, at))
-        await shared.alert(
-            AlertCode.ORDER_NOT_CONFIRMED, follower.name, outcome.sentence, "Nothing was repeated; new entries of the symbol wait.",
-            "Compare the account at the exchange: rexalgo unknown list",
-        )  # fmt: skip
+        await shared.alert(AlertCode.ORDER_NOT_CONFIRMED, follower.name, str(attempt.id), **numbers, exposed=plain(attempt.notional))
         if not attempt.is_entry:
             await self._close_again(attempt)
         follower.ring()

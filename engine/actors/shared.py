@@ -19,7 +19,7 @@ from engine.domain.identifiers import StrategyId
 from engine.domain.signal import Signal
 from engine.domain.subscription import RiskLimits, Subscription
 from engine.ledger import Ledger
-from engine.ledger.outcomes import write_event
+from engine.ledger.alerts import raise_alert
 from engine.ledger.signals import read_signal
 from engine.ports.clock import Clock
 
@@ -40,6 +40,7 @@ class Pace:
     reconcile_idle_s: float
     not_confirmed_after_s: float
     resting_entry_s: float = 86_400.0
+    unprotected_s: float = 30.0
     trading_day_zone: str = "UTC"
 
 
@@ -128,8 +129,7 @@ class Shared:
             )
         )
 
-    async def alert(self, code: AlertCode, subject: str, sentence: str, done: str, do: str) -> None:
-        """Record an alert; the notifiers deliver it from the ledger."""
-        data: dict[str, object] = {"code": code.value, "sentence": sentence, "done": done, "do": do}
+    async def alert(self, code: AlertCode, subject: str, sameness: str = "", **details: str) -> None:
+        """Record an alert; the notifiers deliver it from the ledger. ``sameness``: see ``raise_alert``."""
         at = self.clock.now()
-        await self.ledger.write(lambda db: write_event(db, "alert", subject, data, at))
+        await self.ledger.write(lambda db: raise_alert(db, code, subject, details, at, sameness))

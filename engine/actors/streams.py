@@ -63,10 +63,7 @@ async def run_stream(shared: Shared, source: StreamSource, context: StrategyStre
         nonlocal told
         if vitals.quarantined and not told:
             told = True
-            await shared.alert(
-                AlertCode.PLUGIN_TASK_FAILED, context.strategy, f"The signal source {source.name} keeps failing: {vitals.last_error}",
-                "It is restarted again and again.", "Look at the log and at the strategy's params; then restart.",
-            )  # fmt: skip
+            await shared.alert(AlertCode.PLUGIN_TASK_FAILED, context.strategy, source=source.name, problem=vitals.last_error)
         source.check_params(context.params)
         await source.run(context)
         _LOG.info("the signal source %s of strategy %s ended: it will send nothing more", source.name, context.strategy)

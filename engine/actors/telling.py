@@ -1,4 +1,4 @@
-"""Tell people: deliver the ledger's alerts to the notifier, at least once each and in order, from a cursor kept in the ledger."""
+"""Tell people: deliver the ledger's alerts to each notifier, at least once each and in order, from a cursor kept in the ledger."""
 
 import logging
 from typing import Final
@@ -6,8 +6,10 @@ from typing import Final
 import trio
 
 from engine.actors.shared import Shared
-from engine.ledger.reports import delivered, undelivered_alerts
+from engine.domain.alert import Alert
+from engine.ledger.alerts import delivered, undelivered_alerts
 from engine.ports.notifier import Notifier
+from engine.transport import HttpClientFactory
 
 _LOG = logging.getLogger("rexalgo.telling")
 LOOK_S: Final = 0.5
@@ -16,11 +18,16 @@ RETRY_S: Final = (1.0, 2.0, 5.0, 15.0, 30.0, 60.0)
 
 
 async def tell(shared: Shared, notifier: Notifier) -> None:
-    """Run until cancelled. A delivery that fails is tried again, growing to once a minute; the next ones wait behind it."""
+    """Run until cancelled; one task for each notifier, so that one that fails holds up nobody else's alerts.
+
+    A delivery that fails is tried again, growing to once a minute; the next ones wait behind it.
+    """
     failures = 0
     while True:
         try:
-            await _deliver_waiting(shared, notifier)
+            for alert in undelivered_alerts(shared.ledger.db, notifier.name, 20):
+                await deliver(notifier, alert)
+                await shared.ledger.write(lambda db, number=alert.number: delivered(db, notifier.name, number))  # type: ignore[misc]
             failures = 0
         except Exception as error:  # a notifier's own fault: orders do not depend on it
             failures += 1
@@ -28,8 +35,12 @@ async def tell(shared: Shared, notifier: Notifier) -> None:
         await trio.sleep(RETRY_S[min(failures, len(RETRY_S)) - 1] if failures else LOOK_S)
 
 
-async def _deliver_waiting(shared: Shared, notifier: Notifier) -> None:
-    for alert in undelivered_alerts(shared.ledger.db, notifier.name, 20):
+async def deliver(notifier: Notifier, alert: Alert) -> None:
+    """Deliver one alert within the deadline; raises what the notifier raised, or TooSlowError."""
+    http = HttpClientFactory()
+    try:
         with trio.fail_after(DEADLINE_S):
-            await notifier.deliver(alert)
-        await shared.ledger.write(lambda db, number=alert.number: delivered(db, notifier.name, number))  # type: ignore[misc]
+            await notifier.deliver(alert, http)
+    finally:
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
+            await http.aclose()

@@ -8,11 +8,11 @@ is left alone: the report may be older than what is under way there.
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Final
+from typing import Final, assert_never
 
 from engine.decisions.risk import position_of
 from engine.domain.account import AccountReport
-from engine.domain.amounts import EXACT, ZERO, Quantity
+from engine.domain.amounts import EXACT, ZERO, Quantity, plain
 from engine.domain.holding import Holding
 from engine.domain.identifiers import CLIENT_ORDER_ID_PREFIX, ClientOrderId, StrategyId, Symbol
 from engine.domain.order import OrderReport
@@ -109,3 +109,20 @@ def _applied(holding: Holding, change: ShareShrunk | None) -> Holding:
     if change is None:
         return holding
     return replace(holding, share=change.share_to, detached=holding.detached or change.detached)
+
+
+def words_of(correction: Correction) -> dict[str, str]:
+    """Say a correction in words: what differs, and what applying it does."""
+    match correction:
+        case ShareShrunk():
+            step = f"{correction.symbol}: our share goes from {plain(correction.share_from)} to {plain(correction.share_to)}"
+            after = "; no entry there until the master is flat" if correction.detached else ""
+            return {"kind": "share", "differs": f"{correction.symbol}: {correction.cause}", "step": step + after}
+        case ForeignOrders(orders):
+            differs = f"resting orders {', '.join(orders)} carry our mark and are not in this ledger"
+            return {"kind": "foreign", "differs": differs, "step": "they are taken as the owner's; entries of the account are let in again"}
+        case OwnPosition():
+            own = f"{correction.side.value} {plain(correction.quantity)} {correction.symbol}"
+            return {"kind": "own", "differs": f"the owner holds {own} beside us", "step": "nothing: it is left alone"}
+        case _:
+            assert_never(correction)

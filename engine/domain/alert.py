@@ -1,37 +1,183 @@
-"""What people are told without asking. Alerts are one closed set, like outcomes."""
+"""What people are told without asking: one closed set of alerts, each with what happened, what was done, what to type, and what follows.
+
+docs/alerts.md is generated from this file. An alert carries numbers; its words come from here, so that every channel says the same.
+"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
+from typing import Final
 
 
 class AlertCode(Enum):
     """Every reason to tell somebody."""
 
-    ORDER_UNKNOWN = "order_unknown"
     ORDER_NOT_CONFIRMED = "order_not_confirmed"
-    ACCOUNT_QUARANTINED = "account_quarantined"
-    ACCOUNT_UNREADABLE = "account_unreadable"
+    ORDER_FOUND_LATE = "order_found_late"
     RESIDUE = "residue"
-    PLUGIN_TASK_FAILED = "plugin_task_failed"
-    CONSERVATION_BROKEN = "conservation_broken"
-    LEDGER_NOT_WRITABLE = "ledger_not_writable"
+    CLOSED_OUTSIDE = "closed_outside"
+    POSITION_UNPROTECTED = "position_unprotected"
+    ACCOUNT_UNREADABLE = "account_unreadable"
+    CREDENTIALS_REFUSED = "credentials_refused"
+    ACCOUNT_QUARANTINED = "account_quarantined"
     FOREIGN_ORDERS = "foreign_orders"
+    BREAKER_TRIPPED = "breaker_tripped"
+    CIRCUIT_OPEN = "circuit_open"
+    PLUGIN_TASK_FAILED = "plugin_task_failed"
+    TEST = "test"
+
+
+@dataclass(frozen=True, slots=True)
+class AlertWords:
+    """Hold the words of one code, as format strings over the subject (an account's, strategy's or exchange's name) and the details.
+
+    ``otherwise`` says what follows if nobody acts; ``wakes`` whether it is worth waking somebody at night.
+    """
+
+    sentence: str
+    done: str
+    do: str
+    otherwise: str
+    wakes: bool
+
+
+ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
+    AlertCode.ORDER_NOT_CONFIRMED: AlertWords(
+        "{subject}: an order for {quantity} {symbol} (about {exposed} USDT) was looked up for {looked_s} s, and there is no trace of it.",
+        "It was not sent again. New entries of {subject} in {symbol} wait.",
+        "rexalgo unknown list, then look at the account at the exchange and run rexalgo unknown decide",
+        "If the order exists after all, its position is without an exit until it is found; after 15 minutes new entries are let in again.",
+        True,
+    ),
+    AlertCode.ORDER_FOUND_LATE: AlertWords(
+        "{subject}: the order for {quantity} {symbol} that could not be confirmed was found: {filled} filled.",
+        "It counts as the strategy's own again and is closed by its next exit.",
+        "rexalgo account show {subject}",
+        "Nothing: it is followed like any other position.",
+        False,
+    ),
+    AlertCode.RESIDUE: AlertWords(
+        "{subject}: {quantity} {symbol} could not be closed: {cause}.",
+        "Closing is not tried again in a loop; the next close of the strategy includes it.",
+        "Close it at the exchange by hand, or leave it to the next close",
+        "It stays open and moves with the market.",
+        False,
+    ),
+    AlertCode.CLOSED_OUTSIDE: AlertWords(
+        "{subject}: {symbol} went from {from_quantity} to {to_quantity}: {cause}.",
+        "The strategy's share was lowered to what is there. What was closed by hand is not opened again.",
+        "rexalgo account show {subject}",
+        "Nothing: the strategy enters {symbol} again here once its master is flat.",
+        False,
+    ),
+    AlertCode.POSITION_UNPROTECTED: AlertWords(
+        "{subject}: {side} {quantity} {symbol} (about {exposed} USDT) has had no {missing} at the exchange for {unprotected_s} s.",
+        "Setting it is tried again and again ({problem}).",
+        "Set {missing} at the exchange by hand, or close: rexalgo halt flatten --account {subject}",
+        "The position can lose more than the strategy meant to risk.",
+        True,
+    ),
+    AlertCode.ACCOUNT_UNREADABLE: AlertWords(
+        "{subject}: the account could not be read for {minutes} minutes ({problem}); {positions} positions of ours are in it.",
+        "New entries are denied. Closing orders are still sent.",
+        "rexalgo account show {subject}; look whether the exchange is up",
+        "The follower misses entries, and a position that is closed by hand there is noticed late.",
+        False,
+    ),
+    AlertCode.CREDENTIALS_REFUSED: AlertWords(
+        "{subject}: the exchange refuses the key ({problem}). Positions that nobody here can close now: {positions}.",
+        "New entries are denied. Closing is tried again and again.",
+        "Have the owner make a new key and run rexalgo provision with it; close what must be closed at the exchange by hand",
+        "No exit of a master reaches this account.",
+        True,
+    ),
+    AlertCode.ACCOUNT_QUARANTINED: AlertWords(
+        "{subject}: the task of this account keeps failing: {problem}",
+        "New entries of the account stopped; exits go on.",
+        "rexalgo account show {subject}, look at the log, then rexalgo account release {subject}",
+        "The account takes no entries.",
+        True,
+    ),
+    AlertCode.FOREIGN_ORDERS: AlertWords(
+        "{subject}: {count_orders} resting orders carry our mark and are not in this ledger.",
+        "New entries of the account are denied.",
+        "Look whether an old copy of the ledger was restored; then rexalgo reconcile {subject} --apply",
+        "The account takes no entries.",
+        True,
+    ),
+    AlertCode.BREAKER_TRIPPED: AlertWords(
+        "{scope}: new entries were switched off by a breaker: {cause}.",
+        "A switch was set; exits still go through.",
+        "Find out why, then rexalgo resume entries {flags}",
+        "The master's entries are not copied there.",
+        True,
+    ),
+    AlertCode.CIRCUIT_OPEN: AlertWords(
+        "Exchange {subject}: {failures} calls of {accounts} accounts failed in a row ({problem}).",
+        "Entries wait and are tried again from {pause_s} s on; exits still go through.",
+        "Look whether the exchange is up: rexalgo doctor",
+        "Entries that get too old are not sent.",
+        False,
+    ),
+    AlertCode.PLUGIN_TASK_FAILED: AlertWords(
+        "{subject}: its signal source {source} keeps failing: {problem}",
+        "It is restarted again and again.",
+        "Look at the log and at the strategy's params; then restart",
+        "The strategy sends no signals, exits included.",
+        True,
+    ),
+    AlertCode.TEST: AlertWords(
+        "This is a test of the channel {subject}, sent by {by}. Nothing happened.", "Nothing.", "Nothing", "Nothing.", False
+    ),
+}  # fmt: skip
+
+
+class _Absent(dict[str, str]):
+    def __missing__(self, key: str) -> str:
+        return "?"
 
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """Hold one alert: what happened to which thing, what the engine already did, what to type. Never a secret.
+    """Hold one alert: a code, whom or what it concerns, its numbers. Never a secret.
 
-    ``number`` is the ledger sequence of the event behind it (delivery is at least once, so a receiver may see it again).
+    ``number`` is the ledger sequence of the event behind it (delivery is at least once, so a receiver may see it again). ``count`` is
+    how often the same happened since the last time that it was told, this time included.
     """
 
     number: int
     code: AlertCode
     subject: str
-    sentence: str
-    done: str
-    do: str
     at: datetime
-    details: Mapping[str, str]
+    details: Mapping[str, str] = field(default_factory=dict)
+    count: int = 1
+
+    def _filled(self, words: str) -> str:
+        return words.format_map(_Absent({**self.details, "subject": self.subject}))
+
+    @property
+    def sentence(self) -> str:
+        """Say what happened, with how often where it was more than once."""
+        often = f" ({self.count} times within an hour)" if self.count > 1 else ""
+        return self._filled(ALERTS[self.code].sentence) + often
+
+    @property
+    def done(self) -> str:
+        """Say what the engine already did."""
+        return self._filled(ALERTS[self.code].done)
+
+    @property
+    def do(self) -> str:
+        """Say what to type."""
+        return self._filled(ALERTS[self.code].do)
+
+    @property
+    def otherwise(self) -> str:
+        """Say what follows if nobody acts."""
+        return self._filled(ALERTS[self.code].otherwise)
+
+    @property
+    def wakes(self) -> bool:
+        """Tell whether it is worth waking somebody."""
+        return ALERTS[self.code].wakes

@@ -408,6 +408,12 @@ def bound_order_ids(db: apsw.Connection, account: AccountId) -> frozenset[str]:
     return frozenset(row[0] for row in rows)
 
 
+def accepted_foreign(db: apsw.Connection, account_name: str) -> frozenset[str]:
+    """Read the exchange order ids that somebody accepted as not this ledger's, though they carry our mark."""
+    rows = fetch_all(db, "SELECT data FROM event WHERE kind = 'decision' AND subject = ? AND data LIKE '%\"foreign\"%'", (account_name,))
+    return frozenset(each for row in rows for each in json.loads(row[0])["foreign"])
+
+
 def knows_client_order_id(db: apsw.Connection, client_order_id: str) -> bool:
     """Tell whether an attempt with this client order id was ever claimed."""
     return fetch_one(db, "SELECT 1 FROM attempt WHERE client_order_id = ?", (client_order_id,)) is not None

@@ -11,10 +11,10 @@ from typing import Final
 import apsw
 
 from engine.decisions.order_lifecycle import AttemptState
-from engine.domain.alert import Alert, AlertCode
 from engine.domain.holding import Switch, SwitchLevel, SwitchScope
 from engine.domain.identifiers import CopyId
 from engine.domain.outcome import Outcome, OutcomeCode
+from engine.ledger.alerts import newest_alerts
 from engine.ledger.attempts import all_unknown, attempts_of
 from engine.ledger.codec import from_us, read_draft, to_us
 from engine.ledger.outcomes import read_outcome, write_event
@@ -235,18 +235,11 @@ def status(db: apsw.Connection, now: datetime) -> StatusView:
             SwitchView(each.scope.value, each.target, each.note, each.set_by, each.set_at, each.level.value) for each in switches(db)
         ),
         last_signal=None if last is None else _receipt(db, last),
-        alerts=_alerts(db, since),
+        alerts=tuple(
+            AlertView(each.at, each.code.value, each.subject, each.sentence, each.do, each.wakes, each.count)
+            for each in newest_alerts(db, now - DAY, 20)
+        ),
     )
-
-
-def _alerts(db: apsw.Connection, since_us: int) -> tuple[AlertView, ...]:
-    rows = fetch_all(
-        db,
-        "SELECT at_us, subject, data FROM event WHERE kind = 'alert' AND at_us >= ? ORDER BY sequence DESC LIMIT 20",
-        (since_us,),
-    )
-    told = [(from_us(at), subject, json.loads(data)) for at, subject, data in rows]
-    return tuple(AlertView(at, data["code"], subject, data["sentence"], data["do"]) for at, subject, data in told)
 
 
 def unknown(db: apsw.Connection) -> list[UnknownView]:
@@ -337,31 +330,3 @@ def clear_switch(db: apsw.Connection, scope: SwitchScope, target: str, by: str, 
     label = Switch(scope, target, "", by, at).label
     write_event(db, "switch", label, {"on": False, "by": by}, at)
     return True
-
-
-# Alerts and their notifiers
-
-
-def undelivered_alerts(db: apsw.Connection, notifier: str, limit: int) -> list[Alert]:
-    """Read the alerts behind a notifier's cursor, oldest first."""
-    rows = fetch_all(
-        db,
-        "SELECT sequence, at_us, subject, data FROM event WHERE kind = 'alert'"
-        " AND sequence > coalesce((SELECT sequence FROM notifier_cursor WHERE name = ?), 0) ORDER BY sequence LIMIT ?",
-        (notifier, limit),
-    )
-    return [_alert(row) for row in rows]
-
-
-def _alert(row: Row) -> Alert:
-    data = json.loads(row[3])
-    details = {name: str(value) for name, value in data.items() if name not in ("code", "sentence", "done", "do")}
-    return Alert(row[0], AlertCode(data["code"]), row[2], data["sentence"], data["done"], data["do"], from_us(row[1]), details)
-
-
-def delivered(db: apsw.Connection, notifier: str, sequence: int) -> None:
-    """Move a notifier's cursor behind an alert that was delivered."""
-    db.execute(
-        "INSERT INTO notifier_cursor (name, sequence) VALUES (?, ?) ON CONFLICT DO UPDATE SET sequence = excluded.sequence",
-        (notifier, sequence),
-    )

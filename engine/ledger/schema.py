@@ -87,6 +87,9 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     ALTER TABLE holding ADD COLUMN stop_loss TEXT;
     ALTER TABLE holding ADD COLUMN take_profit TEXT;
     ALTER TABLE switch ADD COLUMN level TEXT NOT NULL DEFAULT 'entries';
+    CREATE TABLE alert (
+        code TEXT NOT NULL, subject TEXT NOT NULL, sameness TEXT NOT NULL, told_us INTEGER NOT NULL, more INTEGER NOT NULL,
+        PRIMARY KEY (code, subject, sameness)) STRICT, WITHOUT ROWID;
     CREATE TABLE equity_mark (
         account_id TEXT PRIMARY KEY, day_start TEXT NOT NULL, since_us INTEGER NOT NULL, peak TEXT NOT NULL) STRICT, WITHOUT ROWID;
     """,

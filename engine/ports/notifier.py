@@ -3,16 +3,20 @@
 from typing import Protocol
 
 from engine.domain.alert import Alert
+from engine.ports.exchange import HttpClients
 
 
 class Notifier(Protocol):
-    """Deliver alerts, at least once each and in order; the engine keeps a cursor per notifier."""
+    """Deliver alerts, at least once each and in order; the engine keeps a cursor per notifier, so nothing is lost while it fails."""
 
     @property
     def name(self) -> str:
         """Return the short name used in config."""
         ...
 
-    async def deliver(self, alert: Alert) -> None:
-        """Deliver one alert; raise to be asked again later. Called under a deadline of 10 s."""
+    async def deliver(self, alert: Alert, http: HttpClients) -> None:
+        """Deliver one alert; raise to be asked again later. Called under a deadline of 10 s.
+
+        ``http`` makes clients over the engine's transport; they are closed after the call.
+        """
         ...

@@ -1,6 +1,10 @@
 """A text that must not leak by accident."""
 
+import stat
+from pathlib import Path
 from typing import NoReturn
+
+from engine.domain.errors import InvalidValue
 
 
 class Secret:
@@ -33,3 +37,21 @@ class Secret:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a Secret is not pickled")
+
+
+def read_secret_file(path: object, field: str) -> Secret:
+    """Read a plugin's secret from a file that only its owner may read; for settings, which hold no secrets themselves.
+
+    Raises InvalidValue naming ``field``: the path must be absolute, the file UTF-8, not empty, mode 0600 or stricter.
+    """
+    if not isinstance(path, str) or not Path(path).is_absolute():
+        raise InvalidValue(field, "the absolute path of a file that holds the secret", path)
+    try:
+        mode, text = stat.S_IMODE(Path(path).stat().st_mode), Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        raise InvalidValue(field, "a readable file in UTF-8", path) from None
+    if mode & 0o077:
+        raise InvalidValue(field, f"mode 0600, for it holds a secret (chmod 600 {path})", f"mode {mode:04o}")
+    if not text:
+        raise InvalidValue(field, "a file that is not empty", path)
+    return Secret(text)

@@ -8,7 +8,7 @@ import logging
 import re
 from collections.abc import Callable, Mapping
 
-from rexalgo import Alert, InvalidValue, Notifier, hookimpl
+from rexalgo import Alert, HttpClients, InvalidValue, Notifier, hookimpl
 
 rexalgo_api_version = 1
 default_settings: Mapping[str, object] = {}
@@ -22,15 +22,15 @@ class LogNotifier:
 
     name = "log"
 
-    async def deliver(self, alert: Alert) -> None:
+    async def deliver(self, alert: Alert, http: HttpClients) -> None:
         """Write the line; at-least-once delivery shows as the same ``number`` again."""
         _logger.warning("%s", alert_line(alert))
 
 
 def alert_line(alert: Alert) -> str:
     """Write an alert as one line of ``key=value`` pairs; texts are quoted and escaped, details follow sorted by name."""
-    pairs = [f"alert={alert.code.value}", f"number={alert.number}", f"at={alert.at.isoformat()}"]
-    pairs += [f"{name}={_quoted(getattr(alert, name))}" for name in ("subject", "sentence", "done", "do")]
+    pairs = [f"alert={alert.code.value}", f"number={alert.number}", f"wakes={'yes' if alert.wakes else 'no'}", f"at={alert.at.isoformat()}"]
+    pairs += [f"{name}={_quoted(getattr(alert, name))}" for name in ("subject", "sentence", "done", "do", "otherwise")]
     pairs += [f"details.{_NOT_A_KEY.sub('_', name)}={_quoted(text)}" for name, text in sorted(alert.details.items())]
     return " ".join(pairs)
 

@@ -1,6 +1,5 @@
 """The proof of the proof: take one guard out of a copy of the engine at a time, and see after how many seeds the invariants notice."""
 
-import json
 import shutil
 import subprocess
 import sys
@@ -102,11 +101,11 @@ MUTANTS: Final = (
 
 def try_mutants(seeds: int, as_json: bool) -> int:
     """Run every mutant until it is noticed, at most ``seeds`` seeds; returns 1 if one was not."""
-    results = {each.name: try_one(each, seeds) for each in MUTANTS}
-    if as_json:
-        print(json.dumps(results))
-    else:
-        for name, (after, what) in results.items():
+    results: dict[str, tuple[int, str]] = {}
+    for each in MUTANTS:
+        name, (after, what) = each.name, try_one(each, seeds)
+        results[name] = (after, what)
+        if not as_json:
             print(
                 f"{name}: "
                 + (f"noticed after {after} seed{'s' if after > 1 else ''} ({what})" if after else f"NOT noticed in {seeds} seeds")

@@ -6,12 +6,14 @@ import sys
 import tomllib
 from pathlib import Path
 
+from engine.domain.alert import ALERTS, AlertCode
 from engine.domain.outcome import EXPLANATIONS, OutcomeCode
 from rexalgo.cli import _COMMANDS
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 OUTCOMES = ROOT / "docs" / "outcomes.md"
+ALERTS_PAGE = ROOT / "docs" / "alerts.md"
 
 
 def outcomes_page() -> str:
@@ -34,6 +36,42 @@ def outcomes_page() -> str:
             "",
         ]
     )
+
+
+def alerts_page() -> str:
+    """Return docs/alerts.md as the code has it."""
+    told = []
+    for code in AlertCode:
+        words = ALERTS[code]
+        told += [
+            f"## {code.value}",
+            "",
+            f"{words.sentence}",
+            "",
+            f"- Already done: {words.done}",
+            f"- Type: {words.do}",
+            f"- If nobody acts: {words.otherwise}",
+            f"- Wakes somebody: {'yes' if words.wakes else 'no'}",
+            "",
+        ]
+    head = [
+        "# Alerts",
+        "",
+        "What people are told without asking, with the numbers in braces. Equal alerts within an hour are one with a count. What to do",
+        "at night stands in the [runbook](runbook.md). Made from `engine/domain/alert.py`; after a change there:",
+        "`python tests/house/test_docs.py`.",
+        "",
+    ]
+    return "\n".join([*head, *told])
+
+
+def test_alerts_page_is_what_the_code_says() -> None:
+    assert ALERTS_PAGE.read_text(encoding="utf-8") == alerts_page()
+
+
+def test_the_runbook_has_a_word_for_every_alert() -> None:
+    runbook = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
+    assert [code.value for code in AlertCode if f"`{code.value}`" not in runbook] == []
 
 
 def test_outcomes_page_is_what_the_code_says() -> None:
@@ -79,3 +117,4 @@ def test_every_command_explains_itself() -> None:
 
 if __name__ == "__main__":
     OUTCOMES.write_text(outcomes_page(), encoding="utf-8")
+    ALERTS_PAGE.write_text(alerts_page(), encoding="utf-8")

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.transport import HttpClientFactory
 from plugins import log
 from rexalgo import Alert, AlertCode, InvalidValue, Notifier, Secret
 
@@ -14,17 +15,18 @@ AT = datetime(2026, 11, 23, 10, tzinfo=UTC)
 
 
 def alert(subject: str = "account ann", details: dict[str, str] | None = None) -> Alert:
-    return Alert(7, AlertCode.ORDER_UNKNOWN, subject, "No proof yet.", "Asked again.", 'Type "rexalgo unknown list".', AT, details or {})
+    return Alert(7, AlertCode.TEST, subject, AT, {"by": "ann", **(details or {})})
 
 
 async def test_alert_becomes_one_structured_line(caplog: pytest.LogCaptureFixture) -> None:
     found: list[Notifier] = []
     log.register_notifiers(found.append, {})
     with caplog.at_level(logging.WARNING, "rexalgo.alert"):
-        await found[0].deliver(alert(details={"symbol": "BTCUSDT", "copy": "c 100%s"}))
+        await found[0].deliver(alert(details={"symbol": "BTCUSDT", "copy": "c 100%s"}), HttpClientFactory())
     assert caplog.messages == [
-        'alert=order_unknown number=7 at=2026-11-23T10:00:00+00:00 subject="account ann" sentence="No proof yet." done="Asked again." '
-        'do="Type \\"rexalgo unknown list\\"." details.copy="c 100%s" details.symbol="BTCUSDT"'
+        'alert=test number=7 wakes=no at=2026-11-23T10:00:00+00:00 subject="account ann" sentence="This is a test of the channel account '
+        'ann, sent by ann. Nothing happened." done="Nothing." do="Nothing" otherwise="Nothing." details.by="ann" details.copy="c 100%s" '
+        'details.symbol="BTCUSDT"'
     ]
     assert found[0].name == "log"
 

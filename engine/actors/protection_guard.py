@@ -1,0 +1,112 @@
+"""Guard what is held: compare the stop and target that a strategy wants with what the exchange shows, set what is missing, measure.
+
+A level that the owner moved by hand stays as he moved it; only one that is missing altogether is set. The time without a wanted level is
+measured from the reading that first showed it missing, told beyond a limit, and recorded when it ends.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from engine.actors.doorbell import Doorbell
+from engine.decisions.risk import position_of
+from engine.domain.account import Position
+from engine.domain.alert import AlertCode
+from engine.domain.amounts import notional, plain
+from engine.domain.holding import Holding
+from engine.domain.identifiers import Symbol
+from engine.domain.order import ProtectionOrder
+from engine.ledger.attempts import read_holdings
+from engine.ledger.outcomes import write_event
+
+if TYPE_CHECKING:
+    from engine.actors.follower import Follower
+
+AGAIN_S: Final = 5.0
+
+
+@dataclass(slots=True)
+class _Gap:
+    since: datetime
+    problem: str = "not tried yet"
+
+
+class ProtectionGuard:
+    """Look after the stops and targets of one account."""
+
+    def __init__(self, follower: "Follower") -> None:
+        self._follower = follower
+        self._bell = Doorbell()
+        self._gaps: dict[Symbol, _Gap] = {}
+
+    def ring(self) -> None:
+        """Say that the account was read."""
+        self._bell.ring()
+
+    async def run(self) -> None:
+        """Run until cancelled."""
+        while True:
+            await self._bell.wait(AGAIN_S if self._gaps else None)
+            await self.look()
+
+    async def look(self) -> None:
+        """Compare once, and set what is missing."""
+        follower = self._follower
+        report = follower.report
+        if report is None:
+            return
+        for held in read_holdings(follower.shared.ledger.db, follower.account):
+            position = position_of(report, held.symbol)
+            if held.share == 0 or position is None or position.side is not held.side:
+                self._gaps.pop(held.symbol, None)
+                continue
+            missing = missing_levels(held, position)
+            if missing:
+                await self._mend(held, position, missing)
+            elif held.symbol in self._gaps:
+                await self._closed(held)
+
+    async def _mend(self, held: Holding, position: Position, missing: str) -> None:
+        follower, now = self._follower, self._follower.shared.clock.now()
+        gap = self._gaps.setdefault(held.symbol, _Gap(now))
+        visible_s = 0.0 if follower.session is None else follower.session.visible_within_s
+        if now - gap.since >= timedelta(seconds=visible_s):
+            gap.problem = await self._set(held, position)
+        if now - gap.since >= timedelta(seconds=follower.shared.pace.unprotected_s):
+            await follower.shared.alert(
+                AlertCode.POSITION_UNPROTECTED, follower.name, held.symbol,
+                side=held.side.value, quantity=plain(held.share), symbol=held.symbol, missing=missing, problem=gap.problem,
+                exposed=plain(notional(position.mark_price, held.share)), unprotected_s=str(round((now - gap.since).total_seconds())),
+            )  # fmt: skip
+
+    async def _set(self, held: Holding, position: Position) -> str:
+        follower = self._follower
+        if not follower.can_protect:
+            return "the exchange has no call for it"
+        wanted = ProtectionOrder(
+            held.symbol, held.side, position.stop_loss or held.stop_loss, position.take_profit or held.take_profit
+        )  # fmt: skip
+        try:
+            session = await follower.connected()
+            await session.set_protection(wanted)
+        except Exception as error:  # asked again in a moment; setting the same levels twice does no harm
+            follower.note(f"the protection of {held.symbol} could not be set", error)
+            return f"{type(error).__name__}: {error}"[:100]
+        follower.read_soon()
+        return "set, and not seen yet"
+
+    async def _closed(self, held: Holding) -> None:
+        follower, now = self._follower, self._follower.shared.clock.now()
+        gap = self._gaps.pop(held.symbol)
+        data: dict[str, object] = {"symbol": held.symbol, "unprotected_s": round((now - gap.since).total_seconds(), 1)}
+        await follower.shared.ledger.write(lambda db: write_event(db, "protected", follower.name, data, now))
+
+
+def missing_levels(held: Holding, position: Position) -> str:
+    """Name the levels that the strategy wants and the position does not have at all: stop, target, both or nothing."""
+    missing = [
+        name
+        for name, wanted, there in (("stop", held.stop_loss, position.stop_loss), ("target", held.take_profit, position.take_profit))
+        if wanted is not None and there is None
+    ]
+    return " and ".join(missing)

@@ -1,0 +1,76 @@
+"""One exchange's circuit: when it fails for several accounts in a row, entries wait, and retries are kept to a share of what is new.
+
+Pure arithmetic on times that are passed in. Only entries ask; exits never do. Any call that works closes the circuit again.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+FAILURES_MIN: Final = 6
+ACCOUNTS_MIN: Final = 2
+WITHIN: Final = timedelta(seconds=20)
+PAUSE_MIN: Final = timedelta(seconds=2)
+PAUSE_MAX: Final = timedelta(seconds=60)
+RETRY_SHARE: Final = 0.2
+RETRIES_SAVED_MAX: Final = 50.0
+
+
+@dataclass(slots=True)
+class Circuit:
+    """Count what fails and what works; all times UTC.
+
+    It opens at 6 failures in 20 s with nothing that worked between them, of at least 2 accounts (one account may have a bad line of its
+    own). Open it stays for 2 s, then twice as long with every further opening, at most 60 s, until something works.
+    """
+
+    _failures: deque[tuple[datetime, str]] = field(default_factory=deque)
+    _open_until: datetime | None = None
+    _pause: timedelta = PAUSE_MIN
+    _retries: float = RETRIES_SAVED_MAX
+    openings: int = 0
+    last_problem: str = ""
+
+    def worked(self) -> None:
+        """Note a call that the exchange answered, a refusal included."""
+        self._failures.clear()
+        self._open_until = None
+        self._pause = PAUSE_MIN
+
+    def failed(self, account: str, problem: str, now: datetime) -> None:
+        """Note a call that the exchange did not answer, or answered with a failure of its own."""
+        self._failures.append((now, account))
+        self.last_problem = problem
+        while self._failures and now - self._failures[0][0] > WITHIN:
+            self._failures.popleft()
+        is_open = self._open_until is not None and now < self._open_until
+        if not is_open and len(self._failures) >= FAILURES_MIN and self.accounts >= ACCOUNTS_MIN:
+            self._open_until = now + self._pause
+            self._pause = min(self._pause * 2, PAUSE_MAX)
+            self.openings += 1
+
+    @property
+    def accounts(self) -> int:
+        """Return how many accounts the counted failures are of."""
+        return len({account for _, account in self._failures})
+
+    @property
+    def failures(self) -> int:
+        """Return how many failures are counted."""
+        return len(self._failures)
+
+    def wait_s(self, now: datetime) -> float:
+        """Return the seconds that an entry has to wait; 0 where the circuit is closed."""
+        return 0.0 if self._open_until is None else max(0.0, (self._open_until - now) / timedelta(seconds=1))
+
+    def may_retry(self) -> bool:
+        """Take one retry out of the budget; False where it is used up. Each new entry pays a fifth of a retry in."""
+        if self._retries < 1.0:
+            return False
+        self._retries -= 1.0
+        return True
+
+    def began(self) -> None:
+        """Note an entry's first try."""
+        self._retries = min(RETRIES_SAVED_MAX, self._retries + RETRY_SHARE)

@@ -1,0 +1,86 @@
+"""Record alerts, equal ones within an hour as one with a count, and keep for each channel what it was told."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+import apsw
+
+from engine.domain.alert import Alert, AlertCode
+from engine.ledger.codec import from_us, to_us
+from engine.ledger.outcomes import write_event
+from engine.ledger.query import Row, fetch_all, fetch_one
+
+EQUAL_WITHIN: Final = timedelta(hours=1)
+
+
+def raise_alert(db: apsw.Connection, code: AlertCode, subject: str, details: Mapping[str, str], at: datetime, sameness: str = "") -> bool:
+    """Record an alert; False where an equal one is younger than an hour, whose count grows instead.
+
+    Equal are code, subject and ``sameness`` (such as the symbol): numbers that differ from moment to moment do not make another alert.
+    The first one after the hour tells how often it happened meanwhile.
+    """
+    row = fetch_one(db, "SELECT told_us, more FROM alert WHERE code = ? AND subject = ? AND sameness = ?", (code.value, subject, sameness))
+    if row is not None and at - from_us(row[0]) < EQUAL_WITHIN:
+        db.execute("UPDATE alert SET more = more + 1 WHERE code = ? AND subject = ? AND sameness = ?", (code.value, subject, sameness))
+        return False
+    count = 1 if row is None else row[1] + 1
+    db.execute(
+        "INSERT INTO alert (code, subject, sameness, told_us, more) VALUES (?, ?, ?, ?, 0) ON CONFLICT DO UPDATE"
+        " SET told_us = excluded.told_us, more = 0",
+        (code.value, subject, sameness, to_us(at)),
+    )
+    write_event(db, "alert", subject, {"code": code.value, "details": dict(details), "count": count}, at)
+    return True
+
+
+def undelivered_alerts(db: apsw.Connection, channel: str, limit: int) -> list[Alert]:
+    """Read the alerts behind a channel's cursor, oldest first."""
+    rows = fetch_all(
+        db,
+        "SELECT sequence, at_us, subject, data FROM event WHERE kind = 'alert'"
+        " AND sequence > coalesce((SELECT sequence FROM notifier_cursor WHERE name = ?), 0) ORDER BY sequence LIMIT ?",
+        (channel, limit),
+    )
+    return [_alert(row) for row in rows]
+
+
+def newest_alerts(db: apsw.Connection, since: datetime, limit: int) -> list[Alert]:
+    """Read the alerts since a time, newest first."""
+    rows = fetch_all(
+        db,
+        "SELECT sequence, at_us, subject, data FROM event WHERE kind = 'alert' AND at_us >= ? ORDER BY sequence DESC LIMIT ?",
+        (to_us(since), limit),
+    )
+    return [_alert(row) for row in rows]
+
+
+def _alert(row: Row) -> Alert:
+    data = json.loads(row[3])
+    return Alert(row[0], AlertCode(data["code"]), row[2], from_us(row[1]), data["details"], data["count"])
+
+
+def delivered(db: apsw.Connection, channel: str, sequence: int) -> None:
+    """Move a channel's cursor behind an alert that was delivered."""
+    db.execute(
+        "INSERT INTO notifier_cursor (name, sequence) VALUES (?, ?) ON CONFLICT DO UPDATE SET sequence = excluded.sequence",
+        (channel, sequence),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelState:
+    """Hold how far a channel is: the last alert that it was told, and how many wait."""
+
+    told: int
+    waiting: int
+
+
+def channel_state(db: apsw.Connection, channel: str) -> ChannelState:
+    """Read how far a channel is."""
+    row = fetch_one(db, "SELECT sequence FROM notifier_cursor WHERE name = ?", (channel,))
+    told = 0 if row is None else int(row[0])
+    waiting = fetch_one(db, "SELECT count(*) FROM event WHERE kind = 'alert' AND sequence > ?", (told,))
+    return ChannelState(told, 0 if waiting is None else int(waiting[0]))

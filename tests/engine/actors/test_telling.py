@@ -1,0 +1,44 @@
+"""Channels: at least once and in order, each from its own cursor, and none waits for another."""
+
+from pathlib import Path
+
+import trio
+from engine_world import world
+from trio.testing import MockClock
+
+from engine.actors.telling import tell
+from engine.domain.alert import Alert, AlertCode
+from engine.ledger.alerts import channel_state
+from engine.ports.exchange import HttpClients
+
+
+class Channel:
+    """Be a channel that fails as often as it is told to."""
+
+    def __init__(self, name: str, failures: int = 0) -> None:
+        self.name = name
+        self.failures = failures
+        self.got: list[Alert] = []
+
+    async def deliver(self, alert: Alert, http: HttpClients) -> None:
+        await trio.lowlevel.checkpoint()
+        if self.failures:
+            self.failures -= 1
+            raise RuntimeError("nobody there")
+        self.got.append(alert)
+
+
+async def test_a_channel_that_fails_loses_nothing_and_holds_nobody_up(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with world(tmp_path, followers=1) as house, trio.open_nursery() as nursery:
+        good, bad = Channel("good"), Channel("bad", failures=7)
+        for each in (good, bad):
+            nursery.start_soon(tell, house.shared, each)
+        await house.shared.alert(AlertCode.RESIDUE, "ann", "BTCUSDT", quantity="1", symbol="BTCUSDT", cause="too small")
+        await house.shared.alert(AlertCode.RESIDUE, "ann", "ETHUSDT", quantity="2", symbol="ETHUSDT", cause="too small")
+        await trio.sleep(2)
+        assert [each.details["symbol"] for each in good.got] == ["BTCUSDT", "ETHUSDT"]
+        assert channel_state(house.ledger.db, "bad").waiting == 2
+        await trio.sleep(300)
+        assert [each.details["symbol"] for each in bad.got] == ["BTCUSDT", "ETHUSDT"]
+        assert channel_state(house.ledger.db, "bad").waiting == 0
+        nursery.cancel_scope.cancel()

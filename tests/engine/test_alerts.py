@@ -1,0 +1,40 @@
+"""Alerts: one closed set with words for each, equal ones within an hour are one with a count."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from engine.domain.alert import ALERTS, Alert, AlertCode
+from engine.ledger.alerts import newest_alerts, raise_alert, undelivered_alerts
+from engine.ledger.database import open_database
+
+NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("code", list(AlertCode))
+def test_every_alert_has_all_its_words_and_says_them_with_its_numbers(code: AlertCode) -> None:
+    words = ALERTS[code]
+    named = {name for text in (words.sentence, words.done, words.do, words.otherwise) for name in re.findall(r"\{(\w+)\}", text)}
+    alert = Alert(1, code, "ann", NOW, dict.fromkeys(named - {"subject"}, "7"))
+    for text in (alert.sentence, alert.done, alert.do, alert.otherwise):
+        assert text
+        assert "?" not in text
+        assert "{" not in text
+
+
+def test_equal_alerts_within_an_hour_are_one_with_a_count() -> None:
+    db = open_database(":memory:")
+    details = {"problem": "timeout"}
+    assert raise_alert(db, AlertCode.ACCOUNT_QUARANTINED, "ann", details, NOW)
+    for minute in range(1, 60):
+        assert not raise_alert(db, AlertCode.ACCOUNT_QUARANTINED, "ann", {"problem": "other words"}, NOW + timedelta(minutes=minute))
+    assert raise_alert(db, AlertCode.ACCOUNT_QUARANTINED, "bob", details, NOW)
+    assert raise_alert(db, AlertCode.RESIDUE, "ann", details, NOW, "BTCUSDT")
+    assert raise_alert(db, AlertCode.RESIDUE, "ann", details, NOW, "ETHUSDT")
+    assert raise_alert(db, AlertCode.ACCOUNT_QUARANTINED, "ann", details, NOW + timedelta(minutes=61))
+    told = [(each.code, each.subject, each.count) for each in undelivered_alerts(db, "log", 20)]
+    assert told[0] == (AlertCode.ACCOUNT_QUARANTINED, "ann", 1)
+    assert told[-1] == (AlertCode.ACCOUNT_QUARANTINED, "ann", 60)
+    assert len(told) == 5
+    assert "60 times" in newest_alerts(db, NOW, 1)[0].sentence
