@@ -40,7 +40,9 @@ from rexalgo import (
     OrderType,
     OutcomeUnknown,
     Position,
+    PositionSide,
     Price,
+    ProtectionOrder,
     Quantity,
     Quote,
     RateLimit,
@@ -53,6 +55,8 @@ from rexalgo import (
 CURRENCY: Final = "USDT"
 HISTORY_LIMIT: Final = 500
 PAGE: Final = 100
+CANDLES_MAX: Final = 1_440
+AGGREGATIONS: Final = {60: "1m", 900: "15t", 1_800: "30t", 3_600: "1h", 14_400: "4h", 86_400: "1d"}
 LEVERAGE_HOLDS_S: Final = 60.0
 LOOK_S: Final = 0.4
 CLOSE_SEEN_WITHIN_S: Final = 6.0
@@ -122,6 +126,8 @@ class MudrexAdapter:
             exits_carry_client_order_id=False,
             account_requests=3,
             exit_requests=3,
+            sets_protection=True,
+            credentials_last_days=90,
         )
 
     def environment(self, context: ExchangeContext) -> Environment:
@@ -234,7 +240,7 @@ class MudrexConnection:
 
     async def _close(self, order: OrderIntent) -> OrderReport:
         before = await self._history()
-        held = next((row for row in await self._positions() if self._is_held(row, order)), None)
+        held = next((row for row in await self._positions() if _is_of(row, order.symbol, order.position_side)), None)
         if held is None:
             raise Rejected("position is not open", RejectionKind.POSITION_NOT_OPEN)
         path = f"/v1/futures/positions/{held['id']}/close"
@@ -246,9 +252,6 @@ class MudrexConnection:
         if answer.status_code not in (200, 202):
             raise judge_write(answer.status_code, answer.content)
         return await self._closing_order(order, {each.exchange_order_id for each in before}, sent)
-
-    def _is_held(self, row: parsing.Row, order: OrderIntent) -> bool:
-        return row.get("symbol") == order.symbol and row.get("order_type") == order.position_side.value
 
     async def _closing_order(self, order: OrderIntent, before: set[str], sent: datetime) -> OrderReport:
         """Find the order that the closing call made: new, without a client id, of the closing side."""
@@ -264,6 +267,31 @@ class MudrexConnection:
                 if is_new and each.symbol == order.symbol and each.side is order.side and each.status.is_terminal:
                     return each
         raise OutcomeUnknown("the exchange accepted the closing call, and its order did not show up in time")
+
+    # Stop and target
+
+    async def set_protection(self, protection: ProtectionOrder) -> None:
+        """Create, move or remove the position's stop and target, so that they are exactly these."""
+        rows = await self._positions()
+        held = next((row for row in rows if _is_of(row, protection.symbol, protection.position_side)), None)
+        if held is None:
+            raise Rejected("position is not open", RejectionKind.POSITION_NOT_OPEN)
+        create: dict[str, object] = {}
+        amend: dict[str, object] = {}
+        for name, wanted in (("stoploss", protection.stop_loss), ("takeprofit", protection.take_profit)):
+            leg = parsing.leg(held, name)
+            if wanted is None and leg is not None:
+                await self.cancel_order(protection.symbol, leg.order_id)
+            elif wanted is not None and leg is None:
+                create |= {f"{name}_price": plain(wanted), f"is_{name}": True}
+            elif wanted is not None and leg is not None and leg.price != wanted:
+                amend |= {f"{name}_price": plain(wanted), f"is_{name}": True, f"{name}_order_id": leg.order_id}
+        path = f"/v1/futures/positions/{held['id']}/riskorder"
+        for method, body in (("POST", create), ("PATCH", amend)):
+            if body:
+                answer = await self._http.request(method, path, json={**body, "order_source": "API", "trade_currency": CURRENCY})
+                if answer.status_code not in (200, 202):
+                    raise judge_write(answer.status_code, answer.content)
 
     # Readings
 
@@ -303,6 +331,10 @@ class MudrexConnection:
         if self._http in self._shared.readers:
             self._shared.readers.remove(self._http)
         await self._http.aclose()
+
+
+def _is_of(row: parsing.Row, symbol: Symbol, side: PositionSide) -> bool:
+    return row.get("symbol") == symbol and row.get("order_type") == side.value
 
 
 def _newest(report: OrderReport) -> datetime:
@@ -351,8 +383,15 @@ class MudrexMarket:
         return quotes
 
     async def candles(self, symbol: Symbol, interval_s: int, limit: int) -> Sequence[Candle]:
-        """Have none yet."""
-        return ()
+        """Read closed candles; intervals are those of the exchange, from a minute to a day."""
+        unit = AGGREGATIONS.get(interval_s)
+        if unit is None:
+            raise InvalidValue("interval_s", "one of " + ", ".join(map(str, AGGREGATIONS)), interval_s)
+        end = int(self._clock.now().timestamp()) // interval_s * interval_s - interval_s
+        asset = f"{symbol.removesuffix(CURRENCY)}/{CURRENCY}"
+        start = end - interval_s * (min(limit, CANDLES_MAX) - 1)
+        data = await get(self._reader(), "/v1/price/kline", assets=asset, aggregation=unit, start_time=str(start), end_time=str(end))
+        return parsing.candles(data, asset, symbol, interval_s)
 
     async def aclose(self) -> None:
         """Need nothing: the clients are the accounts'."""

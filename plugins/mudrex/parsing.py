@@ -5,12 +5,14 @@ Pure. Raises ValueError for what cannot be read: a caller that wrote something t
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from rexalgo import (
     Balance,
+    Candle,
     ClientOrderId,
     Instrument,
     Money,
@@ -106,17 +108,42 @@ def position(row: Row, mark: Price | None) -> Position:
     liquidation = number(row, "liquidation_price", ZERO)
     return Position(
         Symbol(str(row["symbol"])), side, quantity, entry, shown, Ratio(number(row, "leverage")), Money(number(row, "initial_margin")),
-        Money((shown - entry) * quantity * sign), Price(liquidation) if liquidation > 0 else None, _leg(row, "stoploss"),
-        _leg(row, "takeprofit"),
+        Money((shown - entry) * quantity * sign), Price(liquidation) if liquidation > 0 else None, _level(row, "stoploss"),
+        _level(row, "takeprofit"),
     )  # fmt: skip
 
 
-def _leg(row: Row, name: str) -> Price | None:
-    leg = row.get(name)
-    if not isinstance(leg, dict):
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """Hold a position's stop or target as it stands at the exchange."""
+
+    price: Price
+    order_id: str
+
+
+def leg(row: Row, name: str) -> Leg | None:
+    """Read ``stoploss`` or ``takeprofit`` of a position; null, price 0 and an empty order id are none."""
+    member = row.get(name)
+    if not isinstance(member, dict):
         return None
-    price = number(leg, "price", ZERO)
-    return Price(price) if price > 0 and leg.get("order_id") else None
+    price = number(member, "price", ZERO)
+    return Leg(Price(price), str(member["order_id"])) if price > 0 and member.get("order_id") else None
+
+
+def _level(row: Row, name: str) -> Price | None:
+    found = leg(row, name)
+    return None if found is None else found.price
+
+
+def candles(data: Any, asset: str, symbol: Symbol, interval_s: int) -> list[Candle]:
+    """Read closed candles, oldest first; an asset that the exchange leaves out has none."""
+    ticks = data.get("asset_ticks", {}).get(asset.lower(), []) if isinstance(data, dict) else []
+    found = []
+    for tick in ticks:
+        at, first, high, low, last, volume = (value if isinstance(value, Decimal) else Decimal(str(value)) for value in tick[:6])
+        opened = datetime.fromtimestamp(int(at), UTC)
+        found.append(Candle(symbol, interval_s, opened, Price(first), Price(high), Price(low), Price(last), volume))
+    return sorted(found, key=lambda each: each.opened_at)
 
 
 def order(row: Row) -> OrderReport | None:

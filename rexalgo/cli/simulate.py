@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 import trio
 
-from rexalgo.cli.common import emit_json, json_option
+from rexalgo.cli.common import CliError, Exit, emit_json, json_option
 from rexalgo.cli.serving import run_trio, wait_for_signal
 
 
@@ -23,14 +23,28 @@ def simulate() -> None:
     "--per-second", type=click.IntRange(0, 10_000), default=10, show_default=True, help="Requests per key and second; 0: no limit."
 )
 @click.option("--state", type=click.Path(path_type=Path, dir_okay=False), help="File that gets every accepted order, one JSON per line.")
+@click.option("--accounts", type=click.IntRange(0, 100_000), default=0, help="Make so many accounts: keys sim-0001, sim-0002 ...")
+@click.option(
+    "--faults", default="calm", show_default=True, metavar="PRESET|FILE", help="calm, lossy, storm, slow, hostile, or rules in JSON."
+)
 @json_option
-def mudrex(port: int, latency_ms: int, seed: int, per_second: int, state: Path | None, as_json: bool) -> None:
+def mudrex(
+    port: int, latency_ms: int, seed: int, per_second: int, state: Path | None, accounts: int, faults: str, as_json: bool
+) -> None:  # fmt: skip
     """Answer like Mudrex, on this machine only, until Ctrl-C. Any key of three characters or more is an account with 10,000 USDT."""
+    from plugins.mudrex.simulator.faults import preset_or_file
+
+    try:
+        rules = preset_or_file(faults)
+    except ValueError as error:
+        raise CliError(f"--faults: {error}", Exit.USAGE) from None
 
     async def serve_until_signal() -> None:
         from plugins.mudrex.simulator.server import Simulator, serve
 
-        simulator = Simulator(state, seed, latency_ms / 1000, per_second)
+        simulator = Simulator(state, seed, latency_ms / 1000, per_second, rules=rules)
+        for number in range(1, accounts + 1):
+            simulator.exchange.account(f"sim-{number:04}", 0.0)
         async with trio.open_nursery() as nursery:
             bound = await nursery.start(partial(serve, simulator, port))
             url = f"http://127.0.0.1:{bound}/fapi"

@@ -57,6 +57,30 @@ def _is_exit(story: Story, cid: object) -> bool:
     return any(row.reduce_only for row in story.exchange.rows if row.client_order_id == cid)
 
 
+def nobody_is_told_a_wrong_loss(story: Story) -> list[str]:
+    """Truth: no order was called *not confirmed* that the exchange had accepted and filled."""
+    filled = {row.client_order_id for row in story.exchange.rows if row.filled}
+    rows = fetch_all(
+        story.ledger.db,
+        "SELECT attempt.client_order_id, event.copy_id FROM event JOIN attempt ON attempt.copy_id = event.copy_id"
+        " WHERE event.kind = 'outcome' AND event.subject = 'not_confirmed' AND attempt.kind = 'entry'",
+    )
+    return [f"untrue: {copy} was called not confirmed, and the exchange had filled it" for cid, copy in rows if cid in filled]
+
+
+def no_entry_passes_a_close(story: Story) -> list[str]:
+    """No entry is claimed once a later close, reverse or cancel of its strategy is recorded."""
+    rows = fetch_all(
+        story.ledger.db,
+        "SELECT attempt.copy_id, closing.dedupe_key FROM attempt"
+        " JOIN leg ON leg.copy_id = attempt.copy_id AND leg.number = attempt.leg"
+        " JOIN signal AS closing ON closing.strategy_id = attempt.strategy_id AND closing.symbol = attempt.symbol"
+        " WHERE attempt.kind = 'entry' AND json_extract(closing.draft, '$.action') IN ('close', 'reverse', 'cancel')"
+        " AND closing.order_key > leg.order_key AND closing.received_us < attempt.claimed_us",
+    )
+    return [f"passed: {copy} was claimed after the later {key} was recorded" for copy, key in rows]
+
+
 def goals_are_reached(story: Story) -> list[str]:
     """After the last close nothing of ours is open, and what the owner has is untouched."""
     found = []
@@ -117,6 +141,8 @@ INVARIANTS: Final[tuple[Callable[[Story], list[str]], ...]] = (
     one_copy_per_signal,
     no_order_twice,
     outcomes_are_true,
+    nobody_is_told_a_wrong_loss,
+    no_entry_passes_a_close,
     goals_are_reached,
     shares_are_conserved,
     exits_never_exceed,

@@ -132,4 +132,4 @@ def try_one(mutant: Mutant, seeds: int) -> tuple[int, str]:
     return 0, ""
 
 
-_KINDS: Final = ("lost", "doubled", "untrue", "foreign", "goal", "conserved", "exceeded", "untold", "cap")
+_KINDS: Final = ("lost", "doubled", "untrue", "foreign", "goal", "conserved", "exceeded", "untold", "cap", "passed")

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from random import Random
 from typing import Any, Final
@@ -153,8 +153,9 @@ class Teller:
         account, symbol = self._random.choice(story.accounts), self._random.choice(SYMBOLS)
         if self._random.random() < 0.5:
             story.exchange.owner_closes(account, symbol)
-        elif not _is_ours(story, account, symbol) and (account, symbol) not in story.exchange.positions:
-            side = self._random.choice((PositionSide.LONG, PositionSide.SHORT))
+        elif not _is_under_way(story, account, symbol):
+            held = story.exchange.positions.get((account, symbol))
+            side = self._random.choice((PositionSide.LONG, PositionSide.SHORT)) if held is None else held[0]
             story.exchange.owner_opens(account, symbol, side, Decimal("0.777"))
             # What he opened since the last reading is not seen by design (no reading on the hot path); here the reading comes at once.
             story.household.followers[account].read_soon()
@@ -177,10 +178,11 @@ class Teller:
         if chosen is Action.OPEN and random.random() < 0.1:
             said |= {"order_type": OrderType.LIMIT, "price": Price(Decimal(100))}
         now = story.shared.clock.now()
+        late = timedelta(seconds=random.uniform(0.5, 8.0) if random.random() < 0.2 else 0.0)  # it was on its way for a while
         number = story.signals
         draft = SignalDraft(f"k{number}", chosen, symbol, **said)
         new = NewSignal(
-            SignalId(f"sig{number}"), ReceiptId(f"rcp{number}"), _ids(number), StrategyId(strategy), "test", draft, b"h", now, now
+            SignalId(f"sig{number}"), ReceiptId(f"rcp{number}"), _ids(number), StrategyId(strategy), "test", draft, b"h", now - late, now
         )
         await story.ledger.write(lambda db: record_signal(db, new))
         if random.random() < 0.1:  # the sender did not hear us, and sends again
@@ -216,16 +218,14 @@ def _ids(number: int) -> Any:
     return lambda: CopyId(f"cp{number}-{next(count)}")
 
 
-def _is_ours(story: Story, account: str, symbol: Symbol) -> bool:
-    db = story.ledger.db
-    held = fetch_one(db, "SELECT 1 FROM holding WHERE account_id = ? AND symbol = ?", (account, symbol))
+def _is_under_way(story: Story, account: str, symbol: str) -> bool:
     leg = fetch_one(
-        db,
+        story.ledger.db,
         "SELECT 1 FROM leg WHERE account_id = ? AND symbol = ? AND state IN ('new', 'claimed', 'unknown', 'placed', 'partially_filled',"
         " 'not_confirmed')",
         (account, symbol),
     )
-    return held is not None or leg is not None
+    return leg is not None
 
 
 def _open_copies(story: Story) -> int:

@@ -14,7 +14,7 @@ from uuid import UUID
 from plugins.mudrex.simulator.contracts import CONTRACTS, Contract
 
 FEE = Decimal("0.00059")
-TRANSFER_DELAY_S = 1.0
+LATE_VISIBLE_S = 4.0
 ZERO = Decimal(0)
 
 
@@ -48,6 +48,9 @@ class Order:
     filled_price: Decimal = ZERO
     updated: float = 0.0
     reason: str | None = None
+    levels: tuple[Decimal | None, Decimal | None] = (None, None)
+    fills: Decimal | None = None
+    visible: float = 0.0
 
     def row(self) -> dict[str, object]:
         """Write it as the order lists do: JSON numbers, sparse."""
@@ -62,6 +65,18 @@ class Order:
 
 
 @dataclass(slots=True)
+class Leg:
+    """Hold the stop or the target of a position."""
+
+    id: str
+    price: Decimal
+
+    def row(self, side: str) -> dict[str, object]:
+        """Write it as a member of the position; its ``order_type`` is the closing side."""
+        return {"price": str(self.price), "order_id": self.id, "order_type": "SHORT" if side == "LONG" else "LONG"}
+
+
+@dataclass(slots=True)
 class Position:
     """Hold one open position."""
 
@@ -72,6 +87,8 @@ class Position:
     entry_price: Decimal
     leverage: Decimal
     created: float
+    stop: "Leg | None" = None
+    target: "Leg | None" = None
 
     @property
     def margin(self) -> Decimal:
@@ -85,8 +102,10 @@ class Position:
             "id": self.id, "symbol": self.symbol, "asset_uuid": CONTRACTS[self.symbol].id, "trade_currency": "USDT",
             "order_type": self.side, "status": "OPEN", "quantity": str(self.quantity), "entry_price": str(self.entry_price),
             "leverage": str(self.leverage), "initial_margin": str(self.margin), "maintenance_margin": str(self.margin / 20),
-            "liquidation_price": str(self.entry_price * (1 - sign / self.leverage)), "entry_hedge_rate": "1", "stoploss": None,
-            "takeprofit": {"price": "0", "order_id": ""}, "created_at": stamp(self.created), "updated_at": stamp(self.created),
+            "liquidation_price": str(self.entry_price * (1 - sign / self.leverage)), "entry_hedge_rate": "1",
+            "stoploss": None if self.stop is None else self.stop.row(self.side),
+            "takeprofit": {"price": "0", "order_id": ""} if self.target is None else self.target.row(self.side),
+            "created_at": stamp(self.created), "updated_at": stamp(self.created),
         }  # fmt: skip
 
 
@@ -119,10 +138,13 @@ class Exchange:
         self._accepted = accepted
         self._count = 0
         self.accounts: dict[str, Account] = {}
+        self.prices = {symbol: contract.price for symbol, contract in CONTRACTS.items()}
+        self.behaviour: str | None = None
+        self.dead_keys: set[str] = set()
 
     def account(self, secret: str, now: float) -> Account:
         """Return an account with everything that is due done; an unknown secret is a new account, unless it is too short."""
-        if len(secret) < 3 or secret.startswith("bad"):
+        if len(secret) < 3 or secret.startswith("bad") or secret in self.dead_keys:
             raise Refusal(401, "Invalid Authentication", 3100)
         account = self.accounts.get(secret)
         if account is None:
@@ -151,7 +173,7 @@ class Exchange:
             raise Refusal(400, "invalid trigger type")
         if side not in ("LONG", "SHORT"):
             raise Refusal(400, "invalid order type")
-        price = _number(body, "order_price", contract.price)
+        price = _number(body, "order_price", self.prices[symbol])
         if not contract.price_step <= price <= contract.price_max or price % contract.price_step:
             raise Refusal(400, "order price out of permissible range")
         quantity = _number(body, "quantity")
@@ -164,6 +186,10 @@ class Exchange:
             raise Refusal(400, "insufficient balance")
         order = self._new_order(account, contract, str(side), str(trigger), quantity, price, leverage, now)
         order.client_order_id = str(cid) if cid is not None else None
+        order.levels = (
+            _number(body, "stoploss_price") if body.get("is_stoploss") else None,
+            _number(body, "takeprofit_price") if body.get("is_takeprofit") else None,
+        )
         if cid is not None:
             account.client_order_ids.add(str(cid))
         self._record(secret, order)
@@ -206,6 +232,17 @@ class Exchange:
     ) -> Order:
         due = now + self._random.uniform(*self._fill_s) if trigger == "MARKET" else float("inf")
         order = Order(self.new_id(now), contract.symbol, side, trigger, quantity, price, leverage, now, due)
+        match self.behaviour:
+            case "partial_fill":
+                order.fills = (
+                    quantity - quantity % contract.quantity_step
+                    if quantity < 2 * contract.quantity_step
+                    else ((quantity / 2) - (quantity / 2) % contract.quantity_step)
+                )
+            case "late_rejection":
+                order.fills = ZERO
+            case "late_visible":
+                order.visible = now + LATE_VISIBLE_S
         account.orders.append(order)
         return order
 
@@ -213,32 +250,100 @@ class Exchange:
         self._accepted({"account": secret, "reduce_only": order.reduce_only, **order.row(), "quantity": str(order.quantity)})
 
     def _fill(self, account: Account, order: Order) -> None:
-        contract, held = CONTRACTS[order.symbol], account.positions.get(order.symbol)
-        order.filled, order.filled_price, order.updated = order.quantity, contract.price, order.due
-        order.status = "FILLED"
-        account.balance -= order.quantity * contract.price * FEE
+        price, held = self.prices[order.symbol], account.positions.get(order.symbol)
+        quantity = order.quantity if order.fills is None else order.fills
+        order.updated = order.due
+        if quantity == 0:
+            order.status, order.reason = "REJECTED", "rejected after it was accepted"
+            return
+        if order.reduce_only:
+            quantity = min(quantity, ZERO if held is None or held.side == order.side else held.quantity)
+        order.filled, order.filled_price = quantity, price
+        order.status = "FILLED" if quantity == order.quantity else "CANCELLED"
+        account.balance -= quantity * price * FEE
+        if quantity == 0:
+            return
         if held is None:
-            opened = Position(
-                self.new_id(order.due), order.symbol, order.side, order.quantity, contract.price, order.leverage, order.due
-            )  # fmt: skip
-            account.positions[order.symbol] = opened
-            account.balance -= opened.margin
+            held = Position(self.new_id(order.due), order.symbol, order.side, quantity, price, order.leverage, order.due)
+            account.positions[order.symbol] = held
+            account.balance -= held.margin
         elif held.side == order.side:
             account.balance += held.margin
-            held.quantity += order.quantity
+            held.entry_price = (held.entry_price * held.quantity + price * quantity) / (held.quantity + quantity)
+            held.quantity += quantity
             account.balance -= held.margin
         else:
-            account.balance += held.margin
-            left = held.quantity - order.quantity
-            if left > 0:
-                held.quantity = left
-                account.balance -= held.margin
+            self._shrink(account, held, quantity, price)
+        if not order.reduce_only and held.side == order.side:
+            stop, target = order.levels
+            held.stop = held.stop if stop is None else Leg(self.new_id(order.due), stop)
+            held.target = held.target if target is None else Leg(self.new_id(order.due), target)
+
+    def _shrink(self, account: Account, held: Position, quantity: Decimal, price: Decimal) -> None:
+        account.balance += held.margin
+        sign = 1 if held.side == "LONG" else -1
+        account.balance += sign * (price - held.entry_price) * min(quantity, held.quantity)
+        held.quantity -= min(quantity, held.quantity)
+        if held.quantity > 0:
+            account.balance -= held.margin
+        else:
+            del account.positions[held.symbol]
+
+    # Prices move
+
+    def set_price(self, symbol: str, price: Decimal, now: float) -> int:
+        """Move a contract's price, and close what stops, targets and liquidations close there; returns how many positions closed."""
+        self.prices[_contract(symbol).symbol] = price
+        closed = 0
+        for secret in list(self.accounts):
+            account = self.accounts[secret]
+            held = account.positions.get(symbol)
+            if held is None or not _is_reached(held, price):
+                continue
+            side = "SHORT" if held.side == "LONG" else "LONG"
+            order = self._new_order(account, CONTRACTS[symbol], side, "MARKET", held.quantity, price, held.leverage, now)
+            order.reduce_only, order.due, order.fills = True, now, None
+            self._fill(account, order)
+            closed += 1
+        return closed
+
+    # Stops and targets
+
+    def set_levels(self, secret: str, position_id: str, body: Mapping[str, object], now: float, *, amend: bool) -> dict[str, object]:
+        """Set or move a position's stop and target; moving needs the ids of what is moved."""
+        held = self._position(secret, position_id, now)
+        for flag, key, name in (("is_stoploss", "stoploss_price", "stop"), ("is_takeprofit", "takeprofit_price", "target")):
+            if not body.get(flag):
+                continue
+            price = _number(body, key)
+            leg: Leg | None = getattr(held, name)
+            if amend:
+                if leg is None or body.get(f"{'stoploss' if name == 'stop' else 'takeprofit'}_order_id") != leg.id:
+                    raise Refusal(400, "risk order id missing")
+                leg.price = price
             else:
-                del account.positions[order.symbol]
-                order.filled = min(order.quantity, order.quantity + left)
+                setattr(held, name, Leg(self.new_id(now), price))
+        if _is_reached(held, self.prices[held.symbol]):
+            held.stop = held.target = None
+            raise Refusal(400, "Risk order creation failed")
+        if amend:
+            return {"message": "Risk order amended successfully"}
+        return {"position_id": position_id, "status": "CREATED", "message": "Risk order placed successfully"}
+
+    def _position(self, secret: str, position_id: str, now: float) -> Position:
+        held = next((each for each in self.account(secret, now).positions.values() if each.id == position_id), None)
+        if held is None:
+            raise Refusal(400, "position is not open")
+        return held
 
     def cancel(self, secret: str, order_id: str, now: float) -> None:
-        """Cancel a resting order."""
+        """Cancel a resting order, or a stop or target by its own id."""
+        for held in self.account(secret, now).positions.values():
+            for name in ("stop", "target"):
+                leg: Leg | None = getattr(held, name)
+                if leg is not None and leg.id == order_id:
+                    setattr(held, name, None)
+                    return
         order = next((each for each in self.account(secret, now).orders if each.id == order_id), None)
         if order is None:
             raise Refusal(404, "order not found")
@@ -250,17 +355,14 @@ class Exchange:
 
     def close(self, secret: str, position_id: str, quantity: Decimal | None, now: float) -> Order:
         """Close a position, or a part of it; the order that does it shows up in the history without a client order id."""
-        account = self.account(secret, now)
-        held = next((each for each in account.positions.values() if each.id == position_id), None)
-        if held is None:
-            raise Refusal(400, "position is not open")
+        account, held = self.account(secret, now), self._position(secret, position_id, now)
         contract = CONTRACTS[held.symbol]
         closing = held.quantity if quantity is None else quantity
         self._check_quantity(contract, closing)
         if closing > held.quantity:
             raise Refusal(400, "order quantity out of permissible range")
         side = "SHORT" if held.side == "LONG" else "LONG"
-        order = self._new_order(account, contract, side, "MARKET", closing, contract.price, held.leverage, now)
+        order = self._new_order(account, contract, side, "MARKET", closing, self.prices[held.symbol], held.leverage, now)
         order.reduce_only = True
         self._record(secret, order)
         return order
@@ -272,6 +374,15 @@ class Exchange:
         if not 1 <= leverage <= contract.leverage_max or leverage % Decimal("0.01"):
             raise Refusal(400, "leverage out of permissible range")
         account.leverage[contract.symbol] = leverage
+
+
+def _is_reached(held: Position, price: Decimal) -> bool:
+    """Tell whether a price sets off a position's stop, target or liquidation."""
+    sign = 1 if held.side == "LONG" else -1
+    liquidation = held.entry_price * (1 - sign / held.leverage)
+    lost = [liquidation] + ([] if held.stop is None else [held.stop.price])
+    won = [] if held.target is None else [held.target.price]
+    return any((price - level) * sign <= 0 for level in lost) or any((price - level) * sign >= 0 for level in won)
 
 
 def _contract(symbol: str) -> Contract:

@@ -1,8 +1,9 @@
 """SIMULATED exchange over HTTP: authentication, rate limits, routes, faults, and a durable record of every order it ever accepted.
 
 ``/__control`` is for drills and tests: ``GET /__control/orders`` (everything accepted), ``GET /__control/accounts``, ``POST
-/__control/faults`` with ``{"rules": [{"path": "/order", "fault": "accept_then_503", "times": 3}]}``. Faults: ``refuse_503`` (nothing
-happens), ``accept_then_503``, ``accept_then_drop``, ``garbage``, ``rate_limit``, ``slow`` (five seconds).
+/__control/faults`` with ``{"rules": [{"path": "/order", "fault": "accept_then_503", "times": 3}]}`` (``faults.py`` lists them), ``POST
+/__control/price`` with ``{"symbol", "price"}``, which sets off stops, targets and liquidations, ``POST /__control/key`` with ``{"key",
+"dead"}``, as if its owner had rotated it.
 """
 
 import json
@@ -10,7 +11,7 @@ import os
 import re
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -21,22 +22,24 @@ import trio
 
 from plugins.mudrex.simulator.contracts import CONTRACTS, Contract
 from plugins.mudrex.simulator.exchange import Account, Exchange, Refusal
+from plugins.mudrex.simulator.faults import FAULTS, PRESETS, Faults, Rule, preset_or_file, read_rules
 
 BODY_BYTES_MAX = 64 * 1024
-FAULTS = ("refuse_503", "accept_then_503", "accept_then_drop", "garbage", "rate_limit", "slow")
+AGGREGATIONS = {"1m": 60, "15t": 900, "30t": 1800, "1h": 3600, "4h": 14400, "1d": 86400}
 
 
 class Dropped(Exception):
-    """Close the connection without an answer."""
+    """Close the connection, after a part of the answer or without any."""
+
+    def __init__(self, part: bytes = b"") -> None:
+        self.part = part
 
 
-@dataclass(slots=True)
-class Rule:
-    """Do ``fault`` to the next ``times`` requests whose path contains ``path``."""
+class Dripped(Exception):
+    """Send the answer so slowly that it does not end in time."""
 
-    path: str
-    fault: str
-    times: int
+    def __init__(self, content: bytes) -> None:
+        self.content = content
 
 
 @dataclass(slots=True)
@@ -73,12 +76,13 @@ class Request:
 class Simulator:
     """Answer requests against one exchange."""
 
-    def __init__(self, state: Path | None, seed: int = 1, latency_s: float = 0.02, per_s: int = 10, clock: Callable[[], float] = time.time):
+    def __init__(self, state: Path | None, seed: int = 1, latency_s: float = 0.02, per_s: int = 10, clock: Callable[[], float] = time.time,
+        rules: Sequence[Rule] = ()) -> None:  # fmt: skip
         self._file = None if state is None else os.open(state, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
         self.orders: list[Mapping[str, object]] = []
         self.exchange = Exchange(seed, accepted=self._accept)
         self.limits = Limits(per_s)
-        self.rules: list[Rule] = []
+        self.faults = Faults(seed, rules)
         self.counts: dict[str, int] = {}
         self._latency_s = latency_s
         self._clock = clock
@@ -94,7 +98,9 @@ class Simulator:
         if request.path.startswith("/__control"):
             return 200, json.dumps(self._control(request)).encode()
         await trio.sleep(self._latency_s)
-        fault = self._fault(request)
+        fault = self.faults.of(request.path)
+        if fault is not None:
+            self._count(f"fault {fault}")
         if fault == "slow":
             await trio.sleep(5)
         if fault == "refuse_503":
@@ -102,21 +108,17 @@ class Simulator:
         if fault == "rate_limit" or not self.limits.take(request.key, self._clock()):
             self._count("429")
             return 429, _error(5002, "API rate limit exceeded")
+        self.exchange.behaviour = fault
         status, content = self._safely(request)
+        self.exchange.behaviour = None
         self._count(f"{request.method} {re.sub('[0-9a-f-]{36}', 'ID', request.path)} {status}")
         if fault == "accept_then_503":
             return 503, b"<html>upstream timed out</html>"
-        if fault == "accept_then_drop":
-            raise Dropped
+        if fault in ("accept_then_drop", "reset_mid_body"):
+            raise Dropped(content[: len(content) // 2] if fault == "reset_mid_body" else b"")
+        if fault == "drip":
+            raise Dripped(content)
         return (status, b'{"success": tr') if fault == "garbage" else (status, content)
-
-    def _fault(self, request: Request) -> str | None:
-        for rule in self.rules:
-            if rule.times > 0 and rule.path in request.path:
-                rule.times -= 1
-                self._count(f"fault {rule.fault}")
-                return rule.fault
-        return None
 
     def _count(self, what: str) -> None:
         self.counts[what] = self.counts.get(what, 0) + 1
@@ -135,6 +137,8 @@ class Simulator:
         if (method, path) == ("POST", "/fapi/v2/futures/order"):
             symbol = request.query.get("symbol", [""])[0]
             return 202, self.exchange.place(request.key, request.body, now, symbol, version=2)
+        if (method, path) == ("GET", "/fapi/v1/price/kline"):
+            return 200, self._klines(request, now)
         rest = path.removeprefix("/fapi/v1/futures")
         if rest == path:
             raise Refusal(404, "resource not found")
@@ -142,15 +146,15 @@ class Simulator:
             case "GET", ["ping"]:
                 return 200, "pong"
             case "GET", [""]:
-                return 200, _page([each.row() for each in CONTRACTS.values()], request)
+                return 200, _page([self._contract_row(each) for each in CONTRACTS.values()], request)
             case "GET", ["funds"]:
                 return 200, {"balance": str(account.balance), "locked_amount": str(account.locked), "first_time_user": False}
             case "GET", ["positions"]:
                 return 200, [each.row() for each in account.positions.values()] or None
             case "GET", ["orders"]:
-                return 200, [each.row() for each in account.orders if each.status == "CREATED"]
+                return 200, [each.row() for each in account.orders if each.status == "CREATED" and each.visible <= now]
             case "GET", ["orders", "history"]:
-                return 200, _page([each.row() for each in reversed(account.orders)], request)
+                return 200, _page([each.row() for each in reversed(account.orders) if each.visible <= now], request)
             case "DELETE", ["orders", order_id]:
                 self.exchange.cancel(request.key, order_id, now)
                 return 200, {"message": "", "order_id": "", "status": ""}
@@ -160,14 +164,33 @@ class Simulator:
             case "POST", ["positions", position_id, "close", "partial"]:
                 self.exchange.close(request.key, position_id, Decimal(str(request.body.get("quantity"))), now)
                 return 200, True
+            case ("POST" | "PATCH") as how, ["positions", position_id, "riskorder"]:
+                return 200, self.exchange.set_levels(request.key, position_id, request.body, now, amend=how == "PATCH")
             case "GET", [asset]:
-                return 200, _asset(asset, request).row()
+                return 200, self._contract_row(_asset(asset, request))
             case _, [asset, "leverage"]:
                 return 200, self._leverage(request, account, asset)
             case "POST", [asset, "order"]:
                 return 202, self.exchange.place(request.key, request.body, now, _asset(asset, request).symbol, version=1)
             case _:
                 raise Refusal(404, "resource not found")
+
+    def _contract_row(self, contract: Contract) -> dict[str, object]:
+        return {**contract.row(), "price": str(self.exchange.prices[contract.symbol])}
+
+    def _klines(self, request: Request, now: float) -> dict[str, object]:
+        """Answer closed candles at today's price: the simulated market stands still but for ``/__control/price``."""
+        seconds = AGGREGATIONS.get(request.query.get("aggregation", [""])[0])
+        if seconds is None:
+            raise Refusal(400, f"{request.query.get('aggregation', [''])[0]} aggregation not supported")
+        first, last = int(request.query["start_time"][0]), min(int(request.query["end_time"][0]), int(now) - seconds)
+        ticks = {}
+        for asset in request.query["assets"][0].split(","):
+            price = self.exchange.prices.get(asset.replace("/", ""))
+            if price is not None:
+                starts = range(-(-first // seconds) * seconds, last + 1, seconds)
+                ticks[asset.lower()] = [[start, *[float(price)] * 4, 1.0] for start in starts][:1440]
+        return {"asset_ticks": ticks} if ticks else {}
 
     def _leverage(self, request: Request, account: Account, asset: str) -> dict[str, object]:
         contract = _asset(asset, request)
@@ -188,12 +211,19 @@ class Simulator:
             case "GET", "/__control/counts":
                 return self.counts
             case "POST", "/__control/faults":
-                rules = request.body.get("rules", [])
-                assert isinstance(rules, list)
-                self.rules = [Rule(str(each["path"]), str(each["fault"]), int(each.get("times", 1))) for each in rules]
-                return {"rules": len(self.rules), "known": FAULTS}
+                preset = request.body.get("preset")
+                self.faults.rules = read_rules(request.body.get("rules", [])) if preset is None else preset_or_file(str(preset))
+                return {"rules": len(self.faults.rules), "known": FAULTS, "presets": list(PRESETS)}
+            case "POST", "/__control/price":
+                price = Decimal(str(request.body.get("price")))
+                return {"closed": self.exchange.set_price(str(request.body.get("symbol")), price, self._clock())}
+            case "POST", "/__control/key":
+                (self.exchange.dead_keys.add if request.body.get("dead", True) else self.exchange.dead_keys.discard)(
+                    str(request.body.get("key"))
+                )
+                return {"dead_keys": len(self.exchange.dead_keys)}
             case _:
-                return {"paths": ["orders", "accounts", "counts", "faults"]}
+                return {"paths": ["orders", "accounts", "counts", "faults", "price", "key"]}
 
 
 def _asset(asset: str, request: Request) -> Contract:
@@ -232,10 +262,25 @@ async def serve_connection(simulator: Simulator, stream: trio.SocketStream) -> N
             if wire.our_state is not h11.DONE:
                 return
             wire.start_next_cycle()
-    except (Dropped, h11.ProtocolError, trio.BrokenResourceError, trio.ClosedResourceError, ValueError):
+    except Dropped as dropped:
+        if dropped.part:
+            await stream.send_all(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 4096\r\n\r\n" + dropped.part)
+    except Dripped as dripped:
+        await _drip(stream, dripped.content)
+    except (h11.ProtocolError, trio.BrokenResourceError, trio.ClosedResourceError, ValueError):
         return
     finally:
         await trio.aclose_forcefully(stream)
+
+
+async def _drip(stream: trio.SocketStream, content: bytes) -> None:
+    try:
+        await stream.send_all(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(content))
+        for index in range(len(content)):
+            await stream.send_all(content[index : index + 1])
+            await trio.sleep(1)
+    except (trio.BrokenResourceError, trio.ClosedResourceError):
+        return
 
 
 async def _read(wire: h11.Connection, stream: trio.SocketStream) -> Request | None:
