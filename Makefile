@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .ONESHELL:
-.PHONY: help demo test lint format bench faults serve install install-dev lock clean
+.PHONY: help demo test lint format bench faults seeded serve install install-dev lock clean
 
 VENV ?= .venv
 ARGS ?=
@@ -19,6 +19,7 @@ LOCK := UV_SYSTEM_CERTS=1 env -u PIP_FIND_LINKS -u UV_FIND_LINKS $(VENV)/bin/uv 
 help:
 	@echo "make demo      install what is needed and watch signals fan out on paper  (ARGS=\"--once --json\")"
 	echo "make test      install what is needed and run every gate"
+	echo "make seeded    seed bugs into a copy of the mudrex adapter and see which ones the kit catches"
 	echo "make install   install; leaves the command ./bin/rexalgo"
 	echo "make serve     run RexAlgo with the rexalgo.toml of this folder  (ARGS=\"--port 9000\")"
 	echo "make bench     compare speed side by side      make lint   format, types and arrows only"
@@ -59,6 +60,9 @@ bench: install-dev
 
 faults: install-dev
 	@$(PY) -m tests.faults $(ARGS)
+
+seeded: install-dev
+	@$(PY) tests/plugins/mudrex/seeded_bugs.py
 
 # Renew both locks: hashed, for 3.11 to 3.13, without the address of any index. Needs uv in the environment (pip install uv).
 lock: install-dev

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from engine.config import Config
 from engine.domain.account import Environment
+from engine.kit_record import is_proven
 from engine.plugin_host import Plugins
 from engine.ports.clock import Clock
 from engine.ports.exchange import ExchangeContext
@@ -19,13 +20,15 @@ def exchange_context(config: Config, plugins: Plugins, exchange: str, clock: Clo
     return ExchangeContext(provider.settings, clock, HttpClientFactory(), str(folder))
 
 
-def why_refused(config: Config, exchange: str, environment: Environment) -> str:
+def why_refused(config: Config, plugins: Plugins, exchange: str, environment: Environment) -> str:
     """Say why accounts of an exchange are not accepted, or nothing. Real money needs an adapter that was proven, or a decision."""
-    if environment is not Environment.LIVE or config.plugins.allow_untested:
+    provider = plugins.provider("exchange", exchange)
+    if environment is not Environment.LIVE or config.plugins.allow_untested or is_proven(config.data_dir, provider.name, provider.version):
         return ""
     return (
-        f"an exchange without real money ({exchange} is LIVE with these settings, and its adapter has no recorded proof here; "
-        "plugins.allow_untested = true accepts that, and makes every order your own test)"
+        f"an exchange without real money ({exchange} is LIVE with these settings, and its adapter has no recorded proof here: run "
+        f"rexalgo plugin test {provider.name} against a simulator; plugins.allow_untested = true accepts that there is none, and makes "
+        "every order your own test)"
     )
 
 
@@ -34,5 +37,5 @@ def exchange_places(config: Config, plugins: Plugins, clock: Clock) -> Mapping[s
     places = {}
     for name, adapter in plugins.exchanges.items():
         environment = adapter.environment(exchange_context(config, plugins, name, clock))
-        places[name] = ExchangePlace(adapter.credential_fields, environment, why_refused(config, name, environment))
+        places[name] = ExchangePlace(adapter.credential_fields, environment, why_refused(config, plugins, name, environment))
     return places

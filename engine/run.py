@@ -233,7 +233,7 @@ class _Engine:
                 f"account {row.name} was connected when exchange {row.exchange} was {row.environment.upper()}, and the settings make it "
                 "LIVE now: nobody agreed to that; restore the setting, or declare a new follower"
             )
-        refused = why_refused(self._config, row.exchange, environment)
+        refused = why_refused(self._config, self._plugins, row.exchange, environment)
         if refused:
             raise RexAlgoError(f"account {row.name}: expected {refused}")
         follower = Follower(

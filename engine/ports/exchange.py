@@ -85,6 +85,7 @@ class ExchangeTraits:
     ``visible_within_s``: how long after acceptance an order may still be missing from reads. ``exits_carry_client_order_id``:
     False where exits go through a closing call that takes no id; they are then found by contract, side, quantity and time.
     ``account_requests`` and ``exit_requests``: how many requests one reading of an account and one exit take, for the limiter.
+    ``refuses_repeated_ids``: a client order id that was used before never makes a second order (the engine does not rely on it).
     ``sets_protection``: its connections are ``ProtectionConnection`` too, so stop and target of a position can be set and moved.
     ``reports_funds``: its connections are ``FundsConnection`` too. ``credentials_last_days``: the age at which the exchange stops
     accepting a key, None where it names none.
@@ -98,6 +99,7 @@ class ExchangeTraits:
     exits_carry_client_order_id: bool = True
     account_requests: int = 1
     exit_requests: int = 1
+    refuses_repeated_ids: bool = False
     sets_protection: bool = False
     reports_funds: bool = False
     credentials_last_days: int | None = None

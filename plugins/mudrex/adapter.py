@@ -126,6 +126,7 @@ class MudrexAdapter:
             exits_carry_client_order_id=False,
             account_requests=3,
             exit_requests=3,
+            refuses_repeated_ids=True,
             sets_protection=True,
             credentials_last_days=90,
         )

@@ -86,6 +86,7 @@ class PaperAdapter:
             order_limit=RateLimit(settings.orders_per_s, 1.0, settings.orders_per_s),
             read_limit=RateLimit(settings.reads_per_s, 1.0, settings.reads_per_s),
             visible_within_s=0.0,
+            refuses_repeated_ids=settings.dedupe_client_order_ids,
             sets_protection=True,
         )
         self._shared: dict[str, _Shared] = {}

@@ -24,6 +24,7 @@ from rexalgo import (
     SignalDraft,
     WebhookSource,
     hookimpl,
+    sign_a,
     verify_signatures,
 )
 
@@ -83,3 +84,8 @@ def register_signal_sources(register: Callable[[WebhookSource], None], settings:
     if type(window) is not int or not WINDOW_A_S_MIN <= window <= WINDOW_A_S_MAX:
         raise InvalidValue("plugin.signed_webhook.window_a_s", f"a whole number from {WINDOW_A_S_MIN} to {WINDOW_A_S_MAX}", window)
     register(SignedWebhook(window))
+
+
+sign_for_kit = sign_a
+"""How a sender signs, for the kit of signal sources."""
+body_for_kit = b'{"idempotency_key":"kit-1","action":"open","symbol":"BTCUSDT","side":"LONG"}'

@@ -1,21 +1,29 @@
-"""``rexalgo plugin list|show|enable|disable``: what is installed, what is enabled, and changing that in rexalgo.toml."""
+"""``rexalgo plugin list|show|enable|disable|test|new``: what is installed, what is enabled, what is proven, and a package to start from."""
 
 import tomllib
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 import tomlkit
 
 from engine.config import Config, load_config
+from engine.kit_record import KitRecord, is_proven, read_record
 from engine.plugin_host import InstalledPlugin, list_installed, load_plugins
 from rexalgo.cli.common import CliError, Exit, config_file, emit_json, json_option, read_config
 from rexalgo.cli.files import replace_file
+from rexalgo.cli.plugin_new import new
+from rexalgo.cli.plugin_test import test
 
 
 @click.group()
 def plugin() -> None:
     """List, show, enable and disable plugins. Installed is not enabled: only what rexalgo.toml names is loaded."""
+
+
+plugin.add_command(test)
+plugin.add_command(new)
 
 
 @plugin.command("list")
@@ -49,7 +57,13 @@ def show(where: Path, name: str, as_json: bool) -> None:
     read = read_config(where)
     installed = _installed(name)
     loaded = load_plugins([name], read.plugin_settings).loaded[0]
-    answer = _row(installed, name in read.plugins.enabled) | {"provides": list(loaded.provides), "settings": dict(loaded.defaults)}
+    record = read_record(read.data_dir, name)
+    answer = _row(installed, name in read.plugins.enabled) | {
+        "provides": list(loaded.provides),
+        "settings": dict(loaded.defaults),
+        "kit": None if record is None else asdict(record),
+        "proven": is_proven(read.data_dir, name, installed.version),
+    }
     if as_json:
         emit_json(answer)
         return
@@ -57,9 +71,18 @@ def show(where: Path, name: str, as_json: bool) -> None:
         f"{name}: {'enabled' if answer['enabled'] else 'disabled'}, {installed.distribution} {installed.version} ({installed.module})"
     )
     click.echo("provides: " + ", ".join(loaded.provides))
+    click.echo("kit: " + _kit_words(record, proven=bool(answer["proven"])))
     click.echo(f"settings of [plugin.{name}] and their defaults:" if loaded.defaults else "it has no settings")
     for key, value in loaded.defaults.items():
         click.echo(f"  {key} = {value!r}")
+
+
+def _kit_words(record: KitRecord | None, *, proven: bool) -> str:
+    if record is None:
+        return "never run here (rexalgo plugin test)"
+    told = f"{'passed' if record.passed else 'failed ' + ', '.join(record.failed)}, {record.cases} cases, {record.at[:10]}"
+    where = f"version {record.version}, {record.environment or 'no exchange'}{', read only' if record.read_only else ''}"
+    return f"{told} ({where})" + ("" if proven else "; not a proof for real money")
 
 
 @plugin.command()

@@ -57,6 +57,7 @@ VISIBLE_S: Final = 5.0
 PLACE_BEFORE: Final = ("refused", "connect_error", "rate_limited", "rejected", "hangs", "error_500", "foreign_error")
 PLACE_AFTER: Final = (
     "answer_lost", "answer_late", "answer_garbage", "answer_500", "other_order", "late_rejection", "partial", "late_fill", "late_visible",
+    "lost_and_late",
 )  # fmt: skip
 READ: Final = ("read_fails", "read_hangs")
 FIND: Final = ("find_fails", "find_incomplete", "find_duplicates", "find_hangs")
@@ -215,7 +216,7 @@ class FaultExchange:
             fills = Quantity(ZERO)
         elif fault == "partial":
             fills = Quantity((intent.quantity / 2).quantize(Decimal("0.001")))
-        visible = now + timedelta(seconds=self.dice.between(0.5, VISIBLE_S - 0.1) if fault == "late_visible" else 0.0)
+        visible = now + timedelta(seconds=self.dice.between(0.5, VISIBLE_S - 0.1) if fault in ("late_visible", "lost_and_late") else 0.0)
         row = Row(
             f"X{len(self.rows) + 1}", account, intent.client_order_id, intent.symbol, intent.side, intent.quantity, intent.order_type,
             None if intent.limit_price is None else Decimal(intent.limit_price), intent.reduce_only, now, now + timedelta(seconds=pause),
@@ -279,7 +280,7 @@ class FaultConnection:
             raise Rejected("position is not open", RejectionKind.POSITION_NOT_OPEN)
         row = exchange.accept(self._account, order, fault)
         match fault:
-            case "answer_lost":
+            case "answer_lost" | "lost_and_late":
                 raise httpx.ReadError("reset")
             case "answer_late":
                 await trio.sleep(30)

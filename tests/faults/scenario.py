@@ -132,12 +132,18 @@ class Teller:
 
     async def _step(self, story: Story, crash: dict[str, bool]) -> None:
         random = self._random
-        match random.choices(("signal", "burst", "switch", "owner", "crash"), (70, 6, 8, 10, 6))[0]:
+        match random.choices(("signal", "burst", "insist", "switch", "owner", "crash"), (60, 6, 10, 8, 12, 6))[0]:
             case "signal":
                 await self.say(story, random.choice(STRATEGIES), random.choice(SYMBOLS))
             case "burst":
                 for symbol in SYMBOLS:
                     await self.say(story, random.choice(STRATEGIES), symbol, Action.OPEN)
+            case "insist":
+                row = fetch_one(story.ledger.db, "SELECT strategy_id, symbol FROM holding WHERE share != '0' ORDER BY account_id LIMIT 1")
+                for _ in range(3 if row is not None else 0):
+                    assert row is not None
+                    await self.say(story, row[0], Symbol(row[1]), Action.CLOSE)
+                    await trio.sleep(random.choice((0.0, 0.3, 1.0)))
             case "switch":
                 level = random.choice((SwitchLevel.ENTRIES, SwitchLevel.REDUCE))
                 on = Switch(SwitchScope.ACCOUNT, random.choice(story.accounts), "", "op", story.shared.clock.now(), level)

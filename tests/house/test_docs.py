@@ -9,6 +9,7 @@ from pathlib import Path
 from engine.domain.alert import ALERTS, AlertCode
 from engine.domain.outcome import EXPLANATIONS, OutcomeCode
 from rexalgo.cli import _COMMANDS
+from rexalgo.testing import exchange_cases, limiter_cases, source_cases
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
@@ -74,6 +75,24 @@ def test_the_runbook_has_a_word_for_every_alert() -> None:
     assert [code.value for code in AlertCode if f"`{code.value}`" not in runbook] == []
 
 
+GUIDES = {"plugin-exchange.md": exchange_cases, "plugin-source.md": source_cases, "plugin-limiter.md": limiter_cases}
+
+
+TABLE = re.compile(r"\| case \| promise \|\n(?:\|[^\n]*\n)+")
+
+
+def guide(name: str) -> str:
+    """Return a plugin guide with its table of cases as the kit has it."""
+    rows = [f"| {number} | {promise} |\n" for number, promise in GUIDES[name]()]
+    table = "".join(["| case | promise |\n", "|---|---|\n", *rows])
+    return TABLE.sub(lambda _: table, (ROOT / "docs" / name).read_text(encoding="utf-8"), count=1)
+
+
+def test_the_guides_explain_every_case_of_the_kits() -> None:
+    for name in GUIDES:
+        assert (ROOT / "docs" / name).read_text(encoding="utf-8") == guide(name), f"{name}: run python tests/house/test_docs.py"
+
+
 def test_outcomes_page_is_what_the_code_says() -> None:
     assert OUTCOMES.read_text(encoding="utf-8") == outcomes_page()
 
@@ -118,3 +137,5 @@ def test_every_command_explains_itself() -> None:
 if __name__ == "__main__":
     OUTCOMES.write_text(outcomes_page(), encoding="utf-8")
     ALERTS_PAGE.write_text(alerts_page(), encoding="utf-8")
+    for each in GUIDES:
+        (ROOT / "docs" / each).write_text(guide(each), encoding="utf-8")

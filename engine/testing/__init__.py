@@ -1,0 +1,1 @@
+"""Conformance kits: numbered promises of plugins, run by ``rexalgo plugin test`` and from pytest; ``rexalgo.testing`` is the door."""

@@ -1,0 +1,121 @@
+"""The engine's own HTTP clients with faults put on top: an author needs no server that fails.
+
+One fault concerns the next writing request (anything but GET and HEAD), or every reading one; what happened to it is counted, because a
+plugin that sends an order twice must be caught. Requests are spaced by the adapter's own limits, as the engine's limiter does it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import httpx
+import trio
+
+from engine.transport import HttpClientFactory
+
+# Happens instead of the request; nothing reaches the exchange.
+BEFORE: Final = ("connect_refused", "rate_limited", "rate_limited_html")
+# Happens to the answer; the exchange has seen the request.
+AFTER: Final = ("answer_dropped", "bad_gateway", "server_error", "empty_answer", "cut_off_json", "not_json", "redirect")
+# Happens to readings.
+READING: Final = ("read_error", "read_500", "read_not_json", "read_empty_object")
+
+
+@dataclass(slots=True)
+class Plan:
+    """Hold what is to happen, and count what did."""
+
+    write: str | None = None
+    read: str | None = None
+    writes: int = 0
+    spacing_s: float = 0.0
+    slow_reads: bool = False
+    _next: float = field(default=0.0)
+
+    async def pace(self) -> None:
+        """Wait until the next request may go."""
+        now = trio.current_time()
+        at = max(now, self._next)
+        self._next = at + self.spacing_s
+        await trio.sleep(at - now)
+
+
+class FaultyHttp:
+    """Make HTTP clients like the engine's, with the faults of ``plan``."""
+
+    def __init__(self) -> None:
+        self.plan = Plan()
+        self.used = False
+        self._real = HttpClientFactory()
+
+    def __call__(self, base_url: str, headers: Mapping[str, str] | None = None) -> httpx.AsyncClient:
+        """Return a client for one base address."""
+        self.used = True
+        client = self._real(base_url, headers)
+        client._transport = _FaultyTransport(client._transport, self.plan)
+        return client
+
+    async def aclose(self) -> None:
+        """Close what was made."""
+        await self._real.aclose()
+
+
+class _FaultyTransport(httpx.AsyncBaseTransport):
+    def __init__(self, inner: httpx.AsyncBaseTransport, plan: Plan) -> None:
+        self._inner = inner
+        self._plan = plan
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        await self._plan.pace()
+        if request.method in ("GET", "HEAD"):
+            return await self._read(request)
+        self._plan.writes += 1
+        fault, self._plan.write = self._plan.write, None
+        if fault == "connect_refused":
+            raise httpx.ConnectError("refused by the kit", request=request)
+        if fault in ("rate_limited", "rate_limited_html"):
+            return _limited(request, fault)
+        answer = await self._inner.handle_async_request(request)
+        return answer if fault is None else _broken(request, fault)
+
+    async def _read(self, request: httpx.Request) -> httpx.Response:
+        if self._plan.slow_reads:
+            await trio.sleep_forever()
+        match self._plan.read:
+            case "read_error":
+                raise httpx.ReadError("reset by the kit", request=request)
+            case "read_500":
+                return httpx.Response(500, json={"error": "broken by the kit"}, request=request)
+            case "read_not_json":
+                return httpx.Response(200, text="<html>broken by the kit</html>", request=request)
+            case "read_empty_object":
+                return httpx.Response(200, json={}, request=request)
+        return await self._inner.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+def _limited(request: httpx.Request, fault: str) -> httpx.Response:
+    headers = {"retry-after": "3"}
+    if fault == "rate_limited_html":
+        return httpx.Response(429, text="<html>Too Many Requests</html>", headers=headers, request=request)
+    return httpx.Response(429, json={"error": "rate limited by the kit"}, headers=headers, request=request)
+
+
+def _broken(request: httpx.Request, fault: str) -> httpx.Response:
+    match fault:
+        case "answer_dropped":
+            raise httpx.ReadError("reset by the kit after the request was delivered", request=request)
+        case "bad_gateway":
+            return httpx.Response(502, text="<html><h1>502 Bad Gateway</h1></html>", request=request)
+        case "server_error":
+            return httpx.Response(500, json={"error": "broken by the kit"}, request=request)
+        case "empty_answer":
+            return httpx.Response(202, content=b"", request=request)
+        case "cut_off_json":
+            return httpx.Response(202, content=b'{"success": true, "data": {"order', request=request)
+        case "not_json":
+            return httpx.Response(200, text="<html>all is well</html>", request=request)
+        case _:
+            return httpx.Response(307, headers={"location": str(request.url)}, request=request)

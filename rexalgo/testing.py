@@ -1,0 +1,12 @@
+"""The kits for plugin authors: numbered promises, from pytest and from ``rexalgo plugin test``. See docs/plugins.md."""
+
+from engine.kit_record import KIT_VERSION
+from engine.testing.exchange_kit import ExchangeUnderTest, check_exchange_adapter, exchange_cases
+from engine.testing.faulty_http import FaultyHttp
+from engine.testing.other_kits import SourceUnderTest, check_rate_limiter, check_signal_source, limiter_cases, source_cases
+from engine.testing.report import CaseResult, KitReport, Verdict
+
+__all__ = [
+    "KIT_VERSION", "CaseResult", "ExchangeUnderTest", "FaultyHttp", "KitReport", "SourceUnderTest", "Verdict", "check_exchange_adapter",
+    "check_rate_limiter", "check_signal_source", "exchange_cases", "limiter_cases", "source_cases",
+]  # fmt: skip

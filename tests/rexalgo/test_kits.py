@@ -1,0 +1,132 @@
+"""Our own plugins pass the kits that strangers' plugins are asked to pass, and what is written by ``plugin new`` fails the right cases."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import trio
+
+from engine.kit_record import KIT_VERSION, KitRecord, is_proven, write_record
+from plugins import signed_webhook
+from plugins.gcra import GcraLimiter
+from plugins.mudrex.adapter import MudrexAdapter, MudrexSettings
+from plugins.mudrex.simulator.server import Simulator, serve
+from rexalgo import PLUGIN_API_VERSION, Secret, sign_a, sign_b
+from rexalgo.testing import (
+    ExchangeUnderTest,
+    KitReport,
+    SourceUnderTest,
+    Verdict,
+    check_exchange_adapter,
+    check_rate_limiter,
+    check_signal_source,
+)
+
+
+def rexalgo(*args: object, cwd: Path, code: int = 0) -> str:
+    told = subprocess.run([sys.executable, "-m", "rexalgo", *map(str, args)], cwd=cwd, capture_output=True, text=True, timeout=120)
+    assert told.returncode == code, told.stdout + told.stderr
+    return told.stdout
+
+
+def test_paper_passes_by_the_command_line_and_the_pass_is_recorded(tmp_path: Path) -> None:
+    rexalgo("init", cwd=tmp_path)
+    told = json.loads(rexalgo("plugin", "test", "paper", "--json", cwd=tmp_path))
+    assert told["passed"] is True
+    assert told["environment"] == "PAPER"
+    assert "passed" in rexalgo("plugin", "show", "paper", cwd=tmp_path)
+
+
+def test_a_live_address_is_never_traded_on(tmp_path: Path) -> None:
+    rexalgo("init", cwd=tmp_path)
+    rexalgo("plugin", "test", "mudrex", cwd=tmp_path, code=3)
+
+
+async def mudrex_report() -> KitReport:
+    simulator = Simulator(None, latency_s=0.0, per_s=0)
+    simulator.exchange._fill_s = (0.05, 0.3)
+    async with trio.open_nursery() as nursery:
+        port = await nursery.start(serve, simulator, 0)
+        adapter = MudrexAdapter(MudrexSettings(f"http://127.0.0.1:{port}/fapi", 100, 100))
+        under_test = ExchangeUnderTest(adapter, {"secret": Secret("sim-kit")}, {}, "", {"secret": Secret("bad-key")})
+        report = await check_exchange_adapter(under_test)
+        nursery.cancel_scope.cancel()
+    return report
+
+
+async def test_mudrex_passes_against_its_simulator() -> None:
+    report = await mudrex_report()
+    report.raise_failures()
+    skipped = {each.number for each in report.results if each.verdict is Verdict.SKIPPED}
+    assert skipped == set()
+
+
+def test_the_built_in_limiter_and_source_pass() -> None:
+    check_rate_limiter(GcraLimiter).raise_failures()
+    source, body = signed_webhook.SignedWebhook(60), signed_webhook.body_for_kit
+    check_signal_source(SourceUnderTest(source, sign_a, body)).raise_failures()
+    check_signal_source(SourceUnderTest(source, lambda key, content, at: sign_b(key, content, "kit-1", at), body)).raise_failures()
+
+
+def module_of(folder: Path, package: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(package, folder / package / "__init__.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_what_is_written_fails_the_right_cases_first(tmp_path: Path) -> None:
+    for kind in ("exchange", "source", "limiter"):
+        rexalgo("plugin", "new", f"my_{kind}", "--kind", kind, cwd=tmp_path)
+        rexalgo("plugin", "new", f"my_{kind}", "--kind", kind, cwd=tmp_path, code=3)
+    source = module_of(tmp_path / "rexalgo-my-source", "rexalgo_my_source")
+    report = check_signal_source(SourceUnderTest(source.MySource(), source.sign_for_kit, source.body_for_kit))
+    assert [each.number for each in report.failures] == ["S04", "S06"]
+    limiter = module_of(tmp_path / "rexalgo-my-limiter", "rexalgo_my_limiter")
+    assert [each.number for each in check_rate_limiter(limiter.MyLimiter).failures] == ["L01", "L02", "L03"]
+    exchange = module_of(tmp_path / "rexalgo-my-exchange", "rexalgo_my_exchange")
+    under_test = ExchangeUnderTest(exchange.MyExchange("http://127.0.0.1:1"), {"secret": Secret("a-key-of-mine")}, {}, str(tmp_path))
+    trading = trio.run(check_exchange_adapter, under_test)
+    assert [each.number for each in trading.results if each.verdict is Verdict.PASS][:2] == ["E01", "E02"]
+    assert {"E04", "E06", "E10"} <= {each.number for each in trading.failures}
+    assert "is not written yet" in " ".join(each.detail for each in trading.failures)
+
+
+def test_what_is_written_can_be_installed(tmp_path: Path) -> None:
+    rexalgo("plugin", "new", "my_limiter", "--kind", "limiter", cwd=tmp_path)
+    target = tmp_path / "site"
+    subprocess.run(
+        [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "install", "--no-deps", "--no-build-isolation",
+         "--no-index", "--target", str(target), str(tmp_path / "rexalgo-my-limiter")],
+        check=True, capture_output=True, timeout=180,
+    )  # fmt: skip
+    env = {**os.environ, "PYTHONPATH": str(target)}
+    told = subprocess.run(
+        [sys.executable, "-m", "rexalgo", "plugin", "list", "--json"], cwd=tmp_path, env=env, capture_output=True, text=True, check=True
+    )
+    assert "my_limiter" in {each["name"] for each in json.loads(told.stdout)["plugins"]}
+
+
+def record(**changes: object) -> KitRecord:
+    fields: dict[str, object] = {
+        "plugin": "toy", "distribution": "toy", "version": "1", "kit_version": KIT_VERSION, "api_version": PLUGIN_API_VERSION, "at": "",
+        "environment": "SIMULATED", "read_only": False, "passed": True, "cases": 30, "failed": (),
+    }  # fmt: skip
+    return KitRecord(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("changes", "proven"),
+    [({}, True), ({"version": "2"}, False), ({"kit_version": 0}, False), ({"read_only": True}, False), ({"passed": False}, False)],
+)
+def test_a_record_proves_one_version_of_plugin_kit_and_api(changes: dict[str, object], proven: bool, tmp_path: Path) -> None:
+    write_record(tmp_path, record(**changes))
+    assert is_proven(tmp_path, "toy", "1") is proven
+    assert not is_proven(tmp_path, "other", "1")
