@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .ONESHELL:
-.PHONY: help demo test lint format bench faults seeded serve install install-dev lock clean
+.PHONY: help demo test lint format bench faults crash seeded serve install install-dev lock clean
 
 VENV ?= .venv
 ARGS ?=
@@ -19,6 +19,7 @@ LOCK := UV_SYSTEM_CERTS=1 env -u PIP_FIND_LINKS -u UV_FIND_LINKS $(VENV)/bin/uv 
 help:
 	@echo "make demo      install what is needed and watch signals fan out on paper  (ARGS=\"--once --json\")"
 	echo "make test      install what is needed and run every gate"
+	echo "make crash     kill the real server at every commit and send boundary; the simulator's record judges (ARGS=\"--kills 50\")"
 	echo "make seeded    seed bugs into a copy of the mudrex adapter and see which ones the kit catches"
 	echo "make install   install; leaves the command ./bin/rexalgo"
 	echo "make serve     run RexAlgo with the rexalgo.toml of this folder  (ARGS=\"--port 9000\")"
@@ -60,6 +61,9 @@ bench: install-dev
 
 faults: install-dev
 	@$(PY) -m tests.faults $(ARGS)
+
+crash: install-dev
+	@$(PY) -m tests.faults.crash $(ARGS)
 
 seeded: install-dev
 	@$(PY) tests/plugins/mudrex/seeded_bugs.py
