@@ -38,6 +38,7 @@ from engine.ledger.attempts import (
     end,
     knows_client_order_id,
     open_attempts,
+    open_entries,
     read_holding,
     read_holdings,
     unknown_outcome,
@@ -144,6 +145,7 @@ class Follower:
     async def run(self) -> None:
         """Run until cancelled; raises when something is wrong with this account's own code or adapter."""
         await self._own_stray_claims()
+        self._reserve_open_entries()
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._keep_reading)
@@ -169,6 +171,14 @@ class Follower:
                 end(db, attempt.id, AttemptState.UNKNOWN, unknown_outcome(attempt.intent, cause), cause, at)
 
         await self.shared.ledger.write(own)
+
+    def _reserve_open_entries(self) -> None:
+        """Count what an earlier process or task sent and nobody has proven: its reservations ended with it, and caps must hold."""
+        for each in open_entries(self.shared.ledger.db, self.account):
+            intent = each.intent
+            self.reserve(
+                PendingEntry(each.copy, intent.symbol, each.strategy, intent.position_side, intent.quantity, each.notional, each.margin)
+            )
 
     async def _dispatch(self, nursery: trio.Nursery) -> None:
         while True:

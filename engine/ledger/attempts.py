@@ -357,6 +357,15 @@ def open_attempts(db: apsw.Connection, account: AccountId) -> list[Attempt]:
     return [_attempt(row) for row in fetch_all(db, _ATTEMPT + where, (account,))]
 
 
+def open_entries(db: apsw.Connection, account: AccountId) -> list[Attempt]:
+    """Read the account's entries that may stand at the exchange and count as held: those without trace only until their symbol is freed."""
+    where = (
+        " WHERE account_id = ? AND kind = 'entry' AND (state IN ('claimed', 'unknown', 'placed', 'partially_filled')"
+        " OR (state = 'not_confirmed' AND NOT freed)) ORDER BY id"
+    )
+    return [_attempt(row) for row in fetch_all(db, _ATTEMPT + where, (account,))]
+
+
 def unsettled_symbols(db: apsw.Connection, account: AccountId, since: datetime) -> frozenset[Symbol]:
     """Read the symbols with an attempt whose fate is open, or which filled and ended at or after ``since``: no reading from then judges.
 

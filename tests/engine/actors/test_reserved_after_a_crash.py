@@ -1,0 +1,42 @@
+"""What an entry reserves survives the task that sent it: a crash or a restart must not make room under the caps."""
+
+from pathlib import Path
+
+import trio
+from engine_world import World, world
+from trio.testing import MockClock
+
+from engine.domain.signal import Action, PositionSide
+from engine.domain.subscription import Subscription
+
+
+async def crash(house: World) -> None:
+    """Have the only follower's task meet a mistake of the engine's own while it plans, and wait until it runs again."""
+    follower, real = house.followers[0], house.shared.read_subscription
+
+    def fail_once(identifier: str) -> Subscription:
+        house.shared.read_subscription = real
+        raise RuntimeError("a mistake of the engine's own")
+
+    house.shared.forget_subscriptions()
+    house.shared.read_subscription = fail_once
+    await house.send(Action.CLOSE)
+    with trio.fail_after(30):
+        while not (follower.vitals.restarts and follower.vitals.running):
+            await trio.sleep(0.1)
+
+
+async def test_an_unproven_entry_counts_against_every_cap_after_its_task_crashed(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with world(tmp_path, followers=1, paper={"hang_for": ["a0"]}) as house:
+        opened = await house.send(Action.OPEN, side=PositionSide.LONG)
+        assert await house.outcome(opened) == ["unknown"]
+        follower = house.followers[0]
+        before = tuple(each.entry for each in follower.reserved.values())
+        assert len(before) == 1
+        follower.reserved.clear()  # what the end of the process does
+        await crash(house)
+        assert tuple(each.entry for each in follower.reserved.values()) == before
+        assert await house.outcome(opened, unlike=("unknown",)) == ["not_confirmed"]
+        assert tuple(each.entry for each in follower.reserved.values()) == before
+        await trio.sleep(1_000)
+        assert follower.reserved == {}
