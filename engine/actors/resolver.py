@@ -27,6 +27,8 @@ from engine.domain.alert import AlertCode
 from engine.domain.amounts import plain
 from engine.domain.order import OrderReport
 from engine.domain.outcome import Outcome, OutcomeCode
+from engine.ledger import Database
+from engine.ledger.alerts import raise_alert
 from engine.ledger.attempts import (
     Attempt,
     bound_order_ids,
@@ -34,6 +36,7 @@ from engine.ledger.attempts import (
     complete,
     end,
     free_symbol,
+    is_left_without_trace,
     open_attempts,
     read_attempt,
     read_holding,
@@ -196,6 +199,8 @@ class Resolver:
             look.absences, look.first_absence, now, shared.pace.not_confirmed_after_s
         ):
             await self._give_up(attempt, looked)
+        elif attempt.state is AttemptState.NOT_CONFIRMED and not attempt.is_entry:
+            await self._close_again(attempt)
         elif attempt.state is AttemptState.NOT_CONFIRMED and looked >= timedelta(seconds=FREE_AFTER_S) and not look.freed:
             look.freed = True
             await shared.ledger.write(lambda db: free_symbol(db, attempt.id))
@@ -210,15 +215,26 @@ class Resolver:
             "looked_s": str(round(looked.total_seconds())),
         }
         outcome = Outcome(OutcomeCode.NOT_CONFIRMED, numbers)
-        await shared.ledger.write(lambda db: end(db, attempt.id, AttemptState.NOT_CONFIRMED, outcome, attempt.cause, at))
-        await shared.alert(AlertCode.ORDER_NOT_CONFIRMED, follower.name, str(attempt.id), **numbers, exposed=plain(attempt.notional))
+        told = {**numbers, "exposed": plain(attempt.notional)}
+
+        def give_up(db: Database) -> None:
+            # One transaction: whoever ends this task between the two would leave nobody told.
+            end(db, attempt.id, AttemptState.NOT_CONFIRMED, outcome, attempt.cause, at)
+            raise_alert(db, AlertCode.ORDER_NOT_CONFIRMED, follower.name, told, at, str(attempt.id))
+
+        await shared.ledger.write(give_up)
         if not attempt.is_entry:
             await self._close_again(attempt)
         follower.ring()
 
     async def _close_again(self, attempt: Attempt) -> None:
-        """Repeat an exit without trace, but only where everything in the position is ours: else it could close the owner's own part."""
+        """Repeat an exit without trace, but only where everything in the position is ours: else it could close the owner's own part.
+
+        Asked at every look, because a reading may fail, or the task end, at the one moment when the exit is given up.
+        """
         follower = self._follower
+        if not is_left_without_trace(follower.shared.ledger.db, attempt.copy, attempt.leg):
+            return
         if not await follower.try_to_read() or follower.report is None:
             return
         held = read_holding(follower.shared.ledger.db, attempt.account, attempt.intent.symbol)

@@ -220,10 +220,16 @@ def reopen_leg(db: apsw.Connection, copy: CopyId, leg: int, retry_at: datetime) 
 def close_again(db: apsw.Connection, attempt_id: int, retry_at: datetime) -> bool:
     """Open an exit without trace again, because a reading shows that everything in the position is ours; False where it is done."""
     attempt = read_attempt(db, attempt_id)
-    goes_on = attempt.state is AttemptState.NOT_CONFIRMED and _go_on_closing(db, attempt.copy, attempt.leg, retry_at)
+    is_left = attempt.state is AttemptState.NOT_CONFIRMED and is_left_without_trace(db, attempt.copy, attempt.leg)
+    goes_on = is_left and _go_on_closing(db, attempt.copy, attempt.leg, retry_at)
     if goes_on:
         forget_outcome(db, attempt.copy, attempt.leg)
     return goes_on
+
+
+def is_left_without_trace(db: apsw.Connection, copy: CopyId, leg: int) -> bool:
+    """Tell whether a leg stands where its newest order was given up, and nothing was tried since."""
+    return fetch_one(db, "SELECT 1 FROM leg WHERE copy_id = ? AND number = ? AND state = 'not_confirmed'", (copy, leg)) is not None
 
 
 def _go_on_closing(db: apsw.Connection, copy: CopyId, leg: int, retry_at: datetime) -> bool:
