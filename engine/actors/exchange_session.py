@@ -6,7 +6,7 @@ line with no await between; whatever the adapter does, the result is one of the 
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from typing import Final, TypeVar
+from typing import Final, TypeVar, cast
 
 import trio
 
@@ -17,7 +17,15 @@ from engine.domain.identifiers import Symbol
 from engine.domain.order import OrderIntent, OrderReport
 from engine.domain.outcome import Outcome
 from engine.ports.clock import Clock
-from engine.ports.exchange import AccountLogin, ExchangeAdapter, ExchangeConnection, ExchangeContext, NotExecuted, OrderHistory
+from engine.ports.exchange import (
+    AccountLogin,
+    ExchangeAdapter,
+    ExchangeConnection,
+    ExchangeContext,
+    NotExecuted,
+    OrderHistory,
+    OrderIdConnection,
+)  # fmt: skip
 from engine.ports.rate_limiter import Granted, Priority, RateLimiter
 from engine.transport import HttpClientFactory, SendPermit, send_permit
 
@@ -55,7 +63,10 @@ class ExchangeSession:
     def reads_client_order_id(self, intent: OrderIntent) -> bool:
         """Tell whether this order, read back, carries our client order id."""
         traits = self._adapter.traits
-        return traits.reads_client_order_id and (traits.exits_carry_client_order_id or not intent.reduce_only)
+        reads = traits.reads_client_order_id
+        if traits.client_order_id_per_account:
+            reads = cast(OrderIdConnection, self._open).reads_client_order_id
+        return reads and (traits.exits_carry_client_order_id or not intent.reduce_only)
 
     @property
     def visible_within_s(self) -> float:
