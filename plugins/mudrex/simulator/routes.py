@@ -24,7 +24,7 @@ def route(exchange: Exchange, request: Request, now: float, fate: str) -> tuple[
     account = exchange.account(request.key, now)
     if request.path == "/fapi/v2/futures/order":
         if not exchange.switches.v2_orders:
-            raise Refusal(404, "resource not found")
+            raise Refusal(404, "requested resource was not found")
         if request.method != "POST":
             raise Refusal(405, "method not allowed")
         return 202, exchange.place(request.key, request.body, now, request.first("symbol"), version=2, fate=fate)
@@ -32,7 +32,7 @@ def route(exchange: Exchange, request: Request, now: float, fate: str) -> tuple[
         return 200, _wallet(account, request)
     rest = request.path.removeprefix("/fapi/v1/futures")
     if rest == request.path:
-        raise Refusal(404, "resource not found")
+        raise Refusal(404, "requested resource was not found")
     parts = rest.strip("/").split("/")
     match parts[0]:
         case "orders":
@@ -63,7 +63,7 @@ def _futures(exchange: Exchange, request: Request, account: Account, parts: list
             symbol = _asset(asset, request).symbol
             return 202, exchange.place(request.key, request.body, now, symbol, version=1, fate=fate)
         case _:
-            raise Refusal(404, "resource not found")
+            raise Refusal(404, "requested resource was not found")
 
 
 def _orders(exchange: Exchange, request: Request, account: Account, parts: list[str], now: float) -> tuple[int, Any]:

@@ -27,15 +27,15 @@ class World:
 def settle(account: Account, now: float, world: World) -> list[Order] | None:
     """Do everything that is due; returns the orders that changed, or None where nothing changed at all."""
     touched: list[Order] = []
-    freed = [amount for when, amount in account.freed if when <= now]
-    if freed:
-        account.balance += sum(freed, ZERO)
-        account.freed = [each for each in account.freed if each[0] > now]
     for order in sorted((each for each in account.orders if _is_due(each, now, world)), key=lambda each: each.due):
         _advance(account, order, min(order.due, now), world)
         touched.append(order)
     for held in tuple(account.positions.values()):
         touched += _trigger(account, held, now, world)
+    freed = [amount for when, amount in account.freed if when <= now]
+    if freed:
+        account.balance += sum(freed, ZERO)
+        account.freed = [each for each in account.freed if each[0] > now]
     return touched if touched or freed else None
 
 
