@@ -18,6 +18,7 @@ from engine.config import Config
 from engine.domain.errors import InvalidValue, RexAlgoError
 from engine.domain.holding import Switch, SwitchScope
 from engine.domain.identifiers import AccountId, CopyId
+from engine.domain.preflight import Preflight
 from engine.exchange_places import exchange_places
 from engine.ledger import Database, Ledger
 from engine.ledger.attempts import decide_none, read_attempt
@@ -66,6 +67,7 @@ class Office:
     live: Callable[[], dict[str, dict[str, object]]] | None = None
     released: Callable[[AccountId, CopyId], None] = lambda _account, _copy: None
     unquarantine: Callable[[str], None] = lambda _name: None
+    check: Callable[[str], Awaitable[Preflight]] | None = None
     one_at_a_time: trio.Lock = field(default_factory=trio.Lock)
 
     @property
@@ -86,6 +88,7 @@ def commands_of(office: Office) -> Mapping[str, Command]:
         "unknown": _unknown,
         "accounts": _accounts,
         "release": _release,
+        "check": _check,
         "decide": _decide,
         "halt": _halt,
         "resume": _resume,
@@ -137,6 +140,18 @@ async def _accounts(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     if name and name not in (names := [each["name"] for each in rows]):
         raise NothingThere(_no_such("account", name, names))
     return {"accounts": [each for each in rows if name in ("", each["name"])], "engine": office.live is not None}
+
+
+async def _check(office: Office, params: dict[str, Any]) -> dict[str, Any]:
+    """Check an account against its exchange now: key, money, positions, what each contract needs."""
+    name = _text(params, "name")
+    if name not in (names := [each.name for each in accounts(office.ledger.db)]):
+        raise NothingThere(_no_such("account", name, names))
+    if office.check is None:
+        raise NothingThere("no engine runs here, and a check reads the exchange through it: start rexalgo serve first")
+    found = await office.check(name)
+    items = [{**asdict(each), "level": each.level.value} for each in found.items]
+    return {**jsonable(asdict(found)), "level": found.level.value, "items": items}
 
 
 async def _release(office: Office, params: dict[str, Any]) -> dict[str, Any]:

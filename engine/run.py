@@ -144,7 +144,7 @@ class _Engine:
 
         return Office(
             self._config, self._ledger, self._clock, lambda: self._plugins, opened, reload,
-            self._household.vitals, self._released, self._household.unquarantine,
+            self._household.vitals, self._released, self._household.unquarantine, self._household.check,
         )  # fmt: skip
 
     def _released(self, account: AccountId, copy: CopyId) -> None:

@@ -93,10 +93,9 @@ class MudrexMarket:
             start_time=str(end - (count + 1) * interval_s), end_time=str(end),
         )  # fmt: skip
         try:
-            read = parsing.candles(found, symbol, interval_s)
+            return parsing.newest_closed(parsing.candles(found, symbol, interval_s), end, count)
         except ValueError as error:
             raise ExchangeError(f"the exchange's candles cannot be read: {error}") from None
-        return [each for each in read if each.opened_at.timestamp() + interval_s <= end][-count:]
 
     async def aclose(self) -> None:
         """Close the public client; the others are the accounts'."""

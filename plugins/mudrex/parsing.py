@@ -239,6 +239,11 @@ def candles(data: Any, symbol: Symbol, interval_s: int) -> list[Candle]:
     return sorted(read, key=lambda each: each.opened_at)
 
 
+def newest_closed(read: list[Candle], now_s: int, count: int) -> list[Candle]:
+    """Return the newest ``count`` candles that are over, oldest first."""
+    return [each for each in read if each.opened_at.timestamp() + each.interval_s <= now_s][-count:]
+
+
 def pair(symbol: Symbol) -> str:
     """Write a contract as the market data wants it: BTC/USDT."""
     return f"{symbol.removesuffix('USDT')}/USDT"

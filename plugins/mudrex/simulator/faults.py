@@ -46,7 +46,7 @@ KINDS: Final[Mapping[str, str]] = {
     "fill_partly": "half fills, the rest 2 s later",
     "fill_part_only": "half fills, and no more",
     "late": "shows up in lists 6 s later",
-    "drop_protection": "stop and target of the entry are lost",
+    "drop_protection": "stop and target, of an entry or of a risk order, are lost without a word",
 }
 BEFORE: Final[Mapping[str, Answer]] = {
     "refuse_503": page(503, "503 Service Temporarily Unavailable"),

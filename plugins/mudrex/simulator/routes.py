@@ -112,6 +112,8 @@ def _positions(exchange: Exchange, request: Request, account: Account, parts: li
         case "POST", [position_id, "close", "partial"]:
             exchange.close(key, position_id, number(body, "quantity"), now, fate)
             return 200, True
+        case "POST" | "PATCH", [position_id, "riskorder"] if fate == "drop_protection":
+            return 200, {"position_id": position_id, "status": "CREATED", "message": "Risk order placed successfully"}
         case "POST", [position_id, "riskorder"]:
             exchange.protect(key, position_id, body, now, amends=False)
             return 200, {"position_id": position_id, "status": "CREATED", "message": "Risk order placed successfully"}

@@ -9,9 +9,13 @@ import httpx
 import pytest
 from mudrex_world import BTC, entry, leave, mudrex_world
 
+from engine.actors.exchange_session import ExchangeSession
+from engine.plugin_host import load_plugins
 from plugins.mudrex import parsing
 from plugins.mudrex.simulator.faults import Drill
 from rexalgo import (
+    AccountId,
+    AccountLogin,
     ClientOrderId,
     ExchangeError,
     FeeKind,
@@ -26,6 +30,7 @@ from rexalgo import (
     Quantity,
     Rejected,
     RejectionKind,
+    Secret,
 )
 
 STILL = {"prices_move": False, "margin_freed_after_s": 0.0}
@@ -63,6 +68,21 @@ async def test_auto_is_settled_by_what_the_v2_path_answers_and_kept(tmp_path: Pa
         world.simulator.exchange.switch(v2_orders=not is_there)
         again = await world.connect(account="a1")
         assert again.reads_client_order_id is chosen  # never changed by itself
+
+
+@pytest.mark.parametrize(("setting", "reads"), [("v1", False), ("v2", True)])
+async def test_the_engine_asks_the_connection_whether_entries_carry_our_id_and_exits_never_do(
+    tmp_path: Path, setting: str, reads: bool
+) -> None:
+    async with mudrex_world(tmp_path, {"entry_api": setting}) as world:
+        login = AccountLogin(AccountId("a1"), {"secret": Secret("someone")})
+        session = ExchangeSession(world.adapter, login, world.context, load_plugins(["gcra"], {}).limiters["gcra"], 8.0)
+        await session.open()
+        assert session.reads_client_order_id(entry()) is reads
+        assert not session.reads_client_order_id(leave())
+        assert await session.funds_elsewhere() == []
+        assert session.credentials_last_days == 90
+        await session.aclose()
 
 
 async def test_auto_takes_a_client_order_id_in_the_history_for_proof(tmp_path: Path) -> None:

@@ -87,6 +87,7 @@ def test_recorded_candles_are_read_and_no_candles_are_none() -> None:
     read = parsing.candles(data, BTC, 60)
     assert [(int(each.opened_at.timestamp()), each.low, each.volume) for each in read] == [(60, 1, 0), (120, Decimal("0.5"), 9)]
     assert parsing.candles({}, BTC, 60) == []
+    assert [parsing.newest_closed(read, now, 1) for now in (120, 179, 180)] == [read[:1], read[:1], read[1:]]
     with pytest.raises(ValueError, match="expected candles"):
         parsing.candles({"asset_ticks": {"btc/usdt": [[1, 2]]}}, BTC, 60)
 

@@ -107,6 +107,9 @@ async def test_a_stop_beyond_the_liquidation_price_is_refused_and_a_lost_answer_
         await world.connection.set_protection(protection("60000"))
         assert await standing(world) == (60000, None)
         assert "PATCH /fapi/v1/futures/positions/ID/riskorder 200" not in world.simulator.counts
+        await world.fault("/riskorder", "drop_protection")
+        with pytest.raises(OutcomeUnknown, match="does not show them yet"):
+            await world.connection.set_protection(protection("61000"))
         await world.fault("/riskorder", "rate_limit_nested")
         with pytest.raises(NotExecuted):
             await world.connection.set_protection(protection("61000"))
