@@ -70,11 +70,10 @@ async def test_auto_is_settled_by_what_the_v2_path_answers_and_kept(tmp_path: Pa
         assert again.reads_client_order_id is chosen  # never changed by itself
 
 
-@pytest.mark.parametrize(("setting", "reads"), [("v1", False), ("v2", True)])
-async def test_the_engine_asks_the_connection_whether_entries_carry_our_id_and_exits_never_do(
-    tmp_path: Path, setting: str, reads: bool
-) -> None:
-    async with mudrex_world(tmp_path, {"entry_api": setting}) as world:
+@pytest.mark.parametrize("reads", [True, False])
+async def test_the_engine_asks_the_connection_whether_entries_carry_our_id_and_exits_never_do(tmp_path: Path, reads: bool) -> None:
+    drill = Drill(switches={**STILL, "v2_orders": reads})
+    async with mudrex_world(tmp_path, {"entry_api": "auto"}, drill=drill) as world:
         login = AccountLogin(AccountId("a1"), {"secret": Secret("someone")})
         session = ExchangeSession(world.adapter, login, world.context, load_plugins(["gcra"], {}).limiters["gcra"], 8.0)
         await session.open()
