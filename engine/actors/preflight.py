@@ -72,10 +72,13 @@ class PreflightWatch:
         return self.newest
 
     async def _report(self, fresh: bool) -> tuple[AccountReport | None, str, bool]:
-        if self._follower.report is not None and not fresh:
-            return self._follower.report, "", False
+        follower = self._follower
+        if not fresh and follower.report is not None:
+            return follower.report, "", False
+        if not fresh and follower.session is None:  # its own task tries to connect; a second one beside it helps nobody
+            return None, follower.problem or "it is not connected", bool(follower.problem) and not follower.problem_may_pass
         try:
-            session = await self._follower.connected()
+            session = await follower.connected()
             return await session.fetch_account(), "", False
         except Exception as error:  # whatever it is, the check tells it
             refused = isinstance(error, Rejected) and error.kind is RejectionKind.CREDENTIALS

@@ -72,8 +72,8 @@ def check_items(facts: Facts, now: datetime) -> tuple[CheckItem, ...]:
 
 
 def key_days_left(since: datetime, lasts_days: int, now: datetime) -> int:
-    """Return how many whole days are left of a key that was given at ``since``; 0 on its last day, below that afterwards."""
-    return (since + timedelta(days=lasts_days) - now) // timedelta(days=1)
+    """Return how many days are at most left of a key that was given at ``since``, rounded up; 0 or below once it is over."""
+    return -((now - since - timedelta(days=lasts_days)) // timedelta(days=1))
 
 
 def _key(facts: Facts, now: datetime) -> list[CheckItem]:

@@ -41,9 +41,9 @@ def mudrex(
 
         try:
             drill = Drill() if faults is None else read_drill(faults)
+            simulator = Simulator(state, seed, latency_ms / 1000, per_second, accounts=accounts, drill=drill)
         except ValueError as error:
             raise CliError(str(error), Exit.USAGE) from None
-        simulator = Simulator(state, seed, latency_ms / 1000, per_second, accounts=accounts, drill=drill)
         async with trio.open_nursery() as nursery:
             bound = await nursery.start(partial(serve, simulator, port))
             url = f"http://127.0.0.1:{bound}/fapi"

@@ -61,7 +61,7 @@ def _plain(value: object) -> object:
 
 
 def replay(file: Path) -> tuple[dict[str, Account], list[dict[str, object]]]:
-    """Read accounts and the accepted orders back; nothing where the file is not there."""
+    """Read accounts and the accepted orders back; nothing where the file is not there. Raises ValueError for a file of an older form."""
     accounts: dict[str, Account] = {}
     accepted: list[dict[str, object]] = []
     for line in _lines(file):
@@ -86,9 +86,12 @@ def _lines(file: Path) -> Iterable[dict[str, Any]]:
         return
     for text in file.read_text(encoding="utf-8").splitlines():
         try:
-            yield json.loads(text)
+            line = json.loads(text)
         except ValueError:
             continue
+        if "event" not in line:
+            raise ValueError(f"state {file}: expected a file of this version, found lines of an older one; give another file")
+        yield line
 
 
 def _made(kind: type[Any], table: Mapping[str, Any]) -> Any:

@@ -7,6 +7,7 @@ import pytest
 import trio
 from engine_world import BEGINNING, world
 
+from engine.actors.exchange_session import ExchangeSession
 from engine.domain.preflight import Level
 from engine.ledger.preflight import credentials_since, note_new_credentials
 from engine.ports.exchange import Rejected, RejectionKind
@@ -48,6 +49,25 @@ async def test_a_refused_key_is_told_by_the_check_and_stops_only_this_account(
         assert found.level is Level.STOPS_ENTRIES
         assert "Invalid Authentication" in found.items[0].sentence
         assert (await house.household.check("f1")).items[0].level is Level.OK
+
+
+async def test_an_account_that_never_connected_is_told_without_a_second_attempt(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[float] = []
+
+    async def refused(session: ExchangeSession) -> None:
+        tries.append(trio.current_time())
+        raise Rejected("Invalid Authentication", RejectionKind.CREDENTIALS)
+
+    monkeypatch.setattr(ExchangeSession, "open", refused)
+    async with world(tmp_path, followers=1) as house:
+        await house.followers[0].first_reading.wait()
+        await trio.sleep(0.1)
+        found = house.followers[0].preflight.newest
+        assert found is not None
+        assert (found.items[0].about, found.items[0].level) == ("key", Level.STOPS_ENTRIES)
+        assert len(tries) == 1
 
 
 async def test_a_key_counts_from_when_it_was_last_changed(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:

@@ -79,6 +79,8 @@ def test_a_healthy_account_is_ok_and_the_numbers_are_there() -> None:
 def test_a_key_warns_at_14_7_and_1_days_and_an_accepted_old_one_stops_nothing(age_days: int, left: int, level: Level, when: str) -> None:
     since = NOW - timedelta(days=age_days)
     assert key_days_left(since, 90, NOW) == left
+    assert key_days_left(since, 90, NOW - timedelta(seconds=1)) == left + 1
+    assert key_days_left(since, 90, NOW + timedelta(seconds=1)) == left
     found = items(key_since=since)["key"]
     assert (found.level, when in found.do) == (level, True)
     assert f"at most {max(left, 0)} days" in found.sentence

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from mudrex_world import BTC, entry, leave, mudrex_world, protection, recorded
 
 from plugins.mudrex.simulator.contracts import CONTRACTS
@@ -16,6 +17,7 @@ from plugins.mudrex.simulator.server import Limits, Simulator
 from plugins.mudrex.simulator.switches import Switches
 from plugins.mudrex.simulator.values import Account, Refusal
 from rexalgo import OrderStatus, OrderType, Price
+from rexalgo.cli import main
 
 STILL = Switches(prices_move=False, margin_freed_after_s=0.0)
 NOW = 1_800_000_000.0
@@ -282,6 +284,16 @@ def recorded_whole(state: Path) -> list[dict[str, Any]]:
     whole = state.with_name("whole.jsonl")
     whole.write_text(text[: text.rindex("\n") + 1], encoding="utf-8")
     return recorded(whole)
+
+
+def test_a_state_file_of_an_older_form_and_an_unknown_preset_are_refused_in_words(tmp_path: Path) -> None:
+    old = tmp_path / "old.jsonl"
+    old.write_text('{"account": "x", "id": "1"}\n')
+    with pytest.raises(ValueError, match="older one"):
+        Simulator(old)
+    for options in (["--state", str(old)], ["--faults", "tempest"]):
+        told = CliRunner().invoke(main, ["simulate", "mudrex", *options])
+        assert (told.exit_code, "expected" in told.output) == (2, True)
 
 
 async def test_accounts_can_be_there_before_anybody_comes_and_control_refuses_with_words(tmp_path: Path) -> None:
