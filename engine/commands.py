@@ -88,6 +88,7 @@ def commands_of(office: Office) -> Mapping[str, Command]:
         "unknown": _unknown,
         "accounts": _accounts,
         "release": _release,
+        "check": _check,
         "decide": _decide,
         "reconcile": _reconcile,
         "halt": _halt,
@@ -143,6 +144,18 @@ async def _accounts(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     if name and name not in (names := [each["name"] for each in rows]):
         raise NothingThere(_no_such("account", name, names))
     return {"accounts": [each for each in rows if name in ("", each["name"])], "engine": office.live is not None}
+
+
+async def _check(office: Office, params: dict[str, Any]) -> dict[str, Any]:
+    """Check an account against its exchange now: key, money, positions, what each contract needs."""
+    name = _text(params, "name")
+    if name not in (names := [each.name for each in accounts(office.ledger.db)]):
+        raise NothingThere(_no_such("account", name, names))
+    if office.live is None:
+        raise NothingThere("no engine runs here, and a check reads the exchange through it: start rexalgo serve first")
+    found = await office.live.check(name)
+    items = [{**asdict(each), "level": each.level.value} for each in found.items]
+    return {**jsonable(asdict(found)), "level": found.level.value, "items": items}
 
 
 async def _release(office: Office, params: dict[str, Any]) -> dict[str, Any]:

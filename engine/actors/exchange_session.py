@@ -4,7 +4,7 @@ What always holds: every call stands under one total deadline; an order is writt
 line with no await between; whatever the adapter does, the result is one of the answers of ``decisions.order_lifecycle``.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, TypeVar, cast
 
@@ -20,11 +20,15 @@ from engine.domain.outcome import Outcome
 from engine.ports.clock import Clock
 from engine.ports.exchange import (
     AccountLogin,
+    ErrorCountingAdapter,
     ExchangeAdapter,
     ExchangeConnection,
     ExchangeContext,
+    FundsConnection,
+    FundsElsewhere,
     NotExecuted,
     OrderHistory,
+    OrderIdConnection,
     ProtectionConnection,
     Rejected,
 )
@@ -67,7 +71,10 @@ class ExchangeSession:
     def reads_client_order_id(self, intent: OrderIntent) -> bool:
         """Tell whether this order, read back, carries our client order id."""
         traits = self._adapter.traits
-        return traits.reads_client_order_id and (traits.exits_carry_client_order_id or not intent.reduce_only)
+        reads = traits.reads_client_order_id
+        if traits.client_order_id_per_account:
+            reads = cast(OrderIdConnection, self._open).reads_client_order_id
+        return reads and (traits.exits_carry_client_order_id or not intent.reduce_only)
 
     @property
     def visible_within_s(self) -> float:
@@ -100,6 +107,23 @@ class ExchangeSession:
         """Read a symbol's orders since a time of the exchange's clock."""
         await self.permit(Priority.READ)
         return await self._within(READ_DEADLINE_S, self._open.find_orders(symbol, since))
+
+    async def funds_elsewhere(self) -> Sequence[FundsElsewhere]:
+        """Read money that the engine cannot trade with; none where the exchange does not report it."""
+        if not self._adapter.traits.reports_funds:
+            return ()
+        await self.permit(Priority.READ)
+        return await self._within(READ_DEADLINE_S, cast(FundsConnection, self._open).funds_elsewhere())
+
+    @property
+    def credentials_last_days(self) -> int | None:
+        """Return the age at which the exchange stops accepting a key, None where it names none."""
+        return self._adapter.traits.credentials_last_days
+
+    def unmapped_errors(self) -> Mapping[str, int]:
+        """Return the error texts that the adapter met and does not know; none where it does not count them."""
+        counts = self._adapter.traits.counts_unmapped_errors
+        return cast(ErrorCountingAdapter, self._adapter).unmapped_errors() if counts else {}
 
     async def cancel_order(self, symbol: Symbol, exchange_order_id: str) -> None:
         """Ask to cancel a resting order."""

@@ -17,6 +17,7 @@ import trio
 from engine.actors.doorbell import Doorbell
 from engine.actors.exchange_session import ExchangeSession
 from engine.actors.lanes import Lanes
+from engine.actors.preflight import PreflightWatch
 from engine.actors.protection_guard import ProtectionGuard
 from engine.actors.resolver import Resolver
 from engine.actors.shared import Shared
@@ -90,6 +91,7 @@ class Follower:
         self._read_bell = Doorbell()
         self._lanes = Lanes(self)
         self._resolver = Resolver(self)
+        self.preflight = PreflightWatch(self)
 
     def ring(self) -> None:
         """Say that the ledger may have something new for this account."""
@@ -151,6 +153,7 @@ class Follower:
                 nursery.start_soon(self._keep_reading)
                 nursery.start_soon(self._resolver.run)
                 nursery.start_soon(self.guard.run)
+                nursery.start_soon(self.preflight.run)
                 await self._dispatch(nursery)
         finally:
             self._lanes.forget()
@@ -261,6 +264,7 @@ class Follower:
                 await session.aclose()
                 raise
             self.session = session
+            self.preflight.ring()
         return self.session
 
     async def read_account(self) -> None:

@@ -11,6 +11,7 @@ from engine.actors.follower import Follower
 from engine.actors.supervisor import supervise
 from engine.domain.alert import AlertCode
 from engine.domain.identifiers import AccountId, CopyId
+from engine.domain.preflight import Preflight
 
 SWEEP_S: Final = 1.0
 SLICE: Final = 50
@@ -44,6 +45,7 @@ class Household:
                 "last_error": each.vitals.last_error,
                 "problem": each.problem,
                 "read": each.report is not None,
+                "preflight": None if each.preflight.newest is None else each.preflight.newest.level.value,
             }
             for each in self.followers.values()
         }
@@ -51,6 +53,13 @@ class Household:
     def named(self, name: str) -> Follower | None:
         """Return the follower of the account with this name."""
         return next((each for each in self.followers.values() if each.name == name), None)
+
+    async def check(self, name: str) -> Preflight:
+        """Check the account with this name now; raises LookupError where no task has it."""
+        for each in self.followers.values():
+            if each.name == name:
+                return await each.preflight.check(fresh=True)
+        raise LookupError(name)
 
     def unquarantine(self, name: str) -> None:
         """End the quarantine of the account with this name: its entries are taken again."""

@@ -292,7 +292,7 @@ def match_order(
         and each.exchange_order_id not in bound_ids
         and each.exchange_order_id not in witness_ids
         and describes(each, intent)
-        and each.reduce_only == intent.reduce_only
+        and each.reduce_only in (None, intent.reduce_only)
         and earliest <= each.created_at <= latest
     ]
     if len(strange) > 1:

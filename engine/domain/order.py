@@ -88,6 +88,7 @@ class OrderReport:
     """Hold what the exchange says about one order; times are the exchange's own clock in UTC.
 
     ``average_price`` is None until something filled. ``reason`` is the exchange's text for a rejection or cancellation.
+    ``reduce_only`` is None where the exchange's rows do not say whether the order opened or closed.
     """
 
     exchange_order_id: str
@@ -100,5 +101,5 @@ class OrderReport:
     average_price: Price | None
     fee: Money
     created_at: datetime
-    reduce_only: bool = False
+    reduce_only: bool | None = False
     reason: str = ""

@@ -15,7 +15,7 @@ from engine.domain.account import AccountReport, Environment
 from engine.domain.amounts import Money, Ratio
 from engine.domain.errors import RexAlgoError
 from engine.domain.identifiers import AccountId, Symbol
-from engine.domain.order import OrderIntent, OrderReport, ProtectionOrder
+from engine.domain.order import OrderIntent, OrderReport, OrderSide, ProtectionOrder
 from engine.ports.clock import Clock
 from engine.ports.market_data import MarketData
 from engine.ports.rate_limiter import RateLimit
@@ -68,12 +68,16 @@ class OutcomeUnknown(ExchangeError):
 
 @dataclass(frozen=True, slots=True)
 class CredentialField:
-    """Describe one thing a person must paste to connect an account, for forms and for ``rexalgo provision``."""
+    """Describe one thing a person must paste to connect an account, for forms and for ``rexalgo provision``.
+
+    ``help`` says what it is and what it can do, ``where`` where to get it. When it runs out is ``credentials_last_days`` of the traits.
+    """
 
     name: str
     label: str
     help: str
     secret: bool = True
+    where: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +92,9 @@ class ExchangeTraits:
     ``refuses_repeated_ids``: a client order id that was used before never makes a second order (the engine does not rely on it).
     ``sets_protection``: its connections are ``ProtectionConnection`` too, so stop and target of a position can be set and moved.
     ``reports_funds``: its connections are ``FundsConnection`` too. ``credentials_last_days``: the age at which the exchange stops
-    accepting a key, None where it names none.
+    accepting a key, None where it names none. ``reports_fees``: its connections are ``FeesConnection`` too.
+    ``client_order_id_per_account``: its connections are ``OrderIdConnection`` too, and each says for itself what
+    ``reads_client_order_id`` says for all. ``counts_unmapped_errors``: the adapter is an ``ErrorCountingAdapter`` too.
     """
 
     reads_client_order_id: bool
@@ -103,6 +109,9 @@ class ExchangeTraits:
     sets_protection: bool = False
     reports_funds: bool = False
     credentials_last_days: int | None = None
+    reports_fees: bool = False
+    client_order_id_per_account: bool = False
+    counts_unmapped_errors: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +121,32 @@ class FundsElsewhere:
     where: str
     amount: Money
     currency: str
+
+
+class FeeKind(Enum):
+    """What was paid, or paid back."""
+
+    TRADE = "trade"
+    FUNDING = "funding"
+    REBATE = "rebate"
+
+
+@dataclass(frozen=True, slots=True)
+class FeeReport:
+    """Hold one row of the exchange's fee history: ``amount`` above 0 was paid, below 0 was received; ``tax`` is named beside it.
+
+    ``side`` and ``traded`` (quantity x price) are there for trades, where the exchange tells them: they are what ties it to an order.
+    """
+
+    id: str
+    symbol: Symbol
+    kind: FeeKind
+    amount: Money
+    tax: Money
+    currency: str
+    at: datetime
+    side: OrderSide | None = None
+    traded: Money | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +243,23 @@ class FundsConnection(ExchangeConnection, Protocol):
         ...
 
 
+class FeesConnection(ExchangeConnection, Protocol):
+    """Act for one account at an exchange whose traits say ``reports_fees``."""
+
+    async def fees(self, since: datetime) -> Sequence[FeeReport]:
+        """Read what was paid and received since a time (exchange clock, UTC), newest first."""
+        ...
+
+
+class OrderIdConnection(ExchangeConnection, Protocol):
+    """Act for one account at an exchange whose traits say ``client_order_id_per_account``."""
+
+    @property
+    def reads_client_order_id(self) -> bool:
+        """Tell whether this account's entries, read back, carry our client order id; never changes while the connection is open."""
+        ...
+
+
 class ExchangeAdapter(Protocol):
     """Stand for one exchange. Made once at start by ``register_exchanges``; must not connect anywhere when made."""
 
@@ -244,8 +296,16 @@ class ExchangeAdapter(Protocol):
         ...
 
 
+class ErrorCountingAdapter(ExchangeAdapter, Protocol):
+    """Stand for an exchange whose traits say ``counts_unmapped_errors``."""
+
+    def unmapped_errors(self) -> Mapping[str, int]:
+        """Return the error texts that were met and that the adapter does not know, with their count since the start."""
+        ...
+
+
 __all__ = [
-    "AccountLogin", "CredentialField", "ExchangeAdapter", "ExchangeConnection", "ExchangeContext", "ExchangeError", "ExchangeTraits",
-    "FundsConnection", "FundsElsewhere", "HttpClients", "NotExecuted", "OrderHistory", "OutcomeUnknown", "ProtectionConnection", "Ratio",
-    "Rejected", "RejectionKind",
+    "AccountLogin", "CredentialField", "ErrorCountingAdapter", "ExchangeAdapter", "ExchangeConnection", "ExchangeContext", "ExchangeError",
+    "ExchangeTraits", "FeeKind", "FeeReport", "FeesConnection", "FundsConnection", "FundsElsewhere", "HttpClients", "NotExecuted",
+    "OrderHistory", "OrderIdConnection", "OutcomeUnknown", "ProtectionConnection", "Ratio", "Rejected", "RejectionKind",
 ]  # fmt: skip

@@ -18,6 +18,7 @@ from engine.domain.subscription import Subscription
 from engine.ledger import Database, people
 from engine.ledger.codec import dump, policy_fields, read_policy
 from engine.ledger.people import KIND_COPY_TRADING, AccountRow, EndpointRow, StrategyRow
+from engine.ledger.preflight import note_new_credentials
 from engine.plugin_host import Plugins
 from engine.ports.secret import Secret
 from engine.provisioning.declarations import Declarations, FollowerDeclaration, StrategyDeclaration, SubscriptionDeclaration
@@ -213,6 +214,7 @@ class _Run:
             version = row.row_version + 1
             sealed = seal_credentials(self.vault, people.person_key(self.db, row.person), row.id, version, wanted.credentials)
             people.set_credentials(self.db, row.id, sealed, version)
+            note_new_credentials(self.db, wanted.name, self.now)
 
     # What followers agree to
 

@@ -1,7 +1,7 @@
 """What the exchange's answers prove, as data: which text means what, and what a status says about a write.
 
 Texts are compared in lower case and by substring, because the exchange's casing and wording are unsteady. A text that is not listed is
-a refusal of kind OTHER, and is counted, so that somebody looks at it.
+a refusal of kind OTHER, and is counted, so that somebody looks at it (``rexalgo account check``).
 """
 
 import json
@@ -11,29 +11,50 @@ from typing import Final
 
 from rexalgo import ExchangeError, NotExecuted, OutcomeUnknown, Rejected, RejectionKind
 
-TEXTS: Final[tuple[tuple[str, RejectionKind], ...]] = (
-    ("insufficient balance", RejectionKind.BALANCE),
-    ("insufficient funds", RejectionKind.BALANCE),
-    ("order value less than minimum", RejectionKind.BELOW_MINIMUM),
-    ("position is not open", RejectionKind.POSITION_NOT_OPEN),
-    ("position not found", RejectionKind.POSITION_NOT_OPEN),
+_OTHER, _FUNDS, _CLOSED = RejectionKind.OTHER, RejectionKind.BALANCE, RejectionKind.POSITION_NOT_OPEN
+BUSY: Final = "busy"
+"""What a text stands for that is no refusal: the exchange did nothing now, and may do it when asked again."""
+
+TEXTS: Final[tuple[tuple[str, "RejectionKind | str"], ...]] = (
+    # any call
     ("invalid authentication", RejectionKind.CREDENTIALS),
-    ("params error", RejectionKind.OTHER),
-    ("invalid trigger type", RejectionKind.OTHER),
-    ("invalid order type", RejectionKind.OTHER),
-    ("order price out of permissible range", RejectionKind.OTHER),
-    ("quantity not a multiple", RejectionKind.OTHER),
-    ("order quantity out of permissible range", RejectionKind.OTHER),
-    ("leverage out of permissible range", RejectionKind.OTHER),
-    ("leverage not found", RejectionKind.OTHER),
-    ("invalid trade currency", RejectionKind.OTHER),
-    ("asset not found", RejectionKind.OTHER),
-    ("order not found", RejectionKind.OTHER),
-    ("reduce only", RejectionKind.OTHER),
+    ("api rate limit exceeded", BUSY),
+    ("too many requests", BUSY),
+    ("position not in sync with exchange", BUSY),
+    ("invalid trade currency", _OTHER),
+    ("asset not found", _OTHER),
+    ("resource was not found", _OTHER),
+    # entries
+    ("params error", _OTHER),
+    ("invalid trigger type", _OTHER),
+    ("invalid order type", _OTHER),
+    ("order price out of permissible range", _OTHER),
+    ("quantity not a multiple of the quantity step", _OTHER),
+    ("order quantity out of permissible range", _OTHER),
+    ("order value less than minimum required value", RejectionKind.BELOW_MINIMUM),
+    ("insufficient balance", _FUNDS),
+    ("insufficient funds", _FUNDS),
+    ("reduce only", _OTHER),
+    # leverage
+    ("leverage out of permissible range", _OTHER),
+    ("leverage not found", _OTHER),
+    # orders
+    ("order not found", _OTHER),
+    # positions
+    ("position is not open", _CLOSED),
+    ("position is not in open state", _CLOSED),
+    ("position not found", _CLOSED),
+    # protection: a leg that is gone has triggered or was taken away; the position is read again and the rest is asked again
+    ("risk order id missing", BUSY),
+    ("risk order creation failed", _OTHER),
+    ("invalid request", _OTHER),
+    # transfers, which this plugin never makes
+    ("from and to wallet types must be different", _OTHER),
 )
 unmapped: Counter[str] = Counter()
 """Texts that were met and are not listed, with their count since the start."""
 _WAIT: Final = re.compile(r"try again in (\d{1,4}) seconds?", re.IGNORECASE)
+AGAIN_S: Final = 1.0
 NOT_TAKEN: Final = frozenset({423, 429})
 REFUSED: Final = frozenset({400, 403, 404, 405})
 
@@ -55,12 +76,12 @@ def text_of(content: bytes) -> str:
     return str(message or "no text")[:200]
 
 
-def refusal(text: str) -> Rejected:
-    """Return the refusal that a text stands for."""
+def refusal(text: str) -> Rejected | NotExecuted:
+    """Return what a text stands for: a refusal of one kind, or a no for now."""
     folded = text.lower()
-    for part, kind in TEXTS:
+    for part, stands_for in TEXTS:
         if part in folded:
-            return Rejected(text, kind)
+            return Rejected(text, stands_for) if isinstance(stands_for, RejectionKind) else NotExecuted(text, AGAIN_S)
     unmapped[text[:80]] += 1
     return Rejected(f"{text} (not a known text of this exchange)", RejectionKind.OTHER)
 

@@ -1,4 +1,4 @@
-"""``rexalgo account list|show|release``: what each account holds, how its task does, and ending a quarantine."""
+"""``rexalgo account list|show|check|release``: what accounts hold, how their tasks do, checking one, and ending a quarantine."""
 
 from pathlib import Path
 from typing import Any
@@ -6,12 +6,12 @@ from typing import Any
 import click
 
 from rexalgo.cli.asking import ask, who
-from rexalgo.cli.common import emit_json, json_option
+from rexalgo.cli.common import Exit, emit_json, json_option
 
 
 @click.group()
 def account() -> None:
-    """List accounts, show one, end a quarantine."""
+    """List accounts, show one, check one at its exchange, end a quarantine."""
 
 
 @account.command("list")
@@ -49,7 +49,32 @@ def show(where: Path, name: str, as_json: bool) -> None:
         click.echo(f"  holds {held['side']} {held['share']} {held['symbol']}, strategy {held['strategy']}")
     click.echo(f"  {each['waiting']} orders to plan, {each['unproven']} unproven")
     state = _trouble(each) or ("reads well" if seen["engine"] else "the engine does not run")
+    if each["task"] and each["task"].get("preflight") not in (None, "ok"):
+        click.echo(f"  last check: {each['task']['preflight'].replace('_', ' ')}; see: rexalgo account check {name}")
     click.echo(f"  task: {state}" + (f", {each['task']['restarts']} restarts" if each["task"] else ""))
+
+
+_MARKS = {"ok": "ok     ", "warning": "WARNING", "stops_entries": "STOPS  "}
+
+
+@account.command()
+@click.argument("name")
+@json_option
+@click.pass_obj
+def check(where: Path, name: str, as_json: bool) -> None:
+    """Check an account at its exchange now: key, free money, positions, and the smallest entry of each contract. Changes nothing.
+
+    Exit code 1 where something stops entries.
+    """
+    found = ask(where, "check", name=name)
+    if as_json:
+        emit_json(found)
+    else:
+        click.echo(f"{found['account']}  {found['exchange']} [{found['environment'].upper()}]")
+        for each in found["items"]:
+            click.echo(f"  {_MARKS[each['level']]}  {each['about']}: {each['sentence']}" + (f" -> {each['do']}" if each["do"] else ""))
+    if found["level"] == "stops_entries":
+        raise SystemExit(int(Exit.NO))
 
 
 @account.command()

@@ -11,6 +11,7 @@ import tomlkit
 from engine.config import Config, load_config
 from engine.kit_record import KitRecord, is_proven, read_record
 from engine.plugin_host import InstalledPlugin, list_installed, load_plugins
+from engine.ports.exchange import ExchangeAdapter
 from rexalgo.cli.common import CliError, Exit, config_file, emit_json, json_option, read_config
 from rexalgo.cli.files import replace_file
 from rexalgo.cli.plugin_new import new
@@ -56,11 +57,13 @@ def show(where: Path, name: str, as_json: bool) -> None:
     """Load one installed plugin and show what it provides and its settings."""
     read = read_config(where)
     installed = _installed(name)
-    loaded = load_plugins([name], read.plugin_settings).loaded[0]
+    plugins = load_plugins([name], read.plugin_settings)
+    loaded, logins = plugins.loaded[0], [row for each in plugins.exchanges.values() for row in _login(each)]
     record = read_record(read.data_dir, name)
     answer = _row(installed, name in read.plugins.enabled) | {
         "provides": list(loaded.provides),
         "settings": dict(loaded.defaults),
+        "login": logins,
         "kit": None if record is None else asdict(record),
         "proven": is_proven(read.data_dir, name, installed.version),
     }
@@ -75,6 +78,19 @@ def show(where: Path, name: str, as_json: bool) -> None:
     click.echo(f"settings of [plugin.{name}] and their defaults:" if loaded.defaults else "it has no settings")
     for key, value in loaded.defaults.items():
         click.echo(f"  {key} = {value!r}")
+    for field in logins:
+        told = ". ".join(part.rstrip(".") for part in (field["help"], field["where"] and f"From {field['where']}", field["lasts"]) if part)
+        click.echo(f"a login needs {field['name']} ({field['label']}): {told}.")
+
+
+def _login(adapter: ExchangeAdapter) -> list[dict[str, str]]:
+    """Say what a person must paste to connect an account, where it comes from, and how long it lasts."""
+    days = adapter.traits.credentials_last_days
+    lasts = "" if days is None else f"It lasts {days} days"
+    return [
+        {"name": each.name, "label": each.label, "help": each.help, "where": each.where, "lasts": lasts if each.secret else ""}
+        for each in adapter.credential_fields
+    ]
 
 
 def _kit_words(record: KitRecord | None, *, proven: bool) -> str:

@@ -22,38 +22,42 @@ def simulate() -> None:
 @click.option(
     "--per-second", type=click.IntRange(0, 10_000), default=10, show_default=True, help="Requests per key and second; 0: no limit."
 )
-@click.option("--state", type=click.Path(path_type=Path, dir_okay=False), help="File that gets every accepted order, one JSON per line.")
-@click.option("--accounts", type=click.IntRange(0, 100_000), default=0, help="Make so many accounts: keys sim-0001, sim-0002 ...")
+@click.option("--accounts", type=click.IntRange(0, 100_000), default=0, help="Make accounts with the keys sim-0001, sim-0002 and so on.")
+@click.option("--faults", help="What goes wrong: calm, lossy, storm, slow, hostile, or a TOML or JSON file of that form.")
 @click.option(
-    "--faults", default="calm", show_default=True, metavar="PRESET|FILE", help="calm, lossy, storm, slow, hostile, or rules in JSON."
+    "--state",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File that gets every accepted order, one JSON per line; a later start goes on from it.",
 )
 @json_option
 def mudrex(
-    port: int, latency_ms: int, seed: int, per_second: int, state: Path | None, accounts: int, faults: str, as_json: bool
-) -> None:  # fmt: skip
+    port: int, latency_ms: int, seed: int, per_second: int, accounts: int, faults: str | None, state: Path | None, as_json: bool
+) -> None:
     """Answer like Mudrex, on this machine only, until Ctrl-C. Any key of three characters or more is an account with 10,000 USDT."""
-    from plugins.mudrex.simulator.faults import preset_or_file
-
-    try:
-        rules = preset_or_file(faults)
-    except ValueError as error:
-        raise CliError(f"--faults: {error}", Exit.USAGE) from None
 
     async def serve_until_signal() -> None:
-        from plugins.mudrex.simulator.server import Simulator, serve
+        from plugins.mudrex.simulator.faults import Drill, read_drill
+        from plugins.mudrex.simulator.server import KEYS, Simulator, serve
 
-        simulator = Simulator(state, seed, latency_ms / 1000, per_second, rules=rules)
-        for number in range(1, accounts + 1):
-            simulator.exchange.account(f"sim-{number:04}", 0.0)
+        try:
+            drill = Drill() if faults is None else read_drill(faults)
+            simulator = Simulator(state, seed, latency_ms / 1000, per_second, accounts=accounts, drill=drill)
+        except ValueError as error:
+            raise CliError(str(error), Exit.USAGE) from None
         async with trio.open_nursery() as nursery:
             bound = await nursery.start(partial(serve, simulator, port))
             url = f"http://127.0.0.1:{bound}/fapi"
             if as_json:
-                emit_json({"base_url": url, "control": f"http://127.0.0.1:{bound}/__control", "environment": "simulated"})
+                emit_json({"base_url": url, "control": f"http://127.0.0.1:{bound}/__control", "environment": "simulated",
+                           "accounts": accounts, "keys": KEYS.format(1) + " ..." if accounts else "", "faults": faults or ""})  # fmt: skip
             else:
                 click.echo(
                     f'SIMULATED Mudrex at {url}: no real money\n  in rexalgo.toml:  [plugin.mudrex]\n                    base_url = "{url}"'
                 )
+                if accounts:
+                    click.echo(f"  accounts: {KEYS.format(1)} to {KEYS.format(accounts)}")
+                if faults:
+                    click.echo(f"  faults: {faults}")
                 click.echo(f"  what it accepted: http://127.0.0.1:{bound}/__control/orders   stop: Ctrl-C")
             await wait_for_signal()
             nursery.cancel_scope.cancel()

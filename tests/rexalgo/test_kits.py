@@ -14,6 +14,7 @@ import trio
 from engine.kit_record import KIT_VERSION, KitRecord, is_proven, write_record
 from plugins import signed_webhook
 from plugins.gcra import GcraLimiter
+from plugins.mudrex import default_settings
 from plugins.mudrex.adapter import MudrexAdapter, MudrexSettings
 from plugins.mudrex.simulator.server import Simulator, serve
 from rexalgo import PLUGIN_API_VERSION, Secret, sign_a, sign_b
@@ -48,11 +49,12 @@ def test_a_live_address_is_never_traded_on(tmp_path: Path) -> None:
 
 
 async def mudrex_report() -> KitReport:
-    simulator = Simulator(None, latency_s=0.0, per_s=0)
-    simulator.exchange._fill_s = (0.05, 0.3)
+    simulator = Simulator(None, latency_s=0.0, per_s=0, fill_s=(0.05, 0.3))
     async with trio.open_nursery() as nursery:
         port = await nursery.start(serve, simulator, 0)
-        adapter = MudrexAdapter(MudrexSettings(f"http://127.0.0.1:{port}/fapi", 100, 100))
+        adapter = MudrexAdapter(
+            MudrexSettings.parse({**default_settings, "base_url": f"http://127.0.0.1:{port}/fapi", "orders_per_s": 100, "reads_per_s": 100})
+        )
         under_test = ExchangeUnderTest(adapter, {"secret": Secret("sim-kit")}, {}, "", {"secret": Secret("bad-key")})
         report = await check_exchange_adapter(under_test)
         nursery.cancel_scope.cancel()

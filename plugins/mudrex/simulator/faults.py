@@ -1,77 +1,158 @@
-"""Faults on demand: rules that say what happens to which requests, how often, and presets of them. Seeded, so a drill can be repeated."""
+"""Faults of the SIMULATED exchange: rules that say what goes wrong with which requests, how often, seeded; and presets as data.
+
+A rule applies to requests whose path contains ``path`` (and whose method is ``method``, where given), ``times`` times (0: without end),
+within ``for_s`` seconds from when it was set (0: for good), each time with ``probability``. The first rule that applies is the one.
+"""
 
 import json
 import random
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-BEFORE: Final = ("refuse_503", "rate_limit", "slow")
-AFTER: Final = ("accept_then_503", "accept_then_drop", "reset_mid_body", "garbage", "drip")
-WITHIN: Final = ("partial_fill", "late_rejection", "late_visible")
-FAULTS: Final = (*BEFORE, *AFTER, *WITHIN)
-FOR_EVER: Final = 1_000_000_000
+from plugins.mudrex.simulator.exchange import FATES
+from plugins.mudrex.simulator.messages import Answer, error, nested_error, page
 
-_ORDER, _CLOSE, _ANY = "/futures/order", "/close", "/futures"
-PRESETS: Final[Mapping[str, Sequence[tuple[str, str, float]]]] = {
-    "calm": (),
-    "lossy": ((_ORDER, "accept_then_drop", 0.1), (_CLOSE, "accept_then_503", 0.1), (_ANY, "garbage", 0.02)),
-    "storm": ((_ANY, "rate_limit", 0.4), (_ANY, "refuse_503", 0.2)),
-    "slow": ((_ANY, "slow", 0.1), (_ANY, "drip", 0.05)),
-    "hostile": (
-        (_ORDER, "accept_then_503", 0.1), (_ORDER, "partial_fill", 0.1), (_ORDER, "late_rejection", 0.05), (_ORDER, "late_visible", 0.1),
-        (_CLOSE, "accept_then_drop", 0.1), (_CLOSE, "partial_fill", 0.1), (_ANY, "rate_limit", 0.1), (_ANY, "reset_mid_body", 0.02),
-    ),
-}  # fmt: skip
-"""By name: (part of the path, fault, share of the requests)."""
+KINDS: Final[Mapping[str, str]] = {
+    # before anything happens
+    "refuse_503": "nothing happens; 503 with HTML",
+    "refuse_500": "nothing happens; 500",
+    "refuse_400": "nothing happens; 400 Params error",
+    "rate_limit": "nothing happens; 429, listed shape",
+    "rate_limit_nested": "nothing happens; 429, doubly encoded",
+    "rate_limit_empty": "nothing happens; 429 without a body",
+    "rate_limit_wait": "nothing happens; 429 that names seconds",
+    "busy": "nothing happens; 423",
+    "unauthorized": "nothing happens; 401",
+    "drop": "nothing happens; the connection closes",
+    # it happens, later
+    "slow": "the answer takes `seconds` (5)",
+    "reorder": "the request waits up to `seconds` (1), so that requests overtake each other",
+    # it happens, and the answer suffers
+    "accept_then_503": "503 with HTML",
+    "accept_then_500": "500 with an error",
+    "accept_then_drop": "the connection closes",
+    "reset_mid_body": "half of the body, then a reset",
+    "garbage": "a 2xx that is no JSON",
+    "empty": "a 2xx without a body",
+    "duplicate_answer": "the answer is sent twice",
+    "drip": "the answer comes byte by byte over `seconds` (5)",
+    "duplicate_rows": "lists show every row twice",
+    "missing_rows": "lists lack their newest row",
+    # orders
+    "reject_later": "accepted, and rejected when it would fill",
+    "fill_partly": "half fills, the rest 2 s later",
+    "fill_part_only": "half fills, and no more",
+    "late": "shows up in lists 6 s later",
+    "drop_protection": "stop and target, of an entry or of a risk order, are lost without a word",
+}
+BEFORE: Final[Mapping[str, Answer]] = {
+    "refuse_503": page(503, "503 Service Temporarily Unavailable"),
+    "refuse_500": error(500, 1001, "something went wrong"),
+    "refuse_400": error(400, 400, "Params error"),
+    "rate_limit": error(429, 5002, "API rate limit exceeded"),
+    "rate_limit_nested": nested_error(429, 5002, "API rate limit exceeded"),
+    "rate_limit_empty": Answer(429, b""),
+    "rate_limit_wait": error(429, 429, "Too many requests. Try again in 2 seconds."),
+    "busy": error(423, 423, "resource is locked"),
+    "unauthorized": error(401, 3100, "Invalid Authentication"),
+}
+PRESETS: Final = Path(__file__).with_name("presets.toml")
 
 
 @dataclass(slots=True)
 class Rule:
-    """Do ``fault`` to a ``share`` of the requests whose path contains ``path``, at most ``times`` times."""
+    """Hold one rule; ``since`` is when it was set."""
 
-    path: str
     fault: str
-    times: int = FOR_EVER
-    share: float = 1.0
+    path: str = ""
+    method: str = ""
+    times: int = 1
+    probability: float = 1.0
+    seconds: float = 0.0
+    for_s: float = 0.0
+    since: float = 0.0
+    done: int = 0
+
+    def applies(self, method: str, path: str, now: float) -> bool:
+        """Tell whether this rule may act on a request."""
+        in_time = not self.for_s or now - self.since <= self.for_s
+        return in_time and (not self.times or self.done < self.times) and self.path in path and self.method in ("", method)
+
+
+def read_rule(table: Mapping[str, Any], now: float) -> Rule:
+    """Read one rule; raises ValueError for an unknown fault or key."""
+    known = {each.name for each in fields(Rule)} - {"since", "done"}
+    if not set(table) <= known:
+        raise ValueError(f"a fault rule: expected keys among {', '.join(sorted(known))}, found {', '.join(sorted(set(table) - known))}")
+    if table.get("fault") not in KINDS:
+        raise ValueError(f"fault: expected one of {', '.join(KINDS)}, found {table.get('fault')!r}")
+    rule = Rule(**table, since=now)
+    if not 0 <= rule.probability <= 1 or rule.times < 0:
+        raise ValueError("a fault rule: expected a probability from 0 to 1 and times of 0 or more")
+    return rule
 
 
 class Faults:
-    """Hold the rules in force."""
+    """Choose what goes wrong with each request; the same seed and the same requests give the same faults."""
 
-    def __init__(self, seed: int, rules: Sequence[Rule] = ()) -> None:
-        self._random = random.Random(seed)  # noqa: S311 - drills, not secrets
+    def __init__(self, seed: int, rules: Iterable[Rule] = ()) -> None:
+        self._random = random.Random(seed)  # noqa: S311 - it makes drills repeatable and guards nothing
         self.rules = list(rules)
 
-    def of(self, path: str) -> str | None:
-        """Return what happens to the next request of this path, None for nothing."""
+    def choose(self, method: str, path: str, now: float) -> Rule | None:
+        """Return the rule that acts on a request, counted, or None."""
         for rule in self.rules:
-            if rule.times > 0 and rule.path in path and self._random.random() < rule.share:
-                rule.times -= 1
-                return rule.fault
+            if rule.applies(method, path, now) and self._random.random() < rule.probability:
+                rule.done += 1
+                return rule
         return None
 
-
-def read_rules(rows: object) -> list[Rule]:
-    """Read rules as they are posted or stand in a file; raises ValueError for a fault that is not known."""
-    if not isinstance(rows, list):
-        raise ValueError("expected a list of rules")  # noqa: TRY004 - one failure type for whatever cannot be read
-    rules = []
-    for each in rows:
-        times = int(each.get("times", FOR_EVER if "share" in each else 1))
-        rules.append(Rule(str(each["path"]), str(each["fault"]), times, float(each.get("share", 1.0))))
-    unknown = sorted({each.fault for each in rules} - set(FAULTS))
-    if unknown:
-        raise ValueError(f"expected faults of {', '.join(FAULTS)}, found {', '.join(unknown)}")
-    return rules
+    def delay_s(self, rule: Rule | None) -> float:
+        """Return how long a request waits before it is looked at."""
+        if rule is None or rule.fault not in ("slow", "reorder"):
+            return 0.0
+        return rule.seconds or 5.0 if rule.fault == "slow" else self._random.uniform(0.0, rule.seconds or 1.0)
 
 
-def preset_or_file(name: str) -> list[Rule]:
-    """Return the rules of a preset, or of a JSON file with a list of rules; raises ValueError."""
-    if name in PRESETS:
-        return [Rule(path, fault, share=share) for path, fault, share in PRESETS[name]]
-    try:
-        return read_rules(json.loads(Path(name).read_text(encoding="utf-8")))
-    except (OSError, KeyError, TypeError) as error:
-        raise ValueError(f"expected one of {', '.join(PRESETS)} or a file with a JSON list of rules, found {name}: {error}") from None
+def fate_of(rule: Rule | None) -> str:
+    """Return what a rule makes of an order."""
+    return rule.fault if rule is not None and rule.fault in FATES else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Drill:
+    """Hold what a preset or a file says: rules, switches, and the clock's skew in seconds."""
+
+    rules: tuple[Mapping[str, Any], ...] = ()
+    switches: Mapping[str, object] | None = None
+    clock_skew_s: float = 0.0
+
+
+def presets() -> Mapping[str, Mapping[str, Any]]:
+    """Read the presets that come with the simulator."""
+    return tomllib.loads(PRESETS.read_text(encoding="utf-8"))
+
+
+def read_drill(name_or_file: str) -> Drill:
+    """Read a preset by its name, or a TOML or JSON file of the same form; raises ValueError that says what was expected."""
+    known = presets()
+    if name_or_file in known:
+        return drill_of(known[name_or_file])
+    file = Path(name_or_file)
+    if not file.is_file():
+        raise ValueError(f"faults: expected a preset ({', '.join(known)}) or a file, found {name_or_file!r}")
+    text = file.read_text(encoding="utf-8")
+    return drill_of(json.loads(text) if file.suffix == ".json" else tomllib.loads(text))
+
+
+def drill_of(table: Mapping[str, Any]) -> Drill:
+    """Read a drill's table; raises ValueError."""
+    if not set(table) <= {"about", "rules", "switches", "clock_skew_s"}:
+        raise ValueError("a drill: expected about, rules, switches and clock_skew_s, found " + ", ".join(sorted(table)))
+    rules = tuple(table.get("rules", ()))
+    for each in rules:
+        read_rule(each, 0.0)
+    return Drill(rules, table.get("switches"), float(table.get("clock_skew_s", 0.0)))

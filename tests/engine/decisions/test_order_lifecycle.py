@@ -180,6 +180,11 @@ def test_one_row_read_twice_is_one_row() -> None:
     assert find(bare(), bare()) == Found(bare())
 
 
+def test_a_row_that_does_not_say_whether_it_closed_may_be_ours() -> None:
+    assert find(bare(reduce_only=None)) == Found(bare(reduce_only=None))
+    assert find(bare(reduce_only=None), bare(exchange_order_id="x2")) == Ambiguous(("x1", "x2"))
+
+
 def test_rows_without_an_id_prove_nothing_where_the_exchange_keeps_ids() -> None:
     assert find(bare(), reads_client_order_id=True) == Absent()
 

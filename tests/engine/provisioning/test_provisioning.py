@@ -13,6 +13,7 @@ from engine.domain.account import Environment
 from engine.domain.subscription import Mode, parse_sizing
 from engine.ledger import Ledger
 from engine.ledger.people import account_named, accounts, set_policy, strategy_named, subscription_of
+from engine.ledger.query import fetch_all
 from engine.plugin_host import load_plugins
 from engine.ports.exchange import CredentialField
 from engine.ports.secret import Secret
@@ -135,6 +136,8 @@ async def test_a_changed_login_is_sealed_anew_and_never_shown() -> None:
         assert [row.row_version for row in rows] == [2, 2, 2]
         assert account_credentials(here.ledger.db, here.vault, rows[0])["secret"].reveal() == "other-01"
         assert "other-" not in str(changed.as_json())
+        told = fetch_all(here.ledger.db, "SELECT subject FROM event WHERE kind = 'credentials' ORDER BY sequence")
+        assert told == [("f01",), ("f02",), ("f03",)]  # their keys' age counts from here
 
 
 async def test_a_login_that_another_follower_has_is_refused_even_in_another_file() -> None:

@@ -78,18 +78,22 @@ def check_copy(folder: str) -> int:
     sys.path[:0] = [folder, str(ROOT)]
     import trio
 
+    from plugins.mudrex import default_settings
     from plugins.mudrex.adapter import MudrexAdapter, MudrexSettings
     from plugins.mudrex.simulator.server import Simulator, serve
     from rexalgo import Secret
     from rexalgo.testing import ExchangeUnderTest, check_exchange_adapter, exchange_cases
 
     async def run() -> int:
-        simulator = Simulator(None, latency_s=0.0, per_s=0)
-        simulator.exchange._fill_s = (0.05, 0.2)
+        simulator = Simulator(None, latency_s=0.0, per_s=0, fill_s=(0.05, 0.2))
         async with trio.open_nursery() as nursery:
             port = await nursery.start(serve, simulator, 0)
             for number, _ in exchange_cases():
-                adapter = MudrexAdapter(MudrexSettings(f"http://127.0.0.1:{port}/fapi", 100, 100))
+                adapter = MudrexAdapter(
+                    MudrexSettings.parse(
+                        {**default_settings, "base_url": f"http://127.0.0.1:{port}/fapi", "orders_per_s": 100, "reads_per_s": 100}
+                    )
+                )
                 key = Secret(f"sim-{number}")
                 report = await check_exchange_adapter(
                     ExchangeUnderTest(adapter, {"secret": key}, {}, "", {"secret": Secret("bad-key")}), number

@@ -5,8 +5,9 @@ from decimal import Decimal
 import pytest
 
 from plugins.mudrex import parsing
-from plugins.mudrex.adapter import MudrexAdapter, MudrexSettings
+from plugins.mudrex.adapter import MudrexAdapter
 from plugins.mudrex.errors import judge_write, unmapped
+from plugins.mudrex.settings import MudrexSettings
 from plugins.mudrex.simulator.contracts import CONTRACTS
 from rexalgo import Environment, ExchangeContext, InvalidValue, NotExecuted, OrderSide, OrderStatus, OutcomeUnknown, Rejected, RejectionKind
 

@@ -1,0 +1,51 @@
+"""What a check of an account reads from the ledger: what was agreed to, and since when its credentials are here."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import apsw
+
+from engine.domain.identifiers import AccountId
+from engine.domain.subscription import CopyPolicy
+from engine.ledger.codec import from_us, read_policy
+from engine.ledger.outcomes import write_event
+from engine.ledger.query import fetch_all, fetch_one
+
+EVENT = "credentials"
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """Hold what one account agreed to for one strategy, by the strategy's name."""
+
+    strategy: str
+    policy: CopyPolicy
+
+
+def agreements(db: apsw.Connection, account: AccountId) -> list[Agreement]:
+    """Read an account's agreements, by the name of the strategy."""
+    rows = fetch_all(
+        db,
+        "SELECT strategy.name, policy FROM subscription JOIN strategy ON strategy.id = subscription.strategy_id"
+        " WHERE account_id = ? ORDER BY strategy.name",
+        (account,),
+    )
+    return [Agreement(name, read_policy(policy)) for name, policy in rows]
+
+
+def note_new_credentials(db: apsw.Connection, account_name: str, now: datetime) -> None:
+    """Remember that an account was given other credentials now."""
+    write_event(db, EVENT, account_name, {"changed": True}, now)
+
+
+def credentials_since(db: apsw.Connection, account: AccountId) -> datetime:
+    """Read when an account's present credentials were given to us; raises LookupError where there is no such account."""
+    row = fetch_one(
+        db,
+        "SELECT max(account.created_us, coalesce((SELECT max(at_us) FROM event WHERE kind = ? AND subject = account.name), 0))"
+        " FROM account WHERE id = ?",
+        (EVENT, account),
+    )
+    if row is None:
+        raise LookupError(f"the ledger has no account {account}")
+    return from_us(row[0])

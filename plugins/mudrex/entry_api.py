@@ -1,0 +1,69 @@
+"""Which entry call an account uses, decided once per account and kept: v2 with a client order id, or v1 without.
+
+With ``auto`` the account's own answers decide when it first connects: rows of its history that carry a client order id prove v2; else
+the v2 path is *read* (GET executes nothing): 404 proves that it is not there, 405, 400 or 200 that it is. Anything else decides nothing,
+and connecting is tried again. The choice is in a file of the plugin's folder, so that a restart does not change it under an open claim.
+"""
+
+import json
+import os
+from pathlib import Path
+
+import httpx
+
+from plugins.mudrex import parsing
+from plugins.mudrex.errors import judge_read
+from plugins.mudrex.limits import HISTORY_ROWS
+from plugins.mudrex.requests import CURRENCY
+from plugins.mudrex.settings import EntryApi
+from plugins.mudrex.shared import get
+from rexalgo import AccountId
+
+FILE_NAME = "entry-api.json"
+THERE = frozenset({200, 400, 405})
+
+
+class Choices:
+    """Keep the accounts' choices in a file; written whole, by one rename."""
+
+    def __init__(self, folder: str) -> None:
+        self._file = Path(folder) / FILE_NAME
+        self._kept: dict[str, str] = json.loads(self._file.read_text(encoding="utf-8")) if self._file.exists() else {}
+
+    def of(self, account: AccountId) -> EntryApi | None:
+        """Return what was chosen for an account."""
+        known = self._kept.get(account)
+        return None if known is None else EntryApi(known)
+
+    def keep(self, account: AccountId, chosen: EntryApi) -> None:
+        """Remember a choice, durably, before it is used."""
+        self._kept[account] = chosen.value
+        beside = self._file.with_suffix(".new")
+        with beside.open("w", encoding="utf-8") as file:
+            file.write(json.dumps(self._kept))
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(self._file)
+
+
+async def choose(setting: EntryApi, account: AccountId, http: httpx.AsyncClient, choices: Choices) -> EntryApi:
+    """Return the call that this account uses; raises ExchangeError where its answers do not say."""
+    if setting is not EntryApi.AUTO:
+        return setting
+    known = choices.of(account)
+    if known is None:
+        known = await _ask(http)
+        choices.keep(account, known)
+    return known
+
+
+async def _ask(http: httpx.AsyncClient) -> EntryApi:
+    history = await get(http, "/v1/futures/orders/history", trade_currency=CURRENCY, limit=str(HISTORY_ROWS))
+    if any(row.get("client_order_id") for row in parsing.rows_of(history)):
+        return EntryApi.V2
+    answer = await http.get("/v2/futures/order", params={"symbol": "BTCUSDT", "trade_currency": CURRENCY})
+    if answer.status_code == 404:
+        return EntryApi.V1
+    if answer.status_code in THERE:
+        return EntryApi.V2
+    raise judge_read(answer.status_code, answer.content)

@@ -1,0 +1,32 @@
+"""The exchange's published limits, as data. What an account uses is half of them: another program may share the key.
+
+Published for a key: 10 requests a second and 500 a minute, for orders and for the rest alike; wallet calls 2 a second and 50 a minute.
+Public prices: 300 a minute and address.
+"""
+
+from typing import Final
+
+from rexalgo import RateLimit
+
+PUBLISHED_PER_S: Final = 10
+PUBLISHED_PER_MINUTE: Final = 500
+DEFAULT_PER_S: Final = PUBLISHED_PER_S // 2
+EXIT_REQUESTS: Final = 4
+"""History before, position, closing call, history after."""
+ACCOUNT_REQUESTS: Final = 3
+PER_S_MIN: Final = EXIT_REQUESTS
+"""A burst below what one exit takes would never let it through."""
+PERIOD_S: Final = 6.0
+"""A tenth of a minute: long enough to average over, short enough to wait for."""
+
+HISTORY_ROWS: Final = 500
+PAGE_ROWS: Final = 100
+KLINE_ASSETS_MAX: Final = 25
+KLINE_ROWS_MAX: Final = 1_440
+QUOTE_READS_MAX: Final = 4
+"""Requests that one reading of prices takes at most; what is left is read the next time, oldest first."""
+
+
+def limit_of(per_s: int) -> RateLimit:
+    """Return the limit for a burst of ``per_s``: the published ratio of 50 bursts a minute."""
+    return RateLimit(per_s * 5, PERIOD_S, per_s)

@@ -1,0 +1,102 @@
+"""Contracts, last prices and candles, read once for everybody. Contracts and prices need a key; candles are public.
+
+Few contracts are read one by one, many by the pages of the list that they stand on; a reading takes at most ``QUOTE_READS_MAX`` requests.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+import httpx
+
+from plugins.mudrex import parsing
+from plugins.mudrex.limits import KLINE_ROWS_MAX, PAGE_ROWS, QUOTE_READS_MAX
+from plugins.mudrex.shared import Shared, get
+from rexalgo import Candle, Clock, ExchangeError, Instrument, Price, Quote, Symbol
+
+AGGREGATIONS: Final = {
+    60: "1m", 180: "3t", 300: "5t", 600: "10t", 900: "15t", 1_800: "30t", 3_600: "1h", 14_400: "4h", 21_600: "6h", 43_200: "12h",
+    86_400: "1d", 604_800: "1w",
+}  # fmt: skip
+
+
+class MudrexMarket:
+    """Read what is the same for every account."""
+
+    def __init__(self, shared: Shared, public: httpx.AsyncClient, clock: Clock) -> None:
+        self._shared = shared
+        self._public = public
+        self._clock = clock
+        self._page_of: dict[Symbol, int] = {}
+        self._read_at: dict[Symbol, datetime] = {}
+
+    async def instruments(self) -> Sequence[Instrument]:
+        """Read every contract, page by page; one that cannot be read is left out, because the others can be traded."""
+        found: dict[Symbol, Instrument] = {}
+        page = 0
+        while True:
+            rows = await self._page(page)
+            for row in rows:
+                try:
+                    each = parsing.instrument(row)
+                except (ValueError, KeyError):
+                    continue
+                found[each.symbol] = each
+                self._page_of[each.symbol] = page
+            page += 1
+            if len(rows) < PAGE_ROWS:
+                return list(found.values())
+
+    async def _page(self, page: int) -> list[parsing.Row]:
+        return parsing.rows_of(await get(self._shared.reader(), "/v1/futures", limit=str(PAGE_ROWS), offset=str(page * PAGE_ROWS)))
+
+    async def quotes(self, symbols: frozenset[Symbol]) -> Sequence[Quote]:
+        """Read the last price of contracts, longest unread first; it stands for the mark price, which the exchange does not give."""
+        waiting = sorted(symbols, key=lambda each: (each in self._read_at, self._read_at.get(each), each))
+        quotes: dict[Symbol, Quote] = {}
+        by_page = len({self._page_of.get(each) for each in symbols}) < len(symbols)
+        reads = 0
+        for symbol in waiting:
+            if symbol in quotes:
+                continue
+            if reads == QUOTE_READS_MAX:
+                break
+            reads += 1
+            page = self._page_of.get(symbol)
+            rows = await self._page(page) if by_page and page is not None else []
+            read = {each.symbol: each for row in rows if (each := self._quote(row)) is not None and each.symbol in symbols}
+            if symbol not in read:  # read alone, or no longer on the page where it stood
+                row = await get(self._shared.reader(), f"/v1/futures/{symbol}", is_symbol="1")
+                read |= {each.symbol: each for each in [self._quote(row)] if each is not None}
+            quotes |= read
+            self._read_at |= dict.fromkeys([symbol, *read], self._clock.now())
+        self._shared.prices |= {each.symbol: each.last for each in quotes.values()}
+        return list(quotes.values())
+
+    def _quote(self, row: parsing.Row) -> Quote | None:
+        try:
+            price = Price(parsing.number(row, "price"))
+        except ValueError:
+            return None
+        return Quote(Symbol(str(row.get("symbol"))), price, price, self._clock.now()) if price > 0 else None
+
+    async def candles(self, symbol: Symbol, interval_s: int, limit: int) -> Sequence[Candle]:
+        """Read the newest closed candles; raises ExchangeError for a length that the exchange does not have."""
+        aggregation = AGGREGATIONS.get(interval_s)
+        if aggregation is None:
+            known = ", ".join(map(str, AGGREGATIONS))
+            raise ExchangeError(f"candles of {interval_s} s: the exchange has lengths of {known} s")
+        count = min(limit, KLINE_ROWS_MAX - 1)
+        end = int(self._clock.now().timestamp())
+        found = await get(
+            self._public, "/v1/price/kline", assets=parsing.pair(symbol), aggregation=aggregation,
+            start_time=str(end - (count + 1) * interval_s), end_time=str(end),
+        )  # fmt: skip
+        try:
+            return parsing.newest_closed(parsing.candles(found, symbol, interval_s), end, count)
+        except ValueError as error:
+            raise ExchangeError(f"the exchange's candles cannot be read: {error}") from None
+
+    async def aclose(self) -> None:
+        """Close the public client; the others are the accounts'."""
+        await self._public.aclose()

@@ -1,0 +1,114 @@
+"""What is sent, as values: bodies of entries and closing calls, and the steps that make a position's protection what it is to be. Pure."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final
+
+from plugins.mudrex import parsing
+from rexalgo import InvalidValue, OrderIntent, OrderType, Price, ProtectionOrder, floor_to_step, plain
+
+CURRENCY: Final = "USDT"
+Body = dict[str, object]
+
+
+def entry_v2(order: OrderIntent) -> Body:
+    """Return an entry's body for the v2 call; the leverage is what stands for the contract."""
+    body: Body = {
+        "trigger_type": order.order_type.value,
+        "order_type": order.position_side.value,
+        "quantity": plain(order.quantity),
+        "trade_currency": CURRENCY,
+        "client_order_id": order.client_order_id,
+    }
+    if order.order_type is OrderType.LIMIT and order.limit_price is not None:
+        body["order_price"] = plain(order.limit_price)
+    return body | _attached(order)
+
+
+def entry_v1(order: OrderIntent, reference: Price) -> Body:
+    """Return an entry's body for the v1 call; a market order needs a price too, ``reference``, which it does not execute at."""
+    price = reference if order.limit_price is None else order.limit_price
+    return {
+        "trigger_type": order.order_type.value,
+        "order_type": order.position_side.value,
+        "quantity": plain(order.quantity),
+        "order_price": plain(price),
+        "leverage": plain(order.leverage),
+        "reduce_only": False,
+        "trade_currency": CURRENCY,
+    } | _attached(order)
+
+
+def _attached(order: OrderIntent) -> Body:
+    body: Body = {}
+    if order.stop_loss is not None:
+        body |= {"is_stoploss": True, "stoploss_price": plain(order.stop_loss)}
+    if order.take_profit is not None:
+        body |= {"is_takeprofit": True, "takeprofit_price": plain(order.take_profit)}
+    return body
+
+
+def reference_price(row: parsing.Row) -> Price:
+    """Return a contract's last price on its price step, for v1 market orders."""
+    price = floor_to_step(parsing.number(row, "price"), parsing.number(row, "price_step"))
+    if price <= 0:
+        raise InvalidValue("price", "above 0", price)
+    return Price(price)
+
+
+def closing(position_id: str, order: OrderIntent) -> tuple[str, Body]:
+    """Return path and body of the call that closes a position, or a part of it."""
+    path = f"/v1/futures/positions/{position_id}/close"
+    if order.whole_position:
+        return path, {"trade_currency": CURRENCY}
+    return f"{path}/partial", {"trade_currency": CURRENCY, "order_type": "MARKET", "quantity": plain(order.quantity)}
+
+
+# Protection
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Hold one request: ``POST`` or ``PATCH`` a position's risk order, or ``DELETE`` one of its legs."""
+
+    method: str
+    path: str
+    body: Body
+
+
+def protection_steps(row: parsing.Row, wanted: ProtectionOrder) -> list[Step]:
+    """Return the requests that turn what a position's row shows into what is wanted; none where it stands already.
+
+    New legs go together, moved ones together, and what is to go goes last: a position is never without the stop that it keeps.
+    """
+    create: Body = {}
+    move: Body = {}
+    remove: list[str] = []
+    for name, price in (("stoploss", wanted.stop_loss), ("takeprofit", wanted.take_profit)):
+        leg = parsing.leg(row, name)
+        if price is None:
+            remove += [] if leg is None else [leg.order_id]
+        elif leg is None:
+            create |= {f"is_{name}": True, f"{name}_price": plain(price)}
+        elif leg.price != price:
+            move |= {f"is_{name}": True, f"{name}_price": plain(price), f"{name}_order_id": leg.order_id}
+    path = f"/v1/futures/positions/{row['id']}/riskorder"
+    common: Body = {"order_source": "API", "trade_currency": CURRENCY}
+    steps = [Step("POST", path, create | common)] if create else []
+    steps += [Step("PATCH", path, move | common)] if move else []
+    return steps + [Step("DELETE", f"/v1/futures/orders/{each}", {"trade_currency": CURRENCY}) for each in remove]
+
+
+def stands(row: parsing.Row, wanted: ProtectionOrder) -> bool:
+    """Tell whether a position's row shows exactly the wanted stop and target."""
+    return not protection_steps(row, wanted)
+
+
+def is_held(row: parsing.Row, order: OrderIntent | ProtectionOrder) -> bool:
+    """Tell whether a position's row is the one that an order is about."""
+    return row.get("symbol") == order.symbol and row.get("order_type") == order.position_side.value
+
+
+def leverage(value: Decimal) -> Body:
+    """Return the body that sets a contract's leverage."""
+    return {"margin_type": "ISOLATED", "leverage": plain(value), "trade_currency": CURRENCY}

@@ -1,0 +1,65 @@
+"""The [plugin.mudrex] section, read and checked at start."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from ipaddress import ip_address
+from typing import Final
+from urllib.parse import urlsplit
+
+from plugins.mudrex.limits import DEFAULT_PER_S, PER_S_MIN
+from rexalgo import InvalidValue
+
+
+class EntryApi(Enum):
+    """Which call an entry uses: v2 takes a client order id, v1 does not; AUTO is decided per account, once, when it connects."""
+
+    V2 = "v2"
+    V1 = "v1"
+    AUTO = "auto"
+
+
+DEFAULTS: Final[Mapping[str, object]] = {
+    "base_url": "https://trade.mudrex.com/fapi", "orders_per_s": DEFAULT_PER_S, "reads_per_s": DEFAULT_PER_S, "entry_api": "v2",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class MudrexSettings:
+    """Hold the section. The limits are requests per second and key: half of what is published."""
+
+    base_url: str
+    orders_per_s: int
+    reads_per_s: int
+    entry_api: EntryApi = EntryApi.V2
+
+    @staticmethod
+    def parse(given: Mapping[str, object]) -> "MudrexSettings":
+        """Read the section; https is required except for an address of this machine."""
+        for name in given:
+            if name not in DEFAULTS:
+                raise InvalidValue(f"plugin.mudrex.{name}", "one of " + ", ".join(DEFAULTS), name)
+        table = {**DEFAULTS, **given}
+        base_url = table["base_url"]
+        if not isinstance(base_url, str) or not (base_url.startswith("https://") or is_loopback(base_url)):
+            raise InvalidValue("plugin.mudrex.base_url", "an https address, or http on this machine (a simulator)", base_url)
+        counts = []
+        for name in ("orders_per_s", "reads_per_s"):
+            value = table[name]
+            if isinstance(value, bool) or not isinstance(value, int) or not PER_S_MIN <= value <= 100:
+                raise InvalidValue(f"plugin.mudrex.{name}", f"a whole number from {PER_S_MIN} to 100", value)
+            counts.append(value)
+        try:
+            entry_api = EntryApi(table["entry_api"])
+        except ValueError:
+            raise InvalidValue("plugin.mudrex.entry_api", "v2, v1 or auto", table["entry_api"]) from None
+        return MudrexSettings(base_url.rstrip("/"), counts[0], counts[1], entry_api)
+
+
+def is_loopback(url: str) -> bool:
+    """Tell whether an address is on this machine: what answers there is a simulator."""
+    parts = urlsplit(url)
+    try:
+        return parts.scheme == "http" and (parts.hostname == "localhost" or ip_address(parts.hostname or "").is_loopback)
+    except ValueError:
+        return False

@@ -1,0 +1,37 @@
+"""What all accounts of the exchange share in one process, and how one path is read."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from plugins.mudrex import parsing
+from plugins.mudrex.errors import judge_read
+from rexalgo import ExchangeError, Price, Symbol
+
+
+@dataclass(slots=True)
+class Shared:
+    """Hold clients that may read contracts and prices (every such read needs a key), and the newest prices."""
+
+    readers: list[httpx.AsyncClient] = field(default_factory=list)
+    prices: dict[Symbol, Price] = field(default_factory=dict)
+    turn: int = 0
+
+    def reader(self) -> httpx.AsyncClient:
+        """Return a connected account's client; they take turns, so that no key carries the reading alone."""
+        if not self.readers:
+            raise ExchangeError("no account is connected yet, and contracts and prices can only be read with a key")
+        self.turn += 1
+        return self.readers[self.turn % len(self.readers)]
+
+
+async def get(http: httpx.AsyncClient, path: str, **query: str) -> Any:
+    """Read one path; raises ExchangeError for anything but a readable answer."""
+    answer = await http.get(path, params=query)
+    if answer.status_code != 200:
+        raise judge_read(answer.status_code, answer.content)
+    try:
+        return parsing.data_of(answer.content)
+    except ValueError as error:
+        raise ExchangeError(f"the exchange's answer to {path} cannot be read: {error}") from None

@@ -1,0 +1,83 @@
+"""``/__control`` of the SIMULATED exchange: look at what it holds, and make things happen. For drills and tests.
+
+``GET`` orders (everything it ever accepted), accounts, counts, faults, switches. ``POST`` faults ``{"rules": [...]}``, switches ``{...}``,
+price ``{"symbol", "price"}`` (null lets it go), liquidate ``{"account", "symbol"}``, rotate ``{"account", "key"}``, clock ``{"skew_s"}``,
+funds ``{"account", "balance", "spot", "inr"}``.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from plugins.mudrex.simulator.faults import KINDS, read_rule
+from plugins.mudrex.simulator.messages import Request
+from plugins.mudrex.simulator.values import Refusal, number
+
+if TYPE_CHECKING:
+    from plugins.mudrex.simulator.server import Simulator
+
+PATHS = ("orders", "accounts", "counts", "faults", "switches", "price", "liquidate", "rotate", "clock", "funds")
+
+
+def control(simulator: "Simulator", request: Request) -> object:
+    """Answer one control request; raises Refusal for what cannot be done."""
+    what = request.path.removeprefix("/__control").strip("/")
+    try:
+        return _look(simulator, what) if request.method == "GET" else _act(simulator, what, request.body)
+    except (KeyError, TypeError, ValueError) as error:
+        raise Refusal(400, f"{what}: {error}") from None
+
+
+def _look(simulator: "Simulator", what: str) -> object:
+    exchange, now = simulator.exchange, simulator.now()
+    match what:
+        case "orders":
+            return simulator.orders
+        case "accounts":
+            seen = {name: exchange.settled(name, now) for name in list(exchange.accounts)}
+            return {
+                name: {"balance": str(each.balance), "locked": str(each.locked), "closed": each.closed,
+                       "positions": [held.row(each.legs(held.id)) for held in each.positions.values()],
+                       "working": [order.row() for order in each.orders if order.status in ("CREATED", "PARTIALLY_FILLED")]}
+                for name, each in seen.items()
+            }  # fmt: skip
+        case "counts":
+            return simulator.counts
+        case "faults":
+            return {"rules": [asdict(each) for each in simulator.faults.rules], "known": KINDS}
+        case "switches":
+            return asdict(exchange.switches)
+        case _:
+            return {"environment": "simulated", "paths": PATHS}
+
+
+def _act(simulator: "Simulator", what: str, body: Mapping[str, Any]) -> object:
+    exchange, now = simulator.exchange, simulator.now()
+    match what:
+        case "faults":
+            simulator.faults.rules = [read_rule(each, now) for each in body["rules"]]
+            return {"rules": len(simulator.faults.rules), "known": list(KINDS)}
+        case "switches":
+            exchange.switch(**body)
+            return asdict(exchange.switches)
+        case "price":
+            exchange.set_price(body["symbol"], None if body.get("price") is None else number(dict(body), "price"), now)
+            return {"symbol": body["symbol"], "price": str(exchange.world.prices.at(body["symbol"], now))}
+        case "liquidate":
+            exchange.liquidate(body["account"], body["symbol"], now)
+            return {"liquidated": body["symbol"]}
+        case "rotate":
+            exchange.rotate(body["account"], body["key"])
+            return {"account": body["account"], "rotated": True}
+        case "clock":
+            simulator.skew_s = float(body["skew_s"])
+            return {"skew_s": simulator.skew_s}
+        case "funds":
+            account = exchange.settled(exchange.name_of(body["account"]), now)
+            for name in ("balance", "spot", "inr"):
+                if name in body:
+                    setattr(account, name, Decimal(str(body[name])))
+            return {"balance": str(account.balance), "spot": str(account.spot), "inr": str(account.inr)}
+        case _:
+            raise Refusal(404, f"expected one of {', '.join(PATHS)}, found {what!r}")

@@ -1,0 +1,126 @@
+"""Do what is due in a SIMULATED account: fills, later rejections, stops, targets, liquidations, freed margin. Time is passed in.
+
+Stops, targets and liquidations are judged by the price at the moment somebody looks: an account that nobody asks for stands still.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from plugins.mudrex.simulator.netting import apply_fill, charge, close_position
+from plugins.mudrex.simulator.prices import Prices
+from plugins.mudrex.simulator.switches import Switches
+from plugins.mudrex.simulator.values import NEVER, STOP, TARGET, WORKING, ZERO, Account, Order, Position, contract_of
+
+REST_AFTER_S = 2.0
+
+
+@dataclass(slots=True)
+class World:
+    """Hold what every account shares."""
+
+    prices: Prices
+    switches: Switches
+    new_id: Callable[[float], str]
+
+
+def settle(account: Account, now: float, world: World) -> list[Order] | None:
+    """Do everything that is due; returns the orders that changed, or None where nothing changed at all."""
+    touched: list[Order] = []
+    for order in sorted((each for each in account.orders if _is_due(each, now, world)), key=lambda each: each.due):
+        _advance(account, order, min(order.due, now), world)
+        touched.append(order)
+    for held in tuple(account.positions.values()):
+        touched += _trigger(account, held, now, world)
+    freed = [amount for when, amount in account.freed if when <= now]
+    if freed:
+        account.balance += sum(freed, ZERO)
+        account.freed = [each for each in account.freed if each[0] > now]
+    return touched if touched or freed else None
+
+
+def _is_due(order: Order, now: float, world: World) -> bool:
+    if order.status not in WORKING or order.is_leg:
+        return False
+    return order.due <= now or (order.trigger == "LIMIT" and order.fate != "held" and crosses(order, world.prices.at(order.symbol, now)))
+
+
+def crosses(order: Order, price: Decimal) -> bool:
+    """Tell whether a limit order executes at this price."""
+    return price <= order.price if order.side == "LONG" else price >= order.price
+
+
+def _advance(account: Account, order: Order, at: float, world: World) -> None:
+    order.updated = at
+    if order.fate == "reject_later":
+        order.status, order.reason, order.due = "REJECTED", "order rejected by the exchange after it was accepted", NEVER
+        return
+    held = account.positions.get(order.symbol)
+    if order.reduce_only and (held is None or held.side == order.side):
+        order.status, order.reason, order.due = "CANCELLED", "nothing is left to reduce", NEVER
+        return
+    resting = order.trigger == "LIMIT" and order.due == NEVER
+    price = order.price if resting else world.prices.at(order.symbol, at)
+    asked = _part(order)
+    filled = apply_fill(account, order, asked, price, at, world.switches, world.new_id)
+    order.filled_price = (order.filled_price * order.filled + price * filled) / (order.filled + filled)
+    order.filled += filled
+    _after_fill(order, at, whole=filled == asked)
+    _protect(account, order, at, world)
+
+
+def _part(order: Order) -> Decimal:
+    if order.fate not in ("fill_partly", "fill_part_only"):
+        return order.left
+    step = contract_of(order.symbol).quantity_step
+    return max(step, order.left / 2 // step * step)
+
+
+def _after_fill(order: Order, at: float, *, whole: bool) -> None:
+    order.due = NEVER
+    if not order.left or not whole:
+        order.status = "FILLED"
+    elif order.fate == "fill_part_only" and order.trigger == "MARKET":
+        order.status, order.reason = "CANCELLED", "no more could be filled"
+    else:
+        order.status = "PARTIALLY_FILLED"
+        order.due = at + REST_AFTER_S if order.fate == "fill_partly" else NEVER
+        order.fate = "" if order.fate == "fill_partly" else "held"
+
+
+def _protect(account: Account, order: Order, at: float, world: World) -> None:
+    """Set the stop and target that came with an entry, unless a switch or a fault drops them without a word."""
+    held = account.positions.get(order.symbol)
+    if held is None or held.side != order.side or not world.switches.attached_protection_is_kept or order.fate == "drop_protection":
+        return
+    for kind, price in ((STOP, order.stop), (TARGET, order.target)):
+        if price is not None:
+            set_leg(account, held, kind, price, at, world)
+
+
+def set_leg(account: Account, held: Position, kind: str, price: Decimal, at: float, world: World) -> Order:
+    """Make or move one leg of a position."""
+    leg = account.legs(held.id).get(kind)
+    if leg is None:
+        leg = Order(world.new_id(at), held.symbol, kind, "MARKET", ZERO, price, ZERO, at, NEVER, reduce_only=True, position_id=held.id)
+        account.orders.append(leg)
+    leg.price, leg.updated = price, at
+    return leg
+
+
+def _trigger(account: Account, held: Position, now: float, world: World) -> list[Order]:
+    price = world.prices.at(held.symbol, now)
+    legs = account.legs(held.id)
+    if (price - held.liquidation_price) * held.sign <= 0 and held.liquidation_price > 0:
+        close_position(account, held, price, now, world.switches, world.new_id, "LIQUIDATED")
+        return list(legs.values())
+    for kind, leg in legs.items():
+        beyond = (price - leg.price) * held.sign
+        if (beyond <= 0) if kind == STOP else (beyond >= 0):
+            leg.status, leg.filled, leg.filled_price, leg.updated = "FILLED", held.quantity, price, now
+            charge(account, leg, held.quantity, price, now, world.new_id)
+            profit = (price - held.entry_price) * held.quantity * held.sign
+            account.freed.append((now + world.switches.margin_freed_after_s, max(ZERO, held.margin + profit)))
+            close_position(account, held, price, now, world.switches, world.new_id, "CLOSED")
+            return list(legs.values())
+    return []
