@@ -4,6 +4,7 @@ Every command takes and returns plain JSON types. A switch and the event that te
 the moment it is durable: a running engine looks at its switches at the last line before each entry.
 """
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
@@ -114,6 +115,7 @@ async def _status(office: Office, params: dict[str, Any]) -> dict[str, Any]:
         "version": version("rexalgo"),
         "ledger_healthy": office.ledger.healthy,
         "accounts_read": sum(1 for each in tasks.values() if each["read"]),
+        "checks": dict(Counter(str(each["preflight"]) for each in tasks.values() if each.get("preflight"))),
         "troubled": {name: each for name, each in tasks.items() if each["problem"] or each["quarantined"] or not each["running"]},
     }
     return dict(seen)

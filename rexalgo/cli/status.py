@@ -45,6 +45,9 @@ def _lines(seen: dict[str, Any]) -> list[str]:
     if last is not None:
         told = ", ".join(f"{count} {code}" for code, count in last["outcomes"].items())
         lines.append(f"last signal {last['action']} {last['symbol']} at {last['received_at']}: {told or 'no follower'}")
+    worse = [f"{count} {name.replace('_', ' ')}" for name, count in engine.get("checks", {}).items() if name != "ok"]
+    if worse:
+        lines.append(f"checks      {', '.join(worse)}  (rexalgo account check NAME)")
     for name, each in list(engine["troubled"].items())[:20]:
         what = "QUARANTINED: no new entries" if each["quarantined"] else each["problem"] or each["last_error"] or "starting"
         lines.append(f"  account {name}: {what}")

@@ -34,6 +34,8 @@ def test_a_check_tells_about_key_money_positions_and_contracts_and_notices_a_rot
             assert "120.5 USDT in the spot wallet and 900 INR in the rupee futures wallet" in poor
             assert "[SIMULATED]" in poor
             assert "move money to the futures wallet" in poor
+            assert "checks      1 stops entries" in run_cli("status", cwd=place.folder)
+            assert "last check: stops entries" in run_cli("account", "show", "f0001", cwd=place.folder)
             httpx.post(f"{control}/rotate", json={"account": "sim-0001", "key": "sim-new"}, trust_env=False).raise_for_status()
             refused = run_cli("account", "check", "f0001", cwd=place.folder, code=1)
             assert "the exchange refuses the key" in refused
