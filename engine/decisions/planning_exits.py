@@ -73,7 +73,7 @@ def plan_exit(context: ExitContext) -> ExitPlan | Carry | Outcome | Wait:
     """Decide one exit: close our share or a part of it, wait for proof, or say why there is nothing to do. Total.
 
     What was opened for real is closed for real, also after the follower went to watching. Without an instrument the share itself is
-    sent: it is a sum of fills.
+    sent: it is a sum of fills. A reduce waits for the instrument, because only whole steps can be closed.
     """
     holding, draft = context.holding, context.signal.draft
     if holding is None or not is_held(holding) or not _is_meant(context, holding):
@@ -117,10 +117,13 @@ def _reduce_share(context: ExitContext, holding: Holding) -> ExitPlan | Carry | 
         return _reduce_on(context, holding, context.leave)
     if holding.share == 0:
         return Wait("an entry of this strategy is not resolved yet")
+    if context.instrument is None:
+        # A share is a sum of fills, a fraction of it is not: off the step the exchange refuses it, or leaves what nobody can close.
+        return Wait("the contract has not been read yet")
     wanted = min(holding.share, EXACT.add(EXACT.multiply(holding.share, fraction), holding.carried))
-    quantity = Quantity(wanted) if context.instrument is None else floored(Quantity(wanted), context.instrument)
+    quantity = floored(Quantity(wanted), context.instrument)
     if _too_small(context, quantity) is not None:
-        least = ZERO if context.instrument is None else max(context.instrument.quantity_min, context.instrument.quantity_step)
+        least = max(context.instrument.quantity_min, context.instrument.quantity_step)
         numbers = {"quantity": plain(wanted), "symbol": context.signal.draft.symbol, "minimum": plain(least)}
         return Carry(Outcome(OutcomeCode.SKIPPED_CARRIED, numbers), Quantity(wanted))
     leave, rest = EXACT.subtract(holding.share, quantity), EXACT.subtract(wanted, quantity)

@@ -102,6 +102,10 @@ def test_a_reduce_waits_for_an_entry_before_it() -> None:
     assert isinstance(plan_exit(reducing("0.5", holding=holding(share=D("0"), entries_open=1))), Wait)
 
 
+def test_a_reduce_waits_until_the_steps_of_the_contract_are_known() -> None:
+    assert isinstance(plan_exit(reducing("0.33335", holding=holding(share=D("1.001")), instrument=None)), Wait)
+
+
 @given(st.lists(st.integers(1, 99), min_size=1, max_size=8), st.integers(1, 5000))
 def test_however_often_it_is_reduced_no_more_is_closed_than_was_asked_for(percents: list[int], steps: int) -> None:
     share = D("0.001") * steps
