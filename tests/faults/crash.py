@@ -1,200 +1,139 @@
-"""``python -m tests.faults.crash``: SIGKILL the real server at every commit and send boundary; the simulator's own record judges.
+"""``python -m tests.faults.crash``: SIGKILL the real server at commits and sends again and again; the simulator's own record judges.
 
-A real ``rexalgo simulate mudrex`` process and a real ``rexalgo serve`` process. A bot posts opens and closes and repeats an unanswered post
-with the same id; the server dies at boundary 1, 2, 3 ... and is started again. In the end every signal has one copy for each account, every
-entry at most one order, every filled copy its order, no *not confirmed* order exists at the exchange, and no position is left.
+One simulated exchange in a process of its own. In a place, life follows upon life: each is the real ``rexalgo serve``, kills itself at a
+chosen boundary (see ``killing_serve``), and leaves its work to the next. The last life is left alone; when it has looked up what the
+others left, ledger and record are compared. Exit 1 if anything was lost, doubled, or told NOT_CONFIRMED though the exchange has it.
 """
 
 import argparse
 import json
-import os
-import signal
-import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
 from typing import Any, Final
 
-import httpx
+from tests.faults.crash_place import CrashPlace, simulator
+from tests.faults.killing_serve import BOUNDARIES
 
-ROOT: Final = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "journeys"))
+LIVES: Final = 20
+"""Kills in one place: each life has a strategy of its own, with followers that nobody used before."""
+SPARE: Final = 3
+"""Lives beyond the kills that are still wanted: not every life comes to its boundary."""
+LOOKS_STEP: Final = 7
 
-from journey_place import DECLARATIONS, REXALGO, Bot, Place, closing, opening, run_cli, until  # noqa: E402 - the path comes first
 
-FOLLOWERS: Final = 3
-BOUNDARIES: Final = 48
-ROUND_S: Final = 20.0
-FINAL: Final = "code IS NOT NULL AND code NOT IN ('unknown', 'placed', 'partially_filled')"
+class Schedule:
+    """Choose where the next life ends: boundary by boundary, each at its first time, its second, and so on until it is not come to."""
+
+    def __init__(self, seed: int, boundaries: tuple[str, ...] = BOUNDARIES, first: int = 1) -> None:
+        self.random = Random(seed)
+        self._next = dict.fromkeys(boundaries, first)
+        self._turn: list[str] = []
+        self.kills: Counter[str] = Counter()
+        self.deepest: Counter[str] = Counter()
+        self.missed = 0
+
+    def choose(self) -> tuple[str, int]:
+        """Return a boundary and the time at which it kills."""
+        if not self._turn:
+            self._turn = self.random.sample(tuple(self._next), len(self._next))
+        boundary = self._turn.pop()
+        return boundary, self._next[boundary]
+
+    def note(self, boundary: str, number: int, *, killed: bool) -> None:
+        """Say whether the life came to it."""
+        if killed:
+            self.kills[boundary] += 1
+            self.deepest[boundary] = max(self.deepest[boundary], number)
+            self._next[boundary] = number + (LOOKS_STEP if boundary.startswith("look") else 1)
+        else:
+            self.missed += 1
+            self._next[boundary] = 1
 
 
 @dataclass
-class Crash:
-    """Hold one series of kills against one place and one simulator."""
+class Findings:
+    """Add up what all places showed."""
 
-    place: Place
-    control: str
-    kills: Counter[str] = field(default_factory=Counter)
+    violations: list[str] = field(default_factory=list)
     signals: int = 0
-    acknowledged: set[str] = field(default_factory=set)
-    unanswered: dict[str, Any] | None = None
+    orders: int = 0
+    unknown: int = 0
+    not_confirmed: int = 0
+    places: int = 0
 
-    def start(self, kill_at: int) -> bool:
-        """Start the server, to die at a boundary (0: never); False where it died before it was ready."""
-        env = {**os.environ, "KILL_AT": str(kill_at), "KILLED_AT": str(self.place.folder / "killed")}
-        with (self.place.folder / "log").open("a", encoding="utf-8") as log:
-            self.place.process = subprocess.Popen(
-                [sys.executable, str(ROOT / "tests" / "faults" / "killing_serve.py"), "serve", "--port", "0", "--json"],
-                cwd=self.place.folder, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True, env=env,
-            )  # fmt: skip
-        head = ""
-        assert self.place.process.stdout is not None
-        while not head.endswith("}\n"):
-            line = self.place.process.stdout.readline()
-            if not line:
-                return False
-            head += line
-        self.place.url = json.loads(head)["url"]
-        bot = self.place.bots["trend"]
-        bot.url = self.place.url + "/api/webhooks" + bot.url.partition("/api/webhooks")[2]
-        return True
 
-    def end(self) -> None:
-        """See the process off; a kill that happened is counted by its boundary."""
-        process = self.place.process
-        assert process is not None
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-        process.wait(20)
-        if process.stdout is not None:
-            process.stdout.close()
-        mark = self.place.folder / "killed"
-        if process.returncode == -signal.SIGKILL:
-            self.kills[mark.read_text(encoding="utf-8")] += 1
-        self.place.process = None
+def crash(kills: int, folder: Path, schedule: Schedule, say: Callable[[str], None]) -> tuple[Schedule, Findings]:
+    """Kill until it was done ``kills`` times; stops early at the first place whose record does not agree."""
+    findings = Findings()
+    with simulator(folder) as exchange:
+        while schedule.kills.total() < kills and not findings.violations:
+            findings.places += 1
+            lives = min(LIVES, kills - schedule.kills.total() + SPARE)
+            place = CrashPlace.make(folder / f"place{findings.places}", exchange, findings.places, lives)
+            _live_and_die(place, schedule, lives, kills)
+            _judge(place, findings)
+            say(f"place {findings.places}: {schedule.kills.total()} kills, {findings.orders} orders, {len(findings.violations)} violations")
+    return schedule, findings
 
-    def post(self, client: httpx.Client) -> None:
-        """Send the unanswered signal again, or the next one; alternately an open and a close."""
-        body = self.unanswered
-        if body is None:
-            self.signals += 1
-            make = opening if self.signals % 2 else closing
-            body = make(f"signal-{self.signals}")
-        self.unanswered = body
-        try:
-            answer = self.place.bots["trend"].post(client, body)
-        except httpx.HTTPError:
+
+def _live_and_die(place: CrashPlace, schedule: Schedule, lives: int, kills: int) -> None:
+    for life in range(lives):
+        if schedule.kills.total() == kills:
             return
-        if answer.status_code in (200, 202):
-            self.acknowledged.add(str(body["idempotency_key"]))
-            self.unanswered = None
-
-    def is_busy(self) -> bool:
-        """Tell whether the server lives and a copy has no final outcome yet."""
-        assert self.place.process is not None
-        if self.place.process.poll() is not None:
-            return False
-        return bool(self.place.rows(f"SELECT 1 FROM copy WHERE NOT ({FINAL}) LIMIT 1"))
-
-    def round(self, client: httpx.Client, kill_at: int) -> None:
-        """Start, post, and let it work until it dies or is done."""
-        if self.start(kill_at):
-            self.post(client)
-            until(lambda: not self.is_busy(), ROUND_S * 6)
-        self.end()
-
-    def settle(self, client: httpx.Client) -> None:
-        """Let everything end in peace, with a last close."""
-        assert self.start(0)
-        while self.unanswered is not None or self.signals % 2:
-            self.post(client)
-        until(lambda: not self.is_busy(), ROUND_S * 6)
-        until(lambda: self.positions() == 0, ROUND_S * 6)
-        self.end()
-
-    def positions(self) -> int:
-        """Count open positions at the exchange."""
-        seen = httpx.get(f"{self.control}/accounts", trust_env=False).json()
-        return sum(len(each["positions"]) for each in seen.values())
-
-    def judge(self) -> list[str]:
-        """Return everything that is not as promised, by the exchange's own record."""
-        orders = httpx.get(f"{self.control}/orders", trust_env=False).json()
-        accepted = Counter(each["client_order_id"] for each in orders if each.get("client_order_id"))
-        found = [f"doubled: {cid} accepted {count} times" for cid, count in accepted.items() if count > 1]
-        copies = dict(self.place.rows("SELECT dedupe_key, count(copy.id) FROM signal JOIN copy ON signal_number = number GROUP BY number"))
-        found += [f"lost: {key} has {copies.get(key, 0)} copies" for key in self.acknowledged if copies.get(key) != FOLLOWERS]
-        found += [f"open: {copy} ended {code}" for copy, code in self.place.rows(f"SELECT id, code FROM copy WHERE NOT ({FINAL})")]
-        for cid, state in self.place.rows("SELECT client_order_id, state FROM attempt WHERE kind = 'entry'"):
-            if state == "not_confirmed" and cid in accepted:
-                found.append(f"untrue: {cid} is called not confirmed, and the exchange has it")
-            if state in ("filled", "placed") and cid not in accepted:
-                found.append(f"untrue: {cid} is called {state}, and the exchange never had it")
-        known = {row[0] for row in self.place.rows("SELECT client_order_id FROM attempt")}
-        found += [f"foreign: {cid} is at the exchange and not in the ledger" for cid in accepted if cid not in known]
-        if self.positions():
-            found.append(f"left: {self.positions()} positions are open after the last close")
-        return found
+        boundary, number = schedule.choose()
+        schedule.note(boundary, number, killed=place.live_until(boundary, number, life, schedule.random))
 
 
-def run(kills: int, *, tell: bool = True) -> tuple[list[str], dict[str, Any]]:
-    """Kill so many times; returns what is wrong, and figures."""
-    began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="crash-") as folder:
-        command = [*REXALGO, "simulate", "mudrex", "--json", "--latency-ms", "5", "--per-second", "0", "--state", f"{folder}/orders.jsonl"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as simulator:
-            assert simulator.stdout is not None
-            head = ""
-            while not head.endswith("}\n"):
-                head += simulator.stdout.readline()
-            told = json.loads(head)
-            try:
-                crash = _prepared(Path(folder) / "place", told["base_url"], told["control"])
-                _kill(crash, kills, tell)
-                wrong = crash.judge()
-                codes = dict(crash.place.rows("SELECT code, count(*) FROM copy GROUP BY code"))
-            finally:
-                simulator.send_signal(signal.SIGTERM)
-    figures = {"kills": sum(crash.kills.values()), "by_boundary": dict(crash.kills), "signals": crash.signals, "outcomes": codes,
-               "wrong": len(wrong), "seconds": round(time.monotonic() - began, 1)}  # fmt: skip
-    return wrong, figures
-
-
-def _prepared(folder: Path, base_url: str, control: str) -> Crash:
-    place = Place(folder, f'[plugin.mudrex]\nbase_url = "{base_url}"')
-    file = folder / "rexalgo.toml"
-    file.write_text(file.read_text(encoding="utf-8").replace("[engine]", "[engine]\nnot_confirmed_after_s = 5"), encoding="utf-8")
-    run_cli("plugin", "enable", "mudrex", cwd=folder)
-    place.provision(DECLARATIONS.format(followers=FOLLOWERS).replace('"paper"', '"mudrex"'))
-    assert isinstance(place.bots["trend"], Bot)
-    return Crash(place, control)
-
-
-def _kill(crash: Crash, kills: int, tell: bool) -> None:
-    with httpx.Client(trust_env=False, timeout=20) as client:
-        boundary = 0
-        while sum(crash.kills.values()) < kills:
-            boundary = boundary % BOUNDARIES + 1
-            crash.round(client, boundary)
-            if tell and sum(crash.kills.values()) % 20 == 0:
-                print(f"{sum(crash.kills.values())} kills, {crash.signals} signals", flush=True)
-        crash.settle(client)
+def _judge(place: CrashPlace, findings: Findings) -> None:
+    found = place.aftermath()
+    findings.violations += found.violations
+    findings.signals += found.signals
+    findings.orders += found.orders
+    findings.unknown += found.unknown
+    findings.not_confirmed += found.not_confirmed
 
 
 def main() -> int:
-    """Read the arguments, kill, print what was found."""
-    parser = argparse.ArgumentParser(prog="python -m tests.faults.crash", description="SIGKILL the real server at every boundary.")
-    parser.add_argument("--kills", type=int, default=300, help="how often (default 300)")
+    """Read the arguments, kill, print what was seen."""
+    parser = argparse.ArgumentParser(prog="python -m tests.faults.crash", description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=300, help="how often to kill (default 300)")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the order of boundaries and of what the bots send (default 1)")
+    parser.add_argument("--keep", type=Path, help="folder to work in and to leave behind (default: a temporary one)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     asked = parser.parse_args()
-    wrong, figures = run(asked.kills, tell=not asked.json)
-    print(
-        json.dumps({**figures, "what": wrong}) if asked.json else f"{figures}\n" + "\n".join(wrong[:20] or ["0 lost, 0 doubled, 0 untrue"])
-    )
-    return 1 if wrong else 0
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="crash-") as temporary:
+        folder = asked.keep or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        say = (lambda line: None) if asked.json else (lambda line: print(line, flush=True))
+        schedule, findings = crash(asked.kills, folder, Schedule(asked.seed), say)
+    summary = {
+        "kills": schedule.kills.total(), "at": dict(sorted(schedule.kills.items())), "deepest": dict(sorted(schedule.deepest.items())),
+        "not_come_to": schedule.missed, "places": findings.places, "signals": findings.signals, "orders": findings.orders,
+        "unknown": findings.unknown, "not_confirmed": findings.not_confirmed, "violations": findings.violations,
+        "seconds": round(time.monotonic() - began, 1),
+    }  # fmt: skip
+    print(json.dumps(summary) if asked.json else _told(summary))
+    return 1 if findings.violations else 0
+
+
+def _told(summary: dict[str, Any]) -> str:
+    found = summary["violations"]
+    kills = ", ".join(f"{boundary} {count}" for boundary, count in summary["at"].items())
+    lines = [
+        f"{summary['kills']} kills in {summary['places']} places and {summary['seconds']} s: {kills}",
+        f"{summary['signals']} acknowledged signals, {summary['orders']} orders in the record, {summary['unknown']} copies were UNKNOWN,"
+        f" {summary['not_confirmed']} orders NOT_CONFIRMED",
+        *found[:20],
+        "nothing lost, nothing doubled, no NOT_CONFIRMED that the exchange has" if not found else f"{len(found)} violations",
+    ]
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,14 @@
 """An exchange that fails on purpose. It keeps its own complete record, and the record judges.
 
 It behaves like a netting futures exchange: an order is acknowledged first and fills a little later, positions are netted per contract, an
-order may be refused after it was acknowledged. Nothing here dedupes: an order that is sent twice is executed twice.
+order may be refused after it was acknowledged, and what fills may be missing from readings for a while. Nothing here dedupes: an order
+that is sent twice is executed twice. ``fault_connection`` is an account's way in.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
-from random import Random
 from typing import Final
 
 import httpx
@@ -16,29 +16,23 @@ import trio
 
 from rexalgo import (
     AccountLogin,
-    AccountReport,
-    Balance,
     Candle,
     ClientOrderId,
     Clock,
     CredentialField,
     Environment,
+    ExchangeConnection,
     ExchangeContext,
     ExchangeTraits,
     Instrument,
     Money,
-    NotExecuted,
-    OrderHistory,
     OrderIntent,
     OrderReport,
     OrderSide,
     OrderStatus,
     OrderType,
-    OutcomeUnknown,
-    Position,
     PositionSide,
     Price,
-    ProtectionOrder,
     Quantity,
     Quote,
     RateLimit,
@@ -47,29 +41,18 @@ from rexalgo import (
     RejectionKind,
     Symbol,
 )
+from tests.faults.dice import CONNECT, Dice, Roll
 
 ZERO: Final = Decimal(0)
 SYMBOLS: Final = (Symbol("BTCUSDT"), Symbol("ETHUSDT"), Symbol("SOLUSDT"))
 PRICE: Final = Decimal(100)
 VISIBLE_S: Final = 5.0
-
-# By what is called; the first of each group happens before anything is accepted, the others after.
-PLACE_BEFORE: Final = ("refused", "connect_error", "rate_limited", "rejected", "hangs", "error_500", "foreign_error")
-PLACE_AFTER: Final = (
-    "answer_lost", "answer_late", "answer_garbage", "answer_500", "other_order", "late_rejection", "partial", "late_fill", "late_visible",
-    "lost_and_late",
-)  # fmt: skip
-READ: Final = ("read_fails", "read_hangs")
-FIND: Final = ("find_fails", "find_incomplete", "find_duplicates", "find_hangs")
-CANCEL: Final = ("cancel_fails", "cancel_ignored")
-PROTECT: Final = ("protect_fails", "protect_lost")
-PREPARE: Final = ("prepare_fails", "prepare_foreign_error")
-CONNECT: Final = ("connect_fails", "key_refused")
+Place = tuple[str, Symbol]
 
 
 @dataclass(slots=True)
 class Row:
-    """Hold one order as the exchange knows it."""
+    """Hold one order as the exchange knows it; ``plan`` are the fills to come, earliest first."""
 
     id: str
     account: str
@@ -77,66 +60,50 @@ class Row:
     symbol: Symbol
     side: OrderSide
     quantity: Decimal
-    order_type: OrderType
     limit: Decimal | None
     reduce_only: bool
     created: datetime
-    due: datetime
     visible: datetime
-    fills: Decimal
+    plan: list[tuple[datetime, Decimal]]
     status: OrderStatus = OrderStatus.OPEN
     filled: Decimal = ZERO
     by_owner: bool = False
 
 
 @dataclass
-class Dice:
-    """Decide, from one seed, when which fault happens; counts every fault that did. ``off`` ends them all."""
-
-    random: Random
-    share: float
-    off: bool = False
-    hits: dict[tuple[str, str], int] = field(default_factory=dict)
-    only: frozenset[str] | None = None
-
-    def roll(self, faults: Sequence[str], where: str) -> str | None:
-        """Return the fault of this call, or None."""
-        happens = self.random.random() < self.share
-        chosen = self.random.choice(faults)
-        if self.off or not happens or (self.only is not None and chosen not in self.only):
-            return None
-        self.hits[chosen, where] = self.hits.get((chosen, where), 0) + 1
-        return chosen
-
-    def between(self, low: float, high: float) -> float:
-        """Return a number of this seed."""
-        return self.random.uniform(low, high)
-
-
 class FaultExchange:
     """Be the adapter and the exchange at once. ``ids``: "both", "entries" or "none" carry the client order id on reads."""
+
+    clock: Clock
+    dice: Dice
+    ids: str
+    rows: list[Row] = field(default_factory=list)
+    positions: dict[Place, Decimal] = field(default_factory=dict)
+    own: dict[Place, Decimal] = field(default_factory=dict)
+    ours: dict[Place, Decimal] = field(default_factory=dict)
+    levels: dict[Place, tuple[Price | None, Price | None]] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    out: set[tuple[str, Symbol, bool]] = field(default_factory=set)
+    action_of: Callable[[str], str] = lambda cid: "-"
+    key_refused_until: dict[str, datetime] = field(default_factory=dict)
+    prices_fail_until: datetime | None = None
+    _working: list[Row] = field(default_factory=list)
+    _on_their_way: list[tuple[datetime, str, OrderIntent, Roll]] = field(default_factory=list)
+    _changes: list[tuple[datetime, Place, Decimal]] = field(default_factory=list)
 
     name = "fault"
     title = "Fault exchange"
     credential_fields: Sequence[CredentialField] = (CredentialField("secret", "Secret", "any"),)
 
-    def __init__(self, clock: Clock, dice: Dice, ids: str) -> None:
-        self.clock = clock
-        self.dice = dice
-        self.ids = ids
-        self.rows: list[Row] = []
-        self.positions: dict[tuple[str, Symbol], tuple[PositionSide, Decimal]] = {}
-        self.own: dict[tuple[str, Symbol], Decimal] = {}
-        self.met: list[tuple[str, str]] = []
-        self.ours: dict[tuple[str, Symbol], Decimal] = {}
-        self.levels: dict[tuple[str, Symbol], tuple[Price | None, Price | None]] = {}
-        self.traits = ExchangeTraits(
-            reads_client_order_id=ids != "none",
+    @property
+    def traits(self) -> ExchangeTraits:
+        return ExchangeTraits(
+            reads_client_order_id=self.ids != "none",
             protects_with_entry=True,
             order_limit=RateLimit(1000, 1.0, 1000),
             read_limit=RateLimit(1000, 1.0, 1000),
             visible_within_s=VISIBLE_S,
-            exits_carry_client_order_id=ids == "both",
+            exits_carry_client_order_id=self.ids == "both",
             sets_protection=True,
         )
 
@@ -144,88 +111,158 @@ class FaultExchange:
         return Environment.SIMULATED
 
     async def market_data(self, context: ExchangeContext) -> "FaultMarket":
-        return FaultMarket(self.clock)
+        return FaultMarket(self)
 
-    async def connect(self, login: AccountLogin, context: ExchangeContext) -> "FaultConnection":
+    async def connect(self, login: AccountLogin, context: ExchangeContext) -> ExchangeConnection:
+        from tests.faults.fault_connection import FaultConnection
+
         await trio.lowlevel.checkpoint()
-        match self.dice.roll(CONNECT, "connect"):
+        self.check_key(str(login.account))
+        match self.dice.roll(CONNECT, str(login.account)).fault:
             case "connect_fails":
                 raise httpx.ConnectError("refused")
-            case "key_refused":
+            case "connect_key_refused":
                 raise Rejected("key refused for a while", RejectionKind.CREDENTIALS)
+            case "connect_hangs":
+                await trio.sleep_forever()
         return FaultConnection(self, str(login.account))
+
+    def check_key(self, account: str) -> None:
+        """Refuse an account whose key does not work for a while."""
+        until = self.key_refused_until.get(account)
+        if until is not None and self.clock.now() < until:
+            self.dice.count("key_window", self.dice.situation(account, None))
+            raise Rejected("key refused for a while", RejectionKind.CREDENTIALS)
 
     # What happens in time
 
     def settle(self) -> None:
-        """Fill what is due."""
+        """Do what is due, in the order of time: orders that were on their way arrive, orders fill."""
         now = self.clock.now()
-        for row in self.rows:
-            if row.status in (OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED) and row.due <= now and row.limit is None:
-                self._fill(row)
+        arrived = sorted((each for each in self._on_their_way if each[0] <= now), key=lambda each: each[0])
+        self._on_their_way = [each for each in self._on_their_way if each[0] > now]
+        for at, account, intent, roll in arrived:
+            self._fill_until(at)
+            if self.is_open_for(account, intent):
+                self.accept(account, intent, roll, None, at)
+        self._fill_until(now)
+
+    def _fill_until(self, now: datetime) -> None:
+        while True:
+            due = [(row.plan[0][0], number, row) for number, row in enumerate(self._working) if row.plan and row.plan[0][0] <= now]
+            if not due:
+                return
+            self._fill(min(due, key=lambda each: each[:2])[2])
+            self._working = [row for row in self._working if row.plan]
 
     def _fill(self, row: Row) -> None:
-        key = (row.account, row.symbol)
-        quantity = row.fills
-        held = self.positions.get(key)
+        place = (row.account, row.symbol)
+        at, quantity = row.plan.pop(0)
+        signed = self.positions.get(place, ZERO)
         if row.reduce_only:
-            there = held[1] if held is not None and OrderSide.closing(held[0]) is row.side else ZERO
-            quantity = min(quantity, there)
-        row.filled = quantity
-        if quantity == row.quantity:
+            quantity = min(quantity, max(ZERO, signed if row.side is OrderSide.SELL else -signed))
+        if quantity > 0:
+            row.filled += quantity
+            change = quantity if row.side is OrderSide.BUY else -quantity
+            self._net(place, change, at)
+            self.ours[place] = self.ours.get(place, ZERO) + change
+        if row.plan:
+            row.status = OrderStatus.PARTIALLY_FILLED if row.filled else OrderStatus.OPEN
+        elif row.filled == row.quantity:
             row.status = OrderStatus.FILLED
         else:
-            row.status = OrderStatus.CANCELLED if quantity > 0 or row.reduce_only else OrderStatus.REJECTED
-        if quantity > 0:
-            self._net(key, row.side, quantity)
-            self.ours[key] = self.ours.get(key, ZERO) + (quantity if row.side is OrderSide.BUY else -quantity)
+            row.status = OrderStatus.CANCELLED if row.filled or row.reduce_only else OrderStatus.REJECTED
 
-    def _net(self, key: tuple[str, Symbol], side: OrderSide, quantity: Decimal) -> None:
-        held = self.positions.get(key)
-        signed = (ZERO if held is None else held[1] if held[0] is PositionSide.LONG else -held[1]) + (
-            quantity if side is OrderSide.BUY else -quantity
-        )
-        if signed == 0:
-            self.positions.pop(key, None)
-            self.levels.pop(key, None)
+    def _net(self, place: Place, change: Decimal, at: datetime) -> None:
+        before = self.positions.get(place, ZERO)
+        self._changes.append((at, place, before))
+        after = before + change
+        if after:
+            self.positions[place] = after
         else:
-            self.positions[key] = (PositionSide.LONG if signed > 0 else PositionSide.SHORT, abs(signed))
+            self.positions.pop(place, None)
+            self.levels.pop(place, None)
+
+    def positions_at(self, at: datetime) -> dict[Place, Decimal]:
+        """Return the positions as they were."""
+        seen = dict(self.positions)
+        for when, place, before in reversed(self._changes):
+            if when <= at:
+                break
+            seen[place] = before
+        return {place: signed for place, signed in seen.items() if signed}
 
     # What the owner does by hand
 
-    def owner_closes(self, account: str, symbol: Symbol) -> bool:
-        """Close the whole position by hand, ours and his."""
+    def owner_closes(self, account: str, symbol: Symbol, share: Decimal = Decimal(1)) -> None:
+        """Close the position, or a part of it, by hand: first what is his, then what is ours."""
         self.settle()
-        held = self.positions.pop((account, symbol), None)
-        self.own.pop((account, symbol), None)
-        self.ours.pop((account, symbol), None)
-        return held is not None
+        place, now = (account, symbol), self.clock.now()
+        signed = self.positions.get(place, ZERO)
+        quantity = (abs(signed) * share).quantize(Decimal("0.001"))
+        if not quantity:
+            return
+        side = OrderSide.SELL if signed > 0 else OrderSide.BUY
+        self.rows.append(
+            Row(
+                f"X{len(self.rows) + 1}", account, None, symbol, side, quantity, None, True, now, now, [], OrderStatus.FILLED, quantity,
+                by_owner=True,
+            )
+        )  # fmt: skip
+        self._net(place, -quantity if signed > 0 else quantity, now)
+        his = min(quantity, self.own.get(place, ZERO))
+        self.own[place] = self.own.get(place, ZERO) - his
+        left = max(ZERO, abs(self.ours.get(place, ZERO)) - (quantity - his))
+        self.ours[place] = left if signed > 0 else -left
+        for book in (self.own, self.ours):
+            if not book[place]:
+                del book[place]
 
     def owner_opens(self, account: str, symbol: Symbol, side: PositionSide, quantity: Decimal) -> None:
         """Open a position of his own."""
         self.settle()
-        self._net((account, symbol), OrderSide.opening(side), quantity)
-        self.own[account, symbol] = self.own.get((account, symbol), ZERO) + quantity
+        place = (account, symbol)
+        self._net(place, quantity if side is PositionSide.LONG else -quantity, self.clock.now())
+        self.own[place] = self.own.get(place, ZERO) + quantity
 
-    def accept(self, account: str, intent: OrderIntent, fault: str | None) -> Row:
+    # Orders
+
+    def is_open_for(self, account: str, intent: OrderIntent) -> bool:
+        """Tell whether an order may be taken: a closing one needs a position on its side."""
+        signed = self.positions.get((account, intent.symbol), ZERO)
+        return not intent.reduce_only or (signed > 0 if intent.position_side is PositionSide.LONG else signed < 0)
+
+    def arrive_later(self, at: datetime, account: str, intent: OrderIntent, roll: Roll) -> None:
+        """Take an order that its sender has given up on."""
+        self._on_their_way.append((at, account, intent, roll))
+
+    def is_on_its_way(self, cid: str) -> bool:
+        """Tell whether an order may still arrive."""
+        return any(intent.client_order_id == cid for _, _, intent, _ in self._on_their_way)
+
+    def accept(self, account: str, intent: OrderIntent, roll: Roll, fate: str | None, now: datetime) -> Row:
         """Take an order for good: from here on it is in the record."""
-        now = self.clock.now()
-        pause = self.dice.between(0.0, 2.0) if fault != "late_fill" else self.dice.between(2.0, 4.0)
-        fills = intent.quantity
-        if fault == "late_rejection":
-            fills = Quantity(ZERO)
-        elif fault == "partial":
-            fills = Quantity((intent.quantity / 2).quantize(Decimal("0.001")))
-        visible = now + timedelta(seconds=self.dice.between(0.5, VISIBLE_S - 0.1) if fault in ("late_visible", "lost_and_late") else 0.0)
+        seen_after_s = roll.between(0.5, VISIBLE_S - 0.1) if fate == "late_visible" else 0.0
         row = Row(
-            f"X{len(self.rows) + 1}", account, intent.client_order_id, intent.symbol, intent.side, intent.quantity, intent.order_type,
-            None if intent.limit_price is None else Decimal(intent.limit_price), intent.reduce_only, now, now + timedelta(seconds=pause),
-            visible, fills,
+            f"X{len(self.rows) + 1}", account, intent.client_order_id, intent.symbol, intent.side, intent.quantity,
+            None if intent.limit_price is None else Decimal(intent.limit_price), intent.reduce_only, now,
+            now + timedelta(seconds=seen_after_s), [],
         )  # fmt: skip
+        if intent.order_type is OrderType.MARKET:
+            row.plan = _fills(intent, roll, fate, now)
+            self._working.append(row)
         self.rows.append(row)
+        if not intent.reduce_only:
+            self._watch_entry(account, intent)
         if not intent.reduce_only and (intent.stop_loss is not None or intent.take_profit is not None):
             self.levels[account, intent.symbol] = (intent.stop_loss, intent.take_profit)
         return row
+
+    def _watch_entry(self, account: str, intent: OrderIntent) -> None:
+        """See a second entry into what the engine holds already, unless it is an add."""
+        ours = self.ours.get((account, intent.symbol), ZERO)
+        if ours and self.action_of(intent.client_order_id) != "add":
+            self.problems.append(f"doubled: {account} entered {intent.symbol} again while {ours} of ours was open")
 
     def report(self, row: Row) -> OrderReport:
         """Write a row as it is read."""
@@ -237,146 +274,26 @@ class FaultExchange:
         )  # fmt: skip
 
 
-class FaultConnection:
-    """Act for one account, with faults."""
-
-    def __init__(self, exchange: FaultExchange, account: str) -> None:
-        self._exchange = exchange
-        self._account = account
-
-    async def prepare_entry(self, order: OrderIntent) -> None:
-        await trio.lowlevel.checkpoint()
-        match self._exchange.dice.roll(PREPARE, "entry"):
-            case "prepare_fails":
-                raise NotExecuted("busy", 0.2)
-            case "prepare_foreign_error":
-                raise RuntimeError("a plugin's own mistake")
-
-    async def place_order(self, order: OrderIntent) -> OrderReport:
-        exchange, dice = self._exchange, self._exchange.dice
-        kind = "exit" if order.reduce_only else "entry"
-        fault = dice.roll((*PLACE_BEFORE, *PLACE_AFTER), kind)
-        if fault is not None:
-            exchange.met.append((order.client_order_id, fault))
-        await trio.sleep(dice.between(0.01, 0.2))
-        exchange.settle()
-        match fault:
-            case "refused":
-                raise NotExecuted("maintenance")
-            case "connect_error":
-                raise httpx.ConnectError("refused")
-            case "rate_limited":
-                raise NotExecuted("too many requests", 1.0)
-            case "rejected":
-                raise Rejected("no")
-            case "hangs":
-                await trio.sleep_forever()
-            case "error_500":
-                raise OutcomeUnknown("500")
-            case "foreign_error":
-                raise KeyError("a plugin's own mistake")
-        held = exchange.positions.get((self._account, order.symbol))
-        if order.reduce_only and (held is None or held[0] is not order.position_side):
-            raise Rejected("position is not open", RejectionKind.POSITION_NOT_OPEN)
-        row = exchange.accept(self._account, order, fault)
-        match fault:
-            case "answer_lost" | "lost_and_late":
-                raise httpx.ReadError("reset")
-            case "answer_late":
-                await trio.sleep(30)
-            case "answer_garbage":
-                raise ValueError("not JSON")
-            case "answer_500":
-                raise OutcomeUnknown("502 Bad Gateway")
-        report = exchange.report(row)
-        if fault == "other_order":
-            return OrderReport(
-                "Y1", ClientOrderId("rxother"), report.symbol, report.side, report.quantity, report.status, report.filled_quantity, None,
-                report.fee, report.created_at,
-            )  # fmt: skip
-        return report
-
-    async def fetch_account(self) -> AccountReport:
-        exchange = self._exchange
-        fault = exchange.dice.roll(READ, "read")
-        await trio.sleep(exchange.dice.between(0.01, 0.1))
-        if fault == "read_fails":
-            raise httpx.ReadTimeout("slow")
-        if fault == "read_hangs":
-            await trio.sleep_forever()
-        exchange.settle()
-        now = exchange.clock.now()
-        positions = tuple(self._position(key[1]) for key in sorted(exchange.positions) if key[0] == self._account)
-        resting = tuple(
-            exchange.report(row)
-            for row in exchange.rows
-            if row.account == self._account and row.status is OrderStatus.OPEN and row.limit is not None and row.visible <= now
-        )
-        return AccountReport(Balance(Money(Decimal(100_000)), Money(Decimal(100_000))), positions, resting, now)
-
-    def _position(self, symbol: Symbol) -> Position:
-        side, quantity = self._exchange.positions[self._account, symbol]
-        stop, target = self._exchange.levels.get((self._account, symbol), (None, None))
-        price = Price(PRICE)
-        return Position(
-            symbol, side, Quantity(quantity), price, price, Ratio(Decimal(5)), Money(quantity * PRICE / 5), Money(ZERO), None, stop, target
-        )
-
-    async def find_orders(self, symbol: Symbol, since: datetime) -> OrderHistory:
-        exchange = self._exchange
-        fault = exchange.dice.roll(FIND, "find")
-        await trio.sleep(exchange.dice.between(0.01, 0.1))
-        if fault == "find_fails":
-            raise httpx.ReadTimeout("slow")
-        if fault == "find_hangs":
-            await trio.sleep_forever()
-        exchange.settle()
-        now = exchange.clock.now()
-        rows = [
-            exchange.report(row)
-            for row in reversed(exchange.rows)
-            if row.account == self._account and row.symbol == symbol and row.created >= since and row.visible <= now
-        ]
-        if fault == "find_incomplete":
-            return OrderHistory(tuple(rows[: len(rows) // 2]), False)
-        if fault == "find_duplicates":
-            return OrderHistory((*rows, *rows), True)
-        return OrderHistory(tuple(rows), True)
-
-    async def cancel_order(self, symbol: Symbol, exchange_order_id: str) -> None:
-        exchange = self._exchange
-        fault = exchange.dice.roll(CANCEL, "cancel")
-        await trio.lowlevel.checkpoint()
-        if fault == "cancel_fails":
-            raise httpx.ReadTimeout("slow")
-        exchange.settle()
-        row = next(row for row in exchange.rows if row.id == exchange_order_id)
-        if fault != "cancel_ignored" and row.status is OrderStatus.OPEN and row.limit is not None:
-            row.status = OrderStatus.CANCELLED
-
-    async def set_protection(self, protection: ProtectionOrder) -> None:
-        exchange = self._exchange
-        fault = exchange.dice.roll(PROTECT, "protect")
-        await trio.lowlevel.checkpoint()
-        if fault == "protect_fails":
-            raise httpx.ReadTimeout("slow")
-        exchange.settle()
-        held = exchange.positions.get((self._account, protection.symbol))
-        if held is None or held[0] is not protection.position_side:
-            raise Rejected("position is not open", RejectionKind.POSITION_NOT_OPEN)
-        exchange.levels[self._account, protection.symbol] = (protection.stop_loss, protection.take_profit)
-        if fault == "protect_lost":
-            raise httpx.ReadError("reset")
-
-    async def aclose(self) -> None:
-        await trio.lowlevel.checkpoint()
+def _fills(intent: OrderIntent, roll: Roll, fate: str | None, now: datetime) -> list[tuple[datetime, Decimal]]:
+    """Plan what fills when: all of it within two seconds, unless this order has another fate."""
+    first = now + timedelta(seconds=roll.between(2.0, 6.0) if fate == "late_fill" else roll.between(0.0, 2.0))
+    half = (intent.quantity / 2).quantize(Decimal("0.001"))
+    match fate:
+        case "late_rejection":
+            return [(first, ZERO)]
+        case "partial":
+            return [(first, half)]
+        case "partial_then_rest":
+            return [(first, half), (first + timedelta(seconds=roll.between(5.0, 25.0)), intent.quantity - half)]
+        case _:
+            return [(first, Decimal(intent.quantity))]
 
 
 class FaultMarket:
-    """Be a market at one price."""
+    """Be a market at one price, which now and then cannot be read."""
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(self, exchange: FaultExchange) -> None:
+        self._exchange = exchange
 
     async def instruments(self) -> Sequence[Instrument]:
         d = Decimal
@@ -388,7 +305,10 @@ class FaultMarket:
         ]  # fmt: skip
 
     async def quotes(self, symbols: frozenset[Symbol]) -> Sequence[Quote]:
-        return [Quote(each, Price(PRICE), Price(PRICE), self._clock.now()) for each in sorted(symbols)]
+        now, until = self._exchange.clock.now(), self._exchange.prices_fail_until
+        if until is not None and now < until:
+            raise httpx.ReadTimeout("slow")
+        return [Quote(each, Price(PRICE), Price(PRICE), now) for each in sorted(symbols)]
 
     async def candles(self, symbol: Symbol, interval_s: int, limit: int) -> Sequence[Candle]:
         return ()

@@ -1,155 +1,159 @@
-"""What must be true when a story has ended, judged by the exchange's own record. Each is a function from a story to violations."""
+"""What must be true when everything has ended, judged by the exchange's own record: the same for told stories and for killed processes."""
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
 from engine.ledger.query import fetch_all
-from tests.faults.fault_exchange import SYMBOLS
-from tests.faults.scenario import Story
+from tests.faults.evidence import Evidence
 
 NEVER_SENT: Final = ("skipped", "denied", "expired", "killed")
 
 
-def every_copy_ends(story: Story) -> list[str]:
-    """Totality: every copy has one final outcome."""
+@dataclass(frozen=True, slots=True)
+class Invariant:
+    """Hold one promise and the way to see it broken; ``check`` returns a line for each violation."""
+
+    name: str
+    promise: str
+    check: Callable[[Evidence], list[str]]
+
+
+def _nothing_lost(seen: Evidence) -> list[str]:
     rows = fetch_all(
-        story.ledger.db,
-        "SELECT copy.id, copy.code FROM copy WHERE code IS NULL OR code IN ('unknown', 'placed', 'partially_filled')",
+        seen.db, "SELECT signal.dedupe_key, count(copy.id) FROM signal LEFT JOIN copy ON copy.signal_number = signal.number GROUP BY 1"
     )
-    return [f"lost: copy {copy} ended {code}" for copy, code in rows]
+    copies = dict(rows)
+    return [f"lost: {key} has {copies.get(key, 0)} of {count} copies" for key, count in seen.sent.items() if copies.get(key, 0) < count]
 
 
-def no_order_twice(story: Story) -> list[str]:
-    """No duplicate: the exchange accepted at most one order of each entry's client order id."""
-    entries = Counter(row.client_order_id for row in story.exchange.rows if not row.reduce_only and row.client_order_id)
-    return [f"doubled: {cid} was accepted {count} times" for cid, count in entries.items() if count > 1]
+def _every_copy_ends(seen: Evidence) -> list[str]:
+    rows = fetch_all(seen.db, "SELECT id, code FROM copy WHERE code IS NULL OR code IN ('unknown', 'placed', 'partially_filled')")
+    found = [f"lost: copy {copy} ended {code}" for copy, code in rows]
+    rows = fetch_all(seen.db, "SELECT id, state FROM attempt WHERE state IN ('claimed', 'unknown', 'placed', 'partially_filled')")
+    return found + [f"lost: order attempt {number} ended {state}" for number, state in rows]
 
 
-def one_copy_per_signal(story: Story) -> list[str]:
-    """One copy for each account of what the sender sent, however often he sent it."""
+def _no_order_twice(seen: Evidence) -> list[str]:
+    named = Counter((each.account, each.client_order_id) for each in seen.orders if each.client_order_id is not None)
+    return [f"doubled: {cid} was accepted {count} times for {account}" for (account, cid), count in named.items() if count > 1]
+
+
+def _one_copy_per_signal(seen: Evidence) -> list[str]:
     rows = fetch_all(
-        story.ledger.db,
+        seen.db,
         "SELECT signal.dedupe_key, copy.account_id, count(*) FROM copy JOIN signal ON signal.number = copy.signal_number"
-        " WHERE signal.origin = 'test' GROUP BY 1, 2 HAVING count(*) > 1",
+        " GROUP BY signal.origin, 1, 2 HAVING count(*) > 1",
     )
     return [f"doubled: {key} became {count} copies for {account}" for key, account, count in rows]
 
 
-def outcomes_are_true(story: Story) -> list[str]:
-    """No loss and truth: what the ledger says about each entry is what the exchange has."""
-    filled = {row.client_order_id: row.filled for row in story.exchange.rows}
+def _outcomes_are_true(seen: Evidence) -> list[str]:
+    filled = {each.client_order_id: each.filled for each in seen.orders if not each.by_owner}
     found = []
-    rows = fetch_all(story.ledger.db, "SELECT client_order_id, state, filled, copy_id FROM attempt WHERE kind = 'entry' AND state != 'new'")
+    rows = fetch_all(seen.db, "SELECT client_order_id, state, filled, copy_id FROM attempt WHERE kind = 'entry' AND state != 'new'")
     for cid, state, said, copy in rows:
         there = filled.get(cid)
         if state in ("filled", "cancelled") and (there is None or there != Decimal(said)):
             found.append(f"untrue: {copy} says {state} {said}, the exchange has {there}")
         elif state in ("not_confirmed", "rejected", *NEVER_SENT) and there:
             found.append(f"untrue: {copy} says {state}, the exchange filled {there}")
-    claimed = {cid for cid, *_ in rows}
-    found += [f"foreign: {cid} was never claimed" for cid, q in filled.items() if q and cid not in claimed and not _is_exit(story, cid)]
+    known = {row[0] for row in fetch_all(seen.db, "SELECT client_order_id FROM attempt")}
+    found += [f"foreign: {cid} was never claimed" for cid, quantity in filled.items() if cid is not None and quantity and cid not in known]
     return found
 
 
-def _is_exit(story: Story, cid: object) -> bool:
-    return any(row.reduce_only for row in story.exchange.rows if row.client_order_id == cid)
-
-
-def nobody_is_told_a_wrong_loss(story: Story) -> list[str]:
-    """Truth: no order was called *not confirmed* that the exchange had accepted and filled."""
-    filled = {row.client_order_id for row in story.exchange.rows if row.filled}
+def _nobody_is_told_a_wrong_loss(seen: Evidence) -> list[str]:
+    filled = {each.client_order_id for each in seen.orders if each.filled}
     rows = fetch_all(
-        story.ledger.db,
+        seen.db,
         "SELECT attempt.client_order_id, event.copy_id FROM event JOIN attempt ON attempt.copy_id = event.copy_id"
         " WHERE event.kind = 'outcome' AND event.subject = 'not_confirmed' AND attempt.kind = 'entry'",
     )
     return [f"untrue: {copy} was called not confirmed, and the exchange had filled it" for cid, copy in rows if cid in filled]
 
 
-def no_entry_passes_a_close(story: Story) -> list[str]:
-    """No entry is claimed once a later close, reverse or cancel of its strategy is recorded."""
+def _no_entry_passes_a_close(seen: Evidence) -> list[str]:
     rows = fetch_all(
-        story.ledger.db,
+        seen.db,
         "SELECT attempt.copy_id, closing.dedupe_key FROM attempt"
         " JOIN leg ON leg.copy_id = attempt.copy_id AND leg.number = attempt.leg"
         " JOIN signal AS closing ON closing.strategy_id = attempt.strategy_id AND closing.symbol = attempt.symbol"
         " WHERE attempt.kind = 'entry' AND json_extract(closing.draft, '$.action') IN ('close', 'reverse', 'cancel')"
-        " AND closing.order_key > leg.order_key AND closing.received_us < attempt.claimed_us",
+        " AND closing.order_key > leg.order_key AND closing.received_us < attempt.claimed_us AND closing.origin != 'operator:flatten'",
     )
     return [f"passed: {copy} was claimed after the later {key} was recorded" for copy, key in rows]
 
 
-def goals_are_reached(story: Story) -> list[str]:
-    """After the last close nothing of ours is open, and what the owner has is untouched."""
+def _goals_are_reached(seen: Evidence) -> list[str]:
     found = []
-    for account in story.accounts:
-        for symbol in SYMBOLS:
-            held = story.exchange.positions.get((account, symbol))
-            there = Decimal(0) if held is None else held[1]
-            own = story.exchange.own.get((account, symbol), Decimal(0))
-            if there != own and not _waits_for_a_person(story, account, symbol):
-                found.append(f"goal: {account} {symbol} has {there} at the end, {own} is the owner's")
+    for place in sorted({*seen.positions, *seen.own}):
+        there, own = seen.positions.get(place, Decimal(0)), seen.own.get(place, Decimal(0))
+        if there != own and not _waits_for_a_person(seen, *place):
+            found.append(f"goal: {place[0]} {place[1]} has {there} at the end, {own} is the owner's")
     return found
 
 
-def _waits_for_a_person(story: Story, account: str, symbol: str) -> bool:
+def _waits_for_a_person(seen: Evidence, account: str, symbol: str) -> bool:
     """Tell whether a closing order without trace was left to a person, because the owner has a part in the position."""
     rows = fetch_all(
-        story.ledger.db,
-        "SELECT 1 FROM leg WHERE account_id = ? AND symbol = ? AND kind = 'exit' AND state = 'not_confirmed'",
-        (account, symbol),
+        seen.db, "SELECT 1 FROM leg WHERE account_id = ? AND symbol = ? AND kind = 'exit' AND state = 'not_confirmed'", (account, symbol)
     )
-    return bool(rows) and (account, symbol) in story.exchange.own
+    return bool(rows) and (account, symbol) in seen.own
 
 
-def shares_are_conserved(story: Story) -> list[str]:
-    """The ledger holds nothing once everything is closed, and no share is ever below zero."""
-    rows = fetch_all(story.ledger.db, "SELECT account_id, symbol, share, entries_open FROM holding WHERE share != '0'")
-    return [f"conserved: {account} {symbol} still has a share of {share}" for account, symbol, share, _ in rows]
+def _shares_are_conserved(seen: Evidence) -> list[str]:
+    rows = fetch_all(seen.db, "SELECT account_id, symbol, share FROM holding WHERE share != '0'")
+    return [f"conserved: {account} {symbol} still has a share of {share}" for account, symbol, share in rows]
 
 
-def exits_never_exceed(story: Story) -> list[str]:
-    """At no moment did our exits close more than our entries had filled."""
+def _exits_never_exceed(seen: Evidence) -> list[str]:
+    opened: Counter[tuple[str, str, str]] = Counter()
     found = []
-    for account in story.accounts:
-        for symbol in SYMBOLS:
-            for side in ("BUY", "SELL"):
-                opened = Decimal(0)
-                closed = Decimal(0)
-                for row in story.exchange.rows:
-                    if row.account == account and row.symbol == symbol:
-                        if not row.reduce_only and row.side.value == side:
-                            opened += row.filled
-                        elif row.reduce_only and row.side.value != side:
-                            closed += row.filled
-                if closed > opened:
-                    found.append(f"exceeded: {account} {symbol}: closed {closed} of {opened}")
+    for each in seen.orders:
+        if each.by_owner:
+            continue
+        if not each.reduce_only:
+            opened[each.account, each.symbol, each.side] += each.filled  # type: ignore[assignment]  # counts in Decimal
+            continue
+        place = (each.account, each.symbol, "SELL" if each.side == "BUY" else "BUY")
+        opened[place] -= each.filled  # type: ignore[assignment]
+    for (account, symbol, side), left in opened.items():
+        if left < 0:
+            found.append(f"exceeded: {account} {symbol}: our exits closed {-left} more than our {side} entries had filled")
     return found
 
 
-def people_were_told(story: Story) -> list[str]:
-    """Every NOT_CONFIRMED was alerted."""
-    attempts = fetch_all(story.ledger.db, "SELECT count(*) FROM event WHERE kind = 'outcome' AND subject = 'not_confirmed'")[0][0]
-    alerts = fetch_all(story.ledger.db, "SELECT count(*) FROM event WHERE kind = 'alert' AND data LIKE '%order_not_confirmed%'")[0][0]
+def _people_were_told(seen: Evidence) -> list[str]:
+    attempts = fetch_all(seen.db, "SELECT count(*) FROM event WHERE kind = 'outcome' AND subject = 'not_confirmed'")[0][0]
+    alerts = fetch_all(seen.db, "SELECT count(*) FROM event WHERE kind = 'alert' AND data LIKE '%order_not_confirmed%'")[0][0]
     return [] if alerts >= attempts else [f"untold: {attempts} orders not confirmed, {alerts} alerts"]
 
 
-INVARIANTS: Final[tuple[Callable[[Story], list[str]], ...]] = (
-    every_copy_ends,
-    one_copy_per_signal,
-    no_order_twice,
-    outcomes_are_true,
-    nobody_is_told_a_wrong_loss,
-    no_entry_passes_a_close,
-    goals_are_reached,
-    shares_are_conserved,
-    exits_never_exceed,
-    people_were_told,
+def _nothing_seen_on_the_way(seen: Evidence) -> list[str]:
+    return list(dict.fromkeys(seen.problems))
+
+
+INVARIANTS: Final = (
+    Invariant("on the way", "at every moment: one order out per lane, caps kept", _nothing_seen_on_the_way),
+    Invariant("no loss", "what was acknowledged has a copy for every subscribed account", _nothing_lost),
+    Invariant("totality", "every copy has one final outcome, and no attempt is left open", _every_copy_ends),
+    Invariant("one copy", "one copy for each account of what the sender sent, however often it was delivered", _one_copy_per_signal),
+    Invariant("no duplicate", "the exchange accepted at most one order of each client order id", _no_order_twice),
+    Invariant("truth", "what the ledger says of each entry is what the exchange has; no NOT_CONFIRMED that it holds", _outcomes_are_true),
+    Invariant(
+        "no wrong loss", "no order was ever called NOT_CONFIRMED that the exchange had accepted and filled", _nobody_is_told_a_wrong_loss
+    ),
+    Invariant("order", "no entry is claimed once a later close, reverse or cancel of its strategy is recorded", _no_entry_passes_a_close),
+    Invariant("goals", "after the last close nothing of ours is open, and what is the owner's is untouched", _goals_are_reached),
+    Invariant("conservation", "the ledger holds no share of what is closed", _shares_are_conserved),
+    Invariant("no excess", "our exits closed no more than our entries had filled", _exits_never_exceed),
+    Invariant("told", "every NOT_CONFIRMED was alerted", _people_were_told),
 )
 
 
-def violations(story: Story) -> list[str]:
-    """Return everything that does not hold, what was seen while it ran included."""
-    return [*dict.fromkeys(story.problems), *(each for check in INVARIANTS for each in check(story))]
+def violations(seen: Evidence) -> list[str]:
+    """Return everything that does not hold."""
+    return [line for each in INVARIANTS for line in each.check(seen)]

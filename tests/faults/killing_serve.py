@@ -1,66 +1,113 @@
-"""``rexalgo serve``, but the process kills itself (SIGKILL) at the boundary number ``KILL_AT``: around each commit and each order's bytes.
+"""``python -m tests.faults.killing_serve BOUNDARY N [serve options]``: the real ``rexalgo serve``, which kills itself at a boundary.
 
-Boundaries are counted over the whole life of the process: before a write is handed to the ledger, after it is durable, before the first
-byte of a writing request to the exchange, after its last one, and before its answer is read.
+It counts how often the process comes to BOUNDARY and sends itself SIGKILL at the Nth time. Commits are watched at the ledger's one writer,
+sends at the transport's one connection; nothing in the engine knows about this.
 """
 
 import os
 import signal
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+import sys
+from typing import Any, Final
 
+import apsw
+import httpx
 import trio
 
-from engine.ledger import Ledger
-from rexalgo.cli import main
+from engine.ledger import writer
+from engine.transport.connection import Connection
+from engine.transport.permit import SendPermit
 
-KILL_AT = int(os.environ.get("KILL_AT", "0"))
-KILLED_AT = os.environ.get("KILLED_AT", "")
-_seen = 0
-
-
-def boundary(what: str) -> None:
-    """Count a boundary, and die at the chosen one."""
-    global _seen
-    _seen += 1
-    if _seen == KILL_AT:
-        Path(KILLED_AT).write_text(what, encoding="utf-8")
-        os.kill(os.getpid(), signal.SIGKILL)
-
-
-async def _write(self: Ledger, verb: Callable[[Any], Any]) -> Any:
-    boundary("before commit")
-    result = await _real_write(self, verb)
-    boundary("after commit")
-    return result
+BOUNDARIES: Final = (
+    "commit_before",  # the group's closures ran, nothing of them is durable
+    "commit_after",  # durable, and nobody who waits was told
+    "order_before",  # the claim is durable, no byte of the order has left
+    "order_half",  # half of the order's bytes are with the kernel
+    "order_written",  # all of them are
+    "order_unread",  # the answer has come, and nobody has read it
+    "order_answered",  # the answer is read, and not recorded
+    "look_before",  # the same for requests that only look
+    "look_written",
+    "look_answered",
+)
 
 
-async def _send_all(self: trio.SocketStream, data: bytes) -> None:
-    is_order = bytes(data[:10]) == b"POST /fapi"
-    if is_order:
-        boundary("before the first byte")
-    await _real_send_all(self, data)
-    if is_order:
-        _awaited.add(self)
-        boundary("after the last byte")
+class Executioner:
+    """Count how often each boundary is come to; at the chosen time the process ends."""
+
+    def __init__(self, boundary: str, number: int) -> None:
+        self._boundary = boundary
+        self._left = number
+
+    def come_to(self, boundary: str) -> None:
+        """Say that this boundary is reached; does not return from the last time."""
+        if self.is_next(boundary):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if boundary == self._boundary:
+            self._left -= 1
+
+    def is_next(self, boundary: str) -> bool:
+        """Tell whether the process is to end at the coming time."""
+        return boundary == self._boundary and self._left == 1
 
 
-async def _receive_some(self: trio.SocketStream, max_bytes: int | None = None) -> bytes | bytearray:
-    if self in _awaited:
-        _awaited.discard(self)
-        got = await _real_receive_some(self, max_bytes)
-        boundary("before the answer is read")
-        return got
-    return await _real_receive_some(self, max_bytes)
+def watch_commits(executioner: Executioner) -> None:
+    """Watch the writer: before each COMMIT, and after each group."""
+    run_group = writer._run_group
+
+    def trace(cursor: apsw.Cursor, sql: str, bindings: object) -> bool:
+        if sql == "COMMIT":
+            executioner.come_to("commit_before")
+        return True
+
+    def run(db: apsw.Connection, jobs: list[Any]) -> None:
+        db.exec_trace = trace
+        run_group(db, jobs)
+        executioner.come_to("commit_after")
+
+    writer._run_group = run
 
 
-_awaited: set[trio.SocketStream] = set()
-_real_write, _real_send_all, _real_receive_some = Ledger.write, trio.SocketStream.send_all, trio.SocketStream.receive_some
+def watch_sends(executioner: Executioner) -> None:
+    """Watch the connection: before the first byte, in the middle, after the last, before and after the answer is read."""
+    write, read = Connection._write, Connection._read
+
+    async def watched_write(self: Connection, data: bytes, permit: SendPermit | None, request: httpx.Request) -> None:
+        kind = "look" if permit is None else "order"
+        executioner.come_to(f"{kind}_before")
+        if permit is not None and executioner.is_next("order_half"):
+            permit.take()
+            await self._wire.send(data[: len(data) // 2])
+        if permit is not None:
+            executioner.come_to("order_half")
+        await write(self, data, permit, request)
+        executioner.come_to(f"{kind}_written")
+
+    async def watched_read(self: Connection, body_bytes_max: int, request: httpx.Request) -> httpx.Response:
+        kind = "look" if request.method in ("GET", "HEAD") else "order"
+        if executioner.is_next("order_unread") and kind == "order":
+            await trio.lowlevel.wait_readable(self._wire._socket)
+        if kind == "order":
+            executioner.come_to("order_unread")
+        response = await read(self, body_bytes_max, request)
+        executioner.come_to(f"{kind}_answered")
+        return response
+
+    Connection._write, Connection._read = watched_write, watched_read  # type: ignore[method-assign]
+
+
+def main() -> None:
+    """Read boundary and number, watch, and serve."""
+    boundary, number, *rest = sys.argv[1:]
+    if boundary not in BOUNDARIES:
+        raise SystemExit(f"expected one of {', '.join(BOUNDARIES)}, found {boundary!r}")
+    executioner = Executioner(boundary, int(number))
+    watch_commits(executioner)
+    watch_sends(executioner)
+    from rexalgo.cli import main as rexalgo
+
+    sys.argv = ["rexalgo", "serve", *rest]
+    rexalgo()
+
 
 if __name__ == "__main__":
-    if KILL_AT:
-        Ledger.write = _write  # type: ignore[assignment]
-        trio.SocketStream.send_all = _send_all  # type: ignore[assignment]
-        trio.SocketStream.receive_some = _receive_some  # type: ignore[assignment]
     main()

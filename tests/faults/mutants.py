@@ -46,16 +46,6 @@ MUTANTS: Final = (
             (SCHEMA, "id TEXT NOT NULL UNIQUE, receipt_id TEXT NOT NULL UNIQUE,", "id TEXT NOT NULL, receipt_id TEXT NOT NULL,"),
             (SCHEMA, "        id TEXT PRIMARY KEY, signal_number INTEGER", "        id TEXT, signal_number INTEGER"),
             (SCHEMA, "PRIMARY KEY (copy_id, number)) STRICT", "UNIQUE (copy_id, number)) STRICT"),
-            (
-                "tests/faults/scenario.py",
-                'lambda: CopyId(f"cp{number}-{next(count)}")',
-                'lambda: CopyId(f"cp{number}-{id(object())}-{next(count)}-{next(_UNIQUE)}")',
-            ),
-            (
-                "tests/faults/scenario.py",
-                "def _ids(number: int) -> Any:",
-                "_UNIQUE = iter(range(10**9))\n\n\ndef _ids(number: int) -> Any:",
-            ),
             (SCHEMA, "subscription_id TEXT NOT NULL REFERENCES subscription, code", "subscription_id TEXT NOT NULL, code"),
             (SCHEMA, "copy_id TEXT NOT NULL REFERENCES copy, number", "copy_id TEXT NOT NULL, number"),
         ),
@@ -63,6 +53,20 @@ MUTANTS: Final = (
     Mutant(
         "usage reservation: a burst may pass a cap together",
         (("engine/actors/follower.py", "        self.reserved[entry.copy] = Reserved(entry)\n", "        return\n"),),
+    ),
+    Mutant(
+        "claims of a process that ended are unknown: they are sent again",
+        (
+            (
+                ATTEMPTS,
+                "        end(db, attempt_id, AttemptState.UNKNOWN, unknown_outcome(attempt.intent, cause), cause, at)\n",
+                "        back_to_new(db, attempt_id, cause, at, at)\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "a reading is no judge of what is under way: it corrects every symbol",
+        (("engine/actors/follower.py", "            unsettled=unsettled,\n", "            unsettled=frozenset(),\n"),),
     ),
     Mutant(
         "unknown is not a no: a lost answer is sent again",
@@ -132,4 +136,4 @@ def try_one(mutant: Mutant, seeds: int) -> tuple[int, str]:
     return 0, ""
 
 
-_KINDS: Final = ("lost", "doubled", "untrue", "foreign", "goal", "conserved", "exceeded", "untold", "cap", "passed")
+_KINDS: Final = ("lost", "doubled", "untrue", "foreign", "goal", "conserved", "exceeded", "untold", "cap", "passed", "lane", "step")

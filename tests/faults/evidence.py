@@ -1,0 +1,36 @@
+"""What invariants look at: the ledger beside the exchange's own record, whether a story was told or a process killed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from engine.ledger import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Ordered:
+    """Hold one order of the exchange's own record; ``client_order_id`` is None where the exchange was not told one."""
+
+    account: str
+    client_order_id: str | None
+    symbol: str
+    side: str
+    reduce_only: bool
+    filled: Decimal
+    by_owner: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Hold both sides once everything has ended and every strategy was told to close.
+
+    ``positions`` and ``own`` (the owner's part of a position) are by account and symbol, always positive. ``sent`` are the dedupe keys
+    of what was acknowledged to a sender, with the number of accounts it is for. ``problems`` were seen on the way.
+    """
+
+    db: Database
+    orders: tuple[Ordered, ...]
+    positions: Mapping[tuple[str, str], Decimal]
+    own: Mapping[tuple[str, str], Decimal]
+    sent: Mapping[str, int]
+    problems: tuple[str, ...] = ()

@@ -1,0 +1,199 @@
+"""One life of the engine's process within a story: the real actors over the story's ledger and exchange, until it is stopped or killed."""
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Final, TypeVar
+
+import apsw
+import trio
+
+from engine.actors.exchange_session import ExchangeSession
+from engine.actors.flattening import Flattening
+from engine.actors.follower import Follower
+from engine.actors.household import Household
+from engine.actors.market_feed import MarketFeed
+from engine.actors.shared import Pace, Shared
+from engine.decisions.circuit import Circuit
+from engine.domain.amounts import Money
+from engine.domain.identifiers import AccountId, StrategyId
+from engine.domain.subscription import CopyPolicy, Mode, RiskLimits, Subscription, parse_leverage, parse_sizing
+from engine.ledger import Ledger, LedgerError
+from engine.ledger.attempts import orphan_claims
+from engine.ledger.codec import read_policy, to_us, write_policy
+from engine.ledger.copies import accounts_with_waiting_legs, begin_run
+from engine.ledger.query import fetch_all, fetch_one
+from engine.ports.exchange import AccountLogin, ExchangeContext
+from engine.ports.rate_limiter import Granted, Priority, RateLimit, Refused
+from engine.ports.secret import Secret
+from engine.transport import HttpClientFactory
+from plugins.gcra import GcraLimiter
+from tests.faults.dice import LIMIT, PLAN, WRITE, Dice
+from tests.faults.fault_exchange import SYMBOLS, FaultExchange
+from tests.faults.script import ACCOUNTS, STRATEGIES
+
+T = TypeVar("T")
+SYMBOLS_AT_ONCE: Final = 2
+CAP_NOTIONAL: Final = Decimal(350)
+_acting: ContextVar[str] = ContextVar("_acting", default="")
+"""The account whose task is running, so that a fault of the ledger can tell whom it hit."""
+
+
+class StoryLedger(Ledger):
+    """Be the real ledger in memory, which refuses a write now and then, and every write of a process that is dead."""
+
+    dice: Dice
+    exchange: FaultExchange
+    dead: bool
+    problems: list[str]
+
+    @classmethod
+    def made(cls, dice: Dice, exchange: FaultExchange) -> "StoryLedger":
+        """Make it."""
+        ledger = cls.in_memory()
+        assert isinstance(ledger, cls)
+        ledger.dice, ledger.exchange, ledger.dead, ledger.problems = dice, exchange, False, []
+        ledger.on_commit(ledger._compare)
+        return ledger
+
+    async def write(self, verb: Callable[[apsw.Connection], T]) -> T:
+        if self.dead:
+            raise LedgerError("this process was killed")
+        account = _acting.get()
+        if self.dice.roll(WRITE, account or "-", cells=None if account else {("-", "idle")}).fault:
+            raise LedgerError("the disk is full")
+        return await super().write(verb)
+
+    def _compare(self) -> None:
+        """Look, whenever something was written, that no order is called NOT_CONFIRMED which the exchange has."""
+        rows = fetch_all(self.db, "SELECT client_order_id FROM attempt WHERE state = 'not_confirmed'")
+        if rows:
+            there = {row.client_order_id for row in self.exchange.rows}
+            self.problems += [f"untrue: {cid} is called NOT_CONFIRMED, and the exchange has it" for (cid,) in rows if cid in there]
+
+
+class FaultLimiter(GcraLimiter):
+    """Be the real limiter, which fails now and then."""
+
+    def __init__(self, dice: Dice, account: str) -> None:
+        super().__init__()
+        self._dice = dice
+        self._account = account
+
+    def reserve(self, pool: str, limit: RateLimit, cost: int, priority: Priority, now: datetime) -> Granted | Refused:
+        if self._dice.roll(LIMIT, self._account).fault:
+            raise RuntimeError("a limiter's own mistake")
+        return super().reserve(pool, limit, cost, priority, now)
+
+
+class _Follower(Follower):
+    async def run(self) -> None:
+        _acting.set(self.account)
+        await super().run()
+
+
+@dataclass
+class _Shared(Shared):
+    """Make a planning task fail now and then with a mistake of the engine's own."""
+
+    dice: Dice | None = None
+
+    def subscription(self, identifier: str) -> Subscription:
+        account = _acting.get()
+        if account and self.dice is not None and self.dice.roll(PLAN, account).fault:
+            raise RuntimeError("a mistake of the engine's own")
+        return super().subscription(identifier)
+
+
+@dataclass
+class Life:
+    """Hold one process's actors."""
+
+    shared: Shared
+    household: Household
+    followers: dict[str, Follower]
+
+    @classmethod
+    async def begin(cls, nursery: trio.Nursery, ledger: StoryLedger, exchange: FaultExchange, seed: int) -> "Life":
+        """Start as ``run`` does: own the claims of the process before, then run."""
+        clock = exchange.clock
+        epoch = await _surely(ledger, lambda db: _start(db, clock.now()))
+        context = ExchangeContext({}, clock, HttpClientFactory(), "")
+        feed = MarketFeed(exchange, context, clock)
+        pace = Pace(10, 5, 8.0, 16, 30.0, 300.0, 60.0, 600.0)
+
+        def read_subscription(identifier: str) -> Subscription:
+            row = fetch_one(ledger.db, "SELECT id, account_id, strategy_id, policy FROM subscription WHERE id = ?", (identifier,))
+            assert row is not None
+            return Subscription(row[0], AccountId(row[1]), StrategyId(row[2]), read_policy(row[3]))
+
+        shared = _Shared(
+            ledger, clock, pace, RiskLimits(), epoch, {"fault": feed}, trio.Semaphore(16), read_subscription, dice=exchange.dice
+        )
+        shared.strategy_names = {StrategyId(each): each for each in STRATEGIES}
+        household, circuit = Household(seed + epoch), Circuit()
+        life = cls(shared, household, {})
+        nursery.start_soon(feed.run, frozenset(SYMBOLS))
+        for each in ACCOUNTS:
+            login, limiter = AccountLogin(AccountId(each), {"secret": Secret("x")}), FaultLimiter(exchange.dice, each)
+            follower = _Follower(
+                AccountId(each), each, "fault", "simulated", shared,
+                lambda login=login, limiter=limiter: ExchangeSession(  # type: ignore[misc]
+                    exchange, login, context, limiter, 8.0, shared.sends, circuit
+                ),
+            )  # fmt: skip
+            life.followers[each] = follower
+            household.join(nursery, follower)
+        nursery.start_soon(household.route, lambda: accounts_with_waiting_legs(ledger.db))
+        nursery.start_soon(_flatten, Flattening(shared, household.ring))
+        return life
+
+    def cut(self) -> None:
+        """End every call of an order that is still out."""
+        for scope in tuple(self.shared.sends):
+            scope.cancel()
+
+    def release_all(self) -> None:
+        """Have an operator end every quarantine."""
+        for each in self.followers:
+            self.household.unquarantine(each)
+
+
+async def _flatten(flattening: Flattening) -> None:
+    while True:
+        try:
+            await flattening.run()
+        except LedgerError:
+            await trio.sleep(1)
+
+
+async def _surely(ledger: Ledger, verb: Callable[[apsw.Connection], T]) -> T:
+    while True:
+        try:
+            return await ledger.write(verb)
+        except LedgerError:
+            await trio.sleep(1)
+
+
+def _start(db: apsw.Connection, now: datetime) -> int:
+    epoch = begin_run(db, to_us(now))
+    orphan_claims(db, epoch, now)
+    return epoch
+
+
+def people(ledger: Ledger) -> None:
+    """Have three accounts, each subscribed to both strategies."""
+    db = ledger.db
+    policy = CopyPolicy(
+        Mode.LIVE, parse_sizing({"mode": "fixed_quantity", "quantity": "1"}), parse_leverage("5"), frozenset(SYMBOLS),
+        RiskLimits(open_positions=SYMBOLS_AT_ONCE, account_notional=Money(CAP_NOTIONAL)),
+    )  # fmt: skip
+    db.execute("INSERT INTO person VALUES ('p', 'p', 0, x'00', 'k', x'00'); INSERT INTO master VALUES ('m', 'm', 'p')")
+    for name in STRATEGIES:
+        db.execute("INSERT INTO strategy VALUES (?, ?, 'm', 'copy_trading', '[]', '5', 'signed_webhook', '{}', 0)", (name, name))
+    for each in ACCOUNTS:
+        db.execute("INSERT INTO account VALUES (?, ?, 'p', 'fault', 'simulated', x'00', 1, 0)", (each, each))
+        for name in STRATEGIES:
+            db.execute("INSERT INTO subscription VALUES (?, ?, ?, ?, 0)", (f"{each}-{name}", each, name, write_policy(policy)))
