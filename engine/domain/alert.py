@@ -20,6 +20,7 @@ class AlertCode(Enum):
     POSITION_UNPROTECTED = "position_unprotected"
     ACCOUNT_UNREADABLE = "account_unreadable"
     CREDENTIALS_REFUSED = "credentials_refused"
+    KEY_EXPIRES_SOON = "key_expires_soon"
     ACCOUNT_QUARANTINED = "account_quarantined"
     FOREIGN_ORDERS = "foreign_orders"
     BREAKER_TRIPPED = "breaker_tripped"
@@ -91,6 +92,13 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
         "Have the owner make a new key and run rexalgo provision with it; close what must be closed at the exchange by hand",
         "No exit of a master reaches this account.",
         True,
+    ),
+    AlertCode.KEY_EXPIRES_SOON: AlertWords(
+        "{subject}: its key was given here on {given} and lasts {lasts_days} days at {exchange}: {left}.",
+        "Nothing: it works until the exchange refuses it.",
+        "Have the owner make a new key at the exchange, then run rexalgo provision with it",
+        "Once the exchange refuses the key, neither an entry nor an exit of a master reaches this account.",
+        False,
     ),
     AlertCode.ACCOUNT_QUARANTINED: AlertWords(
         "{subject}: the task of this account keeps failing: {problem}",

@@ -36,6 +36,12 @@ def raise_alert(db: apsw.Connection, code: AlertCode, subject: str, details: Map
     return True
 
 
+def raise_alert_once(db: apsw.Connection, code: AlertCode, subject: str, details: Mapping[str, str], at: datetime, sameness: str) -> bool:
+    """Record an alert that is told once and never again; False where an equal one (see ``raise_alert``) was told at any time."""
+    row = fetch_one(db, "SELECT 1 FROM alert WHERE code = ? AND subject = ? AND sameness = ?", (code.value, subject, sameness))
+    return row is None and raise_alert(db, code, subject, details, at, sameness)
+
+
 def undelivered_alerts(db: apsw.Connection, channel: str, limit: int) -> list[Alert]:
     """Read the alerts behind a channel's cursor, oldest first."""
     rows = fetch_all(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from engine.decisions.preflight import Facts, SymbolNeed, check_items, key_days_left
+from engine.decisions.preflight import Facts, SymbolNeed, check_items, key_days_left, key_warning, next_key_warning
 from engine.domain.account import AccountReport, Balance, Position
 from engine.domain.amounts import Money, Price, Quantity, Ratio
 from engine.domain.identifiers import Symbol
@@ -85,6 +85,21 @@ def test_a_key_warns_at_14_7_and_1_days_and_an_accepted_old_one_stops_nothing(ag
     assert (found.level, when in found.do) == (level, True)
     assert f"at most {max(left, 0)} days" in found.sentence
     assert items(key_since=since, key_lasts_days=None)["key"].level is Level.OK
+
+
+@pytest.mark.parametrize(
+    ("left", "warning", "until"),
+    [(timedelta(days=90), None, timedelta(days=76)), (timedelta(days=14, seconds=1), None, timedelta(seconds=1)),
+     (timedelta(days=14), 14, timedelta(days=7)), (timedelta(days=7), 7, timedelta(days=6)), (timedelta(days=2), 7, timedelta(days=1)),
+     (timedelta(days=1), 1, timedelta(days=1)), (timedelta(seconds=1), 1, timedelta(seconds=1)), (timedelta(0), 0, None),
+     (timedelta(days=-30), 0, None)],
+)  # fmt: skip
+def test_a_key_comes_to_one_warning_after_the_other(left: timedelta, warning: int | None, until: timedelta | None) -> None:
+    since = NOW + left - timedelta(days=90)
+    assert key_warning(since, 90, NOW) == warning
+    assert next_key_warning(since, 90, NOW) == until
+    if until is not None:
+        assert key_warning(since, 90, NOW + until - timedelta(microseconds=1)) == warning != key_warning(since, 90, NOW + until)
 
 
 @pytest.mark.parametrize(("refused", "about", "do"), [(True, "key", "make a new key"), (False, "account", "tried again")])
