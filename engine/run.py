@@ -26,11 +26,12 @@ from engine.actors.shared import Pace, Shared
 from engine.actors.streams import StrategyStream, run_stream
 from engine.actors.supervisor import Vitals
 from engine.actors.telling import tell
-from engine.commands import Office, chosen_notifiers, commands_of
+from engine.commands import chosen_notifiers, commands_of
 from engine.config import Config
 from engine.control import FolderLock, serve_control
 from engine.decisions.circuit import Circuit
-from engine.domain.account import Environment
+from engine.desks import open_desks
+from engine.domain.account import AccountReport, Environment
 from engine.domain.errors import RexAlgoError
 from engine.domain.identifiers import AccountId, StrategyId, Symbol
 from engine.exchange_places import exchange_context, why_refused
@@ -40,10 +41,12 @@ from engine.ledger.codec import to_us
 from engine.ledger.copies import accounts_with_waiting_legs, begin_run
 from engine.ledger.people import KIND_ALGO, AccountRow, StrategyRow, account, accounts, endpoints, strategies, subscription
 from engine.ledger.reports import switches
+from engine.office import Office
 from engine.plugin_host import Plugins, load_plugins
 from engine.ports.clock import Clock
 from engine.ports.exchange import AccountLogin
 from engine.ports.rate_limiter import RateLimit, RateLimiter
+from engine.ports.secret import Secret
 from engine.secrets_store import account_credentials, endpoint_keys, open_vault
 from engine.service import Endpoint, EngineService
 from engine.transport import HttpClientFactory
@@ -124,7 +127,9 @@ class _Engine:
             async with trio.open_nursery() as nursery:
                 service = self._service(nursery)
                 reload = partial(self._reload, nursery, service)
-                service.use_commands(commands_of(self._office(reload)))
+                office = self._office(reload)
+                service.use_commands(commands_of(office))
+                service.use_desks(open_desks(office))
                 await reload()
                 nursery.start_soon(self._household.route, partial(accounts_with_waiting_legs, self._ledger.db))
                 nursery.start_soon(self._watch_switches)
@@ -149,8 +154,20 @@ class _Engine:
             return self._vault
 
         return Office(
-            self._config, self._ledger, self._clock, lambda: self._plugins, opened, reload, self._household
+            self._config, self._ledger, self._clock, lambda: self._plugins, opened, reload, self._household, self._try_login
         )  # fmt: skip
+
+    async def _try_login(self, exchange: str, credentials: Mapping[str, Secret]) -> AccountReport:
+        """Read an account whose credentials are not stored yet, with a connection that ends with this call."""
+        login = AccountLogin(AccountId("trying"), credentials)
+        session = ExchangeSession(
+            self._plugins.exchanges[exchange], login, self._contexts[exchange], self._limiter, self._shared.pace.send_deadline_s
+        )  # fmt: skip
+        try:
+            await session.open()
+            return await session.fetch_account()
+        finally:
+            await session.aclose()
 
     def _service(self, nursery: trio.Nursery) -> EngineService:
         sources = self._plugins.webhook_sources

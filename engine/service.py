@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
@@ -22,6 +22,7 @@ from engine.domain.identifiers import CopyId, ReceiptId, SignalId, StrategyId, S
 from engine.domain.signal import SignalDraft
 from engine.ledger import Ledger, LedgerError
 from engine.ledger.people import secret_used
+from engine.ledger.pulse import newest_sequence
 from engine.ledger.reports import outcome_rows, receipt
 from engine.ledger.signals import DedupeConflict, NewSignal, Recorded, record_signal
 from engine.ports.clock import Clock
@@ -29,6 +30,9 @@ from engine.ports.rate_limiter import Priority, RateLimit, RateLimiter, Refused
 from engine.ports.signal_source import Authenticated, Delivery, NotAuthentic, WebhookSource
 from engine.secrets_store import EndpointKey
 from engine.views import HealthView, OutcomeRow, ReadinessView, ReceiptView, Reception, ReceptionKind
+
+if TYPE_CHECKING:
+    from engine.desks import Desks  # desks stand above the service and are handed to it
 
 _LOG = logging.getLogger("rexalgo.service")
 READY_WITHIN_S: Final = 30.0
@@ -76,6 +80,7 @@ class EngineService:
         self._news = trio.Event()
         self._closing = False
         self._commands: Mapping[str, Command] = {}
+        self._desks: Desks | None = None
         self._ledger.on_commit(self._tell)
 
     def use_endpoints(self, endpoints: Sequence[Endpoint]) -> None:
@@ -85,6 +90,16 @@ class EngineService:
     def use_commands(self, commands: Mapping[str, Command]) -> None:
         """Say what the control socket can ask; they come after the service, because they act on it."""
         self._commands = commands
+
+    def use_desks(self, desks: "Desks") -> None:
+        """Say what the pages work with; they come after the service, because they act on the engine that it belongs to."""
+        self._desks = desks
+
+    @property
+    def desks(self) -> "Desks":
+        """Return what the pages work with."""
+        assert self._desks is not None, "the desks are opened before the service is handed out"
+        return self._desks
 
     def stop_claiming(self) -> None:
         """Begin no new order from now on: the first step of stopping. Signals are still recorded, for the next start."""
@@ -234,6 +249,16 @@ class EngineService:
             await news.wait()
             await trio.sleep(NEWS_PAUSE_S)  # a fan-out commits hundreds of times a second: read it in gulps
         return ()
+
+    async def wait_news(self, after: int) -> int:
+        """Wait until the ledger has an event above ``after`` and return the newest one's sequence; 0 when the engine is closing."""
+        while not self._closing:
+            news = self._news
+            newest = newest_sequence(self._ledger.db)
+            if newest > after:
+                return newest
+            await news.wait()
+        return 0
 
     async def command(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
         """Run one command of the control socket; raises RexAlgoError for an unknown one."""

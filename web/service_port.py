@@ -40,3 +40,7 @@ class Service(Protocol):
         An empty answer means that the engine is closing. Cancelling loses nothing.
         """
         ...
+
+    async def wait_news(self, after: int) -> int:
+        """Wait until the ledger has an event above ``after`` and return the newest one's sequence; 0 when the engine is closing."""
+        ...

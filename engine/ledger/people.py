@@ -116,13 +116,20 @@ def put_canary(db: apsw.Connection, kid: str, sealed: bytes) -> None:
 
 
 def insert_master(db: apsw.Connection, identifier: str, name: str, person: PersonId) -> None:
-    """Add a master."""
+    """Add a master; the person becomes one."""
     db.execute("INSERT INTO master (id, name, person_id) VALUES (?, ?, ?)", (identifier, name, person))
+    db.execute("INSERT INTO person_role VALUES (?, 'master', 0, 'being declared') ON CONFLICT DO NOTHING", (person,))
 
 
 def masters(db: apsw.Connection) -> dict[str, str]:
     """Read every master's id by name."""
     return dict(fetch_all(db, "SELECT name, id FROM master ORDER BY name"))
+
+
+def master_of(db: apsw.Connection, person: PersonId) -> str | None:
+    """Find under which name a person publishes, None where they do not."""
+    row = fetch_one(db, "SELECT name FROM master WHERE person_id = ?", (person,))
+    return None if row is None else str(row[0])
 
 
 def insert_strategy(db: apsw.Connection, row: StrategyRow, now: datetime) -> None:
@@ -257,11 +264,12 @@ def secret_used(db: apsw.Connection, secret_id: str, at: datetime, from_: str) -
 
 
 def insert_account(db: apsw.Connection, row: AccountRow, now: datetime) -> None:
-    """Add a follower's exchange account."""
+    """Add a follower's exchange account; its person becomes a follower."""
     db.execute(
         "INSERT INTO account (id, name, person_id, exchange, environment, sealed, row_version, created_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (row.id, row.name, row.person, row.exchange, row.environment, row.sealed, row.row_version, to_us(now)),
     )
+    db.execute("INSERT INTO person_role VALUES (?, 'follower', ?, 'an account') ON CONFLICT DO NOTHING", (row.person, to_us(now)))
 
 
 _ACCOUNT = "SELECT id, name, person_id, exchange, environment, sealed, row_version FROM account"

@@ -35,7 +35,7 @@ class Served:
     @property
     def page_url(self) -> str:
         """Return the address of the live page."""
-        return f"{self.url}/"
+        return f"{self.url}/live"
 
 
 def with_port(config: Config, port: int | None) -> Config:
@@ -66,7 +66,7 @@ async def serving(config: Config, what: str) -> AsyncIterator[Served]:
     async with run_engine(config, what=what) as service, trio.open_nursery() as nursery:
         try:
             bound: Bound = await nursery.start(
-                partial(serve_web, create_app(service, settings), server, shutdown_trigger=stop.wait)
+                partial(serve_web, create_app(service, settings, service.desks), server, shutdown_trigger=stop.wait)
             )  # fmt: skip
         except OSError as error:
             raise CliError(

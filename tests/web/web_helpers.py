@@ -109,6 +109,10 @@ class MemoryService:
                 return [] if self.is_closing else found
             await self._news.wait()
 
+    async def wait_news(self, after: int) -> int:
+        found = await self.wait_outcomes(after, 1_000)
+        return found[-1].sequence if found else 0
+
     def publish(self, *rows: OutcomeRow) -> None:
         self.rows.extend(rows)
         self._ring()
