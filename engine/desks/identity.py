@@ -18,7 +18,15 @@ from engine.domain.identifiers import PersonId, StrategyId, parse_name
 from engine.domain.person import Person, Role, parse_zone
 from engine.identity.passwords import Passwords, check_password
 from engine.identity.references import References, capability_hash, new_secret_id
-from engine.identity.second_factor import new_recovery_codes, new_totp_secret, qr_svg, recovery_hash, totp_address, totp_step
+from engine.identity.second_factor import (
+    new_recovery_codes,
+    new_totp_secret,
+    parse_totp_secret,
+    qr_svg,
+    recovery_hash,
+    totp_address,
+    totp_step,
+)
 from engine.ledger import Database
 from engine.ledger import identity as ledger
 from engine.ledger import sessions as doors
@@ -354,13 +362,14 @@ class IdentityDesk:
         """Count the recovery codes that still work."""
         return ledger.recovery_codes_left(self._office.ledger.db, visitor.id)
 
-    def offer_totp(self, visitor: Visitor, secret: Secret | None = None) -> TotpOffer:
-        """Make a second factor to scan, or draw ``secret`` again; it is in force only after ``set_totp``."""
-        chosen = new_totp_secret() if secret is None else secret
+    def offer_totp(self, visitor: Visitor, offered: str = "") -> TotpOffer:
+        """Make a second factor to scan, or draw one again that was offered; it is in force only after ``set_totp``."""
+        chosen = parse_totp_secret(offered) if offered else new_totp_secret()
         return TotpOffer(chosen, qr_svg(totp_address(chosen, visitor.person.called, self.place)))
 
-    async def set_totp(self, visitor: Visitor, secret: Secret, code: str) -> None:
+    async def set_totp(self, visitor: Visitor, offered: str, code: str) -> None:
         """Put a second factor in force, proven by a code of it; raises FormErrors, NeedsConfirmation where one is set already."""
+        secret = parse_totp_secret(offered)
         if visitor.has_totp:
             visitor.require_fresh(self._now)
         now = self._now

@@ -1,5 +1,6 @@
 """One-time codes of an authenticator app (RFC 6238: SHA-1, 30 s, six digits) and one-time recovery codes."""
 
+import base64
 import hashlib
 import hmac
 import io
@@ -10,6 +11,7 @@ from typing import Final
 import pyotp
 import segno
 
+from engine.domain.errors import InvalidValue
 from engine.ports.secret import Secret
 
 STEP_S: Final = 30
@@ -21,6 +23,17 @@ _ALPHABET: Final = "abcdefghjkmnpqrstuvwxyz23456789"  # without the characters t
 def new_totp_secret() -> Secret:
     """Make a secret for an authenticator app."""
     return Secret(pyotp.random_base32())
+
+
+def parse_totp_secret(text: str, field: str = "secret") -> Secret:
+    """Read a secret that a form brought back: base32 of at least 20 bytes; raises InvalidValue without repeating it."""
+    try:
+        fits = 20 <= len(base64.b32decode(text, casefold=True)) <= 64
+    except ValueError:
+        fits = False
+    if not fits:
+        raise InvalidValue(field, "the secret that this page offered; load the page again")
+    return Secret(text)
 
 
 def totp_step(secret: Secret, code: str, now: datetime, used: int) -> int | None:

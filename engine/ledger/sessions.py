@@ -14,6 +14,8 @@ from engine.ledger.query import Row, fetch_all, fetch_one
 KIND_SIGN_IN: Final = "sign_in"
 KIND_INVITATION: Final = "invitation"
 FAILURES_FREE: Final = 4
+FAILURES_FREE_ADDRESS: Final = 20
+"""Many people may share one address, so one of them who forgot a password must not shut out the others."""
 WAIT_S_MAX: Final = 3_600
 FORGIVEN_AFTER: Final = timedelta(hours=24)
 
@@ -169,9 +171,9 @@ def revoke_ticket(db: apsw.Connection, identifier: str) -> bool:
 # Throttle
 
 
-def wait_of(failures: int) -> timedelta:
+def wait_of(key: str, failures: int) -> timedelta:
     """Return how long nobody may try again after so many failures: nothing for the first few, then doubling, at most an hour."""
-    beyond = failures - FAILURES_FREE
+    beyond = failures - (FAILURES_FREE_ADDRESS if key.startswith("address:") else FAILURES_FREE)
     return timedelta(0) if beyond < 0 else timedelta(seconds=min(WAIT_S_MAX, 2 ** min(beyond, 12)))
 
 
@@ -180,7 +182,7 @@ def blocked_until(db: apsw.Connection, keys: list[str], now: datetime) -> dateti
     latest: datetime | None = None
     for key in keys:
         row = fetch_one(db, "SELECT failures, last_us FROM throttle WHERE key = ?", (key,))
-        if row is not None and (until := from_us(row[1]) + wait_of(row[0])) > now:
+        if row is not None and (until := from_us(row[1]) + wait_of(key, row[0])) > now:
             latest = until if latest is None else max(latest, until)
     return latest
 

@@ -3,7 +3,6 @@
 from quart import Response
 
 from engine.desks.visitor import FormErrors
-from engine.ports.secret import Secret
 from web.rooms import Rooms, Who
 from web.visit import Visit
 
@@ -43,14 +42,13 @@ def register_security(rooms: Rooms) -> None:
     @rooms.post("/security/second-factor", Who.SIGNED_IN)
     async def totp(visit: Visit) -> Response:
         try:
-            await desk.set_totp(visit.who, Secret(visit.text("secret")), visit.text("code"))
+            await desk.set_totp(visit.who, visit.text("secret"), visit.text("code"))
         except FormErrors as error:
             return _totp(visit, error.errors)
         return visit.go("/security", "totp")
 
     def _totp(visit: Visit, errors: dict[str, str]) -> Response:
-        typed = visit.text("secret")
-        offer = desk.offer_totp(visit.who, Secret(typed) if typed else None)
+        offer = desk.offer_totp(visit.who, visit.text("secret"))
         status = 422 if errors else 200
         return visit.page("door/second_factor.html", status, errors=errors, svg=offer.svg, secret=offer.secret.reveal())
 

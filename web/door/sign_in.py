@@ -83,7 +83,7 @@ def register_sign_in(rooms: Rooms) -> None:
         except NotSignedIn as error:
             text = wait_words(error) if error.wait_s else "This link was used or has run out: ask for another."
             return visit.refuse("door/welcome.html", {"": text}, token=token)
-        return visit.enter(came, "/")
+        return visit.enter(came, "/security")
 
     @rooms.get("/join", Who.ANYONE)
     async def join_page(visit: Visit) -> Response:
