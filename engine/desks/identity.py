@@ -127,12 +127,12 @@ class IdentityDesk:
         """Tell whether a form came with its session's token."""
         return self._references.is_csrf_token(visitor.sid, told)
 
-    async def _begin(self, person: Person, caller: Caller, how: str, *, confirmed: bool = True) -> SignedIn:
+    async def _begin(self, person: Person, caller: Caller, how: str, *, confirmed_for: timedelta = timedelta(0)) -> SignedIn:
         now, sid = self._now, new_secret_id()
         idle, whole = _OPERATOR_LASTS if person.is_a(Role.OPERATOR) else _LASTS
-        confirmed_at = now if confirmed else datetime.fromtimestamp(0, now.tzinfo)
         row = SessionRow(
-            f"ses_{secrets.token_hex(16)}", person.id, now, now, now + whole, idle, confirmed_at, False, caller.address, caller.agent[:200]
+            f"ses_{secrets.token_hex(16)}", person.id, now, now, now + whole, idle, now + confirmed_for, False,
+            caller.address, caller.agent[:200],
         )  # fmt: skip
         key = await self._office.audit_key()
 
@@ -306,7 +306,7 @@ class IdentityDesk:
         person = ledger.person_named(self._office.ledger.db, name)
         if person is None:
             raise NothingThere("the demo has no such person")
-        return await self._begin(person, caller, "demo")
+        return await self._begin(person, caller, "demo", confirmed_for=_LASTS[1])  # a visitor has no factor that could be asked for
 
     # Factors
 
