@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import trio
 
+from engine.actors.bookkeeping import Bookkeeping
 from engine.actors.breakers import Breakers
 from engine.actors.clock import SystemClock
 from engine.actors.exchange_session import ExchangeSession
@@ -135,6 +136,7 @@ class _Engine:
                 nursery.start_soon(self._watch_switches)
                 nursery.start_soon(self._flattening.run)
                 nursery.start_soon(self._breakers.run)
+                nursery.start_soon(Bookkeeping(self._shared, self._household).run)
                 for notifier in self._notifiers:
                     nursery.start_soon(tell, self._shared, notifier)
                 if self._config.operator.heartbeat_url:

@@ -19,6 +19,10 @@ from web.pulse import register_pulse
 from web.rooms import Rooms
 from web.service_port import Service
 from web.settings import WebSettings
+from web.traders.follow import register_follow
+from web.traders.home import register_home
+from web.traders.signals import register_signals
+from web.traders.strategies import register_strategies
 
 _WORDS = {
     400: ("bad_request", "The request could not be read."),
@@ -53,6 +57,10 @@ def create_app(service: Service, settings: WebSettings, desks: Desks | None = No
         register_sign_in(rooms)
         register_security(rooms)
         register_pulse(rooms, service)
+        register_home(rooms)
+        register_signals(rooms)
+        register_follow(rooms)
+        register_strategies(rooms)
     _register_errors(app)
     _register_headers(app, settings)
     return app

@@ -12,6 +12,7 @@ from quart import Response, abort
 from quart_trio import QuartTrio
 
 from web import words
+from web.rows import copy_look, state_look
 
 _HERE: Final = Path(__file__).parent
 _TYPES: Final = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
@@ -27,6 +28,8 @@ _TEMPLATES: Final = Environment(
 )
 _TEMPLATES.globals["static"] = _static
 _TEMPLATES.globals["ago"] = words.ago
+_TEMPLATES.globals["look_of"] = copy_look
+_TEMPLATES.globals["state_look"] = state_look
 _TEMPLATES.globals["env"] = words.environment_badge
 _TEMPLATES.filters.update(when=words.when, money=words.money, signed=words.signed, plain=words.plain_number)
 

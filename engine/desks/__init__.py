@@ -6,7 +6,10 @@ a change and its row in the audit are one transaction; no trading rule is decide
 
 from dataclasses import dataclass
 
+from engine.desks.agreeing import AgreeingDesk
+from engine.desks.following import FollowingDesk
 from engine.desks.identity import IdentityDesk
+from engine.desks.performance import PerformanceDesk
 from engine.desks.pulse import PulseDesk
 from engine.office import Office
 
@@ -18,8 +21,12 @@ class Desks:
     office: Office
     identity: IdentityDesk
     pulse: PulseDesk
+    following: FollowingDesk
+    agreeing: AgreeingDesk
+    performance: PerformanceDesk
 
 
 def open_desks(office: Office) -> Desks:
     """Make the desks of a running engine."""
-    return Desks(office, IdentityDesk(office), PulseDesk(office))
+    following = FollowingDesk(office)
+    return Desks(office, IdentityDesk(office), PulseDesk(office), following, AgreeingDesk(office, following), PerformanceDesk(office))

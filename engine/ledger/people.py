@@ -15,7 +15,7 @@ import apsw
 
 from engine.domain.amounts import Ratio, plain
 from engine.domain.identifiers import AccountId, EndpointId, PersonId, StrategyId, Symbol
-from engine.domain.subscription import CopyPolicy, Subscription
+from engine.domain.subscription import CopyPolicy, Standing, Subscription
 from engine.ledger.codec import dump, from_us, read_policy, to_us, write_policy
 from engine.ledger.query import Row, fetch_all, fetch_one
 
@@ -318,7 +318,11 @@ def insert_subscription(db: apsw.Connection, row: Subscription, now: datetime) -
     )
 
 
-_SUBSCRIPTION = "SELECT id, account_id, strategy_id, policy FROM subscription"
+_SUBSCRIPTION = (
+    "SELECT subscription.id, account_id, strategy_id, policy, CASE WHEN subscription.state != 'active' THEN subscription.state"
+    " WHEN strategy.state IN ('draft', 'paused', 'retired') THEN 'strategy_paused' WHEN agreed_us < terms_us THEN 'consent'"
+    " ELSE 'active' END FROM subscription JOIN strategy ON strategy.id = strategy_id"
+)
 
 
 def _reader() -> Callable[[Row], Subscription]:
@@ -328,14 +332,14 @@ def _reader() -> Callable[[Row], Subscription]:
     def read(row: Row) -> Subscription:
         text = row[3]
         policy = policies.get(text) or policies.setdefault(text, read_policy(text))
-        return Subscription(row[0], AccountId(row[1]), StrategyId(row[2]), policy)
+        return Subscription(row[0], AccountId(row[1]), StrategyId(row[2]), policy, Standing(row[4]))
 
     return read
 
 
 def subscription(db: apsw.Connection, identifier: str) -> Subscription:
     """Read one subscription; raises LookupError where there is none."""
-    row = fetch_one(db, _SUBSCRIPTION + " WHERE id = ?", (identifier,))
+    row = fetch_one(db, _SUBSCRIPTION + " WHERE subscription.id = ?", (identifier,))
     if row is None:
         raise LookupError(f"the ledger has no subscription {identifier}")
     return _reader()(row)
@@ -350,7 +354,7 @@ def subscription_of(db: apsw.Connection, account: AccountId, strategy: StrategyI
 def subscriptions(db: apsw.Connection) -> list[Subscription]:
     """Read every subscription."""
     read = _reader()
-    return [read(row) for row in fetch_all(db, _SUBSCRIPTION + " ORDER BY id")]
+    return [read(row) for row in fetch_all(db, _SUBSCRIPTION + " ORDER BY subscription.id")]
 
 
 def set_policy(db: apsw.Connection, identifier: str, policy: CopyPolicy) -> None:

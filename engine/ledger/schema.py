@@ -150,17 +150,24 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     CREATE INDEX trade_by_strategy ON trade (strategy_id, closed_us);
     CREATE TABLE book (
         account_id TEXT NOT NULL, strategy_id TEXT NOT NULL, symbol TEXT NOT NULL, side TEXT NOT NULL, quantity TEXT NOT NULL,
-        entry_price TEXT NOT NULL, fees TEXT NOT NULL, opened_us INTEGER NOT NULL, PRIMARY KEY (account_id, strategy_id, symbol))
+        cost TEXT NOT NULL, fees TEXT NOT NULL, opened_us INTEGER NOT NULL, PRIMARY KEY (account_id, strategy_id, symbol))
         STRICT, WITHOUT ROWID;
-    CREATE TABLE booked (attempt_id INTEGER PRIMARY KEY, filled TEXT NOT NULL, fee TEXT NOT NULL) STRICT;
+    ALTER TABLE attempt ADD COLUMN booked TEXT NOT NULL DEFAULT '0';
+    ALTER TABLE attempt ADD COLUMN booked_cost TEXT NOT NULL DEFAULT '0';
+    ALTER TABLE attempt ADD COLUMN booked_fee TEXT NOT NULL DEFAULT '0';
+    CREATE INDEX attempt_unbooked ON attempt (ended_us, id) WHERE booked != filled;
     CREATE TABLE strategy_day (
         strategy_id TEXT NOT NULL, environment TEXT NOT NULL, day TEXT NOT NULL, trades INTEGER NOT NULL, won INTEGER NOT NULL,
-        result TEXT NOT NULL, fees TEXT NOT NULL, traded TEXT NOT NULL, PRIMARY KEY (strategy_id, environment, day)) STRICT, WITHOUT ROWID;
+        result TEXT NOT NULL, fees TEXT NOT NULL, PRIMARY KEY (strategy_id, environment, day)) STRICT, WITHOUT ROWID;
+    CREATE TABLE account_day (
+        account_id TEXT NOT NULL, day TEXT NOT NULL, trades INTEGER NOT NULL, won INTEGER NOT NULL, result TEXT NOT NULL,
+        fees TEXT NOT NULL, PRIMARY KEY (account_id, day)) STRICT, WITHOUT ROWID;
     CREATE TABLE equity_point (
         account_id TEXT NOT NULL, hour_us INTEGER NOT NULL, equity TEXT NOT NULL, PRIMARY KEY (account_id, hour_us)) STRICT, WITHOUT ROWID;
     CREATE TABLE person_channel (
         person_id TEXT NOT NULL REFERENCES person, channel TEXT NOT NULL, target_sealed BLOB, row_version INTEGER NOT NULL,
         wants TEXT NOT NULL, PRIMARY KEY (person_id, channel)) STRICT, WITHOUT ROWID;
     CREATE INDEX copy_by_account ON copy (account_id, signal_number);
+    CREATE INDEX attempt_by_account ON attempt (account_id, id);
     """,
 )
