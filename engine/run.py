@@ -216,6 +216,8 @@ class _Engine:
         for exchange in {each.exchange for each in known}:
             if exchange in self._feeds:
                 self._start_feed(nursery, exchange, wanted)
+        for gone in set(self._household.followers) - {each.id for each in known}:
+            self._household.part(gone)
         for index, row in enumerate(known):
             if row.id not in self._household.followers:
                 self._join(nursery, row, environments.get(row.exchange))

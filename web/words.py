@@ -27,6 +27,7 @@ NOTICES: Final[Mapping[str, str]] = {
     "left": "You left this strategy.",
     "disconnected": "The account is disconnected and its key is erased here. Revoke the key at the exchange too.",
     "connected": "The account is connected.",
+    "checked": "The account was checked at its exchange just now.",
     "key": "The new key is in use.",
     "saved": "Saved.",
     "revoked": "Revoked.",

@@ -22,6 +22,7 @@ class Household:
 
     def __init__(self, seed: int = 0) -> None:
         self.followers: dict[AccountId, Follower] = {}
+        self._scopes: dict[AccountId, trio.CancelScope] = {}
         self._bell = Doorbell()
         self._jitter = random.Random(seed)  # noqa: S311 - spreads restarts, guards nothing
 
@@ -34,6 +35,13 @@ class Household:
         if follower.account not in self.followers:
             self.followers[follower.account] = follower
             nursery.start_soon(self._keep, follower)
+
+    def part(self, account: AccountId) -> None:
+        """End the task of an account that was disconnected; what it was sending is answered for first."""
+        self.followers.pop(account, None)
+        scope = self._scopes.pop(account, None)
+        if scope is not None:
+            scope.cancel()
 
     def vitals(self) -> dict[str, dict[str, object]]:
         """Tell by account name how each task is doing, for commands."""
@@ -83,7 +91,9 @@ class Household:
                 await follower.shared.alert(AlertCode.ACCOUNT_QUARANTINED, follower.name, problem=follower.vitals.last_error)
             await follower.run()
 
-        await supervise(follower.vitals, run, self._jitter)
+        with trio.CancelScope() as scope:
+            self._scopes[follower.account] = scope
+            await supervise(follower.vitals, run, self._jitter)
 
     async def route(self, read_waiting: Callable[[], list[AccountId]]) -> None:
         """Ring every account that has something to plan, in slices, so that nothing else waits behind a fan-out."""

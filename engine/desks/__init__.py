@@ -6,6 +6,7 @@ a change and its row in the audit are one transaction; no trading rule is decide
 
 from dataclasses import dataclass
 
+from engine.desks.account_room import AccountRoom
 from engine.desks.agreeing import AgreeingDesk
 from engine.desks.following import FollowingDesk
 from engine.desks.identity import IdentityDesk
@@ -24,9 +25,18 @@ class Desks:
     following: FollowingDesk
     agreeing: AgreeingDesk
     performance: PerformanceDesk
+    accounts: AccountRoom
 
 
 def open_desks(office: Office) -> Desks:
     """Make the desks of a running engine."""
     following = FollowingDesk(office)
-    return Desks(office, IdentityDesk(office), PulseDesk(office), following, AgreeingDesk(office, following), PerformanceDesk(office))
+    return Desks(
+        office=office,
+        identity=IdentityDesk(office),
+        pulse=PulseDesk(office),
+        following=following,
+        agreeing=AgreeingDesk(office, following),
+        performance=PerformanceDesk(office),
+        accounts=AccountRoom(office, following),
+    )

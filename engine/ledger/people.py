@@ -280,8 +280,8 @@ def _account(row: Row) -> AccountRow:
 
 
 def accounts(db: apsw.Connection) -> list[AccountRow]:
-    """Read every account, by name."""
-    return [_account(row) for row in fetch_all(db, _ACCOUNT + " ORDER BY name")]
+    """Read every account that is connected, by name."""
+    return [_account(row) for row in fetch_all(db, _ACCOUNT + " WHERE disconnected_us IS NULL ORDER BY name")]
 
 
 def account(db: apsw.Connection, identifier: AccountId) -> AccountRow:
@@ -305,6 +305,14 @@ def set_credentials(db: apsw.Connection, account: AccountId, sealed: bytes, row_
     )
     if db.changes() != 1:
         raise LookupError(f"the ledger has no account {account} of version {row_version - 1}")
+
+
+def disconnect_account(db: apsw.Connection, account: AccountId, name: str, at: datetime) -> None:
+    """End an account: it leaves every strategy, nothing is waiting or held for it any more, and its name is free again."""
+    db.execute("UPDATE account SET disconnected_us = ?, name = ? WHERE id = ?", (to_us(at), name, account))
+    db.execute("UPDATE subscription SET state = 'left' WHERE account_id = ?", (account,))
+    db.execute("DELETE FROM holding WHERE account_id = ?", (account,))
+    db.execute("UPDATE leg SET state = 'skipped' WHERE account_id = ? AND state = 'new'", (account,))
 
 
 # Subscriptions

@@ -100,6 +100,37 @@ def test_a_traders_day(chromium: Browser, place: Place) -> None:
         expect(page.locator("#rows")).to_contain_text("Nothing is open")
 
 
+def test_an_account_is_looked_at_and_disconnected_and_its_owner_comes_back_with_a_password(chromium: Browser, place: Place) -> None:
+    with window(chromium, place.url, dark=True) as shown:
+        page = shown.page
+        join(place, shown, "dana")
+        shown.open("/accounts")
+        shown.check()
+        shown.follow("dana")
+        shown.press("Check now")
+        expect(page.locator("#health")).to_contain_text("the exchange accepts the key")
+        shown.check()
+        shown.open("/accounts/connect")
+        shown.check()
+        shown.open("/performance")
+        shown.check()
+        shown.open("/strategies")
+        shown.check()
+        shown.open(f"/strategies/{strategy(place)}")
+        shown.check()
+        shown.open("/accounts/dana/disconnect")
+        shown.check()
+        shown.press("Disconnect and erase the key")
+        expect(page.locator("main")).to_contain_text("its key is erased here")
+        page.locator(".person summary").click()
+        shown.press("Sign out")
+        shown.open("/sign-in")
+        shown.fill(name="dana", password=PASSWORD)
+        shown.press("Sign in")
+        expect(page.locator("main")).to_contain_text("No account is connected")
+    assert place.rows("SELECT count(*) FROM account WHERE name = 'dana'") == [(0,)]
+
+
 def test_what_does_not_fit_is_said_beside_its_field_and_nothing_typed_is_lost(chromium: Browser, place: Place) -> None:
     with window(chromium, place.url, size="phone", dark=True) as shown:
         join(place, shown, "bea")

@@ -64,7 +64,7 @@ def register_sign_in(rooms: Rooms) -> None:
         chosen = _choice(visit)
         try:
             came = await desk.sign_in_with_exchange(
-                visit.text("exchange"), _given(visit, chosen["chosen"]), visit.text("code"), visit.caller
+                visit.text("exchange"), given_login(visit, chosen["chosen"]), visit.text("code"), visit.caller
             )
         except NotSignedIn as error:
             return visit.refuse("door/sign_in.html", {"": wait_words(error)}, way="exchange", **chosen)
@@ -96,7 +96,7 @@ def register_sign_in(rooms: Rooms) -> None:
         chosen = values["chosen"]
         assert isinstance(chosen, ExchangeChoice)
         try:
-            came = await desk.join(token, visit.text("name"), chosen.name, _given(visit, chosen), visit.caller)
+            came = await desk.join(token, visit.text("name"), chosen.name, given_login(visit, chosen), visit.caller)
         except FormErrors as error:
             return visit.refuse("door/join.html", error.errors, **values)
         except NotSignedIn as error:
@@ -132,9 +132,8 @@ def _join_values(visit: Visit, token: str) -> dict[str, Any]:
     return {"invite": token, "may_join": may_join, "sign_up": desk.sign_up, **_choice(visit)}
 
 
-def _given(visit: Visit, chosen: object) -> Mapping[str, str]:
+def given_login(visit: Visit, chosen: ExchangeChoice) -> Mapping[str, str]:
     """Return the login that a form gives; a paper account is made from a balance, so that there is nothing to paste."""
-    assert isinstance(chosen, ExchangeChoice)
     if chosen.environment is not Environment.PAPER or "balance" not in visit.form:
         return {each.name: visit.form.get(each.name, "") for each in chosen.fields}
     return {chosen.fields[0].name: paper_login(visit.text("balance"))}

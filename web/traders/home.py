@@ -42,8 +42,3 @@ def register_home(rooms: Rooms) -> None:
     async def flatten(visit: Visit, name: str) -> Response:
         await desk.flatten(visit.who, name)
         return visit.go(f"/accounts/{name}/flatten", "flattening")
-
-    @rooms.post("/accounts/<name>/check", Who.FOLLOWER)
-    async def check(visit: Visit, name: str) -> Response:
-        await desk.check(visit.who, name)
-        return visit.go(f"/accounts/{name}")
