@@ -17,10 +17,15 @@ from engine.ledger.audit import AuditKey
 from engine.plugin_host import Plugins
 from engine.ports.clock import Clock
 from engine.ports.secret import Secret
+from engine.ports.signal_source import Delivery
 from engine.vault import Vault
+from engine.views import Reception
 
 TryLogin = Callable[[str, Mapping[str, Secret]], Awaitable[AccountReport]]
 """Read an account with credentials that are not stored yet; raises what the exchange's adapter raises."""
+
+Receive = Callable[[str, Delivery], Awaitable[Reception]]
+"""Take one delivery of an endpoint, exactly as the web does."""
 
 
 class NothingThere(RexAlgoError):
@@ -39,6 +44,7 @@ class Office:
     changed: Callable[[], Awaitable[None]]
     live: Household | None = None
     try_login: TryLogin | None = None
+    receive: Receive | None = None
     one_at_a_time: trio.Lock = field(default_factory=trio.Lock)
 
     @property

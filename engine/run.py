@@ -42,7 +42,7 @@ from engine.ledger.codec import to_us
 from engine.ledger.copies import accounts_with_waiting_legs, begin_run
 from engine.ledger.people import KIND_ALGO, AccountRow, StrategyRow, account, accounts, endpoints, strategies, subscription
 from engine.ledger.reports import switches
-from engine.office import Office
+from engine.office import Office, Receive
 from engine.plugin_host import Plugins, load_plugins
 from engine.ports.clock import Clock
 from engine.ports.exchange import AccountLogin
@@ -128,7 +128,7 @@ class _Engine:
             async with trio.open_nursery() as nursery:
                 service = self._service(nursery)
                 reload = partial(self._reload, nursery, service)
-                office = self._office(reload)
+                office = self._office(reload, service.receive)
                 service.use_commands(commands_of(office))
                 service.use_desks(open_desks(office))
                 await reload()
@@ -151,12 +151,12 @@ class _Engine:
                     nursery.cancel_scope.cancel()
             outer.cancel_scope.cancel()
 
-    def _office(self, reload: Callable[[], Awaitable[None]]) -> Office:
+    def _office(self, reload: Callable[[], Awaitable[None]], receive: Receive) -> Office:
         async def opened() -> Vault:
             return self._vault
 
         return Office(
-            self._config, self._ledger, self._clock, lambda: self._plugins, opened, reload, self._household, self._try_login
+            self._config, self._ledger, self._clock, lambda: self._plugins, opened, reload, self._household, self._try_login, receive,
         )  # fmt: skip
 
     async def _try_login(self, exchange: str, credentials: Mapping[str, Secret]) -> AccountReport:

@@ -16,11 +16,13 @@ import trio
 
 from engine.actors.household import Household
 from engine.actors.shared import Shared
+from engine.decisions.signatures import SIGNATURE_HEADER, SIGNATURES_HEADER
 from engine.domain.errors import InvalidValue, RexAlgoError
 from engine.domain.holding import SwitchScope
-from engine.domain.identifiers import CopyId, ReceiptId, SignalId, StrategyId, Symbol
+from engine.domain.identifiers import CopyId, EndpointId, ReceiptId, SignalId, StrategyId, Symbol
 from engine.domain.signal import SignalDraft
 from engine.ledger import Ledger, LedgerError
+from engine.ledger.deliveries import NewDelivery, note_delivery
 from engine.ledger.people import secret_used
 from engine.ledger.pulse import newest_sequence
 from engine.ledger.reports import outcome_rows, receipt
@@ -78,6 +80,7 @@ class EngineService:
         self._started = trio.current_time()
         self._endpoints: Mapping[str, Endpoint] = {}
         self._news = trio.Event()
+        self._noted_stranger: dict[str, float] = {}
         self._closing = False
         self._commands: Mapping[str, Command] = {}
         self._desks: Desks | None = None
@@ -119,6 +122,33 @@ class EngineService:
 
     async def receive(self, endpoint: str, delivery: Delivery) -> Reception:
         """Verify, parse and record one delivery; returns after it is durable. May be cancelled: the record survives."""
+        began = trio.current_time()
+        reception, proof = await self._receive(endpoint, delivery)
+        self._note(endpoint, delivery, reception, proof, trio.current_time() - began)
+        return reception
+
+    def _note(self, endpoint: str, delivery: Delivery, reception: Reception, proof: Authenticated | None, took_s: float) -> None:
+        """Have a delivery noted for the endpoint's owner, off the sender's way; of what proves nothing at most one in a second."""
+        if endpoint not in self._endpoints or self._closing:
+            return
+        if reception.kind is ReceptionKind.NOT_AUTHENTIC:
+            if trio.current_time() < self._noted_stranger.get(endpoint, 0.0) + 1.0:
+                return
+            self._noted_stranger[endpoint] = trio.current_time()
+        offset = None if proof is None or proof.signed_at is None else (proof.signed_at - delivery.received_at).total_seconds()
+        row = NewDelivery(
+            EndpointId(endpoint), delivery.received_at, reception.kind.value, reception.field, reception.expected, reception.signal_id,
+            dialect_of(delivery), None if offset is None else round(offset * 1000), delivery.peer, round(took_s * 1_000_000),
+        )  # fmt: skip
+        self._nursery.start_soon(self._write_delivery, row)
+
+    async def _write_delivery(self, row: NewDelivery) -> None:
+        try:
+            await self._ledger.write(lambda db: note_delivery(db, row))
+        except LedgerError as error:
+            _LOG.warning("a delivery could not be noted for its endpoint's owner: %s", error)
+
+    async def _receive(self, endpoint: str, delivery: Delivery) -> tuple[Reception, Authenticated | None]:
         known = self._endpoints.get(endpoint)
         source = self._default_source if known is None else known.source
         now = self._clock.now()
@@ -127,24 +157,24 @@ class EngineService:
         try:
             proof = source.authenticate(delivery, keys, now)
         except NotAuthentic:
-            return Reception(ReceptionKind.NOT_AUTHENTIC)
+            return Reception(ReceptionKind.NOT_AUTHENTIC), None
         if known is None or not valid:
-            return Reception(ReceptionKind.NOT_AUTHENTIC)
+            return Reception(ReceptionKind.NOT_AUTHENTIC), None
         if proof.key_index > 0:
             self._nursery.start_soon(self._note_old_key, valid[proof.key_index].id, now, delivery.peer)
         if known.is_deleted:
-            return Reception(ReceptionKind.GONE)
+            return Reception(ReceptionKind.GONE), proof
         answer = self._limiter.reserve(f"webhook:{endpoint}", self._webhook_limit, 1, Priority.EXIT, self._clock.now())
         if isinstance(answer, Refused):
             wait = (answer.retry_at - self._clock.now()).total_seconds()
-            return Reception(ReceptionKind.LIMITED, retry_after_s=max(1, round(wait)))
+            return Reception(ReceptionKind.LIMITED, retry_after_s=max(1, round(wait))), proof
         try:
             draft = source.parse(delivery, proof)
             _check_symbol(draft, known.symbols)
         except InvalidValue as error:
             kind = ReceptionKind.MALFORMED if error.field == "body" else ReceptionKind.INVALID
-            return Reception(kind, field=error.field, expected=error.expected)
-        return await self._record_delivery(known, draft, delivery, proof)
+            return Reception(kind, field=error.field, expected=error.expected), proof
+        return await self._record_delivery(known, draft, delivery, proof), proof
 
     async def _note_old_key(self, key_id: str, at: datetime, peer: str) -> None:
         """Remember who still signs with a secret that runs out, so that ending its overlap is safe."""
@@ -266,6 +296,12 @@ class EngineService:
         if run is None:
             raise RexAlgoError(f"unknown command {method!r}; known are {', '.join(sorted(self._commands))}")
         return await run(params)
+
+
+def dialect_of(delivery: Delivery) -> str:
+    """Name how a delivery was signed, by the headers that it carries: A, B, both, or none."""
+    of_a, of_b = bool(delivery.header(SIGNATURE_HEADER.lower())), bool(delivery.header(SIGNATURES_HEADER))
+    return "both" if of_a and of_b else "A" if of_a else "B" if of_b else "none"
 
 
 def _check_symbol(draft: SignalDraft, symbols: frozenset[Symbol]) -> None:

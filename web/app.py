@@ -19,6 +19,7 @@ from web.pulse import register_pulse
 from web.rooms import Rooms
 from web.service_port import Service
 from web.settings import WebSettings
+from web.studio.pages import register_studio
 from web.traders.accounts import register_accounts
 from web.traders.follow import register_follow
 from web.traders.home import register_home
@@ -63,6 +64,7 @@ def create_app(service: Service, settings: WebSettings, desks: Desks | None = No
         register_follow(rooms)
         register_strategies(rooms)
         register_accounts(rooms)
+        register_studio(rooms)
     _register_errors(app)
     _register_headers(app, settings)
     return app

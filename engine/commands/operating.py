@@ -16,6 +16,7 @@ from engine.commands.parameters import Run, jsonable, no_such, text
 from engine.config import Config
 from engine.decisions.reconciliation import words_of
 from engine.decisions.routing import concerns
+from engine.desks.endpoints import rotate_secret
 from engine.domain.alert import Alert, AlertCode
 from engine.domain.errors import InvalidValue, RexAlgoError
 from engine.domain.holding import Switch, SwitchLevel, SwitchScope
@@ -26,11 +27,7 @@ from engine.ledger.attempts import decide_none, read_attempt
 from engine.ledger.outcomes import write_event
 from engine.ledger.people import (
     accounts,
-    endpoint_owner,
     endpoints,
-    expire_secrets,
-    insert_endpoint_secret,
-    person_key,
     secrets_in_use,
     strategies,
     strategy_named,
@@ -41,7 +38,6 @@ from engine.office import NothingThere, Office
 from engine.plugin_host import Plugins
 from engine.ports.notifier import Notifier
 from engine.provisioning import provision
-from engine.secrets_store import seal_endpoint_secret
 
 NOTE_CHARACTERS_MAX: Final = 200
 OVERLAP_H: Final = 24
@@ -295,18 +291,9 @@ async def _rotate(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     source = office.plugins().webhook_sources.get(strategy.source)
     if endpoint is None or source is None:
         raise NothingThere(f"strategy {name} has no webhook here (kind {strategy.kind}, source {strategy.source})")
-    secret, until = source.new_secret(), now + timedelta(hours=overlap_h)
-    owner = person_key(db, endpoint_owner(db, endpoint.id))
-    row = seal_endpoint_secret(await office.open_vault(), owner, endpoint.id, secret)
     before = secrets_in_use(db, endpoint.id)
-
-    def write(writing: Database) -> None:
-        expire_secrets(writing, endpoint.id, until)
-        insert_endpoint_secret(writing, row, now)
-        write_event(writing, "secret", name, {"rotated": True, "overlap_hours": overlap_h}, now)
-
-    await office.ledger.write(write)
-    await office.changed()
+    until = now + timedelta(hours=overlap_h)
+    secret = await rotate_secret(office, endpoint, name, source, until, text(params, "by", "operator"))
     still = [{"last_used": jsonable(used), "last_used_from": where} for _, valid, used, where in before if valid is None or valid > now]
     return {
         "strategy": name,

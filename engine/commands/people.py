@@ -1,19 +1,19 @@
 """Commands about people: operators, roles, one-time links, invitations, and the audit."""
 
-import secrets
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, Final
 
 from engine.commands.parameters import Run, jsonable, no_such, text
 from engine.desks.identity import make_invitation, make_link
+from engine.desks.mastering import become_master
 from engine.domain.errors import InvalidValue
 from engine.domain.identifiers import parse_name
 from engine.domain.person import Person, Role, parse_role
 from engine.ledger import Database
 from engine.ledger.audit import append_audit, audit_rows, verify_audit
 from engine.ledger.identity import all_people, decide_master_request, factor, give_role, master_requests, person, person_named, take_role
-from engine.ledger.people import insert_master, insert_person, master_of, masters, strategies, strategy_named
+from engine.ledger.people import insert_person, strategies, strategy_named
 from engine.ledger.sessions import invitations, revoke_sessions, revoke_ticket, sessions_of
 from engine.office import NothingThere, Office
 from engine.secrets_store import new_person
@@ -94,17 +94,6 @@ async def _role(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     await office.changed()
     now_has = person(office.ledger.db, who.id)
     return {"name": who.name, "changed": changed, "roles": sorted(each.value for each in now_has.roles)}
-
-
-def become_master(db: Database, who: Person) -> None:
-    """Give a person a master's name within the caller's transaction; theirs, or with a number where it is taken."""
-    if master_of(db, who.id) is not None:
-        return
-    taken, name, number = masters(db), who.called, 1
-    while name in taken:
-        number += 1
-        name = f"{who.called}-{number}"
-    insert_master(db, f"mst_{secrets.token_hex(16)}", name, who.id)
 
 
 async def _decide_master(office: Office, params: dict[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from engine.desks.following import FollowingDesk
 from engine.desks.identity import IdentityDesk
 from engine.desks.performance import PerformanceDesk
 from engine.desks.pulse import PulseDesk
+from engine.desks.studio import StudioDesk
 from engine.office import Office
 
 
@@ -26,6 +27,7 @@ class Desks:
     agreeing: AgreeingDesk
     performance: PerformanceDesk
     accounts: AccountRoom
+    studio: StudioDesk
 
 
 def open_desks(office: Office) -> Desks:
@@ -39,4 +41,5 @@ def open_desks(office: Office) -> Desks:
         agreeing=AgreeingDesk(office, following),
         performance=PerformanceDesk(office),
         accounts=AccountRoom(office, following),
+        studio=StudioDesk(office),
     )

@@ -12,6 +12,7 @@ from typing import Final, TypeVar
 
 from engine.desks.accounts import Checked, check_login, login_prints, open_account
 from engine.desks.auditing import audited
+from engine.desks.mastering import become_master
 from engine.desks.visitor import FormErrors, Visitor
 from engine.domain.errors import InvalidValue, RexAlgoError
 from engine.domain.identifiers import PersonId, StrategyId, parse_name
@@ -293,6 +294,7 @@ class IdentityDesk:
             ledger.give_role(db, new.id, Role.FOLLOWER, "joining", now)
             if invited is not None and invited.role is Role.MASTER:
                 ledger.give_role(db, new.id, Role.MASTER, invited.created_by, now)
+                become_master(db, ledger.person(db, new.id))
             append_audit(db, key, name, "joined", name, {"invited_by": invited.created_by if invited else ""}, now, caller.address)
             open_account(db, vault, new.key, name, exchange, checked, prints[0], now)
             append_audit(db, key, name, "account_connected", name, {"exchange": exchange}, now, caller.address)

@@ -247,11 +247,12 @@ def secrets_in_use(db: apsw.Connection, endpoint: EndpointId) -> list[tuple[str,
     return [(row[0], None if row[1] is None else from_us(row[1]), None if row[2] is None else from_us(row[2]), row[3]) for row in rows]
 
 
-def expire_secrets(db: apsw.Connection, endpoint: EndpointId, at: datetime) -> None:
-    """Let every secret of an endpoint run out at ``at``; one that runs out earlier keeps its time."""
+def expire_secrets(db: apsw.Connection, endpoint: EndpointId, at: datetime, but: str | None = None) -> None:
+    """Let every secret of an endpoint run out at ``at``, ``but`` one; one that runs out earlier keeps its time."""
     db.execute(
-        "UPDATE endpoint_secret SET valid_until_us = ?1 WHERE endpoint_id = ?2 AND (valid_until_us IS NULL OR valid_until_us > ?1)",
-        (to_us(at), endpoint),
+        "UPDATE endpoint_secret SET valid_until_us = ?1 WHERE endpoint_id = ?2 AND (valid_until_us IS NULL OR valid_until_us > ?1)"
+        " AND (?3 IS NULL OR id != ?3)",
+        (to_us(at), endpoint, but),
     )
 
 
