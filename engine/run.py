@@ -32,6 +32,7 @@ from engine.config import Config
 from engine.control import FolderLock, serve_control
 from engine.decisions.circuit import Circuit
 from engine.desks import open_desks
+from engine.desks.endpoints import scope_end, scope_list
 from engine.domain.account import AccountReport, Environment
 from engine.domain.errors import RexAlgoError
 from engine.domain.identifiers import AccountId, StrategyId, Symbol
@@ -240,7 +241,12 @@ class _Engine:
                 continue
             strategy = by_id[row.strategy]
             keys = endpoint_keys(self._ledger.db, self._vault, row.id, now) if row.enabled else ()
-            made.append(Endpoint(row.id, strategy.id, strategy.name, strategy.symbols, source, keys, row.is_deleted))
+            made.append(
+                Endpoint(
+                    row.id, strategy.id, strategy.name, strategy.symbols, source, keys, row.is_deleted, row.token_hash,
+                    frozenset(scope_list(row.settings, "actions")), scope_end(row.settings), str(row.settings.get("sell", "close")),
+                )
+            )  # fmt: skip
         return made
 
     def _join(self, nursery: trio.Nursery, row: AccountRow, environment: Environment | None) -> None:

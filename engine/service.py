@@ -21,6 +21,7 @@ from engine.domain.errors import InvalidValue, RexAlgoError
 from engine.domain.holding import SwitchScope
 from engine.domain.identifiers import CopyId, EndpointId, ReceiptId, SignalId, StrategyId, Symbol
 from engine.domain.signal import SignalDraft
+from engine.identity.references import capability_hash
 from engine.ledger import Ledger, LedgerError
 from engine.ledger.deliveries import NewDelivery, note_delivery
 from engine.ledger.people import secret_used
@@ -49,7 +50,11 @@ Command = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Hold one webhook endpoint with its opened keys; ``keys`` empty means that it is disabled."""
+    """Hold one webhook endpoint with its opened keys; ``keys`` empty means that it is disabled.
+
+    ``token_hash`` is there where the address itself is the capability; ``actions`` (empty: any) and ``expires_at`` narrow what it may do,
+    ``sell`` says what a sell while long does: close or reverse.
+    """
 
     id: str
     strategy: StrategyId
@@ -58,6 +63,10 @@ class Endpoint:
     source: WebhookSource
     keys: tuple[EndpointKey, ...]
     is_deleted: bool
+    token_hash: bytes | None = None
+    actions: frozenset[str] = frozenset()
+    expires_at: datetime | None = None
+    sell: str = "close"
 
 
 class EngineService:
@@ -79,6 +88,7 @@ class EngineService:
         self._version = version
         self._started = trio.current_time()
         self._endpoints: Mapping[str, Endpoint] = {}
+        self._tokens: Mapping[bytes, str] = {}
         self._news = trio.Event()
         self._noted_stranger: dict[str, float] = {}
         self._closing = False
@@ -89,6 +99,7 @@ class EngineService:
     def use_endpoints(self, endpoints: Sequence[Endpoint]) -> None:
         """Replace the endpoints, after provisioning changed them."""
         self._endpoints = {each.id: each for each in endpoints}
+        self._tokens = {each.token_hash: each.id for each in endpoints if each.token_hash is not None and not each.is_deleted}
 
     def use_commands(self, commands: Mapping[str, Command]) -> None:
         """Say what the control socket can ask; they come after the service, because they act on it."""
@@ -126,6 +137,14 @@ class EngineService:
         reception, proof = await self._receive(endpoint, delivery)
         self._note(endpoint, delivery, reception, proof, trio.current_time() - began)
         return reception
+
+    async def receive_by_token(self, token: str, delivery: Delivery) -> Reception:
+        """Take a delivery whose address is its capability, as ``receive``; the token is handed to the source, and kept nowhere."""
+        endpoint = self._tokens.get(capability_hash(token), "")
+        known = self._endpoints.get(endpoint)
+        told = (("x-capability-token", token), ("x-endpoint-sell", "close" if known is None else known.sell))
+        own = tuple(each for each in delivery.headers if each[0] not in ("x-capability-token", "x-endpoint-sell"))
+        return await self.receive(endpoint, Delivery(delivery.body, (*own, *told), delivery.peer, delivery.received_at))
 
     def _note(self, endpoint: str, delivery: Delivery, reception: Reception, proof: Authenticated | None, took_s: float) -> None:
         """Have a delivery noted for the endpoint's owner, off the sender's way; of what proves nothing at most one in a second."""
@@ -171,6 +190,7 @@ class EngineService:
         try:
             draft = source.parse(delivery, proof)
             _check_symbol(draft, known.symbols)
+            _check_scope(draft, known, now)
         except InvalidValue as error:
             kind = ReceptionKind.MALFORMED if error.field == "body" else ReceptionKind.INVALID
             return Reception(kind, field=error.field, expected=error.expected), proof
@@ -307,6 +327,13 @@ def dialect_of(delivery: Delivery) -> str:
 def _check_symbol(draft: SignalDraft, symbols: frozenset[Symbol]) -> None:
     if draft.symbol not in symbols:
         raise InvalidValue("symbol", "a contract of this strategy: " + ", ".join(sorted(symbols)))
+
+
+def _check_scope(draft: SignalDraft, endpoint: Endpoint, now: datetime) -> None:
+    if endpoint.actions and draft.action.value not in endpoint.actions:
+        raise InvalidValue("action", "one that this address may send: " + ", ".join(sorted(endpoint.actions)))
+    if endpoint.expires_at is not None and now >= endpoint.expires_at:
+        raise InvalidValue("id", "an address that has not run out; the master renews it in the studio")
 
 
 def _new_signal(strategy: StrategyId, origin: str, draft: SignalDraft, content: bytes, decided: datetime, received: datetime) -> NewSignal:

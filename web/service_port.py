@@ -18,6 +18,10 @@ class Service(Protocol):
         """Verify, parse and record one delivery; returns after it is durable. May be cancelled: the record survives."""
         ...
 
+    async def receive_by_token(self, token: str, delivery: Delivery) -> Reception:
+        """Take one delivery whose address is its capability; otherwise as ``receive``."""
+        ...
+
     async def receipt(self, receipt_id: str) -> ReceiptView | None:
         """Return what became of a signal, or None where there is no such receipt."""
         ...

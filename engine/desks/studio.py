@@ -14,7 +14,7 @@ from typing import Any, Final
 from engine.decisions.signature_debugger import Finding, NamedKey, debug_delivery, read_headers
 from engine.decisions.signatures import sign_a
 from engine.desks.auditing import audited
-from engine.desks.endpoints import make_endpoint, rotate_secret
+from engine.desks.endpoints import make_capability, make_endpoint, rotate_secret
 from engine.desks.visitor import FormErrors, Visitor
 from engine.domain.amounts import Ratio, parse_ratio, plain
 from engine.domain.errors import InvalidValue
@@ -43,6 +43,7 @@ from engine.secrets_store import endpoint_keys
 from engine.views import ReceiptView, Reception
 
 WEBHOOK: Final = "signed_webhook"
+TRADINGVIEW: Final = "tradingview"
 PAGE: Final = 50
 OVERLAP: Final = timedelta(hours=24)
 ABOUT_MAX: Final = 1_000
@@ -239,6 +240,31 @@ class StudioDesk:
         if found is None:
             raise NothingThere("there is no such endpoint of yours")
         return found
+
+    # TradingView
+
+    def alerts_enabled(self) -> bool:
+        """Tell whether the operator enabled alerts of TradingView here."""
+        return TRADINGVIEW in self._office.plugins().webhook_sources
+
+    async def make_alert_address(self, visitor: Visitor, identifier: str, given: Mapping[str, str]) -> str:
+        """Make an address for alerts; returns it, the only time that it is shown. Raises FormErrors, NeedsConfirmation."""
+        row, now = self.strategy(visitor, identifier), self._office.clock.now()
+        visitor.require_fresh(now)
+        source = self._office.plugins().webhook_sources.get(TRADINGVIEW)
+        if source is None:
+            raise FormErrors({"": "The operator has not enabled TradingView here: rexalgo plugin enable tradingview."})
+        days = given.get("days", "90")
+        if not (days.isascii() and days.isdigit() and 1 <= int(days) <= 365):
+            raise FormErrors({"days": "expected a whole number of days from 1 to 365"})
+        only = given.get("only", "all")
+        settings: dict[str, object] = {
+            "sell": "reverse" if given.get("sell") == "reverse" else "close",
+            "expires_at": (now + timedelta(days=int(days))).isoformat(),
+            "actions": ["close"] if only == "close" else [],
+        }
+        token = await make_capability(self._office, row.id, row.name, source, settings, visitor.person.name)
+        return f"{self._office.webhook_address}/hooks/tv/{token}"
 
     # Test signals, deliveries, the debugger
 

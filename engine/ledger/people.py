@@ -6,7 +6,7 @@ this file deletes a row. It knows no key: sealing and opening is ``engine.secret
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -49,13 +49,15 @@ class StrategyRow:
 
 @dataclass(frozen=True, slots=True)
 class EndpointRow:
-    """Hold one webhook address of a strategy."""
+    """Hold one webhook address of a strategy; ``token_hash`` where the address itself is the capability, with its ``settings``."""
 
     id: EndpointId
     strategy: StrategyId
     source: str
     enabled: bool
     is_deleted: bool
+    settings: Mapping[str, object] = field(default_factory=dict)
+    token_hash: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,14 +191,20 @@ def set_strategy(db: apsw.Connection, row: StrategyRow) -> None:
 def insert_endpoint(db: apsw.Connection, row: EndpointRow) -> None:
     """Add a webhook address."""
     db.execute(
-        "INSERT INTO endpoint (id, strategy_id, source, enabled) VALUES (?, ?, ?, ?)", (row.id, row.strategy, row.source, int(row.enabled))
+        "INSERT INTO endpoint (id, strategy_id, source, enabled, settings, token_hash) VALUES (?, ?, ?, ?, ?, ?)",
+        (row.id, row.strategy, row.source, int(row.enabled), dump(dict(row.settings)), row.token_hash),
     )
 
 
 def endpoints(db: apsw.Connection) -> list[EndpointRow]:
     """Read every webhook address, deleted ones included: they answer differently from unknown ones."""
-    rows = fetch_all(db, "SELECT id, strategy_id, source, enabled, deleted_us IS NOT NULL FROM endpoint ORDER BY rowid")
-    return [EndpointRow(EndpointId(row[0]), StrategyId(row[1]), row[2], bool(row[3]), bool(row[4])) for row in rows]
+    rows = fetch_all(
+        db, "SELECT id, strategy_id, source, enabled, deleted_us IS NOT NULL, settings, token_hash FROM endpoint ORDER BY rowid"
+    )
+    return [
+        EndpointRow(EndpointId(row[0]), StrategyId(row[1]), row[2], bool(row[3]), bool(row[4]), json.loads(row[5]), row[6])
+        for row in rows
+    ]  # fmt: skip
 
 
 def endpoint_owner(db: apsw.Connection, endpoint: EndpointId) -> PersonId:

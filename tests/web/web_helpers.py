@@ -71,6 +71,9 @@ class MemoryService:
             return Reception(ReceptionKind.UNAVAILABLE, retry_after_s=3)
         return await self._record(delivery.body)
 
+    async def receive_by_token(self, token: str, delivery: Delivery) -> Reception:
+        return await self.receive(token, delivery)
+
     async def _record(self, body: bytes) -> Reception:
         try:
             key = json.loads(body)["idempotency_key"]

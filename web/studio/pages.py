@@ -9,7 +9,7 @@ from engine.domain.person import Role
 from engine.domain.signal import Action
 from engine.office import NothingThere
 from web.rooms import Rooms, Who
-from web.studio.senders import PLACEHOLDER, python_sender, shell_sender
+from web.studio.senders import ALERT_MESSAGE, PLACEHOLDER, python_sender, shell_sender
 from web.visit import Visit
 
 STATES: Final = {
@@ -138,6 +138,26 @@ def register_studio(rooms: Rooms) -> None:
     async def close(visit: Visit, identifier: str) -> Response:
         await desk.close_everything(visit.who, identifier)
         return visit.go(f"/studio/strategies/{identifier}", "closing")
+
+    @rooms.get("/studio/strategies/<identifier>/tradingview", Who.MASTER)
+    async def tradingview(visit: Visit, identifier: str) -> Response:
+        return _tradingview(visit, identifier)
+
+    @rooms.post("/studio/strategies/<identifier>/tradingview", Who.MASTER)
+    async def make_tradingview(visit: Visit, identifier: str) -> Response:
+        try:
+            url = await desk.make_alert_address(visit.who, identifier, visit.form)
+        except FormErrors as error:
+            return _tradingview(visit, identifier, error.errors)
+        return _tradingview(visit, identifier, url=url)
+
+    def _tradingview(visit: Visit, identifier: str, errors: dict[str, str] | None = None, url: str = "") -> Response:
+        row = desk.strategy(visit.who, identifier)
+        made = [each for each in desk.endpoints(row) if each.has_token]
+        return visit.page(
+            "studio/tradingview.html", 422 if errors else 200, errors=errors, row=row, made=made, url=url, enabled=desk.alerts_enabled(),
+            message=ALERT_MESSAGE,
+        )  # fmt: skip
 
     @rooms.get("/studio/debugger", Who.MASTER)
     async def debugger_page(visit: Visit) -> Response:

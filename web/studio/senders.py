@@ -31,6 +31,11 @@ curl -sS "$URL" -H "Content-Type: application/json" -H "X-RexAlgo-Signature: t=$
 """
 
 
+ALERT_MESSAGE: Final = """{"action": "{{strategy.order.action}}", "symbol": "{{ticker}}", "price": "{{close}}",
+ "position": "{{strategy.market_position}}", "order_id": "{{strategy.order.id}}", "time": "{{timenow}}"}"""
+"""What a strategy's alert message is to be; TradingView fills in what stands in double braces."""
+
+
 def python_sender(url: str, secret: str, symbol: str) -> str:
     """Write a sender in Python, for dialect A."""
     return _PYTHON.format(url=url, secret=secret, symbol=symbol)
