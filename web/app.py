@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Final
 
 from quart import Response, request
 from quart_trio import QuartTrio
@@ -14,9 +15,10 @@ from web.door.security import register_security
 from web.door.sign_in import register_sign_in
 from web.headers import NO_STORE, security_headers
 from web.live import register_live
+from web.operators.pages import register_operators
 from web.pages import error_page, register_static
 from web.pulse import register_pulse
-from web.rooms import Rooms
+from web.rooms import Room, Rooms, Who
 from web.service_port import Service
 from web.settings import WebSettings
 from web.studio.pages import register_studio
@@ -34,6 +36,17 @@ _WORDS = {
     408: ("too_slow", "The body did not arrive in time."),
     413: ("too_large", "The body is larger than is taken here."),
 }
+OTHER_ROOMS: Final = (
+    Room("/api/webhooks/copy-trading/<path:endpoint>", ("POST",), Who.BOT),
+    Room("/hooks/tv/<path:token>", ("POST",), Who.BOT),
+    Room("/api/receipts/<path:receipt_id>", ("GET",), Who.BOT),
+    Room("/api/health", ("GET",), Who.ANYONE),
+    Room("/api/ready", ("GET",), Who.ANYONE),
+    Room("/static/<name>", ("GET",), Who.ANYONE),
+    Room("/live", ("GET",), Who.HERE),
+    Room("/events", ("GET",), Who.HERE),
+)
+"""The routes that are no pages with sessions, with who may come in; a test holds that there is no other."""
 _OWN_FAULT = ("failed", "Something here failed, and it was logged. Try again shortly.")
 
 
@@ -65,6 +78,8 @@ def create_app(service: Service, settings: WebSettings, desks: Desks | None = No
         register_strategies(rooms)
         register_accounts(rooms)
         register_studio(rooms)
+        register_operators(rooms, service)
+        app.config["ROOMS"] = (*rooms.declared, *OTHER_ROOMS)
     _register_errors(app)
     _register_headers(app, settings)
     return app

@@ -5,7 +5,7 @@ anything but what a request carried.
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from engine.ports.signal_source import Delivery
 from engine.views import HealthView, OutcomeRow, ReadinessView, ReceiptView, Reception
@@ -47,4 +47,8 @@ class Service(Protocol):
 
     async def wait_news(self, after: int) -> int:
         """Wait until the ledger has an event above ``after`` and return the newest one's sequence; 0 when the engine is closing."""
+        ...
+
+    async def command(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+        """Run one of the operator's commands, the same that the command line runs; raises RexAlgoError."""
         ...

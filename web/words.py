@@ -39,6 +39,7 @@ NOTICES: Final[Mapping[str, str]] = {
     "decided": "Decided, and written into the audit.",
     "released": "The quarantine is ended.",
     "invited": "The invitation was made.",
+    "revoked-invitation": "The invitation is ended.",
     "role": "The role was changed.",
 }
 ENVIRONMENT_WORDS: Final[Mapping[str, str]] = {"paper": "PAPER", "simulated": "SIMULATED", "live": "LIVE"}

@@ -8,6 +8,7 @@ from functools import partial
 
 from engine.commands.operating import OPERATING, chosen_notifiers
 from engine.commands.people import PEOPLE
+from engine.commands.system import SYSTEM
 from engine.office import NothingThere, Office
 from engine.service import Command
 
@@ -16,4 +17,4 @@ __all__ = ["NothingThere", "chosen_notifiers", "commands_of"]
 
 def commands_of(office: Office) -> Mapping[str, Command]:
     """Return every command by name."""
-    return {name: partial(run, office) for name, run in {**OPERATING, **PEOPLE}.items()}
+    return {name: partial(run, office) for name, run in {**OPERATING, **PEOPLE, **SYSTEM}.items()}

@@ -12,6 +12,7 @@ from importlib.metadata import version
 from typing import Any, Final
 
 from engine.actors.telling import deliver
+from engine.commands.auditing import recorder
 from engine.commands.parameters import Run, jsonable, no_such, text
 from engine.config import Config
 from engine.decisions.reconciliation import words_of
@@ -111,8 +112,13 @@ async def _release(office: Office, params: dict[str, Any]) -> dict[str, Any]:
         raise NothingThere(no_such("account", name, sorted(tasks)))
     was = bool(tasks[name]["quarantined"])
     if was:
-        at = office.clock.now()
-        await office.ledger.write(lambda db: write_event(db, "decision", name, {"quarantine": "ended", "by": by}, at))
+        at, record = office.clock.now(), await recorder(office)
+
+        def write(db: Database) -> None:
+            write_event(db, "decision", name, {"quarantine": "ended", "by": by}, at)
+            record(db, by, "quarantine_ended", name, {})
+
+        await office.ledger.write(write)
         office.live.unquarantine(name)
     return {"account": name, "was_quarantined": was}
 
@@ -135,6 +141,8 @@ async def _decide(office: Office, params: dict[str, Any]) -> dict[str, Any]:
         await office.ledger.write(lambda db: write_event(db, "decision", follower, data, at))
     else:
         await _decide_none(office, follower, attempts, data, at)
+    record = await recorder(office)
+    await office.ledger.write(lambda db: record(db, by, "unknown_decided", follower, data))
     await office.changed()
     return {"decided": len(attempts), "follower": follower, "order": order or "none"}
 
@@ -175,6 +183,9 @@ async def _reconcile(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     if task is None:
         raise NothingThere("the exchange must be read for that, and no server runs here: rexalgo serve")
     found = await (task.apply_corrections(by) if apply else task.plan_corrections())
+    if apply and found:
+        record, steps = await recorder(office), [words_of(each) for each in found]
+        await office.ledger.write(lambda db: record(db, by, "reconciled", name, {"steps": steps}))
     return {"account": name, "environment": task.environment, "applied": apply, "steps": [words_of(each) for each in found]}
 
 
@@ -191,7 +202,14 @@ async def _halt(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     except ValueError:
         raise InvalidValue("level", "one of " + ", ".join(each.value for each in SwitchLevel), params.get("level")) from None
     switch = Switch(scope, target, note, by, office.clock.now(), level)
-    was = await office.ledger.write(lambda db: set_switch(db, switch))
+    record = await recorder(office)
+
+    def write(db: Database) -> SwitchLevel | None:
+        before = set_switch(db, switch)
+        record(db, by, "switched_on", switch.label, {"level": level.value, "note": note})
+        return before
+
+    was = await office.ledger.write(write)
     await office.changed()
     now = level if was is None or was.rank < level.rank else was
     return {"level": now.value, "was": None if was is None else was.value, "scope": scope.value, "target": target,
@@ -221,7 +239,15 @@ async def _still_open(office: Office, params: dict[str, Any]) -> dict[str, Any]:
 async def _resume(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     scope, target = _scope(office, params, known_only=False)
     by, at = text(params, "by", "operator"), office.clock.now()
-    was = await office.ledger.write(lambda db: clear_switch(db, scope, target, by, at))
+    record = await recorder(office)
+
+    def write(db: Database) -> bool:
+        changed = clear_switch(db, scope, target, by, at)
+        if changed:
+            record(db, by, "switched_off", Switch(scope, target, "", by, at).label, {})
+        return changed
+
+    was = await office.ledger.write(write)
     await office.changed()
     remaining = [each.label for each in switches(office.ledger.db)]
     return {"entries": "on" if not remaining else "still off elsewhere", "scope": scope.value, "target": target, "was_off": was,
@@ -271,6 +297,10 @@ async def _provision(office: Office, params: dict[str, Any]) -> dict[str, Any]:
             webhook_address=office.webhook_address,
             file=text(params, "file", "the file"),
         )
+        record, by = await recorder(office), text(params, "by", "operator")
+        counts = {"created": dict(result.created), "updated": len(result.updated)}
+        if result.created or result.updated:
+            await office.ledger.write(lambda db: record(db, by, "provisioned", text(params, "file", "the file"), counts))
         await office.changed()
     return result.as_json()
 
@@ -287,7 +317,9 @@ async def _rotate(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     strategy = strategy_named(db, name)
     if strategy is None:
         raise NothingThere(no_such("strategy", name, [each.name for each in strategies(db)]))
-    endpoint = next((each for each in endpoints(db) if each.strategy == strategy.id and not each.is_deleted), None)
+    endpoint = next(
+        (each for each in endpoints(db) if each.strategy == strategy.id and each.source == strategy.source and not each.is_deleted), None
+    )
     source = office.plugins().webhook_sources.get(strategy.source)
     if endpoint is None or source is None:
         raise NothingThere(f"strategy {name} has no webhook here (kind {strategy.kind}, source {strategy.source})")

@@ -84,6 +84,7 @@ class IdentityDesk:
     def __init__(self, office: Office) -> None:
         self._office = office
         self._passwords = Passwords()
+        self._invited: dict[PersonId, StrategyId] = {}
         key = office.config.secrets.jwt_secret
         self._references = References(key or Secret(secrets.token_urlsafe(48)))  # without one, a restart signs everybody out
 
@@ -279,6 +280,10 @@ class IdentityDesk:
         person = await self._make_person(name, token, exchange, checked, caller)
         return await self._begin(person, caller, "joined")
 
+    def invited_to(self, person: Person) -> StrategyId | None:
+        """Return the strategy that the invitation of a new person named, None where it named none."""
+        return self._invited.pop(person.id, None)
+
     async def _make_person(self, name: str, token: str, exchange: str, checked: Checked, caller: Caller) -> Person:
         vault, key, now = await self._office.open_vault(), await self._office.audit_key(), self._now
         new = new_person(vault, name)
@@ -299,7 +304,10 @@ class IdentityDesk:
             open_account(db, vault, new.key, name, exchange, checked, prints[0], now)
             append_audit(db, key, name, "account_connected", name, {"exchange": exchange}, now, caller.address)
 
+        known = self.invitation(token)
         await self._office.ledger.write(write)
+        if known is not None and known.strategy is not None:
+            self._invited[new.id] = known.strategy
         await self._office.changed()
         return ledger.person(self._office.ledger.db, new.id)
 

@@ -70,6 +70,10 @@ class PerformanceDesk:
         db = self._office.ledger.db
         return [(row, self._figures(row.id)) for row in results.strategies_for(db, visitor.id)]
 
+    def directory_of_all(self) -> Sequence[tuple[StrategyRow, Sequence[Figures]]]:
+        """Read every strategy of this place, without figures; for operators."""
+        return [(row, ()) for row in results.all_strategies(self._office.ledger.db)]
+
     def strategy(self, visitor: Visitor, identifier: str) -> tuple[StrategyRow, Sequence[Figures]]:
         """Read one strategy that the visitor may see; raises NothingThere."""
         found = results.strategies_for(self._office.ledger.db, visitor.id, identifier)

@@ -233,6 +233,16 @@ class StrategyRow:
     is_followed: bool
 
 
+_STRATEGIES = (
+    "SELECT strategy.id, strategy.name, master.name, kind, state, about, symbols, leverage,"
+    " (SELECT count(*) FROM subscription WHERE strategy_id = strategy.id AND subscription.state = 'active'),"
+    " (SELECT received_us FROM signal WHERE strategy_id = strategy.id ORDER BY number DESC LIMIT 1), master.person_id = ?1,"
+    " EXISTS (SELECT 1 FROM subscription JOIN account ON account.id = account_id WHERE strategy_id = strategy.id"
+    " AND account.person_id = ?1 AND subscription.state != 'left') AS followed"
+    " FROM strategy JOIN master ON master.id = master_id"
+)
+
+
 def strategies_for(db: apsw.Connection, person: str, identifier: str | None = None) -> list[StrategyRow]:
     """Read the strategies that a person may see in the directory (published, theirs, followed), or the one with this id if they may.
 
@@ -240,23 +250,22 @@ def strategies_for(db: apsw.Connection, person: str, identifier: str | None = No
     """
     rows = fetch_all(
         db,
-        "SELECT strategy.id, strategy.name, master.name, kind, state, about, symbols, leverage,"
-        " (SELECT count(*) FROM subscription WHERE strategy_id = strategy.id AND subscription.state = 'active'),"
-        " (SELECT received_us FROM signal WHERE strategy_id = strategy.id ORDER BY number DESC LIMIT 1), master.person_id = ?1,"
-        " EXISTS (SELECT 1 FROM subscription JOIN account ON account.id = account_id WHERE strategy_id = strategy.id"
-        " AND account.person_id = ?1 AND subscription.state != 'left') AS followed"
-        " FROM strategy JOIN master ON master.id = master_id"
-        " WHERE (?2 IS NULL OR strategy.id = ?2) AND (state IN ('published', 'paused') OR (state = 'by_link' AND ?2 IS NOT NULL)"
-        " OR master.person_id = ?1 OR followed) ORDER BY strategy.name",
+        _STRATEGIES + " WHERE (?2 IS NULL OR strategy.id = ?2) AND (state IN ('published', 'paused')"
+        " OR (state = 'by_link' AND ?2 IS NOT NULL) OR master.person_id = ?1 OR followed) ORDER BY strategy.name",
         (person, identifier),
     )
-    return [
-        StrategyRow(
-            row[0], row[1], row[2], row[3], row[4], row[5], tuple(json.loads(row[6])), row[7], row[8],
-            None if row[9] is None else from_us(row[9]), bool(row[10]), bool(row[11]),
-        )
-        for row in rows
-    ]  # fmt: skip
+    return [_listed(row) for row in rows]
+
+
+def all_strategies(db: apsw.Connection) -> list[StrategyRow]:
+    """Read every strategy, by name; for operators."""
+    return [_listed(row) for row in fetch_all(db, _STRATEGIES + " ORDER BY strategy.name", ("",))]
+
+
+def _listed(row: Row) -> StrategyRow:
+    last = None if row[9] is None else from_us(row[9])
+    symbols = tuple(json.loads(row[6]))
+    return StrategyRow(row[0], row[1], row[2], row[3], row[4], row[5], symbols, row[7], row[8], last, bool(row[10]), bool(row[11]))
 
 
 def strategy_environments(db: apsw.Connection, strategy: str) -> list[str]:

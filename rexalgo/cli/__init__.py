@@ -35,6 +35,7 @@ _COMMANDS: Final = {
     "audit": ("people", "audit", "Read what people did, and verify the chain."),
     "alert": ("alert", "alert", "List alerts, and test a channel."),
     "backup": ("backup", "backup", "Copy the ledger, online and verified."),
+    "system": ("system", "system", "Show versions, disk, clock, backups and refused deliveries."),
     "simulate": ("simulate", "simulate", "Run a simulated exchange to practise against."),
     "doctor": ("doctor", "doctor", "Check this place and say what to do."),
 }

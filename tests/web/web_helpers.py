@@ -112,6 +112,9 @@ class MemoryService:
                 return [] if self.is_closing else found
             await self._news.wait()
 
+    async def command(self, method: str, params: dict[str, object]) -> dict[str, object]:
+        return {}
+
     async def wait_news(self, after: int) -> int:
         found = await self.wait_outcomes(after, 1_000)
         return found[-1].sequence if found else 0

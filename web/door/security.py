@@ -33,7 +33,7 @@ def register_security(rooms: Rooms) -> None:
             return visit.refuse("door/password.html", error.errors)
         if not codes:
             return visit.go("/security", "password")
-        return visit.page("door/codes.html", codes=[each.reveal() for each in codes], onward=visit.home())
+        return visit.page("door/codes.html", codes=[each.reveal() for each in codes], onward=visit.next())
 
     @rooms.get("/security/second-factor", Who.SIGNED_IN)
     async def totp_page(visit: Visit) -> Response:

@@ -101,7 +101,8 @@ def register_sign_in(rooms: Rooms) -> None:
             return visit.refuse("door/join.html", error.errors, **values)
         except NotSignedIn as error:
             return visit.refuse("door/join.html", {"": wait_words(error)}, **values)
-        return visit.enter(came, "/security/password")
+        invited = desk.invited_to(came.person)
+        return visit.enter(came, "/security/password" + (f"?next=/strategies/{invited}" if invited else ""))
 
     @rooms.post("/sign-out", Who.SIGNED_IN)
     async def sign_out(visit: Visit) -> Response:
