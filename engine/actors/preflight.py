@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Final
 
 from engine.actors.doorbell import Doorbell
 from engine.actors.shared import TAKER_FEE_BPS
-from engine.decisions.preflight import Facts, SymbolNeed, check_items
+from engine.decisions.preflight import Facts, SymbolNeed, check_items, key_days_left, key_threshold
 from engine.domain.account import AccountReport
+from engine.domain.alert import AlertCode
 from engine.domain.amounts import Ratio
 from engine.domain.preflight import Preflight
+from engine.ledger.alerts import was_told
 from engine.ledger.attempts import read_holdings
 from engine.ledger.preflight import agreements, credentials_since
 from engine.ports.exchange import FundsElsewhere, Rejected, RejectionKind
@@ -68,8 +70,27 @@ class PreflightWatch:
             ),
             shared.clock.now(),
         )
+        await self._warn_of_key(session)
         self.newest = Preflight(follower.name, follower.exchange, follower.environment, items, shared.clock.now())
         return self.newest
+
+    async def _warn_of_key(self, session: "ExchangeSession | None") -> None:
+        """Tell once for each key and threshold that it runs out."""
+        lasts = None if session is None else session.credentials_last_days
+        if lasts is None:
+            return
+        follower, shared = self._follower, self._follower.shared
+        db, now = shared.ledger.db, shared.clock.now()
+        since = credentials_since(db, follower.account)
+        left = key_days_left(since, lasts, now)
+        due = key_threshold(left)
+        sameness = f"{due} {since:%Y-%m-%d}"
+        if due is not None and not was_told(db, AlertCode.KEY_EXPIRES_SOON, follower.name, sameness):
+            held = sum(1 for each in read_holdings(db, follower.account) if each.share > 0)
+            await shared.alert(
+                AlertCode.KEY_EXPIRES_SOON, follower.name, sameness, days=str(max(left, 0)), since=f"{since:%Y-%m-%d}", lasts=str(lasts),
+                positions=str(held),
+            )  # fmt: skip
 
     async def _report(self, fresh: bool) -> tuple[AccountReport | None, str, bool]:
         follower = self._follower

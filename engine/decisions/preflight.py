@@ -76,6 +76,13 @@ def key_days_left(since: datetime, lasts_days: int, now: datetime) -> int:
     return -((now - since - timedelta(days=lasts_days)) // timedelta(days=1))
 
 
+def key_threshold(days_left: int) -> int | None:
+    """Return the warning that is due for a key: the smallest of 14, 7 and 1 days that is not passed yet, 0 once it is over, else None."""
+    if days_left <= 0:
+        return 0
+    return min((each for each in KEY_WARNINGS_DAYS if days_left <= each), default=None)
+
+
 def _key(facts: Facts, now: datetime) -> list[CheckItem]:
     if facts.report is None:
         if facts.key_refused:

@@ -13,11 +13,13 @@ from engine.decisions.routing import concerning
 from engine.desks.auditing import audited
 from engine.desks.visitor import Visitor
 from engine.domain.account import AccountReport, Position
+from engine.domain.alert import Alert
 from engine.domain.amounts import EXACT
 from engine.domain.holding import Holding, Switch, SwitchLevel, SwitchScope
 from engine.domain.identifiers import AccountId, Symbol
 from engine.domain.preflight import Preflight
 from engine.ledger import Database
+from engine.ledger.alerts import alerts_about
 from engine.ledger.attempts import read_holdings
 from engine.ledger.equity import read_equity_marks
 from engine.ledger.following import (
@@ -196,6 +198,10 @@ class FollowingDesk:
         """Read the newest orders of the visitor's accounts."""
         chosen = [each.id for each in self.accounts(visitor)]
         return orders_of(self._db, chosen, PAGE, before) if chosen else ()
+
+    def alerts(self, visitor: Visitor) -> Sequence[Alert]:
+        """Read the newest alerts about the visitor's accounts."""
+        return alerts_about(self._db, [each.name for each in self.accounts(visitor)], PAGE)
 
     # Positions
 

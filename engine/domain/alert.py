@@ -20,6 +20,7 @@ class AlertCode(Enum):
     POSITION_UNPROTECTED = "position_unprotected"
     ACCOUNT_UNREADABLE = "account_unreadable"
     CREDENTIALS_REFUSED = "credentials_refused"
+    KEY_EXPIRES_SOON = "key_expires_soon"
     ACCOUNT_QUARANTINED = "account_quarantined"
     FOREIGN_ORDERS = "foreign_orders"
     BREAKER_TRIPPED = "breaker_tripped"
@@ -91,6 +92,13 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
         "Have the owner make a new key and run rexalgo provision with it; close what must be closed at the exchange by hand",
         "No exit of a master reaches this account.",
         True,
+    ),
+    AlertCode.KEY_EXPIRES_SOON: AlertWords(
+        "{subject}: the exchange stops accepting this key in {days} days at most (given here on {since}, it lasts {lasts} days).",
+        "Nothing: the key still works. {positions} positions of ours are in the account.",
+        "Have the owner make a new key and replace it on the account's page, or by rexalgo provision",
+        "Entries are denied from then on, and no exit of a master reaches the account.",
+        False,
     ),
     AlertCode.ACCOUNT_QUARANTINED: AlertWords(
         "{subject}: the task of this account keeps failing: {problem}",

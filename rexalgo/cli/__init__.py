@@ -37,6 +37,7 @@ _COMMANDS: Final = {
     "backup": ("backup", "backup", "Copy the ledger, online and verified."),
     "system": ("system", "system", "Show versions, disk, clock, backups and refused deliveries."),
     "simulate": ("simulate", "simulate", "Run a simulated exchange to practise against."),
+    "drill": ("drill", "drill", "Rehearse an incident with the simulated exchange."),
     "doctor": ("doctor", "doctor", "Check this place and say what to do."),
 }
 

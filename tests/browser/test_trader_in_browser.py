@@ -83,7 +83,7 @@ def test_a_traders_day(chromium: Browser, place: Place) -> None:
         shown.open("/positions")
         expect(page.locator("#rows")).to_contain_text("BTCUSDT")
         shown.check()
-        for path in ("/signals", "/orders"):
+        for path in ("/signals", "/orders", "/notifications", "/security", "/studio"):
             shown.open(path)
             shown.check()
         # pause asks nothing, and says what happens to what is open

@@ -49,6 +49,10 @@ def register_signals(rooms: Rooms) -> None:
         live = rooms.desks.pulse.newest() if before is None else None
         return visit.page("traders/orders.html", rows=rows, older=older, live=live)
 
+    @rooms.get("/notifications", Who.SIGNED_IN)
+    async def notifications(visit: Visit) -> Response:
+        return visit.page("traders/notifications.html", alerts=desk.alerts(visit.who), live=rooms.desks.pulse.newest())
+
 
 def _number(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None

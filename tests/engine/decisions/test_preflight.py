@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from engine.decisions.preflight import Facts, SymbolNeed, check_items, key_days_left
+from engine.decisions.preflight import Facts, SymbolNeed, check_items, key_days_left, key_threshold
 from engine.domain.account import AccountReport, Balance, Position
 from engine.domain.amounts import Money, Price, Quantity, Ratio
 from engine.domain.identifiers import Symbol
@@ -154,3 +154,8 @@ def test_a_check_is_as_bad_as_its_worst_item() -> None:
     made = tuple(CheckItem(each, "x", "y") for each in levels)
     assert Preflight("a", "e", "paper", made, NOW).level is Level.STOPS_ENTRIES
     assert Preflight("a", "e", "paper", (), NOW).level is Level.OK
+
+
+@pytest.mark.parametrize(("left", "due"), [(90, None), (15, None), (14, 14), (8, 14), (7, 7), (2, 7), (1, 1), (0, 0), (-5, 0)])
+def test_a_key_is_warned_about_once_for_each_threshold(left: int, due: int | None) -> None:
+    assert key_threshold(left) == due
