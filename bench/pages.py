@@ -130,7 +130,8 @@ async def main(followers: int, signals: int, rounds: int) -> None:
         await prepare(config, followers, signals)
         async with run_engine(config, what="bench") as service, trio.open_nursery() as nursery:
             settings = WebSettings(demo_people=PEOPLE)
-            bound = await nursery.start(partial(serve_web, create_app(service, settings, service.desks), ServerConfig(port=0)))
+            app, never = create_app(service, settings, service.desks), trio.Event()
+            bound = await nursery.start(partial(serve_web, app, ServerConfig(port=0), shutdown_trigger=never.wait))
             while not service.readiness().ready:  # noqa: ASYNC110 - readiness is asked, as by any probe; it has no event
                 await trio.sleep(0.1)
             print(f"{followers} followers, {signals * followers} outcomes; medians of {rounds}")

@@ -1,7 +1,8 @@
 """All followers of one process: start one supervised task per account, ring them, and sweep for what nobody rang about."""
 
 import random
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Collection
 from typing import Final
 
 import trio
@@ -43,8 +44,8 @@ class Household:
         if scope is not None:
             scope.cancel()
 
-    def vitals(self) -> dict[str, dict[str, object]]:
-        """Tell by account name how each task is doing, for commands."""
+    def vitals(self, names: Collection[str] | None = None) -> dict[str, dict[str, object]]:
+        """Tell by account name how each task is doing, or only those of ``names``; for commands."""
         return {
             each.name: {
                 "running": each.vitals.running,
@@ -56,7 +57,17 @@ class Household:
                 "preflight": None if each.preflight.newest is None else each.preflight.newest.level.value,
             }
             for each in self.followers.values()
+            if names is None or each.name in names
         }
+
+    def checks(self) -> dict[str, int]:
+        """Count accounts by the level of their last check."""
+        newest = [each.preflight.newest for each in self.followers.values()]
+        return dict(Counter(each.level.value for each in newest if each is not None))
+
+    def troubled(self) -> list[str]:
+        """Return the names of accounts whose task has a problem, is quarantined, or does not run."""
+        return [each.name for each in self.followers.values() if each.problem or each.vitals.quarantined or not each.vitals.running]
 
     def named(self, name: str) -> Follower | None:
         """Return the follower of the account with this name."""

@@ -4,16 +4,14 @@ Every command takes and returns plain JSON types. A switch and the event that te
 the moment it is durable: a running engine looks at its switches at the last line before each entry.
 """
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime, timedelta
-from importlib.metadata import version
 from typing import Any, Final
 
 from engine.actors.telling import deliver
 from engine.commands.auditing import recorder
-from engine.commands.parameters import Run, jsonable, no_such, text
+from engine.commands.parameters import Run, installed_version, jsonable, no_such, text
 from engine.config import Config
 from engine.decisions.reconciliation import words_of
 from engine.decisions.routing import concerns
@@ -33,7 +31,18 @@ from engine.ledger.people import (
     strategies,
     strategy_named,
 )  # fmt: skip
-from engine.ledger.reports import account_rows, clear_switch, set_switch, signal_number, status, switches, unknown, unproven_attempts, why
+from engine.ledger.reports import (
+    account_rows,
+    clear_switch,
+    set_switch,
+    signal_number,
+    status,
+    switches,
+    unknown,
+    unproven_accounts,
+    unproven_attempts,
+    why,
+)
 from engine.ledger.standing import still_open
 from engine.office import NothingThere, Office
 from engine.plugin_host import Plugins
@@ -46,19 +55,23 @@ OVERLAP_H_MAX: Final = 24 * 30
 
 
 async def _ping(office: Office, params: dict[str, Any]) -> dict[str, Any]:
-    return {"version": version("rexalgo"), "engine": office.live is not None}
+    return {"version": installed_version("rexalgo"), "engine": office.live is not None}
 
 
 async def _status(office: Office, params: dict[str, Any]) -> dict[str, Any]:
-    seen = jsonable(asdict(status(office.ledger.db, office.clock.now())))
-    tasks = {} if office.live is None else office.live.vitals()
+    """Tell how this place is doing; counts of copies and alerts are of the last ``hours``."""
+    hours, live = params.get("hours", 24), office.live
+    if isinstance(hours, bool) or not isinstance(hours, int) or not 1 <= hours <= 24:
+        raise InvalidValue("hours", "a whole number from 1 to 24", hours)
+    seen = jsonable(asdict(status(office.ledger.db, office.clock.now(), timedelta(hours=hours))))
+    wrong = {} if live is None else live.vitals(frozenset(live.troubled()))
     seen["engine"] = {
-        "running": office.live is not None,
-        "version": version("rexalgo"),
+        "running": live is not None,
+        "version": installed_version("rexalgo"),
         "ledger_healthy": office.ledger.healthy,
-        "accounts_read": sum(1 for each in tasks.values() if each["read"]),
-        "checks": dict(Counter(str(each["preflight"]) for each in tasks.values() if each.get("preflight"))),
-        "troubled": {name: each for name, each in tasks.items() if each["problem"] or each["quarantined"] or not each["running"]},
+        "accounts_read": 0 if live is None else sum(1 for each in live.followers.values() if each.report is not None),
+        "checks": {} if live is None else live.checks(),
+        "troubled": wrong,
     }
     return dict(seen)
 
@@ -82,12 +95,20 @@ async def _unknown(office: Office, params: dict[str, Any]) -> dict[str, Any]:
 
 
 async def _accounts(office: Office, params: dict[str, Any]) -> dict[str, Any]:
-    tasks = {} if office.live is None else office.live.vitals()
-    rows = [{**jsonable(asdict(each)), "task": tasks.get(each.name)} for each in account_rows(office.ledger.db)]
-    name = text(params, "name", "")
-    if name and name not in (names := [each["name"] for each in rows]):
-        raise NothingThere(no_such("account", name, names))
-    return {"accounts": [each for each in rows if name in ("", each["name"])], "engine": office.live is not None}
+    """List accounts with their tasks: one by ``name``, or those that ``search``, ``troubled``, ``after`` and ``limit`` leave."""
+    db, name, limit = office.ledger.db, text(params, "name", ""), params.get("limit", -1)
+    only = None
+    if params.get("troubled") is True:
+        only = [*([] if office.live is None else office.live.troubled()), *unproven_accounts(db)]
+    rows = account_rows(
+        db, name=name, search=text(params, "search", ""), after=text(params, "after", ""), only=only,
+        limit=limit if isinstance(limit, int) else -1,
+    )  # fmt: skip
+    if name and not rows:
+        raise NothingThere(no_such("account", name, [each.name for each in accounts(db)]))
+    tasks = {} if office.live is None else office.live.vitals({each.name for each in rows})
+    shown = [{**jsonable(asdict(each)), "task": tasks.get(each.name)} for each in rows]
+    return {"accounts": shown, "engine": office.live is not None}
 
 
 async def _check(office: Office, params: dict[str, Any]) -> dict[str, Any]:

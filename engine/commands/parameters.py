@@ -3,6 +3,8 @@
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from difflib import get_close_matches
+from functools import cache
+from importlib.metadata import version
 from typing import Any
 
 from engine.domain.errors import InvalidValue
@@ -10,6 +12,12 @@ from engine.office import Office
 
 Run = Callable[[Office, dict[str, Any]], Awaitable[dict[str, Any]]]
 """One command."""
+
+
+@cache
+def installed_version(distribution: str) -> str:
+    """Return the version of an installed distribution; looked up once, for it takes a millisecond and does not change while we run."""
+    return version(distribution)
 
 
 def text(params: dict[str, Any], name: str, default: str | None = None) -> str:

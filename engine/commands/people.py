@@ -12,7 +12,17 @@ from engine.domain.identifiers import parse_name
 from engine.domain.person import Person, Role, parse_role
 from engine.ledger import Database
 from engine.ledger.audit import append_audit, audit_rows, verify_audit
-from engine.ledger.identity import all_people, decide_master_request, factor, give_role, master_requests, person, person_named, take_role
+from engine.ledger.identity import (
+    all_people,
+    count_people,
+    decide_master_request,
+    factor,
+    give_role,
+    master_requests,
+    person,
+    person_named,
+    take_role,
+)
 from engine.ledger.people import insert_person, strategies, strategy_named
 from engine.ledger.sessions import invitations, revoke_sessions, revoke_ticket, sessions_of
 from engine.office import NothingThere, Office
@@ -20,10 +30,13 @@ from engine.secrets_store import new_person
 
 
 async def _users(office: Office, params: dict[str, Any]) -> dict[str, Any]:
-    """Read everybody with roles and factors."""
+    """Read people with roles and factors: all of them, or the first ``limit`` whose name contains ``search``."""
     db, now = office.ledger.db, office.clock.now()
+    search, limit = text(params, "search", ""), params.get("limit", -1)
+    total = count_people(db, search)
+    shown = all_people(db, search, limit if isinstance(limit, int) else -1)
     rows = []
-    for each in all_people(db):
+    for each in shown:
         factors = factor(db, each.id)
         rows.append(
             {
@@ -32,7 +45,7 @@ async def _users(office: Office, params: dict[str, Any]) -> dict[str, Any]:
             }
         )  # fmt: skip
     asked = [{"name": each.name, "note": each.note, "at": each.at.isoformat()} for each in master_requests(db)]
-    return {"users": rows, "asked_to_be_master": asked}
+    return {"users": rows, "total": total, "asked_to_be_master": asked}
 
 
 def _person(office: Office, name: str) -> Person:

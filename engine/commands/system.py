@@ -5,10 +5,9 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import Any, Final
 
-from engine.commands.parameters import Run, jsonable
+from engine.commands.parameters import Run, installed_version, jsonable
 from engine.kit_record import is_proven, read_record
 from engine.ledger.deliveries import refusals
 from engine.office import Office
@@ -26,7 +25,11 @@ async def _system(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     newest = None if not backups else datetime.fromtimestamp(backups[-1].stat().st_mtime, UTC)
     feeds = {} if office.live is None else _feeds(office)
     return {
-        "versions": {"rexalgo": version("rexalgo"), "python": platform.python_version(), **{each: version(each) for each in LIBRARIES}},
+        "versions": {
+            "rexalgo": installed_version("rexalgo"),
+            "python": platform.python_version(),
+            **{each: installed_version(each) for each in LIBRARIES},
+        },
         "plugin_api": PLUGIN_API_VERSION,
         "disk_free_mib": disk.free // 2**20,
         "disk_total_mib": disk.total // 2**20,
@@ -45,13 +48,13 @@ def _feeds(office: Office) -> dict[str, Any]:
     """Tell for each exchange how its market data does, and how far its clock is from ours (seconds, by the newest readings)."""
     assert office.live is not None
     told: dict[str, Any] = {}
-    for each in office.live.followers.values():
-        known = told.setdefault(each.exchange, {"accounts": 0, "read": 0, "problem": "", "newest_reading": None})
-        known["accounts"] += 1
-        known["problem"] = known["problem"] or each.shared.feeds[each.exchange].problem
-        if each.report is not None:
-            known["read"] += 1
-            known["newest_reading"] = max(known["newest_reading"] or "", each.report.as_of.isoformat())
+    for exchange in {each.exchange for each in office.live.followers.values()}:
+        mine = [each for each in office.live.followers.values() if each.exchange == exchange]
+        read = [each.report.as_of for each in mine if each.report is not None]
+        told[exchange] = {
+            "accounts": len(mine), "read": len(read), "problem": mine[0].shared.feeds[exchange].problem,
+            "newest_reading": max(read).isoformat() if read else None,
+        }  # fmt: skip
     return told
 
 

@@ -22,7 +22,7 @@ from engine.ledger.results import DayRow, StrategyRow, TradePoint, TradeRow
 from engine.office import NothingThere, Office
 
 PAGE: Final = 50
-SIGNALS_COUNTED: Final = 200
+SIGNALS_COUNTED: Final = 20
 POINTS: Final = 24 * 90
 TRADES_DRAWN: Final = 500
 _DANGEROUS: Final = ("=", "+", "-", "@", "\t", "\r")

@@ -45,6 +45,7 @@ from engine.views import ReceiptView, Reception
 WEBHOOK: Final = "signed_webhook"
 TRADINGVIEW: Final = "tradingview"
 PAGE: Final = 50
+SIGNALS: Final = 10
 OVERLAP: Final = timedelta(hours=24)
 ABOUT_MAX: Final = 1_000
 
@@ -291,7 +292,7 @@ class StudioDesk:
 
     def signals(self, row: StudioStrategy, before: int | None = None) -> Sequence[StudioSignal]:
         """Read a strategy's signals with what became of them, newest first."""
-        return studio.signals_of(self._db, row.id, 20, before)
+        return studio.signals_of(self._db, row.id, SIGNALS, before)
 
     def audience(self, row: StudioStrategy) -> Audience:
         """Read a strategy's followers in aggregate."""

@@ -49,9 +49,15 @@ def person_named(db: apsw.Connection, name: str) -> Person | None:
     return people[0] if len(people) == 1 else None
 
 
-def all_people(db: apsw.Connection) -> list[Person]:
-    """Read everybody, by name."""
-    return [_person(row) for row in fetch_all(db, _PERSON + " ORDER BY person.name")]
+def all_people(db: apsw.Connection, search: str = "", limit: int = -1) -> list[Person]:
+    """Read people whose name contains ``search``, by name; at most ``limit`` of them, where it is not negative."""
+    return [_person(row) for row in fetch_all(db, _PERSON + " WHERE instr(name, ?) ORDER BY person.name LIMIT ?", (search, limit))]
+
+
+def count_people(db: apsw.Connection, search: str = "") -> int:
+    """Count the people whose name contains ``search``."""
+    row = fetch_one(db, "SELECT count(*) FROM person WHERE instr(name, ?)", (search,))
+    return 0 if row is None else int(row[0])
 
 
 def give_role(db: apsw.Connection, identifier: PersonId, role: Role, by: str, at: datetime) -> bool:

@@ -276,16 +276,12 @@ def strategy_environments(db: apsw.Connection, strategy: str) -> list[str]:
 
 def outcome_counts(db: apsw.Connection, strategy: str, signals: int) -> dict[str, int]:
     """Count what became of the copies of a strategy's newest signals, by family of outcome."""
-    rows = fetch_all(
-        db,
-        "SELECT coalesce(code, 'waiting'), count(*) FROM copy WHERE signal_number IN (SELECT number FROM signal WHERE strategy_id = ?"
-        " ORDER BY number DESC LIMIT ?) GROUP BY 1",
-        (strategy, signals),
-    )
+    numbers = fetch_all(db, "SELECT number FROM signal WHERE strategy_id = ? ORDER BY number DESC LIMIT ?", (strategy, signals))
     counts: dict[str, int] = {}
-    for code, number in rows:
-        family = str(code).partition(".")[0]
-        counts[family] = counts.get(family, 0) + int(number)
+    for (number,) in numbers:
+        for code, found in fetch_all(db, "SELECT code, count(*) FROM copy WHERE signal_number = ? GROUP BY code", (number,)):
+            family = "waiting" if code is None else str(code).partition(".")[0]
+            counts[family] = counts.get(family, 0) + int(found)
     return dict(sorted(counts.items(), key=lambda each: -each[1]))
 
 

@@ -168,6 +168,7 @@ MIGRATIONS: Final[tuple[str, ...]] = (
         person_id TEXT NOT NULL REFERENCES person, channel TEXT NOT NULL, target_sealed BLOB, row_version INTEGER NOT NULL,
         wants TEXT NOT NULL, PRIMARY KEY (person_id, channel)) STRICT, WITHOUT ROWID;
     CREATE INDEX copy_by_account ON copy (account_id, signal_number);
+    CREATE INDEX copy_by_signal ON copy (signal_number, code, outcome_us);
     CREATE INDEX attempt_by_account ON attempt (account_id, id);
     """,
 )

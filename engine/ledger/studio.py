@@ -146,18 +146,25 @@ def signals_of(db: apsw.Connection, strategy: StrategyId, limit: int, before: in
 def _signal(db: apsw.Connection, row: Row) -> StudioSignal:
     number, identifier, receipt, received_us, text, origin = row
     draft = read_draft(text)
-    copies = fetch_all(db, "SELECT code, outcome_us FROM copy WHERE signal_number = ?", (number,))
     counts: dict[str, int] = {}
-    for code, _ in copies:
+    for code, found in fetch_all(db, "SELECT code, count(*) FROM copy WHERE signal_number = ? GROUP BY code", (number,)):
         family = "waiting" if code is None else str(code).partition(".")[0]
-        counts[family] = counts.get(family, 0) + 1
-    took = sorted((at - received_us) / 1000 for code, at in copies if code is not None and at is not None)
+        counts[family] = counts.get(family, 0) + int(found)
+    ended = sum(count for family, count in counts.items() if family != "waiting")
+    half, most = (_took_ms(db, number, received_us, ended * percent // 100) if ended else None for percent in (50, 95))
     return StudioSignal(
         number, identifier, receipt, from_us(received_us), draft.action.value, draft.symbol,
-        None if draft.side is None else draft.side.value, draft.is_test, origin.partition(":")[0], len(copies),
-        dict(sorted(counts.items(), key=lambda each: -each[1])), took[len(took) // 2] if took else None,
-        took[min(len(took) - 1, len(took) * 95 // 100)] if took else None,
+        None if draft.side is None else draft.side.value, draft.is_test, origin.partition(":")[0], sum(counts.values()),
+        dict(sorted(counts.items(), key=lambda each: -each[1])), half, most,
     )  # fmt: skip
+
+
+def _took_ms(db: apsw.Connection, number: int, received_us: int, rank: int) -> float | None:
+    """Read within how many milliseconds that many copies had their outcome."""
+    row = fetch_one(
+        db, "SELECT outcome_us FROM copy WHERE signal_number = ? AND code IS NOT NULL ORDER BY outcome_us LIMIT 1 OFFSET ?", (number, rank)
+    )
+    return None if row is None else (row[0] - received_us) / 1000
 
 
 # Followers, never by name

@@ -65,7 +65,7 @@ def test_the_global_switch_stops_a_fan_out_and_resuming_asks_for_a_factor(chromi
         assert stopped, codes
         assert len(place.orders()) == len(codes) - len(stopped)
         shown.open("/operate/switches")
-        expect(page.locator("#on")).to_contain_text("Stopped in the last 24 hours")
+        expect(page.locator("#on")).to_contain_text("Stopped in the last hour")
         shown.check()
         shown.press("Resume")
         expect(page.locator("main")).to_contain_text("Nothing is switched")

@@ -11,7 +11,8 @@ from web.rooms import Rooms, Who
 from web.service_port import Service
 from web.visit import Visit
 
-PAGE: Final = 100
+PAGE: Final = 50
+SHOWN: Final = 30
 LEVELS: Final = {
     "entries": ("No new entries", "Exits go on; what is open stays."),
     "reduce": ("Reduce only", "Resting entries are taken back too: exposure can only shrink."),
@@ -68,16 +69,17 @@ class Desk:
 
     async def overview(self, visit: Visit) -> Response:
         """Show how every account's task does, what is switched, and what wakes somebody."""
-        seen, found = await self._ask(visit, "status"), await self._ask(visit, "accounts")
-        alerts, system = await self._ask(visit, "alerts", hours=24), await self._ask(visit, "system")
+        seen, alerts, system = [
+            await self._ask(visit, "status", hours=1), await self._ask(visit, "alerts", hours=24), await self._ask(visit, "system")
+        ]  # fmt: skip
         search, troubled = visit.query.get("search", "")[:80], visit.query.get("troubled") == "yes"
-        rows = [each for each in found["accounts"] if search in each["name"] and (not troubled or _trouble(each))]
-        after = visit.query.get("after", "")
-        rows = [each for each in rows if each["name"] > after]
+        after = visit.query.get("after", "")[:80]
+        found = await self._ask(visit, "accounts", search=search, troubled=troubled, after=after, limit=SHOWN + 1)
+        rows = found["accounts"]
         waking = [each for each in alerts["alerts"] if each["wakes"]]
         return self._page(
-            visit, "overview", seen=seen, rows=rows[:PAGE], more=rows[PAGE - 1]["name"] if len(rows) > PAGE else "", trouble=_trouble,
-            total=len(found["accounts"]), search=search, troubled=troubled, waking=waking[:10], system=system,
+            visit, "overview", seen=seen, rows=rows[:SHOWN], more=rows[SHOWN - 1]["name"] if len(rows) > SHOWN else "", trouble=_trouble,
+            total=sum(seen["accounts"].values()), search=search, troubled=troubled, waking=waking[:10], system=system,
         )  # fmt: skip
 
     async def account(self, visit: Visit, name: str) -> Response:
@@ -102,7 +104,7 @@ class Desk:
 
     async def switches(self, visit: Visit) -> Response:
         """Show what is switched, what is still open under a flatten, and what entries were stopped in the last minutes."""
-        seen, found = await self._ask(visit, "status"), await self._ask(visit, "accounts")
+        seen, found = await self._ask(visit, "status", hours=1), await self._ask(visit, "accounts", limit=50)
         open_: list[dict[str, Any]] = []
         for each in seen["switches"]:
             if each["level"] == "flatten":
@@ -110,7 +112,8 @@ class Desk:
                 open_ += (await self._ask(visit, "still_open", scope=each["scope"], **target))["open"]
         stopped = {code: count for code, count in seen["copies"].items() if code in ("killed", "skipped.entries_off")}
         names = {
-            "account": [each["name"] for each in found["accounts"]], "exchange": sorted({each["exchange"] for each in found["accounts"]}),
+            "account": [each["name"] for each in found["accounts"]],
+            "exchange": sorted(self._rooms.desks.office.plugins().exchanges),
             "strategy": [row.name for row, _ in self._rooms.desks.performance.directory_of_all()],
         }  # fmt: skip
         return self._page(visit, "switches", seen=seen, levels=LEVELS, open=open_, stopped=stopped, names=names)
@@ -151,12 +154,11 @@ class Desk:
         return await self._people(visit)
 
     async def _people(self, visit: Visit, shown: dict[str, Any] | None = None) -> Response:
-        told, invited = await self._ask(visit, "users"), await self._ask(visit, "invitations")
         search = visit.query.get("search", "")[:80]
-        rows = [each for each in told["users"] if search in each["name"]]
+        told, invited = await self._ask(visit, "users", search=search, limit=SHOWN), await self._ask(visit, "invitations")
         strategies = [row.name for row, _ in self._rooms.desks.performance.directory_of_all()]
         return self._page(
-            visit, "people", live=shown is None, rows=rows[: 2 * PAGE], total=len(rows), asked=told["asked_to_be_master"], search=search,
+            visit, "people", live=shown is None, rows=told["users"], total=told["total"], asked=told["asked_to_be_master"], search=search,
             invitations=invited["invitations"], shown=shown, strategies=strategies,
         )  # fmt: skip
 

@@ -119,7 +119,7 @@ def register_studio(rooms: Rooms) -> None:
     async def signals(visit: Visit, identifier: str) -> Response:
         row, before = desk.strategy(visit.who, identifier), _number(visit.query.get("before", ""))
         found = desk.signals(row, before)
-        older = found[-1].number if len(found) >= 20 else None
+        older = found[-1].number if len(found) >= 10 else None
         live = rooms.desks.pulse.newest() if before is None else None
         return visit.page("studio/signals.html", row=row, signals=found, older=older, live=live)
 
