@@ -286,5 +286,6 @@ def _follower(index: int) -> dict[str, object]:
 
 def _write_place(folder: Path, seed: int) -> None:
     """Write a configuration like that of any place, so that the other commands work on it with --config."""
-    (folder / "rexalgo.toml").write_text(f"[plugin.paper]\nseed = {seed}\n", encoding="utf-8")
+    enabled = '["paper", "signed_webhook", "tradingview", "gcra", "log"]'
+    (folder / "rexalgo.toml").write_text(f"[plugins]\nenabled = {enabled}\n\n[plugin.paper]\nseed = {seed}\n", encoding="utf-8")
     create_file(folder / ".env", new_env_text(), 0o600)
