@@ -58,6 +58,7 @@ format: install-dev
 
 bench: install-dev
 	@$(PY) -m bench.fanout $(ARGS)
+	$(PY) -m bench.pages
 
 faults: install-dev
 	@$(PY) -m tests.faults $(ARGS)

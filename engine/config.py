@@ -37,6 +37,7 @@ class WebConfig:
     tls_key: Path | None
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...]
     live_page: bool
+    sign_up: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +151,7 @@ _SECTIONS: Final[Mapping[str, tuple[type, Mapping[str, Rule]]]] = {
             "tls_key": rules.optional_path,
             "trusted_proxies": rules.networks,
             "live_page": rules.switch,
+            "sign_up": rules.one_of("invite", "open", "closed"),
         },
     ),
     "ledger": (LedgerConfig, {"path": rules.path}),

@@ -46,6 +46,17 @@ def switch(value: object, folder: Path) -> bool:
     return value
 
 
+def one_of(*words: str) -> Callable[[object, Path], str]:
+    """Make a rule for one of a few words."""
+
+    def rule(value: object, folder: Path) -> str:
+        if not isinstance(value, str) or value not in words:
+            raise InvalidValue("", "one of " + ", ".join(words), value)
+        return value
+
+    return rule
+
+
 def name(value: object, folder: Path) -> str:
     """Read the short name of a plugin or of what it registers."""
     if not isinstance(value, str) or not NAME.fullmatch(value):

@@ -23,10 +23,11 @@ from typing import Any, Final
 import trio
 
 from engine.actors.clock import SystemClock
-from engine.commands import NothingThere, Office, commands_of
+from engine.commands import commands_of
 from engine.config import Config
 from engine.domain.errors import InvalidValue, RexAlgoError
 from engine.ledger import Ledger
+from engine.office import NothingThere, Office
 from engine.plugin_host import Plugins, load_plugins
 from engine.provisioning.errors import ProvisionErrors, ProvisionProblem
 from engine.secrets_store import open_vault

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import trio
 
+from engine.actors.bookkeeping import Bookkeeping
 from engine.actors.breakers import Breakers
 from engine.actors.clock import SystemClock
 from engine.actors.exchange_session import ExchangeSession
@@ -26,11 +27,13 @@ from engine.actors.shared import Pace, Shared
 from engine.actors.streams import StrategyStream, run_stream
 from engine.actors.supervisor import Vitals
 from engine.actors.telling import tell
-from engine.commands import Office, chosen_notifiers, commands_of
+from engine.commands import chosen_notifiers, commands_of
 from engine.config import Config
 from engine.control import FolderLock, serve_control
 from engine.decisions.circuit import Circuit
-from engine.domain.account import Environment
+from engine.desks import open_desks
+from engine.desks.endpoints import scope_end, scope_list
+from engine.domain.account import AccountReport, Environment
 from engine.domain.errors import RexAlgoError
 from engine.domain.identifiers import AccountId, StrategyId, Symbol
 from engine.exchange_places import exchange_context, why_refused
@@ -40,10 +43,12 @@ from engine.ledger.codec import to_us
 from engine.ledger.copies import accounts_with_waiting_legs, begin_run
 from engine.ledger.people import KIND_ALGO, AccountRow, StrategyRow, account, accounts, endpoints, strategies, subscription
 from engine.ledger.reports import switches
+from engine.office import Office, Receive
 from engine.plugin_host import Plugins, load_plugins
 from engine.ports.clock import Clock
 from engine.ports.exchange import AccountLogin
 from engine.ports.rate_limiter import RateLimit, RateLimiter
+from engine.ports.secret import Secret
 from engine.secrets_store import account_credentials, endpoint_keys, open_vault
 from engine.service import Endpoint, EngineService
 from engine.transport import HttpClientFactory
@@ -124,12 +129,15 @@ class _Engine:
             async with trio.open_nursery() as nursery:
                 service = self._service(nursery)
                 reload = partial(self._reload, nursery, service)
-                service.use_commands(commands_of(self._office(reload)))
+                office = self._office(reload, service.receive)
+                service.use_commands(commands_of(office))
+                service.use_desks(open_desks(office))
                 await reload()
                 nursery.start_soon(self._household.route, partial(accounts_with_waiting_legs, self._ledger.db))
                 nursery.start_soon(self._watch_switches)
                 nursery.start_soon(self._flattening.run)
                 nursery.start_soon(self._breakers.run)
+                nursery.start_soon(Bookkeeping(self._shared, self._household).run)
                 for notifier in self._notifiers:
                     nursery.start_soon(tell, self._shared, notifier)
                 if self._config.operator.heartbeat_url:
@@ -144,13 +152,25 @@ class _Engine:
                     nursery.cancel_scope.cancel()
             outer.cancel_scope.cancel()
 
-    def _office(self, reload: Callable[[], Awaitable[None]]) -> Office:
+    def _office(self, reload: Callable[[], Awaitable[None]], receive: Receive) -> Office:
         async def opened() -> Vault:
             return self._vault
 
         return Office(
-            self._config, self._ledger, self._clock, lambda: self._plugins, opened, reload, self._household
+            self._config, self._ledger, self._clock, lambda: self._plugins, opened, reload, self._household, self._try_login, receive,
         )  # fmt: skip
+
+    async def _try_login(self, exchange: str, credentials: Mapping[str, Secret]) -> AccountReport:
+        """Read an account whose credentials are not stored yet, with a connection that ends with this call."""
+        login = AccountLogin(AccountId("trying"), credentials)
+        session = ExchangeSession(
+            self._plugins.exchanges[exchange], login, self._contexts[exchange], self._limiter, self._shared.pace.send_deadline_s
+        )  # fmt: skip
+        try:
+            await session.open()
+            return await session.fetch_account()
+        finally:
+            await session.aclose()
 
     def _service(self, nursery: trio.Nursery) -> EngineService:
         sources = self._plugins.webhook_sources
@@ -197,6 +217,8 @@ class _Engine:
         for exchange in {each.exchange for each in known}:
             if exchange in self._feeds:
                 self._start_feed(nursery, exchange, wanted)
+        for gone in set(self._household.followers) - {each.id for each in known}:
+            self._household.part(gone)
         for index, row in enumerate(known):
             if row.id not in self._household.followers:
                 self._join(nursery, row, environments.get(row.exchange))
@@ -219,7 +241,12 @@ class _Engine:
                 continue
             strategy = by_id[row.strategy]
             keys = endpoint_keys(self._ledger.db, self._vault, row.id, now) if row.enabled else ()
-            made.append(Endpoint(row.id, strategy.id, strategy.name, strategy.symbols, source, keys, row.is_deleted))
+            made.append(
+                Endpoint(
+                    row.id, strategy.id, strategy.name, strategy.symbols, source, keys, row.is_deleted, row.token_hash,
+                    frozenset(scope_list(row.settings, "actions")), scope_end(row.settings), str(row.settings.get("sell", "close")),
+                )
+            )  # fmt: skip
         return made
 
     def _join(self, nursery: trio.Nursery, row: AccountRow, environment: Environment | None) -> None:

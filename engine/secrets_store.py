@@ -13,6 +13,7 @@ from typing import Final
 
 from engine.domain.identifiers import AccountId, EndpointId, PersonId
 from engine.ledger import Database, Ledger
+from engine.ledger.identity import FactorRow
 from engine.ledger.people import AccountRow, EndpointSecretRow, PersonKey, canaries, endpoint_secrets, person_key, put_canary
 from engine.ports.secret import Secret
 from engine.vault import DataKey, FieldPlace, Vault, VaultError, WrappedKey, parse_root_keys
@@ -96,6 +97,25 @@ def _as_text(credentials: Mapping[str, Secret]) -> str:
     return json.dumps({name: secret.reveal() for name, secret in credentials.items()}, sort_keys=True)
 
 
+# Second factors
+
+
+def seal_totp_secret(vault: Vault, key: PersonKey, row_version: int, secret: Secret) -> bytes:
+    """Seal the secret of a person's authenticator app for this row version."""
+    return vault.seal(_data_key(vault, key), secret, _totp_place(key.person, row_version))
+
+
+def open_totp_secret(db: Database, vault: Vault, person: PersonId, row: FactorRow) -> Secret:
+    """Open the secret of a person's authenticator app; raises VaultError, and LookupError where none is set."""
+    if row.totp_sealed is None:
+        raise LookupError(f"person {person} has no second factor")
+    return vault.open(_data_key(vault, person_key(db, person)), row.totp_sealed, _totp_place(person, row.totp_version))
+
+
+def _totp_place(person: PersonId, row_version: int) -> FieldPlace:
+    return FieldPlace("factor", "totp_sealed", person, person, row_version)
+
+
 # Webhook secrets
 
 
@@ -140,5 +160,5 @@ def _opened(db: Database, vault: Vault, row: EndpointSecretRow) -> Secret:
 
 __all__ = [
     "EndpointKey", "NewPerson", "VaultError", "account_credentials", "credentials_print", "endpoint_keys", "new_person", "open_vault",
-    "seal_credentials", "seal_endpoint_secret",
+    "open_totp_secret", "seal_credentials", "seal_endpoint_secret", "seal_totp_secret",
 ]  # fmt: skip

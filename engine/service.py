@@ -10,18 +10,22 @@ import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
 from engine.actors.household import Household
 from engine.actors.shared import Shared
+from engine.decisions.signatures import SIGNATURE_HEADER, SIGNATURES_HEADER
 from engine.domain.errors import InvalidValue, RexAlgoError
 from engine.domain.holding import SwitchScope
-from engine.domain.identifiers import CopyId, ReceiptId, SignalId, StrategyId, Symbol
+from engine.domain.identifiers import CopyId, EndpointId, ReceiptId, SignalId, StrategyId, Symbol
 from engine.domain.signal import SignalDraft
+from engine.identity.references import capability_hash
 from engine.ledger import Ledger, LedgerError
+from engine.ledger.deliveries import NewDelivery, note_delivery
 from engine.ledger.people import secret_used
+from engine.ledger.pulse import newest_sequence
 from engine.ledger.reports import outcome_rows, receipt
 from engine.ledger.signals import DedupeConflict, NewSignal, Recorded, record_signal
 from engine.ports.clock import Clock
@@ -29,6 +33,9 @@ from engine.ports.rate_limiter import Priority, RateLimit, RateLimiter, Refused
 from engine.ports.signal_source import Authenticated, Delivery, NotAuthentic, WebhookSource
 from engine.secrets_store import EndpointKey
 from engine.views import HealthView, OutcomeRow, ReadinessView, ReceiptView, Reception, ReceptionKind
+
+if TYPE_CHECKING:
+    from engine.desks import Desks  # desks stand above the service and are handed to it
 
 _LOG = logging.getLogger("rexalgo.service")
 READY_WITHIN_S: Final = 30.0
@@ -43,7 +50,11 @@ Command = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Hold one webhook endpoint with its opened keys; ``keys`` empty means that it is disabled."""
+    """Hold one webhook endpoint with its opened keys; ``keys`` empty means that it is disabled.
+
+    ``token_hash`` is there where the address itself is the capability; ``actions`` (empty: any) and ``expires_at`` narrow what it may do,
+    ``sell`` says what a sell while long does: close or reverse.
+    """
 
     id: str
     strategy: StrategyId
@@ -52,6 +63,10 @@ class Endpoint:
     source: WebhookSource
     keys: tuple[EndpointKey, ...]
     is_deleted: bool
+    token_hash: bytes | None = None
+    actions: frozenset[str] = frozenset()
+    expires_at: datetime | None = None
+    sell: str = "close"
 
 
 class EngineService:
@@ -73,18 +88,32 @@ class EngineService:
         self._version = version
         self._started = trio.current_time()
         self._endpoints: Mapping[str, Endpoint] = {}
+        self._tokens: Mapping[bytes, str] = {}
         self._news = trio.Event()
+        self._noted_stranger: dict[str, float] = {}
         self._closing = False
         self._commands: Mapping[str, Command] = {}
+        self._desks: Desks | None = None
         self._ledger.on_commit(self._tell)
 
     def use_endpoints(self, endpoints: Sequence[Endpoint]) -> None:
         """Replace the endpoints, after provisioning changed them."""
         self._endpoints = {each.id: each for each in endpoints}
+        self._tokens = {each.token_hash: each.id for each in endpoints if each.token_hash is not None and not each.is_deleted}
 
     def use_commands(self, commands: Mapping[str, Command]) -> None:
         """Say what the control socket can ask; they come after the service, because they act on it."""
         self._commands = commands
+
+    def use_desks(self, desks: "Desks") -> None:
+        """Say what the pages work with; they come after the service, because they act on the engine that it belongs to."""
+        self._desks = desks
+
+    @property
+    def desks(self) -> "Desks":
+        """Return what the pages work with."""
+        assert self._desks is not None, "the desks are opened before the service is handed out"
+        return self._desks
 
     def stop_claiming(self) -> None:
         """Begin no new order from now on: the first step of stopping. Signals are still recorded, for the next start."""
@@ -104,6 +133,41 @@ class EngineService:
 
     async def receive(self, endpoint: str, delivery: Delivery) -> Reception:
         """Verify, parse and record one delivery; returns after it is durable. May be cancelled: the record survives."""
+        began = trio.current_time()
+        reception, proof = await self._receive(endpoint, delivery)
+        self._note(endpoint, delivery, reception, proof, trio.current_time() - began)
+        return reception
+
+    async def receive_by_token(self, token: str, delivery: Delivery) -> Reception:
+        """Take a delivery whose address is its capability, as ``receive``; the token is handed to the source, and kept nowhere."""
+        endpoint = self._tokens.get(capability_hash(token), "")
+        known = self._endpoints.get(endpoint)
+        told = (("x-capability-token", token), ("x-endpoint-sell", "close" if known is None else known.sell))
+        own = tuple(each for each in delivery.headers if each[0] not in ("x-capability-token", "x-endpoint-sell"))
+        return await self.receive(endpoint, Delivery(delivery.body, (*own, *told), delivery.peer, delivery.received_at))
+
+    def _note(self, endpoint: str, delivery: Delivery, reception: Reception, proof: Authenticated | None, took_s: float) -> None:
+        """Have a delivery noted for the endpoint's owner, off the sender's way; of what proves nothing at most one in a second."""
+        if endpoint not in self._endpoints or self._closing:
+            return
+        if reception.kind is ReceptionKind.NOT_AUTHENTIC:
+            if trio.current_time() < self._noted_stranger.get(endpoint, 0.0) + 1.0:
+                return
+            self._noted_stranger[endpoint] = trio.current_time()
+        offset = None if proof is None or proof.signed_at is None else (proof.signed_at - delivery.received_at).total_seconds()
+        row = NewDelivery(
+            EndpointId(endpoint), delivery.received_at, reception.kind.value, reception.field, reception.expected, reception.signal_id,
+            dialect_of(delivery), None if offset is None else round(offset * 1000), delivery.peer, round(took_s * 1_000_000),
+        )  # fmt: skip
+        self._nursery.start_soon(self._write_delivery, row)
+
+    async def _write_delivery(self, row: NewDelivery) -> None:
+        try:
+            await self._ledger.write(lambda db: note_delivery(db, row))
+        except LedgerError as error:
+            _LOG.warning("a delivery could not be noted for its endpoint's owner: %s", error)
+
+    async def _receive(self, endpoint: str, delivery: Delivery) -> tuple[Reception, Authenticated | None]:
         known = self._endpoints.get(endpoint)
         source = self._default_source if known is None else known.source
         now = self._clock.now()
@@ -112,24 +176,25 @@ class EngineService:
         try:
             proof = source.authenticate(delivery, keys, now)
         except NotAuthentic:
-            return Reception(ReceptionKind.NOT_AUTHENTIC)
+            return Reception(ReceptionKind.NOT_AUTHENTIC), None
         if known is None or not valid:
-            return Reception(ReceptionKind.NOT_AUTHENTIC)
+            return Reception(ReceptionKind.NOT_AUTHENTIC), None
         if proof.key_index > 0:
             self._nursery.start_soon(self._note_old_key, valid[proof.key_index].id, now, delivery.peer)
         if known.is_deleted:
-            return Reception(ReceptionKind.GONE)
+            return Reception(ReceptionKind.GONE), proof
         answer = self._limiter.reserve(f"webhook:{endpoint}", self._webhook_limit, 1, Priority.EXIT, self._clock.now())
         if isinstance(answer, Refused):
             wait = (answer.retry_at - self._clock.now()).total_seconds()
-            return Reception(ReceptionKind.LIMITED, retry_after_s=max(1, round(wait)))
+            return Reception(ReceptionKind.LIMITED, retry_after_s=max(1, round(wait))), proof
         try:
             draft = source.parse(delivery, proof)
             _check_symbol(draft, known.symbols)
+            _check_scope(draft, known, now)
         except InvalidValue as error:
             kind = ReceptionKind.MALFORMED if error.field == "body" else ReceptionKind.INVALID
-            return Reception(kind, field=error.field, expected=error.expected)
-        return await self._record_delivery(known, draft, delivery, proof)
+            return Reception(kind, field=error.field, expected=error.expected), proof
+        return await self._record_delivery(known, draft, delivery, proof), proof
 
     async def _note_old_key(self, key_id: str, at: datetime, peer: str) -> None:
         """Remember who still signs with a secret that runs out, so that ending its overlap is safe."""
@@ -235,6 +300,16 @@ class EngineService:
             await trio.sleep(NEWS_PAUSE_S)  # a fan-out commits hundreds of times a second: read it in gulps
         return ()
 
+    async def wait_news(self, after: int) -> int:
+        """Wait until the ledger has an event above ``after`` and return the newest one's sequence; 0 when the engine is closing."""
+        while not self._closing:
+            news = self._news
+            newest = newest_sequence(self._ledger.db)
+            if newest > after:
+                return newest
+            await news.wait()
+        return 0
+
     async def command(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
         """Run one command of the control socket; raises RexAlgoError for an unknown one."""
         run = self._commands.get(method)
@@ -243,9 +318,22 @@ class EngineService:
         return await run(params)
 
 
+def dialect_of(delivery: Delivery) -> str:
+    """Name how a delivery was signed, by the headers that it carries: A, B, both, or none."""
+    of_a, of_b = bool(delivery.header(SIGNATURE_HEADER.lower())), bool(delivery.header(SIGNATURES_HEADER))
+    return "both" if of_a and of_b else "A" if of_a else "B" if of_b else "none"
+
+
 def _check_symbol(draft: SignalDraft, symbols: frozenset[Symbol]) -> None:
     if draft.symbol not in symbols:
         raise InvalidValue("symbol", "a contract of this strategy: " + ", ".join(sorted(symbols)))
+
+
+def _check_scope(draft: SignalDraft, endpoint: Endpoint, now: datetime) -> None:
+    if endpoint.actions and draft.action.value not in endpoint.actions:
+        raise InvalidValue("action", "one that this address may send: " + ", ".join(sorted(endpoint.actions)))
+    if endpoint.expires_at is not None and now >= endpoint.expires_at:
+        raise InvalidValue("id", "an address that has not run out; the master renews it in the studio")
 
 
 def _new_signal(strategy: StrategyId, origin: str, draft: SignalDraft, content: bytes, decided: datetime, received: datetime) -> NewSignal:

@@ -2,26 +2,51 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Final
 
 from quart import Response, request
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
+from engine.desks import Desks
 from web.asgi import SteadyHTTPConnection
 from web.bots import error_answer, register_bots
+from web.door.security import register_security
+from web.door.sign_in import register_sign_in
 from web.headers import NO_STORE, security_headers
 from web.live import register_live
+from web.operators.pages import register_operators
 from web.pages import error_page, register_static
+from web.pulse import register_pulse
+from web.rooms import Room, Rooms, Who
 from web.service_port import Service
 from web.settings import WebSettings
+from web.studio.pages import register_studio
+from web.traders.accounts import register_accounts
+from web.traders.follow import register_follow
+from web.traders.home import register_home
+from web.traders.signals import register_signals
+from web.traders.strategies import register_strategies
 
 _WORDS = {
     400: ("bad_request", "The request could not be read."),
+    403: ("forbidden", "This was not sent from a page of this place, or the page was old. Load it again and repeat."),
     404: ("not_found", "There is nothing here."),
     405: ("method_not_allowed", "This address does not take that method."),
     408: ("too_slow", "The body did not arrive in time."),
     413: ("too_large", "The body is larger than is taken here."),
 }
+OTHER_ROOMS: Final = (
+    Room("/api/webhooks/copy-trading/<path:endpoint>", ("POST",), Who.BOT),
+    Room("/hooks/tv/<path:token>", ("POST",), Who.BOT),
+    Room("/api/receipts/<path:receipt_id>", ("GET",), Who.BOT),
+    Room("/api/health", ("GET",), Who.ANYONE),
+    Room("/api/ready", ("GET",), Who.ANYONE),
+    Room("/static/<name>", ("GET",), Who.ANYONE),
+    Room("/live", ("GET",), Who.HERE),
+    Room("/events", ("GET",), Who.HERE),
+)
+"""The routes that are no pages with sessions, with who may come in; a test holds that there is no other."""
 _OWN_FAULT = ("failed", "Something here failed, and it was logged. Try again shortly.")
 
 
@@ -29,8 +54,11 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def create_app(service: Service, settings: WebSettings, *, now: Callable[[], datetime] = _utc_now) -> QuartTrio:
-    """Make the app over an engine's service. ``now`` is the clock for the time of receipt (UTC)."""
+def create_app(service: Service, settings: WebSettings, desks: Desks | None = None, *, now: Callable[[], datetime] = _utc_now) -> QuartTrio:
+    """Make the app over an engine's service. ``now`` is the clock for the time of receipt (UTC).
+
+    Without ``desks`` it takes signals and shows the live page only.
+    """
     app = QuartTrio(__name__, static_folder=None, template_folder=None)
     app.asgi_http_class = SteadyHTTPConnection
     app.config["MAX_CONTENT_LENGTH"] = settings.body_bytes_max
@@ -39,6 +67,19 @@ def create_app(service: Service, settings: WebSettings, *, now: Callable[[], dat
     register_bots(app, service, settings, now)
     register_live(app, service, settings)
     register_static(app)
+    if desks is not None:
+        rooms = Rooms(app, desks, settings, now)
+        register_sign_in(rooms)
+        register_security(rooms)
+        register_pulse(rooms, service)
+        register_home(rooms)
+        register_signals(rooms)
+        register_follow(rooms)
+        register_strategies(rooms)
+        register_accounts(rooms)
+        register_studio(rooms)
+        register_operators(rooms, service)
+        app.config["ROOMS"] = (*rooms.declared, *OTHER_ROOMS)
     _register_errors(app)
     _register_headers(app, settings)
     return app

@@ -8,7 +8,7 @@ that must happen stands after ``service.receive``: a sender that hangs up cancel
 import json
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
@@ -24,6 +24,7 @@ from web.settings import WebSettings
 
 log = logging.getLogger("rexalgo.web")
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{20,80}")
 _FIELD: Final = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}")
 _RETRY_AFTER_S: Final = 5
 UNAVAILABLE: Final = Reception(ReceptionKind.UNAVAILABLE, retry_after_s=_RETRY_AFTER_S)
@@ -60,7 +61,15 @@ def register_bots(app: QuartTrio, service: Service, settings: WebSettings, now: 
         if not _ID.fullmatch(endpoint):
             return reception_answer(_NOT_AUTHENTIC)
         delivery = Delivery(body, header_pairs(), client(settings), now())
-        return reception_answer(await _receive(service, endpoint, delivery))
+        return reception_answer(await _receive(service.receive, endpoint, delivery))
+
+    @app.post("/hooks/tv/<path:token>")
+    async def receive_alert(token: str) -> Response:
+        body = await http.get_data(cache=False, as_text=False, parse_form_data=False)
+        if not _TOKEN.fullmatch(token):
+            return reception_answer(_NOT_AUTHENTIC)
+        delivery = Delivery(body, header_pairs(), client(settings), now())
+        return reception_answer(await _receive(service.receive_by_token, token, delivery))
 
     @app.get("/api/receipts/<path:receipt_id>")
     async def receipt(receipt_id: str) -> Response:
@@ -104,11 +113,11 @@ def json_answer(status: int, told: Mapping[str, object]) -> Response:
     return Response(json.dumps(told, separators=(",", ":")), status=status, content_type="application/json")
 
 
-async def _receive(service: Service, endpoint: str, delivery: Delivery) -> Reception:
+async def _receive(take: Callable[[str, Delivery], Awaitable[Reception]], endpoint: str, delivery: Delivery) -> Reception:
     """Ask the engine; an unexpected failure is told as "not now", because a signal may safely be sent again."""
     reception = UNAVAILABLE
     try:
-        reception = await service.receive(endpoint, delivery)
+        reception = await take(endpoint, delivery)
     except* Exception as group:  # the web boundary; a cancellation beside the error goes on upwards
         log.error("a delivery could not be taken and was answered with 503", exc_info=group)
     return reception

@@ -39,7 +39,7 @@ def register_live(app: QuartTrio, service: Service, settings: WebSettings) -> No
     """Add the live page and its stream to the app."""
     streams = Streams()
 
-    @app.get("/")
+    @app.get("/live")
     async def live() -> Response:
         _only_here(settings)
         newest_first = await service.recent_outcomes(settings.rows_max)

@@ -11,6 +11,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from quart import Response, abort
 from quart_trio import QuartTrio
 
+from web import words
+from web.rows import copy_look, state_look
+
 _HERE: Final = Path(__file__).parent
 _TYPES: Final = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 _FILES: Final = {path.name: path.read_bytes() for path in sorted((_HERE / "static").iterdir()) if path.suffix in _TYPES}
@@ -24,6 +27,11 @@ _TEMPLATES: Final = Environment(
     loader=FileSystemLoader(_HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
 )
 _TEMPLATES.globals["static"] = _static
+_TEMPLATES.globals["ago"] = words.ago
+_TEMPLATES.globals["look_of"] = copy_look
+_TEMPLATES.globals["state_look"] = state_look
+_TEMPLATES.globals["env"] = words.environment_badge
+_TEMPLATES.filters.update(when=words.when, money=words.money, signed=words.signed, plain=words.plain_number)
 
 
 def render(template: str, **values: object) -> str:

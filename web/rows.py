@@ -34,6 +34,8 @@ _LOOKS: Final = {
     "expired": Look("Expired", "quiet", "dash"),
     "cancelled": Look("Cancelled", "quiet", "cross"),
     "killed": Look("Stopped", "care", "square"),
+    "applied": Look("Done", "good", "disc"),
+    "nothing_to_do": Look("Nothing to do", "quiet", "dash"),
 }
 _ALWAYS_COUNTED: Final = ("filled", "placed", "skipped", "denied", "rejected", "unknown")
 _MOVES: Final = {"nobody": "", "you": "Follower", "master": "Master", "operator": "Operator"}
@@ -127,3 +129,25 @@ def _latency(ms: float | None) -> str:
     if ms is None:
         return ""
     return f"{ms:.0f} ms" if ms < 10_000 else f"{ms / 1000:.1f} s"
+
+
+_WAITING: Final = Look("Waiting", "calm", "ring")
+_STATES: Final = {
+    "copying": Look("Copying", "good", "disc"),
+    "entries paused": Look("Entries paused", "care", "square"),
+    "reduce only": Look("Reduce only", "care", "square"),
+    "needs you": Look("Needs you", "bad", "triangle"),
+    "nothing yet": Look("Not copying yet", "quiet", "dash"),
+}
+FAMILIES: Final = tuple((name, look.word) for name, look in _LOOKS.items())
+"""Families of outcomes to filter by: the value and its word."""
+
+
+def copy_look(code: str | None) -> Look:
+    """Return how a copy's outcome is shown; None is a copy that waits to be planned."""
+    return _WAITING if code is None else look_of(code.partition(".")[0])
+
+
+def state_look(state: str) -> Look:
+    """Return how an account's state is shown."""
+    return _STATES[state]

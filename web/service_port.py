@@ -5,7 +5,7 @@ anything but what a request carried.
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from engine.ports.signal_source import Delivery
 from engine.views import HealthView, OutcomeRow, ReadinessView, ReceiptView, Reception
@@ -16,6 +16,10 @@ class Service(Protocol):
 
     async def receive(self, endpoint: str, delivery: Delivery) -> Reception:
         """Verify, parse and record one delivery; returns after it is durable. May be cancelled: the record survives."""
+        ...
+
+    async def receive_by_token(self, token: str, delivery: Delivery) -> Reception:
+        """Take one delivery whose address is its capability; otherwise as ``receive``."""
         ...
 
     async def receipt(self, receipt_id: str) -> ReceiptView | None:
@@ -39,4 +43,12 @@ class Service(Protocol):
 
         An empty answer means that the engine is closing. Cancelling loses nothing.
         """
+        ...
+
+    async def wait_news(self, after: int) -> int:
+        """Wait until the ledger has an event above ``after`` and return the newest one's sequence; 0 when the engine is closing."""
+        ...
+
+    async def command(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+        """Run one of the operator's commands, the same that the command line runs; raises RexAlgoError."""
         ...

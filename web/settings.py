@@ -11,7 +11,8 @@ class WebSettings:
     """Hold the choices of the operator.
 
     ``https``: people reach this place over TLS (own certificate or proxy), so HSTS may be promised. ``live_page``: serve the
-    live page to people on this machine. ``trusted_proxies``: whose X-Forwarded-For is believed; empty means nobody's.
+    live page to people on this machine. ``demo_people``: (name, title) of whom a visitor on this machine may be; the demo's alone.
+    ``trusted_proxies``: whose X-Forwarded-For is believed; empty means nobody's.
     """
 
     https: bool = False
@@ -22,3 +23,4 @@ class WebSettings:
     streams_max: int = 50
     heartbeat_s: float = 15.0
     rows_max: int = 200
+    demo_people: tuple[tuple[str, str], ...] = ()

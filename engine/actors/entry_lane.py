@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from engine.actors.recording import refused_outcome
 from engine.actors.shared import TAKER_FEE_BPS
 from engine.decisions.order_lifecycle import AttemptState, Refused
-from engine.decisions.planning import EntryContext, EntryPlan, Wait, last_line_entry, plan_entry
+from engine.decisions.planning import EntryContext, EntryPlan, Wait, last_line_entry, plan_entry, takes_entries
 from engine.domain.holding import PendingEntry
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.domain.signal import Action, Signal
@@ -116,7 +116,8 @@ async def _send(lanes: "Lanes", leg: WaitingLeg, signal: Signal, subscription: S
     def last_line() -> Outcome | None:
         switches = shared.switches_for(follower.account, follower.name, leg.strategy, follower.exchange)
         goal = goal_key(shared.ledger.db, leg.account, leg.strategy, leg.symbol)
-        return last_line_entry(signal, goal, switches, entry_age_s, shared.clock.now())
+        stands = takes_entries(shared.subscription(leg.subscription))
+        return last_line_entry(signal, goal, switches, entry_age_s, shared.clock.now()) or stands
 
     wanted = Claim(
         copy=leg.copy,

@@ -1,7 +1,8 @@
 """All followers of one process: start one supervised task per account, ring them, and sweep for what nobody rang about."""
 
 import random
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Collection
 from typing import Final
 
 import trio
@@ -22,6 +23,7 @@ class Household:
 
     def __init__(self, seed: int = 0) -> None:
         self.followers: dict[AccountId, Follower] = {}
+        self._scopes: dict[AccountId, trio.CancelScope] = {}
         self._bell = Doorbell()
         self._jitter = random.Random(seed)  # noqa: S311 - spreads restarts, guards nothing
 
@@ -35,8 +37,15 @@ class Household:
             self.followers[follower.account] = follower
             nursery.start_soon(self._keep, follower)
 
-    def vitals(self) -> dict[str, dict[str, object]]:
-        """Tell by account name how each task is doing, for commands."""
+    def part(self, account: AccountId) -> None:
+        """End the task of an account that was disconnected; what it was sending is answered for first."""
+        self.followers.pop(account, None)
+        scope = self._scopes.pop(account, None)
+        if scope is not None:
+            scope.cancel()
+
+    def vitals(self, names: Collection[str] | None = None) -> dict[str, dict[str, object]]:
+        """Tell by account name how each task is doing, or only those of ``names``; for commands."""
         return {
             each.name: {
                 "running": each.vitals.running,
@@ -48,7 +57,17 @@ class Household:
                 "preflight": None if each.preflight.newest is None else each.preflight.newest.level.value,
             }
             for each in self.followers.values()
+            if names is None or each.name in names
         }
+
+    def checks(self) -> dict[str, int]:
+        """Count accounts by the level of their last check."""
+        newest = [each.preflight.newest for each in self.followers.values()]
+        return dict(Counter(each.level.value for each in newest if each is not None))
+
+    def troubled(self) -> list[str]:
+        """Return the names of accounts whose task has a problem, is quarantined, or does not run."""
+        return [each.name for each in self.followers.values() if each.problem or each.vitals.quarantined or not each.vitals.running]
 
     def named(self, name: str) -> Follower | None:
         """Return the follower of the account with this name."""
@@ -83,7 +102,9 @@ class Household:
                 await follower.shared.alert(AlertCode.ACCOUNT_QUARANTINED, follower.name, problem=follower.vitals.last_error)
             await follower.run()
 
-        await supervise(follower.vitals, run, self._jitter)
+        with trio.CancelScope() as scope:
+            self._scopes[follower.account] = scope
+            await supervise(follower.vitals, run, self._jitter)
 
     async def route(self, read_waiting: Callable[[], list[AccountId]]) -> None:
         """Ring every account that has something to plan, in slices, so that nothing else waits behind a fan-out."""

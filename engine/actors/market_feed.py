@@ -102,8 +102,9 @@ class MarketFeed:
         if trio.current_time() - self._instruments_at >= INSTRUMENTS_S:
             self._instruments = {each.symbol: each for each in await self._market.instruments()}
             self._instruments_at = trio.current_time()
-        if self._wanted:
-            for quote in await self._market.quotes(frozenset(self._wanted)):
+        listed = frozenset(self._wanted & set(self._instruments))  # a contract that is not listed must not cost the others their price
+        if listed:
+            for quote in await self._market.quotes(listed):
                 self._quotes[quote.symbol] = quote
 
     async def candles(self, symbol: Symbol, interval_s: int) -> AsyncIterator[Candle]:

@@ -76,7 +76,8 @@ class PreflightWatch:
             return
         over = since + timedelta(days=lasts)
         left = f"it is over since {over:%Y-%m-%d %H:%M} UTC" if warning == 0 else f"it ends on {over:%Y-%m-%d %H:%M} UTC at the latest"
-        details = {"given": f"{since:%Y-%m-%d}", "lasts_days": str(lasts), "exchange": follower.exchange, "left": left}
+        held = sum(1 for each in read_holdings(shared.ledger.db, follower.account) if each.share > 0)
+        details = {"given": f"{since:%Y-%m-%d}", "lasts": str(lasts), "exchange": follower.exchange, "left": left, "positions": str(held)}
         same = f"{since.isoformat()} {warning}"
         await shared.ledger.write(lambda db: raise_alert_once(db, AlertCode.KEY_EXPIRES_SOON, follower.name, details, now, same))
 

@@ -12,6 +12,7 @@ An entry is checked in this order, and the first that applies is told:
 | an exit with the same or a later order key is recorded             | skipped.superseded                             |
 | older than the strictest entry age                                 | expired                                        |
 | entries are switched off                                           | skipped.entries_off                            |
+| the agreement takes no entries now                                 | skipped.paused, left, consent, strategy_off    |
 | the follower did not agree to the symbol                           | denied.symbol_not_agreed                       |
 | the account has not been read                                      | denied.account_not_ready                       |
 | the owner closed this symbol by hand, the master is not flat yet   | skipped.detached                               |
@@ -61,7 +62,7 @@ from engine.domain.instrument import Instrument
 from engine.domain.order import OrderIntent, OrderReport, OrderSide
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.domain.signal import NO_ORDER_KEY, Action, OrderKey, OrderType, PositionSide, Signal
-from engine.domain.subscription import BelowMinimum, Mode, RiskLimits, Subscription
+from engine.domain.subscription import BelowMinimum, Mode, RiskLimits, Standing, Subscription
 from engine.ports.market_data import Quote
 
 _TENTH: Final = Decimal("0.1")
@@ -217,6 +218,24 @@ def _changed_meanwhile(context: EntryContext) -> Outcome | None:
     return last_line_entry(context.signal, context.goal_key, context.switches, _age_limit_s(context), context.now)
 
 
+_STANDING: Final = {
+    Standing.PAUSED: OutcomeCode.SKIPPED_PAUSED,
+    Standing.LEFT: OutcomeCode.SKIPPED_LEFT,
+    Standing.CONSENT: OutcomeCode.SKIPPED_CONSENT,
+    Standing.STRATEGY_PAUSED: OutcomeCode.SKIPPED_STRATEGY_OFF,
+}
+
+
+def takes_entries(subscription: Subscription) -> Outcome | None:
+    """Say why an agreement takes no entries now, or None where it does; looked at again at the last line."""
+    code = _STANDING.get(subscription.standing)
+    return None if code is None else Outcome(code)
+
+
+def _does_not_stand(context: EntryContext) -> Outcome | None:
+    return takes_entries(context.subscription)
+
+
 def _not_agreed(context: EntryContext) -> Outcome | None:
     symbol = context.signal.draft.symbol
     if symbol in context.subscription.policy.symbols:
@@ -224,7 +243,7 @@ def _not_agreed(context: EntryContext) -> Outcome | None:
     return Outcome(OutcomeCode.DENIED_SYMBOL_NOT_AGREED, {"symbol": symbol})
 
 
-_BEFORE_ACCOUNT: Final[tuple[Callable[[EntryContext], Outcome | None], ...]] = (_changed_meanwhile, _not_agreed)
+_BEFORE_ACCOUNT: Final[tuple[Callable[[EntryContext], Outcome | None], ...]] = (_changed_meanwhile, _does_not_stand, _not_agreed)
 
 
 def _detached(context: EntryContext, account: AccountView) -> Outcome | None:

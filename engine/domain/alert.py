@@ -95,10 +95,10 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
         True,
     ),
     AlertCode.KEY_EXPIRES_SOON: AlertWords(
-        "{subject}: its key was given here on {given} and lasts {lasts_days} days at {exchange}: {left}.",
-        "Nothing: it works until the exchange refuses it.",
-        "Have the owner make a new key at the exchange, then run rexalgo provision with it",
-        "Once the exchange refuses the key, neither an entry nor an exit of a master reaches this account.",
+        "{subject}: its key was given here on {given} and lasts {lasts} days at {exchange}: {left}.",
+        "Nothing: it works until the exchange refuses it. {positions} positions of ours are in the account.",
+        "Have the owner make a new key and replace it on the account's page, or by rexalgo provision",
+        "Once the exchange refuses the key, entries are denied, and no exit of a master reaches the account.",
         False,
     ),
     AlertCode.ACCOUNT_QUARANTINED: AlertWords(

@@ -40,6 +40,10 @@ class OutcomeCode(Enum):
     SKIPPED_WATCH_ONLY = "skipped.watch_only"
     SKIPPED_TEST = "skipped.test"
     SKIPPED_ENTRIES_OFF = "skipped.entries_off"
+    SKIPPED_PAUSED = "skipped.paused"
+    SKIPPED_LEFT = "skipped.left"
+    SKIPPED_CONSENT = "skipped.consent"
+    SKIPPED_STRATEGY_OFF = "skipped.strategy_off"
     SKIPPED_ALREADY_OPEN = "skipped.already_open"
     SKIPPED_OPPOSITE_HELD = "skipped.opposite_held"
     SKIPPED_NOT_OPEN = "skipped.not_open"
@@ -147,6 +151,16 @@ EXPLANATIONS: Final[Mapping[OutcomeCode, Explanation]] = {
         "A test signal: {side} {quantity} {symbol} would have been sent. Tests never reach an exchange.", _N
     ),
     OutcomeCode.SKIPPED_ENTRIES_OFF: Explanation("New entries are switched off for {scope}: {note}", _O, "no new entries"),
+    OutcomeCode.SKIPPED_PAUSED: Explanation(
+        "This strategy is paused on this account: no new entries, closes are still copied.", _Y, "paused"
+    ),
+    OutcomeCode.SKIPPED_LEFT: Explanation(
+        "This account left the strategy: no new entries, what is open is still closed with it.", _Y, "left"
+    ),
+    OutcomeCode.SKIPPED_CONSENT: Explanation(
+        "The master changed this strategy's contracts or leverage; agree to the new terms to copy entries again.", _Y, "consent"
+    ),
+    OutcomeCode.SKIPPED_STRATEGY_OFF: Explanation("The master takes no new entries with this strategy now; closes are still copied.", _M),
     OutcomeCode.SKIPPED_ALREADY_OPEN: Explanation("This strategy already holds {held} {symbol} {side} here.", _N),
     OutcomeCode.SKIPPED_OPPOSITE_HELD: Explanation("This strategy holds {held} {symbol} on the other side ({held_side}).", _M),
     OutcomeCode.SKIPPED_NOT_OPEN: Explanation(
@@ -192,7 +206,9 @@ EXPLANATIONS: Final[Mapping[OutcomeCode, Explanation]] = {
     OutcomeCode.DENIED_ACCOUNT_MARGIN: Explanation(
         "The account would put {margin} {currency} of margin at risk; the cap is {cap}.", _Y, "limits.account_margin"
     ),
-    OutcomeCode.DENIED_OPEN_POSITIONS: Explanation("{open} symbols are already held; the cap is {cap}.", _Y, "limits.open_positions"),
+    OutcomeCode.DENIED_OPEN_POSITIONS: Explanation(
+        "The account holds {open} contracts already, and the cap is {cap}.", _Y, "limits.open_positions"
+    ),
     OutcomeCode.DENIED_BALANCE: Explanation("The entry needs {needed} {currency} of margin and fee; {available} is free.", _Y, "sizing"),
     OutcomeCode.DENIED_DAILY_LOSS: Explanation(
         "The account has lost {loss} {currency} since {since} (the day's start in {zone}); the cap for a day is {cap}.",

@@ -1,6 +1,6 @@
 """What was found when an account was checked before trading: items with a level, a sentence with numbers, and what to do."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 
@@ -15,7 +15,10 @@ class Level(Enum):
     @property
     def rank(self) -> int:
         """Return its place from harmless to serious."""
-        return list(Level).index(self)
+        return _RANKS[self.value]
+
+
+_RANKS = {each.value: place for place, each in enumerate(Level)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +33,15 @@ class CheckItem:
 
 @dataclass(frozen=True, slots=True)
 class Preflight:
-    """Hold one account's check, made at ``at`` (UTC)."""
+    """Hold one account's check, made at ``at`` (UTC); ``level`` is that of its worst item."""
 
     account: str
     exchange: str
     environment: str
     items: tuple[CheckItem, ...]
     at: datetime
+    level: Level = field(init=False)
 
-    @property
-    def level(self) -> Level:
-        """Return the level of the worst item."""
-        return max((each.level for each in self.items), key=lambda each: each.rank, default=Level.OK)
+    def __post_init__(self) -> None:
+        worst = max((each.level for each in self.items), key=lambda each: each.rank, default=Level.OK)
+        object.__setattr__(self, "level", worst)

@@ -136,6 +136,20 @@ class CopyPolicy:
     allow_own_position: bool = False
 
 
+class Standing(Enum):
+    """Whether an agreement takes entries now. Whatever it is, exits are always copied."""
+
+    ACTIVE = "active"
+    PAUSED = "paused"
+    """The follower paused this strategy."""
+    LEFT = "left"
+    """The follower left it; what it opened may still be held until it is closed."""
+    CONSENT = "consent"
+    """The master changed the terms, and the follower has not agreed to them yet."""
+    STRATEGY_PAUSED = "strategy_paused"
+    """The master paused, retired or withdrew the strategy."""
+
+
 @dataclass(frozen=True, slots=True)
 class Subscription:
     """Tie one account to one strategy under a policy."""
@@ -144,6 +158,7 @@ class Subscription:
     account: AccountId
     strategy: StrategyId
     policy: CopyPolicy
+    standing: Standing = Standing.ACTIVE
 
 
 SIZING_FIELD = {

@@ -1,7 +1,7 @@
 """Record alerts, equal ones within an hour as one with a count, and keep for each channel what it was told."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -59,6 +59,17 @@ def newest_alerts(db: apsw.Connection, since: datetime, limit: int) -> list[Aler
         db,
         "SELECT sequence, at_us, subject, data FROM event WHERE kind = 'alert' AND at_us >= ? ORDER BY sequence DESC LIMIT ?",
         (to_us(since), limit),
+    )
+    return [_alert(row) for row in rows]
+
+
+def alerts_about(db: apsw.Connection, subjects: Sequence[str], limit: int) -> list[Alert]:
+    """Read the newest alerts about some accounts or strategies by name, newest first."""
+    rows = fetch_all(
+        db,
+        "SELECT sequence, at_us, subject, data FROM event WHERE kind = 'alert' AND subject IN (SELECT value FROM json_each(?))"
+        " ORDER BY sequence DESC LIMIT ?",
+        (json.dumps(list(subjects)), limit),
     )
     return [_alert(row) for row in rows]
 

@@ -6,7 +6,7 @@ this file deletes a row. It knows no key: sealing and opening is ``engine.secret
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -15,7 +15,7 @@ import apsw
 
 from engine.domain.amounts import Ratio, plain
 from engine.domain.identifiers import AccountId, EndpointId, PersonId, StrategyId, Symbol
-from engine.domain.subscription import CopyPolicy, Subscription
+from engine.domain.subscription import CopyPolicy, Standing, Subscription
 from engine.ledger.codec import dump, from_us, read_policy, to_us, write_policy
 from engine.ledger.query import Row, fetch_all, fetch_one
 
@@ -49,13 +49,15 @@ class StrategyRow:
 
 @dataclass(frozen=True, slots=True)
 class EndpointRow:
-    """Hold one webhook address of a strategy."""
+    """Hold one webhook address of a strategy; ``token_hash`` where the address itself is the capability, with its ``settings``."""
 
     id: EndpointId
     strategy: StrategyId
     source: str
     enabled: bool
     is_deleted: bool
+    settings: Mapping[str, object] = field(default_factory=dict)
+    token_hash: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +118,20 @@ def put_canary(db: apsw.Connection, kid: str, sealed: bytes) -> None:
 
 
 def insert_master(db: apsw.Connection, identifier: str, name: str, person: PersonId) -> None:
-    """Add a master."""
+    """Add a master; the person becomes one."""
     db.execute("INSERT INTO master (id, name, person_id) VALUES (?, ?, ?)", (identifier, name, person))
+    db.execute("INSERT INTO person_role VALUES (?, 'master', 0, 'being declared') ON CONFLICT DO NOTHING", (person,))
 
 
 def masters(db: apsw.Connection) -> dict[str, str]:
     """Read every master's id by name."""
     return dict(fetch_all(db, "SELECT name, id FROM master ORDER BY name"))
+
+
+def master_of(db: apsw.Connection, person: PersonId) -> str | None:
+    """Find under which name a person publishes, None where they do not."""
+    row = fetch_one(db, "SELECT name FROM master WHERE person_id = ?", (person,))
+    return None if row is None else str(row[0])
 
 
 def insert_strategy(db: apsw.Connection, row: StrategyRow, now: datetime) -> None:
@@ -182,14 +191,20 @@ def set_strategy(db: apsw.Connection, row: StrategyRow) -> None:
 def insert_endpoint(db: apsw.Connection, row: EndpointRow) -> None:
     """Add a webhook address."""
     db.execute(
-        "INSERT INTO endpoint (id, strategy_id, source, enabled) VALUES (?, ?, ?, ?)", (row.id, row.strategy, row.source, int(row.enabled))
+        "INSERT INTO endpoint (id, strategy_id, source, enabled, settings, token_hash) VALUES (?, ?, ?, ?, ?, ?)",
+        (row.id, row.strategy, row.source, int(row.enabled), dump(dict(row.settings)), row.token_hash),
     )
 
 
 def endpoints(db: apsw.Connection) -> list[EndpointRow]:
     """Read every webhook address, deleted ones included: they answer differently from unknown ones."""
-    rows = fetch_all(db, "SELECT id, strategy_id, source, enabled, deleted_us IS NOT NULL FROM endpoint ORDER BY rowid")
-    return [EndpointRow(EndpointId(row[0]), StrategyId(row[1]), row[2], bool(row[3]), bool(row[4])) for row in rows]
+    rows = fetch_all(
+        db, "SELECT id, strategy_id, source, enabled, deleted_us IS NOT NULL, settings, token_hash FROM endpoint ORDER BY rowid"
+    )
+    return [
+        EndpointRow(EndpointId(row[0]), StrategyId(row[1]), row[2], bool(row[3]), bool(row[4]), json.loads(row[5]), row[6])
+        for row in rows
+    ]  # fmt: skip
 
 
 def endpoint_owner(db: apsw.Connection, endpoint: EndpointId) -> PersonId:
@@ -240,11 +255,12 @@ def secrets_in_use(db: apsw.Connection, endpoint: EndpointId) -> list[tuple[str,
     return [(row[0], None if row[1] is None else from_us(row[1]), None if row[2] is None else from_us(row[2]), row[3]) for row in rows]
 
 
-def expire_secrets(db: apsw.Connection, endpoint: EndpointId, at: datetime) -> None:
-    """Let every secret of an endpoint run out at ``at``; one that runs out earlier keeps its time."""
+def expire_secrets(db: apsw.Connection, endpoint: EndpointId, at: datetime, but: str | None = None) -> None:
+    """Let every secret of an endpoint run out at ``at``, ``but`` one; one that runs out earlier keeps its time."""
     db.execute(
-        "UPDATE endpoint_secret SET valid_until_us = ?1 WHERE endpoint_id = ?2 AND (valid_until_us IS NULL OR valid_until_us > ?1)",
-        (to_us(at), endpoint),
+        "UPDATE endpoint_secret SET valid_until_us = ?1 WHERE endpoint_id = ?2 AND (valid_until_us IS NULL OR valid_until_us > ?1)"
+        " AND (?3 IS NULL OR id != ?3)",
+        (to_us(at), endpoint, but),
     )
 
 
@@ -257,11 +273,12 @@ def secret_used(db: apsw.Connection, secret_id: str, at: datetime, from_: str) -
 
 
 def insert_account(db: apsw.Connection, row: AccountRow, now: datetime) -> None:
-    """Add a follower's exchange account."""
+    """Add a follower's exchange account; its person becomes a follower."""
     db.execute(
         "INSERT INTO account (id, name, person_id, exchange, environment, sealed, row_version, created_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (row.id, row.name, row.person, row.exchange, row.environment, row.sealed, row.row_version, to_us(now)),
     )
+    db.execute("INSERT INTO person_role VALUES (?, 'follower', ?, 'an account') ON CONFLICT DO NOTHING", (row.person, to_us(now)))
 
 
 _ACCOUNT = "SELECT id, name, person_id, exchange, environment, sealed, row_version FROM account"
@@ -272,8 +289,8 @@ def _account(row: Row) -> AccountRow:
 
 
 def accounts(db: apsw.Connection) -> list[AccountRow]:
-    """Read every account, by name."""
-    return [_account(row) for row in fetch_all(db, _ACCOUNT + " ORDER BY name")]
+    """Read every account that is connected, by name."""
+    return [_account(row) for row in fetch_all(db, _ACCOUNT + " WHERE disconnected_us IS NULL ORDER BY name")]
 
 
 def account(db: apsw.Connection, identifier: AccountId) -> AccountRow:
@@ -299,6 +316,14 @@ def set_credentials(db: apsw.Connection, account: AccountId, sealed: bytes, row_
         raise LookupError(f"the ledger has no account {account} of version {row_version - 1}")
 
 
+def disconnect_account(db: apsw.Connection, account: AccountId, name: str, at: datetime) -> None:
+    """End an account: it leaves every strategy, nothing is waiting or held for it any more, and its name is free again."""
+    db.execute("UPDATE account SET disconnected_us = ?, name = ? WHERE id = ?", (to_us(at), name, account))
+    db.execute("UPDATE subscription SET state = 'left' WHERE account_id = ?", (account,))
+    db.execute("DELETE FROM holding WHERE account_id = ?", (account,))
+    db.execute("UPDATE leg SET state = 'skipped' WHERE account_id = ? AND state = 'new'", (account,))
+
+
 # Subscriptions
 
 
@@ -310,7 +335,11 @@ def insert_subscription(db: apsw.Connection, row: Subscription, now: datetime) -
     )
 
 
-_SUBSCRIPTION = "SELECT id, account_id, strategy_id, policy FROM subscription"
+_SUBSCRIPTION = (
+    "SELECT subscription.id, account_id, strategy_id, policy, CASE WHEN subscription.state != 'active' THEN subscription.state"
+    " WHEN strategy.state IN ('draft', 'paused', 'retired') THEN 'strategy_paused' WHEN agreed_us < terms_us THEN 'consent'"
+    " ELSE 'active' END FROM subscription JOIN strategy ON strategy.id = strategy_id"
+)
 
 
 def _reader() -> Callable[[Row], Subscription]:
@@ -320,14 +349,14 @@ def _reader() -> Callable[[Row], Subscription]:
     def read(row: Row) -> Subscription:
         text = row[3]
         policy = policies.get(text) or policies.setdefault(text, read_policy(text))
-        return Subscription(row[0], AccountId(row[1]), StrategyId(row[2]), policy)
+        return Subscription(row[0], AccountId(row[1]), StrategyId(row[2]), policy, Standing(row[4]))
 
     return read
 
 
 def subscription(db: apsw.Connection, identifier: str) -> Subscription:
     """Read one subscription; raises LookupError where there is none."""
-    row = fetch_one(db, _SUBSCRIPTION + " WHERE id = ?", (identifier,))
+    row = fetch_one(db, _SUBSCRIPTION + " WHERE subscription.id = ?", (identifier,))
     if row is None:
         raise LookupError(f"the ledger has no subscription {identifier}")
     return _reader()(row)
@@ -342,7 +371,7 @@ def subscription_of(db: apsw.Connection, account: AccountId, strategy: StrategyI
 def subscriptions(db: apsw.Connection) -> list[Subscription]:
     """Read every subscription."""
     read = _reader()
-    return [read(row) for row in fetch_all(db, _SUBSCRIPTION + " ORDER BY id")]
+    return [read(row) for row in fetch_all(db, _SUBSCRIPTION + " ORDER BY subscription.id")]
 
 
 def set_policy(db: apsw.Connection, identifier: str, policy: CopyPolicy) -> None:

@@ -27,7 +27,7 @@ def agreements(db: apsw.Connection, account: AccountId) -> list[Agreement]:
     rows = fetch_all(
         db,
         "SELECT strategy.name, policy FROM subscription JOIN strategy ON strategy.id = subscription.strategy_id"
-        " WHERE account_id = ? ORDER BY strategy.name",
+        " WHERE account_id = ? AND subscription.state != 'left' ORDER BY strategy.name",
         (account,),
     )
     return [Agreement(name, read_policy(policy)) for name, policy in rows]

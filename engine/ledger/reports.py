@@ -4,7 +4,7 @@ Nothing here decides anything; the only writes are the switches (with the event 
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -211,17 +211,17 @@ def _count(db: apsw.Connection, sql: str) -> int:
     return 0 if row is None else int(row[0])
 
 
-def status(db: apsw.Connection, now: datetime) -> StatusView:
-    """Read how this place is doing."""
-    since = to_us(now - DAY)
+def status(db: apsw.Connection, now: datetime, span: timedelta = DAY) -> StatusView:
+    """Read how this place is doing; counts of copies and alerts are of the last ``span``."""
+    since = to_us(now - span)
     last = fetch_one(db, "SELECT number, id, draft, received_us FROM signal ORDER BY number DESC LIMIT 1")
     return StatusView(
-        accounts=_counts(db, "SELECT environment, count(*) FROM account GROUP BY environment"),
+        accounts=_counts(db, "SELECT environment, count(*) FROM account WHERE disconnected_us IS NULL GROUP BY environment"),
         strategies=_count(db, "SELECT count(*) FROM strategy"),
         copies=_counts(
             db,
-            "SELECT coalesce(copy.code, 'waiting'), count(*) FROM copy JOIN signal ON signal.number = copy.signal_number"
-            " WHERE signal.received_us >= ? GROUP BY 1 ORDER BY 2 DESC",
+            "SELECT coalesce(copy.code, 'waiting'), count(*) FROM signal CROSS JOIN copy ON copy.signal_number = signal.number"
+            " WHERE signal.received_us >= ? GROUP BY 1 ORDER BY 2 DESC",  # CROSS: the few signals first, not every copy there ever was
             (since,),
         ),
         waiting=_count(db, "SELECT count(*) FROM leg WHERE state = 'new'"),
@@ -237,7 +237,7 @@ def status(db: apsw.Connection, now: datetime) -> StatusView:
         last_signal=None if last is None else _receipt(db, last),
         alerts=tuple(
             AlertView(each.at, each.code.value, each.subject, each.sentence, each.do, each.wakes, each.count)
-            for each in newest_alerts(db, now - DAY, 20)
+            for each in newest_alerts(db, now - span, 20)
         ),
     )
 
@@ -266,25 +266,41 @@ def unknown(db: apsw.Connection) -> list[UnknownView]:
     return shown
 
 
-def account_rows(db: apsw.Connection) -> list[AccountRowView]:
-    """Read every account with what is open in it, by name."""
+def account_rows(
+    db: apsw.Connection, *, name: str = "", search: str = "", after: str = "", only: Sequence[str] | None = None, limit: int = -1
+) -> list[AccountRowView]:
+    """Read connected accounts with what is open in them, by name: one, those whose name contains ``search``, those behind ``after``."""
     rows = fetch_all(
         db,
         "SELECT account.name, account.exchange, account.environment,"
         " (SELECT count(*) FROM holding WHERE holding.account_id = account.id AND share != '0'),"
         " (SELECT count(*) FROM leg WHERE leg.account_id = account.id AND leg.state = 'new'),"
-        " (SELECT count(*) FROM attempt WHERE attempt.account_id = account.id AND attempt.state IN ('unknown', 'not_confirmed'))"
-        " FROM account ORDER BY account.name",
+        " (SELECT count(*) FROM attempt WHERE attempt.account_id = account.id AND attempt.state IN ('unknown', 'not_confirmed')),"
+        " account.id FROM account WHERE disconnected_us IS NULL AND (?1 = '' OR account.name = ?1) AND instr(account.name, ?2)"
+        " AND account.name > ?3 AND (?4 IS NULL OR account.name IN (SELECT value FROM json_each(?4))) ORDER BY account.name LIMIT ?5",
+        (name, search, after, None if only is None else json.dumps(list(only)), limit),
     )
-    held = fetch_all(
+    return [AccountRowView(row[0], row[1], row[2], row[3], row[4], row[5], _held(db, row[6]) if row[3] else ()) for row in rows]
+
+
+def _held(db: apsw.Connection, account: str) -> tuple[HoldingView, ...]:
+    rows = fetch_all(
         db,
-        "SELECT account.name, holding.symbol, holding.side, holding.share, strategy.name FROM holding JOIN account ON account.id ="
-        " holding.account_id JOIN strategy ON strategy.id = holding.strategy_id WHERE share != '0' ORDER BY account.name, holding.symbol",
+        "SELECT holding.symbol, holding.side, holding.share, strategy.name FROM holding JOIN strategy ON strategy.id = holding.strategy_id"
+        " WHERE holding.account_id = ? AND share != '0' ORDER BY holding.symbol",
+        (account,),
     )
-    shares: dict[str, list[HoldingView]] = {}
-    for name, *rest in held:
-        shares.setdefault(name, []).append(HoldingView(*rest))
-    return [AccountRowView(row[0], row[1], row[2], row[3], row[4], row[5], tuple(shares.get(row[0], ()))) for row in rows]
+    return tuple(HoldingView(*row) for row in rows)
+
+
+def unproven_accounts(db: apsw.Connection) -> list[str]:
+    """Read the names of accounts with an order whose fate is not proven."""
+    rows = fetch_all(
+        db,
+        "SELECT DISTINCT account.name FROM attempt JOIN account ON account.id = attempt.account_id"
+        " WHERE attempt.state IN ('unknown', 'not_confirmed')",
+    )
+    return [row[0] for row in rows]
 
 
 def unproven_attempts(db: apsw.Connection, signal: str, account_name: str) -> list[int]:

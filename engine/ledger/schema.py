@@ -93,4 +93,82 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     CREATE TABLE equity_mark (
         account_id TEXT PRIMARY KEY, day_start TEXT NOT NULL, since_us INTEGER NOT NULL, peak TEXT NOT NULL) STRICT, WITHOUT ROWID;
     """,
+    """
+    ALTER TABLE person ADD COLUMN zone TEXT NOT NULL DEFAULT 'UTC';
+    CREATE TABLE person_role (
+        person_id TEXT NOT NULL REFERENCES person, role TEXT NOT NULL, since_us INTEGER NOT NULL, given_by TEXT NOT NULL,
+        PRIMARY KEY (person_id, role)) STRICT, WITHOUT ROWID;
+    INSERT INTO person_role SELECT DISTINCT person_id, 'master', 0, 'provisioning' FROM master;
+    INSERT INTO person_role SELECT DISTINCT person_id, 'follower', 0, 'provisioning' FROM account;
+    CREATE TABLE factor (
+        person_id TEXT PRIMARY KEY REFERENCES person, password TEXT, password_us INTEGER, totp_sealed BLOB, totp_version INTEGER NOT NULL
+        DEFAULT 0, totp_us INTEGER, totp_step INTEGER NOT NULL DEFAULT 0) STRICT, WITHOUT ROWID;
+    CREATE TABLE recovery_code (
+        person_id TEXT NOT NULL REFERENCES person, hash BLOB NOT NULL, made_us INTEGER NOT NULL, used_us INTEGER,
+        PRIMARY KEY (person_id, hash)) STRICT, WITHOUT ROWID;
+    CREATE TABLE login_print (print TEXT PRIMARY KEY, account_id TEXT NOT NULL REFERENCES account) STRICT, WITHOUT ROWID;
+    INSERT OR IGNORE INTO login_print SELECT declared.value, account.id FROM declared JOIN account ON account.name = declared.name
+        WHERE declared.kind = 'follower' AND declared.field = 'login';
+    CREATE TABLE session (
+        hash BLOB PRIMARY KEY, id TEXT NOT NULL UNIQUE, person_id TEXT NOT NULL REFERENCES person, created_us INTEGER NOT NULL,
+        seen_us INTEGER NOT NULL, expires_us INTEGER NOT NULL, idle_us INTEGER NOT NULL, confirmed_us INTEGER NOT NULL DEFAULT 0,
+        revoked_us INTEGER, address TEXT NOT NULL, agent TEXT NOT NULL) STRICT, WITHOUT ROWID;
+    CREATE INDEX session_by_person ON session (person_id);
+    CREATE TABLE ticket (
+        hash BLOB PRIMARY KEY, id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, person_id TEXT REFERENCES person, role TEXT NOT NULL,
+        strategy_id TEXT REFERENCES strategy, uses_left INTEGER NOT NULL, created_us INTEGER NOT NULL, expires_us INTEGER NOT NULL,
+        created_by TEXT NOT NULL) STRICT, WITHOUT ROWID;
+    CREATE TABLE throttle (key TEXT PRIMARY KEY, failures INTEGER NOT NULL, last_us INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+    CREATE TABLE master_request (
+        person_id TEXT PRIMARY KEY REFERENCES person, note TEXT NOT NULL, at_us INTEGER NOT NULL, decided_us INTEGER, granted INTEGER,
+        decided_by TEXT) STRICT, WITHOUT ROWID;
+    CREATE TABLE audit (
+        number INTEGER PRIMARY KEY AUTOINCREMENT, at_us INTEGER NOT NULL, by TEXT NOT NULL, address TEXT NOT NULL, act TEXT NOT NULL,
+        subject TEXT NOT NULL, data TEXT NOT NULL, kid TEXT NOT NULL, seal BLOB NOT NULL) STRICT;
+    CREATE TRIGGER audit_keeps_rows BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END;
+    CREATE TRIGGER audit_keeps_words BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END;
+    ALTER TABLE strategy ADD COLUMN state TEXT NOT NULL DEFAULT 'published';
+    ALTER TABLE strategy ADD COLUMN about TEXT NOT NULL DEFAULT '';
+    ALTER TABLE strategy ADD COLUMN terms_us INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE subscription ADD COLUMN state TEXT NOT NULL DEFAULT 'active';
+    ALTER TABLE subscription ADD COLUMN agreed_us INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE account ADD COLUMN disconnected_us INTEGER;
+    ALTER TABLE endpoint ADD COLUMN label TEXT NOT NULL DEFAULT '';
+    ALTER TABLE endpoint ADD COLUMN settings TEXT NOT NULL DEFAULT '{}';
+    ALTER TABLE endpoint ADD COLUMN token_hash BLOB;
+    CREATE UNIQUE INDEX endpoint_by_token ON endpoint (token_hash) WHERE token_hash IS NOT NULL;
+    CREATE TABLE delivery (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, endpoint_id TEXT NOT NULL REFERENCES endpoint, at_us INTEGER NOT NULL, kind TEXT NOT NULL,
+        field TEXT, expected TEXT, signal_id TEXT, dialect TEXT NOT NULL, offset_ms INTEGER, peer TEXT NOT NULL, took_us INTEGER NOT NULL)
+        STRICT;
+    CREATE INDEX delivery_by_endpoint ON delivery (endpoint_id, id);
+    CREATE TABLE trade (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, account_id TEXT NOT NULL, strategy_id TEXT NOT NULL, symbol TEXT NOT NULL, side TEXT NOT NULL,
+        quantity TEXT NOT NULL, entry_price TEXT NOT NULL, exit_price TEXT NOT NULL, fees TEXT NOT NULL, result TEXT NOT NULL,
+        opened_us INTEGER NOT NULL, closed_us INTEGER NOT NULL) STRICT;
+    CREATE INDEX trade_by_account ON trade (account_id, closed_us);
+    CREATE INDEX trade_by_strategy ON trade (strategy_id, closed_us);
+    CREATE TABLE book (
+        account_id TEXT NOT NULL, strategy_id TEXT NOT NULL, symbol TEXT NOT NULL, side TEXT NOT NULL, quantity TEXT NOT NULL,
+        cost TEXT NOT NULL, fees TEXT NOT NULL, opened_us INTEGER NOT NULL, PRIMARY KEY (account_id, strategy_id, symbol))
+        STRICT, WITHOUT ROWID;
+    ALTER TABLE attempt ADD COLUMN booked TEXT NOT NULL DEFAULT '0';
+    ALTER TABLE attempt ADD COLUMN booked_cost TEXT NOT NULL DEFAULT '0';
+    ALTER TABLE attempt ADD COLUMN booked_fee TEXT NOT NULL DEFAULT '0';
+    CREATE INDEX attempt_unbooked ON attempt (ended_us, id) WHERE booked != filled;
+    CREATE TABLE strategy_day (
+        strategy_id TEXT NOT NULL, environment TEXT NOT NULL, day TEXT NOT NULL, trades INTEGER NOT NULL, won INTEGER NOT NULL,
+        result TEXT NOT NULL, fees TEXT NOT NULL, PRIMARY KEY (strategy_id, environment, day)) STRICT, WITHOUT ROWID;
+    CREATE TABLE account_day (
+        account_id TEXT NOT NULL, day TEXT NOT NULL, trades INTEGER NOT NULL, won INTEGER NOT NULL, result TEXT NOT NULL,
+        fees TEXT NOT NULL, PRIMARY KEY (account_id, day)) STRICT, WITHOUT ROWID;
+    CREATE TABLE equity_point (
+        account_id TEXT NOT NULL, hour_us INTEGER NOT NULL, equity TEXT NOT NULL, PRIMARY KEY (account_id, hour_us)) STRICT, WITHOUT ROWID;
+    CREATE TABLE person_channel (
+        person_id TEXT NOT NULL REFERENCES person, channel TEXT NOT NULL, target_sealed BLOB, row_version INTEGER NOT NULL,
+        wants TEXT NOT NULL, PRIMARY KEY (person_id, channel)) STRICT, WITHOUT ROWID;
+    CREATE INDEX copy_by_account ON copy (account_id, signal_number);
+    CREATE INDEX copy_by_signal ON copy (signal_number, code, outcome_us);
+    CREATE INDEX attempt_by_account ON attempt (account_id, id);
+    """,
 )

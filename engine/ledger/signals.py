@@ -66,7 +66,12 @@ def record_signal(db: apsw.Connection, new: NewSignal) -> Recorded:
             raise DedupeConflict("this idempotency id was used before with another content; send a new id")
         return Recorded(SignalId(known[0]), ReceiptId(known[1]), False, known[3])
     number, key = _insert_signal(db, new)
-    rows = fetch_all(db, "SELECT id, account_id FROM subscription WHERE strategy_id = ? ORDER BY id", (new.strategy,))
+    rows = fetch_all(
+        db,
+        "SELECT id, account_id FROM subscription WHERE strategy_id = ? AND (state != 'left' OR EXISTS (SELECT 1 FROM holding WHERE"
+        " holding.account_id = subscription.account_id AND holding.strategy_id = subscription.strategy_id)) ORDER BY id",
+        (new.strategy,),
+    )
     reached = [row for row in rows if new.only is None or row[1] in new.only]
     copies = [(new.new_copy_id(), subscription, account) for subscription, account in reached]
     db.executemany(

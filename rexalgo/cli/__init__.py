@@ -29,9 +29,15 @@ _COMMANDS: Final = {
     "reconcile": ("reconcile", "reconcile", "Compare an account with its exchange, and correct the ledger."),
     "status": ("status", "status", "Show accounts, orders and switches."),
     "account": ("account", "account", "List accounts, show one, end a quarantine."),
+    "operator": ("people", "operator", "Make operators."),
+    "user": ("people", "user", "List people, give roles, make one-time sign-in links."),
+    "invite": ("people", "invite", "Make, list and revoke invitations to join."),
+    "audit": ("people", "audit", "Read what people did, and verify the chain."),
     "alert": ("alert", "alert", "List alerts, and test a channel."),
     "backup": ("backup", "backup", "Copy the ledger, online and verified."),
+    "system": ("system", "system", "Show versions, disk, clock, backups and refused deliveries."),
     "simulate": ("simulate", "simulate", "Run a simulated exchange to practise against."),
+    "drill": ("drill", "drill", "Rehearse an incident with the simulated exchange."),
     "doctor": ("doctor", "doctor", "Check this place and say what to do."),
 }
 

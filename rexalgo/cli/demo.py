@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +32,8 @@ FOLLOWERS_SHOWN: Final = 12
 SHOWN_OF_EACH: Final = 3
 PAUSE_S: Final = 1.5
 OUTCOMES_WITHIN_S: Final = 90.0
+GO_ON_EVERY_S: Final = 12.0
+PEOPLE: Final = (("follower:trader", "trader"), ("master:alpha", "master"), ("operator", "operator"))
 _SYMBOLS: Final = ("BTCUSDT", "ETHUSDT")
 _COLOURS: Final = {"filled": "green", "skipped": "yellow", "denied": "magenta", "rejected": "red", "unknown": "red"}
 _KINDS: Final[tuple[tuple[str, str, dict[str, object]], ...]] = (
@@ -103,12 +106,13 @@ class _Story:
     copies: int = 0
     open: int = 0
     sequence: int = 0
+    bot: "_Bot | None" = None
 
     async def run(self) -> bool:
         """Tell the story; returns whether every signal gave every follower its copy and every copy its outcome."""
         _write_place(self.folder, self.seed)
         config = with_port(load_config(self.folder, {}), self.port)
-        async with serving(config, "rexalgo demo") as served:
+        async with serving(config, "rexalgo demo", PEOPLE) as served:
             stopped = False
             async with trio.open_nursery() as nursery:
 
@@ -122,10 +126,17 @@ class _Story:
                 await self._tell(served)
                 complete = self._complete()
                 if not self.once and not self.as_json:
-                    self.console.print("\nThe page stays up. Ctrl-C ends the demo and removes its folder.")
-                    await trio.sleep_forever()
+                    self.console.print("\nThe pages stay up, and the bot goes on. Ctrl-C ends the demo and removes its folder.")
+                    await self._go_on()
                 nursery.cancel_scope.cancel()
             return stopped or complete
+
+    async def _go_on(self) -> None:
+        """Keep sending, so that whoever looks at the pages sees them live."""
+        assert self.bot is not None
+        for number in count(self.signals):
+            await trio.sleep(GO_ON_EVERY_S)
+            await self.bot.post(_body(number))
 
     def _complete(self) -> bool:
         return self.copies == self.signals * self.followers == self.outcomes.total() and self.open == 0
@@ -133,7 +144,8 @@ class _Story:
     async def _tell(self, served: Served) -> None:
         answer = await served.service.command("provision", {"table": _table(self.followers), "file": "the demo's own table"})
         made = answer["strategies"][0]
-        bot = _Bot(made["webhook_url"], Secret(made["secret"]))
+        bot = self.bot = _Bot(made["webhook_url"], Secret(made["secret"]))
+        await served.service.command("operator_create", {"name": "operator", "by": "the demo"})
         self._greet(served)
         await _ready(served)
         for number in range(self.signals):
@@ -146,7 +158,8 @@ class _Story:
         say = self.console.print
         label = "[bold]RexAlgo demo[/]  [black on yellow] PAPER [/]"
         say(f"{label}  {self.followers} followers, a market simulated from seed {self.seed}, no real money")
-        say(f"  live page  {served.page_url}")
+        say(f"  be a trader, the master or the operator:  [bold]{served.url}/[/]")
+        say(f"  every outcome as it happens:              {served.page_url}")
         hint = tunnel_hint(served.url)
         if hint is not None:
             say(f"  no screen here? On your own machine: {hint}  and open the same address there", soft_wrap=True)
@@ -221,7 +234,7 @@ class _Story:
         if not self._complete():
             say("  [red]that does not add up: not every copy has its outcome[/]")
         if not self.once:
-            say(f"\nWhile this runs, in another shell: [bold]./bin/rexalgo --config {self.folder} why last small-1[/]", soft_wrap=True)
+            say(f"\nWhile this runs, in another shell: [bold]./bin/rexalgo --config {self.folder} why last trader[/]", soft_wrap=True)
         say("\nNext: [bold]./bin/rexalgo init --dir my-place[/] for a place of your own, and [bold]make test[/]")
         if self.as_json:
             emit_json(told)
@@ -255,8 +268,14 @@ def _table(followers: int) -> dict[str, object]:
     return {
         "master": [{"name": "alpha"}],
         "strategy": [{"name": "trend", "master": "alpha", "kind": "copy_trading", "symbols": list(_SYMBOLS), "leverage": "5"}],
-        "follower": [_follower(index) for index in range(followers)],
+        "follower": [_trader(), *(_follower(index) for index in range(1, followers))],
     }
+
+
+def _trader() -> dict[str, object]:
+    """Declare the trader whom a visitor may be: copies live, within limits that some signals meet."""
+    terms: dict[str, object] = {"sizing": {"mode": "fixed_margin", "margin": "25"}, "limits": {"open_positions": 1}}
+    return {"name": "trader", "exchange": "paper", "secret": "paper:2500:trader", "strategy": "trend", **terms}
 
 
 def _follower(index: int) -> dict[str, object]:
@@ -267,5 +286,6 @@ def _follower(index: int) -> dict[str, object]:
 
 def _write_place(folder: Path, seed: int) -> None:
     """Write a configuration like that of any place, so that the other commands work on it with --config."""
-    (folder / "rexalgo.toml").write_text(f"[plugin.paper]\nseed = {seed}\n", encoding="utf-8")
+    enabled = '["paper", "signed_webhook", "tradingview", "gcra", "log"]'
+    (folder / "rexalgo.toml").write_text(f"[plugins]\nenabled = {enabled}\n\n[plugin.paper]\nseed = {seed}\n", encoding="utf-8")
     create_file(folder / ".env", new_env_text(), 0o600)

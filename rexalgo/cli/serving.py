@@ -34,8 +34,8 @@ class Served:
 
     @property
     def page_url(self) -> str:
-        """Return the address of the live page."""
-        return f"{self.url}/"
+        """Return the address of the live page of outcomes."""
+        return f"{self.url}/live"
 
 
 def with_port(config: Config, port: int | None) -> Config:
@@ -57,16 +57,19 @@ def refuse_exposure(config: Config) -> None:
 
 
 @asynccontextmanager
-async def serving(config: Config, what: str) -> AsyncIterator[Served]:
-    """Serve while the block runs. At its end: no new claims at once, then the web drains, then the engine ends within 8.5 s."""
+async def serving(config: Config, what: str, demo_people: tuple[tuple[str, str], ...] = ()) -> AsyncIterator[Served]:
+    """Serve while the block runs. At its end: no new claims at once, then the web drains, then the engine ends within 8.5 s.
+
+    ``demo_people``: whom a visitor on this machine may be, without any factor; for ``rexalgo demo`` alone.
+    """
     web, stop = config.web, trio.Event()
     https = web.tls_certificate is not None or web.public_url.startswith("https://")
-    settings = WebSettings(https=https, live_page=web.live_page, trusted_proxies=web.trusted_proxies)
+    settings = WebSettings(https=https, live_page=web.live_page, trusted_proxies=web.trusted_proxies, demo_people=demo_people)
     server = ServerConfig(web.host, web.port, web.tls_certificate, web.tls_key, https)
     async with run_engine(config, what=what) as service, trio.open_nursery() as nursery:
         try:
             bound: Bound = await nursery.start(
-                partial(serve_web, create_app(service, settings), server, shutdown_trigger=stop.wait)
+                partial(serve_web, create_app(service, settings, service.desks), server, shutdown_trigger=stop.wait)
             )  # fmt: skip
         except OSError as error:
             raise CliError(

@@ -190,10 +190,24 @@ def people(ledger: Ledger) -> None:
         Mode.LIVE, parse_sizing({"mode": "fixed_quantity", "quantity": "1"}), parse_leverage("5"), frozenset(SYMBOLS),
         RiskLimits(open_positions=SYMBOLS_AT_ONCE, account_notional=Money(CAP_NOTIONAL)),
     )  # fmt: skip
-    db.execute("INSERT INTO person VALUES ('p', 'p', 0, x'00', 'k', x'00'); INSERT INTO master VALUES ('m', 'm', 'p')")
+    db.execute(
+        "INSERT INTO person (id, name, created_us, key_id, key_kid, key_wrapped)"
+        " VALUES ('p', 'p', 0, x'00', 'k', x'00'); INSERT INTO master VALUES ('m', 'm', 'p')"
+    )
     for name in STRATEGIES:
-        db.execute("INSERT INTO strategy VALUES (?, ?, 'm', 'copy_trading', '[]', '5', 'signed_webhook', '{}', 0)", (name, name))
+        db.execute(
+            "INSERT INTO strategy (id, name, master_id, kind, symbols, leverage, source, params, created_us)"
+            " VALUES (?, ?, 'm', 'copy_trading', '[]', '5', 'signed_webhook', '{}', 0)",
+            (name, name),
+        )
     for each in ACCOUNTS:
-        db.execute("INSERT INTO account VALUES (?, ?, 'p', 'fault', 'simulated', x'00', 1, 0)", (each, each))
+        db.execute(
+            "INSERT INTO account (id, name, person_id, exchange, environment, sealed, row_version, created_us)"
+            " VALUES (?, ?, 'p', 'fault', 'simulated', x'00', 1, 0)",
+            (each, each),
+        )
         for name in STRATEGIES:
-            db.execute("INSERT INTO subscription VALUES (?, ?, ?, ?, 0)", (f"{each}-{name}", each, name, write_policy(policy)))
+            db.execute(
+                "INSERT INTO subscription (id, account_id, strategy_id, policy, created_us) VALUES (?, ?, ?, ?, 0)",
+                (f"{each}-{name}", each, name, write_policy(policy)),
+            )

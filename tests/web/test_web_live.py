@@ -65,7 +65,7 @@ async def test_the_page_shows_rows_newest_first_with_word_chip_and_sentence() ->
         2, code="denied.order_notional", sentence="Worth 900 USDT; the cap is 500.", setting="limits.order_notional", move="you"
     )
     async with served(MemoryService(rows=[outcome_row(1), denied])) as site:
-        page = await site.ask("GET", "/")
+        page = await site.ask("GET", "/live")
         text = page.body.decode()
         assert page.status == 200
         assert text.index("Worth 900 USDT") < text.index("Filled: LONG")
@@ -84,7 +84,7 @@ async def test_the_page_shows_rows_newest_first_with_word_chip_and_sentence() ->
 
 async def test_what_a_name_contains_is_escaped() -> None:
     async with served(MemoryService(rows=[outcome_row(1, account='<img src=x onerror="1">', sentence="<script>1</script>")])) as site:
-        text = (await site.ask("GET", "/")).body
+        text = (await site.ask("GET", "/live")).body
         assert b"<img src=x" not in text
         assert b"<script>1" not in text
         assert b"style=" not in text
@@ -92,14 +92,14 @@ async def test_what_a_name_contains_is_escaped() -> None:
 
 async def test_the_empty_page_says_what_to_do_next() -> None:
     async with served() as site:
-        text = (await site.ask("GET", "/")).body.decode()
+        text = (await site.ask("GET", "/live")).body.decode()
         assert "rexalgo provision FILE" in text
         assert "rexalgo signal send" in text
 
 
 async def test_static_files_named_by_the_page_exist() -> None:
     async with served() as site:
-        text = (await site.ask("GET", "/")).body.decode()
+        text = (await site.ask("GET", "/live")).body.decode()
         paths = set(re.findall(r'(?:href|src)="(/static/[^"]+)"', text))
         assert len(paths) == 3
         for path in paths:
@@ -183,7 +183,7 @@ async def test_a_stream_too_many_is_refused_and_a_place_is_free_again_when_one_l
         assert sequences(await again.block()) == [1]
 
 
-@pytest.mark.parametrize("path", ["/", "/events"])
+@pytest.mark.parametrize("path", ["/live", "/events"])
 @pytest.mark.parametrize(
     "headers",
     [{"host": "evil.example"}, {"x_forwarded_for": "127.0.0.1"}, {"forwarded": "for=127.0.0.1"}, {"host": "127.0.0.1.evil.example:80"}],

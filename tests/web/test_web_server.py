@@ -27,15 +27,15 @@ UPGRADE = {"upgrade": "websocket", "connection": "Upgrade", "sec_websocket_key":
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
-        ("GET", "/", 200),
-        ("HEAD", "/", 200),
+        ("GET", "/live", 200),
+        ("HEAD", "/live", 200),
         ("HEAD", "/events", 200),
         ("GET", "/api/health", 200),
         ("GET", "/api/ready", 200),
         ("GET", "/api/receipts/none", 404),
         ("GET", "/nothing", 404),
         ("GET", "/api/nothing", 404),
-        ("PUT", "/", 405),
+        ("PUT", "/live", 405),
         ("OPTIONS", WEBHOOK, 200),
         ("POST", WEBHOOK, 401),
         ("GET", "/static/none", 404),
@@ -77,14 +77,14 @@ async def test_refusals_of_the_server_itself_carry_the_headers_too(raw: bytes) -
 async def test_hsts_is_promised_only_over_https() -> None:
     async with served(settings=WebSettings(https=True), https=True) as site:
         assert (await site.ask("GET", "/api/health")).header("strict-transport-security") == "max-age=31536000"
-        assert (await site.ask("GET", "/", upgrade="x")).header("strict-transport-security") == "max-age=31536000"
+        assert (await site.ask("GET", "/live", upgrade="x")).header("strict-transport-security") == "max-age=31536000"
 
 
 async def test_an_upgrade_with_one_trailing_byte_ends_one_connection_only() -> None:
     async with served() as site:
         stream = await site.connect()
         async with stream:
-            await stream.send_all(request_bytes("GET", "/", **UPGRADE) + b"x")
+            await stream.send_all(request_bytes("GET", "/live", **UPGRADE) + b"x")
             assert (await wait_closed(stream)).startswith(b"HTTP/1.1 400")
         assert (await site.ask("GET", "/api/health")).status == 200
 
@@ -132,9 +132,9 @@ SEEDS = (
     request_bytes("POST", WEBHOOK, signal_body(), x_key="right"),
     request_bytes("POST", WEBHOOK, x_key="right", transfer_encoding="chunked") + b"5\r\nhello\r\n0\r\n\r\n",
     request_bytes("GET", "/api/health") * 3,
-    request_bytes("GET", "/", **UPGRADE) + b"\x81\x05hello",
+    request_bytes("GET", "/live", **UPGRADE) + b"\x81\x05hello",
     request_bytes("GET", "/events?after=1"),
-    request_bytes("GET", "/", connection="close") + b"GET / HTTP/1.1",
+    request_bytes("GET", "/live", connection="close") + b"GET / HTTP/1.1",
     request_bytes("POST", WEBHOOK, b"abc", expect="100-continue"),
     b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00",
     b"GET / HTTP/1.0\r\n\r\n",
@@ -327,6 +327,6 @@ async def test_tls_speaks_http11_and_promises_hsts(tmp_path: object) -> None:
                 assert b"strict-transport-security" in await stream.receive_some(65536)
             plain = await site.connect()
             async with plain:
-                await plain.send_all(request_bytes("GET", "/"))
+                await plain.send_all(request_bytes("GET", "/live"))
                 await wait_closed(plain)
             assert site.bound.guard.contained == 0

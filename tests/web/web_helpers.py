@@ -71,6 +71,9 @@ class MemoryService:
             return Reception(ReceptionKind.UNAVAILABLE, retry_after_s=3)
         return await self._record(delivery.body)
 
+    async def receive_by_token(self, token: str, delivery: Delivery) -> Reception:
+        return await self.receive(token, delivery)
+
     async def _record(self, body: bytes) -> Reception:
         try:
             key = json.loads(body)["idempotency_key"]
@@ -108,6 +111,13 @@ class MemoryService:
             if found or self.is_closing:
                 return [] if self.is_closing else found
             await self._news.wait()
+
+    async def command(self, method: str, params: dict[str, object]) -> dict[str, object]:
+        return {}
+
+    async def wait_news(self, after: int) -> int:
+        found = await self.wait_outcomes(after, 1_000)
+        return found[-1].sequence if found else 0
 
     def publish(self, *rows: OutcomeRow) -> None:
         self.rows.extend(rows)

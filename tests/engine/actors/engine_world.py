@@ -122,12 +122,22 @@ def _policy(mode: Mode) -> str:
 
 def _people(ledger: Ledger, followers: int, mode: Mode) -> None:
     db = ledger.db
-    db.execute("INSERT INTO person VALUES ('p', 'p', 0, x'00', 'k', x'00')")
+    db.execute("INSERT INTO person (id, name, created_us, key_id, key_kid, key_wrapped) VALUES ('p', 'p', 0, x'00', 'k', x'00')")
     db.execute("INSERT INTO master VALUES ('m', 'm', 'p')")
-    db.execute("INSERT INTO strategy VALUES ('s', 'trend', 'm', 'copy_trading', '[]', '5', 'signed_webhook', '{}', 0)")
+    db.execute(
+        "INSERT INTO strategy (id, name, master_id, kind, symbols, leverage, source, params, created_us)"
+        " VALUES ('s', 'trend', 'm', 'copy_trading', '[]', '5', 'signed_webhook', '{}', 0)"
+    )
     for index in range(followers):
-        db.execute("INSERT INTO account VALUES (?, ?, 'p', 'paper', 'paper', x'00', 1, 0)", (f"a{index}", f"f{index}"))
-        db.execute("INSERT INTO subscription VALUES (?, ?, 's', ?, 0)", (f"sub{index}", f"a{index}", _policy(mode)))
+        db.execute(
+            "INSERT INTO account (id, name, person_id, exchange, environment, sealed, row_version, created_us)"
+            " VALUES (?, ?, 'p', 'paper', 'paper', x'00', 1, 0)",
+            (f"a{index}", f"f{index}"),
+        )
+        db.execute(
+            "INSERT INTO subscription (id, account_id, strategy_id, policy, created_us) VALUES (?, ?, 's', ?, 0)",
+            (f"sub{index}", f"a{index}", _policy(mode)),
+        )
 
 
 @asynccontextmanager

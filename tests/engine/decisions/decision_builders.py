@@ -13,7 +13,7 @@ from engine.domain.identifiers import client_order_id
 from engine.domain.instrument import Instrument
 from engine.domain.order import OrderIntent, OrderReport, OrderSide, OrderStatus
 from engine.domain.signal import Action, OrderType, PositionSide, Signal, SignalDraft, order_key
-from engine.domain.subscription import CopyPolicy, FixedMargin, LeverageMode, LeveragePolicy, Mode, RiskLimits, Subscription
+from engine.domain.subscription import CopyPolicy, FixedMargin, LeverageMode, LeveragePolicy, Mode, RiskLimits, Standing, Subscription
 from engine.ports.market_data import Quote
 
 NOW = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
@@ -50,7 +50,8 @@ def policy(**changes: Any) -> CopyPolicy:
 
 
 def subscription(**changes: Any) -> Subscription:
-    return Subscription("sub", "a1", changes.pop("strategy", "s1"), policy(**changes))
+    strategy, standing = changes.pop("strategy", "s1"), changes.pop("standing", Standing.ACTIVE)
+    return Subscription("sub", "a1", strategy, policy(**changes), standing)
 
 
 def instrument(**changes: Any) -> Instrument:

@@ -48,6 +48,7 @@ from engine.domain.subscription import (
     Mode,
     Multiplier,
     RiskLimits,
+    Standing,
     StopDistance,
 )
 from engine.ports.market_data import Quote
@@ -70,6 +71,10 @@ CHECKS: list[tuple[str, OutcomeCode, dict[str, Any]]] = [
     ("superseded", C.SKIPPED_SUPERSEDED, {"goal_key": key(100)}),
     ("expired", C.EXPIRED, {"now": NOW + timedelta(seconds=60), "quote": replace(priced("100"), at=NOW + timedelta(seconds=60))}),
     ("entries off", C.SKIPPED_ENTRIES_OFF, {"switches": (switch(),)}),
+    ("paused", C.SKIPPED_PAUSED, {"subscription": subscription(standing=Standing.PAUSED)}),
+    ("left", C.SKIPPED_LEFT, {"subscription": subscription(standing=Standing.LEFT)}),
+    ("terms changed", C.SKIPPED_CONSENT, {"subscription": subscription(standing=Standing.CONSENT)}),
+    ("strategy off", C.SKIPPED_STRATEGY_OFF, {"subscription": subscription(standing=Standing.STRATEGY_PAUSED)}),
     ("not agreed", C.DENIED_SYMBOL_NOT_AGREED, {"subscription": subscription(symbols=frozenset({ETH}))}),
     ("not ready", C.DENIED_ACCOUNT_NOT_READY, {"account": None}),
     ("detached", C.SKIPPED_DETACHED, {"account": view(holdings=(holding(share=D("0"), detached=True),))}),

@@ -34,11 +34,24 @@ def db() -> Database:
     policy = write_policy(
         CopyPolicy(Mode.LIVE, parse_sizing({"mode": "fixed_margin", "margin": "50"}), parse_leverage("5"), frozenset([BTC]))
     )
-    made.execute("INSERT INTO person VALUES ('p', 'p', 0, x'00', 'k', x'00'); INSERT INTO master VALUES ('m', 'm', 'p')")
-    made.execute("INSERT INTO strategy VALUES ('s', 'trend', 'm', 'copy_trading', '[]', '5', 'signed_webhook', '{}', 0)")
+    made.execute(
+        "INSERT INTO person (id, name, created_us, key_id, key_kid, key_wrapped)"
+        " VALUES ('p', 'p', 0, x'00', 'k', x'00'); INSERT INTO master VALUES ('m', 'm', 'p')"
+    )
+    made.execute(
+        "INSERT INTO strategy (id, name, master_id, kind, symbols, leverage, source, params, created_us)"
+        " VALUES ('s', 'trend', 'm', 'copy_trading', '[]', '5', 'signed_webhook', '{}', 0)"
+    )
     for account in ("a", "b"):
-        made.execute("INSERT INTO account VALUES (?, ?, 'p', 'paper', 'paper', x'00', 1, 0)", (account, account))
-        made.execute("INSERT INTO subscription VALUES (?, ?, 's', ?, 0)", (f"sub-{account}", account, policy))
+        made.execute(
+            "INSERT INTO account (id, name, person_id, exchange, environment, sealed, row_version, created_us)"
+            " VALUES (?, ?, 'p', 'paper', 'paper', x'00', 1, 0)",
+            (account, account),
+        )
+        made.execute(
+            "INSERT INTO subscription (id, account_id, strategy_id, policy, created_us) VALUES (?, ?, 's', ?, 0)",
+            (f"sub-{account}", account, policy),
+        )
     return made
 
 

@@ -4,125 +4,80 @@ Every command takes and returns plain JSON types. A switch and the event that te
 the moment it is durable: a running engine looks at its switches at the last line before each entry.
 """
 
-from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime, timedelta
-from difflib import get_close_matches
-from functools import partial
-from importlib.metadata import version
 from typing import Any, Final
 
-import trio
-
-from engine.actors.household import Household
 from engine.actors.telling import deliver
+from engine.commands.auditing import recorder
+from engine.commands.parameters import Run, installed_version, jsonable, no_such, text
 from engine.config import Config
 from engine.decisions.reconciliation import words_of
 from engine.decisions.routing import concerns
+from engine.desks.endpoints import rotate_secret
 from engine.domain.alert import Alert, AlertCode
 from engine.domain.errors import InvalidValue, RexAlgoError
 from engine.domain.holding import Switch, SwitchLevel, SwitchScope
 from engine.exchange_places import exchange_places
-from engine.ledger import Database, Ledger
+from engine.ledger import Database
 from engine.ledger.alerts import channel_state, newest_alerts
 from engine.ledger.attempts import decide_none, read_attempt
 from engine.ledger.outcomes import write_event
 from engine.ledger.people import (
     accounts,
-    endpoint_owner,
     endpoints,
-    expire_secrets,
-    insert_endpoint_secret,
-    person_key,
     secrets_in_use,
     strategies,
     strategy_named,
 )  # fmt: skip
-from engine.ledger.reports import account_rows, clear_switch, set_switch, signal_number, status, switches, unknown, unproven_attempts, why
+from engine.ledger.reports import (
+    account_rows,
+    clear_switch,
+    set_switch,
+    signal_number,
+    status,
+    switches,
+    unknown,
+    unproven_accounts,
+    unproven_attempts,
+    why,
+)
 from engine.ledger.standing import still_open
+from engine.office import NothingThere, Office
 from engine.plugin_host import Plugins
-from engine.ports.clock import Clock
 from engine.ports.notifier import Notifier
 from engine.provisioning import provision
-from engine.secrets_store import seal_endpoint_secret
-from engine.service import Command
-from engine.vault import Vault
 
 NOTE_CHARACTERS_MAX: Final = 200
 OVERLAP_H: Final = 24
 OVERLAP_H_MAX: Final = 24 * 30
 
 
-class NothingThere(RexAlgoError):
-    """Say that what was asked for is not here; the message names what is."""
-
-
-@dataclass(slots=True)
-class Office:
-    """Hold what commands work with. ``live`` are the accounts' tasks, None where no engine runs."""
-
-    config: Config
-    ledger: Ledger
-    clock: Clock
-    plugins: Callable[[], Plugins]
-    open_vault: Callable[[], Awaitable[Vault]]
-    changed: Callable[[], Awaitable[None]]
-    live: Household | None = None
-    one_at_a_time: trio.Lock = field(default_factory=trio.Lock)
-
-    @property
-    def webhook_address(self) -> str:
-        """Return how bots reach this place: the configured public address, else where the web listens."""
-        web = self.config.web
-        scheme = "http" if web.tls_certificate is None else "https"
-        host = f"[{web.host}]" if ":" in web.host else web.host
-        return web.public_url or f"{scheme}://{host}:{web.port}"
-
-
-def commands_of(office: Office) -> Mapping[str, Command]:
-    """Return every command by name."""
-    table: Mapping[str, Callable[[Office, dict[str, Any]], Awaitable[dict[str, Any]]]] = {
-        "ping": _ping,
-        "status": _status,
-        "why": _why,
-        "unknown": _unknown,
-        "accounts": _accounts,
-        "release": _release,
-        "check": _check,
-        "decide": _decide,
-        "reconcile": _reconcile,
-        "halt": _halt,
-        "still_open": _still_open,
-        "resume": _resume,
-        "provision": _provision,
-        "rotate": _rotate,
-        "alerts": _alerts,
-        "alert_test": _alert_test,
-    }
-    return {name: partial(run, office) for name, run in table.items()}
-
-
 async def _ping(office: Office, params: dict[str, Any]) -> dict[str, Any]:
-    return {"version": version("rexalgo"), "engine": office.live is not None}
+    return {"version": installed_version("rexalgo"), "engine": office.live is not None}
 
 
 async def _status(office: Office, params: dict[str, Any]) -> dict[str, Any]:
-    seen = jsonable(asdict(status(office.ledger.db, office.clock.now())))
-    tasks = {} if office.live is None else office.live.vitals()
+    """Tell how this place is doing; counts of copies and alerts are of the last ``hours``."""
+    hours, live = params.get("hours", 24), office.live
+    if isinstance(hours, bool) or not isinstance(hours, int) or not 1 <= hours <= 24:
+        raise InvalidValue("hours", "a whole number from 1 to 24", hours)
+    seen = jsonable(asdict(status(office.ledger.db, office.clock.now(), timedelta(hours=hours))))
+    wrong = {} if live is None else live.vitals(frozenset(live.troubled()))
     seen["engine"] = {
-        "running": office.live is not None,
-        "version": version("rexalgo"),
+        "running": live is not None,
+        "version": installed_version("rexalgo"),
         "ledger_healthy": office.ledger.healthy,
-        "accounts_read": sum(1 for each in tasks.values() if each["read"]),
-        "checks": dict(Counter(str(each["preflight"]) for each in tasks.values() if each.get("preflight"))),
-        "troubled": {name: each for name, each in tasks.items() if each["problem"] or each["quarantined"] or not each["running"]},
+        "accounts_read": 0 if live is None else sum(1 for each in live.followers.values() if each.report is not None),
+        "checks": {} if live is None else live.checks(),
+        "troubled": wrong,
     }
     return dict(seen)
 
 
 async def _why(office: Office, params: dict[str, Any]) -> dict[str, Any]:
-    signal, follower = _text(params, "signal"), _text(params, "follower")
+    signal, follower = text(params, "signal"), text(params, "follower")
     db = office.ledger.db
     if signal_number(db, signal) is None:
         raise NothingThere(f"no signal {signal} is recorded here; give the id or the receipt of the answer, the bot's own id, or: last")
@@ -132,7 +87,7 @@ async def _why(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     names = [each.name for each in accounts(db)]
     if follower in names:
         raise NothingThere(f"follower {follower} has no copy of signal {signal}: it was not subscribed when the signal came in")
-    raise NothingThere(_no_such("follower", follower, names))
+    raise NothingThere(no_such("follower", follower, names))
 
 
 async def _unknown(office: Office, params: dict[str, Any]) -> dict[str, Any]:
@@ -140,19 +95,27 @@ async def _unknown(office: Office, params: dict[str, Any]) -> dict[str, Any]:
 
 
 async def _accounts(office: Office, params: dict[str, Any]) -> dict[str, Any]:
-    tasks = {} if office.live is None else office.live.vitals()
-    rows = [{**jsonable(asdict(each)), "task": tasks.get(each.name)} for each in account_rows(office.ledger.db)]
-    name = _text(params, "name", "")
-    if name and name not in (names := [each["name"] for each in rows]):
-        raise NothingThere(_no_such("account", name, names))
-    return {"accounts": [each for each in rows if name in ("", each["name"])], "engine": office.live is not None}
+    """List accounts with their tasks: one by ``name``, or those that ``search``, ``troubled``, ``after`` and ``limit`` leave."""
+    db, name, limit = office.ledger.db, text(params, "name", ""), params.get("limit", -1)
+    only = None
+    if params.get("troubled") is True:
+        only = [*([] if office.live is None else office.live.troubled()), *unproven_accounts(db)]
+    rows = account_rows(
+        db, name=name, search=text(params, "search", ""), after=text(params, "after", ""), only=only,
+        limit=limit if isinstance(limit, int) else -1,
+    )  # fmt: skip
+    if name and not rows:
+        raise NothingThere(no_such("account", name, [each.name for each in accounts(db)]))
+    tasks = {} if office.live is None else office.live.vitals({each.name for each in rows})
+    shown = [{**jsonable(asdict(each)), "task": tasks.get(each.name)} for each in rows]
+    return {"accounts": shown, "engine": office.live is not None}
 
 
 async def _check(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     """Check an account against its exchange now: key, money, positions, what each contract needs."""
-    name = _text(params, "name")
+    name = text(params, "name")
     if name not in (names := [each.name for each in accounts(office.ledger.db)]):
-        raise NothingThere(_no_such("account", name, names))
+        raise NothingThere(no_such("account", name, names))
     if office.live is None:
         raise NothingThere("no engine runs here, and a check reads the exchange through it: start rexalgo serve first")
     found = await office.live.check(name)
@@ -162,24 +125,29 @@ async def _check(office: Office, params: dict[str, Any]) -> dict[str, Any]:
 
 async def _release(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     """End an account's quarantine: its task may take entries again, and a new series of failures is counted from now."""
-    name, by = _text(params, "name"), _text(params, "by", "operator")
+    name, by = text(params, "name"), text(params, "by", "operator")
     tasks = {} if office.live is None else office.live.vitals()
     if office.live is None:
         raise NothingThere("no engine runs here, so no account is quarantined; a start begins without quarantines")
     if name not in tasks:
-        raise NothingThere(_no_such("account", name, sorted(tasks)))
+        raise NothingThere(no_such("account", name, sorted(tasks)))
     was = bool(tasks[name]["quarantined"])
     if was:
-        at = office.clock.now()
-        await office.ledger.write(lambda db: write_event(db, "decision", name, {"quarantine": "ended", "by": by}, at))
+        at, record = office.clock.now(), await recorder(office)
+
+        def write(db: Database) -> None:
+            write_event(db, "decision", name, {"quarantine": "ended", "by": by}, at)
+            record(db, by, "quarantine_ended", name, {})
+
+        await office.ledger.write(write)
         office.live.unquarantine(name)
     return {"account": name, "was_quarantined": was}
 
 
 async def _decide(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     """Record a person's decision about the unproven orders of a copy: which exchange order it is, or that there is none."""
-    signal, follower, order = _text(params, "signal"), _text(params, "follower"), _text(params, "order", "")
-    note, by = _text(params, "note"), _text(params, "by", "operator")
+    signal, follower, order = text(params, "signal"), text(params, "follower"), text(params, "order", "")
+    note, by = text(params, "note"), text(params, "by", "operator")
     if not 1 <= len(note) <= NOTE_CHARACTERS_MAX:
         raise InvalidValue("note", f"1 to {NOTE_CHARACTERS_MAX} characters: what you looked at", f"{len(note)} characters")
     attempts = unproven_attempts(office.ledger.db, signal, follower)
@@ -194,6 +162,8 @@ async def _decide(office: Office, params: dict[str, Any]) -> dict[str, Any]:
         await office.ledger.write(lambda db: write_event(db, "decision", follower, data, at))
     else:
         await _decide_none(office, follower, attempts, data, at)
+    record = await recorder(office)
+    await office.ledger.write(lambda db: record(db, by, "unknown_decided", follower, data))
     await office.changed()
     return {"decided": len(attempts), "follower": follower, "order": order or "none"}
 
@@ -226,14 +196,17 @@ async def _decide_none(office: Office, follower: str, attempts: list[int], data:
 
 async def _reconcile(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     """Compare an account with its exchange, and with ``apply`` correct the ledger; never sends an order."""
-    name, apply, by = _text(params, "name"), params.get("apply") is True, _text(params, "by", "operator")
+    name, apply, by = text(params, "name"), params.get("apply") is True, text(params, "by", "operator")
     known = [each.name for each in accounts(office.ledger.db)]
     if name not in known:
-        raise NothingThere(_no_such("account", name, known))
+        raise NothingThere(no_such("account", name, known))
     task = None if office.live is None else office.live.named(name)
     if task is None:
         raise NothingThere("the exchange must be read for that, and no server runs here: rexalgo serve")
     found = await (task.apply_corrections(by) if apply else task.plan_corrections())
+    if apply and found:
+        record, steps = await recorder(office), [words_of(each) for each in found]
+        await office.ledger.write(lambda db: record(db, by, "reconciled", name, {"steps": steps}))
     return {"account": name, "environment": task.environment, "applied": apply, "steps": [words_of(each) for each in found]}
 
 
@@ -242,15 +215,22 @@ async def _reconcile(office: Office, params: dict[str, Any]) -> dict[str, Any]:
 
 async def _halt(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     scope, target = _scope(office, params)
-    note, by = _text(params, "note", ""), _text(params, "by", "operator")
+    note, by = text(params, "note", ""), text(params, "by", "operator")
     if len(note) > NOTE_CHARACTERS_MAX:
         raise InvalidValue("note", f"at most {NOTE_CHARACTERS_MAX} characters", f"{len(note)} characters")
     try:
-        level = SwitchLevel(_text(params, "level", SwitchLevel.ENTRIES.value))
+        level = SwitchLevel(text(params, "level", SwitchLevel.ENTRIES.value))
     except ValueError:
         raise InvalidValue("level", "one of " + ", ".join(each.value for each in SwitchLevel), params.get("level")) from None
     switch = Switch(scope, target, note, by, office.clock.now(), level)
-    was = await office.ledger.write(lambda db: set_switch(db, switch))
+    record = await recorder(office)
+
+    def write(db: Database) -> SwitchLevel | None:
+        before = set_switch(db, switch)
+        record(db, by, "switched_on", switch.label, {"level": level.value, "note": note})
+        return before
+
+    was = await office.ledger.write(write)
     await office.changed()
     now = level if was is None or was.rank < level.rank else was
     return {"level": now.value, "was": None if was is None else was.value, "scope": scope.value, "target": target,
@@ -279,8 +259,16 @@ async def _still_open(office: Office, params: dict[str, Any]) -> dict[str, Any]:
 
 async def _resume(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     scope, target = _scope(office, params, known_only=False)
-    by, at = _text(params, "by", "operator"), office.clock.now()
-    was = await office.ledger.write(lambda db: clear_switch(db, scope, target, by, at))
+    by, at = text(params, "by", "operator"), office.clock.now()
+    record = await recorder(office)
+
+    def write(db: Database) -> bool:
+        changed = clear_switch(db, scope, target, by, at)
+        if changed:
+            record(db, by, "switched_off", Switch(scope, target, "", by, at).label, {})
+        return changed
+
+    was = await office.ledger.write(write)
     await office.changed()
     remaining = [each.label for each in switches(office.ledger.db)]
     return {"entries": "on" if not remaining else "still off elsewhere", "scope": scope.value, "target": target, "was_off": was,
@@ -294,9 +282,9 @@ def _scope(office: Office, params: dict[str, Any], *, known_only: bool = True) -
         raise InvalidValue("scope", "one of " + ", ".join(each.value for each in SwitchScope), params.get("scope")) from None
     if scope is SwitchScope.ALL:
         return scope, ""
-    target = _text(params, "target")
+    target = text(params, "target")
     if known_only and target not in (names := _targets(office, scope)):
-        raise NothingThere(_no_such(scope.value, target, names))
+        raise NothingThere(no_such(scope.value, target, names))
     return scope, target
 
 
@@ -328,8 +316,12 @@ async def _provision(office: Office, params: dict[str, Any]) -> dict[str, Any]:
             places=exchange_places(office.config, plugins, office.clock),
             now=office.clock.now(),
             webhook_address=office.webhook_address,
-            file=_text(params, "file", "the file"),
+            file=text(params, "file", "the file"),
         )
+        record, by = await recorder(office), text(params, "by", "operator")
+        counts = {"created": dict(result.created), "updated": len(result.updated)}
+        if result.created or result.updated:
+            await office.ledger.write(lambda db: record(db, by, "provisioned", text(params, "file", "the file"), counts))
         await office.changed()
     return result.as_json()
 
@@ -339,29 +331,22 @@ async def _provision(office: Office, params: dict[str, Any]) -> dict[str, Any]:
 
 async def _rotate(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     """Give a strategy's webhook a new secret; the old ones hold until the overlap ends (0: from now on they are refused)."""
-    name, overlap_h = _text(params, "strategy"), params.get("overlap_hours", OVERLAP_H)
+    name, overlap_h = text(params, "strategy"), params.get("overlap_hours", OVERLAP_H)
     if isinstance(overlap_h, bool) or not isinstance(overlap_h, int) or not 0 <= overlap_h <= OVERLAP_H_MAX:
         raise InvalidValue("overlap_hours", f"a whole number from 0 to {OVERLAP_H_MAX}", overlap_h)
     db, now = office.ledger.db, office.clock.now()
     strategy = strategy_named(db, name)
     if strategy is None:
-        raise NothingThere(_no_such("strategy", name, [each.name for each in strategies(db)]))
-    endpoint = next((each for each in endpoints(db) if each.strategy == strategy.id and not each.is_deleted), None)
+        raise NothingThere(no_such("strategy", name, [each.name for each in strategies(db)]))
+    endpoint = next(
+        (each for each in endpoints(db) if each.strategy == strategy.id and each.source == strategy.source and not each.is_deleted), None
+    )
     source = office.plugins().webhook_sources.get(strategy.source)
     if endpoint is None or source is None:
         raise NothingThere(f"strategy {name} has no webhook here (kind {strategy.kind}, source {strategy.source})")
-    secret, until = source.new_secret(), now + timedelta(hours=overlap_h)
-    owner = person_key(db, endpoint_owner(db, endpoint.id))
-    row = seal_endpoint_secret(await office.open_vault(), owner, endpoint.id, secret)
     before = secrets_in_use(db, endpoint.id)
-
-    def write(writing: Database) -> None:
-        expire_secrets(writing, endpoint.id, until)
-        insert_endpoint_secret(writing, row, now)
-        write_event(writing, "secret", name, {"rotated": True, "overlap_hours": overlap_h}, now)
-
-    await office.ledger.write(write)
-    await office.changed()
+    until = now + timedelta(hours=overlap_h)
+    secret = await rotate_secret(office, endpoint, name, source, until, text(params, "by", "operator"))
     still = [{"last_used": jsonable(used), "last_used_from": where} for _, valid, used, where in before if valid is None or valid > now]
     return {
         "strategy": name,
@@ -397,10 +382,10 @@ async def _alerts(office: Office, params: dict[str, Any]) -> dict[str, Any]:
 
 async def _alert_test(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     """Send a test through one channel now, past the outbox, and say what came of it."""
-    channel, by = _text(params, "channel"), _text(params, "by", "operator")
+    channel, by = text(params, "channel"), text(params, "by", "operator")
     notifiers = office.plugins().notifiers
     if channel not in notifiers:
-        raise NothingThere(_no_such("channel", channel, sorted(notifiers)))
+        raise NothingThere(no_such("channel", channel, sorted(notifiers)))
     try:
         await deliver(notifiers[channel], Alert(0, AlertCode.TEST, channel, office.clock.now(), {"by": by}))
     except Exception as error:  # the boundary to a plugin: whatever it raised is the answer
@@ -408,26 +393,22 @@ async def _alert_test(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     return {"channel": channel, "delivered": True, "problem": ""}
 
 
-# Reading parameters and writing answers
-
-
-def _text(params: dict[str, Any], name: str, default: str | None = None) -> str:
-    value = params.get(name, default)
-    if not isinstance(value, str):
-        raise InvalidValue(name, "a text", value)
-    return value
-
-
-def _no_such(kind: str, name: str, known: list[str]) -> str:
-    near = get_close_matches(name, known, 3)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"{len(known)} are known" + (f", such as {known[0]}" if known else "")
-    return f"no {kind} {name} is known here; {hint}"
-
-
-def jsonable(value: Any) -> Any:
-    """Return a value in JSON types: times as ISO 8601 in UTC, mappings and sequences through."""
-    if isinstance(value, Mapping):
-        return {str(key): jsonable(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [jsonable(each) for each in value]
-    return value.isoformat() if isinstance(value, datetime) else value
+OPERATING: Final[Mapping[str, Run]] = {
+    "ping": _ping,
+    "status": _status,
+    "why": _why,
+    "unknown": _unknown,
+    "accounts": _accounts,
+    "release": _release,
+    "check": _check,
+    "decide": _decide,
+    "reconcile": _reconcile,
+    "halt": _halt,
+    "still_open": _still_open,
+    "resume": _resume,
+    "provision": _provision,
+    "rotate": _rotate,
+    "alerts": _alerts,
+    "alert_test": _alert_test,
+}
+"""Every command about running this place."""

@@ -1,0 +1,28 @@
+"""Write what an operator did into the audit, beside the change itself.
+
+A switch must work while the keys cannot be had (a server that hangs, an environment without them): then it is done all the same, its event
+says who did it, and the log says that the audit lacks the row.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+
+from engine.domain.errors import RexAlgoError
+from engine.ledger import Database
+from engine.ledger.audit import append_audit
+from engine.office import Office
+
+_LOG = logging.getLogger("rexalgo.audit")
+Record = Callable[[Database, str, str, str, Mapping[str, object]], None]
+"""Append (who, act, subject, data) within the caller's transaction."""
+
+
+async def recorder(office: Office) -> Record:
+    """Return what appends to the audit now."""
+    now = office.clock.now()
+    try:
+        key = await office.audit_key()
+    except RexAlgoError as error:
+        _LOG.warning("what follows is not in the audit, because its key cannot be had: %s", error)
+        return lambda db, by, act, subject, data: None
+    return lambda db, by, act, subject, data: append_audit(db, key, by, act, subject, data, now)

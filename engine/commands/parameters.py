@@ -1,0 +1,44 @@
+"""Reading a command's parameters and writing its answer: plain JSON types both ways."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from difflib import get_close_matches
+from functools import cache
+from importlib.metadata import version
+from typing import Any
+
+from engine.domain.errors import InvalidValue
+from engine.office import Office
+
+Run = Callable[[Office, dict[str, Any]], Awaitable[dict[str, Any]]]
+"""One command."""
+
+
+@cache
+def installed_version(distribution: str) -> str:
+    """Return the version of an installed distribution; looked up once, for it takes a millisecond and does not change while we run."""
+    return version(distribution)
+
+
+def text(params: dict[str, Any], name: str, default: str | None = None) -> str:
+    """Read a text; raises InvalidValue for anything else."""
+    value = params.get(name, default)
+    if not isinstance(value, str):
+        raise InvalidValue(name, "a text", value)
+    return value
+
+
+def no_such(kind: str, name: str, known: list[str]) -> str:
+    """Say that nothing has this name, and what is near."""
+    near = get_close_matches(name, known, 3)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"{len(known)} are known" + (f", such as {known[0]}" if known else "")
+    return f"no {kind} {name} is known here; {hint}"
+
+
+def jsonable(value: Any) -> Any:
+    """Return a value in JSON types: times as ISO 8601 in UTC, mappings and sequences through."""
+    if isinstance(value, Mapping):
+        return {str(key): jsonable(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [jsonable(each) for each in value]
+    return value.isoformat() if isinstance(value, datetime) else value

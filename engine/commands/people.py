@@ -1,0 +1,192 @@
+"""Commands about people: operators, roles, one-time links, invitations, and the audit."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, Final
+
+from engine.commands.parameters import Run, jsonable, no_such, text
+from engine.desks.identity import make_invitation, make_link
+from engine.desks.mastering import become_master
+from engine.domain.errors import InvalidValue
+from engine.domain.identifiers import parse_name
+from engine.domain.person import Person, Role, parse_role
+from engine.ledger import Database
+from engine.ledger.audit import append_audit, audit_rows, verify_audit
+from engine.ledger.identity import (
+    all_people,
+    count_people,
+    decide_master_request,
+    factor,
+    give_role,
+    master_requests,
+    person,
+    person_named,
+    take_role,
+)
+from engine.ledger.people import insert_person, strategies, strategy_named
+from engine.ledger.sessions import invitations, revoke_sessions, revoke_ticket, sessions_of
+from engine.office import NothingThere, Office
+from engine.secrets_store import new_person
+
+
+async def _users(office: Office, params: dict[str, Any]) -> dict[str, Any]:
+    """Read people with roles and factors: all of them, or the first ``limit`` whose name contains ``search``."""
+    db, now = office.ledger.db, office.clock.now()
+    search, limit = text(params, "search", ""), params.get("limit", -1)
+    total = count_people(db, search)
+    shown = all_people(db, search, limit if isinstance(limit, int) else -1)
+    rows = []
+    for each in shown:
+        factors = factor(db, each.id)
+        rows.append(
+            {
+                "name": each.name, "roles": sorted(role.value for role in each.roles), "password": factors.password is not None,
+                "second_factor": factors.totp_sealed is not None, "sessions": len(sessions_of(db, each.id, now)),
+            }
+        )  # fmt: skip
+    asked = [{"name": each.name, "note": each.note, "at": each.at.isoformat()} for each in master_requests(db)]
+    return {"users": rows, "total": total, "asked_to_be_master": asked}
+
+
+def _person(office: Office, name: str) -> Person:
+    found = person_named(office.ledger.db, name)
+    if found is None:
+        raise NothingThere(no_such("person", name, [each.name for each in all_people(office.ledger.db)]))
+    return found
+
+
+async def _operator_create(office: Office, params: dict[str, Any]) -> dict[str, Any]:
+    """Make an operator, or make a person one, and give a one-time link to set password and second factor."""
+    name, by = parse_name(text(params, "name")), text(params, "by", "operator")
+    db, now, key = office.ledger.db, office.clock.now(), await office.audit_key()
+    known = person_named(db, name)
+    new = None if known is not None else new_person(await office.open_vault(), name)
+    identifier = known.id if known is not None else new.id if new is not None else None
+    assert identifier is not None
+
+    def write(writing: Database) -> None:
+        if new is not None:
+            insert_person(writing, name, new.key, now)
+        give_role(writing, identifier, Role.OPERATOR, by, now)
+        revoke_sessions(writing, identifier, now)  # a new privilege begins with a new session
+        append_audit(writing, key, by, "role_given", name, {"role": "operator"}, now)
+
+    await office.ledger.write(write)
+    return await _linked(office, person(db, identifier), by)
+
+
+async def _link(office: Office, params: dict[str, Any]) -> dict[str, Any]:
+    """Make a one-time sign-in link for somebody."""
+    return await _linked(office, _person(office, text(params, "name")), text(params, "by", "operator"))
+
+
+async def _linked(office: Office, who: Person, by: str) -> dict[str, Any]:
+    token = await make_link(office, who.id, by)
+    return {"name": who.name, "roles": sorted(each.value for each in who.roles), "link": f"{office.webhook_address}/welcome/{token}",
+            "holds_minutes": 10}  # fmt: skip
+
+
+async def _role(office: Office, params: dict[str, Any]) -> dict[str, Any]:
+    """Give or take a role; a person's sessions end, because a privilege changed."""
+    who, role, by = _person(office, text(params, "name")), parse_role(params.get("role")), text(params, "by", "operator")
+    taking, now, key = params.get("take") is True, office.clock.now(), await office.audit_key()
+
+    def write(db: Database) -> bool:
+        if taking:
+            changed = take_role(db, who.id, role)
+        else:
+            changed = give_role(db, who.id, role, by, now)
+            if changed and role is Role.MASTER:
+                become_master(db, who)
+        if changed:
+            revoke_sessions(db, who.id, now)
+            append_audit(db, key, by, "role_taken" if taking else "role_given", who.name, {"role": role.value}, now)
+        return changed
+
+    changed = await office.ledger.write(write)
+    await office.changed()
+    now_has = person(office.ledger.db, who.id)
+    return {"name": who.name, "changed": changed, "roles": sorted(each.value for each in now_has.roles)}
+
+
+async def _decide_master(office: Office, params: dict[str, Any]) -> dict[str, Any]:
+    """Decide about somebody's wish to publish strategies."""
+    who, by, grant = _person(office, text(params, "name")), text(params, "by", "operator"), params.get("grant") is True
+    now, key = office.clock.now(), await office.audit_key()
+
+    def write(db: Database) -> bool:
+        if not decide_master_request(db, who.id, grant, by, now):
+            return False
+        if grant and give_role(db, who.id, Role.MASTER, by, now):
+            become_master(db, who)
+        append_audit(db, key, by, "master_granted" if grant else "master_refused", who.name, {}, now)
+        return True
+
+    if not await office.ledger.write(write):
+        raise NothingThere(f"{who.name} does not wait for a decision")
+    await office.changed()
+    return {"name": who.name, "granted": grant}
+
+
+async def _invite(office: Office, params: dict[str, Any]) -> dict[str, Any]:
+    """Make an invitation."""
+    role, by = parse_role(params.get("role", "follower")), text(params, "by", "operator")
+    named, uses, days = text(params, "strategy", ""), params.get("uses", 1), params.get("days", 7)
+    if isinstance(uses, bool) or not isinstance(uses, int) or isinstance(days, bool) or not isinstance(days, int):
+        raise InvalidValue("uses, days", "whole numbers", f"{uses}, {days}")
+    strategy = strategy_named(office.ledger.db, named) if named else None
+    if named and strategy is None:
+        raise NothingThere(no_such("strategy", named, [each.name for each in strategies(office.ledger.db)]))
+    token, row = await make_invitation(office, role, None if strategy is None else strategy.id, uses, days, by)
+    return {"link": f"{office.webhook_address}/join?invite={token}", "id": row.id, "role": role.value, "uses": uses,
+            "until": row.expires_at.isoformat(), "sign_up": office.config.web.sign_up}  # fmt: skip
+
+
+async def _invitations(office: Office, params: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "invitations": [jsonable(asdict(each)) | {"role": each.role.value} for each in invitations(office.ledger.db, office.clock.now())]
+    }
+
+
+async def _revoke_invitation(office: Office, params: dict[str, Any]) -> dict[str, Any]:
+    identifier, by = text(params, "id"), text(params, "by", "operator")
+    now, key = office.clock.now(), await office.audit_key()
+
+    def write(db: Database) -> bool:
+        if not revoke_ticket(db, identifier):
+            return False
+        append_audit(db, key, by, "invitation_revoked", identifier, {}, now)
+        return True
+
+    if not await office.ledger.write(write):
+        raise NothingThere(f"no invitation {identifier} holds any more; rexalgo invite list shows those that do")
+    return {"id": identifier, "revoked": True}
+
+
+async def _audit(office: Office, params: dict[str, Any]) -> dict[str, Any]:
+    limit, before = params.get("limit", 50), params.get("before")
+    if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= 1_000:
+        raise InvalidValue("limit", "a whole number from 1 to 1000", limit)
+    found = audit_rows(office.ledger.db, limit, before if isinstance(before, int) else None, text(params, "search", ""))
+    return {"audit": [jsonable(asdict(each)) for each in found]}
+
+
+async def _audit_verify(office: Office, params: dict[str, Any]) -> dict[str, Any]:
+    """Walk the whole chain of seals."""
+    vault = await office.open_vault()
+    return asdict(verify_audit(office.ledger.db, lambda kid: vault.derive("audit", kid)))
+
+
+PEOPLE: Final[Mapping[str, Run]] = {
+    "users": _users,
+    "operator_create": _operator_create,
+    "user_link": _link,
+    "user_role": _role,
+    "decide_master": _decide_master,
+    "invite": _invite,
+    "invitations": _invitations,
+    "invitation_revoke": _revoke_invitation,
+    "audit": _audit,
+    "audit_verify": _audit_verify,
+}
+"""Every command about people."""

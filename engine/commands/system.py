@@ -1,0 +1,85 @@
+"""Commands about the machine and the software: versions, disk, clock, backups, plugins, refused deliveries."""
+
+import platform
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from engine.commands.parameters import Run, installed_version, jsonable
+from engine.kit_record import is_proven, read_record
+from engine.ledger.deliveries import refusals
+from engine.office import Office
+from engine.plugin_api import PLUGIN_API_VERSION
+from engine.plugin_host import list_installed
+
+LIBRARIES: Final = ("trio", "hypercorn", "quart", "quart-trio", "pluggy", "apsw", "pynacl", "httpx", "h11", "pyjwt", "msgspec", "jinja2")
+
+
+async def _system(office: Office, params: dict[str, Any]) -> dict[str, Any]:
+    """Tell versions, disk, ledger, clock and the newest backup in this place's folder."""
+    config, now = office.config, office.clock.now()
+    disk = shutil.disk_usage(config.data_dir)
+    backups = sorted(config.folder.glob("backup-*.sqlite3"), key=lambda each: each.stat().st_mtime)
+    newest = None if not backups else datetime.fromtimestamp(backups[-1].stat().st_mtime, UTC)
+    feeds = {} if office.live is None else _feeds(office)
+    return {
+        "versions": {
+            "rexalgo": installed_version("rexalgo"),
+            "python": platform.python_version(),
+            **{each: installed_version(each) for each in LIBRARIES},
+        },
+        "plugin_api": PLUGIN_API_VERSION,
+        "disk_free_mib": disk.free // 2**20,
+        "disk_total_mib": disk.total // 2**20,
+        "ledger": str(config.ledger.path),
+        "ledger_mib": round(sum(each.stat().st_size for each in config.data_dir.glob(config.ledger.path.name + "*")) / 2**20, 1),
+        "ledger_healthy": office.ledger.healthy,
+        "now": now.isoformat(),
+        "newest_backup": None if newest is None else newest.isoformat(),
+        "backup_age_hours": None if newest is None else round((now - newest).total_seconds() / 3600, 1),
+        "public_url": office.webhook_address,
+        "exchanges": feeds,
+    }
+
+
+def _feeds(office: Office) -> dict[str, Any]:
+    """Tell for each exchange how its market data does, and how far its clock is from ours (seconds, by the newest readings)."""
+    assert office.live is not None
+    told: dict[str, Any] = {}
+    for exchange in {each.exchange for each in office.live.followers.values()}:
+        mine = [each for each in office.live.followers.values() if each.exchange == exchange]
+        read = [each.report.as_of for each in mine if each.report is not None]
+        told[exchange] = {
+            "accounts": len(mine), "read": len(read), "problem": mine[0].shared.feeds[exchange].problem,
+            "newest_reading": max(read).isoformat() if read else None,
+        }  # fmt: skip
+    return told
+
+
+async def _plugins(office: Office, params: dict[str, Any]) -> dict[str, Any]:
+    """List what is installed: version, whether it is enabled, what it provides, its kit record. Settings hold no secrets."""
+    config, loaded = office.config, {each.name: each for each in office.plugins().loaded}
+    rows = []
+    for each in list_installed():
+        record, here = read_record(config.data_dir, each.name), loaded.get(each.name)
+        rows.append(
+            {
+                "name": each.name, "version": each.version, "distribution": each.distribution, "enabled": here is not None,
+                "provides": [] if here is None else list(here.provides), "kit": None if record is None else jsonable(asdict(record)),
+                "proven": is_proven(config.data_dir, each.name, each.version),
+                "settings": {name: str(value) for name, value in config.plugin_settings.get(each.name, {}).items()},
+            }
+        )  # fmt: skip
+    return {"plugins": rows, "plugin_api": PLUGIN_API_VERSION}
+
+
+async def _refusals(office: Office, params: dict[str, Any]) -> dict[str, Any]:
+    """List the newest deliveries that were not taken."""
+    rows = refusals(office.ledger.db, 100)
+    return {"refusals": [{"strategy": name, "source": source, **jsonable(asdict(each))} for name, _, source, each in rows]}
+
+
+SYSTEM: Final[Mapping[str, Run]] = {"system": _system, "plugins": _plugins, "refusals": _refusals}
+"""Every command about the machine and the software."""

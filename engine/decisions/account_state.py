@@ -1,0 +1,80 @@
+"""How an account stands, in one word and one sentence: what a trader sees first. Pure; it decides about words, never about orders."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from engine.domain.holding import Switch, SwitchLevel
+from engine.domain.preflight import CheckItem, Level
+
+
+class AccountState(Enum):
+    """From safe to serious; the worst one of several accounts is told first."""
+
+    NOTHING_YET = "nothing yet"
+    COPYING = "copying"
+    PAUSED = "entries paused"
+    REDUCE_ONLY = "reduce only"
+    NEEDS_YOU = "needs you"
+
+    @property
+    def rank(self) -> int:
+        """Return its place from safe to serious."""
+        return list(AccountState).index(self)
+
+
+@dataclass(frozen=True, slots=True)
+class AccountFacts:
+    """Hold what is known. ``switches`` concern the whole account; ``problem`` is why it cannot be read, ``unproven`` counts orders
+    without trace that a person must look at, ``check`` is its last check, ``live_agreements`` counts strategies that it copies."""
+
+    connected: bool
+    problem: str
+    quarantined: bool
+    unproven: int
+    switches: Sequence[Switch]
+    check: Sequence[CheckItem]
+    live_agreements: int
+    watching: int
+
+
+@dataclass(frozen=True, slots=True)
+class StateTold:
+    """Hold the state, why it is so, and what to do (empty where nothing is to be done)."""
+
+    state: AccountState
+    why: str
+    do: str = ""
+
+
+def account_state(facts: AccountFacts) -> StateTold:
+    """Tell how an account stands; the first that applies of: what needs its owner, what a person switched, what is agreed."""
+    if facts.problem:
+        return StateTold(AccountState.NEEDS_YOU, f"The exchange account cannot be read: {facts.problem}", "Check the key and replace it.")
+    if facts.unproven:
+        orders = "An order stayed" if facts.unproven == 1 else f"{facts.unproven} orders stayed"
+        return StateTold(
+            AccountState.NEEDS_YOU, f"{orders} without a trace at the exchange; nothing is repeated.", "Look at the account there."
+        )
+    stops = next((each for each in facts.check if each.level is Level.STOPS_ENTRIES), None)
+    level = max((each.level.rank for each in facts.switches), default=0)
+    if level >= SwitchLevel.REDUCE.rank:
+        widest = max(facts.switches, key=lambda each: each.level.rank)
+        what = "What the engine opened is being closed." if widest.level is SwitchLevel.FLATTEN else "Positions can only shrink."
+        return StateTold(AccountState.REDUCE_ONLY, f"{what} Switched for {widest.label} by {widest.set_by}.")
+    if level:
+        first = facts.switches[0]
+        return StateTold(AccountState.PAUSED, f"No new trades; closes are still copied. Switched for {first.label} by {first.set_by}.")
+    if facts.quarantined:
+        return StateTold(
+            AccountState.PAUSED, "This account's task kept failing, so it takes no new entries; exits go on.", "The operator was told."
+        )
+    if stops is not None and facts.live_agreements:
+        return StateTold(AccountState.NEEDS_YOU, f"{stops.about}: {stops.sentence}.", stops.do)
+    if facts.live_agreements:
+        return StateTold(AccountState.COPYING, "New signals are copied under your terms.")
+    if facts.watching:
+        return StateTold(
+            AccountState.NOTHING_YET, "You are watching: signals are planned for you, and no order is sent.", "Go live on a strategy."
+        )
+    return StateTold(AccountState.NOTHING_YET, "No strategy is followed with this account.", "Choose a strategy.")

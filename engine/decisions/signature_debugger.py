@@ -1,0 +1,219 @@
+"""Say which part of a signed delivery is wrong: for the owner of an endpoint, who pastes what their bot sent.
+
+Pure. It tries what people really get wrong (the body written anew after signing, a newline more, the prefix left off the secret, another
+dialect's key, milliseconds) and names it. It never returns a secret, and never a signature that would be valid: only whether they fit.
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from engine.decisions.signatures import (
+    ID_HEADER,
+    SIGNATURE_HEADER,
+    SIGNATURES_HEADER,
+    TIMESTAMP_HEADER,
+    WINDOW_A_S,
+    WINDOW_B_S,
+)  # fmt: skip
+from engine.ports.secret import Secret
+
+_A: Final = re.compile(r"t=([0-9]{1,12})((?:,v1=[0-9a-f]{64}){1,8})")
+_B: Final = re.compile(r"v1,([A-Za-z0-9+/]{43}=)")
+_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_HEADER_LINE: Final = re.compile(r"\s*([A-Za-z0-9-]+)\s*:\s*(.*?)\s*")
+
+
+KeyOf = Callable[[str], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Hold one thing that was looked at: whether it fits, what was found, and what to do (empty where it fits)."""
+
+    fits: bool
+    what: str
+    do: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NamedKey:
+    """Hold one of the endpoint's secrets with its name for people, such as ``the current secret``."""
+
+    name: str
+    secret: Secret
+
+
+def read_headers(text: str) -> dict[str, list[str]]:
+    """Read pasted header lines, as ``curl -v`` or a log shows them; lines that are none are left out."""
+    found: dict[str, list[str]] = {}
+    for line in text.splitlines():
+        matched = _HEADER_LINE.fullmatch(line.lstrip("<>* "))
+        if matched:
+            found.setdefault(matched[1].lower(), []).append(matched[2])
+    return found
+
+
+def debug_delivery(headers: dict[str, list[str]], body: bytes, keys: Sequence[NamedKey], now: datetime) -> list[Finding]:
+    """Look at a delivery part by part; the last finding says whether it would be accepted at ``now``."""
+    of_a = headers.get(SIGNATURE_HEADER.lower(), [])
+    of_b = [headers.get(name, []) for name in (ID_HEADER, TIMESTAMP_HEADER, SIGNATURES_HEADER)]
+    if not of_a and not any(of_b):
+        told = f"neither {SIGNATURE_HEADER} nor {SIGNATURES_HEADER} is among the headers"
+        return [Finding(False, told, "sign with one of the two dialects, and send its headers with the request")]
+    findings = [*(_dialect_a(of_a, body, keys, now) if of_a else ()), *(_dialect_b(of_b, body, keys, now) if any(of_b) else ())]
+    if of_a and any(of_b):
+        findings += _both(of_b[0], body)
+    accepted = all(each.fits for each in findings)
+    last = "this delivery would be accepted now" if accepted else "this delivery is answered with 401"
+    return [*findings, Finding(accepted, last, "" if accepted else "mend the first part above that does not fit, and paste again")]
+
+
+def _dialect_a(values: list[str], body: bytes, keys: Sequence[NamedKey], now: datetime) -> Iterator[Finding]:
+    if len(values) != 1:
+        yield Finding(
+            False, f"{SIGNATURE_HEADER} came {len(values)} times", "send it once; several signatures go into one header, each as ,v1="
+        )
+        return
+    matched = _A.fullmatch(values[0])
+    if matched is None:
+        yield Finding(
+            False, f"{SIGNATURE_HEADER} has another form: {_form_of_a(values[0])}", "t=<unix seconds>,v1=<64 hex digits, lower case>"
+        )
+        return
+    yield Finding(True, f"{SIGNATURE_HEADER} has the right form")
+    yield _time(int(matched[1]), now, WINDOW_A_S, "t")
+    signatures = {bytes.fromhex(each) for each in matched[2].split(",v1=")[1:]}
+    yield _signed(signatures, [matched[1]], body, keys, _key_a, _key_b)
+
+
+def _form_of_a(value: str) -> str:
+    if re.fullmatch(r"t=[0-9]{13},.*", value):
+        return "t has 13 digits, which are milliseconds"
+    if re.search(r"v1=[0-9A-F]{64}", value) and re.search(r"[A-F]", value):
+        return "the digits of v1 are upper case"
+    if "v1=" not in value:
+        return "there is no v1="
+    if not value.startswith("t="):
+        return "it does not begin with t="
+    if ", " in value:
+        return "there is a blank after the comma"
+    return "v1 is not 64 hex digits"
+
+
+def _dialect_b(values: list[list[str]], body: bytes, keys: Sequence[NamedKey], now: datetime) -> Iterator[Finding]:
+    names = (ID_HEADER, TIMESTAMP_HEADER, SIGNATURES_HEADER)
+    wrong = [f"{name} came {len(each)} times" for name, each in zip(names, values, strict=True) if len(each) != 1]
+    if wrong:
+        yield Finding(False, "; ".join(wrong), "send each of the three headers once")
+        return
+    identifier, at, listed = (each[0] for each in values)
+    if not _ID.fullmatch(identifier):
+        yield Finding(False, f"{ID_HEADER} has another form", "1 to 128 of A-Z, a-z, 0-9, '_', '-'")
+        return
+    if not re.fullmatch(r"[0-9]{1,12}", at):
+        told = "has 13 digits, which are milliseconds" if re.fullmatch(r"[0-9]{13}", at) else "is not a whole number of seconds"
+        yield Finding(False, f"{TIMESTAMP_HEADER} {told}", "unix seconds")
+        return
+    parts = listed.split(" ")
+    if not all(_B.fullmatch(each) for each in parts):
+        yield Finding(False, f"{SIGNATURES_HEADER} has another form", "v1,<base64 of 32 bytes>, several of them with a blank between")
+        return
+    yield Finding(True, "the three headers of Standard Webhooks have the right form")
+    yield _time(int(at), now, WINDOW_B_S, TIMESTAMP_HEADER)
+    signatures = {base64.b64decode(each.removeprefix("v1,")) for each in parts}
+    yield _signed(signatures, [identifier, at], body, keys, _key_b, _key_a)
+
+
+def _time(seconds: int, now: datetime, window_s: int, name: str) -> Finding:
+    offset = round(seconds - now.timestamp())
+    try:
+        said = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    except (ValueError, OverflowError, OSError):
+        return Finding(False, f"{name} is not a time of this era", "unix seconds")
+    if abs(offset) <= window_s:
+        return Finding(True, f"{name} is {said}, {abs(offset)} s {'ahead' if offset > 0 else 'ago'}; up to {window_s} s fit")
+    way = "ahead of" if offset > 0 else "behind"
+    do = "sign at the moment of sending, and set the sender's clock by NTP; what you paste here ages meanwhile, too"
+    return Finding(False, f"{name} is {said}, {abs(offset)} s {way} this place; up to {window_s} s fit", do)
+
+
+def _key_a(secret: str) -> bytes:
+    return secret.encode()
+
+
+def _key_b(secret: str) -> bytes:
+    try:
+        return base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+    except binascii.Error:
+        return b""
+
+
+def _signed(
+    signatures: set[bytes], parts: Sequence[str], body: bytes, keys: Sequence[NamedKey], right: KeyOf, other: KeyOf
+) -> Finding:  # fmt: skip
+    def fits(key: bytes, told: bytes) -> bool:
+        mac = hmac.digest(key, b"".join(each.encode() + b"." for each in parts) + told, "sha256")
+        return any(hmac.compare_digest(mac, each) for each in signatures)
+
+    for each in keys:
+        if fits(right(each.secret.reveal()), body):
+            return Finding(True, f"the signature fits this body and {each.name}")
+    for each in keys:
+        secret = each.secret.reveal()
+        for what, changed in _bodies(body):
+            if fits(right(secret), changed):
+                do = "sign exactly the bytes that are sent: make the body once, sign it, send that same text"
+                return Finding(False, f"the signature fits {each.name}, but another body: {what}", do)
+        for what, key in (
+            ("without the prefix whsec_", secret.removeprefix("whsec_").encode()),
+            ("as the other dialect uses it", other(secret)),
+            ("hashed before use", hashlib.sha256(secret.encode()).digest()),
+            ("with a newline at its end", (secret + "\n").encode()),
+        ):
+            if fits(key, body):
+                do = "dialect A uses the whole shown text as it is; dialect B the base64-decoded part after whsec_"
+                return Finding(False, f"the signature was made with {each.name}, {what}", do)
+    do = "the bot has another secret (an older one, one of another strategy), or signs other bytes than timestamp, a dot and the body"
+    return Finding(False, "the signature fits none of this endpoint's secrets", do)
+
+
+def _bodies(body: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield what a body often was before it was changed on the way."""
+    stripped = body.strip()
+    if stripped != body:
+        yield "blanks or a newline around it were not signed", stripped
+    yield "a newline at its end was signed and not sent", body + b"\n"
+    yield "line ends were turned from CRLF to LF", body.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+    yield "line ends were turned from LF to CRLF", body.replace(b"\r\n", b"\n")
+    try:
+        value = json.loads(body)
+    except ValueError:
+        return
+    for separators in ((",", ":"), (", ", ": ")):
+        for is_sorted in (False, True):
+            for is_ascii in (True, False):
+                yield (
+                    "the JSON was written anew after signing",
+                    json.dumps(value, separators=separators, sort_keys=is_sorted, ensure_ascii=is_ascii).encode(),
+                )
+    yield "the JSON was written anew after signing", json.dumps(value, indent=2).encode()
+    yield "the JSON was written anew after signing", json.dumps(value, indent=4).encode()
+
+
+def _both(ids: list[str], body: bytes) -> Iterator[Finding]:
+    try:
+        key = json.loads(body).get("idempotency_key")
+    except (ValueError, AttributeError):
+        key = None
+    if ids and key is not None and key != ids[0]:
+        yield Finding(
+            False, f"{ID_HEADER} and the body's idempotency_key differ", "with headers of both dialects, both must be the same id"
+        )

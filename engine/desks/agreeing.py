@@ -1,0 +1,304 @@
+"""The desk where a follower agrees: terms of one strategy on one account, what they would have done, pausing, leaving, consenting."""
+
+import hashlib
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from functools import partial
+from typing import Any, Final
+
+from engine.actors.shared import TAKER_FEE_BPS
+from engine.decisions.planning import AccountView, EntryContext, EntryPlan, plan_entry
+from engine.decisions.sizing import leverage_of, smallest_quantity
+from engine.desks.auditing import audited
+from engine.desks.following import FollowingDesk
+from engine.desks.visitor import FormErrors, Visitor
+from engine.domain.account import AccountReport, Balance
+from engine.domain.amounts import initial_margin, plain
+from engine.domain.errors import InvalidValue
+from engine.domain.identifiers import CopyId, ReceiptId, SignalId, StrategyId, Symbol
+from engine.domain.outcome import Outcome
+from engine.domain.signal import NO_ORDER_KEY, Action, Signal, SignalDraft
+from engine.domain.subscription import (
+    SIZING_FIELD,
+    BelowMinimum,
+    CopyPolicy,
+    Mode,
+    Subscription,
+    parse_leverage,
+    parse_limits,
+    parse_sizing,
+    parse_symbols,
+    strictest,
+)  # fmt: skip
+from engine.ledger import Database
+from engine.ledger.attempts import read_holdings
+from engine.ledger.codec import policy_fields
+from engine.ledger.following import StrategyTerms, agree, consent, last_entries, set_agreement_state, strategy_terms
+from engine.ledger.people import AccountRow, subscription_of
+from engine.ledger.signals import NewSignal, Recorded, record_signal
+from engine.ledger.standing import FLATTEN_ORIGIN
+from engine.office import NothingThere, Office
+from engine.ports.market_data import Quote
+
+PREVIEWED: Final = 10
+LIMITS: Final = (
+    "order_notional", "symbol_notional", "account_notional", "account_margin", "open_positions", "daily_loss", "drawdown_percent",
+    "slippage_bps", "entry_age_s",
+)  # fmt: skip
+_WHOLE: Final = ("open_positions", "drawdown_percent", "slippage_bps", "entry_age_s")
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolNow:
+    """Show what the smallest entry of one contract takes now, None where the exchange says nothing about it."""
+
+    symbol: str
+    price: Decimal | None
+    smallest: Decimal | None
+    margin: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class Previewed:
+    """Show what one earlier signal would have done under terms; ``margin`` is None where it would have sent nothing."""
+
+    at: datetime
+    action: str
+    symbol: str
+    side: str
+    sentence: str
+    margin: Decimal | None
+
+
+class AgreeingDesk:
+    """Serve followers who choose their terms."""
+
+    def __init__(self, office: Office, following: FollowingDesk) -> None:
+        self._office = office
+        self._following = following
+
+    def strategy(self, visitor: Visitor, identifier: str) -> StrategyTerms:
+        """Read a strategy that the visitor may see; raises NothingThere."""
+        found = strategy_terms(self._office.ledger.db, identifier, visitor.id)
+        if found is None:
+            raise NothingThere("there is no such strategy")
+        return found
+
+    def agreement(self, row: AccountRow, strategy: StrategyId) -> Subscription | None:
+        """Read what an account agreed to for a strategy, None where it agreed to nothing."""
+        return subscription_of(self._office.ledger.db, row.id, strategy)
+
+    # Reading terms from a form
+
+    def read_terms(self, given: Mapping[str, Any], strategy: StrategyTerms) -> CopyPolicy:
+        """Read terms from texts by field; raises FormErrors with everything that is wrong. The parsers are those of provisioning."""
+        errors: dict[str, str] = {}
+
+        def take(field: str, parse: Any, default: Any) -> Any:
+            try:
+                return parse()
+            except InvalidValue as error:
+                errors[error.field.rpartition(".")[2].partition("[")[0] if field == "" else field] = f"expected {error.expected}"
+                return default
+
+        mode = take("mode", lambda: _mode(given), Mode.WATCH)
+        how = given.get("sizing", "")
+        value = {"mode": how, SIZING_FIELD.get(how, "value"): _number(given.get("size", ""))}
+        sizing = take("size" if how in SIZING_FIELD else "sizing", lambda: parse_sizing(value), None)
+        ceiling = {"mode": given.get("leverage_mode", "capped"), "value": _number(given.get("leverage", ""))}
+        leverage = take("leverage", lambda: parse_leverage(ceiling), None)
+        symbols = take("symbols", lambda: parse_symbols(sorted(given.get("symbols", ()))), frozenset())
+        if symbols - strategy.symbols:
+            errors["symbols"] = "expected contracts of this strategy: " + ", ".join(sorted(strategy.symbols))
+        limits: dict[str, str | int] = {}
+        for name in LIMITS:
+            text = _number(given.get(name, ""))
+            if text:
+                limits[name] = int(text) if name in _WHOLE and text.isdecimal() else text
+                take(name, lambda name=name: parse_limits({name: limits[name]}), None)
+        lift = BelowMinimum.LIFT if given.get("below_minimum") == "lift" else BelowMinimum.SKIP
+        if errors:
+            raise FormErrors(errors)
+        return CopyPolicy(mode, sizing, leverage, symbols, parse_limits(limits), lift, given.get("allow_own_position") == "yes")
+
+    def fields(self, policy: CopyPolicy | None, strategy: StrategyTerms) -> dict[str, Any]:
+        """Write terms as the texts of the form; without any, a careful beginning: watching, the master's leverage, every contract."""
+        if policy is None:
+            return {"mode": "watch", "sizing": "fixed_margin", "size": "50", "leverage_mode": "capped", "leverage": strategy.leverage,
+                    "symbols": sorted(strategy.symbols), "below_minimum": "skip", "allow_own_position": ""}  # fmt: skip
+        told: dict[str, Any] = policy_fields(policy)
+        sizing, leverage = told["sizing"], told["leverage"]
+        limits = {name: str(value) for name, value in told["limits"].items()}
+        return {
+            "mode": told["mode"], "sizing": sizing["mode"], "size": sizing[SIZING_FIELD[sizing["mode"]]], "leverage_mode": leverage["mode"],
+            "leverage": leverage["value"], "symbols": told["symbols"], "below_minimum": told["below_minimum"],
+            "allow_own_position": "yes" if told["allow_own_position"] else "", **limits,
+        }  # fmt: skip
+
+    # What the terms mean now, and would have meant
+
+    async def symbols_now(self, row: AccountRow, strategy: StrategyTerms, policy: CopyPolicy | None) -> Sequence[SymbolNow]:
+        """Read what the smallest entry of each contract takes now, at the terms' leverage or the master's."""
+        task = self._following.task(row)
+        if task is None:
+            return [SymbolNow(each, None, None, None) for each in sorted(strategy.symbols)]
+        feed = task.shared.feeds[row.exchange]
+        ceiling = parse_leverage(strategy.leverage) if policy is None else policy.leverage
+        shown = []
+        for symbol in sorted(strategy.symbols):
+            contract, quote = feed.instrument(symbol), await feed.quote(symbol, task.shared.pace.price_age_s)
+            if contract is None or quote is None:
+                shown.append(SymbolNow(symbol, None if quote is None else quote.last, None, None))
+                continue
+            least = smallest_quantity(contract, quote.last)
+            shown.append(SymbolNow(symbol, quote.last, least, initial_margin(quote.last, least, leverage_of(ceiling, None))))
+        return shown
+
+    async def preview(self, row: AccountRow, strategy: StrategyTerms, policy: CopyPolicy) -> Sequence[Previewed]:
+        """Plan the strategy's last entries under these terms, with the planner that also plans live orders.
+
+        Each is planned alone, on a flat account with the money of the last reading, at the signal's price where it named one, else
+        at the present one: nobody kept the prices of then.
+        """
+        task = self._following.task(row)
+        if task is None or task.report is None:
+            return ()
+        balance = Balance(task.report.balance.total, task.report.balance.total, task.report.balance.currency)
+        flat = AccountReport(balance, (), (), task.report.as_of)
+        feed = task.shared.feeds[row.exchange]
+        shown = []
+        for signal in last_entries(self._office.ledger.db, strategy.id, PREVIEWED):
+            quote = await feed.quote(signal.draft.symbol, task.shared.pace.price_age_s)
+            price = signal.draft.price if signal.draft.price is not None else None if quote is None else quote.last
+            context = EntryContext(
+                signal=_as_open(signal),
+                subscription=Subscription("preview", row.id, strategy.id, CopyPolicy(
+                    Mode.LIVE, policy.sizing, policy.leverage, policy.symbols, policy.limits, policy.below_minimum, True)),
+                copy=CopyId("preview"),
+                leg=1,
+                account=AccountView(flat, (), ()),
+                account_problem="",
+                instrument=feed.instrument(signal.draft.symbol),
+                quote=None if price is None else Quote(signal.draft.symbol, price, price, signal.received_at),
+                limits=strictest(task.shared.limits, policy.limits),
+                switches=(),
+                goal_key=NO_ORDER_KEY,
+                strategy_names=task.shared.strategy_names,
+                fee_bps=TAKER_FEE_BPS,
+                entry_age_s=task.shared.pace.entry_age_s,
+                price_age_s=task.shared.pace.price_age_s,
+                now=signal.received_at,
+                day=None,
+            )  # fmt: skip
+            shown.append(_previewed(signal, plan_entry(context)))
+        return shown
+
+    # Agreeing, pausing, leaving
+
+    async def agree(self, visitor: Visitor, row: AccountRow, strategy: StrategyTerms, policy: CopyPolicy) -> None:
+        """Agree to terms; raises NeedsConfirmation where they let orders out or raise what they may risk."""
+        now, db = self._office.clock.now(), self._office.ledger.db
+        before = subscription_of(db, row.id, strategy.id)
+        if strategy.state not in ("published", "by_link", "private") and before is None:
+            raise FormErrors({"": "This strategy takes no new followers now."})
+        if policy.mode is Mode.LIVE:
+            visitor.require_fresh(now)
+        identifier = before.id if before is not None else f"sub_{secrets.token_hex(16)}"
+        data = {"strategy": strategy.name, "before": None if before is None else policy_fields(before.policy), "now": policy_fields(policy)}
+        await audited(
+            self._office, visitor, "agreed_live" if policy.mode is Mode.LIVE else "agreed_watch", row.name, data,
+            lambda db: agree(db, identifier, row.id, strategy.id, policy, now),
+        )  # fmt: skip
+        await self._office.changed()
+
+    def _standing(self, row: AccountRow, strategy: StrategyTerms) -> Subscription:
+        found = subscription_of(self._office.ledger.db, row.id, strategy.id)
+        if found is None:
+            raise NothingThere("you do not follow this strategy with this account")
+        return found
+
+    async def pause(self, visitor: Visitor, row: AccountRow, strategy: StrategyTerms) -> None:
+        """Take no new entries of one strategy on one account."""
+        await self._set(visitor, row, strategy, "paused")
+
+    async def resume(self, visitor: Visitor, row: AccountRow, strategy: StrategyTerms) -> None:
+        """Take entries of the strategy again; raises NeedsConfirmation."""
+        visitor.require_fresh(self._office.clock.now())
+        await self._set(visitor, row, strategy, "active")
+
+    async def consent(self, visitor: Visitor, row: AccountRow, strategy: StrategyTerms) -> None:
+        """Agree to what the master changed; raises NeedsConfirmation."""
+        now, found = self._office.clock.now(), self._standing(row, strategy)
+        visitor.require_fresh(now)
+        data = {"strategy": strategy.name, "symbols": sorted(strategy.symbols), "leverage": strategy.leverage}
+        await audited(self._office, visitor, "consented", row.name, data, lambda db: consent(db, found.id, now))
+        await self._office.changed()
+
+    async def leave(self, visitor: Visitor, row: AccountRow, strategy: StrategyTerms, *, close: bool) -> None:
+        """Leave a strategy: what it opened is closed now, or with the master's own closes, which are still copied until it is flat."""
+        await self._set(visitor, row, strategy, "left")
+        if close:
+            held = {each.symbol for each in read_holdings(self._office.ledger.db, row.id) if each.strategy == strategy.id}
+            for symbol in sorted(held):
+                new = self._closing(strategy.id, symbol, row)
+                await self._office.ledger.write(partial(_record, new=new))
+            if self._office.live is not None:
+                self._office.live.ring()
+
+    def _closing(self, strategy: StrategyId, symbol: Symbol, row: AccountRow) -> NewSignal:
+        now, key = self._office.clock.now(), f"leave-{secrets.token_hex(16)}"
+        return NewSignal(
+            id=SignalId(f"sig_{secrets.token_hex(16)}"), receipt=ReceiptId(f"rcp_{secrets.token_hex(16)}"),
+            new_copy_id=lambda: CopyId(f"cp_{secrets.token_hex(16)}"), strategy=strategy, origin=FLATTEN_ORIGIN,
+            draft=SignalDraft(key, Action.CLOSE, symbol), body_hash=hashlib.sha256(key.encode()).digest(), decided_at=now, received_at=now,
+            only=frozenset({row.id}),
+        )  # fmt: skip
+
+    async def _set(self, visitor: Visitor, row: AccountRow, strategy: StrategyTerms, state: str) -> None:
+        found = self._standing(row, strategy)
+        act = {"paused": "strategy_paused", "active": "strategy_resumed", "left": "strategy_left"}[state]
+        await audited(
+            self._office, visitor, act, row.name, {"strategy": strategy.name}, lambda db: set_agreement_state(db, found.id, state)
+        )
+        await self._office.changed()
+
+
+def _record(db: Database, new: NewSignal) -> Recorded:
+    return record_signal(db, new)
+
+
+def _mode(given: Mapping[str, Any]) -> Mode:
+    try:
+        return Mode(given.get("mode"))
+    except ValueError:
+        raise InvalidValue("mode", "watch or live") from None
+
+
+def _number(text: str) -> str:
+    """Take the blanks and thousands out of what a person typed."""
+    return str(text).replace(",", "").replace(" ", "").strip()
+
+
+def _as_open(signal: Signal) -> Signal:
+    """Return the entry of a signal as an open: an add or a reverse is previewed by the size it would enter with."""
+    draft = signal.draft
+    return Signal(
+        signal.id, signal.number, signal.strategy,
+        SignalDraft(
+            draft.dedupe_key, Action.OPEN, draft.symbol, draft.side, draft.order_type, draft.price, draft.leverage, draft.stop_loss,
+            draft.take_profit, draft.sent_at, draft.size,
+        ),
+        signal.order_key, signal.received_at, signal.received_at,
+    )  # fmt: skip
+
+
+def _previewed(signal: Signal, plan: Any) -> Previewed:
+    side = "" if signal.draft.side is None else signal.draft.side.value
+    common = (signal.received_at, signal.draft.action.value, signal.draft.symbol, side)
+    if isinstance(plan, EntryPlan):
+        told = f"{plan.intent.side.value} {plain(plan.intent.quantity)} {signal.draft.symbol} at about {plain(plan.price)}"
+        return Previewed(*common, told, Decimal(plan.margin))
+    return Previewed(*common, plan.sentence if isinstance(plan, Outcome) else "It would have waited.", None)

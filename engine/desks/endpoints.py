@@ -1,0 +1,84 @@
+"""Webhook endpoints and their secrets: made, and renewed with an overlap. A secret is shown once, by whoever made it."""
+
+import hashlib
+import secrets
+from collections.abc import Mapping
+from datetime import datetime
+
+from engine.domain.identifiers import EndpointId, StrategyId
+from engine.identity.references import capability_hash, new_secret_id
+from engine.ledger import Database
+from engine.ledger.audit import append_audit
+from engine.ledger.outcomes import write_event
+from engine.ledger.people import EndpointRow, endpoint_owner, expire_secrets, insert_endpoint, insert_endpoint_secret, person_key
+from engine.office import Office
+from engine.ports.secret import Secret
+from engine.ports.signal_source import WebhookSource
+from engine.secrets_store import seal_endpoint_secret
+from engine.vault import Vault
+
+
+def make_endpoint(db: Database, vault: Vault, strategy: StrategyId, source: WebhookSource, now: datetime) -> tuple[EndpointId, Secret]:
+    """Add a webhook address with a secret to a strategy, within the caller's transaction."""
+    endpoint = EndpointRow(EndpointId(f"ep_{secrets.token_hex(16)}"), strategy, source.name, enabled=True, is_deleted=False)
+    insert_endpoint(db, endpoint)
+    secret = source.new_secret()
+    key = person_key(db, endpoint_owner(db, endpoint.id))
+    insert_endpoint_secret(db, seal_endpoint_secret(vault, key, endpoint.id, secret), now)
+    return endpoint.id, secret
+
+
+async def rotate_secret(office: Office, endpoint: EndpointRow, strategy: str, source: WebhookSource, until: datetime, by: str) -> Secret:
+    """Give an endpoint a new secret; the ones before hold until ``until``. Returns the new one, the only time that it is shown."""
+    db, now, key = office.ledger.db, office.clock.now(), await office.audit_key()
+    secret = source.new_secret()
+    owner = person_key(db, endpoint_owner(db, endpoint.id))
+    row = seal_endpoint_secret(await office.open_vault(), owner, endpoint.id, secret)
+
+    def write(writing: Database) -> None:
+        expire_secrets(writing, endpoint.id, until)
+        insert_endpoint_secret(writing, row, now)
+        write_event(writing, "secret", strategy, {"rotated": True, "old_until": until.isoformat()}, now)
+        append_audit(writing, key, by, "webhook_secret_renewed", strategy, {"old_until": until.isoformat()}, now)
+
+    await office.ledger.write(write)
+    await office.changed()
+    return secret
+
+
+# Addresses that are capabilities themselves
+
+
+async def make_capability(
+    office: Office, strategy: StrategyId, name: str, source: WebhookSource, settings: Mapping[str, object], by: str
+) -> str:  # fmt: skip
+    """Add an address whose token is the capability; returns the token, the only time that it is shown. Only its hash is kept."""
+    now, key, token = office.clock.now(), await office.audit_key(), new_secret_id()
+    vault = await office.open_vault()
+    row = EndpointRow(
+        EndpointId(f"ep_{secrets.token_hex(16)}"), strategy, source.name, enabled=True, is_deleted=False, settings=settings,
+        token_hash=capability_hash(token),
+    )  # fmt: skip
+
+    def write(db: Database) -> None:
+        insert_endpoint(db, row)
+        owner = person_key(db, endpoint_owner(db, row.id))
+        proof = Secret(hashlib.sha256(token.encode()).hexdigest())
+        insert_endpoint_secret(db, seal_endpoint_secret(vault, owner, row.id, proof), now)
+        append_audit(db, key, by, "capability_made", name, {"source": source.name, **settings}, now)
+
+    await office.ledger.write(write)
+    await office.changed()
+    return token
+
+
+def scope_list(settings: Mapping[str, object], name: str) -> list[str]:
+    """Read a list of words from an endpoint's settings; anything else is an empty one."""
+    value = settings.get(name)
+    return [str(each) for each in value] if isinstance(value, list) else []
+
+
+def scope_end(settings: Mapping[str, object]) -> datetime | None:
+    """Read when an endpoint runs out; None where it does not."""
+    value = settings.get("expires_at")
+    return datetime.fromisoformat(value) if isinstance(value, str) else None

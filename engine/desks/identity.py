@@ -1,0 +1,466 @@
+"""The desk at the door: signing in and out, joining, links, and how a person proves who they are.
+
+What always holds: every failed sign-in has one and the same answer and costs the same work; tries are counted by name and by address,
+in the ledger, with doubling waits; a session is a row, its cookie only names it; changing a factor ends the other sessions.
+"""
+
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, TypeVar
+
+from engine.desks.accounts import Checked, check_login, login_prints, open_account
+from engine.desks.auditing import audited
+from engine.desks.mastering import become_master
+from engine.desks.visitor import FormErrors, Visitor
+from engine.domain.errors import InvalidValue, RexAlgoError
+from engine.domain.identifiers import PersonId, StrategyId, parse_name
+from engine.domain.person import Person, Role, parse_zone
+from engine.identity.passwords import Passwords, check_password
+from engine.identity.references import References, capability_hash, new_secret_id
+from engine.identity.second_factor import (
+    new_recovery_codes,
+    new_totp_secret,
+    parse_totp_secret,
+    qr_svg,
+    recovery_hash,
+    totp_address,
+    totp_step,
+)
+from engine.ledger import Database
+from engine.ledger import identity as ledger
+from engine.ledger import sessions as doors
+from engine.ledger.audit import append_audit
+from engine.ledger.people import account, insert_person, person_key
+from engine.ledger.sessions import KIND_INVITATION, KIND_SIGN_IN, SessionRow, TicketRow
+from engine.office import NothingThere, Office
+from engine.ports.secret import Secret
+from engine.secrets_store import new_person, open_totp_secret, seal_totp_secret
+
+T = TypeVar("T")
+SEEN_EVERY: Final = timedelta(seconds=60)
+LINK_LASTS: Final = timedelta(minutes=10)
+_LASTS: Final = (timedelta(hours=12), timedelta(days=7))
+_OPERATOR_LASTS: Final = (timedelta(minutes=30), timedelta(hours=8))
+
+
+class NotSignedIn(RexAlgoError):
+    """Say that a sign-in failed, never why. ``wait_s`` is above 0 where too many tries came before."""
+
+    def __init__(self, wait_s: int = 0) -> None:
+        self.wait_s = wait_s
+        super().__init__("that did not fit")
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Hold from where somebody asks: the client's address and what its browser calls itself."""
+
+    address: str
+    agent: str = ""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class SignedIn:
+    """Hold a new session: ``cookie`` is its signed reference."""
+
+    person: Person
+    cookie: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class TotpOffer:
+    """Hold a second factor that is not in force yet: what the app scans, and the same as text."""
+
+    secret: Secret
+    svg: str
+
+
+class IdentityDesk:
+    """Serve everybody who comes in."""
+
+    def __init__(self, office: Office) -> None:
+        self._office = office
+        self._passwords = Passwords()
+        self._invited: dict[PersonId, StrategyId] = {}
+        key = office.config.secrets.jwt_secret
+        self._references = References(key or Secret(secrets.token_urlsafe(48)))  # without one, a restart signs everybody out
+
+    @property
+    def _now(self) -> datetime:
+        return self._office.clock.now()
+
+    @property
+    def place(self) -> str:
+        """Return who runs this place, for people who are asked to trust it."""
+        return self._office.config.operator.name or "RexAlgo"
+
+    @property
+    def contact(self) -> str:
+        """Return how to reach the operator."""
+        return self._office.config.operator.contact
+
+    @property
+    def sign_up(self) -> str:
+        """Return who may join: open, invite or closed."""
+        return self._office.config.web.sign_up
+
+    # Sessions
+
+    async def visitor(self, cookie: str, *, only_looks: bool = False) -> Visitor | None:
+        """Find who a cookie belongs to; None where its session does not hold. An open page that ``only_looks`` keeps no session alive."""
+        now, db = self._now, self._office.ledger.db
+        sid = self._references.read(cookie, now)
+        row = None if sid is None else doors.session_by_hash(db, capability_hash(sid))
+        if sid is None or row is None or not row.is_valid(now):
+            return None
+        if not only_looks and now - row.seen_at > SEEN_EVERY:
+            await self._office.ledger.write(lambda writing: doors.see_session(writing, row.id, now))
+        factors = ledger.factor(db, row.person)
+        return Visitor(ledger.person(db, row.person), row, sid, factors.password is not None, factors.totp_sealed is not None)
+
+    def csrf_token(self, visitor: Visitor) -> str:
+        """Return the token for the forms of a session."""
+        return self._references.csrf_token(visitor.sid)
+
+    def is_csrf_token(self, visitor: Visitor, told: str) -> bool:
+        """Tell whether a form came with its session's token."""
+        return self._references.is_csrf_token(visitor.sid, told)
+
+    async def _begin(self, person: Person, caller: Caller, how: str, *, confirmed_for: timedelta = timedelta(0)) -> SignedIn:
+        now, sid = self._now, new_secret_id()
+        idle, whole = _OPERATOR_LASTS if person.is_a(Role.OPERATOR) else _LASTS
+        row = SessionRow(
+            f"ses_{secrets.token_hex(16)}", person.id, now, now, now + whole, idle, now + confirmed_for, False,
+            caller.address, caller.agent[:200],
+        )  # fmt: skip
+        key = await self._office.audit_key()
+
+        def write(db: Database) -> None:
+            doors.insert_session(db, capability_hash(sid), row)
+            doors.forget_old_sessions(db, now - timedelta(days=30))
+            append_audit(db, key, person.name, "signed_in", person.name, {"how": how}, now, caller.address)
+
+        await self._office.ledger.write(write)
+        return SignedIn(person, self._references.write(person.id, sid, now, row.expires_at), row.expires_at)
+
+    async def sign_out(self, visitor: Visitor) -> None:
+        """End the visitor's session."""
+        now = self._now
+        await self._office.ledger.write(lambda db: doors.revoke_sessions(db, visitor.id, now, only=visitor.session.id))
+
+    def sessions(self, visitor: Visitor) -> Sequence[SessionRow]:
+        """Read where the visitor is signed in."""
+        return doors.sessions_of(self._office.ledger.db, visitor.id, self._now)
+
+    async def revoke(self, visitor: Visitor, session: str) -> None:
+        """End one of the visitor's sessions, or with ``others`` all but this one; raises NothingThere."""
+        but = visitor.session.id if session == "others" else None
+        ended = await self._write(
+            visitor, "session_ended", session,
+            lambda db: doors.revoke_sessions(db, visitor.id, self._now, only=None if but else session, but=but),
+        )  # fmt: skip
+        if not ended and but is None:
+            raise NothingThere("that session has ended already")
+
+    # Signing in
+
+    async def sign_in(self, name: str, password: Secret, code: str, caller: Caller) -> SignedIn:
+        """Sign in with a password, and a code where a second factor is set; raises NotSignedIn."""
+        keys = self._guard(name, caller)
+        person = ledger.person_named(self._office.ledger.db, name.strip())
+        factors = None if person is None else ledger.factor(self._office.ledger.db, person.id)
+        fits = await self._passwords.verify(None if factors is None else factors.password, password)
+        if person is None or not fits or not await self._code_fits(person.id, code):
+            await self._failed(keys)
+        assert person is not None
+        await self._succeeded(keys)
+        return await self._begin(person, caller, "password")
+
+    async def sign_in_with_recovery(self, name: str, code: str, caller: Caller) -> SignedIn:
+        """Sign in with a one-time recovery code, which stands for both factors; raises NotSignedIn."""
+        keys = self._guard(name, caller)
+        person = ledger.person_named(self._office.ledger.db, name.strip())
+        now, hashed = self._now, recovery_hash(code)
+        used = person is not None and await self._office.ledger.write(lambda db: ledger.use_recovery_code(db, person.id, hashed, now))
+        if person is None or not used:
+            await self._failed(keys)
+        assert person is not None
+        await self._succeeded(keys)
+        return await self._begin(person, caller, "recovery code")
+
+    async def sign_in_with_exchange(self, exchange: str, given: Mapping[str, str], code: str, caller: Caller) -> SignedIn:
+        """Sign in with the login of a connected exchange account; raises NotSignedIn, or FormErrors for fields left empty.
+
+        The exchange itself is asked, so that a key which died there opens nothing here.
+        """
+        keys = self._guard("exchange", caller)[1:]
+        checked = await check_login(self._office, exchange, given)
+        found = ledger.account_of_login(self._office.ledger.db, await login_prints(self._office, exchange, checked.credentials))
+        if found is None:
+            await self._failed(keys)
+        assert found is not None
+        person = ledger.person(self._office.ledger.db, account(self._office.ledger.db, found).person)
+        if not await self._code_fits(person.id, code):
+            await self._failed(keys)
+        await self._succeeded(keys)
+        return await self._begin(person, caller, "exchange login")
+
+    def _guard(self, name: str, caller: Caller) -> list[str]:
+        keys = [f"name:{name.strip()[:80].lower()}", f"address:{caller.address}"]
+        until = doors.blocked_until(self._office.ledger.db, keys, self._now)
+        if until is not None:
+            raise NotSignedIn(max(1, round((until - self._now).total_seconds())))
+        return keys
+
+    async def _failed(self, keys: list[str]) -> None:
+        now = self._now
+        await self._office.ledger.write(lambda db: doors.note_failure(db, keys, now))
+        until = doors.blocked_until(self._office.ledger.db, keys, now)
+        raise NotSignedIn(0 if until is None else max(1, round((until - now).total_seconds())))
+
+    async def _succeeded(self, keys: list[str]) -> None:
+        await self._office.ledger.write(lambda db: doors.forgive(db, keys[0]))
+
+    async def _code_fits(self, person: PersonId, code: str) -> bool:
+        """Use up a code of the second factor; True where none is set."""
+        db = self._office.ledger.db
+        factors = ledger.factor(db, person)
+        if factors.totp_sealed is None:
+            return True
+        vault = await self._office.open_vault()
+        secret = open_totp_secret(db, vault, person, factors)
+        step = totp_step(secret, code, self._now, factors.totp_step)
+        return step is not None and await self._office.ledger.write(lambda writing: ledger.use_totp_step(writing, person, step))
+
+    # Coming in by a link, and joining
+
+    def invitation(self, token: str) -> TicketRow | None:
+        """Find an invitation that still holds."""
+        found = doors.ticket_by_hash(self._office.ledger.db, capability_hash(token))
+        return found if found is not None and found.kind == KIND_INVITATION and found.is_valid(self._now) else None
+
+    async def use_link(self, token: str, caller: Caller) -> SignedIn:
+        """Sign in by a one-time link; raises NotSignedIn for one that was used, has run out, or never was."""
+        keys = self._guard("link", caller)[1:]
+        now, hashed = self._now, capability_hash(token)
+        known = doors.ticket_by_hash(self._office.ledger.db, hashed)
+        used = None
+        if known is not None and known.kind == KIND_SIGN_IN:
+            used = await self._office.ledger.write(lambda db: doors.use_ticket(db, hashed, now))
+        if used is None or used.person is None:
+            await self._failed(keys)
+        assert used is not None
+        assert used.person is not None
+        return await self._begin(ledger.person(self._office.ledger.db, used.person), caller, "one-time link")
+
+    async def join(self, token: str, name: str, exchange: str, given: Mapping[str, str], caller: Caller) -> SignedIn:
+        """Make a person with a connected exchange account; raises FormErrors with everything that is wrong, nothing made."""
+        errors: dict[str, str] = {}
+        invited = self.invitation(token)
+        if self.sign_up == "closed" or (self.sign_up == "invite" and invited is None):
+            errors[""] = "This place takes people by invitation, and this one has been used up or has run out: ask who invited you."
+        try:
+            parse_name(name)
+            if ledger.person_named(self._office.ledger.db, name) is not None:
+                errors["name"] = "expected a name that nobody here has"
+        except InvalidValue as error:
+            errors["name"] = f"expected {error.expected}"
+        if "" in errors:
+            raise FormErrors(errors)
+        self._guard("join", caller)
+        try:
+            checked = await check_login(self._office, exchange, given)
+        except FormErrors as error:
+            raise FormErrors({**errors, **error.errors}) from None
+        if errors:
+            raise FormErrors(errors)
+        person = await self._make_person(name, token, exchange, checked, caller)
+        return await self._begin(person, caller, "joined")
+
+    def invited_to(self, person: Person) -> StrategyId | None:
+        """Return the strategy that the invitation of a new person named, None where it named none."""
+        return self._invited.pop(person.id, None)
+
+    async def _make_person(self, name: str, token: str, exchange: str, checked: Checked, caller: Caller) -> Person:
+        vault, key, now = await self._office.open_vault(), await self._office.audit_key(), self._now
+        new = new_person(vault, name)
+        prints = await login_prints(self._office, exchange, checked.credentials)
+
+        def write(db: Database) -> None:
+            invited = doors.use_ticket(db, capability_hash(token), now) if token else None
+            if self.sign_up != "open" and invited is None:
+                raise FormErrors({"": "This invitation was used up a moment ago: ask who invited you for another."})
+            if ledger.account_of_login(db, prints) is not None:
+                raise FormErrors({"": "This exchange account is connected here already: sign in with it instead."})
+            insert_person(db, name, new.key, now)
+            ledger.give_role(db, new.id, Role.FOLLOWER, "joining", now)
+            if invited is not None and invited.role is Role.MASTER:
+                ledger.give_role(db, new.id, Role.MASTER, invited.created_by, now)
+                become_master(db, ledger.person(db, new.id))
+            append_audit(db, key, name, "joined", name, {"invited_by": invited.created_by if invited else ""}, now, caller.address)
+            open_account(db, vault, new.key, name, exchange, checked, prints[0], now)
+            append_audit(db, key, name, "account_connected", name, {"exchange": exchange}, now, caller.address)
+
+        known = self.invitation(token)
+        await self._office.ledger.write(write)
+        if known is not None and known.strategy is not None:
+            self._invited[new.id] = known.strategy
+        await self._office.changed()
+        return ledger.person(self._office.ledger.db, new.id)
+
+    async def enter_demo(self, name: str, caller: Caller) -> SignedIn:
+        """Sign in as one of the demo's people; the web offers it only where ``rexalgo demo`` said so. Raises NothingThere."""
+        person = ledger.person_named(self._office.ledger.db, name)
+        if person is None:
+            raise NothingThere("the demo has no such person")
+        return await self._begin(person, caller, "demo", confirmed_for=_LASTS[1])  # a visitor has no factor that could be asked for
+
+    # Factors
+
+    async def confirm(self, visitor: Visitor, password: Secret, code: str, caller: Caller) -> None:
+        """Show a factor again in a session: the second one where it is set, else the password; raises NotSignedIn."""
+        keys = self._guard(visitor.person.name, caller)
+        if visitor.has_totp:
+            fits = await self._code_fits(visitor.id, code)
+        else:
+            fits = await self._passwords.verify(ledger.factor(self._office.ledger.db, visitor.id).password, password)
+        if not fits:
+            await self._failed(keys)
+        now = self._now
+        await self._succeeded(keys)
+        await self._office.ledger.write(lambda db: doors.confirm_session(db, visitor.session.id, now))
+
+    async def set_password(self, visitor: Visitor, text: str, again: str) -> Sequence[Secret]:
+        """Set a password and end the other sessions; returns recovery codes where there were none. Raises FormErrors."""
+        errors = {}
+        try:
+            password = check_password(text, visitor.person.called)
+        except InvalidValue as error:
+            errors["password"] = f"expected {error.expected}"
+        if text != again:
+            errors["again"] = "expected the same password once more"
+        if errors:
+            raise FormErrors(errors)
+        if visitor.has_password:
+            visitor.require_fresh(self._now)
+        hashed, now = await self._passwords.hash(password), self._now
+        codes = () if ledger.recovery_codes_left(self._office.ledger.db, visitor.id) else tuple(new_recovery_codes())
+
+        def write(db: Database) -> None:
+            ledger.set_password(db, visitor.id, hashed, now)
+            if codes:
+                ledger.replace_recovery_codes(db, visitor.id, [recovery_hash(each.reveal()) for each in codes], now)
+            doors.revoke_sessions(db, visitor.id, now, but=visitor.session.id)
+
+        await self._write(visitor, "password_set", visitor.person.name, write)
+        return codes
+
+    async def renew_recovery_codes(self, visitor: Visitor) -> Sequence[Secret]:
+        """Replace all recovery codes; raises NeedsConfirmation."""
+        visitor.require_fresh(self._now)
+        codes, now = new_recovery_codes(), self._now
+        hashes = [recovery_hash(each.reveal()) for each in codes]
+        await self._write(
+            visitor, "recovery_codes_renewed", visitor.person.name, lambda db: ledger.replace_recovery_codes(db, visitor.id, hashes, now)
+        )
+        return codes
+
+    def recovery_codes_left(self, visitor: Visitor) -> int:
+        """Count the recovery codes that still work."""
+        return ledger.recovery_codes_left(self._office.ledger.db, visitor.id)
+
+    def offer_totp(self, visitor: Visitor, offered: str = "") -> TotpOffer:
+        """Make a second factor to scan, or draw one again that was offered; it is in force only after ``set_totp``."""
+        chosen = parse_totp_secret(offered) if offered else new_totp_secret()
+        return TotpOffer(chosen, qr_svg(totp_address(chosen, visitor.person.called, self.place)))
+
+    async def set_totp(self, visitor: Visitor, offered: str, code: str) -> None:
+        """Put a second factor in force, proven by a code of it; raises FormErrors, NeedsConfirmation where one is set already."""
+        secret = parse_totp_secret(offered)
+        if visitor.has_totp:
+            visitor.require_fresh(self._now)
+        now = self._now
+        step = totp_step(secret, code, now, 0)
+        if step is None:
+            raise FormErrors({"code": "expected the six digits that the app shows now; check the clock of your phone"})
+        vault, db = await self._office.open_vault(), self._office.ledger.db
+        version = ledger.factor(db, visitor.id).totp_version + 1
+        sealed = seal_totp_secret(vault, person_key(db, visitor.id), version, secret)
+
+        def write(writing: Database) -> None:
+            ledger.set_totp(writing, visitor.id, sealed, version, step, now)
+            doors.revoke_sessions(writing, visitor.id, now, but=visitor.session.id)
+
+        await self._write(visitor, "second_factor_set", visitor.person.name, write)
+
+    async def remove_totp(self, visitor: Visitor) -> None:
+        """Remove the second factor; operators keep theirs. Raises NeedsConfirmation, FormErrors."""
+        visitor.require_fresh(self._now)
+        if visitor.person.is_a(Role.OPERATOR):
+            raise FormErrors({"": "An operator needs a second factor: set up another app instead, it replaces this one."})
+        now, version = self._now, ledger.factor(self._office.ledger.db, visitor.id).totp_version + 1
+        await self._write(
+            visitor, "second_factor_removed", visitor.person.name, lambda db: ledger.set_totp(db, visitor.id, None, version, 0, now)
+        )
+
+    async def set_zone(self, visitor: Visitor, zone: str) -> None:
+        """Choose the time zone in which times are shown; raises FormErrors."""
+        try:
+            chosen = parse_zone(zone)
+        except InvalidValue as error:
+            raise FormErrors({"zone": f"expected {error.expected}"}) from None
+        await self._office.ledger.write(lambda db: ledger.set_zone(db, visitor.id, chosen))
+
+    async def ask_to_be_master(self, visitor: Visitor, note: str) -> None:
+        """Ask to publish strategies; raises FormErrors."""
+        if not 1 <= len(note.strip()) <= 500:
+            raise FormErrors({"note": "expected 1 to 500 characters: what you trade, and how signals will be sent"})
+        now = self._now
+        await self._write(
+            visitor, "asked_to_be_master", visitor.person.name, lambda db: ledger.ask_to_be_master(db, visitor.id, note.strip(), now)
+        )
+
+    def master_request(self, visitor: Visitor) -> ledger.MasterRequest | None:
+        """Read what became of the visitor's wish to publish."""
+        found = ledger.master_requests(self._office.ledger.db, visitor.id)
+        return found[0] if found else None
+
+    async def _write(self, visitor: Visitor, act: str, subject: str, change: Callable[[Database], T]) -> T:
+        return await audited(self._office, visitor, act, subject, {}, change)
+
+
+async def make_link(office: Office, person: PersonId, by: str) -> str:
+    """Make a one-time sign-in link for a known person; returns its secret. It holds for ten minutes."""
+    token, now = new_secret_id(), office.clock.now()
+    row = TicketRow(f"tik_{secrets.token_hex(8)}", KIND_SIGN_IN, person, Role.FOLLOWER, None, 1, now, now + LINK_LASTS, by)
+    key, name = await office.audit_key(), ledger.person(office.ledger.db, person).name
+
+    def write(db: Database) -> None:
+        doors.insert_ticket(db, capability_hash(token), row)
+        append_audit(db, key, by, "sign_in_link_made", name, {}, now)
+
+    await office.ledger.write(write)
+    return token
+
+
+async def make_invitation(office: Office, role: Role, strategy: StrategyId | None, uses: int, days: int, by: str) -> tuple[str, TicketRow]:
+    """Make an invitation; returns its secret and what is stored. Raises InvalidValue."""
+    if role is Role.OPERATOR:
+        raise InvalidValue("role", "follower or master; operators are made with rexalgo operator create", role.value)
+    if not 1 <= uses <= 1_000:
+        raise InvalidValue("uses", "a whole number from 1 to 1000", uses)
+    if not 1 <= days <= 365:
+        raise InvalidValue("days", "a whole number from 1 to 365", days)
+    token, now = new_secret_id(), office.clock.now()
+    row = TicketRow(f"inv_{secrets.token_hex(8)}", KIND_INVITATION, None, role, strategy, uses, now, now + timedelta(days=days), by)
+    key = await office.audit_key()
+
+    def write(db: Database) -> None:
+        doors.insert_ticket(db, capability_hash(token), row)
+        append_audit(db, key, by, "invitation_made", row.id, {"role": role.value, "uses": uses, "days": days}, now)
+
+    await office.ledger.write(write)
+    return token, row

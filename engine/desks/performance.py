@@ -1,0 +1,180 @@
+"""The desk of figures: strategies with what their followers' trades came to, and what a person's own accounts did.
+
+Every figure is from our own ledger: trades that this engine closed, net of the fees that the exchange told, by environment, never mixed.
+"""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from itertools import accumulate
+from typing import Final
+
+from engine.decisions.results import drawdown
+from engine.desks.visitor import Visitor
+from engine.domain.identifiers import StrategyId
+from engine.ledger import results
+from engine.ledger.following import AgreementRow, accounts_of, agreements_of
+from engine.ledger.people import AccountRow
+from engine.ledger.results import DayRow, StrategyRow, TradePoint, TradeRow
+from engine.office import NothingThere, Office
+
+PAGE: Final = 50
+SIGNALS_COUNTED: Final = 20
+POINTS: Final = 24 * 90
+TRADES_DRAWN: Final = 500
+_DANGEROUS: Final = ("=", "+", "-", "@", "\t", "\r")
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Show what trades came to in one environment: ``curve`` is the running result at the end of each day with a trade."""
+
+    environment: str
+    trades: int
+    won: int
+    result: Decimal
+    fees: Decimal
+    drawdown: Decimal
+    curve: tuple[tuple[datetime, Decimal], ...]
+    days: tuple[DayRow, ...]
+
+    @property
+    def won_percent(self) -> Decimal | None:
+        """Return the share of trades that won, in percent with one place, None without trades."""
+        return None if not self.trades else (Decimal(100) * self.won / self.trades).quantize(Decimal("0.1"))
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """Show the result of a day, week or month by its first day."""
+
+    label: str
+    trades: int
+    result: Decimal
+    fees: Decimal
+
+
+class PerformanceDesk:
+    """Serve whoever wants to know how it went."""
+
+    def __init__(self, office: Office) -> None:
+        self._office = office
+
+    # Strategies
+
+    def directory(self, visitor: Visitor) -> Sequence[tuple[StrategyRow, Sequence[Figures]]]:
+        """Read the strategies that the visitor may see, with their figures by environment, live first."""
+        db = self._office.ledger.db
+        return [(row, self._figures(row.id)) for row in results.strategies_for(db, visitor.id)]
+
+    def directory_of_all(self) -> Sequence[tuple[StrategyRow, Sequence[Figures]]]:
+        """Read every strategy of this place, without figures; for operators."""
+        return [(row, ()) for row in results.all_strategies(self._office.ledger.db)]
+
+    def strategy(self, visitor: Visitor, identifier: str) -> tuple[StrategyRow, Sequence[Figures]]:
+        """Read one strategy that the visitor may see; raises NothingThere."""
+        found = results.strategies_for(self._office.ledger.db, visitor.id, identifier)
+        if not found:
+            raise NothingThere("there is no such strategy")
+        return found[0], self._figures(found[0].id, detailed=True)
+
+    def _figures(self, strategy: str, *, detailed: bool = False) -> Sequence[Figures]:
+        db = self._office.ledger.db
+        return [
+            figures_of(
+                each, results.strategy_days(db, StrategyId(strategy), each),
+                results.trade_results(db, TRADES_DRAWN, strategy=strategy, environment=each) if detailed else (),
+            )
+            for each in results.strategy_environments(db, strategy)
+        ]  # fmt: skip
+
+    def outcomes(self, strategy: str) -> dict[str, int]:
+        """Count what became of the copies of a strategy's newest signals, by family."""
+        return results.outcome_counts(self._office.ledger.db, strategy, SIGNALS_COUNTED)
+
+    def trades(self, strategy: str, environment: str) -> Sequence[TradeRow]:
+        """Read a strategy's newest closed trades; the page shows no names of followers."""
+        return results.recent_trades(self._office.ledger.db, strategy, environment, 20)
+
+    def agreements(self, visitor: Visitor, strategy: str) -> Sequence[AgreementRow]:
+        """Read what the visitor agreed to for a strategy."""
+        return [each for each in agreements_of(self._office.ledger.db, visitor.id) if each.strategy == strategy]
+
+    # A person's own accounts
+
+    def account(self, visitor: Visitor, name: str) -> AccountRow | None:
+        """Choose one of the visitor's accounts: the named one, else the first, None where they have none; raises NothingThere."""
+        mine = accounts_of(self._office.ledger.db, visitor.id)
+        if not name:
+            return mine[0] if mine else None
+        found = next((each for each in mine if each.name == name), None)
+        if found is None:
+            raise NothingThere("there is no such account of yours")
+        return found
+
+    def accounts(self, visitor: Visitor) -> Sequence[AccountRow]:
+        """Read the visitor's connected accounts."""
+        return accounts_of(self._office.ledger.db, visitor.id)
+
+    def figures(self, row: AccountRow) -> Figures:
+        """Read what an account's trades came to."""
+        db = self._office.ledger.db
+        return figures_of(row.environment, results.account_days(db, row.id), results.trade_results(db, TRADES_DRAWN, account=row.id))
+
+    def equity(self, row: AccountRow) -> Sequence[tuple[datetime, Decimal]]:
+        """Read what an account was worth, an hour a point, over the last 90 days, and now where it was read."""
+        return results.equity_points(self._office.ledger.db, row.id, POINTS)
+
+    def account_trades(self, row: AccountRow, before: int | None) -> Sequence[TradeRow]:
+        """Read an account's trades, newest first."""
+        return results.account_trades(self._office.ledger.db, row.id, PAGE, before)
+
+    def csv(self, row: AccountRow) -> str:
+        """Write an account's trades as CSV (RFC 4180), times in UTC; a cell that a spreadsheet would take for a formula is quoted."""
+        told = io.StringIO()
+        writer = csv.writer(told)
+        writer.writerow(
+            ["id", "account", "environment", "strategy", "symbol", "side", "quantity", "entry_price", "exit_price", "fees", "result",
+             "opened_at", "closed_at"]
+        )  # fmt: skip
+        before: int | None = None
+        while page := results.account_trades(self._office.ledger.db, row.id, 1_000, before):
+            before = page[-1].id
+            for each in page:
+                numbers = (each.quantity, each.entry_price, each.exit_price, str(each.fees), str(each.result))
+                times = (each.opened_at.isoformat(), each.closed_at.isoformat())
+                words = (_cell(text) for text in (each.account, each.environment, each.strategy, each.symbol, each.side))
+                writer.writerow([each.id, *words, *numbers, *times])
+        return told.getvalue()
+
+
+def _cell(text: str) -> str:
+    return f"'{text}" if text.startswith(_DANGEROUS) else text
+
+
+def figures_of(environment: str, days: Sequence[DayRow], trades: Sequence[TradePoint] = ()) -> Figures:
+    """Sum days up; the curve goes trade by trade while all of them are given, else day by day."""
+    points = [(datetime.fromisoformat(each.day).replace(tzinfo=UTC), each.result) for each in days]
+    if trades and len(trades) == sum(each.trades for each in days):
+        points = list(trades)
+    running = list(accumulate((result for _, result in points), initial=Decimal(0)))
+    curve = tuple((at, value) for (at, _), value in zip(points, running[1:], strict=True))
+    return Figures(
+        environment, sum(each.trades for each in days), sum(each.won for each in days), running[-1],
+        sum((each.fees for each in days), Decimal(0)), drawdown(running), curve, tuple(days),
+    )  # fmt: skip
+
+
+def periods(days: Sequence[DayRow], size: str) -> Sequence[Period]:
+    """Sum days into days, ISO weeks or months, newest first, by label."""
+    summed: dict[str, Period] = {}
+    for each in days:
+        at = datetime.fromisoformat(each.day)
+        year, week, _ = at.isocalendar()
+        label = {"day": each.day, "week": f"{year} week {week:02}", "month": each.day[:7]}[size]
+        known = summed.get(label, Period(label, 0, Decimal(0), Decimal(0)))
+        summed[label] = Period(label, known.trades + each.trades, known.result + each.result, known.fees + each.fees)
+    return list(reversed(summed.values()))

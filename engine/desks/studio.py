@@ -1,0 +1,348 @@
+"""The master's desk: strategies, their webhook endpoints and secrets, test signals, what was delivered and what became of it.
+
+What always holds: a master sees followers in aggregate only; a secret is shown once; a test signal takes the same way as any other and
+cannot reach an exchange; what lowers risk asks for nothing, what reveals or raises asks for a factor.
+"""
+
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from engine.decisions.signature_debugger import Finding, NamedKey, debug_delivery, read_headers
+from engine.decisions.signatures import sign_a
+from engine.desks.auditing import audited
+from engine.desks.endpoints import make_capability, make_endpoint, rotate_secret
+from engine.desks.visitor import FormErrors, Visitor
+from engine.domain.amounts import Ratio, parse_ratio, plain
+from engine.domain.errors import InvalidValue
+from engine.domain.holding import Switch, SwitchLevel, SwitchScope
+from engine.domain.identifiers import StrategyId, Symbol, parse_name, parse_symbol
+from engine.domain.person import Role
+from engine.domain.signal import Action
+from engine.ledger import Database, studio
+from engine.ledger.deliveries import DeliveryRow, deliveries
+from engine.ledger.people import (
+    KIND_COPY_TRADING,
+    EndpointRow,
+    StrategyRow,
+    expire_secrets,
+    insert_strategy,
+    master_of,
+    secrets_in_use,
+    strategy_named,
+)  # fmt: skip
+from engine.ledger.reports import receipt, set_switch
+from engine.ledger.studio import STATES, Audience, StudioEndpoint, StudioSignal, StudioStrategy
+from engine.office import NothingThere, Office
+from engine.ports.secret import Secret
+from engine.ports.signal_source import Delivery
+from engine.secrets_store import endpoint_keys
+from engine.views import ReceiptView, Reception
+
+WEBHOOK: Final = "signed_webhook"
+TRADINGVIEW: Final = "tradingview"
+PAGE: Final = 50
+SIGNALS: Final = 10
+OVERLAP: Final = timedelta(hours=24)
+ABOUT_MAX: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class SecretInUse:
+    """Show one secret of an endpoint, never its text."""
+
+    is_newest: bool
+    valid_until: datetime | None
+    last_used: datetime | None
+    last_used_from: str | None
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Shown:
+    """Hold an address with a secret that is shown this once."""
+
+    url: str
+    secret: Secret
+
+
+class StudioDesk:
+    """Serve masters."""
+
+    def __init__(self, office: Office) -> None:
+        self._office = office
+
+    @property
+    def _db(self) -> Database:
+        return self._office.ledger.db
+
+    def strategies(self, visitor: Visitor) -> Sequence[StudioStrategy]:
+        """Read the visitor's strategies."""
+        return studio.strategies_of(self._db, visitor.id)
+
+    def strategy(self, visitor: Visitor, identifier: str) -> StudioStrategy:
+        """Read one of the visitor's strategies; raises NothingThere."""
+        found = studio.strategy_of(self._db, visitor.id, identifier)
+        if found is None:
+            raise NothingThere("there is no such strategy of yours")
+        return found
+
+    # Making and changing
+
+    async def create(self, visitor: Visitor, given: Mapping[str, str]) -> tuple[StrategyId, Shown]:
+        """Make a strategy as a draft, with an endpoint and its secret; raises FormErrors."""
+        errors: dict[str, str] = {}
+        name = given.get("name", "")
+        try:
+            parse_name(name)
+            if strategy_named(self._db, name) is not None:
+                errors["name"] = "expected a name that no strategy here has"
+        except InvalidValue as error:
+            errors["name"] = f"expected {error.expected}"
+        about, symbols, leverage = _described(given, errors)
+        master = master_of(self._db, visitor.id)
+        if master is None or not visitor.person.is_a(Role.MASTER):
+            errors[""] = "Only masters publish strategies: ask to become one on your security page."
+        source = self._office.plugins().webhook_sources.get(WEBHOOK)
+        if source is None:
+            errors[""] = "The operator has not enabled signed webhooks here."
+        if errors:
+            raise FormErrors(errors)
+        assert master is not None
+        assert source is not None
+        vault, now = await self._office.open_vault(), self._office.clock.now()
+        row = StrategyRow(StrategyId(f"str_{secrets.token_hex(16)}"), name, master, KIND_COPY_TRADING, symbols, leverage, WEBHOOK, {})
+
+        def change(db: Database) -> Shown:
+            insert_strategy(db, row, now)
+            studio.describe_strategy(db, row.id, about, symbols, plain(leverage), None)
+            studio.set_strategy_state(db, row.id, "draft")
+            endpoint, secret = make_endpoint(db, vault, row.id, source, now)
+            return Shown(self._address(endpoint), secret)
+
+        shown = await audited(self._office, visitor, "strategy_made", name, {"symbols": sorted(symbols)}, change)
+        await self._office.changed()
+        return row.id, shown
+
+    async def describe(self, visitor: Visitor, identifier: str, given: Mapping[str, str]) -> bool:
+        """Change what a strategy says of itself; returns whether followers must agree anew. Raises FormErrors."""
+        row, errors = self.strategy(visitor, identifier), dict[str, str]()
+        about, symbols, leverage = _described(given, errors)
+        if errors:
+            raise FormErrors(errors)
+        asks = symbols != frozenset(row.symbols) or plain(leverage) != row.leverage
+        now = self._office.clock.now()
+        data = {"symbols": sorted(symbols), "leverage": plain(leverage), "asks_for_consent": asks}
+        await audited(
+            self._office, visitor, "strategy_changed", row.name, data,
+            lambda db: studio.describe_strategy(db, row.id, about, symbols, plain(leverage), now if asks else None),
+        )  # fmt: skip
+        await self._office.changed()
+        return asks
+
+    async def set_state(self, visitor: Visitor, identifier: str, state: str) -> None:
+        """Publish, hide, pause or retire a strategy; raises FormErrors."""
+        row = self.strategy(visitor, identifier)
+        if state not in STATES:
+            raise FormErrors({"state": "expected one of " + ", ".join(STATES)})
+        if state in ("published", "by_link", "private") and row.state in ("draft", "paused", "retired"):
+            visitor.require_fresh(self._office.clock.now())
+        await audited(
+            self._office, visitor, f"strategy_{state}", row.name, {"before": row.state},
+            lambda db: studio.set_strategy_state(db, row.id, state),
+        )  # fmt: skip
+        await self._office.changed()
+
+    async def close_everything(self, visitor: Visitor, identifier: str) -> None:
+        """Close what this strategy opened for every follower, and take no new entries, until the operator resumes."""
+        row, now = self.strategy(visitor, identifier), self._office.clock.now()
+        switch = Switch(SwitchScope.STRATEGY, row.name, "by its master", visitor.person.called, now, SwitchLevel.FLATTEN)
+        await audited(self._office, visitor, "switched_on", switch.label, {"level": "flatten"}, lambda db: set_switch(db, switch))
+        await self._office.changed()
+
+    # Endpoints
+
+    def _address(self, endpoint: str) -> str:
+        return f"{self._office.webhook_address}/api/webhooks/copy-trading/{endpoint}"
+
+    def endpoints(self, row: StudioStrategy) -> Sequence[StudioEndpoint]:
+        """Read a strategy's endpoints."""
+        return studio.endpoints_of(self._db, row.id)
+
+    def webhook(self, row: StudioStrategy) -> tuple[StudioEndpoint, str] | None:
+        """Read a strategy's signed endpoint and its address, None where it has none."""
+        found = next((each for each in self.endpoints(row) if each.source == WEBHOOK), None)
+        return None if found is None else (found, self._address(found.id))
+
+    def _webhook(self, row: StudioStrategy) -> StudioEndpoint:
+        found = self.webhook(row)
+        if found is None:
+            raise NothingThere("this strategy has no signed webhook")
+        return found[0]
+
+    def secrets(self, row: StudioStrategy) -> Sequence[SecretInUse]:
+        """Read which secrets of a strategy's endpoint still hold, newest first."""
+        now, found = self._office.clock.now(), self.webhook(row)
+        rows = [] if found is None else secrets_in_use(self._db, found[0].id)
+        held = [each for each in rows if each[1] is None or each[1] > now]
+        return [SecretInUse(index == 0, until, used, where) for index, (_, until, used, where) in enumerate(held)]
+
+    async def rotate(self, visitor: Visitor, identifier: str) -> Shown:
+        """Renew the secret; the old one holds for 24 hours. Raises NeedsConfirmation."""
+        now, row = self._office.clock.now(), self.strategy(visitor, identifier)
+        visitor.require_fresh(now)
+        endpoint = self._webhook(row)
+        source = self._office.plugins().webhook_sources[endpoint.source]
+        known = EndpointRow(endpoint.id, row.id, endpoint.source, endpoint.enabled, is_deleted=False)
+        secret = await rotate_secret(self._office, known, row.name, source, now + OVERLAP, visitor.person.name)
+        return Shown(self._address(endpoint.id), secret)
+
+    async def revoke_old(self, visitor: Visitor, identifier: str) -> None:
+        """End every secret but the newest now."""
+        row, now = self.strategy(visitor, identifier), self._office.clock.now()
+        endpoint = self._webhook(row)
+        newest = secrets_in_use(self._db, endpoint.id)[0][0]
+        await audited(
+            self._office, visitor, "old_secrets_revoked", row.name, {},
+            lambda db: expire_secrets(db, endpoint.id, now, but=newest),
+        )  # fmt: skip
+        await self._office.changed()
+
+    async def set_enabled(self, visitor: Visitor, identifier: str, endpoint: str, enabled: bool) -> None:
+        """Disable or enable an endpoint; enabling asks for a factor."""
+        row = self.strategy(visitor, identifier)
+        found = self._endpoint(row, endpoint)
+        if enabled:
+            visitor.require_fresh(self._office.clock.now())
+        act = "endpoint_enabled" if enabled else "endpoint_disabled"
+        await audited(
+            self._office, visitor, act, row.name, {"endpoint": found.id}, lambda db: studio.set_endpoint_enabled(db, found.id, enabled)
+        )
+        await self._office.changed()
+
+    async def delete(self, visitor: Visitor, identifier: str, endpoint: str) -> None:
+        """Delete an endpoint for good."""
+        row, now = self.strategy(visitor, identifier), self._office.clock.now()
+        found = self._endpoint(row, endpoint)
+        await audited(
+            self._office,
+            visitor,
+            "endpoint_deleted",
+            row.name,
+            {"endpoint": found.id},
+            lambda db: studio.delete_endpoint(db, found.id, now),
+        )
+        await self._office.changed()
+
+    def _endpoint(self, row: StudioStrategy, endpoint: str) -> StudioEndpoint:
+        found = next((each for each in self.endpoints(row) if each.id == endpoint), None)
+        if found is None:
+            raise NothingThere("there is no such endpoint of yours")
+        return found
+
+    # TradingView
+
+    def alerts_enabled(self) -> bool:
+        """Tell whether the operator enabled alerts of TradingView here."""
+        return TRADINGVIEW in self._office.plugins().webhook_sources
+
+    async def make_alert_address(self, visitor: Visitor, identifier: str, given: Mapping[str, str]) -> str:
+        """Make an address for alerts; returns it, the only time that it is shown. Raises FormErrors, NeedsConfirmation."""
+        row, now = self.strategy(visitor, identifier), self._office.clock.now()
+        visitor.require_fresh(now)
+        source = self._office.plugins().webhook_sources.get(TRADINGVIEW)
+        if source is None:
+            raise FormErrors({"": "The operator has not enabled TradingView here: rexalgo plugin enable tradingview."})
+        days = given.get("days", "90")
+        if not (days.isascii() and days.isdigit() and 1 <= int(days) <= 365):
+            raise FormErrors({"days": "expected a whole number of days from 1 to 365"})
+        only = given.get("only", "all")
+        settings: dict[str, object] = {
+            "sell": "reverse" if given.get("sell") == "reverse" else "close",
+            "expires_at": (now + timedelta(days=int(days))).isoformat(),
+            "actions": ["close"] if only == "close" else [],
+        }
+        token = await make_capability(self._office, row.id, row.name, source, settings, visitor.person.name)
+        return f"{self._office.webhook_address}/hooks/tv/{token}"
+
+    # Test signals, deliveries, the debugger
+
+    async def test_signal(self, visitor: Visitor, identifier: str, given: Mapping[str, str]) -> Reception:
+        """Send a signal with ``"test": true`` through the same door as any bot; it cannot reach an exchange. Raises FormErrors."""
+        row = self.strategy(visitor, identifier)
+        endpoint = self._webhook(row)
+        now = self._office.clock.now()
+        keys = endpoint_keys(self._db, await self._office.open_vault(), endpoint.id, now)
+        if not keys or not endpoint.enabled or self._office.receive is None:
+            raise FormErrors({"": "The endpoint is disabled or has no secret that holds: enable it, or renew the secret."})
+        body = json.dumps(_test_body(given, row)).encode()
+        headers = tuple((name.lower(), value) for name, value in sign_a(keys[0].secret, body, now).items())
+        return await self._office.receive(endpoint.id, Delivery(body, headers, "this page", now))
+
+    def receipt(self, identifier: str | None) -> ReceiptView | None:
+        """Read what became of a signal."""
+        return None if identifier is None else receipt(self._db, identifier)
+
+    def deliveries(self, row: StudioStrategy, before: int | None = None) -> Sequence[DeliveryRow]:
+        """Read what came to a strategy's endpoints, newest first."""
+        found = [each for endpoint in self.endpoints(row) for each in deliveries(self._db, endpoint.id, PAGE, before)]
+        return sorted(found, key=lambda each: -each.id)[:PAGE]
+
+    def signals(self, row: StudioStrategy, before: int | None = None) -> Sequence[StudioSignal]:
+        """Read a strategy's signals with what became of them, newest first."""
+        return studio.signals_of(self._db, row.id, SIGNALS, before)
+
+    def audience(self, row: StudioStrategy) -> Audience:
+        """Read a strategy's followers in aggregate."""
+        return studio.audience_of(self._db, row.id)
+
+    async def debug(self, visitor: Visitor, identifier: str, headers: str, body: str) -> Sequence[Finding]:
+        """Say which part of a pasted delivery is wrong, against the secrets of one of the visitor's endpoints."""
+        row, now = self.strategy(visitor, identifier), self._office.clock.now()
+        endpoint = self._webhook(row)
+        keys = endpoint_keys(self._db, await self._office.open_vault(), endpoint.id, now)
+        named = [
+            NamedKey("the current secret" if index == 0 else "an older secret that still holds", key.secret)
+            for index, key in enumerate(keys)
+        ]
+        return debug_delivery(read_headers(headers), body.replace("\r\n", "\n").encode(errors="surrogatepass"), named, now)
+
+
+def _described(given: Mapping[str, str], errors: dict[str, str]) -> tuple[str, frozenset[Symbol], Ratio]:
+    about = given.get("about", "").strip()
+    if len(about) > ABOUT_MAX:
+        errors["about"] = f"expected at most {ABOUT_MAX} characters"
+    names = [each for each in given.get("symbols", "").upper().replace(",", " ").split() if each]
+    symbols: frozenset[Symbol] = frozenset()
+    try:
+        symbols = frozenset(parse_symbol(each, "symbols") for each in names)
+        if not symbols:
+            errors["symbols"] = "expected contracts such as BTCUSDT, ETHUSDT"
+    except InvalidValue as error:
+        errors["symbols"] = f"expected {error.expected}"
+    try:
+        return about, symbols, parse_ratio(given.get("leverage", ""), "leverage")
+    except InvalidValue as error:
+        errors["leverage"] = f"expected {error.expected}"
+        return about, symbols, parse_ratio("1", "leverage")
+
+
+def _test_body(given: Mapping[str, str], row: StudioStrategy) -> dict[str, Any]:
+    errors = {}
+    action, symbol, side = given.get("action", ""), given.get("symbol", ""), given.get("side", "LONG")
+    if action not in {each.value for each in Action}:
+        errors["action"] = "expected one of " + ", ".join(each.value for each in Action)
+    if symbol not in row.symbols:
+        errors["symbol"] = "expected a contract of this strategy"
+    if errors:
+        raise FormErrors(errors)
+    body: dict[str, Any] = {"idempotency_key": f"test-{secrets.token_hex(12)}", "action": action, "symbol": symbol, "test": True}
+    if Action(action).is_entry:
+        body |= {"side": "SHORT" if side == "SHORT" else "LONG"}
+    if action == Action.REDUCE.value:
+        body |= {"size": {"mode": "fraction", "fraction": "0.5"}}
+    if action == Action.SET_PROTECTION.value:
+        body |= {"stop_loss": "none", "take_profit": "none"}
+    return body

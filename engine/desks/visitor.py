@@ -1,0 +1,53 @@
+"""Who stands at a desk, and what they must have shown."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from engine.domain.errors import RexAlgoError
+from engine.domain.identifiers import PersonId
+from engine.domain.person import Person
+from engine.ledger.sessions import SessionRow
+
+CONFIRMED_FOR: Final = timedelta(minutes=5)
+
+
+class NeedsConfirmation(RexAlgoError):
+    """Say that an act raises risk or reveals something: ask for a factor again, then repeat it."""
+
+
+class FormErrors(RexAlgoError):
+    """Say everything that is wrong with a form, by the name of its field; ``""`` is the form as a whole."""
+
+    def __init__(self, errors: Mapping[str, str]) -> None:
+        self.errors = dict(errors)
+        super().__init__("; ".join(f"{name}: {text}" if name else text for name, text in errors.items()))
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Hold a signed-in person, their session, and which factors they have. ``sid`` is the session's secret id; it is shown nowhere."""
+
+    person: Person
+    session: SessionRow
+    sid: str
+    has_password: bool
+    has_totp: bool
+
+    @property
+    def id(self) -> PersonId:
+        """Return the person's id."""
+        return self.person.id
+
+    def is_fresh(self, now: datetime) -> bool:
+        """Tell whether a factor was shown within the last five minutes."""
+        return now < self.session.confirmed_at + CONFIRMED_FOR
+
+    def require_fresh(self, now: datetime) -> None:
+        """Raise NeedsConfirmation unless a factor was shown within the last five minutes."""
+        if not self.is_fresh(now):
+            raise NeedsConfirmation("show a factor again before this")
+
+    def __repr__(self) -> str:
+        return f"Visitor({self.person.name})"

@@ -1,0 +1,50 @@
+"""People and what they may do. A person may hold several roles; a role gives rooms, never another person's things."""
+
+from dataclasses import dataclass
+from enum import Enum
+from zoneinfo import ZoneInfo, available_timezones
+
+from engine.domain.errors import InvalidValue
+from engine.domain.identifiers import PersonId
+
+
+class Role(Enum):
+    """What a person may be here."""
+
+    FOLLOWER = "follower"
+    MASTER = "master"
+    OPERATOR = "operator"
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Hold one person. ``zone`` names the time zone in which times are shown to them."""
+
+    id: PersonId
+    name: str
+    roles: frozenset[Role]
+    zone: str
+
+    @property
+    def called(self) -> str:
+        """Return the name without the prefix that provisioning gives (``follower:alice``)."""
+        return self.name.rpartition(":")[2]
+
+    def is_a(self, role: Role) -> bool:
+        """Tell whether the person holds a role."""
+        return role in self.roles
+
+
+def parse_role(value: object, field: str = "role") -> Role:
+    """Read a role; raises InvalidValue."""
+    try:
+        return Role(value)
+    except ValueError:
+        raise InvalidValue(field, "one of " + ", ".join(each.value for each in Role), value) from None
+
+
+def parse_zone(value: object, field: str = "zone") -> str:
+    """Read the name of a time zone such as ``Europe/Berlin``; raises InvalidValue."""
+    if not isinstance(value, str) or (value != "UTC" and value not in available_timezones()):
+        raise InvalidValue(field, "a time zone such as Europe/Berlin or UTC", value)
+    return str(ZoneInfo(value))

@@ -1,0 +1,1 @@
+"""Who somebody is: passwords, second factors, recovery codes and the signed references of sessions. Nothing here stores anything."""

@@ -1,0 +1,95 @@
+"""The audit: one row for each change of money, keys, roles, limits and switches that a person made; only ever appended to.
+
+Each row's seal is a keyed BLAKE2b over the seal before it and its own words, so that a row that was changed, removed or put in
+later shows. Triggers refuse UPDATE and DELETE; the seal is for whoever has the file and goes around them. The end of the chain
+cannot prove that nothing was cut off behind it: keep the count and the last seal of ``rexalgo audit verify`` elsewhere.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import apsw
+
+from engine.ledger.codec import dump, from_us, to_us
+from engine.ledger.query import Row, fetch_all, fetch_one
+
+_FIRST: Final = b"rexalgo/audit/v1"
+_COLUMNS: Final = "number, at_us, by, address, act, subject, data, kid, seal"
+
+
+@dataclass(frozen=True, slots=True)
+class AuditKey:
+    """Hold the key that seals new rows, and its root key's kid."""
+
+    kid: str
+    key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRow:
+    """Show one row: who did what to whom, from where; ``data`` is JSON text of what changed, never a secret."""
+
+    number: int
+    at: datetime
+    by: str
+    address: str
+    act: str
+    subject: str
+    data: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuditProof:
+    """Tell what verifying found: ``broken_at`` is the first row that does not fit, None where all do."""
+
+    rows: int
+    last_seal: str
+    broken_at: int | None
+
+
+def append_audit(
+    db: apsw.Connection, key: AuditKey, by: str, act: str, subject: str, data: Mapping[str, object], at: datetime, address: str = ""
+) -> None:
+    """Append a row within the caller's transaction, which is that of the change itself."""
+    before = fetch_one(db, "SELECT number, seal FROM audit ORDER BY number DESC LIMIT 1")
+    number, last = (0, _FIRST) if before is None else (int(before[0]), bytes(before[1]))
+    words: Row = (number + 1, to_us(at), by, address, act, subject, dump(dict(data)), key.kid)
+    db.execute(
+        f"INSERT INTO audit ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - fixed column names
+        (*words, _seal(key.key, last, words)),
+    )
+
+
+def _seal(key: bytes, before: bytes, words: Row) -> bytes:
+    made = hashlib.blake2b(before, key=key, digest_size=32)
+    for each in words:
+        part = str(each).encode()
+        made.update(len(part).to_bytes(8, "big") + part)
+    return made.digest()
+
+
+def verify_audit(db: apsw.Connection, key_of: Callable[[str], bytes]) -> AuditProof:
+    """Walk the whole chain; ``key_of`` returns the audit key of a kid."""
+    last, count = _FIRST, 0
+    for row in fetch_all(db, f"SELECT {_COLUMNS} FROM audit ORDER BY number"):  # noqa: S608 - fixed column names
+        count += 1
+        *words, seal = row
+        if words[0] != count or not hmac.compare_digest(_seal(key_of(words[7]), last, tuple(words)), bytes(seal)):
+            return AuditProof(count, last.hex(), count)
+        last = bytes(seal)
+    return AuditProof(count, last.hex(), None)
+
+
+def audit_rows(db: apsw.Connection, limit: int, before: int | None = None, search: str = "") -> list[AuditRow]:
+    """Read the newest rows, newest first; ``search`` looks for a text in who, what and whom."""
+    rows = fetch_all(
+        db,
+        "SELECT number, at_us, by, address, act, subject, data FROM audit WHERE number < ?1 AND (?2 = '' OR instr(by, ?2) OR"
+        " instr(act, ?2) OR instr(subject, ?2)) ORDER BY number DESC LIMIT ?3",
+        (2**62 if before is None else before, search, limit),
+    )
+    return [AuditRow(row[0], from_us(row[1]), *row[2:]) for row in rows]

@@ -1,0 +1,89 @@
+"""What came to an endpoint, for its owner: bounded, and what nobody proved is kept apart, so that a stranger pushes out no real row."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import apsw
+
+from engine.domain.identifiers import EndpointId
+from engine.ledger.codec import from_us, to_us
+from engine.ledger.query import fetch_all
+
+KEPT: Final = 1_000
+KEPT_OF_STRANGERS: Final = 100
+_STRANGER: Final = "not_authentic"
+
+
+@dataclass(frozen=True, slots=True)
+class NewDelivery:
+    """Hold one delivery to note. ``offset_ms``: how far the signed time was ahead of ours, None where nothing proved it."""
+
+    endpoint: EndpointId
+    at: datetime
+    kind: str
+    field: str | None
+    expected: str | None
+    signal_id: str | None
+    dialect: str
+    offset_ms: int | None
+    peer: str
+    took_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRow:
+    """Show one delivery."""
+
+    id: int
+    at: datetime
+    kind: str
+    field: str | None
+    expected: str | None
+    signal_id: str | None
+    dialect: str
+    offset_ms: int | None
+    peer: str
+    took_us: int
+
+
+def note_delivery(db: apsw.Connection, new: NewDelivery) -> None:
+    """Write a delivery and drop what is beyond the bound of its kind."""
+    db.execute(
+        "INSERT INTO delivery (endpoint_id, at_us, kind, field, expected, signal_id, dialect, offset_ms, peer, took_us)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            new.endpoint, to_us(new.at), new.kind, new.field, new.expected, new.signal_id, new.dialect, new.offset_ms, new.peer,
+            new.took_us,
+        ),
+    )  # fmt: skip
+    is_stranger = new.kind == _STRANGER
+    if db.last_insert_rowid() % 20 == 0:  # the bound holds within a few rows; counting at every delivery would cost more than it keeps
+        db.execute(
+            "DELETE FROM delivery WHERE endpoint_id = ?1 AND (kind = 'not_authentic') = ?2 AND id <= (SELECT id FROM delivery WHERE"
+            " endpoint_id = ?1 AND (kind = 'not_authentic') = ?2 ORDER BY id DESC LIMIT 1 OFFSET ?3)",
+            (new.endpoint, int(is_stranger), KEPT_OF_STRANGERS if is_stranger else KEPT),
+        )
+
+
+def deliveries(db: apsw.Connection, endpoint: EndpointId, limit: int, before: int | None = None) -> list[DeliveryRow]:
+    """Read an endpoint's deliveries, newest first; ``before`` is the id that the page before ended with."""
+    rows = fetch_all(
+        db,
+        "SELECT id, at_us, kind, field, expected, signal_id, dialect, offset_ms, peer, took_us FROM delivery WHERE endpoint_id = ?"
+        " AND id < ? ORDER BY id DESC LIMIT ?",
+        (endpoint, 2**62 if before is None else before, limit),
+    )
+    return [DeliveryRow(row[0], from_us(row[1]), *row[2:]) for row in rows]
+
+
+def refusals(db: apsw.Connection, limit: int) -> list[tuple[str, str, str, DeliveryRow]]:
+    """Read the newest deliveries that were not taken, of every endpoint: strategy, endpoint, source, and the delivery."""
+    rows = fetch_all(
+        db,
+        "SELECT strategy.name, endpoint.id, endpoint.source, delivery.id, at_us, delivery.kind, field, expected, signal_id, dialect,"
+        " offset_ms, peer, took_us FROM delivery JOIN endpoint ON endpoint.id = endpoint_id JOIN strategy ON strategy.id = strategy_id"
+        " WHERE delivery.kind NOT IN ('accepted', 'duplicate') ORDER BY delivery.id DESC LIMIT ?",
+        (limit,),
+    )
+    return [(row[0], row[1], row[2], DeliveryRow(row[3], from_us(row[4]), *row[5:])) for row in rows]

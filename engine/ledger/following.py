@@ -1,0 +1,259 @@
+"""Read what one person follows: their accounts, agreements, copies and orders; and write what they agree to."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import apsw
+
+from engine.domain.identifiers import AccountId, PersonId, StrategyId, Symbol
+from engine.domain.outcome import Outcome, OutcomeCode
+from engine.domain.signal import Signal, SignalDraft
+from engine.domain.subscription import CopyPolicy
+from engine.ledger.codec import from_us, read_draft, to_us, write_policy
+from engine.ledger.people import AccountRow, account
+from engine.ledger.query import Row, fetch_all, fetch_one
+
+
+def accounts_of(db: apsw.Connection, person: PersonId) -> list[AccountRow]:
+    """Read a person's connected accounts, by name."""
+    rows = fetch_all(db, "SELECT id FROM account WHERE person_id = ? AND disconnected_us IS NULL ORDER BY name", (person,))
+    return [account(db, AccountId(row[0])) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class AgreementRow:
+    """Hold one agreement as its follower sees it."""
+
+    id: str
+    account: AccountId
+    account_name: str
+    strategy: StrategyId
+    strategy_name: str
+    state: str
+    strategy_state: str
+    mode: str
+    needs_consent: bool
+
+
+def agreements_of(db: apsw.Connection, person: PersonId) -> list[AgreementRow]:
+    """Read what a person agreed to on any account, those that were left apart, by strategy and account."""
+    rows = fetch_all(
+        db,
+        "SELECT subscription.id, account.id, account.name, strategy.id, strategy.name, subscription.state, strategy.state,"
+        " subscription.policy, agreed_us < terms_us FROM subscription JOIN account ON account.id = account_id"
+        " JOIN strategy ON strategy.id = strategy_id WHERE account.person_id = ? AND disconnected_us IS NULL"
+        " AND subscription.state != 'left' ORDER BY strategy.name, account.name",
+        (person,),
+    )
+    return [
+        AgreementRow(
+            row[0], AccountId(row[1]), row[2], StrategyId(row[3]), row[4], row[5], row[6], str(json.loads(row[7])["mode"]), bool(row[8])
+        )
+        for row in rows
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class CopyRow:
+    """Hold one copy with its newest outcome; ``code`` is None while it waits to be planned."""
+
+    number: int
+    at: datetime
+    signal_id: str
+    strategy_id: str
+    strategy: str
+    account: str
+    environment: str
+    action: str
+    symbol: str
+    side: str | None
+    is_test: bool
+    code: str | None
+    sentence: str
+    move: str
+    setting: str | None
+
+
+_COPIES = (
+    "SELECT copy.signal_number, signal.received_us, signal.id, strategy.id, strategy.name, account.name, account.environment,"
+    " signal.draft, copy.code, copy.numbers FROM copy JOIN signal ON signal.number = copy.signal_number"
+    " JOIN strategy ON strategy.id = signal.strategy_id JOIN account ON account.id = copy.account_id"
+)
+
+
+def copies_of(
+    db: apsw.Connection, accounts: Sequence[AccountId], limit: int, *, before: int | None = None, strategy: str = "", family: str = ""
+) -> list[CopyRow]:
+    """Read the newest copies of some accounts, newest first; ``before`` is the number of the signal that the page before ended with.
+
+    Each account is read by itself along its index; all copies of the last signal are kept together, so a page may be a little longer.
+    """
+    found: list[CopyRow] = []
+    for each in accounts:
+        rows = fetch_all(
+            db,
+            _COPIES + " WHERE copy.account_id = ?1 AND copy.signal_number < ?2 AND (?3 = '' OR strategy.name = ?3)"
+            " AND (?4 = '' OR copy.code = ?4 OR copy.code GLOB ?4 || '.*') ORDER BY copy.signal_number DESC LIMIT ?5",
+            (each, 2**62 if before is None else before, strategy, family, limit),
+        )
+        found += [_copy(row) for row in rows]
+    found.sort(key=lambda each: (-each.number, each.account))
+    return [each for each in found if each.number >= found[limit - 1].number] if len(found) > limit else found
+
+
+def _copy(row: Row) -> CopyRow:
+    draft = read_draft(row[7])
+    outcome = None if row[8] is None else Outcome(OutcomeCode(row[8]), json.loads(row[9] or "{}"))
+    return CopyRow(
+        number=row[0],
+        at=from_us(row[1]),
+        signal_id=row[2],
+        strategy_id=row[3],
+        strategy=row[4],
+        account=row[5],
+        environment=row[6],
+        action=draft.action.value,
+        symbol=draft.symbol,
+        side=None if draft.side is None else draft.side.value,
+        is_test=draft.is_test,
+        code=row[8],
+        sentence="It waits to be planned." if outcome is None else outcome.sentence,
+        move="nobody" if outcome is None else outcome.explanation.move.value,
+        setting=None if outcome is None else outcome.explanation.setting,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRow:
+    """Hold one order that was claimed for an account."""
+
+    id: int
+    at: datetime
+    account: str
+    environment: str
+    strategy: str
+    symbol: str
+    kind: str
+    side: str
+    quantity: str
+    filled: str
+    price: str | None
+    fee: str
+    state: str
+    cause: str
+    signal_id: str
+
+
+def orders_of(db: apsw.Connection, accounts: Sequence[AccountId], limit: int, before: int | None = None) -> list[OrderRow]:
+    """Read the newest orders of some accounts, newest first; ``before`` is the id that the page before ended with."""
+    found: list[OrderRow] = []
+    for each in accounts:
+        rows = fetch_all(
+            db,
+            "SELECT attempt.id, claimed_us, account.name, account.environment, strategy.name, attempt.symbol, attempt.kind, attempt.intent,"
+            " filled, price, fee, attempt.state, cause, signal.id FROM attempt JOIN account ON account.id = attempt.account_id"
+            " JOIN strategy ON strategy.id = attempt.strategy_id JOIN copy ON copy.id = attempt.copy_id"
+            " JOIN signal ON signal.number = copy.signal_number WHERE attempt.account_id = ? AND attempt.id < ?"
+            " ORDER BY attempt.id DESC LIMIT ?",
+            (each, 2**62 if before is None else before, limit),
+        )
+        found += [_order(row) for row in rows]
+    return sorted(found, key=lambda each: -each.id)[:limit]
+
+
+def _order(row: Row) -> OrderRow:
+    intent = json.loads(row[7])
+    price = None if row[9] in (None, "?") else row[9]
+    return OrderRow(
+        row[0], from_us(row[1]), row[2], row[3], row[4], row[5], row[6], intent["side"], intent["quantity"], row[8], price, row[10],
+        row[11], row[12], row[13],
+    )  # fmt: skip
+
+
+def unproven_count(db: apsw.Connection, identifier: AccountId) -> int:
+    """Count the orders of an account that stayed without trace and wait for a person."""
+    row = fetch_one(db, "SELECT count(*) FROM attempt WHERE account_id = ? AND state = 'not_confirmed' AND NOT freed", (identifier,))
+    return 0 if row is None else int(row[0])
+
+
+def signal_of_copy(db: apsw.Connection, signal: str, account_name: str, person: PersonId) -> bool:
+    """Tell whether a signal reached an account of this person."""
+    row = fetch_one(
+        db,
+        "SELECT 1 FROM copy JOIN signal ON signal.number = copy.signal_number JOIN account ON account.id = copy.account_id"
+        " WHERE signal.id = ? AND account.name = ? AND account.person_id = ?",
+        (signal, account_name, person),
+    )
+    return row is not None
+
+
+def last_entries(db: apsw.Connection, strategy: StrategyId, limit: int) -> list[Signal]:
+    """Read a strategy's newest entries, newest first, for a preview."""
+    rows = fetch_all(
+        db,
+        "SELECT id, number, draft, order_key, decided_us, received_us FROM signal WHERE strategy_id = ? ORDER BY number DESC LIMIT ?",
+        (strategy, limit * 6),
+    )
+    found: list[Signal] = []
+    for row in rows:
+        draft: SignalDraft = read_draft(row[2])
+        if draft.action.is_entry and len(found) < limit:
+            found.append(Signal(row[0], row[1], strategy, draft, row[3], from_us(row[4]), from_us(row[5])))
+    return found
+
+
+# What a person agrees to
+
+
+@dataclass(frozen=True, slots=True)
+class StrategyTerms:
+    """Hold what a strategy asks a follower to agree to."""
+
+    id: StrategyId
+    name: str
+    master: str
+    state: str
+    about: str
+    kind: str
+    symbols: frozenset[Symbol]
+    leverage: str
+    terms_at: datetime
+    is_mine: bool
+
+
+def strategy_terms(db: apsw.Connection, identifier: str, person: PersonId) -> StrategyTerms | None:
+    """Read a strategy that a person may see: published, by link, theirs, or followed by them; None for any other."""
+    row = fetch_one(
+        db,
+        "SELECT strategy.id, strategy.name, master.name, state, about, kind, symbols, leverage, terms_us, master.person_id = ?2"
+        " FROM strategy JOIN master ON master.id = master_id WHERE strategy.id = ?1 AND (state IN ('published', 'by_link', 'paused')"
+        " OR master.person_id = ?2 OR EXISTS (SELECT 1 FROM subscription JOIN account ON account.id = account_id"
+        " WHERE strategy_id = strategy.id AND account.person_id = ?2 AND subscription.state != 'left'))",
+        (identifier, person),
+    )
+    if row is None:
+        return None
+    symbols = frozenset(map(Symbol, json.loads(row[6])))
+    return StrategyTerms(StrategyId(row[0]), row[1], row[2], row[3], row[4], row[5], symbols, row[7], from_us(row[8]), bool(row[9]))
+
+
+def agree(db: apsw.Connection, identifier: str, account_id: AccountId, strategy: StrategyId, policy: CopyPolicy, at: datetime) -> None:
+    """Write what a person agrees to: a new agreement, or new terms of the one that is there; it is active from now on."""
+    db.execute(
+        "INSERT INTO subscription (id, account_id, strategy_id, policy, created_us, state, agreed_us) VALUES (?1, ?2, ?3, ?4, ?5, 'active',"
+        " ?5) ON CONFLICT (account_id, strategy_id) DO UPDATE SET policy = ?4, state = 'active', agreed_us = ?5",
+        (identifier, account_id, strategy, write_policy(policy), to_us(at)),
+    )
+
+
+def set_agreement_state(db: apsw.Connection, identifier: str, state: str) -> bool:
+    """Write active, paused or left; False where it was so already."""
+    db.execute("UPDATE subscription SET state = ?1 WHERE id = ?2 AND state != ?1", (state, identifier))
+    return bool(db.changes())
+
+
+def consent(db: apsw.Connection, identifier: str, at: datetime) -> None:
+    """Write that a person agrees to the strategy's present terms."""
+    db.execute("UPDATE subscription SET agreed_us = ? WHERE id = ?", (to_us(at), identifier))

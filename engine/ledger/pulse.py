@@ -1,0 +1,27 @@
+"""Which events concern whom: their own accounts' copies, the copies of their strategies, and what is said about either by name."""
+
+import apsw
+
+from engine.domain.identifiers import PersonId
+from engine.ledger.query import fetch_one
+
+
+def newest_sequence(db: apsw.Connection) -> int:
+    """Read the sequence of the newest event; 0 where there is none."""
+    row = fetch_one(db, "SELECT max(sequence) FROM event")
+    return 0 if row is None or row[0] is None else int(row[0])
+
+
+def concerns_person(db: apsw.Connection, person: PersonId, after: int) -> int | None:
+    """Find the newest event after a sequence that concerns a person, or None."""
+    row = fetch_one(
+        db,
+        "SELECT event.sequence FROM event LEFT JOIN copy ON copy.id = event.copy_id LEFT JOIN account ON account.id = copy.account_id"
+        " WHERE event.sequence > ?1 AND (account.person_id = ?2"
+        " OR event.subject IN (SELECT name FROM account WHERE person_id = ?2)"
+        " OR event.subject IN (SELECT 'account ' || name FROM account WHERE person_id = ?2)"
+        " OR (copy.signal_number IN (SELECT number FROM signal WHERE strategy_id IN (SELECT strategy.id FROM strategy"
+        " JOIN master ON master.id = strategy.master_id WHERE master.person_id = ?2)))) ORDER BY event.sequence DESC LIMIT 1",
+        (after, person),
+    )
+    return None if row is None else int(row[0])

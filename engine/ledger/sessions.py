@@ -1,0 +1,203 @@
+"""Who is signed in, who may come in by a link, and who tried too often. Ids of sessions and links are stored as hashes only."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+import apsw
+
+from engine.domain.identifiers import PersonId, StrategyId
+from engine.domain.person import Role
+from engine.ledger.codec import from_us, to_us
+from engine.ledger.query import Row, fetch_all, fetch_one
+
+KIND_SIGN_IN: Final = "sign_in"
+KIND_INVITATION: Final = "invitation"
+FAILURES_FREE: Final = 4
+FAILURES_FREE_ADDRESS: Final = 20
+"""Many people may share one address, so one of them who forgot a password must not shut out the others."""
+WAIT_S_MAX: Final = 3_600
+FORGIVEN_AFTER: Final = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    """Hold one session. ``idle`` is how long it lasts unused; ``confirmed_at`` when a factor was last shown in it."""
+
+    id: str
+    person: PersonId
+    created_at: datetime
+    seen_at: datetime
+    expires_at: datetime
+    idle: timedelta
+    confirmed_at: datetime
+    revoked: bool
+    address: str
+    agent: str
+
+    def is_valid(self, now: datetime) -> bool:
+        """Tell whether the session still holds."""
+        return not self.revoked and now < self.expires_at and now < self.seen_at + self.idle
+
+
+_SESSION = "SELECT id, person_id, created_us, seen_us, expires_us, idle_us, confirmed_us, revoked_us, address, agent FROM session"
+
+
+def _session(row: Row) -> SessionRow:
+    idle = timedelta(microseconds=row[5])
+    times = (from_us(row[2]), from_us(row[3]), from_us(row[4]))
+    return SessionRow(row[0], PersonId(row[1]), *times, idle, from_us(row[6]), row[7] is not None, row[8], row[9])
+
+
+def insert_session(db: apsw.Connection, hashed: bytes, row: SessionRow) -> None:
+    """Begin a session."""
+    times = (row.created_at, row.seen_at, row.expires_at)
+    idle_us = row.idle // timedelta(microseconds=1)
+    db.execute(
+        "INSERT INTO session (hash, id, person_id, created_us, seen_us, expires_us, idle_us, confirmed_us, address, agent)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (hashed, row.id, row.person, *map(to_us, times), idle_us, to_us(row.confirmed_at), row.address, row.agent),
+    )
+
+
+def session_by_hash(db: apsw.Connection, hashed: bytes) -> SessionRow | None:
+    """Find a session by the hash of its secret id."""
+    row = fetch_one(db, _SESSION + " WHERE hash = ?", (hashed,))
+    return None if row is None else _session(row)
+
+
+def sessions_of(db: apsw.Connection, person: PersonId, now: datetime) -> list[SessionRow]:
+    """Read a person's sessions that still hold, newest first."""
+    rows = fetch_all(db, _SESSION + " WHERE person_id = ? AND revoked_us IS NULL ORDER BY seen_us DESC", (person,))
+    return [each for each in map(_session, rows) if each.is_valid(now)]
+
+
+def see_session(db: apsw.Connection, identifier: str, at: datetime) -> None:
+    """Note that a session was used."""
+    db.execute("UPDATE session SET seen_us = ? WHERE id = ?", (to_us(at), identifier))
+
+
+def confirm_session(db: apsw.Connection, identifier: str, at: datetime) -> None:
+    """Note that a factor was shown in a session."""
+    db.execute("UPDATE session SET confirmed_us = ? WHERE id = ?", (to_us(at), identifier))
+
+
+def revoke_sessions(db: apsw.Connection, person: PersonId, at: datetime, *, only: str | None = None, but: str | None = None) -> int:
+    """End a person's sessions: ``only`` one, or all ``but`` one; returns how many."""
+    db.execute(
+        "UPDATE session SET revoked_us = ?1 WHERE person_id = ?2 AND revoked_us IS NULL AND (?3 IS NULL OR id = ?3)"
+        " AND (?4 IS NULL OR id != ?4)",
+        (to_us(at), person, only, but),
+    )
+    return db.changes()
+
+
+def forget_old_sessions(db: apsw.Connection, before: datetime) -> int:
+    """Delete sessions that ended before a time."""
+    db.execute("DELETE FROM session WHERE expires_us < ?1 OR revoked_us < ?1", (to_us(before),))
+    return db.changes()
+
+
+# Links
+
+
+@dataclass(frozen=True, slots=True)
+class TicketRow:
+    """Hold one link that lets somebody in: a one-time sign-in of a known person, or an invitation to join."""
+
+    id: str
+    kind: str
+    person: PersonId | None
+    role: Role
+    strategy: StrategyId | None
+    uses_left: int
+    created_at: datetime
+    expires_at: datetime
+    created_by: str
+
+    def is_valid(self, now: datetime) -> bool:
+        """Tell whether the link still lets somebody in."""
+        return self.uses_left > 0 and now < self.expires_at
+
+
+_TICKET = "SELECT id, kind, person_id, role, strategy_id, uses_left, created_us, expires_us, created_by FROM ticket"
+
+
+def _ticket(row: Row) -> TicketRow:
+    person = None if row[2] is None else PersonId(row[2])
+    strategy = None if row[4] is None else StrategyId(row[4])
+    return TicketRow(row[0], row[1], person, Role(row[3]), strategy, row[5], from_us(row[6]), from_us(row[7]), row[8])
+
+
+def insert_ticket(db: apsw.Connection, hashed: bytes, row: TicketRow) -> None:
+    """Write a link."""
+    db.execute(
+        "INSERT INTO ticket (hash, id, kind, person_id, role, strategy_id, uses_left, created_us, expires_us, created_by)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            hashed, row.id, row.kind, row.person, row.role.value, row.strategy, row.uses_left, to_us(row.created_at),
+            to_us(row.expires_at), row.created_by,
+        ),
+    )  # fmt: skip
+
+
+def ticket_by_hash(db: apsw.Connection, hashed: bytes) -> TicketRow | None:
+    """Find a link by the hash of its secret."""
+    row = fetch_one(db, _TICKET + " WHERE hash = ?", (hashed,))
+    return None if row is None else _ticket(row)
+
+
+def use_ticket(db: apsw.Connection, hashed: bytes, now: datetime) -> TicketRow | None:
+    """Use a link once; None where it does not let anybody in any more."""
+    found = ticket_by_hash(db, hashed)
+    if found is None or not found.is_valid(now):
+        return None
+    db.execute("UPDATE ticket SET uses_left = uses_left - 1 WHERE hash = ?", (hashed,))
+    return found
+
+
+def invitations(db: apsw.Connection, now: datetime) -> list[TicketRow]:
+    """Read the invitations that still hold, newest first."""
+    rows = fetch_all(db, _TICKET + " WHERE kind = 'invitation' ORDER BY created_us DESC")
+    return [each for each in map(_ticket, rows) if each.is_valid(now)]
+
+
+def revoke_ticket(db: apsw.Connection, identifier: str) -> bool:
+    """End a link; False where there is none."""
+    db.execute("UPDATE ticket SET uses_left = 0 WHERE id = ? AND uses_left > 0", (identifier,))
+    return bool(db.changes())
+
+
+# Throttle
+
+
+def wait_of(key: str, failures: int) -> timedelta:
+    """Return how long nobody may try again after so many failures: nothing for the first few, then doubling, at most an hour."""
+    beyond = failures - (FAILURES_FREE_ADDRESS if key.startswith("address:") else FAILURES_FREE)
+    return timedelta(0) if beyond < 0 else timedelta(seconds=min(WAIT_S_MAX, 2 ** min(beyond, 12)))
+
+
+def blocked_until(db: apsw.Connection, keys: list[str], now: datetime) -> datetime | None:
+    """Return until when one of these keys is not tried, None where all may be."""
+    latest: datetime | None = None
+    for key in keys:
+        row = fetch_one(db, "SELECT failures, last_us FROM throttle WHERE key = ?", (key,))
+        if row is not None and (until := from_us(row[1]) + wait_of(key, row[0])) > now:
+            latest = until if latest is None else max(latest, until)
+    return latest
+
+
+def note_failure(db: apsw.Connection, keys: list[str], now: datetime) -> None:
+    """Count a failed try for each key; a day without one forgives all."""
+    since = to_us(now - FORGIVEN_AFTER)
+    for key in keys:
+        db.execute(
+            "INSERT INTO throttle VALUES (?1, 1, ?2) ON CONFLICT DO UPDATE SET"
+            " failures = CASE WHEN last_us < ?3 THEN 1 ELSE failures + 1 END, last_us = ?2",
+            (key, to_us(now), since),
+        )
+
+
+def forgive(db: apsw.Connection, key: str) -> None:
+    """Forget the failures of one key, after a success."""
+    db.execute("DELETE FROM throttle WHERE key = ?", (key,))

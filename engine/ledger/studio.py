@@ -1,0 +1,205 @@
+"""Read and write what a master publishes: strategies, endpoints, signals and what became of them; followers in aggregate only."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+import apsw
+
+from engine.domain.amounts import EXACT
+from engine.domain.identifiers import EndpointId, PersonId, StrategyId, Symbol
+from engine.ledger.codec import dump, from_us, read_draft, to_us
+from engine.ledger.query import Row, fetch_all, fetch_one
+
+STATES = ("draft", "published", "by_link", "private", "paused", "retired")
+
+
+@dataclass(frozen=True, slots=True)
+class StudioStrategy:
+    """Hold one strategy as its master sees it."""
+
+    id: StrategyId
+    name: str
+    kind: str
+    state: str
+    about: str
+    symbols: tuple[Symbol, ...]
+    leverage: str
+    source: str
+    created_at: datetime
+    signals: int
+    last_signal_at: datetime | None
+
+
+_STRATEGY = (
+    "SELECT strategy.id, strategy.name, kind, state, about, symbols, leverage, source, strategy.created_us,"
+    " (SELECT count(*) FROM signal WHERE strategy_id = strategy.id),"
+    " (SELECT received_us FROM signal WHERE strategy_id = strategy.id ORDER BY number DESC LIMIT 1)"
+    " FROM strategy JOIN master ON master.id = master_id WHERE master.person_id = ?"
+)
+
+
+def _strategy(row: Row) -> StudioStrategy:
+    last = None if row[10] is None else from_us(row[10])
+    symbols = tuple(map(Symbol, json.loads(row[5])))
+    return StudioStrategy(StrategyId(row[0]), row[1], row[2], row[3], row[4], symbols, row[6], row[7], from_us(row[8]), row[9], last)
+
+
+def strategies_of(db: apsw.Connection, person: PersonId) -> list[StudioStrategy]:
+    """Read a master's strategies, by name."""
+    return [_strategy(row) for row in fetch_all(db, _STRATEGY + " ORDER BY strategy.name", (person,))]
+
+
+def strategy_of(db: apsw.Connection, person: PersonId, identifier: str) -> StudioStrategy | None:
+    """Read one of a master's strategies."""
+    row = fetch_one(db, _STRATEGY + " AND strategy.id = ?", (person, identifier))
+    return None if row is None else _strategy(row)
+
+
+def describe_strategy(
+    db: apsw.Connection, identifier: StrategyId, about: str, symbols: frozenset[Symbol], leverage: str, terms_at: datetime | None
+) -> None:
+    """Write what a master says of a strategy; ``terms_at`` is when followers must agree anew, None where nothing they agreed to changed."""
+    db.execute(
+        "UPDATE strategy SET about = ?, symbols = ?, leverage = ?, terms_us = coalesce(?, terms_us) WHERE id = ?",
+        (about, dump(sorted(symbols)), leverage, None if terms_at is None else to_us(terms_at), identifier),
+    )
+
+
+def set_strategy_state(db: apsw.Connection, identifier: StrategyId, state: str) -> bool:
+    """Write a strategy's state; False where it was so already."""
+    db.execute("UPDATE strategy SET state = ?1 WHERE id = ?2 AND state != ?1", (state, identifier))
+    return bool(db.changes())
+
+
+# Endpoints
+
+
+@dataclass(frozen=True, slots=True)
+class StudioEndpoint:
+    """Hold one endpoint of a strategy; ``settings`` are those of its kind (TradingView)."""
+
+    id: EndpointId
+    source: str
+    enabled: bool
+    label: str
+    settings: Mapping[str, object]
+    has_token: bool
+
+
+def endpoints_of(db: apsw.Connection, strategy: StrategyId) -> list[StudioEndpoint]:
+    """Read a strategy's endpoints that are not deleted, oldest first."""
+    rows = fetch_all(
+        db,
+        "SELECT id, source, enabled, label, settings, token_hash IS NOT NULL FROM endpoint WHERE strategy_id = ? AND deleted_us IS NULL"
+        " ORDER BY rowid",
+        (strategy,),
+    )
+    return [StudioEndpoint(EndpointId(row[0]), row[1], bool(row[2]), row[3], json.loads(row[4]), bool(row[5])) for row in rows]
+
+
+def set_endpoint_enabled(db: apsw.Connection, endpoint: EndpointId, enabled: bool) -> None:
+    """Let an endpoint take deliveries, or refuse them all with the same 401 as an unknown one."""
+    db.execute("UPDATE endpoint SET enabled = ? WHERE id = ?", (int(enabled), endpoint))
+
+
+def delete_endpoint(db: apsw.Connection, endpoint: EndpointId, at: datetime) -> None:
+    """Delete an endpoint: proven deliveries are answered 410 from now on, and its token opens nothing."""
+    db.execute("UPDATE endpoint SET deleted_us = ?, token_hash = NULL WHERE id = ?", (to_us(at), endpoint))
+
+
+# Signals
+
+
+@dataclass(frozen=True, slots=True)
+class StudioSignal:
+    """Hold one signal with counts of what became of its copies by family, and latencies in milliseconds."""
+
+    number: int
+    id: str
+    receipt: str
+    at: datetime
+    action: str
+    symbol: str
+    side: str | None
+    is_test: bool
+    origin: str
+    copies: int
+    outcomes: Mapping[str, int]
+    p50_ms: float | None
+    p95_ms: float | None
+
+
+def signals_of(db: apsw.Connection, strategy: StrategyId, limit: int, before: int | None = None) -> list[StudioSignal]:
+    """Read a strategy's signals, newest first; ``before`` is the number that the page before ended with."""
+    rows = fetch_all(
+        db,
+        "SELECT number, id, receipt_id, received_us, draft, origin FROM signal WHERE strategy_id = ? AND number < ?"
+        " ORDER BY number DESC LIMIT ?",
+        (strategy, 2**62 if before is None else before, limit),
+    )
+    return [_signal(db, row) for row in rows]
+
+
+def _signal(db: apsw.Connection, row: Row) -> StudioSignal:
+    number, identifier, receipt, received_us, text, origin = row
+    draft = read_draft(text)
+    counts: dict[str, int] = {}
+    for code, found in fetch_all(db, "SELECT code, count(*) FROM copy WHERE signal_number = ? GROUP BY code", (number,)):
+        family = "waiting" if code is None else str(code).partition(".")[0]
+        counts[family] = counts.get(family, 0) + int(found)
+    ended = sum(count for family, count in counts.items() if family != "waiting")
+    half, most = (_took_ms(db, number, received_us, ended * percent // 100) if ended else None for percent in (50, 95))
+    return StudioSignal(
+        number, identifier, receipt, from_us(received_us), draft.action.value, draft.symbol,
+        None if draft.side is None else draft.side.value, draft.is_test, origin.partition(":")[0], sum(counts.values()),
+        dict(sorted(counts.items(), key=lambda each: -each[1])), half, most,
+    )  # fmt: skip
+
+
+def _took_ms(db: apsw.Connection, number: int, received_us: int, rank: int) -> float | None:
+    """Read within how many milliseconds that many copies had their outcome."""
+    row = fetch_one(
+        db, "SELECT outcome_us FROM copy WHERE signal_number = ? AND code IS NOT NULL ORDER BY outcome_us LIMIT 1 OFFSET ?", (number, rank)
+    )
+    return None if row is None else (row[0] - received_us) / 1000
+
+
+# Followers, never by name
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """Count agreements by (environment, mode, state); ``open_margin`` sums the margin of open entries by environment."""
+
+    counts: tuple[tuple[str, str, str, int], ...]
+    open_shares: tuple[tuple[str, str, int], ...]
+    margin: Mapping[str, Decimal]
+
+
+def audience_of(db: apsw.Connection, strategy: StrategyId) -> Audience:
+    """Read a strategy's followers in aggregate."""
+    counts = fetch_all(
+        db,
+        "SELECT account.environment, json_extract(policy, '$.mode'), subscription.state, count(*) FROM subscription"
+        " JOIN account ON account.id = account_id WHERE strategy_id = ? AND disconnected_us IS NULL GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
+        (strategy,),
+    )
+    shares = fetch_all(
+        db,
+        "SELECT account.environment, holding.symbol, count(*) FROM holding JOIN account ON account.id = holding.account_id"
+        " WHERE strategy_id = ? AND share != '0' GROUP BY 1, 2 ORDER BY 1, 2",
+        (strategy,),
+    )
+    sums: dict[str, Decimal] = {}
+    for environment, margin in fetch_all(
+        db,
+        "SELECT account.environment, (SELECT margin FROM attempt WHERE attempt.account_id = holding.account_id AND attempt.symbol ="
+        " holding.symbol AND attempt.strategy_id = holding.strategy_id AND kind = 'entry' ORDER BY id DESC LIMIT 1)"
+        " FROM holding JOIN account ON account.id = holding.account_id WHERE holding.strategy_id = ? AND share != '0'",
+        (strategy,),
+    ):
+        sums[environment] = EXACT.add(sums.get(environment, Decimal(0)), Decimal(margin or "0"))
+    return Audience(tuple((r[0], r[1], r[2], r[3]) for r in counts), tuple((r[0], r[1], r[2]) for r in shares), sums)

@@ -1,0 +1,61 @@
+"""What everything that acts for a person works with: the ledger, the vault, the clock, the plugins, and the running accounts.
+
+Commands (the operator's shell) and desks (the pages) hold one each; it is made with an engine, or without one on the opened ledger.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+import trio
+
+from engine.actors.household import Household
+from engine.config import Config
+from engine.domain.account import AccountReport
+from engine.domain.errors import RexAlgoError
+from engine.ledger import Ledger
+from engine.ledger.audit import AuditKey
+from engine.plugin_host import Plugins
+from engine.ports.clock import Clock
+from engine.ports.secret import Secret
+from engine.ports.signal_source import Delivery
+from engine.vault import Vault
+from engine.views import Reception
+
+TryLogin = Callable[[str, Mapping[str, Secret]], Awaitable[AccountReport]]
+"""Read an account with credentials that are not stored yet; raises what the exchange's adapter raises."""
+
+Receive = Callable[[str, Delivery], Awaitable[Reception]]
+"""Take one delivery of an endpoint, exactly as the web does."""
+
+
+class NothingThere(RexAlgoError):
+    """Say that what was asked for is not here; the message names what is."""
+
+
+@dataclass(slots=True)
+class Office:
+    """Hold what commands work with. ``live`` are the accounts' tasks, None where no engine runs."""
+
+    config: Config
+    ledger: Ledger
+    clock: Clock
+    plugins: Callable[[], Plugins]
+    open_vault: Callable[[], Awaitable[Vault]]
+    changed: Callable[[], Awaitable[None]]
+    live: Household | None = None
+    try_login: TryLogin | None = None
+    receive: Receive | None = None
+    one_at_a_time: trio.Lock = field(default_factory=trio.Lock)
+
+    @property
+    def webhook_address(self) -> str:
+        """Return how bots reach this place: the configured public address, else where the web listens."""
+        web = self.config.web
+        scheme = "http" if web.tls_certificate is None else "https"
+        host = f"[{web.host}]" if ":" in web.host else web.host
+        return web.public_url or f"{scheme}://{host}:{web.port}"
+
+    async def audit_key(self) -> AuditKey:
+        """Return the key that seals rows of the audit."""
+        vault = await self.open_vault()
+        return AuditKey(vault.active_kid, vault.derive("audit"))

@@ -1,0 +1,82 @@
+"""One person's window: light or dark, phone or desktop, with everything that went wrong in it written down."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page
+
+SIZES = {"phone": (390, 844), "desktop": (1280, 860)}
+_VIOLATIONS = (
+    "document.addEventListener('securitypolicyviolation', (e) => console.error('CSP ' + e.violatedDirective + ' ' + e.blockedURI));"
+)
+
+
+@dataclass
+class Window:
+    """Hold a page and what its console said."""
+
+    page: Page
+    url: str
+    said: list[str] = field(default_factory=list)
+
+    def open(self, path: str) -> None:
+        """Go to a page of the place; it must answer with 200."""
+        answer = self.page.goto(self.url + path)
+        assert answer is not None
+        assert answer.status == 200, (path, answer.status)
+
+    @property
+    def path(self) -> str:
+        """Return where the window is, without its query."""
+        return re.sub(r"^https?://[^/]+", "", self.page.url).partition("?")[0]
+
+    def fill(self, **values: str) -> None:
+        """Type into fields by their name."""
+        for name, value in values.items():
+            self.page.locator(f"[name='{name}']:visible").first.fill(value)
+
+    def press(self, label: str) -> None:
+        """Press the button with this label, and wait for where it leads."""
+        with self.page.expect_navigation():
+            self.page.get_by_role("button", name=label, exact=True).first.click()
+
+    def follow(self, label: str) -> None:
+        """Follow the link with this label."""
+        with self.page.expect_navigation():
+            self.page.get_by_role("link", name=label, exact=True).first.click()
+
+    def text(self) -> str:
+        """Return what a person reads on the page."""
+        return self.page.locator("body").inner_text()
+
+    def check(self) -> None:
+        """Check the page as it stands: accessible by axe's WCAG 2.1 A and AA rules, one h1, nothing wider than the window."""
+        found = Axe().run(self.page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]})
+        told = [(each["id"], each["help"], [node["html"][:160] for node in each["nodes"]][:3]) for each in found.response["violations"]]
+        assert not told, (self.path, told)
+        assert self.page.locator("h1").count() == 1, self.path
+        wide = self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert wide <= 0, f"{self.path} is {wide} px wider than the window"
+
+
+@contextmanager
+def window(
+    chromium: Browser, url: str, *, size: str = "desktop", dark: bool = False, script: bool = True, context: BrowserContext | None = None
+) -> Iterator[Window]:
+    """Open a window of its own; at its end nothing may have been said on its console."""
+    width, height = SIZES[size]
+    made = context or chromium.new_context(
+        color_scheme="dark" if dark else "light", viewport={"width": width, "height": height}, java_script_enabled=script
+    )
+    made.add_init_script(_VIOLATIONS)
+    shown = Window(made.new_page(), url)
+    shown.page.on("console", lambda told: shown.said.append(f"{told.type}: {told.text}") if told.type in ("error", "warning") else None)
+    shown.page.on("pageerror", lambda error: shown.said.append(f"page error: {error}"))
+    try:
+        yield shown
+    finally:
+        made.close()
+    assert not shown.said, shown.said

@@ -1,0 +1,159 @@
+"""A trader's day in real Chromium: join, watch, go live with limits, see an outcome arrive by itself, read why, pause, flatten."""
+
+import json
+import re
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from journey_place import DECLARATIONS, Place, closing, opening, run_cli, running
+from playwright.sync_api import Browser, expect
+from screens import Window, window
+
+PASSWORD = "several calm words in a row"
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    made = Place(tmp_path_factory.mktemp("place"))
+    made.provision(DECLARATIONS.format(followers=1))
+    with running(made):
+        yield made
+
+
+def join(place: Place, shown: Window, name: str) -> None:
+    """Join by invitation with a paper account."""
+    told = json.loads(run_cli("invite", "create", "--json", cwd=place.folder))
+    shown.open("/" + str(told["link"]).split("/", 3)[3])
+    shown.fill(name=name, balance="5000")
+    shown.press("Connect and join")
+    shown.fill(password=PASSWORD, again=PASSWORD)
+    shown.press("Set password")
+    shown.follow("I have kept them")
+    assert shown.path == "/home"
+
+
+def send(place: Place, body: dict[str, object]) -> str:
+    with httpx.Client(trust_env=False) as client:
+        answer = place.bots["trend"].post(client, body)
+    assert answer.status_code == 202
+    return str(answer.json()["signal_id"])
+
+
+def strategy(place: Place) -> str:
+    return str(place.rows("SELECT id FROM strategy WHERE name = 'trend'")[0][0])
+
+
+def test_a_traders_day(chromium: Browser, place: Place) -> None:
+    follow = f"/strategies/{strategy(place)}/follow"
+    with window(chromium, place.url) as shown:
+        page = shown.page
+        join(place, shown, "ada")
+        expect(page.locator("main")).to_contain_text("Not copying yet")
+        shown.check()
+        # watch first: it is what is chosen
+        shown.open(follow)
+        shown.check()
+        assert page.locator("#watch").is_checked()
+        page.locator("button[value=agree]").click()
+        page.wait_for_url(re.compile("done=watching"))
+        shown.open("/home")
+        send(place, opening("b-1"))
+        expect(page.locator("#last tbody tr")).to_have_count(1, timeout=15_000)  # it arrived by itself
+        expect(page.locator("#last")).to_contain_text("Watch only")
+        # live, with limits, after a page that repeats the numbers
+        shown.open(follow)
+        page.locator("#live").check()
+        shown.fill(size="100", open_positions="1", daily_loss="250")
+        page.locator("button[value=agree]").click()
+        expect(page.locator("h1")).to_have_text("Go live with trend")
+        assert "250 USDT" in shown.text()
+        shown.check()
+        page.get_by_role("button", name="Go live").click()
+        page.wait_for_url(re.compile("done=subscribed"))
+        shown.open("/home")
+        send(place, closing("b-2"))
+        send(place, opening("b-3"))
+        expect(page.locator("#last tbody tr").first).to_contain_text("Filled", timeout=15_000)
+        shown.check()
+        # why was the first one skipped
+        page.locator("#last tbody tr").last.locator(".chip-link").click()
+        expect(page.locator("h1")).to_contain_text("skipped")
+        shown.check()
+        shown.open("/positions")
+        expect(page.locator("#rows")).to_contain_text("BTCUSDT")
+        shown.check()
+        for path in ("/signals", "/orders", "/notifications", "/security", "/studio"):
+            shown.open(path)
+            shown.check()
+        # pause asks nothing, and says what happens to what is open
+        shown.open("/home")
+        shown.press("Pause")
+        expect(page.locator("main")).to_contain_text("Open positions stay")
+        expect(page.locator("main")).to_contain_text("Entries paused")
+        # flatten ends flat, seen without reloading
+        shown.follow("Flatten")
+        shown.check()
+        shown.press("Close everything the engine opened")
+        expect(page.locator("#flat")).to_contain_text("Flat: nothing that the engine opened is left", timeout=30_000)
+        shown.open("/positions")
+        expect(page.locator("#rows")).to_contain_text("Nothing is open")
+
+
+def test_an_account_is_looked_at_and_disconnected_and_its_owner_comes_back_with_a_password(chromium: Browser, place: Place) -> None:
+    with window(chromium, place.url, dark=True) as shown:
+        page = shown.page
+        join(place, shown, "dana")
+        shown.open("/accounts")
+        shown.check()
+        shown.follow("dana")
+        shown.press("Check now")
+        expect(page.locator("#health")).to_contain_text("the exchange accepts the key")
+        shown.check()
+        shown.open("/accounts/connect")
+        shown.check()
+        shown.open("/performance")
+        shown.check()
+        shown.open("/strategies")
+        shown.check()
+        shown.open(f"/strategies/{strategy(place)}")
+        shown.check()
+        shown.open("/accounts/dana/disconnect")
+        shown.check()
+        shown.press("Disconnect and erase the key")
+        expect(page.locator("main")).to_contain_text("its key is erased here")
+        page.locator(".person summary").click()
+        shown.press("Sign out")
+        shown.open("/sign-in")
+        shown.fill(name="dana", password=PASSWORD)
+        shown.press("Sign in")
+        expect(page.locator("main")).to_contain_text("No account is connected")
+    assert place.rows("SELECT count(*) FROM account WHERE name = 'dana'") == [(0,)]
+
+
+def test_what_does_not_fit_is_said_beside_its_field_and_nothing_typed_is_lost(chromium: Browser, place: Place) -> None:
+    with window(chromium, place.url, size="phone", dark=True) as shown:
+        join(place, shown, "bea")
+        shown.open(f"/strategies/{strategy(place)}/follow")
+        shown.check()
+        shown.fill(size="minus one", leverage="0", daily_loss="lots", open_positions="many")
+        shown.page.locator("button[value=agree]").click()
+        expect(shown.page.locator(".field-error")).to_have_count(4)
+        assert shown.page.locator("[name=size]").input_value() == "minus one"
+        assert shown.page.locator("[name=daily_loss]").input_value() == "lots"
+        shown.said.clear()  # the browser itself notes the 422
+        shown.check()
+        shown.fill(size="100", leverage="5", daily_loss="", open_positions="")
+        shown.page.locator("button[value=preview]").click()
+        expect(shown.page.locator("#preview")).to_contain_text("BTCUSDT")
+        shown.check()
+
+
+def test_what_is_another_persons_is_not_there(chromium: Browser, place: Place) -> None:
+    with window(chromium, place.url) as shown:
+        join(place, shown, "cleo")
+        for path in ("/accounts/f0001/flatten", f"/signals/{place.rows('SELECT id FROM signal LIMIT 1')[0][0]}/f0001"):
+            answer = shown.page.goto(place.url + path)
+            assert answer is not None
+            assert answer.status == 404, path
+        shown.said.clear()  # the browser itself notes each 404

@@ -1,0 +1,63 @@
+"""What a trader is told first, and why an agreement takes no entries."""
+
+from dataclasses import replace
+
+import pytest
+from decision_builders import NOW, entry, subscription
+
+from engine.decisions.account_state import AccountFacts, AccountState, account_state
+from engine.decisions.planning import plan_entry, takes_entries
+from engine.domain.holding import Switch, SwitchLevel, SwitchScope
+from engine.domain.outcome import Outcome, OutcomeCode
+from engine.domain.preflight import CheckItem, Level
+from engine.domain.subscription import Mode, Standing
+
+POOR = CheckItem(Level.STOPS_ENTRIES, "funds", "0 are free", "pay in")
+WELL = AccountFacts(True, "", False, 0, (), (), 1, 0)
+
+
+def on(level: SwitchLevel) -> Switch:
+    return Switch(SwitchScope.ACCOUNT, "a1", "", "ada", NOW, level)
+
+
+@pytest.mark.parametrize(
+    ("facts", "state"),
+    [
+        (WELL, AccountState.COPYING),
+        (replace(WELL, live_agreements=0), AccountState.NOTHING_YET),
+        (replace(WELL, live_agreements=0, watching=1), AccountState.NOTHING_YET),
+        (replace(WELL, problem="Rejected: bad key"), AccountState.NEEDS_YOU),
+        (replace(WELL, problem="Rejected: bad key", switches=(on(SwitchLevel.FLATTEN),)), AccountState.NEEDS_YOU),
+        (replace(WELL, unproven=1), AccountState.NEEDS_YOU),
+        (replace(WELL, switches=(on(SwitchLevel.ENTRIES),)), AccountState.PAUSED),
+        (replace(WELL, switches=(on(SwitchLevel.ENTRIES), on(SwitchLevel.REDUCE))), AccountState.REDUCE_ONLY),
+        (replace(WELL, switches=(on(SwitchLevel.FLATTEN),)), AccountState.REDUCE_ONLY),
+        (replace(WELL, quarantined=True), AccountState.PAUSED),
+        (replace(WELL, check=(POOR,)), AccountState.NEEDS_YOU),
+        (
+            replace(WELL, check=(POOR,), live_agreements=0),
+            AccountState.NOTHING_YET,
+        ),
+    ],
+)
+def test_the_first_thing_that_applies_is_told(facts: AccountFacts, state: AccountState) -> None:
+    told = account_state(facts)
+    assert told.state is state
+    assert told.why.endswith((".", "key"))
+
+
+@pytest.mark.parametrize(
+    ("standing", "code"),
+    [
+        (Standing.PAUSED, OutcomeCode.SKIPPED_PAUSED),
+        (Standing.LEFT, OutcomeCode.SKIPPED_LEFT),
+        (Standing.CONSENT, OutcomeCode.SKIPPED_CONSENT),
+        (Standing.STRATEGY_PAUSED, OutcomeCode.SKIPPED_STRATEGY_OFF),
+    ],
+)
+def test_an_agreement_that_does_not_stand_takes_no_entry_watching_or_live(standing: Standing, code: OutcomeCode) -> None:
+    for mode in Mode:
+        planned = plan_entry(replace(entry(), subscription=subscription(standing=standing, mode=mode)))
+        assert planned == Outcome(code)
+    assert takes_entries(subscription(standing=standing)) == Outcome(code)
+    assert takes_entries(subscription()) is None

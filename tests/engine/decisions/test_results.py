@@ -1,0 +1,82 @@
+"""Fills folded into trades: known cases, and that money is conserved however fills come."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.decisions.results import Fill, Trade, drawdown, fold_all
+from engine.domain.signal import PositionSide
+
+NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
+LONG, SHORT = PositionSide.LONG, PositionSide.SHORT
+D = Decimal
+
+
+def buy(quantity: str, price: str, fee: str = "0", side: PositionSide = LONG, minutes: int = 0) -> Fill:
+    return Fill(side, True, D(quantity), D(price), D(fee), NOW + timedelta(minutes=minutes))
+
+
+def sell(quantity: str, price: str, fee: str = "0", side: PositionSide = LONG, minutes: int = 9) -> Fill:
+    return Fill(side, False, D(quantity), D(price), D(fee), NOW + timedelta(minutes=minutes))
+
+
+@pytest.mark.parametrize(
+    ("fills", "results"),
+    [
+        ([buy("1", "100", "0.1"), sell("1", "110", "0.2")], ["9.7"]),
+        ([buy("1", "100", "0.1", SHORT), sell("1", "110", "0.2", SHORT)], ["-10.3"]),
+        ([buy("1", "100"), buy("1", "120"), sell("2", "115")], ["10"]),
+        ([buy("2", "100", "0.4"), sell("1", "110"), sell("1", "90")], ["9.8", "-10.2"]),
+        ([sell("1", "100")], []),
+        ([buy("1", "100"), sell("3", "110", "0.3")], ["9.9"]),
+        ([buy("1", "100")], []),
+    ],
+)
+def test_a_trade_is_what_it_brought_less_what_it_cost_and_the_fees_of_both_ends(fills: list[Fill], results: list[str]) -> None:
+    _, trades = fold_all(fills)
+    assert [each.result for each in trades] == [D(each) for each in results]
+
+
+def test_a_trade_tells_average_price_and_times() -> None:
+    _, trades = fold_all([buy("1", "100"), buy("3", "104", minutes=3), sell("4", "110")])
+    assert trades == [Trade(LONG, D(4), D("103.000000000000"), D(110), D(0), D(28), NOW, NOW + timedelta(minutes=9))]
+
+
+numbers = st.decimals(min_value="0.001", max_value="1000", places=3)
+steps = st.lists(st.tuples(st.booleans(), numbers, numbers, st.decimals(min_value="0", max_value="5", places=4)), max_size=25)
+
+
+@given(steps, st.sampled_from([LONG, SHORT]))
+def test_money_is_conserved(moves: list[tuple[bool, Decimal, Decimal, Decimal]], side: PositionSide) -> None:
+    fills = [Fill(side, is_entry, quantity, price, fee, NOW) for is_entry, quantity, price, fee in moves]
+    held, cash = D(0), D(0)
+    kept = []
+    for each in fills:
+        quantity = each.quantity if each.is_entry else min(each.quantity, held)
+        if quantity == 0:
+            continue
+        part = Fill(side, each.is_entry, quantity, each.price, each.fee, NOW)
+        kept.append(part)
+        sign = 1 if each.is_entry == (side is SHORT) else -1
+        cash += sign * quantity * each.price - each.fee
+        held += quantity if each.is_entry else -quantity
+    left, trades = fold_all(kept)
+    open_cost = D(0) if left is None else left.cost * (-1 if side is LONG else 1) - left.fees
+    assert abs(sum((each.result for each in trades), D(0)) + open_cost - cash) < D("0.000001")
+    assert (left.quantity if left is not None else D(0)) == held
+
+
+@given(numbers, numbers, numbers)
+def test_splitting_a_fill_changes_nothing(quantity: Decimal, entry: Decimal, exit_: Decimal) -> None:
+    whole = fold_all([buy(str(quantity), str(entry)), sell(str(quantity), str(exit_))])[1]
+    half = quantity / 2
+    split = fold_all([buy(str(half), str(entry)), buy(str(half), str(entry)), sell(str(half), str(exit_)), sell(str(half), str(exit_))])[1]
+    assert abs(sum((each.result for each in whole), D(0)) - sum((each.result for each in split), D(0))) < D("0.000001")
+
+
+@pytest.mark.parametrize(("points", "deepest"), [([], "0"), (["1", "2"], "0"), (["0", "5", "-1", "4", "3"], "6")])
+def test_the_deepest_fall_is_below_the_highest_so_far(points: list[str], deepest: str) -> None:
+    assert drawdown(map(D, points)) == D(deepest)

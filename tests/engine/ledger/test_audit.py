@@ -1,0 +1,51 @@
+"""The audit: rows follow from each other, and any change made around the ledger shows."""
+
+from datetime import UTC, datetime
+
+import apsw
+import pytest
+
+from engine.ledger import Database, Ledger
+from engine.ledger.audit import AuditKey, append_audit, audit_rows, verify_audit
+
+NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
+KEY = AuditKey("aaaaaaaa", b"k" * 32)
+KEYS = {"aaaaaaaa": b"k" * 32, "bbbbbbbb": b"j" * 32}
+
+
+@pytest.fixture
+async def db() -> Database:
+    ledger = Ledger.in_memory()
+    for number in range(5):
+        await ledger.write(lambda db, n=number: append_audit(db, KEY, "ops", "halted", f"account a{n}", {"n": n}, NOW))
+    return ledger.db
+
+
+async def test_rows_follow_from_each_other_also_over_a_new_root_key(db: Database) -> None:
+    append_audit(db, AuditKey("bbbbbbbb", KEYS["bbbbbbbb"]), "ops", "resumed", "everything", {}, NOW)
+    proof = verify_audit(db, KEYS.__getitem__)
+    assert (proof.rows, proof.broken_at) == (6, None)
+    assert [each.number for each in audit_rows(db, 2)] == [6, 5]
+    assert [each.subject for each in audit_rows(db, 9, search="a3")] == ["account a3"]
+    assert [each.number for each in audit_rows(db, 9, before=3)] == [2, 1]
+
+
+@pytest.mark.parametrize("sql", ["DELETE FROM audit WHERE number = 2", "UPDATE audit SET by = 'x' WHERE number = 2"])
+async def test_rows_are_neither_changed_nor_deleted(db: Database, sql: str) -> None:
+    with pytest.raises(apsw.ConstraintError, match="append-only"):
+        db.execute(sql)
+
+
+@pytest.mark.parametrize(
+    ("sql", "broken"),
+    [
+        ("UPDATE audit SET by = 'mallory' WHERE number = 3", 3),
+        ("UPDATE audit SET data = '{}' WHERE number = 1", 1),
+        ("DELETE FROM audit WHERE number = 2", 2),
+        ("UPDATE audit SET seal = zeroblob(32) WHERE number = 5", 5),
+    ],
+)
+async def test_what_is_done_around_the_triggers_shows(db: Database, sql: str, broken: int) -> None:
+    db.execute("DROP TRIGGER audit_keeps_rows; DROP TRIGGER audit_keeps_words")
+    db.execute(sql)
+    assert verify_audit(db, KEYS.__getitem__).broken_at == broken

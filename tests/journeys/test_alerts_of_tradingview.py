@@ -1,0 +1,108 @@
+"""TradingView's documented behaviour replayed: text or JSON, gives up after 3 s, sends again after a 5xx, from its own addresses."""
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from html import unescape
+
+import httpx
+import pytest
+from browser_free import Visitor, close_all
+from journey_place import DECLARATIONS, Place, run_cli, running
+
+PASSWORD = "several calm words in a row"
+SETTINGS = """
+[plugin.tradingview]
+addresses = ["52.89.214.238"]
+"""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    made = Place(tmp_path_factory.mktemp("place"))
+    toml = made.folder / "rexalgo.toml"
+    text = toml.read_text(encoding="utf-8").replace("[web]", '[web]\ntrusted_proxies = ["127.0.0.1"]', 1)
+    if "trusted_proxies" not in text:
+        text += '\n[web]\ntrusted_proxies = ["127.0.0.1"]\n'
+    toml.write_text(text + SETTINGS, encoding="utf-8")
+    run_cli("plugin", "enable", "tradingview", cwd=made.folder)
+    made.provision(DECLARATIONS.format(followers=2))
+    with running(made):
+        yield made
+
+
+@pytest.fixture(scope="module")
+def url(place: Place) -> Iterator[str]:
+    """Make an address in the studio, as the provisioned master."""
+    told = json.loads(run_cli("user", "link", "master:alpha", "--json", cwd=place.folder))
+    master = Visitor(place.url)
+    way = "/" + str(told["link"]).split("/", 3)[3]
+    master.get(way)
+    master.post(way)
+    master.post("/security/password", password=PASSWORD, again=PASSWORD)
+    page = master.get("/studio")
+    found = re.search(r"/studio/strategies/(str_[0-9a-f]+)", page)
+    assert found is not None
+    master.get(f"/studio/strategies/{found[1]}/tradingview")
+    shown = master.post(f"/studio/strategies/{found[1]}/tradingview", sell="close", only="all", days="30")
+    address = re.search(r'id="url">([^<]+)<', shown)
+    assert address is not None
+    yield place.url + "/hooks" + unescape(address[1]).partition("/hooks")[2]
+    close_all()
+
+
+def send(url: str, body: str | dict[str, object], peer: str = "52.89.214.238") -> httpx.Response:
+    """Post as TradingView does, through a proxy that tells the address."""
+    is_json = isinstance(body, dict)
+    content = json.dumps(body) if is_json else str(body)
+    headers = {"Content-Type": "application/json; charset=utf-8" if is_json else "text/plain; charset=utf-8", "X-Forwarded-For": peer}
+    with httpx.Client(trust_env=False, timeout=3) as client:
+        return client.post(url, content=content.encode(), headers=headers)
+
+
+def test_json_and_text_are_one_signal_each_and_answers_come_well_under_300_ms(place: Place, url: str) -> None:
+    took = []
+    for body in ({"action": "buy", "symbol": "BINANCE:BTCUSDT.P", "order_id": "L1", "time": "1"}, "close BTCUSDT"):
+        began = time.perf_counter()
+        answer = send(url, body)
+        took.append(time.perf_counter() - began)
+        assert answer.status_code == 202, answer.text
+        assert set(place.settled(answer.json()["signal_id"])) == {"filled"}
+    assert min(took) < 0.3
+
+
+def test_what_is_sent_again_after_a_failure_is_one_signal(place: Place, url: str) -> None:
+    body: dict[str, object] = {"action": "buy", "symbol": "BTCUSDT", "order_id": "L2", "time": "2"}
+    first, again = send(url, body), send(url, body)
+    assert (first.status_code, again.status_code) == (202, 200)
+    assert first.json()["signal_id"] == again.json()["signal_id"]
+    assert again.json()["duplicate"] is True
+
+
+def test_a_sender_that_hangs_up_loses_nothing(place: Place, url: str) -> None:
+    before = place.rows("SELECT count(*) FROM signal")[0][0]
+    body = json.dumps({"action": "close", "symbol": "BTCUSDT", "id": "hung-up"})
+    with pytest.raises(httpx.ReadTimeout), httpx.Client(trust_env=False, timeout=httpx.Timeout(3, read=0.0001)) as client:
+        client.post(url, content=body.encode(), headers={"X-Forwarded-For": "52.89.214.238"})
+    answer = send(url, {"action": "close", "symbol": "BTCUSDT", "id": "hung-up"})
+    assert answer.status_code in (200, 202)
+    assert place.rows("SELECT count(*) FROM signal")[0][0] == before + 1
+
+
+@pytest.mark.parametrize("change", ["token", "peer"])
+def test_another_token_or_address_is_refused_like_any_stranger(place: Place, url: str, change: str) -> None:
+    address, peer = (url[:-2] + "xx", "52.89.214.238") if change == "token" else (url, "203.0.113.9")
+    answer = send(address, "buy BTCUSDT", peer)
+    assert (answer.status_code, answer.json()["error"]) == (401, "not_authentic")
+
+
+def test_an_alert_that_does_not_fit_says_which_field(url: str) -> None:
+    assert send(url, "dance BTCUSDT").json()["field"] == "action"
+    assert send(url, "buy DOGEUSDT").json()["field"] == "symbol"
+
+
+def test_the_token_is_nowhere_in_the_ledger_or_the_log(place: Place, url: str) -> None:
+    token = url.rpartition("/")[2].encode()
+    files = [*(place.folder / "data").glob("ledger.sqlite3*"), place.folder / "log"]
+    assert not any(token in file.read_bytes() for file in files)

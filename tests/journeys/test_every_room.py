@@ -1,0 +1,166 @@
+"""Every route of the site, by every kind of visitor: who may come in is declared, and nobody else does."""
+
+import json
+import re
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import httpx
+import pyotp
+import pytest
+from browser_free import Visitor, close_all
+from journey_place import DECLARATIONS, Place, run_cli, running
+
+from web.app import create_app
+from web.rooms import Room, Who
+from web.settings import WebSettings
+
+PASSWORD = "several calm words in a row"
+
+
+class _Anything(SimpleNamespace):
+    """Stand where desks are asked for while routes are declared; nothing is called."""
+
+    def __getattr__(self, name: str) -> "_Anything":
+        return _Anything()
+
+
+APP = create_app(_Anything(), WebSettings(), _Anything())  # type: ignore[arg-type]  # only its routes are read
+ROOMS: tuple[Room, ...] = APP.config["ROOMS"]
+ROLES = ("nobody", "follower", "master", "operator", "operator without a second factor")
+MAY = {
+    Who.SIGNED_IN: ("follower", "master", "operator"),
+    Who.FOLLOWER: ("follower",),
+    Who.MASTER: ("master",),
+    Who.OPERATOR: ("operator",),
+}
+
+
+def test_every_route_is_declared_and_every_declaration_is_a_route() -> None:
+    routes = {(rule.rule, method) for rule in APP.url_map.iter_rules() for method in rule.methods - {"HEAD", "OPTIONS"}}
+    assert routes == {(room.address, method) for room in ROOMS for method in room.methods}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    made = Place(tmp_path_factory.mktemp("place"))
+    made.provision(DECLARATIONS.format(followers=2))
+    with running(made):
+        yield made
+
+
+def _come_in(place: Place, *command: str) -> Visitor:
+    told = json.loads(run_cli(*command, "--json", cwd=place.folder))
+    way = "/" + str(told["link"]).split("/", 3)[3]
+    visitor = Visitor(place.url)
+    visitor.get(way)
+    visitor.post(way)
+    visitor.post("/security/password", password=PASSWORD, again=PASSWORD)
+    return visitor
+
+
+@pytest.fixture(scope="module")
+def visitors(place: Place) -> Iterator[dict[str, Visitor]]:
+    """Have one visitor of each kind, each with exactly one role."""
+    operator = _come_in(place, "operator", "create", "ops")
+    operator.get("/security/second-factor")
+    secret = operator.value("secret")
+    operator.post("/security/second-factor", secret=secret, code=pyotp.TOTP(secret).now())
+    yield {
+        "nobody": Visitor(place.url),
+        "follower": _come_in(place, "user", "link", "follower:f0001"),
+        "master": _come_in(place, "user", "link", "master:alpha"),
+        "operator": operator,
+        "operator without a second factor": _come_in(place, "operator", "create", "newcomer"),
+    }
+    close_all()
+
+
+def address_of(room: Room) -> str:
+    """Put names of nothing into the places of an address."""
+    return re.sub(r"<[^>]+>", "nothing-here", room.address)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_page_answers_those_it_is_for_and_nobody_else(visitors: dict[str, Visitor], role: str) -> None:
+    visitor = visitors[role]
+    for room in ROOMS:
+        if room.methods != ("GET",) or room.address in ("/pulse", "/events"):
+            continue
+        answer = visitor.client.get(visitor.url + address_of(room), follow_redirects=False)
+        _judge(room, role, answer)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_an_act_answers_those_it_is_for_and_nobody_else(visitors: dict[str, Visitor], role: str) -> None:
+    visitor = visitors[role]
+    for room in ROOMS:
+        if room.methods != ("POST",) or room.who is Who.BOT or room.address == "/sign-out":
+            continue
+        visitor.get("/security" if role != "nobody" else "/sign-in")
+        told = {"csrf": visitor.csrf} if visitor.csrf else {}
+        address = visitor.url + address_of(room)
+        _judge(room, role, visitor.client.post(address, data=told, headers={"Origin": visitor.url}, follow_redirects=False))
+        foreign = visitor.client.post(address, data=told, headers={"Origin": "https://elsewhere.example"}, follow_redirects=False)
+        assert foreign.status_code in (403, 303, 404), (room, role, foreign.status_code)
+        if role in MAY.get(room.who, ()):
+            bare = visitor.client.post(address, headers={"Origin": visitor.url}, follow_redirects=False)
+            assert bare.status_code == 403, (room, role, bare.status_code)
+
+
+def _judge(room: Room, role: str, answer: httpx.Response) -> None:
+    told = (room, role, answer.status_code, answer.headers.get("location"))
+    assert answer.status_code < 500, (*told, answer.text[-400:])
+    assert "default-src 'none'" in answer.headers["content-security-policy"], told
+    if room.who in (Who.ANYONE, Who.BOT, Who.HERE):
+        return
+    if role == "nobody":
+        assert answer.status_code == 303, told
+        assert answer.headers["location"].startswith("/sign-in"), told
+    elif role == "operator without a second factor":
+        needs = answer.status_code == 303 and answer.headers["location"] == "/security/second-factor"
+        assert needs or room.address.startswith(("/security/password", "/security/second-factor", "/sign-out")), told
+    elif role in MAY[room.who]:
+        assert answer.status_code != 403, told
+    else:
+        assert answer.status_code == 404, told
+
+
+OWNED = (
+    ("follower", "/accounts/f0002"),
+    ("follower", "/accounts/f0002/flatten"),
+    ("follower", "/accounts/f0002/key"),
+    ("follower", "/accounts/f0002/disconnect"),
+    ("follower", "/performance?account=f0002"),
+    ("follower", "/performance.csv?account=f0002"),
+    ("follower", "/strategies/str_nothing/follow"),
+    ("master", "/studio/strategies/str_nothing"),
+    ("master", "/studio/strategies/str_nothing/deliveries"),
+    ("operator", "/operate/accounts/nobody-here"),
+)
+ACTS = (
+    ("follower", "/accounts/f0002/pause"),
+    ("follower", "/accounts/f0002/resume"),
+    ("follower", "/accounts/f0002/flatten"),
+    ("follower", "/accounts/f0002/check"),
+    ("follower", "/accounts/f0002/key"),
+    ("follower", "/accounts/f0002/disconnect"),
+    ("follower", "/security/sessions/ses_nothing"),
+    ("master", "/studio/strategies/str_nothing/rotate"),
+    ("master", "/studio/strategies/str_nothing/state"),
+    ("master", "/studio/strategies/str_nothing/close"),
+    ("master", "/studio/strategies/str_nothing/test"),
+)
+
+
+@pytest.mark.parametrize(("role", "path"), OWNED)
+def test_another_persons_object_is_not_there(visitors: dict[str, Visitor], role: str, path: str) -> None:
+    visitors[role].get(path, 404)
+
+
+@pytest.mark.parametrize(("role", "path"), ACTS)
+def test_another_persons_object_cannot_be_acted_on(visitors: dict[str, Visitor], place: Place, role: str, path: str) -> None:
+    visitor = visitors[role]
+    visitor.get("/security")
+    visitor.post(path, 404)
+    assert place.rows("SELECT count(*) FROM switch") == [(0,)]

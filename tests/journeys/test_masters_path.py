@@ -1,0 +1,145 @@
+"""A master's path: publish, run the sender that the page shows, see the delivery and its receipt, rotate under load, and debug."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from html import unescape
+
+import pytest
+from browser_free import Visitor, close_all
+from journey_place import DECLARATIONS, Place, run_cli, running
+
+PASSWORD = "several calm words in a row"
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    made = Place(tmp_path_factory.mktemp("place"))
+    made.provision(DECLARATIONS.format(followers=2))
+    with running(made):
+        yield made
+
+
+@pytest.fixture
+def master(place: Place) -> Iterator[Visitor]:
+    """Come in as a new master with a password."""
+    told = json.loads(run_cli("invite", "create", "--role", "master", "--json", cwd=place.folder))
+    visitor = Visitor(place.url)
+    visitor.get("/" + str(told["link"]).split("/", 3)[3])
+    name = f"m{len(place.rows('SELECT id FROM person'))}"
+    visitor.post("/join", invite=visitor.value("invite"), exchange="paper", name=name, balance="1000")
+    visitor.post("/security/password", password=PASSWORD, again=PASSWORD)
+    yield visitor
+    close_all()
+
+
+def shown(page: str, part: str) -> str:
+    """Return the text of an element by its id."""
+    found = re.search(rf'id="{part}"[^>]*>(.*?)</code>', page, re.DOTALL)
+    assert found is not None, page[:3000]
+    return unescape(found[1])
+
+
+def make(master: Visitor, name: str) -> tuple[str, str]:
+    """Make and publish a strategy; returns its id and the page that showed its secret."""
+    master.get("/studio/copy-trading/new")
+    page = master.post("/studio/copy-trading/new", name=name, about="tests", symbols="BTCUSDT, ETHUSDT", leverage="5")
+    found = re.search(r"/studio/strategies/(str_[0-9a-f]+)", page)
+    assert found is not None
+    master.get(f"/studio/strategies/{found[1]}")
+    master.post(f"/studio/strategies/{found[1]}/state", state="published")
+    return found[1], page
+
+
+@pytest.mark.parametrize(("part", "command"), [("python", [sys.executable, "-"]), ("shell", ["bash", "-s"])])
+def test_the_senders_that_the_page_shows_work_as_they_are(master: Visitor, part: str, command: list[str]) -> None:
+    identifier, page = make(master, f"strategy-{part}")
+    told = subprocess.run(command, input=shown(page, part), capture_output=True, text=True, timeout=60)
+    assert told.returncode == 0, told.stderr
+    assert "sig_" in told.stdout
+    seen = master.get(f"/studio/strategies/{identifier}")
+    assert "Accepted" in seen
+    receipt = re.search(r'href="(/api/receipts/rcp_[0-9a-f]+)"', seen)
+    assert receipt is not None
+    assert json.loads(master.get(receipt[1]))["action"] == "open"
+
+
+def test_rotating_refuses_nothing_of_a_sender_that_goes_on_with_the_old_secret(master: Visitor) -> None:
+    identifier, page = make(master, "rotated")
+    sender = shown(page, "python")
+    assert subprocess.run([sys.executable, "-"], input=sender, capture_output=True, text=True, timeout=60).returncode == 0
+    master.get(f"/studio/strategies/{identifier}")
+    renewed = master.post(f"/studio/strategies/{identifier}/rotate")
+    assert shown(renewed, "secret") != shown(page, "secret")
+    for text in (sender, shown(renewed, "python")):
+        assert subprocess.run([sys.executable, "-"], input=text, capture_output=True, text=True, timeout=60).returncode == 0
+    seen = master.get(f"/studio/strategies/{identifier}")
+    assert "last used" in seen
+    master.post(f"/studio/strategies/{identifier}/revoke")
+    refused = subprocess.run([sys.executable, "-"], input=sender, capture_output=True, text=True, timeout=60)
+    assert "401" in refused.stderr
+    assert "Not authentic" in master.get(f"/studio/strategies/{identifier}/deliveries")
+
+
+def test_the_debugger_says_what_is_wrong(master: Visitor, place: Place) -> None:
+    identifier, page = make(master, "debugged")
+    from datetime import UTC, datetime
+
+    from rexalgo import Secret, sign_a
+
+    body = b'{"idempotency_key":"d1","action":"open","symbol":"BTCUSDT","side":"LONG"}'
+    header = next(iter(sign_a(Secret(shown(page, "secret")), body, datetime.now(UTC)).values()))
+    master.get("/studio/debugger")
+    told = master.post("/studio/debugger", strategy=identifier, headers=f"X-RexAlgo-Signature: {header}", body=body.decode())
+    assert "would be accepted now" in told
+    told = master.post("/studio/debugger", strategy=identifier, headers=f"X-RexAlgo-Signature: {header}", body=body.decode() + "\n")
+    assert "was not signed" in told or "were not signed" in told
+    assert shown(page, "secret") not in told
+
+
+def test_a_test_signal_of_every_action_goes_through_and_sends_no_order(master: Visitor, place: Place) -> None:
+    identifier, _ = make(master, "tested")
+    before = len(place.orders())
+    for action in ("open", "add", "reduce", "close", "reverse", "set_protection", "cancel"):
+        master.get(f"/studio/strategies/{identifier}")
+        master.post(f"/studio/strategies/{identifier}/test", action=action, symbol="BTCUSDT", side="LONG")
+        assert "reached no exchange" in (master.page.text if master.page is not None else "")
+    assert len(place.orders()) == before
+    assert master.get(f"/studio/strategies/{identifier}/signals").count("test</span>") == 7
+
+
+def test_what_is_another_masters_is_not_there(master: Visitor, place: Place) -> None:
+    other = place.rows("SELECT id FROM strategy WHERE name = 'trend'")[0][0]
+    master.get(f"/studio/strategies/{other}", 404)
+    master.get("/studio")
+    master.post(f"/studio/strategies/{other}/rotate", 404)
+
+
+def test_changed_terms_ask_followers_for_consent_and_a_retired_strategy_takes_no_entries(master: Visitor, place: Place) -> None:
+    identifier, _ = make(master, "changing")
+    master.get(f"/strategies/{identifier}/follow")
+    terms = {"sizing": "fixed_margin", "size": "50", "leverage_mode": "capped", "leverage": "5", "symbols": "BTCUSDT", "do": "agree"}
+    master.post(f"/strategies/{identifier}/follow", account=master_account(place), mode="watch", **terms)
+    master.get(f"/studio/strategies/{identifier}")
+    master.post(f"/studio/strategies/{identifier}/describe", about="x", symbols="BTCUSDT", leverage="10")
+    standing = "SELECT agreed_us < terms_us FROM subscription JOIN strategy ON strategy.id = strategy_id WHERE strategy.id = ?"
+    assert place.rows(standing, identifier) == [(1,)]
+    master.get(f"/studio/strategies/{identifier}")
+    master.post(f"/studio/strategies/{identifier}/test", action="open", symbol="BTCUSDT", side="LONG")
+    signal = place.rows("SELECT id FROM signal WHERE strategy_id = ? ORDER BY number DESC", identifier)[0][0]
+    assert place.settled(str(signal)) == ["skipped.consent"]
+    master.get(f"/strategies/{identifier}")
+    master.post(f"/strategies/{identifier}/consent", account=master_account(place))
+    assert place.rows(standing, identifier) == [(0,)]
+    master.get(f"/studio/strategies/{identifier}")
+    master.post(f"/studio/strategies/{identifier}/state", state="retired")
+    master.post(f"/studio/strategies/{identifier}/test", action="open", symbol="BTCUSDT", side="LONG")
+    signal = place.rows("SELECT id FROM signal WHERE strategy_id = ? ORDER BY number DESC", identifier)[0][0]
+    assert place.settled(str(signal)) == ["skipped.strategy_off"]
+
+
+def master_account(place: Place) -> str:
+    """Return the newest account: that of the master who came in last."""
+    return str(place.rows("SELECT name FROM account ORDER BY created_us DESC LIMIT 1")[0][0])

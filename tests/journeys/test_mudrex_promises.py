@@ -1,0 +1,201 @@
+"""Promises about money, judged by the simulated exchange's own record: quick closes, hands of owners, bursts, exits in a storm."""
+
+import json
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from journey_place import DECLARATIONS, REXALGO, Place, closing, opening, run_cli, running, until
+from test_mudrex import Simulator
+
+FOLLOWERS = 100
+CAPPED = """
+[[strategy]]
+name = "burst"
+master = "alpha"
+kind = "copy_trading"
+symbols = ["BTCUSDT", "ETHUSDT", "DOGEUSDT", "AAPLUSDT", "NOTLISTEDUSDT"]
+leverage = "5"
+[[follower]]
+name = "capped"
+exchange = "mudrex"
+secret = "sim-capped"
+strategy = "burst"
+sizing = { mode = "fixed_margin", margin = "100" }
+limits = { open_positions = 2, account_notional = "1100" }
+"""
+
+
+@pytest.fixture(scope="module")
+def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
+    state = tmp_path_factory.mktemp("mudrex") / "orders.jsonl"
+    command = [*REXALGO, "simulate", "mudrex", "--json", "--state", str(state), "--accounts", str(FOLLOWERS)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        head = ""
+        while not head.endswith("}\n"):
+            head += process.stdout.readline()
+        told = json.loads(head)
+        yield Simulator(told["base_url"], told["control"])
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+
+
+@pytest.fixture(scope="module")
+def place(simulator: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    made = Place(tmp_path_factory.mktemp("place"), f'[plugin.mudrex]\nbase_url = "{simulator.base_url}"')
+    file = made.folder / "rexalgo.toml"
+    text = file.read_text(encoding="utf-8").replace("[engine]", "[engine]\nreconcile_active_s = 5\nreconcile_idle_s = 5\nentry_age_s = 60")
+    file.write_text(text, encoding="utf-8")
+    run_cli("plugin", "enable", "mudrex", cwd=made.folder)
+    people = DECLARATIONS.format(followers=FOLLOWERS).replace('"paper"', '"mudrex"').replace("paper-{n:04}", "sim-{n:04}")
+    made.provision(people + CAPPED)
+    with running(made):
+        yield made
+
+
+@pytest.fixture
+def client() -> Iterator[httpx.Client]:
+    with httpx.Client(trust_env=False, timeout=30) as made:
+        yield made
+
+
+def held(simulator: Simulator) -> dict[str, list[dict[str, Any]]]:
+    """Return the open positions by account, accounts without any left out."""
+    seen = httpx.get(f"{simulator.control}/accounts", trust_env=False).json()
+    return {name: each["positions"] for name, each in seen.items() if each["positions"]}
+
+
+def owner(simulator: Simulator, key: str) -> httpx.Client:
+    """Act at the exchange like the owner of an account, by hand."""
+    return httpx.Client(base_url=simulator.base_url, headers={"X-Authentication": key}, trust_env=False, timeout=20)
+
+
+def calm(simulator: Simulator) -> None:
+    httpx.post(f"{simulator.control}/faults", json={"rules": []}, trust_env=False).raise_for_status()
+
+
+def send(place: Place, client: httpx.Client, body: dict[str, object], strategy: str = "trend") -> str:
+    answer = place.bots[strategy].post(client, body)
+    assert answer.status_code == 202, answer.text
+    return str(answer.json()["signal_id"])
+
+
+def test_an_open_and_a_close_one_second_later_leave_no_orphan(simulator: Simulator, place: Place, client: httpx.Client) -> None:
+    opened = send(place, client, opening("quick"))
+    began = time.monotonic()
+    until(lambda: time.monotonic() - began >= 1.0, 5)
+    closed = send(place, client, closing("quick-close"))
+    codes = Counter(place.settled(opened, 120))
+    assert sum(codes.values()) == FOLLOWERS
+    place.settled(closed, 120)
+    until(lambda: not held(simulator), 60)
+    per_account = Counter(each["account"] for each in simulator.orders())
+    assert max(per_account.values()) <= 2, per_account
+    assert set(codes) <= {"filled", "skipped.superseded"}, codes
+
+
+def test_what_the_owner_closes_by_hand_is_not_opened_again(simulator: Simulator, place: Place, client: httpx.Client) -> None:
+    place.settled(send(place, client, opening("hand")), 120)
+    with owner(simulator, "sim-0001") as hands:
+        position = held(simulator)["sim-0001"][0]
+        hands.post(f"/v1/futures/positions/{position['id']}/close").raise_for_status()
+    until(lambda: "sim-0001" not in held(simulator), 20)
+    until(lambda: json.loads(run_cli("account", "show", "f0001", "--json", cwd=place.folder))["holdings"] == [], 60)
+    before = len(simulator.orders())
+    again = send(place, client, opening("hand-again"))
+    codes = dict(zip(_accounts(place, again), place.settled(again, 120), strict=True))
+    assert codes["f0001"] == "skipped.detached"
+    assert len(simulator.orders()) == before
+    place.settled(send(place, client, closing("hand-close")), 120)
+    until(lambda: not held(simulator), 60)
+
+
+def _accounts(place: Place, signal_id: str) -> list[str]:
+    sql = (
+        "SELECT account.name FROM copy JOIN signal ON signal.number = copy.signal_number JOIN account ON account.id = account_id"
+        " WHERE signal.id = ? ORDER BY account_id"
+    )
+    return [str(row[0]) for row in place.rows(sql, signal_id)]
+
+
+def test_the_owners_own_position_is_neither_entered_nor_touched(simulator: Simulator, place: Place, client: httpx.Client) -> None:
+    with owner(simulator, "sim-0002") as hands:
+        hands.post("/v1/futures/BTCUSDT/leverage?is_symbol", json={"margin_type": "ISOLATED", "leverage": 3}).raise_for_status()
+        order = {
+            "leverage": 3, "quantity": 0.01, "order_price": 60000, "order_type": "LONG", "trigger_type": "MARKET", "reduce_only": False,
+            "trade_currency": "USDT",
+        }  # fmt: skip
+        hands.post("/v1/futures/BTCUSDT/order?is_symbol", json=order).raise_for_status()
+    until(lambda: "sim-0002" in held(simulator), 20)
+    until_read_again()
+    before = held(simulator)["sim-0002"]
+    opened = send(place, client, opening("own"))
+    codes = dict(zip(_accounts(place, opened), place.settled(opened, 120), strict=True))
+    assert codes["f0002"] == "skipped.own_position"
+    place.settled(send(place, client, closing("own-close")), 120)
+    until(lambda: set(held(simulator)) == {"sim-0002"}, 60)
+    assert held(simulator)["sim-0002"][0]["quantity"] == before[0]["quantity"]
+    with owner(simulator, "sim-0002") as hands:
+        hands.post(f"/v1/futures/positions/{before[0]['id']}/close").raise_for_status()
+    until(lambda: not held(simulator), 20)
+
+
+def until_read_again() -> None:
+    """Let the engine's next periodic reading pass (every 5 s here): what an owner opens between two readings is seen by the second."""
+    began = time.monotonic()
+    until(lambda: time.monotonic() - began >= 7.0, 10)
+
+
+def test_a_burst_of_twenty_signals_never_exceeds_a_cap(simulator: Simulator, place: Place, client: httpx.Client) -> None:
+    symbols = ("BTCUSDT", "ETHUSDT", "DOGEUSDT", "AAPLUSDT", "NOTLISTEDUSDT")  # a contract that is not there costs the others nothing
+    sent = [send(place, client, opening(f"burst-{n}", symbol=symbols[n % 5]), "burst") for n in range(20)]
+    for each in sent:
+        place.settled(each, 120)
+    mine = held(simulator).get("sim-capped", [])
+    assert len(mine) <= 2, mine
+    worth = sum(float(each["quantity"]) * float(each["entry_price"]) for each in mine)
+    assert worth <= 1_100, mine
+    assert len(mine) >= 1
+    for symbol in symbols:
+        place.settled(send(place, client, closing(f"burst-close-{symbol}", symbol=symbol), "burst"), 120)
+    until(lambda: not held(simulator), 60)
+
+
+def test_a_close_whose_answer_was_lost_never_closes_more_than_our_share(simulator: Simulator, place: Place, client: httpx.Client) -> None:
+    place.settled(send(place, client, opening("share")), 120)
+    with owner(simulator, "sim-0003") as hands:  # the owner adds to what we hold, by hand
+        order = {
+            "leverage": 5, "quantity": 0.01, "order_price": 60000, "order_type": "LONG", "trigger_type": "MARKET", "reduce_only": False,
+            "trade_currency": "USDT",
+        }  # fmt: skip
+        hands.post("/v1/futures/BTCUSDT/order?is_symbol", json=order).raise_for_status()
+    ours = float(held(simulator)["sim-0004"][0]["quantity"])
+    until(lambda: abs(float(held(simulator)["sim-0003"][0]["quantity"]) - ours - 0.01) < 1e-9, 20)
+    until_read_again()
+    rules = [{"path": "/close", "fault": "accept_then_drop", "times": FOLLOWERS}]
+    httpx.post(f"{simulator.control}/faults", json={"rules": rules}, trust_env=False).raise_for_status()
+    place.settled(send(place, client, closing("share-close")), 150)
+    calm(simulator)
+    until(lambda: set(held(simulator)) == {"sim-0003"}, 60)
+    left = held(simulator)["sim-0003"][0]
+    assert abs(float(left["quantity"]) - 0.01) < 1e-9, left
+    with owner(simulator, "sim-0003") as hands:
+        hands.post(f"/v1/futures/positions/{left['id']}/close").raise_for_status()
+    until(lambda: not held(simulator), 20)
+
+
+def test_exits_leave_during_a_storm_of_429(simulator: Simulator, place: Place, client: httpx.Client) -> None:
+    place.settled(send(place, client, opening("storm")), 120)
+    rules = [{"fault": "rate_limit", "times": 0, "probability": 0.2}, {"fault": "rate_limit_wait", "times": 0, "probability": 0.05}]
+    httpx.post(f"{simulator.control}/faults", json={"rules": rules}, trust_env=False).raise_for_status()
+    send(place, client, closing("storm-close"))
+    until(lambda: not held(simulator), 150)
+    calm(simulator)
+    counts = Counter(each["account"] for each in simulator.orders())
+    assert counts

@@ -1,0 +1,96 @@
+"""The stream that keeps pages live: it says only that something of this person's changed; the page then asks for itself again.
+
+The id of an event is the ledger's sequence, so a browser that lost the stream goes on where it was (Last-Event-ID). A stream ends when
+the engine or the server closes, when the reader leaves, and when the session no longer holds.
+"""
+
+import re
+from collections.abc import AsyncIterator
+from typing import Final
+
+import trio
+from quart import Response, abort
+from quart import request as http
+
+from web.connections import Connection
+from web.requests import connection
+from web.rooms import Rooms, Who
+from web.service_port import Service
+from web.visit import Visit
+
+_SEQUENCE: Final = re.compile(r"[0-9]{1,18}")
+_BEAT: Final = ": still here\nevent: beat\ndata: {}\n\n"
+STREAMS_MAX: Final = 500
+LOOK_AGAIN_S: Final = 0.25
+
+
+def register_pulse(rooms: Rooms, service: Service) -> None:
+    """Add the stream to the app."""
+    open_streams: set[object] = set()
+
+    @rooms.get("/pulse", Who.SIGNED_IN)
+    async def pulse(visit: Visit) -> Response:
+        if http.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
+            abort(404)
+        if len(open_streams) >= STREAMS_MAX:
+            abort(503)
+        told = (http.headers.get("Last-Event-ID", ""), visit.query.get("after", ""))
+        after = next((int(each) for each in told if _SEQUENCE.fullmatch(each)), rooms.desks.pulse.newest())
+        here = connection()
+        cookie = http.cookies.get(visit.cookie_name, "")
+        answer = Response(
+            _stream(rooms, service, cookie, here, open_streams, after, visit.settings.heartbeat_s),
+            content_type="text/event-stream; charset=utf-8",
+        )
+        answer.headers["X-Accel-Buffering"] = "no"
+        answer.timeout = None
+        here.outlive()
+        return answer
+
+
+async def _stream(
+    rooms: Rooms, service: Service, cookie: str, here: Connection, open_streams: set[object], after: int, heartbeat_s: float
+) -> AsyncIterator[str]:
+    """Yield server-sent events; no nursery and no cancel scope stands around a yield."""
+    mark = object()
+    open_streams.add(mark)
+    sequence = after
+    try:
+        yield "retry: 2000\n\n" + _BEAT
+        while not here.closing.is_set():
+            visitor = await rooms.desks.identity.visitor(cookie, only_looks=True)
+            if visitor is None:
+                return
+            for found in rooms.desks.pulse.changed(visitor, after):
+                after = found
+                yield f"id: {found}\nevent: changed\ndata: {{}}\n\n"
+            sequence = max(sequence, after)
+            news = await _wait(service, here.closing, sequence, heartbeat_s)
+            if news is None:
+                yield _BEAT
+            elif news == 0:
+                return
+            else:
+                sequence = news
+                await trio.sleep(LOOK_AGAIN_S)
+    finally:
+        open_streams.discard(mark)
+
+
+async def _wait(service: Service, closing: trio.Event, after: int, heartbeat_s: float) -> int | None:
+    """Wait for any news of the ledger: its newest sequence, 0 at the end, None when a heartbeat is due first."""
+    found: int | None = None
+
+    async def end_at_closing(scope: trio.CancelScope) -> None:
+        nonlocal found
+        await closing.wait()
+        found = 0
+        scope.cancel()
+
+    with trio.move_on_after(heartbeat_s):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(end_at_closing, nursery.cancel_scope)
+            newest = await service.wait_news(after)
+            found = 0 if closing.is_set() else newest
+            nursery.cancel_scope.cancel()
+    return found

@@ -1,0 +1,75 @@
+// Keeps a page live: when the stream says that something of ours changed, the page is fetched again and its marked parts are replaced.
+// What is shown is always what the server renders; nothing is computed here. A form that somebody is typing in is left alone.
+
+const main = document.getElementById("main");
+const state = document.getElementById("state");
+const stateText = document.getElementById("state-text");
+const silenceMs = 40_000; // the server says at least "still here" every 15 s
+const gatherMs = 250; // a fan-out changes many rows: one fetch for all of them
+
+let lastHeard = Date.now();
+let isOpen = false;
+let after = Number(main.dataset.pulse);
+let source = null;
+let waiting = 0;
+
+function show(kind, text) {
+  if (state.dataset.state !== kind) state.dataset.state = kind;
+  if (stateText.textContent !== text) stateText.textContent = text;
+}
+
+function tellState() {
+  const seconds = Math.round((Date.now() - lastHeard) / 1000);
+  if (isOpen && Date.now() - lastHeard < silenceMs) show("live", "live");
+  else show("lost", `reconnecting; this page is ${seconds} s old`);
+}
+
+function isBusy(part) {
+  const focus = document.activeElement;
+  return part.contains(focus) && focus.matches("input, select, textarea");
+}
+
+async function renew() {
+  waiting = 0;
+  const answer = await fetch(location.href, { headers: { Accept: "text/html" }, redirect: "manual" });
+  if (!answer.ok) return;
+  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  for (const part of document.querySelectorAll("[data-part]")) {
+    const next = fresh.getElementById(part.id);
+    if (next && !isBusy(part) && next.innerHTML !== part.innerHTML) part.replaceWith(document.adoptNode(next));
+  }
+  document.dispatchEvent(new Event("parts-renewed"));
+}
+
+function heard() {
+  lastHeard = Date.now();
+  isOpen = true;
+  tellState();
+}
+
+function open() {
+  source = new EventSource(`/pulse?after=${after}`);
+  source.addEventListener("open", heard);
+  source.addEventListener("beat", heard);
+  source.addEventListener("changed", (event) => {
+    after = Number(event.lastEventId);
+    if (!waiting) waiting = setTimeout(renew, gatherMs);
+    heard();
+  });
+  source.addEventListener("error", () => {
+    isOpen = false;
+    tellState();
+    if (source.readyState === EventSource.CLOSED) setTimeout(open, 3000); // refused, not only interrupted
+  });
+}
+
+setInterval(() => {
+  tellState();
+  if (isOpen && Date.now() - lastHeard >= silenceMs) {
+    source.close(); // open but silent: a dead tunnel
+    isOpen = false;
+    open();
+  }
+}, 1000);
+show("still", "connecting");
+open();

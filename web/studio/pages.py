@@ -1,0 +1,179 @@
+"""The studio: strategies, their endpoints and secrets, test signals, deliveries, and the signature debugger."""
+
+from typing import Final
+
+from quart import Response
+
+from engine.desks.visitor import FormErrors
+from engine.domain.person import Role
+from engine.domain.signal import Action
+from engine.office import NothingThere
+from web.rooms import Rooms, Who
+from web.studio.senders import ALERT_MESSAGE, PLACEHOLDER, python_sender, shell_sender
+from web.visit import Visit
+
+STATES: Final = {
+    "draft": ("Draft", "Only you see it; signals are recorded and no entry is copied."),
+    "published": ("Published", "In the directory; anybody here may follow."),
+    "by_link": ("By link", "Whoever has its address may follow; not in the directory."),
+    "private": ("Private", "Nobody new may follow; those who do are copied."),
+    "paused": ("Paused", "Entries are refused, exits still copied. Followers are told."),
+    "retired": ("Retired", "For good: entries are refused, exits still copied until nothing is left. Followers are told."),
+}
+
+
+def register_studio(rooms: Rooms) -> None:
+    """Add the master's pages."""
+    desk = rooms.desks.studio
+
+    @rooms.get("/studio", Who.SIGNED_IN)
+    async def studio(visit: Visit) -> Response:
+        is_master = visit.who.person.is_a(Role.MASTER)
+        rows = desk.strategies(visit.who) if is_master else ()
+        asked = rooms.desks.identity.master_request(visit.who)
+        return visit.page("studio/studio.html", rows=rows, is_master=is_master, asked=asked, states=STATES, live=rooms.desks.pulse.newest())
+
+    @rooms.get("/studio/copy-trading", Who.MASTER)
+    async def copy_trading(visit: Visit) -> Response:
+        rows = [each for each in desk.strategies(visit.who) if each.kind == "copy_trading"]
+        return visit.page("studio/copy_trading.html", rows=rows, states=STATES, live=rooms.desks.pulse.newest())
+
+    @rooms.get("/studio/copy-trading/new", Who.MASTER)
+    async def new_page(visit: Visit) -> Response:
+        return visit.page("studio/new.html")
+
+    @rooms.post("/studio/copy-trading/new", Who.MASTER)
+    async def new(visit: Visit) -> Response:
+        try:
+            identifier, shown = await desk.create(visit.who, visit.form)
+        except FormErrors as error:
+            return visit.refuse("studio/new.html", error.errors)
+        row = desk.strategy(visit.who, identifier)
+        return _secret_page(visit, row.id, row.name, shown.url, shown.secret.reveal(), row.symbols[0], is_new=True)
+
+    def _secret_page(visit: Visit, identifier: str, name: str, url: str, secret: str, symbol: str, *, is_new: bool) -> Response:
+        return visit.page(
+            "studio/secret.html", identifier=identifier, name=name, url=url, secret=secret, is_new=is_new,
+            python=python_sender(url, secret, symbol), shell=shell_sender(url, secret, symbol),
+        )  # fmt: skip
+
+    @rooms.get("/studio/strategies/<identifier>", Who.MASTER)
+    async def strategy(visit: Visit, identifier: str) -> Response:
+        return show(visit, identifier)
+
+    def show(visit: Visit, identifier: str, errors: dict[str, str] | None = None, about: str = "") -> Response:
+        row = desk.strategy(visit.who, identifier)
+        webhook = desk.webhook(row)
+        url = "" if webhook is None else webhook[1]
+        return visit.page(
+            "studio/strategy.html", 422 if errors else 200, errors=errors, row=row, webhook=webhook, secrets=desk.secrets(row),
+            states=STATES, audience=desk.audience(row), signals=desk.signals(row), deliveries=desk.deliveries(row)[:15],
+            actions=[each.value for each in Action], wrong=about, python=python_sender(url, PLACEHOLDER, row.symbols[0]),
+            shell=shell_sender(url, PLACEHOLDER, row.symbols[0]), live=rooms.desks.pulse.newest(),
+        )  # fmt: skip
+
+    @rooms.post("/studio/strategies/<identifier>/describe", Who.MASTER)
+    async def describe(visit: Visit, identifier: str) -> Response:
+        try:
+            asks = await desk.describe(visit.who, identifier, visit.form)
+        except FormErrors as error:
+            return show(visit, identifier, error.errors, "describe")
+        return visit.go(f"/studio/strategies/{identifier}", "consent-asked" if asks else "saved")
+
+    @rooms.post("/studio/strategies/<identifier>/state", Who.MASTER)
+    async def state(visit: Visit, identifier: str) -> Response:
+        await desk.set_state(visit.who, identifier, visit.text("state"))
+        return visit.go(f"/studio/strategies/{identifier}", "saved")
+
+    @rooms.post("/studio/strategies/<identifier>/rotate", Who.MASTER)
+    async def rotate(visit: Visit, identifier: str) -> Response:
+        shown, row = await desk.rotate(visit.who, identifier), desk.strategy(visit.who, identifier)
+        return _secret_page(visit, row.id, row.name, shown.url, shown.secret.reveal(), row.symbols[0], is_new=False)
+
+    @rooms.post("/studio/strategies/<identifier>/revoke", Who.MASTER)
+    async def revoke(visit: Visit, identifier: str) -> Response:
+        await desk.revoke_old(visit.who, identifier)
+        return visit.go(f"/studio/strategies/{identifier}", "revoked")
+
+    @rooms.post("/studio/strategies/<identifier>/endpoints/<endpoint>/<act>", Who.MASTER)
+    async def endpoint_act(visit: Visit, identifier: str, endpoint: str, act: str) -> Response:
+        if act == "delete":
+            await desk.delete(visit.who, identifier, endpoint)
+        elif act in ("enable", "disable"):
+            await desk.set_enabled(visit.who, identifier, endpoint, act == "enable")
+        else:
+            raise NothingThere("there is no such act")
+        return visit.go(f"/studio/strategies/{identifier}", "saved")
+
+    @rooms.post("/studio/strategies/<identifier>/test", Who.MASTER)
+    async def test(visit: Visit, identifier: str) -> Response:
+        try:
+            told = await desk.test_signal(visit.who, identifier, visit.form)
+        except FormErrors as error:
+            return show(visit, identifier, error.errors, "test")
+        if told.signal_id is None:
+            return show(visit, identifier, {"": f"The endpoint answered {told.kind.value}: {told.field} expected {told.expected}"}, "test")
+        return visit.go(f"/studio/strategies/{identifier}", "tested")
+
+    @rooms.get("/studio/strategies/<identifier>/signals", Who.MASTER)
+    async def signals(visit: Visit, identifier: str) -> Response:
+        row, before = desk.strategy(visit.who, identifier), _number(visit.query.get("before", ""))
+        found = desk.signals(row, before)
+        older = found[-1].number if len(found) >= 10 else None
+        live = rooms.desks.pulse.newest() if before is None else None
+        return visit.page("studio/signals.html", row=row, signals=found, older=older, live=live)
+
+    @rooms.get("/studio/strategies/<identifier>/deliveries", Who.MASTER)
+    async def deliveries(visit: Visit, identifier: str) -> Response:
+        row, before = desk.strategy(visit.who, identifier), _number(visit.query.get("before", ""))
+        found = desk.deliveries(row, before)
+        return visit.page("studio/deliveries.html", row=row, deliveries=found, older=found[-1].id if len(found) >= 50 else None)
+
+    @rooms.get("/studio/strategies/<identifier>/close", Who.MASTER)
+    async def close_page(visit: Visit, identifier: str) -> Response:
+        row = desk.strategy(visit.who, identifier)
+        return visit.page("studio/close.html", row=row, audience=desk.audience(row))
+
+    @rooms.post("/studio/strategies/<identifier>/close", Who.MASTER)
+    async def close(visit: Visit, identifier: str) -> Response:
+        await desk.close_everything(visit.who, identifier)
+        return visit.go(f"/studio/strategies/{identifier}", "closing")
+
+    @rooms.get("/studio/strategies/<identifier>/tradingview", Who.MASTER)
+    async def tradingview(visit: Visit, identifier: str) -> Response:
+        return _tradingview(visit, identifier)
+
+    @rooms.post("/studio/strategies/<identifier>/tradingview", Who.MASTER)
+    async def make_tradingview(visit: Visit, identifier: str) -> Response:
+        try:
+            url = await desk.make_alert_address(visit.who, identifier, visit.form)
+        except FormErrors as error:
+            return _tradingview(visit, identifier, error.errors)
+        return _tradingview(visit, identifier, url=url)
+
+    def _tradingview(visit: Visit, identifier: str, errors: dict[str, str] | None = None, url: str = "") -> Response:
+        row = desk.strategy(visit.who, identifier)
+        made = [each for each in desk.endpoints(row) if each.has_token]
+        return visit.page(
+            "studio/tradingview.html", 422 if errors else 200, errors=errors, row=row, made=made, url=url, enabled=desk.alerts_enabled(),
+            message=ALERT_MESSAGE,
+        )  # fmt: skip
+
+    @rooms.get("/studio/debugger", Who.MASTER)
+    async def debugger_page(visit: Visit) -> Response:
+        return _debugger(visit, None)
+
+    @rooms.post("/studio/debugger", Who.MASTER)
+    async def debugger(visit: Visit) -> Response:
+        found = await desk.debug(visit.who, visit.text("strategy"), visit.form.get("headers", ""), visit.form.get("body", ""))
+        return _debugger(visit, found)
+
+    def _debugger(visit: Visit, found: object) -> Response:
+        rows = [each for each in desk.strategies(visit.who) if desk.webhook(each) is not None]
+        return visit.page(
+            "studio/debugger.html", rows=rows, findings=found, chosen=visit.form.get("strategy", visit.query.get("strategy", ""))
+        )
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None

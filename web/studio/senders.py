@@ -1,0 +1,46 @@
+"""Ready-to-paste senders for one endpoint: shell, Python with its standard library only, and TradingView's message text.
+
+They are text that a person copies; a test runs the first two against a served place.
+"""
+
+from typing import Final
+
+PLACEHOLDER: Final = "whsec_YOUR_SECRET"
+
+_PYTHON: Final = """import hashlib, hmac, json, time, urllib.request, uuid
+
+URL = "{url}"
+SECRET = "{secret}"
+
+def send(**signal):
+    body = json.dumps({{"idempotency_key": str(uuid.uuid4()), **signal}}).encode()
+    at = str(int(time.time()))
+    mac = hmac.new(SECRET.encode(), at.encode() + b"." + body, hashlib.sha256).hexdigest()
+    headers = {{"Content-Type": "application/json", "X-RexAlgo-Signature": f"t={{at}},v1={{mac}}"}}
+    with urllib.request.urlopen(urllib.request.Request(URL, body, headers), timeout=10) as answer:
+        return json.load(answer)
+
+print(send(action="open", symbol="{symbol}", side="LONG", test=True))  # leave test out to trade
+"""
+_SHELL: Final = """URL="{url}"
+SECRET="{secret}"
+BODY='{{"idempotency_key":"'"$(date +%s%N)"'","action":"open","symbol":"{symbol}","side":"LONG","test":true}}'
+AT=$(date +%s)
+MAC=$(printf %s "$AT.$BODY" | openssl dgst -sha256 -hmac "$SECRET" | sed "s/^.* //")
+curl -sS "$URL" -H "Content-Type: application/json" -H "X-RexAlgo-Signature: t=$AT,v1=$MAC" --data-raw "$BODY"
+"""
+
+
+ALERT_MESSAGE: Final = """{"action": "{{strategy.order.action}}", "symbol": "{{ticker}}", "price": "{{close}}",
+ "position": "{{strategy.market_position}}", "order_id": "{{strategy.order.id}}", "time": "{{timenow}}"}"""
+"""What a strategy's alert message is to be; TradingView fills in what stands in double braces."""
+
+
+def python_sender(url: str, secret: str, symbol: str) -> str:
+    """Write a sender in Python, for dialect A."""
+    return _PYTHON.format(url=url, secret=secret, symbol=symbol)
+
+
+def shell_sender(url: str, secret: str, symbol: str) -> str:
+    """Write a sender with curl and openssl, for dialect A."""
+    return _SHELL.format(url=url, secret=secret, symbol=symbol)

@@ -1,0 +1,116 @@
+"""Following a strategy: choosing terms with what they mean now, confirming what goes live, pausing, leaving, consenting."""
+
+from typing import Any, Final
+
+from quart import Response
+
+from engine.desks.agreeing import LIMITS
+from engine.desks.visitor import FormErrors
+from engine.office import NothingThere
+from web.rooms import Rooms, Who
+from web.visit import Visit
+
+LIMIT_WORDS: Final = {
+    "order_notional": ("One entry at most", "USDT", "What a single entry may be worth."),
+    "symbol_notional": ("One contract at most", "USDT", "Everything held in one contract."),
+    "account_notional": ("The account at most", "USDT", "Everything held on this account."),
+    "account_margin": ("Margin at most", "USDT", "Initial margin of everything held."),
+    "open_positions": ("Open positions", "contracts", "How many contracts may be held at once."),
+    "daily_loss": ("Loss of a day", "USDT", "Equity lost since the trading day began: no further entry that day."),
+    "drawdown_percent": ("Drawdown", "%", "Equity below its highest: no further entry."),
+    "slippage_bps": ("Slippage", "bps", "How much worse than the signal's the price of a market entry may be."),
+    "entry_age_s": ("Late at most", "s", "An entry older than this is not sent."),
+}
+SIZINGS: Final = {
+    "fixed_margin": ("Margin per trade", "USDT", "The same amount of your own money behind every entry."),
+    "fixed_notional": ("Value per trade", "USDT", "Every position is worth this much."),
+    "fixed_quantity": ("Quantity per trade", "units", "The same quantity every time."),
+    "multiplier": ("Multiple of the master", "x", "The master's own quantity times this; only where the signal names it."),
+    "equity_share": ("Share of my equity", "of 1", "0.05 puts 5 % of your equity behind every entry."),
+    "stop_distance": ("Risk to the stop", "of 1", "0.01 loses 1 % of your equity if the signal's stop is hit; only where it names one."),
+}
+
+
+def register_follow(rooms: Rooms) -> None:
+    """Add the pages on which people agree to terms."""
+    desk, following = rooms.desks.agreeing, rooms.desks.following
+
+    async def show(visit: Visit, identifier: str, *, errors: dict[str, str] | None = None, status: int = 200) -> Response:
+        strategy = desk.strategy(visit.who, identifier)
+        accounts = following.accounts(visit.who)
+        if not accounts:
+            return visit.go("/accounts")
+        wanted = visit.form.get("account", visit.query.get("account", ""))
+        row = next((each for each in accounts if each.name == wanted), accounts[0])
+        agreed = desk.agreement(row, strategy.id)
+        active = None if agreed is None or agreed.standing.value == "left" else agreed
+        typed = _typed(visit) if visit.form else desk.fields(None if active is None else active.policy, strategy)
+        previewed: Any = None
+        if visit.form and not errors:
+            previewed = await desk.preview(row, strategy, desk.read_terms(typed, strategy))
+        return visit.page(
+            "traders/follow.html", status, errors=errors, strategy=strategy, row=row, accounts=accounts, agreed=active, typed=typed,
+            symbols_now=await desk.symbols_now(row, strategy, None if active is None else active.policy), previewed=previewed,
+            limits=LIMIT_WORDS, sizings=SIZINGS,
+        )  # fmt: skip
+
+    @rooms.get("/strategies/<identifier>/follow", Who.FOLLOWER)
+    async def follow_page(visit: Visit, identifier: str) -> Response:
+        return await show(visit, identifier)
+
+    @rooms.post("/strategies/<identifier>/follow", Who.FOLLOWER)
+    async def follow(visit: Visit, identifier: str) -> Response:
+        strategy = desk.strategy(visit.who, identifier)
+        row = following.account(visit.who, visit.text("account"))
+        try:
+            policy = desk.read_terms(_typed(visit), strategy)
+            if visit.text("do") == "preview":
+                return await show(visit, identifier)
+            if policy.mode.value == "live" and visit.text("confirmed") != "yes":
+                return await _confirm(visit, identifier)
+            await desk.agree(visit.who, row, strategy, policy)
+        except FormErrors as error:
+            return await show(visit, identifier, errors=error.errors, status=422)
+        return visit.go(f"/strategies/{identifier}", "subscribed" if policy.mode.value == "live" else "watching")
+
+    async def _confirm(visit: Visit, identifier: str) -> Response:
+        strategy = desk.strategy(visit.who, identifier)
+        row = following.account(visit.who, visit.text("account"))
+        typed = _typed(visit)
+        policy = desk.read_terms(typed, strategy)
+        kept = [(name, value) for name, value in visit.form.items(multi=True) if name not in ("csrf", "factor", "do", "confirmed")]
+        return visit.page(
+            "traders/confirm_live.html", strategy=strategy, row=row, typed=typed, policy=policy, kept=kept, limits=LIMIT_WORDS,
+            sizings=SIZINGS, symbols_now=await desk.symbols_now(row, strategy, policy),
+        )  # fmt: skip
+
+    @rooms.post("/strategies/<identifier>/<act>", Who.FOLLOWER)
+    async def change(visit: Visit, identifier: str, act: str) -> Response:
+        strategy = desk.strategy(visit.who, identifier)
+        row = following.account(visit.who, visit.text("account"))
+        match act:
+            case "pause":
+                await desk.pause(visit.who, row, strategy)
+            case "resume":
+                await desk.resume(visit.who, row, strategy)
+            case "consent":
+                await desk.consent(visit.who, row, strategy)
+            case "leave":
+                await desk.leave(visit.who, row, strategy, close=visit.text("close") == "yes")
+            case _:
+                raise NothingThere("there is no such act")
+        done = {"pause": "paused", "resume": "resumed", "consent": "changed", "leave": "left"}[act]
+        return visit.go("/home" if act == "leave" else f"/strategies/{identifier}", done)
+
+    @rooms.get("/strategies/<identifier>/leave", Who.FOLLOWER)
+    async def leave_page(visit: Visit, identifier: str) -> Response:
+        strategy = desk.strategy(visit.who, identifier)
+        row = following.account(visit.who, visit.query.get("account", ""))
+        held = [each for each in following.still_open(visit.who, row.name) if each.strategy_id == strategy.id]
+        return visit.page("traders/leave.html", strategy=strategy, row=row, held=held)
+
+
+def _typed(visit: Visit) -> dict[str, Any]:
+    """Return the terms as they were typed."""
+    names = ("mode", "sizing", "size", "leverage_mode", "leverage", "below_minimum", "allow_own_position", *LIMITS)
+    return {**{name: visit.text(name) for name in names}, "symbols": visit.form.getlist("symbols")}

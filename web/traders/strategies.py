@@ -1,0 +1,69 @@
+"""The directory of strategies, a page for each, and how one's own accounts did."""
+
+from quart import Response
+
+from engine.desks.performance import periods
+from web.charts import bar_chart, line_chart
+from web.rooms import Rooms, Who
+from web.visit import Visit
+
+_KINDS = (("copy_trading", "Copy trading"), ("algo", "Algorithms"))
+_BARS = {"day": 30, "week": 26, "month": 24}
+
+
+def register_strategies(rooms: Rooms) -> None:
+    """Add the directory, the strategies' pages and the performance of one's own accounts."""
+    desk = rooms.desks.performance
+
+    @rooms.get("/strategies", Who.SIGNED_IN)
+    async def directory(visit: Visit) -> Response:
+        found = desk.directory(visit.who)
+        kinds = [
+            (title, [each for each in found if each[0].kind == kind])
+            for kind, title in (("copy_trading", "Copy trading"), ("algo", "Algorithms"))
+        ]
+        return visit.page("traders/strategies.html", kinds=kinds, live=rooms.desks.pulse.newest())
+
+    @rooms.get("/strategies/<identifier>", Who.SIGNED_IN)
+    async def strategy(visit: Visit, identifier: str) -> Response:
+        row, figures = desk.strategy(visit.who, identifier)
+        charts = [
+            (
+                each,
+                line_chart(each.curve, f"Result of followers, {each.environment.upper()}", "USDT", zero=True),
+                desk.trades(row.id, each.environment),
+            )
+            for each in figures
+        ]
+        return visit.page(
+            "traders/strategy.html", row=row, charts=charts, outcomes=desk.outcomes(row.id), agreements=desk.agreements(visit.who, row.id),
+            accounts=desk.accounts(visit.who), live=rooms.desks.pulse.newest(),
+        )  # fmt: skip
+
+    @rooms.get("/performance", Who.FOLLOWER)
+    async def performance(visit: Visit) -> Response:
+        row = desk.account(visit.who, visit.query.get("account", "")[:80])
+        size = visit.query.get("by", "day")
+        size = size if size in _BARS else "day"
+        before = visit.query.get("before", "")
+        if row is None:
+            return visit.go("/accounts")
+        figures = desk.figures(row)
+        summed = periods(figures.days, size)
+        trades = desk.account_trades(row, int(before) if before.isascii() and before.isdigit() and len(before) < 19 else None)
+        return visit.page(
+            "traders/performance.html", row=row, accounts=desk.accounts(visit.who), figures=figures, size=size, sizes=list(_BARS),
+            summed=summed[: _BARS[size]], trades=trades, older=trades[-1].id if len(trades) >= 50 else None,
+            equity=line_chart(desk.equity(row), "Equity", "USDT", zero=False),
+            curve=line_chart(figures.curve, "Running result", "USDT", zero=True),
+            bars=bar_chart([(each.label, each.result) for each in reversed(summed[: _BARS[size]])], f"Result by {size}", "USDT"),
+        )  # fmt: skip
+
+    @rooms.get("/performance.csv", Who.FOLLOWER)
+    async def as_csv(visit: Visit) -> Response:
+        row = desk.account(visit.who, visit.query.get("account", "")[:80])
+        if row is None:
+            return visit.go("/accounts")
+        answer = Response(desk.csv(row), content_type="text/csv; charset=utf-8")
+        answer.headers["Content-Disposition"] = f'attachment; filename="trades-{row.name}.csv"'
+        return answer

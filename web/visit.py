@@ -1,0 +1,123 @@
+"""One visit of one browser: who it is, what its form said, and the answers it can get."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+from urllib.parse import quote
+
+from quart import Response, redirect
+from werkzeug.datastructures import MultiDict
+
+from engine.desks import Desks
+from engine.desks.identity import Caller, SignedIn
+from engine.desks.visitor import Visitor
+from engine.domain.person import Role
+from web.pages import page, render
+from web.settings import WebSettings
+from web.words import NOTICES
+
+COOKIE: Final = "__Host-rexalgo"
+COOKIE_PLAIN: Final = "rexalgo"
+"""On plain http (this machine only) a ``__Host-`` cookie is refused by browsers, because it must be Secure."""
+
+
+@dataclass(slots=True)
+class Visit:
+    """Hold what a handler needs. ``form`` keeps what was typed, so that a page which refuses it can show it again."""
+
+    desks: Desks
+    settings: WebSettings
+    caller: Caller
+    path: str
+    query: MultiDict[str, str]
+    now: datetime
+    visitor: Visitor | None = None
+    form: MultiDict[str, str] = field(default_factory=MultiDict)
+
+    @property
+    def who(self) -> Visitor:
+        """Return the visitor of a page that only signed-in people reach."""
+        assert self.visitor is not None, "this page was declared for people who are signed in"
+        return self.visitor
+
+    def text(self, name: str, default: str = "") -> str:
+        """Return a field of the form without blanks around it."""
+        return self.form.get(name, default).strip()
+
+    def page(self, template: str, status: int = 200, *, errors: Mapping[str, str] | None = None, **values: object) -> Response:
+        """Answer with a whole page; ``errors`` are shown beside their fields, what was typed stays."""
+        return page(template, status, **self._common(errors), **values)
+
+    def refuse(self, template: str, errors: Mapping[str, str], **values: object) -> Response:
+        """Answer a form with everything that is wrong with it."""
+        return self.page(template, 422, errors=errors, **values)
+
+    def fragment(self, template: str, **values: object) -> str:
+        """Render a part of a page."""
+        return render(template, **self._common(None), **values)
+
+    def _common(self, errors: Mapping[str, str] | None) -> dict[str, object]:
+        visitor = self.visitor
+        return {
+            "visit": self,
+            "person": None if visitor is None else visitor.person,
+            "roles": frozenset() if visitor is None else frozenset(each.value for each in visitor.person.roles),
+            "zone": "UTC" if visitor is None else visitor.person.zone,
+            "csrf": "" if visitor is None else self.desks.identity.csrf_token(visitor),
+            "fresh": visitor is not None and visitor.is_fresh(self.now),
+            "errors": dict(errors or {}),
+            "form": self.form,
+            "notice": NOTICES.get(self.query.get("done", ""), ""),
+            "place": self.desks.identity.place,
+            "now": self.now,
+            "path": self.path,
+        }
+
+    def go(self, address: str, done: str = "") -> Response:
+        """Answer a form that was taken: go on to a page of this site, which may say what was done."""
+        assert address.startswith("/"), "only pages of this site"
+        mark = "&" if "?" in address else "?"
+        return _see_other(f"{address}{mark}done={quote(done)}" if done else address)
+
+    def enter(self, signed_in: SignedIn, address: str) -> Response:
+        """Begin a session in this browser and go on."""
+        answer = self.go(address)
+        answer.set_cookie(
+            self.cookie_name, signed_in.cookie, max_age=int((signed_in.expires_at - self.now).total_seconds()), path="/",
+            secure=self.settings.https, httponly=True, samesite="Strict",
+        )  # fmt: skip
+        return answer
+
+    def leave(self) -> Response:
+        """End the session in this browser."""
+        answer = self.go("/")
+        answer.delete_cookie(self.cookie_name, path="/", secure=self.settings.https, httponly=True, samesite="Strict")
+        answer.headers["Clear-Site-Data"] = '"cache", "cookies", "storage"'
+        return answer
+
+    @property
+    def cookie_name(self) -> str:
+        """Return the name of the session's cookie."""
+        return COOKIE if self.settings.https else COOKIE_PLAIN
+
+    def home(self) -> str:
+        """Return where this person's day begins."""
+        person = self.who.person
+        if person.is_a(Role.FOLLOWER):
+            return "/home"
+        if person.is_a(Role.MASTER):
+            return "/studio"
+        return "/operate" if person.is_a(Role.OPERATOR) else "/home"
+
+    def next(self) -> str:
+        """Return the page of this site that the person wanted before signing in, else their home."""
+        wanted = self.form.get("next", self.query.get("next", ""))
+        is_ours = wanted.startswith("/") and not wanted.startswith(("//", "/\\")) and wanted.isprintable() and len(wanted) <= 300
+        return wanted if is_ours and wanted != "/" else self.home() if self.visitor is not None else "/"
+
+
+def _see_other(address: str) -> Response:
+    answer = redirect(address, 303)
+    assert isinstance(answer, Response)
+    return answer

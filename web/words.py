@@ -1,0 +1,103 @@
+"""How values are written on pages: money, times, outcomes, environments; and what a page says after something was done."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from jinja2 import pass_context
+from jinja2.runtime import Context
+from markupsafe import Markup, escape
+
+NOTICES: Final[Mapping[str, str]] = {
+    "ended": "Your session has ended. Sign in again.",
+    "password": "Your password is set. Every other session of yours was signed out.",
+    "totp": "Your second factor is set. You will be asked for a code when you sign in.",
+    "totp-off": "Your second factor is removed.",
+    "session": "That session was signed out.",
+    "zone": "Times are shown in your zone now.",
+    "asked": "The operator was asked. You will find the answer here.",
+    "paused": "Paused. No new trades. Closes are still copied. Open positions stay.",
+    "resumed": "Copying again: the next entry signal is taken.",
+    "flattening": "Closing what the engine opened. This page follows until it is done.",
+    "subscribed": "Agreed. The next entry signal is copied under these terms.",
+    "watching": "You are watching: every signal is planned under these terms, and no order is sent.",
+    "changed": "Changed.",
+    "left": "You left this strategy.",
+    "disconnected": "The account is disconnected and its key is erased here. Revoke the key at the exchange too.",
+    "connected": "The account is connected.",
+    "checked": "The account was checked at its exchange just now.",
+    "key": "The new key is in use.",
+    "saved": "Saved.",
+    "consent-asked": "Saved. Followers are asked to agree to the new contracts or leverage; until then their entries wait.",
+    "closing": "What this strategy opened is being closed for every follower, and no new entries are taken.",
+    "revoked": "Revoked: only the newest secret holds now.",
+    "tested": "The test signal went through the same door as any other, and reached no exchange. It stands first below.",
+    "rotated": "The secret was renewed.",
+    "halted": "The switch is on.",
+    "decided": "Decided, and written into the audit.",
+    "released": "The quarantine is ended.",
+    "invited": "The invitation was made.",
+    "revoked-invitation": "The invitation is ended.",
+    "role": "The role was changed.",
+}
+ENVIRONMENT_WORDS: Final[Mapping[str, str]] = {"paper": "PAPER", "simulated": "SIMULATED", "live": "LIVE"}
+
+
+@pass_context
+def when(context: Context, moment: datetime | None, form: str = "full") -> Markup:
+    """Write a time in the person's zone with UTC beside it; ``form`` is full, time or day."""
+    if moment is None:
+        return Markup('<span class="soft">never</span>')
+    zone = context.get("zone", "UTC")
+    here, utc = moment.astimezone(ZoneInfo(str(zone))), moment.astimezone(UTC)
+    iso = utc.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    day = f"{here.day} {here:%b}" if here.year == datetime.now(UTC).year else f"{here.day} {here:%b %Y}"
+    if form == "day":
+        return Markup('<time datetime="{}">{}</time>').format(iso, day)
+    shown = f"{here:%H:%M:%S}" if form == "time" else f"{day} {here:%H:%M:%S}"
+    beside = "UTC" if zone == "UTC" else f"{here:%Z} · {utc:%H:%M} UTC"
+    return Markup('<time datetime="{}">{} <span class="utc">{}</span></time>').format(iso, shown, beside)
+
+
+def money(value: Decimal | str | None, places: int = 2) -> str:
+    """Write an amount with thousands and a fixed number of places; a dash where there is none."""
+    if value is None:
+        return "–"
+    number = Decimal(value).quantize(Decimal(1).scaleb(-places), ROUND_HALF_EVEN)
+    return f"{abs(number):,.{places}f}" if number == 0 else f"{number:,.{places}f}".replace("-", "−")
+
+
+def signed(value: Decimal | str | None, places: int = 2) -> Markup:
+    """Write a result with its sign, so that the colour beside it says nothing that the text does not."""
+    if value is None:
+        return Markup('<span class="soft">–</span>')
+    number = Decimal(value).quantize(Decimal(1).scaleb(-places), ROUND_HALF_EVEN)
+    tone = "gain" if number > 0 else "loss" if number < 0 else "soft"
+    return Markup('<span class="num {}">{}{}</span>').format(tone, "+" if number > 0 else "", money(number, places))
+
+
+def plain_number(value: Decimal | str | None) -> str:
+    """Write a quantity or price as it is, without trailing zeros."""
+    if value is None:
+        return "–"
+    text = format(Decimal(value), "f")
+    return (text.rstrip("0").rstrip(".") if "." in text else text).replace("-", "−")
+
+
+def ago(moment: datetime | None, now: datetime) -> str:
+    """Say roughly how long ago a time was."""
+    if moment is None:
+        return "never"
+    seconds = max(0, int((now - moment).total_seconds()))
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds // size} {unit} ago"
+    return f"{seconds} s ago"
+
+
+def environment_badge(environment: str) -> Markup:
+    """Write an environment so that nobody overlooks it."""
+    word = ENVIRONMENT_WORDS.get(environment, environment.upper())
+    return Markup('<span class="env env-{}">{}</span>').format(escape(environment), word)
