@@ -11,7 +11,7 @@ from typing import Final, TypeVar, cast
 import trio
 
 from engine.decisions.circuit import Circuit
-from engine.decisions.order_lifecycle import Answer, NoProof, classify
+from engine.decisions.order_lifecycle import Answer, NoProof, NothingSent, classify
 from engine.decisions.rate import HalfRateLimiter
 from engine.domain.account import AccountReport
 from engine.domain.identifiers import Symbol
@@ -180,13 +180,15 @@ class ExchangeSession:
                 return
             await trio.sleep(max(0.001, (answer.retry_at - now) / timedelta(seconds=1)))
 
-    async def place(self, intent: OrderIntent, last_line: Callable[[], Outcome | None], written: Callable[[], None]) -> Answer | Outcome:
-        """Send one order once. ``last_line`` runs right before the write; its outcome is proof that nothing left.
+    async def place(
+        self, intent: OrderIntent, last_line: Callable[[], Outcome | NothingSent | None], written: Callable[[], None]
+    ) -> Answer | Outcome:
+        """Send one order once. ``last_line`` runs right before the write; what it returns but None is proof that nothing left.
 
         ``written`` is called once, when the request is out or the call has ended. It ends at its own deadline; nothing but a
         stopping engine, through the ``sends`` given at the beginning, ends it earlier, and that too is no proof of anything.
         """
-        stopped: list[Outcome] = []
+        stopped: list[Outcome | NothingSent] = []
 
         def check() -> None:
             outcome = last_line()

@@ -49,7 +49,8 @@ async def close(lanes: "Lanes", leg: WaitingLeg) -> None:
         case Outcome():
             await _conclude(lanes, leg, plan, is_flat=context.is_flat_after)
         case ExitPlan():
-            await _send(lanes, leg, signal, plan, is_first=leg.leave is None)
+            assert context.holding is not None, "only what is held is closed"
+            await _send(lanes, leg, signal, plan, context.holding.share)
 
 
 def _context(follower: "Follower", leg: WaitingLeg, signal: Signal) -> ExitContext:
@@ -101,7 +102,7 @@ async def _conclude(lanes: "Lanes", leg: WaitingLeg, outcome: Outcome, *, is_fla
     await lanes.conclude(leg, outcome)
 
 
-async def _send(lanes: "Lanes", leg: WaitingLeg, signal: Signal, plan: ExitPlan, *, is_first: bool) -> None:
+async def _send(lanes: "Lanes", leg: WaitingLeg, signal: Signal, plan: ExitPlan, share: Quantity) -> None:
     follower = lanes.follower
     retry_s = EXIT_RETRY_S[min(leg.attempts, len(EXIT_RETRY_S) - 1)]
     try:
@@ -126,7 +127,8 @@ async def _send(lanes: "Lanes", leg: WaitingLeg, signal: Signal, plan: ExitPlan,
         witness=lanes.witness(leg),
         at=follower.shared.clock.now(),
         leave=plan.leave,
-        carried=plan.carried if is_first else None,
+        carried=plan.carried if leg.leave is None else None,
+        planned_from=share,
     )
     done = await lanes.send(leg, session, wanted, lambda: None, retry_s)
     if done is not None and done.state.is_terminal and not done.is_residue:

@@ -26,11 +26,11 @@ from engine.decisions.order_lifecycle import AttemptState
 from engine.decisions.planning import AccountView
 from engine.decisions.reconciliation import Correction, ForeignOrders, ShareShrunk, reconcile
 from engine.decisions.risk import equity, trading_day
-from engine.decisions.routing import ENTRY
+from engine.decisions.routing import ENTRY, EXIT
 from engine.domain.account import AccountReport, EquityMarks
 from engine.domain.alert import AlertCode
 from engine.domain.amounts import plain
-from engine.domain.holding import PendingEntry
+from engine.domain.holding import PendingEntry, SwitchLevel
 from engine.domain.identifiers import AccountId, CopyId, StrategyId, Symbol
 from engine.ledger import Database
 from engine.ledger.attempts import (
@@ -197,7 +197,14 @@ class Follower:
             await self._bell.wait(pause)
 
     def _may_start(self, leg: WaitingLeg) -> bool:
+        if leg.kind == EXIT and self._exits_wait(leg.strategy):
+            return False
         return not self.shared.stopping and not self._lanes.is_busy(leg) and (leg.kind != ENTRY or not self.vitals.quarantined)
+
+    def _exits_wait(self, strategy: StrategyId) -> bool:
+        """Tell whether closing orders wait for a person because conservation is broken; to flatten is that person's decision."""
+        concerned = self.shared.switches_for(self.account, self.name, strategy, self.exchange)
+        return any(each.stops_exits for each in concerned) and all(each.level is not SwitchLevel.FLATTEN for each in concerned)
 
     def view(self) -> AccountView | None:
         """Return the account as known now: the newest report, our holdings, and own entries that the report may not show."""

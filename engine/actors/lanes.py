@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
+from engine.actors.conserving import LastLine
 from engine.actors.entry_lane import enter
 from engine.actors.exchange_session import ExchangeSession
 from engine.actors.exit_lane import close
@@ -104,9 +105,10 @@ class Lanes:
                     if made.outcome is not None:
                         await self.conclude(leg, made.outcome)
                     return None
-                answer = await session.place(wanted.intent, last_line, written)
+                line = LastLine(follower, wanted, made, last_line)
+                answer = await session.place(wanted.intent, line.check, written)
                 result = recording(made, wanted.intent, answer, retry_s, shared.clock.now())
-                await shared.ledger.write(result.write)
+                await line.record(result.write)
         finally:
             written()
         if result.state in (AttemptState.UNKNOWN, AttemptState.PLACED, AttemptState.PARTIALLY_FILLED):

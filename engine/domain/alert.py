@@ -23,6 +23,7 @@ class AlertCode(Enum):
     KEY_EXPIRES_SOON = "key_expires_soon"
     ACCOUNT_QUARANTINED = "account_quarantined"
     FOREIGN_ORDERS = "foreign_orders"
+    CONSERVATION_BROKEN = "conservation_broken"
     BREAKER_TRIPPED = "breaker_tripped"
     FLATTEN_NOT_FLAT = "flatten_not_flat"
     CIRCUIT_OPEN = "circuit_open"
@@ -113,6 +114,14 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
         "New entries of the account are denied.",
         "Look whether an old copy of the ledger was restored; then rexalgo reconcile {subject} --apply",
         "The account takes no entries.",
+        True,
+    ),
+    AlertCode.CONSERVATION_BROKEN: AlertWords(
+        "{subject}: an order in {symbol} was stopped before it was sent, because it contradicts the record: {cause}.",
+        "Nothing was sent. New entries of {subject} are off, and closing orders wait.",
+        "Compare rexalgo account show {subject} with the exchange; then rexalgo halt flatten --account {subject}, or rexalgo resume "
+        "entries --account {subject}",
+        "No entry and no exit of a master reaches this account.",
         True,
     ),
     AlertCode.BREAKER_TRIPPED: AlertWords(

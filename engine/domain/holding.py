@@ -73,6 +73,10 @@ class SwitchLevel(Enum):
         return list(SwitchLevel).index(self) + 1
 
 
+STOPPED_BY_CONSERVATION: Final = "engine (conservation)"
+"""Who set the switch of an account whose orders contradict its record: until a person decides, closing orders wait too."""
+
+
 @dataclass(frozen=True, slots=True)
 class Switch:
     """Hold one switch that is on. ``target`` is the name it concerns, empty for ALL."""
@@ -83,6 +87,11 @@ class Switch:
     set_by: str
     set_at: datetime
     level: SwitchLevel = SwitchLevel.ENTRIES
+
+    @property
+    def stops_exits(self) -> bool:
+        """Tell whether closing orders wait too: after broken conservation, until a person resumes, reduces or flattens."""
+        return self.set_by == STOPPED_BY_CONSERVATION and self.level is not SwitchLevel.FLATTEN
 
     @property
     def label(self) -> str:

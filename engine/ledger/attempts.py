@@ -29,7 +29,7 @@ class Claim:
     """Hold what is claimed. ``witness`` are the exchange order ids seen in the account's last snapshot of the symbol.
 
     ``adds``: the entry grows what its strategy holds. ``leave`` and ``carried`` are an exit's: the share that it leaves behind, and what
-    it rounds off for the next one; None where that was fixed before.
+    it rounds off for the next one; None where that was fixed before. ``planned_from`` is the share that an exit was planned from.
     """
 
     copy: CopyId
@@ -48,6 +48,7 @@ class Claim:
     adds: bool = False
     leave: Quantity | None = None
     carried: Quantity | None = None
+    planned_from: Quantity | None = None
 
 
 @dataclass(frozen=True, slots=True)

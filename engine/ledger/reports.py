@@ -11,7 +11,7 @@ from typing import Final
 import apsw
 
 from engine.decisions.order_lifecycle import AttemptState
-from engine.domain.holding import Switch, SwitchLevel, SwitchScope
+from engine.domain.holding import STOPPED_BY_CONSERVATION, Switch, SwitchLevel, SwitchScope
 from engine.domain.identifiers import CopyId
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.ledger.alerts import newest_alerts
@@ -324,14 +324,18 @@ def switches(db: apsw.Connection) -> tuple[Switch, ...]:
 
 
 def set_switch(db: apsw.Connection, switch: Switch) -> SwitchLevel | None:
-    """Switch on; returns the level that stood there before. A level that stands is only ever raised; its note is renewed."""
-    row = fetch_one(db, "SELECT level FROM switch WHERE scope = ? AND target = ?", (switch.scope.value, switch.target))
+    """Switch on; returns the level that stood there before. A level that stands is only ever raised; its note is renewed.
+
+    A stop for broken conservation stays one at the same level: only raising it, or resuming, is a decision about it.
+    """
+    row = fetch_one(db, "SELECT level, set_by FROM switch WHERE scope = ? AND target = ?", (switch.scope.value, switch.target))
     was = None if row is None else SwitchLevel(row[0])
     level = switch.level if was is None or was.rank < switch.level.rank else was
+    by = STOPPED_BY_CONSERVATION if row is not None and row[1] == STOPPED_BY_CONSERVATION and level is was else switch.set_by
     db.execute(
         "INSERT INTO switch (scope, target, note, set_by, set_us, level) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE"
         " SET note = excluded.note, set_by = excluded.set_by, set_us = excluded.set_us, level = excluded.level",
-        (switch.scope.value, switch.target, switch.note, switch.set_by, to_us(switch.set_at), level.value),
+        (switch.scope.value, switch.target, switch.note, by, to_us(switch.set_at), level.value),
     )
     data: dict[str, object] = {"on": True, "level": level.value, "note": switch.note, "by": switch.set_by}
     write_event(db, "switch", switch.label, data, switch.set_at)

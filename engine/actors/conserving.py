@@ -1,0 +1,80 @@
+"""The last line of one order: the lane's own checks, then conservation; and what follows when conservation is broken.
+
+Broken conservation is a fault of ours and stops the account: the order is not sent, new entries are switched off, closing orders wait
+for a person (who resumes, or has everything flattened), and people are woken. All of it is in the transaction that records the attempt.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from engine.decisions.conservation import Broken, Changed, conserved
+from engine.decisions.order_lifecycle import NothingSent
+from engine.domain.alert import AlertCode
+from engine.domain.holding import STOPPED_BY_CONSERVATION, Switch, SwitchLevel, SwitchScope
+from engine.domain.outcome import Outcome, OutcomeCode
+from engine.ledger import Database
+from engine.ledger.alerts import raise_alert
+from engine.ledger.attempts import Claim
+from engine.ledger.conserving import read_on_record
+from engine.ledger.reports import set_switch, switches
+
+if TYPE_CHECKING:
+    from engine.actors.follower import Follower
+
+NOTE_CHARACTERS_MAX = 200
+
+
+class LastLine:
+    """Look at one claimed order right before it is sent, without an await; ``own`` are the lane's checks."""
+
+    def __init__(self, follower: "Follower", wanted: Claim, attempt_id: int, own: Callable[[], Outcome | None]) -> None:
+        self._follower = follower
+        self._wanted = wanted
+        self._attempt_id = attempt_id
+        self._own = own
+        self._broken = ""
+
+    def check(self) -> Outcome | NothingSent | None:
+        """Return None to let the order go, else what becomes of it: nothing of it left."""
+        outcome = self._own()
+        if outcome is not None:
+            return outcome
+        wanted, follower = self._wanted, self._follower
+        is_exit = wanted.intent.reduce_only
+        found = conserved(
+            wanted.intent,
+            read_on_record(follower.shared.ledger.db, self._attempt_id),
+            wanted.strategy,
+            wanted.planned_from,
+            is_flattening=follower.level_for(wanted.strategy) >= SwitchLevel.FLATTEN.rank,
+        )
+        match found:
+            case None:
+                return None
+            case Changed(why):
+                return NothingSent(why)
+            case Broken(cause):
+                self._broken = cause
+                # An exit is not given up: it waits with the account until a person decides.
+                return (
+                    NothingSent(f"conservation: {cause}") if is_exit else Outcome(OutcomeCode.KILLED, {"cause": f"conservation: {cause}"})
+                )
+
+    async def record(self, write: Callable[[Database], None]) -> None:
+        """Record what became of the attempt, and stop the account where conservation is broken, in one transaction."""
+        shared = self._follower.shared
+        if not self._broken:
+            await shared.ledger.write(write)
+            return
+        name, at = self._follower.name, shared.clock.now()
+        note = f"conservation: {self._broken}"[:NOTE_CHARACTERS_MAX]
+        switch = Switch(SwitchScope.ACCOUNT, name, note, STOPPED_BY_CONSERVATION, at)
+        details = {"symbol": str(self._wanted.intent.symbol), "cause": self._broken}
+
+        def write_and_stop(db: Database) -> None:
+            write(db)
+            set_switch(db, switch)
+            raise_alert(db, AlertCode.CONSERVATION_BROKEN, name, details, at, self._wanted.intent.symbol)
+
+        await shared.ledger.write(write_and_stop)
+        shared.switches = switches(shared.ledger.db)

@@ -1,0 +1,77 @@
+"""Read what the last line compares an order with: its own claim, other orders on their way, the share, and the fills that explain it."""
+
+from decimal import Decimal
+
+import apsw
+
+from engine.decisions.conservation import OnRecord
+from engine.decisions.order_lifecycle import AttemptState
+from engine.domain.amounts import ZERO, Quantity
+from engine.domain.holding import Holding
+from engine.ledger.attempts import read_attempt, read_holding
+from engine.ledger.codec import read_intent
+from engine.ledger.query import fetch_all, fetch_one
+
+
+def read_on_record(db: apsw.Connection, attempt_id: int) -> OnRecord:
+    """Read everything about one claimed attempt; raises LookupError where there is none."""
+    own = read_attempt(db, attempt_id)
+    out, closing = 0, ZERO
+    rows = fetch_all(
+        db,
+        "SELECT id, copy_id, leg, kind, state, intent, filled FROM attempt WHERE account_id = ? AND symbol = ?"
+        " AND state IN ('claimed', 'unknown', 'placed', 'partially_filled', 'not_confirmed')",
+        (own.account, own.intent.symbol),
+    )
+    for number, copy, leg, kind, state, intent, filled in rows:
+        # An exit without trace may be tried again where the whole position is ours; an entry never is.
+        counts = kind == "entry" or state != AttemptState.NOT_CONFIRMED.value
+        out += counts and (copy, leg) == (own.copy, own.leg)
+        if counts and kind == "exit" and number != attempt_id:
+            closing += read_intent(intent).quantity - Decimal(filled)
+    held = read_holding(db, own.account, own.intent.symbol)
+    opened, closed = (None, None) if held is None or held.share == 0 else _fills(db, held)
+    return OnRecord(
+        claimed=own.intent,
+        state=own.state,
+        orders_out=out,
+        strategy=None if held is None else held.strategy,
+        side=None if held is None else held.side,
+        share=Quantity(ZERO) if held is None else held.share,
+        closing=Quantity(closing),
+        opened=opened,
+        closed=closed,
+    )
+
+
+def _fills(db: apsw.Connection, held: Holding) -> tuple[Quantity, Quantity] | tuple[None, None]:
+    """Sum the fills of the entries and exits since the contract was entered; (None, None) where no entry of ours opened it.
+
+    Entries count whoever sent them and whenever, if they were proven since: what was without trace and freed may be found late. Exits count
+    from the opening entry on, each at most with what it was to close, because closing a whole position also takes what its owner added.
+    """
+    opening = fetch_one(
+        db,
+        "SELECT attempt.id, attempt.claimed_us FROM attempt JOIN leg ON leg.copy_id = attempt.copy_id AND leg.number = attempt.leg"
+        " WHERE attempt.account_id = ? AND attempt.symbol = ? AND attempt.kind = 'entry' AND leg.order_key = ?"
+        " ORDER BY attempt.id DESC LIMIT 1",
+        (held.account, held.symbol, held.entry_key),
+    )
+    if opening is None:
+        return None, None
+    rows = fetch_all(
+        db,
+        "SELECT id, kind, strategy_id, filled, intent FROM attempt WHERE account_id = ? AND (id >= ? OR ended_us >= ?) AND symbol = ?"
+        " AND filled != '0'",
+        (held.account, *opening, held.symbol),
+    )
+    opened = sum((Decimal(filled) for _, kind, _, filled, _ in rows if kind == "entry"), start=ZERO)
+    closed = sum(
+        (
+            min(Decimal(filled), read_intent(intent).quantity)
+            for number, kind, strategy, filled, intent in rows
+            if kind == "exit" and strategy == held.strategy and number > opening[0]
+        ),
+        start=ZERO,
+    )
+    return Quantity(opened), Quantity(closed)
