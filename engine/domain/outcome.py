@@ -216,7 +216,10 @@ EXPLANATIONS: Final[Mapping[OutcomeCode, Explanation]] = {
         "limits.daily_loss",
     ),
     OutcomeCode.DENIED_DRAWDOWN: Explanation(
-        "The account is {drawdown} % below its highest equity of {peak} {currency}; the cap is {cap} %.", _Y, "limits.drawdown_percent"
+        "The account is {drawdown} % below its highest equity of {peak} {currency}; the cap is {cap} %. An operator lets it go on with "
+        "rexalgo account reset-drawdown.",
+        _Y,
+        "limits.drawdown_percent",
     ),
     OutcomeCode.DENIED_SLIPPAGE: Explanation(
         "{symbol} stands at {price}, {slippage} basis points worse than the signal's {asked}; the cap is {cap}.", _Y, "limits.slippage_bps"

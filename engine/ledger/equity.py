@@ -30,3 +30,12 @@ def mark_equity(db: apsw.Connection, account: AccountId, worth: Money, at: datet
         " SET day_start = excluded.day_start, since_us = excluded.since_us, peak = excluded.peak",
         (account, plain(start), to_us(since), plain(peak)),
     )
+
+
+def begin_peak_anew(db: apsw.Connection, account: AccountId, worth: Money) -> Money | None:
+    """Let the peak be ``worth`` from now on (zero: what the next reading shows); returns the former one, None before any reading."""
+    known = read_equity_marks(db, account, "")
+    if known is None:
+        return None
+    db.execute("UPDATE equity_mark SET peak = ? WHERE account_id = ?", (plain(worth), account))
+    return known.peak

@@ -1,4 +1,4 @@
-"""``rexalgo account list|show|check|release``: what accounts hold, how their tasks do, checking one, and ending a quarantine."""
+"""``rexalgo account list|show|check|release|reset-drawdown``: what accounts hold, how they do, and decisions that let one go on."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from rexalgo.cli.common import Exit, emit_json, json_option
 
 @click.group()
 def account() -> None:
-    """List accounts, show one, check one at its exchange, end a quarantine."""
+    """List accounts, show one, check one at its exchange, end a quarantine, let its highest equity begin anew."""
 
 
 @account.command("list")
@@ -88,6 +88,24 @@ def release(where: Path, name: str, as_json: bool) -> None:
         emit_json(told)
     else:
         click.echo(f"account {name} takes entries again" if told["was_quarantined"] else f"account {name} was not quarantined")
+
+
+@account.command("reset-drawdown")
+@click.argument("name")
+@click.option("--note", required=True, help="Why it may go on; kept with your name.")
+@json_option
+@click.pass_obj
+def reset_drawdown(where: Path, name: str, note: str, as_json: bool) -> None:
+    """Let an account go on that is too far below its highest equity: that begins anew, at what the account is worth now.
+
+    The day's loss is counted on as before, and switches stay as they are.
+    """
+    told = ask(where, "reset_drawdown", name=name, note=note, by=who())
+    if as_json:
+        emit_json(told)
+        return
+    now = f"begins anew at {told['now']}" if told["now"] is not None else "begins anew with its next reading"
+    click.echo(f"the highest equity of account {name} was {told['was']} and {now}")
 
 
 def _trouble(each: dict[str, Any]) -> str:

@@ -1,0 +1,48 @@
+"""The command by which a person lets an account go on that its drawdown stopped: its highest equity begins anew."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from engine.commands.auditing import recorder
+from engine.commands.operating import NOTE_CHARACTERS_MAX
+from engine.commands.parameters import Run, no_such, text
+from engine.decisions.risk import equity
+from engine.domain.amounts import ZERO, Money, plain
+from engine.domain.errors import InvalidValue
+from engine.ledger import Database
+from engine.ledger.equity import begin_peak_anew
+from engine.ledger.outcomes import write_event
+from engine.ledger.people import accounts
+from engine.office import NothingThere, Office
+
+
+async def _reset_drawdown(office: Office, params: dict[str, Any]) -> dict[str, Any]:
+    """Let the highest equity of an account begin anew, as a person's decision with its reason."""
+    name, note, by = text(params, "name"), text(params, "note"), text(params, "by", "operator")
+    if not 1 <= len(note) <= NOTE_CHARACTERS_MAX:
+        raise InvalidValue("note", f"1 to {NOTE_CHARACTERS_MAX} characters: why it may go on", f"{len(note)} characters")
+    known = accounts(office.ledger.db)
+    account = next((each for each in known if each.name == name), None)
+    if account is None:
+        raise NothingThere(no_such("account", name, [each.name for each in known]))
+    task = None if office.live is None else office.live.named(name)
+    # Without a reading the next one gives the peak: until then entries are denied, because the account is not ready.
+    worth = Money(ZERO) if task is None or task.report is None else equity(task.report)
+    at, record = office.clock.now(), await recorder(office)
+
+    def write(db: Database) -> Money | None:
+        was = begin_peak_anew(db, account.id, worth)
+        if was is not None:
+            data = {"drawdown": "reset", "was": plain(was), "note": note, "by": by}
+            write_event(db, "decision", name, dict(data), at)
+            record(db, by, "drawdown_reset", name, data)
+        return was
+
+    was = await office.ledger.write(write)
+    if was is None:
+        raise NothingThere(f"account {name} was never read, so it has no highest equity yet; nothing changed")
+    return {"account": name, "was": plain(was), "now": plain(worth) if worth > 0 else None}
+
+
+DRAWDOWN: Final[Mapping[str, Run]] = {"reset_drawdown": _reset_drawdown}
+"""Every command about drawdown."""
