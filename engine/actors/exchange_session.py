@@ -115,11 +115,6 @@ class ExchangeSession:
         await self.permit(Priority.READ)
         return await self._within(READ_DEADLINE_S, cast(FundsConnection, self._open).funds_elsewhere())
 
-    @property
-    def credentials_last_days(self) -> int | None:
-        """Return the age at which the exchange stops accepting a key, None where it names none."""
-        return self._adapter.traits.credentials_last_days
-
     def unmapped_errors(self) -> Mapping[str, int]:
         """Return the error texts that the adapter met and does not know; none where it does not count them."""
         counts = self._adapter.traits.counts_unmapped_errors

@@ -2,28 +2,34 @@
 
 Closing again is asked for until the exchange shows nothing: also for what an unproven entry brings later. Each round is a recorded
 signal like any close, so it is planned, claimed, looked up and explained the same way. What cannot be closed is named, not retried in
-a loop.
+a loop; what is not flat within its time is told to people, share by share.
 """
 
 import hashlib
 import secrets
 from collections import defaultdict
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import trio
 
 from engine.actors.doorbell import Doorbell
 from engine.actors.shared import Shared
-from engine.domain.holding import SwitchLevel
+from engine.decisions.routing import concerns
+from engine.domain.alert import AlertCode
+from engine.domain.holding import Switch, SwitchLevel, SwitchScope
 from engine.domain.identifiers import AccountId, CopyId, ReceiptId, SignalId, StrategyId, Symbol
 from engine.domain.signal import Action, SignalDraft
+from engine.ledger.alerts import EQUAL_WITHIN
 from engine.ledger.signals import NewSignal, record_signal
-from engine.ledger.standing import FLATTEN_ORIGIN, HeldShare, has_unconfirmed_exit, held_shares, last_flatten
+from engine.ledger.standing import FLATTEN_ORIGIN, HeldShare, has_unconfirmed_exit, held_shares, last_flatten, still_open
+from engine.views import StillOpenView
 
 EVERY_S: Final = 1.0
 AGAIN_S: Final = 60.0
+FLAT_WITHIN: Final = timedelta(seconds=60)
+NAMED_MAX: Final = 10
 
 
 class Flattening:
@@ -33,6 +39,8 @@ class Flattening:
         self._shared = shared
         self._ring_followers = ring
         self._bell = Doorbell()
+        self._open_since: dict[tuple[SwitchScope, str], datetime] = {}
+        self._told: dict[tuple[SwitchScope, str], datetime] = {}
 
     def ring(self) -> None:
         """Say that switches changed."""
@@ -43,6 +51,7 @@ class Flattening:
         while True:
             if any(each.level is SwitchLevel.FLATTEN for each in self._shared.switches):
                 await self.close_what_is_open()
+            await self.tell_what_is_left()
             await self._bell.wait(EVERY_S)
 
     async def close_what_is_open(self) -> None:
@@ -58,6 +67,33 @@ class Flattening:
             await self._shared.ledger.write(lambda db, new=new: record_signal(db, new))  # type: ignore[misc]
         if groups:
             self._ring_followers()
+
+    async def tell_what_is_left(self) -> None:
+        """Alert about each flatten switch whose scope has not been flat for its time: what is left, share by share, and why."""
+        shared, now = self._shared, self._shared.clock.now()
+        flattens = {(each.scope, each.target): each for each in shared.switches if each.level is SwitchLevel.FLATTEN}
+        found = still_open(shared.ledger.db) if flattens else []
+        left = {key: rows for key, each in flattens.items() if (rows := _within(each, found))}
+        self._open_since = {key: self._open_since.get(key, now) for key in left}
+        self._told = {key: at for key, at in self._told.items() if key in left}
+        for key, rows in left.items():
+            told = self._told.get(key)
+            if now - self._open_since[key] >= FLAT_WITHIN and (told is None or now - told >= EQUAL_WITHIN):
+                self._told[key] = now
+                await self._tell(flattens[key], rows, now - self._open_since[key])
+
+    async def _tell(self, switch: Switch, rows: list[StillOpenView], open_for: timedelta) -> None:
+        more = f"; and {len(rows) - NAMED_MAX} more" if len(rows) > NAMED_MAX else ""
+        await self._shared.alert(
+            AlertCode.FLATTEN_NOT_FLAT,
+            switch.target,
+            f"{switch.scope.value} {switch.set_at.isoformat()}",
+            scope=switch.label,
+            flags="--all" if switch.scope is SwitchScope.ALL else f"--{switch.scope.value} {switch.target}",
+            after_s=str(round(open_for.total_seconds())),
+            count_open=str(len(rows)),
+            left="; ".join(_words(each) for each in rows[:NAMED_MAX]) + more,
+        )
 
     def _is_to_close(self, held: HeldShare) -> bool:
         shared = self._shared
@@ -88,3 +124,23 @@ class Flattening:
             received_at=now,
             only=accounts,
         )
+
+
+def _within(switch: Switch, rows: list[StillOpenView]) -> list[StillOpenView]:
+    return [
+        each
+        for each in rows
+        if concerns(
+            switch,
+            account_id=each.account_id,
+            account_name=each.account,
+            strategy_id=each.strategy_id,
+            strategy_name=each.strategy,
+            exchange=each.exchange,
+        )
+    ]
+
+
+def _words(left: StillOpenView) -> str:
+    what = f"{left.side} {left.share} {left.symbol}" if left.share != "0" else f"an entry into {left.symbol}"
+    return f"{left.account} [{left.environment.upper()}] {what} of {left.strategy} ({left.why.rstrip('.')})"

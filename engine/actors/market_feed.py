@@ -37,6 +37,11 @@ class MarketFeed:
         self._instruments_at = -INSTRUMENTS_S
         self.problem = ""
 
+    @property
+    def credentials_last_days(self) -> int | None:
+        """Return the age at which the exchange stops accepting a key, None where it names none."""
+        return self._adapter.traits.credentials_last_days
+
     def instrument(self, symbol: Symbol) -> Instrument | None:
         """Return a contract's definition, None where the exchange does not trade it."""
         return self._instruments.get(symbol)

@@ -1,19 +1,21 @@
 """Check one account: when it connects, every day, and when somebody asks. It reads and tells; it changes nothing and stops nothing itself.
 
-The newest result is kept for status and pages. A check that fails is a log line and is made again the next day or at the next connection.
+The newest result is kept for status and pages. That a key comes to its end is told once for each warning, whether or not the account can
+be read. A check that fails is a log line and is made again the next day or at the next connection.
 """
 
 import logging
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from engine.actors.doorbell import Doorbell
 from engine.actors.shared import TAKER_FEE_BPS
-from engine.decisions.preflight import Facts, SymbolNeed, check_items, key_days_left, key_threshold
+from engine.decisions.preflight import Facts, SymbolNeed, check_items, key_warning, next_key_warning
 from engine.domain.account import AccountReport
 from engine.domain.alert import AlertCode
 from engine.domain.amounts import Ratio
 from engine.domain.preflight import Preflight
-from engine.ledger.alerts import was_told
+from engine.ledger.alerts import raise_alert_once
 from engine.ledger.attempts import read_holdings
 from engine.ledger.preflight import agreements, credentials_since
 from engine.ports.exchange import FundsElsewhere, Rejected, RejectionKind
@@ -44,10 +46,40 @@ class PreflightWatch:
         while True:
             await self._follower.shared.calm()
             try:
+                await self._tell_key_end()
                 await self.check(fresh=False)
             except Exception as error:  # a check is no reason to stop an account
                 _LOG.warning("account %s could not be checked: %s: %s", self._follower.name, type(error).__name__, error)
-            await self._bell.wait(EVERY_S)
+            await self._bell.wait(self._pause_s())
+
+    @property
+    def _key_lasts_days(self) -> int | None:
+        return self._follower.shared.feeds[self._follower.exchange].credentials_last_days
+
+    def _key_since(self) -> datetime:
+        return credentials_since(self._follower.shared.ledger.db, self._follower.account)
+
+    def _pause_s(self) -> float:
+        """Return how long to wait: a day, or less where the key's next warning comes before."""
+        lasts = self._key_lasts_days
+        until = None if lasts is None else next_key_warning(self._key_since(), lasts, self._follower.shared.clock.now())
+        return EVERY_S if until is None else min(EVERY_S, until.total_seconds())
+
+    async def _tell_key_end(self) -> None:
+        """Tell that the key comes to its end, or has come to it: once for each warning of each key."""
+        follower, shared, lasts = self._follower, self._follower.shared, self._key_lasts_days
+        if lasts is None:
+            return
+        since, now = self._key_since(), shared.clock.now()
+        warning = key_warning(since, lasts, now)
+        if warning is None:
+            return
+        over = since + timedelta(days=lasts)
+        left = f"it is over since {over:%Y-%m-%d %H:%M} UTC" if warning == 0 else f"it ends on {over:%Y-%m-%d %H:%M} UTC at the latest"
+        held = sum(1 for each in read_holdings(shared.ledger.db, follower.account) if each.share > 0)
+        details = {"given": f"{since:%Y-%m-%d}", "lasts": str(lasts), "exchange": follower.exchange, "left": left, "positions": str(held)}
+        same = f"{since.isoformat()} {warning}"
+        await shared.ledger.write(lambda db: raise_alert_once(db, AlertCode.KEY_EXPIRES_SOON, follower.name, details, now, same))
 
     async def check(self, *, fresh: bool) -> Preflight:
         """Check now; ``fresh`` reads the account again, else its last reading counts where there is one."""
@@ -60,8 +92,8 @@ class PreflightWatch:
                 report,
                 problem,
                 refused,
-                credentials_since(db, follower.account),
-                None if session is None else session.credentials_last_days,
+                self._key_since(),
+                self._key_lasts_days,
                 await self._elsewhere(session),
                 {each.symbol: each.share for each in read_holdings(db, follower.account)},
                 await self._needs(),
@@ -70,27 +102,8 @@ class PreflightWatch:
             ),
             shared.clock.now(),
         )
-        await self._warn_of_key(session)
         self.newest = Preflight(follower.name, follower.exchange, follower.environment, items, shared.clock.now())
         return self.newest
-
-    async def _warn_of_key(self, session: "ExchangeSession | None") -> None:
-        """Tell once for each key and threshold that it runs out."""
-        lasts = None if session is None else session.credentials_last_days
-        if lasts is None:
-            return
-        follower, shared = self._follower, self._follower.shared
-        db, now = shared.ledger.db, shared.clock.now()
-        since = credentials_since(db, follower.account)
-        left = key_days_left(since, lasts, now)
-        due = key_threshold(left)
-        sameness = f"{due} {since:%Y-%m-%d}"
-        if due is not None and not was_told(db, AlertCode.KEY_EXPIRES_SOON, follower.name, sameness):
-            held = sum(1 for each in read_holdings(db, follower.account) if each.share > 0)
-            await shared.alert(
-                AlertCode.KEY_EXPIRES_SOON, follower.name, sameness, days=str(max(left, 0)), since=f"{since:%Y-%m-%d}", lasts=str(lasts),
-                positions=str(held),
-            )  # fmt: skip
 
     async def _report(self, fresh: bool) -> tuple[AccountReport | None, str, bool]:
         follower = self._follower

@@ -76,11 +76,16 @@ def key_days_left(since: datetime, lasts_days: int, now: datetime) -> int:
     return -((now - since - timedelta(days=lasts_days)) // timedelta(days=1))
 
 
-def key_threshold(days_left: int) -> int | None:
-    """Return the warning that is due for a key: the smallest of 14, 7 and 1 days that is not passed yet, 0 once it is over, else None."""
-    if days_left <= 0:
-        return 0
-    return min((each for each in KEY_WARNINGS_DAYS if days_left <= each), default=None)
+def key_warning(since: datetime, lasts_days: int, now: datetime) -> int | None:
+    """Return the smallest of KEY_WARNINGS_DAYS that a key has come to, 0 once it is over, None while it has longer."""
+    left = key_days_left(since, lasts_days, now)
+    return 0 if left <= 0 else min((each for each in KEY_WARNINGS_DAYS if left <= each), default=None)
+
+
+def next_key_warning(since: datetime, lasts_days: int, now: datetime) -> timedelta | None:
+    """Return how long it is until ``key_warning`` changes, None once the key is over."""
+    over = since + timedelta(days=lasts_days)
+    return min((due - now for days in (*KEY_WARNINGS_DAYS, 0) if (due := over - timedelta(days=days)) > now), default=None)
 
 
 def _key(facts: Facts, now: datetime) -> list[CheckItem]:

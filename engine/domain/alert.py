@@ -24,6 +24,7 @@ class AlertCode(Enum):
     ACCOUNT_QUARANTINED = "account_quarantined"
     FOREIGN_ORDERS = "foreign_orders"
     BREAKER_TRIPPED = "breaker_tripped"
+    FLATTEN_NOT_FLAT = "flatten_not_flat"
     CIRCUIT_OPEN = "circuit_open"
     PLUGIN_TASK_FAILED = "plugin_task_failed"
     TEST = "test"
@@ -94,10 +95,10 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
         True,
     ),
     AlertCode.KEY_EXPIRES_SOON: AlertWords(
-        "{subject}: the exchange stops accepting this key in {days} days at most (given here on {since}, it lasts {lasts} days).",
-        "Nothing: the key still works. {positions} positions of ours are in the account.",
+        "{subject}: its key was given here on {given} and lasts {lasts} days at {exchange}: {left}.",
+        "Nothing: it works until the exchange refuses it. {positions} positions of ours are in the account.",
         "Have the owner make a new key and replace it on the account's page, or by rexalgo provision",
-        "Entries are denied from then on, and no exit of a master reaches the account.",
+        "Once the exchange refuses the key, entries are denied, and no exit of a master reaches the account.",
         False,
     ),
     AlertCode.ACCOUNT_QUARANTINED: AlertWords(
@@ -119,6 +120,13 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
         "A switch was set; exits still go through.",
         "Find out why, then rexalgo resume entries {flags}",
         "The master's entries are not copied there.",
+        True,
+    ),
+    AlertCode.FLATTEN_NOT_FLAT: AlertWords(
+        "{scope}: flattening is not flat after {after_s} s, {count_open} left: {left}.",
+        "Closing goes on where it can do no harm; new entries stay off.",
+        "rexalgo halt flatten {flags} --yes --wait 0 names all that is left; close it at the exchange by hand, or decide what is unproven",
+        "What is named stays open and moves with the market. This is told again every hour until it is flat.",
         True,
     ),
     AlertCode.CIRCUIT_OPEN: AlertWords(

@@ -36,6 +36,12 @@ def raise_alert(db: apsw.Connection, code: AlertCode, subject: str, details: Map
     return True
 
 
+def raise_alert_once(db: apsw.Connection, code: AlertCode, subject: str, details: Mapping[str, str], at: datetime, sameness: str) -> bool:
+    """Record an alert that is told once and never again; False where an equal one (see ``raise_alert``) was told at any time."""
+    row = fetch_one(db, "SELECT 1 FROM alert WHERE code = ? AND subject = ? AND sameness = ?", (code.value, subject, sameness))
+    return row is None and raise_alert(db, code, subject, details, at, sameness)
+
+
 def undelivered_alerts(db: apsw.Connection, channel: str, limit: int) -> list[Alert]:
     """Read the alerts behind a channel's cursor, oldest first."""
     rows = fetch_all(
@@ -55,11 +61,6 @@ def newest_alerts(db: apsw.Connection, since: datetime, limit: int) -> list[Aler
         (to_us(since), limit),
     )
     return [_alert(row) for row in rows]
-
-
-def was_told(db: apsw.Connection, code: AlertCode, subject: str, sameness: str) -> bool:
-    """Tell whether such an alert was ever raised; for those that are told once for each cause, however much later."""
-    return fetch_one(db, "SELECT 1 FROM alert WHERE code = ? AND subject = ? AND sameness = ?", (code.value, subject, sameness)) is not None
 
 
 def alerts_about(db: apsw.Connection, subjects: Sequence[str], limit: int) -> list[Alert]:

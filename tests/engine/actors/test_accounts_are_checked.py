@@ -5,10 +5,13 @@ from pathlib import Path
 
 import pytest
 import trio
-from engine_world import BEGINNING, world
+from engine_world import BEGINNING, World, world
 
 from engine.actors.exchange_session import ExchangeSession
+from engine.actors.market_feed import MarketFeed
+from engine.domain.alert import AlertCode
 from engine.domain.preflight import Level
+from engine.ledger.alerts import newest_alerts
 from engine.ledger.preflight import credentials_since, note_new_credentials
 from engine.ports.exchange import Rejected, RejectionKind
 
@@ -23,7 +26,8 @@ async def test_an_account_is_checked_when_it_connects_and_every_day(tmp_path: Pa
         assert (first.account, first.environment) == ("f0", "paper")
         assert {each.about for each in first.items} == {"key", "funds", "BTCUSDT in trend"}
         assert house.household.vitals()["f0"]["preflight"] == first.level.value
-        await trio.sleep(86_400)
+        autojump_clock.jump(86_400)
+        await trio.sleep(5)
         second = follower.preflight.newest
         assert second is not None
         assert timedelta(hours=23) < second.at - first.at < timedelta(hours=25)
@@ -68,6 +72,52 @@ async def test_an_account_that_never_connected_is_told_without_a_second_attempt(
         assert found is not None
         assert (found.items[0].about, found.items[0].level) == ("key", Level.STOPS_ENTRIES)
         assert len(tries) == 1
+
+
+def told_about_keys(house: World) -> list[str]:
+    found = newest_alerts(house.ledger.db, BEGINNING, 10_000)
+    ours = [each for each in reversed(found) if each.code is AlertCode.KEY_EXPIRES_SOON]
+    return [each.details["left"] for each in ours if each.details["given"] != "1970-01-01"]  # not the one the world begins with
+
+
+@pytest.mark.parametrize("is_readable", [True, False])
+async def test_the_end_of_a_key_is_told_once_for_each_warning_and_once_when_it_is_over(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch, is_readable: bool
+) -> None:
+    async def refused(session: ExchangeSession) -> None:
+        raise Rejected("Invalid Authentication", RejectionKind.CREDENTIALS)
+
+    monkeypatch.setattr(MarketFeed, "credentials_last_days", 15)
+    if not is_readable:
+        monkeypatch.setattr(ExchangeSession, "open", refused)
+    async with world(tmp_path, followers=1) as house:
+        await house.followers[0].first_reading.wait()
+        await trio.sleep(5)
+        await house.ledger.write(lambda db: note_new_credentials(db, "f0", BEGINNING))
+        counts = []
+        for _ in range(17):
+            autojump_clock.jump(86_400)
+            await trio.sleep(2)
+            counts.append(len(told_about_keys(house)))
+        assert counts == [1] * 7 + [2] * 6 + [3] + [4] * 3
+        assert told_about_keys(house) == ["it ends on 2026-12-09 12:00 UTC at the latest"] * 3 + ["it is over since 2026-12-09 12:00 UTC"]
+
+
+async def test_a_new_key_is_warned_about_anew(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MarketFeed, "credentials_last_days", 7)
+    async with world(tmp_path, followers=1) as house:
+        follower = house.followers[0]
+        await follower.first_reading.wait()
+        for renewed in range(1, 4):
+            now = house.shared.clock.now()
+            await house.ledger.write(lambda db, now=now: note_new_credentials(db, "f0", now))  # type: ignore[misc]
+            follower.renew_session()
+            await trio.sleep(5)
+            follower.renew_session()  # connected twice with the same key: told once
+            await trio.sleep(5)
+            assert len(told_about_keys(house)) == renewed
 
 
 async def test_a_key_counts_from_when_it_was_last_changed(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:

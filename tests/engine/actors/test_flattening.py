@@ -1,16 +1,25 @@
 """Switches above *no new entries*: reduce only takes resting orders back, flatten closes until the exchange shows nothing."""
 
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
+import pytest
 import trio
-from engine_world import World, world
+from engine_world import BEGINNING, World, world
 from trio.testing import MockClock
 
 from engine.actors.flattening import Flattening
+from engine.decisions.order_lifecycle import Answer, Refused
+from engine.domain.alert import Alert, AlertCode
 from engine.domain.amounts import Price
 from engine.domain.holding import Switch, SwitchLevel, SwitchScope
+from engine.domain.order import OrderIntent
+from engine.domain.outcome import Outcome
 from engine.domain.signal import Action, OrderType, PositionSide
+from engine.ledger.alerts import newest_alerts
 from engine.ledger.standing import still_open
+from engine.ports.exchange import RejectionKind
 
 LONG = PositionSide.LONG
 
@@ -84,3 +93,66 @@ async def test_flatten_goes_on_while_the_exchange_refuses_and_names_what_is_left
         await flat(house)
         assert len(house.orders()) == 2
         assert still_open(house.ledger.db) == []
+
+
+def told_as_not_flat(house: World) -> list[Alert]:
+    return [each for each in reversed(newest_alerts(house.ledger.db, BEGINNING, 1000)) if each.code is AlertCode.FLATTEN_NOT_FLAT]
+
+
+async def test_a_flatten_that_is_not_flat_in_time_names_each_share_and_why_once_an_hour(
+    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world(tmp_path) as house:
+        await house.outcome(await house.send(Action.OPEN, side=LONG))
+        refusing, can_close = house.followers[1], trio.Event()
+        session = await refusing.connected()
+        place = session.place
+
+        async def refused(intent: OrderIntent, *_: Any) -> Answer | Outcome:
+            return await place(intent, *_) if can_close.is_set() else Refused(RejectionKind.OTHER, "closed for maintenance")
+
+        monkeypatch.setattr(session, "place", refused)
+        turn(house, SwitchLevel.FLATTEN)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(flattening(house).run)
+            await trio.sleep(55)
+            assert told_as_not_flat(house) == []
+            await trio.sleep(10)
+            (told,) = told_as_not_flat(house)
+            share = house.holdings()[0][1]
+            assert told.subject == ""
+            assert told.sentence == (
+                "everything: flattening is not flat after 60 s, 1 left: "
+                f"f1 [PAPER] LONG {share} BTCUSDT of trend (an exit is on its way, its last try: closed for maintenance)."
+            )
+            assert told.do.startswith("rexalgo halt flatten --all --yes")
+            assert told.wakes
+            autojump_clock.jump(3600)
+            await trio.sleep(5)
+            assert len(told_as_not_flat(house)) == 2
+            can_close.set()
+            autojump_clock.jump(120)
+            await flat(house)
+            await trio.sleep(120)
+            assert len(told_as_not_flat(house)) == 2
+            nursery.cancel_scope.cancel()
+
+
+async def test_only_what_is_within_the_scope_of_the_flatten_is_told_and_many_are_counted(
+    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.actors.flattening.NAMED_MAX", 1)
+    async with world(tmp_path, paper={"lose_answer_every": 1}) as house:
+        await house.outcome(await house.send(Action.OPEN, side=LONG))
+        turn(house, SwitchLevel.FLATTEN, SwitchScope.ACCOUNT, "f1")
+        watch = flattening(house)
+        await watch.tell_what_is_left()  # nothing is closed here: only told
+        monkeypatch.setattr("engine.actors.flattening.FLAT_WITHIN", timedelta(0))
+        await watch.tell_what_is_left()
+        turn(house, SwitchLevel.FLATTEN, SwitchScope.STRATEGY, "trend")
+        await watch.tell_what_is_left()
+        one, all_of_them = told_as_not_flat(house)
+        assert (one.subject, one.details["count_open"], one.details["flags"]) == ("f1", "1", "--account f1")
+        assert "an entry into BTCUSDT of trend (an entry order is unknown" in one.details["left"]
+        assert all_of_them.details["left"].startswith("f0 [PAPER]")
+        assert all_of_them.details["left"].endswith("; and 2 more")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from engine.decisions.preflight import Facts, SymbolNeed, check_items, key_days_left, key_threshold
+from engine.decisions.preflight import Facts, SymbolNeed, check_items, key_days_left, key_warning, next_key_warning
 from engine.domain.account import AccountReport, Balance, Position
 from engine.domain.amounts import Money, Price, Quantity, Ratio
 from engine.domain.identifiers import Symbol
@@ -87,6 +87,21 @@ def test_a_key_warns_at_14_7_and_1_days_and_an_accepted_old_one_stops_nothing(ag
     assert items(key_since=since, key_lasts_days=None)["key"].level is Level.OK
 
 
+@pytest.mark.parametrize(
+    ("left", "warning", "until"),
+    [(timedelta(days=90), None, timedelta(days=76)), (timedelta(days=14, seconds=1), None, timedelta(seconds=1)),
+     (timedelta(days=14), 14, timedelta(days=7)), (timedelta(days=7), 7, timedelta(days=6)), (timedelta(days=2), 7, timedelta(days=1)),
+     (timedelta(days=1), 1, timedelta(days=1)), (timedelta(seconds=1), 1, timedelta(seconds=1)), (timedelta(0), 0, None),
+     (timedelta(days=-30), 0, None)],
+)  # fmt: skip
+def test_a_key_comes_to_one_warning_after_the_other(left: timedelta, warning: int | None, until: timedelta | None) -> None:
+    since = NOW + left - timedelta(days=90)
+    assert key_warning(since, 90, NOW) == warning
+    assert next_key_warning(since, 90, NOW) == until
+    if until is not None:
+        assert key_warning(since, 90, NOW + until - timedelta(microseconds=1)) == warning != key_warning(since, 90, NOW + until)
+
+
 @pytest.mark.parametrize(("refused", "about", "do"), [(True, "key", "make a new key"), (False, "account", "tried again")])
 def test_an_account_that_cannot_be_read_stops_entries_and_says_whose_move_it_is(refused: bool, about: str, do: str) -> None:
     found = items(report=None, problem="Rejected: no", key_refused=refused)
@@ -154,8 +169,3 @@ def test_a_check_is_as_bad_as_its_worst_item() -> None:
     made = tuple(CheckItem(each, "x", "y") for each in levels)
     assert Preflight("a", "e", "paper", made, NOW).level is Level.STOPS_ENTRIES
     assert Preflight("a", "e", "paper", (), NOW).level is Level.OK
-
-
-@pytest.mark.parametrize(("left", "due"), [(90, None), (15, None), (14, 14), (8, 14), (7, 7), (2, 7), (1, 1), (0, 0), (-5, 0)])
-def test_a_key_is_warned_about_once_for_each_threshold(left: int, due: int | None) -> None:
-    assert key_threshold(left) == due

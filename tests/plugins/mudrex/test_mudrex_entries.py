@@ -80,7 +80,7 @@ async def test_the_engine_asks_the_connection_whether_entries_carry_our_id_and_e
         assert session.reads_client_order_id(entry()) is reads
         assert not session.reads_client_order_id(leave())
         assert await session.funds_elsewhere() == []
-        assert session.credentials_last_days == 90
+        assert world.adapter.traits.credentials_last_days == 90
         await session.aclose()
 
 
