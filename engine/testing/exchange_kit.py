@@ -34,7 +34,7 @@ from engine.ports.exchange import (
 )
 from engine.ports.market_data import Quote
 from engine.ports.secret import Secret
-from engine.testing.faulty_http import AFTER, BEFORE, READING, FaultyHttp
+from engine.testing.faulty_http import AFTER, BEFORE, READING, Clients, FaultyHttp
 from engine.testing.report import CaseFailed, CaseResult, CaseSkipped, KitReport, Verdict, expect
 
 SETTLE_S: Final = 15.0
@@ -49,6 +49,7 @@ class ExchangeUnderTest:
     """Hold what the kit needs: the adapter, an account's credentials, wrong ones, and the settings that the plugin was given.
 
     ``wrong_credentials`` are refused by the exchange; None where every key is an account (paper). ``data_dir`` is an empty folder.
+    ``http``: where requests go, None for the network; ``RecordedAnswers`` answers them from a file (then ``read_only``).
     """
 
     adapter: ExchangeAdapter
@@ -57,6 +58,7 @@ class ExchangeUnderTest:
     data_dir: str
     wrong_credentials: Mapping[str, Secret] | None = None
     read_only: bool = False
+    http: Clients | None = None
 
 
 Check = Callable[["ExchangeKit"], Awaitable[None]]
@@ -103,7 +105,7 @@ class ExchangeKit:
     def __init__(self, under_test: ExchangeUnderTest) -> None:
         self.under_test = under_test
         self.adapter = under_test.adapter
-        self.http = FaultyHttp()
+        self.http = FaultyHttp(under_test.http)
         self.clock = SystemClock()
         self.context = ExchangeContext(under_test.settings, self.clock, self.http, under_test.data_dir)
         self._connection: ExchangeConnection | None = None

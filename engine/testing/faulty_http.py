@@ -6,7 +6,7 @@ plugin that sends an order twice must be caught. Requests are spaced by the adap
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 import httpx
 import trio
@@ -19,6 +19,18 @@ BEFORE: Final = ("connect_refused", "rate_limited", "rate_limited_html")
 AFTER: Final = ("answer_dropped", "bad_gateway", "server_error", "empty_answer", "cut_off_json", "not_json", "redirect")
 # Happens to readings.
 READING: Final = ("read_error", "read_500", "read_not_json", "read_empty_object")
+
+
+class Clients(Protocol):
+    """Make HTTP clients and close them: the engine's own, or those that are answered from a file."""
+
+    def __call__(self, base_url: str, headers: Mapping[str, str] | None = None) -> httpx.AsyncClient:
+        """Return a client for one base address."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close what was made."""
+        ...
 
 
 @dataclass(slots=True)
@@ -43,10 +55,10 @@ class Plan:
 class FaultyHttp:
     """Make HTTP clients like the engine's, with the faults of ``plan``."""
 
-    def __init__(self) -> None:
+    def __init__(self, real: Clients | None = None) -> None:
         self.plan = Plan()
         self.used = False
-        self._real = HttpClientFactory()
+        self._real: Clients = HttpClientFactory() if real is None else real
 
     def __call__(self, base_url: str, headers: Mapping[str, str] | None = None) -> httpx.AsyncClient:
         """Return a client for one base address."""

@@ -3,7 +3,9 @@
 import os
 import secrets
 import tempfile
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -23,20 +25,40 @@ from rexalgo.cli.serving import run_trio
 from rexalgo.testing import (
     ExchangeUnderTest,
     KitReport,
+    RecordedAnswers,
+    RecordingClients,
     SourceUnderTest,
+    StreamUnderTest,
     Verdict,
     check_exchange_adapter,
     check_rate_limiter,
     check_signal_source,
+    check_stream_source,
 )
 
 
-def run_kits(plugins: Plugins, name: str, secret_env: str | None, read_only: bool, only: str | None) -> tuple[list[KitReport], str]:
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Say how the kit reaches an exchange: with which key, reading only or not, and whether answers go to a file or come from one."""
+
+    secret_env: str | None = None
+    read_only: bool = False
+    record: Path | None = None
+    recorded: Path | None = None
+
+    def clients(self, secret: str) -> RecordedAnswers | RecordingClients | None:
+        """Return what makes HTTP clients, None for the engine's own."""
+        if self.recorded is not None:
+            return RecordedAnswers(self.recorded)
+        return None if self.record is None else RecordingClients(HttpClientFactory(), self.record, [secret])
+
+
+def run_kits(plugins: Plugins, name: str, line: Line, only: str | None) -> tuple[list[KitReport], str]:
     """Run the kits for everything that the plugins register; returns the reports and the environment of the last exchange."""
     reports, environment = [], ""
     for adapter in plugins.exchanges.values():
         with tempfile.TemporaryDirectory(prefix="kit-") as folder:
-            under_test, where = _exchange(adapter, plugins, name, secret_env, read_only, folder)
+            under_test, where = _exchange(adapter, plugins, name, line, folder)
             environment = where.label
             reports.append(run_trio(lambda under_test=under_test: check_exchange_adapter(under_test, only)))  # type: ignore[misc]
     if only is None:
@@ -46,31 +68,38 @@ def run_kits(plugins: Plugins, name: str, secret_env: str | None, read_only: boo
 
 
 def _exchange(
-    adapter: ExchangeAdapter, plugins: Plugins, name: str, secret_env: str | None, read_only: bool, folder: str
+    adapter: ExchangeAdapter, plugins: Plugins, name: str, line: Line, folder: str
 ) -> tuple[ExchangeUnderTest, Environment]:  # fmt: skip
     settings = plugins.settings(name)
     environment = adapter.environment(ExchangeContext(settings, SystemClock(), HttpClientFactory(), folder))
-    if environment is Environment.LIVE and not read_only:
+    if environment is Environment.LIVE and not line.read_only:
         raise CliError(
             f"{adapter.name} is LIVE with these settings: the kit would trade with real money. Give --against URL of a simulator, or "
             "--read-only",
             Exit.REFUSED,
         )
-    given = os.environ.get(secret_env, "") if secret_env else f"kit-{secrets.token_hex(8)}"
+    given = os.environ.get(line.secret_env, "") if line.secret_env else f"kit-{secrets.token_hex(8)}"
     if not given:
-        raise CliError(f"--secret-env: expected a key in the environment variable {secret_env}, found nothing", Exit.USAGE)
+        raise CliError(f"--secret-env: expected a key in the environment variable {line.secret_env}, found nothing", Exit.USAGE)
     fields = [each.name for each in adapter.credential_fields]
     wrong = None if environment is Environment.PAPER else {each: Secret(f"bad-{secrets.token_hex(8)}") for each in fields}
-    return ExchangeUnderTest(adapter, {each: Secret(given) for each in fields}, settings, folder, wrong, read_only), environment
+    secrets_given = {each: Secret(given) for each in fields}
+    return ExchangeUnderTest(adapter, secrets_given, settings, folder, wrong, line.read_only, line.clients(given)), environment
 
 
 def _sources(plugins: Plugins, name: str) -> list[KitReport]:
-    """Check webhook sources whose module tells how a sender signs: ``sign_for_kit(secret, body, at)`` and ``body_for_kit``."""
+    """Check webhook sources whose module tells how a sender signs (``sign_for_kit(secret, body, at)`` and ``body_for_kit``), and stream
+    sources whose module gives parameters that work (``params_for_kit``)."""
     module = import_module(next(each.module for each in list_installed() if each.name == name).partition(":")[0])
     sign, body = getattr(module, "sign_for_kit", None), getattr(module, "body_for_kit", None)
-    if sign is None or body is None:
-        return []
-    return [check_signal_source(SourceUnderTest(each, sign, body)) for each in plugins.webhook_sources.values()]
+    reports = []
+    if sign is not None and body is not None:
+        reports += [check_signal_source(SourceUnderTest(each, sign, body)) for each in plugins.webhook_sources.values()]
+    params = getattr(module, "params_for_kit", None)
+    if params is not None:
+        for each in plugins.stream_sources.values():
+            reports.append(run_trio(partial(check_stream_source, StreamUnderTest(each, params))))
+    return reports
 
 
 def record_of(plugins: Plugins, name: str, environment: str, reports: list[KitReport], read_only: bool, passed: bool) -> KitRecord:

@@ -9,7 +9,7 @@ from pathlib import Path
 from engine.domain.alert import ALERTS, AlertCode
 from engine.domain.outcome import EXPLANATIONS, OutcomeCode
 from rexalgo.cli import _COMMANDS
-from rexalgo.testing import exchange_cases, limiter_cases, source_cases
+from rexalgo.testing import exchange_cases, limiter_cases, source_cases, stream_cases
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
@@ -75,17 +75,20 @@ def test_the_runbook_has_a_word_for_every_alert() -> None:
     assert [code.value for code in AlertCode if f"`{code.value}`" not in runbook] == []
 
 
-GUIDES = {"plugin-exchange.md": exchange_cases, "plugin-source.md": source_cases, "plugin-limiter.md": limiter_cases}
+GUIDES = {
+    "plugin-exchange.md": [exchange_cases],
+    "plugin-source.md": [source_cases, stream_cases],
+    "plugin-limiter.md": [limiter_cases],
+}
 
 
-TABLE = re.compile(r"\| case \| promise \|\n(?:\|[^\n]*\n)+")
+TABLE = re.compile(r"\| case \| promise \|\n(?:\|[^\n]*(?:\n|$))+")
 
 
 def guide(name: str) -> str:
-    """Return a plugin guide with its table of cases as the kit has it."""
-    rows = [f"| {number} | {promise} |\n" for number, promise in GUIDES[name]()]
-    table = "".join(["| case | promise |\n", "|---|---|\n", *rows])
-    return TABLE.sub(lambda _: table, (ROOT / "docs" / name).read_text(encoding="utf-8"), count=1)
+    """Return a plugin guide with its tables of cases as the kits have them."""
+    tables = ["| case | promise |\n|---|---|\n" + "".join(f"| {n} | {promise} |\n" for n, promise in cases()) for cases in GUIDES[name]]
+    return TABLE.sub(lambda _: tables.pop(0), (ROOT / "docs" / name).read_text(encoding="utf-8"))
 
 
 def test_the_guides_explain_every_case_of_the_kits() -> None:

@@ -3,8 +3,10 @@
 import importlib.util
 import json
 import os
+import secrets
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 
@@ -17,16 +19,20 @@ from plugins.gcra import GcraLimiter
 from plugins.mudrex import default_settings
 from plugins.mudrex.adapter import MudrexAdapter, MudrexSettings
 from plugins.mudrex.simulator.server import Simulator, serve
-from rexalgo import PLUGIN_API_VERSION, Secret, sign_a, sign_b
+from rexalgo import PLUGIN_API_VERSION, Action, InvalidValue, PositionSide, Secret, SignalDraft, StreamContext, Symbol, sign_a, sign_b
 from rexalgo.testing import (
     ExchangeUnderTest,
     KitReport,
     SourceUnderTest,
+    StreamUnderTest,
     Verdict,
     check_exchange_adapter,
     check_rate_limiter,
     check_signal_source,
+    check_stream_source,
 )
+
+BTC = Symbol("BTCUSDT")
 
 
 def rexalgo(*args: object, cwd: Path, code: int = 0) -> str:
@@ -132,3 +138,54 @@ def test_a_record_proves_one_version_of_plugin_kit_and_api(changes: dict[str, ob
     write_record(tmp_path, record(**changes))
     assert is_proven(tmp_path, "toy", "1") is proven
     assert not is_proven(tmp_path, "other", "1")
+
+
+def test_what_was_recorded_from_a_simulator_answers_the_reading_cases_without_it(tmp_path: Path) -> None:
+    rexalgo("init", cwd=tmp_path)
+    command = [sys.executable, "-m", "rexalgo", "simulate", "mudrex", "--json", "--per-second", "0", "--latency-ms", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as simulator:
+        assert simulator.stdout is not None
+        head = ""
+        while not head.endswith("}\n"):
+            head += simulator.stdout.readline()
+        url = json.loads(head)["base_url"]
+        live = json.loads(
+            rexalgo("plugin", "test", "mudrex", "--against", url, "--read-only", "--record", "answers.jsonl", "--json", cwd=tmp_path)
+        )
+        simulator.terminate()
+        simulator.wait(10)
+    assert "kit-" not in (tmp_path / "answers.jsonl").read_text(encoding="utf-8")
+    told = json.loads(
+        rexalgo("plugin", "test", "mudrex", "--against", url, "--recorded", "answers.jsonl", "--case", "E01", "--json", cwd=tmp_path)
+    )
+    assert told["passed"], told
+    assert live["passed"], live
+
+
+class Trend:
+    """Enter long when a candle closed above the one before it; for the kit."""
+
+    name = "trend"
+
+    def check_params(self, params: Mapping[str, object]) -> None:
+        if set(params) != {"interval_s"} or not isinstance(params["interval_s"], int) or not 60 <= params["interval_s"] <= 86_400:
+            raise InvalidValue("params.interval_s", "seconds from 60 to 86400", params)
+
+    async def run(self, context: StreamContext) -> None:
+        before = None
+        async for candle in context.candles(BTC, 60):
+            if before is not None and candle.close > before.close:
+                await context.emit(SignalDraft(f"trend-{candle.opened_at:%Y%m%d%H%M}", Action.OPEN, BTC, PositionSide.LONG))
+            before = candle
+
+
+async def test_a_sound_stream_source_passes_and_one_whose_ids_are_random_does_not() -> None:
+    report = await check_stream_source(StreamUnderTest(Trend(), {"interval_s": 60}))
+    assert [each.verdict for each in report.results] == [Verdict.PASS] * 4, report.results
+
+    class Forgetful(Trend):
+        async def run(self, context: StreamContext) -> None:
+            await context.emit(SignalDraft(secrets.token_hex(8), Action.OPEN, BTC, PositionSide.LONG))
+
+    worse = await check_stream_source(StreamUnderTest(Forgetful(), {"interval_s": 60}))
+    assert [each.number for each in worse.failures] == ["S24"]

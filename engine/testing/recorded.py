@@ -1,0 +1,95 @@
+"""Recorded answers: an exchange on paper, so that parsing is tried without a server, and the recorder that writes the file.
+
+The file is JSON lines, one request and its answer each: ``{"method", "path", "query", "status", "body"}``. Request headers are never
+written, and every secret that the recorder was told is replaced by ``***`` wherever it stands.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Final
+
+import httpx
+
+from engine.domain.errors import InvalidValue, RexAlgoError
+from engine.transport import HttpClientFactory
+
+HIDDEN: Final = "***"
+_FIELDS: Final = ("method", "path", "query", "status", "body")
+
+
+class NotRecorded(RexAlgoError):
+    """Say that a request has no recorded answer: record it, or add a line to the file."""
+
+
+class RecordedAnswers:
+    """Make HTTP clients that are answered from a file: by method, path and query, in order; the last answer is repeated.
+
+    Raises InvalidValue for a line that is not such a record. A request without a record raises NotRecorded.
+    """
+
+    def __init__(self, file: Path | str) -> None:
+        self._answers: dict[tuple[str, str, str], list[tuple[int, bytes]]] = {}
+        for number, line in enumerate(Path(file).read_text(encoding="utf-8").splitlines(), 1):
+            if line.strip():
+                key, answer = _read(line, f"{file}:{number}")
+                self._answers.setdefault(key, []).append(answer)
+
+    def __call__(self, base_url: str, headers: Mapping[str, str] | None = None) -> httpx.AsyncClient:
+        """Return a client that connects nowhere."""
+        return httpx.AsyncClient(base_url=base_url, headers=headers, transport=httpx.MockTransport(self._answer), trust_env=False)
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        key = (request.method, request.url.path, _query(request.url))
+        waiting = self._answers.get(key)
+        if not waiting:
+            known = sorted({f"{method} {path}" for method, path, _ in self._answers})
+            raise NotRecorded(f"no recorded answer for {key[0]} {key[1]}?{key[2]}; recorded are: " + ", ".join(known)[:300])
+        status, body = waiting.pop(0) if len(waiting) > 1 else waiting[0]
+        return httpx.Response(status, headers={"content-type": "application/json"}, content=body)
+
+    async def aclose(self) -> None:
+        """Close nothing: there is no connection."""
+
+
+class RecordingClients:
+    """Make clients over ``inner`` and append each request and its answer to ``file``, without ``secrets`` (0600)."""
+
+    def __init__(self, inner: HttpClientFactory, file: Path | str, secrets: Iterable[str]) -> None:
+        self._inner = inner
+        self._file = Path(file)
+        self._secrets = tuple(each for each in secrets if each)
+        self._file.touch(mode=0o600)
+
+    def __call__(self, base_url: str, headers: Mapping[str, str] | None = None) -> httpx.AsyncClient:
+        """Return a client whose answers are written down."""
+        below = self._inner(base_url, headers)
+        below.event_hooks["response"] = [*below.event_hooks["response"], self._write]
+        return below
+
+    async def aclose(self) -> None:
+        """Close what is below."""
+        await self._inner.aclose()
+
+    async def _write(self, answer: httpx.Response) -> None:
+        await answer.aread()
+        url = answer.request.url
+        record = dict(zip(_FIELDS, (answer.request.method, url.path, _query(url), answer.status_code, answer.text), strict=True))
+        line = json.dumps(record, ensure_ascii=False)
+        for secret in self._secrets:
+            line = line.replace(json.dumps(secret)[1:-1], HIDDEN)
+        with self._file.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+
+def _query(url: httpx.URL) -> str:
+    return str(httpx.QueryParams(sorted(url.params.multi_items())))
+
+
+def _read(line: str, where: str) -> tuple[tuple[str, str, str], tuple[int, bytes]]:
+    try:
+        record = json.loads(line)
+        key = (str(record["method"]), str(record["path"]), str(record.get("query", "")))
+        return key, (int(record["status"]), str(record["body"]).encode())
+    except (ValueError, KeyError, TypeError):
+        raise InvalidValue(where, 'a line such as {"method": "GET", "path": "/orders", "query": "", "status": 200, "body": "[]"}') from None

@@ -1,0 +1,165 @@
+"""The kit for stream sources: run over the kit's own candles, twice, and cancelled."""
+
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Final
+
+import trio
+
+from engine.domain.amounts import Price, Quantity
+from engine.domain.errors import InvalidValue
+from engine.domain.identifiers import SignalId, Symbol
+from engine.domain.signal import SignalDraft
+from engine.ports.clock import Clock
+from engine.ports.exchange import HttpClients
+from engine.ports.market_data import Candle
+from engine.ports.signal_source import StreamSource
+from engine.testing.other_kits import NOW
+from engine.testing.report import CaseFailed, CaseResult, CaseSkipped, KitReport, Verdict, expect
+from engine.transport import HttpClientFactory
+
+SYMBOLS: Final = frozenset({Symbol("BTCUSDT"), Symbol("ETHUSDT")})
+CANDLES: Final = 300
+RUN_S: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class StreamUnderTest:
+    """Hold a stream source and parameters that work."""
+
+    source: StreamSource
+    params: Mapping[str, object]
+
+
+class _KitClock:
+    def now(self) -> datetime:
+        """Return the kit's one moment."""
+        return NOW
+
+
+@dataclass(slots=True)
+class _Context:
+    """Be a stream's context over the kit's candles; ``over`` is set when all of one contract were taken."""
+
+    params: Mapping[str, object]
+    strategy: str = "kit"
+    symbols: frozenset[Symbol] = SYMBOLS
+    clock: Clock = field(default_factory=_KitClock)
+    http: HttpClients = field(default_factory=HttpClientFactory)
+    emitted: list[SignalDraft] = field(default_factory=list)
+    over: trio.Event = field(default_factory=trio.Event)
+
+    async def candles(self, symbol: Symbol, interval_s: int) -> AsyncIterator[Candle]:
+        """Yield the kit's candles, then wait for ever."""
+        for each in kit_candles(symbol, interval_s):
+            yield each
+            await trio.lowlevel.checkpoint()
+        self.over.set()
+        await trio.sleep_forever()
+
+    async def emit(self, draft: SignalDraft) -> SignalId:
+        """Note the draft."""
+        await trio.lowlevel.checkpoint()
+        self.emitted.append(draft)
+        return SignalId(f"kit-{draft.dedupe_key}")
+
+
+def kit_candles(symbol: Symbol, interval_s: int) -> list[Candle]:
+    """Make a walk of closed candles with trends both ways, always the same."""
+    dice, price, made = random.Random(f"{symbol} {interval_s}"), 65_000, []  # noqa: S311 - a market of the kit guards nothing
+    for number in range(CANDLES):
+        drift = 60 if number // 40 % 2 == 0 else -60
+        opened, price = price, max(1_000, price + drift + dice.randint(-80, 80))
+        low, high = min(opened, price) - dice.randint(0, 30), max(opened, price) + dice.randint(0, 30)
+        first, top, bottom, last = (Price(Decimal(each)) for each in (opened, high, low, price))
+        at = NOW - timedelta(seconds=interval_s * (CANDLES - number))
+        made.append(Candle(symbol, interval_s, at, first, top, bottom, last, Quantity(Decimal(dice.randint(1, 50)))))
+    return made
+
+
+async def _run(under_test: StreamUnderTest) -> list[SignalDraft]:
+    context = _Context(under_test.params)
+    async with trio.open_nursery() as nursery:
+
+        async def run() -> None:
+            await under_test.source.run(context)
+            context.over.set()
+
+        nursery.start_soon(run)
+        with trio.move_on_after(RUN_S):
+            await context.over.wait()
+            await trio.sleep(0.05)  # what the last candle causes is emitted before the end
+        began = trio.current_time()
+        nursery.cancel_scope.cancel()
+    expect(trio.current_time() - began < RUN_S, "expected run to end at once when it is cancelled, found that it goes on")
+    return context.emitted
+
+
+async def _takes_params(under_test: StreamUnderTest) -> None:
+    under_test.source.check_params(under_test.params)
+
+
+async def _refuses_params(under_test: StreamUnderTest) -> None:
+    rubbish: tuple[object, ...] = (None, "", "rubbish", -1, 10**12, 1.5, [], {}, True)
+    wrong: list[Mapping[str, object]] = [{}, {"no_such_parameter": 1}]
+    wrong += [{**under_test.params, name: value} for name in under_test.params for value in rubbish]
+    for each in wrong:
+        try:
+            under_test.source.check_params(each)
+        except InvalidValue:
+            continue
+        except Exception as error:
+            raise CaseFailed(f"expected InvalidValue, or silence, for params {dict(each)}, found {type(error).__name__}: {error}") from None
+
+
+async def _runs(under_test: StreamUnderTest) -> None:
+    emitted = await _run(under_test)
+    for draft in emitted:
+        expect(isinstance(draft, SignalDraft), f"expected signal drafts, found {type(draft).__name__}")
+        expect(draft.symbol in SYMBOLS, f"expected signals in the strategy's contracts, found {draft.symbol}")
+        expect(0 < len(draft.dedupe_key) <= 128, "expected a dedupe_key of 1 to 128 characters")
+    if not emitted:
+        raise CaseSkipped(f"it gave no signal over the kit's candles within {RUN_S:g} s")
+
+
+async def _repeats(under_test: StreamUnderTest) -> None:
+    first, again = await _run(under_test), await _run(under_test)
+    by_key = {each.dedupe_key: each for each in first}
+    same = set(by_key) == {each.dedupe_key for each in again}
+    expect(same, "expected the same dedupe_keys over the same candles, so that a restart repeats nothing, found others")
+    expect(all(by_key[each.dedupe_key] == each for each in again), "expected the same signal under the same dedupe_key, found another")
+
+
+Check = Callable[[StreamUnderTest], Awaitable[None]]
+_CASES: Final[tuple[tuple[str, str, Check], ...]] = (
+    ("S21", "the parameters of its own sample are taken", _takes_params),
+    ("S22", "wrong parameters are InvalidValue and nothing else", _refuses_params),
+    ("S23", "it runs over candles until it is cancelled, and emits sound drafts in its strategy's contracts", _runs),
+    ("S24", "the same candles give the same dedupe keys: a restart repeats nothing", _repeats),
+)
+
+
+def stream_cases() -> tuple[tuple[str, str], ...]:
+    """Return (number, promise) of every case of the kit for stream sources."""
+    return tuple((number, promise) for number, promise, _ in _CASES)
+
+
+async def check_stream_source(under_test: StreamUnderTest) -> KitReport:
+    """Run every case for a stream source."""
+    results = []
+    for number, promise, check in _CASES:
+        verdict, detail = Verdict.PASS, ""
+        try:
+            with trio.fail_after(30):
+                await check(under_test)
+        except CaseSkipped as skipped:
+            verdict, detail = Verdict.SKIPPED, str(skipped)
+        except CaseFailed as failed:
+            verdict, detail = Verdict.FAIL, str(failed)
+        except Exception as error:  # a plugin under test may raise anything; that is the finding
+            verdict, detail = Verdict.FAIL, f"expected the case to end, found {type(error).__name__}: {error}"[:300]
+        results.append(CaseResult(number, promise, verdict, detail))
+    return KitReport("stream source", under_test.source.name, tuple(results))
