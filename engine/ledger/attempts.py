@@ -257,11 +257,27 @@ def _move_share(db: apsw.Connection, attempt: Attempt, grown: Quantity) -> None:
     """Bring a holding up to date after an attempt's state was written: its share, and how many entries are open."""
     held = read_holding(db, attempt.account, attempt.intent.symbol)
     if held is None:
+        if attempt.is_entry and grown > 0:
+            _hold_late(db, attempt, grown)
         return
     # Counted anew each time: a count that is moved up and down goes wrong when one attempt ends twice (freed, then proven after all).
     open_now = _count_open_entries(db, attempt.account, attempt.intent.symbol)
     share = held.share + grown if attempt.is_entry else max(Decimal(0), held.share - grown)
     write_holding(db, replace(held, share=Quantity(share), entries_open=open_now))
+
+
+def _hold_late(db: apsw.Connection, attempt: Attempt, share: Quantity) -> None:
+    """Let the strategy hold again what an entry brought whose symbol had been set free: else nobody would ever close it."""
+    intent = attempt.intent
+    db.execute(
+        "INSERT INTO holding (account_id, symbol, strategy_id, side, share, entries_open, entry_key, stop_loss, take_profit)"
+        " SELECT ?, ?, ?, ?, ?, ?, order_key, ?, ? FROM leg WHERE copy_id = ? AND number = ?",
+        (
+            attempt.account, intent.symbol, attempt.strategy, intent.position_side.value, plain(share),
+            _count_open_entries(db, attempt.account, intent.symbol), _text(intent.stop_loss), _text(intent.take_profit), attempt.copy,
+            attempt.leg,
+        ),
+    )  # fmt: skip
 
 
 def _count_open_entries(db: apsw.Connection, account: AccountId, symbol: Symbol) -> int:

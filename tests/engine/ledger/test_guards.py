@@ -17,8 +17,20 @@ from engine.domain.outcome import Outcome, OutcomeCode
 from engine.domain.signal import Action, OrderKey, PositionSide, SignalDraft
 from engine.domain.subscription import CopyPolicy, Mode, parse_leverage, parse_sizing
 from engine.ledger import Database
-from engine.ledger.attempts import Claim, NotClaimed, claim, complete, decide_none, end, free_symbol, read_attempt, unknown_outcome
+from engine.ledger.attempts import (
+    Claim,
+    NotClaimed,
+    claim,
+    complete,
+    decide_none,
+    end,
+    free_symbol,
+    read_attempt,
+    read_holding,
+    unknown_outcome,
+)
 from engine.ledger.codec import write_policy
+from engine.ledger.conserving import read_on_record
 from engine.ledger.database import open_database
 from engine.ledger.query import fetch_all
 from engine.ledger.signals import DedupeConflict, NewSignal, record_signal
@@ -181,6 +193,20 @@ def test_late_proof_of_a_freed_entry_counts_its_fill_and_leaves_the_newer_entry_
     complete(db, lost, report_of(lost, db), Outcome(OutcomeCode.FILLED), NOW)
     assert entries_open(db) == 1
     assert fetch_all(db, "SELECT share FROM holding") == [("0.003",)]
+
+
+def test_an_order_found_after_its_symbol_was_freed_is_held_by_its_strategy_again(db: Database) -> None:
+    """It had been filled at the exchange and was nobody's: no exit closed it, and people were told that the next one would."""
+    lost = lost_entry(db, "lost")
+    assert fetch_all(db, "SELECT 1 FROM holding") == []
+    complete(db, lost, report_of(lost, db), Outcome(OutcomeCode.FILLED), NOW)
+    held = read_holding(db, AccountId("a"), BTC)
+    assert held is not None
+    assert (held.strategy, held.side, held.share, held.entries_open) == ("s", PositionSide.LONG, Decimal("0.003"), 0)
+    closing = record_signal(db, new("close", Action.CLOSE, at=NOW + timedelta(seconds=1)))
+    key = fetch_all(db, "SELECT order_key FROM signal WHERE id = ?", (closing.id,))[0][0]
+    assert key > held.entry_key
+    assert read_on_record(db, lost).opened == Decimal("0.003")
 
 
 def test_a_person_may_decide_that_there_is_no_order(db: Database) -> None:
