@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .ONESHELL:
-.PHONY: help demo test lint format bench faults crash seeded serve install install-dev lock clean
+.PHONY: help demo test coverage lint format bench faults crash seeded serve install install-dev lock clean
 
 VENV ?= .venv
 ARGS ?=
@@ -19,6 +19,7 @@ LOCK := UV_SYSTEM_CERTS=1 env -u PIP_FIND_LINKS -u UV_FIND_LINKS $(VENV)/bin/uv 
 help:
 	@echo "make demo      install what is needed and watch signals fan out on paper  (ARGS=\"--once --json\")"
 	echo "make test      install what is needed and run every gate"
+	echo "make coverage  every branch of what decides about money, sends it and keeps its keys is walked by a test"
 	echo "make crash     kill the real server at every commit and send boundary; the simulator's record judges (ARGS=\"--kills 50\")"
 	echo "make seeded    seed bugs into a copy of the mudrex adapter and see which ones the kit catches"
 	echo "make install   install; leaves the command ./bin/rexalgo"
@@ -41,6 +42,10 @@ test: install-dev lint
 	@echo "== tests"
 	$(VENV)/bin/pytest -q $(ARGS)
 	echo "all gates passed. Next: make demo"
+
+coverage: install-dev
+	@$(VENV)/bin/coverage run -m pytest -q tests/engine $(ARGS)
+	$(VENV)/bin/coverage report
 
 lint: install-dev
 	@echo "== format"
@@ -76,7 +81,7 @@ lock: install-dev
 	$(LOCK) --upgrade --extra dev --constraint requirements/run.txt --output-file requirements/dev.txt
 
 clean:
-	@rm -rf $(VENV) bin build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) bin build *.egg-info .coverage_cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(VENV)/bin/python:
 	@chosen=""

@@ -94,16 +94,6 @@ MOVES: Final[Mapping[AttemptState, frozenset[AttemptState]]] = {
 }
 
 
-def is_terminal(state: AttemptState) -> bool:
-    """Tell whether nothing can move an attempt in this state any more."""
-    return state.is_terminal
-
-
-def is_open(state: AttemptState) -> bool:
-    """Tell whether an order of an attempt in this state may be working at the exchange."""
-    return state.is_open
-
-
 def steps(old: AttemptState, new: AttemptState) -> tuple[AttemptState, ...]:
     """Return the states that a change passes, ``new`` last: one move of the table, or two through PLACED.
 

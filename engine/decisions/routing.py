@@ -1,29 +1,10 @@
-"""Whom a signal reaches, in which turn, and which switches stand in its way.
-
-What always holds: each account once, in an order that depends on nothing but the values. Watching subscriptions are reached too
-(they are told what would have happened). Nothing here decides about size or risk.
-"""
+"""Which legs a signal has, and which switches stand in the way of an entry. Nothing here decides about size or risk."""
 
 from collections.abc import Iterable
 from typing import Final, assert_never
 
 from engine.domain.holding import Switch, SwitchScope
-from engine.domain.identifiers import AccountId, StrategyId
-from engine.domain.signal import Action, Signal
-from engine.domain.subscription import Subscription
-
-
-def reached(strategy: StrategyId, subscriptions: Iterable[Subscription]) -> tuple[Subscription, ...]:
-    """Return the subscriptions that get a copy of a signal of ``strategy``: one per account, by account id.
-
-    Should two subscriptions tie the same account to the strategy, the one with the smaller id gets the only copy.
-    """
-    chosen: dict[AccountId, Subscription] = {}
-    for each in sorted(subscriptions, key=lambda subscription: (subscription.account, subscription.id)):
-        if each.strategy == strategy:
-            chosen.setdefault(each.account, each)
-    return tuple(chosen.values())
-
+from engine.domain.signal import Action
 
 ENTRY: Final = "entry"
 EXIT: Final = "exit"
@@ -48,11 +29,6 @@ def legs(action: Action) -> tuple[str, ...]:
             assert_never(action)
 
 
-def turn(signal: Signal) -> tuple[int, str]:
-    """Return the sort key in which one account takes waiting signals: exits first, then by the strategy's order."""
-    return (1 if signal.draft.action.is_entry else 0, signal.order_key)
-
-
 def concerns(switch: Switch, *, account_id: str, account_name: str, strategy_id: str, strategy_name: str, exchange: str) -> bool:
     """Tell whether a *no new entries* switch stops entries of this account, strategy and exchange; a target is an id or a name."""
     match switch.scope:
@@ -64,6 +40,8 @@ def concerns(switch: Switch, *, account_id: str, account_name: str, strategy_id:
             return switch.target in (strategy_id, strategy_name)
         case SwitchScope.EXCHANGE:
             return switch.target == exchange
+        case _:
+            assert_never(switch.scope)
 
 
 def concerning(

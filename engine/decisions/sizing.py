@@ -8,7 +8,7 @@ knows limits, balances or who holds what.
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
-from typing import Final
+from typing import Final, assert_never
 
 from engine.domain.amounts import EXACT, ZERO, Money, Price, Quantity, Ratio, ceil_to_step, floor_to_step, notional
 from engine.domain.instrument import Instrument
@@ -103,6 +103,8 @@ def raw_quantity(sizing: Sizing, basis: SizingBasis) -> Quantity | Missing:
             if basis.stop is None or basis.stop == price:
                 return Missing.STOP
             exact = EXACT.divide(EXACT.multiply(risk, own), abs(EXACT.subtract(price, basis.stop)))
+        case _:
+            assert_never(sizing)
     return Quantity(floor_to_step(exact, _FINEST))
 
 

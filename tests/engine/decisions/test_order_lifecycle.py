@@ -21,8 +21,6 @@ from engine.decisions.order_lifecycle import (
     Refused,
     check_move,
     classify,
-    is_open,
-    is_terminal,
     match_order,
     may_stop_looking,
     resolution_due,
@@ -81,8 +79,8 @@ def test_an_answer_may_tell_that_the_order_already_filled() -> None:
 def test_states_know_whether_they_are_over_working_or_holding() -> None:
     working = {S.CLAIMED, S.UNKNOWN, S.PLACED, S.PARTIALLY_FILLED}
     over = {S.FILLED, S.CANCELLED, S.REJECTED, S.KILLED, S.EXPIRED, S.SKIPPED, S.DENIED}
-    assert {each for each in S if is_open(each)} == working
-    assert {each for each in S if is_terminal(each)} == over
+    assert {each for each in S if each.is_open} == working
+    assert {each for each in S if each.is_terminal} == over
     assert {each for each in S if each.holds_symbol} == working | {S.NOT_CONFIRMED}
 
 
@@ -237,4 +235,4 @@ def test_no_walk_leaves_a_final_state(walk: list[AttemptState]) -> None:
         except InvalidMove:
             continue
         assert not ended
-        state, ended = new, is_terminal(new)
+        state, ended = new, new.is_terminal

@@ -1,29 +1,15 @@
 """Whom a signal reaches, which switches stand in the way, and what a reading of the exchange corrects."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
-from decision_builders import BTC, ETH, LONG, SHORT, D, holding, position, report, row, signal, subscription, switch
+from decision_builders import BTC, ETH, LONG, SHORT, D, holding, position, report, row, switch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.decisions.reconciliation import ForeignOrders, OwnPosition, ShareShrunk, apply, reconcile
-from engine.decisions.routing import concerning, concerns, reached, turn
+from engine.decisions.routing import concerning, concerns
 from engine.domain.holding import SwitchScope
-from engine.domain.signal import Action
-
-
-def test_a_signal_reaches_each_account_of_its_strategy_once() -> None:
-    mine = [replace(subscription(), id=name, account=account) for name, account in (("z", "a2"), ("y", "a1"), ("x", "a2"))]
-    other = subscription(strategy="s2")
-    assert [(each.account, each.id) for each in reached("s1", [*mine, other])] == [("a1", "y"), ("a2", "x")]
-
-
-def test_exits_are_taken_first_and_then_the_strategy_s_own_order() -> None:
-    waiting = [signal(n=3), signal(n=1), signal(n=2, action=Action.CLOSE)]
-    assert [each.number for each in sorted(waiting, key=turn)] == [2, 1, 3]
-
 
 HERE = {"account_id": "a1", "account_name": "ann", "strategy_id": "s1", "strategy_name": "trend", "exchange": "paper"}
 

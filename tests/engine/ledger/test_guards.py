@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import count
+from typing import Any
 
 import apsw
 import pytest
@@ -11,8 +12,9 @@ import pytest
 from engine.decisions.order_lifecycle import AttemptState
 from engine.domain.amounts import Money, Price, Quantity, Ratio
 from engine.domain.errors import InvalidMove
+from engine.domain.holding import Holding
 from engine.domain.identifiers import AccountId, ClientOrderId, CopyId, ReceiptId, SignalId, StrategyId, Symbol
-from engine.domain.order import OrderIntent, OrderReport, OrderSide, OrderStatus, OrderType
+from engine.domain.order import OrderIntent, OrderReport, OrderSide, OrderStatus, OrderType, ProtectionOrder
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.domain.signal import Action, OrderKey, PositionSide, SignalDraft
 from engine.domain.subscription import CopyPolicy, Mode, parse_leverage, parse_sizing
@@ -21,19 +23,22 @@ from engine.ledger.attempts import (
     Claim,
     NotClaimed,
     claim,
+    close_again,
     complete,
     decide_none,
     end,
     free_symbol,
+    orphan_claims,
     read_attempt,
     read_holding,
     unknown_outcome,
-)
+    want_protection,
+)  # fmt: skip
 from engine.ledger.codec import write_policy
 from engine.ledger.conserving import read_on_record
 from engine.ledger.database import open_database
 from engine.ledger.query import fetch_all
-from engine.ledger.signals import DedupeConflict, NewSignal, record_signal
+from engine.ledger.signals import DedupeConflict, NewSignal, read_signal, record_signal
 
 BTC = Symbol("BTCUSDT")
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -219,3 +224,124 @@ def test_a_person_may_decide_that_there_is_no_order(db: Database) -> None:
     assert fetch_all(db, "SELECT count(*) FROM holding") == [(0,)]
     with pytest.raises(InvalidMove):
         decide_none(db, attempt, "again", "op", NOW)
+
+
+# Each end of a claim
+
+
+def claimed(db: Database, key: str) -> tuple[int, Claim]:
+    asked = wanted(db, record_signal(db, new(key)).id)
+    attempt = claim(db, asked)
+    assert isinstance(attempt, int)
+    return attempt, asked
+
+
+def held(db: Database) -> Holding | None:
+    return read_holding(db, AccountId("a"), BTC)
+
+
+def closing(db: Database, key: str) -> tuple[int, Claim]:
+    """Claim the exit of a close of everything that is held."""
+    signal = record_signal(db, new(key, Action.CLOSE, at=NOW + timedelta(seconds=1)))
+    asked = wanted(db, signal.id)
+    intent = replace(asked.intent, side=OrderSide.SELL, reduce_only=True)
+    asked = replace(asked, kind="exit", intent=intent, leave=Quantity(Decimal(0)))
+    attempt = claim(db, asked)
+    assert isinstance(attempt, int)
+    return attempt, asked
+
+
+def test_an_addition_is_claimed_only_where_its_strategy_holds_that_side_and_no_entry_is_under_way(db: Database) -> None:
+    def add(key: str, **changes: Any) -> int | NotClaimed:
+        return claim(db, replace(wanted(db, record_signal(db, new(key)).id), adds=True, **changes))
+
+    nothing = add("nothing held")
+    assert isinstance(nothing, NotClaimed)
+    assert nothing.outcome is not None
+    assert nothing.outcome.code is OutcomeCode.SKIPPED_NOT_OPEN
+    attempt, _ = claimed(db, "open")
+    assert add("while it opens") == NotClaimed(None)  # it waits
+    complete(db, attempt, report_of(attempt, db), Outcome(OutcomeCode.FILLED), NOW)
+    other = add("of another", strategy=StrategyId("t"))
+    assert isinstance(other, NotClaimed)
+    assert other.outcome is not None
+    assert other.outcome.code is OutcomeCode.SKIPPED_SYMBOL_HELD
+    assert isinstance(add("after it opened"), int)
+
+
+def test_an_order_that_fills_bit_by_bit_moves_the_share_by_what_it_grew(db: Database) -> None:
+    attempt, _ = claimed(db, "open")
+    whole = report_of(attempt, db)
+    first = replace(whole, status=OrderStatus.PARTIALLY_FILLED, filled_quantity=Quantity(Decimal("0.001")), average_price=None)
+    for report, share in ((first, "0.001"), (first, "0.001"), (replace(first, filled_quantity=Quantity(Decimal("0.002"))), "0.002")):
+        complete(db, attempt, report, Outcome(OutcomeCode.PARTIALLY_FILLED), NOW)
+        assert fetch_all(db, "SELECT share, entries_open FROM holding") == [(share, 1)]
+    complete(db, attempt, whole, Outcome(OutcomeCode.FILLED), NOW)
+    assert fetch_all(db, "SELECT share, entries_open FROM holding") == [("0.003", 0)]
+
+
+def test_claims_of_an_earlier_run_become_unknown_and_those_of_this_run_stay(db: Database) -> None:
+    attempt, _ = claimed(db, "open")
+    assert orphan_claims(db, 1, NOW) == 0
+    assert orphan_claims(db, 2, NOW) == 1
+    assert read_attempt(db, attempt).state is AttemptState.UNKNOWN
+    assert orphan_claims(db, 2, NOW) == 0
+    with pytest.raises(LookupError, match="no attempt 999"):
+        read_attempt(db, 999)
+
+
+def test_an_exit_without_trace_is_opened_again_once_and_only_while_something_is_held(db: Database) -> None:
+    attempt, _ = claimed(db, "open")
+    complete(db, attempt, report_of(attempt, db), Outcome(OutcomeCode.FILLED), NOW)
+    exit_, asked = closing(db, "close")
+    assert not close_again(db, exit_, NOW)  # nobody gave it up
+    end(db, exit_, AttemptState.UNKNOWN, unknown_outcome(asked.intent, "timeout"), "timeout", NOW)
+    end(db, exit_, AttemptState.NOT_CONFIRMED, Outcome(OutcomeCode.NOT_CONFIRMED), "timeout", NOW)
+    assert close_again(db, exit_, NOW)
+    assert fetch_all(db, "SELECT state FROM leg WHERE kind = 'exit' AND account_id = 'a'") == [("new",)]
+    assert fetch_all(db, "SELECT code FROM copy WHERE id = ?", (asked.copy,)) == [(None,)]
+    assert not close_again(db, exit_, NOW)  # it was opened already
+
+
+def test_an_exit_whose_strategy_holds_nothing_any_more_is_done(db: Database) -> None:
+    attempt, _ = claimed(db, "open")
+    complete(db, attempt, report_of(attempt, db), Outcome(OutcomeCode.FILLED), NOW)
+    exit_, asked = closing(db, "close")
+    end(db, exit_, AttemptState.UNKNOWN, unknown_outcome(asked.intent, "timeout"), "timeout", NOW)
+    db.execute("DELETE FROM holding")
+    end(db, exit_, AttemptState.NOT_CONFIRMED, Outcome(OutcomeCode.NOT_CONFIRMED), "timeout", NOW)
+    assert not close_again(db, exit_, NOW)
+    complete(db, exit_, replace(report_of(exit_, db), reduce_only=True), Outcome(OutcomeCode.FILLED), NOW)
+    assert held(db) is None  # what an exit closed makes nobody hold anything
+
+
+def test_only_an_entry_without_trace_frees_its_symbol_and_protection_is_noted_only_where_something_is_held(db: Database) -> None:
+    attempt, _ = claimed(db, "open")
+    free_symbol(db, attempt)
+    assert entries_open(db) == 1
+    wants = ProtectionOrder(BTC, PositionSide.LONG, Price(Decimal(60000)), None)
+    want_protection(db, account=AccountId("a"), wanted=wants)
+    want_protection(db, account=AccountId("b"), wanted=wants)
+    found = held(db)
+    assert found is not None
+    assert found.stop_loss == Decimal(60000)
+    assert read_holding(db, AccountId("b"), BTC) is None
+
+
+def test_what_is_compared_at_the_last_line_is_what_the_ledger_has(db: Database) -> None:
+    attempt, asked = claimed(db, "open")
+    seen = read_on_record(db, attempt)
+    assert (seen.claimed, seen.state, seen.orders_out) == (asked.intent, AttemptState.CLAIMED, 1)
+    assert (seen.share, seen.closing, seen.opened, seen.closed) == (0, 0, None, None)
+    complete(db, attempt, report_of(attempt, db), Outcome(OutcomeCode.FILLED), NOW)
+    exit_, _ = closing(db, "close")
+    seen = read_on_record(db, exit_)
+    assert (seen.share, seen.closing, seen.opened, seen.closed) == (Decimal("0.003"), 0, Decimal("0.003"), 0)
+    part = replace(report_of(exit_, db), status=OrderStatus.PARTIALLY_FILLED, filled_quantity=Quantity(Decimal("0.001")))
+    complete(db, exit_, part, Outcome(OutcomeCode.PARTIALLY_FILLED), NOW)
+    seen = read_on_record(db, attempt)  # from another order's side: the exit may still close the rest
+    assert (seen.share, seen.closing, seen.opened, seen.closed) == (Decimal("0.002"), Decimal("0.002"), Decimal("0.003"), Decimal("0.001"))
+    db.execute("UPDATE holding SET entry_key = 'no such key'")
+    assert read_on_record(db, exit_).opened is None
+    with pytest.raises(LookupError):
+        read_signal(db, 999)

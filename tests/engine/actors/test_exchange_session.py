@@ -1,0 +1,245 @@
+"""The one caller of adapters: deadlines, permits, the last line right before the first byte, and what an exchange may lack."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import httpx
+import pytest
+import trio
+from trio.testing import MockClock
+
+from engine.actors.clock import TrioClock
+from engine.actors.exchange_session import ExchangeSession
+from engine.decisions.circuit import Circuit
+from engine.decisions.order_lifecycle import Accepted, NoProof, NothingSent
+from engine.domain.account import AccountReport, Balance
+from engine.domain.amounts import Money, Quantity, Ratio
+from engine.domain.identifiers import AccountId, ClientOrderId, Symbol
+from engine.domain.order import OrderIntent, OrderReport, OrderSide, OrderStatus
+from engine.domain.outcome import Outcome, OutcomeCode
+from engine.domain.signal import OrderType, PositionSide
+from engine.ports.exchange import AccountLogin, ExchangeContext, ExchangeTraits, FundsElsewhere, NotExecuted
+from engine.ports.rate_limiter import Granted, Priority, RateLimit, Refused
+from engine.transport import HttpClientFactory
+
+NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+BTC = Symbol("BTCUSDT")
+TRAITS = ExchangeTraits(True, True, RateLimit(5, 1.0, 5), RateLimit(5, 1.0, 5))
+MONEY = Money(Decimal(1))
+
+
+def order() -> OrderIntent:
+    return OrderIntent(
+        ClientOrderId("rxabc"), BTC, OrderSide.BUY, PositionSide.LONG, Quantity(Decimal(1)), OrderType.MARKET, Ratio(Decimal(5))
+    )  # fmt: skip
+
+
+def filled() -> OrderReport:
+    return OrderReport(
+        "x1", ClientOrderId("rxabc"), BTC, OrderSide.BUY, Quantity(Decimal(1)), OrderStatus.FILLED, Quantity(Decimal(1)), None, MONEY, NOW
+    )  # fmt: skip
+
+
+class Line:
+    """Be a connection; over HTTP where there is a client."""
+
+    def __init__(self, http: httpx.AsyncClient | None) -> None:
+        self._http = http
+        self.placed = 0
+        self.hangs = False
+        self.reads_client_order_id = False
+
+    async def place_order(self, intent: OrderIntent) -> OrderReport:
+        self.placed += 1
+        if self.hangs:
+            await trio.sleep_forever()
+        if self._http is not None:
+            (await self._http.post("/order", json={})).raise_for_status()
+        return filled()
+
+    async def fetch_account(self) -> AccountReport:
+        return AccountReport(Balance(MONEY, MONEY), (), (), NOW)
+
+    async def funds_elsewhere(self) -> Sequence[FundsElsewhere]:
+        return [FundsElsewhere("the spot wallet", MONEY, "USDT")]
+
+    async def aclose(self) -> None:
+        pass
+
+
+class Exchange:
+    """Be an exchange whose connections are at ``url``, or reach nothing."""
+
+    name, title, credential_fields = "ex", "Ex", ()
+
+    def __init__(self, traits: ExchangeTraits, url: str = "") -> None:
+        self.traits = traits
+        self._url = url
+        self.line: Line | None = None
+
+    async def connect(self, login: AccountLogin, context: ExchangeContext) -> Line:
+        self.line = Line(context.http(self._url) if self._url else None)
+        return self.line
+
+    def unmapped_errors(self) -> dict[str, int]:
+        return {"strange": 2}
+
+
+class Limiter:
+    """Grant everything at once, or what ``answers`` say first; raise where one is an exception."""
+
+    name = "limiter"
+
+    def __init__(self, *answers: Any) -> None:
+        self.answers = list(answers)
+        self.asked: list[tuple[str, int, Priority]] = []
+
+    def reserve(self, pool: str, limit: RateLimit, cost: int, priority: Priority, now: datetime) -> Granted | Refused:
+        self.asked.append((pool, cost, priority))
+        answer = self.answers.pop(0) if self.answers else Granted(now)
+        if isinstance(answer, Exception):
+            raise answer
+        assert isinstance(answer, Granted | Refused)
+        return answer
+
+
+def session_of(exchange: Exchange, limiter: Limiter | None = None, circuit: Circuit | None = None) -> ExchangeSession:
+    clock = TrioClock(NOW)
+    context = ExchangeContext({}, clock, HttpClientFactory(), "")
+    login = AccountLogin(AccountId("a0"))
+    return ExchangeSession(exchange, login, context, limiter or Limiter(), 2.0, circuit=circuit)  # type: ignore[arg-type]
+
+
+@asynccontextmanager
+async def server() -> AsyncIterator[tuple[str, list[bytes]]]:
+    """Answer each connection's request with an empty object; ``received`` are the bytes of each."""
+    received: list[bytes] = []
+
+    async def serve(stream: trio.SocketStream) -> None:
+        async with stream:
+            async for chunk in stream:
+                received.append(bytes(chunk))
+                await stream.send_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+
+    async with trio.open_nursery() as nursery:
+        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        nursery.start_soon(trio.serve_listeners, serve, listeners)
+        yield f"http://127.0.0.1:{listeners[0].socket.getsockname()[1]}", received
+        nursery.cancel_scope.cancel()
+
+
+async def test_the_last_line_is_asked_again_right_before_the_first_byte() -> None:
+    async with server() as (url, received):
+        session = session_of(Exchange(TRAITS, url))
+        await session.open()
+        await session.warm()
+        written: list[bool] = []
+        switched_off = Outcome(OutcomeCode.SKIPPED_ENTRIES_OFF, {"scope": "everything"})
+        answers: list[Outcome | NothingSent | None] = [None, switched_off]
+        assert await session.place(order(), lambda: answers.pop(0), lambda: written.append(True)) is switched_off
+        changed: list[Outcome | NothingSent | None] = [None, NothingSent("it changed")]
+        assert await session.place(order(), lambda: changed.pop(0), lambda: written.append(True)) == NothingSent("it changed")
+        assert received == []
+        assert isinstance(await session.place(order(), lambda: None, lambda: written.append(True)), Accepted)
+        assert len(written) == 3  # once for each order, sent or not
+        assert b"POST /order" in b"".join(received)
+        await session.aclose()
+
+
+async def test_what_the_last_line_stops_at_first_never_reaches_the_adapter() -> None:
+    exchange = Exchange(TRAITS)
+    session = session_of(exchange)
+    await session.open()
+    stopped = Outcome(OutcomeCode.KILLED, {"cause": "x"})
+    assert await session.place(order(), lambda: stopped, lambda: None) is stopped
+    assert exchange.line is not None
+    assert exchange.line.placed == 0
+
+
+async def test_without_a_connection_an_order_is_proven_not_sent_and_a_wallet_is_not_read() -> None:
+    session = session_of(Exchange(TRAITS))
+    with pytest.raises(NotExecuted, match="not connected yet"):
+        await session.fetch_account()
+    assert await session.place(order(), lambda: None, lambda: None) == NothingSent("the account is not connected yet")
+    await session.aclose()
+
+
+async def test_a_connection_that_cannot_be_had_is_proof_that_nothing_left() -> None:
+    async with server() as (url, _):
+        pass
+    session = session_of(Exchange(TRAITS, url))  # nobody listens there any more
+    await session.open()
+    with pytest.raises(NotExecuted, match="no connection to the exchange"):
+        await session.warm()
+    answer = await session.place(order(), lambda: None, lambda: None)
+    assert isinstance(answer, NothingSent)
+    await session.aclose()
+    offline = session_of(Exchange(TRAITS))
+    await offline.warm()  # an adapter without HTTP has nothing to warm
+
+
+async def test_an_adapter_that_never_answers_ends_at_the_deadline_without_proof(autojump_clock: MockClock) -> None:
+    exchange = Exchange(TRAITS)
+    session = session_of(exchange)
+    await session.open()
+    assert exchange.line is not None
+    exchange.line.hangs = True
+    began = trio.current_time()
+    assert isinstance(await session.place(order(), lambda: None, lambda: None), NoProof)
+    assert trio.current_time() - began == pytest.approx(2.0)
+
+
+async def test_traits_decide_what_is_asked_of_an_exchange() -> None:
+    plain = session_of(Exchange(TRAITS))
+    await plain.open()
+    assert plain.reads_client_order_id(order())
+    assert await plain.funds_elsewhere() == ()
+    assert plain.unmapped_errors() == {}
+    assert not plain.can_protect
+    rich = session_of(Exchange(replace(TRAITS, client_order_id_per_account=True, reports_funds=True, counts_unmapped_errors=True)))
+    await rich.open()
+    assert not rich.reads_client_order_id(order())
+    assert [each.where for each in await rich.funds_elsewhere()] == ["the spot wallet"]
+    assert rich.unmapped_errors() == {"strange": 2}
+
+
+async def test_the_limiter_counts_what_each_kind_of_call_takes_and_is_waited_for(autojump_clock: MockClock) -> None:
+    later = NOW + timedelta(seconds=trio.current_time())
+    limiter = Limiter(Refused(later + timedelta(seconds=3)), Granted(later + timedelta(seconds=4)))
+    session = session_of(Exchange(replace(TRAITS, exit_requests=3, account_requests=4)), limiter)
+    await session.open()
+    began = trio.current_time()
+    await session.permit_exit()
+    assert trio.current_time() - began == pytest.approx(4.0)
+    await session.fetch_account()
+    assert [each[:2] for each in limiter.asked] == [("ex:orders:a0", 3), ("ex:orders:a0", 3), ("ex:reads:a0", 4)]
+
+
+async def test_a_failing_limiter_refuses_entries_and_lets_exits_through_at_half_the_rate(autojump_clock: MockClock) -> None:
+    session = session_of(Exchange(TRAITS), Limiter(*[ValueError("broken")] * 50))
+    await session.open()
+    with pytest.raises(NotExecuted, match="rate limiter limiter failed: ValueError"):
+        await session.permit(Priority.ENTRY)
+    began = trio.current_time()
+    for _ in range(8):
+        await session.permit_exit()
+    assert trio.current_time() > began
+
+
+async def test_entries_wait_while_the_exchange_fails_and_retries_have_a_budget() -> None:
+    circuit = Circuit()
+    session = session_of(Exchange(TRAITS), circuit=circuit)
+    session.check_circuit(is_retry=False)
+    while circuit.may_retry():
+        pass
+    with pytest.raises(NotExecuted, match="too many entries are tried again"):
+        session.check_circuit(is_retry=True)
+    session.check_circuit(is_retry=False)  # a first try is let go on
+    for account in ("a", "b", "c") * 20:
+        circuit.failed(account, "TimeoutError", NOW)
+    with pytest.raises(NotExecuted, match="fails for several accounts"):
+        session.check_circuit(is_retry=False)
