@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from engine.decisions.admission import ENTRIES_PER_MINUTE_MAX
 from engine.decisions.signature_debugger import Finding, NamedKey, debug_delivery, read_headers
 from engine.decisions.signatures import sign_a
 from engine.desks.auditing import audited
@@ -48,6 +49,7 @@ PAGE: Final = 50
 SIGNALS: Final = 10
 OVERLAP: Final = timedelta(hours=24)
 ABOUT_MAX: Final = 1_000
+_CLOSING: Final = ("close", "reduce")
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,15 +257,7 @@ class StudioDesk:
         source = self._office.plugins().webhook_sources.get(TRADINGVIEW)
         if source is None:
             raise FormErrors({"": "The operator has not enabled TradingView here: rexalgo plugin enable tradingview."})
-        days = given.get("days", "90")
-        if not (days.isascii() and days.isdigit() and 1 <= int(days) <= 365):
-            raise FormErrors({"days": "expected a whole number of days from 1 to 365"})
-        only = given.get("only", "all")
-        settings: dict[str, object] = {
-            "sell": "reverse" if given.get("sell") == "reverse" else "close",
-            "expires_at": (now + timedelta(days=int(days))).isoformat(),
-            "actions": ["close"] if only == "close" else [],
-        }
+        settings = _alert_scope(given, row, now)
         token = await make_capability(self._office, row.id, row.name, source, settings, visitor.person.name)
         return f"{self._office.webhook_address}/hooks/tv/{token}"
 
@@ -327,6 +321,32 @@ def _described(given: Mapping[str, str], errors: dict[str, str]) -> tuple[str, f
     except InvalidValue as error:
         errors["leverage"] = f"expected {error.expected}"
         return about, symbols, parse_ratio("1", "leverage")
+
+
+def _alert_scope(given: Mapping[str, str], row: StudioStrategy, now: datetime) -> dict[str, object]:
+    """Read what an address for alerts may send; raises FormErrors with everything that is wrong."""
+    errors: dict[str, str] = {}
+
+    def whole(name: str, default: str, most: int, of_what: str) -> int:
+        text = given.get(name, default).strip()
+        if not (text.isascii() and text.isdigit() and len(text) < 9 and 1 <= int(text) <= most):
+            errors[name] = f"expected a whole number of {of_what} from 1 to {most}"
+            return 1
+        return int(text)
+
+    days, pace = whole("days", "90", 365, "days"), whole("pace", "10", ENTRIES_PER_MINUTE_MAX, "entries")
+    symbols = given.get("symbols", "").upper().replace(",", " ").split()
+    if not set(symbols) <= set(row.symbols):
+        errors["symbols"] = "expected contracts of this strategy: " + ", ".join(row.symbols) + "; nothing here means all of them"
+    if errors:
+        raise FormErrors(errors)
+    return {
+        "sell": "reverse" if given.get("sell") == "reverse" else "close",
+        "expires_at": (now + timedelta(days=days)).isoformat(),
+        "actions": list(_CLOSING) if given.get("only") == "close" else [],
+        "symbols": sorted(set(symbols)),
+        "entries_per_minute": pace,
+    }
 
 
 def _test_body(given: Mapping[str, str], row: StudioStrategy) -> dict[str, Any]:

@@ -7,9 +7,12 @@ import sys
 from collections.abc import Iterator
 from html import unescape
 
+import httpx
 import pytest
 from browser_free import Visitor, close_all
-from journey_place import DECLARATIONS, Place, run_cli, running
+from journey_place import DECLARATIONS, Bot, Place, closing, opening, run_cli, running
+
+from rexalgo import Secret
 
 PASSWORD = "several calm words in a row"
 
@@ -138,6 +141,43 @@ def test_changed_terms_ask_followers_for_consent_and_a_retired_strategy_takes_no
     master.post(f"/studio/strategies/{identifier}/test", action="open", symbol="BTCUSDT", side="LONG")
     signal = place.rows("SELECT id FROM signal WHERE strategy_id = ? ORDER BY number DESC", identifier)[0][0]
     assert place.settled(str(signal)) == ["skipped.strategy_off"]
+
+
+def test_what_is_held_can_be_closed_after_its_contract_was_taken_out(master: Visitor, place: Place) -> None:
+    identifier, page = make(master, "narrowed")
+    bot = Bot(place.url + "/api/webhooks" + shown_address(page), Secret(shown(page, "secret")))
+    master.get(f"/strategies/{identifier}/follow")
+    terms = {"sizing": "fixed_margin", "size": "50", "leverage_mode": "capped", "leverage": "5", "symbols": "ETHUSDT", "do": "agree"}
+    master.post(f"/strategies/{identifier}/follow", account=master_account(place), mode="live", confirmed="yes", **terms)
+    with httpx.Client(trust_env=False) as client:
+        entered = bot.post(client, opening("n1", symbol="ETHUSDT")).json()
+        assert place.settled(entered["signal_id"]) == ["filled"]
+        master.get(f"/studio/strategies/{identifier}")
+        master.post(f"/studio/strategies/{identifier}/describe", about="x", symbols="BTCUSDT", leverage="5")
+        assert bot.post(client, opening("n2", symbol="ETHUSDT")).status_code == 422
+        closed = bot.post(client, closing("n3", symbol="ETHUSDT"))
+        assert closed.status_code == 202, closed.text
+        assert place.settled(closed.json()["signal_id"]) == ["filled"]
+        assert bot.post(client, closing("n4", symbol="ETHUSDT")).status_code == 422
+
+
+def test_a_sender_is_told_that_a_paused_strategy_takes_no_entries(master: Visitor, place: Place) -> None:
+    identifier, page = make(master, "pausing")
+    bot = Bot(place.url + "/api/webhooks" + shown_address(page), Secret(shown(page, "secret")))
+    with httpx.Client(trust_env=False) as client:
+        assert "mirrored" not in bot.post(client, opening("p1")).json()
+        master.get(f"/studio/strategies/{identifier}")
+        master.post(f"/studio/strategies/{identifier}/state", state="paused")
+        told = bot.post(client, opening("p2")).json()
+        assert (told["mirrored"], "paused" in told["reason"]) == (False, True)
+        assert "mirrored" not in bot.post(client, closing("p3")).json()
+
+
+def shown_address(page: str) -> str:
+    """Return what stands behind the door of webhooks in the address that a page shows."""
+    found = re.search(r"/api/webhooks(/copy-trading/ep_[0-9a-f]+)", page)
+    assert found is not None
+    return found[1]
 
 
 def master_account(place: Place) -> str:
