@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from engine.decisions.admission import ENTRIES_PER_MINUTE_MAX
-from engine.decisions.signature_debugger import Finding, NamedKey, debug_delivery, read_headers
-from engine.decisions.signatures import sign_a
+from engine.decisions.signature_debugger import Finding, NamedKey, debug_delivery, pasted_body, read_headers
+from engine.decisions.signatures import WINDOW_A_S, sign_a
 from engine.desks.auditing import audited
 from engine.desks.endpoints import make_capability, make_endpoint, rotate_secret
 from engine.desks.visitor import FormErrors, Visitor
@@ -40,13 +40,14 @@ from engine.ledger.studio import STATES, Audience, StudioEndpoint, StudioSignal,
 from engine.office import NothingThere, Office
 from engine.ports.secret import Secret
 from engine.ports.signal_source import Delivery
-from engine.secrets_store import endpoint_keys
+from engine.secrets_store import ended_endpoint_keys, endpoint_keys
 from engine.views import ReceiptView, Reception
 
 WEBHOOK: Final = "signed_webhook"
 TRADINGVIEW: Final = "tradingview"
 PAGE: Final = 50
 SIGNALS: Final = 10
+ENDED_SECRETS: Final = 5
 OVERLAP: Final = timedelta(hours=24)
 ABOUT_MAX: Final = 1_000
 _CLOSING: Final = ("close", "reduce")
@@ -295,13 +296,18 @@ class StudioDesk:
     async def debug(self, visitor: Visitor, identifier: str, headers: str, body: str) -> Sequence[Finding]:
         """Say which part of a pasted delivery is wrong, against the secrets of one of the visitor's endpoints."""
         row, now = self.strategy(visitor, identifier), self._office.clock.now()
-        endpoint = self._webhook(row)
-        keys = endpoint_keys(self._db, await self._office.open_vault(), endpoint.id, now)
+        endpoint, vault = self._webhook(row), await self._office.open_vault()
         named = [
             NamedKey("the current secret" if index == 0 else "an older secret that still holds", key.secret)
-            for index, key in enumerate(keys)
+            for index, key in enumerate(endpoint_keys(self._db, vault, endpoint.id, now))
         ]
-        return debug_delivery(read_headers(headers), body.replace("\r\n", "\n").encode(errors="surrogatepass"), named, now)
+        named += [
+            NamedKey("an older secret", key.secret, key.valid_until)
+            for key in ended_endpoint_keys(self._db, vault, endpoint.id, now, ENDED_SECRETS)
+        ]
+        window = self._office.plugins().provider("signal source", endpoint.source).settings.get("window_a_s", WINDOW_A_S)
+        told = read_headers(headers)
+        return debug_delivery(told, pasted_body(told, body, named, now), named, now, int(str(window)))
 
 
 def _described(given: Mapping[str, str], errors: dict[str, str]) -> tuple[str, frozenset[Symbol], Ratio]:

@@ -5,14 +5,15 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from html import unescape
 
 import httpx
 import pytest
 from browser_free import Visitor, close_all
-from journey_place import DECLARATIONS, Bot, Place, closing, opening, run_cli, running
+from journey_place import DECLARATIONS, Bot, Place, closing, opening, run_cli, running, until
 
-from rexalgo import Secret
+from rexalgo import Secret, sign_a
 
 PASSWORD = "several calm words in a row"
 
@@ -62,8 +63,8 @@ def test_the_senders_that_the_page_shows_work_as_they_are(master: Visitor, part:
     told = subprocess.run(command, input=shown(page, part), capture_output=True, text=True, timeout=60)
     assert told.returncode == 0, told.stderr
     assert "sig_" in told.stdout
+    until(lambda: "Accepted" in master.get(f"/studio/strategies/{identifier}"), 10)
     seen = master.get(f"/studio/strategies/{identifier}")
-    assert "Accepted" in seen
     receipt = re.search(r'href="(/api/receipts/rcp_[0-9a-f]+)"', seen)
     assert receipt is not None
     assert json.loads(master.get(receipt[1]))["action"] == "open"
@@ -78,20 +79,15 @@ def test_rotating_refuses_nothing_of_a_sender_that_goes_on_with_the_old_secret(m
     assert shown(renewed, "secret") != shown(page, "secret")
     for text in (sender, shown(renewed, "python")):
         assert subprocess.run([sys.executable, "-"], input=text, capture_output=True, text=True, timeout=60).returncode == 0
-    seen = master.get(f"/studio/strategies/{identifier}")
-    assert "last used" in seen
+    until(lambda: "last used" in master.get(f"/studio/strategies/{identifier}"), 10)  # noted off the sender's way
     master.post(f"/studio/strategies/{identifier}/revoke")
     refused = subprocess.run([sys.executable, "-"], input=sender, capture_output=True, text=True, timeout=60)
     assert "401" in refused.stderr
-    assert "Not authentic" in master.get(f"/studio/strategies/{identifier}/deliveries")
+    until(lambda: "Not authentic" in master.get(f"/studio/strategies/{identifier}/deliveries"), 10)
 
 
 def test_the_debugger_says_what_is_wrong(master: Visitor, place: Place) -> None:
     identifier, page = make(master, "debugged")
-    from datetime import UTC, datetime
-
-    from rexalgo import Secret, sign_a
-
     body = b'{"idempotency_key":"d1","action":"open","symbol":"BTCUSDT","side":"LONG"}'
     header = next(iter(sign_a(Secret(shown(page, "secret")), body, datetime.now(UTC)).values()))
     master.get("/studio/debugger")
@@ -100,6 +96,16 @@ def test_the_debugger_says_what_is_wrong(master: Visitor, place: Place) -> None:
     told = master.post("/studio/debugger", strategy=identifier, headers=f"X-RexAlgo-Signature: {header}", body=body.decode() + "\n")
     assert "was not signed" in told or "were not signed" in told
     assert shown(page, "secret") not in told
+    lines = b'{"idempotency_key": "d2",\r\n "action": "close",\r\n "symbol": "BTCUSDT"}'
+    header = next(iter(sign_a(Secret(shown(page, "secret")), lines, datetime.now(UTC)).values()))
+    told = master.post("/studio/debugger", strategy=identifier, headers=f"X-RexAlgo-Signature: {header}", body=lines.decode())
+    assert "would be accepted now" in told
+    master.get(f"/studio/strategies/{identifier}")
+    master.post(f"/studio/strategies/{identifier}/rotate")
+    master.get(f"/studio/strategies/{identifier}")
+    master.post(f"/studio/strategies/{identifier}/revoke")
+    told = master.post("/studio/debugger", strategy=identifier, headers=f"X-RexAlgo-Signature: {header}", body=lines.decode())
+    assert "an older secret, which ended" in told
 
 
 def test_a_test_signal_of_every_action_goes_through_and_sends_no_order(master: Visitor, place: Place) -> None:
