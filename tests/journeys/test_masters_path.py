@@ -167,6 +167,28 @@ def test_what_is_held_can_be_closed_after_its_contract_was_taken_out(master: Vis
         assert bot.post(client, closing("n4", symbol="ETHUSDT")).status_code == 422
 
 
+def test_a_deleted_address_is_gone_for_good_and_another_one_can_be_made(master: Visitor, place: Place) -> None:
+    identifier, page = make(master, "renewed")
+    bot = Bot(place.url + "/api/webhooks" + shown_address(page), Secret(shown(page, "secret")))
+    seen = master.get(f"/studio/strategies/{identifier}")
+    found = re.search(r'href="(/studio/strategies/[^"]+/delete)"', seen)
+    assert found is not None
+    assert "the address is gone" in master.get(found[1])
+    master.post(found[1])
+    assert "It has no address that" in master.get(f"/studio/strategies/{identifier}")
+    with httpx.Client(trust_env=False) as client:
+        assert bot.post(client, closing("g1")).status_code == 410
+        again = master.post(f"/studio/strategies/{identifier}/endpoint")
+        other = Bot(place.url + "/api/webhooks" + shown_address(again), Secret(shown(again, "secret")))
+        assert other.url != bot.url
+        assert other.post(client, closing("g2")).status_code == 202
+        assert bot.post(client, closing("g3")).status_code == 410
+    master.get(f"/studio/strategies/{identifier}")
+    master.post(f"/studio/strategies/{identifier}/endpoint", 422)
+    acts = [row[0] for row in place.rows("SELECT act FROM audit WHERE subject = 'renewed' ORDER BY number")]
+    assert acts[-2:] == ["endpoint_deleted", "endpoint_made"]
+
+
 def test_a_sender_is_told_that_a_paused_strategy_takes_no_entries(master: Visitor, place: Place) -> None:
     identifier, page = make(master, "pausing")
     bot = Bot(place.url + "/api/webhooks" + shown_address(page), Secret(shown(page, "secret")))
