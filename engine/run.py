@@ -30,9 +30,9 @@ from engine.actors.telling import tell
 from engine.commands import chosen_notifiers, commands_of
 from engine.config import Config
 from engine.control import FolderLock, serve_control
+from engine.decisions.admission import read_scope
 from engine.decisions.circuit import Circuit
 from engine.desks import open_desks
-from engine.desks.endpoints import scope_end, scope_list
 from engine.domain.account import AccountReport, Environment
 from engine.domain.errors import RexAlgoError
 from engine.domain.identifiers import AccountId, StrategyId, Symbol
@@ -43,6 +43,8 @@ from engine.ledger.codec import to_us
 from engine.ledger.copies import accounts_with_waiting_legs, begin_run
 from engine.ledger.people import KIND_ALGO, AccountRow, StrategyRow, account, accounts, endpoints, strategies, subscription
 from engine.ledger.reports import switches
+from engine.ledger.standing import symbols_held
+from engine.ledger.studio import strategies_without_entries
 from engine.office import Office, Receive
 from engine.plugin_host import Plugins, load_plugins
 from engine.ports.clock import Clock
@@ -211,7 +213,7 @@ class _Engine:
         self._use_switches()
         self._shared.forget_subscriptions()
         service.use_endpoints(self._endpoints({each.id: each for each in plans}))
-        wanted = frozenset(symbol for each in plans for symbol in each.symbols)
+        wanted = frozenset(symbol for each in plans for symbol in each.symbols) | symbols_held(db)
         environments = {name: adapter.environment(self._contexts[name]) for name, adapter in self._plugins.exchanges.items()}
         known = accounts(db)
         for exchange in {each.exchange for each in known}:
@@ -233,7 +235,7 @@ class _Engine:
         self._household.ring()
 
     def _endpoints(self, by_id: Mapping[StrategyId, StrategyRow]) -> list[Endpoint]:
-        now, made = self._clock.now(), []
+        now, made, idle = self._clock.now(), [], strategies_without_entries(self._ledger.db)
         for row in endpoints(self._ledger.db):
             source = self._plugins.webhook_sources.get(row.source)
             if source is None:
@@ -243,8 +245,8 @@ class _Engine:
             keys = endpoint_keys(self._ledger.db, self._vault, row.id, now) if row.enabled else ()
             made.append(
                 Endpoint(
-                    row.id, strategy.id, strategy.name, strategy.symbols, source, keys, row.is_deleted, row.token_hash,
-                    frozenset(scope_list(row.settings, "actions")), scope_end(row.settings), str(row.settings.get("sell", "close")),
+                    row.id, strategy.id, strategy.name, read_scope(strategy.symbols, row.settings), source, keys, row.is_deleted,
+                    row.token_hash, str(row.settings.get("sell", "close")), strategy.id not in idle,
                 )
             )  # fmt: skip
         return made

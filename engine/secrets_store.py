@@ -7,6 +7,7 @@ ten microseconds); no message names more than table, column and row.
 import json
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -153,12 +154,24 @@ def endpoint_keys(db: Database, vault: Vault, endpoint: EndpointId, now: datetim
     return tuple(keys)
 
 
+def ended_endpoint_keys(db: Database, vault: Vault, endpoint: EndpointId, now: datetime, limit: int) -> tuple[EndpointKey, ...]:
+    """Open the newest secrets of an endpoint that prove nothing any more, to recognise a sender that still has one.
+
+    One that does not open, because its root key is gone, is left out.
+    """
+    keys = []
+    for row in [each for each in endpoint_secrets(db, endpoint) if each.valid_until is not None and each.valid_until <= now][:limit]:
+        with suppress(VaultError):
+            keys.append(EndpointKey(row.id, _opened(db, vault, row), row.valid_until))
+    return tuple(keys)
+
+
 def _opened(db: Database, vault: Vault, row: EndpointSecretRow) -> Secret:
     place = _secret_place(row.endpoint, row.id, row.owner, row.row_version)
     return vault.open(_data_key(vault, person_key(db, row.owner)), row.sealed, place)
 
 
 __all__ = [
-    "EndpointKey", "NewPerson", "VaultError", "account_credentials", "credentials_print", "endpoint_keys", "new_person", "open_vault",
-    "open_totp_secret", "seal_credentials", "seal_endpoint_secret", "seal_totp_secret",
+    "EndpointKey", "NewPerson", "VaultError", "account_credentials", "credentials_print", "ended_endpoint_keys", "endpoint_keys",
+    "new_person", "open_vault", "open_totp_secret", "seal_credentials", "seal_endpoint_secret", "seal_totp_secret",
 ]  # fmt: skip

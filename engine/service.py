@@ -10,12 +10,14 @@ import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
 from engine.actors.household import Household
 from engine.actors.shared import Shared
+from engine.decisions.admission import Scope, check_scope
 from engine.decisions.signatures import SIGNATURE_HEADER, SIGNATURES_HEADER
 from engine.domain.errors import InvalidValue, RexAlgoError
 from engine.domain.holding import SwitchScope
@@ -28,6 +30,7 @@ from engine.ledger.people import secret_used
 from engine.ledger.pulse import newest_sequence
 from engine.ledger.reports import outcome_rows, receipt
 from engine.ledger.signals import DedupeConflict, NewSignal, Recorded, record_signal
+from engine.ledger.standing import is_held
 from engine.ports.clock import Clock
 from engine.ports.rate_limiter import Priority, RateLimit, RateLimiter, Refused
 from engine.ports.signal_source import Authenticated, Delivery, NotAuthentic, WebhookSource
@@ -52,21 +55,20 @@ Command = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 class Endpoint:
     """Hold one webhook endpoint with its opened keys; ``keys`` empty means that it is disabled.
 
-    ``token_hash`` is there where the address itself is the capability; ``actions`` (empty: any) and ``expires_at`` narrow what it may do,
-    ``sell`` says what a sell while long does: close or reverse.
+    ``token_hash`` is there where the address itself is the capability; ``sell`` says what an order of the other side does: close or
+    reverse. ``takes_entries`` is False while the strategy is a draft, paused or retired.
     """
 
     id: str
     strategy: StrategyId
     strategy_name: str
-    symbols: frozenset[Symbol]
+    scope: Scope
     source: WebhookSource
     keys: tuple[EndpointKey, ...]
     is_deleted: bool
     token_hash: bytes | None = None
-    actions: frozenset[str] = frozenset()
-    expires_at: datetime | None = None
     sell: str = "close"
+    takes_entries: bool = True
 
 
 class EngineService:
@@ -134,8 +136,8 @@ class EngineService:
     async def receive(self, endpoint: str, delivery: Delivery) -> Reception:
         """Verify, parse and record one delivery; returns after it is durable. May be cancelled: the record survives."""
         began = trio.current_time()
-        reception, proof = await self._receive(endpoint, delivery)
-        self._note(endpoint, delivery, reception, proof, trio.current_time() - began)
+        reception, said_at = await self._receive(endpoint, delivery)
+        self._note(endpoint, delivery, reception, said_at, trio.current_time() - began)
         return reception
 
     async def receive_by_token(self, token: str, delivery: Delivery) -> Reception:
@@ -146,7 +148,7 @@ class EngineService:
         own = tuple(each for each in delivery.headers if each[0] not in ("x-capability-token", "x-endpoint-sell"))
         return await self.receive(endpoint, Delivery(delivery.body, (*own, *told), delivery.peer, delivery.received_at))
 
-    def _note(self, endpoint: str, delivery: Delivery, reception: Reception, proof: Authenticated | None, took_s: float) -> None:
+    def _note(self, endpoint: str, delivery: Delivery, reception: Reception, said_at: datetime | None, took_s: float) -> None:
         """Have a delivery noted for the endpoint's owner, off the sender's way; of what proves nothing at most one in a second."""
         if endpoint not in self._endpoints or self._closing:
             return
@@ -154,7 +156,7 @@ class EngineService:
             if trio.current_time() < self._noted_stranger.get(endpoint, 0.0) + 1.0:
                 return
             self._noted_stranger[endpoint] = trio.current_time()
-        offset = None if proof is None or proof.signed_at is None else (proof.signed_at - delivery.received_at).total_seconds()
+        offset = None if said_at is None else (said_at - delivery.received_at).total_seconds()
         row = NewDelivery(
             EndpointId(endpoint), delivery.received_at, reception.kind.value, reception.field, reception.expected, reception.signal_id,
             dialect_of(delivery), None if offset is None else round(offset * 1000), delivery.peer, round(took_s * 1_000_000),
@@ -167,7 +169,8 @@ class EngineService:
         except LedgerError as error:
             _LOG.warning("a delivery could not be noted for its endpoint's owner: %s", error)
 
-    async def _receive(self, endpoint: str, delivery: Delivery) -> tuple[Reception, Authenticated | None]:
+    async def _receive(self, endpoint: str, delivery: Delivery) -> tuple[Reception, datetime | None]:
+        """Answer a delivery; the time is that of the sender's clock, None where nothing proved it or none was told."""
         known = self._endpoints.get(endpoint)
         source = self._default_source if known is None else known.source
         now = self._clock.now()
@@ -182,19 +185,31 @@ class EngineService:
         if proof.key_index > 0:
             self._nursery.start_soon(self._note_old_key, valid[proof.key_index].id, now, delivery.peer)
         if known.is_deleted:
-            return Reception(ReceptionKind.GONE), proof
-        answer = self._limiter.reserve(f"webhook:{endpoint}", self._webhook_limit, 1, Priority.EXIT, self._clock.now())
-        if isinstance(answer, Refused):
-            wait = (answer.retry_at - self._clock.now()).total_seconds()
-            return Reception(ReceptionKind.LIMITED, retry_after_s=max(1, round(wait))), proof
+            return Reception(ReceptionKind.GONE), proof.signed_at
+        wait_s = self._wait_s(f"webhook:{endpoint}", self._webhook_limit)
+        if wait_s is not None:
+            return Reception(ReceptionKind.LIMITED, retry_after_s=wait_s), proof.signed_at
+        said_at = proof.signed_at
         try:
             draft = source.parse(delivery, proof)
-            _check_symbol(draft, known.symbols)
-            _check_scope(draft, known, now)
+            said_at = said_at or draft.sent_at
+            check_scope(draft, known.scope, partial(is_held, self._ledger.db, known.strategy, draft.symbol), now)
         except InvalidValue as error:
             kind = ReceptionKind.MALFORMED if error.field == "body" else ReceptionKind.INVALID
-            return Reception(kind, field=error.field, expected=error.expected), proof
-        return await self._record_delivery(known, draft, delivery, proof), proof
+            return Reception(kind, field=error.field, expected=error.expected), said_at
+        pace = known.scope.entries_per_minute
+        if pace is not None and draft.action.is_only_entry:
+            wait_s = self._wait_s(f"entries:{endpoint}", RateLimit(1, 60.0 / pace, pace))
+            if wait_s is not None:
+                return Reception(ReceptionKind.LIMITED, retry_after_s=wait_s), said_at
+        return await self._record_delivery(known, draft, delivery, proof), said_at
+
+    def _wait_s(self, pool: str, limit: RateLimit) -> int | None:
+        """Count one delivery; None where it may be taken, else after how many seconds it may come again."""
+        answer = self._limiter.reserve(pool, limit, 1, Priority.EXIT, self._clock.now())
+        if not isinstance(answer, Refused):
+            return None
+        return max(1, round((answer.retry_at - self._clock.now()).total_seconds()))
 
     async def _note_old_key(self, key_id: str, at: datetime, peer: str) -> None:
         """Remember who still signs with a secret that runs out, so that ending its overlap is safe."""
@@ -222,6 +237,8 @@ class EngineService:
             return None  # a reverse still closes
         if self._clock.now() - decided_at > timedelta(seconds=self._shared.pace.entry_age_s):
             return "the entry came too late"
+        if not known.takes_entries:
+            return "the strategy is a draft, paused or retired: it takes no entries"
         for switch in self._shared.switches:
             if switch.scope is SwitchScope.ALL or (switch.scope is SwitchScope.STRATEGY and switch.target == known.strategy_name):
                 return "new entries are switched off"
@@ -327,13 +344,6 @@ def dialect_of(delivery: Delivery) -> str:
 def _check_symbol(draft: SignalDraft, symbols: frozenset[Symbol]) -> None:
     if draft.symbol not in symbols:
         raise InvalidValue("symbol", "a contract of this strategy: " + ", ".join(sorted(symbols)))
-
-
-def _check_scope(draft: SignalDraft, endpoint: Endpoint, now: datetime) -> None:
-    if endpoint.actions and draft.action.value not in endpoint.actions:
-        raise InvalidValue("action", "one that this address may send: " + ", ".join(sorted(endpoint.actions)))
-    if endpoint.expires_at is not None and now >= endpoint.expires_at:
-        raise InvalidValue("id", "an address that has not run out; the master renews it in the studio")
 
 
 def _new_signal(strategy: StrategyId, origin: str, draft: SignalDraft, content: bytes, decided: datetime, received: datetime) -> NewSignal:

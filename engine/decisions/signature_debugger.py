@@ -1,7 +1,8 @@
 """Say which part of a signed delivery is wrong: for the owner of an endpoint, who pastes what their bot sent.
 
 Pure. It tries what people really get wrong (the body written anew after signing, a newline more, the prefix left off the secret, another
-dialect's key, milliseconds) and names it. It never returns a secret, and never a signature that would be valid: only whether they fit.
+dialect's key, milliseconds, a secret that has ended) and names it. The last word is that of the verification itself, so that the two never
+disagree. It never returns a secret, and never a signature that would be valid: only whether they fit.
 """
 
 import base64
@@ -22,8 +23,10 @@ from engine.decisions.signatures import (
     TIMESTAMP_HEADER,
     WINDOW_A_S,
     WINDOW_B_S,
+    verify_signatures,
 )  # fmt: skip
 from engine.ports.secret import Secret
+from engine.ports.signal_source import Delivery, NotAuthentic
 
 _A: Final = re.compile(r"t=([0-9]{1,12})((?:,v1=[0-9a-f]{64}){1,8})")
 _B: Final = re.compile(r"v1,([A-Za-z0-9+/]{43}=)")
@@ -45,10 +48,11 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class NamedKey:
-    """Hold one of the endpoint's secrets with its name for people, such as ``the current secret``."""
+    """Hold one of the endpoint's secrets with its name for people, such as ``the current secret``, and since when it holds no more."""
 
     name: str
     secret: Secret
+    ended_at: datetime | None = None
 
 
 def read_headers(text: str) -> dict[str, list[str]]:
@@ -61,22 +65,49 @@ def read_headers(text: str) -> dict[str, list[str]]:
     return found
 
 
-def debug_delivery(headers: dict[str, list[str]], body: bytes, keys: Sequence[NamedKey], now: datetime) -> list[Finding]:
-    """Look at a delivery part by part; the last finding says whether it would be accepted at ``now``."""
+def debug_delivery(
+    headers: dict[str, list[str]], body: bytes, keys: Sequence[NamedKey], now: datetime, window_a_s: int = WINDOW_A_S
+) -> list[Finding]:
+    """Look at a delivery part by part; the last finding says whether it would be accepted at ``now``.
+
+    ``window_a_s`` is how far, in seconds, dialect A's time may lie from now here.
+    """
     of_a = headers.get(SIGNATURE_HEADER.lower(), [])
     of_b = [headers.get(name, []) for name in (ID_HEADER, TIMESTAMP_HEADER, SIGNATURES_HEADER)]
     if not of_a and not any(of_b):
         told = f"neither {SIGNATURE_HEADER} nor {SIGNATURES_HEADER} is among the headers"
         return [Finding(False, told, "sign with one of the two dialects, and send its headers with the request")]
-    findings = [*(_dialect_a(of_a, body, keys, now) if of_a else ()), *(_dialect_b(of_b, body, keys, now) if any(of_b) else ())]
+    findings = list(_dialect_a(of_a, body, keys, now, window_a_s) if of_a else ())
+    findings += _dialect_b(of_b, body, keys, now) if any(of_b) else ()
     if of_a and any(of_b):
         findings += _both(of_b[0], body)
-    accepted = all(each.fits for each in findings)
+    fits = all(each.fits for each in findings)
+    accepted = fits and _verifies(headers, body, keys, now, window_a_s)
+    if fits and not accepted:
+        rest = "one secret for both dialects, and no more than eight signatures in their shortest spelling"
+        findings.append(Finding(False, "each part fits by itself, and all together they do not", f"send {rest}"))
     last = "this delivery would be accepted now" if accepted else "this delivery is answered with 401"
     return [*findings, Finding(accepted, last, "" if accepted else "mend the first part above that does not fit, and paste again")]
 
 
-def _dialect_a(values: list[str], body: bytes, keys: Sequence[NamedKey], now: datetime) -> Iterator[Finding]:
+def pasted_body(headers: dict[str, list[str]], text: str, keys: Sequence[NamedKey], now: datetime) -> bytes:
+    """Return the bytes that a text from a form most likely was: a browser sends every line end as CRLF, whatever was pasted."""
+    plain_ends = text.replace("\r\n", "\n").encode(errors="surrogatepass")
+    tries = (plain_ends, plain_ends.replace(b"\n", b"\r\n"))
+    standing = [NamedKey(each.name, each.secret) for each in keys]  # also an ended secret tells which one was signed
+    return max(tries, key=lambda each: sum(found.fits for found in debug_delivery(headers, each, standing, now)))
+
+
+def _verifies(headers: dict[str, list[str]], body: bytes, keys: Sequence[NamedKey], now: datetime, window_a_s: int) -> bool:
+    told = tuple((name, value) for name, values in headers.items() for value in values)
+    try:
+        verify_signatures(Delivery(body, told, "", now), [each.secret for each in keys if each.ended_at is None], now, window_a_s)
+    except NotAuthentic:
+        return False
+    return True
+
+
+def _dialect_a(values: list[str], body: bytes, keys: Sequence[NamedKey], now: datetime, window_s: int) -> Iterator[Finding]:
     if len(values) != 1:
         yield Finding(
             False, f"{SIGNATURE_HEADER} came {len(values)} times", "send it once; several signatures go into one header, each as ,v1="
@@ -89,7 +120,7 @@ def _dialect_a(values: list[str], body: bytes, keys: Sequence[NamedKey], now: da
         )
         return
     yield Finding(True, f"{SIGNATURE_HEADER} has the right form")
-    yield _time(int(matched[1]), now, WINDOW_A_S, "t")
+    yield _time(int(matched[1]), now, window_s, "t")
     signatures = {bytes.fromhex(each) for each in matched[2].split(",v1=")[1:]}
     yield _signed(signatures, [matched[1]], body, keys, _key_a, _key_b)
 
@@ -165,7 +196,10 @@ def _signed(
 
     for each in keys:
         if fits(right(each.secret.reveal()), body):
-            return Finding(True, f"the signature fits this body and {each.name}")
+            if each.ended_at is None:
+                return Finding(True, f"the signature fits this body and {each.name}")
+            told = f"the signature fits this body and {each.name}, which ended {each.ended_at:%Y-%m-%d %H:%M:%S} UTC"
+            return Finding(False, told, "give the bot the current secret; where nobody has it any more, renew it in the studio")
     for each in keys:
         secret = each.secret.reveal()
         for what, changed in _bodies(body):
@@ -181,7 +215,7 @@ def _signed(
             if fits(key, body):
                 do = "dialect A uses the whole shown text as it is; dialect B the base64-decoded part after whsec_"
                 return Finding(False, f"the signature was made with {each.name}, {what}", do)
-    do = "the bot has another secret (an older one, one of another strategy), or signs other bytes than timestamp, a dot and the body"
+    do = "the bot has another secret (that of another strategy, or one cut off), or signs other bytes than timestamp, a dot and the body"
     return Finding(False, "the signature fits none of this endpoint's secrets", do)
 
 

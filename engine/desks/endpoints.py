@@ -70,15 +70,3 @@ async def make_capability(
     await office.ledger.write(write)
     await office.changed()
     return token
-
-
-def scope_list(settings: Mapping[str, object], name: str) -> list[str]:
-    """Read a list of words from an endpoint's settings; anything else is an empty one."""
-    value = settings.get(name)
-    return [str(each) for each in value] if isinstance(value, list) else []
-
-
-def scope_end(settings: Mapping[str, object]) -> datetime | None:
-    """Read when an endpoint runs out; None where it does not."""
-    value = settings.get("expires_at")
-    return datetime.fromisoformat(value) if isinstance(value, str) else None

@@ -9,19 +9,19 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
-from engine.decisions.signature_debugger import Finding, NamedKey, debug_delivery, read_headers
-from engine.decisions.signatures import sign_a
+from engine.decisions.signature_debugger import Finding, NamedKey, debug_delivery, pasted_body, read_headers
+from engine.decisions.signatures import WINDOW_A_S, sign_a
 from engine.desks.auditing import audited
 from engine.desks.endpoints import make_capability, make_endpoint, rotate_secret
+from engine.desks.studio_forms import read_alert_scope, read_description, read_test_body
 from engine.desks.visitor import FormErrors, Visitor
-from engine.domain.amounts import Ratio, parse_ratio, plain
+from engine.domain.amounts import plain
 from engine.domain.errors import InvalidValue
 from engine.domain.holding import Switch, SwitchLevel, SwitchScope
-from engine.domain.identifiers import StrategyId, Symbol, parse_name, parse_symbol
+from engine.domain.identifiers import StrategyId, parse_name
 from engine.domain.person import Role
-from engine.domain.signal import Action
 from engine.ledger import Database, studio
 from engine.ledger.deliveries import DeliveryRow, deliveries
 from engine.ledger.people import (
@@ -39,15 +39,15 @@ from engine.ledger.studio import STATES, Audience, StudioEndpoint, StudioSignal,
 from engine.office import NothingThere, Office
 from engine.ports.secret import Secret
 from engine.ports.signal_source import Delivery
-from engine.secrets_store import endpoint_keys
+from engine.secrets_store import ended_endpoint_keys, endpoint_keys
 from engine.views import ReceiptView, Reception
 
 WEBHOOK: Final = "signed_webhook"
 TRADINGVIEW: Final = "tradingview"
 PAGE: Final = 50
 SIGNALS: Final = 10
+ENDED_SECRETS: Final = 5
 OVERLAP: Final = timedelta(hours=24)
-ABOUT_MAX: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ class StudioDesk:
                 errors["name"] = "expected a name that no strategy here has"
         except InvalidValue as error:
             errors["name"] = f"expected {error.expected}"
-        about, symbols, leverage = _described(given, errors)
+        about, symbols, leverage = read_description(given, errors)
         master = master_of(self._db, visitor.id)
         if master is None or not visitor.person.is_a(Role.MASTER):
             errors[""] = "Only masters publish strategies: ask to become one on your security page."
@@ -129,7 +129,7 @@ class StudioDesk:
     async def describe(self, visitor: Visitor, identifier: str, given: Mapping[str, str]) -> bool:
         """Change what a strategy says of itself; returns whether followers must agree anew. Raises FormErrors."""
         row, errors = self.strategy(visitor, identifier), dict[str, str]()
-        about, symbols, leverage = _described(given, errors)
+        about, symbols, leverage = read_description(given, errors)
         if errors:
             raise FormErrors(errors)
         asks = symbols != frozenset(row.symbols) or plain(leverage) != row.leverage
@@ -199,6 +199,25 @@ class StudioDesk:
         secret = await rotate_secret(self._office, known, row.name, source, now + OVERLAP, visitor.person.name)
         return Shown(self._address(endpoint.id), secret)
 
+    async def make_webhook(self, visitor: Visitor, identifier: str) -> Shown:
+        """Make a signed endpoint where the one before was deleted; raises FormErrors, NeedsConfirmation."""
+        row, now = self.strategy(visitor, identifier), self._office.clock.now()
+        visitor.require_fresh(now)
+        source = self._office.plugins().webhook_sources.get(WEBHOOK)
+        if row.kind != KIND_COPY_TRADING or self.webhook(row) is not None:
+            raise FormErrors({"": "This strategy needs no other address: it has one, or runs inside this place."})
+        if source is None:
+            raise FormErrors({"": "The operator has not enabled signed webhooks here."})
+        vault = await self._office.open_vault()
+
+        def change(db: Database) -> Shown:
+            endpoint, secret = make_endpoint(db, vault, row.id, source, now)
+            return Shown(self._address(endpoint), secret)
+
+        shown = await audited(self._office, visitor, "endpoint_made", row.name, {"source": source.name}, change)
+        await self._office.changed()
+        return shown
+
     async def revoke_old(self, visitor: Visitor, identifier: str) -> None:
         """End every secret but the newest now."""
         row, now = self.strategy(visitor, identifier), self._office.clock.now()
@@ -255,15 +274,7 @@ class StudioDesk:
         source = self._office.plugins().webhook_sources.get(TRADINGVIEW)
         if source is None:
             raise FormErrors({"": "The operator has not enabled TradingView here: rexalgo plugin enable tradingview."})
-        days = given.get("days", "90")
-        if not (days.isascii() and days.isdigit() and 1 <= int(days) <= 365):
-            raise FormErrors({"days": "expected a whole number of days from 1 to 365"})
-        only = given.get("only", "all")
-        settings: dict[str, object] = {
-            "sell": "reverse" if given.get("sell") == "reverse" else "close",
-            "expires_at": (now + timedelta(days=int(days))).isoformat(),
-            "actions": ["close"] if only == "close" else [],
-        }
+        settings = read_alert_scope(given, row, now)
         token = await make_capability(self._office, row.id, row.name, source, settings, visitor.person.name)
         return f"{self._office.webhook_address}/hooks/tv/{token}"
 
@@ -277,7 +288,7 @@ class StudioDesk:
         keys = endpoint_keys(self._db, await self._office.open_vault(), endpoint.id, now)
         if not keys or not endpoint.enabled or self._office.receive is None:
             raise FormErrors({"": "The endpoint is disabled or has no secret that holds: enable it, or renew the secret."})
-        body = json.dumps(_test_body(given, row)).encode()
+        body = json.dumps(read_test_body(given, row)).encode()
         headers = tuple((name.lower(), value) for name, value in sign_a(keys[0].secret, body, now).items())
         return await self._office.receive(endpoint.id, Delivery(body, headers, "this page", now))
 
@@ -301,48 +312,15 @@ class StudioDesk:
     async def debug(self, visitor: Visitor, identifier: str, headers: str, body: str) -> Sequence[Finding]:
         """Say which part of a pasted delivery is wrong, against the secrets of one of the visitor's endpoints."""
         row, now = self.strategy(visitor, identifier), self._office.clock.now()
-        endpoint = self._webhook(row)
-        keys = endpoint_keys(self._db, await self._office.open_vault(), endpoint.id, now)
+        endpoint, vault = self._webhook(row), await self._office.open_vault()
         named = [
             NamedKey("the current secret" if index == 0 else "an older secret that still holds", key.secret)
-            for index, key in enumerate(keys)
+            for index, key in enumerate(endpoint_keys(self._db, vault, endpoint.id, now))
         ]
-        return debug_delivery(read_headers(headers), body.replace("\r\n", "\n").encode(errors="surrogatepass"), named, now)
-
-
-def _described(given: Mapping[str, str], errors: dict[str, str]) -> tuple[str, frozenset[Symbol], Ratio]:
-    about = given.get("about", "").strip()
-    if len(about) > ABOUT_MAX:
-        errors["about"] = f"expected at most {ABOUT_MAX} characters"
-    names = [each for each in given.get("symbols", "").upper().replace(",", " ").split() if each]
-    symbols: frozenset[Symbol] = frozenset()
-    try:
-        symbols = frozenset(parse_symbol(each, "symbols") for each in names)
-        if not symbols:
-            errors["symbols"] = "expected contracts such as BTCUSDT, ETHUSDT"
-    except InvalidValue as error:
-        errors["symbols"] = f"expected {error.expected}"
-    try:
-        return about, symbols, parse_ratio(given.get("leverage", ""), "leverage")
-    except InvalidValue as error:
-        errors["leverage"] = f"expected {error.expected}"
-        return about, symbols, parse_ratio("1", "leverage")
-
-
-def _test_body(given: Mapping[str, str], row: StudioStrategy) -> dict[str, Any]:
-    errors = {}
-    action, symbol, side = given.get("action", ""), given.get("symbol", ""), given.get("side", "LONG")
-    if action not in {each.value for each in Action}:
-        errors["action"] = "expected one of " + ", ".join(each.value for each in Action)
-    if symbol not in row.symbols:
-        errors["symbol"] = "expected a contract of this strategy"
-    if errors:
-        raise FormErrors(errors)
-    body: dict[str, Any] = {"idempotency_key": f"test-{secrets.token_hex(12)}", "action": action, "symbol": symbol, "test": True}
-    if Action(action).is_entry:
-        body |= {"side": "SHORT" if side == "SHORT" else "LONG"}
-    if action == Action.REDUCE.value:
-        body |= {"size": {"mode": "fraction", "fraction": "0.5"}}
-    if action == Action.SET_PROTECTION.value:
-        body |= {"stop_loss": "none", "take_profit": "none"}
-    return body
+        named += [
+            NamedKey("an older secret", key.secret, key.valid_until)
+            for key in ended_endpoint_keys(self._db, vault, endpoint.id, now, ENDED_SECRETS)
+        ]
+        window = self._office.plugins().provider("signal source", endpoint.source).settings.get("window_a_s", WINDOW_A_S)
+        told = read_headers(headers)
+        return debug_delivery(told, pasted_body(told, body, named, now), named, now, int(str(window)))

@@ -97,9 +97,10 @@ class SignalSize:
 class SignalDraft:
     """Hold one parsed instruction before it is recorded.
 
-    ``dedupe_key`` is the sender's idempotency id, unique per endpoint for ever. ``sent_at`` is the sender's clock (UTC) or
-    None where none was sent. ``price`` is the price the master saw (MARKET) or the limit (LIMIT). ``side`` is required for an
-    entry; on a close it narrows the close to that side. ``is_test`` runs everything and cannot reach an exchange.
+    ``dedupe_key`` is the sender's idempotency id, unique per endpoint for ever; with ``repeats_s`` the same key is a repetition only for
+    so many seconds after the signal was received, and a new signal later: for senders that have no id of their own. ``sent_at`` is the
+    sender's clock (UTC) or None where none was sent. ``price`` is the price the master saw (MARKET) or the limit (LIMIT). ``side`` is
+    required for an entry; on a close it narrows the close to that side. ``is_test`` runs everything and cannot reach an exchange.
     ``no_stop_loss`` and ``no_take_profit`` take that protection away (set_protection only); one that is not named stays as it is.
     """
 
@@ -119,6 +120,7 @@ class SignalDraft:
     is_test: bool = False
     no_stop_loss: bool = False
     no_take_profit: bool = False
+    repeats_s: int | None = None
 
     def __post_init__(self) -> None:
         if self.action.is_entry and self.side is None:
@@ -130,6 +132,8 @@ class SignalDraft:
             raise InvalidValue("price", "a price for a LIMIT order")
         if self.sent_at is not None and self.sent_at.tzinfo is None:
             raise InvalidValue("sent_at", "a time with a zone, such as 2026-11-23T10:00:00Z", self.sent_at)
+        if self.repeats_s is not None and not 1 <= self.repeats_s <= 86_400:
+            raise InvalidValue("repeats_s", "a whole number of seconds from 1 to 86400", self.repeats_s)
         if self.seq is not None and not 0 <= self.seq < 10**18:
             raise InvalidValue("seq", "a whole number from 0 to 10^18", self.seq)
 

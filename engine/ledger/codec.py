@@ -72,6 +72,7 @@ def write_draft(draft: SignalDraft) -> str:
             "position_after": draft.position_after,
             "is_test": draft.is_test,
             "no_protection": [draft.no_stop_loss, draft.no_take_profit],
+            "repeats_s": draft.repeats_s,
         }
     )
 
@@ -98,6 +99,7 @@ def read_draft(text: str) -> SignalDraft:
         is_test=row["is_test"],
         no_stop_loss=no_stop,
         no_take_profit=no_target,
+        repeats_s=row.get("repeats_s"),
     )
 
 

@@ -57,13 +57,16 @@ def note_delivery(db: apsw.Connection, new: NewDelivery) -> None:
             new.took_us,
         ),
     )  # fmt: skip
-    is_stranger = new.kind == _STRANGER
-    if db.last_insert_rowid() % 20 == 0:  # the bound holds within a few rows; counting at every delivery would cost more than it keeps
-        db.execute(
-            "DELETE FROM delivery WHERE endpoint_id = ?1 AND (kind = 'not_authentic') = ?2 AND id <= (SELECT id FROM delivery WHERE"
-            " endpoint_id = ?1 AND (kind = 'not_authentic') = ?2 ORDER BY id DESC LIMIT 1 OFFSET ?3)",
-            (new.endpoint, int(is_stranger), KEPT_OF_STRANGERS if is_stranger else KEPT),
-        )
+    if new.kind == _STRANGER:
+        db.execute(_PRUNE.format("="), (new.endpoint, KEPT_OF_STRANGERS))
+    else:
+        db.execute(_PRUNE.format("!="), (new.endpoint, KEPT))
+
+
+_PRUNE: Final = (
+    "DELETE FROM delivery WHERE endpoint_id = ?1 AND kind {0} 'not_authentic' AND id <= (SELECT id FROM delivery WHERE"
+    " endpoint_id = ?1 AND kind {0} 'not_authentic' ORDER BY id DESC LIMIT 1 OFFSET ?2)"
+)
 
 
 def deliveries(db: apsw.Connection, endpoint: EndpointId, limit: int, before: int | None = None) -> list[DeliveryRow]:

@@ -142,6 +142,8 @@ MIGRATIONS: Final[tuple[str, ...]] = (
         field TEXT, expected TEXT, signal_id TEXT, dialect TEXT NOT NULL, offset_ms INTEGER, peer TEXT NOT NULL, took_us INTEGER NOT NULL)
         STRICT;
     CREATE INDEX delivery_by_endpoint ON delivery (endpoint_id, id);
+    CREATE INDEX delivery_proven ON delivery (endpoint_id, id) WHERE kind != 'not_authentic';
+    CREATE INDEX delivery_of_strangers ON delivery (endpoint_id, id) WHERE kind = 'not_authentic';
     CREATE TABLE trade (
         id INTEGER PRIMARY KEY AUTOINCREMENT, account_id TEXT NOT NULL, strategy_id TEXT NOT NULL, symbol TEXT NOT NULL, side TEXT NOT NULL,
         quantity TEXT NOT NULL, entry_price TEXT NOT NULL, exit_price TEXT NOT NULL, fees TEXT NOT NULL, result TEXT NOT NULL,

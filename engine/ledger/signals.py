@@ -6,7 +6,7 @@ so that an exit may overtake an entry and a late re-delivery of an open cannot u
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import apsw
 
@@ -17,7 +17,7 @@ from engine.domain.outcome import Outcome, OutcomeCode
 from engine.domain.signal import OrderKey, Signal, SignalDraft, after, order_key
 from engine.ledger.codec import from_us, read_draft, to_us, write_draft
 from engine.ledger.outcomes import conclude
-from engine.ledger.query import fetch_all, fetch_one
+from engine.ledger.query import Row, fetch_all, fetch_one
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +55,7 @@ class DedupeConflict(RexAlgoError):
 
 def record_signal(db: apsw.Connection, new: NewSignal) -> Recorded:
     """Record a signal and its copies, or find it again by (origin, dedupe key); raises DedupeConflict for another content."""
-    known = fetch_one(
-        db,
-        "SELECT id, receipt_id, body_hash, (SELECT count(*) FROM copy WHERE signal_number = number) FROM signal"
-        " WHERE origin = ? AND dedupe_key = ?",
-        (new.origin, new.draft.dedupe_key),
-    )
+    known = _find(db, new)
     if known is not None:
         if known[2] != new.body_hash:
             raise DedupeConflict("this idempotency id was used before with another content; send a new id")
@@ -93,8 +88,28 @@ def record_signal(db: apsw.Connection, new: NewSignal) -> Recorded:
     return Recorded(new.id, new.receipt, True, len(copies))
 
 
+def _find(db: apsw.Connection, new: NewSignal) -> Row | None:
+    """Find the signal that a delivery repeats: (id, receipt, body hash, copies), or None where it is a new one."""
+    first, last = new.draft.dedupe_key, new.draft.dedupe_key
+    if new.draft.repeats_s is not None:
+        # The stored keys end with the time of receipt, so those within reach stand side by side in the index of the natural key.
+        reach, at = timedelta(seconds=new.draft.repeats_s), new.received_at
+        first, last = _timed(first, at - reach), _timed(last, at + reach)  # also ahead: our own clock may have been set back
+    return fetch_one(
+        db,
+        "SELECT id, receipt_id, body_hash, (SELECT count(*) FROM copy WHERE signal_number = number) FROM signal"
+        " WHERE origin = ? AND dedupe_key BETWEEN ? AND ? ORDER BY dedupe_key DESC LIMIT 1",
+        (new.origin, first, last),
+    )
+
+
+def _timed(key: str, at: datetime) -> str:
+    return f"{key}@{to_us(at):019d}"
+
+
 def _insert_signal(db: apsw.Connection, new: NewSignal) -> tuple[int, OrderKey]:
     decided_us = to_us(new.decided_at)
+    dedupe_key = new.draft.dedupe_key if new.draft.repeats_s is None else _timed(new.draft.dedupe_key, new.received_at)
     seq = new.draft.seq
     if seq is None:
         # A signal without seq stands behind the greatest seq sent up to its time: one total order even for mixed senders.
@@ -104,7 +119,7 @@ def _insert_signal(db: apsw.Connection, new: NewSignal) -> tuple[int, OrderKey]:
         "INSERT INTO signal (id, receipt_id, strategy_id, origin, dedupe_key, body_hash, symbol, draft, seq, order_key, decided_us,"
         " received_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '', ?, ?)",
         (
-            new.id, new.receipt, new.strategy, new.origin, new.draft.dedupe_key, new.body_hash, new.draft.symbol,
+            new.id, new.receipt, new.strategy, new.origin, dedupe_key, new.body_hash, new.draft.symbol,
             write_draft(new.draft), seq, decided_us, to_us(new.received_at),
         ),
     )  # fmt: skip

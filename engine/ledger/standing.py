@@ -133,3 +133,19 @@ def _why_open(db: apsw.Connection, account: str, symbol: str, share: str) -> str
     if state in ("new", "claimed", "placed", "partially_filled"):
         return "an exit is on its way" + (f", its last try: {cause}" if cause else "")
     return Outcome(OutcomeCode(code), json.loads(numbers)).sentence if code else f"its exit ended {state}"
+
+
+def symbols_held(db: apsw.Connection) -> frozenset[Symbol]:
+    """Read every contract of which something is held or on its way, also where no strategy lists it any more."""
+    return frozenset(Symbol(row[0]) for row in fetch_all(db, "SELECT DISTINCT symbol FROM holding WHERE share != '0' OR entries_open > 0"))
+
+
+def is_held(db: apsw.Connection, strategy: StrategyId, symbol: Symbol) -> bool:
+    """Tell whether any account holds this contract of a strategy, or has an entry of it that waits or is on its way."""
+    row = fetch_one(
+        db,
+        "SELECT 1 FROM holding WHERE strategy_id = ?1 AND symbol = ?2 AND (share != '0' OR entries_open > 0) UNION ALL"
+        " SELECT 1 FROM leg WHERE strategy_id = ?1 AND symbol = ?2 AND state = 'new' AND kind = 'entry' LIMIT 1",
+        (strategy, symbol),
+    )
+    return row is not None

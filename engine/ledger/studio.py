@@ -74,6 +74,12 @@ def set_strategy_state(db: apsw.Connection, identifier: StrategyId, state: str) 
     return bool(db.changes())
 
 
+def strategies_without_entries(db: apsw.Connection) -> frozenset[StrategyId]:
+    """Read which strategies take no entries now, whoever follows them."""
+    rows = fetch_all(db, "SELECT id FROM strategy WHERE state IN ('draft', 'paused', 'retired')")
+    return frozenset(StrategyId(row[0]) for row in rows)
+
+
 # Endpoints
 
 

@@ -5,11 +5,15 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from html import unescape
 
+import httpx
 import pytest
 from browser_free import Visitor, close_all
-from journey_place import DECLARATIONS, Place, run_cli, running
+from journey_place import DECLARATIONS, Bot, Place, closing, opening, run_cli, running, until
+
+from rexalgo import Secret, sign_a
 
 PASSWORD = "several calm words in a row"
 
@@ -59,8 +63,8 @@ def test_the_senders_that_the_page_shows_work_as_they_are(master: Visitor, part:
     told = subprocess.run(command, input=shown(page, part), capture_output=True, text=True, timeout=60)
     assert told.returncode == 0, told.stderr
     assert "sig_" in told.stdout
+    until(lambda: "Accepted" in master.get(f"/studio/strategies/{identifier}"), 10)
     seen = master.get(f"/studio/strategies/{identifier}")
-    assert "Accepted" in seen
     receipt = re.search(r'href="(/api/receipts/rcp_[0-9a-f]+)"', seen)
     assert receipt is not None
     assert json.loads(master.get(receipt[1]))["action"] == "open"
@@ -75,20 +79,15 @@ def test_rotating_refuses_nothing_of_a_sender_that_goes_on_with_the_old_secret(m
     assert shown(renewed, "secret") != shown(page, "secret")
     for text in (sender, shown(renewed, "python")):
         assert subprocess.run([sys.executable, "-"], input=text, capture_output=True, text=True, timeout=60).returncode == 0
-    seen = master.get(f"/studio/strategies/{identifier}")
-    assert "last used" in seen
+    until(lambda: "last used" in master.get(f"/studio/strategies/{identifier}"), 10)  # noted off the sender's way
     master.post(f"/studio/strategies/{identifier}/revoke")
     refused = subprocess.run([sys.executable, "-"], input=sender, capture_output=True, text=True, timeout=60)
     assert "401" in refused.stderr
-    assert "Not authentic" in master.get(f"/studio/strategies/{identifier}/deliveries")
+    until(lambda: "Not authentic" in master.get(f"/studio/strategies/{identifier}/deliveries"), 10)
 
 
 def test_the_debugger_says_what_is_wrong(master: Visitor, place: Place) -> None:
     identifier, page = make(master, "debugged")
-    from datetime import UTC, datetime
-
-    from rexalgo import Secret, sign_a
-
     body = b'{"idempotency_key":"d1","action":"open","symbol":"BTCUSDT","side":"LONG"}'
     header = next(iter(sign_a(Secret(shown(page, "secret")), body, datetime.now(UTC)).values()))
     master.get("/studio/debugger")
@@ -97,6 +96,16 @@ def test_the_debugger_says_what_is_wrong(master: Visitor, place: Place) -> None:
     told = master.post("/studio/debugger", strategy=identifier, headers=f"X-RexAlgo-Signature: {header}", body=body.decode() + "\n")
     assert "was not signed" in told or "were not signed" in told
     assert shown(page, "secret") not in told
+    lines = b'{"idempotency_key": "d2",\r\n "action": "close",\r\n "symbol": "BTCUSDT"}'
+    header = next(iter(sign_a(Secret(shown(page, "secret")), lines, datetime.now(UTC)).values()))
+    told = master.post("/studio/debugger", strategy=identifier, headers=f"X-RexAlgo-Signature: {header}", body=lines.decode())
+    assert "would be accepted now" in told
+    master.get(f"/studio/strategies/{identifier}")
+    master.post(f"/studio/strategies/{identifier}/rotate")
+    master.get(f"/studio/strategies/{identifier}")
+    master.post(f"/studio/strategies/{identifier}/revoke")
+    told = master.post("/studio/debugger", strategy=identifier, headers=f"X-RexAlgo-Signature: {header}", body=lines.decode())
+    assert "an older secret, which ended" in told
 
 
 def test_a_test_signal_of_every_action_goes_through_and_sends_no_order(master: Visitor, place: Place) -> None:
@@ -138,6 +147,65 @@ def test_changed_terms_ask_followers_for_consent_and_a_retired_strategy_takes_no
     master.post(f"/studio/strategies/{identifier}/test", action="open", symbol="BTCUSDT", side="LONG")
     signal = place.rows("SELECT id FROM signal WHERE strategy_id = ? ORDER BY number DESC", identifier)[0][0]
     assert place.settled(str(signal)) == ["skipped.strategy_off"]
+
+
+def test_what_is_held_can_be_closed_after_its_contract_was_taken_out(master: Visitor, place: Place) -> None:
+    identifier, page = make(master, "narrowed")
+    bot = Bot(place.url + "/api/webhooks" + shown_address(page), Secret(shown(page, "secret")))
+    master.get(f"/strategies/{identifier}/follow")
+    terms = {"sizing": "fixed_margin", "size": "50", "leverage_mode": "capped", "leverage": "5", "symbols": "ETHUSDT", "do": "agree"}
+    master.post(f"/strategies/{identifier}/follow", account=master_account(place), mode="live", confirmed="yes", **terms)
+    with httpx.Client(trust_env=False) as client:
+        entered = bot.post(client, opening("n1", symbol="ETHUSDT")).json()
+        assert place.settled(entered["signal_id"]) == ["filled"]
+        master.get(f"/studio/strategies/{identifier}")
+        master.post(f"/studio/strategies/{identifier}/describe", about="x", symbols="BTCUSDT", leverage="5")
+        assert bot.post(client, opening("n2", symbol="ETHUSDT")).status_code == 422
+        closed = bot.post(client, closing("n3", symbol="ETHUSDT"))
+        assert closed.status_code == 202, closed.text
+        assert place.settled(closed.json()["signal_id"]) == ["filled"]
+        assert bot.post(client, closing("n4", symbol="ETHUSDT")).status_code == 422
+
+
+def test_a_deleted_address_is_gone_for_good_and_another_one_can_be_made(master: Visitor, place: Place) -> None:
+    identifier, page = make(master, "renewed")
+    bot = Bot(place.url + "/api/webhooks" + shown_address(page), Secret(shown(page, "secret")))
+    seen = master.get(f"/studio/strategies/{identifier}")
+    found = re.search(r'href="(/studio/strategies/[^"]+/delete)"', seen)
+    assert found is not None
+    assert "the address is gone" in master.get(found[1])
+    master.post(found[1])
+    assert "It has no address that" in master.get(f"/studio/strategies/{identifier}")
+    with httpx.Client(trust_env=False) as client:
+        assert bot.post(client, closing("g1")).status_code == 410
+        again = master.post(f"/studio/strategies/{identifier}/endpoint")
+        other = Bot(place.url + "/api/webhooks" + shown_address(again), Secret(shown(again, "secret")))
+        assert other.url != bot.url
+        assert other.post(client, closing("g2")).status_code == 202
+        assert bot.post(client, closing("g3")).status_code == 410
+    master.get(f"/studio/strategies/{identifier}")
+    master.post(f"/studio/strategies/{identifier}/endpoint", 422)
+    acts = [row[0] for row in place.rows("SELECT act FROM audit WHERE subject = 'renewed' ORDER BY number")]
+    assert acts[-2:] == ["endpoint_deleted", "endpoint_made"]
+
+
+def test_a_sender_is_told_that_a_paused_strategy_takes_no_entries(master: Visitor, place: Place) -> None:
+    identifier, page = make(master, "pausing")
+    bot = Bot(place.url + "/api/webhooks" + shown_address(page), Secret(shown(page, "secret")))
+    with httpx.Client(trust_env=False) as client:
+        assert "mirrored" not in bot.post(client, opening("p1")).json()
+        master.get(f"/studio/strategies/{identifier}")
+        master.post(f"/studio/strategies/{identifier}/state", state="paused")
+        told = bot.post(client, opening("p2")).json()
+        assert (told["mirrored"], "paused" in told["reason"]) == (False, True)
+        assert "mirrored" not in bot.post(client, closing("p3")).json()
+
+
+def shown_address(page: str) -> str:
+    """Return what stands behind the door of webhooks in the address that a page shows."""
+    found = re.search(r"/api/webhooks(/copy-trading/ep_[0-9a-f]+)", page)
+    assert found is not None
+    return found[1]
 
 
 def master_account(place: Place) -> str:

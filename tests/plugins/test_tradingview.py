@@ -3,6 +3,7 @@
 import hashlib
 import json
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,18 @@ from hypothesis import strategies as st
 
 from plugins.tradingview import ADDRESSES, TradingView, register_signal_sources
 from plugins.tradingview.alert import read_alert, read_symbol
-from rexalgo import Action, Authenticated, Delivery, InvalidValue, NotAuthentic, PositionSide, Secret
+from rexalgo import (
+    Action,
+    Authenticated,
+    Delivery,
+    InvalidValue,
+    NotAuthentic,
+    PositionSide,
+    Ratio,
+    Secret,
+    SignalSize,
+    SizeMode,
+)
 
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
 LONG, SHORT = PositionSide.LONG, PositionSide.SHORT
@@ -39,6 +51,19 @@ def delivery(body: bytes = b"buy BTCUSDT", token: str | None = TOKEN, peer: str 
         ({"action": "sell", "position": "flat"}, True, Action.CLOSE, None),
         ({"action": "buy", "position": "flat"}, False, Action.CLOSE, None),
         ({"action": "buy", "position": "long"}, True, Action.REVERSE, LONG),
+        ({"action": "buy", "position": "long"}, False, Action.OPEN, LONG),
+        ({"action": "buy"}, True, Action.REVERSE, LONG),
+        ({"action": "long"}, True, Action.REVERSE, LONG),
+        ({"action": "short"}, True, Action.REVERSE, SHORT),
+        ({"action": "open_short"}, True, Action.OPEN, SHORT),
+        ({"action": "buy", "position": "long", "before": "flat"}, True, Action.OPEN, LONG),
+        ({"action": "buy", "position": "long", "before": "long"}, True, Action.ADD, LONG),
+        ({"action": "sell", "position": "short", "before": "short"}, False, Action.ADD, SHORT),
+        ({"action": "sell", "position": "short", "before": "long"}, False, Action.CLOSE, LONG),
+        ({"action": "buy", "position": "long", "before": "short"}, False, Action.CLOSE, SHORT),
+        ({"action": "sell", "position": "short", "before": "long"}, True, Action.REVERSE, SHORT),
+        ({"action": "sell", "position": "long", "size_before": "4", "size_after": "1"}, True, Action.REDUCE, LONG),
+        ({"action": "buy", "position": "short", "size_before": 3, "size_after": 2}, False, Action.REDUCE, SHORT),
         ({"action": "close"}, False, Action.CLOSE, None),
         ({"action": "exit"}, False, Action.CLOSE, None),
         ({"action": "close_long"}, False, Action.CLOSE, LONG),
@@ -48,6 +73,50 @@ def delivery(body: bytes = b"buy BTCUSDT", token: str | None = TOKEN, peer: str 
 def test_what_an_alert_means(fields: dict[str, object], reverses: bool, action: Action, side: PositionSide | None) -> None:
     draft = read_alert(alert(**fields), NOW, reverses=reverses)
     assert (draft.action, draft.side, draft.symbol) == (action, side, "BTCUSDT")
+
+
+@pytest.mark.parametrize(("before", "after", "part"), [("4", "1", "0.75"), ("3", "2", "0.33333333"), ("1.5", "0.5", "0.66666667")])
+def test_a_part_that_was_closed_is_told_as_its_fraction(before: str, after: str, part: str) -> None:
+    draft = read_alert(alert(action="sell", position="long", size_before=before, size_after=after), NOW, reverses=False)
+    assert draft.size == SignalSize(SizeMode.FRACTION, fraction=Ratio(Decimal(part)))
+
+
+words = st.sampled_from(["buy", "sell", "long", "short", "open_long", "open_short", "close", "exit_short"])
+positions = st.sampled_from(["", "long", "short", "flat"])
+sizes = st.sampled_from(["", "0", "1", "2", "0.000000001"])
+
+
+@given(words, positions, positions, sizes, sizes, st.booleans())
+def test_a_sell_never_enters_the_long_side_and_a_buy_never_the_short(
+    word: str, after: str, before: str, size_after: str, size_before: str, reverses: bool
+) -> None:
+    told = alert(action=word, position=after, before=before, size_after=size_after, size_before=size_before)
+    try:
+        draft = read_alert(told, NOW, reverses=reverses)
+    except InvalidValue:
+        return
+    if draft.action in (Action.OPEN, Action.ADD, Action.REVERSE):
+        assert draft.side is (LONG if word in ("buy", "long", "open_long") else SHORT)
+        assert after in ("", draft.side.value.lower())
+
+
+@pytest.mark.parametrize(
+    ("told", "at"),
+    [
+        ("2026-11-24T09:59:58Z", NOW - timedelta(seconds=2)),
+        ("2026-11-24T10:59:58+01:00", NOW - timedelta(seconds=2)),
+        ("2026-11-24T09:59:58", None),
+        ("yesterday", None),
+        ("0001-01-01T00:00:00Z", None),
+        ("9999-12-31T23:59:59-23:00", None),
+    ],
+)
+def test_the_senders_clock_is_read_where_it_is_a_time(told: str, at: datetime | None) -> None:
+    assert read_alert(alert(timenow=told), NOW, reverses=False).sent_at == at
+
+
+def test_the_time_of_a_bar_is_no_senders_clock() -> None:
+    assert read_alert(alert(time="2026-11-24T09:00:00Z"), NOW, reverses=False).sent_at is None
 
 
 @pytest.mark.parametrize("text", ["BINANCE:BTCUSDT.P", "BTCUSDT", "btcusdt.p", "BYBIT:BTCUSDT.PERP", "BTCUSDTPERP"])
@@ -64,13 +133,15 @@ def test_plain_text_and_other_names_are_taken(body: bytes) -> None:
 
 
 def test_a_repetition_is_told_from_a_new_alert() -> None:
-    def key(body: bytes, later_s: int = 0) -> str:
-        return read_alert(body, NOW + timedelta(seconds=later_s), reverses=False).dedupe_key
+    def key(body: bytes) -> tuple[str, int | None]:
+        draft = read_alert(body, NOW, reverses=False)
+        return draft.dedupe_key, draft.repeats_s
 
-    assert key(alert(id="a1")) == key(alert(id="a1", price="1"), 500) == "tv-a1"
-    assert key(alert(order_id="Long", time="2026-11-24T10:00:00Z")) == key(alert(order_id="Long", time="2026-11-24T10:00:00Z"), 500)
+    assert key(alert(id="a1")) == key(alert(id="a1", price="1")) == ("tv-a1", None)
+    assert key(alert(order_id="Long", time="1")) == key(alert(order_id="Long", time="1", price="2"))
     assert key(alert(order_id="Long", time="1")) != key(alert(order_id="Long", time="2"))
-    assert key(alert()) == key(alert(), 30) != key(alert(), 90)
+    assert key(alert(order_id="Long", timenow="1")) != key(alert(order_id="Long", timenow="2"))
+    assert key(alert())[1] == 60
 
 
 UNFIT = [
@@ -82,6 +153,12 @@ UNFIT = [
     (b"buy", "symbol"),
     (b"buy !!", "symbol"),
     (alert(position="sideways"), "position"),
+    (alert(before="sideways"), "before"),
+    (alert(action="sell", position="long"), "position"),
+    (alert(action="open_short", position="long", size_before="2", size_after="1"), "position"),
+    (alert(action="sell", position="long", size_before="1", size_after="2"), "position"),
+    (alert(action="sell", position="long", size_before="1", size_after="0.999999999999"), "size_after"),
+    (alert(action="sell", position="long", size_before="much", size_after="1"), "size_before"),
     (alert(price="cheap"), "price"),
     (alert(price="-5"), "price"),
 ]

@@ -18,7 +18,7 @@ STATES: Final = {
     "by_link": ("By link", "Whoever has its address may follow; not in the directory."),
     "private": ("Private", "Nobody new may follow; those who do are copied."),
     "paused": ("Paused", "Entries are refused, exits still copied. Followers are told."),
-    "retired": ("Retired", "For good: entries are refused, exits still copied until nothing is left. Followers are told."),
+    "retired": ("Retired", "It runs no longer: entries are refused, exits still copied until nothing is left. Followers are told."),
 }
 
 
@@ -95,6 +95,19 @@ def register_studio(rooms: Rooms) -> None:
         await desk.revoke_old(visit.who, identifier)
         return visit.go(f"/studio/strategies/{identifier}", "revoked")
 
+    @rooms.post("/studio/strategies/<identifier>/endpoint", Who.MASTER)
+    async def make_webhook(visit: Visit, identifier: str) -> Response:
+        shown, row = await desk.make_webhook(visit.who, identifier), desk.strategy(visit.who, identifier)
+        return _secret_page(visit, row.id, row.name, shown.url, shown.secret.reveal(), row.symbols[0], is_new=False)
+
+    @rooms.get("/studio/strategies/<identifier>/endpoints/<endpoint>/delete", Who.MASTER)
+    async def delete_page(visit: Visit, identifier: str, endpoint: str) -> Response:
+        row = desk.strategy(visit.who, identifier)
+        webhook = desk.webhook(row)
+        if webhook is None or webhook[0].id != endpoint:
+            raise NothingThere("there is no such endpoint of yours")
+        return visit.page("studio/delete.html", row=row, endpoint=webhook[0], url=webhook[1], audience=desk.audience(row))
+
     @rooms.post("/studio/strategies/<identifier>/endpoints/<endpoint>/<act>", Who.MASTER)
     async def endpoint_act(visit: Visit, identifier: str, endpoint: str, act: str) -> Response:
         if act == "delete":
@@ -127,7 +140,8 @@ def register_studio(rooms: Rooms) -> None:
     async def deliveries(visit: Visit, identifier: str) -> Response:
         row, before = desk.strategy(visit.who, identifier), _number(visit.query.get("before", ""))
         found = desk.deliveries(row, before)
-        return visit.page("studio/deliveries.html", row=row, deliveries=found, older=found[-1].id if len(found) >= 50 else None)
+        older, live = found[-1].id if len(found) >= 50 else None, rooms.desks.pulse.newest() if before is None else None
+        return visit.page("studio/deliveries.html", row=row, deliveries=found, older=older, live=live)
 
     @rooms.get("/studio/strategies/<identifier>/close", Who.MASTER)
     async def close_page(visit: Visit, identifier: str) -> Response:

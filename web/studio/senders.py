@@ -32,7 +32,9 @@ curl -sS "$URL" -H "Content-Type: application/json" -H "X-RexAlgo-Signature: t=$
 
 
 ALERT_MESSAGE: Final = """{"action": "{{strategy.order.action}}", "symbol": "{{ticker}}", "price": "{{close}}",
- "position": "{{strategy.market_position}}", "order_id": "{{strategy.order.id}}", "time": "{{timenow}}"}"""
+ "position": "{{strategy.market_position}}", "before": "{{strategy.prev_market_position}}",
+ "size_after": "{{strategy.market_position_size}}", "size_before": "{{strategy.prev_market_position_size}}",
+ "order_id": "{{strategy.order.id}}", "timenow": "{{timenow}}"}"""
 """What a strategy's alert message is to be; TradingView fills in what stands in double braces."""
 
 

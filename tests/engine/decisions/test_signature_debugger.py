@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.decisions.signature_debugger import NamedKey, debug_delivery, read_headers
-from engine.decisions.signatures import sign_a, sign_b
+from engine.decisions.signatures import sign_a, sign_b, verify_signatures
 from engine.ports.secret import Secret
+from engine.ports.signal_source import Delivery, NotAuthentic
 
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
 TEXT = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -71,6 +72,53 @@ def test_both_dialects_must_name_the_same_id() -> None:
     of_b = {name: [value] for name, value in sign_b(Secret(TEXT), BODY, "another", NOW).items()}
     found = debug_delivery({**signed(), **of_b}, BODY, KEYS, NOW)
     assert any("differ" in each.what for each in found)
+
+
+def test_a_secret_that_has_ended_is_named_with_its_end() -> None:
+    keys = [KEYS[0], NamedKey("an older secret", Secret(OLDER), NOW - timedelta(hours=1))]
+    found = debug_delivery(signed(key=OLDER), BODY, keys, NOW)
+    assert any("an older secret, which ended 2026-11-24 09:00:00 UTC" in each.what and not each.fits for each in found), found
+    assert not found[-1].fits
+
+
+def test_two_dialects_with_a_secret_each_are_refused_as_the_verification_does() -> None:
+    of_b = {name: [value] for name, value in sign_b(Secret(OLDER), BODY, "k1", NOW).items()}
+    found = debug_delivery({**signed(), **of_b}, BODY, KEYS, NOW)
+    assert any("all together they do not" in each.what for each in found)
+    assert not found[-1].fits
+
+
+@pytest.mark.parametrize(("age_s", "fits"), [(299, True), (301, False)])
+def test_the_window_is_that_of_this_place(age_s: int, fits: bool) -> None:
+    assert debug_delivery(signed(at=NOW - timedelta(seconds=age_s)), BODY, KEYS, NOW, 300)[-1].fits is fits
+
+
+edits = st.sampled_from([BODY, BODY + b"\n", BODY.replace(b"k1", b"k2"), b"", BODY.replace(b" ", b"")])
+header_edits = st.sampled_from(["none", "second key", "twice", "upper", "with b", "b of another key", "nine"])
+
+
+@given(edits, header_edits, st.integers(-120, 120), st.sampled_from([TEXT, OLDER, "whsec_" + "ff" * 32]))
+def test_the_last_word_is_that_of_the_verification(body: bytes, edit: str, age_s: int, key: str) -> None:
+    headers = signed(key=key, at=NOW - timedelta(seconds=age_s))
+    value = headers["x-rexalgo-signature"][0]
+    if edit == "second key":
+        headers["x-rexalgo-signature"] = [value + ",v1=" + "0" * 64]
+    elif edit == "nine":
+        headers["x-rexalgo-signature"] = [value + (",v1=" + "0" * 64) * 8]
+    elif edit == "twice":
+        headers["x-rexalgo-signature"] *= 2
+    elif edit == "upper":
+        headers["x-rexalgo-signature"] = [value.upper()]
+    elif edit in ("with b", "b of another key"):
+        signer = Secret(key if edit == "with b" else OLDER)
+        headers |= {name: [told] for name, told in sign_b(signer, BODY, "k1", NOW).items()}
+    told = tuple((name, each) for name, values in headers.items() for each in values)
+    try:
+        verify_signatures(Delivery(body, told, "", NOW), [each.secret for each in KEYS], NOW)
+        accepted = True
+    except NotAuthentic:
+        accepted = False
+    assert debug_delivery(headers, body, KEYS, NOW)[-1].fits is accepted
 
 
 def test_headers_are_read_as_they_are_pasted() -> None:

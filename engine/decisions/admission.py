@@ -1,0 +1,59 @@
+"""What an endpoint may send: its contracts, actions, pace and end. Pure; whoever receives deliveries asks it after they are proven.
+
+What always holds: what leaves risk as it is or lowers it is never refused because a master took a contract out of the strategy while
+followers still hold it, and never because of the pace of entries.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from engine.domain.errors import InvalidValue
+from engine.domain.identifiers import Symbol
+from engine.domain.signal import SignalDraft
+
+ENTRIES_PER_MINUTE_MAX: Final = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Hold what an endpoint may send: ``symbols`` are the strategy's; the rest narrows one address, and what is empty or None does not.
+
+    ``only`` are the contracts and ``actions`` the actions of this address, ``expires_at`` is when it runs out.
+    """
+
+    symbols: frozenset[Symbol]
+    only: frozenset[Symbol] = frozenset()
+    actions: frozenset[str] = frozenset()
+    expires_at: datetime | None = None
+    entries_per_minute: int | None = None
+
+
+def read_scope(symbols: frozenset[Symbol], settings: Mapping[str, object]) -> Scope:
+    """Read the scope of an endpoint of a strategy with these ``symbols`` from the endpoint's own settings."""
+    end, pace = settings.get("expires_at"), settings.get("entries_per_minute")
+    return Scope(
+        symbols,
+        frozenset(Symbol(each) for each in _words(settings, "symbols")),
+        frozenset(_words(settings, "actions")),
+        datetime.fromisoformat(end) if isinstance(end, str) else None,
+        pace if isinstance(pace, int) else None,
+    )
+
+
+def _words(settings: Mapping[str, object], name: str) -> list[str]:
+    value = settings.get(name)
+    return [str(each) for each in value] if isinstance(value, list) else []
+
+
+def check_scope(draft: SignalDraft, scope: Scope, is_held: Callable[[], bool], now: datetime) -> None:
+    """Raise InvalidValue for what may not be sent here. ``is_held``: followers hold, or are about to enter, this contract."""
+    if scope.expires_at is not None and now >= scope.expires_at:
+        raise InvalidValue("address", "an address that has not run out; the master makes another in the studio")
+    if scope.only and draft.symbol not in scope.only:
+        raise InvalidValue("symbol", "a contract that this address may send: " + ", ".join(sorted(scope.only)))
+    if scope.actions and draft.action.value not in scope.actions:
+        raise InvalidValue("action", "one that this address may send: " + ", ".join(sorted(scope.actions)))
+    if draft.symbol not in scope.symbols and (draft.action.is_entry or not is_held()):
+        raise InvalidValue("symbol", "a contract of this strategy: " + ", ".join(sorted(scope.symbols)))

@@ -1,0 +1,74 @@
+"""What came to an endpoint is kept within bounds, and a stranger pushes out no real row, however the deliveries of endpoints alternate."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import apsw
+import pytest
+
+from engine.domain.identifiers import EndpointId
+from engine.ledger import Ledger
+from engine.ledger.deliveries import _PRUNE, KEPT, KEPT_OF_STRANGERS, NewDelivery, deliveries, note_delivery
+from engine.ledger.query import fetch_all
+
+NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def db() -> Iterator[apsw.Connection]:
+    opened = Ledger.in_memory().db
+    opened.execute("INSERT INTO person (id, name, created_us, key_id, key_kid, key_wrapped) VALUES ('p', 'p', 0, x'00', 'k', x'00')")
+    opened.execute("INSERT INTO master VALUES ('m', 'm', 'p')")
+    opened.execute(
+        "INSERT INTO strategy (id, name, master_id, kind, symbols, leverage, source, params, created_us)"
+        " VALUES ('s', 'trend', 'm', 'copy_trading', '[]', '5', 'signed_webhook', '{}', 0)"
+    )
+    opened.execute("INSERT INTO endpoint (id, strategy_id, source) VALUES ('one', 's', 'x'), ('two', 's', 'x')")
+    yield opened
+    opened.close()
+
+
+def note(db: apsw.Connection, kind: str, number: int, endpoint: str = "one") -> None:
+    at = NOW + timedelta(seconds=number)
+    note_delivery(db, NewDelivery(EndpointId(endpoint), at, kind, None, None, f"sig-{number}", "A", 12, "203.0.113.9", 900))
+
+
+def kept(db: apsw.Connection, endpoint: str) -> dict[str, int]:
+    return dict(fetch_all(db, "SELECT kind, count(*) FROM delivery WHERE endpoint_id = ? GROUP BY kind", (endpoint,)))
+
+
+def test_each_kind_keeps_its_newest_and_no_more_however_endpoints_alternate(db: apsw.Connection) -> None:
+    for number in range(KEPT + 50):
+        note(db, "accepted", number)
+        note(db, "not_authentic", number, "two")
+    assert kept(db, "one") == {"accepted": KEPT}
+    assert kept(db, "two") == {"not_authentic": KEPT_OF_STRANGERS}
+    assert deliveries(db, EndpointId("one"), 1)[0].signal_id == f"sig-{KEPT + 49}"
+
+
+def test_a_stranger_pushes_out_no_real_row_nor_the_other_way_round(db: apsw.Connection) -> None:
+    for number in range(5):
+        note(db, "invalid", number)
+    for number in range(KEPT_OF_STRANGERS * 3):
+        note(db, "not_authentic", number)
+    for number in range(KEPT * 2):
+        note(db, "duplicate", number, "two")
+    assert kept(db, "one") == {"invalid": 5, "not_authentic": KEPT_OF_STRANGERS}
+
+
+def test_pages_follow_each_other_without_gap_or_repetition(db: apsw.Connection) -> None:
+    for number in range(25):
+        note(db, "accepted" if number % 2 else "not_authentic", number)
+    seen: list[int] = []
+    before = None
+    while page := deliveries(db, EndpointId("one"), 10, before):
+        seen += [each.id for each in page]
+        before = page[-1].id
+    assert seen == sorted(seen, reverse=True)
+    assert len(seen) == 25
+
+
+def test_pruning_reads_an_index_of_its_own_kind(db: apsw.Connection) -> None:
+    for sign, index in (("=", "delivery_of_strangers"), ("!=", "delivery_proven")):
+        plan = " ".join(str(row[3]) for row in fetch_all(db, "EXPLAIN QUERY PLAN " + _PRUNE.format(sign), ("one", 1)))
+        assert plan.count(index) == 2, plan

@@ -1,0 +1,63 @@
+"""What is told apart for a while only: the text of an alert that carries no id."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import apsw
+import pytest
+
+from engine.domain.identifiers import CopyId, ReceiptId, SignalId, StrategyId, Symbol
+from engine.domain.signal import Action, SignalDraft
+from engine.ledger import Ledger
+from engine.ledger.codec import read_draft, write_draft
+from engine.ledger.signals import NewSignal, Recorded, record_signal
+
+BEGINNING = datetime(2026, 11, 24, 10, 0, 59, tzinfo=UTC)
+
+
+@pytest.fixture
+def db() -> Iterator[apsw.Connection]:
+    opened = Ledger.in_memory().db
+    opened.execute("INSERT INTO person (id, name, created_us, key_id, key_kid, key_wrapped) VALUES ('p', 'p', 0, x'00', 'k', x'00')")
+    opened.execute("INSERT INTO master VALUES ('m', 'm', 'p')")
+    opened.execute(
+        "INSERT INTO strategy (id, name, master_id, kind, symbols, leverage, source, params, created_us)"
+        " VALUES ('s', 'trend', 'm', 'copy_trading', '[]', '5', 'tradingview', '{}', 0)"
+    )
+    yield opened
+    opened.close()
+
+
+def came(db: apsw.Connection, later_s: float, key: str = "tv-text", origin: str = "endpoint:one") -> Recorded:
+    at = BEGINNING + timedelta(seconds=later_s)
+    draft = SignalDraft(key, Action.CLOSE, Symbol("BTCUSDT"), repeats_s=60)
+    name = f"{later_s}-{key}-{origin}"
+    new = NewSignal(
+        SignalId(f"sig-{name}"), ReceiptId(f"rcp-{name}"), lambda: CopyId("c"), StrategyId("s"), origin, draft, b"h", at, at
+    )  # fmt: skip
+    return record_signal(db, new)
+
+
+@pytest.mark.parametrize("later_s", [0.001, 2, 59.9, 60, -1])
+def test_what_comes_again_within_its_time_is_one_signal_over_the_minute_too(db: apsw.Connection, later_s: float) -> None:
+    first, again = came(db, 0), came(db, later_s)
+    assert (first.is_new, again.is_new) == (True, False)
+    assert (again.id, again.receipt) == (first.id, first.receipt)
+
+
+def test_the_same_words_later_are_a_new_signal_whose_repetition_counts_from_itself(db: apsw.Connection) -> None:
+    first, second, again = came(db, 0), came(db, 60.001), came(db, 100)
+    assert second.is_new
+    assert (again.is_new, again.id) == (False, second.id)
+    assert first.id != second.id
+
+
+def test_other_words_and_other_addresses_repeat_nothing(db: apsw.Connection) -> None:
+    came(db, 0)
+    assert came(db, 1, key="tv-text2").is_new
+    assert came(db, 1, origin="endpoint:another").is_new
+
+
+def test_it_is_written_and_read_with_the_draft() -> None:
+    draft = SignalDraft("k", Action.CLOSE, Symbol("BTCUSDT"), repeats_s=60)
+    assert read_draft(write_draft(draft)) == draft
