@@ -11,7 +11,7 @@ from typing import Final, TypeVar, cast
 import trio
 
 from engine.decisions.circuit import Circuit
-from engine.decisions.order_lifecycle import Answer, NoProof, NothingSent, classify
+from engine.decisions.order_lifecycle import SLACK_S, UNKNOWN_OFFSET_S, Answer, NoProof, NothingSent, classify
 from engine.decisions.rate import HalfRateLimiter
 from engine.domain.account import AccountReport
 from engine.domain.identifiers import Symbol
@@ -33,7 +33,7 @@ from engine.ports.exchange import (
     Rejected,
 )
 from engine.ports.rate_limiter import Granted, Priority, RateLimiter
-from engine.transport import HttpClientFactory, SendPermit, send_permit
+from engine.transport import HttpClientFactory, PeerClock, SendPermit, send_permit
 
 T = TypeVar("T")
 READ_DEADLINE_S: Final = 8.0
@@ -53,7 +53,8 @@ class ExchangeSession:
     ) -> None:  # fmt: skip
         self._adapter = adapter
         self._login = login
-        self._http = HttpClientFactory()
+        self._peer_clock = PeerClock(context.clock.now)
+        self._http = HttpClientFactory(peer_clock=self._peer_clock)
         self._uses_http = False
         self._context = ExchangeContext(context.settings, context.clock, self._client, context.data_dir)
         self._clock: Clock = context.clock
@@ -103,10 +104,24 @@ class ExchangeSession:
         await self.permit(Priority.READ, self._adapter.traits.account_requests)
         return await self._within(READ_DEADLINE_S, self._open.fetch_account())
 
+    @property
+    def clock_offset_s(self) -> float | None:
+        """Return what must be added to our time to get the exchange's: measured, None before an answer told; 0 without HTTP."""
+        return self._peer_clock.offset_s if self._uses_http else 0.0
+
+    def _exchange_time(self, moment: datetime) -> datetime:
+        """Return our time on the exchange's clock; where that is not known, a time before it."""
+        offset_s = self.clock_offset_s
+        return moment + timedelta(seconds=-UNKNOWN_OFFSET_S if offset_s is None else offset_s)
+
     async def find_orders(self, symbol: Symbol, since: datetime) -> OrderHistory:
-        """Read a symbol's orders since a time of the exchange's clock."""
+        """Read a symbol's orders since a time of our clock; complete only if it reaches back to it on the exchange's."""
         await self.permit(Priority.READ)
-        return await self._within(READ_DEADLINE_S, self._open.find_orders(symbol, since))
+        asked = self._exchange_time(since)
+        history = await self._within(READ_DEADLINE_S, self._open.find_orders(symbol, asked))
+        # This answer may have been the first to tell how far the two clocks are apart.
+        reaches_back = asked - self._exchange_time(since) <= timedelta(seconds=SLACK_S)
+        return history if reaches_back else OrderHistory(history.orders, complete=False)
 
     async def funds_elsewhere(self) -> Sequence[FundsElsewhere]:
         """Read money that the engine cannot trade with; none where the exchange does not report it."""

@@ -106,7 +106,9 @@ class Resolver:
         bound = bound_order_ids(shared.ledger.db, attempt.account) - {attempt.exchange_order_id}
         found = self._match(attempt, history.orders, bound)
         match found:
-            case Found(report):
+            case Found(report, is_sure):
+                if not is_sure:
+                    _LOG.warning("an order of %s was found by its time, and the exchange's clock is not known", follower.name)
                 await self._proven(attempt, report)
             case Absent() if history.complete:
                 await self._absent(attempt, look)
@@ -127,6 +129,7 @@ class Resolver:
             bound_ids=frozenset(each for each in bound if each is not None),
             witness_ids=attempt.witness,
             deadline_s=self._follower.shared.pace.send_deadline_s,
+            clock_offset_s=session.clock_offset_s,
         )
 
     async def bind(self, attempt_id: int, exchange_order_id: str) -> None:

@@ -6,12 +6,13 @@ connections are dropped when they are used next and are too old, or when the pee
 
 import ssl
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 
 import httpx
 import trio
 
 from engine.transport.connection import Connection, Origin, connect
+from engine.transport.peer_clock import PeerClock
 from engine.transport.permit import send_permit
 
 CONNECTIONS_MAX = 3
@@ -61,12 +62,14 @@ class TrioTransport(httpx.AsyncBaseTransport):
         total_s: float = TOTAL_S,
         keep_alive_s: float = KEEP_ALIVE_S,
         body_bytes_max: int = BODY_BYTES_MAX,
+        peer_clock: PeerClock | None = None,
     ) -> None:
         if tls is not None and (tls.verify_mode is not ssl.CERT_REQUIRED or not tls.check_hostname):
             raise ValueError("expected a TLS context that verifies certificates and host names, found one that does not")
         self._tls = tls
         self._total_s = total_s
         self._keep_alive_s = keep_alive_s
+        self._peer_clock = peer_clock
         self._body_bytes_max = body_bytes_max
         self._slots = trio.Semaphore(CONNECTIONS_MAX)
         self._idle: list[Connection] = []  # oldest first
@@ -136,8 +139,12 @@ class TrioTransport(httpx.AsyncBaseTransport):
 
     async def _use(self, connection: Connection, request: httpx.Request, body: bytes) -> httpx.Response:
         self._busy.add(connection)
+        clock = self._peer_clock
+        sent = None if clock is None else clock.now()
         try:
             response = await connection.exchange(request, body, send_permit.get(), self._body_bytes_max)
+            if clock is not None and sent is not None:
+                clock.note(response.headers.get("date"), sent)
             if connection.finish():
                 self._put_back(connection)
             else:
@@ -190,10 +197,13 @@ class TrioTransport(httpx.AsyncBaseTransport):
 
 
 class HttpClientFactory:
-    """Make httpx clients over this transport and remember them; the engine makes one factory per account and closes it."""
+    """Make httpx clients over this transport and remember them; the engine makes one factory per account and closes it.
 
-    def __init__(self, make_transport: Callable[[], TrioTransport] = TrioTransport) -> None:
-        self._make_transport = make_transport
+    With ``peer_clock`` the answers to all of them measure it.
+    """
+
+    def __init__(self, make_transport: Callable[..., TrioTransport] = TrioTransport, peer_clock: PeerClock | None = None) -> None:
+        self._make_transport = partial(make_transport, peer_clock=peer_clock) if peer_clock is not None else make_transport
         self._clients: list[tuple[httpx.AsyncClient, TrioTransport]] = []
 
     def __call__(self, base_url: str, headers: Mapping[str, str] | None = None) -> httpx.AsyncClient:

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
@@ -13,7 +14,7 @@ import trio
 import trio.testing
 import trustme
 
-from engine.transport import HttpClientFactory, SendPermit, SendRefused, TrioTransport, send_permit
+from engine.transport import HttpClientFactory, PeerClock, SendPermit, SendRefused, TrioTransport, send_permit
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 Script = Callable[["Peer", trio.abc.Stream], Awaitable[None]]
@@ -590,3 +591,36 @@ async def test_a_thousand_clients_are_made_without_a_tls_context_each(monkeypatc
     assert not any(each.follow_redirects or each.trust_env for each in clients)
     await factory.aclose()
     assert all(each.is_closed for each in clients)
+
+
+# --- the peer's clock
+
+RECEIVED = datetime(2026, 11, 25, 12, 0, 10, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("date", "took_s", "offset_s"),
+    [
+        ("Wed, 25 Nov 2026 12:00:09 GMT", 0.5, -0.25),  # 12:00:09.5 stands beside the middle of the trip, 12:00:09.75
+        ("Wed, 25 Nov 2026 11:55:09 GMT", 0.5, -300.25),
+        ("Wed, 25 Nov 2026 14:00:10 +0200", 0.0, 0.5),
+        ("Wed, 25 Nov 2026 12:00:09 GMT", 1.5, None),  # took too long to tell anything
+        ("Wed, 25 Nov 2026 12:00:09 GMT", -0.1, None),  # our own clock was set back meanwhile
+        ("yesterday", 0.1, None),
+        (None, 0.1, None),
+    ],
+)
+def test_a_peers_clock_is_measured_from_its_answers(date: str | None, took_s: float, offset_s: float | None) -> None:
+    peer_clock = PeerClock(lambda: RECEIVED)
+    peer_clock.note(date, RECEIVED - timedelta(seconds=took_s))
+    assert peer_clock.offset_s == offset_s
+
+
+async def test_every_client_of_a_factory_measures_the_same_peer_clock() -> None:
+    async with peer(answering(b"HTTP/1.1 200 OK\r\nDate: Wed, 25 Nov 2026 12:03:20 GMT\r\nContent-Length: 0\r\n\r\n")) as there:
+        peer_clock = PeerClock(lambda: RECEIVED)
+        factory = HttpClientFactory(peer_clock=peer_clock)
+        assert peer_clock.offset_s is None
+        await factory(there.url).get("/")
+        assert peer_clock.offset_s == 190.5
+        await factory.aclose()

@@ -31,6 +31,10 @@ class Simulator:
         seen = httpx.get(f"{self.control}/accounts", trust_env=False).json()
         return sum(len(each["positions"]) for each in seen.values())
 
+    def skew(self, seconds: int) -> None:
+        """Set its clock so far ahead of ours, or behind."""
+        httpx.post(f"{self.control}/clock", json={"skew_s": seconds}, trust_env=False).raise_for_status()
+
     def fault(self, path: str, fault: str, times: int) -> None:
         """Do something to the next requests."""
         httpx.post(f"{self.control}/faults", json={"rules": [{"path": path, "fault": fault, "times": times}]}, trust_env=False)
@@ -88,6 +92,24 @@ def test_accepted_but_the_answer_is_lost_for_everybody_is_one_order_each(simulat
         closed = place.bots["trend"].post(client, closing(f"lost-{fault}-close")).json()["signal_id"]
         assert Counter(place.settled(closed, 90)) == {"filled": FOLLOWERS}
         assert simulator.positions() == 0
+
+
+@pytest.mark.parametrize("skew_s", [-400, 400])
+def test_a_lost_answer_of_an_exchange_whose_clock_is_wrong_is_found_all_the_same(simulator: Simulator, place: Place, skew_s: int) -> None:
+    before = len(simulator.orders())
+    simulator.skew(skew_s)
+    try:
+        with httpx.Client(trust_env=False, timeout=20) as client:
+            simulator.fault("/v2/futures/order", "accept_then_503", FOLLOWERS)
+            opened = place.bots["trend"].post(client, opening(f"skewed{skew_s}")).json()["signal_id"]
+            assert Counter(place.settled(opened, 90)) == {"filled": FOLLOWERS}
+            simulator.fault("/close", "accept_then_503", FOLLOWERS)
+            closed = place.bots["trend"].post(client, closing(f"skewed-close{skew_s}")).json()["signal_id"]
+            assert Counter(place.settled(closed, 90)) == {"filled": FOLLOWERS}
+    finally:
+        simulator.skew(0)
+    assert len(simulator.orders()) == before + 2 * FOLLOWERS
+    assert simulator.positions() == 0
 
 
 def test_a_rate_limit_is_proof_and_the_order_goes_out_later_once(simulator: Simulator, place: Place) -> None:

@@ -22,7 +22,8 @@ from engine.domain.identifiers import AccountId, ClientOrderId, Symbol
 from engine.domain.order import OrderIntent, OrderReport, OrderSide, OrderStatus
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.domain.signal import OrderType, PositionSide
-from engine.ports.exchange import AccountLogin, ExchangeContext, ExchangeTraits, FundsElsewhere, NotExecuted
+from engine.ports.clock import Clock
+from engine.ports.exchange import AccountLogin, ExchangeContext, ExchangeTraits, FundsElsewhere, NotExecuted, OrderHistory
 from engine.ports.rate_limiter import Granted, Priority, RateLimit, Refused
 from engine.transport import HttpClientFactory
 
@@ -52,6 +53,7 @@ class Line:
         self.placed = 0
         self.hangs = False
         self.reads_client_order_id = False
+        self.asked_since: list[datetime] = []
 
     async def place_order(self, intent: OrderIntent) -> OrderReport:
         self.placed += 1
@@ -63,6 +65,12 @@ class Line:
 
     async def fetch_account(self) -> AccountReport:
         return AccountReport(Balance(MONEY, MONEY), (), (), NOW)
+
+    async def find_orders(self, symbol: Symbol, since: datetime) -> OrderHistory:
+        self.asked_since.append(since)
+        if self._http is not None:
+            await self._http.get("/orders")
+        return OrderHistory((), complete=True)
 
     async def funds_elsewhere(self) -> Sequence[FundsElsewhere]:
         return [FundsElsewhere("the spot wallet", MONEY, "USDT")]
@@ -107,23 +115,32 @@ class Limiter:
         return answer
 
 
-def session_of(exchange: Exchange, limiter: Limiter | None = None, circuit: Circuit | None = None) -> ExchangeSession:
-    clock = TrioClock(NOW)
-    context = ExchangeContext({}, clock, HttpClientFactory(), "")
+class StandingClock:
+    """Tell the same time for ever."""
+
+    def now(self) -> datetime:
+        return NOW
+
+
+def session_of(
+    exchange: Exchange, limiter: Limiter | None = None, circuit: Circuit | None = None, clock: Clock | None = None
+) -> ExchangeSession:
+    context = ExchangeContext({}, clock or TrioClock(NOW), HttpClientFactory(), "")
     login = AccountLogin(AccountId("a0"))
     return ExchangeSession(exchange, login, context, limiter or Limiter(), 2.0, circuit=circuit)  # type: ignore[arg-type]
 
 
 @asynccontextmanager
-async def server() -> AsyncIterator[tuple[str, list[bytes]]]:
-    """Answer each connection's request with an empty object; ``received`` are the bytes of each."""
+async def server(date: str = "") -> AsyncIterator[tuple[str, list[bytes]]]:
+    """Answer each connection's request with an empty object, and with that date; ``received`` are the bytes of each."""
+    told = f"Date: {date}\r\n" if date else ""
     received: list[bytes] = []
 
     async def serve(stream: trio.SocketStream) -> None:
         async with stream:
             async for chunk in stream:
                 received.append(bytes(chunk))
-                await stream.send_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+                await stream.send_all(f"HTTP/1.1 200 OK\r\n{told}Content-Length: 2\r\n\r\n{{}}".encode())
 
     async with trio.open_nursery() as nursery:
         listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
@@ -243,3 +260,31 @@ async def test_entries_wait_while_the_exchange_fails_and_retries_have_a_budget()
         circuit.failed(account, "TimeoutError", NOW)
     with pytest.raises(NotExecuted, match="fails for several accounts"):
         session.check_circuit(is_retry=False)
+
+
+async def test_orders_are_asked_for_on_the_exchanges_clock_and_a_reading_from_before_it_was_known_proves_no_absence() -> None:
+    async with server(date="Tue, 24 Nov 2026 11:50:00 GMT") as (url, _):  # ten minutes behind
+        exchange = Exchange(TRAITS, url)
+        session = session_of(exchange, clock=StandingClock())
+        await session.open()
+        assert session.clock_offset_s is None
+        first = await session.find_orders(Symbol("BTCUSDT"), NOW)
+        assert not first.complete
+        assert session.clock_offset_s == -599.5
+        assert (await session.find_orders(Symbol("BTCUSDT"), NOW)).complete
+        assert exchange.line is not None
+        assert [(each - NOW).total_seconds() for each in exchange.line.asked_since] == [-60, -599.5]
+        await session.aclose()
+
+
+async def test_an_exchange_that_tells_no_time_is_read_a_minute_further_back() -> None:
+    async with server() as (url, _):
+        exchange = Exchange(TRAITS, url)
+        session = session_of(exchange, clock=StandingClock())
+        await session.open()
+        assert (await session.find_orders(Symbol("BTCUSDT"), NOW)).complete
+        assert exchange.line is not None
+        assert exchange.line.asked_since == [NOW - timedelta(seconds=60)]
+        assert session.clock_offset_s is None
+        await session.aclose()
+    assert session_of(Exchange(TRAITS)).clock_offset_s == 0.0  # no HTTP: this machine's clock
