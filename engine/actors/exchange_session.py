@@ -24,6 +24,8 @@ from engine.ports.exchange import (
     ExchangeAdapter,
     ExchangeConnection,
     ExchangeContext,
+    FeeReport,
+    FeesConnection,
     FundsConnection,
     FundsElsewhere,
     NotExecuted,
@@ -129,6 +131,16 @@ class ExchangeSession:
             return ()
         await self.permit(Priority.READ)
         return await self._within(READ_DEADLINE_S, cast(FundsConnection, self._open).funds_elsewhere())
+
+    @property
+    def reports_fees(self) -> bool:
+        """Tell whether the exchange tells what was paid: fees and funding."""
+        return self._adapter.traits.reports_fees
+
+    async def fees(self, since: datetime) -> Sequence[FeeReport]:
+        """Read what was paid since a time of our clock, newest first, with times of the exchange's; only where ``reports_fees``."""
+        await self.permit(Priority.READ)
+        return await self._within(READ_DEADLINE_S, cast(FeesConnection, self._open).fees(self._exchange_time(since)))
 
     def unmapped_errors(self) -> Mapping[str, int]:
         """Return the error texts that the adapter met and does not know; none where it does not count them."""

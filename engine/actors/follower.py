@@ -16,6 +16,7 @@ import trio
 
 from engine.actors.doorbell import Doorbell
 from engine.actors.exchange_session import ExchangeSession
+from engine.actors.funding import FundingWatch
 from engine.actors.lanes import Lanes
 from engine.actors.preflight import PreflightWatch
 from engine.actors.protection_guard import ProtectionGuard
@@ -92,6 +93,7 @@ class Follower:
         self._lanes = Lanes(self)
         self._resolver = Resolver(self)
         self.preflight = PreflightWatch(self)
+        self._funding = FundingWatch(self)
 
     def ring(self) -> None:
         """Say that the ledger may have something new for this account."""
@@ -154,6 +156,7 @@ class Follower:
                 nursery.start_soon(self._resolver.run)
                 nursery.start_soon(self.guard.run)
                 nursery.start_soon(self.preflight.run)
+                nursery.start_soon(self._funding.run)
                 await self._dispatch(nursery)
         finally:
             self._lanes.forget()
@@ -287,6 +290,7 @@ class Follower:
         self.problem_may_pass = False
         self.first_reading.set()
         self.guard.ring()
+        self._funding.account_was_read()
         self.ring()
 
     async def _mark_equity(self, report: AccountReport) -> None:

@@ -17,12 +17,14 @@ from engine.decisions.reconciliation import words_of
 from engine.decisions.routing import concerns
 from engine.desks.endpoints import rotate_secret
 from engine.domain.alert import Alert, AlertCode
+from engine.domain.amounts import ZERO, plain
 from engine.domain.errors import InvalidValue, RexAlgoError
 from engine.domain.holding import Switch, SwitchLevel, SwitchScope
 from engine.exchange_places import exchange_places
 from engine.ledger import Database
 from engine.ledger.alerts import channel_state, newest_alerts
 from engine.ledger.attempts import decide_none, read_attempt
+from engine.ledger.funding import funding_by_day
 from engine.ledger.outcomes import write_event
 from engine.ledger.people import (
     accounts,
@@ -108,6 +110,9 @@ async def _accounts(office: Office, params: dict[str, Any]) -> dict[str, Any]:
         raise NothingThere(no_such("account", name, [each.name for each in accounts(db)]))
     tasks = {} if office.live is None else office.live.vitals({each.name for each in rows})
     shown = [{**jsonable(asdict(each)), "task": tasks.get(each.name)} for each in rows]
+    if name:
+        identifier = next(each.id for each in accounts(db) if each.name == name)
+        shown[0]["funding_paid"] = plain(sum(funding_by_day(db, identifier).values(), ZERO))
     return {"accounts": shown, "engine": office.live is not None}
 
 

@@ -5,8 +5,8 @@ Every figure is from our own ledger: trades that this engine closed, net of the 
 
 import csv
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import accumulate
@@ -17,6 +17,7 @@ from engine.desks.visitor import Visitor
 from engine.domain.identifiers import StrategyId
 from engine.ledger import results
 from engine.ledger.following import AgreementRow, accounts_of, agreements_of
+from engine.ledger.funding import funding_by_day, funding_of
 from engine.ledger.people import AccountRow
 from engine.ledger.results import DayRow, StrategyRow, TradePoint, TradeRow
 from engine.office import NothingThere, Office
@@ -30,7 +31,10 @@ _DANGEROUS: Final = ("=", "+", "-", "@", "\t", "\r")
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Show what trades came to in one environment: ``curve`` is the running result at the end of each day with a trade."""
+    """Show what trades came to in one environment: ``curve`` is the running result at the end of each day with a trade.
+
+    ``funding`` is what was paid by UTC day, below 0 received, beside the result and not in it; None where it is not summed up.
+    """
 
     environment: str
     trades: int
@@ -40,6 +44,12 @@ class Figures:
     drawdown: Decimal
     curve: tuple[tuple[datetime, Decimal], ...]
     days: tuple[DayRow, ...]
+    funding: Mapping[str, Decimal] | None = None
+
+    @property
+    def funding_paid(self) -> Decimal | None:
+        """Return all funding that was paid, None where it is not summed up."""
+        return None if self.funding is None else sum(self.funding.values(), Decimal(0))
 
     @property
     def won_percent(self) -> Decimal | None:
@@ -55,6 +65,7 @@ class Period:
     trades: int
     result: Decimal
     fees: Decimal
+    funding: Decimal = Decimal(0)
 
 
 class PerformanceDesk:
@@ -122,7 +133,8 @@ class PerformanceDesk:
     def figures(self, row: AccountRow) -> Figures:
         """Read what an account's trades came to."""
         db = self._office.ledger.db
-        return figures_of(row.environment, results.account_days(db, row.id), results.trade_results(db, TRADES_DRAWN, account=row.id))
+        found = figures_of(row.environment, results.account_days(db, row.id), results.trade_results(db, TRADES_DRAWN, account=row.id))
+        return replace(found, funding=funding_by_day(db, row.id))
 
     def equity(self, row: AccountRow) -> Sequence[tuple[datetime, Decimal]]:
         """Read what an account was worth, an hour a point, over the last 90 days, and now where it was read."""
@@ -150,6 +162,16 @@ class PerformanceDesk:
                 writer.writerow([each.id, *words, *numbers, *times])
         return told.getvalue()
 
+    def funding_csv(self, row: AccountRow) -> str:
+        """Write what an account paid in funding as CSV, newest first, times in UTC; below 0 was received."""
+        told = io.StringIO()
+        writer = csv.writer(told)
+        writer.writerow(["account", "environment", "strategy", "symbol", "paid", "at"])
+        for each in funding_of(self._office.ledger.db, row.id):
+            words = (_cell(text) for text in (row.name, row.environment, each.strategy, each.symbol))
+            writer.writerow([*words, str(each.amount), each.at.isoformat()])
+        return told.getvalue()
+
 
 def _cell(text: str) -> str:
     return f"'{text}" if text.startswith(_DANGEROUS) else text
@@ -168,13 +190,19 @@ def figures_of(environment: str, days: Sequence[DayRow], trades: Sequence[TradeP
     )  # fmt: skip
 
 
-def periods(days: Sequence[DayRow], size: str) -> Sequence[Period]:
-    """Sum days into days, ISO weeks or months, newest first, by label."""
+def periods(figures: Figures, size: str) -> Sequence[Period]:
+    """Sum days into days, ISO weeks or months, newest first, by label; a day may have funding alone."""
+    trades, funding = {each.day: each for each in figures.days}, figures.funding or {}
     summed: dict[str, Period] = {}
-    for each in days:
-        at = datetime.fromisoformat(each.day)
-        year, week, _ = at.isocalendar()
-        label = {"day": each.day, "week": f"{year} week {week:02}", "month": each.day[:7]}[size]
+    for day in sorted({*trades, *funding}):
+        label = _label(day, size)
         known = summed.get(label, Period(label, 0, Decimal(0), Decimal(0)))
-        summed[label] = Period(label, known.trades + each.trades, known.result + each.result, known.fees + each.fees)
+        each = trades.get(day, DayRow(day, 0, 0, Decimal(0), Decimal(0)))
+        paid = known.funding + funding.get(day, Decimal(0))
+        summed[label] = Period(label, known.trades + each.trades, known.result + each.result, known.fees + each.fees, paid)
     return list(reversed(summed.values()))
+
+
+def _label(day: str, size: str) -> str:
+    year, week, _ = datetime.fromisoformat(day).isocalendar()
+    return {"day": day, "week": f"{year} week {week:02}", "month": day[:7]}[size]

@@ -173,4 +173,10 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     CREATE INDEX copy_by_signal ON copy (signal_number, code, outcome_us);
     CREATE INDEX attempt_by_account ON attempt (account_id, id);
     """,
+    """
+    CREATE TABLE funding (
+        account_id TEXT NOT NULL, id TEXT NOT NULL, strategy_id TEXT NOT NULL, symbol TEXT NOT NULL, amount TEXT NOT NULL,
+        at_us INTEGER NOT NULL, PRIMARY KEY (account_id, id)) STRICT, WITHOUT ROWID;
+    CREATE INDEX funding_by_time ON funding (account_id, at_us);
+    """,
 )

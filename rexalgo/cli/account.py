@@ -48,6 +48,8 @@ def show(where: Path, name: str, as_json: bool) -> None:
     for held in each["holdings"]:
         click.echo(f"  holds {held['side']} {held['share']} {held['symbol']}, strategy {held['strategy']}")
     click.echo(f"  {each['waiting']} orders to plan, {each['unproven']} unproven")
+    if each["funding_paid"] != "0":
+        click.echo(f"  funding paid while the engine held: {each['funding_paid']} USDT (below 0: received)")
     state = _trouble(each) or ("reads well" if seen["engine"] else "the engine does not run")
     if each["task"] and each["task"].get("preflight") not in (None, "ok"):
         click.echo(f"  last check: {each['task']['preflight'].replace('_', ' ')}; see: rexalgo account check {name}")

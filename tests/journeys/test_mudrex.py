@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from journey_place import DECLARATIONS, REXALGO, Place, closing, opening, run_cli, running
+from journey_place import DECLARATIONS, REXALGO, Place, closing, opening, run_cli, running, until
 
 FOLLOWERS = 20
 
@@ -34,6 +34,10 @@ class Simulator:
     def skew(self, seconds: int) -> None:
         """Set its clock so far ahead of ours, or behind."""
         httpx.post(f"{self.control}/clock", json={"skew_s": seconds}, trust_env=False).raise_for_status()
+
+    def fund(self, symbol: str, rate: str) -> None:
+        """Charge funding on every position of a contract."""
+        httpx.post(f"{self.control}/funding", json={"symbol": symbol, "rate": rate}, trust_env=False).raise_for_status()
 
     def fault(self, path: str, fault: str, times: int) -> None:
         """Do something to the next requests."""
@@ -77,6 +81,18 @@ def test_an_open_and_a_close_over_everybody_and_each_fill_is_proven(simulator: S
     assert len(simulator.orders()) == 2 * FOLLOWERS
     why = json.loads(run_cli("why", opened, "f0003", "--json", cwd=place.folder))
     assert (why["environment"], why["code"]) == ("simulated", "filled")
+
+
+def test_funding_that_was_paid_while_the_engine_held_is_told_once_the_position_is_closed(simulator: Simulator, place: Place) -> None:
+    with httpx.Client(trust_env=False, timeout=20) as client:
+        opened = place.bots["trend"].post(client, opening("funded")).json()["signal_id"]
+        assert Counter(place.settled(opened)) == {"filled": FOLLOWERS}
+        simulator.fund("BTCUSDT", "0.001")
+        simulator.fund("ETHUSDT", "0.001")  # nobody holds it
+        closed = place.bots["trend"].post(client, closing("funded-close")).json()["signal_id"]
+        assert Counter(place.settled(closed)) == {"filled": FOLLOWERS}
+        until(lambda: json.loads(run_cli("account", "show", "f0003", "--json", cwd=place.folder))["funding_paid"] != "0", 30)
+    assert "funding paid while the engine held" in run_cli("account", "show", "f0003", cwd=place.folder)
 
 
 @pytest.mark.parametrize("fault", ["accept_then_503", "accept_then_drop", "garbage"])

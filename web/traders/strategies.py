@@ -49,7 +49,7 @@ def register_strategies(rooms: Rooms) -> None:
         if row is None:
             return visit.go("/accounts")
         figures = desk.figures(row)
-        summed = periods(figures.days, size)
+        summed = periods(figures, size)
         trades = desk.account_trades(row, int(before) if before.isascii() and before.isdigit() and len(before) < 19 else None)
         return visit.page(
             "traders/performance.html", row=row, accounts=desk.accounts(visit.who), figures=figures, size=size, sizes=list(_BARS),
@@ -64,6 +64,15 @@ def register_strategies(rooms: Rooms) -> None:
         row = desk.account(visit.who, visit.query.get("account", "")[:80])
         if row is None:
             return visit.go("/accounts")
-        answer = Response(desk.csv(row), content_type="text/csv; charset=utf-8")
-        answer.headers["Content-Disposition"] = f'attachment; filename="trades-{row.name}.csv"'
-        return answer
+        return _csv(desk.csv(row), f"trades-{row.name}.csv")
+
+    @rooms.get("/performance/funding.csv", Who.FOLLOWER)
+    async def funding_as_csv(visit: Visit) -> Response:
+        row = desk.account(visit.who, visit.query.get("account", "")[:80])
+        return visit.go("/accounts") if row is None else _csv(desk.funding_csv(row), f"funding-{row.name}.csv")
+
+
+def _csv(text: str, file_name: str) -> Response:
+    answer = Response(text, content_type="text/csv; charset=utf-8")
+    answer.headers["Content-Disposition"] = f'attachment; filename="{file_name}"'
+    return answer

@@ -2,7 +2,7 @@
 
 ``GET`` orders (everything it ever accepted), accounts, counts, faults, switches. ``POST`` faults ``{"rules": [...]}``, switches ``{...}``,
 price ``{"symbol", "price"}`` (null lets it go), liquidate ``{"account", "symbol"}``, rotate ``{"account", "key"}``, clock ``{"skew_s"}``,
-funds ``{"account", "balance", "spot", "inr"}``.
+funds ``{"account", "balance", "spot", "inr"}``, funding ``{"symbol", "rate"}`` (a part of the worth, longs pay it).
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from plugins.mudrex.simulator.values import Refusal, number
 if TYPE_CHECKING:
     from plugins.mudrex.simulator.server import Simulator
 
-PATHS = ("orders", "accounts", "counts", "faults", "switches", "price", "liquidate", "rotate", "clock", "funds")
+PATHS = ("orders", "accounts", "counts", "faults", "switches", "price", "liquidate", "rotate", "clock", "funds", "funding")
 
 
 def control(simulator: "Simulator", request: Request) -> object:
@@ -73,6 +73,8 @@ def _act(simulator: "Simulator", what: str, body: Mapping[str, Any]) -> object:
         case "clock":
             simulator.skew_s = float(body["skew_s"])
             return {"skew_s": simulator.skew_s}
+        case "funding":
+            return {"accounts": exchange.fund(body["symbol"], number(dict(body), "rate"), now)}
         case "funds":
             account = exchange.settled(exchange.name_of(body["account"]), now)
             for name in ("balance", "spot", "inr"):

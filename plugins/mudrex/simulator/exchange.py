@@ -11,7 +11,7 @@ from typing import Final
 from uuid import UUID
 
 from plugins.mudrex.simulator.contracts import Contract
-from plugins.mudrex.simulator.netting import FEE, close_position
+from plugins.mudrex.simulator.netting import FEE, close_position, pay_funding
 from plugins.mudrex.simulator.prices import Prices
 from plugins.mudrex.simulator.settling import World, crosses, set_leg, settle
 from plugins.mudrex.simulator.switches import Switches
@@ -102,6 +102,18 @@ class Exchange:
         legs = list(account.legs(held.id).values())
         close_position(account, held, held.liquidation_price, now, self.switches, self.new_id, "LIQUIDATED")
         self._saved(name, account, legs, False)
+
+    def fund(self, symbol: str, rate: Decimal, now: float) -> int:
+        """Charge funding: whoever is long pays ``rate`` of the position's worth, whoever is short receives it; returns how many did."""
+        price, paid = self.world.prices.at(contract_of(symbol).symbol, now), 0
+        for name in list(self.accounts):
+            account = self.settled(name, now)
+            held = account.positions.get(symbol)
+            if held is not None:
+                pay_funding(account, held, held.quantity * price * rate * held.sign, now, self.new_id)
+                self._saved(name, account, [], False)
+                paid += 1
+        return paid
 
     def new_id(self, now: float) -> str:
         """Make a UUID of version 7: its first 48 bits are milliseconds since 1970."""

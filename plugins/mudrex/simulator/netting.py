@@ -41,6 +41,15 @@ def charge(account: Account, order: Order, quantity: Decimal, price: Decimal, at
     )  # fmt: skip
 
 
+def pay_funding(account: Account, held: Position, amount: Decimal, at: float, new_id: Callable[[float], str]) -> None:
+    """Take funding (below 0: give it) and write its row, which has no fields of an order."""
+    account.balance -= amount
+    account.fees.append(
+        {"id": new_id(at), "symbol": held.symbol, "fee_type": "FUNDING", "fee_amount": str(amount), "trade_currency": "USDT",
+         "created_at": stamp(at)}
+    )  # fmt: skip
+
+
 def _grow(
     account: Account, held: Position | None, order: Order, quantity: Decimal, price: Decimal, at: float, new_id: Callable[[float], str]
 ) -> None:
