@@ -5,10 +5,11 @@ order may be refused after it was acknowledged, and what fills may be missing fr
 that is sent twice is executed twice. ``fault_connection`` is an account's way in.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import count
 from typing import Final
 
 import httpx
@@ -90,6 +91,7 @@ class FaultExchange:
     _working: list[Row] = field(default_factory=list)
     _on_their_way: list[tuple[datetime, str, OrderIntent, Roll]] = field(default_factory=list)
     _changes: list[tuple[datetime, Place, Decimal]] = field(default_factory=list)
+    _ids: Iterator[int] = field(default_factory=lambda: count(1))
 
     name = "fault"
     title = "Fault exchange"
@@ -135,6 +137,10 @@ class FaultExchange:
             raise Rejected("key refused for a while", RejectionKind.CREDENTIALS)
 
     # What happens in time
+
+    def new_id(self) -> str:
+        """Make an order id that was never given before, whatever became of the rows."""
+        return f"X{next(self._ids)}"
 
     def settle(self) -> None:
         """Do what is due, in the order of time: orders that were on their way arrive, orders fill."""
@@ -205,7 +211,7 @@ class FaultExchange:
         side = OrderSide.SELL if signed > 0 else OrderSide.BUY
         self.rows.append(
             Row(
-                f"X{len(self.rows) + 1}", account, None, symbol, side, quantity, None, True, now, now, [], OrderStatus.FILLED, quantity,
+                self.new_id(), account, None, symbol, side, quantity, None, True, now, now, [], OrderStatus.FILLED, quantity,
                 by_owner=True,
             )
         )  # fmt: skip
@@ -244,7 +250,7 @@ class FaultExchange:
         """Take an order for good: from here on it is in the record."""
         seen_after_s = roll.between(0.5, VISIBLE_S - 0.1) if fate == "late_visible" else 0.0
         row = Row(
-            f"X{len(self.rows) + 1}", account, intent.client_order_id, intent.symbol, intent.side, intent.quantity,
+            self.new_id(), account, intent.client_order_id, intent.symbol, intent.side, intent.quantity,
             None if intent.limit_price is None else Decimal(intent.limit_price), intent.reduce_only, now,
             now + timedelta(seconds=seen_after_s), [],
         )  # fmt: skip

@@ -241,7 +241,7 @@ class Teller:
             case "rests":
                 now = life.shared.clock.now()
                 exchange.rows.append(
-                    Row(f"X{len(exchange.rows) + 1}", account, None, symbol, OrderSide.BUY, Decimal("0.5"), PRICE / 2, False, now, now, [],
+                    Row(exchange.new_id(), account, None, symbol, OrderSide.BUY, Decimal("0.5"), PRICE / 2, False, now, now, [],
                         by_owner=True)
                 )  # fmt: skip
 
