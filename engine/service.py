@@ -18,6 +18,7 @@ import trio
 from engine.actors.household import Household
 from engine.actors.shared import Shared
 from engine.decisions.admission import Scope, check_scope
+from engine.decisions.rate import HalfRateLimiter
 from engine.decisions.signatures import SIGNATURE_HEADER, SIGNATURES_HEADER
 from engine.domain.errors import InvalidValue, RexAlgoError
 from engine.domain.holding import SwitchScope
@@ -84,6 +85,7 @@ class EngineService:
         self._household = household
         self._nursery = nursery
         self._limiter = limiter
+        self._fallback = HalfRateLimiter()
         self._webhook_limit = webhook_limit
         self._default_source = default_source
         self._dummy = (default_source.new_secret(),)
@@ -206,10 +208,15 @@ class EngineService:
 
     def _wait_s(self, pool: str, limit: RateLimit) -> int | None:
         """Count one delivery; None where it may be taken, else after how many seconds it may come again."""
-        answer = self._limiter.reserve(pool, limit, 1, Priority.EXIT, self._clock.now())
+        now = self._clock.now()
+        try:
+            answer = self._limiter.reserve(pool, limit, 1, Priority.EXIT, now)
+        except Exception as error:  # a plugin's fault must keep no exit out; what follows counts entries again, and fails closed
+            _LOG.error("the rate limiter %s failed: %s: %s", self._limiter.name, type(error).__name__, error)
+            answer = self._fallback.reserve(pool, limit, 1, Priority.EXIT, now)
         if not isinstance(answer, Refused):
             return None
-        return max(1, round((answer.retry_at - self._clock.now()).total_seconds()))
+        return max(1, round((answer.retry_at - now).total_seconds()))
 
     async def _note_old_key(self, key_id: str, at: datetime, peer: str) -> None:
         """Remember who still signs with a secret that runs out, so that ending its overlap is safe."""

@@ -76,10 +76,11 @@ class Bot:
 
 @dataclass
 class Place:
-    """Hold one folder and, while it runs, its server."""
+    """Hold one folder and, while it runs, its server: ``serving`` is the command that is it."""
 
     folder: Path
     settings: str = ""
+    serving: list[str] = field(default_factory=lambda: [*REXALGO, "serve"])
     process: "subprocess.Popen[str] | None" = None
     url: str = ""
     bots: dict[str, Bot] = field(default_factory=dict)
@@ -105,7 +106,7 @@ class Place:
         """Start ``rexalgo serve`` and wait until every account was read."""
         with (self.folder / "log").open("a", encoding="utf-8") as log:
             self.process = subprocess.Popen(
-                [*REXALGO, "serve", "--port", "0", "--json"],
+                [*self.serving, "--port", "0", "--json"],
                 cwd=self.folder, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True,
             )  # fmt: skip
         assert self.process.stdout is not None

@@ -5,7 +5,9 @@ import signal
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -41,13 +43,17 @@ class Simulator:
 
     def fault(self, path: str, fault: str, times: int) -> None:
         """Do something to the next requests."""
-        httpx.post(f"{self.control}/faults", json={"rules": [{"path": path, "fault": fault, "times": times}]}, trust_env=False)
+        self.rules({"path": path, "fault": fault, "times": times})
+
+    def rules(self, *rules: dict[str, object]) -> None:
+        """Have these faults and no others."""
+        httpx.post(f"{self.control}/faults", json={"rules": list(rules)}, trust_env=False).raise_for_status()
 
 
-@pytest.fixture(scope="module")
-def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
-    state = tmp_path_factory.mktemp("mudrex") / "orders.jsonl"
-    command = [*REXALGO, "simulate", "mudrex", "--json", "--state", str(state)]
+@contextmanager
+def simulated(state: Path, *options: str) -> Iterator[Simulator]:
+    """Run a simulator in a process of its own while the block runs; it must end well."""
+    command = [*REXALGO, "simulate", "mudrex", "--json", "--state", str(state), *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         head = ""
@@ -57,6 +63,12 @@ def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
         yield Simulator(told["base_url"], told["control"])
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
+
+
+@pytest.fixture(scope="module")
+def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
+    with simulated(tmp_path_factory.mktemp("mudrex") / "orders.jsonl") as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,6 @@
 """Promises about money, judged by the simulated exchange's own record: quick closes, hands of owners, bursts, exits in a storm."""
 
 import json
-import signal
-import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -10,8 +8,8 @@ from typing import Any
 
 import httpx
 import pytest
-from journey_place import DECLARATIONS, REXALGO, Place, closing, opening, run_cli, running, until
-from test_mudrex import Simulator
+from journey_place import DECLARATIONS, Place, closing, opening, run_cli, running, until
+from test_mudrex import Simulator, simulated
 
 FOLLOWERS = 100
 CAPPED = """
@@ -33,17 +31,8 @@ limits = { open_positions = 2, account_notional = "1100" }
 
 @pytest.fixture(scope="module")
 def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
-    state = tmp_path_factory.mktemp("mudrex") / "orders.jsonl"
-    command = [*REXALGO, "simulate", "mudrex", "--json", "--state", str(state), "--accounts", str(FOLLOWERS)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        head = ""
-        while not head.endswith("}\n"):
-            head += process.stdout.readline()
-        told = json.loads(head)
-        yield Simulator(told["base_url"], told["control"])
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+    with simulated(tmp_path_factory.mktemp("mudrex") / "orders.jsonl", "--accounts", str(FOLLOWERS)) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -74,10 +63,6 @@ def held(simulator: Simulator) -> dict[str, list[dict[str, Any]]]:
 def owner(simulator: Simulator, key: str) -> httpx.Client:
     """Act at the exchange like the owner of an account, by hand."""
     return httpx.Client(base_url=simulator.base_url, headers={"X-Authentication": key}, trust_env=False, timeout=20)
-
-
-def calm(simulator: Simulator) -> None:
-    httpx.post(f"{simulator.control}/faults", json={"rules": []}, trust_env=False).raise_for_status()
 
 
 def send(place: Place, client: httpx.Client, body: dict[str, object], strategy: str = "trend") -> str:
@@ -178,10 +163,9 @@ def test_a_close_whose_answer_was_lost_never_closes_more_than_our_share(simulato
     ours = float(held(simulator)["sim-0004"][0]["quantity"])
     until(lambda: abs(float(held(simulator)["sim-0003"][0]["quantity"]) - ours - 0.01) < 1e-9, 20)
     until_read_again()
-    rules = [{"path": "/close", "fault": "accept_then_drop", "times": FOLLOWERS}]
-    httpx.post(f"{simulator.control}/faults", json={"rules": rules}, trust_env=False).raise_for_status()
+    simulator.fault("/close", "accept_then_drop", FOLLOWERS)
     place.settled(send(place, client, closing("share-close")), 150)
-    calm(simulator)
+    simulator.rules()
     until(lambda: set(held(simulator)) == {"sim-0003"}, 60)
     left = held(simulator)["sim-0003"][0]
     assert abs(float(left["quantity"]) - 0.01) < 1e-9, left
@@ -192,10 +176,9 @@ def test_a_close_whose_answer_was_lost_never_closes_more_than_our_share(simulato
 
 def test_exits_leave_during_a_storm_of_429(simulator: Simulator, place: Place, client: httpx.Client) -> None:
     place.settled(send(place, client, opening("storm")), 120)
-    rules = [{"fault": "rate_limit", "times": 0, "probability": 0.2}, {"fault": "rate_limit_wait", "times": 0, "probability": 0.05}]
-    httpx.post(f"{simulator.control}/faults", json={"rules": rules}, trust_env=False).raise_for_status()
+    simulator.rules({"fault": "rate_limit", "times": 0, "probability": 0.2}, {"fault": "rate_limit_wait", "times": 0, "probability": 0.05})
     send(place, client, closing("storm-close"))
     until(lambda: not held(simulator), 150)
-    calm(simulator)
+    simulator.rules()
     counts = Counter(each["account"] for each in simulator.orders())
     assert counts

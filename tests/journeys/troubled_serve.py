@@ -1,0 +1,45 @@
+"""``python tests/journeys/troubled_serve.py [serve options]``: the real ``rexalgo serve`` with mistakes of our own that a file switches on.
+
+In the folder of the place: ``limiter-broken`` makes the rate limiter raise at every call; ``crash-NAME`` makes the task of account NAME
+fail whenever it plans an entry. Nothing in the engine knows about this.
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from engine.actors import lanes
+from engine.decisions.routing import ENTRY
+from plugins.gcra import GcraLimiter
+
+_reserve = GcraLimiter.reserve
+_enter = lanes._RUN[ENTRY]
+
+
+def reserve(self: GcraLimiter, *asked: Any) -> Any:
+    """Count, or fail."""
+    if Path("limiter-broken").exists():
+        raise RuntimeError("a limiter's own mistake")
+    return _reserve(self, *asked)
+
+
+async def enter(of: lanes.Lanes, leg: Any) -> None:
+    """Enter, or fail with a mistake that nobody expected."""
+    if f"crash-{of.follower.name}" in os.listdir():
+        raise ZeroDivisionError("a planner's own mistake")
+    await _enter(of, leg)
+
+
+def main() -> None:
+    """Make the mistakes possible, and serve."""
+    GcraLimiter.reserve = reserve  # type: ignore[method-assign]
+    lanes._RUN[ENTRY] = enter
+    from rexalgo.cli import main as rexalgo
+
+    sys.argv = ["rexalgo", "serve", *sys.argv[1:]]
+    rexalgo()
+
+
+if __name__ == "__main__":
+    main()
