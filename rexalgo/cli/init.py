@@ -4,10 +4,13 @@ import base64
 import json
 import secrets
 import sys
+import tomllib
+from collections.abc import MutableMapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
+import tomlkit
 
 from engine.config import load_config
 from engine.plugin_host import list_installed
@@ -31,9 +34,10 @@ _QUESTIONS: Final = {
 @click.option("--operator", help="Who runs this place; shown to people before they paste a key.")
 @click.option("--zone", help="Time zone of the trading day, such as Europe/Berlin.")
 @click.option("--alerts", help="Name of the notifier plugin that gets alerts.")
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="One more setting, such as plugin.mudrex.base_url=URL.")
 @json_option
 @click.pass_obj
-def init(where: Path, /, folder: Path | None, as_json: bool, **flags: str | None) -> None:
+def init(where: Path, /, folder: Path | None, settings: tuple[str, ...], as_json: bool, **flags: str | None) -> None:
     """Write rexalgo.toml and .env (generated secrets, mode 0600) for a new place.
 
     Asks only what no flag answers, and nothing without a terminal. Never overwrites: ends with 3 and says what stands there.
@@ -46,7 +50,7 @@ def init(where: Path, /, folder: Path | None, as_json: bool, **flags: str | None
     asks = sys.stdin.isatty() and not as_json
     answers = {key: _answer(key, flag, asks) for key, flag in flags.items()}
     target.mkdir(parents=True, exist_ok=True)
-    _write(files, answers)
+    _write(files, answers, [_setting(each) for each in settings])
     if as_json:
         emit_json({"config": str(files[0]), "env": str(files[1]), "next": _next_commands(target)})
         return
@@ -63,7 +67,31 @@ def _answer(key: str, flag: str | None, asks: bool) -> str:
     return str(click.prompt(question, default=default)) if asks else default
 
 
-def _write(files: tuple[Path, Path], answers: dict[str, str]) -> None:
+def _setting(text: str) -> tuple[list[str], object]:
+    """Read NAME=VALUE: a dotted name, and a TOML value, or a text where it is none."""
+    name, sign, value = text.partition("=")
+    parts = [each.strip() for each in name.split(".")]
+    if not sign or len(parts) < 2 or not all(parts):
+        raise CliError(f"--set: expected a name such as engine.entry_age_s, = and a value, found {text!r}", Exit.USAGE)
+    try:
+        return parts, tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return parts, value
+
+
+def _with_settings(text: str, settings: list[tuple[list[str], object]]) -> str:
+    document = tomlkit.parse(text)
+    for parts, value in settings:
+        table: Any = document
+        for each in parts[:-1]:
+            table = table.setdefault(each, tomlkit.table())
+            if not isinstance(table, MutableMapping):
+                raise CliError(f"--set: {'.'.join(parts)} is no setting: {each} has a value, and no settings below it", Exit.USAGE)
+        table[parts[-1]] = value
+    return tomlkit.dumps(document)
+
+
+def _write(files: tuple[Path, Path], answers: dict[str, str], settings: list[tuple[list[str], object]]) -> None:
     """Write both files, or none: what was written is checked by reading it, and removed again when an answer does not fit."""
     installed = {each.name for each in list_installed()}
     for key in ("exchange", "alerts"):
@@ -71,7 +99,7 @@ def _write(files: tuple[Path, Path], answers: dict[str, str]) -> None:
             raise CliError(f"{key}: expected an installed plugin ({', '.join(sorted(installed))}), found {answers[key]!r}", Exit.USAGE)
     made: list[Path] = []
     try:
-        for file, text, mode in ((files[1], new_env_text(), 0o600), (files[0], _toml_text(answers), 0o644)):
+        for file, text, mode in ((files[1], new_env_text(), 0o600), (files[0], _with_settings(_toml_text(answers), settings), 0o644)):
             create_file(file, text, mode)
             made.append(file)
         load_config(files[0], {})
@@ -125,4 +153,4 @@ JWT_SECRET={base64.b64encode(secrets.token_bytes(32)).decode()}
 
 def _next_commands(target: Path) -> list[str]:
     option = "" if target == Path.cwd() else f"--config {target} "
-    return [f"rexalgo {option}config check", f"rexalgo {option}demo", f"rexalgo {option}serve"]
+    return [f"rexalgo {option}config check", f"rexalgo {option}serve", f"rexalgo {option}operator create NAME"]

@@ -60,8 +60,10 @@ def simulated(state: Path, *options: str) -> Iterator[Simulator]:
         while not head.endswith("}\n"):
             head += process.stdout.readline()
         told = json.loads(head)
-        yield Simulator(told["base_url"], told["control"])
-        process.send_signal(signal.SIGTERM)
+        try:
+            yield Simulator(told["base_url"], told["control"])
+        finally:
+            process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
 
 

@@ -38,6 +38,34 @@ def test_each_answer_is_a_flag_and_is_escaped(tmp_path: Path) -> None:
     assert config.web.public_url == "https://a.example"
 
 
+def test_further_settings_are_written_with_their_types_and_checked(tmp_path: Path) -> None:
+    url = "http://127.0.0.1:9700/fapi"
+    run(
+        "init",
+        "--dir",
+        tmp_path / "new",
+        "--exchange",
+        "mudrex",
+        "--set",
+        f"plugin.mudrex.base_url={url}",
+        "--set",
+        "engine.entry_age_s=20",
+    )
+    config = load_config(tmp_path / "new", {})
+    assert config.plugin_settings["mudrex"]["base_url"] == url
+    assert config.engine.entry_age_s == 20
+    for wrong in (
+        "entry_age_s=20",
+        "engine.entry_age_s",
+        "engine.nonsense=1",
+        "engine.entry_age_s=soon",
+        "web.public_url.x=1",
+        "engine..x=1",
+    ):
+        run("init", "--dir", tmp_path / "other", "--set", wrong, code=2)
+        assert not (tmp_path / "other" / "rexalgo.toml").exists(), wrong
+
+
 @pytest.mark.parametrize("standing", ["rexalgo.toml", ".env"])
 def test_init_never_overwrites(tmp_path: Path, standing: str) -> None:
     (tmp_path / standing).write_text("mine")
