@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import Enum
 from functools import wraps
 from typing import Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from quart import Response, abort, request
 from quart_trio import QuartTrio
@@ -24,6 +24,7 @@ from engine.domain.errors import InvalidValue, RexAlgoError
 from engine.domain.person import Role
 from engine.office import NothingThere
 from engine.ports.secret import Secret
+from web.peers import is_from_here
 from web.requests import asks_locally, client
 from web.settings import WebSettings
 from web.visit import Visit
@@ -144,7 +145,8 @@ class Rooms:
         return None
 
     async def _take_form(self, visit: Visit) -> None:
-        if not _is_from_here():
+        told = request.headers
+        if not is_from_here(told.get("Sec-Fetch-Site"), told.get("Origin"), request.host, https=self.settings.https):
             abort(403)
         form = await request.form
         if len(form) > _FORM_FIELDS_MAX:
@@ -181,12 +183,3 @@ def wait_words(error: NotSignedIn) -> str:
     if error.wait_s:
         return f"That did not fit, and there were several tries. Try again in {error.wait_s} s."
     return "That did not fit. Check it and try again."
-
-
-def _is_from_here() -> bool:
-    """Tell whether a form comes from a page of ours: by Sec-Fetch-Site where the browser sends it, else by an equal Origin."""
-    site = request.headers.get("Sec-Fetch-Site")
-    if site is not None:
-        return site == "same-origin"
-    origin = request.headers.get("Origin")
-    return origin is not None and urlsplit(origin).netloc == request.host

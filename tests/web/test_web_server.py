@@ -21,6 +21,23 @@ HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
 }
+UNFIT_HOSTS = (
+    b"",
+    b".",
+    b"a..b",
+    b"a" * 64,
+    b"a." * 130 + b"a",
+    b"a b",
+    b"a/b",
+    b"u@a",
+    b"a:b:c",
+    b"a:",
+    b":80",
+    b"a:123456",
+    b"[",
+    b"[zz]",
+    b"\xff",
+)
 UPGRADE = {"upgrade": "websocket", "connection": "Upgrade", "sec_websocket_key": "dGhlIHNhbXBsZSBub25jZQ==", "sec_websocket_version": "13"}
 
 
@@ -60,6 +77,8 @@ async def test_every_answer_carries_the_headers(method: str, path: str, status: 
         b"GET / HTTP/1.1\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: x\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost:" + b"a" * 20_000,
+        *(b"GET / HTTP/1.1\r\nHost: " + host + b"\r\n\r\n" for host in UNFIT_HOSTS),
+        *(b"GET " + target + b" HTTP/1.1\r\nHost: a\r\n\r\n" for target in (b"?", b"*", b"x", b"http://[/", b"http://evil.example/live")),
     ],
 )
 async def test_refusals_of_the_server_itself_carry_the_headers_too(raw: bytes) -> None:
@@ -72,6 +91,17 @@ async def test_refusals_of_the_server_itself_carry_the_headers_too(raw: bytes) -
         for name, value in {**HEADERS, "cache-control": "no-store", "connection": "close"}.items():
             assert answer.header(name) == value
         assert answer.header("server") is None
+
+
+@pytest.mark.parametrize(
+    "host", ["a", "localhost:8420", "copy.example.org", "copy.example.org.:443", "127.0.0.1:1", "[::1]", "[::1]:8420", "xn--bcher-kva.a_b"]
+)
+async def test_every_host_that_is_a_name_or_an_address_is_served(host: str) -> None:
+    async with served() as site:
+        stream = await site.connect()
+        async with stream:
+            await stream.send_all(f"GET /api/health HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+            assert (await read_answer(stream)).status == 200
 
 
 async def test_hsts_is_promised_only_over_https() -> None:
