@@ -35,6 +35,7 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import AppWrapper, ConnectionState, LifespanState
 from hypercorn.utils import parse_socket_addr
 
+from engine.domain.network import network_of
 from web.peers import read_address
 from web.settings import Network
 
@@ -78,18 +79,19 @@ class Guard:
             self.refused += 1
             return False
         self.open += 1
-        self.by_peer[peer] += 1
+        self.by_peer[network_of(peer)] += 1
         return True
 
     def release(self, peer: str) -> None:
         """Give the place back."""
         self.open -= 1
-        self.by_peer[peer] -= 1
-        if not self.by_peer[peer]:
-            del self.by_peer[peer]
+        line = network_of(peer)
+        self.by_peer[line] -= 1
+        if not self.by_peer[line]:
+            del self.by_peer[line]
 
     def _is_crowded(self, peer: str) -> bool:
-        if self.by_peer[peer] < self.limits.connections_per_peer_max:
+        if self.by_peer[network_of(peer)] < self.limits.connections_per_peer_max:
             return False
         address = read_address(peer)
         return address is None or not any(address in network for network in self.limits.uncapped)

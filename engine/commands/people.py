@@ -119,6 +119,7 @@ async def _decide_master(office: Office, params: dict[str, Any]) -> dict[str, An
             return False
         if grant and give_role(db, who.id, Role.MASTER, by, now):
             become_master(db, who)
+            revoke_sessions(db, who.id, now)  # a new privilege begins with a new session
         append_audit(db, key, by, "master_granted" if grant else "master_refused", who.name, {}, now)
         return True
 
