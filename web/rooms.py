@@ -5,6 +5,7 @@ a form is taken only from our own pages (Sec-Fetch-Site or Origin) and, in a ses
 and operators without a second factor, are led there first.
 """
 
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,7 +21,7 @@ from werkzeug.datastructures import MultiDict
 from engine.desks import Desks
 from engine.desks.identity import Caller, NotSignedIn
 from engine.desks.visitor import FormErrors, NeedsConfirmation, Visitor
-from engine.domain.errors import InvalidValue, RexAlgoError
+from engine.domain.errors import InvalidValue, OwnFault, RexAlgoError
 from engine.domain.person import Role
 from engine.office import NothingThere
 from engine.ports.secret import Secret
@@ -29,6 +30,7 @@ from web.requests import asks_locally, client
 from web.settings import WebSettings
 from web.visit import Visit
 
+log = logging.getLogger("rexalgo.web")
 Handler = Callable[..., Awaitable[Response]]
 FIRST_PASSWORD: Final = "/security/password"  # noqa: S105 - an address
 FIRST_TOTP: Final = "/security/second-factor"
@@ -112,6 +114,9 @@ class Rooms:
             return visit.page("refused.html", 422, reasons=[f"{name}: {text}" if name else text for name, text in error.errors.items()])
         except InvalidValue as error:
             return visit.page("refused.html", 422, reasons=[f"{error.field}: expected {error.expected}"])
+        except OwnFault:
+            log.exception("a page failed, and was answered with 503")
+            abort(503)
         except RexAlgoError as error:
             return visit.page("refused.html", 409, reasons=[str(error)])
 

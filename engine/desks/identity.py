@@ -46,6 +46,7 @@ from engine.secrets_store import new_person, open_totp_secret, seal_totp_secret
 T = TypeVar("T")
 SEEN_EVERY: Final = timedelta(seconds=60)
 LINK_LASTS: Final = timedelta(minutes=10)
+_TAKEN: Final = "expected a name that nobody here has"
 _LASTS: Final = (timedelta(hours=12), timedelta(days=7))
 _OPERATOR_LASTS: Final = (timedelta(minutes=30), timedelta(hours=8))
 
@@ -269,7 +270,7 @@ class IdentityDesk:
         try:
             parse_name(name)
             if ledger.is_taken(self._office.ledger.db, name):
-                errors["name"] = "expected a name that nobody here has"
+                errors["name"] = _TAKEN
         except InvalidValue as error:
             errors["name"] = f"expected {error.expected}"
         keys = await self._try(caller)
@@ -298,6 +299,8 @@ class IdentityDesk:
                 raise FormErrors({"": "This invitation was used up a moment ago: ask who invited you for another."})
             if ledger.account_of_login(db, prints) is not None:
                 raise FormErrors({"": "This exchange account is connected here already: sign in with it instead."})
+            if ledger.is_taken(db, name):  # somebody took it while the exchange was asked
+                raise FormErrors({"name": _TAKEN})
             insert_person(db, name, new.key, now)
             ledger.give_role(db, new.id, Role.FOLLOWER, "joining", now)
             if invited is not None and invited.role is Role.MASTER:

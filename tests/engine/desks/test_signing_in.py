@@ -1,10 +1,12 @@
 """The desk at the door against somebody who tries: what is counted, for whom, and what a stolen session cannot do."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
+from typing import cast
 
 import pyotp
 import pytest
@@ -53,6 +55,8 @@ class Door:
     clock: Hand
     desk: IdentityDesk
     asked: list[str] = field(default_factory=list)
+    meanwhile: Callable[[], Awaitable[object]] | None = None
+    """What happens while the exchange is asked, which then accepts the login; without it, it refuses."""
 
     async def person(self, name: str, *roles: Role) -> PersonId:
         new = new_person(await self.office.open_vault(), name)
@@ -97,6 +101,9 @@ async def door(folder: Path) -> AsyncIterator[Door]:
 
     async def try_login(exchange: str, credentials: Mapping[str, Secret]) -> AccountReport:
         here.asked.append(exchange)
+        if here.meanwhile is not None:
+            await here.meanwhile()
+            return cast(AccountReport, None)  # nobody at the door looks at it
         raise Rejected("no such key", RejectionKind.CREDENTIALS)
 
     office = Office(config, ledger, clock, lambda: plugins, opened, trio.lowlevel.checkpoint, None, try_login)
@@ -212,6 +219,17 @@ async def test_nobody_joins_under_a_name_that_two_provisioned_people_are_found_b
         with pytest.raises(FormErrors) as caught:
             await here.desk.join(token, "ada", "paper", {"secret": "x"}, HOME)
         assert caught.value.errors["name"] == "expected a name that nobody here has"
+
+
+async def test_two_who_join_under_one_name_at_once_are_told_in_words_and_the_ledger_stays_well(tmp_path: Path) -> None:
+    async with door(tmp_path) as here:
+        here.meanwhile = partial(here.person, "ada")
+        token, _ = await make_invitation(here.office, Role.FOLLOWER, None, 1, 7, "test")
+        with pytest.raises(FormErrors) as caught:
+            await here.desk.join(token, "ada", "paper", {"secret": "paper:100:x"}, HOME)
+        assert caught.value.errors == {"name": "expected a name that nobody here has"}
+        assert here.office.ledger.healthy
+        assert here.desk.invitation(token) is not None
 
 
 async def test_becoming_a_master_begins_with_a_new_session(tmp_path: Path) -> None:
