@@ -170,6 +170,15 @@ async def test_who_tries_keys_at_the_exchange_through_us_has_to_wait(tmp_path: P
         assert len(here.asked) == 20
 
 
+@pytest.mark.parametrize("torn", ["first half\nsecond half", "with\x00nul", "caf\u00e9", "\u2028x\u2028y", "a\tb"])
+async def test_a_key_that_was_pasted_wrongly_is_told_at_its_field_and_not_asked_for(tmp_path: Path, torn: str) -> None:
+    async with door(tmp_path) as here:
+        with pytest.raises(FormErrors) as caught:
+            await here.desk.sign_in_with_exchange("paper", {"secret": torn}, "", HOME)
+        assert caught.value.errors["secret"].startswith("expected one line")
+        assert here.asked == []
+
+
 async def test_coming_in_gives_the_shared_address_back_one_try_and_no_more(tmp_path: Path) -> None:
     async with door(tmp_path) as here:
         visitor = await here.come_in(await here.person("ada"))
