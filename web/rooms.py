@@ -94,12 +94,13 @@ class Rooms:
         return register
 
     async def _enter(self, handler: Handler, who: Who, parts: dict[str, object]) -> Response:
+        form = await request.form if request.method == "POST" else None  # read before any answer: an unread body ends the connection
         visit = await self._visit()
         led = self._lead(visit, who)
         if led is not None:
             return led
-        if request.method == "POST":
-            await self._take_form(visit)
+        if form is not None:
+            self._take_form(visit, form)
         try:
             if "factor" in visit.form and visit.visitor is not None and not visit.who.is_fresh(visit.now):
                 await self._confirm(visit)
@@ -149,11 +150,10 @@ class Rooms:
             abort(404)
         return None
 
-    async def _take_form(self, visit: Visit) -> None:
+    def _take_form(self, visit: Visit, form: MultiDict[str, str]) -> None:
         told = request.headers
         if not is_from_here(told.get("Sec-Fetch-Site"), told.get("Origin"), request.host, https=self.settings.https):
             abort(403)
-        form = await request.form
         if len(form) > _FORM_FIELDS_MAX:
             abort(413)
         visit.form = MultiDict(form.items(multi=True))

@@ -6,7 +6,16 @@ import click
 
 from engine.config import Config
 from rexalgo.cli.common import emit_json, json_option, read_config
-from rexalgo.cli.serving import refuse_exposure, run_trio, serving, start_logging, tunnel_hint, wait_for_signal, with_port
+from rexalgo.cli.serving import (
+    keep_memory_private,
+    refuse_exposure,
+    run_trio,
+    serving,
+    start_logging,
+    tunnel_hint,
+    wait_for_signal,
+    with_port,
+)
 
 
 @click.command()
@@ -22,6 +31,7 @@ def serve(where: Path, port: int | None, as_json: bool) -> None:
     config = with_port(read_config(where), port)
     refuse_exposure(config)
     start_logging()
+    keep_memory_private()
     run_trio(lambda: _serve(config, as_json))
 
 

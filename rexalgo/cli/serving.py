@@ -1,7 +1,9 @@
 """Run engine and web side by side in one process: the only place where the two are wired together."""
 
+import ctypes
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -10,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import trio
 
@@ -23,6 +25,8 @@ from web.server import Bound, ServerConfig, serve_web
 from web.settings import WebSettings
 
 T = TypeVar("T")
+log = logging.getLogger("rexalgo")
+_PR_SET_DUMPABLE: Final = 4  # linux/prctl.h
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +109,18 @@ def _leaves(error: BaseException) -> list[BaseException]:
     if not isinstance(error, BaseExceptionGroup):
         return [error]
     return [leaf for each in error.exceptions for leaf in _leaves(each)]
+
+
+def keep_memory_private() -> None:
+    """Have no image of this process's memory written, nor read by others of its user, and no new file readable by anybody else.
+
+    A core dump would hold the root keys. On Linux the process also says itself that it is not to be dumped, because a dump that is
+    piped to a handler does not ask for the limit.
+    """
+    os.umask(0o077)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux" and ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
+        log.warning("this process could not be kept from being dumped; the limit of core files stands at 0")
 
 
 def start_logging(level: int = logging.INFO) -> None:

@@ -104,6 +104,16 @@ async def test_every_host_that_is_a_name_or_an_address_is_served(host: str) -> N
             assert (await read_answer(stream)).status == 200
 
 
+@pytest.mark.parametrize(("method", "path"), [("POST", "/nothing"), ("PUT", "/live"), ("POST", "/api/nothing")])
+async def test_a_refusal_before_the_body_was_read_says_that_the_connection_ends(method: str, path: str) -> None:
+    async with served() as site:
+        stream = await site.connect()
+        async with stream:
+            await stream.send_all(f"{method} {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n".encode())
+            assert (await read_answer(stream)).header("connection") == "close"
+            assert await wait_closed(stream) == b""
+
+
 async def test_hsts_is_promised_only_over_https() -> None:
     async with served(settings=WebSettings(https=True), https=True) as site:
         assert (await site.ask("GET", "/api/health")).header("strict-transport-security") == "max-age=31536000"
