@@ -123,10 +123,17 @@ def keep_memory_private() -> None:
         log.warning("this process could not be kept from being dumped; the limit of core files stands at 0")
 
 
+class _OneLine(logging.Formatter):
+    """Write what others sent (names, notes, an exchange's words) so that it can begin no line of its own and move no cursor."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in super().formatMessage(record))
+
+
 def start_logging(level: int = logging.INFO) -> None:
     """Log to stderr, one line each, times in UTC."""
     handler = logging.StreamHandler(sys.stderr)
-    form = logging.Formatter("%(asctime)sZ %(levelname)s %(name)s: %(message)s", datefmt="%Y-%m-%dT%H:%M:%S")
+    form = _OneLine("%(asctime)sZ %(levelname)s %(name)s: %(message)s", datefmt="%Y-%m-%dT%H:%M:%S")
     form.converter = time.gmtime
     handler.setFormatter(form)
     logging.basicConfig(level=level, handlers=[handler], force=True)
