@@ -134,7 +134,7 @@ class Rooms:
         """Return where somebody is led instead, None where they may come in."""
         visitor = visit.visitor
         if who is Who.HERE:
-            if not asks_locally() and (visitor is None or not visitor.person.is_a(Role.OPERATOR)):
+            if not asks_locally(self.settings) and (visitor is None or not visitor.person.is_a(Role.OPERATOR)):
                 abort(404)
             return None
         if who is Who.ANYONE:

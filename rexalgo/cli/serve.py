@@ -12,6 +12,7 @@ from rexalgo.cli.serving import (
     run_trio,
     serving,
     start_logging,
+    trusts_here,
     tunnel_hint,
     wait_for_signal,
     with_port,
@@ -46,8 +47,9 @@ async def _serve(config: Config, as_json: bool) -> None:
 
 
 def _greet(config: Config, url: str, page_url: str) -> None:
-    click.echo(f"RexAlgo serves at {url}  (live page: {page_url})")
+    has_live_page = config.web.live_page and trusts_here(config)
+    click.echo(f"RexAlgo serves at {url}" + (f"  (live page: {page_url})" if has_live_page else ""))
     hint = tunnel_hint(url)
-    if hint is not None and config.web.live_page:
+    if hint is not None and has_live_page:
         click.echo(f"  to see the page on another machine: {hint}")
     click.echo(f"  data: {config.data_dir}   stop: Ctrl-C   stop all new entries: rexalgo halt entries --all --note WHY")

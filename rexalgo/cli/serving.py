@@ -3,6 +3,7 @@
 import ctypes
 import logging
 import os
+import re
 import resource
 import signal
 import socket
@@ -13,6 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, TypeVar
+from urllib.parse import urlsplit
 
 import trio
 
@@ -60,6 +62,12 @@ def refuse_exposure(config: Config) -> None:
         raise CliError("\n".join(reasons), Exit.USAGE)
 
 
+def trusts_here(config: Config) -> bool:
+    """Tell whether who asks from this machine is a person on it: not where ``public_url`` says that the world comes in, by a proxy."""
+    host = urlsplit(config.web.public_url).hostname or "localhost"
+    return host == "localhost" or host == "::1" or re.fullmatch(r"127(\.[0-9]{1,3}){3}", host) is not None
+
+
 @asynccontextmanager
 async def serving(config: Config, what: str, demo_people: tuple[tuple[str, str], ...] = ()) -> AsyncIterator[Served]:
     """Serve while the block runs. At its end: no new claims at once, then the web drains, then the engine ends within 8.5 s.
@@ -68,7 +76,9 @@ async def serving(config: Config, what: str, demo_people: tuple[tuple[str, str],
     """
     web, stop = config.web, trio.Event()
     https = web.tls_certificate is not None or web.public_url.startswith("https://")
-    settings = WebSettings(https=https, live_page=web.live_page, trusted_proxies=web.trusted_proxies, demo_people=demo_people)
+    settings = WebSettings(
+        https=https, trusts_here=trusts_here(config), live_page=web.live_page, trusted_proxies=web.trusted_proxies, demo_people=demo_people
+    )  # fmt: skip
     server = ServerConfig(web.host, web.port, web.tls_certificate, web.tls_key, https)
     async with run_engine(config, what=what) as service, trio.open_nursery() as nursery:
         try:
