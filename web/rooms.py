@@ -34,6 +34,8 @@ log = logging.getLogger("rexalgo.web")
 Handler = Callable[..., Awaitable[Response]]
 FIRST_PASSWORD: Final = "/security/password"  # noqa: S105 - an address
 FIRST_TOTP: Final = "/security/second-factor"
+ONLY_LOOKS: Final = "X-Only-Looks"
+"""What a page says when it fetches itself again: nobody is there, so that a session left open runs out all the same."""
 _BEFORE_FACTORS: Final = (FIRST_PASSWORD, FIRST_TOTP, "/sign-out", "/confirm")
 _FORM_FIELDS_MAX: Final = 100
 
@@ -127,7 +129,8 @@ class Rooms:
         visit = Visit(self.desks, self.settings, caller, request.path, MultiDict(request.args), now)
         cookie = request.cookies.get(visit.cookie_name, "")
         if cookie:
-            visit.visitor = await self.desks.identity.visitor(cookie, only_looks=request.path == "/pulse")
+            by_itself = request.path == "/pulse" or request.headers.get(ONLY_LOOKS) == "yes"
+            visit.visitor = await self.desks.identity.visitor(cookie, only_looks=by_itself)
         return visit
 
     def _lead(self, visit: Visit, who: Who) -> Response | None:
