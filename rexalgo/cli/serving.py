@@ -23,6 +23,7 @@ from engine.run import run_engine
 from engine.service import EngineService
 from rexalgo.cli.common import CliError, Exit
 from web.app import create_app
+from web.connections import ConnectionLimits
 from web.server import Bound, ServerConfig, serve_web
 from web.settings import WebSettings
 
@@ -79,7 +80,8 @@ async def serving(config: Config, what: str, demo_people: tuple[tuple[str, str],
     settings = WebSettings(
         https=https, trusts_here=trusts_here(config), live_page=web.live_page, trusted_proxies=web.trusted_proxies, demo_people=demo_people
     )  # fmt: skip
-    server = ServerConfig(web.host, web.port, web.tls_certificate, web.tls_key, https)
+    limits = ConnectionLimits(uncapped=web.trusted_proxies)  # everybody comes from the proxy's address
+    server = ServerConfig(web.host, web.port, web.tls_certificate, web.tls_key, https, limits)
     async with run_engine(config, what=what) as service, trio.open_nursery() as nursery:
         try:
             bound: Bound = await nursery.start(
