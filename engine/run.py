@@ -39,6 +39,7 @@ from engine.domain.identifiers import AccountId, StrategyId, Symbol
 from engine.exchange_places import exchange_context, why_refused
 from engine.ledger import Database, Ledger
 from engine.ledger.attempts import orphan_claims
+from engine.ledger.audit import audit_end
 from engine.ledger.codec import to_us
 from engine.ledger.copies import accounts_with_waiting_legs, begin_run
 from engine.ledger.people import KIND_ALGO, AccountRow, StrategyRow, account, accounts, endpoints, strategies, subscription
@@ -79,9 +80,11 @@ async def run_engine(
         ledger = Ledger.open(config.ledger.path)
         try:
             vault = await open_vault(ledger, key)
+            _LOG.info("the audit ends at %s", audit_end(ledger.db))
             engine = await _Engine.begin(config, plugins, ledger, vault, clock)
             async with engine.running() as service:
                 yield service
+            _LOG.info("the audit ends at %s", audit_end(ledger.db))
         finally:
             await ledger.aclose()
 
