@@ -8,6 +8,7 @@ are out get their answers, at most 8.5 s, and what has none by then is recorded 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from datetime import datetime
 from functools import partial
 from importlib.metadata import version
 from typing import Any, Final
@@ -35,10 +36,11 @@ from engine.decisions.circuit import Circuit
 from engine.desks import open_desks
 from engine.domain.account import AccountReport, Environment
 from engine.domain.errors import RexAlgoError
-from engine.domain.identifiers import AccountId, StrategyId, Symbol
+from engine.domain.identifiers import AccountId, EndpointId, StrategyId, Symbol
 from engine.exchange_places import exchange_context, why_refused
 from engine.ledger import Database, Ledger
 from engine.ledger.attempts import orphan_claims
+from engine.ledger.audit import audit_end
 from engine.ledger.codec import to_us
 from engine.ledger.copies import accounts_with_waiting_legs, begin_run
 from engine.ledger.people import KIND_ALGO, AccountRow, StrategyRow, account, accounts, endpoints, strategies, subscription
@@ -51,10 +53,10 @@ from engine.ports.clock import Clock
 from engine.ports.exchange import AccountLogin
 from engine.ports.rate_limiter import RateLimit, RateLimiter
 from engine.ports.secret import Secret
-from engine.secrets_store import account_credentials, endpoint_keys, open_vault
+from engine.secrets_store import EndpointKey, account_credentials, endpoint_keys, open_vault
 from engine.service import Endpoint, EngineService
 from engine.transport import HttpClientFactory
-from engine.vault import Vault
+from engine.vault import Vault, VaultError
 
 _LOG = logging.getLogger("rexalgo.run")
 STOP_WITHIN_S: Final = 8.5
@@ -79,9 +81,11 @@ async def run_engine(
         ledger = Ledger.open(config.ledger.path)
         try:
             vault = await open_vault(ledger, key)
+            _LOG.info("the audit ends at %s", audit_end(ledger.db))
             engine = await _Engine.begin(config, plugins, ledger, vault, clock)
             async with engine.running() as service:
                 yield service
+            _LOG.info("the audit ends at %s", audit_end(ledger.db))
         finally:
             await ledger.aclose()
 
@@ -242,7 +246,7 @@ class _Engine:
                 _LOG.error("the webhook source %s of endpoint %s is not enabled: its deliveries are refused", row.source, row.id)
                 continue
             strategy = by_id[row.strategy]
-            keys = endpoint_keys(self._ledger.db, self._vault, row.id, now) if row.enabled else ()
+            keys = self._keys(row.id, now) if row.enabled else ()
             made.append(
                 Endpoint(
                     row.id, strategy.id, strategy.name, read_scope(strategy.symbols, row.settings), source, keys, row.is_deleted,
@@ -250,6 +254,18 @@ class _Engine:
                 )
             )  # fmt: skip
         return made
+
+    def _keys(self, endpoint: EndpointId, now: datetime) -> tuple[EndpointKey, ...]:
+        """Open an endpoint's secrets; none where one does not open: its deliveries are refused, and every other account goes on."""
+        try:
+            return endpoint_keys(self._ledger.db, self._vault, endpoint, now)
+        except VaultError as error:
+            _LOG.error(
+                "endpoint %s takes no deliveries until its secret is replaced (rexalgo secret rotate --strategy NAME --revoke-now): %s",
+                endpoint,
+                error,
+            )
+            return ()
 
     def _join(self, nursery: trio.Nursery, row: AccountRow, environment: Environment | None) -> None:
         if environment is None:

@@ -45,6 +45,8 @@ _LOG = logging.getLogger("rexalgo.service")
 READY_WITHIN_S: Final = 30.0
 RETRY_AFTER_S: Final = 2
 NEWS_PAUSE_S: Final = 0.05
+_OF_THE_HOST: Final = frozenset(("x-capability-token", "x-endpoint-sell"))
+"""Headers that only we may set: what a sender wrote under these names is dropped."""
 ANSWER_FIRST: Final = 10
 """Turns of the loop between a durable signal and its fan-out: the sender's answer needs them, and then it waits behind nobody."""
 
@@ -137,6 +139,10 @@ class EngineService:
 
     async def receive(self, endpoint: str, delivery: Delivery) -> Reception:
         """Verify, parse and record one delivery; returns after it is durable. May be cancelled: the record survives."""
+        own = tuple(each for each in delivery.headers if each[0] not in _OF_THE_HOST)
+        return await self._take(endpoint, Delivery(delivery.body, own, delivery.peer, delivery.received_at))
+
+    async def _take(self, endpoint: str, delivery: Delivery) -> Reception:
         began = trio.current_time()
         reception, said_at = await self._receive(endpoint, delivery)
         self._note(endpoint, delivery, reception, said_at, trio.current_time() - began)
@@ -147,8 +153,8 @@ class EngineService:
         endpoint = self._tokens.get(capability_hash(token), "")
         known = self._endpoints.get(endpoint)
         told = (("x-capability-token", token), ("x-endpoint-sell", "close" if known is None else known.sell))
-        own = tuple(each for each in delivery.headers if each[0] not in ("x-capability-token", "x-endpoint-sell"))
-        return await self.receive(endpoint, Delivery(delivery.body, (*own, *told), delivery.peer, delivery.received_at))
+        own = tuple(each for each in delivery.headers if each[0] not in _OF_THE_HOST)
+        return await self._take(endpoint, Delivery(delivery.body, (*own, *told), delivery.peer, delivery.received_at))
 
     def _note(self, endpoint: str, delivery: Delivery, reception: Reception, said_at: datetime | None, took_s: float) -> None:
         """Have a delivery noted for the endpoint's owner, off the sender's way; of what proves nothing at most one in a second."""

@@ -21,7 +21,7 @@ from nacl.bindings import sodium_pad, sodium_unpad
 from nacl.exceptions import CryptoError
 from nacl.secret import Aead
 
-from engine.domain.errors import RexAlgoError
+from engine.domain.errors import OwnFault
 from engine.ports.secret import Secret
 
 _KEY_BYTES: Final = 32
@@ -38,7 +38,7 @@ _ADVICE: Final = "`rexalgo init` makes a good one; a restored database needs the
 PURPOSES: Final = frozenset({"field", "session", "csrf", "audit", "fingerprint"})
 
 
-class VaultError(RexAlgoError):
+class VaultError(OwnFault):
     """Say that a key is unfit or missing, or that something sealed does not open. Never says what the secret was."""
 
 

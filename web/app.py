@@ -34,6 +34,7 @@ _WORDS = {
     404: ("not_found", "There is nothing here."),
     405: ("method_not_allowed", "This address does not take that method."),
     408: ("too_slow", "The body did not arrive in time."),
+    429: ("too_many", "Too many pages of yours are open. Close some."),
     413: ("too_large", "The body is larger than is taken here."),
 }
 OTHER_ROOMS: Final = (
@@ -47,6 +48,7 @@ OTHER_ROOMS: Final = (
     Room("/events", ("GET",), Who.HERE),
 )
 """The routes that are no pages with sessions, with who may come in; a test holds that there is no other."""
+_BODILESS: Final = ("GET", "HEAD", "OPTIONS")
 _OWN_FAULT = ("failed", "Something here failed, and it was logged. Try again shortly.")
 
 
@@ -106,8 +108,8 @@ def _error(status: int) -> Response:
     answer = error_answer(status, code, message) if is_api else error_page(status, message)
     if status == 503:
         answer.headers["Retry-After"] = "5"
-    if status in (408, 413):
-        answer.headers["Connection"] = "close"  # the rest of the body is not read
+    if request.method not in _BODILESS:
+        answer.headers["Connection"] = "close"  # the body may not have been read: then the connection ends, and the client must know
     return answer
 
 

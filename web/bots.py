@@ -85,7 +85,7 @@ def register_bots(app: QuartTrio, service: Service, settings: WebSettings, now: 
     @app.get("/api/ready")
     async def ready() -> Response:
         view = service.readiness()
-        return json_answer(200 if view.ready else 503, _readiness(view, names=asks_locally()))
+        return json_answer(200 if view.ready else 503, _readiness(view, names=asks_locally(settings)))
 
 
 def reception_answer(reception: Reception) -> Response:

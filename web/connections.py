@@ -6,6 +6,8 @@ not, keeps a connection or the shutdown of the process for longer than the limit
 This reaches into hypercorn 0.18.0 (pinned exactly); each work-around names what it cures:
 - trio/run.py starts every TCPServer in the server's own nursery, so one escaping exception ends the process (hypercorn#225,
   open: a websocket upgrade followed by one byte is enough). ``GuardedServer.run`` contains every Exception and group.
+- a Host that is no name, and a target that is no path, raise inside the routing and become a 500 with a page of traceback each
+  (werkzeug routing/map.py bind, quart asgi.py urlparse). ``Http11Only`` refuses both before the app is called.
 - protocol/h11.py switches to websocket, h2c and (for the preface ``PRI``) HTTP/2. We use none: ``Http11Only`` refuses them.
 - trio/tcp_server.py shields its sends without a deadline, so a client that stops reading cannot be cancelled. Ours have one,
   and the watch closes the socket itself, which wakes a shielded send.
@@ -15,8 +17,10 @@ This reaches into hypercorn 0.18.0 (pinned exactly); each work-around names what
 
 import logging
 import math
+import re
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Final
 
 import h11
 import trio
@@ -31,6 +35,7 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import AppWrapper, ConnectionState, LifespanState
 from hypercorn.utils import parse_socket_addr
 
+from engine.domain.network import network_of
 from web.peers import read_address
 from web.settings import Network
 
@@ -38,6 +43,9 @@ log = logging.getLogger("rexalgo.web")
 CONNECTION_KEY = "rexalgo.connection"
 _LINGER_S = 0.5
 _LINGER_BYTES = 1024 * 1024
+_HOST: Final = re.compile(
+    rb"(?:\[[0-9A-Fa-f:.]{2,45}\]|(?=[^:]{1,253}(?::|\Z))[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?)(?::[0-9]{1,5})?"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +79,19 @@ class Guard:
             self.refused += 1
             return False
         self.open += 1
-        self.by_peer[peer] += 1
+        self.by_peer[network_of(peer)] += 1
         return True
 
     def release(self, peer: str) -> None:
         """Give the place back."""
         self.open -= 1
-        self.by_peer[peer] -= 1
-        if not self.by_peer[peer]:
-            del self.by_peer[peer]
+        line = network_of(peer)
+        self.by_peer[line] -= 1
+        if not self.by_peer[line]:
+            del self.by_peer[line]
 
     def _is_crowded(self, peer: str) -> bool:
-        if self.by_peer[peer] < self.limits.connections_per_peer_max:
+        if self.by_peer[network_of(peer)] < self.limits.connections_per_peer_max:
             return False
         address = read_address(peer)
         return address is None or not any(address in network for network in self.limits.uncapped)
@@ -144,10 +153,12 @@ class Http11Only(H11Protocol):
 
     async def _check_protocol(self, event: h11.Request) -> None:
         names = {name.lower() for name, _ in event.headers}
+        hosts = [value for name, value in event.headers if name.lower() == b"host"]
         if event.http_version not in (b"1.0", b"1.1"):
             await self._send_error_response(505)
             raise _Refused
-        if b"upgrade" in names or event.method in (b"PRI", b"CONNECT"):
+        is_unfit = not event.target.startswith(b"/") or len(hosts) > 1 or not all(_HOST.fullmatch(host) for host in hosts)
+        if is_unfit or b"upgrade" in names or event.method in (b"PRI", b"CONNECT"):
             await self._send_error_response(400)
             raise _Refused
 

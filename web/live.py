@@ -66,7 +66,7 @@ def register_live(app: QuartTrio, service: Service, settings: WebSettings) -> No
 
 
 def _only_here(settings: WebSettings) -> None:
-    if not settings.live_page or not asks_locally():
+    if not settings.live_page or not asks_locally(settings):
         abort(404)
 
 

@@ -1,4 +1,4 @@
-"""Who is asking: the address behind a request, and whether somebody on this very machine asks. Pure.
+"""Who is asking: the address behind a request, whether somebody on this very machine asks, and from which site a form comes. Pure.
 
 A forwarded address is believed only from a configured proxy, walking from the right: each hop vouches for the one before it,
 and the first hop that is not a trusted proxy is the answer. What stands further left, anybody may have written.
@@ -43,6 +43,18 @@ def is_local(socket_peer: str, headers: Sequence[tuple[str, str]]) -> bool:
         return False
     hosts = [value for name, value in headers if name == "host"]
     return len(hosts) == 1 and _is_loopback_host(hosts[0])
+
+
+def is_from_here(fetch_site: str | None, origin: str | None, host: str, *, https: bool) -> bool:
+    """Tell whether a form comes from a page of ours: by Sec-Fetch-Site where the browser sends it, else by an equal Origin.
+
+    Compared as text, scheme and port included: a place on ``https`` takes nothing from its own name on plain http, where
+    anybody between may write the page.
+    """
+    if fetch_site is not None:
+        return fetch_site == "same-origin"
+    own = {f"https://{host}"} if https else {f"https://{host}", f"http://{host}"}
+    return origin in own
 
 
 def read_address(text: str) -> Address | None:

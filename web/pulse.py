@@ -12,6 +12,7 @@ import trio
 from quart import Response, abort
 from quart import request as http
 
+from engine.domain.identifiers import PersonId
 from web.connections import Connection
 from web.requests import connection
 from web.rooms import Rooms, Who
@@ -20,26 +21,33 @@ from web.visit import Visit
 
 _SEQUENCE: Final = re.compile(r"[0-9]{1,18}")
 _BEAT: Final = ": still here\nevent: beat\ndata: {}\n\n"
+Streams = dict[object, PersonId]
 STREAMS_MAX: Final = 500
+STREAMS_OF_ONE_MAX: Final = 20
+"""Open pages of one person: nobody takes the streams of all others."""
 LOOK_AGAIN_S: Final = 0.25
 
 
 def register_pulse(rooms: Rooms, service: Service) -> None:
     """Add the stream to the app."""
-    open_streams: set[object] = set()
+    open_streams: Streams = {}
 
     @rooms.get("/pulse", Who.SIGNED_IN)
     async def pulse(visit: Visit) -> Response:
         if http.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
             abort(404)
+        if sum(person == visit.who.id for person in open_streams.values()) >= STREAMS_OF_ONE_MAX:
+            abort(429)
         if len(open_streams) >= STREAMS_MAX:
             abort(503)
+        if http.method == "HEAD":
+            return Response(content_type="text/event-stream; charset=utf-8")
         told = (http.headers.get("Last-Event-ID", ""), visit.query.get("after", ""))
         after = next((int(each) for each in told if _SEQUENCE.fullmatch(each)), rooms.desks.pulse.newest())
         here = connection()
         cookie = http.cookies.get(visit.cookie_name, "")
         answer = Response(
-            _stream(rooms, service, cookie, here, open_streams, after, visit.settings.heartbeat_s),
+            _stream(rooms, service, cookie, here, open_streams, visit.who.id, after, visit.settings.heartbeat_s),
             content_type="text/event-stream; charset=utf-8",
         )
         answer.headers["X-Accel-Buffering"] = "no"
@@ -49,11 +57,11 @@ def register_pulse(rooms: Rooms, service: Service) -> None:
 
 
 async def _stream(
-    rooms: Rooms, service: Service, cookie: str, here: Connection, open_streams: set[object], after: int, heartbeat_s: float
+    rooms: Rooms, service: Service, cookie: str, here: Connection, open_streams: Streams, person: PersonId, after: int, heartbeat_s: float
 ) -> AsyncIterator[str]:
     """Yield server-sent events; no nursery and no cancel scope stands around a yield."""
     mark = object()
-    open_streams.add(mark)
+    open_streams[mark] = person
     sequence = after
     try:
         yield "retry: 2000\n\n" + _BEAT
@@ -74,7 +82,7 @@ async def _stream(
                 sequence = news
                 await trio.sleep(LOOK_AGAIN_S)
     finally:
-        open_streams.discard(mark)
+        del open_streams[mark]
 
 
 async def _wait(service: Service, closing: trio.Event, after: int, heartbeat_s: float) -> int | None:

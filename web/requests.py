@@ -25,9 +25,9 @@ def client(settings: WebSettings) -> str:
     return client_address(socket_peer(), forwarded, settings.trusted_proxies)
 
 
-def asks_locally() -> bool:
-    """Tell whether a person on this machine asks directly."""
-    return is_local(socket_peer(), header_pairs())
+def asks_locally(settings: WebSettings) -> bool:
+    """Tell whether a person on this machine asks directly, and is trusted for it."""
+    return settings.trusts_here and is_local(socket_peer(), header_pairs())
 
 
 def connection() -> Connection:

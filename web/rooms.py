@@ -5,13 +5,14 @@ a form is taken only from our own pages (Sec-Fetch-Site or Origin) and, in a ses
 and operators without a second factor, are led there first.
 """
 
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from functools import wraps
 from typing import Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from quart import Response, abort, request
 from quart_trio import QuartTrio
@@ -20,17 +21,21 @@ from werkzeug.datastructures import MultiDict
 from engine.desks import Desks
 from engine.desks.identity import Caller, NotSignedIn
 from engine.desks.visitor import FormErrors, NeedsConfirmation, Visitor
-from engine.domain.errors import InvalidValue, RexAlgoError
+from engine.domain.errors import InvalidValue, OwnFault, RexAlgoError
 from engine.domain.person import Role
 from engine.office import NothingThere
 from engine.ports.secret import Secret
+from web.peers import is_from_here
 from web.requests import asks_locally, client
 from web.settings import WebSettings
 from web.visit import Visit
 
+log = logging.getLogger("rexalgo.web")
 Handler = Callable[..., Awaitable[Response]]
 FIRST_PASSWORD: Final = "/security/password"  # noqa: S105 - an address
 FIRST_TOTP: Final = "/security/second-factor"
+ONLY_LOOKS: Final = "X-Only-Looks"
+"""What a page says when it fetches itself again: nobody is there, so that a session left open runs out all the same."""
 _BEFORE_FACTORS: Final = (FIRST_PASSWORD, FIRST_TOTP, "/sign-out", "/confirm")
 _FORM_FIELDS_MAX: Final = 100
 
@@ -91,12 +96,13 @@ class Rooms:
         return register
 
     async def _enter(self, handler: Handler, who: Who, parts: dict[str, object]) -> Response:
+        form = await request.form if request.method == "POST" else None  # read before any answer: an unread body ends the connection
         visit = await self._visit()
         led = self._lead(visit, who)
         if led is not None:
             return led
-        if request.method == "POST":
-            await self._take_form(visit)
+        if form is not None:
+            self._take_form(visit, form)
         try:
             if "factor" in visit.form and visit.visitor is not None and not visit.who.is_fresh(visit.now):
                 await self._confirm(visit)
@@ -111,6 +117,9 @@ class Rooms:
             return visit.page("refused.html", 422, reasons=[f"{name}: {text}" if name else text for name, text in error.errors.items()])
         except InvalidValue as error:
             return visit.page("refused.html", 422, reasons=[f"{error.field}: expected {error.expected}"])
+        except OwnFault:
+            log.exception("a page failed, and was answered with 503")
+            abort(503)
         except RexAlgoError as error:
             return visit.page("refused.html", 409, reasons=[str(error)])
 
@@ -120,14 +129,15 @@ class Rooms:
         visit = Visit(self.desks, self.settings, caller, request.path, MultiDict(request.args), now)
         cookie = request.cookies.get(visit.cookie_name, "")
         if cookie:
-            visit.visitor = await self.desks.identity.visitor(cookie, only_looks=request.path == "/pulse")
+            by_itself = request.path == "/pulse" or request.headers.get(ONLY_LOOKS) == "yes"
+            visit.visitor = await self.desks.identity.visitor(cookie, only_looks=by_itself)
         return visit
 
     def _lead(self, visit: Visit, who: Who) -> Response | None:
         """Return where somebody is led instead, None where they may come in."""
         visitor = visit.visitor
         if who is Who.HERE:
-            if not asks_locally() and (visitor is None or not visitor.person.is_a(Role.OPERATOR)):
+            if not asks_locally(self.settings) and (visitor is None or not visitor.person.is_a(Role.OPERATOR)):
                 abort(404)
             return None
         if who is Who.ANYONE:
@@ -143,10 +153,10 @@ class Rooms:
             abort(404)
         return None
 
-    async def _take_form(self, visit: Visit) -> None:
-        if not _is_from_here():
+    def _take_form(self, visit: Visit, form: MultiDict[str, str]) -> None:
+        told = request.headers
+        if not is_from_here(told.get("Sec-Fetch-Site"), told.get("Origin"), request.host, https=self.settings.https):
             abort(403)
-        form = await request.form
         if len(form) > _FORM_FIELDS_MAX:
             abort(413)
         visit.form = MultiDict(form.items(multi=True))
@@ -181,12 +191,3 @@ def wait_words(error: NotSignedIn) -> str:
     if error.wait_s:
         return f"That did not fit, and there were several tries. Try again in {error.wait_s} s."
     return "That did not fit. Check it and try again."
-
-
-def _is_from_here() -> bool:
-    """Tell whether a form comes from a page of ours: by Sec-Fetch-Site where the browser sends it, else by an equal Origin."""
-    site = request.headers.get("Sec-Fetch-Site")
-    if site is not None:
-        return site == "same-origin"
-    origin = request.headers.get("Origin")
-    return origin is not None and urlsplit(origin).netloc == request.host

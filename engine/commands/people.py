@@ -11,7 +11,7 @@ from engine.domain.errors import InvalidValue
 from engine.domain.identifiers import parse_name
 from engine.domain.person import Person, Role, parse_role
 from engine.ledger import Database
-from engine.ledger.audit import append_audit, audit_rows, verify_audit
+from engine.ledger.audit import append_audit, audit_rows, parse_audit_end, verify_audit
 from engine.ledger.identity import (
     all_people,
     count_people,
@@ -119,6 +119,7 @@ async def _decide_master(office: Office, params: dict[str, Any]) -> dict[str, An
             return False
         if grant and give_role(db, who.id, Role.MASTER, by, now):
             become_master(db, who)
+            revoke_sessions(db, who.id, now)  # a new privilege begins with a new session
         append_audit(db, key, by, "master_granted" if grant else "master_refused", who.name, {}, now)
         return True
 
@@ -172,9 +173,9 @@ async def _audit(office: Office, params: dict[str, Any]) -> dict[str, Any]:
 
 
 async def _audit_verify(office: Office, params: dict[str, Any]) -> dict[str, Any]:
-    """Walk the whole chain of seals."""
-    vault = await office.open_vault()
-    return asdict(verify_audit(office.ledger.db, lambda kid: vault.derive("audit", kid)))
+    """Walk the whole chain of seals, and through a former end where one is known."""
+    known, vault = text(params, "known", ""), await office.open_vault()
+    return asdict(verify_audit(office.ledger.db, lambda kid: vault.derive("audit", kid), parse_audit_end(known) if known else None))
 
 
 PEOPLE: Final[Mapping[str, Run]] = {

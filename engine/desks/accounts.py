@@ -15,7 +15,7 @@ from engine.ledger.identity import remember_login
 from engine.ledger.people import AccountRow, PersonKey, account_named, insert_account
 from engine.office import Office
 from engine.ports.exchange import CredentialField, ExchangeError, NotExecuted, Rejected, RejectionKind
-from engine.ports.secret import Secret
+from engine.ports.secret import Secret, is_one_line
 from engine.secrets_store import credentials_print, seal_credentials
 from engine.vault import Vault
 
@@ -67,6 +67,8 @@ async def check_login(office: Office, exchange: str, given: Mapping[str, str]) -
     errors = {each.name: f"expected the {each.label}" for each in choice.fields if not given.get(each.name, "").strip()}
     too_long = [each.name for each in choice.fields if len(given.get(each.name, "")) > CHARACTERS_MAX]
     errors.update(dict.fromkeys(too_long, f"expected at most {CHARACTERS_MAX} characters"))
+    torn = [each.name for each in choice.fields if not is_one_line(given.get(each.name, "").strip())]
+    errors.update(dict.fromkeys(torn, "expected one line of letters, digits and signs as the exchange shows it; copy it again"))
     if errors:
         raise FormErrors(errors)
     credentials = {each.name: Secret(given[each.name].strip()) for each in choice.fields}

@@ -1,7 +1,11 @@
 """The desk at the door: signing in and out, joining, links, and how a person proves who they are.
 
 What always holds: every failed sign-in has one and the same answer and costs the same work; tries are counted by name and by address,
-in the ledger, with doubling waits; a session is a row, its cookie only names it; changing a factor ends the other sessions.
+in the ledger, with doubling waits, and before they are looked at; a session is a row, its cookie only names it; changing a factor asks for
+the one that stands and ends the other sessions.
+
+What is counted by name a stranger can fill for its owner. So only the password is: a random code or link cannot be guessed, and whoever
+is signed in confirms under a count of their own.
 """
 
 import secrets
@@ -16,6 +20,7 @@ from engine.desks.mastering import become_master
 from engine.desks.visitor import FormErrors, Visitor
 from engine.domain.errors import InvalidValue, RexAlgoError
 from engine.domain.identifiers import PersonId, StrategyId, parse_name
+from engine.domain.network import network_of
 from engine.domain.person import Person, Role, parse_zone
 from engine.identity.passwords import Passwords, check_password
 from engine.identity.references import References, capability_hash, new_secret_id
@@ -41,6 +46,7 @@ from engine.secrets_store import new_person, open_totp_secret, seal_totp_secret
 T = TypeVar("T")
 SEEN_EVERY: Final = timedelta(seconds=60)
 LINK_LASTS: Final = timedelta(minutes=10)
+_TAKEN: Final = "expected a name that nobody here has"
 _LASTS: Final = (timedelta(hours=12), timedelta(days=7))
 _OPERATOR_LASTS: Final = (timedelta(minutes=30), timedelta(hours=8))
 
@@ -141,6 +147,7 @@ class IdentityDesk:
         def write(db: Database) -> None:
             doors.insert_session(db, capability_hash(sid), row)
             doors.forget_old_sessions(db, now - timedelta(days=30))
+            doors.forget_old_tries(db, now)
             append_audit(db, key, person.name, "signed_in", person.name, {"how": how}, now, caller.address)
 
         await self._office.ledger.write(write)
@@ -169,25 +176,23 @@ class IdentityDesk:
 
     async def sign_in(self, name: str, password: Secret, code: str, caller: Caller) -> SignedIn:
         """Sign in with a password, and a code where a second factor is set; raises NotSignedIn."""
-        keys = self._guard(name, caller)
+        keys = await self._try(caller, f"name:{name.strip().rpartition(':')[2][:80].lower()}")
         person = ledger.person_named(self._office.ledger.db, name.strip())
         factors = None if person is None else ledger.factor(self._office.ledger.db, person.id)
         fits = await self._passwords.verify(None if factors is None else factors.password, password)
         if person is None or not fits or not await self._code_fits(person.id, code):
-            await self._failed(keys)
-        assert person is not None
+            raise self._failed(keys)
         await self._succeeded(keys)
         return await self._begin(person, caller, "password")
 
     async def sign_in_with_recovery(self, name: str, code: str, caller: Caller) -> SignedIn:
         """Sign in with a one-time recovery code, which stands for both factors; raises NotSignedIn."""
-        keys = self._guard(name, caller)
+        keys = await self._try(caller)
         person = ledger.person_named(self._office.ledger.db, name.strip())
-        now, hashed = self._now, recovery_hash(code)
-        used = person is not None and await self._office.ledger.write(lambda db: ledger.use_recovery_code(db, person.id, hashed, now))
+        now, hashed, whose = self._now, recovery_hash(code), PersonId("nobody") if person is None else person.id
+        used = await self._office.ledger.write(lambda db: ledger.use_recovery_code(db, whose, hashed, now))
         if person is None or not used:
-            await self._failed(keys)
-        assert person is not None
+            raise self._failed(keys)
         await self._succeeded(keys)
         return await self._begin(person, caller, "recovery code")
 
@@ -196,33 +201,32 @@ class IdentityDesk:
 
         The exchange itself is asked, so that a key which died there opens nothing here.
         """
-        keys = self._guard("exchange", caller)[1:]
+        keys = await self._try(caller)  # also what the exchange refuses is counted: asking it costs the requests of this place
         checked = await check_login(self._office, exchange, given)
         found = ledger.account_of_login(self._office.ledger.db, await login_prints(self._office, exchange, checked.credentials))
         if found is None:
-            await self._failed(keys)
-        assert found is not None
+            raise self._failed(keys)
         person = ledger.person(self._office.ledger.db, account(self._office.ledger.db, found).person)
         if not await self._code_fits(person.id, code):
-            await self._failed(keys)
+            raise self._failed(keys)
         await self._succeeded(keys)
         return await self._begin(person, caller, "exchange login")
 
-    def _guard(self, name: str, caller: Caller) -> list[str]:
-        keys = [f"name:{name.strip()[:80].lower()}", f"address:{caller.address}"]
-        until = doors.blocked_until(self._office.ledger.db, keys, self._now)
+    async def _try(self, caller: Caller, *keys: str) -> list[str]:
+        """Count a try under these keys and the caller's address; raises NotSignedIn while one of them has to wait."""
+        counted, now = [*keys, f"address:{network_of(caller.address)}"], self._now
+        until = await self._office.ledger.write(lambda db: doors.take_try(db, counted, now))
         if until is not None:
-            raise NotSignedIn(max(1, round((until - self._now).total_seconds())))
-        return keys
+            raise NotSignedIn(max(1, round((until - now).total_seconds())))
+        return counted
 
-    async def _failed(self, keys: list[str]) -> None:
-        now = self._now
-        await self._office.ledger.write(lambda db: doors.note_failure(db, keys, now))
-        until = doors.blocked_until(self._office.ledger.db, keys, now)
-        raise NotSignedIn(0 if until is None else max(1, round((until - now).total_seconds())))
+    def _failed(self, keys: list[str]) -> NotSignedIn:
+        """Return the one answer to every failure: how long to wait after it, and nothing else."""
+        until = doors.blocked_until(self._office.ledger.db, keys, self._now)
+        return NotSignedIn(0 if until is None else max(1, round((until - self._now).total_seconds())))
 
     async def _succeeded(self, keys: list[str]) -> None:
-        await self._office.ledger.write(lambda db: doors.forgive(db, keys[0]))
+        await self._office.ledger.write(lambda db: doors.forgive(db, keys))
 
     async def _code_fits(self, person: PersonId, code: str) -> bool:
         """Use up a code of the second factor; True where none is set."""
@@ -244,33 +248,32 @@ class IdentityDesk:
 
     async def use_link(self, token: str, caller: Caller) -> SignedIn:
         """Sign in by a one-time link; raises NotSignedIn for one that was used, has run out, or never was."""
-        keys = self._guard("link", caller)[1:]
+        keys = await self._try(caller)
         now, hashed = self._now, capability_hash(token)
         known = doors.ticket_by_hash(self._office.ledger.db, hashed)
         used = None
         if known is not None and known.kind == KIND_SIGN_IN:
             used = await self._office.ledger.write(lambda db: doors.use_ticket(db, hashed, now))
         if used is None or used.person is None:
-            await self._failed(keys)
-        assert used is not None
-        assert used.person is not None
+            raise self._failed(keys)
+        await self._succeeded(keys)
         return await self._begin(ledger.person(self._office.ledger.db, used.person), caller, "one-time link")
 
     async def join(self, token: str, name: str, exchange: str, given: Mapping[str, str], caller: Caller) -> SignedIn:
         """Make a person with a connected exchange account; raises FormErrors with everything that is wrong, nothing made."""
-        errors: dict[str, str] = {}
         invited = self.invitation(token)
-        if self.sign_up == "closed" or (self.sign_up == "invite" and invited is None):
-            errors[""] = "This place takes people by invitation, and this one has been used up or has run out: ask who invited you."
+        if self.sign_up == "closed" or (self.sign_up == "invite" and invited is None):  # and nothing about names to whoever was not invited
+            raise FormErrors(
+                {"": "This place takes people by invitation, and this one has been used up or has run out: ask who invited you."}
+            )
+        errors: dict[str, str] = {}
         try:
             parse_name(name)
-            if ledger.person_named(self._office.ledger.db, name) is not None:
-                errors["name"] = "expected a name that nobody here has"
+            if ledger.is_taken(self._office.ledger.db, name):
+                errors["name"] = _TAKEN
         except InvalidValue as error:
             errors["name"] = f"expected {error.expected}"
-        if "" in errors:
-            raise FormErrors(errors)
-        self._guard("join", caller)
+        keys = await self._try(caller)
         try:
             checked = await check_login(self._office, exchange, given)
         except FormErrors as error:
@@ -278,6 +281,7 @@ class IdentityDesk:
         if errors:
             raise FormErrors(errors)
         person = await self._make_person(name, token, exchange, checked, caller)
+        await self._succeeded(keys)
         return await self._begin(person, caller, "joined")
 
     def invited_to(self, person: Person) -> StrategyId | None:
@@ -295,6 +299,8 @@ class IdentityDesk:
                 raise FormErrors({"": "This invitation was used up a moment ago: ask who invited you for another."})
             if ledger.account_of_login(db, prints) is not None:
                 raise FormErrors({"": "This exchange account is connected here already: sign in with it instead."})
+            if ledger.is_taken(db, name):  # somebody took it while the exchange was asked
+                raise FormErrors({"name": _TAKEN})
             insert_person(db, name, new.key, now)
             ledger.give_role(db, new.id, Role.FOLLOWER, "joining", now)
             if invited is not None and invited.role is Role.MASTER:
@@ -322,13 +328,13 @@ class IdentityDesk:
 
     async def confirm(self, visitor: Visitor, password: Secret, code: str, caller: Caller) -> None:
         """Show a factor again in a session: the second one where it is set, else the password; raises NotSignedIn."""
-        keys = self._guard(visitor.person.name, caller)
+        keys = await self._try(caller, f"confirm:{visitor.id}")
         if visitor.has_totp:
             fits = await self._code_fits(visitor.id, code)
         else:
             fits = await self._passwords.verify(ledger.factor(self._office.ledger.db, visitor.id).password, password)
         if not fits:
-            await self._failed(keys)
+            raise self._failed(keys)
         now = self._now
         await self._succeeded(keys)
         await self._office.ledger.write(lambda db: doors.confirm_session(db, visitor.session.id, now))
@@ -378,9 +384,12 @@ class IdentityDesk:
         return TotpOffer(chosen, qr_svg(totp_address(chosen, visitor.person.called, self.place)))
 
     async def set_totp(self, visitor: Visitor, offered: str, code: str) -> None:
-        """Put a second factor in force, proven by a code of it; raises FormErrors, NeedsConfirmation where one is set already."""
+        """Put a second factor in force, proven by a code of it; raises FormErrors, NeedsConfirmation.
+
+        The first one is confirmed too, with the password: else whoever found a browser open could set theirs, and own the account.
+        """
         secret = parse_totp_secret(offered)
-        if visitor.has_totp:
+        if visitor.has_totp or visitor.has_password:
             visitor.require_fresh(self._now)
         now = self._now
         step = totp_step(secret, code, now, 0)
@@ -402,9 +411,12 @@ class IdentityDesk:
         if visitor.person.is_a(Role.OPERATOR):
             raise FormErrors({"": "An operator needs a second factor: set up another app instead, it replaces this one."})
         now, version = self._now, ledger.factor(self._office.ledger.db, visitor.id).totp_version + 1
-        await self._write(
-            visitor, "second_factor_removed", visitor.person.name, lambda db: ledger.set_totp(db, visitor.id, None, version, 0, now)
-        )
+
+        def write(db: Database) -> None:
+            ledger.set_totp(db, visitor.id, None, version, 0, now)
+            doors.revoke_sessions(db, visitor.id, now, but=visitor.session.id)
+
+        await self._write(visitor, "second_factor_removed", visitor.person.name, write)
 
     async def set_zone(self, visitor: Visitor, zone: str) -> None:
         """Choose the time zone in which times are shown; raises FormErrors."""

@@ -9,6 +9,10 @@ class RexAlgoError(Exception):
     """Be the parent of every error that this project raises on purpose."""
 
 
+class OwnFault(RexAlgoError):
+    """Say that this place failed, not whoever asked: its words are for the log and the operator's shell, never for a page."""
+
+
 class InvalidValue(RexAlgoError, ValueError):
     """Say that outside input does not fit: correct the named field and send it again.
 

@@ -2,11 +2,12 @@
 
 Each row's seal is a keyed BLAKE2b over the seal before it and its own words, so that a row that was changed, removed or put in
 later shows. Triggers refuse UPDATE and DELETE; the seal is for whoever has the file and goes around them. The end of the chain
-cannot prove that nothing was cut off behind it: keep the count and the last seal of ``rexalgo audit verify`` elsewhere.
+cannot prove that nothing was cut off behind it: so each run writes its end (``NUMBER:SEAL``) into the log, and verifying takes one.
 """
 
 import hashlib
 import hmac
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,9 +15,11 @@ from typing import Final
 
 import apsw
 
+from engine.domain.errors import InvalidValue
 from engine.ledger.codec import dump, from_us, to_us
 from engine.ledger.query import Row, fetch_all, fetch_one
 
+_END: Final = re.compile(r"([0-9]{1,15}):([0-9a-f]{32,64})")
 _FIRST: Final = b"rexalgo/audit/v1"
 _COLUMNS: Final = "number, at_us, by, address, act, subject, data, kid, seal"
 
@@ -72,8 +75,33 @@ def _seal(key: bytes, before: bytes, words: Row) -> bytes:
     return made.digest()
 
 
-def verify_audit(db: apsw.Connection, key_of: Callable[[str], bytes]) -> AuditProof:
-    """Walk the whole chain; ``key_of`` returns the audit key of a kid."""
+@dataclass(frozen=True, slots=True)
+class AuditEnd:
+    """Hold where the chain ended at some time; ``seal`` is hexadecimal."""
+
+    number: int
+    seal: str
+
+    def __str__(self) -> str:
+        return f"{self.number}:{self.seal}"
+
+
+def parse_audit_end(text: str) -> AuditEnd:
+    """Read ``NUMBER:SEAL`` as the log tells it; raises InvalidValue."""
+    matched = _END.fullmatch(text.strip())
+    if matched is None:
+        raise InvalidValue("known", "NUMBER:SEAL as the log of a run or an earlier verifying told it", text)
+    return AuditEnd(int(matched[1]), matched[2])
+
+
+def audit_end(db: apsw.Connection) -> AuditEnd:
+    """Read where the chain ends now."""
+    row = fetch_one(db, "SELECT number, seal FROM audit ORDER BY number DESC LIMIT 1")
+    return AuditEnd(0, _FIRST.hex()) if row is None else AuditEnd(int(row[0]), bytes(row[1]).hex())
+
+
+def verify_audit(db: apsw.Connection, key_of: Callable[[str], bytes], known: AuditEnd | None = None) -> AuditProof:
+    """Walk the whole chain; ``key_of`` returns the audit key of a kid. With a ``known`` former end the chain must pass through it."""
     last, count = _FIRST, 0
     for row in fetch_all(db, f"SELECT {_COLUMNS} FROM audit ORDER BY number"):  # noqa: S608 - fixed column names
         count += 1
@@ -81,6 +109,10 @@ def verify_audit(db: apsw.Connection, key_of: Callable[[str], bytes]) -> AuditPr
         if words[0] != count or not hmac.compare_digest(_seal(key_of(words[7]), last, tuple(words)), bytes(seal)):
             return AuditProof(count, last.hex(), count)
         last = bytes(seal)
+        if known is not None and count == known.number and last.hex() != known.seal:
+            return AuditProof(count, last.hex(), count)
+    if known is not None and count < known.number:
+        return AuditProof(count, last.hex(), count + 1)  # rows were cut off
     return AuditProof(count, last.hex(), None)
 
 

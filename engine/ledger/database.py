@@ -9,14 +9,14 @@ from pathlib import Path
 
 import apsw
 
-from engine.domain.errors import RexAlgoError
+from engine.domain.errors import OwnFault
 from engine.ledger.schema import MIGRATIONS
 
 _SQLITE_MIN = (3, 51, 3)
 MEMORY = ":memory:"
 
 
-class LedgerError(RexAlgoError):
+class LedgerError(OwnFault):
     """Say that the ledger cannot be opened or written: nothing was recorded, and nothing may be sent on its account."""
 
 

@@ -49,6 +49,11 @@ def person_named(db: apsw.Connection, name: str) -> Person | None:
     return people[0] if len(people) == 1 else None
 
 
+def is_taken(db: apsw.Connection, name: str) -> bool:
+    """Tell whether somebody has a name or is found by it; a name that two provisioned people share is taken too."""
+    return fetch_one(db, "SELECT 1 FROM person WHERE name IN (?1, 'follower:' || ?1, 'master:' || ?1)", (name,)) is not None
+
+
 def all_people(db: apsw.Connection, search: str = "", limit: int = -1) -> list[Person]:
     """Read people whose name contains ``search``, by name; at most ``limit`` of them, where it is not negative."""
     return [_person(row) for row in fetch_all(db, _PERSON + " WHERE instr(name, ?) ORDER BY person.name LIMIT ?", (search, limit))]

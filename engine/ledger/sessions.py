@@ -177,6 +177,24 @@ def wait_of(key: str, failures: int) -> timedelta:
     return timedelta(0) if beyond < 0 else timedelta(seconds=min(WAIT_S_MAX, 2 ** min(beyond, 12)))
 
 
+def take_try(db: apsw.Connection, keys: list[str], now: datetime) -> datetime | None:
+    """Count a try for each key before it is looked at, so that tries side by side cannot pass together; a day without one forgives all.
+
+    Returns until when one of the keys is not tried, and then counts nothing; None where the try may be made.
+    """
+    until = blocked_until(db, keys, now)
+    if until is not None:
+        return until
+    since = to_us(now - FORGIVEN_AFTER)
+    for key in keys:
+        db.execute(
+            "INSERT INTO throttle VALUES (?1, 1, ?2) ON CONFLICT DO UPDATE SET"
+            " failures = CASE WHEN last_us < ?3 THEN 1 ELSE failures + 1 END, last_us = ?2",
+            (key, to_us(now), since),
+        )
+    return None
+
+
 def blocked_until(db: apsw.Connection, keys: list[str], now: datetime) -> datetime | None:
     """Return until when one of these keys is not tried, None where all may be."""
     latest: datetime | None = None
@@ -187,17 +205,16 @@ def blocked_until(db: apsw.Connection, keys: list[str], now: datetime) -> dateti
     return latest
 
 
-def note_failure(db: apsw.Connection, keys: list[str], now: datetime) -> None:
-    """Count a failed try for each key; a day without one forgives all."""
-    since = to_us(now - FORGIVEN_AFTER)
+def forgive(db: apsw.Connection, keys: list[str]) -> None:
+    """Forget what was counted for whoever has just come in; an address, which others share, gets back only the one try."""
     for key in keys:
-        db.execute(
-            "INSERT INTO throttle VALUES (?1, 1, ?2) ON CONFLICT DO UPDATE SET"
-            " failures = CASE WHEN last_us < ?3 THEN 1 ELSE failures + 1 END, last_us = ?2",
-            (key, to_us(now), since),
-        )
+        if key.startswith("address:"):
+            db.execute("UPDATE throttle SET failures = failures - 1 WHERE key = ?", (key,))
+            db.execute("DELETE FROM throttle WHERE key = ? AND failures <= 0", (key,))
+        else:
+            db.execute("DELETE FROM throttle WHERE key = ?", (key,))
 
 
-def forgive(db: apsw.Connection, key: str) -> None:
-    """Forget the failures of one key, after a success."""
-    db.execute("DELETE FROM throttle WHERE key = ?", (key,))
+def forget_old_tries(db: apsw.Connection, now: datetime) -> None:
+    """Delete counts that are forgiven."""
+    db.execute("DELETE FROM throttle WHERE last_us < ?", (to_us(now - FORGIVEN_AFTER),))

@@ -39,6 +39,11 @@ class Secret:
         raise TypeError("a Secret is not pickled")
 
 
+def is_one_line(text: str) -> bool:
+    """Tell whether a text is one line of printable ASCII: what is not cannot travel in a header, and is mostly a paste gone wrong."""
+    return text.isascii() and text.isprintable()
+
+
 def read_secret_file(path: object, field: str) -> Secret:
     """Read a plugin's secret from a file that only its owner may read; for settings, which hold no secrets themselves.
 

@@ -6,11 +6,12 @@ from typing import Final
 from engine.domain.account import Environment
 from engine.domain.errors import InvalidValue
 from engine.ports.exchange import CredentialField
-from engine.ports.secret import Secret
+from engine.ports.secret import Secret, is_one_line
 from engine.provisioning.reading import Table, kind_of
 from engine.provisioning.resolving import MISSING, RESOLVED
 from engine.provisioning.templates import numbered
 
+_ONE_LINE: Final = "one line of letters, digits and signs (printable ASCII)"
 _FORMS: Final = ("", "_env", "_file")
 
 
@@ -63,6 +64,9 @@ def _read_one(table: Table, key: str, wanted: CredentialField, environment: Envi
             key, f"{key}_env or {key}_file: this exchange is {environment.label}, and a secret must not stand in a file of settings"
         )
         return []
+    if isinstance(value, str) and not is_one_line(value):
+        table.complain(key, _ONE_LINE, "another text")
+        return []
     if not isinstance(value, str) or not value:
         table.complain(key, "a text in quotes, not empty", "an empty text" if value == "" else kind_of(value))
         return []
@@ -80,5 +84,8 @@ def _resolved(table: Table, key: str, value: object) -> list[str]:
     texts = value.get(RESOLVED) if isinstance(value, Mapping) else None
     if not isinstance(texts, list) or not all(isinstance(each, str) and each for each in texts):
         table.complain(key, "its value to have been fetched by the command line")
+        return []
+    if not all(is_one_line(each) for each in texts):
+        table.complain(key, _ONE_LINE, "another text")
         return []
     return texts

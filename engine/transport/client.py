@@ -52,7 +52,7 @@ class TrioTransport(httpx.AsyncBaseTransport):
     ``total_s`` bounds waiting, connecting, writing and reading together; a request's own timeout (``total`` in its timeout
     extension, else its read timeout) takes its place. ``tls`` must verify certificates and host names. Raises ConnectError,
     ConnectTimeout or PoolTimeout exactly where no byte was written, ReadTimeout, ReadError, WriteError or RemoteProtocolError
-    (also for an answer above ``body_bytes_max``, before content decoding) otherwise, SendRefused for a second order request.
+    (also for an answer above ``body_bytes_max``, packed or unpacked) otherwise, SendRefused for a second order request.
     """
 
     def __init__(

@@ -11,6 +11,7 @@ import h11
 import httpx
 import trio
 
+from engine.transport.decoding import Undecodable, decoded
 from engine.transport.permit import SendPermit
 from engine.transport.wire import Wire, open_wire
 
@@ -88,8 +89,8 @@ class Connection:
             head = self._h11.send(h11.Request(method=request.method, target=request.url.raw_path, headers=request.headers.raw))
             data = self._h11.send(h11.Data(data=body)) if body else b""
             end = self._h11.send(h11.EndOfMessage())
-        except h11.LocalProtocolError as error:
-            raise httpx.ConnectError(f"this request is not valid HTTP ({error}); nothing was sent", request=request) from error
+        except h11.LocalProtocolError:  # its words quote the header, and that may be the one with the key
+            raise httpx.ConnectError("this request is not valid HTTP (a header or the target); nothing was sent", request=request) from None
         return (head or b"") + (data or b"") + (end or b"")
 
     async def _write(self, data: bytes, permit: SendPermit | None, request: httpx.Request) -> None:
@@ -120,20 +121,25 @@ class Connection:
             elif isinstance(event, h11.Response):
                 head = event
             elif isinstance(event, h11.EndOfMessage) and head is not None:
-                return _response(head, b"".join(parts))
+                return self._response(head, b"".join(parts), body_bytes_max, request)
             elif not isinstance(event, h11.InformationalResponse):
                 raise httpx.RemoteProtocolError(f"{self.origin} sent {event!r} instead of an answer", request=request)
+
+    def _response(self, head: h11.Response, body: bytes, body_bytes_max: int, request: httpx.Request) -> httpx.Response:
+        extensions = {"http_version": b"HTTP/" + head.http_version, "reason_phrase": head.reason}
+        headers = httpx.Headers(head.headers.raw_items())
+        try:
+            plain = decoded(body, headers.get("content-encoding", ""), body_bytes_max)
+        except Undecodable as error:
+            raise httpx.RemoteProtocolError(f"{self.origin} sent {error}", request=request) from error
+        headers.pop("content-encoding", None)  # undone here, within the bound
+        return httpx.Response(head.status_code, headers=headers, stream=httpx.ByteStream(plain), extensions=extensions)
 
     async def _receive(self) -> None:
         data = await self._wire.receive()
         if not data and self._h11.their_state is h11.SEND_RESPONSE:
             raise ConnectionResetError("the peer closed without an answer")
         self._h11.receive_data(data)
-
-
-def _response(head: h11.Response, body: bytes) -> httpx.Response:
-    extensions = {"http_version": b"HTTP/" + head.http_version, "reason_phrase": head.reason}
-    return httpx.Response(head.status_code, headers=head.headers.raw_items(), stream=httpx.ByteStream(body), extensions=extensions)
 
 
 async def connect(origin: Origin, tls: ssl.SSLContext) -> Connection:

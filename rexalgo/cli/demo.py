@@ -26,7 +26,7 @@ from rexalgo import Secret, sign_a
 from rexalgo.cli.common import Exit, emit_json, json_option
 from rexalgo.cli.files import create_file
 from rexalgo.cli.init import new_env_text
-from rexalgo.cli.serving import Served, run_trio, serving, start_logging, tunnel_hint, wait_for_signal, with_port
+from rexalgo.cli.serving import Served, keep_memory_private, run_trio, serving, start_logging, tunnel_hint, wait_for_signal, with_port
 
 FOLLOWERS_SHOWN: Final = 12
 SHOWN_OF_EACH: Final = 3
@@ -63,6 +63,7 @@ def demo(followers: int, signals: int, seed: int, port: int, once: bool, as_json
     """
     started = time.monotonic()
     start_logging(logging.ERROR)
+    keep_memory_private()
     with tempfile.TemporaryDirectory(prefix="rexalgo-demo-") as folder:
         story = _Story(Path(folder), followers, signals, seed, port, once, Console(stderr=as_json, highlight=False), as_json, started)
         complete = run_trio(story.run)

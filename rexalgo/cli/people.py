@@ -149,19 +149,23 @@ def audit_list(where: Path, limit: int, search: str, as_json: bool) -> None:
 
 
 @audit.command()
+@click.option("--known", default="", help="A former end of the chain, NUMBER:SEAL, as the server's log told it at a start or stop.")
 @json_option
 @click.pass_obj
-def verify(where: Path, as_json: bool) -> None:
-    """Walk the chain of seals. Keep count and last seal elsewhere: a chain cannot prove that nothing was cut off behind it.
+def verify(where: Path, known: str, as_json: bool) -> None:
+    """Walk the chain of seals. A chain cannot prove that nothing was cut off behind it: give a former end that was kept elsewhere.
 
-    Exit code 1 where a row does not fit.
+    Exit code 1 where a row does not fit, or rows are missing.
     """
-    told = ask(where, "audit_verify")
+    told = ask(where, "audit_verify", known=known)
     if as_json:
         emit_json(told)
     elif told["broken_at"] is None:
-        click.echo(f"{told['rows']} rows, each follows from the one before. Last seal {told['last_seal']}")
+        click.echo(f"{told['rows']} rows, each follows from the one before. It ends at {told['rows']}:{told['last_seal']}")
     else:
-        click.echo(f"row {told['broken_at']} does not follow from the one before: the ledger's file was changed from outside", err=True)
+        click.echo(
+            f"row {told['broken_at']} is missing or does not follow from the one before: the ledger's file was changed from outside",
+            err=True,
+        )
     if told["broken_at"] is not None:
         raise SystemExit(int(Exit.NO))

@@ -6,7 +6,17 @@ import click
 
 from engine.config import Config
 from rexalgo.cli.common import emit_json, json_option, read_config
-from rexalgo.cli.serving import refuse_exposure, run_trio, serving, start_logging, tunnel_hint, wait_for_signal, with_port
+from rexalgo.cli.serving import (
+    keep_memory_private,
+    refuse_exposure,
+    run_trio,
+    serving,
+    start_logging,
+    trusts_here,
+    tunnel_hint,
+    wait_for_signal,
+    with_port,
+)
 
 
 @click.command()
@@ -22,6 +32,7 @@ def serve(where: Path, port: int | None, as_json: bool) -> None:
     config = with_port(read_config(where), port)
     refuse_exposure(config)
     start_logging()
+    keep_memory_private()
     run_trio(lambda: _serve(config, as_json))
 
 
@@ -36,8 +47,9 @@ async def _serve(config: Config, as_json: bool) -> None:
 
 
 def _greet(config: Config, url: str, page_url: str) -> None:
-    click.echo(f"RexAlgo serves at {url}  (live page: {page_url})")
+    has_live_page = config.web.live_page and trusts_here(config)
+    click.echo(f"RexAlgo serves at {url}" + (f"  (live page: {page_url})" if has_live_page else ""))
     hint = tunnel_hint(url)
-    if hint is not None and config.web.live_page:
+    if hint is not None and has_live_page:
         click.echo(f"  to see the page on another machine: {hint}")
     click.echo(f"  data: {config.data_dir}   stop: Ctrl-C   stop all new entries: rexalgo halt entries --all --note WHY")

@@ -1,7 +1,10 @@
 """Run engine and web side by side in one process: the only place where the two are wired together."""
 
+import ctypes
 import logging
 import os
+import re
+import resource
 import signal
 import socket
 import sys
@@ -10,7 +13,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeVar
+from typing import Final, TypeVar
+from urllib.parse import urlsplit
 
 import trio
 
@@ -19,10 +23,13 @@ from engine.run import run_engine
 from engine.service import EngineService
 from rexalgo.cli.common import CliError, Exit
 from web.app import create_app
+from web.connections import ConnectionLimits
 from web.server import Bound, ServerConfig, serve_web
 from web.settings import WebSettings
 
 T = TypeVar("T")
+log = logging.getLogger("rexalgo")
+_PR_SET_DUMPABLE: Final = 4  # linux/prctl.h
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +63,12 @@ def refuse_exposure(config: Config) -> None:
         raise CliError("\n".join(reasons), Exit.USAGE)
 
 
+def trusts_here(config: Config) -> bool:
+    """Tell whether who asks from this machine is a person on it: not where ``public_url`` says that the world comes in, by a proxy."""
+    host = urlsplit(config.web.public_url).hostname or "localhost"
+    return host == "localhost" or host == "::1" or re.fullmatch(r"127(\.[0-9]{1,3}){3}", host) is not None
+
+
 @asynccontextmanager
 async def serving(config: Config, what: str, demo_people: tuple[tuple[str, str], ...] = ()) -> AsyncIterator[Served]:
     """Serve while the block runs. At its end: no new claims at once, then the web drains, then the engine ends within 8.5 s.
@@ -64,8 +77,11 @@ async def serving(config: Config, what: str, demo_people: tuple[tuple[str, str],
     """
     web, stop = config.web, trio.Event()
     https = web.tls_certificate is not None or web.public_url.startswith("https://")
-    settings = WebSettings(https=https, live_page=web.live_page, trusted_proxies=web.trusted_proxies, demo_people=demo_people)
-    server = ServerConfig(web.host, web.port, web.tls_certificate, web.tls_key, https)
+    settings = WebSettings(
+        https=https, trusts_here=trusts_here(config), live_page=web.live_page, trusted_proxies=web.trusted_proxies, demo_people=demo_people
+    )  # fmt: skip
+    limits = ConnectionLimits(uncapped=web.trusted_proxies)  # everybody comes from the proxy's address
+    server = ServerConfig(web.host, web.port, web.tls_certificate, web.tls_key, https, limits)
     async with run_engine(config, what=what) as service, trio.open_nursery() as nursery:
         try:
             bound: Bound = await nursery.start(
@@ -107,10 +123,29 @@ def _leaves(error: BaseException) -> list[BaseException]:
     return [leaf for each in error.exceptions for leaf in _leaves(each)]
 
 
+def keep_memory_private() -> None:
+    """Have no image of this process's memory written, nor read by others of its user, and no new file readable by anybody else.
+
+    A core dump would hold the root keys. On Linux the process also says itself that it is not to be dumped, because a dump that is
+    piped to a handler does not ask for the limit.
+    """
+    os.umask(0o077)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux" and ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
+        log.warning("this process could not be kept from being dumped; the limit of core files stands at 0")
+
+
+class _OneLine(logging.Formatter):
+    """Write what others sent (names, notes, an exchange's words) so that it can begin no line of its own and move no cursor."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in super().formatMessage(record))
+
+
 def start_logging(level: int = logging.INFO) -> None:
     """Log to stderr, one line each, times in UTC."""
     handler = logging.StreamHandler(sys.stderr)
-    form = logging.Formatter("%(asctime)sZ %(levelname)s %(name)s: %(message)s", datefmt="%Y-%m-%dT%H:%M:%S")
+    form = _OneLine("%(asctime)sZ %(levelname)s %(name)s: %(message)s", datefmt="%Y-%m-%dT%H:%M:%S")
     form.converter = time.gmtime
     handler.setFormatter(form)
     logging.basicConfig(level=level, handlers=[handler], force=True)

@@ -3,6 +3,8 @@
 import gzip
 import ssl
 import time
+import traceback
+import zlib
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -159,11 +161,54 @@ async def test_every_shape_of_answer_is_read_and_the_connection_kept(method: str
         assert server.connections == 1
 
 
-async def test_content_encoding_is_left_to_httpx() -> None:
-    packed = gzip.compress(b"plain text")
-    raw = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(packed) + packed
+BARE = zlib.compressobj(wbits=-15)
+BARE_TEXT = BARE.compress(b"plain text") + BARE.flush()
+
+
+@pytest.mark.parametrize(
+    ("encoding", "packed"),
+    [
+        (b"gzip", gzip.compress(b"plain text")),
+        (b"GZIP", gzip.compress(b"plain text")),
+        (b"deflate", zlib.compress(b"plain text")),
+        (b"deflate", BARE_TEXT),
+        (b"identity", b"plain text"),
+    ],
+)
+async def test_an_encoded_answer_is_decoded(encoding: bytes, packed: bytes) -> None:
+    raw = b"HTTP/1.1 200 OK\r\nContent-Encoding: %s\r\nContent-Length: %d\r\n\r\n" % (encoding, len(packed)) + packed
     async with peer(answering(raw)) as server, client(server) as http:
-        assert (await http.get("/")).text == "plain text"
+        answer = await http.get("/")
+        assert answer.text == "plain text"
+        assert "content-encoding" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("encoding", "packed", "told"),
+    [
+        (b"gzip", gzip.compress(b"0" * 1001), "more than 1000 bytes"),  # 1 MiB of it would have become a gigabyte
+        (b"deflate", zlib.compress(b"0" * 1001), "more than 1000 bytes"),
+        (b"gzip", gzip.compress(b"plain text")[:-9], "cut off"),
+        (b"gzip", b"plain text", "not gzip"),
+        (b"gzip, gzip", gzip.compress(gzip.compress(b"plain text")), "not asked for"),
+        (b"br", b"plain text", "not asked for"),
+    ],
+)
+async def test_an_answer_that_unpacks_above_the_cap_or_not_at_all_is_refused(encoding: bytes, packed: bytes, told: str) -> None:
+    raw = b"HTTP/1.1 200 OK\r\nContent-Encoding: %s\r\nContent-Length: %d\r\n\r\n" % (encoding, len(packed)) + packed
+    async with peer(answering(raw)) as server, client(server, body_bytes_max=1000) as http:
+        with pytest.raises(httpx.RemoteProtocolError, match=told):
+            await http.get("/")
+
+
+async def test_a_key_that_cannot_stand_in_a_header_is_in_no_message() -> None:
+    torn = f"{7:04}\n{8:04}"
+    async with peer(answering(OK)) as server:
+        transport = TrioTransport()
+        with pytest.raises(httpx.ConnectError) as caught:
+            await transport.handle_async_request(httpx.Request("GET", server.url, headers={"X-Authentication": torn}))
+        await transport.aclose()
+        assert "0007" not in "".join(traceback.format_exception(caught.value))
 
 
 @pytest.mark.parametrize("raw", [b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok", b"HTTP/1.0 200 OK\r\n\r\nok"])

@@ -5,6 +5,7 @@ import re
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from html import unescape
 
 import httpx
@@ -13,6 +14,7 @@ from browser_free import Visitor, close_all
 from journey_place import DECLARATIONS, Place, run_cli, running, until
 
 from engine.ledger.query import fetch_all
+from web.connections import ConnectionLimits
 
 PASSWORD = "several calm words in a row"
 SETTINGS = """
@@ -102,6 +104,23 @@ def test_a_sender_that_hangs_up_loses_nothing(place: Place, url: str) -> None:
     answer = send(url, {"action": "close", "symbol": "BTCUSDT", "id": "hung-up"})
     assert answer.status_code in (200, 202)
     assert place.rows("SELECT count(*) FROM signal")[0][0] == before + 1
+
+
+def test_a_sender_cannot_say_what_the_host_says_of_an_address(place: Place, url: str) -> None:
+    endpoint = place.rows("SELECT id FROM endpoint WHERE source = 'tradingview'")[0][0]
+    headers = {"X-Forwarded-For": "52.89.214.238", "X-Capability-Token": url.rpartition("/")[2], "X-Endpoint-Sell": "reverse"}
+    with httpx.Client(trust_env=False, timeout=3) as client:
+        answer = client.post(f"{place.url}/api/webhooks/copy-trading/{endpoint}", content=b"sell BTCUSDT", headers=headers)
+    assert answer.status_code == 401
+
+
+def test_a_trusted_proxy_holds_more_connections_than_any_other_address(place: Place) -> None:
+    host, _, port = place.url.removeprefix("http://").partition(":")
+    with ExitStack() as held:
+        for _ in range(ConnectionLimits().connections_per_peer_max + 10):
+            sock = held.enter_context(socket.create_connection((host, int(port)), timeout=10))
+            sock.sendall(b"GET /api/health HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert sock.recv(12) == b"HTTP/1.1 200"
 
 
 @pytest.mark.parametrize("change", ["token", "peer"])

@@ -2,7 +2,11 @@
 
 import json
 import re
+import stat
+import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
 from types import SimpleNamespace
 
 import httpx
@@ -12,6 +16,7 @@ from browser_free import Visitor, close_all
 from journey_place import DECLARATIONS, Place, run_cli, running
 
 from web.app import create_app
+from web.pulse import STREAMS_OF_ONE_MAX
 from web.rooms import Room, Who
 from web.settings import WebSettings
 
@@ -57,6 +62,18 @@ def _come_in(place: Place, *command: str) -> Visitor:
     visitor.post(way)
     visitor.post("/security/password", password=PASSWORD, again=PASSWORD)
     return visitor
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_the_servers_memory_is_dumped_nowhere_and_its_files_are_its_own(place: Place) -> None:
+    assert place.process is not None
+    process = Path(f"/proc/{place.process.pid}")
+    assert re.search(r"Max core file size +0 +0 ", (process / "limits").read_text())
+    assert "Umask:\t0077" in (process / "status").read_text()
+    assert process.joinpath("environ").stat().st_uid == 0  # not to be dumped: what tells of its memory belongs to root
+    data = place.folder / "data"
+    loose = [each for each in (data, *data.rglob("*")) if each.name != "plugins" and stat.S_IMODE(each.lstat().st_mode) & 0o077]
+    assert loose == []
 
 
 @pytest.fixture(scope="module")
@@ -164,3 +181,21 @@ def test_another_persons_object_cannot_be_acted_on(visitors: dict[str, Visitor],
     visitor.get("/security")
     visitor.post(path, 404)
     assert place.rows("SELECT count(*) FROM switch") == [(0,)]
+
+
+def test_one_person_has_so_many_streams_and_leaves_the_others_theirs(visitors: dict[str, Visitor]) -> None:
+    reading: list[Iterator[bytes]] = []
+    with ExitStack() as opened:
+
+        def open_stream(role: str) -> int:
+            visitor = visitors[role]
+            answer = opened.enter_context(visitor.client.stream("GET", f"{visitor.url}/pulse"))
+            if answer.status_code == 200:
+                reading.append(answer.iter_bytes())  # kept: httpx ends a stream whose reader is dropped
+                assert b"retry" in next(reading[-1])  # it has begun, and counts
+            return answer.status_code
+
+        assert [open_stream("follower") for _ in range(STREAMS_OF_ONE_MAX + 1)] == [200] * STREAMS_OF_ONE_MAX + [429]
+        assert open_stream("master") == 200
+    head = visitors["follower"].client.head(f"{visitors['follower'].url}/pulse")
+    assert head.status_code in (200, 429)  # and is answered whole, not left open

@@ -13,8 +13,10 @@ from engine.config import load_config
 from engine.domain.identifiers import EndpointId
 from engine.ledger import Database, Ledger
 from engine.ledger.people import endpoint_owner, insert_endpoint_secret, person_key
+from engine.ports.signal_source import Delivery
 from engine.run import run_engine
 from engine.secrets_store import open_vault, seal_endpoint_secret
+from engine.views import ReceptionKind
 from rexalgo import Secret, sign_a
 from web.app import create_app
 from web.server import ServerConfig, serve_web
@@ -59,6 +61,28 @@ async def give_secret(folder: Path, secret: str) -> str:
         return await ledger.write(insert)
     finally:
         await ledger.aclose()
+
+
+async def test_a_secret_that_does_not_open_refuses_its_own_deliveries_and_nobody_elses(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    place = Place(tmp_path)
+    more = '\n[[strategy]]\nname = "other"\nmaster = "alpha"\nkind = "copy_trading"\nsymbols = ["BTCUSDT"]\nleverage = "5"\n'
+    place.provision(DECLARATIONS.format(followers=1) + more)
+    config, clock = load_config(tmp_path, {}), StandingClock()
+    ledger = Ledger.open(config.ledger.path, inline=True)
+    torn, whole = (place.bots[name].url.rpartition("/")[2] for name in ("trend", "other"))
+    await ledger.write(lambda db: db.execute("UPDATE endpoint_secret SET sealed = zeroblob(200) WHERE endpoint_id = ?", (torn,)))
+    await ledger.aclose()
+    body = b'{"idempotency_key":"k","action":"close","symbol":"BTCUSDT"}'
+    async with run_engine(config, clock=clock) as service:
+        kinds = []
+        for name, endpoint in (("trend", torn), ("other", whole)):
+            signed = sign_a(place.bots[name].secret, body, clock.now())
+            headers = tuple((key.lower(), value) for key, value in signed.items())
+            kinds.append((await service.receive(endpoint, Delivery(body, headers, "192.0.2.1", clock.now()))).kind)
+        assert kinds == [ReceptionKind.NOT_AUTHENTIC, ReceptionKind.ACCEPTED]
+    assert f"endpoint {torn} takes no deliveries" in caplog.text
 
 
 @pytest.mark.parametrize("secret", VECTORS)

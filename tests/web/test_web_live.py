@@ -200,6 +200,13 @@ async def test_another_site_cannot_open_a_stream() -> None:
         assert (await site.ask("GET", "/events", sec_fetch_site="cross-site")).status == 404
 
 
+@pytest.mark.parametrize("path", ["/live", "/events"])
+async def test_where_strangers_come_in_by_a_proxy_nobody_is_taken_for_a_person_on_this_machine(path: str) -> None:
+    async with served(settings=WebSettings(trusts_here=False)) as site:
+        assert (await site.ask("GET", path)).status == 404
+        assert b"failures" not in (await site.ask("GET", "/api/ready")).body
+
+
 async def test_the_live_page_can_be_switched_off() -> None:
     async with served(settings=WebSettings(live_page=False)) as site:
         assert [(await site.ask("GET", path)).status for path in ("/", "/events")] == [404, 404]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from web.peers import client_address, is_local, read_address
+from web.peers import client_address, is_from_here, is_local, read_address
 
 PROXIES = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
 
@@ -74,3 +74,29 @@ def test_everybody_else_is_not_local(peer: str, headers: list[tuple[str, str]]) 
 @given(st.text(max_size=60))
 def test_reading_an_address_never_raises(text: str) -> None:
     read_address(text)
+
+
+@pytest.mark.parametrize(
+    ("fetch_site", "origin", "https", "expected"),
+    [
+        ("same-origin", "https://elsewhere.example", True, True),  # the browser's own word, which no page can set
+        ("same-site", "https://a.example", True, False),
+        ("cross-site", "https://a.example", True, False),
+        ("none", None, True, False),
+        (None, "https://a.example", True, True),
+        (None, "http://a.example", True, False),  # whoever sits between wrote that page
+        (None, "http://a.example", False, True),
+        (None, "https://a.example", False, True),  # TLS by a proxy that nobody told us of
+        (None, "https://a.example:444", True, False),
+        (None, "https://a.example@elsewhere.example", True, False),
+        (None, "x://a.example", False, False),
+        (None, "//a.example", False, False),
+        (None, "null", False, False),
+        (None, "http://[", False, False),  # once answered with 503
+        (None, "http://a]b", False, False),
+        (None, "", False, False),
+        (None, None, False, False),
+    ],
+)
+def test_a_form_is_taken_only_from_a_page_of_ours(fetch_site: str | None, origin: str | None, https: bool, expected: bool) -> None:
+    assert is_from_here(fetch_site, origin, "a.example", https=https) is expected

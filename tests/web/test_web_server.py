@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import ssl
 
 import h11
@@ -21,6 +22,23 @@ HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
 }
+UNFIT_HOSTS = (
+    b"",
+    b".",
+    b"a..b",
+    b"a" * 64,
+    b"a." * 130 + b"a",
+    b"a b",
+    b"a/b",
+    b"u@a",
+    b"a:b:c",
+    b"a:",
+    b":80",
+    b"a:123456",
+    b"[",
+    b"[zz]",
+    b"\xff",
+)
 UPGRADE = {"upgrade": "websocket", "connection": "Upgrade", "sec_websocket_key": "dGhlIHNhbXBsZSBub25jZQ==", "sec_websocket_version": "13"}
 
 
@@ -60,6 +78,8 @@ async def test_every_answer_carries_the_headers(method: str, path: str, status: 
         b"GET / HTTP/1.1\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: x\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost:" + b"a" * 20_000,
+        *(b"GET / HTTP/1.1\r\nHost: " + host + b"\r\n\r\n" for host in UNFIT_HOSTS),
+        *(b"GET " + target + b" HTTP/1.1\r\nHost: a\r\n\r\n" for target in (b"?", b"*", b"x", b"http://[/", b"http://evil.example/live")),
     ],
 )
 async def test_refusals_of_the_server_itself_carry_the_headers_too(raw: bytes) -> None:
@@ -72,6 +92,27 @@ async def test_refusals_of_the_server_itself_carry_the_headers_too(raw: bytes) -
         for name, value in {**HEADERS, "cache-control": "no-store", "connection": "close"}.items():
             assert answer.header(name) == value
         assert answer.header("server") is None
+
+
+@pytest.mark.parametrize(
+    "host", ["a", "localhost:8420", "copy.example.org", "copy.example.org.:443", "127.0.0.1:1", "[::1]", "[::1]:8420", "xn--bcher-kva.a_b"]
+)
+async def test_every_host_that_is_a_name_or_an_address_is_served(host: str) -> None:
+    async with served() as site:
+        stream = await site.connect()
+        async with stream:
+            await stream.send_all(f"GET /api/health HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+            assert (await read_answer(stream)).status == 200
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", "/nothing"), ("PUT", "/live"), ("POST", "/api/nothing")])
+async def test_a_refusal_before_the_body_was_read_says_that_the_connection_ends(method: str, path: str) -> None:
+    async with served() as site:
+        stream = await site.connect()
+        async with stream:
+            await stream.send_all(f"{method} {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n".encode())
+            assert (await read_answer(stream)).header("connection") == "close"
+            assert await wait_closed(stream) == b""
 
 
 async def test_hsts_is_promised_only_over_https() -> None:
@@ -138,6 +179,7 @@ SEEDS = (
     request_bytes("POST", WEBHOOK, b"abc", expect="100-continue"),
     b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00",
     b"GET / HTTP/1.0\r\n\r\n",
+    b"GET http://[/ HTTP/1.1\r\nHost: a..b\r\n\r\n",
 )
 SPICE = (
     b"\r\n",
@@ -153,6 +195,11 @@ SPICE = (
     b"\n",
     b"\t",
     b"PRI",
+    b"Host: a..b\r\n",
+    b"Host: [\r\n",
+    b"Origin: http://[\r\n",
+    b"Transfer-Encoding: chunked\r\n",
+    b"Content-Type: multipart/form-data; boundary=\r\n",
 )
 
 
@@ -179,6 +226,7 @@ async def test_two_thousand_mutated_inputs_leave_a_server_that_answers() -> None
     rng = random.Random(20261123)
     limits = ConnectionLimits(drain_s=0.5, request_s=2, keep_alive_s=1)
     async with served(MemoryService(), WebSettings(body_timeout_s=0.05, heartbeat_s=0.2), limits, within_s=60 + count / 50) as site:
+        statuses: set[bytes] = set()
 
         async def attack(inputs: list[bytes]) -> None:
             for data in inputs:
@@ -188,7 +236,7 @@ async def test_two_thousand_mutated_inputs_leave_a_server_that_answers() -> None
                         cut = len(data) // 2
                         await stream.send_all(data[:cut])
                         await stream.send_all(data[cut:])
-                        await stream.receive_some(65536)
+                        statuses.update(re.findall(rb"HTTP/1.1 (\d{3}) ", await stream.receive_some(65536)))
                     except trio.BrokenResourceError:
                         pass  # refused while still sending
                 await stream.aclose()
@@ -198,6 +246,7 @@ async def test_two_thousand_mutated_inputs_leave_a_server_that_answers() -> None
             for part in range(20):
                 nursery.start_soon(attack, inputs[part::20])
         assert (await site.ask("POST", WEBHOOK, signal_body("after"), x_key="right")).status == 202
+        assert statuses <= {b"100", b"200", b"202", *(b"4%02d" % each for each in range(100)), b"501", b"505"}, statuses
         assert not site.ended.is_set()
         with trio.fail_after(5):
             while site.bound.guard.open:  # and no connection is left behind

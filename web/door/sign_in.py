@@ -118,7 +118,7 @@ def register_sign_in(rooms: Rooms) -> None:
 
 def _demo_people(visit: Visit) -> tuple[tuple[str, str], ...]:
     """Return whom a visitor of the demo may be; only ``rexalgo demo`` names any, and only to people on this machine."""
-    return visit.settings.demo_people if asks_locally() else ()
+    return visit.settings.demo_people if asks_locally(visit.settings) else ()
 
 
 def _choice(visit: Visit) -> dict[str, Any]:

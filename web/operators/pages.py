@@ -175,6 +175,7 @@ class Desk:
 
     async def invite(self, visit: Visit) -> Response:
         """Make an invitation, shown once."""
+        self._fresh(visit)
         uses, days = _whole(visit.text("uses", "1"), "uses"), _whole(visit.text("days", "7"), "days")
         told = await self._ask(visit, "invite", role=visit.text("role"), strategy=visit.text("strategy"), uses=uses, days=days)
         return await self._people(visit, told)

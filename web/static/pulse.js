@@ -31,7 +31,7 @@ function isBusy(part) {
 
 async function renew() {
   waiting = 0;
-  const answer = await fetch(location.href, { headers: { Accept: "text/html" }, redirect: "manual" });
+  const answer = await fetch(location.href, { headers: { Accept: "text/html", "X-Only-Looks": "yes" }, redirect: "manual" });
   if (!answer.ok) return;
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
   for (const part of document.querySelectorAll("[data-part]")) {

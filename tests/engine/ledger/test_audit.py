@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 import apsw
 import pytest
 
+from engine.domain.errors import InvalidValue
 from engine.ledger import Database, Ledger
-from engine.ledger.audit import AuditKey, append_audit, audit_rows, verify_audit
+from engine.ledger.audit import AuditKey, append_audit, audit_end, audit_rows, parse_audit_end, verify_audit
 
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
 KEY = AuditKey("aaaaaaaa", b"k" * 32)
@@ -49,3 +50,23 @@ async def test_what_is_done_around_the_triggers_shows(db: Database, sql: str, br
     db.execute("DROP TRIGGER audit_keeps_rows; DROP TRIGGER audit_keeps_words")
     db.execute(sql)
     assert verify_audit(db, KEYS.__getitem__).broken_at == broken
+
+
+async def test_rows_that_were_cut_off_show_against_an_end_that_the_log_told(db: Database) -> None:
+    known = parse_audit_end(str(audit_end(db)))
+    assert known.number == 5
+    append_audit(db, KEY, "ops", "resumed", "everything", {}, NOW)
+    assert verify_audit(db, KEYS.__getitem__, known).broken_at is None
+    db.execute("DROP TRIGGER audit_keeps_rows; DELETE FROM audit WHERE number >= 4")
+    assert verify_audit(db, KEYS.__getitem__).broken_at is None  # the chain alone cannot tell
+    assert verify_audit(db, KEYS.__getitem__, known).broken_at == 4
+    for number in (4, 5, 6):  # whoever has the key as well writes others in their place
+        append_audit(db, KEY, "ops", "halted", f"other {number}", {}, NOW)
+    assert verify_audit(db, KEYS.__getitem__).broken_at is None
+    assert verify_audit(db, KEYS.__getitem__, known).broken_at == 5
+
+
+@pytest.mark.parametrize("text", ["", "5", "5:", "x:aa", "-1:aa", "5:xyz", "5:aa", "5:" + "a" * 65])
+def test_what_is_no_end_of_a_chain_is_refused(text: str) -> None:
+    with pytest.raises(InvalidValue, match="NUMBER:SEAL"):
+        parse_audit_end(text)

@@ -149,6 +149,18 @@ async def test_a_login_that_another_follower_has_is_refused_even_in_another_file
         assert account_named(here.ledger.db, "thief") is None
 
 
+async def test_a_login_of_several_lines_is_refused_and_not_repeated() -> None:
+    async with desk() as here:
+        torn = '[[follower]]\nname = "torn"\nexchange = "{}"\n{}\n'
+        for text, environ in (
+            (torn.format("paper", 'secret = "first\\nsecond"'), {}),
+            (torn.format("real", 'secret_env = "KEY"'), {"KEY": "first\nsecond"}),
+        ):
+            with pytest.raises(ProvisionErrors, match="one line of letters") as caught:
+                await here.run(text, environ)
+            assert "second" not in str(caught.value)
+
+
 WRONG = """
 typo = 1
 [[master]]

@@ -1,0 +1,264 @@
+"""The desk at the door against somebody who tries: what is counted, for whom, and what a stolen session cannot do."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+import pyotp
+import pytest
+import trio
+
+from engine.commands import commands_of
+from engine.config import load_config
+from engine.desks.identity import Caller, IdentityDesk, NotSignedIn, make_invitation, make_link
+from engine.desks.visitor import FormErrors, NeedsConfirmation, Visitor
+from engine.domain.account import AccountReport
+from engine.domain.identifiers import PersonId
+from engine.domain.network import network_of
+from engine.domain.person import Role
+from engine.identity.second_factor import new_totp_secret
+from engine.ledger import Database, Ledger
+from engine.ledger.identity import ask_to_be_master, give_role
+from engine.ledger.people import insert_person
+from engine.ledger.query import fetch_all
+from engine.office import Office
+from engine.plugin_host import load_plugins
+from engine.ports.exchange import Rejected, RejectionKind
+from engine.ports.secret import Secret
+from engine.secrets_store import new_person, open_vault
+from engine.vault import Vault, new_root_key
+
+PASSWORD = "several calm words in a row"
+HOME = Caller("192.0.2.1")
+WRONG = Secret("not the one that it is")
+
+
+@dataclass
+class Hand:
+    """A clock that a test moves."""
+
+    at: datetime = datetime(2026, 11, 25, 10, 0, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        return self.at
+
+
+@dataclass
+class Door:
+    """A desk, and how often the exchange was asked."""
+
+    office: Office
+    clock: Hand
+    desk: IdentityDesk
+    asked: list[str] = field(default_factory=list)
+    meanwhile: Callable[[], Awaitable[object]] | None = None
+    """What happens while the exchange is asked, which then accepts the login; without it, it refuses."""
+
+    async def person(self, name: str, *roles: Role) -> PersonId:
+        new = new_person(await self.office.open_vault(), name)
+
+        def write(db: Database) -> None:
+            insert_person(db, name, new.key, self.clock.now())
+            for role in roles or (Role.FOLLOWER,):
+                give_role(db, new.id, role, "test", self.clock.now())
+
+        await self.office.ledger.write(write)
+        return new.id
+
+    async def come_in(self, person: PersonId, *, password: bool = True) -> Visitor:
+        came = await self.desk.use_link(await make_link(self.office, person, "test"), HOME)
+        if password:
+            await self.desk.set_password(await self.visit(came.cookie), PASSWORD, PASSWORD)
+        return await self.visit(came.cookie)
+
+    async def visit(self, cookie: str) -> Visitor:
+        visitor = await self.desk.visitor(cookie)
+        assert visitor is not None
+        return visitor
+
+    async def fail(self, name: str, caller: Caller = HOME) -> int:
+        with pytest.raises(NotSignedIn) as caught:
+            await self.desk.sign_in(name, WRONG, "", caller)
+        return caught.value.wait_s
+
+    def counted(self) -> dict[str, int]:
+        return dict(fetch_all(self.office.ledger.db, "SELECT key, failures FROM throttle"))
+
+
+@asynccontextmanager
+async def door(folder: Path) -> AsyncIterator[Door]:
+    ledger = Ledger.open(folder / "ledger.sqlite3", inline=True)
+    vault = await open_vault(ledger, Secret(new_root_key()))
+    clock, config = Hand(), load_config(folder, {})
+    plugins = load_plugins(("paper", "signed_webhook", "gcra", "log"), {})
+
+    async def opened() -> Vault:
+        return vault
+
+    async def try_login(exchange: str, credentials: Mapping[str, Secret]) -> AccountReport:
+        here.asked.append(exchange)
+        if here.meanwhile is not None:
+            await here.meanwhile()
+            return cast(AccountReport, None)  # nobody at the door looks at it
+        raise Rejected("no such key", RejectionKind.CREDENTIALS)
+
+    office = Office(config, ledger, clock, lambda: plugins, opened, trio.lowlevel.checkpoint, None, try_login)
+    here = Door(office, clock, IdentityDesk(office))
+    try:
+        yield here
+    finally:
+        await ledger.aclose()
+
+
+async def test_tries_side_by_side_are_counted_before_they_are_looked_at(tmp_path: Path) -> None:
+    async with door(tmp_path) as here:
+        await here.person("ada")
+        async with trio.open_nursery() as nursery:
+            for number in range(12):
+                nursery.start_soon(here.fail, "ada", Caller(f"198.51.100.{number}"))
+        assert here.counted()["name:ada"] == 4  # the others were not looked at
+
+
+async def test_two_ways_to_write_a_name_are_one_count(tmp_path: Path) -> None:
+    async with door(tmp_path) as here:
+        await here.person("follower:ada")
+        for number, name in enumerate(("ada", " follower:ada", "ADA", "master:ada")):
+            await here.fail(name, Caller(f"198.51.100.{number}"))
+        assert await here.fail("ada", Caller("198.51.100.9")) > 0
+        assert here.counted()["name:ada"] == 4
+
+
+@pytest.mark.parametrize("name", ["link", "exchange", "join", "ada"])
+async def test_a_stranger_who_fails_under_a_name_locks_nobody_out_but_its_password(tmp_path: Path, name: str) -> None:
+    async with door(tmp_path) as here:
+        visitor = await here.come_in(await here.person("ada"))
+        codes = await here.desk.renew_recovery_codes(visitor)
+        for number in range(5):
+            await here.fail(name, Caller(f"198.51.100.{number}"))
+        await here.desk.confirm(visitor, Secret(PASSWORD), "", HOME)
+        await here.desk.sign_in_with_recovery("ada", codes[0].reveal(), HOME)
+        await here.desk.use_link(await make_link(here.office, visitor.id, "test"), HOME)
+        with pytest.raises(FormErrors):
+            await here.desk.sign_in_with_exchange("paper", {"secret": "x"}, "", HOME)
+        assert here.asked == ["paper"]
+
+
+async def test_all_addresses_of_one_line_are_one_count(tmp_path: Path) -> None:
+    async with door(tmp_path) as here:
+        for number in range(20):
+            with pytest.raises(NotSignedIn):
+                await here.desk.use_link("none", Caller(f"2001:db8:0:1::{number:x}"))
+        for address, waits in (("2001:db8:0:1:ffff::1", True), ("2001:db8:0:2::1", False)):
+            with pytest.raises(NotSignedIn) as caught:
+                await here.desk.use_link("none", Caller(address))
+            assert (caught.value.wait_s > 0) is waits
+
+
+async def test_who_tries_keys_at_the_exchange_through_us_has_to_wait(tmp_path: Path) -> None:
+    async with door(tmp_path) as here:
+        for number in range(25):
+            with pytest.raises((FormErrors, NotSignedIn)):
+                await here.desk.sign_in_with_exchange("paper", {"secret": f"guess {number}"}, "", HOME)
+        assert len(here.asked) == 20
+        token, _ = await make_invitation(here.office, Role.FOLLOWER, None, 1, 7, "test")
+        with pytest.raises(NotSignedIn):
+            await here.desk.join(token, "eve", "paper", {"secret": "another guess"}, HOME)
+        assert len(here.asked) == 20
+
+
+@pytest.mark.parametrize("torn", ["first half\nsecond half", "with\x00nul", "caf\u00e9", "\u2028x\u2028y", "a\tb"])
+async def test_a_key_that_was_pasted_wrongly_is_told_at_its_field_and_not_asked_for(tmp_path: Path, torn: str) -> None:
+    async with door(tmp_path) as here:
+        with pytest.raises(FormErrors) as caught:
+            await here.desk.sign_in_with_exchange("paper", {"secret": torn}, "", HOME)
+        assert caught.value.errors["secret"].startswith("expected one line")
+        assert here.asked == []
+
+
+async def test_coming_in_gives_the_shared_address_back_one_try_and_no_more(tmp_path: Path) -> None:
+    async with door(tmp_path) as here:
+        visitor = await here.come_in(await here.person("ada"))
+        await here.fail("bob")
+        await here.desk.confirm(visitor, Secret(PASSWORD), "", HOME)
+        assert here.counted() == {"address:192.0.2.1": 1, "name:bob": 1}
+        here.clock.at += timedelta(hours=25)
+        await here.come_in(visitor.id, password=False)
+        assert here.counted() == {}
+
+
+async def test_a_session_found_open_cannot_put_its_own_second_factor_in_force(tmp_path: Path) -> None:
+    async with door(tmp_path) as here:
+        visitor = await here.come_in(await here.person("ada"))
+        here.clock.at += timedelta(minutes=6)
+        secret = new_totp_secret()
+        with pytest.raises(NeedsConfirmation):
+            await here.desk.set_totp(visitor, secret.reveal(), pyotp.TOTP(secret.reveal()).at(here.clock.at))
+
+
+async def test_taking_the_second_factor_away_ends_the_other_sessions(tmp_path: Path) -> None:
+    async with door(tmp_path) as here:
+        other = await here.come_in(await here.person("ada"))
+        here.clock.at += timedelta(seconds=1)
+        visitor = await here.come_in(other.id, password=False)
+        await here.desk.remove_totp(visitor)
+        assert [each.id for each in here.desk.sessions(visitor)] == [visitor.session.id]
+
+
+async def test_whoever_was_not_invited_learns_nothing_about_names(tmp_path: Path) -> None:
+    async with door(tmp_path) as here:
+        await here.person("ada")
+        told = []
+        for name in ("ada", "nobody", "Not a Name"):
+            with pytest.raises(FormErrors) as caught:
+                await here.desk.join("none", name, "paper", {"secret": "x"}, HOME)
+            told.append(caught.value.errors)
+        assert told[0] == told[1] == told[2]
+        assert here.asked == []
+
+
+async def test_nobody_joins_under_a_name_that_two_provisioned_people_are_found_by(tmp_path: Path) -> None:
+    async with door(tmp_path) as here:
+        await here.person("follower:ada")
+        await here.person("master:ada", Role.MASTER)
+        token, _ = await make_invitation(here.office, Role.FOLLOWER, None, 1, 7, "test")
+        with pytest.raises(FormErrors) as caught:
+            await here.desk.join(token, "ada", "paper", {"secret": "x"}, HOME)
+        assert caught.value.errors["name"] == "expected a name that nobody here has"
+
+
+async def test_two_who_join_under_one_name_at_once_are_told_in_words_and_the_ledger_stays_well(tmp_path: Path) -> None:
+    async with door(tmp_path) as here:
+        here.meanwhile = partial(here.person, "ada")
+        token, _ = await make_invitation(here.office, Role.FOLLOWER, None, 1, 7, "test")
+        with pytest.raises(FormErrors) as caught:
+            await here.desk.join(token, "ada", "paper", {"secret": "paper:100:x"}, HOME)
+        assert caught.value.errors == {"name": "expected a name that nobody here has"}
+        assert here.office.ledger.healthy
+        assert here.desk.invitation(token) is not None
+
+
+async def test_becoming_a_master_begins_with_a_new_session(tmp_path: Path) -> None:
+    async with door(tmp_path) as here:
+        visitor = await here.come_in(await here.person("ada"))
+        await here.office.ledger.write(lambda db: ask_to_be_master(db, visitor.id, "why", here.clock.now()))
+        await commands_of(here.office)["decide_master"]({"name": "ada", "grant": True})
+        assert here.desk.sessions(visitor) == []
+
+
+@pytest.mark.parametrize(
+    ("address", "line"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("2001:db8:0:1:2:3:4:5", "2001:db8:0:1::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("", ""),
+        ("unix:", "unix:"),
+    ],
+)
+def test_what_stands_for_one_line(address: str, line: str) -> None:
+    assert network_of(address) == line

@@ -1,0 +1,50 @@
+"""What a page says when this place itself fails: that it did, and nothing else."""
+
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+from quart import Response
+from web_helpers import NOW, MemoryService
+
+from engine.desks import Desks
+from engine.ledger import LedgerError
+from engine.vault import VaultError
+from web.app import create_app
+from web.rooms import Handler, Rooms, Who
+from web.settings import WebSettings
+from web.visit import Visit
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "by_itself"),
+    [("/shows", {}, False), ("/shows", {"X-Only-Looks": "yes"}, True), ("/pulse", {}, True)],
+)
+async def test_a_page_that_renews_itself_keeps_no_session_alive(path: str, headers: dict[str, str], by_itself: bool) -> None:
+    looked: list[bool] = []
+
+    async def visitor(cookie: str, *, only_looks: bool) -> None:
+        looked.append(only_looks)
+
+    settings = WebSettings()
+    app = create_app(MemoryService(), settings)
+    rooms = Rooms(app, cast(Desks, SimpleNamespace(identity=SimpleNamespace(visitor=visitor))), settings, lambda: NOW)
+    rooms.get(path, Who.SIGNED_IN)(cast(Handler, None))  # never reached: nobody is signed in
+    await app.test_client().get(path, headers={"Cookie": "rexalgo=x", **headers})
+    assert looked == [by_itself]
+
+
+@pytest.mark.parametrize("error", [LedgerError("UNIQUE constraint failed: person.name"), VaultError("the data key of per_1 does not open")])
+async def test_a_page_that_fails_inside_says_so_without_the_insides(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
+    settings = WebSettings()
+    app = create_app(MemoryService(), settings)
+    rooms = Rooms(app, cast(Desks, SimpleNamespace(identity=SimpleNamespace(place="here", contact=""))), settings, lambda: NOW)
+
+    @rooms.get("/fails", Who.ANYONE)
+    async def fails(visit: Visit) -> Response:
+        raise error
+
+    answer = await app.test_client().get("/fails")
+    assert answer.status_code == 503
+    assert str(error) not in await answer.get_data(as_text=True)
+    assert str(error) in caplog.text
