@@ -79,6 +79,7 @@ class Follower:
         self.vitals = Vitals(f"account {name}")
         self.session: ExchangeSession | None = None
         self.report: AccountReport | None = None
+        self.read_at: datetime | None = None
         self.problem = ""
         self.problem_may_pass = False
         self.first_reading = trio.Event()
@@ -285,7 +286,7 @@ class Follower:
         await self._correct(report, began)
         await self._mark_equity(report)
         self.reserved = {copy: each for copy, each in self.reserved.items() if each.ended_at is None or each.ended_at >= began}
-        self.report = report
+        self.report, self.read_at = report, self.shared.clock.now()
         self.problem = "" if not self.problem.startswith("Foreign") else self.problem
         self.problem_may_pass = False
         self.first_reading.set()

@@ -54,6 +54,7 @@ class Household:
                 "last_error": each.vitals.last_error,
                 "problem": each.problem,
                 "read": each.report is not None,
+                "read_at": None if each.read_at is None else each.read_at.isoformat(),
                 "preflight": None if each.preflight.newest is None else each.preflight.newest.level.value,
             }
             for each in self.followers.values()
@@ -68,6 +69,11 @@ class Household:
     def troubled(self) -> list[str]:
         """Return the names of accounts whose task has a problem, is quarantined, or does not run."""
         return [each.name for each in self.followers.values() if each.problem or each.vitals.quarantined or not each.vitals.running]
+
+    def exchange_problems(self) -> dict[str, str]:
+        """Tell by exchange why its market data cannot be read, where that is so."""
+        feeds = {each.exchange: each.shared.feeds[each.exchange].problem for each in self.followers.values()}
+        return {exchange: problem for exchange, problem in feeds.items() if problem}
 
     def named(self, name: str) -> Follower | None:
         """Return the follower of the account with this name."""

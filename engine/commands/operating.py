@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from engine.actors.telling import deliver
 from engine.commands.auditing import recorder
+from engine.commands.needs import how_it_is
 from engine.commands.parameters import Run, installed_version, jsonable, no_such, text
 from engine.config import Config
 from engine.decisions.reconciliation import words_of
@@ -24,7 +25,9 @@ from engine.exchange_places import exchange_places
 from engine.ledger import Database
 from engine.ledger.alerts import channel_state, newest_alerts
 from engine.ledger.attempts import decide_none, read_attempt
+from engine.ledger.deliveries import ingress
 from engine.ledger.funding import funding_by_day
+from engine.ledger.identity import master_requests
 from engine.ledger.outcomes import write_event
 from engine.ledger.people import (
     accounts,
@@ -67,6 +70,7 @@ async def _status(office: Office, params: dict[str, Any]) -> dict[str, Any]:
         raise InvalidValue("hours", "a whole number from 1 to 24", hours)
     seen = jsonable(asdict(status(office.ledger.db, office.clock.now(), timedelta(hours=hours))))
     wrong = {} if live is None else live.vitals(frozenset(live.troubled()))
+    seen["ingress"] = jsonable(asdict(ingress(office.ledger.db, office.clock.now() - timedelta(hours=hours))))
     seen["engine"] = {
         "running": live is not None,
         "version": installed_version("rexalgo"),
@@ -74,7 +78,9 @@ async def _status(office: Office, params: dict[str, Any]) -> dict[str, Any]:
         "accounts_read": 0 if live is None else sum(1 for each in live.followers.values() if each.report is not None),
         "checks": {} if live is None else live.checks(),
         "troubled": wrong,
+        "exchanges_in_trouble": {} if live is None else live.exchange_problems(),
     }
+    seen["well"], seen["needs"] = how_it_is(seen, len(master_requests(office.ledger.db)), office.clock.now())
     return dict(seen)
 
 
@@ -243,8 +249,8 @@ async def _halt(office: Office, params: dict[str, Any]) -> dict[str, Any]:
 
 
 async def _still_open(office: Office, params: dict[str, Any]) -> dict[str, Any]:
-    """Tell what of the engine is still open within a scope, and why."""
-    scope, target = _scope(office, params, known_only=False)
+    """Tell what of the engine is still open within a scope, and why; with ``known`` only of a target that exists."""
+    scope, target = _scope(office, params, known_only=params.get("known") is True)
     switch = Switch(scope, target, "", "", office.clock.now())
     rows = [
         each

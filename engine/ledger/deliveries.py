@@ -1,7 +1,9 @@
 """What came to an endpoint, for its owner: bounded, and what nobody proved is kept apart, so that a stranger pushes out no real row."""
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
+from statistics import median
 from typing import Final
 
 import apsw
@@ -12,6 +14,7 @@ from engine.ledger.query import fetch_all
 
 KEPT: Final = 1_000
 KEPT_OF_STRANGERS: Final = 100
+COUNTED: Final = 1_000
 _STRANGER: Final = "not_authentic"
 
 
@@ -78,6 +81,29 @@ def deliveries(db: apsw.Connection, endpoint: EndpointId, limit: int, before: in
         (endpoint, 2**62 if before is None else before, limit),
     )
     return [DeliveryRow(row[0], from_us(row[1]), *row[2:]) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Ingress:
+    """Tell how deliveries came in since a time, of the newest ``COUNTED`` at most. ``p50_ms``: from the last byte to the answer."""
+
+    taken: int
+    repeated: int
+    refused: int
+    last_at: datetime | None
+    p50_ms: float | None
+
+
+def ingress(db: apsw.Connection, since: datetime) -> Ingress:
+    """Read how deliveries to all endpoints came in since ``since``."""
+    rows = fetch_all(db, "SELECT at_us, kind, took_us FROM delivery ORDER BY id DESC LIMIT ?", (COUNTED,))
+    within = [row for row in rows if row[0] >= to_us(since)]
+    kinds = Counter(row[1] for row in within)
+    taken, repeated = kinds["accepted"], kinds["duplicate"]
+    return Ingress(
+        taken, repeated, len(within) - taken - repeated, from_us(rows[0][0]) if rows else None,
+        round(median(row[2] for row in within) / 1000, 1) if within else None,
+    )  # fmt: skip
 
 
 def refusals(db: apsw.Connection, limit: int) -> list[tuple[str, str, str, DeliveryRow]]:

@@ -23,16 +23,18 @@ def status(where: Path, as_json: bool) -> None:
 
 
 def _lines(seen: dict[str, Any]) -> list[str]:
-    engine, orders = seen["engine"], seen["open_orders"]
+    engine, orders, came = seen["engine"], seen["open_orders"], seen["ingress"]
     accounts = sum(seen["accounts"].values())
     kinds = ", ".join(f"{count} {name.upper()}" for name, count in seen["accounts"].items()) or "none"
-    lines = [
+    lines = [seen["well"]] if seen["well"] else [f"NEEDS YOU   {each['what']}  ({each['do']})" for each in seen["needs"]]
+    lines += [
         f"engine      {'running, version ' + engine['version'] if engine['running'] else 'NOT RUNNING (start it: rexalgo serve)'}",
         f"accounts    {kinds}" + (f"; {engine['accounts_read']} of {accounts} read" if engine["running"] else ""),
         f"positions   {seen['positions']} held by strategies",
         f"new entries {'OFF: see below' if seen['switches'] else 'on'}",
         f"unproven    {orders.get('unknown', 0)} unknown, {orders.get('not_confirmed', 0)} not confirmed"
         + ("  (rexalgo unknown list)" if orders.get("unknown") or orders.get("not_confirmed") else ""),
+        f"webhooks    {came['taken']} taken, {came['repeated']} repeated, {came['refused']} refused; newest {came['last_at'] or 'never'}",
         f"waiting     {seen['waiting']} orders to plan, {orders.get('claimed', 0)} being sent",
     ]
     for each in seen["switches"]:

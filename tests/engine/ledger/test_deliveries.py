@@ -8,7 +8,7 @@ import pytest
 
 from engine.domain.identifiers import EndpointId
 from engine.ledger import Ledger
-from engine.ledger.deliveries import _PRUNE, KEPT, KEPT_OF_STRANGERS, NewDelivery, deliveries, note_delivery
+from engine.ledger.deliveries import _PRUNE, KEPT, KEPT_OF_STRANGERS, Ingress, NewDelivery, deliveries, ingress, note_delivery
 from engine.ledger.query import fetch_all
 
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
@@ -72,3 +72,11 @@ def test_pruning_reads_an_index_of_its_own_kind(db: apsw.Connection) -> None:
     for sign, index in (("=", "delivery_of_strangers"), ("!=", "delivery_proven")):
         plan = " ".join(str(row[3]) for row in fetch_all(db, "EXPLAIN QUERY PLAN " + _PRUNE.format(sign), ("one", 1)))
         assert plan.count(index) == 2, plan
+
+
+def test_ingress_tells_what_came_since_a_time_and_when_the_newest_came(db: apsw.Connection) -> None:
+    assert ingress(db, NOW) == Ingress(0, 0, 0, None, None)
+    for number, kind in enumerate(["accepted", "accepted", "duplicate", "invalid", "not_authentic"]):
+        note(db, kind, number, "one" if number % 2 else "two")
+    assert ingress(db, NOW + timedelta(seconds=1)) == Ingress(1, 1, 2, NOW + timedelta(seconds=4), 0.9)
+    assert ingress(db, NOW + timedelta(hours=1)) == Ingress(0, 0, 0, NOW + timedelta(seconds=4), None)

@@ -1,0 +1,69 @@
+"""Say in one sentence whether all is well, or what needs a person: for the top of the operator's page and of ``rexalgo status``. Pure.
+
+What always holds: "all is well" is said only where the engine runs, the ledger takes writes, every account and exchange can be read and no
+order waits for a person; each need names how many, and has a code by which a page finds where it is acted upon.
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+ALERT_IS_NEW_FOR: Final = timedelta(hours=1)
+"""Alerts cannot be ticked off: an older one is told on its own page, and what it was about shows here for as long as it lasts."""
+
+
+def how_it_is(seen: Mapping[str, Any], wishes: int, now: datetime) -> tuple[str, list[dict[str, str]]]:
+    """Return a sentence that says that all is well (empty where it is not), and everything that needs a person, the worst first.
+
+    ``seen`` is the answer of the command ``status``; ``wishes`` counts people who ask to become masters.
+    """
+    needs = [{"code": code, "what": what, "do": do} for code, what, do in _needs(seen, wishes, now)]
+    return ("" if needs else _well(seen)), needs
+
+
+def _needs(seen: Mapping[str, Any], wishes: int, now: datetime) -> Iterator[tuple[str, str, str]]:
+    engine, orders = seen["engine"], seen["open_orders"]
+    if not engine["running"]:
+        yield "engine", "the engine does not run: nothing is copied", "rexalgo serve"
+    if not engine["ledger_healthy"]:
+        yield (
+            "ledger",
+            "the last write to the ledger failed: senders get 503 until it works; look at disk space and the log",
+            "rexalgo doctor",
+        )
+    if count := orders.get("not_confirmed", 0):
+        yield "unknowns", f"{_count(count, 'order')} not confirmed: look at the exchange and decide", "rexalgo unknown list"
+    quarantined = [name for name, each in engine["troubled"].items() if each["quarantined"]]
+    if quarantined:
+        yield "quarantine", f"{_count(len(quarantined), 'account')} in quarantine: {_some(quarantined)}", "rexalgo account release NAME"
+    others = [name for name in engine["troubled"] if name not in quarantined]
+    if others:
+        yield "troubled", f"{_count(len(others), 'account')} in trouble: {_some(others)}", "rexalgo account list --troubled"
+    for exchange, problem in engine["exchanges_in_trouble"].items():
+        yield "exchange", f"prices of {exchange} cannot be read: {problem}", "rexalgo doctor"
+    if seen["switches"]:
+        where = _some(["everything" if each["scope"] == "all" else f"{each['scope']} {each['target']}" for each in seen["switches"]])
+        yield "switches", f"new entries are off for {where} until somebody resumes", "rexalgo resume entries"
+    new = [each for each in seen["alerts"] if each["wakes"] and datetime.fromisoformat(each["at"]) > now - ALERT_IS_NEW_FOR]
+    if new:
+        yield "alerts", f"{len(new)} new {'alert asks' if len(new) == 1 else 'alerts ask'} for somebody", "rexalgo alert list"
+    if wishes:
+        yield "wishes", f"{wishes} {'person asks' if wishes == 1 else 'people ask'} to become a master", "rexalgo user list"
+
+
+def _well(seen: Mapping[str, Any]) -> str:
+    accounts, looked_up = sum(seen["accounts"].values()), seen["open_orders"].get("unknown", 0)
+    if not accounts:
+        return "The engine runs and the ledger is healthy; no account is here yet."
+    read = seen["engine"]["accounts_read"]
+    proven = f"{_count(looked_up, 'order')} being looked up" if looked_up else "every order is proven"
+    begin = "All is well" if read >= accounts else "Nothing is wrong so far"
+    return f"{begin}: {read} of {_count(accounts, 'account')} read, {proven}, new entries are taken everywhere."
+
+
+def _count(count: int, noun: str) -> str:
+    return f"1 {noun} is" if count == 1 else f"{count} {noun}s are"
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
