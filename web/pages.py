@@ -31,7 +31,7 @@ _TEMPLATES.globals["ago"] = words.ago
 _TEMPLATES.globals["look_of"] = copy_look
 _TEMPLATES.globals["state_look"] = state_look
 _TEMPLATES.globals["env"] = words.environment_badge
-_TEMPLATES.filters.update(when=words.when, money=words.money, signed=words.signed, plain=words.plain_number)
+_TEMPLATES.filters.update(when=words.when, money=words.money, signed=words.signed, plain=words.plain_number, moment=words.moment)
 
 
 def render(template: str, **values: object) -> str:

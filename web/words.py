@@ -36,6 +36,7 @@ NOTICES: Final[Mapping[str, str]] = {
     "tested": "The test signal went through the same door as any other, and reached no exchange. It stands first below.",
     "rotated": "The secret was renewed.",
     "halted": "The switch is on.",
+    "resumed-entries": "Resumed: the next entry signal is taken. Trades that are open already are not joined.",
     "decided": "Decided, and written into the audit.",
     "released": "The quarantine is ended.",
     "invited": "The invitation was made.",
@@ -84,6 +85,11 @@ def plain_number(value: Decimal | str | None) -> str:
         return "–"
     text = format(Decimal(value), "f")
     return (text.rstrip("0").rstrip(".") if "." in text else text).replace("-", "−")
+
+
+def moment(text: str | None) -> datetime | None:
+    """Read a time as commands write it, so that it is shown like any other."""
+    return None if text is None else datetime.fromisoformat(text)
 
 
 def ago(moment: datetime | None, now: datetime) -> str:

@@ -58,6 +58,8 @@ class Window:
         told = [(each["id"], each["help"], [node["html"][:160] for node in each["nodes"]][:3]) for each in found.response["violations"]]
         assert not told, (self.path, told)
         assert self.page.locator("h1").count() == 1, self.path
+        twice = self.page.evaluate("[...document.querySelectorAll('[id]')].map(e => e.id).filter((id, at, all) => all.indexOf(id) !== at)")
+        assert not twice, (self.path, "ids that stand twice", twice)
         wide = self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert wide <= 0, f"{self.path} is {wide} px wider than the window"
 

@@ -1,23 +1,27 @@
 """The operators' pages, each a command or two of the operator's shell, with the operator's name on what is done."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
 from quart import Response
 
+from engine.desks.visitor import FormErrors
 from engine.domain.errors import InvalidValue
 from engine.office import NothingThere
+from web.operators.switching import fresh, register_switches
 from web.rooms import Rooms, Who
 from web.service_port import Service
 from web.visit import Visit
 
 PAGE: Final = 50
 SHOWN: Final = 30
-LEVELS: Final = {
-    "entries": ("No new entries", "Exits go on; what is open stays."),
-    "reduce": ("Reduce only", "Resting entries are taken back too: exposure can only shrink."),
-    "flatten": ("Flatten", "What the engine opened is closed, again and again until the exchange says that it is."),
-}
+NEEDS: Final = {
+    "ledger": "/operate/system", "unknowns": "/operate/unknowns", "quarantine": "/operate?troubled=yes#accounts",
+    "troubled": "/operate?troubled=yes#accounts", "exchange": "/operate#exchanges", "switches": "/operate/switches",
+    "alerts": "/operate/alerts", "wishes": "/operate/people",
+}  # fmt: skip
+"""Where what needs somebody is acted upon, by its code."""
 SECTIONS: Final = (
     ("", "Overview"), ("/switches", "Switches"), ("/unknowns", "Unknowns"), ("/people", "People"), ("/alerts", "Alerts"),
     ("/webhooks", "Webhooks"), ("/audit", "Audit"), ("/plugins", "Plugins"), ("/system", "System"),
@@ -27,7 +31,9 @@ SECTIONS: Final = (
 
 def register_operators(rooms: Rooms, service: Service) -> None:
     """Add the operators' pages."""
-    Desk(rooms, service).register()
+    desk = Desk(rooms, service)
+    desk.register()
+    register_switches(rooms, desk)
 
 
 class Desk:
@@ -41,110 +47,93 @@ class Desk:
         """Declare every page and act."""
         get, post = self._rooms.get, self._rooms.post
         for address, page in (
-            ("/operate", self.overview), ("/operate/switches", self.switches), ("/operate/accounts/<name>", self.account),
+            ("/operate", self.overview), ("/operate/accounts/<name>", self.account),
             ("/operate/unknowns", self.unknowns), ("/operate/people", self.people), ("/operate/alerts", self.alerts),
             ("/operate/webhooks", self.webhooks), ("/operate/audit", self.audit), ("/operate/plugins", self.plugins),
             ("/operate/system", self.system),
         ):  # fmt: skip
             get(address, Who.OPERATOR)(page)
         for address, act in (
-            ("/operate/switches/on", self.halt), ("/operate/switches/off", self.resume), ("/operate/accounts/<name>/<act>", self.act),
-            ("/operate/unknowns", self.decide), ("/operate/people/role", self.role), ("/operate/people/link", self.link),
+            ("/operate/accounts/<name>/<act>", self.act), ("/operate/unknowns", self.decide),
+            ("/operate/people/role", self.role), ("/operate/people/link", self.link),
             ("/operate/people/invite", self.invite), ("/operate/people/revoke", self.revoke), ("/operate/people/master", self.master),
             ("/operate/alerts/test", self.test_alert), ("/operate/audit/verify", self.verify),
         ):  # fmt: skip
             post(address, Who.OPERATOR)(act)
 
-    async def _ask(self, visit: Visit, method: str, **params: Any) -> dict[str, Any]:
+    async def ask(self, visit: Visit, method: str, **params: Any) -> dict[str, Any]:
+        """Run a command of the operator's shell, in the visitor's name."""
         return await self._service.command(method, {**params, "by": visit.who.person.name})
 
-    def _page(self, visit: Visit, template: str, *, live: bool = True, **values: Any) -> Response:
-        newest = self._rooms.desks.pulse.newest() if live else None
-        return visit.page(f"operators/{template}.html", sections=SECTIONS, live=newest, **values)
+    async def ask_form(self, visit: Visit, method: str, missing: str, **params: Any) -> dict[str, Any]:
+        """Run a command with what somebody typed; raises FormErrors. ``missing``: the field beside which stands what is not there."""
+        try:
+            return await self.ask(visit, method, **params)
+        except InvalidValue as error:
+            raise FormErrors({error.field: f"expected {error.expected}"}) from None
+        except NothingThere as error:
+            raise FormErrors({missing: str(error)}) from None
 
-    def _fresh(self, visit: Visit) -> None:
-        visit.who.require_fresh(visit.now)
+    def page(self, visit: Visit, template: str, *, live: bool = True, errors: Mapping[str, str] | None = None, **values: Any) -> Response:
+        """Answer with a page of the operators' rooms; with ``errors`` a form was not taken, and the page holds still."""
+        newest = self._rooms.desks.pulse.newest() if live and not errors else None
+        return visit.page(f"operators/{template}.html", 422 if errors else 200, errors=errors, sections=SECTIONS, live=newest, **values)
 
     # Overview and accounts
 
     async def overview(self, visit: Visit) -> Response:
         """Show how every account's task does, what is switched, and what wakes somebody."""
         seen, alerts, system = [
-            await self._ask(visit, "status", hours=1), await self._ask(visit, "alerts", hours=24), await self._ask(visit, "system")
+            await self.ask(visit, "status", hours=1), await self.ask(visit, "alerts", hours=24), await self.ask(visit, "system")
         ]  # fmt: skip
         search, troubled = visit.query.get("search", "")[:80], visit.query.get("troubled") == "yes"
         after = visit.query.get("after", "")[:80]
-        found = await self._ask(visit, "accounts", search=search, troubled=troubled, after=after, limit=SHOWN + 1)
+        found = await self.ask(visit, "accounts", search=search, troubled=troubled, after=after, limit=SHOWN + 1)
         rows = found["accounts"]
         waking = [each for each in alerts["alerts"] if each["wakes"]]
-        return self._page(
+        return self.page(
             visit, "overview", seen=seen, rows=rows[:SHOWN], more=rows[SHOWN - 1]["name"] if len(rows) > SHOWN else "", trouble=_trouble,
-            total=sum(seen["accounts"].values()), search=search, troubled=troubled, waking=waking[:10], system=system,
+            total=sum(seen["accounts"].values()), search=search, troubled=troubled, waking=waking[:10], system=system, places=NEEDS,
         )  # fmt: skip
 
     async def account(self, visit: Visit, name: str) -> Response:
         """Show one account: task, holdings, last check; with ``plan`` what differs from the exchange."""
-        found = (await self._ask(visit, "accounts", name=name))["accounts"][0]
-        plan = await self._ask(visit, "reconcile", name=name) if visit.query.get("plan") == "yes" else None
-        check = await self._ask(visit, "check", name=name) if visit.query.get("check") == "yes" else None
-        return self._page(visit, "account", each=found, plan=plan, check=check, trouble=_trouble(found))
+        found = (await self.ask(visit, "accounts", name=name))["accounts"][0]
+        plan = await self.ask(visit, "reconcile", name=name) if visit.query.get("plan") == "yes" else None
+        check = await self.ask(visit, "check", name=name) if visit.query.get("check") == "yes" else None
+        return self.page(visit, "account", each=found, plan=plan, check=check, trouble=_trouble(found))
 
     async def act(self, visit: Visit, name: str, act: str) -> Response:
         """Apply corrections, or end a quarantine."""
-        self._fresh(visit)
+        fresh(visit)
         if act == "reconcile":
-            await self._ask(visit, "reconcile", name=name, apply=True)
+            await self.ask(visit, "reconcile", name=name, apply=True)
         elif act == "release":
-            await self._ask(visit, "release", name=name)
+            await self.ask(visit, "release", name=name)
         else:
             raise NothingThere("there is no such act")
-        return visit.go(f"/operate/accounts/{name}", "released" if act == "release" else "changed")
-
-    # Switches
-
-    async def switches(self, visit: Visit) -> Response:
-        """Show what is switched, what is still open under a flatten, and what entries were stopped in the last minutes."""
-        seen, found = await self._ask(visit, "status", hours=1), await self._ask(visit, "accounts", limit=50)
-        open_: list[dict[str, Any]] = []
-        for each in seen["switches"]:
-            if each["level"] == "flatten":
-                target = {} if each["scope"] == "all" else {"target": each["target"]}
-                open_ += (await self._ask(visit, "still_open", scope=each["scope"], **target))["open"]
-        stopped = {code: count for code, count in seen["copies"].items() if code in ("killed", "skipped.entries_off")}
-        names = {
-            "account": [each["name"] for each in found["accounts"]],
-            "exchange": sorted(self._rooms.desks.office.plugins().exchanges),
-            "strategy": [row.name for row, _ in self._rooms.desks.performance.directory_of_all()],
-        }  # fmt: skip
-        return self._page(visit, "switches", seen=seen, levels=LEVELS, open=open_, stopped=stopped, names=names)
-
-    async def halt(self, visit: Visit) -> Response:
-        """Switch on: it lowers risk, so nothing more is asked."""
-        scope, target = visit.text("scope", "all"), visit.text("target")
-        params = {} if scope == "all" else {"target": target}
-        await self._ask(visit, "halt", scope=scope, level=visit.text("level"), note=visit.text("note"), **params)
-        return visit.go("/operate/switches", "halted")
-
-    async def resume(self, visit: Visit) -> Response:
-        """Switch off; a factor is asked, for entries begin again."""
-        self._fresh(visit)
-        scope, target = visit.text("scope"), visit.text("target")
-        await self._ask(visit, "resume", scope=scope, **({} if scope == "all" else {"target": target}))
-        return visit.go("/operate/switches", "resumed")
+        return visit.go(f"/operate/accounts/{quote(name)}", "released" if act == "release" else "changed")
 
     # Orders without proof
 
     async def unknowns(self, visit: Visit) -> Response:
         """Show orders whose fate is not proven."""
-        return self._page(visit, "unknowns", rows=(await self._ask(visit, "unknown"))["unknown"])
+        return await self._unknowns(visit)
+
+    async def _unknowns(self, visit: Visit, errors: Mapping[str, str] | None = None) -> Response:
+        rows, about = (await self.ask(visit, "unknown"))["unknown"], (visit.text("signal"), visit.text("follower"))
+        if errors and about not in [(each["signal_id"], each["account"]) for each in rows]:
+            errors = {"": "; ".join(errors.values())}  # its form is gone: the order was proven meanwhile
+        return self.page(visit, "unknowns", errors=errors, rows=rows, about=about)
 
     async def decide(self, visit: Visit) -> Response:
         """Decide about one: the exchange's id of the order, or that there is none."""
-        self._fresh(visit)
-        order = visit.text("order")
-        await self._ask(
-            visit, "decide", signal=visit.text("signal"), follower=visit.text("follower"), note=visit.text("note"), order=order
-        )  # fmt: skip
+        fresh(visit)
+        copy = {"signal": visit.text("signal"), "follower": visit.text("follower")}
+        try:
+            await self.ask_form(visit, "decide", "order", **copy, note=visit.text("note"), order=visit.text("order"))
+        except FormErrors as error:
+            return await self._unknowns(visit, error.errors)
         return visit.go("/operate/unknowns", "decided")
 
     # People
@@ -153,58 +142,70 @@ class Desk:
         """Show everybody, invitations, and who asks to become a master."""
         return await self._people(visit)
 
-    async def _people(self, visit: Visit, shown: dict[str, Any] | None = None) -> Response:
+    async def _people(
+        self, visit: Visit, shown: dict[str, Any] | None = None, errors: Mapping[str, str] | None = None
+    ) -> Response:  # fmt: skip
         search = visit.query.get("search", "")[:80]
-        told, invited = await self._ask(visit, "users", search=search, limit=SHOWN), await self._ask(visit, "invitations")
+        told, invited = await self.ask(visit, "users", search=search, limit=SHOWN), await self.ask(visit, "invitations")
         strategies = [row.name for row, _ in self._rooms.desks.performance.directory_of_all()]
-        return self._page(
-            visit, "people", live=shown is None, rows=told["users"], total=told["total"], asked=told["asked_to_be_master"], search=search,
-            invitations=invited["invitations"], shown=shown, strategies=strategies,
+        return self.page(
+            visit, "people", live=shown is None, errors=errors, rows=told["users"], total=told["total"], search=search,
+            asked=told["asked_to_be_master"], invitations=invited["invitations"], shown=shown, strategies=strategies,
         )  # fmt: skip
 
     async def role(self, visit: Visit) -> Response:
         """Give or take a role."""
-        self._fresh(visit)
-        await self._ask(visit, "user_role", name=visit.text("name"), role=visit.text("role"), take=visit.text("take") == "yes")
+        fresh(visit)
+        await self.ask(visit, "user_role", name=visit.text("name"), role=visit.text("role"), take=visit.text("take") == "yes")
         return visit.go(f"/operate/people?search={quote(visit.text('name'))}", "role")
 
     async def link(self, visit: Visit) -> Response:
         """Make a one-time sign-in link, shown once."""
-        self._fresh(visit)
-        return await self._people(visit, await self._ask(visit, "user_link", name=visit.text("name")))
+        fresh(visit)
+        return await self._people(visit, await self.ask(visit, "user_link", name=visit.text("name")))
 
     async def invite(self, visit: Visit) -> Response:
         """Make an invitation, shown once."""
-        self._fresh(visit)
-        uses, days = _whole(visit.text("uses", "1"), "uses"), _whole(visit.text("days", "7"), "days")
-        told = await self._ask(visit, "invite", role=visit.text("role"), strategy=visit.text("strategy"), uses=uses, days=days)
+        fresh(visit)
+        try:
+            errors, numbers = {}, dict[str, int]()
+            for name, default in (("uses", "1"), ("days", "7")):
+                try:
+                    numbers[name] = _whole(visit.text(name, default), name)
+                except InvalidValue as error:
+                    errors[name] = f"expected {error.expected}"
+            if errors:
+                raise FormErrors(errors)
+            told = await self.ask_form(visit, "invite", "strategy", role=visit.text("role"), strategy=visit.text("strategy"), **numbers)
+        except FormErrors as error:
+            return await self._people(visit, errors=error.errors)
         return await self._people(visit, told)
 
     async def revoke(self, visit: Visit) -> Response:
         """End an invitation."""
-        await self._ask(visit, "invitation_revoke", id=visit.text("id"))
+        await self.ask(visit, "invitation_revoke", id=visit.text("id"))
         return visit.go("/operate/people", "revoked-invitation")
 
     async def master(self, visit: Visit) -> Response:
         """Decide about somebody's wish to publish strategies."""
-        self._fresh(visit)
-        await self._ask(visit, "decide_master", name=visit.text("name"), grant=visit.text("grant") == "yes")
+        fresh(visit)
+        await self.ask(visit, "decide_master", name=visit.text("name"), grant=visit.text("grant") == "yes")
         return visit.go("/operate/people", "decided")
 
     # Records and the machine
 
     async def alerts(self, visit: Visit) -> Response:
         """Show alerts of the last days and how each channel does."""
-        return self._page(visit, "alerts", told=await self._ask(visit, "alerts", hours=24 * 7), tested=None)
+        return self.page(visit, "alerts", told=await self.ask(visit, "alerts", hours=24 * 7), tested=None)
 
     async def test_alert(self, visit: Visit) -> Response:
         """Send a test through one channel now."""
-        tested = await self._ask(visit, "alert_test", channel=visit.text("channel"))
-        return self._page(visit, "alerts", told=await self._ask(visit, "alerts", hours=24 * 7), tested=tested)
+        tested = await self.ask(visit, "alert_test", channel=visit.text("channel"))
+        return self.page(visit, "alerts", told=await self.ask(visit, "alerts", hours=24 * 7), tested=tested)
 
     async def webhooks(self, visit: Visit) -> Response:
         """Show the newest deliveries that were not taken."""
-        return self._page(visit, "webhooks", rows=(await self._ask(visit, "refusals"))["refusals"])
+        return self.page(visit, "webhooks", rows=(await self.ask(visit, "refusals"))["refusals"])
 
     async def audit(self, visit: Visit) -> Response:
         """Show what people did, newest first."""
@@ -212,22 +213,22 @@ class Desk:
 
     async def verify(self, visit: Visit) -> Response:
         """Walk the chain of seals."""
-        return await self._audit(visit, await self._ask(visit, "audit_verify"))
+        return await self._audit(visit, await self.ask(visit, "audit_verify"))
 
     async def _audit(self, visit: Visit, proof: dict[str, Any] | None) -> Response:
         search, before = visit.query.get("search", "")[:80], visit.query.get("before", "")
         number = int(before) if before.isascii() and before.isdigit() and len(before) < 19 else None
-        rows = (await self._ask(visit, "audit", limit=PAGE, search=search, before=number))["audit"]
+        rows = (await self.ask(visit, "audit", limit=PAGE, search=search, before=number))["audit"]
         older = rows[-1]["number"] if len(rows) >= PAGE else None
-        return self._page(visit, "audit", rows=rows, search=search, older=older, proof=proof)
+        return self.page(visit, "audit", rows=rows, search=search, older=older, proof=proof)
 
     async def plugins(self, visit: Visit) -> Response:
         """Show what is installed and enabled, with kit records."""
-        return self._page(visit, "plugins", live=False, told=await self._ask(visit, "plugins"))
+        return self.page(visit, "plugins", live=False, told=await self.ask(visit, "plugins"))
 
     async def system(self, visit: Visit) -> Response:
         """Show versions, disk, clock and backups."""
-        return self._page(visit, "system", live=False, told=await self._ask(visit, "system"))
+        return self.page(visit, "system", live=False, told=await self.ask(visit, "system"))
 
 
 def _trouble(each: dict[str, Any]) -> str:

@@ -1,0 +1,89 @@
+"""The switches: what is on, switched on at every scope, a flatten only after its page said what it closes, resumed with a factor.
+
+What always holds: a form that does not say clearly what is to be stopped stops nothing, and what was typed stays.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final, Protocol
+
+from quart import Response
+
+from engine.desks.visitor import FormErrors
+from web.rooms import Rooms, Who
+from web.visit import Visit
+
+LEVELS: Final = {
+    "entries": ("No new entries", "Exits go on; what is open stays."),
+    "reduce": ("Reduce only", "Resting entries are taken back too: exposure can only shrink."),
+    "flatten": ("Flatten", "What the engine opened is closed, again and again until the exchange says that it is."),
+}
+STOPPED: Final = ("killed", "skipped.entries_off")
+_SHOWN: Final = 50
+
+
+class Asking(Protocol):
+    """Say what these pages need of the operators' desk."""
+
+    async def ask(self, visit: Visit, method: str, **params: Any) -> dict[str, Any]:
+        """Run a command."""
+        ...
+
+    async def ask_form(self, visit: Visit, method: str, missing: str, **params: Any) -> dict[str, Any]:
+        """Run a command with what somebody typed."""
+        ...
+
+    def page(self, visit: Visit, template: str, *, errors: Mapping[str, str] | None = None, **values: Any) -> Response:
+        """Answer with a page."""
+        ...
+
+
+def fresh(visit: Visit) -> None:
+    """Ask for a factor, unless one was shown within the last minutes."""
+    visit.who.require_fresh(visit.now)
+
+
+def register_switches(rooms: Rooms, desk: Asking) -> None:
+    """Add the page of switches and its acts."""
+
+    @rooms.get("/operate/switches", Who.OPERATOR)
+    async def switches(visit: Visit) -> Response:
+        return await show(visit)
+
+    async def show(visit: Visit, errors: Mapping[str, str] | None = None) -> Response:
+        seen, found = await desk.ask(visit, "status", hours=1), await desk.ask(visit, "accounts", limit=_SHOWN)
+        open_: list[dict[str, Any]] = []
+        for each in seen["switches"]:
+            if each["level"] == "flatten":
+                open_ += (await desk.ask(visit, "still_open", **_where(each["scope"], each["target"])))["open"]
+        stopped = {code: count for code, count in seen["copies"].items() if code in STOPPED}
+        names = {
+            "account": [each["name"] for each in found["accounts"]],
+            "exchange": sorted(rooms.desks.office.plugins().exchanges),
+            "strategy": [row.name for row, _ in rooms.desks.performance.directory_of_all()],
+        }  # fmt: skip
+        return desk.page(visit, "switches", errors=errors, seen=seen, levels=LEVELS, open=open_, stopped=stopped, names=names)
+
+    @rooms.post("/operate/switches/on", Who.OPERATOR)
+    async def halt(visit: Visit) -> Response:
+        scope, target, level = visit.text("scope"), visit.text("target"), visit.text("level")
+        try:
+            if scope == "all" and target:
+                raise FormErrors({"target": "expected nothing here for everything; for this one alone, choose above what it is"})
+            if level == "flatten" and visit.text("sure") != "yes":
+                found = await desk.ask_form(visit, "still_open", "target", known=True, **_where(scope, target))
+                return desk.page(visit, "flatten", open=found["open"], scope=scope, target=target, note=visit.text("note"))
+            note = visit.text("note")
+            await desk.ask_form(visit, "halt", "target", level=level, note=note, **_where(scope, target))
+        except FormErrors as error:
+            return await show(visit, error.errors)
+        return visit.go("/operate/switches", "halted")
+
+    @rooms.post("/operate/switches/off", Who.OPERATOR)
+    async def resume(visit: Visit) -> Response:
+        fresh(visit)
+        await desk.ask(visit, "resume", **_where(visit.text("scope"), visit.text("target")))
+        return visit.go("/operate/switches", "resumed-entries")
+
+
+def _where(scope: str, target: str) -> dict[str, str]:
+    return {"scope": scope} if scope == "all" else {"scope": scope, "target": target}
