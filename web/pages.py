@@ -30,6 +30,7 @@ _TEMPLATES.globals["static"] = _static
 _TEMPLATES.globals["ago"] = words.ago
 _TEMPLATES.globals["look_of"] = copy_look
 _TEMPLATES.globals["state_look"] = state_look
+_TEMPLATES.globals["operator_sees"] = words.OPERATOR_SEES
 _TEMPLATES.globals["env"] = words.environment_badge
 _TEMPLATES.filters.update(when=words.when, money=words.money, signed=words.signed, plain=words.plain_number, moment=words.moment)
 

@@ -43,6 +43,11 @@ NOTICES: Final[Mapping[str, str]] = {
     "revoked-invitation": "The invitation is ended.",
     "role": "The role was changed.",
 }
+OPERATOR_SEES: Final = (
+    "its name, exchange and environment, what strategies hold in it, its orders and outcomes, how its task does, and what its checks found:"
+    " whether the key is accepted, free and whole money, positions, what the smallest entries need. Never the key."
+)
+"""What an operator may see of somebody's account, in the same words for both: a page that shows more must say so here first."""
 ENVIRONMENT_WORDS: Final[Mapping[str, str]] = {"paper": "PAPER", "simulated": "SIMULATED", "live": "LIVE"}
 
 

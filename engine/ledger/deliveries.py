@@ -10,7 +10,8 @@ import apsw
 
 from engine.domain.identifiers import EndpointId
 from engine.ledger.codec import from_us, to_us
-from engine.ledger.query import fetch_all
+from engine.ledger.outcomes import write_event
+from engine.ledger.query import fetch_all, fetch_one
 
 KEPT: Final = 1_000
 KEPT_OF_STRANGERS: Final = 100
@@ -51,7 +52,7 @@ class DeliveryRow:
 
 
 def note_delivery(db: apsw.Connection, new: NewDelivery) -> None:
-    """Write a delivery and drop what is beyond the bound of its kind."""
+    """Write a delivery, drop what is beyond the bound of its kind, and tell open pages of the strategy's master."""
     db.execute(
         "INSERT INTO delivery (endpoint_id, at_us, kind, field, expected, signal_id, dialect, offset_ms, peer, took_us)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -64,6 +65,18 @@ def note_delivery(db: apsw.Connection, new: NewDelivery) -> None:
         db.execute(_PRUNE.format("="), (new.endpoint, KEPT_OF_STRANGERS))
     else:
         db.execute(_PRUNE.format("!="), (new.endpoint, KEPT))
+    _tell(db, new)
+
+
+def _tell(db: apsw.Connection, new: NewDelivery) -> None:
+    """Have one event say that something came, in place of the one before: no more than one stands for each strategy, whatever is sent."""
+    row = fetch_one(
+        db, "SELECT strategy.name FROM endpoint JOIN strategy ON strategy.id = strategy_id WHERE endpoint.id = ?", (new.endpoint,)
+    )
+    if row is not None:
+        subject = f"strategy {row[0]}"
+        db.execute("DELETE FROM event WHERE kind = 'delivery' AND subject = ?", (subject,))
+        write_event(db, "delivery", subject, {}, new.at)
 
 
 _PRUNE: Final = (

@@ -1,4 +1,4 @@
-"""Which events concern whom: their own accounts' copies, the copies of their strategies, and what is said about either by name."""
+"""Which events concern whom: their own accounts' copies, the copies of their strategies, what came for these, what is said about either."""
 
 import apsw
 
@@ -20,6 +20,8 @@ def concerns_person(db: apsw.Connection, person: PersonId, after: int) -> int | 
         " WHERE event.sequence > ?1 AND (account.person_id = ?2"
         " OR event.subject IN (SELECT name FROM account WHERE person_id = ?2)"
         " OR event.subject IN (SELECT 'account ' || name FROM account WHERE person_id = ?2)"
+        " OR event.subject IN (SELECT 'strategy ' || strategy.name FROM strategy JOIN master ON master.id = strategy.master_id"
+        "  WHERE master.person_id = ?2)"
         " OR (copy.signal_number IN (SELECT number FROM signal WHERE strategy_id IN (SELECT strategy.id FROM strategy"
         " JOIN master ON master.id = strategy.master_id WHERE master.person_id = ?2)))) ORDER BY event.sequence DESC LIMIT 1",
         (after, person),

@@ -58,7 +58,7 @@ def test_the_global_switch_stops_a_fan_out_and_resuming_asks_for_a_factor(chromi
         with httpx.Client(trust_env=False) as client:
             answer = place.bots["trend"].post(client, opening("fan-out"))
         shown.fill(note="a drill")
-        shown.press("Switch on")
+        shown.press("Stop it now")
         expect(page.locator("#on")).to_contain_text("Everything")
         codes = place.settled(str(answer.json()["signal_id"]))
         stopped = [each for each in codes if each in ("killed", "skipped.entries_off")]
@@ -84,5 +84,6 @@ def test_people_are_invited_and_made_masters(chromium: Browser, place: Place) ->
         assert "/join?invite=" in page.locator("#link").inner_text()
         shown.check()
         shown.open("/operate/people?search=f0002")
+        page.get_by_text("Change follower:f0002").click()
         shown.press("Make master")
         expect(page.locator("tbody tr").first).to_contain_text("follower, master")

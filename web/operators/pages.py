@@ -1,5 +1,6 @@
 """The operators' pages, each a command or two of the operator's shell, with the operator's name on what is done."""
 
+import json
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote
@@ -220,6 +221,7 @@ class Desk:
         number = int(before) if before.isascii() and before.isdigit() and len(before) < 19 else None
         rows = (await self.ask(visit, "audit", limit=PAGE, search=search, before=number))["audit"]
         older = rows[-1]["number"] if len(rows) >= PAGE else None
+        rows = [{**each, "told": _told(each["data"])} for each in rows]
         return self.page(visit, "audit", rows=rows, search=search, older=older, proof=proof)
 
     async def plugins(self, visit: Visit) -> Response:
@@ -243,6 +245,12 @@ def _trouble(each: dict[str, Any]) -> str:
     if not task["running"]:
         return f"restarting: {task['last_error']}"
     return f"{each['unproven']} orders without proof" if each["unproven"] else ""
+
+
+def _told(data: str) -> str:
+    """Write what an audit row carries for a person; the command tells it as it is sealed."""
+    found: dict[str, Any] = json.loads(data)
+    return "; ".join(f"{name.replace('_', ' ')}: {each if isinstance(each, str) else json.dumps(each)}" for name, each in found.items())
 
 
 def _whole(text: str, field: str) -> int:

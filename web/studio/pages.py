@@ -69,7 +69,8 @@ def register_studio(rooms: Rooms) -> None:
             "studio/strategy.html", 422 if errors else 200, errors=errors, row=row, webhook=webhook, secrets=desk.secrets(row),
             states=STATES, audience=desk.audience(row), signals=desk.signals(row), deliveries=desk.deliveries(row)[:15],
             actions=[each.value for each in Action], wrong=about, python=python_sender(url, PLACEHOLDER, row.symbols[0]),
-            shell=shell_sender(url, PLACEHOLDER, row.symbols[0]), live=rooms.desks.pulse.newest(),
+            shell=shell_sender(url, PLACEHOLDER, row.symbols[0]), placeholder=PLACEHOLDER, message=ALERT_MESSAGE,
+            live=rooms.desks.pulse.newest(),
         )  # fmt: skip
 
     @rooms.post("/studio/strategies/<identifier>/describe", Who.MASTER)

@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 import apsw
 import pytest
 
-from engine.domain.identifiers import EndpointId
+from engine.domain.identifiers import EndpointId, PersonId
 from engine.ledger import Ledger
 from engine.ledger.deliveries import _PRUNE, KEPT, KEPT_OF_STRANGERS, Ingress, NewDelivery, deliveries, ingress, note_delivery
+from engine.ledger.pulse import concerns_person, newest_sequence
 from engine.ledger.query import fetch_all
 
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
@@ -72,6 +73,18 @@ def test_pruning_reads_an_index_of_its_own_kind(db: apsw.Connection) -> None:
     for sign, index in (("=", "delivery_of_strangers"), ("!=", "delivery_proven")):
         plan = " ".join(str(row[3]) for row in fetch_all(db, "EXPLAIN QUERY PLAN " + _PRUNE.format(sign), ("one", 1)))
         assert plan.count(index) == 2, plan
+
+
+def test_one_event_for_each_strategy_tells_its_master_and_nobody_else_that_something_came(db: apsw.Connection) -> None:
+    db.execute("INSERT INTO person (id, name, created_us, key_id, key_kid, key_wrapped) VALUES ('q', 'q', 0, x'00', 'k', x'00')")
+    for number in range(300):
+        note(db, "not_authentic" if number % 2 else "accepted", number)
+    assert fetch_all(db, "SELECT kind, subject FROM event") == [("delivery", "strategy trend")]
+    newest = newest_sequence(db)
+    assert newest == 300
+    assert concerns_person(db, PersonId("p"), 299) == newest
+    assert concerns_person(db, PersonId("p"), 300) is None
+    assert concerns_person(db, PersonId("q"), 0) is None
 
 
 def test_ingress_tells_what_came_since_a_time_and_when_the_newest_came(db: apsw.Connection) -> None:
