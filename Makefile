@@ -21,7 +21,7 @@ help:
 	echo "make test      install what is needed and run every gate"
 	echo "make coverage  every branch of what decides about money, sends it and keeps its keys is walked by a test"
 	echo "make crash     kill the real server at every commit and send boundary; the simulator's record judges (ARGS=\"--kills 50\")"
-	echo "make seeded    seed bugs into a copy of the mudrex adapter and see which ones the kit catches"
+	echo "make seeded    seed bugs into copies of two adapters and see which ones the kit catches  (ARGS=leverage)"
 	echo "make install   install; leaves the command ./bin/rexalgo"
 	echo "make serve     run RexAlgo with the rexalgo.toml of this folder  (ARGS=\"--port 9000\")"
 	echo "make bench     compare speed side by side      make lint   format, types and arrows only"
@@ -72,7 +72,7 @@ crash: install-dev
 	@$(PY) -m tests.faults.crash $(ARGS)
 
 seeded: install-dev
-	@$(PY) tests/plugins/mudrex/seeded_bugs.py
+	@$(PY) -m tests.seeded $(ARGS)
 
 # Renew both locks: hashed, for 3.11 to 3.13, without the address of any index. Needs uv in the environment (pip install uv).
 lock: install-dev

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from engine.config import Config
 from engine.domain.account import Environment
-from engine.kit_record import is_proven
+from engine.kit_record import why_unproven
 from engine.plugin_host import Plugins
 from engine.ports.clock import Clock
 from engine.ports.exchange import ExchangeContext
@@ -22,11 +22,12 @@ def exchange_context(config: Config, plugins: Plugins, exchange: str, clock: Clo
 
 def why_refused(config: Config, plugins: Plugins, exchange: str, environment: Environment) -> str:
     """Say why accounts of an exchange are not accepted, or nothing. Real money needs an adapter that was proven, or a decision."""
-    provider = plugins.provider("exchange", exchange)
-    if environment is not Environment.LIVE or config.plugins.allow_untested or is_proven(config.data_dir, provider.name, provider.version):
+    if environment is not Environment.LIVE or config.plugins.allow_untested:
         return ""
-    return (
-        f"an exchange without real money ({exchange} is LIVE with these settings, and its adapter has no recorded proof here: run "
+    provider = plugins.provider("exchange", exchange)
+    why = why_unproven(config.data_dir, provider.name, provider.version, provider.code)
+    return why and (
+        f"an exchange without real money ({exchange} is LIVE with these settings, and its adapter has no recorded proof here: {why}; run "
         f"rexalgo plugin test {provider.name} against a simulator; plugins.allow_untested = true accepts that there is none, and makes "
         "every order your own test)"
     )

@@ -1,6 +1,7 @@
-"""The record that a plugin passed its kit: tied to plugin, version, kit and API version, so that an update has to prove itself again.
+"""The record that a plugin passed its kit: tied to plugin, version, code, kit and API version, so that a change has to prove itself again.
 
-It lies in the place's data folder and is written by ``rexalgo plugin test``. Real money asks for it.
+It lies in the place's data folder and is written by ``rexalgo plugin test``. Real money asks for it. A run that only reads has a record of
+its own: it proves nothing about orders, and takes no proof away.
 """
 
 import json
@@ -10,16 +11,20 @@ from typing import Final
 
 from engine.plugin_api import PLUGIN_API_VERSION
 
-KIT_VERSION: Final = 1
+KIT_VERSION: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
 class KitRecord:
-    """Hold one run of a kit; ``at`` is ISO 8601 in UTC, ``version`` the distribution's. A read-only run proves nothing about orders."""
+    """Hold one run of a kit; ``at`` is ISO 8601 in UTC, ``version`` the distribution's, ``code`` a hash of the plugin's own files.
+
+    A read-only run proves nothing about orders.
+    """
 
     plugin: str
     distribution: str
     version: str
+    code: str
     kit_version: int
     api_version: int
     at: str
@@ -30,33 +35,49 @@ class KitRecord:
     failed: tuple[str, ...]
 
 
-def _file(data_dir: Path, plugin: str) -> Path:
-    return data_dir / "kit" / f"{plugin}.json"
+def _file(data_dir: Path, plugin: str, *, read_only: bool = False) -> Path:
+    return data_dir / "kit" / f"{plugin}{'.read-only' if read_only else ''}.json"
 
 
 def write_record(data_dir: Path, record: KitRecord) -> Path:
-    """Write a record in place of the plugin's last one; returns the file."""
-    file = _file(data_dir, record.plugin)
+    """Write a record in place of the plugin's last one of its sort (read-only or not); returns the file."""
+    file = _file(data_dir, record.plugin, read_only=record.read_only)
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    file.write_text(json.dumps(asdict(record), indent=2) + "\n", encoding="utf-8")
+    fresh = file.with_suffix(".new")
+    fresh.write_text(json.dumps(asdict(record), indent=2) + "\n", encoding="utf-8")
+    fresh.replace(file)
     return file
 
 
-def read_record(data_dir: Path, plugin: str) -> KitRecord | None:
-    """Read a plugin's last record; None where there is none, or none that can be read."""
+def read_record(data_dir: Path, plugin: str, *, read_only: bool = False) -> KitRecord | None:
+    """Read a plugin's last record of one sort; None where there is none, or none that can be read."""
     try:
-        row = json.loads(_file(data_dir, plugin).read_text(encoding="utf-8"))
+        row = json.loads(_file(data_dir, plugin, read_only=read_only).read_text(encoding="utf-8"))
         return KitRecord(**{**row, "failed": tuple(row["failed"])})
     except (OSError, ValueError, TypeError, KeyError):
         return None
 
 
-def is_proven(data_dir: Path, plugin: str, version: str) -> bool:
-    """Tell whether this version of a plugin passed this kit under this API, with orders."""
+def why_unproven(data_dir: Path, plugin: str, version: str, code: str | None) -> str:
+    """Say why there is no proof that this version and code of a plugin passed this kit under this API, with orders; nothing where there is.
+
+    ``code`` is None where the plugin is not loaded: its files are not compared then.
+    """
     record = read_record(data_dir, plugin)
-    return (
-        record is not None
-        and record.passed
-        and not record.read_only
-        and (record.version, record.kit_version, record.api_version) == (version, KIT_VERSION, PLUGIN_API_VERSION)
-    )
+    if record is None:
+        return "its kit was never run here"
+    if record.read_only or not record.passed:
+        return "its kit only read, and placed no order" if record.read_only else f"its kit failed {', '.join(record.failed)}"
+    for what, then, now in (
+        ("version", record.version, version),
+        ("the kit's version", str(record.kit_version), str(KIT_VERSION)),
+        ("API version", str(record.api_version), str(PLUGIN_API_VERSION)),
+    ):
+        if then != now:
+            return f"it passed with {what} {then}, and now it is {now}"
+    return "" if code is None or record.code == code else "its files were changed since it passed"
+
+
+def is_proven(data_dir: Path, plugin: str, version: str, code: str | None) -> bool:
+    """Tell whether there is such a proof."""
+    return not why_unproven(data_dir, plugin, version, code)

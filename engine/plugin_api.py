@@ -54,6 +54,7 @@ from engine.ports.exchange import (
     Rejected,
     RejectionKind,
 )  # fmt: skip
+from engine.ports.loopback import is_loopback
 from engine.ports.market_data import Candle, MarketData, Quote
 from engine.ports.notifier import Notifier
 from engine.ports.rate_limiter import Granted, Priority, RateLimit, RateLimiter, Refused
@@ -71,7 +72,7 @@ __all__ = [
     "OutcomeUnknown", "Position", "ProtectionConnection",
     "OrderIdConnection", "ProtectionOrder", "PositionSide", "Price", "Priority", "Quantity", "Quote", "RateLimit", "RateLimiter", "Ratio",
     "Refused", "Rejected", "RejectionKind", "RexAlgoError", "Secret", "SignalDraft", "SignalId", "SignalSize", "SizeMode",
-    "StreamContext", "StreamSource", "Symbol", "WebhookSource", "floor_to_step", "hookimpl", "initial_margin", "notional",
+    "StreamContext", "StreamSource", "Symbol", "WebhookSource", "floor_to_step", "hookimpl", "initial_margin", "is_loopback", "notional",
     "parse_decimal", "parse_money", "parse_price", "parse_quantity", "parse_ratio", "parse_symbol", "plain", "read_secret_file",
     "RatePools", "SIGNATURE_HEADER", "WINDOW_A_S", "WINDOW_A_S_MAX", "WINDOW_A_S_MIN", "sign_a", "sign_b", "verify_signatures",
 ]  # fmt: skip

@@ -5,10 +5,13 @@ name, its distribution, what is wrong and what to do; two things of one kind nev
 again. This file knows nothing about what the registered objects do.
 """
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from hashlib import sha256
 from importlib import metadata
+from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
@@ -49,7 +52,10 @@ class InstalledPlugin:
 
 @dataclass(frozen=True, slots=True)
 class LoadedPlugin:
-    """Say what one loaded plugin provides, such as ``exchange paper``, and with which settings (its defaults merged in)."""
+    """Say what one loaded plugin provides, such as ``exchange paper``, and with which settings (its defaults merged in).
+
+    ``code`` is a hash of the Python files of its package, empty where it was given by the caller.
+    """
 
     name: str
     distribution: str
@@ -57,6 +63,7 @@ class LoadedPlugin:
     provides: tuple[str, ...]
     settings: Mapping[str, object]
     defaults: Mapping[str, object]
+    code: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +169,21 @@ def _load(source: InstalledPlugin, module: object, given: Mapping[str, object], 
         raise refuse(_told(error)) from error
     if not provides:
         raise refuse("it registers nothing: mark at least one of " + ", ".join(_HOOKS) + " with @hookimpl and call register in it")
-    return LoadedPlugin(source.name, source.distribution, source.version, tuple(provides), merged, defaults)
+    return LoadedPlugin(source.name, source.distribution, source.version, tuple(provides), merged, defaults, _code(source))
+
+
+def _code(source: InstalledPlugin) -> str:
+    """Hash the Python files beside the plugin's module: the same version with other files is another plugin."""
+    module = sys.modules.get(source.module.partition(":")[0])
+    file = getattr(module, "__file__", None)
+    if file is None or source.distribution == NO_DISTRIBUTION:
+        return ""
+    is_alone = "." not in source.module.partition(":")[0] and not hasattr(module, "__path__")
+    files = [Path(file)] if is_alone else sorted(Path(file).parent.rglob("*.py"))
+    digest = sha256()
+    for each in files:
+        digest.update(f"{each.relative_to(Path(file).parent).as_posix()}\n{each.stat().st_size}\n".encode() + each.read_bytes())
+    return digest.hexdigest()
 
 
 def _merged(source: InstalledPlugin, module: object, given: Mapping[str, object]) -> tuple[Mapping[str, object], Mapping[str, object]]:

@@ -1,7 +1,7 @@
 """The kits for plugin authors: numbered promises, from pytest and from ``rexalgo plugin test``. See docs/plugins.md."""
 
 from engine.kit_record import KIT_VERSION
-from engine.testing.exchange_kit import ExchangeUnderTest, check_exchange_adapter, exchange_cases
+from engine.testing.exchange import ExchangeUnderTest, check_exchange_adapter, exchange_cases
 from engine.testing.faulty_http import FaultyHttp
 from engine.testing.other_kits import SourceUnderTest, check_rate_limiter, check_signal_source, limiter_cases, source_cases
 from engine.testing.recorded import NotRecorded, RecordedAnswers, RecordingClients

@@ -68,7 +68,7 @@ async def _plugins(office: Office, params: dict[str, Any]) -> dict[str, Any]:
             {
                 "name": each.name, "version": each.version, "distribution": each.distribution, "enabled": here is not None,
                 "provides": [] if here is None else list(here.provides), "kit": None if record is None else jsonable(asdict(record)),
-                "proven": is_proven(config.data_dir, each.name, each.version),
+                "proven": is_proven(config.data_dir, each.name, each.version, None if here is None else here.code),
                 "settings": {name: str(value) for name, value in config.plugin_settings.get(each.name, {}).items()},
             }
         )  # fmt: skip

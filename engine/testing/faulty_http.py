@@ -1,9 +1,11 @@
 """The engine's own HTTP clients with faults put on top: an author needs no server that fails.
 
-One fault concerns the next writing request (anything but GET and HEAD), or every reading one; what happened to it is counted, because a
-plugin that sends an order twice must be caught. Requests are spaced by the adapter's own limits, as the engine's limiter does it.
+One fault concerns the next writing request (anything but GET and HEAD), or every reading one, or one reading one alone; what happened is
+counted, because a plugin that sends an order twice must be caught. Requests are spaced by the adapter's own limits, as the engine's limiter
+does it.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -13,12 +15,19 @@ import trio
 
 from engine.transport import HttpClientFactory
 
-# Happens instead of the request; nothing reaches the exchange.
+# Happens instead of the request; nothing reaches the exchange, and that is proven.
 BEFORE: Final = ("connect_refused", "rate_limited", "rate_limited_html")
 # Happens to the answer; the exchange has seen the request.
-AFTER: Final = ("answer_dropped", "bad_gateway", "server_error", "empty_answer", "cut_off_json", "not_json", "redirect")
+AFTER: Final = (
+    "answer_dropped", "bad_gateway", "server_error", "empty_answer", "cut_off_json", "not_json", "redirect", "answer_timed_out", "hung_up",
+    "unavailable", "empty_object",
+)  # fmt: skip
+# Happens instead of the request, and nobody can know that nothing reached the exchange.
+LOST: Final = ("rate_limited", "bad_gateway_instead")
 # Happens to readings.
-READING: Final = ("read_error", "read_500", "read_not_json", "read_empty_object")
+READING: Final = ("read_error", "read_500", "read_not_json", "read_empty_object", "read_429", "read_nothing")
+# Happens to the true answer of a reading: a text stands where each list stood.
+WITHOUT_LISTS: Final = "read_without_lists"
 
 
 class Clients(Protocol):
@@ -35,14 +44,26 @@ class Clients(Protocol):
 
 @dataclass(slots=True)
 class Plan:
-    """Hold what is to happen, and count what did."""
+    """Hold what is to happen, and count what did.
+
+    ``write`` befalls the next writing request. ``read`` befalls every reading request, or with ``read_only_nth`` just that one of those
+    that are sent from now on (1 is the next).
+    """
 
     write: str | None = None
     read: str | None = None
+    read_only_nth: int | None = None
     writes: int = 0
+    requests: int = 0
+    hosts: set[str] = field(default_factory=set)
     spacing_s: float = 0.0
     slow_reads: bool = False
     _next: float = field(default=0.0)
+
+    def heal(self) -> None:
+        """Take every fault away."""
+        self.write = self.read = self.read_only_nth = None
+        self.slow_reads = False
 
     async def pace(self) -> None:
         """Wait until the next request may go."""
@@ -50,6 +71,13 @@ class Plan:
         at = max(now, self._next)
         self._next = at + self.spacing_s
         await trio.sleep(at - now)
+
+    def reading_fault(self) -> str | None:
+        """Return what befalls the reading request that is being sent now."""
+        if self.read_only_nth is None:
+            return self.read
+        self.read_only_nth -= 1
+        return self.read if self.read_only_nth == 0 else None
 
 
 class FaultyHttp:
@@ -79,6 +107,8 @@ class _FaultyTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         await self._plan.pace()
+        self._plan.requests += 1
+        self._plan.hosts.add(request.url.host)
         if request.method in ("GET", "HEAD"):
             return await self._read(request)
         self._plan.writes += 1
@@ -87,13 +117,15 @@ class _FaultyTransport(httpx.AsyncBaseTransport):
             raise httpx.ConnectError("refused by the kit", request=request)
         if fault in ("rate_limited", "rate_limited_html"):
             return _limited(request, fault)
+        if fault == "bad_gateway_instead":
+            return _broken(request, "bad_gateway")
         answer = await self._inner.handle_async_request(request)
         return answer if fault is None else _broken(request, fault)
 
     async def _read(self, request: httpx.Request) -> httpx.Response:
         if self._plan.slow_reads:
             await trio.sleep_forever()
-        match self._plan.read:
+        match self._plan.reading_fault():
             case "read_error":
                 raise httpx.ReadError("reset by the kit", request=request)
             case "read_500":
@@ -102,10 +134,29 @@ class _FaultyTransport(httpx.AsyncBaseTransport):
                 return httpx.Response(200, text="<html>broken by the kit</html>", request=request)
             case "read_empty_object":
                 return httpx.Response(200, json={}, request=request)
+            case "read_429":
+                return _limited(request, "rate_limited")
+            case "read_nothing":
+                return httpx.Response(200, content=b"", request=request)
+            case "read_without_lists":
+                answer = await self._inner.handle_async_request(request)
+                return httpx.Response(answer.status_code, content=_without_lists(await answer.aread()), request=request)
         return await self._inner.handle_async_request(request)
 
     async def aclose(self) -> None:
         await self._inner.aclose()
+
+
+def _without_lists(content: bytes) -> bytes:
+    def change(value: object) -> object:
+        if isinstance(value, dict):
+            return {name: change(member) for name, member in value.items()}
+        return "broken by the kit" if isinstance(value, list) else value
+
+    try:
+        return json.dumps(change(json.loads(content))).encode()
+    except ValueError:
+        return content
 
 
 def _limited(request: httpx.Request, fault: str) -> httpx.Response:
@@ -119,12 +170,20 @@ def _broken(request: httpx.Request, fault: str) -> httpx.Response:
     match fault:
         case "answer_dropped":
             raise httpx.ReadError("reset by the kit after the request was delivered", request=request)
+        case "answer_timed_out":
+            raise httpx.ReadTimeout("no answer in time, made by the kit after the request was delivered", request=request)
+        case "hung_up":
+            raise httpx.RemoteProtocolError("closed by the kit without an answer after the request was delivered", request=request)
         case "bad_gateway":
             return httpx.Response(502, text="<html><h1>502 Bad Gateway</h1></html>", request=request)
         case "server_error":
             return httpx.Response(500, json={"error": "broken by the kit"}, request=request)
+        case "unavailable":
+            return httpx.Response(503, json={"error": "service unavailable, by the kit"}, headers={"retry-after": "3"}, request=request)
         case "empty_answer":
             return httpx.Response(202, content=b"", request=request)
+        case "empty_object":
+            return httpx.Response(200, json={}, request=request)
         case "cut_off_json":
             return httpx.Response(202, content=b'{"success": true, "data": {"order', request=request)
         case "not_json":

@@ -8,9 +8,9 @@ from plugins.mudrex.errors import unmapped
 from plugins.mudrex.limits import ACCOUNT_REQUESTS, EXIT_REQUESTS, limit_of
 from plugins.mudrex.market import MudrexMarket
 from plugins.mudrex.requests import CURRENCY
-from plugins.mudrex.settings import EntryApi, MudrexSettings, is_loopback
+from plugins.mudrex.settings import EntryApi, MudrexSettings
 from plugins.mudrex.shared import Shared
-from rexalgo import AccountLogin, CredentialField, Environment, ExchangeConnection, ExchangeContext, ExchangeTraits, MarketData
+from rexalgo import AccountLogin, CredentialField, Environment, ExchangeConnection, ExchangeContext, ExchangeTraits, MarketData, is_loopback
 
 KEY_LASTS_DAYS = 90
 SECRET_FIELD = CredentialField(

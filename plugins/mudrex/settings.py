@@ -3,12 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from ipaddress import ip_address
 from typing import Final
-from urllib.parse import urlsplit
 
 from plugins.mudrex.limits import DEFAULT_PER_S, PER_S_MIN
-from rexalgo import InvalidValue
+from rexalgo import InvalidValue, is_loopback
 
 
 class EntryApi(Enum):
@@ -54,12 +52,3 @@ class MudrexSettings:
         except ValueError:
             raise InvalidValue("plugin.mudrex.entry_api", "v2, v1 or auto", table["entry_api"]) from None
         return MudrexSettings(base_url.rstrip("/"), counts[0], counts[1], entry_api)
-
-
-def is_loopback(url: str) -> bool:
-    """Tell whether an address is on this machine: what answers there is a simulator."""
-    parts = urlsplit(url)
-    try:
-        return parts.scheme == "http" and (parts.hostname == "localhost" or ip_address(parts.hostname or "").is_loopback)
-    except ValueError:
-        return False

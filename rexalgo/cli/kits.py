@@ -3,26 +3,27 @@
 import os
 import secrets
 import tempfile
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any
-
-import click
 
 from engine.actors.clock import SystemClock
 from engine.domain.account import Environment
+from engine.domain.errors import InvalidValue
 from engine.kit_record import KIT_VERSION, KitRecord
 from engine.plugin_api import PLUGIN_API_VERSION
-from engine.plugin_host import Plugins, list_installed
+from engine.plugin_host import PluginError, Plugins, load_plugins
 from engine.ports.exchange import ExchangeAdapter, ExchangeContext
 from engine.ports.secret import Secret
 from engine.transport import HttpClientFactory
-from rexalgo.cli.common import CliError, Exit, emit_json
+from rexalgo.cli.common import CliError, Exit
+from rexalgo.cli.installed import installed
 from rexalgo.cli.serving import run_trio
 from rexalgo.testing import (
+    CaseResult,
     ExchangeUnderTest,
     KitReport,
     RecordedAnswers,
@@ -34,63 +35,133 @@ from rexalgo.testing import (
     check_rate_limiter,
     check_signal_source,
     check_stream_source,
+    exchange_cases,
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Say how the kit reaches an exchange: with which key, reading only or not, and whether answers go to a file or come from one."""
+    """Say how the kit reaches an exchange: with which credentials (variables by field), reading only or not, and with which file."""
 
-    secret_env: str | None = None
+    credentials: Mapping[str, str]
     read_only: bool = False
     record: Path | None = None
     recorded: Path | None = None
 
-    def clients(self, secret: str) -> RecordedAnswers | RecordingClients | None:
+    def clients(self, hidden: list[str]) -> RecordedAnswers | RecordingClients | None:
         """Return what makes HTTP clients, None for the engine's own."""
         if self.recorded is not None:
             return RecordedAnswers(self.recorded)
-        return None if self.record is None else RecordingClients(HttpClientFactory(), self.record, [secret])
+        return None if self.record is None else RecordingClients(HttpClientFactory(), self.record, hidden)
 
 
-def run_kits(plugins: Plugins, name: str, line: Line, only: str | None) -> tuple[list[KitReport], str]:
-    """Run the kits for everything that the plugins register; returns the reports and the environment of the last exchange."""
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Say what is run: one plugin with its settings, all cases or one, to the end or to the first failure, and who is told meanwhile."""
+
+    name: str
+    settings: Mapping[str, object]
+    line: Line
+    only: str | None = None
+    stop_at_first: bool = False
+    begin: Callable[[str, str, str], None] = lambda kind, name, environment: None
+    tell: Callable[[CaseResult], None] = lambda result: None
+
+    def load(self, **changes: object) -> Plugins:
+        """Load the plugin anew, with other settings where some are given."""
+        return load_plugins([self.name], {self.name: {**self.settings, **changes}})
+
+
+def run_kits(run: Run) -> tuple[list[KitReport], str, Plugins]:
+    """Run the kits for everything that the plugin registers; returns the reports and the environment of the last exchange."""
+    plugins = run.load()
+    if run.only is not None and (run.only not in dict(exchange_cases()) or not plugins.exchanges):
+        raise CliError(f"--case: expected a case of an exchange, such as E33, of a plugin that has one, found {run.only}", Exit.USAGE)
     reports, environment = [], ""
     for adapter in plugins.exchanges.values():
         with tempfile.TemporaryDirectory(prefix="kit-") as folder:
-            under_test, where = _exchange(adapter, plugins, name, line, folder)
+            under_test, where = _exchange(adapter, plugins, run, folder)
             environment = where.label
-            reports.append(run_trio(lambda under_test=under_test: check_exchange_adapter(under_test, only)))  # type: ignore[misc]
-    if only is None:
-        reports += [check_rate_limiter(lambda each=each: type(each)()) for each in plugins.limiters.values()]  # type: ignore[misc]
-        reports += _sources(plugins, name)
-    return reports, environment
+            run.begin("exchange", adapter.name, environment)
+            check = partial(check_exchange_adapter, under_test, run.only, stop_at_first=run.stop_at_first, tell=run.tell)
+            reports.append(run_trio(check))
+    if run.only is None:
+        for name in plugins.limiters:
+            reports.append(_told(run, check_rate_limiter(lambda name=name: run.load().limiters[name])))  # type: ignore[misc]
+        reports += [_told(run, each) for each in _sources(plugins, run.name)]
+    if not reports:
+        raise CliError(_nothing(plugins, run.name), Exit.NOTHING)
+    return reports, environment, plugins
 
 
-def _exchange(
-    adapter: ExchangeAdapter, plugins: Plugins, name: str, line: Line, folder: str
-) -> tuple[ExchangeUnderTest, Environment]:  # fmt: skip
-    settings = plugins.settings(name)
+def _told(run: Run, report: KitReport) -> KitReport:
+    run.begin(report.kind, report.name, "")
+    for each in report.results:
+        run.tell(each)
+    return report
+
+
+def _nothing(plugins: Plugins, name: str) -> str:
+    provides = ", ".join(plugins.loaded[0].provides)
+    if plugins.webhook_sources or plugins.stream_sources:
+        return (
+            f"plugin {name} provides {provides}, and its module tells neither how a sender signs (sign_for_kit and body_for_kit, for a "
+            "webhook source) nor which parameters work (params_for_kit, for a stream source); see docs/plugin-source.md"
+        )
+    return f"plugin {name} provides {provides}: there is no kit for that"
+
+
+def _exchange(adapter: ExchangeAdapter, plugins: Plugins, run: Run, folder: str) -> tuple[ExchangeUnderTest, Environment]:
+    settings = plugins.settings(run.name)
     environment = adapter.environment(ExchangeContext(settings, SystemClock(), HttpClientFactory(), folder))
-    if environment is Environment.LIVE and not line.read_only:
+    if environment is Environment.LIVE and not run.line.read_only:
         raise CliError(
-            f"{adapter.name} is LIVE with these settings: the kit would trade with real money. Give --against URL of a simulator, or "
-            "--read-only",
+            f"{adapter.name} is LIVE with these settings: the kit would trade with real money. Give --against URL of a simulator on this "
+            "machine, or --read-only with --credential for a look at a real account that places no order",
             Exit.REFUSED,
         )
-    given = os.environ.get(line.secret_env, "") if line.secret_env else f"kit-{secrets.token_hex(8)}"
-    if not given:
-        raise CliError(f"--secret-env: expected a key in the environment variable {line.secret_env}, found nothing", Exit.USAGE)
+    given = _credentials(adapter, run.line, environment)
     fields = [each.name for each in adapter.credential_fields]
     wrong = None if environment is Environment.PAPER else {each: Secret(f"bad-{secrets.token_hex(8)}") for each in fields}
-    secrets_given = {each: Secret(given) for each in fields}
-    return ExchangeUnderTest(adapter, secrets_given, settings, folder, wrong, line.read_only, line.clients(given)), environment
+    clients = run.line.clients([each.reveal() for each in given.values()])
+    there = {"adapter_at": partial(_adapter_at, run, adapter.name)} if "base_url" in plugins.loaded[0].defaults else {}
+    return ExchangeUnderTest(adapter, given, settings, folder, wrong, run.line.read_only, clients, **there), environment
+
+
+def _adapter_at(run: Run, name: str, url: str) -> ExchangeAdapter:
+    try:
+        return run.load(base_url=url).exchanges[name]
+    except PluginError as error:
+        raise InvalidValue(f"plugin.{run.name}.base_url", "an address that the plugin takes", error.wrong) from error
+
+
+def _credentials(adapter: ExchangeAdapter, line: Line, environment: Environment) -> Mapping[str, Secret]:
+    """Return the credentials: all of them from the environment, or all made up, as a simulator of one's own takes them."""
+    fields = [each.name for each in adapter.credential_fields]
+    if not line.credentials and line.recorded is None and environment is Environment.LIVE:
+        raise CliError(f"{adapter.name} is LIVE: expected {_usage(fields)}, found no credential", Exit.USAGE)
+    if not line.credentials:
+        made_up = f"kit-{secrets.token_hex(8)}"
+        return {each: Secret(made_up) for each in fields}
+    unlike = [*(each for each in line.credentials if each not in fields), *(each for each in fields if each not in line.credentials)]
+    if unlike:
+        raise CliError(
+            f"--credential: expected each field of {adapter.name} once: {_usage(fields)}; look at {', '.join(unlike)}", Exit.USAGE
+        )
+    empty = [variable for variable in line.credentials.values() if not os.environ.get(variable)]
+    if empty:
+        raise CliError(f"--credential: expected a value in the environment variable {', '.join(empty)}, found nothing", Exit.USAGE)
+    return {field: Secret(os.environ[variable]) for field, variable in line.credentials.items()}
+
+
+def _usage(fields: list[str]) -> str:
+    return " ".join(f"--credential {each}=VARIABLE" for each in fields)
 
 
 def _sources(plugins: Plugins, name: str) -> list[KitReport]:
     """Check webhook sources whose module tells how a sender signs (``sign_for_kit(secret, body, at)`` and ``body_for_kit``), and stream
     sources whose module gives parameters that work (``params_for_kit``)."""
-    module = import_module(next(each.module for each in list_installed() if each.name == name).partition(":")[0])
+    module = import_module(installed(name).module.partition(":")[0])
     sign, body = getattr(module, "sign_for_kit", None), getattr(module, "body_for_kit", None)
     reports = []
     if sign is not None and body is not None:
@@ -102,38 +173,12 @@ def _sources(plugins: Plugins, name: str) -> list[KitReport]:
     return reports
 
 
-def record_of(plugins: Plugins, name: str, environment: str, reports: list[KitReport], read_only: bool, passed: bool) -> KitRecord:
+def record_of(plugins: Plugins, name: str, environment: str, reports: list[KitReport], read_only: bool) -> KitRecord:
     """Make the record of a run."""
     loaded = plugins.loaded[0]
     failed = tuple(each.number for report in reports for each in report.failures)
     cases = sum(1 for report in reports for each in report.results if each.verdict is not Verdict.SKIPPED)
     return KitRecord(
-        name, loaded.distribution, loaded.version, KIT_VERSION, PLUGIN_API_VERSION, datetime.now(UTC).isoformat(), environment, read_only,
-        passed, cases, failed,
+        name, loaded.distribution, loaded.version, loaded.code, KIT_VERSION, PLUGIN_API_VERSION, datetime.now(UTC).isoformat(), environment,
+        read_only, all(each.passed for each in reports), cases, failed,
     )  # fmt: skip
-
-
-def tell(reports: list[KitReport], environment: str, passed: bool, file: Path | None, as_json: bool) -> None:
-    """Print what was found."""
-    if as_json:
-        emit_json({"passed": passed, "environment": environment, "record": None if file is None else str(file), "kit_version": KIT_VERSION,
-                   "reports": [_json(each) for each in reports]})  # fmt: skip
-        return
-    for report in reports:
-        click.echo(f"{report.kind} {report.name}" + (f" [{environment}]" if environment else ""))
-        for each in report.results:
-            click.echo(f"  {each.verdict.value:<8}{each.number}  {each.promise}")
-            if each.detail:
-                click.echo(f"            {each.detail}")
-        if report.capabilities:
-            click.echo("  it says that it can: " + ", ".join(f"{name} {value}" for name, value in report.capabilities.items()))
-        ran = [each for each in report.results if each.verdict is not Verdict.SKIPPED]
-        click.echo(f"  {len(ran) - len(report.failures)} of {len(ran)} cases pass, {len(report.results) - len(ran)} skipped")
-    click.echo(("PASSED" if passed else "FAILED") + ("" if file is None else f"; recorded in {file}"))
-
-
-def _json(report: KitReport) -> dict[str, Any]:
-    cases = [
-        {"number": each.number, "promise": each.promise, "verdict": each.verdict.value, "detail": each.detail} for each in report.results
-    ]
-    return {"kind": report.kind, "name": report.name, "cases": cases, "capabilities": dict(report.capabilities)}

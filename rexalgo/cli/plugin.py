@@ -9,11 +9,12 @@ import click
 import tomlkit
 
 from engine.config import Config, load_config
-from engine.kit_record import KitRecord, is_proven, read_record
+from engine.kit_record import KitRecord, read_record, why_unproven
 from engine.plugin_host import InstalledPlugin, list_installed, load_plugins
 from engine.ports.exchange import ExchangeAdapter
 from rexalgo.cli.common import CliError, Exit, config_file, emit_json, json_option, read_config
 from rexalgo.cli.files import replace_file
+from rexalgo.cli.installed import installed
 from rexalgo.cli.plugin_new import new
 from rexalgo.cli.plugin_test import test
 
@@ -56,25 +57,27 @@ def _row(each: InstalledPlugin, enabled: bool) -> dict[str, object]:
 def show(where: Path, name: str, as_json: bool) -> None:
     """Load one installed plugin and show what it provides and its settings."""
     read = read_config(where)
-    installed = _installed(name)
+    source = installed(name)
     plugins = load_plugins([name], read.plugin_settings)
     loaded, logins = plugins.loaded[0], [row for each in plugins.exchanges.values() for row in _login(each)]
-    record = read_record(read.data_dir, name)
-    answer = _row(installed, name in read.plugins.enabled) | {
+    record, looked = read_record(read.data_dir, name), read_record(read.data_dir, name, read_only=True)
+    why = why_unproven(read.data_dir, name, loaded.version, loaded.code)
+    answer = _row(source, name in read.plugins.enabled) | {
         "provides": list(loaded.provides),
         "settings": dict(loaded.defaults),
         "login": logins,
         "kit": None if record is None else asdict(record),
-        "proven": is_proven(read.data_dir, name, installed.version),
+        "kit_read_only": None if looked is None else asdict(looked),
+        "proven": not why,
     }
     if as_json:
         emit_json(answer)
         return
-    click.echo(
-        f"{name}: {'enabled' if answer['enabled'] else 'disabled'}, {installed.distribution} {installed.version} ({installed.module})"
-    )
+    click.echo(f"{name}: {'enabled' if answer['enabled'] else 'disabled'}, {source.distribution} {source.version} ({source.module})")
     click.echo("provides: " + ", ".join(loaded.provides))
-    click.echo("kit: " + _kit_words(record, proven=bool(answer["proven"])))
+    click.echo("kit: " + _kit_words(record, why))
+    if looked is not None:
+        click.echo("kit, reading only: " + _kit_words(looked, ""))
     click.echo(f"settings of [plugin.{name}] and their defaults:" if loaded.defaults else "it has no settings")
     for key, value in loaded.defaults.items():
         click.echo(f"  {key} = {value!r}")
@@ -93,12 +96,12 @@ def _login(adapter: ExchangeAdapter) -> list[dict[str, str]]:
     ]
 
 
-def _kit_words(record: KitRecord | None, *, proven: bool) -> str:
+def _kit_words(record: KitRecord | None, why_unproven: str) -> str:
     if record is None:
         return "never run here (rexalgo plugin test)"
     told = f"{'passed' if record.passed else 'failed ' + ', '.join(record.failed)}, {record.cases} cases, {record.at[:10]}"
-    where = f"version {record.version}, {record.environment or 'no exchange'}{', read only' if record.read_only else ''}"
-    return f"{told} ({where})" + ("" if proven else "; not a proof for real money")
+    where = f"version {record.version}, {record.environment or 'no exchange'}"
+    return f"{told} ({where})" + (f"; not a proof for real money: {why_unproven}" if why_unproven else "")
 
 
 @plugin.command()
@@ -107,7 +110,7 @@ def _kit_words(record: KitRecord | None, *, proven: bool) -> str:
 @click.pass_obj
 def enable(where: Path, name: str, as_json: bool) -> None:
     """Enable an installed plugin in rexalgo.toml, after loading it once to see that it works."""
-    _installed(name)
+    installed(name)
     read = read_config(where)
     load_plugins([name], read.plugin_settings)
     _change(where, read, name, lambda enabled: enabled if name in enabled else [*enabled, name], as_json)
@@ -121,14 +124,6 @@ def disable(where: Path, name: str, as_json: bool) -> None:
     """Disable a plugin in rexalgo.toml. The plugin is not loaded for that, so a broken one can be disabled."""
     read = read_config(where)
     _change(where, read, name, lambda enabled: [each for each in enabled if each != name], as_json)
-
-
-def _installed(name: str) -> InstalledPlugin:
-    found = next((each for each in list_installed() if each.name == name), None)
-    if found is None:
-        known = ", ".join(each.name for each in list_installed())
-        raise CliError(f"no installed package has a plugin named {name}; installed are: {known}", Exit.NOTHING)
-    return found
 
 
 def _change(where: Path, read: Config, name: str, change: Callable[[list[str]], list[str]], as_json: bool) -> None:

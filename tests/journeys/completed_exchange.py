@@ -7,9 +7,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from ipaddress import ip_address
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 
@@ -48,6 +46,7 @@ from rexalgo import (
     RejectionKind,
     Symbol,
     hookimpl,
+    is_loopback,
     plain,
 )
 
@@ -63,15 +62,6 @@ KINDS = {
 }
 
 
-def is_loopback(url: str) -> bool:
-    """Tell whether an address is on this machine: what answers there is a simulation."""
-    parts = urlsplit(url)
-    try:
-        return parts.hostname == "localhost" or ip_address(parts.hostname or "").is_loopback
-    except ValueError:
-        return False
-
-
 class Adapter:
     """Stand for the exchange. Connects nowhere when made."""
 
@@ -84,8 +74,7 @@ class Adapter:
         order_limit=RateLimit(100, 1.0, 100),
         read_limit=RateLimit(100, 1.0, 100),
         visible_within_s=0.5,
-        account_requests=1,
-        exit_requests=1,
+        refuses_repeated_ids=True,
         sets_protection=True,
     )
 
@@ -170,7 +159,7 @@ def position_of(row: Mapping[str, Any], mark: Price) -> Position:
 
 
 class Market:
-    """Read public data, once for everybody. Raise whenever something cannot be read (E47)."""
+    """Read public data, once for everybody. Raise whenever something cannot be read (E53)."""
 
     def __init__(self, http: httpx.AsyncClient, clock: Clock) -> None:
         self._http = http

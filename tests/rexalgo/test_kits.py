@@ -13,7 +13,7 @@ from types import ModuleType
 import pytest
 import trio
 
-from engine.kit_record import KIT_VERSION, KitRecord, is_proven, write_record
+from engine.kit_record import KIT_VERSION, KitRecord, is_proven, read_record, why_unproven, write_record
 from plugins import signed_webhook
 from plugins.gcra import GcraLimiter
 from plugins.mudrex import default_settings
@@ -124,20 +124,40 @@ def test_what_is_written_can_be_installed(tmp_path: Path) -> None:
 
 def record(**changes: object) -> KitRecord:
     fields: dict[str, object] = {
-        "plugin": "toy", "distribution": "toy", "version": "1", "kit_version": KIT_VERSION, "api_version": PLUGIN_API_VERSION, "at": "",
+        "plugin": "toy", "distribution": "toy", "version": "1", "code": "c0de", "kit_version": KIT_VERSION,
+        "api_version": PLUGIN_API_VERSION, "at": "",
         "environment": "SIMULATED", "read_only": False, "passed": True, "cases": 30, "failed": (),
     }  # fmt: skip
     return KitRecord(**{**fields, **changes})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
-    ("changes", "proven"),
-    [({}, True), ({"version": "2"}, False), ({"kit_version": 0}, False), ({"read_only": True}, False), ({"passed": False}, False)],
+    ("changes", "why"),
+    [
+        ({}, ""),
+        ({"version": "2"}, "it passed with version 2, and now it is 1"),
+        ({"kit_version": 0}, f"it passed with the kit's version 0, and now it is {KIT_VERSION}"),
+        ({"api_version": 0}, f"it passed with API version 0, and now it is {PLUGIN_API_VERSION}"),
+        ({"code": "other"}, "its files were changed since it passed"),
+        ({"passed": False, "failed": ("E33",)}, "its kit failed E33"),
+    ],
 )
-def test_a_record_proves_one_version_of_plugin_kit_and_api(changes: dict[str, object], proven: bool, tmp_path: Path) -> None:
+def test_a_record_proves_one_version_and_code_of_plugin_kit_and_api(changes: dict[str, object], why: str, tmp_path: Path) -> None:
     write_record(tmp_path, record(**changes))
-    assert is_proven(tmp_path, "toy", "1") is proven
-    assert not is_proven(tmp_path, "other", "1")
+    assert why_unproven(tmp_path, "toy", "1", "c0de") == why
+    assert is_proven(tmp_path, "toy", "1", "c0de") is (why == "")
+    assert why_unproven(tmp_path, "other", "1", "c0de") == "its kit was never run here"
+
+
+def test_a_look_that_only_reads_proves_nothing_and_takes_no_proof_away(tmp_path: Path) -> None:
+    write_record(tmp_path, record(read_only=True))
+    assert why_unproven(tmp_path, "toy", "1", "c0de") == "its kit was never run here"
+    write_record(tmp_path, record())
+    write_record(tmp_path, record(read_only=True, passed=False, failed=("E03",)))
+    assert is_proven(tmp_path, "toy", "1", "c0de")
+    looked = read_record(tmp_path, "toy", read_only=True)
+    assert looked is not None
+    assert looked.failed == ("E03",)
 
 
 def test_what_was_recorded_from_a_simulator_answers_the_reading_cases_without_it(tmp_path: Path) -> None:

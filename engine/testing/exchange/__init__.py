@@ -1,0 +1,64 @@
+"""The kit for exchange adapters: numbered promises, each with what to do where it is not kept.
+
+``kit`` runs them, ``registry`` holds them; they stand in ``about`` (E0), ``entries`` and ``protection`` (E1), ``exits`` (E2), ``lines``
+(E3, E4) and ``readings`` (E5).
+"""
+
+from collections.abc import Callable
+from dataclasses import fields
+
+from engine.ports.exchange import ExchangeTraits
+from engine.ports.rate_limiter import RateLimit
+from engine.testing.exchange import about, entries, exits, lines, protection, readings
+from engine.testing.exchange.kit import ExchangeKit, ExchangeUnderTest
+from engine.testing.exchange.registry import all_cases
+from engine.testing.report import CaseResult, KitReport, Verdict
+
+__all__ = ["ExchangeUnderTest", "about", "check_exchange_adapter", "entries", "exchange_cases", "exits", "lines", "protection", "readings"]
+
+
+def exchange_cases() -> tuple[tuple[str, str], ...]:
+    """Return (number, promise) of every case, for the guide."""
+    return tuple((each.number, each.promise) for each in all_cases())
+
+
+async def check_exchange_adapter(
+    under_test: ExchangeUnderTest,
+    only: str | None = None,
+    *,
+    stop_at_first: bool = False,
+    tell: Callable[[CaseResult], None] = lambda _: None,
+) -> KitReport:
+    """Run every case, or the one with the number ``only``, against a real exchange, simulator or paper account.
+
+    ``stop_at_first`` ends with the first case that fails. ``tell`` gets each result as soon as it is there.
+    """
+    kit = ExchangeKit(under_test)
+    results: list[CaseResult] = []
+    try:
+        for case in all_cases():
+            if only in (None, case.number):
+                results.append(await kit.run(case))
+                tell(results[-1])
+                if stop_at_first and results[-1].verdict is Verdict.FAIL:
+                    break
+    finally:
+        await kit.aclose()
+    return KitReport("exchange", under_test.adapter.name, tuple(results), capabilities(under_test.adapter.traits))
+
+
+def capabilities(traits: ExchangeTraits) -> dict[str, str]:
+    """Return what the traits say, in words, by their names."""
+    return {each.name: _word(getattr(traits, each.name)) for each in fields(traits)}
+
+
+def _word(value: object) -> str:
+    match value:
+        case bool():
+            return "yes" if value else "no"
+        case RateLimit():
+            return f"{value.count} in {value.period_s:g} s, {value.burst} at once"
+        case None:
+            return "not told"
+        case _:
+            return str(value)

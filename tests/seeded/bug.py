@@ -1,0 +1,24 @@
+"""One seeded bug: edits of one file, which must still fit."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Bug:
+    """Name a bug and the edits (text, instead) of one file that make it; each text must be there once or more, the first is changed."""
+
+    name: str
+    file: str
+    text: str
+    instead: str
+    more: tuple[tuple[str, str], ...] = ()
+
+    def seed(self, folder: Path) -> None:
+        """Change the copy in ``folder``."""
+        file = folder / self.file
+        source = file.read_text(encoding="utf-8")
+        for text, instead in ((self.text, self.instead), *self.more):
+            assert text in source, f"{self.name}: {self.file} has no {text!r} any more"
+            source = source.replace(text, instead, 1)
+        file.write_text(source, encoding="utf-8")

@@ -1,0 +1,60 @@
+"""Run the kit for exchanges against one copy of an adapter; ends with 1 at the first case that fails, and prints it."""
+
+import sys
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import trio
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@asynccontextmanager
+async def _mudrex(folder: str) -> Any:
+    from plugins.mudrex import default_settings
+    from plugins.mudrex.adapter import MudrexAdapter, MudrexSettings
+    from plugins.mudrex.simulator.server import Simulator, serve
+
+    def adapter_at(url: str) -> MudrexAdapter:
+        return MudrexAdapter(MudrexSettings.parse({**default_settings, "base_url": url, "orders_per_s": 100, "reads_per_s": 100}))
+
+    simulator = Simulator(None, latency_s=0.0, per_s=0, fill_s=(0.05, 0.2))
+    async with trio.open_nursery() as nursery:
+        port = await nursery.start(serve, simulator, 0)
+        yield adapter_at, f"http://127.0.0.1:{port}/fapi"
+        nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def _example(folder: str) -> Any:
+    sys.path.insert(0, str(ROOT / "tests" / "journeys"))
+    sys.path.insert(0, folder)
+    import completed_exchange
+    from tiny_exchange import tiny_exchange
+
+    with tiny_exchange() as url:
+        yield completed_exchange.Adapter, url
+
+
+COPIES: dict[str, Callable[[str], AbstractAsyncContextManager[Any]]] = {"mudrex": _mudrex, "example": _example}
+
+
+async def check(kind: str, folder: str) -> int:
+    """Run the cases on one account, as ``rexalgo plugin test`` does."""
+    from rexalgo import Secret
+    from rexalgo.testing import ExchangeUnderTest, check_exchange_adapter
+
+    async with COPIES[kind](folder) as (adapter_at, url):
+        right, wrong = {"secret": Secret("sim-of-the-kit")}, {"secret": Secret("bad-key-of-kit")}
+        under_test = ExchangeUnderTest(adapter_at(url), right, {}, folder, wrong, adapter_at=adapter_at)
+        report = await check_exchange_adapter(under_test, stop_at_first=True)
+    for each in report.failures:
+        print(f"{each.number}: {each.detail[:150]}")
+    return 1 if report.failures else 0
+
+
+if __name__ == "__main__":
+    sys.path[:0] = [sys.argv[2], str(ROOT)]
+    sys.exit(trio.run(check, *sys.argv[1:3]))
