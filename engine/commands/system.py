@@ -5,8 +5,10 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
+from statistics import median
 from typing import Any, Final
 
+from engine.actors.follower import Follower
 from engine.commands.parameters import Run, installed_version, jsonable
 from engine.kit_record import is_proven, read_record
 from engine.ledger.deliveries import refusals
@@ -45,7 +47,7 @@ async def _system(office: Office, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _feeds(office: Office) -> dict[str, Any]:
-    """Tell for each exchange how its market data does, and how far its clock is from ours (seconds, by the newest readings)."""
+    """Tell for each exchange how its market data does, and how far its clock is ahead of ours (seconds; None: it told none)."""
     assert office.live is not None
     told: dict[str, Any] = {}
     for exchange in {each.exchange for each in office.live.followers.values()}:
@@ -53,9 +55,15 @@ def _feeds(office: Office) -> dict[str, Any]:
         read = [each.report.as_of for each in mine if each.report is not None]
         told[exchange] = {
             "accounts": len(mine), "read": len(read), "problem": mine[0].shared.feeds[exchange].problem,
-            "newest_reading": max(read).isoformat() if read else None,
+            "newest_reading": max(read).isoformat() if read else None, "clock_ahead_s": _ahead_s(mine),
         }  # fmt: skip
     return told
+
+
+def _ahead_s(mine: list[Follower]) -> float | None:
+    offsets = [each.session.clock_offset_s for each in mine if each.session is not None]
+    known = [each for each in offsets if each is not None]
+    return round(median(known), 1) if known else None
 
 
 async def _plugins(office: Office, params: dict[str, Any]) -> dict[str, Any]:

@@ -83,9 +83,9 @@ def _migrate(db: apsw.Connection, path: str) -> None:
     version = _version(db)
     if version > len(MIGRATIONS):
         raise LedgerError(f"the ledger {path} is of version {version}, this program knows {len(MIGRATIONS)}; run the newer program")
+    if 0 < version < len(MIGRATIONS) and path != MEMORY:  # a new one has nothing to lose, and one copy serves all steps
+        _verified_copy(db, Path(f"{path}.before-{version + 1}"))
     for number in range(version, len(MIGRATIONS)):
-        if number > 0 and path != MEMORY:
-            _verified_copy(db, Path(f"{path}.before-{number + 1}"))
         with db:
             db.execute(MIGRATIONS[number])
             db.execute(f"PRAGMA user_version = {number + 1}")

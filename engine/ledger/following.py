@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 import apsw
 
@@ -12,7 +13,7 @@ from engine.domain.outcome import Outcome, OutcomeCode
 from engine.domain.signal import Signal, SignalDraft
 from engine.domain.subscription import CopyPolicy
 from engine.ledger.codec import from_us, read_draft, to_us, write_policy
-from engine.ledger.people import AccountRow, account
+from engine.ledger.people import SHOWN_AS, AccountRow, account
 from engine.ledger.query import Row, fetch_all, fetch_one
 
 
@@ -223,16 +224,17 @@ class StrategyTerms:
     is_mine: bool
 
 
+_TERMS: Final = (
+    "SELECT strategy.id, strategy.name, master.name, state, about, kind, symbols, leverage, terms_us, master.person_id = ?2"  # noqa: S608
+    f" FROM strategy JOIN master ON master.id = master_id WHERE strategy.id = ?1 AND ({SHOWN_AS} IN ('published', 'by_link')"
+    " OR master.person_id = ?2 OR EXISTS (SELECT 1 FROM subscription JOIN account ON account.id = account_id"
+    " WHERE strategy_id = strategy.id AND account.person_id = ?2 AND subscription.state != 'left'))"
+)
+
+
 def strategy_terms(db: apsw.Connection, identifier: str, person: PersonId) -> StrategyTerms | None:
     """Read a strategy that a person may see: published, by link, theirs, or followed by them; None for any other."""
-    row = fetch_one(
-        db,
-        "SELECT strategy.id, strategy.name, master.name, state, about, kind, symbols, leverage, terms_us, master.person_id = ?2"
-        " FROM strategy JOIN master ON master.id = master_id WHERE strategy.id = ?1 AND (state IN ('published', 'by_link', 'paused')"
-        " OR master.person_id = ?2 OR EXISTS (SELECT 1 FROM subscription JOIN account ON account.id = account_id"
-        " WHERE strategy_id = strategy.id AND account.person_id = ?2 AND subscription.state != 'left'))",
-        (identifier, person),
-    )
+    row = fetch_one(db, _TERMS, (identifier, person))
     if row is None:
         return None
     symbols = frozenset(map(Symbol, json.loads(row[6])))

@@ -21,6 +21,8 @@ from engine.ledger.query import Row, fetch_all, fetch_one
 
 KIND_COPY_TRADING = "copy_trading"
 KIND_ALGO = "algo"
+SHOWN_AS = "(CASE strategy.state WHEN 'paused' THEN strategy.shown_as ELSE strategy.state END)"
+"""SQL for to whom a strategy is shown: published, by_link, private, or its master alone (draft, retired). Pausing changes nothing of it."""
 
 
 @dataclass(frozen=True, slots=True)

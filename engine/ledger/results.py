@@ -17,6 +17,7 @@ from engine.domain.amounts import EXACT, plain
 from engine.domain.identifiers import AccountId, StrategyId
 from engine.domain.signal import PositionSide
 from engine.ledger.codec import from_us, to_us
+from engine.ledger.people import SHOWN_AS
 from engine.ledger.query import Row, fetch_all, fetch_one
 
 TradePoint = tuple[datetime, Decimal]
@@ -246,12 +247,12 @@ _STRATEGIES = (
 def strategies_for(db: apsw.Connection, person: str, identifier: str | None = None) -> list[StrategyRow]:
     """Read the strategies that a person may see in the directory (published, theirs, followed), or the one with this id if they may.
 
-    One that is ``by_link`` is found by its id only, by anybody who has it.
+    One that is ``by_link`` is found by its id only, by anybody who has it. A paused one is shown to whom it was shown before.
     """
     rows = fetch_all(
         db,
-        _STRATEGIES + " WHERE (?2 IS NULL OR strategy.id = ?2) AND (state IN ('published', 'paused')"
-        " OR (state = 'by_link' AND ?2 IS NOT NULL) OR master.person_id = ?1 OR followed) ORDER BY strategy.name",
+        _STRATEGIES + f" WHERE (?2 IS NULL OR strategy.id = ?2) AND ({SHOWN_AS} = 'published'"
+        f" OR ({SHOWN_AS} = 'by_link' AND ?2 IS NOT NULL) OR master.person_id = ?1 OR followed) ORDER BY strategy.name",
         (person, identifier),
     )
     return [_listed(row) for row in rows]

@@ -179,4 +179,7 @@ MIGRATIONS: Final[tuple[str, ...]] = (
         at_us INTEGER NOT NULL, PRIMARY KEY (account_id, id)) STRICT, WITHOUT ROWID;
     CREATE INDEX funding_by_time ON funding (account_id, at_us);
     """,
+    """
+    ALTER TABLE strategy ADD COLUMN shown_as TEXT NOT NULL DEFAULT 'private';
+    """,
 )

@@ -69,8 +69,12 @@ def describe_strategy(
 
 
 def set_strategy_state(db: apsw.Connection, identifier: StrategyId, state: str) -> bool:
-    """Write a strategy's state; False where it was so already."""
-    db.execute("UPDATE strategy SET state = ?1 WHERE id = ?2 AND state != ?1", (state, identifier))
+    """Write a strategy's state; False where it was so already. A paused one keeps to whom it was shown (``shown_as``)."""
+    db.execute(
+        "UPDATE strategy SET state = ?1, shown_as = CASE WHEN state IN ('published', 'by_link') THEN state ELSE 'private' END"
+        " WHERE id = ?2 AND state != ?1",
+        (state, identifier),
+    )
     return bool(db.changes())
 
 

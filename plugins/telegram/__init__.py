@@ -7,7 +7,7 @@ delivery that fails raises, so that the outbox tries again; a message may theref
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from rexalgo import Alert, HttpClients, InvalidValue, Notifier, RexAlgoError, Secret, hookimpl, read_secret_file
+from rexalgo import Alert, HttpClients, InvalidValue, Notifier, RexAlgoError, Secret, hookimpl, is_loopback, read_secret_file
 
 rexalgo_api_version = 1
 default_settings: Mapping[str, object] = {
@@ -66,7 +66,7 @@ def register_notifiers(register: Callable[[Notifier], None], settings: Mapping[s
     chat_id, base_url, only_waking = settings["chat_id"], settings["base_url"], settings["only_waking"]
     if not isinstance(chat_id, str) or not chat_id.lstrip("-@").replace("_", "").isalnum():
         raise InvalidValue("plugin.telegram.chat_id", 'a chat such as "123456789" or "@channel"', chat_id)
-    if not isinstance(base_url, str) or not base_url.startswith(("https://", "http://127.0.0.1:")):
+    if not isinstance(base_url, str) or not (base_url.startswith("https://") or is_loopback(base_url)):
         raise InvalidValue("plugin.telegram.base_url", "an https address", base_url)
     if not isinstance(only_waking, bool):
         raise InvalidValue("plugin.telegram.only_waking", "true or false", only_waking)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
-from rexalgo import Alert, HttpClients, InvalidValue, Notifier, RexAlgoError, Secret, hookimpl, read_secret_file, sign_b
+from rexalgo import Alert, HttpClients, InvalidValue, Notifier, RexAlgoError, Secret, hookimpl, is_loopback, read_secret_file, sign_b
 
 rexalgo_api_version = 1
 default_settings: Mapping[str, object] = {
@@ -60,7 +60,7 @@ def document(alert: Alert) -> dict[str, object]:
 def register_notifiers(register: Callable[[Notifier], None], settings: Mapping[str, object]) -> None:
     """Register the notifier; raises InvalidValue for settings that do not fit."""
     url, only_waking = settings["url"], settings["only_waking"]
-    if not isinstance(url, str) or not url.startswith(("https://", "http://127.0.0.1:", "http://localhost:")):
+    if not isinstance(url, str) or not (url.startswith("https://") or is_loopback(url)):
         raise InvalidValue("plugin.webhook_out.url", "an https address, or http on this machine", url)
     if not isinstance(only_waking, bool):
         raise InvalidValue("plugin.webhook_out.only_waking", "true or false", only_waking)

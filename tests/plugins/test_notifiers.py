@@ -129,6 +129,8 @@ async def test_webhook_out_is_signed_so_that_a_receiver_can_verify_it(tmp_path: 
         (telegram, {"chat_id": "7", "bot_token_file": "/nowhere/at/all"}, "plugin.telegram.bot_token_file"),
         (telegram, {"chat_id": "", "bot_token_file": "SECRET"}, "plugin.telegram.chat_id"),
         (telegram, {"chat_id": "7", "bot_token_file": "SECRET", "base_url": "http://example.org"}, "plugin.telegram.base_url"),
+        (telegram, {"chat_id": "7", "bot_token_file": "SECRET", "base_url": "http://127.0.0.1:@example.org"}, "plugin.telegram.base_url"),
+        (webhook_out, {"url": "http://localhost:x@example.org/", "secret_file": "SECRET"}, "plugin.webhook_out.url"),
         (webhook_out, {"url": "http://example.org", "secret_file": "SECRET"}, "plugin.webhook_out.url"),
         (webhook_out, {"url": "https://example.org", "secret_file": "SECRET", "only_waking": "yes"}, "plugin.webhook_out.only_waking"),
     ],

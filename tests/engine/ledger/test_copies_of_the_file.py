@@ -1,4 +1,4 @@
-"""The file itself: a backup while it is written, migrations with a verified copy before each, a newer file refused."""
+"""The file itself: a backup while it is written, migrations after one verified copy of what was there, a newer file refused."""
 
 import stat
 from pathlib import Path
@@ -39,7 +39,10 @@ def test_an_older_file_is_migrated_after_a_verified_copy(tmp_path: Path, monkeyp
     assert new.execute("SELECT count(*) FROM run").fetchone() == (1,)
     assert int(new.pragma("user_version")) == len(MIGRATIONS)
     new.close()
+    assert [each.name for each in tmp_path.glob("*.before-*")] == ["ledger.before-2"]
     assert check_ledger(Path(f"{path}.before-2")) == "ok"
+    open_database(str(tmp_path / "new")).close()
+    assert list(tmp_path.glob("new.before-*")) == []
 
 
 def test_a_file_of_a_newer_program_is_refused(tmp_path: Path) -> None:
