@@ -80,12 +80,15 @@ class Follower:
         self.session: ExchangeSession | None = None
         self.report: AccountReport | None = None
         self.read_at: datetime | None = None
+        self.last_report: AccountReport | None = None
+        """The newest report, for people only: kept while the account cannot be read, when ``report`` is None and entries fail closed."""
         self.problem = ""
         self.problem_may_pass = False
         self.first_reading = trio.Event()
         self.reserved: dict[CopyId, Reserved] = {}
         self.asked_to_cancel: dict[int, datetime] = {}
         self._unread_since: datetime | None = None
+        self._check_is_due = False
         self.guard = ProtectionGuard(self)
         self._new_session = new_session
         self._retired: list[ExchangeSession] = []
@@ -140,6 +143,7 @@ class Follower:
         if self.session is not None:
             self._retired.append(self.session)
             self.session = None
+            self._check_is_due = True
         self.read_soon()
 
     @property
@@ -248,13 +252,22 @@ class Follower:
             self._cannot_read(error)
             await self._tell_unreadable(error)
             return False
-        self._unread_since = None
+        if self._unread_since is not None:
+            self._unread_since = None
+            await self.tell_pages("reading", {"problem": ""})
         return True
+
+    async def tell_pages(self, kind: str, data: dict[str, object]) -> None:
+        """Have open pages renew themselves: how an account is read and checked changes nothing else that they look at."""
+        at = self.shared.clock.now()
+        await self.shared.ledger.write(lambda db: write_event(db, kind, self.name, data, at))
 
     async def _tell_unreadable(self, error: Exception) -> None:
         """Alert at once about a refused key, and about any other reason once it has lasted."""
         now = self.shared.clock.now()
-        self._unread_since = self._unread_since or now
+        if self._unread_since is None:
+            self._unread_since = now
+            await self.tell_pages("reading", {"problem": self.problem})
         held = [each for each in read_holdings(self.shared.ledger.db, self.account) if each.share > 0]
         named = ", ".join(f"{each.side.value} {plain(each.share)} {each.symbol}" for each in held) or "none"
         if isinstance(error, Rejected) and error.kind is RejectionKind.CREDENTIALS:
@@ -275,7 +288,6 @@ class Follower:
                 await session.aclose()
                 raise
             self.session = session
-            self.preflight.ring()
         return self.session
 
     async def read_account(self) -> None:
@@ -286,10 +298,14 @@ class Follower:
         await self._correct(report, began)
         await self._mark_equity(report)
         self.reserved = {copy: each for copy, each in self.reserved.items() if each.ended_at is None or each.ended_at >= began}
-        self.report, self.read_at = report, self.shared.clock.now()
+        is_due, self._check_is_due = self._check_is_due or self.report is None, False
+        self.report = self.last_report = report
+        self.read_at = self.shared.clock.now()
         self.problem = "" if not self.problem.startswith("Foreign") else self.problem
         self.problem_may_pass = False
         self.first_reading.set()
+        if is_due:
+            self.preflight.ring()
         self.guard.ring()
         self._funding.account_was_read()
         self.ring()

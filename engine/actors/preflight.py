@@ -1,7 +1,8 @@
-"""Check one account: when it connects, every day, and when somebody asks. It reads and tells; it changes nothing and stops nothing itself.
+"""Check one account: when it is read for the first time or again, every day, and when somebody asks. It stops nothing itself.
 
 The newest result is kept for status and pages. That a key comes to its end is told once for each warning, whether or not the account can
-be read. A check that fails is a log line and is made again the next day or at the next connection.
+be read. Reading is the account's own task's work: a check that nobody asked for waits for its readings and makes none, for two at once
+would meet the exchange's rate limit. A check that fails is a log line and is made again the next day or at the next first reading.
 """
 
 import logging
@@ -37,7 +38,7 @@ class PreflightWatch:
         self.newest: Preflight | None = None
 
     def ring(self) -> None:
-        """Say that the account was connected anew."""
+        """Say that the account can be read, after it could not or with a new key."""
         self._bell.ring()
 
     async def run(self) -> None:
@@ -45,6 +46,7 @@ class PreflightWatch:
         await self._follower.first_reading.wait()
         while True:
             await self._follower.shared.calm()
+            await self._bell.wait(0)  # what rang until now is answered by the check that comes
             try:
                 await self._tell_key_end()
                 await self.check(fresh=False)
@@ -102,15 +104,20 @@ class PreflightWatch:
             ),
             shared.clock.now(),
         )
-        self.newest = Preflight(follower.name, follower.exchange, follower.environment, items, shared.clock.now())
-        return self.newest
+        before, found = self.newest, Preflight(follower.name, follower.exchange, follower.environment, items, shared.clock.now())
+        self.newest = found
+        if before is not None and before.level is not found.level:
+            await follower.tell_pages("check", {"level": found.level.value})
+        if fresh and report is None and follower.report is not None:
+            self.ring()  # asked in a bad moment: the account's own readings say more, and nobody waits a day for that
+        return found
 
     async def _report(self, fresh: bool) -> tuple[AccountReport | None, str, bool]:
         follower = self._follower
         if not fresh and follower.report is not None:
             return follower.report, "", False
-        if not fresh and follower.session is None:  # its own task tries to connect; a second one beside it helps nobody
-            return None, follower.problem or "it is not connected", bool(follower.problem) and not follower.problem_may_pass
+        if not fresh:
+            return None, follower.problem or "it is not read yet", bool(follower.problem) and not follower.problem_may_pass
         try:
             session = await follower.connected()
             return await session.fetch_account(), "", False

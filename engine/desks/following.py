@@ -44,7 +44,10 @@ PAGE: Final = 50
 
 @dataclass(frozen=True, slots=True)
 class AccountCard:
-    """Show one account: how it stands, its money as last read (None: not read yet), and what it copies."""
+    """Show one account: how it stands, its money as last read (None: not read yet), and what it copies.
+
+    ``stale``: what is shown is old, for the account cannot be read now. ``positions`` are the ledger's where nothing was read yet.
+    """
 
     row: AccountRow
     told: StateTold
@@ -55,6 +58,7 @@ class AccountCard:
     day_since: datetime | None
     positions: int
     read_at: datetime | None
+    stale: bool
     check: Preflight | None
     agreements: Sequence[AgreementRow]
     paused_here: bool
@@ -112,7 +116,7 @@ class FollowingDesk:
 
     def _card(self, row: AccountRow, agreed: list[AgreementRow], on: Sequence[Switch]) -> AccountCard:
         task = self.task(row)
-        report = None if task is None else task.report
+        report = None if task is None else task.last_report
         check = None if task is None else task.preflight.newest
         mine = concerning(on, account_id=row.id, account_name=row.name, strategy_id="", strategy_name="", exchange=row.exchange)
         facts = AccountFacts(
@@ -132,7 +136,8 @@ class FollowingDesk:
         return AccountCard(
             row, account_state(facts), worth, None if report is None else report.balance.available,
             "USDT" if report is None else report.balance.currency, result, None if marks is None else marks.since,
-            0 if report is None else len(report.positions), None if report is None else report.as_of, check, tuple(agreed), bool(own),
+            len(read_holdings(self._db, AccountId(row.id)) if report is None else report.positions),
+            None if report is None else report.as_of, task is not None and report is not task.report, check, tuple(agreed), bool(own),
             max(own, key=lambda each: each.level.rank).level.value if own else "",
         )  # fmt: skip
 
@@ -210,7 +215,7 @@ class FollowingDesk:
         rows: list[PositionRow] = []
         for row in self.accounts(visitor):
             task = self.task(row)
-            rows += self._positions(row, None if task is None else task.report)
+            rows += self._positions(row, None if task is None else task.last_report)
         return rows
 
     def _positions(self, row: AccountRow, report: AccountReport | None) -> list[PositionRow]:

@@ -9,11 +9,13 @@ from engine_world import BEGINNING, World, world
 
 from engine.actors.exchange_session import ExchangeSession
 from engine.actors.market_feed import MarketFeed
+from engine.domain.account import AccountReport
 from engine.domain.alert import AlertCode
 from engine.domain.preflight import Level
 from engine.ledger.alerts import newest_alerts
 from engine.ledger.preflight import credentials_since, note_new_credentials
-from engine.ports.exchange import Rejected, RejectionKind
+from engine.ledger.query import fetch_all
+from engine.ports.exchange import ExchangeError, Rejected, RejectionKind
 
 
 async def test_an_account_is_checked_when_it_connects_and_every_day(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
@@ -53,6 +55,60 @@ async def test_a_refused_key_is_told_by_the_check_and_stops_only_this_account(
         assert found.level is Level.STOPS_ENTRIES
         assert "Invalid Authentication" in found.items[0].sentence
         assert (await house.household.check("f1")).items[0].level is Level.OK
+
+
+async def test_a_check_asked_in_a_bad_moment_is_made_again_by_itself_and_pages_are_told(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world(tmp_path, followers=1) as house:
+        follower = house.followers[0]
+        await follower.first_reading.wait()
+        await trio.sleep(1)
+        session = await follower.connected()
+        read = session.fetch_account
+        calls: list[float] = []
+
+        async def limited() -> AccountReport:
+            calls.append(trio.current_time())
+            if len(calls) == 1:
+                raise ExchangeError("the exchange answered 429")
+            return await read()
+
+        monkeypatch.setattr(session, "fetch_account", limited)
+        asked = await house.household.check("f0")
+        assert asked.level is Level.STOPS_ENTRIES
+        await trio.sleep(1)
+        newest = follower.preflight.newest
+        assert newest is not None
+        assert newest.level is not Level.STOPS_ENTRIES
+        assert len(calls) == 1  # from the account's own reading: the exchange was not asked again
+        told = fetch_all(house.ledger.db, "SELECT json_extract(data, '$.level') FROM event WHERE kind = 'check' AND subject = 'f0'")
+        assert [each[0] for each in told] == ["stops_entries", newest.level.value]
+
+
+async def test_pages_are_told_that_an_account_is_no_longer_read_and_that_it_is_again(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world(tmp_path, followers=1) as house:
+        follower = house.followers[0]
+        await follower.first_reading.wait()
+        session = await follower.connected()
+        read, fails = session.fetch_account, True
+
+        async def failing() -> AccountReport:
+            if fails:
+                raise ExchangeError("no answer")
+            return await read()
+
+        monkeypatch.setattr(session, "fetch_account", failing)
+        for _ in range(3):
+            assert not await follower.try_to_read()
+        assert follower.report is None  # entries fail closed
+        assert follower.last_report is not None  # people see what was read last
+        fails = False
+        assert await follower.try_to_read()
+        told = fetch_all(house.ledger.db, "SELECT json_extract(data, '$.problem') FROM event WHERE kind = 'reading' AND subject = 'f0'")
+        assert [each[0] for each in told] == ["ExchangeError: no answer", ""]
 
 
 async def test_an_account_that_never_connected_is_told_without_a_second_attempt(
