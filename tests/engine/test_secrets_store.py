@@ -9,7 +9,8 @@ import pytest
 from engine.domain.identifiers import AccountId, EndpointId
 from engine.ledger import Ledger
 from engine.ledger.identity import FactorRow
-from engine.ledger.people import AccountRow, canaries, expire_secrets, insert_endpoint_secret, insert_person
+from engine.ledger.people import AccountRow, expire_secrets, insert_endpoint_secret, insert_person
+from engine.ledger.root_keys import canaries
 from engine.ports.secret import Secret
 from engine.secrets_store import (
     NewPerson,
