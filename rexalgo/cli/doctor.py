@@ -135,6 +135,8 @@ def _root_keys(config: Config) -> Iterator[Finding]:
     except RexAlgoError as error:
         yield Finding("wrong", f"the root keys cannot be read: {error}", "put back the copy of the keys that you keep elsewhere")
         return
+    if told["in_use"] not in (None, told["active"]):
+        yield Finding("warn", f"the server uses root key {told['in_use']}, and {told['active']} stands first now", "rexalgo key rewrap")
     for each in told["keys"]:
         if each["state"] == "active" and (each["age_days"] or 0) > ROOT_KEY_DAYS_MAX:
             yield Finding("warn", f"root key {each['kid']} is the active one for {each['age_days']} days", "rexalgo key rotate")
