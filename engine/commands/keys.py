@@ -110,7 +110,7 @@ async def _key_rewrap(office: Office, params: dict[str, Any]) -> dict[str, Any]:
         raise InvalidValue("batches", f"a whole number from 1 to {BATCHES_MAX}", batches)
     async with office.one_at_a_time:
         vault = await _keyring(office).renew()
-        if not left_under_others(office.ledger.db, vault.active_kid) and not _is_under_way(office, vault.active_kid):
+        if not _is_under_way(office, vault.active_kid) and not left_under_others(office.ledger.db, vault.active_kid):
             return {"active": vault.active_kid, "moved": 0, "left": {}, "is_through": True, "done": True}
         await _begin(office, by)
         moved, is_through = 0, False

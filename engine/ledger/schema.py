@@ -191,5 +191,8 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     CREATE TABLE rewrap (
         kid TEXT PRIMARY KEY, begun_us INTEGER NOT NULL, part TEXT NOT NULL, cursor TEXT NOT NULL, moved INTEGER NOT NULL DEFAULT 0,
         ended_us INTEGER) STRICT, WITHOUT ROWID;
+    CREATE INDEX person_by_kid ON person (key_kid, id);
+    CREATE INDEX login_print_by_account ON login_print (account_id);
+    CREATE INDEX audit_by_kid ON audit (kid);
     """,
 )

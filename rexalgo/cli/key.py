@@ -35,10 +35,10 @@ def status(where: Path, as_json: bool) -> None:
         click.echo(f"the server still uses {told['in_use']}: rexalgo key rewrap lets it take over the keys that lie there now")
     if told["left"]:
         click.echo(f"{told['left']} things lie under an older key than {told['active']}: rexalgo key rewrap")
+    elif told["rewrap"] is not None and told["rewrap"]["ended"] is None:
+        click.echo(f"a rotation to {told['active']} is not finished: rexalgo key rewrap")
     elif told["rewrap"] is not None:
-        click.echo(
-            f"everything lies under {told['active']}; the last rewrap ended {told['rewrap']['ended'] or 'nowhere: rexalgo key rewrap'}"
-        )
+        click.echo(f"everything lies under {told['active']}; {told['rewrap']['moved']} were moved, until {told['rewrap']['ended'][:19]}Z")
 
 
 @key.command()
