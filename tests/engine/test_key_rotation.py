@@ -223,6 +223,19 @@ async def test_a_file_that_lost_a_key_changes_nothing(desk: Desk) -> None:
     assert [each["state"] for each in (await desk.ask("key_status"))["keys"]] == ["active", "old"]
 
 
+async def test_a_running_process_takes_over_keys_that_somebody_else_wrote(desk: Desk) -> None:
+    await desk.person("ann")
+    new = new_root_key()
+    desk.file.write_text(f"{new},{OLD}\n")
+    status = await desk.ask("key_status")
+    assert (status["in_use"], status["active"], status["keys"][0]["added"]) == (KID, new[:8], None)
+    assert (await desk.rewrap())["done"]
+    assert desk.keyring.in_use == new[:8]
+    assert (await desk.person("ben")).key.kid == new[:8]
+    acts = [each["act"] for each in (await desk.ask("audit"))["audit"]]
+    assert acts == ["root_key_rewrapped", "root_key_activated"]
+
+
 async def test_keys_in_the_environment_are_put_there_by_a_person(desk: Desk, tmp_path: Path) -> None:
     await desk.person("ann")
     ledger, new = desk.office.ledger, new_root_key()
