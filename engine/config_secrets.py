@@ -91,17 +91,16 @@ def parse_env(text: str) -> dict[str, str]:
 def with_env_value(text: str, name: str, value: str) -> str:
     """Return the text of a ``.env`` with another value of a name that stands in it, everything else as it was.
 
-    Raises InvalidValue where the name is not there.
+    A name that stands there twice gets it twice, so that no former value is left behind. Raises InvalidValue where it is not there.
     """
-    lines = text.splitlines(keepends=True)
-    for index in range(len(lines) - 1, -1, -1):  # the last one counts
-        match = _LINE.fullmatch(lines[index].strip())
-        if match is not None and match[1] == name and not lines[index].lstrip().startswith("#"):
-            end = lines[index][len(lines[index].rstrip("\r\n")) :]
-            head = lines[index][: lines[index].index("=") + 1]
-            lines[index] = f"{head}{value}{end or chr(10)}"
-            return "".join(lines)
-    raise InvalidValue(name, "a line of this name", "none")
+    lines, is_there = text.splitlines(), False
+    for index, line in enumerate(lines):
+        match = _LINE.fullmatch(line.strip())
+        if match is not None and match[1] == name:
+            lines[index], is_there = f"{line[: line.index('=') + 1]}{value}", True
+    if not is_there:
+        raise InvalidValue(name, "a line of this name", "none")
+    return "\n".join(lines) + "\n"
 
 
 def _unquoted(text: str) -> str:

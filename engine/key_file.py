@@ -44,7 +44,10 @@ def write_keys(place: SecretPlace, keys: Secret) -> None:
         remove_leftovers(place.file)
         replace_file(place.file, text, 0o600)
     except (InvalidValue, OSError, UnicodeDecodeError) as error:
-        raise KeyFileError(f"the root keys cannot be written to {place.file} ({_why(error)}); nothing was changed") from None
+        raise KeyFileError(
+            f"the root keys cannot be written to {place.file} ({_why(error)}); nothing was changed. "
+            "Let the server's user replace it, or change it by whatever else writes it, then rexalgo key rewrap"
+        ) from None
 
 
 def _why(error: Exception) -> str:
