@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import Final
 
 from engine import config_rules as rules
-from engine.config_secrets import SECRETS, read_env_file, read_secrets
+from engine.config_secrets import ENVIRONMENT, SECRETS, SecretPlace, place_of, read_env_file, read_secrets
 from engine.domain.errors import InvalidValue, RexAlgoError
 from engine.domain.subscription import RiskLimits, parse_limits
 from engine.ports.secret import Secret
@@ -95,7 +95,7 @@ class Secrets:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Hold everything that was configured. ``origins`` says where each value came from, by dotted key."""
+    """Hold everything that was configured. ``origins`` says where each value is from, by dotted key; ``key_place`` where root keys lie."""
 
     web: WebConfig
     ledger: LedgerConfig
@@ -107,6 +107,7 @@ class Config:
     secrets: Secrets
     origins: Mapping[str, str]
     folder: Path
+    key_place: SecretPlace | None
 
     @property
     def data_dir(self) -> Path:
@@ -198,7 +199,7 @@ def load_config(where: Path, environ: Mapping[str, str]) -> Config:
     sections = {name: reader.section(name) for name in _SECTIONS}
     limits = reader.limits()
     settings = reader.plugin_settings()
-    secrets = _secrets(folder, environ, reader.origins, errors)
+    secrets, key_place = _secrets(folder, environ, reader.origins, errors)
     _check_together(sections, str(own_file), errors)
     if errors:
         raise ConfigErrors(errors)
@@ -209,6 +210,7 @@ def load_config(where: Path, environ: Mapping[str, str]) -> Config:
         secrets=secrets,
         origins=MappingProxyType(reader.origins),
         folder=folder,
+        key_place=key_place,
     )
 
 
@@ -244,18 +246,22 @@ def _read_toml(file: Path, errors: list[ConfigError]) -> dict[str, object]:
     return {}
 
 
-def _secrets(folder: Path, environ: Mapping[str, str], origins: dict[str, str], errors: list[ConfigError]) -> Secrets:
+def _secrets(
+    folder: Path, environ: Mapping[str, str], origins: dict[str, str], errors: list[ConfigError]
+) -> tuple[Secrets, SecretPlace | None]:
     from_file: Mapping[str, str] = {}
     env_file = folder / ".env"
     try:
         from_file = read_env_file(env_file) if env_file.exists() else {}
     except InvalidValue as error:
         errors.append(ConfigError(str(env_file), error.field, error.expected, error.found))
-    found, problems = read_secrets([("environment", environ), (str(env_file), from_file)], folder)
+    sources = [(ENVIRONMENT, environ), (str(env_file), from_file)]
+    found, problems = read_secrets(sources, folder)
     errors.extend(ConfigError(origin, error.field, error.expected, error.found) for origin, error in problems)
     for name in SECRETS:
         origins[f"secrets.{name.lower()}"] = found[name][0] if name in found else "missing"
-    return Secrets(**{name.lower(): found[name][1] if name in found else None for name in SECRETS})
+    secrets = Secrets(**{name.lower(): found[name][1] if name in found else None for name in SECRETS})
+    return secrets, place_of("ENCRYPTION_KEY", sources, folder)
 
 
 def _check_together(sections: Mapping[str, object], file: str, errors: list[ConfigError]) -> None:

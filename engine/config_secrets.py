@@ -8,6 +8,7 @@ import binascii
 import re
 import stat
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
@@ -15,6 +16,7 @@ from typing import Final
 from engine.domain.errors import InvalidValue
 from engine.ports.secret import Secret
 
+ENVIRONMENT: Final = "environment"
 _LINE: Final = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)")
 _KEY: Final = re.compile(r"[0-9a-f]{8}:[A-Za-z0-9+/]{43}=")
 
@@ -43,6 +45,18 @@ SECRETS: Final[Mapping[str, Callable[[str], None]]] = {"ENCRYPTION_KEY": _encryp
 """Every secret by the name of its environment variable, with the check of its form. ``.env.example`` lists the same names."""
 
 
+@dataclass(frozen=True, slots=True)
+class SecretPlace:
+    """Say where a secret lies: ``file`` None is the environment of this process, which no command can change.
+
+    ``is_line``: it is one line of that file, a ``.env``; otherwise the file holds nothing else.
+    """
+
+    label: str
+    file: Path | None
+    is_line: bool = False
+
+
 def read_env_file(file: Path) -> Mapping[str, str]:
     """Read ``NAME=VALUE`` lines; ``#`` begins a comment line, one pair of surrounding quotes is dropped, nothing is expanded.
 
@@ -55,6 +69,13 @@ def read_env_file(file: Path) -> Mapping[str, str]:
         raise InvalidValue("", "a readable file in UTF-8") from None
     if mode & 0o077:
         raise InvalidValue("", f"mode 0600, for it holds secrets (chmod 600 {file})", f"mode {mode:04o}")
+    values = parse_env(text)
+    _refuse_near_miss(values)
+    return values
+
+
+def parse_env(text: str) -> dict[str, str]:
+    """Read the lines of a ``.env``; of a name that stands there twice the last one counts. Raises InvalidValue."""
     values: dict[str, str] = {}
     for number, raw in enumerate(text.splitlines(), 1):
         line = raw.strip()
@@ -64,8 +85,22 @@ def read_env_file(file: Path) -> Mapping[str, str]:
         if match is None:
             raise InvalidValue(f"line {number}", "NAME=VALUE or # comment", "another form")
         values[match[1]] = _unquoted(match[2])
-    _refuse_near_miss(values)
     return values
+
+
+def with_env_value(text: str, name: str, value: str) -> str:
+    """Return the text of a ``.env`` with another value of a name that stands in it, everything else as it was.
+
+    A name that stands there twice gets it twice, so that no former value is left behind. Raises InvalidValue where it is not there.
+    """
+    lines, is_there = text.splitlines(), False
+    for index, line in enumerate(lines):
+        match = _LINE.fullmatch(line.strip())
+        if match is not None and match[1] == name:
+            lines[index], is_there = f"{line[: line.index('=') + 1]}{value}", True
+    if not is_there:
+        raise InvalidValue(name, "a line of this name", "none")
+    return "\n".join(lines) + "\n"
 
 
 def _unquoted(text: str) -> str:
@@ -102,6 +137,17 @@ def read_secrets(
                 found[name] = (label, Secret(text))
             break
     return found, problems
+
+
+def place_of(name: str, sources: Sequence[tuple[str, Mapping[str, str]]], folder: Path) -> SecretPlace | None:
+    """Find where ``read_secrets`` takes a secret from; None where nothing names it."""
+    for label, values in sources:
+        if values.get(name):
+            return SecretPlace(label, None) if label == ENVIRONMENT else SecretPlace(label, Path(label), is_line=True)
+        if values.get(f"{name}_FILE"):
+            file = folder / values[f"{name}_FILE"]
+            return SecretPlace(str(file), file)
+    return None
 
 
 def _one_value(name: str, values: Mapping[str, str], folder: Path) -> str:

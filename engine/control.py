@@ -24,14 +24,14 @@ import trio
 
 from engine.actors.clock import SystemClock
 from engine.commands import commands_of
+from engine.commands.keys import KEYS
 from engine.config import Config
 from engine.domain.errors import InvalidValue, RexAlgoError
+from engine.keyring import Keyring
 from engine.ledger import Ledger
 from engine.office import NothingThere, Office
 from engine.plugin_host import Plugins, load_plugins
 from engine.provisioning.errors import ProvisionErrors, ProvisionProblem
-from engine.secrets_store import open_vault
-from engine.vault import Vault
 
 _LOG = logging.getLogger("rexalgo.control")
 SOCKET_NAME: Final = "control.sock"
@@ -42,7 +42,7 @@ ANSWER_WITHIN_S: Final = 5.0
 PROVISION_WITHIN_S: Final = 120.0
 CHECK_WITHIN_S: Final = 30.0
 CONNECTIONS_MAX: Final = 16
-WITHOUT_LOCK: Final = frozenset({"status", "why", "unknown", "accounts", "halt", "resume"})
+WITHOUT_LOCK: Final = frozenset({"status", "why", "unknown", "accounts", "halt", "resume", "key_status"})
 
 RunCommand = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
 
@@ -215,7 +215,7 @@ async def call(config: Config, method: str, params: dict[str, Any]) -> dict[str,
 
 async def ask_server(folder: Path, method: str, params: dict[str, Any]) -> dict[str, Any]:
     """Ask the folder's server; raises OSError where there is none, ServerSilent, or what the command raised."""
-    within = {"provision": PROVISION_WITHIN_S, "check": CHECK_WITHIN_S}.get(method, ANSWER_WITHIN_S)
+    within = {"provision": PROVISION_WITHIN_S, "check": CHECK_WITHIN_S, **dict.fromkeys(KEYS, CHECK_WITHIN_S)}.get(method, ANSWER_WITHIN_S)
     with trio.move_on_after(within):
         with _short_path(folder) as path:
             stream = await trio.open_unix_socket(path)
@@ -234,8 +234,10 @@ async def ask_server(folder: Path, method: str, params: dict[str, Any]) -> dict[
 async def _directly(config: Config, method: str, params: dict[str, Any]) -> dict[str, Any]:
     ledger = Ledger.open(config.ledger.path, inline=True)
     try:
+        clock = SystemClock()
+        keyring = Keyring(ledger, clock, config.key_place, config.secrets.encryption_key)
         office = Office(
-            config, ledger, SystemClock(), partial(_plugins, config), partial(_vault, config, ledger), trio.lowlevel.checkpoint
+            config, ledger, clock, partial(_plugins, config), keyring.open, trio.lowlevel.checkpoint, keyring=keyring
         )  # fmt: skip
         return await commands_of(office)[method](params)
     finally:
@@ -244,9 +246,3 @@ async def _directly(config: Config, method: str, params: dict[str, Any]) -> dict
 
 def _plugins(config: Config) -> Plugins:
     return load_plugins(config.plugins.enabled, config.plugin_settings)
-
-
-async def _vault(config: Config, ledger: Ledger) -> Vault:
-    if config.secrets.encryption_key is None:
-        raise RexAlgoError("ENCRYPTION_KEY is not set: run `rexalgo init`, or give it in the environment or as ENCRYPTION_KEY_FILE")
-    return await open_vault(ledger, config.secrets.encryption_key)

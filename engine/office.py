@@ -12,6 +12,7 @@ from engine.actors.household import Household
 from engine.config import Config
 from engine.domain.account import AccountReport
 from engine.domain.errors import RexAlgoError
+from engine.keyring import Keyring
 from engine.ledger import Ledger
 from engine.ledger.audit import AuditKey
 from engine.plugin_host import Plugins
@@ -34,7 +35,10 @@ class NothingThere(RexAlgoError):
 
 @dataclass(slots=True)
 class Office:
-    """Hold what commands work with. ``live`` are the accounts' tasks, None where no engine runs."""
+    """Hold what commands work with. ``live`` are the accounts' tasks, None where no engine runs.
+
+    ``keyring`` is there wherever root keys can be changed; ``one_at_a_time`` keeps provisioning and changes of root keys apart.
+    """
 
     config: Config
     ledger: Ledger
@@ -45,6 +49,7 @@ class Office:
     live: Household | None = None
     try_login: TryLogin | None = None
     receive: Receive | None = None
+    keyring: Keyring | None = None
     one_at_a_time: trio.Lock = field(default_factory=trio.Lock)
 
     @property

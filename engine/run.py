@@ -38,6 +38,7 @@ from engine.domain.account import AccountReport, Environment
 from engine.domain.errors import RexAlgoError
 from engine.domain.identifiers import AccountId, EndpointId, StrategyId, Symbol
 from engine.exchange_places import exchange_context, why_refused
+from engine.keyring import Keyring
 from engine.ledger import Database, Ledger
 from engine.ledger.attempts import orphan_claims
 from engine.ledger.audit import audit_end
@@ -53,10 +54,10 @@ from engine.ports.clock import Clock
 from engine.ports.exchange import AccountLogin
 from engine.ports.rate_limiter import RateLimit, RateLimiter
 from engine.ports.secret import Secret
-from engine.secrets_store import EndpointKey, account_credentials, endpoint_keys, open_vault
+from engine.secrets_store import EndpointKey, account_credentials, endpoint_keys
 from engine.service import Endpoint, EngineService
 from engine.transport import HttpClientFactory
-from engine.vault import Vault, VaultError
+from engine.vault import VaultError
 
 _LOG = logging.getLogger("rexalgo.run")
 STOP_WITHIN_S: Final = 8.5
@@ -80,9 +81,10 @@ async def run_engine(
         plugins = load_plugins(config.plugins.enabled, config.plugin_settings, extra_modules or {})
         ledger = Ledger.open(config.ledger.path)
         try:
-            vault = await open_vault(ledger, key)
+            keyring = Keyring(ledger, clock, config.key_place, key)
+            await keyring.open()
             _LOG.info("the audit ends at %s", audit_end(ledger.db))
-            engine = await _Engine.begin(config, plugins, ledger, vault, clock)
+            engine = await _Engine.begin(config, plugins, ledger, keyring, clock)
             async with engine.running() as service:
                 yield service
             _LOG.info("the audit ends at %s", audit_end(ledger.db))
@@ -93,11 +95,11 @@ async def run_engine(
 class _Engine:
     """Hold what was wired, so that provisioning can add to it while it runs."""
 
-    def __init__(self, config: Config, plugins: Plugins, ledger: Ledger, vault: Vault, clock: Clock, epoch: int) -> None:
+    def __init__(self, config: Config, plugins: Plugins, ledger: Ledger, keyring: Keyring, clock: Clock, epoch: int) -> None:
         self._config = config
         self._plugins = plugins
         self._ledger = ledger
-        self._vault = vault
+        self._keyring = keyring
         self._clock = clock
         self._limiter = _chosen_limiter(config, plugins)
         self._notifiers = chosen_notifiers(config, plugins)
@@ -115,7 +117,7 @@ class _Engine:
         self._breakers = Breakers(self._shared, {name: Circuit() for name in plugins.exchanges}, config.engine)
 
     @classmethod
-    async def begin(cls, config: Config, plugins: Plugins, ledger: Ledger, vault: Vault, clock: Clock) -> "_Engine":
+    async def begin(cls, config: Config, plugins: Plugins, ledger: Ledger, keyring: Keyring, clock: Clock) -> "_Engine":
         """Start a new ownership epoch and own what an earlier run left behind."""
         now = clock.now()
 
@@ -126,7 +128,7 @@ class _Engine:
         epoch, orphans = await ledger.write(start)
         if orphans:
             _LOG.warning("%d orders were being sent when the last run ended: they are unknown now and are looked up", orphans)
-        return cls(config, plugins, ledger, vault, clock, epoch)
+        return cls(config, plugins, ledger, keyring, clock, epoch)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[EngineService]:
@@ -159,11 +161,9 @@ class _Engine:
             outer.cancel_scope.cancel()
 
     def _office(self, reload: Callable[[], Awaitable[None]], receive: Receive) -> Office:
-        async def opened() -> Vault:
-            return self._vault
-
         return Office(
-            self._config, self._ledger, self._clock, lambda: self._plugins, opened, reload, self._household, self._try_login, receive,
+            self._config, self._ledger, self._clock, lambda: self._plugins, self._keyring.open, reload, self._household, self._try_login,
+            receive, self._keyring,
         )  # fmt: skip
 
     async def _try_login(self, exchange: str, credentials: Mapping[str, Secret]) -> AccountReport:
@@ -258,7 +258,7 @@ class _Engine:
     def _keys(self, endpoint: EndpointId, now: datetime) -> tuple[EndpointKey, ...]:
         """Open an endpoint's secrets; none where one does not open: its deliveries are refused, and every other account goes on."""
         try:
-            return endpoint_keys(self._ledger.db, self._vault, endpoint, now)
+            return endpoint_keys(self._ledger.db, self._keyring.vault, endpoint, now)
         except VaultError as error:
             _LOG.error(
                 "endpoint %s takes no deliveries until its secret is replaced (rexalgo secret rotate --strategy NAME --revoke-now): %s",
@@ -296,7 +296,7 @@ class _Engine:
 
     def _new_session(self, identifier: AccountId, exchange: str) -> ExchangeSession:
         row = account(self._ledger.db, identifier)
-        login = AccountLogin(identifier, account_credentials(self._ledger.db, self._vault, row))
+        login = AccountLogin(identifier, account_credentials(self._ledger.db, self._keyring.vault, row))
         return ExchangeSession(
             self._plugins.exchanges[exchange], login, self._contexts[exchange], self._limiter, self._shared.pace.send_deadline_s,
             self._shared.sends, self._breakers.circuits[exchange],

@@ -15,32 +15,44 @@ from typing import Final
 from engine.domain.identifiers import AccountId, EndpointId, PersonId
 from engine.ledger import Database, Ledger
 from engine.ledger.identity import FactorRow
-from engine.ledger.people import AccountRow, EndpointSecretRow, PersonKey, canaries, endpoint_secrets, person_key, put_canary
+from engine.ledger.people import AccountRow, EndpointSecretRow, PersonKey, endpoint_secrets, person_key
+from engine.ledger.root_keys import canaries, disabled_kids, kept_audit_keys, put_canary
 from engine.ports.secret import Secret
-from engine.vault import DataKey, FieldPlace, Vault, VaultError, WrappedKey, parse_root_keys
+from engine.vault import DataKey, FieldPlace, RootKeys, Vault, VaultError, WrappedKey, parse_root_keys
 
 _COLUMN: Final = "sealed"
 
 
-async def open_vault(ledger: Ledger, encryption_key: Secret) -> Vault:
-    """Make the vault and prove that it has every root key this ledger was written with; remember the keys that are new.
+async def open_vault(ledger: Ledger, encryption_key: Secret, now: datetime | None = None) -> Vault:
+    """Make the vault and prove that it has every root key this ledger needs; remember the keys that are new, as seen first at ``now``.
 
-    Raises VaultError for an unfit key, and naming the kid that is missing or is another key than the one before.
+    A root key that was disabled is left out, although it may still lie there. Raises VaultError for an unfit key, and naming the kid that
+    is missing, is another key than the one before, or stands first and was disabled.
     """
-    keys = parse_root_keys(encryption_key)
-    vault = Vault(keys)
+    keys, disabled = parse_root_keys(encryption_key), disabled_kids(ledger.db)
+    if keys.active in disabled:
+        raise VaultError(f"root key {keys.active} stands first in ENCRYPTION_KEY and was removed from this place: put another one first")
+    vault = Vault(RootKeys(keys.active, {kid: key for kid, key in keys.by_kid.items() if kid not in disabled}))
     known = canaries(ledger.db)
     for kid, sealed in known.items():
         vault.check_canary(kid, sealed)
-    new = {kid: vault.seal_canary(kid) for kid in keys.by_kid if kid not in known}
+    new = {kid: vault.seal_canary(kid) for kid in sorted(vault.kids) if kid not in known}
 
     def remember(db: Database) -> None:
         for kid, sealed in new.items():
-            put_canary(db, kid, sealed)
+            put_canary(db, kid, sealed, now)
 
     if new:
         await ledger.write(remember)
     return vault
+
+
+def audit_key_of(db: Database, vault: Vault, kid: str) -> bytes:
+    """Return the audit key of a root key, from that key or, where it is gone, as it was kept; raises VaultError where it is neither."""
+    kept = kept_audit_keys(db).get(kid)
+    if kid in vault.kids or kept is None:
+        return vault.derive("audit", kid)
+    return vault.open_audit_key(kid, *kept)
 
 
 # People
@@ -172,6 +184,6 @@ def _opened(db: Database, vault: Vault, row: EndpointSecretRow) -> Secret:
 
 
 __all__ = [
-    "EndpointKey", "NewPerson", "VaultError", "account_credentials", "credentials_print", "ended_endpoint_keys", "endpoint_keys",
-    "new_person", "open_vault", "open_totp_secret", "seal_credentials", "seal_endpoint_secret", "seal_totp_secret",
+    "EndpointKey", "NewPerson", "VaultError", "account_credentials", "audit_key_of", "credentials_print", "ended_endpoint_keys",
+    "endpoint_keys", "new_person", "open_vault", "open_totp_secret", "seal_credentials", "seal_endpoint_secret", "seal_totp_secret",
 ]  # fmt: skip

@@ -5,7 +5,8 @@ a ciphertext that was moved or rolled back is refused; a text's length shows onl
 data key shreds all of that person's secrets; no key and no secret ever appears in a message or a repr.
 
 What it does not do: store anything. Wrapped keys, canaries and sealed fields are the caller's to keep. Rotating a root key
-means: put the new one first, ``rewrap`` every data key, check that none is left under the old ``kid``, remove the old one.
+means: put the new one first, ``rewrap`` every data key, check that none is left under the old ``kid``, remove the old one; a key of
+the audit that was derived from the old one is kept, sealed under the new one, because its rows cannot be sealed anew.
 """
 
 import base64
@@ -110,6 +111,17 @@ def parse_root_keys(text: Secret) -> RootKeys:
     return RootKeys(next(iter(by_kid)), by_kid)
 
 
+def with_root_key_first(text: Secret, key: str) -> Secret:
+    """Return the text of root keys with another one in front of them: it is the active one from then on."""
+    return Secret(f"{key},{text.reveal().strip()}")
+
+
+def without_root_key(text: Secret, kid: str) -> Secret:
+    """Return the text of root keys without the one called ``kid``."""
+    items = [item.strip() for item in text.reveal().split(",")]
+    return Secret(",".join(item for item in items if item.partition(":")[0] != kid))
+
+
 def _parse_root_key(item: str, which: str) -> tuple[str, bytes]:
     kid, _, encoded = item.partition(":")
     if not _KID.fullmatch(kid):
@@ -211,6 +223,22 @@ class Vault:
             raise VaultError(f"a purpose must be one of {', '.join(sorted(PURPOSES))}, was {purpose!r}")
         return _derived(self._keys.key(self._keys.active if kid is None else kid), purpose)
 
+    def keep_audit_key(self, kid: str) -> bytes:
+        """Seal the audit key of the root key ``kid`` under the active one, so that its rows can be verified when that key is gone."""
+        return _encrypt(self._keys.key(self._keys.active), self.derive("audit", kid), _audit_key_binding(kid, self._keys.active))
+
+    def rekeep_audit_key(self, kid: str, under: str, blob: bytes) -> bytes:
+        """Seal a kept audit key anew under the active root key; raises VaultError when it does not open under ``under``."""
+        key = self.open_audit_key(kid, under, blob)
+        return _encrypt(self._keys.key(self._keys.active), key, _audit_key_binding(kid, self._keys.active))
+
+    def open_audit_key(self, kid: str, under: str, blob: bytes) -> bytes:
+        """Open the kept audit key of a root key that is gone; raises VaultError."""
+        try:
+            return _decrypt(self._keys.key(under), blob, _audit_key_binding(kid, under))
+        except CryptoError:
+            raise VaultError(f"the kept audit key of root key {kid} does not open with root key {under}") from None
+
     def fingerprint(self, secret: Secret, kid: str | None = None) -> bytes:
         """Compute the keyed fingerprint that finds a secret's account again (32 bytes); without the key it says nothing."""
         text = secret.reveal().encode(errors="surrogatepass")
@@ -234,6 +262,10 @@ def _field_key(data_key: DataKey) -> bytes:
 
 def _data_key_binding(person: str, kid: str) -> bytes:
     return _length_prefixed("rexalgo/dek/v1", person, kid)
+
+
+def _audit_key_binding(kid: str, under: str) -> bytes:
+    return _length_prefixed("rexalgo/audit-key/v1", kid, under)
 
 
 def _length_prefixed(*parts: str) -> bytes:

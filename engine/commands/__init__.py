@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from engine.commands.drawdown import DRAWDOWN
+from engine.commands.keys import KEYS
 from engine.commands.operating import OPERATING, chosen_notifiers
 from engine.commands.people import PEOPLE
 from engine.commands.system import SYSTEM
@@ -18,4 +19,4 @@ __all__ = ["NothingThere", "chosen_notifiers", "commands_of"]
 
 def commands_of(office: Office) -> Mapping[str, Command]:
     """Return every command by name."""
-    return {name: partial(run, office) for name, run in {**OPERATING, **DRAWDOWN, **PEOPLE, **SYSTEM}.items()}
+    return {name: partial(run, office) for name, run in {**OPERATING, **DRAWDOWN, **PEOPLE, **SYSTEM, **KEYS}.items()}

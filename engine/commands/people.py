@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import cache, partial
 from typing import Any, Final
 
 from engine.commands.parameters import Run, jsonable, no_such, text
@@ -26,7 +27,7 @@ from engine.ledger.identity import (
 from engine.ledger.people import insert_person, strategies, strategy_named
 from engine.ledger.sessions import invitations, revoke_sessions, revoke_ticket, sessions_of
 from engine.office import NothingThere, Office
-from engine.secrets_store import new_person
+from engine.secrets_store import audit_key_of, new_person
 
 
 async def _users(office: Office, params: dict[str, Any]) -> dict[str, Any]:
@@ -175,7 +176,8 @@ async def _audit(office: Office, params: dict[str, Any]) -> dict[str, Any]:
 async def _audit_verify(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     """Walk the whole chain of seals, and through a former end where one is known."""
     known, vault = text(params, "known", ""), await office.open_vault()
-    return asdict(verify_audit(office.ledger.db, lambda kid: vault.derive("audit", kid), parse_audit_end(known) if known else None))
+    key_of = cache(partial(audit_key_of, office.ledger.db, vault))
+    return asdict(verify_audit(office.ledger.db, key_of, parse_audit_end(known) if known else None))
 
 
 PEOPLE: Final[Mapping[str, Run]] = {

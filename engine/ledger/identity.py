@@ -9,6 +9,7 @@ from engine.domain.identifiers import AccountId, PersonId
 from engine.domain.person import Person, Role
 from engine.ledger.codec import from_us, to_us
 from engine.ledger.query import Row, fetch_all, fetch_one
+from engine.ledger.root_keys import refuse_disabled
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +146,8 @@ def recovery_codes_left(db: apsw.Connection, identifier: PersonId) -> int:
 
 
 def remember_login(db: apsw.Connection, print_: str, account: AccountId) -> None:
-    """Remember the fingerprint of an account's login in place of its former one."""
+    """Remember the fingerprint of an account's login in place of its former one. Raises RootKeyDisabled."""
+    refuse_disabled(db, print_.partition(":")[0])
     db.execute("DELETE FROM login_print WHERE account_id = ?", (account,))
     db.execute("INSERT INTO login_print VALUES (?, ?) ON CONFLICT DO UPDATE SET account_id = excluded.account_id", (print_, account))
 

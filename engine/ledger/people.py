@@ -18,6 +18,7 @@ from engine.domain.identifiers import AccountId, EndpointId, PersonId, StrategyI
 from engine.domain.subscription import CopyPolicy, Standing, Subscription
 from engine.ledger.codec import dump, from_us, read_policy, to_us, write_policy
 from engine.ledger.query import Row, fetch_all, fetch_one
+from engine.ledger.root_keys import refuse_disabled
 
 KIND_COPY_TRADING = "copy_trading"
 KIND_ALGO = "algo"
@@ -91,7 +92,8 @@ class AccountRow:
 
 
 def insert_person(db: apsw.Connection, name: str, key: PersonKey, now: datetime) -> None:
-    """Add a person with a data key of their own; ``key.person`` is the new id."""
+    """Add a person with a data key of their own; ``key.person`` is the new id. Raises RootKeyDisabled."""
+    refuse_disabled(db, key.kid)
     db.execute(
         "INSERT INTO person (id, name, created_us, key_id, key_kid, key_wrapped) VALUES (?, ?, ?, ?, ?, ?)",
         (key.person, name, to_us(now), key.id, key.kid, key.wrapped),
@@ -104,16 +106,6 @@ def person_key(db: apsw.Connection, person: PersonId) -> PersonKey:
     if row is None:
         raise LookupError(f"the ledger has no person {person}")
     return PersonKey(PersonId(row[0]), *row[1:])
-
-
-def canaries(db: apsw.Connection) -> dict[str, bytes]:
-    """Read the canary of every root key that was ever used, by kid."""
-    return dict(fetch_all(db, "SELECT kid, sealed FROM canary ORDER BY kid"))
-
-
-def put_canary(db: apsw.Connection, kid: str, sealed: bytes) -> None:
-    """Store a root key's canary; one that is there stays as it is."""
-    db.execute("INSERT INTO canary (kid, sealed) VALUES (?, ?) ON CONFLICT DO NOTHING", (kid, sealed))
 
 
 # Masters and strategies

@@ -182,4 +182,17 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     """
     ALTER TABLE strategy ADD COLUMN shown_as TEXT NOT NULL DEFAULT 'private';
     """,
+    """
+    ALTER TABLE canary ADD COLUMN added_us INTEGER;
+    ALTER TABLE canary ADD COLUMN disabled_us INTEGER;
+    ALTER TABLE canary ADD COLUMN removed_us INTEGER;
+    UPDATE canary SET added_us = (SELECT min(created_us) FROM person);
+    CREATE TABLE audit_key (kid TEXT PRIMARY KEY, under TEXT NOT NULL, sealed BLOB NOT NULL) STRICT, WITHOUT ROWID;
+    CREATE TABLE rewrap (
+        kid TEXT PRIMARY KEY, begun_us INTEGER NOT NULL, part TEXT NOT NULL, cursor TEXT NOT NULL, moved INTEGER NOT NULL DEFAULT 0,
+        ended_us INTEGER) STRICT, WITHOUT ROWID;
+    CREATE INDEX person_by_kid ON person (key_kid, id);
+    CREATE INDEX login_print_by_account ON login_print (account_id);
+    CREATE INDEX audit_by_kid ON audit (kid);
+    """,
 )

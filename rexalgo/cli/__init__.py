@@ -34,6 +34,7 @@ _COMMANDS: Final = {
     "invite": ("people", "invite", "Make, list and revoke invitations to join."),
     "audit": ("people", "audit", "Read what people did, and verify the chain."),
     "alert": ("alert", "alert", "List alerts, and test a channel."),
+    "key": ("key", "key", "Show, rotate and remove root keys, while everything runs."),
     "backup": ("backup", "backup", "Copy the ledger, online and verified."),
     "system": ("system", "system", "Show versions, disk, clock, backups and refused deliveries."),
     "simulate": ("simulate", "simulate", "Run a simulated exchange to practise against."),

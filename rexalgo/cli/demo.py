@@ -20,11 +20,11 @@ from rich.console import Console
 
 from engine.config import load_config
 from engine.domain.outcome import OutcomeCode
+from engine.files import create_file
 from engine.transport import HttpClientFactory
 from engine.views import OutcomeRow
 from rexalgo import Secret, sign_a
 from rexalgo.cli.common import Exit, emit_json, json_option
-from rexalgo.cli.files import create_file
 from rexalgo.cli.init import new_env_text
 from rexalgo.cli.serving import Served, keep_memory_private, run_trio, serving, start_logging, tunnel_hint, wait_for_signal, with_port
 

@@ -17,6 +17,7 @@ from engine.plugin_host import PluginError, load_plugins
 from rexalgo.cli.common import Exit, emit_json, json_option, read_config
 from rexalgo.cli.serving import run_trio
 
+ROOT_KEY_DAYS_MAX: Final = 365
 DISK_FREE_MIN: Final = 256 * 1024 * 1024
 
 
@@ -59,7 +60,7 @@ def _look(where: Path) -> Iterator[Finding]:
         )
         return
     yield Finding("ok", f"configuration of {config.folder}")
-    for part in (_secrets, _exposure, _plugins, _disk, _ledger, _server, _people):
+    for part in (_secrets, _exposure, _plugins, _disk, _ledger, _server, _root_keys, _people):
         yield from part(config)
 
 
@@ -124,6 +125,33 @@ def _server(config: Config) -> Iterator[Finding]:
         yield Finding("warn", "no server runs in this folder", "rexalgo serve")
     else:
         yield Finding("ok", f"server runs, version {told['version']}")
+
+
+def _root_keys(config: Config) -> Iterator[Finding]:
+    if not config.ledger.path.exists() or config.secrets.encryption_key is None:
+        return
+    try:
+        told: dict[str, Any] = run_trio(lambda: call(config, "key_status", {}))
+    except RexAlgoError as error:
+        yield Finding("wrong", f"the root keys cannot be read: {error}", "put back the copy of the keys that you keep elsewhere")
+        return
+    if told["in_use"] not in (None, told["active"]):
+        yield Finding("warn", f"the server uses root key {told['in_use']}, and {told['active']} stands first now", "rexalgo key rewrap")
+    for each in told["keys"]:
+        if each["state"] == "active" and (each["age_days"] or 0) > ROOT_KEY_DAYS_MAX:
+            yield Finding("warn", f"root key {each['kid']} is the active one for {each['age_days']} days", "rexalgo key rotate")
+        if each["state"] != "active" and each["lies_there"] and not each["under"]:
+            yield Finding(
+                "ok", f"root key {each['kid']} is needed by nothing here", f"once no backup needs it: rexalgo key remove {each['kid']}"
+            )
+        if each["state"] == "old" and not each["lies_there"]:
+            yield Finding(
+                "wrong", f"root key {each['kid']} is gone from {told['place']}, and this place needs it", "put it back behind the others"
+            )
+    if told["left"] or (told["rewrap"] is not None and told["rewrap"]["ended"] is None):
+        yield Finding(
+            "warn", f"a rotation to root key {told['active']} is not finished: {told['left']} things lie under others", "rexalgo key rewrap"
+        )
 
 
 def _people(config: Config) -> Iterator[Finding]:

@@ -13,10 +13,10 @@ import click
 import tomlkit
 
 from engine.config import load_config
+from engine.files import create_file
 from engine.plugin_host import list_installed
 from engine.vault import new_root_key
 from rexalgo.cli.common import CliError, Exit, emit_json, json_option
-from rexalgo.cli.files import create_file
 
 _QUESTIONS: Final = {
     "public_url": ("Public address of this place, such as https://copy.example.org (empty: this machine only)", ""),

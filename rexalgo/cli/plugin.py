@@ -9,11 +9,11 @@ import click
 import tomlkit
 
 from engine.config import Config, load_config
+from engine.files import replace_file
 from engine.kit_record import KitRecord, read_record, why_unproven
 from engine.plugin_host import InstalledPlugin, list_installed, load_plugins
 from engine.ports.exchange import ExchangeAdapter
 from rexalgo.cli.common import CliError, Exit, config_file, emit_json, json_option, read_config
-from rexalgo.cli.files import replace_file
 from rexalgo.cli.installed import installed
 from rexalgo.cli.plugin_new import new
 from rexalgo.cli.plugin_test import test

@@ -9,12 +9,14 @@ import pytest
 from engine.domain.identifiers import AccountId, EndpointId
 from engine.ledger import Ledger
 from engine.ledger.identity import FactorRow
-from engine.ledger.people import AccountRow, canaries, expire_secrets, insert_endpoint_secret, insert_person
+from engine.ledger.people import AccountRow, expire_secrets, insert_endpoint_secret, insert_person
+from engine.ledger.root_keys import canaries
 from engine.ports.secret import Secret
 from engine.secrets_store import (
     NewPerson,
     account_credentials,
     credentials_print,
+    ended_endpoint_keys,
     endpoint_keys,
     new_person,
     open_totp_secret,
@@ -109,6 +111,9 @@ async def test_webhook_secrets_are_valid_until_they_run_out_and_cannot_be_lent_t
     later = NOW + timedelta(hours=2)
     assert [each.is_valid(later) for each in keys] == [True, False]
     assert [each.secret.reveal() for each in endpoint_keys(db, place.vault, ENDPOINT, later)] == ["two"]
+    assert [each.secret.reveal() for each in ended_endpoint_keys(db, place.vault, ENDPOINT, later, 5)] == ["one"]
+    db.execute("UPDATE endpoint_secret SET row_version = 2 WHERE id = ?", (first.id,))
+    assert ended_endpoint_keys(db, place.vault, ENDPOINT, later, 5) == ()  # it does not open any more, and is left out
     db.execute("INSERT INTO endpoint (id, strategy_id, source) VALUES ('other', 's', 'signed_webhook')")
     insert_endpoint_secret(db, replace(first, id="lent", endpoint=EndpointId("other")), NOW)
     with pytest.raises(VaultError):

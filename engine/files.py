@@ -1,0 +1,67 @@
+"""Writing small files so that a crash leaves the old one or the new one, never half of either, and never a readable secret."""
+
+import os
+import stat
+import tempfile
+from pathlib import Path
+from typing import Final
+
+_MARK: Final = "rexalgo-"
+
+
+def replace_file(file: Path, text: str, mode: int | None = None) -> None:
+    """Replace a file whole, keeping its owner, and its mode (0644 for a new one) unless ``mode`` is given; a link stays a link.
+
+    Raises OSError and then leaves everything as it was: PermissionError also where the file could not be given back to its owner.
+    """
+    file = file.resolve()
+    stands = file.stat() if file.exists() else None
+    kept = 0o644 if stands is None else stat.S_IMODE(stands.st_mode)
+    temporary = _written_beside(file, text, kept if mode is None else mode, stands)
+    try:
+        temporary.replace(file)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync_folder(file.parent)
+
+
+def remove_leftovers(file: Path) -> None:
+    """Remove what a killed writer left beside a file; only for who knows that nobody else writes it now."""
+    file = file.resolve()
+    for each in file.parent.glob(f".{file.name}.{_MARK}*"):
+        each.unlink()
+
+
+def create_file(file: Path, text: str, mode: int) -> None:
+    """Create a file that must not exist yet; raises FileExistsError and then leaves everything as it was."""
+    temporary = _written_beside(file, text, mode, None)
+    try:
+        os.link(temporary, file)
+    finally:
+        temporary.unlink()
+    _sync_folder(file.parent)
+
+
+def _written_beside(file: Path, text: str, mode: int, like: os.stat_result | None) -> Path:
+    handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.{_MARK}")  # made with mode 0600
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as out:
+            out.write(text)
+            out.flush()
+            if like is not None and (like.st_uid, like.st_gid) != (os.geteuid(), os.getegid()):
+                os.fchown(out.fileno(), like.st_uid, like.st_gid)
+            os.fchmod(out.fileno(), mode)
+            os.fsync(out.fileno())
+    except BaseException:
+        Path(name).unlink()
+        raise
+    return Path(name)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,87 @@
+"""``python -m tests.faults.killing_key rotate|remove FOLDER TARGET``: change the root keys of copies of a place, killed at every boundary.
+
+Copy after copy is made below TARGET, and the Nth is worked on by a process that sends itself SIGKILL at the Nth boundary, until one comes
+through; that number is printed. Boundaries are what a change of root keys passes: before and after each commit of the ledger, before and
+after each file is replaced. What became of the copies is for the caller to judge.
+"""
+
+import os
+import shutil
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import apsw
+import trio
+
+from engine.config import load_config
+from engine.control import call
+from engine.ledger import writer
+
+
+def main() -> None:
+    """Kill at one boundary after the other."""
+    command, folder, target = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+    for number in range(1, 100):
+        copy = Path(shutil.copytree(folder, target / str(number)))
+        child = os.fork()
+        if child == 0:
+            _watch(number)
+            trio.run(_rotate if command == "rotate" else _remove, copy)
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        if status == 0:
+            print(number)
+            return
+        if not os.WIFSIGNALED(status):
+            raise SystemExit(f"the process at boundary {number} failed by itself")
+
+
+async def _rotate(folder: Path) -> None:
+    config, done = load_config(folder, {}), False
+    await call(config, "key_rotate", {})
+    while not done:
+        done = (await call(config, "key_rewrap", {}))["done"]
+
+
+async def _remove(folder: Path) -> None:
+    config = load_config(folder, {})
+    old = (await call(config, "key_status", {}))["keys"][1]["kid"]
+    await call(config, "key_remove", {"kid": old})
+
+
+def _watch(number: int) -> None:
+    """Count boundaries in this process, and end it at the chosen one."""
+    left = number
+
+    def come_to() -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    run_group, replace = writer._run_group, Path.replace
+
+    def trace(cursor: apsw.Cursor, sql: str, bindings: object) -> bool:
+        if sql == "COMMIT":
+            come_to()
+        return True
+
+    def run(db: apsw.Connection, jobs: list[Any]) -> None:
+        db.exec_trace = trace
+        run_group(db, jobs)
+        come_to()
+
+    def watched_replace(self: Path, target: Path) -> Path:
+        come_to()
+        done = replace(self, target)
+        come_to()
+        return done
+
+    writer._run_group = run
+    Path.replace = watched_replace  # type: ignore[method-assign]
+
+
+if __name__ == "__main__":
+    main()
