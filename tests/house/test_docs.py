@@ -1,14 +1,14 @@
 """What the documents promise: outcome codes from the code, links that lead somewhere, commands that exist, settings that are real."""
 
 import re
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
+from click.testing import CliRunner
+
 from engine.domain.alert import ALERTS, AlertCode
 from engine.domain.outcome import EXPLANATIONS, OutcomeCode
-from rexalgo.cli import _COMMANDS
+from rexalgo.cli import _COMMANDS, main
 from rexalgo.testing import exchange_cases, limiter_cases, source_cases, stream_cases
 
 ROOT = Path(__file__).parents[2]
@@ -132,9 +132,19 @@ def test_settings_named_in_documents_exist() -> None:
 
 
 def test_every_command_explains_itself() -> None:
-    for name in _COMMANDS:
-        told = subprocess.run([sys.executable, "-m", "rexalgo", name, "--help"], capture_output=True, text=True, check=True).stdout
-        assert "--json" in told or "Commands:" in told, name
+    """Every command and every one below it: ``--help`` answers, with a first line of its own, and ``--json`` is there."""
+    waiting = [[name] for name in _COMMANDS]
+    walked = 0
+    while waiting:
+        words = waiting.pop()
+        told = CliRunner().invoke(main, [*words, "--help"])
+        assert told.exit_code == 0, (words, told.output)
+        below = told.output.partition("Commands:")[2].splitlines()[1:] if "\nCommands:" in told.output else []
+        waiting += [[*words, each.split()[0]] for each in below if each[2:3].strip()]
+        assert below or "--json" in told.output, words
+        assert told.output.splitlines()[2].strip(), words
+        walked += 1
+    assert walked > len(_COMMANDS) * 2
 
 
 if __name__ == "__main__":
