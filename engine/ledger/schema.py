@@ -182,4 +182,7 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     """
     ALTER TABLE strategy ADD COLUMN shown_as TEXT NOT NULL DEFAULT 'private';
     """,
+    """
+    ALTER TABLE equity_point RENAME COLUMN hour_us TO at_us;
+    """,
 )
