@@ -80,6 +80,7 @@ setInterval(() => {
     open();
   }
 }, 1000);
+document.querySelector(".nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" }); // a phone shows a part of it
 show("still", "connecting");
 settle();
 open();
