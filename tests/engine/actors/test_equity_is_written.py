@@ -29,7 +29,6 @@ async def test_a_curve_begins_with_the_first_reading_and_moves_with_each_fill(tm
         assert [[worth for _, worth in points(house, each)] for each in (0, 1)] == [[Decimal(10_000)], [Decimal(10_000)]]
         await trio.sleep(60)
         assert len(points(house, 0)) == 1  # nothing happened: nothing is written
-        await house.followers[1].read_account()
         assert await house.outcome(await house.send(Action.OPEN, side=PositionSide.LONG)) == ["filled", "filled"]
         while len(points(house, 0)) < 2:
             await house.next_commit()
@@ -39,3 +38,14 @@ async def test_a_curve_begins_with_the_first_reading_and_moves_with_each_fill(tm
         await trio.sleep(3600 + EQUITY_EVERY_S)
         assert len(points(house, 0)) == 3  # the hour's
         nursery.cancel_scope.cancel()
+
+
+async def test_an_entry_that_is_filled_at_once_is_seen_on_the_account_within_seconds(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with world(tmp_path, followers=1) as house:
+        (follower,) = house.followers
+        await follower.first_reading.wait()
+        await trio.sleep(1)  # the reader is in its long pause now: nothing is open
+        assert await house.outcome(await house.send(Action.OPEN, side=PositionSide.LONG)) == ["filled"]
+        await trio.sleep(5)
+        assert follower.report is not None
+        assert [each.symbol for each in follower.report.positions] == ["BTCUSDT"]
