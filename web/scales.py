@@ -12,7 +12,8 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 TIME_TICKS_MAX: Final = 5
-_VALUE_STEPS_MAX: Final = 4
+_VALUE_STEPS_MAX: Final = 5
+_ROOM: Final = 0.08
 _DAY_S: Final = 86_400
 _STEPS_S: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200)
 _STEPS_DAYS: Final = (1, 2, 4, 7, 14)
@@ -21,20 +22,12 @@ _STEPS_MONTHS: Final = (1, 2, 3, 6, 12, 24, 60, 120)
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Hold the ends of a value axis and its ticks, lowest first; both ends are ticks. ``places``: decimals that a tick needs."""
+    """Hold the ends of a value axis and the round ticks between them, lowest first. ``places``: decimals that a tick needs."""
 
+    low: float
+    high: float
     ticks: tuple[float, ...]
     places: int
-
-    @property
-    def low(self) -> float:
-        """Return the lower end."""
-        return self.ticks[0]
-
-    @property
-    def high(self) -> float:
-        """Return the upper end."""
-        return self.ticks[-1]
 
     def share(self, value: float) -> float:
         """Return how far below the upper end a value lies, as a part of the axis: 0 is the top, 1 the bottom."""
@@ -42,9 +35,10 @@ class Scale:
 
 
 def scale_of(values: Sequence[float], *, zero: bool) -> Scale:
-    """Choose an axis of three to six round ticks (1, 2 or 5 times a power of ten) around values; ``zero``: it includes 0.
+    """Choose an axis with a few round ticks (1, 2 or 5 times a power of ten) and a little room around values; ``zero``: it includes 0.
 
-    Values that are all the same get an axis around them, so that a flat line is drawn flat, away from both ends.
+    An axis that has nothing on one side of 0 ends there. Values that are all the same get an axis around them, so that a flat line is
+    drawn flat, away from both ends.
     """
     low, high = min(values), max(values)
     if zero:
@@ -53,8 +47,11 @@ def scale_of(values: Sequence[float], *, zero: bool) -> Scale:
         room = max(abs(high) * 0.001, 0.01) if high else 1.0
         low, high = (0.0, room) if zero else (low - room, high + room)
     step, places = _step((high - low) / _VALUE_STEPS_MAX)
-    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return Scale(tuple(round(each * step, places) for each in range(first, last + 1)), places)
+    room = (high - low) * _ROOM
+    bottom = low if zero and low == 0 else max(math.floor(low / step + 1e-9) * step, low - room)
+    top = high if zero and high == 0 else min(math.ceil(high / step - 1e-9) * step, high + room)
+    ticks = range(math.ceil(bottom / step - 1e-9), math.floor(top / step + 1e-9) + 1)
+    return Scale(bottom, top, tuple(round(each * step, places) for each in ticks), places)
 
 
 def _step(least: float) -> tuple[float, int]:

@@ -23,15 +23,16 @@ def points(*values: str, every: timedelta = timedelta(hours=1)) -> list[tuple[da
 @pytest.mark.parametrize(
     ("values", "zero", "unit", "ticks"),
     [
-        ((-0.12,), True, "USDT", ["−0.15", "−0.10", "−0.05", "0"]),
-        ((9998.2, 10001.4), False, "USDT", ["9,998", "9,999", "10,000", "10,001", "10,002"]),
+        ((-0.12,), True, "USDT", ["−0.10", "−0.05", "0"]),
+        ((9998.2, 10001.4), False, "USDT", ["9,998", "9,999", "10,000", "10,001"]),
         ((0, 140), True, "USDT", ["0", "50", "100", "150"]),
-        ((-30, 55), True, "USDT", ["−50", "0", "50", "100"]),
-        ((0, -7.3), True, "%", ["−8 %", "−6 %", "−4 %", "−2 %", "0 %"]),
+        ((-30, 55), True, "USDT", ["−20", "0", "20", "40", "60"]),
+        ((0, -7.3), True, "%", ["−6 %", "−4 %", "−2 %", "0 %"]),
+        ((-22.7, 921.8), True, "USDT", ["0", "200", "400", "600", "800"]),  # a small loss does not take half of the axis
         ((10_000,), False, "USDT", ["9,990", "9,995", "10,000", "10,005", "10,010"]),
-        ((0, 0), True, "USDT", ["0", "0.5", "1.0"]),
+        ((0, 0), True, "USDT", ["0", "0.2", "0.4", "0.6", "0.8", "1.0"]),
         ((120_000, 480_000), False, "USDT", ["100k", "200k", "300k", "400k", "500k"]),
-        ((1_150_000, 1_240_000), False, "USDT", ["1.15M", "1.20M", "1.25M"]),
+        ((1_150_000, 1_240_000), False, "USDT", ["1.16M", "1.18M", "1.20M", "1.22M", "1.24M"]),
     ],
 )
 def test_the_values_of_an_axis_are_round_and_few(values: tuple[float, ...], zero: bool, unit: str, ticks: list[str]) -> None:
@@ -98,7 +99,7 @@ def paths(drawn: str, tone: str) -> str:
 def test_a_running_result_begins_on_its_zero_line_jumps_and_goes_on_until_now() -> None:
     drawn = result_chart(points("0", "5", "-5"), "Running result", "USDT", "UTC", NOON + timedelta(hours=4))
     zero = (TOP + BOTTOM) / 2
-    assert paths(drawn, "line") == f"M0.0 {zero}H250.0V{TOP}.0H500.0V{BOTTOM}.0H1000.0V{BOTTOM}.0"
+    assert paths(drawn, "line") == f"M0.0 {zero}H250.0V35.7H500.0V182.3H1000.0V182.3"
     assert paths(drawn, "line-area").endswith(f"V{zero} H0 Z")
     assert f'class="zero-line" x1="0" x2="100%" y1="{zero}"' in drawn
     assert "From 0.00 USDT to −5.00 USDT; lowest −5.00 USDT, highest +5.00 USDT. Since 25 Nov 2026 12:00:00 UTC." in drawn
