@@ -1,139 +1,210 @@
-"""Charts as SVG from the server: a line with its falls, and bars. Pure; styled by classes, so that both themes can read them.
+"""Charts as SVG from the server: a running result, a worth, its falls, and bars. Pure; styled by classes, readable in both themes.
 
-Each has a title and a description for whoever does not see it, and its points as data for the small module that tells values on hover
-and by arrow keys. Positions are floats: they are pixels, not money.
+A pixel is a pixel at every width: heights are fixed, places along the width are percent, and only the path is stretched, so text and
+strokes keep their size on a phone and on a wide screen. Each chart has a title and a description for whoever does not see it, and its
+points as data for the small module that tells values on hover and by arrow keys. The page keeps what is to the left of the plot free.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from itertools import accumulate
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from markupsafe import Markup
 
-WIDTH: Final = 760
+from web.scales import Scale, falls, scale_of, thinned, tick_text, time_ticks
+
 HEIGHT: Final = 220
-_LEFT: Final = 64
-_RIGHT: Final = 12
-_TOP: Final = 12
-_BOTTOM: Final = 26
-_POINTS_MAX: Final = 400
+TOP: Final = 24
+BOTTOM: Final = 194
+_POINTS_MAX: Final = 240
+_ACROSS: Final = 1000
+"""The width in which paths are written before they are stretched."""
+_BAR_LABELS: Final = 5
+_BAR_WIDEST: Final = 8.0
+Points = Sequence[tuple[datetime, Decimal]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Point:
-    label: str
-    value: float
+class _Spot:
+    """Hold a point that is drawn: how far along in percent, how far down in pixels, and what is told of it."""
+
     x: float
     y: float
+    value: str
+    label: str
 
 
-def line_chart(points: Sequence[tuple[datetime, Decimal]], title: str, unit: str, *, zero: bool) -> Markup:
-    """Draw a running value over time, with its falls below its highest; ``zero``: the scale includes 0. Needs two points."""
+def result_chart(points: Points, title: str, unit: str, zone: str, until: datetime) -> Markup:
+    """Draw a running result up to a moment: it jumps at each point and is shaded to its zero line. Begin with a point of 0; needs two."""
+    points = [*points, (until, points[-1][1])] if len(points) > 1 and until > points[-1][0] else points
+    return _timeline(points, [float(value) for _, value in points], _Kind(title, unit, zero=True, steps=True, signed=True), zone)
+
+
+def worth_chart(points: Points, title: str, unit: str, zone: str) -> Markup:
+    """Draw what something was worth over time, close up: the scale need not include 0, so nothing is shaded. Needs two points."""
+    return _timeline(points, [float(value) for _, value in points], _Kind(title, unit), zone)
+
+
+def falls_chart(points: Points, title: str, zone: str) -> Markup:
+    """Draw how far a worth lay below its highest so far, in percent, downward from 0. Needs two points."""
+    return _timeline(points, falls([float(value) for _, value in points]), _Kind(title, "%", zero=True, falls=True), zone)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """Hold what a chart over time is of."""
+
+    title: str
+    unit: str
+    zero: bool = False
+    steps: bool = False
+    signed: bool = False
+    falls: bool = False
+
+
+def _timeline(points: Points, values: Sequence[float], kind: _Kind, zone: str) -> Markup:
     if len(points) < 2:
         return Markup("")
-    placed, low, high = _placed(_thinned(points), zero)
-    line = _path(placed)
-    base = _y(max(low, min(0.0, high)) if zero else low, low, high)
-    area = f"{line} L{placed[-1].x:.1f} {base:.1f} L{placed[0].x:.1f} {base:.1f} Z"
-    highest = accumulate((each.y for each in placed), min)
-    tops = _path([_Point("", 0, each.x, top) for each, top in zip(placed, highest, strict=True)])
-    fall = tops + _path(placed[::-1]).replace("M", " L", 1) + " Z"
-    values = [each.value for each in placed]
-    told = f"From {values[0]:,.2f} to {values[-1]:,.2f} {unit}, between {min(values):,.2f} and {max(values):,.2f}."
-    paths = Markup('<path class="fall" d="{}"/><path class="area" d="{}"/><path class="line" d="{}"/>').format(fall, area, line)
-    return _frame(title, told, unit, placed, _grid(low, high) + _times(points[0][0], points[-1][0]) + paths)
+    place = ZoneInfo(zone)
+    times = [at for at, _ in points]
+    scale = scale_of(values, zero=kind.zero)
+    span = max((times[-1] - times[0]).total_seconds(), 1e-6)
+    spots = [
+        _Spot(
+            (times[index] - times[0]).total_seconds() / span * 100, _y(values[index], scale),
+            _told(values[index], kind.unit, scale, signed=kind.signed), _moment(times[index], place),
+        )
+        for index in thinned(values, _POINTS_MAX)
+    ]  # fmt: skip
+    line = _path(spots, steps=kind.steps)
+    tone = "fall" if kind.falls else "line"
+    drawn = Markup('<path class="{}" d="{}"/>').format(tone, line)
+    if kind.zero:
+        zero = _y(0, scale)
+        drawn = Markup('<path class="{}-area" d="{} V{:.1f} H0 Z"/>').format(tone, line, zero) + drawn
+    inner = Markup('<svg viewBox="0 0 {a} {h}" preserveAspectRatio="none" width="100%" height="{h}" aria-hidden="true">{d}</svg>')
+    told = _words(points, values, kind, scale, place)
+    return _frame(kind.title, told, spots, _grid(scale, kind.unit) + _times(times, place) + inner.format(a=_ACROSS, h=HEIGHT, d=drawn))
 
 
-def _thinned(points: Sequence[tuple[datetime, Decimal]]) -> Sequence[tuple[datetime, Decimal]]:
-    step = max(1, len(points) // _POINTS_MAX)
-    return [*points[::step], *([points[-1]] if (len(points) - 1) % step else [])]
+def _words(points: Points, values: Sequence[float], kind: _Kind, scale: Scale, zone: ZoneInfo) -> str:
+    """Say what a chart over time shows: first, last, lowest, highest."""
+    first, last, low, high = (
+        _told(each, kind.unit, scale, signed=kind.signed) for each in (values[0], values[-1], min(values), max(values))
+    )
+    if kind.falls:
+        deepest = points[min(range(len(values)), key=values.__getitem__)][0]
+        return f"Deepest {low}, on {_moment(deepest, zone)}; now {last}." if min(values) < 0 else "Never below its highest so far."
+    return f"From {first} to {last}; lowest {low}, highest {high}. Since {_moment(points[0][0], zone)}."
 
 
-def _placed(points: Sequence[tuple[datetime, Decimal]], zero: bool) -> tuple[list[_Point], float, float]:
-    values = [float(value) for _, value in points]
-    low, high = _bounds(values, zero)
-    first = points[0][0].timestamp()
-    span = max(points[-1][0].timestamp() - first, 1)
-    placed = []
-    for (at, _), value in zip(points, values, strict=True):
-        x = _LEFT + (at.timestamp() - first) / span * (WIDTH - _LEFT - _RIGHT)
-        placed.append(_Point(f"{at:%Y-%m-%d %H:%M} UTC", value, x, _y(value, low, high)))
-    return placed, low, high
+def _path(spots: Sequence[_Spot], *, steps: bool) -> str:
+    written = [f"M{spots[0].x * _ACROSS / 100:.1f} {spots[0].y:.1f}"]
+    for each in spots[1:]:
+        x = each.x * _ACROSS / 100
+        written.append(f"H{x:.1f}V{each.y:.1f}" if steps else f"L{x:.1f} {each.y:.1f}")
+    return "".join(written)
 
 
-def _path(placed: Sequence[_Point]) -> str:
-    return " ".join(f"{'L' if index else 'M'}{each.x:.1f} {each.y:.1f}" for index, each in enumerate(placed))
-
-
-def bar_chart(bars: Sequence[tuple[str, Decimal]], title: str, unit: str) -> Markup:
-    """Draw one bar for each label, up for a gain and down for a loss; nothing without bars."""
+def bar_chart(bars: Sequence[tuple[str, str, Decimal]], title: str, unit: str) -> Markup:
+    """Draw a bar for each (name, short name, value): up for a gain, down and hatched for a loss. Nothing without bars."""
     if not bars:
         return Markup("")
-    values = [float(value) for _, value in bars]
-    low, high = _bounds([*values, 0.0], zero=True)
-    room = (WIDTH - _LEFT - _RIGHT) / len(bars)
-    wide = min(46.0, max(1.0, room * 0.76))
-    drawn, placed = Markup(""), []
-    for index, ((label, _), value) in enumerate(zip(bars, values, strict=True)):
-        top, bottom = _y(max(value, 0), low, high), _y(min(value, 0), low, high)
-        drawn += Markup('<rect class="{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"/>').format(
-            "bar-up" if value >= 0 else "bar-down", _LEFT + (index + 0.5) * room - wide / 2, top, wide, max(1.0, bottom - top)
+    values = [float(value) for _, _, value in bars]
+    scale = scale_of(values, zero=True)
+    room = 100 / len(bars)
+    wide = min(_BAR_WIDEST, room * 0.72)
+    mark = _mark(title)
+    each_th = -(-len(bars) // _BAR_LABELS)
+    drawn, spots = _hatching(mark), []
+    for index, ((name, short, _), value) in enumerate(zip(bars, values, strict=True)):
+        middle, zero, end = (index + 0.5) * room, _y(0, scale), _y(value, scale)
+        fill = Markup(' fill="url(#{}-h)"').format(mark) if value < 0 else ""
+        drawn += Markup('<rect class="{}"{} x="{:.2f}%" y="{:.1f}" width="{:.2f}%" height="{:.1f}"/>').format(
+            "bar-down" if value < 0 else "bar-up", fill, middle - wide / 2, min(zero, end), wide, max(1.0, abs(end - zero))
         )
-        placed.append(_Point(label, value, _LEFT + (index + 0.5) * room, top))
-    ups = sum(1 for value in values if value > 0)
-    told = f"{bars[0][0]} to {bars[-1][0]}: {ups} of {len(bars)} with a gain, together {sum(values):,.2f} {unit}."
-    return _frame(title, told, unit, placed, _grid(low, high) + drawn + _ends(bars[0][0], bars[-1][0] if len(bars) > 1 else ""))
+        if (len(bars) - 1 - index) % each_th == 0:
+            drawn += _under(middle, short, is_minor=(len(bars) - 1 - index) // each_th % 2 == 1)
+        spots.append(_Spot(middle, end, _told(value, unit, scale, signed=True), name))
+    ups, downs = sum(1 for each in values if each > 0), sum(1 for each in values if each < 0)
+    counted = f"{bars[0][0]} to {bars[-1][0]}: {ups} with a gain, {downs} with a loss" if len(bars) > 1 else bars[0][0]
+    both = f"; lowest {spots[values.index(min(values))].value}, highest {spots[values.index(max(values))].value}" if len(bars) > 1 else ""
+    return _frame(title, f"{counted}; together {_told(sum(values), unit, scale, signed=True)}{both}.", spots, _grid(scale, unit) + drawn)
 
 
-def _frame(title: str, told: str, unit: str, placed: Sequence[_Point], inner: Markup) -> Markup:
-    data = json.dumps([[each.label, f"{each.value:,.2f}", round(each.x, 1)] for each in placed])
-    name = "".join(each for each in title.lower() if each.isalnum())
+def _hatching(mark: str) -> Markup:
+    """Draw the pattern of bars that are a loss, so that they differ by more than their colour."""
     return Markup(
-        '<figure class="chart-figure"><svg class="chart" viewBox="0 0 {w} {h}" role="img" aria-labelledby="{n}-t {n}-d" tabindex="0"'
-        ' data-points="{data}" data-unit="{unit}"><title id="{n}-t">{title}</title><desc id="{n}-d">{told}</desc>{inner}</svg>'
-        '<figcaption class="chart-told">{told}</figcaption></figure>'
-    ).format(w=WIDTH, h=HEIGHT, n=name, data=data, unit=unit, title=title, told=told, inner=inner)
+        '<defs><pattern id="{}-h" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
+        '<path class="hatch" d="M0 3H6"/></pattern></defs>'
+    ).format(mark)
 
 
-def _bounds(values: Sequence[float], zero: bool) -> tuple[float, float]:
-    low, high = min(values), max(values)
-    if zero:
-        low, high = min(low, 0.0), max(high, 0.0)
-    room = (high - low) * 0.06 or max(abs(high), 1.0) * 0.02
-    return (low - room if low < 0 or not zero else low), high + room
+def short_period(label: str) -> str:
+    """Write the name of a day, week or month for under a bar: 2026-11-25, 2026 week 48 or 2026-11."""
+    if "week" in label:
+        return f"W{label[-2:]}"
+    day = datetime.fromisoformat(label if len(label) == 10 else f"{label}-01")
+    return f"{day.day} {day:%b}" if len(label) == 10 else f"{day:%b %Y}"
 
 
-def _y(value: float, low: float, high: float) -> float:
-    return _TOP + (high - value) / (high - low) * (HEIGHT - _TOP - _BOTTOM)
+def _frame(title: str, told: str, spots: Sequence[_Spot], inner: Markup) -> Markup:
+    data = "|".join(f"{each.x:.2f};{each.y:.1f};{each.value};{each.label}" for each in spots)
+    return Markup(
+        '<figure class="chart-figure"><p class="chart-value" aria-live="polite"><strong>{value}</strong> <span>{label}</span></p>'
+        '<div class="chart-room"><svg class="chart" height="{h}" role="img" aria-labelledby="{n}-t" aria-describedby="{n}-d" tabindex="0"'
+        ' data-points="{data}"><title id="{n}-t">{title}</title><desc id="{n}-d">{told}</desc>{inner}'
+        '<line class="cursor" y1="{top}" y2="{bottom}" visibility="hidden"/><circle class="cursor-dot" r="4" visibility="hidden"/>'
+        '</svg></div><figcaption class="chart-told">{told}</figcaption></figure>'
+    ).format(
+        value=spots[-1].value, label=spots[-1].label, h=HEIGHT, n=_mark(title), data=data, title=title, told=told, inner=inner, top=TOP,
+        bottom=BOTTOM,
+    )  # fmt: skip
 
 
-def _grid(low: float, high: float) -> Markup:
-    drawn = Markup("")
-    for part in range(5):
-        value = low + (high - low) * part / 4
-        at = _y(value, low, high)
-        line = Markup('<line class="grid-line" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>').format(_LEFT, WIDTH - _RIGHT, at, at)
-        label = _short(value, high - low)
-        drawn += line + Markup('<text class="axis" x="{}" y="{:.1f}" text-anchor="end">{}</text>').format(_LEFT - 8, at + 4, label)
+def _mark(title: str) -> str:
+    return "".join(each for each in title.lower() if each.isalnum())
+
+
+def _y(value: float, scale: Scale) -> float:
+    return TOP + scale.share(value) * (BOTTOM - TOP)
+
+
+def _grid(scale: Scale, unit: str) -> Markup:
+    drawn = Markup("") if unit == "%" else Markup('<text class="axis" x="-8" y="10" text-anchor="end">{}</text>').format(unit)
+    for tick in scale.ticks:
+        at = _y(tick, scale)
+        drawn += Markup(
+            '<line class="{}" x1="0" x2="100%" y1="{y:.1f}" y2="{y:.1f}"/><text class="axis" x="-8" y="{:.1f}" text-anchor="end">{}</text>'
+        ).format("zero-line" if tick == 0 else "grid-line", at + 4, tick_text(tick, scale, unit), y=at)
     return drawn
 
 
-def _short(value: float, span: float) -> str:
-    places = 0 if span >= 20 else 1 if span >= 2 else 2
-    text = f"{value:,.{places}f}"
-    return ("0" if float(text.replace(",", "")) == 0 else text).replace("-", "−")
+def _times(times: Sequence[datetime], zone: ZoneInfo) -> Markup:
+    drawn = Markup("")
+    for index, (share, text) in enumerate(time_ticks(times[0], times[-1], zone)):
+        drawn += Markup('<line class="tick" x1="{x:.2f}%" x2="{x:.2f}%" y1="{}" y2="{}"/>').format(BOTTOM, BOTTOM + 4, x=share * 100)
+        drawn += _under(share * 100, text, is_minor=index % 2 == 1)
+    return drawn
 
 
-def _times(first: datetime, last: datetime) -> Markup:
-    form = "%d %b %H:%M" if (last - first).total_seconds() < 3 * 86_400 else "%d %b %Y"
-    return _ends(f"{first:{form}}", f"{last:{form}} UTC")
+def _under(x: float, text: str, *, is_minor: bool) -> Markup:
+    """Write below the plot; what is minor is left out where there is little room."""
+    anchor = "start" if x < 3 else "end" if x > 96 else "middle"
+    form = Markup('<text class="axis{}" x="{:.2f}%" y="{}" text-anchor="{}">{}</text>')
+    return form.format(" minor" if is_minor else "", x, HEIGHT - 8, anchor, text)
 
 
-def _ends(first: str, last: str) -> Markup:
-    """Write what the time axis begins and ends with."""
-    text = Markup('<text class="axis" x="{}" y="{}" text-anchor="{}">{}</text>')
-    return text.format(_LEFT, HEIGHT - 8, "start", first) + text.format(WIDTH - _RIGHT, HEIGHT - 8, "end", last)
+def _told(value: float, unit: str, scale: Scale, *, signed: bool) -> str:
+    text = f"{value:,.{max(2, scale.places)}f}"
+    if not text.strip("-0.,"):
+        return f"{text.lstrip('-')} {unit}"
+    return f"{'+' if signed and value > 0 else ''}{text} {unit}".replace("-", "−")
+
+
+def _moment(at: datetime, zone: ZoneInfo) -> str:
+    here = at.astimezone(zone)
+    return f"{here.day} {here:%b %Y %H:%M:%S %Z}"

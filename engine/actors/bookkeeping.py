@@ -1,23 +1,32 @@
-"""Keep the books: fold what was executed into trades, and write down once an hour what each account is worth.
+"""Keep the books: fold what was executed into trades, and write down what each account is worth.
+
+That is at its first reading, once an hour, and at the first reading after something of it was executed: what was read, never a guess.
 
 It follows the ledger at its own pace and decides nothing; when it fails, it is tried again, and nothing but figures waits for it.
 """
 
 import logging
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Final
 
 import trio
 
+from engine.actors.follower import Follower
 from engine.actors.household import Household
 from engine.actors.shared import Shared
 from engine.decisions.risk import equity
+from engine.domain.identifiers import AccountId
 from engine.ledger import Database, LedgerError
-from engine.ledger.results import book_fills, has_unbooked, mark_equity_point
+from engine.ledger.results import FINE_US, HOUR_US, book_fills, has_unbooked, mark_equity_point, thin_equity_points
 
 _LOG = logging.getLogger("rexalgo.bookkeeping")
 EVERY_S: Final = 2.0
 AT_ONCE: Final = 200
 EQUITY_EVERY_S: Final = 300.0
+POINTS_AT_ONCE: Final = 100
+_APART: Final = timedelta(microseconds=FINE_US)
 
 
 class Bookkeeping:
@@ -26,6 +35,8 @@ class Bookkeeping:
     def __init__(self, shared: Shared, household: Household) -> None:
         self._shared = shared
         self._household = household
+        self._moved: dict[AccountId, datetime] = {}
+        self._written: dict[AccountId, datetime] = {}
 
     async def run(self) -> None:
         """Run until cancelled."""
@@ -33,22 +44,37 @@ class Bookkeeping:
         while True:
             try:
                 while has_unbooked(self._shared.ledger.db):
-                    await self._shared.ledger.write(lambda db: book_fills(db, AT_ONCE))
+                    self._moved |= await self._shared.ledger.write(lambda db: book_fills(db, AT_ONCE))
+                await self._write_points(self._new_or_moved(), FINE_US)
                 if trio.current_time() - last_points >= EQUITY_EVERY_S:
                     last_points = trio.current_time()
-                    await self._write_points()
+                    await self._write_points(list(self._household.followers.values()), HOUR_US)
             except LedgerError as error:
                 _LOG.warning("the books could not be written, and are written later: %s", error)
             await self._shared.calm()
             await trio.sleep(EVERY_S)
 
-    async def _write_points(self) -> None:
+    def _new_or_moved(self) -> Sequence[Follower]:
+        """Return the accounts that were read for the first time, or after something of them was executed; not too often for one."""
+        found = []
+        for each in list(self._household.followers.values()):
+            newest, moved = self._written.get(each.account), self._moved.get(each.account)
+            if each.read_at is None or (newest is not None and (moved is None or each.read_at < max(moved, newest + _APART))):
+                continue
+            self._moved.pop(each.account, None)
+            self._written[each.account] = each.read_at
+            found.append(each)
+        return found
+
+    async def _write_points(self, followers: Sequence[Follower], apart_us: int) -> None:
+        read = [(each.account, equity(each.report), each.read_at) for each in followers if each.report is not None and each.read_at]
         now = self._shared.clock.now()
-        points = [(each.account, equity(each.report)) for each in self._household.followers.values() if each.report is not None]
+        for begin in range(0, len(read), POINTS_AT_ONCE):
 
-        def write(db: Database) -> None:
-            for account, worth in points:
-                mark_equity_point(db, account, worth, now)
+            def write(db: Database, some: Sequence[tuple[AccountId, Decimal, datetime]] = read[begin : begin + POINTS_AT_ONCE]) -> None:
+                for account, worth, at in some:
+                    mark_equity_point(db, account, worth, at, apart_us)
+                    if apart_us == HOUR_US:
+                        thin_equity_points(db, account, now)
 
-        if points:
             await self._shared.ledger.write(write)

@@ -140,4 +140,5 @@ async def _send(lanes: "Lanes", leg: WaitingLeg, signal: Signal, subscription: S
         return False
     if done.state.is_terminal:
         follower.release(leg.copy, proven=True)
+        follower.read_soon()  # the pause that the reader is in may have begun when nothing was open: it is the long one
     return True

@@ -7,12 +7,13 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import accumulate
 from typing import Final
 
 from engine.decisions.results import drawdown
+from engine.decisions.risk import equity
 from engine.desks.visitor import Visitor
 from engine.domain.identifiers import StrategyId
 from engine.ledger import results
@@ -24,14 +25,14 @@ from engine.office import NothingThere, Office
 
 PAGE: Final = 50
 SIGNALS_COUNTED: Final = 20
-POINTS: Final = 24 * 90
+EQUITY_SHOWN: Final = timedelta(days=90)
 TRADES_DRAWN: Final = 500
 _DANGEROUS: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Show what trades came to in one environment: ``curve`` is the running result at the end of each day with a trade.
+    """Show what trades came to in one environment: ``curve`` is the running result, from 0 when the first trade was opened.
 
     ``funding`` is what was paid by UTC day, below 0 received, beside the result and not in it; None where it is not summed up.
     """
@@ -137,8 +138,12 @@ class PerformanceDesk:
         return replace(found, funding=funding_by_day(db, row.id))
 
     def equity(self, row: AccountRow) -> Sequence[tuple[datetime, Decimal]]:
-        """Read what an account was worth, an hour a point, over the last 90 days, and now where it was read."""
-        return results.equity_points(self._office.ledger.db, row.id, POINTS)
+        """Read what an account was worth over the last 90 days, oldest first, ending with its newest reading."""
+        points = results.equity_points(self._office.ledger.db, row.id, self._office.clock.now() - EQUITY_SHOWN)
+        task = None if self._office.live is None else self._office.live.named(row.name)
+        if task is not None and task.report is not None and task.read_at and (not points or task.read_at > points[-1][0]):
+            points.append((task.read_at, equity(task.report)))
+        return points
 
     def account_trades(self, row: AccountRow, before: int | None) -> Sequence[TradeRow]:
         """Read an account's trades, newest first."""
@@ -178,12 +183,19 @@ def _cell(text: str) -> str:
 
 
 def figures_of(environment: str, days: Sequence[DayRow], trades: Sequence[TradePoint] = ()) -> Figures:
-    """Sum days up; the curve goes trade by trade while all of them are given, else day by day."""
-    points = [(datetime.fromisoformat(each.day).replace(tzinfo=UTC), each.result) for each in days]
+    """Sum days up; the curve goes trade by trade while all of them are given, else by the ends of days."""
+    began: datetime | None
     if trades and len(trades) == sum(each.trades for each in days):
-        points = list(trades)
+        began = min(each.opened_at for each in trades)
+        points = [(each.closed_at, each.result) for each in trades]
+    else:
+        ends = [datetime.fromisoformat(each.day).replace(tzinfo=UTC) + timedelta(days=1) for each in days]
+        began = ends[0] - timedelta(days=1) if ends else None
+        if trades and ends:
+            ends[-1] = min(ends[-1], trades[-1].closed_at)
+        points = [(end, each.result) for end, each in zip(ends, days, strict=True)]
     running = list(accumulate((result for _, result in points), initial=Decimal(0)))
-    curve = tuple((at, value) for (at, _), value in zip(points, running[1:], strict=True))
+    curve = () if began is None else tuple(zip((began, *(at for at, _ in points)), running, strict=True))
     return Figures(
         environment, sum(each.trades for each in days), sum(each.won for each in days), running[-1],
         sum((each.fees for each in days), Decimal(0)), drawdown(running), curve, tuple(days),

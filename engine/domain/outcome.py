@@ -206,9 +206,7 @@ EXPLANATIONS: Final[Mapping[OutcomeCode, Explanation]] = {
     OutcomeCode.DENIED_ACCOUNT_MARGIN: Explanation(
         "The account would put {margin} {currency} of margin at risk; the cap is {cap}.", _Y, "limits.account_margin"
     ),
-    OutcomeCode.DENIED_OPEN_POSITIONS: Explanation(
-        "The account holds {open} contracts already, and the cap is {cap}.", _Y, "limits.open_positions"
-    ),
+    OutcomeCode.DENIED_OPEN_POSITIONS: Explanation("The account has {open} of {cap} allowed positions open.", _Y, "limits.open_positions"),
     OutcomeCode.DENIED_BALANCE: Explanation("The entry needs {needed} {currency} of margin and fee; {available} is free.", _Y, "sizing"),
     OutcomeCode.DENIED_DAILY_LOSS: Explanation(
         "The account has lost {loss} {currency} since {since} (the day's start in {zone}); the cap for a day is {cap}.",

@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Final
+from typing import Final, NamedTuple
 
 import apsw
 
@@ -20,13 +20,23 @@ from engine.ledger.codec import from_us, to_us
 from engine.ledger.people import SHOWN_AS
 from engine.ledger.query import Row, fetch_all, fetch_one
 
-TradePoint = tuple[datetime, Decimal]
 HOUR_US: Final = 3_600_000_000
+FINE_US: Final = 10_000_000
+_FINE_FOR_US: Final = 24 * HOUR_US
+_THINNED_FROM_US: Final = 72 * HOUR_US
 _FINEST: Final = Decimal("0.000000000001")
 
 
-def book_fills(db: apsw.Connection, limit: int) -> int:
-    """Take up to ``limit`` ended attempts into the books whose executed quantity is not in them yet; returns how many were taken."""
+class TradePoint(NamedTuple):
+    """Hold what a curve of results needs of a trade."""
+
+    closed_at: datetime
+    result: Decimal
+    opened_at: datetime
+
+
+def book_fills(db: apsw.Connection, limit: int) -> dict[AccountId, datetime]:
+    """Take up to ``limit`` ended attempts into the books whose executed quantity is not in them yet; returns whose, and until when."""
     rows = fetch_all(
         db,
         "SELECT attempt.id, attempt.account_id, attempt.strategy_id, attempt.symbol, attempt.kind, attempt.intent, attempt.filled,"
@@ -37,7 +47,7 @@ def book_fills(db: apsw.Connection, limit: int) -> int:
     )
     for row in rows:
         _book(db, row)
-    return len(rows)
+    return {AccountId(row[1]): from_us(row[9]) for row in rows}
 
 
 def has_unbooked(db: apsw.Connection) -> bool:
@@ -112,10 +122,22 @@ def _add_day(db: apsw.Connection, table: str, columns: tuple[str, ...], key: tup
     )  # fmt: skip
 
 
-def mark_equity_point(db: apsw.Connection, account: AccountId, equity: Decimal, at: datetime) -> None:
-    """Write what an account is worth in this hour; the first reading of an hour stays."""
-    hour = to_us(at) // HOUR_US * HOUR_US
-    db.execute("INSERT OR IGNORE INTO equity_point VALUES (?, ?, ?)", (account, hour, plain(equity)))
+def mark_equity_point(db: apsw.Connection, account: AccountId, equity: Decimal, at: datetime, apart_us: int = HOUR_US) -> None:
+    """Write what an account was worth when it was read; of an hour (or ``apart_us``), the first reading stays."""
+    at_us = to_us(at)
+    row = fetch_one(db, "SELECT MAX(at_us) FROM equity_point WHERE account_id = ?", (account,))
+    newest = None if row is None else row[0]
+    if newest is None or at_us // apart_us > newest // apart_us:
+        db.execute("INSERT INTO equity_point (account_id, at_us, equity) VALUES (?, ?, ?)", (account, at_us, plain(equity)))
+
+
+def thin_equity_points(db: apsw.Connection, account: AccountId, now: datetime) -> None:
+    """Keep one point an hour of what is older than a day; looks at the third and second day back only."""
+    db.execute(
+        "DELETE FROM equity_point AS late WHERE account_id = ?1 AND at_us BETWEEN ?2 AND ?3 AND EXISTS (SELECT 1 FROM equity_point AS early"
+        " WHERE early.account_id = ?1 AND early.at_us < late.at_us AND early.at_us >= late.at_us - late.at_us % ?4)",
+        (account, to_us(now) - _THINNED_FROM_US, to_us(now) - _FINE_FOR_US, HOUR_US),
+    )
 
 
 # Reading
@@ -152,10 +174,12 @@ def account_days(db: apsw.Connection, account: AccountId) -> list[DayRow]:
     return [_day(row) for row in rows]
 
 
-def equity_points(db: apsw.Connection, account: AccountId, limit: int) -> list[tuple[datetime, Decimal]]:
-    """Read what an account was worth, an hour a point, oldest first; the newest ``limit``."""
-    rows = fetch_all(db, "SELECT hour_us, equity FROM equity_point WHERE account_id = ? ORDER BY hour_us DESC LIMIT ?", (account, limit))
-    return [(from_us(row[0]), Decimal(row[1])) for row in reversed(rows)]
+def equity_points(db: apsw.Connection, account: AccountId, since: datetime) -> list[tuple[datetime, Decimal]]:
+    """Read what an account was worth since then, oldest first: a point an hour, and of the newest day one after each fill."""
+    rows = fetch_all(
+        db, "SELECT at_us, equity FROM equity_point WHERE account_id = ? AND at_us >= ? ORDER BY at_us", (account, to_us(since))
+    )
+    return [(from_us(row[0]), Decimal(row[1])) for row in rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,19 +225,21 @@ def account_trades(db: apsw.Connection, account: AccountId, limit: int, before: 
 
 
 def trade_results(db: apsw.Connection, limit: int, *, account: str = "", strategy: str = "", environment: str = "") -> list[TradePoint]:
-    """Read when trades were closed and what each came to, oldest first, the newest ``limit``: of an account, or of a strategy."""
+    """Read when trades were closed and what each came to, oldest close first, the newest ``limit``: of an account, or of a strategy."""
     if account:
         rows = fetch_all(
-            db, "SELECT closed_us, result FROM trade WHERE account_id = ? ORDER BY closed_us DESC, id DESC LIMIT ?", (account, limit)
+            db,
+            "SELECT closed_us, result, opened_us FROM trade WHERE account_id = ? ORDER BY closed_us DESC, id DESC LIMIT ?",
+            (account, limit),
         )
     else:
         rows = fetch_all(
             db,
-            "SELECT closed_us, result FROM trade JOIN account ON account.id = trade.account_id WHERE strategy_id = ? AND environment = ?"
-            " ORDER BY closed_us DESC, trade.id DESC LIMIT ?",
+            "SELECT closed_us, result, opened_us FROM trade JOIN account ON account.id = trade.account_id WHERE strategy_id = ?"
+            " AND environment = ? ORDER BY closed_us DESC, trade.id DESC LIMIT ?",
             (strategy, environment, limit),
         )
-    return [(from_us(row[0]), Decimal(row[1])) for row in reversed(rows)]
+    return [TradePoint(from_us(row[0]), Decimal(row[1]), from_us(row[2])) for row in reversed(rows)]
 
 
 @dataclass(frozen=True, slots=True)

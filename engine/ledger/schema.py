@@ -195,4 +195,7 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     CREATE INDEX login_print_by_account ON login_print (account_id);
     CREATE INDEX audit_by_kid ON audit (kid);
     """,
+    """
+    ALTER TABLE equity_point RENAME COLUMN hour_us TO at_us;
+    """,
 )

@@ -98,6 +98,34 @@ def test_a_traders_day(chromium: Browser, place: Place) -> None:
         expect(page.locator("#flat")).to_contain_text("Flat: nothing that the engine opened is left", timeout=30_000)
         shown.open("/positions")
         expect(page.locator("#rows")).to_contain_text("Nothing is open")
+        charts_are_readable(shown, strategy(place))
+
+
+def charts_are_readable(shown: Window, identifier: str) -> None:
+    """Read the charts as they are: text of one size at every width, values by keys, words for whoever does not see them."""
+    page = shown.page
+    shown.open("/performance")
+    expect(page.locator("svg.chart")).to_have_count(4, timeout=15_000)  # the books follow within seconds, and the page with them
+    chart = page.locator("#curve svg.chart")
+    value = page.locator("#curve .chart-value")
+    assert re.match(r"From 0\.00 USDT to .* USDT; lowest .* USDT, highest ", chart.locator("desc").text_content() or "")
+    chart.focus()  # from here on the page leaves it alone
+    resting = value.inner_text()
+    page.keyboard.press("Home")
+    expect(value).to_contain_text("0.00 USDT")
+    expect(page.locator("#curve .cursor")).to_have_attribute("visibility", "visible")
+    page.keyboard.press("End")
+    expect(value).to_have_text(resting)
+    for width in (390, 700, 1280, 1900):
+        page.set_viewport_size({"width": width, "height": 900})
+        heights = page.evaluate("[...document.querySelectorAll('svg.chart .axis')].map(e => Math.round(e.getBoundingClientRect().height))")
+        shown_ones = {each for each in heights if each}  # what is minor is not shown where there is little room
+        assert shown_ones <= set(range(10, 16)), (width, heights)
+        shown.check()
+    page.set_viewport_size({"width": 1280, "height": 860})
+    shown.open(f"/strategies/{identifier}")
+    expect(page.locator("svg.chart")).to_have_count(1)
+    shown.check()
 
 
 def test_an_account_is_looked_at_and_disconnected_and_its_owner_comes_back_with_a_password(chromium: Browser, place: Place) -> None:

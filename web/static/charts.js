@@ -1,44 +1,60 @@
 // Tells the value of a chart under the pointer, and by the arrow keys. The points come with the chart; nothing is computed here.
 
-for (const chart of document.querySelectorAll("svg.chart")) {
-  const points = JSON.parse(chart.dataset.points);
-  const told = chart.parentElement.querySelector(".chart-told");
-  const resting = told.textContent;
-  const cursor = document.createElementNS("http://www.w3.org/2000/svg", "line");
-  cursor.setAttribute("class", "cursor");
-  cursor.setAttribute("y1", "12");
-  cursor.setAttribute("y2", "194");
-  cursor.setAttribute("visibility", "hidden");
-  chart.append(cursor);
-  let index = points.length - 1;
+const known = new WeakSet();
+
+function follow(chart) {
+  known.add(chart);
+  const points = chart.dataset.points.split("|").map((point) => point.split(";"));
+  const figure = chart.closest("figure");
+  const value = figure.querySelector(".chart-value strong");
+  const label = figure.querySelector(".chart-value span");
+  const marks = chart.querySelectorAll(".cursor, .cursor-dot");
+  const last = points.length - 1;
+  let index = last;
 
   function tell(next) {
-    index = Math.max(0, Math.min(points.length - 1, next));
-    const [label, value, x] = points[index];
-    cursor.setAttribute("x1", x);
-    cursor.setAttribute("x2", x);
-    cursor.setAttribute("visibility", "visible");
-    told.textContent = `${label}: ${value} ${chart.dataset.unit}`;
+    index = Math.max(0, Math.min(last, next));
+    const [x, y, told, when] = points[index];
+    const [line, dot] = marks;
+    for (const end of ["x1", "x2"]) line.setAttribute(end, `${x}%`);
+    dot.setAttribute("cx", `${x}%`);
+    dot.setAttribute("cy", y);
+    for (const mark of marks) mark.setAttribute("visibility", "visible");
+    value.textContent = told;
+    label.textContent = when;
   }
 
   function rest() {
-    cursor.setAttribute("visibility", "hidden");
-    told.textContent = resting;
+    tell(last);
+    for (const mark of marks) mark.setAttribute("visibility", "hidden");
   }
 
-  chart.addEventListener("pointermove", (event) => {
+  function nearest(event) {
     const box = chart.getBoundingClientRect();
-    const x = ((event.clientX - box.left) / box.width) * 760;
+    const x = ((event.clientX - box.left) / box.width) * 100;
     let best = 0;
-    for (let i = 1; i < points.length; i += 1) if (Math.abs(points[i][2] - x) < Math.abs(points[best][2] - x)) best = i;
+    for (let i = 1; i <= last; i += 1) if (Math.abs(points[i][0] - x) < Math.abs(points[best][0] - x)) best = i;
     tell(best);
-  });
+  }
+
+  const keys = { ArrowLeft: () => index - 1, ArrowRight: () => index + 1, Home: () => 0, End: () => last };
+  chart.addEventListener("pointermove", nearest);
+  chart.addEventListener("pointerdown", nearest);
   chart.addEventListener("pointerleave", rest);
+  chart.addEventListener("focus", () => tell(index));
   chart.addEventListener("blur", rest);
   chart.addEventListener("keydown", (event) => {
-    if (event.key === "ArrowLeft") tell(index - 1);
-    else if (event.key === "ArrowRight") tell(index + 1);
-    else return;
-    event.preventDefault();
+    if (event.key === "Escape") rest();
+    else if (event.key in keys && !event.altKey && !event.ctrlKey && !event.metaKey) {
+      event.preventDefault();
+      tell(keys[event.key]());
+    }
   });
 }
+
+function followAll() {
+  for (const chart of document.querySelectorAll("svg.chart")) if (!known.has(chart)) follow(chart);
+}
+
+document.addEventListener("parts-renewed", followAll);
+followAll();

@@ -1,17 +1,20 @@
 // Keeps a page live: when the stream says that something of ours changed, the page is fetched again and its marked parts are replaced.
-// What is shown is always what the server renders; nothing is computed here. A form that somebody is typing in is left alone.
+// What is shown is always what the server renders; nothing is computed here. A form that somebody is typing in,
+// and a chart that somebody reads by its keys, is left alone.
 
 const main = document.getElementById("main");
 const state = document.getElementById("state");
 const stateText = document.getElementById("state-text");
 const silenceMs = 40_000; // the server says at least "still here" every 15 s
 const gatherMs = 250; // a fan-out changes many rows: one fetch for all of them
+const settleMs = 5_000; // the books follow what happened within seconds: pages that show them look once more
 
 let lastHeard = Date.now();
 let isOpen = false;
 let after = Number(main.dataset.pulse);
 let source = null;
 let waiting = 0;
+let settling = 0;
 
 function show(kind, text) {
   if (state.dataset.state !== kind) state.dataset.state = kind;
@@ -26,7 +29,7 @@ function tellState() {
 
 function isBusy(part) {
   const focus = document.activeElement;
-  return part.contains(focus) && focus.matches("input, select, textarea");
+  return part.contains(focus) && focus.matches("input, select, textarea, .chart");
 }
 
 async function renew() {
@@ -39,6 +42,11 @@ async function renew() {
     if (next && !isBusy(part) && next.innerHTML !== part.innerHTML) part.replaceWith(document.adoptNode(next));
   }
   document.dispatchEvent(new Event("parts-renewed"));
+}
+
+function settle() {
+  clearTimeout(settling);
+  if (document.querySelector("[data-settles]")) settling = setTimeout(renew, settleMs);
 }
 
 function heard() {
@@ -54,6 +62,7 @@ function open() {
   source.addEventListener("changed", (event) => {
     after = Number(event.lastEventId);
     if (!waiting) waiting = setTimeout(renew, gatherMs);
+    settle();
     heard();
   });
   source.addEventListener("error", () => {
@@ -71,5 +80,7 @@ setInterval(() => {
     open();
   }
 }, 1000);
+document.querySelector(".nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" }); // a phone shows a part of it
 show("still", "connecting");
+settle();
 open();

@@ -3,7 +3,7 @@
 from quart import Response
 
 from engine.desks.performance import periods
-from web.charts import bar_chart, line_chart
+from web.charts import bar_chart, falls_chart, result_chart, short_period, worth_chart
 from web.rooms import Rooms, Who
 from web.visit import Visit
 
@@ -30,7 +30,7 @@ def register_strategies(rooms: Rooms) -> None:
         charts = [
             (
                 each,
-                line_chart(each.curve, f"Result of followers, {each.environment.upper()}", "USDT", zero=True),
+                result_chart(each.curve, f"Result of followers, {each.environment.upper()}", "USDT", visit.who.person.zone, visit.now),
                 desk.trades(row.id, each.environment),
             )
             for each in figures
@@ -48,15 +48,18 @@ def register_strategies(rooms: Rooms) -> None:
         before = visit.query.get("before", "")
         if row is None:
             return visit.go("/accounts")
-        figures = desk.figures(row)
+        figures, worth, zone = desk.figures(row), desk.equity(row), visit.who.person.zone
         summed = periods(figures, size)
+        shown = summed[: _BARS[size]]
         trades = desk.account_trades(row, int(before) if before.isascii() and before.isdigit() and len(before) < 19 else None)
         return visit.page(
             "traders/performance.html", row=row, accounts=desk.accounts(visit.who), figures=figures, size=size, sizes=list(_BARS),
-            summed=summed[: _BARS[size]], trades=trades, older=trades[-1].id if len(trades) >= 50 else None,
-            equity=line_chart(desk.equity(row), "Equity", "USDT", zero=False),
-            curve=line_chart(figures.curve, "Running result", "USDT", zero=True),
-            bars=bar_chart([(each.label, each.result) for each in reversed(summed[: _BARS[size]])], f"Result by {size}", "USDT"),
+            summed=shown, trades=trades, older=trades[-1].id if len(trades) >= 50 else None,
+            equity=worth_chart(worth, "Equity", "USDT", zone),
+            falls=falls_chart(worth, "Drawdown of equity", zone),
+            curve=result_chart(figures.curve, "Running result", "USDT", zone, visit.now),
+            bars=bar_chart([(each.label, short_period(each.label), each.result) for each in reversed(shown)], f"Result by {size}", "USDT"),
+            live=rooms.desks.pulse.newest(),
         )  # fmt: skip
 
     @rooms.get("/performance.csv", Who.FOLLOWER)
