@@ -42,6 +42,11 @@ class MarketFeed:
         """Return the age at which the exchange stops accepting a key, None where it names none."""
         return self._adapter.traits.credentials_last_days
 
+    @property
+    def knows_contracts(self) -> bool:
+        """Tell whether the list of contracts was read."""
+        return bool(self._instruments)
+
     def instrument(self, symbol: Symbol) -> Instrument | None:
         """Return a contract's definition, None where the exchange does not trade it."""
         return self._instruments.get(symbol)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger("rexalgo.preflight")
 EVERY_S: Final = 86_400.0
+AGAIN_S: Final = 60.0
 
 
 class PreflightWatch:
@@ -36,6 +37,7 @@ class PreflightWatch:
         self._follower = follower
         self._bell = Doorbell()
         self.newest: Preflight | None = None
+        self._lacks_market = False
 
     def ring(self) -> None:
         """Say that the account can be read, after it could not or with a new key."""
@@ -62,10 +64,11 @@ class PreflightWatch:
         return credentials_since(self._follower.shared.ledger.db, self._follower.account)
 
     def _pause_s(self) -> float:
-        """Return how long to wait: a day, or less where the key's next warning comes before."""
+        """Return how long to wait: a day; less where the key's next warning comes before, or the market could not be read."""
         lasts = self._key_lasts_days
         until = None if lasts is None else next_key_warning(self._key_since(), lasts, self._follower.shared.clock.now())
-        return EVERY_S if until is None else min(EVERY_S, until.total_seconds())
+        often = AGAIN_S if self._lacks_market else EVERY_S
+        return often if until is None else min(often, until.total_seconds())
 
     async def _tell_key_end(self) -> None:
         """Tell that the key comes to its end, or has come to it: once for each warning of each key."""
@@ -98,7 +101,7 @@ class PreflightWatch:
                 self._key_lasts_days,
                 await self._elsewhere(session),
                 {each.symbol: each.share for each in read_holdings(db, follower.account)},
-                await self._needs(),
+                await self._needs(is_read=report is not None),
                 {} if session is None else session.unmapped_errors(),
                 Ratio(TAKER_FEE_BPS),
             ),
@@ -108,7 +111,7 @@ class PreflightWatch:
         self.newest = found
         if before is not None and before.level is not found.level:
             await follower.tell_pages("check", {"level": found.level.value})
-        if fresh and report is None and follower.report is not None:
+        if fresh and report is None and not refused and follower.report is not None:
             self.ring()  # asked in a bad moment: the account's own readings say more, and nobody waits a day for that
         return found
 
@@ -132,11 +135,15 @@ class PreflightWatch:
             _LOG.info("other wallets of account %s could not be read: %s", self._follower.name, type(error).__name__)
             return ()
 
-    async def _needs(self) -> list[SymbolNeed]:
+    async def _needs(self, *, is_read: bool) -> list[SymbolNeed]:
         shared = self._follower.shared
         feed = shared.feeds[self._follower.exchange]
-        return [
-            SymbolNeed(symbol, each.strategy, each.policy, feed.instrument(symbol), await feed.quote(symbol, shared.pace.price_age_s))
-            for each in agreements(shared.ledger.db, self._follower.account)
-            for symbol in sorted(each.policy.symbols)
-        ]
+        found = []
+        for each in agreements(shared.ledger.db, self._follower.account):
+            for symbol in sorted(each.policy.symbols):
+                if is_read:  # some exchanges tell their contracts only once an account is connected, and this one is
+                    await feed.trades(symbol)
+                quote = await feed.quote(symbol, shared.pace.price_age_s)
+                found.append(SymbolNeed(symbol, each.strategy, each.policy, feed.instrument(symbol), quote, feed.knows_contracts))
+        self._lacks_market = any(not each.contracts_known or (each.instrument is not None and each.quote is None) for each in found)
+        return found

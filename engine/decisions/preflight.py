@@ -26,13 +26,17 @@ _OK, _WARNING, _STOPS = Level.OK, Level.WARNING, Level.STOPS_ENTRIES
 
 @dataclass(frozen=True, slots=True)
 class SymbolNeed:
-    """Hold one contract that an account agreed to copy, with what the market says about it (None: it says nothing)."""
+    """Hold one contract that an account agreed to copy, with what the market says about it (None: it says nothing).
+
+    ``contracts_known``: the exchange's list was read, so that what is not in it is not traded there.
+    """
 
     symbol: Symbol
     strategy: str
     policy: CopyPolicy
     instrument: Instrument | None
     quote: Quote | None
+    contracts_known: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +161,12 @@ def _cost(need: SymbolNeed, quantity: Quantity, fee_bps: Ratio) -> Money:
 def _need(need: SymbolNeed, facts: Facts) -> CheckItem:
     about, leverage = f"{need.symbol} in {need.strategy}", leverage_of(need.policy.leverage, None)
     contract = need.instrument
+    if not need.contracts_known:
+        return CheckItem(
+            _WARNING, about, "the exchange's contracts cannot be read now; entries wait for them", "it is tried again by itself"
+        )
     if contract is None:
-        return CheckItem(_STOPS, about, "the exchange does not list this contract", "leave it out, or wait for the list to be read")
+        return CheckItem(_STOPS, about, "the exchange does not list this contract", "leave it out")
     if not contract.leverage_min <= leverage <= contract.leverage_max:
         allowed = f"{plain(contract.leverage_min)} to {plain(contract.leverage_max)}"
         return CheckItem(_STOPS, about, f"leverage {plain(leverage)} was agreed, and the exchange allows {allowed}", "agree to less")

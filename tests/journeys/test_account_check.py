@@ -1,25 +1,18 @@
 """``rexalgo account check``: a person asks one command whether an account can copy, and is told why not and what to do."""
 
 import json
-import signal
 import subprocess
 from pathlib import Path
 
 import httpx
 from journey_place import DECLARATIONS, REXALGO, Place, run_cli, running
+from test_mudrex import simulated
 
 
 def test_a_check_tells_about_key_money_positions_and_contracts_and_notices_a_rotated_key(tmp_path: Path) -> None:
-    command = [*REXALGO, "simulate", "mudrex", "--json", "--accounts", "3", "--faults", "calm"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        head = ""
-        while not head.endswith("}\n"):
-            head += process.stdout.readline()
-        told = json.loads(head)
-        assert (told["environment"], told["accounts"], told["faults"]) == ("simulated", 3, "calm")
-        control = told["control"]
-        place = Place(tmp_path / "place", f'[plugin.mudrex]\nbase_url = "{told["base_url"]}"')
+    with simulated(tmp_path / "orders.jsonl", "--accounts", "3", "--faults", "calm") as simulator:
+        control = simulator.control
+        place = Place(tmp_path / "place", f'[plugin.mudrex]\nbase_url = "{simulator.base_url}"')
         run_cli("plugin", "enable", "mudrex", cwd=place.folder)
         people = DECLARATIONS.format(followers=2).replace('"paper"', '"mudrex"').replace("paper-{n:04}", "sim-{n:04}")
         place.provision(people)
@@ -42,8 +35,6 @@ def test_a_check_tells_about_key_money_positions_and_contracts_and_notices_a_rot
             assert "sim-0001" not in refused
             assert json.loads(run_cli("account", "check", "f0002", "--json", cwd=place.folder))["level"] == "ok"
             run_cli("account", "check", "nobody", cwd=place.folder, code=4)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
 
 
 def run_cli_error(place: Place, *args: str) -> str:

@@ -58,7 +58,9 @@ def simulated(state: Path, *options: str) -> Iterator[Simulator]:
         assert process.stdout is not None
         head = ""
         while not head.endswith("}\n"):
-            head += process.stdout.readline()
+            line = process.stdout.readline()
+            assert line, "the simulator ended before it said where it is"
+            head += line
         told = json.loads(head)
         try:
             yield Simulator(told["base_url"], told["control"])

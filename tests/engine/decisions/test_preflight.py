@@ -143,6 +143,7 @@ def test_positions_that_are_there_are_told_apart(position: Position, ours: str, 
     ("need", "level", "words"),
     [
         (agreed(instrument=None), Level.STOPS_ENTRIES, "does not list"),
+        (agreed(instrument=None, contracts_known=False), Level.WARNING, "cannot be read now"),
         (agreed(leverage="200"), Level.STOPS_ENTRIES, "leverage 200 was agreed, and the exchange allows 1 to 100"),
         (agreed(quote=None), Level.WARNING, "no price"),
         (agreed(sizing={"mode": "fixed_margin", "margin": "5"}), Level.STOPS_ENTRIES, "gives 0, so copies are skipped"),
