@@ -7,6 +7,8 @@ import click
 from rexalgo.cli.asking import ask, who
 from rexalgo.cli.common import Exit, emit_json, json_option
 
+_qr_option = click.option("--qr", is_flag=True, help="Show the link as a QR code too, for a phone.")
+
 
 @click.group()
 def operator() -> None:
@@ -15,11 +17,12 @@ def operator() -> None:
 
 @operator.command("create")
 @click.argument("name")
+@_qr_option
 @json_option
 @click.pass_obj
-def operator_create(where: Path, name: str, as_json: bool) -> None:
+def operator_create(where: Path, name: str, qr: bool, as_json: bool) -> None:
     """Make NAME an operator and print a one-time link (10 minutes) to set a password and a second factor."""
-    _show_link(ask(where, "operator_create", name=name, by=who()), as_json)
+    _show_link(ask(where, "operator_create", name=name, by=who()), qr, as_json)
 
 
 @click.group()
@@ -48,11 +51,12 @@ def user_list(where: Path, as_json: bool) -> None:
 
 @user.command()
 @click.argument("name")
+@_qr_option
 @json_option
 @click.pass_obj
-def link(where: Path, name: str, as_json: bool) -> None:
+def link(where: Path, name: str, qr: bool, as_json: bool) -> None:
     """Print a one-time sign-in link (10 minutes) for somebody who is known here; hand it over on a way that only they read."""
-    _show_link(ask(where, "user_link", name=name, by=who()), as_json)
+    _show_link(ask(where, "user_link", name=name, by=who()), qr, as_json)
 
 
 @user.command()
@@ -71,11 +75,19 @@ def role(where: Path, name: str, role: str, take: bool, as_json: bool) -> None:
     click.echo(f"{told['name']} {changed}: {', '.join(told['roles']) or 'no role'}")
 
 
-def _show_link(told: dict[str, object], as_json: bool) -> None:
+def _show_link(told: dict[str, object], qr: bool, as_json: bool) -> None:
     if as_json:
         emit_json(told)
         return
     click.echo(f"{told['name']} signs in here, once, within {told['holds_minutes']} minutes:\n{told['link']}")
+    _show_qr(told, qr)
+
+
+def _show_qr(told: dict[str, object], qr: bool) -> None:
+    if qr:
+        from engine.identity.second_factor import qr_terminal  # here, so that --help imports no engine
+
+        click.echo(qr_terminal(str(told["link"])))
 
 
 @click.group()
@@ -88,15 +100,17 @@ def invite() -> None:
 @click.option("--strategy", default="", help="Bring the person to this strategy.")
 @click.option("--uses", type=click.IntRange(1, 1_000), default=1, show_default=True, help="How many people may join with it.")
 @click.option("--days", type=click.IntRange(1, 365), default=7, show_default=True, help="How long it holds.")
+@_qr_option
 @json_option
 @click.pass_obj
-def invite_create(where: Path, role: str, strategy: str, uses: int, days: int, as_json: bool) -> None:
+def invite_create(where: Path, role: str, strategy: str, uses: int, days: int, qr: bool, as_json: bool) -> None:
     """Make an invitation and print its link."""
     told = ask(where, "invite", role=role, strategy=strategy, uses=uses, days=days, by=who())
     if as_json:
         emit_json(told)
         return
     click.echo(f"{told['uses']} may join as {told['role']} until {told['until']}:\n{told['link']}")
+    _show_qr(told, qr)
     if told["sign_up"] == "closed":
         click.echo('web.sign_up is "closed": nobody joins until it is "invite" or "open".', err=True)
 

@@ -67,6 +67,14 @@ def test_an_operator_comes_in_by_one_link_once_and_needs_two_factors(place: Plac
     assert cli(place, "audit", "verify")["broken_at"] is None
 
 
+def test_a_link_is_shown_as_a_qr_code_where_that_was_asked_for(place: Place) -> None:
+    plain = run_cli("user", "link", "follower:f0001", cwd=place.folder)
+    assert len(plain.splitlines()) == 2
+    for asked in (("user", "link", "follower:f0001", "--qr"), ("invite", "create", "--qr")):
+        told = run_cli(*asked, cwd=place.folder).splitlines()
+        assert sum("█" in each or "▀" in each or "▄" in each for each in told) > 15, asked
+
+
 def test_a_trader_joins_once_per_invitation_and_comes_back_with_a_password(place: Place) -> None:
     visitor, _ = join(place, "ada")
     assert "ada" in visitor.get("/security")
