@@ -198,4 +198,8 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     """
     ALTER TABLE equity_point RENAME COLUMN hour_us TO at_us;
     """,
+    """
+    INSERT OR IGNORE INTO login_print SELECT declared.value, account.id FROM declared JOIN account ON account.name = declared.name
+        WHERE declared.kind = 'follower' AND declared.field = 'login' AND account.id NOT IN (SELECT account_id FROM login_print);
+    """,
 )

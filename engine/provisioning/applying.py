@@ -17,6 +17,7 @@ from engine.domain.identifiers import AccountId, EndpointId, StrategyId
 from engine.domain.subscription import Subscription
 from engine.ledger import Database, people
 from engine.ledger.codec import dump, policy_fields, read_policy
+from engine.ledger.identity import account_of_login, remember_login
 from engine.ledger.people import KIND_COPY_TRADING, AccountRow, EndpointRow, StrategyRow
 from engine.ledger.preflight import note_new_credentials
 from engine.plugin_host import Plugins
@@ -175,7 +176,7 @@ class _Run:
             row = people.account_named(self.db, each.name)
             other = self._other_with_login(each, logins, kids)
             if other is not None:
-                self.problems.append(ProvisionProblem(each.path, "a login that no other follower has", f"the login of {other}", each.name))
+                self.problems.append(ProvisionProblem(each.path, "a login that no other account has", f"the login of {other}", each.name))
             elif row is None:
                 self._new_follower(each)
             elif row.exchange != each.exchange:
@@ -192,7 +193,14 @@ class _Run:
                 continue
             if other is not None and other != each.name:
                 return other
-        return None
+        there = account_of_login(self.db, self._prints(each.exchange, each.credentials))  # one that somebody connected on a page
+        connected = None if there is None else people.account(self.db, there).name
+        return None if connected == each.name else connected
+
+    def _prints(self, exchange: str, credentials: Mapping[str, Secret]) -> list[str]:
+        """Return a login's fingerprint under every root key that is here, that of the active one first."""
+        kids = sorted(self.vault.kids, key=lambda kid: kid != self.vault.active_kid)
+        return [credentials_print(self.vault, exchange, credentials, kid) for kid in kids]
 
     def _new_follower(self, wanted: FollowerDeclaration) -> None:
         person = new_person(self.vault, f"follower:{wanted.name}")
@@ -201,7 +209,9 @@ class _Run:
         sealed = seal_credentials(self.vault, person.key, account, 1, wanted.credentials)
         row = AccountRow(account, wanted.name, person.id, wanted.exchange, wanted.environment.value, sealed, 1)
         people.insert_account(self.db, row, self.now)
-        self.remembered["follower", wanted.name, "login"] = credentials_print(self.vault, wanted.exchange, wanted.credentials)
+        print_ = credentials_print(self.vault, wanted.exchange, wanted.credentials)
+        self.remembered["follower", wanted.name, "login"] = print_
+        remember_login(self.db, print_, account)
         self.created["follower"] += 1
 
     def _login(self, wanted: FollowerDeclaration, row: AccountRow) -> None:
@@ -215,6 +225,7 @@ class _Run:
             sealed = seal_credentials(self.vault, people.person_key(self.db, row.person), row.id, version, wanted.credentials)
             people.set_credentials(self.db, row.id, sealed, version)
             note_new_credentials(self.db, wanted.name, self.now)
+            remember_login(self.db, self._prints(wanted.exchange, wanted.credentials)[0], row.id)
 
     # What followers agree to
 

@@ -12,14 +12,15 @@ import pytest
 from engine.domain.account import Environment
 from engine.domain.subscription import Mode, parse_sizing
 from engine.ledger import Ledger
-from engine.ledger.people import account_named, accounts, set_policy, strategy_named, subscription_of
+from engine.ledger.identity import account_of_login, remember_login
+from engine.ledger.people import account, account_named, accounts, set_policy, strategy_named, subscription_of
 from engine.ledger.query import fetch_all
 from engine.plugin_host import load_plugins
 from engine.ports.exchange import CredentialField
 from engine.ports.secret import Secret
 from engine.provisioning import ProvisionErrors, ProvisionResult, provision, resolve_secrets
 from engine.provisioning.declarations import ExchangePlace
-from engine.secrets_store import account_credentials, endpoint_keys, open_vault
+from engine.secrets_store import account_credentials, credentials_print, endpoint_keys, open_vault
 from engine.vault import Vault, new_root_key
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -146,6 +147,26 @@ async def test_a_login_that_another_follower_has_is_refused_even_in_another_file
         other = '[[follower]]\nname = "thief"\nexchange = "paper"\nsecret = "paper-02"\n'
         with pytest.raises(ProvisionErrors, match="the login of f02"):
             await here.run(other)
+        assert account_named(here.ledger.db, "thief") is None
+
+
+async def test_a_provisioned_login_is_known_to_pages_and_one_of_a_page_to_provisioning() -> None:
+    def known(here: Desk, secret: str) -> str | None:
+        prints = [credentials_print(here.vault, "paper", {"secret": Secret(secret)})]
+        found = account_of_login(here.ledger.db, prints)
+        return None if found is None else account(here.ledger.db, found).name
+
+    async with desk() as here:
+        await here.run(FILE)
+        assert known(here, "paper-02") == "f02"  # so that nobody connects it a second time, and its owner signs in with it
+        await here.run(FILE.replace("paper-{n:02}", "other-{n:02}"))
+        assert (known(here, "paper-02"), known(here, "other-02")) == (None, "f02")
+        by_page = credentials_print(here.vault, "paper", {"secret": Secret("replaced-by-its-owner")})
+        row = account_named(here.ledger.db, "f02")
+        assert row is not None
+        await here.ledger.write(lambda db: remember_login(db, by_page, row.id))
+        with pytest.raises(ProvisionErrors, match="the login of f02"):
+            await here.run('[[follower]]\nname = "thief"\nexchange = "paper"\nsecret = "replaced-by-its-owner"\n')
         assert account_named(here.ledger.db, "thief") is None
 
 
