@@ -19,16 +19,16 @@ import trio.testing
 from engine.actors.clock import TrioClock
 from engine.domain.amounts import Price, Ratio
 from engine.domain.holding import Switch, SwitchLevel, SwitchScope
-from engine.domain.identifiers import CopyId, ReceiptId, SignalId, StrategyId, Symbol, client_order_id
+from engine.domain.identifiers import AccountId, CopyId, ReceiptId, SignalId, StrategyId, Symbol, client_order_id
 from engine.domain.signal import Action, OrderType, PositionSide, SignalDraft, SignalSize, SizeMode
 from engine.ledger import LedgerError
-from engine.ledger.attempts import decide_none
+from engine.ledger.attempts import decide_none, read_holding
 from engine.ledger.query import fetch_all, fetch_one
 from engine.ledger.signals import NewSignal, record_signal
 from rexalgo import OrderSide
 from tests.faults.dice import STOP, Cell, Dice
 from tests.faults.evidence import Evidence, Ordered
-from tests.faults.fault_exchange import PRICE, SYMBOLS, FaultExchange, Row
+from tests.faults.fault_exchange import PRICE, SYMBOLS, ZERO, FaultExchange, Row
 from tests.faults.life import CAP_NOTIONAL, SYMBOLS_AT_ONCE, Life, StoryLedger, people
 from tests.faults.script import ACCOUNTS, STRATEGIES, Saying, Step, script
 
@@ -232,7 +232,7 @@ class Teller:
                 exchange.owner_closes(account, symbol)
             case "closes_part":
                 exchange.owner_closes(account, symbol, Decimal("0.4"))
-            case "opens" if not self._is_under_way(account, symbol):
+            case "opens" if not self._is_under_way(account, symbol) and await self._is_read(life, account, symbol):
                 side = args["side"] if held is None else (PositionSide.LONG if held > 0 else PositionSide.SHORT)
                 exchange.owner_opens(account, symbol, side, Decimal("0.777"))
                 # What he opened since the last reading is not seen by design (no reading on the hot path); here the reading comes at once.
@@ -244,6 +244,14 @@ class Teller:
                     Row(exchange.new_id(), account, None, symbol, OrderSide.BUY, Decimal("0.5"), PRICE / 2, False, now, now, [],
                         by_owner=True)
                 )  # fmt: skip
+
+    async def _is_read(self, life: Life, account: str, symbol: Symbol) -> bool:
+        """Tell whether a reading saw what the owner closed; what he opens before one does is by design taken for the rest of ours."""
+        if self._exchange.positions.get((account, symbol)) is None:
+            life.followers[account].read_soon()
+            await trio.sleep(READ_WITHIN_S)
+        held = read_holding(self._ledger.db, AccountId(account), symbol)
+        return held is None or held.share <= abs(self._exchange.ours.get((account, symbol), ZERO))
 
     def _is_under_way(self, account: str, symbol: str) -> bool:
         return any(state != "idle" and state != "held" for _, state in self._story.situation(account, symbol))
