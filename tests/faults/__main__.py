@@ -18,7 +18,7 @@ from tests.faults.mutants import try_mutants
 from tests.faults.scenario import SHARE, STEPS, Story, run_story
 from tests.faults.shrinking import shrink
 
-RARE_STORIES: int = 100
+RARE_STORIES: int = 200
 """At most so many stories for the sake of cells that were not hit yet."""
 
 
