@@ -5,7 +5,7 @@ for a person (who resumes, or has everything flattened), and people are woken. A
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from engine.decisions.conservation import Broken, Changed, conserved
 from engine.decisions.order_lifecycle import NothingSent
@@ -59,6 +59,8 @@ class LastLine:
                 return (
                     NothingSent(f"conservation: {cause}") if is_exit else Outcome(OutcomeCode.KILLED, {"cause": f"conservation: {cause}"})
                 )
+            case _:
+                assert_never(found)
 
     async def record(self, write: Callable[[Database], None]) -> None:
         """Record what became of the attempt, and stop the account where conservation is broken, in one transaction."""

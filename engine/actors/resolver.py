@@ -7,7 +7,7 @@ are told; late proof still flips it, and 15 minutes of complete absence free the
 import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, assert_never
 
 from engine.actors.doorbell import Doorbell
 from engine.actors.recording import outcome_of
@@ -114,6 +114,8 @@ class Resolver:
                 await self._absent(attempt, look)
             case Absent() | Ambiguous():
                 return
+            case _:
+                assert_never(found)
 
     def _match(self, attempt: Attempt, orders: tuple[OrderReport, ...], bound: frozenset[str | None]) -> Found | Absent | Ambiguous:
         if attempt.exchange_order_id is not None:

@@ -97,7 +97,8 @@ def claim(db: apsw.Connection, wanted: Claim) -> int | NotClaimed:
         return NotClaimed(None)
     if wanted.kind == "entry":
         _hold(db, wanted)
-    elif wanted.leave is not None:
+    else:
+        assert wanted.leave is not None, "an exit says what it leaves behind"
         _fix_what_stays(db, wanted, wanted.leave)
     db.execute(
         "INSERT INTO attempt (copy_id, leg, number, kind, account_id, strategy_id, symbol, epoch, state, client_order_id, intent,"

@@ -23,7 +23,7 @@ from engine.domain.order import OrderIntent, OrderReport, OrderSide, OrderStatus
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.domain.signal import OrderType, PositionSide
 from engine.ports.clock import Clock
-from engine.ports.exchange import AccountLogin, ExchangeContext, ExchangeTraits, FundsElsewhere, NotExecuted, OrderHistory
+from engine.ports.exchange import AccountLogin, ExchangeContext, ExchangeTraits, FeeReport, FundsElsewhere, NotExecuted, OrderHistory
 from engine.ports.rate_limiter import Granted, Priority, RateLimit, Refused
 from engine.transport import HttpClientFactory
 
@@ -71,6 +71,10 @@ class Line:
         if self._http is not None:
             await self._http.get("/orders")
         return OrderHistory((), complete=True)
+
+    async def fees(self, since: datetime) -> Sequence[FeeReport]:
+        self.asked_since.append(since)
+        return []
 
     async def funds_elsewhere(self) -> Sequence[FundsElsewhere]:
         return [FundsElsewhere("the spot wallet", MONEY, "USDT")]
@@ -251,6 +255,7 @@ async def test_entries_wait_while_the_exchange_fails_and_retries_have_a_budget()
     circuit = Circuit()
     session = session_of(Exchange(TRAITS), circuit=circuit)
     session.check_circuit(is_retry=False)
+    session.check_circuit(is_retry=True)
     while circuit.may_retry():
         pass
     with pytest.raises(NotExecuted, match="too many entries are tried again"):
@@ -274,6 +279,8 @@ async def test_orders_are_asked_for_on_the_exchanges_clock_and_a_reading_from_be
         assert (await session.find_orders(Symbol("BTCUSDT"), NOW)).complete
         assert exchange.line is not None
         assert [(each - NOW).total_seconds() for each in exchange.line.asked_since] == [-60, -599.5]
+        assert list(await session.fees(NOW)) == []  # what was paid as well
+        assert (exchange.line.asked_since[-1] - NOW).total_seconds() == -599.5
         await session.aclose()
 
 
