@@ -25,7 +25,8 @@ class Evidence:
     """Hold both sides once everything has ended and every strategy was told to close.
 
     ``positions`` and ``own`` (the owner's part of a position) are by account and symbol, always positive. ``sent`` are the dedupe keys
-    of what was acknowledged to a sender, with the number of accounts it is for. ``problems`` were seen on the way.
+    of what was acknowledged to a sender, with the number of accounts it is for. ``problems`` were seen on the way. Less than
+    ``smallest_exit``, which the exchange takes no order for, may stay where people were told so.
     """
 
     db: Database
@@ -34,3 +35,4 @@ class Evidence:
     own: Mapping[tuple[str, str], Decimal]
     sent: Mapping[str, int]
     problems: tuple[str, ...] = ()
+    smallest_exit: Decimal = Decimal(0)

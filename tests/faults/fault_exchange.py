@@ -47,6 +47,7 @@ from tests.faults.dice import CONNECT, Dice, Roll
 ZERO: Final = Decimal(0)
 SYMBOLS: Final = (Symbol("BTCUSDT"), Symbol("ETHUSDT"), Symbol("SOLUSDT"))
 PRICE: Final = Decimal(100)
+NOTIONAL_MIN: Final = Decimal(1)
 VISIBLE_S: Final = 5.0
 Place = tuple[str, Symbol]
 
@@ -305,7 +306,8 @@ class FaultMarket:
         d = Decimal
         return [
             Instrument(
-                each, Price(d("0.1")), Quantity(d("0.001")), Quantity(d("0.001")), Quantity(d(1000)), Money(d(1)), Ratio(d(1)), Ratio(d(50))
+                each, Price(d("0.1")), Quantity(d("0.001")), Quantity(d("0.001")), Quantity(d(1000)), Money(NOTIONAL_MIN), Ratio(d(1)),
+                Ratio(d(50)),
             )
             for each in SYMBOLS
         ]  # fmt: skip

@@ -16,7 +16,7 @@ from web.service_port import Service
 from web.visit import Visit
 
 PAGE: Final = 50
-SHOWN: Final = 30
+SHOWN: Final = 20
 NEEDS: Final = {
     "ledger": "/operate/system", "unknowns": "/operate/unknowns", "quarantine": "/operate?troubled=yes#accounts",
     "troubled": "/operate?troubled=yes#accounts", "exchange": "/operate#exchanges", "switches": "/operate/switches",
