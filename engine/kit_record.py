@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
+from engine.files import replace_file
 from engine.plugin_api import PLUGIN_API_VERSION
 
 KIT_VERSION: Final = 2
@@ -43,9 +44,7 @@ def write_record(data_dir: Path, record: KitRecord) -> Path:
     """Write a record in place of the plugin's last one of its sort (read-only or not); returns the file."""
     file = _file(data_dir, record.plugin, read_only=record.read_only)
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    fresh = file.with_suffix(".new")
-    fresh.write_text(json.dumps(asdict(record), indent=2) + "\n", encoding="utf-8")
-    fresh.replace(file)
+    replace_file(file, json.dumps(asdict(record), indent=2) + "\n")
     return file
 
 

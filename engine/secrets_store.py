@@ -106,6 +106,12 @@ def credentials_print(vault: Vault, exchange: str, credentials: Mapping[str, Sec
     return f"{chosen}:{vault.fingerprint(Secret(f'{exchange}|{_as_text(credentials)}'), chosen).hex()}"
 
 
+def login_prints(vault: Vault, exchange: str, credentials: Mapping[str, Secret]) -> list[str]:
+    """Compute a login's fingerprint under every root key that is here, that of the active one first."""
+    kids = sorted(vault.kids, key=lambda kid: kid != vault.active_kid)
+    return [credentials_print(vault, exchange, credentials, kid) for kid in kids]
+
+
 def _as_text(credentials: Mapping[str, Secret]) -> str:
     return json.dumps({name: secret.reveal() for name, secret in credentials.items()}, sort_keys=True)
 
@@ -185,5 +191,6 @@ def _opened(db: Database, vault: Vault, row: EndpointSecretRow) -> Secret:
 
 __all__ = [
     "EndpointKey", "NewPerson", "VaultError", "account_credentials", "audit_key_of", "credentials_print", "ended_endpoint_keys",
-    "endpoint_keys", "new_person", "open_vault", "open_totp_secret", "seal_credentials", "seal_endpoint_secret", "seal_totp_secret",
+    "endpoint_keys", "login_prints", "new_person", "open_vault", "open_totp_secret", "seal_credentials", "seal_endpoint_secret",
+    "seal_totp_secret",
 ]  # fmt: skip

@@ -16,6 +16,7 @@ from web.door.sign_in import register_sign_in
 from web.headers import NO_STORE, security_headers
 from web.live import register_live
 from web.operators.pages import register_operators
+from web.operators.switching import register_switches
 from web.pages import error_page, register_static
 from web.pulse import register_pulse
 from web.rooms import Room, Rooms, Who
@@ -80,7 +81,7 @@ def create_app(service: Service, settings: WebSettings, desks: Desks | None = No
         register_strategies(rooms)
         register_accounts(rooms)
         register_studio(rooms)
-        register_operators(rooms, service)
+        register_switches(rooms, register_operators(rooms, service))
         app.config["ROOMS"] = (*rooms.declared, *OTHER_ROOMS)
     _register_errors(app)
     _register_headers(app, settings)

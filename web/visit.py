@@ -74,6 +74,10 @@ class Visit:
             "path": self.path,
         }
 
+    def require_fresh(self) -> None:
+        """Ask for a factor, unless one was shown within the last minutes; raises NeedsConfirmation."""
+        self.who.require_fresh(self.now)
+
     def go(self, address: str, done: str = "") -> Response:
         """Answer a form that was taken: go on to a page of this site, which may say what was done."""
         assert address.startswith("/"), "only pages of this site"

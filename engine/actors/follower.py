@@ -49,7 +49,7 @@ from engine.ledger.attempts import (
 )  # fmt: skip
 from engine.ledger.copies import WaitingLeg, is_exiting, waiting_legs
 from engine.ledger.equity import mark_equity, read_equity_marks
-from engine.ledger.outcomes import write_event
+from engine.ledger.outcomes import write_event, write_pulse
 from engine.ports.exchange import Rejected, RejectionKind
 
 _LOG = logging.getLogger("rexalgo.follower")
@@ -260,7 +260,7 @@ class Follower:
     async def tell_pages(self, kind: str, data: dict[str, object]) -> None:
         """Have open pages renew themselves: how an account is read and checked changes nothing else that they look at."""
         at = self.shared.clock.now()
-        await self.shared.ledger.write(lambda db: write_event(db, kind, self.name, data, at))
+        await self.shared.ledger.write(lambda db: write_pulse(db, kind, self.name, data, at))
 
     async def _tell_unreadable(self, error: Exception) -> None:
         """Alert at once about a refused key, and about any other reason once it has lasted."""

@@ -117,9 +117,9 @@ class PreflightWatch:
 
     async def _report(self, fresh: bool) -> tuple[AccountReport | None, str, bool]:
         follower = self._follower
-        if not fresh and follower.report is not None:
-            return follower.report, "", False
         if not fresh:
+            if follower.report is not None:
+                return follower.report, "", False
             return None, follower.problem or "it is not read yet", bool(follower.problem) and not follower.problem_may_pass
         try:
             session = await follower.connected()

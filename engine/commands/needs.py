@@ -8,16 +8,19 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+_CALM: Final = ("switches", "wishes")
+"""What somebody decided, or may decide in their own time: nothing is wrong."""
 ALERT_IS_NEW_FOR: Final = timedelta(hours=1)
 """Alerts cannot be ticked off: an older one is told on its own page, and what it was about shows here for as long as it lasts."""
 
 
-def how_it_is(seen: Mapping[str, Any], wishes: int, now: datetime) -> tuple[str, list[dict[str, str]]]:
+def how_it_is(seen: Mapping[str, Any], wishes: int, now: datetime) -> tuple[str, list[dict[str, Any]]]:
     """Return a sentence that says that all is well (empty where it is not), and everything that needs a person, the worst first.
 
+    ``is_wrong`` tells of each whether something does not do what it should; else somebody decided, or may decide in their own time.
     ``seen`` is the answer of the command ``status``; ``wishes`` counts people who ask to become masters.
     """
-    needs = [{"code": code, "what": what, "do": do} for code, what, do in _needs(seen, wishes, now)]
+    needs = [{"code": code, "what": what, "do": do, "is_wrong": code not in _CALM} for code, what, do in _needs(seen, wishes, now)]
     return ("" if needs else _well(seen)), needs
 
 

@@ -7,7 +7,7 @@ history stays. While the engine holds something there, an account is disconnecte
 import secrets
 from collections.abc import Mapping, Sequence
 
-from engine.desks.accounts import ExchangeChoice, check_login, exchange_choices, login_prints, open_account
+from engine.desks.accounts import ExchangeChoice, check_login, exchange_choices, open_account
 from engine.desks.auditing import audited
 from engine.desks.following import FollowingDesk
 from engine.desks.visitor import FormErrors, Visitor
@@ -18,7 +18,7 @@ from engine.ledger.people import AccountRow, account, disconnect_account, person
 from engine.ledger.preflight import note_new_credentials
 from engine.office import Office
 from engine.ports.secret import Secret
-from engine.secrets_store import seal_credentials
+from engine.secrets_store import login_prints, seal_credentials
 
 
 class AccountRoom:
@@ -41,8 +41,8 @@ class AccountRoom:
         """Connect another account of the visitor; raises FormErrors, NeedsConfirmation."""
         visitor.require_fresh(self._office.clock.now())
         checked = await check_login(self._office, exchange, given)
-        prints = await login_prints(self._office, exchange, checked.credentials)
         vault, now = await self._office.open_vault(), self._office.clock.now()
+        prints = login_prints(vault, exchange, checked.credentials)
 
         def change(db: Database) -> AccountRow:
             if account_of_login(db, prints) is not None:
@@ -59,8 +59,8 @@ class AccountRoom:
         row = self._following.account(visitor, name)
         visitor.require_fresh(self._office.clock.now())
         checked = await check_login(self._office, row.exchange, given)
-        prints = await login_prints(self._office, row.exchange, checked.credentials)
         vault, now = await self._office.open_vault(), self._office.clock.now()
+        prints = login_prints(vault, row.exchange, checked.credentials)
 
         def change(db: Database) -> None:
             other = account_of_login(db, prints)

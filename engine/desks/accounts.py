@@ -16,7 +16,7 @@ from engine.ledger.people import AccountRow, PersonKey, account_named, insert_ac
 from engine.office import Office
 from engine.ports.exchange import CredentialField, ExchangeError, NotExecuted, Rejected, RejectionKind
 from engine.ports.secret import Secret, is_one_line
-from engine.secrets_store import credentials_print, seal_credentials
+from engine.secrets_store import seal_credentials
 from engine.vault import Vault
 
 CHARACTERS_MAX: Final = 512
@@ -83,13 +83,6 @@ async def check_login(office: Office, exchange: str, given: Mapping[str, str]) -
         words = error.text if isinstance(error, ExchangeError) else "no answer in time"
         raise FormErrors({"": f"{choice.title} could not be asked just now ({words}). Nothing was stored; try again."}) from None
     return Checked(credentials, choice.environment, report)
-
-
-async def login_prints(office: Office, exchange: str, credentials: Mapping[str, Secret]) -> list[str]:
-    """Compute a login's fingerprint under every root key, that of the active one first."""
-    vault = await office.open_vault()
-    kids = sorted(vault.kids, key=lambda kid: kid != vault.active_kid)
-    return [credentials_print(vault, exchange, credentials, kid) for kid in kids]
 
 
 def open_account(

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
-from engine.desks.accounts import Checked, check_login, login_prints, open_account
+from engine.desks.accounts import Checked, check_login, open_account
 from engine.desks.auditing import audited
 from engine.desks.mastering import become_master
 from engine.desks.visitor import FormErrors, Visitor
@@ -41,7 +41,7 @@ from engine.ledger.people import account, insert_person, person_key
 from engine.ledger.sessions import KIND_INVITATION, KIND_SIGN_IN, SessionRow, TicketRow
 from engine.office import NothingThere, Office
 from engine.ports.secret import Secret
-from engine.secrets_store import new_person, open_totp_secret, seal_totp_secret
+from engine.secrets_store import login_prints, new_person, open_totp_secret, seal_totp_secret
 
 T = TypeVar("T")
 SEEN_EVERY: Final = timedelta(seconds=60)
@@ -203,7 +203,8 @@ class IdentityDesk:
         """
         keys = await self._try(caller)  # also what the exchange refuses is counted: asking it costs the requests of this place
         checked = await check_login(self._office, exchange, given)
-        found = ledger.account_of_login(self._office.ledger.db, await login_prints(self._office, exchange, checked.credentials))
+        prints = login_prints(await self._office.open_vault(), exchange, checked.credentials)
+        found = ledger.account_of_login(self._office.ledger.db, prints)
         if found is None:
             raise self._failed(keys)
         person = ledger.person(self._office.ledger.db, account(self._office.ledger.db, found).person)
@@ -291,7 +292,7 @@ class IdentityDesk:
     async def _make_person(self, name: str, token: str, exchange: str, checked: Checked, caller: Caller) -> Person:
         vault, key, now = await self._office.open_vault(), await self._office.audit_key(), self._now
         new = new_person(vault, name)
-        prints = await login_prints(self._office, exchange, checked.credentials)
+        prints = login_prints(vault, exchange, checked.credentials)
 
         def write(db: Database) -> None:
             invited = doors.use_ticket(db, capability_hash(token), now) if token else None

@@ -10,7 +10,7 @@ import apsw
 
 from engine.domain.identifiers import EndpointId
 from engine.ledger.codec import from_us, to_us
-from engine.ledger.outcomes import write_event
+from engine.ledger.outcomes import write_pulse
 from engine.ledger.query import fetch_all, fetch_one
 
 KEPT: Final = 1_000
@@ -69,14 +69,12 @@ def note_delivery(db: apsw.Connection, new: NewDelivery) -> None:
 
 
 def _tell(db: apsw.Connection, new: NewDelivery) -> None:
-    """Have one event say that something came, in place of the one before: no more than one stands for each strategy, whatever is sent."""
+    """Have open pages of the strategy's master learn that something came."""
     row = fetch_one(
         db, "SELECT strategy.name FROM endpoint JOIN strategy ON strategy.id = strategy_id WHERE endpoint.id = ?", (new.endpoint,)
     )
     if row is not None:
-        subject = f"strategy {row[0]}"
-        db.execute("DELETE FROM event WHERE kind = 'delivery' AND subject = ?", (subject,))
-        write_event(db, "delivery", subject, {}, new.at)
+        write_pulse(db, "delivery", f"strategy {row[0]}", {}, new.at)
 
 
 _PRUNE: Final = (

@@ -70,3 +70,9 @@ def write_event(db: apsw.Connection, kind: str, subject: str, data: dict[str, ob
     """Record an event that is no outcome (an alert, a switch); returns its sequence."""
     db.execute("INSERT INTO event (at_us, kind, subject, data) VALUES (?, ?, ?, ?)", (to_us(at), kind, subject, dump(data)))
     return db.last_insert_rowid()
+
+
+def write_pulse(db: apsw.Connection, kind: str, subject: str, data: dict[str, object], at: datetime) -> None:
+    """Record an event that only has open pages renew themselves, in place of the one before: however often it comes, one row stands."""
+    db.execute("DELETE FROM event WHERE kind = ? AND subject = ?", (kind, subject))
+    write_event(db, kind, subject, data, at)

@@ -24,7 +24,7 @@ from engine.plugin_host import Plugins
 from engine.ports.secret import Secret
 from engine.provisioning.declarations import Declarations, FollowerDeclaration, StrategyDeclaration, SubscriptionDeclaration
 from engine.provisioning.errors import ProvisionErrors, ProvisionProblem
-from engine.secrets_store import account_credentials, credentials_print, new_person, seal_credentials, seal_endpoint_secret
+from engine.secrets_store import account_credentials, credentials_print, login_prints, new_person, seal_credentials, seal_endpoint_secret
 from engine.vault import Vault, VaultError
 
 Key = tuple[str, str, str]
@@ -193,14 +193,10 @@ class _Run:
                 continue
             if other is not None and other != each.name:
                 return other
-        there = account_of_login(self.db, self._prints(each.exchange, each.credentials))  # one that somebody connected on a page
+        # One that somebody connected on a page is not among the declared ones.
+        there = account_of_login(self.db, login_prints(self.vault, each.exchange, each.credentials))
         connected = None if there is None else people.account(self.db, there).name
         return None if connected == each.name else connected
-
-    def _prints(self, exchange: str, credentials: Mapping[str, Secret]) -> list[str]:
-        """Return a login's fingerprint under every root key that is here, that of the active one first."""
-        kids = sorted(self.vault.kids, key=lambda kid: kid != self.vault.active_kid)
-        return [credentials_print(self.vault, exchange, credentials, kid) for kid in kids]
 
     def _new_follower(self, wanted: FollowerDeclaration) -> None:
         person = new_person(self.vault, f"follower:{wanted.name}")
@@ -225,7 +221,7 @@ class _Run:
             sealed = seal_credentials(self.vault, people.person_key(self.db, row.person), row.id, version, wanted.credentials)
             people.set_credentials(self.db, row.id, sealed, version)
             note_new_credentials(self.db, wanted.name, self.now)
-            remember_login(self.db, self._prints(wanted.exchange, wanted.credentials)[0], row.id)
+            remember_login(self.db, credentials_print(self.vault, wanted.exchange, wanted.credentials), row.id)
 
     # What followers agree to
 

@@ -22,7 +22,7 @@ AFTER: Final = (
     "answer_dropped", "bad_gateway", "server_error", "empty_answer", "cut_off_json", "not_json", "redirect", "answer_timed_out", "hung_up",
     "unavailable", "empty_object",
 )  # fmt: skip
-# Happens instead of the request, and nobody can know that nothing reached the exchange.
+# Happens instead of a request before an order or after it (leverage, stop and target): what was asked for is not done.
 LOST: Final = ("rate_limited", "bad_gateway_instead")
 # Happens to readings.
 READING: Final = ("read_error", "read_500", "read_not_json", "read_empty_object", "read_429", "read_nothing")

@@ -11,12 +11,12 @@ from html import unescape
 import httpx
 import pytest
 from browser_free import Visitor, close_all
+from coming_in import come_in
 from journey_place import DECLARATIONS, Place, run_cli, running, until
 
 from engine.ledger.query import fetch_all
 from web.connections import ConnectionLimits
 
-PASSWORD = "several calm words in a row"
 SETTINGS = """
 [plugin.tradingview]
 addresses = ["52.89.214.238"]
@@ -40,12 +40,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 @pytest.fixture(scope="module")
 def master(place: Place) -> Iterator[Visitor]:
     """Come in as the provisioned master."""
-    told = json.loads(run_cli("user", "link", "master:alpha", "--json", cwd=place.folder))
-    master = Visitor(place.url)
-    way = "/" + str(told["link"]).split("/", 3)[3]
-    master.get(way)
-    master.post(way)
-    master.post("/security/password", password=PASSWORD, again=PASSWORD)
+    master = come_in(place, "user", "link", "master:alpha")
     yield master
     close_all()
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import httpx
 import pytest
 from browser_free import OPENED, Visitor, close_all
+from coming_in import PASSWORD, link
 from journey_place import DECLARATIONS, Place, opening, run_cli, running, until
 
 ROOT = Path(__file__).resolve().parents[2]
-PASSWORD = "several calm words in a row"
 pytestmark = pytest.mark.skipif(shutil.which("caddy") is None, reason="caddy is not installed here (Debian: apt-get install caddy)")
 
 
@@ -79,9 +79,9 @@ def test_a_bot_is_known_by_its_own_address_whatever_it_says_about_itself(place: 
 
 def test_people_come_in_over_tls_and_their_pages_stay_live(place: Place) -> None:
     visitor = Visitor(place.url, client_of(place))
-    way = run_cli("user", "link", "follower:f0001", cwd=place.folder).split("localhost", 1)[1].split()[0].partition("/")[2]
-    visitor.get("/" + way)
-    visitor.post("/" + way)
+    way = link(place, "user", "link", "follower:f0001")
+    visitor.get(way)
+    visitor.post(way)
     visitor.post("/security/password", password=PASSWORD, again=PASSWORD)
     visitor.get("/home")
     assert visitor.page is not None
@@ -100,7 +100,7 @@ def test_people_come_in_over_tls_and_their_pages_stay_live(place: Place) -> None
 
 def test_a_body_that_is_too_large_and_a_name_that_is_not_ours_are_refused_in_words(place: Place) -> None:
     client = client_of(place)
-    sizes = [70_000, 200_000]
-    assert [client.post(place.bots["trend"].url, content=b"x" * each).status_code for each in sizes] == [413] * len(sizes)
+    # One that the sockets hold whole: of a larger one the proxy may still be sending when the answer comes, and say 502 on a busy machine.
+    assert client.post(place.bots["trend"].url, content=b"x" * 70_000).status_code == 413
     with pytest.raises(httpx.TransportError):
         client.get(place.url.replace("localhost", "127.0.0.1"))

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 import pyotp
 import pytest
 from browser_free import Visitor, close_all
+from coming_in import PASSWORD, link
 from journey_place import DECLARATIONS, Place, run_cli, running
-
-PASSWORD = "several calm words in a row"
 
 
 @pytest.fixture(scope="module")
@@ -29,12 +28,6 @@ def closing() -> Iterator[None]:
 def cli(place: Place, *args: object) -> dict[str, object]:
     """Ask the running place by the command line."""
     return dict(json.loads(run_cli(*args, "--json", cwd=place.folder)))
-
-
-def link(place: Place, *args: object) -> str:
-    """Return the path of a link that the command line printed."""
-    found = str(cli(place, *args)["link"])
-    return "/" + found.split("/", 3)[3]
 
 
 def join(place: Place, name: str) -> tuple[Visitor, list[str]]:

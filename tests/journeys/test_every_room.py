@@ -1,6 +1,5 @@
 """Every route of the site, by every kind of visitor: who may come in is declared, and nobody else does."""
 
-import json
 import re
 import stat
 import sys
@@ -10,17 +9,16 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import httpx
-import pyotp
 import pytest
 from browser_free import Visitor, close_all
-from journey_place import DECLARATIONS, Place, run_cli, running
+from coming_in import come_in
+from coming_in import operator as operator_of
+from journey_place import DECLARATIONS, Place, running
 
 from web.app import create_app
 from web.pulse import STREAMS_OF_ONE_MAX
 from web.rooms import Room, Who
 from web.settings import WebSettings
-
-PASSWORD = "several calm words in a row"
 
 
 class _Anything(SimpleNamespace):
@@ -54,16 +52,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         yield made
 
 
-def _come_in(place: Place, *command: str) -> Visitor:
-    told = json.loads(run_cli(*command, "--json", cwd=place.folder))
-    way = "/" + str(told["link"]).split("/", 3)[3]
-    visitor = Visitor(place.url)
-    visitor.get(way)
-    visitor.post(way)
-    visitor.post("/security/password", password=PASSWORD, again=PASSWORD)
-    return visitor
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_the_servers_memory_is_dumped_nowhere_and_its_files_are_its_own(place: Place) -> None:
     assert place.process is not None
@@ -79,16 +67,13 @@ def test_the_servers_memory_is_dumped_nowhere_and_its_files_are_its_own(place: P
 @pytest.fixture(scope="module")
 def visitors(place: Place) -> Iterator[dict[str, Visitor]]:
     """Have one visitor of each kind, each with exactly one role."""
-    operator = _come_in(place, "operator", "create", "ops")
-    operator.get("/security/second-factor")
-    secret = operator.value("secret")
-    operator.post("/security/second-factor", secret=secret, code=pyotp.TOTP(secret).now())
+    operator = operator_of(place)[0]
     yield {
         "nobody": Visitor(place.url),
-        "follower": _come_in(place, "user", "link", "follower:f0001"),
-        "master": _come_in(place, "user", "link", "master:alpha"),
+        "follower": come_in(place, "user", "link", "follower:f0001"),
+        "master": come_in(place, "user", "link", "master:alpha"),
         "operator": operator,
-        "operator without a second factor": _come_in(place, "operator", "create", "newcomer"),
+        "operator without a second factor": come_in(place, "operator", "create", "newcomer"),
     }
     close_all()
 

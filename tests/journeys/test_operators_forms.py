@@ -1,15 +1,12 @@
 """What an operator types, at three in the morning too: a form that does not say clearly what it means stops nothing and loses nothing."""
 
-import json
 from collections.abc import Iterator
 
+import coming_in
 import httpx
-import pyotp
 import pytest
 from browser_free import Visitor, close_all
-from journey_place import DECLARATIONS, Place, opening, run_cli, running
-
-PASSWORD = "several calm words in a row"
+from journey_place import DECLARATIONS, Place, opening, running
 
 
 @pytest.fixture(scope="module")
@@ -22,17 +19,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 @pytest.fixture(scope="module")
 def operator(place: Place) -> Iterator[Visitor]:
-    """Come in as an operator with both factors."""
-    told = json.loads(run_cli("operator", "create", "ops", "--json", cwd=place.folder))
-    way = "/" + str(told["link"]).split("/", 3)[3]
-    visitor = Visitor(place.url)
-    visitor.get(way)
-    visitor.post(way)
-    visitor.post("/security/password", password=PASSWORD, again=PASSWORD)
-    visitor.get("/security/second-factor")
-    secret = visitor.value("secret")
-    visitor.post("/security/second-factor", secret=secret, code=pyotp.TOTP(secret).now())
-    yield visitor
+    yield coming_in.operator(place)[0]
     close_all()
 
 

@@ -20,12 +20,12 @@ import pyotp
 import pytest
 import trio
 from browser_free import Visitor, close_all
+from coming_in import PASSWORD, operator
 from journey_place import DECLARATIONS, Place, closing, opening, run_cli, running
 
 from engine.config import load_config
 from engine.control import ask_server, call
 
-PASSWORD = "several calm words in a row"
 ROOT = Path(__file__).parents[2]
 
 
@@ -52,18 +52,6 @@ def kids(folder: Path) -> list[str]:
     """Return the root keys that lie in a place's .env, the active one first."""
     line = next(each for each in (folder / ".env").read_text().splitlines() if each.startswith("ENCRYPTION_KEY="))
     return [each.partition(":")[0] for each in line.partition("=")[2].split(",")]
-
-
-def operator(place: Place) -> tuple[Visitor, str]:
-    """Come in as an operator with both factors; returns the browser and the second factor's secret."""
-    visitor, way = Visitor(place.url), "/" + str(cli(place, "operator", "create", "ops")["link"]).split("/", 3)[3]
-    visitor.get(way)
-    visitor.post(way)
-    visitor.post("/security/password", password=PASSWORD, again=PASSWORD)
-    visitor.get("/security/second-factor")
-    secret = visitor.value("secret")
-    visitor.post("/security/second-factor", secret=secret, code=pyotp.TOTP(secret).now())
-    return visitor, secret
 
 
 def takes_signals(place: Place, body: dict[str, object]) -> None:

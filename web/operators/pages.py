@@ -10,7 +10,6 @@ from quart import Response
 from engine.desks.visitor import FormErrors
 from engine.domain.errors import InvalidValue
 from engine.office import NothingThere
-from web.operators.switching import fresh, register_switches
 from web.rooms import Rooms, Who
 from web.service_port import Service
 from web.visit import Visit
@@ -30,11 +29,11 @@ SECTIONS: Final = (
 """Each operator's page with its name in the row of tabs."""
 
 
-def register_operators(rooms: Rooms, service: Service) -> None:
-    """Add the operators' pages."""
+def register_operators(rooms: Rooms, service: Service) -> "Desk":
+    """Add the operators' pages; returns what further pages of theirs ask and answer with."""
     desk = Desk(rooms, service)
     desk.register()
-    register_switches(rooms, desk)
+    return desk
 
 
 class Desk:
@@ -106,7 +105,7 @@ class Desk:
 
     async def act(self, visit: Visit, name: str, act: str) -> Response:
         """Apply corrections, or end a quarantine."""
-        fresh(visit)
+        visit.require_fresh()
         if act == "reconcile":
             await self.ask(visit, "reconcile", name=name, apply=True)
         elif act == "release":
@@ -129,7 +128,7 @@ class Desk:
 
     async def decide(self, visit: Visit) -> Response:
         """Decide about one: the exchange's id of the order, or that there is none."""
-        fresh(visit)
+        visit.require_fresh()
         copy = {"signal": visit.text("signal"), "follower": visit.text("follower")}
         try:
             await self.ask_form(visit, "decide", "order", **copy, note=visit.text("note"), order=visit.text("order"))
@@ -156,27 +155,20 @@ class Desk:
 
     async def role(self, visit: Visit) -> Response:
         """Give or take a role."""
-        fresh(visit)
+        visit.require_fresh()
         await self.ask(visit, "user_role", name=visit.text("name"), role=visit.text("role"), take=visit.text("take") == "yes")
         return visit.go(f"/operate/people?search={quote(visit.text('name'))}", "role")
 
     async def link(self, visit: Visit) -> Response:
         """Make a one-time sign-in link, shown once."""
-        fresh(visit)
+        visit.require_fresh()
         return await self._people(visit, await self.ask(visit, "user_link", name=visit.text("name")))
 
     async def invite(self, visit: Visit) -> Response:
         """Make an invitation, shown once."""
-        fresh(visit)
+        visit.require_fresh()
         try:
-            errors, numbers = {}, dict[str, int]()
-            for name, default in (("uses", "1"), ("days", "7")):
-                try:
-                    numbers[name] = _whole(visit.text(name, default), name)
-                except InvalidValue as error:
-                    errors[name] = f"expected {error.expected}"
-            if errors:
-                raise FormErrors(errors)
+            numbers = _whole_numbers(visit, uses="1", days="7")
             told = await self.ask_form(visit, "invite", "strategy", role=visit.text("role"), strategy=visit.text("strategy"), **numbers)
         except FormErrors as error:
             return await self._people(visit, errors=error.errors)
@@ -189,7 +181,7 @@ class Desk:
 
     async def master(self, visit: Visit) -> Response:
         """Decide about somebody's wish to publish strategies."""
-        fresh(visit)
+        visit.require_fresh()
         await self.ask(visit, "decide_master", name=visit.text("name"), grant=visit.text("grant") == "yes")
         return visit.go("/operate/people", "decided")
 
@@ -253,7 +245,10 @@ def _told(data: str) -> str:
     return "; ".join(f"{name.replace('_', ' ')}: {each if isinstance(each, str) else json.dumps(each)}" for name, each in found.items())
 
 
-def _whole(text: str, field: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 6):
-        raise InvalidValue(field, "a whole number", text)
-    return int(text)
+def _whole_numbers(visit: Visit, **defaults: str) -> dict[str, int]:
+    """Read fields that are whole numbers; raises FormErrors that names every one that is none."""
+    typed = {name: visit.text(name, default) for name, default in defaults.items()}
+    wrong = [name for name, text in typed.items() if not (text.isascii() and text.isdigit() and len(text) < 6)]
+    if wrong:
+        raise FormErrors(dict.fromkeys(wrong, "expected a whole number"))
+    return {name: int(text) for name, text in typed.items()}

@@ -4,11 +4,12 @@ What always holds: a form that does not say clearly what is to be stopped stops 
 """
 
 from collections.abc import Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from quart import Response
 
 from engine.desks.visitor import FormErrors
+from web.operators.pages import Desk
 from web.rooms import Rooms, Who
 from web.visit import Visit
 
@@ -21,28 +22,7 @@ STOPPED: Final = ("killed", "skipped.entries_off")
 _SHOWN: Final = 50
 
 
-class Asking(Protocol):
-    """Say what these pages need of the operators' desk."""
-
-    async def ask(self, visit: Visit, method: str, **params: Any) -> dict[str, Any]:
-        """Run a command."""
-        ...
-
-    async def ask_form(self, visit: Visit, method: str, missing: str, **params: Any) -> dict[str, Any]:
-        """Run a command with what somebody typed."""
-        ...
-
-    def page(self, visit: Visit, template: str, *, errors: Mapping[str, str] | None = None, **values: Any) -> Response:
-        """Answer with a page."""
-        ...
-
-
-def fresh(visit: Visit) -> None:
-    """Ask for a factor, unless one was shown within the last minutes."""
-    visit.who.require_fresh(visit.now)
-
-
-def register_switches(rooms: Rooms, desk: Asking) -> None:
+def register_switches(rooms: Rooms, desk: Desk) -> None:
     """Add the page of switches and its acts."""
 
     @rooms.get("/operate/switches", Who.OPERATOR)
@@ -80,7 +60,7 @@ def register_switches(rooms: Rooms, desk: Asking) -> None:
 
     @rooms.post("/operate/switches/off", Who.OPERATOR)
     async def resume(visit: Visit) -> Response:
-        fresh(visit)
+        visit.require_fresh()
         await desk.ask(visit, "resume", **_where(visit.text("scope"), visit.text("target")))
         return visit.go("/operate/switches", "resumed-entries")
 

@@ -10,7 +10,7 @@ from engine.domain.identifiers import AccountId
 from engine.domain.instrument import Instrument
 from engine.ports.exchange import AccountLogin, ExchangeContext, ExchangeTraits, Rejected, RejectionKind
 from engine.ports.loopback import is_loopback
-from engine.testing.exchange.kit import SECRET_CHARACTERS_MIN, ExchangeKit
+from engine.testing.exchange.kit import ExchangeKit
 from engine.testing.exchange.looks import expect_all_sound, expect_no_float
 from engine.testing.exchange.registry import case
 from engine.testing.report import CaseFailed, CaseSkipped, expect
@@ -88,11 +88,7 @@ async def _wrong_key(kit: ExchangeKit) -> None:
             await connection.aclose()
     except Rejected as error:
         expect(error.kind is RejectionKind.CREDENTIALS, f"expected kind CREDENTIALS, found {error.kind} ({error})")
-        hidden = {each.name for each in kit.adapter.credential_fields if each.secret}
-        shown = [
-            name for name, secret in wrong.items()
-            if name in hidden and len(secret.reveal()) >= SECRET_CHARACTERS_MIN and secret.reveal() in str(error)
-        ]  # fmt: skip
+        shown = kit.shown_in(str(error), wrong)
         expect(not shown, f"expected an error text without the key, found {', '.join(shown)} in it")
     else:
         raise CaseFailed("expected Rejected of kind CREDENTIALS, found that a wrong key connects and reads")

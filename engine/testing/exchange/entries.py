@@ -1,4 +1,4 @@
-"""E10 to E19: entries, what is read back of them, stop and target, resting orders, leverage."""
+"""E10 to E14, E18 and E19: entries, what is read back of them, resting orders, leverage. Stop and target stand in ``protection``."""
 
 from datetime import timedelta
 from decimal import Decimal

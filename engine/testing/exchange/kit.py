@@ -318,10 +318,10 @@ class ExchangeKit:
         for each in chain(error):
             self.leaks += [f"{name} in a {type(each).__name__}" for name in self.shown_in(f"{each} {each!r}")]
 
-    def shown_in(self, text: str) -> list[str]:
-        """Return the names of the secret credentials that a text shows."""
+    def shown_in(self, text: str, credentials: Mapping[str, Secret] | None = None) -> list[str]:
+        """Return the names of the secret credentials (those of the account, or others) that a text shows."""
         hidden = {each.name for each in self.adapter.credential_fields if each.secret}
         return [
-            name for name, secret in self.under_test.credentials.items()
+            name for name, secret in (credentials or self.under_test.credentials).items()
             if name in hidden and len(secret.reveal()) >= SECRET_CHARACTERS_MIN and secret.reveal() in text
         ]  # fmt: skip

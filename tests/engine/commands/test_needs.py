@@ -54,6 +54,7 @@ def test_each_need_is_named_with_its_code_and_all_is_not_well(changes: dict[str,
     assert (well, [each["code"] for each in needs]) == ("", [code])
     assert word in needs[0]["what"]
     assert needs[0]["do"].startswith("rexalgo ")
+    assert needs[0]["is_wrong"] is (code not in ("switches", "wishes"))
 
 
 def test_an_alert_that_wakes_nobody_or_is_old_needs_nobody_now() -> None:

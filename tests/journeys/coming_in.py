@@ -1,0 +1,32 @@
+"""The ways in that journeys take before their own story begins: a link of the command line, a password, a second factor."""
+
+import json
+
+import pyotp
+from browser_free import Visitor
+from journey_place import Place, run_cli
+
+PASSWORD = "several calm words in a row"
+
+
+def link(place: Place, *command: str) -> str:
+    """Return the path of the link that a command prints, such as ``user link NAME``."""
+    return "/" + str(json.loads(run_cli(*command, "--json", cwd=place.folder))["link"]).split("/", 3)[3]
+
+
+def come_in(place: Place, *command: str) -> Visitor:
+    """Come in by the one-time link that a command prints, and set a password."""
+    visitor, way = Visitor(place.url), link(place, *command)
+    visitor.get(way)
+    visitor.post(way)
+    visitor.post("/security/password", password=PASSWORD, again=PASSWORD)
+    return visitor
+
+
+def operator(place: Place) -> tuple[Visitor, str]:
+    """Come in as a new operator, ``ops``, with both factors; returns the browser and the second factor's secret."""
+    visitor = come_in(place, "operator", "create", "ops")
+    visitor.get("/security/second-factor")
+    secret = visitor.value("secret")
+    visitor.post("/security/second-factor", secret=secret, code=pyotp.TOTP(secret).now())
+    return visitor, secret
