@@ -7,7 +7,7 @@ A plugin is a package with an entry point in the group ``rexalgo.plugins`` whose
 
 from engine.decisions.rate import RatePools
 from engine.decisions.signatures import SIGNATURE_HEADER, WINDOW_A_S, WINDOW_A_S_MAX, WINDOW_A_S_MIN, sign_a, sign_b, verify_signatures
-from engine.domain.account import AccountReport, Balance, Environment, Position
+from engine.domain.account import AccountReport, Balance, ClosedPosition, ClosedPositions, Environment, Position, UnreadableRow
 from engine.domain.alert import Alert, AlertCode
 from engine.domain.amounts import (
     Money,
@@ -27,12 +27,13 @@ from engine.domain.amounts import (
 from engine.domain.errors import InvalidValue, RexAlgoError
 from engine.domain.identifiers import AccountId, ClientOrderId, SignalId, Symbol, parse_symbol
 from engine.domain.instrument import Instrument
-from engine.domain.order import OrderIntent, OrderReport, OrderSide, OrderStatus, ProtectionOrder
+from engine.domain.order import ClosedBy, OrderIntent, OrderReport, OrderSide, OrderStatus, ProtectionOrder
 from engine.domain.signal import Action, OrderType, PositionSide, SignalDraft, SignalSize, SizeMode
 from engine.hookspecs import hookimpl
 from engine.ports.clock import Clock
 from engine.ports.exchange import (
     AccountLogin,
+    ClosedPositionsConnection,
     CredentialField,
     ErrorCountingAdapter,
     ExchangeAdapter,
@@ -40,6 +41,7 @@ from engine.ports.exchange import (
     ExchangeContext,
     ExchangeError,
     ExchangeTraits,
+    FeeHistory,
     FeeKind,
     FeeReport,
     FeesConnection,
@@ -65,14 +67,15 @@ PLUGIN_API_VERSION = 1
 
 __all__ = [
     "PLUGIN_API_VERSION", "AccountId", "AccountLogin", "AccountReport", "Action", "Alert", "AlertCode", "Authenticated", "Balance",
-    "Candle", "ClientOrderId", "Clock", "CredentialField", "Delivery", "Environment", "ExchangeAdapter", "ExchangeConnection",
-    "ErrorCountingAdapter", "ExchangeContext", "ExchangeError", "ExchangeTraits", "FeeKind", "FeeReport", "FeesConnection",
-    "FundsConnection", "FundsElsewhere", "Granted", "HttpClients", "Instrument", "InvalidValue", "MarketData", "Money",
-    "NotAuthentic", "NotExecuted", "Notifier", "OrderHistory", "OrderIntent", "OrderReport", "OrderSide", "OrderStatus", "OrderType",
-    "OutcomeUnknown", "Position", "ProtectionConnection",
-    "OrderIdConnection", "ProtectionOrder", "PositionSide", "Price", "Priority", "Quantity", "Quote", "RateLimit", "RateLimiter", "Ratio",
-    "Refused", "Rejected", "RejectionKind", "RexAlgoError", "Secret", "SignalDraft", "SignalId", "SignalSize", "SizeMode",
-    "StreamContext", "StreamSource", "Symbol", "WebhookSource", "floor_to_step", "hookimpl", "initial_margin", "is_loopback", "notional",
-    "parse_decimal", "parse_money", "parse_price", "parse_quantity", "parse_ratio", "parse_symbol", "plain", "read_secret_file",
-    "RatePools", "SIGNATURE_HEADER", "WINDOW_A_S", "WINDOW_A_S_MAX", "WINDOW_A_S_MIN", "sign_a", "sign_b", "verify_signatures",
+    "Candle", "ClientOrderId", "Clock", "ClosedBy", "ClosedPosition", "ClosedPositions", "ClosedPositionsConnection", "CredentialField",
+    "Delivery", "Environment", "ErrorCountingAdapter", "ExchangeAdapter", "ExchangeConnection", "ExchangeContext", "ExchangeError",
+    "ExchangeTraits", "FeeHistory", "FeeKind", "FeeReport", "FeesConnection", "FundsConnection", "FundsElsewhere", "Granted",
+    "HttpClients", "Instrument", "InvalidValue", "MarketData", "Money", "NotAuthentic", "NotExecuted", "Notifier", "OrderHistory",
+    "OrderIdConnection", "OrderIntent", "OrderReport", "OrderSide", "OrderStatus", "OrderType", "OutcomeUnknown", "Position",
+    "PositionSide", "Price", "Priority", "ProtectionConnection", "ProtectionOrder", "Quantity", "Quote", "RateLimit", "RateLimiter",
+    "RatePools", "Ratio", "Refused", "Rejected", "RejectionKind", "RexAlgoError", "Secret", "SignalDraft", "SignalId", "SignalSize",
+    "SIGNATURE_HEADER", "SizeMode", "StreamContext", "StreamSource", "Symbol", "UnreadableRow", "WebhookSource", "WINDOW_A_S",
+    "WINDOW_A_S_MAX", "WINDOW_A_S_MIN", "floor_to_step", "hookimpl", "initial_margin", "is_loopback", "notional", "parse_decimal",
+    "parse_money", "parse_price", "parse_quantity", "parse_ratio", "parse_symbol", "plain", "read_secret_file", "sign_a", "sign_b",
+    "verify_signatures",
 ]  # fmt: skip

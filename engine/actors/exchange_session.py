@@ -4,7 +4,7 @@ What always holds: every call stands under one total deadline; an order is writt
 line with no await between; whatever the adapter does, the result is one of the answers of ``decisions.order_lifecycle``.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, TypeVar, cast
 
@@ -13,18 +13,19 @@ import trio
 from engine.decisions.circuit import Circuit
 from engine.decisions.order_lifecycle import SLACK_S, UNKNOWN_OFFSET_S, Answer, NoProof, NothingSent, classify
 from engine.decisions.rate import HalfRateLimiter
-from engine.domain.account import AccountReport
+from engine.domain.account import AccountReport, ClosedPositions
 from engine.domain.identifiers import Symbol
 from engine.domain.order import OrderIntent, OrderReport, ProtectionOrder
 from engine.domain.outcome import Outcome
 from engine.ports.clock import Clock
 from engine.ports.exchange import (
     AccountLogin,
+    ClosedPositionsConnection,
     ErrorCountingAdapter,
     ExchangeAdapter,
     ExchangeConnection,
     ExchangeContext,
-    FeeReport,
+    FeeHistory,
     FeesConnection,
     FundsConnection,
     FundsElsewhere,
@@ -137,10 +138,26 @@ class ExchangeSession:
         """Tell whether the exchange tells what was paid: fees and funding."""
         return self._adapter.traits.reports_fees
 
-    async def fees(self, since: datetime) -> Sequence[FeeReport]:
+    async def fees(self, since: datetime) -> FeeHistory:
         """Read what was paid since a time of our clock, newest first, with times of the exchange's; only where ``reports_fees``."""
         await self.permit(Priority.READ)
         return await self._within(READ_DEADLINE_S, cast(FeesConnection, self._open).fees(self._exchange_time(since)))
+
+    @property
+    def names_positions(self) -> bool:
+        """Tell whether positions have ids here, and orders name the position they opened, grew or closed."""
+        return self._adapter.traits.names_positions
+
+    @property
+    def reports_closed_positions(self) -> bool:
+        """Tell whether the exchange has a history of closed positions."""
+        return self._adapter.traits.reports_closed_positions
+
+    async def closed_positions(self, since: datetime, position_ids: Collection[str] = ()) -> ClosedPositions:
+        """Read positions closed since a time of our clock, with times of the exchange's; only where ``reports_closed_positions``."""
+        await self.permit(Priority.READ)
+        connection = cast(ClosedPositionsConnection, self._open)
+        return await self._within(READ_DEADLINE_S, connection.closed_positions(self._exchange_time(since), position_ids))
 
     def unmapped_errors(self) -> Mapping[str, int]:
         """Return the error texts that the adapter met and does not know; none where it does not count them."""

@@ -62,7 +62,7 @@ class FundingWatch:
         offset = timedelta(seconds=session.clock_offset_s or 0.0)
         rows = [
             FundingRow(each.id, each.symbol, each.amount, each.at - offset)
-            for each in await session.fees(since)
+            for each in (await session.fees(since)).rows
             if each.kind is FeeKind.FUNDING
         ]
         if rows:

@@ -49,7 +49,7 @@ def outcome_of(intent: OrderIntent, report: OrderReport) -> Outcome:
         "quantity": plain(intent.quantity),
         "filled": plain(report.filled_quantity),
         "price": price,
-        "fee": plain(report.fee),
+        "fee": "?" if report.fee is None else plain(report.fee),
     }
     if report.status is OrderStatus.REJECTED:
         numbers["reason"] = report.reason or "no reason was given"

@@ -6,7 +6,7 @@ from enum import Enum
 
 from engine.domain.amounts import Money, Price, Quantity, Ratio
 from engine.domain.identifiers import Symbol
-from engine.domain.order import OrderReport
+from engine.domain.order import ClosedBy, OrderReport
 from engine.domain.signal import PositionSide
 
 
@@ -34,7 +34,10 @@ class Balance:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Hold one netted position; ``quantity`` is always positive, ``side`` says the direction."""
+    """Hold one netted position; ``quantity`` is always positive, ``side`` says the direction.
+
+    ``id`` is the exchange's own id of it, from flat to flat; empty where the exchange gives none.
+    """
 
     symbol: Symbol
     side: PositionSide
@@ -47,16 +50,66 @@ class Position:
     liquidation_price: Price | None = None
     stop_loss: Price | None = None
     take_profit: Price | None = None
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableRow:
+    """Hold one row of the exchange that the adapter cannot read; it stops nothing else.
+
+    ``what`` is a noun such as ``order`` or ``position``, ``id`` and ``symbol`` are the row's own where they can be read, ``problem``
+    says in a few words what was expected and found, without secrets.
+    """
+
+    what: str
+    id: str
+    symbol: Symbol | None
+    problem: str
 
 
 @dataclass(frozen=True, slots=True)
 class AccountReport:
-    """Hold one whole reading of an account. ``as_of`` is the exchange's clock (UTC) when the reading was made."""
+    """Hold one whole reading of an account. ``as_of`` is the exchange's clock (UTC) when the reading was made.
+
+    A row that cannot be read is in ``unreadable`` and nowhere else. A reading whose list as a whole cannot be read raises instead.
+    """
 
     balance: Balance
     positions: tuple[Position, ...]
     open_orders: tuple[OrderReport, ...]
     as_of: datetime
+    unreadable: tuple[UnreadableRow, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedPosition:
+    """Hold one row of the exchange's history of closed positions; times are the exchange's own clock in UTC.
+
+    ``position_id`` is the id that the position had while it was open. ``order_id`` is the order that closed it, empty where the row
+    names none. ``exit_price`` is the average price of the close, None where it is not told. ``result`` is the exchange's own figure,
+    before fees and funding, as rounded by it.
+    """
+
+    position_id: str
+    symbol: Symbol
+    side: PositionSide
+    quantity: Quantity
+    entry_price: Price
+    exit_price: Price | None
+    closed_at: datetime
+    opened_at: datetime
+    closed_by: ClosedBy | None = None
+    order_id: str = ""
+    result: Money | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedPositions:
+    """Hold closed positions read back, in any order. ``complete`` is True only when every position closed since the asked time is there."""
+
+    rows: tuple[ClosedPosition, ...]
+    complete: bool
+    unreadable: tuple[UnreadableRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

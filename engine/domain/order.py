@@ -83,12 +83,25 @@ class OrderStatus(Enum):
         return self in (OrderStatus.FILLED, OrderStatus.CANCELLED, OrderStatus.REJECTED)
 
 
+class ClosedBy(Enum):
+    """What made an exchange close a position or a part of it, as far as its rows say."""
+
+    ORDER = "order"
+    """An ordinary order or closing call: ours or the owner's."""
+    STOP_LOSS = "stop_loss"
+    TAKE_PROFIT = "take_profit"
+    LIQUIDATION = "liquidation"
+    DELEVERAGING = "deleveraging"
+
+
 @dataclass(frozen=True, slots=True)
 class OrderReport:
     """Hold what the exchange says about one order; times are the exchange's own clock in UTC.
 
-    ``average_price`` is None until something filled. ``reason`` is the exchange's text for a rejection or cancellation.
-    ``reduce_only`` is None where the exchange's rows do not say whether the order opened or closed.
+    ``average_price`` is None until something filled. ``fee`` is None while the exchange has not told it: unknown is not zero.
+    ``reason`` is the exchange's text for a rejection or cancellation. ``reduce_only`` is None where the exchange's rows do not say
+    whether the order opened or closed. ``position_id`` is the exchange's id of the position that the order opened, grew or closed,
+    empty where it names none. ``closed_by`` is None for an entry, and where the row does not say what closed the position.
     """
 
     exchange_order_id: str
@@ -99,7 +112,9 @@ class OrderReport:
     status: OrderStatus
     filled_quantity: Quantity
     average_price: Price | None
-    fee: Money
+    fee: Money | None
     created_at: datetime
     reduce_only: bool | None = False
     reason: str = ""
+    position_id: str = ""
+    closed_by: ClosedBy | None = None

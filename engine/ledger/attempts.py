@@ -12,7 +12,7 @@ from decimal import Decimal
 import apsw
 
 from engine.decisions.order_lifecycle import AttemptState, check_move, state_of
-from engine.domain.amounts import Money, Price, Quantity, plain
+from engine.domain.amounts import ZERO, Money, Price, Quantity, plain
 from engine.domain.errors import InvalidMove
 from engine.domain.holding import Holding
 from engine.domain.identifiers import AccountId, CopyId, StrategyId, Symbol
@@ -179,7 +179,8 @@ def complete(
         "UPDATE attempt SET state = ?, exchange_order_id = ?, filled = ?, price = ?, fee = ?, ended_us = ?, cause = ? WHERE id = ?",
         (
             state.value, report.exchange_order_id, plain(report.filled_quantity),
-            None if report.average_price is None else plain(report.average_price), plain(report.fee), to_us(at), report.reason, attempt_id,
+            None if report.average_price is None else plain(report.average_price), plain(report.fee or ZERO), to_us(at), report.reason,
+            attempt_id,
         ),
     )  # fmt: skip
     db.execute("UPDATE leg SET state = ? WHERE copy_id = ? AND number = ?", (state.value, attempt.copy, attempt.leg))

@@ -5,17 +5,17 @@ executed, ``Rejected`` only when the exchange said no; everything else, any exce
 looked up by reading, never sent again.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
-from engine.domain.account import AccountReport, Environment
+from engine.domain.account import AccountReport, ClosedPositions, Environment, UnreadableRow
 from engine.domain.amounts import Money, Ratio
 from engine.domain.errors import RexAlgoError
 from engine.domain.identifiers import AccountId, Symbol
-from engine.domain.order import OrderIntent, OrderReport, OrderSide, ProtectionOrder
+from engine.domain.order import ClosedBy, OrderIntent, OrderReport, OrderSide, ProtectionOrder
 from engine.ports.clock import Clock
 from engine.ports.market_data import MarketData
 from engine.ports.rate_limiter import RateLimit
@@ -95,6 +95,12 @@ class ExchangeTraits:
     accepting a key, None where it names none. ``reports_fees``: its connections are ``FeesConnection`` too.
     ``client_order_id_per_account``: its connections are ``OrderIdConnection`` too, and each says for itself what
     ``reads_client_order_id`` says for all. ``counts_unmapped_errors``: the adapter is an ``ErrorCountingAdapter`` too.
+    ``names_positions``: positions carry their id, and orders that opened, grew or closed a position carry it as ``position_id``.
+    ``reports_closed_positions``: its connections are ``ClosedPositionsConnection`` too.
+
+    How an exit is proven follows from these: by its client order id (``exits_carry_client_order_id``), else by the row that names the
+    position it closed (``names_positions``), else by the closed position (``reports_closed_positions``), else by a later reading
+    without the position.
     """
 
     reads_client_order_id: bool
@@ -112,6 +118,8 @@ class ExchangeTraits:
     reports_fees: bool = False
     client_order_id_per_account: bool = False
     counts_unmapped_errors: bool = False
+    names_positions: bool = False
+    reports_closed_positions: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +141,10 @@ class FeeKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class FeeReport:
-    """Hold one row of the exchange's fee history: ``amount`` above 0 was paid, below 0 was received; ``tax`` is named beside it.
+    """Hold one row of the exchange's fee history: ``amount`` is what the wallet lost by it, tax included; below 0 it was received.
 
-    ``side`` and ``traded`` (quantity x price) are there for trades, where the exchange tells them: they are what ties it to an order.
+    ``tax`` is the part of ``amount`` that is tax. ``side`` and ``traded`` (quantity x price) are there for trades and their rebates, where
+    the exchange tells them: they are what ties a row to an order. ``closed_by`` says what closed the position, where the row tells it.
     """
 
     id: str
@@ -147,14 +156,28 @@ class FeeReport:
     at: datetime
     side: OrderSide | None = None
     traded: Money | None = None
+    closed_by: ClosedBy | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FeeHistory:
+    """Hold rows of the fee history, newest first. ``complete`` is True only when the reading reaches back past the asked time."""
+
+    rows: tuple[FeeReport, ...]
+    complete: bool
+    unreadable: tuple[UnreadableRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class OrderHistory:
-    """Hold orders read back, newest first. ``complete`` is True only when the reading reaches back past the asked time."""
+    """Hold orders read back, newest first. ``complete`` is True only when the reading reaches back past the asked time.
+
+    A row that cannot be read is in ``unreadable``; where it could be of the asked symbol and time, the reading is not complete.
+    """
 
     orders: tuple[OrderReport, ...]
     complete: bool
+    unreadable: tuple[UnreadableRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,8 +269,19 @@ class FundsConnection(ExchangeConnection, Protocol):
 class FeesConnection(ExchangeConnection, Protocol):
     """Act for one account at an exchange whose traits say ``reports_fees``."""
 
-    async def fees(self, since: datetime) -> Sequence[FeeReport]:
-        """Read what was paid and received since a time (exchange clock, UTC), newest first."""
+    async def fees(self, since: datetime) -> FeeHistory:
+        """Read what was paid and received since a time (exchange clock, UTC)."""
+        ...
+
+
+class ClosedPositionsConnection(ExchangeConnection, Protocol):
+    """Act for one account at an exchange whose traits say ``reports_closed_positions``."""
+
+    async def closed_positions(self, since: datetime, position_ids: Collection[str] = ()) -> ClosedPositions:
+        """Read the positions that were closed at or after ``since`` (exchange clock, UTC), partial closes apart.
+
+        ``position_ids`` are looked for beyond the first page, where the exchange does not list the newest closed first.
+        """
         ...
 
 
@@ -305,7 +339,8 @@ class ErrorCountingAdapter(ExchangeAdapter, Protocol):
 
 
 __all__ = [
-    "AccountLogin", "CredentialField", "ErrorCountingAdapter", "ExchangeAdapter", "ExchangeConnection", "ExchangeContext", "ExchangeError",
-    "ExchangeTraits", "FeeKind", "FeeReport", "FeesConnection", "FundsConnection", "FundsElsewhere", "HttpClients", "NotExecuted",
+    "AccountLogin", "ClosedPositionsConnection", "CredentialField", "ErrorCountingAdapter", "ExchangeAdapter", "ExchangeConnection",
+    "ExchangeContext", "ExchangeError", "ExchangeTraits", "FeeHistory", "FeeKind", "FeeReport", "FeesConnection", "FundsConnection",
+    "FundsElsewhere", "HttpClients", "NotExecuted",
     "OrderHistory", "OrderIdConnection", "OutcomeUnknown", "ProtectionConnection", "Ratio", "Rejected", "RejectionKind",
 ]  # fmt: skip

@@ -24,6 +24,7 @@ from rexalgo import (
     AccountReport,
     Clock,
     ExchangeError,
+    FeeHistory,
     FeeReport,
     FundsElsewhere,
     InvalidValue,
@@ -236,9 +237,10 @@ class MudrexConnection:
 
     # Fees and other money
 
-    async def fees(self, since: datetime) -> Sequence[FeeReport]:
-        """Read the fee history back to a time, newest first."""
+    async def fees(self, since: datetime) -> FeeHistory:
+        """Read the fee history back to a time, newest first; complete where its pages reach back."""
         found: dict[str, FeeReport] = {}
+        complete = False
         for page in range(FEE_PAGES_MAX):
             data = await self.read(
                 "/v1/futures/fee/history", trade_currency=CURRENCY, limit=str(PAGE_ROWS), offset=str(page * PAGE_ROWS)
@@ -250,8 +252,10 @@ class MudrexConnection:
                 raise ExchangeError(f"the exchange's fee history cannot be read: {error!r}") from None
             found |= {each.id: each for each in read}
             if len(rows) < PAGE_ROWS or any(each.at < since for each in read):
+                complete = True
                 break
-        return sorted((each for each in found.values() if each.at >= since), key=lambda each: each.at, reverse=True)
+        told = sorted((each for each in found.values() if each.at >= since), key=lambda each: each.at, reverse=True)
+        return FeeHistory(tuple(told), complete)
 
     async def _with_fees(self, reports: list[OrderReport]) -> list[OrderReport]:
         """Give filled orders the fee that the history shows; without it they keep 0, because proof of the order must not wait for it."""
@@ -259,7 +263,7 @@ class MudrexConnection:
         if missing:
             try:
                 with trio.move_on_after(FEES_WITHIN_S):
-                    rows = await self.fees(min(each.created_at for each in missing) - FEES_LOOK_BACK)
+                    rows = (await self.fees(min(each.created_at for each in missing) - FEES_LOOK_BACK)).rows
                     read = parsing.with_fees(missing, rows)
                     # A part that filled may cost more later: only what is done is remembered.
                     self._fees |= {each.exchange_order_id: each.fee for each in read if each.fee and each.status.is_terminal}

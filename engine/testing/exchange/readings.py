@@ -151,7 +151,7 @@ async def _beside_orders(kit: ExchangeKit) -> None:
         fees: list[Any] = []
         with trio.move_on_after(SETTLE_S):
             while not fees:
-                told = list(await cast(FeesConnection, connection).fees(began))
+                told = list((await cast(FeesConnection, connection).fees(began)).rows)
                 fees = [each for each in told if each.symbol == order.symbol and each.kind is FeeKind.TRADE]
                 await trio.sleep(LOOK_S)
         expect(bool(fees), f"expected a fee of the entry in {order.symbol} since {began}, found none")

@@ -23,7 +23,7 @@ from engine.domain.order import OrderIntent, OrderReport, OrderSide, OrderStatus
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.domain.signal import OrderType, PositionSide
 from engine.ports.clock import Clock
-from engine.ports.exchange import AccountLogin, ExchangeContext, ExchangeTraits, FeeReport, FundsElsewhere, NotExecuted, OrderHistory
+from engine.ports.exchange import AccountLogin, ExchangeContext, ExchangeTraits, FeeHistory, FundsElsewhere, NotExecuted, OrderHistory
 from engine.ports.rate_limiter import Granted, Priority, RateLimit, Refused
 from engine.transport import HttpClientFactory
 
@@ -72,9 +72,9 @@ class Line:
             await self._http.get("/orders")
         return OrderHistory((), complete=True)
 
-    async def fees(self, since: datetime) -> Sequence[FeeReport]:
+    async def fees(self, since: datetime) -> FeeHistory:
         self.asked_since.append(since)
-        return []
+        return FeeHistory((), complete=True)
 
     async def funds_elsewhere(self) -> Sequence[FundsElsewhere]:
         return [FundsElsewhere("the spot wallet", MONEY, "USDT")]
@@ -279,7 +279,7 @@ async def test_orders_are_asked_for_on_the_exchanges_clock_and_a_reading_from_be
         assert (await session.find_orders(Symbol("BTCUSDT"), NOW)).complete
         assert exchange.line is not None
         assert [(each - NOW).total_seconds() for each in exchange.line.asked_since] == [-60, -599.5]
-        assert list(await session.fees(NOW)) == []  # what was paid as well
+        assert (await session.fees(NOW)).rows == ()  # what was paid as well
         assert (exchange.line.asked_since[-1] - NOW).total_seconds() == -599.5
         await session.aclose()
 

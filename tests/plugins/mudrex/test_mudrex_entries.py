@@ -136,11 +136,11 @@ async def test_a_filled_order_gets_its_fee_and_the_history_is_read_back(tmp_path
         assert opened.fee == Decimal("650") * Decimal("0.00059")
         closed = await world.connection.place_order(leave())
         assert closed.fee == opened.fee
-        rows = await world.connection.fees(datetime.now(UTC) - timedelta(minutes=1))
+        rows = (await world.connection.fees(datetime.now(UTC) - timedelta(minutes=1))).rows
         assert [(each.kind, each.side, each.traded) for each in rows] == [
             (FeeKind.TRADE, OrderSide.SELL, Decimal("650")), (FeeKind.TRADE, OrderSide.BUY, Decimal("650")),
         ]  # fmt: skip
-        assert await world.connection.fees(datetime.now(UTC) + timedelta(minutes=1)) == []
+        assert (await world.connection.fees(datetime.now(UTC) + timedelta(minutes=1))).rows == ()
 
 
 async def test_an_unreadable_fee_history_does_not_hold_up_the_proof_of_an_order(tmp_path: Path) -> None:

@@ -271,7 +271,7 @@ async def test_a_restart_with_the_same_file_goes_on_where_it_ended(tmp_path: Pat
         after = await world.connection.fetch_account()
         assert (after.positions, after.open_orders, after.balance) == (before.positions, before.open_orders, before.balance)
         assert len(world.simulator.orders) == 2
-        assert len(await world.connection.fees(before.as_of.replace(year=2020))) == 1
+        assert len((await world.connection.fees(before.as_of.replace(year=2020))).rows) == 1
         assert (await world.connection.place_order(leave())).status is OrderStatus.FILLED
         with pytest.raises(Exception, match="409"):
             await world.connection.place_order(entry("rx1"))
