@@ -3,7 +3,6 @@
 No guard of entries stops an exit, it has no age, and it is tried without limit, with pauses that grow to a minute.
 """
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from engine.actors.standing_lane import take_back_resting
@@ -16,7 +15,7 @@ from engine.domain.amounts import ZERO, Money, Quantity, plain
 from engine.domain.holding import Holding
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.domain.signal import Signal
-from engine.ledger.attempts import Claim, attempts_of, open_attempts, read_holding, write_holding
+from engine.ledger.attempts import Claim, attach, attempts_of, keep_carried, open_attempts, read_holding
 from engine.ledger.copies import WaitingLeg, is_entering
 from engine.ports.exchange import NotExecuted
 
@@ -41,10 +40,8 @@ async def close(lanes: "Lanes", leg: WaitingLeg) -> None:
         case Wait():
             lanes.wait(leg, min(WAIT_S_MAX, WAIT_S * 2 ** min(lanes.waits(leg), 5)))
         case Carry(outcome, carried):
-            held = _holding(follower, leg)
-            if held is not None:
-                kept = replace(held, carried=carried)
-                await follower.shared.ledger.write(lambda db: write_holding(db, kept))
+            if _holding(follower, leg) is not None:
+                await follower.shared.ledger.write(lambda db: keep_carried(db, leg.account, leg.symbol, carried))
             await lanes.conclude(leg, outcome)
         case Outcome():
             await _conclude(lanes, leg, plan, is_flat=context.is_flat_after)
@@ -89,8 +86,7 @@ async def _conclude(lanes: "Lanes", leg: WaitingLeg, outcome: Outcome, *, is_fla
     shared = lanes.follower.shared
     held = _holding(lanes.follower, leg)
     if is_flat and held is not None and held.detached and held.share == 0:
-        freed = replace(held, detached=False)
-        await shared.ledger.write(lambda db: write_holding(db, freed))
+        await shared.ledger.write(lambda db: attach(db, leg.account, leg.symbol))
     filled = [each for each in attempts_of(shared.ledger.db, leg.copy) if each.filled > 0 and each.leg == leg.number]
     if filled and outcome.code is OutcomeCode.SKIPPED_NOTHING_TO_CLOSE:
         closed = sum((each.filled for each in filled), start=ZERO)

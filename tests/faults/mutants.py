@@ -27,6 +27,11 @@ _COMPARE_AND_SET: Final = (ATTEMPTS, "    if db.changes() != 1:\n        return 
 _LANE_INDEX: Final = (SCHEMA, "CREATE UNIQUE INDEX attempt_lane", "CREATE INDEX attempt_lane")
 _ATTEMPT_KEY: Final = (SCHEMA, ", UNIQUE (copy_id, leg, number)) STRICT", ") STRICT")
 _CLAIM_LOOKS: Final = (ATTEMPTS, "        refused = _entry_refused(db, wanted)\n", "        refused = None\n")
+_UNBOOKED: Final = (
+    "engine/ledger/books.py",
+    "    booked = write_fill(",
+    "    booked = share if change.attempt is None else write_fill(",
+)
 
 MUTANTS: Final = (
     Mutant("claim and lane: a leg may be taken by two lanes at once", (_BUSY, _COMPARE_AND_SET, _LANE_INDEX, _ATTEMPT_KEY, _CLAIM_LOOKS)),
@@ -97,6 +102,10 @@ MUTANTS: Final = (
         (("engine/decisions/planning_exits.py", "    if context.outstanding > 0:\n", "    if False:\n"), _LANE_INDEX),
     ),
     Mutant(
+        "every change is booked: what the exchange or the owner closed is left out",
+        (("engine/ledger/books.py", "    if booked != share:\n", "    if change.attempt is not None and booked != share:\n"), _UNBOOKED),
+    ),
+    Mutant(
         "the owner's own: what he holds beside us is not looked at",
         (("engine/decisions/planning.py", "    if context.subscription.policy.allow_own_position:\n", "    if True:\n"),),
     ),
@@ -136,4 +145,18 @@ def try_one(mutant: Mutant, seeds: int) -> tuple[int, str]:
     return 0, ""
 
 
-_KINDS: Final = ("lost", "doubled", "untrue", "foreign", "goal", "conserved", "exceeded", "untold", "cap", "passed", "lane", "step")
+_KINDS: Final = (
+    "books",
+    "lost",
+    "doubled",
+    "untrue",
+    "foreign",
+    "goal",
+    "conserved",
+    "exceeded",
+    "untold",
+    "cap",
+    "passed",
+    "lane",
+    "step",
+)
