@@ -3,6 +3,7 @@
 No guard of entries stops an exit, it has no age, and it is tried without limit, with pauses that grow to a minute.
 """
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from engine.actors.standing_lane import take_back_resting
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 EXIT_RETRY_S: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
 WAIT_S: Final = 0.25
 WAIT_S_MAX: Final = 2.0
+WITNESS_AGE: Final = timedelta(seconds=5)
+"""How old a reading may be for its quantity to be evidence where positions have no ids."""
 
 
 async def close(lanes: "Lanes", leg: WaitingLeg) -> None:
@@ -98,6 +101,16 @@ async def _conclude(lanes: "Lanes", leg: WaitingLeg, outcome: Outcome, *, is_fla
     await lanes.conclude(leg, outcome)
 
 
+def _held_before(follower: "Follower", plan: ExitPlan) -> Quantity | None:
+    """Return how large the position was at the last reading, if that reading can tell what the exit changes."""
+    position = None if follower.report is None else position_of(follower.report, plan.intent.symbol)
+    if position is None or position.side is not plan.intent.position_side or follower.read_at is None:
+        return None
+    is_named = plan.intent.position_id != "" and plan.intent.position_id == position.id
+    is_new = follower.shared.clock.now() - follower.read_at <= WITNESS_AGE
+    return position.quantity if is_named or is_new else None
+
+
 async def _send(lanes: "Lanes", leg: WaitingLeg, signal: Signal, plan: ExitPlan, share: Quantity) -> None:
     follower = lanes.follower
     retry_s = EXIT_RETRY_S[min(leg.attempts, len(EXIT_RETRY_S) - 1)]
@@ -125,6 +138,7 @@ async def _send(lanes: "Lanes", leg: WaitingLeg, signal: Signal, plan: ExitPlan,
         leave=plan.leave,
         carried=plan.carried if leg.leave is None else None,
         planned_from=share,
+        held_before=_held_before(follower, plan),
     )
     done = await lanes.send(leg, session, wanted, lambda: None, retry_s)
     if done is not None and done.state.is_terminal and not done.is_residue:

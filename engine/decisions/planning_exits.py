@@ -156,7 +156,8 @@ def _too_small(context: ExitContext, quantity: Quantity) -> str | None:
 
 def _exit_intent(context: ExitContext, holding: Holding, quantity: Quantity) -> OrderIntent:
     position, draft = context.position, context.signal.draft
-    whole = position is not None and position.side is holding.side and position.quantity == quantity == holding.share
+    same = position is not None and position.side is holding.side and holding.position_id in ("", position.id)
+    whole = same and position is not None and position.quantity == quantity == holding.share
     # An exit changes no leverage; the field repeats what stands, or the neutral 1 where that is unknown.
     leverage = position.leverage if position is not None and position.leverage > 0 else Ratio(Decimal(1))
     return OrderIntent(
@@ -169,4 +170,5 @@ def _exit_intent(context: ExitContext, holding: Holding, quantity: Quantity) -> 
         leverage=leverage,
         reduce_only=True,
         whole_position=whole,
+        position_id=holding.position_id or (position.id if same and position is not None else ""),
     )

@@ -59,7 +59,8 @@ def change_share(db: apsw.Connection, held: Holding, change: Change) -> Holding:
         "UPDATE holding SET share = ?, side = ? WHERE account_id = ? AND symbol = ?",
         (plain(share), held.side.value, held.account, held.symbol),
     )
-    booked = write_fill(db, held.account, held.strategy, held.symbol, held.side, replace(change, quantity=quantity, fee=fee))
+    fill = replace(change, quantity=quantity, fee=fee, position_id=change.position_id or held.position_id)
+    booked = write_fill(db, held.account, held.strategy, held.symbol, held.side, fill)
     if booked != share:
         _tell_difference(db, held, booked, share, change.at)
     return after

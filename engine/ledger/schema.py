@@ -203,6 +203,10 @@ MIGRATIONS: Final[tuple[str, ...]] = (
         WHERE declared.kind = 'follower' AND declared.field = 'login' AND account.id NOT IN (SELECT account_id FROM login_print);
     """,
     """
+    ALTER TABLE holding ADD COLUMN position_id TEXT NOT NULL DEFAULT '';
+    ALTER TABLE attempt ADD COLUMN held_before TEXT;
+    """,
+    """
     DROP INDEX attempt_unbooked;
     ALTER TABLE attempt DROP COLUMN booked;
     ALTER TABLE attempt DROP COLUMN booked_cost;
