@@ -390,7 +390,7 @@ class Follower:
         held = read_holding(db, self.account, correction.symbol)
         if held is None or held.share != correction.share_from:
             return False
-        closed = Change(False, EXACT.subtract(correction.share_from, correction.share_to), at, since=self.read_at)
+        closed = Change(False, EXACT.subtract(correction.share_from, correction.share_to), at, since=self.read_at, ends_position=correction.share_to == 0)
         write_holding(db, replace(change_share(db, held, closed), detached=correction.detached))
         data: dict[str, object] = {
             "symbol": correction.symbol,

@@ -273,7 +273,7 @@ def _move_share(db: apsw.Connection, attempt: Attempt, grown: Quantity, report: 
     is_first = attempt.filled == 0  # of a later part the order tells the average only: ``tell_order`` finds the part's own price
     change = Change(
         attempt.is_entry, grown, at, _cause(db, attempt), report.average_price if is_first else None, report.fee if is_first else None,
-        attempt.id, report.exchange_order_id, report.position_id,
+        attempt.id, report.exchange_order_id, report.position_id, attempt.claimed_at,
     )  # fmt: skip
     if held is not None and grown > 0:
         _book(db, held, attempt, change)

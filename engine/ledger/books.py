@@ -32,7 +32,8 @@ OWNER: Final = ""
 class Change:
     """Say how a position changed. ``price``, ``fee`` and ``cause`` are None while nobody told them.
 
-    ``since`` is the last time at which the position was seen as before; None where it is known when it changed.
+    ``since`` is the last time at which the position was seen as before; None where it is known when it changed. ``ends_position``: nothing
+    of the exchange's position was left, whoever's it was.
     """
 
     is_entry: bool
@@ -45,6 +46,7 @@ class Change:
     order_id: str | None = None
     position_id: str = ""
     since: datetime | None = None
+    ends_position: bool = False
 
 
 def change_share(db: apsw.Connection, held: Holding, change: Change) -> Holding:
@@ -87,12 +89,13 @@ def write_fill(
     state = BookState.OPEN if None in (change.price, change.fee, change.cause) else BookState.SETTLED
     at_us = to_us(change.at)
     db.execute(
-        "INSERT INTO fill (account_id, strategy_id, symbol, side, is_entry, quantity, price, fee, cause, at_us, since_us, attempt_id,"
-        " exchange_order_id, position_id, episode, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO fill (account_id, strategy_id, symbol, side, is_entry, quantity, price, fee, cause, at_us, since_us, seen_us,"
+        " attempt_id, exchange_order_id, position_id, ends_position, episode, state) VALUES"
+        " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             *key, side.value, int(change.is_entry), plain(change.quantity), text(change.price), text(change.fee),
             None if change.cause is None else change.cause.value, at_us, at_us if change.since is None else to_us(change.since),
-            change.attempt, change.order_id, position, episode, state.value,
+            at_us, change.attempt, change.order_id or None, position, int(change.ends_position), episode, state.value,
         ),
     )  # fmt: skip
     if not episode:

@@ -214,19 +214,21 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     CREATE TABLE fill (
         id INTEGER PRIMARY KEY AUTOINCREMENT, account_id TEXT NOT NULL, strategy_id TEXT NOT NULL, symbol TEXT NOT NULL, side TEXT NOT NULL,
         is_entry INTEGER NOT NULL, quantity TEXT NOT NULL, price TEXT, fee TEXT, rebate TEXT, cause TEXT, at_us INTEGER NOT NULL,
-        since_us INTEGER NOT NULL, attempt_id INTEGER, exchange_order_id TEXT, position_id TEXT NOT NULL DEFAULT '',
-        episode INTEGER NOT NULL DEFAULT 0, state TEXT NOT NULL, folded INTEGER NOT NULL DEFAULT 0) STRICT;
+        since_us INTEGER NOT NULL, seen_us INTEGER NOT NULL, attempt_id INTEGER, exchange_order_id TEXT, position_id TEXT NOT NULL DEFAULT '',
+        ends_position INTEGER NOT NULL DEFAULT 0, episode INTEGER NOT NULL DEFAULT 0, state TEXT NOT NULL,
+        folded INTEGER NOT NULL DEFAULT 0) STRICT;
     CREATE INDEX fill_by_episode ON fill (episode, id);
     CREATE INDEX fill_by_attempt ON fill (attempt_id, id) WHERE attempt_id IS NOT NULL;
-    CREATE INDEX fill_by_time ON fill (account_id, at_us);
+    CREATE INDEX fill_by_time ON fill (account_id, seen_us);
     CREATE INDEX fill_by_order ON fill (account_id, exchange_order_id) WHERE exchange_order_id IS NOT NULL;
     CREATE INDEX fill_unsettled ON fill (account_id, id) WHERE state IN ('open', 'unexplained');
     CREATE INDEX fill_unfolded ON fill (episode) WHERE NOT folded;
-    INSERT INTO fill (account_id, strategy_id, symbol, side, is_entry, quantity, price, fee, cause, at_us, since_us, state)
+    INSERT INTO fill (account_id, strategy_id, symbol, side, is_entry, quantity, price, fee, cause, at_us, since_us, seen_us,
+            state)
         SELECT holding.account_id, holding.strategy_id, holding.symbol, holding.side, 1, holding.share,
             CASE WHEN book.quantity IS NOT NULL THEN printf('%.15g', CAST(book.cost AS REAL) / CAST(book.quantity AS REAL)) END,
             CASE WHEN book.quantity = holding.share THEN book.fees END, 'signal', coalesce(book.opened_us, run.started_us, 0),
-            coalesce(book.opened_us, run.started_us, 0), 'old'
+            coalesce(book.opened_us, run.started_us, 0), coalesce(book.opened_us, run.started_us, 0), 'old'
         FROM holding LEFT JOIN book ON book.account_id = holding.account_id AND book.strategy_id = holding.strategy_id
             AND book.symbol = holding.symbol AND book.side = holding.side AND book.quantity != '0'
         LEFT JOIN run ON run.epoch = (SELECT max(epoch) FROM run) WHERE holding.share != '0';
@@ -256,5 +258,9 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     UPDATE strategy_day SET unreconciled = trades, trades = 0, won = 0, result = '0', fees = '0';
     ALTER TABLE account_day ADD COLUMN unreconciled INTEGER NOT NULL DEFAULT 0;
     UPDATE account_day SET unreconciled = trades, trades = 0, won = 0, result = '0', fees = '0';
+    CREATE TABLE trade_fee (
+        account_id TEXT NOT NULL, id TEXT NOT NULL, kind TEXT NOT NULL, symbol TEXT NOT NULL, side TEXT, amount TEXT NOT NULL, traded TEXT,
+        closed_by TEXT, at_us INTEGER NOT NULL, tied INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (account_id, id)) STRICT, WITHOUT ROWID;
+    CREATE INDEX trade_fee_untied ON trade_fee (account_id, at_us) WHERE NOT tied;
     """,
 )
