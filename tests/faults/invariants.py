@@ -76,13 +76,17 @@ def _nobody_is_told_a_wrong_loss(seen: Evidence) -> list[str]:
 
 
 def _no_entry_passes_a_close(seen: Evidence) -> list[str]:
+    """Compare turns (see ``turns.py``), for times are taken before a commit, and a stop received earlier may be recorded later."""
     rows = fetch_all(
         seen.db,
         "SELECT attempt.copy_id, closing.dedupe_key FROM attempt"
         " JOIN leg ON leg.copy_id = attempt.copy_id AND leg.number = attempt.leg"
         " JOIN signal AS closing ON closing.strategy_id = attempt.strategy_id AND closing.symbol = attempt.symbol"
+        " JOIN copy AS closed ON closed.signal_number = closing.number AND closed.account_id = attempt.account_id"
+        " JOIN turn AS recorded ON recorded.what = 'signal' AND recorded.row = closing.number"
+        " JOIN turn AS claimed ON claimed.what = 'claim' AND claimed.row = attempt.id"
         " WHERE attempt.kind = 'entry' AND json_extract(closing.draft, '$.action') IN ('close', 'reverse', 'cancel')"
-        " AND closing.order_key > leg.order_key AND closing.received_us < attempt.claimed_us AND closing.origin != 'operator:flatten'",
+        " AND closing.order_key > leg.order_key AND recorded.number < claimed.number",
     )
     return [f"passed: {copy} was claimed after the later {key} was recorded" for copy, key in rows]
 
