@@ -136,4 +136,18 @@ def try_one(mutant: Mutant, seeds: int) -> tuple[int, str]:
     return 0, ""
 
 
-_KINDS: Final = ("lost", "doubled", "untrue", "foreign", "goal", "conserved", "exceeded", "untold", "cap", "passed", "lane", "step")
+_KINDS: Final = (
+    "lost",
+    "doubled",
+    "untrue",
+    "foreign",
+    "goal",
+    "conserved",
+    "exceeded",
+    "untold",
+    "cap",
+    "passed",
+    "lane",
+    "step",
+    "residue",
+)
