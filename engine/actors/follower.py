@@ -27,11 +27,11 @@ from engine.actors.supervisor import Vitals
 from engine.decisions.order_lifecycle import AttemptState
 from engine.decisions.planning import AccountView
 from engine.decisions.reconciliation import Correction, ForeignOrders, ShareShrunk, reconcile
-from engine.decisions.risk import equity, trading_day
+from engine.decisions.risk import equity, position_of, trading_day
 from engine.decisions.routing import ENTRY, EXIT
 from engine.domain.account import AccountReport, EquityMarks
 from engine.domain.alert import AlertCode
-from engine.domain.amounts import plain
+from engine.domain.amounts import EXACT, plain
 from engine.domain.holding import PendingEntry, SwitchLevel
 from engine.domain.identifiers import AccountId, CopyId, StrategyId, Symbol
 from engine.ledger import Database
@@ -48,6 +48,7 @@ from engine.ledger.attempts import (
     unsettled_symbols,
     write_holding,
 )  # fmt: skip
+from engine.ledger.books import Change, change_share
 from engine.ledger.copies import WaitingLeg, is_exiting, waiting_legs
 from engine.ledger.equity import mark_equity, read_equity_marks
 from engine.ledger.outcomes import write_event, write_pulse
@@ -390,7 +391,12 @@ class Follower:
         held = read_holding(db, self.account, correction.symbol)
         if held is None or held.share != correction.share_from:
             return False
-        write_holding(db, replace(held, share=correction.share_to, detached=correction.detached))
+        position = None if self.last_report is None else position_of(self.last_report, correction.symbol)
+        closed = Change(
+            False, EXACT.subtract(correction.share_from, correction.share_to), at, since=self.read_at,
+            position_id=held.position_id or ("" if position is None else position.id),
+        )  # fmt: skip
+        write_holding(db, replace(change_share(db, held, closed), detached=correction.detached))
         data: dict[str, object] = {
             "symbol": correction.symbol,
             "from": plain(correction.share_from),

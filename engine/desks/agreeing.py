@@ -18,6 +18,7 @@ from engine.desks.visitor import FormErrors, Visitor
 from engine.domain.account import AccountReport, Balance
 from engine.domain.amounts import initial_margin, plain
 from engine.domain.errors import InvalidValue
+from engine.domain.holding import FLATTEN_ORIGIN
 from engine.domain.identifiers import CopyId, ReceiptId, SignalId, StrategyId, Symbol
 from engine.domain.outcome import Outcome
 from engine.domain.signal import NO_ORDER_KEY, Action, Signal, SignalDraft
@@ -39,7 +40,6 @@ from engine.ledger.codec import policy_fields
 from engine.ledger.following import StrategyTerms, agree, consent, last_entries, set_agreement_state, strategy_terms
 from engine.ledger.people import AccountRow, subscription_of
 from engine.ledger.signals import NewSignal, Recorded, record_signal
-from engine.ledger.standing import FLATTEN_ORIGIN
 from engine.office import NothingThere, Office
 from engine.ports.market_data import Quote
 
