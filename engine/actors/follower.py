@@ -268,6 +268,7 @@ class Follower:
     async def _tell_unreadable(self, error: Exception) -> None:
         """Alert at once about a refused key, and about any other reason once it has lasted."""
         now = self.shared.clock.now()
+        since = self._unread_since or now  # kept here: another reading may succeed while this one is told
         if self._unread_since is None:
             self._unread_since = now
             await self.tell_pages("reading", {"problem": self.problem})
@@ -275,8 +276,8 @@ class Follower:
         named = ", ".join(f"{each.side.value} {plain(each.share)} {each.symbol}" for each in held) or "none"
         if isinstance(error, Rejected) and error.kind is RejectionKind.CREDENTIALS:
             await self.shared.alert(AlertCode.CREDENTIALS_REFUSED, self.name, problem=error.text, positions=named)
-        elif now - self._unread_since >= UNREADABLE_AFTER:
-            minutes = str((now - self._unread_since) // timedelta(minutes=1))
+        elif now - since >= UNREADABLE_AFTER:
+            minutes = str((now - since) // timedelta(minutes=1))
             await self.shared.alert(
                 AlertCode.ACCOUNT_UNREADABLE, self.name, minutes=minutes, problem=self.problem, positions=str(len(held))
             )
@@ -390,7 +391,10 @@ class Follower:
         held = read_holding(db, self.account, correction.symbol)
         if held is None or held.share != correction.share_from:
             return False
-        closed = Change(False, EXACT.subtract(correction.share_from, correction.share_to), at, since=self.read_at, ends_position=correction.share_to == 0)
+        closed = Change(
+            False, EXACT.subtract(correction.share_from, correction.share_to), at, since=self.read_at,
+            position_id=held.position_id, ends_position=correction.share_to == 0,
+        )  # fmt: skip
         write_holding(db, replace(change_share(db, held, closed), detached=correction.detached))
         data: dict[str, object] = {
             "symbol": correction.symbol,

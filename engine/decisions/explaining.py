@@ -146,7 +146,9 @@ def _told_by(fill: UnsettledFill, rows: Sequence[OrderReport], waits_for_positio
     if cause is None and not (waits_for_position and fill.ends_position):
         cause = Cause.OWNER
     newest = max(rows, key=lambda each: each.created_at)
-    return Told(fill.id, _average(rows), fee, cause, rows[0].exchange_order_id if len(rows) == 1 else None, _within(fill, newest.created_at))
+    return Told(
+        fill.id, _average(rows), fee, cause, rows[0].exchange_order_id if len(rows) == 1 else None, _within(fill, newest.created_at)
+    )
 
 
 def explain_by_positions(fills: Iterable[UnsettledFill], closed: Sequence[ClosedPosition], taken: Collection[str]) -> list[Told]:

@@ -191,10 +191,10 @@ def complete(
     )  # fmt: skip
     db.execute("UPDATE leg SET state = ? WHERE copy_id = ? AND number = ?", (state.value, attempt.copy, attempt.leg))
     _move_share(db, attempt, grown, report, at)
-    if attempt.filled > 0:
-        tell_order(db, attempt_id, report.filled_quantity, report.average_price, report.fee)
     if attempt.is_entry and report.position_id:
         _name_position(db, attempt, report.position_id)
+    if attempt.filled > 0:
+        tell_order(db, attempt_id, report.filled_quantity, report.average_price, report.fee)
     goes_on = state.is_terminal and _go_on_closing(db, attempt.copy, attempt.leg, retry_at or at)
     write_outcome(db, attempt.copy, attempt.leg, outcome, at, goes_on=goes_on)
 
@@ -300,6 +300,14 @@ def _book(db: apsw.Connection, held: Holding, attempt: Attempt, change: Change) 
         bind_outside(db, held, rest)
 
 
+def _name_position(db: apsw.Connection, attempt: Attempt, position_id: str) -> None:
+    """Note the position that an entry opened or grew, where its strategy holds the contract."""
+    db.execute(
+        "UPDATE holding SET position_id = ? WHERE account_id = ? AND symbol = ? AND strategy_id = ? AND side = ?",
+        (position_id, attempt.account, attempt.intent.symbol, attempt.strategy, attempt.intent.position_side.value),
+    )
+
+
 def _cause(db: apsw.Connection, attempt: Attempt) -> Cause:
     if attempt.is_entry:
         return Cause.SIGNAL
@@ -313,14 +321,6 @@ def _cause(db: apsw.Connection, attempt: Attempt) -> Cause:
 def _gone(attempt: Attempt) -> Holding:
     """Stand for a holding that is not there any more: nothing of it is left."""
     return Holding(attempt.account, attempt.intent.symbol, attempt.strategy, attempt.intent.position_side, Quantity(ZERO), 0, NO_ORDER_KEY)
-
-
-def _name_position(db: apsw.Connection, attempt: Attempt, position_id: str) -> None:
-    """Note the position that an entry opened or grew, where its strategy holds the contract."""
-    db.execute(
-        "UPDATE holding SET position_id = ? WHERE account_id = ? AND symbol = ? AND strategy_id = ? AND side = ?",
-        (position_id, attempt.account, attempt.intent.symbol, attempt.strategy, attempt.intent.position_side.value),
-    )
 
 
 def _hold_late(db: apsw.Connection, attempt: Attempt) -> Holding:

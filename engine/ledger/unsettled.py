@@ -181,5 +181,7 @@ class Unsettled:
 
 def count_unsettled(db: apsw.Connection) -> Unsettled:
     """Count fills that are still asked for, and those that stayed unexplained."""
-    rows = dict(fetch_all(db, "SELECT state, count(*) FROM fill WHERE state IN ('open', 'unexplained') AND strategy_id != '' GROUP BY state"))
+    rows = dict(
+        fetch_all(db, "SELECT state, count(*) FROM fill WHERE state IN ('open', 'unexplained') AND strategy_id != '' GROUP BY state")
+    )
     return Unsettled(rows.get("open", 0), rows.get("unexplained", 0))

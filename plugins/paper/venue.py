@@ -15,7 +15,7 @@ from plugins.paper.account import Account, Order, apply, open_account
 from plugins.paper.events import AccountOpened, Event, OrderCancelled, OrderPlaced, read_event, write_event
 from plugins.paper.journal import Journal, JournalDamaged, JournalWriteFailed
 from plugins.paper.market import PricePath, second_of
-from plugins.paper.rules import Terms, check_contract, decide_order, decide_protection, liquidation_price, next_trigger
+from plugins.paper.rules import Terms, check_contract, closes_all, decide_order, decide_protection, liquidation_price, next_trigger
 from plugins.paper.settings import PaperSettings
 from rexalgo import (
     AccountReport,
@@ -160,7 +160,7 @@ class Venue:
         return account
 
     async def _accept(self, account: Account, intent: OrderIntent) -> Order:
-        check_contract(intent)
+        check_contract(intent, closes_all=closes_all(account, intent))
         now = self.clock.now()
         price = self.prices.price(intent.symbol, second_of(now))
         event = decide_order(account, intent, price, self._order_id(), now, self._terms)

@@ -76,6 +76,8 @@ class FaultConnection:
         if order.quantity % STEP:
             exchange.problems.append(f"step: {self._account} was sent {order.quantity} {order.symbol}, the step is {STEP}")
             raise Rejected("quantity not a multiple of the quantity step")
+        if exchange.is_too_small(self._account, order):
+            raise Rejected("order value less than minimum required value", RejectionKind.BELOW_MINIMUM)
         if not exchange.is_open_for(self._account, order):
             raise Rejected("position is not open", RejectionKind.POSITION_NOT_OPEN)
         fate = exchange.dice.roll(FATE, self._account, cells=cells)

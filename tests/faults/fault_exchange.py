@@ -88,6 +88,7 @@ class FaultExchange:
     out: set[tuple[str, Symbol, bool]] = field(default_factory=set)
     action_of: Callable[[str], str] = lambda cid: "-"
     key_refused_until: dict[str, datetime] = field(default_factory=dict)
+    refused_exits: set[tuple[str, str]] = field(default_factory=set)
     prices_fail_until: datetime | None = None
     _working: list[Row] = field(default_factory=list)
     _on_their_way: list[tuple[datetime, str, OrderIntent, Roll]] = field(default_factory=list)
@@ -238,6 +239,14 @@ class FaultExchange:
         """Tell whether an order may be taken: a closing one needs a position on its side."""
         signed = self.positions.get((account, intent.symbol), ZERO)
         return not intent.reduce_only or (signed > 0 if intent.position_side is PositionSide.LONG else signed < 0)
+
+    def is_too_small(self, account: str, intent: OrderIntent) -> bool:
+        """Tell whether a closing order is refused as too small, and keep that in the record: a whole position is closed whatever it is."""
+        signed = abs(self.positions.get((account, intent.symbol), ZERO))
+        refused = intent.reduce_only and 0 < signed != intent.quantity and intent.quantity * PRICE < NOTIONAL_MIN
+        if refused:
+            self.refused_exits.add((account, str(intent.symbol)))
+        return refused
 
     def arrive_later(self, at: datetime, account: str, intent: OrderIntent, roll: Roll) -> None:
         """Take an order that its sender has given up on."""

@@ -33,6 +33,7 @@ from plugins.gcra import GcraLimiter
 from tests.faults.dice import LIMIT, PLAN, WRITE, Dice
 from tests.faults.fault_exchange import SYMBOLS, FaultExchange
 from tests.faults.script import ACCOUNTS, STRATEGIES
+from tests.faults.turns import watch_turns
 
 T = TypeVar("T")
 SYMBOLS_AT_ONCE: Final = 2
@@ -56,6 +57,7 @@ class StoryLedger(Ledger):
         assert isinstance(ledger, cls)
         ledger.dice, ledger.exchange, ledger.dead, ledger.problems = dice, exchange, False, []
         ledger.on_commit(ledger._compare)
+        watch_turns(ledger.db)
         return ledger
 
     async def write(self, verb: Callable[[apsw.Connection], T]) -> T:

@@ -89,8 +89,8 @@ MUTANTS: Final = (
     Mutant(
         "looking long enough: the first absence is believed",
         (
-            ("engine/decisions/order_lifecycle.py", "ABSENCES_NEEDED: Final = 3", "ABSENCES_NEEDED: Final = 1"),
-            ("engine/decisions/order_lifecycle.py", "and now - first_read_at >= timedelta(seconds=window_s)", ""),
+            ("engine/decisions/proving.py", "ABSENCES_NEEDED: Final = 3", "ABSENCES_NEEDED: Final = 1"),
+            ("engine/decisions/proving.py", "and now - first_read_at >= timedelta(seconds=window_s)", ""),
         ),
     ),
     Mutant(
@@ -159,4 +159,5 @@ _KINDS: Final = (
     "passed",
     "lane",
     "step",
+    "residue",
 )

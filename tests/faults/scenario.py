@@ -28,7 +28,7 @@ from engine.ledger.signals import NewSignal, record_signal
 from rexalgo import OrderSide
 from tests.faults.dice import STOP, Cell, Dice
 from tests.faults.evidence import Evidence, Ordered
-from tests.faults.fault_exchange import NOTIONAL_MIN, PRICE, SYMBOLS, ZERO, FaultExchange, Row
+from tests.faults.fault_exchange import PRICE, SYMBOLS, ZERO, FaultExchange, Row
 from tests.faults.life import CAP_NOTIONAL, SYMBOLS_AT_ONCE, Life, StoryLedger, people
 from tests.faults.script import ACCOUNTS, STRATEGIES, Saying, Step, script
 
@@ -67,7 +67,7 @@ class Story:
         positions = {(account, str(symbol)): abs(signed) for (account, symbol), signed in self.exchange.positions.items()}
         own = {(account, str(symbol)): quantity for (account, symbol), quantity in self.exchange.own.items()}
         problems = (*self.problems, *self.exchange.problems)
-        return Evidence(self.ledger.db, orders, positions, own, self.sent, problems, NOTIONAL_MIN / PRICE)
+        return Evidence(self.ledger.db, orders, positions, own, self.sent, problems, frozenset(self.exchange.refused_exits))
 
     def action_of(self, cid: str) -> str:
         """Tell which action an order is sent for: an entry's is known from the start, an exit's from its claim."""

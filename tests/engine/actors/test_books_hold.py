@@ -10,7 +10,7 @@ from trio.testing import MockClock
 
 from engine.actors.bookkeeping import Bookkeeping
 from engine.domain.amounts import Price, Quantity, Ratio
-from engine.domain.identifiers import AccountId, ClientOrderId
+from engine.domain.identifiers import AccountId, ClientOrderId, Symbol
 from engine.domain.order import OrderIntent, OrderReport, OrderSide
 from engine.domain.signal import Action, OrderType, PositionSide
 from engine.ledger.books import differences
@@ -87,6 +87,48 @@ async def test_what_the_owner_takes_away_is_booked_as_it_leaves_and_the_rest_wit
         told = await trades(house)
         assert [each.quantity for each in told] == ["0.001", "0.002"]
         assert [each.entry_price for each in told] == ["65000", "65000"]
+
+
+async def test_an_exit_proven_after_a_reading_saw_its_work_is_the_signals_own_trade(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with world(tmp_path, followers=1) as house:
+        await opened(house)
+        session = house.followers[0].session
+        assert session is not None
+        real = session._connection
+        session._connection = Lost(real)  # type: ignore[assignment]
+        signal = await house.send(Action.CLOSE)
+        assert await house.outcome(signal, unlike=(None, "unknown")) == ["not_confirmed"]
+        session._connection = real  # its owner's readings come back; the resolver has given up
+        await house.followers[0].try_to_read()
+        assert house.holdings() == [] or house.holdings()[0][1] == "0"
+        house.followers[0].look_at_all()
+        assert await house.outcome(signal, unlike=(None, "unknown", "not_confirmed")) == ["filled"]
+        (trade,) = await trades(house)
+        assert (trade.exit_price, trade.cause and trade.cause.value, trade.state.value) == ("65000", "signal", "settled")
+
+
+class Lost:
+    """Be a connection that executes orders, tells nobody, and shows neither orders nor the account."""
+
+    def __init__(self, real: Any) -> None:
+        self._real = real
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    async def place_order(self, order: Any) -> Any:
+        await self._real.place_order(order)
+        await trio.sleep_forever()
+
+    async def find_orders(self, symbol: Symbol, since: Any) -> Any:
+        history = await self._real.find_orders(symbol, since)
+        return type(history)((), history.complete)
+
+    async def fetch_account(self) -> Any:
+        raise TimeoutError("the account cannot be read")
+
+    async def closed_positions(self, since: Any, ids: Any = ()) -> Any:
+        raise TimeoutError("closed positions cannot be read")
 
 
 async def test_trades_fold_by_themselves_and_a_second_look_changes_nothing(tmp_path: Path, autojump_clock: MockClock) -> None:
