@@ -14,9 +14,9 @@ from typing import Final
 
 import trio
 
+from engine.actors.books_watch import BooksWatch
 from engine.actors.doorbell import Doorbell
 from engine.actors.exchange_session import ExchangeSession
-from engine.actors.funding import FundingWatch
 from engine.actors.lanes import Lanes
 from engine.actors.position_ids import PositionIds, Replaced
 from engine.actors.preflight import PreflightWatch
@@ -100,7 +100,7 @@ class Follower:
         self._resolver = Resolver(self)
         self._position_ids = PositionIds(self)
         self.preflight = PreflightWatch(self)
-        self._funding = FundingWatch(self)
+        self.books = BooksWatch(self)
 
     def ring(self) -> None:
         """Say that the ledger may have something new for this account."""
@@ -164,7 +164,7 @@ class Follower:
                 nursery.start_soon(self._resolver.run)
                 nursery.start_soon(self.guard.run)
                 nursery.start_soon(self.preflight.run)
-                nursery.start_soon(self._funding.run)
+                nursery.start_soon(self.books.run)
                 await self._dispatch(nursery)
         finally:
             self._lanes.forget()
@@ -303,6 +303,7 @@ class Follower:
         await self._correct(report, began, replaced)
         await self._position_ids.note(report, self._unsettled(began) | replaced.undecided)
         await self._mark_equity(report)
+        await self.books.account_was_read(report, began, self._unsettled(began) | replaced.undecided)
         self.reserved = {copy: each for copy, each in self.reserved.items() if each.ended_at is None or each.ended_at >= began}
         is_due, self._check_is_due = self._check_is_due or self.report is None, False
         self.report = self.last_report = report
@@ -313,7 +314,6 @@ class Follower:
         if is_due:
             self.preflight.ring()
         self.guard.ring()
-        self._funding.account_was_read()
         self.ring()
 
     async def _mark_equity(self, report: AccountReport) -> None:
@@ -392,7 +392,7 @@ class Follower:
         if held is None or held.share != correction.share_from:
             return False
         closed = Change(
-            False, EXACT.subtract(correction.share_from, correction.share_to), at, since=self.read_at,
+            False, EXACT.subtract(correction.share_from, correction.share_to), at, since=self.books.seen_at(),
             position_id=held.position_id, ends_position=correction.share_to == 0,
         )  # fmt: skip
         write_holding(db, replace(change_share(db, held, closed), detached=correction.detached))

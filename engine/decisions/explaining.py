@@ -1,9 +1,9 @@
 """Decide which rows of an exchange explain which fills: what something was closed at, by what, and what the owner traded beside us.
 
-A fill that we did not send is known by a reading only: it happened between the last reading that showed the position as before and the one
-that did not. Rows of orders explain it where they are nobody else's, of its side and time, and their quantities are exactly the fill's (or
-those of all fills of that time together, as when a stop closes our part and the owner's). A closed position explains it by its id. What may be
-one thing or another explains nothing: it is asked again, or stays unexplained.
+A fill that we did not send is known by a reading only: it happened between the last reading that showed the position as before and the
+one that did not. Rows of orders explain it where they are nobody else's, of its side and time, and their quantities are exactly the fill's
+(or those of all fills of that time together, as when a stop closes our part and the owner's). A closed position explains it by its id. What
+may be one thing or another explains nothing: it is asked again, or stays unexplained.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -152,17 +152,22 @@ def _told_by(fill: UnsettledFill, rows: Sequence[OrderReport], waits_for_positio
 
 
 def explain_by_positions(fills: Iterable[UnsettledFill], closed: Sequence[ClosedPosition], taken: Collection[str]) -> list[Told]:
-    """Explain closing fills by the exchange's record of closed positions, whose times are on our clock."""
+    """Explain closing fills by the exchange's record of closed positions, whose times are on our clock.
+
+    Its exit price may be the average of everything that left, so it is a fill's own only where the position left as a whole.
+    """
     told = []
-    for each in fills:
+    exits = [each for each in fills if not each.is_entry]
+    for each in exits:
         rows = [row for row in closed if _closed(each, row, taken)]
-        if each.is_entry or len(rows) != 1:
+        if len(rows) != 1:
             continue
         row = rows[0]
-        is_all = each.ends_position or row.quantity == each.quantity
-        price = row.exit_price if each.price is None and is_all else None
+        at_once = sum((other.quantity for other in exits if other.since == each.since and _closed(other, row, taken)), ZERO)
+        price = row.exit_price if each.price is None and row.quantity in (each.quantity, at_once) else None
         cause = None if row.closed_by is None or each.attempt is not None else CAUSE_OF[row.closed_by]
-        told.append(Told(each.id, price, None, cause, each.order_id or row.order_id or None, _within(each, row.closed_at)))
+        order = each.order_id or (row.order_id if each.price is None and price is not None else None) or None
+        told.append(Told(each.id, price, None, cause, order, _within(each, row.closed_at)))
     return told
 
 

@@ -1,8 +1,8 @@
 """Decide which rows of an exchange's fee history belong to which fills: the history names no order.
 
-A row and a fill may belong together where contract, side and time fit. They do belong together where the traded value of the row, or of several
-rows, is that of the fill, or of several fills that cannot be told apart: then what was paid is split by traded value. What fits in more than
-one way at different amounts waits for more rows.
+A row and a fill may belong together where contract, side and time fit. They do belong together where the traded value of the row, or of
+several rows, is that of the fill, or of several fills that cannot be told apart: then what was paid is split by traded value. What fits in
+more than one way at different amounts waits for more rows.
 """
 
 from collections.abc import Iterable, Sequence

@@ -1,7 +1,7 @@
 """Fills that lack something, and the exchange's fee rows: what is asked for, what was told, and what is given up.
 
-A row of the exchange is here once, however often it is read; it is tied to fills once. Rows that nothing of ours explains after a day are the
-owner's own. The cost is what is not settled, never history.
+A row of the exchange is here once, however often it is read; it is tied to fills once. Rows that nothing of ours explains after a day are
+the owner's own. The cost is what is not settled, never history.
 """
 
 import json
@@ -14,7 +14,8 @@ from typing import Final
 import apsw
 
 from engine.decisions.explaining import OwnBook, OwnChange, Told, UnsettledFill
-from engine.decisions.fee_tying import ChargedFill, FeeRow, tie
+from engine.decisions.fee_tying import AFTER, ChargedFill, FeeRow, tie
+from engine.decisions.wallet import Line
 from engine.domain.amounts import EXACT, ZERO, plain
 from engine.domain.booking import CAUSE_OF, Cause
 from engine.domain.identifiers import AccountId, Symbol
@@ -23,6 +24,7 @@ from engine.domain.signal import PositionSide
 from engine.ledger.books import OWNER, Change, tell_fill, tell_order, write_fill
 from engine.ledger.codec import from_us, to_us
 from engine.ledger.query import Row, fetch_all, fetch_one
+from engine.ledger.wallet import add_to, counts_since
 from engine.ports.exchange import FeeKind, FeeReport
 
 ASKED_FOR: Final = timedelta(days=1)
@@ -41,9 +43,10 @@ def unsettled_fills(db: apsw.Connection, account: AccountId, now: datetime) -> l
 
 def _unsettled(row: Row) -> UnsettledFill:
     price, fee = (None if each is None else Decimal(each) for each in row[5:7])
+    cause = None if row[7] in (None, Cause.UNEXPLAINED.value) else Cause(row[7])
     return UnsettledFill(
-        row[0], Symbol(row[1]), PositionSide(row[2]), bool(row[3]), Decimal(row[4]), price, fee, None if row[7] is None else Cause(row[7]),
-        from_us(row[8]), from_us(row[9]), row[10], row[11], row[12], bool(row[13]),
+        row[0], Symbol(row[1]), PositionSide(row[2]), bool(row[3]), Decimal(row[4]), price, fee, cause, from_us(row[8]), from_us(row[9]),
+        row[10], row[11], row[12], bool(row[13]),
     )  # fmt: skip
 
 
@@ -58,13 +61,15 @@ def taken_ids(db: apsw.Connection, account: AccountId, order_ids: Collection[str
     return frozenset(row[0] for row in rows)
 
 
-def tell_all(db: apsw.Connection, told: Iterable[Told]) -> None:
-    """Write what was told about fills."""
+def tell_all(db: apsw.Connection, account: AccountId, told: Iterable[Told]) -> None:
+    """Write what was told about fills, whose fees came with orders that are not ours."""
     for each in told:
         tell_fill(db, each.fill, price=each.price, fee=each.fee, cause=each.cause, order_id=each.order_id, at=each.at)
+        if each.fee:
+            add_to(db, account, Line.ORDER_FEES, each.fee)
 
 
-def tell_known_orders(db: apsw.Connection, fills: Iterable[UnsettledFill], orders: Collection[OrderReport]) -> None:
+def tell_known_orders(db: apsw.Connection, account: AccountId, fills: Iterable[UnsettledFill], orders: Collection[OrderReport]) -> None:
     """Write what rows tell about fills whose order is known: price and fee."""
     rows = {each.exchange_order_id: each for each in orders}
     for each in fills:
@@ -76,10 +81,11 @@ def tell_known_orders(db: apsw.Connection, fills: Iterable[UnsettledFill], order
         elif each.fee is None and row.fee is not None:
             share = EXACT.divide(EXACT.multiply(row.fee, min(each.quantity, row.filled_quantity)), row.filled_quantity)
             tell_fill(db, each.id, fee=share)
+            add_to(db, account, Line.ORDER_FEES, share)
 
 
 def give_up(db: apsw.Connection, fills: Iterable[UnsettledFill]) -> None:
-    """Call fills unexplained whose price or fee was asked for long enough; a cause that nobody told is the owner's hand where there is a price."""
+    """Call fills unexplained whose price or fee was asked for long enough; where only the cause lacks, it was the owner's hand."""
     for each in fills:
         if each.cause is None:
             tell_fill(db, each.id, cause=Cause.UNEXPLAINED if each.price is None else Cause.OWNER)
@@ -102,6 +108,8 @@ def store_fees(db: apsw.Connection, account: AccountId, rows: Iterable[FeeReport
                     to_us(each.at - offset),
                 ),
             )  # fmt: skip
+            if db.changes() and counts_since(db, account, each.at - offset):
+                add_to(db, account, Line.FEE_ROWS, each.amount)
 
 
 def tie_fees(db: apsw.Connection, account: AccountId, now: datetime) -> None:
@@ -111,8 +119,10 @@ def tie_fees(db: apsw.Connection, account: AccountId, now: datetime) -> None:
     )
     if not rows:
         return
-    since = min(row[5] for row in rows) - to_us(from_us(0) + ASKED_FOR)
+    since = to_us(from_us(min(row[5] for row in rows)) - AFTER)
     for kind, column in ((FeeKind.TRADE, "fee"), (FeeKind.REBATE, "rebate")):
+        if not any(row[7] == kind.value for row in rows):
+            continue
         fills = [_charged(row) for row in fetch_all(db, _CHARGED.format(column), (account, since))]
         tied, used = tie(fills, [_fee_row(row) for row in rows if row[7] == kind.value and row[4] is not None])
         for each in tied:
@@ -181,7 +191,6 @@ class Unsettled:
 
 def count_unsettled(db: apsw.Connection) -> Unsettled:
     """Count fills that are still asked for, and those that stayed unexplained."""
-    rows = dict(
-        fetch_all(db, "SELECT state, count(*) FROM fill WHERE state IN ('open', 'unexplained') AND strategy_id != '' GROUP BY state")
-    )
-    return Unsettled(rows.get("open", 0), rows.get("unexplained", 0))
+    rows = fetch_all(db, "SELECT state, count(*) FROM fill WHERE state IN ('open', 'unexplained') AND strategy_id != '' GROUP BY state")
+    counts: dict[str, int] = dict(rows)
+    return Unsettled(counts.get("open", 0), counts.get("unexplained", 0))
