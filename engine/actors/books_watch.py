@@ -7,17 +7,18 @@ line and is made again.
 """
 
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import trio
 
 from engine.actors.doorbell import Doorbell
-from engine.decisions.explaining import UnsettledFill, explain_by_orders, explain_by_positions, own_changes
+from engine.decisions.explaining import UnsettledFill, explain_by_entry, explain_by_orders, explain_by_positions, own_changes
 from engine.decisions.risk import equity
-from engine.decisions.wallet import at_cost
+from engine.decisions.wallet import TOLERANCE, at_cost, unexplained
 from engine.domain.account import AccountReport, ClosedPosition
 from engine.domain.identifiers import Symbol
 from engine.domain.order import OrderReport
@@ -27,6 +28,7 @@ from engine.ledger.funding import FundingRow, record_funding
 from engine.ledger.unsettled import (
     book_own,
     give_up,
+    is_asked_for,
     own_books,
     store_fees,
     taken_ids,
@@ -35,7 +37,18 @@ from engine.ledger.unsettled import (
     tie_fees,
     unsettled_fills,
 )  # fmt: skip
-from engine.ledger.wallet import begin_wallet, open_costs, read_wallet
+from engine.ledger.wallet import (
+    Wallet,
+    begin_wallet,
+    compared,
+    fills_since,
+    is_busy,
+    note_unexplained,
+    note_unseen,
+    open_costs,
+    read_wallet,
+    sums,
+)  # fmt: skip
 from engine.ports.exchange import FeeKind, FeeReport
 
 if TYPE_CHECKING:
@@ -53,6 +66,17 @@ LOOK_BACK: Final = timedelta(seconds=60)
 GIVE_UP_AFTER: Final = timedelta(minutes=15)
 GIVE_UP_INCOMPLETE: Final = timedelta(hours=1)
 """For an exchange whose pages never reach back far enough."""
+SURE_AFTER: Final = timedelta(minutes=2)
+"""How long a change of the wallet stands without a reason before it is a row: margin and rows of an exchange come seconds late."""
+
+
+@dataclass(slots=True)
+class _Strange:
+    """Hold a change of the wallet that nothing explains, since when, and when the exchange was asked about it."""
+
+    amount: Decimal
+    since: datetime
+    looked_at: datetime | None = None
 
 
 class BooksWatch:
@@ -64,6 +88,7 @@ class BooksWatch:
         self._newest = 0
         self._tries = 0
         self._fees_read_at: datetime | None = None
+        self._strange: _Strange | None = None
 
     async def account_was_read(self, report: AccountReport, began: datetime, undecided: frozenset[Symbol]) -> None:
         """Book what the owner's own did, begin the wallet at the first reading, and look whether there is something to ask for."""
@@ -80,6 +105,8 @@ class BooksWatch:
                     self._begin(db, report, began)
 
             await ledger.write(write)
+        else:
+            await self._compare(report, wallet, began)
         newest = max((each.id for each in unsettled_fills(db, account, began)), default=0)
         if newest > self._newest:
             self._newest = newest
@@ -97,6 +124,38 @@ class BooksWatch:
         costs = [each for each in open_costs(db, account) if each.cost is not None]
         baseline = at_cost(report, costs)
         begin_wallet(db, account, report.balance.total if baseline is None else baseline, report.balance.total, equity(report), at)
+
+    async def _compare(self, report: AccountReport, wallet: Wallet, began: datetime) -> None:
+        """Compare the wallet with the books where both stand still; what nothing explains twice, some time apart, becomes a visible row."""
+        ledger, account = self._follower.shared.ledger, self._follower.account
+        if is_busy(ledger.db, account):
+            self._strange = None
+            return
+        worth = at_cost(report, open_costs(ledger.db, account))
+        if worth is None:
+            self._strange = None
+            return
+        rest = unexplained(worth, wallet.baseline, sums(ledger.db, account), wallet.rounding)
+        rounding = TOLERANCE * max(1, fills_since(ledger.db, account, wallet.quiet_at))
+        if abs(rest) > rounding:
+            if self._strange is None or abs(self._strange.amount - rest) > TOLERANCE:
+                self._strange = _Strange(rest, began)
+                self._bell.ring()  # fees, funding or a position of the owner's may tell
+                return
+            if began - self._strange.since < SURE_AFTER or self._strange.looked_at is None:
+                return
+        elif report.balance.total == wallet.cash and began - wallet.read_at < timedelta(seconds=EVERY_S):
+            self._strange = None
+            return
+        amount, self._strange = (rest if abs(rest) > rounding else None), None
+
+        def write(db: Database) -> None:
+            if amount is not None:
+                note_unexplained(db, account, amount, wallet.quiet_at, began)
+            left = wallet.rounding if amount is not None else wallet.rounding + rest
+            compared(db, account, report.balance.total, equity(report), left, began)
+
+        await ledger.write(write)
 
     async def run(self) -> None:
         """Look until cancelled."""
@@ -118,14 +177,15 @@ class BooksWatch:
         follower, ledger = self._follower, self._follower.shared.ledger
         session, now = follower.session, follower.shared.clock.now()
         if session is None:
-            return bool(unsettled_fills(ledger.db, follower.account, now))
+            return is_asked_for(ledger.db, follower.account)
         fills = unsettled_fills(ledger.db, follower.account, now)
         await self._read_fees(session, fills, now)
+        await self._look_for_unseen(session, now)
         fills = unsettled_fills(ledger.db, follower.account, now)
         if fills:
             complete = await self._explain(session, fills)
             await ledger.write(partial(self._settle, now=now, complete=complete))
-        return any(now - each.seen_at < GIVE_UP_INCOMPLETE for each in unsettled_fills(ledger.db, follower.account, now))
+        return is_asked_for(ledger.db, follower.account)
 
     async def _read_fees(self, session: "ExchangeSession", fills: list[UnsettledFill], now: datetime) -> None:
         """Read fees and funding where something lacks a fee, and once an hour."""
@@ -133,6 +193,7 @@ class BooksWatch:
             return
         lacking = [each.since for each in fills if each.fee is None or each.cause is None]
         is_due = self._fees_read_at is None or now - self._fees_read_at >= timedelta(seconds=EVERY_S)
+        is_due |= self._strange is not None and self._strange.looked_at is None
         if not lacking and not is_due:
             return
         since = min(lacking, default=now) - LOOK_BACK
@@ -142,6 +203,19 @@ class BooksWatch:
         await self._follower.shared.ledger.write(partial(self._write_fees, rows=rows, offset=_offset(session), now=now))
         if is_due:
             self._fees_read_at = now
+
+    async def _look_for_unseen(self, session: "ExchangeSession", now: datetime) -> None:
+        """Look for positions that the owner opened and closed before anybody looked, where the wallet changed without a reason."""
+        ledger, account = self._follower.shared.ledger, self._follower.account
+        strange, wallet = self._strange, read_wallet(ledger.db, account)
+        if strange is None or wallet is None or strange.looked_at is not None:
+            return
+        if session.reports_closed_positions:
+            offset = _offset(session)
+            told = await session.closed_positions(wallet.quiet_at - LOOK_BACK)
+            closed = [replace(each, closed_at=each.closed_at - offset, opened_at=each.opened_at - offset) for each in told.rows]
+            await ledger.write(partial(note_unseen, account=account, closed=closed, since=wallet.quiet_at, until=now))
+        strange.looked_at = now
 
     def _write_fees(self, db: Database, rows: tuple[FeeReport, ...], offset: timedelta, now: datetime) -> None:
         account = self._follower.account
@@ -185,8 +259,12 @@ class BooksWatch:
 
     def _settle(self, db: Database, now: datetime, complete: bool) -> None:
         """Give up what was asked for long enough."""
+        account, report = self._follower.account, self._follower.report
         patience = GIVE_UP_AFTER if complete else GIVE_UP_INCOMPLETE
-        give_up(db, [each for each in unsettled_fills(db, self._follower.account, now) if now - each.seen_at >= patience])
+        over = [each for each in unsettled_fills(db, account, now) if now - each.seen_at >= patience]
+        if report is not None:
+            tell_all(db, account, explain_by_entry(over, report, open_costs(db, account)))
+        give_up(db, over)
 
 
 def _offset(session: "ExchangeSession") -> timedelta:

@@ -14,6 +14,7 @@ from itertools import combinations
 from typing import Final
 
 from engine.decisions.results import FINEST, part
+from engine.decisions.wallet import OpenCost
 from engine.domain.account import AccountReport, ClosedPosition
 from engine.domain.amounts import EXACT, ZERO
 from engine.domain.booking import CAUSE_OF, Cause
@@ -178,6 +179,18 @@ def _closed(fill: UnsettledFill, row: ClosedPosition, taken: Collection[str]) ->
         return False
     same = row.position_id == fill.position_id if "" not in (row.position_id, fill.position_id) else row.side is fill.side
     return same and row.symbol == fill.symbol and row.quantity >= fill.quantity and fill.may_be_at(row.closed_at)
+
+
+def explain_by_entry(fills: Iterable[UnsettledFill], report: AccountReport, books: Collection[OpenCost]) -> list[Told]:
+    """Take the average entry price of an open position for an entry that is all of it, where nothing else tells its price."""
+    told = []
+    for each in fills:
+        position = next((found for found in report.positions if found.symbol == each.symbol and found.side is each.side), None)
+        booked = [book for book in books if book.symbol == each.symbol]
+        whole = position is not None and len(booked) == 1 and position.quantity == booked[0].quantity == each.quantity
+        if each.is_entry and each.price is None and whole and position is not None:
+            told.append(Told(each.id, position.entry_price))
+    return told
 
 
 def _within(fill: UnsettledFill, at: datetime) -> datetime:

@@ -50,6 +50,11 @@ def _unsettled(row: Row) -> UnsettledFill:
     )  # fmt: skip
 
 
+def is_asked_for(db: apsw.Connection, account: AccountId) -> bool:
+    """Tell whether a fill of an account lacks something that was not given up."""
+    return fetch_one(db, "SELECT 1 FROM fill WHERE account_id = ? AND state = 'open' LIMIT 1", (account,)) is not None
+
+
 def taken_ids(db: apsw.Connection, account: AccountId, order_ids: Collection[str]) -> frozenset[str]:
     """Read which of these order ids are known as orders of ours, or as what explained a fill."""
     rows = fetch_all(
@@ -87,6 +92,8 @@ def tell_known_orders(db: apsw.Connection, account: AccountId, fills: Iterable[U
 def give_up(db: apsw.Connection, fills: Iterable[UnsettledFill]) -> None:
     """Call fills unexplained whose price or fee was asked for long enough; where only the cause lacks, it was the owner's hand."""
     for each in fills:
+        if fetch_one(db, "SELECT 1 FROM fill WHERE id = ? AND state = 'open'", (each.id,)) is None:
+            continue  # it was given up before
         if each.cause is None:
             tell_fill(db, each.id, cause=Cause.UNEXPLAINED if each.price is None else Cause.OWNER)
         db.execute("UPDATE fill SET state = 'unexplained', folded = 0 WHERE id = ? AND state = 'open'", (each.id,))

@@ -2,19 +2,23 @@
 what nothing explains. Nothing here reads history: every sum is kept by difference.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Final
 
 import apsw
 
-from engine.decisions.wallet import Line, OpenCost
+from engine.decisions.wallet import TOLERANCE, Line, OpenCost
+from engine.domain.account import ClosedPosition
 from engine.domain.amounts import EXACT, ZERO, plain
 from engine.domain.identifiers import AccountId
 from engine.domain.signal import PositionSide
 from engine.ledger.codec import from_us, to_us
 from engine.ledger.query import Row, fetch_all, fetch_one
+
+RESOLVED_WITHIN: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +141,58 @@ def wallet_rows(db: apsw.Connection, account: AccountId, limit: int = 100) -> li
     return [_row(row) for row in fetch_all(db, _ROWS + " ORDER BY until_us DESC LIMIT ?", (account, limit))]
 
 
+def is_busy(db: apsw.Connection, account: AccountId) -> bool:
+    """Tell whether the books of an account are not complete at this moment: the wallet says nothing about them then."""
+    row = fetch_one(
+        db,
+        "SELECT 1 FROM fill WHERE account_id = ?1 AND state = 'open' UNION ALL SELECT 1 FROM fill WHERE NOT folded AND account_id = ?1"
+        " UNION ALL SELECT 1 FROM attempt WHERE account_id = ?1 AND state IN ('claimed', 'unknown', 'placed', 'partially_filled') LIMIT 1",
+        (account,),
+    )
+    return row is not None
+
+
+def fills_since(db: apsw.Connection, account: AccountId, since: datetime) -> int:
+    """Count an account's fills since a time."""
+    row = fetch_one(db, "SELECT count(*) FROM fill WHERE account_id = ? AND seen_us >= ?", (account, to_us(since)))
+    return 0 if row is None else int(row[0])
+
+
+def note_unexplained(db: apsw.Connection, account: AccountId, amount: Decimal, since: datetime, until: datetime) -> None:
+    """Write what nothing explains as a visible row, tied to the one close whose price nobody told where there is one.
+
+    Where it only takes back what a row of the last day had been written for, that row goes instead.
+    """
+    for row in rows_since(db, account, until - RESOLVED_WITHIN):
+        if row.kind is Line.UNEXPLAINED and row.fill is None and abs(EXACT.add(row.amount, amount)) <= TOLERANCE:
+            drop_row(db, account, row.id, row.kind, row.amount)
+            return
+    untold = fetch_all(
+        db,
+        "SELECT id FROM fill WHERE account_id = ?1 AND state = 'unexplained' AND price IS NULL AND NOT is_entry"
+        " AND NOT EXISTS (SELECT 1 FROM wallet_row WHERE wallet_row.fill_id = fill.id) ORDER BY id LIMIT 2",
+        (account,),
+    )
+    add_row(db, account, Line.UNEXPLAINED, amount, since, until, fill=untold[0][0] if len(untold) == 1 else None)
+
+
+def note_unseen(db: apsw.Connection, account: AccountId, closed: Iterable[ClosedPosition], since: datetime, until: datetime) -> int:
+    """Write results of positions that the owner opened and closed before anybody looked; returns how many were new."""
+    rows = fetch_all(
+        db,
+        "SELECT position_id FROM fill WHERE account_id = ?1 AND seen_us >= ?2 UNION SELECT position_id FROM book WHERE account_id = ?1"
+        " UNION SELECT position_id FROM wallet_row WHERE account_id = ?1 AND until_us >= ?2",
+        (account, to_us(since)),
+    )
+    known = {row[0] for row in rows}
+    new = 0
+    for each in closed:
+        if each.position_id and each.position_id not in known and each.result is not None and since <= each.closed_at:
+            add_row(db, account, Line.OWNER, each.result, each.opened_at, max(until, each.closed_at), position_id=each.position_id)
+            new += 1
+    return new
+
+
 def rows_since(db: apsw.Connection, account: AccountId, since: datetime) -> list[WalletRow]:
     """Read an account's visible rows that ended since a time, newest first."""
     return [_row(row) for row in fetch_all(db, _ROWS + " AND until_us >= ? ORDER BY until_us DESC", (account, to_us(since)))]
-
-
-def told_amounts(rows: Mapping[Line, Decimal]) -> dict[str, str]:
-    """Write sums by name, every line."""
-    return {line.value: plain(rows.get(line, ZERO)) for line in Line}
