@@ -21,10 +21,12 @@ from engine.domain.alert import Alert, AlertCode
 from engine.domain.amounts import ZERO, plain
 from engine.domain.errors import InvalidValue, RexAlgoError
 from engine.domain.holding import Switch, SwitchLevel, SwitchScope
+from engine.domain.identifiers import AccountId
 from engine.exchange_places import exchange_places
 from engine.ledger import Database
 from engine.ledger.alerts import channel_state, newest_alerts
 from engine.ledger.attempts import decide_none, read_attempt
+from engine.ledger.books import differences
 from engine.ledger.deliveries import ingress
 from engine.ledger.funding import funding_by_day
 from engine.ledger.identity import master_requests
@@ -49,6 +51,7 @@ from engine.ledger.reports import (
     why,
 )
 from engine.ledger.standing import still_open
+from engine.ledger.unsettled import count_unsettled
 from engine.office import NothingThere, Office
 from engine.plugin_host import Plugins
 from engine.ports.notifier import Notifier
@@ -71,6 +74,13 @@ async def _status(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     seen = jsonable(asdict(status(office.ledger.db, office.clock.now(), timedelta(hours=hours))))
     wrong = {} if live is None else live.vitals(frozenset(live.troubled()))
     seen["ingress"] = jsonable(asdict(ingress(office.ledger.db, office.clock.now() - timedelta(hours=hours))))
+    lacking = count_unsettled(office.ledger.db)
+    named = {each.id: each.name for each in accounts(office.ledger.db)} if (off := differences(office.ledger.db)) else {}
+    seen["books"] = {
+        "unsettled": lacking.open,
+        "unexplained": lacking.unexplained,
+        "differ": [f"{named.get(AccountId(each.account), each.account)} {each.symbol}" for each in off],
+    }
     seen["engine"] = {
         "running": live is not None,
         "version": installed_version("rexalgo"),
