@@ -245,6 +245,16 @@ def is_left_without_trace(db: apsw.Connection, copy: CopyId, leg: int) -> bool:
     return fetch_one(db, "SELECT 1 FROM leg WHERE copy_id = ? AND number = ? AND state = 'not_confirmed'", (copy, leg)) is not None
 
 
+def is_followed(db: apsw.Connection, attempt: Attempt) -> bool:
+    """Tell whether a later order of ours was claimed in the same contract of the account."""
+    row = fetch_one(
+        db,
+        "SELECT 1 FROM attempt WHERE account_id = ? AND id > ? AND symbol = ? LIMIT 1",
+        (attempt.account, attempt.id, attempt.intent.symbol),
+    )
+    return row is not None
+
+
 def _go_on_closing(db: apsw.Connection, copy: CopyId, leg: int, retry_at: datetime) -> bool:
     """Reopen an exit whose newest attempt ended while more than it is to leave behind is still held; False where it is done.
 
