@@ -23,6 +23,7 @@ from engine.domain.outcome import Outcome, OutcomeCode
 from engine.domain.signal import NO_ORDER_KEY, OrderKey, PositionSide
 from engine.ledger.books import Change, bind_outside, change_share, tell_order
 from engine.ledger.codec import dump, from_us, read_intent, to_us, write_intent
+from engine.ledger.copies import is_exiting_before
 from engine.ledger.outcomes import forget_outcome, write_outcome
 from engine.ledger.query import Row, fetch_all, fetch_one
 
@@ -155,6 +156,8 @@ def _entry_refused(db: apsw.Connection, wanted: Claim) -> NotClaimed | None:
     symbol = wanted.intent.symbol
     if goal_key(db, wanted.account, wanted.strategy, symbol) >= wanted.order_key:
         return NotClaimed(Outcome(OutcomeCode.SKIPPED_SUPERSEDED, {"symbol": symbol}))
+    if is_exiting_before(db, wanted.account, wanted.strategy, symbol, wanted.order_key):
+        return NotClaimed(None)  # recorded while this entry was on its way here: planned again, it waits
     held = read_holding(db, wanted.account, symbol)
     if held is None or (held.share == 0 and held.entries_open == 0):
         return NotClaimed(Outcome(OutcomeCode.SKIPPED_NOT_OPEN, {"symbol": symbol})) if wanted.adds else None
@@ -492,6 +495,17 @@ def unsettled_symbols(db: apsw.Connection, account: AccountId, since: datetime) 
         (account, to_us(since)),
     )
     return frozenset(Symbol(row[0]) for row in rows)
+
+
+def last_exits(db: apsw.Connection, account: AccountId, since: datetime) -> dict[Symbol, datetime]:
+    """Read when the newest exit of ours that closed something ended, for each symbol with one at or after ``since``."""
+    rows = fetch_all(
+        db,
+        "SELECT symbol, max(ended_us) FROM attempt WHERE account_id = ? AND ended_us >= ? AND kind = 'exit' AND filled != '0'"
+        " GROUP BY symbol",
+        (account, to_us(since)),
+    )
+    return {Symbol(symbol): from_us(ended_us) for symbol, ended_us in rows}
 
 
 def entries_before(db: apsw.Connection, account: AccountId, strategy: StrategyId, symbol: Symbol, before: OrderKey) -> list[Attempt]:

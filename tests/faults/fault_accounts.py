@@ -162,7 +162,8 @@ class Accounts:
 def _closed(before: Held, fill: Filled, brought: Decimal) -> ClosedPosition:
     side = PositionSide.LONG if before.signed > 0 else PositionSide.SHORT
     earned = (brought - before.paid) * (1 if before.signed > 0 else -1)
+    entry, average = Price(before.paid / before.entered), Price(brought / before.entered)
     return ClosedPosition(
-        before.id, fill.symbol, side, Quantity(before.entered), Price(before.paid / before.entered), Price(brought / before.entered), fill.at,
+        before.id, fill.symbol, side, Quantity(before.entered), entry, average, fill.at,
         before.opened, fill.closed_by, fill.order_id, Money(earned),
     )  # fmt: skip
