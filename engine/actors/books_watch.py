@@ -100,7 +100,8 @@ class BooksWatch:
             since = None if wallet is None else self.seen_at()
 
             def write(db: Database) -> None:
-                book_own(db, account, changes, began, since)
+                now = own_changes(report, read_holdings(db, account), own_books(db, account), undecided)
+                book_own(db, account, now, began, since)
                 if wallet is None:
                     self._begin(db, report, began)
 

@@ -45,6 +45,7 @@ class Lanes:
         self._busy: set[tuple[str, str]] = set()
         self._not_before: dict[CopyId, datetime] = {}
         self._waits: dict[CopyId, int] = {}
+        self._causes: dict[CopyId, str] = {}
 
     def is_busy(self, leg: WaitingLeg) -> bool:
         """Tell whether the leg's lane has one under way."""
@@ -57,6 +58,10 @@ class Lanes:
     def waits(self, leg: WaitingLeg) -> int:
         """Return how often this task had the leg wait."""
         return self._waits.get(leg.copy, 0)
+
+    def waited_for(self, leg: WaitingLeg) -> str:
+        """Return why this task had the leg wait the last time, empty where that was not told."""
+        return self._causes.get(leg.copy, "")
 
     def forget(self) -> None:
         """Start with empty lanes after the follower's task ended: its lanes ended with it."""
@@ -74,8 +79,9 @@ class Lanes:
             self._busy.discard((leg.symbol, leg.kind))
             self.follower.ring()
 
-    def wait(self, leg: WaitingLeg, seconds: float) -> None:
-        """Plan the leg again in so many seconds."""
+    def wait(self, leg: WaitingLeg, seconds: float, cause: str = "") -> None:
+        """Plan the leg again in so many seconds; ``cause`` is told where it gets too old meanwhile."""
+        self._causes[leg.copy] = cause
         self._not_before[leg.copy] = self.follower.shared.clock.now() + timedelta(seconds=seconds)
         self._waits[leg.copy] = self.waits(leg) + 1
 
@@ -84,6 +90,7 @@ class Lanes:
         at = self.follower.shared.clock.now()
         self._not_before.pop(leg.copy, None)
         self._waits.pop(leg.copy, None)
+        self._causes.pop(leg.copy, None)
 
         def write(db: Database) -> None:
             also(db)
