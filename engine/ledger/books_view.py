@@ -1,16 +1,19 @@
-"""Read what ``rexalgo books check`` shows: both sides' quantities, what was closed by position, what is not settled."""
+"""Read what people are shown of the books: both sides' quantities, what was closed by position, the wallet's lines, what is not settled."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
 import apsw
 
 from engine.decisions.books_check import ClosedParts, Quantities
+from engine.decisions.wallet import Line
 from engine.domain.amounts import EXACT, ZERO
 from engine.domain.identifiers import AccountId
 from engine.ledger.books import OWNER
 from engine.ledger.codec import from_us, to_us
 from engine.ledger.query import fetch_all
+from engine.ledger.wallet import WalletRow, read_wallet, sums, wallet_rows
 
 SHOWN_MAX = 100
 
@@ -65,6 +68,44 @@ def closed_parts(db: apsw.Connection, account: AccountId, since: datetime) -> li
             )
         )  # fmt: skip
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class BooksSummary:
+    """Hold what the ledger alone says of an account's books: each line of its wallet since ``since``, visible rows, what is not settled.
+
+    ``fees`` are net of what was paid back. ``since`` is None before the first reading.
+    """
+
+    since: datetime | None
+    results: Decimal
+    owner: Decimal
+    fees: Decimal
+    funding: Decimal
+    unexplained: Decimal
+    rows: tuple[WalletRow, ...]
+    open_fills: int
+    unexplained_fills: int
+
+    @property
+    def change(self) -> Decimal:
+        """Return the change of the wallet that all of it adds up to."""
+        gained = EXACT.add(EXACT.add(self.results, self.owner), self.unexplained)
+        return EXACT.subtract(EXACT.subtract(gained, self.fees), self.funding)
+
+
+def books_summary(db: apsw.Connection, account: AccountId) -> BooksSummary:
+    """Read an account's books in short."""
+    wallet, lines = read_wallet(db, account), sums(db, account)
+    counts: dict[str, int] = dict(
+        fetch_all(db, "SELECT state, count(*) FROM fill WHERE account_id = ? AND state IN ('open', 'unexplained') GROUP BY 1", (account,))
+    )
+    fees = EXACT.add(lines.get(Line.ORDER_FEES, ZERO), lines.get(Line.FEE_ROWS, ZERO))
+    return BooksSummary(
+        None if wallet is None else wallet.since, lines.get(Line.RESULTS, ZERO), lines.get(Line.OWNER, ZERO), fees,
+        lines.get(Line.FUNDING, ZERO), lines.get(Line.UNEXPLAINED, ZERO), tuple(wallet_rows(db, account)), counts.get("open", 0),
+        counts.get("unexplained", 0),
+    )  # fmt: skip
 
 
 def unsettled_rows(db: apsw.Connection, account: AccountId) -> list[dict[str, object]]:
