@@ -349,21 +349,35 @@ class Follower:
         began = self.shared.clock.now()
         return self.corrections(await session.fetch_account(), began)
 
-    async def apply_corrections(self, by: str) -> tuple[Correction, ...]:
-        """Read the account, correct the ledger, and accept orders that it does not know as the owner's; returns what differed."""
+    async def apply_corrections(
+        self, by: str, also: Callable[[Database, tuple[Correction, ...]], None] = lambda db, found: None
+    ) -> tuple[Correction, ...]:
+        """Read the account, correct the ledger, and accept orders that it does not know as the owner's; returns what differed.
+
+        ``also`` is written with the decision, before anything is corrected: whoever reads the ledger later sees who asked for it.
+        """
         found = await self.plan_corrections()
         at = self.shared.clock.now()
         foreign = [order for each in found if isinstance(each, ForeignOrders) for order in each.exchange_order_ids]
+
+        def decide(db: Database) -> None:
+            if foreign:
+                write_event(db, "decision", self.name, {"foreign": foreign, "by": by}, at)
+            also(db, found)
+
+        if found:
+            await self.shared.ledger.write(decide)
         if foreign:
-            data: dict[str, object] = {"foreign": foreign, "by": by}
-            await self.shared.ledger.write(lambda db: write_event(db, "decision", self.name, data, at))
             self.problem = ""
         await self.read_account()
         return found
 
-    async def bind(self, attempt_id: int, exchange_order_id: str) -> None:
-        """Prove an attempt by the exchange order that a person names; raises LookupError where the exchange has no such order of it."""
-        await self._resolver.bind(attempt_id, exchange_order_id)
+    async def bind(self, attempt_id: int, exchange_order_id: str, also: Callable[[Database], None] = lambda db: None) -> None:
+        """Prove an attempt by the exchange order that a person names, with what ``also`` writes in the same transaction.
+
+        Raises LookupError where the exchange has no such order of it.
+        """
+        await self._resolver.bind(attempt_id, exchange_order_id, also)
 
     async def _correct_share(self, correction: ShareShrunk) -> None:
         if await self.shared.ledger.write(partial(self._shrink, correction, self.shared.clock.now())):

@@ -5,6 +5,7 @@ are told; late proof still flips it, and 15 minutes of complete absence free the
 """
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, assert_never
@@ -134,7 +135,7 @@ class Resolver:
             clock_offset_s=session.clock_offset_s,
         )
 
-    async def bind(self, attempt_id: int, exchange_order_id: str) -> None:
+    async def bind(self, attempt_id: int, exchange_order_id: str, also: Callable[[Database], None]) -> None:
         """Prove an attempt by the order that a person names; raises LookupError unless the exchange has it and it fits."""
         follower = self._follower
         attempt = read_attempt(follower.shared.ledger.db, attempt_id)
@@ -151,18 +152,25 @@ class Resolver:
             )
         if exchange_order_id in bound_order_ids(follower.shared.ledger.db, attempt.account):
             raise LookupError(f"order {exchange_order_id} is known already as another one")
-        await self._proven(attempt, report)
+        await self._proven(attempt, report, also)
 
-    async def _proven(self, attempt: Attempt, report: OrderReport) -> None:
+    async def _proven(self, attempt: Attempt, report: OrderReport, also: Callable[[Database], None] = lambda db: None) -> None:
         follower, shared = self._follower, self._follower.shared
         at = shared.clock.now()
         outcome = outcome_of(attempt.intent, report)
         again = at if report.filled_quantity > 0 else at + timedelta(seconds=CLOSE_AGAIN_S)
-        await shared.ledger.write(lambda db: complete(db, attempt.id, report, outcome, at, again))
-        if attempt.state is AttemptState.NOT_CONFIRMED:
-            numbers = {"quantity": plain(attempt.intent.quantity), "symbol": attempt.intent.symbol}
-            filled = plain(report.filled_quantity)
-            await shared.alert(AlertCode.ORDER_FOUND_LATE, follower.name, str(attempt.id), **numbers, filled=filled)
+        found_late = attempt.state is AttemptState.NOT_CONFIRMED
+        numbers = {
+            "quantity": plain(attempt.intent.quantity), "symbol": attempt.intent.symbol, "filled": plain(report.filled_quantity),
+        }  # fmt: skip
+
+        def prove(db: Database) -> None:
+            complete(db, attempt.id, report, outcome, at, again)
+            also(db)
+            if found_late:
+                raise_alert(db, AlertCode.ORDER_FOUND_LATE, follower.name, numbers, at, str(attempt.id))
+
+        await shared.ledger.write(prove)
         if report.status.is_terminal and attempt.is_entry:
             follower.release(attempt.copy, proven=report.filled_quantity > 0)
             follower.asked_to_cancel.pop(attempt.id, None)
