@@ -283,8 +283,8 @@ class EngineService:
 
     async def emit(self, strategy: StrategyId, source: str, symbols: frozenset[Symbol], draft: SignalDraft) -> SignalId:
         """Record a stream source's signal; raises InvalidValue where it may not be sent."""
-        _check_symbol(draft, symbols)
         now = self._clock.now()
+        check_scope(draft, Scope(symbols), partial(is_held, self._ledger.db, strategy, draft.symbol), now)
         content = repr(draft).encode()
         try:
             recorded = await self.record(_new_signal(strategy, f"stream:{source}:{strategy}", draft, content, draft.sent_at or now, now))
@@ -352,11 +352,6 @@ def dialect_of(delivery: Delivery) -> str:
     """Name how a delivery was signed, by the headers that it carries: A, B, both, or none."""
     of_a, of_b = bool(delivery.header(SIGNATURE_HEADER.lower())), bool(delivery.header(SIGNATURES_HEADER))
     return "both" if of_a and of_b else "A" if of_a else "B" if of_b else "none"
-
-
-def _check_symbol(draft: SignalDraft, symbols: frozenset[Symbol]) -> None:
-    if draft.symbol not in symbols:
-        raise InvalidValue("symbol", "a contract of this strategy: " + ", ".join(sorted(symbols)))
 
 
 def _new_signal(strategy: StrategyId, origin: str, draft: SignalDraft, content: bytes, decided: datetime, received: datetime) -> NewSignal:

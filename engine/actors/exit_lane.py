@@ -4,6 +4,7 @@ No guard of entries stops an exit, it has no age, and it is tried without limit,
 """
 
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 EXIT_RETRY_S: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
 WAIT_S: Final = 0.25
 WAIT_S_MAX: Final = 2.0
+WITNESS_AGE: Final = timedelta(seconds=5)
+"""How old a reading may be for its quantity to be evidence where positions have no ids."""
 _NOTHING_LEFT: Final = (OutcomeCode.SKIPPED_NOTHING_TO_CLOSE, OutcomeCode.NOTHING_TO_DO, OutcomeCode.SKIPPED_CARRIED)
 
 
@@ -103,6 +106,16 @@ async def _conclude(lanes: "Lanes", leg: WaitingLeg, outcome: Outcome, *, is_fla
     await lanes.conclude(leg, _with_fills(lanes, leg, outcome), partial(_set_free, leg) if is_flat else lambda db: None)
 
 
+def _held_before(follower: "Follower", plan: ExitPlan) -> Quantity | None:
+    """Return how large the position was at the last reading, if that reading can tell what the exit changes."""
+    position = None if follower.report is None else position_of(follower.report, plan.intent.symbol)
+    if position is None or position.side is not plan.intent.position_side or follower.read_at is None:
+        return None
+    is_named = plan.intent.position_id != "" and plan.intent.position_id == position.id
+    is_new = follower.shared.clock.now() - follower.read_at <= WITNESS_AGE
+    return position.quantity if is_named or is_new else None
+
+
 def _set_free(leg: WaitingLeg, db: Database) -> None:
     held = read_holding(db, leg.account, leg.symbol)
     if held is not None and held.strategy == leg.strategy and held.detached and held.share == 0:
@@ -153,6 +166,7 @@ async def _send(lanes: "Lanes", leg: WaitingLeg, signal: Signal, plan: ExitPlan,
         leave=plan.leave,
         carried=plan.carried if leg.leave is None else None,
         planned_from=context.holding.share,
+        held_before=_held_before(follower, plan),
     )
     done = await lanes.send(leg, session, wanted, lambda: None, retry_s, _residue_kinds(context, plan))
     if done is not None and done.state.is_terminal and done.residue is None:

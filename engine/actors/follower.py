@@ -18,6 +18,7 @@ from engine.actors.doorbell import Doorbell
 from engine.actors.exchange_session import ExchangeSession
 from engine.actors.funding import FundingWatch
 from engine.actors.lanes import Lanes
+from engine.actors.position_ids import PositionIds, Replaced
 from engine.actors.preflight import PreflightWatch
 from engine.actors.protection_guard import ProtectionGuard
 from engine.actors.resolver import Resolver
@@ -96,6 +97,7 @@ class Follower:
         self._read_bell = Doorbell()
         self._lanes = Lanes(self)
         self._resolver = Resolver(self)
+        self._position_ids = PositionIds(self)
         self.preflight = PreflightWatch(self)
         self._funding = FundingWatch(self)
 
@@ -296,7 +298,9 @@ class Follower:
         session = await self.connected()
         began = self.shared.clock.now()
         report = await session.fetch_account()
-        await self._correct(report, began)
+        replaced = await self._position_ids.judge(session, report)
+        await self._correct(report, began, replaced)
+        await self._position_ids.note(report, self._unsettled(began) | replaced.undecided)
         await self._mark_equity(report)
         self.reserved = {copy: each for copy, each in self.reserved.items() if each.ended_at is None or each.ended_at >= began}
         is_due, self._check_is_due = self._check_is_due or self.report is None, False
@@ -321,18 +325,22 @@ class Follower:
     def _visible_within_s(self) -> float:
         return self.session.visible_within_s if self.session is not None else 0.0
 
-    async def _correct(self, report: AccountReport, began: datetime) -> None:
-        for correction in self.corrections(report, began):
+    async def _correct(self, report: AccountReport, began: datetime, replaced: Replaced) -> None:
+        for correction in self.corrections(report, began, replaced):
             if isinstance(correction, ShareShrunk):
                 await self._correct_share(correction)
             elif isinstance(correction, ForeignOrders):
                 await self._meet_foreign_orders(correction)
 
-    def corrections(self, report: AccountReport, began: datetime) -> tuple[Correction, ...]:
+    def _unsettled(self, began: datetime) -> frozenset[Symbol]:
+        """Return the symbols that a reading which began then cannot judge: something of ours is under way, or ended too short before."""
+        return unsettled_symbols(self.shared.ledger.db, self.account, began - timedelta(seconds=self._visible_within_s()))
+
+    def corrections(self, report: AccountReport, began: datetime, replaced: Replaced) -> tuple[Correction, ...]:
         """Compare the ledger with a reading that began then; nothing is changed."""
         db = self.shared.ledger.db
         # Attempts first, holdings after: what ends between the two statements is still seen as unsettled.
-        unsettled = unsettled_symbols(db, self.account, began - timedelta(seconds=self._visible_within_s()))
+        unsettled = self._unsettled(began) | replaced.undecided
         holdings = read_holdings(db, self.account)
         return reconcile(
             holdings,
@@ -341,13 +349,15 @@ class Follower:
             exiting={each.symbol for each in holdings if is_exiting(db, self.account, each.symbol)},
             bound_ids=bound_order_ids(db, self.account) | accepted_foreign(db, self.name) if report.open_orders else frozenset(),
             client_id_known=partial(knows_client_order_id, db),
+            closed_ids=replaced.closed,
         )
 
     async def plan_corrections(self) -> tuple[Correction, ...]:
         """Read the account and return what differs from the ledger; nothing is changed."""
         session = await self.connected()
         began = self.shared.clock.now()
-        return self.corrections(await session.fetch_account(), began)
+        report = await session.fetch_account()
+        return self.corrections(report, began, await self._position_ids.judge(session, report))
 
     async def apply_corrections(
         self, by: str, also: Callable[[Database, tuple[Correction, ...]], None] = lambda db, found: None

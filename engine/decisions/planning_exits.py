@@ -158,7 +158,8 @@ def is_below_minimum(context: ExitContext, quantity: Quantity) -> bool:
 
 def _exit_intent(context: ExitContext, holding: Holding, quantity: Quantity) -> OrderIntent:
     position, draft = context.position, context.signal.draft
-    whole = position is not None and position.side is holding.side and position.quantity == quantity == holding.share
+    same = position is not None and position.side is holding.side and holding.position_id in ("", position.id)
+    whole = same and position is not None and position.quantity == quantity == holding.share
     if not whole and context.instrument is not None:
         quantity = _orderable(quantity, context.instrument)
     # An exit changes no leverage; the field repeats what stands, or the neutral 1 where that is unknown.
@@ -173,6 +174,7 @@ def _exit_intent(context: ExitContext, holding: Holding, quantity: Quantity) -> 
         leverage=leverage,
         reduce_only=True,
         whole_position=whole,
+        position_id=holding.position_id or (position.id if same and position is not None else ""),
     )
 
 

@@ -30,6 +30,7 @@ class Claim:
 
     ``adds``: the entry grows what its strategy holds. ``leave`` and ``carried`` are an exit's: the share that it leaves behind, and what
     it rounds off for the next one; None where that was fixed before. ``planned_from`` is the share that an exit was planned from.
+    ``held_before`` is the whole position, the owner's part included, as the account's last reading shows it; None where that is not known.
     """
 
     copy: CopyId
@@ -49,11 +50,12 @@ class Claim:
     leave: Quantity | None = None
     carried: Quantity | None = None
     planned_from: Quantity | None = None
+    held_before: Quantity | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """Hold one attempt as the ledger has it."""
+    """Hold one attempt as the ledger has it; ``held_before`` as in its claim."""
 
     id: int
     copy: CopyId
@@ -72,6 +74,7 @@ class Attempt:
     witness: tuple[str, ...]
     price: str
     exchange_order_id: str | None
+    held_before: Quantity | None
 
     @property
     def is_entry(self) -> bool:
@@ -102,11 +105,11 @@ def claim(db: apsw.Connection, wanted: Claim) -> int | NotClaimed:
         _fix_what_stays(db, wanted, wanted.leave)
     db.execute(
         "INSERT INTO attempt (copy_id, leg, number, kind, account_id, strategy_id, symbol, epoch, state, client_order_id, intent,"
-        " witness, notional, margin, claimed_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'claimed', ?, ?, ?, ?, ?, ?)",
+        " witness, notional, margin, claimed_us, held_before) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'claimed', ?, ?, ?, ?, ?, ?, ?)",
         (
             wanted.copy, wanted.leg, wanted.number, wanted.kind, wanted.account, wanted.strategy, wanted.intent.symbol, wanted.epoch,
             wanted.intent.client_order_id, write_intent(wanted.intent), dump(wanted.witness), plain(wanted.notional),
-            plain(wanted.margin), to_us(wanted.at),
+            plain(wanted.margin), to_us(wanted.at), None if wanted.held_before is None else plain(wanted.held_before),
         ),
     )  # fmt: skip
     return db.last_insert_rowid()
@@ -128,7 +131,7 @@ def _hold(db: apsw.Connection, wanted: Claim) -> None:
         " VALUES (?, ?, ?, ?, '0', 1, ?, ?, ?)"
         " ON CONFLICT DO UPDATE SET entries_open = entries_open + 1, entry_key = excluded.entry_key, side = excluded.side,"
         " strategy_id = excluded.strategy_id, detached = 0, carried = '0', stop_loss = excluded.stop_loss,"
-        " take_profit = excluded.take_profit",
+        " take_profit = excluded.take_profit, position_id = ''",
         (wanted.account, intent.symbol, wanted.strategy, intent.position_side.value, wanted.order_key, stop, target),
     )
 
@@ -178,13 +181,15 @@ def complete(
     db.execute(
         "UPDATE attempt SET state = ?, exchange_order_id = ?, filled = ?, price = ?, fee = ?, ended_us = ?, cause = ? WHERE id = ?",
         (
-            state.value, report.exchange_order_id, plain(report.filled_quantity),
+            state.value, report.exchange_order_id or None, plain(report.filled_quantity),
             None if report.average_price is None else plain(report.average_price), plain(report.fee or ZERO), to_us(at), report.reason,
             attempt_id,
         ),
     )  # fmt: skip
     db.execute("UPDATE leg SET state = ? WHERE copy_id = ? AND number = ?", (state.value, attempt.copy, attempt.leg))
     _move_share(db, attempt, grown)
+    if attempt.is_entry and report.position_id:
+        _name_position(db, attempt, report.position_id)
     goes_on = state.is_terminal and _go_on_closing(db, attempt.copy, attempt.leg, retry_at or at)
     write_outcome(db, attempt.copy, attempt.leg, outcome, at, goes_on=goes_on)
 
@@ -268,6 +273,14 @@ def _move_share(db: apsw.Connection, attempt: Attempt, grown: Quantity) -> None:
     write_holding(db, replace(held, share=Quantity(share), entries_open=open_now))
 
 
+def _name_position(db: apsw.Connection, attempt: Attempt, position_id: str) -> None:
+    """Note the position that an entry opened or grew, where its strategy holds the contract."""
+    db.execute(
+        "UPDATE holding SET position_id = ? WHERE account_id = ? AND symbol = ? AND strategy_id = ? AND side = ?",
+        (position_id, attempt.account, attempt.intent.symbol, attempt.strategy, attempt.intent.position_side.value),
+    )
+
+
 def _hold_late(db: apsw.Connection, attempt: Attempt, share: Quantity) -> None:
     """Let the strategy hold again what an entry brought whose symbol had been set free: else nobody would ever close it."""
     intent = attempt.intent
@@ -298,11 +311,11 @@ def write_holding(db: apsw.Connection, holding: Holding) -> None:
         db.execute("DELETE FROM holding WHERE account_id = ? AND symbol = ?", (holding.account, holding.symbol))
         return
     db.execute(
-        "UPDATE holding SET share = ?, entries_open = ?, detached = ?, carried = ?, stop_loss = ?, take_profit = ?"
+        "UPDATE holding SET share = ?, entries_open = ?, detached = ?, carried = ?, stop_loss = ?, take_profit = ?, position_id = ?"
         " WHERE account_id = ? AND symbol = ?",
         (
             plain(holding.share), holding.entries_open, int(holding.detached), plain(holding.carried), _text(holding.stop_loss),
-            _text(holding.take_profit), holding.account, holding.symbol,
+            _text(holding.take_profit), holding.position_id, holding.account, holding.symbol,
         ),
     )  # fmt: skip
 
@@ -355,7 +368,7 @@ def unknown_outcome(intent: OrderIntent, cause: str) -> Outcome:
 
 _ATTEMPT = (
     "SELECT id, copy_id, leg, number, kind, account_id, strategy_id, state, intent, notional, margin, claimed_us, filled, cause, witness,"
-    " price, exchange_order_id"
+    " price, exchange_order_id, held_before"
     " FROM attempt"
 )
 
@@ -364,7 +377,7 @@ def _attempt(row: Row) -> Attempt:
     return Attempt(
         row[0], CopyId(row[1]), row[2], row[3], row[4], AccountId(row[5]), StrategyId(row[6]), AttemptState(row[7]), read_intent(row[8]),
         Money(Decimal(row[9])), Money(Decimal(row[10])), from_us(row[11]), Quantity(Decimal(row[12])), row[13], tuple(json.loads(row[14])),
-        row[15] or "?", row[16],
+        row[15] or "?", row[16], None if row[17] is None else Quantity(Decimal(row[17])),
     )  # fmt: skip
 
 
@@ -460,15 +473,15 @@ def goal_key(db: apsw.Connection, account: AccountId, strategy: StrategyId, symb
 
 
 _HOLDING = (
-    "SELECT account_id, symbol, strategy_id, side, share, entries_open, entry_key, detached, carried, stop_loss, take_profit"
-    " FROM holding WHERE account_id = ?"
+    "SELECT account_id, symbol, strategy_id, side, share, entries_open, entry_key, detached, carried, stop_loss, take_profit,"
+    " position_id FROM holding WHERE account_id = ?"
 )
 
 
 def _holding(row: Row) -> Holding:
     return Holding(
         AccountId(row[0]), Symbol(row[1]), StrategyId(row[2]), PositionSide(row[3]), Quantity(Decimal(row[4])), row[5], OrderKey(row[6]),
-        bool(row[7]), Quantity(Decimal(row[8])), _price(row[9]), _price(row[10]),
+        bool(row[7]), Quantity(Decimal(row[8])), _price(row[9]), _price(row[10]), row[11],
     )  # fmt: skip
 
 

@@ -202,4 +202,8 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     INSERT OR IGNORE INTO login_print SELECT declared.value, account.id FROM declared JOIN account ON account.name = declared.name
         WHERE declared.kind = 'follower' AND declared.field = 'login' AND account.id NOT IN (SELECT account_id FROM login_print);
     """,
+    """
+    ALTER TABLE holding ADD COLUMN position_id TEXT NOT NULL DEFAULT '';
+    ALTER TABLE attempt ADD COLUMN held_before TEXT;
+    """,
 )

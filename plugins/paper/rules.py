@@ -70,6 +70,7 @@ def decide_order(account: Account, order: OrderIntent, price: Price, order_id: s
     if not _CLIENT_ID.fullmatch(order.client_order_id):
         raise Rejected("client order id must be 1 to 36 of a-z, A-Z, 0-9 and '-'")
     _check_limit_price(order, instrument)
+    _check_position(account, order)
     placed = OrderPlaced(
         account=account.key,
         order_id=order_id,
@@ -153,6 +154,13 @@ def _slipped(price: Price, side: OrderSide, instrument: Instrument, terms: Terms
     steps = WIDE.divide(WIDE.multiply(price, factor), instrument.price_step)
     whole = steps.to_integral_value(ROUND_CEILING if side is OrderSide.BUY else ROUND_FLOOR)
     return Price(max(whole, Decimal(1)) * instrument.price_step)
+
+
+def _check_position(account: Account, order: OrderIntent) -> None:
+    """Refuse an exit that names a position which is not the one that stands there."""
+    position = account.positions.get(order.symbol)
+    if order.reduce_only and order.position_id and (position is None or position.id != order.position_id):
+        raise Rejected(f"position {order.position_id} is not open ({order.symbol})", RejectionKind.POSITION_NOT_OPEN)
 
 
 def _take(account: Account, placed: OrderPlaced, price: Price, instrument: Instrument, terms: Terms) -> OrderPlaced:

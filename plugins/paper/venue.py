@@ -21,6 +21,7 @@ from rexalgo import (
     AccountReport,
     Balance,
     Clock,
+    ClosedPositions,
     Money,
     NotExecuted,
     OrderHistory,
@@ -132,6 +133,12 @@ class Venue:
             orders = [order for order in reversed(account.orders.values()) if order.placed.symbol == symbol and order.placed.at >= since]
         return OrderHistory(tuple(order.report() for order in orders), complete=True)
 
+    async def closed_positions(self, key: str, since: datetime) -> ClosedPositions:
+        """Read every position that was closed at or after ``since``."""
+        async with self._lock(key):
+            account = await self._up_to_date(key)
+            return ClosedPositions(tuple(each for each in account.closed if each.closed_at >= since), complete=True)
+
     def _lock(self, key: str) -> trio.Lock:
         lock = self._locks.get(key)
         if lock is None:
@@ -190,6 +197,7 @@ class Venue:
             liquidation_price=liquidation_price(position),
             stop_loss=position.stop_loss,
             take_profit=position.take_profit,
+            id=position.id,
         )
 
 

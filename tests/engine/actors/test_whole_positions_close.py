@@ -126,6 +126,7 @@ async def test_a_refusal_is_no_residue_while_nobody_can_read_what_the_position_i
 ) -> None:
     async with world(tmp_path, followers=1) as house:
         strict = await opened(house, monkeypatch)
+        await trio.sleep(1)  # the reading that follows the entry is done
         strict.is_unreadable = True
         await house.followers[0].try_to_read()
         closed = await house.send(Action.CLOSE)
