@@ -24,12 +24,13 @@ from engine.actors.protection_guard import ProtectionGuard
 from engine.actors.resolver import Resolver
 from engine.actors.shared import Shared
 from engine.actors.supervisor import Vitals
+from engine.actors.unreadable import UnreadableRows
 from engine.decisions.order_lifecycle import AttemptState
 from engine.decisions.planning import AccountView
 from engine.decisions.reconciliation import Correction, ForeignOrders, ShareShrunk, reconcile
-from engine.decisions.risk import equity, trading_day
+from engine.decisions.risk import equity, trading_day, unread_row
 from engine.decisions.routing import ENTRY, EXIT
-from engine.domain.account import AccountReport, EquityMarks
+from engine.domain.account import AccountReport, EquityMarks, UnreadableRow
 from engine.domain.alert import AlertCode
 from engine.domain.amounts import plain
 from engine.domain.holding import PendingEntry, SwitchLevel
@@ -85,12 +86,14 @@ class Follower:
         """The newest report, for people only: kept while the account cannot be read, when ``report`` is None and entries fail closed."""
         self.problem = ""
         self.problem_may_pass = False
+        self.key_refused = False
         self.first_reading = trio.Event()
         self.reserved: dict[CopyId, Reserved] = {}
         self.asked_to_cancel: dict[int, datetime] = {}
         self._unread_since: datetime | None = None
         self._check_is_due = False
         self.guard = ProtectionGuard(self)
+        self.unreadable = UnreadableRows(self)
         self._new_session = new_session
         self._retired: list[ExchangeSession] = []
         self._bell = Doorbell()
@@ -207,14 +210,22 @@ class Follower:
             await self._bell.wait(pause)
 
     def _may_start(self, leg: WaitingLeg) -> bool:
-        if leg.kind == EXIT and self._exits_wait(leg.strategy):
+        if leg.kind == EXIT and self.exits_wait(leg.strategy):
             return False
         return not self.shared.stopping and not self._lanes.is_busy(leg) and (leg.kind != ENTRY or not self.vitals.quarantined)
 
-    def _exits_wait(self, strategy: StrategyId) -> bool:
+    def failures_of(self, copy: CopyId) -> tuple[int, str]:
+        """Return how often this task failed to send anything of a copy, and the last time why."""
+        return self._lanes.failures(copy)
+
+    def exits_wait(self, strategy: StrategyId) -> bool:
         """Tell whether closing orders wait for a person because conservation is broken; to flatten is that person's decision."""
         concerned = self.shared.switches_for(self.account, self.name, strategy, self.exchange)
         return any(each.stops_exits for each in concerned) and all(each.level is not SwitchLevel.FLATTEN for each in concerned)
+
+    def unread(self, symbol: Symbol) -> UnreadableRow | None:
+        """Return a row of the newest reading that may be about a symbol and cannot be read."""
+        return None if self.report is None else unread_row(self.report, symbol)
 
     def view(self) -> AccountView | None:
         """Return the account as known now: the newest report, our holdings, and own entries that the report may not show."""
@@ -242,6 +253,7 @@ class Follower:
             _LOG.warning("account %s [%s] cannot be read: %s: %s", self.name, self.environment, type(error).__name__, error)
         self.problem = f"{type(error).__name__}: {error}"[:200]
         self.problem_may_pass = not isinstance(error, Rejected)
+        self.key_refused = isinstance(error, Rejected) and error.kind is RejectionKind.CREDENTIALS
         self.first_reading.set()
         self.report = None
         self.ring()
@@ -307,10 +319,11 @@ class Follower:
         self.report = self.last_report = report
         self.read_at = self.shared.clock.now()
         self.problem = "" if not self.problem.startswith("Foreign") else self.problem
-        self.problem_may_pass = False
+        self.problem_may_pass = self.key_refused = False
         self.first_reading.set()
         if is_due:
             self.preflight.ring()
+        await self.unreadable.note("account", report.unreadable)
         self.guard.ring()
         self._funding.account_was_read()
         self.ring()

@@ -27,9 +27,9 @@ from engine.decisions.proving import (
     may_stop_looking,
     resolution_due,
 )
-from engine.decisions.risk import position_of
+from engine.decisions.risk import may_have_position, position_of
 from engine.domain.account import ClosedPosition
-from engine.domain.alert import AlertCode
+from engine.domain.alert import EXIT_TRIES_TOLD, AlertCode
 from engine.domain.amounts import plain
 from engine.domain.order import ClosedBy, OrderReport
 from engine.domain.outcome import Outcome, OutcomeCode
@@ -67,6 +67,7 @@ class _Look:
     absences: int = 0
     first_absence: datetime | None = None
     freed: bool = False
+    failed: int = 0
 
 
 class Resolver:
@@ -108,6 +109,7 @@ class Resolver:
             session = await follower.connected()
         except Exception as error:  # an exchange that cannot be reached proves nothing about the order: look again later
             follower.note("an order cannot be looked up", error)
+            await self._cannot_look(attempt, look, error)
             return
         bound = bound_order_ids(shared.ledger.db, attempt.account) - {attempt.exchange_order_id}
         sent = self._sent(attempt, session, bound)
@@ -116,12 +118,26 @@ class Resolver:
             history = await session.find_orders(attempt.intent.symbol, attempt.claimed_at - timedelta(seconds=LOOK_BACK_S))
         except Exception as error:  # nor do orders that cannot be read
             follower.note("an order cannot be looked up", error)
+            await self._cannot_look(attempt, look, error)
         else:
+            look.failed = 0
+            await follower.unreadable.note(f"orders {attempt.intent.symbol}", history.unreadable)
             found = self._match(attempt, sent, session, history.orders)
             found = None if isinstance(found, Absent) and not history.complete else found
         if not attempt.is_entry and not isinstance(found, Found) and self._still_counts(attempt):
             found = await self._by_position(sent, session) or found
         await self._conclude(attempt, look, found)
+
+    async def _cannot_look(self, attempt: Attempt, look: _Look, error: Exception) -> None:
+        """Alert about an exit that cannot be looked up: nothing of it is sent again before its fate is known."""
+        look.failed += 1
+        if attempt.is_entry or look.failed < EXIT_TRIES_TOLD:
+            return
+        intent = attempt.intent
+        await self._follower.shared.alert(
+            AlertCode.EXIT_FAILING, self._follower.name, attempt.copy, side=intent.position_side.value, quantity=plain(intent.quantity),
+            symbol=intent.symbol, tries=str(look.failed), problem=f"its order cannot be looked up: {type(error).__name__}: {error}"[:200],
+        )  # fmt: skip
 
     async def _conclude(self, attempt: Attempt, look: _Look, found: Found | ClosedOtherwise | Absent | Ambiguous | None) -> None:
         match found:
@@ -175,6 +191,8 @@ class Resolver:
                 if not isinstance(by_record, Absent):
                     return by_record
         if not await follower.try_to_read() or follower.report is None:
+            return None
+        if may_have_position(follower.report, sent.intent.symbol):
             return None
         by_reading = match_position(sent, follower.report)
         return by_reading if isinstance(by_reading, Found) else None
@@ -311,6 +329,8 @@ class Resolver:
             return
         held = read_holding(follower.shared.ledger.db, attempt.account, attempt.intent.symbol)
         position = position_of(follower.report, attempt.intent.symbol)
+        if may_have_position(follower.report, attempt.intent.symbol):
+            return
         if held is not None and (position is None or (position.side is held.side and position.quantity <= held.share)):
             now = follower.shared.clock.now()
             await follower.shared.ledger.write(lambda db: close_again(db, attempt.id, now))

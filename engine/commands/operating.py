@@ -17,6 +17,7 @@ from engine.config import Config
 from engine.decisions.reconciliation import Correction, words_of
 from engine.decisions.routing import concerns
 from engine.desks.endpoints import rotate_secret
+from engine.desks.explaining import explain_copy
 from engine.domain.alert import Alert, AlertCode
 from engine.domain.amounts import ZERO, plain
 from engine.domain.errors import InvalidValue, RexAlgoError
@@ -46,7 +47,6 @@ from engine.ledger.reports import (
     unknown,
     unproven_accounts,
     unproven_attempts,
-    why,
 )
 from engine.ledger.standing import still_open
 from engine.office import NothingThere, Office
@@ -89,7 +89,7 @@ async def _why(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     db = office.ledger.db
     if signal_number(db, signal) is None:
         raise NothingThere(f"no signal {signal} is recorded here; give the id or the receipt of the answer, the bot's own id, or: last")
-    found = why(db, signal, follower)
+    found = explain_copy(office, signal, follower)
     if found is not None:
         return dict(jsonable(asdict(found)))
     names = [each.name for each in accounts(db)]
