@@ -3,7 +3,6 @@
 No guard of entries stops an exit, it has no age, and it is tried without limit, with pauses that grow to a minute.
 """
 
-from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -19,7 +18,7 @@ from engine.domain.holding import Holding
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.domain.signal import Signal
 from engine.ledger import Database
-from engine.ledger.attempts import Claim, attempts_of, open_attempts, read_holding, write_holding
+from engine.ledger.attempts import Claim, attach, attempts_of, keep_carried, open_attempts, read_holding
 from engine.ledger.copies import WaitingLeg, is_entering
 from engine.ledger.explaining import failed_tries
 from engine.ports.exchange import NotExecuted, RejectionKind
@@ -121,13 +120,13 @@ def _held_before(follower: "Follower", plan: ExitPlan) -> Quantity | None:
 def _set_free(leg: WaitingLeg, db: Database) -> None:
     held = read_holding(db, leg.account, leg.symbol)
     if held is not None and held.strategy == leg.strategy and held.detached and held.share == 0:
-        write_holding(db, replace(held, detached=False))
+        attach(db, leg.account, leg.symbol)
 
 
 def _keep_carried(leg: WaitingLeg, carried: Quantity, db: Database) -> None:
     held = read_holding(db, leg.account, leg.symbol)
     if held is not None and held.strategy == leg.strategy:
-        write_holding(db, replace(held, carried=carried))
+        keep_carried(db, leg.account, leg.symbol, carried)
 
 
 def _with_fills(lanes: "Lanes", leg: WaitingLeg, outcome: Outcome) -> Outcome:

@@ -18,12 +18,12 @@ from engine.actors.doorbell import Doorbell
 from engine.actors.shared import Shared
 from engine.decisions.routing import concerns
 from engine.domain.alert import AlertCode
-from engine.domain.holding import Switch, SwitchLevel, SwitchScope
+from engine.domain.holding import FLATTEN_ORIGIN, Switch, SwitchLevel, SwitchScope
 from engine.domain.identifiers import AccountId, CopyId, ReceiptId, SignalId, StrategyId, Symbol
 from engine.domain.signal import Action, SignalDraft
 from engine.ledger.alerts import EQUAL_WITHIN
 from engine.ledger.signals import NewSignal, record_signal
-from engine.ledger.standing import FLATTEN_ORIGIN, HeldShare, has_unconfirmed_exit, held_shares, last_flatten, still_open
+from engine.ledger.standing import HeldShare, has_unconfirmed_exit, held_shares, last_flatten, still_open
 from engine.views import StillOpenView
 
 EVERY_S: Final = 1.0

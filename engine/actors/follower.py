@@ -28,14 +28,15 @@ from engine.actors.unreadable import UnreadableRows
 from engine.decisions.order_lifecycle import AttemptState
 from engine.decisions.planning import AccountView
 from engine.decisions.reconciliation import Correction, ForeignOrders, ShareShrunk, reconcile
-from engine.decisions.risk import equity, trading_day, unread_row
+from engine.decisions.risk import equity, position_of, trading_day, unread_row
 from engine.decisions.routing import ENTRY, EXIT
 from engine.domain.account import AccountReport, EquityMarks, UnreadableRow
 from engine.domain.alert import AlertCode
-from engine.domain.amounts import plain
+from engine.domain.amounts import EXACT, plain
 from engine.domain.holding import PendingEntry, SwitchLevel
 from engine.domain.identifiers import AccountId, CopyId, StrategyId, Symbol
 from engine.ledger import Database
+from engine.ledger.alerts import raise_alert
 from engine.ledger.attempts import (
     accepted_foreign,
     bound_order_ids,
@@ -49,6 +50,7 @@ from engine.ledger.attempts import (
     unsettled_symbols,
     write_holding,
 )  # fmt: skip
+from engine.ledger.books import Change, change_share
 from engine.ledger.copies import WaitingLeg, is_exiting, waiting_legs
 from engine.ledger.equity import mark_equity, read_equity_marks
 from engine.ledger.outcomes import write_event, write_pulse
@@ -403,21 +405,18 @@ class Follower:
         await self._resolver.bind(attempt_id, exchange_order_id, also)
 
     async def _correct_share(self, correction: ShareShrunk) -> None:
-        if await self.shared.ledger.write(partial(self._shrink, correction, self.shared.clock.now())):
-            numbers = {"from_quantity": plain(correction.share_from), "to_quantity": plain(correction.share_to), "cause": correction.cause}
-            await self.shared.alert(
-                AlertCode.CLOSED_OUTSIDE,
-                self.name,
-                f"{correction.symbol} {plain(correction.share_to)}",
-                symbol=correction.symbol,
-                **numbers,
-            )
+        await self.shared.ledger.write(partial(self._shrink, correction, self.shared.clock.now()))
 
-    def _shrink(self, correction: ShareShrunk, at: datetime, db: Database) -> bool:
+    def _shrink(self, correction: ShareShrunk, at: datetime, db: Database) -> None:
         held = read_holding(db, self.account, correction.symbol)
         if held is None or held.share != correction.share_from:
-            return False
-        write_holding(db, replace(held, share=correction.share_to, detached=correction.detached))
+            return
+        position = None if self.last_report is None else position_of(self.last_report, correction.symbol)
+        closed = Change(
+            False, EXACT.subtract(correction.share_from, correction.share_to), at, since=self.read_at,
+            position_id=held.position_id or ("" if position is None else position.id),
+        )  # fmt: skip
+        write_holding(db, replace(change_share(db, held, closed), detached=correction.detached))
         data: dict[str, object] = {
             "symbol": correction.symbol,
             "from": plain(correction.share_from),
@@ -425,7 +424,10 @@ class Follower:
             "cause": correction.cause,
         }
         write_event(db, "correction", self.name, data, at)
-        return correction.detached
+        if correction.detached:
+            numbers = {"from_quantity": plain(correction.share_from), "to_quantity": plain(correction.share_to), "cause": correction.cause}
+            same = f"{correction.symbol} {plain(correction.share_to)}"
+            raise_alert(db, AlertCode.CLOSED_OUTSIDE, self.name, {"symbol": correction.symbol, **numbers}, at, same)
 
     async def _meet_foreign_orders(self, correction: ForeignOrders) -> None:
         if not self.problem.startswith("Foreign"):

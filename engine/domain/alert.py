@@ -29,6 +29,7 @@ class AlertCode(Enum):
     ACCOUNT_QUARANTINED = "account_quarantined"
     FOREIGN_ORDERS = "foreign_orders"
     CONSERVATION_BROKEN = "conservation_broken"
+    BOOKS_DIFFER = "books_differ"
     BREAKER_TRIPPED = "breaker_tripped"
     FLATTEN_NOT_FLAT = "flatten_not_flat"
     CIRCUIT_OPEN = "circuit_open"
@@ -142,6 +143,13 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
         "entries --account {subject}",
         "No entry and no exit of a master reaches this account.",
         True,
+    ),
+    AlertCode.BOOKS_DIFFER: AlertWords(
+        "{subject}: the books have {booked} {symbol} open, and the strategy's share is {share}.",
+        "What the exchange proved is recorded; orders go by the share.",
+        "rexalgo account show {subject}, and tell the developers: this is a fault of the engine",
+        "Trades of that position may be told with a wrong quantity; orders are not touched by it.",
+        False,
     ),
     AlertCode.BREAKER_TRIPPED: AlertWords(
         "{scope}: new entries were switched off by a breaker: {cause}.",

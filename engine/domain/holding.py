@@ -10,6 +10,8 @@ from engine.domain.identifiers import AccountId, CopyId, StrategyId, Symbol
 from engine.domain.signal import OrderKey, PositionSide
 
 NOTHING: Final = Quantity(ZERO)
+FLATTEN_ORIGIN: Final = "operator:flatten"
+"""Where the closes come from that flattening records."""
 
 
 @dataclass(frozen=True, slots=True)

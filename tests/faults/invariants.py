@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
+from engine.ledger.books import differences
 from engine.ledger.query import fetch_all
 from tests.faults.evidence import Evidence
 
@@ -155,6 +156,12 @@ def _people_were_told(seen: Evidence) -> list[str]:
     return [] if alerts >= attempts else [f"untold: {attempts} orders not confirmed, {alerts} alerts"]
 
 
+def _books_have_the_shares(seen: Evidence) -> list[str]:
+    told = fetch_all(seen.db, "SELECT data FROM event WHERE kind = 'alert' AND data LIKE '%books_differ%'")
+    found = [f"books: {each.account} {each.symbol} has {each.booked} in the books, {each.share} held" for each in differences(seen.db)]
+    return found + [f"books: told on the way: {data}" for (data,) in told]
+
+
 def _nothing_seen_on_the_way(seen: Evidence) -> list[str]:
     return list(dict.fromkeys(seen.problems))
 
@@ -174,6 +181,7 @@ INVARIANTS: Final = (
     Invariant("residue", "only what the exchange itself refused to close is called a residue", _residues_were_refused),
     Invariant("conservation", "the ledger holds no share of what is closed", _shares_are_conserved),
     Invariant("no excess", "our exits closed no more than our entries had filled", _exits_never_exceed),
+    Invariant("books", "the open quantity of the books is the share, at every moment and in the end", _books_have_the_shares),
     Invariant("told", "every NOT_CONFIRMED was alerted", _people_were_told),
 )
 
