@@ -42,7 +42,9 @@ from engine.ledger.attempts import (
     complete,
     end,
     free_symbol,
+    is_followed,
     is_left_without_trace,
+    leg_key,
     open_attempts,
     read_attempt,
     read_holding,
@@ -174,9 +176,17 @@ class Resolver:
         return match_order(sent, orders, reads_client_order_id=session.reads_client_order_id(attempt.intent))
 
     def _still_counts(self, attempt: Attempt) -> bool:
-        """Tell whether the ledger still holds what an exit was to close; else a vanished position is explained by something else."""
-        held = read_holding(self._follower.shared.ledger.db, attempt.account, attempt.intent.symbol)
-        return held is not None and held.strategy == attempt.strategy and held.share >= attempt.intent.quantity
+        """Tell whether the ledger still holds what an exit was to close; else a vanished position is explained by something else.
+
+        What was entered after the exit is another position, though it may be of the same side and as large. What a later exit
+        closed, or may have, made the position smaller, not this one.
+        """
+        db, intent = self._follower.shared.ledger.db, attempt.intent
+        held = read_holding(db, attempt.account, intent.symbol)
+        if held is None or held.strategy != attempt.strategy or held.side is not intent.position_side:
+            return False
+        is_same = held.share >= intent.quantity and held.entry_key < leg_key(db, attempt.copy, attempt.leg)
+        return is_same and not is_followed(db, attempt)
 
     async def _by_position(self, sent: Sent, session: "ExchangeSession") -> Found | ClosedOtherwise | None:
         """Prove an exit by the exchange's record of the closed position, else by a reading that begins now; None where neither does."""
