@@ -18,6 +18,8 @@ from plugins.mudrex.simulator.switches import Switches
 from plugins.mudrex.simulator.values import NEVER, STOP, TARGET, WORKING, Account, Order, Position, Refusal, contract_of, number
 
 LATE_S = 6.0
+MINTED_BEFORE_S = 0.0025
+"""A position that an order may open gets its id so much before the order gets its own."""
 FATES: Final = ("reject_later", "fill_partly", "fill_part_only", "late", "drop_protection")
 Saved = Callable[[str, Account, Sequence[Order], bool], None]
 
@@ -194,6 +196,8 @@ class Exchange:
         order = Order(self.new_id(now), contract.symbol, side, trigger, quantity, price, leverage, now, NEVER)
         if trigger == "MARKET" or crosses(order, self.world.prices.at(contract.symbol, now)):
             order.due = now + self._random.uniform(*self._fill_s)
+        if contract.symbol not in account.positions:
+            order.position_id = self.new_id(now - MINTED_BEFORE_S)
         order.visible_from = now + LATE_S if fate == "late" else now
         order.fate = "" if fate == "late" else fate
         account.orders.append(order)

@@ -18,13 +18,13 @@ def apply_fill(
     """Fill a part of an order into its account; returns how much was filled, which is less where a position ends before the order."""
     held = account.positions.get(order.symbol)
     if held is None or held.side == order.side:
-        _grow(account, held, order, quantity, price, at, new_id)
+        _grow(account, held, order, quantity, price, at, order.position_id or new_id(at))
         filled = quantity
     else:
         filled = min(quantity, held.quantity)
         _shrink(account, held, filled, price, at, switches, new_id)
         if quantity > filled and switches.opposite_larger_flips and not order.reduce_only:
-            _grow(account, None, order, quantity - filled, price, at, new_id)
+            _grow(account, None, order, quantity - filled, price, at, new_id(at))
             filled = quantity
     charge(account, order, filled, price, at, new_id)
     return filled
@@ -51,10 +51,10 @@ def pay_funding(account: Account, held: Position, amount: Decimal, at: float, ne
 
 
 def _grow(
-    account: Account, held: Position | None, order: Order, quantity: Decimal, price: Decimal, at: float, new_id: Callable[[float], str]
-) -> None:
+    account: Account, held: Position | None, order: Order, quantity: Decimal, price: Decimal, at: float, position_id: str
+) -> None:  # fmt: skip
     if held is None:
-        held = account.positions[order.symbol] = Position(new_id(at), order.symbol, order.side, quantity, price, order.leverage, at, at)
+        held = account.positions[order.symbol] = Position(position_id, order.symbol, order.side, quantity, price, order.leverage, at, at)
         account.balance -= held.margin
     else:
         account.balance += held.margin
