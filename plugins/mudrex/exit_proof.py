@@ -1,7 +1,8 @@
 """What proves that a closing call closed: the row that names the position, of the closing side, for what was to be closed. Pure.
 
 The call answers without an order id. Believed is an order without a client id, done, made after the position was last seen open, that is
-no stop or target of it and that proved no earlier exit; else the closed position itself. A liquidation is never our exit.
+no stop or target of it, proved no earlier exit, and does not look like a liquidation, which leaves an ordinary row, too; else the closed
+position itself.
 """
 
 from collections.abc import Collection
@@ -27,10 +28,11 @@ class ExitProof:
     def by_order(self, reports: Collection[OrderReport]) -> OrderReport | None:
         """Return the order that closed, once it is done; one that filled comes before one that did not."""
         done = [each for each in reports if each.status.is_terminal and self._is_mine(each)]
-        return min(done, key=lambda each: each.status is not OrderStatus.FILLED, default=None)
+        sure = [each for each in done if each.closed_by is ClosedBy.ORDER or each.status is not OrderStatus.FILLED]
+        return min(sure, key=lambda each: each.status is not OrderStatus.FILLED, default=None)
 
     def _is_mine(self, each: OrderReport) -> bool:
-        if each.exchange_order_id in self._others or each.client_order_id is not None or each.closed_by is not None:
+        if each.exchange_order_id in self._others or each.client_order_id is not None or each.closed_by not in (None, ClosedBy.ORDER):
             return False
         is_close = (each.position_id, each.symbol, each.side) == (self.position_id, self._order.symbol, self._order.side)
         return is_close and each.quantity == self._quantity and each.created_at >= self._since

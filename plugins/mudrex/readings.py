@@ -148,8 +148,14 @@ class Readings:
 
 
 def _reaches(floor: datetime) -> Enough:
-    """Return whether rows, newest first, go back past a time."""
-    return lambda found: any((at := rows.time_of(each, "created_at")) is not None and at < floor for each in found)
+    """Return whether rows, newest first, end before a time. A single old row further up would prove nothing."""
+
+    def past(found: list[Any]) -> bool:
+        times = (rows.time_of(each, "created_at") for each in reversed(found))
+        last = next((each for each in times if each is not None), None)
+        return last is not None and last < floor
+
+    return past
 
 
 def _holds(position_ids: Collection[str]) -> Enough:

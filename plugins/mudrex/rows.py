@@ -1,7 +1,7 @@
 """The rows of an account, read one by one: orders, positions, closed positions, fees. A row that cannot be read stops no other. Pure.
 
-What a row does not say is not made up: an order row does not tell a liquidation from a close, and whether it opened or closed is told by
-the position that it names, never by a missing client order id.
+What a row does not say is not made up: whether an order opened or closed is told by the position that it names, never by a missing client
+order id; and only a close that was filled at its own price is told from a liquidation.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -217,8 +217,15 @@ def order(row: Row, opened: Mapping[str, OrderSide]) -> OrderReport | None:
         reduce_only=False if has_id else None if opening is None else side is not opening,
         reason=_reason(reason.get("message")) if isinstance(reason, dict) else "",
         position_id=position_of(row),
-        closed_by=kind if isinstance(kind, ClosedBy) else None,
+        closed_by=kind if isinstance(kind, ClosedBy) else None if has_id or side is opening else _closed_by(row),
     )
+
+
+def _closed_by(row: Row) -> ClosedBy | None:
+    """Tell an ordinary close as recorded: no reason, and filled at its own price. An entry has the reason OK, a liquidation two prices."""
+    price = number(row, "price", ZERO)
+    is_close = row.get("reason") is None and bool(position_of(row)) and price > 0 and price == number(row, "filled_price", ZERO)
+    return ClosedBy.ORDER if is_close else None
 
 
 def _reason(message: Any) -> str:

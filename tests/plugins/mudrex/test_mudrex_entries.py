@@ -16,7 +16,6 @@ from rexalgo import (
     AccountId,
     AccountLogin,
     ExchangeError,
-    FeeKind,
     NotExecuted,
     OrderSide,
     OrderStatus,
@@ -129,12 +128,14 @@ async def test_an_order_never_tells_a_fee_and_the_fee_history_does(tmp_path: Pat
         await world.enter()
         assert (await world.order("filled")).fee is None
         assert (await world.connection.place_order(leave())).fee is None
-        told = await world.connection.fees(datetime.now(UTC) - timedelta(minutes=1))
+        since = datetime.now(UTC) - timedelta(minutes=1)
+        told = await world.until(lambda: world.connection.fees(since), lambda found: len(found.rows) == 4)
         assert told.complete
-        trades = [each for each in told.rows if each.kind is FeeKind.TRADE]
-        assert [(each.side, each.traded, each.amount) for each in trades] == [
-            (OrderSide.SELL, Decimal("650"), Decimal("0.3835")), (OrderSide.BUY, Decimal("650"), Decimal("0.3835")),
+        assert sorted(((each.kind.value, each.side, each.traded, each.amount) for each in told.rows), key=str) == [
+            ("rebate", OrderSide.BUY, 650, Decimal("-0.1534")), ("rebate", OrderSide.SELL, 650, Decimal("-0.1534")),
+            ("trade", OrderSide.BUY, 650, Decimal("0.3835")), ("trade", OrderSide.SELL, 650, Decimal("0.3835")),
         ]  # fmt: skip
+        assert {each.tax for each in told.rows} == {0, Decimal("0.0585")}
         assert (await world.connection.fees(datetime.now(UTC) + timedelta(minutes=1))).rows == ()
 
 

@@ -45,6 +45,7 @@ LOOKS_LIKE_IT: dict[str, dict[str, Any]] = {
     "an order from before the position was seen open": {"created_at": stamp(59)},
     "a stop of the position": {"id": uuid7(5)},
     "an unknown status": {"status": "PARKED"},
+    "a liquidation": {"price": Decimal("80200")},
 }
 
 
@@ -62,6 +63,13 @@ def test_one_order_proves_one_exit_and_a_fill_comes_before_a_cancellation() -> N
     alone = proof().by_order(read(nothing_left))
     assert alone is not None
     assert alone.status is OrderStatus.CANCELLED
+
+
+def test_a_close_at_several_prices_is_proven_by_the_closed_position_and_a_liquidation_is_not() -> None:
+    row = read(closing_row(price=Decimal("80100"), filled_price=Decimal("80100.3333333333333")))
+    assert proof().by_order(row) is None
+    assert proof().by_closed_position(rows.closed_position(closed_row()), row) is not None
+    assert proof().by_closed_position(rows.closed_position(closed_row(status="LIQUIDATED")), row) is None
 
 
 def test_a_part_is_proven_by_a_row_of_that_part() -> None:

@@ -49,7 +49,15 @@ def test_an_entry_and_its_close_name_their_position_and_say_which_is_which() -> 
     assert (opening.position_id, opening.reduce_only, opening.side, opening.reason) == (POSITION, False, OrderSide.BUY, "")
     assert (closing.position_id, closing.reduce_only, closing.side, closing.reason) == (POSITION, True, OrderSide.SELL, "")
     assert (opening.average_price, opening.created_at, opening.fee) == (Decimal("80010.0000000000000001"), AT, None)
-    assert (closing.exchange_order_id, closing.closed_by) == (CLOSING, None)  # a liquidation looks like this, too
+    assert (closing.exchange_order_id, closing.closed_by) == (CLOSING, ClosedBy.ORDER)
+
+
+def test_a_liquidation_leaves_an_ordinary_row_that_is_not_told_as_a_close() -> None:
+    liquidation, opening = rows.orders([closing_row(price=Decimal("64300"), filled_price=Decimal("64200.1")), order_row()]).values
+    assert (liquidation.reduce_only, liquidation.closed_by, opening.closed_by) == (True, None, None)
+    same = Decimal("80010")
+    grown = only(rows.orders([closing_row(order_type="LONG", reason={"message": "OK"}, price=same, filled_price=same)]))
+    assert (grown.reduce_only, grown.closed_by) == (None, None)
 
 
 def test_a_close_whose_entry_is_not_in_the_reading_says_neither() -> None:
