@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from engine.actors.doorbell import Doorbell
-from engine.decisions.explaining import UnsettledFill, explain_by_entry, explain_by_orders, explain_by_positions, own_changes
+from engine.decisions.explaining_fills import UnsettledFill, explain_by_entry, explain_by_orders, explain_by_positions, own_changes
 from engine.decisions.risk import equity
 from engine.decisions.wallet import TOLERANCE, at_cost, unexplained
 from engine.domain.account import AccountReport, ClosedPosition

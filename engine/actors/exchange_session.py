@@ -5,6 +5,7 @@ line with no await between; whatever the adapter does, the result is one of the 
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final, TypeVar, cast
 
@@ -125,7 +126,7 @@ class ExchangeSession:
         history = await self._within(READ_DEADLINE_S, self._open.find_orders(symbol, asked))
         # This answer may have been the first to tell how far the two clocks are apart.
         reaches_back = asked - self._exchange_time(since) <= timedelta(seconds=SLACK_S)
-        return history if reaches_back else OrderHistory(history.orders, complete=False)
+        return history if reaches_back else replace(history, complete=False)
 
     async def funds_elsewhere(self) -> Sequence[FundsElsewhere]:
         """Read money that the engine cannot trade with; none where the exchange does not report it."""

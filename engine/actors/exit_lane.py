@@ -12,6 +12,7 @@ from engine.decisions.order_lifecycle import AttemptState
 from engine.decisions.planning import Wait
 from engine.decisions.planning_exits import Carry, ExitContext, ExitPlan, is_below_minimum, plan_exit
 from engine.decisions.risk import position_of
+from engine.domain.alert import EXIT_TRIES_TOLD, AlertCode
 from engine.domain.amounts import ZERO, Money, Quantity, plain
 from engine.domain.holding import Holding
 from engine.domain.outcome import Outcome, OutcomeCode
@@ -19,6 +20,7 @@ from engine.domain.signal import Signal
 from engine.ledger import Database
 from engine.ledger.attempts import Claim, attach, attempts_of, keep_carried, open_attempts, read_holding
 from engine.ledger.copies import WaitingLeg, is_entering
+from engine.ledger.explaining import failed_tries
 from engine.ports.exchange import NotExecuted, RejectionKind
 
 if TYPE_CHECKING:
@@ -137,16 +139,30 @@ def _with_fills(lanes: "Lanes", leg: WaitingLeg, outcome: Outcome) -> Outcome:
     return Outcome(OutcomeCode.FILLED, numbers)
 
 
+async def _tell_failing(lanes: "Lanes", leg: WaitingLeg, plan: ExitPlan) -> None:
+    """Alert about an exit that has failed often, before it is tried once more: equal ones within an hour are counted."""
+    tries, cause, _ = failed_tries(lanes.follower.shared.ledger.db, leg.copy, leg.number)
+    unsent, problem = lanes.failures(leg.copy)
+    if tries + unsent < EXIT_TRIES_TOLD:
+        return
+    intent, told = plan.intent, problem or cause
+    await lanes.follower.shared.alert(
+        AlertCode.EXIT_FAILING, lanes.follower.name, leg.copy, side=intent.position_side.value, quantity=plain(intent.quantity),
+        symbol=intent.symbol, tries=str(tries + unsent), problem=told,
+    )  # fmt: skip
+
+
 async def _send(lanes: "Lanes", leg: WaitingLeg, signal: Signal, plan: ExitPlan, context: ExitContext) -> None:
     assert context.holding is not None, "only what is held is closed"
     follower = lanes.follower
-    retry_s = EXIT_RETRY_S[min(leg.attempts, len(EXIT_RETRY_S) - 1)]
+    retry_s = EXIT_RETRY_S[min(leg.attempts + lanes.failures(leg.copy)[0], len(EXIT_RETRY_S) - 1)]
+    await _tell_failing(lanes, leg, plan)
     try:
         session = await follower.connected()
         await session.permit_exit()
         await session.warm()
     except Exception as error:  # an exit goes on for ever; nothing of it was sent yet
-        lanes.wait(leg, (error.retry_after_s if isinstance(error, NotExecuted) else None) or retry_s)
+        lanes.fail(leg, error, (error.retry_after_s if isinstance(error, NotExecuted) else None) or retry_s)
         return
     wanted = Claim(
         copy=leg.copy,

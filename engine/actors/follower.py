@@ -24,17 +24,19 @@ from engine.actors.protection_guard import ProtectionGuard
 from engine.actors.resolver import Resolver
 from engine.actors.shared import Shared
 from engine.actors.supervisor import Vitals
+from engine.actors.unreadable import UnreadableRows
 from engine.decisions.order_lifecycle import AttemptState
 from engine.decisions.planning import AccountView, Reading
 from engine.decisions.reconciliation import Correction, ForeignOrders, ShareShrunk, reconcile
-from engine.decisions.risk import equity, trading_day
+from engine.decisions.risk import equity, trading_day, unread_row
 from engine.decisions.routing import ENTRY, EXIT
-from engine.domain.account import AccountReport, EquityMarks
+from engine.domain.account import AccountReport, EquityMarks, UnreadableRow
 from engine.domain.alert import AlertCode
 from engine.domain.amounts import EXACT, plain
 from engine.domain.holding import PendingEntry, SwitchLevel
 from engine.domain.identifiers import AccountId, CopyId, StrategyId, Symbol
 from engine.ledger import Database
+from engine.ledger.alerts import raise_alert
 from engine.ledger.attempts import (
     accepted_foreign,
     bound_order_ids,
@@ -89,12 +91,14 @@ class Follower:
         """The newest report, for people only: kept while the account cannot be read, when ``report`` is None and entries fail closed."""
         self.problem = ""
         self.problem_may_pass = False
+        self.key_refused = False
         self.first_reading = trio.Event()
         self.reserved: dict[CopyId, Reserved] = {}
         self.asked_to_cancel: dict[int, datetime] = {}
         self._unread_since: datetime | None = None
         self._check_is_due = False
         self.guard = ProtectionGuard(self)
+        self.unreadable = UnreadableRows(self)
         self._new_session = new_session
         self._retired: list[ExchangeSession] = []
         self._bell = Doorbell()
@@ -211,14 +215,22 @@ class Follower:
             await self._bell.wait(pause)
 
     def _may_start(self, leg: WaitingLeg) -> bool:
-        if leg.kind == EXIT and self._exits_wait(leg.strategy):
+        if leg.kind == EXIT and self.exits_wait(leg.strategy):
             return False
         return not self.shared.stopping and not self._lanes.is_busy(leg) and (leg.kind != ENTRY or not self.vitals.quarantined)
 
-    def _exits_wait(self, strategy: StrategyId) -> bool:
+    def failures_of(self, copy: CopyId) -> tuple[int, str]:
+        """Return how often this task failed to send anything of a copy, and the last time why."""
+        return self._lanes.failures(copy)
+
+    def exits_wait(self, strategy: StrategyId) -> bool:
         """Tell whether closing orders wait for a person because conservation is broken; to flatten is that person's decision."""
         concerned = self.shared.switches_for(self.account, self.name, strategy, self.exchange)
         return any(each.stops_exits for each in concerned) and all(each.level is not SwitchLevel.FLATTEN for each in concerned)
+
+    def unread(self, symbol: Symbol) -> UnreadableRow | None:
+        """Return a row of the newest reading that may be about a symbol and cannot be read."""
+        return None if self.report is None else unread_row(self.report, symbol)
 
     def view(self) -> AccountView | None:
         """Return the account as known now: the newest report, our holdings, and own entries that the report may not show."""
@@ -246,6 +258,7 @@ class Follower:
             _LOG.warning("account %s [%s] cannot be read: %s: %s", self.name, self.environment, type(error).__name__, error)
         self.problem = f"{type(error).__name__}: {error}"[:200]
         self.problem_may_pass = not isinstance(error, Rejected)
+        self.key_refused = isinstance(error, Rejected) and error.kind is RejectionKind.CREDENTIALS
         self.first_reading.set()
         self.report = None
         self.ring()
@@ -348,10 +361,11 @@ class Follower:
         self._read_began = began
         self.read_at = self.shared.clock.now()
         self.problem = "" if not self.problem.startswith("Foreign") else self.problem
-        self.problem_may_pass = False
+        self.problem_may_pass = self.key_refused = False
         self.first_reading.set()
         if is_due:
             self.preflight.ring()
+        await self.unreadable.note("account", report.unreadable)
         self.guard.ring()
         self.ring()
 
@@ -399,37 +413,43 @@ class Follower:
         report = await session.fetch_account()
         return self.corrections(report, began, await self._position_ids.judge(session, report))
 
-    async def apply_corrections(self, by: str) -> tuple[Correction, ...]:
-        """Read the account, correct the ledger, and accept orders that it does not know as the owner's; returns what differed."""
+    async def apply_corrections(
+        self, by: str, also: Callable[[Database, tuple[Correction, ...]], None] = lambda db, found: None
+    ) -> tuple[Correction, ...]:
+        """Read the account, correct the ledger, and accept orders that it does not know as the owner's; returns what differed.
+
+        ``also`` is written with the decision, before anything is corrected: whoever reads the ledger later sees who asked for it.
+        """
         found = await self.plan_corrections()
         at = self.shared.clock.now()
         foreign = [order for each in found if isinstance(each, ForeignOrders) for order in each.exchange_order_ids]
+
+        def decide(db: Database) -> None:
+            if foreign:
+                write_event(db, "decision", self.name, {"foreign": foreign, "by": by}, at)
+            also(db, found)
+
+        if found:
+            await self.shared.ledger.write(decide)
         if foreign:
-            data: dict[str, object] = {"foreign": foreign, "by": by}
-            await self.shared.ledger.write(lambda db: write_event(db, "decision", self.name, data, at))
             self.problem = ""
         await self.read_account()
         return found
 
-    async def bind(self, attempt_id: int, exchange_order_id: str) -> None:
-        """Prove an attempt by the exchange order that a person names; raises LookupError where the exchange has no such order of it."""
-        await self._resolver.bind(attempt_id, exchange_order_id)
+    async def bind(self, attempt_id: int, exchange_order_id: str, also: Callable[[Database], None] = lambda db: None) -> None:
+        """Prove an attempt by the exchange order that a person names, with what ``also`` writes in the same transaction.
+
+        Raises LookupError where the exchange has no such order of it.
+        """
+        await self._resolver.bind(attempt_id, exchange_order_id, also)
 
     async def _correct_share(self, correction: ShareShrunk) -> None:
-        if await self.shared.ledger.write(partial(self._shrink, correction, self.shared.clock.now())):
-            numbers = {"from_quantity": plain(correction.share_from), "to_quantity": plain(correction.share_to), "cause": correction.cause}
-            await self.shared.alert(
-                AlertCode.CLOSED_OUTSIDE,
-                self.name,
-                f"{correction.symbol} {plain(correction.share_to)}",
-                symbol=correction.symbol,
-                **numbers,
-            )
+        await self.shared.ledger.write(partial(self._shrink, correction, self.shared.clock.now()))
 
-    def _shrink(self, correction: ShareShrunk, at: datetime, db: Database) -> bool:
+    def _shrink(self, correction: ShareShrunk, at: datetime, db: Database) -> None:
         held = read_holding(db, self.account, correction.symbol)
         if held is None or held.share != correction.share_from:
-            return False
+            return
         closed = Change(
             False, EXACT.subtract(correction.share_from, correction.share_to), at, since=self.books.seen_at(),
             position_id=held.position_id, ends_position=correction.share_to == 0,
@@ -442,7 +462,10 @@ class Follower:
             "cause": correction.cause,
         }
         write_event(db, "correction", self.name, data, at)
-        return correction.detached
+        if correction.detached:
+            numbers = {"from_quantity": plain(correction.share_from), "to_quantity": plain(correction.share_to), "cause": correction.cause}
+            same = f"{correction.symbol} {plain(correction.share_to)}"
+            raise_alert(db, AlertCode.CLOSED_OUTSIDE, self.name, {"symbol": correction.symbol, **numbers}, at, same)
 
     async def _meet_foreign_orders(self, correction: ForeignOrders) -> None:
         if not self.problem.startswith("Foreign"):

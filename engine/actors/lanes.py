@@ -46,6 +46,7 @@ class Lanes:
         self._not_before: dict[CopyId, datetime] = {}
         self._waits: dict[CopyId, int] = {}
         self._causes: dict[CopyId, str] = {}
+        self._unsent: dict[CopyId, tuple[int, str]] = {}
 
     def is_busy(self, leg: WaitingLeg) -> bool:
         """Tell whether the leg's lane has one under way."""
@@ -85,12 +86,22 @@ class Lanes:
         self._not_before[leg.copy] = self.follower.shared.clock.now() + timedelta(seconds=seconds)
         self._waits[leg.copy] = self.waits(leg) + 1
 
+    def failures(self, copy: CopyId) -> tuple[int, str]:
+        """Return how often a leg of a copy failed before anything of it was claimed, and the last time why (empty once it was)."""
+        return self._unsent.get(copy, (0, ""))
+
+    def fail(self, leg: WaitingLeg, error: Exception, seconds: float) -> None:
+        """Plan a leg again in so many seconds, because nothing of it could be sent."""
+        self._unsent[leg.copy] = (self.failures(leg.copy)[0] + 1, f"{type(error).__name__}: {error}"[:200])
+        self.wait(leg, seconds)
+
     async def conclude(self, leg: WaitingLeg, outcome: Outcome, also: Callable[[Database], None] = lambda db: None) -> None:
         """End a leg that is not claimed, with what ``also`` writes in the same transaction."""
         at = self.follower.shared.clock.now()
         self._not_before.pop(leg.copy, None)
         self._waits.pop(leg.copy, None)
         self._causes.pop(leg.copy, None)
+        self._unsent.pop(leg.copy, None)
 
         def write(db: Database) -> None:
             also(db)
@@ -123,6 +134,7 @@ class Lanes:
                     if made.outcome is not None:
                         await self.conclude(leg, made.outcome)
                     return None
+                self._unsent[leg.copy] = (self.failures(leg.copy)[0], "")
                 line = LastLine(follower, wanted, made, last_line)
                 answer = await session.place(wanted.intent, line.check, written)
                 result = recording(made, wanted.intent, answer, retry_s, shared.clock.now(), residue_kinds)

@@ -6,6 +6,7 @@ position that it was to close, so one look reads the orders, then the closed pos
 """
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, assert_never
@@ -26,9 +27,9 @@ from engine.decisions.proving import (
     may_stop_looking,
     resolution_due,
 )
-from engine.decisions.risk import position_of
+from engine.decisions.risk import may_have_position, position_of
 from engine.domain.account import ClosedPosition
-from engine.domain.alert import AlertCode
+from engine.domain.alert import EXIT_TRIES_TOLD, AlertCode
 from engine.domain.amounts import Quantity, plain
 from engine.domain.order import ClosedBy, OrderReport
 from engine.domain.outcome import Outcome, OutcomeCode
@@ -67,6 +68,7 @@ class _Look:
     absences: int = 0
     first_absence: datetime | None = None
     freed: bool = False
+    failed: int = 0
 
 
 class Resolver:
@@ -108,6 +110,7 @@ class Resolver:
             session = await follower.connected()
         except Exception as error:  # an exchange that cannot be reached proves nothing about the order: look again later
             follower.note("an order cannot be looked up", error)
+            await self._cannot_look(attempt, look, error)
             return
         bound = bound_order_ids(shared.ledger.db, attempt.account) - {attempt.exchange_order_id}
         sent = self._sent(attempt, session, bound)
@@ -116,13 +119,27 @@ class Resolver:
             history = await session.find_orders(attempt.intent.symbol, attempt.claimed_at - timedelta(seconds=LOOK_BACK_S))
         except Exception as error:  # nor do orders that cannot be read
             follower.note("an order cannot be looked up", error)
+            await self._cannot_look(attempt, look, error)
         else:
+            look.failed = 0
+            await follower.unreadable.note(f"orders {attempt.intent.symbol}", history.unreadable)
             found = self._match(attempt, sent, session, history.orders)
             found = None if isinstance(found, Absent) and not history.complete else found
         share = None if attempt.is_entry or isinstance(found, Found) else self._share_before(attempt)
         if share is not None:
             found = await self._by_position(sent, session, share) or found
         await self._conclude(attempt, look, found)
+
+    async def _cannot_look(self, attempt: Attempt, look: _Look, error: Exception) -> None:
+        """Alert about an exit that cannot be looked up: nothing of it is sent again before its fate is known."""
+        look.failed += 1
+        if attempt.is_entry or look.failed < EXIT_TRIES_TOLD:
+            return
+        intent = attempt.intent
+        await self._follower.shared.alert(
+            AlertCode.EXIT_FAILING, self._follower.name, attempt.copy, side=intent.position_side.value, quantity=plain(intent.quantity),
+            symbol=intent.symbol, tries=str(look.failed), problem=f"its order cannot be looked up: {type(error).__name__}: {error}"[:200],
+        )  # fmt: skip
 
     async def _conclude(self, attempt: Attempt, look: _Look, found: Found | ClosedOtherwise | Absent | Ambiguous | None) -> None:
         match found:
@@ -185,7 +202,7 @@ class Resolver:
         by_reading = match_position(sent, follower.report, share)
         return by_reading if isinstance(by_reading, Found) else None
 
-    async def bind(self, attempt_id: int, exchange_order_id: str) -> None:
+    async def bind(self, attempt_id: int, exchange_order_id: str, also: Callable[[Database], None]) -> None:
         """Prove an attempt by the order that a person names; raises LookupError unless the exchange has it and it fits."""
         follower = self._follower
         attempt = read_attempt(follower.shared.ledger.db, attempt_id)
@@ -202,18 +219,25 @@ class Resolver:
             )
         if exchange_order_id in bound_order_ids(follower.shared.ledger.db, attempt.account):
             raise LookupError(f"order {exchange_order_id} is known already as another one")
-        await self._proven(attempt, report)
+        await self._proven(attempt, report, also)
 
-    async def _proven(self, attempt: Attempt, report: OrderReport) -> None:
+    async def _proven(self, attempt: Attempt, report: OrderReport, also: Callable[[Database], None] = lambda db: None) -> None:
         follower, shared = self._follower, self._follower.shared
         at = shared.clock.now()
         outcome = outcome_of(attempt.intent, report)
         again = at if report.filled_quantity > 0 else at + timedelta(seconds=CLOSE_AGAIN_S)
-        await shared.ledger.write(lambda db: complete(db, attempt.id, report, outcome, at, again))
-        if attempt.state is AttemptState.NOT_CONFIRMED:
-            numbers = {"quantity": plain(attempt.intent.quantity), "symbol": attempt.intent.symbol}
-            filled = plain(report.filled_quantity)
-            await shared.alert(AlertCode.ORDER_FOUND_LATE, follower.name, str(attempt.id), **numbers, filled=filled)
+        found_late = attempt.state is AttemptState.NOT_CONFIRMED
+        numbers = {
+            "quantity": plain(attempt.intent.quantity), "symbol": attempt.intent.symbol, "filled": plain(report.filled_quantity),
+        }  # fmt: skip
+
+        def prove(db: Database) -> None:
+            complete(db, attempt.id, report, outcome, at, again)
+            also(db)
+            if found_late:
+                raise_alert(db, AlertCode.ORDER_FOUND_LATE, follower.name, numbers, at, str(attempt.id))
+
+        await shared.ledger.write(prove)
         if report.status.is_terminal and attempt.is_entry:
             follower.release(attempt.copy, proven=report.filled_quantity > 0)
             follower.asked_to_cancel.pop(attempt.id, None)
@@ -310,6 +334,8 @@ class Resolver:
             return
         held = read_holding(follower.shared.ledger.db, attempt.account, attempt.intent.symbol)
         position = position_of(follower.report, attempt.intent.symbol)
+        if may_have_position(follower.report, attempt.intent.symbol):
+            return
         if held is not None and (position is None or (position.side is held.side and position.quantity <= held.share)):
             now = follower.shared.clock.now()
             await follower.shared.ledger.write(lambda db: close_again(db, attempt.id, now))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Final, assert_never
 
-from engine.decisions.risk import position_of
+from engine.decisions.risk import may_have_position, position_of
 from engine.domain.account import AccountReport
 from engine.domain.amounts import EXACT, ZERO, Quantity, plain
 from engine.domain.holding import Holding
@@ -72,7 +72,11 @@ def reconcile(
     ``bound_ids``: exchange order ids that the ledger knows; ``client_id_known`` tells the same for client order ids. ``closed_ids``:
     positions that held a share of ours and are known to be closed, though another one of the same side stands there.
     """
-    settled = {each.symbol: each for each in holdings if each.symbol not in unsettled and each.entries_open == 0}
+    settled = {
+        each.symbol: each
+        for each in holdings
+        if each.symbol not in unsettled and each.entries_open == 0 and not may_have_position(report, each.symbol)
+    }
     busy = {each.symbol for each in holdings} - set(settled) | set(unsettled)
     settled_now = [(settled[symbol], symbol in exiting) for symbol in sorted(settled)]
     shrunk = [found for each, exits in settled_now if (found := _shrunk(each, report, exits, closed_ids)) is not None]

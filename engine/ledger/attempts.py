@@ -251,10 +251,11 @@ def is_left_without_trace(db: apsw.Connection, copy: CopyId, leg: int) -> bool:
 
 
 def is_followed(db: apsw.Connection, attempt: Attempt) -> bool:
-    """Tell whether a later order of ours was claimed in the same contract of the account."""
+    """Tell whether a later order of ours changed the position in the same contract, or may have: one that was given up is no such order."""
     row = fetch_one(
         db,
-        "SELECT 1 FROM attempt WHERE account_id = ? AND id > ? AND symbol = ? LIMIT 1",
+        "SELECT 1 FROM attempt WHERE account_id = ? AND id > ? AND symbol = ?"
+        " AND (filled != '0' OR state IN ('claimed', 'unknown', 'placed', 'partially_filled')) LIMIT 1",
         (attempt.account, attempt.id, attempt.intent.symbol),
     )
     return row is not None

@@ -13,7 +13,7 @@ from typing import Final
 
 import apsw
 
-from engine.decisions.explaining import OwnBook, OwnChange, Told, UnsettledFill
+from engine.decisions.explaining_fills import OwnBook, OwnChange, Told, UnsettledFill
 from engine.decisions.fee_tying import AFTER, ChargedFill, FeeRow, tie
 from engine.decisions.wallet import Line
 from engine.domain.amounts import EXACT, ZERO, plain

@@ -186,3 +186,38 @@ async def test_a_new_id_of_our_position_is_followed_once_no_close_is_told_for_lo
         assert fetch_all(house.ledger.db, "SELECT position_id, detached FROM holding") == [("P0000000001", 0)]
         await trio.sleep(400)
         assert fetch_all(house.ledger.db, "SELECT position_id, detached FROM holding") == [("another", 0)]
+
+
+@pytest.mark.parametrize("side", [PositionSide.LONG, PositionSide.SHORT])
+async def test_an_exit_that_was_given_up_is_not_proven_by_what_happened_to_a_later_position(
+    tmp_path: Path, autojump_clock: MockClock, side: PositionSide
+) -> None:
+    async with closing(tmp_path) as (house, line):
+        await held(house)
+        line.takes = False
+        closed = await house.send(Action.CLOSE)
+        assert await house.outcome(closed) == ["unknown"]
+        session = await house.followers[0].connected()
+        session._connection = line._real
+        assert await house.outcome(closed, unlike=(None, "unknown", "not_confirmed")) == ["filled"]
+        assert await house.outcome(await house.send(Action.OPEN, side=side)) == ["filled"]
+        await trio.sleep(300)
+        position = await house.position()
+        assert position is not None
+        assert house.holdings() == [("a0", str(position.quantity), 0)]
+        assert [each.state.value for each in exits(house)] == ["not_confirmed", "filled"]
+
+
+async def test_a_part_that_was_given_up_is_not_proven_by_the_try_that_closed_it(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with closing(tmp_path) as (house, line):
+        await held(house)
+        line.takes = False
+        reduced = await house.send(Action.REDUCE, size=SignalSize(SizeMode.FRACTION, None, Ratio(Decimal("0.5"))))
+        assert await house.outcome(reduced) == ["unknown"]
+        line.takes = True  # taken, and not answered: it is looked up while the one that was given up still is
+        assert await house.outcome(reduced, unlike=(None, "unknown", "not_confirmed")) == ["filled"]
+        await trio.sleep(300)
+        position = await house.position()
+        assert position is not None
+        assert house.holdings() == [("a0", str(position.quantity), 0)]
+        assert [each.state.value for each in exits(house)] == ["not_confirmed", "filled"]

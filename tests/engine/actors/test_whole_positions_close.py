@@ -50,6 +50,7 @@ class Strict:
 async def opened(house: World, monkeypatch: pytest.MonkeyPatch) -> Strict:
     """Have the only account hold what has become worth less than the exchange's minimum for opening."""
     assert await house.outcome(await house.send(Action.OPEN, side=LONG)) == ["filled"]
+    await trio.sleep(5)  # the reading that follows a fill has ended
     feed = house.shared.feeds["paper"]
     contract = feed.instrument(BTC)
     assert contract is not None

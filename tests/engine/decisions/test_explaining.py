@@ -1,152 +1,131 @@
-"""Which rows explain which fills: exactly those that can be nothing else, and what the owner's own did is told apart from ours."""
+"""What a copy waits for and whose move it is, as things are now: *nobody* only where nothing that stands needs anybody."""
 
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+import re
+from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import pytest
-from decision_builders import holding
+from decision_builders import BTC, D
 
-from engine.decisions.explaining import OwnBook, Told, UnsettledFill, explain_by_orders, explain_by_positions, own_changes
-from engine.domain.account import AccountReport, Balance, ClosedPosition, Position, UnreadableRow
-from engine.domain.amounts import Money, Price, Quantity, Ratio
-from engine.domain.booking import Cause
-from engine.domain.identifiers import Symbol
-from engine.domain.order import ClosedBy, OrderReport, OrderSide, OrderStatus
-from engine.domain.signal import PositionSide
+from engine.decisions.explaining import BY_THE_OWNER, CopyNow, ExitNow, LiveNow, UnprovenNow, explain
+from engine.domain.outcome import EXPLANATIONS, Outcome, OutcomeCode, WhoseMove
 
-D = Decimal
-NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
-BTC = Symbol("BTCUSDT")
-LONG, SHORT = PositionSide.LONG, PositionSide.SHORT
+C, W = OutcomeCode, WhoseMove
+NUMBERS = {name: "1" for told in EXPLANATIONS.values() for name in re.findall(r"{(\w+)}", told.sentence)}
+EXIT = ExitNow("sig-9", 0, "", False, False)
+REFUSED = LiveNow(problem="Rejected: bad key", key_refused=True)
 
 
-def fill(number: int = 1, quantity: str = "1", **said: Any) -> UnsettledFill:
-    """Make a close of ours that a reading at NOW saw, and the one 30 s before did not."""
-    given = {"price": None, "fee": None, "cause": None, "since": NOW - timedelta(seconds=30), "seen_at": NOW, "is_entry": False, **said}
-    return UnsettledFill(number, BTC, given.pop("side", LONG), given.pop("is_entry"), D(quantity), **given)
+def now(**changes: Any) -> CopyNow:
+    return replace(CopyNow(BTC, "exit", D("0"), "", 0, False, False, None, None, LiveNow()), **changes)
 
 
-def order(
-    identifier: str = "x", quantity: str = "1", price: str = "90", *, ago_s: float = 10, side: OrderSide = OrderSide.SELL,
-    closed_by: ClosedBy | None = ClosedBy.ORDER, fee: str | None = "0.1", position: str = "", filled: str | None = None,
-) -> OrderReport:  # fmt: skip
-    return OrderReport(
-        identifier, None, BTC, side, Quantity(D(quantity)), OrderStatus.FILLED, Quantity(D(filled or quantity)), Price(D(price)),
-        None if fee is None else Money(D(fee)), NOW - timedelta(seconds=ago_s), None, "", position, closed_by,
-    )  # fmt: skip
+def standing(**changes: Any) -> CopyNow:
+    """Return what stands though the master has left."""
+    return now(share=D("2"), side="LONG", master_left=True, **changes)
 
 
-def explained(fills: list[UnsettledFill], orders: list[OrderReport], taken: tuple[str, ...] = (), waits: bool = False) -> list[Told]:
-    return explain_by_orders(fills, orders, taken, waits_for_position=waits)
+WAITING: list[tuple[str, CopyNow, str, WhoseMove]] = [
+    ("fresh", now(exit=EXIT), "It waits to be planned.", W.NOBODY),
+    ("an entry before it", now(exit=EXIT, entries_open=1), "waits for an entry", W.NOBODY),
+    ("being sent", now(exit=EXIT, is_sending=True), "being sent", W.NOBODY),
+    ("at the exchange", now(exit=replace(EXIT, is_sent=True)), "is looked up", W.NOBODY),
+    ("failed once", now(exit=replace(EXIT, failed=1, problem="too many requests")), "too many requests", W.NOBODY),
+    ("rate limited for long", now(exit=replace(EXIT, failed=3, problem="too many requests")), "failed 3 times (too many", W.OPERATOR),
+    ("cannot be sent", now(exit=replace(EXIT, failed=9, problem="ConnectError: x")), "once a minute", W.OPERATOR),
+    ("the exchange refuses", now(exit=replace(EXIT, failed=3, problem="no", is_refused=True)), "failed 3 times (no)", W.YOU),
+    ("key dead", now(exit=EXIT, live=REFUSED), "refuses this account's key", W.YOU),
+    ("key dead while it is sent", now(exit=EXIT, is_sending=True, live=REFUSED), "refuses this account's key", W.YOU),
+    ("conservation", now(exit=EXIT, live=LiveNow(exits_wait=True)), "contradicted the record", W.OPERATOR),
+    ("conservation and a dead key", now(exit=EXIT, live=replace(REFUSED, exits_wait=True)), "contradicted", W.OPERATOR),
+    ("an unknown entry", now(exit=EXIT, unproven=UnprovenNow("entry", False)), "is being looked up", W.NOBODY),
+    ("an entry without trace", now(exit=EXIT, unproven=UnprovenNow("entry", True)), "a person decides", W.OPERATOR),
+    ("quarantine", now(exit=EXIT, live=LiveNow(quarantined=True)), "waits to be planned", W.NOBODY),
+    ("no engine", now(exit=EXIT, live=None), "No engine runs here", W.OPERATOR),
+    ("entry: fresh", now(kind="entry"), "waits to be planned", W.NOBODY),
+    ("entry: being sent", now(kind="entry", is_sending=True), "being sent", W.NOBODY),
+    ("entry: key dead", now(kind="entry", live=REFUSED), "refuses this account's key", W.YOU),
+    ("entry: quarantine", now(kind="entry", live=LiveNow(quarantined=True)), "account release", W.OPERATOR),
+    ("entry: unknown before it", now(kind="entry", unproven=UnprovenNow("exit", False)), "unknown list", W.NOBODY),
+    ("entry: without trace before it", now(kind="entry", unproven=UnprovenNow("exit", True)), "unknown list", W.OPERATOR),
+    ("entry: unreadable account", now(kind="entry", live=LiveNow(problem="TimeoutError")), "reading of the account", W.OPERATOR),
+    ("entry: no engine", now(kind="entry", live=None), "No engine runs here", W.OPERATOR),
+]
 
 
-def test_the_one_order_of_its_time_and_quantity_explains_a_close_as_the_owners_hand() -> None:
-    (told,) = explained([fill()], [order()])
-    assert (told.price, told.fee, told.cause, told.order_id) == (D(90), D("0.1"), Cause.OWNER, "x")
-    assert told.at == NOW - timedelta(seconds=10)
+@pytest.mark.parametrize(("copy", "words", "move"), [each[1:] for each in WAITING], ids=[each[0] for each in WAITING])
+def test_a_copy_without_outcome_says_what_it_waits_for_and_whose_move_it_is(copy: CopyNow, words: str, move: WhoseMove) -> None:
+    told = explain(None, copy)
+    assert words in told.sentence
+    assert (told.move, told.now) == (move, "")
 
 
-@pytest.mark.parametrize(
-    "row",
-    [
-        order(ago_s=60), order(ago_s=-9), order(side=OrderSide.BUY), order(quantity="0.4"), order(position="other"),
-        order("bound"),
-    ],
-)  # fmt: skip
-def test_what_cannot_be_it_explains_nothing(row: OrderReport) -> None:
-    assert explained([fill(position_id="held")], [row], ("bound",)) == []
+@pytest.mark.parametrize("code", OutcomeCode)
+def test_nobody_is_said_of_no_outcome_while_a_position_stands_that_the_master_left(code: OutcomeCode) -> None:
+    told = explain(Outcome(code, NUMBERS), standing())
+    assert "LONG 2 BTCUSDT of this strategy" in told.now or code in (C.UNKNOWN, C.PLACED, C.PARTIALLY_FILLED)
+    if code not in (C.SKIPPED_CARRIED, C.UNKNOWN, C.PLACED, C.PARTIALLY_FILLED):  # the next close, or proof, takes it without anybody
+        assert told.move is W.YOU
 
 
-def test_a_stop_made_long_before_is_known_by_its_position() -> None:
-    (told,) = explained([fill(position_id="p")], [order(ago_s=9_000, closed_by=ClosedBy.STOP_LOSS, position="p")])
-    assert (told.price, told.cause) == (D(90), Cause.STOP_LOSS)
+@pytest.mark.parametrize("code", OutcomeCode)
+def test_nobody_is_said_of_no_outcome_while_a_key_is_dead_and_something_stands(code: OutcomeCode) -> None:
+    for left, under_way in product((False, True), (None, EXIT)):
+        told = explain(Outcome(code, NUMBERS), now(share=D("2"), side="LONG", master_left=left, exit=under_way, live=REFUSED))
+        assert told.move is W.YOU
+        assert "refuses this account's key" in told.now
 
 
-def test_several_closes_between_two_readings_are_averaged_by_quantity() -> None:
-    (told,) = explained([fill(quantity="4")], [order("a", "1", "80"), order("b", "3", "100", fee="0.3")])
-    assert (told.price, told.fee, told.order_id) == (D(95), D("0.4"), None)
+@pytest.mark.parametrize("code", OutcomeCode)
+def test_nobody_is_said_of_no_outcome_while_its_exit_keeps_failing(code: OutcomeCode) -> None:
+    failing = replace(EXIT, failed=4, problem="closed for maintenance")
+    for refused, move in ((True, W.YOU), (False, W.OPERATOR)):
+        told = explain(Outcome(code, NUMBERS), standing(exit=replace(failing, is_refused=refused)))
+        assert told.move is move
+        assert "closed for maintenance" in told.now
 
 
-def test_rows_that_fit_in_two_ways_at_two_prices_explain_nothing() -> None:
-    assert explained([fill()], [order("a"), order("b", price="91")]) == []
-    assert len(explained([fill()], [order("a"), order("b")])) == 1  # at one price it does not matter
+@pytest.mark.parametrize("code", OutcomeCode)
+def test_where_nothing_stands_and_nothing_is_wrong_the_code_says_whose_move_it_is(code: OutcomeCode) -> None:
+    told = explain(Outcome(code, NUMBERS), now())
+    assert (told.move, told.now) == (EXPLANATIONS[code].move, "")
+    assert "?" not in told.sentence
 
 
-def test_one_order_may_close_our_part_and_the_owners() -> None:
-    ours, his = fill(1, "1"), fill(2, "3")
-    told = explained([ours, his], [order(quantity="4", fee="0.4", closed_by=ClosedBy.LIQUIDATION)])
-    assert [(each.fill, each.price, each.fee, each.cause) for each in told] == [
-        (1, D(90), D("0.1"), Cause.LIQUIDATION), (2, D(90), D("0.3"), Cause.LIQUIDATION),
-    ]  # fmt: skip
+ENDED: list[tuple[str, Outcome, CopyNow, str, WhoseMove]] = [
+    ("closing goes well", Outcome(C.FILLED, NUMBERS), standing(exit=EXIT), "closing it is under way (signal sig-9)", W.NOBODY),
+    ("an exit without trace", Outcome(C.NOT_CONFIRMED, NUMBERS), standing(unproven=UnprovenNow("exit", True)), "unknown list", W.OPERATOR),
+    ("held since a later entry", Outcome(C.SKIPPED_SUPERSEDED, NUMBERS), now(share=D("2"), side="LONG"), "counts as later", W.NOBODY),
+    (
+        "nothing closed of the other side",
+        Outcome(C.SKIPPED_NOTHING_TO_CLOSE, NUMBERS),
+        now(share=D("2"), side="LONG"),
+        "other side",
+        W.NOBODY,
+    ),
+    ("carried", Outcome(C.SKIPPED_CARRIED, NUMBERS), standing(), "the next close takes it", W.NOBODY),
+    ("unreadable row", Outcome(C.SKIPPED_NOTHING_TO_CLOSE, NUMBERS), now(live=LiveNow(unreadable="status ODD")), "status ODD", W.YOU),
+    ("the owner's own", Outcome(C.SKIPPED_NOTHING_TO_CLOSE, NUMBERS), now(live=LiveNow(own="LONG 3")), "LONG 3 BTCUSDT that no", W.NOBODY),
+    ("unknown, key dead", Outcome(C.UNKNOWN, NUMBERS), now(live=REFUSED), "refuses this account's key", W.YOU),
+    ("unknown entry, key dead", Outcome(C.UNKNOWN, NUMBERS), now(kind="entry", live=REFUSED), "refuses this account's key", W.YOU),
+    ("unknown entry, no engine", Outcome(C.UNKNOWN, NUMBERS), now(kind="entry", live=None), "No engine runs", W.OPERATOR),
+    ("unknown, looked up", Outcome(C.UNKNOWN, NUMBERS), now(exit=replace(EXIT, is_sent=True)), "", W.NOBODY),
+    ("not ready, key dead", Outcome(C.DENIED_ACCOUNT_NOT_READY, NUMBERS), now(kind="entry", live=REFUSED), "", W.YOU),
+    (
+        "switched off by the owner",
+        Outcome(C.SKIPPED_ENTRIES_OFF, {"scope": "account a", "note": BY_THE_OWNER}),
+        now(kind="entry"),
+        "",
+        W.YOU,
+    ),
+    ("an entry while it holds", Outcome(C.SKIPPED_ALREADY_OPEN, NUMBERS), now(kind="entry", share=D("2"), side="LONG"), "", W.NOBODY),
+]
 
 
-def test_what_the_owner_adds_is_explained_by_his_own_order() -> None:
-    (told,) = explained([fill(is_entry=True, cause=Cause.OWNER)], [order(side=OrderSide.BUY, closed_by=None)])
-    assert (told.price, told.cause) == (D(90), Cause.OWNER)
-
-
-def test_an_exit_of_ours_without_an_order_id_stays_the_signals_own() -> None:
-    (told,) = explained([fill(cause=Cause.SIGNAL, attempt=7)], [order()], waits=True)
-    assert (told.price, told.cause) == (D(90), Cause.SIGNAL)
-
-
-def closed(price: str | None = "85", quantity: str = "1", **said: Any) -> ClosedPosition:
-    given = {"position_id": "p", "order_id": "x", "closed_by": ClosedBy.LIQUIDATION, "closed_at": NOW - timedelta(seconds=8), **said}
-    return ClosedPosition(
-        given["position_id"], BTC, LONG, Quantity(D(quantity)), Price(D(100)), None if price is None else Price(D(price)),
-        given["closed_at"], NOW - timedelta(hours=1), given["closed_by"], given["order_id"],
-    )  # fmt: skip
-
-
-def test_only_the_closed_position_says_that_an_ordinary_row_was_a_liquidation() -> None:
-    gone = fill(position_id="p", ends_position=True)
-    (by_order,) = explained([gone], [order(closed_by=None)], waits=True)
-    assert (by_order.price, by_order.cause) == (D(90), None)
-    (told,) = explain_by_positions([fill(position_id="p", ends_position=True, price=D(90), order_id="x")], [closed()], ("x",))
-    assert (told.price, told.cause, told.order_id) == (None, Cause.LIQUIDATION, "x")
-
-
-def test_a_closed_position_tells_the_price_where_it_left_as_a_whole() -> None:
-    (told,) = explain_by_positions([fill(position_id="p")], [closed()], ())
-    assert (told.price, told.cause, told.order_id) == (D(85), Cause.LIQUIDATION, "x")
-    (told,) = explain_by_positions([fill(position_id="p")], [closed(quantity="3")], ())
-    assert told.price is None  # it left in parts, and its price is an average of them
-    both = explain_by_positions([fill(1, "1", position_id="p"), fill(2, "2", position_id="p")], [closed(quantity="3")], ())
-    assert [each.price for each in both] == [D(85), D(85)]
-
-
-@pytest.mark.parametrize(
-    "row", [closed(position_id="q"), closed(closed_at=NOW + timedelta(minutes=5)), closed(quantity="0.5"), closed(order_id="bound")]
-)
-def test_another_closed_position_explains_nothing(row: ClosedPosition) -> None:
-    assert explain_by_positions([fill(position_id="p")], [row], ("bound",)) == []
-
-
-def reading(*positions: tuple[str, PositionSide, str], unreadable: tuple[UnreadableRow, ...] = ()) -> AccountReport:
-    made = tuple(
-        Position(Symbol(each), side, Quantity(D(quantity)), Price(D(100)), Price(D(100)), Ratio(D(5)), Money(D(1)), Money(D(0)), id="p")
-        for each, side, quantity in positions
-    )
-    return AccountReport(Balance(Money(D(1)), Money(D(1))), made, (), NOW, unreadable)
-
-
-def test_what_a_reading_shows_beyond_our_share_is_compared_with_the_owners_books() -> None:
-    ours = holding(share=D(1))
-    changes = own_changes(reading(("BTCUSDT", LONG, "3"), ("ETHUSDT", SHORT, "2")), [ours], [OwnBook(BTC, LONG, D("0.5"))], ())
-    assert [(each.symbol, each.side, each.is_entry, each.quantity) for each in changes] == [
-        ("BTCUSDT", LONG, True, D("1.5")), ("ETHUSDT", SHORT, True, D(2)),
-    ]  # fmt: skip
-    own = [OwnBook(BTC, LONG, D("0.5")), OwnBook(Symbol("ETHUSDT"), LONG, D(2))]
-    changes = own_changes(reading(("ETHUSDT", SHORT, "1")), [], own, ())
-    assert [(each.symbol, each.side, each.is_entry, each.quantity, each.ends_position) for each in changes] == [
-        ("BTCUSDT", LONG, False, D("0.5"), True), ("ETHUSDT", LONG, False, D(2), False), ("ETHUSDT", SHORT, True, D(1), False),
-    ]  # fmt: skip
-
-
-def test_what_is_under_way_or_cannot_be_read_is_left_for_a_later_reading() -> None:
-    own = [OwnBook(BTC, LONG, D("0.5"))]
-    assert own_changes(reading(), [], own, [BTC]) == []
-    assert own_changes(reading(), [holding(share=D(0), entries_open=1)], own, ()) == []
-    assert own_changes(reading(unreadable=(UnreadableRow("position", "", BTC, "?"),)), [], own, ()) == []
-    assert own_changes(reading(unreadable=(UnreadableRow("position", "", None, "?"),)), [], own, ()) == []
+@pytest.mark.parametrize(("outcome", "copy", "words", "move"), [each[1:] for each in ENDED], ids=[each[0] for each in ENDED])
+def test_an_outcome_is_told_with_what_stands_now(outcome: Outcome, copy: CopyNow, words: str, move: WhoseMove) -> None:
+    told = explain(outcome, copy)
+    assert words in told.now
+    assert told.move is move
+    assert words or told.now == ""
