@@ -11,6 +11,7 @@ from engine.actors.shared import TAKER_FEE_BPS
 from engine.decisions.order_lifecycle import AttemptState, Refused
 from engine.decisions.planning import EntryContext, EntryPlan, Reading, Wait, last_line_entry, plan_entry, takes_entries
 from engine.domain.holding import PendingEntry
+from engine.domain.identifiers import Symbol
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.domain.signal import Action, Signal
 from engine.domain.subscription import Subscription, strictest
@@ -20,6 +21,7 @@ from engine.ports.exchange import NotExecuted, Rejected
 from engine.ports.rate_limiter import Priority
 
 if TYPE_CHECKING:
+    from engine.actors.follower import Follower
     from engine.actors.lanes import Lanes
 
 ENTRY_RETRY_S: Final = 0.5
@@ -68,13 +70,14 @@ async def _context(lanes: "Lanes", leg: WaitingLeg, signal: Signal, subscription
     here, anywhere = follower.reading_after_exits(leg.symbol)
     if here is Reading.SOON_AFTER:
         follower.forget_settled(leg.symbol)
+    problem = follower.problem or _unread(follower, leg.symbol)
     return EntryContext(
         signal=signal,
         subscription=subscription,
         copy=leg.copy,
         leg=leg.number,
-        account=None if follower.problem else follower.view(),
-        account_problem=follower.problem,
+        account=None if problem else follower.view(),
+        account_problem=problem,
         instrument=feed.instrument(leg.symbol),
         quote=quote,
         limits=strictest(shared.limits, subscription.policy.limits),
@@ -91,6 +94,12 @@ async def _context(lanes: "Lanes", leg: WaitingLeg, signal: Signal, subscription
         anywhere=anywhere,
         waited_for=lanes.waited_for(leg),
     )
+
+
+def _unread(follower: "Follower", symbol: Symbol) -> str:
+    """Say which row about the symbol the exchange's reading could not tell, empty where there is none: what stands there is not known."""
+    row = follower.unread(symbol)
+    return "" if row is None else f"the {row.what} in {row.symbol or 'an unknown contract'} cannot be read ({row.problem})"
 
 
 def _may_be_read_in_time(lanes: "Lanes", signal: Signal) -> bool:

@@ -11,24 +11,20 @@ from engine.domain.signal import Action, PositionSide
 from engine.ledger.query import fetch_all
 from engine.ports.clock import Clock
 from tests.faults.dice import Dice
-from tests.faults.fault_exchange import FaultExchange
+from tests.faults.fault_exchange import FaultExchange, Habits
 
 LONG, SHORT = PositionSide.LONG, PositionSide.SHORT
-
-
-def slow(ids: str) -> "Slow":
-    return Slow(ids)
 
 
 class Slow:
     """Make an exchange that does nothing wrong: it fills within two seconds, and shows orders and positions a while later."""
 
-    def __init__(self, ids: str) -> None:
-        self.ids = ids
+    def __init__(self, habits: Habits) -> None:
+        self.habits = habits
         self.made: FaultExchange
 
     def __call__(self, clock: Clock) -> FaultExchange:
-        self.made = FaultExchange(clock, Dice(1, 0.0, off=True), self.ids)
+        self.made = FaultExchange(clock, Dice(1, 0.0, off=True), self.habits)
         return self.made
 
 
@@ -36,12 +32,22 @@ async def settled(house: World, signal: str) -> set[str | None]:
     return set(await house.outcome(signal, unlike=(None, "placed", "partially_filled", "unknown")))
 
 
-@pytest.mark.parametrize("ids", ["both", "none"])
+@pytest.mark.parametrize(
+    "habits",
+    [
+        Habits("both"),
+        Habits("none"),
+        Habits("none", rows_of_closes=False),
+        Habits("none", rows_of_closes=False, tells_closed=False),
+        Habits("none", rows_of_closes=False, tells_closed=False, names_positions=False),
+    ],
+    ids=["ids", "no ids", "no rows of closes", "no rows, no closed positions", "no rows, nothing but readings"],
+)
 @pytest.mark.parametrize("first", [LONG, SHORT])
 async def test_twenty_flips_sent_as_close_then_open_lose_no_entry(
-    tmp_path: Path, autojump_clock: MockClock, first: PositionSide, ids: str
+    tmp_path: Path, autojump_clock: MockClock, first: PositionSide, habits: Habits
 ) -> None:
-    exchange = slow(ids)
+    exchange = Slow(habits)
     async with world(tmp_path, followers=2, exchange=exchange) as house:
         side = first
         assert await settled(house, await house.send(Action.OPEN, side=side)) == {"filled"}
@@ -59,14 +65,14 @@ async def test_twenty_flips_sent_as_close_then_open_lose_no_entry(
 async def test_an_open_right_behind_a_close_of_everything_that_was_just_opened_waits_for_both(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
-    async with world(tmp_path, followers=2, exchange=slow("none")) as house:
+    async with world(tmp_path, followers=2, exchange=Slow(Habits("none"))) as house:
         sent = [await house.send(Action.OPEN, side=LONG), await house.send(Action.CLOSE), await house.send(Action.OPEN, side=SHORT)]
         assert await settled(house, sent[2]) == {"filled"}
         assert {row[0] for row in fetch_all(house.ledger.db, "SELECT side FROM holding")} == {"SHORT"}
 
 
 async def test_a_flip_whose_exit_does_not_end_in_time_says_so(tmp_path: Path, autojump_clock: MockClock) -> None:
-    exchange = slow("none")
+    exchange = Slow(Habits("none"))
     async with world(tmp_path, followers=1, exchange=exchange) as house:
         assert await settled(house, await house.send(Action.OPEN, side=LONG)) == {"filled"}
         exchange.made.is_open_for = lambda account, intent: True  # type: ignore[method-assign]
@@ -92,7 +98,7 @@ def _never(exchange: FaultExchange):  # type: ignore[no-untyped-def]
 
 
 async def test_a_reverse_and_an_add_behind_a_close_wait_for_it_too(tmp_path: Path, autojump_clock: MockClock) -> None:
-    async with world(tmp_path, followers=1, exchange=slow("none")) as house:
+    async with world(tmp_path, followers=1, exchange=Slow(Habits("none"))) as house:
         assert await settled(house, await house.send(Action.OPEN, side=LONG)) == {"filled"}
         await house.send(Action.CLOSE)
         added = await house.send(Action.ADD, side=LONG)
