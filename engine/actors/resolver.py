@@ -30,7 +30,7 @@ from engine.decisions.proving import (
 from engine.decisions.risk import may_have_position, position_of
 from engine.domain.account import ClosedPosition
 from engine.domain.alert import EXIT_TRIES_TOLD, AlertCode
-from engine.domain.amounts import plain
+from engine.domain.amounts import Quantity, plain
 from engine.domain.order import ClosedBy, OrderReport
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.ledger import Database
@@ -44,7 +44,6 @@ from engine.ledger.attempts import (
     free_symbol,
     is_followed,
     is_left_without_trace,
-    leg_key,
     open_attempts,
     read_attempt,
     read_holding,
@@ -126,8 +125,9 @@ class Resolver:
             await follower.unreadable.note(f"orders {attempt.intent.symbol}", history.unreadable)
             found = self._match(attempt, sent, session, history.orders)
             found = None if isinstance(found, Absent) and not history.complete else found
-        if not attempt.is_entry and not isinstance(found, Found) and self._still_counts(attempt):
-            found = await self._by_position(sent, session) or found
+        share = None if attempt.is_entry or isinstance(found, Found) else self._share_before(attempt)
+        if share is not None:
+            found = await self._by_position(sent, session, share) or found
         await self._conclude(attempt, look, found)
 
     async def _cannot_look(self, attempt: Attempt, look: _Look, error: Exception) -> None:
@@ -175,20 +175,15 @@ class Resolver:
             return Found(known[0]) if known else Absent()
         return match_order(sent, orders, reads_client_order_id=session.reads_client_order_id(attempt.intent))
 
-    def _still_counts(self, attempt: Attempt) -> bool:
-        """Tell whether the ledger still holds what an exit was to close; else a vanished position is explained by something else.
+    def _share_before(self, attempt: Attempt) -> Quantity | None:
+        """Return the share that an exit was to close from; None where that is gone, or a later order of ours may have changed it."""
+        db = self._follower.shared.ledger.db
+        held = read_holding(db, attempt.account, attempt.intent.symbol)
+        if held is None or held.strategy != attempt.strategy or held.share < attempt.intent.quantity or is_followed(db, attempt):
+            return None
+        return held.share
 
-        What was entered after the exit is another position, though it may be of the same side and as large. What a later exit
-        closed, or may have, made the position smaller, not this one.
-        """
-        db, intent = self._follower.shared.ledger.db, attempt.intent
-        held = read_holding(db, attempt.account, intent.symbol)
-        if held is None or held.strategy != attempt.strategy or held.side is not intent.position_side:
-            return False
-        is_same = held.share >= intent.quantity and held.entry_key < leg_key(db, attempt.copy, attempt.leg)
-        return is_same and not is_followed(db, attempt)
-
-    async def _by_position(self, sent: Sent, session: "ExchangeSession") -> Found | ClosedOtherwise | None:
+    async def _by_position(self, sent: Sent, session: "ExchangeSession", share: Quantity) -> Found | ClosedOtherwise | None:
         """Prove an exit by the exchange's record of the closed position, else by a reading that begins now; None where neither does."""
         follower = self._follower
         if session.reports_closed_positions and sent.intent.position_id:
@@ -200,11 +195,11 @@ class Resolver:
                 by_record = match_closed(sent, closed.rows)
                 if not isinstance(by_record, Absent):
                     return by_record
+        if follower.shared.clock.now() - sent.at < timedelta(seconds=session.visible_within_s):
+            return None  # a reading may still show the account as it was before the exit, even before its entry
         if not await follower.try_to_read() or follower.report is None:
             return None
-        if may_have_position(follower.report, sent.intent.symbol):
-            return None
-        by_reading = match_position(sent, follower.report)
+        by_reading = match_position(sent, follower.report, share)
         return by_reading if isinstance(by_reading, Found) else None
 
     async def bind(self, attempt_id: int, exchange_order_id: str, also: Callable[[Database], None]) -> None:

@@ -164,27 +164,27 @@ def match_closed(sent: Sent, closed: Iterable[ClosedPosition]) -> Found | Closed
     return Found(_done(intent, row.order_id, row.exit_price, row.closed_at), is_sure=sent.clock_offset_s is not None)
 
 
-def match_position(sent: Sent, report: AccountReport) -> Found | Absent:
-    """Find an exit in a reading of the account that began after it was sent: its position is gone, or smaller by exactly the part.
+def match_position(sent: Sent, report: AccountReport, share: Decimal) -> Found | Absent:
+    """Find an exit in a reading that shows the account as it was after the send: its position is gone, or smaller by exactly the part.
 
-    A position with another id is not the one that was held. A row that cannot be read may be the position, so it proves nothing.
+    ``share`` is ours before the exit. Where all that stands is ours, the rest is compared with it; else, as the owner has a part too,
+    with the whole position before. A position with another id is not the one that was held. A row that cannot be read may be the
+    position, so it proves nothing.
     """
     intent = sent.intent
     if any(each.what == "position" and each.symbol in (None, intent.symbol) for each in report.unreadable):
         return Absent()
     position = position_of(report, intent.symbol)
     is_there = position is not None and position.side is intent.position_side and _may_be(intent.position_id, position.id)
-    if position is not None and is_there and not _is_less(sent, position.quantity):
-        return Absent()
+    if position is not None and is_there:
+        before = share if position.quantity < share else sent.held_before
+        if before is None or position.quantity != EXACT.subtract(before, intent.quantity):
+            return Absent()
     return Found(_done(intent, "", None, report.as_of))
 
 
 def _may_be(held_id: str, shown_id: str) -> bool:
     return "" in (held_id, shown_id) or held_id == shown_id
-
-
-def _is_less(sent: Sent, quantity: Decimal) -> bool:
-    return sent.held_before is not None and quantity == EXACT.subtract(sent.held_before, sent.intent.quantity)
 
 
 def _done(intent: OrderIntent, order_id: str, price: Price | None, at: datetime) -> OrderReport:

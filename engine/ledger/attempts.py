@@ -245,21 +245,14 @@ def is_left_without_trace(db: apsw.Connection, copy: CopyId, leg: int) -> bool:
     return fetch_one(db, "SELECT 1 FROM leg WHERE copy_id = ? AND number = ? AND state = 'not_confirmed'", (copy, leg)) is not None
 
 
-def is_followed(db: apsw.Connection, exit_: Attempt) -> bool:
-    """Tell whether a later exit of the account closed something in the symbol, or may have: only one that was given up is followed."""
+def is_followed(db: apsw.Connection, attempt: Attempt) -> bool:
+    """Tell whether a later order of ours was claimed in the same contract of the account."""
     row = fetch_one(
         db,
-        "SELECT 1 FROM attempt WHERE account_id = ? AND id > ? AND symbol = ? AND kind = 'exit'"
-        " AND (filled != '0' OR state IN ('claimed', 'unknown', 'placed', 'partially_filled'))",
-        (exit_.account, exit_.id, exit_.intent.symbol),
+        "SELECT 1 FROM attempt WHERE account_id = ? AND id > ? AND symbol = ? LIMIT 1",
+        (attempt.account, attempt.id, attempt.intent.symbol),
     )
     return row is not None
-
-
-def leg_key(db: apsw.Connection, copy: CopyId, leg: int) -> OrderKey:
-    """Read the place of a leg in the order of signals."""
-    row = fetch_one(db, "SELECT order_key FROM leg WHERE copy_id = ? AND number = ?", (copy, leg))
-    return NO_ORDER_KEY if row is None else OrderKey(row[0])
 
 
 def _go_on_closing(db: apsw.Connection, copy: CopyId, leg: int, retry_at: datetime) -> bool:

@@ -69,10 +69,10 @@ class StoryLedger(Ledger):
         return await super().write(verb)
 
     def _compare(self) -> None:
-        """Look, whenever something was written, that no order is called NOT_CONFIRMED which the exchange has."""
+        """Look, whenever something was written, that no order is called NOT_CONFIRMED which the exchange shows."""
         rows = fetch_all(self.db, "SELECT client_order_id FROM attempt WHERE state = 'not_confirmed'")
         if rows:
-            there = {row.client_order_id for row in self.exchange.rows}
+            there = {row.client_order_id for row in self.exchange.rows if self.exchange.shows(row)}
             self.problems += [f"untrue: {cid} is called NOT_CONFIRMED, and the exchange has it" for (cid,) in rows if cid in there]
 
 

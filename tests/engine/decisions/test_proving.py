@@ -194,20 +194,27 @@ def test_a_closed_position_proves_nothing_about_another_one_or_about_a_part() ->
 def test_a_later_reading_without_the_position_proves_the_exit_and_tells_no_price() -> None:
     sent = Sent(exit_intent(), NOW)
     for gone in (report(), report((position(id="p2"),)), report((position(side=SHORT),)), report((position(symbol=ETH, id="p1"),))):
-        found = match_position(sent, gone)
+        found = match_position(sent, gone, D("2"))
         assert isinstance(found, Found)
         assert (found.report.filled_quantity, found.report.average_price, found.report.fee) == (D("2"), None, None)
 
 
 @pytest.mark.parametrize("there", [position(id="p1"), position(id="p1", quantity=D("1")), position(id="")])
 def test_a_position_that_may_be_ours_still_stands(there: Any) -> None:
-    assert match_position(Sent(exit_intent(), NOW), report((there,))) == Absent()
+    assert match_position(Sent(exit_intent(), NOW), report((there,)), D("2")) == Absent()
 
 
 @pytest.mark.parametrize(("before", "now", "proven"), [("5", "3", True), ("5", "5", False), ("5", "2", False), (None, "3", False)])
 def test_a_part_is_proven_by_exactly_the_part_less(before: str | None, now: str, proven: bool) -> None:
     sent = Sent(exit_intent(whole_position=False), NOW, held_before=None if before is None else D(before))
-    assert isinstance(match_position(sent, report((position(id="p1", quantity=D(now)),))), Found if proven else Absent)
+    there = report((position(id="p1", quantity=D(now)),))
+    assert isinstance(match_position(sent, there, D("2")), Found if proven else Absent)
+
+
+@pytest.mark.parametrize(("share", "now", "proven"), [("5", "3", True), ("5", "4", False), ("3", "3", False), ("4", "5", False)])
+def test_where_all_that_stands_is_ours_a_part_is_proven_by_what_is_left_of_the_share(share: str, now: str, proven: bool) -> None:
+    there = report((position(id="p1", quantity=D(now)),))
+    assert isinstance(match_position(Sent(exit_intent(whole_position=False), NOW), there, D(share)), Found if proven else Absent)
 
 
 @pytest.mark.parametrize(
@@ -215,4 +222,4 @@ def test_a_part_is_proven_by_exactly_the_part_less(before: str | None, now: str,
 )
 def test_a_position_that_cannot_be_read_is_not_gone(symbol: Any, what: str, proven: bool) -> None:
     unreadable = replace(report(), unreadable=(UnreadableRow(what, "u1", symbol, "status: expected a known word"),))
-    assert isinstance(match_position(Sent(exit_intent(), NOW), unreadable), Found if proven else Absent)
+    assert isinstance(match_position(Sent(exit_intent(), NOW), unreadable, D("2")), Found if proven else Absent)
