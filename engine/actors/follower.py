@@ -25,6 +25,7 @@ from engine.actors.resolver import Resolver
 from engine.actors.shared import Shared
 from engine.actors.supervisor import Vitals
 from engine.actors.unreadable import UnreadableRows
+from engine.decisions.explaining import LaneNow
 from engine.decisions.order_lifecycle import AttemptState
 from engine.decisions.planning import AccountView
 from engine.decisions.reconciliation import Correction, ForeignOrders, ShareShrunk, reconcile
@@ -216,9 +217,9 @@ class Follower:
             return False
         return not self.shared.stopping and not self._lanes.is_busy(leg) and (leg.kind != ENTRY or not self.vitals.quarantined)
 
-    def failures_of(self, copy: CopyId) -> tuple[int, str]:
-        """Return how often this task failed to send anything of a copy, and the last time why."""
-        return self._lanes.failures(copy)
+    def in_lane(self, copy: CopyId) -> LaneNow:
+        """Return what this task knows of a copy that the ledger does not."""
+        return self._lanes.now(copy)
 
     def exits_wait(self, strategy: StrategyId) -> bool:
         """Tell whether closing orders wait for a person because conservation is broken; to flatten is that person's decision."""

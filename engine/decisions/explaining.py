@@ -17,6 +17,15 @@ _UNDER_WAY: Final = (OutcomeCode.UNKNOWN, OutcomeCode.PLACED, OutcomeCode.PARTIA
 
 
 @dataclass(frozen=True, slots=True)
+class LaneNow:
+    """Hold what only the running task knows of a copy: how often nothing of it could be sent, the last time why, and what it waits for."""
+
+    failed: int = 0
+    problem: str = ""
+    waits_for: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ExitNow:
     """Hold an exit that has not ended: whose signal it is, how often it failed, and the last time why.
 
@@ -28,6 +37,7 @@ class ExitNow:
     problem: str
     is_refused: bool
     is_sent: bool
+    waits_for: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +131,8 @@ def _exit_waits(copy: CopyNow) -> tuple[str, WhoseMove]:
         return "Its order is at the exchange, and is looked up.", _N
     if tries is not None and tries.failed:
         return f"It failed {tries.failed} of its tries ({tries.problem}), and is tried again.", _N
+    if tries is not None and tries.waits_for:
+        return f"It waits: {tries.waits_for}.", _N
     if copy.entries_open:
         return f"It waits for an entry of this strategy in {copy.symbol} to end.", _N
     return "It waits to be planned.", _N

@@ -11,6 +11,7 @@ closed, the exchange alone says. Only a part that a reduce takes out is carried 
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Final
 
 from engine.decisions.planning import Wait
 from engine.decisions.risk import is_held
@@ -24,6 +25,9 @@ from engine.domain.order import OrderIntent, OrderSide
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.domain.signal import NO_ORDER_KEY, Action, OrderType, Signal
 from engine.domain.subscription import Subscription
+
+NO_CONTRACT: Final = Wait("the contract has not been read from the exchange yet")
+"""What a reduce waits for where nobody knows the contract's step: nothing of ours ends this, so it counts as a failed try."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +125,7 @@ def _reduce_share(context: ExitContext, holding: Holding) -> ExitPlan | Carry | 
         return _close_share(context, holding)
     if context.instrument is None:
         # A share is a sum of fills, a fraction of it is not: off the step the exchange refuses it, or leaves what nobody can close.
-        return Wait("the contract has not been read yet")
+        return NO_CONTRACT
     quantity = floored(Quantity(wanted), context.instrument)
     if is_below_minimum(context, quantity):
         return _carried(context, context.instrument, Quantity(wanted))

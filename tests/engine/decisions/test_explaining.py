@@ -29,6 +29,7 @@ def standing(**changes: Any) -> CopyNow:
 WAITING: list[tuple[str, CopyNow, str, WhoseMove]] = [
     ("fresh", now(exit=EXIT), "It waits to be planned.", W.NOBODY),
     ("an entry before it", now(exit=EXIT, entries_open=1), "waits for an entry", W.NOBODY),
+    ("what its lane waits for", now(exit=replace(EXIT, waits_for="an exit is not resolved yet")), "It waits: an exit is not", W.NOBODY),
     ("being sent", now(exit=EXIT, is_sending=True), "being sent", W.NOBODY),
     ("at the exchange", now(exit=replace(EXIT, is_sent=True)), "is looked up", W.NOBODY),
     ("failed once", now(exit=replace(EXIT, failed=1, problem="too many requests")), "too many requests", W.NOBODY),
