@@ -1,6 +1,7 @@
 """An exit that fails three times is an alert, whatever it fails at, and ``why`` says whose move it is."""
 
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +12,10 @@ import trio
 from engine_world import BEGINNING, World, world
 from trio.testing import MockClock
 
+from engine.actors.funding import FundingWatch
+from engine.actors.preflight import PreflightWatch
+from engine.actors.protection_guard import ProtectionGuard
+from engine.actors.resolver import Resolver
 from engine.desks.explaining import explain_copy
 from engine.domain.alert import Alert, AlertCode
 from engine.domain.amounts import Price, Ratio
@@ -181,3 +186,23 @@ async def test_a_close_goes_out_whatever_the_feed_and_the_position_s_leverage_sa
         odd = tuple(replace(each, leverage=Ratio(Decimal(0)), mark_price=Price(Decimal(0))) for each in report.positions)
         house.followers[0].report = replace(report, positions=odd)
         assert await house.outcome(await house.send(Action.CLOSE)) == ["filled"]
+
+
+@pytest.mark.parametrize("part", [FundingWatch, PreflightWatch, ProtectionGuard, Resolver])
+async def test_an_exit_goes_out_at_once_while_something_beside_it_fails_for_good(
+    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, part: type
+) -> None:
+    async def broken(_: object) -> None:
+        raise RuntimeError("a mistake of the engine's own")
+
+    monkeypatch.setattr(part, "run", broken)
+    async with world(tmp_path, followers=1) as house:
+        assert await house.outcome(await house.send(Action.OPEN, side=PositionSide.LONG)) == ["filled"]
+        await trio.sleep(600)
+        vitals = house.followers[0].vitals
+        assert (vitals.quarantined, vitals.running) == (True, True)
+        codes = [each.code for each in newest_alerts(house.ledger.db, BEGINNING, 100)]
+        assert AlertCode.ACCOUNT_QUARANTINED in codes
+        began = house.shared.clock.now()
+        assert await house.outcome(await house.send(Action.CLOSE)) == ["filled"]
+        assert house.shared.clock.now() - began < timedelta(seconds=2)
