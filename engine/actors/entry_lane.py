@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Final
 from engine.actors.recording import refused_outcome
 from engine.actors.shared import TAKER_FEE_BPS
 from engine.decisions.order_lifecycle import AttemptState, Refused
-from engine.decisions.planning import EntryContext, EntryPlan, Wait, last_line_entry, plan_entry, takes_entries
+from engine.decisions.planning import EntryContext, EntryPlan, Reading, Wait, last_line_entry, plan_entry, takes_entries
 from engine.domain.holding import PendingEntry
 from engine.domain.identifiers import Symbol
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.domain.signal import Action, Signal
 from engine.domain.subscription import Subscription, strictest
 from engine.ledger.attempts import Claim, goal_key
-from engine.ledger.copies import WaitingLeg
+from engine.ledger.copies import WaitingLeg, is_exiting_before
 from engine.ports.exchange import NotExecuted, Rejected
 from engine.ports.rate_limiter import Priority
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from engine.actors.lanes import Lanes
 
 ENTRY_RETRY_S: Final = 0.5
+READ_AGAIN_S: Final = 1.0
 READ_MARGIN_S: Final = 1.0
 _NEVER_SENT: Final = (AttemptState.SKIPPED, AttemptState.DENIED, AttemptState.EXPIRED, AttemptState.KILLED)
 
@@ -35,12 +36,13 @@ async def enter(lanes: "Lanes", leg: WaitingLeg) -> None:
     if not follower.settled:
         await follower.first_reading.wait()
     signal, subscription = shared.signal(leg.signal_number), shared.subscription(leg.subscription)
-    if signal.draft.action is Action.REVERSE:
-        await follower.try_to_read()  # a reading from before the exit still shows what it closed, as if the owner held it
-        follower.forget_settled(leg.symbol)
+    if follower.reading_after_exits(leg.symbol)[0] is Reading.BEFORE:
+        await follower.read_after_exits(leg.symbol)  # the newest reading still shows what we closed, as if the owner held it
     plan = plan_entry(await _context(lanes, leg, signal, subscription))
     if isinstance(plan, Wait):
-        lanes.wait(leg, ENTRY_RETRY_S)
+        if plan.reads:
+            follower.read_soon()
+        lanes.wait(leg, READ_AGAIN_S if plan.reads else ENTRY_RETRY_S, plan.cause)
     elif isinstance(plan, Outcome):
         if plan.code is OutcomeCode.DENIED_ACCOUNT_NOT_READY and _may_be_read_in_time(lanes, signal):
             follower.read_soon()
@@ -63,6 +65,11 @@ async def _context(lanes: "Lanes", leg: WaitingLeg, signal: Signal, subscription
     follower, shared = lanes.follower, lanes.follower.shared
     feed = shared.feeds[follower.exchange]
     quote = await feed.quote(leg.symbol, shared.pace.price_age_s)
+    # Before the holdings are read: an exit that ends between the two statements is seen in one of them.
+    exiting = is_exiting_before(shared.ledger.db, leg.account, leg.strategy, leg.symbol, signal.entry_key)
+    here, anywhere = follower.reading_after_exits(leg.symbol)
+    if here is Reading.SOON_AFTER:
+        follower.forget_settled(leg.symbol)
     problem = follower.problem or _unread(follower, leg.symbol)
     return EntryContext(
         signal=signal,
@@ -82,6 +89,10 @@ async def _context(lanes: "Lanes", leg: WaitingLeg, signal: Signal, subscription
         price_age_s=shared.pace.price_age_s,
         now=shared.clock.now(),
         day=follower.equity_marks,
+        is_exiting=exiting,
+        here=here,
+        anywhere=anywhere,
+        waited_for=lanes.waited_for(leg),
     )
 
 
@@ -126,7 +137,7 @@ async def _send(lanes: "Lanes", leg: WaitingLeg, signal: Signal, subscription: S
         switches = shared.switches_for(follower.account, follower.name, leg.strategy, follower.exchange)
         goal = goal_key(shared.ledger.db, leg.account, leg.strategy, leg.symbol)
         stands = takes_entries(shared.subscription(leg.subscription))
-        return last_line_entry(signal, goal, switches, entry_age_s, shared.clock.now()) or stands
+        return last_line_entry(signal, goal, switches, entry_age_s, shared.clock.now(), lanes.waited_for(leg)) or stands
 
     wanted = Claim(
         copy=leg.copy,

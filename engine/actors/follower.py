@@ -28,7 +28,7 @@ from engine.actors.supervisor import Vitals, keep
 from engine.actors.unreadable import UnreadableRows
 from engine.decisions.explaining import LaneNow
 from engine.decisions.order_lifecycle import AttemptState
-from engine.decisions.planning import AccountView
+from engine.decisions.planning import AccountView, Reading
 from engine.decisions.reconciliation import Correction, ForeignOrders, ShareShrunk, reconcile
 from engine.decisions.risk import equity, position_of, trading_day, unread_row
 from engine.decisions.routing import ENTRY, EXIT
@@ -44,6 +44,7 @@ from engine.ledger.attempts import (
     bound_order_ids,
     end,
     knows_client_order_id,
+    last_exits,
     open_attempts,
     open_entries,
     read_holding,
@@ -86,6 +87,8 @@ class Follower:
         self.session: ExchangeSession | None = None
         self.report: AccountReport | None = None
         self.read_at: datetime | None = None
+        self._read_began: datetime | None = None
+        self._under_way: tuple[datetime, trio.Event] | None = None
         self.last_report: AccountReport | None = None
         """The newest report, for people only: kept while the account cannot be read, when ``report`` is None and entries fail closed."""
         self.problem = ""
@@ -315,18 +318,54 @@ class Follower:
             self.session = session
         return self.session
 
+    def reading_after_exits(self, symbol: Symbol) -> tuple[Reading, Reading]:
+        """Compare the newest reading with the exits of ours that closed something: in one symbol, and in any."""
+        began = self._read_began
+        if began is None:
+            return Reading.AFTER, Reading.AFTER  # nothing was read yet, so nothing is planned from it
+        ended = last_exits(self.shared.ledger.db, self.account, began - timedelta(seconds=self._visible_within_s()))
+        if not ended:
+            return Reading.AFTER, Reading.AFTER
+        anywhere = Reading.BEFORE if began < max(ended.values()) else Reading.SOON_AFTER
+        here = ended.get(symbol)
+        return Reading.AFTER if here is None else Reading.BEFORE if began < here else Reading.SOON_AFTER, anywhere
+
+    async def read_after_exits(self, symbol: Symbol) -> None:
+        """Have a reading that began after our exits in a symbol: the one that is under way, if it did, else a new one."""
+        if self._under_way is not None and symbol not in last_exits(self.shared.ledger.db, self.account, self._under_way[0]):
+            await self._under_way[1].wait()
+        if self.reading_after_exits(symbol)[0] is Reading.BEFORE:
+            await self.try_to_read()
+
     async def read_account(self) -> None:
-        """Read the account from the exchange and correct the ledger where the exchange proves it wrong."""
+        """Read the account from the exchange and correct the ledger where the exchange proves it wrong.
+
+        Readings may overlap; one that began before the newest known one changes nothing.
+        """
         session = await self.connected()
-        began = self.shared.clock.now()
-        report = await session.fetch_account()
+        began, done = self.shared.clock.now(), trio.Event()
+        self._under_way = (began, done)
+        try:
+            report = await session.fetch_account()
+            if not self._is_overtaken(began):
+                await self._take(session, report, began)
+        finally:
+            done.set()
+
+    def _is_overtaken(self, began: datetime) -> bool:
+        return self.report is not None and self._read_began is not None and began < self._read_began
+
+    async def _take(self, session: ExchangeSession, report: AccountReport, began: datetime) -> None:
         replaced = await self._position_ids.judge(session, report)
         await self._correct(report, began, replaced)
         await self._position_ids.note(report, self._unsettled(began) | replaced.undecided)
         await self._mark_equity(report)
+        if self._is_overtaken(began):
+            return
         self.reserved = {copy: each for copy, each in self.reserved.items() if each.ended_at is None or each.ended_at >= began}
         is_due, self._check_is_due = self._check_is_due or self.report is None, False
         self.report = self.last_report = report
+        self._read_began = began
         self.read_at = self.shared.clock.now()
         self.problem = "" if not self.problem.startswith("Foreign") else self.problem
         self.problem_may_pass = self.key_refused = False

@@ -61,6 +61,10 @@ class Lanes:
         """Return how often this task had the leg wait."""
         return self._waits.get(leg.copy, 0)
 
+    def waited_for(self, leg: WaitingLeg) -> str:
+        """Return why this task had the leg wait the last time, empty where that was not told."""
+        return self.now(leg.copy).waits_for
+
     def forget(self) -> None:
         """Start with empty lanes after the follower's task ended: its lanes ended with it."""
         self._busy.clear()

@@ -69,7 +69,7 @@ class CopyNow:
     """Hold how things are for one copy. ``share`` and ``side`` are what its strategy holds in the symbol, ``entries_open`` what may come.
 
     ``kind`` is that of the leg that has not ended, else of the last one. ``master_left``: the strategy's newest order there is an exit.
-    ``live`` is None where no engine runs.
+    ``live`` is None where no engine runs. ``waits_for`` is what its own lane waits for.
     """
 
     symbol: Symbol
@@ -82,6 +82,7 @@ class CopyNow:
     exit: ExitNow | None
     unproven: UnprovenNow | None
     live: LiveNow | None
+    waits_for: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +154,8 @@ def _other_waits(copy: CopyNow) -> tuple[str, WhoseMove]:
         return f"It waits until the fate of an earlier order in {copy.symbol} is proven: rexalgo unknown list.", move
     if live.problem:
         return f"It waits for a reading of the account, which fails now ({live.problem}).", _O
+    if copy.waits_for:
+        return f"It waits: {copy.waits_for}.", _N
     return "It waits to be planned.", _N
 
 

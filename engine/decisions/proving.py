@@ -25,7 +25,7 @@ from decimal import Decimal
 from typing import Final
 
 from engine.decisions.order_lifecycle import describes
-from engine.decisions.risk import position_of
+from engine.decisions.risk import may_have_position, position_of
 from engine.domain.account import AccountReport, ClosedPosition
 from engine.domain.amounts import EXACT, Price, Quantity
 from engine.domain.order import ClosedBy, OrderIntent, OrderReport, OrderSide, OrderStatus
@@ -172,7 +172,7 @@ def match_position(sent: Sent, report: AccountReport, share: Decimal) -> Found |
     position, so it proves nothing.
     """
     intent = sent.intent
-    if any(each.what == "position" and each.symbol in (None, intent.symbol) for each in report.unreadable):
+    if may_have_position(report, intent.symbol):
         return Absent()
     position = position_of(report, intent.symbol)
     is_there = position is not None and position.side is intent.position_side and _may_be(intent.position_id, position.id)

@@ -33,6 +33,7 @@ class AlertCode(Enum):
     BREAKER_TRIPPED = "breaker_tripped"
     FLATTEN_NOT_FLAT = "flatten_not_flat"
     CIRCUIT_OPEN = "circuit_open"
+    NUMBERING_RESTARTED = "numbering_restarted"
     PLUGIN_TASK_FAILED = "plugin_task_failed"
     TEST = "test"
 
@@ -178,6 +179,13 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
         "Look at the log and at the strategy's params; then restart",
         "The strategy sends no signals, exits included.",
         True,
+    ),
+    AlertCode.NUMBERING_RESTARTED: AlertWords(
+        "Strategy {subject}: the numbers of its signals fell back from {greatest} to {seq} while time went on ({symbol}).",
+        "It counts as a sender that began anew: its signals are ordered from here on by the new numbers.",
+        "Ask the master whether the bot was restarted; a bot that keeps its numbers over a restart, or sends none, needs no such guess",
+        "Nothing, if the bot was restarted. If an old bot still runs beside it, their signals are mixed.",
+        False,
     ),
     AlertCode.TEST: AlertWords(
         "This is a test of the channel {subject}, sent by {by}. Nothing happened.", "Nothing.", "Nothing", "Nothing.", False

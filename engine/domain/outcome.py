@@ -30,6 +30,7 @@ class OutcomeCode(Enum):
     NOT_CONFIRMED = "not_confirmed"
     NOT_EXECUTED = "not_executed"
     EXPIRED = "expired"
+    EXPIRED_WAITING = "expired.waiting"
     KILLED = "killed"
     RESIDUE = "residue"
     APPLIED = "applied"
@@ -136,6 +137,12 @@ EXPLANATIONS: Final[Mapping[OutcomeCode, Explanation]] = {
     ),
     OutcomeCode.EXPIRED: Explanation(
         "Too late to enter: the signal was {age_s} s old and the limit is {limit_s} s. Nothing was sent.", _N, "limits.entry_age_s"
+    ),
+    OutcomeCode.EXPIRED_WAITING: Explanation(
+        "It waited, because {cause}, until it was too late to enter: the signal was {age_s} s old and the limit is {limit_s} s. "
+        "Nothing was sent.",
+        _N,
+        "limits.entry_age_s",
     ),
     OutcomeCode.KILLED: Explanation("Stopped at the last line before sending ({cause}). Nothing was sent.", _O),
     OutcomeCode.APPLIED: Explanation("Done: {what}.", _N),

@@ -23,6 +23,7 @@ from engine.domain.outcome import Outcome, OutcomeCode
 from engine.domain.signal import NO_ORDER_KEY, OrderKey, PositionSide
 from engine.ledger.books import Change, bind_outside, change_share, tell_order
 from engine.ledger.codec import dump, from_us, read_intent, to_us, write_intent
+from engine.ledger.copies import is_exiting_before
 from engine.ledger.outcomes import forget_outcome, write_outcome
 from engine.ledger.query import Row, fetch_all, fetch_one
 
@@ -155,6 +156,8 @@ def _entry_refused(db: apsw.Connection, wanted: Claim) -> NotClaimed | None:
     symbol = wanted.intent.symbol
     if goal_key(db, wanted.account, wanted.strategy, symbol) >= wanted.order_key:
         return NotClaimed(Outcome(OutcomeCode.SKIPPED_SUPERSEDED, {"symbol": symbol}))
+    if is_exiting_before(db, wanted.account, wanted.strategy, symbol, wanted.order_key):
+        return NotClaimed(None)  # recorded while this entry was on its way here: planned again, it waits
     held = read_holding(db, wanted.account, symbol)
     if held is None or (held.share == 0 and held.entries_open == 0):
         return NotClaimed(Outcome(OutcomeCode.SKIPPED_NOT_OPEN, {"symbol": symbol})) if wanted.adds else None
@@ -246,10 +249,11 @@ def is_left_without_trace(db: apsw.Connection, copy: CopyId, leg: int) -> bool:
 
 
 def is_followed(db: apsw.Connection, attempt: Attempt) -> bool:
-    """Tell whether a later order of ours was claimed in the same contract of the account."""
+    """Tell whether a later order of ours changed the position in the same contract, or may have: one that was given up is no such order."""
     row = fetch_one(
         db,
-        "SELECT 1 FROM attempt WHERE account_id = ? AND id > ? AND symbol = ? LIMIT 1",
+        "SELECT 1 FROM attempt WHERE account_id = ? AND id > ? AND symbol = ?"
+        " AND (filled != '0' OR state IN ('claimed', 'unknown', 'placed', 'partially_filled')) LIMIT 1",
         (attempt.account, attempt.id, attempt.intent.symbol),
     )
     return row is not None
@@ -492,6 +496,17 @@ def unsettled_symbols(db: apsw.Connection, account: AccountId, since: datetime) 
         (account, to_us(since)),
     )
     return frozenset(Symbol(row[0]) for row in rows)
+
+
+def last_exits(db: apsw.Connection, account: AccountId, since: datetime) -> dict[Symbol, datetime]:
+    """Read when the newest exit of ours that closed something ended, for each symbol with one at or after ``since``."""
+    rows = fetch_all(
+        db,
+        "SELECT symbol, max(ended_us) FROM attempt WHERE account_id = ? AND ended_us >= ? AND kind = 'exit' AND filled != '0'"
+        " GROUP BY symbol",
+        (account, to_us(since)),
+    )
+    return {Symbol(symbol): from_us(ended_us) for symbol, ended_us in rows}
 
 
 def entries_before(db: apsw.Connection, account: AccountId, strategy: StrategyId, symbol: Symbol, before: OrderKey) -> list[Attempt]:

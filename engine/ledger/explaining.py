@@ -58,6 +58,7 @@ def read_copy_now(db: apsw.Connection, signal_number: int, account_name: str, li
         exit=_exit(db, account, strategy, symbol, in_lane),
         unproven=_unproven(db, account, symbol),
         live=live,
+        waits_for=in_lane(CopyId(identifier)).waits_for,
     )
 
 

@@ -257,4 +257,22 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     ALTER TABLE account_day ADD COLUMN unreconciled INTEGER NOT NULL DEFAULT 0;
     UPDATE account_day SET unreconciled = trades, trades = 0, won = 0, result = '0', fees = '0';
     """,
+    """
+    ALTER TABLE signal ADD COLUMN numbering INTEGER;
+    UPDATE signal SET numbering = 0 WHERE json_extract(draft, '$.seq') IS NOT NULL;
+    CREATE INDEX signal_by_numbering ON signal (origin, numbering, seq) WHERE numbering IS NOT NULL;
+    CREATE INDEX signal_by_order ON signal (strategy_id, symbol, order_key);
+    CREATE TABLE numbering (
+        origin TEXT NOT NULL, number INTEGER NOT NULL, began_us INTEGER NOT NULL, PRIMARY KEY (origin, number)) STRICT, WITHOUT ROWID;
+    CREATE TABLE newest_told (
+        strategy_id TEXT NOT NULL, symbol TEXT NOT NULL, kind TEXT NOT NULL, origin TEXT NOT NULL, numbering INTEGER, seq INTEGER,
+        numbered_us INTEGER, other_us INTEGER, order_key TEXT NOT NULL, PRIMARY KEY (strategy_id, symbol, kind, origin))
+        STRICT, WITHOUT ROWID;
+    INSERT INTO newest_told
+        SELECT strategy_id, symbol, CASE json_extract(draft, '$.action') WHEN 'set_protection' THEN 'protections' ELSE 'exits' END AS kind,
+        origin, max(numbering), max(CASE WHEN numbering = 0 THEN seq END), max(CASE WHEN numbering = 0 THEN decided_us END),
+        max(CASE WHEN numbering IS NULL THEN decided_us END), max(order_key) FROM signal
+        WHERE json_extract(draft, '$.action') IN ('close', 'reverse', 'cancel', 'set_protection')
+        AND NOT json_extract(draft, '$.is_test') AND origin != 'operator:flatten' GROUP BY strategy_id, symbol, kind, origin;
+    """,
 )

@@ -45,6 +45,7 @@ WAITING: list[tuple[str, CopyNow, str, WhoseMove]] = [
     ("quarantine", now(exit=EXIT, live=LiveNow(quarantined=True)), "waits to be planned", W.NOBODY),
     ("no engine", now(exit=EXIT, live=None), "No engine runs here", W.OPERATOR),
     ("entry: fresh", now(kind="entry"), "waits to be planned", W.NOBODY),
+    ("entry: behind an exit", now(kind="entry", waits_for="an exit stands before it"), "It waits: an exit stands", W.NOBODY),
     ("entry: being sent", now(kind="entry", is_sending=True), "being sent", W.NOBODY),
     ("entry: key dead", now(kind="entry", live=REFUSED), "refuses this account's key", W.YOU),
     ("entry: quarantine", now(kind="entry", live=LiveNow(quarantined=True)), "account release", W.OPERATOR),
