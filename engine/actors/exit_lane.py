@@ -71,7 +71,8 @@ def _needs_witness(follower: "Follower", context: ExitContext, plan: ExitPlan) -
     position = context.position
     held = context.holding
     is_part = not plan.intent.whole_position and position is not None and held is not None and position.quantity > held.share
-    return is_part and not (follower.session is not None and follower.session.reads_client_order_id(plan.intent)) and not _is_fresh(follower)
+    is_named = follower.session is not None and follower.session.reads_client_order_id(plan.intent)
+    return is_part and not is_named and not _is_fresh(follower)
 
 
 def _residue_kinds(context: ExitContext, plan: ExitPlan) -> frozenset[RejectionKind]:

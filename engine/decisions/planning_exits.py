@@ -26,6 +26,7 @@ from engine.domain.outcome import Outcome, OutcomeCode
 from engine.domain.signal import NO_ORDER_KEY, Action, OrderType, Signal
 from engine.domain.subscription import Subscription
 
+NONE: Final = Quantity(ZERO)
 NO_CONTRACT: Final = Wait("the contract has not been read from the exchange yet")
 """What a reduce waits for where nobody knows the contract's step: nothing of ours ends this, so it counts as a failed try."""
 
@@ -58,7 +59,7 @@ class ExitContext:
     now: datetime
     leave: Quantity | None = None
     is_entering: bool = False
-    without_trace: Quantity = Quantity(ZERO)
+    without_trace: Quantity = NONE
 
     @property
     def is_flat_after(self) -> bool:
