@@ -11,6 +11,7 @@ from engine.decisions.order_lifecycle import Accepted
 from engine.domain.account import ClosedPosition, ClosedPositions, Position
 from engine.domain.order import ClosedBy, OrderReport
 from engine.ports.exchange import ClosedPositionsConnection, FeeKind, FeeReport, FeesConnection
+from engine.testing.exchange.exits import read_back
 from engine.testing.exchange.kit import LONG, LOOK_S, SETTLE_S, SHORT, ExchangeKit
 from engine.testing.exchange.looks import expect_no_float, near
 from engine.testing.exchange.registry import case
@@ -41,8 +42,9 @@ async def _names_positions(kit: ExchangeKit) -> None:
     leaving = kit.exit_of(grown or position)
     third = await kit.taken(leaving)
     await kit.waits_for(lambda account: not account.positions)
-    for what, order, told in (("opened", opening, report), ("grew", growing, second), ("closed", leaving, third)):
-        found = await kit.found(order, told.exchange_order_id)
+    orders = [await kit.found(opening, report.exchange_order_id), await kit.found(growing, second.exchange_order_id)]
+    orders.append(await read_back(kit, leaving, third))
+    for what, found in zip(("opened", "grew", "closed"), orders, strict=True):
         expect(
             found.position_id == position.id,
             f"expected the order that {what} position {position.id} to name it, found {found.position_id or 'no position'}",
@@ -70,7 +72,7 @@ async def _tells_closed_positions(kit: ExchangeKit) -> None:
         open_now = await connection.closed_positions(since, [position.id])
         expect(all(each.position_id != position.id for each in open_now.rows), f"expected {position.id} not among the closed, found it")
         leaving = kit.exit_of(position)
-        exit_ = await kit.found(leaving, (await kit.taken(leaving)).exchange_order_id)
+        exit_ = await read_back(kit, leaving, await kit.taken(leaving))
         await kit.waits_for(lambda account: not account.positions)
         row = await _closed(connection.closed_positions, kit, position.id)
         _expect_it_was(row, position, entry, exit_)
@@ -137,7 +139,7 @@ async def _fees_are_what_was_paid(kit: ExchangeKit) -> None:
     report, position = await kit.entered(order)
     entry = await kit.found(order, report.exchange_order_id)
     leaving = kit.exit_of(position)
-    exit_ = await kit.found(leaving, (await kit.taken(leaving)).exchange_order_id)
+    exit_ = await read_back(kit, leaving, await kit.taken(leaving))
     await kit.waits_for(lambda account: not account.positions)
     result, change, rows = _profit(position, entry, exit_), Decimal(0), list[FeeReport]()
     with trio.move_on_after(SETTLE_S):
@@ -181,11 +183,11 @@ def _paid_by(*orders: OrderReport) -> tuple[Decimal, Decimal]:
 async def _strange_rows(kit: ExchangeKit) -> None:
     connection = await kit.connection()
     kit.needs_http()
+    since = (await kit.account()).as_of - timedelta(seconds=5)  # short, so that a history may well be complete
     order = await kit.intent()
     entry, _ = await kit.entered(order)
     resting = await kit.taken(await kit.resting())
     await kit.waits_for(lambda account: any(each.exchange_order_id == resting.exchange_order_id for each in account.open_orders))
-    since = kit.begun - timedelta(seconds=60)
     account, ours = await kit.account(), {entry.exchange_order_id, resting.exchange_order_id}
     kit.http.plan.read, kit.http.plan.strange_rows = STRANGE_ROWS, 0
     strange = await kit.account()
