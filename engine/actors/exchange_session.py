@@ -12,7 +12,8 @@ from typing import Final, TypeVar, cast
 import trio
 
 from engine.decisions.circuit import Circuit
-from engine.decisions.order_lifecycle import SLACK_S, UNKNOWN_OFFSET_S, Answer, NoProof, NothingSent, classify
+from engine.decisions.order_lifecycle import Answer, NoProof, NothingSent, classify
+from engine.decisions.proving import SLACK_S, UNKNOWN_OFFSET_S
 from engine.decisions.rate import HalfRateLimiter
 from engine.domain.account import AccountReport, ClosedPositions
 from engine.domain.identifiers import Symbol
