@@ -35,6 +35,7 @@ from engine.domain.holding import PendingEntry, SwitchLevel
 from engine.domain.identifiers import AccountId, CopyId, StrategyId, Symbol
 from engine.ledger import Database
 from engine.ledger.attempts import (
+    accept_foreign,
     accepted_foreign,
     bound_order_ids,
     end,
@@ -333,12 +334,13 @@ class Follower:
         # Attempts first, holdings after: what ends between the two statements is still seen as unsettled.
         unsettled = unsettled_symbols(db, self.account, began - timedelta(seconds=self._visible_within_s()))
         holdings = read_holdings(db, self.account)
+        resting = [each.exchange_order_id for each in report.open_orders]
         return reconcile(
             holdings,
             report,
             unsettled=unsettled,
             exiting={each.symbol for each in holdings if is_exiting(db, self.account, each.symbol)},
-            bound_ids=bound_order_ids(db, self.account) | accepted_foreign(db, self.name) if report.open_orders else frozenset(),
+            bound_ids=bound_order_ids(db, self.account, resting) | accepted_foreign(db, self.account, resting),
             client_id_known=partial(knows_client_order_id, db),
         )
 
@@ -354,8 +356,7 @@ class Follower:
         at = self.shared.clock.now()
         foreign = [order for each in found if isinstance(each, ForeignOrders) for order in each.exchange_order_ids]
         if foreign:
-            data: dict[str, object] = {"foreign": foreign, "by": by}
-            await self.shared.ledger.write(lambda db: write_event(db, "decision", self.name, data, at))
+            await self.shared.ledger.write(lambda db: accept_foreign(db, self.account, self.name, foreign, by, at))
             self.problem = ""
         await self.read_account()
         return found

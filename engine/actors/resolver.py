@@ -103,7 +103,8 @@ class Resolver:
         except Exception as error:  # an unreadable exchange proves nothing about the order: look again later
             _LOG.warning("order of %s cannot be looked up: %s: %s", follower.name, type(error).__name__, error)
             return
-        bound = bound_order_ids(shared.ledger.db, attempt.account) - {attempt.exchange_order_id}
+        shown = [each.exchange_order_id for each in history.orders]
+        bound = bound_order_ids(shared.ledger.db, attempt.account, shown) - {attempt.exchange_order_id}
         found = self._match(attempt, history.orders, bound)
         match found:
             case Found(report, is_sure):
@@ -149,7 +150,7 @@ class Resolver:
                 f"expected {attempt.intent.side.value} {plain(attempt.intent.quantity)} {attempt.intent.symbol}, order "
                 f"{exchange_order_id} is {found}"
             )
-        if exchange_order_id in bound_order_ids(follower.shared.ledger.db, attempt.account):
+        if bound_order_ids(follower.shared.ledger.db, attempt.account, [exchange_order_id]):
             raise LookupError(f"order {exchange_order_id} is known already as another one")
         await self._proven(attempt, report)
 

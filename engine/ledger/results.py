@@ -96,11 +96,11 @@ def _write_open(db: apsw.Connection, account: str, strategy: str, symbol: str, h
 
 def _write_trade(db: apsw.Connection, account: str, strategy: str, symbol: str, environment: str, trade: Trade) -> None:
     db.execute(
-        "INSERT INTO trade (account_id, strategy_id, symbol, side, quantity, entry_price, exit_price, fees, result, opened_us, closed_us)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO trade (account_id, strategy_id, environment, symbol, side, quantity, entry_price, exit_price, fees, result,"
+        " opened_us, closed_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
-            account, strategy, symbol, trade.side.value, plain(trade.quantity), plain(trade.entry_price), plain(trade.exit_price),
-            plain(trade.fees), plain(trade.result), to_us(trade.opened_at), to_us(trade.closed_at),
+            account, strategy, environment, symbol, trade.side.value, plain(trade.quantity), plain(trade.entry_price),
+            plain(trade.exit_price), plain(trade.fees), plain(trade.result), to_us(trade.opened_at), to_us(trade.closed_at),
         ),
     )  # fmt: skip
     day = trade.closed_at.date().isoformat()
@@ -125,7 +125,7 @@ def _add_day(db: apsw.Connection, table: str, columns: tuple[str, ...], key: tup
 def mark_equity_point(db: apsw.Connection, account: AccountId, equity: Decimal, at: datetime, apart_us: int = HOUR_US) -> None:
     """Write what an account was worth when it was read; of an hour (or ``apart_us``), the first reading stays."""
     at_us = to_us(at)
-    row = fetch_one(db, "SELECT MAX(at_us) FROM equity_point WHERE account_id = ?", (account,))
+    row = fetch_one(db, "SELECT at_us FROM equity_point WHERE account_id = ? ORDER BY at_us DESC LIMIT 1", (account,))
     newest = None if row is None else row[0]
     if newest is None or at_us // apart_us > newest // apart_us:
         db.execute("INSERT INTO equity_point (account_id, at_us, equity) VALUES (?, ?, ?)", (account, at_us, plain(equity)))
@@ -235,8 +235,8 @@ def trade_results(db: apsw.Connection, limit: int, *, account: str = "", strateg
     else:
         rows = fetch_all(
             db,
-            "SELECT closed_us, result, opened_us FROM trade JOIN account ON account.id = trade.account_id WHERE strategy_id = ?"
-            " AND environment = ? ORDER BY closed_us DESC, trade.id DESC LIMIT ?",
+            "SELECT closed_us, result, opened_us FROM trade WHERE strategy_id = ? AND environment = ?"
+            " ORDER BY closed_us DESC, id DESC LIMIT ?",
             (strategy, environment, limit),
         )
     return [TradePoint(from_us(row[0]), Decimal(row[1]), from_us(row[2])) for row in reversed(rows)]
@@ -316,7 +316,7 @@ def recent_trades(db: apsw.Connection, strategy: str, environment: str, limit: i
     """Read a strategy's newest closed trades of one environment; whose they are is not for the page."""
     rows = fetch_all(
         db,
-        _TRADES + " WHERE trade.strategy_id = ? AND account.environment = ? ORDER BY closed_us DESC LIMIT ?",
+        _TRADES + " WHERE trade.strategy_id = ? AND trade.environment = ? ORDER BY closed_us DESC LIMIT ?",
         (strategy, environment, limit),
     )
     return [_trade(row) for row in rows]

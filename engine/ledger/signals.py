@@ -113,8 +113,10 @@ def _insert_signal(db: apsw.Connection, new: NewSignal) -> tuple[int, OrderKey]:
     seq = new.draft.seq
     if seq is None:
         # A signal without seq stands behind the greatest seq sent up to its time: one total order even for mixed senders.
-        row = fetch_one(db, "SELECT max(seq) FROM signal WHERE strategy_id = ? AND decided_us <= ?", (new.strategy, decided_us))
-        seq = (row[0] if row else None) or 0
+        row = fetch_one(
+            db, "SELECT seq FROM signal WHERE strategy_id = ? AND decided_us <= ? ORDER BY seq DESC LIMIT 1", (new.strategy, decided_us)
+        )
+        seq = 0 if row is None else row[0]
     db.execute(
         "INSERT INTO signal (id, receipt_id, strategy_id, origin, dedupe_key, body_hash, symbol, draft, seq, order_key, decided_us,"
         " received_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '', ?, ?)",
@@ -124,6 +126,7 @@ def _insert_signal(db: apsw.Connection, new: NewSignal) -> tuple[int, OrderKey]:
         ),
     )  # fmt: skip
     number = db.last_insert_rowid()
+    db.execute("UPDATE strategy SET signals = signals + 1 WHERE id = ?", (new.strategy,))
     key = order_key(seq, decided_us, number)
     db.execute("UPDATE signal SET order_key = ? WHERE number = ?", (key, number))
     return number, key
