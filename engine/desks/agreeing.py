@@ -18,7 +18,7 @@ from engine.desks.visitor import FormErrors, Visitor
 from engine.domain.account import AccountReport, Balance
 from engine.domain.amounts import initial_margin, plain
 from engine.domain.errors import InvalidValue
-from engine.domain.identifiers import CopyId, ReceiptId, SignalId, StrategyId, Symbol
+from engine.domain.identifiers import CopyId, ReceiptId, SignalId, StrategyId, Symbol, copy_id
 from engine.domain.outcome import Outcome
 from engine.domain.signal import NO_ORDER_KEY, Action, Signal, SignalDraft
 from engine.domain.subscription import (
@@ -252,7 +252,7 @@ class AgreeingDesk:
         now, key = self._office.clock.now(), f"leave-{secrets.token_hex(16)}"
         return NewSignal(
             id=SignalId(f"sig_{secrets.token_hex(16)}"), receipt=ReceiptId(f"rcp_{secrets.token_hex(16)}"),
-            new_copy_id=lambda: CopyId(f"cp_{secrets.token_hex(16)}"), strategy=strategy, origin=FLATTEN_ORIGIN,
+            new_copy_id=lambda: copy_id(now, secrets.token_bytes(9)), strategy=strategy, origin=FLATTEN_ORIGIN,
             draft=SignalDraft(key, Action.CLOSE, symbol), body_hash=hashlib.sha256(key.encode()).digest(), decided_at=now, received_at=now,
             only=frozenset({row.id}),
         )  # fmt: skip

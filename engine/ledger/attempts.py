@@ -401,7 +401,7 @@ def unsettled_symbols(db: apsw.Connection, account: AccountId, since: datetime) 
         db,
         "SELECT symbol FROM attempt INDEXED BY attempt_open WHERE account_id = ?1 AND state IN ('claimed', 'unknown', 'placed',"
         " 'partially_filled', 'not_confirmed') AND (state != 'not_confirmed' OR (kind = 'entry' AND NOT freed))"
-        " UNION SELECT symbol FROM attempt WHERE account_id = ?1 AND ended_us >= ?2 AND filled != '0'",
+        " UNION SELECT symbol FROM attempt INDEXED BY attempt_ended WHERE account_id = ?1 AND ended_us >= ?2 AND filled != '0'",
         (account, to_us(since)),
     )
     return frozenset(Symbol(row[0]) for row in rows)

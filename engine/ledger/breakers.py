@@ -12,8 +12,9 @@ def busy_strategies(db: apsw.Connection, since: datetime, limit: int) -> list[tu
     """Read strategies with more than ``limit`` entry signals since a time, tests left out: name, count, the newest one's time."""
     rows = fetch_all(
         db,
-        "SELECT strategy.name, count(*), max(signal.received_us) FROM signal JOIN strategy ON strategy.id = signal.strategy_id"
-        " WHERE signal.received_us >= ? AND json_extract(signal.draft, '$.action') IN ('open', 'add', 'reverse')"
+        "SELECT strategy.name, count(*), max(signal.received_us) FROM signal INDEXED BY signal_by_time"
+        " JOIN strategy ON strategy.id = signal.strategy_id WHERE signal.received_us >= ?"
+        " AND json_extract(signal.draft, '$.action') IN ('open', 'add', 'reverse')"
         " AND NOT coalesce(json_extract(signal.draft, '$.is_test'), 0)"
         " GROUP BY strategy.id HAVING count(*) > ?",
         (to_us(since), limit),
