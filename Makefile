@@ -65,7 +65,6 @@ bench: install-dev
 	@$(PY) -m bench.fanout $(ARGS)
 	$(PY) -m bench.pages
 	$(PY) -m bench.history
-	$(PY) -m bench.history
 
 faults: install-dev
 	@$(PY) -m tests.faults $(ARGS)
