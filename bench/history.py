@@ -31,9 +31,9 @@ from engine.ledger.attempts import accepted_foreign, bound_order_ids, read_holdi
 from engine.ledger.breakers import busy_strategies, refused_accounts
 from engine.ledger.copies import accounts_with_waiting_legs, is_exiting, waiting_legs
 from engine.ledger.database import open_database, open_reader
+from engine.ledger.folding import has_unfolded
 from engine.ledger.people import accounts
 from engine.ledger.pulse import concerns_person, newest_sequence
-from engine.ledger.results import has_unbooked
 from engine.ledger.standing import held_shares, still_open
 
 AIM: Final = 1.10
@@ -75,7 +75,7 @@ def ticks(db: Database) -> Mapping[str, Callable[[], object]]:
         "breakers": breakers,
         "reading an account": reading,
         "the queue": lambda: (accounts_with_waiting_legs(db), waiting_legs(db, account.id)),
-        "bookkeeping": lambda: has_unbooked(db),
+        "bookkeeping": lambda: has_unfolded(db),
         "flattening": lambda: (held_shares(db), still_open(db)),
         "alerts to send": lambda: undelivered_alerts(db, "log", 20),
         "a live page": lambda: concerns_person(db, person, sequence - 50),

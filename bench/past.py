@@ -112,14 +112,13 @@ def _write_orders(db: Database) -> None:
     }  # fmt: skip
     db.execute(
         "INSERT INTO attempt (copy_id, leg, number, kind, account_id, strategy_id, symbol, epoch, state, client_order_id, intent, witness,"
-        " notional, margin, claimed_us, ended_us, exchange_order_id, filled, price, fee, cause, booked, booked_cost, booked_fee)"
+        " notional, margin, claimed_us, ended_us, exchange_order_id, filled, price, fee, cause)"
         " SELECT copy_id, 1, 1, kind, leg.account_id, strategy_id, symbol, 0, state, 'rx' || substr(copy_id, 18) || substr(copy_id, 11, 7),"
         " replace(replace(?2 ->> kind, 'CLIENT', 'rx' || substr(copy_id, 18) || substr(copy_id, 11, 7)), 'SYMBOL', symbol), '[]', '195',"
         " '39', outcome_us - 15000, outcome_us, iif(state = 'filled', 'past-' || copy.rowid, NULL),"
         " iif(state = 'filled', '0.003', '0'),"
         " iif(state = 'filled', iif(kind = 'entry', '65000', '65100'), NULL), iif(state = 'filled', '0.1', '0'),"
-        " iif(state = 'filled', '', 'margin'), iif(state = 'filled', '0.003', '0'), iif(state = 'filled', '195', '0'),"
-        " iif(state = 'filled', '0.1', '0') FROM leg JOIN copy ON copy.id = copy_id WHERE state IN ('filled', 'rejected')"
+        " iif(state = 'filled', '', 'margin') FROM leg JOIN copy ON copy.id = copy_id WHERE state IN ('filled', 'rejected')"
         " AND signal_number IN (SELECT number FROM signal WHERE origin = ?1) ORDER BY leg.rowid",
         (ORIGIN, dump(intents)),
     )
@@ -135,14 +134,21 @@ def _write_orders(db: Database) -> None:
 
 
 def _write_books(db: Database) -> None:
-    """Write a trade for each closing order, and the sums of days."""
+    """Write a fill for each filled order, a trade for each that closed, and the sums of days."""
     db.execute(
-        "INSERT INTO trade (account_id, strategy_id, environment, symbol, side, quantity, entry_price, exit_price, fees, result,"
-        " opened_us, closed_us) SELECT account_id, strategy_id, environment, symbol, 'LONG', filled, '65000', price, '0.2', '0.1',"
-        " ended_us - 60000000, ended_us FROM attempt JOIN account ON account.id = account_id WHERE kind = 'exit' AND filled != '0'"
-        " ORDER BY attempt.id"
+        "WITH filled AS (SELECT *, row_number() OVER (ORDER BY id) + (SELECT coalesce(max(id), 0) FROM fill) AS fill FROM attempt"
+        " WHERE filled != '0') INSERT INTO fill (id, account_id, strategy_id, symbol, side, is_entry, quantity, price, fee, cause, at_us,"
+        " since_us, attempt_id, exchange_order_id, episode, state, folded) SELECT fill, account_id, strategy_id, symbol, 'LONG',"
+        " kind = 'entry', filled, price, fee, 'signal', ended_us, ended_us, id, exchange_order_id, max(iif(kind = 'entry', fill, NULL))"
+        " OVER (PARTITION BY account_id, strategy_id, symbol ORDER BY id), 'settled', 1 FROM filled ORDER BY id"
     )
-    day = "date(closed_us / 1000000, 'unixepoch'), count(*), count(*), format('%.1f', count(*) * 0.1), format('%.1f', count(*) * 0.2)"
+    db.execute(
+        "INSERT INTO trade (account_id, strategy_id, environment, symbol, side, quantity, entry_price, exit_price, fees, gross, result,"
+        " opened_us, closed_us, fill_id, episode, cause, state) SELECT account_id, strategy_id, environment, symbol, side, quantity,"
+        " '65000', price, '0.2', '0.3', '0.1', at_us - 600000000, at_us, fill.id, episode, cause, 'settled' FROM fill"
+        " JOIN account ON account.id = account_id WHERE NOT is_entry ORDER BY fill.id"
+    )
+    day = "date(closed_us / 1000000, 'unixepoch'), count(*), count(*), format('%.1f', count(*) * 0.1), format('%.1f', count(*) * 0.2), 0"
     db.execute(f"INSERT INTO account_day SELECT account_id, {day} FROM trade GROUP BY 1, 2")
     db.execute(f"INSERT INTO strategy_day SELECT strategy_id, environment, {day} FROM trade GROUP BY 1, 2, 3")
 

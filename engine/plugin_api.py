@@ -18,6 +18,7 @@ from engine.domain.amounts import (
     initial_margin,
     notional,
     parse_decimal,
+    parse_fraction,
     parse_money,
     parse_price,
     parse_quantity,
@@ -76,6 +77,6 @@ __all__ = [
     "RatePools", "Ratio", "Refused", "Rejected", "RejectionKind", "RexAlgoError", "Secret", "SignalDraft", "SignalId", "SignalSize",
     "SIGNATURE_HEADER", "SizeMode", "StreamContext", "StreamSource", "Symbol", "UnreadableRow", "WebhookSource", "WINDOW_A_S",
     "WINDOW_A_S_MAX", "WINDOW_A_S_MIN", "floor_to_step", "hookimpl", "initial_margin", "is_loopback", "notional", "parse_decimal",
-    "parse_money", "parse_price", "parse_quantity", "parse_ratio", "parse_symbol", "plain", "read_secret_file", "sign_a", "sign_b",
-    "verify_signatures",
+    "parse_fraction", "parse_money", "parse_price", "parse_quantity", "parse_ratio", "parse_symbol", "plain", "read_secret_file", "sign_a",
+    "sign_b", "verify_signatures",
 ]  # fmt: skip

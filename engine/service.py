@@ -232,8 +232,9 @@ class EngineService:
             _LOG.warning("the use of an old webhook secret could not be noted: %s", error)
 
     async def _record_delivery(self, known: Endpoint, draft: SignalDraft, delivery: Delivery, proof: Authenticated) -> Reception:
-        decided = draft.sent_at or proof.signed_at or delivery.received_at
-        new = _new_signal(known.strategy, f"endpoint:{known.id}", draft, delivery.body, decided, delivery.received_at)
+        new = _new_signal(
+            known.strategy, f"endpoint:{known.id}", draft, delivery.body, draft.sent_at or proof.signed_at, delivery.received_at
+        )  # fmt: skip
         try:
             recorded = await self.record(new)
         except DedupeConflict:
@@ -283,11 +284,11 @@ class EngineService:
 
     async def emit(self, strategy: StrategyId, source: str, symbols: frozenset[Symbol], draft: SignalDraft) -> SignalId:
         """Record a stream source's signal; raises InvalidValue where it may not be sent."""
-        _check_symbol(draft, symbols)
         now = self._clock.now()
+        check_scope(draft, Scope(symbols), partial(is_held, self._ledger.db, strategy, draft.symbol), now)
         content = repr(draft).encode()
         try:
-            recorded = await self.record(_new_signal(strategy, f"stream:{source}:{strategy}", draft, content, draft.sent_at or now, now))
+            recorded = await self.record(_new_signal(strategy, f"stream:{source}:{strategy}", draft, content, draft.sent_at, now))
         except DedupeConflict as error:
             raise InvalidValue("dedupe_key", "a new id for another content") from error
         return recorded.id
@@ -354,12 +355,9 @@ def dialect_of(delivery: Delivery) -> str:
     return "both" if of_a and of_b else "A" if of_a else "B" if of_b else "none"
 
 
-def _check_symbol(draft: SignalDraft, symbols: frozenset[Symbol]) -> None:
-    if draft.symbol not in symbols:
-        raise InvalidValue("symbol", "a contract of this strategy: " + ", ".join(sorted(symbols)))
-
-
-def _new_signal(strategy: StrategyId, origin: str, draft: SignalDraft, content: bytes, decided: datetime, received: datetime) -> NewSignal:
+def _new_signal(
+    strategy: StrategyId, origin: str, draft: SignalDraft, content: bytes, told: datetime | None, received: datetime
+) -> NewSignal:  # fmt: skip
     return NewSignal(
         id=SignalId(f"sig_{secrets.token_hex(16)}"),
         receipt=ReceiptId(f"rcp_{secrets.token_hex(16)}"),
@@ -368,6 +366,7 @@ def _new_signal(strategy: StrategyId, origin: str, draft: SignalDraft, content: 
         origin=origin,
         draft=draft,
         body_hash=hashlib.sha256(content).digest(),
-        decided_at=min(decided, received),
+        decided_at=received if told is None else min(told, received),
         received_at=received,
+        is_told=told is not None,
     )

@@ -123,7 +123,7 @@ class WhyEvent:
 class WhyView:
     """Explain one copy: what became of it with numbers, sentence, the setting that would change it, and whose move it is.
 
-    ``code`` is None while the copy waits to be planned.
+    ``code`` is None while the copy waits. ``now`` says what of its strategy stands at the moment, empty where nothing more is to be said.
     """
 
     signal_id: str
@@ -140,6 +140,7 @@ class WhyView:
     move: str
     history: tuple[WhyEvent, ...]
     attempts: tuple[AttemptView, ...]
+    now: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,8 @@ from engine.actors.shared import Shared
 from engine.decisions.risk import equity
 from engine.domain.identifiers import AccountId
 from engine.ledger import Database, LedgerError
-from engine.ledger.results import FINE_US, HOUR_US, book_fills, has_unbooked, mark_equity_point, thin_equity_points
+from engine.ledger.folding import fold_episodes, has_unfolded
+from engine.ledger.results import FINE_US, HOUR_US, mark_equity_point, thin_equity_points
 
 _LOG = logging.getLogger("rexalgo.bookkeeping")
 EVERY_S: Final = 2.0
@@ -43,8 +44,8 @@ class Bookkeeping:
         last_points = -EQUITY_EVERY_S
         while True:
             try:
-                while has_unbooked(self._shared.ledger.db):
-                    self._moved |= await self._shared.ledger.write(lambda db: book_fills(db, AT_ONCE))
+                while has_unfolded(self._shared.ledger.db):
+                    self._moved |= await self._shared.ledger.write(lambda db: fold_episodes(db, AT_ONCE))
                 await self._write_points(self._new_or_moved(), FINE_US)
                 if trio.current_time() - last_points >= EQUITY_EVERY_S:
                     last_points = trio.current_time()

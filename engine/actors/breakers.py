@@ -16,6 +16,8 @@ from engine.config import EngineConfig
 from engine.decisions.circuit import Circuit
 from engine.domain.alert import AlertCode
 from engine.domain.holding import Switch, SwitchScope
+from engine.ledger import Database
+from engine.ledger.alerts import raise_alert
 from engine.ledger.breakers import busy_strategies, refused_accounts, switched_at
 from engine.ledger.reports import set_switch, switches
 
@@ -67,7 +69,11 @@ class Breakers:
     async def _trip(self, scope: SwitchScope, target: str, cause: str) -> None:
         shared = self._shared
         switch = Switch(scope, target, cause[:200], "breaker", shared.clock.now())
-        await shared.ledger.write(lambda db: set_switch(db, switch))
+        details = {"scope": switch.label, "cause": cause, "flags": f"--{scope.value} {target}"}
+
+        def trip(db: Database) -> None:
+            set_switch(db, switch)
+            raise_alert(db, AlertCode.BREAKER_TRIPPED, target, details, switch.set_at, scope.value)
+
+        await shared.ledger.write(trip)
         shared.switches = switches(shared.ledger.db)
-        flags = f"--{scope.value} {target}"
-        await shared.alert(AlertCode.BREAKER_TRIPPED, target, scope.value, scope=switch.label, cause=cause, flags=flags)

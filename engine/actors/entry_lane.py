@@ -9,20 +9,23 @@ from typing import TYPE_CHECKING, Final
 from engine.actors.recording import refused_outcome
 from engine.actors.shared import TAKER_FEE_BPS
 from engine.decisions.order_lifecycle import AttemptState, Refused
-from engine.decisions.planning import EntryContext, EntryPlan, Wait, last_line_entry, plan_entry, takes_entries
+from engine.decisions.planning import EntryContext, EntryPlan, Reading, Wait, last_line_entry, plan_entry, takes_entries
 from engine.domain.holding import PendingEntry
+from engine.domain.identifiers import Symbol
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.domain.signal import Action, Signal
 from engine.domain.subscription import Subscription, strictest
 from engine.ledger.attempts import Claim, goal_key
-from engine.ledger.copies import WaitingLeg
+from engine.ledger.copies import WaitingLeg, is_exiting_before
 from engine.ports.exchange import NotExecuted, Rejected
 from engine.ports.rate_limiter import Priority
 
 if TYPE_CHECKING:
+    from engine.actors.follower import Follower
     from engine.actors.lanes import Lanes
 
 ENTRY_RETRY_S: Final = 0.5
+READ_AGAIN_S: Final = 1.0
 READ_MARGIN_S: Final = 1.0
 _NEVER_SENT: Final = (AttemptState.SKIPPED, AttemptState.DENIED, AttemptState.EXPIRED, AttemptState.KILLED)
 
@@ -33,12 +36,13 @@ async def enter(lanes: "Lanes", leg: WaitingLeg) -> None:
     if not follower.settled:
         await follower.first_reading.wait()
     signal, subscription = shared.signal(leg.signal_number), shared.subscription(leg.subscription)
-    if signal.draft.action is Action.REVERSE:
-        await follower.try_to_read()  # a reading from before the exit still shows what it closed, as if the owner held it
-        follower.forget_settled(leg.symbol)
+    if follower.reading_after_exits(leg.symbol)[0] is Reading.BEFORE:
+        await follower.read_after_exits(leg.symbol)  # the newest reading still shows what we closed, as if the owner held it
     plan = plan_entry(await _context(lanes, leg, signal, subscription))
     if isinstance(plan, Wait):
-        lanes.wait(leg, ENTRY_RETRY_S)
+        if plan.reads:
+            follower.read_soon()
+        lanes.wait(leg, READ_AGAIN_S if plan.reads else ENTRY_RETRY_S, plan.cause)
     elif isinstance(plan, Outcome):
         if plan.code is OutcomeCode.DENIED_ACCOUNT_NOT_READY and _may_be_read_in_time(lanes, signal):
             follower.read_soon()
@@ -61,13 +65,19 @@ async def _context(lanes: "Lanes", leg: WaitingLeg, signal: Signal, subscription
     follower, shared = lanes.follower, lanes.follower.shared
     feed = shared.feeds[follower.exchange]
     quote = await feed.quote(leg.symbol, shared.pace.price_age_s)
+    # Before the holdings are read: an exit that ends between the two statements is seen in one of them.
+    exiting = is_exiting_before(shared.ledger.db, leg.account, leg.strategy, leg.symbol, signal.entry_key)
+    here, anywhere = follower.reading_after_exits(leg.symbol)
+    if here is Reading.SOON_AFTER:
+        follower.forget_settled(leg.symbol)
+    problem = follower.problem or _unread(follower, leg.symbol)
     return EntryContext(
         signal=signal,
         subscription=subscription,
         copy=leg.copy,
         leg=leg.number,
-        account=None if follower.problem else follower.view(),
-        account_problem=follower.problem,
+        account=None if problem else follower.view(),
+        account_problem=problem,
         instrument=feed.instrument(leg.symbol),
         quote=quote,
         limits=strictest(shared.limits, subscription.policy.limits),
@@ -79,7 +89,17 @@ async def _context(lanes: "Lanes", leg: WaitingLeg, signal: Signal, subscription
         price_age_s=shared.pace.price_age_s,
         now=shared.clock.now(),
         day=follower.equity_marks,
+        is_exiting=exiting,
+        here=here,
+        anywhere=anywhere,
+        waited_for=lanes.waited_for(leg),
     )
+
+
+def _unread(follower: "Follower", symbol: Symbol) -> str:
+    """Say which row about the symbol the exchange's reading could not tell, empty where there is none: what stands there is not known."""
+    row = follower.unread(symbol)
+    return "" if row is None else f"the {row.what} in {row.symbol or 'an unknown contract'} cannot be read ({row.problem})"
 
 
 def _may_be_read_in_time(lanes: "Lanes", signal: Signal) -> bool:
@@ -117,7 +137,7 @@ async def _send(lanes: "Lanes", leg: WaitingLeg, signal: Signal, subscription: S
         switches = shared.switches_for(follower.account, follower.name, leg.strategy, follower.exchange)
         goal = goal_key(shared.ledger.db, leg.account, leg.strategy, leg.symbol)
         stands = takes_entries(shared.subscription(leg.subscription))
-        return last_line_entry(signal, goal, switches, entry_age_s, shared.clock.now()) or stands
+        return last_line_entry(signal, goal, switches, entry_age_s, shared.clock.now(), lanes.waited_for(leg)) or stands
 
     wanted = Claim(
         copy=leg.copy,

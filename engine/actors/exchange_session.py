@@ -5,13 +5,15 @@ line with no await between; whatever the adapter does, the result is one of the 
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final, TypeVar, cast
 
 import trio
 
 from engine.decisions.circuit import Circuit
-from engine.decisions.order_lifecycle import SLACK_S, UNKNOWN_OFFSET_S, Answer, NoProof, NothingSent, classify
+from engine.decisions.order_lifecycle import Answer, NoProof, NothingSent, classify
+from engine.decisions.proving import SLACK_S, UNKNOWN_OFFSET_S
 from engine.decisions.rate import HalfRateLimiter
 from engine.domain.account import AccountReport, ClosedPositions
 from engine.domain.identifiers import Symbol
@@ -124,7 +126,7 @@ class ExchangeSession:
         history = await self._within(READ_DEADLINE_S, self._open.find_orders(symbol, asked))
         # This answer may have been the first to tell how far the two clocks are apart.
         reaches_back = asked - self._exchange_time(since) <= timedelta(seconds=SLACK_S)
-        return history if reaches_back else OrderHistory(history.orders, complete=False)
+        return history if reaches_back else replace(history, complete=False)
 
     async def funds_elsewhere(self) -> Sequence[FundsElsewhere]:
         """Read money that the engine cannot trade with; none where the exchange does not report it."""

@@ -3,22 +3,25 @@
 No guard of entries stops an exit, it has no age, and it is tried without limit, with pauses that grow to a minute.
 """
 
-from dataclasses import replace
+from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from engine.actors.standing_lane import take_back_resting
 from engine.decisions.order_lifecycle import AttemptState
 from engine.decisions.planning import Wait
-from engine.decisions.planning_exits import Carry, ExitContext, ExitPlan, plan_exit
+from engine.decisions.planning_exits import Carry, ExitContext, ExitPlan, is_below_minimum, plan_exit
 from engine.decisions.risk import position_of
-from engine.domain.alert import AlertCode
+from engine.domain.alert import EXIT_TRIES_TOLD, AlertCode
 from engine.domain.amounts import ZERO, Money, Quantity, plain
 from engine.domain.holding import Holding
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.domain.signal import Signal
-from engine.ledger.attempts import Claim, attempts_of, open_attempts, read_holding, write_holding
+from engine.ledger import Database
+from engine.ledger.attempts import Claim, attach, attempts_of, keep_carried, open_attempts, read_holding
 from engine.ledger.copies import WaitingLeg, is_entering
-from engine.ports.exchange import NotExecuted
+from engine.ledger.explaining import failed_tries
+from engine.ports.exchange import NotExecuted, RejectionKind
 
 if TYPE_CHECKING:
     from engine.actors.follower import Follower
@@ -27,6 +30,9 @@ if TYPE_CHECKING:
 EXIT_RETRY_S: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
 WAIT_S: Final = 0.25
 WAIT_S_MAX: Final = 2.0
+WITNESS_AGE: Final = timedelta(seconds=5)
+"""How old a reading may be for its quantity to be evidence where positions have no ids."""
+_NOTHING_LEFT: Final = (OutcomeCode.SKIPPED_NOTHING_TO_CLOSE, OutcomeCode.NOTHING_TO_DO, OutcomeCode.SKIPPED_CARRIED)
 
 
 async def close(lanes: "Lanes", leg: WaitingLeg) -> None:
@@ -37,20 +43,32 @@ async def close(lanes: "Lanes", leg: WaitingLeg) -> None:
     if context.is_flat_after and not signal.draft.is_test:
         await take_back_resting(follower, leg)
     plan = plan_exit(context)
+    if isinstance(plan, ExitPlan) and _may_be_refused(context, plan):
+        # Whether it is a part or the whole of the position decides what the exchange says, and the owner may have closed his.
+        await follower.try_to_read()
+        context = _context(follower, leg, signal)
+        plan = plan_exit(context)
     match plan:
         case Wait():
             lanes.wait(leg, min(WAIT_S_MAX, WAIT_S * 2 ** min(lanes.waits(leg), 5)))
         case Carry(outcome, carried):
-            held = _holding(follower, leg)
-            if held is not None:
-                kept = replace(held, carried=carried)
-                await follower.shared.ledger.write(lambda db: write_holding(db, kept))
-            await lanes.conclude(leg, outcome)
+            await lanes.conclude(leg, _with_fills(lanes, leg, outcome), partial(_keep_carried, leg, carried))
         case Outcome():
             await _conclude(lanes, leg, plan, is_flat=context.is_flat_after)
         case ExitPlan():
-            assert context.holding is not None, "only what is held is closed"
-            await _send(lanes, leg, signal, plan, context.holding.share)
+            await _send(lanes, leg, signal, plan, context)
+
+
+def _may_be_refused(context: ExitContext, plan: ExitPlan) -> bool:
+    return not plan.intent.whole_position and is_below_minimum(context, plan.intent.quantity)
+
+
+def _residue_kinds(context: ExitContext, plan: ExitPlan) -> frozenset[RejectionKind]:
+    """Tell which refusals prove that the exchange does not close this; none while a reading or an entry may still change what it is."""
+    if context.position is None or context.holding is None or context.holding.entries_open > 0:
+        return frozenset()
+    too_small = frozenset({RejectionKind.BELOW_MINIMUM})
+    return too_small | {RejectionKind.OTHER} if _may_be_refused(context, plan) else too_small
 
 
 def _context(follower: "Follower", leg: WaitingLeg, signal: Signal) -> ExitContext:
@@ -86,31 +104,65 @@ def _holding(follower: "Follower", leg: WaitingLeg) -> Holding | None:
 
 async def _conclude(lanes: "Lanes", leg: WaitingLeg, outcome: Outcome, *, is_flat: bool) -> None:
     """End an exit: with the sum of its fills where it had any, and with the symbol free again where it was detached."""
-    shared = lanes.follower.shared
-    held = _holding(lanes.follower, leg)
-    if is_flat and held is not None and held.detached and held.share == 0:
-        freed = replace(held, detached=False)
-        await shared.ledger.write(lambda db: write_holding(db, freed))
-    filled = [each for each in attempts_of(shared.ledger.db, leg.copy) if each.filled > 0 and each.leg == leg.number]
-    if filled and outcome.code is OutcomeCode.SKIPPED_NOTHING_TO_CLOSE:
-        closed = sum((each.filled for each in filled), start=ZERO)
-        last = filled[-1].intent
-        numbers = {"side": last.side.value, "symbol": leg.symbol, "filled": plain(closed), "price": filled[-1].price}
-        outcome = Outcome(OutcomeCode.FILLED, numbers)
-    if outcome.code is OutcomeCode.RESIDUE:
-        await shared.alert(AlertCode.RESIDUE, lanes.follower.name, leg.symbol, **outcome.numbers)
-    await lanes.conclude(leg, outcome)
+    await lanes.conclude(leg, _with_fills(lanes, leg, outcome), partial(_set_free, leg) if is_flat else lambda db: None)
 
 
-async def _send(lanes: "Lanes", leg: WaitingLeg, signal: Signal, plan: ExitPlan, share: Quantity) -> None:
+def _held_before(follower: "Follower", plan: ExitPlan) -> Quantity | None:
+    """Return how large the position was at the last reading, if that reading can tell what the exit changes."""
+    position = None if follower.report is None else position_of(follower.report, plan.intent.symbol)
+    if position is None or position.side is not plan.intent.position_side or follower.read_at is None:
+        return None
+    is_named = plan.intent.position_id != "" and plan.intent.position_id == position.id
+    is_new = follower.shared.clock.now() - follower.read_at <= WITNESS_AGE
+    return position.quantity if is_named or is_new else None
+
+
+def _set_free(leg: WaitingLeg, db: Database) -> None:
+    held = read_holding(db, leg.account, leg.symbol)
+    if held is not None and held.strategy == leg.strategy and held.detached and held.share == 0:
+        attach(db, leg.account, leg.symbol)
+
+
+def _keep_carried(leg: WaitingLeg, carried: Quantity, db: Database) -> None:
+    held = read_holding(db, leg.account, leg.symbol)
+    if held is not None and held.strategy == leg.strategy:
+        keep_carried(db, leg.account, leg.symbol, carried)
+
+
+def _with_fills(lanes: "Lanes", leg: WaitingLeg, outcome: Outcome) -> Outcome:
+    """Return what an exit did where an earlier try of it closed something, else ``outcome``."""
+    filled = [each for each in attempts_of(lanes.follower.shared.ledger.db, leg.copy) if each.filled > 0 and each.leg == leg.number]
+    if not filled or outcome.code not in _NOTHING_LEFT:
+        return outcome
+    closed, last = sum((each.filled for each in filled), start=ZERO), filled[-1]
+    numbers = {"side": last.intent.side.value, "symbol": leg.symbol, "filled": plain(closed), "price": last.price}
+    return Outcome(OutcomeCode.FILLED, numbers)
+
+
+async def _tell_failing(lanes: "Lanes", leg: WaitingLeg, plan: ExitPlan) -> None:
+    """Alert about an exit that has failed often, before it is tried once more: equal ones within an hour are counted."""
+    tries, cause, _ = failed_tries(lanes.follower.shared.ledger.db, leg.copy, leg.number)
+    unsent, problem = lanes.failures(leg.copy)
+    if tries + unsent < EXIT_TRIES_TOLD:
+        return
+    intent, told = plan.intent, problem or cause
+    await lanes.follower.shared.alert(
+        AlertCode.EXIT_FAILING, lanes.follower.name, leg.copy, side=intent.position_side.value, quantity=plain(intent.quantity),
+        symbol=intent.symbol, tries=str(tries + unsent), problem=told,
+    )  # fmt: skip
+
+
+async def _send(lanes: "Lanes", leg: WaitingLeg, signal: Signal, plan: ExitPlan, context: ExitContext) -> None:
+    assert context.holding is not None, "only what is held is closed"
     follower = lanes.follower
-    retry_s = EXIT_RETRY_S[min(leg.attempts, len(EXIT_RETRY_S) - 1)]
+    retry_s = EXIT_RETRY_S[min(leg.attempts + lanes.failures(leg.copy)[0], len(EXIT_RETRY_S) - 1)]
+    await _tell_failing(lanes, leg, plan)
     try:
         session = await follower.connected()
         await session.permit_exit()
         await session.warm()
     except Exception as error:  # an exit goes on for ever; nothing of it was sent yet
-        lanes.wait(leg, (error.retry_after_s if isinstance(error, NotExecuted) else None) or retry_s)
+        lanes.fail(leg, error, (error.retry_after_s if isinstance(error, NotExecuted) else None) or retry_s)
         return
     wanted = Claim(
         copy=leg.copy,
@@ -128,8 +180,9 @@ async def _send(lanes: "Lanes", leg: WaitingLeg, signal: Signal, plan: ExitPlan,
         at=follower.shared.clock.now(),
         leave=plan.leave,
         carried=plan.carried if leg.leave is None else None,
-        planned_from=share,
+        planned_from=context.holding.share,
+        held_before=_held_before(follower, plan),
     )
-    done = await lanes.send(leg, session, wanted, lambda: None, retry_s)
-    if done is not None and done.state.is_terminal and not done.is_residue:
+    done = await lanes.send(leg, session, wanted, lambda: None, retry_s, _residue_kinds(context, plan))
+    if done is not None and done.state.is_terminal and done.residue is None:
         await follower.try_to_read()  # what the next try is planned from, and what proves that there is nothing left

@@ -18,12 +18,12 @@ from engine.actors.doorbell import Doorbell
 from engine.actors.shared import Shared
 from engine.decisions.routing import concerns
 from engine.domain.alert import AlertCode
-from engine.domain.holding import Switch, SwitchLevel, SwitchScope
+from engine.domain.holding import FLATTEN_ORIGIN, Switch, SwitchLevel, SwitchScope
 from engine.domain.identifiers import AccountId, ReceiptId, SignalId, StrategyId, Symbol, copy_id
 from engine.domain.signal import Action, SignalDraft
 from engine.ledger.alerts import EQUAL_WITHIN
 from engine.ledger.signals import NewSignal, record_signal
-from engine.ledger.standing import FLATTEN_ORIGIN, HeldShare, has_unconfirmed_exit, held_shares, last_flatten, still_open
+from engine.ledger.standing import HeldShare, has_unconfirmed_exit, held_shares, last_flatten, still_open
 from engine.views import StillOpenView
 
 EVERY_S: Final = 1.0
@@ -63,7 +63,7 @@ class Flattening:
             if index % 50 == 49:
                 await trio.lowlevel.checkpoint()
         for (strategy, symbol), accounts in groups.items():
-            new = self._close(strategy, symbol, frozenset(accounts))
+            new = asked_close("flatten", strategy, symbol, frozenset(accounts), self._shared.clock.now())
             await self._shared.ledger.write(lambda db, new=new: record_signal(db, new))  # type: ignore[misc]
         if groups:
             self._ring_followers()
@@ -109,21 +109,22 @@ class Flattening:
             return held.share > last.residue
         return shared.clock.now() - last.ended_at >= timedelta(seconds=AGAIN_S)
 
-    def _close(self, strategy: StrategyId, symbol: Symbol, accounts: frozenset[AccountId]) -> NewSignal:
-        now = self._shared.clock.now()
-        key = f"flatten-{secrets.token_hex(16)}"
-        return NewSignal(
-            id=SignalId(f"sig_{secrets.token_hex(16)}"),
-            receipt=ReceiptId(f"rcp_{secrets.token_hex(16)}"),
-            new_copy_id=lambda: copy_id(now, secrets.token_bytes(9)),
-            strategy=strategy,
-            origin=FLATTEN_ORIGIN,
-            draft=SignalDraft(key, Action.CLOSE, symbol),
-            body_hash=hashlib.sha256(key.encode()).digest(),
-            decided_at=now,
-            received_at=now,
-            only=accounts,
-        )
+
+def asked_close(what: str, strategy: StrategyId, symbol: Symbol, accounts: frozenset[AccountId], now: datetime) -> NewSignal:
+    """Make the close that a person asked for on some accounts, as a signal like any other; ``what`` begins its id."""
+    key = f"{what}-{secrets.token_hex(16)}"
+    return NewSignal(
+        id=SignalId(f"sig_{secrets.token_hex(16)}"),
+        receipt=ReceiptId(f"rcp_{secrets.token_hex(16)}"),
+        new_copy_id=lambda: copy_id(now, secrets.token_bytes(9)),
+        strategy=strategy,
+        origin=FLATTEN_ORIGIN,
+        draft=SignalDraft(key, Action.CLOSE, symbol),
+        body_hash=hashlib.sha256(key.encode()).digest(),
+        decided_at=now,
+        received_at=now,
+        only=accounts,
+    )
 
 
 def _within(switch: Switch, rows: list[StillOpenView]) -> list[StillOpenView]:

@@ -18,28 +18,32 @@ from engine.actors.doorbell import Doorbell
 from engine.actors.exchange_session import ExchangeSession
 from engine.actors.funding import FundingWatch
 from engine.actors.lanes import Lanes
+from engine.actors.position_ids import PositionIds, Replaced
 from engine.actors.preflight import PreflightWatch
 from engine.actors.protection_guard import ProtectionGuard
 from engine.actors.resolver import Resolver
 from engine.actors.shared import Shared
 from engine.actors.supervisor import Vitals
+from engine.actors.unreadable import UnreadableRows
 from engine.decisions.order_lifecycle import AttemptState
-from engine.decisions.planning import AccountView
+from engine.decisions.planning import AccountView, Reading
 from engine.decisions.reconciliation import Correction, ForeignOrders, ShareShrunk, reconcile
-from engine.decisions.risk import equity, trading_day
+from engine.decisions.risk import equity, position_of, trading_day, unread_row
 from engine.decisions.routing import ENTRY, EXIT
-from engine.domain.account import AccountReport, EquityMarks
+from engine.domain.account import AccountReport, EquityMarks, UnreadableRow
 from engine.domain.alert import AlertCode
-from engine.domain.amounts import plain
+from engine.domain.amounts import EXACT, plain
 from engine.domain.holding import PendingEntry, SwitchLevel
 from engine.domain.identifiers import AccountId, CopyId, StrategyId, Symbol
 from engine.ledger import Database
+from engine.ledger.alerts import raise_alert
 from engine.ledger.attempts import (
     accept_foreign,
     accepted_foreign,
     bound_order_ids,
     end,
     knows_client_order_id,
+    last_exits,
     open_attempts,
     open_entries,
     read_holding,
@@ -48,6 +52,7 @@ from engine.ledger.attempts import (
     unsettled_symbols,
     write_holding,
 )  # fmt: skip
+from engine.ledger.books import Change, change_share
 from engine.ledger.copies import WaitingLeg, is_exiting, waiting_legs
 from engine.ledger.equity import mark_equity, read_equity_marks
 from engine.ledger.outcomes import write_event, write_pulse
@@ -81,22 +86,27 @@ class Follower:
         self.session: ExchangeSession | None = None
         self.report: AccountReport | None = None
         self.read_at: datetime | None = None
+        self._read_began: datetime | None = None
+        self._under_way: tuple[datetime, trio.Event] | None = None
         self.last_report: AccountReport | None = None
         """The newest report, for people only: kept while the account cannot be read, when ``report`` is None and entries fail closed."""
         self.problem = ""
         self.problem_may_pass = False
+        self.key_refused = False
         self.first_reading = trio.Event()
         self.reserved: dict[CopyId, Reserved] = {}
         self.asked_to_cancel: dict[int, datetime] = {}
         self._unread_since: datetime | None = None
         self._check_is_due = False
         self.guard = ProtectionGuard(self)
+        self.unreadable = UnreadableRows(self)
         self._new_session = new_session
         self._retired: list[ExchangeSession] = []
         self._bell = Doorbell()
         self._read_bell = Doorbell()
         self._lanes = Lanes(self)
         self._resolver = Resolver(self)
+        self._position_ids = PositionIds(self)
         self.preflight = PreflightWatch(self)
         self._funding = FundingWatch(self)
 
@@ -206,14 +216,22 @@ class Follower:
             await self._bell.wait(pause)
 
     def _may_start(self, leg: WaitingLeg) -> bool:
-        if leg.kind == EXIT and self._exits_wait(leg.strategy):
+        if leg.kind == EXIT and self.exits_wait(leg.strategy):
             return False
         return not self.shared.stopping and not self._lanes.is_busy(leg) and (leg.kind != ENTRY or not self.vitals.quarantined)
 
-    def _exits_wait(self, strategy: StrategyId) -> bool:
+    def failures_of(self, copy: CopyId) -> tuple[int, str]:
+        """Return how often this task failed to send anything of a copy, and the last time why."""
+        return self._lanes.failures(copy)
+
+    def exits_wait(self, strategy: StrategyId) -> bool:
         """Tell whether closing orders wait for a person because conservation is broken; to flatten is that person's decision."""
         concerned = self.shared.switches_for(self.account, self.name, strategy, self.exchange)
         return any(each.stops_exits for each in concerned) and all(each.level is not SwitchLevel.FLATTEN for each in concerned)
+
+    def unread(self, symbol: Symbol) -> UnreadableRow | None:
+        """Return a row of the newest reading that may be about a symbol and cannot be read."""
+        return None if self.report is None else unread_row(self.report, symbol)
 
     def view(self) -> AccountView | None:
         """Return the account as known now: the newest report, our holdings, and own entries that the report may not show."""
@@ -241,6 +259,7 @@ class Follower:
             _LOG.warning("account %s [%s] cannot be read: %s: %s", self.name, self.environment, type(error).__name__, error)
         self.problem = f"{type(error).__name__}: {error}"[:200]
         self.problem_may_pass = not isinstance(error, Rejected)
+        self.key_refused = isinstance(error, Rejected) and error.kind is RejectionKind.CREDENTIALS
         self.first_reading.set()
         self.report = None
         self.ring()
@@ -266,6 +285,7 @@ class Follower:
     async def _tell_unreadable(self, error: Exception) -> None:
         """Alert at once about a refused key, and about any other reason once it has lasted."""
         now = self.shared.clock.now()
+        since = self._unread_since or now  # kept here: another reading may succeed while this one is told
         if self._unread_since is None:
             self._unread_since = now
             await self.tell_pages("reading", {"problem": self.problem})
@@ -273,8 +293,8 @@ class Follower:
         named = ", ".join(f"{each.side.value} {plain(each.share)} {each.symbol}" for each in held) or "none"
         if isinstance(error, Rejected) and error.kind is RejectionKind.CREDENTIALS:
             await self.shared.alert(AlertCode.CREDENTIALS_REFUSED, self.name, problem=error.text, positions=named)
-        elif now - self._unread_since >= UNREADABLE_AFTER:
-            minutes = str((now - self._unread_since) // timedelta(minutes=1))
+        elif now - since >= UNREADABLE_AFTER:
+            minutes = str((now - since) // timedelta(minutes=1))
             await self.shared.alert(
                 AlertCode.ACCOUNT_UNREADABLE, self.name, minutes=minutes, problem=self.problem, positions=str(len(held))
             )
@@ -291,22 +311,61 @@ class Follower:
             self.session = session
         return self.session
 
+    def reading_after_exits(self, symbol: Symbol) -> tuple[Reading, Reading]:
+        """Compare the newest reading with the exits of ours that closed something: in one symbol, and in any."""
+        began = self._read_began
+        if began is None:
+            return Reading.AFTER, Reading.AFTER  # nothing was read yet, so nothing is planned from it
+        ended = last_exits(self.shared.ledger.db, self.account, began - timedelta(seconds=self._visible_within_s()))
+        if not ended:
+            return Reading.AFTER, Reading.AFTER
+        anywhere = Reading.BEFORE if began < max(ended.values()) else Reading.SOON_AFTER
+        here = ended.get(symbol)
+        return Reading.AFTER if here is None else Reading.BEFORE if began < here else Reading.SOON_AFTER, anywhere
+
+    async def read_after_exits(self, symbol: Symbol) -> None:
+        """Have a reading that began after our exits in a symbol: the one that is under way, if it did, else a new one."""
+        if self._under_way is not None and symbol not in last_exits(self.shared.ledger.db, self.account, self._under_way[0]):
+            await self._under_way[1].wait()
+        if self.reading_after_exits(symbol)[0] is Reading.BEFORE:
+            await self.try_to_read()
+
     async def read_account(self) -> None:
-        """Read the account from the exchange and correct the ledger where the exchange proves it wrong."""
+        """Read the account from the exchange and correct the ledger where the exchange proves it wrong.
+
+        Readings may overlap; one that began before the newest known one changes nothing.
+        """
         session = await self.connected()
-        began = self.shared.clock.now()
-        report = await session.fetch_account()
-        await self._correct(report, began)
+        began, done = self.shared.clock.now(), trio.Event()
+        self._under_way = (began, done)
+        try:
+            report = await session.fetch_account()
+            if not self._is_overtaken(began):
+                await self._take(session, report, began)
+        finally:
+            done.set()
+
+    def _is_overtaken(self, began: datetime) -> bool:
+        return self.report is not None and self._read_began is not None and began < self._read_began
+
+    async def _take(self, session: ExchangeSession, report: AccountReport, began: datetime) -> None:
+        replaced = await self._position_ids.judge(session, report)
+        await self._correct(report, began, replaced)
+        await self._position_ids.note(report, self._unsettled(began) | replaced.undecided)
         await self._mark_equity(report)
+        if self._is_overtaken(began):
+            return
         self.reserved = {copy: each for copy, each in self.reserved.items() if each.ended_at is None or each.ended_at >= began}
         is_due, self._check_is_due = self._check_is_due or self.report is None, False
         self.report = self.last_report = report
+        self._read_began = began
         self.read_at = self.shared.clock.now()
         self.problem = "" if not self.problem.startswith("Foreign") else self.problem
-        self.problem_may_pass = False
+        self.problem_may_pass = self.key_refused = False
         self.first_reading.set()
         if is_due:
             self.preflight.ring()
+        await self.unreadable.note("account", report.unreadable)
         self.guard.ring()
         self._funding.account_was_read()
         self.ring()
@@ -321,18 +380,22 @@ class Follower:
     def _visible_within_s(self) -> float:
         return self.session.visible_within_s if self.session is not None else 0.0
 
-    async def _correct(self, report: AccountReport, began: datetime) -> None:
-        for correction in self.corrections(report, began):
+    async def _correct(self, report: AccountReport, began: datetime, replaced: Replaced) -> None:
+        for correction in self.corrections(report, began, replaced):
             if isinstance(correction, ShareShrunk):
                 await self._correct_share(correction)
             elif isinstance(correction, ForeignOrders):
                 await self._meet_foreign_orders(correction)
 
-    def corrections(self, report: AccountReport, began: datetime) -> tuple[Correction, ...]:
+    def _unsettled(self, began: datetime) -> frozenset[Symbol]:
+        """Return the symbols that a reading which began then cannot judge: something of ours is under way, or ended too short before."""
+        return unsettled_symbols(self.shared.ledger.db, self.account, began - timedelta(seconds=self._visible_within_s()))
+
+    def corrections(self, report: AccountReport, began: datetime, replaced: Replaced) -> tuple[Correction, ...]:
         """Compare the ledger with a reading that began then; nothing is changed."""
         db = self.shared.ledger.db
         # Attempts first, holdings after: what ends between the two statements is still seen as unsettled.
-        unsettled = unsettled_symbols(db, self.account, began - timedelta(seconds=self._visible_within_s()))
+        unsettled = self._unsettled(began) | replaced.undecided
         holdings = read_holdings(db, self.account)
         resting = [each.exchange_order_id for each in report.open_orders]
         return reconcile(
@@ -342,45 +405,59 @@ class Follower:
             exiting={each.symbol for each in holdings if is_exiting(db, self.account, each.symbol)},
             bound_ids=bound_order_ids(db, self.account, resting) | accepted_foreign(db, self.account, resting),
             client_id_known=partial(knows_client_order_id, db),
+            closed_ids=replaced.closed,
         )
 
     async def plan_corrections(self) -> tuple[Correction, ...]:
         """Read the account and return what differs from the ledger; nothing is changed."""
         session = await self.connected()
         began = self.shared.clock.now()
-        return self.corrections(await session.fetch_account(), began)
+        report = await session.fetch_account()
+        return self.corrections(report, began, await self._position_ids.judge(session, report))
 
-    async def apply_corrections(self, by: str) -> tuple[Correction, ...]:
-        """Read the account, correct the ledger, and accept orders that it does not know as the owner's; returns what differed."""
+    async def apply_corrections(
+        self, by: str, also: Callable[[Database, tuple[Correction, ...]], None] = lambda db, found: None
+    ) -> tuple[Correction, ...]:
+        """Read the account, correct the ledger, and accept orders that it does not know as the owner's; returns what differed.
+
+        ``also`` is written with the decision, before anything is corrected: whoever reads the ledger later sees who asked for it.
+        """
         found = await self.plan_corrections()
         at = self.shared.clock.now()
         foreign = [order for each in found if isinstance(each, ForeignOrders) for order in each.exchange_order_ids]
+
+        def decide(db: Database) -> None:
+            if foreign:
+                accept_foreign(db, self.account, self.name, foreign, by, at)
+            also(db, found)
+
+        if found:
+            await self.shared.ledger.write(decide)
         if foreign:
-            await self.shared.ledger.write(lambda db: accept_foreign(db, self.account, self.name, foreign, by, at))
             self.problem = ""
         await self.read_account()
         return found
 
-    async def bind(self, attempt_id: int, exchange_order_id: str) -> None:
-        """Prove an attempt by the exchange order that a person names; raises LookupError where the exchange has no such order of it."""
-        await self._resolver.bind(attempt_id, exchange_order_id)
+    async def bind(self, attempt_id: int, exchange_order_id: str, also: Callable[[Database], None] = lambda db: None) -> None:
+        """Prove an attempt by the exchange order that a person names, with what ``also`` writes in the same transaction.
+
+        Raises LookupError where the exchange has no such order of it.
+        """
+        await self._resolver.bind(attempt_id, exchange_order_id, also)
 
     async def _correct_share(self, correction: ShareShrunk) -> None:
-        if await self.shared.ledger.write(partial(self._shrink, correction, self.shared.clock.now())):
-            numbers = {"from_quantity": plain(correction.share_from), "to_quantity": plain(correction.share_to), "cause": correction.cause}
-            await self.shared.alert(
-                AlertCode.CLOSED_OUTSIDE,
-                self.name,
-                f"{correction.symbol} {plain(correction.share_to)}",
-                symbol=correction.symbol,
-                **numbers,
-            )
+        await self.shared.ledger.write(partial(self._shrink, correction, self.shared.clock.now()))
 
-    def _shrink(self, correction: ShareShrunk, at: datetime, db: Database) -> bool:
+    def _shrink(self, correction: ShareShrunk, at: datetime, db: Database) -> None:
         held = read_holding(db, self.account, correction.symbol)
         if held is None or held.share != correction.share_from:
-            return False
-        write_holding(db, replace(held, share=correction.share_to, detached=correction.detached))
+            return
+        position = None if self.last_report is None else position_of(self.last_report, correction.symbol)
+        closed = Change(
+            False, EXACT.subtract(correction.share_from, correction.share_to), at, since=self.read_at,
+            position_id=held.position_id or ("" if position is None else position.id),
+        )  # fmt: skip
+        write_holding(db, replace(change_share(db, held, closed), detached=correction.detached))
         data: dict[str, object] = {
             "symbol": correction.symbol,
             "from": plain(correction.share_from),
@@ -388,7 +465,10 @@ class Follower:
             "cause": correction.cause,
         }
         write_event(db, "correction", self.name, data, at)
-        return correction.detached
+        if correction.detached:
+            numbers = {"from_quantity": plain(correction.share_from), "to_quantity": plain(correction.share_to), "cause": correction.cause}
+            same = f"{correction.symbol} {plain(correction.share_to)}"
+            raise_alert(db, AlertCode.CLOSED_OUTSIDE, self.name, {"symbol": correction.symbol, **numbers}, at, same)
 
     async def _meet_foreign_orders(self, correction: ForeignOrders) -> None:
         if not self.problem.startswith("Foreign"):

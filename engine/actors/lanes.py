@@ -5,8 +5,9 @@ once, classify, record. From the claim to the record it cannot be cancelled; its
 ``standing_lane`` say what each kind of leg does with it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -19,11 +20,15 @@ from engine.actors.recording import Recording, recording
 from engine.actors.standing_lane import cancel, protect
 from engine.decisions.order_lifecycle import AttemptState
 from engine.decisions.routing import CANCEL, ENTRY, EXIT, PROTECTION
+from engine.domain.alert import AlertCode
 from engine.domain.identifiers import CopyId
 from engine.domain.outcome import Outcome
+from engine.ledger import Database
+from engine.ledger.alerts import raise_alert
 from engine.ledger.attempts import Claim, NotClaimed, claim
 from engine.ledger.copies import WaitingLeg
 from engine.ledger.outcomes import conclude
+from engine.ports.exchange import RejectionKind
 
 if TYPE_CHECKING:
     from engine.actors.follower import Follower
@@ -40,6 +45,8 @@ class Lanes:
         self._busy: set[tuple[str, str]] = set()
         self._not_before: dict[CopyId, datetime] = {}
         self._waits: dict[CopyId, int] = {}
+        self._causes: dict[CopyId, str] = {}
+        self._unsent: dict[CopyId, tuple[int, str]] = {}
 
     def is_busy(self, leg: WaitingLeg) -> bool:
         """Tell whether the leg's lane has one under way."""
@@ -52,6 +59,10 @@ class Lanes:
     def waits(self, leg: WaitingLeg) -> int:
         """Return how often this task had the leg wait."""
         return self._waits.get(leg.copy, 0)
+
+    def waited_for(self, leg: WaitingLeg) -> str:
+        """Return why this task had the leg wait the last time, empty where that was not told."""
+        return self._causes.get(leg.copy, "")
 
     def forget(self) -> None:
         """Start with empty lanes after the follower's task ended: its lanes ended with it."""
@@ -69,22 +80,40 @@ class Lanes:
             self._busy.discard((leg.symbol, leg.kind))
             self.follower.ring()
 
-    def wait(self, leg: WaitingLeg, seconds: float) -> None:
-        """Plan the leg again in so many seconds."""
+    def wait(self, leg: WaitingLeg, seconds: float, cause: str = "") -> None:
+        """Plan the leg again in so many seconds; ``cause`` is told where it gets too old meanwhile."""
+        self._causes[leg.copy] = cause
         self._not_before[leg.copy] = self.follower.shared.clock.now() + timedelta(seconds=seconds)
         self._waits[leg.copy] = self.waits(leg) + 1
 
-    async def conclude(self, leg: WaitingLeg, outcome: Outcome) -> None:
-        """End a leg that is not claimed."""
+    def failures(self, copy: CopyId) -> tuple[int, str]:
+        """Return how often a leg of a copy failed before anything of it was claimed, and the last time why (empty once it was)."""
+        return self._unsent.get(copy, (0, ""))
+
+    def fail(self, leg: WaitingLeg, error: Exception, seconds: float) -> None:
+        """Plan a leg again in so many seconds, because nothing of it could be sent."""
+        self._unsent[leg.copy] = (self.failures(leg.copy)[0] + 1, f"{type(error).__name__}: {error}"[:200])
+        self.wait(leg, seconds)
+
+    async def conclude(self, leg: WaitingLeg, outcome: Outcome, also: Callable[[Database], None] = lambda db: None) -> None:
+        """End a leg that is not claimed, with what ``also`` writes in the same transaction."""
         at = self.follower.shared.clock.now()
         self._not_before.pop(leg.copy, None)
         self._waits.pop(leg.copy, None)
-        await self.follower.shared.ledger.write(lambda db: conclude(db, leg.copy, leg.number, outcome, at))
+        self._causes.pop(leg.copy, None)
+        self._unsent.pop(leg.copy, None)
+
+        def write(db: Database) -> None:
+            also(db)
+            conclude(db, leg.copy, leg.number, outcome, at)
+
+        await self.follower.shared.ledger.write(write)
 
     async def send(
-        self, leg: WaitingLeg, session: ExchangeSession, wanted: Claim, last_line: Callable[[], Outcome | None], retry_s: float
+        self, leg: WaitingLeg, session: ExchangeSession, wanted: Claim, last_line: Callable[[], Outcome | None], retry_s: float,
+        residue_kinds: Collection[RejectionKind] = (),
     ) -> Recording | None:  # fmt: skip
-        """Claim, send once, record; None when the leg could not be claimed."""
+        """Claim, send once, record; None when the leg could not be claimed. ``residue_kinds``: see ``recording``."""
         follower, shared = self.follower, self.follower.shared
         await shared.unsent.acquire()
         released = False
@@ -105,15 +134,21 @@ class Lanes:
                     if made.outcome is not None:
                         await self.conclude(leg, made.outcome)
                     return None
+                self._unsent[leg.copy] = (self.failures(leg.copy)[0], "")
                 line = LastLine(follower, wanted, made, last_line)
                 answer = await session.place(wanted.intent, line.check, written)
-                result = recording(made, wanted.intent, answer, retry_s, shared.clock.now())
-                await line.record(result.write)
+                result = recording(made, wanted.intent, answer, retry_s, shared.clock.now(), residue_kinds)
+                await line.record(partial(self._record, leg, result, shared.clock.now()))
         finally:
             written()
         if result.state in (AttemptState.UNKNOWN, AttemptState.PLACED, AttemptState.PARTIALLY_FILLED):
             follower.watch_open_attempts()
         return result
+
+    def _record(self, leg: WaitingLeg, result: Recording, at: datetime, db: Database) -> None:
+        result.write(db)
+        if result.residue is not None:
+            raise_alert(db, AlertCode.RESIDUE, self.follower.name, result.residue.numbers, at, leg.symbol)
 
     def witness(self, leg: WaitingLeg) -> tuple[str, ...]:
         """Return the exchange order ids that the newest reading shows in the leg's symbol."""

@@ -104,6 +104,7 @@ class PreflightWatch:
                 await self._needs(is_read=report is not None),
                 {} if session is None else session.unmapped_errors(),
                 Ratio(TAKER_FEE_BPS),
+                tuple(dict.fromkeys((*(() if report is None else report.unreadable), *follower.unreadable.rows))),
             ),
             shared.clock.now(),
         )

@@ -1,6 +1,6 @@
 """Turn an answer of the exchange into the ledger's next state: one table, used by lanes and by the resolver."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -32,12 +32,12 @@ _OF_FAMILY = {
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """Hold the write that closes an attempt, and what the lane must know: its new state and how much filled."""
+    """Hold the write that closes an attempt, and what the lane must know: its new state, how much filled, and what stays as residue."""
 
     write: Write
     state: AttemptState
     filled: bool
-    is_residue: bool = False
+    residue: Outcome | None = None
 
 
 def outcome_of(intent: OrderIntent, report: OrderReport) -> Outcome:
@@ -61,8 +61,14 @@ def refused_outcome(refused: Refused) -> Outcome:
     return Outcome(_OF_KIND.get(refused.kind, OutcomeCode.REJECTED), {"reason": refused.text})
 
 
-def recording(attempt_id: int, intent: OrderIntent, answer: Answer | Outcome, retry_s: float, at: datetime) -> Recording:
-    """Choose the write that an answer asks for; ``retry_s`` is the pause before a leg that is not done is planned anew."""
+def recording(
+    attempt_id: int, intent: OrderIntent, answer: Answer | Outcome, retry_s: float, at: datetime,
+    residue_kinds: Collection[RejectionKind] = (),
+) -> Recording:  # fmt: skip
+    """Choose the write that an answer asks for; ``retry_s`` is the pause before a leg that is not done is planned anew.
+
+    ``residue_kinds`` are the refusals that prove that the exchange does not close what this order was to close.
+    """
     later = at + timedelta(seconds=retry_s)
     match answer:
         case Accepted(report):
@@ -71,10 +77,9 @@ def recording(attempt_id: int, intent: OrderIntent, answer: Answer | Outcome, re
             again = at if report.filled_quantity > 0 else later
             return Recording(lambda db: complete(db, attempt_id, report, outcome, at, again), state, report.filled_quantity > 0)
         case Refused():
-            residue = intent.reduce_only and answer.kind is RejectionKind.BELOW_MINIMUM
             left = {"quantity": plain(intent.quantity), "symbol": intent.symbol, "cause": answer.text}
-            told = Outcome(OutcomeCode.RESIDUE, left) if residue else refused_outcome(answer)
-            again_at = None if residue else later
+            residue = Outcome(OutcomeCode.RESIDUE, left) if answer.kind in residue_kinds else None
+            told, again_at = residue or refused_outcome(answer), None if residue else later
             return Recording(
                 lambda db: end(db, attempt_id, AttemptState.REJECTED, told, answer.text, at, again_at),
                 AttemptState.REJECTED,

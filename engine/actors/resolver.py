@@ -1,10 +1,12 @@
 """Find out by reading alone what became of orders whose fate is open: unknown, resting, or not confirmed.
 
-An unknown order is never sent again. Absent in three complete readings over the configured window it is NOT_CONFIRMED and people
-are told; late proof still flips it, and 15 minutes of complete absence free the symbol.
+An unknown order is never sent again. An entry that is absent in three complete readings over the configured window is NOT_CONFIRMED and
+people are told; late proof still flips it, and 15 minutes of complete absence free the symbol. An exit is proven by what happened to the
+position that it was to close, so one look reads the orders, then the closed positions, then the account.
 """
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, assert_never
@@ -12,30 +14,36 @@ from typing import TYPE_CHECKING, Final, assert_never
 from engine.actors.doorbell import Doorbell
 from engine.actors.recording import outcome_of
 from engine.actors.standing_lane import take_back
-from engine.decisions.order_lifecycle import (
+from engine.decisions.order_lifecycle import AttemptState, describes
+from engine.decisions.proving import (
     Absent,
     Ambiguous,
-    AttemptState,
+    ClosedOtherwise,
     Found,
-    describes,
+    Sent,
+    match_closed,
     match_order,
+    match_position,
     may_stop_looking,
     resolution_due,
 )
-from engine.decisions.risk import position_of
-from engine.domain.alert import AlertCode
-from engine.domain.amounts import plain
-from engine.domain.order import OrderReport
+from engine.decisions.risk import may_have_position, position_of
+from engine.domain.account import ClosedPosition
+from engine.domain.alert import EXIT_TRIES_TOLD, AlertCode
+from engine.domain.amounts import Quantity, plain
+from engine.domain.order import ClosedBy, OrderReport
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.ledger import Database
 from engine.ledger.alerts import raise_alert
 from engine.ledger.attempts import (
     Attempt,
+    BoundElsewhere,
     bound_order_ids,
     close_again,
     complete,
     end,
     free_symbol,
+    is_followed,
     is_left_without_trace,
     open_attempts,
     read_attempt,
@@ -43,6 +51,7 @@ from engine.ledger.attempts import (
 )
 
 if TYPE_CHECKING:
+    from engine.actors.exchange_session import ExchangeSession
     from engine.actors.follower import Follower
 
 _LOG = logging.getLogger("rexalgo.resolver")
@@ -60,6 +69,7 @@ class _Look:
     absences: int = 0
     first_absence: datetime | None = None
     freed: bool = False
+    failed: int = 0
 
 
 class Resolver:
@@ -99,43 +109,100 @@ class Resolver:
         look.due = shared.clock.now() + timedelta(seconds=pause_s)
         try:
             session = await follower.connected()
-            history = await session.find_orders(attempt.intent.symbol, attempt.claimed_at - timedelta(seconds=LOOK_BACK_S))
-        except Exception as error:  # an unreadable exchange proves nothing about the order: look again later
-            _LOG.warning("order of %s cannot be looked up: %s: %s", follower.name, type(error).__name__, error)
+        except Exception as error:  # an exchange that cannot be reached proves nothing about the order: look again later
+            follower.note("an order cannot be looked up", error)
+            await self._cannot_look(attempt, look, error)
             return
-        shown = [each.exchange_order_id for each in history.orders]
-        bound = bound_order_ids(shared.ledger.db, attempt.account, shown) - {attempt.exchange_order_id}
-        found = self._match(attempt, history.orders, bound)
+        sent = self._sent(attempt, session)
+        found: Found | ClosedOtherwise | Absent | Ambiguous | None = None
+        try:
+            history = await session.find_orders(attempt.intent.symbol, attempt.claimed_at - timedelta(seconds=LOOK_BACK_S))
+        except Exception as error:  # nor do orders that cannot be read
+            follower.note("an order cannot be looked up", error)
+            await self._cannot_look(attempt, look, error)
+        else:
+            look.failed = 0
+            await follower.unreadable.note(f"orders {attempt.intent.symbol}", history.unreadable)
+            found = self._match(attempt, sent, session, history.orders)
+            found = None if isinstance(found, Absent) and not history.complete else found
+        share = None if attempt.is_entry or isinstance(found, Found) else self._share_before(attempt)
+        if share is not None:
+            found = await self._by_position(sent, session, share) or found
+        await self._conclude(attempt, look, found)
+
+    async def _cannot_look(self, attempt: Attempt, look: _Look, error: Exception) -> None:
+        """Alert about an exit that cannot be looked up: nothing of it is sent again before its fate is known."""
+        look.failed += 1
+        if attempt.is_entry or look.failed < EXIT_TRIES_TOLD:
+            return
+        intent = attempt.intent
+        await self._follower.shared.alert(
+            AlertCode.EXIT_FAILING, self._follower.name, attempt.copy, side=intent.position_side.value, quantity=plain(intent.quantity),
+            symbol=intent.symbol, tries=str(look.failed), problem=f"its order cannot be looked up: {type(error).__name__}: {error}"[:200],
+        )  # fmt: skip
+
+    async def _conclude(self, attempt: Attempt, look: _Look, found: Found | ClosedOtherwise | Absent | Ambiguous | None) -> None:
         match found:
             case Found(report, is_sure):
                 if not is_sure:
-                    _LOG.warning("an order of %s was found by its time, and the exchange's clock is not known", follower.name)
+                    _LOG.warning("an order of %s was found by its time, and the exchange's clock is not known", self._follower.name)
                 await self._proven(attempt, report)
-            case Absent() if history.complete:
+            case ClosedOtherwise(closed):
+                await self._closed_otherwise(attempt, closed)
+            case Absent():
                 await self._absent(attempt, look)
-            case Absent() | Ambiguous():
+            case Ambiguous() | None:
                 return
             case _:
                 assert_never(found)
 
-    def _match(self, attempt: Attempt, orders: tuple[OrderReport, ...], bound: frozenset[str | None]) -> Found | Absent | Ambiguous:
+    def _sent(self, attempt: Attempt, session: "ExchangeSession") -> Sent:
+        return Sent(
+            attempt.intent,
+            attempt.claimed_at,
+            bound_ids=BoundElsewhere(self._follower.shared.ledger.db, attempt.account, attempt.exchange_order_id),
+            witness_ids=attempt.witness,
+            clock_offset_s=session.clock_offset_s,
+            deadline_s=self._follower.shared.pace.send_deadline_s,
+            held_before=attempt.held_before,
+        )
+
+    def _match(
+        self, attempt: Attempt, sent: Sent, session: "ExchangeSession", orders: tuple[OrderReport, ...]
+    ) -> Found | Absent | Ambiguous:  # fmt: skip
         if attempt.exchange_order_id is not None:
             known = [each for each in orders if each.exchange_order_id == attempt.exchange_order_id]
             return Found(known[0]) if known else Absent()
-        session = self._follower.session
-        assert session is not None, "find_orders answered through it"
-        return match_order(
-            attempt.intent,
-            attempt.claimed_at,
-            orders,
-            reads_client_order_id=session.reads_client_order_id(attempt.intent),
-            bound_ids=frozenset(each for each in bound if each is not None),
-            witness_ids=attempt.witness,
-            deadline_s=self._follower.shared.pace.send_deadline_s,
-            clock_offset_s=session.clock_offset_s,
-        )
+        return match_order(sent, orders, reads_client_order_id=session.reads_client_order_id(attempt.intent))
 
-    async def bind(self, attempt_id: int, exchange_order_id: str) -> None:
+    def _share_before(self, attempt: Attempt) -> Quantity | None:
+        """Return the share that an exit was to close from; None where that is gone, or a later order of ours may have changed it."""
+        db = self._follower.shared.ledger.db
+        held = read_holding(db, attempt.account, attempt.intent.symbol)
+        if held is None or held.strategy != attempt.strategy or held.share < attempt.intent.quantity or is_followed(db, attempt):
+            return None
+        return held.share
+
+    async def _by_position(self, sent: Sent, session: "ExchangeSession", share: Quantity) -> Found | ClosedOtherwise | None:
+        """Prove an exit by the exchange's record of the closed position, else by a reading that begins now; None where neither does."""
+        follower = self._follower
+        if session.reports_closed_positions and sent.intent.position_id:
+            try:
+                closed = await session.closed_positions(sent.at - timedelta(seconds=LOOK_BACK_S), (sent.intent.position_id,))
+            except Exception as error:  # the account itself is still to be read
+                follower.note("closed positions cannot be read", error)
+            else:
+                by_record = match_closed(sent, closed.rows)
+                if not isinstance(by_record, Absent):
+                    return by_record
+        if follower.shared.clock.now() - sent.at < timedelta(seconds=session.visible_within_s):
+            return None  # a reading may still show the account as it was before the exit, even before its entry
+        if not await follower.try_to_read() or follower.report is None:
+            return None
+        by_reading = match_position(sent, follower.report, share)
+        return by_reading if isinstance(by_reading, Found) else None
+
+    async def bind(self, attempt_id: int, exchange_order_id: str, also: Callable[[Database], None]) -> None:
         """Prove an attempt by the order that a person names; raises LookupError unless the exchange has it and it fits."""
         follower = self._follower
         attempt = read_attempt(follower.shared.ledger.db, attempt_id)
@@ -152,18 +219,25 @@ class Resolver:
             )
         if bound_order_ids(follower.shared.ledger.db, attempt.account, [exchange_order_id]):
             raise LookupError(f"order {exchange_order_id} is known already as another one")
-        await self._proven(attempt, report)
+        await self._proven(attempt, report, also)
 
-    async def _proven(self, attempt: Attempt, report: OrderReport) -> None:
+    async def _proven(self, attempt: Attempt, report: OrderReport, also: Callable[[Database], None] = lambda db: None) -> None:
         follower, shared = self._follower, self._follower.shared
         at = shared.clock.now()
         outcome = outcome_of(attempt.intent, report)
         again = at if report.filled_quantity > 0 else at + timedelta(seconds=CLOSE_AGAIN_S)
-        await shared.ledger.write(lambda db: complete(db, attempt.id, report, outcome, at, again))
-        if attempt.state is AttemptState.NOT_CONFIRMED:
-            numbers = {"quantity": plain(attempt.intent.quantity), "symbol": attempt.intent.symbol}
-            filled = plain(report.filled_quantity)
-            await shared.alert(AlertCode.ORDER_FOUND_LATE, follower.name, str(attempt.id), **numbers, filled=filled)
+        found_late = attempt.state is AttemptState.NOT_CONFIRMED
+        numbers = {
+            "quantity": plain(attempt.intent.quantity), "symbol": attempt.intent.symbol, "filled": plain(report.filled_quantity),
+        }  # fmt: skip
+
+        def prove(db: Database) -> None:
+            complete(db, attempt.id, report, outcome, at, again)
+            also(db)
+            if found_late:
+                raise_alert(db, AlertCode.ORDER_FOUND_LATE, follower.name, numbers, at, str(attempt.id))
+
+        await shared.ledger.write(prove)
         if report.status.is_terminal and attempt.is_entry:
             follower.release(attempt.copy, proven=report.filled_quantity > 0)
             follower.asked_to_cancel.pop(attempt.id, None)
@@ -173,6 +247,21 @@ class Resolver:
         elif self._is_to_be_taken_back(attempt, report):
             await take_back(follower, attempt)
         follower.ring()
+
+    async def _closed_otherwise(self, attempt: Attempt, closed: ClosedPosition) -> None:
+        """End an exit that executed nothing, because something else had closed the position; it is planned again, from a reading."""
+        by = (
+            "an order that is not this one"
+            if closed.closed_by in (None, ClosedBy.ORDER)
+            else f"a {closed.closed_by.value.replace('_', ' ')}"
+        )
+        cause = f"the position was closed by {by}"
+        at = self._follower.shared.clock.now()
+        outcome = Outcome(OutcomeCode.REJECTED, {"reason": cause})
+        again = at + timedelta(seconds=CLOSE_AGAIN_S)
+        await self._follower.shared.ledger.write(lambda db: end(db, attempt.id, AttemptState.REJECTED, outcome, cause, at, again))
+        await self._follower.try_to_read()  # the reading lowers the share by what was closed
+        self._follower.ring()
 
     def _is_to_be_taken_back(self, attempt: Attempt, report: OrderReport) -> bool:
         """Tell whether a resting entry has rested long enough, or stands where exposure may only shrink."""
@@ -245,6 +334,8 @@ class Resolver:
             return
         held = read_holding(follower.shared.ledger.db, attempt.account, attempt.intent.symbol)
         position = position_of(follower.report, attempt.intent.symbol)
+        if may_have_position(follower.report, attempt.intent.symbol):
+            return
         if held is not None and (position is None or (position.side is held.side and position.quantity <= held.share)):
             now = follower.shared.clock.now()
             await follower.shared.ledger.write(lambda db: close_again(db, attempt.id, now))

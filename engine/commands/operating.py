@@ -4,7 +4,7 @@ Every command takes and returns plain JSON types. A switch and the event that te
 the moment it is durable: a running engine looks at its switches at the last line before each entry.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -14,9 +14,10 @@ from engine.commands.auditing import recorder
 from engine.commands.needs import how_it_is
 from engine.commands.parameters import Run, installed_version, jsonable, no_such, text
 from engine.config import Config
-from engine.decisions.reconciliation import words_of
+from engine.decisions.reconciliation import Correction, words_of
 from engine.decisions.routing import concerns
 from engine.desks.endpoints import rotate_secret
+from engine.desks.explaining import explain_copy
 from engine.domain.alert import Alert, AlertCode
 from engine.domain.amounts import ZERO, plain
 from engine.domain.errors import InvalidValue, RexAlgoError
@@ -46,13 +47,12 @@ from engine.ledger.reports import (
     unknown,
     unproven_accounts,
     unproven_attempts,
-    why,
 )
 from engine.ledger.standing import still_open
 from engine.office import NothingThere, Office
 from engine.plugin_host import Plugins
 from engine.ports.notifier import Notifier
-from engine.provisioning import provision
+from engine.provisioning import ProvisionResult, provision
 
 NOTE_CHARACTERS_MAX: Final = 200
 OVERLAP_H: Final = 24
@@ -89,7 +89,7 @@ async def _why(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     db = office.ledger.db
     if signal_number(db, signal) is None:
         raise NothingThere(f"no signal {signal} is recorded here; give the id or the receipt of the answer, the bot's own id, or: last")
-    found = why(db, signal, follower)
+    found = explain_copy(office, signal, follower)
     if found is not None:
         return dict(jsonable(asdict(found)))
     names = [each.name for each in accounts(db)]
@@ -168,36 +168,38 @@ async def _decide(office: Office, params: dict[str, Any]) -> dict[str, Any]:
         )
     at = office.clock.now()
     data: dict[str, object] = {"signal": signal, "order": order or "none", "note": note, "by": by}
-    if order:
-        await _bind(office, follower, attempts, order)
-        await office.ledger.write(lambda db: write_event(db, "decision", follower, data, at))
-    else:
-        await _decide_none(office, follower, attempts, data, at)
     record = await recorder(office)
-    await office.ledger.write(lambda db: record(db, by, "unknown_decided", follower, data))
+
+    def write_down(db: Database) -> None:
+        write_event(db, "decision", follower, data, at)
+        record(db, by, "unknown_decided", follower, data)
+
+    await (_bind(office, follower, attempts, order, write_down) if order else _decide_none(office, attempts, note, by, at, write_down))
     await office.changed()
     return {"decided": len(attempts), "follower": follower, "order": order or "none"}
 
 
-async def _bind(office: Office, follower: str, attempts: list[int], order: str) -> None:
+async def _bind(office: Office, follower: str, attempts: list[int], order: str, also: Callable[[Database], None]) -> None:
     task = None if office.live is None else office.live.named(follower)
     if task is None:
         raise NothingThere("the exchange must be asked about that order, and no server runs here: rexalgo serve")
     if len(attempts) != 1:
         raise NothingThere(f"{len(attempts)} orders of this copy are not proven, so one id cannot be all of them; wait, or decide --none")
     try:
-        await task.bind(attempts[0], order)
+        await task.bind(attempts[0], order, also)
     except LookupError as error:
         raise NothingThere(str(error)) from None
 
 
-async def _decide_none(office: Office, follower: str, attempts: list[int], data: dict[str, object], at: datetime) -> None:
+async def _decide_none(
+    office: Office, attempts: list[int], note: str, by: str, at: datetime, also: Callable[[Database], None]
+) -> None:  # fmt: skip
     copies = [read_attempt(office.ledger.db, each) for each in attempts]
 
     def write(db: Database) -> None:
         for each in attempts:
-            decide_none(db, each, str(data["note"]), str(data["by"]), at)
-        write_event(db, "decision", follower, data, at)
+            decide_none(db, each, note, by, at)
+        also(db)
 
     await office.ledger.write(write)
     if office.live is not None:
@@ -214,10 +216,12 @@ async def _reconcile(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     task = None if office.live is None else office.live.named(name)
     if task is None:
         raise NothingThere("the exchange must be read for that, and no server runs here: rexalgo serve")
-    found = await (task.apply_corrections(by) if apply else task.plan_corrections())
-    if apply and found:
-        record, steps = await recorder(office), [words_of(each) for each in found]
-        await office.ledger.write(lambda db: record(db, by, "reconciled", name, {"steps": steps}))
+    record = await recorder(office)
+
+    def write_down(db: Database, found: tuple[Correction, ...]) -> None:
+        record(db, by, "reconciled", name, {"steps": [words_of(each) for each in found]})
+
+    found = await (task.apply_corrections(by, write_down) if apply else task.plan_corrections())
     return {"account": name, "environment": task.environment, "applied": apply, "steps": [words_of(each) for each in found]}
 
 
@@ -319,6 +323,12 @@ async def _provision(office: Office, params: dict[str, Any]) -> dict[str, Any]:
         raise InvalidValue("table", "the declarations as a table")
     async with office.one_at_a_time:
         plugins = office.plugins()
+        record, by, file = await recorder(office), text(params, "by", "operator"), text(params, "file", "the file")
+
+        def write_down(db: Database, made: ProvisionResult) -> None:
+            if made.created or made.updated:
+                record(db, by, "provisioned", file, {"created": dict(made.created), "updated": len(made.updated)})
+
         result = await provision(
             office.ledger,
             await office.open_vault(),
@@ -327,12 +337,9 @@ async def _provision(office: Office, params: dict[str, Any]) -> dict[str, Any]:
             places=exchange_places(office.config, plugins, office.clock),
             now=office.clock.now(),
             webhook_address=office.webhook_address,
-            file=text(params, "file", "the file"),
+            file=file,
+            also=write_down,
         )
-        record, by = await recorder(office), text(params, "by", "operator")
-        counts = {"created": dict(result.created), "updated": len(result.updated)}
-        if result.created or result.updated:
-            await office.ledger.write(lambda db: record(db, by, "provisioned", text(params, "file", "the file"), counts))
         await office.changed()
     return result.as_json()
 

@@ -20,16 +20,13 @@ states are about *proof*, not about hope:
 The exchange may tell two steps in one answer (accepted and already filled). Such an answer is the two moves in a row, through
 PLACED; the table stays as small as the picture. A move outside the table is a programming error of one account.
 
-Reading back identifies an order by our client order id where the exchange keeps it. Where it does not, the only evidence is a row
-that nobody else accounts for: not bound to another attempt, not there before we sent, same symbol, side, direction of exposure and
-quantity, created in the narrow time in which ours must have been. One such row is ours; two are a question for a person.
+How an order is found by reading back is decided in ``proving``.
 
 Nothing here waits, reads a clock, or knows a ledger.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from enum import Enum
 from typing import Final, assert_never
 
@@ -219,92 +216,3 @@ def describes(report: OrderReport, intent: OrderIntent) -> bool:
     """
     same_size = intent.whole_position or report.quantity == intent.quantity
     return report.symbol == intent.symbol and report.side is intent.side and same_size
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """Hold the row that is our order; ``is_sure`` is False where the exchange's clock was not known."""
-
-    report: OrderReport
-    is_sure: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Absent:
-    """Say that no row can be ours; proves something only for a complete reading, several times."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ambiguous:
-    """Say that a person must decide: these rows (exchange order ids) may be ours, or carry our id and do not fit."""
-
-    exchange_order_ids: tuple[str, ...]
-
-
-BEFORE_SEND_S: Final = 2.0
-SLACK_S: Final = 5.0
-UNKNOWN_OFFSET_S: Final = 60.0
-
-
-def match_order(
-    intent: OrderIntent,
-    sent_at: datetime,
-    reports: Iterable[OrderReport],
-    *,
-    reads_client_order_id: bool,
-    bound_ids: Collection[str],
-    witness_ids: Collection[str],
-    deadline_s: float = 8.0,
-    slack_s: float = SLACK_S,
-    clock_offset_s: float | None = 0.0,
-) -> Found | Absent | Ambiguous:
-    """Find the order of an UNKNOWN attempt among rows read back.
-
-    ``sent_at`` is our clock, ``clock_offset_s`` what must be added to get the exchange's (None: unknown, the window widens by
-    60 s and a match is not sure). ``bound_ids`` are exchange order ids of other attempts, ``witness_ids`` those seen before the send.
-    """
-    rows = {each.exchange_order_id: each for each in reports}
-    sent = sent_at + timedelta(seconds=clock_offset_s or 0.0)
-    widened_s = UNKNOWN_OFFSET_S if clock_offset_s is None else 0.0
-    earliest = sent - timedelta(seconds=BEFORE_SEND_S + widened_s)
-    latest = sent + timedelta(seconds=deadline_s + slack_s + widened_s)
-    own = [each for each in rows.values() if each.client_order_id == intent.client_order_id]
-    if own:
-        # No upper bound on the time here: the id is proof of who sent it, and a slow exchange may date it late.
-        fits = len(own) == 1 and describes(own[0], intent) and own[0].created_at >= earliest
-        return Found(own[0]) if fits else _ambiguous(own)
-    if reads_client_order_id:
-        return Absent()
-    strange = [
-        each
-        for each in rows.values()
-        if each.client_order_id is None
-        and each.exchange_order_id not in bound_ids
-        and each.exchange_order_id not in witness_ids
-        and describes(each, intent)
-        and each.reduce_only in (None, intent.reduce_only)
-        and earliest <= each.created_at <= latest
-    ]
-    if len(strange) > 1:
-        return _ambiguous(strange)
-    return Found(strange[0], is_sure=clock_offset_s is not None) if strange else Absent()
-
-
-def _ambiguous(rows: Iterable[OrderReport]) -> Ambiguous:
-    return Ambiguous(tuple(sorted(each.exchange_order_id for each in rows)))
-
-
-def resolution_due(reads: int) -> float:
-    """Return the seconds to wait before the next read, after ``reads`` of them: 1, 2, 4, 8, 16, then 30."""
-    return min(float(2 ** min(reads, 5)), 30.0)
-
-
-ABSENCES_NEEDED: Final = 3
-
-
-def may_stop_looking(complete_absences: int, first_read_at: datetime, now: datetime, window_s: float = 60.0) -> bool:
-    """Tell whether an UNKNOWN attempt is NOT_CONFIRMED: absent in 3 complete reads over at least ``window_s`` seconds.
-
-    ``first_read_at`` is when the first complete read found nothing; ``now`` is when the newest did.
-    """
-    return complete_absences >= ABSENCES_NEEDED and now - first_read_at >= timedelta(seconds=window_s)

@@ -10,11 +10,13 @@ An entry is checked in this order, and the first that applies is told:
 | check                                                              | outcome                                        |
 |--------------------------------------------------------------------|------------------------------------------------|
 | an exit with the same or a later order key is recorded             | skipped.superseded                             |
-| older than the strictest entry age                                 | expired                                        |
+| older than the strictest entry age                                 | expired, expired.waiting                       |
 | entries are switched off                                           | skipped.entries_off                            |
 | the agreement takes no entries now                                 | skipped.paused, left, consent, strategy_off    |
 | the follower did not agree to the symbol                           | denied.symbol_not_agreed                       |
 | the account has not been read                                      | denied.account_not_ready                       |
+| an earlier exit of this strategy there has not ended, or the       |                                                |
+| account was not read since one of ours there did                   | waits                                          |
 | the owner closed this symbol by hand, the master is not flat yet   | skipped.detached                               |
 | this strategy holds the symbol, or (add) does not                  | skipped.already_open, opposite_held, not_open  |
 | another strategy holds the symbol                                  | skipped.symbol_held                            |
@@ -33,13 +35,15 @@ An entry is checked in this order, and the first that applies is told:
 | margin and fee above what is free                                  | denied.balance                                 |
 | a test signal, a watching subscription                             | skipped.test, skipped.watch_only with the size |
 
-Test and watch come last on purpose: they tell what would really have happened, a refusal included.
+Test and watch come last on purpose: they tell what would really have happened, a refusal included. What a reading shows soon after an
+exit of ours (a position, margin in use) may be what that exit closed: then an entry waits for a later reading instead of being refused.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from enum import Enum
 from typing import Final
 
 from engine.decisions.risk import Carried, broken_cap, equity, is_held, lacking_balance, lost_too_much, position_of
@@ -67,6 +71,11 @@ from engine.ports.market_data import Quote
 
 _TENTH: Final = Decimal("0.1")
 _FINEST: Final = Decimal("0.000000000001")
+EXIT_FIRST: Final = "an earlier exit of this strategy has not ended"
+_COUNTS_WHAT_IS_HELD: Final = (
+    OutcomeCode.DENIED_SYMBOL_NOTIONAL, OutcomeCode.DENIED_ACCOUNT_NOTIONAL, OutcomeCode.DENIED_ACCOUNT_MARGIN,
+    OutcomeCode.DENIED_OPEN_POSITIONS, OutcomeCode.DENIED_BALANCE, OutcomeCode.DENIED_ACCOUNT_NOT_READY,
+)  # fmt: skip
 _LACKING: Final = {Missing.MASTER_QUANTITY: OutcomeCode.SKIPPED_NO_MASTER_QUANTITY, Missing.STOP: OutcomeCode.SKIPPED_NO_STOP}
 
 
@@ -76,13 +85,22 @@ class AccountView:
 
     ``holdings`` are the account's, of every strategy. ``pending`` is every own entry attempt that the report does not show as a
     position yet, each with its whole quantity: claimed, unknown, placed, resting, and those that filled after ``report.as_of``.
-    The report must be younger than the last exit that ended on the signal's symbol: an older one still shows the position that
-    was closed, which would be taken for the owner's.
     """
 
     report: AccountReport
     holdings: tuple[Holding, ...]
     pending: tuple[PendingEntry, ...]
+
+
+class Reading(Enum):
+    """How the newest reading of an account stands to the last exit of ours: an older one shows as the owner's what we closed."""
+
+    BEFORE = "before"
+    """It began before the exit ended."""
+    SOON_AFTER = "soon_after"
+    """It began after the exit ended, and within the time in which the exchange may still show what was closed."""
+    AFTER = "after"
+    """It shows what the exit left, or there was none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +110,9 @@ class EntryContext:
     ``limits`` are already the strictest of operator, master and follower. ``switches`` are those that are on and concern this
     account, strategy or exchange. ``goal_key`` is the order key of the newest *exit* recorded for (account, strategy, symbol).
     ``account_problem`` says why ``account`` is None. ``fee_bps`` is the taker fee in basis points; ages are in seconds.
-    ``day`` are the equities that loss limits compare with, None where none is recorded yet.
+    ``day`` are the equities that loss limits compare with, None where none is recorded yet. ``is_exiting``: an earlier exit or cancel of
+    this strategy in the symbol has not ended. ``here`` and ``anywhere`` compare the reading with our exits in the symbol and in any.
+    ``waited_for`` is why the entry had to wait when it was planned the last time, empty where it had not.
     """
 
     signal: Signal
@@ -113,6 +133,10 @@ class EntryContext:
     now: datetime
     currency: str = "USDT"
     day: EquityMarks | None = None
+    is_exiting: bool = False
+    here: Reading = Reading.AFTER
+    anywhere: Reading = Reading.AFTER
+    waited_for: str = ""
 
     @property
     def adds(self) -> bool:
@@ -139,9 +163,16 @@ class EntryPlan:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Say that nothing can be decided now, and that this may change: look again when ``cause`` is settled."""
+    """Say that nothing can be decided now, and that this may change: look again when ``cause`` is settled.
+
+    ``cause`` is a clause that follows "because". ``reads``: only a new reading of the account can settle it.
+    """
 
     cause: str
+    reads: bool = False
+
+
+_MAY_BE_OURS: Final = Wait("the account was not read since our last exit", reads=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +195,8 @@ class _Order:
 def plan_entry(context: EntryContext) -> EntryPlan | Outcome | Wait:
     """Decide one entry: the order to send, or the outcome that says why there is none. Total; see the table above.
 
-    An ``add`` may have to wait until the entry before it is settled (one at a time is under way in a symbol), a reverse until it is flat.
+    An entry waits for the exits of its strategy that came before it in the symbol, an ``add`` also until the entry before it is settled
+    (one at a time is under way in a symbol). It waits while it is young, and no longer.
     """
     refused = next((outcome for check in _BEFORE_ACCOUNT if (outcome := check(context)) is not None), None)
     if refused is not None:
@@ -180,12 +212,14 @@ def plan_entry(context: EntryContext) -> EntryPlan | Outcome | Wait:
     return _over_limits(context, context.account, order) or _not_for_real(context, order) or _entry_plan(context, order)
 
 
-def last_line_entry(signal: Signal, goal_key: OrderKey, switches: tuple[Switch, ...], entry_age_s: int, now: datetime) -> Outcome | None:
+def last_line_entry(
+    signal: Signal, goal_key: OrderKey, switches: tuple[Switch, ...], entry_age_s: int, now: datetime, waited_for: str = ""
+) -> Outcome | None:  # fmt: skip
     """Check once more, right before the write, what may have changed since planning; an outcome is proof that nothing left.
 
     ``entry_age_s`` is the strictest of configuration and limits.
     """
-    return _superseded(signal, goal_key) or _expired(signal, entry_age_s, now) or _entries_off(switches)
+    return _superseded(signal, goal_key) or _expired(signal, entry_age_s, now, waited_for) or _entries_off(switches)
 
 
 def _superseded(signal: Signal, goal_key: OrderKey) -> Outcome | None:
@@ -194,13 +228,16 @@ def _superseded(signal: Signal, goal_key: OrderKey) -> Outcome | None:
     return Outcome(OutcomeCode.SKIPPED_SUPERSEDED, {"symbol": signal.draft.symbol})
 
 
-def _expired(signal: Signal, limit_s: int, now: datetime) -> Outcome | None:
+def _expired(signal: Signal, limit_s: int, now: datetime, waited_for: str) -> Outcome | None:
     age = now - signal.decided_at
     if age <= timedelta(seconds=limit_s):
         return None
     # Rounded up, so that nobody reads "10 s old and the limit is 10 s".
     exact_s = EXACT.divide(Decimal(age // timedelta(microseconds=1)), Decimal(1_000_000))
-    return Outcome(OutcomeCode.EXPIRED, {"age_s": plain(ceil_to_step(exact_s, _TENTH)), "limit_s": str(limit_s)})
+    numbers = {"age_s": plain(ceil_to_step(exact_s, _TENTH)), "limit_s": str(limit_s)}
+    if waited_for:
+        return Outcome(OutcomeCode.EXPIRED_WAITING, numbers | {"cause": waited_for})
+    return Outcome(OutcomeCode.EXPIRED, numbers)
 
 
 def _entries_off(switches: tuple[Switch, ...]) -> Outcome | None:
@@ -215,7 +252,8 @@ def _age_limit_s(context: EntryContext) -> int:
 
 
 def _changed_meanwhile(context: EntryContext) -> Outcome | None:
-    return last_line_entry(context.signal, context.goal_key, context.switches, _age_limit_s(context), context.now)
+    waited_for = EXIT_FIRST if context.is_exiting else context.waited_for
+    return last_line_entry(context.signal, context.goal_key, context.switches, _age_limit_s(context), context.now, waited_for)
 
 
 _STANDING: Final = {
@@ -246,6 +284,12 @@ def _not_agreed(context: EntryContext) -> Outcome | None:
 _BEFORE_ACCOUNT: Final[tuple[Callable[[EntryContext], Outcome | None], ...]] = (_changed_meanwhile, _does_not_stand, _not_agreed)
 
 
+def _exits_first(context: EntryContext, account: AccountView) -> Wait | None:
+    if context.is_exiting:
+        return Wait(EXIT_FIRST)
+    return _MAY_BE_OURS if context.here is Reading.BEFORE else None
+
+
 def _detached(context: EntryContext, account: AccountView) -> Outcome | None:
     symbol, strategy = context.signal.draft.symbol, context.subscription.strategy
     if any(each.detached and each.symbol == symbol and each.strategy == strategy for each in account.holdings):
@@ -262,7 +306,7 @@ def _strategy_holds(context: EntryContext, account: AccountView) -> Outcome | Wa
     if side is not context.side:
         if context.signal.draft.action is Action.REVERSE:
             # Nothing is closed for a test, and it is to tell what would have been entered.
-            return None if context.signal.draft.is_test else Wait("the exit of this reverse is not done yet")
+            return None if context.signal.draft.is_test else Wait("what its exit is to close is still held")
         return Outcome(OutcomeCode.SKIPPED_OPPOSITE_HELD, {"held": plain(quantity), "symbol": symbol, "held_side": side.value})
     if context.adds:
         return Wait("an earlier entry of this strategy is not settled yet") if _is_unsettled(context, account) else None
@@ -295,7 +339,7 @@ def _another_holds(context: EntryContext, account: AccountView) -> Outcome | Non
     return Outcome(OutcomeCode.SKIPPED_SYMBOL_HELD, {"holder": context.strategy_names.get(holder, holder), "symbol": symbol})
 
 
-def _owner_is_there(context: EntryContext, account: AccountView) -> Outcome | None:
+def _owner_is_there(context: EntryContext, account: AccountView) -> Outcome | Wait | None:
     """Leave the owner's own alone: whatever stands in the symbol beyond our share (none, but for an ``add``) is his."""
     symbol = context.signal.draft.symbol
     if context.subscription.policy.allow_own_position:
@@ -308,6 +352,8 @@ def _owner_is_there(context: EntryContext, account: AccountView) -> Outcome | No
         own = "a resting order"
     else:
         return None
+    if context.here is not Reading.AFTER:
+        return _MAY_BE_OURS
     return Outcome(OutcomeCode.SKIPPED_OWN_POSITION, {"symbol": symbol, "own": own})
 
 
@@ -316,6 +362,7 @@ def _is_ours(order: OrderReport) -> bool:
 
 
 _WHO_HOLDS: Final[tuple[Callable[[EntryContext, AccountView], Outcome | Wait | None], ...]] = (
+    _exits_first,
     _detached,
     _strategy_holds,
     _another_holds,
@@ -431,11 +478,14 @@ def _wrong_side(which: str, level: Price | None, price: Price) -> Outcome:
     return Outcome(OutcomeCode.DENIED_PROTECTION, {"which": which, "level": plain(level), "price": plain(price)})
 
 
-def _over_limits(context: EntryContext, account: AccountView, order: _Order) -> Outcome | None:
+def _over_limits(context: EntryContext, account: AccountView, order: _Order) -> Outcome | Wait | None:
     symbol, entry = context.signal.draft.symbol, order.carried
     over = broken_cap(context.limits, symbol, entry, account.holdings, account.report, account.pending, context.currency)
     lost = lost_too_much(context.limits, account.report, context.day, context.currency)
-    return over or lost or lacking_balance(entry, account.report, account.pending, context.fee_bps)
+    refused = over or lost or lacking_balance(entry, account.report, account.pending, context.fee_bps)
+    if refused is not None and refused.code in _COUNTS_WHAT_IS_HELD and context.anywhere is not Reading.AFTER:
+        return _MAY_BE_OURS  # what our last exit closed may still count, and its margin may be on its way back
+    return refused
 
 
 def _not_for_real(context: EntryContext, order: _Order) -> Outcome | None:

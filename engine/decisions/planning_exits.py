@@ -3,6 +3,9 @@
 Total and deterministic like the planner of entries. An exit never closes more than our share, never looks at switches, age, caps,
 balance, price or the subscription's mode, and waits only where proof is missing. A close and the exit of a reverse leave nothing; a
 reduce leaves a fixed rest, decided once: what rounding to the step leaves over is carried to the next reduction, and a close takes it.
+
+The exchange's minimums are for opening. Everything that we hold is closed whatever it is worth: whether something is too small to be
+closed, the exchange alone says. Only a part that a reduce takes out is carried where it is below them.
 """
 
 from dataclasses import dataclass
@@ -99,14 +102,10 @@ def _is_meant(context: ExitContext, holding: Holding) -> bool:
     return side in (None, holding.side)
 
 
-def _close_share(context: ExitContext, holding: Holding) -> ExitPlan | Outcome | Wait:
-    quantity = holding.share if context.instrument is None else floored(holding.share, context.instrument)
-    too_small = _too_small(context, quantity)
-    if too_small is None:
-        return ExitPlan(_exit_intent(context, holding, quantity), Quantity(ZERO), Quantity(ZERO))
-    if holding.entries_open > 0:
+def _close_share(context: ExitContext, holding: Holding) -> ExitPlan | Wait:
+    if holding.share == 0:
         return Wait("an entry of this strategy is not resolved yet")
-    return Outcome(OutcomeCode.RESIDUE, {"quantity": plain(holding.share), "symbol": context.signal.draft.symbol, "cause": too_small})
+    return ExitPlan(_exit_intent(context, holding, holding.share), Quantity(ZERO), Quantity(ZERO))
 
 
 def _reduce_share(context: ExitContext, holding: Holding) -> ExitPlan | Carry | Outcome | Wait:
@@ -117,46 +116,52 @@ def _reduce_share(context: ExitContext, holding: Holding) -> ExitPlan | Carry | 
         return _reduce_on(context, holding, context.leave)
     if holding.share == 0:
         return Wait("an entry of this strategy is not resolved yet")
+    wanted = min(holding.share, EXACT.add(EXACT.multiply(holding.share, fraction), holding.carried))
+    if wanted == holding.share:
+        return _close_share(context, holding)
     if context.instrument is None:
         # A share is a sum of fills, a fraction of it is not: off the step the exchange refuses it, or leaves what nobody can close.
         return Wait("the contract has not been read yet")
-    wanted = min(holding.share, EXACT.add(EXACT.multiply(holding.share, fraction), holding.carried))
     quantity = floored(Quantity(wanted), context.instrument)
-    if _too_small(context, quantity) is not None:
-        least = max(context.instrument.quantity_min, context.instrument.quantity_step)
-        numbers = {"quantity": plain(wanted), "symbol": context.signal.draft.symbol, "minimum": plain(least)}
-        return Carry(Outcome(OutcomeCode.SKIPPED_CARRIED, numbers), Quantity(wanted))
+    if is_below_minimum(context, quantity):
+        return _carried(context, context.instrument, Quantity(wanted))
     leave, rest = EXACT.subtract(holding.share, quantity), EXACT.subtract(wanted, quantity)
     return ExitPlan(_exit_intent(context, holding, quantity), Quantity(leave), Quantity(rest))
 
 
-def _reduce_on(context: ExitContext, holding: Holding, leave: Quantity) -> ExitPlan | Outcome:
+def _reduce_on(context: ExitContext, holding: Holding, leave: Quantity) -> ExitPlan | Carry | Outcome:
     """Go on towards the share that the first attempt fixed: an attempt may have closed a part of it, the owner another."""
     rest = Quantity(EXACT.subtract(holding.share, leave))
-    quantity = rest if rest <= 0 or context.instrument is None else floored(rest, context.instrument)
-    if quantity <= 0 or _too_small(context, quantity) is not None:
-        return Outcome(OutcomeCode.SKIPPED_NOTHING_TO_CLOSE, {"symbol": context.signal.draft.symbol})
-    return ExitPlan(_exit_intent(context, holding, quantity), leave, holding.carried)
+    if rest <= 0:
+        return Outcome(
+            OutcomeCode.NOTHING_TO_DO, {"why": f"no more than {plain(leave)} {context.signal.draft.symbol} is held, as it asked for"}
+        )
+    if context.instrument is not None and is_below_minimum(context, floored(rest, context.instrument)):
+        return _carried(context, context.instrument, Quantity(EXACT.add(holding.carried, rest)))
+    return ExitPlan(_exit_intent(context, holding, rest), leave, holding.carried)
 
 
-def _too_small(context: ExitContext, quantity: Quantity) -> str | None:
-    """Say why the exchange would not take an order of ``quantity``, None if it would as far as we know."""
+def _carried(context: ExitContext, instrument: Instrument, wanted: Quantity) -> Carry:
+    least = max(instrument.quantity_min, instrument.quantity_step)
+    numbers = {"quantity": plain(wanted), "symbol": context.signal.draft.symbol, "minimum": plain(least)}
+    return Carry(Outcome(OutcomeCode.SKIPPED_CARRIED, numbers), wanted)
+
+
+def is_below_minimum(context: ExitContext, quantity: Quantity) -> bool:
+    """Tell whether an entry of ``quantity`` would be refused as too small, as far as we know."""
     instrument, position = context.instrument, context.position
-    if quantity <= 0 and instrument is None:
-        return "nothing of it is proven to be filled"
     if instrument is None:
-        return None
-    if quantity < instrument.quantity_min or quantity <= 0:
-        least = plain(max(instrument.quantity_min, instrument.quantity_step))
-        return f"it is below the exchange's minimum of {least}"
-    if position is not None and 0 < notional(position.mark_price, quantity) < instrument.notional_min:
-        return f"it is worth less than the exchange's minimum of {plain(instrument.notional_min)} {instrument.settle_currency}"
-    return None
+        return False
+    worth = None if position is None or position.mark_price <= 0 else notional(position.mark_price, quantity)
+    return quantity <= 0 or quantity < instrument.quantity_min or (worth is not None and worth < instrument.notional_min)
 
 
 def _exit_intent(context: ExitContext, holding: Holding, quantity: Quantity) -> OrderIntent:
     position, draft = context.position, context.signal.draft
-    whole = position is not None and position.side is holding.side and position.quantity == quantity == holding.share
+    same = position is not None and position.side is holding.side and holding.position_id in ("", position.id)
+    whole = same and position is not None and position.quantity == quantity == holding.share
+    if not whole and context.instrument is not None:
+        quantity = _orderable(quantity, context.instrument)
     # An exit changes no leverage; the field repeats what stands, or the neutral 1 where that is unknown.
     leverage = position.leverage if position is not None and position.leverage > 0 else Ratio(Decimal(1))
     return OrderIntent(
@@ -169,4 +174,14 @@ def _exit_intent(context: ExitContext, holding: Holding, quantity: Quantity) -> 
         leverage=leverage,
         reduce_only=True,
         whole_position=whole,
+        position_id=holding.position_id or (position.id if same and position is not None else ""),
     )
+
+
+def _orderable(quantity: Quantity, instrument: Instrument) -> Quantity:
+    """Return what of ``quantity`` one order can close: whole steps, at most the exchange's maximum; the rest is closed by the next.
+
+    Less than one step is asked for as it is: the exchange says what becomes of it.
+    """
+    most = floored(min(quantity, instrument.quantity_max), instrument)
+    return most if most > 0 else quantity

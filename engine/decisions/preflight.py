@@ -11,7 +11,7 @@ from typing import Final
 
 from engine.decisions.risk import equity, fee
 from engine.decisions.sizing import Missing, SizingBasis, floored, leverage_of, raw_quantity, smallest_quantity
-from engine.domain.account import AccountReport, Position
+from engine.domain.account import AccountReport, Position, UnreadableRow
 from engine.domain.amounts import EXACT, ZERO, Money, Quantity, Ratio, initial_margin, notional, plain
 from engine.domain.identifiers import Symbol
 from engine.domain.instrument import Instrument
@@ -57,6 +57,7 @@ class Facts:
     needs: Sequence[SymbolNeed]
     unmapped: Mapping[str, int]
     fee_bps: Ratio
+    unreadable: Sequence[UnreadableRow] = ()
 
 
 def check_items(facts: Facts, now: datetime) -> tuple[CheckItem, ...]:
@@ -64,6 +65,7 @@ def check_items(facts: Facts, now: datetime) -> tuple[CheckItem, ...]:
     items = [*_key(facts, now)]
     if facts.report is not None:
         items += [_funds(facts, facts.report), *(_position(each, facts) for each in facts.report.positions)]
+    items += _unreadable(facts)
     items += [_need(each, facts) for each in sorted(facts.needs, key=lambda each: (each.strategy, each.symbol))]
     if facts.unmapped:
         texts = "; ".join(f"{text} ({count} times)" for text, count in sorted(facts.unmapped.items()))
@@ -140,6 +142,29 @@ def _position(position: Position, facts: Facts) -> CheckItem:
     if agreed and not all(each.allow_own_position for each in agreed):
         return CheckItem(_STOPS, position.symbol, f"{own}: entries in it are skipped", "close it, or set allow_own_position")
     return CheckItem(_OK, position.symbol, own)
+
+
+def _unreadable(facts: Facts) -> list[CheckItem]:
+    rows = facts.unreadable
+    if not rows:
+        return []
+    told = f"{len(rows)} rows of the exchange cannot be read; closing orders are sent all the same"
+    head = CheckItem(_WARNING, "unreadable", told, "compare with the exchange, and tell the plugin's authors")
+    return [head, *(_unread(each) for each in rows)]
+
+
+def _unread(row: UnreadableRow) -> CheckItem:
+    if row.symbol is None and row.what != "position":
+        return CheckItem(_WARNING, "unreadable", words_of_row(row))
+    return CheckItem(
+        _STOPS, row.symbol or "unreadable", f"{words_of_row(row)}; entries into {row.symbol or 'contracts without a position'} are denied"
+    )
+
+
+def words_of_row(row: UnreadableRow) -> str:
+    """Say in one line which row it is and what is wrong with it."""
+    where = f" in {row.symbol}" if row.symbol else ""
+    return f"{row.what} {row.id or 'without id'}{where}: {row.problem}"
 
 
 # What each contract needs now

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Final, assert_never
 
-from engine.decisions.risk import position_of
+from engine.decisions.risk import may_have_position, position_of
 from engine.domain.account import AccountReport
 from engine.domain.amounts import EXACT, ZERO, Quantity, plain
 from engine.domain.holding import Holding
@@ -20,6 +20,7 @@ from engine.domain.signal import PositionSide
 
 _GONE: Final = "the position was closed outside the engine: by the owner, a stop, a target or a liquidation"
 _LESS: Final = "the position is smaller than our share: the owner, a stop, a target or a liquidation closed a part"
+_REPLACED: Final = "the position was closed outside the engine, and the one that stands there now was opened by the owner"
 _TURNED: Final = "the position stands on the other side: the owner closed ours and turned it"
 
 
@@ -62,26 +63,34 @@ def reconcile(
     exiting: Collection[Symbol],
     bound_ids: Collection[str],
     client_id_known: Callable[[ClientOrderId], bool],
+    closed_ids: Collection[str] = (),
 ) -> tuple[Correction, ...]:
     """Compare one account's ledger with a report of the exchange.
 
     ``unsettled``: symbols with an attempt that is claimed, unknown, placed or partially filled, or that ended after the reading
     of ``report`` began. ``exiting``: symbols where an exit of ours still runs; there a vanished position is no act of the owner.
-    ``bound_ids``: exchange order ids that the ledger knows; ``client_id_known`` tells the same for client order ids.
+    ``bound_ids``: exchange order ids that the ledger knows; ``client_id_known`` tells the same for client order ids. ``closed_ids``:
+    positions that held a share of ours and are known to be closed, though another one of the same side stands there.
     """
-    settled = {each.symbol: each for each in holdings if each.symbol not in unsettled and each.entries_open == 0}
+    settled = {
+        each.symbol: each
+        for each in holdings
+        if each.symbol not in unsettled and each.entries_open == 0 and not may_have_position(report, each.symbol)
+    }
     busy = {each.symbol for each in holdings} - set(settled) | set(unsettled)
-    shrunk = [found for symbol in sorted(settled) if (found := _shrunk(settled[symbol], report, symbol in exiting)) is not None]
+    settled_now = [(settled[symbol], symbol in exiting) for symbol in sorted(settled)]
+    shrunk = [found for each, exits in settled_now if (found := _shrunk(each, report, exits, closed_ids)) is not None]
     foreign = sorted(each.exchange_order_id for each in report.open_orders if _is_foreign(each, bound_ids, client_id_known))
-    return (*shrunk, *([ForeignOrders(tuple(foreign))] if foreign else []), *_own_positions(settled, report, busy))
+    return (*shrunk, *([ForeignOrders(tuple(foreign))] if foreign else []), *_own_positions(settled, report, busy, closed_ids))
 
 
-def _shrunk(holding: Holding, report: AccountReport, is_exiting: bool) -> ShareShrunk | None:
+def _shrunk(holding: Holding, report: AccountReport, is_exiting: bool, closed_ids: Collection[str]) -> ShareShrunk | None:
     position = position_of(report, holding.symbol)
-    there = Quantity(ZERO) if position is None or position.side is not holding.side else position.quantity
+    is_replaced = holding.position_id in closed_ids
+    there = Quantity(ZERO) if position is None or position.side is not holding.side or is_replaced else position.quantity
     if there >= holding.share:
         return None
-    cause = _GONE if position is None else _LESS if there > 0 else _TURNED
+    cause = _GONE if position is None else _LESS if there > 0 else _REPLACED if is_replaced else _TURNED
     return ShareShrunk(holding.symbol, holding.strategy, holding.share, there, cause, there == 0 and not is_exiting)
 
 
@@ -90,10 +99,13 @@ def _is_foreign(order: OrderReport, bound_ids: Collection[str], known: Callable[
     return own is not None and own.startswith(CLIENT_ORDER_ID_PREFIX) and order.exchange_order_id not in bound_ids and not known(own)
 
 
-def _own_positions(settled: dict[Symbol, Holding], report: AccountReport, busy: set[Symbol]) -> Iterable[OwnPosition]:
+def _own_positions(
+    settled: dict[Symbol, Holding], report: AccountReport, busy: set[Symbol], closed_ids: Collection[str]
+) -> Iterable[OwnPosition]:
     for position in sorted(report.positions, key=lambda each: each.symbol):
         holding = settled.get(position.symbol)
-        ours = holding.share if holding is not None and holding.side is position.side else Decimal(0)
+        is_there = holding is not None and holding.side is position.side and holding.position_id not in closed_ids
+        ours = holding.share if holding is not None and is_there else Decimal(0)
         beyond = Quantity(EXACT.subtract(position.quantity, ours))
         if beyond > 0 and position.symbol not in busy:
             yield OwnPosition(position.symbol, position.side, beyond)

@@ -1,7 +1,8 @@
-"""What trades came to: fills folded into closed trades with their result, by average entry price.
+"""What trades came to: the fills of one episode, from flat to flat, folded into closed trades by average entry price.
 
 What always holds: money is conserved (the results of all trades plus what is still open equal what the fills cost and brought); splitting
-a fill in two changes nothing; a result is net of the fees of both its entry and its exit. Nothing here knows an exchange's own figures.
+a fill in two changes nothing; a result is net of the fees of both its entry and its exit. What is not known is never taken as zero: a trade
+with an unknown price or fee has no result. Nothing here knows an exchange's own figures.
 """
 
 from collections.abc import Iterable
@@ -11,58 +12,59 @@ from decimal import Decimal
 from typing import Final
 
 from engine.domain.amounts import EXACT, ZERO
+from engine.domain.booking import BookState, Cause, Fill
 from engine.domain.signal import PositionSide
 
-_FINEST: Final = Decimal("0.000000000001")
-
-
-@dataclass(frozen=True, slots=True)
-class Fill:
-    """Hold one executed part: ``is_entry`` opens or grows the position of ``side``, otherwise it closes; quantities above 0."""
-
-    side: PositionSide
-    is_entry: bool
-    quantity: Decimal
-    price: Decimal
-    fee: Decimal
-    at: datetime
+FINEST: Final = Decimal("0.000000000001")
+_WORST: Final = (BookState.SETTLED, BookState.OPEN, BookState.UNEXPLAINED, BookState.OLD)
 
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """Hold what is open: its average price (rounded at the 12th decimal) and the entry fees that no trade has carried yet."""
+    """Hold what is open: what it cost and the entry fees that no trade has carried yet, None where one of them is not known."""
 
     side: PositionSide
     quantity: Decimal
-    cost: Decimal
-    fees: Decimal
+    cost: Decimal | None
+    fees: Decimal | None
     opened_at: datetime
+    state: BookState = BookState.SETTLED
 
     @property
-    def price(self) -> Decimal:
-        """Return the average entry price."""
-        return EXACT.divide(self.cost, self.quantity).quantize(_FINEST)
+    def price(self) -> Decimal | None:
+        """Return the average entry price, rounded at the 12th decimal."""
+        return None if self.cost is None else EXACT.divide(self.cost, self.quantity).quantize(FINEST)
 
 
 @dataclass(frozen=True, slots=True)
 class Trade:
-    """Hold one closed part of a position; ``result`` is net of ``fees``, both in settlement currency."""
+    """Hold one closed part of a position; ``gross`` is before fees, ``result`` net of ``fees``; None is not known.
+
+    ``fill`` is the id of the closing fill, ``cause`` how it ended. ``state`` is the worst of all fills in it.
+    """
 
     side: PositionSide
     quantity: Decimal
-    entry_price: Decimal
-    exit_price: Decimal
-    fees: Decimal
-    result: Decimal
+    entry_price: Decimal | None
+    exit_price: Decimal | None
+    fees: Decimal | None
+    gross: Decimal | None
     opened_at: datetime
     closed_at: datetime
+    fill: int = 0
+    cause: Cause | None = Cause.SIGNAL
+    state: BookState = BookState.SETTLED
+
+    @property
+    def result(self) -> Decimal | None:
+        """Return what it came to, net of fees."""
+        return _less(self.gross, self.fees)
 
 
 def fold(held: Open | None, fill: Fill) -> tuple[Open | None, Trade | None]:
     """Take one fill into what is open; returns what is open afterwards, and the trade where something was closed.
 
-    A closing fill without anything open (a position that was there before the books began) makes no trade. What a fill closes beyond
-    what is open is left out too.
+    What is closed beyond what is open is not ours and makes no trade; the ledger never writes such a fill.
     """
     if fill.is_entry:
         return _grown(held, fill), None
@@ -72,32 +74,31 @@ def fold(held: Open | None, fill: Fill) -> tuple[Open | None, Trade | None]:
 
 
 def _grown(held: Open | None, fill: Fill) -> Open:
-    cost = EXACT.multiply(fill.quantity, fill.price)
+    cost = _times(fill.quantity, fill.price)
     if held is None or held.side is not fill.side:
-        return Open(fill.side, fill.quantity, cost, fill.fee, fill.at)
+        return Open(fill.side, fill.quantity, cost, fill.fee, fill.at, fill.state)
     return replace(
-        held, quantity=EXACT.add(held.quantity, fill.quantity), cost=EXACT.add(held.cost, cost), fees=EXACT.add(held.fees, fill.fee)
-    )
+        held, quantity=EXACT.add(held.quantity, fill.quantity), cost=_plus(held.cost, cost), fees=_plus(held.fees, fill.fee),
+        state=worst(held.state, fill.state),
+    )  # fmt: skip
 
 
 def _closed(held: Open, fill: Fill) -> tuple[Open | None, Trade]:
     quantity = min(held.quantity, fill.quantity)
     whole = quantity == held.quantity
-    cost = held.cost if whole else EXACT.divide(EXACT.multiply(held.cost, quantity), held.quantity).quantize(_FINEST)
-    entry_fee = held.fees if whole else EXACT.divide(EXACT.multiply(held.fees, quantity), held.quantity).quantize(_FINEST)
-    exit_fee = fill.fee if quantity == fill.quantity else EXACT.divide(EXACT.multiply(fill.fee, quantity), fill.quantity).quantize(_FINEST)
-    brought = EXACT.multiply(quantity, fill.price)
-    gross = EXACT.subtract(brought, cost) if held.side is PositionSide.LONG else EXACT.subtract(cost, brought)
-    fees = EXACT.add(entry_fee, exit_fee)
+    cost = held.cost if whole else part(held.cost, quantity, held.quantity)
+    entry_fee = held.fees if whole else part(held.fees, quantity, held.quantity)
+    exit_fee = fill.fee if quantity == fill.quantity else part(fill.fee, quantity, fill.quantity)
+    brought = _times(quantity, fill.price)
+    gross = _less(brought, cost) if held.side is PositionSide.LONG else _less(cost, brought)
     trade = Trade(
-        held.side, quantity, EXACT.divide(cost, quantity).quantize(_FINEST), fill.price, fees, EXACT.subtract(gross, fees), held.opened_at,
-        fill.at,
+        held.side, quantity, part(cost, Decimal(1), quantity), fill.price, _plus(entry_fee, exit_fee), gross, held.opened_at, fill.at,
+        fill.id, fill.cause, worst(held.state, fill.state),
     )  # fmt: skip
     if whole:
         return None, trade
     left = replace(
-        held, quantity=EXACT.subtract(held.quantity, quantity), cost=EXACT.subtract(held.cost, cost),
-        fees=EXACT.subtract(held.fees, entry_fee),
+        held, quantity=EXACT.subtract(held.quantity, quantity), cost=_less(held.cost, cost), fees=_less(held.fees, entry_fee)
     )  # fmt: skip
     return left, trade
 
@@ -111,6 +112,28 @@ def fold_all(fills: Iterable[Fill]) -> tuple[Open | None, list[Trade]]:
         if trade is not None:
             trades.append(trade)
     return held, trades
+
+
+def worst(one: BookState, other: BookState) -> BookState:
+    """Return what is known least."""
+    return max(one, other, key=_WORST.index)
+
+
+def part(whole: Decimal | None, quantity: Decimal, of: Decimal) -> Decimal | None:
+    """Return the part of an amount that falls on ``quantity`` of ``of``, rounded at the 12th decimal; None stays None."""
+    return None if whole is None else EXACT.divide(EXACT.multiply(whole, quantity), of).quantize(FINEST)
+
+
+def _plus(one: Decimal | None, other: Decimal | None) -> Decimal | None:
+    return None if one is None or other is None else EXACT.add(one, other)
+
+
+def _less(one: Decimal | None, other: Decimal | None) -> Decimal | None:
+    return None if one is None or other is None else EXACT.subtract(one, other)
+
+
+def _times(quantity: Decimal, price: Decimal | None) -> Decimal | None:
+    return None if price is None else EXACT.multiply(quantity, price)
 
 
 def drawdown(points: Iterable[Decimal]) -> Decimal:

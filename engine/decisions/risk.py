@@ -13,7 +13,7 @@ from functools import reduce
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from engine.domain.account import AccountReport, EquityMarks, Position
+from engine.domain.account import AccountReport, EquityMarks, Position, UnreadableRow
 from engine.domain.amounts import EXACT, ZERO, Money, Quantity, Ratio, ceil_to_step, initial_margin, notional, plain
 from engine.domain.holding import Holding, PendingEntry
 from engine.domain.identifiers import Symbol
@@ -63,6 +63,31 @@ def is_held(holding: Holding) -> bool:
 def position_of(report: AccountReport, symbol: Symbol) -> Position | None:
     """Find the report's position in ``symbol``; the exchange nets, so there is at most one that is not empty."""
     return next((each for each in report.positions if each.symbol == symbol and each.quantity > 0), None)
+
+
+def may_have_position(report: AccountReport, symbol: Symbol) -> bool:
+    """Tell whether a position in ``symbol`` may stand that the report could not read: then none is taken for gone."""
+    return position_of(report, symbol) is None and any(_is_unread_position(row, symbol) for row in report.unreadable)
+
+
+def unread_row(report: AccountReport, symbol: Symbol) -> UnreadableRow | None:
+    """Find a row that may say something about ``symbol`` and cannot be read; None where the report tells all of it.
+
+    A position that can be read is the only one of its symbol, for the exchange nets. An order's row counts where it names the symbol.
+    """
+    may_have = may_have_position(report, symbol)
+    return next(
+        (
+            row
+            for row in report.unreadable
+            if (may_have and _is_unread_position(row, symbol)) or (row.what != "position" and row.symbol == symbol)
+        ),
+        None,
+    )
+
+
+def _is_unread_position(row: UnreadableRow, symbol: Symbol) -> bool:
+    return row.what == "position" and row.symbol in (None, symbol)
 
 
 def carried_in(symbol: Symbol, holdings: Iterable[Holding], report: AccountReport, pending: Iterable[PendingEntry]) -> Carried | Unvalued:

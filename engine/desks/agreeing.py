@@ -1,14 +1,13 @@
 """The desk where a follower agrees: terms of one strategy on one account, what they would have done, pausing, leaving, consenting."""
 
-import hashlib
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from functools import partial
 from typing import Any, Final
 
+from engine.actors.flattening import asked_close
 from engine.actors.shared import TAKER_FEE_BPS
 from engine.decisions.planning import AccountView, EntryContext, EntryPlan, plan_entry
 from engine.decisions.sizing import leverage_of, smallest_quantity
@@ -18,7 +17,7 @@ from engine.desks.visitor import FormErrors, Visitor
 from engine.domain.account import AccountReport, Balance
 from engine.domain.amounts import initial_margin, plain
 from engine.domain.errors import InvalidValue
-from engine.domain.identifiers import CopyId, ReceiptId, SignalId, StrategyId, Symbol, copy_id
+from engine.domain.identifiers import CopyId, StrategyId
 from engine.domain.outcome import Outcome
 from engine.domain.signal import NO_ORDER_KEY, Action, Signal, SignalDraft
 from engine.domain.subscription import (
@@ -38,8 +37,7 @@ from engine.ledger.attempts import read_holdings
 from engine.ledger.codec import policy_fields
 from engine.ledger.following import StrategyTerms, agree, consent, last_entries, set_agreement_state, strategy_terms
 from engine.ledger.people import AccountRow, subscription_of
-from engine.ledger.signals import NewSignal, Recorded, record_signal
-from engine.ledger.standing import FLATTEN_ORIGIN
+from engine.ledger.signals import record_signal
 from engine.office import NothingThere, Office
 from engine.ports.market_data import Quote
 
@@ -238,36 +236,33 @@ class AgreeingDesk:
         await self._office.changed()
 
     async def leave(self, visitor: Visitor, row: AccountRow, strategy: StrategyTerms, *, close: bool) -> None:
-        """Leave a strategy: what it opened is closed now, or with the master's own closes, which are still copied until it is flat."""
-        await self._set(visitor, row, strategy, "left")
-        if close:
-            held = {each.symbol for each in read_holdings(self._office.ledger.db, row.id) if each.strategy == strategy.id}
-            for symbol in sorted(held):
-                new = self._closing(strategy.id, symbol, row)
-                await self._office.ledger.write(partial(_record, new=new))
-            if self._office.live is not None:
-                self._office.live.ring()
+        """Leave a strategy: what it opened is closed now, or with the master's own closes, which are still copied until it is flat.
 
-    def _closing(self, strategy: StrategyId, symbol: Symbol, row: AccountRow) -> NewSignal:
-        now, key = self._office.clock.now(), f"leave-{secrets.token_hex(16)}"
-        return NewSignal(
-            id=SignalId(f"sig_{secrets.token_hex(16)}"), receipt=ReceiptId(f"rcp_{secrets.token_hex(16)}"),
-            new_copy_id=lambda: copy_id(now, secrets.token_bytes(9)), strategy=strategy, origin=FLATTEN_ORIGIN,
-            draft=SignalDraft(key, Action.CLOSE, symbol), body_hash=hashlib.sha256(key.encode()).digest(), decided_at=now, received_at=now,
-            only=frozenset({row.id}),
-        )  # fmt: skip
+        Leaving and its closes are one transaction: nobody has left with closing whose closes are not recorded.
+        """
 
-    async def _set(self, visitor: Visitor, row: AccountRow, strategy: StrategyTerms, state: str) -> None:
+        now = self._office.clock.now()
+
+        def close_all(db: Database) -> None:
+            for symbol in sorted(each.symbol for each in read_holdings(db, row.id) if each.strategy == strategy.id):
+                record_signal(db, asked_close("leave", strategy.id, symbol, frozenset({row.id}), now))
+
+        await self._set(visitor, row, strategy, "left", close_all if close else lambda db: None)
+        if self._office.live is not None:
+            self._office.live.ring()
+
+    async def _set(
+        self, visitor: Visitor, row: AccountRow, strategy: StrategyTerms, state: str, also: Callable[[Database], None] = lambda db: None
+    ) -> None:
         found = self._standing(row, strategy)
         act = {"paused": "strategy_paused", "active": "strategy_resumed", "left": "strategy_left"}[state]
-        await audited(
-            self._office, visitor, act, row.name, {"strategy": strategy.name}, lambda db: set_agreement_state(db, found.id, state)
-        )
+
+        def change(db: Database) -> None:
+            set_agreement_state(db, found.id, state)
+            also(db)
+
+        await audited(self._office, visitor, act, row.name, {"strategy": strategy.name}, change)
         await self._office.changed()
-
-
-def _record(db: Database, new: NewSignal) -> Recorded:
-    return record_signal(db, new)
 
 
 def _mode(given: Mapping[str, Any]) -> Mode:

@@ -8,9 +8,11 @@ from typing import Final
 
 from engine.actors.follower import Follower
 from engine.decisions.account_state import AccountFacts, StateTold, account_state
+from engine.decisions.explaining import BY_THE_OWNER
 from engine.decisions.risk import equity
 from engine.decisions.routing import concerning
 from engine.desks.auditing import audited
+from engine.desks.explaining import explain_copy
 from engine.desks.visitor import Visitor
 from engine.domain.account import AccountReport, Position
 from engine.domain.alert import Alert
@@ -34,7 +36,7 @@ from engine.ledger.following import (
     unproven_count,
 )  # fmt: skip
 from engine.ledger.people import AccountRow
-from engine.ledger.reports import clear_switch, set_switch, switches, why
+from engine.ledger.reports import clear_switch, set_switch, switches
 from engine.ledger.standing import still_open
 from engine.office import NothingThere, Office
 from engine.views import StillOpenView, WhyView
@@ -160,7 +162,7 @@ class FollowingDesk:
 
     async def _switch(self, visitor: Visitor, name: str, level: SwitchLevel) -> None:
         row, now = self.account(visitor, name), self._office.clock.now()
-        switch = Switch(SwitchScope.ACCOUNT, row.name, "by the owner", visitor.person.called, now, level)
+        switch = Switch(SwitchScope.ACCOUNT, row.name, BY_THE_OWNER, visitor.person.called, now, level)
         await audited(self._office, visitor, "switched_on", switch.label, {"level": level.value}, lambda db: set_switch(db, switch))
         await self._office.changed()
 
@@ -190,7 +192,7 @@ class FollowingDesk:
 
     def why(self, visitor: Visitor, signal: str, account: str) -> WhyView:
         """Explain one copy of the visitor's; raises NothingThere."""
-        found = why(self._db, signal, account) if signal_of_copy(self._db, signal, account, visitor.id) else None
+        found = explain_copy(self._office, signal, account) if signal_of_copy(self._db, signal, account, visitor.id) else None
         if found is None:
             raise NothingThere("there is no such copy of yours")
         return found

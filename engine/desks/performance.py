@@ -150,21 +150,26 @@ class PerformanceDesk:
         return results.account_trades(self._office.ledger.db, row.id, PAGE, before)
 
     def csv(self, row: AccountRow) -> str:
-        """Write an account's trades as CSV (RFC 4180), times in UTC; a cell that a spreadsheet would take for a formula is quoted."""
+        """Write an account's trades as CSV (RFC 4180), times in UTC; a cell that a spreadsheet would take for a formula is quoted.
+
+        What is not known yet, or never told, is an empty cell; ``state`` says which.
+        """
         told = io.StringIO()
         writer = csv.writer(told)
         writer.writerow(
             ["id", "account", "environment", "strategy", "symbol", "side", "quantity", "entry_price", "exit_price", "fees", "result",
-             "opened_at", "closed_at"]
+             "opened_at", "closed_at", "ended_by", "state"]
         )  # fmt: skip
         before: int | None = None
         while page := results.account_trades(self._office.ledger.db, row.id, 1_000, before):
             before = page[-1].id
             for each in page:
-                numbers = (each.quantity, each.entry_price, each.exit_price, str(each.fees), str(each.result))
+                known = (each.entry_price, each.exit_price, each.fees, each.result)
+                numbers = (each.quantity, *("" if number is None else str(number) for number in known))
                 times = (each.opened_at.isoformat(), each.closed_at.isoformat())
+                ended = ("" if each.cause is None else each.cause.value, each.state.value)
                 words = (_cell(text) for text in (each.account, each.environment, each.strategy, each.symbol, each.side))
-                writer.writerow([each.id, *words, *numbers, *times])
+                writer.writerow([each.id, *words, *numbers, *times, *ended])
         return told.getvalue()
 
     def funding_csv(self, row: AccountRow) -> str:

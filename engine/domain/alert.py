@@ -9,24 +9,31 @@ from datetime import datetime
 from enum import Enum
 from typing import Final
 
+EXIT_TRIES_TOLD: Final = 3
+"""How often an exit fails before people are told."""
+
 
 class AlertCode(Enum):
     """Every reason to tell somebody."""
 
     ORDER_NOT_CONFIRMED = "order_not_confirmed"
     ORDER_FOUND_LATE = "order_found_late"
+    EXIT_FAILING = "exit_failing"
     RESIDUE = "residue"
     CLOSED_OUTSIDE = "closed_outside"
     POSITION_UNPROTECTED = "position_unprotected"
     ACCOUNT_UNREADABLE = "account_unreadable"
+    ROWS_UNREADABLE = "rows_unreadable"
     CREDENTIALS_REFUSED = "credentials_refused"
     KEY_EXPIRES_SOON = "key_expires_soon"
     ACCOUNT_QUARANTINED = "account_quarantined"
     FOREIGN_ORDERS = "foreign_orders"
     CONSERVATION_BROKEN = "conservation_broken"
+    BOOKS_DIFFER = "books_differ"
     BREAKER_TRIPPED = "breaker_tripped"
     FLATTEN_NOT_FLAT = "flatten_not_flat"
     CIRCUIT_OPEN = "circuit_open"
+    NUMBERING_RESTARTED = "numbering_restarted"
     PLUGIN_TASK_FAILED = "plugin_task_failed"
     TEST = "test"
 
@@ -60,6 +67,13 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
         "Nothing: it is followed like any other position.",
         False,
     ),
+    AlertCode.EXIT_FAILING: AlertWords(
+        "{subject}: closing {side} {quantity} {symbol} failed {tries} times, the last time: {problem}",
+        "It is tried again and again, at least once a minute.",
+        "rexalgo account check {subject}; where it cannot wait, close it at the exchange by hand",
+        "The position stays open and moves with the market. This is told again every hour until it is closed.",
+        True,
+    ),
     AlertCode.RESIDUE: AlertWords(
         "{subject}: {quantity} {symbol} could not be closed: {cause}.",
         "Closing is not tried again in a loop; the next close of the strategy includes it.",
@@ -86,6 +100,13 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
         "New entries are denied. Closing orders are still sent.",
         "rexalgo account show {subject}; look whether the exchange is up",
         "The follower misses entries, and a position that is closed by hand there is noticed late.",
+        False,
+    ),
+    AlertCode.ROWS_UNREADABLE: AlertWords(
+        "{subject}: the exchange sent {count_rows} rows that cannot be read: {rows}.",
+        "Everything else is read on, and closing orders are still sent. Entries into a contract of such a row are denied.",
+        "rexalgo account check {subject} names all of them; compare with the exchange, and tell the plugin's authors",
+        "What such a row says is not known here: a stop or a close by hand in it is noticed late.",
         False,
     ),
     AlertCode.CREDENTIALS_REFUSED: AlertWords(
@@ -124,6 +145,13 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
         "No entry and no exit of a master reaches this account.",
         True,
     ),
+    AlertCode.BOOKS_DIFFER: AlertWords(
+        "{subject}: the books have {booked} {symbol} open, and the strategy's share is {share}.",
+        "What the exchange proved is recorded; orders go by the share.",
+        "rexalgo account show {subject}, and tell the developers: this is a fault of the engine",
+        "Trades of that position may be told with a wrong quantity; orders are not touched by it.",
+        False,
+    ),
     AlertCode.BREAKER_TRIPPED: AlertWords(
         "{scope}: new entries were switched off by a breaker: {cause}.",
         "A switch was set; exits still go through.",
@@ -151,6 +179,13 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
         "Look at the log and at the strategy's params; then restart",
         "The strategy sends no signals, exits included.",
         True,
+    ),
+    AlertCode.NUMBERING_RESTARTED: AlertWords(
+        "Strategy {subject}: the numbers of its signals fell back from {greatest} to {seq} while time went on ({symbol}).",
+        "It counts as a sender that began anew: its signals are ordered from here on by the new numbers.",
+        "Ask the master whether the bot was restarted; a bot that keeps its numbers over a restart, or sends none, needs no such guess",
+        "Nothing, if the bot was restarted. If an old bot still runs beside it, their signals are mixed.",
+        False,
     ),
     AlertCode.TEST: AlertWords(
         "This is a test of the channel {subject}, sent by {by}. Nothing happened.", "Nothing.", "Nothing", "Nothing.", False

@@ -5,7 +5,7 @@ them stays exact inside ``EXACT``.
 """
 
 import re
-from decimal import ROUND_CEILING, ROUND_DOWN, Context, Decimal
+from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 from typing import Final, NewType
 
 from engine.domain.errors import InvalidValue
@@ -21,6 +21,7 @@ Ratio = NewType("Ratio", Decimal)
 
 ZERO: Final = Decimal(0)
 EXACT: Final = Context(prec=60, rounding=ROUND_DOWN)
+_FINEST: Final = Decimal("0.000000000001")
 _PLAIN: Final = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,12})?")
 
 
@@ -61,6 +62,24 @@ def parse_money(value: object, field: str = "amount") -> Money:
 def parse_ratio(value: object, field: str = "ratio") -> Ratio:
     """Read a pure number above zero."""
     return Ratio(parse_decimal(value, field, above=ZERO))
+
+
+def parse_fraction(value: object, field: str = "fraction") -> Ratio:
+    """Read a part, above 0 and below 1, with any number of digits; it is rounded to 12 of them, and never to 0 or 1.
+
+    A part comes from a division, so that a sender cannot help how many digits it has; a float is refused like everywhere.
+    """
+    expected = "a number above 0 and below 1 (to close everything, send close)"
+    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
+        raise InvalidValue(field, expected, value)
+    try:
+        number = Decimal(value)
+    except InvalidOperation:
+        raise InvalidValue(field, expected, value) from None
+    if not number.is_finite() or not 0 < number < 1:
+        raise InvalidValue(field, expected, value)
+    rounded = number.quantize(_FINEST, ROUND_HALF_EVEN, EXACT)
+    return Ratio(min(max(rounded, _FINEST), EXACT.subtract(Decimal(1), _FINEST)))
 
 
 def floor_to_step(amount: Decimal, step: Decimal) -> Decimal:

@@ -10,6 +10,8 @@ from engine.domain.identifiers import AccountId, CopyId, StrategyId, Symbol
 from engine.domain.signal import OrderKey, PositionSide
 
 NOTHING: Final = Quantity(ZERO)
+FLATTEN_ORIGIN: Final = "operator:flatten"
+"""Where the closes come from that flattening records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,7 @@ class Holding:
     claim until ``share`` is zero and ``entries_open`` is zero. ``detached`` means the owner closed it by hand: no entry until the
     master is flat. ``entry_key`` is the order key of the newest entry that was claimed here, additions apart. ``carried`` is what earlier
     reductions left below the step, to be closed with the next one. ``stop_loss`` and ``take_profit`` are what the strategy wants here.
+    ``position_id`` is the exchange's id of the position that the share is in, empty until it is known.
     """
 
     account: AccountId
@@ -33,6 +36,7 @@ class Holding:
     carried: Quantity = NOTHING
     stop_loss: Price | None = None
     take_profit: Price | None = None
+    position_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

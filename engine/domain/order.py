@@ -32,7 +32,9 @@ class OrderIntent:
     """Say exactly which order one account is to send; the quantity checked is the quantity sent.
 
     ``whole_position`` is set only on an exit whose quantity is everything the account holds in the symbol: an adapter may
-    then use the exchange's close-position call. ``reduce_only`` is set on every exit.
+    then use the exchange's close-position call. ``reduce_only`` is set on every exit. ``position_id`` is an exit's: the exchange's id of
+    the position that it closes, empty where none is known. An adapter refuses the exit (POSITION_NOT_OPEN) where another position stands
+    in its place: that one is not ours.
     """
 
     client_order_id: ClientOrderId
@@ -47,6 +49,7 @@ class OrderIntent:
     take_profit: Price | None = None
     reduce_only: bool = False
     whole_position: bool = False
+    position_id: str = ""
 
     def __post_init__(self) -> None:
         if not self.quantity.is_finite() or self.quantity <= 0:

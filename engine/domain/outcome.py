@@ -30,6 +30,7 @@ class OutcomeCode(Enum):
     NOT_CONFIRMED = "not_confirmed"
     NOT_EXECUTED = "not_executed"
     EXPIRED = "expired"
+    EXPIRED_WAITING = "expired.waiting"
     KILLED = "killed"
     RESIDUE = "residue"
     APPLIED = "applied"
@@ -137,10 +138,18 @@ EXPLANATIONS: Final[Mapping[OutcomeCode, Explanation]] = {
     OutcomeCode.EXPIRED: Explanation(
         "Too late to enter: the signal was {age_s} s old and the limit is {limit_s} s. Nothing was sent.", _N, "limits.entry_age_s"
     ),
+    OutcomeCode.EXPIRED_WAITING: Explanation(
+        "It waited, because {cause}, until it was too late to enter: the signal was {age_s} s old and the limit is {limit_s} s. "
+        "Nothing was sent.",
+        _N,
+        "limits.entry_age_s",
+    ),
     OutcomeCode.KILLED: Explanation("Stopped at the last line before sending ({cause}). Nothing was sent.", _O),
     OutcomeCode.APPLIED: Explanation("Done: {what}.", _N),
     OutcomeCode.NOTHING_TO_DO: Explanation("There was nothing to do: {why}.", _N),
-    OutcomeCode.RESIDUE: Explanation("{quantity} {symbol} could not be closed: {cause}. It is still open.", _Y),
+    OutcomeCode.RESIDUE: Explanation(
+        "{quantity} {symbol} could not be closed: {cause}. It stays open until the next close takes it, or its owner does.", _Y
+    ),
     OutcomeCode.REJECTED: Explanation("The exchange refused the order: {reason}.", _Y),
     OutcomeCode.REJECTED_BALANCE: Explanation("The exchange refused the order for lack of free balance: {reason}.", _Y),
     OutcomeCode.REJECTED_CREDENTIALS: Explanation("The exchange refused this account's key. Replace the key to copy again.", _Y),
@@ -185,7 +194,9 @@ EXPLANATIONS: Final[Mapping[OutcomeCode, Explanation]] = {
         "The size came to {quantity} {symbol} (about {notional} {currency}), below the exchange's minimum of {minimum}.", _Y, "sizing"
     ),
     OutcomeCode.SKIPPED_SUPERSEDED: Explanation("A later signal of this strategy already decided about {symbol}.", _N),
-    OutcomeCode.SKIPPED_NOTHING_TO_CLOSE: Explanation("This strategy holds nothing in {symbol} on this account.", _N),
+    OutcomeCode.SKIPPED_NOTHING_TO_CLOSE: Explanation(
+        "This strategy held nothing in {symbol} on this account that the signal could close.", _N
+    ),
     OutcomeCode.SKIPPED_NO_MASTER_QUANTITY: Explanation(
         "Sizing is a multiple of the master's quantity, and the signal named none.", _Y, "sizing"
     ),

@@ -154,18 +154,39 @@ OrderKey = NewType("OrderKey", str)
 NO_ORDER_KEY = OrderKey("")
 
 
+FIRST_ORDER_KEY = OrderKey("0")
+"""The key before every signal's: that of an entry which came too late to be sent anywhere."""
+
+
 def after(key: OrderKey) -> OrderKey:
     """Return the key right behind ``key`` and before every other: that of the entry of a reverse, whose exit has ``key``."""
     return OrderKey(key + ".1")
 
 
-def order_key(seq: int, at_us: int, ledger_number: int) -> OrderKey:
-    """Build the order key: by ``seq`` first, then the sender's time in microseconds, then the ledger's number.
+def order_key(rank: int, at_us: int, ledger_number: int) -> OrderKey:
+    """Build an order key: by rank first, then time in microseconds, then the ledger's number.
 
-    A signal without ``seq`` is given the greatest seq that its strategy had sent up to its time, so that strategies which
-    number only some of their signals still have one total order (see docs/order-protocol.md).
+    Ranks are from old ledgers, where they were the senders' own numbers; a new signal takes the one that it stands behind.
     """
-    return OrderKey(f"{seq:019d}.{at_us:019d}.{ledger_number:012d}")
+    return OrderKey(f"{rank:019d}.{at_us:019d}.{ledger_number:012d}")
+
+
+def behind(newest: OrderKey, at_us: int, ledger_number: int) -> OrderKey:
+    """Build the key of a new signal that stands behind ``newest`` and so behind all; ``ledger_number`` is the greatest so far."""
+    if newest == NO_ORDER_KEY:
+        return order_key(0, at_us, ledger_number)
+    rank, newest_us, *_ = newest.split(".")
+    return order_key(int(rank), max(int(newest_us), at_us), ledger_number)
+
+
+def right_before(key: OrderKey, ledger_number: int) -> OrderKey:
+    """Build the key of a new signal that stands before ``key`` and behind all that stands before it already.
+
+    Every recorded key ends with a ledger number. One less, and something behind it that is greater than what ``after`` appends, lies
+    between the two; ``ledger_number`` is the greatest so far, so that it lies behind whatever was put there before.
+    """
+    stem, _, number = key.rpartition(".")
+    return OrderKey(f"{stem}.{int(number) - 1:012d}.5.{ledger_number:012d}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,14 +13,18 @@ from decimal import Decimal
 import apsw
 
 from engine.decisions.order_lifecycle import AttemptState, check_move, state_of
-from engine.domain.amounts import ZERO, Money, Price, Quantity, plain
+from engine.decisions.results import part
+from engine.domain.amounts import EXACT, ZERO, Money, Price, Quantity, plain
+from engine.domain.booking import Cause
 from engine.domain.errors import InvalidMove
-from engine.domain.holding import Holding
+from engine.domain.holding import FLATTEN_ORIGIN, Holding
 from engine.domain.identifiers import AccountId, CopyId, StrategyId, Symbol
 from engine.domain.order import OrderIntent, OrderReport, ProtectionOrder
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.domain.signal import NO_ORDER_KEY, OrderKey, PositionSide
+from engine.ledger.books import Change, bind_outside, change_share, tell_order
 from engine.ledger.codec import dump, from_us, read_intent, to_us, write_intent
+from engine.ledger.copies import is_exiting_before
 from engine.ledger.outcomes import forget_outcome, write_event, write_outcome
 from engine.ledger.query import Row, fetch_all, fetch_one
 
@@ -31,6 +35,7 @@ class Claim:
 
     ``adds``: the entry grows what its strategy holds. ``leave`` and ``carried`` are an exit's: the share that it leaves behind, and what
     it rounds off for the next one; None where that was fixed before. ``planned_from`` is the share that an exit was planned from.
+    ``held_before`` is the whole position, the owner's part included, as the account's last reading shows it; None where that is not known.
     """
 
     copy: CopyId
@@ -50,11 +55,12 @@ class Claim:
     leave: Quantity | None = None
     carried: Quantity | None = None
     planned_from: Quantity | None = None
+    held_before: Quantity | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """Hold one attempt as the ledger has it."""
+    """Hold one attempt as the ledger has it; ``held_before`` as in its claim."""
 
     id: int
     copy: CopyId
@@ -73,6 +79,7 @@ class Attempt:
     witness: tuple[str, ...]
     price: str
     exchange_order_id: str | None
+    held_before: Quantity | None
 
     @property
     def is_entry(self) -> bool:
@@ -98,11 +105,11 @@ def claim(db: apsw.Connection, wanted: Claim) -> int | NotClaimed:
         return NotClaimed(None)
     db.execute(
         "INSERT INTO attempt (copy_id, leg, number, kind, account_id, strategy_id, symbol, epoch, state, client_order_id, intent,"
-        " witness, notional, margin, claimed_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'claimed', ?, ?, ?, ?, ?, ?)",
+        " witness, notional, margin, claimed_us, held_before) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'claimed', ?, ?, ?, ?, ?, ?, ?)",
         (
             wanted.copy, wanted.leg, wanted.number, wanted.kind, wanted.account, wanted.strategy, wanted.intent.symbol, wanted.epoch,
             wanted.intent.client_order_id, write_intent(wanted.intent), dump(wanted.witness), plain(wanted.notional),
-            plain(wanted.margin), to_us(wanted.at),
+            plain(wanted.margin), to_us(wanted.at), None if wanted.held_before is None else plain(wanted.held_before),
         ),
     )  # fmt: skip
     attempt_id = db.last_insert_rowid()
@@ -130,7 +137,7 @@ def _hold(db: apsw.Connection, wanted: Claim, attempt_id: int) -> None:
         " VALUES (?, ?, ?, ?, '0', 1, ?, ?, ?, ?)"
         " ON CONFLICT DO UPDATE SET entries_open = entries_open + 1, entry_key = excluded.entry_key, side = excluded.side,"
         " strategy_id = excluded.strategy_id, detached = 0, carried = '0', stop_loss = excluded.stop_loss,"
-        " take_profit = excluded.take_profit, opened_by = excluded.opened_by",
+        " take_profit = excluded.take_profit, position_id = '', opened_by = excluded.opened_by",
         (wanted.account, intent.symbol, wanted.strategy, intent.position_side.value, wanted.order_key, stop, target, attempt_id),
     )
 
@@ -151,6 +158,8 @@ def _entry_refused(db: apsw.Connection, wanted: Claim) -> NotClaimed | None:
     symbol = wanted.intent.symbol
     if goal_key(db, wanted.account, wanted.strategy, symbol) >= wanted.order_key:
         return NotClaimed(Outcome(OutcomeCode.SKIPPED_SUPERSEDED, {"symbol": symbol}))
+    if is_exiting_before(db, wanted.account, wanted.strategy, symbol, wanted.order_key):
+        return NotClaimed(None)  # recorded while this entry was on its way here: planned again, it waits
     held = read_holding(db, wanted.account, symbol)
     if held is None or (held.share == 0 and held.entries_open == 0):
         return NotClaimed(Outcome(OutcomeCode.SKIPPED_NOT_OPEN, {"symbol": symbol})) if wanted.adds else None
@@ -180,13 +189,17 @@ def complete(
     db.execute(
         "UPDATE attempt SET state = ?, exchange_order_id = ?, filled = ?, price = ?, fee = ?, ended_us = ?, cause = ? WHERE id = ?",
         (
-            state.value, report.exchange_order_id, plain(report.filled_quantity),
+            state.value, report.exchange_order_id or None, plain(report.filled_quantity),
             None if report.average_price is None else plain(report.average_price), plain(report.fee or ZERO), to_us(at), report.reason,
             attempt_id,
         ),
     )  # fmt: skip
     db.execute("UPDATE leg SET state = ? WHERE copy_id = ? AND number = ?", (state.value, attempt.copy, attempt.leg))
-    _move_share(db, attempt, grown)
+    _move_share(db, attempt, grown, report, at)
+    if attempt.is_entry and report.position_id:
+        _name_position(db, attempt, report.position_id)
+    if attempt.filled > 0:
+        tell_order(db, attempt_id, report.filled_quantity, report.average_price, report.fee)
     goes_on = state.is_terminal and _go_on_closing(db, attempt.copy, attempt.leg, retry_at or at)
     write_outcome(db, attempt.copy, attempt.leg, outcome, at, goes_on=goes_on)
 
@@ -203,7 +216,7 @@ def end(
     db.execute("UPDATE attempt SET state = ?, cause = ?, ended_us = ? WHERE id = ?", (state.value, cause, to_us(at), attempt_id))
     db.execute("UPDATE leg SET state = ? WHERE copy_id = ? AND number = ?", (state.value, attempt.copy, attempt.leg))
     if state not in (AttemptState.UNKNOWN, AttemptState.NOT_CONFIRMED):
-        _move_share(db, attempt, Quantity(Decimal(0)))
+        _count_entries(db, attempt)
     goes_on = retry_at is not None and _go_on_closing(db, attempt.copy, attempt.leg, retry_at)
     write_outcome(db, attempt.copy, attempt.leg, outcome, at, goes_on=goes_on)
 
@@ -214,7 +227,7 @@ def back_to_new(db: apsw.Connection, attempt_id: int, cause: str, retry_at: date
     check_move(attempt.state, AttemptState.NEW)
     db.execute("UPDATE attempt SET state = 'new', cause = ?, ended_us = ? WHERE id = ?", (cause, to_us(at), attempt_id))
     reopen_leg(db, attempt.copy, attempt.leg, retry_at)
-    _move_share(db, attempt, Quantity(Decimal(0)))
+    _count_entries(db, attempt)
 
 
 def reopen_leg(db: apsw.Connection, copy: CopyId, leg: int, retry_at: datetime) -> None:
@@ -237,6 +250,17 @@ def is_left_without_trace(db: apsw.Connection, copy: CopyId, leg: int) -> bool:
     return fetch_one(db, "SELECT 1 FROM leg WHERE copy_id = ? AND number = ? AND state = 'not_confirmed'", (copy, leg)) is not None
 
 
+def is_followed(db: apsw.Connection, attempt: Attempt) -> bool:
+    """Tell whether a later order of ours changed the position in the same contract, or may have: one that was given up is no such order."""
+    row = fetch_one(
+        db,
+        "SELECT 1 FROM attempt WHERE account_id = ? AND id > ? AND symbol = ?"
+        " AND (filled != '0' OR state IN ('claimed', 'unknown', 'placed', 'partially_filled')) LIMIT 1",
+        (attempt.account, attempt.id, attempt.intent.symbol),
+    )
+    return row is not None
+
+
 def _go_on_closing(db: apsw.Connection, copy: CopyId, leg: int, retry_at: datetime) -> bool:
     """Reopen an exit whose newest attempt ended while more than it is to leave behind is still held; False where it is done.
 
@@ -257,31 +281,87 @@ def _go_on_closing(db: apsw.Connection, copy: CopyId, leg: int, retry_at: dateti
     return goes_on
 
 
-def _move_share(db: apsw.Connection, attempt: Attempt, grown: Quantity) -> None:
-    """Bring a holding up to date after an attempt's state was written: its share, and how many entries are open."""
+def _move_share(db: apsw.Connection, attempt: Attempt, grown: Quantity, report: OrderReport, at: datetime) -> None:
+    """Bring a holding up to date after an attempt's state was written: its share by a fill, and how many entries are open."""
     held = read_holding(db, attempt.account, attempt.intent.symbol)
-    if held is None:
-        if attempt.is_entry and grown > 0:
-            _hold_late(db, attempt, grown)
+    if held is None and attempt.is_entry and grown > 0:
+        held = _hold_late(db, attempt)
+    is_first = attempt.filled == 0  # of a later part the order tells the average only: ``tell_order`` finds the part's own price
+    change = Change(
+        attempt.is_entry, grown, at, _cause(db, attempt), report.average_price if is_first else None, report.fee if is_first else None,
+        attempt.id, report.exchange_order_id, report.position_id,
+    )  # fmt: skip
+    if held is not None and grown > 0:
+        _book(db, held, attempt, change)
+    elif grown > 0:
+        bind_outside(db, _gone(attempt), change)
+    _count_entries(db, attempt)
+
+
+def _book(db: apsw.Connection, held: Holding, attempt: Attempt, change: Change) -> None:
+    """Write what an order executed: an exit closes our share first; an entry nets where the other side is held, as the exchange does."""
+    side = attempt.intent.position_side
+    closing = not change.is_entry or (held.side is not side and held.share > 0)
+    if not closing:
+        change_share(db, replace(held, side=side), change)
         return
-    # Counted anew each time: a count that is moved up and down goes wrong when one attempt ends twice (freed, then proven after all).
-    open_now = _count_open_entries(db, attempt.account, attempt.intent.symbol)
-    share = held.share + grown if attempt.is_entry else max(Decimal(0), held.share - grown)
-    write_holding(db, replace(held, share=Quantity(share), entries_open=open_now))
+    beyond = EXACT.subtract(change.quantity, held.share)
+    after = change_share(db, held, replace(change, is_entry=False))
+    if beyond <= 0:
+        return
+    rest = replace(change, quantity=beyond, fee=part(change.fee, beyond, change.quantity))
+    if change.is_entry:
+        change_share(db, replace(after, side=side), rest)
+    else:
+        bind_outside(db, held, rest)
 
 
-def _hold_late(db: apsw.Connection, attempt: Attempt, share: Quantity) -> None:
+def _name_position(db: apsw.Connection, attempt: Attempt, position_id: str) -> None:
+    """Note the position that an entry opened or grew, where its strategy holds the contract."""
+    db.execute(
+        "UPDATE holding SET position_id = ? WHERE account_id = ? AND symbol = ? AND strategy_id = ? AND side = ?",
+        (position_id, attempt.account, attempt.intent.symbol, attempt.strategy, attempt.intent.position_side.value),
+    )
+
+
+def _cause(db: apsw.Connection, attempt: Attempt) -> Cause:
+    if attempt.is_entry:
+        return Cause.SIGNAL
+    row = fetch_one(
+        db, "SELECT 1 FROM copy JOIN signal ON signal.number = copy.signal_number WHERE copy.id = ? AND origin = ?",
+        (attempt.copy, FLATTEN_ORIGIN),
+    )  # fmt: skip
+    return Cause.SIGNAL if row is None else Cause.FLATTEN
+
+
+def _gone(attempt: Attempt) -> Holding:
+    """Stand for a holding that is not there any more: nothing of it is left."""
+    return Holding(attempt.account, attempt.intent.symbol, attempt.strategy, attempt.intent.position_side, Quantity(ZERO), 0, NO_ORDER_KEY)
+
+
+def _hold_late(db: apsw.Connection, attempt: Attempt) -> Holding:
     """Let the strategy hold again what an entry brought whose symbol had been set free: else nobody would ever close it."""
     intent = attempt.intent
     db.execute(
         "INSERT INTO holding (account_id, symbol, strategy_id, side, share, entries_open, entry_key, stop_loss, take_profit, opened_by)"
-        " SELECT ?, ?, ?, ?, ?, ?, order_key, ?, ?, ? FROM leg WHERE copy_id = ? AND number = ?",
+        " SELECT ?, ?, ?, ?, '0', 0, order_key, ?, ?, ? FROM leg WHERE copy_id = ? AND number = ?",
         (
-            attempt.account, intent.symbol, attempt.strategy, intent.position_side.value, plain(share),
-            _count_open_entries(db, attempt.account, intent.symbol), _text(intent.stop_loss), _text(intent.take_profit), attempt.id,
-            attempt.copy, attempt.leg,
+            attempt.account, intent.symbol, attempt.strategy, intent.position_side.value, _text(intent.stop_loss),
+            _text(intent.take_profit), attempt.id, attempt.copy, attempt.leg,
         ),
     )  # fmt: skip
+    held = read_holding(db, attempt.account, intent.symbol)
+    assert held is not None, "it was inserted above"
+    return held
+
+
+def _count_entries(db: apsw.Connection, attempt: Attempt) -> None:
+    """Bring up to date how many entries of a holding are open, and remove it where it holds nothing."""
+    held = read_holding(db, attempt.account, attempt.intent.symbol)
+    if held is not None:
+        # Counted anew each time: a count that is moved up and down goes wrong when one attempt ends twice (freed, then proven after all).
+        open_now = _count_open_entries(db, attempt.account, attempt.intent.symbol)
+        write_holding(db, replace(held, entries_open=open_now))
 
 
 def _count_open_entries(db: apsw.Connection, account: AccountId, symbol: Symbol) -> int:
@@ -295,18 +375,30 @@ def _count_open_entries(db: apsw.Connection, account: AccountId, symbol: Symbol)
 
 
 def write_holding(db: apsw.Connection, holding: Holding) -> None:
-    """Store a holding; one that holds nothing and is not detached is removed."""
+    """Store a holding, its share apart (``books.change_share``); one that holds nothing and is not detached is removed."""
     if holding.share == 0 and holding.entries_open == 0 and not holding.detached:
-        db.execute("DELETE FROM holding WHERE account_id = ? AND symbol = ?", (holding.account, holding.symbol))
+        db.execute("DELETE FROM holding WHERE account_id = ? AND symbol = ? AND share = '0'", (holding.account, holding.symbol))
         return
     db.execute(
-        "UPDATE holding SET share = ?, entries_open = ?, detached = ?, carried = ?, stop_loss = ?, take_profit = ?"
+        "UPDATE holding SET entries_open = ?, detached = ?, carried = ?, stop_loss = ?, take_profit = ?, position_id = ?"
         " WHERE account_id = ? AND symbol = ?",
         (
-            plain(holding.share), holding.entries_open, int(holding.detached), plain(holding.carried), _text(holding.stop_loss),
-            _text(holding.take_profit), holding.account, holding.symbol,
+            holding.entries_open, int(holding.detached), plain(holding.carried), _text(holding.stop_loss), _text(holding.take_profit),
+            holding.position_id, holding.account, holding.symbol,
         ),
     )  # fmt: skip
+
+
+def keep_carried(db: apsw.Connection, account: AccountId, symbol: Symbol, carried: Quantity) -> None:
+    """Note what a reduction rounded off, for the next one."""
+    db.execute("UPDATE holding SET carried = ? WHERE account_id = ? AND symbol = ?", (plain(carried), account, symbol))
+
+
+def attach(db: apsw.Connection, account: AccountId, symbol: Symbol) -> None:
+    """Let entries into a symbol again that its owner had closed by hand: the master is flat."""
+    held = read_holding(db, account, symbol)
+    if held is not None and held.share == 0:
+        write_holding(db, replace(held, detached=False))
 
 
 def _text(price: Price | None) -> str | None:
@@ -325,7 +417,7 @@ def free_symbol(db: apsw.Connection, attempt_id: int) -> None:
     attempt = read_attempt(db, attempt_id)
     if attempt.is_entry and attempt.state is AttemptState.NOT_CONFIRMED:
         db.execute("UPDATE attempt SET freed = 1 WHERE id = ?", (attempt_id,))
-        _move_share(db, attempt, Quantity(Decimal(0)))
+        _count_entries(db, attempt)
 
 
 def decide_none(db: apsw.Connection, attempt_id: int, note: str, by: str, at: datetime) -> None:
@@ -357,7 +449,7 @@ def unknown_outcome(intent: OrderIntent, cause: str) -> Outcome:
 
 _ATTEMPT = (
     "SELECT id, copy_id, leg, number, kind, account_id, strategy_id, state, intent, notional, margin, claimed_us, filled, cause, witness,"
-    " price, exchange_order_id"
+    " price, exchange_order_id, held_before"
     " FROM attempt"
 )
 _OPEN_ATTEMPT = _ATTEMPT + (  # the index says what is open; by its name, so that no plan walks an account's past instead
@@ -369,7 +461,7 @@ def _attempt(row: Row) -> Attempt:
     return Attempt(
         row[0], CopyId(row[1]), row[2], row[3], row[4], AccountId(row[5]), StrategyId(row[6]), AttemptState(row[7]), read_intent(row[8]),
         Money(Decimal(row[9])), Money(Decimal(row[10])), from_us(row[11]), Quantity(Decimal(row[12])), row[13], tuple(json.loads(row[14])),
-        row[15] or "?", row[16],
+        row[15] or "?", row[16], None if row[17] is None else Quantity(Decimal(row[17])),
     )  # fmt: skip
 
 
@@ -405,6 +497,17 @@ def unsettled_symbols(db: apsw.Connection, account: AccountId, since: datetime) 
         (account, to_us(since)),
     )
     return frozenset(Symbol(row[0]) for row in rows)
+
+
+def last_exits(db: apsw.Connection, account: AccountId, since: datetime) -> dict[Symbol, datetime]:
+    """Read when the newest exit of ours that closed something ended, for each symbol with one at or after ``since``."""
+    rows = fetch_all(
+        db,
+        "SELECT symbol, max(ended_us) FROM attempt WHERE account_id = ? AND ended_us >= ? AND kind = 'exit' AND filled != '0'"
+        " GROUP BY symbol",
+        (account, to_us(since)),
+    )
+    return {Symbol(symbol): from_us(ended_us) for symbol, ended_us in rows}
 
 
 def entries_before(db: apsw.Connection, account: AccountId, strategy: StrategyId, symbol: Symbol, before: OrderKey) -> list[Attempt]:
@@ -447,6 +550,18 @@ def bound_order_ids(db: apsw.Connection, account: AccountId, among: Iterable[str
     return frozenset(row[0] for row in rows)
 
 
+@dataclass(frozen=True, slots=True)
+class BoundElsewhere:
+    """Tell of one exchange order id at a time whether an attempt of the account is known by it, ``but`` itself left out."""
+
+    db: apsw.Connection
+    account: AccountId
+    but: str | None
+
+    def __contains__(self, exchange_order_id: object) -> bool:
+        return exchange_order_id != self.but and bool(bound_order_ids(self.db, self.account, [str(exchange_order_id)]))
+
+
 def accepted_foreign(db: apsw.Connection, account: AccountId, among: Iterable[str]) -> frozenset[str]:
     """Find which of these exchange order ids somebody accepted as not this ledger's, though they carry our mark."""
     rows = fetch_all(
@@ -475,15 +590,15 @@ def goal_key(db: apsw.Connection, account: AccountId, strategy: StrategyId, symb
 
 
 _HOLDING = (
-    "SELECT account_id, symbol, strategy_id, side, share, entries_open, entry_key, detached, carried, stop_loss, take_profit"
-    " FROM holding WHERE account_id = ?"
+    "SELECT account_id, symbol, strategy_id, side, share, entries_open, entry_key, detached, carried, stop_loss, take_profit,"
+    " position_id FROM holding WHERE account_id = ?"
 )
 
 
 def _holding(row: Row) -> Holding:
     return Holding(
         AccountId(row[0]), Symbol(row[1]), StrategyId(row[2]), PositionSide(row[3]), Quantity(Decimal(row[4])), row[5], OrderKey(row[6]),
-        bool(row[7]), Quantity(Decimal(row[8])), _price(row[9]), _price(row[10]),
+        bool(row[7]), Quantity(Decimal(row[8])), _price(row[9]), _price(row[10]), row[11],
     )  # fmt: skip
 
 

@@ -119,6 +119,7 @@ def write_intent(intent: OrderIntent) -> str:
             "take_profit": _text(intent.take_profit),
             "reduce_only": intent.reduce_only,
             "whole_position": intent.whole_position,
+            "position_id": intent.position_id,
         }
     )
 
@@ -139,6 +140,7 @@ def read_intent(text: str) -> OrderIntent:
         take_profit=_price(row["take_profit"]),
         reduce_only=row["reduce_only"],
         whole_position=row["whole_position"],
+        position_id=row.get("position_id", ""),
     )
 
 

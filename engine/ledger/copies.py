@@ -77,6 +77,17 @@ def is_exiting(db: apsw.Connection, account: AccountId, symbol: Symbol) -> bool:
     return row is not None
 
 
+def is_exiting_before(db: apsw.Connection, account: AccountId, strategy: StrategyId, symbol: Symbol, before: OrderKey) -> bool:
+    """Tell whether an exit or a cancel of a strategy with an earlier order key has not ended: an entry waits for it."""
+    row = fetch_one(
+        db,
+        "SELECT 1 FROM leg WHERE account_id = ? AND strategy_id = ? AND symbol = ? AND kind IN ('exit', 'cancel') AND order_key < ?"
+        " AND state IN ('new', 'claimed', 'unknown', 'placed', 'partially_filled')",
+        (account, strategy, symbol, before),
+    )
+    return row is not None
+
+
 def is_entering(db: apsw.Connection, account: AccountId, strategy: StrategyId, symbol: Symbol, before: OrderKey) -> bool:
     """Tell whether an entry leg of a strategy with an earlier order key has not ended."""
     row = fetch_one(

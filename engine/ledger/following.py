@@ -120,8 +120,8 @@ def _copy(row: Row) -> CopyRow:
         side=None if draft.side is None else draft.side.value,
         is_test=draft.is_test,
         code=row[8],
-        sentence="It waits to be planned." if outcome is None else outcome.sentence,
-        move="nobody" if outcome is None else outcome.explanation.move.value,
+        sentence="It is not done yet; its page says what it waits for." if outcome is None else outcome.sentence,
+        move="" if outcome is None else outcome.explanation.move.value,
         setting=None if outcome is None else outcome.explanation.setting,
     )
 

@@ -18,7 +18,7 @@ def conclude(db: apsw.Connection, copy: CopyId, leg: int, outcome: Outcome, at: 
 
     That happens rightly: the transaction of an exit supersedes entries that a lane is just planning.
     """
-    state = _LEG_STATE.get(outcome.code.family, outcome.code.value)
+    state = _LEG_STATE.get(outcome.code.family, outcome.code.family)
     db.execute("UPDATE leg SET state = ? WHERE copy_id = ? AND number = ? AND state = 'new'", (state, copy, leg))
     if db.changes() != 1:
         return False

@@ -10,9 +10,7 @@ from typing import Final
 
 import apsw
 
-from engine.decisions.order_lifecycle import AttemptState
 from engine.domain.holding import STOPPED_BY_CONSERVATION, Switch, SwitchLevel, SwitchScope
-from engine.domain.identifiers import CopyId
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.ledger.alerts import newest_alerts
 from engine.ledger.attempts import all_unknown, attempts_of
@@ -139,7 +137,10 @@ def signal_number(db: apsw.Connection, named: str) -> int | None:
 
 
 def why(db: apsw.Connection, signal: str, account_name: str) -> WhyView | None:
-    """Explain what became of a signal for one follower; None where there is no such copy. ``signal``: see ``signal_number``."""
+    """Read what became of a signal for one follower; None where there is no such copy. ``signal``: see ``signal_number``.
+
+    What it waits for, what stands and whose move it is now: ``desks.explaining``.
+    """
     number = signal_number(db, signal)
     row = None if number is None else fetch_one(db, _WHY, (number, account_name))
     if row is None:
@@ -156,32 +157,12 @@ def why(db: apsw.Connection, signal: str, account_name: str) -> WhyView | None:
         received_at=from_us(row[6]),
         code=None if outcome is None else outcome.code.value,
         numbers={} if outcome is None else outcome.numbers,
-        sentence=_waiting(db, row[0]) if outcome is None else outcome.sentence,
+        sentence="It waits." if outcome is None else outcome.sentence,
         setting=None if outcome is None else outcome.explanation.setting,
         move="nobody" if outcome is None else outcome.explanation.move.value,
         history=tuple(WhyEvent(from_us(at), code, Outcome(OutcomeCode(code), json.loads(data)).sentence) for at, code, data in events),
         attempts=_attempts(db, row[0]),
     )
-
-
-def _waiting(db: apsw.Connection, copy: str) -> str:
-    """Say what a copy without an outcome waits for."""
-    tried = attempts_of(db, CopyId(copy))
-    if tried and tried[-1].state is AttemptState.CLAIMED:
-        return "Its order is being sent."
-    if tried and tried[-1].state is not AttemptState.NEW:
-        state = tried[-1].state.value.replace("_", " ")
-        return f"Try {len(tried)} ended {state}{f' ({tried[-1].cause})' if tried[-1].cause else ''}; something is left, and it goes on."
-    unproven = fetch_one(
-        db,
-        "SELECT attempt.symbol FROM leg JOIN attempt INDEXED BY attempt_open ON attempt.account_id = leg.account_id"
-        " AND attempt.symbol = leg.symbol WHERE leg.copy_id = ? AND attempt.copy_id != leg.copy_id AND attempt.state IN ('claimed',"
-        " 'unknown', 'placed', 'partially_filled', 'not_confirmed') AND attempt.state IN ('unknown', 'not_confirmed') LIMIT 1",
-        (copy,),
-    )
-    if unproven is None:
-        return "It waits to be planned."
-    return f"It waits until the fate of an earlier order in {unproven[0]} is proven: rexalgo unknown list."
 
 
 def _attempts(db: apsw.Connection, copy: str) -> tuple[AttemptView, ...]:

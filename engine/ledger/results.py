@@ -1,7 +1,6 @@
-"""The books: what ended attempts executed, folded into trades once and only once, and sums of them for pages.
+"""Read trades and the sums of them for pages, and write what accounts are worth. Days are UTC days.
 
-``attempt.booked`` says how much of an attempt is in the books, so that running again changes nothing and a fill that is proven late
-is added. Days are UTC days. Everything here can be deleted and written anew from the attempts.
+Only reconciled trades are in sums and curves; the others are counted (``unreconciled``) and shown with what is known of them.
 """
 
 import json
@@ -12,10 +11,9 @@ from typing import Final, NamedTuple
 
 import apsw
 
-from engine.decisions.results import Fill, Open, Trade, fold
-from engine.domain.amounts import EXACT, plain
+from engine.domain.amounts import plain
+from engine.domain.booking import BookState, Cause
 from engine.domain.identifiers import AccountId, StrategyId
-from engine.domain.signal import PositionSide
 from engine.ledger.codec import from_us, to_us
 from engine.ledger.people import SHOWN_AS
 from engine.ledger.query import Row, fetch_all, fetch_one
@@ -24,7 +22,6 @@ HOUR_US: Final = 3_600_000_000
 FINE_US: Final = 10_000_000
 _FINE_FOR_US: Final = 24 * HOUR_US
 _THINNED_FROM_US: Final = 72 * HOUR_US
-_FINEST: Final = Decimal("0.000000000001")
 
 
 class TradePoint(NamedTuple):
@@ -33,93 +30,6 @@ class TradePoint(NamedTuple):
     closed_at: datetime
     result: Decimal
     opened_at: datetime
-
-
-def book_fills(db: apsw.Connection, limit: int) -> dict[AccountId, datetime]:
-    """Take up to ``limit`` ended attempts into the books whose executed quantity is not in them yet; returns whose, and until when."""
-    rows = fetch_all(
-        db,
-        "SELECT attempt.id, attempt.account_id, attempt.strategy_id, attempt.symbol, attempt.kind, attempt.intent, attempt.filled,"
-        " attempt.price, attempt.fee, attempt.ended_us, booked, booked_cost, booked_fee, account.environment FROM attempt"
-        " JOIN account ON account.id = attempt.account_id WHERE booked != filled AND ended_us IS NOT NULL"
-        " ORDER BY ended_us, attempt.id LIMIT ?",
-        (limit,),
-    )
-    for row in rows:
-        _book(db, row)
-    return {AccountId(row[1]): from_us(row[9]) for row in rows}
-
-
-def has_unbooked(db: apsw.Connection) -> bool:
-    """Tell whether something executed is not in the books yet."""
-    return fetch_one(db, "SELECT 1 FROM attempt WHERE booked != filled AND ended_us IS NOT NULL LIMIT 1") is not None
-
-
-def _book(db: apsw.Connection, row: Row) -> None:
-    identifier, account, strategy, symbol, kind, intent, filled, price, fee, ended_us, booked, booked_cost, booked_fee, environment = row
-    more = EXACT.subtract(Decimal(filled), Decimal(booked))
-    if price in (None, "?") or more <= 0:  # executed at a price that nobody told: it cannot be in the books
-        db.execute("UPDATE attempt SET booked = filled WHERE id = ?", (identifier,))
-        return
-    cost = EXACT.multiply(Decimal(filled), Decimal(price))
-    at = EXACT.divide(EXACT.subtract(cost, Decimal(booked_cost)), more).quantize(_FINEST)
-    paid = EXACT.subtract(Decimal(fee), Decimal(booked_fee))
-    side = PositionSide(json.loads(intent)["position_side"])
-    held, trade = fold(_read_open(db, account, strategy, symbol), Fill(side, kind == "entry", more, at, paid, from_us(ended_us)))
-    _write_open(db, account, strategy, symbol, held)
-    db.execute(
-        "UPDATE attempt SET booked = filled, booked_cost = ?, booked_fee = fee WHERE id = ?", (plain(cost), identifier)
-    )  # fmt: skip
-    if trade is not None:
-        _write_trade(db, account, strategy, symbol, environment, trade)
-
-
-def _read_open(db: apsw.Connection, account: str, strategy: str, symbol: str) -> Open | None:
-    row = fetch_one(
-        db,
-        "SELECT side, quantity, cost, fees, opened_us FROM book WHERE account_id = ? AND strategy_id = ? AND symbol = ?",
-        (account, strategy, symbol),
-    )
-    return None if row is None else Open(PositionSide(row[0]), Decimal(row[1]), Decimal(row[2]), Decimal(row[3]), from_us(row[4]))
-
-
-def _write_open(db: apsw.Connection, account: str, strategy: str, symbol: str, held: Open | None) -> None:
-    if held is None:
-        db.execute("DELETE FROM book WHERE account_id = ? AND strategy_id = ? AND symbol = ?", (account, strategy, symbol))
-        return
-    db.execute(
-        "INSERT INTO book VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO UPDATE SET side = ?4, quantity = ?5, cost = ?6, fees = ?7,"
-        " opened_us = ?8",
-        (account, strategy, symbol, held.side.value, plain(held.quantity), plain(held.cost), plain(held.fees), to_us(held.opened_at)),
-    )
-
-
-def _write_trade(db: apsw.Connection, account: str, strategy: str, symbol: str, environment: str, trade: Trade) -> None:
-    db.execute(
-        "INSERT INTO trade (account_id, strategy_id, environment, symbol, side, quantity, entry_price, exit_price, fees, result,"
-        " opened_us, closed_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            account, strategy, environment, symbol, trade.side.value, plain(trade.quantity), plain(trade.entry_price),
-            plain(trade.exit_price), plain(trade.fees), plain(trade.result), to_us(trade.opened_at), to_us(trade.closed_at),
-        ),
-    )  # fmt: skip
-    day = trade.closed_at.date().isoformat()
-    _add_day(db, "strategy_day", ("strategy_id", "environment"), (strategy, environment), day, trade)
-    _add_day(db, "account_day", ("account_id",), (account,), day, trade)
-
-
-def _add_day(db: apsw.Connection, table: str, columns: tuple[str, ...], key: tuple[str, ...], day: str, trade: Trade) -> None:
-    where = " AND ".join(f"{each} = ?" for each in (*columns, "day"))
-    row = fetch_one(db, f"SELECT trades, won, result, fees FROM {table} WHERE {where}", (*key, day))  # noqa: S608 - fixed names
-    trades, won, result, fees = (0, 0, "0", "0") if row is None else row
-    marks = ", ".join("?" for _ in range(len(columns) + 5))
-    db.execute(
-        f"INSERT OR REPLACE INTO {table} ({', '.join(columns)}, day, trades, won, result, fees) VALUES ({marks})",  # noqa: S608
-        (
-            *key, day, trades + 1, won + (trade.result > 0), plain(EXACT.add(Decimal(result), trade.result)),
-            plain(EXACT.add(Decimal(fees), trade.fees)),
-        ),
-    )  # fmt: skip
 
 
 def mark_equity_point(db: apsw.Connection, account: AccountId, equity: Decimal, at: datetime, apart_us: int = HOUR_US) -> None:
@@ -145,24 +55,25 @@ def thin_equity_points(db: apsw.Connection, account: AccountId, now: datetime) -
 
 @dataclass(frozen=True, slots=True)
 class DayRow:
-    """Hold one UTC day: trades closed, how many won, their result net of fees, the fees."""
+    """Hold one UTC day: reconciled trades closed, how many won, their result net of fees, the fees; ``unreconciled`` counts the others."""
 
     day: str
     trades: int
     won: int
     result: Decimal
     fees: Decimal
+    unreconciled: int = 0
 
 
 def _day(row: Row) -> DayRow:
-    return DayRow(row[0], row[1], row[2], Decimal(row[3]), Decimal(row[4]))
+    return DayRow(row[0], row[1], row[2], Decimal(row[3]), Decimal(row[4]), row[5])
 
 
 def strategy_days(db: apsw.Connection, strategy: StrategyId, environment: str) -> list[DayRow]:
     """Read a strategy's days, oldest first: its followers' trades in one environment."""
     rows = fetch_all(
         db,
-        "SELECT day, trades, won, result, fees FROM strategy_day WHERE strategy_id = ? AND environment = ? ORDER BY day",
+        "SELECT day, trades, won, result, fees, unreconciled FROM strategy_day WHERE strategy_id = ? AND environment = ? ORDER BY day",
         (strategy, environment),
     )
     return [_day(row) for row in rows]
@@ -170,7 +81,9 @@ def strategy_days(db: apsw.Connection, strategy: StrategyId, environment: str) -
 
 def account_days(db: apsw.Connection, account: AccountId) -> list[DayRow]:
     """Read an account's days, oldest first."""
-    rows = fetch_all(db, "SELECT day, trades, won, result, fees FROM account_day WHERE account_id = ? ORDER BY day", (account,))
+    rows = fetch_all(
+        db, "SELECT day, trades, won, result, fees, unreconciled FROM account_day WHERE account_id = ? ORDER BY day", (account,)
+    )
     return [_day(row) for row in rows]
 
 
@@ -184,7 +97,7 @@ def equity_points(db: apsw.Connection, account: AccountId, since: datetime) -> l
 
 @dataclass(frozen=True, slots=True)
 class TradeRow:
-    """Hold one closed trade."""
+    """Hold one closed trade; what is None is not known. ``cause`` says how it ended, ``state`` how much of it is known."""
 
     id: int
     account: str
@@ -193,24 +106,28 @@ class TradeRow:
     symbol: str
     side: str
     quantity: str
-    entry_price: str
-    exit_price: str
-    fees: Decimal
-    result: Decimal
+    entry_price: str | None
+    exit_price: str | None
+    fees: Decimal | None
+    result: Decimal | None
     opened_at: datetime
     closed_at: datetime
+    cause: Cause | None
+    state: BookState
 
 
 _TRADES = (
     "SELECT trade.id, account.name, account.environment, strategy.name, symbol, side, quantity, entry_price, exit_price, fees, result,"
-    " opened_us, closed_us FROM trade JOIN account ON account.id = trade.account_id JOIN strategy ON strategy.id = trade.strategy_id"
+    " opened_us, closed_us, cause, trade.state FROM trade JOIN account ON account.id = trade.account_id"
+    " JOIN strategy ON strategy.id = trade.strategy_id"
 )
 
 
 def _trade(row: Row) -> TradeRow:
     return TradeRow(
-        row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], Decimal(row[9]), Decimal(row[10]), from_us(row[11]),
-        from_us(row[12]),
+        row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], None if row[9] is None else Decimal(row[9]),
+        None if row[10] is None else Decimal(row[10]), from_us(row[11]), from_us(row[12]), None if row[13] is None else Cause(row[13]),
+        BookState(row[14]),
     )  # fmt: skip
 
 
@@ -225,17 +142,18 @@ def account_trades(db: apsw.Connection, account: AccountId, limit: int, before: 
 
 
 def trade_results(db: apsw.Connection, limit: int, *, account: str = "", strategy: str = "", environment: str = "") -> list[TradePoint]:
-    """Read when trades were closed and what each came to, oldest close first, the newest ``limit``: of an account, or of a strategy."""
+    """Read when reconciled trades were closed and what each came to, oldest close first, the newest ``limit`` of an account or strategy."""
     if account:
         rows = fetch_all(
             db,
-            "SELECT closed_us, result, opened_us FROM trade WHERE account_id = ? ORDER BY closed_us DESC, id DESC LIMIT ?",
+            "SELECT closed_us, result, opened_us FROM trade WHERE account_id = ? AND state = 'settled' AND strategy_id != ''"
+            " ORDER BY closed_us DESC, id DESC LIMIT ?",
             (account, limit),
         )
     else:
         rows = fetch_all(
             db,
-            "SELECT closed_us, result, opened_us FROM trade WHERE strategy_id = ? AND environment = ?"
+            "SELECT closed_us, result, opened_us FROM trade WHERE strategy_id = ? AND environment = ? AND state = 'settled'"
             " ORDER BY closed_us DESC, id DESC LIMIT ?",
             (strategy, environment, limit),
         )

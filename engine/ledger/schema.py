@@ -203,6 +203,79 @@ MIGRATIONS: Final[tuple[str, ...]] = (
         WHERE declared.kind = 'follower' AND declared.field = 'login' AND account.id NOT IN (SELECT account_id FROM login_print);
     """,
     """
+    ALTER TABLE holding ADD COLUMN position_id TEXT NOT NULL DEFAULT '';
+    ALTER TABLE attempt ADD COLUMN held_before TEXT;
+    """,
+    """
+    DROP INDEX attempt_unbooked;
+    ALTER TABLE attempt DROP COLUMN booked;
+    ALTER TABLE attempt DROP COLUMN booked_cost;
+    ALTER TABLE attempt DROP COLUMN booked_fee;
+    CREATE TABLE fill (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, account_id TEXT NOT NULL, strategy_id TEXT NOT NULL, symbol TEXT NOT NULL, side TEXT NOT NULL,
+        is_entry INTEGER NOT NULL, quantity TEXT NOT NULL, price TEXT, fee TEXT, rebate TEXT, cause TEXT, at_us INTEGER NOT NULL,
+        since_us INTEGER NOT NULL, attempt_id INTEGER, exchange_order_id TEXT, position_id TEXT NOT NULL DEFAULT '',
+        episode INTEGER NOT NULL DEFAULT 0, state TEXT NOT NULL, folded INTEGER NOT NULL DEFAULT 0) STRICT;
+    CREATE INDEX fill_by_episode ON fill (episode, id);
+    CREATE INDEX fill_by_attempt ON fill (attempt_id, id) WHERE attempt_id IS NOT NULL;
+    CREATE INDEX fill_by_time ON fill (account_id, at_us);
+    CREATE INDEX fill_by_order ON fill (account_id, exchange_order_id) WHERE exchange_order_id IS NOT NULL;
+    CREATE INDEX fill_unsettled ON fill (account_id, id) WHERE state IN ('open', 'unexplained');
+    CREATE INDEX fill_unfolded ON fill (episode) WHERE NOT folded;
+    INSERT INTO fill (account_id, strategy_id, symbol, side, is_entry, quantity, price, fee, cause, at_us, since_us, state)
+        SELECT holding.account_id, holding.strategy_id, holding.symbol, holding.side, 1, holding.share,
+            CASE WHEN book.quantity IS NOT NULL THEN printf('%.15g', CAST(book.cost AS REAL) / CAST(book.quantity AS REAL)) END,
+            CASE WHEN book.quantity = holding.share THEN book.fees END, 'signal', coalesce(book.opened_us, run.started_us, 0),
+            coalesce(book.opened_us, run.started_us, 0), 'old'
+        FROM holding LEFT JOIN book ON book.account_id = holding.account_id AND book.strategy_id = holding.strategy_id
+            AND book.symbol = holding.symbol AND book.side = holding.side AND book.quantity != '0'
+        LEFT JOIN run ON run.epoch = (SELECT max(epoch) FROM run) WHERE holding.share != '0';
+    UPDATE fill SET episode = id;
+    DROP TABLE book;
+    CREATE TABLE book (
+        account_id TEXT NOT NULL, strategy_id TEXT NOT NULL, symbol TEXT NOT NULL, side TEXT NOT NULL, quantity TEXT NOT NULL,
+        episode INTEGER NOT NULL, opened_us INTEGER NOT NULL, position_id TEXT NOT NULL DEFAULT '',
+        PRIMARY KEY (account_id, strategy_id, symbol)) STRICT, WITHOUT ROWID;
+    INSERT INTO book (account_id, strategy_id, symbol, side, quantity, episode, opened_us)
+        SELECT account_id, strategy_id, symbol, side, quantity, episode, at_us FROM fill;
+    ALTER TABLE trade RENAME TO trade_before;
+    CREATE TABLE trade (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, account_id TEXT NOT NULL, strategy_id TEXT NOT NULL, symbol TEXT NOT NULL, side TEXT NOT NULL,
+        quantity TEXT NOT NULL, entry_price TEXT, exit_price TEXT, fees TEXT, gross TEXT, result TEXT, opened_us INTEGER NOT NULL,
+        closed_us INTEGER NOT NULL, fill_id INTEGER UNIQUE, episode INTEGER, cause TEXT, state TEXT NOT NULL) STRICT;
+    INSERT INTO trade (id, account_id, strategy_id, symbol, side, quantity, entry_price, exit_price, fees, result, opened_us, closed_us,
+            state)
+        SELECT id, account_id, strategy_id, symbol, side, quantity, entry_price, exit_price, fees, result, opened_us, closed_us, 'old'
+        FROM trade_before;
+    DROP TABLE trade_before;
+    CREATE INDEX trade_by_account ON trade (account_id, closed_us);
+    CREATE INDEX trade_of_account ON trade (account_id, id);
+    CREATE INDEX trade_by_strategy ON trade (strategy_id, closed_us);
+    CREATE INDEX trade_by_episode ON trade (episode, id) WHERE episode IS NOT NULL;
+    ALTER TABLE strategy_day ADD COLUMN unreconciled INTEGER NOT NULL DEFAULT 0;
+    UPDATE strategy_day SET unreconciled = trades, trades = 0, won = 0, result = '0', fees = '0';
+    ALTER TABLE account_day ADD COLUMN unreconciled INTEGER NOT NULL DEFAULT 0;
+    UPDATE account_day SET unreconciled = trades, trades = 0, won = 0, result = '0', fees = '0';
+    """,
+    """
+    ALTER TABLE signal ADD COLUMN numbering INTEGER;
+    UPDATE signal SET numbering = 0 WHERE json_extract(draft, '$.seq') IS NOT NULL;
+    CREATE INDEX signal_by_numbering ON signal (origin, numbering, seq) WHERE numbering IS NOT NULL;
+    CREATE INDEX signal_by_order ON signal (strategy_id, symbol, order_key);
+    CREATE TABLE numbering (
+        origin TEXT NOT NULL, number INTEGER NOT NULL, began_us INTEGER NOT NULL, PRIMARY KEY (origin, number)) STRICT, WITHOUT ROWID;
+    CREATE TABLE newest_told (
+        strategy_id TEXT NOT NULL, symbol TEXT NOT NULL, kind TEXT NOT NULL, origin TEXT NOT NULL, numbering INTEGER, seq INTEGER,
+        numbered_us INTEGER, other_us INTEGER, order_key TEXT NOT NULL, PRIMARY KEY (strategy_id, symbol, kind, origin))
+        STRICT, WITHOUT ROWID;
+    INSERT INTO newest_told
+        SELECT strategy_id, symbol, CASE json_extract(draft, '$.action') WHEN 'set_protection' THEN 'protections' ELSE 'exits' END AS kind,
+        origin, max(numbering), max(CASE WHEN numbering = 0 THEN seq END), max(CASE WHEN numbering = 0 THEN decided_us END),
+        max(CASE WHEN numbering IS NULL THEN decided_us END), max(order_key) FROM signal
+        WHERE json_extract(draft, '$.action') IN ('close', 'reverse', 'cancel', 'set_protection')
+        AND NOT json_extract(draft, '$.is_test') AND origin != 'operator:flatten' GROUP BY strategy_id, symbol, kind, origin;
+    """,
+    """
     CREATE INDEX leg_live ON leg (account_id, symbol) WHERE state IN ('new', 'claimed', 'unknown', 'placed', 'partially_filled');
     CREATE INDEX leg_protection ON leg (account_id, symbol, order_key) WHERE kind = 'protection';
     CREATE INDEX attempt_refused ON attempt (ended_us) WHERE kind = 'entry' AND state = 'rejected';
@@ -211,7 +284,6 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     CREATE INDEX event_by_subject ON event (kind, subject, sequence) WHERE copy_id IS NULL;
     CREATE INDEX signal_by_time ON signal (received_us);
     CREATE INDEX signal_of_strategy ON signal (strategy_id, number);
-    CREATE INDEX trade_of_account ON trade (account_id, id);
     ALTER TABLE trade ADD COLUMN environment TEXT NOT NULL DEFAULT '';
     UPDATE trade SET environment = (SELECT environment FROM account WHERE account.id = trade.account_id);
     DROP INDEX trade_by_strategy;

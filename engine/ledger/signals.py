@@ -1,7 +1,8 @@
 """Record signals: one transaction writes the signal and a copy for every subscribed account; unique keys decide what is new.
 
-A close, a reverse and a cancel also supersede the older entries that are not claimed yet and set the goal, in that same transaction,
-so that an exit may overtake an entry and a late re-delivery of an open cannot undo a close.
+Its place in the order of signals is decided in that same transaction (``ordering``). A close, a reverse and a cancel also supersede the
+older entries that are not claimed yet and set the goal, and an entry that is older than an exit ends at once, so that an exit may
+overtake an entry and a late re-delivery of an open cannot undo a close. A numbering that begins anew is told to people.
 """
 
 from collections.abc import Callable
@@ -11,11 +12,14 @@ from datetime import datetime, timedelta
 import apsw
 
 from engine.decisions.routing import ENTRY, legs
+from engine.domain.alert import AlertCode
 from engine.domain.errors import RexAlgoError
 from engine.domain.identifiers import AccountId, CopyId, ReceiptId, SignalId, StrategyId
 from engine.domain.outcome import Outcome, OutcomeCode
-from engine.domain.signal import OrderKey, Signal, SignalDraft, after, order_key
+from engine.domain.signal import OrderKey, Signal, SignalDraft, after
+from engine.ledger.alerts import raise_alert
 from engine.ledger.codec import from_us, read_draft, to_us, write_draft
+from engine.ledger.ordering import Place, Unplaced, find_place, note_place, note_restart
 from engine.ledger.outcomes import conclude
 from engine.ledger.query import Row, fetch_all, fetch_one
 
@@ -24,7 +28,8 @@ from engine.ledger.query import Row, fetch_all, fetch_one
 class NewSignal:
     """Hold what the caller knows before recording; the ids are fresh random ones, used only if the signal is new.
 
-    ``only``: the accounts that get a copy, None for every subscribed one (a master's signal always reaches all).
+    ``only``: the accounts that get a copy, None for every subscribed one (a master's signal always reaches all). ``is_told``: the sender
+    told its time, and it is ``decided_at`` unless that would lie after receipt; False: it told none, and ``decided_at`` is the receipt.
     """
 
     id: SignalId
@@ -37,6 +42,7 @@ class NewSignal:
     decided_at: datetime
     received_at: datetime
     only: frozenset[AccountId] | None = None
+    is_told: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +66,8 @@ def record_signal(db: apsw.Connection, new: NewSignal) -> Recorded:
         if known[2] != new.body_hash:
             raise DedupeConflict("this idempotency id was used before with another content; send a new id")
         return Recorded(SignalId(known[0]), ReceiptId(known[1]), False, known[3])
-    number, key = _insert_signal(db, new)
+    number, place = _insert_signal(db, new)
+    key = place.key
     rows = fetch_all(
         db,
         "SELECT id, account_id FROM subscription WHERE strategy_id = ? AND (state != 'left' OR EXISTS (SELECT 1 FROM holding WHERE"
@@ -85,6 +92,10 @@ def record_signal(db: apsw.Connection, new: NewSignal) -> Recorded:
             for leg, kind in enumerate(kinds, start=1)
         ],
     )
+    if place.is_late:
+        superseded = Outcome(OutcomeCode.SKIPPED_SUPERSEDED, {"symbol": new.draft.symbol})
+        for copy, _, _ in copies:
+            conclude(db, copy, len(kinds), superseded, new.received_at)
     return Recorded(new.id, new.receipt, True, len(copies))
 
 
@@ -107,29 +118,34 @@ def _timed(key: str, at: datetime) -> str:
     return f"{key}@{to_us(at):019d}"
 
 
-def _insert_signal(db: apsw.Connection, new: NewSignal) -> tuple[int, OrderKey]:
-    decided_us = to_us(new.decided_at)
+def _insert_signal(db: apsw.Connection, new: NewSignal) -> tuple[int, Place]:
     dedupe_key = new.draft.dedupe_key if new.draft.repeats_s is None else _timed(new.draft.dedupe_key, new.received_at)
-    seq = new.draft.seq
-    if seq is None:
-        # A signal without seq stands behind the greatest seq sent up to its time: one total order even for mixed senders.
-        row = fetch_one(
-            db, "SELECT seq FROM signal WHERE strategy_id = ? AND decided_us <= ? ORDER BY seq DESC LIMIT 1", (new.strategy, decided_us)
-        )
-        seq = 0 if row is None else row[0]
     db.execute(
         "INSERT INTO signal (id, receipt_id, strategy_id, origin, dedupe_key, body_hash, symbol, draft, seq, order_key, decided_us,"
         " received_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '', ?, ?)",
         (
             new.id, new.receipt, new.strategy, new.origin, dedupe_key, new.body_hash, new.draft.symbol,
-            write_draft(new.draft), seq, decided_us, to_us(new.received_at),
+            write_draft(new.draft), new.draft.seq or 0, to_us(new.decided_at), to_us(new.received_at),
         ),
     )  # fmt: skip
     number = db.last_insert_rowid()
     db.execute("UPDATE strategy SET signals = signals + 1 WHERE id = ?", (new.strategy,))
-    key = order_key(seq, decided_us, number)
-    db.execute("UPDATE signal SET order_key = ? WHERE number = ?", (key, number))
-    return number, key
+    told_at = new.decided_at if new.is_told else None
+    unplaced = Unplaced(new.strategy, new.origin, new.draft, new.decided_at, told_at, number)
+    place = find_place(db, unplaced)
+    db.execute("UPDATE signal SET order_key = ?, numbering = ? WHERE number = ?", (place.key, place.numbering, number))
+    if not new.draft.is_test and new.only is None:
+        note_place(db, unplaced, place)
+    if place.restarted_from is not None:
+        note_restart(db, unplaced, place)
+        _tell_restart(db, new, place.restarted_from)
+    return number, place
+
+
+def _tell_restart(db: apsw.Connection, new: NewSignal, greatest: int) -> None:
+    row = fetch_one(db, "SELECT name FROM strategy WHERE id = ?", (new.strategy,))
+    details = {"seq": str(new.draft.seq), "greatest": str(greatest), "symbol": new.draft.symbol}
+    raise_alert(db, AlertCode.NUMBERING_RESTARTED, new.strategy if row is None else row[0], details, new.received_at, new.origin)
 
 
 def _supersede(db: apsw.Connection, new: NewSignal, key: OrderKey) -> None:

@@ -8,13 +8,12 @@ from decimal import Decimal
 import apsw
 
 from engine.domain.amounts import Quantity
+from engine.domain.holding import FLATTEN_ORIGIN
 from engine.domain.identifiers import AccountId, StrategyId, Symbol
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.ledger.codec import from_us
 from engine.ledger.query import fetch_all, fetch_one
 from engine.views import StillOpenView
-
-FLATTEN_ORIGIN = "operator:flatten"
 
 
 @dataclass(frozen=True, slots=True)

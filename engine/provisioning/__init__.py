@@ -4,7 +4,7 @@ Three steps, one way: ``resolve_secrets`` fetches named secrets on the caller's 
 not at all; ``apply_declarations`` compares it with the ledger and writes in one transaction.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from engine.ledger import Database, Ledger
@@ -21,17 +21,19 @@ __all__ = ["ProvisionErrors", "ProvisionProblem", "ProvisionResult", "provision"
 
 async def provision(
     ledger: Ledger, vault: Vault, plugins: Plugins, table: Mapping[str, object], *, places: Mapping[str, ExchangePlace],
-    now: datetime, webhook_address: str, file: str,
+    now: datetime, webhook_address: str, file: str, also: Callable[[Database, ProvisionResult], None] = lambda db, result: None,
 ) -> ProvisionResult:  # fmt: skip
     """Read a table whose secrets are resolved and apply it; raises ProvisionErrors with everything that is wrong, nothing applied.
 
-    The caller lets one run end before it begins another.
+    The caller lets one run end before it begins another; ``also`` writes in the same transaction.
     """
     db = ledger.db
     known = Known(frozenset(masters(db)), known_strategies(strategies(db)), frozenset(each.name for each in accounts(db)))
     wanted = parse_declarations(table, places, plugins, known, file)
 
     def apply(writing: Database) -> ProvisionResult:
-        return apply_declarations(writing, vault, plugins, wanted, now=now, webhook_address=webhook_address, file=file)
+        result = apply_declarations(writing, vault, plugins, wanted, now=now, webhook_address=webhook_address, file=file)
+        also(writing, result)
+        return result
 
     return await ledger.write(apply)

@@ -48,6 +48,8 @@ class MudrexAdapter:
             reports_fees=True,
             client_order_id_per_account=True,
             counts_unmapped_errors=True,
+            names_positions=True,
+            reports_closed_positions=True,
         )
 
     def environment(self, context: ExchangeContext) -> Environment:

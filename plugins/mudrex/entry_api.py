@@ -59,7 +59,7 @@ async def choose(setting: EntryApi, account: AccountId, http: httpx.AsyncClient,
 
 async def _ask(http: httpx.AsyncClient) -> EntryApi:
     history = await get(http, "/v1/futures/orders/history", trade_currency=CURRENCY, limit=str(HISTORY_ROWS))
-    if any(row.get("client_order_id") for row in parsing.rows_of(history)):
+    if any(isinstance(row, dict) and row.get("client_order_id") for row in parsing.rows_of(history)):
         return EntryApi.V2
     answer = await http.get("/v2/futures/order", params={"symbol": "BTCUSDT", "trade_currency": CURRENCY})
     if answer.status_code == 404:

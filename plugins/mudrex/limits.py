@@ -11,8 +11,8 @@ from rexalgo import RateLimit
 PUBLISHED_PER_S: Final = 10
 PUBLISHED_PER_MINUTE: Final = 500
 DEFAULT_PER_S: Final = PUBLISHED_PER_S // 2
-EXIT_REQUESTS: Final = 4
-"""History before, position, closing call, history after."""
+EXIT_REQUESTS: Final = 3
+"""Position, closing call, history after."""
 ACCOUNT_REQUESTS: Final = 3
 PER_S_MIN: Final = EXIT_REQUESTS
 """A burst below what one exit takes would never let it through."""
@@ -21,6 +21,12 @@ PERIOD_S: Final = 6.0
 
 HISTORY_ROWS: Final = 500
 PAGE_ROWS: Final = 100
+LEAST_PAGE_ROWS: Final = 20
+"""What the exchange gives of orders and positions where nobody asks for more: a shorter page is the last one."""
+LEAST_FEE_ROWS: Final = 10
+"""The same of fees, and of contracts."""
+LEAST_CONTRACT_ROWS: Final = LEAST_FEE_ROWS
+PAGES_MAX: Final = 5
 KLINE_ASSETS_MAX: Final = 25
 KLINE_ROWS_MAX: Final = 1_440
 QUOTE_READS_MAX: Final = 4

@@ -5,12 +5,12 @@ Few contracts are read one by one, many by the pages of the list that they stand
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import httpx
 
-from plugins.mudrex import parsing
-from plugins.mudrex.limits import KLINE_ROWS_MAX, PAGE_ROWS, QUOTE_READS_MAX
+from plugins.mudrex import parsing, rows
+from plugins.mudrex.limits import KLINE_ROWS_MAX, LEAST_CONTRACT_ROWS, PAGE_ROWS, QUOTE_READS_MAX
 from plugins.mudrex.shared import Shared, get
 from rexalgo import Candle, Clock, ExchangeError, Instrument, Price, Quote, Symbol
 
@@ -31,24 +31,27 @@ class MudrexMarket:
         self._read_at: dict[Symbol, datetime] = {}
 
     async def instruments(self) -> Sequence[Instrument]:
-        """Read every contract, page by page; one that cannot be read is left out, because the others can be traded."""
+        """Read every contract, page by page; one that cannot be read is left out, because the others can be traded.
+
+        The exchange may give fewer rows than it is asked for: only a page that shows nothing new is the end.
+        """
         found: dict[Symbol, Instrument] = {}
-        page = 0
+        listed: list[Any] = []
         while True:
-            rows = await self._page(page)
-            for row in rows:
+            page = await self._page(len(listed))
+            for row in page:
                 try:
                     each = parsing.instrument(row)
-                except (ValueError, KeyError):
+                except (ValueError, KeyError, TypeError, AttributeError):
                     continue
                 found[each.symbol] = each
-                self._page_of[each.symbol] = page
-            page += 1
-            if len(rows) < PAGE_ROWS:
+                self._page_of[each.symbol] = len(listed)
+            before, listed = len(listed), rows.once([*listed, *page])
+            if len(listed) < LEAST_CONTRACT_ROWS or len(listed) == before:
                 return list(found.values())
 
-    async def _page(self, page: int) -> list[parsing.Row]:
-        return parsing.rows_of(await get(self._shared.reader(), "/v1/futures", limit=str(PAGE_ROWS), offset=str(page * PAGE_ROWS)))
+    async def _page(self, offset: int) -> list[Any]:
+        return parsing.rows_of(await get(self._shared.reader(), "/v1/futures", limit=str(PAGE_ROWS), offset=str(offset)))
 
     async def quotes(self, symbols: frozenset[Symbol]) -> Sequence[Quote]:
         """Read the last price of contracts, longest unread first; it stands for the mark price, which the exchange does not give."""
@@ -63,8 +66,8 @@ class MudrexMarket:
                 break
             reads += 1
             page = self._page_of.get(symbol)
-            rows = await self._page(page) if by_page and page is not None else []
-            read = {each.symbol: each for row in rows if (each := self._quote(row)) is not None and each.symbol in symbols}
+            listed = await self._page(page) if by_page and page is not None else []
+            read = {each.symbol: each for row in listed if (each := self._quote(row)) is not None and each.symbol in symbols}
             if symbol not in read:  # read alone, or no longer on the page where it stood
                 row = await get(self._shared.reader(), f"/v1/futures/{symbol}", is_symbol="1")
                 read |= {each.symbol: each for each in [self._quote(row)] if each is not None}
@@ -73,10 +76,10 @@ class MudrexMarket:
         self._shared.prices |= {each.symbol: each.last for each in quotes.values()}
         return list(quotes.values())
 
-    def _quote(self, row: parsing.Row) -> Quote | None:
+    def _quote(self, row: Any) -> Quote | None:
         try:
             price = Price(parsing.number(row, "price"))
-        except ValueError:
+        except (ValueError, AttributeError):
             return None
         return Quote(Symbol(str(row.get("symbol"))), price, price, self._clock.now()) if price > 0 else None
 

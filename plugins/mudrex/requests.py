@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
-from plugins.mudrex import parsing
+from plugins.mudrex import parsing, rows
 from rexalgo import InvalidValue, OrderIntent, OrderType, Price, ProtectionOrder, floor_to_step, plain
 
 CURRENCY: Final = "USDT"
@@ -85,7 +85,7 @@ def protection_steps(row: parsing.Row, wanted: ProtectionOrder) -> list[Step]:
     move: Body = {}
     remove: list[str] = []
     for name, price in (("stoploss", wanted.stop_loss), ("takeprofit", wanted.take_profit)):
-        leg = parsing.leg(row, name)
+        leg = rows.leg(row, name)
         if price is None:
             remove += [] if leg is None else [leg.order_id]
         elif leg is None:
@@ -104,9 +104,18 @@ def stands(row: parsing.Row, wanted: ProtectionOrder) -> bool:
     return not protection_steps(row, wanted)
 
 
-def is_held(row: parsing.Row, order: OrderIntent | ProtectionOrder) -> bool:
-    """Tell whether a position's row is the one that an order is about."""
+def is_held(row: Any, order: OrderIntent | ProtectionOrder) -> bool:
+    """Tell whether a position's row is the one that an order is about; all that closing needs is its id."""
+    if not isinstance(row, dict) or not isinstance(row.get("id"), str):
+        return False
     return row.get("symbol") == order.symbol and row.get("order_type") == order.position_side.value
+
+
+def may_be_held(row: Any, order: OrderIntent | ProtectionOrder) -> bool:
+    """Tell whether a row that cannot be read could be the position that an order is about: then nothing says that it is not open."""
+    if not isinstance(row, dict) or rows.symbol_of(row) is None:
+        return True
+    return row["symbol"] == order.symbol and (str(row.get("order_type")) not in rows.SIDES or not isinstance(row.get("id"), str))
 
 
 def leverage(value: Decimal) -> Body:

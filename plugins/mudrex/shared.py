@@ -26,12 +26,22 @@ class Shared:
         return self.readers[self.turn % len(self.readers)]
 
 
-async def get(http: httpx.AsyncClient, path: str, **query: str) -> Any:
-    """Read one path; raises ExchangeError for anything but a readable answer."""
+async def answered(http: httpx.AsyncClient, path: str, **query: str) -> httpx.Response:
+    """Ask for one path; raises ExchangeError for anything but 200."""
     answer = await http.get(path, params=query)
     if answer.status_code != 200:
         raise judge_read(answer.status_code, answer.content)
+    return answer
+
+
+def data_in(answer: httpx.Response, path: str) -> Any:
+    """Return what an answer carries; raises ExchangeError where it cannot be read."""
     try:
         return parsing.data_of(answer.content)
     except ValueError as error:
         raise ExchangeError(f"the exchange's answer to {path} cannot be read: {error}") from None
+
+
+async def get(http: httpx.AsyncClient, path: str, **query: str) -> Any:
+    """Read one path; raises ExchangeError for anything but a readable answer."""
+    return data_in(await answered(http, path, **query), path)

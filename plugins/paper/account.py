@@ -7,12 +7,15 @@ margin, each half-even at the 12th decimal. Balances are at most 10^12, so every
 """
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 
 from plugins.paper.events import AccountOpened, Event, Fill, OrderCancelled, OrderFilled, OrderPlaced, ProtectionSet
 from plugins.paper.market import second_of
 from rexalgo import (
     ClientOrderId,
+    ClosedBy,
+    ClosedPosition,
     Money,
     OrderReport,
     OrderSide,
@@ -30,12 +33,18 @@ ZERO = Decimal(0)
 NOTHING = Money(ZERO)
 TWELFTH = Decimal("0.000000000001")
 WIDE = Context(prec=60, rounding=ROUND_HALF_EVEN)
+FORCED = {"liquidation": ClosedBy.LIQUIDATION, "stop loss": ClosedBy.STOP_LOSS, "take profit": ClosedBy.TAKE_PROFIT}
+"""How the reason of an order that the venue made begins -> what closed the position."""
 CUT_REASON = "reduce-only: what was above the position was cancelled"
 
 
 @dataclass(slots=True)
 class OpenPosition:
-    """Hold one netted position; ``cost`` is its entry notional, ``margin`` its isolated margin."""
+    """Hold one netted position; ``cost`` is its entry notional, ``margin`` its isolated margin.
+
+    ``id`` is the order that opened it. ``entered`` and ``paid`` are quantity and worth of everything that went in since it was flat,
+    ``brought`` the worth of what was closed of it.
+    """
 
     side: PositionSide
     quantity: Quantity
@@ -44,6 +53,11 @@ class OpenPosition:
     leverage: Ratio
     stop_loss: Price | None
     take_profit: Price | None
+    id: str = ""
+    opened_at: datetime | None = None
+    entered: Decimal = ZERO
+    paid: Decimal = ZERO
+    brought: Decimal = ZERO
 
     @property
     def entry_price(self) -> Price:
@@ -58,13 +72,24 @@ class OpenPosition:
 
 @dataclass(slots=True)
 class Order:
-    """Hold one accepted order and what became of it. ``reserve`` is the margin and fee kept back while it rests."""
+    """Hold one accepted order and what became of it. ``reserve`` is the margin and fee kept back while it rests.
+
+    ``position_id`` is the position that it opened, grew or closed; empty while nothing of it executed.
+    """
 
     placed: OrderPlaced
     status: OrderStatus
     reserve: Money
     fill: Fill | None = None
     reason: str = ""
+    position_id: str = ""
+    closes: bool = False
+
+    @property
+    def closed_by(self) -> ClosedBy | None:
+        """Return what closed a position, None for an order that opened or grew one."""
+        forced = next((by for words, by in FORCED.items() if self.placed.reason.startswith(words)), ClosedBy.ORDER)
+        return forced if self.closes else None
 
     def report(self) -> OrderReport:
         """Write the order as the port wants it."""
@@ -82,6 +107,8 @@ class Order:
             created_at=self.placed.at,
             reduce_only=self.placed.reduce_only,
             reason=self.reason,
+            position_id=self.position_id,
+            closed_by=self.closed_by,
         )
 
 
@@ -97,6 +124,7 @@ class Account:
     by_client_id: dict[ClientOrderId, Order] = field(default_factory=dict)
     realised: Money = NOTHING
     fees: Money = NOTHING
+    closed: list[ClosedPosition] = field(default_factory=list)
     checked_s: int = field(default=0, compare=False)
 
     @property
@@ -121,7 +149,7 @@ def apply(account: Account, event: Event) -> None:
             _place(account, event)
         case OrderFilled():
             order = account.resting.pop(event.order_id)
-            _execute(account, order, event.fill)
+            _execute(account, order, event.fill, event.at)
         case OrderCancelled():
             order = account.resting.pop(event.order_id)
             order.status, order.reason, order.reserve = OrderStatus.CANCELLED, event.reason, NOTHING
@@ -144,10 +172,10 @@ def _place(account: Account, event: OrderPlaced) -> None:
     if event.fill is None:
         account.resting[event.order_id] = order
     else:
-        _execute(account, order, event.fill)
+        _execute(account, order, event.fill, event.at)
 
 
-def _execute(account: Account, order: Order, fill: Fill) -> None:
+def _execute(account: Account, order: Order, fill: Fill, at: datetime) -> None:
     order.fill, order.reserve = fill, NOTHING
     order.status = OrderStatus.FILLED
     if fill.quantity < order.placed.quantity:
@@ -156,20 +184,24 @@ def _execute(account: Account, order: Order, fill: Fill) -> None:
     position = account.positions.get(order.placed.symbol)
     rest: Decimal = fill.quantity
     if position is not None and position.side is not side:
-        rest -= _close(account, order.placed.symbol, position, min(fill.quantity, position.quantity), fill.price)
+        order.position_id, order.closes = position.id, True
+        rest -= _close(account, order, position, min(fill.quantity, position.quantity), fill.price, at)
     if rest:
-        _grow(account, order.placed, side, Quantity(rest), fill.price)
+        _grow(account, order.placed, side, Quantity(rest), fill.price, at)
+        order.position_id = order.position_id or account.positions[order.placed.symbol].id
     account.wallet = Money(account.wallet - fill.fee)
     account.fees = Money(account.fees + fill.fee)
 
 
-def _close(account: Account, symbol: Symbol, position: OpenPosition, part: Quantity, price: Price) -> Quantity:
-    whole = part == position.quantity
+def _close(account: Account, order: Order, position: OpenPosition, part: Quantity, price: Price, at: datetime) -> Quantity:
+    symbol, whole = order.placed.symbol, part == position.quantity
+    position.brought += notional(price, part)
     cost = position.cost if whole else share(position.cost, part, position.quantity)
     earned = notional(price, part) - cost
     profit = earned if position.side is PositionSide.LONG else -earned
     if whole:
         del account.positions[symbol]
+        account.closed.append(_closed_position(order, position, at))
     else:
         position.margin = Money(position.margin - share(position.margin, part, position.quantity))
         position.cost = Money(position.cost - cost)
@@ -179,14 +211,35 @@ def _close(account: Account, symbol: Symbol, position: OpenPosition, part: Quant
     return part
 
 
-def _grow(account: Account, order: OrderPlaced, side: PositionSide, quantity: Quantity, price: Price) -> None:
+def _closed_position(order: Order, position: OpenPosition, at: datetime) -> ClosedPosition:
+    """Write the record of a position that is flat: average prices over everything that went in and out, half-even at the 12th decimal."""
+    earned = position.brought - position.paid
+    assert position.opened_at is not None, "an open position was opened"
+    return ClosedPosition(
+        position_id=position.id,
+        symbol=order.placed.symbol,
+        side=position.side,
+        quantity=Quantity(position.entered),
+        entry_price=Price(share(position.paid, Decimal(1), position.entered)),
+        exit_price=Price(share(position.brought, Decimal(1), position.entered)),
+        closed_at=at,
+        opened_at=position.opened_at,
+        closed_by=order.closed_by,
+        order_id=order.placed.order_id,
+        result=Money(earned if position.side is PositionSide.LONG else -earned),
+    )
+
+
+def _grow(account: Account, order: OrderPlaced, side: PositionSide, quantity: Quantity, price: Price, at: datetime) -> None:
     cost, margin = notional(price, quantity), initial_margin(price, quantity, order.leverage)
     position = account.positions.get(order.symbol)
     if position is None:
         account.positions[order.symbol] = OpenPosition(
-            side, quantity, cost, margin, order.leverage, order.stop_loss, order.take_profit
+            side, quantity, cost, margin, order.leverage, order.stop_loss, order.take_profit, order.order_id, at, quantity, cost
         )  # fmt: skip
         return
+    position.entered += quantity
+    position.paid += cost
     position.quantity = Quantity(position.quantity + quantity)
     position.cost = Money(position.cost + cost)
     position.margin = Money(position.margin + margin)

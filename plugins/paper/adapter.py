@@ -5,7 +5,7 @@ secret; the secret itself is kept nowhere.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -20,6 +20,7 @@ from plugins.paper.venue import Venue
 from rexalgo import (
     AccountLogin,
     AccountReport,
+    ClosedPositions,
     CredentialField,
     Environment,
     ExchangeConnection,
@@ -88,6 +89,8 @@ class PaperAdapter:
             visible_within_s=0.0,
             refuses_repeated_ids=settings.dedupe_client_order_ids,
             sets_protection=True,
+            names_positions=True,
+            reports_closed_positions=True,
         )
         self._shared: dict[str, _Shared] = {}
 
@@ -166,6 +169,10 @@ class PaperConnection:
     async def find_orders(self, symbol: Symbol, since: datetime) -> OrderHistory:
         """Read every order of the symbol since then, newest first; always complete."""
         return await self._venue.history(self._key, symbol, since)
+
+    async def closed_positions(self, since: datetime, position_ids: Collection[str] = ()) -> ClosedPositions:
+        """Read every position that was closed since then; always complete."""
+        return await self._venue.closed_positions(self._key, since)
 
     async def cancel_order(self, symbol: Symbol, exchange_order_id: str) -> None:
         """Cancel a resting order; raises Rejected for an unknown id."""

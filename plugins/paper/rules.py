@@ -66,10 +66,11 @@ def decide_order(account: Account, order: OrderIntent, price: Price, order_id: s
     ``price`` is the last price now. A market order fills there, worse by the slippage; a limit order that crosses fills at
     ``price``. Triggers up to ``now`` must have been applied before.
     """
-    instrument = check_contract(order)
+    instrument = check_contract(order, closes_all=closes_all(account, order))
     if not _CLIENT_ID.fullmatch(order.client_order_id):
         raise Rejected("client order id must be 1 to 36 of a-z, A-Z, 0-9 and '-'")
     _check_limit_price(order, instrument)
+    _check_position(account, order)
     placed = OrderPlaced(
         account=account.key,
         order_id=order_id,
@@ -112,15 +113,26 @@ def decide_protection(account: Account, wanted: ProtectionOrder, price: Price, n
     return ProtectionSet(account.key, wanted.symbol, wanted.stop_loss, wanted.take_profit, now)
 
 
-def check_contract(order: OrderIntent) -> Instrument:
-    """Find the order's contract and check leverage and the quantity's step and maximum; raises Rejected."""
+def closes_all(account: Account, order: OrderIntent) -> bool:
+    """Tell whether an order closes the whole of a position."""
+    held = account.positions.get(order.symbol)
+    return order.reduce_only and held is not None and order.quantity == held.quantity
+
+
+def check_contract(order: OrderIntent, *, closes_all: bool = False) -> Instrument:
+    """Find the order's contract and check leverage and the quantity's step and maximum; raises Rejected.
+
+    A reducing order changes no leverage, and closing all of a position is a call of its own: neither is checked for what it does not use.
+    """
     contract = CONTRACTS.get(order.symbol)
     if contract is None:
         raise Rejected(f"{order.symbol} is not traded here; traded are " + ", ".join(CONTRACTS))
     instrument, quantity = contract.instrument, order.quantity
-    if not instrument.leverage_min <= order.leverage <= instrument.leverage_max:
+    if not order.reduce_only and not instrument.leverage_min <= order.leverage <= instrument.leverage_max:
         allowed = f"{plain(instrument.leverage_min)} to {plain(instrument.leverage_max)}"
         raise Rejected(f"leverage must be {allowed}, was {plain(order.leverage)} ({order.symbol})")
+    if closes_all:
+        return instrument
     if quantity > instrument.quantity_max:
         raise Rejected(f"quantity must be at most {plain(instrument.quantity_max)}, was {plain(quantity)} ({order.symbol})")
     if floor_to_step(quantity, instrument.quantity_step) != quantity:
@@ -142,6 +154,13 @@ def _slipped(price: Price, side: OrderSide, instrument: Instrument, terms: Terms
     steps = WIDE.divide(WIDE.multiply(price, factor), instrument.price_step)
     whole = steps.to_integral_value(ROUND_CEILING if side is OrderSide.BUY else ROUND_FLOOR)
     return Price(max(whole, Decimal(1)) * instrument.price_step)
+
+
+def _check_position(account: Account, order: OrderIntent) -> None:
+    """Refuse an exit that names a position which is not the one that stands there."""
+    position = account.positions.get(order.symbol)
+    if order.reduce_only and order.position_id and (position is None or position.id != order.position_id):
+        raise Rejected(f"position {order.position_id} is not open ({order.symbol})", RejectionKind.POSITION_NOT_OPEN)
 
 
 def _take(account: Account, placed: OrderPlaced, price: Price, instrument: Instrument, terms: Terms) -> OrderPlaced:

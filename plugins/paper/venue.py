@@ -15,12 +15,13 @@ from plugins.paper.account import Account, Order, apply, open_account
 from plugins.paper.events import AccountOpened, Event, OrderCancelled, OrderPlaced, read_event, write_event
 from plugins.paper.journal import Journal, JournalDamaged, JournalWriteFailed
 from plugins.paper.market import PricePath, second_of
-from plugins.paper.rules import Terms, check_contract, decide_order, decide_protection, liquidation_price, next_trigger
+from plugins.paper.rules import Terms, check_contract, closes_all, decide_order, decide_protection, liquidation_price, next_trigger
 from plugins.paper.settings import PaperSettings
 from rexalgo import (
     AccountReport,
     Balance,
     Clock,
+    ClosedPositions,
     Money,
     NotExecuted,
     OrderHistory,
@@ -132,6 +133,12 @@ class Venue:
             orders = [order for order in reversed(account.orders.values()) if order.placed.symbol == symbol and order.placed.at >= since]
         return OrderHistory(tuple(order.report() for order in orders), complete=True)
 
+    async def closed_positions(self, key: str, since: datetime) -> ClosedPositions:
+        """Read every position that was closed at or after ``since``."""
+        async with self._lock(key):
+            account = await self._up_to_date(key)
+            return ClosedPositions(tuple(each for each in account.closed if each.closed_at >= since), complete=True)
+
     def _lock(self, key: str) -> trio.Lock:
         lock = self._locks.get(key)
         if lock is None:
@@ -153,7 +160,7 @@ class Venue:
         return account
 
     async def _accept(self, account: Account, intent: OrderIntent) -> Order:
-        check_contract(intent)
+        check_contract(intent, closes_all=closes_all(account, intent))
         now = self.clock.now()
         price = self.prices.price(intent.symbol, second_of(now))
         event = decide_order(account, intent, price, self._order_id(), now, self._terms)
@@ -190,6 +197,7 @@ class Venue:
             liquidation_price=liquidation_price(position),
             stop_loss=position.stop_loss,
             take_profit=position.take_profit,
+            id=position.id,
         )
 
 

@@ -3,11 +3,17 @@
 What must always hold: every input gives a SignalDraft or InvalidValue; numbers become Decimal and never pass a float; a
 field given twice with different values is refused, never guessed. Fields that are not known are ignored, because bots send
 extras; the size, depth and number limits bound them as well. JSON ``null`` in an optional field means that it is absent.
+
+What leaves risk as it is or lowers it is not refused for what it does not use: price, leverage, order type and size are not read there
+(a stop and a target only by ``set_protection``, the fraction only by ``reduce``), numbers that are none stand in no way, and ``seq`` and
+``sent_at`` that cannot be read count as not told. Still refused: what says which signal, action, contract or side is meant, whether it
+is a test, and a ``close`` that names a fraction, because it may be meant as a ``reduce``.
 """
 
 import json
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from enum import Enum
@@ -23,6 +29,7 @@ from rexalgo import (
     SignalSize,
     SizeMode,
     parse_decimal,
+    parse_fraction,
     parse_price,
     parse_quantity,
     parse_ratio,
@@ -45,17 +52,25 @@ _ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
     "stop_loss": ("stop_loss", "sl", "stoploss_price", "stoplosPrice"),
     "take_profit": ("take_profit", "tp", "takeprofit_price", "takeprofitPrice"),
 }
+_EXITS: Final = frozenset(each.value for each in Action if not each.is_entry)
 _KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _SENT_AT: Final = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]([0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})")
 # A string, whole or cut off by the end, or one bracket. Possessive, and a string cut off is still a match: linear for any text.
 _STRUCTURE: Final = re.compile(r'"(?:[^"\\]|\\.?)*+"?|[\[{]|[\]}]', re.DOTALL)
 
 
+@dataclass(frozen=True, slots=True)
+class _NoNumber:
+    """Stand for a number that is refused; ``expected`` says why. It fits no field."""
+
+    expected: str
+
+
 def read_body(body: bytes) -> Body:
     """Read one JSON object, strictly; raises InvalidValue with field ``body``.
 
-    Refused: more than 16 KiB, other encodings than UTF-8, keys given twice, NaN and Infinity, depth above 8, numbers of more
-    than 64 characters or beyond 10^40, lone surrogates, anything but an object at the top.
+    Refused: more than 16 KiB, other encodings than UTF-8, keys given twice, depth above 8, lone surrogates, anything but an object at
+    the top; and, unless the action is one that no number can stop, NaN and Infinity, numbers of more than 64 characters or beyond 10^40.
     """
     if len(body) > BODY_BYTES_MAX:
         raise InvalidValue("body", f"at most {BODY_BYTES_MAX} bytes", len(body))
@@ -72,6 +87,9 @@ def read_body(body: bytes) -> Body:
     if not isinstance(document, dict):
         raise InvalidValue("body", "a JSON object at the top")
     _refuse_lone_surrogates(document)
+    action = document.get("action")
+    if not isinstance(action, str) or action not in _EXITS:
+        _refuse_no_numbers(document)
     return document
 
 
@@ -95,21 +113,26 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return table
 
 
-def _number(text: str) -> Decimal:
-    expected = f"numbers of at most {_NUMBER_CHARS_MAX} characters, not beyond 10^{_EXPONENT_MAX}"
+def _number(text: str) -> Decimal | _NoNumber:
+    unfit = _NoNumber(f"numbers of at most {_NUMBER_CHARS_MAX} characters, not beyond 10^{_EXPONENT_MAX}")
     if len(text) > _NUMBER_CHARS_MAX:
-        raise InvalidValue("body", expected)
+        return unfit
     try:
         number = Decimal(text)
     except InvalidOperation:  # an exponent outside what Decimal can hold
-        raise InvalidValue("body", expected) from None
-    if abs(number.adjusted()) > _EXPONENT_MAX:
-        raise InvalidValue("body", expected)
-    return number
+        return unfit
+    return unfit if abs(number.adjusted()) > _EXPONENT_MAX else number
 
 
-def _no_constant(name: str) -> object:
-    raise InvalidValue("body", "JSON numbers; NaN and Infinity are not JSON")
+def _no_constant(name: str) -> _NoNumber:
+    return _NoNumber("JSON numbers; NaN and Infinity are not JSON")
+
+
+def _refuse_no_numbers(value: object) -> None:
+    if isinstance(value, _NoNumber):
+        raise InvalidValue("body", value.expected)
+    for member in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _refuse_no_numbers(member)
 
 
 def _refuse_lone_surrogates(value: object) -> None:
@@ -138,9 +161,14 @@ def read_idempotency_key(body: Body) -> str | None:
 
 def read_draft(body: Body, signed_id: str | None, needs_key: bool) -> SignalDraft:
     """Make the draft; ``signed_id`` is ``webhook-id`` where dialect B signed it. Raises InvalidValue naming the field."""
+    key = _dedupe_key(body, signed_id, needs_key)
+    action = _action(body.get("action"), "action")
+    if not action.is_entry:
+        return _read_exit(body, key, action)
+    no_levels = {field: _optional(body, field, _level_or_none) == NONE for field in ("stop_loss", "take_profit")}
     return SignalDraft(
-        dedupe_key=_dedupe_key(body, signed_id, needs_key),
-        action=_action(body.get("action"), "action"),
+        dedupe_key=key,
+        action=action,
         symbol=parse_symbol(body.get("symbol")),
         side=_optional(body, "side", _choice(PositionSide)),
         order_type=_optional(body, "order_type", _choice(OrderType)) or OrderType.MARKET,
@@ -150,12 +178,49 @@ def read_draft(body: Body, signed_id: str | None, needs_key: bool) -> SignalDraf
         take_profit=_level(body, "take_profit"),
         sent_at=_optional(body, "sent_at", _moment),
         size=_optional(body, "size", _size) or SignalSize(),
-        seq=_optional(body, "seq", _whole),
+        seq=_optional(body, "seq", _seq),
         position_after=_optional(body, "position_after", _plain_decimal),
         is_test=_optional(body, "test", _flag) or False,
-        no_stop_loss=_optional(body, "stop_loss", _level_or_none) == NONE,
-        no_take_profit=_optional(body, "take_profit", _level_or_none) == NONE,
+        no_stop_loss=no_levels["stop_loss"],
+        no_take_profit=no_levels["take_profit"],
     )
+
+
+def _read_exit(body: Body, key: str, action: Action) -> SignalDraft:
+    """Read only what an action that is no entry uses."""
+    moves = action is Action.SET_PROTECTION
+    return SignalDraft(
+        dedupe_key=key,
+        action=action,
+        symbol=parse_symbol(body.get("symbol")),
+        side=_optional(body, "side", _choice(PositionSide)),
+        stop_loss=_level(body, "stop_loss") if moves else None,
+        take_profit=_level(body, "take_profit") if moves else None,
+        sent_at=_if_told(body, "sent_at", _moment),
+        size=_exit_size(body, action),
+        seq=_if_told(body, "seq", _seq),
+        is_test=_optional(body, "test", _flag) or False,
+        no_stop_loss=moves and _optional(body, "stop_loss", _level_or_none) == NONE,
+        no_take_profit=moves and _optional(body, "take_profit", _level_or_none) == NONE,
+    )
+
+
+def _if_told(body: Body, field: str, read: Callable[[object, str], T]) -> T | None:
+    """Read a field that only places a signal among others: what cannot be read counts as not told."""
+    try:
+        return _optional(body, field, read)
+    except InvalidValue:
+        return None
+
+
+def _exit_size(body: Body, action: Action) -> SignalSize:
+    told = body.get("size")
+    mode = told.get("mode") if isinstance(told, dict) else None
+    if action is Action.REDUCE:
+        return _optional(body, "size", _size) or SignalSize()
+    if action is Action.CLOSE and mode == SizeMode.FRACTION.value:
+        raise InvalidValue("size.mode", "'fraction' for reduce, and for no other action", mode)
+    return SignalSize()
 
 
 def _level(body: Body, field: str) -> Price | None:
@@ -229,13 +294,13 @@ def _size(value: object, field: str) -> SignalSize:
     return SignalSize(
         mode,
         None if quantity is None else parse_quantity(quantity, f"{field}.quantity"),
-        None if fraction is None else parse_ratio(fraction, f"{field}.fraction"),
+        None if fraction is None else parse_fraction(fraction, f"{field}.fraction"),
     )
 
 
-def _whole(value: object, field: str) -> int:
-    if not isinstance(value, Decimal) or value != value.to_integral_value():
-        raise InvalidValue(field, "a whole number", value)
+def _seq(value: object, field: str) -> int:
+    if not isinstance(value, Decimal) or value != value.to_integral_value() or not 0 <= value < 10**18:
+        raise InvalidValue(field, "a whole number from 0 to 10^18", value)
     return int(value)
 
 

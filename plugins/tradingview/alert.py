@@ -19,6 +19,7 @@ and before the order, where the message tells them; the endpoint chooses what an
 
 What always holds: a sell never enters the long side, nor a buy the short one. An alert is told apart from its repetition by ``id``, else
 by the order's id and time, else by its text for 60 s. ``timenow`` is the sender's clock; ``time`` may be a bar's, so it only tells apart.
+What only lowers risk is not refused for what it does not use: price, leverage, stop and target are read for entries alone.
 """
 
 import hashlib
@@ -27,7 +28,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+from decimal import ROUND_DOWN, Context, Decimal, InvalidOperation
 from typing import Final, TypeVar
 
 from rexalgo import (
@@ -39,8 +40,8 @@ from rexalgo import (
     SignalSize,
     SizeMode,
     Symbol,
+    parse_fraction,
     parse_price,
-    parse_quantity,
     parse_ratio,
     parse_symbol,
 )
@@ -61,7 +62,8 @@ _ENTERS: Final = {
 _TURNS: Final = ("buy", "sell", "long", "short")
 _SIDES: Final = {"long": PositionSide.LONG, "short": PositionSide.SHORT}
 _REPEATS_S: Final = 60
-_FRACTION_STEP: Final = Decimal("0.00000001")
+_EXPONENT_MAX: Final = 40
+EXACT: Final = Context(prec=60, rounding=ROUND_DOWN)
 _CLOSES: Final[Mapping[str, PositionSide | None]] = {
     "close": None, "exit": None, "flat": None, "close_all": None, "close_long": PositionSide.LONG, "exit_long": PositionSide.LONG,
     "close_short": PositionSide.SHORT, "exit_short": PositionSide.SHORT,
@@ -81,7 +83,7 @@ def read_alert(body: bytes, received_at: datetime, *, reverses: bool) -> SignalD
     """Read one alert. ``reverses``: an order of the other side turns the position instead of closing it. Raises InvalidValue."""
     fields = _fields(body)
     meaning = _meaning(fields, reverses)
-    enters = meaning.action in (Action.OPEN, Action.ADD, Action.REVERSE)
+    enters = meaning.action.is_entry
     told = _told_id(fields)
     return SignalDraft(
         dedupe_key=told if told is not None else f"tv-{hashlib.sha256(body).hexdigest()[:40]}",
@@ -89,8 +91,8 @@ def read_alert(body: bytes, received_at: datetime, *, reverses: bool) -> SignalD
         action=meaning.action,
         symbol=read_symbol(_first(fields, _SYMBOLS)),
         side=meaning.side,
-        price=_number(fields, "price", parse_price),
-        leverage=_number(fields, "leverage", parse_ratio),
+        price=_number(fields, "price", parse_price) if enters else None,
+        leverage=_number(fields, "leverage", parse_ratio) if enters else None,
         stop_loss=_number(fields, "stop_loss", parse_price) if enters else None,
         take_profit=_number(fields, "take_profit", parse_price) if enters else None,
         sent_at=_sent_at(fields),
@@ -131,9 +133,9 @@ def _first(fields: Mapping[str, str], names: tuple[str, ...]) -> str | None:
 
 def _meaning(fields: Mapping[str, str], reverses: bool) -> _Meaning:
     word = (_first(fields, _ACTIONS) or "").lower().strip()
-    after, before = _position(fields, _POSITIONS, "position"), _position(fields, _BEFORE, "before")
     if word in _CLOSES:
         return _Meaning(Action.CLOSE, _CLOSES[word])
+    after, before = _position(fields, _POSITIONS, "position"), _position(fields, _BEFORE, "before")
     if word not in _ENTERS:
         raise InvalidValue("action", "buy, sell, long, short, close, exit, open_long, close_long or one of their siblings", word)
     if after == "flat":
@@ -161,14 +163,25 @@ def _untold(word: str, side: PositionSide, reverses: bool) -> _Meaning:
 
 def _part_closed(word: str, held: PositionSide, fields: Mapping[str, str]) -> _Meaning:
     """Read an order that left a part of the other side: it must never be taken for an entry of that side."""
-    after, before = (_number(fields, _named(fields, names), parse_quantity) for names in (_SIZES, _SIZES_BEFORE))
+    after, before = (_size(fields, _named(fields, names)) for names in (_SIZES, _SIZES_BEFORE))
     if word not in ("buy", "sell") or after is None or before is None or not 0 < after < before:
         expected = "flat or the side of the order; for a part that was closed, buy or sell with size_before and a smaller size_after"
         raise InvalidValue("position", expected, held.value.lower())
-    part = (1 - after / before).quantize(_FRACTION_STEP, ROUND_HALF_EVEN)
-    if not 0 < part < 1:
-        raise InvalidValue("size_after", "a size that differs from size_before by more than a hundred-millionth", after)
-    return _Meaning(Action.REDUCE, held, Ratio(part))
+    return _Meaning(Action.REDUCE, held, parse_fraction(EXACT.divide(EXACT.subtract(before, after), before), "size_after"))
+
+
+def _size(fields: Mapping[str, str], name: str) -> Decimal | None:
+    """Read a size of the master's own, with as many digits as a float may have left; only its part of another one is used."""
+    text = fields.get(name, "").strip()
+    if not text:
+        return None
+    try:
+        size = Decimal(text)
+    except InvalidOperation:
+        raise InvalidValue(name, "the size of a position", text) from None
+    if not size.is_finite() or abs(size.adjusted()) > _EXPONENT_MAX:
+        raise InvalidValue(name, "the size of a position", text)
+    return size
 
 
 def _position(fields: Mapping[str, str], names: tuple[str, ...], field: str) -> str:

@@ -31,6 +31,8 @@ def why(where: Path, signal: str, follower: str, as_json: bool) -> None:
         return
     click.echo(f"{told['account']} [{told['environment'].upper()}]  {told['action']} {told['symbol']}  strategy {told['strategy']}")
     click.echo(f"  {told['code'] or 'waiting'}: {told['sentence']}")
+    if told["now"]:
+        click.echo(f"  now:      {told['now']}")
     if told["setting"]:
         click.echo(f"  setting:  {told['setting']}")
     click.echo(f"  move:     {_MOVES[told['move']]}")

@@ -11,13 +11,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from random import Random
 from typing import Any, Final
 
+import apsw
 import httpx
 import trio
 
@@ -26,6 +27,7 @@ from engine.ledger.database import open_reader
 from engine.ledger.query import fetch_all
 from tests.faults.evidence import Evidence, Ordered
 from tests.faults.invariants import violations
+from tests.faults.turns import watch_turns
 from tests.journeys.journey_place import REXALGO, Place, run_cli
 
 SYMBOLS: Final = ("BTCUSDT", "ETHUSDT", "DOGEUSDT")
@@ -140,6 +142,8 @@ class CrashPlace:
         prefix = f"place{number}"
         people = "".join(STRATEGY.format(life=life, followers=FOLLOWERS, prefix=prefix) for life in range(lives))
         place.provision('[[master]]\nname = "alpha"\n' + people)
+        with closing(apsw.Connection(str(folder / "data" / "ledger.sqlite3"))) as db:
+            watch_turns(db)
         return cls(place, exchange, prefix, lives)
 
     # One life

@@ -20,6 +20,7 @@ ANSWER: Final = (
 FATE: Final = ("late_rejection", "partial", "partial_then_rest", "late_fill", "late_visible")
 READ: Final = ("read_fails", "read_hangs", "read_slow", "read_old", "read_key_refused", "read_garbage")
 FIND: Final = ("find_fails", "find_hangs", "find_incomplete", "find_duplicates", "find_shuffled", "find_garbage")
+RECORD: Final = ("record_fails", "record_garbage", "record_empty")
 PREPARE: Final = ("prepare_fails", "prepare_refused", "prepare_foreign_error", "prepare_hangs")
 CANCEL: Final = ("cancel_fails", "cancel_ignored")
 PROTECT: Final = ("protect_fails", "protect_lost")
@@ -29,7 +30,7 @@ LIMIT: Final = ("limiter_fails",)
 PLAN: Final = ("task_crashes",)
 STOP: Final = ("stopped", "killed")
 WINDOWS: Final = ("key_window", "prices_fail")
-RARE: Final = {WRITE: 0.004, LIMIT: 0.01, PLAN: 0.02, READ: 0.2, FIND: 0.3, PREPARE: 0.2, CONNECT: 0.2}
+RARE: Final = {WRITE: 0.004, LIMIT: 0.01, PLAN: 0.02, READ: 0.2, FIND: 0.3, RECORD: 0.3, PREPARE: 0.2, CONNECT: 0.2}
 """The share of calls that fail, where it is not the story's own share: these come often, or cost a whole task."""
 
 

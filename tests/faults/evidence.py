@@ -25,8 +25,8 @@ class Evidence:
     """Hold both sides once everything has ended and every strategy was told to close.
 
     ``positions`` and ``own`` (the owner's part of a position) are by account and symbol, always positive. ``sent`` are the dedupe keys
-    of what was acknowledged to a sender, with the number of accounts it is for. ``problems`` were seen on the way. Less than
-    ``smallest_exit``, which the exchange takes no order for, may stay where people were told so.
+    of what was acknowledged to a sender, with the number of accounts it is for. ``problems`` were seen on the way. ``refused_exits`` are
+    the accounts and symbols where the exchange refused a closing order as too small: what it does not close may stay there.
     """
 
     db: Database
@@ -35,4 +35,4 @@ class Evidence:
     own: Mapping[tuple[str, str], Decimal]
     sent: Mapping[str, int]
     problems: tuple[str, ...] = ()
-    smallest_exit: Decimal = Decimal(0)
+    refused_exits: frozenset[tuple[str, str]] = frozenset()

@@ -1,5 +1,6 @@
 """One account's way into the fault exchange: every call may fail in every way that is known of exchanges."""
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
@@ -11,6 +12,10 @@ from rexalgo import (
     AccountReport,
     Balance,
     ClientOrderId,
+    ClosedPosition,
+    ClosedPositions,
+    FeeHistory,
+    FeeReport,
     Money,
     NotExecuted,
     OrderHistory,
@@ -28,10 +33,10 @@ from rexalgo import (
     RejectionKind,
     Symbol,
 )
-from tests.faults.dice import ANSWER, CANCEL, FATE, FIND, PREPARE, PROTECT, READ, Roll
-from tests.faults.fault_exchange import PRICE, VISIBLE_S, ZERO, FaultExchange
+from tests.faults.dice import ANSWER, CANCEL, FATE, FIND, PREPARE, PROTECT, READ, RECORD, Roll
+from tests.faults.fault_accounts import ZERO, Held
+from tests.faults.fault_exchange import PRICE, VISIBLE_S, FaultExchange
 
-BALANCE: Final = Money(ZERO + 100_000)
 STEP: Final = Decimal("0.001")
 
 
@@ -76,10 +81,14 @@ class FaultConnection:
         if order.quantity % STEP:
             exchange.problems.append(f"step: {self._account} was sent {order.quantity} {order.symbol}, the step is {STEP}")
             raise Rejected("quantity not a multiple of the quantity step")
+        if exchange.is_too_small(self._account, order):
+            raise Rejected("order value less than minimum required value", RejectionKind.BELOW_MINIMUM)
         if not exchange.is_open_for(self._account, order):
             raise Rejected("position is not open", RejectionKind.POSITION_NOT_OPEN)
         fate = exchange.dice.roll(FATE, self._account, cells=cells)
         row = exchange.accept(self._account, order, fate, fate.fault, exchange.clock.now())
+        if order.reduce_only and not exchange.habits.rows_of_closes:
+            raise OutcomeUnknown("the closing call was taken, and no order shows up")
         match roll.fault:
             case "answer_lost":
                 raise httpx.ReadError("reset")
@@ -148,22 +157,46 @@ class FaultConnection:
         exchange.settle()
         now = exchange.clock.now()
         shown = now - timedelta(seconds=roll.between(0.5, VISIBLE_S - 0.5) if roll.fault == "read_old" else 0.0)
-        seen = exchange.positions_at(shown)
-        positions = tuple(self._position(symbol, seen[account, symbol]) for account, symbol in sorted(seen) if account == self._account)
+        seen, cash = exchange.accounts.at(self._account, shown)
+        positions = tuple(self._position(symbol, seen[symbol]) for symbol in sorted(seen))
         resting = tuple(
             exchange.report(row)
             for row in exchange.rows
             if row.account == self._account and row.status is OrderStatus.OPEN and row.limit is not None and row.visible <= shown
         )
-        return AccountReport(Balance(BALANCE, BALANCE), positions, resting, now)
+        return AccountReport(Balance(Money(cash), Money(cash)), positions, resting, now)
 
-    def _position(self, symbol: Symbol, signed: Decimal) -> Position:
-        side = PositionSide.LONG if signed > 0 else PositionSide.SHORT
+    def _position(self, symbol: Symbol, held: Held) -> Position:
+        side = PositionSide.LONG if held.signed > 0 else PositionSide.SHORT
         stop, target = self._exchange.levels.get((self._account, symbol), (None, None))
-        price, quantity = Price(PRICE), abs(signed)
+        quantity, open_result = abs(held.signed), held.signed * PRICE - (held.worth if held.signed > 0 else -held.worth)
         return Position(
-            symbol, side, Quantity(quantity), price, price, Ratio(ZERO + 5), Money(quantity * PRICE / 5), Money(ZERO), None, stop, target
-        )
+            symbol, side, Quantity(quantity), Price(held.price), Price(PRICE), Ratio(ZERO + 5), Money(held.worth / 5), Money(open_result),
+            None, stop, target, held.id if self._exchange.habits.names_positions else "",
+        )  # fmt: skip
+
+    async def closed_positions(self, since: datetime, position_ids: Collection[str] = ()) -> ClosedPositions:
+        rows = await self._told("record")
+        return ClosedPositions(tuple(each for each in rows if isinstance(each, ClosedPosition) and each.closed_at >= since), complete=True)
+
+    async def fees(self, since: datetime) -> FeeHistory:
+        rows = await self._told("fees")
+        return FeeHistory(tuple(each for each in reversed(rows) if isinstance(each, FeeReport) and each.at >= since), complete=True)
+
+    async def _told(self, what: str) -> list[ClosedPosition | FeeReport]:
+        exchange = self._exchange
+        exchange.check_key(self._account)
+        roll = exchange.dice.roll(RECORD, self._account)
+        await trio.sleep(roll.between(0.01, 0.1))
+        match roll.fault:
+            case "record_fails":
+                raise httpx.ReadTimeout("slow")
+            case "record_garbage":
+                raise ValueError(f"{what}: not JSON")
+            case "record_empty":
+                return []
+        exchange.settle()
+        return exchange.accounts.rows(self._account, exchange.clock.now())
 
     async def find_orders(self, symbol: Symbol, since: datetime) -> OrderHistory:
         exchange = self._exchange
@@ -182,7 +215,7 @@ class FaultConnection:
         rows = [
             exchange.report(row)
             for row in reversed(exchange.rows)
-            if row.account == self._account and row.symbol == symbol and row.created >= since and row.visible <= now
+            if row.account == self._account and row.symbol == symbol and row.created >= since and row.visible <= now and exchange.shows(row)
         ]
         match roll.fault:
             case "find_incomplete":

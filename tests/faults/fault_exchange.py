@@ -2,7 +2,8 @@
 
 It behaves like a netting futures exchange: an order is acknowledged first and fills a little later, positions are netted per contract, an
 order may be refused after it was acknowledged, and what fills may be missing from readings for a while. Nothing here dedupes: an order
-that is sent twice is executed twice. ``fault_connection`` is an account's way in.
+that is sent twice is executed twice. What it tells of closes differs by story (``Habits``): no order row, no position ids, closed positions
+and fees late or never. ``fault_connection`` is an account's way in, ``fault_accounts`` its positions and money.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import count
+from random import Random
 from typing import Final
 
 import httpx
@@ -20,6 +22,7 @@ from rexalgo import (
     Candle,
     ClientOrderId,
     Clock,
+    ClosedBy,
     CredentialField,
     Environment,
     ExchangeConnection,
@@ -43,13 +46,33 @@ from rexalgo import (
     Symbol,
 )
 from tests.faults.dice import CONNECT, Dice, Roll
+from tests.faults.fault_accounts import FEE_RATE, ZERO, Accounts, Filled, Place
 
-ZERO: Final = Decimal(0)
 SYMBOLS: Final = (Symbol("BTCUSDT"), Symbol("ETHUSDT"), Symbol("SOLUSDT"))
 PRICE: Final = Decimal(100)
 NOTIONAL_MIN: Final = Decimal(1)
 VISIBLE_S: Final = 5.0
-Place = tuple[str, Symbol]
+TICK: Final = Decimal("0.1")
+
+
+@dataclass(frozen=True, slots=True)
+class Habits:
+    """Say what the exchange of one story tells. ``born_s`` is how late it tells closed positions, at most."""
+
+    ids: str = "both"
+    names_positions: bool = True
+    tells_closed: bool = True
+    rows_of_closes: bool = True
+    fees_with_orders: bool = True
+    born_s: float = 1.0
+
+    @staticmethod
+    def of(random: Random) -> "Habits":
+        """Choose those of a story."""
+        return Habits(
+            random.choice(("both", "entries", "none")), random.random() < 0.75, random.random() < 0.75, random.random() < 0.6,
+            random.random() < 0.5, random.choice((0.5, 25.0, 200.0)),
+        )  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -70,17 +93,25 @@ class Row:
     status: OrderStatus = OrderStatus.OPEN
     filled: Decimal = ZERO
     by_owner: bool = False
+    worth: Decimal = ZERO
+    position_id: str = ""
+    closed_by: ClosedBy | None = None
+
+    @property
+    def price(self) -> Price | None:
+        """Return the average price of what filled."""
+        return Price(self.worth / self.filled) if self.filled else None
 
 
 @dataclass
 class FaultExchange:
-    """Be the adapter and the exchange at once. ``ids``: "both", "entries" or "none" carry the client order id on reads."""
+    """Be the adapter and the exchange at once. The habits' ``ids``: "both", "entries" or "none" carry the client order id on reads."""
 
     clock: Clock
     dice: Dice
-    ids: str
+    habits: Habits
     rows: list[Row] = field(default_factory=list)
-    positions: dict[Place, Decimal] = field(default_factory=dict)
+    accounts: Accounts = field(default_factory=Accounts)
     own: dict[Place, Decimal] = field(default_factory=dict)
     ours: dict[Place, Decimal] = field(default_factory=dict)
     levels: dict[Place, tuple[Price | None, Price | None]] = field(default_factory=dict)
@@ -88,10 +119,10 @@ class FaultExchange:
     out: set[tuple[str, Symbol, bool]] = field(default_factory=set)
     action_of: Callable[[str], str] = lambda cid: "-"
     key_refused_until: dict[str, datetime] = field(default_factory=dict)
+    refused_exits: set[tuple[str, str]] = field(default_factory=set)
     prices_fail_until: datetime | None = None
     _working: list[Row] = field(default_factory=list)
     _on_their_way: list[tuple[datetime, str, OrderIntent, Roll]] = field(default_factory=list)
-    _changes: list[tuple[datetime, Place, Decimal]] = field(default_factory=list)
     _ids: Iterator[int] = field(default_factory=lambda: count(1))
 
     name = "fault"
@@ -101,14 +132,22 @@ class FaultExchange:
     @property
     def traits(self) -> ExchangeTraits:
         return ExchangeTraits(
-            reads_client_order_id=self.ids != "none",
+            reads_client_order_id=self.habits.ids != "none",
             protects_with_entry=True,
             order_limit=RateLimit(1000, 1.0, 1000),
             read_limit=RateLimit(1000, 1.0, 1000),
             visible_within_s=VISIBLE_S,
-            exits_carry_client_order_id=self.ids == "both",
+            exits_carry_client_order_id=self.habits.ids == "both" and self.habits.rows_of_closes,
             sets_protection=True,
+            names_positions=self.habits.names_positions,
+            reports_closed_positions=self.habits.tells_closed,
+            reports_fees=not self.habits.fees_with_orders,
         )
+
+    @property
+    def positions(self) -> dict[Place, Decimal]:
+        """Return every open position, above 0 is long."""
+        return {place: held.signed for place, held in self.accounts.held.items()}
 
     def environment(self, context: ExchangeContext) -> Environment:
         return Environment.SIMULATED
@@ -169,9 +208,8 @@ class FaultExchange:
         if row.reduce_only:
             quantity = min(quantity, max(ZERO, signed if row.side is OrderSide.SELL else -signed))
         if quantity > 0:
-            row.filled += quantity
             change = quantity if row.side is OrderSide.BUY else -quantity
-            self._net(place, change, at)
+            self._net(row, change, change, at)
             self.ours[place] = self.ours.get(place, ZERO) + change
         if row.plan:
             row.status = OrderStatus.PARTIALLY_FILLED if row.filled else OrderStatus.OPEN
@@ -180,29 +218,23 @@ class FaultExchange:
         else:
             row.status = OrderStatus.CANCELLED if row.filled or row.reduce_only else OrderStatus.REJECTED
 
-    def _net(self, place: Place, change: Decimal, at: datetime) -> None:
-        before = self.positions.get(place, ZERO)
-        self._changes.append((at, place, before))
-        after = before + change
-        if after:
-            self.positions[place] = after
-        else:
-            self.positions.pop(place, None)
+    def _net(self, row: Row, change: Decimal, ours: Decimal, at: datetime, by: ClosedBy = ClosedBy.ORDER) -> None:
+        """Execute a part of an order, at a price of its own near the market's."""
+        place, number = (row.account, row.symbol), int(row.id[1:])
+        price = PRICE + TICK * (number * 7 % 11 - 5)
+        was_open = place in self.accounts.held and (self.accounts.held[place].signed > 0) is not (change > 0)
+        born_s = self.habits.born_s * (number % 5 + 1) / 5
+        row.position_id = self.accounts.net(Filled(row.account, row.symbol, change, ours, price, at, row.id, by), born_s)
+        row.filled += abs(change)
+        row.worth += abs(change) * price
+        row.closed_by = by if was_open else None
+        if place not in self.accounts.held:
             self.levels.pop(place, None)
-
-    def positions_at(self, at: datetime) -> dict[Place, Decimal]:
-        """Return the positions as they were."""
-        seen = dict(self.positions)
-        for when, place, before in reversed(self._changes):
-            if when <= at:
-                break
-            seen[place] = before
-        return {place: signed for place, signed in seen.items() if signed}
 
     # What the owner does by hand
 
-    def owner_closes(self, account: str, symbol: Symbol, share: Decimal = Decimal(1)) -> None:
-        """Close the position, or a part of it, by hand: first what is his, then what is ours."""
+    def owner_closes(self, account: str, symbol: Symbol, share: Decimal = Decimal(1), by: ClosedBy = ClosedBy.ORDER) -> None:
+        """Close the position, or a part of it, without the engine: first what is the owner's, then what is ours."""
         self.settle()
         place, now = (account, symbol), self.clock.now()
         signed = self.positions.get(place, ZERO)
@@ -210,17 +242,14 @@ class FaultExchange:
         if not quantity:
             return
         side = OrderSide.SELL if signed > 0 else OrderSide.BUY
-        self.rows.append(
-            Row(
-                self.new_id(), account, None, symbol, side, quantity, None, True, now, now, [], OrderStatus.FILLED, quantity,
-                by_owner=True,
-            )
-        )  # fmt: skip
-        self._net(place, -quantity if signed > 0 else quantity, now)
+        row = Row(self.new_id(), account, None, symbol, side, quantity, None, True, now, now, [], OrderStatus.FILLED, by_owner=True)
+        self.rows.append(row)
         his = min(quantity, self.own.get(place, ZERO))
+        ours = min(quantity - his, abs(self.ours.get(place, ZERO)))
+        sign = -1 if signed > 0 else 1
+        self._net(row, sign * quantity, sign * ours, now, by)
         self.own[place] = self.own.get(place, ZERO) - his
-        left = max(ZERO, abs(self.ours.get(place, ZERO)) - (quantity - his))
-        self.ours[place] = left if signed > 0 else -left
+        self.ours[place] = self.ours.get(place, ZERO) + sign * ours
         for book in (self.own, self.ours):
             if not book[place]:
                 del book[place]
@@ -228,8 +257,10 @@ class FaultExchange:
     def owner_opens(self, account: str, symbol: Symbol, side: PositionSide, quantity: Decimal) -> None:
         """Open a position of his own."""
         self.settle()
-        place = (account, symbol)
-        self._net(place, quantity if side is PositionSide.LONG else -quantity, self.clock.now())
+        place, now, opening = (account, symbol), self.clock.now(), OrderSide.opening(side)
+        row = Row(self.new_id(), account, None, symbol, opening, quantity, None, False, now, now, [], OrderStatus.FILLED, by_owner=True)
+        self.rows.append(row)
+        self._net(row, quantity if side is PositionSide.LONG else -quantity, ZERO, now)
         self.own[place] = self.own.get(place, ZERO) + quantity
 
     # Orders
@@ -238,6 +269,14 @@ class FaultExchange:
         """Tell whether an order may be taken: a closing one needs a position on its side."""
         signed = self.positions.get((account, intent.symbol), ZERO)
         return not intent.reduce_only or (signed > 0 if intent.position_side is PositionSide.LONG else signed < 0)
+
+    def is_too_small(self, account: str, intent: OrderIntent) -> bool:
+        """Tell whether a closing order is refused as too small, and keep that in the record: a whole position is closed whatever it is."""
+        signed = abs(self.positions.get((account, intent.symbol), ZERO))
+        refused = intent.reduce_only and 0 < signed != intent.quantity and intent.quantity * PRICE < NOTIONAL_MIN
+        if refused:
+            self.refused_exits.add((account, str(intent.symbol)))
+        return refused
 
     def arrive_later(self, at: datetime, account: str, intent: OrderIntent, roll: Roll) -> None:
         """Take an order that its sender has given up on."""
@@ -255,6 +294,9 @@ class FaultExchange:
             None if intent.limit_price is None else Decimal(intent.limit_price), intent.reduce_only, now,
             now + timedelta(seconds=seen_after_s), [],
         )  # fmt: skip
+        held = self.accounts.held.get((account, intent.symbol))
+        if intent.reduce_only and held is not None:
+            row.position_id = held.id
         if intent.order_type is OrderType.MARKET:
             row.plan = _fills(intent, roll, fate, now)
             self._working.append(row)
@@ -273,12 +315,19 @@ class FaultExchange:
 
     def report(self, row: Row) -> OrderReport:
         """Write a row as it is read."""
-        shows = self.ids == "both" or (self.ids == "entries" and not row.reduce_only)
+        ids, names = self.habits.ids, self.habits.names_positions
+        shows = ids == "both" or (ids == "entries" and not row.reduce_only)
+        fee = Money(row.worth * FEE_RATE) if self.habits.fees_with_orders else None
         return OrderReport(
             row.id, row.client_order_id if shows else None, row.symbol, row.side, Quantity(row.quantity), row.status,
-            Quantity(row.filled), Price(PRICE) if row.filled else None, Money(ZERO), row.created, row.reduce_only,
-            "refused after it was acknowledged" if row.status is OrderStatus.REJECTED else "",
+            Quantity(row.filled), row.price, fee, row.created, None if names and ids == "none" else row.reduce_only,
+            "refused after it was acknowledged" if row.status is OrderStatus.REJECTED else "", row.position_id if names else "",
+            row.closed_by if names else None,
         )  # fmt: skip
+
+    def shows(self, row: Row) -> bool:
+        """Tell whether an order's row is ever read: some exchanges write none for a close."""
+        return self.habits.rows_of_closes or not row.reduce_only
 
 
 def _fills(intent: OrderIntent, roll: Roll, fate: str | None, now: datetime) -> list[tuple[datetime, Decimal]]:

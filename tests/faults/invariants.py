@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
+from engine.ledger.books import differences
 from engine.ledger.query import fetch_all
 from tests.faults.evidence import Evidence
 
@@ -76,26 +77,34 @@ def _nobody_is_told_a_wrong_loss(seen: Evidence) -> list[str]:
 
 
 def _no_entry_passes_a_close(seen: Evidence) -> list[str]:
+    """Compare turns (see ``turns.py``), for times are taken before a commit, and a stop received earlier may be recorded later."""
     rows = fetch_all(
         seen.db,
         "SELECT attempt.copy_id, closing.dedupe_key FROM attempt"
         " JOIN leg ON leg.copy_id = attempt.copy_id AND leg.number = attempt.leg"
         " JOIN signal AS closing ON closing.strategy_id = attempt.strategy_id AND closing.symbol = attempt.symbol"
+        " JOIN copy AS closed ON closed.signal_number = closing.number AND closed.account_id = attempt.account_id"
+        " JOIN turn AS recorded ON recorded.what = 'signal' AND recorded.row = closing.number"
+        " JOIN turn AS claimed ON claimed.what = 'claim' AND claimed.row = attempt.id"
         " WHERE attempt.kind = 'entry' AND json_extract(closing.draft, '$.action') IN ('close', 'reverse', 'cancel')"
-        " AND closing.order_key > leg.order_key AND closing.received_us < attempt.claimed_us AND closing.origin != 'operator:flatten'",
+        " AND closing.order_key > leg.order_key AND recorded.number < claimed.number",
     )
     return [f"passed: {copy} was claimed after the later {key} was recorded" for copy, key in rows]
 
 
 def _told_residues(seen: Evidence) -> dict[tuple[str, str], Decimal]:
-    """Return what people were told that no exchange closes, because it is worth less than the exchange's minimum."""
+    """Return what people were told that the exchange does not close."""
     rows = fetch_all(
         seen.db,
         "SELECT subject, json_extract(data, '$.details.symbol'), json_extract(data, '$.details.quantity') FROM event"
         " WHERE kind = 'alert' AND json_extract(data, '$.code') = 'residue'",
     )
-    told = {(account, symbol): Decimal(quantity) for account, symbol, quantity in rows}
-    return {place: quantity for place, quantity in told.items() if quantity < seen.smallest_exit}
+    return {(account, symbol): Decimal(quantity) for account, symbol, quantity in rows}
+
+
+def _residues_were_refused(seen: Evidence) -> list[str]:
+    told = sorted(set(_told_residues(seen)) - seen.refused_exits)
+    return [f"residue: {account} {symbol} was called a residue, and the exchange never refused to close it" for account, symbol in told]
 
 
 def _goals_are_reached(seen: Evidence) -> list[str]:
@@ -147,6 +156,12 @@ def _people_were_told(seen: Evidence) -> list[str]:
     return [] if alerts >= attempts else [f"untold: {attempts} orders not confirmed, {alerts} alerts"]
 
 
+def _books_have_the_shares(seen: Evidence) -> list[str]:
+    told = fetch_all(seen.db, "SELECT data FROM event WHERE kind = 'alert' AND data LIKE '%books_differ%'")
+    found = [f"books: {each.account} {each.symbol} has {each.booked} in the books, {each.share} held" for each in differences(seen.db)]
+    return found + [f"books: told on the way: {data}" for (data,) in told]
+
+
 def _nothing_seen_on_the_way(seen: Evidence) -> list[str]:
     return list(dict.fromkeys(seen.problems))
 
@@ -163,8 +178,10 @@ INVARIANTS: Final = (
     ),
     Invariant("order", "no entry is claimed once a later close, reverse or cancel of its strategy is recorded", _no_entry_passes_a_close),
     Invariant("goals", "after the last close nothing of ours is open, and what is the owner's is untouched", _goals_are_reached),
+    Invariant("residue", "only what the exchange itself refused to close is called a residue", _residues_were_refused),
     Invariant("conservation", "the ledger holds no share of what is closed", _shares_are_conserved),
     Invariant("no excess", "our exits closed no more than our entries had filled", _exits_never_exceed),
+    Invariant("books", "the open quantity of the books is the share, at every moment and in the end", _books_have_the_shares),
     Invariant("told", "every NOT_CONFIRMED was alerted", _people_were_told),
 )
 

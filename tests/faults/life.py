@@ -33,6 +33,7 @@ from plugins.gcra import GcraLimiter
 from tests.faults.dice import LIMIT, PLAN, WRITE, Dice
 from tests.faults.fault_exchange import SYMBOLS, FaultExchange
 from tests.faults.script import ACCOUNTS, STRATEGIES
+from tests.faults.turns import watch_turns
 
 T = TypeVar("T")
 SYMBOLS_AT_ONCE: Final = 2
@@ -56,6 +57,7 @@ class StoryLedger(Ledger):
         assert isinstance(ledger, cls)
         ledger.dice, ledger.exchange, ledger.dead, ledger.problems = dice, exchange, False, []
         ledger.on_commit(ledger._compare)
+        watch_turns(ledger.db)
         return ledger
 
     async def write(self, verb: Callable[[apsw.Connection], T]) -> T:
@@ -67,10 +69,10 @@ class StoryLedger(Ledger):
         return await super().write(verb)
 
     def _compare(self) -> None:
-        """Look, whenever something was written, that no order is called NOT_CONFIRMED which the exchange has."""
+        """Look, whenever something was written, that no order is called NOT_CONFIRMED which the exchange shows."""
         rows = fetch_all(self.db, "SELECT client_order_id FROM attempt WHERE state = 'not_confirmed'")
         if rows:
-            there = {row.client_order_id for row in self.exchange.rows}
+            there = {row.client_order_id for row in self.exchange.rows if self.exchange.shows(row)}
             self.problems += [f"untrue: {cid} is called NOT_CONFIRMED, and the exchange has it" for (cid,) in rows if cid in there]
 
 

@@ -27,6 +27,11 @@ _COMPARE_AND_SET: Final = (ATTEMPTS, "    if db.changes() != 1:\n        return 
 _LANE_INDEX: Final = (SCHEMA, "CREATE UNIQUE INDEX attempt_lane", "CREATE INDEX attempt_lane")
 _ATTEMPT_KEY: Final = (SCHEMA, ", UNIQUE (copy_id, leg, number)) STRICT", ") STRICT")
 _CLAIM_LOOKS: Final = (ATTEMPTS, "        refused = _entry_refused(db, wanted)\n", "        refused = None\n")
+_UNBOOKED: Final = (
+    "engine/ledger/books.py",
+    "    booked = write_fill(",
+    "    booked = share if change.attempt is None else write_fill(",
+)
 
 MUTANTS: Final = (
     Mutant("claim and lane: a leg may be taken by two lanes at once", (_BUSY, _COMPARE_AND_SET, _LANE_INDEX, _ATTEMPT_KEY, _CLAIM_LOOKS)),
@@ -84,8 +89,8 @@ MUTANTS: Final = (
     Mutant(
         "looking long enough: the first absence is believed",
         (
-            ("engine/decisions/order_lifecycle.py", "ABSENCES_NEEDED: Final = 3", "ABSENCES_NEEDED: Final = 1"),
-            ("engine/decisions/order_lifecycle.py", "and now - first_read_at >= timedelta(seconds=window_s)", ""),
+            ("engine/decisions/proving.py", "ABSENCES_NEEDED: Final = 3", "ABSENCES_NEEDED: Final = 1"),
+            ("engine/decisions/proving.py", "and now - first_read_at >= timedelta(seconds=window_s)", ""),
         ),
     ),
     Mutant(
@@ -95,6 +100,10 @@ MUTANTS: Final = (
     Mutant(
         "one exit at a time: a second one need not wait for the first",
         (("engine/decisions/planning_exits.py", "    if context.outstanding > 0:\n", "    if False:\n"), _LANE_INDEX),
+    ),
+    Mutant(
+        "every change is booked: what the exchange or the owner closed is left out",
+        (("engine/ledger/books.py", "    if booked != share:\n", "    if change.attempt is not None and booked != share:\n"), _UNBOOKED),
     ),
     Mutant(
         "the owner's own: what he holds beside us is not looked at",
@@ -136,4 +145,19 @@ def try_one(mutant: Mutant, seeds: int) -> tuple[int, str]:
     return 0, ""
 
 
-_KINDS: Final = ("lost", "doubled", "untrue", "foreign", "goal", "conserved", "exceeded", "untold", "cap", "passed", "lane", "step")
+_KINDS: Final = (
+    "books",
+    "lost",
+    "doubled",
+    "untrue",
+    "foreign",
+    "goal",
+    "conserved",
+    "exceeded",
+    "untold",
+    "cap",
+    "passed",
+    "lane",
+    "step",
+    "residue",
+)

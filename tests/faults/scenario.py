@@ -25,10 +25,11 @@ from engine.ledger import LedgerError
 from engine.ledger.attempts import decide_none, read_holding
 from engine.ledger.query import fetch_all, fetch_one
 from engine.ledger.signals import NewSignal, record_signal
-from rexalgo import OrderSide
+from rexalgo import ClosedBy, OrderSide
 from tests.faults.dice import STOP, Cell, Dice
 from tests.faults.evidence import Evidence, Ordered
-from tests.faults.fault_exchange import NOTIONAL_MIN, PRICE, SYMBOLS, ZERO, FaultExchange, Row
+from tests.faults.fault_accounts import ZERO
+from tests.faults.fault_exchange import PRICE, SYMBOLS, FaultExchange, Habits, Row
 from tests.faults.life import CAP_NOTIONAL, SYMBOLS_AT_ONCE, Life, StoryLedger, people
 from tests.faults.script import ACCOUNTS, STRATEGIES, Saying, Step, script
 
@@ -67,7 +68,7 @@ class Story:
         positions = {(account, str(symbol)): abs(signed) for (account, symbol), signed in self.exchange.positions.items()}
         own = {(account, str(symbol)): quantity for (account, symbol), quantity in self.exchange.own.items()}
         problems = (*self.problems, *self.exchange.problems)
-        return Evidence(self.ledger.db, orders, positions, own, self.sent, problems, NOTIONAL_MIN / PRICE)
+        return Evidence(self.ledger.db, orders, positions, own, self.sent, problems, frozenset(self.exchange.refused_exits))
 
     def action_of(self, cid: str) -> str:
         """Tell which action an order is sent for: an entry's is known from the start, an exit's from its claim."""
@@ -233,6 +234,8 @@ class Teller:
                 exchange.owner_closes(account, symbol)
             case "closes_part":
                 exchange.owner_closes(account, symbol, Decimal("0.4"))
+            case "stopped" | "liquidated":
+                exchange.owner_closes(account, symbol, by=ClosedBy.STOP_LOSS if args["what"] == "stopped" else ClosedBy.LIQUIDATION)
             case "opens" if not self._is_under_way(account, symbol) and await self._is_read(life, account, symbol):
                 side = args["side"] if held is None else (PositionSide.LONG if held > 0 else PositionSide.SHORT)
                 exchange.owner_opens(account, symbol, side, Decimal("0.777"))
@@ -364,7 +367,7 @@ def run_story(
 
     async def tell() -> Story:
         clock, dice = TrioClock(BEGINNING), Dice(seed, share, calls)
-        exchange = FaultExchange(clock, dice, Random(f"ids {seed}").choice(("both", "entries", "none")))
+        exchange = FaultExchange(clock, dice, Habits.of(Random(f"habits {seed}")))
         ledger = StoryLedger.made(dice, exchange)
         people(ledger)
         story = Story(seed, ledger, exchange, dice, ledger.problems)

@@ -71,7 +71,8 @@ def _step(random: Random, number: int, believed: dict[tuple[str, Symbol], Positi
             args = {"scope": scope, "target": {"account": account, "strategy": random.choice(STRATEGIES)}.get(scope, ""),
                     "level": random.choices(("entries", "reduce", "flatten"), (4, 3, 1))[0]}  # fmt: skip
         case "owner":
-            what = random.choices(("closes", "closes_part", "opens", "rests"), (6, 2, 3, 1))[0]
+            acts = {"closes": 6, "closes_part": 2, "opens": 3, "rests": 1, "stopped": 2, "liquidated": 1}
+            what = random.choices(tuple(acts), tuple(acts.values()))[0]
             args = {"what": what, "account": account, "symbol": symbol, "side": random.choice(tuple(PositionSide))}
         case "key_window" | "price_window":
             args = {"account": account, "seconds": random.uniform(5.0, 40.0)}

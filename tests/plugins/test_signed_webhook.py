@@ -36,6 +36,7 @@ FULL = {
     "price": "65000.1", "leverage": "5", "stop_loss": "64000", "take_profit": "67000", "sent_at": "2026-11-23T10:00:00Z",
     "size": {"mode": "follower"}, "seq": 17, "position_after": "0.02",
 }  # fmt: skip
+OPEN = {"idempotency_key": "k-1", "action": "open", "symbol": "BTCUSDT", "side": "LONG"}
 CLOSE = {"idempotency_key": "k-1", "action": "close", "symbol": "BTCUSDT"}
 
 
@@ -87,29 +88,31 @@ def test_the_least_body_closes() -> None:
 
 
 def test_json_numbers_keep_every_digit() -> None:
-    draft = read(in_a(b'{"idempotency_key":"k","action":"close","symbol":"BTCUSDT","price":0.100000000001,"sl":64000.123456789012}'))
+    draft = read(
+        in_a(b'{"idempotency_key":"k","action":"open","side":"LONG","symbol":"BTCUSDT","price":0.100000000001,"sl":64000.123456789012}')
+    )
     assert draft.price == Decimal("0.100000000001")
     assert draft.stop_loss == Decimal("64000.123456789012")
 
 
 @pytest.mark.parametrize("alias", ["sl", "stoploss_price", "stoplosPrice", "stop_loss"])
 def test_every_alias_of_the_stop_is_read(alias: str) -> None:
-    assert read_json(CLOSE | {alias: "1.5"}).stop_loss == Decimal("1.5")
+    assert read_json(OPEN | {alias: "1.5"}).stop_loss == Decimal("1.5")
 
 
 @pytest.mark.parametrize("alias", ["tp", "takeprofit_price", "takeprofitPrice", "take_profit"])
 def test_every_alias_of_the_target_is_read(alias: str) -> None:
-    assert read_json(CLOSE | {alias: 1.5}).take_profit == Decimal("1.5")
+    assert read_json(OPEN | {alias: 1.5}).take_profit == Decimal("1.5")
 
 
 def test_trigger_type_is_the_order_type() -> None:
-    assert read_json(CLOSE | {"trigger_type": "LIMIT", "price": "5"}).order_type is OrderType.LIMIT
+    assert read_json(OPEN | {"trigger_type": "LIMIT", "price": "5"}).order_type is OrderType.LIMIT
 
 
 def test_field_and_alias_may_say_the_same_but_not_differ() -> None:
-    assert read_json(CLOSE | {"stop_loss": "64000", "sl": 64000.0, "stoploss_price": None}).stop_loss == Decimal(64000)
-    refused(json.dumps(CLOSE | {"stop_loss": "64000", "sl": "64001"}).encode(), "sl", "the same value as stop_loss")
-    refused(json.dumps(CLOSE | {"order_type": "MARKET", "trigger_type": "LIMIT", "price": 1}).encode(), "trigger_type")
+    assert read_json(OPEN | {"stop_loss": "64000", "sl": 64000.0, "stoploss_price": None}).stop_loss == Decimal(64000)
+    refused(json.dumps(OPEN | {"stop_loss": "64000", "sl": "64001"}).encode(), "sl", "the same value as stop_loss")
+    refused(json.dumps(OPEN | {"order_type": "MARKET", "trigger_type": "LIMIT", "price": 1}).encode(), "trigger_type")
 
 
 def test_unknown_fields_are_ignored() -> None:
@@ -168,7 +171,7 @@ def test_every_action_can_be_said() -> None:
         ({"action": "reduce", "size": {"mode": "fraction", "fraction": "1"}}, "size.fraction"),
         ({"action": "close", "size": {"mode": "fraction", "fraction": "0.5"}}, "size.mode"),
         ({"action": "set_protection"}, "stop_loss"),
-        ({"action": "close", "stop_loss": "none"}, "stop_loss"),
+        ({"action": "open", "side": "LONG", "stop_loss": "none"}, "stop_loss"),
         ({"action": "set_protection", "stop_loss": "off"}, "stop_loss"),
     ],
 )
@@ -176,6 +179,45 @@ def test_what_an_action_needs_is_named(changes: dict[str, object], field: str) -
     with pytest.raises(InvalidValue) as caught:
         read(in_a(json.dumps(CLOSE | changes).encode()))
     assert caught.value.field == field
+
+
+UNUSED = {
+    "price": "cheap", "leverage": "0", "order_type": "STOP", "trigger_type": [], "stop_loss": "none", "sl": "64000", "take_profit": {},
+    "size": {"mode": "quantity"}, "sent_at": "yesterday", "seq": "17", "position_after": "x",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("action", ["close", "cancel", "reduce"])
+def test_an_exit_is_not_refused_for_what_it_does_not_use(action: str) -> None:
+    size = {"size": {"mode": "fraction", "fraction": "0.5"}} if action == "reduce" else {}
+    body = CLOSE | {"action": action} | size
+    assert read_json({**UNUSED, **body}) == read_json(body)
+    for strange in (b"NaN", b"-Infinity", b"1e99", b"9" * 65):
+        told = json.dumps(body).encode()[:-1] + b',"price":' + strange + b',"more":[{"deep":' + strange + b"}]}"
+        assert read(in_a(told)) == read_json(body)
+
+
+def test_moving_protection_reads_levels_and_nothing_else() -> None:
+    moved = read_json({**UNUSED, **CLOSE, "action": "set_protection", "stop_loss": "64000", "take_profit": "none"})
+    assert (moved.stop_loss, moved.no_take_profit, moved.price, moved.leverage, moved.seq) == (Decimal(64000), True, None, None, None)
+    refused(json.dumps(CLOSE | {"action": "set_protection", "stop_loss": "low"}).encode(), "stop_loss")
+
+
+@pytest.mark.parametrize(("name", "value"), [("side", "long"), ("test", "true"), ("symbol", "btc"), ("idempotency_key", 5)])
+def test_an_exit_is_still_refused_for_what_it_uses(name: str, value: object) -> None:
+    refused(json.dumps(CLOSE | {name: value}).encode(), name)
+
+
+@pytest.mark.parametrize(
+    ("told", "part"),
+    [
+        (0.1 + 0.2, "0.3"), ("0.333333333333333333333", "0.333333333333"), (1e-30, "0.000000000001"), ("1e-1", "0.1"),
+        ("0.99999999999999999", "0.999999999999"),
+    ],
+)  # fmt: skip
+def test_the_part_to_close_is_rounded_and_not_refused(told: object, part: str) -> None:
+    draft = read_json(CLOSE | {"action": "reduce", "size": {"mode": "fraction", "fraction": told}})
+    assert draft.size.fraction == Decimal(part)
 
 
 def test_limit_order_needs_a_price() -> None:

@@ -75,7 +75,17 @@ def test_what_an_alert_means(fields: dict[str, object], reverses: bool, action: 
     assert (draft.action, draft.side, draft.symbol) == (action, side, "BTCUSDT")
 
 
-@pytest.mark.parametrize(("before", "after", "part"), [("4", "1", "0.75"), ("3", "2", "0.33333333"), ("1.5", "0.5", "0.66666667")])
+@pytest.mark.parametrize(
+    ("before", "after", "part"),
+    [
+        ("4", "1", "0.75"),
+        ("3", "2", "0.333333333333"),
+        ("1.5", "0.5", "0.666666666667"),
+        ("0.30000000000000004", "0.1", "0.666666666667"),
+        ("1", "0.9999999999999999", "0.000000000001"),
+        ("1", "1e-20", "0.999999999999"),
+    ],
+)
 def test_a_part_that_was_closed_is_told_as_its_fraction(before: str, after: str, part: str) -> None:
     draft = read_alert(alert(action="sell", position="long", size_before=before, size_after=after), NOW, reverses=False)
     assert draft.size == SignalSize(SizeMode.FRACTION, fraction=Ratio(Decimal(part)))
@@ -144,6 +154,16 @@ def test_a_repetition_is_told_from_a_new_alert() -> None:
     assert key(alert())[1] == 60
 
 
+@pytest.mark.parametrize("word", ["close", "exit_long", "sell"])
+def test_a_close_is_not_refused_for_what_it_does_not_use(word: str) -> None:
+    strange = {"price": "cheap", "leverage": "-3", "stop_loss": "low", "timenow": "now"}
+    assert read_alert(alert(action=word, id="a", **strange), NOW, reverses=False) == read_alert(
+        alert(action=word, id="a"), NOW, reverses=False
+    )
+    if word != "sell":
+        assert read_alert(alert(action=word, position="sideways"), NOW, reverses=False).action is Action.CLOSE
+
+
 UNFIT = [
     (b"", "action"),
     (b"{", "body"),
@@ -157,7 +177,7 @@ UNFIT = [
     (alert(action="sell", position="long"), "position"),
     (alert(action="open_short", position="long", size_before="2", size_after="1"), "position"),
     (alert(action="sell", position="long", size_before="1", size_after="2"), "position"),
-    (alert(action="sell", position="long", size_before="1", size_after="0.999999999999"), "size_after"),
+    (alert(action="sell", position="long", size_before="NaN", size_after="1"), "size_before"),
     (alert(action="sell", position="long", size_before="much", size_after="1"), "size_before"),
     (alert(price="cheap"), "price"),
     (alert(price="-5"), "price"),

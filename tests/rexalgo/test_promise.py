@@ -10,8 +10,8 @@ PROMISED = """
     PLUGIN_API_VERSION Position PositionSide Price Priority ProtectionConnection ProtectionOrder Quantity Quote RateLimit RateLimiter
     RatePools Ratio Refused Rejected RejectionKind RexAlgoError SIGNATURE_HEADER Secret SignalDraft SignalId SignalSize SizeMode
     StreamContext StreamSource Symbol WINDOW_A_S WINDOW_A_S_MAX WINDOW_A_S_MIN WebhookSource floor_to_step hookimpl initial_margin
-    is_loopback notional parse_decimal parse_money parse_price parse_quantity parse_ratio parse_symbol plain read_secret_file sign_a sign_b
-    verify_signatures
+    is_loopback notional parse_decimal parse_fraction parse_money parse_price parse_quantity parse_ratio parse_symbol plain read_secret_file
+    sign_a sign_b verify_signatures
 """
 
 

@@ -1,8 +1,11 @@
 """``/__control`` of the SIMULATED exchange: look at what it holds, and make things happen. For drills and tests.
 
-``GET`` orders (everything it ever accepted), accounts, counts, faults, switches. ``POST`` faults ``{"rules": [...]}``, switches ``{...}``,
-price ``{"symbol", "price"}`` (null lets it go), liquidate ``{"account", "symbol"}``, rotate ``{"account", "key"}``, clock ``{"skew_s"}``,
-funds ``{"account", "balance", "spot", "inr"}``, funding ``{"symbol", "rate"}`` (a part of the worth, longs pay it).
+``GET`` orders (everything it ever accepted), accounts, wallets (each change of a wallet, exact, with what made it: the record that no
+client sees), counts, faults, switches. ``POST`` faults ``{"rules": [...]}``, switches ``{...}``, price ``{"symbol", "price"}`` (null lets
+it go), liquidate ``{"account", "symbol"}``, rotate ``{"account", "key"}``, clock ``{"skew_s"}``, funds ``{"account", "balance", "spot",
+"inr"}``, funding ``{"symbol", "rate"}`` (a part of the worth, longs pay it), owner ``{"account", "act": "open"|"add"|"close"|"reverse",
+"symbol", "side", "quantity"}`` (by hand, filled at once), transfer ``{"account", "amount"}`` (below 0: out), rows ``{"account", "list",
+"rows"}`` (puts rows of any form at the head of orders, history, positions, closed or fees).
 """
 
 from collections.abc import Mapping
@@ -12,12 +15,18 @@ from typing import TYPE_CHECKING, Any
 
 from plugins.mudrex.simulator.faults import KINDS, read_rule
 from plugins.mudrex.simulator.messages import Request
-from plugins.mudrex.simulator.values import Refusal, number
+from plugins.mudrex.simulator.owner import act, transfer
+from plugins.mudrex.simulator.pages import born
+from plugins.mudrex.simulator.values import NEVER, Refusal, number
 
 if TYPE_CHECKING:
     from plugins.mudrex.simulator.server import Simulator
 
-PATHS = ("orders", "accounts", "counts", "faults", "switches", "price", "liquidate", "rotate", "clock", "funds", "funding")
+PATHS = (
+    "orders", "accounts", "wallets", "counts", "faults", "switches", "price", "liquidate", "rotate", "clock", "funds", "funding", "owner",
+    "transfer", "rows",
+)  # fmt: skip
+LISTS = ("orders", "history", "positions", "closed", "fees")
 
 
 def control(simulator: "Simulator", request: Request) -> object:
@@ -37,11 +46,16 @@ def _look(simulator: "Simulator", what: str) -> object:
         case "accounts":
             seen = {name: exchange.settled(name, now) for name in list(exchange.accounts)}
             return {
-                name: {"balance": str(each.balance), "locked": str(each.locked), "closed": each.closed,
+                name: {"balance": str(each.balance), "locked": str(each.locked), "closed": born(each.closed, NEVER),
                        "positions": [held.row(each.legs(held.id)) for held in each.positions.values()],
                        "working": [order.row() for order in each.orders if order.status in ("CREATED", "PARTIALLY_FILLED")]}
                 for name, each in seen.items()
             }  # fmt: skip
+        case "wallets":
+            return {
+                name: {"balance": str(each.balance), "locked": str(each.locked), "total": str(each.total), "changes": each.wallet}
+                for name, each in {name: exchange.settled(name, now) for name in list(exchange.accounts)}.items()
+            }
         case "counts":
             return simulator.counts
         case "faults":
@@ -77,9 +91,22 @@ def _act(simulator: "Simulator", what: str, body: Mapping[str, Any]) -> object:
             return {"accounts": exchange.fund(body["symbol"], number(dict(body), "rate"), now)}
         case "funds":
             account = exchange.settled(exchange.name_of(body["account"]), now)
-            for name in ("balance", "spot", "inr"):
+            if "balance" in body:
+                transfer(exchange, body["account"], number(dict(body), "balance") - account.balance, now)
+            for name in ("spot", "inr"):
                 if name in body:
                     setattr(account, name, Decimal(str(body[name])))
             return {"balance": str(account.balance), "spot": str(account.spot), "inr": str(account.inr)}
+        case "owner":
+            return act(exchange, body, now)
+        case "transfer":
+            return transfer(exchange, body["account"], number(dict(body), "amount"), now)
+        case "rows":
+            name = exchange.name_of(body["account"])
+            if body["list"] not in LISTS:
+                raise ValueError(f"expected a list among {', '.join(LISTS)}, found {body['list']!r}")
+            exchange.settled(name, now).strange[body["list"]] = list(body["rows"])
+            exchange.keep(name, exchange.accounts[name])
+            return {"list": body["list"], "rows": len(body["rows"])}
         case _:
             raise Refusal(404, f"expected one of {', '.join(PATHS)}, found {what!r}")

@@ -10,14 +10,17 @@ from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
+from plugins.mudrex.simulator import checks
 from plugins.mudrex.simulator.contracts import Contract
-from plugins.mudrex.simulator.netting import FEE, close_position, pay_funding
+from plugins.mudrex.simulator.netting import FEE, Books, pay_funding
 from plugins.mudrex.simulator.prices import Prices
-from plugins.mudrex.simulator.settling import World, crosses, set_leg, settle
+from plugins.mudrex.simulator.settling import World, crosses, liquidate, set_leg, settle
 from plugins.mudrex.simulator.switches import Switches
 from plugins.mudrex.simulator.values import NEVER, STOP, TARGET, WORKING, Account, Order, Position, Refusal, contract_of, number
 
 LATE_S = 6.0
+MINTED_BEFORE_S = 0.0025
+"""A position that an order may open gets its id so much before the order gets its own."""
 FATES: Final = ("reject_later", "fill_partly", "fill_part_only", "late", "drop_protection")
 Saved = Callable[[str, Account, Sequence[Order], bool], None]
 
@@ -39,7 +42,7 @@ class Exchange:
         self._saved = saved
         self._count = 0
         switches = switches or Switches()
-        self.world = World(Prices(seed, moves=switches.prices_move), switches, self.new_id)
+        self.world = World(Prices(seed, moves=switches.prices_move), Books(switches, self.new_id, random.Random(seed)))  # noqa: S311 - the same
         self.accounts: dict[str, Account] = {}
         self.keys: dict[str, str] = {}
         """Key in force -> account, for accounts whose key was rotated."""
@@ -52,7 +55,7 @@ class Exchange:
 
     def switch(self, **changes: object) -> None:
         """Change switches; raises ValueError for a wrong one."""
-        self.world.switches = self.world.switches.changed(changes)
+        self.world.books.switches = self.switches.changed(changes)
         self.world.prices.moves = self.world.switches.prices_move
 
     # Accounts
@@ -72,6 +75,7 @@ class Exchange:
         account = self.accounts.get(name)
         if account is None:
             account = self.accounts[name] = Account(self._balance)
+            account.change(now, "deposit", self._balance)
         touched = settle(account, now, self.world)
         if touched is not None:
             self._saved(name, account, touched, False)
@@ -100,8 +104,7 @@ class Exchange:
         if held is None:
             raise Refusal(404, "Position not found")
         legs = list(account.legs(held.id).values())
-        close_position(account, held, held.liquidation_price, now, self.switches, self.new_id, "LIQUIDATED")
-        self._saved(name, account, legs, False)
+        self._saved(name, account, [*legs, liquidate(account, held, now, self.world)], False)
 
     def fund(self, symbol: str, rate: Decimal, now: float) -> int:
         """Charge funding: whoever is long pays ``rate`` of the position's worth, whoever is short receives it; returns how many did."""
@@ -110,7 +113,7 @@ class Exchange:
             account = self.settled(name, now)
             held = account.positions.get(symbol)
             if held is not None:
-                pay_funding(account, held, held.quantity * price * rate * held.sign, now, self.new_id)
+                pay_funding(account, held, rate, price, now, self.world.books)
                 self._saved(name, account, [], False)
                 paid += 1
         return paid
@@ -136,17 +139,20 @@ class Exchange:
             raise Refusal(400, "invalid order type")
         if str(body.get("trade_currency", "USDT")) not in ("USDT", "INR"):
             raise Refusal(400, "Invalid trade currency")
-        price = self._price(contract, body, now, needed=trigger == "LIMIT" or (version == 1 and self.switches.v1_market_needs_price))
+        market = self.world.prices.at(symbol, now)
+        needs_price = trigger == "LIMIT" or (version == 1 and self.switches.v1_market_needs_price)
+        price = checks.price_of(contract, body, market, needed=needs_price)
         quantity = number(body, "quantity")
-        self._check_quantity(contract, quantity)
+        checks.quantity(contract, quantity)
         leverage = self._leverage(account, contract, body, version)
         if quantity * price < contract.notional_min:
             raise Refusal(400, "order value less than minimum required value")
         reduce_only = body.get("reduce_only") is True
-        reduces = self._reduces(account, contract, str(side), quantity, reduce_only=reduce_only)
+        held = account.positions.get(symbol)
+        reduces = checks.reduces(held, str(side), quantity, is_capped=self.switches.reduce_only_larger_is_capped, reduce_only=reduce_only)
         if not reduces and quantity * price / leverage + quantity * price * FEE > account.balance:
             raise Refusal(400, "insufficient balance")
-        order = self._new_order(account, contract, str(side), str(trigger), quantity, price, leverage, now, fate)
+        order = self.new_order(account, contract, str(side), str(trigger), quantity, price, leverage, now, fate)
         order.reduce_only, order.client_order_id = reduce_only, None if cid is None else str(cid)
         order.stop = number(body, "stoploss_price") if body.get("is_stoploss") else None
         order.target = number(body, "takeprofit_price") if body.get("is_takeprofit") else None
@@ -159,18 +165,6 @@ class Exchange:
         amount = quantity * price
         return {**told, "leverage": str(leverage), "amount": str(amount), "quantity": str(quantity), "price": str(price), "message": "OK"}
 
-    def _price(self, contract: Contract, body: Mapping[str, object], now: float, *, needed: bool) -> Decimal:
-        price = number(body, "order_price", None if needed else self.world.prices.at(contract.symbol, now))
-        if not contract.price_step <= price <= contract.price_max or price % contract.price_step:
-            raise Refusal(400, "order price out of permissible range")
-        return price if body.get("trigger_type") == "LIMIT" else self.world.prices.at(contract.symbol, now)
-
-    def _check_quantity(self, contract: Contract, quantity: Decimal) -> None:
-        if quantity % contract.quantity_step:
-            raise Refusal(400, "quantity not a multiple of the quantity step")
-        if not contract.quantity_step <= quantity <= contract.quantity_max:
-            raise Refusal(400, "order quantity out of permissible range")
-
     def _leverage(self, account: Account, contract: Contract, body: Mapping[str, object], version: int) -> Decimal:
         if version == 1:
             leverage = number(body, "leverage")
@@ -178,22 +172,16 @@ class Exchange:
             return leverage
         return account.leverage.get(contract.symbol, Decimal(1))
 
-    def _reduces(self, account: Account, contract: Contract, side: str, quantity: Decimal, *, reduce_only: bool) -> bool:
-        held = account.positions.get(contract.symbol)
-        opposite = held is not None and held.side != side
-        if reduce_only and not opposite:
-            raise Refusal(400, "reduce only order would increase position")
-        if reduce_only and held is not None and quantity > held.quantity and not self.switches.reduce_only_larger_is_capped:
-            raise Refusal(400, "order quantity out of permissible range")
-        return opposite
-
-    def _new_order(
+    def new_order(
         self, account: Account, contract: Contract, side: str, trigger: str, quantity: Decimal, price: Decimal, leverage: Decimal,
-        now: float, fate: str,
+        now: float, fate: str = "",
     ) -> Order:  # fmt: skip
+        """Make an order that fills a little later; a position that it may open has its id already."""
         order = Order(self.new_id(now), contract.symbol, side, trigger, quantity, price, leverage, now, NEVER)
         if trigger == "MARKET" or crosses(order, self.world.prices.at(contract.symbol, now)):
             order.due = now + self._random.uniform(*self._fill_s)
+        held = account.positions.get(contract.symbol)
+        order.position_id = self.new_id(now - MINTED_BEFORE_S) if held is None else held.id
         order.visible_from = now + LATE_S if fate == "late" else now
         order.fate = "" if fate == "late" else fate
         account.orders.append(order)
@@ -224,7 +212,7 @@ class Exchange:
             raise Refusal(400, "order already " + order.status.lower())
         contract = contract_of(order.symbol)
         quantity, price = number(body, "quantity"), number(body, "order_price")
-        self._check_quantity(contract, quantity)
+        checks.quantity(contract, quantity)
         if price % contract.price_step:
             raise Refusal(400, "order price out of permissible range")
         order.quantity, order.price, order.updated = quantity, price, now
@@ -245,15 +233,24 @@ class Exchange:
             account, held = self._position(key, position_id, now)
         except Refusal:
             raise Refusal(400, "position is not open") from None
+        order = self.closing_order(account, held, quantity, now, fate)
+        self._saved(self.name_of(key), account, [order], True)
+        return order
+
+    def closing_order(
+        self, account: Account, held: Position, quantity: Decimal | None, now: float, fate: str = "", by: str = "close"
+    ) -> Order:  # fmt: skip
+        """Make the order that closes a position or a part of it; when its row shows is a switch."""
         contract = contract_of(held.symbol)
         closing = held.quantity if quantity is None else quantity
-        self._check_quantity(contract, closing)
+        checks.quantity(contract, closing)
         if closing > held.quantity:
             raise Refusal(400, "order quantity out of permissible range")
         price = self.world.prices.at(held.symbol, now)
-        order = self._new_order(account, contract, held.closing_side, "MARKET", closing, price, held.leverage, now, fate)
-        order.reduce_only, order.position_id = True, held.id
-        self._saved(self.name_of(key), account, [order], True)
+        order = self.new_order(account, contract, held.closing_side, "MARKET", closing, price, held.leverage, now, fate)
+        order.reduce_only, order.position_id, order.by = True, held.id, by
+        late_s = {"at_once": 0.0, "late": self.switches.closing_row_late_s, "never": NEVER}[self.switches.closing_row]
+        order.visible_from = max(order.visible_from, now + late_s)
         return order
 
     def protect(self, key: str, position_id: str, body: Mapping[str, object], now: float, *, amends: bool) -> None:
@@ -266,18 +263,11 @@ class Exchange:
             if amends and (kind not in legs or body.get(f"{name}_order_id") != legs[kind].id):
                 raise Refusal(400, "risk order id missing")
             wanted[kind] = number(body, f"{name}_price")
-            self._check_leg(held, kind, wanted[kind], now)
+            checks.leg(held, kind, wanted[kind], self.world.prices.at(held.symbol, now))
         if not wanted:
             raise Refusal(400, "Invalid request")
         made = [set_leg(account, held, kind, price, now, self.world) for kind, price in wanted.items()]
         self._saved(self.name_of(key), account, made, False)
-
-    def _check_leg(self, held: Position, kind: str, price: Decimal, now: float) -> None:
-        contract, market = contract_of(held.symbol), self.world.prices.at(held.symbol, now)
-        wrong_side = (price - market) * held.sign * (1 if kind == STOP else -1) >= 0
-        behind = kind == STOP and (price - held.liquidation_price) * held.sign <= 0
-        if price % contract.price_step or wrong_side or behind:
-            raise Refusal(400, "Risk order creation failed")
 
     def add_margin(self, key: str, position_id: str, margin: Decimal, now: float) -> Position:
         """Add margin to a position; a negative amount takes it out."""
@@ -288,6 +278,10 @@ class Exchange:
         held.added += margin
         self._saved(self.name_of(key), account, [], False)
         return held
+
+    def keep(self, name: str, account: Account, orders: Sequence[Order] = (), *, accepted: bool = False) -> None:
+        """Have an account kept as it stands, with orders that changed or were accepted."""
+        self._saved(name, account, orders, accepted)
 
     # Settings
 

@@ -50,6 +50,11 @@ def error(status: int, code: int, text: str) -> Answer:
     return Answer(status, json.dumps({"success": False, "errors": [{"code": code, "text": text}]}).encode())
 
 
+def bare_error(code: int, text: str) -> Answer:
+    """Write an error as paths do that are no part of the exchange."""
+    return Answer(code, json.dumps({"code": code, "text": text}).encode())
+
+
 def nested_error(status: int, code: int, text: str) -> Answer:
     """Write an error in the doubly encoded shape that was seen for 429."""
     inner = json.dumps({"errors": [{"code": code, "text": text}]})

@@ -1,60 +1,61 @@
-"""What a fill does to a SIMULATED account: one position per contract is opened, averaged, shrunk, closed, or turned by a switch."""
+"""What a fill does to a SIMULATED account: one position per contract is opened, averaged, shrunk, closed, or turned by a switch.
+
+Money is exact: every change of the wallet is in ``Account.wallet`` with what made it. The rows that tell of it are born later.
+"""
 
 from collections.abc import Callable
-from decimal import Decimal
+from dataclasses import dataclass
+from decimal import ROUND_DOWN, ROUND_UP, Decimal
+from random import Random
+from typing import Final
 
 from plugins.mudrex.simulator.contracts import CONTRACTS
 from plugins.mudrex.simulator.switches import Switches
-from plugins.mudrex.simulator.values import ZERO, Account, Order, Position, stamp
+from plugins.mudrex.simulator.values import ZERO, Account, Order, Position, digits, stamp, text
 
-FEE = Decimal("0.00059")
+FEE: Final = Decimal("0.00059")
 """The taker fee with its tax, as a share of the value."""
-TAX_OF_FEE = Decimal("0.18") / Decimal("1.18")
+TAX_OF_FEE: Final = Decimal("0.18") / Decimal("1.18")
+REBATE_OF_FEE: Final = Decimal("0.4")
+FINEST: Final = Decimal("1e-8")
+FINEST_REBATE: Final = Decimal("1e-4")
+FEE_BORN_S: Final = (0.5, 1.1)
+CLOSED_BORN_S: Final = (0.25, 0.8)
+REBATE_AFTER_S: Final = 0.004
 
 
-def apply_fill(
-    account: Account, order: Order, quantity: Decimal, price: Decimal, at: float, switches: Switches, new_id: Callable[[float], str]
-) -> Decimal:  # fmt: skip
+@dataclass(slots=True)
+class Books:
+    """Hold what writing rows needs: the switches, new ids, and how late each row is born."""
+
+    switches: Switches
+    new_id: Callable[[float], str]
+    random: Random
+
+    def born(self, at: float, within: tuple[float, float], late_s: float) -> float:
+        """Return when a row about ``at`` is born."""
+        return at + self.random.uniform(*within) + late_s
+
+
+def apply_fill(account: Account, order: Order, quantity: Decimal, price: Decimal, at: float, books: Books) -> Decimal:
     """Fill a part of an order into its account; returns how much was filled, which is less where a position ends before the order."""
     held = account.positions.get(order.symbol)
     if held is None or held.side == order.side:
-        _grow(account, held, order, quantity, price, at, new_id)
-        filled = quantity
-    else:
-        filled = min(quantity, held.quantity)
-        _shrink(account, held, filled, price, at, switches, new_id)
-        if quantity > filled and switches.opposite_larger_flips and not order.reduce_only:
-            _grow(account, None, order, quantity - filled, price, at, new_id)
-            filled = quantity
-    charge(account, order, filled, price, at, new_id)
+        _grow(account, held, order, quantity, price, at, books)
+        return quantity
+    filled = min(quantity, held.quantity)
+    shrink(account, held, order, filled, price, at, books)
+    if quantity > filled and books.switches.opposite_larger_flips and not order.reduce_only:
+        _grow(account, None, order, quantity - filled, price, at, books)
+        return quantity
     return filled
 
 
-def charge(account: Account, order: Order, quantity: Decimal, price: Decimal, at: float, new_id: Callable[[float], str]) -> None:
-    """Take the fee of a fill and write its row; the row names no order."""
-    fee = quantity * price * FEE
-    account.balance -= fee
-    account.fees.append(
-        {"id": new_id(at), "symbol": order.symbol, "fee_type": "TRANSACTION", "fee_amount": str(fee), "fee_perc": str(FEE * 100),
-         "transaction_amount": str(quantity * price), "gst_amount": str(fee * TAX_OF_FEE), "order_type": order.side,
-         "trigger_type": order.trigger, "trade_currency": "USDT", "created_at": stamp(at)}
-    )  # fmt: skip
-
-
-def pay_funding(account: Account, held: Position, amount: Decimal, at: float, new_id: Callable[[float], str]) -> None:
-    """Take funding (below 0: give it) and write its row, which has no fields of an order."""
-    account.balance -= amount
-    account.fees.append(
-        {"id": new_id(at), "symbol": held.symbol, "fee_type": "FUNDING", "fee_amount": str(amount), "trade_currency": "USDT",
-         "created_at": stamp(at)}
-    )  # fmt: skip
-
-
-def _grow(
-    account: Account, held: Position | None, order: Order, quantity: Decimal, price: Decimal, at: float, new_id: Callable[[float], str]
-) -> None:
+def _grow(account: Account, held: Position | None, order: Order, quantity: Decimal, price: Decimal, at: float, books: Books) -> None:
     if held is None:
-        held = account.positions[order.symbol] = Position(new_id(at), order.symbol, order.side, quantity, price, order.leverage, at, at)
+        used = {each["position_id"] for each in account.closed}
+        identifier = order.position_id if order.position_id and order.position_id not in used else books.new_id(at)
+        held = account.positions[order.symbol] = Position(identifier, order.symbol, order.side, quantity, price, order.leverage, at, at)
         account.balance -= held.margin
     else:
         account.balance += held.margin
@@ -62,33 +63,89 @@ def _grow(
         held.quantity += quantity
         account.balance -= held.margin
     order.position_id = held.id
+    _note_fill(account, order, order.side, quantity, price, at, ZERO, order.by)
+    fee = _charge(account, order, quantity * price, at, books, account.balance)
+    account.balance -= fee
 
 
-def _shrink(
-    account: Account, held: Position, quantity: Decimal, price: Decimal, at: float, switches: Switches, new_id: Callable[[float], str]
-) -> None:
-    share = held.margin * quantity / held.quantity
+def shrink(account: Account, held: Position, order: Order, quantity: Decimal, price: Decimal, at: float, books: Books) -> None:
+    """Close a part or the whole of a position by an order; ``order.by`` says what made it."""
     profit = (price - held.entry_price) * quantity * held.sign
-    account.freed.append((at + switches.margin_freed_after_s, max(ZERO, share + profit)))
+    back = held.margin * quantity / held.quantity + profit
+    order.position_id = held.id
+    _note_fill(account, order, held.closing_side, quantity, price, at, profit, order.by)
+    fee = _charge(account, order, quantity * price, at, books, back + max(account.balance, ZERO))
+    account.freed.append((at + books.switches.margin_freed_after_s, back - min(fee, back)))
+    account.balance -= fee - min(fee, back)
     if quantity < held.quantity:
+        if books.switches.partial_closes == "parts":
+            _write_closed(account, held, order, quantity, price, at, books)
         held.added -= held.added * quantity / held.quantity
         held.quantity -= quantity
+        held.closed += quantity
+        held.closed_worth += quantity * price
         return
-    close_position(account, held, price, at, switches, new_id, "CLOSED")
-
-
-def close_position(
-    account: Account, held: Position, price: Decimal, at: float, switches: Switches, new_id: Callable[[float], str], status: str
-) -> None:
-    """Take a position away and write its row in the positions' history; its stop and target vanish with it where a switch says so."""
     del account.positions[held.symbol]
-    if switches.legs_vanish_with_position:
+    if books.switches.legs_vanish_with_position:
         for leg in account.legs(held.id).values():
             leg.status, leg.updated = "CANCELLED", at
-    identifier = new_id(at) if switches.closed_position_has_new_id else held.id
+    if books.switches.partial_closes == "whole" and held.closed:
+        price = (held.closed_worth + quantity * price) / (held.closed + quantity)
+        quantity += held.closed
+    _write_closed(account, held, order, quantity, price, at, books)
+
+
+def _note_fill(
+    account: Account, order: Order, side: str, quantity: Decimal, price: Decimal, at: float, profit: Decimal, by: str
+) -> None:  # fmt: skip
+    account.change(
+        at, "fill", profit, order_id=order.id, client_order_id=order.client_order_id or "", position_id=order.position_id,
+        symbol=order.symbol, side=side, quantity=quantity, price=price, by=by,
+    )  # fmt: skip
+
+
+def _charge(account: Account, order: Order, worth: Decimal, at: float, books: Books, most: Decimal) -> Decimal:
+    """Write the fee of a fill and give its rebate; returns the fee, which the caller takes. Its rows name no order and are born later."""
+    fee = min((worth * FEE).quantize(FINEST, ROUND_UP), max(most, ZERO))
+    born = books.born(at, FEE_BORN_S, books.switches.fee_rows_late_s)
+    row: dict[str, object] = {
+        "_born": born, "id": books.new_id(born), "symbol": order.symbol, "fee_amount": text(fee), "fee_perc": text(FEE * 100),
+        "fee_type": "TRANSACTION", "created_at": stamp(born), "transaction_amount": text(worth), "trade_currency": "USDT",
+        "order_type": order.side, "trigger_type": order.trigger,
+    }  # fmt: skip
+    names = {"order_id": order.id, "position_id": order.position_id, "symbol": order.symbol}
+    account.change(at, "fee", -fee, **names)
+    account.fees.append({**row, "gst_amount": text((fee * TAX_OF_FEE).quantize(FINEST, ROUND_DOWN))})
+    rebate = (fee * REBATE_OF_FEE).quantize(FINEST_REBATE, ROUND_DOWN)
+    if rebate and order.by != "liquidation":
+        account.balance += rebate
+        account.change(at, "rebate", rebate, **names)
+        back = {"fee_type": "REBATE", "fee_amount": text(rebate), "fee_perc": text(FEE * REBATE_OF_FEE * 100)}
+        account.fees.append({**row, **back, "id": books.new_id(born + REBATE_AFTER_S)})
+    return fee
+
+
+def pay_funding(account: Account, held: Position, rate: Decimal, price: Decimal, at: float, books: Books) -> None:
+    """Take funding (below 0: give it) and write its row, which has no fields of an order."""
+    worth = held.quantity * price
+    amount = (worth * rate * held.sign).quantize(FINEST)
+    account.balance -= amount
+    account.change(at, "funding", -amount, position_id=held.id, symbol=held.symbol)
+    account.fees.append(
+        {"_born": at, "id": books.new_id(at), "symbol": held.symbol, "fee_amount": text(amount), "fee_perc": text(rate * held.sign * 100),
+         "fee_type": "FUNDING", "created_at": stamp(at), "transaction_amount": text(worth), "trade_currency": "USDT"}
+    )  # fmt: skip
+
+
+def _write_closed(account: Account, held: Position, order: Order, quantity: Decimal, price: Decimal, at: float, books: Books) -> None:
+    """Write a row of the positions' history: it names the position that was open and the order that closed it, and comes later."""
+    born = max(at, books.born(order.created, CLOSED_BORN_S, 0)) + books.switches.closed_rows_late_s
+    pnl = ((price - held.entry_price) * quantity * held.sign).quantize(FINEST, ROUND_DOWN)
     account.closed.append(
-        {"id": identifier, "symbol": held.symbol, "asset_uuid": CONTRACTS[held.symbol].id, "trade_currency": "USDT",
-         "position_type": held.side, "status": status, "leverage": str(held.leverage), "entry_price": str(held.entry_price),
-         "closed_price": str(price), "quantity": str(held.quantity), "pnl": str((price - held.entry_price) * held.quantity * held.sign),
-         "entry_hedge_rate": "1", "exit_hedge_rate": "1", "created_at": stamp(held.created), "updated_at": stamp(at)}
+        {"_born": born, "_opened": held.created, "id": books.new_id(born) if books.switches.closed_position_has_new_id else held.id,
+         "position_id": held.id, "order_id": order.id, "position_type": held.side,
+         "status": "LIQUIDATED" if order.by == "liquidation" else "CLOSED", "leverage": str(held.leverage),
+         "entry_price": str(digits(held.entry_price)), "closed_price": str(digits(price)), "quantity": str(quantity), "pnl": text(pnl),
+         "created_at": stamp(held.created), "updated_at": stamp(at), "asset_uuid": CONTRACTS[held.symbol].id, "symbol": held.symbol,
+         "trade_currency": "USDT", "entry_hedge_rate": "1", "exit_hedge_rate": "1"}
     )  # fmt: skip

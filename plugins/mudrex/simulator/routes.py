@@ -1,12 +1,12 @@
 """Routes of the SIMULATED exchange: path and verb to what the exchange does, in the order of the reference. No HTTP here."""
 
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any, Final
 
 from plugins.mudrex.simulator.contracts import CONTRACTS, Contract
 from plugins.mudrex.simulator.exchange import Exchange
 from plugins.mudrex.simulator.messages import Request
+from plugins.mudrex.simulator.pages import SHORT_PAGE, born, paged, with_strange
 from plugins.mudrex.simulator.values import WORKING, Account, Order, Refusal, number
 
 STEPS_S: Final[Mapping[str, int]] = {
@@ -32,7 +32,7 @@ def route(exchange: Exchange, request: Request, now: float, fate: str) -> tuple[
         return 200, _wallet(account, request)
     rest = request.path.removeprefix("/fapi/v1/futures")
     if rest == request.path:
-        raise Refusal(404, "requested resource was not found")
+        raise Refusal(404, "requested resource was not found", bare=True)
     parts = rest.strip("/").split("/")
     match parts[0]:
         case "orders":
@@ -48,13 +48,15 @@ def _futures(exchange: Exchange, request: Request, account: Account, parts: list
         case "GET", ["ping"]:
             return 200, "pong"
         case "GET", [""]:
-            return 200, paged([exchange.asset_row(each, now) for each in CONTRACTS.values()], request)
+            newest_listed_first = [exchange.asset_row(each, now) for each in reversed(CONTRACTS.values())]
+            return 200, paged(newest_listed_first, request, exchange.switches, SHORT_PAGE)
         case "GET", ["funds"]:
             if request.first("trade_currency", "USDT") == "INR":
                 return 200, {"balance": str(account.inr), "locked_amount": "0", "first_time_user": False}
             return 200, {"balance": str(account.balance), "locked_amount": str(account.locked), "first_time_user": False}
         case "GET", ["fee", "history"]:
-            return 200, paged(account.fees[::-1], request)
+            fees = with_strange("fees", born(account.fees, now), account, exchange.switches)
+            return 200, paged(fees, request, exchange.switches, SHORT_PAGE)
         case "GET", [asset]:
             return 200, exchange.asset_row(_asset(asset, request), now)
         case _, [asset, "leverage"]:
@@ -67,15 +69,21 @@ def _futures(exchange: Exchange, request: Request, account: Account, parts: list
 
 
 def _orders(exchange: Exchange, request: Request, account: Account, parts: list[str], now: float) -> tuple[int, Any]:
+    switches = exchange.switches
+
     def row(order: Order) -> dict[str, object]:
-        return order.row(shows_client_order_id=exchange.switches.rows_carry_client_order_id)
+        return order.row(shows_client_order_id=switches.rows_carry_client_order_id, as_text=switches.numbers_as_text)
 
     seen = [each for each in account.orders if each.visible_from <= now]
     match request.method, parts:
         case "GET", []:
-            return 200, paged([row(each) for each in seen if each.status in WORKING], request)
+            working = [row(each) for each in reversed(seen) if each.status in WORKING]
+            return 200, paged(with_strange("orders", working, account, switches), request, switches)
         case "GET", ["history"]:
-            return 200, paged([row(each) for each in reversed(seen)], request)
+            newest_first = sorted(seen, key=lambda each: each.created, reverse=True)
+            shown = [row(each) for each in newest_first if switches.history_shows_working or each.status not in WORKING]
+            history = with_strange("history", with_strange("orders", shown, account, switches), account, switches)
+            return 200, paged(history, request, switches, meaning=switches.history_offset)
         case "GET", ["detail"]:
             return 200, row(_detail(exchange, request, seen))
         case "GET", [order_id]:
@@ -103,9 +111,11 @@ def _positions(exchange: Exchange, request: Request, account: Account, parts: li
     key, body = request.key, request.body
     match request.method, parts:
         case "GET", []:
-            return 200, [each.row(account.legs(each.id)) for each in account.positions.values()] or None
+            open_ = [each.row(account.legs(each.id)) for each in account.positions.values()]
+            return 200, paged(with_strange("positions", open_, account, exchange.switches), request, exchange.switches) or None
         case "GET", ["history"]:
-            return 200, paged(account.closed[::-1], request)
+            closed = with_strange("closed", born(account.closed, now, by_opening=True), account, exchange.switches)
+            return 200, paged(closed, request, exchange.switches)
         case "POST", [position_id, "close"]:
             exchange.close(key, position_id, None, now, fate)
             return 200, {"position_id": position_id, "status": "CREATED", "message": "OK"}
@@ -173,10 +183,3 @@ def _asset(asset: str, request: Request) -> Contract:
         if asset == (contract.symbol if "is_symbol" in request.query else contract.id):
             return contract
     raise Refusal(404, "Asset not found")
-
-
-def paged(rows: list[dict[str, object]], request: Request) -> list[dict[str, object]]:
-    """Return a page: ``offset`` counts rows, unless it is a time in milliseconds, which is passed over."""
-    limit = int(number({"n": request.first("limit", "20")}, "n", Decimal(20)))
-    offset = int(number({"n": request.first("offset", "0")}, "n", Decimal(0)))
-    return rows[offset : offset + limit] if offset < 1_000_000_000 else rows[:limit]

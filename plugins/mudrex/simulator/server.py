@@ -122,6 +122,8 @@ class Simulator:
         try:
             status, found = route(self.exchange, request, self.now(), fate)
         except Refusal as refusal:
+            if refusal.bare:
+                return messages.bare_error(refusal.status, refusal.text)
             return messages.error(refusal.status, refusal.code, refusal.text)
         return messages.data(found, status)
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 
-from plugins.mudrex.simulator.netting import apply_fill, charge, close_position
+from plugins.mudrex.simulator.netting import Books, apply_fill, shrink
 from plugins.mudrex.simulator.prices import Prices
 from plugins.mudrex.simulator.switches import Switches
-from plugins.mudrex.simulator.values import NEVER, STOP, TARGET, WORKING, ZERO, Account, Order, Position, contract_of
+from plugins.mudrex.simulator.values import NEVER, STOP, TARGET, WORKING, ZERO, Account, Order, Position, contract_of, digits
 
 REST_AFTER_S = 2.0
 
@@ -20,15 +20,27 @@ class World:
     """Hold what every account shares."""
 
     prices: Prices
-    switches: Switches
-    new_id: Callable[[float], str]
+    books: Books
+
+    @property
+    def switches(self) -> Switches:
+        """Return the switches as they stand."""
+        return self.books.switches
+
+    @property
+    def new_id(self) -> Callable[[float], str]:
+        """Return what makes ids."""
+        return self.books.new_id
 
 
 def settle(account: Account, now: float, world: World) -> list[Order] | None:
     """Do everything that is due; returns the orders that changed, or None where nothing changed at all."""
     touched: list[Order] = []
     for order in sorted((each for each in account.orders if _is_due(each, now, world)), key=lambda each: each.due):
-        _advance(account, order, min(order.due, now), world)
+        at = min(order.due, now)
+        held = account.positions.get(order.symbol)
+        touched += [] if held is None else _trigger(account, held, at, world)  # what the price hits comes before what is filled then
+        _advance(account, order, at, world)
         touched.append(order)
     for held in tuple(account.positions.values()):
         touched += _trigger(account, held, now, world)
@@ -61,10 +73,14 @@ def _advance(account: Account, order: Order, at: float, world: World) -> None:
         return
     resting = order.trigger == "LIMIT" and order.due == NEVER
     price = order.price if resting else world.prices.at(order.symbol, at)
+    if world.switches.fills_at_levels and not resting:
+        price = digits(price + contract_of(order.symbol).price_step * (1 if order.side == "LONG" else -1) / 3)
     asked = _part(order)
-    filled = apply_fill(account, order, asked, price, at, world.switches, world.new_id)
+    filled = apply_fill(account, order, asked, price, at, world.books)
     order.filled_price = (order.filled_price * order.filled + price * filled) / (order.filled + filled)
     order.filled += filled
+    if order.reduce_only and order.trigger == "MARKET":
+        order.price = order.filled_price  # as recorded: only an entry's row keeps the price that it was asked for
     _after_fill(order, at, whole=filled == asked)
     _protect(account, order, at, world)
 
@@ -112,15 +128,39 @@ def _trigger(account: Account, held: Position, now: float, world: World) -> list
     price = world.prices.at(held.symbol, now)
     legs = account.legs(held.id)
     if (price - held.liquidation_price) * held.sign <= 0 and held.liquidation_price > 0:
-        close_position(account, held, price, now, world.switches, world.new_id, "LIQUIDATED")
-        return list(legs.values())
+        return [*legs.values(), liquidate(account, held, now, world)]
     for kind, leg in legs.items():
         beyond = (price - leg.price) * held.sign
         if (beyond <= 0) if kind == STOP else (beyond >= 0):
-            leg.status, leg.filled, leg.filled_price, leg.updated = "FILLED", held.quantity, price, now
-            charge(account, leg, held.quantity, price, now, world.new_id)
-            profit = (price - held.entry_price) * held.quantity * held.sign
-            account.freed.append((now + world.switches.margin_freed_after_s, max(ZERO, held.margin + profit)))
-            close_position(account, held, price, now, world.switches, world.new_id, "CLOSED")
-            return list(legs.values())
+            return [*legs.values(), *_hit(account, held, leg, price, now, world)]
     return []
+
+
+def liquidate(account: Account, held: Position, now: float, world: World) -> Order:
+    """Liquidate a position at the price that its row shows: an ordinary order of the closing side does it."""
+    price, market = held.liquidation_price, world.prices.at(held.symbol, now)
+    asked = market if market != price else price + contract_of(held.symbol).price_step  # as recorded: two prices
+    order = Order(
+        world.new_id(now), held.symbol, held.closing_side, "MARKET", held.quantity, asked, held.leverage, now, NEVER, reduce_only=True,
+        by="liquidation",
+    )  # fmt: skip
+    shrink(account, held, order, held.quantity, price, now, world.books)
+    order.status, order.filled, order.filled_price, order.updated = "FILLED", order.quantity, price, now
+    account.orders.append(order)
+    return order
+
+
+def _hit(account: Account, held: Position, leg: Order, price: Decimal, now: float, world: World) -> list[Order]:
+    """Close a position by its stop or target; what row that leaves is a switch."""
+    quantity = held.quantity
+    leg.by, leg.status, leg.filled, leg.filled_price, leg.updated = "stop" if leg.side == STOP else "target", "FILLED", quantity, price, now
+    leg.visible_from = now if world.switches.stop_row == "leg" else NEVER
+    shrink(account, held, leg, quantity, price, now, world.books)
+    if world.switches.stop_row != "order":
+        return []
+    shown = Order(
+        world.new_id(now), held.symbol, held.closing_side, "MARKET", quantity, price, held.leverage, now, NEVER, reduce_only=True,
+        status="FILLED", filled=quantity, filled_price=price, updated=now, position_id=held.id, by=leg.by,
+    )  # fmt: skip
+    account.orders.append(shown)
+    return [shown]

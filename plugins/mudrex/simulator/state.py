@@ -15,7 +15,7 @@ from typing import Any
 
 from plugins.mudrex.simulator.values import Account, Order, Position
 
-_LISTS = ("closed", "fees")
+_LISTS = ("closed", "fees", "wallet")
 
 
 def accepted_row(name: str, order: Order) -> dict[str, object]:
@@ -31,7 +31,7 @@ class Record:
         self._written: dict[str, dict[str, int]] = {}
 
     def knows(self, name: str, account: Account) -> None:
-        """Say that this account's closed positions and fees are in the file already."""
+        """Say that this account's closed positions, fees and changes of the wallet are in the file already."""
         self._written[name] = {each: len(getattr(account, each)) for each in _LISTS}
 
     def write(self, name: str, account: Account, orders: Sequence[Order], row: Mapping[str, object] | None) -> None:
@@ -71,12 +71,12 @@ def replay(file: Path) -> tuple[dict[str, Account], list[dict[str, object]]]:
         orders = {} if before is None else {each.id: each for each in before.orders}
         orders |= {each["id"]: _made(Order, each) for each in line["orders"]}
         state = line["state"]
+        lists = {each: [*(getattr(before, each) if before else ()), *line.get(each, ())] for each in _LISTS}
         accounts[line["name"]] = Account(
             Decimal(state["balance"]), Decimal(state["spot"]), Decimal(state["inr"]),
             {symbol: Decimal(each) for symbol, each in state["leverage"].items()}, list(orders.values()),
             {symbol: _made(Position, each) for symbol, each in state["positions"].items()}, set(state["client_order_ids"]),
-            [(when, Decimal(amount)) for when, amount in state["freed"]],
-            [*(before.closed if before else ()), *line["closed"]], [*(before.fees if before else ()), *line["fees"]],
+            [(when, Decimal(amount)) for when, amount in state["freed"]], strange=state.get("strange", {}), **lists,
         )  # fmt: skip
     return accounts, accepted
 

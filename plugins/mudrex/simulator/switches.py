@@ -1,10 +1,19 @@
 """Switches for what nobody outside knows about the exchange: each can be set in a faults file, or while the simulator runs.
 
-The defaults are what published captures suggest, or, where nothing does, what is the least kind to a client.
+What was recorded of the real exchange is no switch. The defaults are what the recordings suggest, or, where nothing does, what is the
+least kind to a client.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from typing import Final
+
+WORDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "closing_row": ("at_once", "late", "never"),
+    "stop_row": ("none", "leg", "order"),
+    "partial_closes": ("none", "parts", "whole"),
+    "history_offset": ("rows", "time", "passed_over"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +44,41 @@ class Switches:
     """Prices follow the seeded path; else they stand at the contract's own price."""
     margin_freed_after_s: float = 1.0
     """How long freed margin takes to become free balance."""
+    closing_row: str = "at_once"
+    """When the order row of a closing call shows: at once, ``late`` (after ``closing_row_late_s``), or never."""
+    closing_row_late_s: float = 20.0
+    """How late the closing row is where it is late."""
+    closed_rows_late_s: float = 0.0
+    """How much later than the recorded 0.25 to 0.8 s a row of the positions' history is born (25 and 135 s were seen)."""
+    fee_rows_late_s: float = 0.0
+    """How much later than the recorded 0.5 to 1.1 s a fee row is born."""
+    stop_row: str = "none"
+    """What a stop or target that was hit leaves among the orders: nothing, its own ``leg`` as FILLED, or an ordinary ``order``."""
+    partial_closes: str = "none"
+    """What partial closes leave in the positions' history: nothing, ``parts`` (a row each), or a last row about the ``whole`` of it."""
+    page_rows_max: int = 0
+    """No list gives more rows than this, whatever limit is asked for; 0: as many as asked."""
+    history_offset: str = "rows"
+    """What ``offset`` means for the order history: rows, the newest time in milliseconds, or nothing."""
+    history_shows_working: bool = True
+    """Orders that still rest are in the order history, too."""
+    numbers_as_text: bool = False
+    """Order rows write their numbers as text."""
+    fills_at_levels: bool = False
+    """Orders fill at several levels: their average price has sixteen digits."""
+    strange_rows: bool = False
+    """Orders, fees and closed positions begin with rows of another contract, with words and times that were never seen."""
 
     def changed(self, table: Mapping[str, object]) -> "Switches":
-        """Return these with some changed; raises ValueError for a name or a type that is not one of theirs."""
+        """Return these with some changed; raises ValueError for a name, a type or a word that is not one of theirs."""
         known = {each.name: getattr(self, each.name) for each in fields(self)}
         for name, value in table.items():
             if name not in known:
                 raise ValueError(f"switch {name}: expected one of {', '.join(known)}")
-            if isinstance(known[name], bool) != isinstance(value, bool) or not isinstance(value, bool | int | float):
-                raise ValueError(f"switch {name}: expected a value like {known[name]}, found {value!r}")
+            if name in WORDS and value not in WORDS[name]:
+                raise ValueError(f"switch {name}: expected one of {', '.join(WORDS[name])}, found {value!r}")
+            kind = type(known[name])
+            fits = isinstance(value, bool) if kind is bool else isinstance(value, str if kind is str else int | float)
+            if not fits or (isinstance(value, bool) and kind is not bool):
+                raise ValueError(f"switch {name}: expected a value like {known[name]!r}, found {value!r}")
         return replace(self, **table)  # type: ignore[arg-type]  # names and types were checked above

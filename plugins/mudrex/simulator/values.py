@@ -1,11 +1,11 @@
-"""What the SIMULATED exchange keeps, each with the wire row that the exchange shows of it: mixed numbers, nulls, sparse keys.
+"""What the SIMULATED exchange keeps, each with the wire row that the exchange shows of it: mixed numbers, nulls, keys as recorded.
 
 Times are seconds since 1970. A stop or a target is an order of its own (``side`` STOPLOSS or TAKEPROFIT, quantity and leverage 0).
 """
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal, InvalidOperation
 
 from plugins.mudrex.simulator.contracts import CONTRACTS, Contract
 
@@ -13,21 +13,26 @@ ZERO = Decimal(0)
 NEVER = float("inf")
 STOP, TARGET = "STOPLOSS", "TAKEPROFIT"
 WORKING = ("CREATED", "PARTIALLY_FILLED")
+SHOWN = Context(prec=16)
 
 
 class Refusal(Exception):
-    """Say no: an HTTP status, the envelope's code and its text."""
+    """Say no: an HTTP status, the envelope's code and its text; ``bare``: without the envelope."""
 
-    def __init__(self, status: int, text: str, code: int | None = None) -> None:
+    def __init__(self, status: int, text: str, code: int | None = None, *, bare: bool = False) -> None:
         super().__init__(text)
         self.status = status
         self.text = text
         self.code = status if code is None else code
+        self.bare = bare
 
 
 @dataclass(slots=True)
 class Order:
-    """Hold one order. ``due``: when it fills next; ``part``: how much of it fills then; ``fate``: what a fault made of it."""
+    """Hold one order. ``due``: when it fills next; ``fate``: what a fault made of it; ``by``: what made the order itself.
+
+    That is an order of a client (``order``), a closing call (``close``), the ``owner``, or a ``stop``, ``target`` or ``liquidation``.
+    """
 
     id: str
     symbol: str
@@ -50,6 +55,7 @@ class Order:
     visible_from: float = 0.0
     stop: Decimal | None = None
     target: Decimal | None = None
+    by: str = "order"
 
     @property
     def is_leg(self) -> bool:
@@ -61,25 +67,27 @@ class Order:
         """Return what is not filled yet."""
         return self.quantity - self.filled
 
-    def row(self, *, shows_client_order_id: bool = True) -> dict[str, object]:
-        """Write it as the order lists do: JSON numbers, sparse."""
-        made: dict[str, object] = {
-            "id": self.id, "created_at": stamp(self.created), "updated_at": stamp(self.updated or self.created), "symbol": self.symbol,
-            "asset_uuid": CONTRACTS[self.symbol].id, "trade_currency": "USDT", "order_type": self.side, "trigger_type": self.trigger,
-            "status": self.status, "quantity": float(self.quantity), "filled_quantity": float(self.filled), "price": float(self.price),
-            "filled_price": float(self.filled_price), "leverage": float(self.leverage),
-            "reason": None if self.reason is None else {"message": self.reason},
+    def row(self, *, shows_client_order_id: bool = True, as_text: bool = False) -> dict[str, object]:
+        """Write it as the order lists do, keys as recorded: an entry has the reason OK, a close and a leg have none."""
+        write = str if as_text else float
+        reason = self.reason or (None if self.reduce_only else "OK")
+        return {
+            "created_at": stamp(self.created), "updated_at": stamp(self.updated or self.created),
+            "reason": None if reason is None else {"message": reason}, "actual_amount": write(self.filled * self.filled_price),
+            "quantity": write(self.quantity), "filled_quantity": write(self.filled), "price": write(self.price),
+            "filled_price": write(digits(self.filled_price)), "leverage": write(self.leverage), "hedge_rate": write(Decimal(1)),
+            "order_type": self.side, "trigger_type": self.trigger, "trade_currency": "USDT", "status": self.status, "id": self.id,
+            "client_order_id": self.client_order_id if shows_client_order_id else None, "asset_uuid": CONTRACTS[self.symbol].id,
+            "symbol": self.symbol, "future_position_uuid": self.position_id, "position_id": self.position_id,
         }  # fmt: skip
-        if self.position_id is not None:
-            made["future_position_uuid"] = self.position_id
-        if self.client_order_id is not None and shows_client_order_id:
-            made["client_order_id"] = self.client_order_id
-        return made
 
 
 @dataclass(slots=True)
 class Position:
-    """Hold one open position; ``checked`` is until when its stop and target were compared with the price."""
+    """Hold one open position; ``checked`` is until when its stop and target were compared with the price.
+
+    ``closed`` and ``closed_worth``: how much of it was closed in parts, and what that was worth.
+    """
 
     id: str
     symbol: str
@@ -90,6 +98,8 @@ class Position:
     created: float
     checked: float = 0.0
     added: Decimal = ZERO
+    closed: Decimal = ZERO
+    closed_worth: Decimal = ZERO
 
     @property
     def sign(self) -> int:
@@ -108,28 +118,37 @@ class Position:
 
     @property
     def liquidation_price(self) -> Decimal:
-        """Return where the margin is used up (no maintenance rate)."""
-        return max(ZERO, self.entry_price - self.sign * self.margin / self.quantity)
+        """Return where the margin is used up (no maintenance rate), on the price step that still leaves something of it."""
+        step = CONTRACTS[self.symbol].price_step
+        steps = (self.entry_price - self.sign * self.margin / self.quantity) / step
+        return max(ZERO, steps.to_integral_value(ROUND_CEILING if self.side == "LONG" else ROUND_FLOOR) * step)
 
     def row(self, legs: dict[str, Order]) -> dict[str, object]:
-        """Write it as ``GET /futures/positions`` does: strings; a missing stop is null, a missing target is an empty object."""
+        """Write it as ``GET /futures/positions`` does: strings; a missing stop or target is an object without price and order."""
         return {
-            "id": self.id, "symbol": self.symbol, "asset_uuid": CONTRACTS[self.symbol].id, "trade_currency": "USDT",
-            "order_type": self.side, "status": "OPEN", "quantity": str(self.quantity), "entry_price": str(self.entry_price),
-            "leverage": str(self.leverage), "initial_margin": str(self.margin), "maintenance_margin": str(self.margin / 20),
-            "liquidation_price": str(self.liquidation_price), "entry_hedge_rate": "1",
-            "stoploss": self._leg(legs[STOP]) if STOP in legs else None,
-            "takeprofit": self._leg(legs[TARGET]) if TARGET in legs else {"price": "0", "order_id": ""},
             "created_at": stamp(self.created), "updated_at": stamp(self.created),
+            "stoploss": self._leg(legs.get(STOP)), "takeprofit": self._leg(legs.get(TARGET)),
+            "entry_price": str(digits(self.entry_price)), "quantity": str(self.quantity), "leverage": str(self.leverage),
+            "liquidation_price": str(self.liquidation_price), "initial_margin": str(self.margin),
+            "maintenance_margin": str(self.margin / 20), "entry_hedge_rate": "1", "order_type": self.side, "status": "OPEN",
+            "id": self.id, "position_id": self.id, "asset_uuid": CONTRACTS[self.symbol].id, "symbol": self.symbol,
+            "trade_currency": "USDT",
         }  # fmt: skip
 
-    def _leg(self, leg: Order) -> dict[str, object]:
+    def _leg(self, leg: Order | None) -> dict[str, object]:
+        if leg is None:
+            return {"price": "0", "order_id": "", "order_type": ""}
         return {"price": str(leg.price), "order_id": leg.id, "order_type": self.closing_side}
 
 
 @dataclass(slots=True)
 class Account:
-    """Hold one account. ``freed``: margin on its way back, as (when, how much); ``closed`` and ``fees``: rows as they are shown."""
+    """Hold one account. ``freed``: margin on its way back, as (when, how much).
+
+    ``closed`` and ``fees``: rows as they are shown from their birth on; keys that begin with ``_`` are not shown. ``wallet``: every change
+    of the wallet with what made it, nothing rounded: the simulator's own record, which no client sees. ``strange``: rows put into lists by
+    hand, by the list's name.
+    """
 
     balance: Decimal
     spot: Decimal = ZERO
@@ -141,6 +160,17 @@ class Account:
     freed: list[tuple[float, Decimal]] = field(default_factory=list)
     closed: list[dict[str, object]] = field(default_factory=list)
     fees: list[dict[str, object]] = field(default_factory=list)
+    wallet: list[dict[str, object]] = field(default_factory=list)
+    strange: dict[str, list[dict[str, object]]] = field(default_factory=dict)
+
+    @property
+    def total(self) -> Decimal:
+        """Return the wallet: what is free, and what is in use."""
+        return self.balance + self.locked
+
+    def change(self, at: float, event: str, amount: Decimal, **more: object) -> None:
+        """Write a change of the wallet down; whoever calls makes it."""
+        self.wallet.append({"at": at, "event": event, "amount": str(amount), **{key: str(value) for key, value in more.items()}})
 
     @property
     def locked(self) -> Decimal:
@@ -174,6 +204,17 @@ def number(body: object, name: str, default: Decimal | None = None) -> Decimal:
     return found
 
 
+def digits(price: Decimal) -> Decimal:
+    """Return a price with the sixteen digits that the exchange shows."""
+    return SHOWN.plus(price)
+
+
+def text(amount: Decimal) -> str:
+    """Write an amount without idle zeros."""
+    written = f"{amount:f}"
+    return written.rstrip("0").rstrip(".") if "." in written else written
+
+
 def stamp(seconds: float) -> str:
-    """Write a time as the exchange does: UTC, whole seconds."""
-    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """Write a time as the exchange does: UTC, rounded to the nearest second."""
+    return datetime.fromtimestamp(int(seconds + 0.5), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

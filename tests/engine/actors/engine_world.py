@@ -1,7 +1,7 @@
 """A small world for actor tests: the real ledger in memory, the real paper exchange, a virtual clock, followers under supervision."""
 
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -26,7 +26,8 @@ from engine.ledger.copies import accounts_with_waiting_legs, begin_run
 from engine.ledger.query import fetch_all, fetch_one
 from engine.ledger.signals import NewSignal, record_signal
 from engine.plugin_host import load_plugins
-from engine.ports.exchange import AccountLogin, ExchangeContext
+from engine.ports.clock import Clock
+from engine.ports.exchange import AccountLogin, ExchangeAdapter, ExchangeContext
 from engine.ports.secret import Secret
 from engine.transport import HttpClientFactory
 from plugins.paper.journal import read_journal
@@ -142,16 +143,17 @@ def _people(ledger: Ledger, followers: int, mode: Mode) -> None:
 
 @asynccontextmanager
 async def world(
-    folder: Path, *, followers: int = 3, mode: Mode = Mode.LIVE, paper: Mapping[str, object] | None = None
-) -> AsyncIterator[World]:
-    """Run an engine of a few followers on the paper exchange under the test's clock."""
+    folder: Path, *, followers: int = 3, mode: Mode = Mode.LIVE, paper: Mapping[str, object] | None = None,
+    exchange: Callable[[Clock], ExchangeAdapter] | None = None,
+) -> AsyncIterator[World]:  # fmt: skip
+    """Run an engine of a few followers under the test's clock, on the paper exchange or on another one."""
     ledger = Ledger.in_memory()
     _people(ledger, followers, mode)
     clock = TrioClock(BEGINNING)
     settings = {"flush": "inline", "price_fixed": {"BTCUSDT": "65000"}, **(paper or {})}
     plugins = load_plugins(["paper", "gcra"], {"paper": settings})
     context = ExchangeContext(plugins.provider("exchange", "paper").settings, clock, HttpClientFactory(), str(folder))
-    adapter = plugins.exchanges["paper"]
+    adapter = plugins.exchanges["paper"] if exchange is None else exchange(clock)
     feed = MarketFeed(adapter, context, clock)
 
     def read_subscription(identifier: str) -> Subscription:

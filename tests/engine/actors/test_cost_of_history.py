@@ -30,11 +30,12 @@ from engine.ledger.alerts import undelivered_alerts
 from engine.ledger.attempts import open_attempts, read_attempt
 from engine.ledger.copies import accounts_with_waiting_legs
 from engine.ledger.equity import read_equity_marks
+from engine.ledger.folding import has_unfolded
 from engine.ledger.following import copies_of, orders_of
 from engine.ledger.pulse import concerns_person, newest_sequence
 from engine.ledger.query import fetch_all
 from engine.ledger.reports import account_rows, set_switch, switches
-from engine.ledger.results import account_trades, has_unbooked, strategies_for, strategy_days
+from engine.ledger.results import account_trades, strategies_for, strategy_days
 from engine.ledger.signals import read_signal
 from engine.ledger.standing import still_open
 from engine.ledger.studio import audience_of, strategies_of
@@ -138,7 +139,7 @@ async def test_a_past_is_one_that_the_engine_could_have_written(tmp_path: Path, 
         db = house.ledger.db
         assert write_past(db, PAST, BEGINNING) == PAST
         assert not fetch_all(db, "PRAGMA foreign_key_check")
-        assert (open_attempts(db, house.followers[0].account), accounts_with_waiting_legs(db), has_unbooked(db)) == ([], [], False)
+        assert (open_attempts(db, house.followers[0].account), accounts_with_waiting_legs(db), has_unfolded(db)) == ([], [], False)
         accounts = [each.account for each in house.followers]
         codes = {each.code for each in copies_of(db, accounts, PAST)}
         assert codes == {"filled", "rejected", "skipped.below_minimum", "skipped.nothing_to_close"}

@@ -1,29 +1,22 @@
-"""The transition table against its picture, the judgement of answers, and finding an order by reading only."""
+"""The transition table against its picture, and the judgement of answers."""
 
-from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
-from decision_builders import ETH, NOW, D, intent, row
+from decision_builders import ETH, D, intent, row
 from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.decisions.order_lifecycle import (
     MOVES,
-    Absent,
     Accepted,
-    Ambiguous,
     AttemptState,
-    Found,
     NoProof,
     NothingSent,
     Refused,
     check_move,
     classify,
-    match_order,
-    may_stop_looking,
-    resolution_due,
     state_of,
     steps,
 )
@@ -145,85 +138,6 @@ def test_a_close_of_the_whole_position_may_have_found_another_quantity() -> None
 )
 def test_a_report_proves_a_state(status: OrderStatus, filled: str, state: AttemptState) -> None:
     assert state_of(row(status=status, filled_quantity=D(filled))) is state
-
-
-def find(*reports: Any, **changes: Any) -> Any:
-    known: dict[str, Any] = {"reads_client_order_id": False, "bound_ids": (), "witness_ids": ()}
-    return match_order(intent(), NOW, reports, **(known | changes))
-
-
-def bare(**changes: Any) -> Any:
-    return row(client_order_id=None, **changes)
-
-
-def later(seconds: float) -> Any:
-    return NOW + timedelta(seconds=seconds)
-
-
-def test_our_own_id_finds_the_order_whatever_stands_beside_it() -> None:
-    assert find(bare(exchange_order_id="x2"), row(), reads_client_order_id=True) == Found(row())
-    assert find(row(created_at=later(100))) == Found(row(created_at=later(100)))
-
-
-@pytest.mark.parametrize("changes", [{"symbol": ETH}, {"side": OrderSide.SELL}, {"quantity": D("1")}, {"created_at": later(-3)}])
-def test_our_own_id_on_an_order_that_does_not_fit_is_a_question_for_a_person(changes: dict[str, Any]) -> None:
-    assert find(row(**changes)) == Ambiguous(("x1",))
-
-
-def test_two_orders_with_our_id_are_a_question_for_a_person() -> None:
-    assert find(row(exchange_order_id="x2"), row()) == Ambiguous(("x1", "x2"))
-
-
-def test_one_row_read_twice_is_one_row() -> None:
-    assert find(bare(), bare()) == Found(bare())
-
-
-def test_a_row_that_does_not_say_whether_it_closed_may_be_ours() -> None:
-    assert find(bare(reduce_only=None)) == Found(bare(reduce_only=None))
-    assert find(bare(reduce_only=None), bare(exchange_order_id="x2")) == Ambiguous(("x1", "x2"))
-
-
-def test_rows_without_an_id_prove_nothing_where_the_exchange_keeps_ids() -> None:
-    assert find(bare(), reads_client_order_id=True) == Absent()
-
-
-@pytest.mark.parametrize(
-    "strange",
-    [
-        bare(symbol=ETH),
-        bare(side=OrderSide.SELL),
-        bare(quantity=D("2.4")),
-        bare(reduce_only=True),
-        bare(created_at=later(-2.1)),
-        bare(created_at=later(13.1)),
-        bare(exchange_order_id="bound"),
-        bare(exchange_order_id="seen"),
-        row(client_order_id="the-owner-s"),
-    ],
-)
-def test_a_row_that_cannot_be_ours_is_not_taken(strange: Any) -> None:
-    assert find(strange, bound_ids=("bound",), witness_ids=("seen",)) == Absent()
-    assert find(strange, bare(exchange_order_id="x9"), bound_ids=("bound",), witness_ids=("seen",)) == Found(bare(exchange_order_id="x9"))
-
-
-def test_two_rows_that_may_be_ours_are_a_question_for_a_person() -> None:
-    assert find(bare(), bare(exchange_order_id="x2")) == Ambiguous(("x1", "x2"))
-
-
-def test_the_window_is_on_the_exchange_s_clock_and_wider_where_that_is_unknown() -> None:
-    shifted = bare(created_at=later(30))
-    assert find(shifted) == Absent()
-    assert find(shifted, clock_offset_s=30.0) == Found(shifted)
-    assert find(shifted, clock_offset_s=None) == Found(shifted, is_sure=False)
-
-
-def test_looking_up_slows_down_to_one_read_in_thirty_seconds() -> None:
-    assert [resolution_due(n) for n in (0, 1, 2, 3, 4, 5, 10_000)] == [1, 2, 4, 8, 16, 30, 30]
-
-
-@pytest.mark.parametrize(("absences", "seconds", "ends"), [(3, 60, True), (2, 600, False), (30, 59.9, False)])
-def test_an_order_is_given_up_only_after_three_complete_absences_over_a_minute(absences: int, seconds: float, ends: bool) -> None:
-    assert may_stop_looking(absences, NOW, later(seconds)) is ends
 
 
 @given(st.lists(st.sampled_from(AttemptState), max_size=12))

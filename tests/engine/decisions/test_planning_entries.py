@@ -29,7 +29,7 @@ from decision_builders import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.decisions.planning import EntryContext, EntryPlan, last_line_entry, plan_entry
+from engine.decisions.planning import EntryContext, EntryPlan, Reading, Wait, last_line_entry, plan_entry
 from engine.decisions.risk import total
 from engine.domain.account import EquityMarks
 from engine.domain.amounts import EXACT, is_multiple, notional
@@ -70,6 +70,11 @@ MARKS = EquityMarks(D("1100"), NOW - timedelta(hours=3), "Europe/Berlin", D("125
 CHECKS: list[tuple[str, OutcomeCode, dict[str, Any]]] = [
     ("superseded", C.SKIPPED_SUPERSEDED, {"goal_key": key(100)}),
     ("expired", C.EXPIRED, {"now": NOW + timedelta(seconds=60), "quote": replace(priced("100"), at=NOW + timedelta(seconds=60))}),
+    (
+        "expired while it waited",
+        C.EXPIRED_WAITING,
+        {"now": NOW + timedelta(seconds=60), "is_exiting": True, "quote": replace(priced("100"), at=NOW + timedelta(seconds=60))},
+    ),
     ("entries off", C.SKIPPED_ENTRIES_OFF, {"switches": (switch(),)}),
     ("paused", C.SKIPPED_PAUSED, {"subscription": subscription(standing=Standing.PAUSED)}),
     ("left", C.SKIPPED_LEFT, {"subscription": subscription(standing=Standing.LEFT)}),
@@ -522,3 +527,49 @@ def test_a_burst_of_pending_entries_never_passes_a_cap_together(worth: Any, marg
     assert margin is None or total(*(each.margin for each in flying)) <= margin
     assert count is None or len(flying) <= count
     assert total(*(each.margin for each in flying), *(each.notional * D("0.0005") for each in flying)) <= free
+
+
+@pytest.mark.parametrize(
+    ("changes", "reads"),
+    [
+        ({"is_exiting": True}, False),
+        ({"is_exiting": True, "account": view(holdings=(holding(side=SHORT),))}, False),
+        ({"is_exiting": True, "account": view(holdings=(holding(),))}, False),
+        ({"is_exiting": True, "account": view(holdings=(holding(share=D("0"), detached=True),))}, False),
+        ({"here": Reading.BEFORE}, True),
+        ({"here": Reading.BEFORE, "account": view(report=report((position(),)))}, True),
+        ({"here": Reading.SOON_AFTER, "account": view(report=report((position(),)))}, True),
+        ({"anywhere": Reading.SOON_AFTER, "account": view(report=report(available="1"))}, True),
+        ({"anywhere": Reading.BEFORE, "account": view(pending=(pending(),)), "limits": RiskLimits(open_positions=1)}, True),
+    ],
+)
+def test_an_entry_waits_for_the_exit_before_it_and_for_a_reading_that_shows_what_it_left(changes: dict[str, Any], reads: bool) -> None:
+    planned = plan_entry(entry(**changes))
+    assert isinstance(planned, Wait)
+    assert planned.reads is reads
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"here": Reading.SOON_AFTER},
+        {"anywhere": Reading.BEFORE},
+        {"here": Reading.SOON_AFTER, "anywhere": Reading.SOON_AFTER},
+    ],
+)
+def test_a_reading_that_cannot_be_wrong_about_this_entry_is_not_waited_for(changes: dict[str, Any]) -> None:
+    assert isinstance(plan_entry(entry(**changes)), EntryPlan)
+
+
+def test_an_order_that_is_too_large_alone_is_denied_at_once_after_an_exit_too() -> None:
+    planned = plan_entry(entry(anywhere=Reading.BEFORE, limits=RiskLimits(order_notional=D("1"))))
+    assert isinstance(planned, Outcome)
+    assert planned.code is C.DENIED_ORDER_NOTIONAL
+
+
+def test_what_it_waited_for_is_told_when_it_is_too_late() -> None:
+    late = {"now": NOW + timedelta(seconds=60), "waited_for": "the account was not read since our last exit"}
+    planned = plan_entry(entry(**late))
+    assert isinstance(planned, Outcome)
+    assert planned.code is C.EXPIRED_WAITING
+    assert "because the account was not read since our last exit, until it was too late" in planned.sentence

@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.decisions.planning import Wait
-from engine.decisions.planning_exits import ExitContext, ExitPlan, plan_exit
+from engine.decisions.planning_exits import Carry, ExitContext, ExitPlan, plan_exit
 from engine.domain.amounts import is_multiple
 from engine.domain.identifiers import exit_client_order_id
 from engine.domain.order import OrderSide
 from engine.domain.outcome import Outcome, OutcomeCode
-from engine.domain.signal import Action, OrderType
+from engine.domain.signal import Action, OrderType, SignalSize, SizeMode
 from engine.domain.subscription import Mode
 
 C = OutcomeCode
@@ -33,9 +33,6 @@ ENDED: list[tuple[str, OutcomeCode, dict[str, Any]]] = [
     ("as old as the entry", C.SKIPPED_SUPERSEDED, {"holding": holding(entry_key=key(100))}),
     ("test", C.SKIPPED_TEST, {"signal": close(is_test=True)}),
     ("test while entries are open", C.SKIPPED_TEST, {"signal": close(is_test=True), "holding": holding(entries_open=1)}),
-    ("below the step", C.RESIDUE, {"holding": holding(share=D("0.0004"))}),
-    ("below the least quantity", C.RESIDUE, {"instrument": instrument(quantity_min=D("3"))}),
-    ("below the least worth", C.RESIDUE, {"instrument": instrument(notional_min=D("201"))}),
 ]
 
 
@@ -51,7 +48,6 @@ def test_an_exit_that_ends_without_an_order_says_why_in_a_whole_sentence(code: O
     "changes",
     [
         {"holding": holding(share=D("0"), entries_open=1)},
-        {"holding": holding(share=D("0.0004"), entries_open=1)},
         {"holding": holding(share=D("0"), entries_open=1), "instrument": None},
         {"outstanding": D("2")},
         {"outstanding": D("1")},
@@ -78,7 +74,6 @@ def test_an_exit_closes_the_whole_share_reduce_only_under_its_own_attempt_s_id()
         {"position": None},
         {"position": position(quantity=D("3"))},
         {"position": position(side=SHORT)},
-        {"holding": holding(share=D("2.0005")), "position": position(quantity=D("2.0005"))},
     ],
 )
 def test_the_whole_position_is_closed_only_where_our_share_is_provably_all_of_it(changes: dict[str, Any]) -> None:
@@ -86,6 +81,60 @@ def test_the_whole_position_is_closed_only_where_our_share_is_provably_all_of_it
     assert isinstance(plan, ExitPlan)
     assert not plan.intent.whole_position
     assert plan.intent.quantity == D("2")
+
+
+@pytest.mark.parametrize(
+    ("share", "contract"),
+    [
+        ("2", {"quantity_min": D("3")}),
+        ("2", {"notional_min": D("201")}),
+        ("2", {"quantity_max": D("1"), "quantity_min": D("0.1")}),
+        ("2.0005", {}),
+        ("0.0004", {}),
+        ("41", {"notional_min": D("4101"), "quantity_step": D("1"), "quantity_min": D("1")}),
+    ],
+)
+@pytest.mark.parametrize("entries_open", [0, 1])
+def test_a_whole_position_is_closed_to_the_last_digit_whatever_it_is_worth(share: str, contract: dict[str, Any], entries_open: int) -> None:
+    whole = position(quantity=D(share))
+    plan = plan_exit(leaving(holding=holding(share=D(share), entries_open=entries_open), position=whole, instrument=instrument(**contract)))
+    assert isinstance(plan, ExitPlan)
+    assert (plan.intent.quantity, plan.intent.whole_position, plan.leave, plan.carried) == (D(share), True, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("share", "contract", "sent"),
+    [
+        ("2", {"quantity_min": D("3")}, "2"),
+        ("2", {"notional_min": D("201")}, "2"),
+        ("0.0004", {}, "0.0004"),
+        ("2.0005", {}, "2"),
+        ("2", {"quantity_max": D("0.5")}, "0.5"),
+    ],
+)
+def test_all_that_is_ours_in_a_larger_position_is_asked_for_too(share: str, contract: dict[str, Any], sent: str) -> None:
+    plan = plan_exit(leaving(holding=holding(share=D(share)), position=position(quantity=D("9")), instrument=instrument(**contract)))
+    assert isinstance(plan, ExitPlan)
+    assert (plan.intent.quantity, plan.intent.whole_position) == (D(sent), False)
+
+
+@pytest.mark.parametrize("contract", [None, instrument(notional_min=D("1000"))])
+def test_a_reduce_that_comes_to_everything_closes_everything(contract: Any) -> None:
+    reduce = signal(action=Action.REDUCE, size=SignalSize(SizeMode.FRACTION, fraction=D("0.5")))
+    plan = plan_exit(leaving(signal=reduce, holding=holding(carried=D("1")), instrument=contract))
+    assert isinstance(plan, ExitPlan)
+    assert (plan.intent.quantity, plan.intent.whole_position, plan.leave) == (D("2"), True, 0)
+
+
+def test_a_reduce_goes_on_with_what_is_large_enough_and_carries_the_rest() -> None:
+    reduce = signal(action=Action.REDUCE, size=SignalSize(SizeMode.FRACTION, fraction=D("0.5")))
+    rest = plan_exit(leaving(signal=reduce, leave=D("1.9995"), holding=holding(carried=D("0.0002"))))
+    assert isinstance(rest, Carry)
+    assert rest.carried == D("0.0007")
+    done = plan_exit(leaving(signal=reduce, leave=D("2")))
+    assert isinstance(done, Outcome)
+    assert done.code is C.NOTHING_TO_DO
+    assert "no more than 2 BTCUSDT is held" in done.sentence
 
 
 def test_what_is_provably_ours_is_closed_while_another_entry_is_unknown() -> None:
@@ -136,7 +185,12 @@ def test_an_exit_never_passes_the_share_and_every_context_has_one_answer(context
     assert intent.symbol == BTC
     assert intent.reduce_only
     assert intent.position_side is held.side
-    assert context.instrument is None or is_multiple(intent.quantity, context.instrument.quantity_step)
+    assert (
+        context.instrument is None
+        or intent.whole_position
+        or intent.quantity < context.instrument.quantity_step
+        or is_multiple(intent.quantity, context.instrument.quantity_step)
+    )
     if intent.whole_position:
         assert context.position is not None
         assert context.position.quantity == intent.quantity == held.share

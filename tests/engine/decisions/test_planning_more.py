@@ -87,7 +87,7 @@ def test_a_reduce_goes_on_towards_what_its_first_attempt_fixed() -> None:
     assert again.intent.quantity == D("0.4")
     done = plan_exit(reducing("0.5", holding=holding(share=D("1")), leave=D("1")))
     assert isinstance(done, Outcome)
-    assert done.code is C.SKIPPED_NOTHING_TO_CLOSE
+    assert done.code is C.NOTHING_TO_DO
 
 
 def test_a_reduce_below_the_least_quantity_is_carried_whole() -> None:

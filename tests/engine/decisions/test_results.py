@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.decisions.results import Fill, Trade, drawdown, fold_all
+from engine.decisions.results import Trade, drawdown, fold_all
+from engine.domain.booking import BookState, Fill
 from engine.domain.signal import PositionSide
 
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
@@ -64,8 +65,8 @@ def test_money_is_conserved(moves: list[tuple[bool, Decimal, Decimal, Decimal]],
         cash += sign * quantity * each.price - each.fee
         held += quantity if each.is_entry else -quantity
     left, trades = fold_all(kept)
-    open_cost = D(0) if left is None else left.cost * (-1 if side is LONG else 1) - left.fees
-    assert abs(sum((each.result for each in trades), D(0)) + open_cost - cash) < D("0.000001")
+    open_cost = D(0) if left is None else (left.cost or D(0)) * (-1 if side is LONG else 1) - (left.fees or D(0))
+    assert abs(sum((each.result or D(0) for each in trades), D(0)) + open_cost - cash) < D("0.000001")
     assert (left.quantity if left is not None else D(0)) == held
 
 
@@ -74,9 +75,24 @@ def test_splitting_a_fill_changes_nothing(quantity: Decimal, entry: Decimal, exi
     whole = fold_all([buy(str(quantity), str(entry)), sell(str(quantity), str(exit_))])[1]
     half = quantity / 2
     split = fold_all([buy(str(half), str(entry)), buy(str(half), str(entry)), sell(str(half), str(exit_)), sell(str(half), str(exit_))])[1]
-    assert abs(sum((each.result for each in whole), D(0)) - sum((each.result for each in split), D(0))) < D("0.000001")
+    assert abs(sum((each.result or D(0) for each in whole), D(0)) - sum((each.result or D(0) for each in split), D(0))) < D("0.000001")
 
 
 @pytest.mark.parametrize(("points", "deepest"), [([], "0"), (["1", "2"], "0"), (["0", "5", "-1", "4", "3"], "6")])
 def test_the_deepest_fall_is_below_the_highest_so_far(points: list[str], deepest: str) -> None:
     assert drawdown(map(D, points)) == D(deepest)
+
+
+def test_what_nobody_told_is_never_taken_as_zero_and_spoils_no_later_trade() -> None:
+    untold = Fill(LONG, False, D(1), None, None, NOW, state=BookState.OPEN)
+    left, trades = fold_all([buy("2", "100", "0.4"), untold, sell("1", "110", "0.2")])
+    assert left is None
+    assert [(each.result, each.state) for each in trades] == [(None, BookState.OPEN), (D("9.6"), BookState.SETTLED)]
+    assert (trades[0].entry_price, trades[0].exit_price, trades[0].fees, trades[0].gross) == (D(100), None, None, None)
+
+
+def test_a_trade_with_an_entry_that_nobody_priced_has_no_result_but_its_quantity_counts() -> None:
+    untold = Fill(LONG, True, D(1), None, D(0), NOW, state=BookState.UNEXPLAINED)
+    left, trades = fold_all([buy("1", "100"), untold, sell("2", "110")])
+    assert left is None
+    assert [(each.quantity, each.entry_price, each.result, each.state) for each in trades] == [(D(2), None, None, BookState.UNEXPLAINED)]

@@ -62,6 +62,13 @@ def test_a_position_on_the_other_side_is_the_owner_s() -> None:
     assert (found[0].share_to, found[1].side, found[1].quantity) == (D("0"), SHORT, D("2"))
 
 
+def test_a_position_that_its_owner_opened_in_place_of_ours_is_his() -> None:
+    held, stands = holding(position_id="p1"), position(id="p2", quantity=D("3"))
+    gone, own = compare((held,), report((stands,)), closed_ids=("p1",))
+    assert (gone.share_to, gone.detached, own.quantity) == (0, True, D("3"))
+    assert compare((held,), report((stands,))) == (OwnPosition(BTC, LONG, D("1")),)  # nothing says yet that ours was closed
+
+
 def test_what_is_beyond_our_share_is_told_and_left_alone() -> None:
     reading = report((position(quantity=D("5")), position(symbol=ETH)))
     assert compare((holding(),), reading) == (OwnPosition(BTC, LONG, D("3")), OwnPosition(ETH, LONG, D("2")))

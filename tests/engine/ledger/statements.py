@@ -128,10 +128,10 @@ class _Source:
         """Bind parameters together, as each caller in this module passes them."""
         if not wanted:
             return [{}]
-        taken = [each.arg for each in (*function.args.posonlyargs, *function.args.args)]
+        taken = [each.arg for each in (*function.args.posonlyargs, *function.args.args) if each.arg != "self"]
         ways: list[dict[str, Any]] = []
         for call in self._calls:
-            if isinstance(call.func, ast.Name) and call.func.id == function.name:
+            if ast.unparse(call.func) in (function.name, f"self.{function.name}"):
                 given = {**dict(zip(taken, call.args, strict=False)), **{each.arg: each.value for each in call.keywords if each.arg}}
                 if any(name not in given for name in wanted):
                     raise Unreadable

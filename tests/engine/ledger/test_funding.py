@@ -38,11 +38,11 @@ def db() -> Iterator[Database]:
 def held(db: Database, strategy: str, opened: datetime, closed: datetime | None = None) -> None:
     """Have a strategy hold BTC from a time on, or between two."""
     if closed is None:
-        db.execute("INSERT INTO book VALUES ('a0', ?, 'BTCUSDT', 'LONG', '1', '65000', '0', ?)", (strategy, to_us(opened)))
+        db.execute("INSERT INTO book VALUES ('a0', ?, 'BTCUSDT', 'LONG', '1', 1, ?, '')", (strategy, to_us(opened)))
     else:
         db.execute(
             "INSERT INTO trade (account_id, strategy_id, symbol, side, quantity, entry_price, exit_price, fees, result, opened_us,"
-            " closed_us) VALUES ('a0', ?, 'BTCUSDT', 'LONG', '1', '1', '1', '0', '0', ?, ?)",
+            " closed_us, state) VALUES ('a0', ?, 'BTCUSDT', 'LONG', '1', '1', '1', '0', '0', ?, ?, 'settled')",
             (strategy, to_us(opened), to_us(closed)),
         )
 

@@ -160,6 +160,15 @@ def test_a_late_redelivered_open_does_not_pass_a_close(db: Database) -> None:
     assert refused.outcome.code is OutcomeCode.SKIPPED_SUPERSEDED
 
 
+def test_an_entry_is_not_claimed_before_the_exit_before_it_has_ended(db: Database) -> None:
+    """It was planned before the exit was recorded with an earlier time, and comes to the claim after."""
+    record_signal(db, new("close", Action.CLOSE, at=NOW - timedelta(seconds=1)))
+    asked = wanted(db, record_signal(db, new("open")).id)
+    assert claim(db, asked) == NotClaimed(None)
+    db.execute("UPDATE leg SET state = 'skipped' WHERE kind = 'exit'")
+    assert isinstance(claim(db, asked), int)
+
+
 def entries_open(db: Database) -> int:
     return int(fetch_all(db, "SELECT entries_open FROM holding WHERE account_id = 'a'")[0][0])
 

@@ -15,7 +15,7 @@ from engine.ledger.schema import MIGRATIONS
 
 ACCOUNT, BTC = AccountId("a"), Symbol("BTCUSDT")
 NOW = datetime(2026, 11, 28, tzinfo=UTC)
-BEFORE = next(number for number, each in enumerate(MIGRATIONS) if "leg_live" in each)
+BEFORE = next(number for number, each in enumerate(MIGRATIONS) if "held_before" in each)
 INTENT = (
     '{"client_order_id":"rx1","leverage":"5","limit_price":null,"order_type":"MARKET","position_side":"LONG","quantity":"0.003",'
     '"reduce_only":false,"side":"BUY","stop_loss":null,"symbol":"BTCUSDT","take_profit":null,"whole_position":false}'
@@ -41,10 +41,12 @@ OLD = f"""
         (3, 'c2', 1, 1, 'exit', 'a', 's', 'BTCUSDT', 1, 'claimed', 'rx2', '{INTENT}', '[]', '1', '1', 5, NULL, NULL, '0');
     INSERT INTO holding (account_id, symbol, strategy_id, side, share, entries_open, entry_key)
         VALUES ('a', 'BTCUSDT', 's', 'LONG', '0.003', 0, 'key-1'), ('a', 'ETHUSDT', 's', 'LONG', '1', 0, 'nobody knows');
-    INSERT INTO trade (account_id, strategy_id, symbol, side, quantity, entry_price, exit_price, fees, result, opened_us, closed_us)
-        VALUES ('a', 's', 'BTCUSDT', 'LONG', '1', '1', '2', '0', '1', 1, 2);
     INSERT INTO event (at_us, kind, subject, data) VALUES (1, 'decision', 'alice', '{{"by":"op","foreign":["x7","x8"]}}'),
         (2, 'decision', 'alice', '{{"by":"op"}}'), (3, 'alert', 'alice', '{{}}');
+"""
+OLD_TRADE = """
+    INSERT INTO trade (account_id, strategy_id, symbol, side, quantity, entry_price, exit_price, fees, result, opened_us, closed_us)
+        VALUES ('a', 's', 'BTCUSDT', 'LONG', '1', '1', '2', '0', '1', 1, 2);
 """
 
 
@@ -52,7 +54,7 @@ def test_an_older_ledger_is_given_what_is_kept_now(tmp_path: Path, monkeypatch: 
     path = str(tmp_path / "ledger")
     monkeypatch.setattr(database, "MIGRATIONS", MIGRATIONS[:BEFORE])
     old = database.open_database(path)
-    old.execute(OLD)
+    old.execute(OLD + OLD_TRADE)
     old.close()
     monkeypatch.setattr(database, "MIGRATIONS", MIGRATIONS)
     db = database.open_database(path)

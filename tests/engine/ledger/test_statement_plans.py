@@ -25,8 +25,8 @@ from tests.engine.ledger.statements import Place, places, places_in, strangers
 
 AS_LARGE_AS_THE_PLACE: Final = frozenset(
     [
-        "account", "audit_key", "book", "canary", "declared", "endpoint", "endpoint_secret", "equity_mark", "factor",
-        "goal", "holding", "login_print", "master", "master_request", "notifier_cursor", "person", "person_channel", "person_role",
+        "account", "audit_key", "book", "canary", "declared", "endpoint", "endpoint_secret", "equity_mark", "factor", "goal", "holding",
+        "login_print", "master", "master_request", "newest_told", "notifier_cursor", "person", "person_channel", "person_role",
         "recovery_code", "rewrap", "strategy", "subscription", "switch", "throttle",
     ]
 )  # fmt: skip
@@ -37,10 +37,13 @@ ONE_THING: Final = {
     "leg": (("copy_id",),),
     "attempt": (("copy_id",), ("client_order_id",), ("account_id", "exchange_order_id")),
     "event": (("copy_id",),),
+    "signal": (("origin", "numbering", "seq"),),
+    "fill": (("attempt_id",), ("episode",)),
+    "trade": (("episode",),),
 }
-"""Columns that name one thing without being a unique key: the copies of one signal, what belongs to one copy, one order."""
+"""Columns that name one thing without being a unique key: the copies of one signal, what belongs to one copy, one order, one position."""
 
-ONLY_WHAT_IS_OPEN: Final = ("leg_new", "leg_new_entry", "leg_live", "attempt_open", "attempt_lane", "attempt_unbooked")
+ONLY_WHAT_IS_OPEN: Final = ("leg_new", "leg_new_entry", "leg_live", "attempt_open", "attempt_lane", "fill_unsettled", "fill_unfolded")
 
 PAGES: Final = {
     ("alerts.newest_alerts", "event"): "the newest alerts",
@@ -55,6 +58,8 @@ PAGES: Final = {
     ("following.last_entries", "signal"): "a preview of the newest entries",
     ("following.orders_of", "attempt"): "a follower's page",
     ("funding.has_traded", "trade"): "whether there is any",
+    ("ordering._newest_key", "signal"): "the newest signal of one contract",
+    ("ordering._newest_numbering", "signal"): "the least number of one numbering",
     ("preflight.credentials_since", "event"): "the newest change of one account's credentials",
     ("results.account_trades", "trade"): "a follower's page, and the CSV page by page",
     ("results.all_strategies", "signal"): "the newest signal of each strategy",
@@ -63,7 +68,6 @@ PAGES: Final = {
     ("results.recent_trades", "trade"): "the newest trades of a strategy",
     ("results.strategies_for", "signal"): "the newest signal of each strategy",
     ("results.trade_results", "trade"): "the newest trades, for a curve",
-    ("signals._insert_signal", "signal"): "the greatest number that a strategy sent",
     ("studio.audience_of", "attempt"): "the newest entry of each holding",
     ("studio.signals_of", "signal"): "a master's page",
     ("studio.strategies_of", "signal"): "the newest signal of each strategy",
@@ -140,7 +144,7 @@ def steps(db: Database, statement: str, growing: frozenset[str]) -> Iterator[Ste
             index = re.search(r"USING (?:AUTOMATIC )?(?:PARTIAL )?(?:COVERING )?INDEX (\w+)", line)
             terms = re.findall(r"(\w+)([=<>])\?", line)
             equal = frozenset(column for column, sign in terms if sign == "=")
-            is_since = "AUTOMATIC" not in line and any(sign == ">" for _, sign in terms)
+            is_since = "AUTOMATIC" not in line and (any(sign == ">" for _, sign in terms) or ")>(" in line)
             yield Step(line, table, index[1] if index else None, read[1] == "SEARCH" and "AUTOMATIC" not in line, equal, is_since)
 
 

@@ -1,14 +1,14 @@
 """The adapter against the simulator over a real socket in this process: the engine's transport, the exchange's record as the judge."""
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import trio
@@ -18,8 +18,11 @@ from engine.transport import HttpClientFactory
 from plugins.mudrex.adapter import MudrexAdapter
 from plugins.mudrex.connection import MudrexConnection
 from plugins.mudrex.settings import MudrexSettings
+from plugins.mudrex.simulator.exchange import Exchange
 from plugins.mudrex.simulator.faults import Drill
 from plugins.mudrex.simulator.server import Simulator, serve
+from plugins.mudrex.simulator.switches import Switches
+from plugins.mudrex.simulator.values import Account
 from rexalgo import (
     AccountId,
     AccountLogin,
@@ -38,6 +41,7 @@ from rexalgo import (
 )
 
 BTC = Symbol("BTCUSDT")
+T = TypeVar("T")
 FAST = (0.0, 0.0)
 
 
@@ -81,6 +85,15 @@ class World:
         order = entry(cid, **changes)
         await self.connection.prepare_entry(order)
         return await self.connection.place_order(order)
+
+    async def until(self, read: Callable[[], Awaitable[T]], holds: Callable[[T], bool], within_s: float = 5.0) -> T:
+        """Read until something holds: rows are born after what they tell of."""
+        with trio.fail_after(within_s):
+            while True:
+                found = await read()
+                if holds(found):
+                    return found
+                await trio.sleep(0.02)
 
     async def order(self, status: str | None = None, within_s: float = 5.0) -> OrderReport:
         """Return the newest BTC order, once it has a status."""
@@ -140,3 +153,26 @@ async def mudrex_world(
 def recorded(file: Path) -> list[dict[str, Any]]:
     """Read the simulator's own file."""
     return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+
+
+# The simulated exchange alone, without HTTP
+
+STILL_NOW = 1_800_000_000.0
+
+
+def body(quantity: str = "0.01", side: str = "LONG", **more: object) -> dict[str, object]:
+    """Return a v2 order of BTC."""
+    return {"trigger_type": "MARKET", "order_type": side, "quantity": quantity, "trade_currency": "USDT", **more}
+
+
+def exchange(**switches: Any) -> Exchange:
+    """Return an exchange that fills after half a second, prices standing still."""
+    made = Exchange(1, (0.5, 0.5), switches=Switches(prices_move=False, margin_freed_after_s=0.0))
+    made.switch(**switches)
+    return made
+
+
+def place(on: Exchange, now: float = STILL_NOW, *, fate: str = "", version: int = 2, **more: object) -> Account:
+    """Place an order of one account and return the account a second later."""
+    on.place("key", body(**more), now, "BTCUSDT", version=version, fate=fate)  # type: ignore[arg-type]
+    return on.account("key", now + 1)

@@ -11,23 +11,17 @@ from mudrex_world import BTC, entry, leave, mudrex_world
 
 from engine.actors.exchange_session import ExchangeSession
 from engine.plugin_host import load_plugins
-from plugins.mudrex import parsing
 from plugins.mudrex.simulator.faults import Drill
 from rexalgo import (
     AccountId,
     AccountLogin,
-    ClientOrderId,
     ExchangeError,
-    FeeKind,
-    Money,
     NotExecuted,
-    OrderReport,
     OrderSide,
     OrderStatus,
     OrderType,
     OutcomeUnknown,
     Price,
-    Quantity,
     Rejected,
     RejectionKind,
     Secret,
@@ -41,7 +35,7 @@ async def test_a_v1_entry_carries_leverage_and_a_price_and_no_id_comes_back(tmp_
         assert not world.connection.reads_client_order_id
         await world.enter()
         found = await world.order("filled")
-        assert (found.client_order_id, found.reduce_only, found.quantity) == (None, None, Decimal("0.01"))
+        assert (found.client_order_id, found.reduce_only, found.quantity) == (None, False, Decimal("0.01"))
         assert (await world.connection.fetch_account()).positions[0].leverage == 5
         assert world.simulator.counts["POST /fapi/v1/futures/BTCUSDT/order 202"] == 1
         assert (await world.connection.place_order(leave())).status is OrderStatus.FILLED
@@ -129,17 +123,19 @@ async def test_a_leverage_that_the_exchange_refuses_ends_before_the_claim(tmp_pa
 # Fees
 
 
-async def test_a_filled_order_gets_its_fee_and_the_history_is_read_back(tmp_path: Path) -> None:
+async def test_an_order_never_tells_a_fee_and_the_fee_history_does(tmp_path: Path) -> None:
     async with mudrex_world(tmp_path) as world:
         await world.enter()
-        opened = await world.order("filled")
-        assert opened.fee == Decimal("650") * Decimal("0.00059")
-        closed = await world.connection.place_order(leave())
-        assert closed.fee == opened.fee
-        rows = (await world.connection.fees(datetime.now(UTC) - timedelta(minutes=1))).rows
-        assert [(each.kind, each.side, each.traded) for each in rows] == [
-            (FeeKind.TRADE, OrderSide.SELL, Decimal("650")), (FeeKind.TRADE, OrderSide.BUY, Decimal("650")),
+        assert (await world.order("filled")).fee is None
+        assert (await world.connection.place_order(leave())).fee is None
+        since = datetime.now(UTC) - timedelta(minutes=1)
+        told = await world.until(lambda: world.connection.fees(since), lambda found: len(found.rows) == 4)
+        assert told.complete
+        assert sorted(((each.kind.value, each.side, each.traded, each.amount) for each in told.rows), key=str) == [
+            ("rebate", OrderSide.BUY, 650, Decimal("-0.1534")), ("rebate", OrderSide.SELL, 650, Decimal("-0.1534")),
+            ("trade", OrderSide.BUY, 650, Decimal("0.3835")), ("trade", OrderSide.SELL, 650, Decimal("0.3835")),
         ]  # fmt: skip
+        assert {each.tax for each in told.rows} == {0, Decimal("0.0585")}
         assert (await world.connection.fees(datetime.now(UTC) + timedelta(minutes=1))).rows == ()
 
 
@@ -147,53 +143,11 @@ async def test_an_unreadable_fee_history_does_not_hold_up_the_proof_of_an_order(
     async with mudrex_world(tmp_path) as world:
         await world.fault("/fee/history", "refuse_503", 0)
         await world.enter()
-        assert (await world.order("filled")).fee == 0
+        assert (await world.order("filled")).fee is None
+        assert (await world.connection.place_order(leave())).status is OrderStatus.FILLED
 
 
 AT = datetime(2026, 9, 1, 12, 0, tzinfo=UTC)
-FEE = {"id": "f1", "symbol": "BTCUSDT", "fee_type": "TRANSACTION", "fee_amount": "0.3835", "fee_perc": "0.059", "transaction_amount": "650",
-       "gst_amount": "0.0585", "order_type": "LONG", "trigger_type": "MARKET", "trade_currency": "USDT",
-       "created_at": "2026-09-01T12:00:01Z"}  # fmt: skip
-
-
-def filled(identifier: str, at: datetime = AT, side: OrderSide = OrderSide.BUY) -> OrderReport:
-    """Return an order of 0.01 BTC at 65000 that filled."""
-    quantity = Quantity(Decimal("0.01"))
-    return OrderReport(
-        identifier, ClientOrderId("rx"), BTC, side, quantity, OrderStatus.FILLED, quantity, Price(Decimal(65000)), Money(Decimal(0)), at
-    )
-
-
-@pytest.mark.parametrize(
-    ("orders", "rows", "fees"),
-    [
-        ([filled("a")], [FEE], ["0.3835"]),
-        ([filled("a")], [{**FEE, "created_at": "2026-09-01T13:00:00Z"}], ["0"]),
-        ([filled("a")], [{**FEE, "order_type": "SHORT"}], ["0"]),
-        ([filled("a")], [{**FEE, "symbol": "ETHUSDT"}], ["0"]),
-        ([filled("a")], [{**FEE, "fee_type": "FUNDING", "order_type": None, "transaction_amount": None}], ["0"]),
-        ([filled("a")], [{**FEE, "transaction_amount": "6500"}], ["0"]),
-        ([filled("a")], [{**FEE, "transaction_amount": "400", "fee_amount": "0.2"},
-                         {**FEE, "id": "f2", "transaction_amount": "250", "fee_amount": "0.1"}], ["0.3"]),
-        ([filled("a"), filled("b")], [FEE], ["0", "0"]),
-        ([filled("a"), filled("b", side=OrderSide.SELL)], [FEE], ["0.3835", "0"]),
-        ([filled("a"), filled("b", AT + timedelta(minutes=5))], [FEE], ["0.3835", "0"]),
-    ],
-)  # fmt: skip
-def test_a_fee_is_given_only_where_rows_and_order_can_only_belong_together(
-    orders: list[OrderReport], rows: list[dict[str, object]], fees: list[str]
-) -> None:
-    read = [each for row in rows if (each := parsing.fee(row)) is not None]
-    assert [each.fee for each in parsing.with_fees(orders, read)] == [Decimal(each) for each in fees]
-
-
-def test_fee_rows_are_read_as_they_come() -> None:
-    funding = parsing.fee({"id": "1", "symbol": "BTCUSDT", "fee_type": "FUNDING", "fee_amount": "-0.01", "created_at": FEE["created_at"]})
-    assert funding is not None
-    assert (funding.kind, funding.amount, funding.tax, funding.side, funding.traded) == (FeeKind.FUNDING, Decimal("-0.01"), 0, None, None)
-    assert parsing.fee({**FEE, "fee_type": "REBATE"}).kind is FeeKind.REBATE  # type: ignore[union-attr]
-    assert parsing.fee({**FEE, "fee_type": "SOMETHING"}) is None
-    assert parsing.fee({**FEE, "gst_amount": ""}).tax == 0  # type: ignore[union-attr]
 
 
 # Money elsewhere, and what the exchange may do with an order

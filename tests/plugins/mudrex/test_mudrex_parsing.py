@@ -1,5 +1,6 @@
 """Mudrex's answers: mixed numbers, missing keys, nulls and HTML, and what each failure proves about a write."""
 
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
@@ -9,7 +10,7 @@ from plugins.mudrex.adapter import MudrexAdapter
 from plugins.mudrex.errors import judge_write, unmapped
 from plugins.mudrex.settings import MudrexSettings
 from plugins.mudrex.simulator.contracts import CONTRACTS
-from rexalgo import Environment, ExchangeContext, InvalidValue, NotExecuted, OrderSide, OrderStatus, OutcomeUnknown, Rejected, RejectionKind
+from rexalgo import Environment, ExchangeContext, InvalidValue, NotExecuted, OutcomeUnknown, Rejected, RejectionKind
 
 DOUBLY_ENCODED = b'{"success":false,"message":"{\\"errors\\":[{\\"code\\":5002,\\"text\\":\\"API rate limit exceeded\\"}]}"}'
 ERROR = b'{"success":false,"errors":[{"code":400,"text":"%s"}]}'
@@ -57,46 +58,34 @@ def test_a_wait_in_the_text_is_honoured_and_an_unlisted_text_is_counted() -> Non
     assert unmapped["something new"] == before + 1
 
 
-ROW = {
-    "id": "0198", "created_at": "2026-06-15T17:26:39Z", "symbol": "APTUSDT", "order_type": "LONG", "status": "FILLED",
-    "quantity": Decimal("68.86"), "filled_quantity": Decimal("68.86"), "price": Decimal("0.6"), "filled_price": Decimal("0.6075"),
-    "client_order_id": "rxabc",
-}  # fmt: skip
-
-
-def test_an_order_row_is_read_whatever_is_missing() -> None:
-    whole = parsing.order(ROW)
-    assert whole is not None
-    assert (whole.side, whole.status, whole.filled_quantity, whole.average_price) == (
-        OrderSide.BUY, OrderStatus.FILLED, Decimal("68.86"), Decimal("0.6075"),
-    )  # fmt: skip
-    sparse = parsing.order(
-        {"id": "1", "created_at": ROW["created_at"], "symbol": "X1USDT", "order_type": "SHORT", "status": "created", "quantity": "1"}
-    )
-    assert sparse is not None
-    assert (sparse.status, sparse.filled_quantity, sparse.client_order_id, sparse.reduce_only) == (OrderStatus.OPEN, 0, None, True)
-    assert parsing.order({**ROW, "order_type": "STOPLOSS"}) is None
-    rejected = parsing.order({**ROW, "status": "REJECTED", "reason": {"message": "no margin"}})
-    assert rejected is not None
-    assert (rejected.status, rejected.reason) == (OrderStatus.REJECTED, "no margin")
-
-
 @pytest.mark.parametrize("content", [b"", b"<html>", b"[]", b"null", b'{"success":true}', b'{"success":false,"data":1}', b'{"success": tr'])
 def test_what_is_no_envelope_is_refused(content: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - json's own error is one too, and the words are nobody's contract
         parsing.data_of(content)
 
 
-def test_null_is_no_position_and_numbers_keep_every_digit() -> None:
+def test_null_is_an_empty_list_anything_else_is_none_and_numbers_keep_every_digit() -> None:
     assert parsing.rows_of(None) == []
+    for data in ({}, "text", 1, False):
+        with pytest.raises(ValueError, match="expected a list"):
+            parsing.rows_of(data)
     data = parsing.data_of(b'{"success":true,"data":[{"q":0.10000000000000000001}]}')
     assert parsing.number(data[0], "q") == Decimal("0.10000000000000000001")
-    held = parsing.position(
-        {"symbol": "APTUSDT", "order_type": "SHORT", "quantity": "68.86", "entry_price": "0.6075", "leverage": "3",
-         "initial_margin": "13.96", "liquidation_price": "0",
-         "stoploss": {"price": "0", "order_id": ""}, "takeprofit": None}, None,
-    )  # fmt: skip
-    assert (held.stop_loss, held.take_profit, held.liquidation_price, held.unrealised_profit) == (None, None, None, 0)
+
+
+@pytest.mark.parametrize("text", [None, 7, "", "soon", "2026-10-05", "2026-10-05T08:00:00", "0001-01-01T00:00:00+23:59"])
+def test_a_time_without_a_zone_or_of_another_form_is_no_time(text: object) -> None:
+    with pytest.raises(ValueError, match="expected a time with its zone"):
+        parsing.moment(text)
+    assert parsing.moment("2026-10-05T10:00:00+02:00") == datetime(2026, 10, 5, 8, tzinfo=UTC)
+
+
+def test_an_id_of_version_7_says_when_it_was_made_and_an_answer_when_it_was_given() -> None:
+    assert parsing.minted_at("01a10b32-9d16-7000-8000-000000000000") == datetime(2026, 10, 5, 8, 33, 48, 822000, tzinfo=UTC)
+    for other in ("", "0198", "01a10b32-9d16-4000-8000-000000000000", "ffffffff-ffff-7fff-8fff-ffffffffffff"):
+        assert parsing.minted_at(other) is None
+    assert parsing.date_of("Mon, 05 Oct 2026 08:33:49 GMT") == datetime(2026, 10, 5, 8, 33, 49, tzinfo=UTC)
+    assert parsing.date_of(None) is parsing.date_of("soon") is None
 
 
 def test_instruments_of_the_simulator_are_read() -> None:

@@ -1,0 +1,46 @@
+"""Rows of the exchange that its adapter could not read: kept with the newest reading, shown when asked, and told once when they come up.
+
+They stop nothing but what they are about: see ``decisions.risk.unread_row``. An account's reading and the orders of each symbol are kept
+apart, so that one reading does not make another one's rows look read.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from engine.decisions.preflight import words_of_row
+from engine.domain.account import UnreadableRow
+from engine.domain.alert import AlertCode
+
+if TYPE_CHECKING:
+    from engine.actors.follower import Follower
+
+NAMED_MAX: Final = 3
+KEPT_MAX: Final = 200
+
+
+class UnreadableRows:
+    """Keep one account's rows that cannot be read."""
+
+    def __init__(self, follower: "Follower") -> None:
+        self._follower = follower
+        self._by_source: dict[str, tuple[UnreadableRow, ...]] = {}
+
+    @property
+    def rows(self) -> tuple[UnreadableRow, ...]:
+        """Return all of them, each once."""
+        return tuple(dict.fromkeys(row for rows in self._by_source.values() for row in rows))[:KEPT_MAX]
+
+    async def note(self, source: str, rows: tuple[UnreadableRow, ...]) -> None:
+        """Keep what one reading could not read in place of what it could not read before; tell people where there is more than before."""
+        before = self.rows
+        self._by_source[source] = rows
+        now = self.rows
+        if now == before:
+            return
+        self._follower.preflight.ring()
+        new = [each for each in now if each not in before]
+        if new:
+            more = f"; and {len(new) - NAMED_MAX} more" if len(new) > NAMED_MAX else ""
+            await self._follower.shared.alert(
+                AlertCode.ROWS_UNREADABLE, self._follower.name, source, count_rows=str(len(new)),
+                rows="; ".join(words_of_row(each) for each in new[:NAMED_MAX]) + more,
+            )  # fmt: skip

@@ -1,0 +1,168 @@
+"""The order of a strategy's signals: which of two counts as the later one, and what key a new signal is given. Pure.
+
+The theory. A sender tells up to two things about order: a number (``seq``) and a time (``sent_at``, else that of the signature). Both may
+be missing, rough or wrong, and signals may overtake each other on their way. So order is decided once, when a signal is recorded, against
+what is recorded already, and kept as a text (``OrderKey``): whatever is compared later is compared by that text alone, which is total and
+transitive, as pairwise rules would not be. A new signal stands behind everything recorded of its strategy and contract, unless it is
+*late*, which only the sender's own word can say:
+
+- Numbers are compared within one unbroken numbering of one sender (an endpoint, a stream). One that falls back while time goes on begins
+  anew: a restart (see ``numbered``).
+- Times are compared where both were told, at the coarser precision of the two; on a tie the order of receipt holds.
+- An **entry** is late behind an exit by its number, where both have one of the same numbering, else by its time. A late entry is sent
+  nowhere: it would undo a close.
+- An **exit** is late behind an entry by its number only. It then stands right before that entry. By its time an exit is never late: one
+  that was recorded after an entry was recorded closes it, so that no position stays because a clock is wrong, or rough, or was not told.
+- Protection is late behind an entry like an exit, and behind other protection like an entry.
+
+In doubt an exit counts as the later one and closes, an entry as the earlier one and is not sent.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+RESENT_WITHIN: Final = timedelta(seconds=60)
+"""For how long a delivery may be signed anew: a signature's time that is so much later than another is no proof of the order."""
+_SECOND: Final = timedelta(seconds=1)
+_MILLISECOND: Final = timedelta(milliseconds=1)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_BEGINNING: Final = datetime.min.replace(tzinfo=UTC)
+
+
+def precision(at: datetime) -> timedelta:
+    """Return how exactly a time was told: to the second, the millisecond or the microsecond."""
+    if at.microsecond == 0:
+        return _SECOND
+    return _MILLISECOND if at.microsecond % 1000 == 0 else _MICROSECOND
+
+
+def compare_times(one: datetime, other: datetime) -> int:
+    """Compare two times at the coarser precision of the two: below 0 where ``one`` is earlier, 0 for a tie, above 0 where later."""
+    step = max(precision(one), precision(other))
+    first, second = _floored(one, step), _floored(other, step)
+    return (first > second) - (first < second)
+
+
+def _floored(at: datetime, step: timedelta) -> datetime:
+    return at - (at - _BEGINNING) % step
+
+
+# Numbers
+
+
+@dataclass(frozen=True, slots=True)
+class Numbering:
+    """Hold one numbering of a sender, the newest, as far as it is recorded.
+
+    ``number`` counts the sender's numberings from 0. ``at`` is the time of the signal with the ``greatest`` seq, ``is_sent`` whether it
+    was in the body (a time of signing changes when a delivery is sent again). ``began_at`` is the time of its first signal.
+    """
+
+    number: int
+    least: int
+    greatest: int
+    at: datetime
+    is_sent: bool
+    began_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Say where a seq belongs: to numbering ``number`` (None where that is in doubt), which ``began`` with it or was there before."""
+
+    number: int | None
+    began: bool = False
+
+
+def numbered(seq: int, at: datetime, *, is_sent: bool, is_exit: bool, is_used: bool, known: Numbering | None) -> Placed:
+    """Decide to which numbering of its sender a seq belongs. ``is_used``: another signal of the known numbering has the same.
+
+    | the seq is                 | its time                          | then                                        |
+    |----------------------------|-----------------------------------|---------------------------------------------|
+    | the greatest so far        | before the numbering began        | it belongs to the numbering before          |
+    | the greatest so far        | any other                         | the numbering goes on                       |
+    | smaller                    | earlier                           | it is late                                  |
+    | smaller                    | later, both times in the body     | the sender began anew                       |
+    | smaller, and was used      | not earlier                       | the sender began anew                       |
+    | smaller, where one lacks   | not earlier, signed within 60 s   | it is late                                  |
+    | smaller, where one lacks   | signed later                      | doubt                                       |
+    | below the first one        | not earlier, signed within 60 s   | doubt                                       |
+    | below the first one        | signed later                      | the sender began anew                       |
+
+    In doubt an exit begins a new numbering, and an entry belongs to none.
+    """
+    if known is None:
+        return Placed(0, began=True)
+    if is_sent and known.is_sent and known.number > 0 and compare_times(at, known.began_at) < 0:
+        return Placed(known.number - 1)
+    if seq >= known.greatest:
+        return Placed(known.number)
+    order = compare_times(at, known.at)
+    if order < 0:
+        return Placed(known.number)
+    if is_used or (order > 0 and is_sent and known.is_sent):
+        return Placed(known.number + 1, began=True)
+    fills_gap, is_soon = seq > known.least or known.greatest - seq == 1, at - known.at <= RESENT_WITHIN
+    if fills_gap and is_soon:
+        return Placed(known.number)
+    if is_exit or (not fills_gap and not is_soon):
+        return Placed(known.number + 1, began=True)
+    return Placed(None)
+
+
+# Later and earlier
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Hold what the sender of a new signal told about order.
+
+    ``number`` is the numbering that its ``seq`` belongs to, None where it has no seq or where the numbering is in doubt. ``at`` is the
+    sender's time, never after receipt, and None where none was told.
+    """
+
+    sender: str
+    seq: int | None
+    number: int | None
+    at: datetime | None
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Tell whether a seq was sent and nobody can say what it counts."""
+        return self.seq is not None and self.number is None
+
+
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """Hold the newest that one sender told in exits (or protection) of a strategy and contract: by number, by time with a number, and
+    by time without one; None where there is none."""
+
+    sender: str
+    number: int | None
+    seq: int | None
+    numbered_at: datetime | None
+    other_at: datetime | None
+
+
+def is_late(new: Told, recorded: tuple[Newest, ...]) -> bool:
+    """Tell whether a new signal is, by its sender's own word, older than one of those that are recorded."""
+    return any(_is_behind(new, each) for each in recorded)
+
+
+def _is_behind(new: Told, newest: Newest) -> bool:
+    own = new.sender == newest.sender and newest.number is not None and newest.seq is not None
+    if own and new.is_doubtful:
+        return True
+    if own and new.number is not None and new.seq is not None:
+        assert newest.number is not None
+        assert newest.seq is not None
+        if (new.number, new.seq) < (newest.number, newest.seq):
+            return True
+        ties = (new.number, new.seq) == (newest.number, newest.seq)
+        return _is_earlier(new.at, newest.other_at) or (ties and _is_earlier(new.at, newest.numbered_at))
+    return _is_earlier(new.at, newest.other_at) or _is_earlier(new.at, newest.numbered_at)
+
+
+def _is_earlier(at: datetime | None, than: datetime | None) -> bool:
+    return at is not None and than is not None and compare_times(at, than) < 0

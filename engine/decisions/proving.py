@@ -1,0 +1,216 @@
+"""What became of an order that was sent, told by reading alone.
+
+Theory. An entry is an order: it is proven by its row. An exit is a change of a position: it is proven by what happened to the position
+that it was to close, because an exchange may write no row for a close, write it late, or write rows that look alike. The proofs of an
+exit, the strongest first:
+
+1. the row with our client order id, where exits carry one;
+2. the one row of the closing side and quantity that names the held position, was not there before, and has the time of our call;
+3. the exchange's record of the closed position: it names the order that closed it and its price, or says that it was liquidated;
+4. a later reading of the account without the position, or with exactly the part less. It proves that the exit is done; the price is
+   not told yet.
+
+Whether a strange row opened or closed a position is told by its position id, never by the lack of a client order id: anybody's row lacks
+ours. A row that says neither is believed for no exit. Absence of a row proves nothing about an exit.
+
+Where an exchange keeps no client order id, an entry is the one row that nobody else accounts for: not bound to another attempt, not there
+before we sent, same symbol, side and quantity, created in the narrow time in which ours must have been. Two such rows are a question for
+a person.
+"""
+
+from collections.abc import Collection, Container, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Final
+
+from engine.decisions.order_lifecycle import describes
+from engine.decisions.risk import may_have_position, position_of
+from engine.domain.account import AccountReport, ClosedPosition
+from engine.domain.amounts import EXACT, Price, Quantity
+from engine.domain.order import ClosedBy, OrderIntent, OrderReport, OrderSide, OrderStatus
+
+BEFORE_SEND_S: Final = 2.0
+SLACK_S: Final = 5.0
+UNKNOWN_OFFSET_S: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """Hold what is known about one order whose fate is open.
+
+    ``at`` is when it was claimed, on our clock. ``clock_offset_s`` is what must be added to get the exchange's time; None where it is
+    not known: the window widens by 60 s and a match is not sure. ``bound_ids`` are exchange order ids of other attempts, ``witness_ids``
+    those seen before the send. ``held_before`` is the whole position before an exit, None where that is not known.
+    """
+
+    intent: OrderIntent
+    at: datetime
+    bound_ids: Container[str] = ()
+    witness_ids: Collection[str] = ()
+    clock_offset_s: float | None = 0.0
+    deadline_s: float = 8.0
+    slack_s: float = SLACK_S
+    held_before: Quantity | None = None
+
+    @property
+    def earliest(self) -> datetime:
+        """Return the first time, on the exchange's clock, that a row of this order can have."""
+        return self._there - timedelta(seconds=BEFORE_SEND_S + self._widened_s)
+
+    @property
+    def latest(self) -> datetime:
+        """Return the last time, on the exchange's clock, that a row of this order can have unless it carries our id."""
+        return self._there + timedelta(seconds=self.deadline_s + self.slack_s + self._widened_s)
+
+    @property
+    def _there(self) -> datetime:
+        return self.at + timedelta(seconds=self.clock_offset_s or 0.0)
+
+    @property
+    def _widened_s(self) -> float:
+        return UNKNOWN_OFFSET_S if self.clock_offset_s is None else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Hold what proves our order; ``is_sure`` is False where the exchange's clock was not known."""
+
+    report: OrderReport
+    is_sure: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """Say that nothing read can be ours; proves something only for an entry, a complete reading, several times."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ambiguous:
+    """Say that a person must decide: these rows (exchange order ids) may be ours, or carry our id and do not fit."""
+
+    exchange_order_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedOtherwise:
+    """Say that something else closed the position that an exit was to close: the exit executed nothing."""
+
+    closed: ClosedPosition
+
+
+def match_order(sent: Sent, reports: Iterable[OrderReport], *, reads_client_order_id: bool) -> Found | Absent | Ambiguous:
+    """Find an order among rows read back."""
+    rows = {each.exchange_order_id: each for each in reports}
+    own = [each for each in rows.values() if each.client_order_id == sent.intent.client_order_id]
+    if own:
+        # No upper bound on the time here: the id is proof of who sent it, and a slow exchange may date it late.
+        fits = len(own) == 1 and describes(own[0], sent.intent) and own[0].created_at >= sent.earliest
+        return Found(own[0]) if fits else _ambiguous(own)
+    if reads_client_order_id:
+        return Absent()
+    fits_exit = sent.intent.reduce_only
+    strange = [
+        each
+        for each in rows.values()
+        if _is_strange(sent, each) and (_closes_ours(sent.intent, each, rows.values()) if fits_exit else _may_open(each, rows.values()))
+    ]
+    if len(strange) > 1:
+        return _ambiguous(strange)
+    return Found(strange[0], is_sure=sent.clock_offset_s is not None) if strange else Absent()
+
+
+def _is_strange(sent: Sent, row: OrderReport) -> bool:
+    """Tell whether a row fits the order, has its time, and is nobody else's as far as we know."""
+    return (
+        row.client_order_id is None
+        and row.exchange_order_id not in sent.bound_ids
+        and row.exchange_order_id not in sent.witness_ids
+        and (row.symbol, row.side, row.quantity) == (sent.intent.symbol, sent.intent.side, sent.intent.quantity)
+        and sent.earliest <= row.created_at <= sent.latest
+    )
+
+
+def _closes_ours(intent: OrderIntent, row: OrderReport, rows: Collection[OrderReport]) -> bool:
+    """Tell whether a row of the closing side closed the position that the exit was to close."""
+    if row.closed_by not in (None, ClosedBy.ORDER):
+        return False
+    if intent.position_id:
+        return row.position_id == intent.position_id
+    return row.reduce_only is True or _closes(row, rows)
+
+
+def _may_open(row: OrderReport, rows: Collection[OrderReport]) -> bool:
+    return row.reduce_only is not True and row.closed_by is None and not _closes(row, rows)
+
+
+def _closes(row: OrderReport, rows: Collection[OrderReport]) -> bool:
+    """Tell whether a row names a position that an earlier row of the other side opened."""
+    return row.position_id != "" and any(
+        each.position_id == row.position_id and each.side is not row.side and each.created_at <= row.created_at for each in rows
+    )
+
+
+def match_closed(sent: Sent, closed: Iterable[ClosedPosition]) -> Found | ClosedOtherwise | Absent:
+    """Find an exit in the exchange's record of closed positions."""
+    intent = sent.intent
+    named = [each for each in closed if intent.position_id and each.position_id == intent.position_id]
+    row = next(iter(named), None)
+    if row is None or not (intent.whole_position or row.quantity == intent.quantity):
+        return Absent()  # a part may have been closed by us before something else closed the rest
+    is_in_time = sent.earliest <= row.closed_at <= sent.latest
+    if row.closed_by not in (None, ClosedBy.ORDER) or row.order_id in sent.bound_ids or not is_in_time:
+        return ClosedOtherwise(row)
+    return Found(_done(intent, row.order_id, row.exit_price, row.closed_at), is_sure=sent.clock_offset_s is not None)
+
+
+def match_position(sent: Sent, report: AccountReport, share: Decimal) -> Found | Absent:
+    """Find an exit in a reading that shows the account as it was after the send: its position is gone, or smaller by exactly the part.
+
+    ``share`` is ours before the exit. Where all that stands is ours, the rest is compared with it; else, as the owner has a part too,
+    with the whole position before. A position with another id is not the one that was held. A row that cannot be read may be the
+    position, so it proves nothing.
+    """
+    intent = sent.intent
+    if may_have_position(report, intent.symbol):
+        return Absent()
+    position = position_of(report, intent.symbol)
+    is_there = position is not None and position.side is intent.position_side and _may_be(intent.position_id, position.id)
+    if position is not None and is_there:
+        before = share if position.quantity < share else sent.held_before
+        if before is None or position.quantity != EXACT.subtract(before, intent.quantity):
+            return Absent()
+    return Found(_done(intent, "", None, report.as_of))
+
+
+def _may_be(held_id: str, shown_id: str) -> bool:
+    return "" in (held_id, shown_id) or held_id == shown_id
+
+
+def _done(intent: OrderIntent, order_id: str, price: Price | None, at: datetime) -> OrderReport:
+    """Write an exit that a position proves as the report that its order would have had; fee and sometimes price are not told."""
+    side = OrderSide.closing(intent.position_side)
+    return OrderReport(
+        order_id, None, intent.symbol, side, intent.quantity, OrderStatus.FILLED, intent.quantity, price, None, at, True, "",
+        intent.position_id, ClosedBy.ORDER,
+    )  # fmt: skip
+
+
+def _ambiguous(rows: Iterable[OrderReport]) -> Ambiguous:
+    return Ambiguous(tuple(sorted(each.exchange_order_id for each in rows)))
+
+
+def resolution_due(reads: int) -> float:
+    """Return the seconds to wait before the next read, after ``reads`` of them: 1, 2, 4, 8, 16, then 30."""
+    return min(float(2 ** min(reads, 5)), 30.0)
+
+
+ABSENCES_NEEDED: Final = 3
+
+
+def may_stop_looking(complete_absences: int, first_read_at: datetime, now: datetime, window_s: float = 60.0) -> bool:
+    """Tell whether an UNKNOWN attempt is NOT_CONFIRMED: absent in 3 complete reads over at least ``window_s`` seconds.
+
+    ``first_read_at`` is when the first complete read found nothing; ``now`` is when the newest did.
+    """
+    return complete_absences >= ABSENCES_NEEDED and now - first_read_at >= timedelta(seconds=window_s)

@@ -1,0 +1,46 @@
+"""Explain one copy to a person, with what only the running engine knows: the same on the page and in ``rexalgo why``."""
+
+from dataclasses import replace
+
+from engine.actors.follower import Follower
+from engine.decisions.explaining import LiveNow, explain
+from engine.decisions.risk import position_of
+from engine.domain.amounts import plain
+from engine.domain.identifiers import StrategyId, Symbol
+from engine.domain.outcome import Outcome, OutcomeCode
+from engine.ledger.attempts import read_holding
+from engine.ledger.explaining import read_copy_now
+from engine.ledger.people import strategy_named
+from engine.ledger.reports import signal_number, why
+from engine.office import Office
+from engine.views import WhyView
+
+
+def explain_copy(office: Office, signal: str, account: str) -> WhyView | None:
+    """Explain what became of a signal for one account as things are now; None where there is no such copy."""
+    db = office.ledger.db
+    number, found = signal_number(db, signal), why(db, signal, account)
+    if number is None or found is None:
+        return None
+    task = None if office.live is None else office.live.named(account)
+    strategy = strategy_named(db, found.strategy)
+    live = None if task is None or strategy is None else live_now(task, strategy.id, Symbol(found.symbol))
+    now = read_copy_now(db, number, account, live, lambda copy: (0, "") if task is None else task.failures_of(copy))
+    outcome = None if found.code is None else Outcome(OutcomeCode(found.code), found.numbers)
+    told = explain(outcome, now)
+    return replace(found, sentence=told.sentence, now=told.now, move=told.move.value)
+
+
+def live_now(task: Follower, strategy: StrategyId, symbol: Symbol) -> LiveNow:
+    """Return what an account's task knows about a symbol now."""
+    unread, db = task.unread(symbol), task.shared.ledger.db
+    held = read_holding(db, task.account, symbol)
+    there = None if task.report is None or held is not None else position_of(task.report, symbol)
+    return LiveNow(
+        problem=task.problem,
+        key_refused=task.key_refused,
+        exits_wait=task.exits_wait(strategy),
+        quarantined=task.vitals.quarantined,
+        unreadable="" if unread is None else unread.problem,
+        own="" if there is None else f"{there.side.value} {plain(there.quantity)}",
+    )

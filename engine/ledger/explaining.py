@@ -1,0 +1,102 @@
+"""Read how things are now for one copy, so that it can be explained: what its strategy holds there, which exit runs, what is not proven."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Final
+
+import apsw
+
+from engine.decisions.explaining import CopyNow, ExitNow, LiveNow, UnprovenNow
+from engine.domain.amounts import ZERO, Quantity
+from engine.domain.identifiers import CopyId, Symbol
+from engine.ledger.query import fetch_all, fetch_one
+
+Failures = Callable[[CopyId], tuple[int, str]]
+"""Tell how often an exit failed before anything of it was sent, which only its running task knows, and the last time why."""
+
+_OPEN: Final = ("new", "claimed", "unknown", "placed", "partially_filled")
+
+
+def failed_tries(db: apsw.Connection, copy: CopyId, leg: int) -> tuple[int, str, bool]:
+    """Count the orders of an exit that closed nothing; with the last one's cause, and whether the exchange itself refused it."""
+    rows = fetch_all(
+        db,
+        "SELECT state, cause FROM attempt WHERE copy_id = ? AND leg = ? AND filled = '0' AND state IN ('new', 'rejected', 'cancelled')"
+        " ORDER BY number",
+        (copy, leg),
+    )
+    return (len(rows), rows[-1][1], rows[-1][0] != "new") if rows else (0, "", False)
+
+
+def read_copy_now(db: apsw.Connection, signal_number: int, account_name: str, live: LiveNow | None, failures: Failures) -> CopyNow:
+    """Read how things are for the copy of a signal; raises LookupError where there is none."""
+    copy = fetch_one(
+        db,
+        "SELECT copy.id, copy.account_id, signal.strategy_id, signal.symbol FROM copy JOIN signal ON signal.number = copy.signal_number"
+        " JOIN account ON account.id = copy.account_id WHERE copy.signal_number = ? AND account.name = ?",
+        (signal_number, account_name),
+    )
+    if copy is None:
+        raise LookupError(f"signal {signal_number} has no copy for {account_name}")
+    identifier, account, strategy, symbol = copy
+    legs = fetch_all(db, "SELECT kind, state FROM leg WHERE copy_id = ? ORDER BY number", (identifier,))
+    kind = next((each[0] for each in legs if each[1] in _OPEN), legs[-1][0] if legs else "")
+    sending = fetch_one(db, "SELECT 1 FROM attempt WHERE copy_id = ? AND state = 'claimed'", (identifier,))
+    held = fetch_one(
+        db,
+        "SELECT share, side, entries_open, entry_key FROM holding WHERE account_id = ? AND symbol = ? AND strategy_id = ?",
+        (account, symbol, strategy),
+    )
+    return CopyNow(
+        symbol=Symbol(symbol),
+        kind=kind,
+        share=Quantity(ZERO if held is None else Decimal(held[0])),
+        side="" if held is None else held[1],
+        entries_open=0 if held is None else held[2],
+        master_left=held is not None and _master_left(db, account, strategy, symbol, held[3]),
+        is_sending=sending is not None,
+        exit=_exit(db, account, strategy, symbol, failures),
+        unproven=_unproven(db, account, symbol),
+        live=live,
+    )
+
+
+def _master_left(db: apsw.Connection, account: str, strategy: str, symbol: str, entry_key: str) -> bool:
+    """Tell whether a close or a reverse of the strategy counts as later than the entry that opened what it holds."""
+    row = fetch_one(
+        db,
+        "SELECT 1 FROM signal WHERE strategy_id = ?1 AND symbol = ?2 AND order_key > ?3 AND json_extract(draft, '$.action') IN"
+        " ('close', 'reverse') AND EXISTS (SELECT 1 FROM copy WHERE copy.signal_number = signal.number AND copy.account_id = ?4)"
+        " AND coalesce(json_extract(draft, '$.is_test'), 0) = 0 LIMIT 1",
+        (strategy, symbol, entry_key, account),
+    )
+    return row is not None
+
+
+def _exit(db: apsw.Connection, account: str, strategy: str, symbol: str, failures: Failures) -> ExitNow | None:
+    row = fetch_one(
+        db,
+        "SELECT leg.copy_id, leg.number, leg.state, signal.id FROM leg JOIN copy ON copy.id = leg.copy_id JOIN signal ON signal.number ="
+        " copy.signal_number WHERE leg.account_id = ? AND leg.symbol = ? AND leg.kind = 'exit' AND leg.strategy_id = ?"
+        " AND leg.state IN ('new', 'claimed', 'unknown', 'placed', 'partially_filled') ORDER BY leg.order_key DESC LIMIT 1",
+        (account, symbol, strategy),
+    )
+    if row is None:
+        return None
+    tries, cause, is_refused = failed_tries(db, CopyId(row[0]), row[1])
+    unsent, problem = failures(CopyId(row[0]))
+    return ExitNow(
+        row[3], tries + unsent, problem or cause, is_refused and not problem, row[2] in ("unknown", "placed", "partially_filled")
+    )  # fmt: skip
+
+
+def _unproven(db: apsw.Connection, account: str, symbol: str) -> UnprovenNow | None:
+    """Read the order of ours there that waits most for proof: one that was given up before one that is looked up."""
+    row = fetch_one(
+        db,
+        "SELECT kind, state FROM attempt INDEXED BY attempt_open WHERE account_id = ? AND symbol = ? AND state IN ('claimed', 'unknown',"
+        " 'placed', 'partially_filled', 'not_confirmed') AND (state = 'unknown' OR (state = 'not_confirmed' AND NOT freed))"
+        " ORDER BY state = 'unknown', id LIMIT 1",
+        (account, symbol),
+    )
+    return None if row is None else UnprovenNow(row[0], row[1] == "not_confirmed")

@@ -1,0 +1,140 @@
+"""Fold episodes whose fills changed into trades, and keep the sums of days by difference. The cost is the fills of one episode.
+
+A trade is keyed by its closing fill and written in place. Days are UTC days; only reconciled trades count in them: those whose price, fee
+and cause are known. The others are counted beside them.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from decimal import Decimal
+from typing import Final
+
+import apsw
+
+from engine.decisions.results import Trade, fold_all
+from engine.domain.amounts import EXACT, ZERO, plain
+from engine.domain.booking import BookState, Cause, Fill
+from engine.domain.identifiers import AccountId
+from engine.domain.signal import PositionSide
+from engine.ledger.books import OWNER, text
+from engine.ledger.codec import from_us, to_us
+from engine.ledger.query import Row, fetch_all, fetch_one
+
+
+def has_unfolded(db: apsw.Connection) -> bool:
+    """Tell whether a fill was written or corrected since its episode was folded."""
+    return fetch_one(db, "SELECT 1 FROM fill WHERE NOT folded LIMIT 1") is not None
+
+
+def fold_episodes(db: apsw.Connection, limit: int) -> dict[AccountId, datetime]:
+    """Fold up to ``limit`` episodes whose fills changed; returns whose, and when the newest fill was."""
+    moved: dict[AccountId, datetime] = {}
+    for (episode,) in fetch_all(db, "SELECT DISTINCT episode FROM fill WHERE NOT folded ORDER BY episode LIMIT ?", (limit,)):
+        account, at = _fold(db, episode)
+        moved[account] = max(at, moved.get(account, at))
+    return moved
+
+
+_FILLS: Final = (
+    "SELECT account_id, strategy_id, symbol, side, is_entry, quantity, price, fee, rebate, at_us, id, cause, state FROM fill"
+    " WHERE episode = ? ORDER BY id"
+)
+
+
+def _fold(db: apsw.Connection, episode: int) -> tuple[AccountId, datetime]:
+    rows = fetch_all(db, _FILLS, (episode,))
+    account, strategy, symbol = rows[0][:3]
+    fills = [_fill(row) for row in rows]
+    _, trades = fold_all(fills)
+    known = {row[0]: row for row in fetch_all(db, _KNOWN + " WHERE episode = ? ORDER BY id", (episode,))}
+    days = _Days(db, account, strategy)
+    for trade in trades:
+        before = known.pop(trade.fill, None)
+        if before is not None:
+            days.take(before, -1)
+        _write_trade(db, (account, strategy, symbol), episode, trade, is_new=before is None)
+    for gone in known.values():
+        days.take(gone, -1)
+        db.execute("DELETE FROM trade WHERE fill_id = ?", (gone[0],))
+    for row in fetch_all(db, _KNOWN + " WHERE episode = ? ORDER BY id", (episode,)):
+        days.take(row, 1)
+    days.write()
+    db.execute("UPDATE fill SET folded = 1 WHERE episode = ?", (episode,))
+    return AccountId(account), max(each.at for each in fills)
+
+
+def _fill(row: Row) -> Fill:
+    price, fee, rebate = (None if each is None else Decimal(each) for each in row[6:9])
+    net = fee if fee is None or rebate is None else EXACT.add(fee, rebate)
+    cause = None if row[11] is None else Cause(row[11])
+    return Fill(PositionSide(row[3]), bool(row[4]), Decimal(row[5]), price, net, from_us(row[9]), row[10], cause, BookState(row[12]))
+
+
+_KNOWN: Final = "SELECT fill_id, closed_us, state, result, fees FROM trade"
+
+
+def _write_trade(db: apsw.Connection, place: tuple[str, str, str], episode: int, trade: Trade, *, is_new: bool) -> None:
+    values = (
+        trade.side.value, plain(trade.quantity), text(trade.entry_price), text(trade.exit_price), text(trade.fees), text(trade.gross),
+        text(trade.result), to_us(trade.opened_at), to_us(trade.closed_at), None if trade.cause is None else trade.cause.value,
+        trade.state.value, trade.fill,
+    )  # fmt: skip
+    if is_new:
+        db.execute(
+            "INSERT INTO trade (account_id, strategy_id, symbol, episode, side, quantity, entry_price, exit_price, fees, gross, result,"
+            " opened_us, closed_us, cause, state, fill_id, environment) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
+            " (SELECT environment FROM account WHERE id = ?1))",
+            (*place, episode, *values),
+        )
+    else:
+        db.execute(
+            "UPDATE trade SET side = ?, quantity = ?, entry_price = ?, exit_price = ?, fees = ?, gross = ?, result = ?, opened_us = ?,"
+            " closed_us = ?, cause = ?, state = ? WHERE fill_id = ?",
+            values,
+        )
+
+
+class _Days:
+    """Gather what an episode adds to its days, and takes from them."""
+
+    def __init__(self, db: apsw.Connection, account: str, strategy: str) -> None:
+        self._db = db
+        self._account = account
+        self._strategy = strategy
+        self._sums: dict[str, tuple[int, int, Decimal, Decimal, int]] = {}
+
+    def take(self, row: Row, sign: int) -> None:
+        """Count one trade (``_KNOWN``) once more or once less."""
+        if self._strategy == OWNER:
+            return
+        _, closed_us, state, result, fees = row
+        day = from_us(closed_us).date().isoformat()
+        counts = state == BookState.SETTLED.value
+        came = (1, int(Decimal(result) > 0), Decimal(result), Decimal(fees), 0) if counts else (0, 0, ZERO, ZERO, 1)
+        known = self._sums.get(day, (0, 0, ZERO, ZERO, 0))
+        self._sums[day] = (
+            known[0] + sign * came[0], known[1] + sign * came[1], EXACT.add(known[2], sign * came[2]), EXACT.add(known[3], sign * came[3]),
+            known[4] + sign * came[4],
+        )  # fmt: skip
+
+    def write(self) -> None:
+        """Add everything to the days of the strategy and of the account."""
+        changed = {day: sums for day, sums in self._sums.items() if any(sums)}
+        if not changed:
+            return
+        row = fetch_one(self._db, "SELECT environment FROM account WHERE id = ?", (self._account,))
+        environment = "" if row is None else str(row[0])
+        for day, sums in changed.items():
+            self._add("strategy_day", ("strategy_id", "environment", "day"), (self._strategy, environment, day), sums)
+            self._add("account_day", ("account_id", "day"), (self._account, day), sums)
+
+    def _add(self, table: str, columns: tuple[str, ...], key: tuple[str, ...], more: Iterable[int | Decimal]) -> None:
+        where = " AND ".join(f"{each} = ?" for each in columns)
+        read = f"SELECT trades, won, result, fees, unreconciled FROM {table} WHERE {where}"  # noqa: S608 - fixed names
+        row = fetch_one(self._db, read, key) or (0, 0, "0", "0", 0)
+        trades, won, result, fees, others = (EXACT.add(Decimal(known), Decimal(each)) for known, each in zip(row, more, strict=True))
+        marks = ", ".join("?" for _ in range(len(columns) + 5))
+        self._db.execute(
+            f"INSERT OR REPLACE INTO {table} ({', '.join(columns)}, trades, won, result, fees, unreconciled) VALUES ({marks})",  # noqa: S608
+            (*key, int(trades), int(won), plain(result), plain(fees), int(others)),
+        )

@@ -1,0 +1,202 @@
+"""Give a new signal its place in the order of its strategy and contract, and keep what later ones are compared with.
+
+The rules are in ``decisions/ordering``. Each statement here reads one row by an index, whatever the history.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import apsw
+
+from engine.decisions.ordering import Newest, Numbering, Placed, Told, is_late, numbered
+from engine.domain.identifiers import StrategyId, Symbol
+from engine.domain.signal import FIRST_ORDER_KEY, NO_ORDER_KEY, Action, OrderKey, SignalDraft, behind, right_before
+from engine.ledger.codec import from_us, read_draft, to_us
+from engine.ledger.query import fetch_all, fetch_one
+
+EXITS: Final = "exits"
+PROTECTIONS: Final = "protections"
+_ENTERS: Final = f"json_extract(draft, '$.action') IN ({', '.join(repr(each.value) for each in Action if each.is_entry)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Unplaced:
+    """Hold what places a new signal. ``told_at`` is the sender's time, not after receipt; None where none was told."""
+
+    strategy: StrategyId
+    origin: str
+    draft: SignalDraft
+    at: datetime
+    told_at: datetime | None
+    number: int
+
+    @property
+    def symbol(self) -> Symbol:
+        """Return the contract."""
+        return self.draft.symbol
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Say where a signal stands. ``is_late``: what it enters is older than an exit that is recorded, and is sent nowhere.
+
+    ``restarted_from`` is the greatest number of the numbering before, where this signal began a new one.
+    """
+
+    key: OrderKey
+    is_late: bool
+    numbering: int | None
+    restarted_from: int | None = None
+
+
+def find_place(db: apsw.Connection, new: Unplaced) -> Place:
+    """Decide where a new signal stands; nothing is written."""
+    known = None if new.draft.seq is None else _newest_numbering(db, new.origin)
+    placed = _numbered(db, new, known)
+    told = Told(new.origin, new.draft.seq, placed.number, new.told_at)
+    restarted_from = known.greatest if known is not None and placed.began else None
+    enters, action = new.draft.action.is_entry, new.draft.action
+    late = enters and is_late(told, _newest(db, new, EXITS))
+    if late and action is not Action.REVERSE:
+        return Place(FIRST_ORDER_KEY, True, placed.number, restarted_from)
+    key = behind(_newest_key(db, new), to_us(new.at), new.number)
+    before = _before_later_entries(db, new, placed)
+    if before is not None and (not action.is_only_entry or before > _newest_exit_key(db, new)):
+        key = before
+    if action is Action.SET_PROTECTION and is_late(told, _newest(db, new, PROTECTIONS)):
+        key = _before_newest_protection(db, new) or key
+    return Place(key, late, placed.number, restarted_from)
+
+
+def note_restart(db: apsw.Connection, new: Unplaced, place: Place) -> None:
+    """Keep when a numbering began that is not its sender's first."""
+    db.execute("INSERT INTO numbering (origin, number, began_us) VALUES (?, ?, ?)", (new.origin, place.numbering, to_us(new.at)))
+
+
+def note_place(db: apsw.Connection, new: Unplaced, place: Place) -> None:
+    """Keep what later signals are compared with; only for what is no test, and concerns every account."""
+    action = new.draft.action
+    kind = EXITS if action.ends_older_entries else PROTECTIONS if action is Action.SET_PROTECTION else None
+    if kind is None:
+        return
+    at_us = None if new.told_at is None else to_us(new.told_at)
+    has_number = place.numbering is not None
+    db.execute(
+        "INSERT INTO newest_told (strategy_id, symbol, kind, origin, numbering, seq, numbered_us, other_us, order_key)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+        " seq = CASE WHEN excluded.numbering IS NULL OR (numbering, seq) > (excluded.numbering, excluded.seq) THEN seq"
+        " ELSE excluded.seq END,"
+        " numbering = CASE WHEN excluded.numbering IS NULL OR numbering > excluded.numbering THEN numbering"
+        " ELSE excluded.numbering END,"
+        " numbered_us = nullif(max(coalesce(numbered_us, -1), coalesce(excluded.numbered_us, -1)), -1),"
+        " other_us = nullif(max(coalesce(other_us, -1), coalesce(excluded.other_us, -1)), -1),"
+        " order_key = max(order_key, excluded.order_key)",
+        (
+            new.strategy, new.symbol, kind, new.origin, place.numbering, new.draft.seq if has_number else None,
+            at_us if has_number else None, None if has_number else at_us, place.key,
+        ),
+    )  # fmt: skip
+
+
+def _numbered(db: apsw.Connection, new: Unplaced, known: Numbering | None) -> Placed:
+    seq = new.draft.seq
+    if seq is None:
+        return Placed(None)
+    used = known is not None and fetch_one(
+        db, "SELECT 1 FROM signal WHERE origin = ? AND numbering = ? AND seq = ?", (new.origin, known.number, seq)
+    )
+    return numbered(
+        seq, new.at, is_sent=new.draft.sent_at is not None, is_exit=not new.draft.action.is_entry, is_used=bool(used), known=known
+    )  # fmt: skip
+
+
+def _newest_numbering(db: apsw.Connection, origin: str) -> Numbering | None:
+    greatest = fetch_one(
+        db,
+        "SELECT numbering, seq, decided_us, draft FROM signal WHERE origin = ? AND numbering IS NOT NULL"
+        " ORDER BY numbering DESC, seq DESC LIMIT 1",
+        (origin,),
+    )
+    if greatest is None:
+        return None
+    number, seq, at_us, draft = greatest
+    least = fetch_one(db, "SELECT seq FROM signal WHERE origin = ? AND numbering = ? ORDER BY seq LIMIT 1", (origin, number))
+    began = fetch_one(db, "SELECT began_us FROM numbering WHERE origin = ? AND number = ?", (origin, number))
+    assert least is not None
+    at = from_us(at_us)
+    return Numbering(
+        number, least[0], seq, at, read_draft(draft).sent_at is not None, at if began is None else from_us(began[0])
+    )  # fmt: skip
+
+
+def _newest(db: apsw.Connection, new: Unplaced, kind: str) -> tuple[Newest, ...]:
+    rows = fetch_all(
+        db,
+        "SELECT origin, numbering, seq, numbered_us, other_us FROM newest_told WHERE strategy_id = ? AND symbol = ? AND kind = ?",
+        (new.strategy, new.symbol, kind),
+    )
+    return tuple(Newest(row[0], row[1], row[2], _time(row[3]), _time(row[4])) for row in rows)
+
+
+def _time(us: int | None) -> datetime | None:
+    return None if us is None else from_us(us)
+
+
+def _newest_key(db: apsw.Connection, new: Unplaced) -> OrderKey:
+    row = fetch_one(
+        db,
+        "SELECT order_key FROM signal WHERE strategy_id = ? AND symbol = ? AND number != ? ORDER BY order_key DESC LIMIT 1",
+        (new.strategy, new.symbol, new.number),
+    )
+    return NO_ORDER_KEY if row is None else OrderKey(row[0])
+
+
+def _newest_exit_key(db: apsw.Connection, new: Unplaced) -> OrderKey:
+    row = fetch_one(
+        db,
+        "SELECT max(order_key) FROM newest_told WHERE strategy_id = ? AND symbol = ? AND kind = ?",
+        (new.strategy, new.symbol, EXITS),
+    )
+    return NO_ORDER_KEY if row is None or row[0] is None else OrderKey(row[0])
+
+
+def _before_later_entries(db: apsw.Connection, new: Unplaced, placed: Placed) -> OrderKey | None:
+    """Find the place before the entries that the sender's own numbers put behind this signal; None where it stands behind all.
+
+    Also where an entry that no number excepts stands behind one of those: an exit then closes both.
+    """
+    if new.draft.seq is None or placed.number is None or placed.began:
+        return None
+    later = (new.origin, placed.number, new.draft.seq)
+    row = fetch_one(
+        db,
+        "SELECT min(order_key) FROM signal WHERE origin = ? AND numbering IS NOT NULL AND (numbering, seq) > (?, ?) AND symbol = ?"  # noqa: S608
+        f" AND order_key > '{FIRST_ORDER_KEY}.' AND {_ENTERS}",
+        (*later, new.symbol),
+    )
+    if row is None or row[0] is None:
+        return None
+    other = fetch_one(
+        db,
+        "SELECT 1 FROM signal WHERE strategy_id = ? AND symbol = ? AND order_key > ? AND number != ?"  # noqa: S608
+        f" AND NOT (origin = ? AND numbering IS NOT NULL AND (numbering, seq) > (?, ?)) AND {_ENTERS}",
+        (new.strategy, new.symbol, row[0], new.number, *later),
+    )
+    return right_before(OrderKey(row[0]), new.number) if other is None else None
+
+
+def _before_newest_protection(db: apsw.Connection, new: Unplaced) -> OrderKey | None:
+    """Find the place before the newest protection, None where an entry came after it."""
+    row = fetch_one(
+        db,
+        "SELECT max(order_key) FROM newest_told WHERE strategy_id = ? AND symbol = ? AND kind = ?",
+        (new.strategy, new.symbol, PROTECTIONS),
+    )
+    assert row is not None
+    entered = fetch_one(
+        db,
+        f"SELECT 1 FROM signal WHERE strategy_id = ? AND symbol = ? AND order_key > ? AND number != ? AND {_ENTERS}",  # noqa: S608
+        (new.strategy, new.symbol, row[0], new.number),
+    )
+    return right_before(OrderKey(row[0]), new.number) if entered is None else None

@@ -1,0 +1,169 @@
+"""What one account's lists say, page by page: orders, positions, closed positions, fees. What is called complete is proven.
+
+The exchange may give fewer rows than it is asked for, and says so nowhere. A list is whole where a page behind its last row is empty, or
+where it reaches back past the asked time. An ``offset`` counts rows; for the order history some say that it is a time, or passed over.
+"""
+
+from collections.abc import Callable, Collection
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Any, Final
+
+import httpx
+
+from plugins.mudrex import parsing, rows
+from plugins.mudrex.limits import HISTORY_ROWS, LEAST_FEE_ROWS, LEAST_PAGE_ROWS, PAGE_ROWS, PAGES_MAX
+from plugins.mudrex.requests import CURRENCY
+from plugins.mudrex.rows import ROUNDED, Read
+from plugins.mudrex.shared import answered, data_in
+from rexalgo import ClosedPosition, ClosedPositions, ExchangeError, FeeHistory, OrderHistory, OrderReport, Symbol
+
+ORDERS: Final = "/v1/futures/orders"
+ORDER_HISTORY: Final = "/v1/futures/orders/history"
+POSITIONS: Final = "/v1/futures/positions"
+CLOSED: Final = "/v1/futures/positions/history"
+FEES: Final = "/v1/futures/fee/history"
+Enough = Callable[[list[Any]], bool]
+
+
+class End(Enum):
+    """Why reading a list stopped."""
+
+    ENOUGH = "enough"
+    """It holds what was looked for."""
+    EMPTY = "empty"
+    """Behind its last row there is nothing."""
+    REPEATED = "repeated"
+    """The next page showed the same rows: the offset was passed over."""
+    CUT = "cut"
+    """It goes on, and was read as far as a reading may."""
+
+
+class Readings:
+    """Read one account's lists."""
+
+    def __init__(self, http: httpx.AsyncClient) -> None:
+        self._http = http
+        self.answered_at: datetime | None = None
+        """The exchange's clock in its newest answer, cut to the second; None where it told none."""
+
+    async def read(self, path: str, **query: str) -> Any:
+        """Read one path with this account's key."""
+        answer = await answered(self._http, path, **query)
+        self.answered_at = parsing.date_of(answer.headers.get("date"))
+        return data_in(answer, path)
+
+    async def page(self, path: str, limit: int, offset: int = 0) -> list[Any]:
+        """Read one page of a list; raises ExchangeError for what is no list."""
+        query = {"trade_currency": CURRENCY, "limit": str(limit)} | ({"offset": str(offset)} if offset else {})
+        try:
+            return parsing.rows_of(await self.read(path, **query))
+        except ValueError as error:
+            raise ExchangeError(f"the exchange's answer to {path} cannot be read: {error}") from None
+
+    async def _pages(self, path: str, enough: Enough, limit: int = PAGE_ROWS) -> tuple[list[Any], End]:
+        """Read a list until it is enough or ends; each row once."""
+        found: list[Any] = []
+        for _ in range(PAGES_MAX):
+            page = await self.page(path, limit, len(found))
+            more = rows.once([*found, *page])
+            if enough(more):
+                return more, End.ENOUGH
+            if not page:
+                return more, End.EMPTY
+            if len(more) == len(found):
+                return more, End.REPEATED
+            found = more
+        return found, End.CUT
+
+    async def whole(self, path: str, enough: Enough = lambda _: False) -> list[Any]:
+        """Read a list of what stands now, all of it (or until it is enough); raises ExchangeError where that cannot be told."""
+        first = True
+
+        def is_all(found: list[Any]) -> bool:
+            nonlocal first
+            is_last, first = first and len(found) < LEAST_PAGE_ROWS, False
+            return is_last or enough(found)
+
+        found, end = await self._pages(path, is_all)
+        if end in (End.REPEATED, End.CUT):
+            raise ExchangeError(f"the exchange shows {len(found)} rows of {path}, and not whether they are all")
+        return found
+
+    # Orders
+
+    async def newest_orders(self) -> Read[OrderReport]:
+        """Read the newest page of the order history."""
+        return rows.orders(await self.page(ORDER_HISTORY, LEAST_PAGE_ROWS))
+
+    async def orders_since(self, symbol: Symbol, since: datetime) -> OrderHistory:
+        """Read what rests and what is done; complete where that is proven. An order may go from the one list to the other meanwhile."""
+        floor = since - ROUNDED
+        resting = await self.whole(ORDERS)
+        past, end = await self._pages(ORDER_HISTORY, _reaches(floor), HISTORY_ROWS)
+        is_whole = end is End.ENOUGH or (end is End.REPEATED and len(past) < LEAST_PAGE_ROWS)
+        if end is End.EMPTY:
+            is_whole = len(past) < LEAST_PAGE_ROWS or await self._ends_by_time(past)
+        read = rows.orders([*past, *resting])  # the history's row is the newer one
+        found = [each for each in read.values if each.symbol == symbol and each.created_at >= floor]
+        unreadable = tuple(each.row for each in read.unread if each.may_be(since, symbol))
+        newest_first = sorted(found, key=lambda each: each.created_at, reverse=True)
+        return OrderHistory(tuple(newest_first), is_whole and not unreadable, read.unreadable)
+
+    async def _ends_by_time(self, found: list[Any]) -> bool:
+        """Tell whether there is nothing older, should the history's offset be a time in milliseconds."""
+        times = [at for each in found if (at := rows.time_of(each, "created_at")) is not None]
+        until = (min(times) + timedelta(seconds=1)).timestamp() * 1000 if times else 0
+        older = await self.page(ORDER_HISTORY, HISTORY_ROWS, int(until))
+        return bool(until) and len(rows.once([*found, *older])) == len(found)
+
+    # Closed positions
+
+    async def closed_since(self, since: datetime, position_ids: Collection[str]) -> ClosedPositions:
+        """Read what was closed since a time, and the named ones.
+
+        The newest opened come first, so only the whole list can be complete. It is read until every named one is there, or older ones only;
+        where none is named, one long page is enough.
+        """
+        found, end = await self._pages(CLOSED, _holds(position_ids) if position_ids else lambda found: len(found) >= LEAST_PAGE_ROWS)
+        read = rows.read_each("closed position", found, rows.closed_position)
+        told = [each for each in read.values if each.closed_at >= since - ROUNDED or each.position_id in position_ids]
+        is_whole = end is End.EMPTY or (end is End.REPEATED and len(found) < LEAST_PAGE_ROWS)
+        return ClosedPositions(tuple(told), is_whole and not read.hides(since), read.unreadable)
+
+    async def closed_now(self, position_id: str) -> ClosedPosition | None:
+        """Look for one position among the newest closed ones."""
+        read = rows.read_each("closed position", await self.page(CLOSED, LEAST_PAGE_ROWS), rows.closed_position)
+        return next((each for each in read.values if each.position_id == position_id), None)
+
+    # Fees
+
+    async def fees_since(self, since: datetime) -> FeeHistory:
+        """Read the fee history back to a time, newest first."""
+        found, end = await self._pages(FEES, _reaches(since - ROUNDED))
+        read = rows.read_each("fee", found, rows.fee)
+        is_whole = end in (End.ENOUGH, End.EMPTY) or (end is End.REPEATED and len(found) < LEAST_FEE_ROWS)
+        told = sorted((each for each in read.values if each.at >= since), key=lambda each: each.at, reverse=True)
+        return FeeHistory(tuple(told), is_whole and not read.hides(since), read.unreadable)
+
+
+def _reaches(floor: datetime) -> Enough:
+    """Return whether rows, newest first, end before a time. A single old row further up would prove nothing."""
+
+    def past(found: list[Any]) -> bool:
+        times = (rows.time_of(each, "created_at") for each in reversed(found))
+        last = next((each for each in times if each is not None), None)
+        return last is not None and last < floor
+
+    return past
+
+
+def _holds(position_ids: Collection[str]) -> Enough:
+    """Return whether rows, newest opened first, hold every named position that they can hold."""
+    made = {each: parsing.minted_at(each) for each in position_ids}
+
+    def all_there(found: list[Any]) -> bool:
+        there = {each.get("position_id") for each in found if isinstance(each, dict)}
+        return all(each in there or (at is not None and _reaches(at - 2 * ROUNDED)(found)) for each, at in made.items())
+
+    return all_there

@@ -1,0 +1,310 @@
+"""The rows of an account, read one by one: orders, positions, closed positions, fees. A row that cannot be read stops no other. Pure.
+
+What a row does not say is not made up: whether an order opened or closed is told by the position that it names, never by a missing client
+order id; and only a close that was filled at its own price is told from a liquidation.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final, Generic, TypeVar
+
+from plugins.mudrex.parsing import ZERO, Row, minted_at, moment, number
+from rexalgo import (
+    ClientOrderId,
+    ClosedBy,
+    ClosedPosition,
+    FeeKind,
+    FeeReport,
+    Money,
+    OrderReport,
+    OrderSide,
+    OrderStatus,
+    Position,
+    PositionSide,
+    Price,
+    Quantity,
+    Ratio,
+    Symbol,
+    UnreadableRow,
+    parse_symbol,
+)
+
+T = TypeVar("T")
+PROBLEM_CHARACTERS_MAX: Final = 160
+ROUNDED: Final = timedelta(seconds=1)
+"""Times of rows are rounded to the nearest second."""
+OPENED_WITHIN: Final = timedelta(milliseconds=50)
+"""An order that opens a position is made 2 to 3 ms after the position's id."""
+SIDES: Final = {"LONG": OrderSide.BUY, "SHORT": OrderSide.SELL}
+CLOSED_BY: Final = {"STOPLOSS": ClosedBy.STOP_LOSS, "TAKEPROFIT": ClosedBy.TAKE_PROFIT}
+_KINDS: Final[Mapping[str, OrderSide | ClosedBy]] = {**SIDES, **CLOSED_BY}
+_STATUS: Final = {
+    "CREATED": OrderStatus.OPEN,
+    "PARTIALLY_FILLED": OrderStatus.PARTIALLY_FILLED,
+    "FILLED": OrderStatus.FILLED,
+    "CANCELLED": OrderStatus.CANCELLED,
+    "EXPIRED": OrderStatus.CANCELLED,
+    "REJECTED": OrderStatus.REJECTED,
+    "FAILED": OrderStatus.REJECTED,
+}
+_HAS_FILLED: Final = (OrderStatus.FILLED, OrderStatus.PARTIALLY_FILLED)
+_ENDS: Final = {"CLOSED": None, "LIQUIDATED": ClosedBy.LIQUIDATION}
+_FEE_KINDS: Final = {"TRANSACTION": FeeKind.TRADE, "FUNDING": FeeKind.FUNDING, "REBATE": FeeKind.REBATE}
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """Hold a row that cannot be read, and its newest time where that can be read."""
+
+    row: UnreadableRow
+    at: datetime | None
+
+    def may_be(self, since: datetime, symbol: Symbol | None = None) -> bool:
+        """Tell whether it could be of this time and contract; what cannot be read could be."""
+        in_time = self.at is None or self.at >= since - ROUNDED
+        return in_time and (symbol is None or self.row.symbol in (None, symbol))
+
+
+@dataclass(frozen=True, slots=True)
+class Read(Generic[T]):
+    """Hold what was read of a list, and the rows that cannot be read."""
+
+    values: tuple[T, ...]
+    unread: tuple[Unread, ...]
+
+    @property
+    def unreadable(self) -> tuple[UnreadableRow, ...]:
+        """Return the rows that cannot be read."""
+        return tuple(each.row for each in self.unread)
+
+    def hides(self, since: datetime, symbol: Symbol | None = None) -> bool:
+        """Tell whether an unreadable row could be of this time and contract."""
+        return any(each.may_be(since, symbol) for each in self.unread)
+
+
+def read_each(what: str, rows: Iterable[Any], read: Callable[[Row], T | None]) -> Read[T]:
+    """Read each row once; None is a row that is not of this sort."""
+    values: list[T] = []
+    unread: list[Unread] = []
+    for row in once(rows):
+        try:
+            value = read(_object(row))
+        except (ValueError, KeyError, TypeError, ArithmeticError) as error:
+            unread.append(_unread(what, row, error))
+            continue
+        values += [] if value is None else [value]
+    return Read(tuple(values), tuple(unread))
+
+
+def once(rows: Iterable[Any]) -> list[Any]:
+    """Return each row once: by its id, or by all of it where it has none. The first one counts."""
+    kept: dict[str, Any] = {}
+    for row in rows:
+        identifier = row.get("id") if isinstance(row, dict) else None
+        kept.setdefault(identifier if isinstance(identifier, str) else repr(row), row)
+    return list(kept.values())
+
+
+def _object(row: Any) -> Row:
+    if not isinstance(row, dict):
+        raise ValueError(f"expected an object, found {type(row).__name__}")  # noqa: TRY004 - one failure type for whatever cannot be read
+    return row
+
+
+def _unread(what: str, row: Any, error: Exception) -> Unread:
+    known = row if isinstance(row, dict) else {}
+    problem = f"{error.args[0]}: expected a value, found none" if isinstance(error, KeyError) else str(error)
+    identifier = known.get("id")
+    told = UnreadableRow(what, str(identifier or "")[:64], symbol_of(known), problem[:PROBLEM_CHARACTERS_MAX])
+    return Unread(told, time_of(known, "created_at", "updated_at"))
+
+
+def symbol_of(row: Row) -> Symbol | None:
+    """Return a row's contract, None where it cannot be read."""
+    try:
+        return parse_symbol(row.get("symbol"))
+    except ValueError:
+        return None
+
+
+def time_of(row: Any, *names: str) -> datetime | None:
+    """Return the newest of a row's times; None where it has none, or where one cannot be read."""
+    try:
+        return max(moment(row[each]) for each in names if row.get(each) is not None)
+    except (AttributeError, ValueError):
+        return None
+
+
+def _id(row: Row, name: str = "id") -> str:
+    found = row[name]
+    if not isinstance(found, str) or not found:
+        raise ValueError(f"{name}: expected an id, found {found!r}")
+    return found
+
+
+def _one_of(row: Row, name: str, words: Mapping[str, T]) -> T:
+    found = row[name]
+    word = found.upper() if isinstance(found, str) else ""
+    if word not in words:
+        raise ValueError(f"{name}: expected one of {', '.join(words)}, found {found!r}")
+    return words[word]
+
+
+def _positive(row: Row, name: str) -> Any:
+    found = number(row, name)
+    if found <= 0:
+        raise ValueError(f"{name}: expected a number above 0, found {found}")
+    return found
+
+
+# Orders
+
+
+def orders(rows: Iterable[Any]) -> Read[OrderReport]:
+    """Read order rows; stops and targets that have not filled are no orders."""
+    listed = list(rows)
+    opened = _opened(listed)
+    return read_each("order", listed, lambda row: order(row, opened))
+
+
+def position_of(row: Row) -> str:
+    """Return the id of the position that an order row names, empty where it names none."""
+    found = row.get("position_id") or row.get("future_position_uuid")
+    return found if isinstance(found, str) else ""
+
+
+def _opened(rows: Iterable[Any]) -> dict[str, OrderSide]:
+    """Return the side of the order that opened each position, where the rows show that order."""
+    opened = {}
+    for row in rows:
+        side = SIDES.get(str(row.get("order_type"))) if isinstance(row, dict) else None
+        if side is not None:
+            position, made = minted_at(position_of(row)), minted_at(str(row.get("id")))
+            if position is not None and made is not None and timedelta(0) <= made - position <= OPENED_WITHIN:
+                opened[position_of(row)] = side
+    return opened
+
+
+def order(row: Row, opened: Mapping[str, OrderSide]) -> OrderReport | None:
+    """Read one order row; ``opened`` says which side opened a position. None for a stop or target that has not filled."""
+    kind = _one_of(row, "order_type", _KINDS)
+    opening = opened.get(position_of(row))
+    if isinstance(kind, ClosedBy):
+        if opening is None or not number(row, "filled_quantity", ZERO):
+            return None
+        side: OrderSide = OrderSide.SELL if opening is OrderSide.BUY else OrderSide.BUY
+    else:
+        side = kind
+    status = _one_of(row, "status", _STATUS)
+    filled, average = number(row, "filled_quantity", None if status in _HAS_FILLED else ZERO), number(row, "filled_price", ZERO)
+    quantity = filled if isinstance(kind, ClosedBy) else _positive(row, "quantity")
+    if not 0 <= filled <= quantity or (status in _HAS_FILLED and not filled):
+        raise ValueError(f"filled_quantity: expected a fill that fits {status.value} and the quantity {quantity}, found {filled}")
+    cid, reason = row.get("client_order_id"), row.get("reason")
+    has_id = isinstance(cid, str) and bool(cid)
+    return OrderReport(
+        exchange_order_id=_id(row),
+        client_order_id=ClientOrderId(cid) if isinstance(cid, str) and cid else None,
+        symbol=parse_symbol(row["symbol"]),
+        side=side,
+        quantity=Quantity(quantity),
+        status=status,
+        filled_quantity=Quantity(filled),
+        average_price=Price(average) if filled > 0 and average > 0 else None,
+        fee=None,
+        created_at=moment(row["created_at"]),
+        reduce_only=False if has_id else None if opening is None else side is not opening,
+        reason=_reason(reason.get("message")) if isinstance(reason, dict) else "",
+        position_id=position_of(row),
+        closed_by=kind if isinstance(kind, ClosedBy) else None if has_id or side is opening else _closed_by(row),
+    )
+
+
+def _closed_by(row: Row) -> ClosedBy | None:
+    """Tell an ordinary close as recorded: no reason, and filled at its own price. An entry has the reason OK, a liquidation two prices."""
+    price = number(row, "price", ZERO)
+    is_close = row.get("reason") is None and bool(position_of(row)) and price > 0 and price == number(row, "filled_price", ZERO)
+    return ClosedBy.ORDER if is_close else None
+
+
+def _reason(message: Any) -> str:
+    return "" if message is None or str(message).upper() == "OK" else str(message)
+
+
+# Positions
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """Hold a position's stop or target: its price, and the order that stands for it."""
+
+    price: Price
+    order_id: str
+
+
+def leg(row: Row, name: str) -> Leg | None:
+    """Read a position's stop or target; null, an empty object and one without an order are none."""
+    found = row.get(name)
+    if not isinstance(found, dict):
+        return None
+    price = number(found, "price", ZERO)
+    return Leg(Price(price), str(found["order_id"])) if price > 0 and found.get("order_id") else None
+
+
+def _price_of(found: Leg | None) -> Price | None:
+    return None if found is None else found.price
+
+
+def position(row: Row, mark: Price | None) -> Position:
+    """Read an open position; the exchange gives no mark price, so the feed's is used, or the entry price where there is none."""
+    side = _one_of(row, "order_type", PositionSide.__members__)
+    entry, quantity = Price(_positive(row, "entry_price")), Quantity(_positive(row, "quantity"))
+    shown = entry if mark is None else mark
+    sign = 1 if side is PositionSide.LONG else -1
+    liquidation = number(row, "liquidation_price", ZERO)
+    return Position(
+        parse_symbol(row["symbol"]), side, quantity, entry, shown, Ratio(_positive(row, "leverage")), Money(number(row, "initial_margin")),
+        Money((shown - entry) * quantity * sign), Price(liquidation) if liquidation > 0 else None, _price_of(leg(row, "stoploss")),
+        _price_of(leg(row, "takeprofit")), _id(row, "position_id" if row.get("position_id") else "id"),
+    )  # fmt: skip
+
+
+def closed_position(row: Row) -> ClosedPosition:
+    """Read a row of the positions' history; its own id is a new one, older rows do not name the position that was open."""
+    closed = number(row, "closed_price", ZERO)
+    result = None if row.get("pnl") in (None, "") else Money(number(row, "pnl"))
+    named, by = row.get("position_id"), row.get("order_id")
+    return ClosedPosition(
+        position_id=named if isinstance(named, str) else "",
+        symbol=parse_symbol(row["symbol"]),
+        side=_one_of(row, "position_type", PositionSide.__members__),
+        quantity=Quantity(_positive(row, "quantity")),
+        entry_price=Price(_positive(row, "entry_price")),
+        exit_price=Price(closed) if closed > 0 else None,
+        closed_at=moment(row["updated_at"]),
+        opened_at=moment(row["created_at"]),
+        closed_by=_one_of(row, "status", _ENDS),
+        order_id=by if isinstance(by, str) else "",
+        result=result,
+    )
+
+
+# Fees
+
+
+def fee(row: Row) -> FeeReport:
+    """Read one row of the fee history; ``amount`` is what the wallet lost.
+
+    A fee in USDT contains its tax, one in rupees has it beside. A rebate is told as what came back, funding as what was paid.
+    """
+    kind = _one_of(row, "fee_type", _FEE_KINDS)
+    told, traded = number(row, "fee_amount"), number(row, "transaction_amount", ZERO)
+    currency = str(row.get("trade_currency") or "USDT")
+    tax = number(row, "gst_amount", ZERO) if kind is FeeKind.TRADE else ZERO
+    amount = -told if kind is FeeKind.REBATE else told if currency == "USDT" else told + tax
+    is_trade, by = kind is not FeeKind.FUNDING, str(row.get("order_type")).upper()
+    return FeeReport(
+        _id(row), parse_symbol(row["symbol"]), kind, Money(amount), Money(tax), currency, moment(row["created_at"]),
+        SIDES.get(by) if is_trade else None, Money(traded) if is_trade and traded > 0 else None, CLOSED_BY.get(by),
+    )  # fmt: skip

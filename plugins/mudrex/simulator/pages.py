@@ -1,0 +1,56 @@
+"""Lists of the SIMULATED exchange: what is born, newest first, page by page, and rows that nobody has ever seen."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final
+
+from plugins.mudrex.simulator.messages import Request
+from plugins.mudrex.simulator.switches import Switches
+from plugins.mudrex.simulator.values import Account, number
+
+Rows = Sequence[Mapping[str, object]]
+SHORT_PAGE: Final = 10
+"""What contracts and fees give where no limit is asked for; the other lists give 20."""
+PAGE: Final = 20
+LONG_AGO: Final = "2026-01-05T08:00:00Z"
+NEVER_SEEN: Final[Mapping[str, tuple[Mapping[str, object], ...]]] = {
+    "orders": (
+        {"id": "strange-1", "symbol": "SOLUSDT", "status": "PARKED", "order_type": "LONG", "quantity": 1, "created_at": LONG_AGO},
+        {"id": "strange-2", "symbol": "SOLUSDT", "status": "FILLED", "order_type": "TWAP", "quantity": 1, "created_at": "5 Oct, 08:00"},
+    ),
+    "closed": ({"id": "strange-3", "symbol": "SOLUSDT", "status": "MOVED", "created_at": LONG_AGO},),
+    "fees": ({"id": "strange-4", "symbol": "SOLUSDT", "fee_type": "BONUS", "fee_amount": "free", "created_at": LONG_AGO},),
+}  # fmt: skip
+
+
+def born(rows: Iterable[Mapping[str, object]], now: float, *, by_opening: bool = False) -> list[dict[str, object]]:
+    """Return rows that are born, newest first (or newest opened first), without what is not shown."""
+    there = [each for each in rows if float(str(each.get("_born", 0))) <= now]
+    there.sort(key=lambda each: float(str(each.get("_opened" if by_opening else "_born", 0))))
+    return [{key: value for key, value in each.items() if not key.startswith("_")} for each in reversed(there)]
+
+
+def with_strange(name: str, rows: Rows, account: Account, switches: Switches) -> list[Mapping[str, object]]:
+    """Return a list that begins with the rows that were put into it by hand, and with those that nobody has ever seen."""
+    unseen = NEVER_SEEN.get(name, ()) if switches.strange_rows else ()
+    return [*account.strange.get(name, ()), *unseen, *rows]
+
+
+def paged(rows: Rows, request: Request, switches: Switches, default: int = PAGE, meaning: str = "rows") -> list[Mapping[str, object]]:
+    """Return a page; ``meaning`` says what its offset is: a number of rows, the newest time in milliseconds, or nothing."""
+    limit = int(number({"n": request.first("limit", str(default))}, "n", Decimal(default)))
+    offset = int(number({"n": request.first("offset", "0")}, "n", Decimal(0)))
+    page: Rows = rows
+    if offset and meaning == "time":
+        page = [each for each in rows if _milliseconds(each.get("created_at")) <= offset]
+    elif meaning == "rows" and offset < 1_000_000_000:
+        page = rows[offset:]
+    return list(page[: min(limit, switches.page_rows_max or limit)])
+
+
+def _milliseconds(time: Any) -> float:
+    try:
+        return datetime.fromisoformat(str(time).replace("Z", "+00:00")).timestamp() * 1000
+    except ValueError:
+        return 0.0

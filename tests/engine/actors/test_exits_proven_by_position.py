@@ -1,0 +1,218 @@
+"""Exits at an exchange that writes no order row for a close, loses the answer, or had the position closed by somebody else."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from engine_world import BTC, World, world
+from trio.testing import MockClock
+
+from engine.domain.account import ClosedPositions
+from engine.domain.amounts import Quantity, Ratio
+from engine.domain.identifiers import ClientOrderId
+from engine.domain.order import ClosedBy, OrderIntent, OrderSide
+from engine.domain.signal import Action, OrderType, PositionSide, SignalSize, SizeMode
+from engine.ledger.attempts import read_attempt
+from engine.ledger.query import fetch_all
+from engine.ports.exchange import OrderHistory, OutcomeUnknown
+
+
+class Closing:
+    """Be a connection whose closing calls are taken and never answered, and whose closes leave no order row.
+
+    ``tells_closed``: closed positions are told. ``reads`` counts what the engine asked for.
+    """
+
+    def __init__(self, real: Any) -> None:
+        self._real = real
+        self.takes = True
+        self.tells_closed = True
+        self.change_closed: Any = lambda each: each
+        self.orders_read = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    async def place_order(self, order: OrderIntent) -> Any:
+        if not order.reduce_only:
+            return await self._real.place_order(order)
+        if self.takes:
+            await self._real.place_order(order)
+        raise OutcomeUnknown("the closing call was taken, and nothing shows what became of it")
+
+    async def find_orders(self, symbol: Any, since: Any) -> OrderHistory:
+        self.orders_read += 1
+        history: OrderHistory = await self._real.find_orders(symbol, since)
+        return replace(history, orders=tuple(each for each in history.orders if each.closed_by is None))
+
+    async def closed_positions(self, since: Any, ids: Any = ()) -> ClosedPositions:
+        if not self.tells_closed:
+            return ClosedPositions((), complete=False)
+        told: ClosedPositions = await self._real.closed_positions(since, ids)
+        return replace(told, rows=tuple(self.change_closed(each) for each in told.rows))
+
+    async def by_hand(self, side: OrderSide, quantity: str, *, closes: bool = False) -> None:
+        """Trade as the account's owner does, beside the engine."""
+        opening = OrderSide.opening(PositionSide.LONG)
+        held = PositionSide.LONG if (side is opening) != closes else PositionSide.SHORT
+        order = OrderIntent(
+            ClientOrderId(f"hand{self.orders_read}{side.value}{quantity.replace('.', '')}"), BTC, side, held, Quantity(Decimal(quantity)),
+            OrderType.MARKET, Ratio(Decimal(5)), reduce_only=closes,
+        )  # fmt: skip
+        await self._real.place_order(order)
+
+
+@asynccontextmanager
+async def closing(folder: Path) -> AsyncIterator[tuple[World, Closing]]:
+    async with world(folder, followers=1) as house:
+        await house.followers[0].first_reading.wait()
+        session = await house.followers[0].connected()
+        line = Closing(session._connection)
+        session._connection = line  # type: ignore[assignment]
+        yield house, line
+
+
+def exits(house: World) -> list[Any]:
+    return [
+        read_attempt(house.ledger.db, row[0])
+        for row in fetch_all(house.ledger.db, "SELECT id FROM attempt WHERE kind = 'exit' ORDER BY id")
+    ]
+
+
+async def held(house: World) -> None:
+    """Have the account hold something, and have read its position."""
+    assert await house.outcome(await house.send(Action.OPEN, side=PositionSide.LONG)) == ["filled"]
+    await trio.sleep(1)
+    assert await house.followers[0].try_to_read()
+
+
+async def test_a_close_without_a_row_is_proven_by_the_closed_position_with_its_price(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with closing(tmp_path) as (house, line):
+        await held(house)
+        assert await house.outcome(await house.send(Action.CLOSE), unlike=(None, "unknown")) == ["filled"]
+        (attempt,) = exits(house)
+        assert (attempt.state.value, attempt.price, attempt.intent.position_id) == ("filled", "65000", "P0000000001")
+        assert attempt.exchange_order_id == "P0000000002"
+        assert line.orders_read <= 2
+        assert house.holdings() == []
+
+
+async def test_a_close_that_nothing_tells_is_proven_by_the_reading_without_the_position(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with closing(tmp_path) as (house, line):
+        line.tells_closed = False
+        await held(house)
+        assert await house.outcome(await house.send(Action.CLOSE), unlike=(None, "unknown")) == ["filled"]
+        (attempt,) = exits(house)
+        assert (attempt.state.value, attempt.price, attempt.exchange_order_id) == ("filled", "?", None)
+        assert line.orders_read <= 2
+
+
+async def test_twenty_rounds_without_rows_lose_no_entry(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with closing(tmp_path) as (house, line):
+        for number in range(20):
+            side = PositionSide.LONG if number % 2 else PositionSide.SHORT
+            assert await house.outcome(await house.send(Action.OPEN, side=side)) == ["filled"]
+            before = line.orders_read
+            assert await house.outcome(await house.send(Action.CLOSE), unlike=(None, "unknown")) == ["filled"]
+            assert line.orders_read - before <= 2
+        assert [each.price for each in exits(house)] == ["65000"] * 20
+
+
+async def test_a_part_is_proven_by_the_position_that_is_smaller_by_the_part(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with closing(tmp_path) as (house, _):
+        await held(house)
+        size = SignalSize(SizeMode.FRACTION, None, Ratio(Decimal("0.5")))
+        assert await house.outcome(await house.send(Action.REDUCE, size=size), unlike=(None, "unknown")) == ["filled"]
+        (attempt,) = exits(house)
+        assert (attempt.state.value, attempt.price) == ("filled", "?")
+        position = await house.position()
+        assert position is not None
+        assert house.holdings() == [("a0", str(position.quantity), 0)]
+
+
+async def test_a_position_that_was_liquidated_first_is_not_our_close(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with closing(tmp_path) as (house, line):
+        await held(house)
+        line.change_closed = lambda each: replace(each, closed_by=ClosedBy.LIQUIDATION)
+        closed = await house.send(Action.CLOSE)
+        assert await house.outcome(closed, unlike=(None, "unknown", "rejected")) == ["skipped.nothing_to_close"]
+        assert [each.state.value for each in exits(house)] == ["rejected"]
+        assert "liquidation" in exits(house)[0].cause
+
+
+@pytest.mark.parametrize("is_read_before", [True, False])
+async def test_a_position_that_its_owner_opened_in_place_of_ours_is_his(
+    tmp_path: Path, autojump_clock: MockClock, is_read_before: bool
+) -> None:
+    async with closing(tmp_path) as (house, line):
+        await held(house)
+        ours = await house.position()
+        assert ours is not None
+        await line.by_hand(OrderSide.SELL, str(ours.quantity), closes=True)
+        await line.by_hand(OrderSide.BUY, "0.004")
+        if is_read_before:
+            await house.followers[0].try_to_read()
+            assert house.holdings() == [("a0", "0", 0)]
+        session = await house.followers[0].connected()
+        session._connection = line._real
+        assert await house.outcome(await house.send(Action.CLOSE), unlike=(None, "rejected")) == ["skipped.nothing_to_close"]
+        his = await house.position()
+        assert his is not None
+        assert (his.quantity, his.id != ours.id) == (Decimal("0.004"), True)
+
+
+async def test_a_new_id_of_our_position_is_followed_once_no_close_is_told_for_long(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with closing(tmp_path) as (house, line):
+        await held(house)
+        fetch, line.tells_closed = line._real.fetch_account, False
+
+        async def renamed() -> Any:
+            report = await fetch()
+            return replace(report, positions=tuple(replace(each, id="another") for each in report.positions))
+
+        line._real.fetch_account = renamed
+        await house.followers[0].try_to_read()
+        await trio.sleep(600)
+        assert fetch_all(house.ledger.db, "SELECT position_id, detached FROM holding") == [("P0000000001", 0)]
+        await trio.sleep(400)
+        assert fetch_all(house.ledger.db, "SELECT position_id, detached FROM holding") == [("another", 0)]
+
+
+@pytest.mark.parametrize("side", [PositionSide.LONG, PositionSide.SHORT])
+async def test_an_exit_that_was_given_up_is_not_proven_by_what_happened_to_a_later_position(
+    tmp_path: Path, autojump_clock: MockClock, side: PositionSide
+) -> None:
+    async with closing(tmp_path) as (house, line):
+        await held(house)
+        line.takes = False
+        closed = await house.send(Action.CLOSE)
+        assert await house.outcome(closed) == ["unknown"]
+        session = await house.followers[0].connected()
+        session._connection = line._real
+        assert await house.outcome(closed, unlike=(None, "unknown", "not_confirmed")) == ["filled"]
+        assert await house.outcome(await house.send(Action.OPEN, side=side)) == ["filled"]
+        await trio.sleep(300)
+        position = await house.position()
+        assert position is not None
+        assert house.holdings() == [("a0", str(position.quantity), 0)]
+        assert [each.state.value for each in exits(house)] == ["not_confirmed", "filled"]
+
+
+async def test_a_part_that_was_given_up_is_not_proven_by_the_try_that_closed_it(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with closing(tmp_path) as (house, line):
+        await held(house)
+        line.takes = False
+        reduced = await house.send(Action.REDUCE, size=SignalSize(SizeMode.FRACTION, None, Ratio(Decimal("0.5"))))
+        assert await house.outcome(reduced) == ["unknown"]
+        line.takes = True  # taken, and not answered: it is looked up while the one that was given up still is
+        assert await house.outcome(reduced, unlike=(None, "unknown", "not_confirmed")) == ["filled"]
+        await trio.sleep(300)
+        position = await house.position()
+        assert position is not None
+        assert house.holdings() == [("a0", str(position.quantity), 0)]
+        assert [each.state.value for each in exits(house)] == ["not_confirmed", "filled"]

@@ -1,0 +1,147 @@
+"""An exit that fails three times is an alert, whatever it fails at, and ``why`` says whose move it is."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import trio
+from engine_world import BEGINNING, World, world
+from trio.testing import MockClock
+
+from engine.desks.explaining import explain_copy
+from engine.domain.alert import Alert, AlertCode
+from engine.domain.holding import STOPPED_BY_CONSERVATION, Switch, SwitchScope
+from engine.domain.signal import Action, PositionSide
+from engine.ledger.alerts import newest_alerts
+from engine.ports.exchange import NotExecuted, OutcomeUnknown, Rejected, RejectionKind
+from engine.views import WhyView
+
+
+class Failing:
+    """Be a connection that fails at what a test says, and does everything else."""
+
+    def __init__(self, real: Any) -> None:
+        self._real = real
+        self.fails: dict[str, Exception] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        real = getattr(self._real, name)
+        if name not in ("place_order", "find_orders", "fetch_account"):
+            return real
+
+        async def call(*given: Any) -> Any:
+            if name in self.fails:
+                raise self.fails[name]
+            return await real(*given)
+
+        return call
+
+
+async def opened(house: World) -> Failing:
+    assert await house.outcome(await house.send(Action.OPEN, side=PositionSide.LONG)) == ["filled"]
+    await trio.sleep(5)
+    session = house.followers[0].session
+    assert session is not None
+    session._connection = failing = Failing(session._connection)  # type: ignore[assignment]
+    return failing
+
+
+def why(house: World, signal: str) -> WhyView:
+    office: Any = SimpleNamespace(ledger=house.ledger, live=house.household)
+    found = explain_copy(office, signal, "f0")
+    assert found is not None
+    return found
+
+
+def told(house: World) -> list[Alert]:
+    return [each for each in newest_alerts(house.ledger.db, BEGINNING, 100) if each.code is AlertCode.EXIT_FAILING]
+
+
+@pytest.mark.parametrize(
+    ("error", "words", "move"),
+    [
+        (Rejected("closed for maintenance"), "closed for maintenance", "you"),
+        (NotExecuted("too many requests", 1.0), "too many requests", "operator"),
+        (ConnectionRefusedError("no route"), "no route", "operator"),
+    ],
+)
+async def test_an_exit_that_the_exchange_does_not_take_is_told_once_with_its_count(
+    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, error: Exception, words: str, move: str
+) -> None:
+    async with world(tmp_path, followers=1) as house:
+        failing = await opened(house)
+        if isinstance(error, ConnectionRefusedError):  # nothing of it can even be claimed
+            session = house.followers[0].session
+
+            async def cold() -> None:
+                raise error
+
+            monkeypatch.setattr(session, "warm", cold)
+        else:
+            failing.fails["place_order"] = error
+        closed = await house.send(Action.CLOSE)
+        await trio.sleep(0.3)
+        first = why(house, closed)
+        assert (first.code, first.move) == (None, "nobody")
+        assert words in first.sentence
+        await trio.sleep(300)
+        (alert,) = told(house)
+        assert alert.details["tries"] == "3"
+        assert words in alert.sentence
+        assert alert.sentence.startswith("f0: closing LONG")
+        assert alert.wakes
+        kept = why(house, closed)
+        assert (kept.code, kept.move) == (None, move)
+        assert words in kept.sentence
+        assert "once a minute" in kept.sentence
+        await trio.sleep(3600)
+        assert told(house)[0].count > 20  # told again after an hour, with how often since
+        assert len(told(house)) == 2
+        failing.fails.clear()
+        monkeypatch.undo()
+        assert await house.outcome(closed) == ["filled"]
+        ended = why(house, closed)
+        assert (ended.move, ended.now) == ("nobody", "")
+
+
+async def test_an_exit_that_cannot_be_looked_up_is_told_too(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with world(tmp_path, followers=1) as house:
+        failing = await opened(house)
+        failing.fails = {each: OutcomeUnknown("502") for each in ("place_order", "find_orders", "fetch_account")}
+        closed = await house.send(Action.CLOSE)
+        await trio.sleep(120)
+        (alert,) = told(house)
+        assert "cannot be looked up" in alert.sentence
+        failing.fails.clear()
+        assert (await house.outcome(closed, unlike=(None, "unknown")))[0] in ("filled", "not_confirmed")
+
+
+async def test_a_dead_key_is_its_owner_s_move_until_it_is_replaced(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with world(tmp_path, followers=1) as house:
+        failing = await opened(house)
+        refused = Rejected("bad key", RejectionKind.CREDENTIALS)
+        failing.fails = dict.fromkeys(("place_order", "find_orders", "fetch_account"), refused)
+        closed = await house.send(Action.CLOSE)
+        await trio.sleep(60)
+        assert why(house, closed).move == "you"
+        assert "refuses this account's key" in why(house, closed).sentence
+        assert why(house, "sig-1").move == "you"  # the entry is filled, and its position stands where nobody can close it
+        failing.fails.clear()
+        assert await house.outcome(closed) == ["filled"]
+        assert why(house, "sig-1").move == "nobody"
+
+
+async def test_a_close_behind_broken_conservation_is_the_operator_s_move(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with world(tmp_path, followers=1) as house:
+        await opened(house)
+        stop = Switch(SwitchScope.ACCOUNT, "f0", "conservation: x", STOPPED_BY_CONSERVATION, house.shared.clock.now())
+        house.shared.switches = (stop,)
+        closed = await house.send(Action.CLOSE)
+        await trio.sleep(60)
+        found = why(house, closed)
+        assert (found.code, found.move) == (None, "operator")
+        assert "a person must decide" in found.sentence
+        stands = why(house, "sig-1")
+        assert stands.move == "operator"
+        assert "still stands; closing it is under way" in stands.now

@@ -1,0 +1,137 @@
+"""A whole position is closed whatever it is worth; what is too small to be closed the exchange says, and nobody else."""
+
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from engine_world import BEGINNING, BTC, World, world
+from trio.testing import MockClock
+
+from engine.actors.flattening import Flattening
+from engine.domain.alert import Alert, AlertCode
+from engine.domain.holding import Switch, SwitchLevel, SwitchScope
+from engine.domain.identifiers import ClientOrderId
+from engine.domain.order import OrderIntent, OrderReport, OrderSide
+from engine.domain.signal import Action, OrderType, PositionSide
+from engine.ledger.alerts import newest_alerts
+from engine.ledger.query import fetch_all
+from engine.ledger.standing import still_open
+from engine.ports.exchange import Rejected, RejectionKind
+
+LONG = PositionSide.LONG
+
+
+class Strict:
+    """Be a connection that takes a whole position whatever it is worth, and no part of one."""
+
+    def __init__(self, real: Any) -> None:
+        self._real = real
+        self.refused = 0
+        self.is_unreadable = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    async def place_order(self, order: OrderIntent) -> OrderReport:
+        if order.reduce_only and not order.whole_position:
+            self.refused += 1
+            raise Rejected("order value less than minimum required value", RejectionKind.BELOW_MINIMUM)
+        return await self._real.place_order(order)  # type: ignore[no-any-return]
+
+    async def fetch_account(self) -> Any:
+        if self.is_unreadable:
+            raise TimeoutError("the account cannot be read")
+        return await self._real.fetch_account()
+
+
+async def opened(house: World, monkeypatch: pytest.MonkeyPatch) -> Strict:
+    """Have the only account hold what has become worth less than the exchange's minimum for opening."""
+    assert await house.outcome(await house.send(Action.OPEN, side=LONG)) == ["filled"]
+    await trio.sleep(5)  # the reading that follows a fill has ended
+    feed = house.shared.feeds["paper"]
+    contract = feed.instrument(BTC)
+    assert contract is not None
+    dear = replace(contract, notional_min=Decimal(1_000_000), quantity_min=Decimal(1))
+    monkeypatch.setattr(feed, "instrument", lambda symbol: dear)
+    session = house.followers[0].session
+    assert session is not None
+    session._connection = strict = Strict(session._connection)  # type: ignore[assignment]
+    return strict
+
+
+async def owner(house: World, strict: Strict, side: OrderSide, *, reduces: bool = False) -> None:
+    order = OrderIntent(
+        ClientOrderId(f"own-{side.value}"), BTC, side, LONG, Decimal("0.5"), OrderType.MARKET, Decimal(5), reduce_only=reduces
+    )
+    await strict._real.place_order(order)
+    await house.followers[0].try_to_read()
+
+
+def residues(house: World) -> list[Alert]:
+    return [each for each in newest_alerts(house.ledger.db, BEGINNING, 100) if each.code is AlertCode.RESIDUE]
+
+
+async def test_what_is_worth_less_than_an_opening_takes_is_closed_at_once(
+    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world(tmp_path, followers=1) as house:
+        strict = await opened(house, monkeypatch)
+        assert await house.outcome(await house.send(Action.CLOSE)) == ["filled"]
+        assert (house.holdings(), await house.position(), strict.refused, residues(house)) == ([], None, 0, [])
+
+
+async def test_flatten_ends_flat_though_what_is_left_is_small(
+    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world(tmp_path, followers=1) as house:
+        await opened(house, monkeypatch)
+        house.shared.switches = (Switch(SwitchScope.ALL, "", "night", "op", house.shared.clock.now(), SwitchLevel.FLATTEN),)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(Flattening(house.shared, house.household.ring).run)
+            with trio.fail_after(60):
+                while house.holdings():
+                    await house.next_commit()
+            nursery.cancel_scope.cancel()
+        assert still_open(house.ledger.db) == []
+
+
+async def test_a_part_that_the_exchange_refuses_is_a_residue_people_hear_of_in_the_same_moment(
+    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world(tmp_path, followers=1) as house:
+        strict = await opened(house, monkeypatch)
+        await owner(house, strict, OrderSide.BUY)
+        untold = []
+
+        def compare() -> None:
+            row = fetch_all(house.ledger.db, "SELECT count(*) FROM copy WHERE code = 'residue'")[0]
+            untold.append(row[0] - len(residues(house)))
+
+        house.ledger.on_commit(compare)
+        assert await house.outcome(await house.send(Action.CLOSE)) == ["residue"]
+        await trio.sleep(300)
+        assert (strict.refused, max(untold)) == (1, 0)
+        assert "less than minimum required value" in residues(house)[0].sentence
+        # The owner leaves: what is left is the whole position now, and the next close takes it.
+        await owner(house, strict, OrderSide.SELL, reduces=True)
+        assert await house.outcome(await house.send(Action.CLOSE)) == ["filled"]
+        assert (house.holdings(), strict.refused) == ([], 1)
+
+
+async def test_a_refusal_is_no_residue_while_nobody_can_read_what_the_position_is(
+    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world(tmp_path, followers=1) as house:
+        strict = await opened(house, monkeypatch)
+        await trio.sleep(1)  # the reading that follows the entry is done
+        strict.is_unreadable = True
+        await house.followers[0].try_to_read()
+        closed = await house.send(Action.CLOSE)
+        await trio.sleep(20)
+        assert (house.codes(closed), strict.refused > 2) == ([None], True)
+        strict.is_unreadable = False
+        assert await house.outcome(closed, unlike=(None,)) == ["filled"]
+        assert (house.holdings(), residues(house)) == ([], [])

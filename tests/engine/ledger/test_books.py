@@ -1,0 +1,161 @@
+"""The books keep what a share is, correct themselves when something is told later, and never lose the exchange's proof."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import apsw
+import pytest
+
+from engine.domain.amounts import Quantity
+from engine.domain.booking import Cause
+from engine.domain.holding import Holding
+from engine.domain.identifiers import AccountId, StrategyId, Symbol
+from engine.domain.signal import NO_ORDER_KEY, PositionSide
+from engine.ledger import Database, Ledger
+from engine.ledger.books import Change, bind_outside, change_share, differences, tell_fill, tell_order
+from engine.ledger.folding import fold_episodes, has_unfolded
+from engine.ledger.query import fetch_all, fetch_one
+from engine.ledger.results import account_days, account_trades, trade_results
+from engine.ledger.schema import MIGRATIONS
+
+A0, S, BTC = AccountId("a0"), StrategyId("s"), Symbol("BTCUSDT")
+NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+D = Decimal
+
+
+@pytest.fixture
+def db() -> Iterator[Database]:
+    ledger = Ledger.in_memory()
+    people(ledger.db)
+    ledger.db.execute(
+        "INSERT INTO holding (account_id, symbol, strategy_id, side, share, entries_open, entry_key) VALUES ('a0', 'BTCUSDT', 's', 'LONG',"
+        " '0', 1, '')"
+    )
+    yield ledger.db
+    ledger.db.close()
+
+
+def people(db: Database) -> None:
+    db.execute("INSERT INTO person (id, name, created_us, key_id, key_kid, key_wrapped) VALUES ('p', 'p', 0, x'00', 'k', x'00')")
+    db.execute("INSERT INTO master VALUES ('m', 'm', 'p')")
+    db.execute(
+        "INSERT INTO strategy (id, name, master_id, kind, symbols, leverage, source, params, created_us)"
+        " VALUES ('s', 'trend', 'm', 'copy_trading', '[]', '5', 'x', '{}', 0)"
+    )
+    db.execute(
+        "INSERT INTO account (id, name, person_id, exchange, environment, sealed, row_version, created_us)"
+        " VALUES ('a0', 'f0', 'p', 'paper', 'paper', x'00', 1, 0)"
+    )
+
+
+def held(db: Database) -> Holding:
+    row = fetch_one(db, "SELECT share FROM holding")
+    return Holding(A0, BTC, S, PositionSide.LONG, Quantity(D(row[0] if row else 0)), 0, NO_ORDER_KEY)
+
+
+def fill(
+    db: Database, quantity: str, price: str | None, *, fee: str | None = "0", entry: bool = False, minutes: int = 0,
+    cause: Cause | None = Cause.SIGNAL, attempt: int | None = None,
+) -> int:  # fmt: skip
+    """Write one fill; returns its id."""
+    at = NOON + timedelta(minutes=minutes)
+    told = None if price is None else D(price)
+    change_share(db, held(db), Change(entry, D(quantity), at, cause, told, None if fee is None else D(fee), attempt))
+    return int(fetch_all(db, "SELECT max(id) FROM fill")[0][0])
+
+
+def results(db: Database) -> list[tuple[str | None, str | None, str]]:
+    fold_episodes(db, 100)
+    rows = account_trades(db, A0, 100)[::-1]
+    return [(each.exit_price, None if each.result is None else format(each.result.normalize(), "f"), each.state.value) for each in rows]
+
+
+def test_a_close_that_nobody_priced_ends_its_position_and_spoils_no_later_trade(db: Database) -> None:
+    fill(db, "1", "3667.40", entry=True)
+    fill(db, "1", None, fee=None, cause=None)
+    fill(db, "1", "4000", fee="0.2", entry=True)
+    fill(db, "1", "4000", fee="0.13")
+    assert results(db) == [(None, None, "open"), ("4000", "-0.33", "settled")]
+    assert [(each.trades, each.result, each.unreconciled) for each in account_days(db, A0)] == [(1, D("-0.33"), 1)]
+    assert [each.result for each in trade_results(db, 9, account="a0")] == [D("-0.33")]
+
+
+def test_what_is_told_later_corrects_the_trade_and_the_sums_by_difference(db: Database) -> None:
+    fill(db, "2", "100", fee=None, entry=True)
+    close = fill(db, "2", None, fee=None, cause=None)
+    assert results(db) == [(None, None, "open")]
+    tell_fill(db, close, price=D("90"), fee=D("0.1"), cause=Cause.STOP_LOSS)
+    assert has_unfolded(db)
+    assert results(db) == [("90", None, "open")]  # the fee of the entry is not known yet: unknown is not zero
+    tell_fill(db, 1, fee=D("0.2"))
+    assert results(db) == [("90", "-20.3", "settled")]
+    tell_fill(db, 1, rebate=D("-0.05"))
+    assert results(db) == [("90", "-20.25", "settled")]
+    assert [(each.trades, each.won, each.result, each.fees, each.unreconciled) for each in account_days(db, A0)] == [
+        (1, 0, D("-20.25"), D("0.25"), 0)
+    ]
+    assert not has_unfolded(db)
+
+
+def test_an_order_that_fills_in_parts_is_booked_part_by_part_at_the_parts_own_price(db: Database) -> None:
+    fill(db, "1", "100", fee="0.1", entry=True, attempt=7)
+    fill(db, "1", None, fee=None, entry=True, attempt=7)
+    tell_order(db, 7, D(2), D("101"), D("0.25"))
+    rows = fetch_all(db, "SELECT price, fee, state FROM fill ORDER BY id")
+    assert rows == [("100", "0.1", "settled"), ("102", "0.15", "settled")]
+    tell_order(db, 7, D(2), D("109"), D("9"))  # told again: what is known stays
+    assert fetch_all(db, "SELECT price, fee, state FROM fill ORDER BY id") == rows
+
+
+def test_only_the_share_of_a_larger_close_is_ours_with_its_part_of_the_fee(db: Database) -> None:
+    fill(db, "1", "100", entry=True)
+    change_share(db, held(db), Change(False, D(4), NOON, Cause.SIGNAL, D(110), D("0.4")))
+    assert results(db) == [("110", "9.9", "settled")]
+    assert differences(db) == []
+
+
+def test_a_late_proof_takes_over_the_close_that_a_reading_saw(db: Database) -> None:
+    fill(db, "1", "100", entry=True)
+    fill(db, "1", None, fee=None, cause=None)
+    bind_outside(db, held(db), Change(False, D(1), NOON, Cause.SIGNAL, D(105), D("0.5"), 9, "X9"))
+    assert results(db) == [("105", "4.5", "settled")]
+    assert fetch_all(db, "SELECT attempt_id, exchange_order_id FROM fill WHERE NOT is_entry") == [(9, "X9")]
+
+
+def test_books_that_differ_are_told_and_lose_no_proof(db: Database) -> None:
+    fill(db, "1", "100", entry=True)
+    db.execute("UPDATE holding SET share = '3'")
+    fill(db, "1", "110")
+    assert [(each.booked, each.share) for each in differences(db)] == [(D(0), D(2))]
+    assert fetch_all(db, "SELECT count(*) FROM event WHERE kind = 'alert' AND data LIKE '%books_differ%'") == [(1,)]
+    assert results(db) == [("110", "10", "settled")]
+
+
+def test_an_old_ledger_begins_with_books_that_have_the_shares_and_keeps_what_is_not_proven_out_of_the_sums() -> None:
+    db = apsw.Connection(":memory:")
+    mine = next(index for index, each in enumerate(MIGRATIONS) if "CREATE TABLE fill (" in each)
+    for each in MIGRATIONS[:mine]:
+        db.execute(each)
+    people(db)
+    db.execute("INSERT INTO run VALUES (1, 5)")
+    db.execute("INSERT INTO book VALUES ('a0', 's', 'BTCUSDT', 'LONG', '3', '300.6', '0.3', 7)")
+    for symbol, share in (("BTCUSDT", "2"), ("ETHUSDT", "1"), ("SOLUSDT", "0")):
+        db.execute("INSERT INTO holding (account_id, symbol, strategy_id, side, share, entries_open, entry_key) VALUES"
+                   " ('a0', ?, 's', 'LONG', ?, 0, '')", (symbol, share))  # fmt: skip
+    db.execute(
+        "INSERT INTO trade (account_id, strategy_id, symbol, side, quantity, entry_price, exit_price, fees, result, opened_us, closed_us)"
+        " VALUES ('a0', 's', 'BTCUSDT', 'LONG', '1', '3667.40', '4000', '0.33', '22.97', 1, 2)"
+    )
+    db.execute("INSERT INTO account_day VALUES ('a0', '1970-01-01', 1, 1, '22.97', '0.33')")
+    for each in MIGRATIONS[mine:]:
+        db.execute(each)
+    assert differences(db) == []
+    assert fetch_all(db, "SELECT symbol, quantity, price, fee, state FROM fill") == [
+        ("BTCUSDT", "2", "100.2", None, "old"), ("ETHUSDT", "1", None, None, "old"),
+    ]  # fmt: skip
+    assert [(each.trades, each.result, each.unreconciled) for each in account_days(db, A0)] == [(0, D(0), 1)]
+    assert [each.state.value for each in account_trades(db, A0, 9)] == ["old"]
+    assert trade_results(db, 9, account="a0") == []
+    fold_episodes(db, 9)
+    db.close()
