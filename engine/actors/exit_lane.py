@@ -18,7 +18,7 @@ from engine.domain.holding import Holding
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.domain.signal import Signal
 from engine.ledger import Database
-from engine.ledger.attempts import Claim, attach, attempts_of, keep_carried, open_attempts, read_holding
+from engine.ledger.attempts import Attempt, Claim, attach, attempts_of, keep_carried, open_attempts, read_holding
 from engine.ledger.copies import WaitingLeg, is_entering
 from engine.ledger.explaining import failed_tries
 from engine.ports.exchange import NotExecuted, RejectionKind
@@ -43,8 +43,8 @@ async def close(lanes: "Lanes", leg: WaitingLeg) -> None:
     if context.is_flat_after and not signal.draft.is_test:
         await take_back_resting(follower, leg)
     plan = plan_exit(context)
-    if isinstance(plan, ExitPlan) and _may_be_refused(context, plan):
-        # Whether it is a part or the whole of the position decides what the exchange says, and the owner may have closed his.
+    if isinstance(plan, ExitPlan) and (_may_be_refused(context, plan) or _needs_witness(follower, context, plan)):
+        # Whether it is a part or the whole of the position decides what the exchange says, and how the exit is proven.
         await follower.try_to_read()
         context = _context(follower, leg, signal)
         plan = plan_exit(context)
@@ -63,6 +63,16 @@ def _may_be_refused(context: ExitContext, plan: ExitPlan) -> bool:
     return not plan.intent.whole_position and is_below_minimum(context, plan.intent.quantity)
 
 
+def _needs_witness(follower: "Follower", context: ExitContext, plan: ExitPlan) -> bool:
+    """Tell whether only the size of the position before and after can prove a part, and the last reading is too old to tell it."""
+    position = context.position
+    held = context.holding
+    is_part = not plan.intent.whole_position and position is not None and held is not None and position.quantity > held.share
+    return (
+        is_part and not (follower.session is not None and follower.session.reads_client_order_id(plan.intent)) and not _is_fresh(follower)
+    )
+
+
 def _residue_kinds(context: ExitContext, plan: ExitPlan) -> frozenset[RejectionKind]:
     """Tell which refusals prove that the exchange does not close this; none while a reading or an entry may still change what it is."""
     if context.position is None or context.holding is None or context.holding.entries_open > 0:
@@ -76,11 +86,9 @@ def _context(follower: "Follower", leg: WaitingLeg, signal: Signal) -> ExitConte
     db = shared.ledger.db
     # Before the holding is read: an entry that ends between the two statements is seen in one of them.
     entering = is_entering(db, leg.account, leg.strategy, leg.symbol, signal.order_key)
-    attempts = [
-        each
-        for each in open_attempts(db, leg.account)
-        if each.intent.symbol == leg.symbol and not each.is_entry and each.state is not AttemptState.NOT_CONFIRMED
-    ]
+    exits = [each for each in open_attempts(db, leg.account) if each.intent.symbol == leg.symbol and not each.is_entry]
+    without_trace = [each for each in exits if each.state is AttemptState.NOT_CONFIRMED and _may_leave_no_trace(follower, each)]
+    attempts = [each for each in exits if each.state is not AttemptState.NOT_CONFIRMED]
     return ExitContext(
         signal=signal,
         subscription=shared.subscription(leg.subscription),
@@ -94,7 +102,13 @@ def _context(follower: "Follower", leg: WaitingLeg, signal: Signal) -> ExitConte
         now=shared.clock.now(),
         leave=leg.leave,
         is_entering=entering,
+        without_trace=Quantity(sum((each.intent.quantity - each.filled for each in without_trace), start=ZERO)),
     )
+
+
+def _may_leave_no_trace(follower: "Follower", attempt: Attempt) -> bool:
+    """Tell whether an exit may have executed though no order of it was found: only an order that carries our id is missed for sure."""
+    return follower.session is None or not follower.session.reads_client_order_id(attempt.intent)
 
 
 def _holding(follower: "Follower", leg: WaitingLeg) -> Holding | None:
@@ -113,8 +127,11 @@ def _held_before(follower: "Follower", plan: ExitPlan) -> Quantity | None:
     if position is None or position.side is not plan.intent.position_side or follower.read_at is None:
         return None
     is_named = plan.intent.position_id != "" and plan.intent.position_id == position.id
-    is_new = follower.shared.clock.now() - follower.read_at <= WITNESS_AGE
-    return position.quantity if is_named or is_new else None
+    return position.quantity if is_named or _is_fresh(follower) else None
+
+
+def _is_fresh(follower: "Follower") -> bool:
+    return follower.read_at is not None and follower.shared.clock.now() - follower.read_at <= WITNESS_AGE
 
 
 def _set_free(leg: WaitingLeg, db: Database) -> None:

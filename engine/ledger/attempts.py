@@ -19,7 +19,7 @@ from engine.domain.booking import Cause
 from engine.domain.errors import InvalidMove
 from engine.domain.holding import FLATTEN_ORIGIN, Holding
 from engine.domain.identifiers import AccountId, CopyId, StrategyId, Symbol
-from engine.domain.order import OrderIntent, OrderReport, ProtectionOrder
+from engine.domain.order import OrderIntent, OrderReport, OrderStatus, ProtectionOrder
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.domain.signal import NO_ORDER_KEY, OrderKey, PositionSide
 from engine.ledger.books import Change, bind_outside, change_share, tell_order
@@ -272,7 +272,7 @@ def _go_on_closing(db: apsw.Connection, copy: CopyId, leg: int, retry_at: dateti
     if row is None or row[0] != "exit" or row[5] in ("new", "claimed", "unknown", "placed", "partially_filled"):
         return False
     held = read_holding(db, AccountId(row[1]), Symbol(row[3]))
-    if held is None or held.strategy != row[2]:
+    if held is None or held.strategy != row[2] or not _is_of_episode(db, held, _newest_attempt(db, copy, leg)):
         return False
     leave = Decimal(row[4] or 0)
     goes_on = held.share > leave or (leave == 0 and (held.entries_open > 0 or held.detached))
@@ -286,6 +286,8 @@ def _move_share(db: apsw.Connection, attempt: Attempt, grown: Quantity, report: 
     held = read_holding(db, attempt.account, attempt.intent.symbol)
     if held is None and attempt.is_entry and grown > 0:
         held = _hold_late(db, attempt)
+    if held is not None and not attempt.is_entry and not (held.strategy == attempt.strategy and _is_of_episode(db, held, attempt.id)):
+        held = None  # what it closed was gone before: the share that stands now was entered later
     is_first = attempt.filled == 0  # of a later part the order tells the average only: ``tell_order`` finds the part's own price
     change = Change(
         attempt.is_entry, grown, at, _cause(db, attempt), report.average_price if is_first else None, report.fee if is_first else None,
@@ -296,6 +298,22 @@ def _move_share(db: apsw.Connection, attempt: Attempt, grown: Quantity, report: 
     elif grown > 0:
         bind_outside(db, _gone(attempt), change)
     _count_entries(db, attempt)
+
+
+def _newest_attempt(db: apsw.Connection, copy: CopyId, leg: int) -> int:
+    row = fetch_one(db, "SELECT max(id) FROM attempt WHERE copy_id = ? AND leg = ?", (copy, leg))
+    return 0 if row is None else int(row[0] or 0)
+
+
+def _is_of_episode(db: apsw.Connection, held: Holding, exit_id: int) -> bool:
+    """Tell whether an exit's attempt could close what a strategy holds now: it was claimed after the entry that opened it."""
+    row = fetch_one(
+        db,
+        "SELECT fill.attempt_id FROM book JOIN fill ON fill.id = book.episode"
+        " WHERE book.account_id = ? AND book.strategy_id = ? AND book.symbol = ?",
+        (held.account, held.strategy, held.symbol),
+    )
+    return row is None or row[0] is None or row[0] < exit_id
 
 
 def _book(db: apsw.Connection, held: Holding, attempt: Attempt, change: Change) -> None:
@@ -430,6 +448,27 @@ def decide_none(db: apsw.Connection, attempt_id: int, note: str, by: str, at: da
         raise InvalidMove(f"expected an order that is unknown or not confirmed, found {attempt.state.value}; nothing is to be decided")
     numbers = {"quantity": plain(attempt.intent.quantity), "symbol": attempt.intent.symbol, "note": note, "by": by}
     end(db, attempt_id, AttemptState.REJECTED, Outcome(OutcomeCode.NOT_EXECUTED, numbers), f"decided by {by}: {note}"[:200], at)
+
+
+def decide_done(db: apsw.Connection, attempt_id: int, at: datetime) -> None:
+    """Take an unproven exit for done because a person looked and saw its work; raises InvalidMove for any other order.
+
+    Its price and fee stay unknown until the exchange tells them.
+    """
+    attempt = read_attempt(db, attempt_id)
+    if attempt.is_entry or attempt.state not in (AttemptState.UNKNOWN, AttemptState.NOT_CONFIRMED):
+        raise InvalidMove(
+            f"expected a closing order that is unknown or not confirmed, found an {attempt.kind} that is {attempt.state.value}"
+        )
+    intent = attempt.intent
+    report = OrderReport(
+        "", None, intent.symbol, intent.side, intent.quantity, OrderStatus.FILLED, intent.quantity, None, None, at, True, "", intent.position_id,
+    )  # fmt: skip
+    numbers = {
+        "side": intent.side.value, "symbol": intent.symbol, "quantity": plain(intent.quantity), "filled": plain(intent.quantity),
+        "price": "?", "fee": "?",
+    }  # fmt: skip
+    complete(db, attempt_id, report, Outcome(OutcomeCode.FILLED, numbers), at)
 
 
 def orphan_claims(db: apsw.Connection, epoch: int, at: datetime) -> int:

@@ -259,6 +259,7 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     """,
     """
     ALTER TABLE signal ADD COLUMN numbering INTEGER;
+    ALTER TABLE signal ADD COLUMN not_mirrored TEXT;
     UPDATE signal SET numbering = 0 WHERE json_extract(draft, '$.seq') IS NOT NULL;
     CREATE INDEX signal_by_numbering ON signal (origin, numbering, seq) WHERE numbering IS NOT NULL;
     CREATE INDEX signal_by_order ON signal (strategy_id, symbol, order_key);
