@@ -23,7 +23,7 @@ from engine.decisions.rate import HalfRateLimiter
 from engine.decisions.signatures import SIGNATURE_HEADER, SIGNATURES_HEADER
 from engine.domain.errors import InvalidValue, RexAlgoError
 from engine.domain.holding import SwitchScope
-from engine.domain.identifiers import CopyId, EndpointId, ReceiptId, SignalId, StrategyId, Symbol
+from engine.domain.identifiers import EndpointId, ReceiptId, SignalId, StrategyId, Symbol, copy_id
 from engine.domain.signal import SignalDraft
 from engine.identity.references import capability_hash
 from engine.ledger import Ledger, LedgerError
@@ -259,7 +259,7 @@ class EngineService:
         return NewSignal(
             id=SignalId(f"sig_{secrets.token_hex(16)}"),
             receipt=ReceiptId(f"rcp_{secrets.token_hex(16)}"),
-            new_copy_id=lambda: CopyId(f"cp_{secrets.token_hex(16)}"),
+            new_copy_id=lambda: copy_id(received, secrets.token_bytes(9)),
             strategy=strategy,
             origin=origin,
             draft=draft,

@@ -19,7 +19,7 @@ from engine.actors.shared import Shared
 from engine.decisions.routing import concerns
 from engine.domain.alert import AlertCode
 from engine.domain.holding import FLATTEN_ORIGIN, Switch, SwitchLevel, SwitchScope
-from engine.domain.identifiers import AccountId, CopyId, ReceiptId, SignalId, StrategyId, Symbol
+from engine.domain.identifiers import AccountId, ReceiptId, SignalId, StrategyId, Symbol, copy_id
 from engine.domain.signal import Action, SignalDraft
 from engine.ledger.alerts import EQUAL_WITHIN
 from engine.ledger.signals import NewSignal, record_signal
@@ -118,7 +118,7 @@ def asked_close(what: str, strategy: StrategyId, symbol: Symbol, accounts: froze
     return NewSignal(
         id=SignalId(f"sig_{secrets.token_hex(16)}"),
         receipt=ReceiptId(f"rcp_{secrets.token_hex(16)}"),
-        new_copy_id=lambda: CopyId(f"cp_{secrets.token_hex(16)}"),
+        new_copy_id=lambda: copy_id(now, secrets.token_bytes(9)),
         strategy=strategy,
         origin=FLATTEN_ORIGIN,
         draft=SignalDraft(key, Action.CLOSE, symbol),

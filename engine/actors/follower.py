@@ -40,6 +40,7 @@ from engine.domain.identifiers import AccountId, CopyId, StrategyId, Symbol
 from engine.ledger import Database
 from engine.ledger.alerts import raise_alert
 from engine.ledger.attempts import (
+    accept_foreign,
     accepted_foreign,
     bound_order_ids,
     end,
@@ -404,12 +405,13 @@ class Follower:
         # Attempts first, holdings after: what ends between the two statements is still seen as unsettled.
         unsettled = self._unsettled(began) | replaced.undecided
         holdings = read_holdings(db, self.account)
+        resting = [each.exchange_order_id for each in report.open_orders]
         return reconcile(
             holdings,
             report,
             unsettled=unsettled,
             exiting={each.symbol for each in holdings if is_exiting(db, self.account, each.symbol)},
-            bound_ids=bound_order_ids(db, self.account) | accepted_foreign(db, self.name) if report.open_orders else frozenset(),
+            bound_ids=bound_order_ids(db, self.account, resting) | accepted_foreign(db, self.account, resting),
             client_id_known=partial(knows_client_order_id, db),
             closed_ids=replaced.closed,
         )
@@ -434,7 +436,7 @@ class Follower:
 
         def decide(db: Database) -> None:
             if foreign:
-                write_event(db, "decision", self.name, {"foreign": foreign, "by": by}, at)
+                accept_foreign(db, self.account, self.name, foreign, by, at)
             also(db, found)
 
         if found:

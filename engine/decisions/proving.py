@@ -18,7 +18,7 @@ before we sent, same symbol, side and quantity, created in the narrow time in wh
 a person.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Container, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -46,7 +46,7 @@ class Sent:
 
     intent: OrderIntent
     at: datetime
-    bound_ids: Collection[str] = ()
+    bound_ids: Container[str] = ()
     witness_ids: Collection[str] = ()
     clock_offset_s: float | None = 0.0
     deadline_s: float = 8.0

@@ -93,8 +93,9 @@ def _unproven(db: apsw.Connection, account: str, symbol: str) -> UnprovenNow | N
     """Read the order of ours there that waits most for proof: one that was given up before one that is looked up."""
     row = fetch_one(
         db,
-        "SELECT kind, state FROM attempt WHERE account_id = ? AND symbol = ? AND (state = 'unknown' OR (state = 'not_confirmed' AND NOT"
-        " freed)) ORDER BY state = 'unknown', id LIMIT 1",
+        "SELECT kind, state FROM attempt INDEXED BY attempt_open WHERE account_id = ? AND symbol = ? AND state IN ('claimed', 'unknown',"
+        " 'placed', 'partially_filled', 'not_confirmed') AND (state = 'unknown' OR (state = 'not_confirmed' AND NOT freed))"
+        " ORDER BY state = 'unknown', id LIMIT 1",
         (account, symbol),
     )
     return None if row is None else UnprovenNow(row[0], row[1] == "not_confirmed")

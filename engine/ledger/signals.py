@@ -149,6 +149,7 @@ def _insert_signal(db: apsw.Connection, new: NewSignal) -> tuple[int, Place]:
         ),
     )  # fmt: skip
     number = db.last_insert_rowid()
+    db.execute("UPDATE strategy SET signals = signals + 1 WHERE id = ?", (new.strategy,))
     told_at = new.decided_at if new.is_told else None
     unplaced = Unplaced(new.strategy, new.origin, new.draft, new.decided_at, told_at, number)
     place = find_place(db, unplaced)

@@ -35,7 +35,7 @@ class StudioStrategy:
 
 _STRATEGY = (
     "SELECT strategy.id, strategy.name, kind, state, about, symbols, leverage, source, strategy.created_us,"
-    " (SELECT count(*) FROM signal WHERE strategy_id = strategy.id),"
+    " signals,"
     " (SELECT received_us FROM signal WHERE strategy_id = strategy.id ORDER BY number DESC LIMIT 1)"
     " FROM strategy JOIN master ON master.id = master_id WHERE master.person_id = ?"
 )
@@ -205,7 +205,7 @@ def audience_of(db: apsw.Connection, strategy: StrategyId) -> Audience:
     for environment, margin in fetch_all(
         db,
         "SELECT account.environment, (SELECT margin FROM attempt WHERE attempt.account_id = holding.account_id AND attempt.symbol ="
-        " holding.symbol AND attempt.strategy_id = holding.strategy_id AND kind = 'entry' ORDER BY id DESC LIMIT 1)"
+        " holding.symbol AND attempt.strategy_id = holding.strategy_id AND kind = 'entry' AND filled != '0' ORDER BY id DESC LIMIT 1)"
         " FROM holding JOIN account ON account.id = holding.account_id WHERE holding.strategy_id = ? AND share != '0'",
         (strategy,),
     ):
