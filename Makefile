@@ -64,6 +64,7 @@ format: install-dev
 bench: install-dev
 	@$(PY) -m bench.fanout $(ARGS)
 	$(PY) -m bench.pages
+	$(PY) -m bench.history
 
 faults: install-dev
 	@$(PY) -m tests.faults $(ARGS)

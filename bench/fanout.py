@@ -11,7 +11,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -90,8 +90,13 @@ async def one(
 
 
 @asynccontextmanager
-async def place(port: int, followers: int) -> AsyncIterator[tuple[EngineService, str, Secret]]:
-    """Run a fresh place with that many followers; yields service, webhook address and secret."""
+async def place(
+    port: int, followers: int, *, beside: int = 0, past: Callable[[Path], None] | None = None
+) -> AsyncIterator[tuple[EngineService, str, Secret]]:
+    """Run a fresh place with that many followers; yields service, webhook address and secret.
+
+    ``beside`` more accounts follow another strategy; ``past`` fills the ledger before the engine runs.
+    """
     with tempfile.TemporaryDirectory(prefix="rexalgo-bench-") as folder:
         settings = f"""
 [plugins]
@@ -101,32 +106,33 @@ base_url = "http://127.0.0.1:{port}"
 """
         (Path(folder) / "rexalgo.toml").write_text(settings, encoding="utf-8")
         config = load_config(Path(folder), {"ENCRYPTION_KEY": new_root_key()})
-        async with run_engine(config, extra_modules={"bench_http": http_exchange}, what="bench") as service:
+        running = partial(run_engine, config, extra_modules={"bench_http": http_exchange}, what="bench")
+        async with running() as service:
+            made = (await service.command("provision", {"table": people(followers, beside), "file": "bench"}))["strategies"][0]
+        if past is not None:
+            past(config.ledger.path)
+        async with running() as service:
             stop = trio.Event()
             async with trio.open_nursery() as nursery:
                 app = create_app(service, WebSettings())
                 bound = await nursery.start(partial(serve_web, app, ServerConfig(port=0), shutdown_trigger=stop.wait))
-                made = (await service.command("provision", {"table": people(followers), "file": "bench"}))["strategies"][0]
                 while not service.readiness().ready:  # noqa: ASYNC110 - asked as by any probe; there is no event
                     await trio.sleep(0.05)
                 yield service, bound.url + "/api/" + made["webhook_url"].partition("/api/")[2], Secret(made["secret"])
                 stop.set()
 
 
-def people(followers: int) -> dict[str, object]:
-    """Return one master, one strategy, and followers."""
+def people(followers: int, beside: int = 0) -> dict[str, object]:
+    """Return one master, a strategy with its followers, and another one with others."""
+    terms = {"exchange": "bench_http", "sizing": {"mode": "fixed_margin", "margin": "50"}}
+    groups = (("trend", "f", followers), ("swing", "g", beside))
     return {
         "master": [{"name": "alpha"}],
-        "strategy": [{"name": "trend", "master": "alpha", "symbols": ["BTCUSDT"], "leverage": "5"}],
+        "strategy": [{"name": name, "master": "alpha", "symbols": ["BTCUSDT"], "leverage": "5"} for name, _, _ in groups],
         "follower": [
-            {
-                "name": "f{n:05}",
-                "count": followers,
-                "exchange": "bench_http",
-                "secret": f"{followers}-{monotonic_ns()}-{{n}}",
-                "strategy": "trend",
-                "sizing": {"mode": "fixed_margin", "margin": "50"},
-            }
+            {"name": letter + "{n:05}", "count": count, "secret": f"{name}-{count}-{monotonic_ns()}-{{n}}", "strategy": name, **terms}
+            for name, letter, count in groups
+            if count
         ],
     }
 

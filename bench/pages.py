@@ -18,7 +18,7 @@ import trio
 
 from engine.config import Config, load_config
 from engine.control import call
-from engine.domain.identifiers import CopyId, ReceiptId, SignalId, StrategyId
+from engine.domain.identifiers import CopyId, ReceiptId, SignalId, StrategyId, copy_id
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.domain.signal import Action, PositionSide, SignalDraft
 from engine.ledger import Database, Ledger
@@ -67,7 +67,7 @@ def fill(db: Database, number: int, at: datetime) -> None:
     draft = SignalDraft(f"bench-{number}", Action.OPEN, "BTCUSDT", PositionSide.LONG)  # type: ignore[arg-type]  # a contract's name
     new = NewSignal(
         SignalId(f"sig_{secrets.token_hex(16)}"), ReceiptId(f"rcp_{secrets.token_hex(16)}"),
-        lambda: CopyId(f"cp_{secrets.token_hex(16)}"), strategy, "endpoint:bench", draft, secrets.token_bytes(32), at, at,
+        lambda: copy_id(at, secrets.token_bytes(9)), strategy, "endpoint:bench", draft, secrets.token_bytes(32), at, at,
     )  # fmt: skip
     record_signal(db, new)
     filled = Outcome(OutcomeCode.FILLED, {"side": "BUY", "filled": "0.003", "symbol": "BTCUSDT", "price": "65000"})

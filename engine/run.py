@@ -47,7 +47,6 @@ from engine.ledger.copies import accounts_with_waiting_legs, begin_run
 from engine.ledger.people import KIND_ALGO, AccountRow, StrategyRow, account, accounts, endpoints, strategies, subscription
 from engine.ledger.reports import switches
 from engine.ledger.standing import symbols_held
-from engine.ledger.studio import strategies_without_entries
 from engine.office import Office, Receive
 from engine.plugin_host import Plugins, load_plugins
 from engine.ports.clock import Clock
@@ -239,7 +238,7 @@ class _Engine:
         self._household.ring()
 
     def _endpoints(self, by_id: Mapping[StrategyId, StrategyRow]) -> list[Endpoint]:
-        now, made, idle = self._clock.now(), [], strategies_without_entries(self._ledger.db)
+        now, made = self._clock.now(), list[Endpoint]()
         for row in endpoints(self._ledger.db):
             source = self._plugins.webhook_sources.get(row.source)
             if source is None:
@@ -250,7 +249,7 @@ class _Engine:
             made.append(
                 Endpoint(
                     row.id, strategy.id, strategy.name, read_scope(strategy.symbols, row.settings), source, keys, row.is_deleted,
-                    row.token_hash, str(row.settings.get("sell", "close")), strategy.id not in idle,
+                    row.token_hash, str(row.settings.get("sell", "close")),
                 )
             )  # fmt: skip
         return made

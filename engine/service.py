@@ -9,7 +9,7 @@ import logging
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,11 +18,12 @@ import trio
 from engine.actors.household import Household
 from engine.actors.shared import Shared
 from engine.decisions.admission import Scope, check_scope
+from engine.decisions.mirroring import Circumstances
 from engine.decisions.rate import HalfRateLimiter
 from engine.decisions.signatures import SIGNATURE_HEADER, SIGNATURES_HEADER
 from engine.domain.errors import InvalidValue, RexAlgoError
 from engine.domain.holding import SwitchScope
-from engine.domain.identifiers import CopyId, EndpointId, ReceiptId, SignalId, StrategyId, Symbol
+from engine.domain.identifiers import EndpointId, ReceiptId, SignalId, StrategyId, Symbol, copy_id
 from engine.domain.signal import SignalDraft
 from engine.identity.references import capability_hash
 from engine.ledger import Ledger, LedgerError
@@ -59,7 +60,7 @@ class Endpoint:
     """Hold one webhook endpoint with its opened keys; ``keys`` empty means that it is disabled.
 
     ``token_hash`` is there where the address itself is the capability; ``sell`` says what an order of the other side does: close or
-    reverse. ``takes_entries`` is False while the strategy is a draft, paused or retired.
+    reverse.
     """
 
     id: str
@@ -71,7 +72,6 @@ class Endpoint:
     is_deleted: bool
     token_hash: bytes | None = None
     sell: str = "close"
-    takes_entries: bool = True
 
 
 class EngineService:
@@ -232,7 +232,7 @@ class EngineService:
             _LOG.warning("the use of an old webhook secret could not be noted: %s", error)
 
     async def _record_delivery(self, known: Endpoint, draft: SignalDraft, delivery: Delivery, proof: Authenticated) -> Reception:
-        new = _new_signal(
+        new = self._new_signal(
             known.strategy, f"endpoint:{known.id}", draft, delivery.body, draft.sent_at or proof.signed_at, delivery.received_at
         )  # fmt: skip
         try:
@@ -242,21 +242,33 @@ class EngineService:
         except LedgerError as error:
             _LOG.error("a signal could not be recorded: %s", error)
             return Reception(ReceptionKind.UNAVAILABLE, retry_after_s=RETRY_AFTER_S)
-        reason = self._why_not_mirrored(known, draft, new.decided_at)
         kind = ReceptionKind.ACCEPTED if recorded.is_new else ReceptionKind.DUPLICATE
-        return Reception(kind, recorded.id, recorded.receipt, reason is None, reason)
+        return Reception(kind, recorded.id, recorded.receipt, recorded.not_mirrored is None, recorded.not_mirrored)
 
-    def _why_not_mirrored(self, known: Endpoint, draft: SignalDraft, decided_at: datetime) -> str | None:
-        if not draft.action.is_only_entry:
-            return None  # a reverse still closes
-        if self._clock.now() - decided_at > timedelta(seconds=self._shared.pace.entry_age_s):
-            return "the entry came too late"
-        if not known.takes_entries:
-            return "the strategy is a draft, paused or retired: it takes no entries"
-        for switch in self._shared.switches:
-            if switch.scope is SwitchScope.ALL or (switch.scope is SwitchScope.STRATEGY and switch.target == known.strategy_name):
-                return "new entries are switched off"
-        return None
+    def _circumstances(self, strategy: StrategyId) -> Circumstances:
+        name = self._shared.strategy_names.get(strategy, "")
+        off = any(
+            each.scope is SwitchScope.ALL or (each.scope is SwitchScope.STRATEGY and each.target in (strategy, name))
+            for each in self._shared.switches
+        )
+        return Circumstances(off, self._shared.pace.entry_age_s)
+
+    def _new_signal(
+        self, strategy: StrategyId, origin: str, draft: SignalDraft, content: bytes, told: datetime | None, received: datetime
+    ) -> NewSignal:  # fmt: skip
+        return NewSignal(
+            id=SignalId(f"sig_{secrets.token_hex(16)}"),
+            receipt=ReceiptId(f"rcp_{secrets.token_hex(16)}"),
+            new_copy_id=lambda: copy_id(received, secrets.token_bytes(9)),
+            strategy=strategy,
+            origin=origin,
+            draft=draft,
+            body_hash=hashlib.sha256(content).digest(),
+            decided_at=received if told is None else min(told, received),
+            received_at=received,
+            is_told=told is not None,
+            circumstances=self._circumstances(strategy),
+        )
 
     async def record(self, new: NewSignal) -> Recorded:
         """Record a signal in the engine's nursery and ring its followers; raises DedupeConflict or LedgerError."""
@@ -288,7 +300,7 @@ class EngineService:
         check_scope(draft, Scope(symbols), partial(is_held, self._ledger.db, strategy, draft.symbol), now)
         content = repr(draft).encode()
         try:
-            recorded = await self.record(_new_signal(strategy, f"stream:{source}:{strategy}", draft, content, draft.sent_at, now))
+            recorded = await self.record(self._new_signal(strategy, f"stream:{source}:{strategy}", draft, content, draft.sent_at, now))
         except DedupeConflict as error:
             raise InvalidValue("dedupe_key", "a new id for another content") from error
         return recorded.id
@@ -353,20 +365,3 @@ def dialect_of(delivery: Delivery) -> str:
     """Name how a delivery was signed, by the headers that it carries: A, B, both, or none."""
     of_a, of_b = bool(delivery.header(SIGNATURE_HEADER.lower())), bool(delivery.header(SIGNATURES_HEADER))
     return "both" if of_a and of_b else "A" if of_a else "B" if of_b else "none"
-
-
-def _new_signal(
-    strategy: StrategyId, origin: str, draft: SignalDraft, content: bytes, told: datetime | None, received: datetime
-) -> NewSignal:  # fmt: skip
-    return NewSignal(
-        id=SignalId(f"sig_{secrets.token_hex(16)}"),
-        receipt=ReceiptId(f"rcp_{secrets.token_hex(16)}"),
-        new_copy_id=lambda: CopyId(f"cp_{secrets.token_hex(16)}"),
-        strategy=strategy,
-        origin=origin,
-        draft=draft,
-        body_hash=hashlib.sha256(content).digest(),
-        decided_at=received if told is None else min(told, received),
-        received_at=received,
-        is_told=told is not None,
-    )

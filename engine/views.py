@@ -24,7 +24,7 @@ class ReceptionKind(Enum):
 class Reception:
     """Answer one delivery. ``field`` and ``expected`` are set for MALFORMED and INVALID; nothing of the input is repeated.
 
-    ``mirrored`` is False with a ``reason`` when entries are switched off or the entry came too late: its copies exist and end so.
+    ``mirrored`` is False with a ``reason`` when no order of the signal will reach any exchange: its copies exist and end so.
     """
 
     kind: ReceptionKind

@@ -69,9 +69,11 @@ async def _stream(
             visitor = await rooms.desks.identity.visitor(cookie, only_looks=True)
             if visitor is None:
                 return
+            newest = rooms.desks.pulse.newest()
             for found in rooms.desks.pulse.changed(visitor, after):
                 after = found
                 yield f"id: {found}\nevent: changed\ndata: {{}}\n\n"
+            after = max(after, newest)  # what concerned nobody here is not read again
             sequence = max(sequence, after)
             news = await _wait(service, here.closing, sequence, heartbeat_s)
             if news is None:

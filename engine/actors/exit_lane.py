@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Final
 from engine.actors.standing_lane import take_back_resting
 from engine.decisions.order_lifecycle import AttemptState
 from engine.decisions.planning import Wait
-from engine.decisions.planning_exits import Carry, ExitContext, ExitPlan, is_below_minimum, plan_exit
+from engine.decisions.planning_exits import NO_CONTRACT, Carry, ExitContext, ExitPlan, is_below_minimum, plan_exit
 from engine.decisions.risk import position_of
 from engine.domain.alert import EXIT_TRIES_TOLD, AlertCode
 from engine.domain.amounts import ZERO, Money, Quantity, plain
 from engine.domain.holding import Holding
 from engine.domain.outcome import Outcome, OutcomeCode
-from engine.domain.signal import Signal
+from engine.domain.signal import PositionSide, Signal
 from engine.ledger import Database
-from engine.ledger.attempts import Claim, attach, attempts_of, keep_carried, open_attempts, read_holding
+from engine.ledger.attempts import Attempt, Claim, attach, attempts_of, keep_carried, open_attempts, read_holding
 from engine.ledger.copies import WaitingLeg, is_entering
 from engine.ledger.explaining import failed_tries
 from engine.ports.exchange import NotExecuted, RejectionKind
@@ -43,14 +43,17 @@ async def close(lanes: "Lanes", leg: WaitingLeg) -> None:
     if context.is_flat_after and not signal.draft.is_test:
         await take_back_resting(follower, leg)
     plan = plan_exit(context)
-    if isinstance(plan, ExitPlan) and _may_be_refused(context, plan):
-        # Whether it is a part or the whole of the position decides what the exchange says, and the owner may have closed his.
+    if isinstance(plan, ExitPlan) and (_may_be_refused(context, plan) or _needs_witness(follower, context, plan)):
+        # Whether it is a part or the whole of the position decides what the exchange says, and how the exit is proven.
         await follower.try_to_read()
         context = _context(follower, leg, signal)
         plan = plan_exit(context)
     match plan:
-        case Wait():
-            lanes.wait(leg, min(WAIT_S_MAX, WAIT_S * 2 ** min(lanes.waits(leg), 5)))
+        case Wait(cause) if plan is NO_CONTRACT and context.holding is not None:
+            await _tell_failing(lanes, leg, context.holding.side, context.holding.share)
+            lanes.fail(leg, NotExecuted(cause), EXIT_RETRY_S[min(lanes.now(leg.copy).failed, len(EXIT_RETRY_S) - 1)])
+        case Wait(cause):
+            lanes.wait(leg, min(WAIT_S_MAX, WAIT_S * 2 ** min(lanes.waits(leg), 5)), cause)
         case Carry(outcome, carried):
             await lanes.conclude(leg, _with_fills(lanes, leg, outcome), partial(_keep_carried, leg, carried))
         case Outcome():
@@ -61,6 +64,15 @@ async def close(lanes: "Lanes", leg: WaitingLeg) -> None:
 
 def _may_be_refused(context: ExitContext, plan: ExitPlan) -> bool:
     return not plan.intent.whole_position and is_below_minimum(context, plan.intent.quantity)
+
+
+def _needs_witness(follower: "Follower", context: ExitContext, plan: ExitPlan) -> bool:
+    """Tell whether only the size of the position before and after can prove a part, and the last reading is too old to tell it."""
+    position = context.position
+    held = context.holding
+    is_part = not plan.intent.whole_position and position is not None and held is not None and position.quantity > held.share
+    is_named = follower.session is not None and follower.session.reads_client_order_id(plan.intent)
+    return is_part and not is_named and not _is_fresh(follower)
 
 
 def _residue_kinds(context: ExitContext, plan: ExitPlan) -> frozenset[RejectionKind]:
@@ -76,11 +88,9 @@ def _context(follower: "Follower", leg: WaitingLeg, signal: Signal) -> ExitConte
     db = shared.ledger.db
     # Before the holding is read: an entry that ends between the two statements is seen in one of them.
     entering = is_entering(db, leg.account, leg.strategy, leg.symbol, signal.order_key)
-    attempts = [
-        each
-        for each in open_attempts(db, leg.account)
-        if each.intent.symbol == leg.symbol and not each.is_entry and each.state is not AttemptState.NOT_CONFIRMED
-    ]
+    exits = [each for each in open_attempts(db, leg.account) if each.intent.symbol == leg.symbol and not each.is_entry]
+    without_trace = [each for each in exits if each.state is AttemptState.NOT_CONFIRMED and _may_leave_no_trace(follower, each)]
+    attempts = [each for each in exits if each.state is not AttemptState.NOT_CONFIRMED]
     return ExitContext(
         signal=signal,
         subscription=shared.subscription(leg.subscription),
@@ -94,7 +104,13 @@ def _context(follower: "Follower", leg: WaitingLeg, signal: Signal) -> ExitConte
         now=shared.clock.now(),
         leave=leg.leave,
         is_entering=entering,
+        without_trace=Quantity(sum((each.intent.quantity - each.filled for each in without_trace), start=ZERO)),
     )
+
+
+def _may_leave_no_trace(follower: "Follower", attempt: Attempt) -> bool:
+    """Tell whether an exit may have executed though no order of it was found: only an order that carries our id is missed for sure."""
+    return follower.session is None or not follower.session.reads_client_order_id(attempt.intent)
 
 
 def _holding(follower: "Follower", leg: WaitingLeg) -> Holding | None:
@@ -113,8 +129,11 @@ def _held_before(follower: "Follower", plan: ExitPlan) -> Quantity | None:
     if position is None or position.side is not plan.intent.position_side or follower.read_at is None:
         return None
     is_named = plan.intent.position_id != "" and plan.intent.position_id == position.id
-    is_new = follower.shared.clock.now() - follower.read_at <= WITNESS_AGE
-    return position.quantity if is_named or is_new else None
+    return position.quantity if is_named or _is_fresh(follower) else None
+
+
+def _is_fresh(follower: "Follower") -> bool:
+    return follower.read_at is not None and follower.shared.clock.now() - follower.read_at <= WITNESS_AGE
 
 
 def _set_free(leg: WaitingLeg, db: Database) -> None:
@@ -139,24 +158,23 @@ def _with_fills(lanes: "Lanes", leg: WaitingLeg, outcome: Outcome) -> Outcome:
     return Outcome(OutcomeCode.FILLED, numbers)
 
 
-async def _tell_failing(lanes: "Lanes", leg: WaitingLeg, plan: ExitPlan) -> None:
+async def _tell_failing(lanes: "Lanes", leg: WaitingLeg, side: PositionSide, quantity: Quantity) -> None:
     """Alert about an exit that has failed often, before it is tried once more: equal ones within an hour are counted."""
     tries, cause, _ = failed_tries(lanes.follower.shared.ledger.db, leg.copy, leg.number)
-    unsent, problem = lanes.failures(leg.copy)
-    if tries + unsent < EXIT_TRIES_TOLD:
+    lane = lanes.now(leg.copy)
+    if tries + lane.failed < EXIT_TRIES_TOLD:
         return
-    intent, told = plan.intent, problem or cause
     await lanes.follower.shared.alert(
-        AlertCode.EXIT_FAILING, lanes.follower.name, leg.copy, side=intent.position_side.value, quantity=plain(intent.quantity),
-        symbol=intent.symbol, tries=str(tries + unsent), problem=told,
+        AlertCode.EXIT_FAILING, lanes.follower.name, leg.copy, side=side.value, quantity=plain(quantity), symbol=leg.symbol,
+        tries=str(tries + lane.failed), problem=lane.problem or cause,
     )  # fmt: skip
 
 
 async def _send(lanes: "Lanes", leg: WaitingLeg, signal: Signal, plan: ExitPlan, context: ExitContext) -> None:
     assert context.holding is not None, "only what is held is closed"
     follower = lanes.follower
-    retry_s = EXIT_RETRY_S[min(leg.attempts + lanes.failures(leg.copy)[0], len(EXIT_RETRY_S) - 1)]
-    await _tell_failing(lanes, leg, plan)
+    retry_s = EXIT_RETRY_S[min(leg.attempts + lanes.now(leg.copy).failed, len(EXIT_RETRY_S) - 1)]
+    await _tell_failing(lanes, leg, plan.intent.position_side, plan.intent.quantity)
     try:
         session = await follower.connected()
         await session.permit_exit()

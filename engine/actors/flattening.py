@@ -19,7 +19,7 @@ from engine.actors.shared import Shared
 from engine.decisions.routing import concerns
 from engine.domain.alert import AlertCode
 from engine.domain.holding import FLATTEN_ORIGIN, Switch, SwitchLevel, SwitchScope
-from engine.domain.identifiers import AccountId, CopyId, ReceiptId, SignalId, StrategyId, Symbol
+from engine.domain.identifiers import AccountId, ReceiptId, SignalId, StrategyId, Symbol, copy_id
 from engine.domain.signal import Action, SignalDraft
 from engine.ledger.alerts import EQUAL_WITHIN
 from engine.ledger.signals import NewSignal, record_signal
@@ -106,7 +106,9 @@ class Flattening:
         if last is None or last.ended_at is None:
             return last is None
         if last.residue is not None:
-            return held.share > last.residue
+            # Not in a loop; but a person who asks again may know that the position changed.
+            asked = max(each.set_at for each in switches if each.level is SwitchLevel.FLATTEN)
+            return held.share > last.residue or asked > last.ended_at
         return shared.clock.now() - last.ended_at >= timedelta(seconds=AGAIN_S)
 
 
@@ -116,7 +118,7 @@ def asked_close(what: str, strategy: StrategyId, symbol: Symbol, accounts: froze
     return NewSignal(
         id=SignalId(f"sig_{secrets.token_hex(16)}"),
         receipt=ReceiptId(f"rcp_{secrets.token_hex(16)}"),
-        new_copy_id=lambda: CopyId(f"cp_{secrets.token_hex(16)}"),
+        new_copy_id=lambda: copy_id(now, secrets.token_bytes(9)),
         strategy=strategy,
         origin=FLATTEN_ORIGIN,
         draft=SignalDraft(key, Action.CLOSE, symbol),

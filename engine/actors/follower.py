@@ -6,7 +6,8 @@ without it, exits do not; what is claimed is answered for, whatever is cancelled
 """
 
 import logging
-from collections.abc import Callable
+import random
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -23,8 +24,9 @@ from engine.actors.preflight import PreflightWatch
 from engine.actors.protection_guard import ProtectionGuard
 from engine.actors.resolver import Resolver
 from engine.actors.shared import Shared
-from engine.actors.supervisor import Vitals
+from engine.actors.supervisor import Vitals, keep
 from engine.actors.unreadable import UnreadableRows
+from engine.decisions.explaining import LaneNow
 from engine.decisions.order_lifecycle import AttemptState
 from engine.decisions.planning import AccountView, Reading
 from engine.decisions.reconciliation import Correction, ForeignOrders, ShareShrunk, reconcile
@@ -38,6 +40,7 @@ from engine.domain.identifiers import AccountId, CopyId, StrategyId, Symbol
 from engine.ledger import Database
 from engine.ledger.alerts import raise_alert
 from engine.ledger.attempts import (
+    accept_foreign,
     accepted_foreign,
     bound_order_ids,
     end,
@@ -100,6 +103,8 @@ class Follower:
         self.guard = ProtectionGuard(self)
         self.unreadable = UnreadableRows(self)
         self._new_session = new_session
+        self._told_restarts = 0
+        self._jitter = random.Random(account)  # noqa: S311 - spreads restarts, guards nothing
         self._retired: list[ExchangeSession] = []
         self._bell = Doorbell()
         self._read_bell = Doorbell()
@@ -167,11 +172,9 @@ class Follower:
         self._reserve_open_entries()
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._keep_reading)
-                nursery.start_soon(self._resolver.run)
-                nursery.start_soon(self.guard.run)
-                nursery.start_soon(self.preflight.run)
-                nursery.start_soon(self.books.run)
+                # Apart from each other and from the lanes: whatever fails for good beside an exit, the exit goes out.
+                for part in (self._keep_reading, self._resolver.run, self.guard.run, self.preflight.run, self.books.run):
+                    nursery.start_soon(keep, self.vitals, partial(self._told_if_quarantined, part), self._jitter)
                 await self._dispatch(nursery)
         finally:
             self._lanes.forget()
@@ -179,6 +182,12 @@ class Follower:
                 await session.aclose()
             self._retired.clear()
             self.session = None
+
+    async def _told_if_quarantined(self, run: Callable[[], Awaitable[None]]) -> None:
+        if self.vitals.quarantined and self._told_restarts != self.vitals.restarts:
+            self._told_restarts = self.vitals.restarts  # once for each failure, though all parts begin again with the task
+            await self.shared.alert(AlertCode.ACCOUNT_QUARANTINED, self.name, problem=self.vitals.last_error)
+        await run()
 
     async def _own_stray_claims(self) -> None:
         """Turn claims that no task answers for any more into UNKNOWN: after a crash of the process or of this task alike."""
@@ -219,9 +228,9 @@ class Follower:
             return False
         return not self.shared.stopping and not self._lanes.is_busy(leg) and (leg.kind != ENTRY or not self.vitals.quarantined)
 
-    def failures_of(self, copy: CopyId) -> tuple[int, str]:
-        """Return how often this task failed to send anything of a copy, and the last time why."""
-        return self._lanes.failures(copy)
+    def in_lane(self, copy: CopyId) -> LaneNow:
+        """Return what this task knows of a copy that the ledger does not."""
+        return self._lanes.now(copy)
 
     def exits_wait(self, strategy: StrategyId) -> bool:
         """Tell whether closing orders wait for a person because conservation is broken; to flatten is that person's decision."""
@@ -396,12 +405,13 @@ class Follower:
         # Attempts first, holdings after: what ends between the two statements is still seen as unsettled.
         unsettled = self._unsettled(began) | replaced.undecided
         holdings = read_holdings(db, self.account)
+        resting = [each.exchange_order_id for each in report.open_orders]
         return reconcile(
             holdings,
             report,
             unsettled=unsettled,
             exiting={each.symbol for each in holdings if is_exiting(db, self.account, each.symbol)},
-            bound_ids=bound_order_ids(db, self.account) | accepted_foreign(db, self.name) if report.open_orders else frozenset(),
+            bound_ids=bound_order_ids(db, self.account, resting) | accepted_foreign(db, self.account, resting),
             client_id_known=partial(knows_client_order_id, db),
             closed_ids=replaced.closed,
         )
@@ -426,7 +436,7 @@ class Follower:
 
         def decide(db: Database) -> None:
             if foreign:
-                write_event(db, "decision", self.name, {"foreign": foreign, "by": by}, at)
+                accept_foreign(db, self.account, self.name, foreign, by, at)
             also(db, found)
 
         if found:

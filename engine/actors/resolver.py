@@ -37,6 +37,7 @@ from engine.ledger import Database
 from engine.ledger.alerts import raise_alert
 from engine.ledger.attempts import (
     Attempt,
+    BoundElsewhere,
     bound_order_ids,
     close_again,
     complete,
@@ -112,8 +113,7 @@ class Resolver:
             follower.note("an order cannot be looked up", error)
             await self._cannot_look(attempt, look, error)
             return
-        bound = bound_order_ids(shared.ledger.db, attempt.account) - {attempt.exchange_order_id}
-        sent = self._sent(attempt, session, bound)
+        sent = self._sent(attempt, session)
         found: Found | ClosedOtherwise | Absent | Ambiguous | None = None
         try:
             history = await session.find_orders(attempt.intent.symbol, attempt.claimed_at - timedelta(seconds=LOOK_BACK_S))
@@ -156,11 +156,11 @@ class Resolver:
             case _:
                 assert_never(found)
 
-    def _sent(self, attempt: Attempt, session: "ExchangeSession", bound: frozenset[str | None]) -> Sent:
+    def _sent(self, attempt: Attempt, session: "ExchangeSession") -> Sent:
         return Sent(
             attempt.intent,
             attempt.claimed_at,
-            bound_ids=frozenset(each for each in bound if each is not None),
+            bound_ids=BoundElsewhere(self._follower.shared.ledger.db, attempt.account, attempt.exchange_order_id),
             witness_ids=attempt.witness,
             clock_offset_s=session.clock_offset_s,
             deadline_s=self._follower.shared.pace.send_deadline_s,
@@ -217,7 +217,7 @@ class Resolver:
                 f"expected {attempt.intent.side.value} {plain(attempt.intent.quantity)} {attempt.intent.symbol}, order "
                 f"{exchange_order_id} is {found}"
             )
-        if exchange_order_id in bound_order_ids(follower.shared.ledger.db, attempt.account):
+        if bound_order_ids(follower.shared.ledger.db, attempt.account, [exchange_order_id]):
             raise LookupError(f"order {exchange_order_id} is known already as another one")
         await self._proven(attempt, report, also)
 

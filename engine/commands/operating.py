@@ -26,7 +26,7 @@ from engine.domain.identifiers import AccountId
 from engine.exchange_places import exchange_places
 from engine.ledger import Database
 from engine.ledger.alerts import channel_state, newest_alerts
-from engine.ledger.attempts import decide_none, read_attempt
+from engine.ledger.attempts import decide_done, decide_none, read_attempt
 from engine.ledger.books import differences
 from engine.ledger.books_view import books_summary
 from engine.ledger.deliveries import ingress
@@ -187,7 +187,7 @@ async def _release(office: Office, params: dict[str, Any]) -> dict[str, Any]:
 
 
 async def _decide(office: Office, params: dict[str, Any]) -> dict[str, Any]:
-    """Record a person's decision about the unproven orders of a copy: which exchange order it is, or that there is none."""
+    """Record a person's decision about a copy's unproven orders: which exchange order it is, that there is none, or that it is done."""
     signal, follower, order = text(params, "signal"), text(params, "follower"), text(params, "order", "")
     note, by = text(params, "note"), text(params, "by", "operator")
     if not 1 <= len(note) <= NOTE_CHARACTERS_MAX:
@@ -198,16 +198,35 @@ async def _decide(office: Office, params: dict[str, Any]) -> dict[str, Any]:
             f"no order of {follower} for signal {signal} is unknown or not confirmed; rexalgo unknown list shows those that are"
         )
     at = office.clock.now()
-    data: dict[str, object] = {"signal": signal, "order": order or "none", "note": note, "by": by}
+    is_done = params.get("done") is True
+    decided = order or ("done" if is_done else "none")
+    data: dict[str, object] = {"signal": signal, "order": decided, "note": note, "by": by}
     record = await recorder(office)
 
     def write_down(db: Database) -> None:
         write_event(db, "decision", follower, data, at)
         record(db, by, "unknown_decided", follower, data)
 
-    await (_bind(office, follower, attempts, order, write_down) if order else _decide_none(office, attempts, note, by, at, write_down))
+    if order:
+        await _bind(office, follower, attempts, order, write_down)
+    elif is_done:
+        await _decide_done(office, attempts, at, write_down)
+    else:
+        await _decide_none(office, attempts, note, by, at, write_down)
     await office.changed()
-    return {"decided": len(attempts), "follower": follower, "order": order or "none"}
+    return {"decided": len(attempts), "follower": follower, "order": decided}
+
+
+async def _decide_done(office: Office, attempts: list[int], at: datetime, also: Callable[[Database], None]) -> None:
+    if any(read_attempt(office.ledger.db, each).is_entry for each in attempts):
+        raise NothingThere("expected a closing order, found an entry: name it with --order ID, or decide --none")
+
+    def write(db: Database) -> None:
+        for each in attempts:
+            decide_done(db, each, at)
+        also(db)
+
+    await office.ledger.write(write)
 
 
 async def _bind(office: Office, follower: str, attempts: list[int], order: str, also: Callable[[Database], None]) -> None:

@@ -11,6 +11,7 @@ closed, the exchange alone says. Only a part that a reduce takes out is carried 
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Final
 
 from engine.decisions.planning import Wait
 from engine.decisions.risk import is_held
@@ -25,6 +26,15 @@ from engine.domain.outcome import Outcome, OutcomeCode
 from engine.domain.signal import NO_ORDER_KEY, Action, OrderType, Signal
 from engine.domain.subscription import Subscription
 
+NONE: Final = Quantity(ZERO)
+NO_CONTRACT: Final = Wait("the contract has not been read from the exchange yet")
+"""What a reduce waits for where nobody knows the contract's step: nothing of ours ends this, so it counts as a failed try."""
+
+
+NO_TRACE: Final = (
+    "an earlier closing order without trace may have closed this, and the owner holds a part of the position: rexalgo unknown decide"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class ExitContext:
@@ -33,7 +43,8 @@ class ExitContext:
     ``holding`` is this strategy's, None if it has none. ``position`` is the newest known at the exchange, None if there is none
     or it is unknown. ``outstanding`` is the quantity of exit attempts that are not resolved. ``attempt`` counts from 1. ``leave`` is
     the share to leave behind as an earlier attempt of this exit fixed it, None before. ``is_entering``: an earlier entry of this
-    strategy has not ended.
+    strategy has not ended. ``without_trace`` is the quantity of exits that were given up without trace, at an exchange where an exit may
+    leave none though it closed something.
     """
 
     signal: Signal
@@ -48,6 +59,7 @@ class ExitContext:
     now: datetime
     leave: Quantity | None = None
     is_entering: bool = False
+    without_trace: Quantity = NONE
 
     @property
     def is_flat_after(self) -> bool:
@@ -91,7 +103,20 @@ def plan_exit(context: ExitContext) -> ExitPlan | Carry | Outcome | Wait:
     if context.outstanding > 0:
         # One exit at a time: until it is proven, closing again could close what is not ours any more.
         return Wait("an exit of this strategy is not resolved yet")
+    if _surely_ours(context, holding) <= 0 < holding.share:
+        return Wait(NO_TRACE)
     return _close_share(context, holding) if context.is_flat_after else _reduce_share(context, holding)
+
+
+def _surely_ours(context: ExitContext, holding: Holding) -> Quantity:
+    """Return what of the share can be closed without closing what the owner holds beside it.
+
+    An exit without trace may have closed its part of the share already. Where the position is no larger than the share, all of it is ours
+    all the same, whatever became of that exit.
+    """
+    position = context.position
+    is_all_ours = position is not None and position.quantity <= holding.share
+    return holding.share if is_all_ours else Quantity(EXACT.subtract(holding.share, context.without_trace))
 
 
 def _is_meant(context: ExitContext, holding: Holding) -> bool:
@@ -105,7 +130,7 @@ def _is_meant(context: ExitContext, holding: Holding) -> bool:
 def _close_share(context: ExitContext, holding: Holding) -> ExitPlan | Wait:
     if holding.share == 0:
         return Wait("an entry of this strategy is not resolved yet")
-    return ExitPlan(_exit_intent(context, holding, holding.share), Quantity(ZERO), Quantity(ZERO))
+    return ExitPlan(_exit_intent(context, holding, _surely_ours(context, holding)), Quantity(ZERO), Quantity(ZERO))
 
 
 def _reduce_share(context: ExitContext, holding: Holding) -> ExitPlan | Carry | Outcome | Wait:
@@ -116,12 +141,12 @@ def _reduce_share(context: ExitContext, holding: Holding) -> ExitPlan | Carry | 
         return _reduce_on(context, holding, context.leave)
     if holding.share == 0:
         return Wait("an entry of this strategy is not resolved yet")
-    wanted = min(holding.share, EXACT.add(EXACT.multiply(holding.share, fraction), holding.carried))
+    wanted = min(_surely_ours(context, holding), EXACT.add(EXACT.multiply(holding.share, fraction), holding.carried))
     if wanted == holding.share:
         return _close_share(context, holding)
     if context.instrument is None:
         # A share is a sum of fills, a fraction of it is not: off the step the exchange refuses it, or leaves what nobody can close.
-        return Wait("the contract has not been read yet")
+        return NO_CONTRACT
     quantity = floored(Quantity(wanted), context.instrument)
     if is_below_minimum(context, quantity):
         return _carried(context, context.instrument, Quantity(wanted))
@@ -138,7 +163,7 @@ def _reduce_on(context: ExitContext, holding: Holding, leave: Quantity) -> ExitP
         )
     if context.instrument is not None and is_below_minimum(context, floored(rest, context.instrument)):
         return _carried(context, context.instrument, Quantity(EXACT.add(holding.carried, rest)))
-    return ExitPlan(_exit_intent(context, holding, rest), leave, holding.carried)
+    return ExitPlan(_exit_intent(context, holding, min(rest, _surely_ours(context, holding))), leave, holding.carried)
 
 
 def _carried(context: ExitContext, instrument: Instrument, wanted: Quantity) -> Carry:

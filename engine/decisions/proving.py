@@ -18,7 +18,7 @@ before we sent, same symbol, side and quantity, created in the narrow time in wh
 a person.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Container, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -46,7 +46,7 @@ class Sent:
 
     intent: OrderIntent
     at: datetime
-    bound_ids: Collection[str] = ()
+    bound_ids: Container[str] = ()
     witness_ids: Collection[str] = ()
     clock_offset_s: float | None = 0.0
     deadline_s: float = 8.0
@@ -167,9 +167,9 @@ def match_closed(sent: Sent, closed: Iterable[ClosedPosition]) -> Found | Closed
 def match_position(sent: Sent, report: AccountReport, share: Decimal) -> Found | Absent:
     """Find an exit in a reading that shows the account as it was after the send: its position is gone, or smaller by exactly the part.
 
-    ``share`` is ours before the exit. Where all that stands is ours, the rest is compared with it; else, as the owner has a part too,
-    with the whole position before. A position with another id is not the one that was held. A row that cannot be read may be the
-    position, so it proves nothing.
+    What stands is compared with the whole position before, and with ``share``, which is ours before the exit: where no more than that
+    stands, the difference is what left it. A position with another id is not the one that was held. A row that cannot be read may be
+    the position, so it proves nothing.
     """
     intent = sent.intent
     if may_have_position(report, intent.symbol):
@@ -177,8 +177,8 @@ def match_position(sent: Sent, report: AccountReport, share: Decimal) -> Found |
     position = position_of(report, intent.symbol)
     is_there = position is not None and position.side is intent.position_side and _may_be(intent.position_id, position.id)
     if position is not None and is_there:
-        before = share if position.quantity < share else sent.held_before
-        if before is None or position.quantity != EXACT.subtract(before, intent.quantity):
+        rests = {EXACT.subtract(before, intent.quantity) for before in (share, sent.held_before) if before is not None}
+        if position.quantity not in rests:
             return Absent()
     return Found(_done(intent, "", None, report.as_of))
 

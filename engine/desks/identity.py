@@ -147,6 +147,7 @@ class IdentityDesk:
         def write(db: Database) -> None:
             doors.insert_session(db, capability_hash(sid), row)
             doors.forget_old_sessions(db, now - timedelta(days=30))
+            doors.forget_old_tickets(db, now - timedelta(days=30))
             doors.forget_old_tries(db, now)
             append_audit(db, key, person.name, "signed_in", person.name, {"how": how}, now, caller.address)
 

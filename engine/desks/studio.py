@@ -17,12 +17,14 @@ from engine.desks.auditing import audited
 from engine.desks.endpoints import make_capability, make_endpoint, rotate_secret
 from engine.desks.studio_forms import read_alert_scope, read_description, read_test_body
 from engine.desks.visitor import FormErrors, Visitor
+from engine.domain.alert import Alert, AlertCode
 from engine.domain.amounts import plain
 from engine.domain.errors import InvalidValue
 from engine.domain.holding import Switch, SwitchLevel, SwitchScope
 from engine.domain.identifiers import StrategyId, parse_name
 from engine.domain.person import Role
 from engine.ledger import Database, studio
+from engine.ledger.alerts import alerts_about
 from engine.ledger.deliveries import DeliveryRow, deliveries
 from engine.ledger.people import (
     KIND_COPY_TRADING,
@@ -48,6 +50,8 @@ PAGE: Final = 50
 SIGNALS: Final = 10
 ENDED_SECRETS: Final = 5
 OVERLAP: Final = timedelta(hours=24)
+ALERTS_KEPT: Final = timedelta(hours=24)
+ABOUT_SENDERS: Final = (AlertCode.NUMBERING_RESTARTED, AlertCode.PLUGIN_TASK_FAILED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,6 +308,11 @@ class StudioDesk:
     def signals(self, row: StudioStrategy, before: int | None = None) -> Sequence[StudioSignal]:
         """Read a strategy's signals with what became of them, newest first."""
         return studio.signals_of(self._db, row.id, SIGNALS, before)
+
+    def alerts(self, row: StudioStrategy) -> Sequence[Alert]:
+        """Read what was noticed about a strategy's sender within a day, newest first."""
+        since = self._office.clock.now() - ALERTS_KEPT
+        return [each for each in alerts_about(self._db, [row.name], PAGE) if each.code in ABOUT_SENDERS and each.at >= since]
 
     def audience(self, row: StudioStrategy) -> Audience:
         """Read a strategy's followers in aggregate."""

@@ -57,21 +57,23 @@ def newest_alerts(db: apsw.Connection, since: datetime, limit: int) -> list[Aler
     """Read the alerts since a time, newest first."""
     rows = fetch_all(
         db,
-        "SELECT sequence, at_us, subject, data FROM event WHERE kind = 'alert' AND at_us >= ? ORDER BY sequence DESC LIMIT ?",
-        (to_us(since), limit),
+        "SELECT sequence, at_us, subject, data FROM event WHERE kind = 'alert' ORDER BY sequence DESC LIMIT ?",
+        (limit,),
     )
-    return [_alert(row) for row in rows]
+    return [_alert(row) for row in rows if row[1] >= to_us(since)]
 
 
 def alerts_about(db: apsw.Connection, subjects: Sequence[str], limit: int) -> list[Alert]:
     """Read the newest alerts about some accounts or strategies by name, newest first."""
-    rows = fetch_all(
-        db,
-        "SELECT sequence, at_us, subject, data FROM event WHERE kind = 'alert' AND subject IN (SELECT value FROM json_each(?))"
-        " ORDER BY sequence DESC LIMIT ?",
-        (json.dumps(list(subjects)), limit),
-    )
-    return [_alert(row) for row in rows]
+    rows: list[Row] = []
+    for each in dict.fromkeys(subjects):
+        rows += fetch_all(
+            db,
+            "SELECT sequence, at_us, subject, data FROM event WHERE kind = 'alert' AND subject = ? AND copy_id IS NULL"
+            " ORDER BY sequence DESC LIMIT ?",
+            (each, limit),
+        )
+    return [_alert(row) for row in sorted(rows, reverse=True)[:limit]]
 
 
 def _alert(row: Row) -> Alert:

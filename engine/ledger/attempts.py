@@ -5,6 +5,7 @@ along the lifecycle table; a holding's share is the sum of what is proven filled
 """
 
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -18,13 +19,13 @@ from engine.domain.booking import Cause
 from engine.domain.errors import InvalidMove
 from engine.domain.holding import FLATTEN_ORIGIN, Holding
 from engine.domain.identifiers import AccountId, CopyId, StrategyId, Symbol
-from engine.domain.order import OrderIntent, OrderReport, ProtectionOrder
+from engine.domain.order import OrderIntent, OrderReport, OrderStatus, ProtectionOrder
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.domain.signal import NO_ORDER_KEY, OrderKey, PositionSide
 from engine.ledger.books import Change, bind_outside, change_share, note_order_fee, tell_order
 from engine.ledger.codec import dump, from_us, read_intent, to_us, write_intent
 from engine.ledger.copies import is_exiting_before
-from engine.ledger.outcomes import forget_outcome, write_outcome
+from engine.ledger.outcomes import forget_outcome, write_event, write_outcome
 from engine.ledger.query import Row, fetch_all, fetch_one
 
 
@@ -102,11 +103,6 @@ def claim(db: apsw.Connection, wanted: Claim) -> int | NotClaimed:
     db.execute("UPDATE leg SET state = 'claimed' WHERE copy_id = ? AND number = ? AND state = 'new'", (wanted.copy, wanted.leg))
     if db.changes() != 1:
         return NotClaimed(None)
-    if wanted.kind == "entry":
-        _hold(db, wanted)
-    else:
-        assert wanted.leave is not None, "an exit says what it leaves behind"
-        _fix_what_stays(db, wanted, wanted.leave)
     db.execute(
         "INSERT INTO attempt (copy_id, leg, number, kind, account_id, strategy_id, symbol, epoch, state, client_order_id, intent,"
         " witness, notional, margin, claimed_us, held_before) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'claimed', ?, ?, ?, ?, ?, ?, ?)",
@@ -116,10 +112,16 @@ def claim(db: apsw.Connection, wanted: Claim) -> int | NotClaimed:
             plain(wanted.margin), to_us(wanted.at), None if wanted.held_before is None else plain(wanted.held_before),
         ),
     )  # fmt: skip
-    return db.last_insert_rowid()
+    attempt_id = db.last_insert_rowid()
+    if wanted.kind == "entry":
+        _hold(db, wanted, attempt_id)
+    else:
+        assert wanted.leave is not None, "an exit says what it leaves behind"
+        _fix_what_stays(db, wanted, wanted.leave)
+    return attempt_id
 
 
-def _hold(db: apsw.Connection, wanted: Claim) -> None:
+def _hold(db: apsw.Connection, wanted: Claim, attempt_id: int) -> None:
     """Let the strategy hold the symbol, and note which stop and target it wants there."""
     intent = wanted.intent
     stop, target = _text(intent.stop_loss), _text(intent.take_profit)
@@ -131,12 +133,12 @@ def _hold(db: apsw.Connection, wanted: Claim) -> None:
         )
         return
     db.execute(
-        "INSERT INTO holding (account_id, symbol, strategy_id, side, share, entries_open, entry_key, stop_loss, take_profit)"
-        " VALUES (?, ?, ?, ?, '0', 1, ?, ?, ?)"
+        "INSERT INTO holding (account_id, symbol, strategy_id, side, share, entries_open, entry_key, stop_loss, take_profit, opened_by)"
+        " VALUES (?, ?, ?, ?, '0', 1, ?, ?, ?, ?)"
         " ON CONFLICT DO UPDATE SET entries_open = entries_open + 1, entry_key = excluded.entry_key, side = excluded.side,"
         " strategy_id = excluded.strategy_id, detached = 0, carried = '0', stop_loss = excluded.stop_loss,"
-        " take_profit = excluded.take_profit, position_id = ''",
-        (wanted.account, intent.symbol, wanted.strategy, intent.position_side.value, wanted.order_key, stop, target),
+        " take_profit = excluded.take_profit, position_id = '', opened_by = excluded.opened_by",
+        (wanted.account, intent.symbol, wanted.strategy, intent.position_side.value, wanted.order_key, stop, target, attempt_id),
     )
 
 
@@ -272,7 +274,7 @@ def _go_on_closing(db: apsw.Connection, copy: CopyId, leg: int, retry_at: dateti
     if row is None or row[0] != "exit" or row[5] in ("new", "claimed", "unknown", "placed", "partially_filled"):
         return False
     held = read_holding(db, AccountId(row[1]), Symbol(row[3]))
-    if held is None or held.strategy != row[2]:
+    if held is None or held.strategy != row[2] or not _is_of_episode(db, held, _newest_attempt(db, copy, leg)):
         return False
     leave = Decimal(row[4] or 0)
     goes_on = held.share > leave or (leave == 0 and (held.entries_open > 0 or held.detached))
@@ -289,6 +291,8 @@ def _move_share(db: apsw.Connection, attempt: Attempt, grown: Quantity, report: 
     held = read_holding(db, attempt.account, attempt.intent.symbol)
     if held is None and attempt.is_entry:
         held = _hold_late(db, attempt)
+    if held is not None and not attempt.is_entry and not (held.strategy == attempt.strategy and _is_of_episode(db, held, attempt.id)):
+        held = None  # what it closed was gone before: the share that stands now was entered later
     is_first = attempt.filled == 0  # of a later part the order tells the average only: ``tell_order`` finds the part's own price
     change = Change(
         attempt.is_entry, grown, at, _cause(db, attempt), report.average_price if is_first else None, report.fee if is_first else None,
@@ -299,6 +303,22 @@ def _move_share(db: apsw.Connection, attempt: Attempt, grown: Quantity, report: 
     else:
         bind_outside(db, _gone(attempt), change)
     _count_entries(db, attempt)
+
+
+def _newest_attempt(db: apsw.Connection, copy: CopyId, leg: int) -> int:
+    row = fetch_one(db, "SELECT max(id) FROM attempt WHERE copy_id = ? AND leg = ?", (copy, leg))
+    return 0 if row is None else int(row[0] or 0)
+
+
+def _is_of_episode(db: apsw.Connection, held: Holding, exit_id: int) -> bool:
+    """Tell whether an exit's attempt could close what a strategy holds now: it was claimed after the entry that opened it."""
+    row = fetch_one(
+        db,
+        "SELECT fill.attempt_id FROM book JOIN fill ON fill.id = book.episode"
+        " WHERE book.account_id = ? AND book.strategy_id = ? AND book.symbol = ?",
+        (held.account, held.strategy, held.symbol),
+    )
+    return row is None or row[0] is None or row[0] < exit_id
 
 
 def _book(db: apsw.Connection, held: Holding, attempt: Attempt, change: Change) -> None:
@@ -346,11 +366,11 @@ def _hold_late(db: apsw.Connection, attempt: Attempt) -> Holding:
     """Let the strategy hold again what an entry brought whose symbol had been set free: else nobody would ever close it."""
     intent = attempt.intent
     db.execute(
-        "INSERT INTO holding (account_id, symbol, strategy_id, side, share, entries_open, entry_key, stop_loss, take_profit)"
-        " SELECT ?, ?, ?, ?, '0', 0, order_key, ?, ? FROM leg WHERE copy_id = ? AND number = ?",
+        "INSERT INTO holding (account_id, symbol, strategy_id, side, share, entries_open, entry_key, stop_loss, take_profit, opened_by)"
+        " SELECT ?, ?, ?, ?, '0', 0, order_key, ?, ?, ? FROM leg WHERE copy_id = ? AND number = ?",
         (
             attempt.account, intent.symbol, attempt.strategy, intent.position_side.value, _text(intent.stop_loss),
-            _text(intent.take_profit), attempt.copy, attempt.leg,
+            _text(intent.take_profit), attempt.id, attempt.copy, attempt.leg,
         ),
     )  # fmt: skip
     held = read_holding(db, attempt.account, intent.symbol)
@@ -370,8 +390,8 @@ def _count_entries(db: apsw.Connection, attempt: Attempt) -> None:
 def _count_open_entries(db: apsw.Connection, account: AccountId, symbol: Symbol) -> int:
     row = fetch_one(
         db,
-        "SELECT count(*) FROM attempt WHERE account_id = ? AND symbol = ? AND kind = 'entry' AND (state IN"
-        " ('claimed', 'unknown', 'placed', 'partially_filled') OR (state = 'not_confirmed' AND NOT freed))",
+        "SELECT count(*) FROM attempt INDEXED BY attempt_open WHERE account_id = ? AND symbol = ? AND kind = 'entry' AND state IN"
+        " ('claimed', 'unknown', 'placed', 'partially_filled', 'not_confirmed') AND (state != 'not_confirmed' OR NOT freed)",
         (account, symbol),
     )
     return 0 if row is None else int(row[0])
@@ -435,6 +455,27 @@ def decide_none(db: apsw.Connection, attempt_id: int, note: str, by: str, at: da
     end(db, attempt_id, AttemptState.REJECTED, Outcome(OutcomeCode.NOT_EXECUTED, numbers), f"decided by {by}: {note}"[:200], at)
 
 
+def decide_done(db: apsw.Connection, attempt_id: int, at: datetime) -> None:
+    """Take an unproven exit for done because a person looked and saw its work; raises InvalidMove for any other order.
+
+    Its price and fee stay unknown until the exchange tells them.
+    """
+    attempt = read_attempt(db, attempt_id)
+    if attempt.is_entry or attempt.state not in (AttemptState.UNKNOWN, AttemptState.NOT_CONFIRMED):
+        found = f"an {attempt.kind} that is {attempt.state.value}"
+        raise InvalidMove(f"expected a closing order that is unknown or not confirmed, found {found}")
+    intent = attempt.intent
+    report = OrderReport(
+        "", None, intent.symbol, intent.side, intent.quantity, OrderStatus.FILLED, intent.quantity, None, None, at, True, "",
+        intent.position_id,
+    )  # fmt: skip
+    numbers = {
+        "side": intent.side.value, "symbol": intent.symbol, "quantity": plain(intent.quantity), "filled": plain(intent.quantity),
+        "price": "?", "fee": "?",
+    }  # fmt: skip
+    complete(db, attempt_id, report, Outcome(OutcomeCode.FILLED, numbers), at)
+
+
 def orphan_claims(db: apsw.Connection, epoch: int, at: datetime) -> int:
     """Turn every claim of an earlier run into UNKNOWN: whether it left is not known. Returns how many."""
     rows = fetch_all(db, "SELECT id FROM attempt WHERE state = 'claimed' AND epoch < ?", (epoch,))
@@ -454,6 +495,9 @@ _ATTEMPT = (
     "SELECT id, copy_id, leg, number, kind, account_id, strategy_id, state, intent, notional, margin, claimed_us, filled, cause, witness,"
     " price, exchange_order_id, held_before"
     " FROM attempt"
+)
+_OPEN_ATTEMPT = _ATTEMPT + (  # the index says what is open; by its name, so that no plan walks an account's past instead
+    " INDEXED BY attempt_open WHERE state IN ('claimed', 'unknown', 'placed', 'partially_filled', 'not_confirmed')"
 )
 
 
@@ -475,17 +519,13 @@ def read_attempt(db: apsw.Connection, attempt_id: int) -> Attempt:
 
 def open_attempts(db: apsw.Connection, account: AccountId) -> list[Attempt]:
     """Read the account's attempts whose fate is open: claimed, unknown, placed, partially filled, not confirmed."""
-    where = " WHERE account_id = ? AND state IN ('claimed', 'unknown', 'placed', 'partially_filled', 'not_confirmed') ORDER BY id"
-    return [_attempt(row) for row in fetch_all(db, _ATTEMPT + where, (account,))]
+    return [_attempt(row) for row in fetch_all(db, _OPEN_ATTEMPT + " AND account_id = ? ORDER BY id", (account,))]
 
 
 def open_entries(db: apsw.Connection, account: AccountId) -> list[Attempt]:
     """Read the account's entries that may stand at the exchange and count as held: those without trace only until their symbol is freed."""
-    where = (
-        " WHERE account_id = ? AND kind = 'entry' AND (state IN ('claimed', 'unknown', 'placed', 'partially_filled')"
-        " OR (state = 'not_confirmed' AND NOT freed)) ORDER BY id"
-    )
-    return [_attempt(row) for row in fetch_all(db, _ATTEMPT + where, (account,))]
+    where = " AND account_id = ? AND kind = 'entry' AND (state != 'not_confirmed' OR NOT freed) ORDER BY id"
+    return [_attempt(row) for row in fetch_all(db, _OPEN_ATTEMPT + where, (account,))]
 
 
 def unsettled_symbols(db: apsw.Connection, account: AccountId, since: datetime) -> frozenset[Symbol]:
@@ -495,9 +535,9 @@ def unsettled_symbols(db: apsw.Connection, account: AccountId, since: datetime) 
     """
     rows = fetch_all(
         db,
-        "SELECT symbol FROM attempt WHERE account_id = ?1 AND (state IN ('claimed', 'unknown', 'placed', 'partially_filled')"
-        " OR (state = 'not_confirmed' AND kind = 'entry' AND NOT freed))"
-        " UNION SELECT symbol FROM attempt WHERE account_id = ?1 AND ended_us >= ?2 AND filled != '0'",
+        "SELECT symbol FROM attempt INDEXED BY attempt_open WHERE account_id = ?1 AND state IN ('claimed', 'unknown', 'placed',"
+        " 'partially_filled', 'not_confirmed') AND (state != 'not_confirmed' OR (kind = 'entry' AND NOT freed))"
+        " UNION SELECT symbol FROM attempt INDEXED BY attempt_ended WHERE account_id = ?1 AND ended_us >= ?2 AND filled != '0'",
         (account, to_us(since)),
     )
     return frozenset(Symbol(row[0]) for row in rows)
@@ -517,10 +557,10 @@ def last_exits(db: apsw.Connection, account: AccountId, since: datetime) -> dict
 def entries_before(db: apsw.Connection, account: AccountId, strategy: StrategyId, symbol: Symbol, before: OrderKey) -> list[Attempt]:
     """Read a strategy's entry attempts that may be working at the exchange and whose leg has an earlier order key."""
     where = (
-        " WHERE account_id = ? AND strategy_id = ? AND symbol = ? AND kind = 'entry' AND state IN ('claimed', 'unknown', 'placed',"
-        " 'partially_filled') AND (SELECT order_key FROM leg WHERE leg.copy_id = attempt.copy_id AND leg.number = attempt.leg) < ?"
+        " AND account_id = ? AND strategy_id = ? AND symbol = ? AND kind = 'entry' AND state != 'not_confirmed'"
+        " AND (SELECT order_key FROM leg WHERE leg.copy_id = attempt.copy_id AND leg.number = attempt.leg) < ?"
     )
-    return [_attempt(row) for row in fetch_all(db, _ATTEMPT + where, (account, strategy, symbol, before))]
+    return [_attempt(row) for row in fetch_all(db, _OPEN_ATTEMPT + where, (account, strategy, symbol, before))]
 
 
 def taken_back_since(db: apsw.Connection, account: AccountId, strategy: StrategyId, symbol: Symbol, since: datetime) -> int:
@@ -536,7 +576,7 @@ def taken_back_since(db: apsw.Connection, account: AccountId, strategy: Strategy
 
 def all_unknown(db: apsw.Connection) -> list[Attempt]:
     """Read every attempt, of any account, that is unknown or not confirmed; oldest first."""
-    return [_attempt(row) for row in fetch_all(db, _ATTEMPT + " WHERE state IN ('unknown', 'not_confirmed') ORDER BY id")]
+    return [_attempt(row) for row in fetch_all(db, _OPEN_ATTEMPT + " AND state IN ('unknown', 'not_confirmed') ORDER BY id")]
 
 
 def attempts_of(db: apsw.Connection, copy: CopyId) -> list[Attempt]:
@@ -544,16 +584,42 @@ def attempts_of(db: apsw.Connection, copy: CopyId) -> list[Attempt]:
     return [_attempt(row) for row in fetch_all(db, _ATTEMPT + " WHERE copy_id = ? ORDER BY id", (copy,))]
 
 
-def bound_order_ids(db: apsw.Connection, account: AccountId) -> frozenset[str]:
-    """Read the exchange order ids that the account's attempts are known by."""
-    rows = fetch_all(db, "SELECT exchange_order_id FROM attempt WHERE account_id = ? AND exchange_order_id IS NOT NULL", (account,))
+def bound_order_ids(db: apsw.Connection, account: AccountId, among: Iterable[str]) -> frozenset[str]:
+    """Find which of these exchange order ids an attempt of the account is known by."""
+    rows = fetch_all(
+        db,
+        "SELECT value FROM json_each(?2) WHERE EXISTS (SELECT 1 FROM attempt WHERE account_id = ?1 AND exchange_order_id = value)",
+        (account, json.dumps(list(among))),
+    )
     return frozenset(row[0] for row in rows)
 
 
-def accepted_foreign(db: apsw.Connection, account_name: str) -> frozenset[str]:
-    """Read the exchange order ids that somebody accepted as not this ledger's, though they carry our mark."""
-    rows = fetch_all(db, "SELECT data FROM event WHERE kind = 'decision' AND subject = ? AND data LIKE '%\"foreign\"%'", (account_name,))
-    return frozenset(each for row in rows for each in json.loads(row[0])["foreign"])
+@dataclass(frozen=True, slots=True)
+class BoundElsewhere:
+    """Tell of one exchange order id at a time whether an attempt of the account is known by it, ``but`` itself left out."""
+
+    db: apsw.Connection
+    account: AccountId
+    but: str | None
+
+    def __contains__(self, exchange_order_id: object) -> bool:
+        return exchange_order_id != self.but and bool(bound_order_ids(self.db, self.account, [str(exchange_order_id)]))
+
+
+def accepted_foreign(db: apsw.Connection, account: AccountId, among: Iterable[str]) -> frozenset[str]:
+    """Find which of these exchange order ids somebody accepted as not this ledger's, though they carry our mark."""
+    rows = fetch_all(
+        db,
+        "SELECT exchange_order_id FROM foreign_order WHERE account_id = ? AND exchange_order_id IN (SELECT value FROM json_each(?))",
+        (account, json.dumps(list(among))),
+    )
+    return frozenset(row[0] for row in rows)
+
+
+def accept_foreign(db: apsw.Connection, account: AccountId, name: str, exchange_order_ids: Sequence[str], by: str, at: datetime) -> None:
+    """Write down that somebody accepted these orders as not this ledger's."""
+    db.executemany("INSERT OR IGNORE INTO foreign_order VALUES (?, ?)", [(account, each) for each in exchange_order_ids])
+    write_event(db, "decision", name, {"foreign": list(exchange_order_ids), "by": by}, at)
 
 
 def knows_client_order_id(db: apsw.Connection, client_order_id: str) -> bool:

@@ -58,7 +58,7 @@ def append_audit(
     db: apsw.Connection, key: AuditKey, by: str, act: str, subject: str, data: Mapping[str, object], at: datetime, address: str = ""
 ) -> None:
     """Append a row within the caller's transaction, which is that of the change itself."""
-    before = fetch_one(db, "SELECT number, seal FROM audit ORDER BY number DESC LIMIT 1")
+    before = fetch_one(db, "SELECT number, seal FROM audit WHERE number = (SELECT max(number) FROM audit)")
     number, last = (0, _FIRST) if before is None else (int(before[0]), bytes(before[1]))
     words: Row = (number + 1, to_us(at), by, address, act, subject, dump(dict(data)), key.kid)
     db.execute(
@@ -96,7 +96,7 @@ def parse_audit_end(text: str) -> AuditEnd:
 
 def audit_end(db: apsw.Connection) -> AuditEnd:
     """Read where the chain ends now."""
-    row = fetch_one(db, "SELECT number, seal FROM audit ORDER BY number DESC LIMIT 1")
+    row = fetch_one(db, "SELECT number, seal FROM audit WHERE number = (SELECT max(number) FROM audit)")
     return AuditEnd(0, _FIRST.hex()) if row is None else AuditEnd(int(row[0]), bytes(row[1]).hex())
 
 

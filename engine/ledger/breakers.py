@@ -12,8 +12,9 @@ def busy_strategies(db: apsw.Connection, since: datetime, limit: int) -> list[tu
     """Read strategies with more than ``limit`` entry signals since a time, tests left out: name, count, the newest one's time."""
     rows = fetch_all(
         db,
-        "SELECT strategy.name, count(*), max(signal.received_us) FROM signal JOIN strategy ON strategy.id = signal.strategy_id"
-        " WHERE signal.received_us >= ? AND json_extract(signal.draft, '$.action') IN ('open', 'add', 'reverse')"
+        "SELECT strategy.name, count(*), max(signal.received_us) FROM signal INDEXED BY signal_by_time"
+        " JOIN strategy ON strategy.id = signal.strategy_id WHERE signal.received_us >= ?"
+        " AND json_extract(signal.draft, '$.action') IN ('open', 'add', 'reverse')"
         " AND NOT coalesce(json_extract(signal.draft, '$.is_test'), 0)"
         " GROUP BY strategy.id HAVING count(*) > ?",
         (to_us(since), limit),
@@ -28,21 +29,19 @@ def refused_accounts(db: apsw.Connection, since: datetime, limit: int) -> list[t
     """
     rows = fetch_all(
         db,
-        "SELECT account.name, count(*), max(attempt.ended_us), attempt.account_id FROM attempt"
-        " JOIN account ON account.id = attempt.account_id WHERE attempt.kind = 'entry' AND attempt.state = 'rejected'"
-        " AND attempt.ended_us >= ?1 AND attempt.ended_us > coalesce((SELECT max(good.ended_us) FROM attempt AS good"
-        " WHERE good.account_id = attempt.account_id AND good.kind = 'entry' AND good.state IN ('placed', 'partially_filled', 'filled',"
-        " 'cancelled')), 0) GROUP BY attempt.account_id HAVING count(*) >= ?2",
+        "SELECT account.name, count(*), cause, max(ended_us) FROM attempt INDEXED BY attempt_refused"  # cause: of the newest, by max()
+        " JOIN account ON account.id = account_id WHERE kind = 'entry' AND state = 'rejected' AND ended_us >= ?1"
+        " AND NOT EXISTS (SELECT 1 FROM attempt AS good WHERE good.account_id = attempt.account_id AND good.ended_us >= attempt.ended_us"
+        " AND good.kind = 'entry' AND good.state IN ('placed', 'partially_filled', 'filled', 'cancelled'))"
+        " GROUP BY account_id HAVING count(*) >= ?2",
         (to_us(since), limit),
     )
-    found = []
-    for name, count, at_us, account in rows:
-        cause = fetch_one(db, "SELECT cause FROM attempt WHERE account_id = ? AND ended_us = ? AND state = 'rejected'", (account, at_us))
-        found.append((name, count, "" if cause is None else str(cause[0]), from_us(at_us)))
-    return found
+    return [(name, count, cause, from_us(at_us)) for name, count, cause, at_us in rows]
 
 
 def switched_at(db: apsw.Connection, label: str) -> datetime | None:
     """Read when the switch of this label was last turned, on or off: older evidence was judged already."""
-    row = fetch_one(db, "SELECT max(at_us) FROM event WHERE kind = 'switch' AND subject = ?", (label,))
-    return None if row is None or row[0] is None else from_us(row[0])
+    row = fetch_one(
+        db, "SELECT at_us FROM event WHERE kind = 'switch' AND subject = ? AND copy_id IS NULL ORDER BY sequence DESC LIMIT 1", (label,)
+    )
+    return None if row is None else from_us(row[0])

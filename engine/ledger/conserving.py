@@ -19,7 +19,7 @@ def read_on_record(db: apsw.Connection, attempt_id: int) -> OnRecord:
     out, closing = 0, ZERO
     rows = fetch_all(
         db,
-        "SELECT id, copy_id, leg, kind, state, intent, filled FROM attempt WHERE account_id = ? AND symbol = ?"
+        "SELECT id, copy_id, leg, kind, state, intent, filled FROM attempt INDEXED BY attempt_open WHERE account_id = ? AND symbol = ?"
         " AND state IN ('claimed', 'unknown', 'placed', 'partially_filled', 'not_confirmed')",
         (own.account, own.intent.symbol),
     )
@@ -47,23 +47,24 @@ def read_on_record(db: apsw.Connection, attempt_id: int) -> OnRecord:
 def _fills(db: apsw.Connection, held: Holding) -> tuple[Quantity, Quantity] | tuple[None, None]:
     """Sum the fills of the entries and exits since the contract was entered; (None, None) where no entry of ours opened it.
 
-    Entries count whoever sent them and whenever, if they were proven since: what was without trace and freed may be found late. Exits count
+    Entries count whoever sent them: from the opening one on, and earlier ones that were without trace, freed, and found since. Exits count
     from the opening entry on, each at most with what it was to close, because closing a whole position also takes what its owner added.
     """
     opening = fetch_one(
         db,
-        "SELECT attempt.id, attempt.claimed_us FROM attempt JOIN leg ON leg.copy_id = attempt.copy_id AND leg.number = attempt.leg"
-        " WHERE attempt.account_id = ? AND attempt.symbol = ? AND attempt.kind = 'entry' AND leg.order_key = ?"
-        " ORDER BY attempt.id DESC LIMIT 1",
-        (held.account, held.symbol, held.entry_key),
+        "SELECT attempt.id, attempt.claimed_us FROM holding JOIN attempt ON attempt.id = holding.opened_by"
+        " JOIN leg ON leg.copy_id = attempt.copy_id AND leg.number = attempt.leg AND leg.order_key = holding.entry_key"
+        " WHERE holding.account_id = ? AND holding.symbol = ? AND attempt.kind = 'entry'",
+        (held.account, held.symbol),
     )
     if opening is None:
         return None, None
     rows = fetch_all(
         db,
-        "SELECT id, kind, strategy_id, filled, intent FROM attempt WHERE account_id = ? AND (id >= ? OR ended_us >= ?) AND symbol = ?"
-        " AND filled != '0'",
-        (held.account, *opening, held.symbol),
+        "SELECT id, kind, strategy_id, filled, intent FROM attempt WHERE account_id = ?1 AND symbol = ?2 AND id >= ?3 AND filled != '0'"
+        " UNION ALL SELECT id, kind, strategy_id, filled, intent FROM attempt WHERE account_id = ?1 AND symbol = ?2 AND freed = 1"
+        " AND ended_us >= ?4 AND id < ?3 AND filled != '0'",
+        (held.account, held.symbol, *opening),
     )
     opened = sum((Decimal(filled) for _, kind, _, filled, _ in rows if kind == "entry"), start=ZERO)
     closed = sum(

@@ -70,7 +70,7 @@ def is_exiting(db: apsw.Connection, account: AccountId, symbol: Symbol) -> bool:
     """Tell whether an exit of ours for (account, symbol) has not ended."""
     row = fetch_one(
         db,
-        "SELECT 1 FROM leg WHERE account_id = ? AND symbol = ? AND kind = 'exit'"
+        "SELECT 1 FROM leg INDEXED BY leg_live WHERE account_id = ? AND symbol = ? AND kind = 'exit'"
         " AND state IN ('new', 'claimed', 'unknown', 'placed', 'partially_filled')",
         (account, symbol),
     )
@@ -92,7 +92,7 @@ def is_entering(db: apsw.Connection, account: AccountId, strategy: StrategyId, s
     """Tell whether an entry leg of a strategy with an earlier order key has not ended."""
     row = fetch_one(
         db,
-        "SELECT 1 FROM leg WHERE account_id = ? AND strategy_id = ? AND symbol = ? AND kind = 'entry' AND order_key < ?"
+        "SELECT 1 FROM leg INDEXED BY leg_live WHERE account_id = ? AND strategy_id = ? AND symbol = ? AND kind = 'entry' AND order_key < ?"
         " AND state IN ('new', 'claimed', 'unknown', 'placed', 'partially_filled')",
         (account, strategy, symbol, before),
     )

@@ -49,6 +49,8 @@ class DeliveryRow:
     offset_ms: int | None
     peer: str
     took_us: int
+    not_mirrored: str | None = None
+    """What its sender was told: why no order of it reaches any exchange."""
 
 
 def note_delivery(db: apsw.Connection, new: NewDelivery) -> None:
@@ -87,8 +89,8 @@ def deliveries(db: apsw.Connection, endpoint: EndpointId, limit: int, before: in
     """Read an endpoint's deliveries, newest first; ``before`` is the id that the page before ended with."""
     rows = fetch_all(
         db,
-        "SELECT id, at_us, kind, field, expected, signal_id, dialect, offset_ms, peer, took_us FROM delivery WHERE endpoint_id = ?"
-        " AND id < ? ORDER BY id DESC LIMIT ?",
+        "SELECT delivery.id, at_us, kind, field, expected, signal_id, dialect, offset_ms, peer, took_us, not_mirrored FROM delivery"
+        " LEFT JOIN signal ON signal.id = signal_id WHERE endpoint_id = ? AND delivery.id < ? ORDER BY delivery.id DESC LIMIT ?",
         (endpoint, 2**62 if before is None else before, limit),
     )
     return [DeliveryRow(row[0], from_us(row[1]), *row[2:]) for row in rows]

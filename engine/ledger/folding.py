@@ -89,7 +89,8 @@ def _write_trade(db: apsw.Connection, place: tuple[str, str, str], episode: int,
     if is_new:
         db.execute(
             "INSERT INTO trade (account_id, strategy_id, symbol, episode, side, quantity, entry_price, exit_price, fees, gross, result,"
-            " opened_us, closed_us, cause, state, fill_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " opened_us, closed_us, cause, state, fill_id, environment) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
+            " (SELECT environment FROM account WHERE id = ?1))",
             (*place, episode, *values),
         )
     else:
@@ -134,16 +135,16 @@ class _Days:
         row = fetch_one(self._db, "SELECT environment FROM account WHERE id = ?", (self._account,))
         environment = "" if row is None else str(row[0])
         for day, sums in changed.items():
-            self._add("strategy_day", {"strategy_id": self._strategy, "environment": environment, "day": day}, sums)
-            self._add("account_day", {"account_id": self._account, "day": day}, sums)
+            self._add("strategy_day", ("strategy_id", "environment", "day"), (self._strategy, environment, day), sums)
+            self._add("account_day", ("account_id", "day"), (self._account, day), sums)
 
-    def _add(self, table: str, key: dict[str, str], more: Iterable[int | Decimal]) -> None:
-        where = " AND ".join(f"{each} = ?" for each in key)
+    def _add(self, table: str, columns: tuple[str, ...], key: tuple[str, ...], more: Iterable[int | Decimal]) -> None:
+        where = " AND ".join(f"{each} = ?" for each in columns)
         read = f"SELECT trades, won, result, fees, unreconciled FROM {table} WHERE {where}"  # noqa: S608 - fixed names
-        row = fetch_one(self._db, read, tuple(key.values())) or (0, 0, "0", "0", 0)
+        row = fetch_one(self._db, read, key) or (0, 0, "0", "0", 0)
         trades, won, result, fees, others = (EXACT.add(Decimal(known), Decimal(each)) for known, each in zip(row, more, strict=True))
-        marks = ", ".join("?" for _ in range(len(key) + 5))
+        marks = ", ".join("?" for _ in range(len(columns) + 5))
         self._db.execute(
-            f"INSERT OR REPLACE INTO {table} ({', '.join(key)}, trades, won, result, fees, unreconciled) VALUES ({marks})",  # noqa: S608
-            (*key.values(), int(trades), int(won), plain(result), plain(fees), int(others)),
+            f"INSERT OR REPLACE INTO {table} ({', '.join(columns)}, trades, won, result, fees, unreconciled) VALUES ({marks})",  # noqa: S608
+            (*key, int(trades), int(won), plain(result), plain(fees), int(others)),
         )

@@ -175,7 +175,12 @@ def _order(row: Row) -> OrderRow:
 
 def unproven_count(db: apsw.Connection, identifier: AccountId) -> int:
     """Count the orders of an account that stayed without trace and wait for a person."""
-    row = fetch_one(db, "SELECT count(*) FROM attempt WHERE account_id = ? AND state = 'not_confirmed' AND NOT freed", (identifier,))
+    row = fetch_one(
+        db,
+        "SELECT count(*) FROM attempt INDEXED BY attempt_open WHERE account_id = ? AND state IN ('claimed', 'unknown', 'placed',"
+        " 'partially_filled', 'not_confirmed') AND state = 'not_confirmed' AND NOT freed",
+        (identifier,),
+    )
     return 0 if row is None else int(row[0])
 
 

@@ -74,5 +74,5 @@ def write_event(db: apsw.Connection, kind: str, subject: str, data: dict[str, ob
 
 def write_pulse(db: apsw.Connection, kind: str, subject: str, data: dict[str, object], at: datetime) -> None:
     """Record an event that only has open pages renew themselves, in place of the one before: however often it comes, one row stands."""
-    db.execute("DELETE FROM event WHERE kind = ? AND subject = ?", (kind, subject))
+    db.execute("DELETE FROM event WHERE kind = ? AND subject = ? AND copy_id IS NULL", (kind, subject))
     write_event(db, kind, subject, data, at)

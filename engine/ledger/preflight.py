@@ -42,8 +42,8 @@ def credentials_since(db: apsw.Connection, account: AccountId) -> datetime:
     """Read when an account's present credentials were given to us; raises LookupError where there is no such account."""
     row = fetch_one(
         db,
-        "SELECT max(account.created_us, coalesce((SELECT max(at_us) FROM event WHERE kind = ? AND subject = account.name), 0))"
-        " FROM account WHERE id = ?",
+        "SELECT max(account.created_us, coalesce((SELECT at_us FROM event WHERE kind = ? AND subject = account.name AND copy_id IS NULL"
+        " ORDER BY sequence DESC LIMIT 1), 0)) FROM account WHERE id = ?",
         (EVENT, account),
     )
     if row is None:

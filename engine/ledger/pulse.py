@@ -17,13 +17,14 @@ def concerns_person(db: apsw.Connection, person: PersonId, after: int) -> int | 
     row = fetch_one(
         db,
         "SELECT event.sequence FROM event LEFT JOIN copy ON copy.id = event.copy_id LEFT JOIN account ON account.id = copy.account_id"
+        " LEFT JOIN signal ON signal.number = copy.signal_number"
         " WHERE event.sequence > ?1 AND (account.person_id = ?2"
         " OR event.subject IN (SELECT name FROM account WHERE person_id = ?2)"
         " OR event.subject IN (SELECT 'account ' || name FROM account WHERE person_id = ?2)"
         " OR event.subject IN (SELECT 'strategy ' || strategy.name FROM strategy JOIN master ON master.id = strategy.master_id"
         "  WHERE master.person_id = ?2)"
-        " OR (copy.signal_number IN (SELECT number FROM signal WHERE strategy_id IN (SELECT strategy.id FROM strategy"
-        " JOIN master ON master.id = strategy.master_id WHERE master.person_id = ?2)))) ORDER BY event.sequence DESC LIMIT 1",
+        " OR signal.strategy_id IN (SELECT strategy.id FROM strategy JOIN master ON master.id = strategy.master_id"
+        "  WHERE master.person_id = ?2)) ORDER BY event.sequence DESC LIMIT 1",
         (after, person),
     )
     return None if row is None else int(row[0])

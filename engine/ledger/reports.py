@@ -127,8 +127,10 @@ def signal_number(db: apsw.Connection, named: str) -> int | None:
     else:
         row = fetch_one(
             db,
-            "SELECT number FROM signal WHERE id = ?1 OR receipt_id = ?1 OR (origin, dedupe_key) IN"
-            " (SELECT origin, ?1 FROM signal GROUP BY origin) ORDER BY number DESC",
+            "WITH RECURSIVE known (origin) AS (SELECT min(origin) FROM signal UNION ALL"  # the few origins, each found behind the last one
+            " SELECT (SELECT min(signal.origin) FROM signal WHERE signal.origin > known.origin) FROM known WHERE known.origin IS NOT NULL)"
+            " SELECT number FROM signal WHERE id = ?1 OR receipt_id = ?1 OR (origin, dedupe_key) IN (SELECT origin, ?1 FROM known)"
+            " ORDER BY number DESC",
             (named,),
         )
     return None if row is None else row[0]
@@ -196,7 +198,7 @@ def _count(db: apsw.Connection, sql: str) -> int:
 def status(db: apsw.Connection, now: datetime, span: timedelta = DAY) -> StatusView:
     """Read how this place is doing; counts of copies and alerts are of the last ``span``."""
     since = to_us(now - span)
-    last = fetch_one(db, "SELECT number, id, draft, received_us FROM signal ORDER BY number DESC LIMIT 1")
+    last = fetch_one(db, "SELECT number, id, draft, received_us FROM signal WHERE number = (SELECT max(number) FROM signal)")
     return StatusView(
         accounts=_counts(db, "SELECT environment, count(*) FROM account WHERE disconnected_us IS NULL GROUP BY environment"),
         strategies=_count(db, "SELECT count(*) FROM strategy"),
@@ -257,7 +259,8 @@ def account_rows(
         "SELECT account.name, account.exchange, account.environment,"
         " (SELECT count(*) FROM holding WHERE holding.account_id = account.id AND share != '0'),"
         " (SELECT count(*) FROM leg WHERE leg.account_id = account.id AND leg.state = 'new'),"
-        " (SELECT count(*) FROM attempt WHERE attempt.account_id = account.id AND attempt.state IN ('unknown', 'not_confirmed')),"
+        " (SELECT count(*) FROM attempt INDEXED BY attempt_open WHERE attempt.account_id = account.id AND attempt.state IN ('claimed',"
+        " 'unknown', 'placed', 'partially_filled', 'not_confirmed') AND attempt.state IN ('unknown', 'not_confirmed')),"
         " account.id FROM account WHERE disconnected_us IS NULL AND (?1 = '' OR account.name = ?1) AND instr(account.name, ?2)"
         " AND account.name > ?3 AND (?4 IS NULL OR account.name IN (SELECT value FROM json_each(?4))) ORDER BY account.name LIMIT ?5",
         (name, search, after, None if only is None else json.dumps(list(only)), limit),
@@ -279,8 +282,9 @@ def unproven_accounts(db: apsw.Connection) -> list[str]:
     """Read the names of accounts with an order whose fate is not proven."""
     rows = fetch_all(
         db,
-        "SELECT DISTINCT account.name FROM attempt JOIN account ON account.id = attempt.account_id"
-        " WHERE attempt.state IN ('unknown', 'not_confirmed')",
+        "SELECT DISTINCT account.name FROM attempt INDEXED BY attempt_open JOIN account ON account.id = attempt.account_id WHERE"
+        " attempt.state IN ('claimed', 'unknown', 'placed', 'partially_filled', 'not_confirmed')"
+        " AND attempt.state IN ('unknown', 'not_confirmed')",
     )
     return [row[0] for row in rows]
 

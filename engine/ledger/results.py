@@ -35,7 +35,7 @@ class TradePoint(NamedTuple):
 def mark_equity_point(db: apsw.Connection, account: AccountId, equity: Decimal, at: datetime, apart_us: int = HOUR_US) -> None:
     """Write what an account was worth when it was read; of an hour (or ``apart_us``), the first reading stays."""
     at_us = to_us(at)
-    row = fetch_one(db, "SELECT MAX(at_us) FROM equity_point WHERE account_id = ?", (account,))
+    row = fetch_one(db, "SELECT at_us FROM equity_point WHERE account_id = ? ORDER BY at_us DESC LIMIT 1", (account,))
     newest = None if row is None else row[0]
     if newest is None or at_us // apart_us > newest // apart_us:
         db.execute("INSERT INTO equity_point (account_id, at_us, equity) VALUES (?, ?, ?)", (account, at_us, plain(equity)))
@@ -153,8 +153,8 @@ def trade_results(db: apsw.Connection, limit: int, *, account: str = "", strateg
     else:
         rows = fetch_all(
             db,
-            "SELECT closed_us, result, opened_us FROM trade JOIN account ON account.id = trade.account_id WHERE strategy_id = ?"
-            " AND trade.state = 'settled' AND environment = ? ORDER BY closed_us DESC, trade.id DESC LIMIT ?",
+            "SELECT closed_us, result, opened_us FROM trade WHERE strategy_id = ? AND environment = ? AND state = 'settled'"
+            " ORDER BY closed_us DESC, id DESC LIMIT ?",
             (strategy, environment, limit),
         )
     return [TradePoint(from_us(row[0]), Decimal(row[1]), from_us(row[2])) for row in reversed(rows)]
@@ -234,7 +234,7 @@ def recent_trades(db: apsw.Connection, strategy: str, environment: str, limit: i
     """Read a strategy's newest reconciled trades of one environment; whose they are is not for the page."""
     rows = fetch_all(
         db,
-        _TRADES + " WHERE trade.strategy_id = ? AND trade.state = 'settled' AND account.environment = ? ORDER BY closed_us DESC LIMIT ?",
+        _TRADES + " WHERE trade.strategy_id = ? AND trade.state = 'settled' AND trade.environment = ? ORDER BY closed_us DESC LIMIT ?",
         (strategy, environment, limit),
     )
     return [_trade(row) for row in rows]

@@ -276,6 +276,7 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     """,
     """
     ALTER TABLE signal ADD COLUMN numbering INTEGER;
+    ALTER TABLE signal ADD COLUMN not_mirrored TEXT;
     UPDATE signal SET numbering = 0 WHERE json_extract(draft, '$.seq') IS NOT NULL;
     CREATE INDEX signal_by_numbering ON signal (origin, numbering, seq) WHERE numbering IS NOT NULL;
     CREATE INDEX signal_by_order ON signal (strategy_id, symbol, order_key);
@@ -291,5 +292,29 @@ MIGRATIONS: Final[tuple[str, ...]] = (
         max(CASE WHEN numbering IS NULL THEN decided_us END), max(order_key) FROM signal
         WHERE json_extract(draft, '$.action') IN ('close', 'reverse', 'cancel', 'set_protection')
         AND NOT json_extract(draft, '$.is_test') AND origin != 'operator:flatten' GROUP BY strategy_id, symbol, kind, origin;
+    """,
+    """
+    CREATE INDEX leg_live ON leg (account_id, symbol) WHERE state IN ('new', 'claimed', 'unknown', 'placed', 'partially_filled');
+    CREATE INDEX leg_protection ON leg (account_id, symbol, order_key) WHERE kind = 'protection';
+    CREATE INDEX attempt_refused ON attempt (ended_us) WHERE kind = 'entry' AND state = 'rejected';
+    CREATE INDEX attempt_filled ON attempt (account_id, symbol, id) WHERE filled != '0';
+    CREATE INDEX attempt_found_late ON attempt (account_id, symbol, ended_us) WHERE freed = 1 AND filled != '0';
+    CREATE INDEX event_by_subject ON event (kind, subject, sequence) WHERE copy_id IS NULL;
+    CREATE INDEX signal_by_time ON signal (received_us);
+    CREATE INDEX signal_of_strategy ON signal (strategy_id, number);
+    ALTER TABLE trade ADD COLUMN environment TEXT NOT NULL DEFAULT '';
+    UPDATE trade SET environment = (SELECT environment FROM account WHERE account.id = trade.account_id);
+    DROP INDEX trade_by_strategy;
+    CREATE INDEX trade_by_strategy ON trade (strategy_id, environment, closed_us);
+    ALTER TABLE strategy ADD COLUMN signals INTEGER NOT NULL DEFAULT 0;
+    UPDATE strategy SET signals = (SELECT count(*) FROM signal WHERE strategy_id = strategy.id);
+    ALTER TABLE holding ADD COLUMN opened_by INTEGER;
+    UPDATE holding SET opened_by = (SELECT max(attempt.id) FROM attempt JOIN leg ON leg.copy_id = attempt.copy_id
+        AND leg.number = attempt.leg WHERE attempt.account_id = holding.account_id AND attempt.symbol = holding.symbol
+        AND attempt.kind = 'entry' AND leg.order_key = holding.entry_key);
+    CREATE TABLE foreign_order (
+        account_id TEXT NOT NULL, exchange_order_id TEXT NOT NULL, PRIMARY KEY (account_id, exchange_order_id)) STRICT, WITHOUT ROWID;
+    INSERT OR IGNORE INTO foreign_order SELECT account.id, json_each.value FROM event JOIN account ON account.name = event.subject
+        JOIN json_each(event.data, '$.foreign') WHERE event.kind = 'decision';
     """,
 )

@@ -101,6 +101,11 @@ def forget_old_sessions(db: apsw.Connection, before: datetime) -> int:
 # Links
 
 
+def forget_old_tickets(db: apsw.Connection, before: datetime) -> None:
+    """Delete links that ran out before a time."""
+    db.execute("DELETE FROM ticket WHERE expires_us < ?", (to_us(before),))
+
+
 @dataclass(frozen=True, slots=True)
 class TicketRow:
     """Hold one link that lets somebody in: a one-time sign-in of a known person, or an invitation to join."""

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 import apsw
 
+from engine.decisions.mirroring import Circumstances, why_not_mirrored
 from engine.decisions.routing import ENTRY, legs
 from engine.domain.alert import AlertCode
 from engine.domain.errors import RexAlgoError
@@ -22,6 +23,7 @@ from engine.ledger.codec import from_us, read_draft, to_us, write_draft
 from engine.ledger.ordering import Place, Unplaced, find_place, note_place, note_restart
 from engine.ledger.outcomes import conclude
 from engine.ledger.query import Row, fetch_all, fetch_one
+from engine.ledger.reach import reach_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,7 @@ class NewSignal:
 
     ``only``: the accounts that get a copy, None for every subscribed one (a master's signal always reaches all). ``is_told``: the sender
     told its time, and it is ``decided_at`` unless that would lie after receipt; False: it told none, and ``decided_at`` is the receipt.
+    ``circumstances``: what its sender is to be told of, None where nobody waits for an answer.
     """
 
     id: SignalId
@@ -43,16 +46,21 @@ class NewSignal:
     received_at: datetime
     only: frozenset[AccountId] | None = None
     is_told: bool = True
+    circumstances: Circumstances | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """Say what became of a delivery. ``is_new`` False: the same content was recorded before, and these are its ids."""
+    """Say what became of a delivery. ``is_new`` False: the same content was recorded before, and these are its ids.
+
+    ``not_mirrored`` says why no order of it will reach any exchange, None where one may.
+    """
 
     id: SignalId
     receipt: ReceiptId
     is_new: bool
     copies: int
+    not_mirrored: str | None = None
 
 
 class DedupeConflict(RexAlgoError):
@@ -65,7 +73,7 @@ def record_signal(db: apsw.Connection, new: NewSignal) -> Recorded:
     if known is not None:
         if known[2] != new.body_hash:
             raise DedupeConflict("this idempotency id was used before with another content; send a new id")
-        return Recorded(SignalId(known[0]), ReceiptId(known[1]), False, known[3])
+        return Recorded(SignalId(known[0]), ReceiptId(known[1]), False, known[3], known[4])
     number, place = _insert_signal(db, new)
     key = place.key
     rows = fetch_all(
@@ -80,6 +88,7 @@ def record_signal(db: apsw.Connection, new: NewSignal) -> Recorded:
         "INSERT INTO copy (id, signal_number, account_id, subscription_id) VALUES (?, ?, ?, ?)",
         [(copy, number, account, subscription) for copy, subscription, account in copies],
     )
+    not_mirrored = _why_not_mirrored(db, new, number, place, len(copies))
     if new.draft.action.ends_older_entries and not new.draft.is_test:
         _supersede(db, new, key)
         _set_goals(db, new, key, [account for _, _, account in copies])
@@ -96,11 +105,22 @@ def record_signal(db: apsw.Connection, new: NewSignal) -> Recorded:
         superseded = Outcome(OutcomeCode.SKIPPED_SUPERSEDED, {"symbol": new.draft.symbol})
         for copy, _, _ in copies:
             conclude(db, copy, len(kinds), superseded, new.received_at)
-    return Recorded(new.id, new.receipt, True, len(copies))
+    return Recorded(new.id, new.receipt, True, len(copies), not_mirrored)
+
+
+def _why_not_mirrored(db: apsw.Connection, new: NewSignal, number: int, place: Place, copies: int) -> str | None:
+    if new.circumstances is None:
+        return None
+    reach = reach_of(db, new.strategy, new.draft.symbol, place.key, copies, is_late=place.is_late)
+    age_s = (new.received_at - new.decided_at).total_seconds()
+    why = why_not_mirrored(new.draft, age_s, new.circumstances, reach)
+    if why is not None:
+        db.execute("UPDATE signal SET not_mirrored = ? WHERE number = ?", (why, number))
+    return why
 
 
 def _find(db: apsw.Connection, new: NewSignal) -> Row | None:
-    """Find the signal that a delivery repeats: (id, receipt, body hash, copies), or None where it is a new one."""
+    """Find the signal that a delivery repeats: (id, receipt, body hash, copies, why not mirrored), or None where it is a new one."""
     first, last = new.draft.dedupe_key, new.draft.dedupe_key
     if new.draft.repeats_s is not None:
         # The stored keys end with the time of receipt, so those within reach stand side by side in the index of the natural key.
@@ -108,7 +128,7 @@ def _find(db: apsw.Connection, new: NewSignal) -> Row | None:
         first, last = _timed(first, at - reach), _timed(last, at + reach)  # also ahead: our own clock may have been set back
     return fetch_one(
         db,
-        "SELECT id, receipt_id, body_hash, (SELECT count(*) FROM copy WHERE signal_number = number) FROM signal"
+        "SELECT id, receipt_id, body_hash, (SELECT count(*) FROM copy WHERE signal_number = number), not_mirrored FROM signal"
         " WHERE origin = ? AND dedupe_key BETWEEN ? AND ? ORDER BY dedupe_key DESC LIMIT 1",
         (new.origin, first, last),
     )
@@ -129,6 +149,7 @@ def _insert_signal(db: apsw.Connection, new: NewSignal) -> tuple[int, Place]:
         ),
     )  # fmt: skip
     number = db.last_insert_rowid()
+    db.execute("UPDATE strategy SET signals = signals + 1 WHERE id = ?", (new.strategy,))
     told_at = new.decided_at if new.is_told else None
     unplaced = Unplaced(new.strategy, new.origin, new.draft, new.decided_at, told_at, number)
     place = find_place(db, unplaced)

@@ -36,8 +36,8 @@ def held_shares(db: apsw.Connection) -> list[HeldShare]:
     rows = fetch_all(
         db,
         "SELECT holding.account_id, account.name, account.exchange, holding.strategy_id, strategy.name, holding.symbol, holding.share,"
-        " EXISTS (SELECT 1 FROM leg WHERE leg.account_id = holding.account_id AND leg.symbol = holding.symbol AND leg.kind = 'exit'"
-        " AND leg.state IN ('new', 'claimed', 'unknown', 'placed', 'partially_filled')),"
+        " EXISTS (SELECT 1 FROM leg INDEXED BY leg_live WHERE leg.account_id = holding.account_id AND leg.symbol = holding.symbol"
+        " AND leg.kind = 'exit' AND leg.state IN ('new', 'claimed', 'unknown', 'placed', 'partially_filled')),"
         " EXISTS (SELECT 1 FROM subscription WHERE subscription.account_id = holding.account_id"
         " AND subscription.strategy_id = holding.strategy_id)"
         " FROM holding JOIN account ON account.id = holding.account_id JOIN strategy ON strategy.id = holding.strategy_id"
@@ -59,6 +59,12 @@ def held_shares(db: apsw.Connection) -> list[HeldShare]:
     ]
 
 
+_OPENED = (  # the number of the signal that opened what an account (?1) holds of a symbol (?3): what was asked before says nothing of it
+    "coalesce((SELECT opening.signal_number FROM holding JOIN attempt ON attempt.id = holding.opened_by"
+    " JOIN copy AS opening ON opening.id = attempt.copy_id WHERE holding.account_id = ?1 AND holding.symbol = ?3), 0)"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class LastFlatten:
     """Hold how the newest exit that flattening asked for ended: the share that stayed as residue, if that was its end."""
@@ -68,12 +74,14 @@ class LastFlatten:
 
 
 def last_flatten(db: apsw.Connection, held: HeldShare) -> LastFlatten | None:
-    """Read the newest exit that flattening asked for in an account's symbol; None where there was none."""
+    """Read the newest exit that flattening asked for since an account's symbol was opened; None where there was none."""
     row = fetch_one(
         db,
-        "SELECT copy.code, copy.numbers, copy.outcome_us FROM copy JOIN signal ON signal.number = copy.signal_number"
-        " WHERE signal.strategy_id = ? AND signal.symbol = ? AND signal.origin = ? AND copy.account_id = ? ORDER BY signal.number DESC",
-        (held.strategy, held.symbol, FLATTEN_ORIGIN, held.account),
+        "SELECT copy.code, copy.numbers, copy.outcome_us FROM signal"  # noqa: S608 - fixed words
+        " JOIN copy ON copy.signal_number = signal.number AND copy.account_id = ?1"
+        f" WHERE signal.strategy_id = ?2 AND signal.symbol = ?3 AND signal.number > {_OPENED} AND signal.origin = ?4"
+        " ORDER BY signal.number DESC LIMIT 1",
+        (held.account, held.strategy, held.symbol, FLATTEN_ORIGIN),
     )
     if row is None:
         return None
@@ -85,8 +93,9 @@ def has_unconfirmed_exit(db: apsw.Connection, account: AccountId, symbol: Symbol
     """Tell whether a closing order of ours stayed without trace: closing again could then close the owner's own part."""
     row = fetch_one(
         db,
-        "SELECT 1 FROM attempt JOIN leg ON leg.copy_id = attempt.copy_id AND leg.number = attempt.leg WHERE attempt.account_id = ?"
-        " AND attempt.symbol = ? AND attempt.kind = 'exit' AND attempt.state = 'not_confirmed' AND leg.state = 'not_confirmed'",
+        "SELECT 1 FROM attempt INDEXED BY attempt_open JOIN leg ON leg.copy_id = attempt.copy_id AND leg.number = attempt.leg"
+        " WHERE attempt.account_id = ? AND attempt.symbol = ? AND attempt.kind = 'exit' AND attempt.state IN ('claimed', 'unknown',"
+        " 'placed', 'partially_filled', 'not_confirmed') AND attempt.state = 'not_confirmed' AND leg.state = 'not_confirmed'",
         (account, symbol),
     )
     return row is not None
@@ -103,16 +112,17 @@ def still_open(db: apsw.Connection) -> list[StillOpenView]:
     )
     return [
         StillOpenView(
-            row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], row[9], _why_open(db, row[0], row[6], row[8])
+            row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], row[9], _why_open(db, row[0], row[4], row[6], row[8])
         )
         for row in rows
     ]  # fmt: skip
 
 
-def _why_open(db: apsw.Connection, account: str, symbol: str, share: str) -> str:
+def _why_open(db: apsw.Connection, account: str, strategy: str, symbol: str, share: str) -> str:
     unproven = fetch_one(
         db,
-        "SELECT kind, state, cause FROM attempt WHERE account_id = ? AND symbol = ? AND state IN ('unknown', 'not_confirmed') AND NOT freed"
+        "SELECT kind, state, cause FROM attempt INDEXED BY attempt_open WHERE account_id = ? AND symbol = ? AND state IN ('claimed',"
+        " 'unknown', 'placed', 'partially_filled', 'not_confirmed') AND state IN ('unknown', 'not_confirmed') AND NOT freed"
         " ORDER BY id DESC",
         (account, symbol),
     )
@@ -120,11 +130,12 @@ def _why_open(db: apsw.Connection, account: str, symbol: str, share: str) -> str
         return f"an {unproven[0]} order is {unproven[1].replace('_', ' ')} ({unproven[2]}): rexalgo unknown list"
     leg = fetch_one(
         db,
-        "SELECT leg.state, copy.code, copy.numbers,"
+        "SELECT leg.state, copy.code, copy.numbers,"  # noqa: S608 - fixed words
         " (SELECT cause FROM attempt WHERE attempt.copy_id = leg.copy_id ORDER BY id DESC LIMIT 1)"
-        " FROM leg JOIN copy ON copy.id = leg.copy_id WHERE leg.account_id = ? AND leg.symbol = ? AND leg.kind = 'exit'"
-        " ORDER BY leg.order_key DESC LIMIT 1",
-        (account, symbol),
+        " FROM signal JOIN copy ON copy.signal_number = signal.number AND copy.account_id = ?1 JOIN leg ON leg.copy_id = copy.id"
+        f" AND leg.kind = 'exit' WHERE signal.strategy_id = ?2 AND signal.symbol = ?3 AND signal.number > {_OPENED}"
+        " ORDER BY signal.number DESC LIMIT 1",
+        (account, strategy, symbol),
     )
     if leg is None:
         return "no exit was asked for" if share != "0" else "an entry is on its way or rests"

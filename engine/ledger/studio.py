@@ -35,7 +35,7 @@ class StudioStrategy:
 
 _STRATEGY = (
     "SELECT strategy.id, strategy.name, kind, state, about, symbols, leverage, source, strategy.created_us,"
-    " (SELECT count(*) FROM signal WHERE strategy_id = strategy.id),"
+    " signals,"
     " (SELECT received_us FROM signal WHERE strategy_id = strategy.id ORDER BY number DESC LIMIT 1)"
     " FROM strategy JOIN master ON master.id = master_id WHERE master.person_id = ?"
 )
@@ -76,12 +76,6 @@ def set_strategy_state(db: apsw.Connection, identifier: StrategyId, state: str) 
         (state, identifier),
     )
     return bool(db.changes())
-
-
-def strategies_without_entries(db: apsw.Connection) -> frozenset[StrategyId]:
-    """Read which strategies take no entries now, whoever follows them."""
-    rows = fetch_all(db, "SELECT id FROM strategy WHERE state IN ('draft', 'paused', 'retired')")
-    return frozenset(StrategyId(row[0]) for row in rows)
 
 
 # Endpoints
@@ -125,7 +119,10 @@ def delete_endpoint(db: apsw.Connection, endpoint: EndpointId, at: datetime) -> 
 
 @dataclass(frozen=True, slots=True)
 class StudioSignal:
-    """Hold one signal with counts of what became of its copies by family, and latencies in milliseconds."""
+    """Hold one signal with counts of what became of its copies by family, and latencies in milliseconds.
+
+    ``not_mirrored`` is what its sender was told: why no order of it reaches any exchange.
+    """
 
     number: int
     id: str
@@ -140,13 +137,14 @@ class StudioSignal:
     outcomes: Mapping[str, int]
     p50_ms: float | None
     p95_ms: float | None
+    not_mirrored: str | None
 
 
 def signals_of(db: apsw.Connection, strategy: StrategyId, limit: int, before: int | None = None) -> list[StudioSignal]:
     """Read a strategy's signals, newest first; ``before`` is the number that the page before ended with."""
     rows = fetch_all(
         db,
-        "SELECT number, id, receipt_id, received_us, draft, origin FROM signal WHERE strategy_id = ? AND number < ?"
+        "SELECT number, id, receipt_id, received_us, draft, origin, not_mirrored FROM signal WHERE strategy_id = ? AND number < ?"
         " ORDER BY number DESC LIMIT ?",
         (strategy, 2**62 if before is None else before, limit),
     )
@@ -154,7 +152,7 @@ def signals_of(db: apsw.Connection, strategy: StrategyId, limit: int, before: in
 
 
 def _signal(db: apsw.Connection, row: Row) -> StudioSignal:
-    number, identifier, receipt, received_us, text, origin = row
+    number, identifier, receipt, received_us, text, origin, not_mirrored = row
     draft = read_draft(text)
     counts: dict[str, int] = {}
     for code, found in fetch_all(db, "SELECT code, count(*) FROM copy WHERE signal_number = ? GROUP BY code", (number,)):
@@ -165,7 +163,7 @@ def _signal(db: apsw.Connection, row: Row) -> StudioSignal:
     return StudioSignal(
         number, identifier, receipt, from_us(received_us), draft.action.value, draft.symbol,
         None if draft.side is None else draft.side.value, draft.is_test, origin.partition(":")[0], sum(counts.values()),
-        dict(sorted(counts.items(), key=lambda each: -each[1])), half, most,
+        dict(sorted(counts.items(), key=lambda each: -each[1])), half, most, not_mirrored,
     )  # fmt: skip
 
 
@@ -207,7 +205,7 @@ def audience_of(db: apsw.Connection, strategy: StrategyId) -> Audience:
     for environment, margin in fetch_all(
         db,
         "SELECT account.environment, (SELECT margin FROM attempt WHERE attempt.account_id = holding.account_id AND attempt.symbol ="
-        " holding.symbol AND attempt.strategy_id = holding.strategy_id AND kind = 'entry' ORDER BY id DESC LIMIT 1)"
+        " holding.symbol AND attempt.strategy_id = holding.strategy_id AND kind = 'entry' AND filled != '0' ORDER BY id DESC LIMIT 1)"
         " FROM holding JOIN account ON account.id = holding.account_id WHERE holding.strategy_id = ? AND share != '0'",
         (strategy,),
     ):

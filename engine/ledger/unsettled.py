@@ -32,7 +32,8 @@ ASKED_FOR: Final = timedelta(days=1)
 
 _UNSETTLED: Final = (
     "SELECT id, symbol, side, is_entry, quantity, price, fee, cause, since_us, seen_us, attempt_id, exchange_order_id, position_id,"
-    " ends_position FROM fill WHERE account_id = ?1 AND (state = 'open' OR (state = 'unexplained' AND seen_us >= ?2)) ORDER BY id"
+    " ends_position FROM fill INDEXED BY fill_unsettled WHERE account_id = ?1 AND state IN ('open', 'unexplained')"
+    " AND (state = 'open' OR seen_us >= ?2) ORDER BY id"
 )
 
 
@@ -50,9 +51,14 @@ def _unsettled(row: Row) -> UnsettledFill:
     )  # fmt: skip
 
 
+_ASKED: Final = (
+    "SELECT 1 FROM fill INDEXED BY fill_unsettled WHERE account_id = ? AND state IN ('open', 'unexplained') AND state = 'open' LIMIT 1"
+)
+
+
 def is_asked_for(db: apsw.Connection, account: AccountId) -> bool:
     """Tell whether a fill of an account lacks something that was not given up."""
-    return fetch_one(db, "SELECT 1 FROM fill WHERE account_id = ? AND state = 'open' LIMIT 1", (account,)) is not None
+    return fetch_one(db, _ASKED, (account,)) is not None
 
 
 def taken_ids(db: apsw.Connection, account: AccountId, order_ids: Collection[str]) -> frozenset[str]:
@@ -122,7 +128,10 @@ def store_fees(db: apsw.Connection, account: AccountId, rows: Iterable[FeeReport
 def tie_fees(db: apsw.Connection, account: AccountId, now: datetime) -> None:
     """Tie what rows can be tied to fills by now, fees first, then what was paid back."""
     rows = fetch_all(
-        db, "SELECT id, symbol, side, amount, traded, at_us, closed_by, kind FROM trade_fee WHERE account_id = ? AND NOT tied", (account,)
+        db,
+        "SELECT id, symbol, side, amount, traded, at_us, closed_by, kind FROM trade_fee"
+        " INDEXED BY trade_fee_untied WHERE account_id = ? AND NOT tied",
+        (account,),
     )
     if not rows:
         return

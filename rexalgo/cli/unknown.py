@@ -36,24 +36,28 @@ def list_(where: Path, as_json: bool) -> None:
 @click.argument("signal")
 @click.argument("follower")
 @click.option("--none", "none", is_flag=True, help="You looked at the exchange, and the order is not there.")
+@click.option("--done", is_flag=True, help="A closing order: you looked at the account, and what it was to close is closed.")
 @click.option("--order", metavar="ID", default="", help="The exchange's own id of the order: you found it there.")
 @click.option("--note", required=True, help="What you looked at; kept with your name.")
 @json_option
 @click.pass_obj
-def decide(where: Path, signal: str, follower: str, none: bool, order: str, note: str, as_json: bool) -> None:
-    """Decide about FOLLOWER's unproven order of SIGNAL: it does not exist (--none), or it is this one (--order ID).
+def decide(where: Path, signal: str, follower: str, none: bool, done: bool, order: str, note: str, as_json: bool) -> None:
+    """Decide about FOLLOWER's unproven order of SIGNAL: it does not exist (--none), it is this one (--order ID), or it closed (--done).
 
     With --none nothing is sent in its place, and its symbol takes entries again. Look at the account at the exchange first: an order that
     is there after all would from now on be taken for the owner's own. With --order the exchange is asked for that order, and its fill
-    counts.
+    counts. --done is for an exchange that shows no order of a close: the share is lowered, and the price stays unknown until it is told.
     """
-    if none == bool(order):
-        raise CliError("expected exactly one of --none and --order ID", Exit.USAGE)
-    told = ask(where, "decide", signal=signal, follower=follower, order=order, note=note, by=who())
+    if none + done + bool(order) != 1:
+        raise CliError("expected exactly one of --none, --done and --order ID", Exit.USAGE)
+    told = ask(where, "decide", signal=signal, follower=follower, order=order, done=done, note=note, by=who())
     if as_json:
         emit_json(told)
         return
     if order:
         click.echo(f"decided: the order of {follower} is {order}; its fill counts")
+        return
+    if done:
+        click.echo(f"decided: {told['decided']} closing order(s) of {follower} are done; their price is not known yet")
         return
     click.echo(f"decided: {told['decided']} order(s) of {follower} are not at the exchange. Nothing was sent.")

@@ -288,6 +288,8 @@ class FaultExchange:
 
     def accept(self, account: str, intent: OrderIntent, roll: Roll, fate: str | None, now: datetime) -> Row:
         """Take an order for good: from here on it is in the record."""
+        if intent.reduce_only and not self.habits.rows_of_closes and fate in ("partial", "partial_then_rest"):
+            fate = None  # a closing call that leaves no row closes all that it asks for: nobody could tell a part of it
         seen_after_s = roll.between(0.5, VISIBLE_S - 0.1) if fate == "late_visible" else 0.0
         row = Row(
             self.new_id(), account, intent.client_order_id, intent.symbol, intent.side, intent.quantity,

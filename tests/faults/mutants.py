@@ -41,6 +41,14 @@ MUTANTS: Final = (
             ("engine/decisions/planning.py", "    if goal_key == NO_ORDER_KEY or signal.entry_key > goal_key:\n", "    if True:\n"),
             (ATTEMPTS, "    if goal_key(db, wanted.account, wanted.strategy, symbol) >= wanted.order_key:\n", "    if False:\n"),
             ("engine/ledger/signals.py", "        _supersede(db, new, key)\n", "        pass\n"),
+            ("engine/ledger/signals.py", "    if place.is_late:\n", "    if False:\n"),
+        ),
+    ),
+    Mutant(
+        "flips: an entry does not wait for the exit before it",
+        (
+            ("engine/decisions/planning.py", "        return Wait(EXIT_FIRST)\n", "        return None\n"),
+            (ATTEMPTS, "        return NotClaimed(None)  # recorded while", "        pass  # recorded while"),
         ),
     ),
     Mutant(

@@ -22,7 +22,7 @@ from engine.domain.holding import Switch, SwitchLevel, SwitchScope
 from engine.domain.identifiers import AccountId, CopyId, ReceiptId, SignalId, StrategyId, Symbol, client_order_id
 from engine.domain.signal import Action, OrderType, PositionSide, SignalDraft, SignalSize, SizeMode
 from engine.ledger import LedgerError
-from engine.ledger.attempts import decide_none, read_holding
+from engine.ledger.attempts import decide_done, decide_none, read_holding
 from engine.ledger.query import fetch_all, fetch_one
 from engine.ledger.signals import NewSignal, record_signal
 from rexalgo import ClosedBy, OrderSide
@@ -260,6 +260,22 @@ class Teller:
     def _is_under_way(self, account: str, symbol: str) -> bool:
         return any(state != "idle" and state != "held" for _, state in self._story.situation(account, symbol))
 
+    async def _decide_exits(self, life: Life) -> None:
+        """Have a person look at accounts with closing orders without trace, and say which of them closed."""
+        filled = {row.client_order_id: row.filled == row.quantity for row in self._exchange.rows}
+        rows = fetch_all(
+            self._ledger.db,
+            "SELECT attempt.id, client_order_id FROM attempt JOIN holding ON holding.account_id = attempt.account_id"
+            " AND holding.symbol = attempt.symbol WHERE attempt.state = 'not_confirmed' AND attempt.kind = 'exit'",
+        )
+        for number, cid in rows:
+            at, is_done = life.shared.clock.now(), filled.get(cid, False)
+            if is_done:
+                await self._ledger.write(lambda db, number=number, at=at: decide_done(db, number, at))  # type: ignore[misc]
+            else:
+                await self._ledger.write(lambda db, number=number, at=at: decide_none(db, number, "looked", "op", at))  # type: ignore[misc]
+        life.household.ring()
+
     async def _decide(self, life: Life) -> None:
         """Have a person compare entries without trace with the exchange, and decide about those that are not there."""
         there = {row.client_order_id for row in self._exchange.rows}
@@ -298,21 +314,23 @@ class Teller:
         self._switch(life, ())
         life.release_all()
         await trio.sleep(20)
-        await self._wait_until_all_has_ended()
+        await self._wait_until_all_has_ended(life)
         self._story.problems += self._missed_goals()
         for strategy in STRATEGIES:
             for symbol in SYMBOLS:
                 await self._say(life, Saying(strategy, symbol, Action.CLOSE, PositionSide.LONG))
-        await self._wait_until_all_has_ended()
+        await self._wait_until_all_has_ended(life)
         self._exchange.settle()
 
-    async def _wait_until_all_has_ended(self) -> None:
-        for _ in range(int(PEACE_S / LOOK_S)):
+    async def _wait_until_all_has_ended(self, life: Life) -> None:
+        for number in range(int(PEACE_S / LOOK_S)):
             if not self._is_anything_open():
                 await trio.sleep(CLOSED_AGAIN_S)  # a close without trace is repeated after a later look
                 if not self._is_anything_open():
                     return
             await trio.sleep(LOOK_S)
+            if number % 60 == 59:
+                await self._decide_exits(life)  # what waits for a person: the owner has a part, and nothing tells what became of a close
 
     def _missed_goals(self) -> list[str]:
         """Name every share that is still held though its strategy's newest word about the contract was to close."""

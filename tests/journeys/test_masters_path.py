@@ -193,12 +193,17 @@ def test_a_sender_is_told_that_a_paused_strategy_takes_no_entries(master: Visito
     identifier, page = make(master, "pausing")
     bot = Bot(place.url + "/api/webhooks" + shown_address(page), Secret(shown(page, "secret")))
     with httpx.Client(trust_env=False) as client:
-        assert "mirrored" not in bot.post(client, opening("p1")).json()
+        assert bot.post(client, opening("p1", seq=50)).json()["reason"] == "nobody follows the strategy"
         master.get(f"/studio/strategies/{identifier}")
         master.post(f"/studio/strategies/{identifier}/state", state="paused")
         told = bot.post(client, opening("p2")).json()
         assert (told["mirrored"], "paused" in told["reason"]) == (False, True)
-        assert "mirrored" not in bot.post(client, closing("p3")).json()
+        told = bot.post(client, closing("p3", seq=1)).json()
+        assert (told["mirrored"], told["reason"]) == (False, "nobody follows the strategy")
+    assert "fell back from 50 to 1 while time went on" in master.get(f"/studio/strategies/{identifier}")
+    page = master.get(f"/studio/strategies/{identifier}/deliveries")
+    assert "Not mirrored: the strategy is a draft, paused or retired" in page
+    assert "Not mirrored: nobody follows the strategy" in master.get(f"/studio/strategies/{identifier}/signals")
 
 
 def shown_address(page: str) -> str:

@@ -70,7 +70,7 @@ def register_studio(rooms: Rooms) -> None:
             states=STATES, audience=desk.audience(row), signals=desk.signals(row), deliveries=desk.deliveries(row)[:15],
             actions=[each.value for each in Action], wrong=about, python=python_sender(url, PLACEHOLDER, row.symbols[0]),
             shell=shell_sender(url, PLACEHOLDER, row.symbols[0]), placeholder=PLACEHOLDER, message=ALERT_MESSAGE,
-            live=rooms.desks.pulse.newest(),
+            live=rooms.desks.pulse.newest(), alerts=desk.alerts(row),
         )  # fmt: skip
 
     @rooms.post("/studio/strategies/<identifier>/describe", Who.MASTER)

@@ -117,6 +117,7 @@ class Lost:
 
     def __init__(self, real: Any) -> None:
         self._real = real
+        self.shows_account = False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
@@ -130,6 +131,8 @@ class Lost:
         return type(history)((), history.complete)
 
     async def fetch_account(self) -> Any:
+        if self.shows_account:
+            return await self._real.fetch_account()
         raise TimeoutError("the account cannot be read")
 
     async def closed_positions(self, since: Any, ids: Any = ()) -> Any:
@@ -148,3 +151,39 @@ async def test_trades_fold_by_themselves_and_a_second_look_changes_nothing(tmp_p
         assert fetch_all(house.ledger.db, "SELECT trades, won, result, fees, unreconciled FROM strategy_day") == days
         assert days[0][0] == 2
         nursery.cancel_scope.cancel()
+
+
+async def test_an_exit_proven_after_a_new_entry_takes_nothing_of_what_that_entry_opened(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with world(tmp_path, followers=1) as house:
+        await opened(house)
+        session = house.followers[0].session
+        assert session is not None
+        real = session._connection
+        session._connection = lost = Lost(real)  # type: ignore[assignment]
+        signal = await house.send(Action.CLOSE)
+        assert await house.outcome(signal, unlike=(None, "unknown")) == ["not_confirmed"]
+        lost.shows_account = True
+        await house.followers[0].try_to_read()
+        await house.send(Action.CLOSE)
+        session._connection = Half(real)  # type: ignore[assignment]  # orders go through, and the lost one is still not shown
+        await opened(house)
+        session._connection = real
+        house.followers[0].look_at_all()
+        assert await house.outcome(signal, unlike=(None, "unknown", "not_confirmed")) == ["filled"]
+        assert house.holdings() == [("a0", "0.003", 0)]
+        (trade,) = await trades(house)
+        assert (trade.exit_price, trade.cause and trade.cause.value) == ("65000", "signal")
+
+
+class Half:
+    """Be a connection that shows no closing order."""
+
+    def __init__(self, real: Any) -> None:
+        self._real = real
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    async def find_orders(self, symbol: Symbol, since: Any) -> Any:
+        history = await self._real.find_orders(symbol, since)
+        return type(history)(tuple(each for each in history.orders if not each.reduce_only), history.complete)

@@ -1,0 +1,75 @@
+"""Whether a signal that is taken will reach anybody's exchange, and if not, why: what its sender is told at once. Pure.
+
+It is asked once, in the transaction that records the signal, so that the answer, a repeated answer and the master's pages say the same.
+It speaks of all followers together; what becomes of each copy is its outcome's to say, and may be "no" for reasons of one account.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from engine.domain.signal import Action, SignalDraft
+
+_NOBODY: Final = "nobody follows the strategy"
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """Hold what stands when a signal comes in: whether entries are switched off for all its followers, and how old an entry may be."""
+
+    entries_off: bool
+    entry_age_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Hold whom a signal meets.
+
+    ``copies`` it has. ``is_on``: the strategy takes entries. ``takes_entries``: some agreement copies live entries in this contract now.
+    ``holds``: somewhere something of the strategy is held in the contract, or about to be; ``is_before``: all of that stands behind this
+    signal in the order. ``is_late``: an exit that stands behind its entry is recorded.
+    """
+
+    copies: int
+    is_on: bool
+    takes_entries: bool
+    holds: bool
+    is_before: bool
+    is_late: bool
+
+
+def why_not_mirrored(draft: SignalDraft, age_s: float, now: Circumstances, reach: Reach) -> str | None:
+    """Say why nobody's exchange will see an order of this signal, None where somebody's may."""
+    if draft.is_test:
+        return "it is a test: it is planned and told, and never sent"
+    if draft.action.is_only_entry:
+        return _entry(draft, age_s, now, reach)
+    leaves = _exit(draft, reach)
+    if draft.action is Action.REVERSE and leaves is not None:
+        return _entry(draft, age_s, now, reach)
+    return leaves
+
+
+def _entry(draft: SignalDraft, age_s: float, now: Circumstances, reach: Reach) -> str | None:
+    if reach.is_late:
+        return f"a later exit of {draft.symbol} is recorded: by its seq or its time this entry is the older one"
+    if age_s > now.entry_age_s:
+        return f"the entry came too late: it is {age_s:.1f} s old, and the limit is {now.entry_age_s} s"
+    if not reach.is_on:
+        return "the strategy is a draft, paused or retired: it takes no entries"
+    if now.entries_off:
+        return "new entries are switched off"
+    if not reach.copies:
+        return _NOBODY
+    if not reach.takes_entries:
+        return f"no follower copies entries in {draft.symbol} now: each has paused, left, only watches, or has not agreed to what it asks"
+    return None
+
+
+def _exit(draft: SignalDraft, reach: Reach) -> str | None:
+    if not reach.copies:
+        return _NOBODY
+    if not reach.holds:
+        return f"no follower holds anything of the strategy in {draft.symbol}"
+    if reach.is_before:
+        return f"by its seq it is older than the entry that is held in {draft.symbol}"
+    return None

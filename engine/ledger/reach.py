@@ -1,0 +1,34 @@
+"""Read whom a signal meets when it is recorded: who takes entries, and whether anything is held that an exit would close."""
+
+import apsw
+
+from engine.decisions.mirroring import Reach
+from engine.domain.identifiers import StrategyId, Symbol
+from engine.domain.signal import OrderKey
+from engine.ledger.query import fetch_one
+
+
+def reach_of(db: apsw.Connection, strategy: StrategyId, symbol: Symbol, key: OrderKey, copies: int, *, is_late: bool) -> Reach:
+    """Read whom a signal with this order key meets, before anything of it is carried out."""
+    row = fetch_one(db, "SELECT state NOT IN ('draft', 'paused', 'retired') FROM strategy WHERE id = ?", (strategy,))
+    takes = fetch_one(
+        db,
+        "SELECT 1 FROM subscription JOIN strategy ON strategy.id = strategy_id WHERE strategy_id = ? AND subscription.state = 'active'"
+        " AND agreed_us >= terms_us AND json_extract(policy, '$.mode') = 'live'"
+        " AND EXISTS (SELECT 1 FROM json_each(policy, '$.symbols') WHERE value = ?) LIMIT 1",
+        (strategy, symbol),
+    )
+    holds, before = _holds(db, strategy, symbol, None), _holds(db, strategy, symbol, key)
+    return Reach(copies, bool(row and row[0]), takes is not None, holds, holds and not before, is_late)
+
+
+def _holds(db: apsw.Connection, strategy: StrategyId, symbol: Symbol, before: OrderKey | None) -> bool:
+    """Tell whether any account holds something, or is about to enter; with ``before`` only what was entered before that key."""
+    row = fetch_one(
+        db,
+        "SELECT 1 FROM holding WHERE strategy_id = ?1 AND symbol = ?2 AND (share != '0' OR entries_open > 0)"
+        " AND (?3 IS NULL OR entry_key < ?3) UNION ALL SELECT 1 FROM leg WHERE strategy_id = ?1 AND symbol = ?2 AND state = 'new'"
+        " AND kind = 'entry' AND (?3 IS NULL OR order_key < ?3) LIMIT 1",
+        (strategy, symbol, before),
+    )
+    return row is not None

@@ -1,0 +1,154 @@
+"""Nothing that the engine does for an order, or every few seconds, takes longer because much was done before.
+
+SQLite counts the steps of each statement that it runs, so this needs no clock: the same story is told in an empty place and in one
+with a past, and no statement may take more steps in the second. ``make bench`` measures the same with a million outcomes.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+import apsw
+import trio
+from trio.testing import MockClock
+
+from bench.past import write_past
+from engine.actors.bookkeeping import Bookkeeping
+from engine.actors.breakers import Breakers
+from engine.actors.flattening import Flattening
+from engine.config import load_config
+from engine.decisions.circuit import Circuit
+from engine.domain.amounts import Price, Ratio
+from engine.domain.holding import Switch, SwitchLevel, SwitchScope
+from engine.domain.identifiers import PersonId, StrategyId
+from engine.domain.signal import Action, PositionSide, SignalSize, SizeMode
+from engine.ledger import Database
+from engine.ledger.alerts import undelivered_alerts
+from engine.ledger.attempts import open_attempts, read_attempt
+from engine.ledger.copies import accounts_with_waiting_legs
+from engine.ledger.equity import read_equity_marks
+from engine.ledger.folding import has_unfolded
+from engine.ledger.following import copies_of, orders_of
+from engine.ledger.pulse import concerns_person, newest_sequence
+from engine.ledger.query import fetch_all
+from engine.ledger.reports import account_rows, set_switch, switches
+from engine.ledger.results import account_trades, strategies_for, strategy_days
+from engine.ledger.signals import read_signal
+from engine.ledger.standing import still_open
+from engine.ledger.studio import audience_of, strategies_of
+from tests.engine.actors.engine_world import BEGINNING, World, world
+
+LONG: Final = PositionSide.LONG
+PAST: Final = 3_000
+SLACK: Final = 40
+"""A search in an index of three levels takes a few steps more than in one of two, and in an empty one none at all."""
+
+KEPT_SHORT: Final = "DELETE FROM equity_point AS late"
+"""It goes through the points of two days, of one account."""
+
+
+@contextmanager
+def counted(db: Database) -> Iterator[dict[str, int]]:
+    """Yield the most steps that each statement took in one run."""
+    most: dict[str, int] = {}
+
+    def note(event: Any) -> None:
+        steps = event["stmt_status"]["SQLITE_STMTSTATUS_VM_STEP"]
+        most[event["sql"]] = max(most.get(event["sql"], 0), steps)
+
+    db.trace_v2(apsw.SQLITE_TRACE_PROFILE, note)
+    yield most
+    db.trace_v2(0)
+
+
+async def told(folder: Path, past: int) -> dict[str, int]:
+    """Tell one story behind a past of that many outcomes; returns the most steps of each statement."""
+    async with world(folder, followers=2) as house, trio.open_nursery() as nursery:
+        for each in house.followers:
+            await each.first_reading.wait()
+        assert write_past(house.ledger.db, past, BEGINNING) == past
+        with counted(house.ledger.db) as most:
+            nursery.start_soon(Bookkeeping(house.shared, house.household).run)
+            breakers = Breakers(house.shared, {"paper": Circuit()}, replace(load_config(folder, {}).engine, breaker_refusals=3))
+            await _orders(house, breakers)
+            await _looks(house, breakers)
+            await trio.sleep(700)  # readings, equity points, funding
+        nursery.cancel_scope.cancel()
+    return most
+
+
+async def _orders(house: World, breakers: Breakers) -> None:
+    """Send every kind of signal twice, each while the one before still settles."""
+    half = SignalSize(SizeMode.FRACTION, None, Ratio(Decimal("0.5")))
+    for _ in range(2):
+        for action, said in (
+            (Action.OPEN, {"side": LONG, "stop_loss": Price(Decimal(60_000))}),
+            (Action.ADD, {"side": LONG}),
+            (Action.SET_PROTECTION, {"side": LONG, "stop_loss": Price(Decimal(61_000))}),
+            (Action.REDUCE, {"size": half}),
+            (Action.REVERSE, {"side": PositionSide.SHORT}),
+            (Action.CANCEL, {}),
+            (Action.CLOSE, {}),
+        ):
+            await house.outcome(await house.send(action, **said))
+            await breakers.look()
+            await trio.sleep(3)
+
+
+async def _looks(house: World, breakers: Breakers) -> None:
+    """Do what is done every few seconds, with something open, something refused and somebody who looks on."""
+    db, now = house.ledger.db, house.shared.clock.now
+    await house.outcome(await house.send(Action.OPEN, side=LONG))
+    sequence = newest_sequence(db)
+    await house.ledger.write(lambda db: set_switch(db, Switch(SwitchScope.ALL, "", "drill", "t", now(), SwitchLevel.FLATTEN)))
+    house.shared.switches = switches(db)
+    flattening = Flattening(house.shared, house.household.ring)
+    await flattening.tell_what_is_left()
+    await flattening.close_what_is_open()
+    await breakers.look()
+    assert concerns_person(db, PersonId("p"), sequence - 5)
+    undelivered_alerts(db, "log", 20)
+    read_equity_marks(db, house.followers[0].account, "UTC")
+    assert len(still_open(db)) == len(account_rows(db)) == 2
+    assert strategies_for(db, "p")
+    assert strategies_of(db, PersonId("p"))
+    assert audience_of(db, StrategyId("s")).open_shares
+    await trio.sleep(20)
+
+
+async def test_no_statement_takes_more_steps_behind_a_long_past(tmp_path: Path, autojump_clock: MockClock) -> None:
+    for name in ("young", "old"):
+        (tmp_path / name).mkdir()
+    young, old = await told(tmp_path / "young", 0), await told(tmp_path / "old", PAST)
+    grown = {
+        sql: (young.get(sql, 0), steps)
+        for sql, steps in old.items()
+        if steps > young.get(sql, 0) * 1.1 + SLACK and not sql.startswith(KEPT_SHORT)
+    }
+    shown = "\n".join(f"{before} steps, behind {PAST} outcomes {after}: {sql}" for sql, (before, after) in grown.items())
+    assert not grown, f"these statements are run for an order or every few seconds, and take longer the more was done before:\n{shown}"
+    assert len(old) > 60
+
+
+async def test_a_past_is_one_that_the_engine_could_have_written(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """The benchmark and the story above stand on it."""
+    async with world(tmp_path, followers=3) as house:
+        db = house.ledger.db
+        assert write_past(db, PAST, BEGINNING) == PAST
+        assert not fetch_all(db, "PRAGMA foreign_key_check")
+        assert (open_attempts(db, house.followers[0].account), accounts_with_waiting_legs(db), has_unfolded(db)) == ([], [], False)
+        accounts = [each.account for each in house.followers]
+        codes = {each.code for each in copies_of(db, accounts, PAST)}
+        assert codes == {"filled", "rejected", "skipped.below_minimum", "skipped.nothing_to_close"}
+        orders = orders_of(db, accounts, PAST)
+        assert {(each.kind, each.state) for each in orders} == {("entry", "filled"), ("entry", "rejected"), ("exit", "filled")}
+        trades = [each for account in accounts for each in account_trades(db, account, PAST)]
+        assert len(trades) == sum(each.kind == "exit" for each in orders)
+        assert len(trades) == sum(each.trades for each in strategy_days(db, StrategyId("s"), "paper"))
+        assert read_attempt(db, orders[0].id).intent.symbol == orders[0].symbol
+        assert read_signal(db, 1).draft.action is Action.OPEN
+        await house.outcome(await house.send(Action.OPEN, side=LONG))  # and it goes on from there
+        assert strategies_of(db, PersonId("p"))[0].signals == PAST // 3 + 1
