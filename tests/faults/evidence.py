@@ -1,7 +1,7 @@
 """What invariants look at: the ledger beside the exchange's own record, whether a story was told or a process killed."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from engine.ledger import Database
@@ -26,7 +26,9 @@ class Evidence:
 
     ``positions`` and ``own`` (the owner's part of a position) are by account and symbol, always positive. ``sent`` are the dedupe keys
     of what was acknowledged to a sender, with the number of accounts it is for. ``problems`` were seen on the way. ``refused_exits`` are
-    the accounts and symbols where the exchange refused a closing order as too small: what it does not close may stay there.
+    the accounts and symbols where the exchange refused a closing order as too small: what it does not close may stay there. ``earned``
+    is by account what the exchange's own record says that its wallet changed by, ``ours`` what our own fills brought of it, before fees; none
+    where nobody waited for the books.
     """
 
     db: Database
@@ -36,3 +38,5 @@ class Evidence:
     sent: Mapping[str, int]
     problems: tuple[str, ...] = ()
     refused_exits: frozenset[tuple[str, str]] = frozenset()
+    earned: Mapping[str, Decimal] = field(default_factory=dict)
+    ours: Mapping[str, Decimal] = field(default_factory=dict)

@@ -3,13 +3,18 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final
 
+from engine.decisions.wallet import TOLERANCE, Line, change_told
+from engine.domain.identifiers import AccountId
 from engine.ledger.books import differences
 from engine.ledger.query import fetch_all
+from engine.ledger.wallet import fills_since, is_busy, open_costs, sums
 from tests.faults.evidence import Evidence
 
+EVER: Final = datetime(2020, 1, 1, tzinfo=UTC)
 NEVER_SENT: Final = ("skipped", "denied", "expired", "killed")
 
 
@@ -177,6 +182,23 @@ def _books_have_the_shares(seen: Evidence) -> list[str]:
     return found + [f"books: told on the way: {data}" for (data,) in told]
 
 
+def _wallets_are_explained(seen: Evidence) -> list[str]:
+    found = []
+    for name, earned in seen.earned.items():
+        account = AccountId(name)
+        if is_busy(seen.db, account):
+            found.append(f"wallet: the books of {name} were never completed")
+        elif not open_costs(seen.db, account):  # what is open stands at cost on one side and at the exchange's average on the other
+            told = change_told(sums(seen.db, account))
+            if abs(earned - told) > TOLERANCE * fills_since(seen.db, account, EVER):
+                found.append(f"wallet: {name} has {earned} more than it began with, and the books explain {told}")
+            untold = fetch_all(seen.db, "SELECT 1 FROM fill WHERE account_id = ? AND price IS NULL AND strategy_id != ''", (name,))
+            results, ours = sums(seen.db, account).get(Line.RESULTS, Decimal(0)), seen.ours.get(name, Decimal(0))
+            if not untold and abs(results - ours) > TOLERANCE * fills_since(seen.db, account, EVER):
+                found.append(f"wallet: our fills in {name} brought {ours}, and its trades came to {results}")
+    return found
+
+
 def _nothing_seen_on_the_way(seen: Evidence) -> list[str]:
     return list(dict.fromkeys(seen.problems))
 
@@ -198,6 +220,7 @@ INVARIANTS: Final = (
     Invariant("conservation", "the ledger holds no share of what is closed", _shares_are_conserved),
     Invariant("no excess", "our exits closed no more than our entries had filled", _exits_never_exceed),
     Invariant("books", "the open quantity of the books is the share, at every moment and in the end", _books_have_the_shares),
+    Invariant("wallet", "results, fees, funding and visible rows are the change of the wallet", _wallets_are_explained),
     Invariant("told", "every NOT_CONFIRMED was alerted", _people_were_told),
 )
 

@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 import apsw
 import trio
 
+from engine.actors.bookkeeping import Bookkeeping
 from engine.actors.exchange_session import ExchangeSession
 from engine.actors.flattening import Flattening
 from engine.actors.follower import Follower
@@ -149,6 +150,7 @@ class Life:
             life.followers[each] = follower
             household.join(nursery, follower)
         nursery.start_soon(household.route, lambda: accounts_with_waiting_legs(ledger.db))
+        nursery.start_soon(_keep_books, Bookkeeping(shared, household))
         nursery.start_soon(_flatten, Flattening(shared, household.ring))
         return life
 
@@ -161,6 +163,14 @@ class Life:
         """Have an operator end every quarantine."""
         for each in self.followers:
             self.household.unquarantine(each)
+
+
+async def _keep_books(bookkeeping: Bookkeeping) -> None:
+    while True:
+        try:
+            await bookkeeping.run()
+        except LedgerError:
+            await trio.sleep(1)
 
 
 async def _flatten(flattening: Flattening) -> None:

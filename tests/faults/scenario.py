@@ -28,7 +28,7 @@ from engine.ledger.signals import NewSignal, record_signal
 from rexalgo import ClosedBy, OrderSide
 from tests.faults.dice import STOP, Cell, Dice
 from tests.faults.evidence import Evidence, Ordered
-from tests.faults.fault_accounts import ZERO
+from tests.faults.fault_accounts import START, ZERO
 from tests.faults.fault_exchange import PRICE, SYMBOLS, FaultExchange, Habits, Row
 from tests.faults.life import CAP_NOTIONAL, SYMBOLS_AT_ONCE, Life, StoryLedger, people
 from tests.faults.script import ACCOUNTS, STRATEGIES, Saying, Step, script
@@ -41,6 +41,8 @@ READ_WITHIN_S: Final = 20.0
 LOOK_S: Final = 5.0
 CLOSED_AGAIN_S: Final = 130.0
 CUT_S: Final = 8.5
+BOOKS_S: Final = 5_000.0
+"""Until nothing of the books is asked for any more: an hour where pages never reach back, then two readings of an idle account."""
 _OPEN_STATES: Final = "('claimed', 'unknown', 'placed', 'partially_filled', 'not_confirmed')"
 
 
@@ -68,7 +70,11 @@ class Story:
         positions = {(account, str(symbol)): abs(signed) for (account, symbol), signed in self.exchange.positions.items()}
         own = {(account, str(symbol)): quantity for (account, symbol), quantity in self.exchange.own.items()}
         problems = (*self.problems, *self.exchange.problems)
-        return Evidence(self.ledger.db, orders, positions, own, self.sent, problems, frozenset(self.exchange.refused_exits))
+        return Evidence(
+            self.ledger.db, orders, positions, own, self.sent, problems, frozenset(self.exchange.refused_exits),
+            {each: self.exchange.accounts.cash_of(each) - START for each in ACCOUNTS},
+            dict(self.exchange.accounts.flows),
+        )  # fmt: skip
 
     def action_of(self, cid: str) -> str:
         """Tell which action an order is sent for: an entry's is known from the start, an exit's from its claim."""
@@ -321,6 +327,7 @@ class Teller:
                 await self._say(life, Saying(strategy, symbol, Action.CLOSE, PositionSide.LONG))
         await self._wait_until_all_has_ended(life)
         self._exchange.settle()
+        await trio.sleep(BOOKS_S)
 
     async def _wait_until_all_has_ended(self, life: Life) -> None:
         for number in range(int(PEACE_S / LOOK_S)):
