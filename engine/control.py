@@ -42,7 +42,7 @@ ANSWER_WITHIN_S: Final = 5.0
 PROVISION_WITHIN_S: Final = 120.0
 CHECK_WITHIN_S: Final = 30.0
 CONNECTIONS_MAX: Final = 16
-WITHOUT_LOCK: Final = frozenset({"status", "why", "unknown", "accounts", "halt", "resume", "key_status"})
+WITHOUT_LOCK: Final = frozenset({"status", "why", "unknown", "accounts", "books_check", "halt", "resume", "key_status"})
 
 RunCommand = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
 
@@ -215,7 +215,12 @@ async def call(config: Config, method: str, params: dict[str, Any]) -> dict[str,
 
 async def ask_server(folder: Path, method: str, params: dict[str, Any]) -> dict[str, Any]:
     """Ask the folder's server; raises OSError where there is none, ServerSilent, or what the command raised."""
-    within = {"provision": PROVISION_WITHIN_S, "check": CHECK_WITHIN_S, **dict.fromkeys(KEYS, CHECK_WITHIN_S)}.get(method, ANSWER_WITHIN_S)
+    within = {
+        "provision": PROVISION_WITHIN_S,
+        "check": CHECK_WITHIN_S,
+        "books_check": CHECK_WITHIN_S,
+        **dict.fromkeys(KEYS, CHECK_WITHIN_S),
+    }.get(method, ANSWER_WITHIN_S)
     with trio.move_on_after(within):
         with _short_path(folder) as path:
             stream = await trio.open_unix_socket(path)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
-from typing import Final
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from jinja2 import pass_context
@@ -44,8 +44,9 @@ NOTICES: Final[Mapping[str, str]] = {
     "role": "The role was changed.",
 }
 OPERATOR_SEES: Final = (
-    "its name, exchange and environment, what strategies hold in it, its orders and outcomes, how its task does, and what its checks found:"
-    " whether the key is accepted, free and whole money, positions, what the smallest entries need. Never the key."
+    "its name, exchange and environment, what strategies hold in it, its orders and outcomes, what its wallet changed by, how its"
+    " task does, and what its checks found: whether the key is accepted, free and whole money,"
+    " positions, what the smallest entries need. Never the key."
 )
 """What an operator may see of somebody's account, in the same words for both: a page that shows more must say so here first."""
 ENVIRONMENT_WORDS: Final[Mapping[str, str]] = {"paper": "PAPER", "simulated": "SIMULATED", "live": "LIVE"}
@@ -90,6 +91,28 @@ def plain_number(value: Decimal | str | None) -> str:
         return "–"
     text = format(Decimal(value), "f")
     return (text.rstrip("0").rstrip(".") if "." in text else text).replace("-", "−")
+
+
+_CAUSES: Final[Mapping[str, str]] = {
+    "signal": "signal", "flatten": "flatten", "stop_loss": "stop", "take_profit": "target", "liquidation": "liquidation",
+    "deleveraging": "deleveraging", "owner": "its owner", "unexplained": "unexplained",
+}  # fmt: skip
+_STATES: Final[Mapping[str, str]] = {
+    "open": "not known yet", "unexplained": "unexplained", "old": "before 0.2", "settled": "not told",
+}  # fmt: skip
+
+
+def ended_by(trade: Any) -> str:
+    """Say how a trade ended, and where it is not reconciled why."""
+    cause = "" if trade.cause is None else _CAUSES[trade.cause.value]
+    if trade.state.value == "old":
+        return "before 0.2, not reconciled"
+    return cause or _STATES[trade.state.value]
+
+
+def unknown(trade: Any, value: object) -> Markup | None:
+    """Say why a number of a trade is not there; None where it is."""
+    return Markup('<span class="soft">{}</span>').format(_STATES[trade.state.value]) if value is None else None
 
 
 def moment(text: str | None) -> datetime | None:

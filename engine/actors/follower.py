@@ -15,9 +15,9 @@ from typing import Final
 
 import trio
 
+from engine.actors.books_watch import BooksWatch
 from engine.actors.doorbell import Doorbell
 from engine.actors.exchange_session import ExchangeSession
-from engine.actors.funding import FundingWatch
 from engine.actors.lanes import Lanes
 from engine.actors.position_ids import PositionIds, Replaced
 from engine.actors.preflight import PreflightWatch
@@ -30,7 +30,7 @@ from engine.decisions.explaining import LaneNow
 from engine.decisions.order_lifecycle import AttemptState
 from engine.decisions.planning import AccountView, Reading
 from engine.decisions.reconciliation import Correction, ForeignOrders, ShareShrunk, reconcile
-from engine.decisions.risk import equity, position_of, trading_day, unread_row
+from engine.decisions.risk import equity, trading_day, unread_row
 from engine.decisions.routing import ENTRY, EXIT
 from engine.domain.account import AccountReport, EquityMarks, UnreadableRow
 from engine.domain.alert import AlertCode
@@ -112,7 +112,7 @@ class Follower:
         self._resolver = Resolver(self)
         self._position_ids = PositionIds(self)
         self.preflight = PreflightWatch(self)
-        self._funding = FundingWatch(self)
+        self.books = BooksWatch(self)
 
     def ring(self) -> None:
         """Say that the ledger may have something new for this account."""
@@ -173,7 +173,7 @@ class Follower:
         try:
             async with trio.open_nursery() as nursery:
                 # Apart from each other and from the lanes: whatever fails for good beside an exit, the exit goes out.
-                for part in (self._keep_reading, self._resolver.run, self.guard.run, self.preflight.run, self._funding.run):
+                for part in (self._keep_reading, self._resolver.run, self.guard.run, self.preflight.run, self.books.run):
                     nursery.start_soon(keep, self.vitals, partial(self._told_if_quarantined, part), self._jitter)
                 await self._dispatch(nursery)
         finally:
@@ -363,6 +363,7 @@ class Follower:
         await self._mark_equity(report)
         if self._is_overtaken(began):
             return
+        await self.books.account_was_read(report, began, self._unsettled(began) | replaced.undecided)
         self.reserved = {copy: each for copy, each in self.reserved.items() if each.ended_at is None or each.ended_at >= began}
         is_due, self._check_is_due = self._check_is_due or self.report is None, False
         self.report = self.last_report = report
@@ -375,7 +376,6 @@ class Follower:
             self.preflight.ring()
         await self.unreadable.note("account", report.unreadable)
         self.guard.ring()
-        self._funding.account_was_read()
         self.ring()
 
     async def _mark_equity(self, report: AccountReport) -> None:
@@ -460,10 +460,9 @@ class Follower:
         held = read_holding(db, self.account, correction.symbol)
         if held is None or held.share != correction.share_from:
             return
-        position = None if self.last_report is None else position_of(self.last_report, correction.symbol)
         closed = Change(
-            False, EXACT.subtract(correction.share_from, correction.share_to), at, since=self.read_at,
-            position_id=held.position_id or ("" if position is None else position.id),
+            False, EXACT.subtract(correction.share_from, correction.share_to), at, since=self.books.seen_at(),
+            position_id=held.position_id, ends_position=correction.share_to == 0,
         )  # fmt: skip
         write_holding(db, replace(change_share(db, held, closed), detached=correction.detached))
         data: dict[str, object] = {

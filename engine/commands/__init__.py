@@ -6,6 +6,7 @@ The same commands work whether a server runs (over the control socket) or not (o
 from collections.abc import Mapping
 from functools import partial
 
+from engine.commands.books import BOOKS
 from engine.commands.drawdown import DRAWDOWN
 from engine.commands.keys import KEYS
 from engine.commands.operating import OPERATING, chosen_notifiers
@@ -19,4 +20,4 @@ __all__ = ["NothingThere", "chosen_notifiers", "commands_of"]
 
 def commands_of(office: Office) -> Mapping[str, Command]:
     """Return every command by name."""
-    return {name: partial(run, office) for name, run in {**OPERATING, **DRAWDOWN, **PEOPLE, **SYSTEM, **KEYS}.items()}
+    return {name: partial(run, office) for name, run in {**OPERATING, **DRAWDOWN, **BOOKS, **PEOPLE, **SYSTEM, **KEYS}.items()}

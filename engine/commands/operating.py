@@ -22,10 +22,13 @@ from engine.domain.alert import Alert, AlertCode
 from engine.domain.amounts import ZERO, plain
 from engine.domain.errors import InvalidValue, RexAlgoError
 from engine.domain.holding import Switch, SwitchLevel, SwitchScope
+from engine.domain.identifiers import AccountId
 from engine.exchange_places import exchange_places
 from engine.ledger import Database
 from engine.ledger.alerts import channel_state, newest_alerts
 from engine.ledger.attempts import decide_done, decide_none, read_attempt
+from engine.ledger.books import differences
+from engine.ledger.books_view import books_summary
 from engine.ledger.deliveries import ingress
 from engine.ledger.funding import funding_by_day
 from engine.ledger.identity import master_requests
@@ -48,7 +51,9 @@ from engine.ledger.reports import (
     unproven_accounts,
     unproven_attempts,
 )
+from engine.ledger.results import account_days
 from engine.ledger.standing import still_open
+from engine.ledger.unsettled import count_unsettled
 from engine.office import NothingThere, Office
 from engine.plugin_host import Plugins
 from engine.ports.notifier import Notifier
@@ -71,6 +76,13 @@ async def _status(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     seen = jsonable(asdict(status(office.ledger.db, office.clock.now(), timedelta(hours=hours))))
     wrong = {} if live is None else live.vitals(frozenset(live.troubled()))
     seen["ingress"] = jsonable(asdict(ingress(office.ledger.db, office.clock.now() - timedelta(hours=hours))))
+    lacking = count_unsettled(office.ledger.db)
+    named = {each.id: each.name for each in accounts(office.ledger.db)} if (off := differences(office.ledger.db)) else {}
+    seen["books"] = {
+        "unsettled": lacking.open,
+        "unexplained": lacking.unexplained,
+        "differ": [f"{named.get(AccountId(each.account), each.account)} {each.symbol}" for each in off],
+    }
     seen["engine"] = {
         "running": live is not None,
         "version": installed_version("rexalgo"),
@@ -119,7 +131,26 @@ async def _accounts(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     if name:
         identifier = next(each.id for each in accounts(db) if each.name == name)
         shown[0]["funding_paid"] = plain(sum(funding_by_day(db, identifier).values(), ZERO))
+        shown[0]["books"] = _books(db, identifier)
     return {"accounts": shown, "engine": office.live is not None}
+
+
+def _books(db: Database, account: AccountId) -> dict[str, Any]:
+    """Tell each line that an account's wallet changed by, and how its trades stand, as numbers written in full."""
+    books, days = books_summary(db, account), account_days(db, account)
+    return {
+        "since": None if books.since is None else books.since.isoformat(),
+        **{name: plain(getattr(books, name)) for name in ("results", "owner", "fees", "funding", "unexplained", "change")},
+        "rows": [
+            {"kind": each.kind.value, "amount": plain(each.amount), "since": each.since.isoformat(), "until": each.until.isoformat()}
+            for each in books.rows
+        ],
+        "fills_not_settled": books.open_fills,
+        "fills_unexplained": books.unexplained_fills,
+        "trades_reconciled": sum(each.trades for each in days),
+        "trades_not_reconciled": sum(each.unreconciled for each in days),
+        "result_reconciled": plain(sum((each.result for each in days), ZERO)),
+    }
 
 
 async def _check(office: Office, params: dict[str, Any]) -> dict[str, Any]:

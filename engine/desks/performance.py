@@ -1,6 +1,7 @@
 """The desk of figures: strategies with what their followers' trades came to, and what a person's own accounts did.
 
-Every figure is from our own ledger: trades that this engine closed, net of the fees that the exchange told, by environment, never mixed.
+Every figure is from our own ledger, by environment, never mixed, and from reconciled trades only: price, fee and cause of every fill are
+known. How many closed trades are not reconciled stands beside it.
 """
 
 import csv
@@ -17,6 +18,7 @@ from engine.decisions.risk import equity
 from engine.desks.visitor import Visitor
 from engine.domain.identifiers import StrategyId
 from engine.ledger import results
+from engine.ledger.books_view import BooksSummary, books_summary
 from engine.ledger.following import AgreementRow, accounts_of, agreements_of
 from engine.ledger.funding import funding_by_day, funding_of
 from engine.ledger.people import AccountRow
@@ -32,7 +34,9 @@ _DANGEROUS: Final = ("=", "+", "-", "@", "\t", "\r")
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Show what trades came to in one environment: ``curve`` is the running result, from 0 when the first trade was opened.
+    """Show what reconciled trades came to in one environment: ``curve`` is the running result, from 0 when the first trade was opened.
+
+    ``unreconciled`` counts the closed trades that are in none of these figures: not known yet, unexplained, or from before 0.2.
 
     ``funding`` is what was paid by UTC day, below 0 received, beside the result and not in it; None where it is not summed up.
     """
@@ -46,6 +50,7 @@ class Figures:
     curve: tuple[tuple[datetime, Decimal], ...]
     days: tuple[DayRow, ...]
     funding: Mapping[str, Decimal] | None = None
+    unreconciled: int = 0
 
     @property
     def funding_paid(self) -> Decimal | None:
@@ -137,6 +142,10 @@ class PerformanceDesk:
         found = figures_of(row.environment, results.account_days(db, row.id), results.trade_results(db, TRADES_DRAWN, account=row.id))
         return replace(found, funding=funding_by_day(db, row.id))
 
+    def books(self, row: AccountRow) -> BooksSummary:
+        """Read each line that the account's wallet changed by since its books began, and what nothing explains."""
+        return books_summary(self._office.ledger.db, row.id)
+
     def equity(self, row: AccountRow) -> Sequence[tuple[datetime, Decimal]]:
         """Read what an account was worth over the last 90 days, oldest first, ending with its newest reading."""
         points = results.equity_points(self._office.ledger.db, row.id, self._office.clock.now() - EQUITY_SHOWN)
@@ -204,6 +213,7 @@ def figures_of(environment: str, days: Sequence[DayRow], trades: Sequence[TradeP
     return Figures(
         environment, sum(each.trades for each in days), sum(each.won for each in days), running[-1],
         sum((each.fees for each in days), Decimal(0)), drawdown(running), curve, tuple(days),
+        unreconciled=sum(each.unreconciled for each in days),
     )  # fmt: skip
 
 

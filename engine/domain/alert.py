@@ -148,7 +148,7 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
     AlertCode.BOOKS_DIFFER: AlertWords(
         "{subject}: the books have {booked} {symbol} open, and the strategy's share is {share}.",
         "What the exchange proved is recorded; orders go by the share.",
-        "rexalgo account show {subject}, and tell the developers: this is a fault of the engine",
+        "rexalgo books check {subject}, and tell the developers: this is a fault of the engine",
         "Trades of that position may be told with a wrong quantity; orders are not touched by it.",
         False,
     ),

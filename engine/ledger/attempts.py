@@ -22,7 +22,7 @@ from engine.domain.identifiers import AccountId, CopyId, StrategyId, Symbol
 from engine.domain.order import OrderIntent, OrderReport, OrderStatus, ProtectionOrder
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.domain.signal import NO_ORDER_KEY, OrderKey, PositionSide
-from engine.ledger.books import Change, bind_outside, change_share, tell_order
+from engine.ledger.books import Change, bind_outside, change_share, note_order_fee, tell_order
 from engine.ledger.codec import dump, from_us, read_intent, to_us, write_intent
 from engine.ledger.copies import is_exiting_before
 from engine.ledger.outcomes import forget_outcome, write_event, write_outcome
@@ -187,10 +187,10 @@ def complete(
     if state is not attempt.state or state is not AttemptState.PARTIALLY_FILLED:
         check_move(attempt.state, state)
     db.execute(
-        "UPDATE attempt SET state = ?, exchange_order_id = ?, filled = ?, price = ?, fee = ?, ended_us = ?, cause = ? WHERE id = ?",
+        "UPDATE attempt SET state = ?, exchange_order_id = ?, filled = ?, price = ?, ended_us = ?, cause = ? WHERE id = ?",
         (
             state.value, report.exchange_order_id or None, plain(report.filled_quantity),
-            None if report.average_price is None else plain(report.average_price), plain(report.fee or ZERO), to_us(at), report.reason,
+            None if report.average_price is None else plain(report.average_price), to_us(at), report.reason,
             attempt_id,
         ),
     )  # fmt: skip
@@ -198,6 +198,8 @@ def complete(
     _move_share(db, attempt, grown, report, at)
     if attempt.is_entry and report.position_id:
         _name_position(db, attempt, report.position_id)
+    if report.fee:
+        note_order_fee(db, attempt_id, report.fee)
     if attempt.filled > 0:
         tell_order(db, attempt_id, report.filled_quantity, report.average_price, report.fee)
     goes_on = state.is_terminal and _go_on_closing(db, attempt.copy, attempt.leg, retry_at or at)
@@ -283,19 +285,22 @@ def _go_on_closing(db: apsw.Connection, copy: CopyId, leg: int, retry_at: dateti
 
 def _move_share(db: apsw.Connection, attempt: Attempt, grown: Quantity, report: OrderReport, at: datetime) -> None:
     """Bring a holding up to date after an attempt's state was written: its share by a fill, and how many entries are open."""
+    if grown <= 0:
+        _count_entries(db, attempt)
+        return
     held = read_holding(db, attempt.account, attempt.intent.symbol)
-    if held is None and attempt.is_entry and grown > 0:
+    if held is None and attempt.is_entry:
         held = _hold_late(db, attempt)
     if held is not None and not attempt.is_entry and not (held.strategy == attempt.strategy and _is_of_episode(db, held, attempt.id)):
         held = None  # what it closed was gone before: the share that stands now was entered later
     is_first = attempt.filled == 0  # of a later part the order tells the average only: ``tell_order`` finds the part's own price
     change = Change(
         attempt.is_entry, grown, at, _cause(db, attempt), report.average_price if is_first else None, report.fee if is_first else None,
-        attempt.id, report.exchange_order_id, report.position_id,
+        attempt.id, report.exchange_order_id, report.position_id, attempt.claimed_at,
     )  # fmt: skip
-    if held is not None and grown > 0:
+    if held is not None:
         _book(db, held, attempt, change)
-    elif grown > 0:
+    else:
         bind_outside(db, _gone(attempt), change)
     _count_entries(db, attempt)
 

@@ -14,6 +14,7 @@ from typing import Final
 import apsw
 
 from engine.decisions.results import part
+from engine.decisions.wallet import Line
 from engine.domain.alert import AlertCode
 from engine.domain.amounts import EXACT, ZERO, Quantity, plain
 from engine.domain.booking import BookState, Cause
@@ -23,6 +24,7 @@ from engine.domain.signal import PositionSide
 from engine.ledger.alerts import raise_alert
 from engine.ledger.codec import to_us
 from engine.ledger.query import Row, fetch_all, fetch_one
+from engine.ledger.wallet import add_to, drop_rows_of
 
 OWNER: Final = ""
 """The strategy under which the books keep what the owner opened himself."""
@@ -32,7 +34,8 @@ OWNER: Final = ""
 class Change:
     """Say how a position changed. ``price``, ``fee`` and ``cause`` are None while nobody told them.
 
-    ``since`` is the last time at which the position was seen as before; None where it is known when it changed.
+    ``since`` is the last time at which the position was seen as before; None where it is known when it changed. ``ends_position``: nothing
+    of the exchange's position was left, whoever's it was.
     """
 
     is_entry: bool
@@ -45,6 +48,7 @@ class Change:
     order_id: str | None = None
     position_id: str = ""
     since: datetime | None = None
+    ends_position: bool = False
 
 
 def change_share(db: apsw.Connection, held: Holding, change: Change) -> Holding:
@@ -59,7 +63,8 @@ def change_share(db: apsw.Connection, held: Holding, change: Change) -> Holding:
         "UPDATE holding SET share = ?, side = ? WHERE account_id = ? AND symbol = ?",
         (plain(share), held.side.value, held.account, held.symbol),
     )
-    booked = write_fill(db, held.account, held.strategy, held.symbol, held.side, replace(change, quantity=quantity, fee=fee))
+    fill = replace(change, quantity=quantity, fee=fee, position_id=change.position_id or held.position_id)
+    booked = write_fill(db, held.account, held.strategy, held.symbol, held.side, fill)
     if booked != share:
         _tell_difference(db, held, booked, share, change.at)
     return after
@@ -86,12 +91,13 @@ def write_fill(
     state = BookState.OPEN if None in (change.price, change.fee, change.cause) else BookState.SETTLED
     at_us = to_us(change.at)
     db.execute(
-        "INSERT INTO fill (account_id, strategy_id, symbol, side, is_entry, quantity, price, fee, cause, at_us, since_us, attempt_id,"
-        " exchange_order_id, position_id, episode, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO fill (account_id, strategy_id, symbol, side, is_entry, quantity, price, fee, cause, at_us, since_us, seen_us,"
+        " attempt_id, exchange_order_id, position_id, ends_position, episode, state) VALUES"
+        " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             *key, side.value, int(change.is_entry), plain(change.quantity), text(change.price), text(change.fee),
             None if change.cause is None else change.cause.value, at_us, at_us if change.since is None else to_us(change.since),
-            change.attempt, change.order_id, position, episode, state.value,
+            at_us, change.attempt, change.order_id or None, position, int(change.ends_position), episode, state.value,
         ),
     )  # fmt: skip
     if not episode:
@@ -130,6 +136,8 @@ def tell_fill(
         " exchange_order_id = coalesce(?6, exchange_order_id), at_us = coalesce(?7, at_us), folded = 0 WHERE id = ?1",
         (fill, text(price), text(fee), text(rebate), None if cause is None else cause.value, order_id, None if at is None else to_us(at)),
     )
+    if price is not None:
+        drop_rows_of(db, fill)
     db.execute(
         "UPDATE fill SET state = 'settled' WHERE id = ? AND state IN ('open', 'unexplained') AND price IS NOT NULL AND fee IS NOT NULL"
         " AND cause IS NOT NULL",
@@ -143,6 +151,8 @@ def tell_order(db: apsw.Connection, attempt: int, filled: Decimal, average: Deci
     ``average`` is the price and ``fee`` the fee of all that filled: what is known of earlier parts is taken off.
     """
     rows = fetch_all(db, "SELECT id, quantity, price, fee FROM fill WHERE attempt_id = ? ORDER BY id", (attempt,))
+    if fee is not None:
+        note_order_fee(db, attempt, fee)
     price = None if average is None else _price_of_rest(rows, filled, average)
     rest = None if fee is None else _fee_of_rest(rows, filled, fee)
     for identifier, quantity, known_price, known_fee in rows:
@@ -150,6 +160,14 @@ def tell_order(db: apsw.Connection, attempt: int, filled: Decimal, average: Deci
         new_fee = part(rest, Decimal(quantity), Decimal(1)) if known_fee is None else None
         if new_price is not None or new_fee is not None:
             tell_fill(db, identifier, price=new_price, fee=new_fee)
+
+
+def note_order_fee(db: apsw.Connection, attempt: int, fee: Decimal) -> None:
+    """Write what an order of ours has cost by now, and count what is new of it: all of it, whoever's position it closed."""
+    row = fetch_one(db, "SELECT account_id, fee FROM attempt WHERE id = ?", (attempt,))
+    if row is not None and Decimal(row[1]) != fee:
+        db.execute("UPDATE attempt SET fee = ? WHERE id = ?", (plain(fee), attempt))
+        add_to(db, row[0], Line.ORDER_FEES, EXACT.subtract(fee, Decimal(row[1])))
 
 
 def _price_of_rest(rows: list[Row], filled: Decimal, average: Decimal) -> Decimal | None:
@@ -175,13 +193,15 @@ def bind_outside(db: apsw.Connection, held: Holding, change: Change) -> None:
     """
     rows = fetch_all(
         db,
-        "SELECT id, quantity FROM fill WHERE account_id = ? AND state IN ('open', 'unexplained') AND symbol = ? AND strategy_id = ?"
+        "SELECT id, quantity, fee FROM fill WHERE account_id = ? AND state IN ('open', 'unexplained') AND symbol = ? AND strategy_id = ?"
         " AND side = ? AND NOT is_entry AND attempt_id IS NULL ORDER BY id DESC",
         (held.account, held.symbol, held.strategy, held.side.value),
     )
     left = change.quantity
-    for identifier, quantity in rows:
+    for identifier, quantity, known in rows:
         if Decimal(quantity) <= left:
+            if known is not None and change.fee is not None:  # it came with the same order, which counts as ours by now
+                add_to(db, held.account, Line.ORDER_FEES, -Decimal(known))
             left = EXACT.subtract(left, Decimal(quantity))
             fee = part(change.fee, Decimal(quantity), change.quantity)
             tell_fill(db, identifier, price=change.price, fee=fee, cause=change.cause, order_id=change.order_id)

@@ -12,6 +12,7 @@ from typing import Final
 import apsw
 
 from engine.decisions.results import Trade, fold_all
+from engine.decisions.wallet import Line
 from engine.domain.amounts import EXACT, ZERO, plain
 from engine.domain.booking import BookState, Cause, Fill
 from engine.domain.identifiers import AccountId
@@ -19,6 +20,7 @@ from engine.domain.signal import PositionSide
 from engine.ledger.books import OWNER, text
 from engine.ledger.codec import from_us, to_us
 from engine.ledger.query import Row, fetch_all, fetch_one
+from engine.ledger.wallet import add_to
 
 
 def has_unfolded(db: apsw.Connection) -> bool:
@@ -45,7 +47,12 @@ def _fold(db: apsw.Connection, episode: int) -> tuple[AccountId, datetime]:
     rows = fetch_all(db, _FILLS, (episode,))
     account, strategy, symbol = rows[0][:3]
     fills = [_fill(row) for row in rows]
-    _, trades = fold_all(fills)
+    held, trades = fold_all(fills)
+    cost = None if held is None else text(held.cost)
+    db.execute(
+        "UPDATE book SET cost = ? WHERE account_id = ? AND strategy_id = ? AND symbol = ? AND episode = ?",
+        (cost, account, strategy, symbol, episode),
+    )
     known = {row[0]: row for row in fetch_all(db, _KNOWN + " WHERE episode = ? ORDER BY id", (episode,))}
     days = _Days(db, account, strategy)
     for trade in trades:
@@ -53,7 +60,7 @@ def _fold(db: apsw.Connection, episode: int) -> tuple[AccountId, datetime]:
         if before is not None:
             days.take(before, -1)
         _write_trade(db, (account, strategy, symbol), episode, trade, is_new=before is None)
-    for gone in known.values():
+    for gone in known.values():  # folded otherwise before
         days.take(gone, -1)
         db.execute("DELETE FROM trade WHERE fill_id = ?", (gone[0],))
     for row in fetch_all(db, _KNOWN + " WHERE episode = ? ORDER BY id", (episode,)):
@@ -70,7 +77,7 @@ def _fill(row: Row) -> Fill:
     return Fill(PositionSide(row[3]), bool(row[4]), Decimal(row[5]), price, net, from_us(row[9]), row[10], cause, BookState(row[12]))
 
 
-_KNOWN: Final = "SELECT fill_id, closed_us, state, result, fees FROM trade"
+_KNOWN: Final = "SELECT fill_id, closed_us, state, result, fees, gross FROM trade"
 
 
 def _write_trade(db: apsw.Connection, place: tuple[str, str, str], episode: int, trade: Trade, *, is_new: bool) -> None:
@@ -102,12 +109,14 @@ class _Days:
         self._account = account
         self._strategy = strategy
         self._sums: dict[str, tuple[int, int, Decimal, Decimal, int]] = {}
+        self._gross = ZERO
 
     def take(self, row: Row, sign: int) -> None:
         """Count one trade (``_KNOWN``) once more or once less."""
+        _, closed_us, state, result, fees, gross = row
+        self._gross = EXACT.add(self._gross, sign * Decimal(gross or 0))
         if self._strategy == OWNER:
             return
-        _, closed_us, state, result, fees = row
         day = from_us(closed_us).date().isoformat()
         counts = state == BookState.SETTLED.value
         came = (1, int(Decimal(result) > 0), Decimal(result), Decimal(fees), 0) if counts else (0, 0, ZERO, ZERO, 1)
@@ -118,7 +127,8 @@ class _Days:
         )  # fmt: skip
 
     def write(self) -> None:
-        """Add everything to the days of the strategy and of the account."""
+        """Add everything to the days of the strategy and of the account, and to what explains its wallet."""
+        add_to(self._db, self._account, Line.OWNER if self._strategy == OWNER else Line.RESULTS, self._gross)
         changed = {day: sums for day, sums in self._sums.items() if any(sums)}
         if not changed:
             return

@@ -1,7 +1,8 @@
 """Funding: what the exchange charged an account, or paid it, on contracts while this engine held them.
 
-A row of the exchange is here once, however often it is read. It belongs to the strategy that held the contract at its time; what fell
-on the owner's own positions alone is not ours to tell and is left out. Above 0 was paid, below 0 received; the account's currency.
+A row of the exchange is here once, however often it is read. It belongs to the strategy that held the contract at its time; what fell on
+the owner's own positions alone is kept under no strategy: it explains his wallet, and is not ours to tell. Above 0 was paid, below 0
+received; the account's currency.
 """
 
 from collections.abc import Iterable
@@ -12,10 +13,13 @@ from typing import Final
 
 import apsw
 
+from engine.decisions.wallet import Line
 from engine.domain.amounts import EXACT, ZERO, Money, plain
 from engine.domain.identifiers import AccountId, Symbol
+from engine.ledger.books import OWNER
 from engine.ledger.codec import from_us, to_us
 from engine.ledger.query import fetch_all, fetch_one
+from engine.ledger.wallet import add_to, counts_since
 
 SLACK: Final = timedelta(seconds=5)
 """A fill is proven some seconds after it happened, and an exchange's times are whole seconds."""
@@ -42,41 +46,39 @@ class FundingPaid:
 
 
 def record_funding(db: apsw.Connection, account: AccountId, rows: Iterable[FundingRow]) -> int:
-    """Write down the payments that fell on what the engine held and that are not here yet; returns how many were new."""
-    before = db.total_changes()
+    """Write down the payments that are not here yet; returns how many of them fell on what the engine held."""
+    new = 0
     for each in rows:
-        strategy = _holder(db, account, each)
-        if strategy is not None:
-            db.execute(
-                "INSERT OR IGNORE INTO funding (account_id, id, strategy_id, symbol, amount, at_us) VALUES (?, ?, ?, ?, ?, ?)",
-                (account, each.id, strategy, each.symbol, plain(each.amount), to_us(each.at)),
-            )
-    return db.total_changes() - before
+        strategy = _holder(db, account, each) or OWNER
+        db.execute(
+            "INSERT OR IGNORE INTO funding (account_id, id, strategy_id, symbol, amount, at_us) VALUES (?, ?, ?, ?, ?, ?)",
+            (account, each.id, strategy, each.symbol, plain(each.amount), to_us(each.at)),
+        )
+        if db.changes():
+            new += strategy != OWNER
+            if counts_since(db, account, each.at):
+                add_to(db, account, Line.FUNDING, each.amount)
+    return new
 
 
 def _holder(db: apsw.Connection, account: AccountId, paid: FundingRow) -> str | None:
     row = fetch_one(
         db,
-        "SELECT strategy_id FROM book WHERE account_id = ?1 AND symbol = ?2 AND opened_us <= ?3 + ?4"
-        " UNION ALL SELECT strategy_id FROM trade WHERE account_id = ?1 AND symbol = ?2 AND opened_us <= ?3 + ?4"
+        "SELECT strategy_id FROM book WHERE account_id = ?1 AND symbol = ?2 AND strategy_id != '' AND opened_us <= ?3 + ?4"
+        " UNION ALL SELECT strategy_id FROM trade WHERE account_id = ?1 AND symbol = ?2 AND strategy_id != '' AND opened_us <= ?3 + ?4"
         " AND closed_us >= ?3 - ?4 LIMIT 1",
         (account, paid.symbol, to_us(paid.at), SLACK // timedelta(microseconds=1)),
     )
     return None if row is None else str(row[0])
 
 
-def has_traded(db: apsw.Connection, account: AccountId) -> bool:
-    """Tell whether the engine ever held something for an account."""
-    return (
-        fetch_one(db, "SELECT 1 FROM book WHERE account_id = ?1 UNION ALL SELECT 1 FROM trade WHERE account_id = ?1 LIMIT 1", (account,))
-        is not None
-    )
+_PAID: Final = "SELECT at_us, amount FROM funding WHERE account_id = ? AND strategy_id != '' ORDER BY at_us"
 
 
 def funding_by_day(db: apsw.Connection, account: AccountId) -> dict[str, Decimal]:
     """Sum an account's payments up by UTC day."""
     days: dict[str, Decimal] = {}
-    for at_us, amount in fetch_all(db, "SELECT at_us, amount FROM funding WHERE account_id = ? ORDER BY at_us", (account,)):
+    for at_us, amount in fetch_all(db, _PAID, (account,)):
         day = from_us(at_us).date().isoformat()
         days[day] = EXACT.add(days.get(day, ZERO), Decimal(amount))
     return days

@@ -231,10 +231,10 @@ def outcome_counts(db: apsw.Connection, strategy: str, signals: int) -> dict[str
 
 
 def recent_trades(db: apsw.Connection, strategy: str, environment: str, limit: int) -> list[TradeRow]:
-    """Read a strategy's newest closed trades of one environment; whose they are is not for the page."""
+    """Read a strategy's newest reconciled trades of one environment; whose they are is not for the page."""
     rows = fetch_all(
         db,
-        _TRADES + " WHERE trade.strategy_id = ? AND trade.environment = ? ORDER BY closed_us DESC LIMIT ?",
+        _TRADES + " WHERE trade.strategy_id = ? AND trade.state = 'settled' AND trade.environment = ? ORDER BY closed_us DESC LIMIT ?",
         (strategy, environment, limit),
     )
     return [_trade(row) for row in rows]

@@ -214,19 +214,25 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     CREATE TABLE fill (
         id INTEGER PRIMARY KEY AUTOINCREMENT, account_id TEXT NOT NULL, strategy_id TEXT NOT NULL, symbol TEXT NOT NULL, side TEXT NOT NULL,
         is_entry INTEGER NOT NULL, quantity TEXT NOT NULL, price TEXT, fee TEXT, rebate TEXT, cause TEXT, at_us INTEGER NOT NULL,
-        since_us INTEGER NOT NULL, attempt_id INTEGER, exchange_order_id TEXT, position_id TEXT NOT NULL DEFAULT '',
-        episode INTEGER NOT NULL DEFAULT 0, state TEXT NOT NULL, folded INTEGER NOT NULL DEFAULT 0) STRICT;
+        since_us INTEGER NOT NULL, seen_us INTEGER NOT NULL, attempt_id INTEGER, exchange_order_id TEXT,
+        position_id TEXT NOT NULL DEFAULT '', ends_position INTEGER NOT NULL DEFAULT 0, episode INTEGER NOT NULL DEFAULT 0,
+        state TEXT NOT NULL,
+        folded INTEGER NOT NULL DEFAULT 0) STRICT;
     CREATE INDEX fill_by_episode ON fill (episode, id);
     CREATE INDEX fill_by_attempt ON fill (attempt_id, id) WHERE attempt_id IS NOT NULL;
-    CREATE INDEX fill_by_time ON fill (account_id, at_us);
+    CREATE INDEX fill_by_time ON fill (account_id, seen_us);
     CREATE INDEX fill_by_order ON fill (account_id, exchange_order_id) WHERE exchange_order_id IS NOT NULL;
     CREATE INDEX fill_unsettled ON fill (account_id, id) WHERE state IN ('open', 'unexplained');
     CREATE INDEX fill_unfolded ON fill (episode) WHERE NOT folded;
-    INSERT INTO fill (account_id, strategy_id, symbol, side, is_entry, quantity, price, fee, cause, at_us, since_us, state)
+    CREATE INDEX fill_unfolded_of ON fill (account_id, id) WHERE NOT folded;
+    CREATE INDEX fill_unexplained ON fill (account_id, seen_us) WHERE state = 'unexplained';
+    CREATE INDEX fill_open ON fill (account_id, id) WHERE state = 'open';
+    INSERT INTO fill (account_id, strategy_id, symbol, side, is_entry, quantity, price, fee, cause, at_us, since_us, seen_us,
+            state)
         SELECT holding.account_id, holding.strategy_id, holding.symbol, holding.side, 1, holding.share,
             CASE WHEN book.quantity IS NOT NULL THEN printf('%.15g', CAST(book.cost AS REAL) / CAST(book.quantity AS REAL)) END,
             CASE WHEN book.quantity = holding.share THEN book.fees END, 'signal', coalesce(book.opened_us, run.started_us, 0),
-            coalesce(book.opened_us, run.started_us, 0), 'old'
+            coalesce(book.opened_us, run.started_us, 0), coalesce(book.opened_us, run.started_us, 0), 'old'
         FROM holding LEFT JOIN book ON book.account_id = holding.account_id AND book.strategy_id = holding.strategy_id
             AND book.symbol = holding.symbol AND book.side = holding.side AND book.quantity != '0'
         LEFT JOIN run ON run.epoch = (SELECT max(epoch) FROM run) WHERE holding.share != '0';
@@ -234,7 +240,7 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     DROP TABLE book;
     CREATE TABLE book (
         account_id TEXT NOT NULL, strategy_id TEXT NOT NULL, symbol TEXT NOT NULL, side TEXT NOT NULL, quantity TEXT NOT NULL,
-        episode INTEGER NOT NULL, opened_us INTEGER NOT NULL, position_id TEXT NOT NULL DEFAULT '',
+        episode INTEGER NOT NULL, opened_us INTEGER NOT NULL, position_id TEXT NOT NULL DEFAULT '', cost TEXT,
         PRIMARY KEY (account_id, strategy_id, symbol)) STRICT, WITHOUT ROWID;
     INSERT INTO book (account_id, strategy_id, symbol, side, quantity, episode, opened_us)
         SELECT account_id, strategy_id, symbol, side, quantity, episode, at_us FROM fill;
@@ -256,6 +262,20 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     UPDATE strategy_day SET unreconciled = trades, trades = 0, won = 0, result = '0', fees = '0';
     ALTER TABLE account_day ADD COLUMN unreconciled INTEGER NOT NULL DEFAULT 0;
     UPDATE account_day SET unreconciled = trades, trades = 0, won = 0, result = '0', fees = '0';
+    CREATE TABLE trade_fee (
+        account_id TEXT NOT NULL, id TEXT NOT NULL, kind TEXT NOT NULL, symbol TEXT NOT NULL, side TEXT, amount TEXT NOT NULL, traded TEXT,
+        closed_by TEXT, at_us INTEGER NOT NULL, tied INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (account_id, id)) STRICT, WITHOUT ROWID;
+    CREATE INDEX trade_fee_untied ON trade_fee (account_id, at_us) WHERE NOT tied;
+    CREATE TABLE wallet (
+        account_id TEXT PRIMARY KEY, since_us INTEGER NOT NULL, baseline TEXT NOT NULL, quiet_us INTEGER NOT NULL,
+        rounding TEXT NOT NULL DEFAULT '0', cash TEXT NOT NULL, worth TEXT NOT NULL, read_us INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+    CREATE TABLE wallet_sum (
+        account_id TEXT NOT NULL, line TEXT NOT NULL, amount TEXT NOT NULL, PRIMARY KEY (account_id, line)) STRICT, WITHOUT ROWID;
+    CREATE TABLE wallet_row (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, account_id TEXT NOT NULL, kind TEXT NOT NULL, amount TEXT NOT NULL, from_us INTEGER NOT NULL,
+        until_us INTEGER NOT NULL, fill_id INTEGER, position_id TEXT NOT NULL DEFAULT '') STRICT;
+    CREATE INDEX wallet_row_by_account ON wallet_row (account_id, until_us);
+    CREATE INDEX wallet_row_by_fill ON wallet_row (fill_id) WHERE fill_id IS NOT NULL;
     """,
     """
     ALTER TABLE signal ADD COLUMN numbering INTEGER;

@@ -29,6 +29,7 @@ _COMMANDS: Final = {
     "reconcile": ("reconcile", "reconcile", "Compare an account with its exchange, and correct the ledger."),
     "status": ("status", "status", "Show accounts, orders and switches."),
     "account": ("account", "account", "List accounts, show one, end a quarantine."),
+    "books": ("books", "books", "Compare the books of accounts with their exchange."),
     "operator": ("people", "operator", "Make operators."),
     "user": ("people", "user", "List people, give roles, make one-time sign-in links."),
     "invite": ("people", "invite", "Make, list and revoke invitations to join."),

@@ -50,10 +50,23 @@ def show(where: Path, name: str, as_json: bool) -> None:
     click.echo(f"  {each['waiting']} orders to plan, {each['unproven']} unproven")
     if each["funding_paid"] != "0":
         click.echo(f"  funding paid while the engine held: {each['funding_paid']} USDT (below 0: received)")
+    _show_books(each["books"])
     state = _trouble(each) or ("reads well" if seen["engine"] else "the engine does not run")
     if each["task"] and each["task"].get("preflight") not in (None, "ok"):
         click.echo(f"  last check: {each['task']['preflight'].replace('_', ' ')}; see: rexalgo account check {name}")
     click.echo(f"  task: {state}" + (f", {each['task']['restarts']} restarts" if each["task"] else ""))
+
+
+def _show_books(books: dict[str, Any]) -> None:
+    if books["since"] is None:
+        return
+    click.echo(f"  wallet changed by {books['change']} USDT since {books['since'][:19]}: results {books['results']}, fees {books['fees']}, "
+               f"funding {books['funding']}, the owner's own {books['owner']}, unexplained {books['unexplained']}")  # fmt: skip
+    click.echo(f"  {books['trades_reconciled']} trades reconciled, {books['trades_not_reconciled']} not")
+    if books["fills_not_settled"]:
+        click.echo(f"  {books['fills_not_settled']} fills lack a price, a fee or a cause; the exchange is asked again")
+    for row in books["rows"]:
+        click.echo(f"  {row['kind']}: {row['amount']} between {row['since'][:19]} and {row['until'][:19]}")
 
 
 _MARKS = {"ok": "ok     ", "warning": "WARNING", "stops_entries": "STOPS  "}

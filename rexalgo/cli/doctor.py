@@ -162,7 +162,7 @@ def _people(config: Config) -> Iterator[Finding]:
     except RexAlgoError as error:
         yield Finding("wrong", f"the state cannot be read: {error}", "see above")
         return
-    checks: tuple[Callable[[dict[str, Any]], Iterator[Finding]], ...] = (_accounts, _switches, _orders)
+    checks: tuple[Callable[[dict[str, Any]], Iterator[Finding]], ...] = (_accounts, _switches, _orders, _books)
     for check in checks:
         yield from check(seen)
 
@@ -193,3 +193,17 @@ def _orders(seen: dict[str, Any]) -> Iterator[Finding]:
         yield Finding("wrong", f"{open_orders['not_confirmed']} orders were sent and never confirmed", "rexalgo unknown list")
     if open_orders.get("unknown"):
         yield Finding("warn", f"{open_orders['unknown']} orders are being looked up", "rexalgo unknown list")
+
+
+def _books(seen: dict[str, Any]) -> Iterator[Finding]:
+    books = seen["books"]
+    for each in books["differ"][:20]:
+        yield Finding("wrong", f"the books of {each} have another quantity than its share", "rexalgo books check NAME shows both sides")
+    if books["unsettled"]:
+        yield Finding(
+            "warn", f"{books['unsettled']} fills lack a price, a fee or a cause", "the exchange is asked again; rexalgo books check NAME"
+        )
+    if books["unexplained"]:
+        yield Finding("warn", f"{books['unexplained']} fills stayed unexplained", "rexalgo books check NAME names them")
+    if not books["differ"]:
+        yield Finding("ok", "the books have what strategies hold")

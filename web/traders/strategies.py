@@ -59,7 +59,7 @@ def register_strategies(rooms: Rooms) -> None:
             falls=falls_chart(worth, "Drawdown of equity", zone),
             curve=result_chart(figures.curve, "Running result", "USDT", zone, visit.now),
             bars=bar_chart([(each.label, short_period(each.label), each.result) for each in reversed(shown)], f"Result by {size}", "USDT"),
-            live=rooms.desks.pulse.newest(),
+            books=desk.books(row), live=rooms.desks.pulse.newest(),
         )  # fmt: skip
 
     @rooms.get("/performance.csv", Who.FOLLOWER)

@@ -65,11 +65,13 @@ async def test_a_stop_out_is_a_trade_of_its_own_and_the_next_trade_begins_clean(
         price_is(house, "63000")
         await house.followers[0].read_account()
         price_is(house, "65000")
+        await trio.sleep(10)
         assert await house.outcome(await house.send(Action.CLOSE)) == ["skipped.nothing_to_close"]
         await opened(house)
         await closed(house)
         first, second = await trades(house)
-        assert (first.quantity, first.entry_price) == ("0.003", "65000")
+        assert (first.quantity, first.entry_price, first.exit_price) == ("0.003", "65000", "63000")
+        assert (first.cause and first.cause.value, first.state.value) == ("stop_loss", "settled")
         assert (second.entry_price, second.exit_price, second.cause and second.cause.value) == ("65000", "65000", "signal")
         assert second.result is not None
         assert second.result < 0  # the fees of both ends, and nothing of the trade before
@@ -84,8 +86,11 @@ async def test_what_the_owner_takes_away_is_booked_as_it_leaves_and_the_rest_wit
         await house.followers[0].read_account()
         assert house.holdings()[0][1] == "0.002"
         await closed(house)
+        await trio.sleep(10)
         told = await trades(house)
         assert [each.quantity for each in told] == ["0.001", "0.002"]
+        assert [each.cause and each.cause.value for each in told] == ["owner", "signal"]
+        assert [each.state.value for each in told] == ["settled", "settled"]
         assert [each.entry_price for each in told] == ["65000", "65000"]
 
 

@@ -67,10 +67,15 @@ class Closing:
         await self._real.place_order(order)
 
 
+async def _lacks_nothing() -> bool:
+    return False
+
+
 @asynccontextmanager
 async def closing(folder: Path) -> AsyncIterator[tuple[World, Closing]]:
     async with world(folder, followers=1) as house:
         await house.followers[0].first_reading.wait()
+        house.followers[0].books.look = _lacks_nothing  # type: ignore[method-assign]  # what the books ask for is no proof of an exit
         session = await house.followers[0].connected()
         line = Closing(session._connection)
         session._connection = line  # type: ignore[assignment]

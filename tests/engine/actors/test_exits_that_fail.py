@@ -12,7 +12,7 @@ import trio
 from engine_world import BEGINNING, World, world
 from trio.testing import MockClock
 
-from engine.actors.funding import FundingWatch
+from engine.actors.books_watch import BooksWatch
 from engine.actors.preflight import PreflightWatch
 from engine.actors.protection_guard import ProtectionGuard
 from engine.actors.resolver import Resolver
@@ -188,7 +188,7 @@ async def test_a_close_goes_out_whatever_the_feed_and_the_position_s_leverage_sa
         assert await house.outcome(await house.send(Action.CLOSE)) == ["filled"]
 
 
-@pytest.mark.parametrize("part", [FundingWatch, PreflightWatch, ProtectionGuard, Resolver])
+@pytest.mark.parametrize("part", [BooksWatch, PreflightWatch, ProtectionGuard, Resolver])
 async def test_an_exit_goes_out_at_once_while_something_beside_it_fails_for_good(
     tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, part: type
 ) -> None:

@@ -1,0 +1,272 @@
+"""Keep one account's books true: ask the exchange for what they lack, until both sides agree.
+
+It asks only while something lacks: a price, a fee, what closed a position; for funding each hour. Pauses grow from 2 s to 2 minutes, so an
+account costs a bounded number of requests. Rows may come minutes late: a fill is called unexplained after 15 minutes of complete readings,
+is asked for hourly for a day after that, and is corrected by whatever is told. Only figures depend on it: a reading that fails is a log
+line and is made again.
+"""
+
+import logging
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from engine.actors.doorbell import Doorbell
+from engine.decisions.explaining_fills import UnsettledFill, explain_by_entry, explain_by_orders, explain_by_positions, own_changes
+from engine.decisions.risk import equity
+from engine.decisions.wallet import TOLERANCE, at_cost, unexplained
+from engine.domain.account import AccountReport, ClosedPosition
+from engine.domain.identifiers import Symbol
+from engine.domain.order import OrderReport
+from engine.ledger import Database
+from engine.ledger.attempts import read_holdings
+from engine.ledger.funding import FundingRow, record_funding
+from engine.ledger.unsettled import (
+    book_own,
+    give_up,
+    is_asked_for,
+    own_books,
+    store_fees,
+    taken_ids,
+    tell_all,
+    tell_known_orders,
+    tie_fees,
+    unsettled_fills,
+)  # fmt: skip
+from engine.ledger.wallet import (
+    Wallet,
+    begin_wallet,
+    compared,
+    fills_since,
+    is_busy,
+    note_unexplained,
+    note_unseen,
+    open_costs,
+    read_wallet,
+    sums,
+)  # fmt: skip
+from engine.ports.exchange import FeeKind, FeeReport
+
+if TYPE_CHECKING:
+    from engine.actors.exchange_session import ExchangeSession
+    from engine.actors.follower import Follower
+
+_LOG = logging.getLogger("rexalgo.books")
+EVERY_S: Final = 3_600.0
+FIRST_S: Final = 1.5
+PAUSE_S_MAX: Final = 120.0
+FUNDING_BACK: Final = timedelta(days=2)
+FUNDING_OVERLAP: Final = timedelta(hours=9)
+"""Funding falls due every eight hours at most; a payment that an exchange shows late is read once more."""
+LOOK_BACK: Final = timedelta(seconds=60)
+GIVE_UP_AFTER: Final = timedelta(minutes=15)
+GIVE_UP_INCOMPLETE: Final = timedelta(hours=1)
+"""For an exchange whose pages never reach back far enough."""
+SURE_AFTER: Final = timedelta(minutes=2)
+"""How long a change of the wallet stands without a reason before it is a row: margin and rows of an exchange come seconds late."""
+
+
+@dataclass(slots=True)
+class _Strange:
+    """Hold a change of the wallet that nothing explains, since when, and when the exchange was asked about it."""
+
+    amount: Decimal
+    since: datetime
+    looked_at: datetime | None = None
+
+
+class BooksWatch:
+    """Keep one account's books."""
+
+    def __init__(self, follower: "Follower") -> None:
+        self._follower = follower
+        self._bell = Doorbell()
+        self._newest = 0
+        self._tries = 0
+        self._fees_read_at: datetime | None = None
+        self._strange: _Strange | None = None
+
+    async def account_was_read(self, report: AccountReport, began: datetime, undecided: frozenset[Symbol]) -> None:
+        """Book what the owner's own did, begin the wallet at the first reading, and look whether there is something to ask for."""
+        follower, ledger = self._follower, self._follower.shared.ledger
+        db, account = ledger.db, follower.account
+        wallet = read_wallet(db, account)
+        changes = own_changes(report, read_holdings(db, account), own_books(db, account), undecided)
+        if changes or wallet is None:
+            since = None if wallet is None else self.seen_at()
+
+            def write(db: Database) -> None:
+                now = own_changes(report, read_holdings(db, account), own_books(db, account), undecided)
+                book_own(db, account, now, began, since)
+                if wallet is None:
+                    self._begin(db, report, began)
+
+            await ledger.write(write)
+        else:
+            await self._compare(report, wallet, began)
+        newest = max((each.id for each in unsettled_fills(db, account, began)), default=0)
+        if newest > self._newest:
+            self._newest = newest
+            self._tries = 0
+            self._bell.ring()
+
+    def seen_at(self) -> datetime | None:
+        """Return when the account was last read before now: what a new reading shows to be otherwise happened since."""
+        wallet = read_wallet(self._follower.shared.ledger.db, self._follower.account)
+        return self._follower.read_at or (None if wallet is None else wallet.read_at)
+
+    def _begin(self, db: Database, report: AccountReport, at: datetime) -> None:
+        account = self._follower.account
+        # What stands at this moment stands at the books' prices; where those are not known, at the exchange's.
+        costs = [each for each in open_costs(db, account) if each.cost is not None]
+        baseline = at_cost(report, costs)
+        begin_wallet(db, account, report.balance.total if baseline is None else baseline, report.balance.total, equity(report), at)
+
+    async def _compare(self, report: AccountReport, wallet: Wallet, began: datetime) -> None:
+        """Compare the wallet with the books where both stand still; what nothing explains twice, some time apart, becomes a visible row."""
+        ledger, account = self._follower.shared.ledger, self._follower.account
+        if is_busy(ledger.db, account):
+            self._strange = None
+            return
+        worth = at_cost(report, open_costs(ledger.db, account))
+        if worth is None:
+            self._strange = None
+            return
+        rest = unexplained(worth, wallet.baseline, sums(ledger.db, account), wallet.rounding)
+        rounding = TOLERANCE * max(1, fills_since(ledger.db, account, wallet.quiet_at))
+        if abs(rest) > rounding:
+            if self._strange is None or abs(self._strange.amount - rest) > TOLERANCE:
+                self._strange = _Strange(rest, began)
+                self._bell.ring()  # fees, funding or a position of the owner's may tell
+                return
+            if began - self._strange.since < SURE_AFTER or self._strange.looked_at is None:
+                return
+        elif report.balance.total == wallet.cash and began - wallet.read_at < timedelta(seconds=EVERY_S):
+            self._strange = None
+            return
+        amount, self._strange = (rest if abs(rest) > rounding else None), None
+
+        def write(db: Database) -> None:
+            if amount is not None:
+                note_unexplained(db, account, amount, wallet.quiet_at, began)
+            left = wallet.rounding if amount is not None else wallet.rounding + rest
+            compared(db, account, report.balance.total, equity(report), left, began)
+
+        await ledger.write(write)
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        await self._follower.first_reading.wait()
+        while True:
+            await self._follower.shared.calm()
+            try:
+                left = await self.look()
+            except Exception as error:  # figures are no reason to stop an account
+                self._follower.note("the books cannot be completed", error)
+                left = True
+            self._tries = self._tries + 1 if left else 0
+            await self._bell.wait(min(2.0 ** min(self._tries, 10), PAUSE_S_MAX) if left else EVERY_S)
+            if self._tries == 0:
+                await trio.sleep(FIRST_S)  # an exchange writes the rows of a fill about a second after it
+
+    async def look(self) -> bool:
+        """Ask once for everything that lacks; returns whether something still does and is asked for again soon."""
+        follower, ledger = self._follower, self._follower.shared.ledger
+        session, now = follower.session, follower.shared.clock.now()
+        if session is None:
+            return is_asked_for(ledger.db, follower.account)
+        fills = unsettled_fills(ledger.db, follower.account, now)
+        await self._read_fees(session, fills, now)
+        await self._look_for_unseen(session, now)
+        fills = unsettled_fills(ledger.db, follower.account, now)
+        if fills:
+            complete = await self._explain(session, fills)
+            await ledger.write(partial(self._settle, now=now, complete=complete))
+        return is_asked_for(ledger.db, follower.account)
+
+    async def _read_fees(self, session: "ExchangeSession", fills: list[UnsettledFill], now: datetime) -> None:
+        """Read fees and funding where something lacks a fee, and once an hour."""
+        if not session.reports_fees:
+            return
+        lacking = [each.since for each in fills if each.fee is None or each.cause is None]
+        is_due = self._fees_read_at is None or now - self._fees_read_at >= timedelta(seconds=EVERY_S)
+        is_due |= self._strange is not None and self._strange.looked_at is None
+        if not lacking and not is_due:
+            return
+        since = min(lacking, default=now) - LOOK_BACK
+        if is_due:
+            since = min(since, now - FUNDING_BACK if self._fees_read_at is None else self._fees_read_at - FUNDING_OVERLAP)
+        rows = (await session.fees(since)).rows
+        await self._follower.shared.ledger.write(partial(self._write_fees, rows=rows, offset=_offset(session), now=now))
+        if is_due:
+            self._fees_read_at = now
+
+    async def _look_for_unseen(self, session: "ExchangeSession", now: datetime) -> None:
+        """Look for positions that the owner opened and closed before anybody looked, where the wallet changed without a reason."""
+        ledger, account = self._follower.shared.ledger, self._follower.account
+        strange, wallet = self._strange, read_wallet(ledger.db, account)
+        if strange is None or wallet is None or strange.looked_at is not None:
+            return
+        if session.reports_closed_positions:
+            offset = _offset(session)
+            told = await session.closed_positions(wallet.quiet_at - LOOK_BACK)
+            closed = [replace(each, closed_at=each.closed_at - offset, opened_at=each.opened_at - offset) for each in told.rows]
+            await ledger.write(partial(note_unseen, account=account, closed=closed, since=wallet.quiet_at, until=now))
+        strange.looked_at = now
+
+    def _write_fees(self, db: Database, rows: tuple[FeeReport, ...], offset: timedelta, now: datetime) -> None:
+        account = self._follower.account
+        store_fees(db, account, rows, offset)
+        funding = [FundingRow(each.id, each.symbol, each.amount, each.at - offset) for each in rows if each.kind is FeeKind.FUNDING]
+        record_funding(db, account, funding)
+        tie_fees(db, account, now)
+
+    async def _explain(self, session: "ExchangeSession", fills: list[UnsettledFill]) -> bool:
+        """Read what may explain these fills, and write what it tells; returns whether the readings were complete."""
+        offset, since = _offset(session), min(each.since for each in fills) - LOOK_BACK
+        closed: list[ClosedPosition] = []
+        complete = True
+        outside = [each for each in fills if not each.is_entry and (each.price is None or each.cause is None)]
+        if outside and session.reports_closed_positions:
+            ids = frozenset(each.position_id for each in outside if each.position_id)
+            told = await session.closed_positions(since, ids)
+            closed = [replace(each, closed_at=each.closed_at - offset) for each in told.rows]
+            complete &= told.complete
+        orders: list[OrderReport] = []
+        for symbol in sorted({each.symbol for each in fills if each.price is None or (each.fee is None and not session.reports_fees)}):
+            history = await session.find_orders(symbol, since)
+            orders += [replace(each, created_at=each.created_at - offset) for each in history.orders]
+            complete &= history.complete
+        await self._follower.shared.ledger.write(partial(self._tell, fills=fills, orders=orders, closed=closed, session=session))
+        return complete
+
+    def _tell(
+        self, db: Database, fills: list[UnsettledFill], orders: list[OrderReport], closed: list[ClosedPosition], session: "ExchangeSession"
+    ) -> None:  # fmt: skip
+        account, now = self._follower.account, self._follower.shared.clock.now()
+        if session.reports_fees:
+            orders = [replace(each, fee=None) for each in orders]  # one source of fees: the exchange's own history of them
+        tell_known_orders(db, account, fills, orders)
+        named = {each.exchange_order_id for each in orders} | {each.order_id for each in closed}
+        taken = taken_ids(db, account, {each for each in named if each})
+        tell_all(db, account, explain_by_orders(fills, orders, taken, waits_for_position=session.reports_closed_positions))
+        still = [each for each in unsettled_fills(db, account, now) if each.price is None or each.cause is None]
+        tell_all(db, account, explain_by_positions(still, closed, taken))
+        tie_fees(db, account, now)
+
+    def _settle(self, db: Database, now: datetime, complete: bool) -> None:
+        """Give up what was asked for long enough."""
+        account, report = self._follower.account, self._follower.report
+        patience = GIVE_UP_AFTER if complete else GIVE_UP_INCOMPLETE
+        over = [each for each in unsettled_fills(db, account, now) if now - each.seen_at >= patience]
+        if report is not None:
+            tell_all(db, account, explain_by_entry(over, report, open_costs(db, account)))
+        give_up(db, over)
+
+
+def _offset(session: "ExchangeSession") -> timedelta:
+    return timedelta(seconds=session.clock_offset_s or 0.0)

@@ -1,0 +1,44 @@
+"""Read at the exchange what the books of an account are compared with. Everything that cannot be read is named; nothing is changed."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from engine.actors.follower import Follower
+from engine.domain.account import AccountReport, ClosedPosition, UnreadableRow
+
+LOOK_BACK: Final = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """Hold what the exchange told: ``problems`` say what it did not. ``closed`` is None where it has no such history."""
+
+    report: AccountReport | None
+    closed: tuple[ClosedPosition, ...] | None
+    unreadable: tuple[UnreadableRow, ...]
+    problems: tuple[str, ...]
+
+
+async def examine(follower: Follower, since: datetime) -> Examined:
+    """Read an account, and its closed positions since a time."""
+    problems: list[str] = []
+    report: AccountReport | None = None
+    closed: tuple[ClosedPosition, ...] | None = None
+    unreadable: list[UnreadableRow] = []
+    try:
+        session = await follower.connected()
+        report = await session.fetch_account()
+        unreadable += report.unreadable
+    except Exception as error:  # whatever it is, the check tells it
+        return Examined(None, None, (), (f"the account: {type(error).__name__}: {error}"[:200],))
+    if session.reports_closed_positions:
+        offset = timedelta(seconds=session.clock_offset_s or 0.0)
+        try:
+            told = await session.closed_positions(since)
+        except Exception as error:  # the other side of the check is told all the same
+            problems.append(f"closed positions: {type(error).__name__}: {error}"[:200])
+        else:
+            closed = tuple(replace(each, closed_at=each.closed_at - offset) for each in told.rows)
+            unreadable += told.unreadable
+    return Examined(report, closed, tuple(unreadable), tuple(problems))

@@ -1,0 +1,90 @@
+"""``rexalgo books check``: for an account both sides of the books: quantities, wallet, trades, and what is not known."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from decimal import Decimal
+from typing import Any, Final
+
+from engine.actors.examining import LOOK_BACK, Examined, examine
+from engine.commands.parameters import Run, jsonable, no_such, text
+from engine.decisions.books_check import Problem, check_closed, check_quantities, there, trade_problems, wallet_problem
+from engine.decisions.wallet import Line, at_cost, change_told, unexplained
+from engine.domain.amounts import EXACT, plain
+from engine.ledger.books_view import closed_parts, quantities, unsettled_rows
+from engine.ledger.people import AccountRow, accounts
+from engine.ledger.wallet import fills_since, is_busy, open_costs, read_wallet, sums, wallet_rows
+from engine.office import NothingThere, Office
+
+NOT_READ: Final = Examined(None, None, (), ("the exchange: no server runs here; rexalgo serve",))
+
+
+async def _books_check(office: Office, params: dict[str, Any]) -> dict[str, Any]:
+    """Compare the books of an account with the exchange; changes nothing."""
+    name, db, now = text(params, "name"), office.ledger.db, office.clock.now()
+    known = {each.name: each for each in accounts(db)}
+    if name not in known:
+        raise NothingThere(no_such("account", name, sorted(known)))
+    row = known[name]
+    wallet = read_wallet(db, row.id)
+    since = now - LOOK_BACK if wallet is None else max(wallet.since, now - LOOK_BACK)
+    task = None if office.live is None else office.live.named(row.name)
+    seen = NOT_READ if task is None else await examine(task, since)
+    report = seen.report
+    counted = quantities(db, row.id, None if report is None else dict(there(report)))
+    checks = [] if seen.closed is None else check_closed(closed_parts(db, row.id, since), seen.closed)
+    lacking = unsettled_rows(db, row.id)
+    difference, shown = _wallet(office, row, seen)
+    fills = 0 if wallet is None else fills_since(db, row.id, wallet.quiet_at)
+    do = "look whether the exchange is up, then ask again"
+    problems = [Problem("not read", "an answer of the exchange", each, do) for each in seen.problems]
+    problems += [
+        Problem(f"{each.what} {each.id or '?'}", "a row that can be read", each.problem, "compare it with the exchange's own page")
+        for each in seen.unreadable
+    ]
+    problems += check_quantities(counted) + trade_problems(checks) + wallet_problem(difference, fills)
+    open_now = [each for each in lacking if each["state"] == "open"]
+    if open_now:
+        found = f"{len(open_now)} fills lack something"
+        problems.append(Problem("not settled", "a price, a fee and a cause of every fill", found, "the exchange is asked again; wait"))
+    return {
+        "account": row.name, "environment": row.environment, "exchange": row.exchange, "agrees": not problems, "read": report is not None,
+        "problems": [asdict(each) for each in problems], "quantities": [_texts(asdict(each)) for each in counted], "wallet": shown,
+        "trades": [_texts(asdict(each)) for each in checks], "unsettled": lacking,
+        "rows": [
+            {"kind": each.kind.value, "amount": plain(each.amount), "since": each.since.isoformat(), "until": each.until.isoformat(),
+             "fill": each.fill, "position_id": each.position_id}
+            for each in wallet_rows(db, row.id)
+        ],
+    }  # fmt: skip
+
+
+def _wallet(office: Office, row: AccountRow, seen: Examined) -> tuple[Decimal | None, dict[str, Any] | None]:
+    """Return how much of the wallet's change nothing explains, and each line of it; None before the first reading."""
+    db = office.ledger.db
+    wallet = read_wallet(db, row.id)
+    if wallet is None:
+        return None, None
+    lines = sums(db, row.id)
+    worth = None if seen.report is None else at_cost(seen.report, open_costs(db, row.id))
+    difference = None if worth is None or is_busy(db, row.id) else unexplained(worth, wallet.baseline, lines, wallet.rounding)
+    open_result = None
+    if seen.report is not None and worth is not None:
+        unrealised = sum((each.unrealised_profit for each in seen.report.positions), Decimal(0))
+        open_result = EXACT.add(EXACT.subtract(seen.report.balance.total, worth), unrealised)
+    return difference, {
+        "since": wallet.since.isoformat(), "began_with": plain(wallet.baseline),
+        "now": None if seen.report is None else plain(seen.report.balance.total),
+        "now_at_cost": None if worth is None else plain(worth),
+        "lines": {line.value: plain(lines.get(line, Decimal(0))) for line in Line},
+        "explained": plain(change_told(lines)), "open_result": None if open_result is None else plain(open_result),
+        "rounding": plain(wallet.rounding), "difference": None if difference is None else plain(difference),
+        "compared_at": wallet.quiet_at.isoformat(),
+    }  # fmt: skip
+
+
+def _texts(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: plain(value) if isinstance(value, Decimal) else jsonable(value) for name, value in row.items()}
+
+
+BOOKS: Final[Mapping[str, Run]] = {"books_check": _books_check}
+"""Every command about the books."""

@@ -1,0 +1,248 @@
+"""Decide which rows of an exchange explain which fills: what something was closed at, by what, and what the owner traded beside us.
+
+A fill that we did not send is known by a reading only: it happened between the last reading that showed the position as before and the
+one that did not. Rows of orders explain it where they are nobody else's, of its side and time, and their quantities are exactly the fill's
+(or those of all fills of that time together, as when a stop closes our part and the owner's). A closed position explains it by its id. What
+may be one thing or another explains nothing: it is asked again, or stays unexplained.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from itertools import combinations
+from typing import Final
+
+from engine.decisions.results import FINEST, part
+from engine.decisions.wallet import OpenCost
+from engine.domain.account import AccountReport, ClosedPosition
+from engine.domain.amounts import EXACT, ZERO
+from engine.domain.booking import CAUSE_OF, Cause
+from engine.domain.holding import Holding
+from engine.domain.identifiers import Symbol
+from engine.domain.order import ClosedBy, OrderReport, OrderSide
+from engine.domain.signal import PositionSide
+
+SLACK: Final = timedelta(seconds=5)
+"""An exchange's times are whole seconds, its clock is not ours, and a reading is a moment older than its answer."""
+ROWS_TRIED: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class UnsettledFill:
+    """Hold a fill that lacks something. ``order_id`` and ``attempt`` are None where we did not send it, or nobody named its order."""
+
+    id: int
+    symbol: Symbol
+    side: PositionSide
+    is_entry: bool
+    quantity: Decimal
+    price: Decimal | None
+    fee: Decimal | None
+    cause: Cause | None
+    since: datetime
+    seen_at: datetime
+    attempt: int | None = None
+    order_id: str | None = None
+    position_id: str = ""
+    ends_position: bool = False
+
+    @property
+    def order_side(self) -> OrderSide:
+        """Return the side of the order behind it."""
+        return OrderSide.opening(self.side) if self.is_entry else OrderSide.closing(self.side)
+
+    def may_be_at(self, moment: datetime) -> bool:
+        """Tell whether it may have happened then."""
+        return self.since - SLACK <= moment <= self.seen_at + SLACK
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Say what was told about a fill; None is not told. ``at`` is when it happened."""
+
+    fill: int
+    price: Decimal | None = None
+    fee: Decimal | None = None
+    cause: Cause | None = None
+    order_id: str | None = None
+    at: datetime | None = None
+
+
+def explain_by_orders(
+    fills: Iterable[UnsettledFill], orders: Sequence[OrderReport], taken: Collection[str], *, waits_for_position: bool
+) -> list[Told]:  # fmt: skip
+    """Explain fills without price by rows of orders, whose times are on our clock; ``taken`` are order ids that are known as others.
+
+    ``waits_for_position``: only the exchange's record of closed positions says for certain what closed a whole position.
+    """
+    told = []
+    for group in _groups(each for each in fills if each.price is None and each.order_id is None):
+        rows = [each for each in orders if each.exchange_order_id not in taken and _may_be(each, group)]
+        chosen = _adding_up(rows, sum((each.quantity for each in group), ZERO))
+        if chosen:
+            told += [_told_by(each, chosen, waits_for_position) for each in group]
+            continue
+        for each in group if len(group) > 1 else ():
+            chosen = _adding_up([row for row in rows if _may_be(row, [each])], each.quantity)
+            told += [_told_by(each, chosen, waits_for_position)] if chosen else []
+    return told
+
+
+def _groups(fills: Iterable[UnsettledFill]) -> list[list[UnsettledFill]]:
+    """Put fills together that one order may have made: of one contract, side and time."""
+    groups: list[list[UnsettledFill]] = []
+    for each in sorted(fills, key=lambda fill: (fill.symbol, fill.order_side.value, fill.since)):
+        last = groups[-1][-1] if groups else None
+        same = last is not None and (last.symbol, last.order_side, last.since) == (each.symbol, each.order_side, each.since)
+        if same:
+            groups[-1].append(each)
+        else:
+            groups.append([each])
+    return groups
+
+
+def _may_be(row: OrderReport, group: Sequence[UnsettledFill]) -> bool:
+    first = group[0]
+    return (
+        row.filled_quantity > 0
+        and row.average_price is not None
+        and (row.symbol, row.side) == (first.symbol, first.order_side)
+        and (row.closed_by is None or not first.is_entry)
+        and all("" in (row.position_id, each.position_id) or row.position_id == each.position_id for each in group)
+        and (first.may_be_at(row.created_at) or _is_leg(row, first))
+    )
+
+
+def _is_leg(row: OrderReport, fill: UnsettledFill) -> bool:
+    """Tell whether a row is a stop or target of the very position: such an order is made long before it executes."""
+    is_leg = row.closed_by in (ClosedBy.STOP_LOSS, ClosedBy.TAKE_PROFIT)
+    return is_leg and row.position_id == fill.position_id != "" and row.created_at <= fill.seen_at + SLACK
+
+
+def _adding_up(rows: Sequence[OrderReport], quantity: Decimal) -> Sequence[OrderReport]:
+    """Return the rows that are exactly the quantity together, where only one choice is, or every choice costs the same."""
+    if not rows or len(rows) > ROWS_TRIED:
+        return rows if _sum(rows) == quantity else ()
+    found = [some for count in range(1, len(rows) + 1) for some in combinations(rows, count) if _sum(some) == quantity]
+    if not found:  # a single larger one: its owner closed, and opened again before anybody looked
+        return rows if len(rows) == 1 and _sum(rows) > quantity else ()
+    return found[0] if len({(_average(some), some[0].closed_by) for some in found}) == 1 else ()
+
+
+def _sum(rows: Iterable[OrderReport]) -> Decimal:
+    return sum((each.filled_quantity for each in rows), ZERO)
+
+
+def _average(rows: Sequence[OrderReport]) -> Decimal:
+    cost = sum((EXACT.multiply(each.filled_quantity, each.average_price or ZERO) for each in rows), ZERO)
+    return EXACT.divide(cost, _sum(rows)).quantize(FINEST)
+
+
+def _told_by(fill: UnsettledFill, rows: Sequence[OrderReport], waits_for_position: bool) -> Told:
+    fees = [each.fee for each in rows if each.fee is not None]
+    fee = part(sum(fees, ZERO), fill.quantity, _sum(rows)) if len(fees) == len(rows) else None
+    closed_by = next((each.closed_by for each in rows if each.closed_by not in (None, ClosedBy.ORDER)), None)
+    cause = fill.cause or (None if closed_by is None else CAUSE_OF[closed_by])
+    if cause is None and not (waits_for_position and fill.ends_position):
+        cause = Cause.OWNER
+    newest = max(rows, key=lambda each: each.created_at)
+    return Told(
+        fill.id, _average(rows), fee, cause, rows[0].exchange_order_id if len(rows) == 1 else None, _within(fill, newest.created_at)
+    )
+
+
+def explain_by_positions(fills: Iterable[UnsettledFill], closed: Sequence[ClosedPosition], taken: Collection[str]) -> list[Told]:
+    """Explain closing fills by the exchange's record of closed positions, whose times are on our clock.
+
+    Its exit price may be the average of everything that left, so it is a fill's own only where the position left as a whole.
+    """
+    told = []
+    exits = [each for each in fills if not each.is_entry]
+    for each in exits:
+        rows = [row for row in closed if _closed(each, row, taken)]
+        if len(rows) != 1:
+            continue
+        row = rows[0]
+        at_once = sum((other.quantity for other in exits if other.since == each.since and _closed(other, row, taken)), ZERO)
+        price = row.exit_price if each.price is None and row.quantity in (each.quantity, at_once) else None
+        cause = None if row.closed_by is None or each.attempt is not None else CAUSE_OF[row.closed_by]
+        order = each.order_id or (row.order_id if each.price is None and price is not None else None) or None
+        told.append(Told(each.id, price, None, cause, order, _within(each, row.closed_at)))
+    return told
+
+
+def _closed(fill: UnsettledFill, row: ClosedPosition, taken: Collection[str]) -> bool:
+    if fill.order_id is not None and row.order_id:
+        return row.order_id == fill.order_id
+    if row.order_id in taken and row.order_id != fill.order_id:
+        return False
+    same = row.position_id == fill.position_id if "" not in (row.position_id, fill.position_id) else row.side is fill.side
+    return same and row.symbol == fill.symbol and row.quantity >= fill.quantity and fill.may_be_at(row.closed_at)
+
+
+def explain_by_entry(fills: Iterable[UnsettledFill], report: AccountReport, books: Collection[OpenCost]) -> list[Told]:
+    """Take the average entry price of an open position for an entry that is all of it, where nothing else tells its price."""
+    told = []
+    for each in fills:
+        position = next((found for found in report.positions if found.symbol == each.symbol and found.side is each.side), None)
+        booked = [book for book in books if book.symbol == each.symbol]
+        whole = position is not None and len(booked) == 1 and position.quantity == booked[0].quantity == each.quantity
+        if each.is_entry and each.price is None and whole and position is not None:
+            told.append(Told(each.id, position.entry_price))
+    return told
+
+
+def _within(fill: UnsettledFill, at: datetime) -> datetime:
+    return min(max(at, fill.since), fill.seen_at)
+
+
+# What the owner holds beside us
+
+
+@dataclass(frozen=True, slots=True)
+class OwnBook:
+    """Hold what the books have open of the owner's own in one contract."""
+
+    symbol: Symbol
+    side: PositionSide
+    quantity: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class OwnChange:
+    """Say how the owner's own part of a position changed; ``entry_price`` is the whole position's average, None where it is gone."""
+
+    symbol: Symbol
+    side: PositionSide
+    is_entry: bool
+    quantity: Decimal
+    entry_price: Decimal | None
+    position_id: str
+    ends_position: bool
+
+
+def own_changes(
+    report: AccountReport, holdings: Iterable[Holding], books: Iterable[OwnBook], undecided: Collection[Symbol]
+) -> list[OwnChange]:  # fmt: skip
+    """Compare what a reading shows beyond our shares with the owner's books; ``undecided`` symbols are left for a later reading."""
+    ours = {each.symbol: each for each in holdings}
+    there = {each.symbol: each for each in report.positions if each.quantity > 0}
+    known = {each.symbol: each for each in books}
+    unread = {each.symbol for each in report.unreadable if each.what == "position"}
+    if None in unread:
+        return []
+    changes: list[OwnChange] = []
+    for symbol in sorted({*there, *known} - set(undecided) - unread):
+        held, position, before = ours.get(symbol), there.get(symbol), known.get(symbol)
+        if held is not None and held.entries_open:
+            continue
+        share = held.share if held is not None and position is not None and held.side is position.side else ZERO
+        now = ZERO if position is None else max(ZERO, EXACT.subtract(position.quantity, share))
+        if before is not None and (position is None or position.side is not before.side):
+            changes.append(OwnChange(symbol, before.side, False, before.quantity, None, "", position is None))
+            before = None
+        more = EXACT.subtract(now, ZERO if before is None else before.quantity)
+        if position is not None and more:
+            changes.append(OwnChange(symbol, position.side, more > 0, abs(more), position.entry_price, position.id, False))
+    return changes

@@ -1,0 +1,84 @@
+"""Decide whether an account's wallet is explained by its books, and how much is not.
+
+The identity: results + open result - fees - funding + deposits and withdrawals + unexplained = change of the wallet. Open results are
+compared at cost, not at a price: what a position is worth cancels out of both sides. Deposits and withdrawals are told by no exchange; they
+are unexplained rows like a close that nobody told.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import Enum
+from typing import Final
+
+from engine.domain.account import AccountReport
+from engine.domain.amounts import EXACT, ZERO
+from engine.domain.signal import PositionSide
+
+TOLERANCE: Final = Decimal("0.01")
+"""How far an exchange's rounding may be off for each fill."""
+
+
+class Line(Enum):
+    """What changes a wallet, each a running sum since the books of the account began."""
+
+    RESULTS = "results"
+    """Closed trades of strategies, before fees."""
+    OWNER = "owner"
+    """What the owner closed of his own, before fees: as the books have it, or as the exchange's closed positions tell it."""
+    ORDER_FEES = "order_fees"
+    """Fees that came with orders, at an exchange without a fee history."""
+    FEE_ROWS = "fee_rows"
+    """Fees and what was paid back of them, by the exchange's fee history."""
+    FUNDING = "funding"
+    UNEXPLAINED = "unexplained"
+
+
+SIGNS: Final[Mapping[Line, int]] = {
+    Line.RESULTS: 1, Line.OWNER: 1, Line.ORDER_FEES: -1, Line.FEE_ROWS: -1, Line.FUNDING: -1, Line.UNEXPLAINED: 1,
+}  # fmt: skip
+"""How each line counts in the change of the wallet."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenCost:
+    """Hold what the books have open in one contract and what it cost, None where a price is not known."""
+
+    symbol: str
+    side: PositionSide
+    quantity: Decimal
+    cost: Decimal | None
+
+
+def at_cost(report: AccountReport, books: Iterable[OpenCost]) -> Decimal | None:
+    """Return the wallet as it would be had every open position been entered at the books' prices; None where that cannot be told.
+
+    The wallet is ``balance.total``: without unrealised profit, with the margin in use.
+    """
+    if any(each.what == "position" for each in report.unreadable):
+        return None
+    there = {each.symbol: each for each in report.positions if each.quantity > 0}
+    worth: Decimal = report.balance.total
+    booked: dict[str, list[OpenCost]] = {}
+    for each in books:
+        booked.setdefault(each.symbol, []).append(each)
+    for symbol in {*there, *booked}:
+        position, ours = there.get(symbol), booked.get(symbol, [])  # type: ignore[call-overload]  # a Symbol is a text
+        if position is None or any(each.side is not position.side or each.cost is None for each in ours):
+            return None
+        if sum((each.quantity for each in ours), ZERO) != position.quantity:
+            return None
+        cost = sum((each.cost or ZERO for each in ours), ZERO)
+        difference = EXACT.subtract(EXACT.multiply(position.quantity, position.entry_price), cost)
+        worth = EXACT.subtract(worth, difference) if position.side is PositionSide.LONG else EXACT.add(worth, difference)
+    return worth
+
+
+def change_told(sums: Mapping[Line, Decimal]) -> Decimal:
+    """Return the change of the wallet that the lines explain."""
+    return sum((sums.get(line, ZERO) * sign for line, sign in SIGNS.items()), ZERO)
+
+
+def unexplained(worth: Decimal, baseline: Decimal, sums: Mapping[Line, Decimal], rounding: Decimal) -> Decimal:
+    """Return how much of the change nothing explains, beyond what was taken for rounding before."""
+    return EXACT.subtract(EXACT.subtract(EXACT.subtract(worth, baseline), change_told(sums)), rounding)

@@ -1,0 +1,48 @@
+"""What pages say of trades: how each ended, and that what is not known is not a number."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from engine.desks.performance import figures_of
+from engine.domain.booking import BookState, Cause
+from engine.ledger.results import DayRow, TradeRow
+from web.pages import _TEMPLATES
+
+D = Decimal
+NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
+SETTLED = TradeRow(
+    1, "f0", "paper", "trend", "BTCUSDT", "LONG", "0.003", "65000", "63000", D("0.19"), D("-6.19"), NOW, NOW, Cause.STOP_LOSS,
+    BookState.SETTLED,
+)  # fmt: skip
+
+
+def table(*trades: TradeRow) -> str:
+    return _TEMPLATES.get_template("traders/trades_table.html").render(trades=trades, with_strategy=True)
+
+
+def test_a_trade_says_how_it_ended_and_what_it_came_to() -> None:
+    shown = table(SETTLED)
+    assert '<td data-label="Ended by">stop</td>' in shown
+    assert "−6.1900" in shown
+    assert "not known" not in shown
+
+
+def test_what_nobody_told_is_said_and_not_written_as_a_number() -> None:
+    untold = replace(SETTLED, exit_price=None, fees=None, result=None, cause=None, state=BookState.OPEN)
+    shown = table(untold, replace(untold, cause=Cause.UNEXPLAINED, state=BookState.UNEXPLAINED))
+    assert shown.count("not known yet") == 4
+    assert shown.count("unexplained") == 4
+    assert "0.0000" not in shown
+
+
+def test_a_trade_of_before_is_marked() -> None:
+    assert "before 0.2, not reconciled" in table(replace(SETTLED, cause=None, state=BookState.OLD))
+
+
+def test_figures_say_how_many_trades_are_in_none_of_them() -> None:
+    figures = figures_of("paper", [DayRow("2026-11-24", 2, 1, D(5), D(1), 3), DayRow("2026-11-25", 0, 0, D(0), D(0), 4)])
+    shown = _TEMPLATES.get_template("traders/figures.html").render(each=figures)
+    assert "1 won, 50.0 %, 7 more not reconciled" in shown
+    none = figures_of("paper", [DayRow("2026-11-25", 0, 0, D(0), D(0), 4)])
+    assert "4 more not reconciled" in _TEMPLATES.get_template("traders/figures.html").render(each=none)
