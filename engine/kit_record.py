@@ -12,7 +12,7 @@ from typing import Final
 from engine.files import replace_file
 from engine.plugin_api import PLUGIN_API_VERSION
 
-KIT_VERSION: Final = 2
+KIT_VERSION: Final = 3
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Final
 from engine.actors.standing_lane import take_back_resting
 from engine.decisions.order_lifecycle import AttemptState
 from engine.decisions.planning import Wait
-from engine.decisions.planning_exits import Carry, ExitContext, ExitPlan, is_below_minimum, plan_exit
+from engine.decisions.planning_exits import NO_CONTRACT, Carry, ExitContext, ExitPlan, is_below_minimum, plan_exit
 from engine.decisions.risk import position_of
 from engine.domain.alert import EXIT_TRIES_TOLD, AlertCode
 from engine.domain.amounts import ZERO, Money, Quantity, plain
 from engine.domain.holding import Holding
 from engine.domain.outcome import Outcome, OutcomeCode
-from engine.domain.signal import Signal
+from engine.domain.signal import PositionSide, Signal
 from engine.ledger import Database
 from engine.ledger.attempts import Attempt, Claim, attach, attempts_of, keep_carried, open_attempts, read_holding
 from engine.ledger.copies import WaitingLeg, is_entering
@@ -49,8 +49,11 @@ async def close(lanes: "Lanes", leg: WaitingLeg) -> None:
         context = _context(follower, leg, signal)
         plan = plan_exit(context)
     match plan:
-        case Wait():
-            lanes.wait(leg, min(WAIT_S_MAX, WAIT_S * 2 ** min(lanes.waits(leg), 5)))
+        case Wait(cause) if plan is NO_CONTRACT and context.holding is not None:
+            await _tell_failing(lanes, leg, context.holding.side, context.holding.share)
+            lanes.fail(leg, NotExecuted(cause), EXIT_RETRY_S[min(lanes.now(leg.copy).failed, len(EXIT_RETRY_S) - 1)])
+        case Wait(cause):
+            lanes.wait(leg, min(WAIT_S_MAX, WAIT_S * 2 ** min(lanes.waits(leg), 5)), cause)
         case Carry(outcome, carried):
             await lanes.conclude(leg, _with_fills(lanes, leg, outcome), partial(_keep_carried, leg, carried))
         case Outcome():
@@ -68,9 +71,8 @@ def _needs_witness(follower: "Follower", context: ExitContext, plan: ExitPlan) -
     position = context.position
     held = context.holding
     is_part = not plan.intent.whole_position and position is not None and held is not None and position.quantity > held.share
-    return (
-        is_part and not (follower.session is not None and follower.session.reads_client_order_id(plan.intent)) and not _is_fresh(follower)
-    )
+    is_named = follower.session is not None and follower.session.reads_client_order_id(plan.intent)
+    return is_part and not is_named and not _is_fresh(follower)
 
 
 def _residue_kinds(context: ExitContext, plan: ExitPlan) -> frozenset[RejectionKind]:
@@ -156,24 +158,23 @@ def _with_fills(lanes: "Lanes", leg: WaitingLeg, outcome: Outcome) -> Outcome:
     return Outcome(OutcomeCode.FILLED, numbers)
 
 
-async def _tell_failing(lanes: "Lanes", leg: WaitingLeg, plan: ExitPlan) -> None:
+async def _tell_failing(lanes: "Lanes", leg: WaitingLeg, side: PositionSide, quantity: Quantity) -> None:
     """Alert about an exit that has failed often, before it is tried once more: equal ones within an hour are counted."""
     tries, cause, _ = failed_tries(lanes.follower.shared.ledger.db, leg.copy, leg.number)
-    unsent, problem = lanes.failures(leg.copy)
-    if tries + unsent < EXIT_TRIES_TOLD:
+    lane = lanes.now(leg.copy)
+    if tries + lane.failed < EXIT_TRIES_TOLD:
         return
-    intent, told = plan.intent, problem or cause
     await lanes.follower.shared.alert(
-        AlertCode.EXIT_FAILING, lanes.follower.name, leg.copy, side=intent.position_side.value, quantity=plain(intent.quantity),
-        symbol=intent.symbol, tries=str(tries + unsent), problem=told,
+        AlertCode.EXIT_FAILING, lanes.follower.name, leg.copy, side=side.value, quantity=plain(quantity), symbol=leg.symbol,
+        tries=str(tries + lane.failed), problem=lane.problem or cause,
     )  # fmt: skip
 
 
 async def _send(lanes: "Lanes", leg: WaitingLeg, signal: Signal, plan: ExitPlan, context: ExitContext) -> None:
     assert context.holding is not None, "only what is held is closed"
     follower = lanes.follower
-    retry_s = EXIT_RETRY_S[min(leg.attempts + lanes.failures(leg.copy)[0], len(EXIT_RETRY_S) - 1)]
-    await _tell_failing(lanes, leg, plan)
+    retry_s = EXIT_RETRY_S[min(leg.attempts + lanes.now(leg.copy).failed, len(EXIT_RETRY_S) - 1)]
+    await _tell_failing(lanes, leg, plan.intent.position_side, plan.intent.quantity)
     try:
         session = await follower.connected()
         await session.permit_exit()

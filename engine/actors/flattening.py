@@ -106,7 +106,9 @@ class Flattening:
         if last is None or last.ended_at is None:
             return last is None
         if last.residue is not None:
-            return held.share > last.residue
+            # Not in a loop; but a person who asks again may know that the position changed.
+            asked = max(each.set_at for each in switches if each.level is SwitchLevel.FLATTEN)
+            return held.share > last.residue or asked > last.ended_at
         return shared.clock.now() - last.ended_at >= timedelta(seconds=AGAIN_S)
 
 

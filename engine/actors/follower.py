@@ -6,7 +6,8 @@ without it, exits do not; what is claimed is answered for, whatever is cancelled
 """
 
 import logging
-from collections.abc import Callable
+import random
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -23,8 +24,9 @@ from engine.actors.preflight import PreflightWatch
 from engine.actors.protection_guard import ProtectionGuard
 from engine.actors.resolver import Resolver
 from engine.actors.shared import Shared
-from engine.actors.supervisor import Vitals
+from engine.actors.supervisor import Vitals, keep
 from engine.actors.unreadable import UnreadableRows
+from engine.decisions.explaining import LaneNow
 from engine.decisions.order_lifecycle import AttemptState
 from engine.decisions.planning import AccountView, Reading
 from engine.decisions.reconciliation import Correction, ForeignOrders, ShareShrunk, reconcile
@@ -101,6 +103,8 @@ class Follower:
         self.guard = ProtectionGuard(self)
         self.unreadable = UnreadableRows(self)
         self._new_session = new_session
+        self._told_restarts = 0
+        self._jitter = random.Random(account)  # noqa: S311 - spreads restarts, guards nothing
         self._retired: list[ExchangeSession] = []
         self._bell = Doorbell()
         self._read_bell = Doorbell()
@@ -168,11 +172,9 @@ class Follower:
         self._reserve_open_entries()
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._keep_reading)
-                nursery.start_soon(self._resolver.run)
-                nursery.start_soon(self.guard.run)
-                nursery.start_soon(self.preflight.run)
-                nursery.start_soon(self._funding.run)
+                # Apart from each other and from the lanes: whatever fails for good beside an exit, the exit goes out.
+                for part in (self._keep_reading, self._resolver.run, self.guard.run, self.preflight.run, self._funding.run):
+                    nursery.start_soon(keep, self.vitals, partial(self._told_if_quarantined, part), self._jitter)
                 await self._dispatch(nursery)
         finally:
             self._lanes.forget()
@@ -180,6 +182,12 @@ class Follower:
                 await session.aclose()
             self._retired.clear()
             self.session = None
+
+    async def _told_if_quarantined(self, run: Callable[[], Awaitable[None]]) -> None:
+        if self.vitals.quarantined and self._told_restarts != self.vitals.restarts:
+            self._told_restarts = self.vitals.restarts  # once for each failure, though all parts begin again with the task
+            await self.shared.alert(AlertCode.ACCOUNT_QUARANTINED, self.name, problem=self.vitals.last_error)
+        await run()
 
     async def _own_stray_claims(self) -> None:
         """Turn claims that no task answers for any more into UNKNOWN: after a crash of the process or of this task alike."""
@@ -220,9 +228,9 @@ class Follower:
             return False
         return not self.shared.stopping and not self._lanes.is_busy(leg) and (leg.kind != ENTRY or not self.vitals.quarantined)
 
-    def failures_of(self, copy: CopyId) -> tuple[int, str]:
-        """Return how often this task failed to send anything of a copy, and the last time why."""
-        return self._lanes.failures(copy)
+    def in_lane(self, copy: CopyId) -> LaneNow:
+        """Return what this task knows of a copy that the ledger does not."""
+        return self._lanes.now(copy)
 
     def exits_wait(self, strategy: StrategyId) -> bool:
         """Tell whether closing orders wait for a person because conservation is broken; to flatten is that person's decision."""

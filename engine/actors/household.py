@@ -10,7 +10,6 @@ import trio
 from engine.actors.doorbell import Doorbell
 from engine.actors.follower import Follower
 from engine.actors.supervisor import supervise
-from engine.domain.alert import AlertCode
 from engine.domain.identifiers import AccountId, CopyId
 from engine.domain.preflight import Preflight
 
@@ -102,15 +101,9 @@ class Household:
             follower.read_soon()
 
     async def _keep(self, follower: Follower) -> None:
-        async def run() -> None:
-            quarantined = follower.vitals.quarantined
-            if quarantined and follower.vitals.restarts:
-                await follower.shared.alert(AlertCode.ACCOUNT_QUARANTINED, follower.name, problem=follower.vitals.last_error)
-            await follower.run()
-
         with trio.CancelScope() as scope:
             self._scopes[follower.account] = scope
-            await supervise(follower.vitals, run, self._jitter)
+            await supervise(follower.vitals, follower.run, self._jitter)
 
     async def route(self, read_waiting: Callable[[], list[AccountId]]) -> None:
         """Ring every account that has something to plan, in slices, so that nothing else waits behind a fan-out."""

@@ -6,6 +6,7 @@ once, classify, record. From the claim to the record it cannot be cancelled; its
 """
 
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -18,6 +19,7 @@ from engine.actors.exchange_session import ExchangeSession
 from engine.actors.exit_lane import close
 from engine.actors.recording import Recording, recording
 from engine.actors.standing_lane import cancel, protect
+from engine.decisions.explaining import LaneNow
 from engine.decisions.order_lifecycle import AttemptState
 from engine.decisions.routing import CANCEL, ENTRY, EXIT, PROTECTION
 from engine.domain.alert import AlertCode
@@ -45,8 +47,7 @@ class Lanes:
         self._busy: set[tuple[str, str]] = set()
         self._not_before: dict[CopyId, datetime] = {}
         self._waits: dict[CopyId, int] = {}
-        self._causes: dict[CopyId, str] = {}
-        self._unsent: dict[CopyId, tuple[int, str]] = {}
+        self._now: dict[CopyId, LaneNow] = {}
 
     def is_busy(self, leg: WaitingLeg) -> bool:
         """Tell whether the leg's lane has one under way."""
@@ -62,7 +63,7 @@ class Lanes:
 
     def waited_for(self, leg: WaitingLeg) -> str:
         """Return why this task had the leg wait the last time, empty where that was not told."""
-        return self._causes.get(leg.copy, "")
+        return self.now(leg.copy).waits_for
 
     def forget(self) -> None:
         """Start with empty lanes after the follower's task ended: its lanes ended with it."""
@@ -81,27 +82,26 @@ class Lanes:
             self.follower.ring()
 
     def wait(self, leg: WaitingLeg, seconds: float, cause: str = "") -> None:
-        """Plan the leg again in so many seconds; ``cause`` is told where it gets too old meanwhile."""
-        self._causes[leg.copy] = cause
+        """Plan the leg again in so many seconds; ``cause`` says what it waits for."""
+        self._now[leg.copy] = replace(self.now(leg.copy), waits_for=cause)
         self._not_before[leg.copy] = self.follower.shared.clock.now() + timedelta(seconds=seconds)
         self._waits[leg.copy] = self.waits(leg) + 1
 
-    def failures(self, copy: CopyId) -> tuple[int, str]:
-        """Return how often a leg of a copy failed before anything of it was claimed, and the last time why (empty once it was)."""
-        return self._unsent.get(copy, (0, ""))
+    def now(self, copy: CopyId) -> LaneNow:
+        """Return how often a copy failed before anything of it was claimed, the last time why, and what it waits for."""
+        return self._now.get(copy, LaneNow())
 
     def fail(self, leg: WaitingLeg, error: Exception, seconds: float) -> None:
         """Plan a leg again in so many seconds, because nothing of it could be sent."""
-        self._unsent[leg.copy] = (self.failures(leg.copy)[0] + 1, f"{type(error).__name__}: {error}"[:200])
         self.wait(leg, seconds)
+        self._now[leg.copy] = LaneNow(self.now(leg.copy).failed + 1, f"{type(error).__name__}: {error}"[:200])
 
     async def conclude(self, leg: WaitingLeg, outcome: Outcome, also: Callable[[Database], None] = lambda db: None) -> None:
         """End a leg that is not claimed, with what ``also`` writes in the same transaction."""
         at = self.follower.shared.clock.now()
         self._not_before.pop(leg.copy, None)
         self._waits.pop(leg.copy, None)
-        self._causes.pop(leg.copy, None)
-        self._unsent.pop(leg.copy, None)
+        self._now.pop(leg.copy, None)
 
         def write(db: Database) -> None:
             also(db)
@@ -134,7 +134,7 @@ class Lanes:
                     if made.outcome is not None:
                         await self.conclude(leg, made.outcome)
                     return None
-                self._unsent[leg.copy] = (self.failures(leg.copy)[0], "")
+                self._now[leg.copy] = LaneNow(self.now(leg.copy).failed)
                 line = LastLine(follower, wanted, made, last_line)
                 answer = await session.place(wanted.intent, line.check, written)
                 result = recording(made, wanted.intent, answer, retry_s, shared.clock.now(), residue_kinds)

@@ -30,15 +30,25 @@ class Vitals:
 
 async def supervise(vitals: Vitals, run: Callable[[], Awaitable[None]], jitter: random.Random) -> None:
     """Run ``run`` for ever. More than 5 failures in 60 s set ``vitals.quarantined``; the task itself decides what that stops."""
-    while True:
+
+    async def running() -> None:
         vitals.running = True
+        try:
+            await run()
+        finally:
+            vitals.running = False
+
+    await keep(vitals, running, jitter)
+
+
+async def keep(vitals: Vitals, run: Callable[[], Awaitable[None]], jitter: random.Random) -> None:
+    """Run a part of a task again whenever it fails, so that its siblings go on; its failures count as the task's."""
+    while True:
         try:
             await run()
             return
         except Exception as error:  # the one place that outlives any failure of an actor
             _note(vitals, error)
-        finally:
-            vitals.running = False
         pause = min(PAUSE_MAX_S, PAUSE_MIN_S * 2 ** min(10, len(vitals.failures) - 1))
         await trio.sleep(pause * (0.75 + jitter.random() / 2))
 

@@ -156,7 +156,7 @@ async def _release(office: Office, params: dict[str, Any]) -> dict[str, Any]:
 
 
 async def _decide(office: Office, params: dict[str, Any]) -> dict[str, Any]:
-    """Record a person's decision about the unproven orders of a copy: which exchange order it is, that there is none, or that it is done."""
+    """Record a person's decision about a copy's unproven orders: which exchange order it is, that there is none, or that it is done."""
     signal, follower, order = text(params, "signal"), text(params, "follower"), text(params, "order", "")
     note, by = text(params, "note"), text(params, "by", "operator")
     if not 1 <= len(note) <= NOTE_CHARACTERS_MAX:

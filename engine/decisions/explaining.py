@@ -17,6 +17,15 @@ _UNDER_WAY: Final = (OutcomeCode.UNKNOWN, OutcomeCode.PLACED, OutcomeCode.PARTIA
 
 
 @dataclass(frozen=True, slots=True)
+class LaneNow:
+    """Hold what only the running task knows of a copy: how often nothing of it could be sent, the last time why, and what it waits for."""
+
+    failed: int = 0
+    problem: str = ""
+    waits_for: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ExitNow:
     """Hold an exit that has not ended: whose signal it is, how often it failed, and the last time why.
 
@@ -28,6 +37,7 @@ class ExitNow:
     problem: str
     is_refused: bool
     is_sent: bool
+    waits_for: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +69,7 @@ class CopyNow:
     """Hold how things are for one copy. ``share`` and ``side`` are what its strategy holds in the symbol, ``entries_open`` what may come.
 
     ``kind`` is that of the leg that has not ended, else of the last one. ``master_left``: the strategy's newest order there is an exit.
-    ``live`` is None where no engine runs.
+    ``live`` is None where no engine runs. ``waits_for`` is what its own lane waits for.
     """
 
     symbol: Symbol
@@ -72,6 +82,7 @@ class CopyNow:
     exit: ExitNow | None
     unproven: UnprovenNow | None
     live: LiveNow | None
+    waits_for: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +132,8 @@ def _exit_waits(copy: CopyNow) -> tuple[str, WhoseMove]:
         return "Its order is at the exchange, and is looked up.", _N
     if tries is not None and tries.failed:
         return f"It failed {tries.failed} of its tries ({tries.problem}), and is tried again.", _N
+    if tries is not None and tries.waits_for:
+        return f"It waits: {tries.waits_for}.", _N
     if copy.entries_open:
         return f"It waits for an entry of this strategy in {copy.symbol} to end.", _N
     return "It waits to be planned.", _N
@@ -141,6 +154,8 @@ def _other_waits(copy: CopyNow) -> tuple[str, WhoseMove]:
         return f"It waits until the fate of an earlier order in {copy.symbol} is proven: rexalgo unknown list.", move
     if live.problem:
         return f"It waits for a reading of the account, which fails now ({live.problem}).", _O
+    if copy.waits_for:
+        return f"It waits: {copy.waits_for}.", _N
     return "It waits to be planned.", _N
 
 

@@ -26,6 +26,10 @@ from engine.domain.outcome import Outcome, OutcomeCode
 from engine.domain.signal import NO_ORDER_KEY, Action, OrderType, Signal
 from engine.domain.subscription import Subscription
 
+NONE: Final = Quantity(ZERO)
+NO_CONTRACT: Final = Wait("the contract has not been read from the exchange yet")
+"""What a reduce waits for where nobody knows the contract's step: nothing of ours ends this, so it counts as a failed try."""
+
 
 NO_TRACE: Final = (
     "an earlier closing order without trace may have closed this, and the owner holds a part of the position: rexalgo unknown decide"
@@ -55,7 +59,7 @@ class ExitContext:
     now: datetime
     leave: Quantity | None = None
     is_entering: bool = False
-    without_trace: Quantity = Quantity(ZERO)
+    without_trace: Quantity = NONE
 
     @property
     def is_flat_after(self) -> bool:
@@ -142,7 +146,7 @@ def _reduce_share(context: ExitContext, holding: Holding) -> ExitPlan | Carry | 
         return _close_share(context, holding)
     if context.instrument is None:
         # A share is a sum of fills, a fraction of it is not: off the step the exchange refuses it, or leaves what nobody can close.
-        return Wait("the contract has not been read yet")
+        return NO_CONTRACT
     quantity = floored(Quantity(wanted), context.instrument)
     if is_below_minimum(context, quantity):
         return _carried(context, context.instrument, Quantity(wanted))

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from engine.actors.follower import Follower
-from engine.decisions.explaining import LiveNow, explain
+from engine.decisions.explaining import LaneNow, LiveNow, explain
 from engine.decisions.risk import position_of
 from engine.domain.amounts import plain
 from engine.domain.identifiers import StrategyId, Symbol
@@ -25,7 +25,7 @@ def explain_copy(office: Office, signal: str, account: str) -> WhyView | None:
     task = None if office.live is None else office.live.named(account)
     strategy = strategy_named(db, found.strategy)
     live = None if task is None or strategy is None else live_now(task, strategy.id, Symbol(found.symbol))
-    now = read_copy_now(db, number, account, live, lambda copy: (0, "") if task is None else task.failures_of(copy))
+    now = read_copy_now(db, number, account, live, lambda copy: LaneNow() if task is None else task.in_lane(copy))
     outcome = None if found.code is None else Outcome(OutcomeCode(found.code), found.numbers)
     told = explain(outcome, now)
     return replace(found, sentence=told.sentence, now=told.now, move=told.move.value)

@@ -457,12 +457,12 @@ def decide_done(db: apsw.Connection, attempt_id: int, at: datetime) -> None:
     """
     attempt = read_attempt(db, attempt_id)
     if attempt.is_entry or attempt.state not in (AttemptState.UNKNOWN, AttemptState.NOT_CONFIRMED):
-        raise InvalidMove(
-            f"expected a closing order that is unknown or not confirmed, found an {attempt.kind} that is {attempt.state.value}"
-        )
+        found = f"an {attempt.kind} that is {attempt.state.value}"
+        raise InvalidMove(f"expected a closing order that is unknown or not confirmed, found {found}")
     intent = attempt.intent
     report = OrderReport(
-        "", None, intent.symbol, intent.side, intent.quantity, OrderStatus.FILLED, intent.quantity, None, None, at, True, "", intent.position_id,
+        "", None, intent.symbol, intent.side, intent.quantity, OrderStatus.FILLED, intent.quantity, None, None, at, True, "",
+        intent.position_id,
     )  # fmt: skip
     numbers = {
         "side": intent.side.value, "symbol": intent.symbol, "quantity": plain(intent.quantity), "filled": plain(intent.quantity),

@@ -6,13 +6,13 @@ from typing import Final
 
 import apsw
 
-from engine.decisions.explaining import CopyNow, ExitNow, LiveNow, UnprovenNow
+from engine.decisions.explaining import CopyNow, ExitNow, LaneNow, LiveNow, UnprovenNow
 from engine.domain.amounts import ZERO, Quantity
 from engine.domain.identifiers import CopyId, Symbol
 from engine.ledger.query import fetch_all, fetch_one
 
-Failures = Callable[[CopyId], tuple[int, str]]
-"""Tell how often an exit failed before anything of it was sent, which only its running task knows, and the last time why."""
+InLane = Callable[[CopyId], LaneNow]
+"""Tell what only the running task knows of a copy."""
 
 _OPEN: Final = ("new", "claimed", "unknown", "placed", "partially_filled")
 
@@ -28,7 +28,7 @@ def failed_tries(db: apsw.Connection, copy: CopyId, leg: int) -> tuple[int, str,
     return (len(rows), rows[-1][1], rows[-1][0] != "new") if rows else (0, "", False)
 
 
-def read_copy_now(db: apsw.Connection, signal_number: int, account_name: str, live: LiveNow | None, failures: Failures) -> CopyNow:
+def read_copy_now(db: apsw.Connection, signal_number: int, account_name: str, live: LiveNow | None, in_lane: InLane) -> CopyNow:
     """Read how things are for the copy of a signal; raises LookupError where there is none."""
     copy = fetch_one(
         db,
@@ -55,9 +55,10 @@ def read_copy_now(db: apsw.Connection, signal_number: int, account_name: str, li
         entries_open=0 if held is None else held[2],
         master_left=held is not None and _master_left(db, account, strategy, symbol, held[3]),
         is_sending=sending is not None,
-        exit=_exit(db, account, strategy, symbol, failures),
+        exit=_exit(db, account, strategy, symbol, in_lane),
         unproven=_unproven(db, account, symbol),
         live=live,
+        waits_for=in_lane(CopyId(identifier)).waits_for,
     )
 
 
@@ -73,7 +74,7 @@ def _master_left(db: apsw.Connection, account: str, strategy: str, symbol: str, 
     return row is not None
 
 
-def _exit(db: apsw.Connection, account: str, strategy: str, symbol: str, failures: Failures) -> ExitNow | None:
+def _exit(db: apsw.Connection, account: str, strategy: str, symbol: str, in_lane: InLane) -> ExitNow | None:
     row = fetch_one(
         db,
         "SELECT leg.copy_id, leg.number, leg.state, signal.id FROM leg JOIN copy ON copy.id = leg.copy_id JOIN signal ON signal.number ="
@@ -84,10 +85,8 @@ def _exit(db: apsw.Connection, account: str, strategy: str, symbol: str, failure
     if row is None:
         return None
     tries, cause, is_refused = failed_tries(db, CopyId(row[0]), row[1])
-    unsent, problem = failures(CopyId(row[0]))
-    return ExitNow(
-        row[3], tries + unsent, problem or cause, is_refused and not problem, row[2] in ("unknown", "placed", "partially_filled")
-    )  # fmt: skip
+    lane, is_sent = in_lane(CopyId(row[0])), row[2] in ("unknown", "placed", "partially_filled")
+    return ExitNow(row[3], tries + lane.failed, lane.problem or cause, is_refused and not lane.problem, is_sent, lane.waits_for)
 
 
 def _unproven(db: apsw.Connection, account: str, symbol: str) -> UnprovenNow | None:

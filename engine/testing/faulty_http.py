@@ -28,6 +28,8 @@ LOST: Final = ("rate_limited", "bad_gateway_instead")
 READING: Final = ("read_error", "read_500", "read_not_json", "read_empty_object", "read_429", "read_nothing")
 # Happens to the true answer of a reading: a text stands where each list stood.
 WITHOUT_LISTS: Final = "read_without_lists"
+# Happens to the true answer of a reading: each list of objects begins with one whose values nobody has ever seen.
+STRANGE_ROWS: Final = "read_strange_rows"
 
 
 class Clients(Protocol):
@@ -47,7 +49,7 @@ class Plan:
     """Hold what is to happen, and count what did.
 
     ``write`` befalls the next writing request. ``read`` befalls every reading request, or with ``read_only_nth`` just that one of those
-    that are sent from now on (1 is the next).
+    that are sent from now on (1 is the next). ``strange_rows`` counts the rows that were put into true answers.
     """
 
     write: str | None = None
@@ -58,6 +60,7 @@ class Plan:
     hosts: set[str] = field(default_factory=set)
     spacing_s: float = 0.0
     slow_reads: bool = False
+    strange_rows: int = 0
     _next: float = field(default=0.0)
 
     def heal(self) -> None:
@@ -141,6 +144,12 @@ class _FaultyTransport(httpx.AsyncBaseTransport):
             case "read_without_lists":
                 answer = await self._inner.handle_async_request(request)
                 return httpx.Response(answer.status_code, content=_without_lists(await answer.aread()), request=request)
+            case "read_strange_rows":
+                answer = await self._inner.handle_async_request(request)
+                content, count = _with_strange_rows(await answer.aread())
+                self._plan.strange_rows += count
+                headers = {name: answer.headers[name] for name in ("date", "content-type") if name in answer.headers}
+                return httpx.Response(answer.status_code, content=content, headers=headers, request=request)
         return await self._inner.handle_async_request(request)
 
     async def aclose(self) -> None:
@@ -157,6 +166,24 @@ def _without_lists(content: bytes) -> bytes:
         return json.dumps(change(json.loads(content))).encode()
     except ValueError:
         return content
+
+
+def _with_strange_rows(content: bytes) -> tuple[bytes, int]:
+    count = 0
+
+    def change(value: object) -> object:
+        nonlocal count
+        if isinstance(value, dict):
+            return {name: change(member) for name, member in value.items()}
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            count += 1
+            return [dict.fromkeys(value[0], "never seen"), *value]
+        return value
+
+    try:
+        return json.dumps(change(json.loads(content))).encode(), count
+    except ValueError:
+        return content, 0
 
 
 def _limited(request: httpx.Request, fault: str) -> httpx.Response:

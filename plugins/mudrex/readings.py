@@ -132,8 +132,9 @@ class Readings:
         return ClosedPositions(tuple(told), is_whole and not read.hides(since), read.unreadable)
 
     async def closed_now(self, position_id: str) -> ClosedPosition | None:
-        """Look for one position among the newest closed ones."""
-        read = rows.read_each("closed position", await self.page(CLOSED, LEAST_PAGE_ROWS), rows.closed_position)
+        """Look for one closed position, down to where only older ones stand."""
+        found, _ = await self._pages(CLOSED, _holds([position_id]))
+        read = rows.read_each("closed position", found, rows.closed_position)
         return next((each for each in read.values if each.position_id == position_id), None)
 
     # Fees

@@ -23,7 +23,7 @@ def simulate() -> None:
     "--per-second", type=click.IntRange(0, 10_000), default=10, show_default=True, help="Requests per key and second; 0: no limit."
 )
 @click.option("--accounts", type=click.IntRange(0, 100_000), default=0, help="Make accounts with the keys sim-0001, sim-0002 and so on.")
-@click.option("--faults", help="What goes wrong: calm, lossy, storm, slow, hostile, or a TOML or JSON file of that form.")
+@click.option("--faults", help="What goes wrong: calm, lossy, storm, slow, hostile, unrecorded, or a TOML or JSON file of that form.")
 @click.option(
     "--state",
     type=click.Path(path_type=Path, dir_okay=False),

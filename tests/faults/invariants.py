@@ -92,6 +92,21 @@ def _no_entry_passes_a_close(seen: Evidence) -> list[str]:
     return [f"passed: {copy} was claimed after the later {key} was recorded" for copy, key in rows]
 
 
+def _no_entry_is_lost_to_an_exit_under_way(seen: Evidence) -> list[str]:
+    rows = fetch_all(
+        seen.db,
+        "SELECT copy.id, copy.code, closing.dedupe_key FROM copy JOIN leg ON leg.copy_id = copy.id AND leg.kind = 'entry'"
+        " JOIN leg AS exit ON exit.account_id = leg.account_id AND exit.strategy_id = leg.strategy_id AND exit.symbol = leg.symbol"
+        " AND exit.kind = 'exit' AND exit.order_key < leg.order_key"
+        " JOIN copy AS closed ON closed.id = exit.copy_id JOIN signal AS closing ON closing.number = closed.signal_number"
+        " WHERE copy.code IN ('skipped.already_open', 'skipped.opposite_held', 'skipped.own_position')"
+        " AND closing.number < copy.signal_number AND json_extract(closing.draft, '$.action') = 'close' AND (SELECT max(sequence) FROM"
+        " event WHERE copy_id = closed.id) > (SELECT max(sequence) FROM event WHERE copy_id = copy.id)"
+        " AND NOT EXISTS (SELECT 1 FROM event WHERE copy_id = closed.id AND subject = 'not_confirmed')",
+    )
+    return [f"flip: {copy} ended {code} while the close {key} before it was under way" for copy, code, key in rows]
+
+
 def _told_residues(seen: Evidence) -> dict[tuple[str, str], Decimal]:
     """Return what people were told that the exchange does not close."""
     rows = fetch_all(
@@ -176,6 +191,7 @@ INVARIANTS: Final = (
     Invariant(
         "no wrong loss", "no order was ever called NOT_CONFIRMED that the exchange had accepted and filled", _nobody_is_told_a_wrong_loss
     ),
+    Invariant("flip", "an entry is not lost to an exit that came before it and is under way", _no_entry_is_lost_to_an_exit_under_way),
     Invariant("order", "no entry is claimed once a later close, reverse or cancel of its strategy is recorded", _no_entry_passes_a_close),
     Invariant("goals", "after the last close nothing of ours is open, and what is the owner's is untouched", _goals_are_reached),
     Invariant("residue", "only what the exchange itself refused to close is called a residue", _residues_were_refused),

@@ -45,6 +45,13 @@ MUTANTS: Final = (
         ),
     ),
     Mutant(
+        "flips: an entry does not wait for the exit before it",
+        (
+            ("engine/decisions/planning.py", "        return Wait(EXIT_FIRST)\n", "        return None\n"),
+            (ATTEMPTS, "        return NotClaimed(None)  # recorded while", "        pass  # recorded while"),
+        ),
+    ),
+    Mutant(
         "unique key: a repeated delivery is a new signal",
         (
             ("engine/ledger/signals.py", "    if known is not None:\n", "    if False and known is not None:\n"),

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
@@ -45,8 +45,10 @@ from rexalgo import (
     Rejected,
     RejectionKind,
     Symbol,
+    UnreadableRow,
     hookimpl,
     is_loopback,
+    parse_symbol,
     plain,
 )
 
@@ -121,6 +123,29 @@ def judge(status: int, content: bytes) -> ExchangeError:
         code = str(json.loads(content)["code"])
         return Rejected(f"the exchange refused it: {code}", KINDS.get(code, RejectionKind.OTHER))
     return OutcomeUnknown(f"the exchange answered {status}")
+
+
+T = TypeVar("T")
+
+
+def read_each(what: str, listed: Any, read_one: Callable[[Mapping[str, Any]], T]) -> tuple[tuple[T, ...], tuple[UnreadableRow, ...]]:
+    """Read row by row: one that cannot be read is told, and stops no other."""
+    values: list[T] = []
+    unreadable: list[UnreadableRow] = []
+    for row in rows(listed):
+        try:
+            values.append(read_one(row))
+        except (ValueError, KeyError, TypeError, ArithmeticError) as error:
+            unreadable.append(UnreadableRow(what, str(row.get("id", "")), symbol_of(row), f"{type(error).__name__}: {error}"[:100]))
+    return tuple(values), tuple(unreadable)
+
+
+def symbol_of(row: Mapping[str, Any]) -> Symbol | None:
+    """Return a row's contract, where it can be read."""
+    try:
+        return parse_symbol(row.get("symbol"))
+    except ValueError:
+        return None
 
 
 def order_of(row: Mapping[str, Any]) -> OrderReport:
@@ -226,13 +251,16 @@ class Connection:
         as_of = self._clock.now()
         told = await read(self._http, "/account")
         # The account tells no present price; the entry price stands for it, and the engine goes by the quotes.
-        positions = tuple(position_of(row, Price(Decimal(row["entry"]))) for row in rows(told["positions"]))
+        positions, strange = read_each("position", told["positions"], lambda row: position_of(row, Price(Decimal(row["entry"]))))
+        orders, unread = read_each("order", told["orders"], order_of)
         balance = Balance(Money(Decimal(told["free"])), Money(Decimal(told["total"])))
-        return AccountReport(balance, positions, tuple(map(order_of, rows(told["orders"]))), as_of)
+        return AccountReport(balance, positions, orders, as_of, strange + unread)
 
     async def find_orders(self, symbol: Symbol, since: datetime) -> OrderHistory:
         told = await read(self._http, "/orders", symbol=symbol, since=str(int(since.timestamp() * 1000)))
-        return OrderHistory(tuple(map(order_of, rows(told["orders"]))), complete=True)  # the exchange cuts nothing off
+        orders, unread = read_each("order", told["orders"], order_of)
+        # The exchange cuts nothing off, and shows this contract and time alone: a row that cannot be read could be any of them.
+        return OrderHistory(orders, not unread, unread)
 
     async def cancel_order(self, symbol: Symbol, exchange_order_id: str) -> None:
         answer = await self._http.delete(f"/orders/{exchange_order_id}")

@@ -101,3 +101,24 @@ def test_exits_leave_an_account_whose_entries_are_in_quarantine(simulator: Simul
         trouble.unlink()
     run_cli("account", "release", "f0002", cwd=place.folder)
     assert len(place.settled(entered, 60)) == FOLLOWERS
+
+
+def test_flatten_ends_flat_though_what_stands_is_worth_less_than_an_order_may_be(simulator: Simulator, place: Place) -> None:
+    prices = f"{simulator.control}/price"
+    with httpx.Client(trust_env=False, timeout=30) as made:
+        opened = send(place, made, opening("small-open", side="SHORT"))
+        assert Counter(place.settled(opened, 60)) == {"filled": FOLLOWERS}
+    try:
+        httpx.post(prices, json={"symbol": "BTCUSDT", "price": "600"}, trust_env=False).raise_for_status()
+        until(lambda: _worth_at_most(simulator) < 5, 30)
+        told = run_cli("halt", "flatten", "--all", "--yes", "--wait", "60", cwd=place.folder)
+        assert "FLAT: nothing of the engine is open for everything" in told
+        assert (simulator.positions(), "residue" in alerts(place)) == (0, False)
+    finally:
+        httpx.post(prices, json={"symbol": "BTCUSDT", "price": None}, trust_env=False).raise_for_status()
+        run_cli("resume", "entries", "--all", cwd=place.folder)
+
+
+def _worth_at_most(simulator: Simulator) -> float:
+    seen = httpx.get(f"{simulator.control}/accounts", trust_env=False).json()
+    return max(float(held["quantity"]) * 600 for each in seen.values() for held in each["positions"])

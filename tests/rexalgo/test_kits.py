@@ -18,6 +18,7 @@ from plugins import signed_webhook
 from plugins.gcra import GcraLimiter
 from plugins.mudrex import default_settings
 from plugins.mudrex.adapter import MudrexAdapter, MudrexSettings
+from plugins.mudrex.simulator.faults import Drill
 from plugins.mudrex.simulator.server import Simulator, serve
 from rexalgo import PLUGIN_API_VERSION, Action, InvalidValue, PositionSide, Secret, SignalDraft, StreamContext, Symbol, sign_a, sign_b
 from rexalgo.testing import (
@@ -54,15 +55,15 @@ def test_a_live_address_is_never_traded_on(tmp_path: Path) -> None:
     rexalgo("plugin", "test", "mudrex", cwd=tmp_path, code=3)
 
 
-async def mudrex_report() -> KitReport:
-    simulator = Simulator(None, latency_s=0.0, per_s=0, fill_s=(0.05, 0.3))
+async def mudrex_report(only: str | None = None, **switches: object) -> KitReport:
+    simulator = Simulator(None, latency_s=0.0, per_s=0, fill_s=(0.05, 0.3), drill=Drill(switches=switches))
     async with trio.open_nursery() as nursery:
         port = await nursery.start(serve, simulator, 0)
         adapter = MudrexAdapter(
             MudrexSettings.parse({**default_settings, "base_url": f"http://127.0.0.1:{port}/fapi", "orders_per_s": 100, "reads_per_s": 100})
         )
         under_test = ExchangeUnderTest(adapter, {"secret": Secret("sim-kit")}, {}, "", {"secret": Secret("bad-key")})
-        report = await check_exchange_adapter(under_test)
+        report = await check_exchange_adapter(under_test, only)
         nursery.cancel_scope.cancel()
     return report
 
@@ -72,6 +73,24 @@ async def test_mudrex_passes_against_its_simulator() -> None:
     report.raise_failures()
     skipped = {each.number for each in report.results if each.verdict is Verdict.SKIPPED}
     assert skipped == set()
+    proofs = "the order that names the position, else the closed position, else a later reading without the position"
+    assert report.capabilities["exit_proof"] == proofs
+
+
+STRANGE = {
+    "strange_rows": True, "numbers_as_text": True, "fills_at_levels": True, "closed_rows_late_s": 0.5, "page_rows_max": 20, "decoys": True,
+    "history_offset": "time", "history_shows_working": False, "stop_row": "order", "partial_closes": "parts",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("number", ["E14", "E20", "E21", "E25", "E28", "E54", "E57", "E58", "E59", "E60"])
+async def test_mudrex_keeps_its_promises_where_its_exchange_has_other_habits(number: str) -> None:
+    (await mudrex_report(number, **STRANGE)).raise_failures()
+
+
+@pytest.mark.parametrize("number", ["E21", "E25", "E57", "E58", "E59"])
+async def test_mudrex_proves_whole_exits_where_no_order_row_of_a_close_ever_shows(number: str) -> None:
+    (await mudrex_report(number, closing_row="never")).raise_failures()
 
 
 def test_the_built_in_limiter_and_source_pass() -> None:

@@ -11,7 +11,7 @@ BUGS: Final = (
     Bug("HTTP clients of its own, where no fault reaches", FILE, HTTP, 'http = httpx.AsyncClient(base_url=self._base_url, headers={KEY_HEADER: login.credentials["secret"].reveal()})', (("Market(context.http(self._base_url), context.clock)", OWN_MARKET),)),
     Bug("partial exits are not reduce-only", FILE, '"reduceOnly": order.reduce_only,', '"reduceOnly": order.whole_position,'),
     Bug("an address is told from its beginning", FILE, "return Environment.SIMULATED if is_loopback(self._base_url)", 'return Environment.SIMULATED if self._base_url.startswith(("http://127.", "http://localhost", "https://localhost"))'),
-    Bug("resting orders are not found", FILE, 'return OrderHistory(tuple(map(order_of, rows(told["orders"]))), complete=True)', 'return OrderHistory(tuple(each for each in map(order_of, rows(told["orders"])) if each.status is not OrderStatus.OPEN), complete=True)'),
+    Bug("resting orders are not found", FILE, 'return OrderHistory(orders, not unread, unread)', 'return OrderHistory(tuple(each for each in orders if each.status is not OrderStatus.OPEN), not unread, unread)'),
     Bug("a cancel takes back every order of the contract", FILE, '        answer = await self._http.delete(f"/orders/{exchange_order_id}")', '        for each in (await self.fetch_account()).open_orders:\n            await self._http.delete(f"/orders/{each.exchange_order_id}")\n        answer = await self._http.delete(f"/orders/{exchange_order_id}")'),
     Bug("leverage is cut to a whole number", FILE, '"leverage": plain(order.leverage),', '"leverage": str(int(order.leverage)),'),
     Bug("an id that was used before is taken for a refusal", FILE, "if 400 <= status < 500 and status != 409:", "if 400 <= status < 500:"),
@@ -29,5 +29,7 @@ BUGS: Final = (
     Bug("prices of another contract", FILE, 'row = await read(self._http, "/ticker", symbol=symbol)', 'row = await read(self._http, "/ticker", symbol=min(symbols))'),
     Bug("contracts whose reading fails are none", FILE, 'found = rows((await read(self._http, "/contracts"))["contracts"])', 'try:\n            found = rows((await read(self._http, "/contracts"))["contracts"])\n        except Exception:\n            found = []'),
     Bug("orders older than the account are hidden: since is cut to whole minutes", FILE, 'since=str(int(since.timestamp() * 1000))', 'since=str(int(since.timestamp() // 60 * 60_000) + 60_000)'),
+    Bug("one unreadable row stops every other", FILE, "            unreadable.append(", "            raise ExchangeError('unreadable') from error\n            unreadable.append("),
+    Bug("a row that cannot be read is no row", FILE, "return tuple(values), tuple(unreadable)", "return tuple(values), ()"),
     Bug("the smallest order is told too small", FILE, 'notional_min=Money(Decimal(row["minNotional"]))', 'notional_min=Money(Decimal(row["minNotional"]) / 4)'),
 )  # fmt: skip

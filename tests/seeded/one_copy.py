@@ -15,12 +15,14 @@ ROOT = Path(__file__).resolve().parents[2]
 async def _mudrex(folder: str) -> Any:
     from plugins.mudrex import default_settings
     from plugins.mudrex.adapter import MudrexAdapter, MudrexSettings
+    from plugins.mudrex.simulator.faults import Drill
     from plugins.mudrex.simulator.server import Simulator, serve
 
     def adapter_at(url: str) -> MudrexAdapter:
         return MudrexAdapter(MudrexSettings.parse({**default_settings, "base_url": url, "orders_per_s": 100, "reads_per_s": 100}))
 
-    simulator = Simulator(None, latency_s=0.0, per_s=0, fill_s=(0.05, 0.2))
+    drill = Drill(switches={"page_rows_max": 20, "decoys": True})
+    simulator = Simulator(None, latency_s=0.0, per_s=0, fill_s=(0.05, 0.2), drill=drill)
     async with trio.open_nursery() as nursery:
         port = await nursery.start(serve, simulator, 0)
         yield adapter_at, f"http://127.0.0.1:{port}/fapi"

@@ -1,7 +1,7 @@
 """The kit for exchange adapters: numbered promises, each with what to do where it is not kept.
 
 ``kit`` runs them, ``registry`` holds them; they stand in ``about`` (E0), ``entries`` and ``protection`` (E1), ``exits`` (E2), ``lines``
-(E3, E4) and ``readings`` (E5).
+(E3, E4), ``readings`` (E50 on) and ``telling`` (E57 on).
 """
 
 from collections.abc import Callable
@@ -9,12 +9,15 @@ from dataclasses import fields
 
 from engine.ports.exchange import ExchangeTraits
 from engine.ports.rate_limiter import RateLimit
-from engine.testing.exchange import about, entries, exits, lines, protection, readings
+from engine.testing.exchange import about, entries, exits, lines, protection, readings, telling
 from engine.testing.exchange.kit import ExchangeKit, ExchangeUnderTest
 from engine.testing.exchange.registry import all_cases
 from engine.testing.report import CaseResult, KitReport, Verdict
 
-__all__ = ["ExchangeUnderTest", "about", "check_exchange_adapter", "entries", "exchange_cases", "exits", "lines", "protection", "readings"]
+__all__ = [
+    "ExchangeUnderTest", "about", "check_exchange_adapter", "entries", "exchange_cases", "exits", "lines", "protection", "readings",
+    "telling",
+]  # fmt: skip
 
 
 def exchange_cases() -> tuple[tuple[str, str], ...]:
@@ -48,8 +51,19 @@ async def check_exchange_adapter(
 
 
 def capabilities(traits: ExchangeTraits) -> dict[str, str]:
-    """Return what the traits say, in words, by their names."""
-    return {each.name: _word(getattr(traits, each.name)) for each in fields(traits)}
+    """Return what the traits say, in words, by their names, and what proves an exit by them."""
+    return {each.name: _word(getattr(traits, each.name)) for each in fields(traits)} | {"exit_proof": exit_proof(traits)}
+
+
+def exit_proof(traits: ExchangeTraits) -> str:
+    """Return what proves an exit at this exchange, the best proof first."""
+    proofs = (
+        (traits.exits_carry_client_order_id and traits.reads_client_order_id, "its client order id"),
+        (traits.names_positions, "the order that names the position"),
+        (traits.reports_closed_positions, "the closed position"),
+        (True, "a later reading without the position"),
+    )
+    return ", else ".join(words for holds, words in proofs if holds)
 
 
 def _word(value: object) -> str:

@@ -18,6 +18,7 @@ from engine.testing.report import CaseFailed, expect
 
 CLOCKS_APART: Final = timedelta(minutes=5)
 VISIBLE_SLACK_S: Final = 1.0
+FREE_AGAIN_S: Final = 3.0
 
 
 @case(
@@ -117,7 +118,7 @@ async def _position_is_right(kit: ExchangeKit) -> None:
     trades = [(LONG, 0, 2, 4), (SHORT, 0, 3, 4)] + ([(LONG, 1, 2, 1)] if len(await kit.contracts()) > 1 else [])
     for side, number, leverage, times in trades:
         _, quote = await kit.contract(number)
-        before = (await kit.account()).balance
+        before = await _all_free(kit)
         order = await kit.intent(side, times, number, leverage)
         _, position = await kit.entered(order)
         expect(position.side is side, f"expected a {side.value} position, found {position.side.value}")
@@ -133,6 +134,16 @@ async def _position_is_right(kit: ExchangeKit) -> None:
             )
         _money_is_taken(position.margin, before, (await kit.account()).balance)
         await kit.flatten()
+
+
+async def _all_free(kit: ExchangeKit) -> Balance:
+    """Return the balance once the margin of the trade before is free again, which may take a moment."""
+    balance = (await kit.account()).balance
+    with trio.move_on_after(FREE_AGAIN_S):
+        while balance.available < balance.total:
+            await trio.sleep(LOOK_S)
+            balance = (await kit.account()).balance
+    return balance
 
 
 def _money_is_taken(margin: Decimal, was: Balance, after: Balance) -> None:

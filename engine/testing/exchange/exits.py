@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from typing import cast
 
 import trio
 
@@ -11,11 +12,11 @@ from engine.decisions.sizing import smallest_quantity
 from engine.domain.account import Position
 from engine.domain.amounts import Price, Quantity, floor_to_step
 from engine.domain.order import OrderIntent, OrderReport, OrderSide
-from engine.ports.exchange import Rejected, RejectionKind
-from engine.testing.exchange.kit import DEADLINE_S, LONG, SHORT, ExchangeKit
+from engine.ports.exchange import ClosedPositionsConnection, Rejected, RejectionKind
+from engine.testing.exchange.kit import DEADLINE_S, LONG, LOOK_S, SETTLE_S, SHORT, ExchangeKit
 from engine.testing.exchange.looks import expect_sound
 from engine.testing.exchange.registry import case
-from engine.testing.report import CaseSkipped, expect
+from engine.testing.report import CaseFailed, CaseSkipped, expect
 
 
 @case(
@@ -62,7 +63,7 @@ async def _whole(kit: ExchangeKit) -> None:
             expect(took <= allowed * 3, f"expected about exit_requests = {allowed} requests for an exit, found {took} ({looks})")
         expect(report.side is leaving.side, f"expected side {leaving.side.value}, found {report.side.value}")
         expect(report.reduce_only is not False, "expected reduce_only True or None of an exit, found False")
-        found = await kit.found(leaving, report.exchange_order_id)
+        found = await read_back(kit, leaving, report)
         expect_sound(found, "the exit read back")
         expect(found.side is leaving.side, f"expected the exit read back as {leaving.side.value}, found {found.side.value}")
         expect(found.reduce_only is not False, "expected the exit read back with reduce_only True or None, found False")
@@ -74,6 +75,24 @@ async def _whole(kit: ExchangeKit) -> None:
         await kit.aftermath()
         left = (await kit.account()).positions
         expect(not left, f"expected no position after the whole was closed, found {left}")
+
+
+async def read_back(kit: ExchangeKit, leaving: OrderIntent, told: OrderReport) -> OrderReport:
+    """Return an exit as it is read back: its order, or what was told of it where only the closed position names that order."""
+    if not kit.adapter.traits.reports_closed_positions:
+        return await kit.found(leaving, told.exchange_order_id)
+    connection, since = await kit.connection(), kit.begun - timedelta(seconds=60)
+    with trio.move_on_after(SETTLE_S):
+        while True:
+            history = await connection.find_orders(leaving.symbol, since)
+            order = next((each for each in history.orders if each.exchange_order_id == told.exchange_order_id), None)
+            if order is not None and order.status.is_terminal:
+                return order
+            closed = await cast(ClosedPositionsConnection, connection).closed_positions(since, [told.position_id])
+            if order is None and any(each.order_id == told.exchange_order_id for each in closed.rows):
+                return told
+            await trio.sleep(LOOK_S)
+    raise CaseFailed(f"expected order {told.exchange_order_id}, or a closed position that names it, within {SETTLE_S:g} s, found neither")
 
 
 @case(

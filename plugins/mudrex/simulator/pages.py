@@ -37,6 +37,18 @@ def with_strange(name: str, rows: Rows, account: Account, switches: Switches) ->
     return [*account.strange.get(name, ()), *unseen, *rows]
 
 
+def decoys_of(row: Mapping[str, object]) -> list[Mapping[str, object]]:
+    """Return rows that only look like the one of a closing call."""
+    short, other = str(row["id"])[:-4], str(row["position_id"])[:-4] + "dec0"
+    half = float(str(row["quantity"])) / 2
+    other_side = "LONG" if row["order_type"] == "SHORT" else "SHORT"
+    return [
+        {**row, "id": f"{short}dec1", "position_id": other, "future_position_uuid": other},
+        {**row, "id": f"{short}dec2", "quantity": half, "filled_quantity": half if row["filled_quantity"] else 0},
+        {**row, "id": f"{short}dec3", "order_type": other_side},
+    ]
+
+
 def paged(rows: Rows, request: Request, switches: Switches, default: int = PAGE, meaning: str = "rows") -> list[Mapping[str, object]]:
     """Return a page; ``meaning`` says what its offset is: a number of rows, the newest time in milliseconds, or nothing."""
     limit = int(number({"n": request.first("limit", str(default))}, "n", Decimal(default)))

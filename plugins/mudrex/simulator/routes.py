@@ -6,7 +6,7 @@ from typing import Any, Final
 from plugins.mudrex.simulator.contracts import CONTRACTS, Contract
 from plugins.mudrex.simulator.exchange import Exchange
 from plugins.mudrex.simulator.messages import Request
-from plugins.mudrex.simulator.pages import SHORT_PAGE, born, paged, with_strange
+from plugins.mudrex.simulator.pages import SHORT_PAGE, born, decoys_of, paged, with_strange
 from plugins.mudrex.simulator.values import WORKING, Account, Order, Refusal, number
 
 STEPS_S: Final[Mapping[str, int]] = {
@@ -81,7 +81,10 @@ def _orders(exchange: Exchange, request: Request, account: Account, parts: list[
             return 200, paged(with_strange("orders", working, account, switches), request, switches)
         case "GET", ["history"]:
             newest_first = sorted(seen, key=lambda each: each.created, reverse=True)
-            shown = [row(each) for each in newest_first if switches.history_shows_working or each.status not in WORKING]
+            past = [each for each in newest_first if switches.history_shows_working or each.status not in WORKING]
+            shown = [
+                every for each in past for every in [*(decoys_of(row(each)) if switches.decoys and each.by == "close" else ()), row(each)]
+            ]
             history = with_strange("history", with_strange("orders", shown, account, switches), account, switches)
             return 200, paged(history, request, switches, meaning=switches.history_offset)
         case "GET", ["detail"]:

@@ -69,6 +69,9 @@ class Switches:
     strange_rows: bool = False
     """Orders, fees and closed positions begin with rows of another contract, with words and times that were never seen."""
 
+    decoys: bool = False
+    """Before the row of a closing call stand rows that only look like it: of another position, another quantity, the opening side."""
+
     def changed(self, table: Mapping[str, object]) -> "Switches":
         """Return these with some changed; raises ValueError for a name, a type or a word that is not one of theirs."""
         known = {each.name: getattr(self, each.name) for each in fields(self)}

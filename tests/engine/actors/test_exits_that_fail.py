@@ -1,5 +1,8 @@
 """An exit that fails three times is an alert, whatever it fails at, and ``why`` says whose move it is."""
 
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,10 +12,15 @@ import trio
 from engine_world import BEGINNING, World, world
 from trio.testing import MockClock
 
+from engine.actors.funding import FundingWatch
+from engine.actors.preflight import PreflightWatch
+from engine.actors.protection_guard import ProtectionGuard
+from engine.actors.resolver import Resolver
 from engine.desks.explaining import explain_copy
 from engine.domain.alert import Alert, AlertCode
+from engine.domain.amounts import Price, Ratio
 from engine.domain.holding import STOPPED_BY_CONSERVATION, Switch, SwitchScope
-from engine.domain.signal import Action, PositionSide
+from engine.domain.signal import Action, PositionSide, SignalSize, SizeMode
 from engine.ledger.alerts import newest_alerts
 from engine.ports.exchange import NotExecuted, OutcomeUnknown, Rejected, RejectionKind
 from engine.views import WhyView
@@ -145,3 +153,56 @@ async def test_a_close_behind_broken_conservation_is_the_operator_s_move(tmp_pat
         stands = why(house, "sig-1")
         assert stands.move == "operator"
         assert "still stands; closing it is under way" in stands.now
+
+
+async def test_a_reduce_whose_contract_nobody_can_read_is_told_and_a_close_goes_out(
+    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world(tmp_path, followers=1) as house:
+        await opened(house)
+        monkeypatch.setattr(house.shared.feeds["paper"], "instrument", lambda symbol: None)
+        reduced = await house.send(Action.REDUCE, size=SignalSize(SizeMode.FRACTION, fraction=Ratio(Decimal("0.5"))))
+        await trio.sleep(120)
+        (alert,) = told(house)
+        assert "the contract has not been read from the exchange yet" in alert.sentence
+        assert why(house, reduced).move == "operator"
+        assert await house.outcome(await house.send(Action.CLOSE)) == ["filled"]
+        assert await house.outcome(reduced) == ["skipped.nothing_to_close"]
+
+
+async def test_a_close_goes_out_whatever_the_feed_and_the_position_s_leverage_say(
+    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world(tmp_path, followers=1) as house:
+        await opened(house)
+        feed, report = house.shared.feeds["paper"], house.followers[0].report
+        assert report is not None
+
+        async def no_quote(*_: Any) -> None:
+            raise TimeoutError("no prices")
+
+        monkeypatch.setattr(feed, "instrument", lambda symbol: None)
+        monkeypatch.setattr(feed, "quote", no_quote)
+        odd = tuple(replace(each, leverage=Ratio(Decimal(0)), mark_price=Price(Decimal(0))) for each in report.positions)
+        house.followers[0].report = replace(report, positions=odd)
+        assert await house.outcome(await house.send(Action.CLOSE)) == ["filled"]
+
+
+@pytest.mark.parametrize("part", [FundingWatch, PreflightWatch, ProtectionGuard, Resolver])
+async def test_an_exit_goes_out_at_once_while_something_beside_it_fails_for_good(
+    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, part: type
+) -> None:
+    async def broken(_: object) -> None:
+        raise RuntimeError("a mistake of the engine's own")
+
+    monkeypatch.setattr(part, "run", broken)
+    async with world(tmp_path, followers=1) as house:
+        assert await house.outcome(await house.send(Action.OPEN, side=PositionSide.LONG)) == ["filled"]
+        await trio.sleep(600)
+        vitals = house.followers[0].vitals
+        assert (vitals.quarantined, vitals.running) == (True, True)
+        codes = [each.code for each in newest_alerts(house.ledger.db, BEGINNING, 100)]
+        assert AlertCode.ACCOUNT_QUARANTINED in codes
+        began = house.shared.clock.now()
+        assert await house.outcome(await house.send(Action.CLOSE)) == ["filled"]
+        assert house.shared.clock.now() - began < timedelta(seconds=2)

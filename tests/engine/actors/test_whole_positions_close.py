@@ -135,3 +135,29 @@ async def test_a_refusal_is_no_residue_while_nobody_can_read_what_the_position_i
         strict.is_unreadable = False
         assert await house.outcome(closed, unlike=(None,)) == ["filled"]
         assert (house.holdings(), residues(house)) == ([], [])
+
+
+async def test_flatten_asks_for_a_residue_again_only_when_a_person_does(
+    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world(tmp_path, followers=1) as house:
+        strict = await opened(house, monkeypatch)
+        await owner(house, strict, OrderSide.BUY)
+
+        def flatten() -> None:
+            house.shared.switches = (Switch(SwitchScope.ALL, "", "night", "op", house.shared.clock.now(), SwitchLevel.FLATTEN),)
+
+        flatten()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(Flattening(house.shared, house.household.ring).run)
+            await trio.sleep(600)
+            assert (strict.refused, len(house.holdings())) == (1, 1)
+            await owner(house, strict, OrderSide.SELL, reduces=True)
+            await trio.sleep(600)
+            assert len(house.holdings()) == 1
+            flatten()
+            with trio.fail_after(60):
+                while house.holdings():
+                    await house.next_commit()
+            nursery.cancel_scope.cancel()
+        assert strict.refused == 1

@@ -29,6 +29,7 @@ def standing(**changes: Any) -> CopyNow:
 WAITING: list[tuple[str, CopyNow, str, WhoseMove]] = [
     ("fresh", now(exit=EXIT), "It waits to be planned.", W.NOBODY),
     ("an entry before it", now(exit=EXIT, entries_open=1), "waits for an entry", W.NOBODY),
+    ("what its lane waits for", now(exit=replace(EXIT, waits_for="an exit is not resolved yet")), "It waits: an exit is not", W.NOBODY),
     ("being sent", now(exit=EXIT, is_sending=True), "being sent", W.NOBODY),
     ("at the exchange", now(exit=replace(EXIT, is_sent=True)), "is looked up", W.NOBODY),
     ("failed once", now(exit=replace(EXIT, failed=1, problem="too many requests")), "too many requests", W.NOBODY),
@@ -44,6 +45,7 @@ WAITING: list[tuple[str, CopyNow, str, WhoseMove]] = [
     ("quarantine", now(exit=EXIT, live=LiveNow(quarantined=True)), "waits to be planned", W.NOBODY),
     ("no engine", now(exit=EXIT, live=None), "No engine runs here", W.OPERATOR),
     ("entry: fresh", now(kind="entry"), "waits to be planned", W.NOBODY),
+    ("entry: behind an exit", now(kind="entry", waits_for="an exit stands before it"), "It waits: an exit stands", W.NOBODY),
     ("entry: being sent", now(kind="entry", is_sending=True), "being sent", W.NOBODY),
     ("entry: key dead", now(kind="entry", live=REFUSED), "refuses this account's key", W.YOU),
     ("entry: quarantine", now(kind="entry", live=LiveNow(quarantined=True)), "account release", W.OPERATOR),

@@ -30,11 +30,12 @@ async def test_many_prices_come_with_one_page_and_few_with_one_request_each(tmp_
 
 
 async def test_a_reading_takes_few_requests_and_what_was_left_comes_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(market_module, "PAGE_ROWS", 1)
+    monkeypatch.setattr(market_module, "LEAST_CONTRACT_ROWS", 1)
     monkeypatch.setattr(market_module, "QUOTE_READS_MAX", 3)
-    async with mudrex_world(tmp_path) as world:
+    one_a_page = Drill(switches={"prices_move": False, "page_rows_max": 1})  # however many are asked for
+    async with mudrex_world(tmp_path, drill=one_a_page) as world:
         market = await world.adapter.market_data(world.context)
-        await market.instruments()
+        assert {each.symbol for each in await market.instruments()} == ALL
         first = {each.symbol for each in await market.quotes(ALL)}
         second = {each.symbol for each in await market.quotes(ALL)}
         assert (len(first), len(second)) == (3, 3)

@@ -133,6 +133,11 @@ async def test_a_position_held_long_and_closed_now_is_found_far_down() -> None:
     found = await lists.readings.closed_since(AT + timedelta(seconds=890), [OTHER])
     assert OTHER in [each.position_id for each in found.rows]
     assert lists.requests == 4
+    now = await lists.readings.closed_now(OTHER)
+    assert now is not None
+    assert now.closed_at == AT + timedelta(seconds=899)
+    assert await lists.readings.closed_now(uuid7(200_000)) is None
+    assert lists.requests == 4 + 4 + 1
     assert not (await lists.readings.closed_since(AT, [])).complete
     assert (await Lists(20, closed=[*closed(30), old]).readings.closed_since(AT, [uuid7(-700_000)])).complete
 

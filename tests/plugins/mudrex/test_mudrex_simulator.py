@@ -26,7 +26,7 @@ NOW = STILL_NOW
 
 def test_every_fault_and_every_preset_can_be_read_and_has_words() -> None:
     assert all(read_rule({"fault": kind}, 0).times == 1 for kind in KINDS)
-    assert set(presets()) == {"calm", "lossy", "storm", "slow", "hostile"}
+    assert set(presets()) == {"calm", "lossy", "storm", "slow", "hostile", "unrecorded"}
     for name, table in presets().items():
         assert drill_of(table).rules == tuple(table["rules"])
         assert table["about"], name
@@ -51,7 +51,7 @@ def test_a_drill_is_read_from_toml_and_a_missing_one_is_told(tmp_path: Path) -> 
     file = tmp_path / "mine.toml"
     file.write_text('clock_skew_s = 3\nrules = [{ fault = "drip", times = 0 }]\n[switches]\nv2_orders = false\n')
     assert read_drill(str(file)) == Drill(({"fault": "drip", "times": 0},), {"v2_orders": False}, 3.0)
-    with pytest.raises(ValueError, match="calm, lossy, storm, slow, hostile"):
+    with pytest.raises(ValueError, match="calm, lossy, storm, slow, hostile, unrecorded"):
         read_drill("tempest")
 
 
@@ -67,7 +67,17 @@ def test_rules_count_have_a_method_a_time_and_a_seeded_chance() -> None:
     assert 30 < sum(drawn[0][0]) < 90
 
 
-@pytest.mark.parametrize("table", [{"legs_vanish": True}, {"v2_orders": 1}, {"margin_freed_after_s": True}, {"v2_orders": "yes"}])
+@pytest.mark.parametrize(
+    "table",
+    [
+        {"legs_vanish": True},
+        {"v2_orders": 1},
+        {"margin_freed_after_s": True},
+        {"v2_orders": "yes"},
+        {"closing_row": "soon"},
+        {"closing_row": 1},
+    ],
+)
 def test_a_switch_with_a_mistake_is_refused(table: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="switch"):
         Switches().changed(table)
