@@ -140,7 +140,8 @@ def _write_books(db: Database) -> None:
         " WHERE filled != '0') INSERT INTO fill (id, account_id, strategy_id, symbol, side, is_entry, quantity, price, fee, cause, at_us,"
         " since_us, seen_us, attempt_id, exchange_order_id, episode, state, folded) SELECT fill, account_id, strategy_id, symbol, 'LONG',"
         " kind = 'entry', filled, price, fee, 'signal', ended_us, ended_us, ended_us, id, exchange_order_id,"
-        " max(iif(kind = 'entry', fill, NULL)) OVER (PARTITION BY account_id, strategy_id, symbol ORDER BY id), 'settled', 1 FROM filled ORDER BY id"
+        " max(iif(kind = 'entry', fill, NULL)) OVER (PARTITION BY account_id, strategy_id, symbol ORDER BY id), 'settled', 1"
+        " FROM filled ORDER BY id"
     )
     db.execute(
         "INSERT INTO trade (account_id, strategy_id, environment, symbol, side, quantity, entry_price, exit_price, fees, gross, result,"

@@ -92,6 +92,12 @@ class BooksWatch:
 
     async def account_was_read(self, report: AccountReport, began: datetime, undecided: frozenset[Symbol]) -> None:
         """Book what the owner's own did, begin the wallet at the first reading, and look whether there is something to ask for."""
+        try:
+            await self._take(report, began, undecided)
+        except Exception as error:  # figures are no reason why a reading fails, and entries with it; the next reading is compared again
+            self._follower.note("the books cannot be compared with a reading", error)
+
+    async def _take(self, report: AccountReport, began: datetime, undecided: frozenset[Symbol]) -> None:
         follower, ledger = self._follower, self._follower.shared.ledger
         db, account = ledger.db, follower.account
         wallet = read_wallet(db, account)

@@ -167,6 +167,8 @@ def explain_by_positions(fills: Iterable[UnsettledFill], closed: Sequence[Closed
         at_once = sum((other.quantity for other in exits if other.since == each.since and _closed(other, row, taken)), ZERO)
         price = row.exit_price if each.price is None and row.quantity in (each.quantity, at_once) else None
         cause = None if row.closed_by is None or each.attempt is not None else CAUSE_OF[row.closed_by]
+        if each.cause is None and cause is None and each.fee is not None:
+            cause = Cause.OWNER  # neither its order, nor its fee row, nor its position has another word for it
         order = each.order_id or (row.order_id if each.price is None and price is not None else None) or None
         told.append(Told(each.id, price, None, cause, order, _within(each, row.closed_at)))
     return told

@@ -54,9 +54,14 @@ def _unsettled(row: Row) -> UnsettledFill:
     )  # fmt: skip
 
 
+_ASKED: Final = (
+    "SELECT 1 FROM fill INDEXED BY fill_unsettled WHERE account_id = ? AND state IN ('open', 'unexplained') AND state = 'open' LIMIT 1"
+)
+
+
 def is_asked_for(db: apsw.Connection, account: AccountId) -> bool:
     """Tell whether a fill of an account lacks something that was not given up."""
-    return fetch_one(db, "SELECT 1 FROM fill WHERE account_id = ? AND state = 'open' LIMIT 1", (account,)) is not None
+    return fetch_one(db, _ASKED, (account,)) is not None
 
 
 def taken_ids(db: apsw.Connection, account: AccountId, order_ids: Collection[str]) -> frozenset[str]:

@@ -1,5 +1,6 @@
 """Which rows explain which fills: exactly those that can be nothing else, and what the owner's own did is told apart from ours."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -105,6 +106,13 @@ def test_only_the_closed_position_says_that_an_ordinary_row_was_a_liquidation() 
     assert (by_order.price, by_order.cause) == (D(90), None)
     (told,) = explain_by_positions([fill(position_id="p", ends_position=True, price=D(90), order_id="x")], [closed()], ("x",))
     assert (told.price, told.cause, told.order_id) == (None, Cause.LIQUIDATION, "x")
+
+
+def test_a_close_without_any_word_is_the_owners_hand_once_its_fee_row_had_none_either() -> None:
+    known = fill(position_id="p", ends_position=True, price=D(90), order_id="x")
+    assert [each.cause for each in explain_by_positions([known], [closed(closed_by=None)], ("x",))] == [None]
+    (told,) = explain_by_positions([replace(known, fee=D("0.1"))], [closed(closed_by=None)], ("x",))
+    assert told.cause is Cause.OWNER
 
 
 def test_a_closed_position_tells_the_price_where_it_left_as_a_whole() -> None:

@@ -74,8 +74,8 @@ PAGES: Final = {
     ("studio.audience_of", "attempt"): "the newest entry of each holding",
     ("studio.signals_of", "signal"): "a master's page",
     ("studio.strategies_of", "signal"): "the newest signal of each strategy",
-    ("wallet.wallet_rows", "wallet_row"): "the newest changes of a wallet that no order explains",
     ("studio.strategy_of", "signal"): "the newest signal of the strategy",
+    ("wallet.wallet_rows", "wallet_row"): "a page of what nothing explains",
 }
 """By verb and table: read newest first in the order of an index up to a LIMIT, which this test checks too."""
 

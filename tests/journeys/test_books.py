@@ -1,0 +1,120 @@
+"""The books of followers at the simulated Mudrex, compared with the exchange's own record of every change of their wallets.
+
+A stop, a liquidation, the owner's hand (all of it, a part, more), a deposit, funding and rebates: one follower each. The record that no
+client sees is the judge, to 0.01 for each trade.
+"""
+
+import json
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from journey_place import DECLARATIONS, Place, closing, opening, run_cli, running, until
+from test_mudrex import Simulator, simulated
+
+FOLLOWERS = 7
+ALL = [f"f{number:04}" for number in range(1, FOLLOWERS + 1)]
+STOPPED, BY_HAND, IN_PART, MORE, LIQUIDATED, PAID_IN, BY_SIGNAL = ALL
+CENT = Decimal("0.01")
+
+
+@pytest.fixture(scope="module")
+def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
+    with simulated(tmp_path_factory.mktemp("mudrex") / "orders.jsonl") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def place(simulator: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    made = Place(tmp_path_factory.mktemp("place"), f'[plugin.mudrex]\nbase_url = "{simulator.base_url}"')
+    file = made.folder / "rexalgo.toml"
+    quick = "[engine]\nreconcile_active_s = 5\nreconcile_idle_s = 10"
+    file.write_text(file.read_text(encoding="utf-8").replace("[engine]", quick), encoding="utf-8")
+    run_cli("plugin", "enable", "mudrex", cwd=made.folder)
+    made.provision(DECLARATIONS.format(followers=FOLLOWERS).replace('"paper"', '"mudrex"').replace("paper-", "sim-"))
+    with running(made):
+        yield made
+
+
+def does(simulator: Simulator, what: str, **body: object) -> None:
+    """Have something happen at the exchange."""
+    httpx.post(f"{simulator.control}/{what}", json=body, trust_env=False).raise_for_status()
+
+
+def key(name: str) -> str:
+    return name.replace("f", "sim-")
+
+
+def wallet(simulator: Simulator, name: str) -> dict[str, Any]:
+    """Return the exchange's record of one wallet."""
+    seen: dict[str, Any] = httpx.get(f"{simulator.control}/wallets", trust_env=False).json()
+    return dict(seen[key(name)])
+
+
+def shown(place: Place, name: str) -> dict[str, Any]:
+    return dict(json.loads(run_cli("account", "show", name, "--json", cwd=place.folder)))
+
+
+def checked(place: Place) -> dict[str, Any]:
+    """Ask for both sides of every account, whatever the answer is."""
+    return dict(json.loads(run_cli("books", "check", "--all", "--json", cwd=place.folder, code=None)))
+
+
+def shares(place: Place, name: str) -> list[str]:
+    return [each["share"] for each in shown(place, name)["holdings"]]
+
+
+def test_every_way_in_which_a_position_ends_agrees_with_the_wallet(simulator: Simulator, place: Place) -> None:
+    began = {name: Decimal(wallet(simulator, name)["total"]) for name in ALL}
+    with httpx.Client(trust_env=False, timeout=20) as client:
+        does(simulator, "price", symbol="BTCUSDT", price="60000")
+        opened = place.bots["trend"].post(client, opening("books", stop_loss="57000")).json()["signal_id"]
+        assert set(place.settled(opened)) == {"filled"}
+        (whole,) = shares(place, IN_PART)
+        until(lambda: all(shown(place, name)["books"]["fills_not_settled"] == 0 for name in ALL), 60)  # fees and rebates are told
+        does(simulator, "funding", symbol="BTCUSDT", rate="0.001")
+        does(simulator, "price", symbol="BTCUSDT", price="60500")
+        does(simulator, "owner", account=key(BY_HAND), act="close", symbol="BTCUSDT")
+        does(simulator, "owner", account=key(IN_PART), act="close", symbol="BTCUSDT", quantity="0.001")
+        does(simulator, "owner", account=key(MORE), act="add", symbol="BTCUSDT", quantity="0.002")
+        does(simulator, "liquidate", account=key(LIQUIDATED), symbol="BTCUSDT")
+        does(simulator, "transfer", account=key(PAID_IN), amount="100")
+        until(lambda: shares(place, BY_HAND) == [] and shares(place, LIQUIDATED) == [] and shares(place, IN_PART) != [whole], 60)
+        does(simulator, "price", symbol="BTCUSDT", price="56900")
+        until(lambda: all(shares(place, name) == [] for name in ALL), 60)
+        does(simulator, "price", symbol="BTCUSDT", price="57000")
+        closed = place.bots["trend"].post(client, closing("books-close")).json()["signal_id"]
+        assert set(place.settled(closed)) == {"skipped.nothing_to_close"}
+    until(lambda: bool(checked(place)["agrees"]), 300)
+    for name in ALL:
+        books = shown(place, name)["books"]
+        change = Decimal(wallet(simulator, name)["total"]) - began[name]
+        assert abs(Decimal(books["change"]) - change) <= CENT * 4, (name, books, wallet(simulator, name))
+        explained = Decimal(books["unexplained"])
+        assert abs(explained - (100 if name == PAID_IN else 0)) <= CENT * 4, (name, books)
+        assert books["trades_not_reconciled"] == 0, (name, books)
+    told = {each["account"]: each for each in checked(place)["accounts"]}
+    assert all(row["agrees"] is not False for each in told.values() for row in each["trades"])
+
+
+def test_how_each_trade_ended_is_told(place: Place) -> None:
+    with place._ledger() as db:  # the record of this place, as every page reads it
+        rows = db.execute(
+            "SELECT account.name, cause FROM trade JOIN account ON account.id = account_id WHERE strategy_id != '' ORDER BY trade.id"
+        ).fetchall()
+    causes: dict[str, list[str]] = {}
+    for name, cause in rows:
+        causes.setdefault(name, []).append(cause)
+    assert causes == {
+        STOPPED: ["stop_loss"], BY_HAND: ["owner"], IN_PART: ["owner", "stop_loss"], MORE: ["stop_loss"], LIQUIDATED: ["liquidation"],
+        PAID_IN: ["stop_loss"], BY_SIGNAL: ["stop_loss"],
+    }  # fmt: skip
+
+
+def test_what_is_not_there_and_what_is_not_clear_is_said(place: Place, tmp_path: Path) -> None:
+    run_cli("books", "check", "f9999", cwd=place.folder, code=4)
+    run_cli("books", "check", cwd=place.folder, code=2)
+    run_cli("books", "check", "f0001", "--all", cwd=place.folder, code=2)
