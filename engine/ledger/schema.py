@@ -224,6 +224,9 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     CREATE INDEX fill_by_order ON fill (account_id, exchange_order_id) WHERE exchange_order_id IS NOT NULL;
     CREATE INDEX fill_unsettled ON fill (account_id, id) WHERE state IN ('open', 'unexplained');
     CREATE INDEX fill_unfolded ON fill (episode) WHERE NOT folded;
+    CREATE INDEX fill_unfolded_of ON fill (account_id, id) WHERE NOT folded;
+    CREATE INDEX fill_unexplained ON fill (account_id, seen_us) WHERE state = 'unexplained';
+    CREATE INDEX fill_open ON fill (account_id, id) WHERE state = 'open';
     INSERT INTO fill (account_id, strategy_id, symbol, side, is_entry, quantity, price, fee, cause, at_us, since_us, seen_us,
             state)
         SELECT holding.account_id, holding.strategy_id, holding.symbol, holding.side, 1, holding.share,

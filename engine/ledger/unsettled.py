@@ -32,14 +32,17 @@ ASKED_FOR: Final = timedelta(days=1)
 
 _UNSETTLED: Final = (
     "SELECT id, symbol, side, is_entry, quantity, price, fee, cause, since_us, seen_us, attempt_id, exchange_order_id, position_id,"
-    " ends_position FROM fill INDEXED BY fill_unsettled WHERE account_id = ?1 AND state IN ('open', 'unexplained')"
-    " AND (state = 'open' OR seen_us >= ?2) ORDER BY id"
+    " ends_position FROM fill WHERE account_id = ?1"
 )
 
 
 def unsettled_fills(db: apsw.Connection, account: AccountId, now: datetime) -> list[UnsettledFill]:
     """Read an account's fills that lack a price, a fee or a cause and are still asked for, oldest first."""
-    return [_unsettled(row) for row in fetch_all(db, _UNSETTLED, (account, to_us(now - ASKED_FOR)))]
+    since = to_us(now - ASKED_FOR)
+    rows = fetch_all(
+        db, _UNSETTLED + " AND state = 'open' UNION ALL " + _UNSETTLED + " AND state = 'unexplained' AND seen_us >= ?2", (account, since)
+    )
+    return sorted((_unsettled(row) for row in rows), key=lambda each: each.id)
 
 
 def _unsettled(row: Row) -> UnsettledFill:
@@ -129,8 +132,7 @@ def tie_fees(db: apsw.Connection, account: AccountId, now: datetime) -> None:
     """Tie what rows can be tied to fills by now, fees first, then what was paid back."""
     rows = fetch_all(
         db,
-        "SELECT id, symbol, side, amount, traded, at_us, closed_by, kind FROM trade_fee"
-        " INDEXED BY trade_fee_untied WHERE account_id = ? AND NOT tied",
+        "SELECT id, symbol, side, amount, traded, at_us, closed_by, kind FROM trade_fee WHERE account_id = ? AND NOT tied AND at_us > 0",
         (account,),
     )
     if not rows:

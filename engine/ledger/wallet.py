@@ -145,10 +145,9 @@ def is_busy(db: apsw.Connection, account: AccountId) -> bool:
     """Tell whether the books of an account are not complete at this moment: the wallet says nothing about them then."""
     row = fetch_one(
         db,
-        "SELECT 1 FROM fill INDEXED BY fill_unsettled WHERE account_id = ?1 AND state IN ('open', 'unexplained') AND state = 'open'"
-        " UNION ALL SELECT 1 FROM fill INDEXED BY fill_unfolded WHERE NOT folded AND account_id = ?1"
-        " UNION ALL SELECT 1 FROM attempt INDEXED BY attempt_open WHERE account_id = ?1 AND state IN"
-        " ('claimed', 'unknown', 'placed', 'partially_filled', 'not_confirmed') AND state != 'not_confirmed' LIMIT 1",
+        "SELECT 1 FROM fill WHERE account_id = ?1 AND state = 'open' UNION ALL SELECT 1 FROM fill WHERE NOT folded AND account_id = ?1"
+        " UNION ALL SELECT 1 FROM attempt INDEXED BY attempt_open WHERE account_id = ?1 AND state != 'not_confirmed'"
+        " AND state IN ('claimed', 'unknown', 'placed', 'partially_filled', 'not_confirmed') LIMIT 1",
         (account,),
     )
     return row is not None
@@ -171,10 +170,9 @@ def note_unexplained(db: apsw.Connection, account: AccountId, amount: Decimal, s
             return
     untold = fetch_all(
         db,
-        "SELECT id FROM fill INDEXED BY fill_unsettled WHERE account_id = ?1 AND state IN ('open', 'unexplained')"
-        " AND state = 'unexplained' AND price IS NULL AND NOT is_entry"
-        " AND NOT EXISTS (SELECT 1 FROM wallet_row WHERE wallet_row.fill_id = fill.id) ORDER BY id LIMIT 2",
-        (account,),
+        "SELECT id FROM fill WHERE account_id = ?1 AND state = 'unexplained' AND seen_us >= ?2 AND price IS NULL AND NOT is_entry"
+        " AND NOT EXISTS (SELECT 1 FROM wallet_row WHERE wallet_row.fill_id = fill.id) ORDER BY seen_us LIMIT 2",
+        (account, to_us(until - RESOLVED_WITHIN)),
     )
     add_row(db, account, Line.UNEXPLAINED, amount, since, until, fill=untold[0][0] if len(untold) == 1 else None)
 

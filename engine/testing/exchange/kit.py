@@ -25,6 +25,7 @@ from engine.domain.signal import OrderType, PositionSide
 from engine.ports.exchange import AccountLogin, ExchangeAdapter, ExchangeConnection, ExchangeContext, OrderIdConnection
 from engine.ports.market_data import Quote
 from engine.ports.secret import Secret
+from engine.testing.exchange.looks import expect_sound
 from engine.testing.exchange.registry import NEEDED_TO_TRADE, Case
 from engine.testing.faulty_http import Clients, FaultyHttp
 from engine.testing.report import CaseFailed, CaseResult, CaseSkipped, Verdict, chain, expect, told
@@ -261,6 +262,8 @@ class ExchangeKit:
             while True:
                 history = await connection.find_orders(order.symbol, since or self.begun - timedelta(seconds=60))
                 report = next((each for each in history.orders if each.exchange_order_id == exchange_order_id), None)
+                if report is not None:
+                    expect_sound(report, f"order {exchange_order_id} while it was waited for")
                 if report is not None and report.status.is_terminal:
                     return report
                 await trio.sleep(LOOK_S)
