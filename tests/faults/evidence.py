@@ -27,8 +27,8 @@ class Evidence:
     ``positions`` and ``own`` (the owner's part of a position) are by account and symbol, always positive. ``sent`` are the dedupe keys
     of what was acknowledged to a sender, with the number of accounts it is for. ``problems`` were seen on the way. ``refused_exits`` are
     the accounts and symbols where the exchange refused a closing order as too small: what it does not close may stay there. ``earned``
-    is by account what the exchange's own record says that its wallet changed by, ``ours`` what our own fills brought of it, before fees; none
-    where nobody waited for the books.
+    is by account what the exchange's own record says that its wallet changed by, ``ours`` what our own fills brought of it, before fees;
+    none where nobody waited for the books.
     """
 
     db: Database
