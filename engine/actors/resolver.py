@@ -26,6 +26,7 @@ from engine.decisions.proving import (
     match_position,
     may_stop_looking,
     resolution_due,
+    says_who_closed,
 )
 from engine.decisions.risk import may_have_position, position_of
 from engine.domain.account import ClosedPosition
@@ -125,9 +126,13 @@ class Resolver:
             await follower.unreadable.note(f"orders {attempt.intent.symbol}", history.unreadable)
             found = self._match(attempt, sent, session, history.orders)
             found = None if isinstance(found, Absent) and not history.complete else found
-        share = None if attempt.is_entry or isinstance(found, Found) else self._share_before(attempt)
+        if isinstance(found, Found) and sent.intent.reduce_only and not says_who_closed(found.report):
+            # A liquidation leaves the same row: only the record of the closed position tells the two apart.
+            by_record = await self._by_record(sent, session)
+            found = by_record if isinstance(by_record, ClosedOtherwise) else found
+        share = None if attempt.is_entry or isinstance(found, Found | ClosedOtherwise) else self._share_before(attempt)
         if share is not None:
-            found = await self._by_position(sent, session, share) or found
+            found = await self._by_record(sent, session) or await self._by_reading(sent, session, share) or found
         await self._conclude(attempt, look, found)
 
     async def _cannot_look(self, attempt: Attempt, look: _Look, error: Exception) -> None:
@@ -183,18 +188,21 @@ class Resolver:
             return None
         return held.share
 
-    async def _by_position(self, sent: Sent, session: "ExchangeSession", share: Quantity) -> Found | ClosedOtherwise | None:
-        """Prove an exit by the exchange's record of the closed position, else by a reading that begins now; None where neither does."""
+    async def _by_record(self, sent: Sent, session: "ExchangeSession") -> Found | ClosedOtherwise | None:
+        """Look an exit up in the exchange's record of closed positions; None where that tells nothing."""
+        if not session.reports_closed_positions or not sent.intent.position_id:
+            return None
+        try:
+            closed = await session.closed_positions(sent.at - timedelta(seconds=LOOK_BACK_S), (sent.intent.position_id,))
+        except Exception as error:  # the account itself is still to be read
+            self._follower.note("closed positions cannot be read", error)
+            return None
+        found = match_closed(sent, closed.rows)
+        return None if isinstance(found, Absent) else found
+
+    async def _by_reading(self, sent: Sent, session: "ExchangeSession", share: Quantity) -> Found | None:
+        """Prove an exit by a reading of the account that begins now; None where that proves nothing."""
         follower = self._follower
-        if session.reports_closed_positions and sent.intent.position_id:
-            try:
-                closed = await session.closed_positions(sent.at - timedelta(seconds=LOOK_BACK_S), (sent.intent.position_id,))
-            except Exception as error:  # the account itself is still to be read
-                follower.note("closed positions cannot be read", error)
-            else:
-                by_record = match_closed(sent, closed.rows)
-                if not isinstance(by_record, Absent):
-                    return by_record
         if follower.shared.clock.now() - sent.at < timedelta(seconds=session.visible_within_s):
             return None  # a reading may still show the account as it was before the exit, even before its entry
         if not await follower.try_to_read() or follower.report is None:

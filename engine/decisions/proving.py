@@ -145,10 +145,22 @@ def _may_open(row: OrderReport, rows: Collection[OrderReport]) -> bool:
 
 
 def _closes(row: OrderReport, rows: Collection[OrderReport]) -> bool:
-    """Tell whether a row names a position that an earlier row of the other side opened."""
-    return row.position_id != "" and any(
-        each.position_id == row.position_id and each.side is not row.side and each.created_at <= row.created_at for each in rows
-    )
+    """Tell whether a row names a position that rows of the other side open: by a row that says what it did, else by the oldest one."""
+    same = [each for each in rows if row.position_id and each.position_id == row.position_id]
+    told = [(each.side, each.closed_by is not None or each.reduce_only is True) for each in same if _says_what_it_did(each)]
+    if told:
+        side, closes = told[0]
+        return (row.side is side) is closes
+    return bool(same) and min(same, key=lambda each: each.created_at).side is not row.side
+
+
+def _says_what_it_did(row: OrderReport) -> bool:
+    return row.closed_by is not None or row.reduce_only is not None
+
+
+def says_who_closed(row: OrderReport) -> bool:
+    """Tell whether an exit's row is surely an order's: it carries a client order id, or names what closed the position."""
+    return row.client_order_id is not None or row.closed_by is not None
 
 
 def match_closed(sent: Sent, closed: Iterable[ClosedPosition]) -> Found | ClosedOtherwise | Absent:

@@ -34,6 +34,7 @@ class Closing:
         self.tells_closed = True
         self.change_closed: Any = lambda each: each
         self.orders_read = 0
+        self.shows_closes = False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
@@ -48,7 +49,9 @@ class Closing:
     async def find_orders(self, symbol: Any, since: Any) -> OrderHistory:
         self.orders_read += 1
         history: OrderHistory = await self._real.find_orders(symbol, since)
-        return replace(history, orders=tuple(each for each in history.orders if each.closed_by is None))
+        bare = tuple(replace(each, client_order_id=None) if each.closed_by else each for each in history.orders)
+        shown = tuple(replace(each, closed_by=None) for each in bare) if self.shows_closes else bare
+        return replace(history, orders=tuple(each for each in shown if each.closed_by is None))
 
     async def closed_positions(self, since: Any, ids: Any = ()) -> ClosedPositions:
         if not self.tells_closed:
@@ -221,3 +224,16 @@ async def test_a_part_that_was_given_up_is_not_proven_by_the_try_that_closed_it(
         assert position is not None
         assert house.holdings() == [("a0", str(position.quantity), 0)]
         assert [each.state.value for each in exits(house)] == ["not_confirmed", "filled"]
+
+
+async def test_a_row_that_a_liquidation_left_is_not_our_close(
+    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with closing(tmp_path) as (house, line):
+        await held(house)
+        monkeypatch.setattr(house.followers[0].session, "reads_client_order_id", lambda intent: False)
+        line.shows_closes = True
+        line.change_closed = lambda each: replace(each, closed_by=ClosedBy.LIQUIDATION)
+        closed = await house.send(Action.CLOSE)
+        assert await house.outcome(closed, unlike=(None, "unknown", "rejected")) == ["skipped.nothing_to_close"]
+        assert [each.state.value for each in exits(house)] == ["rejected"]

@@ -109,6 +109,14 @@ def test_an_entry_is_no_row_that_closed_somebody_s_position() -> None:
     assert find(bare(reduce_only=None, position_id="p9")) == Found(bare(reduce_only=None, position_id="p9"))
 
 
+def test_an_entry_that_grows_a_position_which_was_closed_in_part_opens_it() -> None:
+    growing = bare(reduce_only=None, position_id="p9")
+    opening = bare(exchange_order_id="x0", reduce_only=None, position_id="p9", created_at=later(-90))
+    part = bare(exchange_order_id="x1b", side=OrderSide.SELL, reduce_only=None, position_id="p9", created_at=later(-50))
+    assert find(growing, part, opening) == Found(growing)
+    assert find(growing, replace(part, closed_by=ClosedBy.ORDER)) == Found(growing)  # the opening row lies further back
+
+
 # Exits: SELL 2 of the LONG position p1, the whole of it
 
 
