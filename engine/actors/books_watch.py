@@ -18,11 +18,12 @@ import trio
 from engine.actors.doorbell import Doorbell
 from engine.decisions.explaining_fills import UnsettledFill, explain_by_entry, explain_by_orders, explain_by_positions, own_changes
 from engine.decisions.risk import equity
-from engine.decisions.wallet import TOLERANCE, at_cost, unexplained
+from engine.decisions.wallet import TOLERANCE, at_cost, at_entry_price, unexplained
 from engine.domain.account import AccountReport, ClosedPosition
 from engine.domain.identifiers import Symbol
 from engine.domain.order import OrderReport
 from engine.ledger import Database
+from engine.ledger.folding import fold_account
 from engine.ledger.funding import FundingRow, record_funding
 from engine.ledger.holdings import read_holdings
 from engine.ledger.unsettled import (
@@ -103,7 +104,7 @@ class BooksWatch:
         wallet = read_wallet(db, account)
         changes = own_changes(report, read_holdings(db, account), own_books(db, account), undecided)
         if changes or wallet is None:
-            since = None if wallet is None else self.seen_at()
+            since = self.seen_at()
 
             def write(db: Database) -> None:
                 now = own_changes(report, read_holdings(db, account), own_books(db, account), undecided)
@@ -126,9 +127,13 @@ class BooksWatch:
         return self._follower.read_at or (None if wallet is None else wallet.read_at)
 
     def _begin(self, db: Database, report: AccountReport, at: datetime) -> None:
+        """Begin the wallet, unless something is under way: what it changes would be counted on one side only."""
         account = self._follower.account
+        fold_account(db, account)
+        if read_wallet(db, account) is not None or is_busy(db, account):
+            return
         # What stands at this moment stands at the books' prices; where those are not known, at the exchange's.
-        costs = [each for each in open_costs(db, account) if each.cost is not None]
+        costs = [at_entry_price(report, each) for each in open_costs(db, account)]
         baseline = at_cost(report, costs)
         begin_wallet(db, account, report.balance.total if baseline is None else baseline, report.balance.total, equity(report), at)
 

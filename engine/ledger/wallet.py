@@ -48,9 +48,10 @@ def read_wallet(db: apsw.Connection, account: AccountId) -> Wallet | None:
 
 
 def begin_wallet(db: apsw.Connection, account: AccountId, baseline: Decimal, cash: Decimal, worth: Decimal, at: datetime) -> None:
-    """Write where an account's wallet stands as its books begin."""
+    """Write where an account's wallet stands as its books begin; what was counted before is in it already."""
+    db.execute("DELETE FROM wallet_sum WHERE account_id = ?", (account,))
     db.execute(
-        "INSERT OR IGNORE INTO wallet (account_id, since_us, baseline, quiet_us, cash, worth, read_us) VALUES (?1, ?2, ?3, ?2, ?4, ?5, ?2)",
+        "INSERT INTO wallet (account_id, since_us, baseline, quiet_us, cash, worth, read_us) VALUES (?1, ?2, ?3, ?2, ?4, ?5, ?2)",
         (account, to_us(at), plain(baseline), plain(cash), plain(worth)),
     )
 
