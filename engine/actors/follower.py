@@ -458,7 +458,7 @@ class Follower:
         if held is None or held.share != correction.share_from:
             return
         closed = Change(
-            False, EXACT.subtract(correction.share_from, correction.share_to), at, since=self.books.seen_at(),
+            False, EXACT.subtract(correction.share_from, correction.share_to), at, since=self.books.seen_at(held.symbol),
             position_id=held.position_id, ends_position=correction.share_to == 0,
         )  # fmt: skip
         write_holding(db, replace(change_share(db, held, closed), detached=correction.detached))

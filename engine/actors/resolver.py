@@ -121,7 +121,9 @@ class Resolver:
             found = by_record if isinstance(by_record, ClosedOtherwise) else found
         share = None if attempt.is_entry or isinstance(found, Found | ClosedOtherwise) else self._share_before(attempt)
         if share is not None:
-            found = await self._by_record(sent, session) or await self._by_reading(sent, session, share) or found
+            by_position = await self._by_record(sent, session) or await self._by_reading(sent, session, share)
+            # Asked again after reading: what another order of ours did meanwhile is not this exit's work.
+            found = by_position if by_position is not None and self._share_before(attempt) == share else found
         await self._conclude(attempt, look, found)
 
     async def _cannot_look(self, attempt: Attempt, look: _Look, error: Exception) -> None:

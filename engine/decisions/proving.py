@@ -164,7 +164,7 @@ def says_who_closed(row: OrderReport) -> bool:
 
 
 def match_closed(sent: Sent, closed: Iterable[ClosedPosition]) -> Found | ClosedOtherwise | Absent:
-    """Find an exit in the exchange's record of closed positions."""
+    """Find an exit in the exchange's record of closed positions, with its price where the position left as a whole."""
     intent = sent.intent
     named = [each for each in closed if intent.position_id and each.position_id == intent.position_id]
     row = next(iter(named), None)
@@ -173,7 +173,9 @@ def match_closed(sent: Sent, closed: Iterable[ClosedPosition]) -> Found | Closed
     is_in_time = sent.earliest <= row.closed_at <= sent.latest
     if row.closed_by not in (None, ClosedBy.ORDER) or row.order_id in sent.bound_ids or not is_in_time:
         return ClosedOtherwise(row)
-    return Found(_done(intent, row.order_id, row.exit_price, row.closed_at), is_sure=sent.clock_offset_s is not None)
+    # A position that left in parts tells the average of them: the order's own row tells the price of this one.
+    price = row.exit_price if row.quantity == intent.quantity else None
+    return Found(_done(intent, row.order_id, price, row.closed_at), is_sure=sent.clock_offset_s is not None)
 
 
 def match_position(sent: Sent, report: AccountReport, share: Decimal) -> Found | Absent:

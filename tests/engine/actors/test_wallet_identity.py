@@ -155,7 +155,7 @@ async def as_an_old_place(house: World) -> None:
         db.execute("UPDATE book SET cost = NULL")
 
     await house.ledger.write(forget)
-    house.followers[0].read_at = None
+    house.followers[0].books._read_at = None
 
 
 async def unexplained_now(house: World) -> list[WalletRow]:

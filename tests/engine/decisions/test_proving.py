@@ -178,6 +178,12 @@ def test_the_closed_position_tells_order_and_price_of_an_exit() -> None:
     assert (told.exchange_order_id, told.filled_quantity, told.average_price, told.fee) == ("c1", D("2"), D("103"), None)
 
 
+def test_a_position_that_left_in_parts_tells_no_price_of_the_last_one() -> None:
+    found = match_closed(Sent(exit_intent(), NOW), [closed(quantity=D("5"))])
+    assert isinstance(found, Found)
+    assert (found.report.exchange_order_id, found.report.average_price) == ("c1", None)
+
+
 @pytest.mark.parametrize(
     "otherwise",
     [
