@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from engine.actors.standing_lane import take_back_resting
 from engine.decisions.order_lifecycle import AttemptState
-from engine.decisions.planning import Wait
+from engine.decisions.planning import Reading, Wait
 from engine.decisions.planning_exits import NO_CONTRACT, Carry, ExitContext, ExitPlan, is_below_minimum, plan_exit
 from engine.decisions.risk import position_of
 from engine.domain.alert import EXIT_TRIES_TOLD, AlertCode
@@ -130,6 +130,8 @@ def _held_before(follower: "Follower", plan: ExitPlan) -> Quantity | None:
     position = None if follower.report is None else position_of(follower.report, plan.intent.symbol)
     if position is None or position.side is not plan.intent.position_side or follower.read_at is None:
         return None
+    if follower.reading_after_exits(plan.intent.symbol)[0] is not Reading.AFTER:
+        return None  # it may show what an earlier try has closed since: that much less would look like this one's work
     is_named = plan.intent.position_id != "" and plan.intent.position_id == position.id
     return position.quantity if is_named or _is_fresh(follower) else None
 
