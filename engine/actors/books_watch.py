@@ -23,8 +23,8 @@ from engine.domain.account import AccountReport, ClosedPosition
 from engine.domain.identifiers import Symbol
 from engine.domain.order import OrderReport
 from engine.ledger import Database
-from engine.ledger.attempts import read_holdings
 from engine.ledger.funding import FundingRow, record_funding
+from engine.ledger.holdings import read_holdings
 from engine.ledger.unsettled import (
     book_own,
     give_up,
