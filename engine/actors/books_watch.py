@@ -7,6 +7,7 @@ line and is made again.
 """
 
 import logging
+from collections.abc import Awaitable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -18,11 +19,12 @@ import trio
 from engine.actors.doorbell import Doorbell
 from engine.decisions.explaining_fills import UnsettledFill, explain_by_entry, explain_by_orders, explain_by_positions, own_changes
 from engine.decisions.risk import equity
-from engine.decisions.wallet import TOLERANCE, at_cost, differing, unexplained
+from engine.decisions.wallet import TOLERANCE, at_cost, at_entry_price, differing, unexplained
 from engine.domain.account import AccountReport, ClosedPosition
 from engine.domain.identifiers import Symbol
 from engine.domain.order import OrderReport
 from engine.ledger import Database
+from engine.ledger.folding import fold_account
 from engine.ledger.funding import FundingRow, record_funding
 from engine.ledger.holdings import read_holdings
 from engine.ledger.unsettled import (
@@ -90,6 +92,8 @@ class BooksWatch:
         self._tries = 0
         self._fees_read_at: datetime | None = None
         self._strange: _Strange | None = None
+        self._is_complete = True
+        """Whether the newest readings of orders and closed positions reached back as far as they were asked to."""
         self._read_at: datetime | None = None
         self._differing: dict[Symbol, datetime | None] = {}
 
@@ -133,10 +137,13 @@ class BooksWatch:
 
     def _begin(self, db: Database, report: AccountReport, at: datetime) -> None:
         """Begin the wallet where the books have what is there: what they lack happened before, and would be told after."""
-        account, costs = self._follower.account, open_costs(db, self._follower.account)
+        account = self._follower.account
+        fold_account(db, account)
+        # What stands at this moment stands at the books' prices; where those are not known, at the exchange's.
+        costs = [at_entry_price(report, each) for each in open_costs(db, account)]
         if differing(report, costs):
             return
-        baseline = at_cost(report, costs)  # what stands at this moment stands at the books' prices; where not known, at the exchange's
+        baseline = at_cost(report, costs)
         begin_wallet(db, account, report.balance.total if baseline is None else baseline, report.balance.total, equity(report), at)
 
     async def _compare(self, report: AccountReport, wallet: Wallet, began: datetime) -> None:
@@ -193,13 +200,23 @@ class BooksWatch:
         if session is None:
             return is_asked_for(ledger.db, follower.account)
         fills = unsettled_fills(ledger.db, follower.account, now)
-        await self._read_fees(session, fills, now)
-        await self._look_for_unseen(session, now)
+        # Each source apart: one that cannot be read keeps back nothing that another one tells.
+        failed = await self._failed(self._read_fees(session, fills, now))
+        failed |= await self._failed(self._look_for_unseen(session, now))
         fills = unsettled_fills(ledger.db, follower.account, now)
         if fills:
-            complete = await self._explain(session, fills)
-            await ledger.write(partial(self._settle, now=now, complete=complete))
-        return is_asked_for(ledger.db, follower.account)
+            failed |= await self._failed(self._explain(session, fills))
+            await ledger.write(partial(self._settle, now=now, complete=self._is_complete and not failed))
+        return failed or is_asked_for(ledger.db, follower.account)
+
+    async def _failed(self, reading: Awaitable[None]) -> bool:
+        """Read one source; returns whether that failed."""
+        try:
+            await reading
+        except Exception as error:  # figures are no reason to stop an account
+            self._follower.note("the books cannot be completed", error)
+            return True
+        return False
 
     async def _read_fees(self, session: "ExchangeSession", fills: list[UnsettledFill], now: datetime) -> None:
         """Read fees and funding where something lacks a fee, and once an hour."""
@@ -238,35 +255,34 @@ class BooksWatch:
         record_funding(db, account, funding)
         tie_fees(db, account, now)
 
-    async def _explain(self, session: "ExchangeSession", fills: list[UnsettledFill]) -> bool:
-        """Read what may explain these fills, and write what it tells; returns whether the readings were complete."""
+    async def _explain(self, session: "ExchangeSession", fills: list[UnsettledFill]) -> None:
+        """Read what may explain these fills, and write what it tells."""
         offset, since = _offset(session), min(each.since for each in fills) - LOOK_BACK
         closed: list[ClosedPosition] = []
-        complete = True
+        self._is_complete = True
         outside = [each for each in fills if not each.is_entry and (each.price is None or each.cause is None)]
         if outside and session.reports_closed_positions:
             ids = frozenset(each.position_id for each in outside if each.position_id)
             told = await session.closed_positions(since, ids)
             closed = [replace(each, closed_at=each.closed_at - offset) for each in told.rows]
-            complete &= told.complete
+            self._is_complete &= told.complete
         orders: list[OrderReport] = []
         for symbol in sorted({each.symbol for each in fills if each.price is None or (each.fee is None and not session.reports_fees)}):
             history = await session.find_orders(symbol, since)
             orders += [replace(each, created_at=each.created_at - offset) for each in history.orders]
-            complete &= history.complete
-        await self._follower.shared.ledger.write(partial(self._tell, fills=fills, orders=orders, closed=closed, session=session))
-        return complete
+            self._is_complete &= history.complete
+        await self._follower.shared.ledger.write(
+            partial(self._tell, fills=fills, orders=orders, closed=closed, waits_for_position=session.reports_closed_positions)
+        )
 
     def _tell(
-        self, db: Database, fills: list[UnsettledFill], orders: list[OrderReport], closed: list[ClosedPosition], session: "ExchangeSession"
+        self, db: Database, fills: list[UnsettledFill], orders: list[OrderReport], closed: list[ClosedPosition], *, waits_for_position: bool
     ) -> None:  # fmt: skip
         account, now = self._follower.account, self._follower.shared.clock.now()
-        if session.reports_fees:
-            orders = [replace(each, fee=None) for each in orders]  # one source of fees: the exchange's own history of them
         tell_known_orders(db, account, fills, orders)
         named = {each.exchange_order_id for each in orders} | {each.order_id for each in closed}
         taken = taken_ids(db, account, {each for each in named if each})
-        tell_all(db, account, explain_by_orders(fills, orders, taken, waits_for_position=session.reports_closed_positions))
+        tell_all(db, account, explain_by_orders(fills, orders, taken, waits_for_position=waits_for_position))
         still = [each for each in unsettled_fills(db, account, now) if each.price is None or each.cause is None]
         tell_all(db, account, explain_by_positions(still, closed, taken))
         tie_fees(db, account, now)

@@ -124,6 +124,7 @@ class ExchangeSession:
         await self.permit(Priority.READ)
         asked = self._exchange_time(since)
         history = await self._within(READ_DEADLINE_S, self._open.find_orders(symbol, asked))
+        history = replace(history, orders=tuple(self._without_second_fee(each) for each in history.orders))
         # This answer may have been the first to tell how far the two clocks are apart.
         reaches_back = asked - self._exchange_time(since) <= timedelta(seconds=SLACK_S)
         return history if reaches_back else replace(history, complete=False)
@@ -262,9 +263,15 @@ class ExchangeSession:
             permit.mark_written()
         if stopped and not permit.taken:
             return stopped[0]
+        if isinstance(result, OrderReport):
+            result = self._without_second_fee(result)
         answer = classify(intent, result, permit.taken if self._uses_http else None)
         self._note(result if isinstance(answer, NoProof) and isinstance(result, BaseException) else None)
         return answer
+
+    def _without_second_fee(self, report: OrderReport) -> OrderReport:
+        """Leave a fee out where the exchange has a history of fees: what both tell would be counted twice."""
+        return replace(report, fee=None) if self.reports_fees and report.fee is not None else report
 
     async def _within(self, deadline_s: float, call: Awaitable[T]) -> T:
         try:

@@ -1,8 +1,8 @@
 """Keep which of the exchange's positions each share of an account is in, where positions have ids.
 
 A position with another id than the one that held our share is the owner's, once the exchange says that ours was closed. Until it says so
-nothing is judged in that symbol. An exchange that lists no such close for a quarter of an hour has given our position a new id: it is
-followed, because otherwise no exit would ever leave.
+nothing is judged in that symbol. An exchange that was asked and lists no such close for a quarter of an hour has given our position a new
+id: it is followed, because otherwise no exit would ever leave. A record that cannot be read says nothing, however long that lasts.
 """
 
 from collections.abc import Collection
@@ -48,20 +48,23 @@ class PositionIds:
             self._since.clear()
             return Replaced()
         closed = await self._closed(session, frozenset(moved.values()))
+        if closed is None:
+            return Replaced(undecided=frozenset(moved))
         open_still = {symbol for symbol, held in moved.items() if held not in closed}
         now = self._follower.shared.clock.now()
         self._since = {symbol: self._since.get(symbol, now) for symbol in open_still}
         followed = {symbol for symbol, since in self._since.items() if now - since >= FOLLOWED_AFTER}
         return Replaced(closed, frozenset(open_still - followed))
 
-    async def _closed(self, session: ExchangeSession, ids: frozenset[str]) -> frozenset[str]:
+    async def _closed(self, session: ExchangeSession, ids: frozenset[str]) -> frozenset[str] | None:
+        """Return which of these positions are closed; None where the exchange cannot be asked, which is no word about any of them."""
         if not session.reports_closed_positions:
             return ids  # an id lasts from flat to flat: another one is another position
         try:
             told = await session.closed_positions(self._follower.shared.clock.now() - LOOK_BACK, ids)
         except Exception as error:  # the reading goes on; nothing is judged in these symbols
             self._follower.note("closed positions cannot be read", error)
-            return frozenset()
+            return None
         return ids & {each.position_id for each in told.rows}
 
     def _holdings(self) -> Collection[Holding]:

@@ -62,11 +62,6 @@ class AttemptState(Enum):
         """Tell whether an order may be working at the exchange: claimed, unknown, placed or partially filled."""
         return self in _OPEN
 
-    @property
-    def holds_symbol(self) -> bool:
-        """Tell whether the symbol stays held for other entries: while open, and while nobody decided about a missing order."""
-        return self.is_open or self is AttemptState.NOT_CONFIRMED
-
 
 _S = AttemptState
 _OPEN: Final = frozenset({_S.CLAIMED, _S.UNKNOWN, _S.PLACED, _S.PARTIALLY_FILLED})

@@ -6,7 +6,7 @@ are unexplained rows like a close that nobody told.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import Enum
 from typing import Final
@@ -77,6 +77,14 @@ def differing(report: AccountReport, books: Iterable[OpenCost]) -> frozenset[Sym
         key = (Symbol(each.symbol), each.side)
         booked[key] = EXACT.add(booked.get(key, ZERO), each.quantity)
     return frozenset(symbol for symbol, side in {*there, *booked} if there.get((symbol, side)) != booked.get((symbol, side)))
+
+
+def at_entry_price(report: AccountReport, book: OpenCost) -> OpenCost:
+    """Return what the books have open, at the exchange's average entry price where they do not know what it cost."""
+    position = next((each for each in report.positions if (each.symbol, each.side) == (book.symbol, book.side)), None)
+    if book.cost is not None or position is None:
+        return book
+    return replace(book, cost=EXACT.multiply(book.quantity, position.entry_price))
 
 
 def change_told(sums: Mapping[Line, Decimal]) -> Decimal:

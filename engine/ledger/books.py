@@ -189,13 +189,13 @@ def _fee_of_rest(rows: list[Row], filled: Decimal, fee: Decimal) -> Decimal | No
 def bind_outside(db: apsw.Connection, held: Holding, change: Change) -> None:
     """Give an order of ours that is proven late the closes that a reading had seen before it, newest first.
 
-    Until then nobody knew who had closed; ``change.quantity`` is what the order closed beyond the share that is left.
+    Until then nobody knew who had closed, or its row was taken for the owner's. ``change.quantity`` is what the order closed beyond the
+    share that is left.
     """
     rows = fetch_all(
         db,
-        "SELECT id, quantity, fee, seen_us FROM fill WHERE account_id = ? AND state IN ('open', 'unexplained') AND symbol = ?"
-        " AND strategy_id = ? AND side = ? AND NOT is_entry AND attempt_id IS NULL ORDER BY id DESC",
-        (held.account, held.symbol, held.strategy, held.side.value),
+        _BY_OTHERS + " AND state IN ('open', 'unexplained') UNION " + _BY_OTHERS + " AND exchange_order_id = ?5 ORDER BY id DESC",
+        (held.account, held.symbol, held.strategy, held.side.value, change.order_id or None),
     )
     left = change.quantity
     for identifier, quantity, known, seen_us in rows:
@@ -206,6 +206,12 @@ def bind_outside(db: apsw.Connection, held: Holding, change: Change) -> None:
             fee = part(change.fee, Decimal(quantity), change.quantity)
             tell_fill(db, identifier, price=change.price, fee=fee, cause=change.cause, order_id=change.order_id)
             db.execute("UPDATE fill SET attempt_id = ? WHERE id = ?", (change.attempt, identifier))
+
+
+_BY_OTHERS: Final = (
+    "SELECT id, quantity, fee, seen_us FROM fill WHERE account_id = ?1 AND symbol = ?2 AND strategy_id = ?3 AND side = ?4 AND NOT is_entry"
+    " AND attempt_id IS NULL"
+)
 
 
 # Asking

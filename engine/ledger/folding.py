@@ -43,6 +43,12 @@ _FILLS: Final = (
 )
 
 
+def fold_account(db: apsw.Connection, account: AccountId) -> None:
+    """Fold every episode of one account whose fills changed."""
+    for (episode,) in fetch_all(db, "SELECT DISTINCT episode FROM fill WHERE NOT folded AND account_id = ? ORDER BY episode", (account,)):
+        _fold(db, episode)
+
+
 def _fold(db: apsw.Connection, episode: int) -> tuple[AccountId, datetime]:
     rows = fetch_all(db, _FILLS, (episode,))
     account, strategy, symbol = rows[0][:3]

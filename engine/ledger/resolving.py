@@ -52,7 +52,7 @@ def complete(
     )  # fmt: skip
     db.execute("UPDATE leg SET state = ? WHERE copy_id = ? AND number = ?", (state.value, attempt.copy, attempt.leg))
     _move_share(db, attempt, grown, report, at)
-    if attempt.is_entry and report.position_id:
+    if attempt.is_entry and report.position_id and not is_followed(db, attempt):
         _name_position(db, attempt, report.position_id)
     if report.fee:
         note_order_fee(db, attempt_id, report.fee)

@@ -87,14 +87,14 @@ class ExchangeTraits:
     ``reads_client_order_id``: orders read back carry the client order id that was sent. ``protects_with_entry``: stop and
     target go with the entry order. ``order_limit`` and ``read_limit``: what one account may send; the limiter plugin counts.
     ``visible_within_s``: how long after acceptance an order may still be missing from reads. ``exits_carry_client_order_id``:
-    False where exits go through a closing call that takes no id; they are then found by contract, side, quantity and time.
+    False where exits go through a closing call that takes no id; they are then proven by what happened to the position.
     ``account_requests`` and ``exit_requests``: how many requests one reading of an account and one exit take, for the limiter.
     ``refuses_repeated_ids``: a client order id that was used before never makes a second order (the engine does not rely on it).
     ``sets_protection``: its connections are ``ProtectionConnection`` too, so stop and target of a position can be set and moved.
     ``reports_funds``: its connections are ``FundsConnection`` too. ``credentials_last_days``: the age at which the exchange stops
-    accepting a key, None where it names none. ``reports_fees``: its connections are ``FeesConnection`` too.
-    ``client_order_id_per_account``: its connections are ``OrderIdConnection`` too, and each says for itself what
-    ``reads_client_order_id`` says for all. ``counts_unmapped_errors``: the adapter is an ``ErrorCountingAdapter`` too.
+    accepting a key, None where it names none. ``reports_fees``: its connections are ``FeesConnection`` too, and fees are taken from
+    there alone, never from order reports. ``client_order_id_per_account``: its connections are ``OrderIdConnection`` too, and each says
+    for itself what ``reads_client_order_id`` says for all. ``counts_unmapped_errors``: the adapter is an ``ErrorCountingAdapter`` too.
     ``names_positions``: positions carry their id, and orders that opened, grew or closed a position carry it as ``position_id``.
     ``reports_closed_positions``: its connections are ``ClosedPositionsConnection`` too.
 

@@ -60,6 +60,19 @@ async def stopped_out(house: World) -> None:
     price_is(house, "65000")
 
 
+async def test_a_fee_history_that_cannot_be_read_keeps_no_price_and_no_cause_back(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with world(tmp_path, followers=1) as house:
+        await opened(house, stop_loss=Price(64000))  # type: ignore[arg-type]  # a whole number
+        session = house.followers[0].session
+        assert session is not None
+        session._adapter.traits = replace(session._adapter.traits, reports_fees=True)  # type: ignore[misc]  # it has no such call: it fails
+        await stopped_out(house)
+        await trio.sleep(300)
+        (trade,) = await trades(house)
+        assert (trade.exit_price, trade.cause and trade.cause.value) == ("63000", "stop_loss")
+        assert trade.result is None
+
+
 async def test_rows_that_come_minutes_late_still_tell_price_cause_and_fee(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with world(tmp_path, followers=1) as house:
         await opened(house, stop_loss=Price(64000))  # type: ignore[arg-type]  # a whole number

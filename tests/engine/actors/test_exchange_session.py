@@ -70,7 +70,7 @@ class Line:
         self.asked_since.append(since)
         if self._http is not None:
             await self._http.get("/orders")
-        return OrderHistory((), complete=True)
+        return OrderHistory((filled(),), complete=True)
 
     async def fees(self, since: datetime) -> FeeHistory:
         self.asked_since.append(since)
@@ -169,6 +169,19 @@ async def test_the_last_line_is_asked_again_right_before_the_first_byte() -> Non
         assert len(written) == 3  # once for each order, sent or not
         assert b"POST /order" in b"".join(received)
         await session.aclose()
+
+
+async def test_where_the_exchange_has_a_history_of_fees_an_order_tells_none() -> None:
+    """Both would be counted: the wallet's fees twice."""
+    both, alone = (session_of(Exchange(replace(TRAITS, reports_fees=each))) for each in (True, False))
+    told = []
+    for session in (both, alone):
+        await session.open()
+        answer = await session.place(order(), lambda: None, lambda: None)
+        assert isinstance(answer, Accepted)
+        (row,) = (await session.find_orders(BTC, NOW)).orders
+        told += [answer.report.fee, row.fee]
+    assert told == [None, None, MONEY, MONEY]
 
 
 async def test_what_the_last_line_stops_at_first_never_reaches_the_adapter() -> None:

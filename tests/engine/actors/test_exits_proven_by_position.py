@@ -191,6 +191,28 @@ async def test_a_new_id_of_our_position_is_followed_once_no_close_is_told_for_lo
         assert fetch_all(house.ledger.db, "SELECT position_id, detached FROM holding") == [("another", 0)]
 
 
+async def test_another_position_is_not_followed_while_the_record_of_closed_positions_cannot_be_read(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with closing(tmp_path) as (house, line):
+        await held(house)
+        line.change_closed = fails
+        await line.by_hand(OrderSide.SELL, "0.003", closes=True)
+        await line.by_hand(OrderSide.BUY, "0.004")
+        await trio.sleep(1_500)  # a record that cannot be read tells of no close, and says of none that it was not there
+        assert fetch_all(house.ledger.db, "SELECT position_id, share FROM holding") == [("P0000000001", "0.003")]
+        line.change_closed = lambda each: each
+        await trio.sleep(60)
+        assert fetch_all(house.ledger.db, "SELECT share, detached FROM holding") == [("0", 1)]
+        his = await house.position()
+        assert his is not None
+        assert his.quantity == Decimal("0.004")
+
+
+def fails(_: Any) -> Any:
+    raise RuntimeError("the record of closed positions cannot be read")
+
+
 @pytest.mark.parametrize("side", [PositionSide.LONG, PositionSide.SHORT])
 async def test_an_exit_that_was_given_up_is_not_proven_by_what_happened_to_a_later_position(
     tmp_path: Path, autojump_clock: MockClock, side: PositionSide

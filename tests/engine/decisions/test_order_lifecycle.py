@@ -69,12 +69,11 @@ def test_an_answer_may_tell_that_the_order_already_filled() -> None:
     assert steps(S.UNKNOWN, S.PARTIALLY_FILLED) == (S.PLACED, S.PARTIALLY_FILLED)
 
 
-def test_states_know_whether_they_are_over_working_or_holding() -> None:
+def test_states_know_whether_they_are_over_or_working() -> None:
     working = {S.CLAIMED, S.UNKNOWN, S.PLACED, S.PARTIALLY_FILLED}
     over = {S.FILLED, S.CANCELLED, S.REJECTED, S.KILLED, S.EXPIRED, S.SKIPPED, S.DENIED}
     assert {each for each in S if each.is_open} == working
     assert {each for each in S if each.is_terminal} == over
-    assert {each for each in S if each.holds_symbol} == working | {S.NOT_CONFIRMED}
 
 
 class ConnectError(Exception):

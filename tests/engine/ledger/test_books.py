@@ -7,17 +7,22 @@ from decimal import Decimal
 import apsw
 import pytest
 
+from engine.decisions.explaining_fills import Told
+from engine.decisions.wallet import Line
 from engine.domain.amounts import Quantity
 from engine.domain.booking import Cause
 from engine.domain.holding import Holding
 from engine.domain.identifiers import AccountId, StrategyId, Symbol
 from engine.domain.signal import NO_ORDER_KEY, PositionSide
 from engine.ledger import Database, Ledger
-from engine.ledger.books import Change, bind_outside, change_share, differences, tell_fill, tell_order
+from engine.ledger.books import Change, bind_outside, change_share, differences, note_order_fee, tell_fill, tell_order
+from engine.ledger.codec import to_us
 from engine.ledger.folding import fold_episodes, has_unfolded
 from engine.ledger.query import fetch_all, fetch_one
 from engine.ledger.results import account_days, account_trades, trade_results
 from engine.ledger.schema import MIGRATIONS
+from engine.ledger.unsettled import tell_all
+from engine.ledger.wallet import begin_wallet, sums
 
 A0, S, BTC = AccountId("a0"), StrategyId("s"), Symbol("BTCUSDT")
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -121,6 +126,23 @@ def test_a_late_proof_takes_over_the_close_that_a_reading_saw(db: Database) -> N
     bind_outside(db, held(db), Change(False, D(1), NOON, Cause.SIGNAL, D(105), D("0.5"), 9, "X9"))
     assert results(db) == [("105", "4.5", "settled")]
     assert fetch_all(db, "SELECT attempt_id, exchange_order_id FROM fill WHERE NOT is_entry") == [(9, "X9")]
+
+
+def test_a_late_proof_takes_over_a_close_that_its_own_row_had_explained_as_the_owners(db: Database) -> None:
+    begin_wallet(db, A0, D(0), D(0), D(0), NOON)
+    fill(db, "1", "100", entry=True)
+    close = fill(db, "1", None, fee=None, cause=None)
+    tell_all(db, A0, [Told(close, D(105), D("0.5"), Cause.OWNER, "X9")])
+    db.execute(
+        "INSERT INTO attempt (id, copy_id, leg, number, kind, account_id, strategy_id, symbol, epoch, state, client_order_id, intent,"
+        " witness, notional, margin, claimed_us)"
+        " VALUES (9, 'c', 1, 1, 'exit', 'a0', 's', 'BTCUSDT', 1, 'not_confirmed', 'x', '', '[]', '0', '0', ?)",
+        (to_us(NOON),),
+    )
+    bind_outside(db, held(db), Change(False, D(1), NOON, Cause.SIGNAL, D(105), D("0.5"), 9, "X9"))
+    note_order_fee(db, 9, D("0.5"))
+    assert fetch_all(db, "SELECT attempt_id, cause, state FROM fill WHERE NOT is_entry") == [(9, "signal", "settled")]
+    assert sums(db, A0)[Line.ORDER_FEES] == D("0.5")
 
 
 def test_books_that_differ_are_told_and_lose_no_proof(db: Database) -> None:

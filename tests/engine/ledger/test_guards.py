@@ -198,6 +198,17 @@ def test_late_proof_of_a_freed_entry_counts_its_fill_and_leaves_the_newer_entry_
     assert fetch_all(db, "SELECT share FROM holding") == [("0.003",)]
 
 
+def test_late_proof_of_a_freed_entry_leaves_the_name_of_the_position_that_a_newer_entry_opened(db: Database) -> None:
+    """Its own position is gone; were ours called by that name, the record of its close would take the share that stands now."""
+    lost = lost_entry(db, "lost")
+    newer = claim(db, wanted(db, record_signal(db, new("newer")).id))
+    assert isinstance(newer, int)
+    complete(db, newer, replace(report_of(newer, db), position_id="P2"), Outcome(OutcomeCode.FILLED), NOW)
+    late = replace(report_of(lost, db), exchange_order_id="ex-0", position_id="P1")
+    complete(db, lost, late, Outcome(OutcomeCode.FILLED), NOW)
+    assert fetch_all(db, "SELECT position_id, share FROM holding") == [("P2", "0.006")]
+
+
 def test_an_order_found_after_its_symbol_was_freed_is_held_by_its_strategy_again(db: Database) -> None:
     """It had been filled at the exchange and was nobody's: no exit closed it, and people were told that the next one would."""
     lost = lost_entry(db, "lost")
