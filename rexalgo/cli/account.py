@@ -60,13 +60,13 @@ def show(where: Path, name: str, as_json: bool) -> None:
 def _show_books(books: dict[str, Any]) -> None:
     if books["since"] is None:
         return
-    click.echo(f"  wallet changed by {books['change']} USDT since {books['since'][:19]}: results {books['results']}, fees {books['fees']}, "
+    click.echo(f"  the books explain {books['change']} USDT of the wallet since {books['since'][:19]}: results {books['results']}, fees {books['fees']}, "
                f"funding {books['funding']}, the owner's own {books['owner']}, unexplained {books['unexplained']}")  # fmt: skip
     click.echo(f"  {books['trades_reconciled']} trades reconciled, {books['trades_not_reconciled']} not")
     if books["fills_not_settled"]:
         click.echo(f"  {books['fills_not_settled']} fills lack a price, a fee or a cause; the exchange is asked again")
     for row in books["rows"]:
-        click.echo(f"  {row['kind']}: {row['amount']} between {row['since'][:19]} and {row['until'][:19]}")
+        click.echo(f"  {row['kind']}: {row['amount']} USDT between {row['since'][:19]} and {row['until'][:19]}")
 
 
 _MARKS = {"ok": "ok     ", "warning": "WARNING", "stops_entries": "STOPS  "}
