@@ -47,7 +47,13 @@ async def _books_check(office: Office, params: dict[str, Any]) -> dict[str, Any]
     do = "look whether the exchange is up, then ask again"
     problems = [Problem("not read", "an answer of the exchange", each, do, Verdict.NOT_READ) for each in seen.problems]
     problems += [
-        Problem(f"{each.what} {each.id or '?'}", "a row that can be read", each.problem, "compare it with the exchange's own page", Verdict.NOT_READ)
+        Problem(
+            f"{each.what} {each.id or '?'}",
+            "a row that can be read",
+            each.problem,
+            "compare it with the exchange's own page",
+            Verdict.NOT_READ,
+        )
         for each in seen.unreadable
     ]
     problems += check_quantities(counted) + trade_problems(checks) + wallet_problem(difference, change_told(sums(db, row.id)), fills)

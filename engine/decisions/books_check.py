@@ -138,7 +138,9 @@ def wallet_problem(difference: Decimal | None, explained: Decimal, fills: int) -
         return []
     do = "ask again in some minutes: what nothing explains becomes a row of its own"
     changed = EXACT.add(explained, difference)
-    return [Problem("wallet", f"a change of {plain(explained)} USDT, as the books explain it", f"{plain(changed)} USDT at the exchange", do)]
+    return [
+        Problem("wallet", f"a change of {plain(explained)} USDT, as the books explain it", f"{plain(changed)} USDT at the exchange", do)
+    ]
 
 
 def _or_not(number: Decimal | None) -> str:
