@@ -63,8 +63,10 @@ async def _books_check(office: Office, params: dict[str, Any]) -> dict[str, Any]
         problems.append(Problem("not settled", "a price, a fee and a cause of every fill", found, do, Verdict.NOT_SETTLED))
     verdict = verdict_of(problems)
     return {
-        "account": row.name, "environment": row.environment, "exchange": row.exchange, "agrees": verdict is Verdict.AGREES, "verdict": verdict.value, "read": report is not None,
-        "problems": [{**asdict(each), "verdict": each.verdict.value} for each in problems], "quantities": [_texts(asdict(each)) for each in counted], "wallet": shown,
+        "account": row.name, "environment": row.environment, "exchange": row.exchange, "agrees": verdict is Verdict.AGREES,
+        "verdict": verdict.value, "read": report is not None,
+        "problems": [{**asdict(each), "verdict": each.verdict.value} for each in problems],
+        "quantities": [_texts(asdict(each)) for each in counted], "wallet": shown,
         "trades": [_texts(asdict(each)) for each in checks], "unsettled": lacking,
         "rows": [
             {"kind": each.kind.value, "amount": plain(each.amount), "since": each.since.isoformat(), "until": each.until.isoformat(),

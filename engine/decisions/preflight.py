@@ -199,7 +199,8 @@ def _need(need: SymbolNeed, facts: Facts) -> CheckItem:
         return CheckItem(_WARNING, about, "no price can be had now; entries wait for one")
     smallest = smallest_quantity(contract, need.quote.last)
     least = _cost(need, smallest, facts.fee_bps)
-    told = f"at {plain(need.quote.last)} and leverage {plain(leverage)} the smallest entry is {plain(smallest)} and needs {_cents(least)} {contract.settle_currency}"
+    needs = f"{plain(smallest)} and needs {_cents(least)} {contract.settle_currency}"
+    told = f"at {plain(need.quote.last)} and leverage {plain(leverage)} the smallest entry is {needs}"
     return _sized(need, about, told, smallest, facts)
 
 
@@ -218,7 +219,8 @@ def _sized(need: SymbolNeed, about: str, told: str, smallest: Quantity, facts: F
             return CheckItem(_STOPS, about, f"{told}; the agreed size gives {plain(quantity)}, so copies are skipped", "agree to more")
         told, quantity, level = f"{told}; the agreed size gives {plain(quantity)} and is lifted to it", smallest, _WARNING
     elif raw is not None:
-        told += f"; the agreed size is {plain(quantity)} and needs {_cents(_cost(need, quantity, facts.fee_bps))} {need.instrument.settle_currency}"
+        needs = f"{_cents(_cost(need, quantity, facts.fee_bps))} {need.instrument.settle_currency}"
+        told += f"; the agreed size is {plain(quantity)} and needs {needs}"
     available = None if facts.report is None else facts.report.balance.available
     if available is not None and _cost(need, quantity, facts.fee_bps) > available:
         return CheckItem(

@@ -34,7 +34,8 @@ def read_copy_now(db: apsw.Connection, signal_number: int, account_name: str, li
     copy = fetch_one(
         db,
         "SELECT copy.id, copy.account_id, signal.strategy_id, signal.symbol, json_extract(signal.draft, '$.action') FROM copy"
-        " JOIN signal ON signal.number = copy.signal_number JOIN account ON account.id = copy.account_id WHERE copy.signal_number = ? AND account.name = ?",
+        " JOIN signal ON signal.number = copy.signal_number JOIN account ON account.id = copy.account_id"
+        " WHERE copy.signal_number = ? AND account.name = ?",
         (signal_number, account_name),
     )
     if copy is None:
