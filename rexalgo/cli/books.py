@@ -59,6 +59,8 @@ def _show(each: dict[str, Any]) -> None:
         click.echo("  the account was never read, so its wallet has no beginning yet")
     else:
         click.echo(f"  wallet since {wallet['since'][:19]}: began with {wallet['began_with']} USDT, now {_usdt(wallet['now'], 'not read')}")
+        if wallet["now_at_cost"] not in (None, wallet["now"]):
+            click.echo(f"    now, with open positions at the entry prices of the books: {wallet['now_at_cost']} USDT")
         for line, words in _LINES.items():
             if wallet["lines"][line] != "0":
                 sign = "" if line in ("results", "owner", "unexplained") else "less "
