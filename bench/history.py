@@ -27,11 +27,12 @@ from bench.past import write_past
 from engine.domain.identifiers import AccountId
 from engine.ledger import Database
 from engine.ledger.alerts import undelivered_alerts
-from engine.ledger.attempts import accepted_foreign, bound_order_ids, read_holdings, unsettled_symbols
+from engine.ledger.attempts import accepted_foreign, bound_order_ids, unsettled_symbols
 from engine.ledger.breakers import busy_strategies, refused_accounts
 from engine.ledger.copies import accounts_with_waiting_legs, is_exiting, waiting_legs
 from engine.ledger.database import open_database, open_reader
 from engine.ledger.folding import has_unfolded
+from engine.ledger.holdings import read_holdings
 from engine.ledger.people import accounts
 from engine.ledger.pulse import concerns_person, newest_sequence
 from engine.ledger.standing import held_shares, still_open

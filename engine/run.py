@@ -40,12 +40,12 @@ from engine.domain.identifiers import AccountId, EndpointId, StrategyId, Symbol
 from engine.exchange_places import exchange_context, why_refused
 from engine.keyring import Keyring
 from engine.ledger import Database, Ledger
-from engine.ledger.attempts import orphan_claims
 from engine.ledger.audit import audit_end
 from engine.ledger.codec import to_us
 from engine.ledger.copies import accounts_with_waiting_legs, begin_run
 from engine.ledger.people import KIND_ALGO, AccountRow, StrategyRow, account, accounts, endpoints, strategies, subscription
 from engine.ledger.reports import switches
+from engine.ledger.resolving import orphan_claims
 from engine.ledger.standing import symbols_held
 from engine.office import Office, Receive
 from engine.plugin_host import Plugins, load_plugins

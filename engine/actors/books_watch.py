@@ -18,13 +18,13 @@ import trio
 from engine.actors.doorbell import Doorbell
 from engine.decisions.explaining_fills import UnsettledFill, explain_by_entry, explain_by_orders, explain_by_positions, own_changes
 from engine.decisions.risk import equity
-from engine.decisions.wallet import TOLERANCE, at_cost, unexplained
+from engine.decisions.wallet import TOLERANCE, at_cost, differing, unexplained
 from engine.domain.account import AccountReport, ClosedPosition
 from engine.domain.identifiers import Symbol
 from engine.domain.order import OrderReport
 from engine.ledger import Database
-from engine.ledger.attempts import read_holdings
 from engine.ledger.funding import FundingRow, record_funding
+from engine.ledger.holdings import read_holdings
 from engine.ledger.unsettled import (
     book_own,
     give_up,
@@ -43,6 +43,7 @@ from engine.ledger.wallet import (
     compared,
     fills_since,
     is_busy,
+    last_agreed,
     note_unexplained,
     note_unseen,
     open_costs,
@@ -89,6 +90,8 @@ class BooksWatch:
         self._tries = 0
         self._fees_read_at: datetime | None = None
         self._strange: _Strange | None = None
+        self._read_at: datetime | None = None
+        self._differing: dict[Symbol, datetime | None] = {}
 
     async def account_was_read(self, report: AccountReport, began: datetime, undecided: frozenset[Symbol]) -> None:
         """Book what the owner's own did, begin the wallet at the first reading, and look whether there is something to ask for."""
@@ -103,33 +106,37 @@ class BooksWatch:
         wallet = read_wallet(db, account)
         changes = own_changes(report, read_holdings(db, account), own_books(db, account), undecided)
         if changes or wallet is None:
-            since = None if wallet is None else self.seen_at()
 
             def write(db: Database) -> None:
+                is_quiet = not is_busy(db, account) and not fills_since(db, account, began)
                 now = own_changes(report, read_holdings(db, account), own_books(db, account), undecided)
-                book_own(db, account, now, began, since)
-                if wallet is None:
+                book_own(db, account, now, began, None if wallet is None else self.seen_at)
+                if wallet is None and is_quiet and all(each.is_entry for each in now):
                     self._begin(db, report, began)
 
             await ledger.write(write)
         else:
             await self._compare(report, wallet, began)
+        self._differing = {symbol: self.seen_at(symbol) for symbol in differing(report, open_costs(db, account))}
+        self._read_at = began
         newest = max((each.id for each in unsettled_fills(db, account, began)), default=0)
         if newest > self._newest:
             self._newest = newest
             self._tries = 0
             self._bell.ring()
 
-    def seen_at(self) -> datetime | None:
-        """Return when the account was last read before now: what a new reading shows to be otherwise happened since."""
-        wallet = read_wallet(self._follower.shared.ledger.db, self._follower.account)
-        return self._follower.read_at or (None if wallet is None else wallet.read_at)
+    def seen_at(self, symbol: Symbol) -> datetime | None:
+        """Return when a reading last showed in a contract what the books have open: what a new one shows to be otherwise happened since."""
+        if symbol in self._differing or self._read_at is not None:
+            return self._differing.get(symbol, self._read_at)
+        return last_agreed(self._follower.shared.ledger.db, self._follower.account, symbol)
 
     def _begin(self, db: Database, report: AccountReport, at: datetime) -> None:
-        account = self._follower.account
-        # What stands at this moment stands at the books' prices; where those are not known, at the exchange's.
-        costs = [each for each in open_costs(db, account) if each.cost is not None]
-        baseline = at_cost(report, costs)
+        """Begin the wallet where the books have what is there: what they lack happened before, and would be told after."""
+        account, costs = self._follower.account, open_costs(db, self._follower.account)
+        if differing(report, costs):
+            return
+        baseline = at_cost(report, costs)  # what stands at this moment stands at the books' prices; where not known, at the exchange's
         begin_wallet(db, account, report.balance.total if baseline is None else baseline, report.balance.total, equity(report), at)
 
     async def _compare(self, report: AccountReport, wallet: Wallet, began: datetime) -> None:

@@ -14,7 +14,7 @@ from engine.domain.holding import STOPPED_BY_CONSERVATION, Switch, SwitchLevel, 
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.ledger import Database
 from engine.ledger.alerts import raise_alert
-from engine.ledger.attempts import Claim
+from engine.ledger.claims import Claim
 from engine.ledger.conserving import read_on_record
 from engine.ledger.reports import set_switch, switches
 

@@ -15,8 +15,9 @@ from engine.domain.identifiers import Symbol
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.domain.signal import Action, Signal
 from engine.domain.subscription import Subscription, strictest
-from engine.ledger.attempts import Claim, goal_key
+from engine.ledger.claims import Claim
 from engine.ledger.copies import WaitingLeg, is_exiting_before
+from engine.ledger.holdings import goal_key
 from engine.ports.exchange import NotExecuted, Rejected
 from engine.ports.rate_limiter import Priority
 

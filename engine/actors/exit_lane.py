@@ -18,9 +18,11 @@ from engine.domain.holding import Holding
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.domain.signal import PositionSide, Signal
 from engine.ledger import Database
-from engine.ledger.attempts import Attempt, Claim, attach, attempts_of, keep_carried, open_attempts, read_holding
+from engine.ledger.attempts import Attempt, attempts_of, open_attempts
+from engine.ledger.claims import Claim
 from engine.ledger.copies import WaitingLeg, is_entering
 from engine.ledger.explaining import failed_tries
+from engine.ledger.holdings import attach, keep_carried, read_holding
 from engine.ports.exchange import NotExecuted, RejectionKind
 
 if TYPE_CHECKING:

@@ -43,21 +43,18 @@ from engine.ledger.attempts import (
     accept_foreign,
     accepted_foreign,
     bound_order_ids,
-    end,
     knows_client_order_id,
     last_exits,
     open_attempts,
     open_entries,
-    read_holding,
-    read_holdings,
-    unknown_outcome,
     unsettled_symbols,
-    write_holding,
-)  # fmt: skip
+)
 from engine.ledger.books import Change, change_share
 from engine.ledger.copies import WaitingLeg, is_exiting, waiting_legs
 from engine.ledger.equity import mark_equity, read_equity_marks
+from engine.ledger.holdings import read_holding, read_holdings, write_holding
 from engine.ledger.outcomes import write_event, write_pulse
+from engine.ledger.resolving import end, unknown_outcome
 from engine.ports.exchange import Rejected, RejectionKind
 
 _LOG = logging.getLogger("rexalgo.follower")
@@ -461,7 +458,7 @@ class Follower:
         if held is None or held.share != correction.share_from:
             return
         closed = Change(
-            False, EXACT.subtract(correction.share_from, correction.share_to), at, since=self.books.seen_at(),
+            False, EXACT.subtract(correction.share_from, correction.share_to), at, since=self.books.seen_at(held.symbol),
             position_id=held.position_id, ends_position=correction.share_to == 0,
         )  # fmt: skip
         write_holding(db, replace(change_share(db, held, closed), detached=correction.detached))

@@ -27,7 +27,7 @@ from engine.domain.identifiers import CopyId
 from engine.domain.outcome import Outcome
 from engine.ledger import Database
 from engine.ledger.alerts import raise_alert
-from engine.ledger.attempts import Claim, NotClaimed, claim
+from engine.ledger.claims import Claim, NotClaimed, claim
 from engine.ledger.copies import WaitingLeg
 from engine.ledger.outcomes import conclude
 from engine.ports.exchange import RejectionKind

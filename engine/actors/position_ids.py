@@ -16,7 +16,7 @@ from engine.domain.account import AccountReport
 from engine.domain.holding import Holding
 from engine.domain.identifiers import Symbol
 from engine.ledger import Database
-from engine.ledger.attempts import read_holding, read_holdings, write_holding
+from engine.ledger.holdings import read_holding, read_holdings, write_holding
 
 if TYPE_CHECKING:
     from engine.actors.follower import Follower

@@ -17,7 +17,7 @@ from engine.domain.alert import AlertCode
 from engine.domain.amounts import Ratio
 from engine.domain.preflight import Preflight
 from engine.ledger.alerts import raise_alert_once
-from engine.ledger.attempts import read_holdings
+from engine.ledger.holdings import read_holdings
 from engine.ledger.preflight import agreements, credentials_since
 from engine.ports.exchange import FundsElsewhere, Rejected, RejectionKind
 

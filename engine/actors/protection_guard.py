@@ -16,7 +16,7 @@ from engine.domain.amounts import notional, plain
 from engine.domain.holding import Holding
 from engine.domain.identifiers import Symbol
 from engine.domain.order import ProtectionOrder
-from engine.ledger.attempts import read_holdings
+from engine.ledger.holdings import read_holdings
 from engine.ledger.outcomes import write_event
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from engine.domain.amounts import plain
 from engine.domain.order import OrderIntent, OrderReport, OrderStatus
 from engine.domain.outcome import UNTOLD_FEE, UNTOLD_PRICE, Outcome, OutcomeCode
 from engine.ledger import Database
-from engine.ledger.attempts import back_to_new, complete, end, unknown_outcome
+from engine.ledger.resolving import back_to_new, complete, end, unknown_outcome
 from engine.ports.exchange import RejectionKind
 
 Write = Callable[[Database], None]

@@ -36,20 +36,9 @@ from engine.domain.order import ClosedBy, OrderReport
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.ledger import Database
 from engine.ledger.alerts import raise_alert
-from engine.ledger.attempts import (
-    Attempt,
-    BoundElsewhere,
-    bound_order_ids,
-    close_again,
-    complete,
-    end,
-    free_symbol,
-    is_followed,
-    is_left_without_trace,
-    open_attempts,
-    read_attempt,
-    read_holding,
-)
+from engine.ledger.attempts import Attempt, BoundElsewhere, bound_order_ids, open_attempts, read_attempt
+from engine.ledger.holdings import read_holding
+from engine.ledger.resolving import close_again, complete, end, free_symbol, is_followed, is_left_without_trace
 
 if TYPE_CHECKING:
     from engine.actors.exchange_session import ExchangeSession

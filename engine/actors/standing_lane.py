@@ -14,8 +14,9 @@ from engine.decisions.planning_protection import ProtectionContext, plan_protect
 from engine.domain.order import ProtectionOrder
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.domain.signal import OrderType
-from engine.ledger.attempts import Attempt, entries_before, read_holding, taken_back_since, want_protection
+from engine.ledger.attempts import Attempt, entries_before, taken_back_since
 from engine.ledger.copies import WaitingLeg, is_entering, is_protected_later
+from engine.ledger.holdings import read_holding, want_protection
 from engine.ports.exchange import Rejected
 
 if TYPE_CHECKING:

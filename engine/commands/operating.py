@@ -26,7 +26,7 @@ from engine.domain.identifiers import AccountId
 from engine.exchange_places import exchange_places
 from engine.ledger import Database
 from engine.ledger.alerts import channel_state, newest_alerts
-from engine.ledger.attempts import decide_done, decide_none, read_attempt
+from engine.ledger.attempts import read_attempt
 from engine.ledger.books import differences
 from engine.ledger.books_view import books_summary
 from engine.ledger.deliveries import ingress
@@ -51,6 +51,7 @@ from engine.ledger.reports import (
     unproven_accounts,
     unproven_attempts,
 )
+from engine.ledger.resolving import decide_done, decide_none
 from engine.ledger.results import account_days
 from engine.ledger.standing import still_open
 from engine.ledger.unsettled import count_unsettled

@@ -110,14 +110,17 @@ def _may_be(row: OrderReport, group: Sequence[UnsettledFill]) -> bool:
         and (row.symbol, row.side) == (first.symbol, first.order_side)
         and (row.closed_by is None or not first.is_entry)
         and all("" in (row.position_id, each.position_id) or row.position_id == each.position_id for each in group)
-        and (first.may_be_at(row.created_at) or _is_leg(row, first))
+        and (first.may_be_at(row.created_at) or _names_it(row, first))
     )
 
 
-def _is_leg(row: OrderReport, fill: UnsettledFill) -> bool:
-    """Tell whether a row is a stop or target of the very position: such an order is made long before it executes."""
-    is_leg = row.closed_by in (ClosedBy.STOP_LOSS, ClosedBy.TAKE_PROFIT)
-    return is_leg and row.position_id == fill.position_id != "" and row.created_at <= fill.seen_at + SLACK
+def _names_it(row: OrderReport, fill: UnsettledFill) -> bool:
+    """Tell whether a row names the very position, and may be older than the window: a stop's order is made long before it executes.
+
+    So may the end of a position be: an exchange that is looked at seldom may date a close back, and a position ends once.
+    """
+    is_told = row.closed_by in (ClosedBy.STOP_LOSS, ClosedBy.TAKE_PROFIT) or fill.ends_position
+    return is_told and row.position_id == fill.position_id != "" and row.created_at <= fill.seen_at + SLACK
 
 
 def _adding_up(rows: Sequence[OrderReport], quantity: Decimal) -> Sequence[OrderReport]:
@@ -179,8 +182,10 @@ def _closed(fill: UnsettledFill, row: ClosedPosition, taken: Collection[str]) ->
         return row.order_id == fill.order_id
     if row.order_id in taken and row.order_id != fill.order_id:
         return False
-    same = row.position_id == fill.position_id if "" not in (row.position_id, fill.position_id) else row.side is fill.side
-    return same and row.symbol == fill.symbol and row.quantity >= fill.quantity and fill.may_be_at(row.closed_at)
+    is_named = "" not in (row.position_id, fill.position_id)
+    same = row.position_id == fill.position_id if is_named else row.side is fill.side
+    is_in_time = fill.may_be_at(row.closed_at) or (is_named and fill.ends_position and row.closed_at <= fill.seen_at + SLACK)
+    return same and row.symbol == fill.symbol and row.quantity >= fill.quantity and is_in_time
 
 
 def explain_by_entry(fills: Iterable[UnsettledFill], report: AccountReport, books: Collection[OpenCost]) -> list[Told]:

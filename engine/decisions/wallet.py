@@ -13,6 +13,7 @@ from typing import Final
 
 from engine.domain.account import AccountReport
 from engine.domain.amounts import EXACT, ZERO
+from engine.domain.identifiers import Symbol
 from engine.domain.signal import PositionSide
 
 TOLERANCE: Final = Decimal("0.01")
@@ -55,23 +56,27 @@ def at_cost(report: AccountReport, books: Iterable[OpenCost]) -> Decimal | None:
 
     The wallet is ``balance.total``: without unrealised profit, with the margin in use.
     """
-    if any(each.what == "position" for each in report.unreadable):
+    booked = list(books)
+    if any(each.what == "position" for each in report.unreadable) or any(each.cost is None for each in booked):
         return None
-    there = {each.symbol: each for each in report.positions if each.quantity > 0}
+    if differing(report, booked):
+        return None
     worth: Decimal = report.balance.total
-    booked: dict[str, list[OpenCost]] = {}
-    for each in books:
-        booked.setdefault(each.symbol, []).append(each)
-    for symbol in {*there, *booked}:
-        position, ours = there.get(symbol), booked.get(symbol, [])  # type: ignore[call-overload]  # a Symbol is a text
-        if position is None or any(each.side is not position.side or each.cost is None for each in ours):
-            return None
-        if sum((each.quantity for each in ours), ZERO) != position.quantity:
-            return None
-        cost = sum((each.cost or ZERO for each in ours), ZERO)
+    for position in report.positions:
+        cost = sum((each.cost or ZERO for each in booked if each.symbol == position.symbol), ZERO)
         difference = EXACT.subtract(EXACT.multiply(position.quantity, position.entry_price), cost)
         worth = EXACT.subtract(worth, difference) if position.side is PositionSide.LONG else EXACT.add(worth, difference)
     return worth
+
+
+def differing(report: AccountReport, books: Iterable[OpenCost]) -> frozenset[Symbol]:
+    """Return the contracts in which the exchange shows another quantity than the books have open."""
+    there = {(each.symbol, each.side): each.quantity for each in report.positions if each.quantity > 0}
+    booked: dict[tuple[Symbol, PositionSide], Decimal] = {}
+    for each in books:
+        key = (Symbol(each.symbol), each.side)
+        booked[key] = EXACT.add(booked.get(key, ZERO), each.quantity)
+    return frozenset(symbol for symbol, side in {*there, *booked} if there.get((symbol, side)) != booked.get((symbol, side)))
 
 
 def change_told(sums: Mapping[Line, Decimal]) -> Decimal:

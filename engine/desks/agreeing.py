@@ -33,9 +33,9 @@ from engine.domain.subscription import (
     strictest,
 )  # fmt: skip
 from engine.ledger import Database
-from engine.ledger.attempts import read_holdings
 from engine.ledger.codec import policy_fields
 from engine.ledger.following import StrategyTerms, agree, consent, last_entries, set_agreement_state, strategy_terms
+from engine.ledger.holdings import read_holdings
 from engine.ledger.people import AccountRow, subscription_of
 from engine.ledger.signals import record_signal
 from engine.office import NothingThere, Office

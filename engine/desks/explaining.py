@@ -8,8 +8,8 @@ from engine.decisions.risk import position_of
 from engine.domain.amounts import plain
 from engine.domain.identifiers import StrategyId, Symbol
 from engine.domain.outcome import Outcome, OutcomeCode
-from engine.ledger.attempts import read_holding
 from engine.ledger.explaining import read_copy_now
+from engine.ledger.holdings import read_holding
 from engine.ledger.people import strategy_named
 from engine.ledger.reports import signal_number, why
 from engine.office import Office

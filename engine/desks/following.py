@@ -22,7 +22,6 @@ from engine.domain.identifiers import AccountId, Symbol
 from engine.domain.preflight import Preflight
 from engine.ledger import Database
 from engine.ledger.alerts import alerts_about
-from engine.ledger.attempts import read_holdings
 from engine.ledger.equity import read_equity_marks
 from engine.ledger.following import (
     AgreementRow,
@@ -35,6 +34,7 @@ from engine.ledger.following import (
     signal_of_copy,
     unproven_count,
 )  # fmt: skip
+from engine.ledger.holdings import read_holdings
 from engine.ledger.people import AccountRow
 from engine.ledger.reports import clear_switch, set_switch, switches
 from engine.ledger.standing import still_open

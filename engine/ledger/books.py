@@ -24,7 +24,7 @@ from engine.domain.signal import PositionSide
 from engine.ledger.alerts import raise_alert
 from engine.ledger.codec import to_us
 from engine.ledger.query import Row, fetch_all, fetch_one
-from engine.ledger.wallet import add_to, drop_rows_of
+from engine.ledger.wallet import add_since, drop_rows_of
 
 OWNER: Final = ""
 """The strategy under which the books keep what the owner opened himself."""
@@ -164,10 +164,10 @@ def tell_order(db: apsw.Connection, attempt: int, filled: Decimal, average: Deci
 
 def note_order_fee(db: apsw.Connection, attempt: int, fee: Decimal) -> None:
     """Write what an order of ours has cost by now, and count what is new of it: all of it, whoever's position it closed."""
-    row = fetch_one(db, "SELECT account_id, fee FROM attempt WHERE id = ?", (attempt,))
+    row = fetch_one(db, "SELECT account_id, fee, claimed_us FROM attempt WHERE id = ?", (attempt,))
     if row is not None and Decimal(row[1]) != fee:
         db.execute("UPDATE attempt SET fee = ? WHERE id = ?", (plain(fee), attempt))
-        add_to(db, row[0], Line.ORDER_FEES, EXACT.subtract(fee, Decimal(row[1])))
+        add_since(db, row[0], Line.ORDER_FEES, EXACT.subtract(fee, Decimal(row[1])), row[2])
 
 
 def _price_of_rest(rows: list[Row], filled: Decimal, average: Decimal) -> Decimal | None:
@@ -193,15 +193,15 @@ def bind_outside(db: apsw.Connection, held: Holding, change: Change) -> None:
     """
     rows = fetch_all(
         db,
-        "SELECT id, quantity, fee FROM fill WHERE account_id = ? AND state IN ('open', 'unexplained') AND symbol = ? AND strategy_id = ?"
-        " AND side = ? AND NOT is_entry AND attempt_id IS NULL ORDER BY id DESC",
+        "SELECT id, quantity, fee, seen_us FROM fill WHERE account_id = ? AND state IN ('open', 'unexplained') AND symbol = ?"
+        " AND strategy_id = ? AND side = ? AND NOT is_entry AND attempt_id IS NULL ORDER BY id DESC",
         (held.account, held.symbol, held.strategy, held.side.value),
     )
     left = change.quantity
-    for identifier, quantity, known in rows:
+    for identifier, quantity, known, seen_us in rows:
         if Decimal(quantity) <= left:
             if known is not None and change.fee is not None:  # it came with the same order, which counts as ours by now
-                add_to(db, held.account, Line.ORDER_FEES, -Decimal(known))
+                add_since(db, held.account, Line.ORDER_FEES, -Decimal(known), seen_us)
             left = EXACT.subtract(left, Decimal(quantity))
             fee = part(change.fee, Decimal(quantity), change.quantity)
             tell_fill(db, identifier, price=change.price, fee=fee, cause=change.cause, order_id=change.order_id)

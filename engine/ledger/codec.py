@@ -41,11 +41,13 @@ def dump(value: object) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
-def _text(number: Decimal | None) -> str | None:
+def write_number(number: Decimal | None) -> str | None:
+    """Write a number as the ledger stores it; None stays None."""
     return None if number is None else plain(number)
 
 
-def _price(text: str | None) -> Price | None:
+def read_price(text: str | None) -> Price | None:
+    """Read a price; None stays None."""
     return None if text is None else Price(Decimal(text))
 
 
@@ -62,12 +64,12 @@ def write_draft(draft: SignalDraft) -> str:
             "symbol": draft.symbol,
             "side": draft.side.value if draft.side else None,
             "order_type": draft.order_type.value,
-            "price": _text(draft.price),
-            "leverage": _text(draft.leverage),
-            "stop_loss": _text(draft.stop_loss),
-            "take_profit": _text(draft.take_profit),
+            "price": write_number(draft.price),
+            "leverage": write_number(draft.leverage),
+            "stop_loss": write_number(draft.stop_loss),
+            "take_profit": write_number(draft.take_profit),
             "sent_us": None if draft.sent_at is None else to_us(draft.sent_at),
-            "size": [draft.size.mode.value, _text(draft.size.quantity), _text(draft.size.fraction)],
+            "size": [draft.size.mode.value, write_number(draft.size.quantity), write_number(draft.size.fraction)],
             "seq": draft.seq,
             "position_after": draft.position_after,
             "is_test": draft.is_test,
@@ -88,10 +90,10 @@ def read_draft(text: str) -> SignalDraft:
         symbol=Symbol(row["symbol"]),
         side=PositionSide(row["side"]) if row["side"] else None,
         order_type=OrderType(row["order_type"]),
-        price=_price(row["price"]),
+        price=read_price(row["price"]),
         leverage=None if row["leverage"] is None else Ratio(Decimal(row["leverage"])),
-        stop_loss=_price(row["stop_loss"]),
-        take_profit=_price(row["take_profit"]),
+        stop_loss=read_price(row["stop_loss"]),
+        take_profit=read_price(row["take_profit"]),
         sent_at=None if row["sent_us"] is None else from_us(row["sent_us"]),
         size=SignalSize(SizeMode(mode), _quantity(quantity), None if fraction is None else Ratio(Decimal(fraction))),
         seq=row["seq"],
@@ -114,9 +116,9 @@ def write_intent(intent: OrderIntent) -> str:
             "quantity": plain(intent.quantity),
             "order_type": intent.order_type.value,
             "leverage": plain(intent.leverage),
-            "limit_price": _text(intent.limit_price),
-            "stop_loss": _text(intent.stop_loss),
-            "take_profit": _text(intent.take_profit),
+            "limit_price": write_number(intent.limit_price),
+            "stop_loss": write_number(intent.stop_loss),
+            "take_profit": write_number(intent.take_profit),
             "reduce_only": intent.reduce_only,
             "whole_position": intent.whole_position,
             "position_id": intent.position_id,
@@ -135,9 +137,9 @@ def read_intent(text: str) -> OrderIntent:
         quantity=Quantity(Decimal(row["quantity"])),
         order_type=OrderType(row["order_type"]),
         leverage=Ratio(Decimal(row["leverage"])),
-        limit_price=_price(row["limit_price"]),
-        stop_loss=_price(row["stop_loss"]),
-        take_profit=_price(row["take_profit"]),
+        limit_price=read_price(row["limit_price"]),
+        stop_loss=read_price(row["stop_loss"]),
+        take_profit=read_price(row["take_profit"]),
         reduce_only=row["reduce_only"],
         whole_position=row["whole_position"],
         position_id=row.get("position_id", ""),

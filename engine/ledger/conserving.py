@@ -8,8 +8,9 @@ from engine.decisions.conservation import OnRecord
 from engine.decisions.order_lifecycle import AttemptState
 from engine.domain.amounts import ZERO, Quantity
 from engine.domain.holding import Holding
-from engine.ledger.attempts import read_attempt, read_holding
+from engine.ledger.attempts import read_attempt
 from engine.ledger.codec import read_intent
+from engine.ledger.holdings import read_holding
 from engine.ledger.query import fetch_all, fetch_one
 
 

@@ -20,7 +20,7 @@ from engine.domain.signal import PositionSide
 from engine.ledger.books import OWNER, text
 from engine.ledger.codec import from_us, to_us
 from engine.ledger.query import Row, fetch_all, fetch_one
-from engine.ledger.wallet import add_to
+from engine.ledger.wallet import add_since
 
 
 def has_unfolded(db: apsw.Connection) -> bool:
@@ -109,12 +109,12 @@ class _Days:
         self._account = account
         self._strategy = strategy
         self._sums: dict[str, tuple[int, int, Decimal, Decimal, int]] = {}
-        self._gross = ZERO
 
     def take(self, row: Row, sign: int) -> None:
-        """Count one trade (``_KNOWN``) once more or once less."""
+        """Count one trade (``_KNOWN``) once more or once less; its result explains the wallet at once."""
         _, closed_us, state, result, fees, gross = row
-        self._gross = EXACT.add(self._gross, sign * Decimal(gross or 0))
+        line = Line.OWNER if self._strategy == OWNER else Line.RESULTS
+        add_since(self._db, self._account, line, sign * Decimal(gross or 0), closed_us)
         if self._strategy == OWNER:
             return
         day = from_us(closed_us).date().isoformat()
@@ -127,8 +127,7 @@ class _Days:
         )  # fmt: skip
 
     def write(self) -> None:
-        """Add everything to the days of the strategy and of the account, and to what explains its wallet."""
-        add_to(self._db, self._account, Line.OWNER if self._strategy == OWNER else Line.RESULTS, self._gross)
+        """Add everything to the days of the strategy and of the account."""
         changed = {day: sums for day, sums in self._sums.items() if any(sums)}
         if not changed:
             return

@@ -19,7 +19,7 @@ from engine.domain.identifiers import AccountId, Symbol
 from engine.ledger.books import OWNER
 from engine.ledger.codec import from_us, to_us
 from engine.ledger.query import fetch_all, fetch_one
-from engine.ledger.wallet import add_to, counts_since
+from engine.ledger.wallet import add_since
 
 SLACK: Final = timedelta(seconds=5)
 """A fill is proven some seconds after it happened, and an exchange's times are whole seconds."""
@@ -56,8 +56,7 @@ def record_funding(db: apsw.Connection, account: AccountId, rows: Iterable[Fundi
         )
         if db.changes():
             new += strategy != OWNER
-            if counts_since(db, account, each.at):
-                add_to(db, account, Line.FUNDING, each.amount)
+            add_since(db, account, Line.FUNDING, each.amount, to_us(each.at))
     return new
 
 

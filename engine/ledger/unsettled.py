@@ -5,7 +5,7 @@ the owner's own. The cost is what is not settled, never history.
 """
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -24,7 +24,7 @@ from engine.domain.signal import PositionSide
 from engine.ledger.books import OWNER, Change, tell_fill, tell_order, write_fill
 from engine.ledger.codec import from_us, to_us
 from engine.ledger.query import Row, fetch_all, fetch_one
-from engine.ledger.wallet import add_to, counts_since
+from engine.ledger.wallet import add_since
 from engine.ports.exchange import FeeKind, FeeReport
 
 ASKED_FOR: Final = timedelta(days=1)
@@ -80,7 +80,8 @@ def tell_all(db: apsw.Connection, account: AccountId, told: Iterable[Told]) -> N
     for each in told:
         tell_fill(db, each.fill, price=each.price, fee=each.fee, cause=each.cause, order_id=each.order_id, at=each.at)
         if each.fee:
-            add_to(db, account, Line.ORDER_FEES, each.fee)
+            row = fetch_one(db, "SELECT seen_us FROM fill WHERE id = ?", (each.fill,))
+            add_since(db, account, Line.ORDER_FEES, each.fee, 0 if row is None else row[0])
 
 
 def tell_known_orders(db: apsw.Connection, account: AccountId, fills: Iterable[UnsettledFill], orders: Collection[OrderReport]) -> None:
@@ -95,7 +96,7 @@ def tell_known_orders(db: apsw.Connection, account: AccountId, fills: Iterable[U
         elif each.fee is None and row.fee is not None:
             share = EXACT.divide(EXACT.multiply(row.fee, min(each.quantity, row.filled_quantity)), row.filled_quantity)
             tell_fill(db, each.id, fee=share)
-            add_to(db, account, Line.ORDER_FEES, share)
+            add_since(db, account, Line.ORDER_FEES, share, to_us(each.seen_at))
 
 
 def give_up(db: apsw.Connection, fills: Iterable[UnsettledFill]) -> None:
@@ -124,8 +125,8 @@ def store_fees(db: apsw.Connection, account: AccountId, rows: Iterable[FeeReport
                     to_us(each.at - offset),
                 ),
             )  # fmt: skip
-            if db.changes() and counts_since(db, account, each.at - offset):
-                add_to(db, account, Line.FEE_ROWS, each.amount)
+            if db.changes():
+                add_since(db, account, Line.FEE_ROWS, each.amount, to_us(each.at - offset))
 
 
 def tie_fees(db: apsw.Connection, account: AccountId, now: datetime) -> None:
@@ -188,13 +189,17 @@ def own_books(db: apsw.Connection, account: AccountId) -> list[OwnBook]:
     return [OwnBook(Symbol(row[0]), PositionSide(row[1]), Decimal(row[2])) for row in rows]
 
 
-def book_own(db: apsw.Connection, account: AccountId, changes: Iterable[OwnChange], at: datetime, since: datetime | None) -> None:
-    """Write what changed of the owner's own; without ``since`` it stood before the books began, at its average price and without a fee."""
+def book_own(
+    db: apsw.Connection, account: AccountId, changes: Iterable[OwnChange], at: datetime,
+    seen_at: Callable[[Symbol], datetime | None] | None,
+) -> None:  # fmt: skip
+    """Write what changed of the owner's own since ``seen_at``; without it, it stood before: at its average price, without a fee."""
+    began = seen_at is None
     for each in changes:
-        began = since is None
         change = Change(
             each.is_entry, each.quantity, at, Cause.OWNER if each.is_entry else None, each.entry_price if began else None,
-            ZERO if began else None, position_id=each.position_id, since=since, ends_position=each.ends_position,
+            ZERO if began else None, position_id=each.position_id, since=None if seen_at is None else seen_at(each.symbol),
+            ends_position=each.ends_position,
         )  # fmt: skip
         write_fill(db, account, OWNER, each.symbol, each.side, change)
 

@@ -72,9 +72,10 @@ def add_to(db: apsw.Connection, account: str, line: Line, amount: Decimal) -> No
     db.execute("INSERT OR REPLACE INTO wallet_sum VALUES (?, ?, ?)", (account, line.value, plain(EXACT.add(known, amount))))
 
 
-def counts_since(db: apsw.Connection, account: str, at: datetime) -> bool:
-    """Tell whether what the exchange tells of that time changed the wallet after its books began."""
-    return fetch_one(db, "SELECT 1 FROM wallet WHERE account_id = ? AND since_us <= ?", (account, to_us(at))) is not None
+def add_since(db: apsw.Connection, account: str, line: Line, amount: Decimal, at_us: int) -> None:
+    """Add what happened at a time to a running sum; what was before the wallet began is in what it began with."""
+    if amount and fetch_one(db, "SELECT 1 FROM wallet WHERE account_id = ? AND since_us <= ?", (account, at_us)) is not None:
+        add_to(db, account, line, amount)
 
 
 def sums(db: apsw.Connection, account: AccountId) -> dict[Line, Decimal]:
@@ -87,6 +88,17 @@ def open_costs(db: apsw.Connection, account: AccountId) -> list[OpenCost]:
     """Read what the books have open, the owner's own included."""
     rows = fetch_all(db, "SELECT symbol, side, quantity, cost FROM book WHERE account_id = ? ORDER BY symbol", (account,))
     return [OpenCost(row[0], PositionSide(row[1]), Decimal(row[2]), None if row[3] is None else Decimal(row[3])) for row in rows]
+
+
+def last_agreed(db: apsw.Connection, account: AccountId, symbol: str) -> datetime | None:
+    """Read when the exchange is known to have had of a contract what the books have: at the newest comparison, else at its opening."""
+    row = fetch_one(
+        db,
+        "SELECT read_us FROM wallet WHERE account_id = ?1 UNION ALL"
+        " SELECT opened_us FROM book WHERE account_id = ?1 AND symbol = ?2 LIMIT 1",
+        (account, symbol),
+    )
+    return None if row is None else from_us(row[0])
 
 
 # Rows that people see

@@ -22,10 +22,10 @@ from engine.domain.amounts import Money
 from engine.domain.identifiers import AccountId, StrategyId
 from engine.domain.subscription import CopyPolicy, Mode, RiskLimits, Subscription, parse_leverage, parse_sizing
 from engine.ledger import Ledger, LedgerError
-from engine.ledger.attempts import orphan_claims
 from engine.ledger.codec import read_policy, to_us, write_policy
 from engine.ledger.copies import accounts_with_waiting_legs, begin_run
 from engine.ledger.query import fetch_all, fetch_one
+from engine.ledger.resolving import orphan_claims
 from engine.ports.exchange import AccountLogin, ExchangeContext
 from engine.ports.rate_limiter import Granted, Priority, RateLimit, Refused
 from engine.ports.secret import Secret

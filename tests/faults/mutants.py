@@ -20,13 +20,14 @@ class Mutant:
     edits: tuple[Edit, ...]
 
 
-ATTEMPTS: Final = "engine/ledger/attempts.py"
+CLAIMS: Final = "engine/ledger/claims.py"
+RESOLVING: Final = "engine/ledger/resolving.py"
 SCHEMA: Final = "engine/ledger/schema.py"
 _BUSY: Final = ("engine/actors/follower.py", "not self._lanes.is_busy(leg) and ", "")
-_COMPARE_AND_SET: Final = (ATTEMPTS, "    if db.changes() != 1:\n        return NotClaimed(None)\n", "")
+_COMPARE_AND_SET: Final = (CLAIMS, "    if db.changes() != 1:\n        return NotClaimed(None)\n", "")
 _LANE_INDEX: Final = (SCHEMA, "CREATE UNIQUE INDEX attempt_lane", "CREATE INDEX attempt_lane")
 _ATTEMPT_KEY: Final = (SCHEMA, ", UNIQUE (copy_id, leg, number)) STRICT", ") STRICT")
-_CLAIM_LOOKS: Final = (ATTEMPTS, "        refused = _entry_refused(db, wanted)\n", "        refused = None\n")
+_CLAIM_LOOKS: Final = (CLAIMS, "        refused = _entry_refused(db, wanted)\n", "        refused = None\n")
 _UNBOOKED: Final = (
     "engine/ledger/books.py",
     "    booked = write_fill(",
@@ -39,7 +40,7 @@ MUTANTS: Final = (
         "goal key: an entry may pass a later close",
         (
             ("engine/decisions/planning.py", "    if goal_key == NO_ORDER_KEY or signal.entry_key > goal_key:\n", "    if True:\n"),
-            (ATTEMPTS, "    if goal_key(db, wanted.account, wanted.strategy, symbol) >= wanted.order_key:\n", "    if False:\n"),
+            (CLAIMS, "    if goal_key(db, wanted.account, wanted.strategy, symbol) >= wanted.order_key:\n", "    if False:\n"),
             ("engine/ledger/signals.py", "        _supersede(db, new, key)\n", "        pass\n"),
             ("engine/ledger/signals.py", "    if place.is_late:\n", "    if False:\n"),
         ),
@@ -48,7 +49,7 @@ MUTANTS: Final = (
         "flips: an entry does not wait for the exit before it",
         (
             ("engine/decisions/planning.py", "        return Wait(EXIT_FIRST)\n", "        return None\n"),
-            (ATTEMPTS, "        return NotClaimed(None)  # recorded while", "        pass  # recorded while"),
+            (CLAIMS, "        return NotClaimed(None)  # recorded while", "        pass  # recorded while"),
         ),
     ),
     Mutant(
@@ -71,7 +72,7 @@ MUTANTS: Final = (
         "claims of a process that ended are unknown: they are sent again",
         (
             (
-                ATTEMPTS,
+                RESOLVING,
                 "        end(db, attempt_id, AttemptState.UNKNOWN, unknown_outcome(attempt.intent, cause), cause, at)\n",
                 "        back_to_new(db, attempt_id, cause, at, at)\n",
             ),
@@ -103,7 +104,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "an exit goes on: what one try left is forgotten",
-        ((ATTEMPTS, "    if goes_on:\n        reopen_leg(db, copy, leg, retry_at)\n    return goes_on\n", "    return False\n"),),
+        ((RESOLVING, "    if goes_on:\n        reopen_leg(db, copy, leg, retry_at)\n    return goes_on\n", "    return False\n"),),
     ),
     Mutant(
         "one exit at a time: a second one need not wait for the first",

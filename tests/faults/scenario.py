@@ -22,8 +22,9 @@ from engine.domain.holding import Switch, SwitchLevel, SwitchScope
 from engine.domain.identifiers import AccountId, CopyId, ReceiptId, SignalId, StrategyId, Symbol, client_order_id
 from engine.domain.signal import Action, OrderType, PositionSide, SignalDraft, SignalSize, SizeMode
 from engine.ledger import LedgerError
-from engine.ledger.attempts import decide_done, decide_none, read_holding
+from engine.ledger.holdings import read_holding
 from engine.ledger.query import fetch_all, fetch_one
+from engine.ledger.resolving import decide_done, decide_none
 from engine.ledger.signals import NewSignal, record_signal
 from rexalgo import ClosedBy, OrderSide
 from tests.faults.dice import STOP, Cell, Dice

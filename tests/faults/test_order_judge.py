@@ -11,7 +11,7 @@ from engine.domain.identifiers import AccountId, CopyId, ReceiptId, SignalId, St
 from engine.domain.order import OrderIntent, OrderSide
 from engine.domain.signal import Action, OrderType, PositionSide, SignalDraft
 from engine.ledger import Database, Ledger
-from engine.ledger.attempts import Claim, NotClaimed, claim
+from engine.ledger.claims import Claim, NotClaimed, claim
 from engine.ledger.query import fetch_one
 from engine.ledger.signals import NewSignal, record_signal
 from tests.faults.evidence import Evidence

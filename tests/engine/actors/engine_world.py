@@ -144,11 +144,12 @@ def _people(ledger: Ledger, followers: int, mode: Mode) -> None:
 @asynccontextmanager
 async def world(
     folder: Path, *, followers: int = 3, mode: Mode = Mode.LIVE, paper: Mapping[str, object] | None = None,
-    exchange: Callable[[Clock], ExchangeAdapter] | None = None,
+    exchange: Callable[[Clock], ExchangeAdapter] | None = None, ledger: Ledger | None = None,
 ) -> AsyncIterator[World]:  # fmt: skip
-    """Run an engine of a few followers under the test's clock, on the paper exchange or on another one."""
-    ledger = Ledger.in_memory()
-    _people(ledger, followers, mode)
+    """Run an engine of a few followers under the test's clock, on paper or another exchange, with a new ledger or one that has them."""
+    if ledger is None:
+        ledger = Ledger.in_memory()
+        _people(ledger, followers, mode)
     clock = TrioClock(BEGINNING)
     settings = {"flush": "inline", "price_fixed": {"BTCUSDT": "65000"}, **(paper or {})}
     plugins = load_plugins(["paper", "gcra"], {"paper": settings})

@@ -11,8 +11,9 @@ from trio.testing import MockClock
 
 from engine.domain.amounts import Price
 from engine.domain.order import OrderSide
+from engine.domain.signal import Action, PositionSide
 from engine.ledger.query import fetch_all
-from engine.ports.exchange import OrderHistory
+from engine.ports.exchange import ExchangeError, OrderHistory, OutcomeUnknown
 
 
 class Reluctant:
@@ -20,7 +21,7 @@ class Reluctant:
 
     def __init__(self, real: Any) -> None:
         self._real = real
-        self.orders = self.positions = self.fees = self.complete = True
+        self.orders = self.positions = self.fees = self.complete = self.answers = True
         self.asked = 0
 
     def __getattr__(self, name: str) -> Any:
@@ -28,10 +29,14 @@ class Reluctant:
 
     async def place_order(self, order: Any) -> Any:
         done = await self._real.place_order(order)
+        if not self.answers:
+            raise OutcomeUnknown("the answer was lost")
         return done if self.fees else replace(done, fee=None)
 
     async def find_orders(self, symbol: Any, since: Any) -> OrderHistory:
         self.asked += 1
+        if not self.answers:
+            raise ExchangeError("no history now")
         history: OrderHistory = await self._real.find_orders(symbol, since)
         rows = history.orders if self.orders else ()
         return OrderHistory(tuple(each if self.fees else replace(each, fee=None) for each in rows), self.complete)
@@ -114,6 +119,23 @@ async def test_a_fee_that_is_told_later_is_not_zero_until_then(tmp_path: Path, a
         (trade,) = await trades(house)
         assert trade.fees is not None
         assert (trade.fees > 0, trade.state.value) == (True, "settled")
+
+
+async def test_what_closed_while_an_order_of_ours_was_unproven_is_looked_for_from_when_it_was_last_seen(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with world(tmp_path, followers=1) as house:
+        await opened(house, stop_loss=Price(64000))  # type: ignore[arg-type]
+        line = reluctant(house)
+        line.answers = False
+        assert await house.outcome(await house.send(Action.ADD, side=PositionSide.LONG)) == ["unknown"]
+        await stopped_out(house)
+        await trio.sleep(60)  # readings show that it is gone, and correct nothing while the order is not proven
+        line.answers = True
+        await trio.sleep(120)
+        (trade,) = await trades(house)
+        assert (trade.quantity, trade.exit_price, trade.cause and trade.cause.value) == ("0.006", "63000", "stop_loss")
+        assert trade.state.value == "settled"
 
 
 async def test_what_the_owner_adds_and_takes_away_is_his_own_in_the_books(tmp_path: Path, autojump_clock: MockClock) -> None:

@@ -13,8 +13,8 @@ from engine.desks.agreeing import AgreeingDesk
 from engine.domain.identifiers import AccountId
 from engine.domain.signal import Action, PositionSide
 from engine.ledger import Database, LedgerError
-from engine.ledger.attempts import read_holding, write_holding
 from engine.ledger.audit import AuditKey
+from engine.ledger.holdings import read_holding, write_holding
 from engine.ledger.query import fetch_all
 
 

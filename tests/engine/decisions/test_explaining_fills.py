@@ -131,6 +131,16 @@ def test_another_closed_position_explains_nothing(row: ClosedPosition) -> None:
     assert explain_by_positions([fill(position_id="p")], [row], ("bound",)) == []
 
 
+def test_the_end_of_a_position_is_known_by_its_id_however_far_back_it_is_dated() -> None:
+    gone, early = fill(position_id="p", ends_position=True), NOW - timedelta(minutes=5)
+    (by_order,) = explained([gone], [order(ago_s=300, position="p")])
+    (by_position,) = explain_by_positions([gone], [closed(closed_at=early)], ())
+    assert (by_order.price, by_position.price, by_position.cause) == (D(90), D(85), Cause.LIQUIDATION)
+    part = replace(gone, ends_position=False)
+    assert explained([part], [order(ago_s=300, position="p")]) == []
+    assert explain_by_positions([part], [closed(closed_at=early)], ()) == []
+
+
 def reading(*positions: tuple[str, PositionSide, str], unreadable: tuple[UnreadableRow, ...] = ()) -> AccountReport:
     made = tuple(
         Position(Symbol(each), side, Quantity(D(quantity)), Price(D(100)), Price(D(100)), Ratio(D(5)), Money(D(1)), Money(D(0)), id="p")

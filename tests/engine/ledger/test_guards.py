@@ -19,25 +19,14 @@ from engine.domain.outcome import Outcome, OutcomeCode
 from engine.domain.signal import Action, OrderKey, PositionSide, SignalDraft
 from engine.domain.subscription import CopyPolicy, Mode, parse_leverage, parse_sizing
 from engine.ledger import Database
-from engine.ledger.attempts import (
-    Claim,
-    NotClaimed,
-    claim,
-    close_again,
-    complete,
-    decide_none,
-    end,
-    free_symbol,
-    orphan_claims,
-    read_attempt,
-    read_holding,
-    unknown_outcome,
-    want_protection,
-)  # fmt: skip
+from engine.ledger.attempts import read_attempt
+from engine.ledger.claims import Claim, NotClaimed, claim
 from engine.ledger.codec import write_policy
 from engine.ledger.conserving import read_on_record
 from engine.ledger.database import open_database
+from engine.ledger.holdings import read_holding, want_protection
 from engine.ledger.query import fetch_all
+from engine.ledger.resolving import close_again, complete, decide_none, end, free_symbol, orphan_claims, unknown_outcome
 from engine.ledger.signals import DedupeConflict, NewSignal, read_signal, record_signal
 
 BTC = Symbol("BTCUSDT")

@@ -8,8 +8,9 @@ import pytest
 from engine.domain.identifiers import AccountId, StrategyId, Symbol, copy_id
 from engine.domain.signal import PositionSide
 from engine.ledger import database
-from engine.ledger.attempts import accept_foreign, accepted_foreign, bound_order_ids, read_holding
+from engine.ledger.attempts import accept_foreign, accepted_foreign, bound_order_ids
 from engine.ledger.conserving import read_on_record
+from engine.ledger.holdings import read_holding
 from engine.ledger.query import fetch_all
 from engine.ledger.schema import MIGRATIONS
 

@@ -1,0 +1,81 @@
+"""What the engine holds of each contract for an account, and the newest exit that each strategy was given for it.
+
+A holding's share is written by ``books.change_share`` alone, together with the books.
+"""
+
+from dataclasses import replace
+from decimal import Decimal
+
+import apsw
+
+from engine.domain.amounts import Quantity, plain
+from engine.domain.holding import Holding
+from engine.domain.identifiers import AccountId, StrategyId, Symbol
+from engine.domain.order import ProtectionOrder
+from engine.domain.signal import NO_ORDER_KEY, OrderKey, PositionSide
+from engine.ledger.codec import read_price, write_number
+from engine.ledger.query import Row, fetch_all, fetch_one
+
+
+def read_holdings(db: apsw.Connection, account: AccountId) -> tuple[Holding, ...]:
+    """Read what the engine holds for an account."""
+    return tuple(_holding(row) for row in fetch_all(db, _HOLDING, (account,)))
+
+
+def read_holding(db: apsw.Connection, account: AccountId, symbol: Symbol) -> Holding | None:
+    """Read what the engine holds of one symbol for an account."""
+    row = fetch_one(db, _HOLDING + " AND symbol = ?", (account, symbol))
+    return None if row is None else _holding(row)
+
+
+_HOLDING = (
+    "SELECT account_id, symbol, strategy_id, side, share, entries_open, entry_key, detached, carried, stop_loss, take_profit,"
+    " position_id FROM holding WHERE account_id = ?"
+)
+
+
+def _holding(row: Row) -> Holding:
+    return Holding(
+        AccountId(row[0]), Symbol(row[1]), StrategyId(row[2]), PositionSide(row[3]), Quantity(Decimal(row[4])), row[5], OrderKey(row[6]),
+        bool(row[7]), Quantity(Decimal(row[8])), read_price(row[9]), read_price(row[10]), row[11],
+    )  # fmt: skip
+
+
+def write_holding(db: apsw.Connection, holding: Holding) -> None:
+    """Store a holding, its share apart (``books.change_share``); one that holds nothing and is not detached is removed."""
+    if holding.share == 0 and holding.entries_open == 0 and not holding.detached:
+        db.execute("DELETE FROM holding WHERE account_id = ? AND symbol = ? AND share = '0'", (holding.account, holding.symbol))
+        return
+    db.execute(
+        "UPDATE holding SET entries_open = ?, detached = ?, carried = ?, stop_loss = ?, take_profit = ?, position_id = ?"
+        " WHERE account_id = ? AND symbol = ?",
+        (
+            holding.entries_open, int(holding.detached), plain(holding.carried), write_number(holding.stop_loss),
+            write_number(holding.take_profit), holding.position_id, holding.account, holding.symbol,
+        ),
+    )  # fmt: skip
+
+
+def keep_carried(db: apsw.Connection, account: AccountId, symbol: Symbol, carried: Quantity) -> None:
+    """Note what a reduction rounded off, for the next one."""
+    db.execute("UPDATE holding SET carried = ? WHERE account_id = ? AND symbol = ?", (plain(carried), account, symbol))
+
+
+def attach(db: apsw.Connection, account: AccountId, symbol: Symbol) -> None:
+    """Let entries into a symbol again that its owner had closed by hand: the master is flat."""
+    held = read_holding(db, account, symbol)
+    if held is not None and held.share == 0:
+        write_holding(db, replace(held, detached=False))
+
+
+def want_protection(db: apsw.Connection, *, account: AccountId, wanted: ProtectionOrder) -> None:
+    """Note which stop and target a strategy wants at its position from now on; whatever the exchange shows is compared with it."""
+    held = read_holding(db, account, wanted.symbol)
+    if held is not None:
+        write_holding(db, replace(held, stop_loss=wanted.stop_loss, take_profit=wanted.take_profit))
+
+
+def goal_key(db: apsw.Connection, account: AccountId, strategy: StrategyId, symbol: Symbol) -> OrderKey:
+    """Read the order key of the newest exit of a strategy for (account, symbol)."""
+    row = fetch_one(db, "SELECT order_key FROM goal WHERE account_id = ? AND strategy_id = ? AND symbol = ?", (account, strategy, symbol))
+    return NO_ORDER_KEY if row is None else OrderKey(row[0])
