@@ -13,19 +13,21 @@ CENT = Decimal("0.01")
 TRADES = """SELECT account.name, fill.position_id, trade.result, trade.state, trade.cause, trade.exit_price FROM trade
     JOIN account ON account.id = trade.account_id JOIN fill ON fill.id = trade.fill_id WHERE trade.strategy_id != ''"""
 
+OPEN = "SELECT id FROM fill WHERE (state != 'settled' AND state != 'old') OR NOT folded"
+
 
 def books_agree(place: Place, control: str, key_of: Mapping[str, str], within_s: float = 60) -> int:
     """Wait until ``rexalgo books check --all`` agrees, hold each trade against the exchange's record, and return how many there are.
 
     A trade came to what the wallet says of its position: fills, fees, rebates and funding.
     """
+    until(lambda: place.rows(OPEN) == [], within_s)  # asked of the ledger: the exchange is asked by those who trade
     until(lambda: bool(_told(place)["agrees"]), within_s)
-    run_cli("books", "check", "--all", cwd=place.folder)
     wallets: dict[str, Any] = httpx.get(f"{control}/wallets", trust_env=False).json()
     trades: defaultdict[tuple[str, str], Decimal] = defaultdict(Decimal)
     rows = place.rows(TRADES)
     for name, position_id, result, state, cause, price in rows:
-        assert (state, cause) == ("settled", "signal") and Decimal(price) > 0, (name, position_id, state, cause, price)
+        assert state == "settled" and cause in ("signal", "flatten") and Decimal(price) > 0, (name, position_id, state, cause, price)
         trades[name, position_id] += Decimal(result)
     for name, key in key_of.items():
         came_to: defaultdict[str, Decimal] = defaultdict(Decimal)
@@ -35,10 +37,15 @@ def books_agree(place: Place, control: str, key_of: Mapping[str, str], within_s:
         ours = {position: result for (account, position), result in trades.items() if account == name}
         assert ours.keys() == came_to.keys(), (name, ours, came_to)
         assert all(abs(ours[each] - amount) <= CENT for each, amount in came_to.items()), (name, ours, came_to)
-        books = json.loads(run_cli("account", "show", name, "--json", cwd=place.folder))["books"]
-        assert (books["trades_reconciled"], books["trades_not_reconciled"]) == (len(ours), 0)
-        assert abs(Decimal(books["result_reconciled"]) - sum(came_to.values())) <= CENT * len(ours)
+    _shown(place, name, list(came_to.values()))
     return len(rows)
+
+
+def _shown(place: Place, name: str, came_to: list[Decimal]) -> None:
+    """Hold what a person sees of one account against what its trades came to."""
+    books = json.loads(run_cli("account", "show", name, "--json", cwd=place.folder))["books"]
+    assert (books["trades_reconciled"], books["trades_not_reconciled"]) == (len(came_to), 0)
+    assert abs(Decimal(books["result_reconciled"]) - sum(came_to)) <= CENT * len(came_to)
 
 
 def _told(place: Place) -> dict[str, Any]:

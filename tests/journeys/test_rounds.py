@@ -13,8 +13,8 @@ from journey_place import DECLARATIONS, Place, closing, opening, run_cli, runnin
 from judged_books import books_agree
 from test_mudrex import Simulator, simulated
 
-FOLLOWERS = 10
-"""Two rounds of each are twenty; two flips to each side are twenty, too."""
+FOLLOWERS = 5
+"""Four rounds of each are twenty; four flips to each side are twenty, too."""
 KEYS = {f"f{number:04}": f"paper-{number:04}" for number in range(1, FOLLOWERS + 1)}
 HISTORY_TOO_LATE_S = 1_000_000.0
 
@@ -78,7 +78,7 @@ def waited_s(place: Place, signal_id: str) -> float:
 @pytest.mark.parametrize(("row", "late_s"), [("at_once", 0.0), ("never", 0.0), ("never", 8.0)])
 def test_rounds_of_open_and_close(simulator: Simulator, place: Place, row: str, late_s: float) -> None:
     switch(simulator, closing_row=row, closed_rows_late_s=late_s)
-    for number in range(2):
+    for number in range(4):
         opened = send(place, opening(f"open-{row}-{late_s:.0f}-{number}"))
         all_filled(place, opened)
         print("waited", waited_s(place, opened))
@@ -87,7 +87,8 @@ def test_rounds_of_open_and_close(simulator: Simulator, place: Place, row: str, 
         all_filled(place, closed)
         print("looks", looks(simulator) - before)
     assert simulator.positions() == 0
-    print(books_agree(place, simulator.control, KEYS))
+    import time; t=time.time()
+    print(books_agree(place, simulator.control, KEYS), time.time() - t)
 
 
 @pytest.mark.parametrize(("row", "late_s"), [("at_once", 0.0), ("late", 0.0), ("never", 0.0)])
@@ -95,11 +96,12 @@ def test_flips(slow: tuple[Simulator, Place], row: str, late_s: float) -> None:
     simulator, place = slow
     switch(simulator, closing_row=row, closing_row_late_s=5.0, closed_rows_late_s=late_s)
     all_filled(place, send(place, opening(f"open-{row}", side="SHORT")))
-    for number, side in enumerate(("LONG", "SHORT") * 2):
+    for number, side in enumerate(("LONG", "SHORT") * 4):
         left, entered = send(place, closing(f"close-{row}-{number}")), send(place, opening(f"open-{row}-{number}", side=side))
         all_filled(place, left)
         all_filled(place, entered)
         print("flip", waited_s(place, entered))
     all_filled(place, send(place, closing(f"close-{row}")))
     assert simulator.positions() == 0
-    print(books_agree(place, simulator.control, KEYS))
+    import time; t=time.time()
+    print(books_agree(place, simulator.control, KEYS), time.time() - t)
