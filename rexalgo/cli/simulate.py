@@ -19,7 +19,11 @@ def simulate() -> None:
 @click.option("--port", type=click.IntRange(0, 65_535), default=0, help="Port on this machine. Default: a free one.")
 @click.option("--latency-ms", type=click.IntRange(0, 60_000), default=20, show_default=True, help="How long each answer takes.")
 @click.option(
-    "--fill-ms", type=click.IntRange(200, 600_000), default=800, show_default=True, help="Orders fill 200 ms to so long after their acceptance."
+    "--fill-ms",
+    type=click.IntRange(200, 600_000),
+    default=800,
+    show_default=True,
+    help="Orders fill 200 ms to so long after their acceptance.",
 )
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Seed of fill times and ids.")
 @click.option(
@@ -34,7 +38,8 @@ def simulate() -> None:
 )
 @json_option
 def mudrex(
-    port: int, latency_ms: int, fill_ms: int, seed: int, per_second: int, accounts: int, faults: str | None, state: Path | None, as_json: bool
+    port: int, latency_ms: int, fill_ms: int, seed: int, per_second: int, accounts: int, faults: str | None, state: Path | None,
+    as_json: bool,
 ) -> None:  # fmt: skip
     """Answer like Mudrex, on this machine only, until Ctrl-C. Any key of three characters or more is an account with 10,000 USDT."""
 

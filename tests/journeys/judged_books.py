@@ -27,7 +27,7 @@ def books_agree(place: Place, control: str, key_of: Mapping[str, str], within_s:
     trades: defaultdict[tuple[str, str], Decimal] = defaultdict(Decimal)
     rows = place.rows(TRADES)
     for name, position_id, result, state, cause, price in rows:
-        assert state == "settled" and cause in ("signal", "flatten") and Decimal(price) > 0, (name, position_id, state, cause, price)
+        assert (state, cause in ("signal", "flatten"), Decimal(price) > 0) == ("settled", True, True), (name, position_id, cause, price)
         trades[name, position_id] += Decimal(result)
     for name, key in key_of.items():
         came_to: defaultdict[str, Decimal] = defaultdict(Decimal)

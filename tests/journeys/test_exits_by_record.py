@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from journey_place import DECLARATIONS, Place, closing, opening, run_cli, running
+from journey_place import DECLARATIONS, Place, closing, opening, run_cli, running, until
 from judged_books import books_agree
 from test_mudrex import Simulator, simulated
 
@@ -91,6 +91,7 @@ def test_rows_of_another_contract_that_nobody_can_read_stop_no_exit(simulator: S
     finally:
         put(simulator, {name: [] for name in NEVER_SEEN})
         run_cli("resume", "entries", "--all", cwd=place.folder)
+    until(lambda: "SOLUSDT" not in run_cli("account", "check", "f0001", cwd=place.folder, code=None), 30)
 
 
 def put(simulator: Simulator, lists: dict[str, list[object]]) -> None:
