@@ -95,7 +95,7 @@ def plain_number(value: Decimal | str | None) -> str:
 
 _CAUSES: Final[Mapping[str, str]] = {
     "signal": "signal", "flatten": "flatten", "stop_loss": "stop", "take_profit": "target", "liquidation": "liquidation",
-    "deleveraging": "deleveraging", "owner": "its owner", "unexplained": "unexplained",
+    "deleveraging": "deleveraging", "owner": "by hand", "unexplained": "unexplained",
 }  # fmt: skip
 _STATES: Final[Mapping[str, str]] = {
     "open": "not known yet", "unexplained": "unexplained", "old": "before 0.2", "settled": "not told",

@@ -121,7 +121,7 @@ async def _send(lanes: "Lanes", leg: WaitingLeg, signal: Signal, subscription: S
     follower, shared = lanes.follower, lanes.follower.shared
     try:
         session = await follower.connected()
-        session.check_circuit(is_retry=leg.attempts + lanes.waits(leg) > 0)
+        session.check_circuit(is_retry=leg.attempts + lanes.now(leg.copy).failed > 0)  # waiting for an exit is no try
         await session.prepare_entry(plan.intent)
         await session.permit(Priority.ENTRY)
         await session.warm()
@@ -129,7 +129,7 @@ async def _send(lanes: "Lanes", leg: WaitingLeg, signal: Signal, subscription: S
         await lanes.conclude(leg, refused_outcome(Refused(error.kind, error.text)))
         return False
     except Exception as error:  # nothing of the order was sent yet, whatever the plugin raised: try again while it is young
-        lanes.wait(leg, (error.retry_after_s if isinstance(error, NotExecuted) else None) or ENTRY_RETRY_S)
+        lanes.fail(leg, error, (error.retry_after_s if isinstance(error, NotExecuted) else None) or ENTRY_RETRY_S)
         return False
     limits = strictest(shared.limits, subscription.policy.limits)
     entry_age_s = min(shared.pace.entry_age_s, limits.entry_age_s or shared.pace.entry_age_s)

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from engine.decisions.order_lifecycle import Accepted, Answer, AttemptState, NoProof, NothingSent, Refused
 from engine.domain.amounts import plain
 from engine.domain.order import OrderIntent, OrderReport, OrderStatus
-from engine.domain.outcome import Outcome, OutcomeCode
+from engine.domain.outcome import UNTOLD_FEE, UNTOLD_PRICE, Outcome, OutcomeCode
 from engine.ledger import Database
 from engine.ledger.resolving import back_to_new, complete, end, unknown_outcome
 from engine.ports.exchange import RejectionKind
@@ -42,14 +42,14 @@ class Recording:
 
 def outcome_of(intent: OrderIntent, report: OrderReport) -> Outcome:
     """Say in an outcome what a report proves."""
-    price = "?" if report.average_price is None else plain(report.average_price)
+    price = UNTOLD_PRICE if report.average_price is None else plain(report.average_price)
     numbers = {
         "side": intent.side.value,
         "symbol": intent.symbol,
         "quantity": plain(intent.quantity),
         "filled": plain(report.filled_quantity),
         "price": price,
-        "fee": "?" if report.fee is None else plain(report.fee),
+        "fee": UNTOLD_FEE if report.fee is None else plain(report.fee),
     }
     if report.status is OrderStatus.REJECTED:
         numbers["reason"] = report.reason or "no reason was given"

@@ -7,7 +7,16 @@ from typing import Any, Final
 
 from engine.actors.examining import LOOK_BACK, Examined, examine
 from engine.commands.parameters import Run, jsonable, no_such, text
-from engine.decisions.books_check import Problem, check_closed, check_quantities, there, trade_problems, wallet_problem
+from engine.decisions.books_check import (
+    Problem,
+    Verdict,
+    check_closed,
+    check_quantities,
+    there,
+    trade_problems,
+    verdict_of,
+    wallet_problem,
+)
 from engine.decisions.wallet import Line, at_cost, change_told, unexplained
 from engine.domain.amounts import EXACT, plain
 from engine.ledger.books_view import closed_parts, quantities, unsettled_rows
@@ -36,19 +45,28 @@ async def _books_check(office: Office, params: dict[str, Any]) -> dict[str, Any]
     difference, shown = _wallet(office, row, seen)
     fills = 0 if wallet is None else fills_since(db, row.id, wallet.quiet_at)
     do = "look whether the exchange is up, then ask again"
-    problems = [Problem("not read", "an answer of the exchange", each, do) for each in seen.problems]
+    problems = [Problem("not read", "an answer of the exchange", each, do, Verdict.NOT_READ) for each in seen.problems]
     problems += [
-        Problem(f"{each.what} {each.id or '?'}", "a row that can be read", each.problem, "compare it with the exchange's own page")
+        Problem(
+            f"{each.what} {each.id or '?'}",
+            "a row that can be read",
+            each.problem,
+            "compare it with the exchange's own page",
+            Verdict.NOT_READ,
+        )
         for each in seen.unreadable
     ]
-    problems += check_quantities(counted) + trade_problems(checks) + wallet_problem(difference, fills)
+    problems += check_quantities(counted) + trade_problems(checks) + wallet_problem(difference, change_told(sums(db, row.id)), fills)
     open_now = [each for each in lacking if each["state"] == "open"]
     if open_now:
-        found = f"{len(open_now)} fills lack something"
-        problems.append(Problem("not settled", "a price, a fee and a cause of every fill", found, "the exchange is asked again; wait"))
+        found, do = f"{len(open_now)} without", "wait: the exchange is asked again"
+        problems.append(Problem("not settled", "a price, a fee and a cause of every fill", found, do, Verdict.NOT_SETTLED))
+    verdict = verdict_of(problems)
     return {
-        "account": row.name, "environment": row.environment, "exchange": row.exchange, "agrees": not problems, "read": report is not None,
-        "problems": [asdict(each) for each in problems], "quantities": [_texts(asdict(each)) for each in counted], "wallet": shown,
+        "account": row.name, "environment": row.environment, "exchange": row.exchange, "agrees": verdict is Verdict.AGREES,
+        "verdict": verdict.value, "read": report is not None,
+        "problems": [{**asdict(each), "verdict": each.verdict.value} for each in problems],
+        "quantities": [_texts(asdict(each)) for each in counted], "wallet": shown,
         "trades": [_texts(asdict(each)) for each in checks], "unsettled": lacking,
         "rows": [
             {"kind": each.kind.value, "amount": plain(each.amount), "since": each.since.isoformat(), "until": each.until.isoformat(),

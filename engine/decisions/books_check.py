@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from enum import Enum
 from typing import Final
 
 from engine.decisions.results import FINEST
@@ -14,6 +15,17 @@ PRICE_ROUNDING: Final = Decimal("0.00001")
 """An exchange writes an average of several levels with as many digits as it likes."""
 
 
+class Verdict(Enum):
+    """Say what a check came to, the best first: one account has the worst verdict of its problems."""
+
+    AGREES = "agrees"
+    NOT_SETTLED = "not_settled"
+    """The exchange has not told everything yet, and is asked again."""
+    NOT_READ = "not_read"
+    """Something could not be read, so it is not known whether the books agree."""
+    DIFFERS = "differs"
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """Hold one thing that is not as it should be."""
@@ -22,6 +34,13 @@ class Problem:
     expected: str
     found: str
     do: str
+    verdict: Verdict = Verdict.DIFFERS
+
+
+def verdict_of(problems: Iterable[Problem]) -> Verdict:
+    """Return what a check came to."""
+    order = list(Verdict)
+    return max((each.verdict for each in problems), key=order.index, default=Verdict.AGREES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +132,15 @@ def trade_problems(checks: Iterable[TradeCheck]) -> list[Problem]:
     return problems
 
 
-def wallet_problem(difference: Decimal | None, fills: int) -> list[Problem]:
-    """Say that the wallet changed otherwise than the books say; None is not known, and told elsewhere."""
+def wallet_problem(difference: Decimal | None, explained: Decimal, fills: int) -> list[Problem]:
+    """Say that the wallet changed otherwise than the books explain; ``difference`` None is not known, and told elsewhere."""
     if difference is None or abs(difference) <= TOLERANCE * max(1, fills):
         return []
-    do = "ask again in some minutes: what nothing explains becomes a visible row once it has stayed"
-    return [Problem("wallet", "the change that the lines below add up to", f"{plain(difference)} more at the exchange", do)]
+    do = "ask again in some minutes: what nothing explains becomes a row of its own"
+    changed = EXACT.add(explained, difference)
+    return [
+        Problem("wallet", f"a change of {plain(explained)} USDT, as the books explain it", f"{plain(changed)} USDT at the exchange", do)
+    ]
 
 
 def _or_not(number: Decimal | None) -> str:

@@ -69,7 +69,7 @@ class CopyNow:
     """Hold how things are for one copy. ``share`` and ``side`` are what its strategy holds in the symbol, ``entries_open`` what may come.
 
     ``kind`` is that of the leg that has not ended, else of the last one. ``master_left``: the strategy's newest order there is an exit.
-    ``live`` is None where no engine runs. ``waits_for`` is what its own lane waits for.
+    ``live`` is None where no engine runs. ``waits_for`` is what its own lane waits for. ``is_part``: the signal closes a part only.
     """
 
     symbol: Symbol
@@ -83,6 +83,7 @@ class CopyNow:
     unproven: UnprovenNow | None
     live: LiveNow | None
     waits_for: str = ""
+    is_part: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,8 @@ def _exit_waits(copy: CopyNow) -> tuple[str, WhoseMove]:
         return f"An {copy.unproven.kind} order in {copy.symbol} left no trace; a person decides: rexalgo unknown list.", _O
     if tries is not None and tries.failed >= EXIT_TRIES_TOLD:
         return (
-            f"It failed {tries.failed} times ({tries.problem}), and is tried again at least once a minute.",
+            f"It failed {tries.failed} times ({tries.problem}). It is tried again at least once a minute;"
+            " where it cannot wait, close the position at the exchange.",
             _Y if tries.is_refused else _O,
         )
     if copy.is_sending:
@@ -195,6 +197,8 @@ def _beside(outcome: Outcome, copy: CopyNow) -> str:
         return "No engine runs here, so nothing is looked up until rexalgo serve runs."
     if outcome.code in _UNDER_WAY and _is_refused(copy):
         return _refused(copy)
+    if copy.kind == "exit" and copy.share > 0 and copy.is_part:
+        return f"{_what(copy)} of this strategy stands: a reduce closes a part only."
     if copy.kind == "exit" and copy.share > 0:
         return f"{_what(copy)} of this strategy stands, from an entry that counts as later or is of the other side."
     if copy.live is not None and copy.live.unreadable:

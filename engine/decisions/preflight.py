@@ -104,7 +104,7 @@ def _key(facts: Facts, now: datetime) -> list[CheckItem]:
         return [CheckItem(_OK, "key", accepted)]
     left = key_days_left(facts.key_since, facts.key_lasts_days, now)
     age = (now - facts.key_since) // timedelta(days=1)
-    told = f"{accepted}; it was given here {age} days ago and lasts {facts.key_lasts_days}, so at most {max(left, 0)} days are left"
+    told = f"{accepted}; it was given here {_days_ago(age)} and lasts {facts.key_lasts_days}, so at most {max(left, 0)} days are left"
     if left > max(KEY_WARNINGS_DAYS):
         return [CheckItem(_OK, "key", told)]
     when = "today" if left <= min(KEY_WARNINGS_DAYS) else "this week" if left <= KEY_WARNINGS_DAYS[1] else "soon"
@@ -116,13 +116,13 @@ def _key(facts: Facts, now: datetime) -> list[CheckItem]:
 
 def _funds(facts: Facts, report: AccountReport) -> CheckItem:
     balance = report.balance
-    told = f"{plain(balance.available)} {balance.currency} are free of {plain(balance.total)} in the futures wallet"
+    told = f"{_free(balance.available)} {balance.currency} are free of {_free(balance.total)} in the futures wallet"
     beside = " and ".join(f"{plain(each.amount)} {each.currency} in {each.where}" for each in facts.elsewhere)
     told += f"; besides, {beside}, which cannot be traded with here" if beside else ""
     smallest = [margin for each in facts.needs if (margin := _smallest_margin(each, facts.fee_bps)) is not None]
     if balance.available > 0 and (not smallest or balance.available >= min(smallest)):
         return CheckItem(_OK, "funds", told)
-    least = f"; the smallest entry needs {_cents(min(smallest))}" if smallest else ""
+    least = f"; the smallest entry needs {_cents(min(smallest))} {balance.currency}" if smallest else ""
     way = "move money to the futures wallet at the exchange" if beside else "pay money into the futures wallet"
     return CheckItem(_STOPS, "funds", told + least, way)
 
@@ -199,7 +199,8 @@ def _need(need: SymbolNeed, facts: Facts) -> CheckItem:
         return CheckItem(_WARNING, about, "no price can be had now; entries wait for one")
     smallest = smallest_quantity(contract, need.quote.last)
     least = _cost(need, smallest, facts.fee_bps)
-    told = f"at {plain(need.quote.last)} and leverage {plain(leverage)} the smallest entry is {plain(smallest)} and needs {_cents(least)}"
+    needs = f"{plain(smallest)} and needs {_cents(least)} {contract.settle_currency}"
+    told = f"at {plain(need.quote.last)} and leverage {plain(leverage)} the smallest entry is {needs}"
     return _sized(need, about, told, smallest, facts)
 
 
@@ -218,12 +219,25 @@ def _sized(need: SymbolNeed, about: str, told: str, smallest: Quantity, facts: F
             return CheckItem(_STOPS, about, f"{told}; the agreed size gives {plain(quantity)}, so copies are skipped", "agree to more")
         told, quantity, level = f"{told}; the agreed size gives {plain(quantity)} and is lifted to it", smallest, _WARNING
     elif raw is not None:
-        told += f"; the agreed size is {plain(quantity)} and needs {_cents(_cost(need, quantity, facts.fee_bps))}"
+        needs = f"{_cents(_cost(need, quantity, facts.fee_bps))} {need.instrument.settle_currency}"
+        told += f"; the agreed size is {plain(quantity)} and needs {needs}"
     available = None if facts.report is None else facts.report.balance.available
     if available is not None and _cost(need, quantity, facts.fee_bps) > available:
-        return CheckItem(_STOPS, about, f"{told}, and {plain(available)} are free", "pay in, or agree to less")
+        return CheckItem(
+            _STOPS, about, f"{told}, and {_free(available)} {need.instrument.settle_currency} are free", "pay in, or agree to less"
+        )
     return CheckItem(level, about, told)
 
 
 def _cents(amount: Money) -> str:
+    """Write what something costs, rounded up."""
     return plain(amount.quantize(EXACT.create_decimal("0.01"), rounding="ROUND_CEILING"))
+
+
+def _free(amount: Money) -> str:
+    """Write what is there, rounded down."""
+    return plain(amount.quantize(EXACT.create_decimal("0.01"), rounding="ROUND_FLOOR"))
+
+
+def _days_ago(days: int) -> str:
+    return "today" if days <= 0 else "yesterday" if days == 1 else f"{days} days ago"

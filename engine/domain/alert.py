@@ -103,7 +103,7 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
         False,
     ),
     AlertCode.ROWS_UNREADABLE: AlertWords(
-        "{subject}: the exchange sent {count_rows} rows that cannot be read: {rows}.",
+        "{subject}: what the exchange sent cannot all be read ({count_rows} of its rows): {rows}.",
         "Everything else is read on, and closing orders are still sent. Entries into a contract of such a row are denied.",
         "rexalgo account check {subject} names all of them; compare with the exchange, and tell the plugin's authors",
         "What such a row says is not known here: a stop or a close by hand in it is noticed late.",

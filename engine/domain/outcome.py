@@ -117,6 +117,10 @@ class _Absent(dict[str, str]):
         return "?"
 
 
+UNTOLD_PRICE: Final = "a price that did not come with the order"
+UNTOLD_FEE: Final = "did not come with the order"
+"""What outcomes say where an order told neither: the books ask for both, and show what is told later."""
+
 _N, _Y, _M, _O = WhoseMove.NOBODY, WhoseMove.YOU, WhoseMove.MASTER, WhoseMove.OPERATOR
 
 EXPLANATIONS: Final[Mapping[OutcomeCode, Explanation]] = {

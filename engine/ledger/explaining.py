@@ -9,6 +9,7 @@ import apsw
 from engine.decisions.explaining import CopyNow, ExitNow, LaneNow, LiveNow, UnprovenNow
 from engine.domain.amounts import ZERO, Quantity
 from engine.domain.identifiers import CopyId, Symbol
+from engine.domain.signal import Action
 from engine.ledger.query import fetch_all, fetch_one
 
 InLane = Callable[[CopyId], LaneNow]
@@ -32,13 +33,14 @@ def read_copy_now(db: apsw.Connection, signal_number: int, account_name: str, li
     """Read how things are for the copy of a signal; raises LookupError where there is none."""
     copy = fetch_one(
         db,
-        "SELECT copy.id, copy.account_id, signal.strategy_id, signal.symbol FROM copy JOIN signal ON signal.number = copy.signal_number"
-        " JOIN account ON account.id = copy.account_id WHERE copy.signal_number = ? AND account.name = ?",
+        "SELECT copy.id, copy.account_id, signal.strategy_id, signal.symbol, json_extract(signal.draft, '$.action') FROM copy"
+        " JOIN signal ON signal.number = copy.signal_number JOIN account ON account.id = copy.account_id"
+        " WHERE copy.signal_number = ? AND account.name = ?",
         (signal_number, account_name),
     )
     if copy is None:
         raise LookupError(f"signal {signal_number} has no copy for {account_name}")
-    identifier, account, strategy, symbol = copy
+    identifier, account, strategy, symbol, action = copy
     legs = fetch_all(db, "SELECT kind, state FROM leg WHERE copy_id = ? ORDER BY number", (identifier,))
     kind = next((each[0] for each in legs if each[1] in _OPEN), legs[-1][0] if legs else "")
     sending = fetch_one(db, "SELECT 1 FROM attempt WHERE copy_id = ? AND state = 'claimed'", (identifier,))
@@ -59,6 +61,7 @@ def read_copy_now(db: apsw.Connection, signal_number: int, account_name: str, li
         unproven=_unproven(db, account, symbol),
         live=live,
         waits_for=in_lane(CopyId(identifier)).waits_for,
+        is_part=action == Action.REDUCE.value,
     )
 
 

@@ -18,7 +18,7 @@ from engine.domain.errors import InvalidMove
 from engine.domain.holding import FLATTEN_ORIGIN, Holding
 from engine.domain.identifiers import AccountId, CopyId, Symbol
 from engine.domain.order import OrderIntent, OrderReport, OrderStatus
-from engine.domain.outcome import Outcome, OutcomeCode
+from engine.domain.outcome import UNTOLD_FEE, UNTOLD_PRICE, Outcome, OutcomeCode
 from engine.domain.signal import NO_ORDER_KEY
 from engine.ledger.attempts import Attempt, read_attempt
 from engine.ledger.books import Change, bind_outside, change_share, note_order_fee, tell_order
@@ -289,7 +289,7 @@ def decide_done(db: apsw.Connection, attempt_id: int, at: datetime) -> None:
     )  # fmt: skip
     numbers = {
         "side": intent.side.value, "symbol": intent.symbol, "quantity": plain(intent.quantity), "filled": plain(intent.quantity),
-        "price": "?", "fee": "?",
+        "price": UNTOLD_PRICE, "fee": UNTOLD_FEE,
     }  # fmt: skip
     complete(db, attempt_id, report, Outcome(OutcomeCode.FILLED, numbers), at)
 

@@ -141,7 +141,8 @@ def _why_open(db: apsw.Connection, account: str, strategy: str, symbol: str, sha
         return "no exit was asked for" if share != "0" else "an entry is on its way or rests"
     state, code, numbers, cause = leg
     if state in ("new", "claimed", "placed", "partially_filled"):
-        return "an exit is on its way" + (f", its last try: {cause}" if cause else "")
+        asked = "its exit is asked for and not sent" if state == "new" else "its exit is sent and not filled"
+        return asked + (f", the last try: {cause}" if cause else "")
     return Outcome(OutcomeCode(code), json.loads(numbers)).sentence if code else f"its exit ended {state}"
 
 

@@ -57,16 +57,19 @@ def show(where: Path, name: str, as_json: bool) -> None:
     click.echo(f"  task: {state}" + (f", {each['task']['restarts']} restarts" if each["task"] else ""))
 
 
+_LINES = {"results": "results", "fees": "fees", "funding": "funding", "owner": "the owner's own", "unexplained": "unexplained"}
+
+
 def _show_books(books: dict[str, Any]) -> None:
     if books["since"] is None:
         return
-    click.echo(f"  wallet changed by {books['change']} USDT since {books['since'][:19]}: results {books['results']}, fees {books['fees']}, "
-               f"funding {books['funding']}, the owner's own {books['owner']}, unexplained {books['unexplained']}")  # fmt: skip
+    lines = ", ".join(f"{words} {books[line]}" for line, words in _LINES.items())
+    click.echo(f"  the books explain {books['change']} USDT of the wallet's change since {books['since'][:19]}: {lines}")
     click.echo(f"  {books['trades_reconciled']} trades reconciled, {books['trades_not_reconciled']} not")
     if books["fills_not_settled"]:
         click.echo(f"  {books['fills_not_settled']} fills lack a price, a fee or a cause; the exchange is asked again")
     for row in books["rows"]:
-        click.echo(f"  {row['kind']}: {row['amount']} between {row['since'][:19]} and {row['until'][:19]}")
+        click.echo(f"  {row['kind']}: {row['amount']} USDT between {row['since'][:19]} and {row['until'][:19]}")
 
 
 _MARKS = {"ok": "ok     ", "warning": "WARNING", "stops_entries": "STOPS  "}

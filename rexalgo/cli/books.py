@@ -12,6 +12,8 @@ _LINES = {
     "results": "results of strategies, before fees", "owner": "the owner's own closes", "order_fees": "fees told with orders",
     "fee_rows": "fees and rebates, by the fee history", "funding": "funding", "unexplained": "unexplained",
 }  # fmt: skip
+_VERDICTS = {"agrees": "agrees", "differs": "DIFFERS", "not_read": "NOT READ", "not_settled": "NOT SETTLED yet"}
+_MARKS = {"differs": "WRONG", "not_read": "NOT READ", "not_settled": "NOT SETTLED"}
 
 
 @click.group()
@@ -46,7 +48,7 @@ def check(where: Path, name: str | None, everybody: bool, as_json: bool) -> None
 
 
 def _show(each: dict[str, Any]) -> None:
-    click.echo(f"{each['account']}  {each['exchange']} [{each['environment'].upper()}]  {'agrees' if each['agrees'] else 'DIFFERS'}")
+    click.echo(f"{each['account']}  {each['exchange']} [{each['environment'].upper()}]  {_VERDICTS[each['verdict']]}")
     for row in each["quantities"]:
         there = "not read" if row["exchange"] is None else row["exchange"]
         owner = f", owner {row['owner']}" if row["owner"] != "0" else ""
@@ -56,26 +58,32 @@ def _show(each: dict[str, Any]) -> None:
     if wallet is None:
         click.echo("  the account was never read, so its wallet has no beginning yet")
     else:
-        click.echo(f"  wallet since {wallet['since'][:19]}: began with {wallet['began_with']}, now {wallet['now'] or 'not read'}")
+        click.echo(f"  wallet since {wallet['since'][:19]}: began with {wallet['began_with']} USDT, now {_usdt(wallet['now'], 'not read')}")
+        if wallet["now_at_cost"] not in (None, wallet["now"]):
+            click.echo(f"    now, with open positions at the entry prices of the books: {wallet['now_at_cost']} USDT")
         for line, words in _LINES.items():
             if wallet["lines"][line] != "0":
                 sign = "" if line in ("results", "owner", "unexplained") else "less "
                 click.echo(f"    {sign}{words}: {wallet['lines'][line]}")
-        click.echo(f"    explained {wallet['explained']}, open result {_or(wallet['open_result'])}, left {_or(wallet['difference'])}")
+        left, still_open = _usdt(wallet["difference"], "not known"), _usdt(wallet["open_result"], "not known")
+        click.echo(f"    explained: {wallet['explained']} USDT; not explained: {left}; open result, beside it: {still_open}")
     compared = sum(1 for row in each["trades"] if row["agrees"] is not None)
     if each["trades"]:
         click.echo(f"  {compared} of {len(each['trades'])} closed positions of the last week can be compared with our trades one by one")
     for row in each["rows"]:
         tied = f", fill {row['fill']}" if row["fill"] else ""
-        click.echo(f"  {row['kind']}: {row['amount']} between {row['since'][:19]} and {row['until'][:19]}{tied}")
+        click.echo(f"  {row['kind']}: {row['amount']} USDT between {row['since'][:19]} and {row['until'][:19]}{tied}")
     for row in each["unsettled"]:
         state = "UNEXPLAINED" if row["state"] == "unexplained" else "not known yet"
         what = "entry" if row["is_entry"] else "close"
         lacks = ", ".join(row["lacks"])
         click.echo(f"  {state}: {what} of {row['quantity']} {row['symbol']} at {row['at'][:19]} lacks {lacks}")
     for row in each["problems"]:
-        click.echo(f"  WRONG {row['what']}: expected {row['expected']}, found {row['found']}\n        do: {row['do']}")
+        plainly = row["what"].replace(" ", "_") == row["verdict"]  # what it is about stands in what was found
+        what = row["found"] if plainly and row["verdict"] == "not_read" else f"expected {row['expected']}, found {row['found']}"
+        about = "" if plainly else f" {row['what']}"
+        click.echo(f"  {_MARKS[row['verdict']]}{about}: {what}\n        do: {row['do']}")
 
 
-def _or(text: str | None) -> str:
-    return "not known" if text is None else text
+def _usdt(amount: str | None, otherwise: str) -> str:
+    return otherwise if amount is None else f"{amount} USDT"

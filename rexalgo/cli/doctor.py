@@ -167,13 +167,17 @@ def _people(config: Config) -> Iterator[Finding]:
         yield from check(seen)
 
 
+_DO_QUARANTINED: Final = "look at the log; once the cause is gone: rexalgo account release NAME"
+_DO_TROUBLED: Final = "it is tried again by itself; rexalgo account check NAME says what stops it"
+
+
 def _accounts(seen: dict[str, Any]) -> Iterator[Finding]:
     engine, total = seen["engine"], sum(seen["accounts"].values())
     if engine["running"] and not engine["ledger_healthy"]:
         yield Finding("wrong", "the server's last write to the ledger failed", "look at disk space and the log; signals get 503 meanwhile")
     for name, each in list(engine["troubled"].items())[:20]:
         what = "is quarantined: no new entries" if each["quarantined"] else each["problem"] or each["last_error"] or "is starting"
-        yield Finding("wrong", f"account {name}: {what}", "look at the log; restart once the cause is gone")
+        yield Finding("wrong", f"account {name}: {what}", _DO_QUARANTINED if each["quarantined"] else _DO_TROUBLED)
     yield Finding("ok", f"{total} accounts, {seen['strategies']} strategies, {seen['positions']} positions held by strategies")
 
 

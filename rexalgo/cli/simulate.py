@@ -18,6 +18,13 @@ def simulate() -> None:
 @simulate.command()
 @click.option("--port", type=click.IntRange(0, 65_535), default=0, help="Port on this machine. Default: a free one.")
 @click.option("--latency-ms", type=click.IntRange(0, 60_000), default=20, show_default=True, help="How long each answer takes.")
+@click.option(
+    "--fill-ms",
+    type=click.IntRange(200, 600_000),
+    default=800,
+    show_default=True,
+    help="Orders fill 200 ms to so long after their acceptance.",
+)
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Seed of fill times and ids.")
 @click.option(
     "--per-second", type=click.IntRange(0, 10_000), default=10, show_default=True, help="Requests per key and second; 0: no limit."
@@ -31,8 +38,9 @@ def simulate() -> None:
 )
 @json_option
 def mudrex(
-    port: int, latency_ms: int, seed: int, per_second: int, accounts: int, faults: str | None, state: Path | None, as_json: bool
-) -> None:
+    port: int, latency_ms: int, fill_ms: int, seed: int, per_second: int, accounts: int, faults: str | None, state: Path | None,
+    as_json: bool,
+) -> None:  # fmt: skip
     """Answer like Mudrex, on this machine only, until Ctrl-C. Any key of three characters or more is an account with 10,000 USDT."""
 
     async def serve_until_signal() -> None:
@@ -41,7 +49,8 @@ def mudrex(
 
         try:
             drill = Drill() if faults is None else read_drill(faults)
-            simulator = Simulator(state, seed, latency_ms / 1000, per_second, accounts=accounts, drill=drill)
+            fill_s = (0.2, fill_ms / 1000)
+            simulator = Simulator(state, seed, latency_ms / 1000, per_second, accounts=accounts, drill=drill, fill_s=fill_s)
         except ValueError as error:
             raise CliError(str(error), Exit.USAGE) from None
         async with trio.open_nursery() as nursery:

@@ -54,5 +54,5 @@ def _lines(seen: dict[str, Any]) -> list[str]:
         what = "QUARANTINED: no new entries" if each["quarantined"] else each["problem"] or each["last_error"] or "starting"
         lines.append(f"  account {name}: {what}")
     for each in seen["alerts"][:10]:
-        lines.append(f"  alert {each['at']} {each['subject']}: {each['sentence']} Do: {each['do']}")
+        lines += [f"  alert {each['at']}  {each['sentence']}", f"        do: {each['do']}"]
     return lines

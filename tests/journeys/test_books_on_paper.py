@@ -1,8 +1,7 @@
 """The books of followers on paper, compared with the exchange's own journal: what happened while nobody was looking, told afterwards.
 
-The price moves, and the owner acts, while the server is down: a stop, a liquidation, a hand that takes a part, takes everything, or
-adds. The wallet that the journal makes is the judge, to 0.01 for each trade, of ``account show``, ``books check`` and the CSV that a
-trader loads.
+The price moves, and the owner acts, while the server is down: a stop, a liquidation, a hand that takes a part, takes everything, or adds.
+The wallet that the journal makes judges ``account show``, ``books check`` and the CSV that a trader loads, to 0.01 for each trade.
 """
 
 import csv

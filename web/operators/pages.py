@@ -236,7 +236,7 @@ def _trouble(each: dict[str, Any]) -> str:
         return str(task["problem"])
     if not task["running"]:
         return f"restarting: {task['last_error']}"
-    return f"{each['unproven']} orders without proof" if each["unproven"] else ""
+    return f"without proof: {each['unproven']} of its orders" if each["unproven"] else ""
 
 
 def _told(data: str) -> str:

@@ -89,7 +89,7 @@ async def test_after_a_stop_a_hand_and_a_signal_both_sides_agree_to_the_cent(tmp
         await house.followers[0].read_account()
         await trio.sleep(30)
         told = await checked(house)
-        assert (problems(told), told["agrees"], told["unsettled"], told["rows"]) == ([], True, [], [])
+        assert (problems(told), told["agrees"], told["verdict"], told["unsettled"], told["rows"]) == ([], True, "agrees", [], [])
         assert [(each["books"], each["share"], each["exchange"]) for each in told["quantities"]] == [("0.002", "0.002", "0.002")]
         assert [each["agrees"] for each in told["trades"]] == [True, True]  # two positions are closed, each a trade of ours
         wallet = told["wallet"]
@@ -107,7 +107,7 @@ async def test_a_trade_that_the_exchange_has_otherwise_is_named(tmp_path: Path, 
             told, rows=tuple(replace(each, exit_price=Price(D(64000)), result=D(-3)) for each in told.rows)
         )
         told = await checked(house)
-        assert problems(told) == [f"trade {trade.id} (BTCUSDT)"]
+        assert (problems(told), told["verdict"]) == ([f"trade {trade.id} (BTCUSDT)"], "differs")
         assert "exit 64000, result -3" in told["problems"][0]["expected"]
 
 
@@ -124,6 +124,7 @@ async def test_everything_that_cannot_be_read_is_said_at_once(tmp_path: Path, au
         told = await checked(house)
         assert problems(told) == ["not read", "position P9", "order ?"]
         assert (told["read"], told["agrees"], told["wallet"]["difference"]) == (True, False, None)
+        assert told["verdict"] == "not_read"  # what nobody could read does not differ
         line.account = fails
         told = await checked(house)
         assert (problems(told), told["read"], told["quantities"][0]["exchange"]) == (["not read"], False, None)

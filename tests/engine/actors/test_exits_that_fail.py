@@ -155,6 +155,15 @@ async def test_a_close_behind_broken_conservation_is_the_operator_s_move(tmp_pat
         assert "still stands; closing it is under way" in stands.now
 
 
+async def test_what_a_reduce_leaves_is_not_told_as_a_later_entry(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with world(tmp_path, followers=1) as house:
+        await opened(house)
+        reduced = await house.send(Action.REDUCE, size=SignalSize(SizeMode.FRACTION, fraction=Ratio(Decimal("0.5"))))
+        assert await house.outcome(reduced) == ["filled"]
+        found = why(house, reduced)
+        assert (found.move, found.now) == ("nobody", "LONG 0.002 BTCUSDT of this strategy stands: a reduce closes a part only.")
+
+
 async def test_a_reduce_whose_contract_nobody_can_read_is_told_and_a_close_goes_out(
     tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -71,6 +71,17 @@ async def test_an_open_right_behind_a_close_of_everything_that_was_just_opened_w
         assert {row[0] for row in fetch_all(house.ledger.db, "SELECT side FROM holding")} == {"SHORT"}
 
 
+async def test_waiting_for_an_exit_costs_nothing_of_what_entries_may_be_tried_again(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with world(tmp_path, followers=2, exchange=Slow(Habits("none"))) as house:
+        assert await settled(house, await house.send(Action.OPEN, side=LONG)) == {"filled"}
+        for each in house.household.followers.values():
+            assert each.session is not None
+            while each.session._circuit.may_retry():
+                pass
+        await house.send(Action.CLOSE)
+        assert await settled(house, await house.send(Action.OPEN, side=SHORT)) == {"filled"}
+
+
 async def test_a_flip_whose_exit_does_not_end_in_time_says_so(tmp_path: Path, autojump_clock: MockClock) -> None:
     exchange = Slow(Habits("none"))
     async with world(tmp_path, followers=1, exchange=exchange) as house:

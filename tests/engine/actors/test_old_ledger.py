@@ -13,6 +13,7 @@ import pytest
 import trio
 from engine_world import World, world
 from test_books_are_checked import checked
+from test_books_are_completed import reluctant
 from trio.testing import MockClock
 
 from engine.actors.bookkeeping import Bookkeeping
@@ -100,4 +101,20 @@ async def test_what_closed_while_the_old_place_was_moved_is_told_and_is_in_the_w
         assert differences(house.ledger.db) == held(house) == []
         for account in ("a0", "a1"):
             assert states(house, account) == [("0.003", "old", None), ("0.006", "old", "stop_loss")]
+        await agree(house)
+
+
+async def test_what_is_told_of_the_time_before_the_wallet_began_is_in_no_sum(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    async with migrated(tmp_path, monkeypatch, "63000") as house:
+        await house.followers[0].connected()
+        line = reluctant(house)
+        line.orders = line.positions = False
+        await trio.sleep(1_200)
+        assert states(house, "a0")[1:] == [("0.006", "old", "unexplained")]
+        assert (await checked(house))["wallet"] is not None
+        line.orders = line.positions = True
+        await trio.sleep(7_300)
+        assert states(house, "a0")[1:] == [("0.006", "old", "stop_loss")]
         await agree(house)

@@ -106,6 +106,7 @@ ENDED: list[tuple[str, Outcome, CopyNow, str, WhoseMove]] = [
         "other side",
         W.NOBODY,
     ),
+    ("a reduce leaves the rest", Outcome(C.FILLED, NUMBERS), now(share=D("2"), side="LONG", is_part=True), "closes a part only", W.NOBODY),
     ("carried", Outcome(C.SKIPPED_CARRIED, NUMBERS), standing(), "the next close takes it", W.NOBODY),
     ("unreadable row", Outcome(C.SKIPPED_NOTHING_TO_CLOSE, NUMBERS), now(live=LiveNow(unreadable="status ODD")), "status ODD", W.YOU),
     ("the owner's own", Outcome(C.SKIPPED_NOTHING_TO_CLOSE, NUMBERS), now(live=LiveNow(own="LONG 3")), "LONG 3 BTCUSDT that no", W.NOBODY),

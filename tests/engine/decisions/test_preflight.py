@@ -67,7 +67,7 @@ def test_a_healthy_account_is_ok_and_the_numbers_are_there() -> None:
     assert found["key"].sentence == "the exchange accepts the key; it was given here 10 days ago and lasts 90, so at most 80 days are left"
     assert found["funds"].sentence == "1000 USDT are free of 1000 in the futures wallet"
     assert found["BTCUSDT in trend"].sentence == (
-        "at 65000 and leverage 5 the smallest entry is 0.001 and needs 13.07; the agreed size is 0.003 and needs 39.2"
+        "at 65000 and leverage 5 the smallest entry is 0.001 and needs 13.07 USDT; the agreed size is 0.003 and needs 39.2 USDT"
     )
 
 
@@ -116,7 +116,7 @@ def test_missing_money_is_explained_by_what_lies_elsewhere() -> None:
     assert found.level is Level.STOPS_ENTRIES
     assert found.sentence == (
         "3 USDT are free of 1000 in the futures wallet; besides, 120.5 USDT in the spot wallet and 900 INR in the rupee wallet, which "
-        "cannot be traded with here; the smallest entry needs 13.07"
+        "cannot be traded with here; the smallest entry needs 13.07 USDT"
     )
     assert found.do == "move money to the futures wallet at the exchange"
     assert items(report=report("3"))["funds"].do == "pay money into the futures wallet"
@@ -148,7 +148,7 @@ def test_positions_that_are_there_are_told_apart(position: Position, ours: str, 
         (agreed(quote=None), Level.WARNING, "no price"),
         (agreed(sizing={"mode": "fixed_margin", "margin": "5"}), Level.STOPS_ENTRIES, "gives 0, so copies are skipped"),
         (agreed(sizing={"mode": "fixed_margin", "margin": "5"}, below_minimum=BelowMinimum.LIFT), Level.WARNING, "is lifted to it"),
-        (agreed(sizing={"mode": "fixed_margin", "margin": "5000"}), Level.STOPS_ENTRIES, "and 1000 are free"),
+        (agreed(sizing={"mode": "fixed_margin", "margin": "5000"}), Level.STOPS_ENTRIES, "and 1000 USDT are free"),
         (agreed(sizing={"mode": "multiplier", "factor": "2"}), Level.OK, "needs 13.07"),
         (agreed(mode=Mode.WATCH), Level.WARNING, "only watches"),
     ],
@@ -170,3 +170,8 @@ def test_a_check_is_as_bad_as_its_worst_item() -> None:
     made = tuple(CheckItem(each, "x", "y") for each in levels)
     assert Preflight("a", "e", "paper", made, NOW).level is Level.STOPS_ENTRIES
     assert Preflight("a", "e", "paper", (), NOW).level is Level.OK
+
+
+def test_money_is_shown_in_cents_and_what_is_free_is_never_shown_as_more() -> None:
+    found = items(report=report("9676.009147466666666666666667"))
+    assert found["funds"].sentence.startswith("9676 USDT are free of ")
