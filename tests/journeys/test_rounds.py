@@ -74,9 +74,12 @@ def waited_s(place: Place, signal_id: str) -> float:
     return float(place.rows(sql, signal_id)[0][0]) / 1_000_000
 
 
-@pytest.mark.parametrize(("row", "late_s", "looks_max"), [("at_once", 0, 2), ("never", 0, 2), ("never", 8, 7)])
+@pytest.mark.parametrize(("row", "late_s", "looks_max"), [("at_once", 0, 2), ("never", 0, 2), ("never", 8, 10)])
 def test_rounds_of_open_and_close(simulator: Simulator, place: Place, row: str, late_s: int, looks_max: int) -> None:
-    """``looks_max``: looks of each close. A row of the positions' history that comes later than an exit is looked for by the engine."""
+    """``looks_max``: readings of the orders for each close, those of the closing call itself (five at most) among them.
+
+    A closed position that the exchange tells only after the call has given up is proven by the engine, by a reading without it.
+    """
     switch(simulator, closing_row=row, closed_rows_late_s=late_s)
     for number in range(4):
         opened = send(place, opening(f"open-{row}-{late_s}-{number}"))
