@@ -54,6 +54,8 @@ def complete(
     _move_share(db, attempt, grown, report, at)
     if attempt.is_entry and report.position_id and not is_followed(db, attempt):
         _name_position(db, attempt, report.position_id)
+    elif attempt.intent.whole_position and state is AttemptState.FILLED:
+        _leave_position(db, attempt)
     if report.fee:
         note_order_fee(db, attempt_id, report.fee)
     if attempt.filled > 0:
@@ -200,6 +202,18 @@ def _name_position(db: apsw.Connection, attempt: Attempt, position_id: str) -> N
     db.execute(
         "UPDATE holding SET position_id = ? WHERE account_id = ? AND symbol = ? AND strategy_id = ? AND side = ?",
         (position_id, attempt.account, attempt.intent.symbol, attempt.strategy, attempt.intent.position_side.value),
+    )
+
+
+def _leave_position(db: apsw.Connection, exit_: Attempt) -> None:
+    """Forget a position that an exit closed as a whole: what is still held is in the one that a later entry of ours opened."""
+    intent = exit_.intent
+    db.execute(
+        "UPDATE holding SET position_id = coalesce((SELECT fill.position_id FROM book JOIN fill ON fill.episode = book.episode"
+        " WHERE book.account_id = ?1 AND book.strategy_id = ?2 AND book.symbol = ?3 AND fill.is_entry AND fill.position_id NOT IN ('', ?4)"
+        " ORDER BY fill.id DESC LIMIT 1), '') WHERE account_id = ?1 AND strategy_id = ?2 AND symbol = ?3 AND position_id = ?4"
+        " AND position_id != ''",
+        (exit_.account, exit_.strategy, intent.symbol, intent.position_id),
     )
 
 

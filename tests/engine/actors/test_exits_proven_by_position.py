@@ -35,11 +35,17 @@ class Closing:
         self.change_closed: Any = lambda each: each
         self.orders_read = 0
         self.shows_closes = False
+        self.is_blind = False
+        self.keeps_entries = False
+        self.kept: list[OrderIntent] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
 
     async def place_order(self, order: OrderIntent) -> Any:
+        if not order.reduce_only and self.keeps_entries:
+            self.kept.append(order)
+            raise OutcomeUnknown("the order is on its way, and nobody says so")
         if not order.reduce_only:
             return await self._real.place_order(order)
         if self.takes:
@@ -48,16 +54,26 @@ class Closing:
 
     async def find_orders(self, symbol: Any, since: Any) -> OrderHistory:
         self.orders_read += 1
+        self._look()
         history: OrderHistory = await self._real.find_orders(symbol, since)
         bare = tuple(replace(each, client_order_id=None) if each.closed_by else each for each in history.orders)
         shown = tuple(replace(each, closed_by=None) for each in bare) if self.shows_closes else bare
         return replace(history, orders=tuple(each for each in shown if each.closed_by is None))
 
     async def closed_positions(self, since: Any, ids: Any = ()) -> ClosedPositions:
+        self._look()
         if not self.tells_closed:
             return ClosedPositions((), complete=False)
         told: ClosedPositions = await self._real.closed_positions(since, ids)
         return replace(told, rows=tuple(self.change_closed(each) for each in told.rows))
+
+    async def fetch_account(self) -> Any:
+        self._look()
+        return await self._real.fetch_account()
+
+    def _look(self) -> None:
+        if self.is_blind:
+            raise TimeoutError("nothing can be read")
 
     async def by_hand(self, side: OrderSide, quantity: str, *, closes: bool = False) -> None:
         """Trade as the account's owner does, beside the engine."""
@@ -259,3 +275,22 @@ async def test_a_row_that_a_liquidation_left_is_not_our_close(
         closed = await house.send(Action.CLOSE)
         assert await house.outcome(closed, unlike=(None, "unknown", "rejected")) == ["skipped.nothing_to_close"]
         assert [each.state.value for each in exits(house)] == ["rejected"]
+
+
+@pytest.mark.parametrize("is_found_at_once", [True, False])
+async def test_an_add_that_arrived_after_the_close_is_closed_too_though_it_stands_in_a_new_position(
+    tmp_path: Path, autojump_clock: MockClock, is_found_at_once: bool
+) -> None:
+    async with closing(tmp_path) as (house, line):
+        await held(house)
+        line.keeps_entries, line.is_blind = True, True
+        assert await house.outcome(await house.send(Action.ADD, side=PositionSide.LONG)) == ["unknown"]
+        closed = await house.send(Action.CLOSE)
+        await trio.sleep(3)
+        line.is_blind = is_found_at_once  # both are found at once, or the close is proven before the add arrives
+        await trio.sleep(30)
+        await line._real.place_order(line.kept[0])
+        line.is_blind = False
+        assert await house.outcome(closed, unlike=(None, "unknown", "rejected")) == ["filled"]
+        await trio.sleep(200)
+        assert (await house.position(), house.holdings()) == (None, [])
