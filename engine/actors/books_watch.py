@@ -243,7 +243,7 @@ class BooksWatch:
             return
         if session.reports_closed_positions:
             offset = _offset(session)
-            told = await session.closed_positions(wallet.quiet_at - LOOK_BACK)
+            told = await session.closed_positions(wallet.quiet_at - LOOK_BACK, for_books=True)
             closed = [replace(each, closed_at=each.closed_at - offset, opened_at=each.opened_at - offset) for each in told.rows]
             await ledger.write(partial(note_unseen, account=account, closed=closed, since=wallet.quiet_at, until=now))
         strange.looked_at = now
@@ -252,6 +252,7 @@ class BooksWatch:
         account = self._follower.account
         store_fees(db, account, rows, offset)
         funding = [FundingRow(each.id, each.symbol, each.amount, each.at - offset) for each in rows if each.kind is FeeKind.FUNDING]
+        fold_account(db, account)  # funding belongs to the strategy that held: a trade that is not folded yet would leave it the owner's
         record_funding(db, account, funding)
         tie_fees(db, account, now)
 
@@ -263,12 +264,12 @@ class BooksWatch:
         outside = [each for each in fills if not each.is_entry and (each.price is None or each.cause is None)]
         if outside and session.reports_closed_positions:
             ids = frozenset(each.position_id for each in outside if each.position_id)
-            told = await session.closed_positions(since, ids)
+            told = await session.closed_positions(since, ids, for_books=True)
             closed = [replace(each, closed_at=each.closed_at - offset) for each in told.rows]
             self._is_complete &= told.complete
         orders: list[OrderReport] = []
         for symbol in sorted({each.symbol for each in fills if each.price is None or (each.fee is None and not session.reports_fees)}):
-            history = await session.find_orders(symbol, since)
+            history = await session.find_orders(symbol, since, for_books=True)
             orders += [replace(each, created_at=each.created_at - offset) for each in history.orders]
             self._is_complete &= history.complete
         await self._follower.shared.ledger.write(

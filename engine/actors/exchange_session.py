@@ -119,11 +119,11 @@ class ExchangeSession:
         offset_s = self.clock_offset_s
         return moment + timedelta(seconds=-UNKNOWN_OFFSET_S if offset_s is None else offset_s)
 
-    async def find_orders(self, symbol: Symbol, since: datetime) -> OrderHistory:
+    async def find_orders(self, symbol: Symbol, since: datetime, *, for_books: bool = False) -> OrderHistory:
         """Read a symbol's orders since a time of our clock; complete only if it reaches back to it on the exchange's."""
         await self.permit(Priority.READ)
         asked = self._exchange_time(since)
-        history = await self._within(READ_DEADLINE_S, self._open.find_orders(symbol, asked))
+        history = await self._within(READ_DEADLINE_S, self._open.find_orders(symbol, asked), counts=not for_books)
         history = replace(history, orders=tuple(self._without_second_fee(each) for each in history.orders))
         # This answer may have been the first to tell how far the two clocks are apart.
         reaches_back = asked - self._exchange_time(since) <= timedelta(seconds=SLACK_S)
@@ -144,7 +144,8 @@ class ExchangeSession:
     async def fees(self, since: datetime) -> FeeHistory:
         """Read what was paid since a time of our clock, newest first, with times of the exchange's; only where ``reports_fees``."""
         await self.permit(Priority.READ)
-        return await self._within(READ_DEADLINE_S, cast(FeesConnection, self._open).fees(self._exchange_time(since)))
+        told = cast(FeesConnection, self._open).fees(self._exchange_time(since))
+        return await self._within(READ_DEADLINE_S, told, counts=False)
 
     @property
     def names_positions(self) -> bool:
@@ -156,11 +157,14 @@ class ExchangeSession:
         """Tell whether the exchange has a history of closed positions."""
         return self._adapter.traits.reports_closed_positions
 
-    async def closed_positions(self, since: datetime, position_ids: Collection[str] = ()) -> ClosedPositions:
+    async def closed_positions(
+        self, since: datetime, position_ids: Collection[str] = (), *, for_books: bool = False
+    ) -> ClosedPositions:  # fmt: skip
         """Read positions closed since a time of our clock, with times of the exchange's; only where ``reports_closed_positions``."""
         await self.permit(Priority.READ)
         connection = cast(ClosedPositionsConnection, self._open)
-        return await self._within(READ_DEADLINE_S, connection.closed_positions(self._exchange_time(since), position_ids))
+        told = connection.closed_positions(self._exchange_time(since), position_ids)
+        return await self._within(READ_DEADLINE_S, told, counts=not for_books)
 
     def unmapped_errors(self) -> Mapping[str, int]:
         """Return the error texts that the adapter met and does not know; none where it does not count them."""
@@ -273,14 +277,17 @@ class ExchangeSession:
         """Leave a fee out where the exchange has a history of fees: what both tell would be counted twice."""
         return replace(report, fee=None) if self.reports_fees and report.fee is not None else report
 
-    async def _within(self, deadline_s: float, call: Awaitable[T]) -> T:
+    async def _within(self, deadline_s: float, call: Awaitable[T], *, counts: bool = True) -> T:
+        """Wait for a call of the adapter. ``counts``: what is read for the books alone says nothing to the circuit."""
         try:
             with trio.fail_after(deadline_s):
                 result = await call
         except Exception as error:
-            self._note(error)
+            if counts:
+                self._note(error)
             raise
-        self._note(None)
+        if counts:
+            self._note(None)
         return result
 
     def _note(self, error: BaseException | None) -> None:
