@@ -31,7 +31,7 @@ from engine.decisions.proving import (
 from engine.decisions.risk import may_have_position, position_of
 from engine.domain.account import ClosedPosition
 from engine.domain.alert import EXIT_TRIES_TOLD, AlertCode
-from engine.domain.amounts import Quantity, plain
+from engine.domain.amounts import ZERO, Quantity, plain
 from engine.domain.order import ClosedBy, OrderReport
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.ledger import Database
@@ -39,6 +39,7 @@ from engine.ledger.alerts import raise_alert
 from engine.ledger.attempts import Attempt, BoundElsewhere, bound_order_ids, open_attempts, read_attempt
 from engine.ledger.holdings import read_holding
 from engine.ledger.resolving import close_again, complete, end, free_symbol, is_followed, is_left_without_trace
+from engine.ledger.unsettled import own_books
 
 if TYPE_CHECKING:
     from engine.actors.exchange_session import ExchangeSession
@@ -198,7 +199,10 @@ class Resolver:
             return None  # a reading may still show the account as it was before the exit, even before its entry
         if not await follower.try_to_read() or follower.report is None:
             return None
-        by_reading = match_position(sent, follower.report, share)
+        intent = sent.intent
+        books = own_books(follower.shared.ledger.db, follower.account)
+        owned = sum((each.quantity for each in books if (each.symbol, each.side) == (intent.symbol, intent.position_side)), ZERO)
+        by_reading = match_position(sent, follower.report, share, owned)
         return by_reading if isinstance(by_reading, Found) else None
 
     async def bind(self, attempt_id: int, exchange_order_id: str, also: Callable[[Database], None]) -> None:

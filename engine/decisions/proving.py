@@ -27,7 +27,7 @@ from typing import Final
 from engine.decisions.order_lifecycle import describes
 from engine.decisions.risk import may_have_position, position_of
 from engine.domain.account import AccountReport, ClosedPosition
-from engine.domain.amounts import EXACT, Price, Quantity
+from engine.domain.amounts import EXACT, ZERO, Price, Quantity
 from engine.domain.order import ClosedBy, OrderIntent, OrderReport, OrderSide, OrderStatus
 
 BEFORE_SEND_S: Final = 2.0
@@ -178,12 +178,12 @@ def match_closed(sent: Sent, closed: Iterable[ClosedPosition]) -> Found | Closed
     return Found(_done(intent, row.order_id, price, row.closed_at), is_sure=sent.clock_offset_s is not None)
 
 
-def match_position(sent: Sent, report: AccountReport, share: Decimal) -> Found | Absent:
+def match_position(sent: Sent, report: AccountReport, share: Decimal, owned: Decimal = ZERO) -> Found | Absent:
     """Find an exit in a reading that shows the account as it was after the send: its position is gone, or smaller by exactly the part.
 
-    What stands is compared with the whole position before, and with ``share``, which is ours before the exit: where no more than that
-    stands, the difference is what left it. A position with another id is not the one that was held. A row that cannot be read may be
-    the position, so it proves nothing.
+    What stands is compared with the whole position before, as the last reading showed it, and as the books have it: ``share`` is ours
+    before the exit, ``owned`` the owner's part; and with ``share`` alone, for he may have closed his. A position with another id is not the
+    one that was held. A row that cannot be read may be the position, so it proves nothing.
     """
     intent = sent.intent
     if may_have_position(report, intent.symbol):
@@ -191,7 +191,8 @@ def match_position(sent: Sent, report: AccountReport, share: Decimal) -> Found |
     position = position_of(report, intent.symbol)
     is_there = position is not None and position.side is intent.position_side and _may_be(intent.position_id, position.id)
     if position is not None and is_there:
-        rests = {EXACT.subtract(before, intent.quantity) for before in (share, sent.held_before) if before is not None}
+        befores = (share, EXACT.add(share, owned), sent.held_before)
+        rests = {EXACT.subtract(before, intent.quantity) for before in befores if before is not None}
         if position.quantity not in rests:
             return Absent()
     return Found(_done(intent, "", None, report.as_of))

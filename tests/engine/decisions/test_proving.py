@@ -231,6 +231,13 @@ def test_where_all_that_stands_is_ours_a_part_is_proven_by_what_is_left_of_the_s
     assert isinstance(match_position(Sent(exit_intent(whole_position=False), NOW), there, D(share)), Found if proven else Absent)
 
 
+@pytest.mark.parametrize(("owned", "now", "proven"), [("0.7", "0.7", True), ("0.7", "2.7", False), ("0", "0.7", False)])
+def test_the_owner_s_part_of_the_books_tells_what_an_exit_leaves_of_a_position(owned: str, now: str, proven: bool) -> None:
+    there = report((position(id="p1", quantity=D(now)),))
+    sent = Sent(exit_intent(whole_position=False), NOW)
+    assert isinstance(match_position(sent, there, D("2"), D(owned)), Found if proven else Absent)
+
+
 @pytest.mark.parametrize(
     ("symbol", "what", "proven"), [(BTC, "position", False), (None, "position", False), (ETH, "position", True), (BTC, "order", True)]
 )
