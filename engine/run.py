@@ -6,6 +6,7 @@ are out get their answers, at most 8.5 s, and what has none by then is recorded 
 """
 
 import logging
+import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -26,7 +27,7 @@ from engine.actors.household import Household
 from engine.actors.market_feed import MarketFeed
 from engine.actors.shared import Pace, Shared
 from engine.actors.streams import StrategyStream, run_stream
-from engine.actors.supervisor import Vitals
+from engine.actors.supervisor import Vitals, supervise
 from engine.actors.telling import tell
 from engine.commands import chosen_notifiers, commands_of
 from engine.config import Config
@@ -38,6 +39,7 @@ from engine.domain.account import AccountReport, Environment
 from engine.domain.errors import RexAlgoError
 from engine.domain.identifiers import AccountId, EndpointId, StrategyId, Symbol
 from engine.exchange_places import exchange_context, why_refused
+from engine.files import make_folder
 from engine.keyring import Keyring
 from engine.ledger import Database, Ledger
 from engine.ledger.audit import audit_end
@@ -74,7 +76,7 @@ async def run_engine(
     key = config.secrets.encryption_key
     if key is None:
         raise RexAlgoError("ENCRYPTION_KEY is not set: run `rexalgo init`, or give it in the environment or as ENCRYPTION_KEY_FILE")
-    config.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folder(config.data_dir)
     clock = clock or SystemClock()
     with FolderLock(config.data_dir, what, clock.now()):
         plugins = load_plugins(config.plugins.enabled, config.plugin_settings, extra_modules or {})
@@ -108,6 +110,7 @@ class _Engine:
         self._streaming: set[StrategyId] = set()
         self._versions: dict[AccountId, int] = {}
         self._household = Household(seed=epoch)
+        self._jitter = random.Random(epoch)  # noqa: S311 - spreads restarts, guards nothing
         self._shared = Shared(
             ledger, clock, _pace(config), config.limits, epoch, self._feeds, trio.Semaphore(config.engine.claims_unsent_max),
             partial(subscription, ledger.db),
@@ -142,9 +145,9 @@ class _Engine:
                 await reload()
                 nursery.start_soon(self._household.route, partial(accounts_with_waiting_legs, self._ledger.db))
                 nursery.start_soon(self._watch_switches)
-                nursery.start_soon(self._flattening.run)
-                nursery.start_soon(self._breakers.run)
-                nursery.start_soon(Bookkeeping(self._shared, self._household).run)
+                self._keep_running(nursery, "flattening", self._flattening.run)
+                self._keep_running(nursery, "breakers", self._breakers.run)
+                self._keep_running(nursery, "bookkeeping", Bookkeeping(self._shared, self._household).run)
                 for notifier in self._notifiers:
                     nursery.start_soon(tell, self._shared, notifier)
                 if self._config.operator.heartbeat_url:
@@ -158,6 +161,10 @@ class _Engine:
                     outer.start_soon(self._cut_sends)
                     nursery.cancel_scope.cancel()
             outer.cancel_scope.cancel()
+
+    def _keep_running(self, nursery: trio.Nursery, name: str, run: Callable[[], Awaitable[None]]) -> None:
+        """Run one task that serves every account; its failure ends neither the place nor its own work."""
+        nursery.start_soon(supervise, Vitals(name), run, self._jitter)
 
     def _office(self, reload: Callable[[], Awaitable[None]], receive: Receive) -> Office:
         return Office(

@@ -10,6 +10,7 @@ from pathlib import Path
 import apsw
 
 from engine.domain.errors import OwnFault
+from engine.files import make_folder, sync_folder
 from engine.ledger.schema import MIGRATIONS
 
 _SQLITE_MIN = (3, 51, 3)
@@ -20,6 +21,10 @@ _CACHE_KIB = 65_536
 
 class LedgerError(OwnFault):
     """Say that the ledger cannot be opened or written: nothing was recorded, and nothing may be sent on its account."""
+
+
+class WriteRefused(LedgerError):
+    """Say that one write breaks a rule of the database, such as a unique key: none of it was recorded. The ledger itself is well."""
 
 
 def open_database(path: str) -> apsw.Connection:
@@ -58,9 +63,10 @@ def check_ledger(path: Path) -> str:
 
 
 def _prepare_file(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folder(path.parent)
     if not path.exists():
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        sync_folder(path.parent)
     path.chmod(0o600)
 
 
@@ -109,6 +115,7 @@ def back_up(path: Path, target: Path) -> int:
     except (apsw.Error, LedgerError) as error:
         target.unlink()
         raise LedgerError(f"the ledger {path} could not be copied to {target}: {error}") from error
+    sync_folder(target.parent)
     return target.stat().st_size
 
 
@@ -116,6 +123,7 @@ def _verified_copy(db: apsw.Connection, target: Path) -> None:
     target.unlink(missing_ok=True)
     os.close(os.open(target, os.O_CREAT | os.O_RDWR, 0o600))
     _copy_into(db, target)
+    sync_folder(target.parent)
 
 
 def _copy_into(db: apsw.Connection, target: Path) -> None:

@@ -156,3 +156,26 @@ async def test_only_what_is_within_the_scope_of_the_flatten_is_told_and_many_are
         assert "an entry into BTCUSDT of trend (an entry order is unknown" in one.details["left"]
         assert all_of_them.details["left"].startswith("f0 [PAPER]")
         assert all_of_them.details["left"].endswith("; and 2 more")
+
+
+async def test_a_close_that_the_ledger_refuses_keeps_no_other_close_out(
+    tmp_path: Path, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with world(tmp_path, followers=1) as house:
+        await house.outcome(await house.send(Action.OPEN, side=LONG))
+        house.ledger.db.execute(
+            "INSERT INTO strategy (id, name, master_id, kind, symbols, leverage, source, params, created_us)"
+            " VALUES ('other', 'other', 'm', 'copy_trading', '[]', '5', 'signed_webhook', '{}', 0);"
+            "INSERT INTO subscription (id, account_id, strategy_id, policy, created_us)"
+            " SELECT 'sub-other', 'a0', 'other', policy, 0 FROM subscription;"
+            "INSERT INTO holding (account_id, strategy_id, symbol, side, share, entries_open, entry_key)"
+            " VALUES ('a0', 'other', 'AAAUSDT', 'LONG', '1', 0, '');"
+            "CREATE TRIGGER refuse BEFORE INSERT ON signal WHEN NEW.symbol = 'AAAUSDT' BEGIN SELECT RAISE(ABORT, 'refused here'); END"
+        )
+        turn(house, SwitchLevel.FLATTEN)
+        await flattening(house).close_what_is_open()
+        with trio.fail_after(60):
+            while await house.position() is not None:
+                await house.next_commit()
+        assert "the close of AAAUSDT for strategy other could not be recorded: the ledger refused a write: refused here" in caplog.text
+        assert house.ledger.healthy
