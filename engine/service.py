@@ -320,11 +320,11 @@ class EngineService:
         """Say whether orders can flow: each account's first reading is done or has visibly failed, at most 30 s after the start."""
         followers = self._household.followers.values()
         late = trio.current_time() - self._started > READY_WITHIN_S
-        failed = {each.name: each.problem for each in followers if each.problem}
+        failed = {each.name: each.trouble for each in followers if each.trouble}
         waiting = [each.name for each in followers if not each.settled]
         if late:
             failed.update(dict.fromkeys(waiting, "the first reading takes longer than 30 s"))
-        read = sum(1 for each in followers if each.settled and not each.problem)
+        read = sum(1 for each in followers if each.settled and not each.trouble)
         ready = self._ledger.healthy and (late or not waiting)
         return ReadinessView(ready, self._ledger.healthy, len(followers), read, failed)
 

@@ -71,7 +71,7 @@ async def _context(lanes: "Lanes", leg: WaitingLeg, signal: Signal, subscription
     here, anywhere = follower.reading_after_exits(leg.symbol)
     if here is Reading.SOON_AFTER:
         follower.forget_settled(leg.symbol)
-    problem = follower.problem or _unread(follower, leg.symbol)
+    problem = follower.trouble or _unread(follower, leg.symbol)
     return EntryContext(
         signal=signal,
         subscription=subscription,
@@ -107,7 +107,7 @@ def _may_be_read_in_time(lanes: "Lanes", signal: Signal) -> bool:
     """Tell whether an account that could not be read (not: whose key was refused) may be ready before the entry is too old."""
     shared = lanes.follower.shared
     young_until = signal.decided_at + timedelta(seconds=shared.pace.entry_age_s - READ_MARGIN_S)
-    return lanes.follower.problem_may_pass and shared.clock.now() < young_until
+    return lanes.follower.problem_may_pass and not lanes.follower.foreign and shared.clock.now() < young_until
 
 
 def _reserve(lanes: "Lanes", leg: WaitingLeg, plan: EntryPlan) -> None:

@@ -51,7 +51,7 @@ class Household:
                 "restarts": each.vitals.restarts,
                 "quarantined": each.vitals.quarantined,
                 "last_error": each.vitals.last_error,
-                "problem": each.problem,
+                "problem": each.trouble,
                 "read": each.report is not None,
                 "read_at": None if each.read_at is None else each.read_at.isoformat(),
                 "preflight": None if each.preflight.newest is None else each.preflight.newest.level.value,
@@ -67,7 +67,7 @@ class Household:
 
     def troubled(self) -> list[str]:
         """Return the names of accounts whose task has a problem, is quarantined, or does not run."""
-        return [each.name for each in self.followers.values() if each.problem or each.vitals.quarantined or not each.vitals.running]
+        return [each.name for each in self.followers.values() if each.trouble or each.vitals.quarantined or not each.vitals.running]
 
     def exchange_problems(self) -> dict[str, str]:
         """Tell by exchange why its market data cannot be read, where that is so."""

@@ -14,7 +14,7 @@ from engine.commands.auditing import recorder
 from engine.commands.needs import how_it_is
 from engine.commands.parameters import Run, installed_version, jsonable, no_such, text
 from engine.config import Config
-from engine.decisions.reconciliation import Correction, words_of
+from engine.decisions.reconciliation import Correction, OwnPosition, words_of
 from engine.decisions.routing import concerns
 from engine.desks.endpoints import rotate_secret
 from engine.desks.explaining import explain_copy
@@ -273,7 +273,10 @@ async def _reconcile(office: Office, params: dict[str, Any]) -> dict[str, Any]:
         record(db, by, "reconciled", name, {"steps": [words_of(each) for each in found]})
 
     found = await (task.apply_corrections(by, write_down) if apply else task.plan_corrections())
-    return {"account": name, "environment": task.environment, "applied": apply, "steps": [words_of(each) for each in found]}
+    differs = any(not isinstance(each, OwnPosition) for each in found)
+    return {
+        "account": name, "environment": task.environment, "applied": apply, "differs": differs, "steps": [words_of(each) for each in found],
+    }  # fmt: skip
 
 
 # Switches

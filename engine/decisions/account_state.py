@@ -25,11 +25,13 @@ class AccountState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class AccountFacts:
-    """Hold what is known. ``switches`` concern the whole account; ``problem`` is why it cannot be read, ``unproven`` counts orders
-    without trace that a person must look at, ``check`` is its last check, ``live_agreements`` counts strategies that it copies."""
+    """Hold what is known. ``switches`` concern the whole account; ``problem`` is why it cannot be read, ``foreign`` counts orders with our
+    mark that the ledger lacks, ``unproven`` orders without trace that a person must look at, ``check`` is its last check,
+    ``live_agreements`` counts strategies that it copies."""
 
     connected: bool
     problem: str
+    foreign: int
     quarantined: bool
     unproven: int
     switches: Sequence[Switch]
@@ -55,6 +57,13 @@ def account_state(facts: AccountFacts) -> StateTold:
         orders = "An order stayed" if facts.unproven == 1 else f"{facts.unproven} orders stayed"
         return StateTold(
             AccountState.NEEDS_YOU, f"{orders} without a trace at the exchange; nothing is repeated.", "Look at the account there."
+        )
+    if facts.foreign:
+        orders = "An order carries" if facts.foreign == 1 else f"{facts.foreign} orders carry"
+        return StateTold(
+            AccountState.NEEDS_YOU,
+            f"{orders} our mark at the exchange and are not in the records here, so no new trades are copied; closes still are.",
+            "The operator was told, and must look at it.",
         )
     stops = next((each for each in facts.check if each.level is Level.STOPS_ENTRIES), None)
     level = max((each.level.rank for each in facts.switches), default=0)

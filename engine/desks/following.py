@@ -124,6 +124,7 @@ class FollowingDesk:
         facts = AccountFacts(
             connected=task is not None,
             problem="" if task is None else task.problem,
+            foreign=0 if task is None else len(task.foreign),
             quarantined=task is not None and task.vitals.quarantined,
             unproven=unproven_count(self._db, row.id),
             switches=mine,

@@ -131,7 +131,7 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
         True,
     ),
     AlertCode.FOREIGN_ORDERS: AlertWords(
-        "{subject}: {count_orders} resting orders carry our mark and are not in this ledger.",
+        "{subject}: {count_orders} orders carry our mark and are not in this ledger.",
         "New entries of the account are denied.",
         "Look whether an old copy of the ledger was restored; then rexalgo reconcile {subject} --apply",
         "The account takes no entries.",

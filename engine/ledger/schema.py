@@ -320,4 +320,8 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     INSERT OR IGNORE INTO foreign_order SELECT account.id, json_each.value FROM event JOIN account ON account.name = event.subject
         JOIN json_each(event.data, '$.foreign') WHERE event.kind = 'decision';
     """,
+    """
+    ALTER TABLE foreign_order ADD COLUMN is_accepted INTEGER NOT NULL DEFAULT 1;
+    CREATE INDEX foreign_met ON foreign_order (account_id, exchange_order_id) WHERE NOT is_accepted;
+    """,
 )

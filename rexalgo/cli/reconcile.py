@@ -1,6 +1,7 @@
 """``rexalgo reconcile NAME``: compare one account with its exchange, as a plan that can be read, and apply it."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -17,18 +18,27 @@ from rexalgo.cli.common import CliError, Exit, emit_json, json_option
 def reconcile(where: Path, name: str, plan: bool, applies: bool, as_json: bool) -> None:
     """Compare account NAME with its exchange, now.
 
-    A step only ever lowers our share, or accepts orders as the owner's. No order is sent, and running it again changes nothing.
+    A step only ever lowers our share, or accepts orders as the owner's. No order is sent, and running it again changes nothing. Exit code
+    1 where something differs and is not applied; what the owner holds beside us is no difference.
     """
     if plan and applies:
         raise CliError("expected one of --plan and --apply", Exit.USAGE)
     told = ask(where, "reconcile", name=name, apply=applies, by=who())
     if as_json:
         emit_json(told)
-        return
+    else:
+        _show(told, applies)
+    if told["differs"] and not applies:
+        raise SystemExit(int(Exit.NO))
+
+
+def _show(told: dict[str, Any], applies: bool) -> None:
     click.echo(f"{told['account']} [{told['environment'].upper()}]")
     for each in told["steps"]:
-        click.echo(f"  differs: {each['differs']}\n  {'done' if applies else 'step'}:    {each['step']}")
+        click.echo(
+            f"  {'beside ' if each['kind'] == 'own' else 'differs'}: {each['differs']}\n  {'done' if applies else 'step'}:    {each['step']}"
+        )
     if not told["steps"]:
         click.echo("  the ledger and the exchange agree")
-    elif not applies and any(each["kind"] != "own" for each in told["steps"]):
-        click.echo(f"  to apply: rexalgo reconcile {name} --apply")
+    elif told["differs"] and not applies:
+        click.echo(f"  to apply: rexalgo reconcile {told['account']} --apply")

@@ -13,7 +13,7 @@ from engine.domain.preflight import CheckItem, Level
 from engine.domain.subscription import Mode, Standing
 
 POOR = CheckItem(Level.STOPS_ENTRIES, "funds", "0 are free", "pay in")
-WELL = AccountFacts(True, "", False, 0, (), (), 1, 0)
+WELL = AccountFacts(True, "", 0, False, 0, (), (), 1, 0)
 
 
 def on(level: SwitchLevel) -> Switch:
@@ -29,6 +29,7 @@ def on(level: SwitchLevel) -> Switch:
         (replace(WELL, problem="Rejected: bad key"), AccountState.NEEDS_YOU),
         (replace(WELL, problem="Rejected: bad key", switches=(on(SwitchLevel.FLATTEN),)), AccountState.NEEDS_YOU),
         (replace(WELL, unproven=1), AccountState.NEEDS_YOU),
+        (replace(WELL, foreign=1), AccountState.NEEDS_YOU),
         (replace(WELL, switches=(on(SwitchLevel.ENTRIES),)), AccountState.PAUSED),
         (replace(WELL, switches=(on(SwitchLevel.ENTRIES), on(SwitchLevel.REDUCE))), AccountState.REDUCE_ONLY),
         (replace(WELL, switches=(on(SwitchLevel.FLATTEN),)), AccountState.REDUCE_ONLY),

@@ -46,7 +46,7 @@ ONE_THING: Final = {
 
 ONLY_WHAT_IS_OPEN: Final = (
     "leg_new", "leg_new_entry", "leg_live", "attempt_open", "attempt_lane", "fill_unsettled", "fill_unfolded",
-    "fill_unfolded_of", "fill_open", "trade_fee_untied",
+    "fill_unfolded_of", "fill_open", "trade_fee_untied", "foreign_met",
 )  # fmt: skip
 
 PAGES: Final = {
