@@ -5,6 +5,7 @@ strokes keep their size on a phone and on a wide screen. Each chart has a title 
 points as data for the small module that tells values on hover and by arrow keys. The page keeps what is to the left of the plot free.
 """
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -35,12 +36,18 @@ class _Spot:
     y: float
     value: str
     label: str
+    jumps: bool = False
+    """The value stood still until here, and then changed at once."""
 
 
-def result_chart(points: Points, title: str, unit: str, zone: str, until: datetime) -> Markup:
-    """Draw a running result up to a moment: it jumps at each point and is shaded to its zero line. Begin with a point of 0; needs two."""
+def result_chart(points: Points, title: str, unit: str, zone: str, until: datetime, exact_since: datetime | None = None) -> Markup:
+    """Draw a running result up to a moment, shaded to its zero line. Begin with a point of 0; needs two.
+
+    Since ``exact_since`` it jumps at each point, a close; before (None: everywhere) points are ends of days, and it goes straight between.
+    """
     points = [*points, (until, points[-1][1])] if len(points) > 1 and until > points[-1][0] else points
-    return _timeline(points, [float(value) for _, value in points], _Kind(title, unit, zero=True, steps=True, signed=True), zone)
+    jumps = until if exact_since is None else exact_since
+    return _timeline(points, [float(value) for _, value in points], _Kind(title, unit, zero=True, jumps_since=jumps, signed=True), zone)
 
 
 def worth_chart(points: Points, title: str, unit: str, zone: str) -> Markup:
@@ -55,12 +62,12 @@ def falls_chart(points: Points, title: str, zone: str) -> Markup:
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """Hold what a chart over time is of."""
+    """Hold what a chart over time is of. ``jumps_since``: between points after it the value stood still; None where it never did."""
 
     title: str
     unit: str
     zero: bool = False
-    steps: bool = False
+    jumps_since: datetime | None = None
     signed: bool = False
     falls: bool = False
 
@@ -76,10 +83,11 @@ def _timeline(points: Points, values: Sequence[float], kind: _Kind, zone: str) -
         _Spot(
             (times[index] - times[0]).total_seconds() / span * 100, _y(values[index], scale),
             _told(values[index], kind.unit, scale, signed=kind.signed), _moment(times[index], place),
+            kind.jumps_since is not None and times[index] > kind.jumps_since,
         )
-        for index in thinned(values, _POINTS_MAX)
+        for index in sorted({*thinned(values, _POINTS_MAX), *_last_until(times, kind.jumps_since)})
     ]  # fmt: skip
-    line = _path(spots, steps=kind.steps)
+    line = _path(spots)
     tone = "fall" if kind.falls else "line"
     drawn = Markup('<path class="{}" d="{}"/>').format(tone, line)
     if kind.zero:
@@ -90,6 +98,12 @@ def _timeline(points: Points, values: Sequence[float], kind: _Kind, zone: str) -
     return _frame(kind.title, told, spots, _grid(scale, kind.unit) + _times(times, place) + inner.format(a=_ACROSS, h=HEIGHT, d=drawn))
 
 
+def _last_until(times: Sequence[datetime], until: datetime | None) -> range:
+    """Name the last point up to a moment: where straight lines end and jumps begin, it must be drawn."""
+    found = 0 if until is None else bisect_right(times, until)
+    return range(max(0, found - 1), found)
+
+
 def _words(points: Points, values: Sequence[float], kind: _Kind, scale: Scale, zone: ZoneInfo) -> str:
     """Say what a chart over time shows: first, last, lowest, highest."""
     first, last, low, high = (
@@ -98,14 +112,16 @@ def _words(points: Points, values: Sequence[float], kind: _Kind, scale: Scale, z
     if kind.falls:
         deepest = points[min(range(len(values)), key=values.__getitem__)][0]
         return f"Deepest {low}, on {_moment(deepest, zone)}; now {last}." if min(values) < 0 else "Never below its highest so far."
-    return f"From {first} to {last}; lowest {low}, highest {high}. Since {_moment(points[0][0], zone)}."
+    days = kind.jumps_since is not None and kind.jumps_since > points[0][0]
+    apart = f" Until {_moment(min(kind.jumps_since, points[-1][0]), zone)} by the ends of days." if kind.jumps_since and days else ""
+    return f"From {first} to {last}; lowest {low}, highest {high}. Since {_moment(points[0][0], zone)}.{apart}"
 
 
-def _path(spots: Sequence[_Spot], *, steps: bool) -> str:
+def _path(spots: Sequence[_Spot]) -> str:
     written = [f"M{spots[0].x * _ACROSS / 100:.1f} {spots[0].y:.1f}"]
     for each in spots[1:]:
         x = each.x * _ACROSS / 100
-        written.append(f"H{x:.1f}V{each.y:.1f}" if steps else f"L{x:.1f} {each.y:.1f}")
+        written.append(f"H{x:.1f}V{each.y:.1f}" if each.jumps else f"L{x:.1f} {each.y:.1f}")
     return "".join(written)
 
 

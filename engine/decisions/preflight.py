@@ -44,8 +44,8 @@ class Facts:
     """Hold all that a check looks at.
 
     ``report`` is None where the account cannot be read, and ``problem`` says why; ``key_refused``: because of the key. ``key_since`` is
-    when the credentials were given to us, ``key_lasts_days`` what the exchange says. ``ours``: our share by symbol. ``foreign`` counts orders with our
-    mark that the ledger lacks.
+    when the credentials were given to us, ``key_lasts_days`` what the exchange says. ``ours``: our share by symbol. ``foreign`` counts
+    orders with our mark that the ledger lacks.
     """
 
     report: AccountReport | None

@@ -8,13 +8,13 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
-from itertools import accumulate
 from typing import Final
 
 from engine.decisions.results import drawdown
 from engine.decisions.risk import equity
+from engine.desks.curves import Curve, curve_of
 from engine.desks.visitor import Visitor
 from engine.domain.identifiers import StrategyId
 from engine.ledger import results
@@ -34,7 +34,7 @@ _DANGEROUS: Final = ("=", "+", "-", "@", "\t", "\r")
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Show what reconciled trades came to in one environment: ``curve`` is the running result, from 0 when the first trade was opened.
+    """Show what reconciled trades came to in one environment. ``drawdown`` is the deepest fall of ``curve``, the running result.
 
     ``unreconciled`` counts the closed trades that are in none of these figures: not known yet, unexplained, or from before 0.2.
 
@@ -47,7 +47,7 @@ class Figures:
     result: Decimal
     fees: Decimal
     drawdown: Decimal
-    curve: tuple[tuple[datetime, Decimal], ...]
+    curve: Curve
     days: tuple[DayRow, ...]
     funding: Mapping[str, Decimal] | None = None
     unreconciled: int = 0
@@ -196,23 +196,12 @@ def _cell(text: str) -> str:
     return f"'{text}" if text.startswith(_DANGEROUS) else text
 
 
-def figures_of(environment: str, days: Sequence[DayRow], trades: Sequence[TradePoint] = ()) -> Figures:
-    """Sum days up; the curve goes trade by trade while all of them are given, else by the ends of days."""
-    began: datetime | None
-    if trades and len(trades) == sum(each.trades for each in days):
-        began = min(each.opened_at for each in trades)
-        points = [(each.closed_at, each.result) for each in trades]
-    else:
-        ends = [datetime.fromisoformat(each.day).replace(tzinfo=UTC) + timedelta(days=1) for each in days]
-        began = ends[0] - timedelta(days=1) if ends else None
-        if trades and ends:
-            ends[-1] = min(ends[-1], trades[-1].closed_at)
-        points = [(end, each.result) for end, each in zip(ends, days, strict=True)]
-    running = list(accumulate((result for _, result in points), initial=Decimal(0)))
-    curve = () if began is None else tuple(zip((began, *(at for at, _ in points)), running, strict=True))
+def figures_of(environment: str, days: Sequence[DayRow], newest: Sequence[TradePoint] = ()) -> Figures:
+    """Sum days up; see ``curve_of`` for what is drawn of them and of the newest trades."""
+    curve = curve_of(days, newest)
     return Figures(
-        environment, sum(each.trades for each in days), sum(each.won for each in days), running[-1],
-        sum((each.fees for each in days), Decimal(0)), drawdown(running), curve, tuple(days),
+        environment, sum(each.trades for each in days), sum(each.won for each in days), sum((each.result for each in days), Decimal(0)),
+        sum((each.fees for each in days), Decimal(0)), drawdown(value for _, value in curve.points), curve, tuple(days),
         unreconciled=sum(each.unreconciled for each in days),
     )  # fmt: skip
 

@@ -35,9 +35,8 @@ def reconcile(where: Path, name: str, plan: bool, applies: bool, as_json: bool) 
 def _show(told: dict[str, Any], applies: bool) -> None:
     click.echo(f"{told['account']} [{told['environment'].upper()}]")
     for each in told["steps"]:
-        click.echo(
-            f"  {'beside ' if each['kind'] == 'own' else 'differs'}: {each['differs']}\n  {'done' if applies else 'step'}:    {each['step']}"
-        )
+        found, step = "beside " if each["kind"] == "own" else "differs", "done" if applies else "step"
+        click.echo(f"  {found}: {each['differs']}\n  {step}:    {each['step']}")
     if not told["steps"]:
         click.echo("  the ledger and the exchange agree")
     elif told["differs"] and not applies:

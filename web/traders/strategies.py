@@ -27,10 +27,13 @@ def register_strategies(rooms: Rooms) -> None:
     @rooms.get("/strategies/<identifier>", Who.SIGNED_IN)
     async def strategy(visit: Visit, identifier: str) -> Response:
         row, figures = desk.strategy(visit.who, identifier)
+        zone = visit.who.person.zone
         charts = [
             (
                 each,
-                result_chart(each.curve, f"Result of followers, {each.environment.upper()}", "USDT", visit.who.person.zone, visit.now),
+                result_chart(
+                    each.curve.points, f"Result of followers, {each.environment.upper()}", "USDT", zone, visit.now, each.curve.exact_since
+                ),
                 desk.trades(row.id, each.environment),
             )
             for each in figures
@@ -57,7 +60,7 @@ def register_strategies(rooms: Rooms) -> None:
             summed=shown, trades=trades, older=trades[-1].id if len(trades) >= 50 else None,
             equity=worth_chart(worth, "Equity", "USDT", zone),
             falls=falls_chart(worth, "Drawdown of equity", zone),
-            curve=result_chart(figures.curve, "Running result", "USDT", zone, visit.now),
+            curve=result_chart(figures.curve.points, "Running result", "USDT", zone, visit.now, figures.curve.exact_since),
             bars=bar_chart([(each.label, short_period(each.label), each.result) for each in reversed(shown)], f"Result by {size}", "USDT"),
             books=desk.books(row), live=rooms.desks.pulse.newest(),
         )  # fmt: skip
