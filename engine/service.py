@@ -18,6 +18,7 @@ import trio
 from engine.actors.household import Household
 from engine.actors.shared import Shared
 from engine.decisions.admission import Scope, check_scope
+from engine.decisions.exit_reading import reads_like_exit
 from engine.decisions.mirroring import Circumstances
 from engine.decisions.rate import HalfRateLimiter
 from engine.decisions.signatures import SIGNATURE_HEADER, SIGNATURES_HEADER
@@ -30,6 +31,7 @@ from engine.ledger import Ledger, LedgerError
 from engine.ledger.deliveries import NewDelivery, note_delivery
 from engine.ledger.people import secret_used
 from engine.ledger.pulse import newest_sequence
+from engine.ledger.refused import holds_short, note_refused
 from engine.ledger.reports import outcome_rows, receipt
 from engine.ledger.signals import DedupeConflict, NewSignal, Recorded, record_signal
 from engine.ledger.standing import is_held
@@ -48,6 +50,9 @@ RETRY_AFTER_S: Final = 2
 NEWS_PAUSE_S: Final = 0.05
 _OF_THE_HOST: Final = frozenset(("x-capability-token", "x-endpoint-sell"))
 """Headers that only we may set: what a sender wrote under these names is dropped."""
+PROVEN_AND_REFUSED: Final = frozenset((ReceptionKind.MALFORMED, ReceptionKind.INVALID, ReceptionKind.CONFLICT))
+OWN_PAGE: Final = "this page"
+"""The peer of a test that a master sends from the studio: its answer stands before their eyes."""
 ANSWER_FIRST: Final = 10
 """Turns of the loop between a durable signal and its fan-out: the sender's answer needs them, and then it waits behind nobody."""
 
@@ -157,23 +162,32 @@ class EngineService:
         return await self._take(endpoint, Delivery(delivery.body, (*own, *told), delivery.peer, delivery.received_at))
 
     def _note(self, endpoint: str, delivery: Delivery, reception: Reception, said_at: datetime | None, took_s: float) -> None:
-        """Have a delivery noted for the endpoint's owner, off the sender's way; of what proves nothing at most one in a second."""
-        if endpoint not in self._endpoints or self._closing:
+        """Have a delivery noted for the endpoint's owner, off the sender's way; of what proves nothing at most one in a second.
+
+        What was proven and refused is told to people as well.
+        """
+        known = self._endpoints.get(endpoint)
+        if known is None or self._closing:
             return
         if reception.kind is ReceptionKind.NOT_AUTHENTIC:
             if trio.current_time() < self._noted_stranger.get(endpoint, 0.0) + 1.0:
                 return
             self._noted_stranger[endpoint] = trio.current_time()
+        reads_exit = None
+        if reception.kind in PROVEN_AND_REFUSED and delivery.peer != OWN_PAGE:
+            reads_exit = reads_like_exit(delivery.body, is_short=holds_short(self._ledger.db, known.strategy))
         offset = None if said_at is None else (said_at - delivery.received_at).total_seconds()
         row = NewDelivery(
             EndpointId(endpoint), delivery.received_at, reception.kind.value, reception.field, reception.expected, reception.signal_id,
             dialect_of(delivery), None if offset is None else round(offset * 1000), delivery.peer, round(took_s * 1_000_000),
+            reads_exit,
         )  # fmt: skip
         self._nursery.start_soon(self._write_delivery, row)
 
     async def _write_delivery(self, row: NewDelivery) -> None:
         try:
-            await self._ledger.write(lambda db: note_delivery(db, row))
+            note = note_delivery if row.reads_exit is None else note_refused
+            await self._ledger.write(lambda db: note(db, row))
         except LedgerError as error:
             _LOG.warning("a delivery could not be noted for its endpoint's owner: %s", error)
 

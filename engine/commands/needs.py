@@ -1,7 +1,8 @@
 """Say in one sentence whether all is well, or what needs a person: for the top of the operator's page and of ``rexalgo status``. Pure.
 
-What always holds: "all is well" is said only where the engine runs, the ledger takes writes, every account and exchange can be read and no
-order waits for a person; each need names how many, and has a code by which a page finds where it is acted upon.
+What always holds: "all is well" is said only where the engine runs, the ledger takes writes, every account and exchange can be read, no
+order waits for a person, and nothing that was proven was refused; each need names how many, and has a code by which a page finds where it
+is acted upon.
 """
 
 from collections.abc import Iterator, Mapping
@@ -44,6 +45,8 @@ def _needs(seen: Mapping[str, Any], wishes: int, now: datetime) -> Iterator[tupl
         yield "troubled", f"{_count(len(others), 'account')} in trouble: {_some(others)}", "rexalgo account list --troubled"
     for exchange, problem in engine["exchanges_in_trouble"].items():
         yield "exchange", f"prices of {exchange} cannot be read: {problem}", "rexalgo doctor"
+    for each in seen["refused"]:
+        yield "refused", _refused(each), "rexalgo alert list"
     if seen["switches"]:
         where = _some(["everything" if each["scope"] == "all" else f"{each['scope']} {each['target']}" for each in seen["switches"]])
         yield "switches", f"new entries are off for {where} until somebody resumes", "rexalgo resume entries"
@@ -52,6 +55,15 @@ def _needs(seen: Mapping[str, Any], wishes: int, now: datetime) -> Iterator[tupl
         yield "alerts", f"{len(new)} new {'alert asks' if len(new) == 1 else 'alerts ask'} for somebody", "rexalgo alert list"
     if wishes:
         yield "wishes", f"{wishes} {'person asks' if wishes == 1 else 'people ask'} to become a master", "rexalgo user list"
+
+
+def _refused(each: Mapping[str, Any]) -> str:
+    """Say what came to a strategy, was proven and refused, and is not settled."""
+    what = "an exit" if each["reads_exit"] else "a message"
+    often = f"{each['count']} times, last" if each["count"] > 1 else "once,"
+    why = "its id was used before" if each["kind"] == "conflict" else f"{each['place']}: expected {each['expected'] or 'another body'}"
+    stand = f"; {each['held']} of its positions stand" if each["reads_exit"] else ""
+    return f"{what} of strategy {each['strategy']} was refused {often} at {each['at'][11:16]} UTC ({why}){stand}"
 
 
 def _well(seen: Mapping[str, Any]) -> str:

@@ -40,6 +40,7 @@ from engine.ledger.people import (
     strategies,
     strategy_named,
 )  # fmt: skip
+from engine.ledger.refused import place_of, unsettled_refusals
 from engine.ledger.reports import (
     account_rows,
     clear_switch,
@@ -84,6 +85,8 @@ async def _status(office: Office, params: dict[str, Any]) -> dict[str, Any]:
         "unexplained": lacking.unexplained,
         "differ": [f"{named.get(AccountId(each.account), each.account)} {each.symbol}" for each in off],
     }
+    refused = unsettled_refusals(office.ledger.db, office.clock.now())
+    seen["refused"] = [{**jsonable(asdict(each)), "place": place_of(each.field)} for each in refused]
     seen["engine"] = {
         "running": live is not None,
         "version": installed_version("rexalgo"),

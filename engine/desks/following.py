@@ -15,7 +15,7 @@ from engine.desks.auditing import audited
 from engine.desks.explaining import explain_copy
 from engine.desks.visitor import Visitor
 from engine.domain.account import AccountReport, Position
-from engine.domain.alert import Alert
+from engine.domain.alert import ABOUT_STRATEGIES, Alert
 from engine.domain.amounts import EXACT
 from engine.domain.holding import Holding, Switch, SwitchLevel, SwitchScope
 from engine.domain.identifiers import AccountId, Symbol
@@ -38,6 +38,7 @@ from engine.ledger.holdings import read_holdings
 from engine.ledger.people import AccountRow
 from engine.ledger.reports import clear_switch, set_switch, switches
 from engine.ledger.standing import still_open
+from engine.ledger.studio import strategies_of
 from engine.office import NothingThere, Office
 from engine.views import StillOpenView, WhyView
 
@@ -208,8 +209,12 @@ class FollowingDesk:
         return orders_of(self._db, chosen, PAGE, before) if chosen else ()
 
     def alerts(self, visitor: Visitor) -> Sequence[Alert]:
-        """Read the newest alerts about the visitor's accounts."""
-        return alerts_about(self._db, [each.name for each in self.accounts(visitor)], PAGE)
+        """Read the newest alerts about the visitor's accounts and strategies; both may have the name of somebody else's other thing."""
+        about = alerts_about(self._db, [each.name for each in self.accounts(visitor)], PAGE)
+        sent = alerts_about(self._db, [each.name for each in strategies_of(self._db, visitor.id)], PAGE)
+        found = [each for each in about if each.code not in ABOUT_STRATEGIES]
+        found += [each for each in sent if each.code in ABOUT_STRATEGIES]
+        return sorted(found, key=lambda each: -each.number)[:PAGE]
 
     # Positions
 

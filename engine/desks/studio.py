@@ -42,6 +42,7 @@ from engine.office import NothingThere, Office
 from engine.ports.secret import Secret
 from engine.ports.signal_source import Delivery
 from engine.secrets_store import ended_endpoint_keys, endpoint_keys
+from engine.service import OWN_PAGE
 from engine.views import ReceiptView, Reception
 
 WEBHOOK: Final = "signed_webhook"
@@ -294,7 +295,7 @@ class StudioDesk:
             raise FormErrors({"": "The endpoint is disabled or has no secret that holds: enable it, or renew the secret."})
         body = json.dumps(read_test_body(given, row)).encode()
         headers = tuple((name.lower(), value) for name, value in sign_a(keys[0].secret, body, now).items())
-        return await self._office.receive(endpoint.id, Delivery(body, headers, "this page", now))
+        return await self._office.receive(endpoint.id, Delivery(body, headers, OWN_PAGE, now))
 
     def receipt(self, identifier: str | None) -> ReceiptView | None:
         """Read what became of a signal."""

@@ -34,6 +34,8 @@ class AlertCode(Enum):
     FLATTEN_NOT_FLAT = "flatten_not_flat"
     CIRCUIT_OPEN = "circuit_open"
     NUMBERING_RESTARTED = "numbering_restarted"
+    EXIT_REFUSED = "exit_refused"
+    SIGNAL_REFUSED = "signal_refused"
     PLUGIN_TASK_FAILED = "plugin_task_failed"
     TEST = "test"
 
@@ -187,10 +189,29 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
         "Nothing, if the bot was restarted. If an old bot still runs beside it, their signals are mixed.",
         False,
     ),
+    AlertCode.EXIT_REFUSED: AlertWords(
+        "Strategy {subject}: what reads like an exit came from its sender, was proven, and was refused: {why}.",
+        "Nothing was closed. {held} positions of the strategy stand.",
+        "rexalgo halt flatten --strategy {subject}, or have the master send it again; their studio shows what to send instead",
+        "The master may be flat while the followers' positions move with the market. The same fault is told again after an hour.",
+        True,
+    ),
+    AlertCode.SIGNAL_REFUSED: AlertWords(
+        "Strategy {subject}: what came from its sender was proven, and was refused: {why}.",
+        "Nothing of it was recorded or copied. {held} positions of the strategy stand.",
+        "Tell the master: the strategy's page in the studio shows the fault and what to send instead",
+        "Messages of this form are refused each time.",
+        False,
+    ),
     AlertCode.TEST: AlertWords(
         "This is a test of the channel {subject}, sent by {by}. Nothing happened.", "Nothing.", "Nothing", "Nothing.", False
     ),
 }  # fmt: skip
+
+ABOUT_STRATEGIES: Final = frozenset(
+    (AlertCode.NUMBERING_RESTARTED, AlertCode.EXIT_REFUSED, AlertCode.SIGNAL_REFUSED, AlertCode.PLUGIN_TASK_FAILED)
+)
+"""Their subject is a strategy and never an account, which may have the same name: they are for its master and the operator."""
 
 
 class _Absent(dict[str, str]):

@@ -323,5 +323,7 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     """
     ALTER TABLE foreign_order ADD COLUMN is_accepted INTEGER NOT NULL DEFAULT 1;
     CREATE INDEX foreign_met ON foreign_order (account_id, exchange_order_id) WHERE NOT is_accepted;
+    ALTER TABLE delivery ADD COLUMN reads_exit INTEGER;
+    CREATE INDEX delivery_refused ON delivery (at_us) WHERE reads_exit IS NOT NULL;
     """,
 )

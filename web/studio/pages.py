@@ -31,7 +31,10 @@ def register_studio(rooms: Rooms) -> None:
         is_master = visit.who.person.is_a(Role.MASTER)
         rows = desk.strategies(visit.who) if is_master else ()
         asked = rooms.desks.identity.master_request(visit.who)
-        return visit.page("studio/studio.html", rows=rows, is_master=is_master, asked=asked, states=STATES, live=rooms.desks.pulse.newest())
+        return visit.page(
+            "studio/studio.html", rows=rows, is_master=is_master, asked=asked, states=STATES, live=rooms.desks.pulse.newest(),
+            refused=rooms.desks.refused.all(visit.who) if is_master else (),
+        )  # fmt: skip
 
     @rooms.get("/studio/copy-trading", Who.MASTER)
     async def copy_trading(visit: Visit) -> Response:
@@ -70,7 +73,7 @@ def register_studio(rooms: Rooms) -> None:
             states=STATES, audience=desk.audience(row), signals=desk.signals(row), deliveries=desk.deliveries(row)[:15],
             actions=[each.value for each in Action], wrong=about, python=python_sender(url, PLACEHOLDER, row.symbols[0]),
             shell=shell_sender(url, PLACEHOLDER, row.symbols[0]), placeholder=PLACEHOLDER, message=ALERT_MESSAGE,
-            live=rooms.desks.pulse.newest(), alerts=desk.alerts(row),
+            live=rooms.desks.pulse.newest(), alerts=desk.alerts(row), refused=rooms.desks.refused.of(visit.who, identifier),
         )  # fmt: skip
 
     @rooms.post("/studio/strategies/<identifier>/describe", Who.MASTER)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from quart import Response
 
+from engine.domain.alert import ABOUT_STRATEGIES
 from web.rooms import Rooms, Who
 from web.rows import FAMILIES
 from web.visit import Visit
@@ -51,7 +52,9 @@ def register_signals(rooms: Rooms) -> None:
 
     @rooms.get("/notifications", Who.SIGNED_IN)
     async def notifications(visit: Visit) -> Response:
-        return visit.page("traders/notifications.html", alerts=desk.alerts(visit.who), live=rooms.desks.pulse.newest())
+        return visit.page(
+            "traders/notifications.html", alerts=desk.alerts(visit.who), about_strategies=ABOUT_STRATEGIES, live=rooms.desks.pulse.newest()
+        )
 
 
 def _number(text: str) -> int | None:

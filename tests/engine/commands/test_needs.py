@@ -13,9 +13,15 @@ NOW = datetime(2026, 11, 25, 3, 0, tzinfo=UTC)
 def seen(**changes: Any) -> dict[str, Any]:
     """Return what ``status`` tells of a place where all is well, with changes."""
     engine = {"running": True, "ledger_healthy": True, "accounts_read": 3, "troubled": {}, "exchanges_in_trouble": {}}
-    told = {"engine": engine, "accounts": {"paper": 2, "live": 1}, "open_orders": {}, "switches": [], "alerts": []}
+    told = {"engine": engine, "accounts": {"paper": 2, "live": 1}, "open_orders": {}, "switches": [], "alerts": [], "refused": []}
     engine |= changes.pop("engine", {})
     return told | changes
+
+
+REFUSED: dict[str, Any] = {
+    "strategy": "trend", "reads_exit": True, "count": 1, "at": "2026-11-25T02:58:12+00:00", "kind": "invalid", "place": "action",
+    "expected": "open or close", "held": 3,
+}  # fmt: skip
 
 
 def alert(age: timedelta, *, wakes: bool = True) -> dict[str, Any]:
@@ -47,6 +53,17 @@ def test_an_order_that_the_engine_looks_up_needs_nobody_and_is_told() -> None:
         ({"engine": {"exchanges_in_trouble": {"mudrex": "timed out"}}}, "exchange", "mudrex cannot be read: timed out"),
         ({"switches": [{"scope": "all", "target": ""}, {"scope": "account", "target": "x"}]}, "switches", "everything, account x"),
         ({"alerts": [alert(timedelta(minutes=5))]}, "alerts", "1 new alert asks"),
+        (
+            {"refused": [REFUSED]},
+            "refused",
+            "an exit of strategy trend was refused once, at 02:58 UTC (action: expected open",
+        ),
+        (
+            {"refused": [{**REFUSED, "reads_exit": False, "count": 4}]},
+            "refused",
+            "a message of strategy trend was refused 4 times",
+        ),
+        ({"refused": [{**REFUSED, "kind": "conflict"}]}, "refused", "(its id was used before)"),
     ],
 )
 def test_each_need_is_named_with_its_code_and_all_is_not_well(changes: dict[str, Any], code: str, word: str) -> None:

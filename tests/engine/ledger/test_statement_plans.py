@@ -83,6 +83,7 @@ WHOLE: Final = {
     ("audit.verify_audit", "audit"): "an operator has the whole chain verified",
     ("funding.funding_by_day", "funding"): "a follower's page of results, and account show",
     ("funding.funding_of", "funding"): "a follower's CSV",
+    ("refused._told_within_the_hour", "alert"): "the faults of one strategy's sender: at most six new ones an hour",
     ("outcomes.write_pulse", "event"): "one row of this kind and subject stands, whose place the new one takes",
     ("results.account_days", "account_day"): "a row a day, for a page of results",
     ("results.strategy_days", "strategy_day"): "a row a day, for a page of results",
