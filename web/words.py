@@ -20,6 +20,7 @@ NOTICES: Final[Mapping[str, str]] = {
     "asked": "The operator was asked. You will find the answer here.",
     "paused": "Paused. No new trades. Closes are still copied. Open positions stay.",
     "resumed": "Copying again: the next entry signal is taken.",
+    "flat": "Nothing that the engine opened was open. No new trades until you resume.",
     "flattening": "Closing what the engine opened. This page follows until it is done.",
     "subscribed": "Agreed. The next entry signal is copied under these terms.",
     "watching": "You are watching: every signal is planned under these terms, and no order is sent.",

@@ -32,6 +32,7 @@ from engine.ledger.books_view import books_summary
 from engine.ledger.deliveries import ingress
 from engine.ledger.funding import funding_by_day
 from engine.ledger.identity import master_requests
+from engine.ledger.lateness import late_orders, missed_entries
 from engine.ledger.outcomes import write_event
 from engine.ledger.people import (
     accounts,
@@ -85,6 +86,9 @@ async def _status(office: Office, params: dict[str, Any]) -> dict[str, Any]:
         "unexplained": lacking.unexplained,
         "differ": [f"{named.get(AccountId(each.account), each.account)} {each.symbol}" for each in off],
     }
+    now = office.clock.now()
+    seen["late"] = jsonable([asdict(each) for each in late_orders(office.ledger.db, now)])
+    seen["missed"] = jsonable(asdict(missed_entries(office.ledger.db, now)))
     refused = unsettled_refusals(office.ledger.db, office.clock.now())
     seen["refused"] = [{**jsonable(asdict(each)), "place": place_of(each.field)} for each in refused]
     seen["engine"] = {

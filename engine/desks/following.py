@@ -1,7 +1,7 @@
 """The trader's desk: how the accounts stand, what they copy, what became of signals, and the switches that are theirs to pull."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
@@ -35,14 +35,16 @@ from engine.ledger.following import (
     unproven_count,
 )  # fmt: skip
 from engine.ledger.holdings import read_holdings
+from engine.ledger.lateness import Waiting, late_of_account
 from engine.ledger.people import AccountRow
 from engine.ledger.reports import clear_switch, set_switch, switches
-from engine.ledger.standing import still_open
+from engine.ledger.standing import NOT_ASKED, still_open
 from engine.ledger.studio import strategies_of
 from engine.office import NothingThere, Office
 from engine.views import StillOpenView, WhyView
 
 PAGE: Final = 50
+_BEING_ASKED: Final = "its close is asked for now"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ class AccountCard:
     """Show one account: how it stands, its money as last read (None: not read yet), and what it copies.
 
     ``stale``: what is shown is old, for the account cannot be read now. ``positions`` are the ledger's where nothing was read yet.
+    ``standing`` counts what the engine opened and is not closed.
     """
 
     row: AccountRow
@@ -66,6 +69,7 @@ class AccountCard:
     agreements: Sequence[AgreementRow]
     paused_here: bool
     level: str
+    standing: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,14 @@ class PositionRow:
     own: Decimal
     position: Position | None
     holding: Holding | None
+
+
+def waiting_words(late: Waiting) -> str:
+    """Say what of an account is late, and since when."""
+    since = f"since {late.since:%H:%M:%S} UTC"
+    if late.count == 1:
+        return f"1 order ({late.kind}) waits to be sent, {since}"
+    return f"{late.count} orders wait to be sent, the oldest ({late.kind}) {since}"
 
 
 class FollowingDesk:
@@ -122,6 +134,8 @@ class FollowingDesk:
         report = None if task is None else task.last_report
         check = None if task is None else task.preflight.newest
         mine = concerning(on, account_id=row.id, account_name=row.name, strategy_id="", strategy_name="", exchange=row.exchange)
+        standing = sum(1 for each in still_open(self._db) if each.account_id == row.id)
+        late = late_of_account(self._db, row.id, self._office.clock.now())
         facts = AccountFacts(
             connected=task is not None,
             problem="" if task is None else task.problem,
@@ -130,8 +144,11 @@ class FollowingDesk:
             unproven=unproven_count(self._db, row.id),
             switches=mine,
             check=() if check is None else check.items,
-            live_agreements=sum(1 for each in agreed if each.mode == "live" and each.state == "active"),
+            live_agreements=sum(1 for each in agreed if each.takes_entries),
             watching=sum(1 for each in agreed if each.mode == "watch"),
+            stopped=sum(1 for each in agreed if each.mode == "live" and not each.takes_entries),
+            standing=standing,
+            waiting="" if late is None else waiting_words(late),
         )
         marks = read_equity_marks(self._db, row.id, self._office.config.engine.trading_day_zone)
         worth = None if report is None else equity(report)
@@ -142,7 +159,7 @@ class FollowingDesk:
             "USDT" if report is None else report.balance.currency, result, None if marks is None else marks.since,
             len(read_holdings(self._db, AccountId(row.id)) if report is None else report.positions),
             None if report is None else report.as_of, task is not None and report is not task.report, check, tuple(agreed), bool(own),
-            max(own, key=lambda each: each.level.rank).level.value if own else "",
+            max(own, key=lambda each: each.level.rank).level.value if own else "", standing,
         )  # fmt: skip
 
     async def check(self, visitor: Visitor, name: str) -> Preflight:
@@ -181,7 +198,12 @@ class FollowingDesk:
     def still_open(self, visitor: Visitor, name: str) -> Sequence[StillOpenView]:
         """Read what of the engine still stands on an account, and why."""
         row = self.account(visitor, name)
-        return [each for each in still_open(self._db) if each.account_id == row.id]
+        mine = concerning(
+            switches(self._db), account_id=row.id, account_name=row.name, strategy_id="", strategy_name="", exchange=row.exchange
+        )
+        is_flattening = any(each.level is SwitchLevel.FLATTEN for each in mine)
+        found = [each for each in still_open(self._db) if each.account_id == row.id]
+        return [replace(each, why=_BEING_ASKED) if is_flattening and each.why.startswith(NOT_ASKED) else each for each in found]
 
     # What became of signals
 

@@ -37,6 +37,12 @@ class AgreementRow:
     mode: str
     needs_consent: bool
 
+    @property
+    def takes_entries(self) -> bool:
+        """Tell whether entries of its strategy are copied as things are agreed."""
+        is_open = self.strategy_state in ("published", "by_link", "private")
+        return self.mode == "live" and self.state == "active" and is_open and not self.needs_consent
+
 
 def agreements_of(db: apsw.Connection, person: PersonId) -> list[AgreementRow]:
     """Read what a person agreed to on any account, those that were left apart, by strategy and account."""

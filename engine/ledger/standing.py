@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Final
 
 import apsw
 
@@ -101,6 +102,11 @@ def has_unconfirmed_exit(db: apsw.Connection, account: AccountId, symbol: Symbol
     return row is not None
 
 
+NOT_ASKED: Final = "no exit was asked for"
+"""Why something stands that nothing has tried to close."""
+_CLOSED_A_PART: Final = (OutcomeCode.FILLED.value, OutcomeCode.APPLIED.value, OutcomeCode.NOTHING_TO_DO.value)
+
+
 def still_open(db: apsw.Connection) -> list[StillOpenView]:
     """Read every share that is not zero and every entry that is not ended, with the reason why it stands."""
     rows = fetch_all(
@@ -130,7 +136,7 @@ def _why_open(db: apsw.Connection, account: str, strategy: str, symbol: str, sha
         return f"an {unproven[0]} order is {unproven[1].replace('_', ' ')} ({unproven[2]}): rexalgo unknown list"
     leg = fetch_one(
         db,
-        "SELECT leg.state, copy.code, copy.numbers,"  # noqa: S608 - fixed words
+        "SELECT leg.state, copy.code, copy.numbers, signal.number,"  # noqa: S608 - fixed words
         " (SELECT cause FROM attempt WHERE attempt.copy_id = leg.copy_id ORDER BY id DESC LIMIT 1)"
         " FROM signal JOIN copy ON copy.signal_number = signal.number AND copy.account_id = ?1 JOIN leg ON leg.copy_id = copy.id"
         f" AND leg.kind = 'exit' WHERE signal.strategy_id = ?2 AND signal.symbol = ?3 AND signal.number > {_OPENED}"
@@ -138,12 +144,30 @@ def _why_open(db: apsw.Connection, account: str, strategy: str, symbol: str, sha
         (account, strategy, symbol),
     )
     if leg is None:
-        return "no exit was asked for" if share != "0" else "an entry is on its way or rests"
-    state, code, numbers, cause = leg
+        return NOT_ASKED if share != "0" else "an entry is on its way or rests"
+    state, code, numbers, number, cause = leg
     if state in ("new", "claimed", "placed", "partially_filled"):
         asked = "its exit is asked for and not sent" if state == "new" else "its exit is sent and not filled"
         return asked + (f", the last try: {cause}" if cause else "")
+    if share == "0":
+        return "an entry is on its way or rests"
+    if number < _newest_entry(db, account, symbol):
+        return f"{NOT_ASKED} since its last entry"  # what an earlier exit came to says nothing of what stands now
+    if code in _CLOSED_A_PART:
+        return f"an exit closed a part of it; {NOT_ASKED} since"
     return Outcome(OutcomeCode(code), json.loads(numbers)).sentence if code else f"its exit ended {state}"
+
+
+def _newest_entry(db: apsw.Connection, account: str, symbol: str) -> int:
+    """Read the number of the signal whose entry was the last one to fill something in an account's symbol; 0 where there is none."""
+    row = fetch_one(
+        db,
+        "SELECT copy.signal_number FROM attempt INDEXED BY attempt_filled JOIN copy ON copy.id = attempt.copy_id"
+        " WHERE attempt.account_id = ? AND attempt.symbol = ? AND attempt.filled != '0' AND attempt.kind = 'entry'"
+        " ORDER BY attempt.id DESC LIMIT 1",
+        (account, symbol),
+    )
+    return 0 if row is None else int(row[0])
 
 
 def symbols_held(db: apsw.Connection) -> frozenset[Symbol]:

@@ -19,7 +19,8 @@ SHOWN: Final = 20
 NEEDS: Final = {
     "ledger": "/operate/system", "unknowns": "/operate/unknowns", "quarantine": "/operate?troubled=yes#accounts",
     "troubled": "/operate?troubled=yes#accounts", "exchange": "/operate#exchanges", "switches": "/operate/switches",
-    "alerts": "/operate/alerts", "refused": "/operate/webhooks", "wishes": "/operate/people",
+    "alerts": "/operate/alerts", "refused": "/operate/webhooks", "late": "/operate#accounts",
+    "missed": "/operate#accounts", "wishes": "/operate/people",
 }  # fmt: skip
 """Where what needs somebody is acted upon, by its code."""
 SECTIONS: Final = (

@@ -41,4 +41,4 @@ def register_home(rooms: Rooms) -> None:
     @rooms.post("/accounts/<name>/flatten", Who.FOLLOWER)
     async def flatten(visit: Visit, name: str) -> Response:
         await desk.flatten(visit.who, name)
-        return visit.go(f"/accounts/{name}/flatten", "flattening")
+        return visit.go(f"/accounts/{name}/flatten", "flattening" if desk.still_open(visit.who, name) else "flat")

@@ -13,11 +13,21 @@ NOW = datetime(2026, 11, 25, 3, 0, tzinfo=UTC)
 def seen(**changes: Any) -> dict[str, Any]:
     """Return what ``status`` tells of a place where all is well, with changes."""
     engine = {"running": True, "ledger_healthy": True, "accounts_read": 3, "troubled": {}, "exchanges_in_trouble": {}}
-    told = {"engine": engine, "accounts": {"paper": 2, "live": 1}, "open_orders": {}, "switches": [], "alerts": [], "refused": []}
+    told = {
+        "engine": engine,
+        "accounts": {"paper": 2, "live": 1},
+        "open_orders": {},
+        "switches": [],
+        "alerts": [],
+        "refused": [],
+        "late": [],
+        "missed": {"late": 0, "since": None, "overtaken": 0},
+    }
     engine |= changes.pop("engine", {})
     return told | changes
 
 
+SINCE = "2026-11-25T02:41:07+00:00"
 REFUSED: dict[str, Any] = {
     "strategy": "trend", "reads_exit": True, "count": 1, "at": "2026-11-25T02:58:12+00:00", "kind": "invalid", "place": "action",
     "expected": "open or close", "held": 3,
@@ -38,6 +48,12 @@ def test_accounts_that_are_not_read_yet_are_not_called_well() -> None:
     assert how_it_is(seen(engine={"accounts_read": 2}), 0, NOW)[0].startswith("Nothing is wrong so far: 2 of 3")
 
 
+def test_entries_that_a_later_signal_overtook_at_once_are_told_beside_the_sentence() -> None:
+    well, needs = how_it_is(seen(missed={"late": 0, "since": None, "overtaken": 40}), 0, NOW)
+    assert needs == []
+    assert well.endswith(" In the last hour later signals overtook 40 entries within seconds: not sent.")
+
+
 def test_an_order_that_the_engine_looks_up_needs_nobody_and_is_told() -> None:
     assert "1 order is being looked up" in how_it_is(seen(open_orders={"unknown": 1}), 0, NOW)[0]
 
@@ -52,6 +68,17 @@ def test_an_order_that_the_engine_looks_up_needs_nobody_and_is_told() -> None:
         ({"engine": {"troubled": {each: {"quarantined": False} for each in "abcde"}}}, "troubled", "a, b, c and 2 more"),
         ({"engine": {"exchanges_in_trouble": {"mudrex": "timed out"}}}, "exchange", "mudrex cannot be read: timed out"),
         ({"switches": [{"scope": "all", "target": ""}, {"scope": "account", "target": "x"}]}, "switches", "everything, account x"),
+        ({"late": [{"kind": "exit", "count": 1, "since": SINCE}]}, "late", "1 exit waits to be sent, since 02:41:07 UTC"),
+        (
+            {"late": [{"kind": "entry", "count": 900, "since": SINCE}, {"kind": "exit", "count": 2, "since": "2026-11-25T02:50:00+00:00"}]},
+            "late",
+            "900 entries, 2 exits wait to be sent, the oldest since 02:41:07 UTC",
+        ),
+        (
+            {"missed": {"late": 900, "since": SINCE, "overtaken": 3}},
+            "missed",
+            "900 entries of the last hour waited too long and were not sent, since 02:41 UTC",
+        ),
         ({"alerts": [alert(timedelta(minutes=5))]}, "alerts", "1 new alert asks"),
         (
             {"refused": [REFUSED]},

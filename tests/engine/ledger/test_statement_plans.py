@@ -71,6 +71,7 @@ PAGES: Final = {
     ("results.recent_trades", "trade"): "the newest trades of a strategy",
     ("results.strategies_for", "signal"): "the newest signal of each strategy",
     ("results.trade_results", "trade"): "the newest trades, for a curve",
+    ("standing._newest_entry", "attempt"): "the newest entry of one holding, for who asks why it stands",
     ("studio.audience_of", "attempt"): "the newest entry of each holding",
     ("studio.signals_of", "signal"): "a master's page",
     ("studio.strategies_of", "signal"): "the newest signal of each strategy",
