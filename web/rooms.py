@@ -130,7 +130,7 @@ class Rooms:
         cookie = request.cookies.get(visit.cookie_name, "")
         if cookie:
             by_itself = request.path == "/pulse" or request.headers.get(ONLY_LOOKS) == "yes"
-            visit.visitor = await self.desks.identity.visitor(cookie, only_looks=by_itself)
+            visit.visitor = await self.desks.identity.visitor(cookie, caller.address, only_looks=by_itself)
         return visit
 
     def _lead(self, visit: Visit, who: Who) -> Response | None:
@@ -170,7 +170,7 @@ class Rooms:
 
     async def _again(self, visitor: Visitor) -> Visitor:
         cookie = request.cookies.get(Visit(self.desks, self.settings, Caller(""), "", MultiDict(), self._now()).cookie_name, "")
-        return await self.desks.identity.visitor(cookie) or visitor
+        return await self.desks.identity.visitor(cookie, visitor.address) or visitor
 
     def _ask_for_factor(self, visit: Visit, errors: dict[str, str]) -> Response:
         """Ask for a factor, carrying what was typed; forms with secrets ask for it themselves."""

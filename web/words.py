@@ -10,6 +10,8 @@ from jinja2 import pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
+from engine.domain.identifiers import own_name
+
 NOTICES: Final[Mapping[str, str]] = {
     "ended": "Your session has ended. Sign in again.",
     "password": "Your password is set. Every other session of yours was signed out.",
@@ -130,6 +132,11 @@ def ago(moment: datetime | None, now: datetime) -> str:
         if seconds >= size:
             return f"{seconds // size} {unit} ago"
     return f"{seconds} s ago"
+
+
+def account_name(name: str) -> str:
+    """Write an account's name; one that was disconnected says so."""
+    return name if own_name(name) == name else f"{own_name(name)} (disconnected)"
 
 
 def environment_badge(environment: str) -> Markup:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from engine.actors.telling import deliver
 from engine.commands.auditing import recorder
 from engine.commands.needs import how_it_is
-from engine.commands.parameters import Run, installed_version, jsonable, no_such, text
+from engine.commands.parameters import Run, asked_from, installed_version, jsonable, no_such, text
 from engine.config import Config
 from engine.decisions.reconciliation import Correction, OwnPosition, words_of
 from engine.decisions.routing import concerns
@@ -183,7 +183,7 @@ async def _release(office: Office, params: dict[str, Any]) -> dict[str, Any]:
         raise NothingThere(no_such("account", name, sorted(tasks)))
     was = bool(tasks[name]["quarantined"])
     if was:
-        at, record = office.clock.now(), await recorder(office)
+        at, record = office.clock.now(), await recorder(office, params)
 
         def write(db: Database) -> None:
             write_event(db, "decision", name, {"quarantine": "ended", "by": by}, at)
@@ -209,7 +209,7 @@ async def _decide(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     is_done = params.get("done") is True
     decided = order or ("done" if is_done else "none")
     data: dict[str, object] = {"signal": signal, "order": decided, "note": note, "by": by}
-    record = await recorder(office)
+    record = await recorder(office, params)
 
     def write_down(db: Database) -> None:
         write_event(db, "decision", follower, data, at)
@@ -274,7 +274,7 @@ async def _reconcile(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     task = None if office.live is None else office.live.named(name)
     if task is None:
         raise NothingThere("the exchange must be read for that, and no server runs here: rexalgo serve")
-    record = await recorder(office)
+    record = await recorder(office, params)
 
     def write_down(db: Database, found: tuple[Correction, ...]) -> None:
         record(db, by, "reconciled", name, {"steps": [words_of(each) for each in found]})
@@ -299,7 +299,7 @@ async def _halt(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     except ValueError:
         raise InvalidValue("level", "one of " + ", ".join(each.value for each in SwitchLevel), params.get("level")) from None
     switch = Switch(scope, target, note, by, office.clock.now(), level)
-    record = await recorder(office)
+    record = await recorder(office, params)
 
     def write(db: Database) -> SwitchLevel | None:
         before = set_switch(db, switch)
@@ -336,7 +336,7 @@ async def _still_open(office: Office, params: dict[str, Any]) -> dict[str, Any]:
 async def _resume(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     scope, target = _scope(office, params, known_only=False)
     by, at = text(params, "by", "operator"), office.clock.now()
-    record = await recorder(office)
+    record = await recorder(office, params)
 
     def write(db: Database) -> bool:
         changed = clear_switch(db, scope, target, by, at)
@@ -384,7 +384,7 @@ async def _provision(office: Office, params: dict[str, Any]) -> dict[str, Any]:
         raise InvalidValue("table", "the declarations as a table")
     async with office.one_at_a_time:
         plugins = office.plugins()
-        record, by, file = await recorder(office), text(params, "by", "operator"), text(params, "file", "the file")
+        record, by, file = await recorder(office, params), text(params, "by", "operator"), text(params, "file", "the file")
 
         def write_down(db: Database, made: ProvisionResult) -> None:
             if made.created or made.updated:
@@ -425,7 +425,7 @@ async def _rotate(office: Office, params: dict[str, Any]) -> dict[str, Any]:
         raise NothingThere(f"strategy {name} has no webhook here (kind {strategy.kind}, source {strategy.source})")
     before = secrets_in_use(db, endpoint.id)
     until = now + timedelta(hours=overlap_h)
-    secret = await rotate_secret(office, endpoint, name, source, until, text(params, "by", "operator"))
+    secret = await rotate_secret(office, endpoint, name, source, until, text(params, "by", "operator"), asked_from(params))
     still = [{"last_used": jsonable(used), "last_used_from": where} for _, valid, used, where in before if valid is None or valid > now]
     return {
         "strategy": name,

@@ -11,10 +11,12 @@ from engine.desks.accounts import ExchangeChoice, check_login, exchange_choices,
 from engine.desks.auditing import audited
 from engine.desks.following import FollowingDesk
 from engine.desks.visitor import FormErrors, Visitor
+from engine.domain.identifiers import former_name
 from engine.ledger import Database
 from engine.ledger.attempts import open_attempts
+from engine.ledger.disconnecting import disconnect_account
 from engine.ledger.identity import account_of_login, forget_login, remember_login
-from engine.ledger.people import AccountRow, account, disconnect_account, person_key, set_credentials
+from engine.ledger.people import AccountRow, account, person_key, set_credentials
 from engine.ledger.preflight import note_new_credentials
 from engine.office import Office
 from engine.ports.secret import Secret
@@ -99,7 +101,7 @@ class AccountRoom:
             nothing = seal_credentials(vault, person_key(db, visitor.id), row.id, version, {"erased": Secret(secrets.token_hex(8))})
             set_credentials(db, row.id, nothing, version)
             forget_login(db, row.id)
-            disconnect_account(db, row.id, f"{row.name}.gone.{secrets.token_hex(3)}", now)
+            disconnect_account(db, row.id, former_name(row.name, secrets.token_hex(3)), now)
 
         await audited(self._office, visitor, "account_disconnected", row.name, data, change)
         await self._office.changed()

@@ -18,7 +18,7 @@ from engine.domain.account import AccountReport, Position
 from engine.domain.alert import ABOUT_STRATEGIES, Alert
 from engine.domain.amounts import EXACT
 from engine.domain.holding import Holding, Switch, SwitchLevel, SwitchScope
-from engine.domain.identifiers import AccountId, Symbol
+from engine.domain.identifiers import AccountId, Symbol, own_name
 from engine.domain.preflight import Preflight
 from engine.ledger import Database
 from engine.ledger.alerts import alerts_about
@@ -30,8 +30,10 @@ from engine.ledger.following import (
     accounts_of,
     agreements_of,
     copies_of,
+    former_accounts_of,
     orders_of,
     signal_of_copy,
+    strategies_copied,
     unproven_count,
 )  # fmt: skip
 from engine.ledger.holdings import read_holdings
@@ -87,6 +89,11 @@ class PositionRow:
     holding: Holding | None
 
 
+def _was_his(row: AccountRow, alert: Alert) -> bool:
+    began, ended = row.created_at, row.ended_at
+    return (began is None or alert.at >= began) and (ended is None or alert.at <= ended)
+
+
 def waiting_words(late: Waiting) -> str:
     """Say what of an account is late, and since when."""
     since = f"since {late.since:%H:%M:%S} UTC"
@@ -109,8 +116,19 @@ class FollowingDesk:
         """Read the visitor's connected accounts."""
         return accounts_of(self._db, visitor.id)
 
+    def former_accounts(self, visitor: Visitor) -> Sequence[AccountRow]:
+        """Read the accounts that the visitor disconnected: nothing is done with them, and their history is read as before."""
+        return former_accounts_of(self._db, visitor.id)
+
+    def strategies_copied(self, visitor: Visitor) -> Sequence[str]:
+        """Read the names of the strategies that the visitor ever agreed to."""
+        return strategies_copied(self._db, visitor.id)
+
+    def _ever(self, visitor: Visitor) -> Sequence[AccountRow]:
+        return [*self.accounts(visitor), *self.former_accounts(visitor)]
+
     def account(self, visitor: Visitor, name: str) -> AccountRow:
-        """Find one of the visitor's accounts; raises NothingThere."""
+        """Find one of the visitor's connected accounts; raises NothingThere."""
         found = next((each for each in self.accounts(visitor) if each.name == name), None)
         if found is None:
             raise NothingThere("there is no such account of yours")
@@ -210,8 +228,8 @@ class FollowingDesk:
     def copies(
         self, visitor: Visitor, *, before: int | None = None, strategy: str = "", account: str = "", family: str = "", limit: int = PAGE
     ) -> Sequence[CopyRow]:
-        """Read the newest copies of the visitor's accounts, newest first."""
-        chosen = [each.id for each in self.accounts(visitor) if account in ("", each.name)]
+        """Read the newest copies of the visitor's accounts, those that were disconnected too, newest first."""
+        chosen = [each.id for each in self._ever(visitor) if account in ("", each.name)]
         return copies_of(self._db, chosen, limit, before=before, strategy=strategy, family=family) if chosen else ()
 
     def why(self, visitor: Visitor, signal: str, account: str) -> WhyView:
@@ -226,13 +244,16 @@ class FollowingDesk:
         return agreements_of(self._db, visitor.id)
 
     def orders(self, visitor: Visitor, before: int | None = None) -> Sequence[OrderRow]:
-        """Read the newest orders of the visitor's accounts."""
-        chosen = [each.id for each in self.accounts(visitor)]
+        """Read the newest orders of the visitor's accounts, those that were disconnected too."""
+        chosen = [each.id for each in self._ever(visitor)]
         return orders_of(self._db, chosen, PAGE, before) if chosen else ()
 
     def alerts(self, visitor: Visitor) -> Sequence[Alert]:
-        """Read the newest alerts about the visitor's accounts and strategies; both may have the name of somebody else's other thing."""
-        about = alerts_about(self._db, [each.name for each in self.accounts(visitor)], PAGE)
+        """Read the newest alerts about the visitor's accounts and strategies; both may have the name of somebody else's other thing.
+
+        A name is free again once its account is disconnected, so an account has only the alerts of its own time.
+        """
+        about = [each for row in self._ever(visitor) for each in alerts_about(self._db, [own_name(row.name)], PAGE) if _was_his(row, each)]
         sent = alerts_about(self._db, [each.name for each in strategies_of(self._db, visitor.id)], PAGE)
         found = [each for each in about if each.code not in ABOUT_STRATEGIES]
         found += [each for each in sent if each.code in ABOUT_STRATEGIES]

@@ -115,8 +115,11 @@ class IdentityDesk:
 
     # Sessions
 
-    async def visitor(self, cookie: str, *, only_looks: bool = False) -> Visitor | None:
-        """Find who a cookie belongs to; None where its session does not hold. An open page that ``only_looks`` keeps no session alive."""
+    async def visitor(self, cookie: str, address: str, *, only_looks: bool = False) -> Visitor | None:
+        """Find who a cookie belongs to, asking from an address; None where its session does not hold.
+
+        An open page that ``only_looks`` keeps no session alive.
+        """
         now, db = self._now, self._office.ledger.db
         sid = self._references.read(cookie, now)
         row = None if sid is None else doors.session_by_hash(db, capability_hash(sid))
@@ -125,7 +128,7 @@ class IdentityDesk:
         if not only_looks and now - row.seen_at > SEEN_EVERY:
             await self._office.ledger.write(lambda writing: doors.see_session(writing, row.id, now))
         factors = ledger.factor(db, row.person)
-        return Visitor(ledger.person(db, row.person), row, sid, factors.password is not None, factors.totp_sealed is not None)
+        return Visitor(ledger.person(db, row.person), row, sid, address, factors.password is not None, factors.totp_sealed is not None)
 
     def csrf_token(self, visitor: Visitor) -> str:
         """Return the token for the forms of a session."""
@@ -446,7 +449,7 @@ class IdentityDesk:
         return await audited(self._office, visitor, act, subject, {}, change)
 
 
-async def make_link(office: Office, person: PersonId, by: str) -> str:
+async def make_link(office: Office, person: PersonId, by: str, address: str) -> str:
     """Make a one-time sign-in link for a known person; returns its secret. It holds for ten minutes."""
     token, now = new_secret_id(), office.clock.now()
     row = TicketRow(f"tik_{secrets.token_hex(8)}", KIND_SIGN_IN, person, Role.FOLLOWER, None, 1, now, now + LINK_LASTS, by)
@@ -454,13 +457,15 @@ async def make_link(office: Office, person: PersonId, by: str) -> str:
 
     def write(db: Database) -> None:
         doors.insert_ticket(db, capability_hash(token), row)
-        append_audit(db, key, by, "sign_in_link_made", name, {}, now)
+        append_audit(db, key, by, "sign_in_link_made", name, {}, now, address)
 
     await office.ledger.write(write)
     return token
 
 
-async def make_invitation(office: Office, role: Role, strategy: StrategyId | None, uses: int, days: int, by: str) -> tuple[str, TicketRow]:
+async def make_invitation(
+    office: Office, role: Role, strategy: StrategyId | None, uses: int, days: int, by: str, address: str
+) -> tuple[str, TicketRow]:  # fmt: skip
     """Make an invitation; returns its secret and what is stored. Raises InvalidValue."""
     if role is Role.OPERATOR:
         raise InvalidValue("role", "follower or master; operators are made with rexalgo operator create", role.value)
@@ -474,7 +479,7 @@ async def make_invitation(office: Office, role: Role, strategy: StrategyId | Non
 
     def write(db: Database) -> None:
         doors.insert_ticket(db, capability_hash(token), row)
-        append_audit(db, key, by, "invitation_made", row.id, {"role": role.value, "uses": uses, "days": days}, now)
+        append_audit(db, key, by, "invitation_made", row.id, {"role": role.value, "uses": uses, "days": days}, now, address)
 
     await office.ledger.write(write)
     return token, row

@@ -16,10 +16,10 @@ from engine.decisions.results import drawdown
 from engine.decisions.risk import equity
 from engine.desks.curves import Curve, curve_of
 from engine.desks.visitor import Visitor
-from engine.domain.identifiers import StrategyId
+from engine.domain.identifiers import StrategyId, own_name
 from engine.ledger import results
 from engine.ledger.books_view import BooksSummary, books_summary
-from engine.ledger.following import AgreementRow, accounts_of, agreements_of
+from engine.ledger.following import AgreementRow, accounts_of, agreements_of, former_accounts_of
 from engine.ledger.funding import funding_by_day, funding_of
 from engine.ledger.people import AccountRow
 from engine.ledger.results import DayRow, StrategyRow, TradePoint, TradeRow
@@ -123,8 +123,8 @@ class PerformanceDesk:
     # A person's own accounts
 
     def account(self, visitor: Visitor, name: str) -> AccountRow | None:
-        """Choose one of the visitor's accounts: the named one, else the first, None where they have none; raises NothingThere."""
-        mine = accounts_of(self._office.ledger.db, visitor.id)
+        """Choose one of the visitor's accounts, connected or not: the named one, else the first, None without any; raises NothingThere."""
+        mine = [*self.accounts(visitor), *self.former_accounts(visitor)]
         if not name:
             return mine[0] if mine else None
         found = next((each for each in mine if each.name == name), None)
@@ -135,6 +135,10 @@ class PerformanceDesk:
     def accounts(self, visitor: Visitor) -> Sequence[AccountRow]:
         """Read the visitor's connected accounts."""
         return accounts_of(self._office.ledger.db, visitor.id)
+
+    def former_accounts(self, visitor: Visitor) -> Sequence[AccountRow]:
+        """Read the accounts that the visitor disconnected; what they came to is read and exported as before."""
+        return former_accounts_of(self._office.ledger.db, visitor.id)
 
     def figures(self, row: AccountRow) -> Figures:
         """Read what an account's trades came to."""
@@ -177,7 +181,7 @@ class PerformanceDesk:
                 numbers = (each.quantity, *("" if number is None else str(number) for number in known))
                 times = (each.opened_at.isoformat(), each.closed_at.isoformat())
                 ended = ("" if each.cause is None else each.cause.value, each.state.value)
-                words = (_cell(text) for text in (each.account, each.environment, each.strategy, each.symbol, each.side))
+                words = (_cell(text) for text in (own_name(each.account), each.environment, each.strategy, each.symbol, each.side))
                 writer.writerow([each.id, *words, *numbers, *times, *ended])
         return told.getvalue()
 
@@ -187,7 +191,7 @@ class PerformanceDesk:
         writer = csv.writer(told)
         writer.writerow(["account", "environment", "strategy", "symbol", "paid", "at"])
         for each in funding_of(self._office.ledger.db, row.id):
-            words = (_cell(text) for text in (row.name, row.environment, each.strategy, each.symbol))
+            words = (_cell(text) for text in (own_name(row.name), row.environment, each.strategy, each.symbol))
             writer.writerow([*words, str(each.amount), each.at.isoformat()])
         return told.getvalue()
 

@@ -201,7 +201,7 @@ class StudioDesk:
         endpoint = self._webhook(row)
         source = self._office.plugins().webhook_sources[endpoint.source]
         known = EndpointRow(endpoint.id, row.id, endpoint.source, endpoint.enabled, is_deleted=False)
-        secret = await rotate_secret(self._office, known, row.name, source, now + OVERLAP, visitor.person.name)
+        secret = await rotate_secret(self._office, known, row.name, source, now + OVERLAP, visitor.person.name, visitor.address)
         return Shown(self._address(endpoint.id), secret)
 
     async def make_webhook(self, visitor: Visitor, identifier: str) -> Shown:
@@ -280,7 +280,7 @@ class StudioDesk:
         if source is None:
             raise FormErrors({"": "The operator has not enabled TradingView here: rexalgo plugin enable tradingview."})
         settings = read_alert_scope(given, row, now)
-        token = await make_capability(self._office, row.id, row.name, source, settings, visitor.person.name)
+        token = await make_capability(self._office, row.id, row.name, source, settings, visitor.person.name, visitor.address)
         return f"{self._office.webhook_address}/hooks/tv/{token}"
 
     # Test signals, deliveries, the debugger

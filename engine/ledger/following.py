@@ -23,6 +23,25 @@ def accounts_of(db: apsw.Connection, person: PersonId) -> list[AccountRow]:
     return [account(db, AccountId(row[0])) for row in rows]
 
 
+def former_accounts_of(db: apsw.Connection, person: PersonId) -> list[AccountRow]:
+    """Read the accounts that a person disconnected, the newest end first: their history stays theirs to read."""
+    rows = fetch_all(
+        db, "SELECT id FROM account WHERE person_id = ? AND disconnected_us IS NOT NULL ORDER BY disconnected_us DESC", (person,)
+    )
+    return [account(db, AccountId(row[0])) for row in rows]
+
+
+def strategies_copied(db: apsw.Connection, person: PersonId) -> list[str]:
+    """Read the names of all strategies that a person ever agreed to, on accounts that are gone too."""
+    rows = fetch_all(
+        db,
+        "SELECT DISTINCT strategy.name FROM subscription JOIN account ON account.id = account_id"
+        " JOIN strategy ON strategy.id = strategy_id WHERE account.person_id = ? ORDER BY strategy.name",
+        (person,),
+    )
+    return [row[0] for row in rows]
+
+
 @dataclass(frozen=True, slots=True)
 class AgreementRow:
     """Hold one agreement as its follower sees it."""

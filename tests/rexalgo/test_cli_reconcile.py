@@ -43,7 +43,7 @@ def test_a_difference_is_no_success(
     async def plan(*told: object) -> tuple[Correction, ...]:
         return found
 
-    async def recorder(office: object) -> None:
+    async def recorder(*told: object) -> None:
         return None
 
     def ask(where: Path, method: str, **params: Any) -> dict[str, Any]:

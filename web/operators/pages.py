@@ -63,8 +63,8 @@ class Desk:
             post(address, Who.OPERATOR)(act)
 
     async def ask(self, visit: Visit, method: str, **params: Any) -> dict[str, Any]:
-        """Run a command of the operator's shell, in the visitor's name."""
-        return await self._service.command(method, {**params, "by": visit.who.person.name})
+        """Run a command of the operator's shell, in the visitor's name and from where they are."""
+        return await self._service.command(method, {**params, "by": visit.who.person.name, "address": visit.who.address})
 
     async def ask_form(self, visit: Visit, method: str, missing: str, **params: Any) -> dict[str, Any]:
         """Run a command with what somebody typed; raises FormErrors. ``missing``: the field beside which stands what is not there."""

@@ -14,7 +14,10 @@ def register_accounts(rooms: Rooms) -> None:
 
     @rooms.get("/accounts", Who.SIGNED_IN)
     async def accounts(visit: Visit) -> Response:
-        return visit.page("traders/accounts.html", cards=following.cards(visit.who), live=rooms.desks.pulse.newest())
+        return visit.page(
+            "traders/accounts.html", cards=following.cards(visit.who), former=following.former_accounts(visit.who),
+            live=rooms.desks.pulse.newest(),
+        )  # fmt: skip
 
     @rooms.get("/accounts/connect", Who.SIGNED_IN)
     async def connect_page(visit: Visit) -> Response:

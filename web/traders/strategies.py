@@ -51,12 +51,13 @@ def register_strategies(rooms: Rooms) -> None:
         before = visit.query.get("before", "")
         if row is None:
             return visit.go("/accounts")
+        accounts = [*desk.accounts(visit.who), *desk.former_accounts(visit.who)]
         figures, worth, zone = desk.figures(row), desk.equity(row), visit.who.person.zone
         summed = periods(figures, size)
         shown = summed[: _BARS[size]]
         trades = desk.account_trades(row, int(before) if before.isascii() and before.isdigit() and len(before) < 19 else None)
         return visit.page(
-            "traders/performance.html", row=row, accounts=desk.accounts(visit.who), figures=figures, size=size, sizes=list(_BARS),
+            "traders/performance.html", row=row, accounts=accounts, figures=figures, size=size, sizes=list(_BARS),
             summed=shown, trades=trades, older=trades[-1].id if len(trades) >= 50 else None,
             equity=worth_chart(worth, "Equity", "USDT", zone),
             falls=falls_chart(worth, "Drawdown of equity", zone),

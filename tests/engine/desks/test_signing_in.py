@@ -70,13 +70,13 @@ class Door:
         return new.id
 
     async def come_in(self, person: PersonId, *, password: bool = True) -> Visitor:
-        came = await self.desk.use_link(await make_link(self.office, person, "test"), HOME)
+        came = await self.desk.use_link(await make_link(self.office, person, "test", "shell"), HOME)
         if password:
             await self.desk.set_password(await self.visit(came.cookie), PASSWORD, PASSWORD)
         return await self.visit(came.cookie)
 
     async def visit(self, cookie: str) -> Visitor:
-        visitor = await self.desk.visitor(cookie)
+        visitor = await self.desk.visitor(cookie, "203.0.113.9")
         assert visitor is not None
         return visitor
 
@@ -141,7 +141,7 @@ async def test_a_stranger_who_fails_under_a_name_locks_nobody_out_but_its_passwo
             await here.fail(name, Caller(f"198.51.100.{number}"))
         await here.desk.confirm(visitor, Secret(PASSWORD), "", HOME)
         await here.desk.sign_in_with_recovery("ada", codes[0].reveal(), HOME)
-        await here.desk.use_link(await make_link(here.office, visitor.id, "test"), HOME)
+        await here.desk.use_link(await make_link(here.office, visitor.id, "test", "shell"), HOME)
         with pytest.raises(FormErrors):
             await here.desk.sign_in_with_exchange("paper", {"secret": "x"}, "", HOME)
         assert here.asked == ["paper"]
@@ -164,7 +164,7 @@ async def test_who_tries_keys_at_the_exchange_through_us_has_to_wait(tmp_path: P
             with pytest.raises((FormErrors, NotSignedIn)):
                 await here.desk.sign_in_with_exchange("paper", {"secret": f"guess {number}"}, "", HOME)
         assert len(here.asked) == 20
-        token, _ = await make_invitation(here.office, Role.FOLLOWER, None, 1, 7, "test")
+        token, _ = await make_invitation(here.office, Role.FOLLOWER, None, 1, 7, "test", "shell")
         with pytest.raises(NotSignedIn):
             await here.desk.join(token, "eve", "paper", {"secret": "another guess"}, HOME)
         assert len(here.asked) == 20
@@ -224,7 +224,7 @@ async def test_nobody_joins_under_a_name_that_two_provisioned_people_are_found_b
     async with door(tmp_path) as here:
         await here.person("follower:ada")
         await here.person("master:ada", Role.MASTER)
-        token, _ = await make_invitation(here.office, Role.FOLLOWER, None, 1, 7, "test")
+        token, _ = await make_invitation(here.office, Role.FOLLOWER, None, 1, 7, "test", "shell")
         with pytest.raises(FormErrors) as caught:
             await here.desk.join(token, "ada", "paper", {"secret": "x"}, HOME)
         assert caught.value.errors["name"] == "expected a name that nobody here has"
@@ -233,7 +233,7 @@ async def test_nobody_joins_under_a_name_that_two_provisioned_people_are_found_b
 async def test_two_who_join_under_one_name_at_once_are_told_in_words_and_the_ledger_stays_well(tmp_path: Path) -> None:
     async with door(tmp_path) as here:
         here.meanwhile = partial(here.person, "ada")
-        token, _ = await make_invitation(here.office, Role.FOLLOWER, None, 1, 7, "test")
+        token, _ = await make_invitation(here.office, Role.FOLLOWER, None, 1, 7, "test", "shell")
         with pytest.raises(FormErrors) as caught:
             await here.desk.join(token, "ada", "paper", {"secret": "paper:100:x"}, HOME)
         assert caught.value.errors == {"name": "expected a name that nobody here has"}
