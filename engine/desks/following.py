@@ -40,7 +40,7 @@ from engine.ledger.holdings import read_holdings
 from engine.ledger.lateness import Waiting, late_of_account
 from engine.ledger.people import AccountRow
 from engine.ledger.reports import clear_switch, set_switch, switches
-from engine.ledger.standing import NOT_ASKED, still_open
+from engine.ledger.standing import still_open
 from engine.ledger.studio import strategies_of
 from engine.office import NothingThere, Office
 from engine.views import StillOpenView, WhyView
@@ -221,7 +221,7 @@ class FollowingDesk:
         )
         is_flattening = any(each.level is SwitchLevel.FLATTEN for each in mine)
         found = [each for each in still_open(self._db) if each.account_id == row.id]
-        return [replace(each, why=_BEING_ASKED) if is_flattening and each.why.startswith(NOT_ASKED) else each for each in found]
+        return [replace(each, why=_BEING_ASKED) if is_flattening and not each.is_asked else each for each in found]
 
     # What became of signals
 

@@ -12,6 +12,7 @@ from typing import Final
 import apsw
 
 from engine.domain.alert import AlertCode
+from engine.domain.holding import FLATTEN_ORIGIN
 from engine.domain.identifiers import StrategyId
 from engine.ledger.alerts import EQUAL_WITHIN, raise_alert
 from engine.ledger.codec import from_us, to_us
@@ -126,7 +127,8 @@ def _exit_taken_since(db: apsw.Connection, strategy: str, since: datetime) -> bo
     row = fetch_one(
         db,
         "SELECT 1 FROM signal INDEXED BY signal_by_time WHERE received_us > ? AND strategy_id = ?"
-        " AND json_extract(draft, '$.action') IN ('close', 'reverse', 'reduce') AND NOT json_extract(draft, '$.is_test') LIMIT 1",
-        (to_us(since), strategy),
+        " AND json_extract(draft, '$.action') IN ('close', 'reverse', 'reduce') AND NOT json_extract(draft, '$.is_test')"
+        " AND origin != ? LIMIT 1",  # a flatten may be of one account alone
+        (to_us(since), strategy, FLATTEN_ORIGIN),
     )
     return row is not None

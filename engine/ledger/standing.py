@@ -102,8 +102,8 @@ def has_unconfirmed_exit(db: apsw.Connection, account: AccountId, symbol: Symbol
     return row is not None
 
 
-NOT_ASKED: Final = "no exit was asked for"
-"""Why something stands that nothing has tried to close."""
+_NOT_ASKED: Final = "no exit was asked for"
+_ON_ITS_WAY: Final = "an entry is on its way or rests"
 _CLOSED_A_PART: Final = (OutcomeCode.FILLED.value, OutcomeCode.APPLIED.value, OutcomeCode.NOTHING_TO_DO.value)
 
 
@@ -118,13 +118,14 @@ def still_open(db: apsw.Connection) -> list[StillOpenView]:
     )
     return [
         StillOpenView(
-            row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], row[9], _why_open(db, row[0], row[4], row[6], row[8])
+            row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], row[9], *_why_open(db, row[0], row[4], row[6], row[8])
         )
         for row in rows
     ]  # fmt: skip
 
 
-def _why_open(db: apsw.Connection, account: str, strategy: str, symbol: str, share: str) -> str:
+def _why_open(db: apsw.Connection, account: str, strategy: str, symbol: str, share: str) -> tuple[str, bool]:
+    """Say why something stands, and whether an exit of what stands now was asked for."""
     unproven = fetch_one(
         db,
         "SELECT kind, state, cause FROM attempt INDEXED BY attempt_open WHERE account_id = ? AND symbol = ? AND state IN ('claimed',"
@@ -133,7 +134,7 @@ def _why_open(db: apsw.Connection, account: str, strategy: str, symbol: str, sha
         (account, symbol),
     )
     if unproven is not None:
-        return f"an {unproven[0]} order is {unproven[1].replace('_', ' ')} ({unproven[2]}): rexalgo unknown list"
+        return f"an {unproven[0]} order is {unproven[1].replace('_', ' ')} ({unproven[2]}): rexalgo unknown list", True
     leg = fetch_one(
         db,
         "SELECT leg.state, copy.code, copy.numbers, signal.number,"  # noqa: S608 - fixed words
@@ -144,18 +145,18 @@ def _why_open(db: apsw.Connection, account: str, strategy: str, symbol: str, sha
         (account, strategy, symbol),
     )
     if leg is None:
-        return NOT_ASKED if share != "0" else "an entry is on its way or rests"
+        return (_NOT_ASKED, False) if share != "0" else (_ON_ITS_WAY, True)
     state, code, numbers, number, cause = leg
     if state in ("new", "claimed", "placed", "partially_filled"):
         asked = "its exit is asked for and not sent" if state == "new" else "its exit is sent and not filled"
-        return asked + (f", the last try: {cause}" if cause else "")
+        return asked + (f", the last try: {cause}" if cause else ""), True
     if share == "0":
-        return "an entry is on its way or rests"
+        return _ON_ITS_WAY, True
     if number < _newest_entry(db, account, symbol):
-        return f"{NOT_ASKED} since its last entry"  # what an earlier exit came to says nothing of what stands now
+        return f"{_NOT_ASKED} since its last entry", False  # what an earlier exit came to says nothing of what stands now
     if code in _CLOSED_A_PART:
-        return f"an exit closed a part of it; {NOT_ASKED} since"
-    return Outcome(OutcomeCode(code), json.loads(numbers)).sentence if code else f"its exit ended {state}"
+        return f"an exit closed a part of it; {_NOT_ASKED} since", False
+    return Outcome(OutcomeCode(code), json.loads(numbers)).sentence if code else f"its exit ended {state}", True
 
 
 def _newest_entry(db: apsw.Connection, account: str, symbol: str) -> int:

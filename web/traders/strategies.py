@@ -61,7 +61,7 @@ def register_strategies(rooms: Rooms) -> None:
             summed=shown, trades=trades, older=trades[-1].id if len(trades) >= 50 else None,
             equity=worth_chart(worth, "Equity", "USDT", zone),
             falls=falls_chart(worth, "Drawdown of equity", zone),
-            curve=result_chart(figures.curve.points, "Running result", "USDT", zone, visit.now, figures.curve.exact_since),
+            curve=result_chart(figures.curve.points, "Running result", "USDT", zone, row.ended_at or visit.now, figures.curve.exact_since),
             bars=bar_chart([(each.label, short_period(each.label), each.result) for each in reversed(shown)], f"Result by {size}", "USDT"),
             books=desk.books(row), live=rooms.desks.pulse.newest(),
         )  # fmt: skip

@@ -7,6 +7,7 @@ import apsw
 import pytest
 
 from engine.domain.alert import AlertCode
+from engine.domain.holding import FLATTEN_ORIGIN
 from engine.domain.identifiers import CopyId, EndpointId, ReceiptId, SignalId, StrategyId, Symbol
 from engine.domain.signal import Action, PositionSide, SignalDraft
 from engine.ledger import Ledger
@@ -54,11 +55,11 @@ def hold(db: apsw.Connection, side: str = "LONG", account: str = "a") -> None:
     )
 
 
-def take(db: apsw.Connection, action: str, minutes: float, *, is_test: bool = False) -> None:
+def take(db: apsw.Connection, action: str, minutes: float, *, is_test: bool = False, origin: str = "endpoint:one") -> None:
     at, key = NOW + timedelta(minutes=minutes), f"{action}-{minutes}-{is_test}"
     side = PositionSide.LONG if action == "open" else None
     draft = SignalDraft(key, Action(action), Symbol("BTCUSDT"), side, is_test=is_test)
-    new = NewSignal(SignalId(key), ReceiptId(key), lambda: CopyId(key), StrategyId("s"), "endpoint:one", draft, b"", at, at)
+    new = NewSignal(SignalId(key), ReceiptId(key), lambda: CopyId(key), StrategyId("s"), origin, draft, b"", at, at)
     record_signal(db, new)
 
 
@@ -131,6 +132,7 @@ def test_it_is_unsettled_until_a_later_exit_is_taken_or_nothing_is_held(db: apsw
     assert seen(24 * 60 + 3) == []
     take(db, "open", 4)
     take(db, "close", 4, is_test=True)
+    take(db, "close", 4.5, origin=FLATTEN_ORIGIN)  # it may be of one account alone
     assert seen(5, "s") == [("trend", True, 2, 1)]
     take(db, "close", 6)
     assert seen(7, "s") == []
