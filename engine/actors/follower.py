@@ -30,7 +30,7 @@ from engine.decisions.explaining import LaneNow
 from engine.decisions.order_lifecycle import AttemptState
 from engine.decisions.planning import AccountView, Reading
 from engine.decisions.reconciliation import Correction, ForeignOrders, ShareShrunk, reconcile
-from engine.decisions.risk import equity, trading_day, unread_row
+from engine.decisions.risk import equity, may_have_position, trading_day, unread_row
 from engine.decisions.routing import ENTRY, EXIT
 from engine.domain.account import AccountReport, EquityMarks, UnreadableRow
 from engine.domain.alert import AlertCode
@@ -426,6 +426,12 @@ class Follower:
             closed_ids=replaced.closed,
             met_ids=self.foreign,
         )
+
+    def not_compared(self) -> frozenset[Symbol]:
+        """Return the contracts that a reading of now cannot judge: something of ours is under way there, or a row cannot be read."""
+        report, held = self.report, read_holdings(self.shared.ledger.db, self.account)
+        unread = {each.symbol for each in held if report is None or may_have_position(report, each.symbol)}
+        return self._unsettled(self.shared.clock.now()) | unread | {each.symbol for each in held if each.entries_open}
 
     async def plan_corrections(self) -> tuple[Correction, ...]:
         """Read the account and return what differs from the ledger; nothing is changed."""

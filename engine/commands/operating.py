@@ -282,7 +282,8 @@ async def _reconcile(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     found = await (task.apply_corrections(by, write_down) if apply else task.plan_corrections())
     differs = any(not isinstance(each, OwnPosition) for each in found)
     return {
-        "account": name, "environment": task.environment, "applied": apply, "differs": differs, "steps": [words_of(each) for each in found],
+        "account": name, "environment": task.environment, "applied": apply, "differs": differs, "not_compared": sorted(task.not_compared()),
+        "steps": [words_of(each) for each in found],
     }  # fmt: skip
 
 

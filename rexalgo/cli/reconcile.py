@@ -19,7 +19,7 @@ def reconcile(where: Path, name: str, plan: bool, applies: bool, as_json: bool) 
     """Compare account NAME with its exchange, now.
 
     A step only ever lowers our share, or accepts orders as the owner's. No order is sent, and running it again changes nothing. Exit code
-    1 where something differs and is not applied; what the owner holds beside us is no difference.
+    1 where something differs and is not applied, or could not be compared; what the owner holds beside us is no difference.
     """
     if plan and applies:
         raise CliError("expected one of --plan and --apply", Exit.USAGE)
@@ -28,7 +28,7 @@ def reconcile(where: Path, name: str, plan: bool, applies: bool, as_json: bool) 
         emit_json(told)
     else:
         _show(told, applies)
-    if told["differs"] and not applies:
+    if told["not_compared"] or (told["differs"] and not applies):
         raise SystemExit(int(Exit.NO))
 
 
@@ -37,7 +37,10 @@ def _show(told: dict[str, Any], applies: bool) -> None:
     for each in told["steps"]:
         found, step = "beside " if each["kind"] == "own" else "differs", "done" if applies else "step"
         click.echo(f"  {found}: {each['differs']}\n  {step}:    {each['step']}")
-    if not told["steps"]:
+    if told["not_compared"]:
+        where = ", ".join(told["not_compared"])
+        click.echo(f"  not compared: {where}, where an order of ours is on its way or a row cannot be read; ask again")
+    elif not told["steps"]:
         click.echo("  the ledger and the exchange agree")
-    elif told["differs"] and not applies:
+    if told["differs"] and not applies:
         click.echo(f"  to apply: rexalgo reconcile {told['account']} --apply")

@@ -25,20 +25,21 @@ OWN = OwnPosition(BTC, PositionSide.LONG, Quantity(Decimal(1)))
 
 
 @pytest.mark.parametrize(
-    ("found", "flags", "code", "says"),
+    ("found", "busy", "flags", "code", "says"),
     [
-        ((), ("--plan",), 0, "the ledger and the exchange agree"),
-        ((OWN,), ("--plan",), 0, "beside : the owner holds LONG 1 BTCUSDT"),
-        ((GONE,), ("--plan",), 1, "to apply: rexalgo reconcile alice --apply"),
-        ((GONE, OWN), (), 1, "differs: BTCUSDT: it was closed by hand"),
-        ((FOREIGN,), ("--plan",), 1, "differs: orders x1 carry our mark"),
-        ((GONE,), ("--apply",), 0, "done:    BTCUSDT: our share goes from 2 to 0"),
+        ((), (), ("--plan",), 0, "the ledger and the exchange agree"),
+        ((OWN,), (), ("--plan",), 0, "beside : the owner holds LONG 1 BTCUSDT"),
+        ((GONE,), (), ("--plan",), 1, "to apply: rexalgo reconcile alice --apply"),
+        ((GONE, OWN), (), (), 1, "differs: BTCUSDT: it was closed by hand"),
+        ((FOREIGN,), (), ("--plan",), 1, "differs: orders x1 carry our mark"),
+        ((), (BTC,), ("--plan",), 1, "not compared: BTCUSDT, where an order of ours is on its way"),
+        ((GONE,), (), ("--apply",), 0, "done:    BTCUSDT: our share goes from 2 to 0"),
     ],
 )
 @pytest.mark.parametrize("as_json", [False, True])
 def test_a_difference_is_no_success(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, found: tuple[Correction, ...], flags: tuple[str, ...], code: int, says: str,
-    as_json: bool,
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, found: tuple[Correction, ...], busy: tuple[Symbol, ...], flags: tuple[str, ...],
+    code: int, says: str, as_json: bool,
 ) -> None:  # fmt: skip
     async def plan(*told: object) -> tuple[Correction, ...]:
         return found
@@ -47,7 +48,7 @@ def test_a_difference_is_no_success(
         return None
 
     def ask(where: Path, method: str, **params: Any) -> dict[str, Any]:
-        task = SimpleNamespace(environment="paper", plan_corrections=plan, apply_corrections=plan)
+        task = SimpleNamespace(environment="paper", plan_corrections=plan, apply_corrections=plan, not_compared=lambda: busy)
         office: Any = SimpleNamespace(ledger=SimpleNamespace(db=None), live=SimpleNamespace(named=lambda name: task))
         return trio.run(OPERATING[method], office, params)
 

@@ -69,3 +69,16 @@ async def test_a_person_sees_it_in_the_plan_and_accepts_it(tmp_path: Path, autoj
         assert await follower.plan_corrections() == ()
         assert (follower.foreign, follower.trouble) == (frozenset(), "")
         assert await house.outcome(await house.send(Action.OPEN, side=LONG)) == ["filled"]
+
+
+async def test_what_is_under_way_is_named_as_not_compared(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with world(tmp_path, followers=1, paper={"lose_answer_every": 1}) as house:
+        follower = house.followers[0]
+        assert follower.not_compared() == frozenset()
+        opened = await house.send(Action.OPEN, side=LONG)
+        assert await house.outcome(opened) == ["unknown"]
+        assert follower.not_compared() == {BTC}
+        await house.outcome(opened, unlike=("unknown",))
+        await trio.sleep(60)
+        await follower.read_account()
+        assert follower.not_compared() == frozenset()
