@@ -173,9 +173,9 @@ class EngineService:
             if trio.current_time() < self._noted_stranger.get(endpoint, 0.0) + 1.0:
                 return
             self._noted_stranger[endpoint] = trio.current_time()
-        reads_exit = None
-        if reception.kind in PROVEN_AND_REFUSED and delivery.peer != OWN_PAGE:
-            reads_exit = reads_like_exit(delivery.body, is_short=holds_short(self._ledger.db, known.strategy))
+        reads_exit = self._reads_exit(known, delivery) if _is_lost(known, delivery, reception) else None
+        if reception.kind is ReceptionKind.LIMITED and not reads_exit:
+            reads_exit = None  # entries are held back by their pace
         offset = None if said_at is None else (said_at - delivery.received_at).total_seconds()
         row = NewDelivery(
             EndpointId(endpoint), delivery.received_at, reception.kind.value, reception.field, reception.expected, reception.signal_id,
@@ -183,6 +183,9 @@ class EngineService:
             reads_exit,
         )  # fmt: skip
         self._nursery.start_soon(self._write_delivery, row)
+
+    def _reads_exit(self, known: Endpoint, delivery: Delivery) -> bool:
+        return reads_like_exit(delivery.body, is_short=holds_short(self._ledger.db, known.strategy))
 
     async def _write_delivery(self, row: NewDelivery) -> None:
         try:
@@ -373,6 +376,12 @@ class EngineService:
         if run is None:
             raise RexAlgoError(f"unknown command {method!r}; known are {', '.join(sorted(self._commands))}")
         return await run(params)
+
+
+def _is_lost(known: Endpoint, delivery: Delivery, reception: Reception) -> bool:
+    """Tell whether a delivery was proven and refused for good; alerts that cannot sign are not sent again after a 429 either."""
+    is_limited = reception.kind is ReceptionKind.LIMITED and known.token_hash is not None
+    return (reception.kind in PROVEN_AND_REFUSED or is_limited) and delivery.peer != OWN_PAGE
 
 
 def dialect_of(delivery: Delivery) -> str:

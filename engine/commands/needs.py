@@ -11,6 +11,7 @@ from typing import Any, Final
 
 _CALM: Final = ("switches", "wishes")
 """What somebody decided, or may decide in their own time: nothing is wrong."""
+_REFUSED_FOR: Final = {"conflict": "its id was used before", "limited": "too many came, and it is not sent again"}
 _SEVERAL: Final = {"entry": "entries", "exit": "exits", "cancel": "cancels", "protection": "protections"}
 ALERT_IS_NEW_FOR: Final = timedelta(hours=1)
 """Alerts cannot be ticked off: an older one is told on its own page, and what it was about shows here for as long as it lasts."""
@@ -81,7 +82,7 @@ def _refused(each: Mapping[str, Any]) -> str:
     """Say what came to a strategy, was proven and refused, and is not settled."""
     what = "an exit" if each["reads_exit"] else "a message"
     often = f"{each['count']} times, last" if each["count"] > 1 else "once,"
-    why = "its id was used before" if each["kind"] == "conflict" else f"{each['place']}: expected {each['expected'] or 'another body'}"
+    why = _REFUSED_FOR.get(each["kind"], f"{each['place']}: expected {each['expected'] or 'another body'}")
     stand = f"; {each['held']} of its positions stand" if each["reads_exit"] else ""
     return f"{what} of strategy {each['strategy']} was refused {often} at {each['at'][11:16]} UTC ({why}){stand}"
 

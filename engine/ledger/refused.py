@@ -24,7 +24,7 @@ KEPT_IN_SIGHT: Final = timedelta(hours=24)
 _READ_MAX: Final = 1_000
 _OTHER: Final = "other faults"
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z_]{0,31}(?:[.\[][A-Za-z0-9_\]]{1,32}){0,3}")
-_ANSWERS: Final = {"malformed": "the body is not what was expected", "conflict": "its id was used before, with another body"}
+_ANSWERS: Final = {"conflict": "its id was used before, with another body", "limited": "too many came, and this one is not sent again"}
 
 
 def note_refused(db: apsw.Connection, new: NewDelivery) -> None:
@@ -39,7 +39,7 @@ def note_refused(db: apsw.Connection, new: NewDelivery) -> None:
         return
     code = AlertCode.EXIT_REFUSED if new.reads_exit else AlertCode.SIGNAL_REFUSED
     place = place_of(new.field)
-    why = _ANSWERS["conflict"] if new.kind == "conflict" else f"{place}: expected {new.expected or _ANSWERS['malformed']}"[:300]
+    why = _ANSWERS.get(new.kind, f"{place}: expected {new.expected or 'another body'}"[:300])
     sameness = f"{new.endpoint} {new.kind} {place}"
     if _told_within_the_hour(db, code, row[1], new.at, sameness) >= TOLD_AN_HOUR:
         sameness = _OTHER
