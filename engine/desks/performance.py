@@ -8,7 +8,7 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
@@ -221,6 +221,27 @@ def periods(figures: Figures, size: str) -> Sequence[Period]:
         paid = known.funding + funding.get(day, Decimal(0))
         summed[label] = Period(label, known.trades + each.trades, known.result + each.result, known.fees + each.fees, paid)
     return list(reversed(summed.values()))
+
+
+def without_gaps(summed: Sequence[Period], size: str) -> Sequence[Period]:
+    """Return periods, newest first as given, with those between them in which nothing was closed: side by side they are a calendar."""
+    if not summed:
+        return ()
+    known = {each.label: each for each in summed}
+    day, labels = _first_day(summed[-1].label), list[str]()
+    while not labels or labels[-1] != summed[0].label:
+        label = _label(day.isoformat(), size)
+        if not labels or labels[-1] != label:
+            labels.append(label)
+        day += timedelta(days=1)
+    return [known.get(each, Period(each, 0, Decimal(0), Decimal(0))) for each in reversed(labels)]
+
+
+def _first_day(label: str) -> date:
+    if "week" in label:
+        year, _, week = label.partition(" week ")
+        return date.fromisocalendar(int(year), int(week), 1)
+    return date.fromisoformat(label if len(label) == 10 else f"{label}-01")
 
 
 def _label(day: str, size: str) -> str:

@@ -2,7 +2,7 @@
 
 from quart import Response
 
-from engine.desks.performance import periods
+from engine.desks.performance import periods, without_gaps
 from web.charts import bar_chart, falls_chart, result_chart, short_period, worth_chart
 from web.rooms import Rooms, Who
 from web.visit import Visit
@@ -54,7 +54,7 @@ def register_strategies(rooms: Rooms) -> None:
         accounts = [*desk.accounts(visit.who), *desk.former_accounts(visit.who)]
         figures, worth, zone = desk.figures(row), desk.equity(row), visit.who.person.zone
         summed = periods(figures, size)
-        shown = summed[: _BARS[size]]
+        shown, drawn = summed[: _BARS[size]], without_gaps(summed, size)[: _BARS[size]]
         trades = desk.account_trades(row, int(before) if before.isascii() and before.isdigit() and len(before) < 19 else None)
         return visit.page(
             "traders/performance.html", row=row, accounts=accounts, figures=figures, size=size, sizes=list(_BARS),
@@ -62,7 +62,7 @@ def register_strategies(rooms: Rooms) -> None:
             equity=worth_chart(worth, "Equity", "USDT", zone),
             falls=falls_chart(worth, "Drawdown of equity", zone),
             curve=result_chart(figures.curve.points, "Running result", "USDT", zone, row.ended_at or visit.now, figures.curve.exact_since),
-            bars=bar_chart([(each.label, short_period(each.label), each.result) for each in reversed(shown)], f"Result by {size}", "USDT"),
+            bars=bar_chart([(each.label, short_period(each.label), each.result) for each in reversed(drawn)], f"Result by {size}", "USDT"),
             books=desk.books(row), live=rooms.desks.pulse.newest(),
         )  # fmt: skip
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.desks.curves import curve_of
-from engine.desks.performance import figures_of
+from engine.desks.performance import figures_of, periods, without_gaps
 from engine.ledger.results import DayRow, TradePoint
 from web.charts import result_chart
 
@@ -88,3 +88,29 @@ def test_however_many_trades_are_read_the_end_is_the_sum_and_time_never_runs_bac
     assert times == sorted(times)
     assert (curve.points[0][1], curve.points[-1][1]) == (0, sum(each.result for each in trades))
     assert curve.is_exact == (read >= len(trades))
+
+
+def test_a_day_without_trades_stays_flat_however_many_trades_follow() -> None:
+    days = [day("2026-11-21", 9, "4"), day("2026-11-23", 9, "4"), day("2026-11-24", 900, "900")]
+    curve = curve_of(days, [trade(minute / 60, "1") for minute in range(500)])
+    drawn = result_chart(curve.points, "Running result", "USDT", "UTC", NOON + timedelta(hours=12), curve.exact_since)
+    heights = re.findall(r"[ML][\d.]+ ([\d.]+)", re.findall(r'class="line" d="([^"]+)"', drawn)[0])
+    assert heights[1] == heights[2], "22 November"
+    assert heights[2] != heights[3]
+
+
+@pytest.mark.parametrize(
+    ("size", "names", "labels"),
+    [
+        ("day", ["2026-11-24", "2026-11-27"], ["2026-11-27", "2026-11-26", "2026-11-25", "2026-11-24"]),
+        ("week", ["2026-12-20", "2027-01-05"], ["2027 week 01", "2026 week 53", "2026 week 52", "2026 week 51"]),
+        ("month", ["2026-11-24", "2027-02-01"], ["2027-02", "2027-01", "2026-12", "2026-11"]),
+        ("day", ["2026-11-24"], ["2026-11-24"]),
+        ("day", [], []),
+    ],
+)
+def test_bars_that_stand_side_by_side_leave_no_day_out(size: str, names: list[str], labels: list[str]) -> None:
+    summed = periods(figures_of("paper", [day(name, 1, "5") for name in names]), size)
+    found = without_gaps(summed, size)
+    assert [each.label for each in found] == labels
+    assert [each for each in found if each.trades] == list(summed)
