@@ -109,7 +109,7 @@ def _timeline(points: Points, values: Sequence[float], kind: _Kind, zone: str) -
 
 
 def _until(times: Sequence[datetime], until: datetime | None) -> range:
-    """Name the points up to a moment, which must be drawn: between them lines are straight. Of too many the last alone, where jumps begin."""
+    """Name the points up to a moment, which must be drawn: between them it goes straight. Of too many the last alone, where jumps begin."""
     found = 0 if until is None else bisect_right(times, until)
     return range(max(0, found - 1) if found > _POINTS_MAX else 0, found)
 

@@ -191,14 +191,14 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
     ),
     AlertCode.EXIT_REFUSED: AlertWords(
         "Strategy {subject}: what reads like an exit came from its sender, was proven, and was refused: {why}.",
-        "Nothing was closed. {held} positions of the strategy stand.",
+        "Nothing was closed. Positions of the strategy that stand: {held}.",
         "rexalgo halt flatten --strategy {subject}, or have the master send it again; their studio shows what to send instead",
         "The master may be flat while the followers' positions move with the market. The same fault is told again after an hour.",
         True,
     ),
     AlertCode.SIGNAL_REFUSED: AlertWords(
         "Strategy {subject}: what came from its sender was proven, and was refused: {why}.",
-        "Nothing of it was recorded or copied. {held} positions of the strategy stand.",
+        "Nothing of it was recorded or copied. Positions of the strategy that stand: {held}.",
         "Tell the master: the strategy's page in the studio shows the fault and what to send instead",
         "Messages of this form are refused each time.",
         False,

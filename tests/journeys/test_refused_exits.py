@@ -74,7 +74,7 @@ def test_a_proven_exit_that_is_refused_wakes_within_seconds_and_status_says_so(p
     (line,) = woken(place, "exit_refused")
     assert "wakes=yes" in line
     assert "action: expected" in line
-    assert "2 positions of the strategy stand" in line
+    assert "that stand: 2." in line
     assert "hunter2" not in line
     assert woken(place, "signal_refused") == []
 

@@ -73,7 +73,7 @@ def test_a_refused_exit_wakes_and_says_where_the_fault_is(db: apsw.Connection) -
     (alert,) = newest_alerts(db, NOW, 10)
     assert (alert.code, alert.wakes, alert.subject) == (AlertCode.EXIT_REFUSED, True, "trend")
     assert alert.sentence.endswith("was proven, and was refused: action: expected one of open, close.")
-    assert "1 positions of the strategy stand" in alert.done
+    assert alert.done.endswith("that stand: 1.")
     assert len(deliveries(db, EndpointId("one"), 9)) == 1
 
 
