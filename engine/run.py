@@ -6,7 +6,6 @@ are out get their answers, at most 8.5 s, and what has none by then is recorded 
 """
 
 import logging
-import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -27,7 +26,7 @@ from engine.actors.household import Household
 from engine.actors.market_feed import MarketFeed
 from engine.actors.shared import Pace, Shared
 from engine.actors.streams import StrategyStream, run_stream
-from engine.actors.supervisor import Vitals, supervise
+from engine.actors.supervisor import Vitals
 from engine.actors.telling import tell
 from engine.commands import chosen_notifiers, commands_of
 from engine.config import Config
@@ -110,7 +109,6 @@ class _Engine:
         self._streaming: set[StrategyId] = set()
         self._versions: dict[AccountId, int] = {}
         self._household = Household(seed=epoch)
-        self._jitter = random.Random(epoch)  # noqa: S311 - spreads restarts, guards nothing
         self._shared = Shared(
             ledger, clock, _pace(config), config.limits, epoch, self._feeds, trio.Semaphore(config.engine.claims_unsent_max),
             partial(subscription, ledger.db),
@@ -145,9 +143,9 @@ class _Engine:
                 await reload()
                 nursery.start_soon(self._household.route, partial(accounts_with_waiting_legs, self._ledger.db))
                 nursery.start_soon(self._watch_switches)
-                self._keep_running(nursery, "flattening", self._flattening.run)
-                self._keep_running(nursery, "breakers", self._breakers.run)
-                self._keep_running(nursery, "bookkeeping", Bookkeeping(self._shared, self._household).run)
+                self._household.keep_running(nursery, "flattening", self._flattening.run)
+                self._household.keep_running(nursery, "breakers", self._breakers.run)
+                self._household.keep_running(nursery, "bookkeeping", Bookkeeping(self._shared, self._household).run)
                 for notifier in self._notifiers:
                     nursery.start_soon(tell, self._shared, notifier)
                 if self._config.operator.heartbeat_url:
@@ -161,10 +159,6 @@ class _Engine:
                     outer.start_soon(self._cut_sends)
                     nursery.cancel_scope.cancel()
             outer.cancel_scope.cancel()
-
-    def _keep_running(self, nursery: trio.Nursery, name: str, run: Callable[[], Awaitable[None]]) -> None:
-        """Run one task that serves every account; its failure ends neither the place nor its own work."""
-        nursery.start_soon(supervise, Vitals(name), run, self._jitter)
 
     def _office(self, reload: Callable[[], Awaitable[None]], receive: Receive) -> Office:
         return Office(

@@ -45,6 +45,8 @@ def _needs(seen: Mapping[str, Any], wishes: int, now: datetime) -> Iterator[tupl
     others = [name for name in engine["troubled"] if name not in quarantined]
     if others:
         yield "troubled", f"{_count(len(others), 'account')} in trouble: {_some(others)}", "rexalgo account list --troubled"
+    for name, problem in engine["failing"].items():
+        yield "failing", f"{name} keeps failing and begins again: {problem}", "rexalgo doctor"
     for exchange, problem in engine["exchanges_in_trouble"].items():
         yield "exchange", f"prices of {exchange} cannot be read: {problem}", "rexalgo doctor"
     if seen["late"]:

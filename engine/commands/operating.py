@@ -98,6 +98,7 @@ async def _status(office: Office, params: dict[str, Any]) -> dict[str, Any]:
         "accounts_read": 0 if live is None else sum(1 for each in live.followers.values() if each.report is not None),
         "checks": {} if live is None else live.checks(),
         "troubled": wrong,
+        "failing": {} if live is None else live.failing(),
         "exchanges_in_trouble": {} if live is None else live.exchange_problems(),
     }
     seen["well"], seen["needs"] = how_it_is(seen, len(master_requests(office.ledger.db)), office.clock.now())

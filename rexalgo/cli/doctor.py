@@ -201,7 +201,7 @@ def _orders(seen: dict[str, Any]) -> Iterator[Finding]:
 
 def _late(seen: dict[str, Any]) -> Iterator[Finding]:
     for each in seen["needs"]:
-        if each["code"] in ("late", "missed", "refused"):
+        if each["code"] in ("failing", "late", "missed", "refused"):
             yield Finding("warn", each["what"], each["do"])
 
 

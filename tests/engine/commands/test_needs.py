@@ -12,7 +12,7 @@ NOW = datetime(2026, 11, 25, 3, 0, tzinfo=UTC)
 
 def seen(**changes: Any) -> dict[str, Any]:
     """Return what ``status`` tells of a place where all is well, with changes."""
-    engine = {"running": True, "ledger_healthy": True, "accounts_read": 3, "troubled": {}, "exchanges_in_trouble": {}}
+    engine = {"running": True, "ledger_healthy": True, "accounts_read": 3, "troubled": {}, "failing": {}, "exchanges_in_trouble": {}}
     told = {
         "engine": engine,
         "accounts": {"paper": 2, "live": 1},
@@ -66,6 +66,7 @@ def test_an_order_that_the_engine_looks_up_needs_nobody_and_is_told() -> None:
         ({"open_orders": {"not_confirmed": 2}}, "unknowns", "2 orders are not confirmed"),
         ({"engine": {"troubled": {"a": {"quarantined": True}}}}, "quarantine", "1 account is in quarantine: a"),
         ({"engine": {"troubled": {each: {"quarantined": False} for each in "abcde"}}}, "troubled", "a, b, c and 2 more"),
+        ({"engine": {"failing": {"flattening": "WriteRefused: no"}}}, "failing", "flattening keeps failing and begins again: WriteRefused"),
         ({"engine": {"exchanges_in_trouble": {"mudrex": "timed out"}}}, "exchange", "mudrex cannot be read: timed out"),
         ({"switches": [{"scope": "all", "target": ""}, {"scope": "account", "target": "x"}]}, "switches", "everything, account x"),
         ({"late": [{"kind": "exit", "count": 1, "since": SINCE}]}, "late", "1 exit waits to be sent, since 02:41:07 UTC"),
