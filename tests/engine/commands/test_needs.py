@@ -1,11 +1,15 @@
 """The sentence at the top of the operator's page: well only where everything is, and otherwise what needs a person, the worst first."""
 
+import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from engine.commands import needs
 from engine.commands.needs import how_it_is
+from web.operators.pages import NEEDS
 
 NOW = datetime(2026, 11, 25, 3, 0, tzinfo=UTC)
 
@@ -109,3 +113,9 @@ def test_an_alert_that_wakes_nobody_or_is_old_needs_nobody_now() -> None:
 def test_the_worst_stands_first_and_a_wish_last() -> None:
     told = seen(engine={"ledger_healthy": False}, open_orders={"not_confirmed": 1}, switches=[{"scope": "all", "target": ""}])
     assert [each["code"] for each in how_it_is(told, 1, NOW)[1]] == ["ledger", "unknowns", "switches", "wishes"]
+
+
+def test_every_need_leads_to_a_page() -> None:
+    source = Path(needs.__file__).read_text(encoding="utf-8")
+    codes = set(re.findall(r'(?:yield|yield \()\s*"(\w+)"', source)) - {"engine"}  # where no engine runs, no page is served
+    assert codes == set(NEEDS)
