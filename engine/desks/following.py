@@ -152,7 +152,7 @@ class FollowingDesk:
         report = None if task is None else task.last_report
         check = None if task is None else task.preflight.newest
         mine = concerning(on, account_id=row.id, account_name=row.name, strategy_id="", strategy_name="", exchange=row.exchange)
-        standing = sum(1 for each in still_open(self._db) if each.account_id == row.id)
+        standing = sum(1 for each in read_holdings(self._db, AccountId(row.id)) if each.share > 0 or each.entries_open)
         late = late_of_account(self._db, row.id, self._office.clock.now())
         facts = AccountFacts(
             connected=task is not None,
@@ -220,7 +220,7 @@ class FollowingDesk:
             switches(self._db), account_id=row.id, account_name=row.name, strategy_id="", strategy_name="", exchange=row.exchange
         )
         is_flattening = any(each.level is SwitchLevel.FLATTEN for each in mine)
-        found = [each for each in still_open(self._db) if each.account_id == row.id]
+        found = still_open(self._db, row.id)
         return [replace(each, why=_BEING_ASKED) if is_flattening and not each.is_asked else each for each in found]
 
     # What became of signals
@@ -270,7 +270,7 @@ class FollowingDesk:
         return rows
 
     def _positions(self, row: AccountRow, report: AccountReport | None) -> list[PositionRow]:
-        names = {each.account_id + each.symbol: each for each in still_open(self._db) if each.account_id == row.id}
+        names = {each.account_id + each.symbol: each for each in still_open(self._db, row.id)}
         held = {each.symbol: each for each in read_holdings(self._db, AccountId(row.id)) if each.share > 0}
         there: dict[Symbol, Position] = {} if report is None else {each.symbol: each for each in report.positions}
         shown = []

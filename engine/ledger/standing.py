@@ -107,14 +107,15 @@ _ON_ITS_WAY: Final = "an entry is on its way or rests"
 _CLOSED_A_PART: Final = (OutcomeCode.FILLED.value, OutcomeCode.APPLIED.value, OutcomeCode.NOTHING_TO_DO.value)
 
 
-def still_open(db: apsw.Connection) -> list[StillOpenView]:
-    """Read every share that is not zero and every entry that is not ended, with the reason why it stands."""
+def still_open(db: apsw.Connection, account: AccountId | None = None) -> list[StillOpenView]:
+    """Read every share that is not zero and every entry that is not ended, of one account or of all, with the reason why it stands."""
     rows = fetch_all(
         db,
         "SELECT holding.account_id, account.name, account.environment, account.exchange, holding.strategy_id, strategy.name,"
         " holding.symbol, holding.side, holding.share, holding.entries_open FROM holding JOIN account ON account.id = holding.account_id"
-        " JOIN strategy ON strategy.id = holding.strategy_id WHERE holding.share != '0' OR holding.entries_open > 0"
-        " ORDER BY account.name, holding.symbol",
+        " JOIN strategy ON strategy.id = holding.strategy_id WHERE (holding.share != '0' OR holding.entries_open > 0)"
+        " AND (?1 IS NULL OR holding.account_id = ?1) ORDER BY account.name, holding.symbol",
+        (account,),
     )
     return [
         StillOpenView(
