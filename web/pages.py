@@ -34,6 +34,7 @@ _TEMPLATES.globals["operator_sees"] = words.OPERATOR_SEES
 _TEMPLATES.globals["ended_by"] = words.ended_by
 _TEMPLATES.globals["unknown"] = words.unknown
 _TEMPLATES.globals["env"] = words.environment_badge
+_TEMPLATES.globals["order_words"] = words.order_words
 _TEMPLATES.filters.update(when=words.when, money=words.money, signed=words.signed, plain=words.plain_number, moment=words.moment)
 
 

@@ -19,10 +19,10 @@ NOTICES: Final[Mapping[str, str]] = {
     "zone": "Times are shown in your zone now.",
     "asked": "The operator was asked. You will find the answer here.",
     "paused": "Paused. No new trades. Closes are still copied. Open positions stay.",
-    "resumed": "Copying again: the next entry signal is taken.",
+    "resumed": "Resumed. Where anything else holds entries back, the account says so.",
     "flattening": "Closing what the engine opened. This page follows until it is done.",
-    "subscribed": "Agreed. The next entry signal is copied under these terms.",
-    "watching": "You are watching: every signal is planned under these terms, and no order is sent.",
+    "subscribed": "Agreed: these terms hold from the next entry signal on.",
+    "watching": "You are watching: signals are planned under these terms, and no order is sent.",
     "changed": "Changed.",
     "left": "You left this strategy.",
     "disconnected": "The account is disconnected and its key is erased here. Revoke the key at the exchange too.",
@@ -49,6 +49,9 @@ OPERATOR_SEES: Final = (
     " positions, what the smallest entries need. Never the key."
 )
 """What an operator may see of somebody's account, in the same words for both: a page that shows more must say so here first."""
+ORDER_WORDS: Final[Mapping[str, str]] = {
+    "paper": "a simulated order (no real money)", "simulated": "an order to a simulator (no real money)", "live": "a real order",
+}  # fmt: skip
 ENVIRONMENT_WORDS: Final[Mapping[str, str]] = {"paper": "PAPER", "simulated": "SIMULATED", "live": "LIVE"}
 
 
@@ -129,6 +132,11 @@ def ago(moment: datetime | None, now: datetime) -> str:
         if seconds >= size:
             return f"{seconds // size} {unit} ago"
     return f"{seconds} s ago"
+
+
+def order_words(environment: str) -> str:
+    """Say what kind of order an account sends, so that nobody takes paper for money or money for paper."""
+    return ORDER_WORDS.get(environment, ORDER_WORDS["live"])
 
 
 def environment_badge(environment: str) -> Markup:

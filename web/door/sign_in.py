@@ -11,8 +11,9 @@ from engine.desks.accounts import ExchangeChoice, exchange_choices
 from engine.desks.identity import NotSignedIn
 from engine.desks.visitor import FormErrors
 from engine.domain.account import Environment
-from engine.domain.amounts import parse_money
+from engine.domain.amounts import parse_money, plain
 from engine.domain.errors import InvalidValue
+from engine.domain.typed import typed_number
 from engine.ports.secret import Secret
 from web.requests import asks_locally
 from web.rooms import Rooms, Who, wait_words
@@ -143,9 +144,9 @@ def given_login(visit: Visit, chosen: ExchangeChoice) -> Mapping[str, str]:
 def paper_login(balance: str) -> str:
     """Make the login of a new paper account with a balance to begin with; raises FormErrors."""
     try:
-        amount = parse_money(balance.replace(",", "").replace(" ", ""), "balance")
-    except InvalidValue:
-        raise FormErrors({"balance": "expected an amount such as 10000"}) from None
+        amount = parse_money(typed_number(balance, "balance"), "balance")
+    except InvalidValue as error:
+        raise FormErrors({"balance": f"expected {error.expected}"}) from None
     if not 10 <= amount <= _BALANCE_MAX:
-        raise FormErrors({"balance": "expected 10 to 10,000,000 USDT"})
-    return f"paper:{amount}:{secrets.token_hex(16)}"
+        raise FormErrors({"balance": "expected 10 to 10000000 USDT"})
+    return f"paper:{plain(amount)}:{secrets.token_hex(16)}"

@@ -9,6 +9,7 @@ from quart import Response
 
 from engine.desks.visitor import FormErrors
 from engine.domain.errors import InvalidValue
+from engine.domain.typed import typed_whole
 from engine.office import NothingThere
 from web.rooms import Rooms, Who
 from web.service_port import Service
@@ -16,6 +17,7 @@ from web.visit import Visit
 
 PAGE: Final = 50
 SHOWN: Final = 20
+_WHOLE_MAX: Final = 99_999
 NEEDS: Final = {
     "ledger": "/operate/system", "unknowns": "/operate/unknowns", "quarantine": "/operate?troubled=yes#accounts",
     "troubled": "/operate?troubled=yes#accounts", "exchange": "/operate#exchanges", "switches": "/operate/switches",
@@ -247,8 +249,12 @@ def _told(data: str) -> str:
 
 def _whole_numbers(visit: Visit, **defaults: str) -> dict[str, int]:
     """Read fields that are whole numbers; raises FormErrors that names every one that is none."""
-    typed = {name: visit.text(name, default) for name, default in defaults.items()}
-    wrong = [name for name, text in typed.items() if not (text.isascii() and text.isdigit() and len(text) < 6)]
+    numbers, wrong = {}, {}
+    for name, default in defaults.items():
+        try:
+            numbers[name] = typed_whole(visit.text(name, default), name, 0, _WHOLE_MAX)
+        except InvalidValue as error:
+            wrong[name] = f"expected {error.expected}"
     if wrong:
-        raise FormErrors(dict.fromkeys(wrong, "expected a whole number"))
-    return {name: int(text) for name, text in typed.items()}
+        raise FormErrors(wrong)
+    return numbers
