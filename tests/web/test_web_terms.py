@@ -1,8 +1,9 @@
 """Terms on pages: absurd ones are told beside their field and on the confirmation, a preview survives limits, what is stored is shown."""
 
+from datetime import timedelta
 from pathlib import Path
 
-from web_place import PASSWORD, web_place
+from web_place import PASSWORD, Browser, web_place
 
 from engine.domain.person import Role
 from engine.ledger.query import fetch_one
@@ -79,3 +80,30 @@ async def test_a_preview_survives_every_limit_of_losses(tmp_path: Path) -> None:
             await bob.get(way)
             await bob.post(way, do="preview", **{**TERMS, **limits})
             assert "BUY 0.003 BTCUSDT at about 65000" in bob.words, limits
+
+
+async def test_the_sender_is_told_of_an_entry_that_is_too_old_for_every_follower(tmp_path: Path) -> None:
+    async with web_place(tmp_path) as place:
+        strategy = await place.strategy(await place.person("ada", Role.MASTER))
+        way, entry = f"/strategies/{strategy}/follow", {"action": "open", "symbol": "BTCUSDT", "side": "LONG", "order_type": "MARKET"}
+
+        async def follow(name: str, **limits: str) -> Browser:
+            browser = await place.person(name, balance="1000")
+            await browser.get(way)
+            await browser.post(way, do="agree", **{**TERMS, **limits})
+            await browser.post(way, factor=PASSWORD)
+            assert "done=subscribed" in browser.query
+            return browser
+
+        def old(seconds: float) -> str:
+            return (place.clock.now() - timedelta(seconds=seconds)).isoformat()
+
+        bob = await follow("bob", entry_age_s="3")
+        told = await place.signal(strategy, **entry, sent_at=old(6))
+        assert (told.mirrored, "older than every follower's own limit" in str(told.reason)) == (False, True)
+        await place.until(lambda: fetch_one(place.office.ledger.db, "SELECT code FROM copy WHERE code IS NOT NULL") == ("expired",))
+        await bob.get(f"/signals/{told.signal_id}/bob")
+        assert "the limit is 3 s" in bob.words
+        assert (await place.signal(strategy, **entry, sent_at=old(0.1))).mirrored
+        await follow("carl")
+        assert (await place.signal(strategy, **entry, sent_at=old(6))).mirrored

@@ -1,7 +1,7 @@
 """Signing in: by password, by exchange login, by recovery code, by one-time link; joining; signing out."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -58,19 +58,18 @@ def register_sign_in(rooms: Rooms) -> None:
 
     @rooms.get("/sign-in/exchange", Who.ANYONE)
     async def exchange_page(visit: Visit) -> Response:
-        return visit.page("door/sign_in.html", way="exchange", **_choice(visit))
+        return visit.page("door/sign_in.html", way="exchange", **_choice(visit, desk.exchange_doors()))
 
     @rooms.post("/sign-in/exchange", Who.ANYONE)
     async def exchange(visit: Visit) -> Response:
-        chosen = _choice(visit)
+        shown = _choice(visit, desk.exchange_doors())
         try:
-            came = await desk.sign_in_with_exchange(
-                visit.text("exchange"), given_login(visit, chosen["chosen"]), visit.text("code"), visit.caller
-            )
+            given = {} if shown["chosen"] is None else {each.name: visit.form.get(each.name, "") for each in shown["chosen"].fields}
+            came = await desk.sign_in_with_exchange(visit.text("exchange"), given, visit.text("code"), visit.caller)
         except NotSignedIn as error:
-            return visit.refuse("door/sign_in.html", {"": wait_words(error)}, way="exchange", **chosen)
+            return visit.refuse("door/sign_in.html", {"": wait_words(error)}, way="exchange", **shown)
         except FormErrors as error:
-            return visit.refuse("door/sign_in.html", error.errors, way="exchange", **chosen)
+            return visit.refuse("door/sign_in.html", error.errors, way="exchange", **shown)
         return visit.enter(came, visit.next())
 
     @rooms.get("/welcome/<token>", Who.ANYONE)
@@ -122,21 +121,20 @@ def _demo_people(visit: Visit) -> tuple[tuple[str, str], ...]:
     return visit.settings.demo_people if asks_locally(visit.settings) else ()
 
 
-def _choice(visit: Visit) -> dict[str, Any]:
-    choices = exchange_choices(visit.desks.office)
+def _choice(visit: Visit, choices: Sequence[ExchangeChoice]) -> dict[str, Any]:
     wanted = visit.form.get("exchange", visit.query.get("exchange", ""))
-    return {"choices": choices, "chosen": next((each for each in choices if each.name == wanted), choices[0])}
+    return {"choices": choices, "chosen": next((each for each in choices if each.name == wanted), choices[0] if choices else None)}
 
 
 def _join_values(visit: Visit, token: str) -> dict[str, Any]:
     desk = visit.desks.identity
     may_join = desk.sign_up == "open" or (desk.sign_up == "invite" and desk.invitation(token) is not None)
-    return {"invite": token, "may_join": may_join, "sign_up": desk.sign_up, **_choice(visit)}
+    return {"invite": token, "may_join": may_join, "sign_up": desk.sign_up, **_choice(visit, exchange_choices(visit.desks.office))}
 
 
 def given_login(visit: Visit, chosen: ExchangeChoice) -> Mapping[str, str]:
-    """Return the login that a form gives; a paper account is made from a balance, so that there is nothing to paste."""
-    if chosen.environment is not Environment.PAPER or "balance" not in visit.form:
+    """Return the login that a form gives; a paper account is always made anew from a balance: any text is a login there, also another's."""
+    if chosen.environment is not Environment.PAPER:
         return {each.name: visit.form.get(each.name, "") for each in chosen.fields}
     return {chosen.fields[0].name: paper_login(visit.text("balance"))}
 

@@ -42,12 +42,12 @@ def register_accounts(rooms: Rooms) -> None:
 
     @rooms.get("/accounts/<name>/key", Who.FOLLOWER)
     async def key_page(visit: Visit, name: str) -> Response:
-        row = following.account(visit.who, name)
+        row = desk.with_key(visit.who, name)
         return visit.page("traders/key.html", row=row, chosen=desk.choice(row.exchange))
 
     @rooms.post("/accounts/<name>/key", Who.FOLLOWER)
     async def key(visit: Visit, name: str) -> Response:
-        row = following.account(visit.who, name)
+        row = desk.with_key(visit.who, name)
         chosen = desk.choice(row.exchange)
         try:
             await desk.replace_key(visit.who, name, {each.name: visit.form.get(each.name, "") for each in chosen.fields})
