@@ -11,7 +11,10 @@ from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
 NOTICES: Final[Mapping[str, str]] = {
-    "ended": "Your session has ended. Sign in again.",
+    "ended": "Your session had ended: what you sent was not done. Sign in, and do it again.",
+    "ended-offered": "Your session had ended: what you pressed was not done. Sign in, and it is offered to you again.",
+    "again": "This came a second time. It was done once, and nothing was repeated; to do it again, open its page anew.",
+    "gone": "What was shown there is gone: it is kept for ten minutes only. Make another where you need one.",
     "password": "Your password is set. Every other session of yours was signed out.",
     "totp": "Your second factor is set. You will be asked for a code when you sign in.",
     "totp-off": "Your second factor is removed.",
@@ -43,6 +46,8 @@ NOTICES: Final[Mapping[str, str]] = {
     "revoked-invitation": "The invitation is ended.",
     "role": "The role was changed.",
 }
+CARE: Final = ("ended", "ended-offered", "again", "gone")
+"""The notices that tell of something that was not done."""
 OPERATOR_SEES: Final = (
     "its name, exchange and environment, what strategies hold in it, its orders and outcomes, what its wallet changed by, how its"
     " task does, and what its checks found: whether the key is accepted, free and whole money,"

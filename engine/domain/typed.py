@@ -39,9 +39,13 @@ def typed_number(text: str, field: str) -> str:
 
 def typed_whole(text: str, field: str, least: int, most: int) -> int:
     """Read a whole number within a range, both ends included; raises InvalidValue."""
-    number = Decimal(typed_number(text, field))
+    expected = f"a whole number from {least} to {most}, in digits"
+    try:
+        number = Decimal(typed_number(text, field))
+    except InvalidValue:
+        raise InvalidValue(field, expected, text) from None
     if number != number.to_integral_value() or not least <= number <= most:
-        raise InvalidValue(field, f"a whole number from {least} to {most}", text)
+        raise InvalidValue(field, expected, text)
     return int(number)
 
 

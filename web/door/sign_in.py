@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
+from urllib.parse import quote
 
 from quart import Response, abort
 
@@ -36,7 +37,7 @@ def register_sign_in(rooms: Rooms) -> None:
     async def sign_in_page(visit: Visit) -> Response:
         return visit.page("door/sign_in.html", way="password")
 
-    @rooms.post("/sign-in", Who.ANYONE)
+    @rooms.post("/sign-in", Who.ANYONE, once=True)
     async def sign_in(visit: Visit) -> Response:
         try:
             came = await desk.sign_in(visit.text("name"), Secret(visit.form.get("password", "")), visit.text("code"), visit.caller)
@@ -48,19 +49,20 @@ def register_sign_in(rooms: Rooms) -> None:
     async def recovery_page(visit: Visit) -> Response:
         return visit.page("door/sign_in.html", way="recovery")
 
-    @rooms.post("/sign-in/recovery", Who.ANYONE)
+    @rooms.post("/sign-in/recovery", Who.ANYONE, once=True)
     async def recovery(visit: Visit) -> Response:
         try:
             came = await desk.sign_in_with_recovery(visit.text("name"), visit.text("code"), visit.caller)
         except NotSignedIn as error:
             return visit.refuse("door/sign_in.html", {"": wait_words(error)}, way="recovery")
-        return visit.enter(came, "/security/password")
+        wanted = visit.text("next")
+        return visit.enter(came, "/security/password" + (f"?next={quote(wanted, safe='')}" if wanted else ""))
 
     @rooms.get("/sign-in/exchange", Who.ANYONE)
     async def exchange_page(visit: Visit) -> Response:
         return visit.page("door/sign_in.html", way="exchange", **_choice(visit, desk.exchange_doors()))
 
-    @rooms.post("/sign-in/exchange", Who.ANYONE)
+    @rooms.post("/sign-in/exchange", Who.ANYONE, once=True)
     async def exchange(visit: Visit) -> Response:
         shown = _choice(visit, desk.exchange_doors())
         try:
@@ -76,7 +78,7 @@ def register_sign_in(rooms: Rooms) -> None:
     async def welcome_page(visit: Visit, token: str) -> Response:
         return visit.page("door/welcome.html", token=token)
 
-    @rooms.post("/welcome/<token>", Who.ANYONE)
+    @rooms.post("/welcome/<token>", Who.ANYONE, once=True)
     async def welcome(visit: Visit, token: str) -> Response:
         try:
             came = await desk.use_link(token, visit.caller)
@@ -89,7 +91,7 @@ def register_sign_in(rooms: Rooms) -> None:
     async def join_page(visit: Visit) -> Response:
         return visit.page("door/join.html", **_join_values(visit, visit.query.get("invite", "")))
 
-    @rooms.post("/join", Who.ANYONE)
+    @rooms.post("/join", Who.ANYONE, once=True)
     async def join(visit: Visit) -> Response:
         token = visit.text("invite")
         values = _join_values(visit, token)
@@ -109,7 +111,7 @@ def register_sign_in(rooms: Rooms) -> None:
         await desk.sign_out(visit.who)
         return visit.leave()
 
-    @rooms.post("/demo/<name>", Who.ANYONE)
+    @rooms.post("/demo/<name>", Who.ANYONE, once=True)
     async def demo(visit: Visit, name: str) -> Response:
         if name not in dict(_demo_people(visit)):
             abort(404)

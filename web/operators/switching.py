@@ -9,6 +9,7 @@ from typing import Any, Final
 from quart import Response
 
 from engine.desks.visitor import FormErrors
+from web.again import Again
 from web.operators.pages import Desk
 from web.rooms import Rooms, Who
 from web.visit import Visit
@@ -43,7 +44,7 @@ def register_switches(rooms: Rooms, desk: Desk) -> None:
         }  # fmt: skip
         return desk.page(visit, "switches", errors=errors, seen=seen, levels=LEVELS, open=open_, stopped=stopped, names=names)
 
-    @rooms.post("/operate/switches/on", Who.OPERATOR)
+    @rooms.post("/operate/switches/on", Who.OPERATOR, again=Again(_again, ("level", "scope", "target", "note")))
     async def halt(visit: Visit) -> Response:
         scope, target, level = visit.text("scope"), visit.text("target"), visit.text("level")
         try:
@@ -63,6 +64,11 @@ def register_switches(rooms: Rooms, desk: Desk) -> None:
         visit.require_fresh()
         await desk.ask(visit, "resume", **_where(visit.text("scope"), visit.text("target")))
         return visit.go("/operate/switches", "resumed-entries")
+
+
+def _again(said: Mapping[str, str]) -> str:
+    where = "everything" if said["scope"] == "all" else f"{said['scope']} {said['target']}"
+    return f"{LEVELS[said['level']][0]} for {where}" if said["level"] in LEVELS and said["scope"] else ""
 
 
 def _where(scope: str, target: str) -> dict[str, str]:

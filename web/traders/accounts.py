@@ -20,7 +20,7 @@ def register_accounts(rooms: Rooms) -> None:
     async def connect_page(visit: Visit) -> Response:
         return visit.page("traders/connect.html", choices=desk.choices(), chosen=desk.choice(visit.query.get("exchange", "")))
 
-    @rooms.post("/accounts/connect", Who.SIGNED_IN)
+    @rooms.post("/accounts/connect", Who.SIGNED_IN, once=True)
     async def connect(visit: Visit) -> Response:
         chosen = desk.choice(visit.text("exchange"))
         try:
@@ -66,7 +66,7 @@ def register_accounts(rooms: Rooms) -> None:
     async def disconnect_page(visit: Visit, name: str) -> Response:
         return leaving(visit, name)
 
-    @rooms.post("/accounts/<name>/disconnect", Who.FOLLOWER)
+    @rooms.post("/accounts/<name>/disconnect", Who.FOLLOWER, once=True)
     async def disconnect(visit: Visit, name: str) -> Response:
         try:
             await desk.disconnect(visit.who, name, keep=visit.text("keep") == "yes")

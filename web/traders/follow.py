@@ -1,5 +1,6 @@
 """Following a strategy: choosing terms with what they mean now, confirming what goes live, pausing, leaving, consenting."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from quart import Response
@@ -8,6 +9,7 @@ from engine.desks.terms_form import LIMITS, first_terms, read_terms, terms_field
 from engine.desks.visitor import FormErrors
 from engine.domain.subscription import CopyPolicy, Mode
 from engine.office import NothingThere
+from web.again import Again
 from web.rooms import Rooms, Who
 from web.visit import Visit
 
@@ -84,7 +86,7 @@ def register_follow(rooms: Rooms) -> None:
             kept=[*kept, *(("symbols", each) for each in read["symbols"])], warnings=await desk.warnings(row, strategy, policy),
         )  # fmt: skip
 
-    @rooms.post("/strategies/<identifier>/<act>", Who.FOLLOWER)
+    @rooms.post("/strategies/<identifier>/<act>", Who.FOLLOWER, again=Again(_again, ("account", "close")))
     async def change(visit: Visit, identifier: str, act: str) -> Response:
         strategy = desk.strategy(visit.who, identifier)
         row = following.account(visit.who, visit.text("account"))
@@ -108,6 +110,13 @@ def register_follow(rooms: Rooms) -> None:
         row = following.account(visit.who, visit.query.get("account", ""))
         held = [each for each in following.still_open(visit.who, row.name) if each.strategy_id == strategy.id]
         return visit.page("traders/leave.html", strategy=strategy, row=row, held=held)
+
+
+def _again(said: Mapping[str, str]) -> str:
+    """Say how an act of a follower is offered again: what lowers risk, nothing else."""
+    closing = " and close what it opened" if said["close"] == "yes" else ""
+    words = {"pause": "Pause this strategy on {account}", "leave": "Leave this strategy with {account}" + closing}
+    return words[said["act"]].format(account=said["account"]) if said["act"] in words else ""
 
 
 def _typed(visit: Visit) -> dict[str, Any]:
