@@ -10,6 +10,8 @@ from jinja2 import pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
+from engine.domain.amounts import EXACT
+
 NOTICES: Final[Mapping[str, str]] = {
     "ended": "Your session had ended: what you sent was not done. Sign in, and do it again.",
     "ended-offered": "Your session had ended: what you pressed was not done. Sign in, and it is offered to you again.",
@@ -29,6 +31,7 @@ NOTICES: Final[Mapping[str, str]] = {
     "changed": "Changed.",
     "left": "You left this strategy.",
     "disconnected": "The account is disconnected and its key is erased here. Revoke the key at the exchange too.",
+    "disconnected-paper": "The paper account is disconnected.",
     "connected": "The account is connected.",
     "checked": "The account was checked at its exchange just now.",
     "key": "The new key is in use.",
@@ -54,6 +57,7 @@ OPERATOR_SEES: Final = (
     " positions, what the smallest entries need. Never the key."
 )
 """What an operator may see of somebody's account, in the same words for both: a page that shows more must say so here first."""
+PLACES_MAX: Final = 12
 ORDER_WORDS: Final[Mapping[str, str]] = {
     "paper": "a simulated order (no real money)", "simulated": "an order to a simulator (no real money)", "live": "a real order",
 }  # fmt: skip
@@ -94,10 +98,14 @@ def signed(value: Decimal | str | None, places: int = 2) -> Markup:
 
 
 def plain_number(value: Decimal | str | None) -> str:
-    """Write a quantity or price as it is, without trailing zeros."""
+    """Write a quantity or price as it is, without trailing zeros; of an average, twelve places: nobody reads the rest."""
     if value is None:
         return "–"
-    text = format(Decimal(value), "f")
+    number = Decimal(value)
+    exponent = number.as_tuple().exponent
+    if isinstance(exponent, int) and exponent < -PLACES_MAX:
+        number = number.quantize(Decimal(1).scaleb(-PLACES_MAX), ROUND_HALF_EVEN, EXACT)
+    text = format(number, "f")
     return (text.rstrip("0").rstrip(".") if "." in text else text).replace("-", "−")
 
 

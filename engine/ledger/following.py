@@ -30,6 +30,7 @@ class AgreementRow:
     id: str
     account: AccountId
     account_name: str
+    environment: str
     strategy: StrategyId
     strategy_name: str
     state: str
@@ -47,14 +48,16 @@ def agreements_of(db: apsw.Connection, person: PersonId) -> list[AgreementRow]:
     """Read what a person agreed to on any account, those that were left apart, by strategy and account."""
     rows = fetch_all(
         db,
-        "SELECT subscription.id, account.id, account.name, strategy.id, strategy.name, subscription.state, strategy.state,"
-        " subscription.policy, agreed_us < terms_us FROM subscription JOIN account ON account.id = account_id"
+        "SELECT subscription.id, account.id, account.name, account.environment, strategy.id, strategy.name, subscription.state,"
+        " strategy.state, subscription.policy, agreed_us < terms_us FROM subscription JOIN account ON account.id = account_id"
         " JOIN strategy ON strategy.id = strategy_id WHERE account.person_id = ? AND disconnected_us IS NULL"
         " AND subscription.state != 'left' ORDER BY strategy.name, account.name",
         (person,),
     )
     return [
-        AgreementRow(row[0], AccountId(row[1]), row[2], StrategyId(row[3]), row[4], row[5], row[6], bool(row[8]), read_policy(row[7]))
+        AgreementRow(
+            row[0], AccountId(row[1]), row[2], row[3], StrategyId(row[4]), row[5], row[6], row[7], bool(row[9]), read_policy(row[8])
+        )
         for row in rows
     ]
 

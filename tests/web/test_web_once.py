@@ -92,7 +92,7 @@ async def test_an_invitation_a_link_codes_and_accounts_are_made_once(tmp_path: P
         await twice(bob, "/accounts/connect?exchange=paper", "/accounts/connect", exchange="paper", balance="77")
         assert count(place, "account") == 2
         first, second = await twice(bob, "/accounts/bob-2/disconnect", "/accounts/bob-2/disconnect")
-        assert (first, second) == ("/accounts?done=disconnected", "/accounts?done=again")
+        assert (first, second) == ("/accounts?done=disconnected-paper", "/accounts?done=again")
 
 
 async def test_joining_twice_by_one_click_comes_in_both_times(tmp_path: Path) -> None:

@@ -68,8 +68,9 @@ def register_accounts(rooms: Rooms) -> None:
 
     @rooms.post("/accounts/<name>/disconnect", Who.FOLLOWER, once=True)
     async def disconnect(visit: Visit, name: str) -> Response:
+        row = following.account(visit.who, name)
         try:
             await desk.disconnect(visit.who, name, keep=visit.text("keep") == "yes")
         except FormErrors as error:
             return leaving(visit, name, error.errors)
-        return visit.go("/accounts", "disconnected")
+        return visit.go("/accounts", "disconnected-paper" if row.environment == "paper" else "disconnected")
