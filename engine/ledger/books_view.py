@@ -108,6 +108,11 @@ def books_summary(db: apsw.Connection, account: AccountId) -> BooksSummary:
     )  # fmt: skip
 
 
+def count_unfolded(db: apsw.Connection, account: AccountId) -> int:
+    """Count an account's fills whose newest facts its trades do not show yet; it takes a moment."""
+    return int(fetch_all(db, "SELECT count(*) FROM fill INDEXED BY fill_unfolded_of WHERE account_id = ? AND NOT folded", (account,))[0][0])
+
+
 def unsettled_rows(db: apsw.Connection, account: AccountId) -> list[dict[str, object]]:
     """Read fills that lack something, newest first, for people."""
     rows = fetch_all(
