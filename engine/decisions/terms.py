@@ -84,13 +84,13 @@ def _of_leverage(facts: TermsFacts) -> Iterable[TermsWarning]:
 def _of_limits(facts: TermsFacts) -> Iterable[TermsWarning]:
     limits = facts.policy.limits
     if limits.entry_age_s is not None and limits.entry_age_s > facts.entry_age_s:
-        told = f"This place sends no entry that is older than {facts.entry_age_s} s, whatever is set here."
+        told = f"This place sends no entry that is older than {facts.entry_age_s} s, whatever stands here."
         yield TermsWarning("entry_age_s", told)
     if limits.drawdown_percent == 100:
         yield TermsWarning("drawdown_percent", "100 % stops entries when everything is lost.")
     worth = None if facts.report is None else equity(facts.report)
     if worth is not None and limits.daily_loss is not None and limits.daily_loss >= worth:
-        yield TermsWarning("daily_loss", f"The account is worth {_down(worth)}: it stops entries only when everything is lost.")
+        yield TermsWarning("daily_loss", f"The account is worth {_down(worth)}: entries stop only when everything is lost.")
 
 
 def _of_contract(need: SymbolNeed, facts: TermsFacts) -> Iterable[TermsWarning]:

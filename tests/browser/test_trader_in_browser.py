@@ -149,7 +149,7 @@ def test_an_account_is_looked_at_and_disconnected_and_its_owner_comes_back_with_
         shown.open("/accounts/dana/disconnect")
         shown.check()
         shown.press("Disconnect")
-        expect(page.locator("main")).to_contain_text("its key is erased here")
+        expect(page.locator("main")).to_contain_text("The paper account is disconnected")
         page.locator(".person summary").click()
         shown.press("Sign out")
         shown.open("/sign-in")

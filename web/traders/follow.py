@@ -38,8 +38,8 @@ def register_follow(rooms: Rooms) -> None:
     """Add the pages on which people agree to terms."""
     desk, following = rooms.desks.agreeing, rooms.desks.following
 
-    async def show(visit: Visit, identifier: str, asked: CopyPolicy | None = None, errors: dict[str, str] | None = None) -> Response:
-        """Show the form with the terms that are asked about, else those that are stored; with ``errors`` as it was typed."""
+    async def show(visit: Visit, identifier: str, errors: dict[str, str] | None = None) -> Response:
+        """Show the form with the terms that are to be previewed, else those that are stored; with ``errors`` as it was typed."""
         strategy = desk.strategy(visit.who, identifier)
         accounts = following.accounts(visit.who)
         if not accounts:
@@ -48,6 +48,7 @@ def register_follow(rooms: Rooms) -> None:
         row = next((each for each in accounts if each.name == wanted), accounts[0])
         agreed = desk.agreement(row, strategy.id)
         active = None if agreed is None or agreed.standing.value == "left" else agreed
+        asked: CopyPolicy | None = visit.kept().get("terms")
         policy = asked or (first_terms(strategy) if active is None else active.policy)
         return visit.page(
             "traders/follow.html", 422 if errors else 200, errors=errors, strategy=strategy, row=row, accounts=accounts, agreed=active,
@@ -64,21 +65,26 @@ def register_follow(rooms: Rooms) -> None:
     async def follow(visit: Visit, identifier: str) -> Response:
         strategy = desk.strategy(visit.who, identifier)
         row = following.account(visit.who, visit.text("account"))
+        way = f"/strategies/{identifier}"
         try:
             policy = read_terms(_typed(visit), strategy)
             if visit.text("do") == "preview":
-                return await show(visit, identifier, policy)
+                return visit.show(f"{way}/follow?account={row.name}", terms=policy)
             if visit.text("confirmed") != "yes" and (policy.mode is Mode.LIVE or await desk.warnings(row, strategy, policy)):
-                return await confirm(visit, identifier, policy)
+                return visit.show(f"{way}/confirm?account={row.name}", terms=policy)
             await desk.agree(visit.who, row, strategy, policy)
         except FormErrors as error:
-            return await show(visit, identifier, errors=error.errors)
-        return visit.go(f"/strategies/{identifier}", "subscribed" if policy.mode is Mode.LIVE else "watching")
+            return await show(visit, identifier, error.errors)
+        return visit.go(way, "subscribed" if policy.mode is Mode.LIVE else "watching")
 
-    async def confirm(visit: Visit, identifier: str, policy: CopyPolicy) -> Response:
+    @rooms.get("/strategies/<identifier>/confirm", Who.FOLLOWER)
+    async def confirm(visit: Visit, identifier: str) -> Response:
         """Show the terms as they were read, with what is absurd about them; exactly these go on, whatever was typed."""
         strategy = desk.strategy(visit.who, identifier)
-        row = following.account(visit.who, visit.text("account"))
+        row = following.account(visit.who, visit.query.get("account", ""))
+        policy: CopyPolicy | None = visit.kept().get("terms")
+        if policy is None:
+            return visit.go(f"/strategies/{identifier}/follow?account={row.name}", "unconfirmed")
         read = terms_fields(policy)
         kept = [("account", row.name), *((name, value) for name, value in read.items() if name != "symbols")]
         return visit.page(
