@@ -60,11 +60,13 @@ _ROLES: Final = {Who.FOLLOWER: Role.FOLLOWER, Who.MASTER: Role.MASTER, Who.OPERA
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """Declare one route: its address as written, its methods, and who may come in."""
+    """Declare one route: its address as written, its methods, who may come in; and of an act whether it is done once, and offered again."""
 
     address: str
     methods: tuple[str, ...]
     who: Who
+    once: bool = False
+    again: bool = False
 
 
 class Rooms:
@@ -103,7 +105,7 @@ class Rooms:
 
             endpoint = f"{method} {address}".replace(".", "_")
             self._app.add_url_rule(address, endpoint, enter, methods=[method])
-            self.declared.append(Room(address, (method,), who))
+            self.declared.append(Room(address, (method,), who, once, again is not None))
             if again is not None:
                 self._offers[endpoint] = again
             return handler

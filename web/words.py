@@ -17,6 +17,7 @@ NOTICES: Final[Mapping[str, str]] = {
     "ended-offered": "Your session had ended: what you pressed was not done. Sign in, and it is offered to you again.",
     "again": "This came a second time. It was done once, and nothing was repeated; to do it again, open its page anew.",
     "unconfirmed": "Nothing was agreed to: terms wait ten minutes to be confirmed. Below is what is stored.",
+    "unflattened": "Nothing was flattened: the page that asks holds for ten minutes. Ask for it again.",
     "gone": "What was shown there is gone: it is kept for ten minutes only. Make another where you need one.",
     "password": "Your password is set. Every other session of yours was signed out.",
     "totp": "Your second factor is set. You will be asked for a code when you sign in.",
@@ -50,7 +51,7 @@ NOTICES: Final[Mapping[str, str]] = {
     "revoked-invitation": "The invitation is ended.",
     "role": "The role was changed.",
 }
-CARE: Final = ("ended", "ended-offered", "again", "unconfirmed", "gone")
+CARE: Final = ("ended", "ended-offered", "again", "unconfirmed", "unflattened", "gone")
 """The notices that tell of something that was not done."""
 OPERATOR_SEES: Final = (
     "its name, exchange and environment, what strategies hold in it, its orders and outcomes, what its wallet changed by, how its"

@@ -10,6 +10,7 @@ from web_place import PASSWORD, Browser, WebPlace, web_place
 
 from engine.domain.person import Role
 from engine.ledger.query import fetch_one
+from web.rooms import Who
 
 
 def count(place: WebPlace, table: str) -> int:
@@ -135,3 +136,33 @@ async def test_what_lowers_risk_is_done_each_time_it_is_pressed(tmp_path: Path) 
         assert count(place, "switch") == 0
         await bob.post("/accounts/bob/pause", bare=True, **kept)  # back to the page of before, and pressed there
         assert count(place, "switch") == 1
+
+
+MAKES = {
+    "/sign-in", "/sign-in/recovery", "/sign-in/exchange", "/welcome/<token>", "/join", "/demo/<name>", "/security/password",
+    "/security/second-factor", "/security/codes", "/accounts/connect", "/accounts/<name>/disconnect", "/studio/copy-trading/new",
+    "/studio/strategies/<identifier>/rotate", "/studio/strategies/<identifier>/endpoint", "/studio/strategies/<identifier>/test",
+    "/studio/strategies/<identifier>/tradingview", "/operate/people/link", "/operate/people/invite", "/operate/alerts/test",
+}  # fmt: skip
+"""Makes something, or uses something up: done once."""
+LOWERS_RISK = {
+    "/security/sessions/<session>", "/accounts/<name>/pause", "/accounts/<name>/flatten", "/strategies/<identifier>/<act>",
+    "/studio/strategies/<identifier>/revoke", "/studio/strategies/<identifier>/close", "/studio/strategies/<identifier>/state",
+    "/studio/strategies/<identifier>/endpoints/<endpoint>/<act>", "/operate/switches/on", "/operate/people/revoke",
+}  # fmt: skip
+"""Done each time that it is pressed, and offered again where the session had ended."""
+THE_SAME_TWICE = {
+    "/sign-out", "/security/second-factor/remove", "/security/zone", "/security/become-master", "/accounts/<name>/resume",
+    "/accounts/<name>/check", "/accounts/<name>/key", "/strategies/<identifier>/follow", "/studio/strategies/<identifier>/describe",
+    "/studio/debugger", "/operate/switches/off", "/operate/accounts/<name>/<act>", "/operate/unknowns", "/operate/people/role",
+    "/operate/people/master", "/operate/audit/verify",
+}  # fmt: skip
+"""Sets or asks something: done twice it is as done once, or the second is refused."""
+
+
+async def test_every_act_is_known_as_one_that_makes_lowers_risk_or_is_the_same_twice(tmp_path: Path) -> None:
+    async with web_place(tmp_path) as place:
+        acts = [room for room in place.app.config["ROOMS"] if room.methods == ("POST",) and room.who is not Who.BOT]
+        assert {room.address for room in acts} == MAKES | LOWERS_RISK | THE_SAME_TWICE
+        assert {room.address for room in acts if room.once} == MAKES
+        assert {room.address for room in acts if room.again} == LOWERS_RISK

@@ -51,13 +51,21 @@ def register_switches(rooms: Rooms, desk: Desk) -> None:
             if scope == "all" and target:
                 raise FormErrors({"target": "expected nothing here for everything; for this one alone, choose above what it is"})
             if level == "flatten" and visit.text("sure") != "yes":
-                found = await desk.ask_form(visit, "still_open", "target", known=True, **_where(scope, target))
-                return desk.page(visit, "flatten", open=found["open"], scope=scope, target=target, note=visit.text("note"))
+                await desk.ask_form(visit, "still_open", "target", known=True, **_where(scope, target))
+                return visit.show("/operate/switches/flatten", scope=scope, target=target, note=visit.text("note"))
             note = visit.text("note")
             await desk.ask_form(visit, "halt", "target", level=level, note=note, **_where(scope, target))
         except FormErrors as error:
             return await show(visit, error.errors)
         return visit.go("/operate/switches", "halted")
+
+    @rooms.get("/operate/switches/flatten", Who.OPERATOR)
+    async def flatten_page(visit: Visit) -> Response:
+        kept = visit.kept()
+        if not kept:
+            return visit.go("/operate/switches", "unflattened")
+        found = await desk.ask(visit, "still_open", **_where(kept["scope"], kept["target"]))
+        return desk.page(visit, "flatten", open=found["open"], **kept)
 
     @rooms.post("/operate/switches/off", Who.OPERATOR)
     async def resume(visit: Visit) -> Response:
