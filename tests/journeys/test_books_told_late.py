@@ -56,15 +56,21 @@ def checked(place: Place, code: int) -> list[dict[str, Any]]:
     return list(told["accounts"])
 
 
+def last_order(place: Place, signal_id: str) -> tuple[str, str | None, str | None]:
+    """Return what ``rexalgo why`` knows by now of the order that a signal led to: what for, price, fee."""
+    order = json.loads(run_cli("why", signal_id, ALL[0], "--json", cwd=place.folder))["attempts"][-1]
+    return order["kind"], order["price"], order["fee"]
+
+
 def test_an_order_that_was_given_up_and_fills_late_is_in_the_books(simulator: Simulator, place: Place) -> None:
     """Its answer is lost, nothing shows it for longer than it is looked for, and then its limit is reached."""
     simulator.does("price", symbol="BTCUSDT", price="60000")
     simulator.rules(
-        {"path": "/v2/futures/order", "method": "POST", "fault": "accept_then_drop", "times": len(ALL)},
+        {"path": "/v2/futures/order", "method": "POST", "fault": "accept_then_drop", "times": 0},
         {"path": "/orders", "method": "GET", "fault": "missing_rows", "times": 0},
     )
     entry = send(place, opening("late", order_type="LIMIT", price="59000"))
-    until(lambda: set(place.codes(entry)) == {"not_confirmed"}, 60)
+    until(lambda: set(place.codes(entry)) == {"not_confirmed"}, 120)
     simulator.does("price", symbol="BTCUSDT", price="58900")
     simulator.rules()
     until(lambda: set(place.codes(entry)) == {"filled"}, 120)
@@ -88,6 +94,8 @@ def test_a_close_whose_price_nobody_tells_is_not_known_until_somebody_does(simul
     assert simulator.positions() == 0
     for told in checked(place, code=1):
         assert "not settled" in {each["what"] for each in told["problems"]}
+    assert last_order(place, left) == ("exit", None, None)
+    assert "price not known yet, fee not known yet" in run_cli("why", left, ALL[0], cwd=place.folder)
     visitor = come_in(place, "user", "link", f"follower:{ALL[0]}")
     newest = next(csv.DictReader(io.StringIO(visitor.get("/performance.csv"))))
     assert (newest["entry_price"], newest["exit_price"], newest["result"], newest["state"]) == ("60000", "", "", "open")
@@ -100,5 +108,7 @@ def test_a_close_whose_price_nobody_tells_is_not_known_until_somebody_does(simul
             "SELECT result FROM trade JOIN account ON account.id = account_id WHERE account.name = ? ORDER BY trade.id DESC LIMIT 1", name
         )
         assert abs(Decimal(result) - (gained(simulator, name) - began[name])) <= CENT
+    kind, price, fee = last_order(place, left)
+    assert (kind, price, Decimal(fee or 0) > 0) == ("exit", "60300", True)
     pages_agree(visitor, gained(simulator, ALL[0]))
     assert Counter(each["agrees"] for each in checked(place, code=0)) == {True: len(ALL)}
