@@ -24,6 +24,7 @@ from quart import Response, redirect
 KEPT_FOR: Final = timedelta(minutes=10)
 KEPT_MAX: Final = 500
 DEED_WITHIN_S: Final = 30
+DOUBLE_CLICK: Final = timedelta(seconds=30)
 T = TypeVar("T")
 
 
@@ -61,9 +62,14 @@ class ShownOnce:
 
 @dataclass(slots=True)
 class _Deed:
+    at: datetime
     ended: trio.Event = field(default_factory=trio.Event)
     location: str = ""
     cookies: list[str] = field(default_factory=list)
+
+    def holds(self, now: datetime) -> bool:
+        """Tell whether its answer is given again. A session that it began may have ended since: only a double click gets its cookie."""
+        return bool(self.location) and (not self.cookies or now - self.at < DOUBLE_CLICK)
 
 
 class DoneOnce:
@@ -83,10 +89,11 @@ class DoneOnce:
         known = self._deeds.find(key, now)
         while known is not None:
             await known.ended.wait()
-            if known.location:
+            if known.holds(now):
                 return _told_again(known)
-            known = self._deeds.find(key, now)
-        mine = _Deed()
+            found = self._deeds.find(key, now)
+            known = None if found is known else found
+        mine = _Deed(now)
         self._deeds.keep(key, mine, now)
         try:
             with trio.fail_after(DEED_WITHIN_S, shield=True):

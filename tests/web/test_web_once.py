@@ -49,6 +49,20 @@ async def test_a_secret_is_renewed_once_and_its_page_can_be_reloaded_for_a_while
         assert "is gone: it is kept for ten minutes only" in master.words
 
 
+async def test_a_double_click_where_a_factor_is_asked_for_is_one_deed(tmp_path: Path) -> None:
+    async with web_place(tmp_path) as place:
+        master = await place.person("ada", Role.MASTER)
+        strategy = await place.strategy(master)
+        before, page = count(place, "endpoint_secret"), f"/studio/strategies/{strategy}"
+        place.clock.passed += timedelta(minutes=6)
+        await master.get(page)
+        await master.post(f"{page}/rotate")
+        assert "Confirm that it is you" in master.words
+        said = {"csrf": master.csrf, **master.hidden(f"{page}/rotate"), "factor": PASSWORD}
+        first, second = [await master.post(f"{page}/rotate", bare=True, follow=False, **said) for _ in range(2)]
+        assert (second, count(place, "endpoint_secret")) == (f"{first}&done=again", before + 1)
+
+
 async def test_a_double_click_is_one_deed_though_both_are_under_way(tmp_path: Path) -> None:
     async with web_place(tmp_path) as place:
         master = await place.person("ada", Role.MASTER)
@@ -110,6 +124,39 @@ async def test_joining_twice_by_one_click_comes_in_both_times(tmp_path: Path) ->
         assert count(place, "person WHERE name = 'carl'") == 1
         stranger = await place.app.test_client().post("/join", form={**said, "once": "another"}, headers={"Origin": "http://localhost"})
         assert stranger.status_code == 422
+
+
+async def test_signing_in_again_after_signing_out_begins_another_session(tmp_path: Path) -> None:
+    async with web_place(tmp_path) as place:
+        bob = await place.person("bob")
+        await bob.post("/sign-out")
+        await bob.get("/sign-in")
+        said = {**bob.hidden("/sign-in"), "name": "bob", "password": PASSWORD}
+        for _ in range(2):
+            await bob.post("/sign-in", bare=True, **said)
+            assert bob.path == "/home"
+            await bob.post("/sign-out")
+            place.clock.passed += timedelta(minutes=1)
+
+
+async def test_a_code_that_a_first_click_used_up_fails_no_second_one(tmp_path: Path) -> None:
+    async with web_place(tmp_path) as place:
+        ops = await place.person("ops", Role.OPERATOR)
+        await ops.get("/operate/switches")
+        await ops.post("/operate/switches/on", level="entries", scope="all", target="", note="")
+        place.clock.passed += timedelta(minutes=6)
+        code, answers = pyotp.TOTP(ops.totp).at(place.clock.now()), []
+        said = {"csrf": ops.csrf, "scope": "all", "target": "", "factor": code}
+
+        async def click() -> None:
+            answer = await ops.client.post("/operate/switches/off", form=said, headers={"Origin": "http://localhost"})
+            answers.append(answer.status_code)
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(2):
+                nursery.start_soon(click)
+        assert 422 not in answers
+        assert count(place, "switch") == 0
 
 
 async def test_a_form_that_was_refused_is_taken_when_corrected_and_another_one_is_another_deed(tmp_path: Path) -> None:
