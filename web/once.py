@@ -24,6 +24,8 @@ from quart import Response, redirect
 KEPT_FOR: Final = timedelta(minutes=10)
 KEPT_MAX: Final = 500
 DEED_WITHIN_S: Final = 30
+CONFIRM: Final = "/confirm"
+"""The page that asks for a factor: a form that leads there has done nothing yet."""
 DOUBLE_CLICK: Final = timedelta(seconds=30)
 T = TypeVar("T")
 
@@ -80,8 +82,8 @@ class DoneOnce:
         self._key = secrets.token_bytes(32)
 
     def key(self, session: str, path: str, form: Iterable[tuple[str, str]]) -> str:
-        """Return by what a form is known again: who sends it, where to, and all that is in it."""
-        said = repr([session, path, sorted(item for item in form if item[0] != "csrf")])
+        """Return by what a form is known again: who sends it, where to, and all that is in it; with a factor it is the same form."""
+        said = repr([session, path, sorted(item for item in form if item[0] not in ("csrf", "factor"))])
         return blake2b(said.encode(), key=self._key, digest_size=16).hexdigest()
 
     async def answer(self, key: str, deed: Callable[[], Awaitable[Response]], now: datetime) -> Response:
@@ -98,7 +100,7 @@ class DoneOnce:
         try:
             with trio.fail_after(DEED_WITHIN_S, shield=True):
                 answer = await deed()
-            if answer.status_code == 303:
+            if answer.status_code == 303 and not answer.headers["Location"].startswith(CONFIRM):
                 mine.location, mine.cookies = answer.headers["Location"], answer.headers.getlist("Set-Cookie")
             return answer
         finally:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from functools import partial, wraps
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote
 
 import trio
@@ -28,7 +28,7 @@ from engine.office import NothingThere
 from engine.ports.secret import Secret
 from web.again import PAGE as AGAIN_PAGE
 from web.again import Again, address_of_offer, read_offer
-from web.once import DoneOnce, ShownOnce
+from web.once import CONFIRM, DoneOnce, ShownOnce
 from web.peers import is_from_here
 from web.requests import asks_locally, client
 from web.settings import WebSettings
@@ -40,7 +40,7 @@ FIRST_PASSWORD: Final = "/security/password"  # noqa: S105 - an address
 FIRST_TOTP: Final = "/security/second-factor"
 ONLY_LOOKS: Final = "X-Only-Looks"
 """What a page says when it fetches itself again: nobody is there, so that a session left open runs out all the same."""
-_BEFORE_FACTORS: Final = (FIRST_PASSWORD, FIRST_TOTP, f"{FIRST_PASSWORD}/codes", "/sign-out", "/confirm")
+_BEFORE_FACTORS: Final = (FIRST_PASSWORD, FIRST_TOTP, f"{FIRST_PASSWORD}/codes", "/sign-out", CONFIRM)
 _FORM_FIELDS_MAX: Final = 100
 
 
@@ -84,6 +84,7 @@ class Rooms:
         self._offers: dict[str, Again] = {}
         self.declared: list[Room] = []
         self.get(AGAIN_PAGE, Who.SIGNED_IN)(self._offer_again)
+        self.get(CONFIRM, Who.SIGNED_IN)(self._ask_for_factor)
 
     def get(self, address: str, who: Who) -> Callable[[Handler], Handler]:
         """Declare a page that only shows."""
@@ -137,9 +138,9 @@ class Rooms:
                 await self._confirm(visit)
             return await handler(visit, **parts)
         except NeedsConfirmation:
-            return self._ask_for_factor(visit, {})
+            return visit.show(CONFIRM, **_to_confirm(visit))
         except NotSignedIn as error:
-            return self._ask_for_factor(visit, {"factor": wait_words(error)})
+            return visit.refuse("door/confirm.html", {"factor": wait_words(error)}, **_to_confirm(visit))
         except NothingThere:
             abort(404)
         except FormErrors as error:
@@ -209,11 +210,15 @@ class Rooms:
         )
         return await self.desks.identity.visitor(cookie) or visitor
 
-    def _ask_for_factor(self, visit: Visit, errors: dict[str, str]) -> Response:
-        """Ask for a factor, carrying what was typed; forms with secrets ask for it themselves."""
-        kept = [(name, value) for name, value in visit.form.items(multi=True) if name not in ("factor", "csrf", "once")]
-        status = 422 if errors else 200
-        return visit.page("door/confirm.html", status, errors=errors, kept=kept, action=request.full_path.rstrip("?"))
+    async def _ask_for_factor(self, visit: Visit) -> Response:
+        kept = visit.kept()
+        return visit.page("door/confirm.html", **kept) if kept else visit.go(visit.home(), "unrepeated")
+
+
+def _to_confirm(visit: Visit) -> dict[str, Any]:
+    """Return what is sent once more with a factor, as it was typed; forms with secrets ask for it themselves."""
+    kept = [(name, value) for name, value in visit.form.items(multi=True) if name not in ("factor", "csrf")]
+    return {"kept": kept, "action": request.full_path.rstrip("?")}
 
 
 def _missing_factor(visitor: Visitor) -> str | None:

@@ -18,6 +18,7 @@ NOTICES: Final[Mapping[str, str]] = {
     "again": "This came a second time. It was done once, and nothing was repeated; to do it again, open its page anew.",
     "unconfirmed": "Nothing was agreed to: terms wait ten minutes to be confirmed. Below is what is stored.",
     "unflattened": "Nothing was flattened: the page that asks holds for ten minutes. Ask for it again.",
+    "unrepeated": "It was not done: what waits for your factor waits ten minutes. Do it again.",
     "gone": "What was shown there is gone: it is kept for ten minutes only. Make another where you need one.",
     "password": "Your password is set. Every other session of yours was signed out.",
     "totp": "Your second factor is set. You will be asked for a code when you sign in.",
@@ -44,14 +45,14 @@ NOTICES: Final[Mapping[str, str]] = {
     "tested": "The test signal went through the same door as any other, and reached no exchange. It stands first below.",
     "rotated": "The secret was renewed.",
     "halted": "The switch is on.",
-    "resumed-entries": "Resumed: the next entry signal is taken. Trades that are open already are not joined.",
+    "resumed-entries": "Resumed. What is still switched off stands below; trades that are open already are not joined.",
     "decided": "Decided, and written into the audit.",
     "released": "The quarantine is ended.",
     "invited": "The invitation was made.",
     "revoked-invitation": "The invitation is ended.",
     "role": "The role was changed.",
 }
-CARE: Final = ("ended", "ended-offered", "again", "unconfirmed", "unflattened", "gone")
+CARE: Final = ("ended", "ended-offered", "again", "unconfirmed", "unflattened", "unrepeated", "gone")
 """The notices that tell of something that was not done."""
 OPERATOR_SEES: Final = (
     "its name, exchange and environment, what strategies hold in it, its orders and outcomes, what its wallet changed by, how its"

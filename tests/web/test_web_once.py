@@ -61,6 +61,9 @@ async def test_a_double_click_where_a_factor_is_asked_for_is_one_deed(tmp_path: 
         said = {"csrf": master.csrf, **master.hidden(f"{page}/rotate"), "factor": PASSWORD}
         first, second = [await master.post(f"{page}/rotate", bare=True, follow=False, **said) for _ in range(2)]
         assert (second, count(place, "endpoint_secret")) == (f"{first}&done=again", before + 1)
+        unconfirmed = {name: value for name, value in said.items() if name != "factor"}
+        third = await master.post(f"{page}/rotate", bare=True, follow=False, **unconfirmed)  # back to the page before the factor
+        assert (third, count(place, "endpoint_secret")) == (second, before + 1)
 
 
 async def test_a_double_click_is_one_deed_though_both_are_under_way(tmp_path: Path) -> None:
