@@ -20,6 +20,7 @@ from engine.actors.shared import Shared
 from engine.decisions.admission import Scope, check_scope
 from engine.decisions.exit_reading import reads_like_exit
 from engine.decisions.mirroring import Circumstances
+from engine.decisions.planning import age_limit_s
 from engine.decisions.rate import HalfRateLimiter
 from engine.decisions.signatures import SIGNATURE_HEADER, SIGNATURES_HEADER
 from engine.domain.errors import InvalidValue, RexAlgoError
@@ -268,7 +269,7 @@ class EngineService:
             each.scope is SwitchScope.ALL or (each.scope is SwitchScope.STRATEGY and each.target in (strategy, name))
             for each in self._shared.switches
         )
-        return Circumstances(off, self._shared.pace.entry_age_s)
+        return Circumstances(off, age_limit_s(self._shared.pace.entry_age_s, self._shared.limits))
 
     def _new_signal(
         self, strategy: StrategyId, origin: str, draft: SignalDraft, content: bytes, told: datetime | None, received: datetime

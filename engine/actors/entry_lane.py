@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from engine.actors.recording import refused_outcome
 from engine.actors.shared import TAKER_FEE_BPS
 from engine.decisions.order_lifecycle import AttemptState, Refused
-from engine.decisions.planning import EntryContext, EntryPlan, Reading, Wait, last_line_entry, plan_entry, takes_entries
+from engine.decisions.planning import EntryContext, EntryPlan, Reading, Wait, age_limit_s, last_line_entry, plan_entry, takes_entries
 from engine.domain.holding import PendingEntry
 from engine.domain.identifiers import Symbol
 from engine.domain.outcome import Outcome, OutcomeCode
@@ -132,7 +132,7 @@ async def _send(lanes: "Lanes", leg: WaitingLeg, signal: Signal, subscription: S
         lanes.fail(leg, error, (error.retry_after_s if isinstance(error, NotExecuted) else None) or ENTRY_RETRY_S)
         return False
     limits = strictest(shared.limits, subscription.policy.limits)
-    entry_age_s = min(shared.pace.entry_age_s, limits.entry_age_s or shared.pace.entry_age_s)
+    entry_age_s = age_limit_s(shared.pace.entry_age_s, limits)
 
     def last_line() -> Outcome | None:
         switches = shared.switches_for(follower.account, follower.name, leg.strategy, follower.exchange)

@@ -214,6 +214,12 @@ ABOUT_STRATEGIES: Final = frozenset(
 """Their subject is a strategy and never an account, which may have the same name: they are for its master and the operator."""
 
 
+ABOUT_ACCOUNTS: Final = frozenset(code for code, words in ALERTS.items() if words.sentence.startswith("{subject}: ")) - {
+    AlertCode.PLUGIN_TASK_FAILED
+}
+"""The alerts whose subject is an account."""
+
+
 class _Absent(dict[str, str]):
     def __missing__(self, key: str) -> str:
         return "?"
@@ -224,7 +230,8 @@ class Alert:
     """Hold one alert: a code, whom or what it concerns, its numbers. Never a secret.
 
     ``number`` is the ledger sequence of the event behind it (delivery is at least once, so a receiver may see it again). ``count`` is
-    how often the same happened since the last time that it was told, this time included.
+    how often the same happened since the last time that it was told, this time included. ``environment`` is that of the account which it is
+    about, empty where it is about none.
     """
 
     number: int
@@ -233,15 +240,17 @@ class Alert:
     at: datetime
     details: Mapping[str, str] = field(default_factory=dict)
     count: int = 1
+    environment: str = ""
 
     def _filled(self, words: str) -> str:
         return words.format_map(_Absent({**self.details, "subject": self.subject}))
 
     @property
     def sentence(self) -> str:
-        """Say what happened, with how often where it was more than once."""
+        """Say what happened, with how often where it was more than once; of an account without real money it says so first."""
+        label = f"{self.environment.upper()} " if self.environment not in ("", "live") else ""
         often = f" ({self.count} times within an hour)" if self.count > 1 else ""
-        return self._filled(ALERTS[self.code].sentence) + often
+        return label + self._filled(ALERTS[self.code].sentence) + often
 
     @property
     def done(self) -> str:

@@ -3,8 +3,10 @@
 from quart import Response
 
 from engine.desks.performance import periods, without_gaps
+from engine.desks.terms_form import terms_fields
 from web.charts import bar_chart, falls_chart, result_chart, short_period, worth_chart
 from web.rooms import Rooms, Who
+from web.traders.follow import LIMIT_WORDS, SIZINGS
 from web.visit import Visit
 
 _KINDS = (("copy_trading", "Copy trading"), ("algo", "Algorithms"))
@@ -38,9 +40,10 @@ def register_strategies(rooms: Rooms) -> None:
             )
             for each in figures
         ]
+        agreements = [(each, terms_fields(each.policy)) for each in desk.agreements(visit.who, row.id)]
         return visit.page(
-            "traders/strategy.html", row=row, charts=charts, outcomes=desk.outcomes(row.id), agreements=desk.agreements(visit.who, row.id),
-            accounts=desk.accounts(visit.who), live=rooms.desks.pulse.newest(),
+            "traders/strategy.html", row=row, charts=charts, outcomes=desk.outcomes(row.id), agreements=agreements,
+            accounts=desk.accounts(visit.who), limits=LIMIT_WORDS, sizings=SIZINGS, live=rooms.desks.pulse.newest(),
         )  # fmt: skip
 
     @rooms.get("/performance", Who.FOLLOWER)
