@@ -10,6 +10,7 @@ from typing import Final
 import apsw
 
 from engine.decisions.ordering import Newest, Numbering, Placed, Told, is_late, numbered
+from engine.decisions.overtaking import Came, has_overtaken
 from engine.domain.identifiers import StrategyId, Symbol
 from engine.domain.signal import FIRST_ORDER_KEY, NO_ORDER_KEY, Action, OrderKey, SignalDraft, behind, right_before
 from engine.ledger.codec import from_us, read_draft, to_us
@@ -17,6 +18,8 @@ from engine.ledger.query import fetch_all, fetch_one
 
 EXITS: Final = "exits"
 PROTECTIONS: Final = "protections"
+_LOOKED_BACK: Final = 50
+"""How many of a strategy's newest signals are looked at for the close that an alert may have come behind."""
 _ENTERS: Final = f"json_extract(draft, '$.action') IN ({', '.join(repr(each.value) for each in Action if each.is_entry)})"
 
 
@@ -30,6 +33,7 @@ class Unplaced:
     at: datetime
     told_at: datetime | None
     number: int
+    received_at: datetime
 
     @property
     def symbol(self) -> Symbol:
@@ -57,7 +61,7 @@ def find_place(db: apsw.Connection, new: Unplaced) -> Place:
     told = Told(new.origin, new.draft.seq, placed.number, new.told_at)
     restarted_from = known.greatest if known is not None and placed.began else None
     enters, action = new.draft.action.is_entry, new.draft.action
-    late = enters and is_late(told, _newest(db, new, EXITS))
+    late = enters and (is_late(told, _newest(db, new, EXITS)) or _has_overtaken(db, new))
     if late and action is not Action.REVERSE:
         return Place(FIRST_ORDER_KEY, True, placed.number, restarted_from)
     key = behind(_newest_key(db, new), to_us(new.at), new.number)
@@ -67,6 +71,20 @@ def find_place(db: apsw.Connection, new: Unplaced) -> Place:
     if action is Action.SET_PROTECTION and is_late(told, _newest(db, new, PROTECTIONS)):
         key = _before_newest_protection(db, new) or key
     return Place(key, late, placed.number, restarted_from)
+
+
+def _has_overtaken(db: apsw.Connection, new: Unplaced) -> bool:
+    """Ask whether an alert that enters stands behind its own exit; numbers would say so better."""
+    if new.draft.alert is None or new.draft.seq is not None or new.draft.is_test:
+        return False
+    rows = fetch_all(
+        db,
+        "SELECT draft, received_us, origin, symbol FROM signal WHERE strategy_id = ? AND number < ? ORDER BY number DESC LIMIT ?",
+        (new.strategy, new.number, _LOOKED_BACK),
+    )
+    before = [Came(read_draft(row[0]), from_us(row[1])) for row in rows if (row[2], row[3]) == (new.origin, new.symbol)]
+    alerts = (each for each in before if each.draft.alert is not None and not each.draft.is_test)
+    return has_overtaken(Came(new.draft, new.received_at), tuple(alerts))
 
 
 def note_restart(db: apsw.Connection, new: Unplaced, place: Place) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plugins.tradingview import ADDRESSES, TradingView, register_signal_sources
-from plugins.tradingview.alert import read_alert, read_symbol
+from plugins.tradingview.alert import read_alert
 from rexalgo import (
     Action,
     Authenticated,
@@ -47,11 +48,11 @@ def delivery(body: bytes = b"buy BTCUSDT", token: str | None = TOKEN, peer: str 
         ({"action": "short"}, False, Action.OPEN, SHORT),
         ({"action": "sell"}, False, Action.CLOSE, LONG),
         ({"action": "sell"}, True, Action.REVERSE, SHORT),
-        ({"action": "sell", "position": "short"}, False, Action.OPEN, SHORT),
+        ({"action": "sell", "position": "short"}, False, Action.REVERSE, SHORT),
         ({"action": "sell", "position": "flat"}, True, Action.CLOSE, None),
         ({"action": "buy", "position": "flat"}, False, Action.CLOSE, None),
         ({"action": "buy", "position": "long"}, True, Action.REVERSE, LONG),
-        ({"action": "buy", "position": "long"}, False, Action.OPEN, LONG),
+        ({"action": "buy", "position": "long"}, False, Action.REVERSE, LONG),
         ({"action": "buy"}, True, Action.REVERSE, LONG),
         ({"action": "long"}, True, Action.REVERSE, LONG),
         ({"action": "short"}, True, Action.REVERSE, SHORT),
@@ -59,8 +60,8 @@ def delivery(body: bytes = b"buy BTCUSDT", token: str | None = TOKEN, peer: str 
         ({"action": "buy", "position": "long", "before": "flat"}, True, Action.OPEN, LONG),
         ({"action": "buy", "position": "long", "before": "long"}, True, Action.ADD, LONG),
         ({"action": "sell", "position": "short", "before": "short"}, False, Action.ADD, SHORT),
-        ({"action": "sell", "position": "short", "before": "long"}, False, Action.CLOSE, LONG),
-        ({"action": "buy", "position": "long", "before": "short"}, False, Action.CLOSE, SHORT),
+        ({"action": "sell", "position": "short", "before": "long"}, False, Action.REVERSE, SHORT),
+        ({"action": "buy", "position": "long", "before": "short"}, False, Action.REVERSE, LONG),
         ({"action": "sell", "position": "short", "before": "long"}, True, Action.REVERSE, SHORT),
         ({"action": "sell", "position": "long", "size_before": "4", "size_after": "1"}, True, Action.REDUCE, LONG),
         ({"action": "buy", "position": "short", "size_before": 3, "size_after": 2}, False, Action.REDUCE, SHORT),
@@ -115,7 +116,8 @@ def test_a_sell_never_enters_the_long_side_and_a_buy_never_the_short(
     [
         ("2026-11-24T09:59:58Z", NOW - timedelta(seconds=2)),
         ("2026-11-24T10:59:58+01:00", NOW - timedelta(seconds=2)),
-        ("2026-11-24T09:59:58", None),
+        ("2026-11-24T09:59:58", NOW - timedelta(seconds=2)),
+        ("2026-11-24T09:00:00", None),
         ("yesterday", None),
         ("0001-01-01T00:00:00Z", None),
         ("9999-12-31T23:59:59-23:00", None),
@@ -131,7 +133,7 @@ def test_the_time_of_a_bar_is_no_senders_clock() -> None:
 
 @pytest.mark.parametrize("text", ["BINANCE:BTCUSDT.P", "BTCUSDT", "btcusdt.p", "BYBIT:BTCUSDT.PERP", "BTCUSDTPERP"])
 def test_a_contract_is_read_as_tradingview_writes_it(text: str) -> None:
-    assert read_symbol(text) == "BTCUSDT"
+    assert read_alert(alert(symbol=text), NOW, reverses=False).symbol == "BTCUSDT"
 
 
 @pytest.mark.parametrize(
@@ -142,32 +144,32 @@ def test_plain_text_and_other_names_are_taken(body: bytes) -> None:
     assert (draft.action, draft.side, draft.symbol) == (Action.OPEN, LONG, "BTCUSDT")
 
 
-def test_a_repetition_is_told_from_a_new_alert() -> None:
+def test_a_repetition_is_the_same_bytes_and_no_id_of_an_order() -> None:
     def key(body: bytes) -> tuple[str, int | None]:
         draft = read_alert(body, NOW, reverses=False)
         return draft.dedupe_key, draft.repeats_s
 
-    assert key(alert(id="a1")) == key(alert(id="a1", price="1")) == ("tv-a1", None)
-    assert key(alert(order_id="Long", time="1")) == key(alert(order_id="Long", time="1", price="2"))
-    assert key(alert(order_id="Long", time="1")) != key(alert(order_id="Long", time="2"))
-    assert key(alert(order_id="Long", timenow="1")) != key(alert(order_id="Long", timenow="2"))
-    assert key(alert())[1] == 60
+    assert key(alert(id="Long")) == key(alert(id="Long"))
+    assert key(alert(id="Long")) != key(alert(id="Long", price="2"))
+    assert key(alert(order_id="Long", timenow="1")) != key(alert(order_id="Long", timenow="1", size_after="2"))
+    assert key(alert(id="Long"))[1] == 60
+    assert key(alert(idempotency_key="k-1")) == ("tv-k-1", None) == key(alert(idempotency_key="k-1", price="2"))
 
 
 @pytest.mark.parametrize("word", ["close", "exit_long", "sell"])
 def test_a_close_is_not_refused_for_what_it_does_not_use(word: str) -> None:
-    strange = {"price": "cheap", "leverage": "-3", "stop_loss": "low", "timenow": "now"}
-    assert read_alert(alert(action=word, id="a", **strange), NOW, reverses=False) == read_alert(
-        alert(action=word, id="a"), NOW, reverses=False
-    )
+    strange = {"price": "cheap", "leverage": "-3", "stop_loss": "low", "timenow": "now", "quantity": "all of it"}
+    taken = read_alert(alert(action=word, **strange), NOW, reverses=False)
+    assert replace(taken, dedupe_key="") == replace(read_alert(alert(action=word), NOW, reverses=False), dedupe_key="")
     if word != "sell":
-        assert read_alert(alert(action=word, position="sideways"), NOW, reverses=False).action is Action.CLOSE
+        for name in ("position", "prev_position", "reduce_only", "market_postion"):
+            assert read_alert(alert(action=word, **{name: "sideways"}), NOW, reverses=False).action is Action.CLOSE
 
 
 UNFIT = [
-    (b"", "action"),
+    (b"", "body"),
     (b"{", "body"),
-    (b"[1]", "action"),
+    (b"[1]", "body"),
     (b"\xff", "body"),
     (b"dance BTCUSDT", "action"),
     (b"buy", "symbol"),

@@ -1,0 +1,72 @@
+"""Which alert was first, where two of one moment come in either order."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from engine.decisions.overtaking import Came, has_overtaken, would_close
+from engine.domain.identifiers import Symbol
+from engine.domain.signal import Action, AlertFacts, PositionSide, SignalDraft
+
+T = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
+LONG, SHORT = PositionSide.LONG, PositionSide.SHORT
+BARE = AlertFacts(is_bare=True)
+
+
+def came(
+    action: Action, side: PositionSide | None = None, at_s: float = 0, *, told_s: float | None = None, facts: AlertFacts | None = None
+) -> Came:
+    told = None if told_s is None else T + timedelta(seconds=told_s)
+    return Came(SignalDraft("k", action, Symbol("BTCUSDT"), side, sent_at=told, alert=facts or AlertFacts()), T + timedelta(seconds=at_s))
+
+
+def close(at_s: float, side: PositionSide | None = None, *, told_s: float | None = None, facts: AlertFacts | None = None) -> Came:
+    return came(Action.CLOSE, side, at_s, told_s=told_s, facts=facts)
+
+
+def enter(at_s: float, side: PositionSide = LONG, *, told_s: float | None = None, facts: AlertFacts | None = None) -> Came:
+    return came(Action.OPEN, side, at_s, told_s=told_s, facts=facts)
+
+
+@pytest.mark.parametrize(
+    ("entry", "before", "late"),
+    [
+        (enter(1), (), False),
+        (enter(1), (close(0),), True),
+        (enter(1), (close(0, LONG),), True),
+        (enter(1), (close(0, SHORT),), False),
+        (enter(1), (close(0, facts=AlertFacts(SHORT)),), False),
+        (enter(1), (close(0, facts=AlertFacts(LONG)),), True),
+        (enter(4), (close(0),), False),
+        (enter(1, told_s=1), (close(0, told_s=1),), True),
+        (enter(1, told_s=2), (close(0, told_s=1),), False),
+        (enter(1, SHORT), (close(0), enter(-60)), False),
+        (enter(1), (close(0, LONG), enter(-60)), False),
+        (enter(1), (close(0, LONG), enter(-60, SHORT)), True),
+        (enter(1, SHORT), (close(0), close(-1), enter(-60)), False),
+        (enter(1), (close(0), close(-61), enter(-120)), True),
+        (enter(1), (enter(0),), False),
+        (enter(900, facts=BARE), (close(0, LONG, facts=BARE), close(-60, LONG, facts=BARE), enter(-120, facts=BARE)), True),
+        (enter(900, facts=BARE), (close(0, LONG, facts=BARE), enter(-120, facts=BARE)), False),
+        (enter(900, facts=BARE), (close(0, facts=BARE),), False),
+    ],
+)
+def test_an_entry_behind_its_own_exit(entry: Came, before: tuple[Came, ...], late: bool) -> None:
+    assert has_overtaken(entry, before) is late
+
+
+@pytest.mark.parametrize(
+    ("again", "entered", "closes"),
+    [
+        (close(0), enter(1, LONG), True),
+        (close(0, LONG), enter(1, LONG), True),
+        (close(0, LONG), enter(1, SHORT), False),
+        (close(0, facts=AlertFacts(LONG)), enter(1, SHORT), False),
+        (came(Action.REVERSE, LONG), enter(1, SHORT), True),
+        (came(Action.REVERSE, LONG), enter(1, LONG), False),
+        (enter(0), enter(1, SHORT), False),
+        (came(Action.CANCEL), enter(1), False),
+    ],
+)
+def test_what_comes_again_after_an_entry(again: Came, entered: Came, closes: bool) -> None:
+    assert would_close(again.draft, entered.draft) is closes
