@@ -18,6 +18,7 @@ from rexalgo import (
     Delivery,
     InvalidValue,
     NotAuthentic,
+    OrderType,
     PositionSide,
     Ratio,
     Secret,
@@ -220,3 +221,169 @@ def test_every_text_is_a_draft_or_one_kind_of_refusal(body: bytes) -> None:
     except InvalidValue:
         return
     assert len(draft.dedupe_key) <= 128
+
+
+# Forms
+
+
+TWO_FACED = [
+    ('{"action":"buy","symbol":"BTCUSDT","comment":"one\ntwo\tthree"}', Action.OPEN, LONG),
+    ('\ufeff{"action":"close","symbol":"BTCUSDT"}', Action.CLOSE, None),
+    ('```json\n{"action":"close","symbol":"BTCUSDT"}\n```', Action.CLOSE, None),
+    ('[{"action":"close","symbol":"BTCUSDT"}]', Action.CLOSE, None),
+    ("{\u201caction\u201d: \u201cclose\u201d, \u201csymbol\u201d: \u201cBTCUSDT\u201d}", Action.CLOSE, None),
+    ('{"action":"buy","symbol":"BTCUSDT","price":NaN}', Action.OPEN, LONG),
+    ("action = close; symbol = BTC/USDT", Action.CLOSE, None),
+    ("action=exit-long\nsymbol=BTCUSDT", Action.CLOSE, LONG),
+    ("action=close&symbol=BINANCE%3ABTCUSDT.P", Action.CLOSE, None),
+    ("close long BTCUSDT", Action.CLOSE, LONG),
+    ("EXIT-SHORT BTCUSDT", Action.CLOSE, SHORT),
+    ("closelong BTCUSDT", Action.CLOSE, LONG),
+    ("BTCUSDT.P exit short", Action.CLOSE, SHORT),
+    ("Sell to close, BTCUSDT", Action.CLOSE, LONG),
+    ("flatten BTCUSDT", Action.CLOSE, None),
+    ("cover BTC-USDT-SWAP", Action.CLOSE, SHORT),
+    ("openLong BTC_USDT", Action.OPEN, LONG),
+    ("reverse to short BTCUSDT", Action.REVERSE, SHORT),
+    ("cancel BTCUSDT", Action.CANCEL, None),
+    ("EXIT-ALL_Binance_BTC/USDT_bot_5M_abc", Action.CLOSE, None),
+    ("60123456789,closelongshort,BTCUSDT", Action.CLOSE, None),
+    ("buy BTCUSDT price=65000 sl=64000", Action.OPEN, LONG),
+]
+
+
+@pytest.mark.parametrize(("text", "action", "side"), TWO_FACED)
+def test_a_form_that_can_be_read_in_one_way_is_read(text: str, action: Action, side: PositionSide | None) -> None:
+    draft = read_alert(text.encode(), NOW, reverses=False)
+    assert (draft.action, draft.side, draft.symbol) == (action, side, "BTCUSDT")
+
+
+@pytest.mark.parametrize(
+    ("told", "read"),
+    [
+        ("65,000.5", "65000.5"), ("6.5e4", "65000"), (6.5e4, "65000"), ("5e-05", "0.00005"), (0.1 + 0.2, "0.3"),
+        ("0.30000000000000004", "0.3"), ("65000.12345678901234", "65000.123456789012"), ("N/A", None), ("na", None), ("", None),
+        (None, None), ("{{close}}", None), ("0", None),
+    ],
+)  # fmt: skip
+def test_numbers_are_read_as_programs_write_them(told: object, read: str | None) -> None:
+    draft = read_alert(alert(price=told, leverage="10x"), NOW, reverses=False)
+    assert (draft.price, draft.leverage) == (None if read is None else Decimal(read), 10)
+
+
+# What ends flat, and what only reduces
+
+FLATS: list[dict[str, object]] = [
+    {"sentiment": "flat"}, {"market_position": "FLAT"}, {"marketPosition": "flat"}, {"position": "flat"}, {"position": "0"},
+    {"position_size": "0"}, {"position_size": 0}, {"positionSize": "0.0"}, {"position_size": "5.5e-17"}, {"market_position_size": 0},
+    {"strategy_info": {"market_position": "flat"}}, {"strategy": {"market_position": "flat"}}, {"data": {"position_size": "0"}},
+    {"strategy": {"order": {"x": 1}, "marketPosition": "flat"}}, {"position_after": "0"}, {"newPosition": "flat"},
+    {"alerts": [{"market_position": "flat"}]}, {"sentiment": "flat", "prev_market_position": "sideways"},
+    {"sentiment": "flat", "reduce_only": "maybe"}, {"sentiment": "flat", "current_position": "long"}, {"sentiment": "flat", "side": "up"},
+]  # fmt: skip
+REDUCES: list[dict[str, object]] = [
+    {"reduce_only": True}, {"reduceOnly": "true"}, {"reduce_only": 1}, {"closeOnTrigger": True}, {"close_position": "TRUE"},
+    {"closePosition": "yes"}, {"order": {"reduceOnly": True}}, {"reduce-only": "1"},
+]  # fmt: skip
+entering = st.sampled_from(["buy", "sell", "long", "short", "open_long", "enter_short", "BUY", "add_long", "reverse_short"])
+extras = st.dictionaries(
+    st.sampled_from(["price", "quantity", "time", "comment", "order_id", "id", "signal", "prev_position", "contracts", "leverage", "sl"]),
+    st.sampled_from(["", "long", "short", "1", "65,000.5", "{{close}}", "Long", None, True, "2026-11-24T10:00:00Z", "-1"]),
+    max_size=4,
+)  # fmt: skip
+
+
+@given(entering, st.sampled_from(FLATS), extras, st.booleans())
+def test_what_ends_flat_is_a_close_in_every_spelling(word: str, flat: dict[str, object], more: dict[str, object], turns: bool) -> None:
+    draft = read_alert(alert(**{"action": word, **more, **flat}), NOW, reverses=turns)
+    assert draft.action is Action.CLOSE
+
+
+@given(entering, st.sampled_from(REDUCES), extras, positions, st.booleans())
+def test_what_only_reduces_enters_nothing(word: str, mark: dict[str, object], more: dict[str, object], after: str, turns: bool) -> None:
+    told = {"position": after} if after else {}
+    try:
+        draft = read_alert(alert(**{"action": word, **more, **told, **mark}), NOW, reverses=turns)
+    except InvalidValue:
+        return
+    assert draft.action in (Action.CLOSE, Action.REDUCE)
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"market_position": "sideways"}, "market_position"),
+        ({"strategy_info": {"market_position": "?"}}, "strategy_info.market_position"),
+        ({"market_position": "{{strategy.market_position}}"}, "market_position"), ({"position": ""}, "position"),
+        ({"position": None}, "position"), ({"position": {"side": "long"}}, "position"), ({"position_size": "N/A"}, "position_size"),
+        ({"prev_market_position": "up", "position": "long"}, "prev_market_position"), ({"reduce_only": "maybe"}, "reduce_only"),
+        ({"reduceOnly": None}, "reduceOnly"), ({"current_position": "flat"}, "current_position"),
+        ({"marketpositon": "flat"}, "marketpositon"),
+        ({"pos": "flat"}, "pos"), ({"side": "sell"}, "side"), ({"ticker": "ETHUSDT"}, "ticker"),
+        ({"data": {"action": "sell"}}, "data.action"),
+        ({"sentiment": "flat", "position": "long"}, "position"), ({"position": "long", "position_size": "-1"}, "position_size"),
+        ({"position": "long", "size_after": "0"}, "size_after"), ({"test": "maybe"}, "test"), ({"order_type": "stop"}, "order_type"),
+        ({"positionIdx": 1}, "positionIdx"), ({"Symbol": "BTCUSDT"}, "Symbol"), ({"quantity": "all"}, "quantity"),
+        ({"stopLoss": {"percent": 2}}, "stopLoss"), ({"sl": "1%"}, "sl"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_read_or_contradicts_is_refused_by_its_name(fields: dict[str, object], field: str) -> None:
+    with pytest.raises(InvalidValue) as caught:
+        read_alert(alert(**fields), NOW, reverses=False)
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("name", "age", "is_told"),
+    [
+        ("timenow", timedelta(days=2), True), ("time", timedelta(days=2), True), ("timestamp", timedelta(days=2), True),
+        ("date", timedelta(days=400), True), ("time", timedelta(hours=4), False), ("time", timedelta(days=1, seconds=9), False),
+        ("time", timedelta(seconds=2), True), ("timestamp", timedelta(minutes=1), False),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("form", ["iso", "seconds", "milliseconds"])
+def test_an_alert_older_than_a_day_is_not_fresh_whichever_field_tells(name: str, age: timedelta, is_told: bool, form: str) -> None:
+    at = NOW - age
+    seconds = int(at.timestamp())
+    told = {"iso": at.isoformat(), "seconds": seconds, "milliseconds": str(seconds * 1000)}[form]
+    assert read_alert(alert(**{name: told}), NOW, reverses=False).sent_at == (at if is_told else None)
+
+
+def test_our_own_body_is_read_at_this_door_too() -> None:
+    own = {
+        "idempotency_key": "k", "action": "open", "symbol": "BTCUSDT", "side": "LONG", "order_type": "LIMIT", "price": "65000.1",
+        "leverage": "5", "stop_loss": "64000", "take_profit": "67000", "sent_at": "2026-11-24T09:59:58Z",
+        "size": {"mode": "quantity", "quantity": "0.5"}, "seq": 17, "position_after": "0.02", "test": True,
+    }  # fmt: skip
+    draft = read_alert(json.dumps(own).encode(), NOW, reverses=False)
+    assert (draft.action, draft.side, draft.order_type, draft.price) == (Action.OPEN, LONG, OrderType.LIMIT, Decimal("65000.1"))
+    assert (draft.stop_loss, draft.take_profit, draft.seq, draft.is_test, draft.size.quantity) == (64000, 67000, 17, True, Decimal("0.5"))
+    part = {"action": "reduce", "symbol": "BTCUSDT", "size": {"mode": "fraction", "fraction": "0.25"}, "idempotency_key": "r"}
+    assert read_alert(json.dumps(part).encode(), NOW, reverses=False).size.fraction == Decimal("0.25")
+    moved = {"action": "set_protection", "symbol": "BTCUSDT", "stop_loss": "none", "take_profit": "70000", "idempotency_key": "p"}
+    protection = read_alert(json.dumps(moved).encode(), NOW, reverses=False)
+    assert (protection.no_stop_loss, protection.take_profit) == (True, 70000)
+
+
+names = st.sampled_from(
+    ["action", "side", "symbol", "position", "prev_position", "reduce_only", "size", "price", "Action", "data", "time", "x"]
+)
+values = st.recursive(
+    st.one_of(
+        st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=6), st.sampled_from(["buy", "flat", "BTCUSDT", "long"])
+    ),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.one_of(names, st.text(max_size=5)), inner, max_size=4)),
+    max_leaves=8,
+)
+words_of_text = st.lists(
+    st.sampled_from(["buy", "close", "long", "BTCUSDT", "=", "a=b", ";", "\n", "{", "}", '"', "&", "ENTER-LONG_", "5"])
+)
+
+
+@given(st.one_of(st.dictionaries(names, values, max_size=6).map(json.dumps), words_of_text.map(" ".join), words_of_text.map("".join)))
+def test_no_alert_gives_anything_but_a_draft_or_one_kind_of_refusal(text: str) -> None:
+    try:
+        read_alert(text.encode(errors="surrogatepass"), NOW, reverses=False)
+    except InvalidValue as error:
+        error.field.encode()
+        error.expected.encode()
