@@ -10,7 +10,7 @@ from typing import Final
 import apsw
 
 from engine.decisions.ordering import Newest, Numbering, Placed, Told, is_late, numbered
-from engine.decisions.overtaking import Came, has_overtaken
+from engine.decisions.overtaking import Came, has_overtaken, stands_before
 from engine.domain.identifiers import StrategyId, Symbol
 from engine.domain.signal import FIRST_ORDER_KEY, NO_ORDER_KEY, Action, OrderKey, SignalDraft, behind, right_before
 from engine.ledger.codec import from_us, read_draft, to_us
@@ -61,30 +61,33 @@ def find_place(db: apsw.Connection, new: Unplaced) -> Place:
     told = Told(new.origin, new.draft.seq, placed.number, new.told_at)
     restarted_from = known.greatest if known is not None and placed.began else None
     enters, action = new.draft.action.is_entry, new.draft.action
-    late = enters and (is_late(told, _newest(db, new, EXITS)) or _has_overtaken(db, new))
+    alerts = _alerts_before(db, new)
+    late = enters and (is_late(told, _newest(db, new, EXITS)) or has_overtaken(Came(new.draft, new.received_at), alerts))
     if late and action is not Action.REVERSE:
         return Place(FIRST_ORDER_KEY, True, placed.number, restarted_from)
     key = behind(_newest_key(db, new), to_us(new.at), new.number)
     before = _before_later_entries(db, new, placed)
     if before is not None and (not action.is_only_entry or before > _newest_exit_key(db, new)):
         key = before
+    if alerts and alerts[0].key > FIRST_ORDER_KEY and stands_before(Came(new.draft, new.received_at), alerts[0]):
+        key = right_before(alerts[0].key, new.number)
     if action is Action.SET_PROTECTION and is_late(told, _newest(db, new, PROTECTIONS)):
         key = _before_newest_protection(db, new) or key
     return Place(key, late, placed.number, restarted_from)
 
 
-def _has_overtaken(db: apsw.Connection, new: Unplaced) -> bool:
-    """Ask whether an alert that enters stands behind its own exit; numbers would say so better."""
+def _alerts_before(db: apsw.Connection, new: Unplaced) -> tuple[Came, ...]:
+    """Read the newest alerts of the sender for the contract, the newest first; none where numbers say the order better."""
     if new.draft.alert is None or new.draft.seq is not None or new.draft.is_test:
-        return False
+        return ()
     rows = fetch_all(
         db,
-        "SELECT draft, received_us, origin, symbol FROM signal WHERE strategy_id = ? AND number < ? ORDER BY number DESC LIMIT ?",
+        "SELECT draft, received_us, origin, symbol, order_key FROM signal WHERE strategy_id = ? AND number < ?"
+        " ORDER BY number DESC LIMIT ?",
         (new.strategy, new.number, _LOOKED_BACK),
     )
-    before = [Came(read_draft(row[0]), from_us(row[1])) for row in rows if (row[2], row[3]) == (new.origin, new.symbol)]
-    alerts = (each for each in before if each.draft.alert is not None and not each.draft.is_test)
-    return has_overtaken(Came(new.draft, new.received_at), tuple(alerts))
+    before = [Came(read_draft(row[0]), from_us(row[1]), OrderKey(row[4])) for row in rows if (row[2], row[3]) == (new.origin, new.symbol)]
+    return tuple(each for each in before if each.draft.alert is not None and not each.draft.is_test)
 
 
 def note_restart(db: apsw.Connection, new: Unplaced, place: Place) -> None:

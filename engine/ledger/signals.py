@@ -13,13 +13,13 @@ from typing import Final
 import apsw
 
 from engine.decisions.mirroring import Circumstances, why_not_mirrored
-from engine.decisions.overtaking import would_close
+from engine.decisions.overtaking import as_it_stands, would_close
 from engine.decisions.routing import ENTRY, legs
 from engine.domain.alert import AlertCode
 from engine.domain.errors import RexAlgoError
 from engine.domain.identifiers import AccountId, CopyId, ReceiptId, SignalId, StrategyId
 from engine.domain.outcome import Outcome, OutcomeCode
-from engine.domain.signal import Action, OrderKey, Signal, SignalDraft, after
+from engine.domain.signal import FIRST_ORDER_KEY, Action, OrderKey, Signal, SignalDraft, after
 from engine.ledger.alerts import raise_alert
 from engine.ledger.codec import from_us, read_draft, to_us, write_draft
 from engine.ledger.ordering import Place, Unplaced, find_place, note_place, note_restart
@@ -28,7 +28,7 @@ from engine.ledger.query import Row, fetch_all, fetch_one
 from engine.ledger.reach import reach_of
 
 _LOOKED_BACK: Final = 8
-"""How many of the newest signals are looked at for an entry that a repeated close may be meant for."""
+"""How many of a contract's newest signals are looked at for what an alert may be meant for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +81,8 @@ def record_signal(db: apsw.Connection, new: NewSignal) -> Recorded:
         return Recorded(SignalId(known[0]), ReceiptId(known[1]), False, known[3], known[4])
     if known is not None and new.draft.action is Action.REVERSE:
         new = replace(new, draft=new.draft.closing_half)
+    if new.draft.alert is not None and new.draft.repeats_s is not None and not new.draft.is_test:
+        new = replace(new, draft=as_it_stands(new.draft, _behind(db, new, FIRST_ORDER_KEY)))
     number, place = _insert_signal(db, new)
     key = place.key
     rows = fetch_all(
@@ -145,13 +147,17 @@ def _is_certain(db: apsw.Connection, new: NewSignal, known: Row) -> bool:
     """Tell whether it is surely a repetition: nothing was entered behind the first one that the second may be meant to close."""
     if new.draft.repeats_s is None:
         return True
-    entered = fetch_all(
+    return not any(each.action.is_entry and would_close(new.draft, each) for each in _behind(db, new, known[5]))
+
+
+def _behind(db: apsw.Connection, new: NewSignal, key: OrderKey) -> tuple[SignalDraft, ...]:
+    """Read what is recorded for the contract behind a place in the order, the newest first; no tests."""
+    rows = fetch_all(
         db,
         "SELECT draft FROM signal WHERE strategy_id = ? AND symbol = ? AND order_key > ? ORDER BY order_key DESC LIMIT ?",
-        (new.strategy, new.draft.symbol, known[5], _LOOKED_BACK),
+        (new.strategy, new.draft.symbol, key, _LOOKED_BACK),
     )
-    drafts = [read_draft(row[0]) for row in entered]
-    return not any(each.action.is_entry and not each.is_test and would_close(new.draft, each) for each in drafts)
+    return tuple(draft for draft in (read_draft(row[0]) for row in rows) if not draft.is_test)
 
 
 def _timed(key: str, at: datetime) -> str:

@@ -103,15 +103,15 @@ def _flat(fields: Fields) -> Meaning:
     """Make a close of a strategy that ends flat; what cannot be read beside that stands in no way."""
     try:
         word = _word(fields)
-        side = word.side if word.verb is Verb.CLOSE else None
     except InvalidValue:
-        side = None
-    return Meaning(Action.CLOSE, side, came_from=side or _came_from(fields, FLAT))
+        word = Word(Verb.CLOSE)
+    side = word.side if word.verb is Verb.CLOSE else None
+    return Meaning(Action.CLOSE, side, came_from=side or _came_from(fields, word.side if word.verb is Verb.ORDER else None))
 
 
-def _came_from(fields: Fields, after: Stand | None) -> PositionSide | None:
+def _came_from(fields: Fields, ordered: PositionSide | None) -> PositionSide | None:
     try:
-        before = read_before(fields, after, None)
+        before = read_before(fields, FLAT, ordered)
     except InvalidValue:
         return None
     return None if before is None else before.side

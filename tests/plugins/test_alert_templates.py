@@ -16,10 +16,10 @@ from alert_templates import DOWN, FLAT, LESS, MORE, OUT_OF_LONG, OUT_OF_SHORT, P
 
 from engine.decisions.alert_messages import STRATEGY_MESSAGE
 from engine.domain.identifiers import CopyId, ReceiptId, SignalId, StrategyId
-from engine.domain.signal import Action, SignalDraft
+from engine.domain.signal import NO_ORDER_KEY, Action, OrderKey, Signal
 from engine.ledger import Ledger
 from engine.ledger.query import fetch_one
-from engine.ledger.signals import NewSignal, record_signal
+from engine.ledger.signals import NewSignal, read_signal, record_signal
 from plugins.tradingview.alert import read_alert
 from rexalgo import InvalidValue, plain
 
@@ -54,6 +54,7 @@ class Follower:
     entered: list[str] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
     taken: int = 0
+    entry_key: OrderKey = NO_ORDER_KEY
 
     def get(self, body: bytes, at: datetime) -> None:
         try:
@@ -71,21 +72,22 @@ class Follower:
             return
         self.taken += 1
         row = fetch_one(
-            self.db, "SELECT code, json_extract(draft, '$.action') FROM copy JOIN signal ON number = signal_number WHERE signal.id = ?",
+            self.db, "SELECT code, number FROM copy JOIN signal ON number = signal_number WHERE signal.id = ?",
             (recorded.id,),
         )  # fmt: skip
         assert row is not None
-        self._carry_out(draft, Action(row[1]), is_late=row[0] == "skipped.superseded")
+        self._carry_out(read_signal(self.db, row[1]), is_late=row[0] == "skipped.superseded")
 
-    def _carry_out(self, draft: SignalDraft, action: Action, *, is_late: bool) -> None:
-        side = None if draft.side is None else draft.side.value.lower()
-        if action is Action.CLOSE and draft.action is Action.CLOSE and side in (None, self.position):
+    def _carry_out(self, signal: Signal, *, is_late: bool) -> None:
+        action, side = signal.draft.action, None if signal.draft.side is None else signal.draft.side.value.lower()
+        may_close = signal.order_key > self.entry_key
+        if may_close and (
+            (action is Action.CLOSE and side in (None, self.position)) or (action is Action.REVERSE and self.position != side)
+        ):
             self.position = FLAT
-        if draft.action is Action.REVERSE and self.position != side:
-            self.position = FLAT
-        meant = action is Action.REVERSE or (action is Action.OPEN and self.position == FLAT)
-        if side is not None and not is_late and (meant or (action is Action.ADD and self.position == side)) and action is draft.action:
-            self.position = side
+        enters = self.position == FLAT if action in (Action.OPEN, Action.REVERSE) else action is Action.ADD and self.position == side
+        if side is not None and enters and not is_late:
+            self.position, self.entry_key = side, signal.entry_key
             self.entered.append(side)
 
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from engine.decisions.overtaking import Came, has_overtaken, would_close
+from engine.decisions.overtaking import Came, as_it_stands, has_overtaken, held, stands_before, would_close
 from engine.domain.identifiers import Symbol
 from engine.domain.signal import Action, AlertFacts, PositionSide, SignalDraft
 
@@ -70,3 +70,47 @@ def test_an_entry_behind_its_own_exit(entry: Came, before: tuple[Came, ...], lat
 )
 def test_what_comes_again_after_an_entry(again: Came, entered: Came, closes: bool) -> None:
     assert would_close(again.draft, entered.draft) is closes
+
+
+@pytest.mark.parametrize(
+    ("late_close", "entry", "before"),
+    [
+        (close(1, LONG), enter(0, SHORT), True),
+        (close(1, facts=AlertFacts(LONG)), enter(0, SHORT), True),
+        (close(1), enter(0, SHORT), False),
+        (close(1, SHORT), enter(0, SHORT), False),
+        (close(4, LONG), enter(0, SHORT), False),
+        (close(1, LONG, told_s=2), enter(0, SHORT, told_s=1), False),
+        (close(1, LONG, told_s=1), enter(0, SHORT, told_s=1), True),
+        (close(1, LONG), close(0), False),
+        (enter(1, LONG), enter(0, SHORT), False),
+    ],
+)
+def test_a_close_of_the_other_side_behind_an_entry_of_the_same_moment(late_close: Came, entry: Came, before: bool) -> None:
+    assert stands_before(late_close, entry) is before
+
+
+@pytest.mark.parametrize(
+    ("recorded", "side"),
+    [
+        ((), None),
+        ((enter(0),), LONG),
+        ((close(0), enter(0)), None),
+        ((close(0, LONG), enter(0)), None),
+        ((close(0, SHORT), enter(0)), LONG),
+        ((came(Action.CANCEL), enter(0, SHORT)), SHORT),
+        ((came(Action.REVERSE, SHORT), enter(0)), SHORT),
+    ],
+)
+def test_which_side_is_held_as_recorded(recorded: tuple[Came, ...], side: PositionSide | None) -> None:
+    assert held(tuple(each.draft for each in recorded)) is side
+
+
+def test_an_entry_while_the_other_side_is_held_turns_and_a_bare_one_closes() -> None:
+    short = (enter(0, SHORT).draft,)
+    assert as_it_stands(enter(1).draft, short).action is Action.REVERSE
+    bare = as_it_stands(enter(1, facts=BARE).draft, short)
+    assert (bare.action, bare.side) == (Action.CLOSE, SHORT)
+    for unchanged in (enter(1, SHORT), close(1), came(Action.ADD, LONG)):
+        assert as_it_stands(unchanged.draft, short) == unchanged.draft
+    assert as_it_stands(enter(1).draft, ()) == enter(1).draft
