@@ -9,6 +9,7 @@ the position tells which was first. The rules, in doubt for closing and against 
   later it comes. It is not taken for an entry.
 - An entry while the other side is recorded as entered, and no close of it, ends on its own side all the same: it turns. A bare one closes.
 - The close of the other side that follows within seconds came before that entry, where it says from which side it came.
+- Of two entries of one moment to two sides, that one was first at whose end the other begins. Where nobody can say, the second only closes.
 - The same bytes again within their time are a repetition. A close is one only while nothing that it would close was entered since: else it
   may be the close of that. Of a reverse that comes again so only the closing half is certain.
 """
@@ -28,59 +29,95 @@ _OF_ONE_EXIT: Final = timedelta(seconds=60)
 
 @dataclass(frozen=True, slots=True)
 class Came:
-    """Hold an alert, when it came in, and its place in the order, empty while it has none."""
+    """Hold an alert, when it came in, and its place in the order, empty while it has none. ``is_late``: its entry was not sent."""
 
     draft: SignalDraft
     at: datetime
     key: OrderKey = NO_ORDER_KEY
+    is_late: bool = False
 
 
 def has_overtaken(entry: Came, before: tuple[Came, ...]) -> bool:
-    """Tell whether an entry stands behind its own exit. ``before``: what the same sender sent for the contract, the newest first."""
-    if not before or before[0].draft.action is not Action.CLOSE or not _closed_nothing(before):
+    """Tell whether an entry stands behind what came after it, or may. ``before``: the same sender's for the contract, the newest first."""
+    if not before:
         return False
-    close, came_from = before[0], _came_from(before[0].draft)
+    if before[0].draft.action.is_entry:
+        return _first(entry, before) is not before[0]
+    if before[0].draft.action is not Action.CLOSE or not _closed_nothing(before):
+        return False
+    close, came_from = before[0], _seems_from(before[0].draft)
     if came_from not in (None, entry.draft.side):
         return False
     if came_from is not None and _is_bare(close.draft) and _is_bare(entry.draft):
         return True
-    return entry.at - close.at <= SIDE_BY_SIDE and not _told_later(entry.draft, close.draft)
+    return _is_of_one_moment(entry, close)
+
+
+def stands_before(new: Came, before: tuple[Came, ...]) -> bool:
+    """Tell whether an alert surely came before the newest one that is recorded, an entry of the other side of the same moment."""
+    if not before or not before[0].draft.action.is_entry:
+        return False
+    if new.draft.action is not Action.CLOSE:
+        return new.draft.action.is_entry and _first(new, before) is new
+    came_from = _came_from(new.draft)
+    return came_from is not None and before[0].draft.side is not came_from and _is_of_one_moment(new, before[0])
+
+
+def _first(entry: Came, before: tuple[Came, ...]) -> Came | None:
+    """Return which came first: ``entry``, or the newest before it, an entry too. None where nobody can say.
+
+    Two entries of one side, or of two moments, came as they came. Else each is asked whether it begins where the other one ended; where
+    both do, which of the two begins where the strategy stood before them.
+    """
+    newest = before[0]
+    if newest.draft.side is entry.draft.side or not _is_of_one_moment(entry, newest):
+        return newest
+    is_behind = _begins_at(entry.draft, newest.draft.side)
+    is_ahead = _begins_at(newest.draft, entry.draft.side)
+    if is_behind and is_ahead:
+        stood = held(tuple(each.draft for each in before[1:] if not each.is_late))
+        return entry if _begins_at(entry.draft, stood) else newest if _begins_at(newest.draft, stood) else None
+    return newest if is_behind else entry if is_ahead else None
+
+
+def _begins_at(entry: SignalDraft, side: PositionSide | None) -> bool:
+    """Tell whether an entry says that the strategy stood there before it; None is flat."""
+    facts = entry.alert
+    return facts is not None and (facts.was_flat if side is None else facts.came_from is side)
+
+
+def _is_of_one_moment(new: Came, recorded: Came) -> bool:
+    """Tell whether two alerts may have been sent at once: they came within seconds, and the later one does not tell a later time."""
+    told, other = new.draft.sent_at, recorded.draft.sent_at
+    is_later = told is not None and other is not None and compare_times(told, other) > 0
+    return new.at - recorded.at <= SIDE_BY_SIDE and not is_later
 
 
 def _came_from(close: SignalDraft) -> PositionSide | None:
     return close.side or (None if close.alert is None else close.alert.came_from)
 
 
+def _seems_from(close: SignalDraft) -> PositionSide | None:
+    return _came_from(close) or (None if close.alert is None else close.alert.seems_from)
+
+
 def _is_bare(draft: SignalDraft) -> bool:
     return draft.alert is not None and draft.alert.is_bare
-
-
-def _told_later(one: SignalDraft, other: SignalDraft) -> bool:
-    """Tell whether the first one's own time is later than the other's."""
-    return one.sent_at is not None and other.sent_at is not None and compare_times(one.sent_at, other.sent_at) > 0
 
 
 def _closed_nothing(before: tuple[Came, ...]) -> bool:
     """Tell whether nothing is recorded that the newest alert, a close, could have closed.
 
-    Closes shortly before it may have closed parts of the same position; bare ones may as well have opened one on the other side.
+    Closes shortly before it may have closed parts of the same position; bare ones may as well have opened one on the other side. An entry
+    that was late was none; of bare ones it counts, so that a strategy which was taken for another one is followed again.
     """
     close, *older = before
     for each in older:
-        if each.draft.action.is_entry:
-            return _came_from(close.draft) not in (None, each.draft.side)
+        if each.draft.action.is_entry and (not each.is_late or _is_bare(close.draft)):
+            return _seems_from(close.draft) not in (None, each.draft.side)
         if each.draft.action is Action.CLOSE and (_is_bare(close.draft) or close.at - each.at > _OF_ONE_EXIT):
             return True
     return True
-
-
-def stands_before(close: Came, entry: Came) -> bool:
-    """Tell whether a close came before an entry that is recorded already: it is about the other side, and of the same moment."""
-    came_from = _came_from(close.draft)
-    is_of_other_side = (
-        entry.draft.action.is_entry and close.draft.action is Action.CLOSE and came_from is not None and entry.draft.side is not came_from
-    )
-    return is_of_other_side and close.at - entry.at <= SIDE_BY_SIDE and not _told_later(close.draft, entry.draft)
 
 
 def as_it_stands(alert: SignalDraft, before: tuple[SignalDraft, ...]) -> SignalDraft:

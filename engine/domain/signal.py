@@ -97,12 +97,14 @@ class SignalSize:
 class AlertFacts:
     """Hold what an alert says that helps to put it in order; alerts of one moment come in either order, and carry no number.
 
-    ``came_from``: the side that the sender says it held before a close, None where it does not say. ``is_bare``: it told an order alone and
-    no position, so that nobody can say what its ``buy`` meant.
+    ``came_from``: the side that the sender says it held before, None where it does not say or ``was_flat``; ``seems_from``: what its word
+    suggests where it does not say. ``is_bare``: it told an order alone and no position, so that nobody can say what its ``buy`` meant.
     """
 
     came_from: PositionSide | None = None
     is_bare: bool = False
+    was_flat: bool = False
+    seems_from: PositionSide | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,11 +81,15 @@ def write_draft(draft: SignalDraft) -> str:
 
 
 def _write_alert(alert: AlertFacts) -> list[object]:
-    return [None if alert.came_from is None else alert.came_from.value, alert.is_bare]
+    sides = (None if each is None else each.value for each in (alert.came_from, alert.seems_from))
+    return [*sides, alert.is_bare, alert.was_flat]
 
 
 def _read_alert(row: list[Any] | None) -> AlertFacts | None:
-    return None if row is None else AlertFacts(PositionSide(row[0]) if row[0] else None, row[1])
+    if row is None:
+        return None
+    came_from, seems_from = (PositionSide(each) if each else None for each in row[:2])
+    return AlertFacts(came_from, row[2], row[3], seems_from)
 
 
 def read_draft(text: str) -> SignalDraft:

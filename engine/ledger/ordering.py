@@ -69,7 +69,7 @@ def find_place(db: apsw.Connection, new: Unplaced) -> Place:
     before = _before_later_entries(db, new, placed)
     if before is not None and (not action.is_only_entry or before > _newest_exit_key(db, new)):
         key = before
-    if alerts and alerts[0].key > FIRST_ORDER_KEY and stands_before(Came(new.draft, new.received_at), alerts[0]):
+    if alerts and alerts[0].key > FIRST_ORDER_KEY and stands_before(Came(new.draft, new.received_at), alerts):
         key = right_before(alerts[0].key, new.number)
     if action is Action.SET_PROTECTION and is_late(told, _newest(db, new, PROTECTIONS)):
         key = _before_newest_protection(db, new) or key
@@ -82,12 +82,26 @@ def _alerts_before(db: apsw.Connection, new: Unplaced) -> tuple[Came, ...]:
         return ()
     rows = fetch_all(
         db,
-        "SELECT draft, received_us, origin, symbol, order_key FROM signal WHERE strategy_id = ? AND number < ?"
-        " ORDER BY number DESC LIMIT ?",
-        (new.strategy, new.number, _LOOKED_BACK),
+        "SELECT draft, received_us, order_key, number FROM (SELECT draft, received_us, order_key, number, origin, symbol FROM signal"
+        " WHERE strategy_id = ? AND number < ? ORDER BY number DESC LIMIT ?) WHERE origin = ? AND symbol = ?",
+        (new.strategy, new.number, _LOOKED_BACK, new.origin, new.symbol),
     )
-    before = [Came(read_draft(row[0]), from_us(row[1]), OrderKey(row[4])) for row in rows if (row[2], row[3]) == (new.origin, new.symbol)]
-    return tuple(each for each in before if each.draft.alert is not None and not each.draft.is_test)
+    before = [Came(read_draft(row[0]), from_us(row[1]), OrderKey(row[2]), _was_late(db, row[3], row[2])) for row in rows]
+    alerts = [each for each in before if each.draft.alert is not None and not each.draft.is_test]
+    # By their places, not by receipt: one may have been put before another. Late entries have none, and stay where they came.
+    placed = iter(sorted((each for each in alerts if each.key != FIRST_ORDER_KEY), key=lambda each: each.key, reverse=True))
+    return tuple(each if each.key == FIRST_ORDER_KEY else next(placed) for each in alerts)
+
+
+def _was_late(db: apsw.Connection, number: int, key: str) -> bool:
+    """Tell whether an entry was sent nowhere: it has the place of such ones, or no copy of it ended otherwise."""
+    if key == FIRST_ORDER_KEY:
+        return True
+    copies = fetch_one(db, "SELECT 1 FROM copy WHERE signal_number = ? LIMIT 1", (number,))
+    other = fetch_one(
+        db, "SELECT 1 FROM copy WHERE signal_number = ? AND (code IS NULL OR code != 'skipped.superseded') LIMIT 1", (number,)
+    )
+    return copies is not None and other is None
 
 
 def note_restart(db: apsw.Connection, new: Unplaced, place: Place) -> None:

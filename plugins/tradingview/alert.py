@@ -79,7 +79,7 @@ def read_alert(body: bytes, received_at: datetime, *, reverses: bool) -> SignalD
         size=_size(fields, meaning),
         seq=None if key is None else _seq(fields),
         is_test=_is_test(fields),
-        alert=AlertFacts(meaning.came_from, meaning.is_bare),
+        alert=AlertFacts(meaning.came_from, meaning.is_bare, meaning.was_flat, meaning.seems_from),
     )
 
 

@@ -24,7 +24,7 @@ A position, a size of one, or a mark of reduce-only that cannot be read refuses 
 or by ending flat does not need them, and is taken.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import ROUND_DOWN, Context
 from typing import Final
 
@@ -56,13 +56,15 @@ _SIDE_EXPECTED: Final = "LONG or SHORT"
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """Hold what an alert asks for. ``came_from`` and ``is_bare`` as in ``AlertFacts``."""
+    """Hold what an alert asks for. the facts at the end as in ``AlertFacts``."""
 
     action: Action
     side: PositionSide | None = None
     fraction: Ratio | None = None
     came_from: PositionSide | None = None
     is_bare: bool = False
+    was_flat: bool = False
+    seems_from: PositionSide | None = None
 
 
 def read_meaning(fields: Fields, *, turns: bool) -> Meaning:
@@ -85,6 +87,7 @@ def read_meaning(fields: Fields, *, turns: bool) -> Meaning:
     meaning = _entered(fields, word, after, before, turns)
     if meaning.action.is_entry:
         _refuse_strange_quantities(fields)
+        meaning = replace(meaning, came_from=None if before is None else before.side, was_flat=before == FLAT)
     return meaning
 
 
@@ -106,7 +109,9 @@ def _flat(fields: Fields) -> Meaning:
     except InvalidValue:
         word = Word(Verb.CLOSE)
     side = word.side if word.verb is Verb.CLOSE else None
-    return Meaning(Action.CLOSE, side, came_from=side or _came_from(fields, word.side if word.verb is Verb.ORDER else None))
+    ordered = word.side if word.verb is Verb.ORDER else None
+    seems_from = None if ordered is None else ordered.opposite
+    return Meaning(Action.CLOSE, side, came_from=side or _came_from(fields, ordered), seems_from=seems_from)
 
 
 def _came_from(fields: Fields, ordered: PositionSide | None) -> PositionSide | None:

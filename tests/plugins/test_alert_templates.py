@@ -13,6 +13,8 @@ from pathlib import Path
 import apsw
 import pytest
 from alert_templates import DOWN, FLAT, LESS, MORE, OUT_OF_LONG, OUT_OF_SHORT, PATH, TO_SHORT, UP, Change, Shape, shapes
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from engine.decisions.alert_messages import STRATEGY_MESSAGE
 from engine.domain.identifiers import CopyId, ReceiptId, SignalId, StrategyId
@@ -77,6 +79,8 @@ class Follower:
         )  # fmt: skip
         assert row is not None
         self._carry_out(read_signal(self.db, row[1]), is_late=row[0] == "skipped.superseded")
+        self.db.execute("UPDATE copy SET code = 'filled' WHERE code IS NULL")
+        self.db.execute("UPDATE leg SET state = 'claimed' WHERE state = 'new'")
 
     def _carry_out(self, signal: Signal, *, is_late: bool) -> None:
         action, side = signal.draft.action, None if signal.draft.side is None else signal.draft.side.value.lower()
@@ -125,6 +129,43 @@ def test_two_orders_of_one_moment_in_either_order_make_no_wrong_way_order(shape:
         walk(shape, [*([each] for each in PATH[:at]), pair], twice=twice)
         if not (shape.is_bare and pair == (DOWN, OUT_OF_SHORT)):  # nobody can tell this from a long one in order; the page says so
             walk(shape, [*([each] for each in PATH[:at]), pair], twice=twice, swapped=True)
+
+
+TELLS_BEFORE = [
+    each
+    for each in SHAPES
+    if "prev_market_position}}" in each.text or ("contracts" in each.text and "{{strategy.position_size" in each.text)
+]
+walks = st.lists(
+    st.tuples(st.lists(st.sampled_from([FLAT, "long", "short"]), min_size=1, max_size=2), st.booleans(), st.booleans()), max_size=8
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from(TELLS_BEFORE), walks)
+def test_whatever_the_strategy_does_its_followers_stand_where_it_stands_or_flat(
+    shape: Shape, steps: list[tuple[list[str], bool, bool]]
+) -> None:
+    """Walk anywhere, one or two orders at a time, in order or swapped, once or twice."""
+    follower, at, stands = Follower(ledger()), BEGINNING, FLAT
+    for targets, swapped, twice in steps:
+        at += timedelta(minutes=5)
+        stood_right = follower.position == stands
+        changes = []
+        for target in targets:
+            if target != stands:
+                changes.append((stands, target))
+                stands = target
+        for step, change in enumerate(reversed(changes) if swapped else changes):
+            body = shape.body(change, at)
+            assert body is not None
+            for again in range(2 if twice else 1):
+                follower.entered.clear()
+                follower.get(body, at + timedelta(milliseconds=400 * step + 150 * again))
+                assert set(follower.entered) <= {stands if swapped else change[1]}
+        assert follower.position in (FLAT, stands)
+        if stood_right and (len(changes) == 1 or not swapped):
+            assert follower.position == stands
 
 
 # The page

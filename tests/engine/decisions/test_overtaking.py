@@ -83,11 +83,35 @@ def test_what_comes_again_after_an_entry(again: Came, entered: Came, closes: boo
         (close(1, LONG, told_s=2), enter(0, SHORT, told_s=1), False),
         (close(1, LONG, told_s=1), enter(0, SHORT, told_s=1), True),
         (close(1, LONG), close(0), False),
-        (enter(1, LONG), enter(0, SHORT), False),
     ],
 )
 def test_a_close_of_the_other_side_behind_an_entry_of_the_same_moment(late_close: Came, entry: Came, before: bool) -> None:
-    assert stands_before(late_close, entry) is before
+    assert stands_before(late_close, (entry,)) is before
+
+
+def turn(at_s: float, side: PositionSide, *, known: bool = True) -> Came:
+    return came(Action.REVERSE, side, at_s, facts=AlertFacts(side.opposite if known else None))
+
+
+FROM_FLAT = AlertFacts(was_flat=True)
+
+
+@pytest.mark.parametrize(
+    ("entry", "before", "late", "ahead"),
+    [
+        (enter(1, facts=FROM_FLAT), (turn(0, SHORT),), True, True),
+        (turn(1, SHORT), (enter(0, facts=FROM_FLAT),), False, False),
+        (turn(1, SHORT), (turn(0, LONG), enter(-60)), True, True),
+        (turn(1, SHORT), (turn(0, LONG), enter(-60, SHORT)), False, False),
+        (turn(1, SHORT), (turn(0, LONG),), True, False),
+        (turn(1, SHORT, known=False), (turn(0, LONG, known=False),), True, False),
+        (turn(4, SHORT, known=False), (turn(0, LONG, known=False),), False, False),
+        (enter(1, facts=FROM_FLAT), (enter(0, SHORT, facts=FROM_FLAT),), True, False),
+        (enter(1), (enter(0),), False, False),
+    ],
+)
+def test_two_entries_of_one_moment(entry: Came, before: tuple[Came, ...], late: bool, ahead: bool) -> None:
+    assert (has_overtaken(entry, before), stands_before(entry, before)) == (late, ahead)
 
 
 @pytest.mark.parametrize(
