@@ -46,6 +46,8 @@ from rexalgo import (
 
 T = TypeVar("T")
 REPEATS_S: Final = 60
+_ORDER_WORDS: Final = ("MARKET", "LIMIT", "STOP", "STOP_MARKET", "STOP_LIMIT", "TAKE_PROFIT", "TAKE_PROFIT_MARKET", "TRAILING_STOP_MARKET")
+"""What ``type`` says where it is the order's type; elsewhere it may be anything."""
 _KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,120}")
 _EPOCH: Final = re.compile(r"[0-9]{10}(?:[0-9]{3}|[0-9]{6})?")
 _FIRED_JUST_NOW: Final = timedelta(seconds=5)
@@ -150,7 +152,8 @@ def _order_type(fields: Fields) -> OrderType:
                 return each
         raise InvalidValue(field.shown, "market or limit", field.text)
 
-    return fields.agreed(fields.named(ORDER_TYPES), read) or OrderType.MARKET
+    soft = (each for each in fields.named(("type",)) if each.path == each.name and (each.text or "").upper() in _ORDER_WORDS)
+    return fields.agreed((*fields.named(ORDER_TYPES), *soft), read) or OrderType.MARKET
 
 
 def _seq(fields: Fields) -> int | None:

@@ -1,7 +1,7 @@
 """The fields of one alert, flat: where each stood and what it said. Lookups that never choose between two answers. Pure."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -36,7 +36,7 @@ class Field:
         if self.name in TELLS_POSITION:
             return False
         return (
-            self.name in ("pos", "mp")
+            self.name in ("pos", "mp", "flat", "isflat", "exitonly", "isexit")
             or any(each in self.name for each in LOOKS_LIKE_POSITION)
             or meant_instead(self.name, (each for each in TELLS_POSITION if len(each) >= 8)) is not None
         )
@@ -56,7 +56,7 @@ class Fields:
         """Yield the fields under any of these names, also those that say nothing."""
         return (each for each in self.all if each.name in names)
 
-    def agreed(self, fields: Iterator[Field], read: Callable[[Field], T]) -> T | None:
+    def agreed(self, fields: Iterable[Field], read: Callable[[Field], T]) -> T | None:
         """Read every one of ``fields``; None where there is none. Raises InvalidValue where two of them differ."""
         found = [(each, read(each)) for each in fields]
         for each, value in found[1:]:

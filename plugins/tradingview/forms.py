@@ -24,13 +24,14 @@ from plugins.tradingview.words import ACTION_EXPECTED, ACTIONS, AFTER, SYMBOLS, 
 from rexalgo import InvalidValue, json_fault, read_contract, squashed
 
 _DEPTH_MAX: Final = 8
-_FIELDS_MAX: Final = 200
-_FENCE: Final = re.compile(r"```[A-Za-z]*\s*(.*?)\s*```", re.DOTALL)
+_FIELDS_MAX: Final = 100
+_FENCE: Final = "```"
 _CURLY: Final = str.maketrans({"\u201c": '"', "\u201d": '"', "\u201e": '"', "\u201f": '"'})
 _DEFAULT: Final = re.compile(
     r"order\s+(buy|sell)\s+@\s+(\S+)\s+filled\s+on\s+(\S+?)\.\s+New\s+strategy\s+position\s+is\s+(\S+?)\.?\s*\Z", re.IGNORECASE
 )
-_PAIRS: Final = re.compile(r"([A-Za-z_][\w.-]*)[ \t]*=[ \t]*(\"[^\"\n]*\"|[^\s,;=]*)")
+# It begins where a word begins, so that a long word is scanned once and not from each of its letters.
+_PAIRS: Final = re.compile(r"(?<![\w.-])([A-Za-z_][\w.-]*)[ \t]*=[ \t]*(\"[^\"\n]*\"|[^\s,;=]*)")
 _FORM: Final = re.compile(r"[\w.%+-]+=[^&\s]*(?:&[\w.%+-]+=[^&\s]*)+")
 _CODE: Final = re.compile(r"((?:ENTER|EXIT)-(?:LONG|SHORT|ALL))_(\S+)", re.IGNORECASE)
 _LICENSE: Final = re.compile(r"[0-9]{8,20}")
@@ -44,8 +45,10 @@ def read_fields(body: bytes) -> Fields:
         text = body.decode("utf-8-sig").strip()
     except UnicodeDecodeError as error:
         raise InvalidValue("body", f"text in UTF-8: byte {error.start + 1} is none") from None
-    fenced = _FENCE.fullmatch(text)
-    text = fenced[1] if fenced else text
+    if text.startswith(_FENCE) and text.endswith(_FENCE) and len(text) > len(_FENCE):
+        text = (
+            text[len(_FENCE) : -len(_FENCE)].lstrip("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" if "\n" in text else "").strip()
+        )
     if text[:1] in ("{", "["):
         return _json(text)
     if "{" in text and '"' in text:

@@ -1,7 +1,9 @@
 """Alerts of TradingView: what they mean, who may send them, and that nothing breaks the reader."""
 
+import contextlib
 import hashlib
 import json
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -387,3 +389,28 @@ def test_no_alert_gives_anything_but_a_draft_or_one_kind_of_refusal(text: str) -
     except InvalidValue as error:
         error.field.encode()
         error.expected.encode()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"a" * 16_000, b"a." * 8_000, b"a=b " * 4_000, b"```" + b" " * 15_000 + b"x```", b"```" * 5_000, b"order buy @ " * 1_300,
+        b"[" * 16_000, b"order" + b" " * 15_000 + b"x", b'{"a":' * 3_000, b"x=1&" * 4_000, b"=" * 16_000, b"- " * 8_000,
+        b'{"' + b"a" * 15_000 + b'":1,"action":"buy","symbol":"BTCUSDT"}', b"order buy @ 1 filled on " + b"." * 15_000,
+        json.dumps({"action": "buy", "symbol": "BTCUSDT", **{f"marketpsit{n:03}": 1 for n in range(95)}}).encode(),
+    ],
+    ids=lambda body: repr(body[:12]),
+)  # fmt: skip
+def test_no_body_holds_the_door_up(body: bytes) -> None:
+    """It reads in a fraction of a second: each of these took seconds with a pattern that looks again from every letter."""
+    began = time.process_time()
+    with contextlib.suppress(InvalidValue):
+        read_alert(body, NOW, reverses=False)
+    assert time.process_time() - began < 1
+
+
+def test_the_type_of_an_order_is_read_and_another_type_is_not() -> None:
+    assert read_alert(alert(type="LIMIT", price="5"), NOW, reverses=False).order_type is OrderType.LIMIT
+    assert read_alert(alert(type="alert"), NOW, reverses=False).order_type is OrderType.MARKET
+    with pytest.raises(InvalidValue):
+        read_alert(alert(type="STOP", price="5"), NOW, reverses=False)
