@@ -42,6 +42,7 @@ READ_WITHIN_S: Final = 20.0
 LOOK_S: Final = 5.0
 CLOSED_AGAIN_S: Final = 130.0
 CUT_S: Final = 8.5
+ONE_IS_OUT_S: Final = 3.0
 BOOKS_S: Final = 5_000.0
 """Until nothing of the books is asked for any more: an hour where pages never reach back, then two readings of an idle account."""
 _OPEN_STATES: Final = "('claimed', 'unknown', 'placed', 'partially_filled', 'not_confirmed')"
@@ -153,6 +154,10 @@ class Teller:
             step = left.pop(0)
             await trio.sleep(step.pause_s)
             if step.kind == "end" and step.args["how"] in STOP:
+                for saying in step.args["sayings"]:
+                    await self._say(life, saying)
+                if step.args["sayings"]:
+                    await self._until_one_is_out()
                 self._story.ends[step.args["how"]] += 1
                 for account in ACCOUNTS:
                     self._story.dice.count(step.args["how"], self._story.situation(account, None))
@@ -161,6 +166,13 @@ class Teller:
             self._watch()
         await self._make_peace(life)
         return ""
+
+    async def _until_one_is_out(self) -> None:
+        """Wait until an order is on its way, for a while: not every signal makes one."""
+        with trio.move_on_after(ONE_IS_OUT_S):
+            while fetch_one(self._ledger.db, "SELECT 1 FROM attempt WHERE state = 'claimed'") is None:  # noqa: ASYNC110  # no bell
+                await trio.sleep(0.01)
+            await trio.sleep(0.05)  # on the wire, or there already
 
     async def _do(self, life: Life, step: Step) -> None:
         args, now = step.args, life.shared.clock.now()

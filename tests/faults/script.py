@@ -79,7 +79,9 @@ def _step(random: Random, number: int, believed: dict[tuple[str, Symbol], Positi
         case "renew":
             args = {"account": account}
         case "end":
-            args = {"how": random.choice(("stopped", "killed", "killed"))}
+            # Most of the time just after signals, so that orders are out.
+            sayings = tuple(_saying(random, believed, Action.OPEN, each) for each in SYMBOLS) if random.random() < 0.7 else ()
+            args = {"how": random.choice(("stopped", "killed", "killed")), "sayings": sayings}
     return Step(number, random.choice(PAUSES_S), kind, args)
 
 
