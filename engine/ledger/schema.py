@@ -320,4 +320,9 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     INSERT OR IGNORE INTO foreign_order SELECT account.id, json_each.value FROM event JOIN account ON account.name = event.subject
         JOIN json_each(event.data, '$.foreign') WHERE event.kind = 'decision';
     """,
+    """
+    ALTER TABLE run ADD COLUMN mark TEXT NOT NULL DEFAULT '';
+    CREATE INDEX run_by_mark ON run (mark);
+    CREATE TABLE still (account_id TEXT PRIMARY KEY, cause TEXT NOT NULL, since_us INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+    """,
 )

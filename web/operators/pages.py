@@ -17,9 +17,9 @@ from web.visit import Visit
 PAGE: Final = 50
 SHOWN: Final = 20
 NEEDS: Final = {
-    "ledger": "/operate/system", "unknowns": "/operate/unknowns", "quarantine": "/operate?troubled=yes#accounts",
-    "troubled": "/operate?troubled=yes#accounts", "exchange": "/operate#exchanges", "switches": "/operate/switches",
-    "alerts": "/operate/alerts", "wishes": "/operate/people",
+    "still": "/operate/alerts", "ledger": "/operate/system", "unknowns": "/operate/unknowns",
+    "quarantine": "/operate?troubled=yes#accounts", "troubled": "/operate?troubled=yes#accounts", "exchange": "/operate#exchanges",
+    "switches": "/operate/switches", "alerts": "/operate/alerts", "wishes": "/operate/people",
 }  # fmt: skip
 """Where what needs somebody is acted upon, by its code."""
 SECTIONS: Final = (

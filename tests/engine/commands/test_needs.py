@@ -13,7 +13,7 @@ NOW = datetime(2026, 11, 25, 3, 0, tzinfo=UTC)
 def seen(**changes: Any) -> dict[str, Any]:
     """Return what ``status`` tells of a place where all is well, with changes."""
     engine = {"running": True, "ledger_healthy": True, "accounts_read": 3, "troubled": {}, "exchanges_in_trouble": {}}
-    told = {"engine": engine, "accounts": {"paper": 2, "live": 1}, "open_orders": {}, "switches": [], "alerts": []}
+    told = {"engine": engine, "accounts": {"paper": 2, "live": 1}, "open_orders": {}, "switches": [], "alerts": [], "still": []}
     engine |= changes.pop("engine", {})
     return told | changes
 
@@ -41,6 +41,9 @@ def test_an_order_that_the_engine_looks_up_needs_nobody_and_is_told() -> None:
     [
         ({"engine": {"running": False}}, "engine", "does not run"),
         ({"engine": {"ledger_healthy": False}}, "ledger", "disk space"),
+        ({"still": [{"account": "", "cause": "it is old"}]}, "still", "this place stands still, no order of any kind leaves: it is old"),
+        ({"still": [{"account": each, "cause": "it is old"} for each in "ab"]}, "still", "a, b stand still"),
+        ({"still": [{"account": "a", "cause": "it is old"}]}, "still", "a stands still"),
         ({"open_orders": {"not_confirmed": 2}}, "unknowns", "2 orders are not confirmed"),
         ({"engine": {"troubled": {"a": {"quarantined": True}}}}, "quarantine", "1 account is in quarantine: a"),
         ({"engine": {"troubled": {each: {"quarantined": False} for each in "abcde"}}}, "troubled", "a, b, c and 2 more"),
