@@ -96,9 +96,14 @@ class ReadinessView:
 
 @dataclass(frozen=True, slots=True)
 class AttemptView:
-    """Show one order attempt of a copy."""
+    """Show one order attempt of a copy.
+
+    ``kind``: the leg that it was for, ``entry`` or ``exit``. ``price`` and ``fee`` (net of what was paid back) are what is known by now,
+    from the books, which may be told later than the order ended; None is not known yet, or nothing filled.
+    """
 
     number: int
+    kind: str
     state: str
     side: str
     quantity: str
@@ -106,6 +111,7 @@ class AttemptView:
     exchange_order_id: str | None
     filled: str
     price: str | None
+    fee: str | None
     cause: str
     claimed_at: datetime
 

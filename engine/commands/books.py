@@ -19,7 +19,7 @@ from engine.decisions.books_check import (
 )
 from engine.decisions.wallet import Line, at_cost, change_told, unexplained
 from engine.domain.amounts import EXACT, plain
-from engine.ledger.books_view import closed_parts, quantities, unsettled_rows
+from engine.ledger.books_view import closed_parts, count_unfolded, quantities, unsettled_rows
 from engine.ledger.people import AccountRow, accounts
 from engine.ledger.wallet import fills_since, is_busy, open_costs, read_wallet, sums, wallet_rows
 from engine.office import NothingThere, Office
@@ -61,6 +61,10 @@ async def _books_check(office: Office, params: dict[str, Any]) -> dict[str, Any]
     if open_now:
         found, do = f"{len(open_now)} without", "wait: the exchange is asked again"
         problems.append(Problem("not settled", "a price, a fee and a cause of every fill", found, do, Verdict.NOT_SETTLED))
+    unfolded = count_unfolded(db, row.id)
+    if unfolded:
+        found, do = f"{unfolded} that trades do not show yet", "ask again in a moment"
+        problems.append(Problem("not settled", "the newest facts of every fill in its trade", found, do, Verdict.NOT_SETTLED))
     verdict = verdict_of(problems)
     return {
         "account": row.name, "environment": row.environment, "exchange": row.exchange, "agrees": verdict is Verdict.AGREES,

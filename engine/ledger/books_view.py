@@ -7,6 +7,7 @@ from decimal import Decimal
 import apsw
 
 from engine.decisions.books_check import ClosedParts, Quantities
+from engine.decisions.results import FINEST
 from engine.decisions.wallet import Line
 from engine.domain.amounts import EXACT, ZERO
 from engine.domain.identifiers import AccountId
@@ -106,6 +107,34 @@ def books_summary(db: apsw.Connection, account: AccountId) -> BooksSummary:
         lines.get(Line.FUNDING, ZERO), lines.get(Line.UNEXPLAINED, ZERO), tuple(wallet_rows(db, account)), counts.get("open", 0),
         counts.get("unexplained", 0),
     )  # fmt: skip
+
+
+def count_unfolded(db: apsw.Connection, account: AccountId) -> int:
+    """Count an account's fills whose newest facts its trades do not show yet; it takes a moment."""
+    return int(fetch_all(db, "SELECT count(*) FROM fill INDEXED BY fill_unfolded_of WHERE account_id = ? AND NOT folded", (account,))[0][0])
+
+
+@dataclass(frozen=True, slots=True)
+class Booked:
+    """Hold what is known by now of the fills of one order of ours; None where the exchange has not told it of all of them.
+
+    ``fee`` is net of what was paid back.
+    """
+
+    price: Decimal | None
+    fee: Decimal | None
+
+
+def booked(db: apsw.Connection, attempt: int) -> Booked:
+    """Read the average price and the fee of what one order filled."""
+    rows = fetch_all(db, "SELECT quantity, price, fee, coalesce(rebate, '0') FROM fill WHERE attempt_id = ?", (attempt,))
+    price = fee = None
+    if rows and all(row[1] is not None for row in rows):
+        cost = sum((EXACT.multiply(Decimal(row[0]), Decimal(row[1])) for row in rows), ZERO)
+        price = EXACT.divide(cost, sum((Decimal(row[0]) for row in rows), ZERO)).quantize(FINEST)
+    if rows and all(row[2] is not None for row in rows):
+        fee = sum((EXACT.add(Decimal(row[2]), Decimal(row[3])) for row in rows), ZERO)
+    return Booked(price, fee)
 
 
 def unsettled_rows(db: apsw.Connection, account: AccountId) -> list[dict[str, object]]:

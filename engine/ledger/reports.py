@@ -10,10 +10,13 @@ from typing import Final
 
 import apsw
 
+from engine.domain.amounts import plain
 from engine.domain.holding import STOPPED_BY_CONSERVATION, Switch, SwitchLevel, SwitchScope
+from engine.domain.identifiers import CopyId
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.ledger.alerts import newest_alerts
-from engine.ledger.attempts import all_unknown, attempts_of
+from engine.ledger.attempts import Attempt, all_unknown, attempts_of
+from engine.ledger.books_view import Booked, booked
 from engine.ledger.codec import from_us, read_draft, to_us
 from engine.ledger.outcomes import read_outcome, write_event
 from engine.ledger.query import Row, fetch_all, fetch_one
@@ -166,20 +169,24 @@ def why(db: apsw.Connection, signal: str, account_name: str) -> WhyView | None:
 
 
 def _attempts(db: apsw.Connection, copy: str) -> tuple[AttemptView, ...]:
-    return tuple(
-        AttemptView(
-            number=each.number,
-            state=each.state.value,
-            side=each.intent.side.value,
-            quantity=format(each.intent.quantity, "f"),
-            client_order_id=each.intent.client_order_id,
-            exchange_order_id=each.exchange_order_id,
-            filled=format(each.filled, "f"),
-            price=None if each.price == "?" else each.price,
-            cause=each.cause,
-            claimed_at=each.claimed_at,
-        )
-        for each in attempts_of(db, copy)  # type: ignore[arg-type]  # a copy's id as the database returned it
+    return tuple(_attempt(each, booked(db, each.id)) for each in attempts_of(db, CopyId(copy)))
+
+
+def _attempt(attempt: Attempt, known: Booked) -> AttemptView:
+    told = None if attempt.price == "?" else attempt.price
+    return AttemptView(
+        number=attempt.number,
+        kind=attempt.kind,
+        state=attempt.state.value,
+        side=attempt.intent.side.value,
+        quantity=plain(attempt.intent.quantity),
+        client_order_id=attempt.intent.client_order_id,
+        exchange_order_id=attempt.exchange_order_id,
+        filled=plain(attempt.filled),
+        price=told if known.price is None else plain(known.price),
+        fee=None if known.fee is None else plain(known.fee),
+        cause=attempt.cause,
+        claimed_at=attempt.claimed_at,
     )
 
 

@@ -42,7 +42,11 @@ def why(where: Path, signal: str, follower: str, as_json: bool) -> None:
     for each in told["attempts"]:
         order = each["exchange_order_id"] or "no id"
         cause = f" ({each['cause']})" if each["cause"] else ""
-        click.echo(f"  attempt {each['number']}: {each['side']} {each['quantity']} {each['state']}{cause}, exchange order {order}")
+        label = f"{each['kind']} attempt {each['number']}"
+        click.echo(f"  {label}: {each['side']} {each['quantity']} {each['state']}{cause}, exchange order {order}")
+        if each["filled"] != "0":
+            price, fee = each["price"] or "not known yet", each["fee"] or "not known yet"
+            click.echo(f"    filled {each['filled']}, price {price}, fee {fee}")
     if len(told["history"]) > 1:
         for each in told["history"]:
             click.echo(f"  {each['at']}  {each['code']}")

@@ -9,7 +9,7 @@ import pyotp
 from journey_place import REXALGO, Place, run_cli, running
 from playwright.sync_api import Browser, expect
 from screens import Window, window
-from test_mudrex import simulated
+from simulated_mudrex import simulated
 
 PASSWORD = "several calm words in a row"
 

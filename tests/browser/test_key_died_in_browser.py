@@ -10,7 +10,7 @@ import pytest
 from journey_place import DECLARATIONS, Place, closing, opening, run_cli, running, until
 from playwright.sync_api import Browser, expect
 from screens import Window, window
-from test_mudrex import Simulator, simulated
+from simulated_mudrex import Simulator, simulated
 
 PASSWORD = "several calm words in a row"
 NEW_KEY = "made-anew-at-the-exchange"

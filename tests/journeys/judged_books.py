@@ -1,12 +1,16 @@
 """Judge the books of followers at the simulated Mudrex by the exchange's own record of their wallets, which no client sees."""
 
+import csv
+import io
 import json
+import re
 from collections import defaultdict
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
 import httpx
+from browser_free import Visitor
 from journey_place import Place, run_cli, until
 
 CENT = Decimal("0.01")
@@ -21,8 +25,7 @@ def books_agree(place: Place, control: str, key_of: Mapping[str, str], within_s:
 
     A trade came to what the wallet says of its position: fills, fees, rebates and funding.
     """
-    until(lambda: place.rows(OPEN) == [], within_s)  # asked of the ledger: the exchange is asked by those who trade
-    until(lambda: bool(_told(place)["agrees"]), within_s)
+    wait_until_settled(place, within_s)
     wallets: dict[str, Any] = httpx.get(f"{control}/wallets", trust_env=False).json()
     trades: defaultdict[tuple[str, str], Decimal] = defaultdict(Decimal)
     rows = place.rows(TRADES)
@@ -41,6 +44,12 @@ def books_agree(place: Place, control: str, key_of: Mapping[str, str], within_s:
     return len(rows)
 
 
+def wait_until_settled(place: Place, within_s: float) -> None:
+    """Wait until nothing lacks a price, a fee or a cause, and ``rexalgo books check --all`` agrees."""
+    until(lambda: place.rows(OPEN) == [], within_s)  # asked of the ledger: the exchange is asked by those who trade
+    until(lambda: bool(json.loads(run_cli("books", "check", "--all", "--json", cwd=place.folder, code=None))["agrees"]), within_s)
+
+
 def _shown(place: Place, name: str, came_to: list[Decimal]) -> None:
     """Hold what a person sees of one account against what its trades came to."""
     books = json.loads(run_cli("account", "show", name, "--json", cwd=place.folder))["books"]
@@ -48,5 +57,25 @@ def _shown(place: Place, name: str, came_to: list[Decimal]) -> None:
     assert abs(Decimal(books["result_reconciled"]) - sum(came_to)) <= CENT * len(came_to)
 
 
-def _told(place: Place) -> dict[str, Any]:
-    return dict(json.loads(run_cli("books", "check", "--all", "--json", cwd=place.folder, code=None)))
+def came_to(wallet: Mapping[str, Any]) -> Decimal:
+    """Return what trading made of a wallet, by the exchange's own record: the money that it began with is left out."""
+    return sum((Decimal(each["amount"]) for each in wallet["changes"] if each.get("position_id")), Decimal(0))
+
+
+def pages_agree(visitor: Visitor, change: Decimal) -> None:
+    """Hold what a trader sees of one account whose trades are all ours, on the page and in both files, against its wallet's change."""
+    trades, paid = (list(csv.DictReader(io.StringIO(visitor.get(path)))) for path in ("/performance.csv", "/performance/funding.csv"))
+    assert {(each["state"], each["environment"]) for each in trades} == {("settled", "simulated")}
+    told = sum((Decimal(each["result"]) for each in trades), Decimal(0)) - sum((Decimal(each["paid"]) for each in paid), Decimal(0))
+    assert abs(told - change) <= CENT * len(trades), (trades, paid, change)
+    page = visitor.get("/performance")
+    assert abs(figure(page, "Together") - change) <= CENT * len(trades)
+    result = sum((Decimal(each["result"]) for each in trades), Decimal(0))
+    assert (figure(page, "Result, net of fees"), "SIMULATED" in page) == (round(result, 2), True)
+
+
+def figure(page: str, name: str) -> Decimal:
+    """Return a number of a page that stands under a name."""
+    found = re.search(rf"<dt>{re.escape(name)}</dt><dd>(?:<[^>]*>)?([+−0-9.,]+)", page)
+    assert found, name
+    return Decimal(found[1].replace("−", "-").replace(",", ""))

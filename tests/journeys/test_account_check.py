@@ -6,7 +6,7 @@ from pathlib import Path
 
 import httpx
 from journey_place import DECLARATIONS, REXALGO, Place, run_cli, running
-from test_mudrex import simulated
+from simulated_mudrex import simulated
 
 
 def test_a_check_tells_about_key_money_positions_and_contracts_and_notices_a_rotated_key(tmp_path: Path) -> None:

@@ -12,8 +12,11 @@ from typing import Any
 
 import httpx
 import pytest
-from journey_place import DECLARATIONS, Place, closing, opening, run_cli, running, until
-from test_mudrex import Simulator, simulated
+from browser_free import close_all
+from coming_in import come_in
+from journey_place import Place, closing, opening, run_cli, until
+from judged_books import came_to, pages_agree, wait_until_settled
+from simulated_mudrex import Simulator, simulated, trading_there
 
 FOLLOWERS = 7
 ALL = [f"f{number:04}" for number in range(1, FOLLOWERS + 1)]
@@ -29,29 +32,14 @@ def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
 
 @pytest.fixture(scope="module")
 def place(simulator: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    made = Place(tmp_path_factory.mktemp("place"), f'[plugin.mudrex]\nbase_url = "{simulator.base_url}"')
-    file = made.folder / "rexalgo.toml"
-    quick = "[engine]\nreconcile_active_s = 5\nreconcile_idle_s = 10"
-    file.write_text(file.read_text(encoding="utf-8").replace("[engine]", quick), encoding="utf-8")
-    run_cli("plugin", "enable", "mudrex", cwd=made.folder)
-    made.provision(DECLARATIONS.format(followers=FOLLOWERS).replace('"paper"', '"mudrex"').replace("paper-", "sim-"))
-    with running(made):
+    folder = tmp_path_factory.mktemp("place")
+    with trading_there(simulator, folder, FOLLOWERS, reconcile_active_s=5, reconcile_idle_s=10) as made:
         yield made
-
-
-def does(simulator: Simulator, what: str, **body: object) -> None:
-    """Have something happen at the exchange."""
-    httpx.post(f"{simulator.control}/{what}", json=body, trust_env=False).raise_for_status()
+        close_all()
 
 
 def key(name: str) -> str:
     return name.replace("f", "sim-")
-
-
-def wallet(simulator: Simulator, name: str) -> dict[str, Any]:
-    """Return the exchange's record of one wallet."""
-    seen: dict[str, Any] = httpx.get(f"{simulator.control}/wallets", trust_env=False).json()
-    return dict(seen[key(name)])
 
 
 def shown(place: Place, name: str) -> dict[str, Any]:
@@ -68,31 +56,31 @@ def shares(place: Place, name: str) -> list[str]:
 
 
 def test_every_way_in_which_a_position_ends_agrees_with_the_wallet(simulator: Simulator, place: Place) -> None:
-    began = {name: Decimal(wallet(simulator, name)["total"]) for name in ALL}
+    began = {name: Decimal(simulator.wallet(key(name))["total"]) for name in ALL}
     with httpx.Client(trust_env=False, timeout=20) as client:
-        does(simulator, "price", symbol="BTCUSDT", price="60000")
+        simulator.does("price", symbol="BTCUSDT", price="60000")
         opened = place.bots["trend"].post(client, opening("books", stop_loss="57000")).json()["signal_id"]
         assert set(place.settled(opened)) == {"filled"}
         (whole,) = shares(place, IN_PART)
         until(lambda: all(shown(place, name)["books"]["fills_not_settled"] == 0 for name in ALL), 60)  # fees and rebates are told
-        does(simulator, "funding", symbol="BTCUSDT", rate="0.001")
-        does(simulator, "price", symbol="BTCUSDT", price="60500")
-        does(simulator, "owner", account=key(BY_HAND), act="close", symbol="BTCUSDT")
-        does(simulator, "owner", account=key(IN_PART), act="close", symbol="BTCUSDT", quantity="0.001")
-        does(simulator, "owner", account=key(MORE), act="add", symbol="BTCUSDT", quantity="0.002")
-        does(simulator, "liquidate", account=key(LIQUIDATED), symbol="BTCUSDT")
-        does(simulator, "transfer", account=key(PAID_IN), amount="100")
+        simulator.does("funding", symbol="BTCUSDT", rate="0.001")
+        simulator.does("price", symbol="BTCUSDT", price="60500")
+        simulator.does("owner", account=key(BY_HAND), act="close", symbol="BTCUSDT")
+        simulator.does("owner", account=key(IN_PART), act="close", symbol="BTCUSDT", quantity="0.001")
+        simulator.does("owner", account=key(MORE), act="add", symbol="BTCUSDT", quantity="0.002")
+        simulator.does("liquidate", account=key(LIQUIDATED), symbol="BTCUSDT")
+        simulator.does("transfer", account=key(PAID_IN), amount="100")
         until(lambda: shares(place, BY_HAND) == [] and shares(place, LIQUIDATED) == [] and shares(place, IN_PART) != [whole], 60)
-        does(simulator, "price", symbol="BTCUSDT", price="56900")
+        simulator.does("price", symbol="BTCUSDT", price="56900")
         until(lambda: all(shares(place, name) == [] for name in ALL), 60)
-        does(simulator, "price", symbol="BTCUSDT", price="57000")
+        simulator.does("price", symbol="BTCUSDT", price="57000")
         closed = place.bots["trend"].post(client, closing("books-close")).json()["signal_id"]
         assert set(place.settled(closed)) == {"skipped.nothing_to_close"}
-    until(lambda: bool(checked(place)["agrees"]), 300)
+    wait_until_settled(place, 300)
     for name in ALL:
         books = shown(place, name)["books"]
-        change = Decimal(wallet(simulator, name)["total"]) - began[name]
-        assert abs(Decimal(books["change"]) - change) <= CENT * 4, (name, books, wallet(simulator, name))
+        change = Decimal(simulator.wallet(key(name))["total"]) - began[name]
+        assert abs(Decimal(books["change"]) - change) <= CENT * 4, (name, books, simulator.wallet(key(name)))
         explained = Decimal(books["unexplained"])
         assert abs(explained - (100 if name == PAID_IN else 0)) <= CENT * 4, (name, books)
         assert books["trades_not_reconciled"] == 0, (name, books)
@@ -112,6 +100,11 @@ def test_how_each_trade_ended_is_told(place: Place) -> None:
         STOPPED: ["stop_loss"], BY_HAND: ["owner"], IN_PART: ["owner", "stop_loss"], MORE: ["stop_loss"], LIQUIDATED: ["liquidation"],
         PAID_IN: ["stop_loss"], BY_SIGNAL: ["stop_loss"],
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [STOPPED, BY_HAND, IN_PART, LIQUIDATED, BY_SIGNAL])
+def test_pages_and_files_of_a_trader_come_to_what_the_wallet_lost(simulator: Simulator, place: Place, name: str) -> None:
+    pages_agree(come_in(place, "user", "link", f"follower:{name}"), came_to(simulator.wallet(key(name))))
 
 
 def test_what_is_not_there_and_what_is_not_clear_is_said(place: Place, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from journey_place import DECLARATIONS, Place, closing, opening, run_cli, running, until
 from judged_books import books_agree
-from test_mudrex import Simulator, simulated
+from simulated_mudrex import Simulator, simulated
 
 KEYS = {"f0001": "paper-0001", "f0002": "paper-0002"}
 DOGE = "DOGEUSDT"

@@ -1,72 +1,15 @@
 """Mudrex against its simulator in a process of its own: the simulator's record is the judge, and everything is labelled SIMULATED."""
 
 import json
-import signal
-import subprocess
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
-from journey_place import DECLARATIONS, REXALGO, Place, closing, opening, run_cli, running, until
+from journey_place import DECLARATIONS, Place, closing, opening, run_cli, running, until
+from simulated_mudrex import Simulator, simulated
 
 FOLLOWERS = 20
-
-
-@dataclass
-class Simulator:
-    """Hold the simulator's addresses."""
-
-    base_url: str
-    control: str
-
-    def orders(self) -> list[dict[str, Any]]:
-        """Return every order it ever accepted."""
-        return list(httpx.get(f"{self.control}/orders", trust_env=False).json())
-
-    def positions(self) -> int:
-        """Count open positions over all accounts."""
-        seen = httpx.get(f"{self.control}/accounts", trust_env=False).json()
-        return sum(len(each["positions"]) for each in seen.values())
-
-    def skew(self, seconds: int) -> None:
-        """Set its clock so far ahead of ours, or behind."""
-        httpx.post(f"{self.control}/clock", json={"skew_s": seconds}, trust_env=False).raise_for_status()
-
-    def fund(self, symbol: str, rate: str) -> None:
-        """Charge funding on every position of a contract."""
-        httpx.post(f"{self.control}/funding", json={"symbol": symbol, "rate": rate}, trust_env=False).raise_for_status()
-
-    def fault(self, path: str, fault: str, times: int) -> None:
-        """Do something to the next requests."""
-        self.rules({"path": path, "fault": fault, "times": times})
-
-    def rules(self, *rules: dict[str, object]) -> None:
-        """Have these faults and no others."""
-        httpx.post(f"{self.control}/faults", json={"rules": list(rules)}, trust_env=False).raise_for_status()
-
-
-@contextmanager
-def simulated(state: Path, *options: str) -> Iterator[Simulator]:
-    """Run a simulator in a process of its own while the block runs; it must end well."""
-    command = [*REXALGO, "simulate", "mudrex", "--json", "--state", str(state), *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        head = ""
-        while not head.endswith("}\n"):
-            line = process.stdout.readline()
-            assert line, "the simulator ended before it said where it is"
-            head += line
-        told = json.loads(head)
-        try:
-            yield Simulator(told["base_url"], told["control"])
-        finally:
-            process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from journey_place import DECLARATIONS, Place, closing, opening, run_cli, running, until
-from test_mudrex import Simulator, simulated
+from simulated_mudrex import Simulator, simulated
 
 FOLLOWERS = 100
 CAPPED = """

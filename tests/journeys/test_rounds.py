@@ -13,7 +13,7 @@ import httpx
 import pytest
 from journey_place import DECLARATIONS, Place, closing, opening, run_cli, running, until
 from judged_books import books_agree
-from test_mudrex import Simulator, simulated
+from simulated_mudrex import Simulator, simulated
 
 FOLLOWERS = 5
 """Four rounds of each are twenty; four flips to each side are twenty, too."""

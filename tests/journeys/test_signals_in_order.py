@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 from journey_place import DECLARATIONS, Place, closing, opening, run_cli, running
-from test_mudrex import Simulator, simulated
+from simulated_mudrex import Simulator, simulated
 
 FOLLOWERS = 3
 Body = dict[str, object]

@@ -28,8 +28,8 @@ from engine.vault import Vault
 D = Decimal
 
 
-async def checked(house: World, *, live: bool = True, name: str = "f0") -> dict[str, Any]:
-    """Ask for both sides once the books were folded."""
+async def checked(house: World, *, live: bool = True, name: str = "f0", fold: bool = True) -> dict[str, Any]:
+    """Ask for both sides, once the books were folded."""
 
     async def no_keys() -> Vault:
         raise RexAlgoError("no keys here")
@@ -37,7 +37,8 @@ async def checked(house: World, *, live: bool = True, name: str = "f0") -> dict[
     def no_plugins() -> Plugins:
         raise AssertionError
 
-    await house.ledger.write(lambda db: fold_episodes(db, 100))
+    if fold:
+        await house.ledger.write(lambda db: fold_episodes(db, 100))
     office = Office(
         load_config(house.folder, {}), house.ledger, house.shared.clock, no_plugins, no_keys, trio.lowlevel.checkpoint,
         house.household if live else None,
@@ -47,6 +48,17 @@ async def checked(house: World, *, live: bool = True, name: str = "f0") -> dict[
 
 def problems(told: dict[str, Any]) -> list[str]:
     return [each["what"] for each in told["problems"]]
+
+
+async def test_a_fill_that_no_trade_shows_yet_is_not_agreement(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with world(tmp_path, followers=1) as house:
+        await opened(house)
+        await closed(house)
+        await trio.sleep(30)
+        assert (await checked(house))["verdict"] == "agrees"
+        await house.ledger.write(lambda db: db.execute("UPDATE fill SET folded = 0"))
+        told = await checked(house, fold=False)
+        assert (told["agrees"], told["verdict"], problems(told)) == (False, "not_settled", ["not settled"])
 
 
 class Answering:

@@ -12,10 +12,11 @@ import trio
 from engine_world import BTC, World, world
 from trio.testing import MockClock
 
-from engine.domain.account import ClosedPositions
+from engine.actors.exchange_session import ExchangeSession
+from engine.domain.account import AccountReport, ClosedPositions
 from engine.domain.amounts import Quantity, Ratio
 from engine.domain.identifiers import ClientOrderId
-from engine.domain.order import ClosedBy, OrderIntent, OrderSide
+from engine.domain.order import ClosedBy, OrderIntent, OrderSide, OrderStatus
 from engine.domain.signal import Action, OrderType, PositionSide, SignalSize, SizeMode
 from engine.ledger.attempts import read_attempt
 from engine.ledger.query import fetch_all
@@ -38,6 +39,9 @@ class Closing:
         self.is_blind = False
         self.keeps_entries = False
         self.kept: list[OrderIntent] = []
+        self.halves = 0
+        self.lagging: AccountReport | None = None
+        self.untaken = trio.Event()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
@@ -48,9 +52,20 @@ class Closing:
             raise OutcomeUnknown("the order is on its way, and nobody says so")
         if not order.reduce_only:
             return await self._real.place_order(order)
+        if self.halves:
+            return await self._half(order)
         if self.takes:
             await self._real.place_order(order)
+        else:
+            self.untaken.set()
         raise OutcomeUnknown("the closing call was taken, and nothing shows what became of it")
+
+    async def _half(self, order: OrderIntent) -> Any:
+        """Fill half of a closing call and cancel the rest; readings show the account as it was before."""
+        self.halves -= 1
+        self.lagging = await self._real.fetch_account()
+        report = await self._real.place_order(replace(order, quantity=Quantity(order.quantity / 2)))
+        return replace(report, quantity=order.quantity, status=OrderStatus.CANCELLED)
 
     async def find_orders(self, symbol: Any, since: Any) -> OrderHistory:
         self.orders_read += 1
@@ -69,7 +84,7 @@ class Closing:
 
     async def fetch_account(self) -> Any:
         self._look()
-        return await self._real.fetch_account()
+        return self.lagging or await self._real.fetch_account()
 
     def _look(self) -> None:
         if self.is_blind:
@@ -91,8 +106,8 @@ async def _lacks_nothing() -> bool:
 
 
 @asynccontextmanager
-async def closing(folder: Path) -> AsyncIterator[tuple[World, Closing]]:
-    async with world(folder, followers=1) as house:
+async def closing(folder: Path, price: str = "65000") -> AsyncIterator[tuple[World, Closing]]:
+    async with world(folder, followers=1, paper={"price_fixed": {"BTCUSDT": price}}) as house:
         await house.followers[0].first_reading.wait()
         house.followers[0].books.look = _lacks_nothing  # type: ignore[method-assign]  # what the books ask for is no proof of an exit
         session = await house.followers[0].connected()
@@ -145,6 +160,28 @@ async def test_twenty_rounds_without_rows_lose_no_entry(tmp_path: Path, autojump
             assert await house.outcome(await house.send(Action.CLOSE), unlike=(None, "unknown")) == ["filled"]
             assert line.orders_read - before <= 2
         assert [each.price for each in exits(house)] == ["65000"] * 20
+
+
+async def test_a_second_try_is_not_proven_by_what_the_first_one_closed(
+    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first try fills half; the second leaves while readings show the whole, and is never executed: half stands, by the first alone."""
+    monkeypatch.setattr(ExchangeSession, "visible_within_s", 5.0)
+    async with closing(tmp_path, "62500") as (house, line):
+        line.tells_closed, line.halves, line.takes = False, 1, False
+        await held(house)
+        closed = await house.send(Action.CLOSE)
+        await line.untaken.wait()
+        line.lagging = None
+        await house.outcome(closed, unlike=(None, "unknown"))
+        first, second, *_ = exits(house)
+        assert [(each.state.value, each.intent.quantity) for each in (first, second)] == [
+            ("cancelled", Decimal("0.004")), ("not_confirmed", Decimal("0.002")),
+        ]  # fmt: skip
+        line.takes = True
+        assert await house.outcome(closed, unlike=(None, "unknown", "not_confirmed")) == ["filled"]
+        assert house.holdings() == []
+        assert (await line.fetch_account()).positions == ()
 
 
 async def test_a_part_is_proven_by_the_position_that_is_smaller_by_the_part(tmp_path: Path, autojump_clock: MockClock) -> None:

@@ -1,0 +1,91 @@
+"""The simulated Mudrex in a process of its own, and a place whose followers trade there."""
+
+import json
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+from journey_place import DECLARATIONS, REXALGO, Place, run_cli, running
+
+
+@dataclass
+class Simulator:
+    """Hold the simulator's addresses."""
+
+    base_url: str
+    control: str
+
+    def orders(self) -> list[dict[str, Any]]:
+        """Return every order it ever accepted."""
+        return list(httpx.get(f"{self.control}/orders", trust_env=False).json())
+
+    def positions(self) -> int:
+        """Count open positions over all accounts."""
+        seen = httpx.get(f"{self.control}/accounts", trust_env=False).json()
+        return sum(len(each["positions"]) for each in seen.values())
+
+    def skew(self, seconds: int) -> None:
+        """Set its clock so far ahead of ours, or behind."""
+        httpx.post(f"{self.control}/clock", json={"skew_s": seconds}, trust_env=False).raise_for_status()
+
+    def fund(self, symbol: str, rate: str) -> None:
+        """Charge funding on every position of a contract."""
+        httpx.post(f"{self.control}/funding", json={"symbol": symbol, "rate": rate}, trust_env=False).raise_for_status()
+
+    def fault(self, path: str, fault: str, times: int) -> None:
+        """Do something to the next requests."""
+        self.rules({"path": path, "fault": fault, "times": times})
+
+    def does(self, what: str, **body: object) -> None:
+        """Have something happen at the exchange: a price, an owner's act, funding, a liquidation, a transfer."""
+        httpx.post(f"{self.control}/{what}", json=body, trust_env=False).raise_for_status()
+
+    def switch(self, **switches: object) -> None:
+        """Have it behave otherwise from now on."""
+        self.does("switches", **switches)
+
+    def wallet(self, key: str) -> dict[str, Any]:
+        """Return its own record of one wallet, which no client sees."""
+        seen: dict[str, Any] = httpx.get(f"{self.control}/wallets", trust_env=False).json()
+        return dict(seen[key])
+
+    def rules(self, *rules: dict[str, object]) -> None:
+        """Have these faults and no others."""
+        httpx.post(f"{self.control}/faults", json={"rules": list(rules)}, trust_env=False).raise_for_status()
+
+
+@contextmanager
+def simulated(state: Path, *options: str) -> Iterator[Simulator]:
+    """Run a simulator in a process of its own while the block runs; it must end well."""
+    command = [*REXALGO, "simulate", "mudrex", "--json", "--state", str(state), *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        head = ""
+        while not head.endswith("}\n"):
+            line = process.stdout.readline()
+            assert line, "the simulator ended before it said where it is"
+            head += line
+        told = json.loads(head)
+        try:
+            yield Simulator(told["base_url"], told["control"])
+        finally:
+            process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+
+
+@contextmanager
+def trading_there(simulator: Simulator, folder: Path, followers: int, **engine: object) -> Iterator[Place]:
+    """Serve a place whose followers have their accounts at the simulator, with these settings of the engine."""
+    place = Place(folder, f'[plugin.mudrex]\nbase_url = "{simulator.base_url}"')
+    settings = "\n".join(["[engine]", *(f"{name} = {value}" for name, value in engine.items())])
+    file = place.folder / "rexalgo.toml"
+    file.write_text(file.read_text(encoding="utf-8").replace("[engine]", settings), encoding="utf-8")
+    run_cli("plugin", "enable", "mudrex", cwd=place.folder)
+    place.provision(DECLARATIONS.format(followers=followers).replace('"paper"', '"mudrex"').replace("paper-", "sim-"))
+    with running(place):
+        yield place
