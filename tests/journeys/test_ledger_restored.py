@@ -8,14 +8,16 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import coming_in
 import httpx
 import pytest
 import trio
+from browser_free import close_all
 from journey_place import DECLARATIONS, REXALGO, Place, closing, opening, run_cli, until
+from simulated_mudrex import simulated
 
 from engine.control import ask_server
 from engine.ledger import back_up
@@ -94,6 +96,10 @@ def test_a_backup_put_back_stands_still_until_the_plan_was_read_then_only_what_i
     assert client.get(f"{place.url}/api/ready").status_code == 503
     health = client.get(f"{place.url}/api/health")
     assert (health.status_code, "stands still" in health.text) == (200, True)
+    page = coming_in.operator(place)[0].get("/operate")
+    assert "Nothing is sent from this place now, closing orders included" in page
+    assert "This place stands still, no order of any kind leaves" in page
+    close_all()
     exit_ = deliver(place, client, closing("four"))
     entry = deliver(place, client, opening("five"))
     assert (entry["mirrored"], "confirmed" in entry["reason"]) == (False, True)
@@ -120,30 +126,9 @@ def test_a_backup_put_back_stands_still_until_the_plan_was_read_then_only_what_i
     end(place)
 
 
-@contextmanager
-def simulated(folder: Path) -> Iterator[tuple[str, str]]:
-    """Run the simulated Mudrex; yields the addresses of its interface and of its control."""
-    words = [*REXALGO, "simulate", "mudrex", "--json", "--state", str(folder / "orders.jsonl")]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        head = ""
-        while not head.endswith("}\n"):
-            head += process.stdout.readline()
-        told = json.loads(head)
-        try:
-            yield told["base_url"], told["control"]
-        finally:
-            process.terminate()
-
-
 def test_an_owners_own_position_of_later_than_the_backup_is_never_taken_for_ours(tmp_path: Path, client: httpx.Client) -> None:
-    with simulated(tmp_path) as (base_url, control):
-
-        def owner(act: str, **said: str) -> None:
-            body = {"account": "sim-0001", "symbol": "BTCUSDT", "act": act, **said}
-            client.post(f"{control}/owner", json=body).raise_for_status()
-
-        place = Place(tmp_path / "place", f'[plugin.mudrex]\nbase_url = "{base_url}"')
+    with simulated(tmp_path / "orders.jsonl") as exchange:
+        place = Place(tmp_path / "place", f'[plugin.mudrex]\nbase_url = "{exchange.base_url}"')
         run_cli("plugin", "enable", "mudrex", cwd=place.folder)
         place.provision(DECLARATIONS.format(followers=2).replace('"paper"', '"mudrex"').replace("paper-", "sim-"))
         place.serve()
@@ -151,20 +136,19 @@ def test_an_owners_own_position_of_later_than_the_backup_is_never_taken_for_ours
         until(lambda: place.rows("SELECT count(*) FROM holding WHERE position_id != ''") == [(2,)], 40)
         back_up(data(place) / "ledger.sqlite3", place.folder / "old.sqlite3")
         end(place)
-        owner("close")
-        owner("open", side="LONG", quantity="0.05")
+        exchange.does("owner", account="sim-0001", symbol="BTCUSDT", act="close")
+        exchange.does("owner", account="sim-0001", symbol="BTCUSDT", act="open", side="LONG", quantity="0.05")
         ask(place, "restore", "old.sqlite3")
-        before = client.get(f"{control}/orders").json()
+        before = exchange.orders()
         serve_still(place)
         exit_ = deliver(place, client, closing("two"))
         plan = {each["account"]: {step["kind"] for step in each["steps"]} for each in command(place, "reconcile_all")["accounts"]}
         assert plan == {"f0001": {"share", "own", "sends"}, "f0002": {"stays", "sends"}}
-        assert client.get(f"{control}/orders").json() == before
+        assert exchange.orders() == before
         command(place, "restore_confirm")
         assert sorted(place.settled(exit_["signal_id"])) == ["filled", "skipped.nothing_to_close"]
-        sent = client.get(f"{control}/orders").json()[len(before) :]
-        assert len(sent) == 1
-        left = client.get(f"{control}/accounts").json()
+        assert len(exchange.orders()) == len(before) + 1
+        left = httpx.get(f"{exchange.control}/accounts", trust_env=False).json()
         assert {name: len(each["positions"]) for name, each in left.items()} == {"sim-0001": 1, "sim-0002": 0}
         end(place)
 

@@ -135,6 +135,26 @@ def copied_before(config: Config) -> None:
     shutil.copy(copy, config.ledger.path)
 
 
+def lost_log(config: Config) -> None:
+    """Keep what was brought into the file so far, of a ledger whose newest part is in its log."""
+    log, kept = Path(f"{config.ledger.path}-wal"), config.folder / "kept"
+    ledger = open_place(config, inline=True)
+    mark = MarkKeeper(config, ledger.db)
+    trio.run(ledger.write, lambda db: write_event(db, "decision", "somebody", {}, NOW))
+    mark.keep(NOW)
+    assert log.stat().st_size
+    shutil.copy(config.ledger.path, kept)
+    trio.run(ledger.aclose)
+    shutil.copy(kept, config.ledger.path)
+
+
+def lost_log_of_everything(config: Config) -> None:
+    """The same of a ledger that is so new that all of it is in its log."""
+    for each in config.data_dir.iterdir():
+        each.unlink()
+    lost_log(config)
+
+
 def without_mark(config: Config) -> None:
     mark_file(config).unlink()
 
@@ -167,6 +187,8 @@ def gone_its_own_way(config: Config) -> None:
         (put_back, "a copy that rexalgo backup made"),
         (put_back_beside_the_log, "lies beside it"),
         (copied_before, "is older than the mark"),
+        (lost_log, "or have lost its -wal file"),
+        (lost_log_of_everything, "-wal file"),
         (without_mark, "has no mark beside it"),
         (unreadable_mark, "cannot be read"),
         (gone_its_own_way, "the last run that was noted is not in it"),
@@ -240,6 +262,14 @@ def test_a_restore_into_a_new_folder_and_over_a_ledger_that_is_damaged_works(pla
     place.data_dir.mkdir()
     assert put(place, place.folder / "old") is None
     assert "restored from old" in found(place)
+
+
+def test_the_former_ledger_can_be_put_back_the_same_way(place: Config) -> None:
+    former = put(place, place.folder / "old")
+    assert former is not None
+    put(place, former)
+    assert runs(place) == 2
+    assert "restored from ledger.sqlite3.before-restore" in found(place)
 
 
 def test_what_is_no_backup_of_this_place_is_refused_and_nothing_is_changed(place: Config, tmp_path: Path) -> None:
