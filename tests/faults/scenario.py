@@ -30,7 +30,7 @@ from rexalgo import ClosedBy, OrderSide
 from tests.faults.dice import STOP, Cell, Dice
 from tests.faults.evidence import Evidence, Ordered
 from tests.faults.fault_accounts import START, ZERO
-from tests.faults.fault_exchange import PRICE, SYMBOLS, FaultExchange, Habits, Row
+from tests.faults.fault_exchange import PRICE, SYMBOLS, VISIBLE_S, FaultExchange, Habits, Row
 from tests.faults.life import CAP_NOTIONAL, SYMBOLS_AT_ONCE, Life, StoryLedger, people
 from tests.faults.script import ACCOUNTS, STRATEGIES, Saying, Step, script
 
@@ -246,7 +246,8 @@ class Teller:
             case "opens" if not self._is_under_way(account, symbol) and await self._is_read(life, account, symbol):
                 side = args["side"] if held is None else (PositionSide.LONG if held > 0 else PositionSide.SHORT)
                 exchange.owner_opens(account, symbol, side, Decimal("0.777"))
-                # What he opened since the last reading is not seen by design (no reading on the hot path); here the reading comes at once.
+                # What no reading has shown yet is not seen by design (no reading on the hot path); here one comes that can show it.
+                await trio.sleep(VISIBLE_S)
                 life.followers[account].read_soon()
                 await trio.sleep(READ_WITHIN_S)
             case "rests":
