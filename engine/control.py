@@ -27,6 +27,7 @@ from engine.commands import commands_of
 from engine.commands.keys import KEYS
 from engine.config import Config
 from engine.domain.errors import InvalidValue, RexAlgoError
+from engine.files import make_folder
 from engine.keyring import Keyring
 from engine.ledger import LedgerError
 from engine.ledger_place import MarkKeeper, open_place, why_unfit
@@ -207,7 +208,7 @@ async def call(config: Config, method: str, params: dict[str, Any]) -> dict[str,
         if unfit := why_unfit(config):
             raise LedgerError(unfit)
         raise NothingThere(f"nothing is here yet: {config.ledger.path} does not exist; run rexalgo serve or rexalgo provision first")
-    config.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folder(config.data_dir)
     try:
         with FolderLock(config.data_dir, f"rexalgo {method}", SystemClock().now()):
             finish_restore(config)

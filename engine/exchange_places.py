@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from engine.config import Config
 from engine.domain.account import Environment
+from engine.files import make_folder
 from engine.kit_record import why_unproven
 from engine.plugin_host import Plugins
 from engine.ports.clock import Clock
@@ -16,7 +17,7 @@ def exchange_context(config: Config, plugins: Plugins, exchange: str, clock: Clo
     """Return what a plugin's exchange gets from the engine; its own folder is made where it is not there yet."""
     provider = plugins.provider("exchange", exchange)
     folder = config.data_dir / "plugins" / provider.name
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folder(folder)
     return ExchangeContext(provider.settings, clock, HttpClientFactory(), str(folder))
 
 

@@ -1,4 +1,7 @@
-"""Writing small files so that a crash leaves the old one or the new one, never half of either, and never a readable secret."""
+"""Writing small files so that a crash leaves the old one or the new one, never half of either, and never a readable secret.
+
+What is made here is on the disk when the call returns: file, its name in its folder, and each folder that was made for it.
+"""
 
 import os
 import stat
@@ -23,7 +26,24 @@ def replace_file(file: Path, text: str, mode: int | None = None) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    _sync_folder(file.parent)
+    sync_folder(file.parent)
+
+
+def make_folder(folder: Path, mode: int = 0o700) -> None:
+    """Make a folder with those above it, each durably; one that stands already stays as it is."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    folder.mkdir(parents=True, exist_ok=True, mode=mode)
+    for each in missing:
+        sync_folder(each.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the names in a folder on the disk."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def remove_leftovers(file: Path) -> None:
@@ -40,7 +60,7 @@ def create_file(file: Path, text: str, mode: int) -> None:
         os.link(temporary, file)
     finally:
         temporary.unlink()
-    _sync_folder(file.parent)
+    sync_folder(file.parent)
 
 
 def _written_beside(file: Path, text: str, mode: int, like: os.stat_result | None) -> Path:
@@ -57,11 +77,3 @@ def _written_beside(file: Path, text: str, mode: int, like: os.stat_result | Non
         Path(name).unlink()
         raise
     return Path(name)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

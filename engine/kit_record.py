@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from engine.files import replace_file
+from engine.files import make_folder, replace_file
 from engine.plugin_api import PLUGIN_API_VERSION
 
 KIT_VERSION: Final = 3
@@ -43,7 +43,7 @@ def _file(data_dir: Path, plugin: str, *, read_only: bool = False) -> Path:
 def write_record(data_dir: Path, record: KitRecord) -> Path:
     """Write a record in place of the plugin's last one of its sort (read-only or not); returns the file."""
     file = _file(data_dir, record.plugin, read_only=record.read_only)
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folder(file.parent)
     replace_file(file, json.dumps(asdict(record), indent=2) + "\n")
     return file
 

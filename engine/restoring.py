@@ -5,7 +5,6 @@ that is durable the restore has happened, and whoever holds the folder's lock ne
 """
 
 import json
-import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import Final
 
 from engine.config import Config
 from engine.domain.errors import RexAlgoError
-from engine.files import remove_leftovers, replace_file
+from engine.files import make_folder, remove_leftovers, replace_file, sync_folder
 from engine.key_file import read_keys
 from engine.ledger import Database, Ledger, LedgerError, copy_ledger
 from engine.ledger.audit import verify_audit
@@ -77,7 +76,7 @@ def _refuse_other_files(file: Path, path: Path) -> None:
         raise RestoreRefused(file, [f"expected a file that rexalgo backup wrote, found {found}"])
     if path.exists() and file.samefile(path):
         raise RestoreRefused(file, ["expected a backup, found the ledger of this place itself"])
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folder(path.parent)
 
 
 def _taken(file: Path, now: datetime) -> datetime:
@@ -103,10 +102,10 @@ def finish_restore(config: Config) -> None:
             with suppress(FileNotFoundError):
                 Path(f"{path}{each}").rename(Path(f"{path.parent / (former or path.name + '.former')}{each}"))
         copy.rename(path)
-        _sync(path.parent)
+        sync_folder(path.parent)
     _remove_copy(copy)
     order.unlink()
-    _sync(order.parent)
+    sync_folder(order.parent)
 
 
 async def _prepare(config: Config, copy: Path, what: str, now: datetime) -> list[str]:
@@ -127,7 +126,7 @@ async def _prepare(config: Config, copy: Path, what: str, now: datetime) -> list
         return problems
     finally:
         await ledger.aclose()
-        _sync(copy.parent)
+        sync_folder(copy.parent)
 
 
 def _sealed(db: Database, vault: Vault, now: datetime) -> list[str]:
@@ -155,11 +154,3 @@ def _audit(db: Database, vault: Vault) -> list[str]:
 def _remove_copy(copy: Path) -> None:
     for each in copy.parent.glob(f"{copy.name}*"):
         each.unlink(missing_ok=True)
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -39,6 +39,7 @@ from engine.domain.account import AccountReport, Environment
 from engine.domain.errors import RexAlgoError
 from engine.domain.identifiers import AccountId, EndpointId, StrategyId, Symbol
 from engine.exchange_places import exchange_context, why_refused
+from engine.files import make_folder
 from engine.keyring import Keyring
 from engine.ledger import Database, Ledger
 from engine.ledger.audit import audit_end
@@ -80,7 +81,7 @@ async def run_engine(
     key = config.secrets.encryption_key
     if key is None:
         raise RexAlgoError("ENCRYPTION_KEY is not set: run `rexalgo init`, or give it in the environment or as ENCRYPTION_KEY_FILE")
-    config.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folder(config.data_dir)
     clock = clock or SystemClock()
     with FolderLock(config.data_dir, what, clock.now()):
         plugins = load_plugins(config.plugins.enabled, config.plugin_settings, extra_modules or {})
@@ -163,9 +164,9 @@ class _Engine:
                 self.mark.keep(self._clock.now())
                 nursery.start_soon(watch_place, self._shared, self.mark, self._notifiers)
                 nursery.start_soon(self._watch_switches)
-                nursery.start_soon(self._flattening.run)
-                nursery.start_soon(self._breakers.run)
-                nursery.start_soon(Bookkeeping(self._shared, self._household).run)
+                self._household.keep_running(nursery, "flattening", self._flattening.run)
+                self._household.keep_running(nursery, "breakers", self._breakers.run)
+                self._household.keep_running(nursery, "bookkeeping", Bookkeeping(self._shared, self._household).run)
                 for notifier in self._notifiers:
                     nursery.start_soon(tell, self._shared, notifier)
                 if self._config.operator.heartbeat_url:

@@ -18,7 +18,9 @@ import trio
 from engine.actors.household import Household
 from engine.actors.shared import Shared
 from engine.decisions.admission import Scope, check_scope
+from engine.decisions.exit_reading import reads_like_exit
 from engine.decisions.mirroring import Circumstances
+from engine.decisions.planning import age_limit_s
 from engine.decisions.rate import HalfRateLimiter
 from engine.decisions.signatures import SIGNATURE_HEADER, SIGNATURES_HEADER
 from engine.domain.errors import InvalidValue, RexAlgoError
@@ -30,6 +32,7 @@ from engine.ledger import Ledger, LedgerError
 from engine.ledger.deliveries import NewDelivery, note_delivery
 from engine.ledger.people import secret_used
 from engine.ledger.pulse import newest_sequence
+from engine.ledger.refused import holds_short, note_refused
 from engine.ledger.reports import outcome_rows, receipt
 from engine.ledger.signals import DedupeConflict, NewSignal, Recorded, record_signal
 from engine.ledger.standing import is_held
@@ -49,6 +52,9 @@ RETRY_AFTER_S: Final = 2
 NEWS_PAUSE_S: Final = 0.05
 _OF_THE_HOST: Final = frozenset(("x-capability-token", "x-endpoint-sell"))
 """Headers that only we may set: what a sender wrote under these names is dropped."""
+PROVEN_AND_REFUSED: Final = frozenset((ReceptionKind.MALFORMED, ReceptionKind.INVALID, ReceptionKind.CONFLICT))
+OWN_PAGE: Final = "this page"
+"""The peer of a test that a master sends from the studio: its answer stands before their eyes."""
 ANSWER_FIRST: Final = 10
 """Turns of the loop between a durable signal and its fan-out: the sender's answer needs them, and then it waits behind nobody."""
 
@@ -158,23 +164,35 @@ class EngineService:
         return await self._take(endpoint, Delivery(delivery.body, (*own, *told), delivery.peer, delivery.received_at))
 
     def _note(self, endpoint: str, delivery: Delivery, reception: Reception, said_at: datetime | None, took_s: float) -> None:
-        """Have a delivery noted for the endpoint's owner, off the sender's way; of what proves nothing at most one in a second."""
-        if endpoint not in self._endpoints or self._closing:
+        """Have a delivery noted for the endpoint's owner, off the sender's way; of what proves nothing at most one in a second.
+
+        What was proven and refused is told to people as well.
+        """
+        known = self._endpoints.get(endpoint)
+        if known is None or self._closing:
             return
         if reception.kind is ReceptionKind.NOT_AUTHENTIC:
             if trio.current_time() < self._noted_stranger.get(endpoint, 0.0) + 1.0:
                 return
             self._noted_stranger[endpoint] = trio.current_time()
+        reads_exit = self._reads_exit(known, delivery) if _is_lost(known, delivery, reception) else None
+        if reception.kind is ReceptionKind.LIMITED and not reads_exit:
+            reads_exit = None  # entries are held back by their pace
         offset = None if said_at is None else (said_at - delivery.received_at).total_seconds()
         row = NewDelivery(
             EndpointId(endpoint), delivery.received_at, reception.kind.value, reception.field, reception.expected, reception.signal_id,
             dialect_of(delivery), None if offset is None else round(offset * 1000), delivery.peer, round(took_s * 1_000_000),
+            reads_exit,
         )  # fmt: skip
         self._nursery.start_soon(self._write_delivery, row)
 
+    def _reads_exit(self, known: Endpoint, delivery: Delivery) -> bool:
+        return reads_like_exit(delivery.body, is_short=holds_short(self._ledger.db, known.strategy))
+
     async def _write_delivery(self, row: NewDelivery) -> None:
         try:
-            await self._ledger.write(lambda db: note_delivery(db, row))
+            note = note_delivery if row.reads_exit is None else note_refused
+            await self._ledger.write(lambda db: note(db, row))
         except LedgerError as error:
             _LOG.warning("a delivery could not be noted for its endpoint's owner: %s", error)
 
@@ -252,7 +270,8 @@ class EngineService:
             each.scope is SwitchScope.ALL or (each.scope is SwitchScope.STRATEGY and each.target in (strategy, name))
             for each in self._shared.switches
         )
-        return Circumstances(off, self._shared.pace.entry_age_s, bool(self._shared.why_held(EVERYBODY)))
+        held = bool(self._shared.why_held(EVERYBODY))
+        return Circumstances(off, age_limit_s(self._shared.pace.entry_age_s, self._shared.limits), held)
 
     def _new_signal(
         self, strategy: StrategyId, origin: str, draft: SignalDraft, content: bytes, told: datetime | None, received: datetime
@@ -323,11 +342,11 @@ class EngineService:
         """Say whether orders can flow: each account's first reading is done or has visibly failed, at most 30 s after the start."""
         followers = self._household.followers.values()
         late = trio.current_time() - self._started > READY_WITHIN_S
-        failed = {each.name: each.problem for each in followers if each.problem}
+        failed = {each.name: each.trouble for each in followers if each.trouble}
         waiting = [each.name for each in followers if not each.settled]
         if late:
             failed.update(dict.fromkeys(waiting, "the first reading takes longer than 30 s"))
-        read = sum(1 for each in followers if each.settled and not each.problem)
+        read = sum(1 for each in followers if each.settled and not each.trouble)
         ready = self._ledger.healthy and (late or not waiting) and not self._shared.why_held(EVERYBODY)
         return ReadinessView(ready, self._ledger.healthy, len(followers), read, failed)
 
@@ -362,6 +381,12 @@ class EngineService:
         if run is None:
             raise RexAlgoError(f"unknown command {method!r}; known are {', '.join(sorted(self._commands))}")
         return await run(params)
+
+
+def _is_lost(known: Endpoint, delivery: Delivery, reception: Reception) -> bool:
+    """Tell whether a delivery was proven and refused for good; alerts that cannot sign are not sent again after a 429 either."""
+    is_limited = reception.kind is ReceptionKind.LIMITED and known.token_hash is not None
+    return (reception.kind in PROVEN_AND_REFUSED or is_limited) and delivery.peer != OWN_PAGE
 
 
 def dialect_of(delivery: Delivery) -> str:

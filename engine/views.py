@@ -179,7 +179,7 @@ class SwitchView:
 
 @dataclass(frozen=True, slots=True)
 class StillOpenView:
-    """Show one share, or entry on its way, that still stands; ``why`` is a plain sentence."""
+    """Show one share, or entry on its way, that still stands; ``why`` is a plain sentence, ``is_asked`` whether an exit was asked for."""
 
     account_id: str
     account: str
@@ -192,6 +192,7 @@ class StillOpenView:
     share: str
     entries_open: int
     why: str
+    is_asked: bool = True
 
 
 @dataclass(frozen=True, slots=True)

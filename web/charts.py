@@ -5,10 +5,12 @@ strokes keep their size on a phone and on a wide screen. Each chart has a title 
 points as data for the small module that tells values on hover and by arrow keys. The page keeps what is to the left of the plot free.
 """
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -23,6 +25,8 @@ _POINTS_MAX: Final = 240
 _ACROSS: Final = 1000
 """The width in which paths are written before they are stretched."""
 _BAR_LABELS: Final = 5
+GAP: Final = timedelta(hours=3)
+"""Longer than between two points of an account that is read: one is written an hour at least."""
 _BAR_WIDEST: Final = 8.0
 Points = Sequence[tuple[datetime, Decimal]]
 
@@ -35,34 +39,46 @@ class _Spot:
     y: float
     value: str
     label: str
+    jumps: bool = False
+    """The value stood still until here, and then changed at once."""
+    begins: bool = False
+    """Nothing is known of the time before it: the line begins anew."""
 
 
-def result_chart(points: Points, title: str, unit: str, zone: str, until: datetime) -> Markup:
-    """Draw a running result up to a moment: it jumps at each point and is shaded to its zero line. Begin with a point of 0; needs two."""
+def result_chart(points: Points, title: str, unit: str, zone: str, until: datetime, exact_since: datetime | None = None) -> Markup:
+    """Draw a running result up to a moment, shaded to its zero line. Begin with a point of 0; needs two.
+
+    Since ``exact_since`` it jumps at each point, a close; before (None: everywhere) points are ends of days, and it goes straight between.
+    """
     points = [*points, (until, points[-1][1])] if len(points) > 1 and until > points[-1][0] else points
-    return _timeline(points, [float(value) for _, value in points], _Kind(title, unit, zero=True, steps=True, signed=True), zone)
+    jumps = until if exact_since is None else exact_since
+    return _timeline(points, [float(value) for _, value in points], _Kind(title, unit, zero=True, jumps_since=jumps, signed=True), zone)
 
 
 def worth_chart(points: Points, title: str, unit: str, zone: str) -> Markup:
-    """Draw what something was worth over time, close up: the scale need not include 0, so nothing is shaded. Needs two points."""
-    return _timeline(points, [float(value) for _, value in points], _Kind(title, unit), zone)
+    """Draw what something was worth over time, close up: the scale need not include 0, so nothing is shaded. Needs two points.
+
+    The line is broken where nothing was read for longer than ``GAP``.
+    """
+    return _timeline(points, [float(value) for _, value in points], _Kind(title, unit, gaps=True), zone)
 
 
 def falls_chart(points: Points, title: str, zone: str) -> Markup:
-    """Draw how far a worth lay below its highest so far, in percent, downward from 0. Needs two points."""
-    return _timeline(points, falls([float(value) for _, value in points]), _Kind(title, "%", zero=True, falls=True), zone)
+    """Draw how far a worth lay below its highest so far, in percent, downward from 0, broken as the worth is. Needs two points."""
+    return _timeline(points, falls([float(value) for _, value in points]), _Kind(title, "%", zero=True, falls=True, gaps=True), zone)
 
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """Hold what a chart over time is of."""
+    """Hold what a chart over time is of. ``jumps_since``: between points after it the value stood still; None where it never did."""
 
     title: str
     unit: str
     zero: bool = False
-    steps: bool = False
+    jumps_since: datetime | None = None
     signed: bool = False
     falls: bool = False
+    gaps: bool = False
 
 
 def _timeline(points: Points, values: Sequence[float], kind: _Kind, zone: str) -> Markup:
@@ -72,22 +88,30 @@ def _timeline(points: Points, values: Sequence[float], kind: _Kind, zone: str) -
     times = [at for at, _ in points]
     scale = scale_of(values, zero=kind.zero)
     span = max((times[-1] - times[0]).total_seconds(), 1e-6)
+    anew = [at for at in range(1, len(times)) if kind.gaps and times[at] - times[at - 1] > GAP]
+    must = {*_until(times, kind.jumps_since), *anew, *(at - 1 for at in anew)}
     spots = [
         _Spot(
             (times[index] - times[0]).total_seconds() / span * 100, _y(values[index], scale),
             _told(values[index], kind.unit, scale, signed=kind.signed), _moment(times[index], place),
+            kind.jumps_since is not None and times[index] > kind.jumps_since, index in anew,
         )
-        for index in thinned(values, _POINTS_MAX)
+        for index in sorted(must.union(thinned(values, _POINTS_MAX)))
     ]  # fmt: skip
-    line = _path(spots, steps=kind.steps)
+    line = _path(spots)
     tone = "fall" if kind.falls else "line"
     drawn = Markup('<path class="{}" d="{}"/>').format(tone, line)
     if kind.zero:
-        zero = _y(0, scale)
-        drawn = Markup('<path class="{}-area" d="{} V{:.1f} H0 Z"/>').format(tone, line, zero) + drawn
+        drawn = Markup('<path class="{}-area" d="{}"/>').format(tone, _area(spots, _y(0, scale))) + drawn
     inner = Markup('<svg viewBox="0 0 {a} {h}" preserveAspectRatio="none" width="100%" height="{h}" aria-hidden="true">{d}</svg>')
     told = _words(points, values, kind, scale, place)
     return _frame(kind.title, told, spots, _grid(scale, kind.unit) + _times(times, place) + inner.format(a=_ACROSS, h=HEIGHT, d=drawn))
+
+
+def _until(times: Sequence[datetime], until: datetime | None) -> range:
+    """Name the points up to a moment, which must be drawn: between them it goes straight. Of too many the last alone, where jumps begin."""
+    found = 0 if until is None else bisect_right(times, until)
+    return range(max(0, found - 1) if found > _POINTS_MAX else 0, found)
 
 
 def _words(points: Points, values: Sequence[float], kind: _Kind, scale: Scale, zone: ZoneInfo) -> str:
@@ -95,18 +119,40 @@ def _words(points: Points, values: Sequence[float], kind: _Kind, scale: Scale, z
     first, last, low, high = (
         _told(each, kind.unit, scale, signed=kind.signed) for each in (values[0], values[-1], min(values), max(values))
     )
+    broken = " Broken where nothing was read for more than 3 h." if kind.gaps and _is_broken(points) else ""
     if kind.falls:
         deepest = points[min(range(len(values)), key=values.__getitem__)][0]
-        return f"Deepest {low}, on {_moment(deepest, zone)}; now {last}." if min(values) < 0 else "Never below its highest so far."
-    return f"From {first} to {last}; lowest {low}, highest {high}. Since {_moment(points[0][0], zone)}."
+        return (
+            f"Deepest {low}, on {_moment(deepest, zone)}; now {last}.{broken}"
+            if min(values) < 0
+            else f"Never below its highest so far.{broken}"
+        )
+    days = kind.jumps_since is not None and kind.jumps_since > points[0][0]
+    apart = f" Until {_moment(min(kind.jumps_since, points[-1][0]), zone)} by the ends of days." if kind.jumps_since and days else ""
+    return f"From {first} to {last}; lowest {low}, highest {high}. Since {_moment(points[0][0], zone)}.{apart}{broken}"
 
 
-def _path(spots: Sequence[_Spot], *, steps: bool) -> str:
-    written = [f"M{spots[0].x * _ACROSS / 100:.1f} {spots[0].y:.1f}"]
-    for each in spots[1:]:
+def _is_broken(points: Points) -> bool:
+    return any(after - before > GAP for (before, _), (after, _) in pairwise(points))
+
+
+def _path(spots: Sequence[_Spot]) -> str:
+    """Write the line, begun anew at each spot before which nothing is known."""
+    written = []
+    for index, each in enumerate(spots):
         x = each.x * _ACROSS / 100
-        written.append(f"H{x:.1f}V{each.y:.1f}" if steps else f"L{x:.1f} {each.y:.1f}")
+        if index == 0 or each.begins:
+            written.append(f"M{x:.1f} {each.y:.1f}")
+        else:
+            written.append(f"H{x:.1f}V{each.y:.1f}" if each.jumps else f"L{x:.1f} {each.y:.1f}")
     return "".join(written)
+
+
+def _area(spots: Sequence[_Spot], zero: float) -> str:
+    """Write what lies between the line and its zero, each unbroken part by itself."""
+    begins = [index for index, each in enumerate(spots) if index == 0 or each.begins]
+    parts = [spots[begin:end] for begin, end in pairwise([*begins, len(spots)])]
+    return "".join(f"{_path(part)} V{zero:.1f} H{part[0].x * _ACROSS / 100:.1f} Z" for part in parts)
 
 
 def bar_chart(bars: Sequence[tuple[str, str, Decimal]], title: str, unit: str) -> Markup:

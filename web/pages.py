@@ -4,6 +4,7 @@ Styles and scripts are files of this package, named with a hash of their content
 """
 
 import hashlib
+import secrets
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +28,7 @@ _TEMPLATES: Final = Environment(
     loader=FileSystemLoader(_HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
 )
 _TEMPLATES.globals["static"] = _static
+_TEMPLATES.globals["once_token"] = lambda: secrets.token_urlsafe(12)
 _TEMPLATES.globals["ago"] = words.ago
 _TEMPLATES.globals["look_of"] = copy_look
 _TEMPLATES.globals["state_look"] = state_look
@@ -34,6 +36,8 @@ _TEMPLATES.globals["operator_sees"] = words.OPERATOR_SEES
 _TEMPLATES.globals["ended_by"] = words.ended_by
 _TEMPLATES.globals["unknown"] = words.unknown
 _TEMPLATES.globals["env"] = words.environment_badge
+_TEMPLATES.filters["account"] = words.account_name
+_TEMPLATES.globals["order_words"] = words.order_words
 _TEMPLATES.filters.update(when=words.when, money=words.money, signed=words.signed, plain=words.plain_number, moment=words.moment)
 
 

@@ -66,7 +66,7 @@ async def _stream(
     try:
         yield "retry: 2000\n\n" + _BEAT
         while not here.closing.is_set():
-            visitor = await rooms.desks.identity.visitor(cookie, only_looks=True)
+            visitor = await rooms.desks.identity.visitor(cookie, "", only_looks=True)
             if visitor is None:
                 return
             newest = rooms.desks.pulse.newest()

@@ -10,10 +10,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
-from functools import wraps
-from typing import Final
+from functools import partial, wraps
+from typing import Any, Final
 from urllib.parse import quote
 
+import trio
 from quart import Response, abort, request
 from quart_trio import QuartTrio
 from werkzeug.datastructures import MultiDict
@@ -25,6 +26,9 @@ from engine.domain.errors import InvalidValue, OwnFault, RexAlgoError
 from engine.domain.person import Role
 from engine.office import NothingThere
 from engine.ports.secret import Secret
+from web.again import PAGE as AGAIN_PAGE
+from web.again import Again, address_of_offer, read_offer
+from web.once import CONFIRM, DoneOnce, ShownOnce
 from web.peers import is_from_here
 from web.requests import asks_locally, client
 from web.settings import WebSettings
@@ -36,7 +40,7 @@ FIRST_PASSWORD: Final = "/security/password"  # noqa: S105 - an address
 FIRST_TOTP: Final = "/security/second-factor"
 ONLY_LOOKS: Final = "X-Only-Looks"
 """What a page says when it fetches itself again: nobody is there, so that a session left open runs out all the same."""
-_BEFORE_FACTORS: Final = (FIRST_PASSWORD, FIRST_TOTP, "/sign-out", "/confirm")
+_BEFORE_FACTORS: Final = (FIRST_PASSWORD, FIRST_TOTP, f"{FIRST_PASSWORD}/codes", "/sign-out", CONFIRM)
 _FORM_FIELDS_MAX: Final = 100
 
 
@@ -57,11 +61,13 @@ _ROLES: Final = {Who.FOLLOWER: Role.FOLLOWER, Who.MASTER: Role.MASTER, Who.OPERA
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """Declare one route: its address as written, its methods, and who may come in."""
+    """Declare one route: its address as written, its methods, who may come in; and of an act whether it is done once, and offered again."""
 
     address: str
     methods: tuple[str, ...]
     who: Who
+    once: bool = False
+    again: bool = False
 
 
 class Rooms:
@@ -72,45 +78,69 @@ class Rooms:
         self.desks = desks
         self.settings = settings
         self._now = now
+        self._confirming = trio.Lock()
+        self._done = DoneOnce()
+        self._shown = ShownOnce()
+        self._offers: dict[str, Again] = {}
         self.declared: list[Room] = []
+        self.get(AGAIN_PAGE, Who.SIGNED_IN)(self._offer_again)
+        self.get(CONFIRM, Who.SIGNED_IN)(self._ask_for_factor)
 
     def get(self, address: str, who: Who) -> Callable[[Handler], Handler]:
         """Declare a page that only shows."""
         return self._add(address, who, "GET")
 
-    def post(self, address: str, who: Who) -> Callable[[Handler], Handler]:
-        """Declare an act: a form of our own pages is sent there."""
-        return self._add(address, who, "POST")
+    def post(self, address: str, who: Who, *, once: bool = False, again: Again | None = None) -> Callable[[Handler], Handler]:
+        """Declare an act: a form of our own pages is sent there.
 
-    def _add(self, address: str, who: Who, method: str) -> Callable[[Handler], Handler]:
+        ``once``: it makes something, and sent again it is told again (``web.once``). ``again``: it lowers risk, and is offered again where
+        its session had ended (``web.again``).
+        """
+        return self._add(address, who, "POST", once=once, again=again)
+
+    def _add(
+        self, address: str, who: Who, method: str, *, once: bool = False, again: Again | None = None
+    ) -> Callable[[Handler], Handler]:  # fmt: skip
         def register(handler: Handler) -> Handler:
             @wraps(handler)
-            async def enter(**parts: object) -> Response:
-                return await self._enter(handler, who, parts)
+            async def enter(**parts: str) -> Response:
+                return await self._enter(handler, who, parts, once=once, again=again)
 
-            endpoint = f"{method} {address}"
-            self._app.add_url_rule(address, endpoint.replace(".", "_"), enter, methods=[method])
-            self.declared.append(Room(address, (method,), who))
+            endpoint = f"{method} {address}".replace(".", "_")
+            self._app.add_url_rule(address, endpoint, enter, methods=[method])
+            self.declared.append(Room(address, (method,), who, once, again is not None))
+            if again is not None:
+                self._offers[endpoint] = again
             return handler
 
         return register
 
-    async def _enter(self, handler: Handler, who: Who, parts: dict[str, object]) -> Response:
+    async def _enter(self, handler: Handler, who: Who, parts: dict[str, str], *, once: bool, again: Again | None) -> Response:
         form = await request.form if request.method == "POST" else None  # read before any answer: an unread body ends the connection
         visit = await self._visit()
-        led = self._lead(visit, who)
+        offered = "" if form is None or again is None else address_of_offer(again, parts, visit.path, form)
+        led = self._lead(visit, who, offered)
         if led is not None:
             return led
-        if form is not None:
-            self._take_form(visit, form)
+        if form is not None and not self._take_form(visit, who, form):
+            return visit.go(offered) if offered else abort(403)
+        if once and visit.form.get("once"):
+            key = self._done.key("" if visit.visitor is None else visit.visitor.session.id, request.full_path, visit.form.items(multi=True))
+            return await self._done.answer(key, partial(self._answer, handler, visit, parts), visit.now)
+        return await self._answer(handler, visit, parts)
+
+    async def _offer_again(self, visit: Visit) -> Response:
+        return visit.page("door/again.html", offer=read_offer(self._app.url_map, self._offers, visit.query))
+
+    async def _answer(self, handler: Handler, visit: Visit, parts: dict[str, str]) -> Response:
         try:
             if "factor" in visit.form and visit.visitor is not None and not visit.who.is_fresh(visit.now):
                 await self._confirm(visit)
             return await handler(visit, **parts)
         except NeedsConfirmation:
-            return self._ask_for_factor(visit, {})
+            return visit.show(CONFIRM, **_to_confirm(visit))
         except NotSignedIn as error:
-            return self._ask_for_factor(visit, {"factor": wait_words(error)})
+            return visit.refuse("door/confirm.html", {"factor": wait_words(error)}, **_to_confirm(visit))
         except NothingThere:
             abort(404)
         except FormErrors as error:
@@ -126,15 +156,15 @@ class Rooms:
     async def _visit(self) -> Visit:
         now = self._now()
         caller = Caller(client(self.settings), request.headers.get("User-Agent", "")[:200])
-        visit = Visit(self.desks, self.settings, caller, request.path, MultiDict(request.args), now)
+        visit = Visit(self.desks, self.settings, caller, request.path, MultiDict(request.args), now, self._shown)
         cookie = request.cookies.get(visit.cookie_name, "")
         if cookie:
             by_itself = request.path == "/pulse" or request.headers.get(ONLY_LOOKS) == "yes"
-            visit.visitor = await self.desks.identity.visitor(cookie, only_looks=by_itself)
+            visit.visitor = await self.desks.identity.visitor(cookie, caller.address, only_looks=by_itself)
         return visit
 
-    def _lead(self, visit: Visit, who: Who) -> Response | None:
-        """Return where somebody is led instead, None where they may come in."""
+    def _lead(self, visit: Visit, who: Who, offered: str) -> Response | None:
+        """Return where somebody is led instead, None where they may come in; ``offered``: the page that offers what is not done now."""
         visitor = visit.visitor
         if who is Who.HERE:
             if not asks_locally(self.settings) and (visitor is None or not visitor.person.is_a(Role.OPERATOR)):
@@ -143,8 +173,9 @@ class Rooms:
         if who is Who.ANYONE:
             return None
         if visitor is None:
-            wanted = request.full_path.rstrip("?") if request.method == "GET" else ""
-            return visit.go(f"/sign-in?next={quote(wanted, safe='')}" if wanted else "/sign-in?done=ended")
+            wanted = request.full_path.rstrip("?") if request.method == "GET" else offered
+            done = "" if request.method == "GET" else "ended-offered" if offered else "ended"
+            return visit.go(f"/sign-in?next={quote(wanted, safe='')}" if wanted else "/sign-in", done)
         first = _missing_factor(visitor)
         if first is not None and visit.path not in _BEFORE_FACTORS and not self.settings.demo_people:
             return visit.go(first)
@@ -153,30 +184,41 @@ class Rooms:
             abort(404)
         return None
 
-    def _take_form(self, visit: Visit, form: MultiDict[str, str]) -> None:
+    def _take_form(self, visit: Visit, who: Who, form: MultiDict[str, str]) -> bool:
+        """Take a form of a page of ours; False where its token belongs to no form of this session. At the door nobody has one."""
         told = request.headers
         if not is_from_here(told.get("Sec-Fetch-Site"), told.get("Origin"), request.host, https=self.settings.https):
             abort(403)
         if len(form) > _FORM_FIELDS_MAX:
             abort(413)
         visit.form = MultiDict(form.items(multi=True))
-        if visit.visitor is not None and not self.desks.identity.is_csrf_token(visit.visitor, visit.form.get("csrf", "")):
-            abort(403)
+        if visit.visitor is None or who is Who.ANYONE:
+            return True
+        return self.desks.identity.is_csrf_token(visit.visitor, visit.form.get("csrf", ""))
 
     async def _confirm(self, visit: Visit) -> None:
         factor = visit.form.get("factor", "")
-        await self.desks.identity.confirm(visit.who, Secret(factor), factor, visit.caller)
-        visit.visitor = await self._again(visit.who)
+        async with self._confirming:  # a second click brings a code that the first one uses up: it finds the session confirmed
+            visit.visitor = await self._again(visit.who)
+            if not visit.who.is_fresh(visit.now):
+                await self.desks.identity.confirm(visit.who, Secret(factor), factor, visit.caller)
+                visit.visitor = await self._again(visit.who)
 
     async def _again(self, visitor: Visitor) -> Visitor:
-        cookie = request.cookies.get(Visit(self.desks, self.settings, Caller(""), "", MultiDict(), self._now()).cookie_name, "")
-        return await self.desks.identity.visitor(cookie) or visitor
+        cookie = request.cookies.get(
+            Visit(self.desks, self.settings, Caller(""), "", MultiDict(), self._now(), self._shown).cookie_name, ""
+        )
+        return await self.desks.identity.visitor(cookie, visitor.address) or visitor
 
-    def _ask_for_factor(self, visit: Visit, errors: dict[str, str]) -> Response:
-        """Ask for a factor, carrying what was typed; forms with secrets ask for it themselves."""
-        kept = [(name, value) for name, value in visit.form.items(multi=True) if name not in ("factor", "csrf")]
-        status = 422 if errors else 200
-        return visit.page("door/confirm.html", status, errors=errors, kept=kept, action=request.full_path.rstrip("?"))
+    async def _ask_for_factor(self, visit: Visit) -> Response:
+        kept = visit.kept()
+        return visit.page("door/confirm.html", **kept) if kept else visit.go(visit.home(), "unrepeated")
+
+
+def _to_confirm(visit: Visit) -> dict[str, Any]:
+    """Return what is sent once more with a factor, as it was typed; forms with secrets ask for it themselves."""
+    kept = [(name, value) for name, value in visit.form.items(multi=True) if name not in ("factor", "csrf")]
+    return {"kept": kept, "action": request.full_path.rstrip("?")}
 
 
 def _missing_factor(visitor: Visitor) -> str | None:

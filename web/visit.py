@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote
 
 from quart import Response, redirect
@@ -13,11 +13,13 @@ from engine.desks import Desks
 from engine.desks.identity import Caller, SignedIn
 from engine.desks.visitor import Visitor
 from engine.domain.person import Role
+from web.once import ShownOnce
 from web.pages import page, render
 from web.settings import WebSettings
-from web.words import NOTICES
+from web.words import CARE, NOTICES
 
 COOKIE: Final = "__Host-rexalgo"
+_NEXT_MAX: Final = 2_000
 COOKIE_PLAIN: Final = "rexalgo"
 """On plain http (this machine only) a ``__Host-`` cookie is refused by browsers, because it must be Secure."""
 
@@ -32,6 +34,7 @@ class Visit:
     path: str
     query: MultiDict[str, str]
     now: datetime
+    shown: ShownOnce
     visitor: Visitor | None = None
     form: MultiDict[str, str] = field(default_factory=MultiDict)
 
@@ -70,6 +73,7 @@ class Visit:
             "errors": dict(errors or {}),
             "form": self.form,
             "notice": NOTICES.get(self.query.get("done", ""), ""),
+            "is_care": self.query.get("done", "") in CARE,
             "place": self.desks.identity.place,
             "now": self.now,
             "path": self.path,
@@ -84,6 +88,15 @@ class Visit:
         assert address.startswith("/"), "only pages of this site"
         mark = "&" if "?" in address else "?"
         return _see_other(f"{address}{mark}done={quote(done)}" if done else address)
+
+    def show(self, address: str, **values: object) -> Response:
+        """Go on to a page that may show these values for ten minutes, to this session: they are read there with ``kept``."""
+        key = self.shown.keep(self.who.session.id, values, self.now)
+        return self.go(f"{address}{'&' if '?' in address else '?'}shown={key}")
+
+    def kept(self) -> Mapping[str, Any]:
+        """Return what a form before left for this page to show, nothing where it left nothing or the ten minutes are over."""
+        return self.shown.find(self.who.session.id, self.query.get("shown", ""), self.now) or {}
 
     def enter(self, signed_in: SignedIn, address: str) -> Response:
         """Begin a session in this browser and go on."""
@@ -118,7 +131,7 @@ class Visit:
     def next(self) -> str:
         """Return the page of this site that the person wanted before signing in, else their home."""
         wanted = self.form.get("next", self.query.get("next", ""))
-        is_ours = wanted.startswith("/") and not wanted.startswith(("//", "/\\")) and wanted.isprintable() and len(wanted) <= 300
+        is_ours = wanted.startswith("/") and not wanted.startswith(("//", "/\\")) and wanted.isprintable() and len(wanted) <= _NEXT_MAX
         return wanted if is_ours and wanted != "/" else self.home() if self.visitor is not None else "/"
 
 

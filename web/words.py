@@ -10,8 +10,17 @@ from jinja2 import pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
+from engine.domain.amounts import EXACT
+from engine.domain.identifiers import own_name
+
 NOTICES: Final[Mapping[str, str]] = {
-    "ended": "Your session has ended. Sign in again.",
+    "ended": "Your session had ended: what you sent was not done. Sign in, and do it again.",
+    "ended-offered": "Your session had ended: what you pressed was not done. Sign in, and it is offered to you again.",
+    "again": "This came a second time. It was done once, and nothing was repeated; to do it again, open its page anew.",
+    "unconfirmed": "Nothing was agreed to: terms wait ten minutes to be confirmed. Below is what is stored.",
+    "unflattened": "Nothing was flattened: the page that asks holds for ten minutes. Ask for it again.",
+    "unrepeated": "It was not done: what waits for your factor waits ten minutes. Do it again.",
+    "gone": "What was shown there is gone: it is kept for ten minutes only. Make another where you need one.",
     "password": "Your password is set. Every other session of yours was signed out.",
     "totp": "Your second factor is set. You will be asked for a code when you sign in.",
     "totp-off": "Your second factor is removed.",
@@ -19,13 +28,15 @@ NOTICES: Final[Mapping[str, str]] = {
     "zone": "Times are shown in your zone now.",
     "asked": "The operator was asked. You will find the answer here.",
     "paused": "Paused. No new trades. Closes are still copied. Open positions stay.",
-    "resumed": "Copying again: the next entry signal is taken.",
+    "resumed": "Resumed. Where anything else holds entries back, the account says so.",
+    "flat": "Nothing that the engine opened was open. No new trades until you resume.",
     "flattening": "Closing what the engine opened. This page follows until it is done.",
-    "subscribed": "Agreed. The next entry signal is copied under these terms.",
-    "watching": "You are watching: every signal is planned under these terms, and no order is sent.",
+    "subscribed": "Agreed: these terms hold from the next entry signal on.",
+    "watching": "You are watching: signals are planned under these terms, and no order is sent.",
     "changed": "Changed.",
     "left": "You left this strategy.",
     "disconnected": "The account is disconnected and its key is erased here. Revoke the key at the exchange too.",
+    "disconnected-paper": "The paper account is disconnected.",
     "connected": "The account is connected.",
     "checked": "The account was checked at its exchange just now.",
     "key": "The new key is in use.",
@@ -36,19 +47,25 @@ NOTICES: Final[Mapping[str, str]] = {
     "tested": "The test signal went through the same door as any other, and reached no exchange. It stands first below.",
     "rotated": "The secret was renewed.",
     "halted": "The switch is on.",
-    "resumed-entries": "Resumed: the next entry signal is taken. Trades that are open already are not joined.",
+    "resumed-entries": "Resumed. What is still switched off stands below; trades that are open already are not joined.",
     "decided": "Decided, and written into the audit.",
     "released": "The quarantine is ended.",
     "invited": "The invitation was made.",
     "revoked-invitation": "The invitation is ended.",
     "role": "The role was changed.",
 }
+CARE: Final = ("ended", "ended-offered", "again", "unconfirmed", "unflattened", "unrepeated", "gone")
+"""The notices that tell of something that was not done."""
 OPERATOR_SEES: Final = (
     "its name, exchange and environment, what strategies hold in it, its orders and outcomes, what its wallet changed by, how its"
     " task does, and what its checks found: whether the key is accepted, free and whole money,"
     " positions, what the smallest entries need. Never the key."
 )
 """What an operator may see of somebody's account, in the same words for both: a page that shows more must say so here first."""
+PLACES_MAX: Final = 12
+ORDER_WORDS: Final[Mapping[str, str]] = {
+    "paper": "a simulated order (no real money)", "simulated": "an order to a simulator (no real money)", "live": "a real order",
+}  # fmt: skip
 ENVIRONMENT_WORDS: Final[Mapping[str, str]] = {"paper": "PAPER", "simulated": "SIMULATED", "live": "LIVE"}
 
 
@@ -86,10 +103,14 @@ def signed(value: Decimal | str | None, places: int = 2) -> Markup:
 
 
 def plain_number(value: Decimal | str | None) -> str:
-    """Write a quantity or price as it is, without trailing zeros."""
+    """Write a quantity or price as it is, without trailing zeros; of an average, twelve places: nobody reads the rest."""
     if value is None:
         return "–"
-    text = format(Decimal(value), "f")
+    number = Decimal(value)
+    exponent = number.as_tuple().exponent
+    if isinstance(exponent, int) and exponent < -PLACES_MAX:
+        number = number.quantize(Decimal(1).scaleb(-PLACES_MAX), ROUND_HALF_EVEN, EXACT)
+    text = format(number, "f")
     return (text.rstrip("0").rstrip(".") if "." in text else text).replace("-", "−")
 
 
@@ -129,6 +150,16 @@ def ago(moment: datetime | None, now: datetime) -> str:
         if seconds >= size:
             return f"{seconds // size} {unit} ago"
     return f"{seconds} s ago"
+
+
+def account_name(name: str) -> str:
+    """Write an account's name; one that was disconnected says so."""
+    return name if own_name(name) == name else f"{own_name(name)} (disconnected)"
+
+
+def order_words(environment: str) -> str:
+    """Say what kind of order an account sends, so that nobody takes paper for money or money for paper."""
+    return ORDER_WORDS.get(environment, ORDER_WORDS["live"])
 
 
 def environment_badge(environment: str) -> Markup:

@@ -18,8 +18,8 @@ from engine.actors.household import Household
 from engine.actors.shared import Shared
 from engine.decisions.risk import equity
 from engine.domain.identifiers import AccountId
-from engine.ledger import Database, LedgerError
-from engine.ledger.folding import fold_episodes, has_unfolded
+from engine.ledger import Database, LedgerError, WriteRefused
+from engine.ledger.folding import fold_episodes, unfolded_episodes
 from engine.ledger.results import FINE_US, HOUR_US, mark_equity_point, thin_equity_points
 
 _LOG = logging.getLogger("rexalgo.bookkeeping")
@@ -38,22 +38,39 @@ class Bookkeeping:
         self._household = household
         self._moved: dict[AccountId, datetime] = {}
         self._written: dict[AccountId, datetime] = {}
+        self._refused: set[int] = set()
+        """Episodes that the ledger did not let be folded: tried again every five minutes, and nobody else's wait for them."""
 
     async def run(self) -> None:
         """Run until cancelled."""
         last_points = -EQUITY_EVERY_S
         while True:
+            is_due = trio.current_time() - last_points >= EQUITY_EVERY_S
+            if is_due:
+                last_points = trio.current_time()
+                self._refused.clear()
             try:
-                while has_unfolded(self._shared.ledger.db):
-                    self._moved |= await self._shared.ledger.write(lambda db: fold_episodes(db, AT_ONCE))
+                while episodes := unfolded_episodes(self._shared.ledger.db, AT_ONCE, self._refused):
+                    await self._fold(episodes)
                 await self._write_points(self._new_or_moved(), FINE_US)
-                if trio.current_time() - last_points >= EQUITY_EVERY_S:
-                    last_points = trio.current_time()
+                if is_due:
                     await self._write_points(list(self._household.followers.values()), HOUR_US)
             except LedgerError as error:
                 _LOG.warning("the books could not be written, and are written later: %s", error)
             await self._shared.calm()
             await trio.sleep(EVERY_S)
+
+    async def _fold(self, episodes: Sequence[int]) -> None:
+        """Fold episodes together; where the ledger refuses that, each alone."""
+        try:
+            self._moved |= await self._shared.ledger.write(lambda db: fold_episodes(db, episodes))
+        except WriteRefused as error:
+            if len(episodes) > 1:
+                for each in episodes:
+                    await self._fold([each])
+                return
+            self._refused.add(episodes[0])
+            _LOG.error("the trades of episode %d could not be written: %s", episodes[0], error)
 
     def _new_or_moved(self) -> Sequence[Follower]:
         """Return the accounts that were read for the first time, or after something of them was executed; not too often for one."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from engine.actors.recording import refused_outcome
 from engine.actors.shared import TAKER_FEE_BPS
 from engine.decisions.order_lifecycle import AttemptState, Refused
-from engine.decisions.planning import EntryContext, EntryPlan, Reading, Wait, last_line_entry, plan_entry, takes_entries
+from engine.decisions.planning import EntryContext, EntryPlan, Reading, Wait, age_limit_s, last_line_entry, plan_entry, takes_entries
 from engine.domain.holding import PendingEntry
 from engine.domain.identifiers import Symbol
 from engine.domain.outcome import Outcome, OutcomeCode
@@ -71,7 +71,7 @@ async def _context(lanes: "Lanes", leg: WaitingLeg, signal: Signal, subscription
     here, anywhere = follower.reading_after_exits(leg.symbol)
     if here is Reading.SOON_AFTER:
         follower.forget_settled(leg.symbol)
-    problem = follower.problem or _unread(follower, leg.symbol)
+    problem = follower.trouble or _unread(follower, leg.symbol)
     return EntryContext(
         signal=signal,
         subscription=subscription,
@@ -107,7 +107,7 @@ def _may_be_read_in_time(lanes: "Lanes", signal: Signal) -> bool:
     """Tell whether an account that could not be read (not: whose key was refused) may be ready before the entry is too old."""
     shared = lanes.follower.shared
     young_until = signal.decided_at + timedelta(seconds=shared.pace.entry_age_s - READ_MARGIN_S)
-    return lanes.follower.problem_may_pass and shared.clock.now() < young_until
+    return lanes.follower.problem_may_pass and not lanes.follower.foreign and shared.clock.now() < young_until
 
 
 def _reserve(lanes: "Lanes", leg: WaitingLeg, plan: EntryPlan) -> None:
@@ -132,7 +132,7 @@ async def _send(lanes: "Lanes", leg: WaitingLeg, signal: Signal, subscription: S
         lanes.fail(leg, error, (error.retry_after_s if isinstance(error, NotExecuted) else None) or ENTRY_RETRY_S)
         return False
     limits = strictest(shared.limits, subscription.policy.limits)
-    entry_age_s = min(shared.pace.entry_age_s, limits.entry_age_s or shared.pace.entry_age_s)
+    entry_age_s = age_limit_s(shared.pace.entry_age_s, limits)
 
     def last_line() -> Outcome | None:
         switches = shared.switches_for(follower.account, follower.name, leg.strategy, follower.exchange)

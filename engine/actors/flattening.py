@@ -6,6 +6,7 @@ a loop; what is not flat within its time is told to people, share by share.
 """
 
 import hashlib
+import logging
 import secrets
 from collections import defaultdict
 from collections.abc import Callable
@@ -21,11 +22,13 @@ from engine.domain.alert import AlertCode
 from engine.domain.holding import FLATTEN_ORIGIN, Switch, SwitchLevel, SwitchScope
 from engine.domain.identifiers import AccountId, ReceiptId, SignalId, StrategyId, Symbol, copy_id
 from engine.domain.signal import Action, SignalDraft
+from engine.ledger import WriteRefused
 from engine.ledger.alerts import EQUAL_WITHIN
 from engine.ledger.signals import NewSignal, record_signal
 from engine.ledger.standing import HeldShare, has_unconfirmed_exit, held_shares, last_flatten, still_open
 from engine.views import StillOpenView
 
+_LOG = logging.getLogger("rexalgo.flattening")
 EVERY_S: Final = 1.0
 AGAIN_S: Final = 60.0
 FLAT_WITHIN: Final = timedelta(seconds=60)
@@ -64,7 +67,10 @@ class Flattening:
                 await trio.lowlevel.checkpoint()
         for (strategy, symbol), accounts in groups.items():
             new = asked_close("flatten", strategy, symbol, frozenset(accounts), self._shared.clock.now())
-            await self._shared.ledger.write(lambda db, new=new: record_signal(db, new))  # type: ignore[misc]
+            try:
+                await self._shared.ledger.write(lambda db, new=new: record_signal(db, new))  # type: ignore[misc]
+            except WriteRefused as error:  # the fault of one close: every other one is asked for, and this one again
+                _LOG.error("the close of %s for strategy %s could not be recorded: %s", symbol, strategy, error)
         if groups:
             self._ring_followers()
 

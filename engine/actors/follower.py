@@ -31,7 +31,7 @@ from engine.decisions.explaining import LaneNow
 from engine.decisions.order_lifecycle import AttemptState
 from engine.decisions.planning import AccountView, Reading
 from engine.decisions.reconciliation import Correction, ForeignOrders, ShareShrunk, reconcile
-from engine.decisions.risk import equity, trading_day, unread_row
+from engine.decisions.risk import equity, may_have_position, trading_day, unread_row
 from engine.decisions.routing import ENTRY, EXIT
 from engine.domain.account import AccountReport, EquityMarks, UnreadableRow
 from engine.domain.alert import AlertCode
@@ -46,6 +46,8 @@ from engine.ledger.attempts import (
     bound_order_ids,
     knows_client_order_id,
     last_exits,
+    meet_foreign,
+    met_foreign,
     open_attempts,
     open_entries,
     unsettled_symbols,
@@ -91,8 +93,11 @@ class Follower:
         self.last_report: AccountReport | None = None
         """The newest report, for people only: kept while the account cannot be read, when ``report`` is None and entries fail closed."""
         self.problem = ""
+        """Why the account cannot be read; empty where it can."""
         self.problem_may_pass = False
         self.key_refused = False
+        self.foreign = met_foreign(shared.ledger.db, account)
+        """Orders with our mark that the ledger lacks: entries stop until a person accepts them, whatever is read meanwhile."""
         self.first_reading = trio.Event()
         self.reserved: dict[CopyId, Reserved] = {}
         self.asked_to_cancel: dict[int, datetime] = {}
@@ -378,7 +383,7 @@ class Follower:
         self.report = self.last_report = report
         self._read_began = began
         self.read_at = self.shared.clock.now()
-        self.problem = "" if not self.problem.startswith("Foreign") else self.problem
+        self.problem = ""
         self.problem_may_pass = self.key_refused = False
         self.first_reading.set()
         if is_due:
@@ -393,6 +398,14 @@ class Follower:
         is_new_day = marks is None or trading_day(marks.since, marks.zone) != trading_day(now, marks.zone)
         if is_new_day or (marks is not None and worth > marks.peak):
             await self.shared.ledger.write(lambda db: mark_equity(db, self.account, worth, now, new_day=is_new_day))
+
+    @property
+    def trouble(self) -> str:
+        """Say why the account takes no entries though nobody switched them off, nothing where it does: the worse of two reasons first."""
+        if not self.foreign:
+            return self.problem
+        told = f"{len(self.foreign)} orders carry our mark and are not in this ledger; rexalgo reconcile {self.name} shows them"
+        return f"{told}; {self.problem}" if self.problem else told
 
     def _visible_within_s(self) -> float:
         return self.session.visible_within_s if self.session is not None else 0.0
@@ -424,7 +437,14 @@ class Follower:
             client_id_known=partial(knows_client_order_id, db),
             closed_ids=replaced.closed,
             replaced=replaced.unnamed,
+            met_ids=self.foreign,
         )
+
+    def not_compared(self) -> frozenset[Symbol]:
+        """Return the contracts that a reading of now cannot judge: something of ours is under way there, or a row cannot be read."""
+        report, held = self.report, read_holdings(self.shared.ledger.db, self.account)
+        unread = {each.symbol for each in held if report is None or may_have_position(report, each.symbol)}
+        return self.unsettled(self.shared.clock.now()) | unread | {each.symbol for each in held if each.entries_open}
 
     async def plan_corrections(self) -> tuple[Correction, ...]:
         """Read the account and return what differs from the ledger; nothing is changed."""
@@ -437,8 +457,7 @@ class Follower:
 
     def go_on(self) -> None:
         """Say that a person let orders out again: the account is read anew, and what waits is planned."""
-        if self.problem.startswith("Foreign"):
-            self.problem = ""
+        self.foreign = met_foreign(self.shared.ledger.db, self.account)
         self.read_soon()
         self.ring()
 
@@ -460,8 +479,7 @@ class Follower:
 
         if found:
             await self.shared.ledger.write(decide)
-        if foreign:
-            self.problem = ""
+        self.foreign = met_foreign(self.shared.ledger.db, self.account)
         await self.read_account()
         return found
 
@@ -498,9 +516,18 @@ class Follower:
             raise_alert(db, AlertCode.CLOSED_OUTSIDE, self.name, {"symbol": correction.symbol, **numbers}, at, same)
 
     async def _meet_foreign_orders(self, correction: ForeignOrders) -> None:
-        if not self.problem.startswith("Foreign"):
-            self.problem = f"ForeignOrders: {len(correction.exchange_order_ids)} resting orders carry our mark but are not in this ledger"
-            await self.shared.alert(AlertCode.FOREIGN_ORDERS, self.name, count_orders=str(len(correction.exchange_order_ids)))
+        """Stop entries durably, and tell people; orders that were met before are no news."""
+        met = frozenset(correction.exchange_order_ids)
+        if met <= self.foreign:
+            return
+        details, at = {"count_orders": str(len(met))}, self.shared.clock.now()
+
+        def write(db: Database) -> None:
+            meet_foreign(db, self.account, met)
+            raise_alert(db, AlertCode.FOREIGN_ORDERS, self.name, details, at)
+
+        await self.shared.ledger.write(write)
+        self.foreign = met_foreign(self.shared.ledger.db, self.account)
 
     def reserve(self, entry: PendingEntry) -> None:
         """Count an entry that is about to be sent against every cap, until a reading shows it."""

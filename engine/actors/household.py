@@ -2,14 +2,14 @@
 
 import random
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from typing import Final
 
 import trio
 
 from engine.actors.doorbell import Doorbell
 from engine.actors.follower import Follower
-from engine.actors.supervisor import supervise
+from engine.actors.supervisor import WINDOW_S, Vitals, supervise
 from engine.decisions.reconciliation import Correction
 from engine.domain.identifiers import AccountId, CopyId
 from engine.domain.preflight import Preflight
@@ -26,8 +26,19 @@ class Household:
     def __init__(self, seed: int = 0) -> None:
         self.followers: dict[AccountId, Follower] = {}
         self._scopes: dict[AccountId, trio.CancelScope] = {}
+        self._serving: list[Vitals] = []
         self._bell = Doorbell()
         self._jitter = random.Random(seed)  # noqa: S311 - spreads restarts, guards nothing
+
+    def keep_running(self, nursery: trio.Nursery, name: str, run: Callable[[], Awaitable[None]]) -> None:
+        """Run one task that serves every account; its failure ends neither the place nor its own work, and is told."""
+        self._serving.append(Vitals(name))
+        nursery.start_soon(supervise, self._serving[-1], run, self._jitter)
+
+    def failing(self) -> dict[str, str]:
+        """Tell of the tasks that serve every account which failed within the last minute, and why."""
+        now = trio.current_time()
+        return {each.name: each.last_error for each in self._serving if each.failures and now - each.failures[-1] < WINDOW_S}
 
     def ring(self) -> None:
         """Say that a signal was recorded."""
@@ -54,7 +65,7 @@ class Household:
                 "restarts": each.vitals.restarts,
                 "quarantined": each.vitals.quarantined,
                 "last_error": each.vitals.last_error,
-                "problem": each.problem,
+                "problem": each.trouble,
                 "read": each.report is not None,
                 "read_at": None if each.read_at is None else each.read_at.isoformat(),
                 "preflight": None if each.preflight.newest is None else each.preflight.newest.level.value,
@@ -70,7 +81,7 @@ class Household:
 
     def troubled(self) -> list[str]:
         """Return the names of accounts whose task has a problem, is quarantined, or does not run."""
-        return [each.name for each in self.followers.values() if each.problem or each.vitals.quarantined or not each.vitals.running]
+        return [each.name for each in self.followers.values() if each.trouble or each.vitals.quarantined or not each.vitals.running]
 
     def exchange_problems(self) -> dict[str, str]:
         """Tell by exchange why its market data cannot be read, where that is so."""

@@ -105,6 +105,7 @@ class PreflightWatch:
                 {} if session is None else session.unmapped_errors(),
                 Ratio(TAKER_FEE_BPS),
                 tuple(dict.fromkeys((*(() if report is None else report.unreadable), *follower.unreadable.rows))),
+                len(follower.foreign),
             ),
             shared.clock.now(),
         )

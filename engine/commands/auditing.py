@@ -6,7 +6,9 @@ says who did it, and the log says that the audit lacks the row.
 
 import logging
 from collections.abc import Callable, Mapping
+from typing import Any
 
+from engine.commands.parameters import asked_from
 from engine.domain.errors import RexAlgoError
 from engine.ledger import Database
 from engine.ledger.audit import append_audit
@@ -17,12 +19,12 @@ Record = Callable[[Database, str, str, str, Mapping[str, object]], None]
 """Append (who, act, subject, data) within the caller's transaction."""
 
 
-async def recorder(office: Office) -> Record:
-    """Return what appends to the audit now."""
-    now = office.clock.now()
+async def recorder(office: Office, params: dict[str, Any]) -> Record:
+    """Return what appends to the audit now, from where the command was asked."""
+    now, address = office.clock.now(), asked_from(params)
     try:
         key = await office.audit_key()
     except RexAlgoError as error:
         _LOG.warning("what follows is not in the audit, because its key cannot be had: %s", error)
         return lambda db, by, act, subject, data: None
-    return lambda db, by, act, subject, data: append_audit(db, key, by, act, subject, data, now)
+    return lambda db, by, act, subject, data: append_audit(db, key, by, act, subject, data, now, address)

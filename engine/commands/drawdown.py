@@ -28,7 +28,7 @@ async def _reset_drawdown(office: Office, params: dict[str, Any]) -> dict[str, A
     task = None if office.live is None else office.live.named(name)
     # Without a reading the next one gives the peak: until then entries are denied, because the account is not ready.
     worth = Money(ZERO) if task is None or task.report is None else equity(task.report)
-    at, record = office.clock.now(), await recorder(office)
+    at, record = office.clock.now(), await recorder(office, params)
 
     def write(db: Database) -> Money | None:
         was = begin_peak_anew(db, account.id, worth)

@@ -12,7 +12,7 @@ from engine.commands.parameters import Run, jsonable, text
 from engine.domain.errors import InvalidValue, RexAlgoError
 from engine.keyring import Keyring
 from engine.ledger import Database
-from engine.ledger.audit import append_audit
+from engine.ledger.audit import SHELL, append_audit
 from engine.ledger.root_keys import (
     counts_under,
     disable_root_key,
@@ -95,7 +95,9 @@ async def _begin(office: Office, by: str) -> None:
 
     def write(db: Database) -> None:
         if begin(db, vault, now):
-            append_audit(db, key, by, "root_key_activated", vault.active_kid, {"others": sorted(vault.kids - {vault.active_kid})}, now)
+            append_audit(
+                db, key, by, "root_key_activated", vault.active_kid, {"others": sorted(vault.kids - {vault.active_kid})}, now, SHELL
+            )
 
     await office.ledger.write(write)
 
@@ -153,7 +155,7 @@ async def _finish(office: Office, by: str) -> Mapping[str, Mapping[str, int]]:
         left, at = left_under_others(db, active), rewrap_of(db, active)
         if not left and at is not None:
             end_rewrap(db, active, now)
-            append_audit(db, key, by, "root_key_rewrapped", active, {"moved": at.moved, "left": 0}, now)
+            append_audit(db, key, by, "root_key_rewrapped", active, {"moved": at.moved, "left": 0}, now, SHELL)
         return left
 
     return await office.ledger.write(write)
@@ -186,7 +188,7 @@ async def _disable(office: Office, kid: str, by: str) -> None:
         if counts:
             raise RexAlgoError(f"root key {kid} is still needed by {words_of(counts)}; nothing was removed. First: rexalgo key rewrap")
         disable_root_key(db, kid, now)
-        append_audit(db, key, by, "root_key_disabled", kid, {}, now)
+        append_audit(db, key, by, "root_key_disabled", kid, {}, now, SHELL)
 
     await office.ledger.write(write)
     await _keyring(office).renew()
@@ -203,7 +205,7 @@ async def _erase(office: Office, kid: str, by: str) -> bool:
 
     def write(db: Database) -> None:
         if note_removed(db, kid, now):
-            append_audit(db, key, by, "root_key_removed", kid, {}, now)
+            append_audit(db, key, by, "root_key_removed", kid, {}, now, SHELL)
 
     await office.ledger.write(write)
     return True

@@ -1,7 +1,8 @@
 """Say in one sentence whether all is well, or what needs a person: for the top of the operator's page and of ``rexalgo status``. Pure.
 
-What always holds: "all is well" is said only where the engine runs, the ledger takes writes, every account and exchange can be read and no
-order waits for a person; each need names how many, and has a code by which a page finds where it is acted upon.
+What always holds: "all is well" is said only where the engine runs, the ledger takes writes, every account and exchange can be read, no
+order waits for a person, nothing is late, and nothing that was proven was refused; each need names how many, and has a code by which a page
+finds where it is acted upon.
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,6 +11,8 @@ from typing import Any, Final
 
 _CALM: Final = ("switches", "wishes")
 """What somebody decided, or may decide in their own time: nothing is wrong."""
+_REFUSED_FOR: Final = {"conflict": "its id was used before", "limited": "too many came, and it is not sent again"}
+_SEVERAL: Final = {"entry": "entries", "exit": "exits", "cancel": "cancels", "protection": "protections"}
 ALERT_IS_NEW_FOR: Final = timedelta(hours=1)
 """Alerts cannot be ticked off: an older one is told on its own page, and what it was about shows here for as long as it lasts."""
 
@@ -51,8 +54,16 @@ def _needs(seen: Mapping[str, Any], wishes: int, now: datetime) -> Iterator[tupl
     others = [name for name in engine["troubled"] if name not in quarantined]
     if others:
         yield "troubled", f"{_count(len(others), 'account')} in trouble: {_some(others)}", "rexalgo account list --troubled"
+    for name, problem in engine["failing"].items():
+        yield "failing", f"{name} keeps failing and begins again: {problem}", "rexalgo doctor"
     for exchange, problem in engine["exchanges_in_trouble"].items():
         yield "exchange", f"prices of {exchange} cannot be read: {problem}", "rexalgo doctor"
+    if seen["late"]:
+        yield "late", _late(seen["late"]), "rexalgo account list --troubled"
+    if seen["missed"]["late"]:
+        yield "missed", _missed(seen["missed"]), "rexalgo why last NAME"
+    for each in seen["refused"]:
+        yield "refused", _refused(each), "rexalgo alert list"
     if seen["switches"]:
         where = _some(["everything" if each["scope"] == "all" else f"{each['scope']} {each['target']}" for each in seen["switches"]])
         yield "switches", f"new entries are off for {where} until somebody resumes", "rexalgo resume entries"
@@ -63,6 +74,30 @@ def _needs(seen: Mapping[str, Any], wishes: int, now: datetime) -> Iterator[tupl
         yield "wishes", f"{wishes} {'person asks' if wishes == 1 else 'people ask'} to become a master", "rexalgo user list"
 
 
+def _late(late: list[dict[str, Any]]) -> str:
+    """Say which orders wait to be sent, and since when."""
+    kinds = ", ".join(f"{each['count']} {each['kind'] if each['count'] == 1 else _SEVERAL[each['kind']]}" for each in late)
+    since = f"since {late[0]['since'][11:19]} UTC"
+    if sum(each["count"] for each in late) == 1:
+        return f"{kinds} waits to be sent, {since}"
+    return f"{kinds} wait to be sent, the oldest {since}"
+
+
+def _missed(missed: Mapping[str, Any]) -> str:
+    """Say how many entries were not sent because they waited too long, and since when."""
+    what = _number(missed["late"], "entry of the last hour", "entries of the last hour")
+    return f"{what} waited too long and {'was' if missed['late'] == 1 else 'were'} not sent, since {missed['since'][11:16]} UTC"
+
+
+def _refused(each: Mapping[str, Any]) -> str:
+    """Say what came to a strategy, was proven and refused, and is not settled."""
+    what = "an exit" if each["reads_exit"] else "a message"
+    often = f"{each['count']} times, last" if each["count"] > 1 else "once,"
+    why = _REFUSED_FOR.get(each["kind"], f"{each['place']}: expected {each['expected'] or 'another body'}")
+    stand = f"; {each['held']} of its positions stand" if each["reads_exit"] else ""
+    return f"{what} of strategy {each['strategy']} was refused {often} at {each['at'][11:16]} UTC ({why}){stand}"
+
+
 def _well(seen: Mapping[str, Any]) -> str:
     accounts, looked_up = sum(seen["accounts"].values()), seen["open_orders"].get("unknown", 0)
     if not accounts:
@@ -70,7 +105,14 @@ def _well(seen: Mapping[str, Any]) -> str:
     read = seen["engine"]["accounts_read"]
     proven = f"{_count(looked_up, 'order')} being looked up" if looked_up else "every order is proven"
     begin = "All is well" if read >= accounts else "Nothing is wrong so far"
-    return f"{begin}: {read} of {_count(accounts, 'account')} read, {proven}, new entries are taken everywhere."
+    overtaken = seen["missed"]["overtaken"]
+    flips = f" In the last hour later signals overtook {_number(overtaken, 'entry', 'entries')} within seconds: not sent."
+    sentence = f"{begin}: {read} of {_count(accounts, 'account')} read, {proven}, new entries are taken everywhere."
+    return sentence + flips if overtaken else sentence
+
+
+def _number(count: int, one: str, several: str) -> str:
+    return f"{count} {one if count == 1 else several}"
 
 
 def _count(count: int, noun: str) -> str:

@@ -12,8 +12,8 @@ from typing import Any, Final
 from engine.actors.telling import deliver
 from engine.commands.auditing import recorder
 from engine.commands.needs import how_it_is
-from engine.commands.parameters import Run, installed_version, jsonable, no_such, text
-from engine.commands.restoring import note_shown
+from engine.commands.parameters import Run, asked_from, installed_version, jsonable, no_such, text
+from engine.commands.restoring import note_shown, told_plan
 from engine.config import Config
 from engine.decisions.reconciliation import Correction, words_of
 from engine.decisions.routing import concerns
@@ -33,6 +33,7 @@ from engine.ledger.books_view import books_summary
 from engine.ledger.deliveries import ingress
 from engine.ledger.funding import funding_by_day
 from engine.ledger.identity import master_requests
+from engine.ledger.lateness import late_orders, missed_entries
 from engine.ledger.outcomes import write_event
 from engine.ledger.people import (
     accounts,
@@ -41,6 +42,7 @@ from engine.ledger.people import (
     strategies,
     strategy_named,
 )  # fmt: skip
+from engine.ledger.refused import place_of, unsettled_refusals
 from engine.ledger.reports import (
     account_rows,
     clear_switch,
@@ -87,6 +89,11 @@ async def _status(office: Office, params: dict[str, Any]) -> dict[str, Any]:
         "unexplained": lacking.unexplained,
         "differ": [f"{named.get(AccountId(each.account), each.account)} {each.symbol}" for each in off],
     }
+    now = office.clock.now()
+    seen["late"] = jsonable([asdict(each) for each in late_orders(office.ledger.db, now)])
+    seen["missed"] = jsonable(asdict(missed_entries(office.ledger.db, now)))
+    refused = unsettled_refusals(office.ledger.db, office.clock.now())
+    seen["refused"] = [{**jsonable(asdict(each)), "place": place_of(each.field)} for each in refused]
     seen["engine"] = {
         "running": live is not None,
         "version": installed_version("rexalgo"),
@@ -94,6 +101,7 @@ async def _status(office: Office, params: dict[str, Any]) -> dict[str, Any]:
         "accounts_read": 0 if live is None else sum(1 for each in live.followers.values() if each.report is not None),
         "checks": {} if live is None else live.checks(),
         "troubled": wrong,
+        "failing": {} if live is None else live.failing(),
         "exchanges_in_trouble": {} if live is None else live.exchange_problems(),
     }
     seen["well"], seen["needs"] = how_it_is(seen, len(master_requests(office.ledger.db)), office.clock.now())
@@ -179,7 +187,7 @@ async def _release(office: Office, params: dict[str, Any]) -> dict[str, Any]:
         raise NothingThere(no_such("account", name, sorted(tasks)))
     was = bool(tasks[name]["quarantined"])
     if was:
-        at, record = office.clock.now(), await recorder(office)
+        at, record = office.clock.now(), await recorder(office, params)
 
         def write(db: Database) -> None:
             write_event(db, "decision", name, {"quarantine": "ended", "by": by}, at)
@@ -205,7 +213,7 @@ async def _decide(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     is_done = params.get("done") is True
     decided = order or ("done" if is_done else "none")
     data: dict[str, object] = {"signal": signal, "order": decided, "note": note, "by": by}
-    record = await recorder(office)
+    record = await recorder(office, params)
 
     def write_down(db: Database) -> None:
         write_event(db, "decision", follower, data, at)
@@ -270,7 +278,7 @@ async def _reconcile(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     task = None if office.live is None else office.live.named(name)
     if task is None:
         raise NothingThere("the exchange must be read for that, and no server runs here: rexalgo serve")
-    record = await recorder(office)
+    record = await recorder(office, params)
 
     def write_down(db: Database, found: tuple[Correction, ...]) -> None:
         record(db, by, "reconciled", name, {"steps": [words_of(each) for each in found]})
@@ -279,7 +287,7 @@ async def _reconcile(office: Office, params: dict[str, Any]) -> dict[str, Any]:
         raise RexAlgoError(f"{name} stands still ({task.why_held}): rexalgo restore confirm writes the shown plans down")
     found = await (task.apply_corrections(by, write_down) if apply else task.plan_corrections())
     note_shown(task, found)
-    return {"account": name, "environment": task.environment, "applied": apply, "steps": [words_of(each) for each in found]}
+    return told_plan(task, found) | {"applied": apply}
 
 
 # Switches
@@ -295,7 +303,7 @@ async def _halt(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     except ValueError:
         raise InvalidValue("level", "one of " + ", ".join(each.value for each in SwitchLevel), params.get("level")) from None
     switch = Switch(scope, target, note, by, office.clock.now(), level)
-    record = await recorder(office)
+    record = await recorder(office, params)
 
     def write(db: Database) -> SwitchLevel | None:
         before = set_switch(db, switch)
@@ -332,7 +340,7 @@ async def _still_open(office: Office, params: dict[str, Any]) -> dict[str, Any]:
 async def _resume(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     scope, target = _scope(office, params, known_only=False)
     by, at = text(params, "by", "operator"), office.clock.now()
-    record = await recorder(office)
+    record = await recorder(office, params)
 
     def write(db: Database) -> bool:
         changed = clear_switch(db, scope, target, by, at)
@@ -380,7 +388,7 @@ async def _provision(office: Office, params: dict[str, Any]) -> dict[str, Any]:
         raise InvalidValue("table", "the declarations as a table")
     async with office.one_at_a_time:
         plugins = office.plugins()
-        record, by, file = await recorder(office), text(params, "by", "operator"), text(params, "file", "the file")
+        record, by, file = await recorder(office, params), text(params, "by", "operator"), text(params, "file", "the file")
 
         def write_down(db: Database, made: ProvisionResult) -> None:
             if made.created or made.updated:
@@ -421,7 +429,7 @@ async def _rotate(office: Office, params: dict[str, Any]) -> dict[str, Any]:
         raise NothingThere(f"strategy {name} has no webhook here (kind {strategy.kind}, source {strategy.source})")
     before = secrets_in_use(db, endpoint.id)
     until = now + timedelta(hours=overlap_h)
-    secret = await rotate_secret(office, endpoint, name, source, until, text(params, "by", "operator"))
+    secret = await rotate_secret(office, endpoint, name, source, until, text(params, "by", "operator"), asked_from(params))
     still = [{"last_used": jsonable(used), "last_used_from": where} for _, valid, used, where in before if valid is None or valid > now]
     return {
         "strategy": name,

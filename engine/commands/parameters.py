@@ -8,6 +8,7 @@ from importlib.metadata import version
 from typing import Any
 
 from engine.domain.errors import InvalidValue
+from engine.ledger.audit import SHELL
 from engine.office import Office
 
 Run = Callable[[Office, dict[str, Any]], Awaitable[dict[str, Any]]]
@@ -26,6 +27,11 @@ def text(params: dict[str, Any], name: str, default: str | None = None) -> str:
     if not isinstance(value, str):
         raise InvalidValue(name, "a text", value)
     return value
+
+
+def asked_from(params: dict[str, Any]) -> str:
+    """Read from where a command was asked: the client's address of a page, else the shell. A page tells it, and nobody else."""
+    return text(params, "address", SHELL)
 
 
 def no_such(kind: str, name: str, known: list[str]) -> str:

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from functools import cache, partial
 from typing import Any, Final
 
-from engine.commands.parameters import Run, jsonable, no_such, text
+from engine.commands.parameters import Run, asked_from, jsonable, no_such, text
 from engine.desks.identity import make_invitation, make_link
 from engine.desks.mastering import become_master
 from engine.domain.errors import InvalidValue
@@ -70,19 +70,19 @@ async def _operator_create(office: Office, params: dict[str, Any]) -> dict[str, 
             insert_person(writing, name, new.key, now)
         give_role(writing, identifier, Role.OPERATOR, by, now)
         revoke_sessions(writing, identifier, now)  # a new privilege begins with a new session
-        append_audit(writing, key, by, "role_given", name, {"role": "operator"}, now)
+        append_audit(writing, key, by, "role_given", name, {"role": "operator"}, now, asked_from(params))
 
     await office.ledger.write(write)
-    return await _linked(office, person(db, identifier), by)
+    return await _linked(office, person(db, identifier), by, asked_from(params))
 
 
 async def _link(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     """Make a one-time sign-in link for somebody."""
-    return await _linked(office, _person(office, text(params, "name")), text(params, "by", "operator"))
+    return await _linked(office, _person(office, text(params, "name")), text(params, "by", "operator"), asked_from(params))
 
 
-async def _linked(office: Office, who: Person, by: str) -> dict[str, Any]:
-    token = await make_link(office, who.id, by)
+async def _linked(office: Office, who: Person, by: str, address: str) -> dict[str, Any]:
+    token = await make_link(office, who.id, by, address)
     return {"name": who.name, "roles": sorted(each.value for each in who.roles), "link": f"{office.webhook_address}/welcome/{token}",
             "holds_minutes": 10}  # fmt: skip
 
@@ -101,7 +101,7 @@ async def _role(office: Office, params: dict[str, Any]) -> dict[str, Any]:
                 become_master(db, who)
         if changed:
             revoke_sessions(db, who.id, now)
-            append_audit(db, key, by, "role_taken" if taking else "role_given", who.name, {"role": role.value}, now)
+            append_audit(db, key, by, "role_taken" if taking else "role_given", who.name, {"role": role.value}, now, asked_from(params))
         return changed
 
     changed = await office.ledger.write(write)
@@ -121,7 +121,7 @@ async def _decide_master(office: Office, params: dict[str, Any]) -> dict[str, An
         if grant and give_role(db, who.id, Role.MASTER, by, now):
             become_master(db, who)
             revoke_sessions(db, who.id, now)  # a new privilege begins with a new session
-        append_audit(db, key, by, "master_granted" if grant else "master_refused", who.name, {}, now)
+        append_audit(db, key, by, "master_granted" if grant else "master_refused", who.name, {}, now, asked_from(params))
         return True
 
     if not await office.ledger.write(write):
@@ -139,7 +139,7 @@ async def _invite(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     strategy = strategy_named(office.ledger.db, named) if named else None
     if named and strategy is None:
         raise NothingThere(no_such("strategy", named, [each.name for each in strategies(office.ledger.db)]))
-    token, row = await make_invitation(office, role, None if strategy is None else strategy.id, uses, days, by)
+    token, row = await make_invitation(office, role, None if strategy is None else strategy.id, uses, days, by, asked_from(params))
     return {"link": f"{office.webhook_address}/join?invite={token}", "id": row.id, "role": role.value, "uses": uses,
             "until": row.expires_at.isoformat(), "sign_up": office.config.web.sign_up}  # fmt: skip
 
@@ -157,7 +157,7 @@ async def _revoke_invitation(office: Office, params: dict[str, Any]) -> dict[str
     def write(db: Database) -> bool:
         if not revoke_ticket(db, identifier):
             return False
-        append_audit(db, key, by, "invitation_revoked", identifier, {}, now)
+        append_audit(db, key, by, "invitation_revoked", identifier, {}, now, asked_from(params))
         return True
 
     if not await office.ledger.write(write):

@@ -13,7 +13,7 @@ from engine.actors.household import Household, Plan
 from engine.actors.old_ledger import Changed, digest
 from engine.commands.auditing import recorder
 from engine.commands.parameters import Run, text
-from engine.decisions.reconciliation import words_of
+from engine.decisions.reconciliation import OwnPosition, Told, words_of
 from engine.domain.errors import RexAlgoError
 from engine.ledger import Database
 from engine.ledger.stillness import EVERYBODY, Still, end_stillness, read_still
@@ -47,15 +47,19 @@ async def _reconcile_all(office: Office, params: dict[str, Any]) -> dict[str, An
     return {
         "still": [{"account": each.name, "cause": each.cause, "since": each.since.isoformat()} for each in still],
         "accounts": [
-            {
-                "account": each.name,
-                "environment": each.environment,
-                "problem": plan if isinstance(plan, str) else "",
-                "steps": [] if isinstance(plan, str) else [words_of(step) for step in plan],
-            }
+            told_plan(each, () if isinstance(plan, str) else plan) | {"problem": plan if isinstance(plan, str) else ""}
             for each, plan in found.items()
         ],
     }
+
+
+def told_plan(follower: Follower, found: Plan) -> dict[str, Any]:
+    """Tell the plan of an account; ``differs``: a step of it changes what the ledger says, what the owner holds beside us is none."""
+    return {
+        "account": follower.name, "environment": follower.environment, "still": follower.why_held,
+        "differs": any(not isinstance(each, OwnPosition | Told) for each in found),
+        "not_compared": sorted(follower.not_compared()), "steps": [words_of(each) for each in found],
+    }  # fmt: skip
 
 
 def note_shown(follower: Follower, plan: Plan | str) -> None:
@@ -81,7 +85,7 @@ async def _confirm(office: Office, params: dict[str, Any]) -> dict[str, Any]:
         more = f"\n  and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
         raise NotConfirmed("nothing was confirmed: run rexalgo reconcile --plan and read it\n  " + "\n  ".join(problems[:SHOWN]) + more)
     unread = [Still(each.account, each.name, f"it could not be read: {plan}", at) for each, plan in found.items() if isinstance(plan, str)]
-    record = await recorder(office)
+    record = await recorder(office, params)
 
     def write(db: Database) -> int:
         for follower, plan in found.items():

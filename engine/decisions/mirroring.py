@@ -14,7 +14,7 @@ _NOBODY: Final = "nobody follows the strategy"
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """Hold what stands when a signal comes in: whether entries are switched off for all its followers, and how old an entry may be.
+    """Hold what stands when a signal comes in: whether entries are switched off for all its followers, and how old one may be for any.
 
     ``held``: nothing of any kind is sent now; entries that come meanwhile never are, exits wait.
     """
@@ -28,7 +28,8 @@ class Circumstances:
 class Reach:
     """Hold whom a signal meets.
 
-    ``copies`` it has. ``is_on``: the strategy takes entries. ``takes_entries``: some agreement copies live entries in this contract now.
+    ``copies`` it has. ``is_on``: the strategy takes entries. ``takes_entries``: some agreement copies live entries in this contract now;
+    ``takes_at_age``: some of those takes one as old as this.
     ``holds``: somewhere something of the strategy is held in the contract, or about to be; ``is_before``: all of that stands behind this
     signal in the order. ``is_late``: an exit that stands behind its entry is recorded.
     """
@@ -39,6 +40,7 @@ class Reach:
     holds: bool
     is_before: bool
     is_late: bool
+    takes_at_age: bool = True
 
 
 def why_not_mirrored(draft: SignalDraft, age_s: float, now: Circumstances, reach: Reach) -> str | None:
@@ -68,6 +70,8 @@ def _entry(draft: SignalDraft, age_s: float, now: Circumstances, reach: Reach) -
         return _NOBODY
     if not reach.takes_entries:
         return f"no follower copies entries in {draft.symbol} now: each has paused, left, only watches, or has not agreed to what it asks"
+    if not reach.takes_at_age:
+        return f"the entry came too late: it is {age_s:.1f} s old, older than every follower's own limit"
     return None
 
 

@@ -246,14 +246,16 @@ def _entries_off(switches: tuple[Switch, ...]) -> Outcome | None:
     return Outcome(OutcomeCode.SKIPPED_ENTRIES_OFF, {"scope": switches[0].label, "note": switches[0].note or "no note was left"})
 
 
-def _age_limit_s(context: EntryContext) -> int:
-    own = context.limits.entry_age_s
-    return context.entry_age_s if own is None else min(own, context.entry_age_s)
+def age_limit_s(place_s: int, limits: RiskLimits) -> int:
+    """Return how old an entry may be, in seconds: the strictest of the place's setting and the limits."""
+    return place_s if limits.entry_age_s is None else min(limits.entry_age_s, place_s)
 
 
 def _changed_meanwhile(context: EntryContext) -> Outcome | None:
     waited_for = EXIT_FIRST if context.is_exiting else context.waited_for
-    return last_line_entry(context.signal, context.goal_key, context.switches, _age_limit_s(context), context.now, waited_for)
+    return last_line_entry(
+        context.signal, context.goal_key, context.switches, age_limit_s(context.entry_age_s, context.limits), context.now, waited_for
+    )
 
 
 _STANDING: Final = {

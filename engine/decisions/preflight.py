@@ -44,7 +44,8 @@ class Facts:
     """Hold all that a check looks at.
 
     ``report`` is None where the account cannot be read, and ``problem`` says why; ``key_refused``: because of the key. ``key_since`` is
-    when the credentials were given to us, ``key_lasts_days`` what the exchange says. ``ours``: our share by symbol.
+    when the credentials were given to us, ``key_lasts_days`` what the exchange says. ``ours``: our share by symbol. ``foreign`` counts
+    orders with our mark that the ledger lacks.
     """
 
     report: AccountReport | None
@@ -58,6 +59,7 @@ class Facts:
     unmapped: Mapping[str, int]
     fee_bps: Ratio
     unreadable: Sequence[UnreadableRow] = ()
+    foreign: int = 0
 
 
 def check_items(facts: Facts, now: datetime) -> tuple[CheckItem, ...]:
@@ -65,6 +67,9 @@ def check_items(facts: Facts, now: datetime) -> tuple[CheckItem, ...]:
     items = [*_key(facts, now)]
     if facts.report is not None:
         items += [_funds(facts, facts.report), *(_position(each, facts) for each in facts.report.positions)]
+    if facts.foreign:
+        told = f"{facts.foreign} orders carry our mark and are not in this ledger: it may be an old one"
+        items.append(CheckItem(_STOPS, "orders", told, "rexalgo reconcile NAME shows them, and with --apply takes them as the owner's"))
     items += _unreadable(facts)
     items += [_need(each, facts) for each in sorted(facts.needs, key=lambda each: (each.strategy, each.symbol))]
     if facts.unmapped:

@@ -38,7 +38,10 @@ class ShareShrunk:
 
 @dataclass(frozen=True, slots=True)
 class ForeignOrders:
-    """Name resting orders with our prefix that the ledger lacks: an old ledger, so the account is reconcile-only until confirmed."""
+    """Name orders with our prefix that the ledger lacks: an old ledger, so the account takes no entries until somebody accepts them.
+
+    An order that was met stays named though it rests no more: filled, it is as foreign as before.
+    """
 
     exchange_order_ids: tuple[str, ...]
 
@@ -82,6 +85,7 @@ def reconcile(
     client_id_known: Callable[[ClientOrderId], bool],
     closed_ids: Collection[str] = (),
     replaced: Collection[Symbol] = (),
+    met_ids: Collection[str] = (),
 ) -> tuple[Correction, ...]:
     """Compare one account's ledger with a report of the exchange.
 
@@ -89,7 +93,8 @@ def reconcile(
     of ``report`` began. ``exiting``: symbols where an exit of ours still runs; there a vanished position is no act of the owner.
     ``bound_ids``: exchange order ids that the ledger knows; ``client_id_known`` tells the same for client order ids. ``closed_ids``:
     positions that held a share of ours and are known to be closed, though another one of the same side stands there. ``replaced``: symbols
-    where the same is known of a share whose position has no id here.
+    where the same is known of a share whose position has no id here. ``met_ids``: orders with
+    our prefix that an earlier reading met, and nobody has accepted.
     """
     settled = {
         each.symbol: each
@@ -99,7 +104,8 @@ def reconcile(
     busy = {each.symbol for each in holdings} - set(settled) | set(unsettled)
     settled_now = [(settled[symbol], symbol in exiting) for symbol in sorted(settled)]
     shrunk = [found for each, exits in settled_now if (found := _shrunk(each, report, exits, closed_ids, replaced)) is not None]
-    foreign = sorted(each.exchange_order_id for each in report.open_orders if is_lacking(each, bound_ids, client_id_known))
+    resting = {each.exchange_order_id for each in report.open_orders if is_lacking(each, bound_ids, client_id_known)}
+    foreign = sorted(resting.union(met_ids))
     return (*shrunk, *([ForeignOrders(tuple(foreign))] if foreign else []), *_own_positions(settled, report, busy, closed_ids, replaced))
 
 
@@ -158,7 +164,7 @@ def words_of(correction: Correction) -> dict[str, str]:
             after = "; no entry there until the master is flat" if correction.detached else ""
             return {"kind": "share", "differs": f"{correction.symbol}: {correction.cause}", "step": step + after}
         case ForeignOrders(orders):
-            differs = f"resting orders {', '.join(orders)} carry our mark and are not in this ledger"
+            differs = f"orders {', '.join(orders)} carry our mark and are not in this ledger"
             return {"kind": "foreign", "differs": differs, "step": "they are taken as the owner's; entries of the account are let in again"}
         case LostOrders():
             differs = f"{len(correction.words)} orders carry our mark and are not in this ledger: {'; '.join(correction.words)}"

@@ -12,6 +12,7 @@ from engine.desks.following import FollowingDesk
 from engine.desks.identity import IdentityDesk
 from engine.desks.performance import PerformanceDesk
 from engine.desks.pulse import PulseDesk
+from engine.desks.refused import RefusedDesk
 from engine.desks.studio import StudioDesk
 from engine.office import Office
 
@@ -28,6 +29,7 @@ class Desks:
     performance: PerformanceDesk
     accounts: AccountRoom
     studio: StudioDesk
+    refused: RefusedDesk
 
 
 def open_desks(office: Office) -> Desks:
@@ -42,4 +44,5 @@ def open_desks(office: Office) -> Desks:
         performance=PerformanceDesk(office),
         accounts=AccountRoom(office, following),
         studio=StudioDesk(office),
+        refused=RefusedDesk(office),
     )

@@ -11,12 +11,15 @@ from engine.desks.accounts import ExchangeChoice, check_login, exchange_choices,
 from engine.desks.auditing import audited
 from engine.desks.following import FollowingDesk
 from engine.desks.visitor import FormErrors, Visitor
+from engine.domain.account import Environment
+from engine.domain.identifiers import former_name
 from engine.ledger import Database
 from engine.ledger.attempts import open_attempts
+from engine.ledger.disconnecting import disconnect_account
 from engine.ledger.identity import account_of_login, forget_login, remember_login
-from engine.ledger.people import AccountRow, account, disconnect_account, person_key, set_credentials
+from engine.ledger.people import AccountRow, account, person_key, set_credentials
 from engine.ledger.preflight import note_new_credentials
-from engine.office import Office
+from engine.office import NothingThere, Office
 from engine.ports.secret import Secret
 from engine.secrets_store import login_prints, seal_credentials
 
@@ -54,9 +57,16 @@ class AccountRoom:
         await self._office.changed()
         return row
 
+    def with_key(self, visitor: Visitor, name: str) -> AccountRow:
+        """Find one of the visitor's accounts that has a key; raises NothingThere, also for paper."""
+        row = self._following.account(visitor, name)
+        if row.environment == Environment.PAPER.value:
+            raise NothingThere("a paper account has no key")
+        return row
+
     async def replace_key(self, visitor: Visitor, name: str, given: Mapping[str, str]) -> None:
         """Give an account another key; raises FormErrors, NothingThere, NeedsConfirmation. What is being sent keeps the old one."""
-        row = self._following.account(visitor, name)
+        row = self.with_key(visitor, name)
         visitor.require_fresh(self._office.clock.now())
         checked = await check_login(self._office, row.exchange, given)
         vault, now = await self._office.open_vault(), self._office.clock.now()
@@ -99,7 +109,7 @@ class AccountRoom:
             nothing = seal_credentials(vault, person_key(db, visitor.id), row.id, version, {"erased": Secret(secrets.token_hex(8))})
             set_credentials(db, row.id, nothing, version)
             forget_login(db, row.id)
-            disconnect_account(db, row.id, f"{row.name}.gone.{secrets.token_hex(3)}", now)
+            disconnect_account(db, row.id, former_name(row.name, secrets.token_hex(3)), now)
 
         await audited(self._office, visitor, "account_disconnected", row.name, data, change)
         await self._office.changed()

@@ -1,7 +1,7 @@
 """The desk where a follower agrees: terms of one strategy on one account, what they would have done, pausing, leaving, consenting."""
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -10,28 +10,19 @@ from typing import Any, Final
 from engine.actors.flattening import asked_close
 from engine.actors.shared import TAKER_FEE_BPS
 from engine.decisions.planning import AccountView, EntryContext, EntryPlan, plan_entry
+from engine.decisions.preflight import SymbolNeed
+from engine.decisions.risk import equity
 from engine.decisions.sizing import leverage_of, smallest_quantity
+from engine.decisions.terms import TermsFacts, TermsWarning, warn_of_terms
 from engine.desks.auditing import audited
 from engine.desks.following import FollowingDesk
 from engine.desks.visitor import FormErrors, Visitor
-from engine.domain.account import AccountReport, Balance
-from engine.domain.amounts import initial_margin, plain
-from engine.domain.errors import InvalidValue
+from engine.domain.account import AccountReport, Balance, EquityMarks
+from engine.domain.amounts import Ratio, initial_margin, parse_ratio, plain
 from engine.domain.identifiers import CopyId, StrategyId
 from engine.domain.outcome import Outcome
 from engine.domain.signal import NO_ORDER_KEY, Action, Signal, SignalDraft
-from engine.domain.subscription import (
-    SIZING_FIELD,
-    BelowMinimum,
-    CopyPolicy,
-    Mode,
-    Subscription,
-    parse_leverage,
-    parse_limits,
-    parse_sizing,
-    parse_symbols,
-    strictest,
-)  # fmt: skip
+from engine.domain.subscription import CopyPolicy, Mode, Subscription, strictest
 from engine.ledger import Database
 from engine.ledger.codec import policy_fields
 from engine.ledger.following import StrategyTerms, agree, consent, last_entries, set_agreement_state, strategy_terms
@@ -42,11 +33,6 @@ from engine.office import NothingThere, Office
 from engine.ports.market_data import Quote
 
 PREVIEWED: Final = 10
-LIMITS: Final = (
-    "order_notional", "symbol_notional", "account_notional", "account_margin", "open_positions", "daily_loss", "drawdown_percent",
-    "slippage_bps", "entry_age_s",
-)  # fmt: skip
-_WHOLE: Final = ("open_positions", "drawdown_percent", "slippage_bps", "entry_age_s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,62 +75,15 @@ class AgreeingDesk:
         """Read what an account agreed to for a strategy, None where it agreed to nothing."""
         return subscription_of(self._office.ledger.db, row.id, strategy)
 
-    # Reading terms from a form
-
-    def read_terms(self, given: Mapping[str, Any], strategy: StrategyTerms) -> CopyPolicy:
-        """Read terms from texts by field; raises FormErrors with everything that is wrong. The parsers are those of provisioning."""
-        errors: dict[str, str] = {}
-
-        def take(field: str, parse: Any, default: Any) -> Any:
-            try:
-                return parse()
-            except InvalidValue as error:
-                errors[error.field.rpartition(".")[2].partition("[")[0] if field == "" else field] = f"expected {error.expected}"
-                return default
-
-        mode = take("mode", lambda: _mode(given), Mode.WATCH)
-        how = given.get("sizing", "")
-        value = {"mode": how, SIZING_FIELD.get(how, "value"): _number(given.get("size", ""))}
-        sizing = take("size" if how in SIZING_FIELD else "sizing", lambda: parse_sizing(value), None)
-        ceiling = {"mode": given.get("leverage_mode", "capped"), "value": _number(given.get("leverage", ""))}
-        leverage = take("leverage", lambda: parse_leverage(ceiling), None)
-        symbols = take("symbols", lambda: parse_symbols(sorted(given.get("symbols", ()))), frozenset())
-        if symbols - strategy.symbols:
-            errors["symbols"] = "expected contracts of this strategy: " + ", ".join(sorted(strategy.symbols))
-        limits: dict[str, str | int] = {}
-        for name in LIMITS:
-            text = _number(given.get(name, ""))
-            if text:
-                limits[name] = int(text) if name in _WHOLE and text.isdecimal() else text
-                take(name, lambda name=name: parse_limits({name: limits[name]}), None)
-        lift = BelowMinimum.LIFT if given.get("below_minimum") == "lift" else BelowMinimum.SKIP
-        if errors:
-            raise FormErrors(errors)
-        return CopyPolicy(mode, sizing, leverage, symbols, parse_limits(limits), lift, given.get("allow_own_position") == "yes")
-
-    def fields(self, policy: CopyPolicy | None, strategy: StrategyTerms) -> dict[str, Any]:
-        """Write terms as the texts of the form; without any, a careful beginning: watching, the master's leverage, every contract."""
-        if policy is None:
-            return {"mode": "watch", "sizing": "fixed_margin", "size": "50", "leverage_mode": "capped", "leverage": strategy.leverage,
-                    "symbols": sorted(strategy.symbols), "below_minimum": "skip", "allow_own_position": ""}  # fmt: skip
-        told: dict[str, Any] = policy_fields(policy)
-        sizing, leverage = told["sizing"], told["leverage"]
-        limits = {name: str(value) for name, value in told["limits"].items()}
-        return {
-            "mode": told["mode"], "sizing": sizing["mode"], "size": sizing[SIZING_FIELD[sizing["mode"]]], "leverage_mode": leverage["mode"],
-            "leverage": leverage["value"], "symbols": told["symbols"], "below_minimum": told["below_minimum"],
-            "allow_own_position": "yes" if told["allow_own_position"] else "", **limits,
-        }  # fmt: skip
-
     # What the terms mean now, and would have meant
 
-    async def symbols_now(self, row: AccountRow, strategy: StrategyTerms, policy: CopyPolicy | None) -> Sequence[SymbolNow]:
-        """Read what the smallest entry of each contract takes now, at the terms' leverage or the master's."""
+    async def symbols_now(self, row: AccountRow, strategy: StrategyTerms, policy: CopyPolicy) -> Sequence[SymbolNow]:
+        """Read what the smallest entry of each contract takes now, at the leverage that the terms give to what the strategy asks for."""
         task = self._following.task(row)
         if task is None:
             return [SymbolNow(each, None, None, None) for each in sorted(strategy.symbols)]
         feed = task.shared.feeds[row.exchange]
-        ceiling = parse_leverage(strategy.leverage) if policy is None else policy.leverage
+        leverage = leverage_of(policy.leverage, parse_ratio(strategy.leverage, "leverage"))
         shown = []
         for symbol in sorted(strategy.symbols):
             contract, quote = feed.instrument(symbol), await feed.quote(symbol, task.shared.pace.price_age_s)
@@ -152,8 +91,23 @@ class AgreeingDesk:
                 shown.append(SymbolNow(symbol, None if quote is None else quote.last, None, None))
                 continue
             least = smallest_quantity(contract, quote.last)
-            shown.append(SymbolNow(symbol, quote.last, least, initial_margin(quote.last, least, leverage_of(ceiling, None))))
+            shown.append(SymbolNow(symbol, quote.last, least, initial_margin(quote.last, least, leverage)))
         return shown
+
+    async def warnings(self, row: AccountRow, strategy: StrategyTerms, policy: CopyPolicy) -> Sequence[TermsWarning]:
+        """Say what is absurd about terms at the account's money and the prices of now; nothing where no engine runs it."""
+        task = self._following.task(row)
+        if task is None:
+            return ()
+        feed, shared = task.shared.feeds[row.exchange], task.shared
+        needs = [
+            SymbolNeed(
+                each, strategy.name, policy, feed.instrument(each), await feed.quote(each, shared.pace.price_age_s), feed.knows_contracts
+            )
+            for each in sorted(policy.symbols)
+        ]
+        asked, age_s = parse_ratio(strategy.leverage, "leverage"), shared.pace.entry_age_s
+        return warn_of_terms(TermsFacts(policy, asked, needs, task.last_report, shared.limits, Ratio(TAKER_FEE_BPS), age_s))
 
     async def preview(self, row: AccountRow, strategy: StrategyTerms, policy: CopyPolicy) -> Sequence[Previewed]:
         """Plan the strategy's last entries under these terms, with the planner that also plans live orders.
@@ -166,7 +120,7 @@ class AgreeingDesk:
             return ()
         balance = Balance(task.report.balance.total, task.report.balance.total, task.report.balance.currency)
         flat = AccountReport(balance, (), (), task.report.as_of)
-        feed = task.shared.feeds[row.exchange]
+        feed, worth, zone = task.shared.feeds[row.exchange], equity(flat), self._office.config.engine.trading_day_zone
         shown = []
         for signal in last_entries(self._office.ledger.db, strategy.id, PREVIEWED):
             quote = await feed.quote(signal.draft.symbol, task.shared.pace.price_age_s)
@@ -189,7 +143,7 @@ class AgreeingDesk:
                 entry_age_s=task.shared.pace.entry_age_s,
                 price_age_s=task.shared.pace.price_age_s,
                 now=signal.received_at,
-                day=None,
+                day=EquityMarks(worth, signal.received_at, zone, worth),  # nothing lost yet, as on a flat account
             )  # fmt: skip
             shown.append(_previewed(signal, plan_entry(context)))
         return shown
@@ -263,18 +217,6 @@ class AgreeingDesk:
 
         await audited(self._office, visitor, act, row.name, {"strategy": strategy.name}, change)
         await self._office.changed()
-
-
-def _mode(given: Mapping[str, Any]) -> Mode:
-    try:
-        return Mode(given.get("mode"))
-    except ValueError:
-        raise InvalidValue("mode", "watch or live") from None
-
-
-def _number(text: str) -> str:
-    """Take the blanks and thousands out of what a person typed."""
-    return str(text).replace(",", "").replace(" ", "").strip()
 
 
 def _as_open(signal: Signal) -> Signal:

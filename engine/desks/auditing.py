@@ -19,7 +19,7 @@ async def audited(
 
     def write(db: Database) -> T:
         result = change(db)
-        append_audit(db, key, visitor.person.name, act, subject, data, now, visitor.session.address)
+        append_audit(db, key, visitor.person.name, act, subject, data, now, visitor.address)
         return result
 
     return await office.ledger.write(write)

@@ -28,7 +28,9 @@ def make_endpoint(db: Database, vault: Vault, strategy: StrategyId, source: Webh
     return endpoint.id, secret
 
 
-async def rotate_secret(office: Office, endpoint: EndpointRow, strategy: str, source: WebhookSource, until: datetime, by: str) -> Secret:
+async def rotate_secret(
+    office: Office, endpoint: EndpointRow, strategy: str, source: WebhookSource, until: datetime, by: str, address: str
+) -> Secret:  # fmt: skip
     """Give an endpoint a new secret; the ones before hold until ``until``. Returns the new one, the only time that it is shown."""
     db, now, key = office.ledger.db, office.clock.now(), await office.audit_key()
     secret = source.new_secret()
@@ -39,7 +41,7 @@ async def rotate_secret(office: Office, endpoint: EndpointRow, strategy: str, so
         expire_secrets(writing, endpoint.id, until)
         insert_endpoint_secret(writing, row, now)
         write_event(writing, "secret", strategy, {"rotated": True, "old_until": until.isoformat()}, now)
-        append_audit(writing, key, by, "webhook_secret_renewed", strategy, {"old_until": until.isoformat()}, now)
+        append_audit(writing, key, by, "webhook_secret_renewed", strategy, {"old_until": until.isoformat()}, now, address)
 
     await office.ledger.write(write)
     await office.changed()
@@ -50,7 +52,7 @@ async def rotate_secret(office: Office, endpoint: EndpointRow, strategy: str, so
 
 
 async def make_capability(
-    office: Office, strategy: StrategyId, name: str, source: WebhookSource, settings: Mapping[str, object], by: str
+    office: Office, strategy: StrategyId, name: str, source: WebhookSource, settings: Mapping[str, object], by: str, address: str
 ) -> str:  # fmt: skip
     """Add an address whose token is the capability; returns the token, the only time that it is shown. Only its hash is kept."""
     now, key, token = office.clock.now(), await office.audit_key(), new_secret_id()
@@ -65,7 +67,7 @@ async def make_capability(
         owner = person_key(db, endpoint_owner(db, row.id))
         proof = Secret(hashlib.sha256(token.encode()).hexdigest())
         insert_endpoint_secret(db, seal_endpoint_secret(vault, owner, row.id, proof), now)
-        append_audit(db, key, by, "capability_made", name, {"source": source.name, **settings}, now)
+        append_audit(db, key, by, "capability_made", name, {"source": source.name, **settings}, now, address)
 
     await office.ledger.write(write)
     await office.changed()

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
-from engine.desks.accounts import Checked, check_login, open_account
+from engine.desks.accounts import Checked, ExchangeChoice, check_login, exchange_choices, open_account
 from engine.desks.auditing import audited
 from engine.desks.mastering import become_master
 from engine.desks.visitor import FormErrors, Visitor
+from engine.domain.account import Environment
 from engine.domain.errors import InvalidValue, RexAlgoError
 from engine.domain.identifiers import PersonId, StrategyId, parse_name
 from engine.domain.network import network_of
@@ -37,7 +38,7 @@ from engine.ledger import Database
 from engine.ledger import identity as ledger
 from engine.ledger import sessions as doors
 from engine.ledger.audit import append_audit
-from engine.ledger.people import account, insert_person, person_key
+from engine.ledger.people import account, declared, insert_person, person_key
 from engine.ledger.sessions import KIND_INVITATION, KIND_SIGN_IN, SessionRow, TicketRow
 from engine.office import NothingThere, Office
 from engine.ports.secret import Secret
@@ -115,8 +116,11 @@ class IdentityDesk:
 
     # Sessions
 
-    async def visitor(self, cookie: str, *, only_looks: bool = False) -> Visitor | None:
-        """Find who a cookie belongs to; None where its session does not hold. An open page that ``only_looks`` keeps no session alive."""
+    async def visitor(self, cookie: str, address: str, *, only_looks: bool = False) -> Visitor | None:
+        """Find who a cookie belongs to, asking from an address; None where its session does not hold.
+
+        An open page that ``only_looks`` keeps no session alive.
+        """
         now, db = self._now, self._office.ledger.db
         sid = self._references.read(cookie, now)
         row = None if sid is None else doors.session_by_hash(db, capability_hash(sid))
@@ -125,7 +129,7 @@ class IdentityDesk:
         if not only_looks and now - row.seen_at > SEEN_EVERY:
             await self._office.ledger.write(lambda writing: doors.see_session(writing, row.id, now))
         factors = ledger.factor(db, row.person)
-        return Visitor(ledger.person(db, row.person), row, sid, factors.password is not None, factors.totp_sealed is not None)
+        return Visitor(ledger.person(db, row.person), row, sid, address, factors.password is not None, factors.totp_sealed is not None)
 
     def csrf_token(self, visitor: Visitor) -> str:
         """Return the token for the forms of a session."""
@@ -175,6 +179,10 @@ class IdentityDesk:
 
     # Signing in
 
+    def exchange_doors(self) -> Sequence[ExchangeChoice]:
+        """Read at which exchanges a login proves who somebody is; on paper any text is one."""
+        return [each for each in exchange_choices(self._office) if each.environment is not Environment.PAPER]
+
     async def sign_in(self, name: str, password: Secret, code: str, caller: Caller) -> SignedIn:
         """Sign in with a password, and a code where a second factor is set; raises NotSignedIn."""
         keys = await self._try(caller, f"name:{name.strip().rpartition(':')[2][:80].lower()}")
@@ -200,15 +208,22 @@ class IdentityDesk:
     async def sign_in_with_exchange(self, exchange: str, given: Mapping[str, str], code: str, caller: Caller) -> SignedIn:
         """Sign in with the login of a connected exchange account; raises NotSignedIn, or FormErrors for fields left empty.
 
-        The exchange itself is asked, so that a key which died there opens nothing here.
+        The exchange itself is asked, so that a key which died there opens nothing here. What a stranger can guess opens nothing either: a
+        paper account has no key, and a simulated one that a file declared may have its key written there.
         """
+        if all(each.name != exchange for each in self.exchange_doors()):
+            raise FormErrors({"exchange": "expected an exchange that checks keys; with a paper account, sign in with your password"})
         keys = await self._try(caller)  # also what the exchange refuses is counted: asking it costs the requests of this place
         checked = await check_login(self._office, exchange, given)
         prints = login_prints(await self._office.open_vault(), exchange, checked.credentials)
         found = ledger.account_of_login(self._office.ledger.db, prints)
         if found is None:
             raise self._failed(keys)
-        person = ledger.person(self._office.ledger.db, account(self._office.ledger.db, found).person)
+        row = account(self._office.ledger.db, found)
+        is_declared = declared(self._office.ledger.db).get(("follower", row.name, "login")) in prints
+        if is_declared and checked.environment is not Environment.LIVE:
+            raise self._failed(keys)
+        person = ledger.person(self._office.ledger.db, row.person)
         if not await self._code_fits(person.id, code):
             raise self._failed(keys)
         await self._succeeded(keys)
@@ -446,7 +461,7 @@ class IdentityDesk:
         return await audited(self._office, visitor, act, subject, {}, change)
 
 
-async def make_link(office: Office, person: PersonId, by: str) -> str:
+async def make_link(office: Office, person: PersonId, by: str, address: str) -> str:
     """Make a one-time sign-in link for a known person; returns its secret. It holds for ten minutes."""
     token, now = new_secret_id(), office.clock.now()
     row = TicketRow(f"tik_{secrets.token_hex(8)}", KIND_SIGN_IN, person, Role.FOLLOWER, None, 1, now, now + LINK_LASTS, by)
@@ -454,13 +469,15 @@ async def make_link(office: Office, person: PersonId, by: str) -> str:
 
     def write(db: Database) -> None:
         doors.insert_ticket(db, capability_hash(token), row)
-        append_audit(db, key, by, "sign_in_link_made", name, {}, now)
+        append_audit(db, key, by, "sign_in_link_made", name, {}, now, address)
 
     await office.ledger.write(write)
     return token
 
 
-async def make_invitation(office: Office, role: Role, strategy: StrategyId | None, uses: int, days: int, by: str) -> tuple[str, TicketRow]:
+async def make_invitation(
+    office: Office, role: Role, strategy: StrategyId | None, uses: int, days: int, by: str, address: str
+) -> tuple[str, TicketRow]:  # fmt: skip
     """Make an invitation; returns its secret and what is stored. Raises InvalidValue."""
     if role is Role.OPERATOR:
         raise InvalidValue("role", "follower or master; operators are made with rexalgo operator create", role.value)
@@ -474,7 +491,7 @@ async def make_invitation(office: Office, role: Role, strategy: StrategyId | Non
 
     def write(db: Database) -> None:
         doors.insert_ticket(db, capability_hash(token), row)
-        append_audit(db, key, by, "invitation_made", row.id, {"role": role.value, "uses": uses, "days": days}, now)
+        append_audit(db, key, by, "invitation_made", row.id, {"role": role.value, "uses": uses, "days": days}, now, address)
 
     await office.ledger.write(write)
     return token, row

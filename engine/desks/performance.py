@@ -8,18 +8,18 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
-from itertools import accumulate
 from typing import Final
 
 from engine.decisions.results import drawdown
 from engine.decisions.risk import equity
+from engine.desks.curves import Curve, curve_of
 from engine.desks.visitor import Visitor
-from engine.domain.identifiers import StrategyId
+from engine.domain.identifiers import StrategyId, own_name
 from engine.ledger import results
 from engine.ledger.books_view import BooksSummary, books_summary
-from engine.ledger.following import AgreementRow, accounts_of, agreements_of
+from engine.ledger.following import AgreementRow, accounts_of, agreements_of, former_accounts_of
 from engine.ledger.funding import funding_by_day, funding_of
 from engine.ledger.people import AccountRow
 from engine.ledger.results import DayRow, StrategyRow, TradePoint, TradeRow
@@ -34,7 +34,7 @@ _DANGEROUS: Final = ("=", "+", "-", "@", "\t", "\r")
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Show what reconciled trades came to in one environment: ``curve`` is the running result, from 0 when the first trade was opened.
+    """Show what reconciled trades came to in one environment. ``drawdown`` is the deepest fall of ``curve``, the running result.
 
     ``unreconciled`` counts the closed trades that are in none of these figures: not known yet, unexplained, or from before 0.2.
 
@@ -47,7 +47,7 @@ class Figures:
     result: Decimal
     fees: Decimal
     drawdown: Decimal
-    curve: tuple[tuple[datetime, Decimal], ...]
+    curve: Curve
     days: tuple[DayRow, ...]
     funding: Mapping[str, Decimal] | None = None
     unreconciled: int = 0
@@ -123,8 +123,8 @@ class PerformanceDesk:
     # A person's own accounts
 
     def account(self, visitor: Visitor, name: str) -> AccountRow | None:
-        """Choose one of the visitor's accounts: the named one, else the first, None where they have none; raises NothingThere."""
-        mine = accounts_of(self._office.ledger.db, visitor.id)
+        """Choose one of the visitor's accounts, connected or not: the named one, else the first, None without any; raises NothingThere."""
+        mine = [*self.accounts(visitor), *self.former_accounts(visitor)]
         if not name:
             return mine[0] if mine else None
         found = next((each for each in mine if each.name == name), None)
@@ -135,6 +135,10 @@ class PerformanceDesk:
     def accounts(self, visitor: Visitor) -> Sequence[AccountRow]:
         """Read the visitor's connected accounts."""
         return accounts_of(self._office.ledger.db, visitor.id)
+
+    def former_accounts(self, visitor: Visitor) -> Sequence[AccountRow]:
+        """Read the accounts that the visitor disconnected; what they came to is read and exported as before."""
+        return former_accounts_of(self._office.ledger.db, visitor.id)
 
     def figures(self, row: AccountRow) -> Figures:
         """Read what an account's trades came to."""
@@ -177,7 +181,7 @@ class PerformanceDesk:
                 numbers = (each.quantity, *("" if number is None else str(number) for number in known))
                 times = (each.opened_at.isoformat(), each.closed_at.isoformat())
                 ended = ("" if each.cause is None else each.cause.value, each.state.value)
-                words = (_cell(text) for text in (each.account, each.environment, each.strategy, each.symbol, each.side))
+                words = (_cell(text) for text in (own_name(each.account), each.environment, each.strategy, each.symbol, each.side))
                 writer.writerow([each.id, *words, *numbers, *times, *ended])
         return told.getvalue()
 
@@ -187,7 +191,7 @@ class PerformanceDesk:
         writer = csv.writer(told)
         writer.writerow(["account", "environment", "strategy", "symbol", "paid", "at"])
         for each in funding_of(self._office.ledger.db, row.id):
-            words = (_cell(text) for text in (row.name, row.environment, each.strategy, each.symbol))
+            words = (_cell(text) for text in (own_name(row.name), row.environment, each.strategy, each.symbol))
             writer.writerow([*words, str(each.amount), each.at.isoformat()])
         return told.getvalue()
 
@@ -196,23 +200,12 @@ def _cell(text: str) -> str:
     return f"'{text}" if text.startswith(_DANGEROUS) else text
 
 
-def figures_of(environment: str, days: Sequence[DayRow], trades: Sequence[TradePoint] = ()) -> Figures:
-    """Sum days up; the curve goes trade by trade while all of them are given, else by the ends of days."""
-    began: datetime | None
-    if trades and len(trades) == sum(each.trades for each in days):
-        began = min(each.opened_at for each in trades)
-        points = [(each.closed_at, each.result) for each in trades]
-    else:
-        ends = [datetime.fromisoformat(each.day).replace(tzinfo=UTC) + timedelta(days=1) for each in days]
-        began = ends[0] - timedelta(days=1) if ends else None
-        if trades and ends:
-            ends[-1] = min(ends[-1], trades[-1].closed_at)
-        points = [(end, each.result) for end, each in zip(ends, days, strict=True)]
-    running = list(accumulate((result for _, result in points), initial=Decimal(0)))
-    curve = () if began is None else tuple(zip((began, *(at for at, _ in points)), running, strict=True))
+def figures_of(environment: str, days: Sequence[DayRow], newest: Sequence[TradePoint] = ()) -> Figures:
+    """Sum days up; see ``curve_of`` for what is drawn of them and of the newest trades."""
+    curve = curve_of(days, newest)
     return Figures(
-        environment, sum(each.trades for each in days), sum(each.won for each in days), running[-1],
-        sum((each.fees for each in days), Decimal(0)), drawdown(running), curve, tuple(days),
+        environment, sum(each.trades for each in days), sum(each.won for each in days), sum((each.result for each in days), Decimal(0)),
+        sum((each.fees for each in days), Decimal(0)), drawdown(value for _, value in curve.points), curve, tuple(days),
         unreconciled=sum(each.unreconciled for each in days),
     )  # fmt: skip
 
@@ -228,6 +221,27 @@ def periods(figures: Figures, size: str) -> Sequence[Period]:
         paid = known.funding + funding.get(day, Decimal(0))
         summed[label] = Period(label, known.trades + each.trades, known.result + each.result, known.fees + each.fees, paid)
     return list(reversed(summed.values()))
+
+
+def without_gaps(summed: Sequence[Period], size: str) -> Sequence[Period]:
+    """Return periods, newest first as given, with those between them in which nothing was closed: side by side they are a calendar."""
+    if not summed:
+        return ()
+    known = {each.label: each for each in summed}
+    day, labels = _first_day(summed[-1].label), list[str]()
+    while not labels or labels[-1] != summed[0].label:
+        label = _label(day.isoformat(), size)
+        if not labels or labels[-1] != label:
+            labels.append(label)
+        day += timedelta(days=1)
+    return [known.get(each, Period(each, 0, Decimal(0), Decimal(0))) for each in reversed(labels)]
+
+
+def _first_day(label: str) -> date:
+    if "week" in label:
+        year, _, week = label.partition(" week ")
+        return date.fromisocalendar(int(year), int(week), 1)
+    return date.fromisoformat(label if len(label) == 10 else f"{label}-01")
 
 
 def _label(day: str, size: str) -> str:

@@ -42,6 +42,7 @@ from engine.office import NothingThere, Office
 from engine.ports.secret import Secret
 from engine.ports.signal_source import Delivery
 from engine.secrets_store import ended_endpoint_keys, endpoint_keys
+from engine.service import OWN_PAGE
 from engine.views import ReceiptView, Reception
 
 WEBHOOK: Final = "signed_webhook"
@@ -200,7 +201,7 @@ class StudioDesk:
         endpoint = self._webhook(row)
         source = self._office.plugins().webhook_sources[endpoint.source]
         known = EndpointRow(endpoint.id, row.id, endpoint.source, endpoint.enabled, is_deleted=False)
-        secret = await rotate_secret(self._office, known, row.name, source, now + OVERLAP, visitor.person.name)
+        secret = await rotate_secret(self._office, known, row.name, source, now + OVERLAP, visitor.person.name, visitor.address)
         return Shown(self._address(endpoint.id), secret)
 
     async def make_webhook(self, visitor: Visitor, identifier: str) -> Shown:
@@ -279,7 +280,7 @@ class StudioDesk:
         if source is None:
             raise FormErrors({"": "The operator has not enabled TradingView here: rexalgo plugin enable tradingview."})
         settings = read_alert_scope(given, row, now)
-        token = await make_capability(self._office, row.id, row.name, source, settings, visitor.person.name)
+        token = await make_capability(self._office, row.id, row.name, source, settings, visitor.person.name, visitor.address)
         return f"{self._office.webhook_address}/hooks/tv/{token}"
 
     # Test signals, deliveries, the debugger
@@ -294,7 +295,7 @@ class StudioDesk:
             raise FormErrors({"": "The endpoint is disabled or has no secret that holds: enable it, or renew the secret."})
         body = json.dumps(read_test_body(given, row)).encode()
         headers = tuple((name.lower(), value) for name, value in sign_a(keys[0].secret, body, now).items())
-        return await self._office.receive(endpoint.id, Delivery(body, headers, "this page", now))
+        return await self._office.receive(endpoint.id, Delivery(body, headers, OWN_PAGE, now))
 
     def receipt(self, identifier: str | None) -> ReceiptView | None:
         """Read what became of a signal."""

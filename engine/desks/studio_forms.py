@@ -11,6 +11,7 @@ from engine.domain.amounts import Ratio, parse_ratio
 from engine.domain.errors import InvalidValue
 from engine.domain.identifiers import Symbol, parse_symbol
 from engine.domain.signal import Action
+from engine.domain.typed import typed_number, typed_whole
 from engine.ledger.studio import StudioStrategy
 
 ABOUT_MAX: Final = 1_000
@@ -31,7 +32,7 @@ def read_description(given: Mapping[str, str], errors: dict[str, str]) -> tuple[
     except InvalidValue as error:
         errors["symbols"] = f"expected {error.expected}"
     try:
-        return about, symbols, parse_ratio(given.get("leverage", ""), "leverage")
+        return about, symbols, parse_ratio(typed_number(given.get("leverage", ""), "leverage"), "leverage")
     except InvalidValue as error:
         errors["leverage"] = f"expected {error.expected}"
         return about, symbols, parse_ratio("1", "leverage")
@@ -42,11 +43,11 @@ def read_alert_scope(given: Mapping[str, str], row: StudioStrategy, now: datetim
     errors: dict[str, str] = {}
 
     def whole(name: str, default: str, most: int, of_what: str) -> int:
-        text = given.get(name, default).strip()
-        if not (text.isascii() and text.isdigit() and len(text) < 9 and 1 <= int(text) <= most):
-            errors[name] = f"expected a whole number of {of_what} from 1 to {most}"
+        try:
+            return typed_whole(given.get(name, default), name, 1, most)
+        except InvalidValue as error:
+            errors[name] = f"expected {error.expected} ({of_what})"
             return 1
-        return int(text)
 
     days, pace = whole("days", "90", 365, "days"), whole("pace", "10", ENTRIES_PER_MINUTE_MAX, "entries")
     symbols = given.get("symbols", "").upper().replace(",", " ").split()

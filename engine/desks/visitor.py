@@ -27,11 +27,15 @@ class FormErrors(RexAlgoError):
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Hold a signed-in person, their session, and which factors they have. ``sid`` is the session's secret id; it is shown nowhere."""
+    """Hold a signed-in person, their session, and which factors they have. ``sid`` is the session's secret id; it is shown nowhere.
+
+    ``address`` is from where they ask now, which need not be where they signed in.
+    """
 
     person: Person
     session: SessionRow
     sid: str
+    address: str
     has_password: bool
     has_totp: bool
 

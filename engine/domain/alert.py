@@ -36,6 +36,8 @@ class AlertCode(Enum):
     FLATTEN_NOT_FLAT = "flatten_not_flat"
     CIRCUIT_OPEN = "circuit_open"
     NUMBERING_RESTARTED = "numbering_restarted"
+    EXIT_REFUSED = "exit_refused"
+    SIGNAL_REFUSED = "signal_refused"
     PLUGIN_TASK_FAILED = "plugin_task_failed"
     TEST = "test"
 
@@ -133,7 +135,7 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
         True,
     ),
     AlertCode.FOREIGN_ORDERS: AlertWords(
-        "{subject}: {count_orders} resting orders carry our mark and are not in this ledger.",
+        "{subject}: {count_orders} orders carry our mark and are not in this ledger.",
         "New entries of the account are denied.",
         "Look whether an old copy of the ledger was restored; then rexalgo reconcile {subject} --apply",
         "The account takes no entries.",
@@ -203,10 +205,35 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
         "Nothing, if the bot was restarted. If an old bot still runs beside it, their signals are mixed.",
         False,
     ),
+    AlertCode.EXIT_REFUSED: AlertWords(
+        "Strategy {subject}: what reads like an exit came from its sender, was proven, and was refused: {why}.",
+        "Nothing was closed. Positions of the strategy that stand: {held}.",
+        "rexalgo halt flatten --strategy {subject}, or have the master send it again; their studio shows what to send instead",
+        "The master may be flat while the followers' positions move with the market. The same fault is told again after an hour.",
+        True,
+    ),
+    AlertCode.SIGNAL_REFUSED: AlertWords(
+        "Strategy {subject}: what came from its sender was proven, and was refused: {why}.",
+        "Nothing of it was recorded or copied. Positions of the strategy that stand: {held}.",
+        "Tell the master: the strategy's page in the studio shows the fault and what to send instead",
+        "Messages of this form are refused each time.",
+        False,
+    ),
     AlertCode.TEST: AlertWords(
         "This is a test of the channel {subject}, sent by {by}. Nothing happened.", "Nothing.", "Nothing", "Nothing.", False
     ),
 }  # fmt: skip
+
+ABOUT_STRATEGIES: Final = frozenset(
+    (AlertCode.NUMBERING_RESTARTED, AlertCode.EXIT_REFUSED, AlertCode.SIGNAL_REFUSED, AlertCode.PLUGIN_TASK_FAILED)
+)
+"""Their subject is a strategy and never an account, which may have the same name: they are for its master and the operator."""
+
+
+ABOUT_ACCOUNTS: Final = frozenset(code for code, words in ALERTS.items() if words.sentence.startswith("{subject}: ")) - {
+    AlertCode.PLUGIN_TASK_FAILED
+}
+"""The alerts whose subject is an account."""
 
 
 class _Absent(dict[str, str]):
@@ -219,7 +246,8 @@ class Alert:
     """Hold one alert: a code, whom or what it concerns, its numbers. Never a secret.
 
     ``number`` is the ledger sequence of the event behind it (delivery is at least once, so a receiver may see it again). ``count`` is
-    how often the same happened since the last time that it was told, this time included.
+    how often the same happened since the last time that it was told, this time included. ``environment`` is that of the account which it is
+    about, empty where it is about none.
     """
 
     number: int
@@ -228,15 +256,17 @@ class Alert:
     at: datetime
     details: Mapping[str, str] = field(default_factory=dict)
     count: int = 1
+    environment: str = ""
 
     def _filled(self, words: str) -> str:
         return words.format_map(_Absent({**self.details, "subject": self.subject}))
 
     @property
     def sentence(self) -> str:
-        """Say what happened, with how often where it was more than once."""
+        """Say what happened, with how often where it was more than once; of an account without real money it says so first."""
+        label = f"{self.environment.upper()} " if self.environment not in ("", "live") else ""
         often = f" ({self.count} times within an hour)" if self.count > 1 else ""
-        return self._filled(ALERTS[self.code].sentence) + often
+        return label + self._filled(ALERTS[self.code].sentence) + often
 
     @property
     def done(self) -> str:

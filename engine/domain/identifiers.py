@@ -42,6 +42,19 @@ def parse_name(value: object, field: str = "name") -> str:
     return value
 
 
+_FORMER: Final = ".gone."
+
+
+def former_name(name: str, mark: str) -> str:
+    """Build the name under which an account is kept after it was disconnected; its own name is free again."""
+    return f"{name}{_FORMER}{mark}"
+
+
+def own_name(name: str) -> str:
+    """Return the name that an account had while it was connected."""
+    return name.rpartition(_FORMER)[0] or name
+
+
 def copy_id(at: datetime, random: bytes) -> CopyId:
     """Build a copy's id: ``at`` in microseconds, then 72 random bits.
 

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import apsw
 
-from engine.ledger.database import MEMORY, LedgerError, back_up, check_ledger, copy_ledger, open_database, open_reader
+from engine.ledger.database import MEMORY, LedgerError, WriteRefused, back_up, check_ledger, copy_ledger, open_database, open_reader
 from engine.ledger.witness import Witness
 from engine.ledger.writer import InlineRunner, Runner, ThreadRunner
 
@@ -19,7 +19,7 @@ T = TypeVar("T")
 Database = apsw.Connection
 """What verbs run against; others name this type only to pass it on."""
 
-__all__ = ["Database", "Ledger", "LedgerError", "back_up", "check_ledger", "copy_ledger"]
+__all__ = ["Database", "Ledger", "LedgerError", "WriteRefused", "back_up", "check_ledger", "copy_ledger"]
 
 
 class Ledger:
@@ -66,9 +66,14 @@ class Ledger:
         self._listeners.append(listener)
 
     async def write(self, verb: Callable[[apsw.Connection], T]) -> T:
-        """Run ``verb`` as one transaction; returns when it is durable. Raises what the verb raised, or LedgerError."""
+        """Run ``verb`` as one transaction; returns when it is durable. Raises what the verb raised, or LedgerError.
+
+        A write that breaks a rule of the database (WriteRefused) fails alone and says nothing about the ledger's health.
+        """
         try:
             result = await self._runner.write(verb)
+        except WriteRefused:
+            raise
         except LedgerError:
             self.healthy = False
             raise

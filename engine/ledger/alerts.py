@@ -8,7 +8,8 @@ from typing import Final
 
 import apsw
 
-from engine.domain.alert import Alert, AlertCode
+from engine.domain.alert import ABOUT_ACCOUNTS, Alert, AlertCode
+from engine.domain.holding import SwitchScope
 from engine.ledger.codec import from_us, to_us
 from engine.ledger.outcomes import write_event
 from engine.ledger.query import Row, fetch_all, fetch_one
@@ -50,7 +51,7 @@ def undelivered_alerts(db: apsw.Connection, channel: str, limit: int) -> list[Al
         " AND sequence > coalesce((SELECT sequence FROM notifier_cursor WHERE name = ?), 0) ORDER BY sequence LIMIT ?",
         (channel, limit),
     )
-    return [_alert(row) for row in rows]
+    return [_alert(db, row) for row in rows]
 
 
 def newest_alerts(db: apsw.Connection, since: datetime, limit: int) -> list[Alert]:
@@ -60,7 +61,7 @@ def newest_alerts(db: apsw.Connection, since: datetime, limit: int) -> list[Aler
         "SELECT sequence, at_us, subject, data FROM event WHERE kind = 'alert' ORDER BY sequence DESC LIMIT ?",
         (limit,),
     )
-    return [_alert(row) for row in rows if row[1] >= to_us(since)]
+    return [_alert(db, row) for row in rows if row[1] >= to_us(since)]
 
 
 def alerts_about(db: apsw.Connection, subjects: Sequence[str], limit: int) -> list[Alert]:
@@ -73,12 +74,15 @@ def alerts_about(db: apsw.Connection, subjects: Sequence[str], limit: int) -> li
             " ORDER BY sequence DESC LIMIT ?",
             (each, limit),
         )
-    return [_alert(row) for row in sorted(rows, reverse=True)[:limit]]
+    return [_alert(db, row) for row in sorted(rows, reverse=True)[:limit]]
 
 
-def _alert(row: Row) -> Alert:
+def _alert(db: apsw.Connection, row: Row) -> Alert:
     data = json.loads(row[3])
-    return Alert(row[0], AlertCode(data["code"]), row[2], from_us(row[1]), data["details"], data["count"])
+    code, details = AlertCode(data["code"]), data["details"]
+    is_about_account = code in ABOUT_ACCOUNTS or str(details.get("scope", "")).startswith(f"{SwitchScope.ACCOUNT.value} ")
+    found = fetch_one(db, "SELECT environment FROM account WHERE name = ?", (row[2],)) if is_about_account else None
+    return Alert(row[0], code, row[2], from_us(row[1]), details, data["count"], "" if found is None else found[0])
 
 
 def delivered(db: apsw.Connection, channel: str, sequence: int) -> None:

@@ -172,15 +172,35 @@ def accepted_foreign(db: apsw.Connection, account: AccountId, among: Iterable[st
     """Find which of these exchange order ids somebody accepted as not this ledger's, though they carry our mark."""
     rows = fetch_all(
         db,
-        "SELECT exchange_order_id FROM foreign_order WHERE account_id = ? AND exchange_order_id IN (SELECT value FROM json_each(?))",
+        "SELECT exchange_order_id FROM foreign_order WHERE account_id = ? AND is_accepted"
+        " AND exchange_order_id IN (SELECT value FROM json_each(?))",
         (account, json.dumps(list(among))),
     )
     return frozenset(row[0] for row in rows)
 
 
+def met_foreign(db: apsw.Connection, account: AccountId) -> frozenset[str]:
+    """Read the orders with our mark that the ledger lacks and that nobody accepted: they stop the account's entries, resting or not."""
+    rows = fetch_all(
+        db, "SELECT exchange_order_id FROM foreign_order INDEXED BY foreign_met WHERE account_id = ? AND NOT is_accepted", (account,)
+    )
+    return frozenset(row[0] for row in rows)
+
+
+def meet_foreign(db: apsw.Connection, account: AccountId, exchange_order_ids: Iterable[str]) -> None:
+    """Write down orders with our mark that the ledger lacks: entries stop until somebody accepts them."""
+    db.executemany(
+        "INSERT OR IGNORE INTO foreign_order (account_id, exchange_order_id, is_accepted) VALUES (?, ?, 0)",
+        [(account, each) for each in exchange_order_ids],
+    )
+
+
 def accept_foreign(db: apsw.Connection, account: AccountId, name: str, exchange_order_ids: Sequence[str], by: str, at: datetime) -> None:
     """Write down that somebody accepted these orders as not this ledger's."""
-    db.executemany("INSERT OR IGNORE INTO foreign_order VALUES (?, ?)", [(account, each) for each in exchange_order_ids])
+    db.executemany(
+        "INSERT INTO foreign_order (account_id, exchange_order_id, is_accepted) VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET is_accepted = 1",
+        [(account, each) for each in exchange_order_ids],
+    )
     write_event(db, "decision", name, {"foreign": list(exchange_order_ids), "by": by}, at)
 
 

@@ -20,6 +20,8 @@ from engine.ledger.codec import dump, from_us, to_us
 from engine.ledger.query import Row, fetch_all, fetch_one
 
 _END: Final = re.compile(r"([0-9]{1,15}):([0-9a-f]{32,64})")
+SHELL: Final = "shell"
+"""From where it was done: a command of the operator's shell on this machine. Rows of before 0.2 have nothing there, from wherever."""
 _FIRST: Final = b"rexalgo/audit/v1"
 _COLUMNS: Final = "number, at_us, by, address, act, subject, data, kid, seal"
 
@@ -55,9 +57,12 @@ class AuditProof:
 
 
 def append_audit(
-    db: apsw.Connection, key: AuditKey, by: str, act: str, subject: str, data: Mapping[str, object], at: datetime, address: str = ""
+    db: apsw.Connection, key: AuditKey, by: str, act: str, subject: str, data: Mapping[str, object], at: datetime, address: str
 ) -> None:
-    """Append a row within the caller's transaction, which is that of the change itself."""
+    """Append a row within the caller's transaction, which is that of the change itself.
+
+    ``address`` is from where it was done: the client's address of a browser, or ``SHELL``.
+    """
     before = fetch_one(db, "SELECT number, seal FROM audit WHERE number = (SELECT max(number) FROM audit)")
     number, last = (0, _FIRST) if before is None else (int(before[0]), bytes(before[1]))
     words: Row = (number + 1, to_us(at), by, address, act, subject, dump(dict(data)), key.kid)

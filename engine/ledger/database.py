@@ -12,6 +12,7 @@ from urllib.parse import quote
 import apsw
 
 from engine.domain.errors import OwnFault
+from engine.files import make_folder, sync_folder
 from engine.ledger.lineage import COPY
 from engine.ledger.schema import MIGRATIONS
 
@@ -24,6 +25,10 @@ _CACHE_KIB = 65_536
 
 class LedgerError(OwnFault):
     """Say that the ledger cannot be opened or written: nothing was recorded, and nothing may be sent on its account."""
+
+
+class WriteRefused(LedgerError):
+    """Say that one write breaks a rule of the database, such as a unique key: none of it was recorded. The ledger itself is well."""
 
 
 def open_database(path: str) -> apsw.Connection:
@@ -98,9 +103,10 @@ def check_ledger(path: Path) -> str:
 
 
 def _prepare_file(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folder(path.parent)
     if not path.exists():
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        sync_folder(path.parent)
     path.chmod(0o600)
 
 
@@ -151,6 +157,7 @@ def back_up(path: Path, target: Path) -> int:
     except (apsw.Error, LedgerError) as error:
         target.unlink()
         raise LedgerError(f"the ledger {path} could not be copied to {target}: {error}") from error
+    sync_folder(target.parent)
     return target.stat().st_size
 
 
@@ -182,6 +189,7 @@ def _verified_copy(db: apsw.Connection, target: Path) -> None:
     target.unlink(missing_ok=True)
     os.close(os.open(target, os.O_CREAT | os.O_RDWR, 0o600))
     _copy_into(db, target)
+    sync_folder(target.parent)
 
 
 def _copy_into(db: apsw.Connection, target: Path, *, is_backup: bool = False) -> None:

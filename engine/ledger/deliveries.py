@@ -21,7 +21,10 @@ _STRANGER: Final = "not_authentic"
 
 @dataclass(frozen=True, slots=True)
 class NewDelivery:
-    """Hold one delivery to note. ``offset_ms``: how far the signed time was ahead of ours, None where nothing proved it."""
+    """Hold one delivery to note. ``offset_ms``: how far the signed time was ahead of ours, None where nothing proved it.
+
+    ``reads_exit`` is there for what was proven and refused: whether its words are those of an exit.
+    """
 
     endpoint: EndpointId
     at: datetime
@@ -33,6 +36,7 @@ class NewDelivery:
     offset_ms: int | None
     peer: str
     took_us: int
+    reads_exit: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +60,11 @@ class DeliveryRow:
 def note_delivery(db: apsw.Connection, new: NewDelivery) -> None:
     """Write a delivery, drop what is beyond the bound of its kind, and tell open pages of the strategy's master."""
     db.execute(
-        "INSERT INTO delivery (endpoint_id, at_us, kind, field, expected, signal_id, dialect, offset_ms, peer, took_us)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO delivery (endpoint_id, at_us, kind, field, expected, signal_id, dialect, offset_ms, peer, took_us,"
+        " reads_exit) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             new.endpoint, to_us(new.at), new.kind, new.field, new.expected, new.signal_id, new.dialect, new.offset_ms, new.peer,
-            new.took_us,
+            new.took_us, new.reads_exit,
         ),
     )  # fmt: skip
     if new.kind == _STRANGER:

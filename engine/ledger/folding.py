@@ -4,7 +4,7 @@ A trade is keyed by its closing fill and written in place. Days are UTC days; on
 and cause are known. The others are counted beside them.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
@@ -28,10 +28,16 @@ def has_unfolded(db: apsw.Connection) -> bool:
     return fetch_one(db, "SELECT 1 FROM fill WHERE NOT folded LIMIT 1") is not None
 
 
-def fold_episodes(db: apsw.Connection, limit: int) -> dict[AccountId, datetime]:
-    """Fold up to ``limit`` episodes whose fills changed; returns whose, and when the newest fill was."""
+def unfolded_episodes(db: apsw.Connection, limit: int, without: Collection[int] = ()) -> list[int]:
+    """Read up to ``limit`` episodes whose fills changed since they were folded, oldest first; none of ``without``."""
+    rows = fetch_all(db, "SELECT DISTINCT episode FROM fill WHERE NOT folded ORDER BY episode LIMIT ?", (limit + len(without),))
+    return [row[0] for row in rows if row[0] not in without][:limit]
+
+
+def fold_episodes(db: apsw.Connection, episodes: Sequence[int]) -> dict[AccountId, datetime]:
+    """Fold these episodes; returns whose they are, and when the newest fill was."""
     moved: dict[AccountId, datetime] = {}
-    for (episode,) in fetch_all(db, "SELECT DISTINCT episode FROM fill WHERE NOT folded ORDER BY episode LIMIT ?", (limit,)):
+    for episode in episodes:
         account, at = _fold(db, episode)
         moved[account] = max(at, moved.get(account, at))
     return moved

@@ -12,7 +12,7 @@ from engine.domain.identifiers import AccountId, PersonId, StrategyId, Symbol
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.domain.signal import Signal, SignalDraft
 from engine.domain.subscription import CopyPolicy
-from engine.ledger.codec import from_us, read_draft, to_us, write_policy
+from engine.ledger.codec import from_us, read_draft, read_policy, to_us, write_policy
 from engine.ledger.people import SHOWN_AS, AccountRow, account
 from engine.ledger.query import Row, fetch_all, fetch_one
 
@@ -23,6 +23,25 @@ def accounts_of(db: apsw.Connection, person: PersonId) -> list[AccountRow]:
     return [account(db, AccountId(row[0])) for row in rows]
 
 
+def former_accounts_of(db: apsw.Connection, person: PersonId) -> list[AccountRow]:
+    """Read the accounts that a person disconnected, the newest end first: their history stays theirs to read."""
+    rows = fetch_all(
+        db, "SELECT id FROM account WHERE person_id = ? AND disconnected_us IS NOT NULL ORDER BY disconnected_us DESC", (person,)
+    )
+    return [account(db, AccountId(row[0])) for row in rows]
+
+
+def strategies_copied(db: apsw.Connection, person: PersonId) -> list[str]:
+    """Read the names of all strategies that a person ever agreed to, on accounts that are gone too."""
+    rows = fetch_all(
+        db,
+        "SELECT DISTINCT strategy.name FROM subscription JOIN account ON account.id = account_id"
+        " JOIN strategy ON strategy.id = strategy_id WHERE account.person_id = ? ORDER BY strategy.name",
+        (person,),
+    )
+    return [row[0] for row in rows]
+
+
 @dataclass(frozen=True, slots=True)
 class AgreementRow:
     """Hold one agreement as its follower sees it."""
@@ -30,27 +49,39 @@ class AgreementRow:
     id: str
     account: AccountId
     account_name: str
+    environment: str
     strategy: StrategyId
     strategy_name: str
     state: str
     strategy_state: str
-    mode: str
     needs_consent: bool
+    policy: CopyPolicy
+
+    @property
+    def mode(self) -> str:
+        """Return live or watch."""
+        return self.policy.mode.value
+
+    @property
+    def takes_entries(self) -> bool:
+        """Tell whether entries of its strategy are copied as things are agreed."""
+        is_open = self.strategy_state in ("published", "by_link", "private")
+        return self.mode == "live" and self.state == "active" and is_open and not self.needs_consent
 
 
 def agreements_of(db: apsw.Connection, person: PersonId) -> list[AgreementRow]:
     """Read what a person agreed to on any account, those that were left apart, by strategy and account."""
     rows = fetch_all(
         db,
-        "SELECT subscription.id, account.id, account.name, strategy.id, strategy.name, subscription.state, strategy.state,"
-        " subscription.policy, agreed_us < terms_us FROM subscription JOIN account ON account.id = account_id"
+        "SELECT subscription.id, account.id, account.name, account.environment, strategy.id, strategy.name, subscription.state,"
+        " strategy.state, subscription.policy, agreed_us < terms_us FROM subscription JOIN account ON account.id = account_id"
         " JOIN strategy ON strategy.id = strategy_id WHERE account.person_id = ? AND disconnected_us IS NULL"
         " AND subscription.state != 'left' ORDER BY strategy.name, account.name",
         (person,),
     )
     return [
         AgreementRow(
-            row[0], AccountId(row[1]), row[2], StrategyId(row[3]), row[4], row[5], row[6], str(json.loads(row[7])["mode"]), bool(row[8])
+            row[0], AccountId(row[1]), row[2], row[3], StrategyId(row[4]), row[5], row[6], row[7], bool(row[9]), read_policy(row[8])
         )
         for row in rows
     ]
@@ -247,10 +278,11 @@ def strategy_terms(db: apsw.Connection, identifier: str, person: PersonId) -> St
 
 
 def agree(db: apsw.Connection, identifier: str, account_id: AccountId, strategy: StrategyId, policy: CopyPolicy, at: datetime) -> None:
-    """Write what a person agrees to: a new agreement, or new terms of the one that is there; it is active from now on."""
+    """Write what a person agrees to: a new agreement, or new terms of the one that is there. One that is paused stays so."""
     db.execute(
         "INSERT INTO subscription (id, account_id, strategy_id, policy, created_us, state, agreed_us) VALUES (?1, ?2, ?3, ?4, ?5, 'active',"
-        " ?5) ON CONFLICT (account_id, strategy_id) DO UPDATE SET policy = ?4, state = 'active', agreed_us = ?5",
+        " ?5) ON CONFLICT (account_id, strategy_id) DO UPDATE SET policy = ?4, agreed_us = ?5,"
+        " state = CASE WHEN state = 'paused' THEN 'paused' ELSE 'active' END",
         (identifier, account_id, strategy, write_policy(policy), to_us(at)),
     )
 

@@ -77,7 +77,7 @@ class EndpointSecretRow:
 
 @dataclass(frozen=True, slots=True)
 class AccountRow:
-    """Hold one follower's exchange account; ``sealed`` are its credentials."""
+    """Hold one follower's exchange account; ``sealed`` are its credentials, ``ended_at`` is when it was disconnected."""
 
     id: AccountId
     name: str
@@ -86,6 +86,8 @@ class AccountRow:
     environment: str
     sealed: bytes
     row_version: int
+    created_at: datetime | None = None
+    ended_at: datetime | None = None
 
 
 # People and their keys
@@ -275,11 +277,13 @@ def insert_account(db: apsw.Connection, row: AccountRow, now: datetime) -> None:
     db.execute("INSERT INTO person_role VALUES (?, 'follower', ?, 'an account') ON CONFLICT DO NOTHING", (row.person, to_us(now)))
 
 
-_ACCOUNT = "SELECT id, name, person_id, exchange, environment, sealed, row_version FROM account"
+_ACCOUNT = "SELECT id, name, person_id, exchange, environment, sealed, row_version, created_us, disconnected_us FROM account"
 
 
 def _account(row: Row) -> AccountRow:
-    return AccountRow(AccountId(row[0]), row[1], PersonId(row[2]), *row[3:])
+    ended = None if row[8] is None else from_us(row[8])
+    created = from_us(row[7])
+    return AccountRow(AccountId(row[0]), row[1], PersonId(row[2]), row[3], row[4], row[5], row[6], created, ended)
 
 
 def accounts(db: apsw.Connection) -> list[AccountRow]:
@@ -308,14 +312,6 @@ def set_credentials(db: apsw.Connection, account: AccountId, sealed: bytes, row_
     )
     if db.changes() != 1:
         raise LookupError(f"the ledger has no account {account} of version {row_version - 1}")
-
-
-def disconnect_account(db: apsw.Connection, account: AccountId, name: str, at: datetime) -> None:
-    """End an account: it leaves every strategy, nothing is waiting or held for it any more, and its name is free again."""
-    db.execute("UPDATE account SET disconnected_us = ?, name = ? WHERE id = ?", (to_us(at), name, account))
-    db.execute("UPDATE subscription SET state = 'left' WHERE account_id = ?", (account,))
-    db.execute("DELETE FROM holding WHERE account_id = ?", (account,))
-    db.execute("UPDATE leg SET state = 'skipped' WHERE account_id = ? AND state = 'new'", (account,))
 
 
 # Subscriptions

@@ -8,18 +8,28 @@ from engine.domain.signal import OrderKey
 from engine.ledger.query import fetch_one
 
 
-def reach_of(db: apsw.Connection, strategy: StrategyId, symbol: Symbol, key: OrderKey, copies: int, *, is_late: bool) -> Reach:
+def reach_of(
+    db: apsw.Connection, strategy: StrategyId, symbol: Symbol, key: OrderKey, copies: int, age_s: float, *, is_late: bool
+) -> Reach:
     """Read whom a signal with this order key meets, before anything of it is carried out."""
     row = fetch_one(db, "SELECT state NOT IN ('draft', 'paused', 'retired') FROM strategy WHERE id = ?", (strategy,))
-    takes = fetch_one(
-        db,
-        "SELECT 1 FROM subscription JOIN strategy ON strategy.id = strategy_id WHERE strategy_id = ? AND subscription.state = 'active'"
-        " AND agreed_us >= terms_us AND json_extract(policy, '$.mode') = 'live'"
-        " AND EXISTS (SELECT 1 FROM json_each(policy, '$.symbols') WHERE value = ?) LIMIT 1",
-        (strategy, symbol),
-    )
+    at_age = _takes(db, strategy, symbol, age_s)
+    takes = at_age or _takes(db, strategy, symbol, None)
     holds, before = _holds(db, strategy, symbol, None), _holds(db, strategy, symbol, key)
-    return Reach(copies, bool(row and row[0]), takes is not None, holds, holds and not before, is_late)
+    return Reach(copies, bool(row and row[0]), takes, holds, holds and not before, is_late, at_age)
+
+
+def _takes(db: apsw.Connection, strategy: StrategyId, symbol: Symbol, age_s: float | None) -> bool:
+    """Tell whether some agreement copies live entries in a contract now; with ``age_s`` only where its own limit takes one as old."""
+    row = fetch_one(
+        db,
+        "SELECT 1 FROM subscription JOIN strategy ON strategy.id = strategy_id WHERE strategy_id = ?1 AND subscription.state = 'active'"
+        " AND agreed_us >= terms_us AND json_extract(policy, '$.mode') = 'live'"
+        " AND (?3 IS NULL OR coalesce(json_extract(policy, '$.limits.entry_age_s'), ?3) >= ?3)"
+        " AND EXISTS (SELECT 1 FROM json_each(policy, '$.symbols') WHERE value = ?2) LIMIT 1",
+        (strategy, symbol, age_s),
+    )
+    return row is not None
 
 
 def _holds(db: apsw.Connection, strategy: StrategyId, symbol: Symbol, before: OrderKey | None) -> bool:

@@ -321,6 +321,12 @@ MIGRATIONS: Final[tuple[str, ...]] = (
         JOIN json_each(event.data, '$.foreign') WHERE event.kind = 'decision';
     """,
     """
+    ALTER TABLE foreign_order ADD COLUMN is_accepted INTEGER NOT NULL DEFAULT 1;
+    CREATE INDEX foreign_met ON foreign_order (account_id, exchange_order_id) WHERE NOT is_accepted;
+    ALTER TABLE delivery ADD COLUMN reads_exit INTEGER;
+    CREATE INDEX delivery_refused ON delivery (at_us) WHERE reads_exit IS NOT NULL;
+    """,
+    """
     ALTER TABLE run ADD COLUMN mark TEXT NOT NULL DEFAULT '';
     CREATE INDEX run_by_mark ON run (mark);
     CREATE TABLE still (account_id TEXT PRIMARY KEY, cause TEXT NOT NULL, since_us INTEGER NOT NULL) STRICT, WITHOUT ROWID;

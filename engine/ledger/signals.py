@@ -111,8 +111,8 @@ def record_signal(db: apsw.Connection, new: NewSignal) -> Recorded:
 def _why_not_mirrored(db: apsw.Connection, new: NewSignal, number: int, place: Place, copies: int) -> str | None:
     if new.circumstances is None:
         return None
-    reach = reach_of(db, new.strategy, new.draft.symbol, place.key, copies, is_late=place.is_late)
     age_s = (new.received_at - new.decided_at).total_seconds()
+    reach = reach_of(db, new.strategy, new.draft.symbol, place.key, copies, age_s, is_late=place.is_late)
     why = why_not_mirrored(new.draft, age_s, new.circumstances, reach)
     if why is not None:
         db.execute("UPDATE signal SET not_mirrored = ? WHERE number = ?", (why, number))

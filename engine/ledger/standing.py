@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Final
 
 import apsw
 
@@ -101,24 +102,31 @@ def has_unconfirmed_exit(db: apsw.Connection, account: AccountId, symbol: Symbol
     return row is not None
 
 
-def still_open(db: apsw.Connection) -> list[StillOpenView]:
-    """Read every share that is not zero and every entry that is not ended, with the reason why it stands."""
+_NOT_ASKED: Final = "no exit was asked for"
+_ON_ITS_WAY: Final = "an entry is on its way or rests"
+_CLOSED_A_PART: Final = (OutcomeCode.FILLED.value, OutcomeCode.APPLIED.value, OutcomeCode.NOTHING_TO_DO.value)
+
+
+def still_open(db: apsw.Connection, account: AccountId | None = None) -> list[StillOpenView]:
+    """Read every share that is not zero and every entry that is not ended, of one account or of all, with the reason why it stands."""
     rows = fetch_all(
         db,
         "SELECT holding.account_id, account.name, account.environment, account.exchange, holding.strategy_id, strategy.name,"
         " holding.symbol, holding.side, holding.share, holding.entries_open FROM holding JOIN account ON account.id = holding.account_id"
-        " JOIN strategy ON strategy.id = holding.strategy_id WHERE holding.share != '0' OR holding.entries_open > 0"
-        " ORDER BY account.name, holding.symbol",
+        " JOIN strategy ON strategy.id = holding.strategy_id WHERE (holding.share != '0' OR holding.entries_open > 0)"
+        " AND (?1 IS NULL OR holding.account_id = ?1) ORDER BY account.name, holding.symbol",
+        (account,),
     )
     return [
         StillOpenView(
-            row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], row[9], _why_open(db, row[0], row[4], row[6], row[8])
+            row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], row[9], *_why_open(db, row[0], row[4], row[6], row[8])
         )
         for row in rows
     ]  # fmt: skip
 
 
-def _why_open(db: apsw.Connection, account: str, strategy: str, symbol: str, share: str) -> str:
+def _why_open(db: apsw.Connection, account: str, strategy: str, symbol: str, share: str) -> tuple[str, bool]:
+    """Say why something stands, and whether an exit of what stands now was asked for."""
     unproven = fetch_one(
         db,
         "SELECT kind, state, cause FROM attempt INDEXED BY attempt_open WHERE account_id = ? AND symbol = ? AND state IN ('claimed',"
@@ -127,10 +135,10 @@ def _why_open(db: apsw.Connection, account: str, strategy: str, symbol: str, sha
         (account, symbol),
     )
     if unproven is not None:
-        return f"an {unproven[0]} order is {unproven[1].replace('_', ' ')} ({unproven[2]}): rexalgo unknown list"
+        return f"an {unproven[0]} order is {unproven[1].replace('_', ' ')} ({unproven[2]}): rexalgo unknown list", True
     leg = fetch_one(
         db,
-        "SELECT leg.state, copy.code, copy.numbers,"  # noqa: S608 - fixed words
+        "SELECT leg.state, copy.code, copy.numbers, signal.number,"  # noqa: S608 - fixed words
         " (SELECT cause FROM attempt WHERE attempt.copy_id = leg.copy_id ORDER BY id DESC LIMIT 1)"
         " FROM signal JOIN copy ON copy.signal_number = signal.number AND copy.account_id = ?1 JOIN leg ON leg.copy_id = copy.id"
         f" AND leg.kind = 'exit' WHERE signal.strategy_id = ?2 AND signal.symbol = ?3 AND signal.number > {_OPENED}"
@@ -138,12 +146,30 @@ def _why_open(db: apsw.Connection, account: str, strategy: str, symbol: str, sha
         (account, strategy, symbol),
     )
     if leg is None:
-        return "no exit was asked for" if share != "0" else "an entry is on its way or rests"
-    state, code, numbers, cause = leg
+        return (_NOT_ASKED, False) if share != "0" else (_ON_ITS_WAY, True)
+    state, code, numbers, number, cause = leg
     if state in ("new", "claimed", "placed", "partially_filled"):
         asked = "its exit is asked for and not sent" if state == "new" else "its exit is sent and not filled"
-        return asked + (f", the last try: {cause}" if cause else "")
-    return Outcome(OutcomeCode(code), json.loads(numbers)).sentence if code else f"its exit ended {state}"
+        return asked + (f", the last try: {cause}" if cause else ""), True
+    if share == "0":
+        return _ON_ITS_WAY, True
+    if number < _newest_entry(db, account, symbol):
+        return f"{_NOT_ASKED} since its last entry", False  # what an earlier exit came to says nothing of what stands now
+    if code in _CLOSED_A_PART:
+        return f"an exit closed a part of it; {_NOT_ASKED} since", False
+    return Outcome(OutcomeCode(code), json.loads(numbers)).sentence if code else f"its exit ended {state}", True
+
+
+def _newest_entry(db: apsw.Connection, account: str, symbol: str) -> int:
+    """Read the number of the signal whose entry was the last one to fill something in an account's symbol; 0 where there is none."""
+    row = fetch_one(
+        db,
+        "SELECT copy.signal_number FROM attempt INDEXED BY attempt_filled JOIN copy ON copy.id = attempt.copy_id"
+        " WHERE attempt.account_id = ? AND attempt.symbol = ? AND attempt.filled != '0' AND attempt.kind = 'entry'"
+        " ORDER BY attempt.id DESC LIMIT 1",
+        (account, symbol),
+    )
+    return 0 if row is None else int(row[0])
 
 
 def symbols_held(db: apsw.Connection) -> frozenset[Symbol]:

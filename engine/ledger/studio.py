@@ -180,11 +180,16 @@ def _took_ms(db: apsw.Connection, number: int, received_us: int, rank: int) -> f
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """Count agreements by (environment, mode, state); ``open_margin`` sums the margin of open entries by environment."""
+    """Count agreements by (environment, mode, state).
+
+    ``margin`` sums by environment what the books say that everything open has cost, over its leverage; ``unvalued`` counts positions whose
+    cost nobody has told yet.
+    """
 
     counts: tuple[tuple[str, str, str, int], ...]
     open_shares: tuple[tuple[str, str, int], ...]
     margin: Mapping[str, Decimal]
+    unvalued: Mapping[str, int]
 
 
 def audience_of(db: apsw.Connection, strategy: StrategyId) -> Audience:
@@ -202,12 +207,19 @@ def audience_of(db: apsw.Connection, strategy: StrategyId) -> Audience:
         (strategy,),
     )
     sums: dict[str, Decimal] = {}
-    for environment, margin in fetch_all(
+    unvalued: dict[str, int] = {}
+    for environment, cost, leverage in fetch_all(
         db,
-        "SELECT account.environment, (SELECT margin FROM attempt WHERE attempt.account_id = holding.account_id AND attempt.symbol ="
-        " holding.symbol AND attempt.strategy_id = holding.strategy_id AND kind = 'entry' AND filled != '0' ORDER BY id DESC LIMIT 1)"
-        " FROM holding JOIN account ON account.id = holding.account_id WHERE holding.strategy_id = ? AND share != '0'",
+        "SELECT account.environment, book.cost, (SELECT json_extract(intent, '$.leverage') FROM attempt WHERE attempt.account_id ="
+        " holding.account_id AND attempt.symbol = holding.symbol AND attempt.strategy_id = holding.strategy_id AND kind = 'entry'"
+        " AND filled != '0' ORDER BY id DESC LIMIT 1)"
+        " FROM holding JOIN account ON account.id = holding.account_id LEFT JOIN book ON book.account_id = holding.account_id"
+        " AND book.strategy_id = holding.strategy_id AND book.symbol = holding.symbol WHERE holding.strategy_id = ? AND share != '0'",
         (strategy,),
     ):
-        sums[environment] = EXACT.add(sums.get(environment, Decimal(0)), Decimal(margin or "0"))
-    return Audience(tuple((r[0], r[1], r[2], r[3]) for r in counts), tuple((r[0], r[1], r[2]) for r in shares), sums)
+        if cost is None or leverage is None:
+            unvalued[environment] = unvalued.get(environment, 0) + 1
+        else:
+            margin = EXACT.divide(Decimal(cost), Decimal(leverage))
+            sums[environment] = EXACT.add(sums.get(environment, Decimal(0)), margin)
+    return Audience(tuple((r[0], r[1], r[2], r[3]) for r in counts), tuple((r[0], r[1], r[2]) for r in shares), sums, unvalued)

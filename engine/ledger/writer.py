@@ -13,17 +13,19 @@ from typing import Final, Protocol, TypeVar, cast
 import apsw
 import trio
 
-from engine.ledger.database import LedgerError
+from engine.ledger.database import LedgerError, WriteRefused
 
 T = TypeVar("T")
 _GROUP_MAX: Final = 100
+_OF_ONE_WRITE: Final = (apsw.ConstraintError, apsw.MismatchError, apsw.TooBigError, apsw.RangeError, apsw.BindingsError, apsw.SQLError)
+"""What SQLite raises where the statement or its values are wrong. Everything else is taken as a disk or a file that fails."""
 
 
 class Runner(Protocol):
     """Run closures against the one writing connection."""
 
     async def write(self, work: Callable[[apsw.Connection], T]) -> T:
-        """Run ``work`` as one durable transaction; raises what it raised, or LedgerError when it could not be committed."""
+        """Run ``work`` as one durable transaction; raises what it raised, WriteRefused, or LedgerError when it could not be committed."""
         ...
 
     async def aclose(self, *, leaves_log: bool = False) -> None:
@@ -49,6 +51,10 @@ def _run_group(db: apsw.Connection, jobs: list[_Job]) -> None:
             db.execute("SAVEPOINT job")
             try:
                 job.result = job.work(db)
+            except _OF_ONE_WRITE as error:
+                job.error = WriteRefused(f"the ledger refused a write: {error}")
+                job.error.__cause__ = error
+                db.execute("ROLLBACK TO job")
             except apsw.Error:
                 raise
             except Exception as error:  # handed to the caller: a closure's own refusal is not the ledger's failure
@@ -60,7 +66,7 @@ def _run_group(db: apsw.Connection, jobs: list[_Job]) -> None:
         if db.in_transaction:
             db.execute("ROLLBACK")
         if len(jobs) > 1 and not isinstance(error, apsw.FullError | apsw.IOError):
-            for job in jobs:  # one closure broke a rule of the database: its neighbours must not fail with it
+            for job in jobs:  # one closure met a damaged page: its neighbours must not fail with it
                 job.error = None
                 _run_group(db, [job])
             return

@@ -17,7 +17,7 @@ from engine.domain.identifiers import AccountId, EndpointId, StrategyId
 from engine.domain.subscription import Subscription
 from engine.ledger import Database, people
 from engine.ledger.codec import dump, policy_fields, read_policy
-from engine.ledger.identity import account_of_login, remember_login
+from engine.ledger.identity import account_of_login, person_named, remember_login
 from engine.ledger.people import KIND_COPY_TRADING, AccountRow, EndpointRow, StrategyRow
 from engine.ledger.preflight import note_new_credentials
 from engine.plugin_host import Plugins
@@ -177,6 +177,8 @@ class _Run:
             other = self._other_with_login(each, logins, kids)
             if other is not None:
                 self.problems.append(ProvisionProblem(each.path, "a login that no other account has", f"the login of {other}", each.name))
+            elif row is None and person_named(self.db, _person_of(each)) is not None:
+                self.differences.append(Difference(f"follower {each.name}", "account", "connected", "disconnected by its owner"))
             elif row is None:
                 self._new_follower(each)
             elif row.exchange != each.exchange:
@@ -199,7 +201,7 @@ class _Run:
         return None if connected == each.name else connected
 
     def _new_follower(self, wanted: FollowerDeclaration) -> None:
-        person = new_person(self.vault, f"follower:{wanted.name}")
+        person = new_person(self.vault, _person_of(wanted))
         people.insert_person(self.db, person.name, person.key, self.now)
         account = AccountId(f"acc_{secrets.token_hex(16)}")
         sealed = seal_credentials(self.vault, person.key, account, 1, wanted.credentials)
@@ -242,6 +244,10 @@ class _Run:
         changed = [each for each in here if self.decide(("subscription", name, each), dump(there[each]), dump(here[each]))]
         if changed:
             people.set_policy(self.db, row.id, read_policy(dump({**here, **{each: there[each] for each in changed}})))
+
+
+def _person_of(wanted: FollowerDeclaration) -> str:
+    return f"follower:{wanted.name}"
 
 
 def _row_of(wanted: StrategyDeclaration, identifier: StrategyId) -> StrategyRow:

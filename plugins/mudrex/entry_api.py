@@ -44,6 +44,11 @@ class Choices:
             file.flush()
             os.fsync(file.fileno())
         beside.replace(self._file)
+        folder = os.open(self._file.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)  # without it a crash can bring the name of the old file back
+        finally:
+            os.close(folder)
 
 
 async def choose(setting: EntryApi, account: AccountId, http: httpx.AsyncClient, choices: Choices) -> EntryApi:

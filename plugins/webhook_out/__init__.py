@@ -51,7 +51,8 @@ def document(alert: Alert) -> dict[str, object]:
     """Write an alert as a JSON object."""
     return {
         "number": alert.number, "code": alert.code.value, "subject": alert.subject, "at": alert.at.isoformat(), "count": alert.count,
-        "wakes": alert.wakes, "sentence": alert.sentence, "done": alert.done, "do": alert.do, "otherwise": alert.otherwise,
+        "environment": alert.environment, "wakes": alert.wakes,
+        "sentence": alert.sentence, "done": alert.done, "do": alert.do, "otherwise": alert.otherwise,
         "details": dict(alert.details),
     }  # fmt: skip
 

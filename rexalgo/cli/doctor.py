@@ -171,7 +171,7 @@ def _people(config: Config) -> Iterator[Finding]:
     except RexAlgoError as error:
         yield Finding("wrong", f"the state cannot be read: {error}", "see above")
         return
-    checks: tuple[Callable[[dict[str, Any]], Iterator[Finding]], ...] = (_still, _accounts, _switches, _orders, _books)
+    checks: tuple[Callable[[dict[str, Any]], Iterator[Finding]], ...] = (_still, _accounts, _switches, _orders, _late, _books)
     for check in checks:
         yield from check(seen)
 
@@ -215,6 +215,12 @@ def _orders(seen: dict[str, Any]) -> Iterator[Finding]:
         yield Finding("wrong", f"{open_orders['not_confirmed']} orders were sent and never confirmed", "rexalgo unknown list")
     if open_orders.get("unknown"):
         yield Finding("warn", f"{open_orders['unknown']} orders are being looked up", "rexalgo unknown list")
+
+
+def _late(seen: dict[str, Any]) -> Iterator[Finding]:
+    for each in seen["needs"]:
+        if each["code"] in ("failing", "late", "missed", "refused"):
+            yield Finding("warn", each["what"], each["do"])
 
 
 def _books(seen: dict[str, Any]) -> Iterator[Finding]:

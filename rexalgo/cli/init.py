@@ -13,7 +13,7 @@ import click
 import tomlkit
 
 from engine.config import load_config
-from engine.files import create_file
+from engine.files import create_file, make_folder
 from engine.plugin_host import list_installed
 from engine.vault import new_root_key
 from rexalgo.cli.common import CliError, Exit, emit_json, json_option
@@ -49,7 +49,7 @@ def init(where: Path, /, folder: Path | None, settings: tuple[str, ...], as_json
         raise CliError(f"{' and '.join(standing)} stand(s) there already; nothing was written. Move it away, or use --dir", Exit.REFUSED)
     asks = sys.stdin.isatty() and not as_json
     answers = {key: _answer(key, flag, asks) for key, flag in flags.items()}
-    target.mkdir(parents=True, exist_ok=True)
+    make_folder(target, 0o777)
     _write(files, answers, [_setting(each) for each in settings])
     if as_json:
         emit_json({"config": str(files[0]), "env": str(files[1]), "next": _next_commands(target)})

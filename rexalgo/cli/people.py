@@ -157,7 +157,10 @@ def audit_list(where: Path, limit: int, search: str, as_json: bool) -> None:
         emit_json(told)
         return
     for each in told["audit"]:
-        click.echo(f"{each['number']:>6}  {each['at']}  {each['by']}  {each['act']}  {each['subject']}  {each['data']}")
+        click.echo(
+            f"{each['number']:>6}  {each['at']}  {each['by']}  {each['act']}  {each['subject']}  {each['data']}"
+            f"  from {each['address'] or 'somewhere: not noted'}"
+        )
     if not told["audit"]:
         click.echo("nothing is in the audit yet")
 

@@ -9,7 +9,7 @@ import click
 
 from engine.config_secrets import read_env_file
 from engine.provisioning import resolve_secrets
-from rexalgo.cli.asking import ask
+from rexalgo.cli.asking import ask, who
 from rexalgo.cli.common import CliError, Exit, config_file, emit_json, json_option
 
 
@@ -30,7 +30,7 @@ def provision(where: Path, file: Path, as_json: bool) -> None:
     env_file = config_file(where).parent / ".env"
     environ = {**(read_env_file(env_file) if env_file.exists() else {}), **os.environ}
     resolved = resolve_secrets(table, environ, file.parent.absolute(), str(file))
-    answer = ask(where, "provision", table=resolved, file=str(file))
+    answer = ask(where, "provision", table=resolved, file=str(file), by=who())
     if as_json:
         emit_json(answer)
         return

@@ -18,7 +18,8 @@ from rexalgo.cli.common import CliError, Exit, emit_json, json_option
 def reconcile(where: Path, name: str | None, plan: bool, applies: bool, as_json: bool) -> None:
     """Compare account NAME with its exchange, now; without NAME all accounts, or those that stand still where some do.
 
-    A step only ever lowers our share, or accepts orders as the owner's. No order is sent, and running it again changes nothing.
+    A step only ever lowers our share, or accepts orders as the owner's. No order is sent, and running it again changes nothing. Exit code
+    1 where something differs and is not applied, or could not be compared; what the owner holds beside us is no difference.
     """
     if plan and applies:
         raise CliError("expected one of --plan and --apply", Exit.USAGE)
@@ -30,30 +31,36 @@ def reconcile(where: Path, name: str | None, plan: bool, applies: bool, as_json:
     told = ask(where, "reconcile", name=name, apply=applies, by=who())
     if as_json:
         emit_json(told)
-        return
-    _show(told, applies)
-    if not applies and any(each["kind"] in ("share", "foreign") for each in told["steps"]):
-        click.echo(f"  to apply: rexalgo reconcile {name} --apply")
+    else:
+        _show(told, applies)
+    if told["not_compared"] or (told["differs"] and not applies):
+        raise SystemExit(int(Exit.NO))
 
 
-def _show(told: dict[str, Any], applies: bool = False) -> None:
+def _show(told: dict[str, Any], applies: bool) -> None:
     click.echo(f"{told['account']} [{told['environment'].upper()}]")
     for each in told["steps"]:
-        click.echo(f"  {each['differs']}\n    {'done' if applies else 'step'}: {each['step']}")
-    if not told["steps"]:
+        found = {"own": "beside ", "stays": "ours   ", "sends": "waits  ", "open": "open   "}.get(each["kind"], "differs")
+        click.echo(f"  {found}: {each['differs']}\n  {'done' if applies else 'step'}:    {each['step']}")
+    if told["not_compared"]:
+        where = ", ".join(told["not_compared"])
+        click.echo(f"  not compared: {where}, where an order of ours is on its way or a row cannot be read; ask again")
+    elif not told["steps"]:
         click.echo("  the ledger and the exchange agree")
+    if told["still"]:
+        click.echo(f"  nothing is sent: {told['still']}. To write the steps down and let orders out again: rexalgo restore confirm")
+    elif told["differs"] and not applies:
+        click.echo(f"  to apply: rexalgo reconcile {told['account']} --apply")
 
 
 def _show_all(told: dict[str, Any], as_json: bool) -> None:
     if as_json:
         emit_json(told)
-        return
-    for each in told["still"]:
-        click.echo(f"{each['account'] or 'this place'} stands still since {each['since']}: {each['cause']}")
-    for each in told["accounts"]:
-        if each["problem"]:
-            click.echo(f"{each['account']} [{each['environment'].upper()}]\n  it could not be read: {each['problem']}")
-        else:
-            _show(each)
-    if told["still"]:
-        click.echo("nothing is sent. To write these steps down and let orders out again: rexalgo restore confirm")
+    else:
+        for each in told["accounts"]:
+            if each["problem"]:
+                click.echo(f"{each['account']} [{each['environment'].upper()}]\n  it could not be read: {each['problem']}")
+            else:
+                _show(each, applies=False)
+    if any(each["problem"] or each["not_compared"] or each["differs"] for each in told["accounts"]):
+        raise SystemExit(int(Exit.NO))

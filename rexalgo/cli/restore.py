@@ -6,6 +6,7 @@ import click
 
 from engine.actors.clock import SystemClock
 from engine.control import FolderLock
+from engine.files import make_folder
 from engine.restoring import restore as put_into_place
 from rexalgo.cli.asking import ask, who
 from rexalgo.cli.common import emit_json, json_option, read_config
@@ -30,7 +31,7 @@ def restore(where: Path, what: str, as_json: bool) -> None:
 
 def _restore(where: Path, file: Path, as_json: bool) -> None:
     config, now = read_config(where), SystemClock().now()
-    config.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folder(config.data_dir)
     with FolderLock(config.data_dir, "rexalgo restore", now):
         done = run_trio(lambda: put_into_place(config, file, now))
     if as_json:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from rexalgo.cli.asking import ask
+from rexalgo.cli.asking import ask, who
 from rexalgo.cli.common import emit_json, json_option
 
 
@@ -21,7 +21,7 @@ def secret() -> None:
 @click.pass_obj
 def rotate(where: Path, strategy: str, overlap_hours: int, revoke_now: bool, as_json: bool) -> None:
     """Make a new secret and show it once. The address stays the same."""
-    told = ask(where, "rotate", strategy=strategy, overlap_hours=0 if revoke_now else overlap_hours)
+    told = ask(where, "rotate", strategy=strategy, overlap_hours=0 if revoke_now else overlap_hours, by=who())
     if as_json:
         emit_json(told)
         return

@@ -38,3 +38,21 @@ def test_equal_alerts_within_an_hour_are_one_with_a_count() -> None:
     assert told[-1] == (AlertCode.ACCOUNT_QUARANTINED, "ann", 60)
     assert len(told) == 5
     assert "60 times" in newest_alerts(db, NOW, 1)[0].sentence
+
+
+def test_an_alert_about_an_account_without_real_money_says_so_first() -> None:
+    db = open_database(":memory:")
+    db.execute("INSERT INTO person (id, name, created_us, key_id, key_kid, key_wrapped) VALUES ('p', 'p', 0, x'00', 'k', x'00')")
+    for name, environment in (("ann", "paper"), ("bob", "simulated"), ("carl", "live")):
+        db.execute(
+            "INSERT INTO account (id, name, person_id, exchange, environment, sealed, row_version, created_us) VALUES"
+            " (?1, ?1, 'p', 'x', ?2, x'00', 1, 0)",
+            (name, environment),
+        )
+        raise_alert(db, AlertCode.RESIDUE, name, {"quantity": "1", "symbol": "BTCUSDT", "cause": "too small"}, NOW)
+    scoped = {"scope": "account ann", "flags": "--account ann", "cause": "too many"}
+    raise_alert(db, AlertCode.BREAKER_TRIPPED, "ann", scoped, NOW)
+    raise_alert(db, AlertCode.NUMBERING_RESTARTED, "ann", {}, NOW)  # a strategy of the same name
+    told = [each.sentence for each in undelivered_alerts(db, "log", 20)]
+    begins = ["PAPER ann: 1 BTCUSDT", "SIMULATED bob: 1 BTCUSDT", "carl: 1 BTCUSDT", "PAPER account ann: new entries", "Strategy ann: "]
+    assert all(sentence.startswith(begin) for sentence, begin in zip(told, begins, strict=True)), told

@@ -192,12 +192,12 @@ async def test_what_was_made_under_a_key_just_before_it_left_is_refused(desk: De
     ):
         with pytest.raises(RootKeyDisabled, match="do it again"):
             act()
-    append_audit(desk.db, audit_key, "late", "something", "done", {}, NOW)  # its seal is of before, and verifies
+    append_audit(desk.db, audit_key, "late", "something", "done", {}, NOW, "shell")  # its seal is of before, and verifies
     assert (await desk.ask("audit_verify"))["broken_at"] is None
 
 
 async def test_the_audit_verifies_over_two_rotations_and_not_with_another_kept_key(desk: Desk) -> None:
-    append_audit(desk.db, await desk.office.audit_key(), "ann", "first", "x", {}, NOW)
+    append_audit(desk.db, await desk.office.audit_key(), "ann", "first", "x", {}, NOW, "shell")
     for kid in (KID, ""):
         old = kid or desk.keyring.vault.active_kid
         await desk.ask("key_rotate")

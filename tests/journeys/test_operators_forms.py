@@ -65,7 +65,7 @@ def test_a_flatten_shows_first_what_it_closes_and_then_closes_it(operator: Visit
     assert "New entries are off for everything until somebody resumes" in told
     operator.get("/operate/switches")
     told = operator.post("/operate/switches/off", scope="all", target="")
-    assert "the next entry signal is taken" in told
+    assert "trades that are open already are not joined" in told
     assert "All is well" in operator.get("/operate")
 
 

@@ -97,10 +97,10 @@ def paths(drawn: str, tone: str) -> str:
 
 
 def test_a_running_result_begins_on_its_zero_line_jumps_and_goes_on_until_now() -> None:
-    drawn = result_chart(points("0", "5", "-5"), "Running result", "USDT", "UTC", NOON + timedelta(hours=4))
+    drawn = result_chart(points("0", "5", "-5"), "Running result", "USDT", "UTC", NOON + timedelta(hours=4), NOON)
     zero = (TOP + BOTTOM) / 2
     assert paths(drawn, "line") == f"M0.0 {zero}H250.0V35.7H500.0V182.3H1000.0V182.3"
-    assert paths(drawn, "line-area").endswith(f"V{zero} H0 Z")
+    assert paths(drawn, "line-area").endswith(f"V{zero} H0.0 Z")
     assert f'class="zero-line" x1="0" x2="100%" y1="{zero}"' in drawn
     assert "From 0.00 USDT to −5.00 USDT; lowest −5.00 USDT, highest +5.00 USDT. Since 25 Nov 2026 12:00:00 UTC." in drawn
 
@@ -110,6 +110,20 @@ def test_what_an_account_is_worth_is_drawn_close_up_and_not_shaded() -> None:
     assert "area" not in drawn
     assert "zero-line" not in drawn
     assert "From 10,000.00 USDT to 9,990.00 USDT; lowest 9,990.00 USDT, highest 10,010.00 USDT. Since 25 Nov 2026 17:30:00 IST." in drawn
+
+
+def test_a_line_is_broken_where_nothing_was_read_and_every_part_is_shaded_by_itself() -> None:
+    hours = [0, 1, 2, 12, 13, 24]
+    read = [(NOON + timedelta(hours=each), Decimal(100 - each)) for each in hours]
+    worth = worth_chart(read, "Equity", "USDT", "UTC")
+    assert re.sub(r"[0-9.]+ ?[0-9.]*", "", paths(worth, "line")) == "MLLMLM"
+    assert "Broken where nothing was read for more than 3 h." in worth
+    fallen = falls_chart(read, "Drawdown", "UTC")
+    assert paths(fallen, "fall-area").count("Z") == 3
+    assert "now −24.00 %. Broken where nothing was read for more than 3 h." in fallen
+    assert "Broken" not in worth_chart(read[:3], "Equity", "USDT", "UTC")
+    many = [(NOON + timedelta(minutes=each), Decimal(each % 7)) for each in [*range(2_000), *range(9_000, 11_000)]]
+    assert paths(worth_chart(many, "Equity", "USDT", "UTC"), "line").count("M") == 2, "thinning keeps both ends of a gap"
 
 
 def test_a_drawdown_goes_down_from_zero_in_percent() -> None:

@@ -23,7 +23,7 @@ from web.visit import Visit
 async def test_a_page_that_renews_itself_keeps_no_session_alive(path: str, headers: dict[str, str], by_itself: bool) -> None:
     looked: list[bool] = []
 
-    async def visitor(cookie: str, *, only_looks: bool) -> None:
+    async def visitor(cookie: str, address: str, *, only_looks: bool) -> None:
         looked.append(only_looks)
 
     settings = WebSettings()

@@ -3,6 +3,7 @@
 from quart import Response
 
 from engine.desks.visitor import FormErrors
+from web.again import Again
 from web.rooms import Rooms, Who
 from web.visit import Visit
 
@@ -25,21 +26,21 @@ def register_security(rooms: Rooms) -> None:
     async def password_page(visit: Visit) -> Response:
         return visit.page("door/password.html")
 
-    @rooms.post("/security/password", Who.SIGNED_IN)
+    @rooms.post("/security/password", Who.SIGNED_IN, once=True)
     async def password(visit: Visit) -> Response:
         try:
             codes = await desk.set_password(visit.who, visit.form.get("password", ""), visit.form.get("again", ""))
         except FormErrors as error:
             return visit.refuse("door/password.html", error.errors)
         if not codes:
-            return visit.go("/security", "password")
-        return visit.page("door/codes.html", codes=[each.reveal() for each in codes], onward=visit.next())
+            return visit.go(visit.next() if visit.text("next") else "/security", "password")
+        return visit.show("/security/password/codes", codes=codes, onward=visit.next())
 
     @rooms.get("/security/second-factor", Who.SIGNED_IN)
     async def totp_page(visit: Visit) -> Response:
         return _totp(visit, {})
 
-    @rooms.post("/security/second-factor", Who.SIGNED_IN)
+    @rooms.post("/security/second-factor", Who.SIGNED_IN, once=True)
     async def totp(visit: Visit) -> Response:
         try:
             await desk.set_totp(visit.who, visit.text("secret"), visit.text("code"))
@@ -57,12 +58,17 @@ def register_security(rooms: Rooms) -> None:
         await desk.remove_totp(visit.who)
         return visit.go("/security", "totp-off")
 
-    @rooms.post("/security/codes", Who.SIGNED_IN)
+    @rooms.post("/security/codes", Who.SIGNED_IN, once=True)
     async def codes(visit: Visit) -> Response:
         made = await desk.renew_recovery_codes(visit.who)
-        return visit.page("door/codes.html", codes=[each.reveal() for each in made], onward="/security")
+        return visit.show("/security/password/codes", codes=made, onward="/security")
 
-    @rooms.post("/security/sessions/<session>", Who.SIGNED_IN)
+    @rooms.get("/security/password/codes", Who.SIGNED_IN)
+    async def codes_page(visit: Visit) -> Response:
+        kept = visit.kept()
+        return visit.page("door/codes.html", **kept) if kept else visit.go("/security", "gone")
+
+    @rooms.post("/security/sessions/<session>", Who.SIGNED_IN, again=Again(lambda said: "Sign that session out"))
     async def end_session(visit: Visit, session: str) -> Response:
         await desk.revoke(visit.who, session)
         return visit.go("/security", "session")

@@ -1,9 +1,10 @@
 """Signing in: by password, by exchange login, by recovery code, by one-time link; joining; signing out."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
+from urllib.parse import quote
 
 from quart import Response, abort
 
@@ -11,8 +12,9 @@ from engine.desks.accounts import ExchangeChoice, exchange_choices
 from engine.desks.identity import NotSignedIn
 from engine.desks.visitor import FormErrors
 from engine.domain.account import Environment
-from engine.domain.amounts import parse_money
+from engine.domain.amounts import parse_money, plain
 from engine.domain.errors import InvalidValue
+from engine.domain.typed import typed_number
 from engine.ports.secret import Secret
 from web.requests import asks_locally
 from web.rooms import Rooms, Who, wait_words
@@ -35,7 +37,7 @@ def register_sign_in(rooms: Rooms) -> None:
     async def sign_in_page(visit: Visit) -> Response:
         return visit.page("door/sign_in.html", way="password")
 
-    @rooms.post("/sign-in", Who.ANYONE)
+    @rooms.post("/sign-in", Who.ANYONE, once=True)
     async def sign_in(visit: Visit) -> Response:
         try:
             came = await desk.sign_in(visit.text("name"), Secret(visit.form.get("password", "")), visit.text("code"), visit.caller)
@@ -47,36 +49,36 @@ def register_sign_in(rooms: Rooms) -> None:
     async def recovery_page(visit: Visit) -> Response:
         return visit.page("door/sign_in.html", way="recovery")
 
-    @rooms.post("/sign-in/recovery", Who.ANYONE)
+    @rooms.post("/sign-in/recovery", Who.ANYONE, once=True)
     async def recovery(visit: Visit) -> Response:
         try:
             came = await desk.sign_in_with_recovery(visit.text("name"), visit.text("code"), visit.caller)
         except NotSignedIn as error:
             return visit.refuse("door/sign_in.html", {"": wait_words(error)}, way="recovery")
-        return visit.enter(came, "/security/password")
+        wanted = visit.text("next")
+        return visit.enter(came, "/security/password" + (f"?next={quote(wanted, safe='')}" if wanted else ""))
 
     @rooms.get("/sign-in/exchange", Who.ANYONE)
     async def exchange_page(visit: Visit) -> Response:
-        return visit.page("door/sign_in.html", way="exchange", **_choice(visit))
+        return visit.page("door/sign_in.html", way="exchange", **_choice(visit, desk.exchange_doors()))
 
-    @rooms.post("/sign-in/exchange", Who.ANYONE)
+    @rooms.post("/sign-in/exchange", Who.ANYONE, once=True)
     async def exchange(visit: Visit) -> Response:
-        chosen = _choice(visit)
+        shown = _choice(visit, desk.exchange_doors())
         try:
-            came = await desk.sign_in_with_exchange(
-                visit.text("exchange"), given_login(visit, chosen["chosen"]), visit.text("code"), visit.caller
-            )
+            given = {} if shown["chosen"] is None else {each.name: visit.form.get(each.name, "") for each in shown["chosen"].fields}
+            came = await desk.sign_in_with_exchange(visit.text("exchange"), given, visit.text("code"), visit.caller)
         except NotSignedIn as error:
-            return visit.refuse("door/sign_in.html", {"": wait_words(error)}, way="exchange", **chosen)
+            return visit.refuse("door/sign_in.html", {"": wait_words(error)}, way="exchange", **shown)
         except FormErrors as error:
-            return visit.refuse("door/sign_in.html", error.errors, way="exchange", **chosen)
+            return visit.refuse("door/sign_in.html", error.errors, way="exchange", **shown)
         return visit.enter(came, visit.next())
 
     @rooms.get("/welcome/<token>", Who.ANYONE)
     async def welcome_page(visit: Visit, token: str) -> Response:
         return visit.page("door/welcome.html", token=token)
 
-    @rooms.post("/welcome/<token>", Who.ANYONE)
+    @rooms.post("/welcome/<token>", Who.ANYONE, once=True)
     async def welcome(visit: Visit, token: str) -> Response:
         try:
             came = await desk.use_link(token, visit.caller)
@@ -89,7 +91,7 @@ def register_sign_in(rooms: Rooms) -> None:
     async def join_page(visit: Visit) -> Response:
         return visit.page("door/join.html", **_join_values(visit, visit.query.get("invite", "")))
 
-    @rooms.post("/join", Who.ANYONE)
+    @rooms.post("/join", Who.ANYONE, once=True)
     async def join(visit: Visit) -> Response:
         token = visit.text("invite")
         values = _join_values(visit, token)
@@ -109,7 +111,7 @@ def register_sign_in(rooms: Rooms) -> None:
         await desk.sign_out(visit.who)
         return visit.leave()
 
-    @rooms.post("/demo/<name>", Who.ANYONE)
+    @rooms.post("/demo/<name>", Who.ANYONE, once=True)
     async def demo(visit: Visit, name: str) -> Response:
         if name not in dict(_demo_people(visit)):
             abort(404)
@@ -121,21 +123,20 @@ def _demo_people(visit: Visit) -> tuple[tuple[str, str], ...]:
     return visit.settings.demo_people if asks_locally(visit.settings) else ()
 
 
-def _choice(visit: Visit) -> dict[str, Any]:
-    choices = exchange_choices(visit.desks.office)
+def _choice(visit: Visit, choices: Sequence[ExchangeChoice]) -> dict[str, Any]:
     wanted = visit.form.get("exchange", visit.query.get("exchange", ""))
-    return {"choices": choices, "chosen": next((each for each in choices if each.name == wanted), choices[0])}
+    return {"choices": choices, "chosen": next((each for each in choices if each.name == wanted), choices[0] if choices else None)}
 
 
 def _join_values(visit: Visit, token: str) -> dict[str, Any]:
     desk = visit.desks.identity
     may_join = desk.sign_up == "open" or (desk.sign_up == "invite" and desk.invitation(token) is not None)
-    return {"invite": token, "may_join": may_join, "sign_up": desk.sign_up, **_choice(visit)}
+    return {"invite": token, "may_join": may_join, "sign_up": desk.sign_up, **_choice(visit, exchange_choices(visit.desks.office))}
 
 
 def given_login(visit: Visit, chosen: ExchangeChoice) -> Mapping[str, str]:
-    """Return the login that a form gives; a paper account is made from a balance, so that there is nothing to paste."""
-    if chosen.environment is not Environment.PAPER or "balance" not in visit.form:
+    """Return the login that a form gives; a paper account is always made anew from a balance: any text is a login there, also another's."""
+    if chosen.environment is not Environment.PAPER:
         return {each.name: visit.form.get(each.name, "") for each in chosen.fields}
     return {chosen.fields[0].name: paper_login(visit.text("balance"))}
 
@@ -143,9 +144,9 @@ def given_login(visit: Visit, chosen: ExchangeChoice) -> Mapping[str, str]:
 def paper_login(balance: str) -> str:
     """Make the login of a new paper account with a balance to begin with; raises FormErrors."""
     try:
-        amount = parse_money(balance.replace(",", "").replace(" ", ""), "balance")
-    except InvalidValue:
-        raise FormErrors({"balance": "expected an amount such as 10000"}) from None
+        amount = parse_money(typed_number(balance, "balance"), "balance")
+    except InvalidValue as error:
+        raise FormErrors({"balance": f"expected {error.expected}"}) from None
     if not 10 <= amount <= _BALANCE_MAX:
-        raise FormErrors({"balance": "expected 10 to 10,000,000 USDT"})
-    return f"paper:{amount}:{secrets.token_hex(16)}"
+        raise FormErrors({"balance": "expected 10 to 10000000 USDT"})
+    return f"paper:{plain(amount)}:{secrets.token_hex(16)}"

@@ -9,17 +9,21 @@ from quart import Response
 
 from engine.desks.visitor import FormErrors
 from engine.domain.errors import InvalidValue
+from engine.domain.typed import typed_whole
 from engine.office import NothingThere
+from web.again import Again
 from web.rooms import Rooms, Who
 from web.service_port import Service
 from web.visit import Visit
 
 PAGE: Final = 50
 SHOWN: Final = 20
+_WHOLE_MAX: Final = 99_999
 NEEDS: Final = {
-    "still": "/operate/alerts", "ledger": "/operate/system", "unknowns": "/operate/unknowns",
+    "still": "/operate/alerts", "ledger": "/operate/system", "failing": "/operate/system", "unknowns": "/operate/unknowns",
     "quarantine": "/operate?troubled=yes#accounts", "troubled": "/operate?troubled=yes#accounts", "exchange": "/operate#exchanges",
-    "switches": "/operate/switches", "alerts": "/operate/alerts", "wishes": "/operate/people",
+    "switches": "/operate/switches", "alerts": "/operate/alerts", "refused": "/operate/webhooks", "late": "/operate#accounts",
+    "missed": "/operate#accounts", "wishes": "/operate/people",
 }  # fmt: skip
 """Where what needs somebody is acted upon, by its code."""
 SECTIONS: Final = (
@@ -54,16 +58,19 @@ class Desk:
         ):  # fmt: skip
             get(address, Who.OPERATOR)(page)
         for address, act in (
-            ("/operate/accounts/<name>/<act>", self.act), ("/operate/unknowns", self.decide),
-            ("/operate/people/role", self.role), ("/operate/people/link", self.link),
-            ("/operate/people/invite", self.invite), ("/operate/people/revoke", self.revoke), ("/operate/people/master", self.master),
-            ("/operate/alerts/test", self.test_alert), ("/operate/audit/verify", self.verify),
+            ("/operate/accounts/<name>/<act>", self.act), ("/operate/unknowns", self.decide), ("/operate/people/role", self.role),
+            ("/operate/people/master", self.master), ("/operate/audit/verify", self.verify),
         ):  # fmt: skip
             post(address, Who.OPERATOR)(act)
+        for address, act in (
+            ("/operate/people/link", self.link), ("/operate/people/invite", self.invite), ("/operate/alerts/test", self.test_alert)
+        ):  # fmt: skip
+            post(address, Who.OPERATOR, once=True)(act)
+        post("/operate/people/revoke", Who.OPERATOR, again=Again(lambda said: "End this invitation", ("id",)))(self.revoke)
 
     async def ask(self, visit: Visit, method: str, **params: Any) -> dict[str, Any]:
-        """Run a command of the operator's shell, in the visitor's name."""
-        return await self._service.command(method, {**params, "by": visit.who.person.name})
+        """Run a command of the operator's shell, in the visitor's name and from where they are."""
+        return await self._service.command(method, {**params, "by": visit.who.person.name, "address": visit.who.address})
 
     async def ask_form(self, visit: Visit, method: str, missing: str, **params: Any) -> dict[str, Any]:
         """Run a command with what somebody typed; raises FormErrors. ``missing``: the field beside which stands what is not there."""
@@ -142,9 +149,8 @@ class Desk:
         """Show everybody, invitations, and who asks to become a master."""
         return await self._people(visit)
 
-    async def _people(
-        self, visit: Visit, shown: dict[str, Any] | None = None, errors: Mapping[str, str] | None = None
-    ) -> Response:  # fmt: skip
+    async def _people(self, visit: Visit, errors: Mapping[str, str] | None = None) -> Response:
+        shown: dict[str, Any] | None = visit.kept().get("made")
         search = visit.query.get("search", "")[:80]
         told, invited = await self.ask(visit, "users", search=search, limit=SHOWN), await self.ask(visit, "invitations")
         strategies = [row.name for row, _ in self._rooms.desks.performance.directory_of_all()]
@@ -162,7 +168,7 @@ class Desk:
     async def link(self, visit: Visit) -> Response:
         """Make a one-time sign-in link, shown once."""
         visit.require_fresh()
-        return await self._people(visit, await self.ask(visit, "user_link", name=visit.text("name")))
+        return visit.show("/operate/people", made=await self.ask(visit, "user_link", name=visit.text("name")))
 
     async def invite(self, visit: Visit) -> Response:
         """Make an invitation, shown once."""
@@ -171,8 +177,8 @@ class Desk:
             numbers = _whole_numbers(visit, uses="1", days="7")
             told = await self.ask_form(visit, "invite", "strategy", role=visit.text("role"), strategy=visit.text("strategy"), **numbers)
         except FormErrors as error:
-            return await self._people(visit, errors=error.errors)
-        return await self._people(visit, told)
+            return await self._people(visit, error.errors)
+        return visit.show("/operate/people", made=told)
 
     async def revoke(self, visit: Visit) -> Response:
         """End an invitation."""
@@ -189,12 +195,12 @@ class Desk:
 
     async def alerts(self, visit: Visit) -> Response:
         """Show alerts of the last days and how each channel does."""
-        return self.page(visit, "alerts", told=await self.ask(visit, "alerts", hours=24 * 7), tested=None)
+        tested = visit.kept().get("tested")
+        return self.page(visit, "alerts", told=await self.ask(visit, "alerts", hours=24 * 7), tested=tested)
 
     async def test_alert(self, visit: Visit) -> Response:
         """Send a test through one channel now."""
-        tested = await self.ask(visit, "alert_test", channel=visit.text("channel"))
-        return self.page(visit, "alerts", told=await self.ask(visit, "alerts", hours=24 * 7), tested=tested)
+        return visit.show("/operate/alerts", tested=await self.ask(visit, "alert_test", channel=visit.text("channel")))
 
     async def webhooks(self, visit: Visit) -> Response:
         """Show the newest deliveries that were not taken."""
@@ -202,11 +208,11 @@ class Desk:
 
     async def audit(self, visit: Visit) -> Response:
         """Show what people did, newest first."""
-        return await self._audit(visit, None)
+        return await self._audit(visit, visit.kept().get("proof"))
 
     async def verify(self, visit: Visit) -> Response:
         """Walk the chain of seals."""
-        return await self._audit(visit, await self.ask(visit, "audit_verify"))
+        return visit.show("/operate/audit", proof=await self.ask(visit, "audit_verify"))
 
     async def _audit(self, visit: Visit, proof: dict[str, Any] | None) -> Response:
         search, before = visit.query.get("search", "")[:80], visit.query.get("before", "")
@@ -247,8 +253,12 @@ def _told(data: str) -> str:
 
 def _whole_numbers(visit: Visit, **defaults: str) -> dict[str, int]:
     """Read fields that are whole numbers; raises FormErrors that names every one that is none."""
-    typed = {name: visit.text(name, default) for name, default in defaults.items()}
-    wrong = [name for name, text in typed.items() if not (text.isascii() and text.isdigit() and len(text) < 6)]
+    numbers, wrong = {}, {}
+    for name, default in defaults.items():
+        try:
+            numbers[name] = typed_whole(visit.text(name, default), name, 0, _WHOLE_MAX)
+        except InvalidValue as error:
+            wrong[name] = f"expected {error.expected}"
     if wrong:
-        raise FormErrors(dict.fromkeys(wrong, "expected a whole number"))
-    return {name: int(text) for name, text in typed.items()}
+        raise FormErrors(wrong)
+    return numbers

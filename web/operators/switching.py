@@ -9,6 +9,7 @@ from typing import Any, Final
 from quart import Response
 
 from engine.desks.visitor import FormErrors
+from web.again import Again
 from web.operators.pages import Desk
 from web.rooms import Rooms, Who
 from web.visit import Visit
@@ -43,26 +44,39 @@ def register_switches(rooms: Rooms, desk: Desk) -> None:
         }  # fmt: skip
         return desk.page(visit, "switches", errors=errors, seen=seen, levels=LEVELS, open=open_, stopped=stopped, names=names)
 
-    @rooms.post("/operate/switches/on", Who.OPERATOR)
+    @rooms.post("/operate/switches/on", Who.OPERATOR, again=Again(_again, ("level", "scope", "target", "note")))
     async def halt(visit: Visit) -> Response:
         scope, target, level = visit.text("scope"), visit.text("target"), visit.text("level")
         try:
             if scope == "all" and target:
                 raise FormErrors({"target": "expected nothing here for everything; for this one alone, choose above what it is"})
             if level == "flatten" and visit.text("sure") != "yes":
-                found = await desk.ask_form(visit, "still_open", "target", known=True, **_where(scope, target))
-                return desk.page(visit, "flatten", open=found["open"], scope=scope, target=target, note=visit.text("note"))
+                await desk.ask_form(visit, "still_open", "target", known=True, **_where(scope, target))
+                return visit.show("/operate/switches/flatten", scope=scope, target=target, note=visit.text("note"))
             note = visit.text("note")
             await desk.ask_form(visit, "halt", "target", level=level, note=note, **_where(scope, target))
         except FormErrors as error:
             return await show(visit, error.errors)
         return visit.go("/operate/switches", "halted")
 
+    @rooms.get("/operate/switches/flatten", Who.OPERATOR)
+    async def flatten_page(visit: Visit) -> Response:
+        kept = visit.kept()
+        if not kept:
+            return visit.go("/operate/switches", "unflattened")
+        found = await desk.ask(visit, "still_open", **_where(kept["scope"], kept["target"]))
+        return desk.page(visit, "flatten", open=found["open"], **kept)
+
     @rooms.post("/operate/switches/off", Who.OPERATOR)
     async def resume(visit: Visit) -> Response:
         visit.require_fresh()
         await desk.ask(visit, "resume", **_where(visit.text("scope"), visit.text("target")))
         return visit.go("/operate/switches", "resumed-entries")
+
+
+def _again(said: Mapping[str, str]) -> str:
+    where = "everything" if said["scope"] == "all" else f"{said['scope']} {said['target']}"
+    return f"{LEVELS[said['level']][0]} for {where}" if said["level"] in LEVELS and said["scope"] else ""
 
 
 def _where(scope: str, target: str) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """The studio: strategies, their endpoints and secrets, test signals, deliveries, and the signature debugger."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from quart import Response
@@ -8,6 +9,8 @@ from engine.desks.visitor import FormErrors
 from engine.domain.person import Role
 from engine.domain.signal import Action
 from engine.office import NothingThere
+from engine.ports.secret import Secret
+from web.again import Again
 from web.rooms import Rooms, Who
 from web.studio.senders import ALERT_MESSAGE, PLACEHOLDER, python_sender, shell_sender
 from web.visit import Visit
@@ -31,7 +34,10 @@ def register_studio(rooms: Rooms) -> None:
         is_master = visit.who.person.is_a(Role.MASTER)
         rows = desk.strategies(visit.who) if is_master else ()
         asked = rooms.desks.identity.master_request(visit.who)
-        return visit.page("studio/studio.html", rows=rows, is_master=is_master, asked=asked, states=STATES, live=rooms.desks.pulse.newest())
+        return visit.page(
+            "studio/studio.html", rows=rows, is_master=is_master, asked=asked, states=STATES, live=rooms.desks.pulse.newest(),
+            refused=rooms.desks.refused.all(visit.who) if is_master else (),
+        )  # fmt: skip
 
     @rooms.get("/studio/copy-trading", Who.MASTER)
     async def copy_trading(visit: Visit) -> Response:
@@ -42,18 +48,22 @@ def register_studio(rooms: Rooms) -> None:
     async def new_page(visit: Visit) -> Response:
         return visit.page("studio/new.html")
 
-    @rooms.post("/studio/copy-trading/new", Who.MASTER)
+    @rooms.post("/studio/copy-trading/new", Who.MASTER, once=True)
     async def new(visit: Visit) -> Response:
         try:
             identifier, shown = await desk.create(visit.who, visit.form)
         except FormErrors as error:
             return visit.refuse("studio/new.html", error.errors)
-        row = desk.strategy(visit.who, identifier)
-        return _secret_page(visit, row.id, row.name, shown.url, shown.secret.reveal(), row.symbols[0], is_new=True)
+        return visit.show(f"/studio/strategies/{identifier}/secret", made=shown, is_new=True)
 
-    def _secret_page(visit: Visit, identifier: str, name: str, url: str, secret: str, symbol: str, *, is_new: bool) -> Response:
+    @rooms.get("/studio/strategies/<identifier>/secret", Who.MASTER)
+    async def secret_page(visit: Visit, identifier: str) -> Response:
+        row, kept = desk.strategy(visit.who, identifier), visit.kept()
+        if not kept:
+            return visit.go(f"/studio/strategies/{identifier}", "gone")
+        url, secret, symbol = kept["made"].url, kept["made"].secret.reveal(), row.symbols[0]
         return visit.page(
-            "studio/secret.html", identifier=identifier, name=name, url=url, secret=secret, is_new=is_new,
+            "studio/secret.html", identifier=row.id, name=row.name, url=url, secret=secret, is_new=kept["is_new"],
             python=python_sender(url, secret, symbol), shell=shell_sender(url, secret, symbol),
         )  # fmt: skip
 
@@ -70,7 +80,7 @@ def register_studio(rooms: Rooms) -> None:
             states=STATES, audience=desk.audience(row), signals=desk.signals(row), deliveries=desk.deliveries(row)[:15],
             actions=[each.value for each in Action], wrong=about, python=python_sender(url, PLACEHOLDER, row.symbols[0]),
             shell=shell_sender(url, PLACEHOLDER, row.symbols[0]), placeholder=PLACEHOLDER, message=ALERT_MESSAGE,
-            live=rooms.desks.pulse.newest(), alerts=desk.alerts(row),
+            live=rooms.desks.pulse.newest(), alerts=desk.alerts(row), refused=rooms.desks.refused.of(visit.who, identifier),
         )  # fmt: skip
 
     @rooms.post("/studio/strategies/<identifier>/describe", Who.MASTER)
@@ -81,25 +91,25 @@ def register_studio(rooms: Rooms) -> None:
             return show(visit, identifier, error.errors, "describe")
         return visit.go(f"/studio/strategies/{identifier}", "consent-asked" if asks else "saved")
 
-    @rooms.post("/studio/strategies/<identifier>/state", Who.MASTER)
+    @rooms.post("/studio/strategies/<identifier>/state", Who.MASTER, again=Again(_state_again, ("state",)))
     async def state(visit: Visit, identifier: str) -> Response:
         await desk.set_state(visit.who, identifier, visit.text("state"))
         return visit.go(f"/studio/strategies/{identifier}", "saved")
 
-    @rooms.post("/studio/strategies/<identifier>/rotate", Who.MASTER)
+    @rooms.post("/studio/strategies/<identifier>/rotate", Who.MASTER, once=True)
     async def rotate(visit: Visit, identifier: str) -> Response:
-        shown, row = await desk.rotate(visit.who, identifier), desk.strategy(visit.who, identifier)
-        return _secret_page(visit, row.id, row.name, shown.url, shown.secret.reveal(), row.symbols[0], is_new=False)
+        made = await desk.rotate(visit.who, identifier)
+        return visit.show(f"/studio/strategies/{identifier}/secret", made=made, is_new=False)
 
-    @rooms.post("/studio/strategies/<identifier>/revoke", Who.MASTER)
+    @rooms.post("/studio/strategies/<identifier>/revoke", Who.MASTER, again=Again(lambda said: "Revoke the old secret of this strategy"))
     async def revoke(visit: Visit, identifier: str) -> Response:
         await desk.revoke_old(visit.who, identifier)
         return visit.go(f"/studio/strategies/{identifier}", "revoked")
 
-    @rooms.post("/studio/strategies/<identifier>/endpoint", Who.MASTER)
+    @rooms.post("/studio/strategies/<identifier>/endpoint", Who.MASTER, once=True)
     async def make_webhook(visit: Visit, identifier: str) -> Response:
-        shown, row = await desk.make_webhook(visit.who, identifier), desk.strategy(visit.who, identifier)
-        return _secret_page(visit, row.id, row.name, shown.url, shown.secret.reveal(), row.symbols[0], is_new=False)
+        made = await desk.make_webhook(visit.who, identifier)
+        return visit.show(f"/studio/strategies/{identifier}/secret", made=made, is_new=False)
 
     @rooms.get("/studio/strategies/<identifier>/endpoints/<endpoint>/delete", Who.MASTER)
     async def delete_page(visit: Visit, identifier: str, endpoint: str) -> Response:
@@ -109,7 +119,7 @@ def register_studio(rooms: Rooms) -> None:
             raise NothingThere("there is no such endpoint of yours")
         return visit.page("studio/delete.html", row=row, endpoint=webhook[0], url=webhook[1], audience=desk.audience(row))
 
-    @rooms.post("/studio/strategies/<identifier>/endpoints/<endpoint>/<act>", Who.MASTER)
+    @rooms.post("/studio/strategies/<identifier>/endpoints/<endpoint>/<act>", Who.MASTER, again=Again(_endpoint_again))
     async def endpoint_act(visit: Visit, identifier: str, endpoint: str, act: str) -> Response:
         if act == "delete":
             await desk.delete(visit.who, identifier, endpoint)
@@ -119,7 +129,7 @@ def register_studio(rooms: Rooms) -> None:
             raise NothingThere("there is no such act")
         return visit.go(f"/studio/strategies/{identifier}", "saved")
 
-    @rooms.post("/studio/strategies/<identifier>/test", Who.MASTER)
+    @rooms.post("/studio/strategies/<identifier>/test", Who.MASTER, once=True)
     async def test(visit: Visit, identifier: str) -> Response:
         try:
             told = await desk.test_signal(visit.who, identifier, visit.form)
@@ -149,7 +159,9 @@ def register_studio(rooms: Rooms) -> None:
         row = desk.strategy(visit.who, identifier)
         return visit.page("studio/close.html", row=row, audience=desk.audience(row))
 
-    @rooms.post("/studio/strategies/<identifier>/close", Who.MASTER)
+    @rooms.post(
+        "/studio/strategies/<identifier>/close", Who.MASTER, again=Again(lambda said: "Close what this strategy opened, for everybody")
+    )
     async def close(visit: Visit, identifier: str) -> Response:
         await desk.close_everything(visit.who, identifier)
         return visit.go(f"/studio/strategies/{identifier}", "closing")
@@ -158,15 +170,16 @@ def register_studio(rooms: Rooms) -> None:
     async def tradingview(visit: Visit, identifier: str) -> Response:
         return _tradingview(visit, identifier)
 
-    @rooms.post("/studio/strategies/<identifier>/tradingview", Who.MASTER)
+    @rooms.post("/studio/strategies/<identifier>/tradingview", Who.MASTER, once=True)
     async def make_tradingview(visit: Visit, identifier: str) -> Response:
         try:
             url = await desk.make_alert_address(visit.who, identifier, visit.form)
         except FormErrors as error:
             return _tradingview(visit, identifier, error.errors)
-        return _tradingview(visit, identifier, url=url)
+        return visit.show(f"/studio/strategies/{identifier}/tradingview", url=Secret(url))
 
-    def _tradingview(visit: Visit, identifier: str, errors: dict[str, str] | None = None, url: str = "") -> Response:
+    def _tradingview(visit: Visit, identifier: str, errors: dict[str, str] | None = None) -> Response:
+        url = visit.kept()["url"].reveal() if visit.kept() else ""
         row = desk.strategy(visit.who, identifier)
         made = [each for each in desk.endpoints(row) if each.has_token]
         return visit.page(
@@ -188,6 +201,14 @@ def register_studio(rooms: Rooms) -> None:
         return visit.page(
             "studio/debugger.html", rows=rows, findings=found, chosen=visit.form.get("strategy", visit.query.get("strategy", ""))
         )
+
+
+def _state_again(said: Mapping[str, str]) -> str:
+    return f"Set this strategy to {STATES[said['state']][0]}" if said["state"] in ("private", "paused", "retired") else ""
+
+
+def _endpoint_again(said: Mapping[str, str]) -> str:
+    return {"disable": "Disable this address", "delete": "Delete this address"}.get(said["act"], "")
 
 
 def _number(text: str) -> int | None:

@@ -14,13 +14,16 @@ def register_accounts(rooms: Rooms) -> None:
 
     @rooms.get("/accounts", Who.SIGNED_IN)
     async def accounts(visit: Visit) -> Response:
-        return visit.page("traders/accounts.html", cards=following.cards(visit.who), live=rooms.desks.pulse.newest())
+        return visit.page(
+            "traders/accounts.html", cards=following.cards(visit.who), former=following.former_accounts(visit.who),
+            live=rooms.desks.pulse.newest(),
+        )  # fmt: skip
 
     @rooms.get("/accounts/connect", Who.SIGNED_IN)
     async def connect_page(visit: Visit) -> Response:
         return visit.page("traders/connect.html", choices=desk.choices(), chosen=desk.choice(visit.query.get("exchange", "")))
 
-    @rooms.post("/accounts/connect", Who.SIGNED_IN)
+    @rooms.post("/accounts/connect", Who.SIGNED_IN, once=True)
     async def connect(visit: Visit) -> Response:
         chosen = desk.choice(visit.text("exchange"))
         try:
@@ -42,12 +45,12 @@ def register_accounts(rooms: Rooms) -> None:
 
     @rooms.get("/accounts/<name>/key", Who.FOLLOWER)
     async def key_page(visit: Visit, name: str) -> Response:
-        row = following.account(visit.who, name)
+        row = desk.with_key(visit.who, name)
         return visit.page("traders/key.html", row=row, chosen=desk.choice(row.exchange))
 
     @rooms.post("/accounts/<name>/key", Who.FOLLOWER)
     async def key(visit: Visit, name: str) -> Response:
-        row = following.account(visit.who, name)
+        row = desk.with_key(visit.who, name)
         chosen = desk.choice(row.exchange)
         try:
             await desk.replace_key(visit.who, name, {each.name: visit.form.get(each.name, "") for each in chosen.fields})
@@ -66,10 +69,11 @@ def register_accounts(rooms: Rooms) -> None:
     async def disconnect_page(visit: Visit, name: str) -> Response:
         return leaving(visit, name)
 
-    @rooms.post("/accounts/<name>/disconnect", Who.FOLLOWER)
+    @rooms.post("/accounts/<name>/disconnect", Who.FOLLOWER, once=True)
     async def disconnect(visit: Visit, name: str) -> Response:
+        row = following.account(visit.who, name)
         try:
             await desk.disconnect(visit.who, name, keep=visit.text("keep") == "yes")
         except FormErrors as error:
             return leaving(visit, name, error.errors)
-        return visit.go("/accounts", "disconnected")
+        return visit.go("/accounts", "disconnected-paper" if row.environment == "paper" else "disconnected")

@@ -1,12 +1,15 @@
 """Following a strategy: choosing terms with what they mean now, confirming what goes live, pausing, leaving, consenting."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from quart import Response
 
-from engine.desks.agreeing import LIMITS
+from engine.desks.terms_form import LIMITS, first_terms, read_terms, terms_fields
 from engine.desks.visitor import FormErrors
+from engine.domain.subscription import CopyPolicy, Mode
 from engine.office import NothingThere
+from web.again import Again
 from web.rooms import Rooms, Who
 from web.visit import Visit
 
@@ -35,7 +38,8 @@ def register_follow(rooms: Rooms) -> None:
     """Add the pages on which people agree to terms."""
     desk, following = rooms.desks.agreeing, rooms.desks.following
 
-    async def show(visit: Visit, identifier: str, *, errors: dict[str, str] | None = None, status: int = 200) -> Response:
+    async def show(visit: Visit, identifier: str, errors: dict[str, str] | None = None) -> Response:
+        """Show the form with the terms that are to be previewed, else those that are stored; with ``errors`` as it was typed."""
         strategy = desk.strategy(visit.who, identifier)
         accounts = following.accounts(visit.who)
         if not accounts:
@@ -44,14 +48,13 @@ def register_follow(rooms: Rooms) -> None:
         row = next((each for each in accounts if each.name == wanted), accounts[0])
         agreed = desk.agreement(row, strategy.id)
         active = None if agreed is None or agreed.standing.value == "left" else agreed
-        typed = _typed(visit) if visit.form else desk.fields(None if active is None else active.policy, strategy)
-        previewed: Any = None
-        if visit.form and not errors:
-            previewed = await desk.preview(row, strategy, desk.read_terms(typed, strategy))
+        asked: CopyPolicy | None = visit.kept().get("terms")
+        policy = asked or (first_terms(strategy) if active is None else active.policy)
         return visit.page(
-            "traders/follow.html", status, errors=errors, strategy=strategy, row=row, accounts=accounts, agreed=active, typed=typed,
-            symbols_now=await desk.symbols_now(row, strategy, None if active is None else active.policy), previewed=previewed,
-            limits=LIMIT_WORDS, sizings=SIZINGS,
+            "traders/follow.html", 422 if errors else 200, errors=errors, strategy=strategy, row=row, accounts=accounts, agreed=active,
+            typed=_typed(visit) if errors else terms_fields(policy), symbols_now=await desk.symbols_now(row, strategy, policy),
+            warnings=() if errors else await desk.warnings(row, strategy, policy), limits=LIMIT_WORDS, sizings=SIZINGS,
+            previewed=None if asked is None else await desk.preview(row, strategy, asked),
         )  # fmt: skip
 
     @rooms.get("/strategies/<identifier>/follow", Who.FOLLOWER)
@@ -62,29 +65,34 @@ def register_follow(rooms: Rooms) -> None:
     async def follow(visit: Visit, identifier: str) -> Response:
         strategy = desk.strategy(visit.who, identifier)
         row = following.account(visit.who, visit.text("account"))
+        way = f"/strategies/{identifier}"
         try:
-            policy = desk.read_terms(_typed(visit), strategy)
+            policy = read_terms(_typed(visit), strategy)
             if visit.text("do") == "preview":
-                return await show(visit, identifier)
-            if policy.mode.value == "live" and visit.text("confirmed") != "yes":
-                return await _confirm(visit, identifier)
+                return visit.show(f"{way}/follow?account={row.name}", terms=policy)
+            if visit.text("confirmed") != "yes" and (policy.mode is Mode.LIVE or await desk.warnings(row, strategy, policy)):
+                return visit.show(f"{way}/confirm?account={row.name}", terms=policy)
             await desk.agree(visit.who, row, strategy, policy)
         except FormErrors as error:
-            return await show(visit, identifier, errors=error.errors, status=422)
-        return visit.go(f"/strategies/{identifier}", "subscribed" if policy.mode.value == "live" else "watching")
+            return await show(visit, identifier, error.errors)
+        return visit.go(way, "subscribed" if policy.mode is Mode.LIVE else "watching")
 
-    async def _confirm(visit: Visit, identifier: str) -> Response:
+    @rooms.get("/strategies/<identifier>/confirm", Who.FOLLOWER)
+    async def confirm(visit: Visit, identifier: str) -> Response:
+        """Show the terms as they were read, with what is absurd about them; exactly these go on, whatever was typed."""
         strategy = desk.strategy(visit.who, identifier)
-        row = following.account(visit.who, visit.text("account"))
-        typed = _typed(visit)
-        policy = desk.read_terms(typed, strategy)
-        kept = [(name, value) for name, value in visit.form.items(multi=True) if name not in ("csrf", "factor", "do", "confirmed")]
+        row = following.account(visit.who, visit.query.get("account", ""))
+        policy: CopyPolicy | None = visit.kept().get("terms")
+        if policy is None:
+            return visit.go(f"/strategies/{identifier}/follow?account={row.name}", "unconfirmed")
+        read = terms_fields(policy)
+        kept = [("account", row.name), *((name, value) for name, value in read.items() if name != "symbols")]
         return visit.page(
-            "traders/confirm_live.html", strategy=strategy, row=row, typed=typed, policy=policy, kept=kept, limits=LIMIT_WORDS,
-            sizings=SIZINGS, symbols_now=await desk.symbols_now(row, strategy, policy),
+            "traders/confirm_terms.html", strategy=strategy, row=row, typed=read, limits=LIMIT_WORDS, sizings=SIZINGS,
+            kept=[*kept, *(("symbols", each) for each in read["symbols"])], warnings=await desk.warnings(row, strategy, policy),
         )  # fmt: skip
 
-    @rooms.post("/strategies/<identifier>/<act>", Who.FOLLOWER)
+    @rooms.post("/strategies/<identifier>/<act>", Who.FOLLOWER, again=Again(_again, ("account", "close")))
     async def change(visit: Visit, identifier: str, act: str) -> Response:
         strategy = desk.strategy(visit.who, identifier)
         row = following.account(visit.who, visit.text("account"))
@@ -108,6 +116,13 @@ def register_follow(rooms: Rooms) -> None:
         row = following.account(visit.who, visit.query.get("account", ""))
         held = [each for each in following.still_open(visit.who, row.name) if each.strategy_id == strategy.id]
         return visit.page("traders/leave.html", strategy=strategy, row=row, held=held)
+
+
+def _again(said: Mapping[str, str]) -> str:
+    """Say how an act of a follower is offered again: what lowers risk, nothing else."""
+    closing = " and close what it opened" if said["close"] == "yes" else ""
+    words = {"pause": "Pause this strategy on {account}", "leave": "Leave this strategy with {account}" + closing}
+    return words[said["act"]].format(account=said["account"]) if said["act"] in words else ""
 
 
 def _typed(visit: Visit) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from quart import Response
 
+from web.again import Again
 from web.rooms import Rooms, Who
 from web.visit import Visit
 
@@ -20,7 +21,7 @@ def register_home(rooms: Rooms) -> None:
             live=rooms.desks.pulse.newest(),
         )  # fmt: skip
 
-    @rooms.post("/accounts/<name>/pause", Who.FOLLOWER)
+    @rooms.post("/accounts/<name>/pause", Who.FOLLOWER, again=Again(lambda said: f"Pause {said['name']}: no new trades"))
     async def pause(visit: Visit, name: str) -> Response:
         await desk.pause(visit.who, name)
         return visit.go("/home", "paused")
@@ -38,7 +39,7 @@ def register_home(rooms: Rooms) -> None:
             is_on=any(each.row.id == row.id and each.level == "flatten" for each in desk.cards(visit.who)),
         )  # fmt: skip
 
-    @rooms.post("/accounts/<name>/flatten", Who.FOLLOWER)
+    @rooms.post("/accounts/<name>/flatten", Who.FOLLOWER, again=Again(lambda said: f"Flatten {said['name']}: close what the engine opened"))
     async def flatten(visit: Visit, name: str) -> Response:
         await desk.flatten(visit.who, name)
-        return visit.go(f"/accounts/{name}/flatten", "flattening")
+        return visit.go(f"/accounts/{name}/flatten", "flattening" if desk.still_open(visit.who, name) else "flat")

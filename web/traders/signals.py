@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from quart import Response
 
+from engine.domain.alert import ABOUT_STRATEGIES
 from web.rooms import Rooms, Who
 from web.rows import FAMILIES
 from web.visit import Visit
@@ -17,14 +18,15 @@ def register_signals(rooms: Rooms) -> None:
 
     @rooms.get("/signals", Who.FOLLOWER)
     async def signals(visit: Visit) -> Response:
+        accounts = [*desk.accounts(visit.who), *desk.former_accounts(visit.who)]
         chosen = {name: visit.query.get(name, "")[:80] for name in ("strategy", "account", "family")}
         before = _number(visit.query.get("before", ""))
         rows = desk.copies(
             visit.who, before=before, strategy=chosen["strategy"], account=chosen["account"], family=chosen["family"]
         )  # fmt: skip
         return visit.page(
-            "traders/signals.html", rows=rows, chosen=chosen, families=FAMILIES, accounts=desk.accounts(visit.who),
-            strategies=sorted({each.strategy_name for each in desk.agreements(visit.who)}), older=_older(rows),
+            "traders/signals.html", rows=rows, chosen=chosen, families=FAMILIES, accounts=accounts,
+            strategies=desk.strategies_copied(visit.who), older=_older(rows),
             live=rooms.desks.pulse.newest() if before is None else None,
         )  # fmt: skip
 
@@ -51,7 +53,9 @@ def register_signals(rooms: Rooms) -> None:
 
     @rooms.get("/notifications", Who.SIGNED_IN)
     async def notifications(visit: Visit) -> Response:
-        return visit.page("traders/notifications.html", alerts=desk.alerts(visit.who), live=rooms.desks.pulse.newest())
+        return visit.page(
+            "traders/notifications.html", alerts=desk.alerts(visit.who), about_strategies=ABOUT_STRATEGIES, live=rooms.desks.pulse.newest()
+        )
 
 
 def _number(text: str) -> int | None:

@@ -2,9 +2,11 @@
 
 from quart import Response
 
-from engine.desks.performance import periods
+from engine.desks.performance import periods, without_gaps
+from engine.desks.terms_form import terms_fields
 from web.charts import bar_chart, falls_chart, result_chart, short_period, worth_chart
 from web.rooms import Rooms, Who
+from web.traders.follow import LIMIT_WORDS, SIZINGS
 from web.visit import Visit
 
 _KINDS = (("copy_trading", "Copy trading"), ("algo", "Algorithms"))
@@ -27,17 +29,21 @@ def register_strategies(rooms: Rooms) -> None:
     @rooms.get("/strategies/<identifier>", Who.SIGNED_IN)
     async def strategy(visit: Visit, identifier: str) -> Response:
         row, figures = desk.strategy(visit.who, identifier)
+        zone = visit.who.person.zone
         charts = [
             (
                 each,
-                result_chart(each.curve, f"Result of followers, {each.environment.upper()}", "USDT", visit.who.person.zone, visit.now),
+                result_chart(
+                    each.curve.points, f"Result of followers, {each.environment.upper()}", "USDT", zone, visit.now, each.curve.exact_since
+                ),
                 desk.trades(row.id, each.environment),
             )
             for each in figures
         ]
+        agreements = [(each, terms_fields(each.policy)) for each in desk.agreements(visit.who, row.id)]
         return visit.page(
-            "traders/strategy.html", row=row, charts=charts, outcomes=desk.outcomes(row.id), agreements=desk.agreements(visit.who, row.id),
-            accounts=desk.accounts(visit.who), live=rooms.desks.pulse.newest(),
+            "traders/strategy.html", row=row, charts=charts, outcomes=desk.outcomes(row.id), agreements=agreements,
+            accounts=desk.accounts(visit.who), limits=LIMIT_WORDS, sizings=SIZINGS, live=rooms.desks.pulse.newest(),
         )  # fmt: skip
 
     @rooms.get("/performance", Who.FOLLOWER)
@@ -48,17 +54,18 @@ def register_strategies(rooms: Rooms) -> None:
         before = visit.query.get("before", "")
         if row is None:
             return visit.go("/accounts")
+        accounts = [*desk.accounts(visit.who), *desk.former_accounts(visit.who)]
         figures, worth, zone = desk.figures(row), desk.equity(row), visit.who.person.zone
         summed = periods(figures, size)
-        shown = summed[: _BARS[size]]
+        shown, drawn = summed[: _BARS[size]], without_gaps(summed, size)[: _BARS[size]]
         trades = desk.account_trades(row, int(before) if before.isascii() and before.isdigit() and len(before) < 19 else None)
         return visit.page(
-            "traders/performance.html", row=row, accounts=desk.accounts(visit.who), figures=figures, size=size, sizes=list(_BARS),
+            "traders/performance.html", row=row, accounts=accounts, figures=figures, size=size, sizes=list(_BARS),
             summed=shown, trades=trades, older=trades[-1].id if len(trades) >= 50 else None,
             equity=worth_chart(worth, "Equity", "USDT", zone),
             falls=falls_chart(worth, "Drawdown of equity", zone),
-            curve=result_chart(figures.curve, "Running result", "USDT", zone, visit.now),
-            bars=bar_chart([(each.label, short_period(each.label), each.result) for each in reversed(shown)], f"Result by {size}", "USDT"),
+            curve=result_chart(figures.curve.points, "Running result", "USDT", zone, row.ended_at or visit.now, figures.curve.exact_since),
+            bars=bar_chart([(each.label, short_period(each.label), each.result) for each in reversed(drawn)], f"Result by {size}", "USDT"),
             books=desk.books(row), live=rooms.desks.pulse.newest(),
         )  # fmt: skip
 

@@ -20,7 +20,7 @@ from engine.domain.amounts import Price
 from engine.domain.errors import RexAlgoError
 from engine.domain.order import OrderSide
 from engine.domain.signal import Action
-from engine.ledger.folding import fold_episodes
+from engine.ledger.folding import fold_episodes, unfolded_episodes
 from engine.office import NothingThere, Office
 from engine.plugin_host import Plugins
 from engine.vault import Vault
@@ -38,7 +38,7 @@ async def checked(house: World, *, live: bool = True, name: str = "f0", fold: bo
         raise AssertionError
 
     if fold:
-        await house.ledger.write(lambda db: fold_episodes(db, 100))
+        await house.ledger.write(lambda db: fold_episodes(db, unfolded_episodes(db, 100)))
     office = Office(
         load_config(house.folder, {}), house.ledger, house.shared.clock, no_plugins, no_keys, trio.lowlevel.checkpoint,
         house.household if live else None,

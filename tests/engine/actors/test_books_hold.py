@@ -14,7 +14,7 @@ from engine.domain.identifiers import AccountId, ClientOrderId, Symbol
 from engine.domain.order import OrderIntent, OrderReport, OrderSide
 from engine.domain.signal import Action, OrderType, PositionSide
 from engine.ledger.books import differences
-from engine.ledger.folding import fold_episodes
+from engine.ledger.folding import fold_episodes, unfolded_episodes
 from engine.ledger.query import fetch_all
 from engine.ledger.results import TradeRow, account_trades
 
@@ -35,7 +35,7 @@ def price_is(house: World, price: str) -> None:
 async def trades(house: World) -> list[TradeRow]:
     """Return the closed trades of the first account, oldest first."""
     assert differences(house.ledger.db) == []
-    await house.ledger.write(lambda db: fold_episodes(db, 100))
+    await house.ledger.write(lambda db: fold_episodes(db, unfolded_episodes(db, 100)))
     return account_trades(house.ledger.db, AccountId("a0"), 100)[::-1]
 
 

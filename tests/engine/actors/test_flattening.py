@@ -1,6 +1,7 @@
 """Switches above *no new entries*: reduce only takes resting orders back, flatten closes until the exchange shows nothing."""
 
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,11 @@ from trio.testing import MockClock
 from engine.actors.flattening import Flattening
 from engine.decisions.order_lifecycle import Answer, Refused
 from engine.domain.alert import Alert, AlertCode
-from engine.domain.amounts import Price
+from engine.domain.amounts import Price, Ratio
 from engine.domain.holding import Switch, SwitchLevel, SwitchScope
 from engine.domain.order import OrderIntent
 from engine.domain.outcome import Outcome
-from engine.domain.signal import Action, OrderType, PositionSide
+from engine.domain.signal import Action, OrderType, PositionSide, SignalSize, SizeMode
 from engine.ledger.alerts import newest_alerts
 from engine.ledger.standing import still_open
 from engine.ports.exchange import RejectionKind
@@ -41,8 +42,6 @@ async def flat(house: World) -> None:
 
 
 async def test_reduce_only_takes_resting_entries_back_and_keeps_what_is_held(tmp_path: Path, autojump_clock: MockClock) -> None:
-    from decimal import Decimal
-
     async with world(tmp_path, followers=2) as house:
         resting = await house.send(Action.OPEN, side=LONG, order_type=OrderType.LIMIT, price=Price(Decimal("60000")))
         await house.outcome(resting)
@@ -156,3 +155,42 @@ async def test_only_what_is_within_the_scope_of_the_flatten_is_told_and_many_are
         assert "an entry into BTCUSDT of trend (an entry order is unknown" in one.details["left"]
         assert all_of_them.details["left"].startswith("f0 [PAPER]")
         assert all_of_them.details["left"].endswith("; and 2 more")
+
+
+async def test_a_close_that_the_ledger_refuses_keeps_no_other_close_out(
+    tmp_path: Path, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with world(tmp_path, followers=1) as house:
+        await house.outcome(await house.send(Action.OPEN, side=LONG))
+        house.ledger.db.execute(
+            "INSERT INTO strategy (id, name, master_id, kind, symbols, leverage, source, params, created_us)"
+            " VALUES ('other', 'other', 'm', 'copy_trading', '[]', '5', 'signed_webhook', '{}', 0);"
+            "INSERT INTO subscription (id, account_id, strategy_id, policy, created_us)"
+            " SELECT 'sub-other', 'a0', 'other', policy, 0 FROM subscription;"
+            "INSERT INTO holding (account_id, strategy_id, symbol, side, share, entries_open, entry_key)"
+            " VALUES ('a0', 'other', 'AAAUSDT', 'LONG', '1', 0, '');"
+            "CREATE TRIGGER refuse BEFORE INSERT ON signal WHEN NEW.symbol = 'AAAUSDT' BEGIN SELECT RAISE(ABORT, 'refused here'); END"
+        )
+        turn(house, SwitchLevel.FLATTEN)
+        await flattening(house).close_what_is_open()
+        with trio.fail_after(60):
+            while await house.position() is not None:
+                await house.next_commit()
+        assert "the close of AAAUSDT for strategy other could not be recorded: the ledger refused a write: refused here" in caplog.text
+        assert house.ledger.healthy
+
+
+async def test_what_an_earlier_exit_came_to_does_not_explain_what_stands_now(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with world(tmp_path, followers=1, paper={"price_fixed": {"BTCUSDT": "6500"}}) as house:
+        half = SignalSize(SizeMode.FRACTION, fraction=Ratio(Decimal("0.5")))
+
+        def why() -> list[str]:
+            return [each.why for each in still_open(house.ledger.db)]
+
+        await house.outcome(await house.send(Action.OPEN, side=LONG))
+        await trio.sleep(2)
+        assert await house.outcome(await house.send(Action.REDUCE, size=half)) == ["filled"]
+        assert why() == ["an exit closed a part of it; no exit was asked for since"]
+        await trio.sleep(2)
+        assert await house.outcome(await house.send(Action.ADD, side=LONG)) == ["filled"]
+        assert why() == ["no exit was asked for since its last entry"]

@@ -31,7 +31,7 @@ def desk(house: World) -> AgreeingDesk:
     return AgreeingDesk(office, None)  # type: ignore[arg-type]  # the desk of positions is not asked
 
 
-VISITOR: Any = SimpleNamespace(person=SimpleNamespace(name="ann"), session=SimpleNamespace(address="127.0.0.1"))
+VISITOR: Any = SimpleNamespace(person=SimpleNamespace(name="ann"), address="127.0.0.1")
 ROW: Any = SimpleNamespace(id=AccountId("a0"), name="f0")
 TERMS: Any = SimpleNamespace(id="s", name="trend")
 

@@ -1,21 +1,42 @@
 """The sentence at the top of the operator's page: well only where everything is, and otherwise what needs a person, the worst first."""
 
+import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from engine.commands import needs
 from engine.commands.needs import how_it_is
+from web.operators.pages import NEEDS
 
 NOW = datetime(2026, 11, 25, 3, 0, tzinfo=UTC)
 
 
 def seen(**changes: Any) -> dict[str, Any]:
     """Return what ``status`` tells of a place where all is well, with changes."""
-    engine = {"running": True, "ledger_healthy": True, "accounts_read": 3, "troubled": {}, "exchanges_in_trouble": {}}
-    told = {"engine": engine, "accounts": {"paper": 2, "live": 1}, "open_orders": {}, "switches": [], "alerts": [], "still": []}
+    engine = {"running": True, "ledger_healthy": True, "accounts_read": 3, "troubled": {}, "failing": {}, "exchanges_in_trouble": {}}
+    told = {
+        "engine": engine,
+        "accounts": {"paper": 2, "live": 1},
+        "open_orders": {},
+        "switches": [],
+        "alerts": [],
+        "still": [],
+        "refused": [],
+        "late": [],
+        "missed": {"late": 0, "since": None, "overtaken": 0},
+    }
     engine |= changes.pop("engine", {})
     return told | changes
+
+
+SINCE = "2026-11-25T02:41:07+00:00"
+REFUSED: dict[str, Any] = {
+    "strategy": "trend", "reads_exit": True, "count": 1, "at": "2026-11-25T02:58:12+00:00", "kind": "invalid", "place": "action",
+    "expected": "open or close", "held": 3,
+}  # fmt: skip
 
 
 def alert(age: timedelta, *, wakes: bool = True) -> dict[str, Any]:
@@ -30,6 +51,12 @@ def test_all_is_well_names_what_was_looked_at() -> None:
 
 def test_accounts_that_are_not_read_yet_are_not_called_well() -> None:
     assert how_it_is(seen(engine={"accounts_read": 2}), 0, NOW)[0].startswith("Nothing is wrong so far: 2 of 3")
+
+
+def test_entries_that_a_later_signal_overtook_at_once_are_told_beside_the_sentence() -> None:
+    well, needs = how_it_is(seen(missed={"late": 0, "since": None, "overtaken": 40}), 0, NOW)
+    assert needs == []
+    assert well.endswith(" In the last hour later signals overtook 40 entries within seconds: not sent.")
 
 
 def test_an_order_that_the_engine_looks_up_needs_nobody_and_is_told() -> None:
@@ -47,9 +74,32 @@ def test_an_order_that_the_engine_looks_up_needs_nobody_and_is_told() -> None:
         ({"open_orders": {"not_confirmed": 2}}, "unknowns", "2 orders are not confirmed"),
         ({"engine": {"troubled": {"a": {"quarantined": True}}}}, "quarantine", "1 account is in quarantine: a"),
         ({"engine": {"troubled": {each: {"quarantined": False} for each in "abcde"}}}, "troubled", "a, b, c and 2 more"),
+        ({"engine": {"failing": {"flattening": "WriteRefused: no"}}}, "failing", "flattening keeps failing and begins again: WriteRefused"),
         ({"engine": {"exchanges_in_trouble": {"mudrex": "timed out"}}}, "exchange", "mudrex cannot be read: timed out"),
         ({"switches": [{"scope": "all", "target": ""}, {"scope": "account", "target": "x"}]}, "switches", "everything, account x"),
+        ({"late": [{"kind": "exit", "count": 1, "since": SINCE}]}, "late", "1 exit waits to be sent, since 02:41:07 UTC"),
+        (
+            {"late": [{"kind": "entry", "count": 900, "since": SINCE}, {"kind": "exit", "count": 2, "since": "2026-11-25T02:50:00+00:00"}]},
+            "late",
+            "900 entries, 2 exits wait to be sent, the oldest since 02:41:07 UTC",
+        ),
+        (
+            {"missed": {"late": 900, "since": SINCE, "overtaken": 3}},
+            "missed",
+            "900 entries of the last hour waited too long and were not sent, since 02:41 UTC",
+        ),
         ({"alerts": [alert(timedelta(minutes=5))]}, "alerts", "1 new alert asks"),
+        (
+            {"refused": [REFUSED]},
+            "refused",
+            "an exit of strategy trend was refused once, at 02:58 UTC (action: expected open",
+        ),
+        (
+            {"refused": [{**REFUSED, "reads_exit": False, "count": 4}]},
+            "refused",
+            "a message of strategy trend was refused 4 times",
+        ),
+        ({"refused": [{**REFUSED, "kind": "conflict"}]}, "refused", "(its id was used before)"),
     ],
 )
 def test_each_need_is_named_with_its_code_and_all_is_not_well(changes: dict[str, Any], code: str, word: str) -> None:
@@ -67,3 +117,9 @@ def test_an_alert_that_wakes_nobody_or_is_old_needs_nobody_now() -> None:
 def test_the_worst_stands_first_and_a_wish_last() -> None:
     told = seen(engine={"ledger_healthy": False}, open_orders={"not_confirmed": 1}, switches=[{"scope": "all", "target": ""}])
     assert [each["code"] for each in how_it_is(told, 1, NOW)[1]] == ["ledger", "unknowns", "switches", "wishes"]
+
+
+def test_every_need_leads_to_a_page() -> None:
+    source = Path(needs.__file__).read_text(encoding="utf-8")
+    codes = set(re.findall(r'(?:yield|yield \()\s*"(\w+)"', source)) - {"engine"}  # where no engine runs, no page is served
+    assert codes == set(NEEDS)

@@ -13,7 +13,7 @@ from engine.domain.preflight import CheckItem, Level
 from engine.domain.subscription import Mode, Standing
 
 POOR = CheckItem(Level.STOPS_ENTRIES, "funds", "0 are free", "pay in")
-WELL = AccountFacts(True, "", False, 0, (), (), 1, 0)
+WELL = AccountFacts(True, "", 0, False, 0, (), (), 1, 0)
 
 
 def on(level: SwitchLevel) -> Switch:
@@ -29,9 +29,13 @@ def on(level: SwitchLevel) -> Switch:
         (replace(WELL, problem="Rejected: bad key"), AccountState.NEEDS_YOU),
         (replace(WELL, problem="Rejected: bad key", switches=(on(SwitchLevel.FLATTEN),)), AccountState.NEEDS_YOU),
         (replace(WELL, unproven=1), AccountState.NEEDS_YOU),
+        (replace(WELL, foreign=1), AccountState.NEEDS_YOU),
         (replace(WELL, switches=(on(SwitchLevel.ENTRIES),)), AccountState.PAUSED),
         (replace(WELL, switches=(on(SwitchLevel.ENTRIES), on(SwitchLevel.REDUCE))), AccountState.REDUCE_ONLY),
-        (replace(WELL, switches=(on(SwitchLevel.FLATTEN),)), AccountState.REDUCE_ONLY),
+        (replace(WELL, switches=(on(SwitchLevel.FLATTEN),)), AccountState.PAUSED),
+        (replace(WELL, switches=(on(SwitchLevel.FLATTEN),), standing=2), AccountState.REDUCE_ONLY),
+        (replace(WELL, live_agreements=0, stopped=1), AccountState.PAUSED),
+        (replace(WELL, stopped=1), AccountState.COPYING),
         (replace(WELL, quarantined=True), AccountState.PAUSED),
         (replace(WELL, check=(POOR,)), AccountState.NEEDS_YOU),
         (
@@ -44,6 +48,19 @@ def test_the_first_thing_that_applies_is_told(facts: AccountFacts, state: Accoun
     told = account_state(facts)
     assert told.state is state
     assert told.why.endswith((".", "key"))
+
+
+def test_flat_is_said_when_it_is_flat_and_closing_while_something_stands() -> None:
+    flattened = replace(WELL, switches=(on(SwitchLevel.FLATTEN),))
+    assert account_state(flattened).why.startswith("Flat: nothing that the engine opened is left")
+    assert account_state(replace(flattened, standing=1)).why.startswith("What the engine opened is being closed.")
+
+
+@pytest.mark.parametrize("facts", [WELL, replace(WELL, switches=(on(SwitchLevel.ENTRIES),)), replace(WELL, problem="Rejected: bad key")])
+def test_what_is_late_is_told_whatever_else_is_told(facts: AccountFacts) -> None:
+    told = account_state(replace(facts, waiting="2 orders wait to be sent, the oldest (exit) since 12:03:07 UTC"))
+    assert told.why.endswith("2 orders wait to be sent, the oldest (exit) since 12:03:07 UTC.")
+    assert told.state is account_state(facts).state
 
 
 @pytest.mark.parametrize(

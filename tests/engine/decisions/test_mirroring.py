@@ -33,6 +33,8 @@ def test_what_reaches_somebody_is_mirrored(action: Action) -> None:
 ENTRY_REASONS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"is_late": True}, {}, "a later exit of BTCUSDT is recorded"),
     ({}, {"age_s": 10.4}, "the entry came too late: it is 10.4 s old, and the limit is 10 s"),
+    ({"takes_at_age": False}, {"age_s": 4.0}, "the entry came too late: it is 4.0 s old, older than every follower's own limit"),
+    ({"takes_entries": False, "takes_at_age": False}, {"age_s": 4.0}, "no follower copies entries in BTCUSDT now"),
     ({"is_on": False}, {}, "the strategy is a draft, paused or retired"),
     ({}, {"entries_off": True}, "new entries are switched off"),
     ({}, {"held": True}, "nothing is sent until the operator has confirmed a restored ledger"),

@@ -17,19 +17,19 @@ from engine.config import load_config
 from engine.desks.identity import Caller, IdentityDesk, NotSignedIn, make_invitation, make_link
 from engine.desks.visitor import FormErrors, NeedsConfirmation, Visitor
 from engine.domain.account import AccountReport
-from engine.domain.identifiers import PersonId
+from engine.domain.identifiers import AccountId, PersonId
 from engine.domain.network import network_of
 from engine.domain.person import Role
 from engine.identity.second_factor import new_totp_secret
 from engine.ledger import Database, Ledger
-from engine.ledger.identity import ask_to_be_master, give_role
-from engine.ledger.people import insert_person
+from engine.ledger.identity import ask_to_be_master, give_role, remember_login
+from engine.ledger.people import AccountRow, insert_account, insert_person, person_key, set_declared
 from engine.ledger.query import fetch_all
 from engine.office import Office
 from engine.plugin_host import load_plugins
 from engine.ports.exchange import Rejected, RejectionKind
 from engine.ports.secret import Secret
-from engine.secrets_store import new_person, open_vault
+from engine.secrets_store import credentials_print, new_person, open_vault, seal_credentials
 from engine.vault import Vault, new_root_key
 
 PASSWORD = "several calm words in a row"
@@ -70,13 +70,13 @@ class Door:
         return new.id
 
     async def come_in(self, person: PersonId, *, password: bool = True) -> Visitor:
-        came = await self.desk.use_link(await make_link(self.office, person, "test"), HOME)
+        came = await self.desk.use_link(await make_link(self.office, person, "test", "shell"), HOME)
         if password:
             await self.desk.set_password(await self.visit(came.cookie), PASSWORD, PASSWORD)
         return await self.visit(came.cookie)
 
     async def visit(self, cookie: str) -> Visitor:
-        visitor = await self.desk.visitor(cookie)
+        visitor = await self.desk.visitor(cookie, "203.0.113.9")
         assert visitor is not None
         return visitor
 
@@ -94,7 +94,7 @@ async def door(folder: Path) -> AsyncIterator[Door]:
     ledger = Ledger.open(folder / "ledger.sqlite3", inline=True)
     vault = await open_vault(ledger, Secret(new_root_key()))
     clock, config = Hand(), load_config(folder, {})
-    plugins = load_plugins(("paper", "signed_webhook", "gcra", "log"), {})
+    plugins = load_plugins(("paper", "mudrex", "signed_webhook", "gcra", "log"), {"mudrex": {"base_url": "http://127.0.0.1:9"}})
 
     async def opened() -> Vault:
         return vault
@@ -141,10 +141,10 @@ async def test_a_stranger_who_fails_under_a_name_locks_nobody_out_but_its_passwo
             await here.fail(name, Caller(f"198.51.100.{number}"))
         await here.desk.confirm(visitor, Secret(PASSWORD), "", HOME)
         await here.desk.sign_in_with_recovery("ada", codes[0].reveal(), HOME)
-        await here.desk.use_link(await make_link(here.office, visitor.id, "test"), HOME)
+        await here.desk.use_link(await make_link(here.office, visitor.id, "test", "shell"), HOME)
         with pytest.raises(FormErrors):
-            await here.desk.sign_in_with_exchange("paper", {"secret": "x"}, "", HOME)
-        assert here.asked == ["paper"]
+            await here.desk.sign_in_with_exchange("mudrex", {"secret": "x"}, "", HOME)
+        assert here.asked == ["mudrex"]
 
 
 async def test_all_addresses_of_one_line_are_one_count(tmp_path: Path) -> None:
@@ -162,9 +162,9 @@ async def test_who_tries_keys_at_the_exchange_through_us_has_to_wait(tmp_path: P
     async with door(tmp_path) as here:
         for number in range(25):
             with pytest.raises((FormErrors, NotSignedIn)):
-                await here.desk.sign_in_with_exchange("paper", {"secret": f"guess {number}"}, "", HOME)
+                await here.desk.sign_in_with_exchange("mudrex", {"secret": f"guess {number}"}, "", HOME)
         assert len(here.asked) == 20
-        token, _ = await make_invitation(here.office, Role.FOLLOWER, None, 1, 7, "test")
+        token, _ = await make_invitation(here.office, Role.FOLLOWER, None, 1, 7, "test", "shell")
         with pytest.raises(NotSignedIn):
             await here.desk.join(token, "eve", "paper", {"secret": "another guess"}, HOME)
         assert len(here.asked) == 20
@@ -174,7 +174,7 @@ async def test_who_tries_keys_at_the_exchange_through_us_has_to_wait(tmp_path: P
 async def test_a_key_that_was_pasted_wrongly_is_told_at_its_field_and_not_asked_for(tmp_path: Path, torn: str) -> None:
     async with door(tmp_path) as here:
         with pytest.raises(FormErrors) as caught:
-            await here.desk.sign_in_with_exchange("paper", {"secret": torn}, "", HOME)
+            await here.desk.sign_in_with_exchange("mudrex", {"secret": torn}, "", HOME)
         assert caught.value.errors["secret"].startswith("expected one line")
         assert here.asked == []
 
@@ -224,7 +224,7 @@ async def test_nobody_joins_under_a_name_that_two_provisioned_people_are_found_b
     async with door(tmp_path) as here:
         await here.person("follower:ada")
         await here.person("master:ada", Role.MASTER)
-        token, _ = await make_invitation(here.office, Role.FOLLOWER, None, 1, 7, "test")
+        token, _ = await make_invitation(here.office, Role.FOLLOWER, None, 1, 7, "test", "shell")
         with pytest.raises(FormErrors) as caught:
             await here.desk.join(token, "ada", "paper", {"secret": "x"}, HOME)
         assert caught.value.errors["name"] == "expected a name that nobody here has"
@@ -233,7 +233,7 @@ async def test_nobody_joins_under_a_name_that_two_provisioned_people_are_found_b
 async def test_two_who_join_under_one_name_at_once_are_told_in_words_and_the_ledger_stays_well(tmp_path: Path) -> None:
     async with door(tmp_path) as here:
         here.meanwhile = partial(here.person, "ada")
-        token, _ = await make_invitation(here.office, Role.FOLLOWER, None, 1, 7, "test")
+        token, _ = await make_invitation(here.office, Role.FOLLOWER, None, 1, 7, "test", "shell")
         with pytest.raises(FormErrors) as caught:
             await here.desk.join(token, "ada", "paper", {"secret": "paper:100:x"}, HOME)
         assert caught.value.errors == {"name": "expected a name that nobody here has"}
@@ -262,3 +262,41 @@ async def test_becoming_a_master_begins_with_a_new_session(tmp_path: Path) -> No
 )
 def test_what_stands_for_one_line(address: str, line: str) -> None:
     assert network_of(address) == line
+
+
+async def account_at(here: Door, person: PersonId, exchange: str, secret: str, *, is_declared: bool) -> None:
+    """Give a person an account with a login; with ``is_declared`` as a provisioning file does."""
+    vault, login = await here.office.open_vault(), {"secret": Secret(secret)}
+    print_ = credentials_print(vault, exchange, login)
+
+    def write(db: Database) -> None:
+        account = AccountId(f"acc_{exchange}")
+        environment = "paper" if exchange == "paper" else "simulated"
+        sealed = seal_credentials(vault, person_key(db, person), account, 1, login)
+        insert_account(db, AccountRow(account, "f0001", person, exchange, environment, sealed, 1), here.clock.now())
+        remember_login(db, print_, account)
+        if is_declared:
+            set_declared(db, {("follower", "f0001", "login"): print_})
+
+    await here.office.ledger.write(write)
+
+
+@pytest.mark.parametrize(
+    ("exchange", "is_declared", "opens"),
+    [("paper", True, False), ("paper", False, False), ("mudrex", True, False), ("mudrex", False, True)],
+)
+async def test_a_login_that_a_stranger_can_guess_opens_no_session(tmp_path: Path, exchange: str, is_declared: bool, opens: bool) -> None:
+    async with door(tmp_path) as here:
+        ada = await here.person("ada")
+        await account_at(here, ada, exchange, "paper-0001", is_declared=is_declared)
+
+        async def known() -> None:
+            """Have the exchange accept whatever it is given."""
+
+        here.meanwhile = known
+        if opens:
+            assert (await here.desk.sign_in_with_exchange(exchange, {"secret": "paper-0001"}, "", HOME)).person.id == ada
+            return
+        with pytest.raises((FormErrors, NotSignedIn)):
+            await here.desk.sign_in_with_exchange(exchange, {"secret": "paper-0001"}, "", HOME)
+        assert here.desk.sessions(await here.come_in(ada))[1:] == []

@@ -18,12 +18,12 @@ KEYS = {"aaaaaaaa": b"k" * 32, "bbbbbbbb": b"j" * 32}
 async def db() -> Database:
     ledger = Ledger.in_memory()
     for number in range(5):
-        await ledger.write(lambda db, n=number: append_audit(db, KEY, "ops", "halted", f"account a{n}", {"n": n}, NOW))
+        await ledger.write(lambda db, n=number: append_audit(db, KEY, "ops", "halted", f"account a{n}", {"n": n}, NOW, "shell"))
     return ledger.db
 
 
 async def test_rows_follow_from_each_other_also_over_a_new_root_key(db: Database) -> None:
-    append_audit(db, AuditKey("bbbbbbbb", KEYS["bbbbbbbb"]), "ops", "resumed", "everything", {}, NOW)
+    append_audit(db, AuditKey("bbbbbbbb", KEYS["bbbbbbbb"]), "ops", "resumed", "everything", {}, NOW, "shell")
     proof = verify_audit(db, KEYS.__getitem__)
     assert (proof.rows, proof.broken_at) == (6, None)
     assert [each.number for each in audit_rows(db, 2)] == [6, 5]
@@ -55,13 +55,13 @@ async def test_what_is_done_around_the_triggers_shows(db: Database, sql: str, br
 async def test_rows_that_were_cut_off_show_against_an_end_that_the_log_told(db: Database) -> None:
     known = parse_audit_end(str(audit_end(db)))
     assert known.number == 5
-    append_audit(db, KEY, "ops", "resumed", "everything", {}, NOW)
+    append_audit(db, KEY, "ops", "resumed", "everything", {}, NOW, "shell")
     assert verify_audit(db, KEYS.__getitem__, known).broken_at is None
     db.execute("DROP TRIGGER audit_keeps_rows; DELETE FROM audit WHERE number >= 4")
     assert verify_audit(db, KEYS.__getitem__).broken_at is None  # the chain alone cannot tell
     assert verify_audit(db, KEYS.__getitem__, known).broken_at == 4
     for number in (4, 5, 6):  # whoever has the key as well writes others in their place
-        append_audit(db, KEY, "ops", "halted", f"other {number}", {}, NOW)
+        append_audit(db, KEY, "ops", "halted", f"other {number}", {}, NOW, "shell")
     assert verify_audit(db, KEYS.__getitem__).broken_at is None
     assert verify_audit(db, KEYS.__getitem__, known).broken_at == 5
 

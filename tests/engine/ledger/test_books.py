@@ -17,7 +17,7 @@ from engine.domain.signal import NO_ORDER_KEY, PositionSide
 from engine.ledger import Database, Ledger
 from engine.ledger.books import Change, bind_outside, change_share, differences, note_order_fee, tell_fill, tell_order
 from engine.ledger.codec import to_us
-from engine.ledger.folding import fold_episodes, has_unfolded
+from engine.ledger.folding import fold_episodes, has_unfolded, unfolded_episodes
 from engine.ledger.query import fetch_all, fetch_one
 from engine.ledger.results import account_days, account_trades, trade_results
 from engine.ledger.schema import MIGRATIONS
@@ -71,7 +71,7 @@ def fill(
 
 
 def results(db: Database) -> list[tuple[str | None, str | None, str]]:
-    fold_episodes(db, 100)
+    fold_episodes(db, unfolded_episodes(db, 100))
     rows = account_trades(db, A0, 100)[::-1]
     return [(each.exit_price, None if each.result is None else format(each.result.normalize(), "f"), each.state.value) for each in rows]
 
@@ -179,5 +179,5 @@ def test_an_old_ledger_begins_with_books_that_have_the_shares_and_keeps_what_is_
     assert [(each.trades, each.result, each.unreconciled) for each in account_days(db, A0)] == [(0, D(0), 1)]
     assert [each.state.value for each in account_trades(db, A0, 9)] == ["old"]
     assert trade_results(db, 9, account="a0") == []
-    fold_episodes(db, 9)
+    fold_episodes(db, unfolded_episodes(db, 9))
     db.close()

@@ -47,7 +47,7 @@ ONE_THING: Final = {
 
 ONLY_WHAT_IS_OPEN: Final = (
     "leg_new", "leg_new_entry", "leg_live", "attempt_open", "attempt_lane", "fill_unsettled", "fill_unfolded",
-    "fill_unfolded_of", "fill_open", "trade_fee_untied",
+    "fill_unfolded_of", "fill_open", "trade_fee_untied", "foreign_met",
 )  # fmt: skip
 
 PAGES: Final = {
@@ -74,6 +74,7 @@ PAGES: Final = {
     ("results.recent_trades", "trade"): "the newest trades of a strategy",
     ("results.strategies_for", "signal"): "the newest signal of each strategy",
     ("results.trade_results", "trade"): "the newest trades, for a curve",
+    ("standing._newest_entry", "attempt"): "the newest entry of one holding, for who asks why it stands",
     ("studio.audience_of", "attempt"): "the newest entry of each holding",
     ("studio.signals_of", "signal"): "a master's page",
     ("studio.strategies_of", "signal"): "the newest signal of each strategy",
@@ -86,6 +87,7 @@ WHOLE: Final = {
     ("audit.verify_audit", "audit"): "an operator has the whole chain verified",
     ("funding.funding_by_day", "funding"): "a follower's page of results, and account show",
     ("funding.funding_of", "funding"): "a follower's CSV",
+    ("refused._told_within_the_hour", "alert"): "the faults of one strategy's sender: at most six new ones an hour",
     ("outcomes.write_pulse", "event"): "one row of this kind and subject stands, whose place the new one takes",
     ("results.account_days", "account_day"): "a row a day, for a page of results",
     ("results.strategy_days", "strategy_day"): "a row a day, for a page of results",

@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from engine.domain.account import Environment
+from engine.domain.identifiers import former_name
 from engine.domain.subscription import Mode, parse_sizing
 from engine.ledger import Ledger
-from engine.ledger.identity import account_of_login, remember_login
+from engine.ledger.disconnecting import disconnect_account
+from engine.ledger.identity import account_of_login, forget_login, remember_login
 from engine.ledger.people import account, account_named, accounts, set_policy, strategy_named, subscription_of
 from engine.ledger.query import fetch_all
 from engine.plugin_host import load_plugins
@@ -126,6 +128,21 @@ async def test_the_file_changes_what_it_set_and_a_person_wins_over_the_file() ->
         # Where both come to say the same, the file is believed again from then on.
         agreed = await here.run(FILE.replace('margin = "50"', 'margin = "10"'))
         assert agreed.differences == ()
+
+
+async def test_an_account_that_its_owner_disconnected_stays_so_whatever_the_file_says() -> None:
+    async with desk() as here:
+        await here.run(FILE)
+        gone = account_named(here.ledger.db, "f02")
+        assert gone is not None
+        await here.ledger.write(lambda db: forget_login(db, gone.id))
+        await here.ledger.write(lambda db: disconnect_account(db, gone.id, former_name("f02", "abc123"), NOW))
+        again = await here.run(FILE)
+        assert (dict(again.created), again.updated) == ({}, ())
+        assert [(each.what, each.field, each.here) for each in again.differences] == [
+            ("follower f02", "account", "disconnected by its owner")
+        ]
+        assert [each.name for each in accounts(here.ledger.db)] == ["f01", "f03"]
 
 
 async def test_a_changed_login_is_sealed_anew_and_never_shown() -> None:

@@ -1,0 +1,56 @@
+"""What a master sees of deliveries that were proven and refused: the place of the fault, and a message to send instead."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from engine.desks.visitor import Visitor
+from engine.ledger.refused import Refused, unsettled_refusals
+from engine.ledger.studio import strategies_of, strategy_of
+from engine.office import NothingThere, Office
+
+_ALERTS: Final = "tradingview"
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedNow:
+    """Show a refusal to its master, with what could have been sent in its place; ``instead`` is empty where the source has its own form."""
+
+    told: Refused
+    instead: str
+
+
+class RefusedDesk:
+    """Serve masters whose deliveries were refused."""
+
+    def __init__(self, office: Office) -> None:
+        self._office = office
+
+    def all(self, visitor: Visitor) -> Sequence[RefusedNow]:
+        """Read what was refused of all of the visitor's strategies and is not settled, exits first."""
+        mine = {each.id: each.symbols for each in strategies_of(self._office.ledger.db, visitor.id)}
+        found = unsettled_refusals(self._office.ledger.db, self._office.clock.now())
+        return [_shown(each, mine[each.strategy_id]) for each in found if each.strategy_id in mine]
+
+    def of(self, visitor: Visitor, identifier: str) -> Sequence[RefusedNow]:
+        """Read what was refused of one of the visitor's strategies and is not settled; raises NothingThere."""
+        row = strategy_of(self._office.ledger.db, visitor.id, identifier)
+        if row is None:
+            raise NothingThere("there is no such strategy of yours")
+        found = unsettled_refusals(self._office.ledger.db, self._office.clock.now(), row.id)
+        return [_shown(each, row.symbols) for each in found]
+
+
+def _shown(refused: Refused, symbols: Sequence[str]) -> RefusedNow:
+    symbol = symbols[0] if symbols else "BTCUSDT"
+    return RefusedNow(refused, message_instead(refused.source, symbol, reads_exit=refused.reads_exit))
+
+
+def message_instead(source: str, symbol: str, *, reads_exit: bool) -> str:
+    """Write the shortest message that a source takes for what was meant; empty where only its own plugin knows the form."""
+    if source == _ALERTS:
+        return f"close {symbol}" if reads_exit else f"buy {symbol}"
+    if source != "signed_webhook":
+        return ""
+    rest = '"action": "close"' if reads_exit else '"action": "open", "side": "LONG"'
+    return f'{{"idempotency_key": "A-NEW-ID-EACH-TIME", {rest}, "symbol": "{symbol}"}}'

@@ -1,0 +1,24 @@
+"""End an account in the ledger. Its history stays as it is, under a name of its own, for whoever owned it."""
+
+from datetime import datetime
+
+import apsw
+
+from engine.domain.identifiers import AccountId, CopyId
+from engine.domain.outcome import Outcome, OutcomeCode
+from engine.ledger.codec import to_us
+from engine.ledger.outcomes import conclude
+from engine.ledger.query import fetch_all
+
+
+def disconnect_account(db: apsw.Connection, account: AccountId, name: str, at: datetime) -> None:
+    """End an account: it leaves every strategy, nothing is waiting or held for it any more, and its name is free again.
+
+    What waited ends as left; what was held is its owner's from now on, in the books too. The history stays.
+    """
+    for copy, leg in fetch_all(db, "SELECT copy_id, number FROM leg WHERE account_id = ? AND state = 'new' ORDER BY number", (account,)):
+        conclude(db, CopyId(copy), leg, Outcome(OutcomeCode.SKIPPED_LEFT), at)
+    db.execute("UPDATE account SET disconnected_us = ?, name = ? WHERE id = ?", (to_us(at), name, account))
+    db.execute("UPDATE subscription SET state = 'left' WHERE account_id = ?", (account,))
+    db.execute("DELETE FROM holding WHERE account_id = ?", (account,))
+    db.execute("DELETE FROM book WHERE account_id = ?", (account,))

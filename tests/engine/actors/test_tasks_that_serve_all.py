@@ -1,0 +1,25 @@
+"""A task that serves every account and fails begins again, ends nothing else, and is named while it fails."""
+
+import trio
+from trio.testing import MockClock
+
+from engine.actors.household import Household
+
+
+async def test_it_begins_again_and_is_named_for_a_minute(autojump_clock: MockClock) -> None:
+    household, ran = Household(), 0
+
+    async def fails_twice() -> None:
+        nonlocal ran
+        ran += 1
+        if ran <= 2:
+            raise RuntimeError(f"fault {ran}")
+        await trio.sleep_forever()
+
+    async with trio.open_nursery() as nursery:
+        household.keep_running(nursery, "flattening", fails_twice)
+        await trio.sleep(10)
+        assert (ran, household.failing()) == (3, {"flattening": "RuntimeError: fault 2"})
+        await trio.sleep(60)
+        assert household.failing() == {}
+        nursery.cancel_scope.cancel()

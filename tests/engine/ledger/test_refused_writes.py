@@ -1,0 +1,98 @@
+"""A write that breaks a rule of the database is that write's own failure: its neighbours stand, and the ledger is as well as before."""
+
+from pathlib import Path
+
+import apsw
+import pytest
+import trio
+
+from engine.ledger import Database, Ledger, LedgerError, WriteRefused
+
+INSERT = "INSERT INTO notifier_cursor (name, sequence) VALUES (?, ?)"
+
+
+def channel(name: str, sequence: object = 1) -> object:
+    return lambda db: db.execute(INSERT, (name, sequence)) and None
+
+
+BROKEN_RULES = {
+    "a unique key": channel("log"),
+    "a column that must not be empty": channel("other", None),
+    "a type": channel("other", "no number"),
+    "a foreign key": lambda db: db.execute("INSERT INTO person_channel VALUES ('nobody', 'log', NULL, 1, '')"),
+    "a trigger": lambda db: db.execute("DELETE FROM audit"),
+    "a statement": lambda db: db.execute("INSERT INTO no_such_table VALUES (1)"),
+}
+
+
+@pytest.mark.parametrize("inline", [True, False])
+@pytest.mark.parametrize("rule", sorted(BROKEN_RULES))
+async def test_one_broken_rule_fails_one_write_and_no_health(tmp_path: Path, rule: str, inline: bool) -> None:
+    ledger = Ledger.open(tmp_path / "ledger.sqlite3", inline=inline)
+    try:
+        await ledger.write(channel("log"))
+        await ledger.write(
+            lambda db: db.execute("INSERT INTO audit (at_us, by, address, act, subject, data, kid, seal) VALUES (0,'','','','','','',x'')")
+        )
+        told: list[str] = []
+        ledger.on_commit(lambda: told.append("committed"))
+        with pytest.raises(WriteRefused) as refused:
+            await ledger.write(BROKEN_RULES[rule])
+        assert isinstance(refused.value.__cause__, apsw.Error)
+        assert ledger.healthy
+        assert not told
+        await ledger.write(channel("after"))
+        assert [row[0] for row in ledger.db.execute("SELECT name FROM notifier_cursor ORDER BY name")] == ["after", "log"]
+    finally:
+        await ledger.aclose()
+
+
+async def test_neighbours_in_the_same_commit_are_written_once(tmp_path: Path) -> None:
+    ledger = Ledger.open(tmp_path / "ledger.sqlite3")
+    ran: list[str] = []
+
+    async def write(name: str) -> None:
+        def add(db: Database) -> None:
+            ran.append(name)
+            db.execute(INSERT, (name.removesuffix("-again"), 1))
+
+        if name.endswith("-again"):
+            with pytest.raises(WriteRefused):
+                await ledger.write(add)
+        else:
+            await ledger.write(add)
+
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ledger.write, lambda db: __import__("time").sleep(0.05))
+            for name in ("a", "b", "a-again", "c", "b-again", "d"):
+                nursery.start_soon(write, name)
+                await trio.testing.wait_all_tasks_blocked()
+        assert ran == ["a", "b", "a-again", "c", "b-again", "d"], "no write ran twice"
+        assert ledger.healthy
+    finally:
+        await ledger.aclose()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [apsw.FullError("disk is full"), apsw.IOError("disk I/O error"), apsw.CorruptError("malformed"), apsw.ReadOnlyError("read-only")],
+)
+async def test_a_disk_that_fails_is_the_ledgers_health(error: apsw.Error, tmp_path: Path) -> None:
+    ledger = Ledger.open(tmp_path / "ledger.sqlite3", inline=True)
+
+    def fail(db: Database) -> None:
+        raise error
+
+    try:
+        with pytest.raises(LedgerError) as failed:
+            await ledger.write(fail)
+        assert not isinstance(failed.value, WriteRefused)
+        assert not ledger.healthy
+        with pytest.raises(WriteRefused):
+            await ledger.write(lambda db: db.execute("INSERT INTO no_such_table VALUES (1)"))
+        assert not ledger.healthy, "a write that was refused proves nothing about the disk"
+        await ledger.write(channel("log"))
+        assert ledger.healthy
+    finally:
+        await ledger.aclose()

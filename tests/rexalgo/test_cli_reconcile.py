@@ -1,0 +1,63 @@
+"""``rexalgo reconcile``: its exit code says whether ledger and exchange agree, so that a script may ask."""
+
+import json
+from decimal import Decimal
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import trio
+from click.testing import CliRunner
+
+from engine.commands import operating
+from engine.commands.operating import OPERATING
+from engine.decisions.reconciliation import Correction, ForeignOrders, OwnPosition, ShareShrunk
+from engine.domain.amounts import Quantity
+from engine.domain.identifiers import StrategyId, Symbol
+from engine.domain.signal import PositionSide
+from rexalgo.cli import main
+
+BTC = Symbol("BTCUSDT")
+GONE = ShareShrunk(BTC, StrategyId("s"), Quantity(Decimal(2)), Quantity(Decimal(0)), "it was closed by hand", detached=True)
+FOREIGN = ForeignOrders(("x1",))
+OWN = OwnPosition(BTC, PositionSide.LONG, Quantity(Decimal(1)))
+
+
+@pytest.mark.parametrize(
+    ("found", "busy", "flags", "code", "says"),
+    [
+        ((), (), ("--plan",), 0, "the ledger and the exchange agree"),
+        ((OWN,), (), ("--plan",), 0, "beside : the owner holds LONG 1 BTCUSDT"),
+        ((GONE,), (), ("--plan",), 1, "to apply: rexalgo reconcile alice --apply"),
+        ((GONE, OWN), (), (), 1, "differs: BTCUSDT: it was closed by hand"),
+        ((FOREIGN,), (), ("--plan",), 1, "differs: orders x1 carry our mark"),
+        ((), (BTC,), ("--plan",), 1, "not compared: BTCUSDT, where an order of ours is on its way"),
+        ((GONE,), (), ("--apply",), 0, "done:    BTCUSDT: our share goes from 2 to 0"),
+    ],
+)
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_difference_is_no_success(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, found: tuple[Correction, ...], busy: tuple[Symbol, ...], flags: tuple[str, ...],
+    code: int, says: str, as_json: bool,
+) -> None:  # fmt: skip
+    async def plan(*told: object) -> tuple[Correction, ...]:
+        return found
+
+    async def recorder(*told: object) -> None:
+        return None
+
+    def ask(where: Path, method: str, **params: Any) -> dict[str, Any]:
+        task = SimpleNamespace(environment="paper", plan_corrections=plan, apply_corrections=plan, not_compared=lambda: busy)
+        office: Any = SimpleNamespace(ledger=SimpleNamespace(db=None), live=SimpleNamespace(named=lambda name: task))
+        return trio.run(OPERATING[method], office, params)
+
+    monkeypatch.setattr(operating, "accounts", lambda db: [SimpleNamespace(name="alice")])
+    monkeypatch.setattr(operating, "recorder", recorder)
+    monkeypatch.setattr("rexalgo.cli.reconcile.ask", ask)
+    result = CliRunner().invoke(main, ["--config", str(tmp_path), "reconcile", "alice", *flags, *(["--json"] if as_json else [])])
+    assert result.exit_code == code, result.output
+    if as_json:
+        assert json.loads(result.output)["differs"] is any(each is not OWN for each in found)
+    else:
+        assert says in result.output

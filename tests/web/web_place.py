@@ -1,0 +1,211 @@
+"""A whole place in one process, without sockets: a real engine on paper, the real app, and people's browsers with cookies and forms."""
+
+import json
+import re
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import pyotp
+import trio
+from quart_trio import QuartTrio
+
+from engine.config import load_config
+from engine.decisions.signatures import sign_a
+from engine.desks import Desks
+from engine.desks.identity import make_link
+from engine.desks.mastering import become_master
+from engine.domain.identifiers import EndpointId
+from engine.domain.person import Role
+from engine.ledger import Database, identity
+from engine.ledger.identity import give_role
+from engine.ledger.people import insert_person
+from engine.ledger.query import fetch_one
+from engine.office import Office
+from engine.ports.signal_source import Delivery
+from engine.run import run_engine
+from engine.secrets_store import endpoint_keys, new_person
+from engine.service import EngineService
+from engine.vault import new_root_key
+from engine.views import Reception
+from web.app import create_app
+from web.settings import WebSettings
+
+PASSWORD = "several calm words in a row"
+SETTINGS = """[plugins]
+enabled = ["paper", "signed_webhook", "tradingview", "gcra", "log"]
+[plugin.paper]
+price_fixed = { BTCUSDT = "65000" }
+flush = "inline"
+[web]
+sign_up = "open"
+"""
+_INPUT = re.compile(r"<input[^>]*>")
+_ATTRIBUTE = re.compile(r'([a-z_-]+)="([^"]*)"')
+_TAG = re.compile(r"<[^>]+>")
+
+
+@dataclass
+class Ahead:
+    """Tell the time, plus what a test let pass."""
+
+    passed: timedelta = timedelta(0)
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self.passed
+
+
+@dataclass
+class Browser:
+    """One person's browser: ``text`` is the page that is open, ``path`` where it is, ``status`` how it was answered."""
+
+    place: "WebPlace"
+    client: Any
+    text: str = ""
+    path: str = ""
+    status: int = 0
+    query: str = ""
+    totp: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def words(self) -> str:
+        """Return what a person reads: the page without its tags, each run of blanks as one."""
+        return re.sub(r"\s+", " ", unescape(_TAG.sub("", self.text)))
+
+    def value(self, name: str, nth: int = 0) -> str:
+        """Return the value of an input of the open page."""
+        found = [dict(_ATTRIBUTE.findall(each)) for each in _INPUT.findall(self.text)]
+        return unescape([each for each in found if each.get("name") == name][nth].get("value", ""))
+
+    def hidden(self, action: str) -> dict[str, str]:
+        """Return the hidden fields of the form of the open page that is sent to an address."""
+        form = self.text.partition(f'action="{action}"')[2].partition("</form>")[0]
+        inputs = [dict(_ATTRIBUTE.findall(each)) for each in _INPUT.findall(form)]
+        return {each["name"]: unescape(each.get("value", "")) for each in inputs if each.get("type") == "hidden"}
+
+    async def get(self, path: str, status: int = 200) -> str:
+        """Open a page, following redirects."""
+        answer = await self.client.get(path, headers=self.headers)
+        return await self._took(answer, path, status)
+
+    async def post(self, path: str, status: int = 200, *, bare: bool = False, follow: bool = True, **fields: str | list[str]) -> str:
+        """Send the form of the open page to an address: its hidden fields for it (``bare``: only ``fields``), and what was typed."""
+        told = {**({} if bare else {"csrf": self.csrf, **self.hidden(path)}), **fields}
+        answer = await self.client.post(path, form=told, headers={"Origin": "http://localhost", **self.headers})
+        if not follow:
+            self.status = answer.status_code
+            return str(answer.headers.get("location", ""))
+        return await self._took(answer, path, status)
+
+    @property
+    def csrf(self) -> str:
+        found = re.search(r'name="csrf" value="([^"]+)"', self.text)
+        return found[1] if found else ""
+
+    async def _took(self, answer: Any, path: str, status: int) -> str:
+        while answer.status_code in (302, 303):
+            path = answer.headers["location"]
+            answer = await self.client.get(path, headers=self.headers)
+        self.text, self.status = await answer.get_data(as_text=True), answer.status_code
+        self.path, _, self.query = path.partition("?")
+        assert self.status == status, (path, self.status, self.words[-1500:])
+        return self.text
+
+
+@dataclass
+class WebPlace:
+    """Hold a running place."""
+
+    app: QuartTrio
+    service: EngineService
+    desks: Desks
+    clock: Ahead
+
+    @property
+    def office(self) -> Office:
+        return self.desks.office
+
+    def browser(self) -> Browser:
+        """Open a browser that knows nobody."""
+        return Browser(self, self.app.test_client())
+
+    async def person(self, name: str, *roles: Role, balance: str = "") -> Browser:
+        """Make a person who is signed in, with a password; with ``balance`` a paper account of the same name."""
+        new = new_person(await self.office.open_vault(), name)
+
+        def write(db: Database) -> None:
+            insert_person(db, name, new.key, self.clock.now())
+            for role in roles or (Role.FOLLOWER,):
+                give_role(db, new.id, role, "test", self.clock.now())
+            if Role.MASTER in roles:
+                become_master(db, identity.person(db, new.id))
+
+        await self.office.ledger.write(write)
+        browser = self.browser()
+        await browser.post(f"/welcome/{await make_link(self.office, new.id, 'test')}", bare=True)
+        await browser.get("/security/password")
+        await browser.post("/security/password", password=PASSWORD, again=PASSWORD)
+        if Role.OPERATOR in roles:
+            await browser.get("/security/second-factor")
+            browser.totp = browser.value("secret")
+            await browser.post("/security/second-factor", code=pyotp.TOTP(browser.totp).at(self.clock.now()))
+        if balance:
+            await browser.get("/accounts/connect?exchange=paper")
+            await browser.post("/accounts/connect", exchange="paper", balance=balance, factor=PASSWORD)
+            assert browser.path == f"/accounts/{name}", browser.words
+            task = None if self.office.live is None else self.office.live.named(name)
+            assert task is not None
+            await task.first_reading.wait()
+        return browser
+
+    async def strategy(self, master: Browser, name: str = "trend", state: str = "published", **described: str) -> str:
+        """Have a master make and publish a strategy; returns its id."""
+        await master.get("/studio/copy-trading/new")
+        said = {"name": name, "about": "", "symbols": "BTCUSDT", "leverage": "5", **described}
+        await master.post("/studio/copy-trading/new", factor=PASSWORD, **said)
+        row = self.office.ledger.db.execute("SELECT id FROM strategy WHERE name = ?", (name,)).fetchone()
+        assert row is not None, master.words
+        await master.get(f"/studio/strategies/{row[0]}")
+        await master.post(f"/studio/strategies/{row[0]}/state", state=state, factor=PASSWORD)
+        return str(row[0])
+
+    async def signal(self, strategy: str, **body: object) -> Reception:
+        """Send a signal to a strategy's own door, signed as its bot would."""
+        row = fetch_one(self.office.ledger.db, "SELECT id FROM endpoint WHERE strategy_id = ? AND token_hash IS NULL", (strategy,))
+        assert row is not None
+        now, endpoint = self.clock.now(), EndpointId(row[0])
+        key = endpoint_keys(self.office.ledger.db, await self.office.open_vault(), endpoint, now)[0]
+        content = json.dumps({"idempotency_key": secrets.token_hex(8), **body}).encode()
+        headers = tuple((name.lower(), value) for name, value in sign_a(key.secret, content, now).items())
+        return await self.service.receive(endpoint, Delivery(content, headers, "192.0.2.1", now))
+
+    async def until(self, holds: Callable[[], Any]) -> None:
+        """Wait until something holds, looking after each commit."""
+        news = trio.Event()
+
+        def committed() -> None:
+            nonlocal news
+            news.set()
+            news = trio.Event()
+
+        self.office.ledger.on_commit(committed)
+        with trio.fail_after(20):
+            while not holds():
+                await news.wait()
+
+
+@asynccontextmanager
+async def web_place(folder: Path, settings: str = SETTINGS, **web: Any) -> AsyncIterator[WebPlace]:
+    """Run a place in a folder while the block runs."""
+    (folder / "rexalgo.toml").write_text(settings)
+    clock = Ahead()
+    config = load_config(folder, {"ENCRYPTION_KEY": new_root_key()})
+    async with run_engine(config, clock=clock) as service:
+        app = create_app(service, WebSettings(**web), service.desks, now=clock.now)
+        yield WebPlace(app, service, service.desks, clock)
