@@ -26,10 +26,11 @@ from engine.domain.amounts import (
     plain,
 )  # fmt: skip
 from engine.domain.errors import InvalidValue, RexAlgoError
-from engine.domain.identifiers import AccountId, ClientOrderId, SignalId, Symbol, parse_symbol
+from engine.domain.identifiers import AccountId, ClientOrderId, SignalId, Symbol, parse_symbol, read_contract
 from engine.domain.instrument import Instrument
 from engine.domain.order import ClosedBy, OrderIntent, OrderReport, OrderSide, OrderStatus, ProtectionOrder
-from engine.domain.signal import Action, OrderType, PositionSide, SignalDraft, SignalSize, SizeMode
+from engine.domain.signal import Action, AlertFacts, OrderType, PositionSide, SignalDraft, SignalSize, SizeMode
+from engine.domain.wording import json_fault, meant_instead, read_number, squashed
 from engine.hookspecs import hookimpl
 from engine.ports.clock import Clock
 from engine.ports.exchange import (
@@ -67,16 +68,16 @@ from engine.ports.signal_source import Authenticated, Delivery, NotAuthentic, St
 PLUGIN_API_VERSION = 1
 
 __all__ = [
-    "PLUGIN_API_VERSION", "AccountId", "AccountLogin", "AccountReport", "Action", "Alert", "AlertCode", "Authenticated", "Balance",
-    "Candle", "ClientOrderId", "Clock", "ClosedBy", "ClosedPosition", "ClosedPositions", "ClosedPositionsConnection", "CredentialField",
-    "Delivery", "Environment", "ErrorCountingAdapter", "ExchangeAdapter", "ExchangeConnection", "ExchangeContext", "ExchangeError",
-    "ExchangeTraits", "FeeHistory", "FeeKind", "FeeReport", "FeesConnection", "FundsConnection", "FundsElsewhere", "Granted",
-    "HttpClients", "Instrument", "InvalidValue", "MarketData", "Money", "NotAuthentic", "NotExecuted", "Notifier", "OrderHistory",
-    "OrderIdConnection", "OrderIntent", "OrderReport", "OrderSide", "OrderStatus", "OrderType", "OutcomeUnknown", "Position",
-    "PositionSide", "Price", "Priority", "ProtectionConnection", "ProtectionOrder", "Quantity", "Quote", "RateLimit", "RateLimiter",
-    "RatePools", "Ratio", "Refused", "Rejected", "RejectionKind", "RexAlgoError", "Secret", "SignalDraft", "SignalId", "SignalSize",
-    "SIGNATURE_HEADER", "SizeMode", "StreamContext", "StreamSource", "Symbol", "UnreadableRow", "WebhookSource", "WINDOW_A_S",
-    "WINDOW_A_S_MAX", "WINDOW_A_S_MIN", "floor_to_step", "hookimpl", "initial_margin", "is_loopback", "notional", "parse_decimal",
-    "parse_fraction", "parse_money", "parse_price", "parse_quantity", "parse_ratio", "parse_symbol", "plain", "read_secret_file", "sign_a",
-    "sign_b", "verify_signatures",
+    "PLUGIN_API_VERSION", "AccountId", "AccountLogin", "AccountReport", "Action", "Alert", "AlertCode", "AlertFacts", "Authenticated",
+    "Balance", "Candle", "ClientOrderId", "Clock", "ClosedBy", "ClosedPosition", "ClosedPositions", "ClosedPositionsConnection",
+    "CredentialField", "Delivery", "Environment", "ErrorCountingAdapter", "ExchangeAdapter", "ExchangeConnection", "ExchangeContext",
+    "ExchangeError", "ExchangeTraits", "FeeHistory", "FeeKind", "FeeReport", "FeesConnection", "FundsConnection", "FundsElsewhere",
+    "Granted", "HttpClients", "Instrument", "InvalidValue", "MarketData", "Money", "NotAuthentic", "NotExecuted", "Notifier",
+    "OrderHistory", "OrderIdConnection", "OrderIntent", "OrderReport", "OrderSide", "OrderStatus", "OrderType", "OutcomeUnknown",
+    "Position", "PositionSide", "Price", "Priority", "ProtectionConnection", "ProtectionOrder", "Quantity", "Quote", "RateLimit",
+    "RateLimiter", "RatePools", "Ratio", "Refused", "Rejected", "RejectionKind", "RexAlgoError", "Secret", "SignalDraft", "SignalId",
+    "SignalSize", "SIGNATURE_HEADER", "SizeMode", "StreamContext", "StreamSource", "Symbol", "UnreadableRow", "WebhookSource",
+    "WINDOW_A_S", "WINDOW_A_S_MAX", "WINDOW_A_S_MIN", "floor_to_step", "hookimpl", "initial_margin", "is_loopback", "json_fault",
+    "meant_instead", "notional", "parse_decimal", "parse_fraction", "parse_money", "parse_price", "parse_quantity", "parse_ratio",
+    "parse_symbol", "plain", "read_contract", "read_number", "read_secret_file", "sign_a", "sign_b", "squashed", "verify_signatures",
 ]  # fmt: skip

@@ -17,7 +17,7 @@ import trio
 
 from engine.actors.household import Household
 from engine.actors.shared import Shared
-from engine.decisions.admission import Scope, check_scope
+from engine.decisions.admission import Scope, admit
 from engine.decisions.exit_reading import reads_like_exit
 from engine.decisions.mirroring import Circumstances
 from engine.decisions.planning import age_limit_s
@@ -220,7 +220,7 @@ class EngineService:
         try:
             draft = source.parse(delivery, proof)
             said_at = said_at or draft.sent_at
-            check_scope(draft, known.scope, partial(is_held, self._ledger.db, known.strategy, draft.symbol), now)
+            draft = admit(draft, known.scope, partial(is_held, self._ledger.db, known.strategy, draft.symbol), now)
         except InvalidValue as error:
             kind = ReceptionKind.MALFORMED if error.field == "body" else ReceptionKind.INVALID
             return Reception(kind, field=error.field, expected=error.expected), said_at
@@ -262,7 +262,9 @@ class EngineService:
             _LOG.error("a signal could not be recorded: %s", error)
             return Reception(ReceptionKind.UNAVAILABLE, retry_after_s=RETRY_AFTER_S)
         kind = ReceptionKind.ACCEPTED if recorded.is_new else ReceptionKind.DUPLICATE
-        return Reception(kind, recorded.id, recorded.receipt, recorded.not_mirrored is None, recorded.not_mirrored)
+        return Reception(
+            kind, recorded.id, recorded.receipt, recorded.not_mirrored is None, recorded.not_mirrored, ignored_fields=draft.ignored_fields
+        )  # fmt: skip
 
     def _circumstances(self, strategy: StrategyId) -> Circumstances:
         name = self._shared.strategy_names.get(strategy, "")
@@ -317,7 +319,7 @@ class EngineService:
     async def emit(self, strategy: StrategyId, source: str, symbols: frozenset[Symbol], draft: SignalDraft) -> SignalId:
         """Record a stream source's signal; raises InvalidValue where it may not be sent."""
         now = self._clock.now()
-        check_scope(draft, Scope(symbols), partial(is_held, self._ledger.db, strategy, draft.symbol), now)
+        draft = admit(draft, Scope(symbols), partial(is_held, self._ledger.db, strategy, draft.symbol), now)
         content = repr(draft).encode()
         try:
             recorded = await self.record(self._new_signal(strategy, f"stream:{source}:{strategy}", draft, content, draft.sent_at, now))

@@ -24,6 +24,7 @@ class ReceptionKind(Enum):
 class Reception:
     """Answer one delivery. ``field`` and ``expected`` are set for MALFORMED and INVALID; nothing of the input is repeated.
 
+    ``ignored_fields`` counts the fields of the body that nobody here knows.
     ``mirrored`` is False with a ``reason`` when no order of the signal will reach any exchange: its copies exist and end so.
     """
 
@@ -35,6 +36,7 @@ class Reception:
     field: str | None = None
     expected: str | None = None
     retry_after_s: int | None = None
+    ignored_fields: int = 0
 
 
 @dataclass(frozen=True, slots=True)

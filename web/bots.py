@@ -130,6 +130,8 @@ def _taken(reception: Reception) -> dict[str, object]:
         "duplicate": reception.kind is ReceptionKind.DUPLICATE,
         "receipt": f"/api/receipts/{reception.receipt_id}",
     }
+    if reception.ignored_fields:
+        told |= {"ignored_fields": reception.ignored_fields}
     if not reception.mirrored:
         told |= {"mirrored": False, "reason": reception.reason}
     return told

@@ -1,7 +1,7 @@
 """What an endpoint may send: its contracts, actions, pace and end. Pure; whoever receives deliveries asks it after they are proven.
 
 What always holds: what leaves risk as it is or lowers it is never refused because a master took a contract out of the strategy while
-followers still hold it, and never because of the pace of entries.
+followers still hold it, and never because of the pace of entries. Of a reverse whose entry may not be sent, the closing half is taken.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,7 +11,7 @@ from typing import Final
 
 from engine.domain.errors import InvalidValue
 from engine.domain.identifiers import Symbol
-from engine.domain.signal import SignalDraft
+from engine.domain.signal import Action, SignalDraft
 
 ENTRIES_PER_MINUTE_MAX: Final = 600
 
@@ -47,8 +47,23 @@ def _words(settings: Mapping[str, object], name: str) -> list[str]:
     return [str(each) for each in value] if isinstance(value, list) else []
 
 
+def admit(draft: SignalDraft, scope: Scope, is_held: Callable[[], bool], now: datetime) -> SignalDraft:
+    """Return what may be sent here of a signal: itself, or a reverse's closing half; raises InvalidValue where nothing of it may.
+
+    ``is_held``: followers hold, or are about to enter, this contract.
+    """
+    try:
+        check_scope(draft, scope, is_held, now)
+    except InvalidValue:
+        if draft.action is not Action.REVERSE:
+            raise
+        check_scope(draft.closing_half, scope, is_held, now)
+        return draft.closing_half
+    return draft
+
+
 def check_scope(draft: SignalDraft, scope: Scope, is_held: Callable[[], bool], now: datetime) -> None:
-    """Raise InvalidValue for what may not be sent here. ``is_held``: followers hold, or are about to enter, this contract."""
+    """Raise InvalidValue for what may not be sent here as it is."""
     if scope.expires_at is not None and now >= scope.expires_at:
         raise InvalidValue("address", "an address that has not run out; the master makes another in the studio")
     if scope.only and draft.symbol not in scope.only:

@@ -57,7 +57,7 @@ def why_not_mirrored(draft: SignalDraft, age_s: float, now: Circumstances, reach
 
 def _entry(draft: SignalDraft, age_s: float, now: Circumstances, reach: Reach) -> str | None:
     if reach.is_late:
-        return f"a later exit of {draft.symbol} is recorded: by its seq or its time this entry is the older one"
+        return f"a later exit of {draft.symbol} is recorded: by its seq, its time or its position this entry is the older one"
     if age_s > now.entry_age_s:
         return f"the entry came too late: it is {age_s:.1f} s old, and the limit is {now.entry_age_s} s"
     if not reach.is_on:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from engine.decisions.alert_messages import STRATEGY_MESSAGE
 from engine.desks.visitor import Visitor
 from engine.ledger.refused import Refused, unsettled_refusals
 from engine.ledger.studio import strategies_of, strategy_of
@@ -49,7 +50,7 @@ def _shown(refused: Refused, symbols: Sequence[str]) -> RefusedNow:
 def message_instead(source: str, symbol: str, *, reads_exit: bool) -> str:
     """Write the shortest message that a source takes for what was meant; empty where only its own plugin knows the form."""
     if source == _ALERTS:
-        return f"close {symbol}" if reads_exit else f"buy {symbol}"
+        return f"close {symbol}" if reads_exit else STRATEGY_MESSAGE
     if source != "signed_webhook":
         return ""
     rest = '"action": "close"' if reads_exit else '"action": "open", "side": "LONG"'

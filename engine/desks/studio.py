@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from engine.decisions.alert_messages import READY_MESSAGES, STRATEGY_MESSAGE, ReadyMessage, StepTaken, what_orders_do
 from engine.decisions.signature_debugger import Finding, NamedKey, debug_delivery, pasted_body, read_headers
 from engine.decisions.signatures import WINDOW_A_S, sign_a
 from engine.desks.auditing import audited
@@ -23,6 +24,7 @@ from engine.domain.errors import InvalidValue
 from engine.domain.holding import Switch, SwitchLevel, SwitchScope
 from engine.domain.identifiers import StrategyId, parse_name
 from engine.domain.person import Role
+from engine.domain.signal import SignalDraft
 from engine.ledger import Database, studio
 from engine.ledger.alerts import alerts_about
 from engine.ledger.deliveries import DeliveryRow, deliveries
@@ -40,7 +42,7 @@ from engine.ledger.reports import receipt, set_switch
 from engine.ledger.studio import STATES, Audience, StudioEndpoint, StudioSignal, StudioStrategy
 from engine.office import NothingThere, Office
 from engine.ports.secret import Secret
-from engine.ports.signal_source import Delivery
+from engine.ports.signal_source import Authenticated, Delivery
 from engine.secrets_store import ended_endpoint_keys, endpoint_keys
 from engine.service import OWN_PAGE
 from engine.views import ReceiptView, Reception
@@ -271,6 +273,20 @@ class StudioDesk:
     def alerts_enabled(self) -> bool:
         """Tell whether the operator enabled alerts of TradingView here."""
         return TRADINGVIEW in self._office.plugins().webhook_sources
+
+    alert_message: Final = STRATEGY_MESSAGE
+    """The message of a strategy script's alert, whatever the strategy holds."""
+
+    def ready_messages(self, row: StudioStrategy) -> Sequence[tuple[ReadyMessage, Sequence[StepTaken]]]:
+        """Offer messages to paste, each with what every order will do; what it does is empty where alerts are not enabled here."""
+        source, now = self._office.plugins().webhook_sources.get(TRADINGVIEW), self._office.clock.now()
+        if source is None:
+            return [(each, ()) for each in READY_MESSAGES]
+
+        def read(body: bytes) -> SignalDraft:
+            return source.parse(Delivery(body, (), "this page", now), Authenticated(0, None))
+
+        return [(each, what_orders_do(each, row.symbols[0], read)) for each in READY_MESSAGES]
 
     async def make_alert_address(self, visitor: Visitor, identifier: str, given: Mapping[str, str]) -> str:
         """Make an address for alerts; returns it, the only time that it is shown. Raises FormErrors, NeedsConfirmation."""

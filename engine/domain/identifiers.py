@@ -25,6 +25,9 @@ Symbol = NewType("Symbol", str)
 CLIENT_ORDER_ID_PREFIX: Final = "rx"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SYMBOL: Final = re.compile(r"[A-Z0-9]{4,32}")
+_LISTED_AT: Final = re.compile(r"[A-Z0-9_]+:(?=[A-Z0-9])")
+_PERPETUAL: Final = re.compile(r"(?:[._-](?:P|PERP|SWAP)|PERP)\Z")
+_PAIR: Final = re.compile(r"([A-Z0-9]+)(?:[/_-]([A-Z0-9]+)(?::([A-Z0-9]+))?)?")
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 
 
@@ -33,6 +36,22 @@ def parse_symbol(value: object, field: str = "symbol") -> Symbol:
     if not isinstance(value, str) or not _SYMBOL.fullmatch(value):
         raise InvalidValue(field, "4 to 32 of A-Z and 0-9, such as BTCUSDT", value)
     return Symbol(value)
+
+
+def read_contract(value: object, field: str = "symbol") -> Symbol:
+    """Read a contract as charts, libraries and exchanges write it.
+
+    ``BINANCE:BTCUSDT.P``, ``btc-usdt-swap`` and ``BTC/USDT:USDT`` are BTCUSDT. Raises InvalidValue for what is no contract settled in its
+    quote currency: ``BTC/USD:BTC`` is another contract than BTCUSD.
+    """
+    text = value.strip().upper() if isinstance(value, str) and len(value) <= 64 else value
+    if not isinstance(text, str):
+        return parse_symbol(text, field)
+    pair = text if "/" in text and ":" not in text.partition("/")[0] else _LISTED_AT.sub("", text, count=1)
+    whole = _PAIR.fullmatch(_PERPETUAL.sub("", pair))
+    if whole is None or whole[3] not in (None, whole[2]):
+        raise InvalidValue(field, "a contract such as BTCUSDT, BINANCE:BTCUSDT.P, BTC/USDT or BTC-USDT-SWAP", value)
+    return parse_symbol(whole[1] + (whole[2] or ""), field)
 
 
 def parse_name(value: object, field: str = "name") -> str:

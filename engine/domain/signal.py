@@ -4,7 +4,7 @@
 number and an order key. A signal says nothing about any follower.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum
 from typing import NewType
@@ -94,6 +94,20 @@ class SignalSize:
 
 
 @dataclass(frozen=True, slots=True)
+class AlertFacts:
+    """Hold what an alert says that helps to put it in order; alerts of one moment come in either order, and carry no number.
+
+    ``came_from``: the side that the sender says it held before, None where it does not say or ``was_flat``; ``seems_from``: what its word
+    suggests where it does not say. ``is_bare``: it told an order alone and no position, so that nobody can say what its ``buy`` meant.
+    """
+
+    came_from: PositionSide | None = None
+    is_bare: bool = False
+    was_flat: bool = False
+    seems_from: PositionSide | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SignalDraft:
     """Hold one parsed instruction before it is recorded.
 
@@ -102,6 +116,9 @@ class SignalDraft:
     sender's clock (UTC) or None where none was sent. ``price`` is the price the master saw (MARKET) or the limit (LIMIT). ``side`` is
     required for an entry; on a close it narrows the close to that side. ``is_test`` runs everything and cannot reach an exchange.
     ``no_stop_loss`` and ``no_take_profit`` take that protection away (set_protection only); one that is not named stays as it is.
+
+    ``alert`` is there for senders whose messages may overtake each other. ``ignored_fields`` counts what the source did not know in the
+    body; it is no part of the instruction.
     """
 
     dedupe_key: str
@@ -121,6 +138,17 @@ class SignalDraft:
     no_stop_loss: bool = False
     no_take_profit: bool = False
     repeats_s: int | None = None
+    alert: AlertFacts | None = None
+    ignored_fields: int = field(default=0, compare=False)
+
+    @property
+    def closing_half(self) -> "SignalDraft":
+        """Return what a reverse closes, as a close of its own: for where its entry may not be sent."""
+        assert self.side is not None, "SignalDraft refuses a reverse without a side"
+        return replace(
+            self, action=Action.CLOSE, side=self.side.opposite, price=None, leverage=None, stop_loss=None, take_profit=None,
+            order_type=OrderType.MARKET, size=SignalSize(),
+        )  # fmt: skip
 
     def __post_init__(self) -> None:
         if self.action.is_entry and self.side is None:

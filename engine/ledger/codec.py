@@ -9,7 +9,7 @@ from typing import Any, Final
 from engine.domain.amounts import Price, Quantity, Ratio, plain
 from engine.domain.identifiers import ClientOrderId, Symbol
 from engine.domain.order import OrderIntent, OrderSide
-from engine.domain.signal import Action, OrderType, PositionSide, SignalDraft, SignalSize, SizeMode
+from engine.domain.signal import Action, AlertFacts, OrderType, PositionSide, SignalDraft, SignalSize, SizeMode
 from engine.domain.subscription import (
     BelowMinimum,
     CopyPolicy,
@@ -75,8 +75,21 @@ def write_draft(draft: SignalDraft) -> str:
             "is_test": draft.is_test,
             "no_protection": [draft.no_stop_loss, draft.no_take_profit],
             "repeats_s": draft.repeats_s,
+            "alert": None if draft.alert is None else _write_alert(draft.alert),
         }
     )
+
+
+def _write_alert(alert: AlertFacts) -> list[object]:
+    sides = (None if each is None else each.value for each in (alert.came_from, alert.seems_from))
+    return [*sides, alert.is_bare, alert.was_flat]
+
+
+def _read_alert(row: list[Any] | None) -> AlertFacts | None:
+    if row is None:
+        return None
+    came_from, seems_from = (PositionSide(each) if each else None for each in row[:2])
+    return AlertFacts(came_from, row[2], row[3], seems_from)
 
 
 def read_draft(text: str) -> SignalDraft:
@@ -102,6 +115,7 @@ def read_draft(text: str) -> SignalDraft:
         no_stop_loss=no_stop,
         no_take_profit=no_target,
         repeats_s=row.get("repeats_s"),
+        alert=_read_alert(row.get("alert")),
     )
 
 

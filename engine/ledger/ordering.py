@@ -10,6 +10,7 @@ from typing import Final
 import apsw
 
 from engine.decisions.ordering import Newest, Numbering, Placed, Told, is_late, numbered
+from engine.decisions.overtaking import Came, has_overtaken, stands_before
 from engine.domain.identifiers import StrategyId, Symbol
 from engine.domain.signal import FIRST_ORDER_KEY, NO_ORDER_KEY, Action, OrderKey, SignalDraft, behind, right_before
 from engine.ledger.codec import from_us, read_draft, to_us
@@ -17,6 +18,8 @@ from engine.ledger.query import fetch_all, fetch_one
 
 EXITS: Final = "exits"
 PROTECTIONS: Final = "protections"
+_LOOKED_BACK: Final = 50
+"""How many of a strategy's newest signals are looked at for the close that an alert may have come behind."""
 _ENTERS: Final = f"json_extract(draft, '$.action') IN ({', '.join(repr(each.value) for each in Action if each.is_entry)})"
 
 
@@ -30,6 +33,7 @@ class Unplaced:
     at: datetime
     told_at: datetime | None
     number: int
+    received_at: datetime
 
     @property
     def symbol(self) -> Symbol:
@@ -57,16 +61,47 @@ def find_place(db: apsw.Connection, new: Unplaced) -> Place:
     told = Told(new.origin, new.draft.seq, placed.number, new.told_at)
     restarted_from = known.greatest if known is not None and placed.began else None
     enters, action = new.draft.action.is_entry, new.draft.action
-    late = enters and is_late(told, _newest(db, new, EXITS))
+    alerts = _alerts_before(db, new)
+    late = enters and (is_late(told, _newest(db, new, EXITS)) or has_overtaken(Came(new.draft, new.received_at), alerts))
     if late and action is not Action.REVERSE:
         return Place(FIRST_ORDER_KEY, True, placed.number, restarted_from)
     key = behind(_newest_key(db, new), to_us(new.at), new.number)
     before = _before_later_entries(db, new, placed)
     if before is not None and (not action.is_only_entry or before > _newest_exit_key(db, new)):
         key = before
+    if alerts and alerts[0].key > FIRST_ORDER_KEY and stands_before(Came(new.draft, new.received_at), alerts):
+        key = right_before(alerts[0].key, new.number)
     if action is Action.SET_PROTECTION and is_late(told, _newest(db, new, PROTECTIONS)):
         key = _before_newest_protection(db, new) or key
     return Place(key, late, placed.number, restarted_from)
+
+
+def _alerts_before(db: apsw.Connection, new: Unplaced) -> tuple[Came, ...]:
+    """Read the newest alerts of the sender for the contract, the newest first; none where numbers say the order better."""
+    if new.draft.alert is None or new.draft.seq is not None or new.draft.is_test:
+        return ()
+    rows = fetch_all(
+        db,
+        "SELECT draft, received_us, order_key, number FROM (SELECT draft, received_us, order_key, number, origin, symbol FROM signal"
+        " WHERE strategy_id = ? AND number < ? ORDER BY number DESC LIMIT ?) WHERE origin = ? AND symbol = ?",
+        (new.strategy, new.number, _LOOKED_BACK, new.origin, new.symbol),
+    )
+    before = [Came(read_draft(row[0]), from_us(row[1]), OrderKey(row[2]), _was_late(db, row[3], row[2])) for row in rows]
+    alerts = [each for each in before if each.draft.alert is not None and not each.draft.is_test]
+    # By their places, not by receipt: one may have been put before another. Late entries have none, and stay where they came.
+    placed = iter(sorted((each for each in alerts if each.key != FIRST_ORDER_KEY), key=lambda each: each.key, reverse=True))
+    return tuple(each if each.key == FIRST_ORDER_KEY else next(placed) for each in alerts)
+
+
+def _was_late(db: apsw.Connection, number: int, key: str) -> bool:
+    """Tell whether an entry was sent nowhere: it has the place of such ones, or no copy of it ended otherwise."""
+    if key == FIRST_ORDER_KEY:
+        return True
+    copies = fetch_one(db, "SELECT 1 FROM copy WHERE signal_number = ? LIMIT 1", (number,))
+    other = fetch_one(
+        db, "SELECT 1 FROM copy WHERE signal_number = ? AND (code IS NULL OR code != 'skipped.superseded') LIMIT 1", (number,)
+    )
+    return copies is not None and other is None
 
 
 def note_restart(db: apsw.Connection, new: Unplaced, place: Place) -> None:

@@ -6,24 +6,29 @@ overtake an entry and a late re-delivery of an open cannot undo a close. A numbe
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Final
 
 import apsw
 
 from engine.decisions.mirroring import Circumstances, why_not_mirrored
+from engine.decisions.overtaking import as_it_stands, would_close
 from engine.decisions.routing import ENTRY, legs
 from engine.domain.alert import AlertCode
 from engine.domain.errors import RexAlgoError
 from engine.domain.identifiers import AccountId, CopyId, ReceiptId, SignalId, StrategyId
 from engine.domain.outcome import Outcome, OutcomeCode
-from engine.domain.signal import OrderKey, Signal, SignalDraft, after
+from engine.domain.signal import FIRST_ORDER_KEY, Action, OrderKey, Signal, SignalDraft, after
 from engine.ledger.alerts import raise_alert
 from engine.ledger.codec import from_us, read_draft, to_us, write_draft
 from engine.ledger.ordering import Place, Unplaced, find_place, note_place, note_restart
 from engine.ledger.outcomes import conclude
 from engine.ledger.query import Row, fetch_all, fetch_one
 from engine.ledger.reach import reach_of
+
+_LOOKED_BACK: Final = 8
+"""How many of a contract's newest signals are looked at for what an alert may be meant for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +75,14 @@ class DedupeConflict(RexAlgoError):
 def record_signal(db: apsw.Connection, new: NewSignal) -> Recorded:
     """Record a signal and its copies, or find it again by (origin, dedupe key); raises DedupeConflict for another content."""
     known = _find(db, new)
-    if known is not None:
+    if known is not None and _is_certain(db, new, known):
         if known[2] != new.body_hash:
             raise DedupeConflict("this idempotency id was used before with another content; send a new id")
         return Recorded(SignalId(known[0]), ReceiptId(known[1]), False, known[3], known[4])
+    if known is not None and new.draft.action is Action.REVERSE:
+        new = replace(new, draft=new.draft.closing_half)
+    if new.draft.alert is not None and new.draft.repeats_s is not None and not new.draft.is_test:
+        new = replace(new, draft=as_it_stands(new.draft, _behind(db, new, FIRST_ORDER_KEY)))
     number, place = _insert_signal(db, new)
     key = place.key
     rows = fetch_all(
@@ -120,7 +129,7 @@ def _why_not_mirrored(db: apsw.Connection, new: NewSignal, number: int, place: P
 
 
 def _find(db: apsw.Connection, new: NewSignal) -> Row | None:
-    """Find the signal that a delivery repeats: (id, receipt, body hash, copies, why not mirrored), or None where it is a new one."""
+    """Find the signal that a delivery repeats: (id, receipt, body hash, copies, why not mirrored, order key); None for a new one."""
     first, last = new.draft.dedupe_key, new.draft.dedupe_key
     if new.draft.repeats_s is not None:
         # The stored keys end with the time of receipt, so those within reach stand side by side in the index of the natural key.
@@ -128,10 +137,27 @@ def _find(db: apsw.Connection, new: NewSignal) -> Row | None:
         first, last = _timed(first, at - reach), _timed(last, at + reach)  # also ahead: our own clock may have been set back
     return fetch_one(
         db,
-        "SELECT id, receipt_id, body_hash, (SELECT count(*) FROM copy WHERE signal_number = number), not_mirrored FROM signal"
+        "SELECT id, receipt_id, body_hash, (SELECT count(*) FROM copy WHERE signal_number = number), not_mirrored, order_key FROM signal"
         " WHERE origin = ? AND dedupe_key BETWEEN ? AND ? ORDER BY dedupe_key DESC LIMIT 1",
         (new.origin, first, last),
     )
+
+
+def _is_certain(db: apsw.Connection, new: NewSignal, known: Row) -> bool:
+    """Tell whether it is surely a repetition: nothing was entered behind the first one that the second may be meant to close."""
+    if new.draft.repeats_s is None:
+        return True
+    return not any(each.action.is_entry and would_close(new.draft, each) for each in _behind(db, new, known[5]))
+
+
+def _behind(db: apsw.Connection, new: NewSignal, key: OrderKey) -> tuple[SignalDraft, ...]:
+    """Read what is recorded for the contract behind a place in the order, the newest first; no tests."""
+    rows = fetch_all(
+        db,
+        "SELECT draft FROM signal WHERE strategy_id = ? AND symbol = ? AND order_key > ? ORDER BY order_key DESC LIMIT ?",
+        (new.strategy, new.draft.symbol, key, _LOOKED_BACK),
+    )
+    return tuple(draft for draft in (read_draft(row[0]) for row in rows) if not draft.is_test)
 
 
 def _timed(key: str, at: datetime) -> str:
@@ -151,7 +177,7 @@ def _insert_signal(db: apsw.Connection, new: NewSignal) -> tuple[int, Place]:
     number = db.last_insert_rowid()
     db.execute("UPDATE strategy SET signals = signals + 1 WHERE id = ?", (new.strategy,))
     told_at = new.decided_at if new.is_told else None
-    unplaced = Unplaced(new.strategy, new.origin, new.draft, new.decided_at, told_at, number)
+    unplaced = Unplaced(new.strategy, new.origin, new.draft, new.decided_at, told_at, number, new.received_at)
     place = find_place(db, unplaced)
     db.execute("UPDATE signal SET order_key = ?, numbering = ? WHERE number = ?", (place.key, place.numbering, number))
     if not new.draft.is_test and new.only is None:

@@ -1,8 +1,10 @@
 """Read the body of a signed delivery, version 1: strict JSON first, then the schema.
 
 What must always hold: every input gives a SignalDraft or InvalidValue; numbers become Decimal and never pass a float; a
-field given twice with different values is refused, never guessed. Fields that are not known are ignored, because bots send
-extras; the size, depth and number limits bound them as well. JSON ``null`` in an optional field means that it is absent.
+field given twice with different values is refused, never guessed. Names and words are read in any case. A field that is not known is
+counted and ignored, because bots send extras, unless its name is a slip of a known one that would have been used, or another word for a
+test: ``"tevt": true`` must not trade. The size, depth and number limits bound what is ignored as well. JSON ``null`` in an optional field
+means that it is absent.
 
 What leaves risk as it is or lowers it is not refused for what it does not use: price, leverage, order type and size are not read there
 (a stop and a target only by ``set_protection``, the fraction only by ``reduce``), numbers that are none stand in no way, and ``seq`` and
@@ -28,16 +30,19 @@ from rexalgo import (
     SignalDraft,
     SignalSize,
     SizeMode,
+    json_fault,
+    meant_instead,
     parse_decimal,
     parse_fraction,
     parse_price,
     parse_quantity,
     parse_ratio,
-    parse_symbol,
     plain,
+    read_contract,
+    read_number,
+    squashed,
 )
 
-Body = Mapping[str, object]
 T = TypeVar("T")
 E = TypeVar("E", bound=Enum)
 
@@ -52,11 +57,32 @@ _ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
     "stop_loss": ("stop_loss", "sl", "stoploss_price", "stoplosPrice"),
     "take_profit": ("take_profit", "tp", "takeprofit_price", "takeprofitPrice"),
 }
-_EXITS: Final = frozenset(each.value for each in Action if not each.is_entry)
+_OF_EVERY_ACTION: Final = ("idempotency_key", "action", "symbol", "side", "size", "test")
+_OF_LEVELS: Final = (*_ALIASES["stop_loss"], *_ALIASES["take_profit"])
+_KNOWN: Final = (*_OF_EVERY_ACTION, *_OF_LEVELS, *_ALIASES["order_type"], "price", "leverage", "sent_at", "seq", "position_after")
+_BY_FORM: Final = {squashed(each): each for each in _KNOWN}
+_WORDS_OF_THEIR_OWN: Final = frozenset(("text", "rest", "best", "average", "site", "sid", "slide", "sizes", "symbols"))
+"""Names that are near a known one and mean something else."""
+_OTHER_WORDS: Final = dict.fromkeys(("istest", "testing", "testmode", "dryrun", "simulate", "simulated"), "test")
+_LOOKED_AT: Final = 200
+_EXITS: Final = frozenset(squashed(each.value) for each in Action if not each.is_entry)
+_SHOWN: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _SENT_AT: Final = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]([0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})")
 # A string, whole or cut off by the end, or one bracket. Possessive, and a string cut off is still a match: linear for any text.
 _STRUCTURE: Final = re.compile(r'"(?:[^"\\]|\\.?)*+"?|[\[{]|[\]}]', re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """Hold a body: its known fields by their own names, and the names of the ``others``."""
+
+    known: Mapping[str, object]
+    others: tuple[str, ...] = ()
+
+    def get(self, field: str) -> object:
+        """Return a known field's value, None where it is absent."""
+        return self.known.get(field)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +108,43 @@ def read_body(body: bytes) -> Body:
         raise InvalidValue("body", f"JSON nested at most {DEPTH_MAX} deep")
     try:
         document: object = json.loads(text, object_pairs_hook=_object, parse_float=_number, parse_int=_number, parse_constant=_no_constant)
-    except json.JSONDecodeError:
-        raise InvalidValue("body", "a JSON object") from None
+    except json.JSONDecodeError as error:
+        raise InvalidValue("body", f"a JSON object: {json_fault(error)}") from None
     if not isinstance(document, dict):
         raise InvalidValue("body", "a JSON object at the top")
     _refuse_lone_surrogates(document)
-    action = document.get("action")
-    if not isinstance(action, str) or action not in _EXITS:
+    known, others = _by_known_names(document)
+    action = known.get("action")
+    if not isinstance(action, str) or squashed(action) not in _EXITS:
         _refuse_no_numbers(document)
-    return document
+    return Body(known, others)
+
+
+def _by_known_names(document: dict[str, object]) -> tuple[dict[str, object], tuple[str, ...]]:
+    """Give every known field its own name, whatever case it was written in; the names of the others beside them."""
+    body: dict[str, object] = {}
+    others = []
+    for name, value in document.items():
+        known = _BY_FORM.get(squashed(name))
+        if known is None:
+            others.append(name)
+        elif known in body:
+            raise InvalidValue(known, "once: it is given twice")
+        else:
+            body[known] = value
+    return body, tuple(others)
+
+
+def _refuse_slips(body: "Body", action: object) -> None:
+    """Refuse a field whose name is a slip of one that this action uses."""
+    said = squashed(action) if isinstance(action, str) else ""
+    used = _KNOWN if said not in _EXITS else (*_OF_EVERY_ACTION, *(_OF_LEVELS if said == "setprotection" else ()))
+    for name in body.others[:_LOOKED_AT]:
+        form = squashed(name)
+        meant = None if form in _WORDS_OF_THEIR_OWN else _OTHER_WORDS.get(form) or meant_instead(name, used)
+        if meant is not None:
+            shown = name if _SHOWN.fullmatch(name) else meant
+            raise InvalidValue(shown, f"{meant}, if that is meant, or another name: this one is not known")
 
 
 def _depth(text: str) -> int:
@@ -161,19 +215,20 @@ def read_idempotency_key(body: Body) -> str | None:
 
 def read_draft(body: Body, signed_id: str | None, needs_key: bool) -> SignalDraft:
     """Make the draft; ``signed_id`` is ``webhook-id`` where dialect B signed it. Raises InvalidValue naming the field."""
+    _refuse_slips(body, body.get("action"))
     key = _dedupe_key(body, signed_id, needs_key)
-    action = _action(body.get("action"), "action")
+    action = _choice(Action)(body.get("action"), "action")
     if not action.is_entry:
         return _read_exit(body, key, action)
     no_levels = {field: _optional(body, field, _level_or_none) == NONE for field in ("stop_loss", "take_profit")}
     return SignalDraft(
         dedupe_key=key,
         action=action,
-        symbol=parse_symbol(body.get("symbol")),
+        symbol=read_contract(body.get("symbol")),
         side=_optional(body, "side", _choice(PositionSide)),
         order_type=_optional(body, "order_type", _choice(OrderType)) or OrderType.MARKET,
-        price=_optional(body, "price", parse_price),
-        leverage=_optional(body, "leverage", parse_ratio),
+        price=_optional(body, "price", _number_by(parse_price)),
+        leverage=_optional(body, "leverage", _number_by(parse_ratio)),
         stop_loss=_level(body, "stop_loss"),
         take_profit=_level(body, "take_profit"),
         sent_at=_optional(body, "sent_at", _moment),
@@ -183,6 +238,7 @@ def read_draft(body: Body, signed_id: str | None, needs_key: bool) -> SignalDraf
         is_test=_optional(body, "test", _flag) or False,
         no_stop_loss=no_levels["stop_loss"],
         no_take_profit=no_levels["take_profit"],
+        ignored_fields=len(body.others),
     )
 
 
@@ -192,7 +248,7 @@ def _read_exit(body: Body, key: str, action: Action) -> SignalDraft:
     return SignalDraft(
         dedupe_key=key,
         action=action,
-        symbol=parse_symbol(body.get("symbol")),
+        symbol=read_contract(body.get("symbol")),
         side=_optional(body, "side", _choice(PositionSide)),
         stop_loss=_level(body, "stop_loss") if moves else None,
         take_profit=_level(body, "take_profit") if moves else None,
@@ -202,6 +258,7 @@ def _read_exit(body: Body, key: str, action: Action) -> SignalDraft:
         is_test=_optional(body, "test", _flag) or False,
         no_stop_loss=moves and _optional(body, "stop_loss", _level_or_none) == NONE,
         no_take_profit=moves and _optional(body, "take_profit", _level_or_none) == NONE,
+        ignored_fields=len(body.others),
     )
 
 
@@ -216,6 +273,7 @@ def _if_told(body: Body, field: str, read: Callable[[object, str], T]) -> T | No
 def _exit_size(body: Body, action: Action) -> SignalSize:
     told = body.get("size")
     mode = told.get("mode") if isinstance(told, dict) else None
+    mode = mode.lower() if isinstance(mode, str) else mode
     if action is Action.REDUCE:
         return _optional(body, "size", _size) or SignalSize()
     if action is Action.CLOSE and mode == SizeMode.FRACTION.value:
@@ -230,7 +288,12 @@ def _level(body: Body, field: str) -> Price | None:
 
 def _level_or_none(value: object, field: str) -> Price | str:
     """Read a stop or target: a price, or the word that takes it away."""
-    return NONE if value == NONE else parse_price(value, field)
+    return NONE if isinstance(value, str) and value.strip().lower() == NONE else _number_by(parse_price)(value, field)
+
+
+def _number_by(parse: Callable[[object, str], T]) -> Callable[[object, str], T]:
+    """Read a number in any form that programs write, then judge it by ``parse``."""
+    return lambda value, field: parse(read_number(value, field), field)
 
 
 def _dedupe_key(body: Body, signed_id: str | None, needs_key: bool) -> str:
@@ -246,24 +309,18 @@ def _dedupe_key(body: Body, signed_id: str | None, needs_key: bool) -> str:
 
 def _optional(body: Body, field: str, read: Callable[[object, str], T]) -> T | None:
     """Read a field under any of its names; values that differ after reading are refused, for nobody can say which is meant."""
-    found = [(name, read(body[name], name)) for name in _ALIASES.get(field, (field,)) if body.get(name) is not None]
+    found = [(name, read(body.get(name), name)) for name in _ALIASES.get(field, (field,)) if body.get(name) is not None]
     for name, value in found[1:]:
         if value != found[0][1]:
-            raise InvalidValue(name, f"the same value as {found[0][0]}, or only one of the two", body[name])
+            raise InvalidValue(name, f"the same value as {found[0][0]}, or only one of the two", body.get(name))
     return found[0][1] if found else None
-
-
-def _action(value: object, field: str) -> Action:
-    for action in Action:
-        if action.value == value:
-            return action
-    raise InvalidValue(field, "one of " + ", ".join(each.value for each in Action), value)
 
 
 def _choice(kind: type[E]) -> Callable[[object, str], E]:
     def read(value: object, field: str) -> E:
+        said = squashed(value) if isinstance(value, str) else None
         for choice in kind:
-            if choice.value == value:
+            if squashed(choice.value) == said:
                 return choice
         raise InvalidValue(field, "one of " + ", ".join(choice.value for choice in kind), value)
 
@@ -293,7 +350,7 @@ def _size(value: object, field: str) -> SignalSize:
     quantity, fraction = value.get("quantity"), value.get("fraction")
     return SignalSize(
         mode,
-        None if quantity is None else parse_quantity(quantity, f"{field}.quantity"),
+        None if quantity is None else _number_by(parse_quantity)(quantity, f"{field}.quantity"),
         None if fraction is None else parse_fraction(fraction, f"{field}.fraction"),
     )
 
@@ -305,7 +362,7 @@ def _seq(value: object, field: str) -> int:
 
 
 def _plain_decimal(value: object, field: str) -> str:
-    return plain(parse_decimal(value, field))
+    return plain(parse_decimal(read_number(value, field), field))
 
 
 def _flag(value: object, field: str) -> bool:

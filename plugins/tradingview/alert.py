@@ -1,235 +1,208 @@
-"""Read the text of an alert: tolerant about names, strict about meaning. Pure.
+"""Read the text of an alert: bytes -> fields (``forms``) -> what it asks for (``meaning``) -> a draft. Pure.
 
-JSON, or plain text of the form ``buy BTCUSDT`` or ``action=buy symbol=BTCUSDT``. *After* and *before* are the master's position after
-and before the order, where the message tells them; the endpoint chooses what an order of the other side does: close, or turn.
-
-| order                          | after            | before         | becomes                                              |
-|--------------------------------|------------------|----------------|------------------------------------------------------|
-| any                            | flat             |                | close                                                |
-| close, exit, close_long, ...   |                  |                | close (of that side)                                 |
-| one that enters a side         | that side        | flat           | open                                                 |
-| one that enters a side         | that side        | that side      | add                                                  |
-| one that enters a side         | that side        | the other side | reverse where the endpoint turns, else close         |
-| one that enters a side         | that side        | not told       | reverse where the endpoint turns, else open          |
-| buy while short, sell while long | the side it had | its size       | reduce by the part that was closed                   |
-| buy, long                      | not told         |                | reverse to LONG where the endpoint turns, else open  |
-| sell                           | not told         |                | reverse to SHORT where the endpoint turns, else close the long |
-| short                          | not told         |                | reverse to SHORT where the endpoint turns, else open |
-| open_long, enter_short, ...    | not told         |                | open                                                 |
-
-What always holds: a sell never enters the long side, nor a buy the short one. An alert is told apart from its repetition by ``id``, else
-by the order's id and time, else by its text for 60 s. ``timenow`` is the sender's clock; ``time`` may be a bar's, so it only tells apart.
-What only lowers risk is not refused for what it does not use: price, leverage, stop and target are read for entries alone.
+Every input ends in a SignalDraft or InvalidValue. A repetition is the same bytes within a minute, whatever ``id`` says: ids of alerts are
+names of orders in a script, equal for every trade. Only our own ``idempotency_key`` is a key. ``timenow`` and ``sent_at`` are the sender's
+clock. A time under another name may be a bar's, so it counts only where it is a few seconds old, or more than a day: then nothing is
+fresh any more. What only lowers risk is not refused for what it does not use: price, leverage, stop and target are read for entries alone.
 """
 
 import hashlib
-import json
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from decimal import ROUND_DOWN, Context, Decimal, InvalidOperation
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Final, TypeVar
 
+from plugins.tradingview.fields import Field, Fields
+from plugins.tradingview.forms import read_fields
+from plugins.tradingview.meaning import Meaning, read_meaning
+from plugins.tradingview.words import (
+    CLOCKS,
+    FALSE,
+    LEVERAGES,
+    ORDER_TYPES,
+    PRICES,
+    STOPS,
+    SYMBOLS,
+    TARGETS,
+    TIMES,
+    TRUE,
+)
 from rexalgo import (
     Action,
+    AlertFacts,
     InvalidValue,
-    PositionSide,
-    Ratio,
+    OrderType,
+    Price,
     SignalDraft,
     SignalSize,
     SizeMode,
     Symbol,
-    parse_fraction,
     parse_price,
+    parse_quantity,
     parse_ratio,
-    parse_symbol,
+    read_contract,
+    read_number,
 )
 
 T = TypeVar("T")
-_WORDS: Final = re.compile(r"[^\s=,;]+=[^\s,;]+|[^\s,;]+")
-_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")
-_SYMBOLS: Final = ("symbol", "ticker", "instrument", "pair")
-_ACTIONS: Final = ("action", "side", "order_action", "signal")
-_POSITIONS: Final = ("position", "market_position", "position_after")
-_BEFORE: Final = ("before", "prev_market_position", "position_before")
-_SIZES: Final = ("size_after", "market_position_size")
-_SIZES_BEFORE: Final = ("size_before", "prev_market_position_size")
-_ENTERS: Final = {
-    "buy": PositionSide.LONG, "long": PositionSide.LONG, "open_long": PositionSide.LONG, "enter_long": PositionSide.LONG,
-    "sell": PositionSide.SHORT, "short": PositionSide.SHORT, "open_short": PositionSide.SHORT, "enter_short": PositionSide.SHORT,
-}  # fmt: skip
-_TURNS: Final = ("buy", "sell", "long", "short")
-_SIDES: Final = {"long": PositionSide.LONG, "short": PositionSide.SHORT}
-_REPEATS_S: Final = 60
-_EXPONENT_MAX: Final = 40
-EXACT: Final = Context(prec=60, rounding=ROUND_DOWN)
-_CLOSES: Final[Mapping[str, PositionSide | None]] = {
-    "close": None, "exit": None, "flat": None, "close_all": None, "close_long": PositionSide.LONG, "exit_long": PositionSide.LONG,
-    "close_short": PositionSide.SHORT, "exit_short": PositionSide.SHORT,
-}  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class _Meaning:
-    """Hold what an alert asks for."""
-
-    action: Action
-    side: PositionSide | None = None
-    fraction: Ratio | None = None
+REPEATS_S: Final = 60
+_ORDER_WORDS: Final = ("MARKET", "LIMIT", "STOP", "STOP_MARKET", "STOP_LIMIT", "TAKE_PROFIT", "TAKE_PROFIT_MARKET", "TRAILING_STOP_MARKET")
+"""What ``type`` says where it is the order's type; elsewhere it may be anything."""
+_KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,120}")
+_EPOCH: Final = re.compile(r"[0-9]{10}(?:[0-9]{3}|[0-9]{6})?")
+_FIRED_JUST_NOW: Final = timedelta(seconds=5)
+_STALE: Final = timedelta(days=1, minutes=5)
+"""A day, and the minutes that a daily bar's own opening is older when the bar closes."""
+_BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def read_alert(body: bytes, received_at: datetime, *, reverses: bool) -> SignalDraft:
-    """Read one alert. ``reverses``: an order of the other side turns the position instead of closing it. Raises InvalidValue."""
-    fields = _fields(body)
-    meaning = _meaning(fields, reverses)
-    enters = meaning.action.is_entry
-    told = _told_id(fields)
+    """Read one alert. ``reverses``: a bare order of the other side turns the position instead of closing it. Raises InvalidValue."""
+    fields = read_fields(body)
+    meaning = read_meaning(fields, turns=reverses)
+    enters, moves = meaning.action.is_entry, meaning.action is Action.SET_PROTECTION
+    key = _key(fields)
+    levels = {names: _level(fields, names) if enters or moves else None for names in (STOPS, TARGETS)}
+    taken_away = {names: moves and any(each.text == "none" for each in fields.present(names)) for names in levels}
     return SignalDraft(
-        dedupe_key=told if told is not None else f"tv-{hashlib.sha256(body).hexdigest()[:40]}",
-        repeats_s=None if told is not None else _REPEATS_S,
+        dedupe_key=f"tv-{hashlib.sha256(body).hexdigest()[:40]}" if key is None else f"tv-{key}",
+        repeats_s=REPEATS_S if key is None else None,
         action=meaning.action,
-        symbol=read_symbol(_first(fields, _SYMBOLS)),
+        symbol=_symbol(fields),
         side=meaning.side,
-        price=_number(fields, "price", parse_price) if enters else None,
-        leverage=_number(fields, "leverage", parse_ratio) if enters else None,
-        stop_loss=_number(fields, "stop_loss", parse_price) if enters else None,
-        take_profit=_number(fields, "take_profit", parse_price) if enters else None,
-        sent_at=_sent_at(fields),
-        size=SignalSize() if meaning.fraction is None else SignalSize(SizeMode.FRACTION, fraction=meaning.fraction),
-        is_test=str(fields.get("test", "")).lower() in ("true", "1"),
+        order_type=_order_type(fields) if enters else OrderType.MARKET,
+        price=_number(fields, PRICES, parse_price) if enters else None,
+        leverage=_number(fields, LEVERAGES, parse_ratio) if enters else None,
+        stop_loss=levels[STOPS],
+        take_profit=levels[TARGETS],
+        no_stop_loss=taken_away[STOPS],
+        no_take_profit=taken_away[TARGETS],
+        sent_at=_sent_at(fields, received_at),
+        size=_size(fields, meaning),
+        seq=None if key is None else _seq(fields),
+        is_test=_is_test(fields),
+        alert=AlertFacts(meaning.came_from, meaning.is_bare, meaning.was_flat, meaning.seems_from),
     )
 
 
-def _fields(body: bytes) -> dict[str, str]:
-    try:
-        text = body.decode("utf-8").strip()
-    except UnicodeDecodeError:
-        raise InvalidValue("body", "text in UTF-8") from None
-    if text.startswith("{"):
-        return _json_fields(text)
-    words = _WORDS.findall(text)[:20]
-    named = {name.lower(): value for word in words if "=" in word for name, _, value in [word.partition("=")]}
-    plain = [word for word in words if "=" not in word]
-    for name, value in zip(("action", "symbol"), plain, strict=False):
-        named.setdefault(name, value)
-    return named
+def _size(fields: Fields, meaning: Meaning) -> SignalSize:
+    """Read the size: the part that a reduce closes, or our own ``size`` of an entry; other quantities are the master's own business."""
+    if meaning.fraction is not None:
+        return SignalSize(SizeMode.FRACTION, fraction=meaning.fraction)
+    told = {each.path.lower(): each for each in fields.all if each.path.lower() in ("size.mode", "size.quantity") and each.is_told}
+    mode = told.get("size.mode")
+    if mode is None or not meaning.action.is_entry or mode.text == SizeMode.FOLLOWER.value:
+        return SignalSize()
+    quantity = told.get("size.quantity")
+    if mode.text != SizeMode.QUANTITY.value or quantity is None:
+        raise InvalidValue("size.mode", "follower, or quantity with size.quantity", mode.text)
+    return SignalSize(SizeMode.QUANTITY, parse_quantity(read_number(quantity.text, "size.quantity"), "size.quantity"))
 
 
-def _json_fields(text: str) -> dict[str, str]:
-    try:
-        document = json.loads(text, parse_float=str, parse_int=str, parse_constant=str)
-    except (ValueError, RecursionError):
-        raise InvalidValue("body", "a JSON object, or plain text such as: buy BTCUSDT") from None
-    if not isinstance(document, dict):
-        raise InvalidValue("body", "a JSON object at the top")
-    kept = {str(name).lower(): value for name, value in document.items() if isinstance(value, str | bool)}
-    return {name: str(value) for name, value in kept.items()}
+def _symbol(fields: Fields) -> Symbol:
+    """Read the contract: all that can be read must be the same one."""
+    told = list(fields.named(SYMBOLS))
+    found: list[tuple[Field, Symbol]] = []
+    for each in told:
+        try:
+            found.append((each, read_contract(each.text, "symbol")))
+        except InvalidValue:
+            if each.name in ("symbol", "ticker"):
+                raise
+    if not found:
+        return read_contract(told[0].text if told else None, "symbol")
+    for each, symbol in found[1:]:
+        if symbol != found[0][1]:
+            raise InvalidValue(each.shown, f"the same contract as {found[0][0].shown}, or only one of the two", each.text)
+    return found[0][1]
 
 
-def _first(fields: Mapping[str, str], names: tuple[str, ...]) -> str | None:
-    return next((fields[name] for name in names if fields.get(name, "").strip()), None)
+# Numbers and levels
 
 
-def _meaning(fields: Mapping[str, str], reverses: bool) -> _Meaning:
-    word = (_first(fields, _ACTIONS) or "").lower().strip()
-    if word in _CLOSES:
-        return _Meaning(Action.CLOSE, _CLOSES[word])
-    after, before = _position(fields, _POSITIONS, "position"), _position(fields, _BEFORE, "before")
-    if word not in _ENTERS:
-        raise InvalidValue("action", "buy, sell, long, short, close, exit, open_long, close_long or one of their siblings", word)
-    if after == "flat":
-        return _Meaning(Action.CLOSE)
-    side = _ENTERS[word]
-    if after == "":
-        return _untold(word, side, reverses)
-    if _SIDES[after] is not side:
-        return _part_closed(word, _SIDES[after], fields)
-    if before == "flat":
-        return _Meaning(Action.OPEN, side)
-    if before == after:
-        return _Meaning(Action.ADD, side)
-    if reverses:
-        return _Meaning(Action.REVERSE, side)
-    return _Meaning(Action.OPEN, side) if before == "" else _Meaning(Action.CLOSE, side.opposite)
+def _number(fields: Fields, names: Sequence[str], parse: Callable[[object, str], T]) -> T | None:
+    """Read a number above zero; a zero and what says nothing count as not told."""
+    return fields.agreed(fields.named(names), lambda each: _parsed(each, parse))
 
 
-def _untold(word: str, side: PositionSide, reverses: bool) -> _Meaning:
-    """Read an order whose position is not told."""
-    if reverses and word in _TURNS:
-        return _Meaning(Action.REVERSE, side)
-    return _Meaning(Action.CLOSE, PositionSide.LONG) if word == "sell" else _Meaning(Action.OPEN, side)
+def _parsed(field: Field, parse: Callable[[object, str], T]) -> T | None:
+    text = (field.text or "").removesuffix("x") if field.name in LEVERAGES else field.text
+    number = read_number(text, field.shown)
+    return None if number == 0 else parse(number, field.shown)
 
 
-def _part_closed(word: str, held: PositionSide, fields: Mapping[str, str]) -> _Meaning:
-    """Read an order that left a part of the other side: it must never be taken for an entry of that side."""
-    after, before = (_size(fields, _named(fields, names)) for names in (_SIZES, _SIZES_BEFORE))
-    if word not in ("buy", "sell") or after is None or before is None or not 0 < after < before:
-        expected = "flat or the side of the order; for a part that was closed, buy or sell with size_before and a smaller size_after"
-        raise InvalidValue("position", expected, held.value.lower())
-    return _Meaning(Action.REDUCE, held, parse_fraction(EXACT.divide(EXACT.subtract(before, after), before), "size_after"))
+def _level(fields: Fields, names: Sequence[str]) -> Price | None:
+    """Read a stop or target: a price, or an object that has its price in it and no other way of telling it."""
+    return fields.agreed(fields.named(names), lambda each: _one_level(fields, each))
 
 
-def _size(fields: Mapping[str, str], name: str) -> Decimal | None:
-    """Read a size of the master's own, with as many digits as a float may have left; only its part of another one is used."""
-    text = fields.get(name, "").strip()
-    if not text:
+def _one_level(fields: Fields, field: Field) -> Price | None:
+    if field.text is not None:
+        return _parsed(field, parse_price)
+    inner = [each for each in fields.all if each.path.startswith(f"{field.path}.") and each.is_told and each.name != "type"]
+    if len(inner) != 1 or inner[0].name not in ("stopprice", "limitprice", "price"):
+        raise InvalidValue(field.shown, "a price: percents, amounts and trailing stops are not read")
+    return _parsed(inner[0], parse_price)
+
+
+def _order_type(fields: Fields) -> OrderType:
+    def read(field: Field) -> OrderType:
+        for each in OrderType:
+            if (field.text or "").upper() == each.value:
+                return each
+        raise InvalidValue(field.shown, "market or limit", field.text)
+
+    soft = (each for each in fields.named(("type",)) if each.path == each.name and (each.text or "").upper() in _ORDER_WORDS)
+    return fields.agreed((*fields.named(ORDER_TYPES), *soft), read) or OrderType.MARKET
+
+
+def _seq(fields: Fields) -> int | None:
+    told = fields.first(("seq",))
+    return int(told.text) if told is not None and told.text is not None and re.fullmatch("[0-9]{1,18}", told.text) else None
+
+
+def _is_test(fields: Fields) -> bool:
+    def read(field: Field) -> bool:
+        said = (field.text or "").lower()
+        if said not in TRUE and said not in FALSE:
+            raise InvalidValue(field.shown, "true or false", field.text)
+        return said in TRUE
+
+    return fields.agreed(fields.named(("test",)), read) or False
+
+
+# Which alert, and when
+
+
+def _key(fields: Fields) -> str | None:
+    told = fields.first(("idempotencykey",))
+    if told is None:
         return None
+    if told.text is None or not _KEY.fullmatch(told.text):
+        raise InvalidValue("idempotency_key", "1 to 120 of A-Z, a-z, 0-9, '_', '-'", told.text)
+    return told.text
+
+
+def _sent_at(fields: Fields, received_at: datetime) -> datetime | None:
+    """Read the sender's clock; None where it is not told, or in words that are no time."""
+    for each in fields.named(CLOCKS):
+        told = _moment(each.text or "")
+        if told is not None:
+            return told
+    told_elsewhere = (_moment(each.text or "", zone=UTC) for each in fields.named((*CLOCKS, *TIMES)))
+    for other in told_elsewhere:
+        if other is not None and (abs(received_at - other) <= _FIRED_JUST_NOW or received_at - other > _STALE):
+            return other
+    return None
+
+
+def _moment(text: str, zone: timezone | None = None) -> datetime | None:
+    """Read a time with a zone, or seconds, milliseconds or microseconds since 1970; ``zone`` is taken for one that tells none."""
     try:
-        size = Decimal(text)
-    except InvalidOperation:
-        raise InvalidValue(name, "the size of a position", text) from None
-    if not size.is_finite() or abs(size.adjusted()) > _EXPONENT_MAX:
-        raise InvalidValue(name, "the size of a position", text)
-    return size
-
-
-def _position(fields: Mapping[str, str], names: tuple[str, ...], field: str) -> str:
-    told = (_first(fields, names) or "").lower().strip()
-    if told not in ("", "long", "short", "flat"):
-        raise InvalidValue(field, "long, short or flat, as {{strategy.market_position}} tells it", told)
-    return told
-
-
-def _sent_at(fields: Mapping[str, str]) -> datetime | None:
-    """Read the sender's clock; None where it is not told, or in words that are no time with a zone."""
-    try:
-        told = datetime.fromisoformat(fields.get("timenow", "").strip())
+        if _EPOCH.fullmatch(text):
+            return _BEGINNING + timedelta(microseconds=int(text.ljust(16, "0")))
+        told = datetime.fromisoformat(text.strip())
+        told = told if told.tzinfo is not None else told.replace(tzinfo=zone)
         return told.astimezone(UTC) if told.tzinfo is not None and told.year >= 2000 else None
     except (ValueError, OverflowError):
         return None
-
-
-def read_symbol(text: str | None) -> Symbol:
-    """Read a contract as TradingView writes it: ``BINANCE:BTCUSDT.P`` is BTCUSDT. Raises InvalidValue."""
-    plain = (text or "").strip().upper().rpartition(":")[2]
-    for suffix in (".PERP", ".P", "PERP"):
-        plain = plain.removesuffix(suffix)
-    return parse_symbol(plain, "symbol")
-
-
-def _named(fields: Mapping[str, str], names: tuple[str, ...]) -> str:
-    """Return under which of its names a field is there, the first where it is not."""
-    return next((name for name in names if fields.get(name, "").strip()), names[0])
-
-
-def _number(fields: Mapping[str, str], name: str, parse: Callable[[object, str], T]) -> T | None:
-    text = fields.get(name, "").strip()
-    if not text or text.lower() in ("nan", "null", "none"):
-        return None
-    try:
-        if Decimal(text) == 0:
-            return None
-    except InvalidOperation:
-        pass  # the parser says what was expected
-    return parse(text, name)
-
-
-def _told_id(fields: Mapping[str, str]) -> str | None:
-    """Return the id that tells an alert from every other, None where its text is all that there is."""
-    told, at = fields.get("id") or fields.get("alert_id"), fields.get("timenow") or fields.get("time")
-    if not told and fields.get("order_id") and at:
-        told = f"{fields['order_id']}-{at}"
-    if not told:
-        return None
-    return f"tv-{told}" if _ID.fullmatch(told) else f"tv-{hashlib.sha256(told.encode()).hexdigest()[:48]}"

@@ -49,7 +49,8 @@ def make(place: Place, master: Visitor, **scope: str) -> str:
     """Make an address in the studio, and return it as it is reached here."""
     found = re.search(r"/studio/strategies/(str_[0-9a-f]+)", master.get("/studio"))
     assert found is not None
-    master.get(f"/studio/strategies/{found[1]}/tradingview")
+    page = master.get(f"/studio/strategies/{found[1]}/tradingview")
+    assert "closes what is held on the other side, then opens short" in page
     shown = master.post(f"/studio/strategies/{found[1]}/tradingview", **{"sell": "close", "only": "all", "days": "30", **scope})
     address = re.search(r'id="url">([^<]+)<', shown)
     assert address is not None
@@ -87,6 +88,28 @@ def test_what_is_sent_again_after_a_failure_is_one_signal(place: Place, url: str
     assert (first.status_code, again.status_code) == (202, 200)
     assert first.json()["signal_id"] == again.json()["signal_id"]
     assert again.json()["duplicate"] is True
+
+
+def test_exits_are_taken_each_though_text_or_order_id_are_those_of_another(place: Place, url: str) -> None:
+    """The order id is a name in the script; a close is sent as the same text for every trade."""
+    first: dict[str, object] = {"action": "buy", "symbol": "BTCUSDT", "position": "long", "before": "flat", "id": "Long", "price": "1"}
+    fill: dict[str, object] = {"action": "sell", "symbol": "BTCUSDT", "position": "long", "order_id": "TP", "size_before": "4"}
+    sent = [first, fill | {"size_after": "3"}, fill | {"size_after": "2"}, "close BTCUSDT", first | {"price": "2"}, "close BTCUSDT"]
+    answers = [send(url, each) for each in sent]
+    assert [answer.status_code for answer in answers] == [202] * 6
+    assert len({answer.json()["signal_id"] for answer in answers}) == 6
+    last = answers[-1].json()["signal_id"]
+    assert set(place.settled(last)) == {"filled"}
+    assert place.rows("SELECT count(*) FROM holding WHERE share != '0'")[0][0] == 0
+
+
+def test_an_alert_that_says_flat_never_enters(place: Place, url: str) -> None:
+    for told in ({"sentiment": "flat"}, {"data": {"position_size": "0"}}, {"strategy_info": {"market_position": "flat"}}):
+        answer = send(url, {"action": "buy", "ticker": "BYBIT:BTCUSDT.P", **told})
+        assert answer.json()["mirrored"] is False
+        assert place.rows("SELECT json_extract(draft, '$.action') FROM signal WHERE id = ?", answer.json()["signal_id"]) == [("close",)]
+    refused = send(url, {"action": "sell", "symbol": "BTCUSDT", "market_postion": "flat"})
+    assert (refused.status_code, refused.json()["field"]) == (422, "market_postion")
 
 
 def test_a_sender_that_hangs_up_loses_nothing(place: Place, url: str) -> None:

@@ -115,20 +115,61 @@ def test_field_and_alias_may_say_the_same_but_not_differ() -> None:
     refused(json.dumps(OPEN | {"order_type": "MARKET", "trigger_type": "LIMIT", "price": 1}).encode(), "trigger_type")
 
 
-def test_unknown_fields_are_ignored() -> None:
-    assert read_json(CLOSE | {"comment": {"a": [1, {"b": "\U0001f600"}]}, "strategy": None}) == read_json(CLOSE)
+def test_unknown_fields_are_ignored_and_counted() -> None:
+    draft = read_json(CLOSE | {"comment": {"a": [1, {"b": "\U0001f600"}]}, "strategy": None, "text": "t"})
+    assert draft == read_json(CLOSE)
+    assert (draft.ignored_fields, read_json(CLOSE).ignored_fields) == (3, 0)
+
+
+@pytest.mark.parametrize(
+    "name", ["tevt", "tset", "tst", "Testt", "dry_run", "isTest", "stop_los", "take_proffit", "sied", "leverag", "sent_att", "lever_age"]
+)
+def test_a_misspelt_field_is_refused_by_its_name(name: str) -> None:
+    body = json.dumps(OPEN | {name: True}).encode()
+    if name == "lever_age":
+        refused(body, "leverage")
+    else:
+        refused(body, name, "this one is not known")
+
+
+def test_an_exit_is_not_refused_for_a_slip_in_what_it_does_not_use() -> None:
+    assert read_json(CLOSE | {"prise": 1, "stop_los": 2, "sent_att": 3}) == read_json(CLOSE)
+    refused(json.dumps(CLOSE | {"tevt": True}).encode(), "tevt")
+    refused(json.dumps(CLOSE | {"action": "set_protection", "sl": 5, "take_proffit": 3}).encode(), "take_proffit")
+
+
+@pytest.mark.parametrize(
+    ("changes", "same"),
+    [
+        ({"action": "OPEN", "side": "long"}, {}),
+        ({"symbol": "BINANCE:BTCUSDT.P"}, {}),
+        ({"symbol": "btc-usdt-swap"}, {}),
+        ({"price": "6.5e4"}, {"price": "65000"}),
+        ({"price": "65,000.5"}, {"price": "65000.5"}),
+        ({"stop_loss": 0.1 + 0.2}, {"stop_loss": "0.3"}),
+        ({"stopLoss": "5", "orderType": "market", "SentAt": "2026-11-23T10:00:00Z"}, {"sl": "5", "sent_at": "2026-11-23T10:00:00Z"}),
+    ],
+)
+def test_cases_spellings_and_forms_of_numbers_are_read(changes: dict[str, object], same: dict[str, object]) -> None:
+    assert read_json(OPEN | changes) == read_json(OPEN | same)
+
+
+def test_a_field_in_two_cases_is_refused_and_broken_json_tells_the_place() -> None:
+    refused(json.dumps(OPEN | {"Side": "SHORT"}).encode(), "side", "once")
+    refused(b'{"action":"open",\n "symbol":"BTCUSDT",}', "body", "a comma with nothing behind it, at line 2, column 20")
 
 
 BAD_FIELDS: list[tuple[str, object, str]] = [
     ("idempotency_key", None, "idempotency_key"), ("idempotency_key", "", "idempotency_key"), ("idempotency_key", "a b", "idempotency_key"),
     ("idempotency_key", "a" * 129, "idempotency_key"), ("idempotency_key", 5, "idempotency_key"),
     ("idempotency_key", "k\n", "idempotency_key"),
-    ("action", None, "action"), ("action", "OPEN", "action"), ("action", "flip", "action"), ("action", ["open"], "action"),
-    ("symbol", None, "symbol"), ("symbol", "btcusdt", "symbol"), ("symbol", "BTC", "symbol"), ("symbol", "B" * 33, "symbol"),
-    ("symbol", "BTC-USDT", "symbol"), ("symbol", "BTCUSDT\n", "symbol"), ("side", "long", "side"), ("side", None, "side"),
+    ("action", None, "action"), ("action", "flip", "action"), ("action", ["open"], "action"),
+    ("symbol", None, "symbol"), ("symbol", "BTC", "symbol"), ("symbol", "B" * 33, "symbol"),
+    ("symbol", "BTC USDT", "symbol"), ("symbol", "BTC/USD:BTC", "symbol"), ("side", "up", "side"), ("side", None, "side"),
     ("side", {}, "side"),
     ("order_type", "STOP", "order_type"), ("order_type", [], "order_type"), ("price", "0", "price"), ("price", -1, "price"),
-    ("price", "1e3", "price"), ("price", True, "price"), ("price", "", "price"), ("price", [1], "price"), ("price", "NaN", "price"),
+    ("price", "1e33", "price"),
+    ("price", "65,000", "price"), ("price", True, "price"), ("price", "", "price"), ("price", [1], "price"), ("price", "NaN", "price"),
     ("price", 10**15, "price"), ("leverage", "0", "leverage"), ("stop_loss", "x", "stop_loss"), ("take_profit", {}, "take_profit"),
     ("sent_at", "2026-11-23T10:00:00", "sent_at"), ("sent_at", "2026-02-30T10:00:00Z", "sent_at"), ("sent_at", 1763892000, "sent_at"),
     ("sent_at", "0001-01-01T00:00:00+14:00", "sent_at"), ("sent_at", "9999-12-31T23:59:59-14:00", "sent_at"), ("sent_at", "now", "sent_at"),
@@ -203,7 +244,7 @@ def test_moving_protection_reads_levels_and_nothing_else() -> None:
     refused(json.dumps(CLOSE | {"action": "set_protection", "stop_loss": "low"}).encode(), "stop_loss")
 
 
-@pytest.mark.parametrize(("name", "value"), [("side", "long"), ("test", "true"), ("symbol", "btc"), ("idempotency_key", 5)])
+@pytest.mark.parametrize(("name", "value"), [("side", "up"), ("test", "true"), ("symbol", "btc"), ("idempotency_key", 5)])
 def test_an_exit_is_still_refused_for_what_it_uses(name: str, value: object) -> None:
     refused(json.dumps(CLOSE | {name: value}).encode(), name)
 

@@ -1,9 +1,13 @@
 """The bots' room over real sockets: each row of the table of answers, the caps, and what a sender is never told."""
 
+import json
+
 import pytest
 import trio
 from web_helpers import NOW, WEBHOOK, MemoryService, read_answer, request_bytes, served, signal_body
 
+from engine.views import Reception, ReceptionKind
+from web.bots import reception_answer
 from web.settings import WebSettings
 
 HOOKS = "/api/webhooks/copy-trading/"
@@ -30,6 +34,11 @@ async def test_an_entry_that_is_not_mirrored_says_so_and_why() -> None:
         answer = await site.ask("POST", WEBHOOK, signal_body(), x_key="right")
         assert answer.status == 202
         assert (answer.json["mirrored"], answer.json["reason"]) == (False, "skipped.entries_off")
+
+
+async def test_fields_that_nobody_knows_are_counted_back() -> None:
+    answer = reception_answer(Reception(ReceptionKind.ACCEPTED, "sg", "rc", ignored_fields=2))
+    assert json.loads(await answer.get_data())["ignored_fields"] == 2
 
 
 async def test_every_cause_of_401_has_one_and_the_same_body() -> None:

@@ -148,7 +148,7 @@ class WebPlace:
 
         await self.office.ledger.write(write)
         browser = self.browser()
-        await browser.post(f"/welcome/{await make_link(self.office, new.id, 'test')}", bare=True)
+        await browser.post(f"/welcome/{await make_link(self.office, new.id, 'test', '')}", bare=True)
         await browser.get("/security/password")
         await browser.post("/security/password", password=PASSWORD, again=PASSWORD)
         if Role.OPERATOR in roles:

@@ -12,7 +12,7 @@ from engine.office import NothingThere
 from engine.ports.secret import Secret
 from web.again import Again
 from web.rooms import Rooms, Who
-from web.studio.senders import ALERT_MESSAGE, PLACEHOLDER, python_sender, shell_sender
+from web.studio.senders import PLACEHOLDER, python_sender, shell_sender
 from web.visit import Visit
 
 STATES: Final = {
@@ -79,7 +79,7 @@ def register_studio(rooms: Rooms) -> None:
             "studio/strategy.html", 422 if errors else 200, errors=errors, row=row, webhook=webhook, secrets=desk.secrets(row),
             states=STATES, audience=desk.audience(row), signals=desk.signals(row), deliveries=desk.deliveries(row)[:15],
             actions=[each.value for each in Action], wrong=about, python=python_sender(url, PLACEHOLDER, row.symbols[0]),
-            shell=shell_sender(url, PLACEHOLDER, row.symbols[0]), placeholder=PLACEHOLDER, message=ALERT_MESSAGE,
+            shell=shell_sender(url, PLACEHOLDER, row.symbols[0]), placeholder=PLACEHOLDER, message=desk.alert_message,
             live=rooms.desks.pulse.newest(), alerts=desk.alerts(row), refused=rooms.desks.refused.of(visit.who, identifier),
         )  # fmt: skip
 
@@ -184,7 +184,7 @@ def register_studio(rooms: Rooms) -> None:
         made = [each for each in desk.endpoints(row) if each.has_token]
         return visit.page(
             "studio/tradingview.html", 422 if errors else 200, errors=errors, row=row, made=made, url=url, enabled=desk.alerts_enabled(),
-            message=ALERT_MESSAGE,
+            message=desk.alert_message, ready=desk.ready_messages(row),
         )  # fmt: skip
 
     @rooms.get("/studio/debugger", Who.MASTER)

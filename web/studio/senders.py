@@ -1,6 +1,6 @@
-"""Ready-to-paste senders for one endpoint: shell, Python with its standard library only, and TradingView's message text.
+"""Ready-to-paste senders for one endpoint: shell, and Python with its standard library only.
 
-They are text that a person copies; a test runs the first two against a served place.
+They are text that a person copies; a test runs them against a served place.
 """
 
 from typing import Final
@@ -29,13 +29,6 @@ AT=$(date +%s)
 MAC=$(printf %s "$AT.$BODY" | openssl dgst -sha256 -hmac "$SECRET" | sed "s/^.* //")
 curl -sS "$URL" -H "Content-Type: application/json" -H "X-RexAlgo-Signature: t=$AT,v1=$MAC" --data-raw "$BODY"
 """
-
-
-ALERT_MESSAGE: Final = """{"action": "{{strategy.order.action}}", "symbol": "{{ticker}}", "price": "{{close}}",
- "position": "{{strategy.market_position}}", "before": "{{strategy.prev_market_position}}",
- "size_after": "{{strategy.market_position_size}}", "size_before": "{{strategy.prev_market_position_size}}",
- "order_id": "{{strategy.order.id}}", "timenow": "{{timenow}}"}"""
-"""What a strategy's alert message is to be; TradingView fills in what stands in double braces."""
 
 
 def python_sender(url: str, secret: str, symbol: str) -> str:

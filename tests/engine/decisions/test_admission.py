@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from engine.decisions.admission import Scope, check_scope, read_scope
+from engine.decisions.admission import Scope, admit, check_scope, read_scope
 from engine.domain.amounts import parse_price, parse_ratio
 from engine.domain.errors import InvalidValue
 from engine.domain.identifiers import Symbol
@@ -59,3 +59,17 @@ def test_settings_are_read_as_they_were_written() -> None:
     told = {"expires_at": NOW.isoformat(), "actions": ["close"], "symbols": ["ETHUSDT"], "entries_per_minute": 3, "sell": "close"}
     assert read_scope(frozenset([BTC, ETH]), told) == Scope(frozenset([BTC, ETH]), frozenset([ETH]), frozenset(["close"]), NOW, 3)
     assert read_scope(frozenset([BTC]), {}) == Scope(frozenset([BTC]))
+
+
+def test_of_a_turn_that_may_not_enter_the_closing_half_is_taken() -> None:
+    turn = draft(Action.REVERSE)
+    for scope, symbol in ((Scope(frozenset([BTC]), actions=frozenset(["close", "reduce"])), BTC), (Scope(frozenset([ETH])), BTC)):
+        taken = admit(draft(Action.REVERSE, symbol), scope, lambda: True, NOW)
+        assert (taken.action, taken.side, taken.symbol) == (Action.CLOSE, PositionSide.SHORT, BTC)
+    assert admit(turn, Scope(frozenset([BTC])), lambda: False, NOW) == turn
+
+
+@pytest.mark.parametrize("action", [Action.OPEN, Action.ADD, Action.REVERSE])
+def test_an_entry_is_not_turned_into_anything(action: Action) -> None:
+    with pytest.raises(InvalidValue):
+        admit(draft(action), Scope(frozenset([ETH])), lambda: False, NOW)

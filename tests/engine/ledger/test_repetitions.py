@@ -7,7 +7,7 @@ import apsw
 import pytest
 
 from engine.domain.identifiers import CopyId, ReceiptId, SignalId, StrategyId, Symbol
-from engine.domain.signal import Action, SignalDraft
+from engine.domain.signal import Action, PositionSide, SignalDraft
 from engine.ledger import Ledger
 from engine.ledger.codec import read_draft, write_draft
 from engine.ledger.signals import NewSignal, Recorded, record_signal
@@ -28,9 +28,12 @@ def db() -> Iterator[apsw.Connection]:
     opened.close()
 
 
-def came(db: apsw.Connection, later_s: float, key: str = "tv-text", origin: str = "endpoint:one") -> Recorded:
+def came(
+    db: apsw.Connection, later_s: float, key: str = "tv-text", origin: str = "endpoint:one", action: Action = Action.CLOSE,
+    side: PositionSide | None = None,
+) -> Recorded:  # fmt: skip
     at = BEGINNING + timedelta(seconds=later_s)
-    draft = SignalDraft(key, Action.CLOSE, Symbol("BTCUSDT"), repeats_s=60)
+    draft = SignalDraft(key, action, Symbol("BTCUSDT"), side, repeats_s=60)
     name = f"{later_s}-{key}-{origin}"
     new = NewSignal(
         SignalId(f"sig-{name}"), ReceiptId(f"rcp-{name}"), lambda: CopyId("c"), StrategyId("s"), origin, draft, b"h", at, at
@@ -56,6 +59,38 @@ def test_other_words_and_other_addresses_repeat_nothing(db: apsw.Connection) -> 
     came(db, 0)
     assert came(db, 1, key="tv-text2").is_new
     assert came(db, 1, origin="endpoint:another").is_new
+
+
+LONG, SHORT = PositionSide.LONG, PositionSide.SHORT
+
+
+@pytest.mark.parametrize("entry", [Action.OPEN, Action.ADD, Action.REVERSE])
+def test_the_same_close_again_after_an_entry_is_the_close_of_that(db: apsw.Connection, entry: Action) -> None:
+    came(db, 0)
+    assert came(db, 1, "tv-in", action=entry, side=LONG).is_new
+    again = came(db, 2)
+    assert again.is_new
+    assert came(db, 3).id == again.id
+
+
+def test_a_close_of_the_other_side_is_still_a_repetition(db: apsw.Connection) -> None:
+    first = came(db, 0, "tv-exit-long", side=LONG)
+    came(db, 1, "tv-in", action=Action.OPEN, side=SHORT)
+    assert came(db, 2, "tv-exit-long", side=LONG).id == first.id
+
+
+def test_an_entry_again_is_a_repetition_whatever_came_between(db: apsw.Connection) -> None:
+    first = came(db, 0, "tv-in", action=Action.OPEN, side=LONG)
+    came(db, 1)
+    assert came(db, 2, "tv-in", action=Action.OPEN, side=LONG).id == first.id
+
+
+def test_a_turn_that_comes_again_after_the_turn_back_closes_and_enters_nothing(db: apsw.Connection) -> None:
+    came(db, 0, "tv-long", action=Action.REVERSE, side=LONG)
+    came(db, 1, "tv-short", action=Action.REVERSE, side=SHORT)
+    again = came(db, 2, "tv-long", action=Action.REVERSE, side=LONG)
+    draft = read_draft(db.execute("SELECT draft FROM signal WHERE id = ?", (again.id,)).fetchall()[0][0])
+    assert (again.is_new, draft.action, draft.side) == (True, Action.CLOSE, SHORT)
 
 
 def test_it_is_written_and_read_with_the_draft() -> None:

@@ -1,0 +1,145 @@
+"""Alerts that overtake each other, and alerts that come again, of senders that number nothing. Pure.
+
+Two alerts of one moment are sent side by side and come in either order, with one time to the second or none. Then only what they say about
+the position tells which was first. The rules, in doubt for closing and against entering:
+
+- A close for which nothing was entered came before its entry. An entry of that side which follows within seconds, at no later time, is that
+  entry: it is late.
+- A bare ``sell`` that found nothing to close says that the strategy may be short: the bare ``buy`` behind it may be its cover, however much
+  later it comes. It is not taken for an entry.
+- An entry while the other side is recorded as entered, and no close of it, ends on its own side all the same: it turns. A bare one closes.
+- The close of the other side that follows within seconds came before that entry, where it says from which side it came.
+- Of two entries of one moment to two sides, that one was first at whose end the other begins. Where nobody can say, the second only closes.
+- The same bytes again within their time are a repetition. A close is one only while nothing that it would close was entered since: else it
+  may be the close of that. Of a reverse that comes again so only the closing half is certain.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from engine.decisions.ordering import compare_times
+from engine.domain.signal import NO_ORDER_KEY, Action, OrderKey, PositionSide, SignalDraft
+
+SIDE_BY_SIDE: Final = timedelta(seconds=3)
+"""How far apart two alerts of one moment come in."""
+_OF_ONE_EXIT: Final = timedelta(seconds=60)
+"""Closes that came so shortly before another one closed parts of the same position."""
+
+
+@dataclass(frozen=True, slots=True)
+class Came:
+    """Hold an alert, when it came in, and its place in the order, empty while it has none. ``is_late``: its entry was not sent."""
+
+    draft: SignalDraft
+    at: datetime
+    key: OrderKey = NO_ORDER_KEY
+    is_late: bool = False
+
+
+def has_overtaken(entry: Came, before: tuple[Came, ...]) -> bool:
+    """Tell whether an entry stands behind what came after it, or may. ``before``: the same sender's for the contract, the newest first."""
+    if not before:
+        return False
+    if before[0].draft.action.is_entry:
+        return _first(entry, before) is not before[0]
+    if before[0].draft.action is not Action.CLOSE or not _closed_nothing(before):
+        return False
+    close, came_from = before[0], _seems_from(before[0].draft)
+    if came_from not in (None, entry.draft.side):
+        return False
+    if came_from is not None and _is_bare(close.draft) and _is_bare(entry.draft):
+        return True
+    return _is_of_one_moment(entry, close)
+
+
+def stands_before(new: Came, before: tuple[Came, ...]) -> bool:
+    """Tell whether an alert surely came before the newest one that is recorded, an entry of the other side of the same moment."""
+    if not before or not before[0].draft.action.is_entry:
+        return False
+    if new.draft.action is not Action.CLOSE:
+        return new.draft.action.is_entry and _first(new, before) is new
+    came_from = _came_from(new.draft)
+    return came_from is not None and before[0].draft.side is not came_from and _is_of_one_moment(new, before[0])
+
+
+def _first(entry: Came, before: tuple[Came, ...]) -> Came | None:
+    """Return which came first: ``entry``, or the newest before it, an entry too. None where nobody can say.
+
+    Two entries of one side, or of two moments, came as they came. Else each is asked whether it begins where the other one ended; where
+    both do, which of the two begins where the strategy stood before them.
+    """
+    newest = before[0]
+    if newest.draft.side is entry.draft.side or not _is_of_one_moment(entry, newest):
+        return newest
+    is_behind = _begins_at(entry.draft, newest.draft.side)
+    is_ahead = _begins_at(newest.draft, entry.draft.side)
+    if is_behind and is_ahead:
+        stood = held(tuple(each.draft for each in before[1:] if not each.is_late))
+        return entry if _begins_at(entry.draft, stood) else newest if _begins_at(newest.draft, stood) else None
+    return newest if is_behind else entry if is_ahead else None
+
+
+def _begins_at(entry: SignalDraft, side: PositionSide | None) -> bool:
+    """Tell whether an entry says that the strategy stood there before it; None is flat."""
+    facts = entry.alert
+    return facts is not None and (facts.was_flat if side is None else facts.came_from is side)
+
+
+def _is_of_one_moment(new: Came, recorded: Came) -> bool:
+    """Tell whether two alerts may have been sent at once: they came within seconds, and the later one does not tell a later time."""
+    told, other = new.draft.sent_at, recorded.draft.sent_at
+    is_later = told is not None and other is not None and compare_times(told, other) > 0
+    return new.at - recorded.at <= SIDE_BY_SIDE and not is_later
+
+
+def _came_from(close: SignalDraft) -> PositionSide | None:
+    return close.side or (None if close.alert is None else close.alert.came_from)
+
+
+def _seems_from(close: SignalDraft) -> PositionSide | None:
+    return _came_from(close) or (None if close.alert is None else close.alert.seems_from)
+
+
+def _is_bare(draft: SignalDraft) -> bool:
+    return draft.alert is not None and draft.alert.is_bare
+
+
+def _closed_nothing(before: tuple[Came, ...]) -> bool:
+    """Tell whether nothing is recorded that the newest alert, a close, could have closed.
+
+    Closes shortly before it may have closed parts of the same position; bare ones may as well have opened one on the other side. An entry
+    that was late was none; of bare ones it counts, so that a strategy which was taken for another one is followed again.
+    """
+    close, *older = before
+    for each in older:
+        if each.draft.action.is_entry and (not each.is_late or _is_bare(close.draft)):
+            return _seems_from(close.draft) not in (None, each.draft.side)
+        if each.draft.action is Action.CLOSE and (_is_bare(close.draft) or close.at - each.at > _OF_ONE_EXIT):
+            return True
+    return True
+
+
+def as_it_stands(alert: SignalDraft, before: tuple[SignalDraft, ...]) -> SignalDraft:
+    """Return an alert as it is meant where the other side is held. ``before``: what is recorded for the contract, the newest first."""
+    if alert.action is not Action.OPEN or held(before) in (None, alert.side):
+        return alert
+    return alert.closing_half if _is_bare(alert) else replace(alert, action=Action.REVERSE)
+
+
+def held(before: tuple[SignalDraft, ...]) -> PositionSide | None:
+    """Return the side that was entered last and not closed since, None where there is none."""
+    closed: set[PositionSide | None] = set()
+    for each in before:
+        if each.action.is_entry:
+            return None if closed & {None, each.side} else each.side
+        if each.action is Action.CLOSE:
+            closed.add(each.side)
+    return None
+
+
+def would_close(again: SignalDraft, entered: SignalDraft) -> bool:
+    """Tell whether what comes again would close what was entered since it came first."""
+    if again.action is Action.CLOSE:
+        return _came_from(again) in (None, entered.side)
+    return again.action is Action.REVERSE and entered.side is not again.side

@@ -1,0 +1,100 @@
+"""How senders write what is meant: numbers of other programs, names in other cases, names with a slip of the finger. Pure.
+
+A number is read only where it can mean one thing. ``65,000`` may be sixty-five or sixty-five thousand, so it is refused; ``65,000.5`` is
+one number in every country.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Final
+
+from engine.domain.amounts import EXACT
+from engine.domain.errors import InvalidValue
+
+_NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
+_GROUPED: Final = re.compile(r"[+-]?[0-9]{1,3}(?:(?:,[0-9]{3})+\.[0-9]+|(?:,[0-9]{3}){2,})")
+_CHARS_MAX: Final = 64
+_EXPONENT_MAX: Final = 40
+_FINEST: Final = Decimal("0.000000000001")
+_EXPECTED: Final = "a number with a point before its decimals, such as 65000.5"
+
+
+def read_number(value: object, field: str) -> Decimal:
+    """Read a number as programs write it: plain, ``6.5e4``, ``65,000.5``, with the noise of a float; raises InvalidValue.
+
+    It is rounded to 12 decimals, the finest that is kept; a float is refused like everywhere.
+    """
+    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
+        raise InvalidValue(field, _EXPECTED, value)
+    text = str(value).strip()
+    if _GROUPED.fullmatch(text):
+        text = text.replace(",", "")
+    if len(text) > _CHARS_MAX or not _NUMBER.fullmatch(text):
+        raise InvalidValue(field, _EXPECTED, value)
+    number = Decimal(text)
+    if number.adjusted() > _EXPONENT_MAX:
+        raise InvalidValue(field, f"{_EXPECTED}, and not beyond 10^{_EXPONENT_MAX}", value)
+    return (
+        number
+        if number >= 1 and number == number.to_integral_value()
+        else number.quantize(_FINEST, ROUND_HALF_EVEN, EXACT).normalize(EXACT)
+    )
+
+
+def squashed(name: str) -> str:
+    """Write a name without case and separators: ``stopLoss``, ``STOP_LOSS`` and ``stop-loss`` are one name."""
+    return re.sub(r"[\s_-]", "", name).lower()
+
+
+def meant_instead(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that ``name`` is a slip of, None where it is one of them or far from all.
+
+    Names are compared as ``squashed``. A slip is one letter too many, missing, other or swapped; two in names of eight letters or more.
+    Known names of fewer than four letters are too short to tell.
+    """
+    said = squashed(name)
+    by_form = {squashed(each): each for each in known}
+    if said in by_form:
+        return None
+    near = [each for form, each in by_form.items() if len(form) >= 4 and _slips(said, form, 2 if len(form) >= 8 else 1)]
+    return near[0] if near else None
+
+
+def _slips(one: str, other: str, most: int) -> bool:
+    """Tell whether ``one`` becomes ``other`` by at most ``most`` slips."""
+    if abs(len(one) - len(other)) > most:
+        return False
+    before: list[int] = []
+    row = list(range(len(other) + 1))
+    for i, letter in enumerate(one, start=1):
+        last, before, row = before, row, [i]
+        for j, wanted in enumerate(other, start=1):
+            cost = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (letter != wanted))
+            if i > 1 and j > 1 and letter == other[j - 2] and one[i - 2] == wanted:
+                cost = min(cost, last[j - 2] + 1)
+            row.append(cost)
+        if min(*row, *before) > most:
+            return False
+    return row[-1] <= most
+
+
+def json_fault(error: json.JSONDecodeError) -> str:
+    """Say what is wrong with a JSON text and where, without repeating any of it."""
+    text, at = error.doc, error.pos
+    before = text[:at].rstrip()
+    if at >= len(text.rstrip()):
+        fault = "it ends before a bracket or a quote is closed"
+    elif text[at : at + 1] in ("}", "]", ",") and (before + text[at]).endswith((",}", ",]")):
+        fault, at = "a comma with nothing behind it", len(before) - 1
+    elif error.msg.startswith("Illegal trailing comma"):
+        fault = "a comma with nothing behind it"
+    elif error.msg.startswith("Expecting ',' delimiter") and before.endswith('"'):
+        fault = 'a comma is missing, or a quote inside a text: write it as \\"'
+    elif error.msg.startswith("Extra data"):
+        fault = "more text behind the end"
+    else:
+        fault = error.msg[:1].lower() + error.msg[1:]
+    line, column = text.count("\n", 0, at) + 1, at - (text.rfind("\n", 0, at) + 1) + 1
+    return f"{fault}, at line {line}, column {column}"

@@ -1,0 +1,76 @@
+"""The fields of one alert, flat: where each stood and what it said. Lookups that never choose between two answers. Pure."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from plugins.tradingview.words import LOOKS_LIKE_POSITION, NOT_TOLD, TELLS_POSITION
+from rexalgo import InvalidValue, meant_instead
+
+T = TypeVar("T")
+_SHOWN: Final = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """Hold one field: its whole path, its squashed name, and its text, None where it is a list or an object that is not looked into."""
+
+    path: str
+    name: str
+    text: str | None
+
+    @property
+    def shown(self) -> str:
+        """Return the path as it may be repeated to the sender and kept."""
+        return self.path if _SHOWN.fullmatch(self.path) else "body"
+
+    @property
+    def is_told(self) -> bool:
+        """Tell whether it says anything: it is neither empty nor a placeholder that was not filled in."""
+        return self.text is None or not (self.text.lower() in NOT_TOLD or self.text.startswith("{{"))
+
+    @property
+    def looks_like_position(self) -> bool:
+        """Tell whether its name is none that is known, and may be meant to say where the strategy stands."""
+        if self.name in TELLS_POSITION:
+            return False
+        return (
+            self.name in ("pos", "mp", "flat", "isflat", "exitonly", "isexit")
+            or any(each in self.name for each in LOOKS_LIKE_POSITION)
+            or meant_instead(self.name, (each for each in TELLS_POSITION if len(each) >= 8)) is not None
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """Hold the fields of one alert, the outer before the inner."""
+
+    all: tuple[Field, ...]
+
+    def named(self, names: Sequence[str]) -> Iterator[Field]:
+        """Yield the fields under any of these names that say something."""
+        return (each for each in self.all if each.name in names and each.is_told)
+
+    def present(self, names: Sequence[str]) -> Iterator[Field]:
+        """Yield the fields under any of these names, also those that say nothing."""
+        return (each for each in self.all if each.name in names)
+
+    def agreed(self, fields: Iterable[Field], read: Callable[[Field], T]) -> T | None:
+        """Read every one of ``fields``; None where there is none. Raises InvalidValue where two of them differ."""
+        found = [(each, read(each)) for each in fields]
+        for each, value in found[1:]:
+            if value != found[0][1]:
+                raise InvalidValue(each.shown, f"the same as {found[0][0].shown}, or only one of the two", each.text)
+        return found[0][1] if found else None
+
+    def first(self, names: Sequence[str]) -> Field | None:
+        """Return the outermost field under any of these names that says something."""
+        return next(self.named(names), None)
+
+    def refuse_lookalikes(self) -> None:
+        """Raise InvalidValue for a field that looks as if it told a position, and nobody knows which."""
+        for each in self.all:
+            if each.looks_like_position:
+                expected = "a known name: market_position and prev_market_position for where the strategy stands, reduce_only for an exit"
+                raise InvalidValue(each.shown if each.shown != "body" else "position", expected, each.text)

@@ -1,0 +1,292 @@
+"""From the fields of an alert to what it asks for. Pure.
+
+*After* and *before* are where the strategy stands after and before the order. They decide where they are told; the word (buy, sell ...)
+decides alone only where they are not. The first row that applies:
+
+| the alert                                                     | becomes                                                          |
+|---------------------------------------------------------------|------------------------------------------------------------------|
+| says that the strategy ends flat, whatever else it says       | close                                                            |
+| close, exit, flatten ...; close_long, cover ...               | close (of that side); reduce, where the sizes say that a part is left |
+| says that it only reduces (reduce_only, close_position ...)   | close of the side that was sold or bought back, or reduce likewise |
+| reduce                                                        | reduce, where a fraction or the sizes tell the part; else refused |
+| cancel; set_protection                                        | the same                                                         |
+| enters a side, and ends there: before flat                    | open                                                             |
+| the same: before on that side                                 | add                                                              |
+| the same: before on the other side                            | reverse                                                          |
+| the same: before not told                                     | reverse; open_long, enter_long ...: open; add: add               |
+| sells and ends long, buys and ends short                      | reduce by the part that was closed; without the sizes refused    |
+| after not told, before flat                                   | open                                                             |
+| after not told, before on its own side                        | add                                                              |
+| open_long, enter_short ...; reverse, add with a side          | the same                                                         |
+| buy, sell, long, short and nothing else                       | reverse where the address turns; else sell: close of the long; open |
+
+A position, a size of one, or a mark of reduce-only that cannot be read refuses whatever would enter, reduce or guess. A close by its word
+or by ending flat does not need them, and is taken.
+"""
+
+from dataclasses import dataclass, replace
+from decimal import ROUND_DOWN, Context
+from typing import Final
+
+from plugins.tradingview.fields import Field, Fields
+from plugins.tradingview.standing import FLAT, Stand, only_reduces, read_after, read_before, read_size
+from plugins.tradingview.words import (
+    ACTION_EXPECTED,
+    ACTIONS,
+    AFTER,
+    FALSE,
+    HEDGED,
+    LONG,
+    POSITION_INDEX,
+    QUANTITIES,
+    SHORT,
+    SIDES,
+    SIGNALS,
+    SIGNED_SIZES,
+    SIZES,
+    WORDS,
+    Verb,
+    Word,
+)
+from rexalgo import Action, InvalidValue, PositionSide, Ratio, parse_fraction, squashed
+
+EXACT: Final = Context(prec=60, rounding=ROUND_DOWN)
+_SIDE_EXPECTED: Final = "LONG or SHORT"
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """Hold what an alert asks for. the facts at the end as in ``AlertFacts``."""
+
+    action: Action
+    side: PositionSide | None = None
+    fraction: Ratio | None = None
+    came_from: PositionSide | None = None
+    is_bare: bool = False
+    was_flat: bool = False
+    seems_from: PositionSide | None = None
+
+
+def read_meaning(fields: Fields, *, turns: bool) -> Meaning:
+    """Decide what an alert asks for. ``turns``: a bare order of the other side turns the position. Raises InvalidValue."""
+    if _ends_flat(fields):
+        return _flat(fields)
+    word = _word(fields)
+    if word.verb is Verb.CLOSE:
+        return _closed(fields, word)
+    after = read_after(fields)
+    reduces = only_reduces(fields)
+    before = read_before(fields, after, word.side if word.verb is Verb.ORDER else None)
+    fields.refuse_lookalikes()
+    if word.verb in (Verb.CANCEL, Verb.PROTECT):
+        return Meaning(Action.CANCEL if word.verb is Verb.CANCEL else Action.SET_PROTECTION, word.side)
+    if word.verb is Verb.REDUCE:
+        return _reduced(fields, word, after, before)
+    if reduces:
+        return _only_reduced(fields, word, after, before)
+    meaning = _entered(fields, word, after, before, turns)
+    if meaning.action.is_entry:
+        _refuse_strange_quantities(fields)
+        meaning = replace(meaning, came_from=None if before is None else before.side, was_flat=before == FLAT)
+    return meaning
+
+
+# What closes
+
+
+def _ends_flat(fields: Fields) -> bool:
+    """Tell whether the strategy ends flat: that decides, whatever else cannot be read."""
+    try:
+        return read_after(fields) == FLAT
+    except InvalidValue:
+        return False  # the order's own word may still say that it closes; if not, the fault is met again and told
+
+
+def _flat(fields: Fields) -> Meaning:
+    """Make a close of a strategy that ends flat; what cannot be read beside that stands in no way."""
+    try:
+        word = _word(fields)
+    except InvalidValue:
+        word = Word(Verb.CLOSE)
+    side = word.side if word.verb is Verb.CLOSE else None
+    ordered = word.side if word.verb is Verb.ORDER else None
+    seems_from = None if ordered is None else ordered.opposite
+    return Meaning(Action.CLOSE, side, came_from=side or _came_from(fields, ordered), seems_from=seems_from)
+
+
+def _came_from(fields: Fields, ordered: PositionSide | None) -> PositionSide | None:
+    try:
+        before = read_before(fields, FLAT, ordered)
+    except InvalidValue:
+        return None
+    return None if before is None else before.side
+
+
+def _closed(fields: Fields, word: Word) -> Meaning:
+    if any(each.path.lower() == "size.fraction" and each.is_told for each in fields.all):
+        raise InvalidValue("size.mode", "'fraction' for reduce, and for no other action")
+    try:
+        after = read_after(fields)
+        before = read_before(fields, after, None)
+    except InvalidValue:
+        after = before = None
+    if after is not None and word.side in (None, after.side):
+        part = _part(after, before)
+        if part is not None:
+            return Meaning(Action.REDUCE, after.side, part)
+    came_from = word.side or (None if before is None else before.side)
+    return Meaning(Action.CLOSE, word.side, came_from=came_from, is_bare=word.side is None and after is None)
+
+
+def _part(after: Stand, before: Stand | None) -> Ratio | None:
+    """Work out which part was closed; None where the sizes do not tell one."""
+    if before is None or before.side is not after.side or before.size is None or after.size is None or not after.size < before.size:
+        return None
+    return parse_fraction(EXACT.divide(EXACT.subtract(before.size, after.size), before.size), "size_after")
+
+
+def _reduced(fields: Fields, word: Word, after: Stand | None, before: Stand | None) -> Meaning:
+    told = next((each for each in fields.all if each.path.lower() == "size.fraction" or each.name == "fraction"), None)
+    if told is not None:
+        return Meaning(Action.REDUCE, word.side, parse_fraction(told.text, told.shown))
+    part = None if after is None else _part(after, before)
+    if part is None or after is None:
+        raise InvalidValue("size", "which part to close: size.fraction, or position, size_before and size_after", None)
+    return Meaning(Action.REDUCE, after.side, part)
+
+
+def _only_reduced(fields: Fields, word: Word, after: Stand | None, before: Stand | None) -> Meaning:
+    """Read an order that only reduces: a sell closes a long. What ``long`` and its siblings mean there, nobody can say: it closes."""
+    held = None if word.side is None or word.verb is not Verb.ORDER else word.side.opposite
+    if after is not None and held is not None and after.side is not held:
+        raise InvalidValue(_where_told(fields), "flat or the side that the order reduces, because it only reduces")
+    part = None if after is None else _part(after, before)
+    if part is not None and after is not None:
+        return Meaning(Action.REDUCE, after.side, part)
+    return Meaning(Action.CLOSE, held, came_from=held)
+
+
+# What enters
+
+
+def _entered(fields: Fields, word: Word, after: Stand | None, before: Stand | None, turns: bool) -> Meaning:
+    side = word.side or (None if after is None else after.side)
+    if side is None:
+        raise InvalidValue("side", f"{_SIDE_EXPECTED}, or the position after the order, beside this action")
+    if after is None:
+        return _untold(word, side, before, turns)
+    if after.side is not side:
+        return _part_closed(fields, word, side, after, before)
+    return Meaning(_entry(word.verb, side, before), side)
+
+
+def _entry(verb: Verb, side: PositionSide, before: Stand | None) -> Action:
+    """Choose the action of an order that ends on its own side."""
+    if before is None:
+        by_verb = {Verb.ENTER: Action.OPEN, Verb.ADD: Action.ADD}
+        return by_verb.get(verb, Action.REVERSE)
+    if before == FLAT:
+        return Action.OPEN
+    return Action.ADD if before.side is side else Action.REVERSE
+
+
+def _untold(word: Word, side: PositionSide, before: Stand | None, turns: bool) -> Meaning:
+    """Read an order that does not tell where it ends."""
+    by_verb = {Verb.ENTER: Action.OPEN, Verb.ADD: Action.ADD, Verb.REVERSE: Action.REVERSE}
+    if word.verb in by_verb:
+        return Meaning(by_verb[word.verb], side)
+    if before is not None and before.side in (None, side):
+        return Meaning(_entry(word.verb, side, before), side)
+    if turns:
+        return Meaning(Action.REVERSE, side, is_bare=True)
+    if word == Word(Verb.ORDER, SHORT):
+        return Meaning(Action.CLOSE, LONG, came_from=LONG, is_bare=before is None)
+    if before is not None and word.verb is Verb.ORDER:
+        return Meaning(Action.CLOSE, side.opposite, came_from=side.opposite)
+    if before is not None:
+        return Meaning(Action.REVERSE, side)
+    return Meaning(Action.OPEN, side, is_bare=word.verb is Verb.ORDER)
+
+
+def _part_closed(fields: Fields, word: Word, side: PositionSide, after: Stand, before: Stand | None) -> Meaning:
+    """Read an order that left a part of the other side: it is never taken for an entry of that side."""
+    part = _part(after, before) if word.verb is Verb.ORDER else None
+    if part is None:
+        expected = f"flat or {side.value.lower()}; where a part was closed: size_before and a smaller size_after, or contracts"
+        raise InvalidValue(_where_told(fields), expected)
+    return Meaning(Action.REDUCE, after.side, part)
+
+
+def _where_told(fields: Fields) -> str:
+    """Return the name under which the position after the order is told."""
+    return next((each.shown for each in fields.present((*AFTER, *SIGNED_SIZES, *SIZES))), "position")
+
+
+def _refuse_strange_quantities(fields: Fields) -> None:
+    """Refuse an entry whose own quantity is no number: followers have sizes of their own, but half a message is not read."""
+    for each in fields.named(QUANTITIES):
+        try:
+            read_size(Field(each.path, each.name, None if each.text is None else each.text.removesuffix("%")))
+        except InvalidValue:
+            raise InvalidValue(each.shown, "the quantity of the order as a number, or none", each.text) from None
+
+
+# The word
+
+
+def _word(fields: Fields) -> Word:
+    """Read the order: its action, with the side that stands beside it. Raises InvalidValue where two of them differ."""
+    word = None
+    for each in fields.named((*ACTIONS, *SIDES, *SIGNALS)):
+        said = _one_word(each, is_lenient=each.name in SIGNALS and word is not None)
+        word = said if word is None else word if said is None else _joined(word, said, each)
+    if word is None:
+        raise InvalidValue("action", ACTION_EXPECTED)
+    for each in fields.present(HEDGED):
+        word = _hedged(word, each)
+    for each in fields.present(POSITION_INDEX):
+        if each.text not in FALSE:
+            raise InvalidValue(each.shown, "0: positions of both sides at once are not read", each.text)
+    return word
+
+
+def _one_word(field: Field, *, is_lenient: bool = False) -> Word | None:
+    found = WORDS.get(squashed(field.text or ""))
+    if found is None and not is_lenient:
+        raise InvalidValue("action" if field.name in ACTIONS else field.shown, ACTION_EXPECTED, field.text)
+    return found
+
+
+def _joined(word: Word, said: Word, field: Field) -> Word:
+    """Join what two fields say: an order (open, close ...) and its side, or one order twice."""
+    sides = (Verb.ORDER, Verb.BE)
+    if word.verb in sides and said.verb not in sides:
+        word, said = said, word
+    if said == word:
+        return word
+    differs = InvalidValue(field.shown, "what the action says, or only one of the two", field.text)
+    if said.verb not in sides:
+        raise differs
+    if word.verb in (Verb.CLOSE, Verb.REDUCE):
+        named = said.side if said.verb is Verb.BE else None  # a close that is a sell: of a long, or the close of what was sold?
+        if word.side is not None and named not in (None, word.side):
+            raise differs
+        return Word(word.verb, word.side or named)
+    if word.side not in (None, said.side):
+        raise differs
+    return Word(word.verb, said.side)
+
+
+def _hedged(word: Word, field: Field) -> Word:
+    """Add the side of a hedged account's position, of which a buy and a sell are said."""
+    said = squashed(field.text or "")
+    if said == "both":
+        return word
+    if said not in ("long", "short"):
+        raise InvalidValue(field.shown, "LONG, SHORT or BOTH", field.text)
+    side = LONG if said == "long" else SHORT
+    if word.verb is Verb.ORDER:
+        return Word(Verb.ENTER if word.side is side else Verb.CLOSE, side)
+    if word.side not in (None, side):
+        raise InvalidValue(field.shown, "the side that the action names", field.text)
+    return Word(word.verb, side)

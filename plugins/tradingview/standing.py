@@ -1,0 +1,128 @@
+"""Where an alert says that the strategy stands, after its order and before it. Pure.
+
+A size under a name that TradingView signs tells the side: 0 is flat, below 0 short, above 0 long, unless a word beside it says short,
+because then somebody put the unsigned size there.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Final
+
+from plugins.tradingview.fields import Field, Fields
+from plugins.tradingview.words import (
+    AFTER,
+    BEFORE,
+    CONTRACTS,
+    FALSE,
+    LONG,
+    REDUCE_ONLY,
+    SHORT,
+    SIGNED_SIZES,
+    SIZES,
+    SIZES_BEFORE,
+    STANDS,
+    TRUE,
+)
+from rexalgo import InvalidValue, PositionSide, read_number
+
+NOISE: Final = Decimal("1e-10")
+"""Below it a size is what a float left of zero."""
+_EXPONENT_MAX: Final = 40
+_STAND: Final = "long, short or flat, as {{strategy.market_position}} tells it"
+
+
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """Hold where the strategy stands: ``side`` is None when flat; ``size`` is above zero, None where it is not told."""
+
+    side: PositionSide | None
+    size: Decimal | None = None
+
+
+FLAT: Final = Stand(None)
+
+
+def read_after(fields: Fields) -> Stand | None:
+    """Read where the strategy stands after the order; None where no field tells. Raises InvalidValue."""
+    told = fields.agreed(fields.present(AFTER), _stand)
+    if told is not None and told.side is None:
+        return FLAT
+    signed = fields.agreed(fields.present(SIGNED_SIZES), _signed)
+    unsigned = fields.agreed(fields.present(SIZES), read_size)
+    by_sign = None if signed is None else _by_sign(signed)
+    if told is None:
+        return FLAT if by_sign is None and unsigned == 0 else by_sign
+    if by_sign is not None and by_sign.side not in (told.side, LONG):
+        raise InvalidValue(next(fields.present(SIGNED_SIZES)).shown, "the side that the position tells", signed)
+    if unsigned == 0:
+        raise InvalidValue(next(fields.present(SIZES)).shown, "a size above 0 where the position is not flat", 0)
+    return Stand(told.side, told.size or unsigned or (None if by_sign is None else by_sign.size))
+
+
+def read_before(fields: Fields, after: Stand | None, ordered: PositionSide | None) -> Stand | None:
+    """Read where the strategy stood before; ``ordered``: what was bought or sold. None where no field tells. Raises InvalidValue."""
+    told = fields.agreed(fields.present(BEFORE), _stand)
+    size = fields.agreed(fields.present(SIZES_BEFORE), read_size)
+    if told is not None:
+        return Stand(told.side, None if told.side is None else told.size or size or None)
+    if size == 0:
+        return FLAT
+    if size is not None:
+        return Stand(after.side, size) if after is not None and after.side is not None and ordered is not after.side else None
+    return _by_order(fields, after, ordered)
+
+
+def _by_order(fields: Fields, after: Stand | None, ordered: PositionSide | None) -> Stand | None:
+    """Work the position before out of the one after and what was ordered."""
+    contracts = fields.agreed(fields.named(CONTRACTS), read_size)
+    if after is None or ordered is None or contracts is None or (after.side is not None and after.size is None):
+        return None
+    signed = (after.size or Decimal(0)) * (1 if after.side is LONG else -1)
+    before = signed - contracts * (1 if ordered is LONG else -1)
+    if abs(before) < max(NOISE, contracts * NOISE):
+        return FLAT
+    return Stand(LONG if before > 0 else SHORT, abs(before))
+
+
+def only_reduces(fields: Fields) -> bool:
+    """Tell whether the alert says of itself that it only reduces or closes. Raises InvalidValue for a mark that cannot be read."""
+    marks = [_flag(each) for each in fields.present(REDUCE_ONLY)]  # all of them: one that cannot be read is refused beside one that can
+    return any(marks)
+
+
+def _flag(field: Field) -> bool:
+    said = (field.text or "").lower()
+    if said not in TRUE and said not in FALSE:
+        raise InvalidValue(field.shown, "true or false", field.text)
+    return said in TRUE
+
+
+def _stand(field: Field) -> Stand:
+    said = (field.text or "").lower()
+    if said in STANDS:
+        return Stand(STANDS[said])
+    try:
+        return _by_sign(_signed(field))
+    except InvalidValue:
+        raise InvalidValue(field.shown, _STAND, field.text) from None
+
+
+def _by_sign(size: Decimal) -> Stand:
+    return FLAT if abs(size) < NOISE else Stand(LONG if size > 0 else SHORT, abs(size))
+
+
+def _signed(field: Field) -> Decimal:
+    """Read a size with as many digits as a float may have left: only its sign, and its part of another one, are used."""
+    text = (field.text or "").strip()
+    try:
+        size = Decimal(text) if "," not in text and "_" not in text else read_number(text, field.shown)
+    except InvalidOperation:
+        size = Decimal("NaN")
+    if not size.is_finite() or abs(size.adjusted()) > _EXPONENT_MAX:
+        raise InvalidValue(field.shown, "the size of a position", field.text)
+    return size
+
+
+def read_size(field: Field) -> Decimal:
+    """Read a size of the master's own, whatever its sign."""
+    return abs(_signed(field))

@@ -1,0 +1,110 @@
+"""The vocabulary of alerts: what words and names of fields mean, in every spelling that is known. Data, and nothing else.
+
+Words and names are compared ``squashed``: without case, blanks, ``-`` and ``_``; so ``EXIT-LONG``, ``exit_long`` and ``exitLong`` are one.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from rexalgo import PositionSide, squashed
+
+LONG, SHORT = PositionSide.LONG, PositionSide.SHORT
+
+
+class Verb(Enum):
+    """What a word asks for."""
+
+    ORDER = "buy or sell, whatever it does to the position"
+    BE = "be on that side"
+    ENTER = "enter that side"
+    ADD = "enter more"
+    REDUCE = "close a part"
+    CLOSE = "close"
+    REVERSE = "turn"
+    CANCEL = "take resting orders back"
+    PROTECT = "move stop and target"
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """Hold what a word means. ``side``: the side that it enters, buys or (``CLOSE``, ``REDUCE``) closes; None where it says none."""
+
+    verb: Verb
+    side: PositionSide | None = None
+
+
+def _words(verb: Verb, side: PositionSide | None, text: str) -> dict[str, Word]:
+    return dict.fromkeys(text.split(), Word(verb, side))
+
+
+WORDS: Final = {
+    **_words(Verb.ORDER, LONG, "buy"),
+    **_words(Verb.ORDER, SHORT, "sell"),
+    **_words(Verb.BE, LONG, "long"),
+    **_words(Verb.BE, SHORT, "short"),
+    **_words(Verb.ENTER, None, "open enter entry"),
+    **_words(Verb.ENTER, LONG, "openlong enterlong entrylong longentry longopen golong buylong buytoopen"),
+    **_words(Verb.ENTER, SHORT, "openshort entershort entryshort shortentry shortopen goshort sellshort selltoopen"),
+    **_words(Verb.ADD, None, "add"),
+    **_words(Verb.ADD, LONG, "addlong addtolong"),
+    **_words(Verb.ADD, SHORT, "addshort addtoshort"),
+    **_words(Verb.REDUCE, None, "reduce"),
+    **_words(Verb.REDUCE, LONG, "reducelong"),
+    **_words(Verb.REDUCE, SHORT, "reduceshort"),
+    **_words(
+        Verb.CLOSE, None, "close exit flat flatten closeall exitall flattenall closeposition exitposition closeallpositions closetrade"
+    ),
+    **_words(Verb.CLOSE, None, "closelongshort exittrade liquidate"),
+    **_words(Verb.CLOSE, LONG, "closelong exitlong longclose longexit selltoclose closelongposition exitlongposition"),
+    **_words(Verb.CLOSE, SHORT, "closeshort exitshort shortclose shortexit buytoclose buytocover cover covershort"),
+    **_words(Verb.CLOSE, SHORT, "closeshortposition exitshortposition"),
+    **_words(Verb.REVERSE, None, "reverse flip"),
+    **_words(Verb.REVERSE, LONG, "reverselong reversetolong fliplong fliptolong"),
+    **_words(Verb.REVERSE, SHORT, "reverseshort reversetoshort flipshort fliptoshort"),
+    **_words(Verb.CANCEL, None, "cancel cancelall cancelorders"),
+    **_words(Verb.PROTECT, None, "setprotection"),
+}
+ACTION_EXPECTED: Final = "buy, sell, long, short, close, exit, open_long, close_long or one of their siblings"
+
+STANDS: Final = {"long": LONG, "bullish": LONG, "short": SHORT, "bearish": SHORT, "flat": None}
+"""How a position is told; None is flat."""
+NOT_TOLD: Final = frozenset(("", "null", "none", "nan", "na", "n/a", "undefined"))
+"""Texts that say nothing; so does a placeholder in double braces that was not filled in."""
+TRUE: Final = frozenset(("true", "1", "yes"))
+FALSE: Final = frozenset(("false", "0", "no"))
+
+# Names of fields, squashed.
+
+ACTIONS: Final = ("action", "orderaction", "strategyorderaction", "tradeaction")
+SIGNALS: Final = ("signal",)
+SIDES: Final = ("side", "orderside", "tradeside", "direction")
+HEDGED: Final = ("positionside", "posside")
+SYMBOLS: Final = ("symbol", "ticker", "instrument", "pair", "tvinstrument", "tradingpair", "contract")
+AFTER: Final = ("position", "marketposition", "positionafter", "sentiment", "strategymarketposition", "newposition", "newmarketposition")
+BEFORE: Final = (
+    "before", "prevmarketposition", "prevposition", "previousposition", "positionbefore", "previousmarketposition", "oldposition",
+    "strategyprevmarketposition", "prevsentiment",
+)  # fmt: skip
+SIZES: Final = ("sizeafter", "marketpositionsize", "strategymarketpositionsize")
+SIGNED_SIZES: Final = ("positionsize", "strategypositionsize", "newpositionsize", "newstrategyposition")
+SIZES_BEFORE: Final = ("sizebefore", "prevmarketpositionsize", "previousmarketpositionsize", "prevpositionsize", "previouspositionsize")
+CONTRACTS: Final = ("contracts", "ordercontracts", "strategyordercontracts")
+QUANTITIES: Final = (*CONTRACTS, "quantity", "qty", "orderqty", "ordersize")
+REDUCE_ONLY: Final = ("reduceonly", "isreduceonly", "closeonly", "closeontrigger", "closeposition")
+POSITION_INDEX: Final = ("positionidx", "positionindex")
+PRICES: Final = ("price",)
+LEVERAGES: Final = ("leverage",)
+STOPS: Final = ("stoploss", "sl", "stoplossprice", "stoplosprice")
+TARGETS: Final = ("takeprofit", "tp", "takeprofitprice")
+ORDER_TYPES: Final = ("ordertype", "triggertype")
+CLOCKS: Final = ("timenow", "sentat")
+TIMES: Final = (
+    "time", "timestamp", "date", "datetime", "ts", "alerttime", "bartime", "firedat", "firetime", "triggertime", "signaltime", "createdat",
+)  # fmt: skip
+
+_POSITIONS: Final = frozenset((*AFTER, *BEFORE, *SIZES, *SIGNED_SIZES, *SIZES_BEFORE, *REDUCE_ONLY, *HEDGED, *POSITION_INDEX))
+TELLS_POSITION: Final = frozenset(squashed(each) for each in _POSITIONS)
+"""Names that say where the strategy stands, or that an order only reduces."""
+LOOKS_LIKE_POSITION: Final = ("position", "sentiment", "reduceonly", "closeonly")
+"""What an unknown name has in it that may be meant so."""

@@ -1,0 +1,300 @@
+"""Every shape of alert walked along flat, long, flat, short, flat: in order, doubled and swapped, and never a wrong-way order.
+
+The alerts take the real way: the reader, then the ledger with its rules of order and repetition. A small model of one follower carries out
+what was recorded, and another one of the strategy judges it: whatever enters a side while the strategy is not there, is wrong.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import count, pairwise
+from pathlib import Path
+
+import apsw
+import pytest
+from alert_templates import DOWN, FLAT, LESS, MORE, OUT_OF_LONG, OUT_OF_SHORT, PATH, TO_SHORT, UP, Change, Shape, shapes
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.decisions.alert_messages import STRATEGY_MESSAGE
+from engine.domain.identifiers import CopyId, ReceiptId, SignalId, StrategyId
+from engine.domain.signal import NO_ORDER_KEY, Action, OrderKey, Signal
+from engine.ledger import Ledger
+from engine.ledger.query import fetch_one
+from engine.ledger.signals import NewSignal, read_signal, record_signal
+from plugins.tradingview.alert import read_alert
+from rexalgo import InvalidValue, plain
+
+PAGE = Path(__file__).parents[2] / "docs" / "tradingview.md"
+BEGINNING = datetime(2026, 11, 24, 10, 0, 0, 300_000, tzinfo=UTC)
+SHAPES = shapes(STRATEGY_MESSAGE)
+_numbers = count()
+
+
+def ledger() -> apsw.Connection:
+    db = Ledger.in_memory().db
+    db.execute("INSERT INTO person (id, name, created_us, key_id, key_kid, key_wrapped) VALUES ('p', 'p', 0, x'00', 'k', x'00')")
+    db.execute("INSERT INTO master VALUES ('m', 'm', 'p')")
+    db.execute(
+        "INSERT INTO strategy (id, name, master_id, kind, symbols, leverage, source, params, created_us)"
+        " VALUES ('s', 'trend', 'm', 'copy_trading', '[]', '5', 'tradingview', '{}', 0)"
+    )
+    db.execute(
+        "INSERT INTO account (id, name, person_id, exchange, environment, sealed, row_version, created_us)"
+        " VALUES ('a', 'a', 'p', 'paper', 'paper', x'00', 1, 0)"
+    )
+    db.execute("INSERT INTO subscription (id, account_id, strategy_id, policy, created_us) VALUES ('u', 'a', 's', '{}', 0)")
+    return db
+
+
+@dataclass
+class Follower:
+    """Carry out at once what is recorded."""
+
+    db: apsw.Connection
+    position: str = FLAT
+    entered: list[str] = field(default_factory=list)
+    refusals: list[str] = field(default_factory=list)
+    taken: int = 0
+    entry_key: OrderKey = NO_ORDER_KEY
+
+    def get(self, body: bytes, at: datetime) -> None:
+        try:
+            draft = read_alert(body, at, reverses=False)
+        except InvalidValue as error:
+            self.refusals.append(f"{error.field}: {error.expected}")
+            return
+        name = f"{next(_numbers)}"
+        new = NewSignal(
+            SignalId(f"sig-{name}"), ReceiptId(f"rcp-{name}"), lambda: CopyId(f"cp-{name}"), StrategyId("s"), "endpoint:tv", draft,
+            body[:32].ljust(32), min(draft.sent_at or at, at), at, is_told=draft.sent_at is not None,
+        )  # fmt: skip
+        recorded = record_signal(self.db, new)
+        if not recorded.is_new:
+            return
+        self.taken += 1
+        row = fetch_one(
+            self.db, "SELECT code, number FROM copy JOIN signal ON number = signal_number WHERE signal.id = ?",
+            (recorded.id,),
+        )  # fmt: skip
+        assert row is not None
+        self._carry_out(read_signal(self.db, row[1]), is_late=row[0] == "skipped.superseded")
+        self.db.execute("UPDATE copy SET code = 'filled' WHERE code IS NULL")
+        self.db.execute("UPDATE leg SET state = 'claimed' WHERE state = 'new'")
+
+    def _carry_out(self, signal: Signal, *, is_late: bool) -> None:
+        action, side = signal.draft.action, None if signal.draft.side is None else signal.draft.side.value.lower()
+        may_close = signal.order_key > self.entry_key
+        if may_close and (
+            (action is Action.CLOSE and side in (None, self.position)) or (action is Action.REVERSE and self.position != side)
+        ):
+            self.position = FLAT
+        enters = self.position == FLAT if action in (Action.OPEN, Action.REVERSE) else action is Action.ADD and self.position == side
+        if side is not None and enters and not is_late:
+            self.position, self.entry_key = side, signal.entry_key
+            self.entered.append(side)
+
+
+def walk(shape: Shape, groups: Sequence[Sequence[Change]], *, twice: bool = False, swapped: bool = False) -> Follower:
+    """Send groups of orders, each group within one moment; raises AssertionError for an entry into a side where the strategy is not."""
+    follower, at = Follower(ledger()), BEGINNING
+    for group in groups:
+        at += timedelta(minutes=5)
+        bodies = [(change, shape.body(change, at)) for change in group]
+        for step, (change, body) in enumerate(reversed(bodies) if swapped else bodies):
+            is_at = group[-1][1] if swapped else change[1]
+            for again in range(2 if twice else 1):
+                follower.entered.clear()
+                if body is not None:
+                    follower.get(body, at + timedelta(milliseconds=400 * step + 150 * again))
+                assert set(follower.entered) <= {is_at}, f"{shape.name}: {body!r} entered {follower.entered}, the strategy is {is_at}"
+        assert follower.position in (FLAT, group[-1][1]) or follower.refusals, f"{shape.name}: left {follower.position} at {group}"
+    return follower
+
+
+def pairs() -> Iterator[tuple[Change, Change]]:
+    yield from pairwise(PATH)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda each: each.name)
+@pytest.mark.parametrize("twice", [False, True])
+def test_the_path_in_order_and_doubled_makes_no_wrong_way_order(shape: Shape, twice: bool) -> None:
+    walk(shape, [[change] for change in PATH * 2], twice=twice)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda each: each.name)
+@pytest.mark.parametrize("twice", [False, True])
+def test_two_orders_of_one_moment_in_either_order_make_no_wrong_way_order(shape: Shape, twice: bool) -> None:
+    for at, pair in enumerate(pairs()):
+        walk(shape, [*([each] for each in PATH[:at]), pair], twice=twice)
+        if not (shape.is_bare and pair == (DOWN, OUT_OF_SHORT)):  # nobody can tell this from a long one in order; the page says so
+            walk(shape, [*([each] for each in PATH[:at]), pair], twice=twice, swapped=True)
+
+
+TELLS_BEFORE = [
+    each
+    for each in SHAPES
+    if "prev_market_position}}" in each.text or ("contracts" in each.text and "{{strategy.position_size" in each.text)
+]
+walks = st.lists(
+    st.tuples(st.lists(st.sampled_from([FLAT, "long", "short"]), min_size=1, max_size=2), st.booleans(), st.booleans()), max_size=8
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from(TELLS_BEFORE), walks)
+def test_whatever_the_strategy_does_its_followers_stand_where_it_stands_or_flat(
+    shape: Shape, steps: list[tuple[list[str], bool, bool]]
+) -> None:
+    """Walk anywhere, one or two orders at a time, in order or swapped, once or twice."""
+    follower, at, stands = Follower(ledger()), BEGINNING, FLAT
+    for targets, swapped, twice in steps:
+        at += timedelta(minutes=5)
+        stood_right = follower.position == stands
+        changes = []
+        for target in targets:
+            if target != stands:
+                changes.append((stands, target))
+                stands = target
+        for step, change in enumerate(reversed(changes) if swapped else changes):
+            body = shape.body(change, at)
+            assert body is not None
+            for again in range(2 if twice else 1):
+                follower.entered.clear()
+                follower.get(body, at + timedelta(milliseconds=400 * step + 150 * again))
+                assert set(follower.entered) <= {stands if swapped else change[1]}
+        assert follower.position in (FLAT, stands)
+        if stood_right and (len(changes) == 1 or not swapped):
+            assert follower.position == stands
+
+
+# The page
+
+
+SHOWN = {UP: "flat to long", OUT_OF_LONG: "long to flat", DOWN: "flat to short", OUT_OF_SHORT: "short to flat", TO_SHORT: "long to short",
+         MORE: "long to more", LESS: "long to less"}  # fmt: skip
+
+
+def becomes(shape: Shape, change: Change) -> str:
+    body = shape.body(change, BEGINNING)
+    if body is None:
+        return ""
+    try:
+        draft = read_alert(body, BEGINNING, reverses=False)
+    except InvalidValue as error:
+        return f"refused: {error.field}"
+    side = "" if draft.side is None else f" {draft.side.value.lower()}"
+    part = "" if draft.size.fraction is None else f" by {plain(draft.size.fraction)}"
+    return f"{draft.action.value}{side}{part}"
+
+
+def swapped_ends(shape: Shape) -> str:
+    """Say how a follower stands after each pair of orders of one moment that came swapped."""
+    ends = []
+    for at, pair in enumerate(pairs()):
+        if shape.is_bare and pair == (DOWN, OUT_OF_SHORT):
+            ends.append("not told apart")
+        else:
+            follower = walk(shape, [*([each] for each in PATH[:at]), pair], swapped=True)
+            ends.append("refused" if not follower.taken else follower.position)
+    return ", ".join(ends)
+
+
+def cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def page() -> str:
+    """Return docs/tradingview.md as the code has it."""
+    words: dict[tuple[str, str, str], list[str]] = {}
+    rows = []
+    for shape in SHAPES:
+        cells = [becomes(shape, change) for change in SHOWN]
+        rows.append(f"| {cell(shape.name)} | {' | '.join(map(cell, cells))} | {swapped_ends(shape)} |")
+        for change in SHOWN:
+            body = shape.body(change, BEGINNING)
+            try:
+                if body is not None:
+                    read_alert(body, BEGINNING, reverses=False)
+            except InvalidValue as error:
+                words.setdefault((shape.name, error.field, error.expected), []).append(SHOWN[change])
+    told_words = [
+        f"| {cell(name)} | {', '.join(orders)} | `{where}` | {cell(expected)} |" for (name, where, expected), orders in words.items()
+    ]
+    faults = [f"| `{cell(told)}` | `{error.field}` | {cell(error.expected)} |" for told, error in refusals()]
+    return "\n".join(
+        [
+            *HEAD, "", f"| alert | {' | '.join(SHOWN.values())} | two at once, swapped |", "|---" * (len(SHOWN) + 2) + "|", *rows, "",
+            *MIDDLE, "", "| alert | order | field | expected |", "|---|---|---|---|", *told_words, "",
+            "## What else is refused, and with which words", "", "| message | field | expected |", "|---|---|---|", *faults, "", *TAIL, "",
+        ]
+    )  # fmt: skip
+
+
+HEAD = """# What becomes of alerts
+
+Made by `python tests/plugins/test_alert_templates.py` from the alerts that the tests walk; a test holds it to that. Each row is how
+a service has its alerts written; each column is one order of a strategy, of half a coin, from one position to another. `reverse` closes
+what is held on the other side, and enters once that is closed. The rules are the tables at the top of `plugins/tradingview/meaning.py`
+and `forms.py`.
+
+The last column: two orders of one moment whose alerts come swapped, for flat-long-flat, long-flat-short and flat-short-flat, and how a
+follower stands then. No alert of any row, in order, doubled or swapped, enters a side where the strategy is not. `flat` beside a
+strategy that is short is an entry that was not taken: the answer, the signal and the outcome say so.""".splitlines()
+MIDDLE = """A bare order (`buy`, `sell` and no position) opens and closes a long where the address closes, and turns where it turns. That is
+right for a strategy that holds longs only, or is always in the market; for any other paste the studio's message. Empty cells: the
+service has no such alert.
+
+## What is refused in these""".splitlines()
+TAIL = """A close by its word (`close`, `exit-long`, `flatten`), and whatever says that the strategy ends flat, is taken without a look at
+what else cannot be read. An address that may only close takes the closing half of a turn.""".splitlines()
+FAULTS = (
+    '{"action":"buy","symbol":"BTCUSDT",}',
+    '{"action":"buy","symbol":"BTCUSDT","comment":"say "go" now"}',
+    '{"action":"buy","symbol":"BTCUSDT"',
+    'Alert: {"action":"buy","symbol":"BTCUSDT"}',
+    '[{"action":"buy","symbol":"BTCUSDT"},{"action":"close","symbol":"BTCUSDT"}]',
+    '{"Action":"buy","action":"buy","symbol":"BTCUSDT"}',
+    '{"action":"buy","side":"sell","symbol":"BTCUSDT"}',
+    '{"action":"buy","symbol":"BTCUSDT","ticker":"ETHUSDT"}',
+    '{"action":"buy","symbol":"BTCUSDT","market_position":"sideways"}',
+    '{"action":"buy","symbol":"BTCUSDT","market_position":"{{strategy.market_position}}"}',
+    '{"action":"sell","symbol":"BTCUSDT","current_position":"flat"}',
+    '{"action":"sell","symbol":"BTCUSDT","market_postion":"flat"}',
+    '{"action":"buy","symbol":"BTCUSDT","reduce_only":"maybe"}',
+    '{"action":"sell","symbol":"BTCUSDT","market_position":"long"}',
+    '{"action":"sell","symbol":"BTCUSDT","market_position":"short","reduce_only":true}',
+    '{"action":"buy","symbol":"BTCUSDT","price":"65,000"}',
+    '{"action":"buy","symbol":"BTCUSDT","sl":{"percent":2}}',
+    '{"action":"buy","symbol":"BTCUSDT","quantity":"a few"}',
+    '{"action":"buy","symbol":"BTC/USD:BTC"}',
+    '{"action":"add","symbol":"BTCUSDT"}',
+    "close half BTCUSDT",
+    "close BTCUSDT now, please",
+    "close",
+    "dance BTCUSDT",
+)
+
+
+def refusals() -> Iterator[tuple[str, InvalidValue]]:
+    for told in FAULTS:
+        with pytest.raises(InvalidValue) as caught:
+            read_alert(told.encode(), BEGINNING, reverses=False)
+        yield told, caught.value
+
+
+def test_the_page_is_what_the_reader_does() -> None:
+    assert PAGE.read_text(encoding="utf-8") == page(), "run python tests/plugins/test_alert_templates.py"
+
+
+def test_most_shapes_are_followed_along_the_whole_path() -> None:
+    for shape in SHAPES:
+        refused = {becomes(shape, change) for change in PATH} & {"refused: body"}
+        if shape.is_bare or refused or becomes(shape, DOWN).startswith("close"):
+            continue  # a sell that may be an exit is taken for one
+        for at, change in enumerate(PATH, start=1):
+            assert walk(shape, [[each] for each in PATH[:at]]).position == change[1], f"{shape.name} at {change}"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
