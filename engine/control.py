@@ -29,10 +29,12 @@ from engine.config import Config
 from engine.domain.errors import InvalidValue, RexAlgoError
 from engine.files import make_folder
 from engine.keyring import Keyring
-from engine.ledger import Ledger
+from engine.ledger import LedgerError
+from engine.ledger_place import MarkKeeper, open_place, why_unfit
 from engine.office import NothingThere, Office
 from engine.plugin_host import Plugins, load_plugins
 from engine.provisioning.errors import ProvisionErrors, ProvisionProblem
+from engine.restoring import finish_restore
 
 _LOG = logging.getLogger("rexalgo.control")
 SOCKET_NAME: Final = "control.sock"
@@ -203,11 +205,14 @@ async def call(config: Config, method: str, params: dict[str, Any]) -> dict[str,
     except OSError:  # no socket, or nobody behind it
         pass
     if not config.ledger.path.exists() and method in WITHOUT_LOCK:
+        if unfit := why_unfit(config):
+            raise LedgerError(unfit)
         raise NothingThere(f"nothing is here yet: {config.ledger.path} does not exist; run rexalgo serve or rexalgo provision first")
     make_folder(config.data_dir)
     try:
         with FolderLock(config.data_dir, f"rexalgo {method}", SystemClock().now()):
-            return await _directly(config, method, params)
+            finish_restore(config)
+            return await _directly(config, method, params, holds=True)
     except FolderLocked:
         if method not in WITHOUT_LOCK:
             raise
@@ -219,6 +224,8 @@ async def ask_server(folder: Path, method: str, params: dict[str, Any]) -> dict[
     within = {
         "provision": PROVISION_WITHIN_S,
         "check": CHECK_WITHIN_S,
+        "reconcile_all": PROVISION_WITHIN_S,
+        "restore_confirm": PROVISION_WITHIN_S,
         "books_check": CHECK_WITHIN_S,
         **dict.fromkeys(KEYS, CHECK_WITHIN_S),
     }.get(method, ANSWER_WITHIN_S)
@@ -237,15 +244,19 @@ async def ask_server(folder: Path, method: str, params: dict[str, Any]) -> dict[
     raise ServerSilent(f"the server of {folder} holds the folder and did not answer within {within:.0f} s; see its log, or stop it")
 
 
-async def _directly(config: Config, method: str, params: dict[str, Any]) -> dict[str, Any]:
-    ledger = Ledger.open(config.ledger.path, inline=True)
+async def _directly(config: Config, method: str, params: dict[str, Any], *, holds: bool = False) -> dict[str, Any]:
+    """Run a command on the opened ledger; who ``holds`` the folder's lock also notes where the ledger ends."""
+    ledger, clock = open_place(config, inline=True), SystemClock()
     try:
-        clock = SystemClock()
+        mark = MarkKeeper(config, ledger.db) if holds else None
         keyring = Keyring(ledger, clock, config.key_place, config.secrets.encryption_key)
         office = Office(
             config, ledger, clock, partial(_plugins, config), keyring.open, trio.lowlevel.checkpoint, keyring=keyring
         )  # fmt: skip
-        return await commands_of(office)[method](params)
+        told = await commands_of(office)[method](params)
+        if mark is not None:
+            mark.keep(clock.now())
+        return told
     finally:
         await ledger.aclose()
 

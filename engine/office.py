@@ -15,6 +15,7 @@ from engine.domain.errors import RexAlgoError
 from engine.keyring import Keyring
 from engine.ledger import Ledger
 from engine.ledger.audit import AuditKey
+from engine.ledger_place import MarkKeeper
 from engine.plugin_host import Plugins
 from engine.ports.clock import Clock
 from engine.ports.secret import Secret
@@ -37,7 +38,8 @@ class NothingThere(RexAlgoError):
 class Office:
     """Hold what commands work with. ``live`` are the accounts' tasks, None where no engine runs.
 
-    ``keyring`` is there wherever root keys can be changed; ``one_at_a_time`` keeps provisioning and changes of root keys apart.
+    ``mark`` notes where the ledger ends, where an engine
+    runs. ``keyring`` is there wherever root keys can be changed; ``one_at_a_time`` keeps provisioning and changes of root keys apart.
     """
 
     config: Config
@@ -50,6 +52,7 @@ class Office:
     try_login: TryLogin | None = None
     receive: Receive | None = None
     keyring: Keyring | None = None
+    mark: MarkKeeper | None = None
     one_at_a_time: trio.Lock = field(default_factory=trio.Lock)
 
     @property

@@ -24,6 +24,7 @@ from engine.actors.follower import Follower
 from engine.actors.heartbeat import beat
 from engine.actors.household import Household
 from engine.actors.market_feed import MarketFeed
+from engine.actors.place_watch import watch_place
 from engine.actors.shared import Pace, Shared
 from engine.actors.streams import StrategyStream, run_stream
 from engine.actors.supervisor import Vitals
@@ -44,16 +45,21 @@ from engine.ledger import Database, Ledger
 from engine.ledger.audit import audit_end
 from engine.ledger.codec import to_us
 from engine.ledger.copies import accounts_with_waiting_legs, begin_run
+from engine.ledger.database import take_into_use
+from engine.ledger.lineage import is_copy
 from engine.ledger.people import KIND_ALGO, AccountRow, StrategyRow, account, accounts, endpoints, strategies, subscription
 from engine.ledger.reports import switches
 from engine.ledger.resolving import orphan_claims
 from engine.ledger.standing import symbols_held
+from engine.ledger.stillness import EVERYBODY, read_still, stand_still
+from engine.ledger_place import MarkKeeper, open_place
 from engine.office import Office, Receive
 from engine.plugin_host import Plugins, load_plugins
 from engine.ports.clock import Clock
 from engine.ports.exchange import AccountLogin
 from engine.ports.rate_limiter import RateLimit, RateLimiter
 from engine.ports.secret import Secret
+from engine.restoring import finish_restore
 from engine.secrets_store import EndpointKey, account_credentials, endpoint_keys
 from engine.service import Endpoint, EngineService
 from engine.transport import HttpClientFactory
@@ -79,7 +85,8 @@ async def run_engine(
     clock = clock or SystemClock()
     with FolderLock(config.data_dir, what, clock.now()):
         plugins = load_plugins(config.plugins.enabled, config.plugin_settings, extra_modules or {})
-        ledger = Ledger.open(config.ledger.path)
+        finish_restore(config)
+        ledger = open_place(config)
         try:
             keyring = Keyring(ledger, clock, config.key_place, key)
             await keyring.open()
@@ -87,6 +94,7 @@ async def run_engine(
             engine = await _Engine.begin(config, plugins, ledger, keyring, clock)
             async with engine.running() as service:
                 yield service
+            engine.mark.keep(clock.now())
             _LOG.info("the audit ends at %s", audit_end(ledger.db))
         finally:
             await ledger.aclose()
@@ -95,7 +103,9 @@ async def run_engine(
 class _Engine:
     """Hold what was wired, so that provisioning can add to it while it runs."""
 
-    def __init__(self, config: Config, plugins: Plugins, ledger: Ledger, keyring: Keyring, clock: Clock, epoch: int) -> None:
+    def __init__(
+        self, config: Config, plugins: Plugins, ledger: Ledger, keyring: Keyring, clock: Clock, epoch: int, mark: MarkKeeper
+    ) -> None:
         self._config = config
         self._plugins = plugins
         self._ledger = ledger
@@ -109,6 +119,7 @@ class _Engine:
         self._streaming: set[StrategyId] = set()
         self._versions: dict[AccountId, int] = {}
         self._household = Household(seed=epoch)
+        self.mark = mark
         self._shared = Shared(
             ledger, clock, _pace(config), config.limits, epoch, self._feeds, trio.Semaphore(config.engine.claims_unsent_max),
             partial(subscription, ledger.db),
@@ -118,17 +129,25 @@ class _Engine:
 
     @classmethod
     async def begin(cls, config: Config, plugins: Plugins, ledger: Ledger, keyring: Keyring, clock: Clock) -> "_Engine":
-        """Start a new ownership epoch and own what an earlier run left behind."""
-        now = clock.now()
+        """Start a new ownership epoch and own what an earlier run left behind; a ledger that may be old starts still."""
+        now, mark = clock.now(), MarkKeeper(config, ledger.db)
+        mark.keep(now)  # before the first run: from then on a ledger without a mark is one that was separated from it
 
         def start(db: Database) -> tuple[int, int]:
+            if mark.old:
+                stand_still(db, EVERYBODY, "", mark.old, now)
+            if is_copy(db):
+                take_into_use(db)
             epoch = begin_run(db, to_us(now))
             return epoch, orphan_claims(db, epoch, now)
 
         epoch, orphans = await ledger.write(start)
+        ledger.know_id()
+        for each in read_still(ledger.db):
+            _LOG.critical("%s stands still, no order of any kind leaves: %s", each.name or "this place", each.cause)
         if orphans:
             _LOG.warning("%d orders were being sent when the last run ended: they are unknown now and are looked up", orphans)
-        return cls(config, plugins, ledger, keyring, clock, epoch)
+        return cls(config, plugins, ledger, keyring, clock, epoch, mark)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[EngineService]:
@@ -142,6 +161,8 @@ class _Engine:
                 service.use_desks(open_desks(office))
                 await reload()
                 nursery.start_soon(self._household.route, partial(accounts_with_waiting_legs, self._ledger.db))
+                self.mark.keep(self._clock.now())
+                nursery.start_soon(watch_place, self._shared, self.mark, self._notifiers)
                 nursery.start_soon(self._watch_switches)
                 self._household.keep_running(nursery, "flattening", self._flattening.run)
                 self._household.keep_running(nursery, "breakers", self._breakers.run)
@@ -163,14 +184,15 @@ class _Engine:
     def _office(self, reload: Callable[[], Awaitable[None]], receive: Receive) -> Office:
         return Office(
             self._config, self._ledger, self._clock, lambda: self._plugins, self._keyring.open, reload, self._household, self._try_login,
-            receive, self._keyring,
+            receive, self._keyring, self.mark,
         )  # fmt: skip
 
     async def _try_login(self, exchange: str, credentials: Mapping[str, Secret]) -> AccountReport:
         """Read an account whose credentials are not stored yet, with a connection that ends with this call."""
         login = AccountLogin(AccountId("trying"), credentials)
         session = ExchangeSession(
-            self._plugins.exchanges[exchange], login, self._contexts[exchange], self._limiter, self._shared.pace.send_deadline_s
+            self._plugins.exchanges[exchange], login, self._contexts[exchange], self._limiter, self._shared.pace.send_deadline_s,
+            why_held=lambda: "an account that is only tried sends nothing",
         )  # fmt: skip
         try:
             await session.open()
@@ -299,7 +321,7 @@ class _Engine:
         login = AccountLogin(identifier, account_credentials(self._ledger.db, self._keyring.vault, row))
         return ExchangeSession(
             self._plugins.exchanges[exchange], login, self._contexts[exchange], self._limiter, self._shared.pace.send_deadline_s,
-            self._shared.sends, self._breakers.circuits[exchange],
+            self._shared.sends, self._breakers.circuits[exchange], why_held=partial(self._shared.why_held, identifier),
         )  # fmt: skip
 
     def _start_stream(self, nursery: trio.Nursery, service: EngineService, row: StrategyRow, wanted: frozenset[Symbol]) -> None:

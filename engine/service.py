@@ -36,6 +36,7 @@ from engine.ledger.refused import holds_short, note_refused
 from engine.ledger.reports import outcome_rows, receipt
 from engine.ledger.signals import DedupeConflict, NewSignal, Recorded, record_signal
 from engine.ledger.standing import is_held
+from engine.ledger.stillness import EVERYBODY, read_still
 from engine.ports.clock import Clock
 from engine.ports.rate_limiter import Priority, RateLimit, RateLimiter, Refused
 from engine.ports.signal_source import Authenticated, Delivery, NotAuthentic, WebhookSource
@@ -271,7 +272,8 @@ class EngineService:
             each.scope is SwitchScope.ALL or (each.scope is SwitchScope.STRATEGY and each.target in (strategy, name))
             for each in self._shared.switches
         )
-        return Circumstances(off, age_limit_s(self._shared.pace.entry_age_s, self._shared.limits))
+        held = bool(self._shared.why_held(EVERYBODY))
+        return Circumstances(off, age_limit_s(self._shared.pace.entry_age_s, self._shared.limits), held)
 
     def _new_signal(
         self, strategy: StrategyId, origin: str, draft: SignalDraft, content: bytes, told: datetime | None, received: datetime
@@ -333,8 +335,10 @@ class EngineService:
 
     def health(self) -> HealthView:
         """Say whether the process works; cheap, never waits."""
-        problems = () if self._ledger.healthy else ("the ledger could not be written the last time",)
-        return HealthView(not problems, self._version, round(trio.current_time() - self._started, 1), problems)
+        failed = "" if self._ledger.healthy else "the ledger could not be written the last time"
+        problems = tuple(each for each in (self._ledger.misplaced or failed,) if each)
+        still = [f"{each.name or 'this place'} stands still, no order of any kind leaves" for each in read_still(self._ledger.db)[:1]]
+        return HealthView(not problems, self._version, round(trio.current_time() - self._started, 1), (*problems, *still))
 
     def readiness(self) -> ReadinessView:
         """Say whether orders can flow: each account's first reading is done or has visibly failed, at most 30 s after the start."""
@@ -345,7 +349,7 @@ class EngineService:
         if late:
             failed.update(dict.fromkeys(waiting, "the first reading takes longer than 30 s"))
         read = sum(1 for each in followers if each.settled and not each.trouble)
-        ready = self._ledger.healthy and (late or not waiting)
+        ready = self._ledger.healthy and (late or not waiting) and not self._shared.why_held(EVERYBODY)
         return ReadinessView(ready, self._ledger.healthy, len(followers), read, failed)
 
     async def recent_outcomes(self, limit: int) -> Sequence[OutcomeRow]:

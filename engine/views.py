@@ -77,7 +77,7 @@ class OutcomeRow:
 
 @dataclass(frozen=True, slots=True)
 class HealthView:
-    """Say whether the process works at all: cheap, no ledger access."""
+    """Say whether the process works and takes signals: cheap. ``problems`` also tell that nothing is sent, though signals are taken."""
 
     ok: bool
     version: str

@@ -69,6 +69,7 @@ class Visit:
             "zone": "UTC" if visitor is None else visitor.person.zone,
             "csrf": "" if visitor is None else self.desks.identity.csrf_token(visitor),
             "fresh": visitor is not None and visitor.is_fresh(self.now),
+            "nothing_sent": "" if visitor is None else self.desks.pulse.held(visitor),
             "errors": dict(errors or {}),
             "form": self.form,
             "notice": NOTICES.get(self.query.get("done", ""), ""),

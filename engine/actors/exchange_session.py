@@ -1,7 +1,8 @@
 """One account's line to its exchange: deadline, rate limiter, error table. The only caller of exchange adapters.
 
 What always holds: every call stands under one total deadline; an order is written at most once per claim, right after the last
-line with no await between; whatever the adapter does, the result is one of the answers of ``decisions.order_lifecycle``.
+line with no await between; whatever the adapter does, the result is one of the answers of ``decisions.order_lifecycle``. Everything that
+changes something at the exchange asks the one guard first: where that says why nothing may leave, or cannot tell, nothing does.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -43,6 +44,7 @@ from engine.transport import HttpClientFactory, PeerClock, SendPermit, send_perm
 T = TypeVar("T")
 READ_DEADLINE_S: Final = 8.0
 RETRY_WAIT_S: Final = 2.0
+HELD_WAIT_S: Final = 5.0
 
 
 class _Stopped(Exception):
@@ -54,8 +56,9 @@ class ExchangeSession:
 
     def __init__(
         self, adapter: ExchangeAdapter, login: AccountLogin, context: ExchangeContext, limiter: RateLimiter, send_deadline_s: float,
-        sends: set[trio.CancelScope] | None = None, circuit: Circuit | None = None,
+        sends: set[trio.CancelScope] | None = None, circuit: Circuit | None = None, *, why_held: Callable[[], str],
     ) -> None:  # fmt: skip
+        """``why_held`` is the guard: it says why nothing may leave this account, and is empty where it may."""
         self._adapter = adapter
         self._login = login
         self._peer_clock = PeerClock(context.clock.now)
@@ -68,6 +71,7 @@ class ExchangeSession:
         self._send_deadline_s = send_deadline_s
         self._sends = set() if sends is None else sends
         self._circuit = Circuit() if circuit is None else circuit
+        self._guard = why_held
         self._connection: ExchangeConnection | None = None
 
     def _client(self, base_url: str, headers=None):  # type: ignore[no-untyped-def]  # passes HttpClients through unchanged
@@ -76,11 +80,15 @@ class ExchangeSession:
 
     def reads_client_order_id(self, intent: OrderIntent) -> bool:
         """Tell whether this order, read back, carries our client order id."""
+        return self.tells_our_ids and (self._adapter.traits.exits_carry_client_order_id or not intent.reduce_only)
+
+    @property
+    def tells_our_ids(self) -> bool:
+        """Tell whether entries of this account, read back, carry our client order id; the session is open."""
         traits = self._adapter.traits
-        reads = traits.reads_client_order_id
         if traits.client_order_id_per_account:
-            reads = cast(OrderIdConnection, self._open).reads_client_order_id
-        return reads and (traits.exits_carry_client_order_id or not intent.reduce_only)
+            return cast(OrderIdConnection, self._open).reads_client_order_id
+        return traits.reads_client_order_id
 
     @property
     def visible_within_s(self) -> float:
@@ -174,6 +182,7 @@ class ExchangeSession:
     async def cancel_order(self, symbol: Symbol, exchange_order_id: str) -> None:
         """Ask to cancel a resting order."""
         await self.permit(Priority.EXIT)
+        self._refuse_where_held()
         await self._within(READ_DEADLINE_S, self._open.cancel_order(symbol, exchange_order_id))
 
     @property
@@ -184,6 +193,7 @@ class ExchangeSession:
     async def set_protection(self, wanted: ProtectionOrder) -> None:
         """Make a position's stop and target exactly these; raises what the adapter raises."""
         await self.permit(Priority.EXIT)
+        self._refuse_where_held()
         await self._within(READ_DEADLINE_S, cast(ProtectionConnection, self._open).set_protection(wanted))
 
     def check_circuit(self, *, is_retry: bool) -> None:
@@ -198,6 +208,7 @@ class ExchangeSession:
 
     async def prepare_entry(self, intent: OrderIntent) -> None:
         """Do what must stand before an entry; raises NotExecuted or Rejected, and NotExecuted for anything else that went wrong."""
+        self._refuse_where_held()
         await self._within(READ_DEADLINE_S, self._open.prepare_entry(intent))
 
     async def warm(self) -> None:
@@ -241,14 +252,18 @@ class ExchangeSession:
         """
         stopped: list[Outcome | NothingSent] = []
 
+        def line() -> Outcome | NothingSent | None:
+            held = self._why_held()
+            return NothingSent(held, HELD_WAIT_S) if held else last_line()
+
         def check() -> None:
-            outcome = last_line()
+            outcome = line()
             if outcome is not None:
                 stopped.append(outcome)
                 raise _Stopped
 
         permit = SendPermit(check, written)
-        first = last_line()
+        first = line()
         if first is not None:
             permit.mark_written()
             return first
@@ -272,6 +287,16 @@ class ExchangeSession:
         answer = classify(intent, result, permit.taken if self._uses_http else None)
         self._note(result if isinstance(answer, NoProof) and isinstance(result, BaseException) else None)
         return answer
+
+    def _why_held(self) -> str:
+        try:
+            return self._guard()
+        except Exception as error:  # whatever it is: what cannot be asked lets nothing out
+            return f"whether anything may be sent cannot be told ({type(error).__name__})"
+
+    def _refuse_where_held(self) -> None:
+        if held := self._why_held():
+            raise NotExecuted(held, HELD_WAIT_S)
 
     def _without_second_fee(self, report: OrderReport) -> OrderReport:
         """Leave a fee out where the exchange has a history of fees: what both tell would be counted twice."""

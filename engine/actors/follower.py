@@ -19,6 +19,7 @@ from engine.actors.books_watch import BooksWatch
 from engine.actors.doorbell import Doorbell
 from engine.actors.exchange_session import ExchangeSession
 from engine.actors.lanes import Lanes
+from engine.actors.old_ledger import OldLedger
 from engine.actors.position_ids import PositionIds, Replaced
 from engine.actors.preflight import PreflightWatch
 from engine.actors.protection_guard import ProtectionGuard
@@ -112,7 +113,8 @@ class Follower:
         self._read_bell = Doorbell()
         self._lanes = Lanes(self)
         self._resolver = Resolver(self)
-        self._position_ids = PositionIds(self)
+        self.position_ids = PositionIds(self)
+        self.old_ledger = OldLedger(self)
         self.preflight = PreflightWatch(self)
         self.books = BooksWatch(self)
 
@@ -175,7 +177,8 @@ class Follower:
         try:
             async with trio.open_nursery() as nursery:
                 # Apart from each other and from the lanes: whatever fails for good beside an exit, the exit goes out.
-                for part in (self._keep_reading, self._resolver.run, self.guard.run, self.preflight.run, self.books.run):
+                parts = (self.old_ledger.run, self._keep_reading, self._resolver.run, self.guard.run, self.preflight.run, self.books.run)
+                for part in parts:
                     nursery.start_soon(keep, self.vitals, partial(self._told_if_quarantined, part), self._jitter)
                 await self._dispatch(nursery)
         finally:
@@ -216,8 +219,8 @@ class Follower:
         while True:
             earliest: datetime | None = None
             now = self.shared.clock.now()
-            for leg in waiting_legs(self.shared.ledger.db, self.account):
-                due = max(leg.retry_at, self._lanes.not_before(leg))
+            for leg in [] if self.why_held else waiting_legs(self.shared.ledger.db, self.account):
+                due = max(leg.retry_at, self._lanes.not_before(leg), self.old_ledger.look_until)
                 if due > now:
                     earliest = due if earliest is None else min(earliest, due)
                 elif self._may_start(leg):
@@ -230,9 +233,15 @@ class Follower:
             return False
         return not self.shared.stopping and not self._lanes.is_busy(leg) and (leg.kind != ENTRY or not self.vitals.quarantined)
 
+    @property
+    def why_held(self) -> str:
+        """Say why nothing may leave this account, empty where it may."""
+        return self.shared.why_held(self.account)
+
     def in_lane(self, copy: CopyId) -> LaneNow:
         """Return what this task knows of a copy that the ledger does not."""
-        return self._lanes.now(copy)
+        held = self.why_held
+        return replace(self._lanes.now(copy), waits_for=f"a person, because nothing is sent: {held}") if held else self._lanes.now(copy)
 
     def exits_wait(self, strategy: StrategyId) -> bool:
         """Tell whether closing orders wait for a person because conservation is broken; to flatten is that person's decision."""
@@ -359,13 +368,16 @@ class Follower:
         return self.report is not None and self._read_began is not None and began < self._read_began
 
     async def _take(self, session: ExchangeSession, report: AccountReport, began: datetime) -> None:
-        replaced = await self._position_ids.judge(session, report)
-        await self._correct(report, began, replaced)
-        await self._position_ids.note(report, self._unsettled(began) | replaced.undecided)
+        replaced, is_held = Replaced(), bool(self.why_held)
+        if not is_held:  # else a person is shown first what differs
+            replaced = await self.position_ids.judge(session, report)
+            await self._correct(report, began, replaced)
+            await self.position_ids.note(report, self.unsettled(began) | replaced.undecided)
         await self._mark_equity(report)
         if self._is_overtaken(began):
             return
-        await self.books.account_was_read(report, began, self._unsettled(began) | replaced.undecided)
+        if not is_held:
+            await self.books.account_was_read(report, began, self.unsettled(began) | replaced.undecided)
         self.reserved = {copy: each for copy, each in self.reserved.items() if each.ended_at is None or each.ended_at >= began}
         is_due, self._check_is_due = self._check_is_due or self.report is None, False
         self.report = self.last_report = report
@@ -405,7 +417,7 @@ class Follower:
             elif isinstance(correction, ForeignOrders):
                 await self._meet_foreign_orders(correction)
 
-    def _unsettled(self, began: datetime) -> frozenset[Symbol]:
+    def unsettled(self, began: datetime) -> frozenset[Symbol]:
         """Return the symbols that a reading which began then cannot judge: something of ours is under way, or ended too short before."""
         return unsettled_symbols(self.shared.ledger.db, self.account, began - timedelta(seconds=self._visible_within_s()))
 
@@ -413,7 +425,7 @@ class Follower:
         """Compare the ledger with a reading that began then; nothing is changed."""
         db = self.shared.ledger.db
         # Attempts first, holdings after: what ends between the two statements is still seen as unsettled.
-        unsettled = self._unsettled(began) | replaced.undecided
+        unsettled = self.unsettled(began) | replaced.undecided
         holdings = read_holdings(db, self.account)
         resting = [each.exchange_order_id for each in report.open_orders]
         return reconcile(
@@ -424,6 +436,7 @@ class Follower:
             bound_ids=bound_order_ids(db, self.account, resting) | accepted_foreign(db, self.account, resting),
             client_id_known=partial(knows_client_order_id, db),
             closed_ids=replaced.closed,
+            replaced=replaced.unnamed,
             met_ids=self.foreign,
         )
 
@@ -431,14 +444,22 @@ class Follower:
         """Return the contracts that a reading of now cannot judge: something of ours is under way there, or a row cannot be read."""
         report, held = self.report, read_holdings(self.shared.ledger.db, self.account)
         unread = {each.symbol for each in held if report is None or may_have_position(report, each.symbol)}
-        return self._unsettled(self.shared.clock.now()) | unread | {each.symbol for each in held if each.entries_open}
+        return self.unsettled(self.shared.clock.now()) | unread | {each.symbol for each in held if each.entries_open}
 
     async def plan_corrections(self) -> tuple[Correction, ...]:
         """Read the account and return what differs from the ledger; nothing is changed."""
+        if self.why_held:
+            return await self.old_ledger.plan()
         session = await self.connected()
         began = self.shared.clock.now()
         report = await session.fetch_account()
-        return self.corrections(report, began, await self._position_ids.judge(session, report))
+        return self.corrections(report, began, await self.position_ids.judge(session, report))
+
+    def go_on(self) -> None:
+        """Say that a person let orders out again: the account is read anew, and what waits is planned."""
+        self.foreign = met_foreign(self.shared.ledger.db, self.account)
+        self.read_soon()
+        self.ring()
 
     async def apply_corrections(
         self, by: str, also: Callable[[Database, tuple[Correction, ...]], None] = lambda db, found: None
@@ -470,9 +491,10 @@ class Follower:
         await self._resolver.bind(attempt_id, exchange_order_id, also)
 
     async def _correct_share(self, correction: ShareShrunk) -> None:
-        await self.shared.ledger.write(partial(self._shrink, correction, self.shared.clock.now()))
+        await self.shared.ledger.write(partial(self.shrink, correction, self.shared.clock.now()))
 
-    def _shrink(self, correction: ShareShrunk, at: datetime, db: Database) -> None:
+    def shrink(self, correction: ShareShrunk, at: datetime, db: Database) -> None:
+        """Lower a share to what the exchange has of it, within the caller's transaction."""
         held = read_holding(db, self.account, correction.symbol)
         if held is None or held.share != correction.share_from:
             return

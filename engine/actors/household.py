@@ -10,11 +10,14 @@ import trio
 from engine.actors.doorbell import Doorbell
 from engine.actors.follower import Follower
 from engine.actors.supervisor import WINDOW_S, Vitals, supervise
+from engine.decisions.reconciliation import Correction
 from engine.domain.identifiers import AccountId, CopyId
 from engine.domain.preflight import Preflight
 
 SWEEP_S: Final = 1.0
 SLICE: Final = 50
+PLANS_AT_ONCE: Final = 16
+Plan = tuple[Correction, ...]
 
 
 class Household:
@@ -95,6 +98,23 @@ class Household:
             if each.name == name:
                 return await each.preflight.check(fresh=True)
         raise LookupError(name)
+
+    async def plans(self, followers: Collection[Follower]) -> dict[Follower, Plan | str]:
+        """Read accounts, some at a time, and return what differs from the ledger in each; where one cannot be read, say why."""
+        made: dict[Follower, Plan | str] = {}
+        limit = trio.CapacityLimiter(PLANS_AT_ONCE)
+
+        async def plan(follower: Follower) -> None:
+            async with limit:
+                try:
+                    made[follower] = await follower.plan_corrections()
+                except Exception as error:  # one account's exchange: the others are told all the same
+                    made[follower] = f"{type(error).__name__}: {error}"[:200]
+
+        async with trio.open_nursery() as nursery:
+            for each in followers:
+                nursery.start_soon(plan, each)
+        return {each: made[each] for each in followers}
 
     def unquarantine(self, name: str) -> None:
         """End the quarantine of the account with this name: its entries are taken again."""

@@ -11,12 +11,13 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from engine.actors.exchange_session import ExchangeSession
+from engine.decisions.proving import SLACK_S, UNKNOWN_OFFSET_S
 from engine.decisions.risk import position_of
 from engine.domain.account import AccountReport
 from engine.domain.holding import Holding
 from engine.domain.identifiers import Symbol
 from engine.ledger import Database
-from engine.ledger.holdings import read_holding, read_holdings, write_holding
+from engine.ledger.holdings import entered_until, held_since, read_holding, read_holdings, write_holding
 
 if TYPE_CHECKING:
     from engine.actors.follower import Follower
@@ -27,10 +28,14 @@ FOLLOWED_AFTER: Final = timedelta(minutes=15)
 
 @dataclass(frozen=True, slots=True)
 class Replaced:
-    """Say of one reading: the positions of ours that were ``closed``, and the symbols where that is ``undecided``."""
+    """Say of one reading: the positions of ours that were ``closed``, and the symbols where that is ``undecided``.
+
+    ``unnamed``: symbols where it is known of a share whose position has no id here, by when the one that stands there was opened.
+    """
 
     closed: frozenset[str] = frozenset()
     undecided: frozenset[Symbol] = frozenset()
+    unnamed: frozenset[Symbol] = frozenset()
 
 
 class PositionIds:
@@ -42,30 +47,58 @@ class PositionIds:
 
     async def judge(self, session: ExchangeSession, report: AccountReport) -> Replaced:
         """Tell of positions that have another id than the one that held our share whether ours was closed."""
-        moved = {each.symbol: each.position_id for each in self._holdings() if _shown_id(each, report) not in ("", each.position_id)}
-        moved = {symbol: held for symbol, held in moved.items() if held}
+        moved, unnamed = self._moved(report), self._opened_later(session, report)
         if not moved:
             self._since.clear()
-            return Replaced()
+            return Replaced(unnamed=unnamed)
         closed = await self._closed(session, frozenset(moved.values()))
         if closed is None:
-            return Replaced(undecided=frozenset(moved))
+            return Replaced(undecided=frozenset(moved), unnamed=unnamed)
         open_still = {symbol for symbol, held in moved.items() if held not in closed}
         now = self._follower.shared.clock.now()
         self._since = {symbol: self._since.get(symbol, now) for symbol in open_still}
         followed = {symbol for symbol, since in self._since.items() if now - since >= FOLLOWED_AFTER}
-        return Replaced(closed, frozenset(open_still - followed))
+        return Replaced(closed, frozenset(open_still - followed), unnamed)
+
+    def judge_old(self, session: ExchangeSession, report: AccountReport) -> Replaced:
+        """Tell the same where the ledger may be old: a position of another id is never taken for ours, whatever the history tells."""
+        return Replaced(frozenset(self._moved(report).values()), unnamed=self._opened_later(session, report))
+
+    def _moved(self, report: AccountReport) -> dict[Symbol, str]:
+        """Return by symbol the id that held our share, where the position that stands there has another one."""
+        moved = {each.symbol: each.position_id for each in self._holdings() if _shown_id(each, report) not in ("", each.position_id)}
+        return {symbol: held for symbol, held in moved.items() if held}
+
+    def _opened_later(self, session: ExchangeSession, report: AccountReport) -> frozenset[Symbol]:
+        """Return where a share without a position id cannot be in the position that stands there: it was opened after our last entry."""
+        slack_s = session.visible_within_s + (UNKNOWN_OFFSET_S if session.clock_offset_s is None else SLACK_S)
+        offset = timedelta(seconds=session.clock_offset_s or 0.0)
+        later = set[Symbol]()
+        for held in self._holdings():
+            position = position_of(report, held.symbol)
+            if held.position_id or position is None or position.side is not held.side or position.opened_at is None:
+                continue
+            entered = entered_until(self._follower.shared.ledger.db, self._follower.account, held.symbol)
+            if entered is not None and position.opened_at - offset > entered + timedelta(seconds=slack_s):
+                later.add(held.symbol)
+        return frozenset(later)
 
     async def _closed(self, session: ExchangeSession, ids: frozenset[str]) -> frozenset[str] | None:
         """Return which of these positions are closed; None where the exchange cannot be asked, which is no word about any of them."""
         if not session.reports_closed_positions:
             return ids  # an id lasts from flat to flat: another one is another position
         try:
-            told = await session.closed_positions(self._follower.shared.clock.now() - LOOK_BACK, ids)
+            since = min([self._follower.shared.clock.now() - LOOK_BACK, *self._opened()])
+            told = await session.closed_positions(since, ids)
         except Exception as error:  # the reading goes on; nothing is judged in these symbols
             self._follower.note("closed positions cannot be read", error)
             return None
         return ids & {each.position_id for each in told.rows}
+
+    def _opened(self) -> list[datetime]:
+        """Return when our oldest share was entered: what held it was closed after that, however long nobody looked."""
+        since = held_since(self._follower.shared.ledger.db, self._follower.account)
+        return [] if since is None else [since]
 
     def _holdings(self) -> Collection[Holding]:
         return [each for each in read_holdings(self._follower.shared.ledger.db, self._follower.account) if each.share > 0]

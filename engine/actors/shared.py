@@ -15,12 +15,13 @@ from engine.actors.market_feed import MarketFeed
 from engine.decisions.routing import concerning
 from engine.domain.alert import AlertCode
 from engine.domain.holding import Switch
-from engine.domain.identifiers import StrategyId
+from engine.domain.identifiers import AccountId, StrategyId
 from engine.domain.signal import Signal
 from engine.domain.subscription import RiskLimits, Subscription
 from engine.ledger import Ledger
 from engine.ledger.alerts import raise_alert
 from engine.ledger.signals import read_signal
+from engine.ledger.stillness import why_still
 from engine.ports.clock import Clock
 
 CALM_WITHIN_S: Final = 3.0
@@ -128,6 +129,10 @@ class Shared:
                 exchange=exchange,
             )
         )
+
+    def why_held(self, account: AccountId) -> str:
+        """Say why nothing may leave an account, empty where it may: the one guard that every exchange session asks (see ``stillness``)."""
+        return self.ledger.misplaced or why_still(self.ledger.db, account)
 
     async def alert(self, code: AlertCode, subject: str, sameness: str = "", **details: str) -> None:
         """Record an alert; the notifiers deliver it from the ledger. ``sameness``: see ``raise_alert``."""

@@ -13,8 +13,9 @@ from engine.actors.telling import deliver
 from engine.commands.auditing import recorder
 from engine.commands.needs import how_it_is
 from engine.commands.parameters import Run, asked_from, installed_version, jsonable, no_such, text
+from engine.commands.restoring import note_shown, told_plan
 from engine.config import Config
-from engine.decisions.reconciliation import Correction, OwnPosition, words_of
+from engine.decisions.reconciliation import Correction, words_of
 from engine.decisions.routing import concerns
 from engine.desks.endpoints import rotate_secret
 from engine.desks.explaining import explain_copy
@@ -56,6 +57,7 @@ from engine.ledger.reports import (
 from engine.ledger.resolving import decide_done, decide_none
 from engine.ledger.results import account_days
 from engine.ledger.standing import still_open
+from engine.ledger.stillness import read_still
 from engine.ledger.unsettled import count_unsettled
 from engine.office import NothingThere, Office
 from engine.plugin_host import Plugins
@@ -78,6 +80,7 @@ async def _status(office: Office, params: dict[str, Any]) -> dict[str, Any]:
         raise InvalidValue("hours", "a whole number from 1 to 24", hours)
     seen = jsonable(asdict(status(office.ledger.db, office.clock.now(), timedelta(hours=hours))))
     wrong = {} if live is None else live.vitals(frozenset(live.troubled()))
+    seen["still"] = [{"account": each.name, "cause": each.cause, "since": each.since.isoformat()} for each in read_still(office.ledger.db)]
     seen["ingress"] = jsonable(asdict(ingress(office.ledger.db, office.clock.now() - timedelta(hours=hours))))
     lacking = count_unsettled(office.ledger.db)
     named = {each.id: each.name for each in accounts(office.ledger.db)} if (off := differences(office.ledger.db)) else {}
@@ -280,12 +283,11 @@ async def _reconcile(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     def write_down(db: Database, found: tuple[Correction, ...]) -> None:
         record(db, by, "reconciled", name, {"steps": [words_of(each) for each in found]})
 
+    if apply and task.why_held:
+        raise RexAlgoError(f"{name} stands still ({task.why_held}): rexalgo restore confirm writes the shown plans down")
     found = await (task.apply_corrections(by, write_down) if apply else task.plan_corrections())
-    differs = any(not isinstance(each, OwnPosition) for each in found)
-    return {
-        "account": name, "environment": task.environment, "applied": apply, "differs": differs, "not_compared": sorted(task.not_compared()),
-        "steps": [words_of(each) for each in found],
-    }  # fmt: skip
+    note_shown(task, found)
+    return told_plan(task, found) | {"applied": apply}
 
 
 # Switches

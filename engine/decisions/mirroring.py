@@ -14,10 +14,14 @@ _NOBODY: Final = "nobody follows the strategy"
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """Hold what stands when a signal comes in: whether entries are switched off for all its followers, and how old one may be for any."""
+    """Hold what stands when a signal comes in: whether entries are switched off for all its followers, and how old one may be for any.
+
+    ``held``: nothing of any kind is sent now; entries that come meanwhile never are, exits wait.
+    """
 
     entries_off: bool
     entry_age_s: int
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,8 @@ def _entry(draft: SignalDraft, age_s: float, now: Circumstances, reach: Reach) -
         return f"the entry came too late: it is {age_s:.1f} s old, and the limit is {now.entry_age_s} s"
     if not reach.is_on:
         return "the strategy is a draft, paused or retired: it takes no entries"
+    if now.held:
+        return "nothing is sent until the operator has confirmed a restored ledger, and entries that come meanwhile never are"
     if now.entries_off:
         return "new entries are switched off"
     if not reach.copies:

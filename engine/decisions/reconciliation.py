@@ -55,7 +55,24 @@ class OwnPosition:
     quantity: Quantity
 
 
-Correction = ShareShrunk | ForeignOrders | OwnPosition
+@dataclass(frozen=True, slots=True)
+class LostOrders:
+    """Name orders of ours in an account's history that the ledger lacks, each also in words: the ledger is older than they are."""
+
+    exchange_order_ids: tuple[str, ...]
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Tell what stays as it is, is not decided, or will be sent; information, nothing to correct. ``kind``: stays, open or sends."""
+
+    kind: str
+    what: str
+    step: str
+
+
+Correction = ShareShrunk | ForeignOrders | LostOrders | OwnPosition | Told
 
 
 def reconcile(
@@ -67,6 +84,7 @@ def reconcile(
     bound_ids: Collection[str],
     client_id_known: Callable[[ClientOrderId], bool],
     closed_ids: Collection[str] = (),
+    replaced: Collection[Symbol] = (),
     met_ids: Collection[str] = (),
 ) -> tuple[Correction, ...]:
     """Compare one account's ledger with a report of the exchange.
@@ -74,8 +92,9 @@ def reconcile(
     ``unsettled``: symbols with an attempt that is claimed, unknown, placed or partially filled, or that ended after the reading
     of ``report`` began. ``exiting``: symbols where an exit of ours still runs; there a vanished position is no act of the owner.
     ``bound_ids``: exchange order ids that the ledger knows; ``client_id_known`` tells the same for client order ids. ``closed_ids``:
-    positions that held a share of ours and are known to be closed, though another one of the same side stands there. ``met_ids``:
-    orders with our prefix that an earlier reading met, and nobody has accepted.
+    positions that held a share of ours and are known to be closed, though another one of the same side stands there. ``replaced``: symbols
+    where the same is known of a share whose position has no id here. ``met_ids``: orders with
+    our prefix that an earlier reading met, and nobody has accepted.
     """
     settled = {
         each.symbol: each
@@ -84,15 +103,21 @@ def reconcile(
     }
     busy = {each.symbol for each in holdings} - set(settled) | set(unsettled)
     settled_now = [(settled[symbol], symbol in exiting) for symbol in sorted(settled)]
-    shrunk = [found for each, exits in settled_now if (found := _shrunk(each, report, exits, closed_ids)) is not None]
-    resting = {each.exchange_order_id for each in report.open_orders if _is_foreign(each, bound_ids, client_id_known)}
+    shrunk = [found for each, exits in settled_now if (found := _shrunk(each, report, exits, closed_ids, replaced)) is not None]
+    resting = {each.exchange_order_id for each in report.open_orders if is_lacking(each, bound_ids, client_id_known)}
     foreign = sorted(resting.union(met_ids))
-    return (*shrunk, *([ForeignOrders(tuple(foreign))] if foreign else []), *_own_positions(settled, report, busy, closed_ids))
+    return (*shrunk, *([ForeignOrders(tuple(foreign))] if foreign else []), *_own_positions(settled, report, busy, closed_ids, replaced))
 
 
-def _shrunk(holding: Holding, report: AccountReport, is_exiting: bool, closed_ids: Collection[str]) -> ShareShrunk | None:
+def _is_replaced(holding: Holding, closed_ids: Collection[str], replaced: Collection[Symbol]) -> bool:
+    return holding.position_id in closed_ids if holding.position_id else holding.symbol in replaced
+
+
+def _shrunk(
+    holding: Holding, report: AccountReport, is_exiting: bool, closed_ids: Collection[str], replaced: Collection[Symbol]
+) -> ShareShrunk | None:  # fmt: skip
     position = position_of(report, holding.symbol)
-    is_replaced = holding.position_id in closed_ids
+    is_replaced = _is_replaced(holding, closed_ids, replaced)
     there = Quantity(ZERO) if position is None or position.side is not holding.side or is_replaced else position.quantity
     if there >= holding.share:
         return None
@@ -100,17 +125,19 @@ def _shrunk(holding: Holding, report: AccountReport, is_exiting: bool, closed_id
     return ShareShrunk(holding.symbol, holding.strategy, holding.share, there, cause, there == 0 and not is_exiting)
 
 
-def _is_foreign(order: OrderReport, bound_ids: Collection[str], known: Callable[[ClientOrderId], bool]) -> bool:
+def is_lacking(order: OrderReport, bound_ids: Collection[str], known: Callable[[ClientOrderId], bool]) -> bool:
+    """Tell whether an order carries our mark and the ledger does not know it."""
     own = order.client_order_id
     return own is not None and own.startswith(CLIENT_ORDER_ID_PREFIX) and order.exchange_order_id not in bound_ids and not known(own)
 
 
 def _own_positions(
-    settled: dict[Symbol, Holding], report: AccountReport, busy: set[Symbol], closed_ids: Collection[str]
-) -> Iterable[OwnPosition]:
+    settled: dict[Symbol, Holding], report: AccountReport, busy: set[Symbol], closed_ids: Collection[str],
+    replaced: Collection[Symbol],
+) -> Iterable[OwnPosition]:  # fmt: skip
     for position in sorted(report.positions, key=lambda each: each.symbol):
         holding = settled.get(position.symbol)
-        is_there = holding is not None and holding.side is position.side and holding.position_id not in closed_ids
+        is_there = holding is not None and holding.side is position.side and not _is_replaced(holding, closed_ids, replaced)
         ours = holding.share if holding is not None and is_there else Decimal(0)
         beyond = Quantity(EXACT.subtract(position.quantity, ours))
         if beyond > 0 and position.symbol not in busy:
@@ -139,6 +166,11 @@ def words_of(correction: Correction) -> dict[str, str]:
         case ForeignOrders(orders):
             differs = f"orders {', '.join(orders)} carry our mark and are not in this ledger"
             return {"kind": "foreign", "differs": differs, "step": "they are taken as the owner's; entries of the account are let in again"}
+        case LostOrders():
+            differs = f"{len(correction.words)} orders carry our mark and are not in this ledger: {'; '.join(correction.words)}"
+            return {"kind": "lost", "differs": differs, "step": "what they opened is not followed: close by hand what of it still stands"}
+        case Told(kind, what, step):
+            return {"kind": kind, "differs": what, "step": step}
         case OwnPosition():
             own = f"{correction.side.value} {plain(correction.quantity)} {correction.symbol}"
             return {"kind": "own", "differs": f"the owner holds {own} beside us", "step": "nothing: it is left alone"}

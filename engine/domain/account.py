@@ -36,7 +36,8 @@ class Balance:
 class Position:
     """Hold one netted position; ``quantity`` is always positive, ``side`` says the direction.
 
-    ``id`` is the exchange's own id of it, from flat to flat; empty where the exchange gives none.
+    ``id`` is the exchange's own id of it, from flat to flat; empty where the exchange gives none. ``opened_at`` is when it was opened, on
+    the exchange's clock in UTC; None where the exchange does not tell.
     """
 
     symbol: Symbol
@@ -51,6 +52,7 @@ class Position:
     stop_loss: Price | None = None
     take_profit: Price | None = None
     id: str = ""
+    opened_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

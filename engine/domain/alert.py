@@ -28,6 +28,8 @@ class AlertCode(Enum):
     KEY_EXPIRES_SOON = "key_expires_soon"
     ACCOUNT_QUARANTINED = "account_quarantined"
     FOREIGN_ORDERS = "foreign_orders"
+    STANDS_STILL = "stands_still"
+    LEDGER_GONE = "ledger_gone"
     CONSERVATION_BROKEN = "conservation_broken"
     BOOKS_DIFFER = "books_differ"
     BREAKER_TRIPPED = "breaker_tripped"
@@ -137,6 +139,20 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
         "New entries of the account are denied.",
         "Look whether an old copy of the ledger was restored; then rexalgo reconcile {subject} --apply",
         "The account takes no entries.",
+        True,
+    ),
+    AlertCode.STANDS_STILL: AlertWords(
+        "{subject} stands still: {cause}.",
+        "No order of any kind leaves, closing ones included. Signals are recorded; entries that come meanwhile are never sent.",
+        "rexalgo reconcile --plan shows what differs at the exchange; then rexalgo restore confirm",
+        "Nothing is opened and nothing is closed. What must not wait: close it at the exchange by hand.",
+        True,
+    ),
+    AlertCode.LEDGER_GONE: AlertWords(
+        "The ledger is gone while it was in use: {problem}.",
+        "Nothing is taken or sent any more: senders get 503, and the server ends.",
+        "rexalgo doctor says what is there; then rexalgo restore FILE with the newest backup, or bring the files back",
+        "No exit of a master reaches any account. What must not wait: close it at the exchange by hand.",
         True,
     ),
     AlertCode.CONSERVATION_BROKEN: AlertWords(

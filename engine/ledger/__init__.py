@@ -11,22 +11,24 @@ from typing import TypeVar
 
 import apsw
 
-from engine.ledger.database import MEMORY, LedgerError, WriteRefused, back_up, check_ledger, open_database, open_reader
+from engine.ledger.database import MEMORY, LedgerError, WriteRefused, back_up, check_ledger, copy_ledger, open_database, open_reader
+from engine.ledger.witness import Witness
 from engine.ledger.writer import InlineRunner, Runner, ThreadRunner
 
 T = TypeVar("T")
 Database = apsw.Connection
 """What verbs run against; others name this type only to pass it on."""
 
-__all__ = ["Database", "Ledger", "LedgerError", "WriteRefused", "back_up", "check_ledger"]
+__all__ = ["Database", "Ledger", "LedgerError", "WriteRefused", "back_up", "check_ledger", "copy_ledger"]
 
 
 class Ledger:
     """Hold the two connections and tell who wants to know that something was committed."""
 
-    def __init__(self, runner: Runner, db: apsw.Connection) -> None:
+    def __init__(self, runner: Runner, db: apsw.Connection, witness: Witness | None = None) -> None:
         self._runner = runner
         self.db = db
+        self._witness = witness
         self.healthy = True
         self._listeners: list[Callable[[], None]] = []
 
@@ -34,13 +36,30 @@ class Ledger:
     def open(cls, path: Path, *, inline: bool = False) -> "Ledger":
         """Open or make the file. ``inline``: no writer thread (virtual clocks, short commands). Raises LedgerError."""
         writing = open_database(str(path))
-        return cls(InlineRunner(writing) if inline else ThreadRunner(writing), open_reader(str(path)))
+        witness = Witness(path, int(writing.pragma("application_id")))
+        return cls(InlineRunner(writing) if inline else ThreadRunner(writing), open_reader(str(path)), witness)
+
+    @classmethod
+    def alone(cls, path: Path) -> "Ledger":
+        """Open a file that nobody else has, with one connection that reads and writes; raises LedgerError."""
+        writing = open_database(str(path))
+        return cls(InlineRunner(writing), writing)
 
     @classmethod
     def in_memory(cls) -> "Ledger":
         """Make a ledger without a file, for tests of pure flow; it reads through its writing connection."""
         writing = open_database(MEMORY)
         return cls(InlineRunner(writing), writing)
+
+    @property
+    def misplaced(self) -> str:
+        """Say what happened to the files that are written to: removed, replaced, cut; empty where they are still those at the path."""
+        return "" if self._witness is None else self._witness.problem()
+
+    def know_id(self) -> None:
+        """Take the file's application id as it is now for its own, after it was changed on purpose."""
+        if self._witness is not None:
+            self._witness.know_id(int(self.db.pragma("application_id")))
 
     def on_commit(self, listener: Callable[[], None]) -> None:
         """Have ``listener`` called (synchronously, in the loop) after each write: it rings a doorbell, nothing more."""
@@ -58,6 +77,9 @@ class Ledger:
         except LedgerError:
             self.healthy = False
             raise
+        if problem := self.misplaced:  # asked after the commit: what was in the right file then is there
+            self.healthy = False
+            raise LedgerError(f"nothing can be recorded any more: {problem}")
         self.healthy = True
         for listener in self._listeners:
             listener()
@@ -65,6 +87,9 @@ class Ledger:
 
     async def aclose(self) -> None:
         """Finish what was handed over and close."""
-        await self._runner.aclose()
         if self.db is not getattr(self._runner, "_db", None):
-            self.db.close()
+            self.db.close()  # first, so that the writer is the last one and leaves nothing in the log
+        # Where another ledger was written over the file, our log must not be mixed into it.
+        await self._runner.aclose(leaves_log=self._witness is not None and self._witness.is_written_over)
+        if self._witness is not None:
+            self._witness.close()

@@ -130,6 +130,12 @@ def taken_back_since(db: apsw.Connection, account: AccountId, strategy: Strategy
     return 0 if row is None else int(row[0])
 
 
+def newest_claim(db: apsw.Connection, account: AccountId) -> datetime | None:
+    """Read when the newest attempt of an account was claimed."""
+    row = fetch_one(db, "SELECT claimed_us FROM attempt WHERE account_id = ? ORDER BY id DESC LIMIT 1", (account,))
+    return None if row is None else from_us(row[0])
+
+
 def all_unknown(db: apsw.Connection) -> list[Attempt]:
     """Read every attempt, of any account, that is unknown or not confirmed; oldest first."""
     return [_attempt(row) for row in fetch_all(db, _OPEN_ATTEMPT + " AND state IN ('unknown', 'not_confirmed') ORDER BY id")]

@@ -61,8 +61,8 @@ def accounts_with_waiting_legs(db: apsw.Connection) -> list[AccountId]:
 
 
 def begin_run(db: apsw.Connection, started_us: int) -> int:
-    """Start a new ownership epoch; claims of earlier epochs belong to nobody."""
-    db.execute("INSERT INTO run (started_us) VALUES (?)", (started_us,))
+    """Start a new ownership epoch, with a mark of its own (see ``lineage``); claims of earlier epochs belong to nobody."""
+    db.execute("INSERT INTO run (started_us, mark) VALUES (?, lower(hex(randomblob(16))))", (started_us,))
     return db.last_insert_rowid()
 
 

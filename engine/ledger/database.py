@@ -5,16 +5,20 @@ mode 0600 in a folder 0700. The file is never copied as a file: the backup call 
 """
 
 import os
+import secrets
 from pathlib import Path
+from urllib.parse import quote
 
 import apsw
 
 from engine.domain.errors import OwnFault
 from engine.files import make_folder, sync_folder
+from engine.ledger.lineage import COPY
 from engine.ledger.schema import MIGRATIONS
 
 _SQLITE_MIN = (3, 51, 3)
 MEMORY = ":memory:"
+_HEADER = 100
 _CACHE_KIB = 65_536
 """So much the writer keeps of a long ledger: the upper levels of its indexes. With SQLite's own 2 MiB each order reads 14 pages anew."""
 
@@ -37,9 +41,16 @@ def open_database(path: str) -> apsw.Connection:
         db = apsw.Connection(path)
         _tune(db)
         _migrate(db, path)
+        if not db.pragma("application_id"):
+            take_into_use(db)
     except (apsw.Error, OSError) as error:
         raise LedgerError(f"the ledger {path} cannot be opened: {error}") from error
     return db
+
+
+def take_into_use(db: apsw.Connection) -> None:
+    """Give a file an application id of its own: it is a ledger now, and no copy of one."""
+    db.pragma("application_id", secrets.randbelow(COPY - 1) + 1)
 
 
 def open_reader(path: str) -> apsw.Connection:
@@ -48,6 +59,35 @@ def open_reader(path: str) -> apsw.Connection:
     db.set_busy_timeout(5_000)
     db.execute("PRAGMA query_only = ON")
     return db
+
+
+def version_of(path: Path) -> int:
+    """Read a ledger's version without changing the file; 0 where nothing was ever made in it. Raises LedgerError for what is none.
+
+    A copy beside which the log of another ledger lies is none: SQLite would mix the two.
+
+    Nothing may have the file open in this process: reading the header apart drops the locks of whoever has.
+    """
+    with path.open("rb") as file:
+        head = file.read(_HEADER)
+    log = Path(f"{path}-wal")
+    if int.from_bytes(head[68:72], "big") == COPY and log.exists() and log.stat().st_size:
+        found = f"a backup was put in the place of the ledger {path}, and the log of the former one ({log.name}) lies beside it"
+        raise LedgerError(f"{found}: move the backup out again, and put it into place with rexalgo restore")
+    try:
+        db = open_reader(str(path))
+        try:
+            db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+            version = _version(db)
+        finally:
+            db.close()
+    except apsw.Error as error:
+        raise LedgerError(f"the ledger {path} cannot be read: {error}") from error
+    page, pages = int.from_bytes(head[16:18], "big"), int.from_bytes(head[28:32], "big")
+    is_short = pages * (65_536 if page == 1 else page) > path.stat().st_size
+    if is_short and (found := check_ledger(path)) != "ok":  # a kill within a checkpoint leaves it short too, and then its log has the rest
+        raise LedgerError(f"the ledger {path} is cut ({found[:100]})")
+    return version
 
 
 def check_ledger(path: Path) -> str:
@@ -103,13 +143,15 @@ def _migrate(db: apsw.Connection, path: str) -> None:
 def back_up(path: Path, target: Path) -> int:
     """Copy a ledger to a new file of mode 0600 while it may be in use, and check the copy; returns its size in bytes.
 
+    The copy says of itself that it is one (``lineage.is_copy``), so that it is never taken for the newest ledger.
+
     Raises FileExistsError for a target that exists, LedgerError when the copy cannot be made or is damaged (then it is removed).
     """
     os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     try:
         source = open_reader(str(path))
         try:
-            _copy_into(source, target)
+            _copy_into(source, target, is_backup=True)
         finally:
             source.close()
     except (apsw.Error, LedgerError) as error:
@@ -119,6 +161,30 @@ def back_up(path: Path, target: Path) -> int:
     return target.stat().st_size
 
 
+def copy_ledger(file: Path, target: Path) -> None:
+    """Copy a backup to a new file of mode 0600 and check the copy; the backup is not touched. Raises LedgerError for what is no ledger."""
+    alone = "" if Path(f"{file}-wal").exists() else "?immutable=1"
+    os.close(os.open(target, os.O_CREAT | os.O_TRUNC | os.O_RDWR, 0o600))
+    try:
+        source = apsw.Connection(f"file:{quote(str(file))}{alone}", flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
+        try:
+            version = _version(source)
+            if not 0 < version <= len(MIGRATIONS):
+                raise LedgerError(
+                    f"expected a ledger of version 1 to {len(MIGRATIONS)}, found version {version}: no ledger, or a newer one"
+                )
+            _copy_into(source, target, is_backup=True)
+        finally:
+            source.close()
+    except apsw.Error as error:
+        raise LedgerError(f"it cannot be read: {error}") from error
+
+
+def settle(db: apsw.Connection) -> None:
+    """Bring everything into the one file, durably; its only connection is closed next."""
+    db.pragma("journal_mode", "delete")
+
+
 def _verified_copy(db: apsw.Connection, target: Path) -> None:
     target.unlink(missing_ok=True)
     os.close(os.open(target, os.O_CREAT | os.O_RDWR, 0o600))
@@ -126,10 +192,13 @@ def _verified_copy(db: apsw.Connection, target: Path) -> None:
     sync_folder(target.parent)
 
 
-def _copy_into(db: apsw.Connection, target: Path) -> None:
+def _copy_into(db: apsw.Connection, target: Path, *, is_backup: bool = False) -> None:
     copy = apsw.Connection(str(target))
     with copy.backup("main", db, "main") as backup:
         backup.step(-1)
+    if is_backup:
+        copy.pragma("journal_mode", "delete")  # one file, whatever happens to it
+        copy.pragma("application_id", COPY)
     answer = copy.pragma("integrity_check")
     copy.close()
     if answer != "ok":

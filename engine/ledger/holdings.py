@@ -4,6 +4,7 @@ A holding's share is written by ``books.change_share`` alone, together with the 
 """
 
 from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
 
 import apsw
@@ -13,7 +14,7 @@ from engine.domain.holding import Holding
 from engine.domain.identifiers import AccountId, StrategyId, Symbol
 from engine.domain.order import ProtectionOrder
 from engine.domain.signal import NO_ORDER_KEY, OrderKey, PositionSide
-from engine.ledger.codec import read_price, write_number
+from engine.ledger.codec import from_us, read_price, write_number
 from engine.ledger.query import Row, fetch_all, fetch_one
 
 
@@ -73,6 +74,25 @@ def want_protection(db: apsw.Connection, *, account: AccountId, wanted: Protecti
     held = read_holding(db, account, wanted.symbol)
     if held is not None:
         write_holding(db, replace(held, stop_loss=wanted.stop_loss, take_profit=wanted.take_profit))
+
+
+def entered_until(db: apsw.Connection, account: AccountId, symbol: Symbol) -> datetime | None:
+    """Read when the newest entry that filled in a held symbol ended; None where no entry of ours is known of it, or one is not over."""
+    row = fetch_one(
+        db,
+        "SELECT ended_us FROM attempt INDEXED BY attempt_filled WHERE account_id = ? AND symbol = ? AND filled != '0' AND kind = 'entry'"
+        " ORDER BY id DESC LIMIT 1",
+        (account, symbol),
+    )
+    return None if row is None or row[0] is None else from_us(row[0])
+
+
+def held_since(db: apsw.Connection, account: AccountId) -> datetime | None:
+    """Read when the oldest share of an account was entered; None where that is not known."""
+    row = fetch_one(
+        db, "SELECT min(claimed_us) FROM holding JOIN attempt ON attempt.id = holding.opened_by WHERE holding.account_id = ?", (account,)
+    )
+    return None if row is None or row[0] is None else from_us(row[0])
 
 
 def goal_key(db: apsw.Connection, account: AccountId, strategy: StrategyId, symbol: Symbol) -> OrderKey:

@@ -364,6 +364,20 @@ def subscriptions(db: apsw.Connection) -> list[Subscription]:
     return [read(row) for row in fetch_all(db, _SUBSCRIPTION + " ORDER BY subscription.id")]
 
 
+def symbols_of(db: apsw.Connection, account: AccountId) -> frozenset[Symbol]:
+    """Read the contracts in which an account may have orders of ours: those of its strategies, and those it holds or agreed to."""
+    read = _reader()
+    subscribed = [read(row) for row in fetch_all(db, _SUBSCRIPTION + " WHERE account_id = ?", (account,))]
+    agreed = {symbol for each in subscribed for symbol in each.policy.symbols}
+    rows = fetch_all(
+        db,
+        "SELECT value FROM subscription JOIN strategy ON strategy.id = strategy_id JOIN json_each(strategy.symbols)"
+        " WHERE account_id = ?1 UNION SELECT symbol FROM holding WHERE account_id = ?1",
+        (account,),
+    )
+    return frozenset(agreed | {Symbol(row[0]) for row in rows})
+
+
 def set_policy(db: apsw.Connection, identifier: str, policy: CopyPolicy) -> None:
     """Replace what a follower agreed to; raises LookupError where there is no such subscription."""
     db.execute("UPDATE subscription SET policy = ? WHERE id = ?", (write_policy(policy), identifier))

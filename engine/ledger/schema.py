@@ -326,4 +326,9 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     ALTER TABLE delivery ADD COLUMN reads_exit INTEGER;
     CREATE INDEX delivery_refused ON delivery (at_us) WHERE reads_exit IS NOT NULL;
     """,
+    """
+    ALTER TABLE run ADD COLUMN mark TEXT NOT NULL DEFAULT '';
+    CREATE INDEX run_by_mark ON run (mark);
+    CREATE TABLE still (account_id TEXT PRIMARY KEY, cause TEXT NOT NULL, since_us INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+    """,
 )

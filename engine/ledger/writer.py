@@ -28,8 +28,8 @@ class Runner(Protocol):
         """Run ``work`` as one durable transaction; raises what it raised, WriteRefused, or LedgerError when it could not be committed."""
         ...
 
-    async def aclose(self) -> None:
-        """Finish what was handed over, then close the connection."""
+    async def aclose(self, *, leaves_log: bool = False) -> None:
+        """Finish what was handed over, then close the connection; with ``leaves_log`` nothing more is brought into the file."""
         ...
 
 
@@ -75,6 +75,12 @@ def _run_group(db: apsw.Connection, jobs: list[_Job]) -> None:
             job.error.__cause__ = error
 
 
+def _close(db: apsw.Connection, *, leaves_log: bool) -> None:
+    if leaves_log:
+        db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+    db.close()
+
+
 class InlineRunner:
     """Run each closure at once on the caller's task."""
 
@@ -95,9 +101,9 @@ class InlineRunner:
             raise job.error
         return cast(T, job.result)
 
-    async def aclose(self) -> None:
+    async def aclose(self, *, leaves_log: bool = False) -> None:
         """Close the connection."""
-        self._db.close()
+        _close(self._db, leaves_log=leaves_log)
 
 
 class ThreadRunner:
@@ -109,6 +115,7 @@ class ThreadRunner:
         self._token = trio.lowlevel.current_trio_token()
         self._ended = trio.Event()
         self._closed = False
+        self._leaves_log = False
         self._thread = threading.Thread(target=self._work, name="ledger-writer", daemon=True)
         self._thread.start()
 
@@ -124,10 +131,10 @@ class ThreadRunner:
             raise job.error
         return cast(T, job.result)
 
-    async def aclose(self) -> None:
+    async def aclose(self, *, leaves_log: bool = False) -> None:
         """Finish what was handed over, then close the connection."""
         if not self._closed:
-            self._closed = True
+            self._closed, self._leaves_log = True, leaves_log
             self._jobs.put(None)
         with trio.CancelScope(shield=True, deadline=trio.current_time() + 5):
             await self._ended.wait()
@@ -143,7 +150,7 @@ class ThreadRunner:
             if jobs:
                 _run_group(self._db, jobs)
                 self._tell(jobs)
-        self._db.close()
+        _close(self._db, leaves_log=self._leaves_log)
         self._call(self._ended.set)
 
     def _tell(self, jobs: list[_Job]) -> None:

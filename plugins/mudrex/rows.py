@@ -266,7 +266,7 @@ def position(row: Row, mark: Price | None) -> Position:
     return Position(
         parse_symbol(row["symbol"]), side, quantity, entry, shown, Ratio(_positive(row, "leverage")), Money(number(row, "initial_margin")),
         Money((shown - entry) * quantity * sign), Price(liquidation) if liquidation > 0 else None, _price_of(leg(row, "stoploss")),
-        _price_of(leg(row, "takeprofit")), _id(row, "position_id" if row.get("position_id") else "id"),
+        _price_of(leg(row, "takeprofit")), _id(row, "position_id" if row.get("position_id") else "id"), time_of(row, "created_at"),
     )  # fmt: skip
 
 

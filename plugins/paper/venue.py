@@ -198,6 +198,7 @@ class Venue:
             stop_loss=position.stop_loss,
             take_profit=position.take_profit,
             id=position.id,
+            opened_at=position.opened_at,
         )
 
 

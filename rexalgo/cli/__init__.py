@@ -37,6 +37,7 @@ _COMMANDS: Final = {
     "alert": ("alert", "alert", "List alerts, and test a channel."),
     "key": ("key", "key", "Show, rotate and remove root keys, while everything runs."),
     "backup": ("backup", "backup", "Copy the ledger, online and verified."),
+    "restore": ("restore", "restore", "Put a backup into place, and confirm it."),
     "system": ("system", "system", "Show versions, disk, clock, backups and refused deliveries."),
     "simulate": ("simulate", "simulate", "Run a simulated exchange to practise against."),
     "drill": ("drill", "drill", "Rehearse an incident with the simulated exchange."),

@@ -13,6 +13,7 @@ from engine.config import Config, ConfigErrors, check_exposure
 from engine.control import ServerSilent, ask_server, call
 from engine.domain.errors import RexAlgoError
 from engine.ledger import LedgerError, check_ledger
+from engine.ledger_place import why_old_on_disk, why_unfit
 from engine.plugin_host import PluginError, load_plugins
 from rexalgo.cli.common import Exit, emit_json, json_option, read_config
 from rexalgo.cli.serving import run_trio
@@ -99,6 +100,9 @@ def _disk(config: Config) -> Iterator[Finding]:
 
 
 def _ledger(config: Config) -> Iterator[Finding]:
+    if unfit := why_unfit(config):
+        yield Finding("wrong", unfit, "rexalgo restore FILE with the newest backup; where there is none, ask for help before you start it")
+        return
     if not config.ledger.path.exists():
         yield Finding("warn", f"no ledger yet at {config.ledger.path}", "rexalgo serve or rexalgo provision makes it")
         return
@@ -108,12 +112,17 @@ def _ledger(config: Config) -> Iterator[Finding]:
     try:
         answer = check_ledger(config.ledger.path)
     except LedgerError as error:
-        yield Finding("wrong", str(error), "restore a verified copy, or ask for help before you start it")
+        yield Finding("wrong", str(error), "rexalgo restore FILE with the newest backup, or ask for help before you start it")
         return
     if answer == "ok":
         yield Finding("ok", f"ledger {config.ledger.path}, quick check ok")
     else:
-        yield Finding("wrong", f"the ledger is damaged: {answer[:200]}", "stop the server, keep the file, restore a verified copy")
+        yield Finding(
+            "wrong", f"the ledger is damaged: {answer[:200]}", "stop the server, then rexalgo restore FILE with the newest backup"
+        )
+        return
+    if old := why_old_on_disk(config):
+        yield Finding("wrong", old, "rexalgo serve starts it still; then rexalgo reconcile --plan and rexalgo restore confirm")
 
 
 def _server(config: Config) -> Iterator[Finding]:
@@ -128,7 +137,7 @@ def _server(config: Config) -> Iterator[Finding]:
 
 
 def _root_keys(config: Config) -> Iterator[Finding]:
-    if not config.ledger.path.exists() or config.secrets.encryption_key is None:
+    if not config.ledger.path.exists() or config.secrets.encryption_key is None or why_unfit(config):
         return
     try:
         told: dict[str, Any] = run_trio(lambda: call(config, "key_status", {}))
@@ -155,16 +164,25 @@ def _root_keys(config: Config) -> Iterator[Finding]:
 
 
 def _people(config: Config) -> Iterator[Finding]:
-    if not config.ledger.path.exists():
+    if not config.ledger.path.exists() or why_unfit(config):
         return
     try:
         seen: dict[str, Any] = run_trio(lambda: call(config, "status", {}))
     except RexAlgoError as error:
         yield Finding("wrong", f"the state cannot be read: {error}", "see above")
         return
-    checks: tuple[Callable[[dict[str, Any]], Iterator[Finding]], ...] = (_accounts, _switches, _orders, _late, _books)
+    checks: tuple[Callable[[dict[str, Any]], Iterator[Finding]], ...] = (_still, _accounts, _switches, _orders, _late, _books)
     for check in checks:
         yield from check(seen)
+
+
+def _still(seen: dict[str, Any]) -> Iterator[Finding]:
+    for each in seen["still"][:20]:
+        yield Finding(
+            "wrong",
+            f"{each['account'] or 'this place'} stands still since {each['since']}, no order of any kind leaves: {each['cause']}",
+            "rexalgo reconcile --plan shows what differs; then rexalgo restore confirm",
+        )
 
 
 _DO_QUARANTINED: Final = "look at the log; once the cause is gone: rexalgo account release NAME"

@@ -5,6 +5,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import Final, TypeVar
 
 import apsw
@@ -144,7 +145,7 @@ class Life:
             follower = _Follower(
                 AccountId(each), each, "fault", "simulated", shared,
                 lambda login=login, limiter=limiter: ExchangeSession(  # type: ignore[misc]
-                    exchange, login, context, limiter, 8.0, shared.sends, circuit
+                    exchange, login, context, limiter, 8.0, shared.sends, circuit, why_held=partial(shared.why_held, login.account)
                 ),
             )  # fmt: skip
             life.followers[each] = follower

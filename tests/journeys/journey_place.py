@@ -102,8 +102,8 @@ class Place:
                 self.bots[each["name"]] = Bot(each["webhook_url"], Secret(each["secret"]))
         return told
 
-    def serve(self) -> None:
-        """Start ``rexalgo serve`` and wait until every account was read."""
+    def serve(self, *, ready: bool = True) -> None:
+        """Start ``rexalgo serve`` and wait until every account was read; without ``ready`` only until it listens."""
         with (self.folder / "log").open("a", encoding="utf-8") as log:
             self.process = subprocess.Popen(
                 [*self.serving, "--port", "0", "--json"],
@@ -118,8 +118,9 @@ class Place:
         self.url = json.loads(head)["url"]
         for bot in self.bots.values():
             bot.url = self.url + "/api/webhooks" + bot.url.partition("/api/webhooks")[2]
-        with httpx.Client(trust_env=False) as client:
-            until(lambda: client.get(f"{self.url}/api/ready").status_code == 200, 40)
+        if ready:
+            with httpx.Client(trust_env=False) as client:
+                until(lambda: client.get(f"{self.url}/api/ready").status_code == 200, 40)
 
     def end(self, number: signal.Signals) -> int:
         """Send a signal to the server's process and wait for its end; returns the exit code."""

@@ -20,7 +20,7 @@ PAGE: Final = 50
 SHOWN: Final = 20
 _WHOLE_MAX: Final = 99_999
 NEEDS: Final = {
-    "ledger": "/operate/system", "failing": "/operate/system", "unknowns": "/operate/unknowns",
+    "still": "/operate/alerts", "ledger": "/operate/system", "failing": "/operate/system", "unknowns": "/operate/unknowns",
     "quarantine": "/operate?troubled=yes#accounts", "troubled": "/operate?troubled=yes#accounts", "exchange": "/operate#exchanges",
     "switches": "/operate/switches", "alerts": "/operate/alerts", "refused": "/operate/webhooks", "late": "/operate#accounts",
     "missed": "/operate#accounts", "wishes": "/operate/people",

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -174,7 +175,9 @@ async def world(
             login = AccountLogin(account, {"secret": Secret(f"paper-{index:04}")})
             follower = Follower(
                 account, f"f{index}", "paper", "paper", shared,
-                lambda login=login: ExchangeSession(adapter, login, context, plugins.limiters["gcra"], 8.0),  # type: ignore[misc]
+                lambda login=login: ExchangeSession(  # type: ignore[misc]
+                    adapter, login, context, plugins.limiters["gcra"], 8.0, why_held=partial(shared.why_held, login.account)
+                ),
             )  # fmt: skip
             house.followers.append(follower)
             house.household.join(nursery, follower)

@@ -19,7 +19,7 @@ from engine.decisions.order_lifecycle import Accepted, NoProof, NothingSent
 from engine.domain.account import AccountReport, Balance
 from engine.domain.amounts import Money, Quantity, Ratio
 from engine.domain.identifiers import AccountId, ClientOrderId, Symbol
-from engine.domain.order import OrderIntent, OrderReport, OrderSide, OrderStatus
+from engine.domain.order import OrderIntent, OrderReport, OrderSide, OrderStatus, ProtectionOrder
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.domain.signal import OrderType, PositionSide
 from engine.ports.clock import Clock
@@ -127,11 +127,11 @@ class StandingClock:
 
 
 def session_of(
-    exchange: Exchange, limiter: Limiter | None = None, circuit: Circuit | None = None, clock: Clock | None = None
+    exchange: Exchange, limiter: Limiter | None = None, circuit: Circuit | None = None, clock: Clock | None = None, held: str = ""
 ) -> ExchangeSession:
     context = ExchangeContext({}, clock or TrioClock(NOW), HttpClientFactory(), "")
     login = AccountLogin(AccountId("a0"))
-    return ExchangeSession(exchange, login, context, limiter or Limiter(), 2.0, circuit=circuit)  # type: ignore[arg-type]
+    return ExchangeSession(exchange, login, context, limiter or Limiter(), 2.0, circuit=circuit, why_held=lambda: held)  # type: ignore[arg-type]
 
 
 @asynccontextmanager
@@ -168,6 +168,48 @@ async def test_the_last_line_is_asked_again_right_before_the_first_byte() -> Non
         assert isinstance(await session.place(order(), lambda: None, lambda: written.append(True)), Accepted)
         assert len(written) == 3  # once for each order, sent or not
         assert b"POST /order" in b"".join(received)
+        await session.aclose()
+
+
+async def test_where_nothing_may_leave_no_call_that_changes_something_reaches_the_exchange() -> None:
+    said: list[str | Exception] = []
+
+    def guard() -> str:
+        found = said.pop() if said else "it stands still"
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    exchange = Exchange(TRAITS)
+    context = ExchangeContext({}, TrioClock(NOW), HttpClientFactory(), "")
+    session = ExchangeSession(exchange, AccountLogin(AccountId("a0")), context, Limiter(), 2.0, why_held=guard)  # type: ignore[arg-type]
+    await session.open()
+    written: list[bool] = []
+    answer = await session.place(order(), lambda: None, lambda: written.append(True))
+    assert (answer, written) == (NothingSent("it stands still", 5.0), [True])
+    for act in (
+        lambda: session.cancel_order(BTC, "x1"),
+        lambda: session.set_protection(ProtectionOrder(BTC, PositionSide.LONG)),
+        lambda: session.prepare_entry(order()),
+    ):
+        with pytest.raises(NotExecuted, match="it stands still"):
+            await act()
+        said = [OSError("the disk is gone")]  # what cannot be asked lets nothing out
+        with pytest.raises(NotExecuted, match=r"cannot be told \(OSError\)"):
+            await act()
+    assert exchange.line is not None
+    assert exchange.line.placed == 0
+
+
+async def test_a_place_that_stands_still_from_this_moment_sends_not_even_what_is_about_to_be_written() -> None:
+    said = ["it stands still", ""]
+    async with server() as (url, received):
+        context = ExchangeContext({}, TrioClock(NOW), HttpClientFactory(), "")
+        login = AccountLogin(AccountId("a0"))
+        session = ExchangeSession(Exchange(TRAITS, url), login, context, Limiter(), 2.0, why_held=said.pop)  # type: ignore[arg-type]
+        await session.open()
+        assert await session.place(order(), lambda: None, lambda: None) == NothingSent("it stands still", 5.0)
+        assert received == []
         await session.aclose()
 
 

@@ -23,6 +23,7 @@ def seen(**changes: Any) -> dict[str, Any]:
         "open_orders": {},
         "switches": [],
         "alerts": [],
+        "still": [],
         "refused": [],
         "late": [],
         "missed": {"late": 0, "since": None, "overtaken": 0},
@@ -67,6 +68,9 @@ def test_an_order_that_the_engine_looks_up_needs_nobody_and_is_told() -> None:
     [
         ({"engine": {"running": False}}, "engine", "does not run"),
         ({"engine": {"ledger_healthy": False}}, "ledger", "disk space"),
+        ({"still": [{"account": "", "cause": "it is old"}]}, "still", "this place stands still, no order of any kind leaves: it is old"),
+        ({"still": [{"account": each, "cause": "it is old"} for each in "ab"]}, "still", "a, b stand still"),
+        ({"still": [{"account": "a", "cause": "it is old"}]}, "still", "a stands still"),
         ({"open_orders": {"not_confirmed": 2}}, "unknowns", "2 orders are not confirmed"),
         ({"engine": {"troubled": {"a": {"quarantined": True}}}}, "quarantine", "1 account is in quarantine: a"),
         ({"engine": {"troubled": {each: {"quarantined": False} for each in "abcde"}}}, "troubled", "a, b, c and 2 more"),

@@ -14,11 +14,13 @@ HELD = Reach(copies=2, is_on=True, takes_entries=True, holds=True, is_before=Fal
 FLAT = replace(HELD, holds=False)
 
 
-def why(action: Action, reach: Reach, *, age_s: float = 1.0, entries_off: bool = False, is_test: bool = False) -> str | None:
+def why(
+    action: Action, reach: Reach, *, age_s: float = 1.0, entries_off: bool = False, is_test: bool = False, held: bool = False
+) -> str | None:
     size = SignalSize(SizeMode.FRACTION, fraction=D("0.5")) if action is Action.REDUCE else SignalSize()
     more: dict[str, Any] = {"stop_loss": D("1")} if action is Action.SET_PROTECTION else {}
     draft = SignalDraft("k", action, BTC, LONG, size=size, is_test=is_test, **more)
-    return why_not_mirrored(draft, age_s, replace(ON, entries_off=entries_off), reach)
+    return why_not_mirrored(draft, age_s, replace(ON, entries_off=entries_off, held=held), reach)
 
 
 @pytest.mark.parametrize("action", list(Action))
@@ -35,6 +37,7 @@ ENTRY_REASONS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"takes_entries": False, "takes_at_age": False}, {"age_s": 4.0}, "no follower copies entries in BTCUSDT now"),
     ({"is_on": False}, {}, "the strategy is a draft, paused or retired"),
     ({}, {"entries_off": True}, "new entries are switched off"),
+    ({}, {"held": True}, "nothing is sent until the operator has confirmed a restored ledger"),
     ({"takes_entries": False}, {}, "no follower copies entries in BTCUSDT now"),
 ]
 

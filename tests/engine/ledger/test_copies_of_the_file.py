@@ -32,7 +32,7 @@ def test_an_older_file_is_migrated_after_a_verified_copy(tmp_path: Path, monkeyp
     path = str(tmp_path / "ledger")
     monkeypatch.setattr(database, "MIGRATIONS", MIGRATIONS[:1])
     old = open_database(path)
-    begin_run(old, 7)
+    old.execute("INSERT INTO run (started_us) VALUES (7)")
     old.close()
     monkeypatch.setattr(database, "MIGRATIONS", MIGRATIONS)
     new = open_database(path)

@@ -27,7 +27,7 @@ AS_LARGE_AS_THE_PLACE: Final = frozenset(
     [
         "account", "audit_key", "book", "canary", "declared", "endpoint", "endpoint_secret", "equity_mark", "factor", "goal", "holding",
         "login_print", "master", "master_request", "newest_told", "notifier_cursor", "person", "person_channel", "person_role",
-        "recovery_code", "rewrap", "strategy", "subscription", "switch", "throttle", "wallet", "wallet_sum",
+        "recovery_code", "rewrap", "still", "strategy", "subscription", "switch", "throttle", "wallet", "wallet_sum",
     ]
 )  # fmt: skip
 """They have rows for people, accounts, strategies and contracts, not for what happened. A new table grows until it is named here."""
@@ -41,6 +41,7 @@ ONE_THING: Final = {
     "fill": (("attempt_id",), ("episode",), ("account_id", "exchange_order_id")),
     "wallet_row": (("fill_id",),),
     "trade": (("episode",),),
+    "run": (("mark",),),
 }
 """Columns that name one thing without being a unique key: the copies of one signal, what belongs to one copy, one order, one position."""
 
@@ -52,6 +53,7 @@ ONLY_WHAT_IS_OPEN: Final = (
 PAGES: Final = {
     ("alerts.newest_alerts", "event"): "the newest alerts",
     ("alerts.alerts_about", "event"): "the newest alerts about one name",
+    ("attempts.newest_claim", "attempt"): "the newest order of one account, when it is looked at for the first time",
     ("audit.audit_rows", "audit"): "an operator's page; a search passes over what does not fit",
     ("breakers.switched_at", "event"): "the newest turn of one switch",
     ("deliveries.deliveries", "delivery"): "a master's page",
@@ -61,6 +63,7 @@ PAGES: Final = {
     ("following.copies_of", "copy"): "a follower's page; a filter passes over what does not fit",
     ("following.last_entries", "signal"): "a preview of the newest entries",
     ("following.orders_of", "attempt"): "a follower's page",
+    ("holdings.entered_until", "attempt"): "the newest entry of one contract that filled",
     ("ordering._alerts_before", "signal"): "an alert looks at the newest fifty of its strategy",
     ("ordering._newest_key", "signal"): "the newest signal of one contract",
     ("ordering._newest_numbering", "signal"): "the least number of one numbering",

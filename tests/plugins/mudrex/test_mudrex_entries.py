@@ -69,7 +69,7 @@ async def test_the_engine_asks_the_connection_whether_entries_carry_our_id_and_e
     drill = Drill(switches={**STILL, "v2_orders": reads})
     async with mudrex_world(tmp_path, {"entry_api": "auto"}, drill=drill) as world:
         login = AccountLogin(AccountId("a1"), {"secret": Secret("someone")})
-        session = ExchangeSession(world.adapter, login, world.context, load_plugins(["gcra"], {}).limiters["gcra"], 8.0)
+        session = ExchangeSession(world.adapter, login, world.context, load_plugins(["gcra"], {}).limiters["gcra"], 8.0, why_held=str)
         await session.open()
         assert session.reads_client_order_id(entry()) is reads
         assert not session.reads_client_order_id(leave())

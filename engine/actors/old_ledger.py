@@ -1,0 +1,163 @@
+"""See that a ledger is older than what was done in its name, and plan what a person's confirmation would change for one account.
+
+At the start the account's own history is asked, once, for orders that carry our mark and are not in the ledger: filled orders never show
+among open ones. Until the first try has ended, at most 8 s, nothing of the account leaves; where it finds one, the account stands still.
+While it does, readings correct nothing, so that the plan shows all that differs.
+"""
+
+import hashlib
+from datetime import datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from engine.actors.position_ids import Replaced
+from engine.decisions.reconciliation import Correction, ForeignOrders, LostOrders, OwnPosition, ShareShrunk, Told, is_lacking, words_of
+from engine.decisions.routing import ENTRY
+from engine.domain.amounts import plain
+from engine.domain.order import OrderReport
+from engine.ledger import Database
+from engine.ledger.attempts import accept_foreign, accepted_foreign, bound_order_ids, knows_client_order_id, newest_claim
+from engine.ledger.copies import waiting_legs
+from engine.ledger.holdings import read_holdings
+from engine.ledger.people import symbols_of
+from engine.ledger.stillness import stand_still
+
+if TYPE_CHECKING:
+    from engine.actors.follower import Follower
+
+LOOK_WITHIN: Final = timedelta(seconds=8)
+LOOK_BACK: Final = timedelta(days=7)
+BEFORE: Final = timedelta(minutes=2)
+AGAIN_S: Final = 15.0
+SHOWN: Final = 5
+
+
+class Changed(Exception):
+    """Say that an account is not as its plan was shown."""
+
+
+class OldLedger:
+    """Look after one account whose ledger may be old."""
+
+    def __init__(self, follower: "Follower") -> None:
+        self._follower = follower
+        self._began = follower.shared.clock.now()
+        self.looked = trio.Event()
+        self.shown = ""
+        """The digest of the plan that a person was shown the last time; empty where none was since the start."""
+
+    @property
+    def look_until(self) -> datetime:
+        """Return until when nothing of the account may start: a time that has passed, once its history was asked."""
+        return self._began if self.looked.is_set() else self._began + LOOK_WITHIN
+
+    async def run(self) -> None:
+        """Ask the account's history until it has told, once; the account's own reading connects it."""
+        follower = self._follower
+        await follower.first_reading.wait()
+        while not await self._look():
+            self._look_ended()  # the mark beside the ledger is the first guard; this one is asked again
+            await trio.sleep(AGAIN_S)
+        self._look_ended()
+
+    async def _look(self) -> bool:
+        """Ask once, and let the account stand still where its history has what the ledger lacks; False where it could not be asked."""
+        follower = self._follower
+        if follower.session is None:
+            return False
+        try:
+            lost = await self.lost_orders()
+        except Exception as error:  # whatever it is: asked again in a moment
+            follower.note("its history could not be asked for orders that the ledger lacks", error)
+            return False
+        if lost:
+            cause = f"its history at the exchange has {_orders(len(lost))} of ours that the ledger lacks: it is older than they are"
+            at = follower.shared.clock.now()
+            await follower.shared.ledger.write(lambda db: stand_still(db, follower.account, follower.name, cause, at))
+        return True
+
+    def _look_ended(self) -> None:
+        self.looked.set()
+        self._follower.ring()
+
+    async def lost_orders(self) -> list[OrderReport]:
+        """Read the orders that carry our mark, are not in the ledger, and were accepted by nobody as not this ledger's."""
+        follower, db = self._follower, self._follower.shared.ledger.db
+        session = await follower.connected()
+        if not session.tells_our_ids:
+            return []
+        earliest = follower.shared.clock.now() - LOOK_BACK
+        since = max(earliest, newest_claim(db, follower.account) or earliest) - BEFORE
+        found: list[OrderReport] = []
+        for symbol in sorted(symbols_of(db, follower.account)):
+            history = await session.find_orders(symbol, since, for_books=True)
+            ids = [each.exchange_order_id for each in history.orders]
+            known = bound_order_ids(db, follower.account, ids) | accepted_foreign(db, follower.account, ids)
+            found += [each for each in history.orders if is_lacking(each, known, partial(knows_client_order_id, db))]
+        return found
+
+    # What a confirmation would change
+
+    async def plan(self) -> tuple[Correction, ...]:
+        """Read the account and return all that differs, what stays, and what would be sent; nothing is changed."""
+        follower, db = self._follower, self._follower.shared.ledger.db
+        session = await follower.connected()
+        began = follower.shared.clock.now()
+        report = await session.fetch_account()
+        replaced: Replaced = follower.position_ids.judge_old(session, report)
+        lost = await self.lost_orders()
+        found = follower.corrections(report, began, replaced)
+        told = [LostOrders(tuple(each.exchange_order_id for each in lost), tuple(map(_words, lost)))] if lost else []
+        return (*found, *told, *self._stays(found, began), *self._sends(db))
+
+    def _stays(self, found: tuple[Correction, ...], began: datetime) -> list[Told]:
+        follower = self._follower
+        unsettled = follower.unsettled(began)
+        gone = {each.symbol: each.share_to for each in found if isinstance(each, ShareShrunk)}
+        told = []
+        for held in read_holdings(follower.shared.ledger.db, follower.account):
+            share = gone.get(held.symbol, held.share)
+            what = f"{held.side.value} {plain(share)} {held.symbol}"
+            if held.symbol in unsettled:
+                told.append(Told("open", f"{what}: an order of ours there is looked up", "nothing is decided before it is found"))
+            elif share > 0:
+                which = f", position {held.position_id}" if held.position_id else ""
+                told.append(Told("stays", f"{what} counts as a strategy's{which}", "its exits close it"))
+        return told
+
+    def _sends(self, db: Database) -> list[Told]:
+        follower = self._follower
+        names = follower.shared.strategy_names
+        waiting = [each for each in waiting_legs(db, follower.account) if each.kind != ENTRY]
+        words = [f"{each.kind} of {names.get(each.strategy, each.strategy)} in {each.symbol} waits" for each in waiting]
+        return [Told("sends", each, "it is planned once confirmed") for each in words]
+
+    def write(self, found: tuple[Correction, ...], by: str, at: datetime, db: Database) -> None:
+        """Write a confirmed plan down; raises Changed where the ledger moved since it was made."""
+        follower = self._follower
+        held = {each.symbol: each.share for each in read_holdings(db, follower.account)}
+        for each in found:
+            if isinstance(each, ShareShrunk):
+                if held.get(each.symbol) != each.share_from:
+                    raise Changed(f"{follower.name}: {each.symbol} changed since its plan was made")
+                follower.shrink(each, at, db)
+            elif isinstance(each, ForeignOrders | LostOrders):
+                accept_foreign(db, follower.account, follower.name, each.exchange_order_ids, by, at)
+
+
+def digest(found: tuple[Correction, ...]) -> str:
+    """Return what a plan decides as a short text; what is only told (the owner's positions, what waits) is left out."""
+    lines = [f"{words}" for each in found if not isinstance(each, OwnPosition) and (words := words_of(each))["kind"] != "sends"]
+    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
+
+
+def _orders(count: int) -> str:
+    return f"{count} order{'s' if count > 1 else ''}"
+
+
+def _words(order: OrderReport) -> str:
+    filled = f", {plain(order.filled_quantity)} filled" if order.filled_quantity > 0 else ""
+    what = f"{order.side.value} {plain(order.quantity)} {order.symbol}"
+    return f"{order.exchange_order_id} {what} of {order.created_at:%Y-%m-%d %H:%M} UTC{filled}"

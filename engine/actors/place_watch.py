@@ -1,0 +1,61 @@
+"""Watch the files of the ledger while they are in use: note where it ends every second, and end the engine where they are gone.
+
+A ledger that was removed or replaced takes nothing any more: senders get 503, no order leaves, people are told past the ledger (their
+alerts would lie in it), and the engine ends with an error, so that whoever keeps it running sees it.
+"""
+
+import logging
+from collections.abc import Sequence
+from functools import partial
+from typing import Final
+
+import trio
+
+from engine.actors.shared import Shared
+from engine.actors.telling import deliver
+from engine.domain.alert import Alert, AlertCode
+from engine.ledger import LedgerError
+from engine.ledger_place import MarkKeeper
+from engine.ports.notifier import Notifier
+
+_LOG = logging.getLogger("rexalgo.place")
+LOOK_S: Final = 1.0
+
+
+class LedgerGone(LedgerError):
+    """Say that the ledger's files were removed or replaced while they were in use: find out who did, then restore."""
+
+
+async def watch_place(shared: Shared, keeper: MarkKeeper, notifiers: Sequence[Notifier]) -> None:
+    """Run until the ledger's files are gone; raises LedgerGone then."""
+    noted = True
+    while True:
+        if problem := shared.ledger.misplaced:
+            shared.stop()
+            _LOG.critical("%s; nothing is taken or sent any more, and the engine ends", problem)
+            await _tell(shared, notifiers, problem)
+            raise LedgerGone(f"{problem}; nothing was taken or sent since. rexalgo doctor says what is there and what to do")
+        end = keeper.due()
+        if end is not None:
+            try:
+                await trio.to_thread.run_sync(keeper.note, end, shared.clock.now())
+                noted = True
+            except OSError as error:
+                if noted:
+                    _LOG.error("where the ledger ends cannot be noted beside it: %s", error)
+                noted = False
+        await trio.sleep(LOOK_S)
+
+
+async def _tell(shared: Shared, notifiers: Sequence[Notifier], problem: str) -> None:
+    alert = Alert(0, AlertCode.LEDGER_GONE, "this place", shared.clock.now(), {"problem": problem})
+    async with trio.open_nursery() as nursery:
+        for each in notifiers:
+            nursery.start_soon(partial(_deliver, each, alert))
+
+
+async def _deliver(notifier: Notifier, alert: Alert) -> None:
+    try:
+        await deliver(notifier, alert)
+    except Exception as error:  # a notifier's own fault: the others are told, and the engine ends all the same
+        _LOG.error("notifier %s failed: %s: %s", notifier.name, type(error).__name__, error)

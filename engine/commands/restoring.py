@@ -1,0 +1,127 @@
+"""Commands about a place that stands still: show what a confirmation would change, and confirm.
+
+A plan is shown by the server that will let orders out, and counts until that server ends. It is confirmed only as it was shown: what each
+account decides is compared with a plan made anew.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from engine.actors.follower import Follower
+from engine.actors.household import Household, Plan
+from engine.actors.old_ledger import Changed, digest
+from engine.commands.auditing import recorder
+from engine.commands.parameters import Run, text
+from engine.decisions.reconciliation import OwnPosition, Told, words_of
+from engine.domain.errors import RexAlgoError
+from engine.ledger import Database
+from engine.ledger.stillness import EVERYBODY, Still, end_stillness, read_still
+from engine.office import NothingThere, Office
+
+_LOG = logging.getLogger("rexalgo.restore")
+SHOWN: Final = 20
+UNREADABLE: Final = "unreadable"
+
+
+class NotConfirmed(RexAlgoError):
+    """Say everything that keeps a confirmation from being done: nothing was changed."""
+
+
+def _chosen(live: Household, still: Sequence[Still]) -> list[Follower]:
+    """Return the accounts that stand still, by name."""
+    all_of_them = any(each.account == EVERYBODY for each in still)
+    ids = {each.account for each in still}
+    return sorted((each for each in live.followers.values() if all_of_them or each.account in ids), key=lambda each: each.name)
+
+
+async def _reconcile_all(office: Office, params: dict[str, Any]) -> dict[str, Any]:
+    """Show the plan of every account, or of those that stand still where some do; nothing is changed."""
+    if office.live is None:
+        raise NothingThere("the exchange must be read for that, and no server runs here: rexalgo serve")
+    still = read_still(office.ledger.db)
+    chosen = _chosen(office.live, still) if still else sorted(office.live.followers.values(), key=lambda each: each.name)
+    found = await office.live.plans(chosen)
+    for each, plan in found.items():
+        note_shown(each, plan)
+    return {
+        "still": [{"account": each.name, "cause": each.cause, "since": each.since.isoformat()} for each in still],
+        "accounts": [
+            told_plan(each, () if isinstance(plan, str) else plan) | {"problem": plan if isinstance(plan, str) else ""}
+            for each, plan in found.items()
+        ],
+    }
+
+
+def told_plan(follower: Follower, found: Plan) -> dict[str, Any]:
+    """Tell the plan of an account; ``differs``: a step of it changes what the ledger says, what the owner holds beside us is none."""
+    return {
+        "account": follower.name, "environment": follower.environment, "still": follower.why_held,
+        "differs": any(not isinstance(each, OwnPosition | Told) for each in found),
+        "not_compared": sorted(follower.not_compared()), "steps": [words_of(each) for each in found],
+    }  # fmt: skip
+
+
+def note_shown(follower: Follower, plan: Plan | str) -> None:
+    """Remember that a person was shown this plan of an account."""
+    follower.old_ledger.shown = _digest(plan)
+
+
+def _digest(plan: Plan | str) -> str:
+    return UNREADABLE if isinstance(plan, str) else digest(plan)
+
+
+async def _confirm(office: Office, params: dict[str, Any]) -> dict[str, Any]:
+    """Let orders out again, with every shown plan written down; an account that could not be read goes on standing still."""
+    by, at = text(params, "by", "operator"), office.clock.now()
+    still = read_still(office.ledger.db)
+    if not still:
+        raise NothingThere("nothing stands still here: there is nothing to confirm")
+    if office.live is None:
+        raise NothingThere("each account must be read for that, and no server runs here: rexalgo serve, then rexalgo reconcile --plan")
+    found = await office.live.plans(_chosen(office.live, still))
+    problems = [why for each, plan in found.items() if (why := _why_not(each, plan))]
+    if problems:
+        more = f"\n  and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
+        raise NotConfirmed("nothing was confirmed: run rexalgo reconcile --plan and read it\n  " + "\n  ".join(problems[:SHOWN]) + more)
+    unread = [Still(each.account, each.name, f"it could not be read: {plan}", at) for each, plan in found.items() if isinstance(plan, str)]
+    record = await recorder(office, params)
+
+    def write(db: Database) -> int:
+        for follower, plan in found.items():
+            if not isinstance(plan, str):
+                follower.old_ledger.write(plan, by, at, db)
+        ended = end_stillness(db, unread, by, at)
+        record(db, by, "restore_confirmed", "this place", {"accounts": len(found), "still": [each.name for each in unread]})
+        return ended
+
+    try:
+        ended = await office.ledger.write(write)
+    except Changed as error:
+        raise NotConfirmed(f"nothing was confirmed: {error}; run rexalgo reconcile --plan and read it") from None
+    _note_end(office)
+    for each in found:
+        each.go_on()
+    await office.changed()
+    return {"confirmed": len(found) - len(unread), "still": {each.name: each.cause for each in unread}, "entries_ended": ended}
+
+
+def _why_not(follower: Follower, plan: Plan | str) -> str:
+    if not follower.old_ledger.shown:
+        return f"{follower.name}: its plan was not shown since the server started"
+    if follower.old_ledger.shown != _digest(plan):
+        return f"{follower.name}: what differs is not what was shown"
+    return ""
+
+
+def _note_end(office: Office) -> None:
+    if office.mark is None:
+        return
+    try:
+        office.mark.confirm(office.clock.now())
+    except OSError as error:  # the next start stands still once more, which does no harm
+        _LOG.error("where the confirmed ledger ends could not be noted beside it: %s", error)
+
+
+RESTORING: Final[Mapping[str, Run]] = {"reconcile_all": _reconcile_all, "restore_confirm": _confirm}
+"""Every command about a place that stands still."""

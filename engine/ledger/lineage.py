@@ -1,0 +1,60 @@
+"""Where a ledger ends, told so that another process can see whether a file still has all of it.
+
+Theory. Every start writes a run with a random mark; every row that matters takes a number that only grows (SQLite counts them). The last
+run's mark together with these numbers is the *end*. A ledger has an end if that run is in it and none of its numbers is smaller. A copy of
+before lacks the run or has smaller numbers; a ledger that went its own way since lacks the run.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import apsw
+
+from engine.ledger.query import fetch_all, fetch_one
+
+COPY: Final = 0x52584350
+"""The application id in the header of every copy that ``back_up`` made: whoever puts one into place starts from a copy."""
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEnd:
+    """Hold an end: the newest run's mark (empty before the first), and the last number given in each table."""
+
+    run: str
+    numbers: Mapping[str, int]
+
+
+def read_end(db: apsw.Connection) -> LedgerEnd:
+    """Read where a ledger ends."""
+    run = fetch_one(db, "SELECT mark FROM run WHERE epoch = (SELECT max(epoch) FROM run)")
+    return LedgerEnd("" if run is None else str(run[0]), dict(fetch_all(db, "SELECT name, seq FROM sqlite_sequence ORDER BY name")))
+
+
+def has_run(db: apsw.Connection, mark: str) -> bool:
+    """Tell whether a run with this mark began in this ledger or in one that it continues."""
+    return fetch_one(db, "SELECT 1 FROM run WHERE mark = ?", (mark,)) is not None
+
+
+def was_marked(db: apsw.Connection) -> bool:
+    """Tell whether this ledger has run where its end was noted beside it."""
+    return fetch_one(db, "SELECT 1 FROM run WHERE mark > ''") is not None
+
+
+def lacks(db: apsw.Connection, end: LedgerEnd) -> str:
+    """Say what a ledger lacks of an end that was noted before; empty where it has all of it."""
+    if end.run and not has_run(db, end.run):
+        return "the last run that was noted is not in it"
+    here = read_end(db).numbers
+    smaller = [f"{name} {here.get(name, 0)} of {number}" for name, number in sorted(end.numbers.items()) if here.get(name, 0) < number]
+    return f"it ends at {', '.join(smaller)}" if smaller else ""
+
+
+def knows_marks(db: apsw.Connection) -> bool:
+    """Tell whether a file was ever opened by a program that notes ends: an older one is migrated first."""
+    return fetch_one(db, "SELECT 1 FROM sqlite_schema WHERE name = 'run_by_mark'") is not None
+
+
+def is_copy(db: apsw.Connection) -> bool:
+    """Tell whether this file was made by ``back_up`` and has not been taken into use."""
+    return int(db.pragma("application_id")) == COPY

@@ -1,0 +1,87 @@
+"""Who must stand still, because the ledger may be older than what was done: no order of any kind leaves until a person confirms.
+
+A row with an empty account is about everybody. The rows are in the ledger itself, so that neither a restart nor a failing file beside it
+lets an order out.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import apsw
+
+from engine.domain.alert import AlertCode
+from engine.domain.identifiers import AccountId, CopyId, PersonId
+from engine.domain.outcome import Outcome, OutcomeCode
+from engine.ledger.alerts import raise_alert
+from engine.ledger.codec import from_us, to_us
+from engine.ledger.outcomes import conclude, write_event
+from engine.ledger.query import fetch_all, fetch_one
+
+EVERYBODY: Final = AccountId("")
+
+
+@dataclass(frozen=True, slots=True)
+class Still:
+    """Say since when and why an account stands still, or EVERYBODY (then ``name`` is empty)."""
+
+    account: AccountId
+    name: str
+    cause: str
+    since: datetime
+
+
+def read_still(db: apsw.Connection) -> list[Still]:
+    """Read who stands still, everybody first."""
+    rows = fetch_all(
+        db, "SELECT account_id, coalesce(name, ''), cause, since_us FROM still LEFT JOIN account ON id = account_id ORDER BY account_id"
+    )
+    return [Still(AccountId(row[0]), row[1], row[2], from_us(row[3])) for row in rows]
+
+
+def still_for(db: apsw.Connection, person: PersonId) -> list[str]:
+    """Read the names of a person's accounts that stand still; an empty name is everybody."""
+    rows = fetch_all(
+        db,
+        "SELECT coalesce(name, '') FROM still LEFT JOIN account ON id = account_id WHERE account_id = '' OR person_id = ? ORDER BY 1",
+        (person,),
+    )
+    return [str(row[0]) for row in rows]
+
+
+def why_still(db: apsw.Connection, account: AccountId) -> str:
+    """Say why nothing may leave an account; empty where it may."""
+    row = fetch_one(db, "SELECT cause FROM still WHERE account_id IN ('', ?) ORDER BY account_id", (account,))
+    return "" if row is None else str(row[0])
+
+
+def stand_still(db: apsw.Connection, account: AccountId, name: str, cause: str, at: datetime) -> bool:
+    """Let nothing leave an account, or everybody; people are told. False where that was so already, and the first cause stays."""
+    db.execute("INSERT OR IGNORE INTO still (account_id, cause, since_us) VALUES (?, ?, ?)", (account, cause, to_us(at)))
+    if not db.changes():
+        return False
+    raise_alert(db, AlertCode.STANDS_STILL, name or "this place", {"cause": cause}, at, "")
+    return True
+
+
+def end_stillness(db: apsw.Connection, keep: Collection[Still], by: str, at: datetime) -> int:
+    """Let orders out again, but for those to keep; entries that came meanwhile end unsent. Returns how many entries that were."""
+    was = read_still(db)
+    db.execute("DELETE FROM still")
+    for each in keep:
+        db.execute("INSERT INTO still (account_id, cause, since_us) VALUES (?, ?, ?)", (each.account, each.cause, to_us(each.since)))
+    ended = 0
+    killed = Outcome(OutcomeCode.KILLED, {"cause": "it came while nothing was sent, before a person confirmed the restored ledger"})
+    rows = fetch_all(db, "SELECT copy_id, number FROM leg INDEXED BY leg_new WHERE state = 'new' AND kind = 'entry'")
+    for copy, number in rows:
+        if _stood_still(db, CopyId(copy), was):
+            conclude(db, CopyId(copy), number, killed, at)
+            ended += 1
+    write_event(db, "decision", "restore", {"restore": "confirmed", "by": by, "entries_ended": ended}, at)
+    return ended
+
+
+def _stood_still(db: apsw.Connection, copy: CopyId, was: Collection[Still]) -> bool:
+    row = fetch_one(db, "SELECT account_id FROM copy WHERE id = ?", (copy,))
+    return row is not None and any(each.account in (EVERYBODY, row[0]) for each in was)

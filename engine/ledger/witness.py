@@ -1,0 +1,67 @@
+"""See that the files which a ledger writes to are still those at its path: what is committed into a removed file is promised to nobody.
+
+The file is held open until the ledger is closed, because closing any handle of a file drops the locks that SQLite has on it.
+"""
+
+import os
+from pathlib import Path
+from typing import Final
+
+_ID_AT: Final = 68
+"""Where a database's header has its application id: a copy of ``back_up`` that was written over the file has another one."""
+
+
+class Witness:
+    """Watch one opened ledger; ``known_id`` is its application id as the database tells it."""
+
+    def __init__(self, path: Path, known_id: int) -> None:
+        self._path = path
+        self._log = Path(f"{path}-wal")
+        self._handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        opened = os.fstat(self._handle)
+        self._file = (opened.st_dev, opened.st_ino)
+        self._size = opened.st_size
+        self._ids = {os.pread(self._handle, 4, _ID_AT), known_id.to_bytes(4, "big")}
+        self._log_file: tuple[int, int] | None = None
+        self._problem = ""
+        self.is_written_over = False
+        """Whether the file is the same one with another content."""
+
+    def know_id(self, known_id: int) -> None:
+        """Expect this application id too: it comes into the file with a later checkpoint."""
+        self._ids.add(known_id.to_bytes(4, "big"))
+
+    def problem(self) -> str:
+        """Say what happened to the files, empty where nothing did; once told it stays, because what was written since is not to be had."""
+        self._problem = self._problem or self._look()
+        return self._problem
+
+    def _look(self) -> str:
+        try:
+            now = self._path.stat()
+        except OSError:
+            return f"{self._path} was removed while it was in use"
+        if (now.st_dev, now.st_ino) != self._file:
+            return f"{self._path} was replaced by another file while it was in use"
+        if now.st_size < self._size:
+            self.is_written_over = True
+            return f"{self._path} was cut from {self._size} to {now.st_size} bytes while it was in use"
+        self._size = now.st_size
+        if os.pread(self._handle, 4, _ID_AT) not in self._ids:
+            self.is_written_over = True
+            return f"{self._path} was written over with another ledger while it was in use"
+        return self._look_at_log()
+
+    def _look_at_log(self) -> str:
+        try:
+            now = self._log.stat()
+        except OSError:
+            return "" if self._log_file is None else f"{self._log} was removed while it was in use"
+        if self._log_file not in (None, (now.st_dev, now.st_ino)):
+            return f"{self._log} was replaced by another file while it was in use"
+        self._log_file = (now.st_dev, now.st_ino)
+        return ""
+
+    def close(self) -> None:
+        """Let go of the file, after the database has."""
+        os.close(self._handle)

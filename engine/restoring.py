@@ -1,0 +1,156 @@
+"""Put a backup into the place of the ledger: verified first, the former ledger kept aside, and done whole or not at all.
+
+How: the backup is copied beside the ledger and everything is verified on the copy. One small file then says what is to be moved where; once
+that is durable the restore has happened, and whoever holds the folder's lock next finishes the moving. Before it, nothing has.
+"""
+
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from engine.config import Config
+from engine.domain.errors import RexAlgoError
+from engine.files import make_folder, remove_leftovers, replace_file, sync_folder
+from engine.key_file import read_keys
+from engine.ledger import Database, Ledger, LedgerError, copy_ledger
+from engine.ledger.audit import verify_audit
+from engine.ledger.database import settle, take_into_use
+from engine.ledger.people import accounts, endpoints
+from engine.ledger.stillness import EVERYBODY, stand_still
+from engine.ledger_place import RESTORE_NAME, SUFFIXES
+from engine.secrets_store import account_credentials, audit_key_of, endpoint_keys, open_vault
+from engine.vault import Vault
+
+_COPY_NAME: Final = ".restoring"
+_SHOWN: Final = 20
+
+
+class RestoreRefused(RexAlgoError):
+    """Say everything that is wrong with a backup: nothing was changed."""
+
+    def __init__(self, file: Path, problems: list[str]) -> None:
+        super().__init__(f"{file} was not restored, and nothing was changed:\n" + "\n".join(f"  {each}" for each in problems[:_SHOWN]))
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """Say where the former ledger was put; None where there was none."""
+
+    former: Path | None
+
+
+async def restore(config: Config, file: Path, now: datetime) -> Restored:
+    """Put a backup into place; the caller holds the folder's lock. Raises RestoreRefused."""
+    finish_restore(config)
+    path, copy = config.ledger.path, _copy_of(config)
+    _refuse_other_files(file, path)
+    try:
+        copy_ledger(file, copy)
+        problems = await _prepare(config, copy, f"{file.name} of {_taken(file, now):%Y-%m-%d %H:%M} UTC", now)
+        if problems:
+            raise RestoreRefused(file, problems)
+        former = _former(path, now)
+        replace_file(config.data_dir / RESTORE_NAME, json.dumps({"former": None if former is None else former.name}) + "\n", 0o600)
+    except LedgerError as error:
+        _remove_copy(copy)
+        raise RestoreRefused(file, [str(error)]) from error
+    except BaseException:
+        _remove_copy(copy)
+        raise
+    finish_restore(config)
+    return Restored(former)
+
+
+def _copy_of(config: Config) -> Path:
+    return Path(f"{config.ledger.path}{_COPY_NAME}")
+
+
+def _refuse_other_files(file: Path, path: Path) -> None:
+    if not file.is_file():
+        found = "a folder" if file.is_dir() else "nothing"
+        raise RestoreRefused(file, [f"expected a file that rexalgo backup wrote, found {found}"])
+    if path.exists() and file.samefile(path):
+        raise RestoreRefused(file, ["expected a backup, found the ledger of this place itself"])
+    make_folder(path.parent)
+
+
+def _taken(file: Path, now: datetime) -> datetime:
+    return datetime.fromtimestamp(file.stat().st_mtime, now.tzinfo)
+
+
+def _former(path: Path, now: datetime) -> Path | None:
+    """Return where the files of the ledger that is there are to be put; None where there are none."""
+    stands = any(Path(f"{path}{each}").exists() for each in SUFFIXES)
+    return Path(f"{path}.before-restore-{now:%Y%m%dT%H%M%SZ}") if stands else None
+
+
+def finish_restore(config: Config) -> None:
+    """Finish a restore that was cut off once it had happened, and clear away one that had not; the caller holds the folder's lock."""
+    path, copy, order = config.ledger.path, _copy_of(config), config.data_dir / RESTORE_NAME
+    remove_leftovers(order)
+    if not order.exists():
+        _remove_copy(copy)
+        return
+    former = json.loads(order.read_text(encoding="utf-8"))["former"]
+    if copy.exists():  # else it is in place already
+        for each in SUFFIXES:
+            with suppress(FileNotFoundError):
+                Path(f"{path}{each}").rename(Path(f"{path.parent / (former or path.name + '.former')}{each}"))
+        copy.rename(path)
+        sync_folder(path.parent)
+    _remove_copy(copy)
+    order.unlink()
+    sync_folder(order.parent)
+
+
+async def _prepare(config: Config, copy: Path, what: str, now: datetime) -> list[str]:
+    """Verify the copy and let it stand still; returns everything that is wrong with it."""
+    ledger = Ledger.alone(copy)
+    try:
+        db = ledger.db
+        try:
+            vault = await open_vault(ledger, read_keys(config.key_place, config.secrets.encryption_key), now)
+        except RexAlgoError as error:
+            return [f"the root keys of this place do not open it: {error}"]
+        problems = [*_sealed(db, vault, now), *_audit(db, vault)]
+        if not problems:
+            cause = f"the ledger was restored from {what}: what was done after it is not in it"
+            await ledger.write(lambda db: stand_still(db, EVERYBODY, "", cause, now))
+            take_into_use(db)
+            settle(db)
+        return problems
+    finally:
+        await ledger.aclose()
+        sync_folder(copy.parent)
+
+
+def _sealed(db: Database, vault: Vault, now: datetime) -> list[str]:
+    opened: list[tuple[str, Callable[[], object]]] = [
+        *((f"the login of account {row.name}", lambda row=row: account_credentials(db, vault, row)) for row in accounts(db)),
+        *((f"the secret of endpoint {row.id}", lambda row=row: endpoint_keys(db, vault, row.id, now)) for row in endpoints(db)),
+    ]
+    problems = []
+    for what, unseal in opened:
+        try:
+            unseal()
+        except RexAlgoError as error:
+            problems.append(f"{what} does not open: {error}")
+    return problems
+
+
+def _audit(db: Database, vault: Vault) -> list[str]:
+    try:
+        broken = verify_audit(db, lambda kid: audit_key_of(db, vault, kid)).broken_at
+    except RexAlgoError as error:
+        return [f"the audit cannot be verified: {error}"]
+    return [] if broken is None else [f"the chain of the audit is broken at row {broken}: somebody changed it"]
+
+
+def _remove_copy(copy: Path) -> None:
+    for each in copy.parent.glob(f"{copy.name}*"):
+        each.unlink(missing_ok=True)

@@ -1,0 +1,74 @@
+"""`rexalgo restore confirm`: only what was shown, everything that keeps it from being done at once, and nobody who could not be read."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import trio
+from engine_world import World, world
+from trio.testing import MockClock
+
+from engine.commands.restoring import RESTORING, NotConfirmed
+from engine.domain.errors import RexAlgoError
+from engine.domain.signal import Action, PositionSide
+from engine.ledger.stillness import EVERYBODY, read_still, stand_still
+from engine.office import NothingThere, Office
+
+
+@asynccontextmanager
+async def standing_still(folder: Path) -> AsyncIterator[tuple[World, Office]]:
+    async with world(folder, followers=2) as house:
+        assert await house.outcome(await house.send(Action.OPEN, side=PositionSide.LONG)) == ["filled", "filled"]
+        await trio.sleep(60)
+        now = house.shared.clock.now()
+        await house.ledger.write(lambda db: stand_still(db, EVERYBODY, "", "it is old", now))
+
+        async def no_vault() -> Any:
+            raise RexAlgoError("no keys here")
+
+        async def changed() -> None:
+            house.household.ring()
+
+        yield house, Office(cast(Any, None), house.ledger, house.shared.clock, cast(Any, None), no_vault, changed, house.household)
+
+
+async def test_only_what_was_shown_is_confirmed_and_who_cannot_be_read_stays(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with standing_still(tmp_path) as (house, office):
+        show, confirm = RESTORING["reconcile_all"], RESTORING["restore_confirm"]
+        with pytest.raises(NotConfirmed, match=r"f0: its plan was not shown.*\n.*f1: its plan was not shown"):
+            await confirm(office, {})
+        told = await show(office, {})
+        assert [(each["account"], [step["kind"] for step in each["steps"]]) for each in told["accounts"]] == [
+            ("f0", ["stays"]), ("f1", ["stays"]),
+        ]  # fmt: skip
+        session = await house.followers[1].connected()
+
+        async def fails() -> Any:
+            raise OSError("no way to it")
+
+        real, session.fetch_account = session.fetch_account, fails  # type: ignore[method-assign]
+        with pytest.raises(NotConfirmed, match="f1: what differs is not what was shown"):
+            await confirm(office, {})
+        assert [each.account for each in read_still(house.ledger.db)] == [EVERYBODY]
+        assert [each["problem"] for each in (await show(office, {}))["accounts"]] == ["", "OSError: no way to it"]
+        told = await confirm(office, {})
+        assert (told["confirmed"], list(told["still"])) == (1, ["f1"])
+        closed = await house.send(Action.CLOSE)
+        await trio.sleep(60)
+        assert house.codes(closed) == ["filled", None]
+        session.fetch_account = real  # type: ignore[method-assign]
+        assert [each["account"] for each in (await show(office, {}))["accounts"]] == ["f1"]
+        assert (await confirm(office, {}))["still"] == {}
+        assert set(await house.outcome(closed)) == {"filled"}
+        with pytest.raises(NothingThere, match="nothing stands still"):
+            await confirm(office, {})
+
+
+async def test_without_a_running_engine_nothing_is_shown_or_confirmed(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with standing_still(tmp_path) as (_, office):
+        office.live = None
+        for method in ("reconcile_all", "restore_confirm"):
+            with pytest.raises(NothingThere, match="no server runs here"):
+                await RESTORING[method](office, {})

@@ -1,0 +1,189 @@
+"""Where the ledger may be older than what was done: nothing of any kind leaves an account until a person confirmed the shown plan."""
+
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from engine_world import BTC, World, world
+from trio.testing import MockClock
+
+from engine.actors.follower import Follower
+from engine.actors.old_ledger import Changed
+from engine.decisions.reconciliation import words_of
+from engine.domain.account import ClosedPositions
+from engine.domain.amounts import Price, Quantity
+from engine.domain.identifiers import AccountId, ClientOrderId
+from engine.domain.order import OrderIntent, OrderSide, OrderType
+from engine.domain.signal import Action, PositionSide
+from engine.domain.subscription import Ratio
+from engine.ledger.stillness import EVERYBODY, end_stillness, read_still, stand_still
+
+LONG = PositionSide.LONG
+
+
+async def stop(house: World, account: str = EVERYBODY, name: str = "") -> None:
+    now = house.shared.clock.now()
+    await house.ledger.write(lambda db: stand_still(db, AccountId(account), name, "it is old", now))
+
+
+async def confirm(house: World) -> None:
+    """Do what the command does: plan, and write the plans down."""
+    plans = [(each, await each.plan_corrections()) for each in house.followers]
+    now = house.shared.clock.now()
+
+    def write(db: Any) -> None:
+        for follower, plan in plans:
+            follower.old_ledger.write(plan, "ada", now, db)
+        end_stillness(db, [], "ada", now)
+
+    await house.ledger.write(write)
+    for each in house.followers:
+        each.go_on()
+
+
+async def by_hand(follower: Follower, side: OrderSide, quantity: str, name: str = "by-hand") -> None:
+    """Trade as the account's owner does, beside the engine."""
+    session = await follower.connected()
+    order = OrderIntent(
+        ClientOrderId(name), BTC, side, LONG, Quantity(Decimal(quantity)), OrderType.MARKET, Ratio(Decimal(5)),
+        reduce_only=side is OrderSide.SELL,
+    )  # fmt: skip
+    await session._open.place_order(order)
+
+
+async def told_of_none(*asked: Any, **named: Any) -> ClosedPositions:
+    return ClosedPositions((), complete=True)
+
+
+async def held(house: World, **said: Any) -> None:
+    assert set(await house.outcome(await house.send(Action.OPEN, side=LONG, **said))) == {"filled"}
+
+
+async def test_nothing_leaves_not_even_a_close_a_stop_or_a_cancel_and_afterwards_everything_does(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with world(tmp_path, followers=2) as house:
+        await held(house)
+        resting = await house.send(Action.ADD, side=LONG, order_type=OrderType.LIMIT, price=Price(Decimal(60_000)))
+        assert set(await house.outcome(resting, unlike=(None, "unknown"))) == {"placed"}
+        before = house.orders()
+        await stop(house)
+        protect = await house.send(Action.SET_PROTECTION, stop_loss=Price(Decimal(60_000)))
+        closed = await house.send(Action.CLOSE)
+        await trio.sleep(120)
+        assert house.orders() == before
+        assert {*house.codes(protect), *house.codes(closed)} == {None}
+        assert set(house.codes(resting)) == {"placed"}
+        position = await house.position()
+        assert position is not None
+        assert position.stop_loss is None
+        assert "it is old" in house.followers[0].in_lane(house_copy(house, closed)).waits_for
+        opened = await house.send(Action.OPEN, side=LONG)
+        await confirm(house)
+        house.household.ring()
+        assert set(await house.outcome(opened)) == {"killed"}  # it came while nothing was sent
+        assert set(await house.outcome(closed)) == {"filled"}
+        assert await house.position() is None
+
+
+def house_copy(house: World, signal: str) -> Any:
+    rows = house.ledger.db.execute("SELECT copy.id FROM copy JOIN signal ON number = signal_number WHERE signal.id = ?", (signal,))
+    return rows.fetchall()[0][0]
+
+
+async def test_one_account_that_stands_still_keeps_nobody_elses_order(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with world(tmp_path, followers=2) as house:
+        await held(house)
+        await stop(house, "a0", "f0")
+        closed = await house.send(Action.CLOSE)
+        await trio.sleep(60)
+        assert house.codes(closed) == [None, "filled"]
+
+
+async def test_orders_of_ours_in_an_accounts_history_that_the_ledger_lacks_stop_that_account_before_its_first_order(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with world(tmp_path, followers=1) as house:
+        await held(house)
+        sent = house.orders()
+    async with world(tmp_path, followers=2) as house:  # another ledger, which knows nothing of that
+        closed = await house.send(Action.CLOSE)
+        await trio.sleep(60)
+        assert [(each.name, "1 order of ours" in each.cause) for each in read_still(house.ledger.db)] == [("f0", True)]
+        opened = await house.send(Action.OPEN, side=LONG)
+        await trio.sleep(60)
+        assert house.codes(opened) == [None, "filled"]
+        assert len(house.orders()) == len(sent) + 1
+        kinds = [words_of(each)["kind"] for each in await house.followers[0].plan_corrections()]
+        assert kinds == ["own", "lost", "sends"]
+        await confirm(house)
+        await trio.sleep(60)
+        assert read_still(house.ledger.db) == []
+        assert set(house.codes(closed)) == {"skipped.nothing_to_close"}
+        await house.followers[0].old_ledger._look()  # what was accepted is not told again
+        assert read_still(house.ledger.db) == []
+
+
+async def test_the_plan_of_a_still_account_takes_no_position_of_another_id_for_ours(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with world(tmp_path, followers=1) as house:
+        await held(house)
+        await house.followers[0].read_account()
+        share = Decimal(str(house.holdings()[0][1]))
+        await stop(house)
+        await by_hand(house.followers[0], OrderSide.SELL, str(share), "one")
+        await by_hand(house.followers[0], OrderSide.BUY, "0.01", "two")
+        session = await house.followers[0].connected()
+        session.closed_positions = told_of_none  # type: ignore[method-assign]  # nor does a history that tells nothing make it ours
+        await trio.sleep(1_000)  # readings correct nothing meanwhile
+        assert house.holdings() == [("a0", str(share), 0)]
+        assert [words_of(each)["kind"] for each in await house.followers[0].plan_corrections()] == ["share", "own"]
+        closed = await house.send(Action.CLOSE)
+        await confirm(house)
+        house.household.ring()
+        assert await house.outcome(closed) == ["skipped.nothing_to_close"]
+        position = await house.position()
+        assert position is not None
+        assert position.quantity == Decimal("0.01")
+
+
+async def test_a_plan_is_written_only_where_the_ledger_is_as_it_was_when_the_plan_was_made(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with world(tmp_path, followers=1) as house:
+        await held(house)
+        await trio.sleep(60)
+        await stop(house)
+        await by_hand(house.followers[0], OrderSide.SELL, str(house.holdings()[0][1]))
+        plan = await house.followers[0].plan_corrections()
+        now = house.shared.clock.now()
+        moved = tuple(replace(each, share_from=Quantity(Decimal(7))) if hasattr(each, "share_from") else each for each in plan)
+        with pytest.raises(Changed):
+            await house.ledger.write(lambda db: house.followers[0].old_ledger.write(moved, "ada", now, db))
+
+
+async def test_a_share_without_an_id_is_not_in_a_position_that_was_opened_after_its_last_entry(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with world(tmp_path, followers=1) as house:
+        await held(house)
+        follower = house.followers[0]
+        await follower.read_account()
+        share = str(house.holdings()[0][1])
+        await trio.sleep(5)
+        session = await follower.connected()
+        real = session.fetch_account
+        session.fetch_account = trio.sleep_forever  # type: ignore[method-assign,assignment]  # nobody reads meanwhile
+        await trio.sleep(60)
+        await by_hand(follower, OrderSide.SELL, share, "one")
+        await by_hand(follower, OrderSide.BUY, share, "two")
+        house.ledger.db.execute("UPDATE holding SET position_id = ''")
+        session.fetch_account = real  # type: ignore[method-assign]
+        await follower.read_account()
+        assert house.holdings() == [("a0", "0", 0)]
+        assert follower.report is not None
+        assert follower.report.positions[0].opened_at is not None
+        assert house.shared.clock.now() - follower.report.positions[0].opened_at < timedelta(seconds=30)
