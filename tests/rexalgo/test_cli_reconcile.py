@@ -48,7 +48,10 @@ def test_a_difference_is_no_success(
         return None
 
     def ask(where: Path, method: str, **params: Any) -> dict[str, Any]:
-        task = SimpleNamespace(environment="paper", plan_corrections=plan, apply_corrections=plan, not_compared=lambda: busy)
+        task = SimpleNamespace(
+            name="alice", environment="paper", plan_corrections=plan, apply_corrections=plan, not_compared=lambda: busy, why_held="",
+            old_ledger=SimpleNamespace(shown=""),
+        )  # fmt: skip
         office: Any = SimpleNamespace(ledger=SimpleNamespace(db=None), live=SimpleNamespace(named=lambda name: task))
         return trio.run(OPERATING[method], office, params)
 
