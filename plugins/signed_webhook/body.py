@@ -1,10 +1,10 @@
 """Read the body of a signed delivery, version 1: strict JSON first, then the schema.
 
-What must always hold: every input gives a SignalDraft or InvalidValue; numbers become Decimal and never pass a float; a
-field given twice with different values is refused, never guessed. Names and words are read in any case. A field that is not known is
-counted and ignored, because bots send extras, unless its name is a slip of a known one that would have been used, or another word for a
-test: ``"tevt": true`` must not trade. The size, depth and number limits bound what is ignored as well. JSON ``null`` in an optional field
-means that it is absent.
+What must always hold: every input gives a SignalDraft or InvalidValue; numbers become Decimal and never pass a float; a field given twice
+with different values is refused, never guessed. Names and words are read in any case. A field that is not known is counted and ignored,
+because bots send extras, unless its name is a slip of a known one that would have been used, or another word for a test: ``"tevt": true``
+must not trade. Nor is an entry taken beside a field that says that it only reduces, or that the strategy ends flat. The size, depth and
+number limits bound what is ignored as well. JSON ``null`` in an optional field means that it is absent.
 
 What leaves risk as it is or lowers it is not refused for what it does not use: price, leverage, order type and size are not read there
 (a stop and a target only by ``set_protection``, the fraction only by ``reduce``), numbers that are none stand in no way, and ``seq`` and
@@ -15,10 +15,11 @@ is a test, and a ``close`` that names a fraction, because it may be meant as a `
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from enum import Enum
+from itertools import islice
 from typing import Final, TypeVar
 
 from rexalgo import (
@@ -64,6 +65,12 @@ _BY_FORM: Final = {squashed(each): each for each in _KNOWN}
 _WORDS_OF_THEIR_OWN: Final = frozenset(("text", "rest", "best", "average", "site", "sid", "slide", "sizes", "symbols"))
 """Names that are near a known one and mean something else."""
 _OTHER_WORDS: Final = dict.fromkeys(("istest", "testing", "testmode", "dryrun", "simulate", "simulated"), "test")
+_REDUCES: Final = frozenset(("reduceonly", "closeonly", "closeposition", "closeontrigger", "exit", "close"))
+"""Names of marks with which other services say that an order only closes."""
+_STANDS: Final = frozenset(
+    ("position", "marketposition", "sentiment", "positionafter", "positionsize", "marketpositionsize", "newposition")
+)
+"""Names under which other services say where the strategy ends."""
 _LOOKED_AT: Final = 200
 _EXITS: Final = frozenset(squashed(each.value) for each in Action if not each.is_entry)
 _SHOWN: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -75,10 +82,10 @@ _STRUCTURE: Final = re.compile(r'"(?:[^"\\]|\\.?)*+"?|[\[{]|[\]}]', re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """Hold a body: its known fields by their own names, and the names of the ``others``."""
+    """Hold a body: its known fields by their own names, and the ``others`` by the names that they came with."""
 
     known: Mapping[str, object]
-    others: tuple[str, ...] = ()
+    others: Mapping[str, object] = field(default_factory=dict)
 
     def get(self, field: str) -> object:
         """Return a known field's value, None where it is absent."""
@@ -101,13 +108,15 @@ def read_body(body: bytes) -> Body:
     if len(body) > BODY_BYTES_MAX:
         raise InvalidValue("body", f"at most {BODY_BYTES_MAX} bytes", len(body))
     try:
-        text = body.decode("utf-8")
+        text = body.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise InvalidValue("body", "JSON in UTF-8") from None
     if _depth(text) > DEPTH_MAX:
         raise InvalidValue("body", f"JSON nested at most {DEPTH_MAX} deep")
     try:
-        document: object = json.loads(text, object_pairs_hook=_object, parse_float=_number, parse_int=_number, parse_constant=_no_constant)
+        document: object = json.loads(
+            text, strict=False, object_pairs_hook=_object, parse_float=_number, parse_int=_number, parse_constant=_no_constant
+        )
     except json.JSONDecodeError as error:
         raise InvalidValue("body", f"a JSON object: {json_fault(error)}") from None
     if not isinstance(document, dict):
@@ -120,31 +129,48 @@ def read_body(body: bytes) -> Body:
     return Body(known, others)
 
 
-def _by_known_names(document: dict[str, object]) -> tuple[dict[str, object], tuple[str, ...]]:
-    """Give every known field its own name, whatever case it was written in; the names of the others beside them."""
+def _by_known_names(document: dict[str, object]) -> tuple[dict[str, object], dict[str, object]]:
+    """Give every known field its own name, whatever case it was written in; the others beside them."""
     body: dict[str, object] = {}
-    others = []
+    others: dict[str, object] = {}
     for name, value in document.items():
         known = _BY_FORM.get(squashed(name))
         if known is None:
-            others.append(name)
+            others[name] = value
         elif known in body:
             raise InvalidValue(known, "once: it is given twice")
         else:
             body[known] = value
-    return body, tuple(others)
+    return body, others
 
 
 def _refuse_slips(body: "Body", action: object) -> None:
     """Refuse a field whose name is a slip of one that this action uses."""
     said = squashed(action) if isinstance(action, str) else ""
     used = _KNOWN if said not in _EXITS else (*_OF_EVERY_ACTION, *(_OF_LEVELS if said == "setprotection" else ()))
-    for name in body.others[:_LOOKED_AT]:
+    for name in islice(body.others, _LOOKED_AT):
         form = squashed(name)
         meant = None if form in _WORDS_OF_THEIR_OWN else _OTHER_WORDS.get(form) or meant_instead(name, used)
         if meant is not None:
             shown = name if _SHOWN.fullmatch(name) else meant
             raise InvalidValue(shown, f"{meant}, if that is meant, or another name: this one is not known")
+
+
+def _refuse_marks_of_exits(body: "Body") -> None:
+    """Refuse an entry beside a field that says that it only reduces, or that the strategy ends flat: one of the two is wrong."""
+    for name, value in ({"position_after": body.get("position_after")} | dict(body.others)).items():
+        form, said = squashed(name), str(value).strip().lower()
+        reduces = form.removeprefix("is") in _REDUCES and said in ("true", "1", "yes")
+        ends_flat = form in _STANDS and (said == "flat" or _is_zero(said))
+        if reduces or ends_flat:
+            raise InvalidValue(name, 'none of it beside an entry, or "action": "close": it says that something is closed', value)
+
+
+def _is_zero(text: str) -> bool:
+    try:
+        return Decimal(text) == 0
+    except InvalidOperation:
+        return False
 
 
 def _depth(text: str) -> int:
@@ -220,6 +246,7 @@ def read_draft(body: Body, signed_id: str | None, needs_key: bool) -> SignalDraf
     action = _choice(Action)(body.get("action"), "action")
     if not action.is_entry:
         return _read_exit(body, key, action)
+    _refuse_marks_of_exits(body)
     no_levels = {field: _optional(body, field, _level_or_none) == NONE for field in ("stop_loss", "take_profit")}
     return SignalDraft(
         dedupe_key=key,

@@ -1,9 +1,10 @@
 """Read the text of an alert: bytes -> fields (``forms``) -> what it asks for (``meaning``) -> a draft. Pure.
 
 Every input ends in a SignalDraft or InvalidValue. A repetition is the same bytes within a minute, whatever ``id`` says: ids of alerts are
-names of orders in a script, equal for every trade. Only our own ``idempotency_key`` is a key. ``timenow`` and ``sent_at`` are the sender's
-clock. A time under another name may be a bar's, so it counts only where it is a few seconds old, or more than a day: then nothing is
-fresh any more. What only lowers risk is not refused for what it does not use: price, leverage, stop and target are read for entries alone.
+names of orders in a script, equal for every trade. Only our own ``idempotency_key`` is a key, and for no close: pasted into an alert it
+is the same in each. ``timenow`` and ``sent_at`` are the sender's clock. A time under another name may be a bar's, so it counts only where
+it is a few seconds old, or more than a day: then nothing is fresh any more. What only lowers risk is not refused for what it does not
+use: price, leverage, stop and target are read for entries alone.
 """
 
 import hashlib
@@ -48,6 +49,7 @@ T = TypeVar("T")
 REPEATS_S: Final = 60
 _ORDER_WORDS: Final = ("MARKET", "LIMIT", "STOP", "STOP_MARKET", "STOP_LIMIT", "TAKE_PROFIT", "TAKE_PROFIT_MARKET", "TRAILING_STOP_MARKET")
 """What ``type`` says where it is the order's type; elsewhere it may be anything."""
+_KEYS: Final = ("idempotencykey",)
 _KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,120}")
 _EPOCH: Final = re.compile(r"[0-9]{10}(?:[0-9]{3}|[0-9]{6})?")
 _FIRED_JUST_NOW: Final = timedelta(seconds=5)
@@ -61,7 +63,7 @@ def read_alert(body: bytes, received_at: datetime, *, reverses: bool) -> SignalD
     fields = read_fields(body)
     meaning = read_meaning(fields, turns=reverses)
     enters, moves = meaning.action.is_entry, meaning.action is Action.SET_PROTECTION
-    key = _key(fields)
+    key = None if meaning.action in (Action.CLOSE, Action.CANCEL) else _key(fields)
     levels = {names: _level(fields, names) if enters or moves else None for names in (STOPS, TARGETS)}
     taken_away = {names: moves and any(each.text == "none" for each in fields.present(names)) for names in levels}
     return SignalDraft(
@@ -79,7 +81,7 @@ def read_alert(body: bytes, received_at: datetime, *, reverses: bool) -> SignalD
         no_take_profit=taken_away[TARGETS],
         sent_at=_sent_at(fields, received_at),
         size=_size(fields, meaning),
-        seq=None if key is None else _seq(fields),
+        seq=None if fields.first(_KEYS) is None else _seq(fields),
         is_test=_is_test(fields),
         alert=AlertFacts(meaning.came_from, meaning.is_bare, meaning.was_flat, meaning.seems_from),
     )
@@ -175,7 +177,7 @@ def _is_test(fields: Fields) -> bool:
 
 
 def _key(fields: Fields) -> str | None:
-    told = fields.first(("idempotencykey",))
+    told = fields.first(_KEYS)
     if told is None:
         return None
     if told.text is None or not _KEY.fullmatch(told.text):

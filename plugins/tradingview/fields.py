@@ -5,11 +5,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from plugins.tradingview.words import LOOKS_LIKE_POSITION, NOT_TOLD, TELLS_POSITION
-from rexalgo import InvalidValue, meant_instead
+from plugins.tradingview.words import LOOKS_LIKE_POSITION, NOT_TOLD, STANDS, TELLS_POSITION, TRUE, WORDS, Verb
+from rexalgo import InvalidValue, meant_instead, squashed
 
 T = TypeVar("T")
 _SHOWN: Final = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}")
+_CLOSING_FILL: Final = "closeentry(s)order"
+"""How TradingView names the order of ``strategy.close`` itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +39,20 @@ class Field:
             return False
         return (
             self.name in ("pos", "mp", "flat", "isflat", "exitonly", "isexit")
+            or ((self.name.startswith("pos") or self.name.endswith("pos")) and squashed(self.text or "") in STANDS)
             or any(each in self.name for each in LOOKS_LIKE_POSITION)
             or meant_instead(self.name, (each for each in TELLS_POSITION if len(each) >= 8)) is not None
         )
+
+    @property
+    def says_close(self) -> bool:
+        """Tell whether its text is a word that closes, or a yes to a name that is one."""
+        said = squashed(self.text or "")
+        word = WORDS.get(said)
+        if (word is not None and word.verb is Verb.CLOSE) or said.startswith(_CLOSING_FILL):
+            return True
+        bare = self.name.removeprefix("is")
+        return bare.startswith(("close", "exit")) and said in TRUE and (said != "1" or bare != self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +80,13 @@ class Fields:
     def first(self, names: Sequence[str]) -> Field | None:
         """Return the outermost field under any of these names that says something."""
         return next(self.named(names), None)
+
+    def refuse_what_closes(self) -> None:
+        """Raise InvalidValue for a field of any name that says in a known word, or by yes, that the order closes."""
+        for each in self.all:
+            if each.says_close:
+                expected = "no word of a close beside buy or sell; market_position for where the strategy stands, reduce_only for an exit"
+                raise InvalidValue(each.shown if each.shown != "body" else "action", expected, each.text)
 
     def refuse_lookalikes(self) -> None:
         """Raise InvalidValue for a field that looks as if it told a position, and nobody knows which."""

@@ -21,7 +21,8 @@ decides alone only where they are not. The first row that applies:
 | buy, sell, long, short and nothing else                       | reverse where the address turns; else sell: close of the long; open |
 
 A position, a size of one, or a mark of reduce-only that cannot be read refuses whatever would enter, reduce or guess. A close by its word
-or by ending flat does not need them, and is taken.
+or by ending flat does not need them, and is taken. An entry that does not tell where the strategy ends is refused beside any field that
+says in a word of the vocabulary that it closes (``"comment": "Exit Short"``): it would enter where the strategy leaves.
 """
 
 from dataclasses import dataclass, replace
@@ -86,6 +87,8 @@ def read_meaning(fields: Fields, *, turns: bool) -> Meaning:
         return _only_reduced(fields, word, after, before)
     meaning = _entered(fields, word, after, before, turns)
     if meaning.action.is_entry:
+        if after is None:
+            fields.refuse_what_closes()
         _refuse_strange_quantities(fields)
         meaning = replace(meaning, came_from=None if before is None else before.side, was_flat=before == FLAT)
     return meaning

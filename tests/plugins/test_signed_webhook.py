@@ -132,6 +132,32 @@ def test_a_misspelt_field_is_refused_by_its_name(name: str) -> None:
         refused(body, name, "this one is not known")
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("reduce_only", True), ("reduceOnly", "TRUE"), ("closePosition", 1), ("close_on_trigger", "yes"), ("market_position", "flat"),
+        ("position", "Flat"), ("sentiment", "flat"), ("position_after", "0"), ("position_size", 0), ("positionAfter", 0.0),
+    ],
+)  # fmt: skip
+def test_an_entry_that_says_it_only_reduces_or_ends_flat_is_refused(name: str, value: object) -> None:
+    for action in ("open", "add", "reverse"):
+        refused(json.dumps(OPEN | {"action": action, name: value}).encode(), "position_after" if "fter" in name else name, "close")
+    assert read_json(CLOSE | {name: value}).action is Action.CLOSE
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("reduce_only", False), ("position", "long"), ("position_size", "0.5"), ("position_id", 0), ("position_after", "2")]
+)
+def test_an_entry_is_taken_beside_what_says_no_close(name: str, value: object) -> None:
+    assert read_json(OPEN | {name: value}).action is Action.OPEN
+
+
+def test_a_byte_order_mark_and_a_raw_line_break_refuse_nothing() -> None:
+    body = json.dumps(CLOSE | {"comment": "a-b"}).encode()
+    for spelt in (b"\xef\xbb\xbf" + body, body.replace(b"a-b", b"a\n\tb")):
+        assert read(in_a(spelt)) == read(in_a(body))
+
+
 def test_an_exit_is_not_refused_for_a_slip_in_what_it_does_not_use() -> None:
     assert read_json(CLOSE | {"prise": 1, "stop_los": 2, "sent_att": 3}) == read_json(CLOSE)
     refused(json.dumps(CLOSE | {"tevt": True}).encode(), "tevt")
@@ -288,10 +314,10 @@ def test_size_sequence_and_test_mark_are_read() -> None:
 BAD_JSON = [
     b"", b"hello", b"[]", b"1", b"null", b'"x"', b"{", b'{"a":1}}', b'{"a":1,"a":1}', b'{"x":{"a":1,"a":2}}', b'{"a":NaN}',
     b'{"a":Infinity}',
-    b'{"a":-Infinity}', b"\xff\xfe{}", b'{"a":"\xed\xa0\x80"}', b'\xef\xbb\xbf{"a":1}', b'{"a":"\\ud800"}', b'{"\\udfff":1}',
+    b'{"a":-Infinity}', b"\xff\xfe{}", b'{"a":"\xed\xa0\x80"}', b'{"a":"\\ud800"}', b'{"\\udfff":1}',
     b'{"a":["\\ud83d"]}', b'{"a":' + b"9" * 65 + b"}", b"9" * 16384, b'{"a":' + b"9" * 16000 + b"}", b'{"a":1e41}', b'{"a":1e-99}',
     b'{"a":1e999999999999999999999}', b'{"a":1e999999999}', b"[" * 16384, b'{"a":' * 3000, b'{"a":' + b"[" * 8 + b"]" * 8 + b"}",
-    b'{"a":"\x00"}', b"{'a':1}", b'{"a":01}', b'{"a":"' + b"x" * 16384 + b'"}', b'"' + b'\\"' * 8000 + b"\\", b'{"a":1,}', b"\x00",
+    b"{'a':1}", b'{"a":01}', b'{"a":"' + b"x" * 16384 + b'"}', b'"' + b'\\"' * 8000 + b"\\", b'{"a":1,}', b"\x00",
 ]  # fmt: skip
 
 

@@ -336,6 +336,38 @@ def test_what_cannot_be_read_or_contradicts_is_refused_by_its_name(fields: dict[
 
 
 @pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"type": "exit"}, "type"), ({"order": "close short"}, "order"), ({"intent": "EXIT"}, "intent"), ({"ends": "flat"}, "ends"),
+        ({"offset": "CLOSE"}, "offset"), ({"comment": "Exit Short"}, "comment"), ({"data": {"event": "cover"}}, "data.event"),
+        ({"id": "Close entry(s) order Short"}, "id"), ({"exit": True}, "exit"), ({"is_close": 1}, "is_close"), ({"close": "yes"}, "close"),
+        ({"close_pos": "yes"}, "close_pos"), ({"posn": "short"}, "posn"), ({"currPos": "long"}, "currPos"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("turns", [False, True])
+def test_a_bare_order_beside_a_word_that_closes_enters_nothing(fields: dict[str, object], field: str, turns: bool) -> None:
+    with pytest.raises(InvalidValue) as caught:
+        read_alert(alert(**{"action": "buy", **fields}), NOW, reverses=turns)
+    assert caught.value.field == field
+    told = read_alert(alert(action="buy", market_position="long", comment="exit", id="Close", close="1"), NOW, reverses=turns)
+    assert told.action is Action.REVERSE
+
+
+@pytest.mark.parametrize(
+    "fields", [{"exit": False}, {"exit": "64000.5"}, {"close": "1"}, {"comment": "close above the average"}, {"trend": "long"}]
+)
+def test_a_bare_order_beside_other_words_still_enters(fields: dict[str, object]) -> None:
+    assert read_alert(alert(**{"action": "buy", **fields}), NOW, reverses=False).action is Action.OPEN
+
+
+@pytest.mark.parametrize("key", ["trend-7", "{{timenow}}", "2026-11-24T10:00:00Z", 7, ""])
+def test_a_close_is_not_lost_to_a_key_that_is_the_same_in_every_alert(key: object) -> None:
+    closes = [read_alert(alert(action="close", idempotency_key=key, price=price), NOW, reverses=False) for price in ("1", "2")]
+    assert closes[0].dedupe_key != closes[1].dedupe_key
+    assert [each.repeats_s for each in closes] == [60, 60]
+
+
+@pytest.mark.parametrize(
     ("name", "age", "is_told"),
     [
         ("timenow", timedelta(days=2), True), ("time", timedelta(days=2), True), ("timestamp", timedelta(days=2), True),
