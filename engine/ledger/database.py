@@ -19,6 +19,8 @@ from engine.ledger.schema import MIGRATIONS
 _SQLITE_MIN = (3, 51, 3)
 MEMORY = ":memory:"
 _HEADER = 100
+_WITHOUT_LOG = b"\x01"
+"""The format that a header tells of a file in rollback mode, as ``back_up`` leaves every copy; in WAL it is 2."""
 _CACHE_KIB = 65_536
 """So much the writer keeps of a long ledger: the upper levels of its indexes. With SQLite's own 2 MiB each order reads 14 pages anew."""
 
@@ -64,14 +66,15 @@ def open_reader(path: str) -> apsw.Connection:
 def version_of(path: Path) -> int:
     """Read a ledger's version without changing the file; 0 where nothing was ever made in it. Raises LedgerError for what is none.
 
-    A copy beside which the log of another ledger lies is none: SQLite would mix the two.
+    A copy beside which the log of another ledger lies is none: SQLite would mix the two. A copy that was opened has a log of its own, and
+    says in its header that it is written with one.
 
     Nothing may have the file open in this process: reading the header apart drops the locks of whoever has.
     """
     with path.open("rb") as file:
         head = file.read(_HEADER)
     log = Path(f"{path}-wal")
-    if int.from_bytes(head[68:72], "big") == COPY and log.exists() and log.stat().st_size:
+    if int.from_bytes(head[68:72], "big") == COPY and head[18:19] == _WITHOUT_LOG and log.exists() and log.stat().st_size:
         found = f"a backup was put in the place of the ledger {path}, and the log of the former one ({log.name}) lies beside it"
         raise LedgerError(f"{found}: move the backup out again, and put it into place with rexalgo restore")
     try:

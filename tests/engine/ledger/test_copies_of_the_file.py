@@ -7,7 +7,7 @@ import pytest
 
 from engine.ledger import Ledger, LedgerError, back_up, check_ledger
 from engine.ledger.copies import begin_run
-from engine.ledger.database import open_database
+from engine.ledger.database import open_database, take_into_use, version_of
 from engine.ledger.schema import MIGRATIONS
 
 
@@ -57,3 +57,27 @@ def test_a_damaged_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "ledger").write_bytes(b"this is no database at all, and long enough to be looked at" * 40)
     with pytest.raises(LedgerError, match="cannot be read"):
         check_ledger(tmp_path / "ledger")
+
+
+async def test_a_copy_in_use_is_read_beside_its_own_log_and_never_beside_a_former_one(tmp_path: Path) -> None:
+    path, log = tmp_path / "ledger", tmp_path / "ledger-wal"
+    ledger = Ledger.open(path, inline=True)
+    await ledger.write(lambda db: begin_run(db, 1))
+    back_up(path, tmp_path / "copy")
+    former_log = log.read_bytes()
+    await ledger.aclose()
+    path.write_bytes((tmp_path / "copy").read_bytes())
+    log.write_bytes(former_log)
+    with pytest.raises(LedgerError, match="the log of the former one"):
+        version_of(path)
+    log.unlink()
+    started = Ledger.open(path, inline=True)
+    await started.write(take_into_use)
+    await started.write(lambda db: begin_run(db, 2))
+    assert log.stat().st_size > 0
+    for name in ("ledger", "ledger-wal"):  # what a process that was killed now leaves behind
+        (tmp_path / f"killed-{name}").write_bytes((tmp_path / name).read_bytes())
+    (tmp_path / "killed-ledger-wal").rename(tmp_path / "killed-wal")
+    (tmp_path / "killed-ledger").rename(tmp_path / "killed")
+    await started.aclose()
+    assert version_of(tmp_path / "killed") == len(MIGRATIONS)
