@@ -39,9 +39,10 @@ class RestoreRefused(RexAlgoError):
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """Say where the former ledger was put; None where there was none."""
+    """Say where the former ledger was put, None where there was none, and where a log that lay there without one was."""
 
     former: Path | None
+    lone_log: Path | None = None
 
 
 async def restore(config: Config, file: Path, now: datetime) -> Restored:
@@ -63,7 +64,10 @@ async def restore(config: Config, file: Path, now: datetime) -> Restored:
         _remove_copy(copy)
         raise
     finish_restore(config)
-    return Restored(former)
+    if former is None or former.exists():
+        return Restored(former)
+    log = Path(f"{former}-wal")
+    return Restored(None, log if log.exists() else None)
 
 
 def _copy_of(config: Config) -> Path:

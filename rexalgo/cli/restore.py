@@ -37,7 +37,8 @@ def _restore(where: Path, file: Path, as_json: bool) -> None:
     if as_json:
         emit_json({"restored": str(file), "former": None if done.former is None else str(done.former)})
         return
-    click.echo(f"{file} is the ledger now; the former one is {done.former or 'nowhere: there was none'}")
+    lone = "" if done.lone_log is None else f", but for its log, kept as {done.lone_log}"
+    click.echo(f"{file} is the ledger now; the former one is {done.former or f'nowhere: there was none{lone}'}")
     click.echo("no order of any kind leaves until you say so. Next: rexalgo serve, rexalgo reconcile --plan, rexalgo restore confirm")
 
 

@@ -253,6 +253,17 @@ def test_a_restored_backup_stands_still_and_the_former_ledger_is_kept(place: Con
     trio.run(ledger.aclose)
 
 
+def test_a_ledger_that_was_removed_is_not_said_to_be_kept_but_its_log_is(place: Config) -> None:
+    path = place.ledger.path
+    path.unlink()
+    Path(f"{path}-wal").write_bytes(b"its log")
+    done = trio.run(restore, place, place.folder / "old", NOW)
+    assert done.former is None
+    assert done.lone_log is not None
+    assert done.lone_log.read_bytes() == b"its log"
+    assert "restored from old" in found(place)
+
+
 def test_a_restore_into_a_new_folder_and_over_a_ledger_that_is_damaged_works(place: Config) -> None:
     cut(place)
     former = put(place, place.folder / "old")
