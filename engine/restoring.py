@@ -64,6 +64,10 @@ async def restore(config: Config, file: Path, now: datetime) -> Restored:
         _remove_copy(copy)
         raise
     finish_restore(config)
+    return _kept(former)
+
+
+def _kept(former: Path | None) -> Restored:
     if former is None or former.exists():
         return Restored(former)
     log = Path(f"{former}-wal")
