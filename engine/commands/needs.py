@@ -66,7 +66,7 @@ def _needs(seen: Mapping[str, Any], wishes: int, now: datetime) -> Iterator[tupl
         yield "refused", _refused(each), "rexalgo alert list"
     if seen["switches"]:
         where = _some(["everything" if each["scope"] == "all" else f"{each['scope']} {each['target']}" for each in seen["switches"]])
-        yield "switches", f"new entries are off for {where} until somebody resumes", "rexalgo resume entries"
+        yield "switches", f"new entries are off for {where} until somebody resumes", _resume(seen["switches"])
     new = [each for each in seen["alerts"] if each["wakes"] and datetime.fromisoformat(each["at"]) > now - ALERT_IS_NEW_FOR]
     if new:
         yield "alerts", f"{len(new)} new {'alert asks' if len(new) == 1 else 'alerts ask'} for somebody", "rexalgo alert list"
@@ -117,6 +117,14 @@ def _number(count: int, one: str, several: str) -> str:
 
 def _count(count: int, noun: str) -> str:
     return f"1 {noun} is" if count == 1 else f"{count} {noun}s are"
+
+
+def _resume(switches: list[Any]) -> str:
+    """Give the command that resumes; ``doctor`` has one for each where there are several."""
+    if len(switches) > 1:
+        return "rexalgo doctor"
+    (only,) = switches
+    return "rexalgo resume entries " + ("--all" if only["scope"] == "all" else f"--{only['scope']} {only['target']}")
 
 
 def _some(names: list[str]) -> str:

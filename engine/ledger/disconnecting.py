@@ -4,21 +4,28 @@ from datetime import datetime
 
 import apsw
 
-from engine.domain.identifiers import AccountId, CopyId
+from engine.decisions.explaining import BY_THE_OWNER
+from engine.domain.holding import SwitchScope
+from engine.domain.identifiers import AccountId, CopyId, own_name
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.ledger.codec import to_us
 from engine.ledger.outcomes import conclude
 from engine.ledger.query import fetch_all
+from engine.ledger.reports import clear_switch, switches
 
 
 def disconnect_account(db: apsw.Connection, account: AccountId, name: str, at: datetime) -> None:
     """End an account: it leaves every strategy, nothing is waiting or held for it any more, and its name is free again.
 
-    What waited ends as left; what was held is its owner's from now on, in the books too. The history stays.
+    What waited ends as left; what was held is its owner's from now on, in the books too. The history stays. Its owner's own switch goes
+    with it, so that it asks nobody to resume an account that is gone; an operator's holds for whatever gets the name.
     """
     for copy, leg in fetch_all(db, "SELECT copy_id, number FROM leg WHERE account_id = ? AND state = 'new' ORDER BY number", (account,)):
         conclude(db, CopyId(copy), leg, Outcome(OutcomeCode.SKIPPED_LEFT), at)
     db.execute("UPDATE account SET disconnected_us = ?, name = ? WHERE id = ?", (to_us(at), name, account))
+    own = own_name(name)
+    if any(each.scope is SwitchScope.ACCOUNT and each.target == own and each.note == BY_THE_OWNER for each in switches(db)):
+        clear_switch(db, SwitchScope.ACCOUNT, own, BY_THE_OWNER, at)
     db.execute("UPDATE subscription SET state = 'left' WHERE account_id = ?", (account,))
     db.execute("DELETE FROM holding WHERE account_id = ?", (account,))
     db.execute("DELETE FROM book WHERE account_id = ?", (account,))

@@ -188,6 +188,16 @@ async def test_what_lowers_risk_is_done_each_time_it_is_pressed(tmp_path: Path) 
         assert count(place, "switch") == 1
 
 
+async def test_a_pause_of_its_owner_goes_with_the_account(tmp_path: Path) -> None:
+    async with web_place(tmp_path) as place:
+        bob = await place.person("bob", balance="1000")
+        await bob.get("/home")
+        await bob.post("/accounts/bob/pause")
+        assert count(place, "switch") == 1
+        await twice(bob, "/accounts/bob/disconnect", "/accounts/bob/disconnect")
+        assert count(place, "switch") == 0  # else the place asked for ever to resume an account that is gone
+
+
 MAKES = {
     "/sign-in", "/sign-in/recovery", "/sign-in/exchange", "/welcome/<token>", "/join", "/demo/<name>", "/security/password",
     "/security/second-factor", "/security/codes", "/accounts/connect", "/accounts/<name>/disconnect", "/studio/copy-trading/new",

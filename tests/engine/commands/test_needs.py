@@ -110,6 +110,19 @@ def test_each_need_is_named_with_its_code_and_all_is_not_well(changes: dict[str,
     assert needs[0]["is_wrong"] is (code not in ("switches", "wishes"))
 
 
+@pytest.mark.parametrize(
+    ("switches", "do"),
+    [
+        ([("all", "")], "rexalgo resume entries --all"),
+        ([("strategy", "trend")], "rexalgo resume entries --strategy trend"),
+        ([("all", ""), ("account", "x")], "rexalgo doctor"),
+    ],
+)
+def test_the_command_that_resumes_can_be_typed_as_it_stands(switches: list[tuple[str, str]], do: str) -> None:
+    told = seen(switches=[{"scope": scope, "target": target} for scope, target in switches])
+    assert [each["do"] for each in how_it_is(told, 0, NOW)[1]] == [do]
+
+
 def test_an_alert_that_wakes_nobody_or_is_old_needs_nobody_now() -> None:
     assert how_it_is(seen(alerts=[alert(timedelta(hours=2)), alert(timedelta(0), wakes=False)]), 0, NOW)[1] == []
 
