@@ -81,12 +81,9 @@ class Fields:
         """Return the outermost field under any of these names that says something."""
         return next(self.named(names), None)
 
-    def refuse_what_closes(self) -> None:
-        """Raise InvalidValue for a field of any name that says in a known word, or by yes, that the order closes."""
-        for each in self.all:
-            if each.says_close:
-                expected = "no word of a close beside buy or sell; market_position for where the strategy stands, reduce_only for an exit"
-                raise InvalidValue(each.shown if each.shown != "body" else "action", expected, each.text)
+    def what_closes(self) -> Field | None:
+        """Return a field of any name that says in a known word, or by yes, that the order closes; None where there is none."""
+        return next((each for each in self.all if each.says_close), None)
 
     def refuse_lookalikes(self) -> None:
         """Raise InvalidValue for a field that looks as if it told a position, and nobody knows which."""

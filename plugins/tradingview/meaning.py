@@ -21,8 +21,8 @@ decides alone only where they are not. The first row that applies:
 | buy, sell, long, short and nothing else                       | reverse where the address turns; else sell: close of the long; open |
 
 A position, a size of one, or a mark of reduce-only that cannot be read refuses whatever would enter, reduce or guess. A close by its word
-or by ending flat does not need them, and is taken. An entry that does not tell where the strategy ends is refused beside any field that
-says in a word of the vocabulary that it closes (``"comment": "Exit Short"``): it would enter where the strategy leaves.
+or by ending flat does not need them, and is taken. A buy or sell that does not tell where the strategy ends, beside any
+field that says in a word of the vocabulary that it closes (``"comment": "Exit Short"``), closes the side that it reduces, as with reduce-only.
 """
 
 from dataclasses import dataclass, replace
@@ -87,8 +87,9 @@ def read_meaning(fields: Fields, *, turns: bool) -> Meaning:
         return _only_reduced(fields, word, after, before)
     meaning = _entered(fields, word, after, before, turns)
     if meaning.action.is_entry:
-        if after is None:
-            fields.refuse_what_closes()
+        closing = None if after is not None else fields.what_closes()
+        if closing is not None:
+            return _bare_exit(closing, word)
         _refuse_strange_quantities(fields)
         meaning = replace(meaning, came_from=None if before is None else before.side, was_flat=before == FLAT)
     return meaning
@@ -167,6 +168,18 @@ def _only_reduced(fields: Fields, word: Word, after: Stand | None, before: Stand
     if part is not None and after is not None:
         return Meaning(Action.REDUCE, after.side, part)
     return Meaning(Action.CLOSE, held, came_from=held)
+
+
+def _bare_exit(closing: Field, word: Word) -> Meaning:
+    """Read an order beside another field that says it closes: a buy closes a short, as with reduce-only. It never enters."""
+    held = word.side.opposite if word.side is not None and word.verb is Verb.ORDER else None
+    said = WORDS.get(squashed(closing.text or ""))
+    of_side = None if said is None else said.side
+    is_one = word.verb is Verb.BE or (word.verb is Verb.ORDER and of_side in (None, held))
+    if not is_one:
+        expected = "no word of a close beside this action; market_position for where the strategy stands, reduce_only for an exit"
+        raise InvalidValue(closing.shown if closing.shown != "body" else "action", expected, closing.text)
+    return Meaning(Action.CLOSE, held or of_side, came_from=held or of_side)
 
 
 # What enters

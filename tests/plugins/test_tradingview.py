@@ -335,22 +335,34 @@ def test_what_cannot_be_read_or_contradicts_is_refused_by_its_name(fields: dict[
     assert caught.value.field == field
 
 
+CLOSING: list[dict[str, object]] = [
+    {"type": "exit"}, {"order": "close short"}, {"intent": "EXIT"}, {"ends": "flat"}, {"offset": "CLOSE"}, {"comment": "Exit Short"},
+    {"data": {"event": "cover"}}, {"id": "Close entry(s) order Short"}, {"exit": True}, {"is_close": 1}, {"close": "yes"}, {"close_pos": "yes"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("fields", CLOSING)
+@pytest.mark.parametrize("turns", [False, True])
+def test_a_bare_order_beside_a_word_that_closes_closes_what_it_reduces(fields: dict[str, object], turns: bool) -> None:
+    draft = read_alert(alert(**{"action": "buy", **fields}), NOW, reverses=turns)
+    assert (draft.action, draft.side) == (Action.CLOSE, SHORT)
+    told = read_alert(alert(action="buy", market_position="long", comment="exit", id="Close", close="1"), NOW, reverses=turns)
+    assert told.action is Action.REVERSE
+
+
 @pytest.mark.parametrize(
     ("fields", "field"),
     [
-        ({"type": "exit"}, "type"), ({"order": "close short"}, "order"), ({"intent": "EXIT"}, "intent"), ({"ends": "flat"}, "ends"),
-        ({"offset": "CLOSE"}, "offset"), ({"comment": "Exit Short"}, "comment"), ({"data": {"event": "cover"}}, "data.event"),
-        ({"id": "Close entry(s) order Short"}, "id"), ({"exit": True}, "exit"), ({"is_close": 1}, "is_close"), ({"close": "yes"}, "close"),
-        ({"close_pos": "yes"}, "close_pos"), ({"posn": "short"}, "posn"), ({"currPos": "long"}, "currPos"),
+        ({"action": "buy", "comment": "Exit Long"}, "comment"), ({"action": "enter_long", "type": "exit"}, "type"),
+        ({"action": "reverse_short", "exit": True}, "exit"), ({"action": "buy", "posn": "short"}, "posn"),
+        ({"action": "sell", "currPos": "long"}, "currPos"),
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("turns", [False, True])
-def test_a_bare_order_beside_a_word_that_closes_enters_nothing(fields: dict[str, object], field: str, turns: bool) -> None:
-    with pytest.raises(InvalidValue) as caught:
-        read_alert(alert(**{"action": "buy", **fields}), NOW, reverses=turns)
-    assert caught.value.field == field
-    told = read_alert(alert(action="buy", market_position="long", comment="exit", id="Close", close="1"), NOW, reverses=turns)
-    assert told.action is Action.REVERSE
+def test_an_order_beside_a_word_that_contradicts_it_is_refused(fields: dict[str, object], field: str) -> None:
+    for turns in (False, True):
+        with pytest.raises(InvalidValue) as caught:
+            read_alert(alert(**fields), NOW, reverses=turns)
+        assert caught.value.field == field
 
 
 @pytest.mark.parametrize(
