@@ -337,7 +337,8 @@ def test_what_cannot_be_read_or_contradicts_is_refused_by_its_name(fields: dict[
 
 CLOSING: list[dict[str, object]] = [
     {"type": "exit"}, {"order": "close short"}, {"intent": "EXIT"}, {"ends": "flat"}, {"offset": "CLOSE"}, {"comment": "Exit Short"},
-    {"data": {"event": "cover"}}, {"id": "Close entry(s) order Short"}, {"exit": True}, {"is_close": 1}, {"close": "yes"}, {"close_pos": "yes"},
+    {"data": {"event": "cover"}}, {"id": "Close entry(s) order Short"}, {"exit": True}, {"is_close": 1}, {"close": "yes"},
+    {"close_pos": "yes"},
 ]  # fmt: skip
 
 
