@@ -72,7 +72,9 @@ def end_stillness(db: apsw.Connection, was: Collection[Still], keep: Collection[
     """
     db.executemany("DELETE FROM still WHERE account_id = ?", [(each.account,) for each in was])
     for each in keep:
-        db.execute("INSERT OR IGNORE INTO still (account_id, cause, since_us) VALUES (?, ?, ?)", (each.account, each.cause, to_us(each.since)))
+        db.execute(
+            "INSERT OR IGNORE INTO still (account_id, cause, since_us) VALUES (?, ?, ?)", (each.account, each.cause, to_us(each.since))
+        )
     ended = 0
     killed = Outcome(OutcomeCode.KILLED, {"cause": "it came while nothing was sent, before a person confirmed the restored ledger"})
     rows = fetch_all(db, "SELECT copy_id, number FROM leg INDEXED BY leg_new WHERE state = 'new' AND kind = 'entry'")
