@@ -17,6 +17,7 @@ from engine.decisions.overtaking import as_it_stands, would_close
 from engine.decisions.routing import ENTRY, legs
 from engine.domain.alert import AlertCode
 from engine.domain.errors import RexAlgoError
+from engine.domain.holding import FLATTEN_ORIGIN
 from engine.domain.identifiers import AccountId, CopyId, ReceiptId, SignalId, StrategyId
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.domain.signal import FIRST_ORDER_KEY, Action, OrderKey, Signal, SignalDraft, after
@@ -28,7 +29,8 @@ from engine.ledger.query import Row, fetch_all, fetch_one
 from engine.ledger.reach import reach_of
 
 _LOOKED_BACK: Final = 8
-"""How many of a contract's newest signals are looked at for what an alert may be meant for."""
+"""How many of a contract's newest entries and closes are looked at for what an alert may be meant for."""
+_MOVES: Final = f"json_extract(draft, '$.action') IN ({', '.join(repr(each.value) for each in Action if each.is_entry)}, 'close')"
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,13 +153,14 @@ def _is_certain(db: apsw.Connection, new: NewSignal, known: Row) -> bool:
 
 
 def _behind(db: apsw.Connection, new: NewSignal, key: OrderKey) -> tuple[SignalDraft, ...]:
-    """Read what is recorded for the contract behind a place in the order, the newest first; no tests."""
+    """Read what entered or closed the contract behind a place in the order, the newest first; no tests, and no closes of one account."""
     rows = fetch_all(
         db,
-        "SELECT draft FROM signal WHERE strategy_id = ? AND symbol = ? AND order_key > ? ORDER BY order_key DESC LIMIT ?",
-        (new.strategy, new.draft.symbol, key, _LOOKED_BACK),
+        "SELECT draft FROM signal WHERE strategy_id = ? AND symbol = ? AND order_key > ? AND origin != ? AND NOT"  # noqa: S608
+        f" json_extract(draft, '$.is_test') AND {_MOVES} ORDER BY order_key DESC LIMIT ?",
+        (new.strategy, new.draft.symbol, key, FLATTEN_ORIGIN, _LOOKED_BACK),
     )
-    return tuple(draft for draft in (read_draft(row[0]) for row in rows) if not draft.is_test)
+    return tuple(read_draft(row[0]) for row in rows)
 
 
 def _timed(key: str, at: datetime) -> str:
