@@ -37,6 +37,11 @@ class Came:
     is_late: bool = False
 
 
+def may_matter(new: SignalDraft, at: datetime, newest_at: datetime) -> bool:
+    """Tell whether an alert that came at ``at`` may have its place by those before it, of which the newest came at ``newest_at``."""
+    return _is_bare(new) or at - newest_at <= SIDE_BY_SIDE
+
+
 def has_overtaken(entry: Came, before: tuple[Came, ...]) -> bool:
     """Tell whether an entry stands behind what came after it, or may. ``before``: the same sender's for the contract, the newest first."""
     if not before:

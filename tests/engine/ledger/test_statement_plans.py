@@ -64,7 +64,7 @@ PAGES: Final = {
     ("following.last_entries", "signal"): "a preview of the newest entries",
     ("following.orders_of", "attempt"): "a follower's page",
     ("holdings.entered_until", "attempt"): "the newest entry of one contract that filled",
-    ("ordering._alerts_before", "signal"): "an alert looks at the newest fifty of its strategy",
+    ("ordering._alerts", "signal"): "an alert looks at the newest eight of its contract",
     ("ordering._newest_key", "signal"): "the newest signal of one contract",
     ("ordering._newest_numbering", "signal"): "the least number of one numbering",
     ("preflight.credentials_since", "event"): "the newest change of one account's credentials",
