@@ -14,6 +14,7 @@ the position tells which was first. The rules, in doubt for closing and against 
   since: else it may be meant for that. Of a reverse that comes again so only the closing half is certain.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -129,14 +130,14 @@ def _closed_nothing(before: tuple[Came, ...]) -> bool:
     return True
 
 
-def as_it_stands(alert: SignalDraft, before: tuple[SignalDraft, ...]) -> SignalDraft:
+def as_it_stands(alert: SignalDraft, before: Iterable[SignalDraft]) -> SignalDraft:
     """Return an alert as it is meant where the other side is held. ``before``: what is recorded for the contract, the newest first."""
     if alert.action is not Action.OPEN or held(before) in (None, alert.side):
         return alert
     return alert.closing_half if _is_bare(alert) else replace(alert, action=Action.REVERSE)
 
 
-def held(before: tuple[SignalDraft, ...]) -> PositionSide | None:
+def held(before: Iterable[SignalDraft]) -> PositionSide | None:
     """Return the side that was entered last and not closed since, None where there is none."""
     closed: set[PositionSide | None] = set()
     for each in before:
