@@ -68,6 +68,7 @@ PAGES: Final = {
     ("ordering._newest_key", "signal"): "the newest signal of one contract",
     ("ordering._newest_numbering", "signal"): "the least number of one numbering",
     ("preflight.credentials_since", "event"): "the newest change of one account's credentials",
+    ("refused._exit_taken_since", "signal"): "the newest signal before a refusal, and what its strategy sent since",
     ("results.account_trades", "trade"): "a follower's page, and the CSV page by page",
     ("results.all_strategies", "signal"): "the newest signal of each strategy",
     ("results.mark_equity_point", "equity_point"): "the newest point of one account",
