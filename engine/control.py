@@ -30,6 +30,7 @@ from engine.domain.errors import InvalidValue, RexAlgoError
 from engine.files import make_folder
 from engine.keyring import Keyring
 from engine.ledger import LedgerError
+from engine.ledger.stillness import EVERYBODY, stand_still
 from engine.ledger_place import MarkKeeper, open_place, why_unfit
 from engine.office import NothingThere, Office
 from engine.plugin_host import Plugins, load_plugins
@@ -245,10 +246,15 @@ async def ask_server(folder: Path, method: str, params: dict[str, Any]) -> dict[
 
 
 async def _directly(config: Config, method: str, params: dict[str, Any], *, holds: bool = False) -> dict[str, Any]:
-    """Run a command on the opened ledger; who ``holds`` the folder's lock also notes where the ledger ends."""
+    """Run a command on the opened ledger; who ``holds`` the folder's lock also notes where the ledger ends.
+
+    A ledger that may be old stands still from then on: what is written to it may reach the numbers that it was known to be old by.
+    """
     ledger, clock = open_place(config, inline=True), SystemClock()
     try:
         mark = MarkKeeper(config, ledger.db) if holds else None
+        if mark is not None and mark.old:
+            await ledger.write(lambda db, old=mark.old: stand_still(db, EVERYBODY, "", old, clock.now()))  # type: ignore[misc]
         keyring = Keyring(ledger, clock, config.key_place, config.secrets.encryption_key)
         office = Office(
             config, ledger, clock, partial(_plugins, config), keyring.open, trio.lowlevel.checkpoint, keyring=keyring

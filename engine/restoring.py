@@ -109,6 +109,7 @@ def finish_restore(config: Config) -> None:
         for each in SUFFIXES:
             with suppress(FileNotFoundError):
                 Path(f"{path}{each}").rename(Path(f"{path.parent / (former or path.name + '.former')}{each}"))
+        sync_folder(path.parent)  # so that a power cut never leaves the former one's log beside the new ledger
         copy.rename(path)
         sync_folder(path.parent)
     _remove_copy(copy)

@@ -91,7 +91,7 @@ async def _confirm(office: Office, params: dict[str, Any]) -> dict[str, Any]:
         for follower, plan in found.items():
             if not isinstance(plan, str):
                 follower.old_ledger.write(plan, by, at, db)
-        ended = end_stillness(db, unread, by, at)
+        ended = end_stillness(db, still, unread, by, at)
         record(db, by, "restore_confirmed", "this place", {"accounts": len(found), "still": [each.name for each in unread]})
         return ended
 

@@ -10,10 +10,11 @@ the position tells which was first. The rules, in doubt for closing and against 
 - An entry while the other side is recorded as entered, and no close of it, ends on its own side all the same: it turns. A bare one closes.
 - The close of the other side that follows within seconds came before that entry, where it says from which side it came.
 - Of two entries of one moment to two sides, that one was first at whose end the other begins. Where nobody can say, the second only closes.
-- The same bytes again within their time are a repetition. A close is one only while nothing that it would close was entered since: else it
-  may be the close of that. Of a reverse that comes again so only the closing half is certain.
+- The same bytes again within their time are a repetition. A close or a reduce is one only while nothing that it would close was entered
+  since: else it may be meant for that. Of a reverse that comes again so only the closing half is certain.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -35,6 +36,11 @@ class Came:
     at: datetime
     key: OrderKey = NO_ORDER_KEY
     is_late: bool = False
+
+
+def may_matter(new: SignalDraft, at: datetime, newest_at: datetime) -> bool:
+    """Tell whether an alert that came at ``at`` may have its place by those before it, of which the newest came at ``newest_at``."""
+    return _is_bare(new) or at - newest_at <= SIDE_BY_SIDE
 
 
 def has_overtaken(entry: Came, before: tuple[Came, ...]) -> bool:
@@ -109,25 +115,29 @@ def _closed_nothing(before: tuple[Came, ...]) -> bool:
     """Tell whether nothing is recorded that the newest alert, a close, could have closed.
 
     Closes shortly before it may have closed parts of the same position; bare ones may as well have opened one on the other side. An entry
-    that was late was none; of bare ones it counts, so that a strategy which was taken for another one is followed again.
+    that was late was none, and a late reverse closed what there was; a bare one counts, so that a strategy which was taken for another one
+    is followed again.
     """
     close, *older = before
     for each in older:
-        if each.draft.action.is_entry and (not each.is_late or _is_bare(close.draft)):
+        counts = not each.is_late or (_is_bare(close.draft) and _is_bare(each.draft))
+        if not counts and each.draft.action is Action.REVERSE:
+            return True
+        if counts and each.draft.action.is_entry:
             return _seems_from(close.draft) not in (None, each.draft.side)
         if each.draft.action is Action.CLOSE and (_is_bare(close.draft) or close.at - each.at > _OF_ONE_EXIT):
             return True
     return True
 
 
-def as_it_stands(alert: SignalDraft, before: tuple[SignalDraft, ...]) -> SignalDraft:
+def as_it_stands(alert: SignalDraft, before: Iterable[SignalDraft]) -> SignalDraft:
     """Return an alert as it is meant where the other side is held. ``before``: what is recorded for the contract, the newest first."""
     if alert.action is not Action.OPEN or held(before) in (None, alert.side):
         return alert
     return alert.closing_half if _is_bare(alert) else replace(alert, action=Action.REVERSE)
 
 
-def held(before: tuple[SignalDraft, ...]) -> PositionSide | None:
+def held(before: Iterable[SignalDraft]) -> PositionSide | None:
     """Return the side that was entered last and not closed since, None where there is none."""
     closed: set[PositionSide | None] = set()
     for each in before:
@@ -140,6 +150,6 @@ def held(before: tuple[SignalDraft, ...]) -> PositionSide | None:
 
 def would_close(again: SignalDraft, entered: SignalDraft) -> bool:
     """Tell whether what comes again would close what was entered since it came first."""
-    if again.action is Action.CLOSE:
+    if again.action in (Action.CLOSE, Action.REDUCE):
         return _came_from(again) in (None, entered.side)
     return again.action is Action.REVERSE and entered.side is not again.side

@@ -1,8 +1,8 @@
 """Numbers as people type them: what can be read in one way only is read, everything else is refused with what to type instead.
 
 The point is the decimal mark of every page and file here. A decimal comma and the thousands of five countries are read where the rest of
-the number leaves no doubt (``1.234,56``, ``1 234,56``, ``1'234.56``, ``1,23,456.78``); ``1,234`` does, and is refused. Files and signals
-are stricter: there only ``amounts.parse_decimal`` reads.
+the number leaves no doubt (``1.234,56``, ``1 234,56``, ``1'234.56``, ``1,23,456.78``); ``1,234`` does not, and is refused. Files are read
+by ``amounts.parse_decimal`` alone, signals by ``wording.read_number``, as programs write numbers.
 """
 
 import re

@@ -10,16 +10,16 @@ from typing import Final
 import apsw
 
 from engine.decisions.ordering import Newest, Numbering, Placed, Told, is_late, numbered
-from engine.decisions.overtaking import Came, has_overtaken, stands_before
+from engine.decisions.overtaking import Came, has_overtaken, may_matter, stands_before
 from engine.domain.identifiers import StrategyId, Symbol
 from engine.domain.signal import FIRST_ORDER_KEY, NO_ORDER_KEY, Action, OrderKey, SignalDraft, behind, right_before
 from engine.ledger.codec import from_us, read_draft, to_us
-from engine.ledger.query import fetch_all, fetch_one
+from engine.ledger.query import Row, fetch_all, fetch_one
 
 EXITS: Final = "exits"
 PROTECTIONS: Final = "protections"
-_LOOKED_BACK: Final = 50
-"""How many of a strategy's newest signals are looked at for the close that an alert may have come behind."""
+_LOOKED_BACK: Final = 8
+"""How many of a contract's newest entries and closes are looked at for what an alert may have come behind."""
 _ENTERS: Final = f"json_extract(draft, '$.action') IN ({', '.join(repr(each.value) for each in Action if each.is_entry)})"
 
 
@@ -77,31 +77,32 @@ def find_place(db: apsw.Connection, new: Unplaced) -> Place:
 
 
 def _alerts_before(db: apsw.Connection, new: Unplaced) -> tuple[Came, ...]:
-    """Read the newest alerts of the sender for the contract, the newest first; none where numbers say the order better."""
-    if new.draft.alert is None or new.draft.seq is not None or new.draft.is_test:
+    """Read the sender's newest entries and closes of the contract, the newest first; none where nothing of them can matter."""
+    draft = new.draft
+    if draft.alert is None or draft.seq is not None or draft.is_test or not (draft.action.is_entry or draft.action is Action.CLOSE):
         return ()
-    rows = fetch_all(
-        db,
-        "SELECT draft, received_us, order_key, number FROM (SELECT draft, received_us, order_key, number, origin, symbol FROM signal"
-        " WHERE strategy_id = ? AND number < ? ORDER BY number DESC LIMIT ?) WHERE origin = ? AND symbol = ?",
-        (new.strategy, new.number, _LOOKED_BACK, new.origin, new.symbol),
-    )
-    before = [Came(read_draft(row[0]), from_us(row[1]), OrderKey(row[2]), _was_late(db, row[3], row[2])) for row in rows]
-    alerts = [each for each in before if each.draft.alert is not None and not each.draft.is_test]
+    placed = _alerts(db, new, "order_key > ? AND number < ?", "order_key DESC")
+    late = _alerts(db, new, "order_key = ? AND number < ?", "number DESC")
+    rows = sorted((*placed, *late), key=lambda row: row[3], reverse=True)
+    if not rows or not may_matter(draft, new.received_at, from_us(rows[0][1])):
+        return ()
     # By their places, not by receipt: one may have been put before another. Late entries have none, and stay where they came.
-    placed = iter(sorted((each for each in alerts if each.key != FIRST_ORDER_KEY), key=lambda each: each.key, reverse=True))
-    return tuple(each if each.key == FIRST_ORDER_KEY else next(placed) for each in alerts)
+    by_place = iter(placed)
+    rows = [row if row[2] == FIRST_ORDER_KEY else next(by_place) for row in rows]
+    return tuple(Came(read_draft(row[0]), from_us(row[1]), OrderKey(row[2]), bool(row[4])) for row in rows)
 
 
-def _was_late(db: apsw.Connection, number: int, key: str) -> bool:
-    """Tell whether an entry was sent nowhere: it has the place of such ones, or no copy of it ended otherwise."""
-    if key == FIRST_ORDER_KEY:
-        return True
-    copies = fetch_one(db, "SELECT 1 FROM copy WHERE signal_number = ? LIMIT 1", (number,))
-    other = fetch_one(
-        db, "SELECT 1 FROM copy WHERE signal_number = ? AND (code IS NULL OR code != 'skipped.superseded') LIMIT 1", (number,)
+def _alerts(db: apsw.Connection, new: Unplaced, which: str, order: str) -> list[Row]:
+    """Read (draft, received, order key, number, whether it was late): sent nowhere, or no copy of it ended otherwise than superseded."""
+    return fetch_all(
+        db,
+        "SELECT draft, received_us, order_key, number, order_key = ? OR (EXISTS (SELECT 1 FROM copy WHERE signal_number = number) AND NOT"  # noqa: S608
+        " EXISTS (SELECT 1 FROM copy WHERE signal_number = number AND (code IS NULL OR code != 'skipped.superseded')))"
+        f" FROM signal INDEXED BY signal_by_order WHERE strategy_id = ? AND symbol = ? AND {which} AND origin = ?"
+        " AND json_extract(draft, '$.alert') IS NOT NULL AND NOT json_extract(draft, '$.is_test')"
+        f" AND ({_ENTERS} OR json_extract(draft, '$.action') = 'close') ORDER BY {order} LIMIT ?",
+        (FIRST_ORDER_KEY, new.strategy, new.symbol, FIRST_ORDER_KEY, new.number, new.origin, _LOOKED_BACK),
     )
-    return copies is not None and other is None
 
 
 def note_restart(db: apsw.Connection, new: Unplaced, place: Place) -> None:

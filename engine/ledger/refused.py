@@ -126,9 +126,11 @@ def _matters(db: apsw.Connection, refused: Refused, now: datetime) -> bool:
 def _exit_taken_since(db: apsw.Connection, strategy: str, since: datetime) -> bool:
     row = fetch_one(
         db,
-        "SELECT 1 FROM signal INDEXED BY signal_by_time WHERE received_us > ? AND strategy_id = ?"
+        "SELECT 1 FROM signal INDEXED BY signal_of_strategy WHERE strategy_id = ? AND received_us > ?"
+        " AND number > coalesce((SELECT number FROM signal INDEXED BY signal_by_time WHERE received_us <= ?"
+        " ORDER BY received_us DESC LIMIT 1), 0)"
         " AND json_extract(draft, '$.action') IN ('close', 'reverse', 'reduce') AND NOT json_extract(draft, '$.is_test')"
         " AND origin != ? LIMIT 1",  # a flatten may be of one account alone
-        (to_us(since), strategy, FLATTEN_ORIGIN),
+        (strategy, to_us(since), to_us(since), FLATTEN_ORIGIN),
     )
     return row is not None

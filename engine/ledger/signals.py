@@ -5,7 +5,7 @@ older entries that are not claimed yet and set the goal, and an entry that is ol
 overtake an entry and a late re-delivery of an open cannot undo a close. A numbering that begins anew is told to people.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -17,6 +17,7 @@ from engine.decisions.overtaking import as_it_stands, would_close
 from engine.decisions.routing import ENTRY, legs
 from engine.domain.alert import AlertCode
 from engine.domain.errors import RexAlgoError
+from engine.domain.holding import FLATTEN_ORIGIN
 from engine.domain.identifiers import AccountId, CopyId, ReceiptId, SignalId, StrategyId
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.domain.signal import FIRST_ORDER_KEY, Action, OrderKey, Signal, SignalDraft, after
@@ -28,7 +29,8 @@ from engine.ledger.query import Row, fetch_all, fetch_one
 from engine.ledger.reach import reach_of
 
 _LOOKED_BACK: Final = 8
-"""How many of a contract's newest signals are looked at for what an alert may be meant for."""
+"""How many of a contract's newest entries and closes are looked at for what an alert may be meant for."""
+_MOVES: Final = f"json_extract(draft, '$.action') IN ({', '.join(repr(each.value) for each in Action if each.is_entry)}, 'close')"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,7 @@ def record_signal(db: apsw.Connection, new: NewSignal) -> Recorded:
         return Recorded(SignalId(known[0]), ReceiptId(known[1]), False, known[3], known[4])
     if known is not None and new.draft.action is Action.REVERSE:
         new = replace(new, draft=new.draft.closing_half)
-    if new.draft.alert is not None and new.draft.repeats_s is not None and not new.draft.is_test:
+    if new.draft.action is Action.OPEN and new.draft.alert is not None and new.draft.repeats_s is not None and not new.draft.is_test:
         new = replace(new, draft=as_it_stands(new.draft, _behind(db, new, FIRST_ORDER_KEY)))
     number, place = _insert_signal(db, new)
     key = place.key
@@ -150,14 +152,15 @@ def _is_certain(db: apsw.Connection, new: NewSignal, known: Row) -> bool:
     return not any(each.action.is_entry and would_close(new.draft, each) for each in _behind(db, new, known[5]))
 
 
-def _behind(db: apsw.Connection, new: NewSignal, key: OrderKey) -> tuple[SignalDraft, ...]:
-    """Read what is recorded for the contract behind a place in the order, the newest first; no tests."""
+def _behind(db: apsw.Connection, new: NewSignal, key: OrderKey) -> Iterator[SignalDraft]:
+    """Read what entered or closed the contract behind a place in the order, the newest first; no tests, and no closes of one account."""
     rows = fetch_all(
         db,
-        "SELECT draft FROM signal WHERE strategy_id = ? AND symbol = ? AND order_key > ? ORDER BY order_key DESC LIMIT ?",
-        (new.strategy, new.draft.symbol, key, _LOOKED_BACK),
+        "SELECT draft FROM signal WHERE strategy_id = ? AND symbol = ? AND order_key > ? AND origin != ? AND NOT"  # noqa: S608
+        f" json_extract(draft, '$.is_test') AND {_MOVES} ORDER BY order_key DESC LIMIT ?",
+        (new.strategy, new.draft.symbol, key, FLATTEN_ORIGIN, _LOOKED_BACK),
     )
-    return tuple(draft for draft in (read_draft(row[0]) for row in rows) if not draft.is_test)
+    return (read_draft(row[0]) for row in rows)
 
 
 def _timed(key: str, at: datetime) -> str:

@@ -65,12 +65,16 @@ def stand_still(db: apsw.Connection, account: AccountId, name: str, cause: str, 
     return True
 
 
-def end_stillness(db: apsw.Connection, keep: Collection[Still], by: str, at: datetime) -> int:
-    """Let orders out again, but for those to keep; entries that came meanwhile end unsent. Returns how many entries that were."""
-    was = read_still(db)
-    db.execute("DELETE FROM still")
+def end_stillness(db: apsw.Connection, was: Collection[Still], keep: Collection[Still], by: str, at: datetime) -> int:
+    """Let orders out again, but for those to keep; entries that came meanwhile end unsent. Returns how many entries that were.
+
+    ``was`` is who stood still when the person decided: whoever was stopped since goes on standing still.
+    """
+    db.executemany("DELETE FROM still WHERE account_id = ?", [(each.account,) for each in was])
     for each in keep:
-        db.execute("INSERT INTO still (account_id, cause, since_us) VALUES (?, ?, ?)", (each.account, each.cause, to_us(each.since)))
+        db.execute(
+            "INSERT OR IGNORE INTO still (account_id, cause, since_us) VALUES (?, ?, ?)", (each.account, each.cause, to_us(each.since))
+        )
     ended = 0
     killed = Outcome(OutcomeCode.KILLED, {"cause": "it came while nothing was sent, before a person confirmed the restored ledger"})
     rows = fetch_all(db, "SELECT copy_id, number FROM leg INDEXED BY leg_new WHERE state = 'new' AND kind = 'entry'")

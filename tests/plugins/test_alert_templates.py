@@ -131,6 +131,22 @@ def test_two_orders_of_one_moment_in_either_order_make_no_wrong_way_order(shape:
             walk(shape, [*([each] for each in PATH[:at]), pair], twice=twice, swapped=True)
 
 
+HAS_NO_KEY = [each for each in SHAPES if not each.is_bare and each.name != "our own body"]
+
+
+@pytest.mark.parametrize("shape", HAS_NO_KEY, ids=lambda each: each.name)
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_turn_and_its_close_of_one_moment_make_no_wrong_way_order_after_two_turns_that_nobody_could_order(
+    shape: Shape, swapped: bool
+) -> None:
+    for first, other in (("long", "short"), ("short", "long")):
+        walk(
+            shape,
+            [[(FLAT, first)], [(first, other), (other, first)], [(first, other), (other, FLAT)], [(FLAT, first)], [(first, FLAT)]],
+            swapped=swapped,
+        )
+
+
 TELLS_BEFORE = [
     each
     for each in SHAPES

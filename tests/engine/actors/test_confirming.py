@@ -72,3 +72,30 @@ async def test_without_a_running_engine_nothing_is_shown_or_confirmed(tmp_path: 
         for method in ("reconcile_all", "restore_confirm"):
             with pytest.raises(NothingThere, match="no server runs here"):
                 await RESTORING[method](office, {})
+
+
+@pytest.mark.parametrize("is_read", [True, False])
+async def test_who_is_stopped_while_a_person_confirms_goes_on_standing_still(
+    tmp_path: Path, autojump_clock: MockClock, is_read: bool
+) -> None:
+    async with standing_still(tmp_path) as (house, office):
+        show, confirm = RESTORING["reconcile_all"], RESTORING["restore_confirm"]
+        session = await house.followers[1].connected()
+        real = session.fetch_account
+
+        async def slow() -> Any:
+            now = house.shared.clock.now()
+            await house.ledger.write(lambda db: stand_still(db, house.followers[1].account, "f1", "its history has more", now))
+            if not is_read:
+                raise OSError("no way to it")
+            return await real()
+
+        async def fails() -> Any:
+            raise OSError("no way to it")
+
+        if not is_read:
+            session.fetch_account = fails  # type: ignore[method-assign]
+        await show(office, {})
+        session.fetch_account = slow  # type: ignore[method-assign]
+        await confirm(office, {})
+        assert [(each.name, each.cause) for each in read_still(house.ledger.db)] == [("f1", "its history has more")]

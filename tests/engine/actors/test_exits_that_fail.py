@@ -97,7 +97,7 @@ async def test_an_exit_that_the_exchange_does_not_take_is_told_once_with_its_cou
         (alert,) = told(house)
         assert alert.details["tries"] == "3"
         assert words in alert.sentence
-        assert alert.sentence.startswith("f0: closing LONG")
+        assert alert.sentence.startswith("PAPER f0: closing LONG")
         assert alert.wakes
         kept = why(house, closed)
         assert (kept.code, kept.move) == (None, move)

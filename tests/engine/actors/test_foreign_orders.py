@@ -21,6 +21,7 @@ LONG = PositionSide.LONG
 
 async def resting(house: World, name: str) -> OrderReport:
     """Place a resting order with our mark past the engine, as another copy of its ledger would have."""
+    await house.followers[0].old_ledger.looked.wait()  # what it finds at the start lets the account stand still
     session = await house.followers[0].connected()
     order = OrderIntent(
         ClientOrderId(f"rx{name}"), BTC, OrderSide.BUY, LONG, Quantity(Decimal("0.001")), OrderType.LIMIT, Ratio(Decimal(5)),

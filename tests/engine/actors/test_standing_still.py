@@ -32,13 +32,14 @@ async def stop(house: World, account: str = EVERYBODY, name: str = "") -> None:
 
 async def confirm(house: World) -> None:
     """Do what the command does: plan, and write the plans down."""
+    still = read_still(house.ledger.db)
     plans = [(each, await each.plan_corrections()) for each in house.followers]
     now = house.shared.clock.now()
 
     def write(db: Any) -> None:
         for follower, plan in plans:
             follower.old_ledger.write(plan, "ada", now, db)
-        end_stillness(db, [], "ada", now)
+        end_stillness(db, still, [], "ada", now)
 
     await house.ledger.write(write)
     for each in house.followers:

@@ -102,7 +102,7 @@ async def test_rows_are_told_once_and_the_check_lists_them(tmp_path: Path, autoj
         await trio.sleep(900)
         (alert,) = told(house)
         assert alert.sentence == (
-            "f0: what the exchange sent cannot all be read (2 of its rows): order o-7: status must be a known word, was ODD; "
+            "PAPER f0: what the exchange sent cannot all be read (2 of its rows): order o-7: status must be a known word, was ODD; "
             "position p-1 in BTCUSDT: "
             "quantity must be a number, was ?."
         )

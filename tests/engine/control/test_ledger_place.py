@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 import trio
 
+import engine.restoring
 from engine.config import Config, load_config
+from engine.control import call
 from engine.ledger import Ledger, LedgerError, back_up
 from engine.ledger.copies import begin_run
 from engine.ledger.lineage import is_copy
@@ -214,6 +216,17 @@ def test_a_mark_is_not_moved_while_somebody_has_to_confirm(place: Config) -> Non
     assert mark_file(place).read_bytes() == before
 
 
+def test_what_a_command_writes_without_a_server_does_not_make_an_old_ledger_the_newest_one(place: Config) -> None:
+    lost_log(place)
+    for _ in range(3):
+        trio.run(call, place, "halt", {"scope": "all"})
+        trio.run(call, place, "resume", {"scope": "all"})
+    assert "or have lost its -wal file" in found(place)
+    trio.run(call, place, "status", {})
+    run(place)
+    assert "or have lost its -wal file" in found(place)
+
+
 # Restoring
 
 
@@ -281,6 +294,26 @@ def test_the_former_ledger_can_be_put_back_the_same_way(place: Config) -> None:
     put(place, former)
     assert runs(place) == 2
     assert "restored from ledger.sqlite3.before-restore" in found(place)
+
+
+def test_the_former_ledger_is_durably_away_before_the_backup_takes_its_place(place: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    rename, sync = Path.rename, engine.restoring.sync_folder
+
+    def renamed(file: Path, target: Path) -> Path:
+        done.append(target.name)
+        return rename(file, target)
+
+    def synced(folder: Path) -> None:
+        done.append("synced")
+        sync(folder)
+
+    monkeypatch.setattr(Path, "rename", renamed)
+    monkeypatch.setattr(engine.restoring, "sync_folder", synced)
+    former = put(place, place.folder / "old")
+    assert former is not None
+    away, there = done.index(former.name), done.index(place.ledger.path.name)
+    assert "synced" in done[away:there]
 
 
 def test_what_is_no_backup_of_this_place_is_refused_and_nothing_is_changed(place: Config, tmp_path: Path) -> None:

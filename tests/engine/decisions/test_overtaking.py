@@ -1,5 +1,6 @@
 """Which alert was first, where two of one moment come in either order."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -94,6 +95,8 @@ def turn(at_s: float, side: PositionSide, *, known: bool = True) -> Came:
 
 
 FROM_FLAT = AlertFacts(was_flat=True)
+LATE_TURN = replace(turn(-59, LONG, known=False), is_late=True)
+"""It closed the short before it and entered nothing."""
 
 
 @pytest.mark.parametrize(
@@ -106,6 +109,8 @@ FROM_FLAT = AlertFacts(was_flat=True)
         (turn(1, SHORT), (turn(0, LONG),), True, False),
         (turn(1, SHORT, known=False), (turn(0, LONG, known=False),), True, False),
         (turn(4, SHORT, known=False), (turn(0, LONG, known=False),), False, False),
+        (turn(1, SHORT, known=False), (close(0, SHORT), LATE_TURN, turn(-60, SHORT, known=False)), True, False),
+        (turn(1, SHORT, known=False), (close(0), LATE_TURN, turn(-60, SHORT, known=False)), True, False),
         (enter(1, facts=FROM_FLAT), (enter(0, SHORT, facts=FROM_FLAT),), True, False),
         (enter(1), (enter(0),), False, False),
     ],

@@ -2,12 +2,16 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
 
 import apsw
 import pytest
 
+from engine.actors.flattening import asked_close
+from engine.domain.amounts import Price, Ratio
 from engine.domain.identifiers import CopyId, ReceiptId, SignalId, StrategyId, Symbol
-from engine.domain.signal import Action, PositionSide, SignalDraft
+from engine.domain.signal import Action, AlertFacts, PositionSide, SignalDraft, SignalSize, SizeMode
 from engine.ledger import Ledger
 from engine.ledger.codec import read_draft, write_draft
 from engine.ledger.signals import NewSignal, Recorded, record_signal
@@ -30,10 +34,10 @@ def db() -> Iterator[apsw.Connection]:
 
 def came(
     db: apsw.Connection, later_s: float, key: str = "tv-text", origin: str = "endpoint:one", action: Action = Action.CLOSE,
-    side: PositionSide | None = None,
+    side: PositionSide | None = None, **said: Any,
 ) -> Recorded:  # fmt: skip
     at = BEGINNING + timedelta(seconds=later_s)
-    draft = SignalDraft(key, action, Symbol("BTCUSDT"), side, repeats_s=60)
+    draft = SignalDraft(key, action, Symbol("BTCUSDT"), side, repeats_s=60, **said)
     name = f"{later_s}-{key}-{origin}"
     new = NewSignal(
         SignalId(f"sig-{name}"), ReceiptId(f"rcp-{name}"), lambda: CopyId("c"), StrategyId("s"), origin, draft, b"h", at, at
@@ -62,6 +66,8 @@ def test_other_words_and_other_addresses_repeat_nothing(db: apsw.Connection) -> 
 
 
 LONG, SHORT = PositionSide.LONG, PositionSide.SHORT
+HALF = SignalSize(SizeMode.FRACTION, fraction=Ratio(Decimal("0.5")))
+STOP = Price(Decimal(60_000))
 
 
 @pytest.mark.parametrize("entry", [Action.OPEN, Action.ADD, Action.REVERSE])
@@ -96,3 +102,34 @@ def test_a_turn_that_comes_again_after_the_turn_back_closes_and_enters_nothing(d
 def test_it_is_written_and_read_with_the_draft() -> None:
     draft = SignalDraft("k", Action.CLOSE, Symbol("BTCUSDT"), repeats_s=60)
     assert read_draft(write_draft(draft)) == draft
+
+
+def as_recorded(db: apsw.Connection, recorded: Recorded) -> tuple[Action, PositionSide | None]:
+    draft = read_draft(db.execute("SELECT draft FROM signal WHERE id = ?", (recorded.id,)).fetchall()[0][0])
+    return draft.action, draft.side
+
+
+def alert(db: apsw.Connection, later_s: float, action: Action, side: PositionSide | None = None, **said: Any) -> Recorded:
+    """Record an alert that tells no position; each is another text."""
+    return came(db, later_s, f"tv-{later_s}", action=action, side=side, alert=AlertFacts(), **said)
+
+
+def test_an_open_turns_what_is_held_though_one_account_flattened_it(db: apsw.Connection) -> None:
+    alert(db, 0, Action.OPEN, LONG)
+    record_signal(db, asked_close("flatten", StrategyId("s"), Symbol("BTCUSDT"), frozenset(), BEGINNING + timedelta(seconds=60)))
+    assert as_recorded(db, alert(db, 120, Action.OPEN, SHORT)) == (Action.REVERSE, SHORT)
+
+
+@pytest.mark.parametrize("is_test", [False, True])
+def test_an_open_turns_what_is_held_whatever_its_stop_did_and_whatever_was_tried_since(db: apsw.Connection, is_test: bool) -> None:
+    alert(db, 0, Action.OPEN, LONG)
+    for step in range(1, 20):
+        alert(db, 60 * step, Action.CLOSE if is_test else Action.SET_PROTECTION, is_test=is_test, stop_loss=STOP)
+    assert as_recorded(db, alert(db, 2_000, Action.OPEN, SHORT)) == (Action.REVERSE, SHORT)
+
+
+def test_the_same_reduce_again_after_an_entry_is_of_that(db: apsw.Connection) -> None:
+    first = came(db, 0, "tv-half", action=Action.REDUCE, side=LONG, size=HALF)
+    assert came(db, 1, "tv-half", action=Action.REDUCE, side=LONG, size=HALF).id == first.id
+    came(db, 2, "tv-in", action=Action.ADD, side=LONG)
+    assert came(db, 3, "tv-half", action=Action.REDUCE, side=LONG, size=HALF).is_new
