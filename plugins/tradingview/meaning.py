@@ -21,8 +21,8 @@ decides alone only where they are not. The first row that applies:
 | buy, sell, long, short and nothing else                       | reverse where the address turns; else sell: close of the long; open |
 
 A position, a size of one, or a mark of reduce-only that cannot be read refuses whatever would enter, reduce or guess. A close by its word
-or by ending flat does not need them, and is taken. A buy or sell that does not tell where the strategy ends, beside any
-field that says in a word of the vocabulary that it closes (``"comment": "Exit Short"``), closes the side that it reduces, as with reduce-only.
+or by ending flat does not need them, and is taken. A buy or sell that does not tell where the strategy ends, beside any field that says
+in a word of the vocabulary that it closes (``"comment": "Exit Short"``), closes the side that it reduces, as with reduce-only.
 """
 
 from dataclasses import dataclass, replace
