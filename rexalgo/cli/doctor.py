@@ -131,7 +131,7 @@ def _server(config: Config) -> Iterator[Finding]:
     except ServerSilent as error:
         yield Finding("wrong", f"the server does not answer: {error}", "rexalgo halt entries --all still works; then look at its log")
     except OSError:
-        yield Finding("warn", "no server runs in this folder", "rexalgo serve")
+        yield Finding("warn", "no server runs in this folder", "first what is said of the ledger" if why_unfit(config) else "rexalgo serve")
     else:
         yield Finding("ok", f"server runs, version {told['version']}")
 

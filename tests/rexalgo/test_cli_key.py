@@ -94,6 +94,18 @@ def test_the_doctor_says_when_a_key_is_old_unneeded_or_gone(place: Path) -> None
     assert "ENCRYPTION_KEY is not set" in run(place, "doctor", code=1)
 
 
+def test_the_doctor_does_not_say_to_start_what_cannot_start(place: Path) -> None:
+    assert "do: rexalgo serve\n" in run(place, "doctor")
+    run(place, "backup", place / "copy")
+    (place / "data" / "mark.json").write_text("{}")
+    (place / "data" / "ledger.sqlite3").unlink()
+    said = run(place, "doctor", code=1)
+    assert "is missing" in said
+    assert "do: rexalgo serve\n" not in said
+    run(place, "restore", place / "copy")
+    assert "do: rexalgo serve\n" in run(place, "doctor", code=1)
+
+
 def test_a_fresh_key_is_printed_and_stored_nowhere(place: Path) -> None:
     parse_root_keys(Secret(run(place, "key", "new").strip()))
     parse_root_keys(Secret(json.loads(run(place, "key", "new", "--json"))["key"]))
