@@ -53,6 +53,7 @@ NEWS_PAUSE_S: Final = 0.05
 _OF_THE_HOST: Final = frozenset(("x-capability-token", "x-endpoint-sell"))
 """Headers that only we may set: what a sender wrote under these names is dropped."""
 PROVEN_AND_REFUSED: Final = frozenset((ReceptionKind.MALFORMED, ReceptionKind.INVALID, ReceptionKind.CONFLICT))
+NOT_NOW: Final = frozenset((ReceptionKind.LIMITED, ReceptionKind.UNAVAILABLE))
 OWN_PAGE: Final = "this page"
 """The peer of a test that a master sends from the studio: its answer stands before their eyes."""
 ANSWER_FIRST: Final = 10
@@ -386,9 +387,9 @@ class EngineService:
 
 
 def _is_lost(known: Endpoint, delivery: Delivery, reception: Reception) -> bool:
-    """Tell whether a delivery was proven and refused for good; alerts that cannot sign are not sent again after a 429 either."""
-    is_limited = reception.kind is ReceptionKind.LIMITED and known.token_hash is not None
-    return (reception.kind in PROVEN_AND_REFUSED or is_limited) and delivery.peer != OWN_PAGE
+    """Tell whether a delivery was proven and refused for good; alerts that cannot sign are not sent again after a 429 or 503 either."""
+    is_once = reception.kind in NOT_NOW and known.token_hash is not None
+    return (reception.kind in PROVEN_AND_REFUSED or is_once) and delivery.peer != OWN_PAGE
 
 
 def dialect_of(delivery: Delivery) -> str:
