@@ -34,7 +34,7 @@ from engine.ledger.people import secret_used
 from engine.ledger.pulse import newest_sequence
 from engine.ledger.refused import holds_short, note_refused
 from engine.ledger.reports import outcome_rows, receipt
-from engine.ledger.signals import DedupeConflict, NewSignal, Recorded, record_signal
+from engine.ledger.signals import DedupeConflict, NewSignal, Recorded, record_signal, turns
 from engine.ledger.standing import is_held
 from engine.ledger.stillness import EVERYBODY, read_still
 from engine.ports.clock import Clock
@@ -221,12 +221,13 @@ class EngineService:
         try:
             draft = source.parse(delivery, proof)
             said_at = said_at or draft.sent_at
-            draft = admit(draft, known.scope, partial(is_held, self._ledger.db, known.strategy, draft.symbol), now)
+            will_turn = partial(turns, self._ledger.db, known.strategy, draft)
+            draft = admit(draft, known.scope, partial(is_held, self._ledger.db, known.strategy, draft.symbol), now, will_turn)
         except InvalidValue as error:
             kind = ReceptionKind.MALFORMED if error.field == "body" else ReceptionKind.INVALID
             return Reception(kind, field=error.field, expected=error.expected), said_at
         pace = known.scope.entries_per_minute
-        if pace is not None and draft.action.is_only_entry:
+        if pace is not None and draft.action.is_only_entry and not will_turn():
             wait_s = self._wait_s(f"entries:{endpoint}", RateLimit(1, 60.0 / pace, pace))
             if wait_s is not None:
                 return Reception(ReceptionKind.LIMITED, retry_after_s=wait_s), said_at

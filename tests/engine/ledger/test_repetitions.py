@@ -14,7 +14,7 @@ from engine.domain.identifiers import CopyId, ReceiptId, SignalId, StrategyId, S
 from engine.domain.signal import FIRST_ORDER_KEY, Action, AlertFacts, PositionSide, SignalDraft, SignalSize, SizeMode
 from engine.ledger import Ledger
 from engine.ledger.codec import read_draft, write_draft
-from engine.ledger.signals import NewSignal, Recorded, record_signal
+from engine.ledger.signals import NewSignal, Recorded, record_signal, turns
 
 BEGINNING = datetime(2026, 11, 24, 10, 0, 59, tzinfo=UTC)
 
@@ -141,3 +141,18 @@ def test_an_entry_of_before_alerts_told_facts_is_what_the_first_close_closed(db:
     alert(db, 3_600, Action.CLOSE, LONG, alert=bare)
     again = alert(db, 7_200, Action.OPEN, LONG, alert=bare)
     assert db.execute("SELECT order_key > ? FROM signal WHERE id = ?", (FIRST_ORDER_KEY, again.id)).fetchall() == [(1,)]
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ({"side": SHORT, "alert": AlertFacts()}, True),
+        ({"side": SHORT, "alert": AlertFacts(is_bare=True)}, True),
+        ({"side": LONG, "alert": AlertFacts()}, False),
+        ({"side": SHORT}, False),
+        ({"side": SHORT, "alert": AlertFacts(), "is_test": True}, False),
+    ],
+)
+def test_which_opens_will_turn_is_known_before_they_are_recorded(db: apsw.Connection, said: dict[str, Any], expected: bool) -> None:
+    alert(db, 0, Action.OPEN, LONG)
+    assert turns(db, StrategyId("s"), SignalDraft("k", Action.OPEN, Symbol("BTCUSDT"), repeats_s=60, **said)) is expected
