@@ -34,7 +34,7 @@ from engine.ledger.people import secret_used
 from engine.ledger.pulse import newest_sequence
 from engine.ledger.refused import holds_short, note_refused
 from engine.ledger.reports import outcome_rows, receipt
-from engine.ledger.signals import DedupeConflict, NewSignal, Recorded, record_signal
+from engine.ledger.signals import DedupeConflict, NewSignal, Recorded, record_signal, turns
 from engine.ledger.standing import is_held
 from engine.ledger.stillness import EVERYBODY, read_still
 from engine.ports.clock import Clock
@@ -53,6 +53,7 @@ NEWS_PAUSE_S: Final = 0.05
 _OF_THE_HOST: Final = frozenset(("x-capability-token", "x-endpoint-sell"))
 """Headers that only we may set: what a sender wrote under these names is dropped."""
 PROVEN_AND_REFUSED: Final = frozenset((ReceptionKind.MALFORMED, ReceptionKind.INVALID, ReceptionKind.CONFLICT))
+NOT_NOW: Final = frozenset((ReceptionKind.LIMITED, ReceptionKind.UNAVAILABLE))
 OWN_PAGE: Final = "this page"
 """The peer of a test that a master sends from the studio: its answer stands before their eyes."""
 ANSWER_FIRST: Final = 10
@@ -220,12 +221,13 @@ class EngineService:
         try:
             draft = source.parse(delivery, proof)
             said_at = said_at or draft.sent_at
-            draft = admit(draft, known.scope, partial(is_held, self._ledger.db, known.strategy, draft.symbol), now)
+            will_turn = partial(turns, self._ledger.db, known.strategy, draft)
+            draft = admit(draft, known.scope, partial(is_held, self._ledger.db, known.strategy, draft.symbol), now, will_turn)
         except InvalidValue as error:
             kind = ReceptionKind.MALFORMED if error.field == "body" else ReceptionKind.INVALID
             return Reception(kind, field=error.field, expected=error.expected), said_at
         pace = known.scope.entries_per_minute
-        if pace is not None and draft.action.is_only_entry:
+        if pace is not None and draft.action.is_only_entry and not will_turn():
             wait_s = self._wait_s(f"entries:{endpoint}", RateLimit(1, 60.0 / pace, pace))
             if wait_s is not None:
                 return Reception(ReceptionKind.LIMITED, retry_after_s=wait_s), said_at
@@ -386,9 +388,9 @@ class EngineService:
 
 
 def _is_lost(known: Endpoint, delivery: Delivery, reception: Reception) -> bool:
-    """Tell whether a delivery was proven and refused for good; alerts that cannot sign are not sent again after a 429 either."""
-    is_limited = reception.kind is ReceptionKind.LIMITED and known.token_hash is not None
-    return (reception.kind in PROVEN_AND_REFUSED or is_limited) and delivery.peer != OWN_PAGE
+    """Tell whether a delivery was proven and refused for good; alerts that cannot sign are not sent again after a 429 or 503 either."""
+    is_once = reception.kind in NOT_NOW and known.token_hash is not None
+    return (reception.kind in PROVEN_AND_REFUSED or is_once) and delivery.peer != OWN_PAGE
 
 
 def dialect_of(delivery: Delivery) -> str:

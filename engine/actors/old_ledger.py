@@ -73,7 +73,7 @@ class OldLedger:
             follower.note("its history could not be asked for orders that the ledger lacks", error)
             return False
         if lost:
-            cause = f"its history at the exchange has {_orders(len(lost))} of ours that the ledger lacks: it is older than they are"
+            cause = f"the exchange has {_orders(len(lost))} of ours that the ledger lacks: the ledger is older"
             at = follower.shared.clock.now()
             await follower.shared.ledger.write(lambda db: stand_still(db, follower.account, follower.name, cause, at))
         return True

@@ -11,7 +11,11 @@ from typing import Any, Final
 
 _CALM: Final = ("switches", "wishes")
 """What somebody decided, or may decide in their own time: nothing is wrong."""
-_REFUSED_FOR: Final = {"conflict": "its id was used before", "limited": "too many came, and it is not sent again"}
+_REFUSED_FOR: Final = {
+    "conflict": "its id was used before",
+    "limited": "too many came, and it is not sent again",
+    "unavailable": "it could not be recorded here, and is not sent again",
+}
 _SEVERAL: Final = {"entry": "entries", "exit": "exits", "cancel": "cancels", "protection": "protections"}
 ALERT_IS_NEW_FOR: Final = timedelta(hours=1)
 """Alerts cannot be ticked off: an older one is told on its own page, and what it was about shows here for as long as it lasts."""

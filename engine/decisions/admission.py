@@ -1,7 +1,8 @@
 """What an endpoint may send: its contracts, actions, pace and end. Pure; whoever receives deliveries asks it after they are proven.
 
 What always holds: what leaves risk as it is or lowers it is never refused because a master took a contract out of the strategy while
-followers still hold it, and never because of the pace of entries. Of a reverse whose entry may not be sent, the closing half is taken.
+followers still hold it, and never because of the pace of entries. Of a reverse whose entry may not be sent, and of an open that would turn,
+the closing half is taken.
 """
 
 from collections.abc import Callable, Mapping
@@ -47,15 +48,17 @@ def _words(settings: Mapping[str, object], name: str) -> list[str]:
     return [str(each) for each in value] if isinstance(value, list) else []
 
 
-def admit(draft: SignalDraft, scope: Scope, is_held: Callable[[], bool], now: datetime) -> SignalDraft:
+def admit(
+    draft: SignalDraft, scope: Scope, is_held: Callable[[], bool], now: datetime, turns: Callable[[], bool] = lambda: False
+) -> SignalDraft:
     """Return what may be sent here of a signal: itself, or a reverse's closing half; raises InvalidValue where nothing of it may.
 
-    ``is_held``: followers hold, or are about to enter, this contract.
+    ``is_held``: followers hold, or are about to enter, this contract. ``turns``: this open will be taken for a reverse.
     """
     try:
         check_scope(draft, scope, is_held, now)
     except InvalidValue:
-        if draft.action is not Action.REVERSE:
+        if draft.action is not Action.REVERSE and not turns():
             raise
         check_scope(draft.closing_half, scope, is_held, now)
         return draft.closing_half

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterable
 from decimal import ROUND_HALF_EVEN, Decimal
+from functools import lru_cache
 from typing import Final
 
 from engine.domain.amounts import EXACT
@@ -55,6 +56,11 @@ def meant_instead(name: str, known: Iterable[str]) -> str | None:
     Known names of fewer than four letters are too short to tell.
     """
     said = squashed(name)
+    return None if len(said) > _CHARS_MAX else _meant(said, tuple(known))
+
+
+@lru_cache(maxsize=1024)  # a sender's fields have the same names each time
+def _meant(said: str, known: tuple[str, ...]) -> str | None:
     by_form = {squashed(each): each for each in known}
     if said in by_form:
         return None

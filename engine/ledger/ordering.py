@@ -99,7 +99,7 @@ def _alerts(db: apsw.Connection, new: Unplaced, which: str, order: str) -> list[
         "SELECT draft, received_us, order_key, number, order_key = ? OR (EXISTS (SELECT 1 FROM copy WHERE signal_number = number) AND NOT"  # noqa: S608
         " EXISTS (SELECT 1 FROM copy WHERE signal_number = number AND (code IS NULL OR code != 'skipped.superseded')))"
         f" FROM signal INDEXED BY signal_by_order WHERE strategy_id = ? AND symbol = ? AND {which} AND origin = ?"
-        " AND json_extract(draft, '$.alert') IS NOT NULL AND NOT json_extract(draft, '$.is_test')"
+        " AND NOT json_extract(draft, '$.is_test')"
         f" AND ({_ENTERS} OR json_extract(draft, '$.action') = 'close') ORDER BY {order} LIMIT ?",
         (FIRST_ORDER_KEY, new.strategy, new.symbol, FIRST_ORDER_KEY, new.number, new.origin, _LOOKED_BACK),
     )

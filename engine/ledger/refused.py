@@ -24,7 +24,11 @@ KEPT_IN_SIGHT: Final = timedelta(hours=24)
 _READ_MAX: Final = 1_000
 _OTHER: Final = "other faults"
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z_]{0,31}(?:[.\[][A-Za-z0-9_\]]{1,32}){0,3}")
-_ANSWERS: Final = {"conflict": "its id was used before, with another body", "limited": "too many came, and this one is not sent again"}
+_ANSWERS: Final = {
+    "conflict": "its id was used before, with another body",
+    "limited": "too many came, and this one is not sent again",
+    "unavailable": "it could not be recorded here, and is not sent again",
+}
 
 
 def note_refused(db: apsw.Connection, new: NewDelivery) -> None:

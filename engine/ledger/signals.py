@@ -18,7 +18,7 @@ from engine.decisions.routing import ENTRY, legs
 from engine.domain.alert import AlertCode
 from engine.domain.errors import RexAlgoError
 from engine.domain.holding import FLATTEN_ORIGIN
-from engine.domain.identifiers import AccountId, CopyId, ReceiptId, SignalId, StrategyId
+from engine.domain.identifiers import AccountId, CopyId, ReceiptId, SignalId, StrategyId, Symbol
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.domain.signal import FIRST_ORDER_KEY, Action, OrderKey, Signal, SignalDraft, after
 from engine.ledger.alerts import raise_alert
@@ -83,8 +83,7 @@ def record_signal(db: apsw.Connection, new: NewSignal) -> Recorded:
         return Recorded(SignalId(known[0]), ReceiptId(known[1]), False, known[3], known[4])
     if known is not None and new.draft.action is Action.REVERSE:
         new = replace(new, draft=new.draft.closing_half)
-    if new.draft.action is Action.OPEN and new.draft.alert is not None and new.draft.repeats_s is not None and not new.draft.is_test:
-        new = replace(new, draft=as_it_stands(new.draft, _behind(db, new, FIRST_ORDER_KEY)))
+    new = replace(new, draft=_as_it_stands(db, new.strategy, new.draft))
     number, place = _insert_signal(db, new)
     key = place.key
     rows = fetch_all(
@@ -119,6 +118,17 @@ def record_signal(db: apsw.Connection, new: NewSignal) -> Recorded:
     return Recorded(new.id, new.receipt, True, len(copies), not_mirrored)
 
 
+def turns(db: apsw.Connection, strategy: StrategyId, draft: SignalDraft) -> bool:
+    """Tell whether an alert that opens will close what is recorded as entered on the other side: it lowers risk too then."""
+    return _as_it_stands(db, strategy, draft).action is not draft.action
+
+
+def _as_it_stands(db: apsw.Connection, strategy: StrategyId, draft: SignalDraft) -> SignalDraft:
+    if draft.action is not Action.OPEN or draft.alert is None or draft.repeats_s is None or draft.is_test:
+        return draft
+    return as_it_stands(draft, _behind(db, strategy, draft.symbol, FIRST_ORDER_KEY))
+
+
 def _why_not_mirrored(db: apsw.Connection, new: NewSignal, number: int, place: Place, copies: int) -> str | None:
     if new.circumstances is None:
         return None
@@ -149,16 +159,16 @@ def _is_certain(db: apsw.Connection, new: NewSignal, known: Row) -> bool:
     """Tell whether it is surely a repetition: nothing was entered behind the first one that the second may be meant to close."""
     if new.draft.repeats_s is None:
         return True
-    return not any(each.action.is_entry and would_close(new.draft, each) for each in _behind(db, new, known[5]))
+    return not any(each.action.is_entry and would_close(new.draft, each) for each in _behind(db, new.strategy, new.draft.symbol, known[5]))
 
 
-def _behind(db: apsw.Connection, new: NewSignal, key: OrderKey) -> Iterator[SignalDraft]:
+def _behind(db: apsw.Connection, strategy: StrategyId, symbol: Symbol, key: OrderKey) -> Iterator[SignalDraft]:
     """Read what entered or closed the contract behind a place in the order, the newest first; no tests, and no closes of one account."""
     rows = fetch_all(
         db,
         "SELECT draft FROM signal WHERE strategy_id = ? AND symbol = ? AND order_key > ? AND origin != ? AND NOT"  # noqa: S608
         f" json_extract(draft, '$.is_test') AND {_MOVES} ORDER BY order_key DESC LIMIT ?",
-        (new.strategy, new.draft.symbol, key, FLATTEN_ORIGIN, _LOOKED_BACK),
+        (strategy, symbol, key, FLATTEN_ORIGIN, _LOOKED_BACK),
     )
     return (read_draft(row[0]) for row in rows)
 

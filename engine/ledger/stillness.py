@@ -61,7 +61,7 @@ def stand_still(db: apsw.Connection, account: AccountId, name: str, cause: str, 
     db.execute("INSERT OR IGNORE INTO still (account_id, cause, since_us) VALUES (?, ?, ?)", (account, cause, to_us(at)))
     if not db.changes():
         return False
-    raise_alert(db, AlertCode.STANDS_STILL, name or "this place", {"cause": cause}, at, "")
+    raise_alert(db, AlertCode.STANDS_STILL, name or "this place", {"cause": cause}, at, str(to_us(at)))
     return True
 
 

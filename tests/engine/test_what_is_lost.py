@@ -24,7 +24,7 @@ KIND = ReceptionKind
         (KIND.ACCEPTED, False, False),
         (KIND.DUPLICATE, False, False),
         (KIND.GONE, False, False),
-        (KIND.UNAVAILABLE, False, False),
+        (KIND.UNAVAILABLE, False, True),
     ],
 )
 def test_what_is_refused_for_good(kind: ReceptionKind, signed: bool, by_address: bool) -> None:

@@ -184,6 +184,33 @@ def test_whatever_the_strategy_does_its_followers_stand_where_it_stands_or_flat(
             assert follower.position == stands
 
 
+NAMELESS = ("WunderTrading: EXIT-ALL", "TradersPost: exit, bullish and bearish")
+"""Their exits name neither side nor position; the page says what that costs."""
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from([each for each in HAS_NO_KEY if each.name not in NAMELESS]), walks)
+def test_whatever_the_strategy_does_no_alert_that_tells_a_side_enters_where_it_is_not(
+    shape: Shape, steps: list[tuple[list[str], bool, bool]]
+) -> None:
+    """Walk anywhere, as above; what stood wrong before is not judged, only what is entered."""
+    follower, at, stands = Follower(ledger()), BEGINNING, FLAT
+    for targets, swapped, twice in steps:
+        at += timedelta(minutes=5)
+        changes = []
+        for target in targets:
+            if target != stands:
+                changes.append((stands, target))
+                stands = target
+        for step, change in enumerate(reversed(changes) if swapped else changes):
+            body = shape.body(change, at)
+            assert body is not None
+            for again in range(2 if twice else 1):
+                follower.entered.clear()
+                follower.get(body, at + timedelta(milliseconds=400 * step + 150 * again))
+                assert set(follower.entered) <= {stands if swapped else change[1]}
+
+
 # The page
 
 
@@ -258,8 +285,9 @@ The last column: two orders of one moment whose alerts come swapped, for flat-lo
 follower stands then. No alert of any row, in order, doubled or swapped, enters a side where the strategy is not. `flat` beside a
 strategy that is short is an entry that was not taken: the answer, the signal and the outcome say so.""".splitlines()
 MIDDLE = """A bare order (`buy`, `sell` and no position) opens and closes a long where the address closes, and turns where it turns. That is
-right for a strategy that holds longs only, or is always in the market; for any other paste the studio's message. Empty cells: the
-service has no such alert.
+right for a strategy that holds longs only, or is always in the market; for any other paste the studio's message. An exit that names
+neither side nor position (`exit`, `EXIT-ALL`) fits either side: when it arrives before the turn whose position it was to close, in the
+same moment, the turn is taken and stands until the next exit. Empty cells: the service has no such alert.
 
 ## What is refused in these""".splitlines()
 TAIL = """A close by its word (`close`, `exit-long`, `flatten`), and whatever says that the strategy ends flat, is taken without a look at

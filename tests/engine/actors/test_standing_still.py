@@ -15,11 +15,13 @@ from engine.actors.follower import Follower
 from engine.actors.old_ledger import Changed
 from engine.decisions.reconciliation import words_of
 from engine.domain.account import ClosedPositions
+from engine.domain.alert import AlertCode
 from engine.domain.amounts import Price, Quantity
 from engine.domain.identifiers import AccountId, ClientOrderId
 from engine.domain.order import OrderIntent, OrderSide, OrderType
 from engine.domain.signal import Action, PositionSide
 from engine.domain.subscription import Ratio
+from engine.ledger.alerts import newest_alerts
 from engine.ledger.stillness import EVERYBODY, end_stillness, read_still, stand_still
 
 LONG = PositionSide.LONG
@@ -188,3 +190,15 @@ async def test_a_share_without_an_id_is_not_in_a_position_that_was_opened_after_
         assert follower.report is not None
         assert follower.report.positions[0].opened_at is not None
         assert house.shared.clock.now() - follower.report.positions[0].opened_at < timedelta(seconds=30)
+
+
+async def test_each_time_it_is_told_within_the_same_hour_too(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with world(tmp_path, followers=1) as house:
+        for _ in range(2):
+            await stop(house)
+            await stop(house)  # it stands still already
+            await trio.sleep(60)
+            await confirm(house)
+            assert read_still(house.ledger.db) == []
+        told = newest_alerts(house.ledger.db, house.shared.clock.now() - timedelta(hours=1), 10)
+        assert [each.code for each in told] == [AlertCode.STANDS_STILL] * 2

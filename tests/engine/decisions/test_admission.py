@@ -73,3 +73,12 @@ def test_of_a_turn_that_may_not_enter_the_closing_half_is_taken() -> None:
 def test_an_entry_is_not_turned_into_anything(action: Action) -> None:
     with pytest.raises(InvalidValue):
         admit(draft(action), Scope(frozenset([ETH])), lambda: False, NOW)
+
+
+def test_of_an_open_that_will_turn_the_closing_half_is_taken_too() -> None:
+    alert, scope = draft(Action.OPEN, ETH), Scope(frozenset([BTC]))
+    taken = admit(alert, scope, lambda: True, NOW, lambda: True)
+    assert (taken.action, taken.side) == (Action.CLOSE, PositionSide.SHORT)
+    assert admit(draft(Action.OPEN), scope, lambda: True, NOW, lambda: True).action is Action.OPEN
+    with pytest.raises(InvalidValue):
+        admit(alert, scope, lambda: True, NOW, lambda: False)

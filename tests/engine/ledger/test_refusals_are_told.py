@@ -111,9 +111,16 @@ def test_a_name_that_may_be_a_secret_is_not_told(db: apsw.Connection, field: str
     assert told(db)[0][1].endswith(f"refused: {shown}: expected one of open, close.")
 
 
-def test_an_alert_that_came_too_often_is_not_sent_again(db: apsw.Connection) -> None:
-    refuse(db, kind="limited", field=None, expected=None, endpoint="two")
-    assert told(db)[0][1].endswith("too many came, and this one is not sent again.")
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [
+        ("limited", "too many came, and this one is not sent again."),
+        ("unavailable", "it could not be recorded here, and is not sent again."),
+    ],
+)
+def test_an_alert_that_was_not_taken_is_not_sent_again(db: apsw.Connection, kind: str, why: str) -> None:
+    refuse(db, kind=kind, field=None, expected=None, endpoint="two")
+    assert told(db)[0][1].endswith(why)
 
 
 def test_an_id_that_was_used_before_is_told_as_such(db: apsw.Connection) -> None:

@@ -11,10 +11,10 @@ import pytest
 from engine.actors.flattening import asked_close
 from engine.domain.amounts import Price, Ratio
 from engine.domain.identifiers import CopyId, ReceiptId, SignalId, StrategyId, Symbol
-from engine.domain.signal import Action, AlertFacts, PositionSide, SignalDraft, SignalSize, SizeMode
+from engine.domain.signal import FIRST_ORDER_KEY, Action, AlertFacts, PositionSide, SignalDraft, SignalSize, SizeMode
 from engine.ledger import Ledger
 from engine.ledger.codec import read_draft, write_draft
-from engine.ledger.signals import NewSignal, Recorded, record_signal
+from engine.ledger.signals import NewSignal, Recorded, record_signal, turns
 
 BEGINNING = datetime(2026, 11, 24, 10, 0, 59, tzinfo=UTC)
 
@@ -111,7 +111,7 @@ def as_recorded(db: apsw.Connection, recorded: Recorded) -> tuple[Action, Positi
 
 def alert(db: apsw.Connection, later_s: float, action: Action, side: PositionSide | None = None, **said: Any) -> Recorded:
     """Record an alert that tells no position; each is another text."""
-    return came(db, later_s, f"tv-{later_s}", action=action, side=side, alert=AlertFacts(), **said)
+    return came(db, later_s, f"tv-{later_s}", action=action, side=side, **{"alert": AlertFacts(), **said})
 
 
 def test_an_open_turns_what_is_held_though_one_account_flattened_it(db: apsw.Connection) -> None:
@@ -133,3 +133,26 @@ def test_the_same_reduce_again_after_an_entry_is_of_that(db: apsw.Connection) ->
     assert came(db, 1, "tv-half", action=Action.REDUCE, side=LONG, size=HALF).id == first.id
     came(db, 2, "tv-in", action=Action.ADD, side=LONG)
     assert came(db, 3, "tv-half", action=Action.REDUCE, side=LONG, size=HALF).is_new
+
+
+def test_an_entry_of_before_alerts_told_facts_is_what_the_first_close_closed(db: apsw.Connection) -> None:
+    bare = AlertFacts(is_bare=True)
+    alert(db, 0, Action.OPEN, LONG, alert=None)
+    alert(db, 3_600, Action.CLOSE, LONG, alert=bare)
+    again = alert(db, 7_200, Action.OPEN, LONG, alert=bare)
+    assert db.execute("SELECT order_key > ? FROM signal WHERE id = ?", (FIRST_ORDER_KEY, again.id)).fetchall() == [(1,)]
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ({"side": SHORT, "alert": AlertFacts()}, True),
+        ({"side": SHORT, "alert": AlertFacts(is_bare=True)}, True),
+        ({"side": LONG, "alert": AlertFacts()}, False),
+        ({"side": SHORT}, False),
+        ({"side": SHORT, "alert": AlertFacts(), "is_test": True}, False),
+    ],
+)
+def test_which_opens_will_turn_is_known_before_they_are_recorded(db: apsw.Connection, said: dict[str, Any], expected: bool) -> None:
+    alert(db, 0, Action.OPEN, LONG)
+    assert turns(db, StrategyId("s"), SignalDraft("k", Action.OPEN, Symbol("BTCUSDT"), repeats_s=60, **said)) is expected
