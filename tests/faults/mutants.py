@@ -55,7 +55,11 @@ MUTANTS: Final = (
     Mutant(
         "unique key: a repeated delivery is a new signal",
         (
-            ("engine/ledger/signals.py", "    if known is not None:\n", "    if False and known is not None:\n"),
+            (
+                "engine/ledger/signals.py",
+                "    if known is not None and _is_certain(db, new, known):\n",
+                "    if False and known is not None and _is_certain(db, new, known):\n",
+            ),
             (SCHEMA, "received_us INTEGER NOT NULL, UNIQUE (origin, dedupe_key)) STRICT", "received_us INTEGER NOT NULL) STRICT"),
             (SCHEMA, "id TEXT NOT NULL UNIQUE, receipt_id TEXT NOT NULL UNIQUE,", "id TEXT NOT NULL, receipt_id TEXT NOT NULL,"),
             (SCHEMA, "        id TEXT PRIMARY KEY, signal_number INTEGER", "        id TEXT, signal_number INTEGER"),
