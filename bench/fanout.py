@@ -13,7 +13,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -24,11 +24,10 @@ import trio
 
 from bench import http_exchange
 from bench.floor import measure
-from engine.config import load_config
 from engine.domain.outcome import OutcomeCode
-from engine.run import run_engine
-from engine.service import EngineService
-from engine.vault import new_root_key
+from engine.keys.vault import new_root_key
+from engine.run import Engine, run_engine
+from engine.settings.config import load_config
 from rexalgo import Secret, sign_a
 from web.app import create_app
 from web.server import ServerConfig, serve_web
@@ -48,13 +47,13 @@ class Round:
 async def run(port: int, followers: int, rounds: int) -> None:
     """Measure one number of followers and print its line."""
     floors, seen = [], []
-    async with place(port, followers) as (service, url, secret), httpx.AsyncClient(trust_env=False, timeout=60) as client:
+    async with place(port, followers) as (engine, url, secret), httpx.AsyncClient(trust_env=False, timeout=60) as client:
         ask = partial(client.post, f"http://127.0.0.1:{port}/__reset")
         for number in range(rounds):
             floors.append(await measure(port, followers) * 1000)
             action = {"action": "open", "side": "LONG"} if number % 2 == 0 else {"action": "close"}
             await ask()
-            seen.append(await one(client, service, url, secret, followers, port, {"idempotency_key": f"bench-{number}", **action}))
+            seen.append(await one(client, engine, url, secret, followers, port, {"idempotency_key": f"bench-{number}", **action}))
     floor = statistics.median(floors)
     answered = statistics.median(each.answered for each in seen)
     last = statistics.median(each.last_order for each in seen)
@@ -66,7 +65,7 @@ async def run(port: int, followers: int, rounds: int) -> None:
 
 
 async def one(
-    client: httpx.AsyncClient, service: EngineService, url: str, secret: Secret, followers: int, port: int, body: dict[str, str]
+    client: httpx.AsyncClient, engine: Engine, url: str, secret: Secret, followers: int, port: int, body: dict[str, str]
 ) -> Round:
     """Send one signal and wait until every follower has its outcome; times from the exchange's own clock (CLOCK_MONOTONIC)."""
     content = json.dumps({**body, "symbol": "BTCUSDT"}).encode()
@@ -77,7 +76,7 @@ async def one(
         raise RuntimeError(f"expected 202, found {answer.status_code}: {answer.text}")
     told = answer.json()
     while True:
-        receipt = await service.receipt(told["receipt"].rpartition("/")[2])
+        receipt = await engine.monitor.receipt(told["receipt"].rpartition("/")[2])
         if receipt is not None and receipt.open == 0:
             break
         await trio.sleep(0.25)  # seldom, because counting a thousand copies takes the engine's own time
@@ -92,8 +91,8 @@ async def one(
 @asynccontextmanager
 async def place(
     port: int, followers: int, *, beside: int = 0, past: Callable[[Path], None] | None = None
-) -> AsyncIterator[tuple[EngineService, str, Secret]]:
-    """Run a fresh place with that many followers; yields service, webhook address and secret.
+) -> AsyncIterator[tuple[Engine, str, Secret]]:
+    """Run a fresh place with that many followers; yields engine, webhook address and secret.
 
     ``beside`` more accounts follow another strategy; ``past`` fills the ledger before the engine runs.
     """
@@ -107,18 +106,18 @@ base_url = "http://127.0.0.1:{port}"
         (Path(folder) / "rexalgo.toml").write_text(settings, encoding="utf-8")
         config = load_config(Path(folder), {"ENCRYPTION_KEY": new_root_key()})
         running = partial(run_engine, config, extra_modules={"bench_http": http_exchange}, what="bench")
-        async with running() as service:
-            made = (await service.command("provision", {"table": people(followers, beside), "file": "bench"}))["strategies"][0]
+        async with running() as engine:
+            made = (await engine.commands.run("provision", {"table": people(followers, beside), "file": "bench"}))["strategies"][0]
         if past is not None:
             past(config.ledger.path)
-        async with running() as service:
+        async with running() as engine:
             stop = trio.Event()
             async with trio.open_nursery() as nursery:
-                app = create_app(service, WebSettings())
+                app = create_app(replace(engine, desks=None), WebSettings())
                 bound = await nursery.start(partial(serve_web, app, ServerConfig(port=0), shutdown_trigger=stop.wait))
-                while not service.readiness().ready:  # noqa: ASYNC110 - asked as by any probe; there is no event
+                while not engine.monitor.readiness().ready:  # noqa: ASYNC110 - asked as by any probe; there is no event
                     await trio.sleep(0.05)
-                yield service, bound.url + "/api/" + made["webhook_url"].partition("/api/")[2], Secret(made["secret"])
+                yield engine, bound.url + "/api/" + made["webhook_url"].partition("/api/")[2], Secret(made["secret"])
                 stop.set()
 
 

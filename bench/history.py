@@ -108,7 +108,7 @@ async def serve(port: int, followers: int, outcomes: int) -> None:
         fill(outcomes, path)
 
     async with (
-        place(port, followers, beside=followers, past=past) as (service, url, secret),
+        place(port, followers, beside=followers, past=past) as (engine, url, secret),
         httpx.AsyncClient(trust_env=False, timeout=60) as client,
     ):
         clock, ask, number = writer_clock(), partial(client.post, f"http://127.0.0.1:{port}/__reset"), 0
@@ -121,7 +121,7 @@ async def serve(port: int, followers: int, outcomes: int) -> None:
                 await ask()
                 number += 1
                 body = {"action": "open", "side": "LONG"} if asked == "open" else {"action": "close"}
-                await one(client, service, url, secret, followers, port, {"idempotency_key": f"history-{number}", **body})
+                await one(client, engine, url, secret, followers, port, {"idempotency_key": f"history-{number}", **body})
                 await trio.sleep(SETTLES_S)
             elif asked == "idle":
                 await trio.sleep(IDLE_S)

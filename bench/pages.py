@@ -16,18 +16,18 @@ from time import perf_counter
 import httpx
 import trio
 
-from engine.config import Config, load_config
 from engine.control import call
 from engine.domain.identifiers import CopyId, ReceiptId, SignalId, StrategyId, copy_id
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.domain.signal import Action, PositionSide, SignalDraft
+from engine.keys.vault import new_root_key
 from engine.ledger import Database, Ledger
 from engine.ledger.outcomes import conclude
 from engine.ledger.people import strategies
 from engine.ledger.query import fetch_all
 from engine.ledger.signals import NewSignal, record_signal
 from engine.run import run_engine
-from engine.vault import new_root_key
+from engine.settings.config import Config, load_config
 from web.app import create_app
 from web.server import ServerConfig, serve_web
 from web.settings import WebSettings
@@ -128,11 +128,11 @@ async def main(followers: int, signals: int, rounds: int) -> None:
         environ = {"ENCRYPTION_KEY": new_root_key(), "JWT_SECRET": secrets.token_urlsafe(48)}
         config = load_config(Path(folder), environ)
         await prepare(config, followers, signals)
-        async with run_engine(config, what="bench") as service, trio.open_nursery() as nursery:
+        async with run_engine(config, what="bench") as engine, trio.open_nursery() as nursery:
             settings = WebSettings(demo_people=PEOPLE)
-            app, never = create_app(service, settings, service.desks), trio.Event()
+            app, never = create_app(engine, settings), trio.Event()
             bound = await nursery.start(partial(serve_web, app, ServerConfig(port=0), shutdown_trigger=never.wait))
-            while not service.readiness().ready:  # noqa: ASYNC110 - readiness is asked, as by any probe; it has no event
+            while not engine.monitor.readiness().ready:  # noqa: ASYNC110 - readiness is asked, as by any probe; it has no event
                 await trio.sleep(0.1)
             print(f"{followers} followers, {signals * followers} outcomes; medians of {rounds}")
             within = await measure(bound.url, rounds)

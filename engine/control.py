@@ -23,19 +23,19 @@ from typing import Any, Final
 import trio
 
 from engine.actors.clock import SystemClock
-from engine.commands import commands_of
+from engine.commands import Commands
 from engine.commands.keys import KEYS
-from engine.config import Config
 from engine.domain.errors import InvalidValue, RexAlgoError
-from engine.files import make_folder
-from engine.keyring import Keyring
+from engine.keys.keyring import Keyring
 from engine.ledger import LedgerError
 from engine.ledger.stillness import EVERYBODY, stand_still
-from engine.ledger_place import MarkKeeper, open_place, why_unfit
 from engine.office import NothingThere, Office
-from engine.plugin_host import Plugins, load_plugins
+from engine.plugin.host import Plugins, load_plugins
 from engine.provisioning.errors import ProvisionErrors, ProvisionProblem
-from engine.restoring import finish_restore
+from engine.recovery.ledger_place import MarkKeeper, open_place, why_unfit
+from engine.recovery.restoring import finish_restore
+from engine.settings.config import Config
+from engine.settings.files import make_folder
 
 _LOG = logging.getLogger("rexalgo.control")
 SOCKET_NAME: Final = "control.sock"
@@ -259,7 +259,7 @@ async def _directly(config: Config, method: str, params: dict[str, Any], *, hold
         office = Office(
             config, ledger, clock, partial(_plugins, config), keyring.open, trio.lowlevel.checkpoint, keyring=keyring
         )  # fmt: skip
-        told = await commands_of(office)[method](params)
+        told = await Commands(office).run(method, params)
         if mark is not None:
             mark.keep(clock.now())
         return told

@@ -9,18 +9,18 @@ from dataclasses import dataclass, field
 import trio
 
 from engine.actors.household import Household
-from engine.config import Config
 from engine.domain.account import AccountReport
 from engine.domain.errors import RexAlgoError
-from engine.keyring import Keyring
+from engine.keys.keyring import Keyring
+from engine.keys.vault import Vault
 from engine.ledger import Ledger
 from engine.ledger.audit import AuditKey
-from engine.ledger_place import MarkKeeper
-from engine.plugin_host import Plugins
+from engine.plugin.host import Plugins
 from engine.ports.clock import Clock
 from engine.ports.secret import Secret
 from engine.ports.signal_source import Delivery
-from engine.vault import Vault
+from engine.recovery.ledger_place import MarkKeeper
+from engine.settings.config import Config
 from engine.views import Reception
 
 TryLogin = Callable[[str, Mapping[str, Secret]], Awaitable[AccountReport]]

@@ -1,4 +1,4 @@
-"""Wire the engine: ledger, vault, plugins, feeds, followers, streams, control socket; hand back the service.
+"""Wire the engine: ledger, vault, plugins, feeds, followers, streams, control socket; hand back its doors.
 
 What always holds: one engine per folder (the lock); nothing is claimed before the claims of an earlier run are owned as UNKNOWN;
 the engine runs in its own nursery beside the web server, never inside it. Stopping means: no new claims at once; the orders that
@@ -8,6 +8,7 @@ are out get their answers, at most 8.5 s, and what has none by then is recorded 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from importlib.metadata import version
@@ -29,18 +30,18 @@ from engine.actors.shared import Pace, Shared
 from engine.actors.streams import StrategyStream, run_stream
 from engine.actors.supervisor import Vitals
 from engine.actors.telling import tell
-from engine.commands import chosen_notifiers, commands_of
-from engine.config import Config
+from engine.commands import Commands, chosen_notifiers
 from engine.control import FolderLock, serve_control
 from engine.decisions.admission import read_scope
 from engine.decisions.circuit import Circuit
-from engine.desks import open_desks
+from engine.desks import Desks, open_desks
 from engine.domain.account import AccountReport, Environment
 from engine.domain.errors import RexAlgoError
 from engine.domain.identifiers import AccountId, EndpointId, StrategyId, Symbol
-from engine.exchange_places import exchange_context, why_refused
-from engine.files import make_folder
-from engine.keyring import Keyring
+from engine.ingress import Endpoint, Ingress
+from engine.keys.keyring import Keyring
+from engine.keys.sealed_secrets import EndpointKey, account_credentials, endpoint_keys
+from engine.keys.vault import VaultError
 from engine.ledger import Database, Ledger
 from engine.ledger.audit import audit_end
 from engine.ledger.codec import to_us
@@ -52,28 +53,41 @@ from engine.ledger.reports import switches
 from engine.ledger.resolving import orphan_claims
 from engine.ledger.standing import symbols_held
 from engine.ledger.stillness import EVERYBODY, read_still, stand_still
-from engine.ledger_place import MarkKeeper, open_place
+from engine.monitor import Monitor
 from engine.office import Office, Receive
-from engine.plugin_host import Plugins, load_plugins
+from engine.plugin.host import Plugins, load_plugins
 from engine.ports.clock import Clock
 from engine.ports.exchange import AccountLogin
 from engine.ports.rate_limiter import RateLimit, RateLimiter
 from engine.ports.secret import Secret
-from engine.restoring import finish_restore
-from engine.secrets_store import EndpointKey, account_credentials, endpoint_keys
-from engine.service import Endpoint, EngineService
+from engine.provisioning.exchange_places import exchange_context, why_refused
+from engine.recovery.ledger_place import MarkKeeper, open_place
+from engine.recovery.restoring import finish_restore
+from engine.settings.config import Config
+from engine.settings.files import make_folder
 from engine.transport import HttpClientFactory
-from engine.vault import VaultError
 
 _LOG = logging.getLogger("rexalgo.run")
 STOP_WITHIN_S: Final = 8.5
 SWITCHES_EVERY_S: Final = 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """Hold the doors of a running engine: what bots, probes and pages, people at pages, and operators ask."""
+
+    ingress: Ingress
+    monitor: Monitor
+    desks: Desks | None
+    commands: Commands
+    stop_claiming: Callable[[], None]
+    """Begin no new order from now on: the first step of stopping. Signals are still recorded, for the next start."""
+
+
 @asynccontextmanager
 async def run_engine(
     config: Config, *, clock: Clock | None = None, extra_modules: Mapping[str, Any] | None = None, what: str = "rexalgo serve"
-) -> AsyncIterator[EngineService]:
+) -> AsyncIterator[Engine]:
     """Run the engine of one folder while the block runs; raises RexAlgoError for what must be mended before it can start.
 
     ``what`` tells others who holds the folder. ``extra_modules``: see ``load_plugins``.
@@ -92,8 +106,8 @@ async def run_engine(
             await keyring.open()
             _LOG.info("the audit ends at %s", audit_end(ledger.db))
             engine = await _Engine.begin(config, plugins, ledger, keyring, clock)
-            async with engine.running() as service:
-                yield service
+            async with engine.running() as doors:
+                yield doors
             engine.mark.keep(clock.now())
             _LOG.info("the audit ends at %s", audit_end(ledger.db))
         finally:
@@ -150,15 +164,14 @@ class _Engine:
         return cls(config, plugins, ledger, keyring, clock, epoch, mark)
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[EngineService]:
+    async def running(self) -> AsyncIterator[Engine]:
         """Run everything while the block runs."""
         async with trio.open_nursery() as outer:
             async with trio.open_nursery() as nursery:
-                service = self._service(nursery)
-                reload = partial(self._reload, nursery, service)
-                office = self._office(reload, service.receive)
-                service.use_commands(commands_of(office))
-                service.use_desks(open_desks(office))
+                ingress, monitor = self._ingress(nursery), Monitor(self._shared, self._household, version("rexalgo"))
+                reload = partial(self._reload, nursery, ingress)
+                office = self._office(reload, ingress.receive)
+                commands = Commands(office)
                 await reload()
                 nursery.start_soon(self._household.route, partial(accounts_with_waiting_legs, self._ledger.db))
                 self.mark.keep(self._clock.now())
@@ -171,12 +184,13 @@ class _Engine:
                     nursery.start_soon(tell, self._shared, notifier)
                 if self._config.operator.heartbeat_url:
                     nursery.start_soon(beat, self._config.operator.heartbeat_url, lambda: self._ledger.healthy)
-                await nursery.start(serve_control, self._config.data_dir, service.command)
+                await nursery.start(serve_control, self._config.data_dir, commands.run)
                 try:
-                    yield service
+                    yield Engine(ingress, monitor, open_desks(office), commands, self._shared.stop)
                 finally:
                     self._shared.stop()
-                    service.close()
+                    ingress.close()
+                    monitor.close()
                     outer.start_soon(self._cut_sends)
                     nursery.cancel_scope.cancel()
             outer.cancel_scope.cancel()
@@ -200,14 +214,14 @@ class _Engine:
         finally:
             await session.aclose()
 
-    def _service(self, nursery: trio.Nursery) -> EngineService:
+    def _ingress(self, nursery: trio.Nursery) -> Ingress:
         sources = self._plugins.webhook_sources
         if not sources:
             raise RexAlgoError("no enabled plugin registers a webhook source: enable one, such as signed_webhook")
         per_minute = self._config.engine.webhook_rate_per_minute
         limit = RateLimit(1, 60.0 / per_minute, max(1, per_minute // 4))  # a period of one delivery: nobody waits, what is above is refused
         default = sources.get("signed_webhook") or next(iter(sources.values()))
-        return EngineService(self._shared, self._household, nursery, self._limiter, limit, default, version("rexalgo"))
+        return Ingress(self._shared, self._household, nursery, self._limiter, limit, default)
 
     async def _cut_sends(self) -> None:
         """End what is still out 8.5 s after the stop began: each is recorded UNKNOWN and looked up at the next start."""
@@ -231,14 +245,14 @@ class _Engine:
 
     # What provisioning and commands change
 
-    async def _reload(self, nursery: trio.Nursery, service: EngineService) -> None:
+    async def _reload(self, nursery: trio.Nursery, ingress: Ingress) -> None:
         """Take over what the ledger says: switches, strategies, endpoints, agreements, new accounts and streams."""
         db = self._ledger.db
         plans = strategies(db)
         self._shared.strategy_names = {each.id: each.name for each in plans}
         self._use_switches()
         self._shared.forget_subscriptions()
-        service.use_endpoints(self._endpoints({each.id: each for each in plans}))
+        ingress.use_endpoints(self._endpoints({each.id: each for each in plans}))
         wanted = frozenset(symbol for each in plans for symbol in each.symbols) | symbols_held(db)
         environments = {name: adapter.environment(self._contexts[name]) for name, adapter in self._plugins.exchanges.items()}
         known = accounts(db)
@@ -257,7 +271,7 @@ class _Engine:
                 await trio.lowlevel.checkpoint()
         for plan in plans:
             if plan.kind == KIND_ALGO and plan.id not in self._streaming:
-                self._start_stream(nursery, service, plan, wanted)
+                self._start_stream(nursery, ingress, plan, wanted)
         self._household.ring()
 
     def _endpoints(self, by_id: Mapping[StrategyId, StrategyRow]) -> list[Endpoint]:
@@ -324,7 +338,7 @@ class _Engine:
             self._shared.sends, self._breakers.circuits[exchange], why_held=partial(self._shared.why_held, identifier),
         )  # fmt: skip
 
-    def _start_stream(self, nursery: trio.Nursery, service: EngineService, row: StrategyRow, wanted: frozenset[Symbol]) -> None:
+    def _start_stream(self, nursery: trio.Nursery, ingress: Ingress, row: StrategyRow, wanted: frozenset[Symbol]) -> None:
         source = self._plugins.stream_sources.get(row.source)
         if source is None:
             _LOG.error("the stream source %s of strategy %s is not enabled: it sends no signals", row.source, row.name)
@@ -333,7 +347,7 @@ class _Engine:
         for exchange in self._feeds:
             self._start_feed(nursery, exchange, wanted)
         http = HttpClientFactory()
-        record = partial(service.emit, row.id, row.source, row.symbols)
+        record = partial(ingress.emit, row.id, row.source, row.symbols)
         context = StrategyStream(row.name, row.symbols, row.params, self._clock, http, tuple(self._feeds.values()), record)
         nursery.start_soon(run_stream, self._shared, source, context, Vitals(f"strategy {row.name}"), http)
 

@@ -1,4 +1,4 @@
-"""What EngineService hands to the web and the command line: plain frozen values that list what may be shown, nothing else."""
+"""What the engine hands to the web and the command line: plain frozen values that list what may be shown, nothing else."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

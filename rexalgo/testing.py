@@ -1,6 +1,6 @@
 """The kits for plugin authors: numbered promises, from pytest and from ``rexalgo plugin test``. See docs/plugins.md."""
 
-from engine.kit_record import KIT_VERSION
+from engine.plugin.kit_record import KIT_VERSION
 from engine.testing.exchange import ExchangeUnderTest, check_exchange_adapter, exchange_cases
 from engine.testing.faulty_http import FaultyHttp
 from engine.testing.other_kits import SourceUnderTest, check_rate_limiter, check_signal_source, limiter_cases, source_cases

@@ -8,11 +8,11 @@ from quart import Response, request
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
-from engine.desks import Desks
 from web.asgi import SteadyHTTPConnection
 from web.bots import error_answer, register_bots
 from web.door.security import register_security
 from web.door.sign_in import register_sign_in
+from web.engine_port import Engine
 from web.headers import NO_STORE, security_headers
 from web.live import register_live
 from web.operators.pages import register_operators
@@ -20,7 +20,6 @@ from web.operators.switching import register_switches
 from web.pages import error_page, register_static
 from web.pulse import register_pulse
 from web.rooms import Room, Rooms, Who
-from web.service_port import Service
 from web.settings import WebSettings
 from web.studio.pages import register_studio
 from web.traders.accounts import register_accounts
@@ -57,31 +56,31 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def create_app(service: Service, settings: WebSettings, desks: Desks | None = None, *, now: Callable[[], datetime] = _utc_now) -> QuartTrio:
-    """Make the app over an engine's service. ``now`` is the clock for the time of receipt (UTC).
+def create_app(engine: Engine, settings: WebSettings, *, now: Callable[[], datetime] = _utc_now) -> QuartTrio:
+    """Make the app over an engine. ``now`` is the clock for the time of receipt (UTC).
 
-    Without ``desks`` it takes signals and shows the live page only.
+    Without desks it takes signals and shows the live page only.
     """
     app = QuartTrio(__name__, static_folder=None, template_folder=None)
     app.asgi_http_class = SteadyHTTPConnection
     app.config["MAX_CONTENT_LENGTH"] = settings.body_bytes_max
     app.config["BODY_TIMEOUT"] = settings.body_timeout_s
     app.url_map.merge_slashes = False  # a redirect would repeat the sender's path
-    register_bots(app, service, settings, now)
-    register_live(app, service, settings)
+    register_bots(app, engine.ingress, engine.monitor, settings, now)
+    register_live(app, engine.monitor, settings)
     register_static(app)
-    if desks is not None:
-        rooms = Rooms(app, desks, settings, now)
+    if engine.desks is not None:
+        rooms = Rooms(app, engine.desks, settings, now)
         register_sign_in(rooms)
         register_security(rooms)
-        register_pulse(rooms, service)
+        register_pulse(rooms, engine.monitor)
         register_home(rooms)
         register_signals(rooms)
         register_follow(rooms)
         register_strategies(rooms)
         register_accounts(rooms)
         register_studio(rooms)
-        register_switches(rooms, register_operators(rooms, service))
+        register_switches(rooms, register_operators(rooms, engine.commands))
         app.config["ROOMS"] = (*rooms.declared, *OTHER_ROOMS)
     _register_errors(app)
     _register_headers(app, settings)

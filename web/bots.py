@@ -2,7 +2,7 @@
 
 What must hold: verification, parsing and recording are the engine's; this file caps size and time, hands over the raw
 delivery, and turns the answer into one status. Nothing of the input is repeated, no input gives a 5xx but 503, and nothing
-that must happen stands after ``service.receive``: a sender that hangs up cancels its handler.
+that must happen stands after ``ingress.receive``: a sender that hangs up cancels its handler.
 """
 
 import json
@@ -18,8 +18,8 @@ from quart_trio import QuartTrio
 
 from engine.ports.signal_source import Delivery
 from engine.views import ReadinessView, ReceiptView, Reception, ReceptionKind
+from web.engine_port import Ingress, Monitor
 from web.requests import asks_locally, client, header_pairs
-from web.service_port import Service
 from web.settings import WebSettings
 
 log = logging.getLogger("rexalgo.web")
@@ -52,7 +52,7 @@ _WORDS: Final[Mapping[ReceptionKind, tuple[str, str]]] = {
 }
 
 
-def register_bots(app: QuartTrio, service: Service, settings: WebSettings, now: Callable[[], datetime]) -> None:
+def register_bots(app: QuartTrio, ingress: Ingress, monitor: Monitor, settings: WebSettings, now: Callable[[], datetime]) -> None:
     """Add the rooms under /api to the app."""
 
     @app.post("/api/webhooks/copy-trading/<path:endpoint>")
@@ -61,7 +61,7 @@ def register_bots(app: QuartTrio, service: Service, settings: WebSettings, now: 
         if not _ID.fullmatch(endpoint):
             return reception_answer(_NOT_AUTHENTIC)
         delivery = Delivery(body, header_pairs(), client(settings), now())
-        return reception_answer(await _receive(service.receive, endpoint, delivery))
+        return reception_answer(await _receive(ingress.receive, endpoint, delivery))
 
     @app.post("/hooks/tv/<path:token>")
     async def receive_alert(token: str) -> Response:
@@ -69,22 +69,22 @@ def register_bots(app: QuartTrio, service: Service, settings: WebSettings, now: 
         if not _TOKEN.fullmatch(token):
             return reception_answer(_NOT_AUTHENTIC)
         delivery = Delivery(body, header_pairs(), client(settings), now())
-        return reception_answer(await _receive(service.receive_by_token, token, delivery))
+        return reception_answer(await _receive(ingress.receive_by_token, token, delivery))
 
     @app.get("/api/receipts/<path:receipt_id>")
     async def receipt(receipt_id: str) -> Response:
-        view = await service.receipt(receipt_id) if _ID.fullmatch(receipt_id) else None
+        view = await monitor.receipt(receipt_id) if _ID.fullmatch(receipt_id) else None
         return error_answer(404, "not_found", "There is no such receipt.") if view is None else json_answer(200, _receipt(view))
 
     @app.get("/api/health")
     async def health() -> Response:
-        view = service.health()
+        view = monitor.health()
         told = {"ok": view.ok, "version": view.version, "uptime_s": round(view.uptime_s, 1), "problems": list(view.problems)}
         return json_answer(200 if view.ok else 503, told)
 
     @app.get("/api/ready")
     async def ready() -> Response:
-        view = service.readiness()
+        view = monitor.readiness()
         return json_answer(200 if view.ready else 503, _readiness(view, names=asks_locally(settings)))
 
 

@@ -17,10 +17,10 @@ from quart_trio import QuartTrio
 
 from engine.views import OutcomeRow
 from web.connections import Connection
+from web.engine_port import Monitor
 from web.pages import page, render
 from web.requests import asks_locally, connection, header_pairs
 from web.rows import Row, count_families, present
-from web.service_port import Service
 from web.settings import WebSettings
 
 _SEQUENCE: Final = re.compile(r"[0-9]{1,18}")
@@ -35,14 +35,14 @@ class Streams:
     open: int = 0
 
 
-def register_live(app: QuartTrio, service: Service, settings: WebSettings) -> None:
+def register_live(app: QuartTrio, monitor: Monitor, settings: WebSettings) -> None:
     """Add the live page and its stream to the app."""
     streams = Streams()
 
     @app.get("/live")
     async def live() -> Response:
         _only_here(settings)
-        newest_first = await service.recent_outcomes(settings.rows_max)
+        newest_first = await monitor.recent_outcomes(settings.rows_max)
         rows = [present(row) for row in newest_first]
         after = newest_first[0].sequence if newest_first else 0
         return page("live.html", rows=rows, after=after, counters=count_families(rows), rows_max=settings.rows_max)
@@ -54,9 +54,9 @@ def register_live(app: QuartTrio, service: Service, settings: WebSettings) -> No
             abort(404)
         if streams.open >= settings.streams_max:
             abort(503)
-        after = await _start(service)
+        after = await _start(monitor)
         here = connection()
-        body = _stream(service, here, streams, after, settings.heartbeat_s) if http.method != "HEAD" else b""
+        body = _stream(monitor, here, streams, after, settings.heartbeat_s) if http.method != "HEAD" else b""
         answer = Response(body, content_type="text/event-stream; charset=utf-8")
         answer.headers["X-Accel-Buffering"] = "no"
         answer.timeout = None
@@ -70,22 +70,22 @@ def _only_here(settings: WebSettings) -> None:
         abort(404)
 
 
-async def _start(service: Service) -> int:
+async def _start(monitor: Monitor) -> int:
     """Return the sequence after which the reader wants to go on: its last event, else what its page showed, else now."""
     for told in (http.headers.get("Last-Event-ID", ""), http.args.get("after", "")):
         if _SEQUENCE.fullmatch(told):
             return int(told)
-    newest = await service.recent_outcomes(1)
+    newest = await monitor.recent_outcomes(1)
     return newest[0].sequence if newest else 0
 
 
-async def _stream(service: Service, here: Connection, streams: Streams, after: int, heartbeat_s: float) -> AsyncIterator[str]:
+async def _stream(monitor: Monitor, here: Connection, streams: Streams, after: int, heartbeat_s: float) -> AsyncIterator[str]:
     """Yield server-sent events; no nursery and no cancel scope stands around a yield."""
     streams.open += 1
     try:
         yield "retry: 2000\n\n" + _BEAT
         while True:
-            news = await _next_news(service, here.closing, after, heartbeat_s)
+            news = await _next_news(monitor, here.closing, after, heartbeat_s)
             if news is None:
                 yield _BEAT
             elif not news:
@@ -97,7 +97,7 @@ async def _stream(service: Service, here: Connection, streams: Streams, after: i
         streams.open -= 1
 
 
-async def _next_news(service: Service, closing: trio.Event, after: int, heartbeat_s: float) -> Sequence[OutcomeRow] | None:
+async def _next_news(monitor: Monitor, closing: trio.Event, after: int, heartbeat_s: float) -> Sequence[OutcomeRow] | None:
     """Wait for rows; empty when there will be none any more, None when a heartbeat is due first."""
     news: Sequence[OutcomeRow] | None = None
 
@@ -110,7 +110,7 @@ async def _next_news(service: Service, closing: trio.Event, after: int, heartbea
     with trio.move_on_after(heartbeat_s):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(end_at_closing, nursery.cancel_scope)
-            found = await service.wait_outcomes(after, _BATCH)
+            found = await monitor.wait_outcomes(after, _BATCH)
             news = found if not closing.is_set() else ()
             nursery.cancel_scope.cancel()
     return news

@@ -14,9 +14,9 @@ from quart import request as http
 
 from engine.domain.identifiers import PersonId
 from web.connections import Connection
+from web.engine_port import Monitor
 from web.requests import connection
 from web.rooms import Rooms, Who
-from web.service_port import Service
 from web.visit import Visit
 
 _SEQUENCE: Final = re.compile(r"[0-9]{1,18}")
@@ -28,7 +28,7 @@ STREAMS_OF_ONE_MAX: Final = 20
 LOOK_AGAIN_S: Final = 0.25
 
 
-def register_pulse(rooms: Rooms, service: Service) -> None:
+def register_pulse(rooms: Rooms, monitor: Monitor) -> None:
     """Add the stream to the app."""
     open_streams: Streams = {}
 
@@ -47,7 +47,7 @@ def register_pulse(rooms: Rooms, service: Service) -> None:
         here = connection()
         cookie = http.cookies.get(visit.cookie_name, "")
         answer = Response(
-            _stream(rooms, service, cookie, here, open_streams, visit.who.id, after, visit.settings.heartbeat_s),
+            _stream(rooms, monitor, cookie, here, open_streams, visit.who.id, after, visit.settings.heartbeat_s),
             content_type="text/event-stream; charset=utf-8",
         )
         answer.headers["X-Accel-Buffering"] = "no"
@@ -57,7 +57,7 @@ def register_pulse(rooms: Rooms, service: Service) -> None:
 
 
 async def _stream(
-    rooms: Rooms, service: Service, cookie: str, here: Connection, open_streams: Streams, person: PersonId, after: int, heartbeat_s: float
+    rooms: Rooms, monitor: Monitor, cookie: str, here: Connection, open_streams: Streams, person: PersonId, after: int, heartbeat_s: float
 ) -> AsyncIterator[str]:
     """Yield server-sent events; no nursery and no cancel scope stands around a yield."""
     mark = object()
@@ -75,7 +75,7 @@ async def _stream(
                 yield f"id: {found}\nevent: changed\ndata: {{}}\n\n"
             after = max(after, newest)  # what concerned nobody here is not read again
             sequence = max(sequence, after)
-            news = await _wait(service, here.closing, sequence, heartbeat_s)
+            news = await _wait(monitor, here.closing, sequence, heartbeat_s)
             if news is None:
                 yield _BEAT
             elif news == 0:
@@ -87,7 +87,7 @@ async def _stream(
         del open_streams[mark]
 
 
-async def _wait(service: Service, closing: trio.Event, after: int, heartbeat_s: float) -> int | None:
+async def _wait(monitor: Monitor, closing: trio.Event, after: int, heartbeat_s: float) -> int | None:
     """Wait for any news of the ledger: its newest sequence, 0 at the end, None when a heartbeat is due first."""
     found: int | None = None
 
@@ -100,7 +100,7 @@ async def _wait(service: Service, closing: trio.Event, after: int, heartbeat_s: 
     with trio.move_on_after(heartbeat_s):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(end_at_closing, nursery.cancel_scope)
-            newest = await service.wait_news(after)
+            newest = await monitor.wait_news(after)
             found = 0 if closing.is_set() else newest
             nursery.cancel_scope.cancel()
     return found

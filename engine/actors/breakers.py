@@ -12,7 +12,6 @@ from typing import Final
 import trio
 
 from engine.actors.shared import Shared
-from engine.config import EngineConfig
 from engine.decisions.circuit import Circuit
 from engine.domain.alert import AlertCode
 from engine.domain.holding import Switch, SwitchScope
@@ -20,6 +19,7 @@ from engine.ledger import Database
 from engine.ledger.alerts import raise_alert
 from engine.ledger.breakers import busy_strategies, refused_accounts, switched_at
 from engine.ledger.reports import set_switch, switches
+from engine.settings.config import EngineConfig
 
 EVERY_S: Final = 1.0
 RATE_WINDOW: Final = timedelta(minutes=1)

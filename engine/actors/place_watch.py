@@ -15,8 +15,8 @@ from engine.actors.shared import Shared
 from engine.actors.telling import deliver
 from engine.domain.alert import Alert, AlertCode
 from engine.ledger import LedgerError
-from engine.ledger_place import MarkKeeper
 from engine.ports.notifier import Notifier
+from engine.recovery.ledger_place import MarkKeeper
 
 _LOG = logging.getLogger("rexalgo.place")
 LOOK_S: Final = 1.0

@@ -3,8 +3,9 @@
 The same commands work whether a server runs (over the control socket) or not (on the opened ledger).
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+from typing import Any
 
 from engine.commands.books import BOOKS
 from engine.commands.drawdown import DRAWDOWN
@@ -13,12 +14,24 @@ from engine.commands.operating import OPERATING, chosen_notifiers
 from engine.commands.people import PEOPLE
 from engine.commands.restoring import RESTORING
 from engine.commands.system import SYSTEM
+from engine.domain.errors import RexAlgoError
 from engine.office import NothingThere, Office
-from engine.service import Command
 
-__all__ = ["NothingThere", "chosen_notifiers", "commands_of"]
+__all__ = ["Command", "Commands", "NothingThere", "chosen_notifiers"]
+
+Command = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
+_ALL: Mapping[str, Callable[..., Awaitable[dict[str, Any]]]] = {**OPERATING, **DRAWDOWN, **BOOKS, **PEOPLE, **SYSTEM, **KEYS, **RESTORING}
 
 
-def commands_of(office: Office) -> Mapping[str, Command]:
-    """Return every command by name."""
-    return {name: partial(run, office) for name, run in {**OPERATING, **DRAWDOWN, **BOOKS, **PEOPLE, **SYSTEM, **KEYS, **RESTORING}.items()}
+class Commands:
+    """Run commands by name, for the control socket and for the operator's pages."""
+
+    def __init__(self, office: Office) -> None:
+        self._commands: Mapping[str, Command] = {name: partial(run, office) for name, run in _ALL.items()}
+
+    async def run(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+        """Run one command; raises RexAlgoError for an unknown one, else what the command raises."""
+        run = self._commands.get(method)
+        if run is None:
+            raise RexAlgoError(f"unknown command {method!r}; known are {', '.join(sorted(self._commands))}")
+        return await run(params)

@@ -10,7 +10,9 @@ from typing import Any, Final
 
 from engine.commands.parameters import Run, jsonable, text
 from engine.domain.errors import InvalidValue, RexAlgoError
-from engine.keyring import Keyring
+from engine.keys.keyring import Keyring
+from engine.keys.rewrapping import begin, keep_audit_keys, left_under_others, move_batch
+from engine.keys.vault import new_root_key
 from engine.ledger import Database
 from engine.ledger.audit import SHELL, append_audit
 from engine.ledger.root_keys import (
@@ -22,8 +24,6 @@ from engine.ledger.root_keys import (
     root_keys,
 )
 from engine.office import NothingThere, Office
-from engine.rewrapping import begin, keep_audit_keys, left_under_others, move_batch
-from engine.vault import new_root_key
 
 BATCHES: Final = 10
 BATCHES_MAX: Final = 100

@@ -14,7 +14,6 @@ from engine.commands.auditing import recorder
 from engine.commands.needs import how_it_is
 from engine.commands.parameters import Run, asked_from, installed_version, jsonable, no_such, text
 from engine.commands.restoring import note_shown, told_plan
-from engine.config import Config
 from engine.decisions.reconciliation import Correction, words_of
 from engine.decisions.routing import concerns
 from engine.desks.endpoints import rotate_secret
@@ -24,7 +23,6 @@ from engine.domain.amounts import ZERO, plain
 from engine.domain.errors import InvalidValue, RexAlgoError
 from engine.domain.holding import Switch, SwitchLevel, SwitchScope
 from engine.domain.identifiers import AccountId
-from engine.exchange_places import exchange_places
 from engine.ledger import Database
 from engine.ledger.alerts import channel_state, newest_alerts
 from engine.ledger.attempts import read_attempt
@@ -60,9 +58,11 @@ from engine.ledger.standing import still_open
 from engine.ledger.stillness import read_still
 from engine.ledger.unsettled import count_unsettled
 from engine.office import NothingThere, Office
-from engine.plugin_host import Plugins
+from engine.plugin.host import Plugins
 from engine.ports.notifier import Notifier
 from engine.provisioning import ProvisionResult, provision
+from engine.provisioning.exchange_places import exchange_places
+from engine.settings.config import Config
 
 NOTE_CHARACTERS_MAX: Final = 200
 OVERLAP_H: Final = 24

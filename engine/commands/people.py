@@ -11,6 +11,7 @@ from engine.desks.mastering import become_master
 from engine.domain.errors import InvalidValue
 from engine.domain.identifiers import parse_name
 from engine.domain.person import Person, Role, parse_role
+from engine.keys.sealed_secrets import audit_key_of, new_person
 from engine.ledger import Database
 from engine.ledger.audit import append_audit, audit_rows, parse_audit_end, verify_audit
 from engine.ledger.identity import (
@@ -27,7 +28,6 @@ from engine.ledger.identity import (
 from engine.ledger.people import insert_person, strategies, strategy_named
 from engine.ledger.sessions import invitations, revoke_sessions, revoke_ticket, sessions_of
 from engine.office import NothingThere, Office
-from engine.secrets_store import audit_key_of, new_person
 
 
 async def _users(office: Office, params: dict[str, Any]) -> dict[str, Any]:

@@ -10,11 +10,11 @@ from typing import Any, Final
 
 from engine.actors.follower import Follower
 from engine.commands.parameters import Run, installed_version, jsonable
-from engine.kit_record import is_proven, read_record
 from engine.ledger.deliveries import refusals
 from engine.office import Office
-from engine.plugin_api import PLUGIN_API_VERSION
-from engine.plugin_host import list_installed
+from engine.plugin.api import PLUGIN_API_VERSION
+from engine.plugin.host import list_installed
+from engine.plugin.kit_record import is_proven, read_record
 
 LIBRARIES: Final = ("trio", "hypercorn", "quart", "quart-trio", "pluggy", "apsw", "pynacl", "httpx", "h11", "pyjwt", "msgspec", "jinja2")
 

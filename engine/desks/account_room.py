@@ -13,6 +13,7 @@ from engine.desks.following import FollowingDesk
 from engine.desks.visitor import FormErrors, Visitor
 from engine.domain.account import Environment
 from engine.domain.identifiers import former_name
+from engine.keys.sealed_secrets import login_prints, seal_credentials
 from engine.ledger import Database
 from engine.ledger.attempts import open_attempts
 from engine.ledger.disconnecting import disconnect_account
@@ -21,7 +22,6 @@ from engine.ledger.people import AccountRow, account, person_key, set_credential
 from engine.ledger.preflight import note_new_credentials
 from engine.office import NothingThere, Office
 from engine.ports.secret import Secret
-from engine.secrets_store import login_prints, seal_credentials
 
 
 class AccountRoom:

@@ -9,15 +9,15 @@ from typing import Final
 from engine.desks.visitor import FormErrors
 from engine.domain.account import AccountReport, Environment
 from engine.domain.identifiers import AccountId
-from engine.exchange_places import exchange_places
+from engine.keys.sealed_secrets import seal_credentials
+from engine.keys.vault import Vault
 from engine.ledger import Database
 from engine.ledger.identity import remember_login
 from engine.ledger.people import AccountRow, PersonKey, account_named, insert_account
 from engine.office import Office
 from engine.ports.exchange import CredentialField, ExchangeError, NotExecuted, Rejected, RejectionKind
 from engine.ports.secret import Secret, is_one_line
-from engine.secrets_store import seal_credentials
-from engine.vault import Vault
+from engine.provisioning.exchange_places import exchange_places
 
 CHARACTERS_MAX: Final = 512
 

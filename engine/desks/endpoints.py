@@ -7,6 +7,8 @@ from datetime import datetime
 
 from engine.domain.identifiers import EndpointId, StrategyId
 from engine.identity.references import capability_hash, new_secret_id
+from engine.keys.sealed_secrets import seal_endpoint_secret
+from engine.keys.vault import Vault
 from engine.ledger import Database
 from engine.ledger.audit import append_audit
 from engine.ledger.outcomes import write_event
@@ -14,8 +16,6 @@ from engine.ledger.people import EndpointRow, endpoint_owner, expire_secrets, in
 from engine.office import Office
 from engine.ports.secret import Secret
 from engine.ports.signal_source import WebhookSource
-from engine.secrets_store import seal_endpoint_secret
-from engine.vault import Vault
 
 
 def make_endpoint(db: Database, vault: Vault, strategy: StrategyId, source: WebhookSource, now: datetime) -> tuple[EndpointId, Secret]:

@@ -34,6 +34,7 @@ from engine.identity.second_factor import (
     totp_address,
     totp_step,
 )
+from engine.keys.sealed_secrets import login_prints, new_person, open_totp_secret, seal_totp_secret
 from engine.ledger import Database
 from engine.ledger import identity as ledger
 from engine.ledger import sessions as doors
@@ -42,7 +43,6 @@ from engine.ledger.people import account, declared, insert_person, person_key
 from engine.ledger.sessions import KIND_INVITATION, KIND_SIGN_IN, SessionRow, TicketRow
 from engine.office import NothingThere, Office
 from engine.ports.secret import Secret
-from engine.secrets_store import login_prints, new_person, open_totp_secret, seal_totp_secret
 
 T = TypeVar("T")
 SEEN_EVERY: Final = timedelta(seconds=60)

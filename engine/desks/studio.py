@@ -25,6 +25,8 @@ from engine.domain.holding import Switch, SwitchLevel, SwitchScope
 from engine.domain.identifiers import StrategyId, parse_name
 from engine.domain.person import Role
 from engine.domain.signal import SignalDraft
+from engine.ingress import OWN_PAGE
+from engine.keys.sealed_secrets import ended_endpoint_keys, endpoint_keys
 from engine.ledger import Database, studio
 from engine.ledger.alerts import alerts_about
 from engine.ledger.deliveries import DeliveryRow, deliveries
@@ -43,8 +45,6 @@ from engine.ledger.studio import STATES, Audience, StudioEndpoint, StudioSignal,
 from engine.office import NothingThere, Office
 from engine.ports.secret import Secret
 from engine.ports.signal_source import Authenticated, Delivery
-from engine.secrets_store import ended_endpoint_keys, endpoint_keys
-from engine.service import OWN_PAGE
 from engine.views import ReceiptView, Reception
 
 WEBHOOK: Final = "signed_webhook"

@@ -12,9 +12,9 @@ from urllib.parse import quote
 import apsw
 
 from engine.domain.errors import OwnFault
-from engine.files import make_folder, sync_folder
 from engine.ledger.lineage import COPY
 from engine.ledger.schema import MIGRATIONS
+from engine.settings.files import make_folder, sync_folder
 
 _SQLITE_MIN = (3, 51, 3)
 MEMORY = ":memory:"

@@ -1,7 +1,7 @@
 """Who takes part: people with their data keys, masters, strategies, webhook endpoints, exchange accounts, subscriptions.
 
 What always holds: a secret is here only sealed, beside the row version it was sealed for; names are unique per kind; nothing in
-this file deletes a row. It knows no key: sealing and opening is ``engine.secrets_store``'s.
+this file deletes a row. It knows no key: sealing and opening is ``engine.keys.sealed_secrets``'s.
 """
 
 import json

@@ -7,14 +7,14 @@ not at all; ``apply_declarations`` compares it with the ledger and writes in one
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
+from engine.keys.vault import Vault
 from engine.ledger import Database, Ledger
 from engine.ledger.people import accounts, masters, strategies
-from engine.plugin_host import Plugins
+from engine.plugin.host import Plugins
 from engine.provisioning.applying import ProvisionResult, apply_declarations
 from engine.provisioning.declarations import ExchangePlace, Known, known_strategies, parse_declarations
 from engine.provisioning.errors import ProvisionErrors, ProvisionProblem
 from engine.provisioning.resolving import resolve_secrets
-from engine.vault import Vault
 
 __all__ = ["ProvisionErrors", "ProvisionProblem", "ProvisionResult", "provision", "resolve_secrets"]
 

@@ -15,17 +15,24 @@ from typing import Final, cast
 from engine.domain.amounts import plain
 from engine.domain.identifiers import AccountId, EndpointId, StrategyId
 from engine.domain.subscription import Subscription
+from engine.keys.sealed_secrets import (
+    account_credentials,
+    credentials_print,
+    login_prints,
+    new_person,
+    seal_credentials,
+    seal_endpoint_secret,
+)
+from engine.keys.vault import Vault, VaultError
 from engine.ledger import Database, people
 from engine.ledger.codec import dump, policy_fields, read_policy
 from engine.ledger.identity import account_of_login, person_named, remember_login
 from engine.ledger.people import KIND_COPY_TRADING, AccountRow, EndpointRow, StrategyRow
 from engine.ledger.preflight import note_new_credentials
-from engine.plugin_host import Plugins
+from engine.plugin.host import Plugins
 from engine.ports.secret import Secret
 from engine.provisioning.declarations import Declarations, FollowerDeclaration, StrategyDeclaration, SubscriptionDeclaration
 from engine.provisioning.errors import ProvisionErrors, ProvisionProblem
-from engine.secrets_store import account_credentials, credentials_print, login_prints, new_person, seal_credentials, seal_endpoint_secret
-from engine.vault import Vault, VaultError
 
 Key = tuple[str, str, str]
 _HIDDEN: Final = "(a login; not shown)"

@@ -15,7 +15,7 @@ from engine.domain.errors import InvalidValue
 from engine.domain.identifiers import Symbol, parse_name
 from engine.domain.subscription import CopyPolicy, parse_symbols
 from engine.ledger.people import KIND_ALGO, KIND_COPY_TRADING
-from engine.plugin_host import Plugins
+from engine.plugin.host import Plugins
 from engine.ports.exchange import CredentialField
 from engine.ports.secret import Secret
 from engine.provisioning.credentials import read_credentials

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from engine.config import FILE_NAME, Config, ConfigErrors, load_config
 from engine.domain.errors import InvalidValue, RexAlgoError
-from engine.plugin_host import PluginError
+from engine.plugin.host import PluginError
+from engine.settings.config import FILE_NAME, Config, ConfigErrors, load_config
 
 
 class Exit(IntEnum):

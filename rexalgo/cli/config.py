@@ -6,8 +6,8 @@ from typing import Final
 
 import click
 
-from engine.config import Config, ConfigErrors, check_exposure, describe
-from engine.plugin_host import PluginError, Plugins, load_plugins
+from engine.plugin.host import PluginError, Plugins, load_plugins
+from engine.settings.config import Config, ConfigErrors, check_exposure, describe
 from rexalgo.cli.common import Exit, as_click_error, emit_json, json_option, read_config
 
 _SENSITIVE: Final = re.compile(r"secret|token|password|passphrase|key", re.IGNORECASE)

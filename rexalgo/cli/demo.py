@@ -18,9 +18,9 @@ import click
 import trio
 from rich.console import Console
 
-from engine.config import load_config
 from engine.domain.outcome import OutcomeCode
-from engine.files import create_file
+from engine.settings.config import load_config
+from engine.settings.files import create_file
 from engine.transport import HttpClientFactory
 from engine.views import OutcomeRow
 from rexalgo import Secret, sign_a
@@ -143,10 +143,10 @@ class _Story:
         return self.copies == self.signals * self.followers == self.outcomes.total() and self.open == 0
 
     async def _tell(self, served: Served) -> None:
-        answer = await served.service.command("provision", {"table": _table(self.followers), "file": "the demo's own table"})
+        answer = await served.engine.commands.run("provision", {"table": _table(self.followers), "file": "the demo's own table"})
         made = answer["strategies"][0]
         bot = self.bot = _Bot(made["webhook_url"], Secret(made["secret"]))
-        await served.service.command("operator_create", {"name": "operator", "by": "the demo"})
+        await served.engine.commands.run("operator_create", {"name": "operator", "by": "the demo"})
         self._greet(served)
         await _ready(served)
         for number in range(self.signals):
@@ -183,7 +183,7 @@ class _Story:
         shown: Counter[str] = Counter()
         with trio.move_on_after(OUTCOMES_WITHIN_S):
             while sum(OutcomeCode(row.code).is_final for row in rows.values()) < self.followers:
-                for row in await served.service.wait_outcomes(self.sequence, 500):
+                for row in await served.engine.monitor.wait_outcomes(self.sequence, 500):
                     self.sequence = row.sequence
                     if row.signal_id == signal:
                         rows[row.account] = row
@@ -242,7 +242,7 @@ class _Story:
 
 
 async def _ready(served: Served) -> None:
-    while not served.service.readiness().ready:  # noqa: ASYNC110 - readiness is asked, as by any probe; it has no event
+    while not served.engine.monitor.readiness().ready:  # noqa: ASYNC110 - readiness is asked, as by any probe; it has no event
         await trio.sleep(0.02)
 
 

@@ -9,12 +9,12 @@ from typing import Any, Final
 
 import click
 
-from engine.config import Config, ConfigErrors, check_exposure
 from engine.control import ServerSilent, ask_server, call
 from engine.domain.errors import RexAlgoError
 from engine.ledger import LedgerError, check_ledger
-from engine.ledger_place import why_old_on_disk, why_unfit
-from engine.plugin_host import PluginError, load_plugins
+from engine.plugin.host import PluginError, load_plugins
+from engine.recovery.ledger_place import why_old_on_disk, why_unfit
+from engine.settings.config import Config, ConfigErrors, check_exposure
 from rexalgo.cli.common import Exit, emit_json, json_option, read_config
 from rexalgo.cli.serving import run_trio
 

@@ -12,10 +12,10 @@ from typing import Any, Final
 import click
 import tomlkit
 
-from engine.config import load_config
-from engine.files import create_file, make_folder
-from engine.plugin_host import list_installed
-from engine.vault import new_root_key
+from engine.keys.vault import new_root_key
+from engine.plugin.host import list_installed
+from engine.settings.config import load_config
+from engine.settings.files import create_file, make_folder
 from rexalgo.cli.common import CliError, Exit, emit_json, json_option
 
 _QUESTIONS: Final = {

@@ -1,7 +1,7 @@
 """Find an installed plugin by its name, for the commands that take one."""
 
 from engine.commands.parameters import no_such
-from engine.plugin_host import InstalledPlugin, list_installed
+from engine.plugin.host import InstalledPlugin, list_installed
 from rexalgo.cli.common import CliError, Exit
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from engine.commands.keys import words_of
-from engine.vault import new_root_key
+from engine.keys.vault import new_root_key
 from rexalgo.cli.asking import ask, who
 from rexalgo.cli.common import CliError, Exit, emit_json, json_option
 

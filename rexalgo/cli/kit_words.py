@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from engine.kit_record import KIT_VERSION
+from engine.plugin.kit_record import KIT_VERSION
 from rexalgo.testing import CaseResult, KitReport, Verdict
 
 INDENT = " " * 14

@@ -13,9 +13,9 @@ from pathlib import Path
 from engine.actors.clock import SystemClock
 from engine.domain.account import Environment
 from engine.domain.errors import InvalidValue
-from engine.kit_record import KIT_VERSION, KitRecord
-from engine.plugin_api import PLUGIN_API_VERSION
-from engine.plugin_host import PluginError, Plugins, load_plugins
+from engine.plugin.api import PLUGIN_API_VERSION
+from engine.plugin.host import PluginError, Plugins, load_plugins
+from engine.plugin.kit_record import KIT_VERSION, KitRecord
 from engine.ports.exchange import ExchangeAdapter, ExchangeContext
 from engine.ports.secret import Secret
 from engine.transport import HttpClientFactory

@@ -8,11 +8,11 @@ from pathlib import Path
 import click
 import tomlkit
 
-from engine.config import Config, load_config
-from engine.files import replace_file
-from engine.kit_record import KitRecord, read_record, why_unproven
-from engine.plugin_host import InstalledPlugin, list_installed, load_plugins
+from engine.plugin.host import InstalledPlugin, list_installed, load_plugins
+from engine.plugin.kit_record import KitRecord, read_record, why_unproven
 from engine.ports.exchange import ExchangeAdapter
+from engine.settings.config import Config, load_config
+from engine.settings.files import replace_file
 from rexalgo.cli.common import CliError, Exit, config_file, emit_json, json_option, read_config
 from rexalgo.cli.installed import installed
 from rexalgo.cli.plugin_new import new

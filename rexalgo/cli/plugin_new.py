@@ -10,7 +10,7 @@ from typing import Final
 
 import click
 
-from engine.plugin_host import list_installed
+from engine.plugin.host import list_installed
 from rexalgo.cli.common import CliError, Exit, emit_json, json_option
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{1,30}")

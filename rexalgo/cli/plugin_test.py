@@ -43,7 +43,7 @@ def test(
     An exchange is traded on with smallest orders, on an account made for it: run this against a simulator or paper, never on an account
     that somebody uses. A pass is recorded for this version and code of the plugin; accounts with real money ask for it.
     """
-    from engine.kit_record import write_record
+    from engine.plugin.kit_record import write_record
     from rexalgo.cli import kit_words, kits  # here, because the kits import the engine, and --help needs neither
     from rexalgo.cli.installed import installed
 

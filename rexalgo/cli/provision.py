@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from engine.config_secrets import read_env_file
 from engine.provisioning import resolve_secrets
+from engine.settings.secrets import read_env_file
 from rexalgo.cli.asking import ask, who
 from rexalgo.cli.common import CliError, Exit, config_file, emit_json, json_option
 

@@ -6,8 +6,8 @@ import click
 
 from engine.actors.clock import SystemClock
 from engine.control import FolderLock
-from engine.files import make_folder
-from engine.restoring import restore as put_into_place
+from engine.recovery.restoring import restore as put_into_place
+from engine.settings.files import make_folder
 from rexalgo.cli.asking import ask, who
 from rexalgo.cli.common import emit_json, json_option, read_config
 from rexalgo.cli.serving import run_trio

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from engine.config import Config
+from engine.settings.config import Config
 from rexalgo.cli.common import emit_json, json_option, read_config
 from rexalgo.cli.serving import (
     keep_memory_private,

@@ -18,9 +18,8 @@ from urllib.parse import urlsplit
 
 import trio
 
-from engine.config import Config, check_exposure
-from engine.run import run_engine
-from engine.service import EngineService
+from engine.run import Engine, run_engine
+from engine.settings.config import Config, check_exposure
 from rexalgo.cli.common import CliError, Exit
 from web.app import create_app
 from web.connections import ConnectionLimits
@@ -34,9 +33,9 @@ _PR_SET_DUMPABLE: Final = 4  # linux/prctl.h
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """Hold what runs: the service, and the address people open."""
+    """Hold what runs: the engine, and the address people open."""
 
-    service: EngineService
+    engine: Engine
     url: str
 
     @property
@@ -82,19 +81,19 @@ async def serving(config: Config, what: str, demo_people: tuple[tuple[str, str],
     )  # fmt: skip
     limits = ConnectionLimits(uncapped=web.trusted_proxies)  # everybody comes from the proxy's address
     server = ServerConfig(web.host, web.port, web.tls_certificate, web.tls_key, https, limits)
-    async with run_engine(config, what=what) as service, trio.open_nursery() as nursery:
+    async with run_engine(config, what=what) as engine, trio.open_nursery() as nursery:
         try:
             bound: Bound = await nursery.start(
-                partial(serve_web, create_app(service, settings, service.desks), server, shutdown_trigger=stop.wait)
+                partial(serve_web, create_app(engine, settings), server, shutdown_trigger=stop.wait)
             )  # fmt: skip
         except OSError as error:
             raise CliError(
                 f"web: expected a free address, found {web.host}:{web.port} ({error.strerror}); choose another with --port"
             ) from error
         try:
-            yield Served(service, bound.url)
+            yield Served(engine, bound.url)
         finally:
-            service.stop_claiming()
+            engine.stop_claiming()
             stop.set()
 
 

@@ -45,7 +45,8 @@ def mudrex(
 
     async def serve_until_signal() -> None:
         from plugins.mudrex.simulator.faults import Drill, read_drill
-        from plugins.mudrex.simulator.server import KEYS, Simulator, serve
+        from plugins.mudrex.simulator.server import serve
+        from plugins.mudrex.simulator.simulated import KEYS, Simulator
 
         try:
             drill = Drill() if faults is None else read_drill(faults)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.config import Config, ConfigErrors, check_exposure, describe, load_config
 from engine.domain.amounts import Money
+from engine.settings.config import Config, ConfigErrors, check_exposure, describe, load_config
 
 KEY = "0a1b2c3d:" + base64.b64encode(bytes(range(32))).decode()
 JWT = "x" * 44

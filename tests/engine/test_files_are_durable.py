@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from engine.files import create_file, make_folder, replace_file
-from engine.kit_record import KitRecord, read_record, write_record
 from engine.ledger import back_up
 from engine.ledger.database import open_database
+from engine.plugin.kit_record import KitRecord, read_record, write_record
+from engine.settings.files import create_file, make_folder, replace_file
 from plugins.mudrex.entry_api import Choices
 from plugins.mudrex.settings import EntryApi
 from rexalgo import AccountId

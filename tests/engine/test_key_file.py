@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from engine.config import load_config
-from engine.config_secrets import SecretPlace
 from engine.domain.errors import InvalidValue, RexAlgoError
-from engine.files import replace_file
-from engine.key_file import KeyFileError, read_keys, write_keys
+from engine.keys.key_file import KeyFileError, read_keys, write_keys
+from engine.keys.vault import new_root_key
 from engine.ports.secret import Secret
-from engine.vault import new_root_key
+from engine.settings.config import load_config
+from engine.settings.files import replace_file
+from engine.settings.secrets import SecretPlace
 
 OLD, NEW = new_root_key(), new_root_key()
 GIVEN = Secret(OLD)
@@ -123,7 +123,7 @@ def test_a_file_that_cannot_be_put_in_place_leaves_the_old_one_and_nothing_besid
 
 
 def test_a_secret_is_named_when_it_is_not_in_the_file() -> None:
-    from engine.config_secrets import with_env_value
+    from engine.settings.secrets import with_env_value
 
     with pytest.raises(InvalidValue, match="X: expected a line of this name"):
         with_env_value("# X=1\nY=2\n", "X", "3")

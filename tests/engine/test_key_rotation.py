@@ -12,11 +12,11 @@ import trio
 from engine.actors.clock import SystemClock
 from engine.commands.keys import KEYS
 from engine.commands.people import PEOPLE
-from engine.config import load_config
-from engine.config_secrets import SecretPlace
 from engine.domain.errors import InvalidValue, RexAlgoError
 from engine.domain.identifiers import AccountId
-from engine.keyring import Keyring
+from engine.keys.keyring import Keyring
+from engine.keys.sealed_secrets import NewPerson, account_credentials, audit_key_of, credentials_print, new_person, seal_credentials
+from engine.keys.vault import VaultError, WrappedKey, new_root_key
 from engine.ledger import Ledger
 from engine.ledger.audit import append_audit
 from engine.ledger.identity import account_of_login, remember_login
@@ -24,8 +24,8 @@ from engine.ledger.people import AccountRow, declared, insert_account, insert_pe
 from engine.ledger.root_keys import RootKeyDisabled, put_audit_key, rewrap_of, root_keys
 from engine.office import NothingThere, Office
 from engine.ports.secret import Secret
-from engine.secrets_store import NewPerson, account_credentials, audit_key_of, credentials_print, new_person, seal_credentials
-from engine.vault import VaultError, WrappedKey, new_root_key
+from engine.settings.config import load_config
+from engine.settings.secrets import SecretPlace
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 OLD = new_root_key()

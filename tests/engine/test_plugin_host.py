@@ -7,8 +7,8 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from engine.hookspecs import hookimpl
-from engine.plugin_host import PluginError, list_installed, load_plugins
+from engine.plugin.hookspecs import hookimpl
+from engine.plugin.host import PluginError, list_installed, load_plugins
 
 
 def thing(name: str, *parts: str) -> SimpleNamespace:

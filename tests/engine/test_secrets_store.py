@@ -7,12 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from engine.domain.identifiers import AccountId, EndpointId
-from engine.ledger import Ledger
-from engine.ledger.identity import FactorRow
-from engine.ledger.people import AccountRow, expire_secrets, insert_endpoint_secret, insert_person
-from engine.ledger.root_keys import canaries
-from engine.ports.secret import Secret
-from engine.secrets_store import (
+from engine.keys.sealed_secrets import (
     NewPerson,
     account_credentials,
     credentials_print,
@@ -25,7 +20,12 @@ from engine.secrets_store import (
     seal_endpoint_secret,
     seal_totp_secret,
 )
-from engine.vault import Vault, VaultError, new_root_key
+from engine.keys.vault import Vault, VaultError, new_root_key
+from engine.ledger import Ledger
+from engine.ledger.identity import FactorRow
+from engine.ledger.people import AccountRow, expire_secrets, insert_endpoint_secret, insert_person
+from engine.ledger.root_keys import canaries
+from engine.ports.secret import Secret
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 ENDPOINT, ACCOUNT = EndpointId("ep"), AccountId("a")

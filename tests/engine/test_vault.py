@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.ports.secret import Secret
-from engine.vault import (
+from engine.keys.vault import (
     PURPOSES,
     DataKey,
     FieldPlace,
@@ -21,6 +20,7 @@ from engine.vault import (
     parse_root_keys,
     split_data_key_id,
 )
+from engine.ports.secret import Secret
 
 OLD, NEW = new_root_key(), new_root_key()
 OLD_KID, NEW_KID = OLD[:8], NEW[:8]

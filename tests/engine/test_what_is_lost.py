@@ -6,8 +6,8 @@ from typing import cast
 
 import pytest
 
+from engine.ingress import OWN_PAGE, Endpoint, _is_lost
 from engine.ports.signal_source import Delivery
-from engine.service import OWN_PAGE, Endpoint, _is_lost
 from engine.views import Reception, ReceptionKind
 
 KIND = ReceptionKind

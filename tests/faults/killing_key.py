@@ -15,9 +15,9 @@ from typing import Any
 import apsw
 import trio
 
-from engine.config import load_config
 from engine.control import call
 from engine.ledger import writer
+from engine.settings.config import load_config
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from engine.config_secrets import SECRETS
+from engine.settings.secrets import SECRETS
 
 ROOT = Path(__file__).parents[2]
 _SKIPPED = {".git", ".venv", "bin", "build", "data", "__pycache__", "node_modules"}

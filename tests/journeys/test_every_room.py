@@ -28,7 +28,7 @@ class _Anything(SimpleNamespace):
         return _Anything()
 
 
-APP = create_app(_Anything(), WebSettings(), _Anything())  # type: ignore[arg-type]  # only its routes are read
+APP = create_app(_Anything(), WebSettings())  # type: ignore[arg-type]  # only its routes are read
 ROOMS: tuple[Room, ...] = APP.config["ROOMS"]
 ROLES = ("nobody", "follower", "master", "operator", "operator without a second factor")
 MAY = {

@@ -23,8 +23,8 @@ from browser_free import Visitor, close_all
 from coming_in import PASSWORD, operator
 from journey_place import DECLARATIONS, Place, closing, opening, run_cli, running
 
-from engine.config import load_config
 from engine.control import ask_server, call
+from engine.settings.config import load_config
 
 ROOT = Path(__file__).parents[2]
 

@@ -9,13 +9,13 @@ import pytest
 import trio
 from journey_place import DECLARATIONS, Place
 
-from engine.config import load_config
 from engine.domain.identifiers import EndpointId
+from engine.keys.sealed_secrets import open_vault, seal_endpoint_secret
 from engine.ledger import Database, Ledger
 from engine.ledger.people import endpoint_owner, insert_endpoint_secret, person_key
 from engine.ports.signal_source import Delivery
 from engine.run import run_engine
-from engine.secrets_store import open_vault, seal_endpoint_secret
+from engine.settings.config import load_config
 from engine.views import ReceptionKind
 from rexalgo import Secret, sign_a
 from web.app import create_app
@@ -75,12 +75,12 @@ async def test_a_secret_that_does_not_open_refuses_its_own_deliveries_and_nobody
     await ledger.write(lambda db: db.execute("UPDATE endpoint_secret SET sealed = zeroblob(200) WHERE endpoint_id = ?", (torn,)))
     await ledger.aclose()
     body = b'{"idempotency_key":"k","action":"close","symbol":"BTCUSDT"}'
-    async with run_engine(config, clock=clock) as service:
+    async with run_engine(config, clock=clock) as engine:
         kinds = []
         for name, endpoint in (("trend", torn), ("other", whole)):
             signed = sign_a(place.bots[name].secret, body, clock.now())
             headers = tuple((key.lower(), value) for key, value in signed.items())
-            kinds.append((await service.receive(endpoint, Delivery(body, headers, "192.0.2.1", clock.now()))).kind)
+            kinds.append((await engine.ingress.receive(endpoint, Delivery(body, headers, "192.0.2.1", clock.now()))).kind)
         assert kinds == [ReceptionKind.NOT_AUTHENTIC, ReceptionKind.ACCEPTED]
     assert f"endpoint {torn} takes no deliveries" in caplog.text
 
@@ -92,8 +92,8 @@ async def test_vectors_are_taken_and_their_neighbours_are_not(secret: str, tmp_p
     place.provision(DECLARATIONS.format(followers=1))
     endpoint = await give_secret(tmp_path, secret)
     clock, stop = StandingClock(), trio.Event()
-    async with run_engine(load_config(tmp_path, {}), clock=clock) as service, trio.open_nursery() as nursery:
-        app = create_app(service, WebSettings(), now=clock.now)
+    async with run_engine(load_config(tmp_path, {}), clock=clock) as engine, trio.open_nursery() as nursery:
+        app = create_app(engine, WebSettings(), now=clock.now)
         bound = await nursery.start(partial(serve_web, app, ServerConfig(port=0), shutdown_trigger=stop.wait))
         url = f"{bound.url}/api/webhooks/copy-trading/{endpoint}"
         dialect_a = {"X-RexAlgo-Signature": f"t={SIGNED_AT},v1={in_a}"}

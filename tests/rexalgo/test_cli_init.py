@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from engine.config import load_config
-from engine.vault import parse_root_keys
+from engine.keys.vault import parse_root_keys
+from engine.settings.config import load_config
 from rexalgo.cli import main
 
 

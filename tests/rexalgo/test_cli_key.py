@@ -9,10 +9,10 @@ import apsw
 import pytest
 from click.testing import CliRunner
 
+from engine.keys.vault import parse_root_keys
 from engine.ledger import Ledger
 from engine.ledger.codec import to_us
 from engine.ports.secret import Secret
-from engine.vault import parse_root_keys
 from rexalgo.cli import main
 
 

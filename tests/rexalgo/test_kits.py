@@ -13,13 +13,14 @@ from types import ModuleType
 import pytest
 import trio
 
-from engine.kit_record import KIT_VERSION, KitRecord, is_proven, read_record, why_unproven, write_record
+from engine.plugin.kit_record import KIT_VERSION, KitRecord, is_proven, read_record, why_unproven, write_record
 from plugins import signed_webhook
 from plugins.gcra import GcraLimiter
 from plugins.mudrex import default_settings
 from plugins.mudrex.adapter import MudrexAdapter, MudrexSettings
 from plugins.mudrex.simulator.faults import Drill
-from plugins.mudrex.simulator.server import Simulator, serve
+from plugins.mudrex.simulator.server import serve
+from plugins.mudrex.simulator.simulated import Simulator
 from rexalgo import PLUGIN_API_VERSION, Action, InvalidValue, PositionSide, Secret, SignalDraft, StreamContext, Symbol, sign_a, sign_b
 from rexalgo.testing import (
     ExchangeUnderTest,

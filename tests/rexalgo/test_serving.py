@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.config import load_config
+from engine.settings.config import load_config
 from rexalgo.cli.serving import trusts_here
 
 

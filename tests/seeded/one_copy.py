@@ -16,7 +16,8 @@ async def _mudrex(folder: str) -> Any:
     from plugins.mudrex import default_settings
     from plugins.mudrex.adapter import MudrexAdapter, MudrexSettings
     from plugins.mudrex.simulator.faults import Drill
-    from plugins.mudrex.simulator.server import Simulator, serve
+    from plugins.mudrex.simulator.server import serve
+    from plugins.mudrex.simulator.simulated import Simulator
 
     def adapter_at(url: str) -> MudrexAdapter:
         return MudrexAdapter(MudrexSettings.parse({**default_settings, "base_url": url, "orders_per_s": 100, "reads_per_s": 100}))

@@ -4,7 +4,7 @@ import json
 
 import pytest
 import trio
-from web_helpers import NOW, WEBHOOK, MemoryService, read_answer, request_bytes, served, signal_body
+from web_helpers import NOW, WEBHOOK, MemoryEngine, read_answer, request_bytes, served, signal_body
 
 from engine.views import Reception, ReceptionKind
 from web.bots import reception_answer
@@ -30,7 +30,7 @@ async def test_the_same_id_again_is_200_and_with_another_body_409() -> None:
 
 
 async def test_an_entry_that_is_not_mirrored_says_so_and_why() -> None:
-    async with served(MemoryService(entries_off=True)) as site:
+    async with served(MemoryEngine(entries_off=True)) as site:
         answer = await site.ask("POST", WEBHOOK, signal_body(), x_key="right")
         assert answer.status == 202
         assert (answer.json["mirrored"], answer.json["reason"]) == (False, "skipped.entries_off")
@@ -94,7 +94,7 @@ async def test_the_engine_gets_the_raw_body_and_every_header_in_order() -> None:
         async with stream:
             await stream.send_all(head + f"Content-Length: {len(raw)}\r\n\r\n".encode() + raw)
             assert (await read_answer(stream)).status == 401
-        (delivery,) = site.service.deliveries
+        (delivery,) = site.engine.deliveries
         assert delivery.body == raw
         assert delivery.header("x-twice") == ["one", "two"]
         assert [name for name, _ in delivery.headers] == ["host", "x-twice", "x-key", "x-twice", "content-length"]
@@ -107,7 +107,7 @@ async def test_a_body_of_16_kib_is_taken_and_one_byte_more_is_413() -> None:
         assert (await site.ask("POST", WEBHOOK, signal_body("k1", pad="x" * room), x_key="right")).status == 202
         answer = await site.ask("POST", WEBHOOK, signal_body("k2", pad="x" * (room + 1)), x_key="right")
         assert (answer.status, answer.json["error"]) == (413, "too_large")
-        assert "k2" not in site.service.taken
+        assert "k2" not in site.engine.taken
 
 
 async def test_a_streamed_body_is_cut_off_at_the_cap_and_the_answer_still_arrives() -> None:
@@ -118,7 +118,7 @@ async def test_a_streamed_body_is_cut_off_at_the_cap_and_the_answer_still_arrive
             for _ in range(40):
                 await stream.send_all(b"1000\r\n" + b"x" * 4096 + b"\r\n")
             assert (await read_answer(stream)).status == 413
-        assert not site.service.deliveries
+        assert not site.engine.deliveries
 
 
 async def test_a_body_that_does_not_arrive_is_408() -> None:
@@ -128,16 +128,16 @@ async def test_a_body_that_does_not_arrive_is_408() -> None:
             await stream.send_all(request_bytes("POST", WEBHOOK, content_length="100", x_key="right") + b'{"idem')
             answer = await read_answer(stream)
             assert (answer.status, answer.json["error"]) == (408, "too_slow")
-        assert not site.service.deliveries
+        assert not site.engine.deliveries
 
 
 async def test_a_sender_that_hangs_up_loses_no_signal_and_disturbs_nobody() -> None:
-    async with served(MemoryService(hold=trio.Event())) as site:
+    async with served(MemoryEngine(hold=trio.Event())) as site:
         stream = await site.connect()
         await stream.send_all(request_bytes("POST", WEBHOOK, signal_body("k1"), x_key="right"))
-        await site.service.entered.wait()
+        await site.engine.entered.wait()
         await stream.aclose()
-        site.service.hold = None
+        site.engine.hold = None
         again = await site.ask("POST", WEBHOOK, signal_body("k1"), x_key="right")
         assert (again.status, again.json["signal_id"]) == (200, "sg_k1")
         assert site.bound.guard.contained == 0
@@ -172,7 +172,7 @@ async def test_a_receipt_tells_counts_and_an_unknown_one_is_404() -> None:
 async def test_health_and_readiness_follow_the_engine() -> None:
     async with served() as site:
         assert [(await site.ask("GET", path)).status for path in ("/api/health", "/api/ready")] == [200, 200]
-        site.service.ok = False
+        site.engine.ok = False
         health, ready = [await site.ask("GET", path) for path in ("/api/health", "/api/ready")]
         assert (health.status, ready.status) == (503, 503)
         assert health.json["problems"] == ["the ledger cannot be written"]

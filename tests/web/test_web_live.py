@@ -6,7 +6,7 @@ import re
 import h11
 import pytest
 import trio
-from web_helpers import MemoryService, Site, new_parser, outcome_row, request_bytes, served
+from web_helpers import MemoryEngine, Site, new_parser, outcome_row, request_bytes, served
 
 from web.settings import WebSettings
 
@@ -64,7 +64,7 @@ async def test_the_page_shows_rows_newest_first_with_word_chip_and_sentence() ->
     denied = outcome_row(
         2, code="denied.order_notional", sentence="Worth 900 USDT; the cap is 500.", setting="limits.order_notional", move="you"
     )
-    async with served(MemoryService(rows=[outcome_row(1), denied])) as site:
+    async with served(MemoryEngine(rows=[outcome_row(1), denied])) as site:
         page = await site.ask("GET", "/live")
         text = page.body.decode()
         assert page.status == 200
@@ -83,7 +83,7 @@ async def test_the_page_shows_rows_newest_first_with_word_chip_and_sentence() ->
 
 
 async def test_what_a_name_contains_is_escaped() -> None:
-    async with served(MemoryService(rows=[outcome_row(1, account='<img src=x onerror="1">', sentence="<script>1</script>")])) as site:
+    async with served(MemoryEngine(rows=[outcome_row(1, account='<img src=x onerror="1">', sentence="<script>1</script>")])) as site:
         text = (await site.ask("GET", "/live")).body
         assert b"<img src=x" not in text
         assert b"<script>1" not in text
@@ -108,29 +108,29 @@ async def test_static_files_named_by_the_page_exist() -> None:
 
 
 async def test_a_stream_catches_up_after_the_last_event_id_and_goes_on() -> None:
-    async with served(MemoryService(rows=[outcome_row(n) for n in range(1, 6)])) as site:
+    async with served(MemoryEngine(rows=[outcome_row(n) for n in range(1, 6)])) as site:
         stream = await follow(site, "/events?after=1", last_event_id="3")
         block = await stream.block()
         assert sequences(block) == [5, 4]
         assert event_id(block) == "5"
         assert stream.headers["content-type"] == "text/event-stream; charset=utf-8"
-        site.service.publish(outcome_row(6))
+        site.engine.publish(outcome_row(6))
         assert sequences(await stream.block()) == [6]
 
 
 async def test_a_new_stream_starts_after_what_its_page_showed_or_now() -> None:
-    async with served(MemoryService(rows=[outcome_row(n) for n in range(1, 4)])) as site:
+    async with served(MemoryEngine(rows=[outcome_row(n) for n in range(1, 4)])) as site:
         assert sequences(await (await follow(site, "/events?after=2")).block()) == [3]
         now = await follow(site, "/events", last_event_id="nonsense")
         while site.bound.guard.open < 2:
             await trio.lowlevel.checkpoint()
         await site.ask("GET", "/api/health")
-        site.service.publish(outcome_row(4))
+        site.engine.publish(outcome_row(4))
         assert sequences(await now.block())[-1] == 4
 
 
 async def test_a_long_catch_up_comes_in_batches_without_a_gap() -> None:
-    async with served(MemoryService(rows=[outcome_row(n) for n in range(1, 251)])) as site:
+    async with served(MemoryEngine(rows=[outcome_row(n) for n in range(1, 251)])) as site:
         stream = await follow(site, "/events?after=0", last_event_id="0")
         seen: list[int] = []
         while len(seen) < 250:
@@ -151,7 +151,7 @@ async def test_a_quiet_stream_is_kept_alive_by_heartbeats() -> None:
 async def test_streams_end_at_once_when_the_server_closes() -> None:
     async with served() as site:
         stream = await follow(site, "/events?after=0")
-        site.service.publish(outcome_row(1))
+        site.engine.publish(outcome_row(1))
         await stream.block()
         began = trio.current_time()
         site.stop.set()
@@ -164,16 +164,16 @@ async def test_streams_end_at_once_when_the_server_closes() -> None:
 async def test_streams_end_when_the_engine_closes() -> None:
     async with served() as site:
         stream = await follow(site, "/events?after=0")
-        site.service.publish(outcome_row(1))
+        site.engine.publish(outcome_row(1))
         await stream.block()
-        site.service.close()
+        site.engine.close()
         assert await stream.block() is None
 
 
 async def test_a_stream_too_many_is_refused_and_a_place_is_free_again_when_one_leaves() -> None:
     async with served(settings=WebSettings(streams_max=1)) as site:
         first = await follow(site, "/events?after=0")
-        site.service.publish(outcome_row(1))
+        site.engine.publish(outcome_row(1))
         await first.block()
         assert (await site.ask("GET", "/events")).status == 503
         await first.close()
@@ -189,7 +189,7 @@ async def test_a_stream_too_many_is_refused_and_a_place_is_free_again_when_one_l
     [{"host": "evil.example"}, {"x_forwarded_for": "127.0.0.1"}, {"forwarded": "for=127.0.0.1"}, {"host": "127.0.0.1.evil.example:80"}],
 )
 async def test_the_live_page_does_not_exist_for_anybody_but_this_machine(path: str, headers: dict[str, str]) -> None:
-    async with served(MemoryService(rows=[outcome_row(1)])) as site:
+    async with served(MemoryEngine(rows=[outcome_row(1)])) as site:
         answer = await site.ask("GET", path, **headers)
         assert answer.status == 404
         assert b"f0001" not in answer.body

@@ -5,11 +5,11 @@ from typing import cast
 
 import pytest
 from quart import Response
-from web_helpers import NOW, MemoryService
+from web_helpers import NOW, MemoryEngine
 
 from engine.desks import Desks
+from engine.keys.vault import VaultError
 from engine.ledger import LedgerError
-from engine.vault import VaultError
 from web.app import create_app
 from web.rooms import Handler, Rooms, Who
 from web.settings import WebSettings
@@ -27,7 +27,7 @@ async def test_a_page_that_renews_itself_keeps_no_session_alive(path: str, heade
         looked.append(only_looks)
 
     settings = WebSettings()
-    app = create_app(MemoryService(), settings)
+    app = create_app(MemoryEngine(), settings)
     rooms = Rooms(app, cast(Desks, SimpleNamespace(identity=SimpleNamespace(visitor=visitor))), settings, lambda: NOW)
     rooms.get(path, Who.SIGNED_IN)(cast(Handler, None))  # never reached: nobody is signed in
     await app.test_client().get(path, headers={"Cookie": "rexalgo=x", **headers})
@@ -37,7 +37,7 @@ async def test_a_page_that_renews_itself_keeps_no_session_alive(path: str, heade
 @pytest.mark.parametrize("error", [LedgerError("UNIQUE constraint failed: person.name"), VaultError("the data key of per_1 does not open")])
 async def test_a_page_that_fails_inside_says_so_without_the_insides(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
     settings = WebSettings()
-    app = create_app(MemoryService(), settings)
+    app = create_app(MemoryEngine(), settings)
     rooms = Rooms(app, cast(Desks, SimpleNamespace(identity=SimpleNamespace(place="here", contact=""))), settings, lambda: NOW)
 
     @rooms.get("/fails", Who.ANYONE)

@@ -9,7 +9,7 @@ import h11
 import pytest
 import trio
 import trustme
-from web_helpers import WEBHOOK, MemoryService, new_parser, outcome_row, read_answer, request_bytes, served, signal_body, wait_closed
+from web_helpers import WEBHOOK, MemoryEngine, new_parser, outcome_row, read_answer, request_bytes, served, signal_body, wait_closed
 
 from web.connections import ConnectionLimits
 from web.settings import WebSettings
@@ -225,7 +225,7 @@ async def test_two_thousand_mutated_inputs_leave_a_server_that_answers() -> None
     count = int(os.environ.get("REXALGO_FUZZ", "2000"))
     rng = random.Random(20261123)
     limits = ConnectionLimits(drain_s=0.5, request_s=2, keep_alive_s=1)
-    async with served(MemoryService(), WebSettings(body_timeout_s=0.05, heartbeat_s=0.2), limits, within_s=60 + count / 50) as site:
+    async with served(MemoryEngine(), WebSettings(body_timeout_s=0.05, heartbeat_s=0.2), limits, within_s=60 + count / 50) as site:
         statuses: set[bytes] = set()
 
         async def attack(inputs: list[bytes]) -> None:
@@ -278,7 +278,7 @@ async def test_a_client_that_sends_nothing_or_half_a_head_is_closed() -> None:
 
 
 async def test_a_request_that_never_ends_is_cut_at_its_deadline() -> None:
-    async with served(MemoryService(hold=trio.Event()), limits=ConnectionLimits(request_s=0.2, keep_alive_s=0.1, drain_s=0.5)) as site:
+    async with served(MemoryEngine(hold=trio.Event()), limits=ConnectionLimits(request_s=0.2, keep_alive_s=0.1, drain_s=0.5)) as site:
         stream = await site.connect()
         async with stream:
             await stream.send_all(request_bytes("POST", WEBHOOK, signal_body(), x_key="right"))
@@ -312,7 +312,7 @@ async def test_an_idle_keep_alive_connection_does_not_delay_shutdown() -> None:
 
 
 async def test_a_client_that_stops_reading_does_not_delay_shutdown() -> None:
-    async with served(MemoryService(rows=[outcome_row(n, sentence="x" * 100_000) for n in range(1, 201)])) as site:
+    async with served(MemoryEngine(rows=[outcome_row(n, sentence="x" * 100_000) for n in range(1, 201)])) as site:
         stream = await site.connect()
         stream.socket.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_RCVBUF, 4096)  # so that kernel buffers cannot swallow it all
         await stream.send_all(request_bytes("GET", "/events?after=0"))
@@ -328,7 +328,7 @@ async def test_a_client_that_stops_reading_does_not_delay_shutdown() -> None:
 
 async def test_a_client_that_stops_reading_is_dropped_after_the_send_time() -> None:
     rows = [outcome_row(n, sentence="x" * 100_000) for n in range(1, 201)]
-    async with served(MemoryService(rows=rows), limits=ConnectionLimits(send_s=0.1, drain_s=0.5)) as site:
+    async with served(MemoryEngine(rows=rows), limits=ConnectionLimits(send_s=0.1, drain_s=0.5)) as site:
         stream = await site.connect()
         await stream.send_all(request_bytes("GET", "/events?after=0"))
         with trio.fail_after(5):

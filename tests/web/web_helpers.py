@@ -1,4 +1,4 @@
-"""An engine's service in memory, a real server over it, and a client that speaks raw HTTP/1.1."""
+"""An engine in memory, a real server over it, and a client that speaks raw HTTP/1.1."""
 
 import json
 from collections.abc import AsyncIterator, Sequence
@@ -42,8 +42,8 @@ def outcome_row(sequence: int, **changes: object) -> OutcomeRow:
 
 
 @dataclass
-class MemoryService:
-    """Behave like the engine at its narrow door: the header ``x-key: right`` is a good signature, ids are remembered."""
+class MemoryEngine:
+    """Behave like the engine at its doors, all of which it is: the header ``x-key: right`` is a good signature, ids are remembered."""
 
     taken: dict[str, bytes] = field(default_factory=dict)
     deliveries: list[Delivery] = field(default_factory=list)
@@ -54,6 +54,19 @@ class MemoryService:
     hold: trio.Event | None = None
     entered: trio.Event = field(default_factory=trio.Event)
     _news: trio.Event = field(default_factory=trio.Event)
+    desks: None = None
+
+    @property
+    def ingress(self) -> "MemoryEngine":
+        return self
+
+    @property
+    def monitor(self) -> "MemoryEngine":
+        return self
+
+    @property
+    def commands(self) -> "MemoryEngine":
+        return self
 
     async def receive(self, endpoint: str, delivery: Delivery) -> Reception:
         self.deliveries.append(delivery)
@@ -112,7 +125,7 @@ class MemoryService:
                 return [] if self.is_closing else found
             await self._news.wait()
 
-    async def command(self, method: str, params: dict[str, object]) -> dict[str, object]:
+    async def run(self, method: str, params: dict[str, object]) -> dict[str, object]:
         return {}
 
     async def wait_news(self, after: int) -> int:
@@ -134,9 +147,9 @@ class MemoryService:
 
 @dataclass
 class Site:
-    """A served app: its service, where it listens, and its shutdown."""
+    """A served app: its engine, where it listens, and its shutdown."""
 
-    service: MemoryService
+    engine: MemoryEngine
     bound: Bound
     stop: trio.Event
     ended: trio.Event
@@ -156,7 +169,7 @@ class Site:
 
 @asynccontextmanager
 async def served(
-    service: MemoryService | None = None,
+    engine: MemoryEngine | None = None,
     settings: WebSettings | None = None,
     limits: ConnectionLimits | None = None,
     *,
@@ -164,8 +177,8 @@ async def served(
     **server: object,
 ) -> AsyncIterator[Site]:
     """Serve over a real loopback socket; ends through the shutdown trigger and fails if that takes too long."""
-    service = service or MemoryService()
-    app = create_app(service, settings or WebSettings(), now=lambda: NOW)
+    engine = engine or MemoryEngine()
+    app = create_app(engine, settings or WebSettings(), now=lambda: NOW)
     stop, ended = trio.Event(), trio.Event()
     config = ServerConfig(port=0, limits=limits or ConnectionLimits(drain_s=0.5), **server)  # type: ignore[arg-type]
 
@@ -176,7 +189,7 @@ async def served(
     with trio.fail_after(within_s):
         async with trio.open_nursery() as nursery:
             bound = await nursery.start(partial(run))
-            site = Site(service, bound, stop, ended)
+            site = Site(engine, bound, stop, ended)
             try:
                 yield site
             finally:

@@ -15,23 +15,22 @@ import pyotp
 import trio
 from quart_trio import QuartTrio
 
-from engine.config import load_config
 from engine.decisions.signatures import sign_a
 from engine.desks import Desks
 from engine.desks.identity import make_link
 from engine.desks.mastering import become_master
 from engine.domain.identifiers import EndpointId
 from engine.domain.person import Role
+from engine.keys.sealed_secrets import endpoint_keys, new_person
+from engine.keys.vault import new_root_key
 from engine.ledger import Database, identity
 from engine.ledger.identity import give_role
 from engine.ledger.people import insert_person
 from engine.ledger.query import fetch_one
 from engine.office import Office
 from engine.ports.signal_source import Delivery
-from engine.run import run_engine
-from engine.secrets_store import endpoint_keys, new_person
-from engine.service import EngineService
-from engine.vault import new_root_key
+from engine.run import Engine, run_engine
+from engine.settings.config import load_config
 from engine.views import Reception
 from web.app import create_app
 from web.settings import WebSettings
@@ -123,7 +122,7 @@ class WebPlace:
     """Hold a running place."""
 
     app: QuartTrio
-    service: EngineService
+    engine: Engine
     desks: Desks
     clock: Ahead
 
@@ -183,7 +182,7 @@ class WebPlace:
         key = endpoint_keys(self.office.ledger.db, await self.office.open_vault(), endpoint, now)[0]
         content = json.dumps({"idempotency_key": secrets.token_hex(8), **body}).encode()
         headers = tuple((name.lower(), value) for name, value in sign_a(key.secret, content, now).items())
-        return await self.service.receive(endpoint, Delivery(content, headers, "192.0.2.1", now))
+        return await self.engine.ingress.receive(endpoint, Delivery(content, headers, "192.0.2.1", now))
 
     async def until(self, holds: Callable[[], Any]) -> None:
         """Wait until something holds, looking after each commit."""
@@ -206,6 +205,6 @@ async def web_place(folder: Path, settings: str = SETTINGS, **web: Any) -> Async
     (folder / "rexalgo.toml").write_text(settings)
     clock = Ahead()
     config = load_config(folder, {"ENCRYPTION_KEY": new_root_key()})
-    async with run_engine(config, clock=clock) as service:
-        app = create_app(service, WebSettings(**web), service.desks, now=clock.now)
-        yield WebPlace(app, service, service.desks, clock)
+    async with run_engine(config, clock=clock) as engine:
+        app = create_app(engine, WebSettings(**web), now=clock.now)
+        yield WebPlace(app, engine, engine.desks, clock)

@@ -12,8 +12,8 @@ from engine.domain.errors import InvalidValue
 from engine.domain.typed import typed_whole
 from engine.office import NothingThere
 from web.again import Again
+from web.engine_port import Commands
 from web.rooms import Rooms, Who
-from web.service_port import Service
 from web.visit import Visit
 
 PAGE: Final = 50
@@ -33,9 +33,9 @@ SECTIONS: Final = (
 """Each operator's page with its name in the row of tabs."""
 
 
-def register_operators(rooms: Rooms, service: Service) -> "Desk":
+def register_operators(rooms: Rooms, commands: Commands) -> "Desk":
     """Add the operators' pages; returns what further pages of theirs ask and answer with."""
-    desk = Desk(rooms, service)
+    desk = Desk(rooms, commands)
     desk.register()
     return desk
 
@@ -43,9 +43,9 @@ def register_operators(rooms: Rooms, service: Service) -> "Desk":
 class Desk:
     """Hold what the operators' pages share."""
 
-    def __init__(self, rooms: Rooms, service: Service) -> None:
+    def __init__(self, rooms: Rooms, commands: Commands) -> None:
         self._rooms = rooms
-        self._service = service
+        self._commands = commands
 
     def register(self) -> None:
         """Declare every page and act."""
@@ -70,7 +70,7 @@ class Desk:
 
     async def ask(self, visit: Visit, method: str, **params: Any) -> dict[str, Any]:
         """Run a command of the operator's shell, in the visitor's name and from where they are."""
-        return await self._service.command(method, {**params, "by": visit.who.person.name, "address": visit.who.address})
+        return await self._commands.run(method, {**params, "by": visit.who.person.name, "address": visit.who.address})
 
     async def ask_form(self, visit: Visit, method: str, missing: str, **params: Any) -> dict[str, Any]:
         """Run a command with what somebody typed; raises FormErrors. ``missing``: the field beside which stands what is not there."""

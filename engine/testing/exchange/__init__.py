@@ -1,7 +1,7 @@
 """The kit for exchange adapters: numbered promises, each with what to do where it is not kept.
 
-``kit`` runs them, ``registry`` holds them; they stand in ``about`` (E0), ``entries`` and ``protection`` (E1), ``exits`` (E2), ``lines``
-(E3, E4), ``readings`` (E50 on) and ``telling`` (E57 on).
+``registry`` holds the cases, ``running`` runs one on a ``kit``. Cases are in ``about`` (E0), ``entries`` and ``protection`` (E1),
+``exits`` (E2), ``lines`` (E3, E4), ``readings`` (E50 on) and ``telling`` (E57 on).
 """
 
 from collections.abc import Callable
@@ -12,6 +12,7 @@ from engine.ports.rate_limiter import RateLimit
 from engine.testing.exchange import about, entries, exits, lines, protection, readings, telling
 from engine.testing.exchange.kit import ExchangeKit, ExchangeUnderTest
 from engine.testing.exchange.registry import all_cases
+from engine.testing.exchange.running import run_case
 from engine.testing.report import CaseResult, KitReport, Verdict
 
 __all__ = [
@@ -41,7 +42,7 @@ async def check_exchange_adapter(
     try:
         for case in all_cases():
             if only in (None, case.number):
-                results.append(await kit.run(case))
+                results.append(await run_case(kit, case))
                 tell(results[-1])
                 if stop_at_first and results[-1].verdict is Verdict.FAIL:
                     break

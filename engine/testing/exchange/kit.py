@@ -26,12 +26,10 @@ from engine.ports.exchange import AccountLogin, ExchangeAdapter, ExchangeConnect
 from engine.ports.market_data import Quote
 from engine.ports.secret import Secret
 from engine.testing.exchange.looks import expect_sound
-from engine.testing.exchange.registry import NEEDED_TO_TRADE, Case
 from engine.testing.faulty_http import Clients, FaultyHttp
-from engine.testing.report import CaseFailed, CaseResult, CaseSkipped, Verdict, chain, expect, told
+from engine.testing.report import CaseFailed, CaseSkipped, chain, expect
 
 SETTLE_S: Final = 15.0
-CASE_S: Final = 60.0
 LOOK_S: Final = 0.15
 AFTERMATH_S: Final = 0.5
 DEADLINE_S: Final = 8.0
@@ -84,41 +82,6 @@ class ExchangeKit:
     def adapter(self) -> ExchangeAdapter:
         """Return the adapter under test."""
         return self.under_test.adapter
-
-    async def run(self, case: Case) -> CaseResult:
-        """Run one case and put everything back; whatever the adapter raises is a result."""
-        if case.trades and self.under_test.read_only:
-            return CaseResult(case.number, case.promise, Verdict.SKIPPED, "it places orders, and this run only reads")
-        if case.trades and (missing := sorted(self.failed & {*NEEDED_TO_TRADE})):
-            self.failed.add(case.number)
-            return CaseResult(case.number, case.promise, Verdict.FAIL, f"not tried, because {missing[0]} fails", f"mend {missing[0]} first")
-        verdict, detail = await self._tried(case)
-        self.http.plan.heal()
-        if case.trades and verdict is not Verdict.SKIPPED:
-            try:
-                with trio.fail_after(CASE_S):
-                    await self.flatten()
-            except Exception as error:
-                verdict = Verdict.FAIL
-                detail = f"{detail} [afterwards the account could not be made flat: {told(error, self.adapter)}]".strip()
-        if verdict is Verdict.FAIL:
-            self.failed.add(case.number)
-        return CaseResult(case.number, case.promise, verdict, detail, case.do if verdict is Verdict.FAIL else "")
-
-    async def _tried(self, case: Case) -> tuple[Verdict, str]:
-        try:
-            with trio.fail_after(CASE_S):
-                await case.check(self)
-        except CaseSkipped as skipped:
-            return Verdict.SKIPPED, str(skipped)
-        except CaseFailed as failed:
-            return Verdict.FAIL, str(failed)
-        except trio.TooSlowError:
-            return Verdict.FAIL, f"expected the case to end within {CASE_S:g} s, found that it goes on"
-        except Exception as error:  # an adapter under test may raise anything; that is the finding
-            self.look_for_secrets(error)
-            return Verdict.FAIL, told(error, self.adapter)
-        return Verdict.PASS, ""
 
     async def aclose(self) -> None:
         """Close everything."""

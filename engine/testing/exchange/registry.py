@@ -2,12 +2,11 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from engine.testing.exchange.kit import ExchangeKit
+from engine.testing.exchange.kit import ExchangeKit
 
-Check = Callable[["ExchangeKit"], Awaitable[None]]
+Check = Callable[[ExchangeKit], Awaitable[None]]
 
 # Without these nothing can be traded: where one of them failed, the trading cases are not tried.
 NEEDED_TO_TRADE: Final = ("E03", "E04", "E05", "E06")

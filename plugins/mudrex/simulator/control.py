@@ -11,16 +11,14 @@ it go), liquidate ``{"account", "symbol"}``, rotate ``{"account", "key"}``, cloc
 from collections.abc import Mapping
 from dataclasses import asdict
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from plugins.mudrex.simulator.faults import KINDS, read_rule
 from plugins.mudrex.simulator.messages import Request
 from plugins.mudrex.simulator.owner import act, transfer
 from plugins.mudrex.simulator.pages import born
+from plugins.mudrex.simulator.simulated import Simulator
 from plugins.mudrex.simulator.values import NEVER, Refusal, number
-
-if TYPE_CHECKING:
-    from plugins.mudrex.simulator.server import Simulator
 
 PATHS = (
     "orders", "accounts", "wallets", "counts", "faults", "switches", "price", "liquidate", "rotate", "clock", "funds", "funding", "owner",
@@ -29,7 +27,7 @@ PATHS = (
 LISTS = ("orders", "history", "positions", "closed", "fees")
 
 
-def control(simulator: "Simulator", request: Request) -> object:
+def control(simulator: Simulator, request: Request) -> object:
     """Answer one control request; raises Refusal for what cannot be done."""
     what = request.path.removeprefix("/__control").strip("/")
     try:
@@ -38,7 +36,7 @@ def control(simulator: "Simulator", request: Request) -> object:
         raise Refusal(400, f"{what}: {error}") from None
 
 
-def _look(simulator: "Simulator", what: str) -> object:
+def _look(simulator: Simulator, what: str) -> object:
     exchange, now = simulator.exchange, simulator.now()
     match what:
         case "orders":
@@ -66,7 +64,7 @@ def _look(simulator: "Simulator", what: str) -> object:
             return {"environment": "simulated", "paths": PATHS}
 
 
-def _act(simulator: "Simulator", what: str, body: Mapping[str, Any]) -> object:
+def _act(simulator: Simulator, what: str, body: Mapping[str, Any]) -> object:
     exchange, now = simulator.exchange, simulator.now()
     match what:
         case "faults":

@@ -1,15 +1,9 @@
-"""SIMULATED exchange over HTTP: rate limits, faults, a durable record of every order it ever accepted, and the wire. Loopback only."""
+"""The wire of the SIMULATED exchange: HTTP/1.1 on this machine only, and what a line can do to an answer."""
 
 import json
-import re
 import socket
 import struct
-import time
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from email.utils import formatdate
-from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import h11
@@ -17,151 +11,21 @@ import trio
 
 from plugins.mudrex.simulator import messages
 from plugins.mudrex.simulator.control import control
-from plugins.mudrex.simulator.exchange import Exchange
-from plugins.mudrex.simulator.faults import BEFORE, Drill, Faults, Rule, fate_of, read_rule
 from plugins.mudrex.simulator.messages import Answer, Dropped, Request
-from plugins.mudrex.simulator.routes import route
-from plugins.mudrex.simulator.state import Record, accepted_row, replay
-from plugins.mudrex.simulator.switches import Switches
-from plugins.mudrex.simulator.values import Account, Order, Refusal
+from plugins.mudrex.simulator.simulated import Simulator
+from plugins.mudrex.simulator.values import Refusal
 
 BODY_BYTES_MAX = 64 * 1024
-DRIP_S = 5.0
-KEYS = "sim-{:04}"
-"""How the keys of pre-made accounts read, counted from 1."""
 
 
-@dataclass(slots=True)
-class Limits:
-    """Count requests per key in sliding windows of (seconds, requests); none: no limit."""
-
-    windows: Sequence[tuple[float, int]]
-    seen: dict[str, deque[float]] = field(default_factory=dict)
-
-    def take(self, key: str, now: float) -> bool:
-        """Count one request; False when one of the key's windows is used up."""
-        if not self.windows:
-            return True
-        times = self.seen.setdefault(key, deque())
-        longest = max(seconds for seconds, _ in self.windows)
-        while times and now - times[0] >= longest:
-            times.popleft()
-        if any(sum(1 for each in reversed(times) if now - each < seconds) >= count for seconds, count in self.windows):
-            return False
-        times.append(now)
-        return True
-
-
-class Simulator:
-    """Answer requests against one exchange; with a ``state`` file it goes on where an earlier one ended."""
-
-    def __init__(
-        self, state: Path | None, seed: int = 1, latency_s: float = 0.02, per_s: int = 10, clock: Callable[[], float] = time.time,
-        *, accounts: int = 0, drill: Drill | None = None, fill_s: tuple[float, float] = (0.2, 0.8),
-    ) -> None:  # fmt: skip
-        drill = drill or Drill()
-        self._clock = clock
-        self._latency_s = latency_s
-        self.skew_s = drill.clock_skew_s
-        self.orders: list[Mapping[str, object]] = []
-        self.counts: dict[str, int] = {}
-        switches = Switches().changed(drill.switches or {})
-        self.exchange = Exchange(seed, fill_s, saved=self._save, switches=switches)
-        self._record = Record(state)
-        if state is not None:
-            self.exchange.accounts, kept = replay(state)
-            self.orders.extend(kept)
-            for name, account in self.exchange.accounts.items():
-                self._record.knows(name, account)
-        for number in range(1, accounts + 1):
-            self.exchange.settled(KEYS.format(number), self.now())
-        self.limits = Limits([(1.0, per_s), (60.0, per_s * 50)] if per_s else ())
-        self.wallet_limits = Limits([(1.0, 2), (60.0, 50)] if per_s else ())
-        self.faults = Faults(seed, [read_rule(each, self.now()) for each in drill.rules])
-
-    def now(self) -> float:
-        """Return the exchange's clock, which may be wrong on purpose."""
-        return self._clock() + self.skew_s
-
-    def _save(self, name: str, account: Account, orders: Sequence[Order], accepted: bool) -> None:
-        row = accepted_row(name, orders[0]) if accepted else None
-        if row is not None:
-            self.orders.append(row)
-        self._record.write(name, account, orders, row)
-
-    async def answer(self, request: Request) -> Answer:
-        """Answer one request; raises Dropped where the connection is to be closed."""
-        if request.path.startswith("/__control"):
-            return self._controlled(request)
-        await trio.sleep(self._latency_s)
-        rule = self.faults.choose(request.method, request.path, self._clock())
-        fault = "" if rule is None else rule.fault
-        if fault:
-            self._count(f"fault {fault}")
-        await trio.sleep(self.faults.delay_s(rule))
-        if fault == "drop":
-            raise Dropped
-        limits = self.wallet_limits if "/wallet/" in request.path else self.limits
-        early = BEFORE.get(fault) or (None if limits.take(request.key, self._clock()) else BEFORE["rate_limit"])
-        told = early or self._safely(request, fate_of(rule))
-        self._count(f"{request.method} {re.sub('[0-9a-f-]{36}', 'ID', request.path)} {told.status}")
-        if told.status == 429:
-            self._count("429")
-        return _spoiled(told, rule) if early is None else told
-
-    def _controlled(self, request: Request) -> Answer:
-        try:
-            return Answer(200, json.dumps(control(self, request)).encode())
-        except Refusal as refusal:
-            return messages.error(refusal.status, refusal.code, refusal.text)
-
-    def _count(self, what: str) -> None:
-        self.counts[what] = self.counts.get(what, 0) + 1
-
-    def _safely(self, request: Request, fate: str) -> Answer:
-        try:
-            status, found = route(self.exchange, request, self.now(), fate)
-        except Refusal as refusal:
-            if refusal.bare:
-                return messages.bare_error(refusal.status, refusal.text)
-            return messages.error(refusal.status, refusal.code, refusal.text)
-        return messages.data(found, status)
-
-
-def _spoiled(told: Answer, rule: Rule | None) -> Answer:
-    """Return the answer as a fault leaves it."""
-    match "" if rule is None else rule.fault:
-        case "accept_then_503":
-            return messages.page(503, "upstream timed out")
-        case "accept_then_500":
-            return messages.error(500, 1001, "something went wrong")
-        case "accept_then_drop":
-            raise Dropped
-        case "reset_mid_body":
-            told.cut_after = len(told.content) // 2
-        case "garbage":
-            told.content = b'{"success": tr'
-        case "empty":
-            told.content = b""
-        case "duplicate_answer":
-            told.twice = True
-        case "drip":
-            assert rule is not None
-            told.drip_s = rule.seconds or DRIP_S
-        case "duplicate_rows" | "missing_rows" as kind:
-            told.content = _other_rows(told.content, kind)
-    return told
-
-
-def _other_rows(content: bytes, kind: str) -> bytes:
-    document = json.loads(content)
-    rows = document.get("data")
-    if isinstance(rows, list):
-        document["data"] = [each for row in rows for each in (row, row)] if kind == "duplicate_rows" else rows[1:]
-    return json.dumps(document).encode()
-
-
-# HTTP
+async def answer(simulator: Simulator, request: Request) -> Answer:
+    """Answer one request, of a client or of ``/__control``; raises Dropped where the connection is to be closed."""
+    if not request.path.startswith("/__control"):
+        return await simulator.answer(request)
+    try:
+        return Answer(200, json.dumps(control(simulator, request)).encode())
+    except Refusal as refusal:
+        return messages.error(refusal.status, refusal.code, refusal.text)
 
 
 async def serve_connection(simulator: Simulator, stream: trio.SocketStream) -> None:
@@ -172,7 +36,7 @@ async def serve_connection(simulator: Simulator, stream: trio.SocketStream) -> N
             request = await _read(wire, stream)
             if request is None:
                 return
-            await _send(wire, stream, await simulator.answer(request), simulator.now())
+            await _send(wire, stream, await answer(simulator, request), simulator.now())
             if wire.our_state is not h11.DONE:
                 return
             wire.start_next_cycle()
@@ -182,23 +46,23 @@ async def serve_connection(simulator: Simulator, stream: trio.SocketStream) -> N
         await trio.aclose_forcefully(stream)
 
 
-async def _send(wire: h11.Connection, stream: trio.SocketStream, answer: Answer, now: float) -> None:
+async def _send(wire: h11.Connection, stream: trio.SocketStream, told: Answer, now: float) -> None:
     headers = [
-        (b"content-type", answer.kind), (b"content-length", str(len(answer.content)).encode()), (b"server", b"mudrex.simulated"),
+        (b"content-type", told.kind), (b"content-length", str(len(told.content)).encode()), (b"server", b"mudrex.simulated"),
         (b"date", formatdate(now, usegmt=True).encode()),
     ]  # fmt: skip
-    head = wire.send(h11.Response(status_code=answer.status, headers=headers)) or b""
-    body = b"".join(wire.send(part) or b"" for part in (h11.Data(data=answer.content), h11.EndOfMessage()))
-    if answer.cut_after is not None:
-        await stream.send_all(head + body[: answer.cut_after])
+    head = wire.send(h11.Response(status_code=told.status, headers=headers)) or b""
+    body = b"".join(wire.send(part) or b"" for part in (h11.Data(data=told.content), h11.EndOfMessage()))
+    if told.cut_after is not None:
+        await stream.send_all(head + body[: told.cut_after])
         stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # close with a reset
         raise Dropped
-    if answer.drip_s:
+    if told.drip_s:
         for byte in head + body:
             await stream.send_all(bytes([byte]))
-            await trio.sleep(answer.drip_s / len(head + body))
+            await trio.sleep(told.drip_s / len(head + body))
         return
-    await stream.send_all((head + body) * (2 if answer.twice else 1))
+    await stream.send_all((head + body) * (2 if told.twice else 1))
 
 
 async def _read(wire: h11.Connection, stream: trio.SocketStream) -> Request | None:

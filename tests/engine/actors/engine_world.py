@@ -26,7 +26,7 @@ from engine.ledger.codec import read_policy, write_policy
 from engine.ledger.copies import accounts_with_waiting_legs, begin_run
 from engine.ledger.query import fetch_all, fetch_one
 from engine.ledger.signals import NewSignal, record_signal
-from engine.plugin_host import load_plugins
+from engine.plugin.host import load_plugins
 from engine.ports.clock import Clock
 from engine.ports.exchange import AccountLogin, ExchangeAdapter, ExchangeContext
 from engine.ports.secret import Secret
@@ -52,7 +52,7 @@ class World:
     async def send(
         self, action: Action, *, side: PositionSide | None = None, at: datetime | None = None, key: str = "", **said: Any
     ) -> str:  # fmt: skip
-        """Record a signal as the service does, and ring; returns its id. ``said``: more fields of the draft."""
+        """Record a signal as the ingress does, and ring; returns its id. ``said``: more fields of the draft."""
         self.sent += 1
         now = self.shared.clock.now()
         draft = SignalDraft(key or f"key-{self.sent}", action, BTC, side, sent_at=at, **said)

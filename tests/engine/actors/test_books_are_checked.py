@@ -13,17 +13,17 @@ from test_books_hold import by_hand, closed, opened, price_is, trades
 from test_wallet_identity import cash
 from trio.testing import MockClock
 
-from engine.commands import commands_of
-from engine.config import load_config
+from engine.commands import Commands
 from engine.domain.account import UnreadableRow
 from engine.domain.amounts import Price
 from engine.domain.errors import RexAlgoError
 from engine.domain.order import OrderSide
 from engine.domain.signal import Action
+from engine.keys.vault import Vault
 from engine.ledger.folding import fold_episodes, unfolded_episodes
 from engine.office import NothingThere, Office
-from engine.plugin_host import Plugins
-from engine.vault import Vault
+from engine.plugin.host import Plugins
+from engine.settings.config import load_config
 
 D = Decimal
 
@@ -43,7 +43,7 @@ async def checked(house: World, *, live: bool = True, name: str = "f0", fold: bo
         load_config(house.folder, {}), house.ledger, house.shared.clock, no_plugins, no_keys, trio.lowlevel.checkpoint,
         house.household if live else None,
     )  # fmt: skip
-    return await commands_of(office)["books_check"]({"name": name})
+    return await Commands(office).run("books_check", {"name": name})
 
 
 def problems(told: dict[str, Any]) -> list[str]:

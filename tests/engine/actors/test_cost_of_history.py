@@ -19,7 +19,6 @@ from bench.past import write_past
 from engine.actors.bookkeeping import Bookkeeping
 from engine.actors.breakers import Breakers
 from engine.actors.flattening import Flattening
-from engine.config import load_config
 from engine.decisions.circuit import Circuit
 from engine.domain.amounts import Price, Ratio
 from engine.domain.holding import Switch, SwitchLevel, SwitchScope
@@ -39,6 +38,7 @@ from engine.ledger.results import account_trades, strategies_for, strategy_days
 from engine.ledger.signals import read_signal
 from engine.ledger.standing import still_open
 from engine.ledger.studio import audience_of, strategies_of
+from engine.settings.config import load_config
 from tests.engine.actors.engine_world import BEGINNING, World, world
 
 LONG: Final = PositionSide.LONG

@@ -2,6 +2,7 @@
 
 import json
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,16 +10,15 @@ import trio
 from engine_world import World, world
 from trio.testing import MockClock
 
-from engine.commands import commands_of
-from engine.config import load_config
+from engine.commands import Command, Commands
 from engine.domain.errors import InvalidValue, RexAlgoError
 from engine.domain.signal import Action, PositionSide
 from engine.domain.subscription import RiskLimits
+from engine.keys.vault import Vault
 from engine.ledger.query import fetch_all
 from engine.office import NothingThere, Office
-from engine.plugin_host import Plugins
-from engine.service import Command
-from engine.vault import Vault
+from engine.plugin.host import Plugins
+from engine.settings.config import load_config
 
 LONG = PositionSide.LONG
 
@@ -34,7 +34,7 @@ def reset_of(house: World, *, live: bool = True) -> Command:
         load_config(house.folder, {}), house.ledger, house.shared.clock, no_plugins, no_keys, trio.lowlevel.checkpoint,
         house.household if live else None,
     )  # fmt: skip
-    return commands_of(office)["reset_drawdown"]
+    return partial(Commands(office).run, "reset_drawdown")
 
 
 async def stopped(house: World) -> None:

@@ -10,7 +10,6 @@ from engine_world import BTC, World, world
 from trio.testing import MockClock
 
 from engine.actors.breakers import Breakers
-from engine.config import EngineConfig, load_config
 from engine.decisions.circuit import Circuit
 from engine.decisions.reconciliation import ShareShrunk
 from engine.domain.amounts import Price, Quantity, Ratio
@@ -20,6 +19,7 @@ from engine.domain.signal import Action, PositionSide
 from engine.ledger.alerts import newest_alerts
 from engine.ledger.attempts import all_unknown
 from engine.ledger.query import fetch_all
+from engine.settings.config import EngineConfig, load_config
 from rexalgo import OrderType, ProtectionOrder, Rejected, RejectionKind
 
 LONG = PositionSide.LONG

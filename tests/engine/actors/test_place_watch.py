@@ -12,12 +12,12 @@ from trio.testing import MockClock
 from engine.actors.clock import SystemClock, TrioClock
 from engine.actors.place_watch import LedgerGone, watch_place
 from engine.actors.shared import Shared
-from engine.config import Config, load_config
 from engine.domain.alert import Alert
 from engine.ledger import LedgerError
 from engine.ledger.outcomes import write_event
-from engine.ledger_place import MarkKeeper, mark_file, open_place, read_mark
 from engine.ports.notifier import Notifier
+from engine.recovery.ledger_place import MarkKeeper, mark_file, open_place, read_mark
+from engine.settings.config import Config, load_config
 
 NOW = SystemClock().now()
 

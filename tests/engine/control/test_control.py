@@ -12,12 +12,12 @@ import trio
 
 import engine.control
 from engine.commands import NothingThere
-from engine.config import Config, load_config
 from engine.control import SOCKET_NAME, FolderLock, FolderLocked, ask_server, call, serve_control
 from engine.domain.errors import InvalidValue, RexAlgoError
 from engine.ledger import Ledger
 from engine.ledger.reports import switches
 from engine.provisioning.errors import ProvisionErrors, ProvisionProblem
+from engine.settings.config import Config, load_config
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 

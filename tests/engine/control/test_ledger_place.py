@@ -13,17 +13,17 @@ from typing import Any
 import pytest
 import trio
 
-import engine.restoring
-from engine.config import Config, load_config
+import engine.recovery.restoring
 from engine.control import call
+from engine.keys.vault import new_root_key
 from engine.ledger import Ledger, LedgerError, back_up
 from engine.ledger.copies import begin_run
 from engine.ledger.lineage import is_copy
 from engine.ledger.outcomes import write_event
 from engine.ledger.stillness import EVERYBODY, read_still, stand_still, why_still
-from engine.ledger_place import MarkKeeper, mark_file, open_place, why_old, why_old_on_disk, why_unfit
-from engine.restoring import RestoreRefused, finish_restore, restore
-from engine.vault import new_root_key
+from engine.recovery.ledger_place import MarkKeeper, mark_file, open_place, why_old, why_old_on_disk, why_unfit
+from engine.recovery.restoring import RestoreRefused, finish_restore, restore
+from engine.settings.config import Config, load_config
 
 NOW = datetime(2026, 11, 29, 3, 0, tzinfo=UTC)
 
@@ -298,7 +298,7 @@ def test_the_former_ledger_can_be_put_back_the_same_way(place: Config) -> None:
 
 def test_the_former_ledger_is_durably_away_before_the_backup_takes_its_place(place: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[str] = []
-    rename, sync = Path.rename, engine.restoring.sync_folder
+    rename, sync = Path.rename, engine.recovery.restoring.sync_folder
 
     def renamed(file: Path, target: Path) -> Path:
         done.append(target.name)
@@ -309,7 +309,7 @@ def test_the_former_ledger_is_durably_away_before_the_backup_takes_its_place(pla
         sync(folder)
 
     monkeypatch.setattr(Path, "rename", renamed)
-    monkeypatch.setattr(engine.restoring, "sync_folder", synced)
+    monkeypatch.setattr(engine.recovery.restoring, "sync_folder", synced)
     former = put(place, place.folder / "old")
     assert former is not None
     away, there = done.index(former.name), done.index(place.ledger.path.name)
@@ -341,7 +341,7 @@ def test_what_is_no_backup_of_this_place_is_refused_and_nothing_is_changed(place
 
 
 async def _seal(ledger: Ledger, config: Config) -> None:
-    from engine.secrets_store import open_vault
+    from engine.keys.sealed_secrets import open_vault
 
     assert config.secrets.encryption_key is not None
     await open_vault(ledger, config.secrets.encryption_key, NOW)

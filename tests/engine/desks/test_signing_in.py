@@ -12,8 +12,7 @@ import pyotp
 import pytest
 import trio
 
-from engine.commands import commands_of
-from engine.config import load_config
+from engine.commands import Commands
 from engine.desks.identity import Caller, IdentityDesk, NotSignedIn, make_invitation, make_link
 from engine.desks.visitor import FormErrors, NeedsConfirmation, Visitor
 from engine.domain.account import AccountReport
@@ -21,16 +20,17 @@ from engine.domain.identifiers import AccountId, PersonId
 from engine.domain.network import network_of
 from engine.domain.person import Role
 from engine.identity.second_factor import new_totp_secret
+from engine.keys.sealed_secrets import credentials_print, new_person, open_vault, seal_credentials
+from engine.keys.vault import Vault, new_root_key
 from engine.ledger import Database, Ledger
 from engine.ledger.identity import ask_to_be_master, give_role, remember_login
 from engine.ledger.people import AccountRow, insert_account, insert_person, person_key, set_declared
 from engine.ledger.query import fetch_all
 from engine.office import Office
-from engine.plugin_host import load_plugins
+from engine.plugin.host import load_plugins
 from engine.ports.exchange import Rejected, RejectionKind
 from engine.ports.secret import Secret
-from engine.secrets_store import credentials_print, new_person, open_vault, seal_credentials
-from engine.vault import Vault, new_root_key
+from engine.settings.config import load_config
 
 PASSWORD = "several calm words in a row"
 HOME = Caller("192.0.2.1")
@@ -245,7 +245,7 @@ async def test_becoming_a_master_begins_with_a_new_session(tmp_path: Path) -> No
     async with door(tmp_path) as here:
         visitor = await here.come_in(await here.person("ada"))
         await here.office.ledger.write(lambda db: ask_to_be_master(db, visitor.id, "why", here.clock.now()))
-        await commands_of(here.office)["decide_master"]({"name": "ada", "grant": True})
+        await Commands(here.office).run("decide_master", {"name": "ada", "grant": True})
         assert here.desk.sessions(visitor) == []
 
 

@@ -12,18 +12,18 @@ import pytest
 from engine.domain.account import Environment
 from engine.domain.identifiers import former_name
 from engine.domain.subscription import Mode, parse_sizing
+from engine.keys.sealed_secrets import account_credentials, credentials_print, endpoint_keys, open_vault
+from engine.keys.vault import Vault, new_root_key
 from engine.ledger import Ledger
 from engine.ledger.disconnecting import disconnect_account
 from engine.ledger.identity import account_of_login, forget_login, remember_login
 from engine.ledger.people import account, account_named, accounts, set_policy, strategy_named, subscription_of
 from engine.ledger.query import fetch_all
-from engine.plugin_host import load_plugins
+from engine.plugin.host import load_plugins
 from engine.ports.exchange import CredentialField
 from engine.ports.secret import Secret
 from engine.provisioning import ProvisionErrors, ProvisionResult, provision, resolve_secrets
 from engine.provisioning.declarations import ExchangePlace
-from engine.secrets_store import account_credentials, credentials_print, endpoint_keys, open_vault
-from engine.vault import Vault, new_root_key
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 FILE = """

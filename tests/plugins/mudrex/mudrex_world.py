@@ -20,7 +20,8 @@ from plugins.mudrex.connection import MudrexConnection
 from plugins.mudrex.settings import MudrexSettings
 from plugins.mudrex.simulator.exchange import Exchange
 from plugins.mudrex.simulator.faults import Drill
-from plugins.mudrex.simulator.server import Simulator, serve
+from plugins.mudrex.simulator.server import serve
+from plugins.mudrex.simulator.simulated import Simulator
 from plugins.mudrex.simulator.switches import Switches
 from plugins.mudrex.simulator.values import Account
 from rexalgo import (

@@ -10,7 +10,7 @@ import pytest
 from mudrex_world import BTC, entry, leave, mudrex_world
 
 from engine.actors.exchange_session import ExchangeSession
-from engine.plugin_host import load_plugins
+from engine.plugin.host import load_plugins
 from plugins.mudrex.simulator.faults import Drill
 from rexalgo import (
     AccountId,

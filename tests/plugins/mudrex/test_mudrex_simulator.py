@@ -12,7 +12,7 @@ from mudrex_world import BTC, STILL_NOW, entry, exchange, leave, mudrex_world, p
 
 from plugins.mudrex.simulator.contracts import CONTRACTS
 from plugins.mudrex.simulator.faults import KINDS, Drill, Faults, Rule, drill_of, presets, read_drill, read_rule
-from plugins.mudrex.simulator.server import Limits, Simulator
+from plugins.mudrex.simulator.simulated import Limits, Simulator
 from plugins.mudrex.simulator.switches import Switches
 from plugins.mudrex.simulator.values import Refusal
 from rexalgo import FeeKind, OrderStatus, OrderType, Price

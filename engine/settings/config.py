@@ -2,7 +2,7 @@
 
 What must always hold: every key is known and every value is inside its bounds, or nothing starts; all errors are reported at
 once, each with file, key, expected and found; a secret comes from the environment, ``.env`` or ``NAME_FILE`` only and is
-never printed. This file does not know the plugins: their sections are passed on (``engine.plugin_host`` checks them).
+never printed. This file does not know the plugins: their sections are passed on (``engine.plugin.host`` checks them).
 """
 
 import os
@@ -16,11 +16,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from engine import config_rules as rules
-from engine.config_secrets import ENVIRONMENT, SECRETS, SecretPlace, place_of, read_env_file, read_secrets
 from engine.domain.errors import InvalidValue, RexAlgoError
 from engine.domain.subscription import RiskLimits, parse_limits
 from engine.ports.secret import Secret
+from engine.settings import rules
+from engine.settings.secrets import ENVIRONMENT, SECRETS, SecretPlace, place_of, read_env_file, read_secrets
 
 FILE_NAME: Final = "rexalgo.toml"
 DEFAULTS: Final = "config/default.toml"

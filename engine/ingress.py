@@ -1,4 +1,4 @@
-"""EngineService: the narrow door for the web and for the command line. It asks and shows; the rules live further in.
+"""Ingress: take a delivery of a bot or the signal of a stream, verify it, record it, and wake the accounts that copy it.
 
 What always holds: a delivery is answered 202 only after its signal and copies are durable; recording runs in the engine's own
 nursery, so a sender that hangs up loses nothing; every failure to authenticate is one and the same answer.
@@ -7,11 +7,11 @@ nursery, so a sender that hangs up loses nothing; every failure to authenticate 
 import hashlib
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
 import trio
 
@@ -23,33 +23,26 @@ from engine.decisions.mirroring import Circumstances
 from engine.decisions.planning import age_limit_s
 from engine.decisions.rate import HalfRateLimiter
 from engine.decisions.signatures import SIGNATURE_HEADER, SIGNATURES_HEADER
-from engine.domain.errors import InvalidValue, RexAlgoError
+from engine.domain.errors import InvalidValue
 from engine.domain.holding import SwitchScope
 from engine.domain.identifiers import EndpointId, ReceiptId, SignalId, StrategyId, Symbol, copy_id
 from engine.domain.signal import SignalDraft
 from engine.identity.references import capability_hash
+from engine.keys.sealed_secrets import EndpointKey
 from engine.ledger import Ledger, LedgerError
 from engine.ledger.deliveries import NewDelivery, note_delivery
 from engine.ledger.people import secret_used
-from engine.ledger.pulse import newest_sequence
 from engine.ledger.refused import holds_short, note_refused
-from engine.ledger.reports import outcome_rows, receipt
 from engine.ledger.signals import DedupeConflict, NewSignal, Recorded, record_signal, turns
 from engine.ledger.standing import is_held
-from engine.ledger.stillness import EVERYBODY, read_still
+from engine.ledger.stillness import EVERYBODY
 from engine.ports.clock import Clock
 from engine.ports.rate_limiter import Priority, RateLimit, RateLimiter, Refused
 from engine.ports.signal_source import Authenticated, Delivery, NotAuthentic, WebhookSource
-from engine.secrets_store import EndpointKey
-from engine.views import HealthView, OutcomeRow, ReadinessView, ReceiptView, Reception, ReceptionKind
+from engine.views import Reception, ReceptionKind
 
-if TYPE_CHECKING:
-    from engine.desks import Desks  # desks stand above the service and are handed to it
-
-_LOG = logging.getLogger("rexalgo.service")
-READY_WITHIN_S: Final = 30.0
+_LOG = logging.getLogger("rexalgo.ingress")
 RETRY_AFTER_S: Final = 2
-NEWS_PAUSE_S: Final = 0.05
 _OF_THE_HOST: Final = frozenset(("x-capability-token", "x-endpoint-sell"))
 """Headers that only we may set: what a sender wrote under these names is dropped."""
 PROVEN_AND_REFUSED: Final = frozenset((ReceptionKind.MALFORMED, ReceptionKind.INVALID, ReceptionKind.CONFLICT))
@@ -58,9 +51,6 @@ OWN_PAGE: Final = "this page"
 """The peer of a test that a master sends from the studio: its answer stands before their eyes."""
 ANSWER_FIRST: Final = 10
 """Turns of the loop between a durable signal and its fan-out: the sender's answer needs them, and then it waits behind nobody."""
-
-
-Command = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +72,12 @@ class Endpoint:
     sell: str = "close"
 
 
-class EngineService:
-    """Answer the web's and the command line's questions. Made by ``run``; all methods may be called from any task of the loop."""
+class Ingress:
+    """Take signals. Made by ``run``; all methods may be called from any task of the loop."""
 
     def __init__(
         self, shared: Shared, household: Household, nursery: trio.Nursery, limiter: RateLimiter, webhook_limit: RateLimit,
-        default_source: WebhookSource, version: str,
+        default_source: WebhookSource,
     ) -> None:  # fmt: skip
         self._shared = shared
         self._ledger: Ledger = shared.ledger
@@ -99,51 +89,19 @@ class EngineService:
         self._webhook_limit = webhook_limit
         self._default_source = default_source
         self._dummy = (default_source.new_secret(),)
-        self._version = version
-        self._started = trio.current_time()
         self._endpoints: Mapping[str, Endpoint] = {}
         self._tokens: Mapping[bytes, str] = {}
-        self._news = trio.Event()
         self._noted_stranger: dict[str, float] = {}
         self._closing = False
-        self._commands: Mapping[str, Command] = {}
-        self._desks: Desks | None = None
-        self._ledger.on_commit(self._tell)
 
     def use_endpoints(self, endpoints: Sequence[Endpoint]) -> None:
         """Replace the endpoints, after provisioning changed them."""
         self._endpoints = {each.id: each for each in endpoints}
         self._tokens = {each.token_hash: each.id for each in endpoints if each.token_hash is not None and not each.is_deleted}
 
-    def use_commands(self, commands: Mapping[str, Command]) -> None:
-        """Say what the control socket can ask; they come after the service, because they act on it."""
-        self._commands = commands
-
-    def use_desks(self, desks: "Desks") -> None:
-        """Say what the pages work with; they come after the service, because they act on the engine that it belongs to."""
-        self._desks = desks
-
-    @property
-    def desks(self) -> "Desks":
-        """Return what the pages work with."""
-        assert self._desks is not None, "the desks are opened before the service is handed out"
-        return self._desks
-
-    def stop_claiming(self) -> None:
-        """Begin no new order from now on: the first step of stopping. Signals are still recorded, for the next start."""
-        self._shared.stop()
-
     def close(self) -> None:
-        """End every stream of news."""
+        """Note no more deliveries for the owners of endpoints: the engine is stopping."""
         self._closing = True
-        self._news.set()
-
-    def _tell(self) -> None:
-        self._news.set()
-        if not self._closing:
-            self._news = trio.Event()
-
-    # Bots
 
     async def receive(self, endpoint: str, delivery: Delivery) -> Reception:
         """Verify, parse and record one delivery; returns after it is durable. May be cancelled: the record survives."""
@@ -328,63 +286,6 @@ class EngineService:
         except DedupeConflict as error:
             raise InvalidValue("dedupe_key", "a new id for another content") from error
         return recorded.id
-
-    async def receipt(self, receipt_id: str) -> ReceiptView | None:
-        """Return what became of a signal, or None where there is no such receipt."""
-        return receipt(self._ledger.db, receipt_id)
-
-    # Pages and probes
-
-    def health(self) -> HealthView:
-        """Say whether the process works; cheap, never waits."""
-        failed = "" if self._ledger.healthy else "the ledger could not be written the last time"
-        problems = tuple(each for each in (self._ledger.misplaced or failed,) if each)
-        still = [f"{each.name or 'this place'} stands still, no order of any kind leaves" for each in read_still(self._ledger.db)[:1]]
-        return HealthView(not problems, self._version, round(trio.current_time() - self._started, 1), (*problems, *still))
-
-    def readiness(self) -> ReadinessView:
-        """Say whether orders can flow: each account's first reading is done or has visibly failed, at most 30 s after the start."""
-        followers = self._household.followers.values()
-        late = trio.current_time() - self._started > READY_WITHIN_S
-        failed = {each.name: each.trouble for each in followers if each.trouble}
-        waiting = [each.name for each in followers if not each.settled]
-        if late:
-            failed.update(dict.fromkeys(waiting, "the first reading takes longer than 30 s"))
-        read = sum(1 for each in followers if each.settled and not each.trouble)
-        ready = self._ledger.healthy and (late or not waiting) and not self._shared.why_held(EVERYBODY)
-        return ReadinessView(ready, self._ledger.healthy, len(followers), read, failed)
-
-    async def recent_outcomes(self, limit: int) -> Sequence[OutcomeRow]:
-        """Return the newest ``limit`` rows, newest first."""
-        return outcome_rows(self._ledger.db, 0, limit, newest_first=True)
-
-    async def wait_outcomes(self, after: int, limit: int) -> Sequence[OutcomeRow]:
-        """Return at most ``limit`` rows with a sequence above ``after``, oldest first; waits until there is one."""
-        while not self._closing:
-            news = self._news
-            rows = outcome_rows(self._ledger.db, after, limit, newest_first=False)
-            if rows:
-                return rows
-            await news.wait()
-            await trio.sleep(NEWS_PAUSE_S)  # a fan-out commits hundreds of times a second: read it in gulps
-        return ()
-
-    async def wait_news(self, after: int) -> int:
-        """Wait until the ledger has an event above ``after`` and return the newest one's sequence; 0 when the engine is closing."""
-        while not self._closing:
-            news = self._news
-            newest = newest_sequence(self._ledger.db)
-            if newest > after:
-                return newest
-            await news.wait()
-        return 0
-
-    async def command(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
-        """Run one command of the control socket; raises RexAlgoError for an unknown one."""
-        run = self._commands.get(method)
-        if run is None:
-            raise RexAlgoError(f"unknown command {method!r}; known are {', '.join(sorted(self._commands))}")
-        return await run(params)
 
 
 def _is_lost(known: Endpoint, delivery: Delivery, reception: Reception) -> bool:

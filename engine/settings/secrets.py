@@ -1,6 +1,6 @@
 """Where secrets come from: the environment, a ``.env`` file of mode 0600, or a file named by ``NAME_FILE``.
 
-A found value never appears in a message. This file checks the form only; ``engine.vault`` judges the keys themselves.
+A found value never appears in a message. This file checks the form only; ``engine.keys.vault`` judges the keys themselves.
 """
 
 import base64

@@ -13,12 +13,12 @@ from datetime import datetime
 from typing import Final
 
 from engine.domain.identifiers import AccountId, EndpointId, PersonId
+from engine.keys.vault import DataKey, FieldPlace, RootKeys, Vault, VaultError, WrappedKey, parse_root_keys
 from engine.ledger import Database, Ledger
 from engine.ledger.identity import FactorRow
 from engine.ledger.people import AccountRow, EndpointSecretRow, PersonKey, endpoint_secrets, person_key
 from engine.ledger.root_keys import canaries, disabled_kids, kept_audit_keys, put_canary
 from engine.ports.secret import Secret
-from engine.vault import DataKey, FieldPlace, RootKeys, Vault, VaultError, WrappedKey, parse_root_keys
 
 _COLUMN: Final = "sealed"
 

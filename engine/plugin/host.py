@@ -17,9 +17,9 @@ from typing import Final
 
 import pluggy
 
-from engine import hookspecs
 from engine.domain.errors import RexAlgoError
-from engine.plugin_api import PLUGIN_API_VERSION
+from engine.plugin import hookspecs
+from engine.plugin.api import PLUGIN_API_VERSION
 from engine.ports.exchange import ExchangeAdapter
 from engine.ports.notifier import Notifier
 from engine.ports.rate_limiter import RateLimiter

@@ -31,7 +31,7 @@ from engine.domain.instrument import Instrument
 from engine.domain.order import ClosedBy, OrderIntent, OrderReport, OrderSide, OrderStatus, ProtectionOrder
 from engine.domain.signal import Action, AlertFacts, OrderType, PositionSide, SignalDraft, SignalSize, SizeMode
 from engine.domain.wording import json_fault, meant_instead, read_number, squashed
-from engine.hookspecs import hookimpl
+from engine.plugin.hookspecs import hookimpl
 from engine.ports.clock import Clock
 from engine.ports.exchange import (
     AccountLogin,

@@ -13,12 +13,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from engine.config import Config
-from engine.files import remove_leftovers, replace_file
 from engine.ledger import Database, Ledger, LedgerError
 from engine.ledger.database import open_reader, version_of
 from engine.ledger.lineage import LedgerEnd, is_copy, knows_marks, lacks, read_end, was_marked
 from engine.ledger.stillness import EVERYBODY, why_still
+from engine.settings.config import Config
+from engine.settings.files import remove_leftovers, replace_file
 
 MARK_NAME: Final = "mark.json"
 RESTORE_NAME: Final = "restore.json"

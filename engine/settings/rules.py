@@ -1,6 +1,6 @@
 """The rules of single settings: each takes the raw TOML value and the folder of rexalgo.toml and returns the typed value.
 
-Each raises InvalidValue whose ``field`` is only the part below the key ("" or "[2]"); ``engine.config`` puts file and key before it.
+Each raises InvalidValue whose ``field`` is only the part below the key ("" or "[2]"); the caller puts file and key before it.
 """
 
 import re

@@ -4,13 +4,13 @@ What always holds: keys are taken over only after they proved, by the ledger's c
 that lost a key changes nothing here. Who holds the folder's lock is the only one that writes the keys.
 """
 
-from engine.config_secrets import SecretPlace
-from engine.key_file import read_keys, write_keys
+from engine.keys.key_file import read_keys, write_keys
+from engine.keys.sealed_secrets import open_vault
+from engine.keys.vault import Vault, parse_root_keys, with_root_key_first, without_root_key
 from engine.ledger import Ledger
 from engine.ports.clock import Clock
 from engine.ports.secret import Secret
-from engine.secrets_store import open_vault
-from engine.vault import Vault, parse_root_keys, with_root_key_first, without_root_key
+from engine.settings.secrets import SecretPlace
 
 
 class Keyring:

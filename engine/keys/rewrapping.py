@@ -16,6 +16,8 @@ from datetime import datetime
 from typing import Final
 
 from engine.domain.identifiers import AccountId, PersonId
+from engine.keys.sealed_secrets import account_credentials, credentials_print
+from engine.keys.vault import Vault, VaultError, WrappedKey
 from engine.ledger import Database
 from engine.ledger.identity import account_of_login, forget_login, remember_login
 from engine.ledger.people import account, account_named, person_key
@@ -33,8 +35,6 @@ from engine.ledger.root_keys import (
     set_declared_login,
     set_person_key,
 )
-from engine.secrets_store import account_credentials, credentials_print
-from engine.vault import Vault, VaultError, WrappedKey
 
 BATCH: Final = 100
 _LOG = logging.getLogger("rexalgo.keys")

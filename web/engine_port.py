@@ -1,18 +1,19 @@
-"""The narrow door of the engine as the web sees it: exactly the methods that handlers call, nothing else.
+"""The doors of the engine as the web sees them: exactly what handlers call, nothing else.
 
-The engine's service satisfies this by shape. Every method returns values of ``engine.views``; none of them may be called with
-anything but what a request carried.
+A running engine satisfies these by shape. Every method returns values of ``engine.views`` or plain JSON types; none of them may be called
+with anything but what a request carried. A raised exception means "not now": the web answers 503 and logs it.
 """
 
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from engine.desks import Desks
 from engine.ports.signal_source import Delivery
 from engine.views import HealthView, OutcomeRow, ReadinessView, ReceiptView, Reception
 
 
-class Service(Protocol):
-    """Answer the web's questions. A raised exception means "not now": the web answers 503 and logs it."""
+class Ingress(Protocol):
+    """Take deliveries of bots."""
 
     async def receive(self, endpoint: str, delivery: Delivery) -> Reception:
         """Verify, parse and record one delivery; returns after it is durable. May be cancelled: the record survives."""
@@ -21,6 +22,10 @@ class Service(Protocol):
     async def receive_by_token(self, token: str, delivery: Delivery) -> Reception:
         """Take one delivery whose address is its capability; otherwise as ``receive``."""
         ...
+
+
+class Monitor(Protocol):
+    """Say whether the engine works, and what became of signals."""
 
     async def receipt(self, receipt_id: str) -> ReceiptView | None:
         """Return what became of a signal, or None where there is no such receipt."""
@@ -49,6 +54,23 @@ class Service(Protocol):
         """Wait until the ledger has an event above ``after`` and return the newest one's sequence; 0 when the engine is closing."""
         ...
 
-    async def command(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
-        """Run one of the operator's commands, the same that the command line runs; raises RexAlgoError."""
+
+class Commands(Protocol):
+    """Run the operator's commands, the same that the command line runs."""
+
+    async def run(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+        """Run one command; raises RexAlgoError."""
         ...
+
+
+class Engine(Protocol):
+    """Hold the engine's doors; without ``desks`` there are no pages of people."""
+
+    @property
+    def ingress(self) -> Ingress: ...
+    @property
+    def monitor(self) -> Monitor: ...
+    @property
+    def desks(self) -> Desks | None: ...
+    @property
+    def commands(self) -> Commands: ...

@@ -12,18 +12,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from engine.config import Config
 from engine.domain.errors import RexAlgoError
-from engine.files import make_folder, remove_leftovers, replace_file, sync_folder
-from engine.key_file import read_keys
+from engine.keys.key_file import read_keys
+from engine.keys.sealed_secrets import account_credentials, audit_key_of, endpoint_keys, open_vault
+from engine.keys.vault import Vault
 from engine.ledger import Database, Ledger, LedgerError, copy_ledger
 from engine.ledger.audit import verify_audit
 from engine.ledger.database import settle, take_into_use
 from engine.ledger.people import accounts, endpoints
 from engine.ledger.stillness import EVERYBODY, stand_still
-from engine.ledger_place import RESTORE_NAME, SUFFIXES
-from engine.secrets_store import account_credentials, audit_key_of, endpoint_keys, open_vault
-from engine.vault import Vault
+from engine.recovery.ledger_place import RESTORE_NAME, SUFFIXES
+from engine.settings.config import Config
+from engine.settings.files import make_folder, remove_leftovers, replace_file, sync_folder
 
 _COPY_NAME: Final = ".restoring"
 _SHOWN: Final = 20

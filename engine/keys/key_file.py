@@ -4,10 +4,10 @@ What always holds: the file is the old one or the new one after a crash, of mode
 changes; a place whose keys are in the environment is never written to; what a killed writer left beside it, with keys in it, is removed.
 """
 
-from engine.config_secrets import SecretPlace, parse_env, read_env_file, with_env_value
 from engine.domain.errors import InvalidValue, RexAlgoError
-from engine.files import remove_leftovers, replace_file
 from engine.ports.secret import Secret
+from engine.settings.files import remove_leftovers, replace_file
+from engine.settings.secrets import SecretPlace, parse_env, read_env_file, with_env_value
 
 _NAME = "ENCRYPTION_KEY"
 

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from engine.files import make_folder, replace_file
-from engine.plugin_api import PLUGIN_API_VERSION
+from engine.plugin.api import PLUGIN_API_VERSION
+from engine.settings.files import make_folder, replace_file
 
 KIT_VERSION: Final = 3
 

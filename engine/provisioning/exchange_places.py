@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 
-from engine.config import Config
 from engine.domain.account import Environment
-from engine.files import make_folder
-from engine.kit_record import why_unproven
-from engine.plugin_host import Plugins
+from engine.plugin.host import Plugins
+from engine.plugin.kit_record import why_unproven
 from engine.ports.clock import Clock
 from engine.ports.exchange import ExchangeContext
 from engine.provisioning.declarations import ExchangePlace
+from engine.settings.config import Config
+from engine.settings.files import make_folder
 from engine.transport import HttpClientFactory
 
 

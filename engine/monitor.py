@@ -1,0 +1,89 @@
+"""Monitor: whether the engine works, and what became of signals, for probes, pages and the live stream. It changes nothing."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import trio
+
+from engine.actors.household import Household
+from engine.actors.shared import Shared
+from engine.ledger import Ledger
+from engine.ledger.pulse import newest_sequence
+from engine.ledger.reports import outcome_rows, receipt
+from engine.ledger.stillness import EVERYBODY, read_still
+from engine.views import HealthView, OutcomeRow, ReadinessView, ReceiptView
+
+READY_WITHIN_S: Final = 30.0
+NEWS_PAUSE_S: Final = 0.05
+
+
+class Monitor:
+    """Answer what a probe, a page or a script asks. Made by ``run``; all methods may be called from any task of the loop."""
+
+    def __init__(self, shared: Shared, household: Household, version: str) -> None:
+        self._shared = shared
+        self._ledger: Ledger = shared.ledger
+        self._household = household
+        self._version = version
+        self._started = trio.current_time()
+        self._news = trio.Event()
+        self._closing = False
+        self._ledger.on_commit(self._tell)
+
+    def close(self) -> None:
+        """End every stream of news."""
+        self._closing = True
+        self._news.set()
+
+    def _tell(self) -> None:
+        self._news.set()
+        if not self._closing:
+            self._news = trio.Event()
+
+    async def receipt(self, receipt_id: str) -> ReceiptView | None:
+        """Return what became of a signal, or None where there is no such receipt."""
+        return receipt(self._ledger.db, receipt_id)
+
+    def health(self) -> HealthView:
+        """Say whether the process works; cheap, never waits."""
+        failed = "" if self._ledger.healthy else "the ledger could not be written the last time"
+        problems = tuple(each for each in (self._ledger.misplaced or failed,) if each)
+        still = [f"{each.name or 'this place'} stands still, no order of any kind leaves" for each in read_still(self._ledger.db)[:1]]
+        return HealthView(not problems, self._version, round(trio.current_time() - self._started, 1), (*problems, *still))
+
+    def readiness(self) -> ReadinessView:
+        """Say whether orders can flow: each account's first reading is done or has visibly failed, at most 30 s after the start."""
+        followers = self._household.followers.values()
+        late = trio.current_time() - self._started > READY_WITHIN_S
+        failed = {each.name: each.trouble for each in followers if each.trouble}
+        waiting = [each.name for each in followers if not each.settled]
+        if late:
+            failed.update(dict.fromkeys(waiting, "the first reading takes longer than 30 s"))
+        read = sum(1 for each in followers if each.settled and not each.trouble)
+        ready = self._ledger.healthy and (late or not waiting) and not self._shared.why_held(EVERYBODY)
+        return ReadinessView(ready, self._ledger.healthy, len(followers), read, failed)
+
+    async def recent_outcomes(self, limit: int) -> Sequence[OutcomeRow]:
+        """Return the newest ``limit`` rows, newest first."""
+        return outcome_rows(self._ledger.db, 0, limit, newest_first=True)
+
+    async def wait_outcomes(self, after: int, limit: int) -> Sequence[OutcomeRow]:
+        """Return at most ``limit`` rows with a sequence above ``after``, oldest first; waits until there is one."""
+        while not self._closing:
+            news = self._news
+            rows = outcome_rows(self._ledger.db, after, limit, newest_first=False)
+            if rows:
+                return rows
+            await news.wait()
+            await trio.sleep(NEWS_PAUSE_S)  # a fan-out commits hundreds of times a second: read it in gulps
+        return ()
+
+    async def wait_news(self, after: int) -> int:
+        """Wait until the ledger has an event above ``after`` and return the newest one's sequence; 0 when the engine is closing."""
+        while not self._closing:
+            news = self._news
+            newest = newest_sequence(self._ledger.db)
+            if newest > after:
+                return newest
+            await news.wait()
+        return 0

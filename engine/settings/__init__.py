@@ -1,0 +1,1 @@
+"""Settings of a place: TOML and environment into one frozen Config, and small files that are replaced whole."""
