@@ -53,15 +53,15 @@ class Monitor:
 
     def readiness(self) -> ReadinessView:
         """Say whether orders can flow: each account's first reading is done or has visibly failed, at most 30 s after the start."""
-        followers = self._household.followers.values()
+        accounts = self._household.accounts
         late = trio.current_time() - self._started > READY_WITHIN_S
-        failed = {each.name: each.trouble for each in followers if each.trouble}
-        waiting = [each.name for each in followers if not each.settled]
+        failed = {each.name: each.trouble for each in accounts if each.trouble}
+        waiting = [each.name for each in accounts if not each.settled]
         if late:
             failed.update(dict.fromkeys(waiting, "the first reading takes longer than 30 s"))
-        read = sum(1 for each in followers if each.settled and not each.trouble)
+        read = sum(1 for each in accounts if each.settled and not each.trouble)
         ready = self._ledger.healthy and (late or not waiting) and not self._shared.why_held(EVERYBODY)
-        return ReadinessView(ready, self._ledger.healthy, len(followers), read, failed)
+        return ReadinessView(ready, self._ledger.healthy, len(accounts), read, failed)
 
     async def recent_outcomes(self, limit: int) -> Sequence[OutcomeRow]:
         """Return the newest ``limit`` rows, newest first."""

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import trio
 
+from engine.actors.account import Account
 from engine.actors.bookkeeping import Bookkeeping
 from engine.actors.breakers import Breakers
 from engine.actors.clock import SystemClock
@@ -240,7 +241,7 @@ class _Engine:
         if found != self._shared.switches:
             self._shared.switches = found
             for each in self._household.followers.values():
-                each.look_at_all()
+                each.account.look_at_all()
             self._flattening.ring()
 
     # What provisioning and commands change
@@ -266,7 +267,7 @@ class _Engine:
                 self._join(nursery, row, environments.get(row.exchange))
             elif self._versions[row.id] != row.row_version:
                 self._versions[row.id] = row.row_version
-                self._household.followers[row.id].renew_session()
+                self._household.followers[row.id].account.renew_session()
             if index % 50 == 49:
                 await trio.lowlevel.checkpoint()
         for plan in plans:
@@ -317,10 +318,10 @@ class _Engine:
         refused = why_refused(self._config, self._plugins, row.exchange, environment)
         if refused:
             raise RexAlgoError(f"account {row.name}: expected {refused}")
-        follower = Follower(
+        state = Account(
             row.id, row.name, row.exchange, environment.value, self._shared, partial(self._new_session, row.id, row.exchange)
         )  # fmt: skip
-        self._household.join(nursery, follower)
+        self._household.join(nursery, Follower(state))
         self._versions[row.id] = row.row_version
 
     def _start_feed(self, nursery: trio.Nursery, exchange: str, wanted: frozenset[Symbol]) -> None:

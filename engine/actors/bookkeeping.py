@@ -13,7 +13,7 @@ from typing import Final
 
 import trio
 
-from engine.actors.follower import Follower
+from engine.actors.account import Account
 from engine.actors.household import Household
 from engine.actors.shared import Shared
 from engine.decisions.risk import equity
@@ -54,7 +54,7 @@ class Bookkeeping:
                     await self._fold(episodes)
                 await self._write_points(self._new_or_moved(), FINE_US)
                 if is_due:
-                    await self._write_points(list(self._household.followers.values()), HOUR_US)
+                    await self._write_points(self._household.accounts, HOUR_US)
             except LedgerError as error:
                 _LOG.warning("the books could not be written, and are written later: %s", error)
             await self._shared.calm()
@@ -72,20 +72,20 @@ class Bookkeeping:
             self._refused.add(episodes[0])
             _LOG.error("the trades of episode %d could not be written: %s", episodes[0], error)
 
-    def _new_or_moved(self) -> Sequence[Follower]:
+    def _new_or_moved(self) -> Sequence[Account]:
         """Return the accounts that were read for the first time, or after something of them was executed; not too often for one."""
         found = []
-        for each in list(self._household.followers.values()):
-            newest, moved = self._written.get(each.account), self._moved.get(each.account)
+        for each in self._household.accounts:
+            newest, moved = self._written.get(each.id), self._moved.get(each.id)
             if each.read_at is None or (newest is not None and (moved is None or each.read_at < max(moved, newest + _APART))):
                 continue
-            self._moved.pop(each.account, None)
-            self._written[each.account] = each.read_at
+            self._moved.pop(each.id, None)
+            self._written[each.id] = each.read_at
             found.append(each)
         return found
 
-    async def _write_points(self, followers: Sequence[Follower], apart_us: int) -> None:
-        read = [(each.account, equity(each.report), each.read_at) for each in followers if each.report is not None and each.read_at]
+    async def _write_points(self, accounts: Sequence[Account], apart_us: int) -> None:
+        read = [(each.id, equity(each.report), each.read_at) for each in accounts if each.report is not None and each.read_at]
         now = self._shared.clock.now()
         for begin in range(0, len(read), POINTS_AT_ONCE):
 

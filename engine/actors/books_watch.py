@@ -12,11 +12,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import trio
 
+from engine.actors.account import Account
 from engine.actors.doorbell import Doorbell
+from engine.actors.exchange_session import ExchangeSession
 from engine.decisions.explaining_fills import UnsettledFill, explain_by_entry, explain_by_orders, explain_by_positions, own_changes
 from engine.decisions.risk import equity
 from engine.decisions.wallet import TOLERANCE, at_cost, at_entry_price, differing, unexplained
@@ -54,10 +56,6 @@ from engine.ledger.wallet import (
 )  # fmt: skip
 from engine.ports.exchange import FeeKind, FeeReport
 
-if TYPE_CHECKING:
-    from engine.actors.exchange_session import ExchangeSession
-    from engine.actors.follower import Follower
-
 _LOG = logging.getLogger("rexalgo.books")
 EVERY_S: Final = 3_600.0
 FIRST_S: Final = 1.5
@@ -85,8 +83,8 @@ class _Strange:
 class BooksWatch:
     """Keep one account's books."""
 
-    def __init__(self, follower: "Follower") -> None:
-        self._follower = follower
+    def __init__(self, account: Account) -> None:
+        self._account = account
         self._bell = Doorbell()
         self._newest = 0
         self._tries = 0
@@ -102,28 +100,28 @@ class BooksWatch:
         try:
             await self._take(report, began, undecided)
         except Exception as error:  # figures are no reason why a reading fails, and entries with it; the next reading is compared again
-            self._follower.note("the books cannot be compared with a reading", error)
+            self._account.note("the books cannot be compared with a reading", error)
 
     async def _take(self, report: AccountReport, began: datetime, undecided: frozenset[Symbol]) -> None:
-        follower, ledger = self._follower, self._follower.shared.ledger
-        db, account = ledger.db, follower.account
-        wallet = read_wallet(db, account)
-        changes = own_changes(report, read_holdings(db, account), own_books(db, account), undecided)
+        account, ledger = self._account, self._account.shared.ledger
+        db, account_id = ledger.db, account.id
+        wallet = read_wallet(db, account_id)
+        changes = own_changes(report, read_holdings(db, account_id), own_books(db, account_id), undecided)
         if changes or wallet is None:
 
             def write(db: Database) -> None:
-                is_quiet = not is_busy(db, account) and not fills_since(db, account, began)
-                now = own_changes(report, read_holdings(db, account), own_books(db, account), undecided)
-                book_own(db, account, now, began, None if wallet is None else self.seen_at)
+                is_quiet = not is_busy(db, account_id) and not fills_since(db, account_id, began)
+                now = own_changes(report, read_holdings(db, account_id), own_books(db, account_id), undecided)
+                book_own(db, account_id, now, began, None if wallet is None else self.seen_at)
                 if wallet is None and is_quiet and all(each.is_entry for each in now):
                     self._begin(db, report, began)
 
             await ledger.write(write)
         else:
             await self._compare(report, wallet, began)
-        self._differing = {symbol: self.seen_at(symbol) for symbol in differing(report, open_costs(db, account))}
+        self._differing = {symbol: self.seen_at(symbol) for symbol in differing(report, open_costs(db, account_id))}
         self._read_at = began
-        newest = max((each.id for each in unsettled_fills(db, account, began)), default=0)
+        newest = max((each.id for each in unsettled_fills(db, account_id, began)), default=0)
         if newest > self._newest:
             self._newest = newest
             self._tries = 0
@@ -133,31 +131,31 @@ class BooksWatch:
         """Return when a reading last showed in a contract what the books have open: what a new one shows to be otherwise happened since."""
         if symbol in self._differing or self._read_at is not None:
             return self._differing.get(symbol, self._read_at)
-        return last_agreed(self._follower.shared.ledger.db, self._follower.account, symbol)
+        return last_agreed(self._account.shared.ledger.db, self._account.id, symbol)
 
     def _begin(self, db: Database, report: AccountReport, at: datetime) -> None:
         """Begin the wallet where the books have what is there: what they lack happened before, and would be told after."""
-        account = self._follower.account
-        fold_account(db, account)
+        account_id = self._account.id
+        fold_account(db, account_id)
         # What stands at this moment stands at the books' prices; where those are not known, at the exchange's.
-        costs = [at_entry_price(report, each) for each in open_costs(db, account)]
+        costs = [at_entry_price(report, each) for each in open_costs(db, account_id)]
         if differing(report, costs):
             return
         baseline = at_cost(report, costs)
-        begin_wallet(db, account, report.balance.total if baseline is None else baseline, report.balance.total, equity(report), at)
+        begin_wallet(db, account_id, report.balance.total if baseline is None else baseline, report.balance.total, equity(report), at)
 
     async def _compare(self, report: AccountReport, wallet: Wallet, began: datetime) -> None:
         """Compare the wallet with the books where both stand still; what nothing explains twice, some time apart, becomes a visible row."""
-        ledger, account = self._follower.shared.ledger, self._follower.account
-        if is_busy(ledger.db, account):
+        ledger, account_id = self._account.shared.ledger, self._account.id
+        if is_busy(ledger.db, account_id):
             self._strange = None
             return
-        worth = at_cost(report, open_costs(ledger.db, account))
+        worth = at_cost(report, open_costs(ledger.db, account_id))
         if worth is None:
             self._strange = None
             return
-        rest = unexplained(worth, wallet.baseline, sums(ledger.db, account), wallet.rounding)
-        rounding = TOLERANCE * max(1, fills_since(ledger.db, account, wallet.quiet_at))
+        rest = unexplained(worth, wallet.baseline, sums(ledger.db, account_id), wallet.rounding)
+        rounding = TOLERANCE * max(1, fills_since(ledger.db, account_id, wallet.quiet_at))
         if abs(rest) > rounding:
             if self._strange is None or abs(self._strange.amount - rest) > TOLERANCE:
                 self._strange = _Strange(rest, began)
@@ -172,21 +170,21 @@ class BooksWatch:
 
         def write(db: Database) -> None:
             if amount is not None:
-                note_unexplained(db, account, amount, wallet.quiet_at, began)
+                note_unexplained(db, account_id, amount, wallet.quiet_at, began)
             left = wallet.rounding if amount is not None else wallet.rounding + rest
-            compared(db, account, report.balance.total, equity(report), left, began)
+            compared(db, account_id, report.balance.total, equity(report), left, began)
 
         await ledger.write(write)
 
     async def run(self) -> None:
         """Look until cancelled."""
-        await self._follower.first_reading.wait()
+        await self._account.first_reading.wait()
         while True:
-            await self._follower.shared.calm()
+            await self._account.shared.calm()
             try:
                 left = await self.look()
             except Exception as error:  # figures are no reason to stop an account
-                self._follower.note("the books cannot be completed", error)
+                self._account.note("the books cannot be completed", error)
                 left = True
             self._tries = self._tries + 1 if left else 0
             await self._bell.wait(min(2.0 ** min(self._tries, 10), PAUSE_S_MAX) if left else EVERY_S)
@@ -195,30 +193,30 @@ class BooksWatch:
 
     async def look(self) -> bool:
         """Ask once for everything that lacks; returns whether something still does and is asked for again soon."""
-        follower, ledger = self._follower, self._follower.shared.ledger
-        session, now = follower.session, follower.shared.clock.now()
+        account, ledger = self._account, self._account.shared.ledger
+        session, now = account.session, account.shared.clock.now()
         if session is None:
-            return is_asked_for(ledger.db, follower.account)
-        fills = unsettled_fills(ledger.db, follower.account, now)
+            return is_asked_for(ledger.db, account.id)
+        fills = unsettled_fills(ledger.db, account.id, now)
         # Each source apart: one that cannot be read keeps back nothing that another one tells.
         failed = await self._failed(self._read_fees(session, fills, now))
         failed |= await self._failed(self._look_for_unseen(session, now))
-        fills = unsettled_fills(ledger.db, follower.account, now)
+        fills = unsettled_fills(ledger.db, account.id, now)
         if fills:
             failed |= await self._failed(self._explain(session, fills))
             await ledger.write(partial(self._settle, now=now, complete=self._is_complete and not failed))
-        return failed or is_asked_for(ledger.db, follower.account)
+        return failed or is_asked_for(ledger.db, account.id)
 
     async def _failed(self, reading: Awaitable[None]) -> bool:
         """Read one source; returns whether that failed."""
         try:
             await reading
         except Exception as error:  # figures are no reason to stop an account
-            self._follower.note("the books cannot be completed", error)
+            self._account.note("the books cannot be completed", error)
             return True
         return False
 
-    async def _read_fees(self, session: "ExchangeSession", fills: list[UnsettledFill], now: datetime) -> None:
+    async def _read_fees(self, session: ExchangeSession, fills: list[UnsettledFill], now: datetime) -> None:
         """Read fees and funding where something lacks a fee, and once an hour."""
         if not session.reports_fees:
             return
@@ -231,32 +229,32 @@ class BooksWatch:
         if is_due:
             since = min(since, now - FUNDING_BACK if self._fees_read_at is None else self._fees_read_at - FUNDING_OVERLAP)
         rows = (await session.fees(since)).rows
-        await self._follower.shared.ledger.write(partial(self._write_fees, rows=rows, offset=_offset(session), now=now))
+        await self._account.shared.ledger.write(partial(self._write_fees, rows=rows, offset=_offset(session), now=now))
         if is_due:
             self._fees_read_at = now
 
-    async def _look_for_unseen(self, session: "ExchangeSession", now: datetime) -> None:
+    async def _look_for_unseen(self, session: ExchangeSession, now: datetime) -> None:
         """Look for positions that the owner opened and closed before anybody looked, where the wallet changed without a reason."""
-        ledger, account = self._follower.shared.ledger, self._follower.account
-        strange, wallet = self._strange, read_wallet(ledger.db, account)
+        ledger, account_id = self._account.shared.ledger, self._account.id
+        strange, wallet = self._strange, read_wallet(ledger.db, account_id)
         if strange is None or wallet is None or strange.looked_at is not None:
             return
         if session.reports_closed_positions:
             offset = _offset(session)
             told = await session.closed_positions(wallet.quiet_at - LOOK_BACK, for_books=True)
             closed = [replace(each, closed_at=each.closed_at - offset, opened_at=each.opened_at - offset) for each in told.rows]
-            await ledger.write(partial(note_unseen, account=account, closed=closed, since=wallet.quiet_at, until=now))
+            await ledger.write(partial(note_unseen, account=account_id, closed=closed, since=wallet.quiet_at, until=now))
         strange.looked_at = now
 
     def _write_fees(self, db: Database, rows: tuple[FeeReport, ...], offset: timedelta, now: datetime) -> None:
-        account = self._follower.account
-        store_fees(db, account, rows, offset)
+        account_id = self._account.id
+        store_fees(db, account_id, rows, offset)
         funding = [FundingRow(each.id, each.symbol, each.amount, each.at - offset) for each in rows if each.kind is FeeKind.FUNDING]
-        fold_account(db, account)  # funding belongs to the strategy that held: a trade that is not folded yet would leave it the owner's
-        record_funding(db, account, funding)
-        tie_fees(db, account, now)
+        fold_account(db, account_id)  # funding belongs to the strategy that held: a trade that is not folded yet would leave it the owner's
+        record_funding(db, account_id, funding)
+        tie_fees(db, account_id, now)
 
-    async def _explain(self, session: "ExchangeSession", fills: list[UnsettledFill]) -> None:
+    async def _explain(self, session: ExchangeSession, fills: list[UnsettledFill]) -> None:
         """Read what may explain these fills, and write what it tells."""
         offset, since = _offset(session), min(each.since for each in fills) - LOOK_BACK
         closed: list[ClosedPosition] = []
@@ -272,31 +270,31 @@ class BooksWatch:
             history = await session.find_orders(symbol, since, for_books=True)
             orders += [replace(each, created_at=each.created_at - offset) for each in history.orders]
             self._is_complete &= history.complete
-        await self._follower.shared.ledger.write(
+        await self._account.shared.ledger.write(
             partial(self._tell, fills=fills, orders=orders, closed=closed, waits_for_position=session.reports_closed_positions)
         )
 
     def _tell(
         self, db: Database, fills: list[UnsettledFill], orders: list[OrderReport], closed: list[ClosedPosition], *, waits_for_position: bool
     ) -> None:  # fmt: skip
-        account, now = self._follower.account, self._follower.shared.clock.now()
-        tell_known_orders(db, account, fills, orders)
+        account_id, now = self._account.id, self._account.shared.clock.now()
+        tell_known_orders(db, account_id, fills, orders)
         named = {each.exchange_order_id for each in orders} | {each.order_id for each in closed}
-        taken = taken_ids(db, account, {each for each in named if each})
-        tell_all(db, account, explain_by_orders(fills, orders, taken, waits_for_position=waits_for_position))
-        still = [each for each in unsettled_fills(db, account, now) if each.price is None or each.cause is None]
-        tell_all(db, account, explain_by_positions(still, closed, taken))
-        tie_fees(db, account, now)
+        taken = taken_ids(db, account_id, {each for each in named if each})
+        tell_all(db, account_id, explain_by_orders(fills, orders, taken, waits_for_position=waits_for_position))
+        still = [each for each in unsettled_fills(db, account_id, now) if each.price is None or each.cause is None]
+        tell_all(db, account_id, explain_by_positions(still, closed, taken))
+        tie_fees(db, account_id, now)
 
     def _settle(self, db: Database, now: datetime, complete: bool) -> None:
         """Give up what was asked for long enough."""
-        account, report = self._follower.account, self._follower.report
+        account_id, report = self._account.id, self._account.report
         patience = GIVE_UP_AFTER if complete else GIVE_UP_INCOMPLETE
-        over = [each for each in unsettled_fills(db, account, now) if now - each.seen_at >= patience]
+        over = [each for each in unsettled_fills(db, account_id, now) if now - each.seen_at >= patience]
         if report is not None:
-            tell_all(db, account, explain_by_entry(over, report, open_costs(db, account)))
+            tell_all(db, account_id, explain_by_entry(over, report, open_costs(db, account_id)))
         give_up(db, over)
 
 
-def _offset(session: "ExchangeSession") -> timedelta:
+def _offset(session: ExchangeSession) -> timedelta:
     return timedelta(seconds=session.clock_offset_s or 0.0)

@@ -5,8 +5,9 @@ for a person (who resumes, or has everything flattened), and people are woken. A
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, assert_never
+from typing import assert_never
 
+from engine.actors.account import Account
 from engine.decisions.conservation import Broken, Changed, conserved
 from engine.decisions.order_lifecycle import NothingSent
 from engine.domain.alert import AlertCode
@@ -18,17 +19,14 @@ from engine.ledger.claims import Claim
 from engine.ledger.conserving import read_on_record
 from engine.ledger.reports import set_switch, switches
 
-if TYPE_CHECKING:
-    from engine.actors.follower import Follower
-
 NOTE_CHARACTERS_MAX = 200
 
 
 class LastLine:
     """Look at one claimed order right before it is sent, without an await; ``own`` are the lane's checks."""
 
-    def __init__(self, follower: "Follower", wanted: Claim, attempt_id: int, own: Callable[[], Outcome | None]) -> None:
-        self._follower = follower
+    def __init__(self, account: Account, wanted: Claim, attempt_id: int, own: Callable[[], Outcome | None]) -> None:
+        self._account = account
         self._wanted = wanted
         self._attempt_id = attempt_id
         self._own = own
@@ -39,14 +37,14 @@ class LastLine:
         outcome = self._own()
         if outcome is not None:
             return outcome
-        wanted, follower = self._wanted, self._follower
+        wanted, account = self._wanted, self._account
         is_exit = wanted.intent.reduce_only
         found = conserved(
             wanted.intent,
-            read_on_record(follower.shared.ledger.db, self._attempt_id),
+            read_on_record(account.shared.ledger.db, self._attempt_id),
             wanted.strategy,
             wanted.planned_from,
-            is_flattening=follower.level_for(wanted.strategy) >= SwitchLevel.FLATTEN.rank,
+            is_flattening=account.level_for(wanted.strategy) >= SwitchLevel.FLATTEN.rank,
         )
         match found:
             case None:
@@ -64,11 +62,11 @@ class LastLine:
 
     async def record(self, write: Callable[[Database], None]) -> None:
         """Record what became of the attempt, and stop the account where conservation is broken, in one transaction."""
-        shared = self._follower.shared
+        shared = self._account.shared
         if not self._broken:
             await shared.ledger.write(write)
             return
-        name, at = self._follower.name, shared.clock.now()
+        name, at = self._account.name, shared.clock.now()
         note = f"conservation: {self._broken}"[:NOTE_CHARACTERS_MAX]
         switch = Switch(SwitchScope.ACCOUNT, name, note, STOPPED_BY_CONSERVATION, at)
         details = {"symbol": str(self._wanted.intent.symbol), "cause": self._broken}

@@ -4,9 +4,12 @@ An entry waits for the first reading of its account and fails closed without one
 """
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from engine.actors.account import Account
+from engine.actors.lanes import Lanes
 from engine.actors.recording import refused_outcome
+from engine.actors.sending import send, witness
 from engine.actors.shared import TAKER_FEE_BPS
 from engine.decisions.order_lifecycle import AttemptState, Refused
 from engine.decisions.planning import EntryContext, EntryPlan, Reading, Wait, age_limit_s, last_line_entry, plan_entry, takes_entries
@@ -21,32 +24,28 @@ from engine.ledger.holdings import goal_key
 from engine.ports.exchange import NotExecuted, Rejected
 from engine.ports.rate_limiter import Priority
 
-if TYPE_CHECKING:
-    from engine.actors.follower import Follower
-    from engine.actors.lanes import Lanes
-
 ENTRY_RETRY_S: Final = 0.5
 READ_AGAIN_S: Final = 1.0
 READ_MARGIN_S: Final = 1.0
 _NEVER_SENT: Final = (AttemptState.SKIPPED, AttemptState.DENIED, AttemptState.EXPIRED, AttemptState.KILLED)
 
 
-async def enter(lanes: "Lanes", leg: WaitingLeg) -> None:
+async def enter(lanes: Lanes, leg: WaitingLeg) -> None:
     """Take one entry through its steps, or have it wait."""
-    follower, shared = lanes.follower, lanes.follower.shared
-    if not follower.settled:
-        await follower.first_reading.wait()
+    account, shared = lanes.account, lanes.account.shared
+    if not account.settled:
+        await account.first_reading.wait()
     signal, subscription = shared.signal(leg.signal_number), shared.subscription(leg.subscription)
-    if follower.reading_after_exits(leg.symbol)[0] is Reading.BEFORE:
-        await follower.read_after_exits(leg.symbol)  # the newest reading still shows what we closed, as if the owner held it
+    if account.reading_after_exits(leg.symbol)[0] is Reading.BEFORE:
+        await lanes.reader.read_after_exits(leg.symbol)  # the newest reading still shows what we closed, as if the owner held it
     plan = plan_entry(await _context(lanes, leg, signal, subscription))
     if isinstance(plan, Wait):
         if plan.reads:
-            follower.read_soon()
+            account.read_soon()
         lanes.wait(leg, READ_AGAIN_S if plan.reads else ENTRY_RETRY_S, plan.cause)
     elif isinstance(plan, Outcome):
         if plan.code is OutcomeCode.DENIED_ACCOUNT_NOT_READY and _may_be_read_in_time(lanes, signal):
-            follower.read_soon()
+            account.read_soon()
             lanes.wait(leg, ENTRY_RETRY_S)
         else:
             await lanes.conclude(leg, plan)
@@ -59,37 +58,37 @@ async def enter(lanes: "Lanes", leg: WaitingLeg) -> None:
                 kept = await _send(lanes, leg, signal, subscription, plan)
         finally:
             if not kept:
-                follower.release(leg.copy, proven=False)
+                account.release(leg.copy, proven=False)
 
 
-async def _context(lanes: "Lanes", leg: WaitingLeg, signal: Signal, subscription: Subscription) -> EntryContext:
-    follower, shared = lanes.follower, lanes.follower.shared
-    feed = shared.feeds[follower.exchange]
+async def _context(lanes: Lanes, leg: WaitingLeg, signal: Signal, subscription: Subscription) -> EntryContext:
+    account, shared = lanes.account, lanes.account.shared
+    feed = shared.feeds[account.exchange]
     quote = await feed.quote(leg.symbol, shared.pace.price_age_s)
     # Before the holdings are read: an exit that ends between the two statements is seen in one of them.
     exiting = is_exiting_before(shared.ledger.db, leg.account, leg.strategy, leg.symbol, signal.entry_key)
-    here, anywhere = follower.reading_after_exits(leg.symbol)
+    here, anywhere = account.reading_after_exits(leg.symbol)
     if here is Reading.SOON_AFTER:
-        follower.forget_settled(leg.symbol)
-    problem = follower.trouble or _unread(follower, leg.symbol)
+        account.forget_settled(leg.symbol)
+    problem = account.trouble or _unread(account, leg.symbol)
     return EntryContext(
         signal=signal,
         subscription=subscription,
         copy=leg.copy,
         leg=leg.number,
-        account=None if problem else follower.view(),
+        account=None if problem else account.view(),
         account_problem=problem,
         instrument=feed.instrument(leg.symbol),
         quote=quote,
         limits=strictest(shared.limits, subscription.policy.limits),
-        switches=shared.switches_for(follower.account, follower.name, leg.strategy, follower.exchange),
+        switches=shared.switches_for(account.id, account.name, leg.strategy, account.exchange),
         goal_key=goal_key(shared.ledger.db, leg.account, leg.strategy, leg.symbol),
         strategy_names=shared.strategy_names,
         fee_bps=TAKER_FEE_BPS,
         entry_age_s=shared.pace.entry_age_s,
         price_age_s=shared.pace.price_age_s,
         now=shared.clock.now(),
-        day=follower.equity_marks,
+        day=account.equity_marks,
         is_exiting=exiting,
         here=here,
         anywhere=anywhere,
@@ -97,30 +96,30 @@ async def _context(lanes: "Lanes", leg: WaitingLeg, signal: Signal, subscription
     )
 
 
-def _unread(follower: "Follower", symbol: Symbol) -> str:
+def _unread(account: Account, symbol: Symbol) -> str:
     """Say which row about the symbol the exchange's reading could not tell, empty where there is none: what stands there is not known."""
-    row = follower.unread(symbol)
+    row = account.unread(symbol)
     return "" if row is None else f"the {row.what} in {row.symbol or 'an unknown contract'} cannot be read ({row.problem})"
 
 
-def _may_be_read_in_time(lanes: "Lanes", signal: Signal) -> bool:
+def _may_be_read_in_time(lanes: Lanes, signal: Signal) -> bool:
     """Tell whether an account that could not be read (not: whose key was refused) may be ready before the entry is too old."""
-    shared = lanes.follower.shared
+    shared = lanes.account.shared
     young_until = signal.decided_at + timedelta(seconds=shared.pace.entry_age_s - READ_MARGIN_S)
-    return lanes.follower.problem_may_pass and not lanes.follower.foreign and shared.clock.now() < young_until
+    return lanes.account.problem_may_pass and not lanes.account.foreign and shared.clock.now() < young_until
 
 
-def _reserve(lanes: "Lanes", leg: WaitingLeg, plan: EntryPlan) -> None:
+def _reserve(lanes: Lanes, leg: WaitingLeg, plan: EntryPlan) -> None:
     intent = plan.intent
     entry = PendingEntry(leg.copy, leg.symbol, leg.strategy, intent.position_side, intent.quantity, plan.notional, plan.margin)
-    lanes.follower.reserve(entry)
+    lanes.account.reserve(entry)
 
 
-async def _send(lanes: "Lanes", leg: WaitingLeg, signal: Signal, subscription: Subscription, plan: EntryPlan) -> bool:
+async def _send(lanes: Lanes, leg: WaitingLeg, signal: Signal, subscription: Subscription, plan: EntryPlan) -> bool:
     """Send one planned entry; returns whether something of it may stand at the exchange."""
-    follower, shared = lanes.follower, lanes.follower.shared
+    account, shared = lanes.account, lanes.account.shared
     try:
-        session = await follower.connected()
+        session = await account.connected()
         session.check_circuit(is_retry=leg.attempts + lanes.now(leg.copy).failed > 0)  # waiting for an exit is no try
         await session.prepare_entry(plan.intent)
         await session.permit(Priority.ENTRY)
@@ -135,7 +134,7 @@ async def _send(lanes: "Lanes", leg: WaitingLeg, signal: Signal, subscription: S
     entry_age_s = age_limit_s(shared.pace.entry_age_s, limits)
 
     def last_line() -> Outcome | None:
-        switches = shared.switches_for(follower.account, follower.name, leg.strategy, follower.exchange)
+        switches = shared.switches_for(account.id, account.name, leg.strategy, account.exchange)
         goal = goal_key(shared.ledger.db, leg.account, leg.strategy, leg.symbol)
         stands = takes_entries(shared.subscription(leg.subscription))
         return last_line_entry(signal, goal, switches, entry_age_s, shared.clock.now(), lanes.waited_for(leg)) or stands
@@ -152,14 +151,14 @@ async def _send(lanes: "Lanes", leg: WaitingLeg, signal: Signal, subscription: S
         intent=plan.intent,
         notional=plan.notional,
         margin=plan.margin,
-        witness=lanes.witness(leg),
+        witness=witness(account, leg),
         at=shared.clock.now(),
         adds=signal.draft.action is Action.ADD,
     )
-    done = await lanes.send(leg, session, wanted, last_line, ENTRY_RETRY_S)
+    done = await send(lanes, leg, session, wanted, last_line, ENTRY_RETRY_S)
     if done is None or done.state in (AttemptState.NEW, AttemptState.REJECTED, *_NEVER_SENT):
         return False
     if done.state.is_terminal:
-        follower.release(leg.copy, proven=True)
-        follower.read_soon()  # the pause that the reader is in may have begun when nothing was open: it is the long one
+        account.release(leg.copy, proven=True)
+        account.read_soon()  # the pause that the reader is in may have begun when nothing was open: it is the long one
     return True

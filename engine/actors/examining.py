@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from engine.actors.follower import Follower
+from engine.actors.account import Account
 from engine.domain.account import AccountReport, ClosedPosition, UnreadableRow
 
 LOOK_BACK: Final = timedelta(days=7)
@@ -20,14 +20,14 @@ class Examined:
     problems: tuple[str, ...]
 
 
-async def examine(follower: Follower, since: datetime) -> Examined:
+async def examine(account: Account, since: datetime) -> Examined:
     """Read an account, and its closed positions since a time."""
     problems: list[str] = []
     report: AccountReport | None = None
     closed: tuple[ClosedPosition, ...] | None = None
     unreadable: list[UnreadableRow] = []
     try:
-        session = await follower.connected()
+        session = await account.connected()
         report = await session.fetch_account()
         unreadable += report.unreadable
     except Exception as error:  # whatever it is, the check tells it

@@ -5,9 +5,12 @@ No guard of entries stops an exit, it has no age, and it is tried without limit,
 
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from engine.actors.standing_lane import take_back_resting
+from engine.actors.account import Account
+from engine.actors.lanes import Lanes
+from engine.actors.resting_lane import take_back_resting
+from engine.actors.sending import send, witness
 from engine.decisions.order_lifecycle import AttemptState
 from engine.decisions.planning import Reading, Wait
 from engine.decisions.planning_exits import NO_CONTRACT, Carry, ExitContext, ExitPlan, is_below_minimum, plan_exit
@@ -25,10 +28,6 @@ from engine.ledger.explaining import failed_tries
 from engine.ledger.holdings import attach, keep_carried, read_holding
 from engine.ports.exchange import NotExecuted, RejectionKind
 
-if TYPE_CHECKING:
-    from engine.actors.follower import Follower
-    from engine.actors.lanes import Lanes
-
 EXIT_RETRY_S: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
 WAIT_S: Final = 0.25
 WAIT_S_MAX: Final = 2.0
@@ -37,18 +36,18 @@ WITNESS_AGE: Final = timedelta(seconds=5)
 _NOTHING_LEFT: Final = (OutcomeCode.SKIPPED_NOTHING_TO_CLOSE, OutcomeCode.NOTHING_TO_DO, OutcomeCode.SKIPPED_CARRIED)
 
 
-async def close(lanes: "Lanes", leg: WaitingLeg) -> None:
+async def close(lanes: Lanes, leg: WaitingLeg) -> None:
     """Take one exit through its steps, or have it wait."""
-    follower = lanes.follower
-    signal = follower.shared.signal(leg.signal_number)
-    context = _context(follower, leg, signal)
+    account = lanes.account
+    signal = account.shared.signal(leg.signal_number)
+    context = _context(account, leg, signal)
     if context.is_flat_after and not signal.draft.is_test:
-        await take_back_resting(follower, leg)
+        await take_back_resting(account, leg)
     plan = plan_exit(context)
-    if isinstance(plan, ExitPlan) and (_may_be_refused(context, plan) or _needs_witness(follower, context, plan)):
+    if isinstance(plan, ExitPlan) and (_may_be_refused(context, plan) or _needs_witness(account, context, plan)):
         # Whether it is a part or the whole of the position decides what the exchange says, and how the exit is proven.
-        await follower.try_to_read()
-        context = _context(follower, leg, signal)
+        await lanes.reader.try_to_read()
+        context = _context(account, leg, signal)
         plan = plan_exit(context)
     match plan:
         case Wait(cause) if plan is NO_CONTRACT and context.holding is not None:
@@ -68,13 +67,13 @@ def _may_be_refused(context: ExitContext, plan: ExitPlan) -> bool:
     return not plan.intent.whole_position and is_below_minimum(context, plan.intent.quantity)
 
 
-def _needs_witness(follower: "Follower", context: ExitContext, plan: ExitPlan) -> bool:
+def _needs_witness(account: Account, context: ExitContext, plan: ExitPlan) -> bool:
     """Tell whether only the size of the position before and after can prove a part, and the last reading is too old to tell it."""
     position = context.position
     held = context.holding
     is_part = not plan.intent.whole_position and position is not None and held is not None and position.quantity > held.share
-    is_named = follower.session is not None and follower.session.reads_client_order_id(plan.intent)
-    return is_part and not is_named and not _is_fresh(follower)
+    is_named = account.session is not None and account.session.reads_client_order_id(plan.intent)
+    return is_part and not is_named and not _is_fresh(account)
 
 
 def _residue_kinds(context: ExitContext, plan: ExitPlan) -> frozenset[RejectionKind]:
@@ -85,13 +84,13 @@ def _residue_kinds(context: ExitContext, plan: ExitPlan) -> frozenset[RejectionK
     return too_small | {RejectionKind.OTHER} if _may_be_refused(context, plan) else too_small
 
 
-def _context(follower: "Follower", leg: WaitingLeg, signal: Signal) -> ExitContext:
-    shared = follower.shared
+def _context(account: Account, leg: WaitingLeg, signal: Signal) -> ExitContext:
+    shared = account.shared
     db = shared.ledger.db
     # Before the holding is read: an entry that ends between the two statements is seen in one of them.
     entering = is_entering(db, leg.account, leg.strategy, leg.symbol, signal.order_key)
     exits = [each for each in open_attempts(db, leg.account) if each.intent.symbol == leg.symbol and not each.is_entry]
-    without_trace = [each for each in exits if each.state is AttemptState.NOT_CONFIRMED and _may_leave_no_trace(follower, each)]
+    without_trace = [each for each in exits if each.state is AttemptState.NOT_CONFIRMED and _may_leave_no_trace(account, each)]
     attempts = [each for each in exits if each.state is not AttemptState.NOT_CONFIRMED]
     return ExitContext(
         signal=signal,
@@ -99,9 +98,9 @@ def _context(follower: "Follower", leg: WaitingLeg, signal: Signal) -> ExitConte
         copy=leg.copy,
         leg=leg.number,
         attempt=leg.attempts + 1,
-        holding=_holding(follower, leg),
-        position=None if follower.report is None else position_of(follower.report, leg.symbol),
-        instrument=shared.feeds[follower.exchange].instrument(leg.symbol),
+        holding=_holding(account, leg),
+        position=None if account.report is None else position_of(account.report, leg.symbol),
+        instrument=shared.feeds[account.exchange].instrument(leg.symbol),
         outstanding=Quantity(sum((each.intent.quantity - each.filled for each in attempts), start=ZERO)),
         now=shared.clock.now(),
         leave=leg.leave,
@@ -110,34 +109,34 @@ def _context(follower: "Follower", leg: WaitingLeg, signal: Signal) -> ExitConte
     )
 
 
-def _may_leave_no_trace(follower: "Follower", attempt: Attempt) -> bool:
+def _may_leave_no_trace(account: Account, attempt: Attempt) -> bool:
     """Tell whether an exit may have executed though no order of it was found: only an order that carries our id is missed for sure."""
-    return follower.session is None or not follower.session.reads_client_order_id(attempt.intent)
+    return account.session is None or not account.session.reads_client_order_id(attempt.intent)
 
 
-def _holding(follower: "Follower", leg: WaitingLeg) -> Holding | None:
-    held = read_holding(follower.shared.ledger.db, leg.account, leg.symbol)
+def _holding(account: Account, leg: WaitingLeg) -> Holding | None:
+    held = read_holding(account.shared.ledger.db, leg.account, leg.symbol)
     return held if held is not None and held.strategy == leg.strategy else None
 
 
-async def _conclude(lanes: "Lanes", leg: WaitingLeg, outcome: Outcome, *, is_flat: bool) -> None:
+async def _conclude(lanes: Lanes, leg: WaitingLeg, outcome: Outcome, *, is_flat: bool) -> None:
     """End an exit: with the sum of its fills where it had any, and with the symbol free again where it was detached."""
     await lanes.conclude(leg, _with_fills(lanes, leg, outcome), partial(_set_free, leg) if is_flat else lambda db: None)
 
 
-def _held_before(follower: "Follower", plan: ExitPlan) -> Quantity | None:
+def _held_before(account: Account, plan: ExitPlan) -> Quantity | None:
     """Return how large the position was at the last reading, if that reading can tell what the exit changes."""
-    position = None if follower.report is None else position_of(follower.report, plan.intent.symbol)
-    if position is None or position.side is not plan.intent.position_side or follower.read_at is None:
+    position = None if account.report is None else position_of(account.report, plan.intent.symbol)
+    if position is None or position.side is not plan.intent.position_side or account.read_at is None:
         return None
-    if follower.reading_after_exits(plan.intent.symbol)[0] is not Reading.AFTER:
+    if account.reading_after_exits(plan.intent.symbol)[0] is not Reading.AFTER:
         return None  # it may show what an earlier try has closed since: that much less would look like this one's work
     is_named = plan.intent.position_id != "" and plan.intent.position_id == position.id
-    return position.quantity if is_named or _is_fresh(follower) else None
+    return position.quantity if is_named or _is_fresh(account) else None
 
 
-def _is_fresh(follower: "Follower") -> bool:
-    return follower.read_at is not None and follower.shared.clock.now() - follower.read_at <= WITNESS_AGE
+def _is_fresh(account: Account) -> bool:
+    return account.read_at is not None and account.shared.clock.now() - account.read_at <= WITNESS_AGE
 
 
 def _set_free(leg: WaitingLeg, db: Database) -> None:
@@ -152,9 +151,9 @@ def _keep_carried(leg: WaitingLeg, carried: Quantity, db: Database) -> None:
         keep_carried(db, leg.account, leg.symbol, carried)
 
 
-def _with_fills(lanes: "Lanes", leg: WaitingLeg, outcome: Outcome) -> Outcome:
+def _with_fills(lanes: Lanes, leg: WaitingLeg, outcome: Outcome) -> Outcome:
     """Return what an exit did where an earlier try of it closed something, else ``outcome``."""
-    filled = [each for each in attempts_of(lanes.follower.shared.ledger.db, leg.copy) if each.filled > 0 and each.leg == leg.number]
+    filled = [each for each in attempts_of(lanes.account.shared.ledger.db, leg.copy) if each.filled > 0 and each.leg == leg.number]
     if not filled or outcome.code not in _NOTHING_LEFT:
         return outcome
     closed, last = sum((each.filled for each in filled), start=ZERO), filled[-1]
@@ -162,25 +161,25 @@ def _with_fills(lanes: "Lanes", leg: WaitingLeg, outcome: Outcome) -> Outcome:
     return Outcome(OutcomeCode.FILLED, numbers)
 
 
-async def _tell_failing(lanes: "Lanes", leg: WaitingLeg, side: PositionSide, quantity: Quantity) -> None:
+async def _tell_failing(lanes: Lanes, leg: WaitingLeg, side: PositionSide, quantity: Quantity) -> None:
     """Alert about an exit that has failed often, before it is tried once more: equal ones within an hour are counted."""
-    tries, cause, _ = failed_tries(lanes.follower.shared.ledger.db, leg.copy, leg.number)
+    tries, cause, _ = failed_tries(lanes.account.shared.ledger.db, leg.copy, leg.number)
     lane = lanes.now(leg.copy)
     if tries + lane.failed < EXIT_TRIES_TOLD:
         return
-    await lanes.follower.shared.alert(
-        AlertCode.EXIT_FAILING, lanes.follower.name, leg.copy, side=side.value, quantity=plain(quantity), symbol=leg.symbol,
+    await lanes.account.shared.alert(
+        AlertCode.EXIT_FAILING, lanes.account.name, leg.copy, side=side.value, quantity=plain(quantity), symbol=leg.symbol,
         tries=str(tries + lane.failed), problem=lane.problem or cause,
     )  # fmt: skip
 
 
-async def _send(lanes: "Lanes", leg: WaitingLeg, signal: Signal, plan: ExitPlan, context: ExitContext) -> None:
+async def _send(lanes: Lanes, leg: WaitingLeg, signal: Signal, plan: ExitPlan, context: ExitContext) -> None:
     assert context.holding is not None, "only what is held is closed"
-    follower = lanes.follower
+    account = lanes.account
     retry_s = EXIT_RETRY_S[min(leg.attempts + lanes.now(leg.copy).failed, len(EXIT_RETRY_S) - 1)]
     await _tell_failing(lanes, leg, plan.intent.position_side, plan.intent.quantity)
     try:
-        session = await follower.connected()
+        session = await account.connected()
         await session.permit_exit()
         await session.warm()
     except Exception as error:  # an exit goes on for ever; nothing of it was sent yet
@@ -193,18 +192,18 @@ async def _send(lanes: "Lanes", leg: WaitingLeg, signal: Signal, plan: ExitPlan,
         kind=leg.kind,
         account=leg.account,
         strategy=leg.strategy,
-        epoch=follower.shared.epoch,
+        epoch=account.shared.epoch,
         order_key=signal.order_key,
         intent=plan.intent,
         notional=Money(ZERO),
         margin=Money(ZERO),
-        witness=lanes.witness(leg),
-        at=follower.shared.clock.now(),
+        witness=witness(account, leg),
+        at=account.shared.clock.now(),
         leave=plan.leave,
         carried=plan.carried if leg.leave is None else None,
         planned_from=context.holding.share,
-        held_before=_held_before(follower, plan),
+        held_before=_held_before(account, plan),
     )
-    done = await lanes.send(leg, session, wanted, lambda: None, retry_s, _residue_kinds(context, plan))
+    done = await send(lanes, leg, session, wanted, lambda: None, retry_s, _residue_kinds(context, plan))
     if done is not None and done.state.is_terminal and done.residue is None:
-        await follower.try_to_read()  # what the next try is planned from, and what proves that there is nothing left
+        await lanes.reader.try_to_read()  # what the next try is planned from, and what proves that there is nothing left

@@ -7,6 +7,7 @@ from typing import Final
 
 import trio
 
+from engine.actors.account import Account
 from engine.actors.doorbell import Doorbell
 from engine.actors.follower import Follower
 from engine.actors.supervisor import WINDOW_S, Vitals, supervise
@@ -30,6 +31,11 @@ class Household:
         self._bell = Doorbell()
         self._jitter = random.Random(seed)  # noqa: S311 - spreads restarts, guards nothing
 
+    @property
+    def accounts(self) -> list[Account]:
+        """Return what is known of each account."""
+        return [each.account for each in self.followers.values()]
+
     def keep_running(self, nursery: trio.Nursery, name: str, run: Callable[[], Awaitable[None]]) -> None:
         """Run one task that serves every account; its failure ends neither the place nor its own work, and is told."""
         self._serving.append(Vitals(name))
@@ -46,8 +52,8 @@ class Household:
 
     def join(self, nursery: trio.Nursery, follower: Follower) -> None:
         """Start a follower's task; an account that is here already is left alone."""
-        if follower.account not in self.followers:
-            self.followers[follower.account] = follower
+        if follower.account.id not in self.followers:
+            self.followers[follower.account.id] = follower
             nursery.start_soon(self._keep, follower)
 
     def part(self, account: AccountId) -> None:
@@ -60,18 +66,18 @@ class Household:
     def vitals(self, names: Collection[str] | None = None) -> dict[str, dict[str, object]]:
         """Tell by account name how each task is doing, or only those of ``names``; for commands."""
         return {
-            each.name: {
+            each.account.name: {
                 "running": each.vitals.running,
                 "restarts": each.vitals.restarts,
                 "quarantined": each.vitals.quarantined,
                 "last_error": each.vitals.last_error,
-                "problem": each.trouble,
-                "read": each.report is not None,
-                "read_at": None if each.read_at is None else each.read_at.isoformat(),
+                "problem": each.account.trouble,
+                "read": each.account.report is not None,
+                "read_at": None if each.account.read_at is None else each.account.read_at.isoformat(),
                 "preflight": None if each.preflight.newest is None else each.preflight.newest.level.value,
             }
             for each in self.followers.values()
-            if names is None or each.name in names
+            if names is None or each.account.name in names
         }
 
     def checks(self) -> dict[str, int]:
@@ -81,21 +87,22 @@ class Household:
 
     def troubled(self) -> list[str]:
         """Return the names of accounts whose task has a problem, is quarantined, or does not run."""
-        return [each.name for each in self.followers.values() if each.trouble or each.vitals.quarantined or not each.vitals.running]
+        tasks = self.followers.values()
+        return [each.account.name for each in tasks if each.account.trouble or each.vitals.quarantined or not each.vitals.running]
 
     def exchange_problems(self) -> dict[str, str]:
         """Tell by exchange why its market data cannot be read, where that is so."""
-        feeds = {each.exchange: each.shared.feeds[each.exchange].problem for each in self.followers.values()}
+        feeds = {each.exchange: each.shared.feeds[each.exchange].problem for each in self.accounts}
         return {exchange: problem for exchange, problem in feeds.items() if problem}
 
     def named(self, name: str) -> Follower | None:
         """Return the follower of the account with this name."""
-        return next((each for each in self.followers.values() if each.name == name), None)
+        return next((each for each in self.followers.values() if each.account.name == name), None)
 
     async def check(self, name: str) -> Preflight:
         """Check the account with this name now; raises LookupError where no task has it."""
         for each in self.followers.values():
-            if each.name == name:
+            if each.account.name == name:
                 return await each.preflight.check(fresh=True)
         raise LookupError(name)
 
@@ -122,18 +129,18 @@ class Household:
         if follower is not None:
             follower.vitals.quarantined = False
             follower.vitals.failures.clear()
-            follower.ring()
+            follower.account.ring()
 
     def released(self, account: AccountId, copy: CopyId) -> None:
         """Say that a copy's order is out of question: a person decided that it does not exist."""
         follower = self.followers.get(account)
         if follower is not None:
-            follower.release(copy, proven=False)
-            follower.read_soon()
+            follower.account.release(copy, proven=False)
+            follower.account.read_soon()
 
     async def _keep(self, follower: Follower) -> None:
         with trio.CancelScope() as scope:
-            self._scopes[follower.account] = scope
+            self._scopes[follower.account.id] = scope
             await supervise(follower.vitals, follower.run, self._jitter)
 
     async def route(self, read_waiting: Callable[[], list[AccountId]]) -> None:
@@ -142,7 +149,7 @@ class Household:
             for index, account in enumerate(read_waiting()):
                 follower = self.followers.get(account)
                 if follower is not None:
-                    follower.ring()
+                    follower.account.ring()
                 if index % SLICE == SLICE - 1:
                     await trio.lowlevel.checkpoint()
             await self._bell.wait(SWEEP_S)

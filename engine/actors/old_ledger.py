@@ -8,11 +8,13 @@ While it does, readings correct nothing, so that the plan shows all that differs
 import hashlib
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import trio
 
-from engine.actors.position_ids import Replaced
+from engine.actors.account import Account
+from engine.actors.position_ids import PositionIds, Replaced
+from engine.actors.reconciler import Reconciler
 from engine.decisions.reconciliation import Correction, ForeignOrders, LostOrders, OwnPosition, ShareShrunk, Told, is_lacking, words_of
 from engine.decisions.routing import ENTRY
 from engine.domain.amounts import plain
@@ -23,9 +25,6 @@ from engine.ledger.copies import waiting_legs
 from engine.ledger.holdings import read_holdings
 from engine.ledger.people import symbols_of
 from engine.ledger.stillness import stand_still
-
-if TYPE_CHECKING:
-    from engine.actors.follower import Follower
 
 LOOK_WITHIN: Final = timedelta(seconds=8)
 LOOK_BACK: Final = timedelta(days=7)
@@ -41,9 +40,11 @@ class Changed(Exception):
 class OldLedger:
     """Look after one account whose ledger may be old."""
 
-    def __init__(self, follower: "Follower") -> None:
-        self._follower = follower
-        self._began = follower.shared.clock.now()
+    def __init__(self, account: Account, position_ids: PositionIds, reconciler: Reconciler) -> None:
+        self._account = account
+        self._position_ids = position_ids
+        self._reconciler = reconciler
+        self._began = account.shared.clock.now()
         self.looked = trio.Event()
         self.shown = ""
         """The digest of the plan that a person was shown the last time; empty where none was since the start."""
@@ -55,8 +56,8 @@ class OldLedger:
 
     async def run(self) -> None:
         """Ask the account's history until it has told, once; the account's own reading connects it."""
-        follower = self._follower
-        await follower.first_reading.wait()
+        account = self._account
+        await account.first_reading.wait()
         while not await self._look():
             self._look_ended()  # the mark beside the ledger is the first guard; this one is asked again
             await trio.sleep(AGAIN_S)
@@ -64,37 +65,37 @@ class OldLedger:
 
     async def _look(self) -> bool:
         """Ask once, and let the account stand still where its history has what the ledger lacks; False where it could not be asked."""
-        follower = self._follower
-        if follower.session is None:
+        account = self._account
+        if account.session is None:
             return False
         try:
             lost = await self.lost_orders()
         except Exception as error:  # whatever it is: asked again in a moment
-            follower.note("its history could not be asked for orders that the ledger lacks", error)
+            account.note("its history could not be asked for orders that the ledger lacks", error)
             return False
         if lost:
             cause = f"the exchange has {_orders(len(lost))} of ours that the ledger lacks: the ledger is older"
-            at = follower.shared.clock.now()
-            await follower.shared.ledger.write(lambda db: stand_still(db, follower.account, follower.name, cause, at))
+            at = account.shared.clock.now()
+            await account.shared.ledger.write(lambda db: stand_still(db, account.id, account.name, cause, at))
         return True
 
     def _look_ended(self) -> None:
         self.looked.set()
-        self._follower.ring()
+        self._account.ring()
 
     async def lost_orders(self) -> list[OrderReport]:
         """Read the orders that carry our mark, are not in the ledger, and were accepted by nobody as not this ledger's."""
-        follower, db = self._follower, self._follower.shared.ledger.db
-        session = await follower.connected()
+        account, db = self._account, self._account.shared.ledger.db
+        session = await account.connected()
         if not session.tells_our_ids:
             return []
-        earliest = follower.shared.clock.now() - LOOK_BACK
-        since = max(earliest, newest_claim(db, follower.account) or earliest) - BEFORE
+        earliest = account.shared.clock.now() - LOOK_BACK
+        since = max(earliest, newest_claim(db, account.id) or earliest) - BEFORE
         found: list[OrderReport] = []
-        for symbol in sorted(symbols_of(db, follower.account)):
+        for symbol in sorted(symbols_of(db, account.id)):
             history = await session.find_orders(symbol, since, for_books=True)
             ids = [each.exchange_order_id for each in history.orders]
-            known = bound_order_ids(db, follower.account, ids) | accepted_foreign(db, follower.account, ids)
+            known = bound_order_ids(db, account.id, ids) | accepted_foreign(db, account.id, ids)
             found += [each for each in history.orders if is_lacking(each, known, partial(knows_client_order_id, db))]
         return found
 
@@ -102,22 +103,22 @@ class OldLedger:
 
     async def plan(self) -> tuple[Correction, ...]:
         """Read the account and return all that differs, what stays, and what would be sent; nothing is changed."""
-        follower, db = self._follower, self._follower.shared.ledger.db
-        session = await follower.connected()
-        began = follower.shared.clock.now()
+        account, db = self._account, self._account.shared.ledger.db
+        session = await account.connected()
+        began = account.shared.clock.now()
         report = await session.fetch_account()
-        replaced: Replaced = follower.position_ids.judge_old(session, report)
+        replaced: Replaced = self._position_ids.judge_old(session, report)
         lost = await self.lost_orders()
-        found = follower.corrections(report, began, replaced)
+        found = self._reconciler.corrections(report, began, replaced)
         told = [LostOrders(tuple(each.exchange_order_id for each in lost), tuple(map(_words, lost)))] if lost else []
         return (*found, *told, *self._stays(found, began), *self._sends(db))
 
     def _stays(self, found: tuple[Correction, ...], began: datetime) -> list[Told]:
-        follower = self._follower
-        unsettled = follower.unsettled(began)
+        account = self._account
+        unsettled = account.unsettled(began)
         gone = {each.symbol: each.share_to for each in found if isinstance(each, ShareShrunk)}
         told = []
-        for held in read_holdings(follower.shared.ledger.db, follower.account):
+        for held in read_holdings(account.shared.ledger.db, account.id):
             share = gone.get(held.symbol, held.share)
             what = f"{held.side.value} {plain(share)} {held.symbol}"
             if held.symbol in unsettled:
@@ -128,23 +129,23 @@ class OldLedger:
         return told
 
     def _sends(self, db: Database) -> list[Told]:
-        follower = self._follower
-        names = follower.shared.strategy_names
-        waiting = [each for each in waiting_legs(db, follower.account) if each.kind != ENTRY]
+        account = self._account
+        names = account.shared.strategy_names
+        waiting = [each for each in waiting_legs(db, account.id) if each.kind != ENTRY]
         words = [f"{each.kind} of {names.get(each.strategy, each.strategy)} in {each.symbol} waits" for each in waiting]
         return [Told("sends", each, "it is planned once confirmed") for each in words]
 
     def write(self, found: tuple[Correction, ...], by: str, at: datetime, db: Database) -> None:
         """Write a confirmed plan down; raises Changed where the ledger moved since it was made."""
-        follower = self._follower
-        held = {each.symbol: each.share for each in read_holdings(db, follower.account)}
+        account = self._account
+        held = {each.symbol: each.share for each in read_holdings(db, account.id)}
         for each in found:
             if isinstance(each, ShareShrunk):
                 if held.get(each.symbol) != each.share_from:
-                    raise Changed(f"{follower.name}: {each.symbol} changed since its plan was made")
-                follower.shrink(each, at, db)
+                    raise Changed(f"{account.name}: {each.symbol} changed since its plan was made")
+                self._reconciler.shrink(each, at, db)
             elif isinstance(each, ForeignOrders | LostOrders):
-                accept_foreign(db, follower.account, follower.name, each.exchange_order_ids, by, at)
+                accept_foreign(db, account.id, account.name, each.exchange_order_ids, by, at)
 
 
 def digest(found: tuple[Correction, ...]) -> str:

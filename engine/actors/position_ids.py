@@ -8,8 +8,9 @@ id: it is followed, because otherwise no exit would ever leave. A record that ca
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from engine.actors.account import Account
 from engine.actors.exchange_session import ExchangeSession
 from engine.decisions.proving import SLACK_S, UNKNOWN_OFFSET_S
 from engine.decisions.risk import position_of
@@ -18,9 +19,6 @@ from engine.domain.holding import Holding
 from engine.domain.identifiers import Symbol
 from engine.ledger import Database
 from engine.ledger.holdings import entered_until, held_since, read_holding, read_holdings, write_holding
-
-if TYPE_CHECKING:
-    from engine.actors.follower import Follower
 
 LOOK_BACK: Final = timedelta(days=1)
 FOLLOWED_AFTER: Final = timedelta(minutes=15)
@@ -41,8 +39,8 @@ class Replaced:
 class PositionIds:
     """Follow the position ids of one account."""
 
-    def __init__(self, follower: "Follower") -> None:
-        self._follower = follower
+    def __init__(self, account: Account) -> None:
+        self._account = account
         self._since: dict[Symbol, datetime] = {}
 
     async def judge(self, session: ExchangeSession, report: AccountReport) -> Replaced:
@@ -55,7 +53,7 @@ class PositionIds:
         if closed is None:
             return Replaced(undecided=frozenset(moved), unnamed=unnamed)
         open_still = {symbol for symbol, held in moved.items() if held not in closed}
-        now = self._follower.shared.clock.now()
+        now = self._account.shared.clock.now()
         self._since = {symbol: self._since.get(symbol, now) for symbol in open_still}
         followed = {symbol for symbol, since in self._since.items() if now - since >= FOLLOWED_AFTER}
         return Replaced(closed, frozenset(open_still - followed), unnamed)
@@ -78,7 +76,7 @@ class PositionIds:
             position = position_of(report, held.symbol)
             if held.position_id or position is None or position.side is not held.side or position.opened_at is None:
                 continue
-            entered = entered_until(self._follower.shared.ledger.db, self._follower.account, held.symbol)
+            entered = entered_until(self._account.shared.ledger.db, self._account.id, held.symbol)
             if entered is not None and position.opened_at - offset > entered + timedelta(seconds=slack_s):
                 later.add(held.symbol)
         return frozenset(later)
@@ -88,20 +86,20 @@ class PositionIds:
         if not session.reports_closed_positions:
             return ids  # an id lasts from flat to flat: another one is another position
         try:
-            since = min([self._follower.shared.clock.now() - LOOK_BACK, *self._opened()])
+            since = min([self._account.shared.clock.now() - LOOK_BACK, *self._opened()])
             told = await session.closed_positions(since, ids)
         except Exception as error:  # the reading goes on; nothing is judged in these symbols
-            self._follower.note("closed positions cannot be read", error)
+            self._account.note("closed positions cannot be read", error)
             return None
         return ids & {each.position_id for each in told.rows}
 
     def _opened(self) -> list[datetime]:
         """Return when our oldest share was entered: what held it was closed after that, however long nobody looked."""
-        since = held_since(self._follower.shared.ledger.db, self._follower.account)
+        since = held_since(self._account.shared.ledger.db, self._account.id)
         return [] if since is None else [since]
 
     def _holdings(self) -> Collection[Holding]:
-        return [each for each in read_holdings(self._follower.shared.ledger.db, self._follower.account) if each.share > 0]
+        return [each for each in read_holdings(self._account.shared.ledger.db, self._account.id) if each.share > 0]
 
     async def note(self, report: AccountReport, unsettled: Collection[Symbol]) -> None:
         """Write down the ids of the positions that our shares are in, where a reading shows new ones and nothing is under way."""
@@ -111,11 +109,11 @@ class PositionIds:
             if each.symbol not in unsettled and (shown := _shown_id(each, report)) not in ("", each.position_id)
         }
         if named:
-            await self._follower.shared.ledger.write(lambda db: self._write(db, named))
+            await self._account.shared.ledger.write(lambda db: self._write(db, named))
 
     def _write(self, db: Database, named: dict[Symbol, str]) -> None:
         for symbol, shown in named.items():
-            held = read_holding(db, self._follower.account, symbol)
+            held = read_holding(db, self._account.id, symbol)
             if held is not None and held.share > 0:
                 write_holding(db, replace(held, position_id=shown))
 

@@ -7,10 +7,12 @@ would meet the exchange's rate limit. A check that fails is a log line and is ma
 
 import logging
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from engine.actors.doorbell import Doorbell
+from engine.actors.account import Account
+from engine.actors.exchange_session import ExchangeSession
 from engine.actors.shared import TAKER_FEE_BPS
+from engine.actors.unreadable import UnreadableRows
 from engine.decisions.preflight import Facts, SymbolNeed, check_items, key_warning, next_key_warning
 from engine.domain.account import AccountReport
 from engine.domain.alert import AlertCode
@@ -21,10 +23,6 @@ from engine.ledger.holdings import read_holdings
 from engine.ledger.preflight import agreements, credentials_since
 from engine.ports.exchange import FundsElsewhere, Rejected, RejectionKind
 
-if TYPE_CHECKING:
-    from engine.actors.exchange_session import ExchangeSession
-    from engine.actors.follower import Follower
-
 _LOG = logging.getLogger("rexalgo.preflight")
 EVERY_S: Final = 86_400.0
 AGAIN_S: Final = 60.0
@@ -33,46 +31,42 @@ AGAIN_S: Final = 60.0
 class PreflightWatch:
     """Keep one account's newest check."""
 
-    def __init__(self, follower: "Follower") -> None:
-        self._follower = follower
-        self._bell = Doorbell()
+    def __init__(self, account: Account, unreadable: UnreadableRows) -> None:
+        self._account = account
+        self._unreadable = unreadable
         self.newest: Preflight | None = None
         self._lacks_market = False
 
-    def ring(self) -> None:
-        """Say that the account can be read, after it could not or with a new key."""
-        self._bell.ring()
-
     async def run(self) -> None:
         """Check until cancelled."""
-        await self._follower.first_reading.wait()
+        await self._account.first_reading.wait()
         while True:
-            await self._follower.shared.calm()
-            await self._bell.wait(0)  # what rang until now is answered by the check that comes
+            await self._account.shared.calm()
+            await self._account.check.wait(0)  # what rang until now is answered by the check that comes
             try:
                 await self._tell_key_end()
                 await self.check(fresh=False)
             except Exception as error:  # a check is no reason to stop an account
-                _LOG.warning("account %s could not be checked: %s: %s", self._follower.name, type(error).__name__, error)
-            await self._bell.wait(self._pause_s())
+                _LOG.warning("account %s could not be checked: %s: %s", self._account.name, type(error).__name__, error)
+            await self._account.check.wait(self._pause_s())
 
     @property
     def _key_lasts_days(self) -> int | None:
-        return self._follower.shared.feeds[self._follower.exchange].credentials_last_days
+        return self._account.shared.feeds[self._account.exchange].credentials_last_days
 
     def _key_since(self) -> datetime:
-        return credentials_since(self._follower.shared.ledger.db, self._follower.account)
+        return credentials_since(self._account.shared.ledger.db, self._account.id)
 
     def _pause_s(self) -> float:
         """Return how long to wait: a day; less where the key's next warning comes before, or the market could not be read."""
         lasts = self._key_lasts_days
-        until = None if lasts is None else next_key_warning(self._key_since(), lasts, self._follower.shared.clock.now())
+        until = None if lasts is None else next_key_warning(self._key_since(), lasts, self._account.shared.clock.now())
         often = AGAIN_S if self._lacks_market else EVERY_S
         return often if until is None else min(often, until.total_seconds())
 
     async def _tell_key_end(self) -> None:
         """Tell that the key comes to its end, or has come to it: once for each warning of each key."""
-        follower, shared, lasts = self._follower, self._follower.shared, self._key_lasts_days
+        account, shared, lasts = self._account, self._account.shared, self._key_lasts_days
         if lasts is None:
             return
         since, now = self._key_since(), shared.clock.now()
@@ -81,16 +75,16 @@ class PreflightWatch:
             return
         over = since + timedelta(days=lasts)
         left = f"it is over since {over:%Y-%m-%d %H:%M} UTC" if warning == 0 else f"it ends on {over:%Y-%m-%d %H:%M} UTC at the latest"
-        held = sum(1 for each in read_holdings(shared.ledger.db, follower.account) if each.share > 0)
-        details = {"given": f"{since:%Y-%m-%d}", "lasts": str(lasts), "exchange": follower.exchange, "left": left, "positions": str(held)}
+        held = sum(1 for each in read_holdings(shared.ledger.db, account.id) if each.share > 0)
+        details = {"given": f"{since:%Y-%m-%d}", "lasts": str(lasts), "exchange": account.exchange, "left": left, "positions": str(held)}
         same = f"{since.isoformat()} {warning}"
-        await shared.ledger.write(lambda db: raise_alert_once(db, AlertCode.KEY_EXPIRES_SOON, follower.name, details, now, same))
+        await shared.ledger.write(lambda db: raise_alert_once(db, AlertCode.KEY_EXPIRES_SOON, account.name, details, now, same))
 
     async def check(self, *, fresh: bool) -> Preflight:
         """Check now; ``fresh`` reads the account again, else its last reading counts where there is one."""
-        follower, shared = self._follower, self._follower.shared
+        account, shared = self._account, self._account.shared
         report, problem, refused = await self._report(fresh)
-        session = follower.session if report is not None else None
+        session = account.session if report is not None else None
         db = shared.ledger.db
         items = check_items(
             Facts(
@@ -100,48 +94,48 @@ class PreflightWatch:
                 self._key_since(),
                 self._key_lasts_days,
                 await self._elsewhere(session),
-                {each.symbol: each.share for each in read_holdings(db, follower.account)},
+                {each.symbol: each.share for each in read_holdings(db, account.id)},
                 await self._needs(is_read=report is not None),
                 {} if session is None else session.unmapped_errors(),
                 Ratio(TAKER_FEE_BPS),
-                tuple(dict.fromkeys((*(() if report is None else report.unreadable), *follower.unreadable.rows))),
-                len(follower.foreign),
+                tuple(dict.fromkeys((*(() if report is None else report.unreadable), *self._unreadable.rows))),
+                len(account.foreign),
             ),
             shared.clock.now(),
         )
-        before, found = self.newest, Preflight(follower.name, follower.exchange, follower.environment, items, shared.clock.now())
+        before, found = self.newest, Preflight(account.name, account.exchange, account.environment, items, shared.clock.now())
         self.newest = found
         if before is not None and before.level is not found.level:
-            await follower.tell_pages("check", {"level": found.level.value})
-        if fresh and report is None and not refused and follower.report is not None:
-            self.ring()  # asked in a bad moment: the account's own readings say more, and nobody waits a day for that
+            await account.tell_pages("check", {"level": found.level.value})
+        if fresh and report is None and not refused and account.report is not None:
+            account.check.ring()  # asked in a bad moment: the account's own readings say more, and nobody waits a day for that
         return found
 
     async def _report(self, fresh: bool) -> tuple[AccountReport | None, str, bool]:
-        follower = self._follower
+        account = self._account
         if not fresh:
-            if follower.report is not None:
-                return follower.report, "", False
-            return None, follower.problem or "it is not read yet", bool(follower.problem) and not follower.problem_may_pass
+            if account.report is not None:
+                return account.report, "", False
+            return None, account.problem or "it is not read yet", bool(account.problem) and not account.problem_may_pass
         try:
-            session = await follower.connected()
+            session = await account.connected()
             return await session.fetch_account(), "", False
         except Exception as error:  # whatever it is, the check tells it
             refused = isinstance(error, Rejected) and error.kind is RejectionKind.CREDENTIALS
             return None, f"{type(error).__name__}: {error}"[:200], refused
 
-    async def _elsewhere(self, session: "ExchangeSession | None") -> tuple[FundsElsewhere, ...]:
+    async def _elsewhere(self, session: ExchangeSession | None) -> tuple[FundsElsewhere, ...]:
         try:
             return () if session is None else tuple(await session.funds_elsewhere())
         except Exception as error:  # only words beside the free balance depend on it
-            _LOG.info("other wallets of account %s could not be read: %s", self._follower.name, type(error).__name__)
+            _LOG.info("other wallets of account %s could not be read: %s", self._account.name, type(error).__name__)
             return ()
 
     async def _needs(self, *, is_read: bool) -> list[SymbolNeed]:
-        shared = self._follower.shared
-        feed = shared.feeds[self._follower.exchange]
+        shared = self._account.shared
+        feed = shared.feeds[self._account.exchange]
         found = []
-        for each in agreements(shared.ledger.db, self._follower.account):
+        for each in agreements(shared.ledger.db, self._account.id):
             for symbol in sorted(each.policy.symbols):
                 if is_read:  # some exchanges tell their contracts only once an account is connected, and this one is
                     await feed.trades(symbol)

@@ -6,9 +6,9 @@ measured from the reading that first showed it missing, told beyond a limit, and
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from engine.actors.doorbell import Doorbell
+from engine.actors.account import Account
 from engine.decisions.risk import position_of
 from engine.domain.account import Position
 from engine.domain.alert import AlertCode
@@ -18,9 +18,6 @@ from engine.domain.identifiers import Symbol
 from engine.domain.order import ProtectionOrder
 from engine.ledger.holdings import read_holdings
 from engine.ledger.outcomes import write_event
-
-if TYPE_CHECKING:
-    from engine.actors.follower import Follower
 
 AGAIN_S: Final = 5.0
 
@@ -34,28 +31,23 @@ class _Gap:
 class ProtectionGuard:
     """Look after the stops and targets of one account."""
 
-    def __init__(self, follower: "Follower") -> None:
-        self._follower = follower
-        self._bell = Doorbell()
+    def __init__(self, account: Account) -> None:
+        self._account = account
         self._gaps: dict[Symbol, _Gap] = {}
-
-    def ring(self) -> None:
-        """Say that the account was read."""
-        self._bell.ring()
 
     async def run(self) -> None:
         """Run until cancelled."""
         while True:
-            await self._bell.wait(AGAIN_S if self._gaps else None)
+            await self._account.protection.wait(AGAIN_S if self._gaps else None)
             await self.look()
 
     async def look(self) -> None:
         """Compare once, and set what is missing."""
-        follower = self._follower
-        report = follower.report
-        if report is None or follower.why_held:
+        account = self._account
+        report = account.report
+        if report is None or account.why_held:
             return
-        for held in read_holdings(follower.shared.ledger.db, follower.account):
+        for held in read_holdings(account.shared.ledger.db, account.id):
             position = position_of(report, held.symbol)
             if held.share == 0 or position is None or position.side is not held.side:
                 self._gaps.pop(held.symbol, None)
@@ -67,39 +59,39 @@ class ProtectionGuard:
                 await self._closed(held)
 
     async def _mend(self, held: Holding, position: Position, missing: str) -> None:
-        follower, now = self._follower, self._follower.shared.clock.now()
+        account, now = self._account, self._account.shared.clock.now()
         gap = self._gaps.setdefault(held.symbol, _Gap(now))
-        visible_s = 0.0 if follower.session is None else follower.session.visible_within_s
+        visible_s = 0.0 if account.session is None else account.session.visible_within_s
         if now - gap.since >= timedelta(seconds=visible_s):
             gap.problem = await self._set(held, position)
-        if now - gap.since >= timedelta(seconds=follower.shared.pace.unprotected_s):
-            await follower.shared.alert(
-                AlertCode.POSITION_UNPROTECTED, follower.name, held.symbol,
+        if now - gap.since >= timedelta(seconds=account.shared.pace.unprotected_s):
+            await account.shared.alert(
+                AlertCode.POSITION_UNPROTECTED, account.name, held.symbol,
                 side=held.side.value, quantity=plain(held.share), symbol=held.symbol, missing=missing, problem=gap.problem,
                 exposed=plain(notional(position.mark_price, held.share)), unprotected_s=str(round((now - gap.since).total_seconds())),
             )  # fmt: skip
 
     async def _set(self, held: Holding, position: Position) -> str:
-        follower = self._follower
-        if not follower.can_protect:
+        account = self._account
+        if not account.can_protect:
             return "the exchange has no call for it"
         wanted = ProtectionOrder(
             held.symbol, held.side, position.stop_loss or held.stop_loss, position.take_profit or held.take_profit
         )  # fmt: skip
         try:
-            session = await follower.connected()
+            session = await account.connected()
             await session.set_protection(wanted)
         except Exception as error:  # asked again in a moment; setting the same levels twice does no harm
-            follower.note(f"the protection of {held.symbol} could not be set", error)
+            account.note(f"the protection of {held.symbol} could not be set", error)
             return f"{type(error).__name__}: {error}"[:100]
-        follower.read_soon()
+        account.read_soon()
         return "set, and not seen yet"
 
     async def _closed(self, held: Holding) -> None:
-        follower, now = self._follower, self._follower.shared.clock.now()
+        account, now = self._account, self._account.shared.clock.now()
         gap = self._gaps.pop(held.symbol)
         data: dict[str, object] = {"symbol": held.symbol, "unprotected_s": round((now - gap.since).total_seconds(), 1)}
-        await follower.shared.ledger.write(lambda db: write_event(db, "protected", follower.name, data, now))
+        await account.shared.ledger.write(lambda db: write_event(db, "protected", account.name, data, now))
 
 
 def missing_levels(held: Holding, position: Position) -> str:

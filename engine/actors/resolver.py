@@ -9,11 +9,14 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final, assert_never
+from typing import Final, assert_never
 
-from engine.actors.doorbell import Doorbell
+from engine.actors.account import Account
+from engine.actors.account_reader import AccountReader
+from engine.actors.exchange_session import ExchangeSession
 from engine.actors.recording import outcome_of
-from engine.actors.standing_lane import take_back
+from engine.actors.resting_lane import take_back
+from engine.actors.unreadable import UnreadableRows
 from engine.decisions.order_lifecycle import AttemptState, describes
 from engine.decisions.proving import (
     Absent,
@@ -41,10 +44,6 @@ from engine.ledger.holdings import read_holding
 from engine.ledger.resolving import close_again, complete, end, free_symbol, is_followed, is_left_without_trace
 from engine.ledger.unsettled import own_books
 
-if TYPE_CHECKING:
-    from engine.actors.exchange_session import ExchangeSession
-    from engine.actors.follower import Follower
-
 _LOG = logging.getLogger("rexalgo.resolver")
 LOOK_BACK_S: Final = 120.0
 NOT_CONFIRMED_PAUSE_S: Final = 60.0
@@ -66,42 +65,41 @@ class _Look:
 class Resolver:
     """Look up the open attempts of one account."""
 
-    def __init__(self, follower: "Follower") -> None:
-        self._follower = follower
-        self._bell = Doorbell()
+    def __init__(self, account: Account, reader: AccountReader, unreadable: UnreadableRows) -> None:
+        self._account = account
+        self._reader = reader
+        self._unreadable = unreadable
         self._looks: dict[int, _Look] = {}
-
-    def ring(self) -> None:
-        """Say that an attempt's fate became open."""
-        self._bell.ring()
 
     async def run(self) -> None:
         """Run until cancelled."""
-        shared = self._follower.shared
+        shared = self._account.shared
         while True:
-            attempts = [each for each in open_attempts(shared.ledger.db, self._follower.account) if each.state in _LOOKED_AT]
+            attempts = [each for each in open_attempts(shared.ledger.db, self._account.id) if each.state in _LOOKED_AT]
             self._looks = {each.id: self._looks.get(each.id) or _Look(self._first_due()) for each in attempts}
+            for each in self._account.take_to_look_up(self._looks):
+                self._looks[each].due, self._looks[each].reads = shared.clock.now(), 0
             for attempt in attempts:
                 if self._looks[attempt.id].due <= shared.clock.now():
                     await self._look(attempt, self._looks[attempt.id])
             dues = [look.due for look in self._looks.values()]
             pause = None if not dues else (min(dues) - shared.clock.now()).total_seconds()
-            await self._bell.wait(pause if pause is None else max(0.05, pause))
+            await self._account.attempts.wait(pause if pause is None else max(0.05, pause))
 
     def _first_due(self) -> datetime:
-        return self._follower.shared.clock.now() + timedelta(seconds=0.5)
+        return self._account.shared.clock.now() + timedelta(seconds=0.5)
 
     async def _look(self, attempt: Attempt, look: _Look) -> None:
-        follower, shared = self._follower, self._follower.shared
+        account, shared = self._account, self._account.shared
         if attempt.state is AttemptState.PLACED:
             await shared.calm()
         look.reads += 1
         pause_s = NOT_CONFIRMED_PAUSE_S if attempt.state is AttemptState.NOT_CONFIRMED else resolution_due(look.reads)
         look.due = shared.clock.now() + timedelta(seconds=pause_s)
         try:
-            session = await follower.connected()
+            session = await account.connected()
         except Exception as error:  # an exchange that cannot be reached proves nothing about the order: look again later
-            follower.note("an order cannot be looked up", error)
+            account.note("an order cannot be looked up", error)
             await self._cannot_look(attempt, look, error)
             return
         sent = self._sent(attempt, session)
@@ -109,11 +107,11 @@ class Resolver:
         try:
             history = await session.find_orders(attempt.intent.symbol, attempt.claimed_at - timedelta(seconds=LOOK_BACK_S))
         except Exception as error:  # nor do orders that cannot be read
-            follower.note("an order cannot be looked up", error)
+            account.note("an order cannot be looked up", error)
             await self._cannot_look(attempt, look, error)
         else:
             look.failed = 0
-            await follower.unreadable.note(f"orders {attempt.intent.symbol}", history.unreadable)
+            await self._unreadable.note(f"orders {attempt.intent.symbol}", history.unreadable)
             found = self._match(attempt, sent, session, history.orders)
             found = None if isinstance(found, Absent) and not history.complete else found
         if isinstance(found, Found) and sent.intent.reduce_only and not says_who_closed(found.report):
@@ -133,8 +131,8 @@ class Resolver:
         if attempt.is_entry or look.failed < EXIT_TRIES_TOLD:
             return
         intent = attempt.intent
-        await self._follower.shared.alert(
-            AlertCode.EXIT_FAILING, self._follower.name, attempt.copy, side=intent.position_side.value, quantity=plain(intent.quantity),
+        await self._account.shared.alert(
+            AlertCode.EXIT_FAILING, self._account.name, attempt.copy, side=intent.position_side.value, quantity=plain(intent.quantity),
             symbol=intent.symbol, tries=str(look.failed), problem=f"its order cannot be looked up: {type(error).__name__}: {error}"[:200],
         )  # fmt: skip
 
@@ -142,7 +140,7 @@ class Resolver:
         match found:
             case Found(report, is_sure):
                 if not is_sure:
-                    _LOG.warning("an order of %s was found by its time, and the exchange's clock is not known", self._follower.name)
+                    _LOG.warning("an order of %s was found by its time, and the exchange's clock is not known", self._account.name)
                 await self._proven(attempt, report)
             case ClosedOtherwise(closed):
                 await self._closed_otherwise(attempt, closed)
@@ -153,19 +151,19 @@ class Resolver:
             case _:
                 assert_never(found)
 
-    def _sent(self, attempt: Attempt, session: "ExchangeSession") -> Sent:
+    def _sent(self, attempt: Attempt, session: ExchangeSession) -> Sent:
         return Sent(
             attempt.intent,
             attempt.claimed_at,
-            bound_ids=BoundElsewhere(self._follower.shared.ledger.db, attempt.account, attempt.exchange_order_id),
+            bound_ids=BoundElsewhere(self._account.shared.ledger.db, attempt.account, attempt.exchange_order_id),
             witness_ids=attempt.witness,
             clock_offset_s=session.clock_offset_s,
-            deadline_s=self._follower.shared.pace.send_deadline_s,
+            deadline_s=self._account.shared.pace.send_deadline_s,
             held_before=attempt.held_before,
         )
 
     def _match(
-        self, attempt: Attempt, sent: Sent, session: "ExchangeSession", orders: tuple[OrderReport, ...]
+        self, attempt: Attempt, sent: Sent, session: ExchangeSession, orders: tuple[OrderReport, ...]
     ) -> Found | Absent | Ambiguous:  # fmt: skip
         if attempt.exchange_order_id is not None:
             known = [each for each in orders if each.exchange_order_id == attempt.exchange_order_id]
@@ -174,42 +172,42 @@ class Resolver:
 
     def _share_before(self, attempt: Attempt) -> Quantity | None:
         """Return the share that an exit was to close from; None where that is gone, or a later order of ours may have changed it."""
-        db = self._follower.shared.ledger.db
+        db = self._account.shared.ledger.db
         held = read_holding(db, attempt.account, attempt.intent.symbol)
         if held is None or held.strategy != attempt.strategy or held.share < attempt.intent.quantity or is_followed(db, attempt):
             return None
         return held.share
 
-    async def _by_record(self, sent: Sent, session: "ExchangeSession") -> Found | ClosedOtherwise | None:
+    async def _by_record(self, sent: Sent, session: ExchangeSession) -> Found | ClosedOtherwise | None:
         """Look an exit up in the exchange's record of closed positions; None where that tells nothing."""
         if not session.reports_closed_positions or not sent.intent.position_id:
             return None
         try:
             closed = await session.closed_positions(sent.at - timedelta(seconds=LOOK_BACK_S), (sent.intent.position_id,))
         except Exception as error:  # the account itself is still to be read
-            self._follower.note("closed positions cannot be read", error)
+            self._account.note("closed positions cannot be read", error)
             return None
         found = match_closed(sent, closed.rows)
         return None if isinstance(found, Absent) else found
 
-    async def _by_reading(self, sent: Sent, session: "ExchangeSession", share: Quantity) -> Found | None:
+    async def _by_reading(self, sent: Sent, session: ExchangeSession, share: Quantity) -> Found | None:
         """Prove an exit by a reading of the account that begins now; None where that proves nothing."""
-        follower = self._follower
-        if follower.shared.clock.now() - sent.at < timedelta(seconds=session.visible_within_s):
+        account = self._account
+        if account.shared.clock.now() - sent.at < timedelta(seconds=session.visible_within_s):
             return None  # a reading may still show the account as it was before the exit, even before its entry
-        if not await follower.try_to_read() or follower.report is None:
+        if not await self._reader.try_to_read() or account.report is None:
             return None
         intent = sent.intent
-        books = own_books(follower.shared.ledger.db, follower.account)
+        books = own_books(account.shared.ledger.db, account.id)
         owned = sum((each.quantity for each in books if (each.symbol, each.side) == (intent.symbol, intent.position_side)), ZERO)
-        by_reading = match_position(sent, follower.report, share, owned)
+        by_reading = match_position(sent, account.report, share, owned)
         return by_reading if isinstance(by_reading, Found) else None
 
     async def bind(self, attempt_id: int, exchange_order_id: str, also: Callable[[Database], None]) -> None:
         """Prove an attempt by the order that a person names; raises LookupError unless the exchange has it and it fits."""
-        follower = self._follower
-        attempt = read_attempt(follower.shared.ledger.db, attempt_id)
-        session = await follower.connected()
+        account = self._account
+        attempt = read_attempt(account.shared.ledger.db, attempt_id)
+        session = await account.connected()
         history = await session.find_orders(attempt.intent.symbol, attempt.claimed_at - timedelta(seconds=LOOK_BACK_S))
         report = next((each for each in history.orders if each.exchange_order_id == exchange_order_id), None)
         if report is None:
@@ -220,12 +218,12 @@ class Resolver:
                 f"expected {attempt.intent.side.value} {plain(attempt.intent.quantity)} {attempt.intent.symbol}, order "
                 f"{exchange_order_id} is {found}"
             )
-        if bound_order_ids(follower.shared.ledger.db, attempt.account, [exchange_order_id]):
+        if bound_order_ids(account.shared.ledger.db, attempt.account, [exchange_order_id]):
             raise LookupError(f"order {exchange_order_id} is known already as another one")
         await self._proven(attempt, report, also)
 
     async def _proven(self, attempt: Attempt, report: OrderReport, also: Callable[[Database], None] = lambda db: None) -> None:
-        follower, shared = self._follower, self._follower.shared
+        account, shared = self._account, self._account.shared
         at = shared.clock.now()
         outcome = outcome_of(attempt.intent, report)
         again = at if report.filled_quantity > 0 else at + timedelta(seconds=CLOSE_AGAIN_S)
@@ -238,18 +236,18 @@ class Resolver:
             complete(db, attempt.id, report, outcome, at, again)
             also(db)
             if found_late:
-                raise_alert(db, AlertCode.ORDER_FOUND_LATE, follower.name, numbers, at, str(attempt.id))
+                raise_alert(db, AlertCode.ORDER_FOUND_LATE, account.name, numbers, at, str(attempt.id))
 
         await shared.ledger.write(prove)
         if report.status.is_terminal and attempt.is_entry:
-            follower.release(attempt.copy, proven=report.filled_quantity > 0)
-            follower.asked_to_cancel.pop(attempt.id, None)
-            follower.read_soon()
+            account.release(attempt.copy, proven=report.filled_quantity > 0)
+            account.asked_to_cancel.pop(attempt.id, None)
+            account.read_soon()
         elif report.status.is_terminal:
-            await follower.try_to_read()
+            await self._reader.try_to_read()
         elif self._is_to_be_taken_back(attempt, report):
-            await take_back(follower, attempt)
-        follower.ring()
+            await take_back(account, attempt)
+        account.ring()
 
     async def _closed_otherwise(self, attempt: Attempt, closed: ClosedPosition) -> None:
         """End an exit that executed nothing, because something else had closed the position; it is planned again, from a reading."""
@@ -259,36 +257,23 @@ class Resolver:
             else f"a {closed.closed_by.value.replace('_', ' ')}"
         )
         cause = f"the position was closed by {by}"
-        at = self._follower.shared.clock.now()
+        at = self._account.shared.clock.now()
         outcome = Outcome(OutcomeCode.REJECTED, {"reason": cause})
         again = at + timedelta(seconds=CLOSE_AGAIN_S)
-        await self._follower.shared.ledger.write(lambda db: end(db, attempt.id, AttemptState.REJECTED, outcome, cause, at, again))
-        await self._follower.try_to_read()  # the reading lowers the share by what was closed
-        self._follower.ring()
+        await self._account.shared.ledger.write(lambda db: end(db, attempt.id, AttemptState.REJECTED, outcome, cause, at, again))
+        await self._reader.try_to_read()  # the reading lowers the share by what was closed
+        self._account.ring()
 
     def _is_to_be_taken_back(self, attempt: Attempt, report: OrderReport) -> bool:
         """Tell whether a resting entry has rested long enough, or stands where exposure may only shrink."""
-        shared = self._follower.shared
+        shared = self._account.shared
         if not attempt.is_entry:
             return False
         rested = shared.clock.now() - attempt.claimed_at
-        return rested >= timedelta(seconds=shared.pace.resting_entry_s) or self._follower.level_for(attempt.strategy) > 1
-
-    def look_at_all(self) -> None:
-        """Look every open attempt up as soon as possible."""
-        for attempt_id in self._looks:
-            self.look_now(attempt_id)
-
-    def look_now(self, attempt_id: int) -> None:
-        """Look one attempt up as soon as possible."""
-        look = self._looks.get(attempt_id)
-        if look is not None:
-            look.due = self._follower.shared.clock.now()
-            look.reads = 0
-        self.ring()
+        return rested >= timedelta(seconds=shared.pace.resting_entry_s) or self._account.level_for(attempt.strategy) > 1
 
     async def _absent(self, attempt: Attempt, look: _Look) -> None:
-        shared = self._follower.shared
+        shared = self._account.shared
         now = shared.clock.now()
         look.absences += 1
         look.first_absence = look.first_absence or now
@@ -302,10 +287,10 @@ class Resolver:
         elif attempt.state is AttemptState.NOT_CONFIRMED and looked >= timedelta(seconds=FREE_AFTER_S) and not look.freed:
             look.freed = True
             await shared.ledger.write(lambda db: free_symbol(db, attempt.id))
-            self._follower.release(attempt.copy, proven=False)
+            self._account.release(attempt.copy, proven=False)
 
     async def _give_up(self, attempt: Attempt, looked: timedelta) -> None:
-        follower, shared = self._follower, self._follower.shared
+        account, shared = self._account, self._account.shared
         at = shared.clock.now()
         numbers = {
             "quantity": plain(attempt.intent.quantity),
@@ -318,27 +303,27 @@ class Resolver:
         def give_up(db: Database) -> None:
             # One transaction: whoever ends this task between the two would leave nobody told.
             end(db, attempt.id, AttemptState.NOT_CONFIRMED, outcome, attempt.cause, at)
-            raise_alert(db, AlertCode.ORDER_NOT_CONFIRMED, follower.name, told, at, str(attempt.id))
+            raise_alert(db, AlertCode.ORDER_NOT_CONFIRMED, account.name, told, at, str(attempt.id))
 
         await shared.ledger.write(give_up)
         if not attempt.is_entry:
             await self._close_again(attempt)
-        follower.ring()
+        account.ring()
 
     async def _close_again(self, attempt: Attempt) -> None:
         """Repeat an exit without trace, but only where everything in the position is ours: else it could close the owner's own part.
 
         Asked at every look, because a reading may fail, or the task end, at the one moment when the exit is given up.
         """
-        follower = self._follower
-        if not is_left_without_trace(follower.shared.ledger.db, attempt.copy, attempt.leg):
+        account = self._account
+        if not is_left_without_trace(account.shared.ledger.db, attempt.copy, attempt.leg):
             return
-        if not await follower.try_to_read() or follower.report is None:
+        if not await self._reader.try_to_read() or account.report is None:
             return
-        held = read_holding(follower.shared.ledger.db, attempt.account, attempt.intent.symbol)
-        position = position_of(follower.report, attempt.intent.symbol)
-        if may_have_position(follower.report, attempt.intent.symbol):
+        held = read_holding(account.shared.ledger.db, attempt.account, attempt.intent.symbol)
+        position = position_of(account.report, attempt.intent.symbol)
+        if may_have_position(account.report, attempt.intent.symbol):
             return
         if held is not None and (position is None or (position.side is held.side and position.quantity <= held.share)):
-            now = follower.shared.clock.now()
-            await follower.shared.ledger.write(lambda db: close_again(db, attempt.id, now))
+            now = account.shared.clock.now()
+            await account.shared.ledger.write(lambda db: close_again(db, attempt.id, now))

@@ -4,14 +4,12 @@ They stop nothing but what they are about: see ``decisions.risk.unread_row``. An
 apart, so that one reading does not make another one's rows look read.
 """
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from engine.actors.account import Account
 from engine.decisions.preflight import words_of_row
 from engine.domain.account import UnreadableRow
 from engine.domain.alert import AlertCode
-
-if TYPE_CHECKING:
-    from engine.actors.follower import Follower
 
 NAMED_MAX: Final = 3
 KEPT_MAX: Final = 200
@@ -20,8 +18,8 @@ KEPT_MAX: Final = 200
 class UnreadableRows:
     """Keep one account's rows that cannot be read."""
 
-    def __init__(self, follower: "Follower") -> None:
-        self._follower = follower
+    def __init__(self, account: Account) -> None:
+        self._account = account
         self._by_source: dict[str, tuple[UnreadableRow, ...]] = {}
 
     @property
@@ -36,11 +34,11 @@ class UnreadableRows:
         now = self.rows
         if now == before:
             return
-        self._follower.preflight.ring()
+        self._account.check.ring()
         new = [each for each in now if each not in before]
         if new:
             more = f"; and {len(new) - NAMED_MAX} more" if len(new) > NAMED_MAX else ""
-            await self._follower.shared.alert(
-                AlertCode.ROWS_UNREADABLE, self._follower.name, source, count_rows=str(len(new)),
+            await self._account.shared.alert(
+                AlertCode.ROWS_UNREADABLE, self._account.name, source, count_rows=str(len(new)),
                 rows="; ".join(words_of_row(each) for each in new[:NAMED_MAX]) + more,
             )  # fmt: skip

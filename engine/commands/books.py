@@ -37,7 +37,7 @@ async def _books_check(office: Office, params: dict[str, Any]) -> dict[str, Any]
     wallet = read_wallet(db, row.id)
     since = now - LOOK_BACK if wallet is None else max(wallet.since, now - LOOK_BACK)
     task = None if office.live is None else office.live.named(row.name)
-    seen = NOT_READ if task is None else await examine(task, since)
+    seen = NOT_READ if task is None else await examine(task.account, since)
     report = seen.report
     counted = quantities(db, row.id, None if report is None else dict(there(report)))
     checks = [] if seen.closed is None else check_closed(closed_parts(db, row.id, since), seen.closed)

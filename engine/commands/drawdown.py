@@ -27,7 +27,7 @@ async def _reset_drawdown(office: Office, params: dict[str, Any]) -> dict[str, A
         raise NothingThere(no_such("account", name, [each.name for each in known]))
     task = None if office.live is None else office.live.named(name)
     # Without a reading the next one gives the peak: until then entries are denied, because the account is not ready.
-    worth = Money(ZERO) if task is None or task.report is None else equity(task.report)
+    worth = Money(ZERO) if task is None or task.account.report is None else equity(task.account.report)
     at, record = office.clock.now(), await recorder(office, params)
 
     def write(db: Database) -> Money | None:

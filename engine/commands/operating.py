@@ -98,7 +98,7 @@ async def _status(office: Office, params: dict[str, Any]) -> dict[str, Any]:
         "running": live is not None,
         "version": installed_version("rexalgo"),
         "ledger_healthy": office.ledger.healthy,
-        "accounts_read": 0 if live is None else sum(1 for each in live.followers.values() if each.report is not None),
+        "accounts_read": 0 if live is None else sum(1 for each in live.accounts if each.report is not None),
         "checks": {} if live is None else live.checks(),
         "troubled": wrong,
         "failing": {} if live is None else live.failing(),
@@ -283,8 +283,8 @@ async def _reconcile(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     def write_down(db: Database, found: tuple[Correction, ...]) -> None:
         record(db, by, "reconciled", name, {"steps": [words_of(each) for each in found]})
 
-    if apply and task.why_held:
-        raise RexAlgoError(f"{name} stands still ({task.why_held}): rexalgo restore confirm writes the shown plans down")
+    if apply and task.account.why_held:
+        raise RexAlgoError(f"{name} stands still ({task.account.why_held}): rexalgo restore confirm writes the shown plans down")
     found = await (task.apply_corrections(by, write_down) if apply else task.plan_corrections())
     note_shown(task, found)
     return told_plan(task, found) | {"applied": apply}

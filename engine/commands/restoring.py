@@ -32,7 +32,7 @@ def _chosen(live: Household, still: Sequence[Still]) -> list[Follower]:
     """Return the accounts that stand still, by name."""
     all_of_them = any(each.account == EVERYBODY for each in still)
     ids = {each.account for each in still}
-    return sorted((each for each in live.followers.values() if all_of_them or each.account in ids), key=lambda each: each.name)
+    return sorted((each for each in live.followers.values() if all_of_them or each.account.id in ids), key=lambda each: each.account.name)
 
 
 async def _reconcile_all(office: Office, params: dict[str, Any]) -> dict[str, Any]:
@@ -40,7 +40,7 @@ async def _reconcile_all(office: Office, params: dict[str, Any]) -> dict[str, An
     if office.live is None:
         raise NothingThere("the exchange must be read for that, and no server runs here: rexalgo serve")
     still = read_still(office.ledger.db)
-    chosen = _chosen(office.live, still) if still else sorted(office.live.followers.values(), key=lambda each: each.name)
+    chosen = _chosen(office.live, still) if still else sorted(office.live.followers.values(), key=lambda each: each.account.name)
     found = await office.live.plans(chosen)
     for each, plan in found.items():
         note_shown(each, plan)
@@ -56,9 +56,9 @@ async def _reconcile_all(office: Office, params: dict[str, Any]) -> dict[str, An
 def told_plan(follower: Follower, found: Plan) -> dict[str, Any]:
     """Tell the plan of an account; ``differs``: a step of it changes what the ledger says, what the owner holds beside us is none."""
     return {
-        "account": follower.name, "environment": follower.environment, "still": follower.why_held,
+        "account": follower.account.name, "environment": follower.account.environment, "still": follower.account.why_held,
         "differs": any(not isinstance(each, OwnPosition | Told) for each in found),
-        "not_compared": sorted(follower.not_compared()), "steps": [words_of(each) for each in found],
+        "not_compared": sorted(follower.account.not_compared()), "steps": [words_of(each) for each in found],
     }  # fmt: skip
 
 
@@ -84,7 +84,11 @@ async def _confirm(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     if problems:
         more = f"\n  and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
         raise NotConfirmed("nothing was confirmed: run rexalgo reconcile --plan and read it\n  " + "\n  ".join(problems[:SHOWN]) + more)
-    unread = [Still(each.account, each.name, f"it could not be read: {plan}", at) for each, plan in found.items() if isinstance(plan, str)]
+    unread = [
+        Still(each.account.id, each.account.name, f"it could not be read: {plan}", at)
+        for each, plan in found.items()
+        if isinstance(plan, str)
+    ]
     record = await recorder(office, params)
 
     def write(db: Database) -> int:
@@ -108,9 +112,9 @@ async def _confirm(office: Office, params: dict[str, Any]) -> dict[str, Any]:
 
 def _why_not(follower: Follower, plan: Plan | str) -> str:
     if not follower.old_ledger.shown:
-        return f"{follower.name}: its plan was not shown since the server started"
+        return f"{follower.account.name}: its plan was not shown since the server started"
     if follower.old_ledger.shown != _digest(plan):
-        return f"{follower.name}: what differs is not what was shown"
+        return f"{follower.account.name}: what differs is not what was shown"
     return ""
 
 

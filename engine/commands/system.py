@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from statistics import median
 from typing import Any, Final
 
-from engine.actors.follower import Follower
+from engine.actors.account import Account
 from engine.commands.parameters import Run, installed_version, jsonable
 from engine.ledger.deliveries import refusals
 from engine.office import Office
@@ -50,8 +50,8 @@ def _feeds(office: Office) -> dict[str, Any]:
     """Tell for each exchange how its market data does, and how far its clock is ahead of ours (seconds; None: it told none)."""
     assert office.live is not None
     told: dict[str, Any] = {}
-    for exchange in {each.exchange for each in office.live.followers.values()}:
-        mine = [each for each in office.live.followers.values() if each.exchange == exchange]
+    for exchange in {each.exchange for each in office.live.accounts}:
+        mine = [each for each in office.live.accounts if each.exchange == exchange]
         read = [each.report.as_of for each in mine if each.report is not None]
         told[exchange] = {
             "accounts": len(mine), "read": len(read), "problem": mine[0].shared.feeds[exchange].problem,
@@ -60,7 +60,7 @@ def _feeds(office: Office) -> dict[str, Any]:
     return told
 
 
-def _ahead_s(mine: list[Follower]) -> float | None:
+def _ahead_s(mine: list[Account]) -> float | None:
     offsets = [each.session.clock_offset_s for each in mine if each.session is not None]
     known = [each for each in offsets if each is not None]
     return round(median(known), 1) if known else None

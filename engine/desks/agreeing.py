@@ -82,11 +82,11 @@ class AgreeingDesk:
         task = self._following.task(row)
         if task is None:
             return [SymbolNow(each, None, None, None) for each in sorted(strategy.symbols)]
-        feed = task.shared.feeds[row.exchange]
+        feed = task.account.shared.feeds[row.exchange]
         leverage = leverage_of(policy.leverage, parse_ratio(strategy.leverage, "leverage"))
         shown = []
         for symbol in sorted(strategy.symbols):
-            contract, quote = feed.instrument(symbol), await feed.quote(symbol, task.shared.pace.price_age_s)
+            contract, quote = feed.instrument(symbol), await feed.quote(symbol, task.account.shared.pace.price_age_s)
             if contract is None or quote is None:
                 shown.append(SymbolNow(symbol, None if quote is None else quote.last, None, None))
                 continue
@@ -99,7 +99,7 @@ class AgreeingDesk:
         task = self._following.task(row)
         if task is None:
             return ()
-        feed, shared = task.shared.feeds[row.exchange], task.shared
+        feed, shared = task.account.shared.feeds[row.exchange], task.account.shared
         needs = [
             SymbolNeed(
                 each, strategy.name, policy, feed.instrument(each), await feed.quote(each, shared.pace.price_age_s), feed.knows_contracts
@@ -107,7 +107,7 @@ class AgreeingDesk:
             for each in sorted(policy.symbols)
         ]
         asked, age_s = parse_ratio(strategy.leverage, "leverage"), shared.pace.entry_age_s
-        return warn_of_terms(TermsFacts(policy, asked, needs, task.last_report, shared.limits, Ratio(TAKER_FEE_BPS), age_s))
+        return warn_of_terms(TermsFacts(policy, asked, needs, task.account.last_report, shared.limits, Ratio(TAKER_FEE_BPS), age_s))
 
     async def preview(self, row: AccountRow, strategy: StrategyTerms, policy: CopyPolicy) -> Sequence[Previewed]:
         """Plan the strategy's last entries under these terms, with the planner that also plans live orders.
@@ -116,14 +116,14 @@ class AgreeingDesk:
         at the present one: nobody kept the prices of then.
         """
         task = self._following.task(row)
-        if task is None or task.report is None:
+        if task is None or task.account.report is None:
             return ()
-        balance = Balance(task.report.balance.total, task.report.balance.total, task.report.balance.currency)
-        flat = AccountReport(balance, (), (), task.report.as_of)
-        feed, worth, zone = task.shared.feeds[row.exchange], equity(flat), self._office.config.engine.trading_day_zone
+        balance = Balance(task.account.report.balance.total, task.account.report.balance.total, task.account.report.balance.currency)
+        flat = AccountReport(balance, (), (), task.account.report.as_of)
+        feed, worth, zone = task.account.shared.feeds[row.exchange], equity(flat), self._office.config.engine.trading_day_zone
         shown = []
         for signal in last_entries(self._office.ledger.db, strategy.id, PREVIEWED):
-            quote = await feed.quote(signal.draft.symbol, task.shared.pace.price_age_s)
+            quote = await feed.quote(signal.draft.symbol, task.account.shared.pace.price_age_s)
             price = signal.draft.price if signal.draft.price is not None else None if quote is None else quote.last
             context = EntryContext(
                 signal=_as_open(signal),
@@ -135,13 +135,13 @@ class AgreeingDesk:
                 account_problem="",
                 instrument=feed.instrument(signal.draft.symbol),
                 quote=None if price is None else Quote(signal.draft.symbol, price, price, signal.received_at),
-                limits=strictest(task.shared.limits, policy.limits),
+                limits=strictest(task.account.shared.limits, policy.limits),
                 switches=(),
                 goal_key=NO_ORDER_KEY,
-                strategy_names=task.shared.strategy_names,
+                strategy_names=task.account.shared.strategy_names,
                 fee_bps=TAKER_FEE_BPS,
-                entry_age_s=task.shared.pace.entry_age_s,
-                price_age_s=task.shared.pace.price_age_s,
+                entry_age_s=task.account.shared.pace.entry_age_s,
+                price_age_s=task.account.shared.pace.price_age_s,
                 now=signal.received_at,
                 day=EquityMarks(worth, signal.received_at, zone, worth),  # nothing lost yet, as on a flat account
             )  # fmt: skip

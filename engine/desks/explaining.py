@@ -33,13 +33,13 @@ def explain_copy(office: Office, signal: str, account: str) -> WhyView | None:
 
 def live_now(task: Follower, strategy: StrategyId, symbol: Symbol) -> LiveNow:
     """Return what an account's task knows about a symbol now."""
-    unread, db = task.unread(symbol), task.shared.ledger.db
-    held = read_holding(db, task.account, symbol)
-    there = None if task.report is None or held is not None else position_of(task.report, symbol)
+    unread, db = task.account.unread(symbol), task.account.shared.ledger.db
+    held = read_holding(db, task.account.id, symbol)
+    there = None if task.account.report is None or held is not None else position_of(task.account.report, symbol)
     return LiveNow(
-        problem=task.problem,
-        key_refused=task.key_refused,
-        exits_wait=task.exits_wait(strategy),
+        problem=task.account.problem,
+        key_refused=task.account.key_refused,
+        exits_wait=task.account.exits_wait(strategy),
         quarantined=task.vitals.quarantined,
         unreadable="" if unread is None else unread.problem,
         own="" if there is None else f"{there.side.value} {plain(there.quantity)}",

@@ -149,15 +149,15 @@ class FollowingDesk:
 
     def _card(self, row: AccountRow, agreed: list[AgreementRow], on: Sequence[Switch]) -> AccountCard:
         task = self.task(row)
-        report = None if task is None else task.last_report
+        report = None if task is None else task.account.last_report
         check = None if task is None else task.preflight.newest
         mine = concerning(on, account_id=row.id, account_name=row.name, strategy_id="", strategy_name="", exchange=row.exchange)
         standing = sum(1 for each in read_holdings(self._db, AccountId(row.id)) if each.share > 0 or each.entries_open)
         late = late_of_account(self._db, row.id, self._office.clock.now())
         facts = AccountFacts(
             connected=task is not None,
-            problem="" if task is None else task.problem,
-            foreign=0 if task is None else len(task.foreign),
+            problem="" if task is None else task.account.problem,
+            foreign=0 if task is None else len(task.account.foreign),
             quarantined=task is not None and task.vitals.quarantined,
             unproven=unproven_count(self._db, row.id),
             switches=mine,
@@ -176,7 +176,7 @@ class FollowingDesk:
             row, account_state(facts), worth, None if report is None else report.balance.available,
             "USDT" if report is None else report.balance.currency, result, None if marks is None else marks.since,
             len(read_holdings(self._db, AccountId(row.id)) if report is None else report.positions),
-            None if report is None else report.as_of, task is not None and report is not task.report, check, tuple(agreed), bool(own),
+            None if report is None else report.as_of, task is not None and task.account.report is None, check, tuple(agreed), bool(own),
             max(own, key=lambda each: each.level.rank).level.value if own else "", standing,
         )  # fmt: skip
 
@@ -266,7 +266,7 @@ class FollowingDesk:
         rows: list[PositionRow] = []
         for row in self.accounts(visitor):
             task = self.task(row)
-            rows += self._positions(row, None if task is None else task.last_report)
+            rows += self._positions(row, None if task is None else task.account.last_report)
         return rows
 
     def _positions(self, row: AccountRow, report: AccountReport | None) -> list[PositionRow]:

@@ -154,8 +154,13 @@ class PerformanceDesk:
         """Read what an account was worth over the last 90 days, oldest first, ending with its newest reading."""
         points = results.equity_points(self._office.ledger.db, row.id, self._office.clock.now() - EQUITY_SHOWN)
         task = None if self._office.live is None else self._office.live.named(row.name)
-        if task is not None and task.report is not None and task.read_at and (not points or task.read_at > points[-1][0]):
-            points.append((task.read_at, equity(task.report)))
+        if (
+            task is not None
+            and task.account.report is not None
+            and task.account.read_at
+            and (not points or task.account.read_at > points[-1][0])
+        ):
+            points.append((task.account.read_at, equity(task.account.report)))
         return points
 
     def account_trades(self, row: AccountRow, before: int | None) -> Sequence[TradeRow]:

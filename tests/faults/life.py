@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 import apsw
 import trio
 
+from engine.actors.account import Account
 from engine.actors.bookkeeping import Bookkeeping
 from engine.actors.exchange_session import ExchangeSession
 from engine.actors.flattening import Flattening
@@ -94,7 +95,7 @@ class FaultLimiter(GcraLimiter):
 
 class _Follower(Follower):
     async def run(self) -> None:
-        _acting.set(self.account)
+        _acting.set(self.account.id)
         await super().run()
 
 
@@ -142,14 +143,14 @@ class Life:
         nursery.start_soon(feed.run, frozenset(SYMBOLS))
         for each in ACCOUNTS:
             login, limiter = AccountLogin(AccountId(each), {"secret": Secret("x")}), FaultLimiter(exchange.dice, each)
-            follower = _Follower(
+            account = Account(
                 AccountId(each), each, "fault", "simulated", shared,
                 lambda login=login, limiter=limiter: ExchangeSession(  # type: ignore[misc]
                     exchange, login, context, limiter, 8.0, shared.sends, circuit, why_held=partial(shared.why_held, login.account)
                 ),
             )  # fmt: skip
-            life.followers[each] = follower
-            household.join(nursery, follower)
+            life.followers[each] = _Follower(account)
+            household.join(nursery, life.followers[each])
         nursery.start_soon(household.route, lambda: accounts_with_waiting_legs(ledger.db))
         nursery.start_soon(_keep_books, Bookkeeping(shared, household))
         nursery.start_soon(_flatten, Flattening(shared, household.ring))

@@ -23,7 +23,7 @@ class Mutant:
 CLAIMS: Final = "engine/ledger/claims.py"
 RESOLVING: Final = "engine/ledger/resolving.py"
 SCHEMA: Final = "engine/ledger/schema.py"
-_BUSY: Final = ("engine/actors/follower.py", "not self._lanes.is_busy(leg) and ", "")
+_BUSY: Final = ("engine/decisions/dispatching.py", "and (leg.symbol, leg.kind) not in taken ", "")
 _COMPARE_AND_SET: Final = (CLAIMS, "    if db.changes() != 1:\n        return NotClaimed(None)\n", "")
 _LANE_INDEX: Final = (SCHEMA, "CREATE UNIQUE INDEX attempt_lane", "CREATE INDEX attempt_lane")
 _ATTEMPT_KEY: Final = (SCHEMA, ", UNIQUE (copy_id, leg, number)) STRICT", ") STRICT")
@@ -70,7 +70,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "usage reservation: a burst may pass a cap together",
-        (("engine/actors/follower.py", "        self.reserved[entry.copy] = Reserved(entry)\n", "        return\n"),),
+        (("engine/actors/account.py", "        self.reserved[entry.copy] = Reserved(entry)\n", "        return\n"),),
     ),
     Mutant(
         "claims of a process that ended are unknown: they are sent again",
@@ -84,7 +84,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "a reading is no judge of what is under way: it corrects every symbol",
-        (("engine/actors/follower.py", "            unsettled=unsettled,\n", "            unsettled=frozenset(),\n"),),
+        (("engine/actors/reconciler.py", "            unsettled=unsettled,\n", "            unsettled=frozenset(),\n"),),
     ),
     Mutant(
         "unknown is not a no: a lost answer is sent again",

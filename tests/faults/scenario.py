@@ -197,17 +197,17 @@ class Teller:
                 self._exchange.prices_fail_until = now + timedelta(seconds=args["seconds"])
                 self._story.dice.count("prices_fail", set().union(*(self._story.situation(each, None) for each in ACCOUNTS)))
             case "renew":
-                life.followers[args["account"]].renew_session()
+                life.followers[args["account"]].account.renew_session()
             case "look":
                 for each in life.followers.values():
-                    each.read_soon()
+                    each.account.read_soon()
             case "release":
                 life.release_all()
 
     def _switch(self, life: Life, switches: tuple[Switch, ...]) -> None:
         self._switches = life.shared.switches = switches
         for each in life.followers.values():
-            each.look_at_all()
+            each.account.look_at_all()
 
     # What masters send
 
@@ -260,7 +260,7 @@ class Teller:
                 exchange.owner_opens(account, symbol, side, Decimal("0.777"))
                 # What no reading has shown yet is not seen by design (no reading on the hot path); here one comes that can show it.
                 await trio.sleep(VISIBLE_S)
-                life.followers[account].read_soon()
+                life.followers[account].account.read_soon()
                 await trio.sleep(READ_WITHIN_S)
             case "rests":
                 now = life.shared.clock.now()
@@ -272,7 +272,7 @@ class Teller:
     async def _is_read(self, life: Life, account: str, symbol: Symbol) -> bool:
         """Tell whether a reading saw what the owner closed; what he opens before one does is by design taken for the rest of ours."""
         if self._exchange.positions.get((account, symbol)) is None:
-            life.followers[account].read_soon()
+            life.followers[account].account.read_soon()
             await trio.sleep(READ_WITHIN_S)
         held = read_holding(self._ledger.db, AccountId(account), symbol)
         return held is None or held.share <= abs(self._exchange.ours.get((account, symbol), ZERO))
@@ -309,8 +309,8 @@ class Teller:
                     await self._ledger.write(lambda db, number=number, at=at: decide_none(db, number, "looked", "op", at))  # type: ignore[misc]
                 except LedgerError:
                     continue
-                life.followers[account].release(copy, proven=False)
-                life.followers[account].read_soon()
+                life.followers[account].account.release(copy, proven=False)
+                life.followers[account].account.read_soon()
 
     # What must hold at every moment, and peace
 

@@ -9,12 +9,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from engine.actors import lanes
+from engine.actors import follower
+from engine.actors.lanes import Lanes
 from engine.decisions.routing import ENTRY
 from plugins.gcra import GcraLimiter
 
 _reserve = GcraLimiter.reserve
-_enter = lanes._RUN[ENTRY]
+_enter = follower._RUN[ENTRY]
 
 
 def reserve(self: GcraLimiter, *asked: Any) -> Any:
@@ -24,9 +25,9 @@ def reserve(self: GcraLimiter, *asked: Any) -> Any:
     return _reserve(self, *asked)
 
 
-async def enter(of: lanes.Lanes, leg: Any) -> None:
+async def enter(of: Lanes, leg: Any) -> None:
     """Enter, or fail with a mistake that nobody expected."""
-    if f"crash-{of.follower.name}" in os.listdir():
+    if f"crash-{of.account.name}" in os.listdir():
         raise ZeroDivisionError("a planner's own mistake")
     await _enter(of, leg)
 
@@ -34,7 +35,7 @@ async def enter(of: lanes.Lanes, leg: Any) -> None:
 def main() -> None:
     """Make the mistakes possible, and serve."""
     GcraLimiter.reserve = reserve  # type: ignore[method-assign]
-    lanes._RUN[ENTRY] = enter
+    follower._RUN[ENTRY] = enter
     from rexalgo.cli import main as rexalgo
 
     sys.argv = ["rexalgo", "serve", *sys.argv[1:]]

@@ -11,6 +11,7 @@ from typing import Any
 
 import trio
 
+from engine.actors.account import Account
 from engine.actors.clock import TrioClock
 from engine.actors.exchange_session import ExchangeSession
 from engine.actors.follower import Follower
@@ -109,7 +110,7 @@ class World:
 
     async def position(self, index: int = 0) -> Position | None:
         """Return what the exchange says a follower has in the contract."""
-        session = await self.followers[index].connected()
+        session = await self.followers[index].account.connected()
         return next((each for each in (await session.fetch_account()).positions if each.symbol == BTC), None)
 
     def holdings(self) -> list[tuple[object, ...]]:
@@ -173,14 +174,14 @@ async def world(
         for index in range(followers):
             account = AccountId(f"a{index}")
             login = AccountLogin(account, {"secret": Secret(f"paper-{index:04}")})
-            follower = Follower(
+            state = Account(
                 account, f"f{index}", "paper", "paper", shared,
                 lambda login=login: ExchangeSession(  # type: ignore[misc]
                     adapter, login, context, plugins.limiters["gcra"], 8.0, why_held=partial(shared.why_held, login.account)
                 ),
             )  # fmt: skip
-            house.followers.append(follower)
-            house.household.join(nursery, follower)
+            house.followers.append(Follower(state))
+            house.household.join(nursery, house.followers[-1])
         nursery.start_soon(house.household.route, lambda: accounts_with_waiting_legs(ledger.db))
         yield house
         nursery.cancel_scope.cancel()

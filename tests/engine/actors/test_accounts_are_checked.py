@@ -40,11 +40,11 @@ def pulses(house: World, kind: str, field: str) -> list[str]:
 async def test_an_account_is_checked_when_it_connects_and_every_day(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
     async with world(tmp_path, followers=1) as house:
         follower = house.followers[0]
-        await follower.first_reading.wait()
+        await follower.account.first_reading.wait()
         await trio.sleep(5)
         first = follower.preflight.newest
         assert first is not None
-        assert (first.account, first.environment) == ("f0", "paper")
+        assert (first.account.id, first.account.environment) == ("f0", "paper")
         assert {each.about for each in first.items} == {"key", "funds", "BTCUSDT in trend"}
         assert house.household.vitals()["f0"]["preflight"] == first.level.value
         autojump_clock.jump(86_400)
@@ -52,7 +52,7 @@ async def test_an_account_is_checked_when_it_connects_and_every_day(tmp_path: Pa
         second = follower.preflight.newest
         assert second is not None
         assert timedelta(hours=23) < second.at - first.at < timedelta(hours=25)
-        follower.renew_session()  # connected anew
+        follower.account.renew_session()  # connected anew
         await trio.sleep(10)
         assert follower.preflight.newest.at > second.at
         with pytest.raises(LookupError):
@@ -63,8 +63,8 @@ async def test_a_refused_key_is_told_by_the_check_and_stops_only_this_account(
     tmp_path: Path, autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with world(tmp_path, followers=2) as house:
-        await house.followers[0].first_reading.wait()
-        session = await house.followers[0].connected()
+        await house.followers[0].account.first_reading.wait()
+        session = await house.followers[0].account.connected()
 
         async def refused() -> None:
             raise Rejected("Invalid Authentication", RejectionKind.CREDENTIALS)
@@ -81,9 +81,9 @@ async def test_a_check_asked_in_a_bad_moment_is_made_again_by_itself_and_pages_a
 ) -> None:
     async with world(tmp_path, followers=1) as house:
         follower = house.followers[0]
-        await follower.first_reading.wait()
+        await follower.account.first_reading.wait()
         await trio.sleep(1)
-        session = await follower.connected()
+        session = await follower.account.connected()
         read = session.fetch_account
         calls: list[float] = []
         told = pulses(house, "check", "level")
@@ -110,8 +110,8 @@ async def test_pages_are_told_that_an_account_is_no_longer_read_and_that_it_is_a
 ) -> None:
     async with world(tmp_path, followers=1) as house:
         follower = house.followers[0]
-        await follower.first_reading.wait()
-        session = await follower.connected()
+        await follower.account.first_reading.wait()
+        session = await follower.account.connected()
         read, fails = session.fetch_account, True
 
         async def failing() -> AccountReport:
@@ -122,11 +122,11 @@ async def test_pages_are_told_that_an_account_is_no_longer_read_and_that_it_is_a
         monkeypatch.setattr(session, "fetch_account", failing)
         told = pulses(house, "reading", "problem")
         for _ in range(3):
-            assert not await follower.try_to_read()
-        assert follower.report is None  # entries fail closed
-        assert follower.last_report is not None  # people see what was read last
+            assert not await follower.reader.try_to_read()
+        assert follower.account.report is None  # entries fail closed
+        assert follower.account.last_report is not None  # people see what was read last
         fails = False
-        assert await follower.try_to_read()
+        assert await follower.reader.try_to_read()
         assert told == ["ExchangeError: no answer", ""]
         assert len(fetch_all(house.ledger.db, "SELECT 1 FROM event WHERE kind = 'reading'")) == 1  # however often it comes, one row stands
 
@@ -142,7 +142,7 @@ async def test_an_account_that_never_connected_is_told_without_a_second_attempt(
 
     monkeypatch.setattr(ExchangeSession, "open", refused)
     async with world(tmp_path, followers=1) as house:
-        await house.followers[0].first_reading.wait()
+        await house.followers[0].account.first_reading.wait()
         await trio.sleep(0.1)
         found = house.followers[0].preflight.newest
         assert found is not None
@@ -167,7 +167,7 @@ async def test_the_end_of_a_key_is_told_once_for_each_warning_and_once_when_it_i
     if not is_readable:
         monkeypatch.setattr(ExchangeSession, "open", refused)
     async with world(tmp_path, followers=1) as house:
-        await house.followers[0].first_reading.wait()
+        await house.followers[0].account.first_reading.wait()
         await trio.sleep(5)
         await house.ledger.write(lambda db: note_new_credentials(db, "f0", BEGINNING))
         counts = []
@@ -185,13 +185,13 @@ async def test_a_new_key_is_warned_about_anew(
     monkeypatch.setattr(MarketFeed, "credentials_last_days", 7)
     async with world(tmp_path, followers=1) as house:
         follower = house.followers[0]
-        await follower.first_reading.wait()
+        await follower.account.first_reading.wait()
         for renewed in range(1, 4):
             now = house.shared.clock.now()
             await house.ledger.write(lambda db, now=now: note_new_credentials(db, "f0", now))  # type: ignore[misc]
-            follower.renew_session()
+            follower.account.renew_session()
             await trio.sleep(5)
-            follower.renew_session()  # connected twice with the same key: told once
+            follower.account.renew_session()  # connected twice with the same key: told once
             await trio.sleep(5)
             assert len(told_about_keys(house)) == renewed
 
@@ -199,7 +199,7 @@ async def test_a_new_key_is_warned_about_anew(
 async def test_a_key_counts_from_when_it_was_last_changed(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
     async with world(tmp_path, followers=2) as house:
         follower = house.followers[0]
-        before = credentials_since(house.ledger.db, follower.account)
+        before = credentials_since(house.ledger.db, follower.account.id)
         await house.ledger.write(lambda db: note_new_credentials(db, "f0", BEGINNING))
-        assert credentials_since(house.ledger.db, follower.account) == BEGINNING != before
-        assert credentials_since(house.ledger.db, house.followers[1].account) == before
+        assert credentials_since(house.ledger.db, follower.account.id) == BEGINNING != before
+        assert credentials_since(house.ledger.db, house.followers[1].account.id) == before

@@ -80,7 +80,7 @@ class Answering:
 
 
 def answering(house: World) -> Answering:
-    session = house.followers[0].session
+    session = house.followers[0].account.session
     assert session is not None
     session._connection = line = Answering(session._connection)  # type: ignore[assignment]
     return line
@@ -98,7 +98,7 @@ async def test_after_a_stop_a_hand_and_a_signal_both_sides_agree_to_the_cent(tmp
         await opened(house)
         await by_hand(house, OrderSide.SELL, "0.001")
         price_is(house, "65500")
-        await house.followers[0].read_account()
+        await house.followers[0].reader.read_account()
         await trio.sleep(30)
         told = await checked(house)
         assert (problems(told), told["agrees"], told["verdict"], told["unsettled"], told["rows"]) == ([], True, "agrees", [], [])

@@ -47,7 +47,7 @@ class Reluctant:
 
 
 def reluctant(house: World) -> Reluctant:
-    session = house.followers[0].session
+    session = house.followers[0].account.session
     assert session is not None
     session._connection = line = Reluctant(session._connection)  # type: ignore[assignment]
     return line
@@ -56,14 +56,14 @@ def reluctant(house: World) -> Reluctant:
 async def stopped_out(house: World) -> None:
     """Have the first account lose its position to its stop, and a reading see it."""
     price_is(house, "63000")
-    await house.followers[0].read_account()
+    await house.followers[0].reader.read_account()
     price_is(house, "65000")
 
 
 async def test_a_fee_history_that_cannot_be_read_keeps_no_price_and_no_cause_back(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with world(tmp_path, followers=1) as house:
         await opened(house, stop_loss=Price(64000))  # type: ignore[arg-type]  # a whole number
-        session = house.followers[0].session
+        session = house.followers[0].account.session
         assert session is not None
         session._adapter.traits = replace(session._adapter.traits, reports_fees=True)  # type: ignore[misc]  # it has no such call: it fails
         await stopped_out(house)
@@ -156,12 +156,12 @@ async def test_what_the_owner_adds_and_takes_away_is_his_own_in_the_books(tmp_pa
         await opened(house)
         price_is(house, "64000")
         await by_hand(house, OrderSide.BUY, "0.002")
-        await house.followers[0].read_account()
+        await house.followers[0].reader.read_account()
         price_is(house, "66000")
         await closed(house)
         await trio.sleep(30)
         await by_hand(house, OrderSide.SELL, "0.002")
-        await house.followers[0].read_account()
+        await house.followers[0].reader.read_account()
         await trio.sleep(30)
         (trade,) = await trades(house)
         assert (trade.quantity, trade.entry_price, trade.exit_price) == ("0.003", "65000", "66000")

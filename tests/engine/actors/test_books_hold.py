@@ -24,7 +24,7 @@ D = Decimal
 
 def price_is(house: World, price: str) -> None:
     """Have the contract stand at a price from now on."""
-    session = house.followers[0].session
+    session = house.followers[0].account.session
     assert session is not None
     prices: Any = session._open._venue.prices  # type: ignore[attr-defined]  # the paper exchange's own
     prices._fixed = {BTC: Price(D(price))}
@@ -50,7 +50,7 @@ async def closed(house: World) -> None:
 
 async def by_hand(house: World, side: OrderSide, quantity: str) -> OrderReport:
     """Have the owner of the first account buy or sell at the exchange."""
-    session = await house.followers[0].connected()
+    session = await house.followers[0].account.connected()
     house.sent += 1
     order = OrderIntent(
         ClientOrderId(f"by-hand-{house.sent}"), BTC, side, LONG, Quantity(D(quantity)), OrderType.MARKET, Ratio(D(5)),
@@ -63,7 +63,7 @@ async def test_a_stop_out_is_a_trade_of_its_own_and_the_next_trade_begins_clean(
     async with world(tmp_path, followers=1) as house:
         await opened(house, stop_loss=Price(D(64000)))
         price_is(house, "63000")
-        await house.followers[0].read_account()
+        await house.followers[0].reader.read_account()
         price_is(house, "65000")
         await trio.sleep(10)
         assert await house.outcome(await house.send(Action.CLOSE)) == ["skipped.nothing_to_close"]
@@ -83,7 +83,7 @@ async def test_what_the_owner_takes_away_is_booked_as_it_leaves_and_the_rest_wit
     async with world(tmp_path, followers=1) as house:
         await opened(house)
         await by_hand(house, OrderSide.SELL, "0.001")
-        await house.followers[0].read_account()
+        await house.followers[0].reader.read_account()
         assert house.holdings()[0][1] == "0.002"
         await closed(house)
         await trio.sleep(10)
@@ -97,16 +97,16 @@ async def test_what_the_owner_takes_away_is_booked_as_it_leaves_and_the_rest_wit
 async def test_an_exit_proven_after_a_reading_saw_its_work_is_the_signals_own_trade(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with world(tmp_path, followers=1) as house:
         await opened(house)
-        session = house.followers[0].session
+        session = house.followers[0].account.session
         assert session is not None
         real = session._connection
         session._connection = Lost(real)  # type: ignore[assignment]
         signal = await house.send(Action.CLOSE)
         assert await house.outcome(signal, unlike=(None, "unknown")) == ["not_confirmed"]
         session._connection = real  # its owner's readings come back; the resolver has given up
-        await house.followers[0].try_to_read()
+        await house.followers[0].reader.try_to_read()
         assert house.holdings() == [] or house.holdings()[0][1] == "0"
-        house.followers[0].look_at_all()
+        house.followers[0].account.look_at_all()
         assert await house.outcome(signal, unlike=(None, "unknown", "not_confirmed")) == ["filled"]
         (trade,) = await trades(house)
         assert (trade.exit_price, trade.cause and trade.cause.value, trade.state.value) == ("65000", "signal", "settled")
@@ -156,19 +156,19 @@ async def test_trades_fold_by_themselves_and_a_second_look_changes_nothing(tmp_p
 async def test_an_exit_proven_after_a_new_entry_takes_nothing_of_what_that_entry_opened(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with world(tmp_path, followers=1) as house:
         await opened(house)
-        session = house.followers[0].session
+        session = house.followers[0].account.session
         assert session is not None
         real = session._connection
         session._connection = lost = Lost(real)  # type: ignore[assignment]
         signal = await house.send(Action.CLOSE)
         assert await house.outcome(signal, unlike=(None, "unknown")) == ["not_confirmed"]
         lost.shows_account = True
-        await house.followers[0].try_to_read()
+        await house.followers[0].reader.try_to_read()
         await house.send(Action.CLOSE)
         session._connection = Half(real)  # type: ignore[assignment]  # orders go through, and the lost one is still not shown
         await opened(house)
         session._connection = real
-        house.followers[0].look_at_all()
+        house.followers[0].account.look_at_all()
         assert await house.outcome(signal, unlike=(None, "unknown", "not_confirmed")) == ["filled"]
         assert house.holdings() == [("a0", "0.003", 0)]
         (trade,) = await trades(house)

@@ -43,7 +43,7 @@ async def test_only_what_was_shown_is_confirmed_and_who_cannot_be_read_stays(tmp
         assert [(each["account"], [step["kind"] for step in each["steps"]]) for each in told["accounts"]] == [
             ("f0", ["stays"]), ("f1", ["stays"]),
         ]  # fmt: skip
-        session = await house.followers[1].connected()
+        session = await house.followers[1].account.connected()
 
         async def fails() -> Any:
             raise OSError("no way to it")
@@ -80,12 +80,12 @@ async def test_who_is_stopped_while_a_person_confirms_goes_on_standing_still(
 ) -> None:
     async with standing_still(tmp_path) as (house, office):
         show, confirm = RESTORING["reconcile_all"], RESTORING["restore_confirm"]
-        session = await house.followers[1].connected()
+        session = await house.followers[1].account.connected()
         real = session.fetch_account
 
         async def slow() -> Any:
             now = house.shared.clock.now()
-            await house.ledger.write(lambda db: stand_still(db, house.followers[1].account, "f1", "its history has more", now))
+            await house.ledger.write(lambda db: stand_still(db, house.followers[1].account.id, "f1", "its history has more", now))
             if not is_read:
                 raise OSError("no way to it")
             return await real()

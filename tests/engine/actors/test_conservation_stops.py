@@ -118,9 +118,9 @@ async def test_an_addition_to_a_share_that_nothing_explains_is_killed(tmp_path: 
         assert len(house.orders()) == 1
         assert [each.subject for each in broken(house)] == ["f0"]
         await trio.sleep(1)
-        assert await house.followers[0].try_to_read()  # it shows less than the share, so that is corrected
+        assert await house.followers[0].reader.try_to_read()  # it shows less than the share, so that is corrected
         assert house.holdings()[0][1] == "0.003"
-        assert house.followers[0].reserved == {}  # what was not sent counts against no cap
+        assert house.followers[0].account.reserved == {}  # what was not sent counts against no cap
         await resume(house)
         assert await house.outcome(await house.send(Action.CLOSE)) == ["filled"]
         assert len(broken(house)) == 1
@@ -131,7 +131,7 @@ async def test_a_share_that_shrinks_while_its_exit_is_prepared_is_planned_again_
 ) -> None:
     async with world(tmp_path, followers=1) as house:
         await house.outcome(await house.send(Action.OPEN, side=LONG))
-        session = await house.followers[0].connected()
+        session = await house.followers[0].account.connected()
         warm = session.warm
 
         async def closed_by_hand_meanwhile() -> None:

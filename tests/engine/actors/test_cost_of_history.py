@@ -68,7 +68,7 @@ async def told(folder: Path, past: int) -> dict[str, int]:
     """Tell one story behind a past of that many outcomes; returns the most steps of each statement."""
     async with world(folder, followers=2) as house, trio.open_nursery() as nursery:
         for each in house.followers:
-            await each.first_reading.wait()
+            await each.account.first_reading.wait()
         assert write_past(house.ledger.db, past, BEGINNING) == past
         with counted(house.ledger.db) as most:
             nursery.start_soon(Bookkeeping(house.shared, house.household).run)
@@ -111,7 +111,7 @@ async def _looks(house: World, breakers: Breakers) -> None:
     await breakers.look()
     assert concerns_person(db, PersonId("p"), sequence - 5)
     undelivered_alerts(db, "log", 20)
-    read_equity_marks(db, house.followers[0].account, "UTC")
+    read_equity_marks(db, house.followers[0].account.id, "UTC")
     assert len(still_open(db)) == len(account_rows(db)) == 2
     assert strategies_for(db, "p")
     assert strategies_of(db, PersonId("p"))
@@ -139,8 +139,8 @@ async def test_a_past_is_one_that_the_engine_could_have_written(tmp_path: Path, 
         db = house.ledger.db
         assert write_past(db, PAST, BEGINNING) == PAST
         assert not fetch_all(db, "PRAGMA foreign_key_check")
-        assert (open_attempts(db, house.followers[0].account), accounts_with_waiting_legs(db), has_unfolded(db)) == ([], [], False)
-        accounts = [each.account for each in house.followers]
+        assert (open_attempts(db, house.followers[0].account.id), accounts_with_waiting_legs(db), has_unfolded(db)) == ([], [], False)
+        accounts = [each.account.id for each in house.followers]
         codes = {each.code for each in copies_of(db, accounts, PAST)}
         assert codes == {"filled", "rejected", "skipped.below_minimum", "skipped.nothing_to_close"}
         orders = orders_of(db, accounts, PAST)

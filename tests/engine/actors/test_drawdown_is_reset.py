@@ -39,7 +39,7 @@ def reset_of(house: World, *, live: bool = True) -> Command:
 
 async def stopped(house: World) -> None:
     """Have an account stand 50 % below its highest equity, with a cap of 20 %."""
-    await house.followers[0].first_reading.wait()
+    await house.followers[0].account.first_reading.wait()
     house.shared.limits = RiskLimits(drawdown_percent=20)
     await house.ledger.write(lambda db: db.execute("UPDATE equity_mark SET peak = '20000'"))
     assert await house.outcome(await house.send(Action.OPEN, side=LONG)) == ["denied.drawdown"]
@@ -67,13 +67,13 @@ async def test_without_a_reading_the_next_one_gives_the_highest_equity(tmp_path:
         await stopped(house)
         assert (await reset_of(house, live=False)({"name": "f0", "note": "why"}))["now"] is None
         assert peak(house) == 0
-        assert await house.followers[0].try_to_read()
+        assert await house.followers[0].reader.try_to_read()
         assert peak(house) == Decimal(10_000)
 
 
 async def test_a_reset_needs_a_known_account_that_was_read_and_a_reason(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with world(tmp_path, followers=1) as house:
-        await house.followers[0].first_reading.wait()
+        await house.followers[0].account.first_reading.wait()
         reset = reset_of(house)
         with pytest.raises(NothingThere, match="no account f9"):
             await reset({"name": "f9", "note": "why"})

@@ -24,7 +24,7 @@ async def test_a_curve_begins_with_the_first_reading_and_moves_with_each_fill(tm
     async with world(tmp_path, followers=2) as house, trio.open_nursery() as nursery:
         nursery.start_soon(Bookkeeping(house.shared, house.household).run)
         for each in house.followers:
-            await each.first_reading.wait()
+            await each.account.first_reading.wait()
         await trio.sleep(2 * EVERY_S)
         assert [[worth for _, worth in points(house, each)] for each in (0, 1)] == [[Decimal(10_000)], [Decimal(10_000)]]
         await trio.sleep(60)
@@ -43,9 +43,9 @@ async def test_a_curve_begins_with_the_first_reading_and_moves_with_each_fill(tm
 async def test_an_entry_that_is_filled_at_once_is_seen_on_the_account_within_seconds(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with world(tmp_path, followers=1) as house:
         (follower,) = house.followers
-        await follower.first_reading.wait()
+        await follower.account.first_reading.wait()
         await trio.sleep(1)  # the reader is in its long pause now: nothing is open
         assert await house.outcome(await house.send(Action.OPEN, side=PositionSide.LONG)) == ["filled"]
         await trio.sleep(5)
-        assert follower.report is not None
-        assert [each.symbol for each in follower.report.positions] == ["BTCUSDT"]
+        assert follower.account.report is not None
+        assert [each.symbol for each in follower.account.report.positions] == ["BTCUSDT"]

@@ -108,9 +108,9 @@ async def _lacks_nothing() -> bool:
 @asynccontextmanager
 async def closing(folder: Path, price: str = "65000") -> AsyncIterator[tuple[World, Closing]]:
     async with world(folder, followers=1, paper={"price_fixed": {"BTCUSDT": price}}) as house:
-        await house.followers[0].first_reading.wait()
+        await house.followers[0].account.first_reading.wait()
         house.followers[0].books.look = _lacks_nothing  # type: ignore[method-assign]  # what the books ask for is no proof of an exit
-        session = await house.followers[0].connected()
+        session = await house.followers[0].account.connected()
         line = Closing(session._connection)
         session._connection = line  # type: ignore[assignment]
         yield house, line
@@ -127,7 +127,7 @@ async def held(house: World) -> None:
     """Have the account hold something, and have read its position."""
     assert await house.outcome(await house.send(Action.OPEN, side=PositionSide.LONG)) == ["filled"]
     await trio.sleep(1)
-    assert await house.followers[0].try_to_read()
+    assert await house.followers[0].reader.try_to_read()
 
 
 async def test_a_close_without_a_row_is_proven_by_the_closed_position_with_its_price(tmp_path: Path, autojump_clock: MockClock) -> None:
@@ -217,9 +217,9 @@ async def test_a_position_that_its_owner_opened_in_place_of_ours_is_his(
         await line.by_hand(OrderSide.SELL, str(ours.quantity), closes=True)
         await line.by_hand(OrderSide.BUY, "0.004")
         if is_read_before:
-            await house.followers[0].try_to_read()
+            await house.followers[0].reader.try_to_read()
             assert house.holdings() == [("a0", "0", 0)]
-        session = await house.followers[0].connected()
+        session = await house.followers[0].account.connected()
         session._connection = line._real
         assert await house.outcome(await house.send(Action.CLOSE), unlike=(None, "rejected")) == ["skipped.nothing_to_close"]
         his = await house.position()
@@ -237,7 +237,7 @@ async def test_a_new_id_of_our_position_is_followed_once_no_close_is_told_for_lo
             return replace(report, positions=tuple(replace(each, id="another") for each in report.positions))
 
         line._real.fetch_account = renamed
-        await house.followers[0].try_to_read()
+        await house.followers[0].reader.try_to_read()
         await trio.sleep(600)
         assert fetch_all(house.ledger.db, "SELECT position_id, detached FROM holding") == [("P0000000001", 0)]
         await trio.sleep(400)
@@ -275,7 +275,7 @@ async def test_an_exit_that_was_given_up_is_not_proven_by_what_happened_to_a_lat
         line.takes = False
         closed = await house.send(Action.CLOSE)
         assert await house.outcome(closed) == ["unknown"]
-        session = await house.followers[0].connected()
+        session = await house.followers[0].account.connected()
         session._connection = line._real
         assert await house.outcome(closed, unlike=(None, "unknown", "not_confirmed")) == ["filled"]
         assert await house.outcome(await house.send(Action.OPEN, side=side)) == ["filled"]
@@ -306,7 +306,7 @@ async def test_a_row_that_a_liquidation_left_is_not_our_close(
 ) -> None:
     async with closing(tmp_path) as (house, line):
         await held(house)
-        monkeypatch.setattr(house.followers[0].session, "reads_client_order_id", lambda intent: False)
+        monkeypatch.setattr(house.followers[0].account.session, "reads_client_order_id", lambda intent: False)
         line.shows_closes = True
         line.change_closed = lambda each: replace(each, closed_by=ClosedBy.LIQUIDATION)
         closed = await house.send(Action.CLOSE)

@@ -49,7 +49,7 @@ class Failing:
 async def opened(house: World) -> Failing:
     assert await house.outcome(await house.send(Action.OPEN, side=PositionSide.LONG)) == ["filled"]
     await trio.sleep(5)
-    session = house.followers[0].session
+    session = house.followers[0].account.session
     assert session is not None
     session._connection = failing = Failing(session._connection)  # type: ignore[assignment]
     return failing
@@ -80,7 +80,7 @@ async def test_an_exit_that_the_exchange_does_not_take_is_told_once_with_its_cou
     async with world(tmp_path, followers=1) as house:
         failing = await opened(house)
         if isinstance(error, ConnectionRefusedError):  # nothing of it can even be claimed
-            session = house.followers[0].session
+            session = house.followers[0].account.session
 
             async def cold() -> None:
                 raise error
@@ -184,7 +184,7 @@ async def test_a_close_goes_out_whatever_the_feed_and_the_position_s_leverage_sa
 ) -> None:
     async with world(tmp_path, followers=1) as house:
         await opened(house)
-        feed, report = house.shared.feeds["paper"], house.followers[0].report
+        feed, report = house.shared.feeds["paper"], house.followers[0].account.report
         assert report is not None
 
         async def no_quote(*_: Any) -> None:
@@ -193,7 +193,7 @@ async def test_a_close_goes_out_whatever_the_feed_and_the_position_s_leverage_sa
         monkeypatch.setattr(feed, "instrument", lambda symbol: None)
         monkeypatch.setattr(feed, "quote", no_quote)
         odd = tuple(replace(each, leverage=Ratio(Decimal(0)), mark_price=Price(Decimal(0))) for each in report.positions)
-        house.followers[0].report = replace(report, positions=odd)
+        house.followers[0].account.report = replace(report, positions=odd)
         assert await house.outcome(await house.send(Action.CLOSE)) == ["filled"]
 
 

@@ -35,7 +35,7 @@ class Troubled:
 async def opened(house: World) -> Troubled:
     """Have the only account hold something, then trouble its connection."""
     assert await house.outcome(await house.send(Action.OPEN, side=PositionSide.LONG)) == ["filled"]
-    session = house.followers[0].session
+    session = house.followers[0].account.session
     assert session is not None
     session._connection = trouble = Troubled(session._connection)  # type: ignore[assignment]
     return trouble

@@ -28,7 +28,7 @@ LONG = PositionSide.LONG
 def turn(house: World, level: SwitchLevel, scope: SwitchScope = SwitchScope.ALL, target: str = "") -> None:
     house.shared.switches = (Switch(scope, target, "night", "op", house.shared.clock.now(), level),)
     for each in house.followers:
-        each.look_at_all()
+        each.account.look_at_all()
 
 
 def flattening(house: World) -> Flattening:
@@ -84,7 +84,7 @@ async def test_flatten_also_closes_what_an_unproven_entry_brings_later(tmp_path:
 async def test_flatten_goes_on_while_the_exchange_refuses_and_names_what_is_left(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with world(tmp_path, followers=1) as house:
         await house.outcome(await house.send(Action.OPEN, side=LONG))
-        house.followers[0].session = None
+        house.followers[0].account.session = None
         turn(house, SwitchLevel.FLATTEN)
         assert [each.why for each in still_open(house.ledger.db)] == ["no exit was asked for"]
         await flattening(house).close_what_is_open()
@@ -104,7 +104,7 @@ async def test_a_flatten_that_is_not_flat_in_time_names_each_share_and_why_once_
     async with world(tmp_path) as house:
         await house.outcome(await house.send(Action.OPEN, side=LONG))
         refusing, can_close = house.followers[1], trio.Event()
-        session = await refusing.connected()
+        session = await refusing.account.connected()
         place = session.place
 
         async def refused(intent: OrderIntent, *_: Any) -> Answer | Outcome:

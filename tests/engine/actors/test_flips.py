@@ -126,17 +126,17 @@ async def test_what_we_closed_a_moment_ago_is_not_taken_for_the_owners(tmp_path:
         assert await settled(house, await house.send(Action.OPEN, side=LONG)) == {"filled"}
         follower = house.followers[0]
         await trio.sleep(1)
-        stale = follower.report
+        stale = follower.account.report
         assert stale is not None
         assert [each.symbol for each in stale.positions] == [BTC]
-        reads, read = [0], follower.try_to_read
+        reads, read = [0], follower.reader.try_to_read
 
         async def hang() -> bool:
             reads[0] += 1
             return await read() if reads[0] > 1 else False
 
-        follower.try_to_read = hang  # type: ignore[method-assign]  # the reading after the exit is lost
+        follower.reader.try_to_read = hang  # type: ignore[method-assign]  # the reading after the exit is lost
         assert await settled(house, await house.send(Action.CLOSE)) == {"filled"}
-        assert follower.report is stale
+        assert follower.account.report is stale
         assert await settled(house, await house.send(Action.OPEN, side=LONG)) == {"filled"}
         assert reads[0] > 1

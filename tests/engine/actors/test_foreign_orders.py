@@ -7,7 +7,7 @@ import trio
 from engine_world import BTC, World, world
 from trio.testing import MockClock
 
-from engine.actors.follower import Follower
+from engine.actors.account import Account
 from engine.decisions.reconciliation import ForeignOrders
 from engine.domain.amounts import Price, Quantity, Ratio
 from engine.domain.identifiers import ClientOrderId
@@ -22,7 +22,7 @@ LONG = PositionSide.LONG
 async def resting(house: World, name: str) -> OrderReport:
     """Place a resting order with our mark past the engine, as another copy of its ledger would have."""
     await house.followers[0].old_ledger.looked.wait()  # what it finds at the start lets the account stand still
-    session = await house.followers[0].connected()
+    session = await house.followers[0].account.connected()
     order = OrderIntent(
         ClientOrderId(f"rx{name}"), BTC, OrderSide.BUY, LONG, Quantity(Decimal("0.001")), OrderType.LIMIT, Ratio(Decimal(5)),
         Price(Decimal("30000")),
@@ -40,16 +40,16 @@ async def test_a_timeout_or_an_order_that_rests_no_more_clears_nothing(tmp_path:
         follower = house.followers[0]
         assert await house.outcome(await house.send(Action.OPEN, side=LONG)) == ["filled"]
         order = await resting(house, "abc")
-        await follower.read_account()
+        await follower.reader.read_account()
         assert await open_denied(house)
-        session = await follower.connected()
+        session = await follower.account.connected()
         await session._open.cancel_order(BTC, order.exchange_order_id)
         follower._cannot_read(trio.TooSlowError())
-        await follower.read_account()
-        assert follower.report is not None
-        assert (follower.problem, follower.trouble[:20]) == ("", "1 orders carry our m")
+        await follower.reader.read_account()
+        assert follower.account.report is not None
+        assert (follower.account.problem, follower.account.trouble[:20]) == ("", "1 orders carry our m")
         assert await open_denied(house)
-        again = Follower(follower.account, "f0", "paper", "paper", house.shared, follower._new_session)
+        again = Account(follower.account.id, "f0", "paper", "paper", house.shared, follower.account._new_session)
         assert again.foreign == {order.exchange_order_id}, "a restart keeps it"
         told = newest_alerts(house.ledger.db, house.shared.clock.now().replace(year=2000), 50)
         assert [each.code.value for each in told] == ["foreign_orders"]
@@ -60,26 +60,26 @@ async def test_a_person_sees_it_in_the_plan_and_accepts_it(tmp_path: Path, autoj
     async with world(tmp_path, followers=1) as house:
         follower = house.followers[0]
         first = await resting(house, "abc")
-        await follower.read_account()
-        session = await follower.connected()
+        await follower.reader.read_account()
+        session = await follower.account.connected()
         await session._open.cancel_order(BTC, first.exchange_order_id)
         second = await resting(house, "def")
         both = tuple(sorted((first.exchange_order_id, second.exchange_order_id)))
         assert await follower.plan_corrections() == (ForeignOrders(both),)
         assert await follower.apply_corrections("op") == (ForeignOrders(both),)
         assert await follower.plan_corrections() == ()
-        assert (follower.foreign, follower.trouble) == (frozenset(), "")
+        assert (follower.account.foreign, follower.account.trouble) == (frozenset(), "")
         assert await house.outcome(await house.send(Action.OPEN, side=LONG)) == ["filled"]
 
 
 async def test_what_is_under_way_is_named_as_not_compared(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with world(tmp_path, followers=1, paper={"lose_answer_every": 1}) as house:
         follower = house.followers[0]
-        assert follower.not_compared() == frozenset()
+        assert follower.account.not_compared() == frozenset()
         opened = await house.send(Action.OPEN, side=LONG)
         assert await house.outcome(opened) == ["unknown"]
-        assert follower.not_compared() == {BTC}
+        assert follower.account.not_compared() == {BTC}
         await house.outcome(opened, unlike=("unknown",))
         await trio.sleep(60)
-        await follower.read_account()
-        assert follower.not_compared() == frozenset()
+        await follower.reader.read_account()
+        assert follower.account.not_compared() == frozenset()

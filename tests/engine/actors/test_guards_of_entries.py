@@ -66,9 +66,9 @@ async def test_an_account_whose_entries_are_refused_again_and_again_is_stopped_a
 async def test_a_position_without_its_stop_gets_it_again_and_the_time_is_measured(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with world(tmp_path, followers=1) as house:
         await house.outcome(await house.send(Action.OPEN, side=LONG, stop_loss=Price(Decimal("60000"))))
-        session = await house.followers[0].connected()
+        session = await house.followers[0].account.connected()
         await session.set_protection(ProtectionOrder(BTC, LONG))  # somebody lost it
-        house.followers[0].read_soon()
+        house.followers[0].account.read_soon()
         await trio.sleep(15)
         position = await house.position()
         assert position is not None
@@ -82,9 +82,9 @@ async def test_a_position_without_its_stop_gets_it_again_and_the_time_is_measure
 async def test_a_stop_that_the_owner_moved_by_hand_stays_where_he_put_it(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with world(tmp_path, followers=1) as house:
         await house.outcome(await house.send(Action.OPEN, side=LONG, stop_loss=Price(Decimal("60000"))))
-        session = await house.followers[0].connected()
+        session = await house.followers[0].account.connected()
         await session.set_protection(ProtectionOrder(BTC, LONG, Price(Decimal("61000"))))
-        house.followers[0].read_soon()
+        house.followers[0].account.read_soon()
         await trio.sleep(60)
         position = await house.position()
         assert position is not None
@@ -94,14 +94,14 @@ async def test_a_stop_that_the_owner_moved_by_hand_stays_where_he_put_it(tmp_pat
 async def test_a_stop_that_cannot_be_set_wakes_somebody(tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch) -> None:
     async with world(tmp_path, followers=1) as house:
         await house.outcome(await house.send(Action.OPEN, side=LONG, stop_loss=Price(Decimal("60000"))))
-        session = await house.followers[0].connected()
+        session = await house.followers[0].account.connected()
         await session.set_protection(ProtectionOrder(BTC, LONG))
 
         async def refuse(wanted: ProtectionOrder) -> None:
             raise Rejected("not today")
 
         monkeypatch.setattr(session, "set_protection", refuse)
-        house.followers[0].read_soon()
+        house.followers[0].account.read_soon()
         await trio.sleep(40)
         told = newest_alerts(house.ledger.db, house.shared.clock.now().replace(year=2000), 5)
         assert [each.code.value for each in told] == ["position_unprotected"]
@@ -138,7 +138,7 @@ async def test_a_reconcile_plan_changes_nothing_and_applying_it_twice_neither(tm
 
 async def close_by_hand(house: World) -> None:
     """Close the first follower's position past the engine, as its owner would."""
-    session = await house.followers[0].connected()
+    session = await house.followers[0].account.connected()
     quantity, leverage = Quantity(Decimal("0.003")), Ratio(Decimal(5))
     order = OrderIntent(ClientOrderId("by-hand"), BTC, OrderSide.SELL, LONG, quantity, OrderType.MARKET, leverage, reduce_only=True)
     await session._open.place_order(order)

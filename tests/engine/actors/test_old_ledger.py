@@ -108,7 +108,7 @@ async def test_what_is_told_of_the_time_before_the_wallet_began_is_in_no_sum(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
     async with migrated(tmp_path, monkeypatch, "63000") as house:
-        await house.followers[0].connected()
+        await house.followers[0].account.connected()
         line = reluctant(house)
         line.orders = line.positions = False
         await trio.sleep(1_200)

@@ -60,8 +60,8 @@ class Silent:
 @asynccontextmanager
 async def silent(folder: Path) -> AsyncIterator[tuple[World, Silent]]:
     async with world(folder, followers=1) as house:
-        await house.followers[0].first_reading.wait()
-        session = await house.followers[0].connected()
+        await house.followers[0].account.first_reading.wait()
+        session = await house.followers[0].account.connected()
         line = Silent(session._connection)
         session._connection = line  # type: ignore[assignment]
         await house.followers[0].old_ledger.looked.wait()
@@ -82,7 +82,7 @@ async def test_what_cannot_be_read_or_is_read_in_part_proves_nothing(tmp_path: P
         known = read_attempt(house.ledger.db, number)
         assert knows_client_order_id(house.ledger.db, known.intent.client_order_id)
         assert not knows_client_order_id(house.ledger.db, "rxofsomebodyelse")
-        house.followers[0].look_now(number + 1)  # of which there is none: nothing is looked at
+        house.followers[0].account.look_now(number + 1)  # of which there is none: nothing is looked at
 
 
 async def test_an_order_that_shows_after_it_was_given_up_is_found_late_and_told(tmp_path: Path, autojump_clock: MockClock) -> None:
@@ -100,7 +100,7 @@ async def test_an_order_found_by_its_time_alone_is_believed_with_a_warning(
     tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with silent(tmp_path) as (house, line):
-        session = house.followers[0].session
+        session = house.followers[0].account.session
         assert session is not None
         monkeypatch.setattr(session, "reads_client_order_id", lambda intent: False)
         monkeypatch.setattr(ExchangeSession, "clock_offset_s", property(lambda session: None))

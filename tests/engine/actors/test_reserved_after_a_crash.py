@@ -33,12 +33,12 @@ async def test_an_unproven_entry_counts_against_every_cap_after_its_task_crashed
         opened = await house.send(Action.OPEN, side=PositionSide.LONG)
         assert await house.outcome(opened) == ["unknown"]
         follower = house.followers[0]
-        before = tuple(each.entry for each in follower.reserved.values())
+        before = tuple(each.entry for each in follower.account.reserved.values())
         assert len(before) == 1
-        follower.reserved.clear()  # what the end of the process does
+        follower.account.reserved.clear()  # what the end of the process does
         await crash(house)
-        assert tuple(each.entry for each in follower.reserved.values()) == before
+        assert tuple(each.entry for each in follower.account.reserved.values()) == before
         assert await house.outcome(opened, unlike=("unknown",)) == ["not_confirmed"]
-        assert tuple(each.entry for each in follower.reserved.values()) == before
+        assert tuple(each.entry for each in follower.account.reserved.values()) == before
         await trio.sleep(1_000)
-        assert follower.reserved == {}
+        assert follower.account.reserved == {}

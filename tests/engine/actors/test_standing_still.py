@@ -50,7 +50,7 @@ async def confirm(house: World) -> None:
 
 async def by_hand(follower: Follower, side: OrderSide, quantity: str, name: str = "by-hand") -> None:
     """Trade as the account's owner does, beside the engine."""
-    session = await follower.connected()
+    session = await follower.account.connected()
     order = OrderIntent(
         ClientOrderId(name), BTC, side, LONG, Quantity(Decimal(quantity)), OrderType.MARKET, Ratio(Decimal(5)),
         reduce_only=side is OrderSide.SELL,
@@ -134,12 +134,12 @@ async def test_orders_of_ours_in_an_accounts_history_that_the_ledger_lacks_stop_
 async def test_the_plan_of_a_still_account_takes_no_position_of_another_id_for_ours(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with world(tmp_path, followers=1) as house:
         await held(house)
-        await house.followers[0].read_account()
+        await house.followers[0].reader.read_account()
         share = Decimal(str(house.holdings()[0][1]))
         await stop(house)
         await by_hand(house.followers[0], OrderSide.SELL, str(share), "one")
         await by_hand(house.followers[0], OrderSide.BUY, "0.01", "two")
-        session = await house.followers[0].connected()
+        session = await house.followers[0].account.connected()
         session.closed_positions = told_of_none  # type: ignore[method-assign]  # nor does a history that tells nothing make it ours
         await trio.sleep(1_000)  # readings correct nothing meanwhile
         assert house.holdings() == [("a0", str(share), 0)]
@@ -174,10 +174,10 @@ async def test_a_share_without_an_id_is_not_in_a_position_that_was_opened_after_
     async with world(tmp_path, followers=1) as house:
         await held(house)
         follower = house.followers[0]
-        await follower.read_account()
+        await follower.reader.read_account()
         share = str(house.holdings()[0][1])
         await trio.sleep(5)
-        session = await follower.connected()
+        session = await follower.account.connected()
         real = session.fetch_account
         session.fetch_account = trio.sleep_forever  # type: ignore[method-assign,assignment]  # nobody reads meanwhile
         await trio.sleep(60)
@@ -185,11 +185,11 @@ async def test_a_share_without_an_id_is_not_in_a_position_that_was_opened_after_
         await by_hand(follower, OrderSide.BUY, share, "two")
         house.ledger.db.execute("UPDATE holding SET position_id = ''")
         session.fetch_account = real  # type: ignore[method-assign]
-        await follower.read_account()
+        await follower.reader.read_account()
         assert house.holdings() == [("a0", "0", 0)]
-        assert follower.report is not None
-        assert follower.report.positions[0].opened_at is not None
-        assert house.shared.clock.now() - follower.report.positions[0].opened_at < timedelta(seconds=30)
+        assert follower.account.report is not None
+        assert follower.account.report.positions[0].opened_at is not None
+        assert house.shared.clock.now() - follower.account.report.positions[0].opened_at < timedelta(seconds=30)
 
 
 async def test_each_time_it_is_told_within_the_same_hour_too(tmp_path: Path, autojump_clock: MockClock) -> None:

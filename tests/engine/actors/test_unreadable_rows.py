@@ -46,11 +46,11 @@ class Odd:
 async def opened(house: World, rows: tuple[UnreadableRow, ...]) -> Odd:
     assert await house.outcome(await house.send(Action.OPEN, side=PositionSide.LONG)) == ["filled"]
     await trio.sleep(5)
-    session = house.followers[0].session
+    session = house.followers[0].account.session
     assert session is not None
     session._connection = odd = Odd(session._connection)  # type: ignore[assignment]
     odd.rows = rows
-    assert await house.followers[0].try_to_read()
+    assert await house.followers[0].reader.try_to_read()
     return odd
 
 
@@ -85,14 +85,14 @@ async def test_entries_there_are_denied_truthfully_and_elsewhere_go_on(tmp_path:
         odd = await opened(house, ())
         assert await house.outcome(await house.send(Action.CLOSE)) == ["filled"]
         odd.rows = (OF_POSITION, ELSEWHERE)
-        await house.followers[0].try_to_read()
+        await house.followers[0].reader.try_to_read()
         refused = await house.send(Action.OPEN, side=PositionSide.LONG)
         assert await house.outcome(refused) == ["denied.account_not_ready"]
         found = explain_copy(SimpleNamespace(ledger=house.ledger, live=house.household), refused, "f0")  # type: ignore[arg-type]
         assert found is not None
         assert "the position in BTCUSDT cannot be read (quantity must be a number, was ?)" in found.sentence
         odd.rows = (ELSEWHERE, replace(OF_POSITION, symbol="ETHUSDT"))  # type: ignore[arg-type]
-        await house.followers[0].try_to_read()
+        await house.followers[0].reader.try_to_read()
         assert await house.outcome(await house.send(Action.OPEN, side=PositionSide.LONG)) == ["filled"]
 
 
@@ -114,7 +114,7 @@ async def test_rows_are_told_once_and_the_check_lists_them(tmp_path: Path, autoj
             Level.STOPS_ENTRIES, "position p-1 in BTCUSDT: quantity must be a number, was ?; entries into BTCUSDT are denied",
         )  # fmt: skip
         odd.rows = ()
-        await house.followers[0].try_to_read()
+        await house.followers[0].reader.try_to_read()
         await trio.sleep(5)
         newest = house.followers[0].preflight.newest
         assert newest is not None

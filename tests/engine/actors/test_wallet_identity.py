@@ -25,7 +25,7 @@ D = Decimal
 
 def cash(house: World, more: str = "0") -> Decimal:
     """Return what the exchange says is in the first account's wallet; ``more`` is paid in (below 0: taken out)."""
-    session: Any = house.followers[0].session
+    session: Any = house.followers[0].account.session
     connection = session._open
     account = connection._venue.accounts[connection._key]
     account.wallet += D(more)
@@ -36,7 +36,7 @@ async def settled(house: World) -> list[WalletRow]:
     """Let readings pass until both sides were compared; the sums are the change of the wallet."""
     for _ in range(30):
         await trio.sleep(20)
-        await house.followers[0].read_account()
+        await house.followers[0].reader.read_account()
         await trades(house)
     assert abs(cash(house) - 10_000 - change_told(sums(house.ledger.db, A0))) < D("0.01")
     return wallet_rows(house.ledger.db, A0)
@@ -51,11 +51,11 @@ async def test_stop_hand_part_add_and_signal_together_are_the_change_of_the_wall
         await opened(house)
         price_is(house, "65700")
         await by_hand(house, OrderSide.BUY, "0.007")
-        await house.followers[0].read_account()
+        await house.followers[0].reader.read_account()
         await trio.sleep(20)
         price_is(house, "66100")
         await by_hand(house, OrderSide.SELL, "0.008")  # his part, and a third of ours
-        await house.followers[0].read_account()
+        await house.followers[0].reader.read_account()
         await trio.sleep(20)
         await closed(house)
         assert await settled(house) == []
@@ -66,7 +66,7 @@ async def test_a_liquidation_takes_what_the_exchange_says(tmp_path: Path, autoju
     async with world(tmp_path, followers=1) as house:
         await opened(house)
         price_is(house, "50000")
-        await house.followers[0].read_account()
+        await house.followers[0].reader.read_account()
         assert await settled(house) == []
         (trade,) = await trades(house)
         assert (trade.cause and trade.cause.value, trade.state.value) == ("liquidation", "settled")
@@ -75,7 +75,7 @@ async def test_a_liquidation_takes_what_the_exchange_says(tmp_path: Path, autoju
 async def test_money_paid_in_is_a_visible_row_once_it_has_stayed(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with world(tmp_path, followers=1) as house:
         await opened(house)
-        await house.followers[0].read_account()
+        await house.followers[0].reader.read_account()
         assert await settled(house) == []
         cash(house, "250")
         (row,) = await settled(house)
@@ -93,14 +93,14 @@ async def test_a_close_that_nobody_told_is_a_row_tied_to_its_trade_until_it_is_t
         line.orders = line.positions = False
         await stopped_out(house)
         await trio.sleep(1_000)
-        real = house.followers[0].session
+        real = house.followers[0].account.session
         assert real is not None
         real._connection = line._real  # the exchange's own record, for the judge
         before = cash(house)
         real._connection = line  # type: ignore[assignment]
         for _ in range(30):
             await trio.sleep(20)
-            await house.followers[0].read_account()
+            await house.followers[0].reader.read_account()
             await trades(house)
         (row,) = wallet_rows(house.ledger.db, A0)
         (trade,) = await trades(house)
@@ -119,7 +119,7 @@ async def test_a_position_that_was_the_owners_alone_and_never_seen_is_told_by_th
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
     async with world(tmp_path, followers=1, paper={"fee_bps": "0"}) as house:
-        await house.followers[0].first_reading.wait()
+        await house.followers[0].account.first_reading.wait()
         await trio.sleep(2)
         await by_hand(house, OrderSide.BUY, "0.01")
         price_is(house, "65500")
@@ -161,7 +161,7 @@ async def as_an_old_place(house: World) -> None:
 async def unexplained_now(house: World) -> list[WalletRow]:
     """Let readings pass, and folding between them; returns what nothing explains."""
     for _ in range(30):
-        await house.followers[0].read_account()
+        await house.followers[0].reader.read_account()
         await trades(house)
         await trio.sleep(20)
     return wallet_rows(house.ledger.db, A0)

@@ -56,7 +56,7 @@ async def opened(house: World, monkeypatch: pytest.MonkeyPatch) -> Strict:
     assert contract is not None
     dear = replace(contract, notional_min=Decimal(1_000_000), quantity_min=Decimal(1))
     monkeypatch.setattr(feed, "instrument", lambda symbol: dear)
-    session = house.followers[0].session
+    session = house.followers[0].account.session
     assert session is not None
     session._connection = strict = Strict(session._connection)  # type: ignore[assignment]
     return strict
@@ -67,7 +67,7 @@ async def owner(house: World, strict: Strict, side: OrderSide, *, reduces: bool 
         ClientOrderId(f"own-{side.value}"), BTC, side, LONG, Decimal("0.5"), OrderType.MARKET, Decimal(5), reduce_only=reduces
     )
     await strict._real.place_order(order)
-    await house.followers[0].try_to_read()
+    await house.followers[0].reader.try_to_read()
 
 
 def residues(house: World) -> list[Alert]:
@@ -128,7 +128,7 @@ async def test_a_refusal_is_no_residue_while_nobody_can_read_what_the_position_i
         strict = await opened(house, monkeypatch)
         await trio.sleep(1)  # the reading that follows the entry is done
         strict.is_unreadable = True
-        await house.followers[0].try_to_read()
+        await house.followers[0].reader.try_to_read()
         closed = await house.send(Action.CLOSE)
         await trio.sleep(20)
         assert (house.codes(closed), strict.refused > 2) == ([None], True)

@@ -1,0 +1,129 @@
+"""Read one account again and again, and on demand; each reading corrects the ledger, completes the books and wakes who waits for it."""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+import trio
+
+from engine.actors.account import Account
+from engine.actors.books_watch import BooksWatch
+from engine.actors.exchange_session import ExchangeSession
+from engine.actors.position_ids import PositionIds, Replaced
+from engine.actors.reconciler import Reconciler
+from engine.actors.unreadable import UnreadableRows
+from engine.decisions.planning import Reading
+from engine.decisions.risk import equity, trading_day
+from engine.domain.account import AccountReport
+from engine.domain.alert import AlertCode
+from engine.domain.amounts import plain
+from engine.domain.identifiers import Symbol
+from engine.ledger.attempts import last_exits
+from engine.ledger.equity import mark_equity
+from engine.ledger.holdings import read_holdings
+from engine.ports.exchange import Rejected, RejectionKind
+
+UNREADABLE_AFTER: Final = timedelta(minutes=5)
+RECONNECT_S: Final = (0.5, 1.0, 2.0, 5.0, 15.0, 30.0, 60.0)
+
+
+class AccountReader:
+    """Read one account."""
+
+    def __init__(
+        self, account: Account, position_ids: PositionIds, unreadable: UnreadableRows, books: BooksWatch, reconciler: Reconciler
+    ) -> None:
+        self._account = account
+        self._position_ids = position_ids
+        self._unreadable = unreadable
+        self._books = books
+        self._reconciler = reconciler
+        self._under_way: tuple[datetime, trio.Event] | None = None
+        self._unread_since: datetime | None = None
+
+    async def run(self) -> None:
+        """Run until cancelled."""
+        failures = 0
+        while True:
+            failures = 0 if await self.try_to_read() else failures + 1
+            await self._account.reading.wait(self._reading_pause_s(failures))
+            if not self._account.problem:  # an account that is not ready keeps its own entries waiting
+                await self._account.shared.calm()
+
+    def _reading_pause_s(self, failures: int) -> float:
+        if failures:
+            return RECONNECT_S[min(failures, len(RECONNECT_S)) - 1]
+        active = bool(self._account.reserved) or bool(read_holdings(self._account.shared.ledger.db, self._account.id))
+        return self._account.shared.pace.reconcile_active_s if active else self._account.shared.pace.reconcile_idle_s
+
+    async def try_to_read(self) -> bool:
+        """Read the account now; a failure is noted on the account, and False is returned."""
+        try:
+            await self.read_account()
+        except Exception as error:  # the periodic reading goes on; meanwhile entries fail closed
+            self._account.could_not_be_read(error)
+            await self._tell_unreadable(error)
+            return False
+        if self._unread_since is not None:
+            self._unread_since = None
+            await self._account.tell_pages("reading", {"problem": ""})
+        return True
+
+    async def read_after_exits(self, symbol: Symbol) -> None:
+        """Have a reading that began after our exits in a symbol: the one that is under way, if it did, else a new one."""
+        if self._under_way is not None and symbol not in last_exits(self._account.shared.ledger.db, self._account.id, self._under_way[0]):
+            await self._under_way[1].wait()
+        if self._account.reading_after_exits(symbol)[0] is Reading.BEFORE:
+            await self.try_to_read()
+
+    async def read_account(self) -> None:
+        """Read the account from the exchange and correct the ledger where the exchange proves it wrong.
+
+        Readings may overlap; one that began before the newest known one changes nothing.
+        """
+        session = await self._account.connected()
+        began, done = self._account.shared.clock.now(), trio.Event()
+        self._under_way = (began, done)
+        try:
+            report = await session.fetch_account()
+            if not self._account.is_overtaken(began):
+                await self._take(session, report, began)
+        finally:
+            done.set()
+
+    async def _take(self, session: ExchangeSession, report: AccountReport, began: datetime) -> None:
+        replaced, is_held = Replaced(), bool(self._account.why_held)
+        if not is_held:  # else a person is shown first what differs
+            replaced = await self._position_ids.judge(session, report)
+            await self._reconciler.correct(report, began, replaced)
+            await self._position_ids.note(report, self._account.unsettled(began) | replaced.undecided)
+        await self._mark_equity(report)
+        if self._account.is_overtaken(began):
+            return
+        if not is_held:
+            await self._books.account_was_read(report, began, self._account.unsettled(began) | replaced.undecided)
+        self._account.was_read(report, began)
+        await self._unreadable.note("account", report.unreadable)
+
+    async def _mark_equity(self, report: AccountReport) -> None:
+        """Renew what loss limits compare with: at the first reading of a trading day, and at a new highest equity."""
+        now, worth, marks = self._account.shared.clock.now(), equity(report), self._account.equity_marks
+        is_new_day = marks is None or trading_day(marks.since, marks.zone) != trading_day(now, marks.zone)
+        if is_new_day or (marks is not None and worth > marks.peak):
+            await self._account.shared.ledger.write(lambda db: mark_equity(db, self._account.id, worth, now, new_day=is_new_day))
+
+    async def _tell_unreadable(self, error: Exception) -> None:
+        """Alert at once about a refused key, and about any other reason once it has lasted."""
+        now = self._account.shared.clock.now()
+        since = self._unread_since or now  # kept here: another reading may succeed while this one is told
+        if self._unread_since is None:
+            self._unread_since = now
+            await self._account.tell_pages("reading", {"problem": self._account.problem})
+        held = [each for each in read_holdings(self._account.shared.ledger.db, self._account.id) if each.share > 0]
+        named = ", ".join(f"{each.side.value} {plain(each.share)} {each.symbol}" for each in held) or "none"
+        if isinstance(error, Rejected) and error.kind is RejectionKind.CREDENTIALS:
+            await self._account.shared.alert(AlertCode.CREDENTIALS_REFUSED, self._account.name, problem=error.text, positions=named)
+        elif now - since >= UNREADABLE_AFTER:
+            minutes = str((now - since) // timedelta(minutes=1))
+            await self._account.shared.alert(
+                AlertCode.ACCOUNT_UNREADABLE, self._account.name, minutes=minutes, problem=self._account.problem, positions=str(len(held))
+            )

@@ -1,0 +1,94 @@
+"""Correct the ledger of one account where the exchange proves it wrong: shares that shrank, and orders of ours that it lacks."""
+
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
+
+from engine.actors.account import Account
+from engine.actors.books_watch import BooksWatch
+from engine.actors.position_ids import Replaced
+from engine.decisions.reconciliation import Correction, ForeignOrders, ShareShrunk, reconcile
+from engine.domain.account import AccountReport
+from engine.domain.alert import AlertCode
+from engine.domain.amounts import EXACT, plain
+from engine.ledger import Database
+from engine.ledger.alerts import raise_alert
+from engine.ledger.attempts import accepted_foreign, bound_order_ids, knows_client_order_id, meet_foreign, met_foreign
+from engine.ledger.books import Change, change_share
+from engine.ledger.copies import is_exiting
+from engine.ledger.holdings import read_holding, read_holdings, write_holding
+from engine.ledger.outcomes import write_event
+
+
+class Reconciler:
+    """Compare one account's ledger with its readings."""
+
+    def __init__(self, account: Account, books: BooksWatch) -> None:
+        self._account = account
+        self._books = books
+
+    def corrections(self, report: AccountReport, began: datetime, replaced: Replaced) -> tuple[Correction, ...]:
+        """Compare the ledger with a reading that began then; nothing is changed."""
+        db = self._account.shared.ledger.db
+        # Attempts first, holdings after: what ends between the two statements is still seen as unsettled.
+        unsettled = self._account.unsettled(began) | replaced.undecided
+        holdings = read_holdings(db, self._account.id)
+        resting = [each.exchange_order_id for each in report.open_orders]
+        return reconcile(
+            holdings,
+            report,
+            unsettled=unsettled,
+            exiting={each.symbol for each in holdings if is_exiting(db, self._account.id, each.symbol)},
+            bound_ids=bound_order_ids(db, self._account.id, resting) | accepted_foreign(db, self._account.id, resting),
+            client_id_known=partial(knows_client_order_id, db),
+            closed_ids=replaced.closed,
+            replaced=replaced.unnamed,
+            met_ids=self._account.foreign,
+        )
+
+    async def correct(self, report: AccountReport, began: datetime, replaced: Replaced) -> None:
+        """Write down what a reading that began then proves."""
+        for correction in self.corrections(report, began, replaced):
+            if isinstance(correction, ShareShrunk):
+                await self._correct_share(correction)
+            elif isinstance(correction, ForeignOrders):
+                await self._meet_foreign_orders(correction)
+
+    async def _correct_share(self, correction: ShareShrunk) -> None:
+        await self._account.shared.ledger.write(partial(self.shrink, correction, self._account.shared.clock.now()))
+
+    def shrink(self, correction: ShareShrunk, at: datetime, db: Database) -> None:
+        """Lower a share to what the exchange has of it, within the caller's transaction."""
+        held = read_holding(db, self._account.id, correction.symbol)
+        if held is None or held.share != correction.share_from:
+            return
+        closed = Change(
+            False, EXACT.subtract(correction.share_from, correction.share_to), at, since=self._books.seen_at(held.symbol),
+            position_id=held.position_id, ends_position=correction.share_to == 0,
+        )  # fmt: skip
+        write_holding(db, replace(change_share(db, held, closed), detached=correction.detached))
+        data: dict[str, object] = {
+            "symbol": correction.symbol,
+            "from": plain(correction.share_from),
+            "to": plain(correction.share_to),
+            "cause": correction.cause,
+        }
+        write_event(db, "correction", self._account.name, data, at)
+        if correction.detached:
+            numbers = {"from_quantity": plain(correction.share_from), "to_quantity": plain(correction.share_to), "cause": correction.cause}
+            same = f"{correction.symbol} {plain(correction.share_to)}"
+            raise_alert(db, AlertCode.CLOSED_OUTSIDE, self._account.name, {"symbol": correction.symbol, **numbers}, at, same)
+
+    async def _meet_foreign_orders(self, correction: ForeignOrders) -> None:
+        """Stop entries durably, and tell people; orders that were met before are no news."""
+        met = frozenset(correction.exchange_order_ids)
+        if met <= self._account.foreign:
+            return
+        details, at = {"count_orders": str(len(met))}, self._account.shared.clock.now()
+
+        def write(db: Database) -> None:
+            meet_foreign(db, self._account.id, met)
+            raise_alert(db, AlertCode.FOREIGN_ORDERS, self._account.name, details, at)
+
+        await self._account.shared.ledger.write(write)
+        self._account.foreign = met_foreign(self._account.shared.ledger.db, self._account.id)

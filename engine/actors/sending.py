@@ -1,0 +1,73 @@
+"""The one way in which an order goes out: claim, last line, write once, classify, record.
+
+From the claim to the record it cannot be cancelled; its own deadlines end it.
+"""
+
+from collections.abc import Callable, Collection
+from datetime import datetime
+from functools import partial
+
+import trio
+
+from engine.actors.account import Account
+from engine.actors.conserving import LastLine
+from engine.actors.exchange_session import ExchangeSession
+from engine.actors.lanes import Lanes
+from engine.actors.recording import Recording, recording
+from engine.decisions.order_lifecycle import AttemptState
+from engine.domain.alert import AlertCode
+from engine.domain.outcome import Outcome
+from engine.ledger import Database
+from engine.ledger.alerts import raise_alert
+from engine.ledger.claims import Claim, NotClaimed, claim
+from engine.ledger.copies import WaitingLeg
+from engine.ports.exchange import RejectionKind
+
+
+async def send(
+    lanes: Lanes, leg: WaitingLeg, session: ExchangeSession, wanted: Claim, last_line: Callable[[], Outcome | None], retry_s: float,
+    residue_kinds: Collection[RejectionKind] = (),
+) -> Recording | None:  # fmt: skip
+    """Claim, send once, record; None when the leg could not be claimed. ``residue_kinds``: see ``recording``."""
+    account, shared = lanes.account, lanes.account.shared
+    await shared.unsent.acquire()
+    released = False
+
+    def written() -> None:
+        nonlocal released
+        if not released:
+            released = True
+            shared.unsent.release()
+
+    try:
+        if shared.stopping:
+            return None
+        # From here to the record nothing may cancel us: a claim is answered for.
+        with trio.CancelScope(shield=True):
+            made: int | NotClaimed = await shared.ledger.write(lambda db: claim(db, wanted))
+            if not isinstance(made, int):
+                if made.outcome is not None:
+                    await lanes.conclude(leg, made.outcome)
+                return None
+            lanes.claimed(leg.copy)
+            line = LastLine(account, wanted, made, last_line)
+            answer = await session.place(wanted.intent, line.check, written)
+            result = recording(made, wanted.intent, answer, retry_s, shared.clock.now(), residue_kinds)
+            await line.record(partial(_record, account, leg, result, shared.clock.now()))
+    finally:
+        written()
+    if result.state in (AttemptState.UNKNOWN, AttemptState.PLACED, AttemptState.PARTIALLY_FILLED):
+        account.watch_open_attempts()
+    return result
+
+
+def _record(account: Account, leg: WaitingLeg, result: Recording, at: datetime, db: Database) -> None:
+    result.write(db)
+    if result.residue is not None:
+        raise_alert(db, AlertCode.RESIDUE, account.name, result.residue.numbers, at, leg.symbol)
+
+
+def witness(account: Account, leg: WaitingLeg) -> tuple[str, ...]:
+    """Return the exchange order ids that the newest reading shows in the leg's symbol."""
+    report = account.report
+    return () if report is None else tuple(each.exchange_order_id for each in report.open_orders if each.symbol == leg.symbol)
