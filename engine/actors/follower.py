@@ -7,7 +7,7 @@ without it, exits do not; what is claimed is answered for, whatever is cancelled
 
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -38,6 +38,7 @@ from engine.domain.alert import AlertCode
 from engine.domain.amounts import EXACT, plain
 from engine.domain.holding import PendingEntry, SwitchLevel
 from engine.domain.identifiers import AccountId, CopyId, StrategyId, Symbol
+from engine.domain.order import OrderReport
 from engine.ledger import Database
 from engine.ledger.alerts import raise_alert
 from engine.ledger.attempts import (
@@ -421,7 +422,9 @@ class Follower:
         """Return the symbols that a reading which began then cannot judge: something of ours is under way, or ended too short before."""
         return unsettled_symbols(self.shared.ledger.db, self.account, began - timedelta(seconds=self._visible_within_s()))
 
-    def corrections(self, report: AccountReport, began: datetime, replaced: Replaced) -> tuple[Correction, ...]:
+    def corrections(
+        self, report: AccountReport, began: datetime, replaced: Replaced, lost: Sequence[OrderReport] = ()
+    ) -> tuple[Correction, ...]:  # fmt: skip
         """Compare the ledger with a reading that began then; nothing is changed."""
         db = self.shared.ledger.db
         # Attempts first, holdings after: what ends between the two statements is still seen as unsettled.
@@ -438,6 +441,7 @@ class Follower:
             closed_ids=replaced.closed,
             replaced=replaced.unnamed,
             met_ids=self.foreign,
+            lost=lost,
         )
 
     def not_compared(self) -> frozenset[Symbol]:

@@ -108,9 +108,8 @@ class OldLedger:
         report = await session.fetch_account()
         replaced: Replaced = follower.position_ids.judge_old(session, report)
         lost = await self.lost_orders()
-        found = follower.corrections(report, began, replaced)
-        told = [LostOrders(tuple(each.exchange_order_id for each in lost), tuple(map(_words, lost)))] if lost else []
-        return (*found, *told, *self._stays(found, began), *self._sends(db))
+        found = follower.corrections(report, began, replaced, lost)
+        return (*found, *self._stays(found, began), *self._sends(db))
 
     def _stays(self, found: tuple[Correction, ...], began: datetime) -> list[Told]:
         follower = self._follower
@@ -155,9 +154,3 @@ def digest(found: tuple[Correction, ...]) -> str:
 
 def _orders(count: int) -> str:
     return f"{count} order{'s' if count > 1 else ''}"
-
-
-def _words(order: OrderReport) -> str:
-    filled = f", {plain(order.filled_quantity)} filled" if order.filled_quantity > 0 else ""
-    what = f"{order.side.value} {plain(order.quantity)} {order.symbol}"
-    return f"{order.exchange_order_id} {what} of {order.created_at:%Y-%m-%d %H:%M} UTC{filled}"

@@ -21,7 +21,9 @@ from engine.domain.identifiers import AccountId, ClientOrderId
 from engine.domain.order import OrderIntent, OrderSide, OrderType
 from engine.domain.signal import Action, PositionSide
 from engine.domain.subscription import Ratio
+from engine.ledger import Ledger
 from engine.ledger.alerts import newest_alerts
+from engine.ledger.query import fetch_all
 from engine.ledger.stillness import EVERYBODY, end_stillness, read_still, stand_still
 
 LONG = PositionSide.LONG
@@ -202,3 +204,36 @@ async def test_each_time_it_is_told_within_the_same_hour_too(tmp_path: Path, aut
             assert read_still(house.ledger.db) == []
         told = newest_alerts(house.ledger.db, house.shared.clock.now() - timedelta(hours=1), 10)
         assert [each.code for each in told] == [AlertCode.STANDS_STILL] * 2
+
+
+async def old_one(house: World, file: Path) -> Ledger:
+    """Keep the ledger as it is now: who opens the copy later lacks what was done meanwhile, and no mark says so."""
+    house.ledger.db.execute("VACUUM INTO ?", (str(file),))
+    return Ledger.open(file, inline=True)
+
+
+def alerts(house: World) -> list[AlertCode]:
+    return [each.code for each in newest_alerts(house.ledger.db, house.shared.clock.now() - timedelta(hours=1), 10)]
+
+
+async def test_a_close_of_ours_that_the_ledger_lacks_is_told_as_ours_and_the_next_open_is_followed(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with world(tmp_path, followers=1) as house:
+        await held(house)
+        await trio.sleep(60)
+        old = await old_one(house, tmp_path / "old")
+        assert set(await house.outcome(await house.send(Action.CLOSE))) == {"filled"}
+    async with world(tmp_path, followers=1, ledger=old) as house:
+        house.sent = 1
+        await trio.sleep(60)
+        assert [each.name for each in read_still(house.ledger.db)] == ["f0"]
+        told = {(words := words_of(each))["kind"]: words for each in await house.followers[0].plan_corrections()}
+        assert set(told) == {"share", "lost"}
+        assert told["share"]["differs"] == "BTCUSDT: an order of this engine that this ledger lacks closed the position"
+        assert "no entry" not in told["share"]["step"]
+        await confirm(house)
+        await trio.sleep(60)
+        assert AlertCode.CLOSED_OUTSIDE not in alerts(house)
+        assert fetch_all(house.ledger.db, "SELECT cause FROM fill WHERE NOT is_entry") == [("signal",)]
+        assert set(await house.outcome(await house.send(Action.OPEN, side=LONG))) == {"filled"}
