@@ -369,16 +369,12 @@ class Follower:
         return self.report is not None and self._read_began is not None and began < self._read_began
 
     async def _take(self, session: ExchangeSession, report: AccountReport, began: datetime) -> None:
-        replaced, is_held = Replaced(), bool(self.why_held)
-        if not is_held:  # else a person is shown first what differs
-            replaced = await self.position_ids.judge(session, report)
-            await self._correct(report, began, replaced)
-            await self.position_ids.note(report, self.unsettled(began) | replaced.undecided)
+        undecided = await self._judge(session, report, began)
         await self._mark_equity(report)
         if self._is_overtaken(began):
             return
-        if not is_held:
-            await self.books.account_was_read(report, began, self.unsettled(began) | replaced.undecided)
+        if undecided is not None:
+            await self.books.account_was_read(report, began, undecided)
         self.reserved = {copy: each for copy, each in self.reserved.items() if each.ended_at is None or each.ended_at >= began}
         is_due, self._check_is_due = self._check_is_due or self.report is None, False
         self.report = self.last_report = report
@@ -392,6 +388,25 @@ class Follower:
         await self.unreadable.note("account", report.unreadable)
         self.guard.ring()
         self.ring()
+
+    async def _judge(self, session: ExchangeSession, report: AccountReport, began: datetime) -> frozenset[Symbol] | None:
+        """Correct the ledger by a reading and return what it does not decide; None where the ledger may be old, so nothing is corrected."""
+        if self.why_held or self.old_ledger.is_looking:
+            return None
+        replaced = await self.position_ids.judge(session, report)
+        await self._correct(report, began, replaced)
+        undecided = self.unsettled(began) | replaced.undecided
+        await self.position_ids.note(report, undecided)
+        return undecided
+
+    async def judge_newest(self) -> None:
+        """Correct the ledger by the newest reading, which was taken while the ledger was not known to be the newest one."""
+        session, report, began = self.session, self.report, self._read_began
+        if session is None or report is None or began is None:
+            return
+        undecided = await self._judge(session, report, began)
+        if undecided is not None and not self._is_overtaken(began):
+            await self.books.account_was_read(report, began, undecided)
 
     async def _mark_equity(self, report: AccountReport) -> None:
         """Renew what loss limits compare with: at the first reading of a trading day, and at a new highest equity."""

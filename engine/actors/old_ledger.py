@@ -1,8 +1,8 @@
 """See that a ledger is older than what was done in its name, and plan what a person's confirmation would change for one account.
 
 At the start the account's own history is asked, once, for orders that carry our mark and are not in the ledger: filled orders never show
-among open ones. Until the first try has ended, at most 8 s, nothing of the account leaves; where it finds one, the account stands still.
-While it does, readings correct nothing, so that the plan shows all that differs.
+among open ones. Until the first try has ended, at most 8 s, nothing of the account leaves and no reading corrects it; where it finds one,
+the account stands still. While it does, readings correct nothing either, so that the plan shows all that differs.
 """
 
 import hashlib
@@ -44,6 +44,7 @@ class OldLedger:
     def __init__(self, follower: "Follower") -> None:
         self._follower = follower
         self._began = follower.shared.clock.now()
+        self._tried = False
         self.looked = trio.Event()
         self.shown = ""
         """The digest of the plan that a person was shown the last time; empty where none was since the start."""
@@ -53,14 +54,29 @@ class OldLedger:
         """Return until when nothing of the account may start: a time that has passed, once its history was asked."""
         return self._began if self.looked.is_set() else self._began + LOOK_WITHIN
 
+    @property
+    def may_send(self) -> bool:
+        """Tell whether something of the account may start, as far as its history goes."""
+        return self.look_until <= self._follower.shared.clock.now()
+
+    @property
+    def is_looking(self) -> bool:
+        """Tell whether the history may still say that the ledger is old: until then no reading corrects it."""
+        return not self._tried and self._follower.shared.clock.now() < self._began + LOOK_WITHIN
+
     async def run(self) -> None:
         """Ask the account's history until it has told, once; the account's own reading connects it."""
         follower = self._follower
         await follower.first_reading.wait()
-        while not await self._look():
-            self._look_ended()  # the mark beside the ledger is the first guard; this one is asked again
-            await trio.sleep(AGAIN_S)
-        self._look_ended()
+        looked, pause_s = False, 0.0
+        if self.is_looking:
+            pause_s = AGAIN_S
+            with trio.move_on_after((self._began + LOOK_WITHIN - follower.shared.clock.now()).total_seconds()):
+                looked = await self._look()
+        await self._look_ended()
+        while not looked:  # the mark beside the ledger is the first guard; this one is asked again
+            await trio.sleep(pause_s)
+            looked, pause_s = await self._look(), AGAIN_S
 
     async def _look(self) -> bool:
         """Ask once, and let the account stand still where its history has what the ledger lacks; False where it could not be asked."""
@@ -78,8 +94,12 @@ class OldLedger:
             await follower.shared.ledger.write(lambda db: stand_still(db, follower.account, follower.name, cause, at))
         return True
 
-    def _look_ended(self) -> None:
+    async def _look_ended(self) -> None:
+        """Let the account begin: first what its newest reading corrects, then its orders."""
+        self._tried = True
+        await self._follower.judge_newest()
         self.looked.set()
+        self._follower.guard.ring()
         self._follower.ring()
 
     async def lost_orders(self) -> list[OrderReport]:

@@ -53,7 +53,7 @@ class ProtectionGuard:
         """Compare once, and set what is missing."""
         follower = self._follower
         report = follower.report
-        if report is None or follower.why_held:
+        if report is None or follower.why_held or not follower.old_ledger.may_send:
             return
         for held in read_holdings(follower.shared.ledger.db, follower.account):
             position = position_of(report, held.symbol)
