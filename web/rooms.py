@@ -28,7 +28,7 @@ from engine.office import NothingThere
 from engine.ports.secret import Secret
 from web.again import PAGE as AGAIN_PAGE
 from web.again import Again, address_of_offer, read_offer
-from web.once import CONFIRM, DoneOnce, ShownOnce
+from web.once import CONFIRM, DoneOnce, ShownOnce, ToldOnce
 from web.peers import is_from_here
 from web.requests import asks_locally, client
 from web.settings import WebSettings
@@ -41,6 +41,7 @@ FIRST_TOTP: Final = "/security/second-factor"
 ONLY_LOOKS: Final = "X-Only-Looks"
 """What a page says when it fetches itself again: nobody is there, so that a session left open runs out all the same."""
 _BEFORE_FACTORS: Final = (FIRST_PASSWORD, FIRST_TOTP, f"{FIRST_PASSWORD}/codes", "/sign-out", CONFIRM)
+_AT_THE_DOOR: Final = ("ended", "ended-offered")
 _FORM_FIELDS_MAX: Final = 100
 
 
@@ -81,6 +82,7 @@ class Rooms:
         self._confirming = trio.Lock()
         self._done = DoneOnce()
         self._shown = ShownOnce()
+        self._told = ToldOnce()
         self._offers: dict[str, Again] = {}
         self.declared: list[Room] = []
         self.get(AGAIN_PAGE, Who.SIGNED_IN)(self._offer_again)
@@ -116,18 +118,34 @@ class Rooms:
         return register
 
     async def _enter(self, handler: Handler, who: Who, parts: dict[str, str], *, once: bool, again: Again | None) -> Response:
+        visit, answer = await self._let_in(handler, who, parts, once=once, again=again)
+        if visit.visitor is not None and "Location" in answer.headers:
+            self._told.note(visit.visitor.session.id, answer.headers["Location"], visit.now)
+        return answer
+
+    def _notice(self, visit: Visit) -> str:
+        """Return the notice to be shown: a deed's once, and at the door that a session had ended."""
+        if visit.visitor is None:
+            done = visit.query.get("done", "")
+            return done if done in _AT_THE_DOOR else ""
+        return self._told.take(visit.visitor.session.id, request.full_path, visit.now)
+
+    async def _let_in(
+        self, handler: Handler, who: Who, parts: dict[str, str], *, once: bool, again: Again | None
+    ) -> tuple[Visit, Response]:  # fmt: skip
         form = await request.form if request.method == "POST" else None  # read before any answer: an unread body ends the connection
         visit = await self._visit()
         offered = "" if form is None or again is None else address_of_offer(again, parts, visit.path, form)
         led = self._lead(visit, who, offered)
         if led is not None:
-            return led
+            return visit, led
+        visit.notice = self._notice(visit)
         if form is not None and not self._take_form(visit, who, form):
-            return visit.go(offered) if offered else abort(403)
+            return visit, visit.go(offered) if offered else abort(403)
         if once and visit.form.get("once"):
             key = self._done.key("" if visit.visitor is None else visit.visitor.session.id, request.full_path, visit.form.items(multi=True))
-            return await self._done.answer(key, partial(self._answer, handler, visit, parts), visit.now)
-        return await self._answer(handler, visit, parts)
+            return visit, await self._done.answer(key, partial(self._answer, handler, visit, parts), visit.now)
+        return visit, await self._answer(handler, visit, parts)
 
     async def _offer_again(self, visit: Visit) -> Response:
         return visit.page("door/again.html", offer=read_offer(self._app.url_map, self._offers, visit.query))

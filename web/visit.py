@@ -26,7 +26,10 @@ COOKIE_PLAIN: Final = "rexalgo"
 
 @dataclass(slots=True)
 class Visit:
-    """Hold what a handler needs. ``form`` keeps what was typed, so that a page which refuses it can show it again."""
+    """Hold what a handler needs.
+
+    ``form`` keeps what was typed, so that a page which refuses it can show it again; ``notice`` is the code of what is told above the page.
+    """
 
     desks: Desks
     settings: WebSettings
@@ -37,6 +40,7 @@ class Visit:
     shown: ShownOnce
     visitor: Visitor | None = None
     form: MultiDict[str, str] = field(default_factory=MultiDict)
+    notice: str = ""
 
     @property
     def who(self) -> Visitor:
@@ -72,8 +76,8 @@ class Visit:
             "nothing_sent": "" if visitor is None else self.desks.pulse.held(visitor),
             "errors": dict(errors or {}),
             "form": self.form,
-            "notice": NOTICES.get(self.query.get("done", ""), ""),
-            "is_care": self.query.get("done", "") in CARE,
+            "notice": NOTICES.get(self.notice, ""),
+            "is_care": self.notice in CARE,
             "place": self.desks.identity.place,
             "now": self.now,
             "path": self.path,
