@@ -216,7 +216,7 @@ THE_SAME_TWICE = {
     "/sign-out", "/security/second-factor/remove", "/security/zone", "/security/become-master", "/accounts/<name>/resume",
     "/accounts/<name>/check", "/accounts/<name>/key", "/strategies/<identifier>/follow", "/studio/strategies/<identifier>/describe",
     "/studio/debugger", "/operate/switches/off", "/operate/accounts/<name>/<act>", "/operate/unknowns", "/operate/people/role",
-    "/operate/people/master", "/operate/audit/verify",
+    "/operate/people/master", "/operate/audit/verify", "/again/decline",
 }  # fmt: skip
 """Sets or asks something: done twice it is as done once, or the second is refused."""
 
