@@ -189,15 +189,16 @@ async def test_what_is_declined_is_not_offered_any_longer(tmp_path: Path) -> Non
 
 async def test_each_of_several_deeds_is_kept_until_it_is_done(tmp_path: Path) -> None:
     async with web_place(tmp_path) as place:
+        await place.strategy(await place.person("ada", Role.MASTER))
         ops = await place.person("ops", Role.OPERATOR)
         await ops.get("/operate/switches")
         place.clock.passed += OVER
-        asked = [{"level": "reduce", "scope": "all", "target": ""}, {"level": "entries", "scope": "exchange", "target": "paper"}]
+        asked = [{"level": "reduce", "scope": "all", "target": ""}, {"level": "entries", "scope": "strategy", "target": "trend"}]
         led = [await ops.post("/operate/switches/on", bare=True, follow=False, **each) for each in asked]
         await ops.get(led[0])
         await come_back(ops, name="ops", password=PASSWORD, code=pyotp.TOTP(ops.totp).at(place.clock.now()))
         await ops.get(unquote(led[1].partition("next=")[2].partition("&done")[0]))
         await ops.post("/operate/switches/on")
-        assert switches(place) == [("exchange", "paper", "entries")]
+        assert switches(place) == [("strategy", "trend", "entries")]
         assert "Not done yet: Reduce only for everything" in ops.words, "another switch was done"
         assert "Not done yet: No new entries" not in ops.words
