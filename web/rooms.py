@@ -41,7 +41,7 @@ FIRST_PASSWORD: Final = "/security/password"  # noqa: S105 - an address
 FIRST_TOTP: Final = "/security/second-factor"
 ONLY_LOOKS: Final = "X-Only-Looks"
 """What a page says when it fetches itself again: nobody is there, so that a session left open runs out all the same."""
-_BEFORE_FACTORS: Final = (FIRST_PASSWORD, FIRST_TOTP, f"{FIRST_PASSWORD}/codes", "/sign-out", CONFIRM, DECLINE)
+_BEFORE_FACTORS: Final = (FIRST_PASSWORD, FIRST_TOTP, f"{FIRST_PASSWORD}/codes", "/sign-out", CONFIRM)
 _AT_THE_DOOR: Final = ("ended", "ended-offered")
 _FORM_FIELDS_MAX: Final = 100
 
