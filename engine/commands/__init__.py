@@ -11,6 +11,7 @@ from engine.commands.drawdown import DRAWDOWN
 from engine.commands.keys import KEYS
 from engine.commands.operating import OPERATING, chosen_notifiers
 from engine.commands.people import PEOPLE
+from engine.commands.provisioning import PROVISIONING
 from engine.commands.restoring import RESTORING
 from engine.commands.system import SYSTEM
 from engine.office import NothingThere, Office
@@ -21,4 +22,5 @@ __all__ = ["NothingThere", "chosen_notifiers", "commands_of"]
 
 def commands_of(office: Office) -> Mapping[str, Command]:
     """Return every command by name."""
-    return {name: partial(run, office) for name, run in {**OPERATING, **DRAWDOWN, **BOOKS, **PEOPLE, **SYSTEM, **KEYS, **RESTORING}.items()}
+    commands = {**OPERATING, **DRAWDOWN, **BOOKS, **PEOPLE, **SYSTEM, **KEYS, **RESTORING, **PROVISIONING}
+    return {name: partial(run, office) for name, run in commands.items()}
