@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import trio
 
 from engine.actors.household import Household
+from engine.actors.market_feed import MarketFeed
 from engine.domain.account import AccountReport
 from engine.domain.errors import RexAlgoError
 from engine.keys.keyring import Keyring
@@ -38,8 +39,8 @@ class NothingThere(RexAlgoError):
 class Office:
     """Hold what commands work with. ``live`` are the accounts' tasks, None where no engine runs.
 
-    ``mark`` notes where the ledger ends, where an engine
-    runs. ``keyring`` is there wherever root keys can be changed; ``one_at_a_time`` keeps provisioning and changes of root keys apart.
+    ``mark`` notes where the ledger ends, and ``feeds`` read each exchange's market, where an engine runs. ``keyring`` is there wherever
+    root keys can be changed; ``one_at_a_time`` keeps provisioning and changes of root keys apart.
     """
 
     config: Config
@@ -53,6 +54,7 @@ class Office:
     receive: Receive | None = None
     keyring: Keyring | None = None
     mark: MarkKeeper | None = None
+    feeds: Mapping[str, MarketFeed] = field(default_factory=dict)
     one_at_a_time: trio.Lock = field(default_factory=trio.Lock)
 
     @property

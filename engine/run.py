@@ -167,7 +167,7 @@ class _Engine:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Engine]:
         """Run everything while the block runs."""
-        async with trio.open_nursery() as outer:
+        async with self._closing_feeds(), trio.open_nursery() as outer:
             async with trio.open_nursery() as nursery:
                 ingress, monitor = self._ingress(nursery), Monitor(self._shared, self._household, version("rexalgo"))
                 reload = partial(self._reload, nursery, ingress)
@@ -196,10 +196,19 @@ class _Engine:
                     nursery.cancel_scope.cancel()
             outer.cancel_scope.cancel()
 
+    @asynccontextmanager
+    async def _closing_feeds(self) -> AsyncIterator[None]:
+        """Close at the end what was opened to read an exchange that has no account here yet."""
+        try:
+            yield
+        finally:
+            for feed in self._feeds.values():
+                await feed.aclose()
+
     def _office(self, reload: Callable[[], Awaitable[None]], receive: Receive) -> Office:
         return Office(
             self._config, self._ledger, self._clock, lambda: self._plugins, self._keyring.open, reload, self._household, self._try_login,
-            receive, self._keyring, self.mark,
+            receive, self._keyring, self.mark, self._feeds,
         )  # fmt: skip
 
     async def _try_login(self, exchange: str, credentials: Mapping[str, Secret]) -> AccountReport:

@@ -6,6 +6,9 @@ one. Only answers that lead on (303) count as done, so what is made and may be s
 to which the answer leads: reloading that page makes nothing.
 
 Forms that lower risk carry no token: pausing twice is pausing, and a pause that somebody presses is never taken for a repetition.
+A notice of a deed is shown once: by the page to which the deed led, in the session that did it. Reloading that page, or opening its address
+from a history or a foreign link, tells of no deed.
+
 Everything is in memory and bounded; a restart forgets it, and with it what was not read.
 """
 
@@ -60,6 +63,24 @@ class ShownOnce:
     def find(self, session: str, key: str, now: datetime) -> Mapping[str, object] | None:
         """Return what was kept for a session, None where it is not, or no longer."""
         return self._kept.find(f"{session} {key}", now)
+
+
+class ToldOnce:
+    """Know which notices are still to be shown, and to which session."""
+
+    def __init__(self) -> None:
+        self._waiting: Kept[str] = Kept()
+
+    def note(self, session: str, location: str, now: datetime) -> None:
+        """Note where an answer led, if the page there is to show a notice."""
+        if done := dict(parse_qsl(location.partition("?")[2])).get("done"):
+            self._waiting.keep(f"{session} {location}", done, now)
+
+    def take(self, session: str, location: str, now: datetime) -> str:
+        """Return the code of the notice that the page at an address is to show now, empty where there is none or it was shown."""
+        found = self._waiting.find(f"{session} {location}", now) or ""
+        self._waiting.pop(f"{session} {location}", None)
+        return found
 
 
 @dataclass(slots=True)

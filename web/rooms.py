@@ -7,12 +7,13 @@ and operators without a second factor, are led there first.
 
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from functools import partial, wraps
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote
 
 import trio
 from quart import Response, abort, request
@@ -26,9 +27,9 @@ from engine.domain.errors import InvalidValue, OwnFault, RexAlgoError
 from engine.domain.person import Role
 from engine.office import NothingThere
 from engine.ports.secret import Secret
+from web.again import DECLINE, Again, OpenOffers, address_of_offer, read_offer
 from web.again import PAGE as AGAIN_PAGE
-from web.again import Again, address_of_offer, read_offer
-from web.once import CONFIRM, DoneOnce, ShownOnce
+from web.once import CONFIRM, DoneOnce, ShownOnce, ToldOnce
 from web.peers import is_from_here
 from web.requests import asks_locally, client
 from web.settings import WebSettings
@@ -41,6 +42,7 @@ FIRST_TOTP: Final = "/security/second-factor"
 ONLY_LOOKS: Final = "X-Only-Looks"
 """What a page says when it fetches itself again: nobody is there, so that a session left open runs out all the same."""
 _BEFORE_FACTORS: Final = (FIRST_PASSWORD, FIRST_TOTP, f"{FIRST_PASSWORD}/codes", "/sign-out", CONFIRM)
+_AT_THE_DOOR: Final = ("ended", "ended-offered")
 _FORM_FIELDS_MAX: Final = 100
 
 
@@ -81,9 +83,12 @@ class Rooms:
         self._confirming = trio.Lock()
         self._done = DoneOnce()
         self._shown = ShownOnce()
+        self._told = ToldOnce()
         self._offers: dict[str, Again] = {}
         self.declared: list[Room] = []
+        self._open_offers = OpenOffers()
         self.get(AGAIN_PAGE, Who.SIGNED_IN)(self._offer_again)
+        self.post(DECLINE, Who.SIGNED_IN)(self._decline)
         self.get(CONFIRM, Who.SIGNED_IN)(self._ask_for_factor)
 
     def get(self, address: str, who: Who) -> Callable[[Handler], Handler]:
@@ -116,18 +121,55 @@ class Rooms:
         return register
 
     async def _enter(self, handler: Handler, who: Who, parts: dict[str, str], *, once: bool, again: Again | None) -> Response:
+        visit, answer = await self._let_in(handler, who, parts, once=once, again=again)
+        if visit.visitor is not None and "Location" in answer.headers:
+            self._told.note(visit.visitor.session.id, answer.headers["Location"], visit.now)
+        return answer
+
+    def _notice(self, visit: Visit) -> str:
+        """Return the notice to be shown: a deed's once, and at the door that a session had ended."""
+        if visit.visitor is None:
+            done = visit.query.get("done", "")
+            return done if done in _AT_THE_DOOR else ""
+        return self._told.take(visit.visitor.session.id, request.full_path, visit.now)
+
+    async def _let_in(
+        self, handler: Handler, who: Who, parts: dict[str, str], *, once: bool, again: Again | None
+    ) -> tuple[Visit, Response]:  # fmt: skip
         form = await request.form if request.method == "POST" else None  # read before any answer: an unread body ends the connection
         visit = await self._visit()
         offered = "" if form is None or again is None else address_of_offer(again, parts, visit.path, form)
+        self._keep_offer(visit, offered)
         led = self._lead(visit, who, offered)
         if led is not None:
-            return led
+            return visit, led
+        visit.notice = self._notice(visit)
         if form is not None and not self._take_form(visit, who, form):
-            return visit.go(offered) if offered else abort(403)
+            return visit, visit.go(offered) if offered else abort(403)
         if once and visit.form.get("once"):
             key = self._done.key("" if visit.visitor is None else visit.visitor.session.id, request.full_path, visit.form.items(multi=True))
-            return await self._done.answer(key, partial(self._answer, handler, visit, parts), visit.now)
-        return await self._answer(handler, visit, parts)
+            return visit, await self._done.answer(key, partial(self._answer, handler, visit, parts), visit.now)
+        answer = await self._answer(handler, visit, parts)
+        if answer.status_code == 303 and not answer.headers["Location"].startswith(CONFIRM):
+            for each in visit.offers:
+                if each.is_done_by(visit.path, visit.form):
+                    self._open_offers.end(visit.who.person.id, each.page)
+        return visit, answer
+
+    def _keep_offer(self, visit: Visit, offered: str) -> None:
+        """Keep what this person is offered, or is led away from before it is done, until it is done or declined."""
+        if visit.visitor is None:
+            return
+        asks = visit.path == AGAIN_PAGE
+        if asks or (offered and _missing_factor(visit.visitor) is not None):
+            query = visit.query if asks else MultiDict(parse_qsl(offered.partition("?")[2]))
+            with suppress(NothingThere):
+                self._open_offers.open(visit.who.person.id, read_offer(self._app.url_map, self._offers, query))
+        visit.offers = self._open_offers.of(visit.who.person.id)
+
+    async def _decline(self, visit: Visit) -> Response:
+        self._open_offers.end(visit.who.person.id, visit.text("page"))
+        return visit.go(visit.home(), "declined")
 
     async def _offer_again(self, visit: Visit) -> Response:
         return visit.page("door/again.html", offer=read_offer(self._app.url_map, self._offers, visit.query))
@@ -178,7 +220,7 @@ class Rooms:
             return visit.go(f"/sign-in?next={quote(wanted, safe='')}" if wanted else "/sign-in", done)
         first = _missing_factor(visitor)
         if first is not None and visit.path not in _BEFORE_FACTORS and not self.settings.demo_people:
-            return visit.go(first)
+            return visit.go(first, "" if request.method == "GET" or offered else "factor-first")
         role = _ROLES.get(who)
         if role is not None and not visitor.person.is_a(role):
             abort(404)

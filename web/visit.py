@@ -13,6 +13,7 @@ from engine.desks import Desks
 from engine.desks.identity import Caller, SignedIn
 from engine.desks.visitor import Visitor
 from engine.domain.person import Role
+from web.again import Offer
 from web.once import ShownOnce
 from web.pages import page, render
 from web.settings import WebSettings
@@ -26,7 +27,11 @@ COOKIE_PLAIN: Final = "rexalgo"
 
 @dataclass(slots=True)
 class Visit:
-    """Hold what a handler needs. ``form`` keeps what was typed, so that a page which refuses it can show it again."""
+    """Hold what a handler needs.
+
+    ``form`` keeps what was typed, so that a page which refuses it can show it again; ``notice`` is the code of what is told above the page.
+    ``offers`` are deeds of this person that were not done, and are not declined.
+    """
 
     desks: Desks
     settings: WebSettings
@@ -37,6 +42,8 @@ class Visit:
     shown: ShownOnce
     visitor: Visitor | None = None
     form: MultiDict[str, str] = field(default_factory=MultiDict)
+    notice: str = ""
+    offers: tuple[Offer, ...] = ()
 
     @property
     def who(self) -> Visitor:
@@ -72,8 +79,9 @@ class Visit:
             "nothing_sent": "" if visitor is None else self.desks.pulse.held(visitor),
             "errors": dict(errors or {}),
             "form": self.form,
-            "notice": NOTICES.get(self.query.get("done", ""), ""),
-            "is_care": self.query.get("done", "") in CARE,
+            "offers": self.offers,
+            "notice": NOTICES.get(self.notice, ""),
+            "is_care": self.notice in CARE,
             "place": self.desks.identity.place,
             "now": self.now,
             "path": self.path,
@@ -129,10 +137,12 @@ class Visit:
         return "/operate" if person.is_a(Role.OPERATOR) else "/home"
 
     def next(self) -> str:
-        """Return the page of this site that the person wanted before signing in, else their home."""
+        """Return the page of this site that the person wanted before signing in, else what was not done yet, else their home."""
         wanted = self.form.get("next", self.query.get("next", ""))
         is_ours = wanted.startswith("/") and not wanted.startswith(("//", "/\\")) and wanted.isprintable() and len(wanted) <= _NEXT_MAX
-        return wanted if is_ours and wanted != "/" else self.home() if self.visitor is not None else "/"
+        if is_ours and wanted != "/":
+            return wanted
+        return self.offers[-1].page if self.offers else "/" if self.visitor is None else self.home()
 
 
 def _see_other(address: str) -> Response:

@@ -16,6 +16,8 @@ from engine.domain.identifiers import own_name
 NOTICES: Final[Mapping[str, str]] = {
     "ended": "Your session had ended: what you sent was not done. Sign in, and do it again.",
     "ended-offered": "Your session had ended: what you pressed was not done. Sign in, and it is offered to you again.",
+    "factor-first": "What you sent was not done: set this up first, then do it again.",
+    "declined": "It was not done, and is not offered any longer.",
     "again": "This came a second time. It was done once, and nothing was repeated; to do it again, open its page anew.",
     "unconfirmed": "Nothing was agreed to: terms wait ten minutes to be confirmed. Below is what is stored.",
     "unflattened": "Nothing was flattened: the page that asks holds for ten minutes. Ask for it again.",
@@ -54,7 +56,7 @@ NOTICES: Final[Mapping[str, str]] = {
     "revoked-invitation": "The invitation is ended.",
     "role": "The role was changed.",
 }
-CARE: Final = ("ended", "ended-offered", "again", "unconfirmed", "unflattened", "unrepeated", "gone")
+CARE: Final = ("ended", "ended-offered", "factor-first", "declined", "again", "unconfirmed", "unflattened", "unrepeated", "gone")
 """The notices that tell of something that was not done."""
 OPERATOR_SEES: Final = (
     "its name, exchange and environment, what strategies hold in it, its orders and outcomes, what its wallet changed by, how its"

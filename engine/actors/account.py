@@ -13,6 +13,7 @@ import trio
 
 from engine.actors.doorbell import Doorbell
 from engine.actors.exchange_session import ExchangeSession
+from engine.actors.history_look import HistoryLook
 from engine.actors.shared import Shared
 from engine.decisions.planning import AccountView, Reading
 from engine.decisions.risk import may_have_position, unread_row
@@ -60,6 +61,7 @@ class Account:
         self.foreign = met_foreign(shared.ledger.db, identifier)
         """Orders with our mark that the ledger lacks: entries stop until a person accepts them, whatever is read meanwhile."""
         self.first_reading = trio.Event()
+        self.history = HistoryLook(shared.clock)
         self.reserved: dict[CopyId, Reserved] = {}
         self.asked_to_cancel: dict[int, datetime] = {}
         self.has_new_key = False

@@ -8,7 +8,7 @@ import trio
 from engine.actors.account import Account
 from engine.actors.books_watch import BooksWatch
 from engine.actors.exchange_session import ExchangeSession
-from engine.actors.position_ids import PositionIds, Replaced
+from engine.actors.position_ids import PositionIds
 from engine.actors.reconciler import Reconciler
 from engine.actors.unreadable import UnreadableRows
 from engine.decisions.planning import Reading
@@ -91,18 +91,35 @@ class AccountReader:
             done.set()
 
     async def _take(self, session: ExchangeSession, report: AccountReport, began: datetime) -> None:
-        replaced, is_held = Replaced(), bool(self._account.why_held)
-        if not is_held:  # else a person is shown first what differs
-            replaced = await self._position_ids.judge(session, report)
-            await self._reconciler.correct(report, began, replaced)
-            await self._position_ids.note(report, self._account.unsettled(began) | replaced.undecided)
+        undecided = await self._judge(session, report, began)
         await self._mark_equity(report)
         if self._account.is_overtaken(began):
             return
-        if not is_held:
-            await self._books.account_was_read(report, began, self._account.unsettled(began) | replaced.undecided)
+        if undecided is not None:
+            await self._books.account_was_read(report, began, undecided)
         self._account.was_read(report, began)
         await self._unreadable.note("account", report.unreadable)
+
+    async def _judge(self, session: ExchangeSession, report: AccountReport, began: datetime) -> frozenset[Symbol] | None:
+        """Correct the ledger by a reading and return what it does not decide; None where the ledger may be old, so nothing is corrected."""
+        account = self._account
+        if account.why_held or account.history.is_open:
+            return None
+        replaced = await self._position_ids.judge(session, report)
+        await self._reconciler.correct(report, began, replaced)
+        undecided = account.unsettled(began) | replaced.undecided
+        await self._position_ids.note(report, undecided)
+        return undecided
+
+    async def judge_newest(self) -> None:
+        """Correct the ledger by the newest reading, which was taken while the ledger was not known to be the newest one."""
+        account = self._account
+        session, report, began = account.session, account.report, account.read_began
+        if session is None or report is None or began is None:
+            return
+        undecided = await self._judge(session, report, began)
+        if undecided is not None and not account.is_overtaken(began):
+            await self._books.account_was_read(report, began, undecided)
 
     async def _mark_equity(self, report: AccountReport) -> None:
         """Renew what loss limits compare with: at the first reading of a trading day, and at a new highest equity."""

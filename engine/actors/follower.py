@@ -57,7 +57,7 @@ class Follower:
         self.reader = AccountReader(account, self.position_ids, self.unreadable, self.books, self._reconciler)
         self.resolver = Resolver(account, self.reader, self.unreadable)
         self.guard = ProtectionGuard(account)
-        self.old_ledger = OldLedger(account, self.position_ids, self._reconciler)
+        self.old_ledger = OldLedger(account, self.position_ids, self._reconciler, self.reader)
         self.preflight = PreflightWatch(account, self.unreadable)
         self._lanes = Lanes(account, self.reader)
         self._told_restarts = 0
@@ -110,7 +110,7 @@ class Follower:
             await account.legs.wait(None if chosen.again_at is None else (chosen.again_at - now).total_seconds())
 
     def _state(self, leg: WaitingLeg) -> LegState:
-        due = max(leg.retry_at, self._lanes.not_before(leg), self.old_ledger.look_until)
+        due = max(leg.retry_at, self._lanes.not_before(leg), self.account.history.send_from)
         return LegState(leg.symbol, leg.kind, due, leg.kind == EXIT and self.account.exits_wait(leg.strategy))
 
     def _start(self, nursery: trio.Nursery, leg: WaitingLeg) -> None:

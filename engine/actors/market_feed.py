@@ -87,9 +87,14 @@ class MarketFeed:
                     await self._read_safely()
                 await trio.sleep(POLL_S)
         finally:
-            if self._market is not None:
-                with trio.CancelScope(shield=True, deadline=trio.current_time() + 2):
-                    await self._market.aclose()
+            await self.aclose()
+
+    async def aclose(self) -> None:
+        """End what is open; the next reading opens it again."""
+        market, self._market = self._market, None
+        if market is not None:
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + 2):
+                await market.aclose()
 
     async def _read_safely(self) -> None:
         try:

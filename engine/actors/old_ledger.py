@@ -1,8 +1,8 @@
 """See that a ledger is older than what was done in its name, and plan what a person's confirmation would change for one account.
 
 At the start the account's own history is asked, once, for orders that carry our mark and are not in the ledger: filled orders never show
-among open ones. Until the first try has ended, at most 8 s, nothing of the account leaves; where it finds one, the account stands still.
-While it does, readings correct nothing, so that the plan shows all that differs.
+among open ones. Until the first try has ended, at most 8 s, nothing of the account leaves and no reading corrects it; where it finds one,
+the account stands still. While it does, readings correct nothing either, so that the plan shows all that differs.
 """
 
 import hashlib
@@ -13,6 +13,7 @@ from typing import Final
 import trio
 
 from engine.actors.account import Account
+from engine.actors.account_reader import AccountReader
 from engine.actors.position_ids import PositionIds, Replaced
 from engine.actors.reconciler import Reconciler
 from engine.decisions.reconciliation import Correction, ForeignOrders, LostOrders, OwnPosition, ShareShrunk, Told, is_lacking, words_of
@@ -26,7 +27,6 @@ from engine.ledger.holdings import read_holdings
 from engine.ledger.people import symbols_of
 from engine.ledger.stillness import stand_still
 
-LOOK_WITHIN: Final = timedelta(seconds=8)
 LOOK_BACK: Final = timedelta(days=7)
 BEFORE: Final = timedelta(minutes=2)
 AGAIN_S: Final = 15.0
@@ -40,28 +40,27 @@ class Changed(Exception):
 class OldLedger:
     """Look after one account whose ledger may be old."""
 
-    def __init__(self, account: Account, position_ids: PositionIds, reconciler: Reconciler) -> None:
+    def __init__(self, account: Account, position_ids: PositionIds, reconciler: Reconciler, reader: AccountReader) -> None:
         self._account = account
         self._position_ids = position_ids
         self._reconciler = reconciler
-        self._began = account.shared.clock.now()
-        self.looked = trio.Event()
+        self._reader = reader
         self.shown = ""
         """The digest of the plan that a person was shown the last time; empty where none was since the start."""
 
-    @property
-    def look_until(self) -> datetime:
-        """Return until when nothing of the account may start: a time that has passed, once its history was asked."""
-        return self._began if self.looked.is_set() else self._began + LOOK_WITHIN
-
     async def run(self) -> None:
         """Ask the account's history until it has told, once; the account's own reading connects it."""
-        account = self._account
+        account, history = self._account, self._account.history
         await account.first_reading.wait()
-        while not await self._look():
-            self._look_ended()  # the mark beside the ledger is the first guard; this one is asked again
-            await trio.sleep(AGAIN_S)
-        self._look_ended()
+        looked, pause_s = False, 0.0
+        if history.is_open:
+            pause_s = AGAIN_S
+            with trio.move_on_after((history.until - account.shared.clock.now()).total_seconds()):
+                looked = await self._look()
+        await self._look_ended()
+        while not looked:  # the mark beside the ledger is the first guard; this one is asked again
+            await trio.sleep(pause_s)
+            looked, pause_s = await self._look(), AGAIN_S
 
     async def _look(self) -> bool:
         """Ask once, and let the account stand still where its history has what the ledger lacks; False where it could not be asked."""
@@ -79,8 +78,12 @@ class OldLedger:
             await account.shared.ledger.write(lambda db: stand_still(db, account.id, account.name, cause, at))
         return True
 
-    def _look_ended(self) -> None:
-        self.looked.set()
+    async def _look_ended(self) -> None:
+        """Let the account begin: first what its newest reading corrects, then its orders."""
+        self._account.history.was_tried()
+        await self._reader.judge_newest()
+        self._account.history.looked.set()
+        self._account.protection.ring()
         self._account.ring()
 
     async def lost_orders(self) -> list[OrderReport]:
@@ -109,9 +112,8 @@ class OldLedger:
         report = await session.fetch_account()
         replaced: Replaced = self._position_ids.judge_old(session, report)
         lost = await self.lost_orders()
-        found = self._reconciler.corrections(report, began, replaced)
-        told = [LostOrders(tuple(each.exchange_order_id for each in lost), tuple(map(_words, lost)))] if lost else []
-        return (*found, *told, *self._stays(found, began), *self._sends(db))
+        found = self._reconciler.corrections(report, began, replaced, lost)
+        return (*found, *self._stays(found, began), *self._sends(db))
 
     def _stays(self, found: tuple[Correction, ...], began: datetime) -> list[Told]:
         account = self._account
@@ -156,9 +158,3 @@ def digest(found: tuple[Correction, ...]) -> str:
 
 def _orders(count: int) -> str:
     return f"{count} order{'s' if count > 1 else ''}"
-
-
-def _words(order: OrderReport) -> str:
-    filled = f", {plain(order.filled_quantity)} filled" if order.filled_quantity > 0 else ""
-    what = f"{order.side.value} {plain(order.quantity)} {order.symbol}"
-    return f"{order.exchange_order_id} {what} of {order.created_at:%Y-%m-%d %H:%M} UTC{filled}"

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from engine.actors.account import Account
+from engine.actors.comparing import needs_now
 from engine.actors.exchange_session import ExchangeSession
 from engine.actors.shared import TAKER_FEE_BPS
 from engine.actors.unreadable import UnreadableRows
@@ -134,12 +135,10 @@ class PreflightWatch:
     async def _needs(self, *, is_read: bool) -> list[SymbolNeed]:
         shared = self._account.shared
         feed = shared.feeds[self._account.exchange]
-        found = []
+        found: list[SymbolNeed] = []
         for each in agreements(shared.ledger.db, self._account.id):
-            for symbol in sorted(each.policy.symbols):
-                if is_read:  # some exchanges tell their contracts only once an account is connected, and this one is
-                    await feed.trades(symbol)
-                quote = await feed.quote(symbol, shared.pace.price_age_s)
-                found.append(SymbolNeed(symbol, each.strategy, each.policy, feed.instrument(symbol), quote, feed.knows_contracts))
+            for symbol in sorted(each.policy.symbols) if is_read else ():
+                await feed.trades(symbol)  # some exchanges tell their contracts only once an account is connected, and this one is
+            found += await needs_now(feed, each.strategy, each.policy, shared.pace.price_age_s)
         self._lacks_market = any(not each.contracts_known or (each.instrument is not None and each.quote is None) for each in found)
         return found

@@ -45,7 +45,7 @@ class ProtectionGuard:
         """Compare once, and set what is missing."""
         account = self._account
         report = account.report
-        if report is None or account.why_held:
+        if report is None or account.why_held or not account.history.may_send:
             return
         for held in read_holdings(account.shared.ledger.db, account.id):
             position = position_of(report, held.symbol)

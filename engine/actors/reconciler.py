@@ -1,5 +1,6 @@
 """Correct the ledger of one account where the exchange proves it wrong: shares that shrank, and orders of ours that it lacks."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -11,6 +12,7 @@ from engine.decisions.reconciliation import Correction, ForeignOrders, ShareShru
 from engine.domain.account import AccountReport
 from engine.domain.alert import AlertCode
 from engine.domain.amounts import EXACT, plain
+from engine.domain.order import OrderReport
 from engine.ledger import Database
 from engine.ledger.alerts import raise_alert
 from engine.ledger.attempts import accepted_foreign, bound_order_ids, knows_client_order_id, meet_foreign, met_foreign
@@ -27,7 +29,9 @@ class Reconciler:
         self._account = account
         self._books = books
 
-    def corrections(self, report: AccountReport, began: datetime, replaced: Replaced) -> tuple[Correction, ...]:
+    def corrections(
+        self, report: AccountReport, began: datetime, replaced: Replaced, lost: Sequence[OrderReport] = ()
+    ) -> tuple[Correction, ...]:
         """Compare the ledger with a reading that began then; nothing is changed."""
         db = self._account.shared.ledger.db
         # Attempts first, holdings after: what ends between the two statements is still seen as unsettled.
@@ -44,6 +48,7 @@ class Reconciler:
             closed_ids=replaced.closed,
             replaced=replaced.unnamed,
             met_ids=self._account.foreign,
+            lost=lost,
         )
 
     async def correct(self, report: AccountReport, began: datetime, replaced: Replaced) -> None:

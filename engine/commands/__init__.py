@@ -12,6 +12,7 @@ from engine.commands.drawdown import DRAWDOWN
 from engine.commands.keys import KEYS
 from engine.commands.operating import OPERATING, chosen_notifiers
 from engine.commands.people import PEOPLE
+from engine.commands.provisioning import PROVISIONING
 from engine.commands.restoring import RESTORING
 from engine.commands.system import SYSTEM
 from engine.domain.errors import RexAlgoError
@@ -20,7 +21,9 @@ from engine.office import NothingThere, Office
 __all__ = ["Command", "Commands", "NothingThere", "chosen_notifiers"]
 
 Command = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
-_ALL: Mapping[str, Callable[..., Awaitable[dict[str, Any]]]] = {**OPERATING, **DRAWDOWN, **BOOKS, **PEOPLE, **SYSTEM, **KEYS, **RESTORING}
+_ALL: Mapping[str, Callable[..., Awaitable[dict[str, Any]]]] = {
+    **OPERATING, **DRAWDOWN, **BOOKS, **PEOPLE, **SYSTEM, **KEYS, **RESTORING, **PROVISIONING,
+}  # fmt: skip
 
 
 class Commands:

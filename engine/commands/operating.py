@@ -60,8 +60,6 @@ from engine.ledger.unsettled import count_unsettled
 from engine.office import NothingThere, Office
 from engine.plugin.host import Plugins
 from engine.ports.notifier import Notifier
-from engine.provisioning import ProvisionResult, provision
-from engine.provisioning.exchange_places import exchange_places
 from engine.settings.config import Config
 
 NOTE_CHARACTERS_MAX: Final = 200
@@ -379,36 +377,6 @@ def _targets(office: Office, scope: SwitchScope) -> list[str]:
             return sorted({each.exchange for each in accounts(db)})
 
 
-# Provisioning
-
-
-async def _provision(office: Office, params: dict[str, Any]) -> dict[str, Any]:
-    table = params.get("table")
-    if not isinstance(table, dict):
-        raise InvalidValue("table", "the declarations as a table")
-    async with office.one_at_a_time:
-        plugins = office.plugins()
-        record, by, file = await recorder(office, params), text(params, "by", "operator"), text(params, "file", "the file")
-
-        def write_down(db: Database, made: ProvisionResult) -> None:
-            if made.created or made.updated:
-                record(db, by, "provisioned", file, {"created": dict(made.created), "updated": len(made.updated)})
-
-        result = await provision(
-            office.ledger,
-            await office.open_vault(),
-            plugins,
-            table,
-            places=exchange_places(office.config, plugins, office.clock),
-            now=office.clock.now(),
-            webhook_address=office.webhook_address,
-            file=file,
-            also=write_down,
-        )
-        await office.changed()
-    return result.as_json()
-
-
 # Webhook secrets
 
 
@@ -489,7 +457,6 @@ OPERATING: Final[Mapping[str, Run]] = {
     "halt": _halt,
     "still_open": _still_open,
     "resume": _resume,
-    "provision": _provision,
     "rotate": _rotate,
     "alerts": _alerts,
     "alert_test": _alert_test,

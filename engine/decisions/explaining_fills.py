@@ -146,13 +146,18 @@ def _told_by(fill: UnsettledFill, rows: Sequence[OrderReport], waits_for_positio
     fees = [each.fee for each in rows if each.fee is not None]
     fee = part(sum(fees, ZERO), fill.quantity, _sum(rows)) if len(fees) == len(rows) else None
     closed_by = next((each.closed_by for each in rows if each.closed_by not in (None, ClosedBy.ORDER)), None)
-    cause = fill.cause or (None if closed_by is None else CAUSE_OF[closed_by])
+    cause = fill.cause or (CAUSE_OF[closed_by] if closed_by is not None else Cause.SIGNAL if _are_ours(rows) else None)
     if cause is None and not (waits_for_position and fill.ends_position):
         cause = Cause.OWNER
     newest = max(rows, key=lambda each: each.created_at)
     return Told(
         fill.id, _average(rows), fee, cause, rows[0].exchange_order_id if len(rows) == 1 else None, _within(fill, newest.created_at)
     )
+
+
+def _are_ours(rows: Sequence[OrderReport]) -> bool:
+    """Tell whether orders of ours did it, of which the ledger knows nothing: one that was put back is older than they are."""
+    return all(each.has_our_mark for each in rows)
 
 
 def explain_by_positions(fills: Iterable[UnsettledFill], closed: Sequence[ClosedPosition], taken: Collection[str]) -> list[Told]:

@@ -61,9 +61,9 @@ from engine.decisions.sizing import (
 from engine.domain.account import AccountReport, EquityMarks
 from engine.domain.amounts import EXACT, Money, Price, Quantity, Ratio, ceil_to_step, floor_to_step, initial_margin, notional, plain
 from engine.domain.holding import Holding, PendingEntry, Switch
-from engine.domain.identifiers import CLIENT_ORDER_ID_PREFIX, CopyId, StrategyId, client_order_id
+from engine.domain.identifiers import CopyId, StrategyId, client_order_id
 from engine.domain.instrument import Instrument
-from engine.domain.order import OrderIntent, OrderReport, OrderSide
+from engine.domain.order import OrderIntent, OrderSide
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.domain.signal import NO_ORDER_KEY, Action, OrderKey, OrderType, PositionSide, Signal
 from engine.domain.subscription import BelowMinimum, Mode, RiskLimits, Standing, Subscription
@@ -350,17 +350,13 @@ def _owner_is_there(context: EntryContext, account: AccountView) -> Outcome | Wa
     ours = next((each.share for each in account.holdings if each.symbol == symbol), Quantity(Decimal(0)))
     if position is not None and position.quantity > ours:
         own = f"{position.side.value} {plain(EXACT.subtract(position.quantity, ours))}"
-    elif any(each.symbol == symbol and not _is_ours(each) for each in account.report.open_orders):
+    elif any(each.symbol == symbol and not each.has_our_mark for each in account.report.open_orders):
         own = "a resting order"
     else:
         return None
     if context.here is not Reading.AFTER:
         return _MAY_BE_OURS
     return Outcome(OutcomeCode.SKIPPED_OWN_POSITION, {"symbol": symbol, "own": own})
-
-
-def _is_ours(order: OrderReport) -> bool:
-    return order.client_order_id is not None and order.client_order_id.startswith(CLIENT_ORDER_ID_PREFIX)
 
 
 _WHO_HOLDS: Final[tuple[Callable[[EntryContext, AccountView], Outcome | Wait | None], ...]] = (

@@ -5,7 +5,7 @@ here raises exposure, sends or cancels. Running again after applying the correct
 is left alone: the report may be older than what is under way there.
 """
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Final, assert_never
@@ -14,14 +14,16 @@ from engine.decisions.risk import may_have_position, position_of
 from engine.domain.account import AccountReport
 from engine.domain.amounts import EXACT, ZERO, Quantity, plain
 from engine.domain.holding import Holding
-from engine.domain.identifiers import CLIENT_ORDER_ID_PREFIX, ClientOrderId, StrategyId, Symbol
-from engine.domain.order import OrderReport
+from engine.domain.identifiers import ClientOrderId, StrategyId, Symbol
+from engine.domain.order import OrderReport, OrderSide
 from engine.domain.signal import PositionSide
 
 _GONE: Final = "the position was closed outside the engine: by the owner, a stop, a target or a liquidation"
 _LESS: Final = "the position is smaller than our share: the owner, a stop, a target or a liquidation closed a part"
 _REPLACED: Final = "the position was closed outside the engine, and the one that stands there now was opened by the owner"
 _TURNED: Final = "the position stands on the other side: the owner closed ours and turned it"
+_NONE: Final = Quantity(ZERO)
+_BY_LOST: Final = "an order of this engine that this ledger lacks"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +50,15 @@ class ForeignOrders:
 
 @dataclass(frozen=True, slots=True)
 class OwnPosition:
-    """Tell what the owner holds beyond our share; information, nothing to correct."""
+    """Tell what the owner holds beyond our share; information, nothing to correct.
+
+    ``by_lost``: how much of it orders of ours opened that the ledger lacks. Nobody follows it, so it counts as the owner's.
+    """
 
     symbol: Symbol
     side: PositionSide
     quantity: Quantity
+    by_lost: Quantity = _NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +92,7 @@ def reconcile(
     closed_ids: Collection[str] = (),
     replaced: Collection[Symbol] = (),
     met_ids: Collection[str] = (),
+    lost: Sequence[OrderReport] = (),
 ) -> tuple[Correction, ...]:
     """Compare one account's ledger with a report of the exchange.
 
@@ -93,8 +100,9 @@ def reconcile(
     of ``report`` began. ``exiting``: symbols where an exit of ours still runs; there a vanished position is no act of the owner.
     ``bound_ids``: exchange order ids that the ledger knows; ``client_id_known`` tells the same for client order ids. ``closed_ids``:
     positions that held a share of ours and are known to be closed, though another one of the same side stands there. ``replaced``: symbols
-    where the same is known of a share whose position has no id here. ``met_ids``: orders with
-    our prefix that an earlier reading met, and nobody has accepted.
+    where the same is known of a share whose position has no id here. ``met_ids``: orders with our prefix that an earlier reading met, and
+    nobody has accepted. ``lost``: orders of ours in the account's history that the ledger lacks. Such an order is told once: as lost,
+    which says what it did, though it rests or was met as well.
     """
     settled = {
         each.symbol: each
@@ -103,10 +111,15 @@ def reconcile(
     }
     busy = {each.symbol for each in holdings} - set(settled) | set(unsettled)
     settled_now = [(settled[symbol], symbol in exiting) for symbol in sorted(settled)]
-    shrunk = [found for each, exits in settled_now if (found := _shrunk(each, report, exits, closed_ids, replaced)) is not None]
+    shrunk = [found for each, exits in settled_now if (found := _shrunk(each, report, exits, closed_ids, replaced, lost)) is not None]
     resting = {each.exchange_order_id for each in report.open_orders if is_lacking(each, bound_ids, client_id_known)}
-    foreign = sorted(resting.union(met_ids))
-    return (*shrunk, *([ForeignOrders(tuple(foreign))] if foreign else []), *_own_positions(settled, report, busy, closed_ids, replaced))
+    foreign = sorted(resting.union(met_ids) - {each.exchange_order_id for each in lost})
+    return (
+        *shrunk,
+        *([ForeignOrders(tuple(foreign))] if foreign else []),
+        *_own_positions(settled, report, busy, closed_ids, replaced, lost),
+        *([LostOrders(tuple(each.exchange_order_id for each in lost), tuple(map(_words_of_order, lost)))] if lost else []),
+    )
 
 
 def _is_replaced(holding: Holding, closed_ids: Collection[str], replaced: Collection[Symbol]) -> bool:
@@ -114,26 +127,44 @@ def _is_replaced(holding: Holding, closed_ids: Collection[str], replaced: Collec
 
 
 def _shrunk(
-    holding: Holding, report: AccountReport, is_exiting: bool, closed_ids: Collection[str], replaced: Collection[Symbol]
+    holding: Holding, report: AccountReport, is_exiting: bool, closed_ids: Collection[str], replaced: Collection[Symbol],
+    lost: Sequence[OrderReport],
 ) -> ShareShrunk | None:  # fmt: skip
     position = position_of(report, holding.symbol)
     is_replaced = _is_replaced(holding, closed_ids, replaced)
     there = Quantity(ZERO) if position is None or position.side is not holding.side or is_replaced else position.quantity
     if there >= holding.share:
         return None
-    cause = _GONE if position is None else _LESS if there > 0 else _REPLACED if is_replaced else _TURNED
-    return ShareShrunk(holding.symbol, holding.strategy, holding.share, there, cause, there == 0 and not is_exiting)
+    steps = _through(lost, holding.symbol, holding.side, holding.share)
+    detached = there == 0 and not is_exiting and not (min(steps) <= 0 and steps[-1] == 0)
+    if min(steps) <= there:
+        cause = f"{_BY_LOST} closed {'a part of ' if there > 0 else ''}the position"
+        cause += "" if position is None or there > 0 else "; the one that stands there now is another one"
+    else:
+        cause = _GONE if position is None else _LESS if there > 0 else _REPLACED if is_replaced else _TURNED
+        cause += f"; {_BY_LOST} closed {plain(holding.share - min(steps))} of it" if min(steps) < holding.share else ""
+    return ShareShrunk(holding.symbol, holding.strategy, holding.share, there, cause, detached)
+
+
+def _through(lost: Iterable[OrderReport], symbol: Symbol, side: PositionSide, share: Decimal) -> list[Decimal]:
+    """Return a share as it was before, between and after the lost orders of its symbol; below zero it is turned."""
+    steps = [share]
+    for each in sorted(lost, key=lambda order: order.created_at):
+        if each.symbol == symbol:
+            sign = 1 if each.side is OrderSide.opening(side) else -1
+            steps.append(EXACT.add(steps[-1], sign * each.filled_quantity))
+    return steps
 
 
 def is_lacking(order: OrderReport, bound_ids: Collection[str], known: Callable[[ClientOrderId], bool]) -> bool:
     """Tell whether an order carries our mark and the ledger does not know it."""
     own = order.client_order_id
-    return own is not None and own.startswith(CLIENT_ORDER_ID_PREFIX) and order.exchange_order_id not in bound_ids and not known(own)
+    return own is not None and order.has_our_mark and order.exchange_order_id not in bound_ids and not known(own)
 
 
 def _own_positions(
     settled: dict[Symbol, Holding], report: AccountReport, busy: set[Symbol], closed_ids: Collection[str],
-    replaced: Collection[Symbol],
+    replaced: Collection[Symbol], lost: Sequence[OrderReport],
 ) -> Iterable[OwnPosition]:  # fmt: skip
     for position in sorted(report.positions, key=lambda each: each.symbol):
         holding = settled.get(position.symbol)
@@ -141,7 +172,10 @@ def _own_positions(
         ours = holding.share if holding is not None and is_there else Decimal(0)
         beyond = Quantity(EXACT.subtract(position.quantity, ours))
         if beyond > 0 and position.symbol not in busy:
-            yield OwnPosition(position.symbol, position.side, beyond)
+            began = Decimal(0) if holding is None else holding.share if holding.side is position.side else -holding.share
+            steps = _through(lost, position.symbol, position.side, began)
+            opened = max(ZERO, EXACT.subtract(steps[-1], max(ZERO, min(steps))))
+            yield OwnPosition(position.symbol, position.side, beyond, Quantity(min(beyond, opened)))
 
 
 def apply(holdings: Iterable[Holding], corrections: Iterable[Correction]) -> tuple[Holding, ...]:
@@ -168,11 +202,24 @@ def words_of(correction: Correction) -> dict[str, str]:
             return {"kind": "foreign", "differs": differs, "step": "they are taken as the owner's; entries of the account are let in again"}
         case LostOrders():
             differs = f"{len(correction.words)} orders carry our mark and are not in this ledger: {'; '.join(correction.words)}"
-            return {"kind": "lost", "differs": differs, "step": "what they opened is not followed: close by hand what of it still stands"}
+            return {"kind": "lost", "differs": differs, "step": "what they opened is not followed: close or cancel by hand what stands"}
         case Told(kind, what, step):
             return {"kind": kind, "differs": what, "step": step}
         case OwnPosition():
-            own = f"{correction.side.value} {plain(correction.quantity)} {correction.symbol}"
-            return {"kind": "own", "differs": f"the owner holds {own} beside us", "step": "nothing: it is left alone"}
+            return {"kind": "own", "differs": _words_of_own(correction), "step": "nothing: it is left alone"}
         case _:
             assert_never(correction)
+
+
+def _words_of_own(own: OwnPosition) -> str:
+    what = f"{own.side.value} {plain(own.quantity)} {own.symbol}"
+    if own.by_lost == own.quantity:
+        return f"{what} stands beside our share: {_BY_LOST} opened it"
+    return f"the owner holds {what} beside us" + (f"; {_BY_LOST} opened {plain(own.by_lost)} of it" if own.by_lost else "")
+
+
+def _words_of_order(order: OrderReport) -> str:
+    filled = f", {plain(order.filled_quantity)} filled" if order.filled_quantity > 0 else ""
+    rests = "" if order.status.is_terminal else ", may still rest"
+    what = f"{order.side.value} {plain(order.quantity)} {order.symbol}"
+    return f"{order.exchange_order_id} {what} of {order.created_at:%Y-%m-%d %H:%M} UTC{filled}{rests}"

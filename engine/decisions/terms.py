@@ -14,6 +14,7 @@ from engine.decisions.risk import equity, fee, total
 from engine.decisions.sizing import Missing, SizingBasis, floored, leverage_of, raw_quantity, smallest_quantity
 from engine.domain.account import AccountReport
 from engine.domain.amounts import EXACT, ZERO, Money, Price, Quantity, Ratio, ceil_to_step, floor_to_step, initial_margin, notional, plain
+from engine.domain.identifiers import Symbol
 from engine.domain.instrument import Instrument
 from engine.domain.subscription import (
     BelowMinimum,
@@ -59,10 +60,38 @@ class TermsFacts:
     entry_age_s: int
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """Hold what one exchange whose contracts are known says of a contract; ``instrument`` is None where it does not trade it."""
+
+    exchange: str
+    symbol: Symbol
+    instrument: Instrument | None
+
+
 def warn_of_terms(facts: TermsFacts) -> tuple[TermsWarning, ...]:
     """Say everything that is absurd about terms, each at its field; of many contracts the first few are named."""
+    contracts = (each for need in facts.needs for each in _of_contract(need, facts))
+    return _told([*_of_leverage(facts), *_of_limits(facts), *contracts])
+
+
+def warn_of_strategy(leverage: Ratio, listed: Sequence[Listed]) -> tuple[TermsWarning, ...]:
+    """Say what is absurd about a strategy: a leverage that an exchange does not give, contracts that no exchange here trades."""
+    found = []
+    for symbol in sorted({each.symbol for each in listed}):
+        places = [each for each in listed if each.symbol == symbol]
+        if all(each.instrument is None for each in places):
+            where = " or ".join(sorted(each.exchange for each in places))
+            found.append(TermsWarning("symbols", f"{symbol} is not traded at {where}: no follower can copy it."))
+        for each in places:
+            if each.instrument is not None:
+                found += _of_range(each.instrument, leverage, each.exchange)
+    return _told(found)
+
+
+def _told(warnings: Iterable[TermsWarning]) -> tuple[TermsWarning, ...]:
     found: dict[str, list[str]] = {}
-    for warning in [*_of_leverage(facts), *_of_limits(facts), *(each for need in facts.needs for each in _of_contract(need, facts))]:
+    for warning in warnings:
         found.setdefault(warning.field, []).append(warning.sentence)
     return tuple(TermsWarning(field, sentence) for field, sentences in found.items() for sentence in _short(sentences))
 
@@ -100,11 +129,14 @@ def _of_contract(need: SymbolNeed, facts: TermsFacts) -> Iterable[TermsWarning]:
         told = "is not traded at this exchange" if is_unlisted else "cannot be compared: its price is not known now"
         yield TermsWarning("symbols", f"{need.symbol} {told}.")
         return
-    ceiling = facts.policy.leverage.value
-    if not contract.leverage_min <= ceiling <= contract.leverage_max:
-        allowed = f"{_x(contract.leverage_min)} to {_x(contract.leverage_max)}"
-        yield TermsWarning("leverage", f"{need.symbol} takes {allowed} at the exchange: an entry at {_x(ceiling)} is denied.")
+    yield from _of_range(contract, facts.policy.leverage.value, "the exchange")
     yield from _of_size(contract, need.quote.last, facts)
+
+
+def _of_range(contract: Instrument, leverage: Ratio, exchange: str) -> Iterable[TermsWarning]:
+    if not contract.leverage_min <= leverage <= contract.leverage_max:
+        allowed = f"{_x(contract.leverage_min)} to {_x(contract.leverage_max)}"
+        yield TermsWarning("leverage", f"{contract.symbol} takes {allowed} at {exchange}: an entry at {_x(leverage)} is denied.")
 
 
 def _of_size(contract: Instrument, price: Price, facts: TermsFacts) -> Iterable[TermsWarning]:

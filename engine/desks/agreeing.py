@@ -7,10 +7,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
+from engine.actors.comparing import needs_now
 from engine.actors.flattening import asked_close
 from engine.actors.shared import TAKER_FEE_BPS
 from engine.decisions.planning import AccountView, EntryContext, EntryPlan, plan_entry
-from engine.decisions.preflight import SymbolNeed
 from engine.decisions.risk import equity
 from engine.decisions.sizing import leverage_of, smallest_quantity
 from engine.decisions.terms import TermsFacts, TermsWarning, warn_of_terms
@@ -100,12 +100,7 @@ class AgreeingDesk:
         if task is None:
             return ()
         feed, shared = task.account.shared.feeds[row.exchange], task.account.shared
-        needs = [
-            SymbolNeed(
-                each, strategy.name, policy, feed.instrument(each), await feed.quote(each, shared.pace.price_age_s), feed.knows_contracts
-            )
-            for each in sorted(policy.symbols)
-        ]
+        needs = await needs_now(feed, strategy.name, policy, shared.pace.price_age_s)
         asked, age_s = parse_ratio(strategy.leverage, "leverage"), shared.pace.entry_age_s
         return warn_of_terms(TermsFacts(policy, asked, needs, task.account.last_report, shared.limits, Ratio(TAKER_FEE_BPS), age_s))
 

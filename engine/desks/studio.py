@@ -11,18 +11,20 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from engine.actors.comparing import listed_now, read_contracts
 from engine.decisions.alert_messages import READY_MESSAGES, STRATEGY_MESSAGE, ReadyMessage, StepTaken, what_orders_do
 from engine.decisions.signature_debugger import Finding, NamedKey, debug_delivery, pasted_body, read_headers
 from engine.decisions.signatures import WINDOW_A_S, sign_a
+from engine.decisions.terms import TermsWarning, warn_of_strategy
 from engine.desks.auditing import audited
 from engine.desks.endpoints import make_capability, make_endpoint, rotate_secret
 from engine.desks.studio_forms import read_alert_scope, read_description, read_test_body
-from engine.desks.visitor import FormErrors, Visitor
+from engine.desks.visitor import FormErrors, LookFirst, Visitor
 from engine.domain.alert import Alert, AlertCode
-from engine.domain.amounts import plain
+from engine.domain.amounts import Ratio, parse_ratio, plain
 from engine.domain.errors import InvalidValue
 from engine.domain.holding import Switch, SwitchLevel, SwitchScope
-from engine.domain.identifiers import StrategyId, parse_name
+from engine.domain.identifiers import StrategyId, Symbol, parse_name
 from engine.domain.person import Role
 from engine.domain.signal import SignalDraft
 from engine.ingress import OWN_PAGE
@@ -99,7 +101,7 @@ class StudioDesk:
     # Making and changing
 
     async def create(self, visitor: Visitor, given: Mapping[str, str]) -> tuple[StrategyId, Shown]:
-        """Make a strategy as a draft, with an endpoint and its secret; raises FormErrors."""
+        """Make a strategy as a draft, with an endpoint and its secret; raises FormErrors, or LookFirst."""
         errors: dict[str, str] = {}
         name = given.get("name", "")
         try:
@@ -119,6 +121,7 @@ class StudioDesk:
             raise FormErrors(errors)
         assert master is not None
         assert source is not None
+        await self._look_first(symbols, leverage, given)
         vault, now = await self._office.open_vault(), self._office.clock.now()
         row = StrategyRow(StrategyId(f"str_{secrets.token_hex(16)}"), name, master, KIND_COPY_TRADING, symbols, leverage, WEBHOOK, {})
 
@@ -134,12 +137,14 @@ class StudioDesk:
         return row.id, shown
 
     async def describe(self, visitor: Visitor, identifier: str, given: Mapping[str, str]) -> bool:
-        """Change what a strategy says of itself; returns whether followers must agree anew. Raises FormErrors."""
+        """Change what a strategy says of itself; returns whether followers must agree anew. Raises FormErrors, or LookFirst."""
         row, errors = self.strategy(visitor, identifier), dict[str, str]()
         about, symbols, leverage = read_description(given, errors)
         if errors:
             raise FormErrors(errors)
         asks = symbols != frozenset(row.symbols) or plain(leverage) != row.leverage
+        if asks:
+            await self._look_first(symbols, leverage, given)
         now = self._office.clock.now()
         data = {"symbols": sorted(symbols), "leverage": plain(leverage), "asks_for_consent": asks}
         await audited(
@@ -148,6 +153,18 @@ class StudioDesk:
         )  # fmt: skip
         await self._office.changed()
         return asks
+
+    async def _look_first(self, symbols: frozenset[Symbol], leverage: Ratio, given: Mapping[str, str]) -> None:
+        """Raise LookFirst for what is absurd, unless exactly this was shown with its warnings and is sent again."""
+        confirmed = f"{plain(leverage)} {' '.join(sorted(symbols))}"
+        if given.get("confirmed") != confirmed:
+            await read_contracts(self._office.feeds.values(), min(symbols))
+            if warnings := warn_of_strategy(leverage, listed_now(self._office.feeds, symbols)):
+                raise LookFirst(warnings, confirmed)
+
+    def warnings(self, row: StudioStrategy) -> Sequence[TermsWarning]:
+        """Say what is absurd about a strategy, by what the exchanges told until now."""
+        return warn_of_strategy(parse_ratio(row.leverage, "leverage"), listed_now(self._office.feeds, row.symbols))
 
     async def set_state(self, visitor: Visitor, identifier: str, state: str) -> None:
         """Publish, hide, pause or retire a strategy; raises FormErrors."""

@@ -1,10 +1,11 @@
 """Who stands at a desk, and what they must have shown."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from engine.decisions.terms import TermsWarning
 from engine.domain.errors import RexAlgoError
 from engine.domain.identifiers import PersonId
 from engine.domain.person import Person
@@ -23,6 +24,14 @@ class FormErrors(RexAlgoError):
     def __init__(self, errors: Mapping[str, str]) -> None:
         self.errors = dict(errors)
         super().__init__("; ".join(f"{name}: {text}" if name else text for name, text in errors.items()))
+
+
+class LookFirst(RexAlgoError):
+    """Say that nothing was stored yet, for something about it is absurd; whoever sends it again with ``confirmed`` has seen that."""
+
+    def __init__(self, warnings: Sequence[TermsWarning], confirmed: str) -> None:
+        self.warnings, self.confirmed = tuple(warnings), confirmed
+        super().__init__(" ".join(each.sentence for each in warnings))
 
 
 @dataclass(frozen=True, slots=True)

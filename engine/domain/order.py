@@ -6,7 +6,7 @@ from enum import Enum
 
 from engine.domain.amounts import Money, Price, Quantity, Ratio
 from engine.domain.errors import InvalidValue
-from engine.domain.identifiers import ClientOrderId, Symbol
+from engine.domain.identifiers import CLIENT_ORDER_ID_PREFIX, ClientOrderId, Symbol
 from engine.domain.signal import OrderType, PositionSide
 
 
@@ -121,3 +121,8 @@ class OrderReport:
     reason: str = ""
     position_id: str = ""
     closed_by: ClosedBy | None = None
+
+    @property
+    def has_our_mark(self) -> bool:
+        """Tell whether the order carries a client order id of this engine."""
+        return self.client_order_id is not None and self.client_order_id.startswith(CLIENT_ORDER_ID_PREFIX)

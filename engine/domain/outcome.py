@@ -192,7 +192,7 @@ EXPLANATIONS: Final[Mapping[OutcomeCode, Explanation]] = {
         "The owner has a position or resting order of their own in {symbol} ({own}); it is left alone.", _Y, "allow_own_position"
     ),
     OutcomeCode.SKIPPED_DETACHED: Explanation(
-        "{symbol} was closed outside the engine; this strategy enters it again once the master is flat.", _N
+        "{symbol} was closed by something other than an order of this ledger; this strategy enters it again once the master is flat.", _N
     ),
     OutcomeCode.SKIPPED_BELOW_MINIMUM: Explanation(
         "The size came to {quantity} {symbol} (about {notional} {currency}), below the exchange's minimum of {minimum}.", _Y, "sizing"

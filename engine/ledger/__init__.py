@@ -36,8 +36,15 @@ class Ledger:
     def open(cls, path: Path, *, inline: bool = False) -> "Ledger":
         """Open or make the file. ``inline``: no writer thread (virtual clocks, short commands). Raises LedgerError."""
         writing = open_database(str(path))
-        witness = Witness(path, int(writing.pragma("application_id")))
-        return cls(InlineRunner(writing) if inline else ThreadRunner(writing), open_reader(str(path)), witness)
+        try:
+            witness, reading = Witness(path, int(writing.pragma("application_id"))), open_reader(str(path))
+        except apsw.Error as error:
+            writing.close()
+            raise LedgerError(f"the ledger {path} cannot be read: {error}") from error
+        except LedgerError:
+            writing.close()
+            raise
+        return cls(InlineRunner(writing) if inline else ThreadRunner(writing), reading, witness)
 
     @classmethod
     def alone(cls, path: Path) -> "Ledger":

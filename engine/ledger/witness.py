@@ -1,27 +1,35 @@
 """See that the files which a ledger writes to are still those at its path: what is committed into a removed file is promised to nobody.
 
-The file is held open until the ledger is closed, because closing any handle of a file drops the locks that SQLite has on it.
+The file is held open until the ledger is closed, because closing any handle of a file drops the locks that SQLite has on it. What cannot be
+looked at is a problem too: nothing is promised into a file that cannot be seen.
 """
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
+
+from engine.ledger.database import LedgerError
 
 _ID_AT: Final = 68
 """Where a database's header has its application id: a copy of ``back_up`` that was written over the file has another one."""
 
 
 class Witness:
-    """Watch one opened ledger; ``known_id`` is its application id as the database tells it."""
+    """Watch one opened ledger; ``known_id`` is its application id as the database tells it. Raises LedgerError."""
 
     def __init__(self, path: Path, known_id: int) -> None:
         self._path = path
         self._log = Path(f"{path}-wal")
-        self._handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        opened = os.fstat(self._handle)
+        try:
+            self._handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            opened = os.fstat(self._handle)
+            found = os.pread(self._handle, 4, _ID_AT)
+        except OSError as error:
+            raise LedgerError(f"{_unseen(path, error)}; rexalgo doctor says what is there and what to do") from error
         self._file = (opened.st_dev, opened.st_ino)
         self._size = opened.st_size
-        self._ids = {os.pread(self._handle, 4, _ID_AT), known_id.to_bytes(4, "big")}
+        self._ids = {found, known_id.to_bytes(4, "big")}
         self._log_file: tuple[int, int] | None = None
         self._problem = ""
         self.is_written_over = False
@@ -39,15 +47,18 @@ class Witness:
     def _look(self) -> str:
         try:
             now = self._path.stat()
-        except OSError:
+            found = os.pread(self._handle, 4, _ID_AT)
+        except (FileNotFoundError, NotADirectoryError):
             return f"{self._path} was removed while it was in use"
+        except OSError as error:
+            return _unseen(self._path, error)
         if (now.st_dev, now.st_ino) != self._file:
             return f"{self._path} was replaced by another file while it was in use"
         if now.st_size < self._size:
             self.is_written_over = True
             return f"{self._path} was cut from {self._size} to {now.st_size} bytes while it was in use"
         self._size = now.st_size
-        if os.pread(self._handle, 4, _ID_AT) not in self._ids:
+        if found not in self._ids:
             self.is_written_over = True
             return f"{self._path} was written over with another ledger while it was in use"
         return self._look_at_log()
@@ -55,8 +66,10 @@ class Witness:
     def _look_at_log(self) -> str:
         try:
             now = self._log.stat()
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             return "" if self._log_file is None else f"{self._log} was removed while it was in use"
+        except OSError as error:
+            return _unseen(self._log, error)
         if self._log_file not in (None, (now.st_dev, now.st_ino)):
             return f"{self._log} was replaced by another file while it was in use"
         self._log_file = (now.st_dev, now.st_ino)
@@ -64,4 +77,9 @@ class Witness:
 
     def close(self) -> None:
         """Let go of the file, after the database has."""
-        os.close(self._handle)
+        with suppress(OSError):  # nothing was written through it
+            os.close(self._handle)
+
+
+def _unseen(file: Path, error: OSError) -> str:
+    return f"{file} could not be looked at while it was in use ({error.strerror or error}): see to its disk, its folder and their rights"

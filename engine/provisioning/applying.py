@@ -59,13 +59,17 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class ProvisionResult:
-    """Tell what one run did. ``created`` and ``updated`` count by kind; ``followers`` is how many the file declares."""
+    """Tell what one run did. ``created`` and ``updated`` count by kind; ``followers`` is how many the file declares.
+
+    ``subscriptions`` are the pairs of follower and strategy that it declares.
+    """
 
     strategies: tuple[ProvisionedStrategy, ...]
     followers: int
     created: Mapping[str, int]
     updated: tuple[str, ...]
     differences: tuple[Difference, ...]
+    subscriptions: tuple[tuple[str, str], ...] = ()
 
     def as_json(self) -> dict[str, object]:
         """Return it in JSON types; the one place where a new webhook secret is revealed."""
@@ -98,7 +102,8 @@ def apply_declarations(
     if run.problems:
         raise ProvisionErrors(file, run.problems)
     people.set_declared(db, run.remembered)
-    return ProvisionResult(tuple(shown), len(wanted.followers), run.created, tuple(run.updated), tuple(run.differences))
+    pairs = tuple((each.follower, each.strategy) for each in wanted.subscriptions)
+    return ProvisionResult(tuple(shown), len(wanted.followers), run.created, tuple(run.updated), tuple(run.differences), pairs)
 
 
 @dataclass(slots=True)

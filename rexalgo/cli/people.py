@@ -41,7 +41,7 @@ def user_list(where: Path, as_json: bool) -> None:
         return
     width = max((len(each["name"]) for each in told["users"]), default=4)
     for each in told["users"]:
-        factors = "second factor" if each["second_factor"] else "password" if each["password"] else "never signed in"
+        factors = "second factor" if each["second_factor"] else "password" if each["password"] else "no password yet"
         click.echo(f"{each['name']:<{width}}  {', '.join(each['roles']) or 'no role'}  ({factors}, {each['sessions']} sessions)")
     for each in told["asked_to_be_master"]:
         click.echo(f"{each['name']} asks to become a master: {each['note']}\n  rexalgo user role {each['name']} master")

@@ -2,8 +2,9 @@
 
 import os
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -11,6 +12,13 @@ from engine.provisioning import resolve_secrets
 from engine.settings.secrets import read_env_file
 from rexalgo.cli.asking import ask, who
 from rexalgo.cli.common import CliError, Exit, config_file, emit_json, json_option
+
+WARNINGS_SHOWN: Final = 20
+
+
+def named(names: Sequence[str]) -> str:
+    """Name the first few, and how many more there are."""
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 @click.command()
@@ -21,7 +29,8 @@ def provision(where: Path, file: Path, as_json: bool) -> None:
     """Declare masters, strategies and followers from a TOML file, with the server running or not.
 
     All or nothing, and nothing is deleted. Run it again after editing the file: what the file changed is changed here, what a person
-    changed here since is left alone and printed. A webhook secret is shown once, in the run that makes it.
+    changed here since is left alone and printed. A webhook secret is shown once, in the run that makes it. What is absurd about leverage,
+    sizes and limits is printed as a warning; it stops nothing.
     """
     try:
         table = tomllib.loads(file.read_text(encoding="utf-8"))
@@ -51,3 +60,12 @@ def _print(answer: dict[str, Any]) -> None:
         click.echo(f"\nstrategy {each['name']}\n  webhook  {each['webhook_url']}")
         if each["secret"]:
             click.echo(f"  secret   {each['secret']}\n  Keep the secret now: it is not shown again.")
+    for each in answer["warnings"][:WARNINGS_SHOWN]:
+        whose = f"{named(each['followers'])}: " if each["followers"] else ""
+        click.echo(f"warning: {whose}{each['what']}: {each['field']}: {each['sentence']}")
+    if len(answer["warnings"]) > WARNINGS_SHOWN:
+        click.echo(f"warning: {len(answer['warnings']) - WARNINGS_SHOWN} more; --json shows them all")
+    if unread := answer["not_read"]:
+        click.echo(
+            f"not compared with the money of {named(unread)}: not read yet; with the server running: rexalgo account check {unread[0]}"
+        )

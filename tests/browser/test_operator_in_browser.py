@@ -68,7 +68,7 @@ def test_the_global_switch_stops_a_fan_out_and_resuming_asks_for_a_factor(chromi
         expect(page.locator("#on")).to_contain_text("Stopped in the last hour")
         shown.check()
         shown.press("Resume")
-        expect(page.locator("main")).to_contain_text("Nothing is switched")
+        expect(page.locator("main")).to_contain_text("No switch is on")
         shown.open("/operate/audit?search=switched")
         expect(page.locator("#rows tbody tr")).to_have_count(2)
         shown.press("Verify the chain")

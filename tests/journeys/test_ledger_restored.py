@@ -117,7 +117,10 @@ def test_a_backup_put_back_stands_still_until_the_plan_was_read_then_only_what_i
     serve_still(place)  # neither a restart nor a crash changes that
 
     for each in ask(place, "reconcile", "--plan", code=1)["accounts"]:
-        assert {step["kind"] for step in each["steps"]} == {"share", "own", "lost", "sends"}, each
+        differs = {step["kind"]: step["differs"] for step in each["steps"]}
+        assert set(differs) == {"share", "own", "lost", "sends"}, each
+        assert "an order of this engine that this ledger lacks closed the position; the one that stands there now" in differs["share"]
+        assert "an order of this engine that this ledger lacks opened it" in differs["own"]
     assert place.orders() == before
     confirmed = ask(place, "restore", "confirm")
     assert (confirmed["confirmed"], confirmed["still"], confirmed["entries_ended"]) == (2, {}, 2)

@@ -275,8 +275,10 @@ what is held on the other side, and enters once that is closed. The rules are th
 and `forms.py`.
 
 The last column: two orders of one moment whose alerts come swapped, for flat-long-flat, long-flat-short and flat-short-flat, and how a
-follower stands then. No alert of any row, in order, doubled or swapped, enters a side where the strategy is not. `flat` beside a
-strategy that is short is an entry that was not taken: the answer, the signal and the outcome say so.""".splitlines()
+follower stands then. No alert of any row, in order, doubled or swapped, enters a side where the strategy is not, except where the cell
+says `not told apart`: a bare `buy` and then a bare `sell` are the same bytes as a long round trip, so the follower opens a long and
+closes it at once, and ends flat. `flat` beside a strategy that is short is an entry that was not taken: the answer, the signal and the
+outcome say so.""".splitlines()
 MIDDLE = """A bare order (`buy`, `sell` and no position) opens and closes a long where the address closes, and turns where it turns. That is
 right for a strategy that holds longs only, or is always in the market; for any other paste the studio's message. An exit that names
 neither side nor position (`exit`, `EXIT-ALL`) fits either side: when it arrives before the turn whose position it was to close, in the

@@ -2,12 +2,15 @@
 
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import unquote
 
 import pyotp
 import pytest
 from web_place import PASSWORD, Browser, WebPlace, web_place
 
+from engine.domain.identifiers import PersonId
 from engine.domain.person import Role
+from engine.ledger.identity import give_role
 from engine.ledger.query import fetch_all
 
 OVER = timedelta(hours=13)
@@ -124,3 +127,78 @@ async def test_what_raises_risk_is_not_offered_but_said_not_to_be_done(tmp_path:
         await bob.post("/accounts/bob/resume")
         assert (bob.path, bob.query) == ("/sign-in", "done=ended")
         assert "what you sent was not done" in bob.words
+
+
+async def made_operator(place: WebPlace, name: str) -> None:
+    """Make somebody an operator, who must set up a second factor before anything else."""
+    who = fetch_all(place.office.ledger.db, "SELECT id FROM person WHERE name = ?", (name,))[0][0]
+    await place.office.ledger.write(lambda db: give_role(db, PersonId(str(who)), Role.OPERATOR, "test", place.clock.now()))
+
+
+async def test_a_pause_is_kept_while_a_second_factor_is_set_up(tmp_path: Path) -> None:
+    async with web_place(tmp_path) as place:
+        bob = await place.person("bob", balance="1000")
+        await bob.get("/home")
+        place.clock.passed += OVER
+        await bob.post("/accounts/bob/pause")
+        await made_operator(place, "bob")
+        await come_back(bob, name="bob", password=PASSWORD)
+        assert bob.path == "/security/second-factor"
+        assert "Not done yet: Pause bob" in bob.words
+        await bob.post("/security/second-factor", 422, code="000000")
+        await bob.get("/home")  # looks elsewhere, and is led back
+        assert (bob.path, "Not done yet: Pause bob" in bob.words) == ("/security/second-factor", True)
+        secret = bob.value("secret")
+        await bob.post("/security/second-factor", code=pyotp.TOTP(secret).at(place.clock.now()))
+        assert bob.path == "/again"
+        await bob.get("/home")  # still neither done nor declined
+        assert "Not done yet: Pause bob" in bob.words
+        await bob.get("/again?to=/accounts/bob/pause")
+        await bob.post("/accounts/bob/pause")
+        assert switches(place) == [("account", "bob", "entries")]
+        assert "Not done yet" not in bob.words
+
+
+async def test_a_pause_pressed_while_a_factor_is_missing_is_kept_and_what_raises_risk_is_said_not_to_be_done(tmp_path: Path) -> None:
+    async with web_place(tmp_path) as place:
+        bob = await place.person("bob", balance="1000")
+        await bob.get("/home")
+        await made_operator(place, "bob")
+        await bob.post("/accounts/bob/resume")
+        assert bob.path == "/security/second-factor"
+        assert "What you sent was not done" in bob.words
+        await bob.post("/accounts/bob/pause")
+        assert "Not done yet: Pause bob" in bob.words
+        assert switches(place) == []
+
+
+async def test_what_is_declined_is_not_offered_any_longer(tmp_path: Path) -> None:
+    async with web_place(tmp_path) as place:
+        bob = await place.person("bob", balance="1000")
+        await bob.get("/home")
+        place.clock.passed += OVER
+        await bob.post("/accounts/bob/pause")
+        await come_back(bob, name="bob", password=PASSWORD)
+        await bob.get("/accounts/bob")
+        assert "Not done yet: Pause bob" in bob.words
+        await bob.get("/again?to=/accounts/bob/pause")
+        await bob.post("/again/decline")
+        assert (bob.path, switches(place)) == ("/home", [])
+        assert "Not done yet" not in bob.words
+
+
+async def test_each_of_several_deeds_is_kept_until_it_is_done(tmp_path: Path) -> None:
+    async with web_place(tmp_path) as place:
+        await place.strategy(await place.person("ada", Role.MASTER))
+        ops = await place.person("ops", Role.OPERATOR)
+        await ops.get("/operate/switches")
+        place.clock.passed += OVER
+        asked = [{"level": "reduce", "scope": "all", "target": ""}, {"level": "entries", "scope": "strategy", "target": "trend"}]
+        led = [await ops.post("/operate/switches/on", bare=True, follow=False, **each) for each in asked]
+        await ops.get(led[0])
+        await come_back(ops, name="ops", password=PASSWORD, code=pyotp.TOTP(ops.totp).at(place.clock.now()))
+        await ops.get(unquote(led[1].partition("next=")[2].partition("&done")[0]))
+        await ops.post("/operate/switches/on")
+        assert switches(place) == [("strategy", "trend", "entries")]
+        assert "Not done yet: Reduce only for everything" in ops.words, "another switch was done"
+        assert "Not done yet: No new entries" not in ops.words

@@ -11,6 +11,7 @@ from web_place import PASSWORD, Browser, WebPlace, web_place
 from engine.domain.person import Role
 from engine.ledger.query import fetch_one
 from web.rooms import Who
+from web.words import NOTICES
 
 
 def count(place: WebPlace, table: str) -> int:
@@ -215,7 +216,7 @@ THE_SAME_TWICE = {
     "/sign-out", "/security/second-factor/remove", "/security/zone", "/security/become-master", "/accounts/<name>/resume",
     "/accounts/<name>/check", "/accounts/<name>/key", "/strategies/<identifier>/follow", "/studio/strategies/<identifier>/describe",
     "/studio/debugger", "/operate/switches/off", "/operate/accounts/<name>/<act>", "/operate/unknowns", "/operate/people/role",
-    "/operate/people/master", "/operate/audit/verify",
+    "/operate/people/master", "/operate/audit/verify", "/again/decline",
 }  # fmt: skip
 """Sets or asks something: done twice it is as done once, or the second is refused."""
 
@@ -226,3 +227,36 @@ async def test_every_act_is_known_as_one_that_makes_lowers_risk_or_is_the_same_t
         assert {room.address for room in acts} == MAKES | LOWERS_RISK | THE_SAME_TWICE
         assert {room.address for room in acts if room.once} == MAKES
         assert {room.address for room in acts if room.again} == LOWERS_RISK
+
+
+async def test_a_notice_of_a_deed_is_shown_once(tmp_path: Path) -> None:
+    async with web_place(tmp_path) as place:
+        bob, told = await place.person("bob", balance="1000"), "Paused. No new trades."
+        await bob.get("/home")
+        for _ in range(2):  # pressed twice: told twice, for it was done twice
+            await bob.post("/accounts/bob/pause")
+            assert told in bob.words
+            way = f"{bob.path}?{bob.query}"
+            await bob.get(way)
+            assert told not in bob.words, "a reload does nothing, and tells of nothing"
+        other = await place.person("carl")
+        await other.get(way)
+        assert told not in other.words, "a link to the address of a notice tells of no deed"
+        place.clock.passed += timedelta(hours=13)
+        await bob.get(way)
+        await bob.post("/sign-in", name="bob", password=PASSWORD)
+        assert bob.path == "/home"
+        assert told not in bob.words
+
+
+async def test_an_address_alone_tells_of_no_deed(tmp_path: Path) -> None:
+    async with web_place(tmp_path) as place:
+        bob = await place.person("bob")
+        for code, words in NOTICES.items():
+            await bob.get(f"/home?done={code}")
+            assert words not in bob.words
+        stranger = place.browser()
+        await stranger.get("/sign-in?done=paused")
+        assert "Paused" not in stranger.words
+        await stranger.get("/sign-in?done=ended")
+        assert NOTICES["ended"] in stranger.words

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from web_place import PASSWORD, Browser, web_place
 
+from engine.commands import commands_of
 from engine.domain.person import Role
-from engine.ledger.query import fetch_one
+from engine.ledger.query import fetch_all, fetch_one
 
 TERMS = {"mode": "live", "sizing": "fixed_margin", "size": "50", "leverage_mode": "capped", "leverage": "5", "symbols": "BTCUSDT"}
 
@@ -107,3 +108,53 @@ async def test_the_sender_is_told_of_an_entry_that_is_too_old_for_every_follower
         assert (await place.signal(strategy, **entry, sent_at=old(0.1))).mirrored
         await follow("carl")
         assert (await place.signal(strategy, **entry, sent_at=old(6))).mirrored
+
+
+async def test_an_absurd_strategy_is_told_beside_its_field_and_stored_only_when_sent_once_more(tmp_path: Path) -> None:
+    async with web_place(tmp_path) as place:
+        ada = await place.person("ada", Role.MASTER)
+
+        def stored() -> list[tuple[object, ...]]:
+            return fetch_all(place.office.ledger.db, "SELECT name, symbols, leverage FROM strategy")
+
+        new, said = "/studio/copy-trading/new", {"name": "trend", "about": "", "symbols": "BTCUSDT", "leverage": "500"}
+        await ada.get(new)
+        await ada.post(new, 422, **said, factor=PASSWORD)
+        told = "BTCUSDT takes 1x to 100x at paper: an entry at 500x is denied."
+        assert told in ada.text.partition('id="leverage"')[2]
+        assert f"Look at these firstLeverage: {told}" in ada.words
+        await ada.post(new, 422, **{**said, "leverage": "600"})
+        assert "an entry at 600x" in ada.words, "what was shown and confirmed was 500x"
+        assert stored() == []
+        await ada.post(new, **{**said, "leverage": "600"})
+        assert stored() == [("trend", '["BTCUSDT"]', "600")]
+        row = fetch_one(place.office.ledger.db, "SELECT id FROM strategy")
+        assert row is not None
+        way = f"/studio/strategies/{row[0]}"
+        await ada.get(way)
+        assert "an entry at 600x" in ada.text.partition('id="leverage"')[2]
+        await ada.post(f"{way}/describe", about="calm", symbols="BTCUSDT", leverage="600")  # nothing absurd is new
+        await ada.get(way)
+        await ada.post(f"{way}/describe", 422, about="calm", symbols="NOPEUSDT", leverage="5")
+        assert "NOPEUSDT is not traded at paper: no follower can copy it." in ada.text.partition('id="symbols"')[2]
+        assert stored() == [("trend", '["BTCUSDT"]', "600")]
+        await ada.post(f"{way}/describe", about="calm", symbols="BTCUSDT", leverage="5,0")
+        assert stored() == [("trend", '["BTCUSDT"]', "5")]
+        assert "is denied" not in ada.words
+
+
+async def test_a_provisioning_file_is_compared_with_the_money_of_its_accounts(tmp_path: Path) -> None:
+    async with web_place(tmp_path) as place:
+        declared = {
+            "master": [{"name": "alpha"}],
+            "strategy": [{"name": "trend", "master": "alpha", "symbols": ["BTCUSDT"], "leverage": "5"}],
+            "follower": [{
+                "name": "f1", "exchange": "paper", "secret": "paper:1000:f1", "strategy": "trend",
+                "sizing": {"mode": "fixed_margin", "margin": "10000"},
+            }],
+        }  # fmt: skip
+        told = await commands_of(place.office)["provision"]({"table": declared})
+        (warning,) = told["warnings"]
+        assert (warning["what"], warning["followers"], warning["field"]) == ("terms of trend", ["f1"], "size")
+        assert "and the account is worth 1000: it is denied. The smallest that trades now is 13." in warning["sentence"]
+        assert told["not_read"] == []

@@ -33,7 +33,7 @@ def register_security(rooms: Rooms) -> None:
         except FormErrors as error:
             return visit.refuse("door/password.html", error.errors)
         if not codes:
-            return visit.go(visit.next() if visit.text("next") else "/security", "password")
+            return visit.go(visit.next() if visit.text("next") or visit.offers else "/security", "password")
         return visit.show("/security/password/codes", codes=codes, onward=visit.next())
 
     @rooms.get("/security/second-factor", Who.SIGNED_IN)
@@ -46,7 +46,7 @@ def register_security(rooms: Rooms) -> None:
             await desk.set_totp(visit.who, visit.text("secret"), visit.text("code"))
         except FormErrors as error:
             return _totp(visit, error.errors)
-        return visit.go("/security", "totp")
+        return visit.go(visit.offers[-1].page if visit.offers else "/security", "totp")
 
     def _totp(visit: Visit, errors: dict[str, str]) -> Response:
         offer = desk.offer_totp(visit.who, visit.text("secret"))

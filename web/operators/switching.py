@@ -39,7 +39,7 @@ def register_switches(rooms: Rooms, desk: Desk) -> None:
         stopped = {code: count for code, count in seen["copies"].items() if code in STOPPED}
         names = {
             "account": [each["name"] for each in found["accounts"]],
-            "exchange": sorted(rooms.desks.office.plugins().exchanges),
+            "exchange": sorted((await desk.ask(visit, "system"))["exchanges"]),
             "strategy": [row.name for row, _ in rooms.desks.performance.directory_of_all()],
         }  # fmt: skip
         return desk.page(visit, "switches", errors=errors, seen=seen, levels=LEVELS, open=open_, stopped=stopped, names=names)

@@ -5,7 +5,7 @@ from typing import Final
 
 from quart import Response
 
-from engine.desks.visitor import FormErrors
+from engine.desks.visitor import FormErrors, LookFirst
 from engine.domain.person import Role
 from engine.domain.signal import Action
 from engine.office import NothingThere
@@ -46,14 +46,16 @@ def register_studio(rooms: Rooms) -> None:
 
     @rooms.get("/studio/copy-trading/new", Who.MASTER)
     async def new_page(visit: Visit) -> Response:
-        return visit.page("studio/new.html")
+        return visit.page("studio/new.html", warnings=(), confirmed="")
 
     @rooms.post("/studio/copy-trading/new", Who.MASTER, once=True)
     async def new(visit: Visit) -> Response:
         try:
             identifier, shown = await desk.create(visit.who, visit.form)
         except FormErrors as error:
-            return visit.refuse("studio/new.html", error.errors)
+            return visit.refuse("studio/new.html", error.errors, warnings=(), confirmed="")
+        except LookFirst as error:
+            return visit.page("studio/new.html", 422, warnings=error.warnings, confirmed=error.confirmed)
         return visit.show(f"/studio/strategies/{identifier}/secret", made=shown, is_new=True)
 
     @rooms.get("/studio/strategies/<identifier>/secret", Who.MASTER)
@@ -71,16 +73,20 @@ def register_studio(rooms: Rooms) -> None:
     async def strategy(visit: Visit, identifier: str) -> Response:
         return show(visit, identifier)
 
-    def show(visit: Visit, identifier: str, errors: dict[str, str] | None = None, about: str = "") -> Response:
+    def show(
+        visit: Visit, identifier: str, errors: dict[str, str] | None = None, about: str = "", unconfirmed: LookFirst | None = None
+    ) -> Response:
         row = desk.strategy(visit.who, identifier)
         webhook = desk.webhook(row)
         url = "" if webhook is None else webhook[1]
         return visit.page(
-            "studio/strategy.html", 422 if errors else 200, errors=errors, row=row, webhook=webhook, secrets=desk.secrets(row),
-            states=STATES, audience=desk.audience(row), signals=desk.signals(row), deliveries=desk.deliveries(row)[:15],
-            actions=[each.value for each in Action], wrong=about, python=python_sender(url, PLACEHOLDER, row.symbols[0]),
-            shell=shell_sender(url, PLACEHOLDER, row.symbols[0]), placeholder=PLACEHOLDER, message=desk.alert_message,
-            live=rooms.desks.pulse.newest(), alerts=desk.alerts(row), refused=rooms.desks.refused.of(visit.who, identifier),
+            "studio/strategy.html", 422 if errors or unconfirmed else 200, errors=errors, row=row, webhook=webhook,
+            secrets=desk.secrets(row), states=STATES, audience=desk.audience(row), signals=desk.signals(row),
+            deliveries=desk.deliveries(row)[:15], actions=[each.value for each in Action], wrong=about,
+            python=python_sender(url, PLACEHOLDER, row.symbols[0]), shell=shell_sender(url, PLACEHOLDER, row.symbols[0]),
+            placeholder=PLACEHOLDER, message=desk.alert_message, live=rooms.desks.pulse.newest(), alerts=desk.alerts(row),
+            refused=rooms.desks.refused.of(visit.who, identifier), confirmed="" if unconfirmed is None else unconfirmed.confirmed,
+            warnings=() if errors else desk.warnings(row) if unconfirmed is None else unconfirmed.warnings,
         )  # fmt: skip
 
     @rooms.post("/studio/strategies/<identifier>/describe", Who.MASTER)
@@ -89,6 +95,8 @@ def register_studio(rooms: Rooms) -> None:
             asks = await desk.describe(visit.who, identifier, visit.form)
         except FormErrors as error:
             return show(visit, identifier, error.errors, "describe")
+        except LookFirst as error:
+            return show(visit, identifier, unconfirmed=error)
         return visit.go(f"/studio/strategies/{identifier}", "consent-asked" if asks else "saved")
 
     @rooms.post("/studio/strategies/<identifier>/state", Who.MASTER, again=Again(_state_again, ("state",)))

@@ -44,7 +44,7 @@ async def test_an_account_is_checked_when_it_connects_and_every_day(tmp_path: Pa
         await trio.sleep(5)
         first = follower.preflight.newest
         assert first is not None
-        assert (first.account.id, first.account.environment) == ("f0", "paper")
+        assert (first.account, first.environment) == ("f0", "paper")
         assert {each.about for each in first.items} == {"key", "funds", "BTCUSDT in trend"}
         assert house.household.vitals()["f0"]["preflight"] == first.level.value
         autojump_clock.jump(86_400)

@@ -21,7 +21,7 @@ LONG = PositionSide.LONG
 
 async def resting(house: World, name: str) -> OrderReport:
     """Place a resting order with our mark past the engine, as another copy of its ledger would have."""
-    await house.followers[0].old_ledger.looked.wait()  # what it finds at the start lets the account stand still
+    await house.followers[0].account.history.looked.wait()  # what it finds at the start lets the account stand still
     session = await house.followers[0].account.connected()
     order = OrderIntent(
         ClientOrderId(f"rx{name}"), BTC, OrderSide.BUY, LONG, Quantity(Decimal("0.001")), OrderType.LIMIT, Ratio(Decimal(5)),
@@ -44,7 +44,7 @@ async def test_a_timeout_or_an_order_that_rests_no_more_clears_nothing(tmp_path:
         assert await open_denied(house)
         session = await follower.account.connected()
         await session._open.cancel_order(BTC, order.exchange_order_id)
-        follower._cannot_read(trio.TooSlowError())
+        follower.account.could_not_be_read(trio.TooSlowError())
         await follower.reader.read_account()
         assert follower.account.report is not None
         assert (follower.account.problem, follower.account.trouble[:20]) == ("", "1 orders carry our m")

@@ -113,8 +113,8 @@ async def test_a_refused_key_names_the_positions_that_nobody_here_can_close(tmp_
     async with world(tmp_path, followers=1) as house:
         await house.outcome(await house.send(Action.OPEN, side=LONG))
         follower = house.followers[0]
-        await follower._tell_unreadable(Rejected("expired", RejectionKind.CREDENTIALS))
-        await follower._tell_unreadable(Rejected("expired", RejectionKind.CREDENTIALS))
+        await follower.reader._tell_unreadable(Rejected("expired", RejectionKind.CREDENTIALS))
+        await follower.reader._tell_unreadable(Rejected("expired", RejectionKind.CREDENTIALS))
         told = newest_alerts(house.ledger.db, house.shared.clock.now().replace(year=2000), 5)
         assert [each.code.value for each in told] == ["credentials_refused"]
         assert "LONG 0.003 BTCUSDT" in told[0].sentence

@@ -64,7 +64,7 @@ async def silent(folder: Path) -> AsyncIterator[tuple[World, Silent]]:
         session = await house.followers[0].account.connected()
         line = Silent(session._connection)
         session._connection = line  # type: ignore[assignment]
-        await house.followers[0].old_ledger.looked.wait()
+        await house.followers[0].account.history.looked.wait()
         yield house, line
 
 

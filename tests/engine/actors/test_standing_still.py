@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import trio
-from engine_world import BTC, World, world
+from engine_world import BEGINNING, BTC, World, world
 from trio.testing import MockClock
 
 from engine.actors.follower import Follower
@@ -18,10 +18,12 @@ from engine.domain.account import ClosedPositions
 from engine.domain.alert import AlertCode
 from engine.domain.amounts import Price, Quantity
 from engine.domain.identifiers import AccountId, ClientOrderId
-from engine.domain.order import OrderIntent, OrderSide, OrderType
+from engine.domain.order import OrderIntent, OrderSide, OrderType, ProtectionOrder
 from engine.domain.signal import Action, PositionSide
 from engine.domain.subscription import Ratio
+from engine.ledger import Ledger
 from engine.ledger.alerts import newest_alerts
+from engine.ledger.query import fetch_all
 from engine.ledger.stillness import EVERYBODY, end_stillness, read_still, stand_still
 
 LONG = PositionSide.LONG
@@ -202,3 +204,124 @@ async def test_each_time_it_is_told_within_the_same_hour_too(tmp_path: Path, aut
             assert read_still(house.ledger.db) == []
         told = newest_alerts(house.ledger.db, house.shared.clock.now() - timedelta(hours=1), 10)
         assert [each.code for each in told] == [AlertCode.STANDS_STILL] * 2
+
+
+async def old_one(house: World, file: Path) -> Ledger:
+    """Keep the ledger as it is now: who opens the copy later lacks what was done meanwhile, and no mark says so."""
+    house.ledger.db.execute("VACUUM INTO ?", (str(file),))
+    return Ledger.open(file, inline=True)
+
+
+async def later(ledger: Ledger, by: timedelta) -> None:
+    """Move the past of a ledger, so that a world which begins anew begins after it."""
+    us = by // timedelta(microseconds=1)
+    await ledger.write(lambda db: db.execute("UPDATE attempt SET claimed_us = claimed_us + ?1, ended_us = ended_us + ?1", (us,)))
+
+
+def alerts(house: World) -> list[AlertCode]:
+    return [each.code for each in newest_alerts(house.ledger.db, house.shared.clock.now() - timedelta(hours=1), 10)]
+
+
+async def test_a_close_of_ours_that_the_ledger_lacks_is_told_as_ours_and_the_next_open_is_followed(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with world(tmp_path, followers=1) as house:
+        await held(house)
+        await trio.sleep(60)
+        old = await old_one(house, tmp_path / "old")
+        assert set(await house.outcome(await house.send(Action.CLOSE))) == {"filled"}
+    async with world(tmp_path, followers=1, ledger=old) as house:
+        house.sent = 1
+        await trio.sleep(60)
+        assert [each.name for each in read_still(house.ledger.db)] == ["f0"]
+        told = {(words := words_of(each))["kind"]: words for each in await house.followers[0].plan_corrections()}
+        assert set(told) == {"share", "lost"}
+        assert told["share"]["differs"] == "BTCUSDT: an order of this engine that this ledger lacks closed the position"
+        assert "no entry" not in told["share"]["step"]
+        await confirm(house)
+        await trio.sleep(60)
+        assert AlertCode.CLOSED_OUTSIDE not in alerts(house)
+        assert fetch_all(house.ledger.db, "SELECT cause FROM fill WHERE NOT is_entry") == [("signal",)]
+        assert set(await house.outcome(await house.send(Action.OPEN, side=LONG))) == {"filled"}
+
+
+async def test_no_reading_changes_a_share_before_the_history_of_an_old_ledger_was_asked(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with world(tmp_path, followers=1) as house:
+        await held(house)
+        await trio.sleep(60)
+        old = await old_one(house, tmp_path / "old")
+        before = house.holdings()
+        assert set(await house.outcome(await house.send(Action.CLOSE))) == {"filled"}
+    await later(old, -timedelta(hours=1))
+    async with world(tmp_path, followers=1, ledger=old) as house:
+        await trio.sleep(60)
+        assert [each.name for each in read_still(house.ledger.db)] == ["f0"]
+        assert house.holdings() == before
+        assert fetch_all(house.ledger.db, "SELECT 1 FROM event WHERE kind = 'correction'") == []
+        assert AlertCode.CLOSED_OUTSIDE not in alerts(house)
+        assert [words_of(each)["kind"] for each in await house.followers[0].plan_corrections()] == ["share", "lost"]
+        await confirm(house)
+        assert house.holdings() == []
+
+
+async def test_where_the_history_tells_nothing_new_the_first_reading_corrects_before_anything_is_planned(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with world(tmp_path, followers=1) as house:
+        await held(house)
+        await trio.sleep(60)
+        await by_hand(house.followers[0], OrderSide.SELL, str(house.holdings()[0][1]))
+        old = await old_one(house, tmp_path / "old")
+        assert house.holdings() != []
+    await later(old, -timedelta(hours=1))
+    async with world(tmp_path, followers=1, ledger=old) as house:
+        house.sent = 1
+        opened = await house.send(Action.OPEN, side=LONG)
+        assert await house.outcome(opened) == ["skipped.detached"]
+        assert house.shared.clock.now() - BEGINNING < timedelta(seconds=8)
+        assert house.followers[0].account.read_at == BEGINNING
+
+
+@pytest.mark.parametrize("fails", [True, False])
+async def test_a_history_that_does_not_answer_keeps_corrections_back_no_longer_than_orders(
+    fails: bool, tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with world(tmp_path, followers=1) as house:
+        await held(house)
+        await trio.sleep(60)
+        await by_hand(house.followers[0], OrderSide.SELL, str(house.holdings()[0][1]))
+        before = house.holdings()
+        old = await old_one(house, tmp_path / "old")
+    await later(old, -timedelta(hours=1))
+    async with world(tmp_path, followers=1, ledger=old) as house:
+
+        async def asked() -> Any:
+            if fails:
+                raise OSError("no answer")
+            await trio.sleep_forever()
+
+        house.followers[0].old_ledger.lost_orders = asked  # type: ignore[method-assign]
+        house.sent = 1
+        opened = await house.send(Action.OPEN, side=LONG)
+        await trio.sleep(5)
+        assert (house.holdings() == before) is not fails
+        await trio.sleep(5)
+        assert house.codes(opened) == ["skipped.detached"]
+        assert [row[1] for row in house.holdings()] == ["0"]
+
+
+async def test_no_stop_is_set_before_the_history_of_an_old_ledger_was_asked(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with world(tmp_path, followers=1) as house:
+        await held(house, stop_loss=Price(Decimal(60_000)))
+        await trio.sleep(60)
+        old = await old_one(house, tmp_path / "old")
+        assert set(await house.outcome(await house.send(Action.ADD, side=LONG))) == {"filled"}
+        line: Any = (await house.followers[0].account.connected())._open
+        await line.set_protection(ProtectionOrder(BTC, LONG))
+    await later(old, -timedelta(hours=1))
+    async with world(tmp_path, followers=1, ledger=old) as house:
+        await trio.sleep(60)
+        assert [each.name for each in read_still(house.ledger.db)] == ["f0"]
+        position = await house.position()
+        assert position is not None
+        assert position.stop_loss is None

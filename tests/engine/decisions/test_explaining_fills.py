@@ -12,7 +12,7 @@ from engine.decisions.explaining_fills import OwnBook, Told, UnsettledFill, expl
 from engine.domain.account import AccountReport, Balance, ClosedPosition, Position, UnreadableRow
 from engine.domain.amounts import Money, Price, Quantity, Ratio
 from engine.domain.booking import Cause
-from engine.domain.identifiers import Symbol
+from engine.domain.identifiers import Symbol, client_order_id
 from engine.domain.order import ClosedBy, OrderReport, OrderSide, OrderStatus
 from engine.domain.signal import PositionSide
 
@@ -46,6 +46,19 @@ def test_the_one_order_of_its_time_and_quantity_explains_a_close_as_the_owners_h
     (told,) = explained([fill()], [order()])
     assert (told.price, told.fee, told.cause, told.order_id) == (D(90), D("0.1"), Cause.OWNER, "x")
     assert told.at == NOW - timedelta(seconds=10)
+
+
+def test_an_order_of_ours_that_the_ledger_lacks_is_no_owners_hand() -> None:
+    """A ledger that was put back is older than the order."""
+    mark = client_order_id("copy-1", 1)
+    lost = replace(order(), client_order_id=mark)
+    for waits in (False, True):
+        (told,) = explained([fill(ends_position=True)], [lost], waits=waits)
+        assert told.cause is Cause.SIGNAL
+    (told,) = explained([fill()], [replace(lost, closed_by=ClosedBy.STOP_LOSS)])
+    assert told.cause is Cause.STOP_LOSS
+    (told,) = explained([fill(quantity="2")], [lost, order("by-hand")])  # not by us alone
+    assert told.cause is Cause.OWNER
 
 
 @pytest.mark.parametrize(

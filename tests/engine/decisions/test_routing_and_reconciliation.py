@@ -1,15 +1,17 @@
 """Whom a signal reaches, which switches stand in the way, and what a reading of the exchange corrects."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from decision_builders import BTC, ETH, LONG, SHORT, D, holding, position, report, row, switch
+from decision_builders import BTC, ETH, LONG, NOW, SHORT, D, holding, position, report, row, switch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.decisions.reconciliation import ForeignOrders, OwnPosition, ShareShrunk, apply, reconcile
+from engine.decisions.reconciliation import ForeignOrders, LostOrders, OwnPosition, ShareShrunk, apply, reconcile, words_of
 from engine.decisions.routing import concerning, concerns
 from engine.domain.holding import SwitchScope
+from engine.domain.order import OrderSide, OrderStatus
 
 HERE = {"account_id": "a1", "account_name": "ann", "strategy_id": "s1", "strategy_name": "trend", "exchange": "paper"}
 
@@ -90,6 +92,108 @@ def test_resting_orders_of_ours_that_the_ledger_lacks_are_named() -> None:
     assert compare((), report((), rows)) == (ForeignOrders(("x1", "x2")),)
     assert compare((), report((), rows), bound_ids=("x1", "x2")) == ()
     assert compare((), report((), rows), client_id_known=lambda _: True) == ()
+
+
+def lost(*steps: str) -> tuple[Any, ...]:
+    """Return filled orders of ours that the ledger lacks, in order, such as "SELL 2"."""
+    return tuple(
+        row(
+            exchange_order_id=f"l{n}", side=OrderSide[side], quantity=D(size), filled_quantity=D(size), status=OrderStatus.FILLED,
+            created_at=NOW + timedelta(seconds=n),
+        )
+        for n, (side, size) in enumerate(each.split() for each in steps)
+    )  # fmt: skip
+
+
+OURS = "an order of this engine that this ledger lacks"
+
+
+@pytest.mark.parametrize(
+    ("steps", "stands", "cause", "detached"),
+    [
+        # closed by us, and flat since: the next open of the master is followed
+        (("SELL 2",), None, f"{OURS} closed the position", False),
+        (("SELL 0.5", "BUY 1", "SELL 2.5"), None, f"{OURS} closed the position", False),
+        (("SELL 2", "BUY 3", "SELL 3"), None, f"{OURS} closed the position", False),
+        # closed by us, and entered again by orders that nobody follows
+        (("SELL 2", "BUY 1"), position(quantity=D("1"), id="p2"), f"{OURS} closed the position; the one that stands there now", True),
+        (("SELL 2", "SELL 3"), position(side=SHORT, quantity=D("3")), f"{OURS} closed the position; the one that stands there now", True),
+        # a part
+        (("SELL 1.5",), position(quantity=D("0.5")), f"{OURS} closed a part of the position", False),
+        # closed outside, or in part: what was entered and left between says nothing about it
+        ((), None, "the position was closed outside the engine", True),
+        (("BUY 1",), None, "the position was closed outside the engine", True),
+        (("BUY 5", "SELL 5"), None, "the position was closed outside the engine", True),
+        (("SELL 0.5",), None, f"a liquidation; {OURS} closed 0.5 of it", True),
+        (("SELL 0.5",), position(quantity=D("1")), f"closed a part; {OURS} closed 0.5 of it", False),
+    ],
+)
+def test_who_closed_a_position_is_told_by_the_orders_of_ours_that_the_ledger_lacks(
+    steps: tuple[str, ...], stands: Any, cause: str, detached: bool
+) -> None:
+    reading = report(() if stands is None else (stands,))
+    found = compare(
+        (holding(position_id="p1"),), reading, lost=lost(*steps), closed_ids=("p1",) if stands is not None and stands.id else ()
+    )
+    assert isinstance(found[0], ShareShrunk)
+    assert cause in found[0].cause
+    assert ("outside the engine" in found[0].cause) is ("outside the engine" in cause or "liquidation" in cause)
+    assert found[0].detached is detached
+
+
+@pytest.mark.parametrize(
+    ("held", "steps", "stands", "beyond", "by_lost", "words"),
+    [
+        ((), (), position(), "2", "0", "the owner holds LONG 2 BTCUSDT beside us"),
+        ((), ("BUY 2",), position(), "2", "2", f"LONG 2 BTCUSDT stands beside our share: {OURS} opened it"),
+        ((), ("BUY 2",), position(quantity=D("5")), "5", "2", f"the owner holds LONG 5 BTCUSDT beside us; {OURS} opened 2 of it"),
+        ((), ("BUY 2", "SELL 2"), position(), "2", "0", "the owner holds"),
+        ((holding(),), ("BUY 1",), position(quantity=D("3")), "1", "1", "stands beside our share"),
+        ((holding(),), ("SELL 1", "BUY 2"), position(quantity=D("3")), "1", "1", "stands beside our share"),
+        ((holding(),), ("SELL 2", "SELL 3"), position(side=SHORT, quantity=D("3")), "3", "3", "stands beside our share"),
+        ((holding(),), (), position(side=SHORT, quantity=D("3")), "3", "0", "the owner holds"),
+        ((holding(position_id="p1"),), (), position(id="p2"), "2", "0", "the owner holds"),
+        ((holding(position_id="p1"),), ("SELL 2", "BUY 2"), position(id="p2"), "2", "2", "stands beside our share"),
+    ],
+)
+def test_what_stands_beside_our_share_is_the_owners_but_for_what_lost_orders_opened(
+    held: Any, steps: tuple[str, ...], stands: Any, beyond: str, by_lost: str, words: str
+) -> None:
+    found = compare(held, report((stands,)), lost=lost(*steps), closed_ids=("p1",))
+    (own,) = [each for each in found if isinstance(each, OwnPosition)]
+    assert (own.quantity, own.by_lost) == (D(beyond), D(by_lost))
+    assert words in words_of(own)["differs"]
+
+
+X1, X2 = row(), row(exchange_order_id="x2")
+
+
+@pytest.mark.parametrize(
+    ("resting", "met", "in_history", "foreign", "as_lost"),
+    [
+        ((X1,), (), (), ("x1",), None),
+        ((), ("x1",), (), ("x1",), None),
+        ((), (), (X1,), None, ("x1",)),
+        ((X1,), ("x1",), (X1,), None, ("x1",)),
+        ((X1, X2), (), (X1,), ("x2",), ("x1",)),
+        ((), ("x1", "x2"), (X2,), ("x1",), ("x2",)),
+        ((X1,), ("x2",), (X1, X2), None, ("x1", "x2")),
+    ],
+)
+def test_an_order_that_the_ledger_lacks_is_named_once_as_lost_where_the_history_has_it(
+    resting: Any, met: Any, in_history: Any, foreign: Any, as_lost: Any
+) -> None:
+    found = compare((), report((), resting), met_ids=met, lost=in_history)
+    named = {type(each): each.exchange_order_ids for each in found}
+    assert named == {kind: ids for kind, ids in ((ForeignOrders, foreign), (LostOrders, as_lost)) if ids}
+    told = [words_of(each)["differs"] for each in found if isinstance(each, LostOrders)]
+    assert all("may still rest" in each for each in told)
+
+
+def test_a_lost_order_is_told_with_what_it_did() -> None:
+    (_, found) = compare((), report((position(),)), lost=lost("BUY 2"))
+    assert "l0 BUY 2 BTCUSDT of 2026-11-24 12:00 UTC, 2 filled" in words_of(found)["differs"]
+    assert "may still rest" not in words_of(found)["differs"]
 
 
 quantities = st.decimals("0", "9", places=2, allow_nan=False, allow_infinity=False)

@@ -1,0 +1,85 @@
+"""The files of a ledger in use are looked at: what happened to them is said, and what cannot be looked at lets nothing through."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import trio
+
+from engine.ledger import Database, Ledger, LedgerError
+from engine.ledger.witness import Witness
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    made = Ledger.open(tmp_path / "ledger", inline=True)
+    yield made
+    trio.run(made.aclose)
+
+
+def loop(file: Path) -> None:
+    """Put something in the file's place that no system call can look at."""
+    file.unlink()
+    file.symlink_to(file)
+
+
+def loop_of_the_file(ledger: Ledger, folder: Path) -> None:
+    loop(folder / "ledger")
+
+
+def loop_of_its_log(ledger: Ledger, folder: Path) -> None:
+    loop(folder / "ledger-wal")
+
+
+def reading_that_fails(ledger: Ledger, folder: Path) -> None:
+    witness = ledger._witness
+    assert witness is not None
+    handle = os.open(folder, os.O_RDONLY)
+    os.dup2(handle, witness._handle)
+    os.close(handle)
+
+
+def folder_that_is_a_file(ledger: Ledger, folder: Path) -> None:
+    folder.rename(folder.parent / "moved")
+    folder.touch()
+
+
+def nothing(db: Database) -> None:
+    db.execute("INSERT INTO run (started_us) VALUES (0)")
+
+
+@pytest.mark.parametrize(
+    ("harm", "words"),
+    [
+        (loop_of_the_file, "ledger could not be looked at while it was in use (Too many levels of symbolic links)"),
+        (loop_of_its_log, "ledger-wal could not be looked at while it was in use (Too many levels of symbolic links)"),
+        (reading_that_fails, "ledger could not be looked at while it was in use (Is a directory)"),
+        (folder_that_is_a_file, "ledger was removed while it was in use"),
+    ],
+)
+def test_what_cannot_be_looked_at_promises_nothing_and_says_where_and_what_to_do(
+    harm: Callable[[Ledger, Path], None], words: str, ledger: Ledger, tmp_path: Path
+) -> None:
+    trio.run(ledger.write, nothing)
+    assert ledger.misplaced == ""
+    harm(ledger, tmp_path)
+    with pytest.raises(LedgerError) as told:
+        trio.run(ledger.write, nothing)
+    assert words in str(told.value)
+    assert "see to its disk" in str(told.value) or "removed" in str(told.value)
+    assert not ledger.healthy
+
+
+def test_a_log_that_could_never_be_looked_at_is_no_log_that_is_not_there_yet(tmp_path: Path) -> None:
+    (tmp_path / "ledger").write_bytes(bytes(4096))
+    (tmp_path / "ledger-wal").symlink_to(tmp_path / "ledger-wal")
+    witness = Witness(tmp_path / "ledger", 0)
+    assert "ledger-wal could not be looked at" in witness.problem()
+    os.close(witness._handle)
+    witness.close()  # nothing is lost where the system cannot close it
+
+
+def test_a_file_that_cannot_be_watched_is_not_opened(tmp_path: Path) -> None:
+    with pytest.raises(LedgerError, match=r"could not be looked at .* rexalgo doctor"):
+        Witness(tmp_path / "nothing", 0)
