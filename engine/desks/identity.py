@@ -23,7 +23,6 @@ from engine.domain.errors import InvalidValue, RexAlgoError
 from engine.domain.identifiers import PersonId, StrategyId, parse_name
 from engine.domain.network import network_of
 from engine.domain.person import Person, Role, parse_zone
-from engine.identity.passwords import Passwords, check_password
 from engine.identity.references import References, capability_hash, new_secret_id
 from engine.identity.second_factor import (
     new_recovery_codes,
@@ -34,6 +33,7 @@ from engine.identity.second_factor import (
     totp_address,
     totp_step,
 )
+from engine.keys.passwords import Passwords, check_password
 from engine.keys.sealed_secrets import login_prints, new_person, open_totp_secret, seal_totp_secret
 from engine.ledger import Database
 from engine.ledger import identity as ledger

@@ -31,6 +31,9 @@ def sources(*folders: str) -> list[Path]:
     return sorted(file for folder in folders for file in (ROOT / folder).rglob("*.py"))
 
 
+PRODUCT = sources("engine", "web", "plugins", "rexalgo")
+
+
 def within(name: str, *allowed: str) -> bool:
     return any(name == each or name.startswith(f"{each}.") for each in allowed)
 
@@ -60,21 +63,49 @@ def test_web_knows_only_the_service_and_what_it_shows() -> None:
     assert strays(sources("web"), "web", "engine.views", "engine.ports", "engine.domain", "engine.desks", "engine.office") == []
 
 
-@pytest.mark.parametrize("plugin", sorted(each.name for each in (ROOT / "plugins").iterdir() if each.is_dir() and each.name[0] != "_"))
-def test_built_in_plugin_imports_what_a_stranger_may(plugin: str) -> None:
-    assert strays(sources(f"plugins/{plugin}"), "rexalgo", f"plugins.{plugin}") == []
-
-
 def test_plugin_authors_door_is_only_the_plugin_api() -> None:
     assert strays([ROOT / "rexalgo" / "__init__.py"], "engine.plugin.api") == []
 
 
-def test_only_the_ledger_opens_a_database() -> None:
-    opened = [f for f in sources("engine", "web", "plugins", "rexalgo") if any(within(name, "apsw", "sqlite3") for name in imports(f))]
-    assert [str(f.relative_to(ROOT)) for f in opened if not f.is_relative_to(ROOT / "engine" / "ledger")] == []
+@pytest.mark.parametrize(
+    ("libraries", "room"), [(("apsw", "sqlite3"), "engine/ledger"), (("nacl",), "engine/keys"), (("pluggy",), "engine/plugin")]
+)
+def test_only_one_room_imports_a_library(libraries: tuple[str, ...], room: str) -> None:
+    users = [file for file in PRODUCT if any(within(name, *libraries) for name in imports(file))]
+    assert [name for file in users if not (name := str(file.relative_to(ROOT))).startswith(f"{room}/")] == []
 
 
-def test_only_actors_and_run_open_nurseries() -> None:
-    allowed = {ROOT / "engine" / "run.py", *sources("engine/actors", "engine/testing")}
-    opened = [f for f in sources("engine", "plugins") if "open_nursery(" in f.read_text(encoding="utf-8") and f not in allowed]
-    assert [str(f.relative_to(ROOT)) for f in opened] == []
+def calls(file: Path) -> set[str]:
+    """Return the name of every method that a file calls on something."""
+    tree = ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+    return {node.func.attr for node in tree if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)}
+
+
+NURSERIES = {
+    "engine/run.py",
+    "engine/actors/comparing.py",
+    "engine/actors/follower.py",
+    "engine/actors/household.py",
+    "engine/actors/place_watch.py",
+    "web/connections.py",
+    "web/live.py",
+    "web/pulse.py",
+    "web/server.py",
+    "rexalgo/cli/demo.py",
+    "rexalgo/cli/serving.py",
+    "rexalgo/cli/simulate.py",
+}
+"""Whoever is not here starts no task. The kits in ``engine/testing`` run plugins as the engine does."""
+
+
+def test_who_opens_nurseries_is_named() -> None:
+    opened = {str(file.relative_to(ROOT)) for file in PRODUCT if "open_nursery" in calls(file)}
+    assert {each for each in opened if not each.startswith("engine/testing/")} == NURSERIES
+
+
+@pytest.mark.parametrize(
+    ("method", "caller"), [("place_order", "engine/actors/exchange_session.py"), ("market_data", "engine/actors/market_feed.py")]
+)
+def test_only_one_file_calls_an_adapter(method: str, caller: str) -> None:
+    callers = [str(file.relative_to(ROOT)) for file in sources("engine", "web", "rexalgo") if method in calls(file)]
+    assert [each for each in callers if not each.startswith("engine/testing/")] == [caller]

@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.domain.errors import InvalidValue
-from engine.identity.passwords import Passwords, check_password
 from engine.identity.references import BYTES_MAX, References, capability_hash, new_secret_id
 from engine.identity.second_factor import (
     new_recovery_codes,
@@ -22,6 +21,7 @@ from engine.identity.second_factor import (
     totp_address,
     totp_step,
 )
+from engine.keys.passwords import Passwords, check_password
 from engine.ports.secret import Secret
 
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
