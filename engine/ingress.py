@@ -36,6 +36,7 @@ from engine.ledger.refused import holds_short, note_refused
 from engine.ledger.signals import DedupeConflict, NewSignal, Recorded, record_signal, turns
 from engine.ledger.standing import is_held
 from engine.ledger.stillness import EVERYBODY
+from engine.office import OWN_PAGE
 from engine.ports.clock import Clock
 from engine.ports.rate_limiter import Priority, RateLimit, RateLimiter, Refused
 from engine.ports.signal_source import Authenticated, Delivery, NotAuthentic, WebhookSource
@@ -47,8 +48,6 @@ _OF_THE_HOST: Final = frozenset(("x-capability-token", "x-endpoint-sell"))
 """Headers that only we may set: what a sender wrote under these names is dropped."""
 PROVEN_AND_REFUSED: Final = frozenset((ReceptionKind.MALFORMED, ReceptionKind.INVALID, ReceptionKind.CONFLICT))
 NOT_NOW: Final = frozenset((ReceptionKind.LIMITED, ReceptionKind.UNAVAILABLE))
-OWN_PAGE: Final = "this page"
-"""The peer of a test that a master sends from the studio: its answer stands before their eyes."""
 ANSWER_FIRST: Final = 10
 """Turns of the loop between a durable signal and its fan-out: the sender's answer needs them, and then it waits behind nobody."""
 

@@ -5,17 +5,18 @@ Commands (the operator's shell) and desks (the pages) hold one each; it is made 
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 import trio
 
-from engine.actors.household import Household
-from engine.actors.market_feed import MarketFeed
 from engine.domain.account import AccountReport
 from engine.domain.errors import RexAlgoError
 from engine.keys.keyring import Keyring
 from engine.keys.vault import Vault
 from engine.ledger import Ledger
 from engine.ledger.audit import AuditKey
+from engine.live import LiveAccounts
+from engine.market.feed import MarketFeed
 from engine.plugin.host import Plugins
 from engine.ports.clock import Clock
 from engine.ports.secret import Secret
@@ -29,6 +30,10 @@ TryLogin = Callable[[str, Mapping[str, Secret]], Awaitable[AccountReport]]
 
 Receive = Callable[[str, Delivery], Awaitable[Reception]]
 """Take one delivery of an endpoint, exactly as the web does."""
+
+
+OWN_PAGE: Final = "this page"
+"""The peer of a test that a master sends from the studio: its answer stands before their eyes."""
 
 
 class NothingThere(RexAlgoError):
@@ -49,7 +54,7 @@ class Office:
     plugins: Callable[[], Plugins]
     open_vault: Callable[[], Awaitable[Vault]]
     changed: Callable[[], Awaitable[None]]
-    live: Household | None = None
+    live: LiveAccounts | None = None
     try_login: TryLogin | None = None
     receive: Receive | None = None
     keyring: Keyring | None = None

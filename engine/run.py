@@ -25,7 +25,6 @@ from engine.actors.flattening import Flattening
 from engine.actors.follower import Follower
 from engine.actors.heartbeat import beat
 from engine.actors.household import Household
-from engine.actors.market_feed import MarketFeed
 from engine.actors.place_watch import watch_place
 from engine.actors.shared import Pace, Shared
 from engine.actors.streams import StrategyStream, run_stream
@@ -54,6 +53,7 @@ from engine.ledger.reports import switches
 from engine.ledger.resolving import orphan_claims
 from engine.ledger.standing import symbols_held
 from engine.ledger.stillness import EVERYBODY, read_still, stand_still
+from engine.market.feed import MarketFeed
 from engine.monitor import Monitor
 from engine.office import Office, Receive
 from engine.plugin.host import Plugins, load_plugins

@@ -177,6 +177,15 @@ class Account:
         self.session = None
 
     @property
+    def clock_offset_s(self) -> float | None:
+        """Return how far the exchange's clock is ahead of ours; None without a connection, or where it told none."""
+        return None if self.session is None else self.session.clock_offset_s
+
+    async def wait_read(self) -> None:
+        """Wait until the first reading has come or has failed."""
+        await self.first_reading.wait()
+
+    @property
     def settled(self) -> bool:
         """Tell whether the first reading is done or has visibly failed."""
         return self.first_reading.is_set() or bool(self.problem)

@@ -10,9 +10,9 @@ from engine.actors.account import Account
 from engine.actors.lanes import Lanes
 from engine.actors.recording import refused_outcome
 from engine.actors.sending import send, witness
-from engine.actors.shared import TAKER_FEE_BPS
 from engine.decisions.order_lifecycle import AttemptState, Refused
 from engine.decisions.planning import EntryContext, EntryPlan, Reading, Wait, age_limit_s, last_line_entry, plan_entry, takes_entries
+from engine.decisions.sizing import TAKER_FEE_BPS
 from engine.domain.holding import PendingEntry
 from engine.domain.identifiers import Symbol
 from engine.domain.outcome import Outcome, OutcomeCode

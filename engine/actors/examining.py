@@ -1,23 +1,11 @@
 """Read at the exchange what the books of an account are compared with. Everything that cannot be read is named; nothing is changed."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Final
 
 from engine.actors.account import Account
+from engine.decisions.books_check import Examined
 from engine.domain.account import AccountReport, ClosedPosition, UnreadableRow
-
-LOOK_BACK: Final = timedelta(days=7)
-
-
-@dataclass(frozen=True, slots=True)
-class Examined:
-    """Hold what the exchange told: ``problems`` say what it did not. ``closed`` is None where it has no such history."""
-
-    report: AccountReport | None
-    closed: tuple[ClosedPosition, ...] | None
-    unreadable: tuple[UnreadableRow, ...]
-    problems: tuple[str, ...]
 
 
 async def examine(account: Account, since: datetime) -> Examined:

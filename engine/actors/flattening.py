@@ -5,9 +5,7 @@ signal like any close, so it is planned, claimed, looked up and explained the sa
 a loop; what is not flat within its time is told to people, share by share.
 """
 
-import hashlib
 import logging
-import secrets
 from collections import defaultdict
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -19,12 +17,12 @@ from engine.actors.doorbell import Doorbell
 from engine.actors.shared import Shared
 from engine.decisions.routing import concerns
 from engine.domain.alert import AlertCode
-from engine.domain.holding import FLATTEN_ORIGIN, Switch, SwitchLevel, SwitchScope
-from engine.domain.identifiers import AccountId, ReceiptId, SignalId, StrategyId, Symbol, copy_id
-from engine.domain.signal import Action, SignalDraft
+from engine.domain.holding import Switch, SwitchLevel, SwitchScope
+from engine.domain.identifiers import AccountId, StrategyId, Symbol
 from engine.ledger import WriteRefused
 from engine.ledger.alerts import EQUAL_WITHIN
-from engine.ledger.signals import NewSignal, record_signal
+from engine.ledger.forced_close import forced_close
+from engine.ledger.signals import record_signal
 from engine.ledger.standing import HeldShare, has_unconfirmed_exit, held_shares, last_flatten, still_open
 from engine.views import StillOpenView
 
@@ -66,7 +64,7 @@ class Flattening:
             if index % 50 == 49:
                 await trio.lowlevel.checkpoint()
         for (strategy, symbol), accounts in groups.items():
-            new = asked_close("flatten", strategy, symbol, frozenset(accounts), self._shared.clock.now())
+            new = forced_close("flatten", strategy, symbol, frozenset(accounts), self._shared.clock.now())
             try:
                 await self._shared.ledger.write(lambda db, new=new: record_signal(db, new))  # type: ignore[misc]
             except WriteRefused as error:  # the fault of one close: every other one is asked for, and this one again
@@ -116,23 +114,6 @@ class Flattening:
             asked = max(each.set_at for each in switches if each.level is SwitchLevel.FLATTEN)
             return held.share > last.residue or asked > last.ended_at
         return shared.clock.now() - last.ended_at >= timedelta(seconds=AGAIN_S)
-
-
-def asked_close(what: str, strategy: StrategyId, symbol: Symbol, accounts: frozenset[AccountId], now: datetime) -> NewSignal:
-    """Make the close that a person asked for on some accounts, as a signal like any other; ``what`` begins its id."""
-    key = f"{what}-{secrets.token_hex(16)}"
-    return NewSignal(
-        id=SignalId(f"sig_{secrets.token_hex(16)}"),
-        receipt=ReceiptId(f"rcp_{secrets.token_hex(16)}"),
-        new_copy_id=lambda: copy_id(now, secrets.token_bytes(9)),
-        strategy=strategy,
-        origin=FLATTEN_ORIGIN,
-        draft=SignalDraft(key, Action.CLOSE, symbol),
-        body_hash=hashlib.sha256(key.encode()).digest(),
-        decided_at=now,
-        received_at=now,
-        only=accounts,
-    )
 
 
 def _within(switch: Switch, rows: list[StillOpenView]) -> list[StillOpenView]:

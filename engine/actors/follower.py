@@ -8,6 +8,7 @@ without it, exits do not; what is claimed is answered for, whatever is cancelled
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from typing import Final
 
@@ -17,6 +18,7 @@ from engine.actors.account import Account
 from engine.actors.account_reader import AccountReader
 from engine.actors.books_watch import BooksWatch
 from engine.actors.entry_lane import enter
+from engine.actors.examining import examine
 from engine.actors.exit_lane import close
 from engine.actors.lanes import Lanes
 from engine.actors.old_ledger import OldLedger
@@ -29,13 +31,15 @@ from engine.actors.resolver import Resolver
 from engine.actors.resting_lane import cancel
 from engine.actors.supervisor import Vitals, keep
 from engine.actors.unreadable import UnreadableRows
+from engine.decisions.books_check import Examined
 from engine.decisions.dispatching import LegState, choose_legs
 from engine.decisions.explaining import LaneNow
 from engine.decisions.order_lifecycle import AttemptState
-from engine.decisions.reconciliation import Correction, ForeignOrders
+from engine.decisions.reconciliation import Correction, ForeignOrders, Plan
 from engine.decisions.routing import CANCEL, ENTRY, EXIT, PROTECTION
 from engine.domain.alert import AlertCode
 from engine.domain.identifiers import CopyId
+from engine.domain.preflight import Preflight
 from engine.ledger import Database
 from engine.ledger.attempts import accept_foreign, met_foreign, open_attempts
 from engine.ledger.copies import WaitingLeg, waiting_legs
@@ -123,6 +127,33 @@ class Follower:
         finally:
             self._lanes.busy.discard((leg.symbol, leg.kind))
             self.account.ring()
+
+    @property
+    def is_quarantined(self) -> bool:
+        """Tell whether the task failed so often that the account takes no entries."""
+        return self.vitals.quarantined
+
+    @property
+    def newest_check(self) -> Preflight | None:
+        """Return the account's last check."""
+        return self.preflight.newest
+
+    @property
+    def shown_plan(self) -> str:
+        """Return the digest of the plan that a person was shown the last time; empty where none was since the start."""
+        return self.old_ledger.shown
+
+    def note_shown(self, digest: str) -> None:
+        """Remember which plan a person was shown."""
+        self.old_ledger.shown = digest
+
+    def write_plan(self, plan: Plan, by: str, at: datetime, db: Database) -> None:
+        """Write a confirmed plan down; raises Changed where the ledger moved since it was made."""
+        self.old_ledger.write(plan, by, at, db)
+
+    async def examine(self, since: datetime) -> Examined:
+        """Read at the exchange what the books are compared with; nothing is changed."""
+        return await examine(self.account, since)
 
     def in_lane(self, copy: CopyId) -> LaneNow:
         """Return what this task knows of a copy that the ledger does not."""

@@ -11,14 +11,14 @@ from engine.actors.account import Account
 from engine.actors.doorbell import Doorbell
 from engine.actors.follower import Follower
 from engine.actors.supervisor import WINDOW_S, Vitals, supervise
-from engine.decisions.reconciliation import Correction
+from engine.decisions.reconciliation import Plan
 from engine.domain.identifiers import AccountId, CopyId
 from engine.domain.preflight import Preflight
+from engine.live import LiveAccount
 
 SWEEP_S: Final = 1.0
 SLICE: Final = 50
 PLANS_AT_ONCE: Final = 16
-Plan = tuple[Correction, ...]
 
 
 class Household:
@@ -35,6 +35,10 @@ class Household:
     def accounts(self) -> list[Account]:
         """Return what is known of each account."""
         return [each.account for each in self.followers.values()]
+
+    def tasks(self) -> list[Follower]:
+        """Return every account's task."""
+        return list(self.followers.values())
 
     def keep_running(self, nursery: trio.Nursery, name: str, run: Callable[[], Awaitable[None]]) -> None:
         """Run one task that serves every account; its failure ends neither the place nor its own work, and is told."""
@@ -106,22 +110,22 @@ class Household:
                 return await each.preflight.check(fresh=True)
         raise LookupError(name)
 
-    async def plans(self, followers: Collection[Follower]) -> dict[Follower, Plan | str]:
+    async def plans(self, accounts: Collection[LiveAccount]) -> dict[LiveAccount, Plan | str]:
         """Read accounts, some at a time, and return what differs from the ledger in each; where one cannot be read, say why."""
-        made: dict[Follower, Plan | str] = {}
+        made: dict[LiveAccount, Plan | str] = {}
         limit = trio.CapacityLimiter(PLANS_AT_ONCE)
 
-        async def plan(follower: Follower) -> None:
+        async def plan(account: LiveAccount) -> None:
             async with limit:
                 try:
-                    made[follower] = await follower.plan_corrections()
+                    made[account] = await account.plan_corrections()
                 except Exception as error:  # one account's exchange: the others are told all the same
-                    made[follower] = f"{type(error).__name__}: {error}"[:200]
+                    made[account] = f"{type(error).__name__}: {error}"[:200]
 
         async with trio.open_nursery() as nursery:
-            for each in followers:
+            for each in accounts:
                 nursery.start_soon(plan, each)
-        return {each: made[each] for each in followers}
+        return {each: made[each] for each in accounts}
 
     def unquarantine(self, name: str) -> None:
         """End the quarantine of the account with this name: its entries are taken again."""

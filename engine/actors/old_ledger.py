@@ -5,7 +5,6 @@ among open ones. Until the first try has ended, at most 8 s, nothing of the acco
 the account stands still. While it does, readings correct nothing either, so that the plan shows all that differs.
 """
 
-import hashlib
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
@@ -16,7 +15,7 @@ from engine.actors.account import Account
 from engine.actors.account_reader import AccountReader
 from engine.actors.position_ids import PositionIds, Replaced
 from engine.actors.reconciler import Reconciler
-from engine.decisions.reconciliation import Correction, ForeignOrders, LostOrders, OwnPosition, ShareShrunk, Told, is_lacking, words_of
+from engine.decisions.reconciliation import Changed, Correction, ForeignOrders, LostOrders, ShareShrunk, Told, is_lacking
 from engine.decisions.routing import ENTRY
 from engine.domain.amounts import plain
 from engine.domain.order import OrderReport
@@ -31,10 +30,6 @@ LOOK_BACK: Final = timedelta(days=7)
 BEFORE: Final = timedelta(minutes=2)
 AGAIN_S: Final = 15.0
 SHOWN: Final = 5
-
-
-class Changed(Exception):
-    """Say that an account is not as its plan was shown."""
 
 
 class OldLedger:
@@ -148,12 +143,6 @@ class OldLedger:
                 self._reconciler.shrink(each, at, db)
             elif isinstance(each, ForeignOrders | LostOrders):
                 accept_foreign(db, account.id, account.name, each.exchange_order_ids, by, at)
-
-
-def digest(found: tuple[Correction, ...]) -> str:
-    """Return what a plan decides as a short text; what is only told (the owner's positions, what waits) is left out."""
-    lines = [f"{words}" for each in found if not isinstance(each, OwnPosition) and (words := words_of(each))["kind"] != "sends"]
-    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
 
 
 def _orders(count: int) -> str:

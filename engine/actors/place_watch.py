@@ -12,11 +12,11 @@ from typing import Final
 import trio
 
 from engine.actors.shared import Shared
-from engine.actors.telling import deliver
 from engine.domain.alert import Alert, AlertCode
 from engine.ledger import LedgerError
 from engine.ports.notifier import Notifier
 from engine.recovery.ledger_place import MarkKeeper
+from engine.transport.alert_delivery import deliver
 
 _LOG = logging.getLogger("rexalgo.place")
 LOOK_S: Final = 1.0

@@ -10,11 +10,10 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from engine.actors.account import Account
-from engine.actors.comparing import needs_now
 from engine.actors.exchange_session import ExchangeSession
-from engine.actors.shared import TAKER_FEE_BPS
 from engine.actors.unreadable import UnreadableRows
 from engine.decisions.preflight import Facts, SymbolNeed, check_items, key_warning, next_key_warning
+from engine.decisions.sizing import TAKER_FEE_BPS
 from engine.domain.account import AccountReport
 from engine.domain.alert import AlertCode
 from engine.domain.amounts import Ratio
@@ -22,6 +21,7 @@ from engine.domain.preflight import Preflight
 from engine.ledger.alerts import raise_alert_once
 from engine.ledger.holdings import read_holdings
 from engine.ledger.preflight import agreements, credentials_since
+from engine.market.comparing import needs_now
 from engine.ports.exchange import FundsElsewhere, Rejected, RejectionKind
 
 _LOG = logging.getLogger("rexalgo.preflight")

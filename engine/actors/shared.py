@@ -6,12 +6,10 @@ Built once by ``run``; it holds no trading rule. Caches here are only of what th
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Final
 
 import trio
 
-from engine.actors.market_feed import MarketFeed
 from engine.decisions.routing import concerning
 from engine.domain.alert import AlertCode
 from engine.domain.holding import Switch
@@ -22,11 +20,10 @@ from engine.ledger import Ledger
 from engine.ledger.alerts import raise_alert
 from engine.ledger.signals import read_signal
 from engine.ledger.stillness import why_still
+from engine.market.feed import MarketFeed
 from engine.ports.clock import Clock
 
 CALM_WITHIN_S: Final = 3.0
-TAKER_FEE_BPS = Decimal(10)
-"""Set aside for the fee of an entry when asking whether the balance suffices: above the taker fee of the known exchanges."""
 
 
 @dataclass(frozen=True, slots=True)

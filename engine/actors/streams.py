@@ -12,12 +12,12 @@ from typing import Final
 
 import trio
 
-from engine.actors.market_feed import MarketFeed
 from engine.actors.shared import Shared
 from engine.actors.supervisor import Vitals, supervise
 from engine.domain.alert import AlertCode
 from engine.domain.identifiers import SignalId, Symbol
 from engine.domain.signal import SignalDraft
+from engine.market.feed import MarketFeed
 from engine.ports.clock import Clock
 from engine.ports.exchange import HttpClients
 from engine.ports.market_data import Candle

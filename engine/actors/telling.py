@@ -6,14 +6,12 @@ from typing import Final
 import trio
 
 from engine.actors.shared import Shared
-from engine.domain.alert import Alert
 from engine.ledger.alerts import delivered, undelivered_alerts
 from engine.ports.notifier import Notifier
-from engine.transport import HttpClientFactory
+from engine.transport.alert_delivery import deliver
 
 _LOG = logging.getLogger("rexalgo.telling")
 LOOK_S: Final = 0.5
-DEADLINE_S: Final = 10.0
 RETRY_S: Final = (1.0, 2.0, 5.0, 15.0, 30.0, 60.0)
 
 
@@ -33,14 +31,3 @@ async def tell(shared: Shared, notifier: Notifier) -> None:
             failures += 1
             _LOG.error("notifier %s failed, trying again: %s: %s", notifier.name, type(error).__name__, error)
         await trio.sleep(RETRY_S[min(failures, len(RETRY_S)) - 1] if failures else LOOK_S)
-
-
-async def deliver(notifier: Notifier, alert: Alert) -> None:
-    """Deliver one alert within the deadline; raises what the notifier raised, or TooSlowError."""
-    http = HttpClientFactory()
-    try:
-        with trio.fail_after(DEADLINE_S):
-            await notifier.deliver(alert, http)
-    finally:
-        with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
-            await http.aclose()

@@ -5,9 +5,10 @@ from dataclasses import asdict
 from decimal import Decimal
 from typing import Any, Final
 
-from engine.actors.examining import LOOK_BACK, Examined, examine
 from engine.commands.parameters import Run, jsonable, no_such, text
 from engine.decisions.books_check import (
+    LOOK_BACK,
+    Examined,
     Problem,
     Verdict,
     check_closed,
@@ -37,7 +38,7 @@ async def _books_check(office: Office, params: dict[str, Any]) -> dict[str, Any]
     wallet = read_wallet(db, row.id)
     since = now - LOOK_BACK if wallet is None else max(wallet.since, now - LOOK_BACK)
     task = None if office.live is None else office.live.named(row.name)
-    seen = NOT_READ if task is None else await examine(task.account, since)
+    seen = NOT_READ if task is None else await task.examine(since)
     report = seen.report
     counted = quantities(db, row.id, None if report is None else dict(there(report)))
     checks = [] if seen.closed is None else check_closed(closed_parts(db, row.id, since), seen.closed)

@@ -9,7 +9,6 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from engine.actors.telling import deliver
 from engine.commands.auditing import recorder
 from engine.commands.needs import how_it_is
 from engine.commands.parameters import Run, asked_from, installed_version, jsonable, no_such, text
@@ -61,6 +60,7 @@ from engine.office import NothingThere, Office
 from engine.plugin.host import Plugins
 from engine.ports.notifier import Notifier
 from engine.settings.config import Config
+from engine.transport.alert_delivery import deliver
 
 NOTE_CHARACTERS_MAX: Final = 200
 OVERLAP_H: Final = 24

@@ -10,12 +10,10 @@ from typing import Any, Final
 
 import trio
 
-from engine.actors.comparing import listed_now, read_contracts
-from engine.actors.market_feed import MarketFeed
-from engine.actors.shared import TAKER_FEE_BPS
 from engine.commands.auditing import recorder
 from engine.commands.parameters import Run, text
 from engine.decisions.preflight import SymbolNeed
+from engine.decisions.sizing import TAKER_FEE_BPS
 from engine.decisions.terms import TermsFacts, TermsWarning, warn_of_strategy, warn_of_terms
 from engine.domain.account import AccountReport
 from engine.domain.amounts import Ratio
@@ -25,6 +23,8 @@ from engine.domain.instrument import Instrument
 from engine.domain.subscription import CopyPolicy
 from engine.ledger import Database
 from engine.ledger.people import AccountRow, StrategyRow, account_named, strategy_named, subscription_of
+from engine.market.comparing import listed_now, read_contracts
+from engine.market.feed import MarketFeed
 from engine.office import Office
 from engine.ports.market_data import Quote
 from engine.provisioning import ProvisionResult, provision
@@ -126,10 +126,10 @@ async def _reports(office: Office, accounts: Sequence[AccountRow]) -> dict[str, 
     """Return the newest reading of each account, waiting a little for those that just came."""
     if office.live is None:
         return {}
-    tasks = [task for each in dict.fromkeys(each.id for each in accounts) if (task := office.live.followers.get(each)) is not None]
+    tasks = [task for each in dict.fromkeys(each.name for each in accounts) if (task := office.live.named(each)) is not None]
     with trio.move_on_after(ACCOUNTS_WITHIN_S):
         for task in tasks:
-            await task.account.first_reading.wait()
+            await task.account.wait_read()
     return {task.account.name: task.account.last_report for task in tasks if task.account.last_report is not None}
 
 

@@ -8,15 +8,13 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from engine.actors.follower import Follower
-from engine.actors.household import Household, Plan
-from engine.actors.old_ledger import Changed, digest
 from engine.commands.auditing import recorder
 from engine.commands.parameters import Run, text
-from engine.decisions.reconciliation import OwnPosition, Told, words_of
+from engine.decisions.reconciliation import Changed, OwnPosition, Plan, Told, digest, words_of
 from engine.domain.errors import RexAlgoError
 from engine.ledger import Database
 from engine.ledger.stillness import EVERYBODY, Still, end_stillness, read_still
+from engine.live import LiveAccount, LiveAccounts
 from engine.office import NothingThere, Office
 
 _LOG = logging.getLogger("rexalgo.restore")
@@ -28,11 +26,11 @@ class NotConfirmed(RexAlgoError):
     """Say everything that keeps a confirmation from being done: nothing was changed."""
 
 
-def _chosen(live: Household, still: Sequence[Still]) -> list[Follower]:
+def _chosen(live: LiveAccounts, still: Sequence[Still]) -> list[LiveAccount]:
     """Return the accounts that stand still, by name."""
     all_of_them = any(each.account == EVERYBODY for each in still)
     ids = {each.account for each in still}
-    return sorted((each for each in live.followers.values() if all_of_them or each.account.id in ids), key=lambda each: each.account.name)
+    return sorted((each for each in live.tasks() if all_of_them or each.account.id in ids), key=lambda each: each.account.name)
 
 
 async def _reconcile_all(office: Office, params: dict[str, Any]) -> dict[str, Any]:
@@ -40,7 +38,7 @@ async def _reconcile_all(office: Office, params: dict[str, Any]) -> dict[str, An
     if office.live is None:
         raise NothingThere("the exchange must be read for that, and no server runs here: rexalgo serve")
     still = read_still(office.ledger.db)
-    chosen = _chosen(office.live, still) if still else sorted(office.live.followers.values(), key=lambda each: each.account.name)
+    chosen = _chosen(office.live, still) if still else sorted(office.live.tasks(), key=lambda each: each.account.name)
     found = await office.live.plans(chosen)
     for each, plan in found.items():
         note_shown(each, plan)
@@ -53,18 +51,18 @@ async def _reconcile_all(office: Office, params: dict[str, Any]) -> dict[str, An
     }
 
 
-def told_plan(follower: Follower, found: Plan) -> dict[str, Any]:
+def told_plan(task: LiveAccount, found: Plan) -> dict[str, Any]:
     """Tell the plan of an account; ``differs``: a step of it changes what the ledger says, what the owner holds beside us is none."""
     return {
-        "account": follower.account.name, "environment": follower.account.environment, "still": follower.account.why_held,
+        "account": task.account.name, "environment": task.account.environment, "still": task.account.why_held,
         "differs": any(not isinstance(each, OwnPosition | Told) for each in found),
-        "not_compared": sorted(follower.account.not_compared()), "steps": [words_of(each) for each in found],
+        "not_compared": sorted(task.account.not_compared()), "steps": [words_of(each) for each in found],
     }  # fmt: skip
 
 
-def note_shown(follower: Follower, plan: Plan | str) -> None:
+def note_shown(task: LiveAccount, plan: Plan | str) -> None:
     """Remember that a person was shown this plan of an account."""
-    follower.old_ledger.shown = _digest(plan)
+    task.note_shown(_digest(plan))
 
 
 def _digest(plan: Plan | str) -> str:
@@ -92,9 +90,9 @@ async def _confirm(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     record = await recorder(office, params)
 
     def write(db: Database) -> int:
-        for follower, plan in found.items():
+        for task, plan in found.items():
             if not isinstance(plan, str):
-                follower.old_ledger.write(plan, by, at, db)
+                task.write_plan(plan, by, at, db)
         ended = end_stillness(db, still, unread, by, at)
         record(db, by, "restore_confirmed", "this place", {"accounts": len(found), "still": [each.name for each in unread]})
         return ended
@@ -110,11 +108,11 @@ async def _confirm(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     return {"confirmed": len(found) - len(unread), "still": {each.name: each.cause for each in unread}, "entries_ended": ended}
 
 
-def _why_not(follower: Follower, plan: Plan | str) -> str:
-    if not follower.old_ledger.shown:
-        return f"{follower.account.name}: its plan was not shown since the server started"
-    if follower.old_ledger.shown != _digest(plan):
-        return f"{follower.account.name}: what differs is not what was shown"
+def _why_not(task: LiveAccount, plan: Plan | str) -> str:
+    if not task.shown_plan:
+        return f"{task.account.name}: its plan was not shown since the server started"
+    if task.shown_plan != _digest(plan):
+        return f"{task.account.name}: what differs is not what was shown"
     return ""
 
 

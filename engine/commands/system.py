@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from statistics import median
 from typing import Any, Final
 
-from engine.actors.account import Account
 from engine.commands.parameters import Run, installed_version, jsonable
 from engine.ledger.deliveries import refusals
+from engine.live import KnownAccount
 from engine.office import Office
 from engine.plugin.api import PLUGIN_API_VERSION
 from engine.plugin.host import list_installed
@@ -54,14 +54,14 @@ def _feeds(office: Office) -> dict[str, Any]:
         mine = [each for each in office.live.accounts if each.exchange == exchange]
         read = [each.report.as_of for each in mine if each.report is not None]
         told[exchange] = {
-            "accounts": len(mine), "read": len(read), "problem": mine[0].shared.feeds[exchange].problem,
+            "accounts": len(mine), "read": len(read), "problem": office.feeds[exchange].problem,
             "newest_reading": max(read).isoformat() if read else None, "clock_ahead_s": _ahead_s(mine),
         }  # fmt: skip
     return told
 
 
-def _ahead_s(mine: list[Account]) -> float | None:
-    offsets = [each.session.clock_offset_s for each in mine if each.session is not None]
+def _ahead_s(mine: list[KnownAccount]) -> float | None:
+    offsets = [each.clock_offset_s for each in mine]
     known = [each for each in offsets if each is not None]
     return round(median(known), 1) if known else None
 

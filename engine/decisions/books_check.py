@@ -2,17 +2,31 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 from enum import Enum
 from typing import Final
 
 from engine.decisions.results import FINEST
 from engine.decisions.wallet import TOLERANCE
-from engine.domain.account import AccountReport, ClosedPosition
+from engine.domain.account import AccountReport, ClosedPosition, UnreadableRow
 from engine.domain.amounts import EXACT, ZERO, plain
 
 PRICE_ROUNDING: Final = Decimal("0.00001")
 """An exchange writes an average of several levels with as many digits as it likes."""
+
+LOOK_BACK: Final = timedelta(days=7)
+"""How far back closed positions are compared."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """Hold what the exchange told: ``problems`` say what it did not. ``closed`` is None where it has no such history."""
+
+    report: AccountReport | None
+    closed: tuple[ClosedPosition, ...] | None
+    unreadable: tuple[UnreadableRow, ...]
+    problems: tuple[str, ...]
 
 
 class Verdict(Enum):

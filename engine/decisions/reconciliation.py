@@ -5,6 +5,7 @@ here raises exposure, sends or cancels. Running again after applying the correct
 is left alone: the report may be older than what is under way there.
 """
 
+import hashlib
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -223,3 +224,17 @@ def _words_of_order(order: OrderReport) -> str:
     rests = "" if order.status.is_terminal else ", may still rest"
     what = f"{order.side.value} {plain(order.quantity)} {order.symbol}"
     return f"{order.exchange_order_id} {what} of {order.created_at:%Y-%m-%d %H:%M} UTC{filled}{rests}"
+
+
+Plan = tuple[Correction, ...]
+"""What differs between the ledger and a reading of one account."""
+
+
+class Changed(Exception):
+    """Say that an account is not as its plan was shown."""
+
+
+def digest(found: tuple[Correction, ...]) -> str:
+    """Return what a plan decides as a short text; what is only told (the owner's positions, what waits) is left out."""
+    lines = [f"{words}" for each in found if not isinstance(each, OwnPosition) and (words := words_of(each))["kind"] != "sends"]
+    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()

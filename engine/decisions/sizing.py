@@ -27,6 +27,9 @@ from engine.domain.subscription import (
 
 _FINEST: Final = Decimal("0.000000000001")
 
+TAKER_FEE_BPS: Final = Decimal(10)
+"""Set aside for the fee of an entry when asking whether the balance suffices: above the taker fee of the known exchanges."""
+
 
 def leverage_of(policy: LeveragePolicy, asked: Ratio | None) -> Ratio:
     """Choose the leverage of an entry: the policy's value where the signal names none, otherwise as the mode says.

@@ -7,12 +7,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from engine.actors.comparing import needs_now
-from engine.actors.flattening import asked_close
-from engine.actors.shared import TAKER_FEE_BPS
 from engine.decisions.planning import AccountView, EntryContext, EntryPlan, plan_entry
 from engine.decisions.risk import equity
-from engine.decisions.sizing import leverage_of, smallest_quantity
+from engine.decisions.sizing import TAKER_FEE_BPS, leverage_of, smallest_quantity
 from engine.decisions.terms import TermsFacts, TermsWarning, warn_of_terms
 from engine.desks.auditing import audited
 from engine.desks.following import FollowingDesk
@@ -26,9 +23,11 @@ from engine.domain.subscription import CopyPolicy, Mode, Subscription, strictest
 from engine.ledger import Database
 from engine.ledger.codec import policy_fields
 from engine.ledger.following import StrategyTerms, agree, consent, last_entries, set_agreement_state, strategy_terms
+from engine.ledger.forced_close import forced_close
 from engine.ledger.holdings import read_holdings
 from engine.ledger.people import AccountRow, subscription_of
 from engine.ledger.signals import record_signal
+from engine.market.comparing import needs_now
 from engine.office import NothingThere, Office
 from engine.ports.market_data import Quote
 
@@ -82,11 +81,11 @@ class AgreeingDesk:
         task = self._following.task(row)
         if task is None:
             return [SymbolNow(each, None, None, None) for each in sorted(strategy.symbols)]
-        feed = task.account.shared.feeds[row.exchange]
+        feed = self._office.feeds[row.exchange]
         leverage = leverage_of(policy.leverage, parse_ratio(strategy.leverage, "leverage"))
         shown = []
         for symbol in sorted(strategy.symbols):
-            contract, quote = feed.instrument(symbol), await feed.quote(symbol, task.account.shared.pace.price_age_s)
+            contract, quote = feed.instrument(symbol), await feed.quote(symbol, self._office.config.engine.price_age_s)
             if contract is None or quote is None:
                 shown.append(SymbolNow(symbol, None if quote is None else quote.last, None, None))
                 continue
@@ -99,10 +98,10 @@ class AgreeingDesk:
         task = self._following.task(row)
         if task is None:
             return ()
-        feed, shared = task.account.shared.feeds[row.exchange], task.account.shared
-        needs = await needs_now(feed, strategy.name, policy, shared.pace.price_age_s)
-        asked, age_s = parse_ratio(strategy.leverage, "leverage"), shared.pace.entry_age_s
-        return warn_of_terms(TermsFacts(policy, asked, needs, task.account.last_report, shared.limits, Ratio(TAKER_FEE_BPS), age_s))
+        feed, config = self._office.feeds[row.exchange], self._office.config
+        needs = await needs_now(feed, strategy.name, policy, config.engine.price_age_s)
+        asked, age_s = parse_ratio(strategy.leverage, "leverage"), config.engine.entry_age_s
+        return warn_of_terms(TermsFacts(policy, asked, needs, task.account.last_report, config.limits, Ratio(TAKER_FEE_BPS), age_s))
 
     async def preview(self, row: AccountRow, strategy: StrategyTerms, policy: CopyPolicy) -> Sequence[Previewed]:
         """Plan the strategy's last entries under these terms, with the planner that also plans live orders.
@@ -115,10 +114,10 @@ class AgreeingDesk:
             return ()
         balance = Balance(task.account.report.balance.total, task.account.report.balance.total, task.account.report.balance.currency)
         flat = AccountReport(balance, (), (), task.account.report.as_of)
-        feed, worth, zone = task.account.shared.feeds[row.exchange], equity(flat), self._office.config.engine.trading_day_zone
+        feed, worth, zone = self._office.feeds[row.exchange], equity(flat), self._office.config.engine.trading_day_zone
         shown = []
         for signal in last_entries(self._office.ledger.db, strategy.id, PREVIEWED):
-            quote = await feed.quote(signal.draft.symbol, task.account.shared.pace.price_age_s)
+            quote = await feed.quote(signal.draft.symbol, self._office.config.engine.price_age_s)
             price = signal.draft.price if signal.draft.price is not None else None if quote is None else quote.last
             context = EntryContext(
                 signal=_as_open(signal),
@@ -130,13 +129,13 @@ class AgreeingDesk:
                 account_problem="",
                 instrument=feed.instrument(signal.draft.symbol),
                 quote=None if price is None else Quote(signal.draft.symbol, price, price, signal.received_at),
-                limits=strictest(task.account.shared.limits, policy.limits),
+                limits=strictest(self._office.config.limits, policy.limits),
                 switches=(),
                 goal_key=NO_ORDER_KEY,
-                strategy_names=task.account.shared.strategy_names,
+                strategy_names={strategy.id: strategy.name},
                 fee_bps=TAKER_FEE_BPS,
-                entry_age_s=task.account.shared.pace.entry_age_s,
-                price_age_s=task.account.shared.pace.price_age_s,
+                entry_age_s=self._office.config.engine.entry_age_s,
+                price_age_s=self._office.config.engine.price_age_s,
                 now=signal.received_at,
                 day=EquityMarks(worth, signal.received_at, zone, worth),  # nothing lost yet, as on a flat account
             )  # fmt: skip
@@ -194,7 +193,7 @@ class AgreeingDesk:
 
         def close_all(db: Database) -> None:
             for symbol in sorted(each.symbol for each in read_holdings(db, row.id) if each.strategy == strategy.id):
-                record_signal(db, asked_close("leave", strategy.id, symbol, frozenset({row.id}), now))
+                record_signal(db, forced_close("leave", strategy.id, symbol, frozenset({row.id}), now))
 
         await self._set(visitor, row, strategy, "left", close_all if close else lambda db: None)
         if self._office.live is not None:

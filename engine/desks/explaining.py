@@ -2,16 +2,17 @@
 
 from dataclasses import replace
 
-from engine.actors.follower import Follower
 from engine.decisions.explaining import LaneNow, LiveNow, explain
 from engine.decisions.risk import position_of
 from engine.domain.amounts import plain
 from engine.domain.identifiers import StrategyId, Symbol
 from engine.domain.outcome import Outcome, OutcomeCode
+from engine.ledger import Database
 from engine.ledger.explaining import read_copy_now
 from engine.ledger.holdings import read_holding
 from engine.ledger.people import strategy_named
 from engine.ledger.reports import signal_number, why
+from engine.live import LiveAccount
 from engine.office import Office
 from engine.views import WhyView
 
@@ -24,23 +25,23 @@ def explain_copy(office: Office, signal: str, account: str) -> WhyView | None:
         return None
     task = None if office.live is None else office.live.named(account)
     strategy = strategy_named(db, found.strategy)
-    live = None if task is None or strategy is None else live_now(task, strategy.id, Symbol(found.symbol))
+    live = None if task is None or strategy is None else live_now(db, task, strategy.id, Symbol(found.symbol))
     now = read_copy_now(db, number, account, live, lambda copy: LaneNow() if task is None else task.in_lane(copy))
     outcome = None if found.code is None else Outcome(OutcomeCode(found.code), found.numbers)
     told = explain(outcome, now)
     return replace(found, sentence=told.sentence, now=told.now, move=told.move.value)
 
 
-def live_now(task: Follower, strategy: StrategyId, symbol: Symbol) -> LiveNow:
+def live_now(db: Database, task: LiveAccount, strategy: StrategyId, symbol: Symbol) -> LiveNow:
     """Return what an account's task knows about a symbol now."""
-    unread, db = task.account.unread(symbol), task.account.shared.ledger.db
+    unread = task.account.unread(symbol)
     held = read_holding(db, task.account.id, symbol)
     there = None if task.account.report is None or held is not None else position_of(task.account.report, symbol)
     return LiveNow(
         problem=task.account.problem,
         key_refused=task.account.key_refused,
         exits_wait=task.account.exits_wait(strategy),
-        quarantined=task.vitals.quarantined,
+        quarantined=task.is_quarantined,
         unreadable="" if unread is None else unread.problem,
         own="" if there is None else f"{there.side.value} {plain(there.quantity)}",
     )

@@ -6,7 +6,6 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
-from engine.actors.follower import Follower
 from engine.decisions.account_state import AccountFacts, StateTold, account_state
 from engine.decisions.explaining import BY_THE_OWNER
 from engine.decisions.risk import equity
@@ -42,6 +41,7 @@ from engine.ledger.people import AccountRow
 from engine.ledger.reports import clear_switch, set_switch, switches
 from engine.ledger.standing import still_open
 from engine.ledger.studio import strategies_of
+from engine.live import LiveAccount
 from engine.office import NothingThere, Office
 from engine.views import StillOpenView, WhyView
 
@@ -134,7 +134,7 @@ class FollowingDesk:
             raise NothingThere("there is no such account of yours")
         return found
 
-    def task(self, row: AccountRow) -> Follower | None:
+    def task(self, row: AccountRow) -> LiveAccount | None:
         """Return the task that acts for an account, None where no engine runs it."""
         return None if self._office.live is None else self._office.live.named(row.name)
 
@@ -150,7 +150,7 @@ class FollowingDesk:
     def _card(self, row: AccountRow, agreed: list[AgreementRow], on: Sequence[Switch]) -> AccountCard:
         task = self.task(row)
         report = None if task is None else task.account.last_report
-        check = None if task is None else task.preflight.newest
+        check = None if task is None else task.newest_check
         mine = concerning(on, account_id=row.id, account_name=row.name, strategy_id="", strategy_name="", exchange=row.exchange)
         standing = sum(1 for each in read_holdings(self._db, AccountId(row.id)) if each.share > 0 or each.entries_open)
         late = late_of_account(self._db, row.id, self._office.clock.now())
@@ -158,7 +158,7 @@ class FollowingDesk:
             connected=task is not None,
             problem="" if task is None else task.account.problem,
             foreign=0 if task is None else len(task.account.foreign),
-            quarantined=task is not None and task.vitals.quarantined,
+            quarantined=task is not None and task.is_quarantined,
             unproven=unproven_count(self._db, row.id),
             switches=mine,
             check=() if check is None else check.items,

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from engine.actors.comparing import listed_now, read_contracts
 from engine.decisions.alert_messages import READY_MESSAGES, STRATEGY_MESSAGE, ReadyMessage, StepTaken, what_orders_do
 from engine.decisions.signature_debugger import Finding, NamedKey, debug_delivery, pasted_body, read_headers
 from engine.decisions.signatures import WINDOW_A_S, sign_a
@@ -27,7 +26,6 @@ from engine.domain.holding import Switch, SwitchLevel, SwitchScope
 from engine.domain.identifiers import StrategyId, Symbol, parse_name
 from engine.domain.person import Role
 from engine.domain.signal import SignalDraft
-from engine.ingress import OWN_PAGE
 from engine.keys.sealed_secrets import ended_endpoint_keys, endpoint_keys
 from engine.ledger import Database, studio
 from engine.ledger.alerts import alerts_about
@@ -44,7 +42,8 @@ from engine.ledger.people import (
 )  # fmt: skip
 from engine.ledger.reports import receipt, set_switch
 from engine.ledger.studio import STATES, Audience, StudioEndpoint, StudioSignal, StudioStrategy
-from engine.office import NothingThere, Office
+from engine.market.comparing import listed_now, read_contracts
+from engine.office import OWN_PAGE, NothingThere, Office
 from engine.ports.secret import Secret
 from engine.ports.signal_source import Authenticated, Delivery
 from engine.views import ReceiptView, Reception

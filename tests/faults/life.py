@@ -17,7 +17,6 @@ from engine.actors.exchange_session import ExchangeSession
 from engine.actors.flattening import Flattening
 from engine.actors.follower import Follower
 from engine.actors.household import Household
-from engine.actors.market_feed import MarketFeed
 from engine.actors.shared import Pace, Shared
 from engine.decisions.circuit import Circuit
 from engine.domain.amounts import Money
@@ -28,6 +27,7 @@ from engine.ledger.codec import read_policy, to_us, write_policy
 from engine.ledger.copies import accounts_with_waiting_legs, begin_run
 from engine.ledger.query import fetch_all, fetch_one
 from engine.ledger.resolving import orphan_claims
+from engine.market.feed import MarketFeed
 from engine.ports.exchange import AccountLogin, ExchangeContext
 from engine.ports.rate_limiter import Granted, Priority, RateLimit, Refused
 from engine.ports.secret import Secret

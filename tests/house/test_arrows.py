@@ -83,7 +83,7 @@ def calls(file: Path) -> set[str]:
 
 NURSERIES = {
     "engine/run.py",
-    "engine/actors/comparing.py",
+    "engine/market/comparing.py",
     "engine/actors/follower.py",
     "engine/actors/household.py",
     "engine/actors/place_watch.py",
@@ -104,7 +104,7 @@ def test_who_opens_nurseries_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "caller"), [("place_order", "engine/actors/exchange_session.py"), ("market_data", "engine/actors/market_feed.py")]
+    ("method", "caller"), [("place_order", "engine/actors/exchange_session.py"), ("market_data", "engine/market/feed.py")]
 )
 def test_only_one_file_calls_an_adapter(method: str, caller: str) -> None:
     callers = [str(file.relative_to(ROOT)) for file in sources("engine", "web", "rexalgo") if method in calls(file)]

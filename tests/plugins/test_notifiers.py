@@ -11,7 +11,7 @@ import h11
 import pytest
 import trio
 
-from engine.actors.telling import deliver
+from engine.transport.alert_delivery import deliver
 from plugins import telegram, webhook_out
 from rexalgo import Alert, AlertCode, Delivery, InvalidValue, Notifier, Secret, verify_signatures
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from web_place import PASSWORD, Browser, web_place
 
-from engine.commands import commands_of
+from engine.commands import Commands
 from engine.domain.person import Role
 from engine.ledger.query import fetch_all, fetch_one
 
@@ -153,7 +153,7 @@ async def test_a_provisioning_file_is_compared_with_the_money_of_its_accounts(tm
                 "sizing": {"mode": "fixed_margin", "margin": "10000"},
             }],
         }  # fmt: skip
-        told = await commands_of(place.office)["provision"]({"table": declared})
+        told = await Commands(place.office).run("provision", {"table": declared})
         (warning,) = told["warnings"]
         assert (warning["what"], warning["followers"], warning["field"]) == ("terms of trend", ["f1"], "size")
         assert "and the account is worth 1000: it is denied. The smallest that trades now is 13." in warning["sentence"]

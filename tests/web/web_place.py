@@ -160,7 +160,7 @@ class WebPlace:
             assert browser.path == f"/accounts/{name}", browser.words
             task = None if self.office.live is None else self.office.live.named(name)
             assert task is not None
-            await task.first_reading.wait()
+            await task.account.first_reading.wait()
         return browser
 
     async def strategy(self, master: Browser, name: str = "trend", state: str = "published", **described: str) -> str:

@@ -16,7 +16,6 @@ from engine.actors.clock import TrioClock
 from engine.actors.exchange_session import ExchangeSession
 from engine.actors.follower import Follower
 from engine.actors.household import Household
-from engine.actors.market_feed import MarketFeed
 from engine.actors.shared import Pace, Shared
 from engine.domain.account import Position
 from engine.domain.identifiers import AccountId, CopyId, ReceiptId, SignalId, StrategyId, Symbol
@@ -27,6 +26,7 @@ from engine.ledger.codec import read_policy, write_policy
 from engine.ledger.copies import accounts_with_waiting_legs, begin_run
 from engine.ledger.query import fetch_all, fetch_one
 from engine.ledger.signals import NewSignal, record_signal
+from engine.market.feed import MarketFeed
 from engine.plugin.host import load_plugins
 from engine.ports.clock import Clock
 from engine.ports.exchange import AccountLogin, ExchangeAdapter, ExchangeContext

@@ -8,13 +8,13 @@ import trio
 from engine_world import BEGINNING, World, world
 
 from engine.actors.exchange_session import ExchangeSession
-from engine.actors.market_feed import MarketFeed
 from engine.domain.account import AccountReport
 from engine.domain.alert import AlertCode
 from engine.domain.preflight import Level
 from engine.ledger.alerts import newest_alerts
 from engine.ledger.preflight import credentials_since, note_new_credentials
 from engine.ledger.query import fetch_all
+from engine.market.feed import MarketFeed
 from engine.ports.exchange import ExchangeError, Rejected, RejectionKind
 
 

@@ -12,8 +12,7 @@ from engine_world import BEGINNING, BTC, World, world
 from trio.testing import MockClock
 
 from engine.actors.follower import Follower
-from engine.actors.old_ledger import Changed
-from engine.decisions.reconciliation import words_of
+from engine.decisions.reconciliation import Changed, words_of
 from engine.domain.account import ClosedPositions
 from engine.domain.alert import AlertCode
 from engine.domain.amounts import Price, Quantity

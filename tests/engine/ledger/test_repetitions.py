@@ -8,12 +8,12 @@ from typing import Any
 import apsw
 import pytest
 
-from engine.actors.flattening import asked_close
 from engine.domain.amounts import Price, Ratio
 from engine.domain.identifiers import CopyId, ReceiptId, SignalId, StrategyId, Symbol
 from engine.domain.signal import FIRST_ORDER_KEY, Action, AlertFacts, PositionSide, SignalDraft, SignalSize, SizeMode
 from engine.ledger import Ledger
 from engine.ledger.codec import read_draft, write_draft
+from engine.ledger.forced_close import forced_close
 from engine.ledger.signals import NewSignal, Recorded, record_signal, turns
 
 BEGINNING = datetime(2026, 11, 24, 10, 0, 59, tzinfo=UTC)
@@ -116,7 +116,7 @@ def alert(db: apsw.Connection, later_s: float, action: Action, side: PositionSid
 
 def test_an_open_turns_what_is_held_though_one_account_flattened_it(db: apsw.Connection) -> None:
     alert(db, 0, Action.OPEN, LONG)
-    record_signal(db, asked_close("flatten", StrategyId("s"), Symbol("BTCUSDT"), frozenset(), BEGINNING + timedelta(seconds=60)))
+    record_signal(db, forced_close("flatten", StrategyId("s"), Symbol("BTCUSDT"), frozenset(), BEGINNING + timedelta(seconds=60)))
     assert as_recorded(db, alert(db, 120, Action.OPEN, SHORT)) == (Action.REVERSE, SHORT)
 
 

@@ -7,10 +7,10 @@ from types import SimpleNamespace
 
 import trio
 
-from engine.actors.market_feed import MarketFeed
 from engine.domain.amounts import Price, Quantity, Ratio
 from engine.domain.identifiers import Symbol
 from engine.domain.instrument import Instrument
+from engine.market.feed import MarketFeed
 from engine.ports.market_data import Quote
 
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import trio
 
-from engine.actors.market_feed import MarketFeed
 from engine.decisions.preflight import SymbolNeed
 from engine.decisions.terms import Listed
 from engine.domain.identifiers import Symbol
 from engine.domain.subscription import CopyPolicy
+from engine.market.feed import MarketFeed
 
 
 async def needs_now(feed: MarketFeed, strategy: str, policy: CopyPolicy, price_age_s: float) -> list[SymbolNeed]:

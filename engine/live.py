@@ -1,0 +1,165 @@
+"""What pages and commands may read and ask of running accounts. The tasks that answer are the actors'; who asks does not know them."""
+
+from collections.abc import Callable, Collection, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from engine.decisions.books_check import Examined
+from engine.decisions.explaining import LaneNow
+from engine.decisions.reconciliation import Correction, Plan
+from engine.domain.account import AccountReport, UnreadableRow
+from engine.domain.identifiers import AccountId, CopyId, StrategyId, Symbol
+from engine.domain.preflight import Preflight
+from engine.ledger import Database
+
+
+class KnownAccount(Protocol):
+    """What is known of an account now; see ``actors/account.py``."""
+
+    @property
+    def id(self) -> AccountId:
+        """Its id in the ledger."""
+
+    @property
+    def name(self) -> str:
+        """Its name, unique among connected accounts."""
+
+    @property
+    def exchange(self) -> str:
+        """The exchange it is at."""
+
+    @property
+    def environment(self) -> str:
+        """``paper``, ``live``, or what the exchange calls it."""
+
+    @property
+    def problem(self) -> str:
+        """Why the account cannot be read; empty where it can."""
+
+    @property
+    def key_refused(self) -> bool:
+        """Whether the exchange refused its key the last time."""
+
+    @property
+    def foreign(self) -> frozenset[str]:
+        """Ids of orders with our mark that the ledger lacks."""
+
+    @property
+    def report(self) -> AccountReport | None:
+        """The newest report; None while the account cannot be read."""
+
+    @property
+    def last_report(self) -> AccountReport | None:
+        """The newest report, kept while the account cannot be read: for people only."""
+
+    @property
+    def read_at(self) -> datetime | None:
+        """When the newest report came, UTC."""
+
+    @property
+    def clock_offset_s(self) -> float | None:
+        """How far the exchange's clock is ahead of ours; None where it was not told."""
+
+    @property
+    def why_held(self) -> str:
+        """Why nothing may leave the account; empty where it may."""
+
+    async def wait_read(self) -> None:
+        """Wait until the first reading has come or has failed."""
+
+    def unread(self, symbol: Symbol) -> UnreadableRow | None:
+        """Return a row of the newest reading that may be about a symbol and cannot be read."""
+
+    def exits_wait(self, strategy: StrategyId) -> bool:
+        """Tell whether closing orders wait for a person."""
+
+    def not_compared(self) -> frozenset[Symbol]:
+        """Return the contracts that a reading of now cannot judge."""
+
+
+class LiveAccount(Protocol):
+    """The task of one account; see ``actors/follower.py``."""
+
+    @property
+    def account(self) -> KnownAccount:
+        """What is known of the account."""
+
+    @property
+    def is_quarantined(self) -> bool:
+        """Whether the task failed so often that the account takes no entries."""
+
+    @property
+    def newest_check(self) -> Preflight | None:
+        """The account's last check; None before the first."""
+
+    @property
+    def shown_plan(self) -> str:
+        """The digest of the plan that a person was shown the last time; empty where none was since the start."""
+
+    def note_shown(self, digest: str) -> None:
+        """Remember which plan a person was shown."""
+
+    def in_lane(self, copy: CopyId) -> LaneNow:
+        """Return what the task knows of a copy that the ledger does not."""
+
+    async def examine(self, since: datetime) -> Examined:
+        """Read at the exchange what the books are compared with; nothing is changed."""
+
+    async def plan_corrections(self) -> Plan:
+        """Read the account and return what differs from the ledger; nothing is changed."""
+
+    async def apply_corrections(self, by: str, also: Callable[[Database, tuple[Correction, ...]], None]) -> Plan:
+        """Read the account and correct the ledger; returns what differed."""
+
+    def write_plan(self, plan: Plan, by: str, at: datetime, db: Database) -> None:
+        """Write a confirmed plan down; raises Changed where the ledger moved since it was made."""
+
+    def go_on(self) -> None:
+        """Say that a person let orders out again."""
+
+    async def bind(self, attempt_id: int, exchange_order_id: str, also: Callable[[Database], None]) -> None:
+        """Prove an attempt by the order that a person names; raises LookupError where the exchange has no such order."""
+
+
+class LiveAccounts(Protocol):
+    """Every account's task of one process; see ``actors/household.py``."""
+
+    @property
+    def accounts(self) -> Sequence[KnownAccount]:
+        """What is known of each account."""
+
+    def tasks(self) -> Sequence[LiveAccount]:
+        """Return every task."""
+
+    def named(self, name: str) -> LiveAccount | None:
+        """Return the task of the account with this name."""
+
+    async def check(self, name: str) -> Preflight:
+        """Check an account at its exchange now; raises LookupError where no task has it."""
+
+    async def plans(self, accounts: Collection[LiveAccount]) -> dict[LiveAccount, Plan | str]:
+        """Return what differs from the ledger in each account, or why it cannot be read."""
+
+    def vitals(self, names: Collection[str] | None = None) -> dict[str, dict[str, object]]:
+        """Tell by account name how each task is doing."""
+
+    def checks(self) -> dict[str, int]:
+        """Count accounts by the level of their last check."""
+
+    def troubled(self) -> list[str]:
+        """Return the names of accounts that need somebody."""
+
+    def failing(self) -> dict[str, str]:
+        """Tell which tasks that serve every account failed lately, and why."""
+
+    def exchange_problems(self) -> dict[str, str]:
+        """Tell by exchange why its market data cannot be read, where that is so."""
+
+    def ring(self) -> None:
+        """Say that a signal was recorded."""
+
+    def unquarantine(self, name: str) -> None:
+        """End an account's quarantine."""
+
+    def released(self, account: AccountId, copy: CopyId) -> None:
+        """Say that a copy's order is out of question: a person decided that it does not exist."""

@@ -1,0 +1,1 @@
+"""What exchanges say about their markets: contracts, prices and candles, read once for everybody."""
