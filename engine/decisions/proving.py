@@ -168,10 +168,11 @@ def match_closed(sent: Sent, closed: Iterable[ClosedPosition]) -> Found | Closed
     intent = sent.intent
     named = [each for each in closed if intent.position_id and each.position_id == intent.position_id]
     row = next(iter(named), None)
+    if row is not None and row.closed_at < sent.earliest:
+        return ClosedOtherwise(row)  # it was over before the exit was sent, whatever stands there now
     if row is None or not (intent.whole_position or row.quantity == intent.quantity):
         return Absent()  # a part may have been closed by us before something else closed the rest
-    is_in_time = sent.earliest <= row.closed_at <= sent.latest
-    if row.closed_by not in (None, ClosedBy.ORDER) or row.order_id in sent.bound_ids or not is_in_time:
+    if row.closed_by not in (None, ClosedBy.ORDER) or row.order_id in sent.bound_ids or row.closed_at > sent.latest:
         return ClosedOtherwise(row)
     # A position that left in parts tells the average of them: the order's own row tells the price of this one.
     price = row.exit_price if row.quantity == intent.quantity else None

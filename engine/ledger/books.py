@@ -58,10 +58,12 @@ def change_share(db: apsw.Connection, held: Holding, change: Change) -> Holding:
         return held
     fee = change.fee if quantity == change.quantity else part(change.fee, quantity, change.quantity)
     share = EXACT.add(held.share, quantity) if change.is_entry else EXACT.subtract(held.share, quantity)
-    after = replace(held, share=Quantity(share))
+    # A position ends with the share in it. What an open entry still fills may be in another one, which the next reading names.
+    after = replace(held, share=Quantity(share), position_id=held.position_id if share else "")
     db.execute(
-        "UPDATE holding SET share = ?, side = ? WHERE account_id = ? AND symbol = ?",
-        (plain(share), held.side.value, held.account, held.symbol),
+        "UPDATE holding SET share = ?, side = ?, position_id = CASE WHEN ? THEN '' ELSE position_id END"
+        " WHERE account_id = ? AND symbol = ?",
+        (plain(share), held.side.value, share == 0, held.account, held.symbol),
     )
     fill = replace(change, quantity=quantity, fee=fee, position_id=change.position_id or held.position_id)
     booked = write_fill(db, held.account, held.strategy, held.symbol, held.side, fill)

@@ -202,6 +202,14 @@ def test_a_closed_position_proves_nothing_about_another_one_or_about_a_part() ->
     assert match_closed(Sent(exit_intent(), NOW), [closed(position_id="p2")]) == Absent()
     assert match_closed(Sent(exit_intent(whole_position=False), NOW), [closed(quantity=D("3"))]) == Absent()
     assert isinstance(match_closed(Sent(exit_intent(whole_position=False), NOW), [closed()]), Found)
+
+
+def test_a_position_that_was_over_before_a_part_was_sent_proves_that_the_part_did_nothing() -> None:
+    over = closed(quantity=D("3"), closed_at=later(-60))
+    assert match_closed(Sent(exit_intent(whole_position=False), NOW), [over]) == ClosedOtherwise(over)
+
+
+def test_a_closed_position_without_an_id_proves_nothing() -> None:
     assert match_closed(Sent(exit_intent(position_id=""), NOW), [closed(position_id="")]) == Absent()
 
 

@@ -1,6 +1,7 @@
 """The books keep what a share is, correct themselves when something is told later, and never lose the exchange's proof."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -118,6 +119,18 @@ def test_only_the_share_of_a_larger_close_is_ours_with_its_part_of_the_fee(db: D
     change_share(db, held(db), Change(False, D(4), NOON, Cause.SIGNAL, D(110), D("0.4")))
     assert results(db) == [("110", "9.9", "settled")]
     assert differences(db) == []
+
+
+def test_a_position_is_forgotten_when_the_share_in_it_is_closed_though_its_entry_still_fills(db: Database) -> None:
+    """Else the rest of the entry, which is in a position of its own, is looked for in the one that is over, and seems closed."""
+    fill(db, "2", "100", entry=True)
+    db.execute("UPDATE holding SET position_id = 'p1'")
+    fill(db, "1", "101")
+    assert fetch_all(db, "SELECT share, position_id FROM holding") == [("1", "p1")]
+    after = change_share(db, replace(held(db), position_id="p1"), Change(False, D(1), NOON, Cause.SIGNAL))
+    assert (after.share, after.position_id) == (0, "")
+    fill(db, "1", "102", entry=True)
+    assert fetch_all(db, "SELECT share, position_id FROM holding") == [("1", "")]
 
 
 def test_a_late_proof_takes_over_the_close_that_a_reading_saw(db: Database) -> None:
