@@ -117,10 +117,12 @@ class Resolver:
         if isinstance(found, Found) and sent.intent.reduce_only and not says_who_closed(found.report):
             # A liquidation leaves the same row: only the record of the closed position tells the two apart.
             by_record = await self._by_record(sent, session)
-            found = by_record if isinstance(by_record, ClosedOtherwise) else found
+            found = by_record if isinstance(by_record, ClosedOtherwise) and attempt.exchange_order_id is None else found
         share = None if attempt.is_entry or isinstance(found, Found | ClosedOtherwise) else self._share_before(attempt)
         if share is not None:
             by_position = await self._by_record(sent, session) or await self._by_reading(sent, session, share)
+            if isinstance(by_position, ClosedOtherwise) and attempt.exchange_order_id is not None:
+                by_position = None  # the exchange took the order and named it: only its own row tells what it did
             # Asked again after reading: what another order of ours did meanwhile is not this exit's work.
             found = by_position if by_position is not None and self._share_before(attempt) == share else found
         await self._conclude(attempt, look, found)

@@ -206,11 +206,14 @@ def _name_position(db: apsw.Connection, attempt: Attempt, position_id: str) -> N
 
 
 def _leave_position(db: apsw.Connection, exit_: Attempt) -> None:
-    """Forget a position that an exit closed as a whole: what is still held is in the one that a later entry of ours opened."""
+    """Forget a position that an exit closed as a whole: what is still held is in the one of our newest entry, where that is another one.
+
+    An older one is never taken instead: it is over. Where nothing names another one, the next reading does.
+    """
     intent = exit_.intent
     db.execute(
-        "UPDATE holding SET position_id = coalesce((SELECT fill.position_id FROM book JOIN fill ON fill.episode = book.episode"
-        " WHERE book.account_id = ?1 AND book.strategy_id = ?2 AND book.symbol = ?3 AND fill.is_entry AND fill.position_id NOT IN ('', ?4)"
+        "UPDATE holding SET position_id = coalesce((SELECT nullif(fill.position_id, ?4) FROM book JOIN fill ON fill.episode = book.episode"
+        " WHERE book.account_id = ?1 AND book.strategy_id = ?2 AND book.symbol = ?3 AND fill.is_entry AND fill.position_id != ''"
         " ORDER BY fill.id DESC LIMIT 1), '') WHERE account_id = ?1 AND strategy_id = ?2 AND symbol = ?3 AND position_id = ?4"
         " AND position_id != ''",
         (exit_.account, exit_.strategy, intent.symbol, intent.position_id),

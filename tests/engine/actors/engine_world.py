@@ -82,6 +82,12 @@ class World:
                 await self.next_commit()
         return self.codes(signal)
 
+    async def until(self, is_so: Callable[[], bool]) -> None:
+        """Wait until something is so after a commit: of what passes in one moment, such as a state that a repetition replaces at once."""
+        with trio.fail_after(300):
+            while not is_so():
+                await self.next_commit()
+
     async def next_commit(self) -> None:
         """Wait until the ledger has committed something more."""
         committed = trio.Event()

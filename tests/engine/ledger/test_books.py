@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from types import SimpleNamespace
+from typing import Any, cast
 
 import apsw
 import pytest
@@ -20,6 +22,7 @@ from engine.ledger.books import Change, bind_outside, change_share, differences,
 from engine.ledger.codec import to_us
 from engine.ledger.folding import fold_episodes, has_unfolded, unfolded_episodes
 from engine.ledger.query import fetch_all, fetch_one
+from engine.ledger.resolving import _leave_position
 from engine.ledger.results import account_days, account_trades, trade_results
 from engine.ledger.schema import MIGRATIONS
 from engine.ledger.unsettled import tell_all
@@ -131,6 +134,18 @@ def test_a_position_is_forgotten_when_the_share_in_it_is_closed_though_its_entry
     assert (after.share, after.position_id) == (0, "")
     fill(db, "1", "102", entry=True)
     assert fetch_all(db, "SELECT share, position_id FROM holding") == [("1", "")]
+
+
+@pytest.mark.parametrize(("entered_in", "left", "then"), [(["p1", "p2"], "p1", "p2"), (["p1", "p2"], "p2", ""), (["p1"], "p1", "")])
+def test_what_is_left_of_a_position_that_an_exit_closed_is_in_a_newer_one_or_not_known(
+    db: Database, entered_in: list[str], left: str, then: str
+) -> None:
+    """An older one is over: were it named again, its record would take the share that stands now, and its exits would close nothing."""
+    for each in entered_in:
+        change_share(db, held(db), Change(True, D(1), NOON, Cause.SIGNAL, D(100), D(0), position_id=each))
+    db.execute("UPDATE holding SET position_id = ?", (left,))
+    _leave_position(db, cast(Any, SimpleNamespace(account=A0, strategy=S, intent=SimpleNamespace(symbol=BTC, position_id=left))))
+    assert fetch_all(db, "SELECT position_id FROM holding") == [(then,)]
 
 
 def test_a_late_proof_takes_over_the_close_that_a_reading_saw(db: Database) -> None:
