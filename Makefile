@@ -7,10 +7,13 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .ONESHELL:
-.PHONY: help demo test coverage lint format bench faults crash seeded serve install install-dev lock clean
+.PHONY: help demo test quick coverage lint format bench faults crash seeded serve install install-dev lock clean
 
 VENV ?= .venv
 ARGS ?=
+# Most of what tests do is wait, so two processes a core; a file's tests stay together, for they share a served place.
+PROCESSES ?= $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN))
+SPREAD := -n $(PROCESSES) --dist loadfile --no-loadscope-reorder
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet --no-input install --no-deps --no-compile
 LOCK := UV_SYSTEM_CERTS=1 env -u PIP_FIND_LINKS -u UV_FIND_LINKS $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 \
@@ -19,6 +22,7 @@ LOCK := UV_SYSTEM_CERTS=1 env -u PIP_FIND_LINKS -u UV_FIND_LINKS $(VENV)/bin/uv 
 help:
 	@echo "make demo      install what is needed and watch signals fan out on paper  (ARGS=\"--once --json\")"
 	echo "make test      install what is needed and run every gate"
+	echo "make quick     format, lint, types, arrows, and the tests that only compute"
 	echo "make coverage  every branch of what decides about money, sends it and keeps its keys is walked by a test"
 	echo "make crash     kill the real server at every commit and send boundary; the simulator's record judges (ARGS=\"--kills 50\")"
 	echo "make seeded    seed bugs into copies of two adapters and see which ones the kit catches  (ARGS=leverage)"
@@ -40,8 +44,12 @@ install-dev: $(VENV)/.stamp-dev bin/rexalgo
 
 test: install-dev lint
 	@echo "== tests"
-	$(VENV)/bin/pytest -q $(ARGS)
+	$(VENV)/bin/pytest -q $(SPREAD) $(ARGS)
 	echo "all gates passed. Next: make demo"
+
+quick: install-dev lint
+	@echo "== tests that only compute"
+	$(VENV)/bin/pytest -q $(SPREAD) tests/engine tests/house $(ARGS)
 
 coverage: install-dev
 	@$(VENV)/bin/coverage run -m pytest -q tests/engine $(ARGS)

@@ -48,10 +48,8 @@ def test_a_difference_is_no_success(
         return None
 
     def ask(where: Path, method: str, **params: Any) -> dict[str, Any]:
-        task = SimpleNamespace(
-            name="alice", environment="paper", plan_corrections=plan, apply_corrections=plan, not_compared=lambda: busy, why_held="",
-            old_ledger=SimpleNamespace(shown=""),
-        )  # fmt: skip
+        known = SimpleNamespace(name="alice", environment="paper", not_compared=lambda: busy, why_held="")
+        task = SimpleNamespace(account=known, plan_corrections=plan, apply_corrections=plan, note_shown=lambda digest: None)
         office: Any = SimpleNamespace(ledger=SimpleNamespace(db=None), live=SimpleNamespace(named=lambda name: task))
         return trio.run(OPERATING[method], office, params)
 
