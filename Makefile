@@ -11,7 +11,7 @@ SHELL := /bin/bash
 
 VENV ?= .venv
 ARGS ?=
-# Most of what tests do is wait, so two processes a core; a file's tests stay together, for they share a served place.
+# Two processes a core: some wait for a served place while others compute. A file's tests stay together, for they share that place.
 PROCESSES ?= $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN))
 SPREAD := -n $(PROCESSES) --dist loadfile --no-loadscope-reorder
 PY := $(VENV)/bin/python

@@ -114,15 +114,16 @@ class Resolver:
             await self._unreadable.note(f"orders {attempt.intent.symbol}", history.unreadable)
             found = self._match(attempt, sent, session, history.orders)
             found = None if isinstance(found, Absent) and not history.complete else found
-        if isinstance(found, Found) and sent.intent.reduce_only and not says_who_closed(found.report):
+        is_named = attempt.exchange_order_id is not None  # the exchange took the order: only its own row tells what it did
+        if isinstance(found, Found) and sent.intent.reduce_only and not is_named and not says_who_closed(found.report):
             # A liquidation leaves the same row: only the record of the closed position tells the two apart.
             by_record = await self._by_record(sent, session)
-            found = by_record if isinstance(by_record, ClosedOtherwise) and attempt.exchange_order_id is None else found
+            found = by_record if isinstance(by_record, ClosedOtherwise) else found
         share = None if attempt.is_entry or isinstance(found, Found | ClosedOtherwise) else self._share_before(attempt)
         if share is not None:
             by_position = await self._by_record(sent, session) or await self._by_reading(sent, session, share)
-            if isinstance(by_position, ClosedOtherwise) and attempt.exchange_order_id is not None:
-                by_position = None  # the exchange took the order and named it: only its own row tells what it did
+            if is_named and isinstance(by_position, ClosedOtherwise):
+                by_position = None
             # Asked again after reading: what another order of ours did meanwhile is not this exit's work.
             found = by_position if by_position is not None and self._share_before(attempt) == share else found
         await self._conclude(attempt, look, found)

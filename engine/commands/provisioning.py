@@ -126,7 +126,8 @@ async def _reports(office: Office, accounts: Sequence[AccountRow]) -> dict[str, 
     """Return the newest reading of each account, waiting a little for those that just came."""
     if office.live is None:
         return {}
-    tasks = [task for each in dict.fromkeys(each.name for each in accounts) if (task := office.live.named(each)) is not None]
+    wanted = {each.id for each in accounts}
+    tasks = [each for each in office.live.tasks() if each.account.id in wanted]
     with trio.move_on_after(ACCOUNTS_WITHIN_S):
         for task in tasks:
             await task.account.wait_read()

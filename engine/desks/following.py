@@ -171,12 +171,13 @@ class FollowingDesk:
         marks = read_equity_marks(self._db, row.id, self._office.config.engine.trading_day_zone)
         worth = None if report is None else equity(report)
         result = None if worth is None or marks is None else EXACT.subtract(worth, marks.day_start)
+        is_old = task is not None and report is not task.account.report
         own = [each for each in mine if each.scope is SwitchScope.ACCOUNT]
         return AccountCard(
             row, account_state(facts), worth, None if report is None else report.balance.available,
             "USDT" if report is None else report.balance.currency, result, None if marks is None else marks.since,
             len(read_holdings(self._db, AccountId(row.id)) if report is None else report.positions),
-            None if report is None else report.as_of, task is not None and task.account.report is None, check, tuple(agreed), bool(own),
+            None if report is None else report.as_of, is_old, check, tuple(agreed), bool(own),
             max(own, key=lambda each: each.level.rank).level.value if own else "", standing,
         )  # fmt: skip
 
