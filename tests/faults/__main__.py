@@ -34,7 +34,7 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=STEPS, help=f"steps of a story (default {STEPS})")
     parser.add_argument("--shrink", type=int, default=80, help="how often a story that ends badly is told again to make it small (80)")
     parser.add_argument("--mutants", action="store_true", help="remove one guard at a time; each must be noticed")
-    parser.add_argument("--seeds", type=int, default=60, help="with --mutants: at most so many seeds each (default 24)")
+    parser.add_argument("--seeds", type=int, default=60, help="with --mutants: at most so many seeds each (default 60)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     asked = parser.parse_args()
     logging.disable(logging.CRITICAL)  # a story logs thousands of failures that it makes itself
