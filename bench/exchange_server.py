@@ -1,8 +1,10 @@
-"""BENCH ONLY, no real exchange: an HTTP server process that answers orders after a set delay and counts them.
+"""BENCH ONLY, no real exchange: an HTTP server process that answers orders after a set delay and
+counts them.
 
-``python -m bench.exchange_server --port 0 --latency-ms 20`` prints one JSON line with its port. Requests are parsed by hand,
-because the server must stay out of the way of what is measured: it reads only a request line, ``Content-Length`` and
-``X-Account`` from clients that we wrote. Times are CLOCK_MONOTONIC nanoseconds, comparable between processes on Linux.
+``python -m bench.exchange_server --port 0 --latency-ms 20`` prints one JSON line with its port.
+Requests are parsed by hand, because the server must stay out of the way of what is measured: it
+reads only a request line, ``Content-Length`` and ``X-Account`` from clients that we wrote. Times
+are CLOCK_MONOTONIC nanoseconds, comparable between processes on Linux.
 """
 
 import argparse
@@ -19,7 +21,9 @@ HEAD = b"HTTP/1.1 %d OK\r\nContent-Type: application/json\r\nContent-Length: %d\
 
 @dataclass
 class Book:
-    """Remember every order since the last reset, by account, and when the first and the last arrived."""
+    """Remember every order since the last reset, by account, and when the first and the last
+    arrived.
+    """
 
     latency_s: float
     first_ns: int = 0
@@ -77,7 +81,13 @@ class Book:
             "available": "1000000",
             "total": "1000000",
             "positions": [
-                {"symbol": symbol, "side": side, "quantity": f"{held:.6f}", "price": SYMBOLS.get(str(symbol), "1"), "leverage": "5"}
+                {
+                    "symbol": symbol,
+                    "side": side,
+                    "quantity": f"{held:.6f}",
+                    "price": SYMBOLS.get(str(symbol), "1"),
+                    "leverage": "5",
+                }
                 for (symbol, side), held in positions.items()
                 if held > 1e-9
             ],
@@ -91,7 +101,11 @@ class Book:
                 return 200, self.add(account, body)
             case "GET", "/orders":
                 symbol = query.removeprefix("symbol=")
-                return 200, [order for order in reversed(self.by_account.get(account, ())) if order["symbol"] == symbol]
+                return 200, [
+                    order
+                    for order in reversed(self.by_account.get(account, ()))
+                    if order["symbol"] == symbol
+                ]
             case "GET", "/account":
                 return 200, self.account(account)
             case "GET", "/instruments":
@@ -117,7 +131,10 @@ async def serve_connection(book: Book, stream: trio.SocketStream) -> None:
                     return
                 data += chunk
             first, *lines = data[:end].decode("latin-1").split("\r\n")
-            headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+            headers = {
+                name.lower(): value.strip()
+                for name, _, value in (line.partition(":") for line in lines)
+            }
             size = end + 4 + int(headers.get("content-length", 0))
             while len(data) < size:
                 data += await stream.receive_some() or b"\0" * size
@@ -138,7 +155,10 @@ async def main(port: int, latency_s: float) -> None:
     """Serve until killed."""
     book = Book(latency_s)
     listeners = await trio.open_tcp_listeners(port, host="127.0.0.1", backlog=4096)
-    print(json.dumps({"port": listeners[0].socket.getsockname()[1], "latency_ms": latency_s * 1000}), flush=True)
+    print(
+        json.dumps({"port": listeners[0].socket.getsockname()[1], "latency_ms": latency_s * 1000}),
+        flush=True,
+    )
 
     async def serve(stream: trio.SocketStream) -> None:
         await serve_connection(book, stream)

@@ -1,8 +1,11 @@
-"""From the signed POST to the last follower's order at the exchange, beside the floor of the same run.
+"""From the signed POST to the last follower's order at the exchange, beside the floor of the same
+run.
 
-``make bench`` (or ``python -m bench.fanout --followers 10,100,1000 --rounds 5``). The engine runs in this process with its web server,
-a real ledger file and the bench-only HTTP exchange adapter; the exchange is a process of its own that answers each order in 20 ms.
-The floor is a bare trio + h11 loop that sends the same number of requests on connections that stand already. What counts is the ratio.
+``make bench`` (or ``python -m bench.fanout --followers 10,100,1000 --rounds 5``). The engine runs
+in this process with its web server, a real ledger file and the bench-only HTTP exchange adapter;
+the exchange is a process of its own that answers each order in 20 ms. The floor is a bare trio +
+h11 loop that sends the same number of requests on connections that stand already. What counts is
+the ratio.
 """
 
 import argparse
@@ -47,30 +50,54 @@ class Round:
 async def run(port: int, followers: int, rounds: int) -> None:
     """Measure one number of followers and print its line."""
     floors, seen = [], []
-    async with place(port, followers) as (engine, url, secret), httpx.AsyncClient(trust_env=False, timeout=60) as client:
+    async with (
+        place(port, followers) as (engine, url, secret),
+        httpx.AsyncClient(trust_env=False, timeout=60) as client,
+    ):
         ask = partial(client.post, f"http://127.0.0.1:{port}/__reset")
         for number in range(rounds):
             floors.append(await measure(port, followers) * 1000)
             action = {"action": "open", "side": "LONG"} if number % 2 == 0 else {"action": "close"}
             await ask()
-            seen.append(await one(client, engine, url, secret, followers, port, {"idempotency_key": f"bench-{number}", **action}))
+            seen.append(
+                await one(
+                    client,
+                    engine,
+                    url,
+                    secret,
+                    followers,
+                    port,
+                    {"idempotency_key": f"bench-{number}", **action},
+                )
+            )
     floor = statistics.median(floors)
     answered = statistics.median(each.answered for each in seen)
     last = statistics.median(each.last_order for each in seen)
     early = sum(each.answered < each.last_order for each in seen)
     print(
-        f"{followers:>9} {floor:>10.1f} {answered:>12.1f} {last:>14.1f} {last / followers:>13.3f} {last / floor:>9.2f}   {early}/{rounds}",
+        f"{followers:>9} {floor:>10.1f} {answered:>12.1f} {last:>14.1f} {last / followers:>13.3f} "
+        f"{last / floor:>9.2f}   {early}/{rounds}",
         flush=True,
     )
 
 
 async def one(
-    client: httpx.AsyncClient, engine: Engine, url: str, secret: Secret, followers: int, port: int, body: dict[str, str]
+    client: httpx.AsyncClient,
+    engine: Engine,
+    url: str,
+    secret: Secret,
+    followers: int,
+    port: int,
+    body: dict[str, str],
 ) -> Round:
-    """Send one signal and wait until every follower has its outcome; times from the exchange's own clock (CLOCK_MONOTONIC)."""
+    """Send one signal and wait until every follower has its outcome; times from the exchange's own
+    clock (CLOCK_MONOTONIC).
+    """
     content = json.dumps({**body, "symbol": "BTCUSDT"}).encode()
     began = monotonic_ns()
-    answer = await client.post(url, content=content, headers=sign_a(secret, content, datetime.now(UTC)))
+    answer = await client.post(
+        url, content=content, headers=sign_a(secret, content, datetime.now(UTC))
+    )
     answered = (monotonic_ns() - began) / 1e6
     if answer.status_code != 202:
         raise RuntimeError(f"expected 202, found {answer.status_code}: {answer.text}")
@@ -79,7 +106,9 @@ async def one(
         receipt = await engine.monitor.receipt(told["receipt"].rpartition("/")[2])
         if receipt is not None and receipt.open == 0:
             break
-        await trio.sleep(0.25)  # seldom, because counting a thousand copies takes the engine's own time
+        await trio.sleep(
+            0.25
+        )  # seldom, because counting a thousand copies takes the engine's own time
     if dict(receipt.outcomes) != {OutcomeCode.FILLED.value: followers}:
         raise RuntimeError(f"expected {followers} filled, found {dict(receipt.outcomes)}")
     stats = (await client.get(f"http://127.0.0.1:{port}/__stats")).json()
@@ -94,7 +123,8 @@ async def place(
 ) -> AsyncIterator[tuple[Engine, str, Secret]]:
     """Run a fresh place with that many followers; yields engine, webhook address and secret.
 
-    ``beside`` more accounts follow another strategy; ``past`` fills the ledger before the engine runs.
+    ``beside`` more accounts follow another strategy; ``past`` fills the ledger before the engine
+    runs.
     """
     with tempfile.TemporaryDirectory(prefix="rexalgo-bench-") as folder:
         settings = f"""
@@ -105,19 +135,31 @@ base_url = "http://127.0.0.1:{port}"
 """
         (Path(folder) / "rexalgo.toml").write_text(settings, encoding="utf-8")
         config = load_config(Path(folder), {"ENCRYPTION_KEY": new_root_key()})
-        running = partial(run_engine, config, extra_modules={"bench_http": http_exchange}, what="bench")
+        running = partial(
+            run_engine, config, extra_modules={"bench_http": http_exchange}, what="bench"
+        )
         async with running() as engine:
-            made = (await engine.commands.run("provision", {"table": people(followers, beside), "file": "bench"}))["strategies"][0]
+            made = (
+                await engine.commands.run(
+                    "provision", {"table": people(followers, beside), "file": "bench"}
+                )
+            )["strategies"][0]
         if past is not None:
             past(config.ledger.path)
         async with running() as engine:
             stop = trio.Event()
             async with trio.open_nursery() as nursery:
                 app = create_app(replace(engine, desks=None), WebSettings())
-                bound = await nursery.start(partial(serve_web, app, ServerConfig(port=0), shutdown_trigger=stop.wait))
+                bound = await nursery.start(
+                    partial(serve_web, app, ServerConfig(port=0), shutdown_trigger=stop.wait)
+                )
                 while not engine.monitor.readiness().ready:  # noqa: ASYNC110 - asked as by any probe; there is no event
                     await trio.sleep(0.05)
-                yield engine, bound.url + "/api/" + made["webhook_url"].partition("/api/")[2], Secret(made["secret"])
+                yield (
+                    engine,
+                    bound.url + "/api/" + made["webhook_url"].partition("/api/")[2],
+                    Secret(made["secret"]),
+                )
                 stop.set()
 
 
@@ -127,9 +169,18 @@ def people(followers: int, beside: int = 0) -> dict[str, object]:
     groups = (("trend", "f", followers), ("swing", "g", beside))
     return {
         "master": [{"name": "alpha"}],
-        "strategy": [{"name": name, "master": "alpha", "symbols": ["BTCUSDT"], "leverage": "5"} for name, _, _ in groups],
+        "strategy": [
+            {"name": name, "master": "alpha", "symbols": ["BTCUSDT"], "leverage": "5"}
+            for name, _, _ in groups
+        ],
         "follower": [
-            {"name": letter + "{n:05}", "count": count, "secret": f"{name}-{count}-{monotonic_ns()}-{{n}}", "strategy": name, **terms}
+            {
+                "name": letter + "{n:05}",
+                "count": count,
+                "secret": f"{name}-{count}-{monotonic_ns()}-{{n}}",
+                "strategy": name,
+                **terms,
+            }
             for name, letter, count in groups
             if count
         ],
@@ -148,9 +199,13 @@ def main() -> None:
             assert server.stdout is not None
             port = json.loads(server.stdout.readline())["port"]
             print(
-                f"exchange answers in {LATENCY_MS} ms (simulated); medians of {options.rounds} signals, milliseconds since the POST began"
+                f"exchange answers in {LATENCY_MS} ms (simulated); medians of {options.rounds} "
+                "signals, milliseconds since the POST began"
             )
-            heads = f"{'followers':>9} {'floor':>10} {'POST answer':>12} {'last order':>14} {'per follower':>13} {'x floor':>9}"
+            heads = (
+                f"{'followers':>9} {'floor':>10} {'POST answer':>12} {'last order':>14} "
+                f"{'per follower':>13} {'x floor':>9}"
+            )
             print(f"{heads}   answered first", flush=True)
             for followers in map(int, options.followers.split(",")):
                 trio.run(run, port, followers, options.rounds)

@@ -1,7 +1,9 @@
-"""BENCH ONLY: the floor. A bare trio + h11 loop sends N orders at once on N connections that stand already.
+"""BENCH ONLY: the floor. A bare trio + h11 loop sends N orders at once on N connections that stand
+already.
 
-``measure`` is for other benchmarks. ``python -m bench.floor`` starts its own exchange process and prints, in one run, this floor
-beside the engine's transport used directly and through httpx: time to the last arrival, and requests per second of this core.
+``measure`` is for other benchmarks. ``python -m bench.floor`` starts its own exchange process and
+prints, in one run, this floor beside the engine's transport used directly and through httpx: time
+to the last arrival, and requests per second of this core.
 """
 
 import json
@@ -62,9 +64,13 @@ class Bare:
 
 
 async def wave(port: int, sends: list[Send]) -> float:
-    """Start every send at once; return the seconds from the start until the exchange saw the last order."""
+    """Start every send at once; return the seconds from the start until the exchange saw the last
+    order.
+    """
     async with httpx.AsyncClient(
-        base_url=f"http://127.0.0.1:{port}", transport=HttpClientFactory()("http://x")._transport, timeout=30
+        base_url=f"http://127.0.0.1:{port}",
+        transport=HttpClientFactory()("http://x")._transport,
+        timeout=30,
     ) as ask:
         await ask.post("/__reset")
         started = monotonic_ns()
@@ -78,19 +84,27 @@ async def wave(port: int, sends: list[Send]) -> float:
 
 
 async def measure(port: int, n: int) -> float:
-    """Return the floor in seconds: n connections that stand already send one order each, until the last arrival."""
+    """Return the floor in seconds: n connections that stand already send one order each, until the
+    last arrival.
+    """
     streams = [await trio.open_tcp_stream("127.0.0.1", port) for _ in range(n)]
     try:
-        return await wave(port, [Bare(stream, account).send for account, stream in enumerate(streams)])
+        return await wave(
+            port, [Bare(stream, account).send for account, stream in enumerate(streams)]
+        )
     finally:
         for stream in streams:
             await trio.aclose_forcefully(stream)
 
 
 async def measure_transport(port: int, n: int, *, direct: bool) -> float:
-    """Return the same through the engine's transport: one warm client each, used directly or through httpx's own layers."""
+    """Return the same through the engine's transport: one warm client each, used directly or
+    through httpx's own layers.
+    """
     factory = HttpClientFactory()
-    clients = [factory(f"http://127.0.0.1:{port}", {"X-Account": str(account)}) for account in range(n)]
+    clients = [
+        factory(f"http://127.0.0.1:{port}", {"X-Account": str(account)}) for account in range(n)
+    ]
     await factory.warm()
     try:
         return await wave(port, [_sender(client, direct) for client in clients])
@@ -99,7 +113,9 @@ async def measure_transport(port: int, n: int, *, direct: bool) -> float:
 
 
 def _sender(client: httpx.AsyncClient, direct: bool) -> Send:
-    request = client.build_request("POST", "/orders", content=ORDER)  # once: making one costs as much as sending it
+    request = client.build_request(
+        "POST", "/orders", content=ORDER
+    )  # once: making one costs as much as sending it
 
     async def through_transport() -> None:
         await (await client._transport.handle_async_request(request)).aread()
@@ -111,7 +127,9 @@ def _sender(client: httpx.AsyncClient, direct: bool) -> Send:
 
 
 async def throughput(n: int, sends: list[Send], seconds: float = 2.0) -> float:
-    """Return requests per second of this process's CPU time, n at once; independent of what else runs here."""
+    """Return requests per second of this process's CPU time, n at once; independent of what else
+    runs here.
+    """
     count = 0
     ends = monotonic() + seconds
 
@@ -130,9 +148,16 @@ async def throughput(n: int, sends: list[Send], seconds: float = 2.0) -> float:
 
 async def compare(port: int) -> None:
     """Print the table."""
-    print(f"{'at once':>8} {'':>12} {'floor':>10} {'transport':>10} {'ratio':>6} {'httpx':>10} {'ratio':>6}")
+    print(
+        f"{'at once':>8} {'':>12} {'floor':>10} {'transport':>10} {'ratio':>6} {'httpx':>10} "
+        f"{'ratio':>6}"
+    )
     for n in (1, 10, 100, 1000):
-        last = [await measure(port, n), await measure_transport(port, n, direct=True), await measure_transport(port, n, direct=False)]
+        last = [
+            await measure(port, n),
+            await measure_transport(port, n, direct=True),
+            await measure_transport(port, n, direct=False),
+        ]
         _row(n, "last ms", [each * 1000 for each in last], [last[1] / last[0], last[2] / last[0]])
         streams = [await trio.open_tcp_stream("127.0.0.1", port) for _ in range(n)]
         factory = HttpClientFactory()
@@ -150,7 +175,11 @@ async def compare(port: int) -> None:
 
 def _row(n: int, what: str, values: list[float], ratios: list[float]) -> None:
     floor, direct, through = values
-    print(f"{n:>8} {what:>12} {floor:>10.1f} {direct:>10.1f} {ratios[0]:>6.2f} {through:>10.1f} {ratios[1]:>6.2f}", flush=True)
+    print(
+        f"{n:>8} {what:>12} {floor:>10.1f} {direct:>10.1f} {ratios[0]:>6.2f} {through:>10.1f} "
+        f"{ratios[1]:>6.2f}",
+        flush=True,
+    )
 
 
 def main() -> None:

@@ -1,10 +1,12 @@
-"""What an order costs behind a long past, beside what it costs in an empty ledger: ``python -m bench.history --outcomes 1000000``.
+"""What an order costs behind a long past, beside what it costs in an empty ledger: ``python -m
+bench.history --outcomes 1000000``.
 
-Two places run, each a process with an exchange of its own; one ledger is empty, the other has a past (``bench/past.py``). They take turns,
-signal by signal, and tell CPU time of their loop's thread and of their writer's: all that a signal causes, until three seconds after its
-last outcome (fills, books, readings). Wall time would measure the machine's other work. What counts is the median of the ratios, signal by
-signal; the aim is 1.1.
-Below stand the looks that are made every few seconds or for every reading, and the loop's whole CPU time while nothing comes.
+Two places run, each a process with an exchange of its own; one ledger is empty, the other has a
+past (``bench/past.py``). They take turns, signal by signal, and tell CPU time of their loop's
+thread and of their writer's: all that a signal causes, until three seconds after its last outcome
+(fills, books, readings). Wall time would measure the machine's other work. What counts is the
+median of the ratios, signal by signal; the aim is 1.1. Below stand the looks that are made every
+few seconds or for every reading, and the loop's whole CPU time while nothing comes.
 """
 
 import argparse
@@ -58,7 +60,9 @@ def fill(outcomes: int, path: Path) -> None:
 
 
 def ticks(db: Database) -> Mapping[str, Callable[[], object]]:
-    """Return the looks that the loop makes every few seconds, or for each reading of an account, by name."""
+    """Return the looks that the loop makes every few seconds, or for each reading of an account, by
+    name.
+    """
     now, account = datetime.now(UTC), accounts(db)[0]
     person, sequence = account.person, newest_sequence(db)
 
@@ -71,7 +75,9 @@ def ticks(db: Database) -> Mapping[str, Callable[[], object]]:
         for each in read_holdings(db, account.id):
             is_exiting(db, account.id, each.symbol)
         seen = [f"o{number}" for number in range(5)]
-        assert not bound_order_ids(db, AccountId("nobody"), seen) | accepted_foreign(db, account.id, seen)
+        assert not bound_order_ids(db, AccountId("nobody"), seen) | accepted_foreign(
+            db, account.id, seen
+        )
 
     return {
         "breakers": breakers,
@@ -96,11 +102,17 @@ def tick_us(look: Callable[[], object]) -> float:
 
 def writer_clock() -> int:
     """Return the clock that counts the CPU time of the ledger's writer."""
-    return next(time.pthread_getcpuclockid(each.ident) for each in threading.enumerate() if each.name == "ledger-writer" and each.ident)
+    return next(
+        time.pthread_getcpuclockid(each.ident)
+        for each in threading.enumerate()
+        if each.name == "ledger-writer" and each.ident
+    )
 
 
 async def serve(port: int, followers: int, outcomes: int) -> None:
-    """Run one place; each line of the input asks for one thing, and is answered with one line of JSON."""
+    """Run one place; each line of the input asks for one thing, and is answered with one line of
+    JSON.
+    """
     files: list[Path] = []
 
     def past(path: Path) -> None:
@@ -111,7 +123,11 @@ async def serve(port: int, followers: int, outcomes: int) -> None:
         place(port, followers, beside=followers, past=past) as (engine, url, secret),
         httpx.AsyncClient(trust_env=False, timeout=60) as client,
     ):
-        clock, ask, number = writer_clock(), partial(client.post, f"http://127.0.0.1:{port}/__reset"), 0
+        clock, ask, number = (
+            writer_clock(),
+            partial(client.post, f"http://127.0.0.1:{port}/__reset"),
+            0,
+        )
         told: dict[str, Any] = {"ready": True}
         while True:
             print(json.dumps(told), flush=True)
@@ -120,8 +136,18 @@ async def serve(port: int, followers: int, outcomes: int) -> None:
             if asked in ("open", "close"):
                 await ask()
                 number += 1
-                body = {"action": "open", "side": "LONG"} if asked == "open" else {"action": "close"}
-                await one(client, engine, url, secret, followers, port, {"idempotency_key": f"history-{number}", **body})
+                body = (
+                    {"action": "open", "side": "LONG"} if asked == "open" else {"action": "close"}
+                )
+                await one(
+                    client,
+                    engine,
+                    url,
+                    secret,
+                    followers,
+                    port,
+                    {"idempotency_key": f"history-{number}", **body},
+                )
                 await trio.sleep(SETTLES_S)
             elif asked == "idle":
                 await trio.sleep(IDLE_S)
@@ -132,7 +158,10 @@ async def serve(port: int, followers: int, outcomes: int) -> None:
                 continue
             else:
                 return
-            told = {"loop": (time.thread_time() - loop) * 1e6, "writer": (time.clock_gettime(clock) - writer) * 1e6}
+            told = {
+                "loop": (time.thread_time() - loop) * 1e6,
+                "writer": (time.clock_gettime(clock) - writer) * 1e6,
+            }
 
 
 # Both of them, taking turns
@@ -146,8 +175,20 @@ class Place:
         self.outcomes = outcomes
         self._exchange = subprocess.Popen(server, stdout=subprocess.PIPE, text=True)
         port = str(self._line(self._exchange)["port"])
-        command = [sys.executable, "-m", "bench.history", "--serve", port, "--followers", str(followers), "--outcomes", str(outcomes)]
-        self._engine = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        command = [
+            sys.executable,
+            "-m",
+            "bench.history",
+            "--serve",
+            port,
+            "--followers",
+            str(followers),
+            "--outcomes",
+            str(outcomes),
+        ]
+        self._engine = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
 
     def wait_ready(self) -> None:
         """Wait until the place takes signals."""
@@ -185,14 +226,20 @@ def measure(places: tuple[Place, Place], followers: int, rounds: int) -> bool:
                 for thread, us in told.items() if number else ():  # the first round warms up
                     seen.setdefault((action, thread), ([], []))[index].append(us / followers)
     within = True
-    print(f"{'CPU us per order':<24} {'empty':>10} {f'{places[1].outcomes:,}':>10} {'ratio':>7} {'from':>7} {'to':>7}")
+    print(
+        f"{'CPU us per order':<24} {'empty':>10} {f'{places[1].outcomes:,}':>10} {'ratio':>7} "
+        f"{'from':>7} {'to':>7}"
+    )
     for (action, thread), (empty, full) in seen.items():
         # Of both places one signal after the other: what slows the machine for a while slows both.
         ratios = sorted(theirs / ours for ours, theirs in zip(empty, full, strict=True))
         ratio = statistics.median(ratios)
         within &= ratio <= AIM or thread != "loop"
         mark = "  ABOVE THE AIM" if ratio > AIM else ""
-        shown = f"{statistics.median(empty):10.0f} {statistics.median(full):10.0f} {ratio:7.2f} {ratios[0]:7.2f} {ratios[-1]:7.2f}"
+        shown = (
+            f"{statistics.median(empty):10.0f} {statistics.median(full):10.0f} {ratio:7.2f} "
+            f"{ratios[0]:7.2f} {ratios[-1]:7.2f}"
+        )
         print(f"{f'{action}, {thread}':<24} {shown}{mark}", flush=True)
     print("CPU us each time, or ms per idle second")
     rows = [each.ask("ticks") for each in places]
@@ -201,7 +248,10 @@ def measure(places: tuple[Place, Place], followers: int, rounds: int) -> bool:
         for index, row in enumerate(rows):
             row[f"idle, {thread} (ms)"] = min(told[index][thread] for told in idle) / 1000 / IDLE_S
     for name, empty_us in rows[0].items():
-        print(f"{name:<24} {empty_us:10.1f} {rows[1][name]:10.1f} {rows[1][name] / max(empty_us, 0.1):7.2f}")
+        print(
+            f"{name:<24} {empty_us:10.1f} {rows[1][name]:10.1f} "
+            f"{rows[1][name] / max(empty_us, 0.1):7.2f}"
+        )
     return within
 
 
@@ -221,9 +271,16 @@ def main() -> None:
     try:
         for each in places:
             each.wait_ready()
-        print(f"{options.followers} followers, {options.rounds} signals each way; the past took {time.monotonic() - began:.0f} s to write")
+        print(
+            f"{options.followers} followers, {options.rounds} signals each way; the past took "
+            f"{time.monotonic() - began:.0f} s to write"
+        )
         within = measure(places, options.followers, options.rounds)
-        print(f"an order costs the same, within {AIM}" if within else f"an order costs more behind a past than {AIM} times")
+        print(
+            f"an order costs the same, within {AIM}"
+            if within
+            else f"an order costs more behind a past than {AIM} times"
+        )
     finally:
         for each in places:
             each.end()

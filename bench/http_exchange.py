@@ -1,4 +1,5 @@
-"""BENCH ONLY, no real exchange: an adapter for ``bench.exchange_server``, written as any plugin would be.
+"""BENCH ONLY, no real exchange: an adapter for ``bench.exchange_server``, written as any plugin
+would be.
 
 Labelled simulated. Each account has its own client and names itself by its secret in ``X-Account``.
 """
@@ -97,7 +98,9 @@ class WirePosition(msgspec.Struct):
         """Return it in the engine's words."""
         price, quantity, leverage = Price(self.price), Quantity(self.quantity), Ratio(self.leverage)
         margin = initial_margin(price, quantity, leverage)
-        return Position(Symbol(self.symbol), self.side, quantity, price, price, leverage, margin, ZERO)
+        return Position(
+            Symbol(self.symbol), self.side, quantity, price, price, leverage, margin, ZERO
+        )
 
 
 class WireAccount(msgspec.Struct):
@@ -161,13 +164,17 @@ class BenchConnection:
         """Read the whole account."""
         account = READ_ACCOUNT((await self._http.get("/account")).raise_for_status().content)
         balance = Balance(available=Money(account.available), total=Money(account.total))
-        return AccountReport(balance, tuple(each.position() for each in account.positions), (), datetime.now(UTC))
+        return AccountReport(
+            balance, tuple(each.position() for each in account.positions), (), datetime.now(UTC)
+        )
 
     async def find_orders(self, symbol: Symbol, since: datetime) -> OrderHistory:
         """Read every order of the symbol since then."""
         answer = (await self._http.get("/orders", params={"symbol": symbol})).raise_for_status()
         reports = (each.report() for each in READ_ORDERS(answer.content))
-        return OrderHistory(tuple(each for each in reports if each.created_at >= since), complete=True)
+        return OrderHistory(
+            tuple(each for each in reports if each.created_at >= since), complete=True
+        )
 
     async def cancel_order(self, symbol: Symbol, exchange_order_id: str) -> None:
         """Need nothing: every order is done at once."""
@@ -186,14 +193,22 @@ class BenchMarketData:
 
     async def instruments(self) -> Sequence[Instrument]:
         """Return every contract, all with the same generous rules."""
-        names = msgspec.json.decode((await self._http.get("/instruments")).raise_for_status().content, type=list[str])
+        names = msgspec.json.decode(
+            (await self._http.get("/instruments")).raise_for_status().content, type=list[str]
+        )
         return [_instrument(Symbol(name)) for name in names]
 
     async def quotes(self, symbols: frozenset[Symbol]) -> Sequence[Quote]:
         """Return the fixed prices."""
-        prices = msgspec.json.decode((await self._http.get("/quotes")).raise_for_status().content, type=dict[str, Decimal])
+        prices = msgspec.json.decode(
+            (await self._http.get("/quotes")).raise_for_status().content, type=dict[str, Decimal]
+        )
         now = self._clock.now()
-        return [Quote(Symbol(name), Price(price), Price(price), now) for name, price in prices.items() if name in symbols]
+        return [
+            Quote(Symbol(name), Price(price), Price(price), now)
+            for name, price in prices.items()
+            if name in symbols
+        ]
 
     async def candles(self, symbol: Symbol, interval_s: int, limit: int) -> Sequence[Candle]:
         """Have none."""
@@ -223,9 +238,15 @@ class BenchExchange:
     name = "bench_http"
     title = "Benchmark exchange (simulated)"
     traits = ExchangeTraits(
-        reads_client_order_id=True, protects_with_entry=True, order_limit=PLENTY, read_limit=PLENTY, visible_within_s=0.1
+        reads_client_order_id=True,
+        protects_with_entry=True,
+        order_limit=PLENTY,
+        read_limit=PLENTY,
+        visible_within_s=0.1,
     )
-    credential_fields: Sequence[CredentialField] = (CredentialField("secret", "Account name", "any text; one account each"),)
+    credential_fields: Sequence[CredentialField] = (
+        CredentialField("secret", "Account name", "any text; one account each"),
+    )
 
     def __init__(self, base_url: str) -> None:
         self._base_url = base_url
@@ -240,14 +261,21 @@ class BenchExchange:
 
     async def connect(self, login: AccountLogin, context: ExchangeContext) -> BenchConnection:
         """Open one account's connection."""
-        headers = {"X-Account": login.credentials["secret"].reveal(), "Content-Type": "application/json"}
+        headers = {
+            "X-Account": login.credentials["secret"].reveal(),
+            "Content-Type": "application/json",
+        }
         return BenchConnection(context.http(self._base_url, headers))
 
 
 @hookimpl
-def register_exchanges(register: Callable[[ExchangeAdapter], None], settings: Mapping[str, object]) -> None:
+def register_exchanges(
+    register: Callable[[ExchangeAdapter], None], settings: Mapping[str, object]
+) -> None:
     """Register the one adapter, for a loopback address only."""
     base_url = settings["base_url"]
     if not isinstance(base_url, str) or not base_url.startswith("http://127.0.0.1:"):
-        raise InvalidValue("base_url", "an address of this machine such as http://127.0.0.1:8000", base_url)
+        raise InvalidValue(
+            "base_url", "an address of this machine such as http://127.0.0.1:8000", base_url
+        )
     register(BenchExchange(base_url))

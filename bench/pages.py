@@ -1,7 +1,9 @@
-"""How long the pages take beside the health route of the same run, and what they weigh: ``python -m bench.pages``.
+"""How long the pages take beside the health route of the same run, and what they weigh: ``python -m
+bench.pages``.
 
-The ledger holds 1,000 followers and 100,000 outcomes; the engine runs in this process with every account's task and its web server. Each
-page is asked in turn with the health route, so that both meet the same load. What counts is the ratio of the medians: the aim is 5.
+The ledger holds 1,000 followers and 100,000 outcomes; the engine runs in this process with every
+account's task and its web server. Each page is asked in turn with the health route, so that both
+meet the same load. What counts is the ratio of the medians: the aim is 5.
 """
 
 import argparse
@@ -37,18 +39,39 @@ WEIGHT_KIB_MAX = 100
 PEOPLE = (("follower:f0001", "trader"), ("master:alpha", "master"), ("operator", "operator"))
 PAGES = {
     "follower:f0001": (
-        "/home", "/strategies", "/strategies/{strategy}", "/strategies/{strategy}/follow", "/signals", "/positions", "/orders",
-        "/performance", "/accounts", "/notifications", "/security",
+        "/home",
+        "/strategies",
+        "/strategies/{strategy}",
+        "/strategies/{strategy}/follow",
+        "/signals",
+        "/positions",
+        "/orders",
+        "/performance",
+        "/accounts",
+        "/notifications",
+        "/security",
     ),
     "master:alpha": (
-        "/studio", "/studio/copy-trading", "/studio/strategies/{strategy}", "/studio/strategies/{strategy}/signals",
-        "/studio/strategies/{strategy}/deliveries", "/studio/debugger",
+        "/studio",
+        "/studio/copy-trading",
+        "/studio/strategies/{strategy}",
+        "/studio/strategies/{strategy}/signals",
+        "/studio/strategies/{strategy}/deliveries",
+        "/studio/debugger",
     ),
     "operator": (
-        "/operate", "/operate/switches", "/operate/unknowns", "/operate/people", "/operate/alerts", "/operate/webhooks", "/operate/audit",
-        "/operate/plugins", "/operate/system", "/operate/accounts/f0001",
+        "/operate",
+        "/operate/switches",
+        "/operate/unknowns",
+        "/operate/people",
+        "/operate/alerts",
+        "/operate/webhooks",
+        "/operate/audit",
+        "/operate/plugins",
+        "/operate/system",
+        "/operate/accounts/f0001",
     ),
-}  # fmt: skip
+}
 
 
 def table(followers: int) -> dict[str, object]:
@@ -56,8 +79,24 @@ def table(followers: int) -> dict[str, object]:
     terms = {"sizing": {"mode": "fixed_margin", "margin": "50"}, "strategy": "trend"}
     return {
         "master": [{"name": "alpha"}],
-        "strategy": [{"name": "trend", "master": "alpha", "kind": "copy_trading", "symbols": ["BTCUSDT", "ETHUSDT"], "leverage": "5"}],
-        "follower": [{"name": "f{n:04}", "count": followers, "exchange": "paper", "secret": "paper-{n:04}", **terms}],
+        "strategy": [
+            {
+                "name": "trend",
+                "master": "alpha",
+                "kind": "copy_trading",
+                "symbols": ["BTCUSDT", "ETHUSDT"],
+                "leverage": "5",
+            }
+        ],
+        "follower": [
+            {
+                "name": "f{n:04}",
+                "count": followers,
+                "exchange": "paper",
+                "secret": "paper-{n:04}",
+                **terms,
+            }
+        ],
     }
 
 
@@ -66,15 +105,34 @@ def fill(db: Database, number: int, at: datetime) -> None:
     strategy = StrategyId(strategies(db)[0].id)
     draft = SignalDraft(f"bench-{number}", Action.OPEN, "BTCUSDT", PositionSide.LONG)  # type: ignore[arg-type]  # a contract's name
     new = NewSignal(
-        SignalId(f"sig_{secrets.token_hex(16)}"), ReceiptId(f"rcp_{secrets.token_hex(16)}"),
-        lambda: copy_id(at, secrets.token_bytes(9)), strategy, "endpoint:bench", draft, secrets.token_bytes(32), at, at,
-    )  # fmt: skip
+        SignalId(f"sig_{secrets.token_hex(16)}"),
+        ReceiptId(f"rcp_{secrets.token_hex(16)}"),
+        lambda: copy_id(at, secrets.token_bytes(9)),
+        strategy,
+        "endpoint:bench",
+        draft,
+        secrets.token_bytes(32),
+        at,
+        at,
+    )
     record_signal(db, new)
-    filled = Outcome(OutcomeCode.FILLED, {"side": "BUY", "filled": "0.003", "symbol": "BTCUSDT", "price": "65000"})
-    below = Outcome(OutcomeCode.SKIPPED_BELOW_MINIMUM, {"quantity": "0.0001", "symbol": "BTCUSDT", "notional": "6", "minimum": "0.001"})
-    rows = fetch_all(db, "SELECT copy.id FROM copy JOIN signal ON number = signal_number WHERE signal.id = ?", (new.id,))
+    filled = Outcome(
+        OutcomeCode.FILLED,
+        {"side": "BUY", "filled": "0.003", "symbol": "BTCUSDT", "price": "65000"},
+    )
+    below = Outcome(
+        OutcomeCode.SKIPPED_BELOW_MINIMUM,
+        {"quantity": "0.0001", "symbol": "BTCUSDT", "notional": "6", "minimum": "0.001"},
+    )
+    rows = fetch_all(
+        db,
+        "SELECT copy.id FROM copy JOIN signal ON number = signal_number WHERE signal.id = ?",
+        (new.id,),
+    )
     for index, row in enumerate(rows):
-        conclude(db, CopyId(row[0]), 1, filled if index % 3 else below, at + timedelta(milliseconds=20))
+        conclude(
+            db, CopyId(row[0]), 1, filled if index % 3 else below, at + timedelta(milliseconds=20)
+        )
 
 
 async def prepare(config: Config, followers: int, signals: int) -> None:
@@ -118,7 +176,10 @@ async def measure(url: str, rounds: int) -> bool:
                 fits = p50 / base <= AIM and weight <= WEIGHT_KIB_MAX * 1024
                 within &= fits
                 mark = "" if fits else "  ABOVE THE AIM"
-                print(f"{pattern:<46} {p50:8.2f} {base:8.2f} {p50 / base:6.1f} {weight / 1024:6.1f}{mark}")
+                print(
+                    f"{pattern:<46} {p50:8.2f} {base:8.2f} {p50 / base:6.1f} "
+                    f"{weight / 1024:6.1f}{mark}"
+                )
     return within
 
 
@@ -131,12 +192,18 @@ async def main(followers: int, signals: int, rounds: int) -> None:
         async with run_engine(config, what="bench") as engine, trio.open_nursery() as nursery:
             settings = WebSettings(demo_people=PEOPLE)
             app, never = create_app(engine, settings), trio.Event()
-            bound = await nursery.start(partial(serve_web, app, ServerConfig(port=0), shutdown_trigger=never.wait))
+            bound = await nursery.start(
+                partial(serve_web, app, ServerConfig(port=0), shutdown_trigger=never.wait)
+            )
             while not engine.monitor.readiness().ready:  # noqa: ASYNC110 - readiness is asked, as by any probe; it has no event
                 await trio.sleep(0.1)
             print(f"{followers} followers, {signals * followers} outcomes; medians of {rounds}")
             within = await measure(bound.url, rounds)
-            print("all within the aims" if within else f"not all are within the aims (ratio {AIM}, {WEIGHT_KIB_MAX} KiB)")
+            print(
+                "all within the aims"
+                if within
+                else f"not all are within the aims (ratio {AIM}, {WEIGHT_KIB_MAX} KiB)"
+            )
             nursery.cancel_scope.cancel()
 
 

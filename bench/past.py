@@ -1,8 +1,11 @@
-"""Write a past into a ledger with plain SQL: what a place looks like after so many outcomes, in seconds instead of months.
+"""Write a past into a ledger with plain SQL: what a place looks like after so many outcomes, in
+seconds instead of months.
 
-Each strategy opens and closes in turn, for everybody who agreed to it. Most copies fill and become trades; some are skipped, some refused,
-and the close of what was not opened finds nothing. Everything ended an hour before ``until``: nothing is open, waits or is held. What
-follows lies on top of it: events, alerts, turned switches, deliveries, days, funding, equity. The audit is left out: its seals need a key.
+Each strategy opens and closes in turn, for everybody who agreed to it. Most copies fill and become
+trades; some are skipped, some refused, and the close of what was not opened finds nothing.
+Everything ended an hour before ``until``: nothing is open, waits or is held. What follows lies on
+top of it: events, alerts, turned switches, deliveries, days, funding, equity. The audit is left
+out: its seals need a key.
 """
 
 from datetime import datetime, timedelta
@@ -25,8 +28,12 @@ BETWEEN_US: Final = 600_000_000
 
 
 def write_past(db: Database, outcomes: int, until: datetime) -> int:
-    """Write about that many outcomes for the people of this ledger; returns how many. The connection is in no transaction."""
-    row = fetch_one(db, "SELECT count(DISTINCT strategy_id), count(*) FROM subscription WHERE state = 'active'")
+    """Write about that many outcomes for the people of this ledger; returns how many. The
+    connection is in no transaction.
+    """
+    row = fetch_one(
+        db, "SELECT count(DISTINCT strategy_id), count(*) FROM subscription WHERE state = 'active'"
+    )
     strategies, followers = (0, 0) if row is None else row
     if not outcomes or not followers:
         return 0
@@ -45,7 +52,11 @@ def write_past(db: Database, outcomes: int, until: datetime) -> int:
 def _write_signals(db: Database, strategies: int, signals: int, ended_us: int) -> None:
     """Write signals in turn for each strategy: open BTCUSDT, close it, open ETHUSDT, close it."""
     drafts = [
-        write_draft(SignalDraft("KEY", action, Symbol(symbol), PositionSide.LONG if action is Action.OPEN else None))
+        write_draft(
+            SignalDraft(
+                "KEY", action, Symbol(symbol), PositionSide.LONG if action is Action.OPEN else None
+            )
+        )
         for symbol in SYMBOLS
         for action in (Action.OPEN, Action.CLOSE)
     ]
@@ -54,131 +65,208 @@ def _write_signals(db: Database, strategies: int, signals: int, ended_us: int) -
         " plan AS (SELECT row_number() OVER (ORDER BY id) - 1 AS place, id FROM strategy"
         " WHERE id IN (SELECT strategy_id FROM subscription)),"
         " first AS (SELECT coalesce(max(number), 0) + 1 AS number FROM signal)"
-        " INSERT INTO signal (number, id, receipt_id, strategy_id, origin, dedupe_key, body_hash, symbol, draft, seq, order_key,"
-        " decided_us, received_us) SELECT first.number + n, 'sig_' || lower(hex(randomblob(16))), 'rcp_' || lower(hex(randomblob(16))),"
-        " plan.id, ?2, 'past-' || n, randomblob(32), ?3 ->> (n / ?4 / 2 % 2), replace(?5 ->> (n / ?4 % 4), 'KEY', 'past-' || n), 0,"
-        " printf('%019d.%019d.%012d', 0, ?6 - (?1 - n) * ?7, first.number + n), ?6 - (?1 - n) * ?7, ?6 - (?1 - n) * ?7"
+        " INSERT INTO signal (number, id, receipt_id, strategy_id, origin, dedupe_key, body_hash, "
+        "symbol, draft, seq, order_key,"
+        " decided_us, received_us) SELECT first.number + n, 'sig_' || lower(hex(randomblob(16))), "
+        "'rcp_' || lower(hex(randomblob(16))),"
+        " plan.id, ?2, 'past-' || n, randomblob(32), ?3 ->> (n / ?4 / 2 % 2), replace(?5 ->> (n / "
+        "?4 % 4), 'KEY', 'past-' || n), 0,"
+        " printf('%019d.%019d.%012d', 0, ?6 - (?1 - n) * ?7, first.number + n), ?6 - (?1 - n) * "
+        "?7, ?6 - (?1 - n) * ?7"
         " FROM turn JOIN plan ON plan.place = n % ?4 CROSS JOIN first",
         (signals, ORIGIN, dump(SYMBOLS), strategies, dump(drafts), ended_us, BETWEEN_US),
     )
-    db.execute("UPDATE strategy SET signals = (SELECT count(*) FROM signal WHERE strategy_id = strategy.id)")
+    db.execute(
+        "UPDATE strategy SET signals = (SELECT count(*) FROM signal WHERE strategy_id = "
+        "strategy.id)"
+    )
 
 
 def _write_copies(db: Database) -> None:
-    """Write a copy and a leg for everybody who agreed; an open and the close behind it share one throw of the dice."""
+    """Write a copy and a leg for everybody who agreed; an open and the close behind it share one
+    throw of the dice.
+    """
     told = {
         "entry": [
-            Outcome(OutcomeCode.FILLED, {"side": "BUY", "filled": "0.003", "symbol": "BTCUSDT", "price": "65000"}),
-            Outcome(OutcomeCode.SKIPPED_BELOW_MINIMUM, {"quantity": "0.0001", "symbol": "BTCUSDT", "notional": "6", "minimum": "0.001"}),
+            Outcome(
+                OutcomeCode.FILLED,
+                {"side": "BUY", "filled": "0.003", "symbol": "BTCUSDT", "price": "65000"},
+            ),
+            Outcome(
+                OutcomeCode.SKIPPED_BELOW_MINIMUM,
+                {"quantity": "0.0001", "symbol": "BTCUSDT", "notional": "6", "minimum": "0.001"},
+            ),
             Outcome(OutcomeCode.REJECTED, {"reason": "margin"}),
         ],
         "exit": [
-            Outcome(OutcomeCode.FILLED, {"side": "SELL", "filled": "0.003", "symbol": "BTCUSDT", "price": "65100"}),
+            Outcome(
+                OutcomeCode.FILLED,
+                {"side": "SELL", "filled": "0.003", "symbol": "BTCUSDT", "price": "65100"},
+            ),
             Outcome(OutcomeCode.SKIPPED_NOTHING_TO_CLOSE, {"symbol": "BTCUSDT"}),
             Outcome(OutcomeCode.SKIPPED_NOTHING_TO_CLOSE, {"symbol": "BTCUSDT"}),
         ],
     }
-    said = {kind: [[each.code.value, dump(dict(each.numbers))] for each in outcomes] for kind, outcomes in told.items()}
+    said = {
+        kind: [[each.code.value, dump(dict(each.numbers))] for each in outcomes]
+        for kind, outcomes in told.items()
+    }
     db.execute(
-        "WITH thrown AS (SELECT signal.number, signal.received_us, subscription.account_id, subscription.id,"
-        " iif(draft ->> 'action' = 'open', 'entry', 'exit') AS kind, (row_number() OVER (PARTITION BY strategy_id ORDER BY signal.number)"
-        " - 1) / 2 AS pair, subscription.rowid AS who FROM signal JOIN subscription USING (strategy_id)"
+        "WITH thrown AS (SELECT signal.number, signal.received_us, subscription.account_id, "
+        "subscription.id,"
+        " iif(draft ->> 'action' = 'open', 'entry', 'exit') AS kind, (row_number() OVER "
+        "(PARTITION BY strategy_id ORDER BY signal.number)"
+        " - 1) / 2 AS pair, subscription.rowid AS who FROM signal JOIN subscription USING "
+        "(strategy_id)"
         " WHERE signal.origin = ?1 AND subscription.state = 'active'),"
-        " told AS (SELECT *, CASE WHEN (pair + who) % 10 < 7 THEN 0 WHEN (pair + who) % 10 < 9 THEN 1 ELSE 2 END AS what FROM thrown)"
-        " INSERT INTO copy (id, signal_number, account_id, subscription_id, code, numbers, outcome_us)"
-        " SELECT format('cp_%014x', received_us) || lower(hex(randomblob(9))), number, account_id, id, ?2 ->> kind ->> what ->> 0,"
+        " told AS (SELECT *, CASE WHEN (pair + who) % 10 < 7 THEN 0 WHEN (pair + who) % 10 < 9 "
+        "THEN 1 ELSE 2 END AS what FROM thrown)"
+        " INSERT INTO copy (id, signal_number, account_id, subscription_id, code, numbers, "
+        "outcome_us)"
+        " SELECT format('cp_%014x', received_us) || lower(hex(randomblob(9))), number, "
+        "account_id, id, ?2 ->> kind ->> what ->> 0,"
         " ?2 ->> kind ->> what ->> 1, received_us + 20000 FROM told ORDER BY number",
         (ORIGIN, dump(said)),
     )
     db.execute(
-        "INSERT INTO leg (copy_id, number, kind, account_id, strategy_id, symbol, order_key, state, leave_share)"
-        " SELECT copy.id, 1, iif(draft ->> 'action' = 'open', 'entry', 'exit'), account_id, strategy_id, symbol, order_key,"
-        " iif(instr(code, '.'), substr(code, 1, instr(code, '.') - 1), code), iif(draft ->> 'action' = 'open', NULL, '0')"
+        "INSERT INTO leg (copy_id, number, kind, account_id, strategy_id, symbol, order_key, "
+        "state, leave_share)"
+        " SELECT copy.id, 1, iif(draft ->> 'action' = 'open', 'entry', 'exit'), account_id, "
+        "strategy_id, symbol, order_key,"
+        " iif(instr(code, '.'), substr(code, 1, instr(code, '.') - 1), code), iif(draft ->> "
+        "'action' = 'open', NULL, '0')"
         " FROM copy JOIN signal ON number = signal_number WHERE origin = ? ORDER BY number",
         (ORIGIN,),
     )
 
 
 def _write_orders(db: Database) -> None:
-    """Write an attempt for each copy that reached the exchange, and what became of every copy as an event."""
+    """Write an attempt for each copy that reached the exchange, and what became of every copy as an
+    event.
+    """
     intents = {
         kind: write_intent(
             OrderIntent(
-                ClientOrderId("CLIENT"), Symbol("SYMBOL"), side, PositionSide.LONG, Quantity(Decimal("0.003")), OrderType.MARKET,
-                Ratio(Decimal(5)), reduce_only=kind == "exit",
+                ClientOrderId("CLIENT"),
+                Symbol("SYMBOL"),
+                side,
+                PositionSide.LONG,
+                Quantity(Decimal("0.003")),
+                OrderType.MARKET,
+                Ratio(Decimal(5)),
+                reduce_only=kind == "exit",
             )
         )
         for kind, side in (("entry", OrderSide.BUY), ("exit", OrderSide.SELL))
-    }  # fmt: skip
+    }
     db.execute(
-        "INSERT INTO attempt (copy_id, leg, number, kind, account_id, strategy_id, symbol, epoch, state, client_order_id, intent, witness,"
+        "INSERT INTO attempt (copy_id, leg, number, kind, account_id, strategy_id, symbol, epoch, "
+        "state, client_order_id, intent, witness,"
         " notional, margin, claimed_us, ended_us, exchange_order_id, filled, price, fee, cause)"
-        " SELECT copy_id, 1, 1, kind, leg.account_id, strategy_id, symbol, 0, state, 'rx' || substr(copy_id, 18) || substr(copy_id, 11, 7),"
-        " replace(replace(?2 ->> kind, 'CLIENT', 'rx' || substr(copy_id, 18) || substr(copy_id, 11, 7)), 'SYMBOL', symbol), '[]', '195',"
+        " SELECT copy_id, 1, 1, kind, leg.account_id, strategy_id, symbol, 0, state, 'rx' || "
+        "substr(copy_id, 18) || substr(copy_id, 11, 7),"
+        " replace(replace(?2 ->> kind, 'CLIENT', 'rx' || substr(copy_id, 18) || substr(copy_id, "
+        "11, 7)), 'SYMBOL', symbol), '[]', '195',"
         " '39', outcome_us - 15000, outcome_us, iif(state = 'filled', 'past-' || copy.rowid, NULL),"
         " iif(state = 'filled', '0.003', '0'),"
-        " iif(state = 'filled', iif(kind = 'entry', '65000', '65100'), NULL), iif(state = 'filled', '0.1', '0'),"
-        " iif(state = 'filled', '', 'margin') FROM leg JOIN copy ON copy.id = copy_id WHERE state IN ('filled', 'rejected')"
+        " iif(state = 'filled', iif(kind = 'entry', '65000', '65100'), NULL), iif(state = "
+        "'filled', '0.1', '0'),"
+        " iif(state = 'filled', '', 'margin') FROM leg JOIN copy ON copy.id = copy_id WHERE state "
+        "IN ('filled', 'rejected')"
         " AND signal_number IN (SELECT number FROM signal WHERE origin = ?1) ORDER BY leg.rowid",
         (ORIGIN, dump(intents)),
     )
     db.execute(
-        "INSERT INTO event (at_us, kind, copy_id, subject, data) SELECT outcome_us, 'outcome', id, code, numbers FROM copy"
+        "INSERT INTO event (at_us, kind, copy_id, subject, data) SELECT outcome_us, 'outcome', "
+        "id, code, numbers FROM copy"
         " WHERE signal_number IN (SELECT number FROM signal WHERE origin = ?) ORDER BY rowid",
         (ORIGIN,),
     )
     db.execute(
-        "INSERT INTO goal (account_id, strategy_id, symbol, order_key) SELECT account_id, strategy_id, symbol, max(order_key) FROM leg"
-        " WHERE kind = 'exit' GROUP BY 1, 2, 3 ON CONFLICT DO UPDATE SET order_key = excluded.order_key"
+        "INSERT INTO goal (account_id, strategy_id, symbol, order_key) SELECT account_id, "
+        "strategy_id, symbol, max(order_key) FROM leg"
+        " WHERE kind = 'exit' GROUP BY 1, 2, 3 ON CONFLICT DO UPDATE SET order_key = "
+        "excluded.order_key"
     )
 
 
 def _write_books(db: Database) -> None:
     """Write a fill for each filled order, a trade for each that closed, and the sums of days."""
     db.execute(
-        "WITH filled AS (SELECT *, row_number() OVER (ORDER BY id) + (SELECT coalesce(max(id), 0) FROM fill) AS fill FROM attempt"
-        " WHERE filled != '0') INSERT INTO fill (id, account_id, strategy_id, symbol, side, is_entry, quantity, price, fee, cause, at_us,"
-        " since_us, seen_us, attempt_id, exchange_order_id, episode, state, folded) SELECT fill, account_id, strategy_id, symbol, 'LONG',"
-        " kind = 'entry', filled, price, fee, 'signal', ended_us, ended_us, ended_us, id, exchange_order_id,"
-        " max(iif(kind = 'entry', fill, NULL)) OVER (PARTITION BY account_id, strategy_id, symbol ORDER BY id), 'settled', 1"
+        "WITH filled AS (SELECT *, row_number() OVER (ORDER BY id) + (SELECT coalesce(max(id), 0) "
+        "FROM fill) AS fill FROM attempt"
+        " WHERE filled != '0') INSERT INTO fill (id, account_id, strategy_id, symbol, side, "
+        "is_entry, quantity, price, fee, cause, at_us,"
+        " since_us, seen_us, attempt_id, exchange_order_id, episode, state, folded) SELECT fill, "
+        "account_id, strategy_id, symbol, 'LONG',"
+        " kind = 'entry', filled, price, fee, 'signal', ended_us, ended_us, ended_us, id, "
+        "exchange_order_id,"
+        " max(iif(kind = 'entry', fill, NULL)) OVER (PARTITION BY account_id, strategy_id, symbol "
+        "ORDER BY id), 'settled', 1"
         " FROM filled ORDER BY id"
     )
     db.execute(
-        "INSERT INTO trade (account_id, strategy_id, environment, symbol, side, quantity, entry_price, exit_price, fees, gross, result,"
-        " opened_us, closed_us, fill_id, episode, cause, state) SELECT account_id, strategy_id, environment, symbol, side, quantity,"
-        " '65000', price, '0.2', '0.3', '0.1', at_us - 600000000, at_us, fill.id, episode, cause, 'settled' FROM fill"
+        "INSERT INTO trade (account_id, strategy_id, environment, symbol, side, quantity, "
+        "entry_price, exit_price, fees, gross, result,"
+        " opened_us, closed_us, fill_id, episode, cause, state) SELECT account_id, strategy_id, "
+        "environment, symbol, side, quantity,"
+        " '65000', price, '0.2', '0.3', '0.1', at_us - 600000000, at_us, fill.id, episode, cause, "
+        "'settled' FROM fill"
         " JOIN account ON account.id = account_id WHERE NOT is_entry ORDER BY fill.id"
     )
-    day = "date(closed_us / 1000000, 'unixepoch'), count(*), count(*), format('%.1f', count(*) * 0.1), format('%.1f', count(*) * 0.2), 0"
+    day = (
+        "date(closed_us / 1000000, 'unixepoch'), count(*), count(*), format('%.1f', count(*) * "
+        "0.1), format('%.1f', count(*) * 0.2), 0"
+    )
     db.execute(f"INSERT INTO account_day SELECT account_id, {day} FROM trade GROUP BY 1, 2")
-    db.execute(f"INSERT INTO strategy_day SELECT strategy_id, environment, {day} FROM trade GROUP BY 1, 2, 3")
+    db.execute(
+        f"INSERT INTO strategy_day SELECT strategy_id, environment, {day} FROM trade GROUP BY 1, "
+        "2, 3"
+    )
 
 
 def _write_beside(db: Database, ended_us: int) -> None:
-    """Write what comes beside orders: alerts, turns of switches, decisions, deliveries, funding, equity."""
+    """Write what comes beside orders: alerts, turns of switches, decisions, deliveries, funding,
+    equity.
+    """
     for kind, subject, data, every in (
-        ("alert", "account.name", '{"code":"account_unreadable","count":1,"details":{"problem":"a timeout"}}', 5),
+        (
+            "alert",
+            "account.name",
+            '{"code":"account_unreadable","count":1,"details":{"problem":"a timeout"}}',
+            5,
+        ),
         ("switch", "'account ' || account.name", '{"on":false,"by":"past"}', 11),
         ("decision", "account.name", '{"by":"past"}', 13),
     ):
         db.execute(
-            "INSERT INTO event (at_us, kind, subject, data) SELECT outcome_us, ?1, " + subject + ", ?2 FROM copy"
-            " JOIN account ON account.id = account_id WHERE code = 'rejected' AND copy.rowid % ?3 = 0",
+            "INSERT INTO event (at_us, kind, subject, data) SELECT outcome_us, ?1, "
+            + subject
+            + ", ?2 FROM copy"
+            " JOIN account ON account.id = account_id WHERE code = 'rejected' AND copy.rowid % ?3 "
+            "= 0",
             (kind, data, every),
         )
-    db.execute("INSERT OR REPLACE INTO notifier_cursor (name, sequence) SELECT 'log', max(sequence) FROM event")  # all of them were told
+    db.execute(
+        "INSERT OR REPLACE INTO notifier_cursor (name, sequence) SELECT 'log', max(sequence) FROM "
+        "event"
+    )  # all of them were told
     db.execute(
         "WITH RECURSIVE turn (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM turn WHERE n < 999)"
-        " INSERT INTO delivery (endpoint_id, at_us, kind, signal_id, dialect, offset_ms, peer, took_us)"
-        " SELECT endpoint.id, ?1 - (999 - n) * 1000000, 'accepted', 'sig_past', 'signed', 3, '127.0.0.1', 900 FROM endpoint CROSS JOIN turn"
+        " INSERT INTO delivery (endpoint_id, at_us, kind, signal_id, dialect, offset_ms, peer, "
+        "took_us)"
+        " SELECT endpoint.id, ?1 - (999 - n) * 1000000, 'accepted', 'sig_past', 'signed', 3, "
+        "'127.0.0.1', 900 FROM endpoint CROSS JOIN turn"
         " WHERE n < (SELECT count(*) FROM signal)",
         (ended_us,),
     )
     db.execute(
         "INSERT INTO funding (account_id, id, strategy_id, symbol, amount, at_us)"
-        " SELECT account_id, 'past-' || id, strategy_id, symbol, '0.01', closed_us FROM trade WHERE id % 4 = 0"
+        " SELECT account_id, 'past-' || id, strategy_id, symbol, '0.01', closed_us FROM trade "
+        "WHERE id % 4 = 0"
     )
     db.execute(
         "INSERT INTO equity_point (account_id, at_us, equity)"
-        " SELECT account_id, max(closed_us), '1000' FROM trade GROUP BY account_id, closed_us / 3600000000"
+        " SELECT account_id, max(closed_us), '1000' FROM trade GROUP BY account_id, closed_us / "
+        "3600000000"
     )

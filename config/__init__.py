@@ -1,1 +1,3 @@
-"""The settings that ship with RexAlgo: ``default.toml`` (every setting), and two starting points to copy."""
+"""The settings that ship with RexAlgo: ``default.toml`` (every setting), and two starting points to
+copy.
+"""

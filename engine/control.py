@@ -1,10 +1,12 @@
 """The command line's way in: the folder's lock, and a Unix socket of mode 0600 beside the ledger.
 
-What always holds: at most one process works on a folder (``flock``, so that a killed one leaves nothing to clean up); a command goes to
-the server where one runs, else it takes the lock and opens the ledger itself; a server that holds the lock and does not answer keeps
-nobody from reading, from halting entries and from allowing them again, because those need no more than the ledger.
+What always holds: at most one process works on a folder (``flock``, so that a killed one leaves
+nothing to clean up); a command goes to the server where one runs, else it takes the lock and opens
+the ledger itself; a server that holds the lock and does not answer keeps nobody from reading, from
+halting entries and from allowing them again, because those need no more than the ledger.
 
-The wire: one JSON object per line each way, one exchange per connection: ``{"method", "params"}`` and ``{"result"}`` or ``{"error"}``.
+The wire: one JSON object per line each way, one exchange per connection: ``{"method", "params"}``
+and ``{"result"}`` or ``{"error"}``.
 """
 
 import fcntl
@@ -46,7 +48,9 @@ ANSWER_WITHIN_S: Final = 5.0
 PROVISION_WITHIN_S: Final = 120.0
 CHECK_WITHIN_S: Final = 30.0
 CONNECTIONS_MAX: Final = 16
-WITHOUT_LOCK: Final = frozenset({"status", "why", "unknown", "accounts", "books_check", "halt", "resume", "key_status"})
+WITHOUT_LOCK: Final = frozenset(
+    {"status", "why", "unknown", "accounts", "books_check", "halt", "resume", "key_status"}
+)
 
 RunCommand = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
 
@@ -63,7 +67,9 @@ class ServerSilent(RexAlgoError):
 
 
 class FolderLock:
-    """Hold a folder for one process, as a context manager; raises FolderLocked, naming who holds it."""
+    """Hold a folder for one process, as a context manager; raises FolderLocked, naming who holds
+    it.
+    """
 
     def __init__(self, folder: Path, what: str, now: datetime) -> None:
         self._file = folder / LOCK_NAME
@@ -77,13 +83,21 @@ class FolderLock:
         except OSError:
             holder = _holder(os.read(handle, 1000))
             os.close(handle)
-            raise FolderLocked(f"the folder {self._file.parent} is in use by {holder}; stop it first, or use another folder") from None
+            raise FolderLocked(
+                f"the folder {self._file.parent} is in use by {holder}; stop it first, or use "
+                "another folder"
+            ) from None
         os.ftruncate(handle, 0)
         os.pwrite(handle, json.dumps(self._about).encode(), 0)
         self._handle = handle
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         os.ftruncate(self._handle, 0)
         os.close(self._handle)
 
@@ -98,7 +112,9 @@ def _holder(text: bytes) -> str:
 
 @contextmanager
 def _short_path(folder: Path) -> Iterator[str]:
-    """Yield the socket's path in a form that fits the 108 bytes of a socket address, however deep the folder lies."""
+    """Yield the socket's path in a form that fits the 108 bytes of a socket address, however deep
+    the folder lies.
+    """
     full = str(folder / SOCKET_NAME)
     if len(os.fsencode(full)) < 100 or not Path("/proc/self/fd").is_dir():
         yield full
@@ -113,8 +129,12 @@ def _short_path(folder: Path) -> Iterator[str]:
 # The server's side
 
 
-async def serve_control(folder: Path, run: RunCommand, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-    """Answer commands until cancelled. The caller holds the folder's lock: what lies at the socket's place is a dead one's."""
+async def serve_control(
+    folder: Path, run: RunCommand, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """Answer commands until cancelled. The caller holds the folder's lock: what lies at the
+    socket's place is a dead one's.
+    """
     file = folder / SOCKET_NAME
     file.unlink(missing_ok=True)
     listening = trio.socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -140,14 +160,28 @@ async def _answer(stream: trio.SocketStream, run: RunCommand) -> None:
         try:
             with trio.fail_after(REQUEST_WITHIN_S):
                 asked = json.loads(await _line(stream))
-            answer: dict[str, Any] = {"result": await run(str(asked["method"]), dict(asked["params"]))}
+            answer: dict[str, Any] = {
+                "result": await run(str(asked["method"]), dict(asked["params"]))
+            }
         except RexAlgoError as error:
             answer = {"error": _written(error)}
         except (ValueError, KeyError, TypeError, trio.TooSlowError, trio.BrokenResourceError):
-            answer = {"error": {"kind": "RexAlgoError", "message": 'expected one line {"method": ..., "params": {...}}'}}
-        except Exception as error:  # the boundary to people: told in one line, with the details in the log
+            answer = {
+                "error": {
+                    "kind": "RexAlgoError",
+                    "message": 'expected one line {"method": ..., "params": {...}}',
+                }
+            }
+        except (
+            Exception
+        ) as error:  # the boundary to people: told in one line, with the details in the log
             _LOG.exception("a command failed")
-            answer = {"error": {"kind": "RexAlgoError", "message": f"the command failed inside ({type(error).__name__}); see the log"}}
+            answer = {
+                "error": {
+                    "kind": "RexAlgoError",
+                    "message": f"the command failed inside ({type(error).__name__}); see the log",
+                }
+            }
         try:
             with trio.fail_after(REQUEST_WITHIN_S):
                 await stream.send_all(json.dumps(answer).encode() + b"\n")
@@ -171,7 +205,12 @@ async def _line(stream: trio.SocketStream) -> bytes:
 def _written(error: RexAlgoError) -> dict[str, Any]:
     written: dict[str, Any] = {"kind": type(error).__name__, "message": str(error)}
     if isinstance(error, ProvisionErrors):
-        written |= {"file": error.file, "problems": [[each.key, each.expected, each.found, each.name] for each in error.problems]}
+        written |= {
+            "file": error.file,
+            "problems": [
+                [each.key, each.expected, each.found, each.name] for each in error.problems
+            ],
+        }
     elif isinstance(error, InvalidValue):
         written |= {"field": error.field, "expected": error.expected, "found": error.found}
     return written
@@ -180,7 +219,9 @@ def _written(error: RexAlgoError) -> dict[str, Any]:
 def _read(written: dict[str, Any]) -> RexAlgoError:
     match written["kind"]:
         case "ProvisionErrors":
-            return ProvisionErrors(written["file"], [ProvisionProblem(*each) for each in written["problems"]])
+            return ProvisionErrors(
+                written["file"], [ProvisionProblem(*each) for each in written["problems"]]
+            )
         case "InvalidValue":
             return InvalidValue(written["field"], written["expected"], written["found"])
         case "NothingThere":
@@ -193,9 +234,11 @@ def _read(written: dict[str, Any]) -> RexAlgoError:
 
 
 async def call(config: Config, method: str, params: dict[str, Any]) -> dict[str, Any]:
-    """Run a command: by the server of this folder where one runs, else here. Raises what the command raised, or FolderLocked.
+    """Run a command: by the server of this folder where one runs, else here. Raises what the
+    command raised, or FolderLocked.
 
-    Where a server holds the folder and is silent for 5 s, what needs no more than the ledger is done here all the same.
+    Where a server holds the folder and is silent for 5 s, what needs no more than the ledger is
+    done here all the same.
     """
     try:
         return await ask_server(config.data_dir, method, params)
@@ -208,7 +251,10 @@ async def call(config: Config, method: str, params: dict[str, Any]) -> dict[str,
     if not config.ledger.path.exists() and method in WITHOUT_LOCK:
         if unfit := why_unfit(config):
             raise LedgerError(unfit)
-        raise NothingThere(f"nothing is here yet: {config.ledger.path} does not exist; run rexalgo serve or rexalgo provision first")
+        raise NothingThere(
+            f"nothing is here yet: {config.ledger.path} does not exist; run rexalgo serve or "
+            "rexalgo provision first"
+        )
     make_folder(config.data_dir)
     try:
         with FolderLock(config.data_dir, f"rexalgo {method}", SystemClock().now()):
@@ -221,7 +267,9 @@ async def call(config: Config, method: str, params: dict[str, Any]) -> dict[str,
 
 
 async def ask_server(folder: Path, method: str, params: dict[str, Any]) -> dict[str, Any]:
-    """Ask the folder's server; raises OSError where there is none, ServerSilent, or what the command raised."""
+    """Ask the folder's server; raises OSError where there is none, ServerSilent, or what the
+    command raised.
+    """
     within = {
         "provision": PROVISION_WITHIN_S,
         "check": CHECK_WITHIN_S,
@@ -235,30 +283,49 @@ async def ask_server(folder: Path, method: str, params: dict[str, Any]) -> dict[
             stream = await trio.open_unix_socket(path)
         async with stream:
             try:
-                await stream.send_all(json.dumps({"method": method, "params": params}).encode() + b"\n")
+                await stream.send_all(
+                    json.dumps({"method": method, "params": params}).encode() + b"\n"
+                )
                 answer = json.loads(await _line(stream))
             except (ValueError, trio.BrokenResourceError) as error:
-                raise ServerSilent("the server ended before it answered; run the command again") from error
+                raise ServerSilent(
+                    "the server ended before it answered; run the command again"
+                ) from error
         if "error" in answer:
             raise _read(answer["error"])
         return dict(answer["result"])
-    raise ServerSilent(f"the server of {folder} holds the folder and did not answer within {within:.0f} s; see its log, or stop it")
+    raise ServerSilent(
+        f"the server of {folder} holds the folder and did not answer within {within:.0f} s; see "
+        "its log, or stop it"
+    )
 
 
-async def _directly(config: Config, method: str, params: dict[str, Any], *, holds: bool = False) -> dict[str, Any]:
-    """Run a command on the opened ledger; who ``holds`` the folder's lock also notes where the ledger ends.
+async def _directly(
+    config: Config, method: str, params: dict[str, Any], *, holds: bool = False
+) -> dict[str, Any]:
+    """Run a command on the opened ledger; who ``holds`` the folder's lock also notes where the
+    ledger ends.
 
-    A ledger that may be old stands still from then on: what is written to it may reach the numbers that it was known to be old by.
+    A ledger that may be old stands still from then on: what is written to it may reach the numbers
+    that it was known to be old by.
     """
     ledger, clock = open_place(config, inline=True), SystemClock()
     try:
         mark = MarkKeeper(config, ledger.db) if holds else None
         if mark is not None and mark.old:
-            await ledger.write(lambda db, old=mark.old: stand_still(db, EVERYBODY, "", old, clock.now()))  # type: ignore[misc]
+            await ledger.write(
+                lambda db, old=mark.old: stand_still(db, EVERYBODY, "", old, clock.now())  # type: ignore[misc]
+            )
         keyring = Keyring(ledger, clock, config.key_place, config.secrets.encryption_key)
         office = Office(
-            config, ledger, clock, partial(_plugins, config), keyring.open, trio.lowlevel.checkpoint, keyring=keyring
-        )  # fmt: skip
+            config,
+            ledger,
+            clock,
+            partial(_plugins, config),
+            keyring.open,
+            trio.lowlevel.checkpoint,
+            keyring=keyring,
+        )
         told = await Commands(office).run(method, params)
         if mark is not None:
             mark.keep(clock.now())

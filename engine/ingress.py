@@ -1,7 +1,9 @@
-"""Ingress: take a delivery of a bot or the signal of a stream, verify it, record it, and wake the accounts that copy it.
+"""Ingress: take a delivery of a bot or the signal of a stream, verify it, record it, and wake the
+accounts that copy it.
 
-What always holds: a delivery is answered 202 only after its signal and copies are durable; recording runs in the engine's own
-nursery, so a sender that hangs up loses nothing; every failure to authenticate is one and the same answer.
+What always holds: a delivery is answered 202 only after its signal and copies are durable;
+recording runs in the engine's own nursery, so a sender that hangs up loses nothing; every failure
+to authenticate is one and the same answer.
 """
 
 import hashlib
@@ -46,18 +48,22 @@ _LOG = logging.getLogger("rexalgo.ingress")
 RETRY_AFTER_S: Final = 2
 _OF_THE_HOST: Final = frozenset(("x-capability-token", "x-endpoint-sell"))
 """Headers that only we may set: what a sender wrote under these names is dropped."""
-PROVEN_AND_REFUSED: Final = frozenset((ReceptionKind.MALFORMED, ReceptionKind.INVALID, ReceptionKind.CONFLICT))
+PROVEN_AND_REFUSED: Final = frozenset(
+    (ReceptionKind.MALFORMED, ReceptionKind.INVALID, ReceptionKind.CONFLICT)
+)
 NOT_NOW: Final = frozenset((ReceptionKind.LIMITED, ReceptionKind.UNAVAILABLE))
 ANSWER_FIRST: Final = 10
-"""Turns of the loop between a durable signal and its fan-out: the sender's answer needs them, and then it waits behind nobody."""
+"""Turns of the loop between a durable signal and its fan-out: the sender's answer needs them, and
+then it waits behind nobody.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """Hold one webhook endpoint with its opened keys; ``keys`` empty means that it is disabled.
 
-    ``token_hash`` is there where the address itself is the capability; ``sell`` says what an order of the other side does: close or
-    reverse.
+    ``token_hash`` is there where the address itself is the capability; ``sell`` says what an order
+    of the other side does: close or reverse.
     """
 
     id: str
@@ -75,9 +81,14 @@ class Ingress:
     """Take signals. Made by ``run``; all methods may be called from any task of the loop."""
 
     def __init__(
-        self, shared: Shared, household: Household, nursery: trio.Nursery, limiter: RateLimiter, webhook_limit: RateLimit,
+        self,
+        shared: Shared,
+        household: Household,
+        nursery: trio.Nursery,
+        limiter: RateLimiter,
+        webhook_limit: RateLimit,
         default_source: WebhookSource,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._shared = shared
         self._ledger: Ledger = shared.ledger
         self._clock: Clock = shared.clock
@@ -96,16 +107,24 @@ class Ingress:
     def use_endpoints(self, endpoints: Sequence[Endpoint]) -> None:
         """Replace the endpoints, after provisioning changed them."""
         self._endpoints = {each.id: each for each in endpoints}
-        self._tokens = {each.token_hash: each.id for each in endpoints if each.token_hash is not None and not each.is_deleted}
+        self._tokens = {
+            each.token_hash: each.id
+            for each in endpoints
+            if each.token_hash is not None and not each.is_deleted
+        }
 
     def close(self) -> None:
         """Note no more deliveries for the owners of endpoints: the engine is stopping."""
         self._closing = True
 
     async def receive(self, endpoint: str, delivery: Delivery) -> Reception:
-        """Verify, parse and record one delivery; returns after it is durable. May be cancelled: the record survives."""
+        """Verify, parse and record one delivery; returns after it is durable. May be cancelled: the
+        record survives.
+        """
         own = tuple(each for each in delivery.headers if each[0] not in _OF_THE_HOST)
-        return await self._take(endpoint, Delivery(delivery.body, own, delivery.peer, delivery.received_at))
+        return await self._take(
+            endpoint, Delivery(delivery.body, own, delivery.peer, delivery.received_at)
+        )
 
     async def _take(self, endpoint: str, delivery: Delivery) -> Reception:
         began = trio.current_time()
@@ -114,15 +133,30 @@ class Ingress:
         return reception
 
     async def receive_by_token(self, token: str, delivery: Delivery) -> Reception:
-        """Take a delivery whose address is its capability, as ``receive``; the token is handed to the source, and kept nowhere."""
+        """Take a delivery whose address is its capability, as ``receive``; the token is handed to
+        the source, and kept nowhere.
+        """
         endpoint = self._tokens.get(capability_hash(token), "")
         known = self._endpoints.get(endpoint)
-        told = (("x-capability-token", token), ("x-endpoint-sell", "close" if known is None else known.sell))
+        told = (
+            ("x-capability-token", token),
+            ("x-endpoint-sell", "close" if known is None else known.sell),
+        )
         own = tuple(each for each in delivery.headers if each[0] not in _OF_THE_HOST)
-        return await self._take(endpoint, Delivery(delivery.body, (*own, *told), delivery.peer, delivery.received_at))
+        return await self._take(
+            endpoint, Delivery(delivery.body, (*own, *told), delivery.peer, delivery.received_at)
+        )
 
-    def _note(self, endpoint: str, delivery: Delivery, reception: Reception, said_at: datetime | None, took_s: float) -> None:
-        """Have a delivery noted for the endpoint's owner, off the sender's way; of what proves nothing at most one in a second.
+    def _note(
+        self,
+        endpoint: str,
+        delivery: Delivery,
+        reception: Reception,
+        said_at: datetime | None,
+        took_s: float,
+    ) -> None:
+        """Have a delivery noted for the endpoint's owner, off the sender's way; of what proves
+        nothing at most one in a second.
 
         What was proven and refused is told to people as well.
         """
@@ -133,15 +167,25 @@ class Ingress:
             if trio.current_time() < self._noted_stranger.get(endpoint, 0.0) + 1.0:
                 return
             self._noted_stranger[endpoint] = trio.current_time()
-        reads_exit = self._reads_exit(known, delivery) if _is_lost(known, delivery, reception) else None
+        reads_exit = (
+            self._reads_exit(known, delivery) if _is_lost(known, delivery, reception) else None
+        )
         if reception.kind is ReceptionKind.LIMITED and not reads_exit:
             reads_exit = None  # entries are held back by their pace
         offset = None if said_at is None else (said_at - delivery.received_at).total_seconds()
         row = NewDelivery(
-            EndpointId(endpoint), delivery.received_at, reception.kind.value, reception.field, reception.expected, reception.signal_id,
-            dialect_of(delivery), None if offset is None else round(offset * 1000), delivery.peer, round(took_s * 1_000_000),
+            EndpointId(endpoint),
+            delivery.received_at,
+            reception.kind.value,
+            reception.field,
+            reception.expected,
+            reception.signal_id,
+            dialect_of(delivery),
+            None if offset is None else round(offset * 1000),
+            delivery.peer,
+            round(took_s * 1_000_000),
             reads_exit,
-        )  # fmt: skip
+        )
         self._nursery.start_soon(self._write_delivery, row)
 
     def _reads_exit(self, known: Endpoint, delivery: Delivery) -> bool:
@@ -154,13 +198,19 @@ class Ingress:
         except LedgerError as error:
             _LOG.warning("a delivery could not be noted for its endpoint's owner: %s", error)
 
-    async def _receive(self, endpoint: str, delivery: Delivery) -> tuple[Reception, datetime | None]:
-        """Answer a delivery; the time is that of the sender's clock, None where nothing proved it or none was told."""
+    async def _receive(
+        self, endpoint: str, delivery: Delivery
+    ) -> tuple[Reception, datetime | None]:
+        """Answer a delivery; the time is that of the sender's clock, None where nothing proved it
+        or none was told.
+        """
         known = self._endpoints.get(endpoint)
         source = self._default_source if known is None else known.source
         now = self._clock.now()
         valid = () if known is None else tuple(each for each in known.keys if each.is_valid(now))
-        keys = tuple(each.secret for each in valid) or self._dummy  # a key of nobody, so that the work done is the same
+        keys = (
+            tuple(each.secret for each in valid) or self._dummy
+        )  # a key of nobody, so that the work done is the same
         try:
             proof = source.authenticate(delivery, keys, now)
         except NotAuthentic:
@@ -168,7 +218,9 @@ class Ingress:
         if known is None or not valid:
             return Reception(ReceptionKind.NOT_AUTHENTIC), None
         if proof.key_index > 0:
-            self._nursery.start_soon(self._note_old_key, valid[proof.key_index].id, now, delivery.peer)
+            self._nursery.start_soon(
+                self._note_old_key, valid[proof.key_index].id, now, delivery.peer
+            )
         if known.is_deleted:
             return Reception(ReceptionKind.GONE), proof.signed_at
         wait_s = self._wait_s(f"webhook:{endpoint}", self._webhook_limit)
@@ -179,7 +231,13 @@ class Ingress:
             draft = source.parse(delivery, proof)
             said_at = said_at or draft.sent_at
             will_turn = partial(turns, self._ledger.db, known.strategy, draft)
-            draft = admit(draft, known.scope, partial(is_held, self._ledger.db, known.strategy, draft.symbol), now, will_turn)
+            draft = admit(
+                draft,
+                known.scope,
+                partial(is_held, self._ledger.db, known.strategy, draft.symbol),
+                now,
+                will_turn,
+            )
         except InvalidValue as error:
             kind = ReceptionKind.MALFORMED if error.field == "body" else ReceptionKind.INVALID
             return Reception(kind, field=error.field, expected=error.expected), said_at
@@ -191,12 +249,21 @@ class Ingress:
         return await self._record_delivery(known, draft, delivery, proof), said_at
 
     def _wait_s(self, pool: str, limit: RateLimit) -> int | None:
-        """Count one delivery; None where it may be taken, else after how many seconds it may come again."""
+        """Count one delivery; None where it may be taken, else after how many seconds it may come
+        again.
+        """
         now = self._clock.now()
         try:
             answer = self._limiter.reserve(pool, limit, 1, Priority.EXIT, now)
-        except Exception as error:  # a plugin's fault must keep no exit out; what follows counts entries again, and fails closed
-            _LOG.error("the rate limiter %s failed: %s: %s", self._limiter.name, type(error).__name__, error)
+        # a plugin's fault must keep no exit out; what follows counts entries again, and fails
+        # closed
+        except Exception as error:
+            _LOG.error(
+                "the rate limiter %s failed: %s: %s",
+                self._limiter.name,
+                type(error).__name__,
+                error,
+            )
             answer = self._fallback.reserve(pool, limit, 1, Priority.EXIT, now)
         if not isinstance(answer, Refused):
             return None
@@ -209,10 +276,17 @@ class Ingress:
         except LedgerError as error:
             _LOG.warning("the use of an old webhook secret could not be noted: %s", error)
 
-    async def _record_delivery(self, known: Endpoint, draft: SignalDraft, delivery: Delivery, proof: Authenticated) -> Reception:
+    async def _record_delivery(
+        self, known: Endpoint, draft: SignalDraft, delivery: Delivery, proof: Authenticated
+    ) -> Reception:
         new = self._new_signal(
-            known.strategy, f"endpoint:{known.id}", draft, delivery.body, draft.sent_at or proof.signed_at, delivery.received_at
-        )  # fmt: skip
+            known.strategy,
+            f"endpoint:{known.id}",
+            draft,
+            delivery.body,
+            draft.sent_at or proof.signed_at,
+            delivery.received_at,
+        )
         try:
             recorded = await self.record(new)
         except DedupeConflict:
@@ -222,21 +296,35 @@ class Ingress:
             return Reception(ReceptionKind.UNAVAILABLE, retry_after_s=RETRY_AFTER_S)
         kind = ReceptionKind.ACCEPTED if recorded.is_new else ReceptionKind.DUPLICATE
         return Reception(
-            kind, recorded.id, recorded.receipt, recorded.not_mirrored is None, recorded.not_mirrored, ignored_fields=draft.ignored_fields
-        )  # fmt: skip
+            kind,
+            recorded.id,
+            recorded.receipt,
+            recorded.not_mirrored is None,
+            recorded.not_mirrored,
+            ignored_fields=draft.ignored_fields,
+        )
 
     def _circumstances(self, strategy: StrategyId) -> Circumstances:
         name = self._shared.strategy_names.get(strategy, "")
         off = any(
-            each.scope is SwitchScope.ALL or (each.scope is SwitchScope.STRATEGY and each.target in (strategy, name))
+            each.scope is SwitchScope.ALL
+            or (each.scope is SwitchScope.STRATEGY and each.target in (strategy, name))
             for each in self._shared.switches
         )
         held = bool(self._shared.why_held(EVERYBODY))
-        return Circumstances(off, age_limit_s(self._shared.pace.entry_age_s, self._shared.limits), held)
+        return Circumstances(
+            off, age_limit_s(self._shared.pace.entry_age_s, self._shared.limits), held
+        )
 
     def _new_signal(
-        self, strategy: StrategyId, origin: str, draft: SignalDraft, content: bytes, told: datetime | None, received: datetime
-    ) -> NewSignal:  # fmt: skip
+        self,
+        strategy: StrategyId,
+        origin: str,
+        draft: SignalDraft,
+        content: bytes,
+        told: datetime | None,
+        received: datetime,
+    ) -> NewSignal:
         return NewSignal(
             id=SignalId(f"sig_{secrets.token_hex(16)}"),
             receipt=ReceiptId(f"rcp_{secrets.token_hex(16)}"),
@@ -252,7 +340,9 @@ class Ingress:
         )
 
     async def record(self, new: NewSignal) -> Recorded:
-        """Record a signal in the engine's nursery and ring its followers; raises DedupeConflict or LedgerError."""
+        """Record a signal in the engine's nursery and ring its followers; raises DedupeConflict or
+        LedgerError.
+        """
         done = trio.Event()
         result: list[Recorded | Exception] = []
 
@@ -275,25 +365,38 @@ class Ingress:
             raise result[0]
         return result[0]
 
-    async def emit(self, strategy: StrategyId, source: str, symbols: frozenset[Symbol], draft: SignalDraft) -> SignalId:
+    async def emit(
+        self, strategy: StrategyId, source: str, symbols: frozenset[Symbol], draft: SignalDraft
+    ) -> SignalId:
         """Record a stream source's signal; raises InvalidValue where it may not be sent."""
         now = self._clock.now()
-        draft = admit(draft, Scope(symbols), partial(is_held, self._ledger.db, strategy, draft.symbol), now)
+        draft = admit(
+            draft, Scope(symbols), partial(is_held, self._ledger.db, strategy, draft.symbol), now
+        )
         content = repr(draft).encode()
         try:
-            recorded = await self.record(self._new_signal(strategy, f"stream:{source}:{strategy}", draft, content, draft.sent_at, now))
+            recorded = await self.record(
+                self._new_signal(
+                    strategy, f"stream:{source}:{strategy}", draft, content, draft.sent_at, now
+                )
+            )
         except DedupeConflict as error:
             raise InvalidValue("dedupe_key", "a new id for another content") from error
         return recorded.id
 
 
 def _is_lost(known: Endpoint, delivery: Delivery, reception: Reception) -> bool:
-    """Tell whether a delivery was proven and refused for good; alerts that cannot sign are not sent again after a 429 or 503 either."""
+    """Tell whether a delivery was proven and refused for good; alerts that cannot sign are not sent
+    again after a 429 or 503 either.
+    """
     is_once = reception.kind in NOT_NOW and known.token_hash is not None
     return (reception.kind in PROVEN_AND_REFUSED or is_once) and delivery.peer != OWN_PAGE
 
 
 def dialect_of(delivery: Delivery) -> str:
     """Name how a delivery was signed, by the headers that it carries: A, B, both, or none."""
-    of_a, of_b = bool(delivery.header(SIGNATURE_HEADER.lower())), bool(delivery.header(SIGNATURES_HEADER))
+    of_a, of_b = (
+        bool(delivery.header(SIGNATURE_HEADER.lower())),
+        bool(delivery.header(SIGNATURES_HEADER)),
+    )
     return "both" if of_a and of_b else "A" if of_a else "B" if of_b else "none"

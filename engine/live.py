@@ -1,4 +1,6 @@
-"""What pages and commands may read and ask of running accounts. The tasks that answer are the actors'; who asks does not know them."""
+"""What pages and commands may read and ask of running accounts. The tasks that answer are the
+actors'; who asks does not know them.
+"""
 
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
@@ -94,7 +96,9 @@ class LiveAccount(Protocol):
 
     @property
     def shown_plan(self) -> str:
-        """The digest of the plan that a person was shown the last time; empty where none was since the start."""
+        """The digest of the plan that a person was shown the last time; empty where none was since
+        the start.
+        """
 
     def note_shown(self, digest: str) -> None:
         """Remember which plan a person was shown."""
@@ -108,7 +112,9 @@ class LiveAccount(Protocol):
     async def plan_corrections(self) -> Plan:
         """Read the account and return what differs from the ledger; nothing is changed."""
 
-    async def apply_corrections(self, by: str, also: Callable[[Database, tuple[Correction, ...]], None]) -> Plan:
+    async def apply_corrections(
+        self, by: str, also: Callable[[Database, tuple[Correction, ...]], None]
+    ) -> Plan:
         """Read the account and correct the ledger; returns what differed."""
 
     def write_plan(self, plan: Plan, by: str, at: datetime, db: Database) -> None:
@@ -117,8 +123,12 @@ class LiveAccount(Protocol):
     def go_on(self) -> None:
         """Say that a person let orders out again."""
 
-    async def bind(self, attempt_id: int, exchange_order_id: str, also: Callable[[Database], None]) -> None:
-        """Prove an attempt by the order that a person names; raises LookupError where the exchange has no such order."""
+    async def bind(
+        self, attempt_id: int, exchange_order_id: str, also: Callable[[Database], None]
+    ) -> None:
+        """Prove an attempt by the order that a person names; raises LookupError where the exchange
+        has no such order.
+        """
 
 
 class LiveAccounts(Protocol):

@@ -1,4 +1,6 @@
-"""Monitor: whether the engine works, and what became of signals, for probes, pages and the live stream. It changes nothing."""
+"""Monitor: whether the engine works, and what became of signals, for probes, pages and the live
+stream. It changes nothing.
+"""
 
 from collections.abc import Sequence
 from typing import Final
@@ -18,7 +20,9 @@ NEWS_PAUSE_S: Final = 0.05
 
 
 class Monitor:
-    """Answer what a probe, a page or a script asks. Made by ``run``; all methods may be called from any task of the loop."""
+    """Answer what a probe, a page or a script asks. Made by ``run``; all methods may be called from
+    any task of the loop.
+    """
 
     def __init__(self, shared: Shared, household: Household, version: str) -> None:
         self._shared = shared
@@ -48,11 +52,21 @@ class Monitor:
         """Say whether the process works; cheap, never waits."""
         failed = "" if self._ledger.healthy else "the ledger could not be written the last time"
         problems = tuple(each for each in (self._ledger.misplaced or failed,) if each)
-        still = [f"{each.name or 'this place'} stands still, no order of any kind leaves" for each in read_still(self._ledger.db)[:1]]
-        return HealthView(not problems, self._version, round(trio.current_time() - self._started, 1), (*problems, *still))
+        still = [
+            f"{each.name or 'this place'} stands still, no order of any kind leaves"
+            for each in read_still(self._ledger.db)[:1]
+        ]
+        return HealthView(
+            not problems,
+            self._version,
+            round(trio.current_time() - self._started, 1),
+            (*problems, *still),
+        )
 
     def readiness(self) -> ReadinessView:
-        """Say whether orders can flow: each account's first reading is done or has visibly failed, at most 30 s after the start."""
+        """Say whether orders can flow: each account's first reading is done or has visibly failed,
+        at most 30 s after the start.
+        """
         accounts = self._household.accounts
         late = trio.current_time() - self._started > READY_WITHIN_S
         failed = {each.name: each.trouble for each in accounts if each.trouble}
@@ -60,7 +74,9 @@ class Monitor:
         if late:
             failed.update(dict.fromkeys(waiting, "the first reading takes longer than 30 s"))
         read = sum(1 for each in accounts if each.settled and not each.trouble)
-        ready = self._ledger.healthy and (late or not waiting) and not self._shared.why_held(EVERYBODY)
+        ready = (
+            self._ledger.healthy and (late or not waiting) and not self._shared.why_held(EVERYBODY)
+        )
         return ReadinessView(ready, self._ledger.healthy, len(accounts), read, failed)
 
     async def recent_outcomes(self, limit: int) -> Sequence[OutcomeRow]:
@@ -68,18 +84,24 @@ class Monitor:
         return outcome_rows(self._ledger.db, 0, limit, newest_first=True)
 
     async def wait_outcomes(self, after: int, limit: int) -> Sequence[OutcomeRow]:
-        """Return at most ``limit`` rows with a sequence above ``after``, oldest first; waits until there is one."""
+        """Return at most ``limit`` rows with a sequence above ``after``, oldest first; waits until
+        there is one.
+        """
         while not self._closing:
             news = self._news
             rows = outcome_rows(self._ledger.db, after, limit, newest_first=False)
             if rows:
                 return rows
             await news.wait()
-            await trio.sleep(NEWS_PAUSE_S)  # a fan-out commits hundreds of times a second: read it in gulps
+            await trio.sleep(
+                NEWS_PAUSE_S
+            )  # a fan-out commits hundreds of times a second: read it in gulps
         return ()
 
     async def wait_news(self, after: int) -> int:
-        """Wait until the ledger has an event above ``after`` and return the newest one's sequence; 0 when the engine is closing."""
+        """Wait until the ledger has an event above ``after`` and return the newest one's sequence;
+        0 when the engine is closing.
+        """
         while not self._closing:
             news = self._news
             newest = newest_sequence(self._ledger.db)

@@ -1,6 +1,8 @@
-"""What everything that acts for a person works with: the ledger, the vault, the clock, the plugins, and the running accounts.
+"""What everything that acts for a person works with: the ledger, the vault, the clock, the plugins,
+and the running accounts.
 
-Commands (the operator's shell) and desks (the pages) hold one each; it is made with an engine, or without one on the opened ledger.
+Commands (the operator's shell) and desks (the pages) hold one each; it is made with an engine, or
+without one on the opened ledger.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -26,7 +28,9 @@ from engine.settings.config import Config
 from engine.views import Reception
 
 TryLogin = Callable[[str, Mapping[str, Secret]], Awaitable[AccountReport]]
-"""Read an account with credentials that are not stored yet; raises what the exchange's adapter raises."""
+"""Read an account with credentials that are not stored yet; raises what the exchange's adapter
+raises.
+"""
 
 Receive = Callable[[str, Delivery], Awaitable[Reception]]
 """Take one delivery of an endpoint, exactly as the web does."""
@@ -44,8 +48,9 @@ class NothingThere(RexAlgoError):
 class Office:
     """Hold what commands work with. ``live`` are the accounts' tasks, None where no engine runs.
 
-    ``mark`` notes where the ledger ends, and ``feeds`` read each exchange's market, where an engine runs. ``keyring`` is there wherever
-    root keys can be changed; ``one_at_a_time`` keeps provisioning and changes of root keys apart.
+    ``mark`` notes where the ledger ends, and ``feeds`` read each exchange's market, where an engine
+    runs. ``keyring`` is there wherever root keys can be changed; ``one_at_a_time`` keeps
+    provisioning and changes of root keys apart.
     """
 
     config: Config
@@ -64,7 +69,9 @@ class Office:
 
     @property
     def webhook_address(self) -> str:
-        """Return how bots reach this place: the configured public address, else where the web listens."""
+        """Return how bots reach this place: the configured public address, else where the web
+        listens.
+        """
         web = self.config.web
         scheme = "http" if web.tls_certificate is None else "https"
         host = f"[{web.host}]" if ":" in web.host else web.host

@@ -1,8 +1,10 @@
-"""Wire the engine: ledger, vault, plugins, feeds, followers, streams, control socket; hand back its doors.
+"""Wire the engine: ledger, vault, plugins, feeds, followers, streams, control socket; hand back its
+doors.
 
-What always holds: one engine per folder (the lock); nothing is claimed before the claims of an earlier run are owned as UNKNOWN;
-the engine runs in its own nursery beside the web server, never inside it. Stopping means: no new claims at once; the orders that
-are out get their answers, at most 8.5 s, and what has none by then is recorded UNKNOWN; then everything ends.
+What always holds: one engine per folder (the lock); nothing is claimed before the claims of an
+earlier run are owned as UNKNOWN; the engine runs in its own nursery beside the web server, never
+inside it. Stopping means: no new claims at once; the orders that are out get their answers, at most
+8.5 s, and what has none by then is recorded UNKNOWN; then everything ends.
 """
 
 import logging
@@ -48,7 +50,16 @@ from engine.ledger.codec import to_us
 from engine.ledger.copies import accounts_with_waiting_legs, begin_run
 from engine.ledger.database import take_into_use
 from engine.ledger.lineage import is_copy
-from engine.ledger.people import KIND_ALGO, AccountRow, StrategyRow, account, accounts, endpoints, strategies, subscription
+from engine.ledger.people import (
+    KIND_ALGO,
+    AccountRow,
+    StrategyRow,
+    account,
+    accounts,
+    endpoints,
+    strategies,
+    subscription,
+)
 from engine.ledger.reports import switches
 from engine.ledger.resolving import orphan_claims
 from engine.ledger.standing import symbols_held
@@ -75,27 +86,39 @@ SWITCHES_EVERY_S: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """Hold the doors of a running engine: what bots, probes and pages, people at pages, and operators ask."""
+    """Hold the doors of a running engine: what bots, probes and pages, people at pages, and
+    operators ask.
+    """
 
     ingress: Ingress
     monitor: Monitor
     desks: Desks | None
     commands: Commands
     stop_claiming: Callable[[], None]
-    """Begin no new order from now on: the first step of stopping. Signals are still recorded, for the next start."""
+    """Begin no new order from now on: the first step of stopping. Signals are still recorded, for
+    the next start.
+    """
 
 
 @asynccontextmanager
 async def run_engine(
-    config: Config, *, clock: Clock | None = None, extra_modules: Mapping[str, Any] | None = None, what: str = "rexalgo serve"
+    config: Config,
+    *,
+    clock: Clock | None = None,
+    extra_modules: Mapping[str, Any] | None = None,
+    what: str = "rexalgo serve",
 ) -> AsyncIterator[Engine]:
-    """Run the engine of one folder while the block runs; raises RexAlgoError for what must be mended before it can start.
+    """Run the engine of one folder while the block runs; raises RexAlgoError for what must be
+    mended before it can start.
 
     ``what`` tells others who holds the folder. ``extra_modules``: see ``load_plugins``.
     """
     key = config.secrets.encryption_key
     if key is None:
-        raise RexAlgoError("ENCRYPTION_KEY is not set: run `rexalgo init`, or give it in the environment or as ENCRYPTION_KEY_FILE")
+        raise RexAlgoError(
+            "ENCRYPTION_KEY is not set: run `rexalgo init`, or give it in the environment or as "
+            "ENCRYPTION_KEY_FILE"
+        )
     make_folder(config.data_dir)
     clock = clock or SystemClock()
     with FolderLock(config.data_dir, what, clock.now()):
@@ -119,7 +142,14 @@ class _Engine:
     """Hold what was wired, so that provisioning can add to it while it runs."""
 
     def __init__(
-        self, config: Config, plugins: Plugins, ledger: Ledger, keyring: Keyring, clock: Clock, epoch: int, mark: MarkKeeper
+        self,
+        config: Config,
+        plugins: Plugins,
+        ledger: Ledger,
+        keyring: Keyring,
+        clock: Clock,
+        epoch: int,
+        mark: MarkKeeper,
     ) -> None:
         self._config = config
         self._plugins = plugins
@@ -128,25 +158,46 @@ class _Engine:
         self._clock = clock
         self._limiter = _chosen_limiter(config, plugins)
         self._notifiers = chosen_notifiers(config, plugins)
-        self._contexts = {name: exchange_context(config, plugins, name, clock) for name in plugins.exchanges}
-        self._feeds = {name: MarketFeed(adapter, self._contexts[name], clock) for name, adapter in plugins.exchanges.items()}
+        self._contexts = {
+            name: exchange_context(config, plugins, name, clock) for name in plugins.exchanges
+        }
+        self._feeds = {
+            name: MarketFeed(adapter, self._contexts[name], clock)
+            for name, adapter in plugins.exchanges.items()
+        }
         self._feeding: set[str] = set()
         self._streaming: set[StrategyId] = set()
         self._versions: dict[AccountId, int] = {}
         self._household = Household(seed=epoch)
         self.mark = mark
         self._shared = Shared(
-            ledger, clock, _pace(config), config.limits, epoch, self._feeds, trio.Semaphore(config.engine.claims_unsent_max),
+            ledger,
+            clock,
+            _pace(config),
+            config.limits,
+            epoch,
+            self._feeds,
+            trio.Semaphore(config.engine.claims_unsent_max),
             partial(subscription, ledger.db),
-        )  # fmt: skip
+        )
         self._flattening = Flattening(self._shared, self._household.ring)
-        self._breakers = Breakers(self._shared, {name: Circuit() for name in plugins.exchanges}, config.engine)
+        self._breakers = Breakers(
+            self._shared, {name: Circuit() for name in plugins.exchanges}, config.engine
+        )
 
     @classmethod
-    async def begin(cls, config: Config, plugins: Plugins, ledger: Ledger, keyring: Keyring, clock: Clock) -> "_Engine":
-        """Start a new ownership epoch and own what an earlier run left behind; a ledger that may be old starts still."""
+    async def begin(
+        cls, config: Config, plugins: Plugins, ledger: Ledger, keyring: Keyring, clock: Clock
+    ) -> "_Engine":
+        """Start a new ownership epoch and own what an earlier run left behind; a ledger that may be
+        old starts still.
+        """
         now, mark = clock.now(), MarkKeeper(config, ledger.db)
-        mark.keep(now)  # before the first run: from then on a ledger without a mark is one that was separated from it
+        mark.keep(
+            now
+            # before the first run: from then on a ledger without a mark is one that was separated
+            # from it
+        )
 
         def start(db: Database) -> tuple[int, int]:
             if mark.old:
@@ -159,9 +210,17 @@ class _Engine:
         epoch, orphans = await ledger.write(start)
         ledger.know_id()
         for each in read_still(ledger.db):
-            _LOG.critical("%s stands still, no order of any kind leaves: %s", each.name or "this place", each.cause)
+            _LOG.critical(
+                "%s stands still, no order of any kind leaves: %s",
+                each.name or "this place",
+                each.cause,
+            )
         if orphans:
-            _LOG.warning("%d orders were being sent when the last run ended: they are unknown now and are looked up", orphans)
+            _LOG.warning(
+                "%d orders were being sent when the last run ended: they are unknown now and are "
+                "looked up",
+                orphans,
+            )
         return cls(config, plugins, ledger, keyring, clock, epoch, mark)
 
     @asynccontextmanager
@@ -169,22 +228,31 @@ class _Engine:
         """Run everything while the block runs."""
         async with self._closing_feeds(), trio.open_nursery() as outer:
             async with trio.open_nursery() as nursery:
-                ingress, monitor = self._ingress(nursery), Monitor(self._shared, self._household, version("rexalgo"))
+                ingress, monitor = (
+                    self._ingress(nursery),
+                    Monitor(self._shared, self._household, version("rexalgo")),
+                )
                 reload = partial(self._reload, nursery, ingress)
                 office = self._office(reload, ingress.receive)
                 commands = Commands(office)
                 await reload()
-                nursery.start_soon(self._household.route, partial(accounts_with_waiting_legs, self._ledger.db))
+                nursery.start_soon(
+                    self._household.route, partial(accounts_with_waiting_legs, self._ledger.db)
+                )
                 self.mark.keep(self._clock.now())
                 nursery.start_soon(watch_place, self._shared, self.mark, self._notifiers)
                 nursery.start_soon(self._watch_switches)
                 self._household.keep_running(nursery, "flattening", self._flattening.run)
                 self._household.keep_running(nursery, "breakers", self._breakers.run)
-                self._household.keep_running(nursery, "bookkeeping", Bookkeeping(self._shared, self._household).run)
+                self._household.keep_running(
+                    nursery, "bookkeeping", Bookkeeping(self._shared, self._household).run
+                )
                 for notifier in self._notifiers:
                     nursery.start_soon(tell, self._shared, notifier)
                 if self._config.operator.heartbeat_url:
-                    nursery.start_soon(beat, self._config.operator.heartbeat_url, lambda: self._ledger.healthy)
+                    nursery.start_soon(
+                        beat, self._config.operator.heartbeat_url, lambda: self._ledger.healthy
+                    )
                 await nursery.start(serve_control, self._config.data_dir, commands.run)
                 try:
                     yield Engine(ingress, monitor, open_desks(office), commands, self._shared.stop)
@@ -207,17 +275,33 @@ class _Engine:
 
     def _office(self, reload: Callable[[], Awaitable[None]], receive: Receive) -> Office:
         return Office(
-            self._config, self._ledger, self._clock, lambda: self._plugins, self._keyring.open, reload, self._household, self._try_login,
-            receive, self._keyring, self.mark, self._feeds,
-        )  # fmt: skip
+            self._config,
+            self._ledger,
+            self._clock,
+            lambda: self._plugins,
+            self._keyring.open,
+            reload,
+            self._household,
+            self._try_login,
+            receive,
+            self._keyring,
+            self.mark,
+            self._feeds,
+        )
 
     async def _try_login(self, exchange: str, credentials: Mapping[str, Secret]) -> AccountReport:
-        """Read an account whose credentials are not stored yet, with a connection that ends with this call."""
+        """Read an account whose credentials are not stored yet, with a connection that ends with
+        this call.
+        """
         login = AccountLogin(AccountId("trying"), credentials)
         session = ExchangeSession(
-            self._plugins.exchanges[exchange], login, self._contexts[exchange], self._limiter, self._shared.pace.send_deadline_s,
+            self._plugins.exchanges[exchange],
+            login,
+            self._contexts[exchange],
+            self._limiter,
+            self._shared.pace.send_deadline_s,
             why_held=lambda: "an account that is only tried sends nothing",
-        )  # fmt: skip
+        )
         try:
             await session.open()
             return await session.fetch_account()
@@ -227,20 +311,28 @@ class _Engine:
     def _ingress(self, nursery: trio.Nursery) -> Ingress:
         sources = self._plugins.webhook_sources
         if not sources:
-            raise RexAlgoError("no enabled plugin registers a webhook source: enable one, such as signed_webhook")
+            raise RexAlgoError(
+                "no enabled plugin registers a webhook source: enable one, such as signed_webhook"
+            )
         per_minute = self._config.engine.webhook_rate_per_minute
-        limit = RateLimit(1, 60.0 / per_minute, max(1, per_minute // 4))  # a period of one delivery: nobody waits, what is above is refused
+        limit = RateLimit(
+            1, 60.0 / per_minute, max(1, per_minute // 4)
+        )  # a period of one delivery: nobody waits, what is above is refused
         default = sources.get("signed_webhook") or next(iter(sources.values()))
         return Ingress(self._shared, self._household, nursery, self._limiter, limit, default)
 
     async def _cut_sends(self) -> None:
-        """End what is still out 8.5 s after the stop began: each is recorded UNKNOWN and looked up at the next start."""
+        """End what is still out 8.5 s after the stop began: each is recorded UNKNOWN and looked up
+        at the next start.
+        """
         await trio.sleep_until((self._shared.stopping_since or trio.current_time()) + STOP_WITHIN_S)
         for scope in tuple(self._shared.sends):
             scope.cancel()
 
     async def _watch_switches(self) -> None:
-        """Take over switches that another process wrote: the last way in when the control socket does not answer."""
+        """Take over switches that another process wrote: the last way in when the control socket
+        does not answer.
+        """
         while True:
             self._use_switches()
             await trio.sleep(SWITCHES_EVERY_S)
@@ -256,7 +348,9 @@ class _Engine:
     # What provisioning and commands change
 
     async def _reload(self, nursery: trio.Nursery, ingress: Ingress) -> None:
-        """Take over what the ledger says: switches, strategies, endpoints, agreements, new accounts and streams."""
+        """Take over what the ledger says: switches, strategies, endpoints, agreements, new accounts
+        and streams.
+        """
         db = self._ledger.db
         plans = strategies(db)
         self._shared.strategy_names = {each.id: each.name for each in plans}
@@ -264,7 +358,10 @@ class _Engine:
         self._shared.forget_subscriptions()
         ingress.use_endpoints(self._endpoints({each.id: each for each in plans}))
         wanted = frozenset(symbol for each in plans for symbol in each.symbols) | symbols_held(db)
-        environments = {name: adapter.environment(self._contexts[name]) for name, adapter in self._plugins.exchanges.items()}
+        environments = {
+            name: adapter.environment(self._contexts[name])
+            for name, adapter in self._plugins.exchanges.items()
+        }
         known = accounts(db)
         for exchange in {each.exchange for each in known}:
             if exchange in self._feeds:
@@ -289,47 +386,71 @@ class _Engine:
         for row in endpoints(self._ledger.db):
             source = self._plugins.webhook_sources.get(row.source)
             if source is None:
-                _LOG.error("the webhook source %s of endpoint %s is not enabled: its deliveries are refused", row.source, row.id)
+                _LOG.error(
+                    "the webhook source %s of endpoint %s is not enabled: its deliveries are "
+                    "refused",
+                    row.source,
+                    row.id,
+                )
                 continue
             strategy = by_id[row.strategy]
             keys = self._keys(row.id, now) if row.enabled else ()
             made.append(
                 Endpoint(
-                    row.id, strategy.id, strategy.name, read_scope(strategy.symbols, row.settings), source, keys, row.is_deleted,
-                    row.token_hash, str(row.settings.get("sell", "close")),
+                    row.id,
+                    strategy.id,
+                    strategy.name,
+                    read_scope(strategy.symbols, row.settings),
+                    source,
+                    keys,
+                    row.is_deleted,
+                    row.token_hash,
+                    str(row.settings.get("sell", "close")),
                 )
-            )  # fmt: skip
+            )
         return made
 
     def _keys(self, endpoint: EndpointId, now: datetime) -> tuple[EndpointKey, ...]:
-        """Open an endpoint's secrets; none where one does not open: its deliveries are refused, and every other account goes on."""
+        """Open an endpoint's secrets; none where one does not open: its deliveries are refused, and
+        every other account goes on.
+        """
         try:
             return endpoint_keys(self._ledger.db, self._keyring.vault, endpoint, now)
         except VaultError as error:
             _LOG.error(
-                "endpoint %s takes no deliveries until its secret is replaced (rexalgo secret rotate --strategy NAME --revoke-now): %s",
+                "endpoint %s takes no deliveries until its secret is replaced (rexalgo secret "
+                "rotate --strategy NAME --revoke-now): %s",
                 endpoint,
                 error,
             )
             return ()
 
-    def _join(self, nursery: trio.Nursery, row: AccountRow, environment: Environment | None) -> None:
+    def _join(
+        self, nursery: trio.Nursery, row: AccountRow, environment: Environment | None
+    ) -> None:
         if environment is None:
             raise RexAlgoError(
-                f"account {row.name} is at exchange {row.exchange}, and no enabled plugin registers it: enable the plugin again, its exits "
+                f"account {row.name} is at exchange {row.exchange}, and no enabled plugin "
+                "registers it: enable the plugin again, its exits "
                 "would never be sent"
             )
         if environment is Environment.LIVE and row.environment != Environment.LIVE.value:
             raise RexAlgoError(
-                f"account {row.name} was connected when exchange {row.exchange} was {row.environment.upper()}, and the settings make it "
+                f"account {row.name} was connected when exchange {row.exchange} was "
+                f"{row.environment.upper()}, and the settings make it "
                 "LIVE now: nobody agreed to that; restore the setting, or declare a new follower"
             )
         refused = why_refused(self._config, self._plugins, row.exchange, environment)
         if refused:
             raise RexAlgoError(f"account {row.name}: expected {refused}")
         state = Account(
-            row.id, row.name, row.exchange, environment.value, self._shared, partial(self._new_session, row.id, row.exchange)
-        )  # fmt: skip
+            row.id,
+            row.name,
+            row.exchange,
+            environment.value,
+            self._shared,
+            partial(self._new_session, row.id, row.exchange),
+        )
         self._household.join(nursery, Follower(state))
         self._versions[row.id] = row.row_version
 
@@ -342,38 +463,72 @@ class _Engine:
 
     def _new_session(self, identifier: AccountId, exchange: str) -> ExchangeSession:
         row = account(self._ledger.db, identifier)
-        login = AccountLogin(identifier, account_credentials(self._ledger.db, self._keyring.vault, row))
+        login = AccountLogin(
+            identifier, account_credentials(self._ledger.db, self._keyring.vault, row)
+        )
         return ExchangeSession(
-            self._plugins.exchanges[exchange], login, self._contexts[exchange], self._limiter, self._shared.pace.send_deadline_s,
-            self._shared.sends, self._breakers.circuits[exchange], why_held=partial(self._shared.why_held, identifier),
-        )  # fmt: skip
+            self._plugins.exchanges[exchange],
+            login,
+            self._contexts[exchange],
+            self._limiter,
+            self._shared.pace.send_deadline_s,
+            self._shared.sends,
+            self._breakers.circuits[exchange],
+            why_held=partial(self._shared.why_held, identifier),
+        )
 
-    def _start_stream(self, nursery: trio.Nursery, ingress: Ingress, row: StrategyRow, wanted: frozenset[Symbol]) -> None:
+    def _start_stream(
+        self, nursery: trio.Nursery, ingress: Ingress, row: StrategyRow, wanted: frozenset[Symbol]
+    ) -> None:
         source = self._plugins.stream_sources.get(row.source)
         if source is None:
-            _LOG.error("the stream source %s of strategy %s is not enabled: it sends no signals", row.source, row.name)
+            _LOG.error(
+                "the stream source %s of strategy %s is not enabled: it sends no signals",
+                row.source,
+                row.name,
+            )
             return
         self._streaming.add(row.id)
         for exchange in self._feeds:
             self._start_feed(nursery, exchange, wanted)
         http = HttpClientFactory()
         record = partial(ingress.emit, row.id, row.source, row.symbols)
-        context = StrategyStream(row.name, row.symbols, row.params, self._clock, http, tuple(self._feeds.values()), record)
-        nursery.start_soon(run_stream, self._shared, source, context, Vitals(f"strategy {row.name}"), http)
+        context = StrategyStream(
+            row.name,
+            row.symbols,
+            row.params,
+            self._clock,
+            http,
+            tuple(self._feeds.values()),
+            record,
+        )
+        nursery.start_soon(
+            run_stream, self._shared, source, context, Vitals(f"strategy {row.name}"), http
+        )
 
 
 def _chosen_limiter(config: Config, plugins: Plugins) -> RateLimiter:
     limiter = plugins.limiters.get(config.plugins.rate_limiter)
     if limiter is None:
         have = ", ".join(sorted(plugins.limiters)) or "none"
-        raise RexAlgoError(f"plugins.rate_limiter: expected a registered rate limiter (have: {have}), found {config.plugins.rate_limiter}")
+        raise RexAlgoError(
+            f"plugins.rate_limiter: expected a registered rate limiter (have: {have}), found "
+            f"{config.plugins.rate_limiter}"
+        )
     return limiter
 
 
 def _pace(config: Config) -> Pace:
     engine = config.engine
     return Pace(
-        engine.entry_age_s, engine.price_age_s, engine.send_deadline_s, engine.claims_unsent_max, engine.reconcile_active_s,
-        engine.reconcile_idle_s, engine.not_confirmed_after_s, engine.resting_entry_s, engine.unprotected_s,
+        engine.entry_age_s,
+        engine.price_age_s,
+        engine.send_deadline_s,
+        engine.claims_unsent_max,
+        engine.reconcile_active_s,
+        engine.reconcile_idle_s,
+        engine.not_confirmed_after_s,
+        engine.resting_entry_s,
+        engine.unprotected_s,
         engine.trading_day_zone,
-    )  # fmt: skip
+    )

@@ -1,4 +1,6 @@
-"""What the engine hands to the web and the command line: plain frozen values that list what may be shown, nothing else."""
+"""What the engine hands to the web and the command line: plain frozen values that list what may be
+shown, nothing else.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,10 +24,12 @@ class ReceptionKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Reception:
-    """Answer one delivery. ``field`` and ``expected`` are set for MALFORMED and INVALID; nothing of the input is repeated.
+    """Answer one delivery. ``field`` and ``expected`` are set for MALFORMED and INVALID; nothing of
+    the input is repeated.
 
-    ``ignored_fields`` counts the fields of the body that nobody here knows.
-    ``mirrored`` is False with a ``reason`` when no order of the signal will reach any exchange: its copies exist and end so.
+    ``ignored_fields`` counts the fields of the body that nobody here knows. ``mirrored`` is False
+    with a ``reason`` when no order of the signal will reach any exchange: its copies exist and end
+    so.
     """
 
     kind: ReceptionKind
@@ -41,7 +45,9 @@ class Reception:
 
 @dataclass(frozen=True, slots=True)
 class ReceiptView:
-    """Tell a sender what became of a signal, never who the followers are. ``open`` counts copies without a final outcome."""
+    """Tell a sender what became of a signal, never who the followers are. ``open`` counts copies
+    without a final outcome.
+    """
 
     signal_id: str
     action: str
@@ -57,7 +63,9 @@ class ReceiptView:
 
 @dataclass(frozen=True, slots=True)
 class OutcomeRow:
-    """Show one change of one copy's outcome; ``sequence`` is the ledger's event number (the live stream's event id)."""
+    """Show one change of one copy's outcome; ``sequence`` is the ledger's event number (the live
+    stream's event id).
+    """
 
     sequence: int
     at: datetime
@@ -77,7 +85,9 @@ class OutcomeRow:
 
 @dataclass(frozen=True, slots=True)
 class HealthView:
-    """Say whether the process works and takes signals: cheap. ``problems`` also tell that nothing is sent, though signals are taken."""
+    """Say whether the process works and takes signals: cheap. ``problems`` also tell that nothing
+    is sent, though signals are taken.
+    """
 
     ok: bool
     version: str
@@ -87,7 +97,9 @@ class HealthView:
 
 @dataclass(frozen=True, slots=True)
 class ReadinessView:
-    """Say whether orders can flow: ledger open, actors started, each account's first reconcile done or visibly failed."""
+    """Say whether orders can flow: ledger open, actors started, each account's first reconcile done
+    or visibly failed.
+    """
 
     ready: bool
     ledger: bool
@@ -100,8 +112,9 @@ class ReadinessView:
 class AttemptView:
     """Show one order attempt of a copy.
 
-    ``kind``: the leg that it was for, ``entry`` or ``exit``. ``price`` and ``fee`` (net of what was paid back) are what is known by now,
-    from the books, which may be told later than the order ended; None is not known yet, or nothing filled.
+    ``kind``: the leg that it was for, ``entry`` or ``exit``. ``price`` and ``fee`` (net of what was
+    paid back) are what is known by now, from the books, which may be told later than the order
+    ended; None is not known yet, or nothing filled.
     """
 
     number: int
@@ -129,9 +142,11 @@ class WhyEvent:
 
 @dataclass(frozen=True, slots=True)
 class WhyView:
-    """Explain one copy: what became of it with numbers, sentence, the setting that would change it, and whose move it is.
+    """Explain one copy: what became of it with numbers, sentence, the setting that would change it,
+    and whose move it is.
 
-    ``code`` is None while the copy waits. ``now`` says what of its strategy stands at the moment, empty where nothing more is to be said.
+    ``code`` is None while the copy waits. ``now`` says what of its strategy stands at the moment,
+    empty where nothing more is to be said.
     """
 
     signal_id: str
@@ -153,7 +168,9 @@ class WhyView:
 
 @dataclass(frozen=True, slots=True)
 class UnknownView:
-    """Show one order whose fate is not proven: ``state`` is unknown (being looked up) or not_confirmed (no trace was found)."""
+    """Show one order whose fate is not proven: ``state`` is unknown (being looked up) or
+    not_confirmed (no trace was found).
+    """
 
     signal_id: str
     account: str
@@ -181,7 +198,9 @@ class SwitchView:
 
 @dataclass(frozen=True, slots=True)
 class StillOpenView:
-    """Show one share, or entry on its way, that still stands; ``why`` is a plain sentence, ``is_asked`` whether an exit was asked for."""
+    """Show one share, or entry on its way, that still stands; ``why`` is a plain sentence,
+    ``is_asked`` whether an exit was asked for.
+    """
 
     account_id: str
     account: str
@@ -212,7 +231,9 @@ class AlertView:
 
 @dataclass(frozen=True, slots=True)
 class HoldingView:
-    """Show what a strategy holds in one symbol of an account; ``share`` is in units of the base asset."""
+    """Show what a strategy holds in one symbol of an account; ``share`` is in units of the base
+    asset.
+    """
 
     symbol: str
     side: str
@@ -222,7 +243,9 @@ class HoldingView:
 
 @dataclass(frozen=True, slots=True)
 class AccountRowView:
-    """Show one account: how many symbols strategies hold, how many orders wait to be planned, how many are unproven."""
+    """Show one account: how many symbols strategies hold, how many orders wait to be planned, how
+    many are unproven.
+    """
 
     name: str
     exchange: str
@@ -235,7 +258,9 @@ class AccountRowView:
 
 @dataclass(frozen=True, slots=True)
 class StatusView:
-    """Show how this place is doing, from the ledger alone. Counts of copies and alerts are of the last 24 hours."""
+    """Show how this place is doing, from the ledger alone. Counts of copies and alerts are of the
+    last 24 hours.
+    """
 
     accounts: Mapping[str, int]
     strategies: int

@@ -1,10 +1,19 @@
-"""The order in which tests are given to several processes: what waits longest begins first, so that no process ends long after others."""
+"""The order in which tests are given to several processes: what waits longest begins first, so that
+no process ends long after others.
+"""
 
 from pathlib import Path
 
 import pytest
 
-LONGEST = ("test_books_on_mudrex", "test_rounds", "test_crashes", "test_kits", "test_books_told_late", "test_exits_by_record")
+LONGEST = (
+    "test_books_on_mudrex",
+    "test_rounds",
+    "test_crashes",
+    "test_kits",
+    "test_books_told_late",
+    "test_exits_by_record",
+)
 """Files that take over a minute each, by `make test ARGS=--durations=50`."""
 
 ROOMS = ("journeys", "browser", "faults", "rexalgo")

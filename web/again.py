@@ -1,10 +1,13 @@
-"""A deed that lowers risk and met a session that had ended: it was not done, and is offered again as soon as somebody has signed in.
+"""A deed that lowers risk and met a session that had ended: it was not done, and is offered again
+as soon as somebody has signed in.
 
-Theory. Nothing is done for a browser without a session: another site could have sent the form. So the address of the deed and the few
-fields that it declares go through signing in as the page to go on to, and that page asks for one press, with the token of the new session.
-What may be secret is in none of these fields. The same page answers a form whose token belongs to an earlier session.
+Theory. Nothing is done for a browser without a session: another site could have sent the form. So
+the address of the deed and the few fields that it declares go through signing in as the page to go
+on to, and that page asks for one press, with the token of the new session. What may be secret is in
+none of these fields. The same page answers a form whose token belongs to an earlier session.
 
-An offer stands above every page of its person until it is done or declined, wherever they are led or look in between.
+An offer stands above every page of its person until it is done or declined, wherever they are led
+or look in between.
 """
 
 from collections import OrderedDict
@@ -29,7 +32,9 @@ Words = Callable[[Mapping[str, str]], str]
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """Say how a deed is offered again: ``words`` make its sentence from the parts of its address and its ``fields``; empty: not offered."""
+    """Say how a deed is offered again: ``words`` make its sentence from the parts of its address
+    and its ``fields``; empty: not offered.
+    """
 
     words: Words
     fields: tuple[str, ...] = ()
@@ -50,11 +55,15 @@ class Offer:
 
     def is_done_by(self, path: str, form: MultiDict[str, str]) -> bool:
         """Tell whether a form asks for this deed."""
-        return path == self.address and all(form.get(name, "")[:_FIELD_MAX] == value for name, value in self.fields.items())
+        return path == self.address and all(
+            form.get(name, "")[:_FIELD_MAX] == value for name, value in self.fields.items()
+        )
 
 
 class OpenOffers:
-    """Hold by person what is offered and neither done nor declined: the newest few, of the newest few hundred people."""
+    """Hold by person what is offered and neither done nor declined: the newest few, of the newest
+    few hundred people.
+    """
 
     def __init__(self) -> None:
         self._of: OrderedDict[str, dict[str, Offer]] = OrderedDict()
@@ -82,8 +91,12 @@ class OpenOffers:
             self._of.pop(person, None)
 
 
-def address_of_offer(again: Again, parts: Mapping[str, str], path: str, form: MultiDict[str, str]) -> str:
-    """Return the address of the page that offers a deed which was not done; empty where there is nothing to offer."""
+def address_of_offer(
+    again: Again, parts: Mapping[str, str], path: str, form: MultiDict[str, str]
+) -> str:
+    """Return the address of the page that offers a deed which was not done; empty where there is
+    nothing to offer.
+    """
     fields = {name: form[name][:_FIELD_MAX] for name in again.fields if form.get(name)}
     if not again.words({**dict.fromkeys(again.fields, ""), **fields, **parts}):
         return ""
@@ -91,7 +104,9 @@ def address_of_offer(again: Again, parts: Mapping[str, str], path: str, form: Mu
 
 
 def read_offer(routes: Map, declared: Mapping[str, Again], query: MultiDict[str, str]) -> Offer:
-    """Read which deed a page is to offer; raises NothingThere for anything that is not declared to be offered."""
+    """Read which deed a page is to offer; raises NothingThere for anything that is not declared to
+    be offered.
+    """
     path = query.get("to", "")
     try:
         endpoint, parts = routes.bind("").match(path, method="POST")

@@ -1,4 +1,6 @@
-"""Put the rooms together into one Quart-Trio app: routes, error answers, headers. No engine is started here."""
+"""Put the rooms together into one Quart-Trio app: routes, error answers, headers. No engine is
+started here.
+"""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -30,7 +32,11 @@ from web.traders.strategies import register_strategies
 
 _WORDS = {
     400: ("bad_request", "The request could not be read."),
-    403: ("forbidden", "This was not sent from a page of this place, or the page was old. Load it again and repeat."),
+    403: (
+        "forbidden",
+        "This was not sent from a page of this place, or the page was old. Load it again and "
+        "repeat.",
+    ),
     404: ("not_found", "There is nothing here."),
     405: ("method_not_allowed", "This address does not take that method."),
     408: ("too_slow", "The body did not arrive in time."),
@@ -47,7 +53,9 @@ OTHER_ROOMS: Final = (
     Room("/live", ("GET",), Who.HERE),
     Room("/events", ("GET",), Who.HERE),
 )
-"""The routes that are no pages with sessions, with who may come in; a test holds that there is no other."""
+"""The routes that are no pages with sessions, with who may come in; a test holds that there is no
+other.
+"""
 _BODILESS: Final = ("GET", "HEAD", "OPTIONS")
 _OWN_FAULT = ("failed", "Something here failed, and it was logged. Try again shortly.")
 
@@ -56,7 +64,9 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def create_app(engine: Engine, settings: WebSettings, *, now: Callable[[], datetime] = _utc_now) -> QuartTrio:
+def create_app(
+    engine: Engine, settings: WebSettings, *, now: Callable[[], datetime] = _utc_now
+) -> QuartTrio:
     """Make the app over an engine. ``now`` is the clock for the time of receipt (UTC).
 
     Without desks it takes signals and shows the live page only.
@@ -109,7 +119,10 @@ def _error(status: int) -> Response:
     if status == 503:
         answer.headers["Retry-After"] = "5"
     if request.method not in _BODILESS:
-        answer.headers["Connection"] = "close"  # the body may not have been read: then the connection ends, and the client must know
+        answer.headers["Connection"] = (
+            # the body may not have been read: then the connection ends, and the client must know
+            "close"
+        )
     return answer
 
 

@@ -1,8 +1,9 @@
 """The bots' room: signed webhooks in, receipts out, and whether this place is well.
 
-What must hold: verification, parsing and recording are the engine's; this file caps size and time, hands over the raw
-delivery, and turns the answer into one status. Nothing of the input is repeated, no input gives a 5xx but 503, and nothing
-that must happen stands after ``ingress.receive``: a sender that hangs up cancels its handler.
+What must hold: verification, parsing and recording are the engine's; this file caps size and time,
+hands over the raw delivery, and turns the answer into one status. Nothing of the input is repeated,
+no input gives a 5xx but 503, and nothing that must happen stands after ``ingress.receive``: a
+sender that hangs up cancels its handler.
 """
 
 import json
@@ -42,22 +43,42 @@ _STATUS: Final[Mapping[ReceptionKind, int]] = {
     ReceptionKind.UNAVAILABLE: 503,
 }
 _WORDS: Final[Mapping[ReceptionKind, tuple[str, str]]] = {
-    ReceptionKind.CONFLICT: ("conflict", "This id was already used with another body. Send a new signal under a new id."),
-    ReceptionKind.NOT_AUTHENTIC: ("not_authentic", "The signature, the endpoint or the time does not fit. Check all three."),
+    ReceptionKind.CONFLICT: (
+        "conflict",
+        "This id was already used with another body. Send a new signal under a new id.",
+    ),
+    ReceptionKind.NOT_AUTHENTIC: (
+        "not_authentic",
+        "The signature, the endpoint or the time does not fit. Check all three.",
+    ),
     ReceptionKind.MALFORMED: ("malformed", "The body is not the JSON that was expected."),
     ReceptionKind.INVALID: ("invalid", "A field of the body does not fit."),
     ReceptionKind.GONE: ("gone", "This endpoint was deleted. Stop sending to it."),
-    ReceptionKind.LIMITED: ("limited", "Too many signals. Send this one again, with the same id, after Retry-After seconds."),
-    ReceptionKind.UNAVAILABLE: ("unavailable", "Not recorded. Send it again, with the same id, after Retry-After seconds."),
+    ReceptionKind.LIMITED: (
+        "limited",
+        "Too many signals. Send this one again, with the same id, after Retry-After seconds.",
+    ),
+    ReceptionKind.UNAVAILABLE: (
+        "unavailable",
+        "Not recorded. Send it again, with the same id, after Retry-After seconds.",
+    ),
 }
 
 
-def register_bots(app: QuartTrio, ingress: Ingress, monitor: Monitor, settings: WebSettings, now: Callable[[], datetime]) -> None:
+def register_bots(
+    app: QuartTrio,
+    ingress: Ingress,
+    monitor: Monitor,
+    settings: WebSettings,
+    now: Callable[[], datetime],
+) -> None:
     """Add the rooms under /api to the app."""
 
     @app.post("/api/webhooks/copy-trading/<path:endpoint>")
     async def receive(endpoint: str) -> Response:
-        body = await http.get_data(cache=False, as_text=False, parse_form_data=False)  # 413 and 408 come from here
+        body = await http.get_data(
+            cache=False, as_text=False, parse_form_data=False
+        )  # 413 and 408 come from here
         if not _ID.fullmatch(endpoint):
             return reception_answer(_NOT_AUTHENTIC)
         delivery = Delivery(body, header_pairs(), client(settings), now())
@@ -74,18 +95,29 @@ def register_bots(app: QuartTrio, ingress: Ingress, monitor: Monitor, settings: 
     @app.get("/api/receipts/<path:receipt_id>")
     async def receipt(receipt_id: str) -> Response:
         view = await monitor.receipt(receipt_id) if _ID.fullmatch(receipt_id) else None
-        return error_answer(404, "not_found", "There is no such receipt.") if view is None else json_answer(200, _receipt(view))
+        return (
+            error_answer(404, "not_found", "There is no such receipt.")
+            if view is None
+            else json_answer(200, _receipt(view))
+        )
 
     @app.get("/api/health")
     async def health() -> Response:
         view = monitor.health()
-        told = {"ok": view.ok, "version": view.version, "uptime_s": round(view.uptime_s, 1), "problems": list(view.problems)}
+        told = {
+            "ok": view.ok,
+            "version": view.version,
+            "uptime_s": round(view.uptime_s, 1),
+            "problems": list(view.problems),
+        }
         return json_answer(200 if view.ok else 503, told)
 
     @app.get("/api/ready")
     async def ready() -> Response:
         view = monitor.readiness()
-        return json_answer(200 if view.ready else 503, _readiness(view, names=asks_locally(settings)))
+        return json_answer(
+            200 if view.ready else 503, _readiness(view, names=asks_locally(settings))
+        )
 
 
 def reception_answer(reception: Reception) -> Response:
@@ -96,7 +128,10 @@ def reception_answer(reception: Reception) -> Response:
     code, message = _WORDS[reception.kind]
     told: dict[str, object] = {"ok": False, "error": code, "message": message}
     if reception.kind in (ReceptionKind.MALFORMED, ReceptionKind.INVALID):
-        told |= {"field": _safe_field(reception.field), "expected": reception.expected or "JSON as the webhook guide shows it"}
+        told |= {
+            "field": _safe_field(reception.field),
+            "expected": reception.expected or "JSON as the webhook guide shows it",
+        }
     answer = json_answer(status, told)
     if reception.kind in (ReceptionKind.LIMITED, ReceptionKind.UNAVAILABLE):
         answer.headers["Retry-After"] = str(max(1, reception.retry_after_s or _RETRY_AFTER_S))
@@ -110,11 +145,17 @@ def error_answer(status: int, code: str, message: str) -> Response:
 
 def json_answer(status: int, told: Mapping[str, object]) -> Response:
     """Answer with compact JSON."""
-    return Response(json.dumps(told, separators=(",", ":")), status=status, content_type="application/json")
+    return Response(
+        json.dumps(told, separators=(",", ":")), status=status, content_type="application/json"
+    )
 
 
-async def _receive(take: Callable[[str, Delivery], Awaitable[Reception]], endpoint: str, delivery: Delivery) -> Reception:
-    """Ask the engine; an unexpected failure is told as "not now", because a signal may safely be sent again."""
+async def _receive(
+    take: Callable[[str, Delivery], Awaitable[Reception]], endpoint: str, delivery: Delivery
+) -> Reception:
+    """Ask the engine; an unexpected failure is told as "not now", because a signal may safely be
+    sent again.
+    """
     reception = UNAVAILABLE
     try:
         reception = await take(endpoint, delivery)
@@ -138,7 +179,9 @@ def _taken(reception: Reception) -> dict[str, object]:
 
 
 def _safe_field(field: str | None) -> str:
-    """Return the field's path, or "body" where it carries more than a name: an unknown key is the sender's own text."""
+    """Return the field's path, or "body" where it carries more than a name: an unknown key is the
+    sender's own text.
+    """
     return field if field is not None and _FIELD.fullmatch(field) else "body"
 
 
@@ -147,7 +190,9 @@ def _receipt(view: ReceiptView) -> dict[str, object]:
         "signal_id": view.signal_id,
         "action": view.action,
         "symbol": view.symbol,
-        "received_at": view.received_at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "received_at": view.received_at.astimezone(UTC)
+        .isoformat(timespec="milliseconds")
+        .replace("+00:00", "Z"),
         "copies": view.copies,
         "open": view.open,
         "outcomes": dict(view.outcomes),

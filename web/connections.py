@@ -1,18 +1,22 @@
 """One accepted connection: contained, bounded in time and number, HTTP/1.1 only.
 
-What must hold: whatever bytes arrive, the server's nursery never sees an exception of a connection; no client, reading or
-not, keeps a connection or the shutdown of the process for longer than the limits say.
+What must hold: whatever bytes arrive, the server's nursery never sees an exception of a connection;
+no client, reading or not, keeps a connection or the shutdown of the process for longer than the
+limits say.
 
 This reaches into hypercorn 0.18.0 (pinned exactly); each work-around names what it cures:
 - trio/run.py starts every TCPServer in the server's own nursery, so one escaping exception ends the process (hypercorn#225,
   open: a websocket upgrade followed by one byte is enough). ``GuardedServer.run`` contains every Exception and group.
 - a Host that is no name, and a target that is no path, raise inside the routing and become a 500 with a page of traceback each
   (werkzeug routing/map.py bind, quart asgi.py urlparse). ``Http11Only`` refuses both before the app is called.
-- protocol/h11.py switches to websocket, h2c and (for the preface ``PRI``) HTTP/2. We use none: ``Http11Only`` refuses them.
+- protocol/h11.py switches to websocket, h2c and (for the preface ``PRI``) HTTP/2. We use none:
+  ``Http11Only`` refuses them.
 - trio/tcp_server.py shields its sends without a deadline, so a client that stops reading cannot be cancelled. Ours have one,
   and the watch closes the socket itself, which wakes a shielded send.
-- protocol/h11.py, _handle_events: pipelined bytes behind a closing response park the reader for ever. The watch cancels it.
-- trio/tcp_server.py closes with unread bytes, so the kernel resets and a 413 may never be read. We half-close and linger.
+- protocol/h11.py, _handle_events: pipelined bytes behind a closing response park the reader for
+  ever. The watch cancels it.
+- trio/tcp_server.py closes with unread bytes, so the kernel resets and a 413 may never be read. We
+  half-close and linger.
 """
 
 import logging
@@ -50,7 +54,9 @@ _HOST: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """Bound connections, in seconds and numbers. ``uncapped`` networks (trusted proxies) are free of the cap per peer."""
+    """Bound connections, in seconds and numbers. ``uncapped`` networks (trusted proxies) are free
+    of the cap per peer.
+    """
 
     connections_max: int = 1024
     connections_per_peer_max: int = 256
@@ -63,7 +69,9 @@ class ConnectionLimits:
 
 @dataclass(slots=True)
 class Guard:
-    """Count the connections of one server and tell all of them when it closes. Numbers are for reading only."""
+    """Count the connections of one server and tell all of them when it closes. Numbers are for
+    reading only.
+    """
 
     limits: ConnectionLimits
     headers: tuple[tuple[str, str], ...]
@@ -74,7 +82,9 @@ class Guard:
     closing: trio.Event = field(default_factory=trio.Event)
 
     def admit(self, peer: str) -> bool:
-        """Take a place for a connection, or refuse it; every admitted connection is released exactly once."""
+        """Take a place for a connection, or refuse it; every admitted connection is released
+        exactly once.
+        """
         if self.open >= self.limits.connections_max or self._is_crowded(peer):
             self.refused += 1
             return False
@@ -98,20 +108,26 @@ class Guard:
 
 
 class GuardedConfig(Config):
-    """Carry the guard to the connections: hypercorn makes them itself and hands over only its Config."""
+    """Carry the guard to the connections: hypercorn makes them itself and hands over only its
+    Config.
+    """
 
     guard: Guard
 
 
 class Connection:
-    """Let a handler of a long answer speak to its connection; found in ``scope["state"][CONNECTION_KEY]``."""
+    """Let a handler of a long answer speak to its connection; found in
+    ``scope["state"][CONNECTION_KEY]``.
+    """
 
     def __init__(self, closing: trio.Event) -> None:
         self.closing = closing
         self._watch = trio.CancelScope()
 
     def outlive(self) -> None:
-        """Free this connection from the deadline of a request, for an event stream that ends with ``closing``."""
+        """Free this connection from the deadline of a request, for an event stream that ends with
+        ``closing``.
+        """
         if not self.closing.is_set():
             self._watch.deadline = math.inf
 
@@ -134,7 +150,9 @@ class _Refused(Exception):
 
 
 class Http11Only(H11Protocol):
-    """Speak HTTP/1.1 and nothing else; give the server's own answers the same headers as every other."""
+    """Speak HTTP/1.1 and nothing else; give the server's own answers the same headers as every
+    other.
+    """
 
     config: GuardedConfig
 
@@ -147,8 +165,14 @@ class Http11Only(H11Protocol):
 
     async def stream_send(self, event: StreamEvent) -> None:
         """Send one event of a response; hypercorn's own error answers get our headers."""
-        if isinstance(event, Response) and not any(name == b"content-security-policy" for name, _ in event.headers):
-            event = Response(stream_id=event.stream_id, headers=[*event.headers, *self._own_headers()], status_code=event.status_code)
+        if isinstance(event, Response) and not any(
+            name == b"content-security-policy" for name, _ in event.headers
+        ):
+            event = Response(
+                stream_id=event.stream_id,
+                headers=[*event.headers, *self._own_headers()],
+                status_code=event.status_code,
+            )
         await super().stream_send(event)
 
     async def _check_protocol(self, event: h11.Request) -> None:
@@ -157,13 +181,22 @@ class Http11Only(H11Protocol):
         if event.http_version not in (b"1.0", b"1.1"):
             await self._send_error_response(505)
             raise _Refused
-        is_unfit = not event.target.startswith(b"/") or len(hosts) > 1 or not all(_HOST.fullmatch(host) for host in hosts)
+        is_unfit = (
+            not event.target.startswith(b"/")
+            or len(hosts) > 1
+            or not all(_HOST.fullmatch(host) for host in hosts)
+        )
         if is_unfit or b"upgrade" in names or event.method in (b"PRI", b"CONNECT"):
             await self._send_error_response(400)
             raise _Refused
 
     async def _send_error_response(self, status_code: int) -> None:
-        headers = [(b"content-length", b"0"), (b"connection", b"close"), *self._own_headers(), *self.config.response_headers("h11")]
+        headers = [
+            (b"content-length", b"0"),
+            (b"connection", b"close"),
+            *self._own_headers(),
+            *self.config.response_headers("h11"),
+        ]
         await self._send_h11_event(h11.Response(status_code=status_code, headers=headers))
         await self._send_h11_event(h11.EndOfMessage())
 
@@ -173,7 +206,9 @@ class Http11Only(H11Protocol):
 
 
 class GuardedServer(TCPServer):
-    """Serve one connection inside its bounds. Called by hypercorn's worker for each accepted stream."""
+    """Serve one connection inside its bounds. Called by hypercorn's worker for each accepted
+    stream.
+    """
 
     config: GuardedConfig
     protocol: Http11Only  # type: ignore[assignment]  # in place of ProtocolWrapper, whose only work is to switch protocols
@@ -190,7 +225,13 @@ class GuardedServer(TCPServer):
         self._limits = config.guard.limits
         self._connection = Connection(config.guard.closing)
         self._lingering = False
-        super().__init__(app, config, context, ConnectionState({**state, CONNECTION_KEY: self._connection}), stream)
+        super().__init__(
+            app,
+            config,
+            context,
+            ConnectionState({**state, CONNECTION_KEY: self._connection}),
+            stream,
+        )
 
     async def run(self) -> None:
         """Serve until the client leaves or a bound is met; never raises anything but cancellation."""
@@ -198,7 +239,9 @@ class GuardedServer(TCPServer):
             await self._run_admitted()
         except* Exception as group:
             self._guard.contained += 1
-            log.warning("a connection ended with an error and was closed; others go on", exc_info=group)
+            log.warning(
+                "a connection ended with an error and was closed; others go on", exc_info=group
+            )
         finally:
             await trio.aclose_forcefully(self.stream)
 
@@ -244,7 +287,9 @@ class GuardedServer(TCPServer):
             )
             await self.idle_task.restart(self._task_group, self._idle_timeout)
             await self._read_data()
-            await self.idle_task.stop()  # the client left: do not hold its place until the idle timer rings
+            await (
+                self.idle_task.stop()
+            )  # the client left: do not hold its place until the idle timer rings
 
     async def _watch(self, whole: trio.CancelScope) -> None:
         await self._connection.wait_end()
@@ -264,7 +309,9 @@ class GuardedServer(TCPServer):
             await self.protocol.handle(Closed())
         else:
             if isinstance(event, Updated) and not self._guard.closing.is_set():
-                self._connection.expect(self._limits.keep_alive_s + 1 if event.idle else self._limits.request_s)
+                self._connection.expect(
+                    self._limits.keep_alive_s + 1 if event.idle else self._limits.request_s
+                )
             await super().protocol_send(event)
 
     async def _send(self, data: bytes) -> None:
@@ -273,7 +320,9 @@ class GuardedServer(TCPServer):
                 with trio.fail_after(self._limits.send_s, shield=True):
                     await self.stream.send_all(data)
             except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
-                self._connection.hurry(0)  # nobody reads any more: end the whole, a parked reader of pipelined bytes too
+                self._connection.hurry(
+                    0
+                )  # nobody reads any more: end the whole, a parked reader of pipelined bytes too
                 await self.protocol.handle(Closed())
 
     async def _half_close(self) -> None:
@@ -304,5 +353,7 @@ class GuardedServer(TCPServer):
         await self.protocol.handle(Closed())
 
 
-def _socket_of(stream: trio.SSLStream[trio.SocketStream] | trio.SocketStream) -> trio.socket.SocketType:
+def _socket_of(
+    stream: trio.SSLStream[trio.SocketStream] | trio.SocketStream,
+) -> trio.socket.SocketType:
     return stream.transport_stream.socket if isinstance(stream, trio.SSLStream) else stream.socket

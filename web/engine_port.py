@@ -1,7 +1,8 @@
 """The doors of the engine as the web sees them: exactly what handlers call, nothing else.
 
-A running engine satisfies these by shape. Every method returns values of ``engine.views`` or plain JSON types; none of them may be called
-with anything but what a request carried. A raised exception means "not now": the web answers 503 and logs it.
+A running engine satisfies these by shape. Every method returns values of ``engine.views`` or plain
+JSON types; none of them may be called with anything but what a request carried. A raised exception
+means "not now": the web answers 503 and logs it.
 """
 
 from collections.abc import Sequence
@@ -16,7 +17,9 @@ class Ingress(Protocol):
     """Take deliveries of bots."""
 
     async def receive(self, endpoint: str, delivery: Delivery) -> Reception:
-        """Verify, parse and record one delivery; returns after it is durable. May be cancelled: the record survives."""
+        """Verify, parse and record one delivery; returns after it is durable. May be cancelled: the
+        record survives.
+        """
         ...
 
     async def receive_by_token(self, token: str, delivery: Delivery) -> Reception:
@@ -44,14 +47,17 @@ class Monitor(Protocol):
         ...
 
     async def wait_outcomes(self, after: int, limit: int) -> Sequence[OutcomeRow]:
-        """Return at most ``limit`` rows with a sequence above ``after``, oldest first; waits until there is one.
+        """Return at most ``limit`` rows with a sequence above ``after``, oldest first; waits until
+        there is one.
 
         An empty answer means that the engine is closing. Cancelling loses nothing.
         """
         ...
 
     async def wait_news(self, after: int) -> int:
-        """Wait until the ledger has an event above ``after`` and return the newest one's sequence; 0 when the engine is closing."""
+        """Wait until the ledger has an event above ``after`` and return the newest one's sequence;
+        0 when the engine is closing.
+        """
         ...
 
 

@@ -14,7 +14,16 @@ _POLICY: Final = "; ".join(
         "frame-ancestors 'none'",
     )
 )
-_DENIED_FEATURES: Final = ("accelerometer", "camera", "display-capture", "geolocation", "gyroscope", "microphone", "payment", "usb")
+_DENIED_FEATURES: Final = (
+    "accelerometer",
+    "camera",
+    "display-capture",
+    "geolocation",
+    "gyroscope",
+    "microphone",
+    "payment",
+    "usb",
+)
 
 SECURITY_HEADERS: Final[tuple[tuple[str, str], ...]] = (
     ("content-security-policy", _POLICY),
@@ -29,5 +38,7 @@ _HSTS: Final = ("strict-transport-security", "max-age=31536000")
 
 
 def security_headers(*, https: bool) -> tuple[tuple[str, str], ...]:
-    """Return the headers for every answer; HSTS only where people arrive over TLS, because it cannot be taken back."""
+    """Return the headers for every answer; HSTS only where people arrive over TLS, because it
+    cannot be taken back.
+    """
     return (*SECURITY_HEADERS, _HSTS) if https else SECURITY_HEADERS

@@ -1,7 +1,8 @@
 """The live page of outcomes: a table made on the server, and a stream of the rows that follow.
 
-It names followers. Until people can sign in it is served only to somebody on this machine who asks directly; for everybody
-else it does not exist. A stream ends when the engine closes, when the server closes, or when the reader leaves.
+It names followers. Until people can sign in it is served only to somebody on this machine who asks
+directly; for everybody else it does not exist. A stream ends when the engine closes, when the
+server closes, or when the reader leaves.
 """
 
 import json
@@ -45,18 +46,31 @@ def register_live(app: QuartTrio, monitor: Monitor, settings: WebSettings) -> No
         newest_first = await monitor.recent_outcomes(settings.rows_max)
         rows = [present(row) for row in newest_first]
         after = newest_first[0].sequence if newest_first else 0
-        return page("live.html", rows=rows, after=after, counters=count_families(rows), rows_max=settings.rows_max)
+        return page(
+            "live.html",
+            rows=rows,
+            after=after,
+            counters=count_families(rows),
+            rows_max=settings.rows_max,
+        )
 
     @app.get("/events")
     async def events() -> Response:
         _only_here(settings)
-        if any(name == "sec-fetch-site" and value not in ("same-origin", "none") for name, value in header_pairs()):
+        if any(
+            name == "sec-fetch-site" and value not in ("same-origin", "none")
+            for name, value in header_pairs()
+        ):
             abort(404)
         if streams.open >= settings.streams_max:
             abort(503)
         after = await _start(monitor)
         here = connection()
-        body = _stream(monitor, here, streams, after, settings.heartbeat_s) if http.method != "HEAD" else b""
+        body = (
+            _stream(monitor, here, streams, after, settings.heartbeat_s)
+            if http.method != "HEAD"
+            else b""
+        )
         answer = Response(body, content_type="text/event-stream; charset=utf-8")
         answer.headers["X-Accel-Buffering"] = "no"
         answer.timeout = None
@@ -71,7 +85,9 @@ def _only_here(settings: WebSettings) -> None:
 
 
 async def _start(monitor: Monitor) -> int:
-    """Return the sequence after which the reader wants to go on: its last event, else what its page showed, else now."""
+    """Return the sequence after which the reader wants to go on: its last event, else what its page
+    showed, else now.
+    """
     for told in (http.headers.get("Last-Event-ID", ""), http.args.get("after", "")):
         if _SEQUENCE.fullmatch(told):
             return int(told)
@@ -79,7 +95,9 @@ async def _start(monitor: Monitor) -> int:
     return newest[0].sequence if newest else 0
 
 
-async def _stream(monitor: Monitor, here: Connection, streams: Streams, after: int, heartbeat_s: float) -> AsyncIterator[str]:
+async def _stream(
+    monitor: Monitor, here: Connection, streams: Streams, after: int, heartbeat_s: float
+) -> AsyncIterator[str]:
     """Yield server-sent events; no nursery and no cancel scope stands around a yield."""
     streams.open += 1
     try:
@@ -97,7 +115,9 @@ async def _stream(monitor: Monitor, here: Connection, streams: Streams, after: i
         streams.open -= 1
 
 
-async def _next_news(monitor: Monitor, closing: trio.Event, after: int, heartbeat_s: float) -> Sequence[OutcomeRow] | None:
+async def _next_news(
+    monitor: Monitor, closing: trio.Event, after: int, heartbeat_s: float
+) -> Sequence[OutcomeRow] | None:
     """Wait for rows; empty when there will be none any more, None when a heartbeat is due first."""
     news: Sequence[OutcomeRow] | None = None
 
@@ -118,4 +138,7 @@ async def _next_news(monitor: Monitor, closing: trio.Event, after: int, heartbea
 
 def _event(news: Sequence[OutcomeRow]) -> str:
     rows: list[Row] = [present(row) for row in reversed(news)]
-    return f"id: {news[-1].sequence}\nevent: outcomes\ndata: {json.dumps({'html': render('rows.html', rows=rows)})}\n\n"
+    return (
+        f"id: {news[-1].sequence}\nevent: outcomes\ndata: "
+        f"{json.dumps({'html': render('rows.html', rows=rows)})}\n\n"
+    )

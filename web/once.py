@@ -1,13 +1,16 @@
-"""What is done once and what is shown once, though a browser sends the same form again: reload, back, a double click.
+"""What is done once and what is shown once, though a browser sends the same form again: reload,
+back, a double click.
 
-Theory. A form that makes something carries a token of its own rendering. Whoever sends exactly the same again, within ten minutes, gets
-the answer of the first time, and is told that nothing was repeated. A form that was refused is not remembered: corrected, it is another
-one. Only answers that lead on (303) count as done, so what is made and may be seen once (a secret, a link, codes) is kept here for the page
-to which the answer leads: reloading that page makes nothing.
+Theory. A form that makes something carries a token of its own rendering. Whoever sends exactly the
+same again, within ten minutes, gets the answer of the first time, and is told that nothing was
+repeated. A form that was refused is not remembered: corrected, it is another one. Only answers that
+lead on (303) count as done, so what is made and may be seen once (a secret, a link, codes) is kept
+here for the page to which the answer leads: reloading that page makes nothing.
 
-Forms that lower risk carry no token: pausing twice is pausing, and a pause that somebody presses is never taken for a repetition.
-A notice of a deed is shown once: by the page to which the deed led, in the session that did it. Reloading that page, or opening its address
-from a history or a foreign link, tells of no deed.
+Forms that lower risk carry no token: pausing twice is pausing, and a pause that somebody presses is
+never taken for a repetition. A notice of a deed is shown once: by the page to which the deed led,
+in the session that did it. Reloading that page, or opening its address from a history or a foreign
+link, tells of no deed.
 
 Everything is in memory and bounded; a restart forgets it, and with it what was not read.
 """
@@ -77,7 +80,9 @@ class ToldOnce:
             self._waiting.keep(f"{session} {location}", done, now)
 
     def take(self, session: str, location: str, now: datetime) -> str:
-        """Return the code of the notice that the page at an address is to show now, empty where there is none or it was shown."""
+        """Return the code of the notice that the page at an address is to show now, empty where
+        there is none or it was shown.
+        """
         found = self._waiting.find(f"{session} {location}", now) or ""
         self._waiting.pop(f"{session} {location}", None)
         return found
@@ -91,7 +96,9 @@ class _Deed:
     cookies: list[str] = field(default_factory=list)
 
     def holds(self, now: datetime) -> bool:
-        """Tell whether its answer is given again. A session that it began may have ended since: only a double click gets its cookie."""
+        """Tell whether its answer is given again. A session that it began may have ended since:
+        only a double click gets its cookie.
+        """
         return bool(self.location) and (not self.cookies or now - self.at < DOUBLE_CLICK)
 
 
@@ -103,12 +110,20 @@ class DoneOnce:
         self._key = secrets.token_bytes(32)
 
     def key(self, session: str, path: str, form: Iterable[tuple[str, str]]) -> str:
-        """Return by what a form is known again: who sends it, where to, and all that is in it; with a factor it is the same form."""
-        said = repr([session, path, sorted(item for item in form if item[0] not in ("csrf", "factor"))])
+        """Return by what a form is known again: who sends it, where to, and all that is in it; with
+        a factor it is the same form.
+        """
+        said = repr(
+            [session, path, sorted(item for item in form if item[0] not in ("csrf", "factor"))]
+        )
         return blake2b(said.encode(), key=self._key, digest_size=16).hexdigest()
 
-    async def answer(self, key: str, deed: Callable[[], Awaitable[Response]], now: datetime) -> Response:
-        """Answer a form: do its deed, or tell again what became of it. A deed goes on although its sender hangs up."""
+    async def answer(
+        self, key: str, deed: Callable[[], Awaitable[Response]], now: datetime
+    ) -> Response:
+        """Answer a form: do its deed, or tell again what became of it. A deed goes on although its
+        sender hangs up.
+        """
         known = self._deeds.find(key, now)
         while known is not None:
             await known.ended.wait()
@@ -122,7 +137,10 @@ class DoneOnce:
             with trio.fail_after(DEED_WITHIN_S, shield=True):
                 answer = await deed()
             if answer.status_code == 303 and not answer.headers["Location"].startswith(CONFIRM):
-                mine.location, mine.cookies = answer.headers["Location"], answer.headers.getlist("Set-Cookie")
+                mine.location, mine.cookies = (
+                    answer.headers["Location"],
+                    answer.headers.getlist("Set-Cookie"),
+                )
             return answer
         finally:
             if not mine.location and self._deeds.find(key, now) is mine:
@@ -131,10 +149,14 @@ class DoneOnce:
 
 
 def _told_again(deed: _Deed) -> Response:
-    """Lead to where the first answer led, saying that nothing was repeated; who came in by it comes in."""
+    """Lead to where the first answer led, saying that nothing was repeated; who came in by it comes
+    in.
+    """
     path, _, query = deed.location.partition("?")
     said = [each for each in parse_qsl(query, keep_blank_values=True) if each[0] != "done"]
-    answer = redirect(deed.location if deed.cookies else f"{path}?{urlencode([*said, ('done', 'again')])}", 303)
+    answer = redirect(
+        deed.location if deed.cookies else f"{path}?{urlencode([*said, ('done', 'again')])}", 303
+    )
     assert isinstance(answer, Response)
     for cookie in deed.cookies:
         answer.headers.add("Set-Cookie", cookie)

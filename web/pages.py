@@ -1,6 +1,8 @@
-"""Render pages and hand out the few static files: everything read once at start, nothing from elsewhere, autoescaped.
+"""Render pages and hand out the few static files: everything read once at start, nothing from
+elsewhere, autoescaped.
 
-Styles and scripts are files of this package, named with a hash of their content, so that a browser may keep them.
+Styles and scripts are files of this package, named with a hash of their content, so that a browser
+may keep them.
 """
 
 import hashlib
@@ -16,8 +18,16 @@ from web import words
 from web.rows import copy_look, state_look
 
 _HERE: Final = Path(__file__).parent
-_TYPES: Final = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
-_FILES: Final = {path.name: path.read_bytes() for path in sorted((_HERE / "static").iterdir()) if path.suffix in _TYPES}
+_TYPES: Final = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+_FILES: Final = {
+    path.name: path.read_bytes()
+    for path in sorted((_HERE / "static").iterdir())
+    if path.suffix in _TYPES
+}
 
 
 def _static(name: str) -> str:
@@ -25,7 +35,11 @@ def _static(name: str) -> str:
 
 
 _TEMPLATES: Final = Environment(
-    loader=FileSystemLoader(_HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    loader=FileSystemLoader(_HERE / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
 )
 _TEMPLATES.globals["static"] = _static
 _TEMPLATES.globals["once_token"] = lambda: secrets.token_urlsafe(12)
@@ -38,7 +52,13 @@ _TEMPLATES.globals["unknown"] = words.unknown
 _TEMPLATES.globals["env"] = words.environment_badge
 _TEMPLATES.filters["account"] = words.account_name
 _TEMPLATES.globals["order_words"] = words.order_words
-_TEMPLATES.filters.update(when=words.when, money=words.money, signed=words.signed, plain=words.plain_number, moment=words.moment)
+_TEMPLATES.filters.update(
+    when=words.when,
+    money=words.money,
+    signed=words.signed,
+    plain=words.plain_number,
+    moment=words.moment,
+)
 
 
 def render(template: str, **values: object) -> str:
@@ -48,7 +68,9 @@ def render(template: str, **values: object) -> str:
 
 def page(template: str, status: int = 200, **values: object) -> Response:
     """Answer with a whole page."""
-    return Response(render(template, **values), status=status, content_type="text/html; charset=utf-8")
+    return Response(
+        render(template, **values), status=status, content_type="text/html; charset=utf-8"
+    )
 
 
 def error_page(status: int, message: str) -> Response:

@@ -1,7 +1,9 @@
-"""Who is asking: the address behind a request, whether somebody on this very machine asks, and from which site a form comes. Pure.
+"""Who is asking: the address behind a request, whether somebody on this very machine asks, and from
+which site a form comes. Pure.
 
-A forwarded address is believed only from a configured proxy, walking from the right: each hop vouches for the one before it,
-and the first hop that is not a trusted proxy is the answer. What stands further left, anybody may have written.
+A forwarded address is believed only from a configured proxy, walking from the right: each hop
+vouches for the one before it, and the first hop that is not a trusted proxy is the answer. What
+stands further left, anybody may have written.
 """
 
 from collections.abc import Sequence
@@ -10,14 +12,28 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from web.settings import Network
 
 Address = IPv4Address | IPv6Address
-_FORWARDING = frozenset({"forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via", "cf-connecting-ip"})
+_FORWARDING = frozenset(
+    {
+        "forwarded",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-proto",
+        "x-real-ip",
+        "via",
+        "cf-connecting-ip",
+    }
+)
 _HOPS_MAX = 32
 
 
-def client_address(socket_peer: str, forwarded_for: Sequence[str], trusted: Sequence[Network]) -> str:
-    """Return the client's address. ``forwarded_for`` holds every X-Forwarded-For header value, in order of arrival.
+def client_address(
+    socket_peer: str, forwarded_for: Sequence[str], trusted: Sequence[Network]
+) -> str:
+    """Return the client's address. ``forwarded_for`` holds every X-Forwarded-For header value, in
+    order of arrival.
 
-    A hop that is no address ends the walk: the last proxy that could be trusted is returned instead of a guess.
+    A hop that is no address ends the walk: the last proxy that could be trusted is returned instead
+    of a guess.
     """
     peer = read_address(socket_peer)
     if peer is None or not _is_in(peer, trusted):
@@ -34,9 +50,11 @@ def client_address(socket_peer: str, forwarded_for: Sequence[str], trusted: Sequ
 
 
 def is_local(socket_peer: str, headers: Sequence[tuple[str, str]]) -> bool:
-    """Tell whether a person on this machine asks directly: loopback peer, no proxy in between, and a loopback Host.
+    """Tell whether a person on this machine asks directly: loopback peer, no proxy in between, and
+    a loopback Host.
 
-    The Host check stops DNS rebinding: a foreign page whose name was pointed at 127.0.0.1 still sends its own name.
+    The Host check stops DNS rebinding: a foreign page whose name was pointed at 127.0.0.1 still
+    sends its own name.
     """
     peer = read_address(socket_peer)
     if peer is None or not peer.is_loopback or any(name in _FORWARDING for name, _ in headers):
@@ -46,10 +64,11 @@ def is_local(socket_peer: str, headers: Sequence[tuple[str, str]]) -> bool:
 
 
 def is_from_here(fetch_site: str | None, origin: str | None, host: str, *, https: bool) -> bool:
-    """Tell whether a form comes from a page of ours: by Sec-Fetch-Site where the browser sends it, else by an equal Origin.
+    """Tell whether a form comes from a page of ours: by Sec-Fetch-Site where the browser sends it,
+    else by an equal Origin.
 
-    Compared as text, scheme and port included: a place on ``https`` takes nothing from its own name on plain http, where
-    anybody between may write the page.
+    Compared as text, scheme and port included: a place on ``https`` takes nothing from its own name
+    on plain http, where anybody between may write the page.
     """
     if fetch_site is not None:
         return fetch_site == "same-origin"
@@ -58,7 +77,9 @@ def is_from_here(fetch_site: str | None, origin: str | None, host: str, *, https
 
 
 def read_address(text: str) -> Address | None:
-    """Read an address, with or without brackets and port; IPv4 inside IPv6 reads as IPv4. None where it is none."""
+    """Read an address, with or without brackets and port; IPv4 inside IPv6 reads as IPv4. None
+    where it is none.
+    """
     text = text.strip()
     if text.startswith("["):
         text = text[1:].partition("]")[0]

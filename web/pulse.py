@@ -1,7 +1,9 @@
-"""The stream that keeps pages live: it says only that something of this person's changed; the page then asks for itself again.
+"""The stream that keeps pages live: it says only that something of this person's changed; the page
+then asks for itself again.
 
-The id of an event is the ledger's sequence, so a browser that lost the stream goes on where it was (Last-Event-ID). A stream ends when
-the engine or the server closes, when the reader leaves, and when the session no longer holds.
+The id of an event is the ledger's sequence, so a browser that lost the stream goes on where it was
+(Last-Event-ID). A stream ends when the engine or the server closes, when the reader leaves, and
+when the session no longer holds.
 """
 
 import re
@@ -43,11 +45,22 @@ def register_pulse(rooms: Rooms, monitor: Monitor) -> None:
         if http.method == "HEAD":
             return Response(content_type="text/event-stream; charset=utf-8")
         told = (http.headers.get("Last-Event-ID", ""), visit.query.get("after", ""))
-        after = next((int(each) for each in told if _SEQUENCE.fullmatch(each)), rooms.desks.pulse.newest())
+        after = next(
+            (int(each) for each in told if _SEQUENCE.fullmatch(each)), rooms.desks.pulse.newest()
+        )
         here = connection()
         cookie = http.cookies.get(visit.cookie_name, "")
         answer = Response(
-            _stream(rooms, monitor, cookie, here, open_streams, visit.who.id, after, visit.settings.heartbeat_s),
+            _stream(
+                rooms,
+                monitor,
+                cookie,
+                here,
+                open_streams,
+                visit.who.id,
+                after,
+                visit.settings.heartbeat_s,
+            ),
             content_type="text/event-stream; charset=utf-8",
         )
         answer.headers["X-Accel-Buffering"] = "no"
@@ -57,7 +70,14 @@ def register_pulse(rooms: Rooms, monitor: Monitor) -> None:
 
 
 async def _stream(
-    rooms: Rooms, monitor: Monitor, cookie: str, here: Connection, open_streams: Streams, person: PersonId, after: int, heartbeat_s: float
+    rooms: Rooms,
+    monitor: Monitor,
+    cookie: str,
+    here: Connection,
+    open_streams: Streams,
+    person: PersonId,
+    after: int,
+    heartbeat_s: float,
 ) -> AsyncIterator[str]:
     """Yield server-sent events; no nursery and no cancel scope stands around a yield."""
     mark = object()
@@ -87,8 +107,12 @@ async def _stream(
         del open_streams[mark]
 
 
-async def _wait(monitor: Monitor, closing: trio.Event, after: int, heartbeat_s: float) -> int | None:
-    """Wait for any news of the ledger: its newest sequence, 0 at the end, None when a heartbeat is due first."""
+async def _wait(
+    monitor: Monitor, closing: trio.Event, after: int, heartbeat_s: float
+) -> int | None:
+    """Wait for any news of the ledger: its newest sequence, 0 at the end, None when a heartbeat is
+    due first.
+    """
     found: int | None = None
 
     async def end_at_closing(scope: trio.CancelScope) -> None:

@@ -1,4 +1,6 @@
-"""What a handler may know about the request at hand: raw header pairs, who asks, and the connection it came on."""
+"""What a handler may know about the request at hand: raw header pairs, who asks, and the connection
+it came on.
+"""
 
 import trio
 from quart import request
@@ -10,7 +12,10 @@ from web.settings import WebSettings
 
 def header_pairs() -> tuple[tuple[str, str], ...]:
     """Return every header as it came: lower-case names, in order, duplicates kept."""
-    return tuple((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in request.scope["headers"])
+    return tuple(
+        (name.decode("latin-1").lower(), value.decode("latin-1"))
+        for name, value in request.scope["headers"]
+    )
 
 
 def socket_peer() -> str:

@@ -1,8 +1,9 @@
 """The rooms of the site: every page is declared here with who may come in; the default is nobody.
 
-What always holds, before any handler runs: the session row decides who it is; a person without the role is told that nothing is there;
-a form is taken only from our own pages (Sec-Fetch-Site or Origin) and, in a session, with its token; people who have no password yet,
-and operators without a second factor, are led there first.
+What always holds, before any handler runs: the session row decides who it is; a person without the
+role is told that nothing is there; a form is taken only from our own pages (Sec-Fetch-Site or
+Origin) and, in a session, with its token; people who have no password yet, and operators without a
+second factor, are led there first.
 """
 
 import logging
@@ -40,8 +41,16 @@ Handler = Callable[..., Awaitable[Response]]
 FIRST_PASSWORD: Final = "/security/password"  # noqa: S105 - an address
 FIRST_TOTP: Final = "/security/second-factor"
 ONLY_LOOKS: Final = "X-Only-Looks"
-"""What a page says when it fetches itself again: nobody is there, so that a session left open runs out all the same."""
-_BEFORE_FACTORS: Final = (FIRST_PASSWORD, FIRST_TOTP, f"{FIRST_PASSWORD}/codes", "/sign-out", CONFIRM)
+"""What a page says when it fetches itself again: nobody is there, so that a session left open runs
+out all the same.
+"""
+_BEFORE_FACTORS: Final = (
+    FIRST_PASSWORD,
+    FIRST_TOTP,
+    f"{FIRST_PASSWORD}/codes",
+    "/sign-out",
+    CONFIRM,
+)
 _AT_THE_DOOR: Final = ("ended", "ended-offered")
 _FORM_FIELDS_MAX: Final = 100
 
@@ -63,7 +72,9 @@ _ROLES: Final = {Who.FOLLOWER: Role.FOLLOWER, Who.MASTER: Role.MASTER, Who.OPERA
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """Declare one route: its address as written, its methods, who may come in; and of an act whether it is done once, and offered again."""
+    """Declare one route: its address as written, its methods, who may come in; and of an act
+    whether it is done once, and offered again.
+    """
 
     address: str
     methods: tuple[str, ...]
@@ -75,7 +86,9 @@ class Room:
 class Rooms:
     """Add pages to the app, each with its declaration."""
 
-    def __init__(self, app: QuartTrio, desks: Desks, settings: WebSettings, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, app: QuartTrio, desks: Desks, settings: WebSettings, now: Callable[[], datetime]
+    ) -> None:
         self._app = app
         self.desks = desks
         self.settings = settings
@@ -95,17 +108,19 @@ class Rooms:
         """Declare a page that only shows."""
         return self._add(address, who, "GET")
 
-    def post(self, address: str, who: Who, *, once: bool = False, again: Again | None = None) -> Callable[[Handler], Handler]:
+    def post(
+        self, address: str, who: Who, *, once: bool = False, again: Again | None = None
+    ) -> Callable[[Handler], Handler]:
         """Declare an act: a form of our own pages is sent there.
 
-        ``once``: it makes something, and sent again it is told again (``web.once``). ``again``: it lowers risk, and is offered again where
-        its session had ended (``web.again``).
+        ``once``: it makes something, and sent again it is told again (``web.once``). ``again``: it
+        lowers risk, and is offered again where its session had ended (``web.again``).
         """
         return self._add(address, who, "POST", once=once, again=again)
 
     def _add(
         self, address: str, who: Who, method: str, *, once: bool = False, again: Again | None = None
-    ) -> Callable[[Handler], Handler]:  # fmt: skip
+    ) -> Callable[[Handler], Handler]:
         def register(handler: Handler) -> Handler:
             @wraps(handler)
             async def enter(**parts: str) -> Response:
@@ -120,7 +135,9 @@ class Rooms:
 
         return register
 
-    async def _enter(self, handler: Handler, who: Who, parts: dict[str, str], *, once: bool, again: Again | None) -> Response:
+    async def _enter(
+        self, handler: Handler, who: Who, parts: dict[str, str], *, once: bool, again: Again | None
+    ) -> Response:
         visit, answer = await self._let_in(handler, who, parts, once=once, again=again)
         if visit.visitor is not None and "Location" in answer.headers:
             self._told.note(visit.visitor.session.id, answer.headers["Location"], visit.now)
@@ -135,10 +152,16 @@ class Rooms:
 
     async def _let_in(
         self, handler: Handler, who: Who, parts: dict[str, str], *, once: bool, again: Again | None
-    ) -> tuple[Visit, Response]:  # fmt: skip
-        form = await request.form if request.method == "POST" else None  # read before any answer: an unread body ends the connection
+    ) -> tuple[Visit, Response]:
+        form = (
+            await request.form if request.method == "POST" else None
+        )  # read before any answer: an unread body ends the connection
         visit = await self._visit()
-        offered = "" if form is None or again is None else address_of_offer(again, parts, visit.path, form)
+        offered = (
+            ""
+            if form is None or again is None
+            else address_of_offer(again, parts, visit.path, form)
+        )
         self._keep_offer(visit, offered)
         led = self._lead(visit, who, offered)
         if led is not None:
@@ -147,8 +170,14 @@ class Rooms:
         if form is not None and not self._take_form(visit, who, form):
             return visit, visit.go(offered) if offered else abort(403)
         if once and visit.form.get("once"):
-            key = self._done.key("" if visit.visitor is None else visit.visitor.session.id, request.full_path, visit.form.items(multi=True))
-            return visit, await self._done.answer(key, partial(self._answer, handler, visit, parts), visit.now)
+            key = self._done.key(
+                "" if visit.visitor is None else visit.visitor.session.id,
+                request.full_path,
+                visit.form.items(multi=True),
+            )
+            return visit, await self._done.answer(
+                key, partial(self._answer, handler, visit, parts), visit.now
+            )
         answer = await self._answer(handler, visit, parts)
         if answer.status_code == 303 and not answer.headers["Location"].startswith(CONFIRM):
             for each in visit.offers:
@@ -157,14 +186,18 @@ class Rooms:
         return visit, answer
 
     def _keep_offer(self, visit: Visit, offered: str) -> None:
-        """Keep what this person is offered, or is led away from before it is done, until it is done or declined."""
+        """Keep what this person is offered, or is led away from before it is done, until it is done
+        or declined.
+        """
         if visit.visitor is None:
             return
         asks = visit.path == AGAIN_PAGE
         if asks or (offered and _missing_factor(visit.visitor) is not None):
             query = visit.query if asks else MultiDict(parse_qsl(offered.partition("?")[2]))
             with suppress(NothingThere):
-                self._open_offers.open(visit.who.person.id, read_offer(self._app.url_map, self._offers, query))
+                self._open_offers.open(
+                    visit.who.person.id, read_offer(self._app.url_map, self._offers, query)
+                )
         visit.offers = self._open_offers.of(visit.who.person.id)
 
     async def _decline(self, visit: Visit) -> Response:
@@ -172,23 +205,39 @@ class Rooms:
         return visit.go(visit.home(), "declined")
 
     async def _offer_again(self, visit: Visit) -> Response:
-        return visit.page("door/again.html", offer=read_offer(self._app.url_map, self._offers, visit.query))
+        return visit.page(
+            "door/again.html", offer=read_offer(self._app.url_map, self._offers, visit.query)
+        )
 
     async def _answer(self, handler: Handler, visit: Visit, parts: dict[str, str]) -> Response:
         try:
-            if "factor" in visit.form and visit.visitor is not None and not visit.who.is_fresh(visit.now):
+            if (
+                "factor" in visit.form
+                and visit.visitor is not None
+                and not visit.who.is_fresh(visit.now)
+            ):
                 await self._confirm(visit)
             return await handler(visit, **parts)
         except NeedsConfirmation:
             return visit.show(CONFIRM, **_to_confirm(visit))
         except NotSignedIn as error:
-            return visit.refuse("door/confirm.html", {"factor": wait_words(error)}, **_to_confirm(visit))
+            return visit.refuse(
+                "door/confirm.html", {"factor": wait_words(error)}, **_to_confirm(visit)
+            )
         except NothingThere:
             abort(404)
         except FormErrors as error:
-            return visit.page("refused.html", 422, reasons=[f"{name}: {text}" if name else text for name, text in error.errors.items()])
+            return visit.page(
+                "refused.html",
+                422,
+                reasons=[
+                    f"{name}: {text}" if name else text for name, text in error.errors.items()
+                ],
+            )
         except InvalidValue as error:
-            return visit.page("refused.html", 422, reasons=[f"{error.field}: expected {error.expected}"])
+            return visit.page(
+                "refused.html", 422, reasons=[f"{error.field}: expected {error.expected}"]
+            )
         except OwnFault:
             log.exception("a page failed, and was answered with 503")
             abort(503)
@@ -198,18 +247,32 @@ class Rooms:
     async def _visit(self) -> Visit:
         now = self._now()
         caller = Caller(client(self.settings), request.headers.get("User-Agent", "")[:200])
-        visit = Visit(self.desks, self.settings, caller, request.path, MultiDict(request.args), now, self._shown)
+        visit = Visit(
+            self.desks,
+            self.settings,
+            caller,
+            request.path,
+            MultiDict(request.args),
+            now,
+            self._shown,
+        )
         cookie = request.cookies.get(visit.cookie_name, "")
         if cookie:
             by_itself = request.path == "/pulse" or request.headers.get(ONLY_LOOKS) == "yes"
-            visit.visitor = await self.desks.identity.visitor(cookie, caller.address, only_looks=by_itself)
+            visit.visitor = await self.desks.identity.visitor(
+                cookie, caller.address, only_looks=by_itself
+            )
         return visit
 
     def _lead(self, visit: Visit, who: Who, offered: str) -> Response | None:
-        """Return where somebody is led instead, None where they may come in; ``offered``: the page that offers what is not done now."""
+        """Return where somebody is led instead, None where they may come in; ``offered``: the page
+        that offers what is not done now.
+        """
         visitor = visit.visitor
         if who is Who.HERE:
-            if not asks_locally(self.settings) and (visitor is None or not visitor.person.is_a(Role.OPERATOR)):
+            if not asks_locally(self.settings) and (
+                visitor is None or not visitor.person.is_a(Role.OPERATOR)
+            ):
                 abort(404)
             return None
         if who is Who.ANYONE:
@@ -217,9 +280,15 @@ class Rooms:
         if visitor is None:
             wanted = request.full_path.rstrip("?") if request.method == "GET" else offered
             done = "" if request.method == "GET" else "ended-offered" if offered else "ended"
-            return visit.go(f"/sign-in?next={quote(wanted, safe='')}" if wanted else "/sign-in", done)
+            return visit.go(
+                f"/sign-in?next={quote(wanted, safe='')}" if wanted else "/sign-in", done
+            )
         first = _missing_factor(visitor)
-        if first is not None and visit.path not in _BEFORE_FACTORS and not self.settings.demo_people:
+        if (
+            first is not None
+            and visit.path not in _BEFORE_FACTORS
+            and not self.settings.demo_people
+        ):
             return visit.go(first, "" if request.method == "GET" or offered else "factor-first")
         role = _ROLES.get(who)
         if role is not None and not visitor.person.is_a(role):
@@ -227,9 +296,13 @@ class Rooms:
         return None
 
     def _take_form(self, visit: Visit, who: Who, form: MultiDict[str, str]) -> bool:
-        """Take a form of a page of ours; False where its token belongs to no form of this session. At the door nobody has one."""
+        """Take a form of a page of ours; False where its token belongs to no form of this session.
+        At the door nobody has one.
+        """
         told = request.headers
-        if not is_from_here(told.get("Sec-Fetch-Site"), told.get("Origin"), request.host, https=self.settings.https):
+        if not is_from_here(
+            told.get("Sec-Fetch-Site"), told.get("Origin"), request.host, https=self.settings.https
+        ):
             abort(403)
         if len(form) > _FORM_FIELDS_MAX:
             abort(413)
@@ -240,7 +313,8 @@ class Rooms:
 
     async def _confirm(self, visit: Visit) -> None:
         factor = visit.form.get("factor", "")
-        async with self._confirming:  # a second click brings a code that the first one uses up: it finds the session confirmed
+        # a second click brings a code that the first one uses up: it finds the session confirmed
+        async with self._confirming:
             visit.visitor = await self._again(visit.who)
             if not visit.who.is_fresh(visit.now):
                 await self.desks.identity.confirm(visit.who, Secret(factor), factor, visit.caller)
@@ -248,18 +322,31 @@ class Rooms:
 
     async def _again(self, visitor: Visitor) -> Visitor:
         cookie = request.cookies.get(
-            Visit(self.desks, self.settings, Caller(""), "", MultiDict(), self._now(), self._shown).cookie_name, ""
+            Visit(
+                self.desks, self.settings, Caller(""), "", MultiDict(), self._now(), self._shown
+            ).cookie_name,
+            "",
         )
         return await self.desks.identity.visitor(cookie, visitor.address) or visitor
 
     async def _ask_for_factor(self, visit: Visit) -> Response:
         kept = visit.kept()
-        return visit.page("door/confirm.html", **kept) if kept else visit.go(visit.home(), "unrepeated")
+        return (
+            visit.page("door/confirm.html", **kept)
+            if kept
+            else visit.go(visit.home(), "unrepeated")
+        )
 
 
 def _to_confirm(visit: Visit) -> dict[str, Any]:
-    """Return what is sent once more with a factor, as it was typed; forms with secrets ask for it themselves."""
-    kept = [(name, value) for name, value in visit.form.items(multi=True) if name not in ("factor", "csrf")]
+    """Return what is sent once more with a factor, as it was typed; forms with secrets ask for it
+    themselves.
+    """
+    kept = [
+        (name, value)
+        for name, value in visit.form.items(multi=True)
+        if name not in ("factor", "csrf")
+    ]
     return {"kept": kept, "action": request.full_path.rstrip("?")}
 
 

@@ -1,4 +1,5 @@
-"""Turn an outcome row into what a person reads: words, a shape, a tone. Pure; presentation only, no decision about orders.
+"""Turn an outcome row into what a person reads: words, a shape, a tone. Pure; presentation only, no
+decision about orders.
 
 Meaning never hangs on colour: each family has its own word and its own shape.
 """
@@ -13,7 +14,9 @@ from engine.views import OutcomeRow
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Hold how a family of outcomes is shown; ``tone`` and ``shape`` name a style class and a drawing of the page."""
+    """Hold how a family of outcomes is shown; ``tone`` and ``shape`` name a style class and a
+    drawing of the page.
+    """
 
     word: str
     tone: str
@@ -44,7 +47,9 @@ _ENVIRONMENTS: Final = {"paper": "PAPER", "simulated": "SIMULATED", "live": "LIV
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Hold one row as text. ``copy`` is one follower's copy of one signal; its newest row tells its outcome."""
+    """Hold one row as text. ``copy`` is one follower's copy of one signal; its newest row tells its
+    outcome.
+    """
 
     sequence: int
     copy: str
@@ -109,7 +114,9 @@ def present(row: OutcomeRow) -> Row:
 
 
 def look_of(family: str) -> Look:
-    """Return how a family is shown; a family that is not known here is shown by its own name, never hidden."""
+    """Return how a family is shown; a family that is not known here is shown by its own name, never
+    hidden.
+    """
     return _LOOKS.get(family) or Look(family.replace("_", " ").capitalize(), "care", "diamond")
 
 

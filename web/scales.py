@@ -1,4 +1,5 @@
-"""The arithmetic of charts: round ticks for values and for times, and fewer points where there are too many. Pure; it draws nothing.
+"""The arithmetic of charts: round ticks for values and for times, and fewer points where there are
+too many. Pure; it draws nothing.
 
 Values are floats here: they become pixels, not money.
 """
@@ -15,14 +16,34 @@ TIME_TICKS_MAX: Final = 5
 _VALUE_STEPS_MAX: Final = 5
 _ROOM: Final = 0.08
 _DAY_S: Final = 86_400
-_STEPS_S: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200)
+_STEPS_S: Final = (
+    1,
+    2,
+    5,
+    10,
+    15,
+    30,
+    60,
+    120,
+    300,
+    600,
+    900,
+    1800,
+    3600,
+    7200,
+    10_800,
+    21_600,
+    43_200,
+)
 _STEPS_DAYS: Final = (1, 2, 4, 7, 14)
 _STEPS_MONTHS: Final = (1, 2, 3, 6, 12, 24, 60, 120)
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Hold the ends of a value axis and the round ticks between them, lowest first. ``places``: decimals that a tick needs."""
+    """Hold the ends of a value axis and the round ticks between them, lowest first. ``places``:
+    decimals that a tick needs.
+    """
 
     low: float
     high: float
@@ -30,15 +51,18 @@ class Scale:
     places: int
 
     def share(self, value: float) -> float:
-        """Return how far below the upper end a value lies, as a part of the axis: 0 is the top, 1 the bottom."""
+        """Return how far below the upper end a value lies, as a part of the axis: 0 is the top, 1
+        the bottom.
+        """
         return (self.high - value) / (self.high - self.low)
 
 
 def scale_of(values: Sequence[float], *, zero: bool) -> Scale:
-    """Choose an axis with a few round ticks (1, 2 or 5 times a power of ten) and a little room around values; ``zero``: it includes 0.
+    """Choose an axis with a few round ticks (1, 2 or 5 times a power of ten) and a little room
+    around values; ``zero``: it includes 0.
 
-    An axis that has nothing on one side of 0 ends there. Values that are all the same get an axis around them, so that a flat line is
-    drawn flat, away from both ends.
+    An axis that has nothing on one side of 0 ends there. Values that are all the same get an axis
+    around them, so that a flat line is drawn flat, away from both ends.
     """
     low, high = min(values), max(values)
     if zero:
@@ -65,7 +89,9 @@ def _step(least: float) -> tuple[float, int]:
 
 
 def tick_text(value: float, scale: Scale, unit: str) -> str:
-    """Write a tick short enough for the margin: hundreds of thousands and millions by their letters, percent with its sign."""
+    """Write a tick short enough for the margin: hundreds of thousands and millions by their
+    letters, percent with its sign.
+    """
     if value == 0:
         return "0 %" if unit == "%" else "0"
     size = max(abs(scale.low), abs(scale.high))
@@ -78,12 +104,17 @@ def tick_text(value: float, scale: Scale, unit: str) -> str:
 
 
 def time_ticks(first: datetime, last: datetime, zone: ZoneInfo) -> list[tuple[float, str]]:
-    """Choose at most five round times of a zone between two moments, each with its part of the way; midnights are named by their day."""
+    """Choose at most five round times of a zone between two moments, each with its part of the way;
+    midnights are named by their day.
+    """
     span = max((last - first).total_seconds(), 1e-6)
     for walk, form in _walks(span):
         found = [each for each in walk(first.astimezone(zone), last) if first <= each <= last]
         if len(found) <= TIME_TICKS_MAX:
-            return [((each - first).total_seconds() / span, _time_text(each.astimezone(zone), form)) for each in found]
+            return [
+                ((each - first).total_seconds() / span, _time_text(each.astimezone(zone), form))
+                for each in found
+            ]
     return []
 
 
@@ -112,7 +143,9 @@ class _Walk:
     months: int = 0
 
     def __call__(self, first: datetime, last: datetime) -> Iterator[datetime]:
-        """Yield the round wall-clock times of the zone of ``first``, from its day, month or year to ``last``."""
+        """Yield the round wall-clock times of the zone of ``first``, from its day, month or year to
+        ``last``.
+        """
         midnight = first.replace(hour=0, minute=0, second=0, microsecond=0)
         if self.months:
             month = (first.year * 12 + first.month - 1) // self.months * self.months
@@ -121,7 +154,9 @@ class _Walk:
                 month += self.months
             return
         step = timedelta(seconds=self.seconds, days=self.days)
-        here = midnight - timedelta(days=midnight.toordinal() % self.days) if self.days else midnight
+        here = (
+            midnight - timedelta(days=midnight.toordinal() % self.days) if self.days else midnight
+        )
         if self.seconds:
             here += (first - midnight) // step * step
         while here <= last:
@@ -130,7 +165,9 @@ class _Walk:
 
 
 def thinned(values: Sequence[float], most: int) -> list[int]:
-    """Choose which points to draw: first and last, and of each stretch between its lowest and its highest, so that no spike is lost."""
+    """Choose which points to draw: first and last, and of each stretch between its lowest and its
+    highest, so that no spike is lost.
+    """
     count = len(values)
     if count <= most:
         return list(range(count))
@@ -143,7 +180,9 @@ def thinned(values: Sequence[float], most: int) -> list[int]:
 
 
 def falls(values: Sequence[float]) -> list[float]:
-    """Return how far each value lies below the highest so far, in percent of that: 0 or below. What is not above zero has no percent: 0."""
+    """Return how far each value lies below the highest so far, in percent of that: 0 or below. What
+    is not above zero has no percent: 0.
+    """
     highest, told = 0.0, []
     for value in values:
         highest = max(highest, value)

@@ -1,7 +1,9 @@
-"""Serve an app: own listening socket, hypercorn's trio worker in this process, guarded connections, a prompt end.
+"""Serve an app: own listening socket, hypercorn's trio worker in this process, guarded connections,
+a prompt end.
 
-What must hold: ``serve_web`` returns about ``drain_s`` after its trigger, whatever clients do. It installs no signal handler,
-starts no process, and knows nothing of what the app does. Cancelling it from outside is not a shutdown: use the trigger.
+What must hold: ``serve_web`` returns about ``drain_s`` after its trigger, whatever clients do. It
+installs no signal handler, starts no process, and knows nothing of what the app does. Cancelling it
+from outside is not a shutdown: use the trigger.
 """
 
 import logging
@@ -28,9 +30,11 @@ _BACKLOG = 1024
 
 @dataclass(frozen=True, slots=True)
 class ServerConfig:
-    """Say where and how to listen. Port 0 takes a free one. ``certfile`` and ``keyfile`` (PEM) together switch TLS on.
+    """Say where and how to listen. Port 0 takes a free one. ``certfile`` and ``keyfile`` (PEM)
+    together switch TLS on.
 
-    ``https`` adds HSTS to the server's own refusals where a proxy speaks TLS for us; with a certificate it is always added.
+    ``https`` adds HSTS to the server's own refusals where a proxy speaks TLS for us; with a
+    certificate it is always added.
     """
 
     host: str = "127.0.0.1"
@@ -47,7 +51,9 @@ class ServerConfig:
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """Tell where the server listens, and lend its counters (``guard.open``, ``.refused``, ``.contained``)."""
+    """Tell where the server listens, and lend its counters (``guard.open``, ``.refused``,
+    ``.contained``).
+    """
 
     host: str
     port: int
@@ -62,9 +68,11 @@ async def serve_web(
     shutdown_trigger: Callable[[], Awaitable[object]],
     task_status: trio.TaskStatus[Bound] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve until ``shutdown_trigger`` returns, then end within about ``limits.drain_s``; reports ``Bound`` when listening.
+    """Serve until ``shutdown_trigger`` returns, then end within about ``limits.drain_s``; reports
+    ``Bound`` when listening.
 
-    Raises OSError when the address cannot be had. The engine runs beside this in the caller's nursery, never in the app's.
+    Raises OSError when the address cannot be had. The engine runs beside this in the caller's
+    nursery, never in the app's.
     """
     is_tls = config.certfile is not None
     guard = Guard(config.limits, security_headers(https=config.https or is_tls))
@@ -72,7 +80,8 @@ async def serve_web(
     host, port = listener.getsockname()[:2]
     settings = _hypercorn_config(config, guard)
     settings.bind = [f"fd://{listener.detach()}"]
-    # hypercorn 0.18.0 has no way to name the connection class: worker_serve looks it up in its own module.
+    # hypercorn 0.18.0 has no way to name the connection class: worker_serve looks it up in its own
+    # module.
     cast(Any, hypercorn_worker).TCPServer = GuardedServer
 
     async def closing() -> None:
@@ -80,12 +89,16 @@ async def serve_web(
         guard.closing.set()  # event streams end now, everybody else gets drain_s
 
     async with trio.open_nursery() as nursery:
-        await nursery.start(partial(serve, cast(ASGIFramework, app), settings, shutdown_trigger=closing))
+        await nursery.start(
+            partial(serve, cast(ASGIFramework, app), settings, shutdown_trigger=closing)
+        )
         task_status.started(Bound(host, port, _url(host, port, is_tls=is_tls), guard))
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """Open the socket ourselves: accepted sockets inherit TCP_USER_TIMEOUT, so the kernel drops a peer that stops reading."""
+    """Open the socket ourselves: accepted sockets inherit TCP_USER_TIMEOUT, so the kernel drops a
+    peer that stops reading.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:

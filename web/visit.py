@@ -22,15 +22,18 @@ from web.words import CARE, NOTICES
 COOKIE: Final = "__Host-rexalgo"
 _NEXT_MAX: Final = 2_000
 COOKIE_PLAIN: Final = "rexalgo"
-"""On plain http (this machine only) a ``__Host-`` cookie is refused by browsers, because it must be Secure."""
+"""On plain http (this machine only) a ``__Host-`` cookie is refused by browsers, because it must be
+Secure.
+"""
 
 
 @dataclass(slots=True)
 class Visit:
     """Hold what a handler needs.
 
-    ``form`` keeps what was typed, so that a page which refuses it can show it again; ``notice`` is the code of what is told above the page.
-    ``offers`` are deeds of this person that were not done, and are not declined.
+    ``form`` keeps what was typed, so that a page which refuses it can show it again; ``notice`` is
+    the code of what is told above the page. ``offers`` are deeds of this person that were not done,
+    and are not declined.
     """
 
     desks: Desks
@@ -55,7 +58,14 @@ class Visit:
         """Return a field of the form without blanks around it."""
         return self.form.get(name, default).strip()
 
-    def page(self, template: str, status: int = 200, *, errors: Mapping[str, str] | None = None, **values: object) -> Response:
+    def page(
+        self,
+        template: str,
+        status: int = 200,
+        *,
+        errors: Mapping[str, str] | None = None,
+        **values: object,
+    ) -> Response:
         """Answer with a whole page; ``errors`` are shown beside their fields, what was typed stays."""
         return page(template, status, **self._common(errors), **values)
 
@@ -72,7 +82,9 @@ class Visit:
         return {
             "visit": self,
             "person": None if visitor is None else visitor.person,
-            "roles": frozenset() if visitor is None else frozenset(each.value for each in visitor.person.roles),
+            "roles": frozenset()
+            if visitor is None
+            else frozenset(each.value for each in visitor.person.roles),
             "zone": "UTC" if visitor is None else visitor.person.zone,
             "csrf": "" if visitor is None else self.desks.identity.csrf_token(visitor),
             "fresh": visitor is not None and visitor.is_fresh(self.now),
@@ -98,27 +110,38 @@ class Visit:
         return _see_other(f"{address}{mark}done={quote(done)}" if done else address)
 
     def show(self, address: str, **values: object) -> Response:
-        """Go on to a page that may show these values for ten minutes, to this session: they are read there with ``kept``."""
+        """Go on to a page that may show these values for ten minutes, to this session: they are
+        read there with ``kept``.
+        """
         key = self.shown.keep(self.who.session.id, values, self.now)
         return self.go(f"{address}{'&' if '?' in address else '?'}shown={key}")
 
     def kept(self) -> Mapping[str, Any]:
-        """Return what a form before left for this page to show, nothing where it left nothing or the ten minutes are over."""
+        """Return what a form before left for this page to show, nothing where it left nothing or
+        the ten minutes are over.
+        """
         return self.shown.find(self.who.session.id, self.query.get("shown", ""), self.now) or {}
 
     def enter(self, signed_in: SignedIn, address: str) -> Response:
         """Begin a session in this browser and go on."""
         answer = self.go(address)
         answer.set_cookie(
-            self.cookie_name, signed_in.cookie, max_age=int((signed_in.expires_at - self.now).total_seconds()), path="/",
-            secure=self.settings.https, httponly=True, samesite="Strict",
-        )  # fmt: skip
+            self.cookie_name,
+            signed_in.cookie,
+            max_age=int((signed_in.expires_at - self.now).total_seconds()),
+            path="/",
+            secure=self.settings.https,
+            httponly=True,
+            samesite="Strict",
+        )
         return answer
 
     def leave(self) -> Response:
         """End the session in this browser."""
         answer = self.go("/")
-        answer.delete_cookie(self.cookie_name, path="/", secure=self.settings.https, httponly=True, samesite="Strict")
+        answer.delete_cookie(
+            self.cookie_name, path="/", secure=self.settings.https, httponly=True, samesite="Strict"
+        )
         answer.headers["Clear-Site-Data"] = '"cache", "cookies", "storage"'
         return answer
 
@@ -137,9 +160,16 @@ class Visit:
         return "/operate" if person.is_a(Role.OPERATOR) else "/home"
 
     def next(self) -> str:
-        """Return the page of this site that the person wanted before signing in, else what was not done yet, else their home."""
+        """Return the page of this site that the person wanted before signing in, else what was not
+        done yet, else their home.
+        """
         wanted = self.form.get("next", self.query.get("next", ""))
-        is_ours = wanted.startswith("/") and not wanted.startswith(("//", "/\\")) and wanted.isprintable() and len(wanted) <= _NEXT_MAX
+        is_ours = (
+            wanted.startswith("/")
+            and not wanted.startswith(("//", "/\\"))
+            and wanted.isprintable()
+            and len(wanted) <= _NEXT_MAX
+        )
         if is_ours and wanted != "/":
             return wanted
         return self.offers[-1].page if self.offers else "/" if self.visitor is None else self.home()

@@ -1,4 +1,6 @@
-"""How values are written on pages: money, times, outcomes, environments; and what a page says after something was done."""
+"""How values are written on pages: money, times, outcomes, environments; and what a page says after
+something was done.
+"""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -15,14 +17,23 @@ from engine.domain.identifiers import own_name
 
 NOTICES: Final[Mapping[str, str]] = {
     "ended": "Your session had ended: what you sent was not done. Sign in, and do it again.",
-    "ended-offered": "Your session had ended: what you pressed was not done. Sign in, and it is offered to you again.",
+    "ended-offered": (
+        "Your session had ended: what you pressed was not done. Sign in, and it is offered to you "
+        "again."
+    ),
     "factor-first": "What you sent was not done: set this up first, then do it again.",
     "declined": "It was not done, and is not offered any longer.",
-    "again": "This came a second time. It was done once, and nothing was repeated; to do it again, open its page anew.",
+    "again": (
+        "This came a second time. It was done once, and nothing was repeated; to do it again, "
+        "open its page anew."
+    ),
     "unconfirmed": "Nothing was agreed to: terms wait ten minutes to be confirmed. Below is what is stored.",
     "unflattened": "Nothing was flattened: the page that asks holds for ten minutes. Ask for it again.",
     "unrepeated": "It was not done: what waits for your factor waits ten minutes. Do it again.",
-    "gone": "What was shown there is gone: it is kept for ten minutes only. Make another where you need one.",
+    "gone": (
+        "What was shown there is gone: it is kept for ten minutes only. Make another where you "
+        "need one."
+    ),
     "password": "Your password is set. Every other session of yours was signed out.",
     "totp": "Your second factor is set. You will be asked for a code when you sign in.",
     "totp-off": "Your second factor is removed.",
@@ -32,43 +43,80 @@ NOTICES: Final[Mapping[str, str]] = {
     "paused": "Paused. No new trades. Closes are still copied. Open positions stay.",
     "resumed": "Resumed. Where anything else holds entries back, the account says so.",
     "flat": "Nothing that the engine opened was open. No new trades until you resume.",
-    "flattening": "You asked to close what the engine opened. How far that is stands below; this page follows.",
+    "flattening": (
+        "You asked to close what the engine opened. How far that is stands below; this page "
+        "follows."
+    ),
     "subscribed": "Agreed: these terms hold from the next entry signal on.",
     "watching": "You are watching: signals are planned under these terms, and no order is sent.",
     "changed": "Changed.",
     "left": "You left this strategy.",
-    "disconnected": "The account is disconnected and its key is erased here. Revoke the key at the exchange too.",
+    "disconnected": (
+        "The account is disconnected and its key is erased here. Revoke the key at the exchange "
+        "too."
+    ),
     "disconnected-paper": "The paper account is disconnected.",
     "connected": "The account is connected.",
     "checked": "The account was checked at its exchange just now.",
     "key": "The new key is in use.",
     "saved": "Saved.",
-    "consent-asked": "Saved. Followers are asked to agree to the new contracts or leverage; until then their entries wait.",
-    "closing": "You asked to close what this strategy opened, for every follower. No new entries are taken until it is resumed.",
+    "consent-asked": (
+        "Saved. Followers are asked to agree to the new contracts or leverage; until then their "
+        "entries wait."
+    ),
+    "closing": (
+        "You asked to close what this strategy opened, for every follower. No new entries are "
+        "taken until it is resumed."
+    ),
     "revoked": "Revoked: only the newest secret holds now.",
-    "tested": "The test signal went through the same door as any other, and reached no exchange. It stands first below.",
+    "tested": (
+        "The test signal went through the same door as any other, and reached no exchange. It "
+        "stands first below."
+    ),
     "rotated": "The secret was renewed.",
     "halted": "The switch is on.",
-    "resumed-entries": "Resumed. What is still switched off stands below; trades that are open already are not joined.",
+    "resumed-entries": (
+        "Resumed. What is still switched off stands below; trades that are open already are not "
+        "joined."
+    ),
     "decided": "Decided, and written into the audit.",
     "released": "The quarantine is ended.",
     "invited": "The invitation was made.",
     "revoked-invitation": "The invitation is ended.",
     "role": "The role was changed.",
 }
-CARE: Final = ("ended", "ended-offered", "factor-first", "declined", "again", "unconfirmed", "unflattened", "unrepeated", "gone")
+CARE: Final = (
+    "ended",
+    "ended-offered",
+    "factor-first",
+    "declined",
+    "again",
+    "unconfirmed",
+    "unflattened",
+    "unrepeated",
+    "gone",
+)
 """The notices that tell of something that was not done."""
 OPERATOR_SEES: Final = (
-    "its name, exchange and environment, what strategies hold in it, its orders and outcomes, what its wallet changed by, how its"
+    "its name, exchange and environment, what strategies hold in it, its orders and outcomes, "
+    "what its wallet changed by, how its"
     " task does, and what its checks found: whether the key is accepted, free and whole money,"
     " positions, what the smallest entries need. Never the key."
 )
-"""What an operator may see of somebody's account, in the same words for both: a page that shows more must say so here first."""
+"""What an operator may see of somebody's account, in the same words for both: a page that shows
+more must say so here first.
+"""
 PLACES_MAX: Final = 12
 ORDER_WORDS: Final[Mapping[str, str]] = {
-    "paper": "a simulated order (no real money)", "simulated": "an order to a simulator (no real money)", "live": "a real order",
-}  # fmt: skip
-ENVIRONMENT_WORDS: Final[Mapping[str, str]] = {"paper": "PAPER", "simulated": "SIMULATED", "live": "LIVE"}
+    "paper": "a simulated order (no real money)",
+    "simulated": "an order to a simulator (no real money)",
+    "live": "a real order",
+}
+ENVIRONMENT_WORDS: Final[Mapping[str, str]] = {
+    "paper": "PAPER",
+    "simulated": "SIMULATED",
+    "live": "LIVE",
+}
 
 
 @pass_context
@@ -79,12 +127,18 @@ def when(context: Context, moment: datetime | None, form: str = "full") -> Marku
     zone = context.get("zone", "UTC")
     here, utc = moment.astimezone(ZoneInfo(str(zone))), moment.astimezone(UTC)
     iso = utc.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    day = f"{here.day} {here:%b}" if here.year == datetime.now(UTC).year else f"{here.day} {here:%b %Y}"
+    day = (
+        f"{here.day} {here:%b}"
+        if here.year == datetime.now(UTC).year
+        else f"{here.day} {here:%b %Y}"
+    )
     if form == "day":
         return Markup('<time datetime="{}">{}</time>').format(iso, day)
     shown = f"{here:%H:%M:%S}" if form == "time" else f"{day} {here:%H:%M:%S}"
     beside = "UTC" if zone == "UTC" else f"{here:%Z} · {utc:%H:%M} UTC"
-    return Markup('<time datetime="{}">{} <span class="utc">{}</span></time>').format(iso, shown, beside)
+    return Markup('<time datetime="{}">{} <span class="utc">{}</span></time>').format(
+        iso, shown, beside
+    )
 
 
 def money(value: Decimal | str | None, places: int = 2) -> str:
@@ -92,20 +146,28 @@ def money(value: Decimal | str | None, places: int = 2) -> str:
     if value is None:
         return "–"
     number = Decimal(value).quantize(Decimal(1).scaleb(-places), ROUND_HALF_EVEN)
-    return f"{abs(number):,.{places}f}" if number == 0 else f"{number:,.{places}f}".replace("-", "−")
+    return (
+        f"{abs(number):,.{places}f}" if number == 0 else f"{number:,.{places}f}".replace("-", "−")
+    )
 
 
 def signed(value: Decimal | str | None, places: int = 2) -> Markup:
-    """Write a result with its sign, so that the colour beside it says nothing that the text does not."""
+    """Write a result with its sign, so that the colour beside it says nothing that the text does
+    not.
+    """
     if value is None:
         return Markup('<span class="soft">–</span>')
     number = Decimal(value).quantize(Decimal(1).scaleb(-places), ROUND_HALF_EVEN)
     tone = "gain" if number > 0 else "loss" if number < 0 else "soft"
-    return Markup('<span class="num {}">{}{}</span>').format(tone, "+" if number > 0 else "", money(number, places))
+    return Markup('<span class="num {}">{}{}</span>').format(
+        tone, "+" if number > 0 else "", money(number, places)
+    )
 
 
 def plain_number(value: Decimal | str | None) -> str:
-    """Write a quantity or price as it is, without trailing zeros; of an average, twelve places: nobody reads the rest."""
+    """Write a quantity or price as it is, without trailing zeros; of an average, twelve places:
+    nobody reads the rest.
+    """
     if value is None:
         return "–"
     number = Decimal(value)
@@ -117,12 +179,21 @@ def plain_number(value: Decimal | str | None) -> str:
 
 
 _CAUSES: Final[Mapping[str, str]] = {
-    "signal": "signal", "flatten": "flatten", "stop_loss": "stop", "take_profit": "target", "liquidation": "liquidation",
-    "deleveraging": "deleveraging", "owner": "by hand", "unexplained": "unexplained",
-}  # fmt: skip
+    "signal": "signal",
+    "flatten": "flatten",
+    "stop_loss": "stop",
+    "take_profit": "target",
+    "liquidation": "liquidation",
+    "deleveraging": "deleveraging",
+    "owner": "by hand",
+    "unexplained": "unexplained",
+}
 _STATES: Final[Mapping[str, str]] = {
-    "open": "not known yet", "unexplained": "unexplained", "old": "before 0.2", "settled": "not told",
-}  # fmt: skip
+    "open": "not known yet",
+    "unexplained": "unexplained",
+    "old": "before 0.2",
+    "settled": "not told",
+}
 
 
 def ended_by(trade: Any) -> str:
@@ -135,7 +206,11 @@ def ended_by(trade: Any) -> str:
 
 def unknown(trade: Any, value: object) -> Markup | None:
     """Say why a number of a trade is not there; None where it is."""
-    return Markup('<span class="soft">{}</span>').format(_STATES[trade.state.value]) if value is None else None
+    return (
+        Markup('<span class="soft">{}</span>').format(_STATES[trade.state.value])
+        if value is None
+        else None
+    )
 
 
 def moment(text: str | None) -> datetime | None:
@@ -160,7 +235,9 @@ def account_name(name: str) -> str:
 
 
 def order_words(environment: str) -> str:
-    """Say what kind of order an account sends, so that nobody takes paper for money or money for paper."""
+    """Say what kind of order an account sends, so that nobody takes paper for money or money for
+    paper.
+    """
     return ORDER_WORDS.get(environment, ORDER_WORDS["live"])
 
 

@@ -1,4 +1,5 @@
-"""What is known and reserved of one account: its session, its newest report, why it cannot be read, entries that no report shows yet.
+"""What is known and reserved of one account: its session, its newest report, why it cannot be read,
+entries that no report shows yet.
 
 It runs nothing. Its reader, its lanes and its watches share it, and wake each other through it.
 """
@@ -31,17 +32,27 @@ _LOG: Final = logging.getLogger("rexalgo.account")
 
 @dataclass(slots=True)
 class Reserved:
-    """Hold an own entry that the newest report may not show; ``ended_at`` is when its fate was proven."""
+    """Hold an own entry that the newest report may not show; ``ended_at`` is when its fate was
+    proven.
+    """
 
     entry: PendingEntry
     ended_at: datetime | None = None
 
 
 class Account:
-    """Hold one account. The doorbells wake its parts: ``legs`` who plans, ``protection`` and ``check`` who watches."""
+    """Hold one account. The doorbells wake its parts: ``legs`` who plans, ``protection`` and
+    ``check`` who watches.
+    """
 
     def __init__(
-        self, identifier: AccountId, name: str, exchange: str, environment: str, shared: Shared, new_session: Callable[[], ExchangeSession]
+        self,
+        identifier: AccountId,
+        name: str,
+        exchange: str,
+        environment: str,
+        shared: Shared,
+        new_session: Callable[[], ExchangeSession],
     ) -> None:
         self.id = identifier
         self.name = name
@@ -53,19 +64,25 @@ class Account:
         self.read_at: datetime | None = None
         self.read_began: datetime | None = None
         self.last_report: AccountReport | None = None
-        """The newest report, for people only: kept while the account cannot be read, when ``report`` is None and entries fail closed."""
+        """The newest report, for people only: kept while the account cannot be read, when
+        ``report`` is None and entries fail closed.
+        """
         self.problem = ""
         """Why the account cannot be read; empty where it can."""
         self.problem_may_pass = False
         self.key_refused = False
         self.foreign = met_foreign(shared.ledger.db, identifier)
-        """Orders with our mark that the ledger lacks: entries stop until a person accepts them, whatever is read meanwhile."""
+        """Orders with our mark that the ledger lacks: entries stop until a person accepts them,
+        whatever is read meanwhile.
+        """
         self.first_reading = trio.Event()
         self.history = HistoryLook(shared.clock)
         self.reserved: dict[CopyId, Reserved] = {}
         self.asked_to_cancel: dict[int, datetime] = {}
         self.has_new_key = False
-        self.legs, self.reading, self.attempts, self.protection, self.check = (Doorbell() for _ in range(5))
+        self.legs, self.reading, self.attempts, self.protection, self.check = (
+            Doorbell() for _ in range(5)
+        )
         self._new_session = new_session
         self._retired: list[ExchangeSession] = []
         self._to_look_up: set[int] = set()
@@ -89,12 +106,16 @@ class Account:
         self.attempts.ring()
 
     def look_at_all(self) -> None:
-        """Have every open attempt looked up as soon as possible: a switch may have taken its place away."""
+        """Have every open attempt looked up as soon as possible: a switch may have taken its place
+        away.
+        """
         self._looks_up_all = True
         self.attempts.ring()
 
     def take_to_look_up(self, open_ids: Iterable[int]) -> set[int]:
-        """Return which of the open attempts are to be looked up at once, and ask for no other from now on."""
+        """Return which of the open attempts are to be looked up at once, and ask for no other from
+        now on.
+        """
         wanted = set(open_ids) if self._looks_up_all else self._to_look_up.intersection(open_ids)
         self._to_look_up.clear()
         self._looks_up_all = False
@@ -102,7 +123,14 @@ class Account:
 
     def note(self, what: str, error: Exception) -> None:
         """Log what went wrong for this account and is tried again."""
-        _LOG.warning("account %s [%s]: %s: %s: %s", self.name, self.environment, what, type(error).__name__, error)
+        _LOG.warning(
+            "account %s [%s]: %s: %s: %s",
+            self.name,
+            self.environment,
+            what,
+            type(error).__name__,
+            error,
+        )
 
     @property
     def can_protect(self) -> bool:
@@ -110,7 +138,9 @@ class Account:
         return self.session is not None and self.session.can_protect
 
     def level_for(self, strategy: StrategyId) -> int:
-        """Return the rank of the highest switch that concerns a strategy here: 0 for none, see SwitchLevel."""
+        """Return the rank of the highest switch that concerns a strategy here: 0 for none, see
+        SwitchLevel.
+        """
         concerned = self.shared.switches_for(self.id, self.name, strategy, self.exchange)
         return max((each.level.rank for each in concerned), default=0)
 
@@ -120,9 +150,15 @@ class Account:
         return read_equity_marks(self.shared.ledger.db, self.id, self.shared.pace.trading_day_zone)
 
     def was_read(self, report: AccountReport, began: datetime) -> None:
-        """Take over a report that a reading brought which began then, and wake who looks at reports."""
+        """Take over a report that a reading brought which began then, and wake who looks at
+        reports.
+        """
         check_is_due, self.has_new_key = self.has_new_key or self.report is None, False
-        self.reserved = {copy: each for copy, each in self.reserved.items() if each.ended_at is None or each.ended_at >= began}
+        self.reserved = {
+            copy: each
+            for copy, each in self.reserved.items()
+            if each.ended_at is None or each.ended_at >= began
+        }
         self.report = self.last_report = report
         self.read_began = began
         self.read_at = self.shared.clock.now()
@@ -146,11 +182,15 @@ class Account:
         self.ring()
 
     def is_overtaken(self, began: datetime) -> bool:
-        """Tell whether a reading that began then is older than the newest known one, so that it changes nothing."""
+        """Tell whether a reading that began then is older than the newest known one, so that it
+        changes nothing.
+        """
         return self.report is not None and self.read_began is not None and began < self.read_began
 
     def renew_session(self) -> None:
-        """Use the account's new key from now on. What is being sent with the old one gets its answer on the old connection."""
+        """Use the account's new key from now on. What is being sent with the old one gets its
+        answer on the old connection.
+        """
         if self.session is not None:
             self._retired.append(self.session)
             self.session = None
@@ -178,7 +218,9 @@ class Account:
 
     @property
     def clock_offset_s(self) -> float | None:
-        """Return how far the exchange's clock is ahead of ours; None without a connection, or where it told none."""
+        """Return how far the exchange's clock is ahead of ours; None without a connection, or where
+        it told none.
+        """
         return None if self.session is None else self.session.clock_offset_s
 
     async def wait_read(self) -> None:
@@ -196,16 +238,25 @@ class Account:
         return self.shared.why_held(self.id)
 
     def exits_wait(self, strategy: StrategyId) -> bool:
-        """Tell whether closing orders wait for a person because conservation is broken; to flatten is that person's decision."""
+        """Tell whether closing orders wait for a person because conservation is broken; to flatten
+        is that person's decision.
+        """
         concerned = self.shared.switches_for(self.id, self.name, strategy, self.exchange)
-        return any(each.stops_exits for each in concerned) and all(each.level is not SwitchLevel.FLATTEN for each in concerned)
+        return any(each.stops_exits for each in concerned) and all(
+            each.level is not SwitchLevel.FLATTEN for each in concerned
+        )
 
     @property
     def trouble(self) -> str:
-        """Say why the account takes no entries though nobody switched them off, nothing where it does: the worse of two reasons first."""
+        """Say why the account takes no entries though nobody switched them off, nothing where it
+        does: the worse of two reasons first.
+        """
         if not self.foreign:
             return self.problem
-        told = f"{len(self.foreign)} orders carry our mark and are not in this ledger; rexalgo reconcile {self.name} shows them"
+        told = (
+            f"{len(self.foreign)} orders carry our mark and are not in this ledger; rexalgo "
+            f"reconcile {self.name} shows them"
+        )
         return f"{told}; {self.problem}" if self.problem else told
 
     def unread(self, symbol: Symbol) -> UnreadableRow | None:
@@ -213,50 +264,92 @@ class Account:
         return None if self.report is None else unread_row(self.report, symbol)
 
     def view(self) -> AccountView | None:
-        """Return the account as known now: the newest report, our holdings, and own entries that the report may not show."""
+        """Return the account as known now: the newest report, our holdings, and own entries that
+        the report may not show.
+        """
         if self.report is None:
             return None
         pending = tuple(each.entry for each in self.reserved.values())
         return AccountView(self.report, read_holdings(self.shared.ledger.db, self.id), pending)
 
     async def tell_pages(self, kind: str, data: dict[str, object]) -> None:
-        """Have open pages renew themselves: how an account is read and checked changes nothing else that they look at."""
+        """Have open pages renew themselves: how an account is read and checked changes nothing else
+        that they look at.
+        """
         at = self.shared.clock.now()
         await self.shared.ledger.write(lambda db: write_pulse(db, kind, self.name, data, at))
 
     @property
     def visible_within_s(self) -> float:
-        """Return how long the exchange may take to show what it did, as its adapter says; 0 without a connection."""
+        """Return how long the exchange may take to show what it did, as its adapter says; 0 without
+        a connection.
+        """
         return self.session.visible_within_s if self.session is not None else 0.0
 
     def reading_after_exits(self, symbol: Symbol) -> tuple[Reading, Reading]:
-        """Compare the newest reading with the exits of ours that closed something: in one symbol, and in any."""
+        """Compare the newest reading with the exits of ours that closed something: in one symbol,
+        and in any.
+        """
         began = self.read_began
         if began is None:
-            return Reading.AFTER, Reading.AFTER  # nothing was read yet, so nothing is planned from it
-        ended = last_exits(self.shared.ledger.db, self.id, began - timedelta(seconds=self.visible_within_s))
+            return (
+                Reading.AFTER,
+                Reading.AFTER,
+            )  # nothing was read yet, so nothing is planned from it
+        ended = last_exits(
+            self.shared.ledger.db, self.id, began - timedelta(seconds=self.visible_within_s)
+        )
         if not ended:
             return Reading.AFTER, Reading.AFTER
         anywhere = Reading.BEFORE if began < max(ended.values()) else Reading.SOON_AFTER
         here = ended.get(symbol)
-        return Reading.AFTER if here is None else Reading.BEFORE if began < here else Reading.SOON_AFTER, anywhere
+        return (
+            Reading.AFTER
+            if here is None
+            else Reading.BEFORE
+            if began < here
+            else Reading.SOON_AFTER,
+            anywhere,
+        )
 
     def unsettled(self, began: datetime) -> frozenset[Symbol]:
-        """Return the symbols that a reading which began then cannot judge: something of ours is under way, or ended too short before."""
-        return unsettled_symbols(self.shared.ledger.db, self.id, began - timedelta(seconds=self.visible_within_s))
+        """Return the symbols that a reading which began then cannot judge: something of ours is
+        under way, or ended too short before.
+        """
+        return unsettled_symbols(
+            self.shared.ledger.db, self.id, began - timedelta(seconds=self.visible_within_s)
+        )
 
     def not_compared(self) -> frozenset[Symbol]:
-        """Return the contracts that a reading of now cannot judge: something of ours is under way there, or a row cannot be read."""
+        """Return the contracts that a reading of now cannot judge: something of ours is under way
+        there, or a row cannot be read.
+        """
         report, held = self.report, read_holdings(self.shared.ledger.db, self.id)
-        unread = {each.symbol for each in held if report is None or may_have_position(report, each.symbol)}
-        return self.unsettled(self.shared.clock.now()) | unread | {each.symbol for each in held if each.entries_open}
+        unread = {
+            each.symbol for each in held if report is None or may_have_position(report, each.symbol)
+        }
+        return (
+            self.unsettled(self.shared.clock.now())
+            | unread
+            | {each.symbol for each in held if each.entries_open}
+        )
 
     def reserve_open_entries(self) -> None:
-        """Count what an earlier process or task sent and nobody has proven: its reservations ended with it, and caps must hold."""
+        """Count what an earlier process or task sent and nobody has proven: its reservations ended
+        with it, and caps must hold.
+        """
         for each in open_entries(self.shared.ledger.db, self.id):
             intent = each.intent
             self.reserve(
-                PendingEntry(each.copy, intent.symbol, each.strategy, intent.position_side, intent.quantity, each.notional, each.margin)
+                PendingEntry(
+                    each.copy,
+                    intent.symbol,
+                    each.strategy,
+                    intent.position_side,
+                    intent.quantity,
+                    each.notional,
+                    each.margin,
+                )
             )
 
     def reserve(self, entry: PendingEntry) -> None:
@@ -264,14 +357,20 @@ class Account:
         self.reserved[entry.copy] = Reserved(entry)
 
     def forget_settled(self, symbol: Symbol) -> None:
-        """Stop reserving entries whose fate is proven where the ledger says that nothing of ours is left in the symbol."""
+        """Stop reserving entries whose fate is proven where the ledger says that nothing of ours is
+        left in the symbol.
+        """
         if read_holding(self.shared.ledger.db, self.id, symbol) is None:
             self.reserved = {
-                copy: each for copy, each in self.reserved.items() if each.ended_at is None or each.entry.symbol != symbol
-            }  # fmt: skip
+                copy: each
+                for copy, each in self.reserved.items()
+                if each.ended_at is None or each.entry.symbol != symbol
+            }
 
     def release(self, copy: CopyId, *, proven: bool) -> None:
-        """Stop reserving an entry: at once when nothing was executed, else once a reading that began later shows it."""
+        """Stop reserving an entry: at once when nothing was executed, else once a reading that
+        began later shows it.
+        """
         held = self.reserved.get(copy)
         if held is None:
             return

@@ -1,4 +1,6 @@
-"""Read one account again and again, and on demand; each reading corrects the ledger, completes the books and wakes who waits for it."""
+"""Read one account again and again, and on demand; each reading corrects the ledger, completes the
+books and wakes who waits for it.
+"""
 
 from datetime import datetime, timedelta
 from typing import Final
@@ -30,7 +32,12 @@ class AccountReader:
     """Read one account."""
 
     def __init__(
-        self, account: Account, position_ids: PositionIds, unreadable: UnreadableRows, books: BooksWatch, reconciler: Reconciler
+        self,
+        account: Account,
+        position_ids: PositionIds,
+        unreadable: UnreadableRows,
+        books: BooksWatch,
+        reconciler: Reconciler,
     ) -> None:
         self._account = account
         self._position_ids = position_ids
@@ -46,14 +53,22 @@ class AccountReader:
         while True:
             failures = 0 if await self.try_to_read() else failures + 1
             await self._account.reading.wait(self._reading_pause_s(failures))
-            if not self._account.problem:  # an account that is not ready keeps its own entries waiting
+            if (
+                not self._account.problem
+            ):  # an account that is not ready keeps its own entries waiting
                 await self._account.shared.calm()
 
     def _reading_pause_s(self, failures: int) -> float:
         if failures:
             return RECONNECT_S[min(failures, len(RECONNECT_S)) - 1]
-        active = bool(self._account.reserved) or bool(read_holdings(self._account.shared.ledger.db, self._account.id))
-        return self._account.shared.pace.reconcile_active_s if active else self._account.shared.pace.reconcile_idle_s
+        active = bool(self._account.reserved) or bool(
+            read_holdings(self._account.shared.ledger.db, self._account.id)
+        )
+        return (
+            self._account.shared.pace.reconcile_active_s
+            if active
+            else self._account.shared.pace.reconcile_idle_s
+        )
 
     async def try_to_read(self) -> bool:
         """Read the account now; a failure is noted on the account, and False is returned."""
@@ -69,14 +84,19 @@ class AccountReader:
         return True
 
     async def read_after_exits(self, symbol: Symbol) -> None:
-        """Have a reading that began after our exits in a symbol: the one that is under way, if it did, else a new one."""
-        if self._under_way is not None and symbol not in last_exits(self._account.shared.ledger.db, self._account.id, self._under_way[0]):
+        """Have a reading that began after our exits in a symbol: the one that is under way, if it
+        did, else a new one.
+        """
+        if self._under_way is not None and symbol not in last_exits(
+            self._account.shared.ledger.db, self._account.id, self._under_way[0]
+        ):
             await self._under_way[1].wait()
         if self._account.reading_after_exits(symbol)[0] is Reading.BEFORE:
             await self.try_to_read()
 
     async def read_account(self) -> None:
-        """Read the account from the exchange and correct the ledger where the exchange proves it wrong.
+        """Read the account from the exchange and correct the ledger where the exchange proves it
+        wrong.
 
         Readings may overlap; one that began before the newest known one changes nothing.
         """
@@ -100,8 +120,12 @@ class AccountReader:
         self._account.was_read(report, began)
         await self._unreadable.note("account", report.unreadable)
 
-    async def _judge(self, session: ExchangeSession, report: AccountReport, began: datetime) -> frozenset[Symbol] | None:
-        """Correct the ledger by a reading and return what it does not decide; None where the ledger may be old, so nothing is corrected."""
+    async def _judge(
+        self, session: ExchangeSession, report: AccountReport, began: datetime
+    ) -> frozenset[Symbol] | None:
+        """Correct the ledger by a reading and return what it does not decide; None where the ledger
+        may be old, so nothing is corrected.
+        """
         account = self._account
         if account.why_held or account.history.is_open:
             return None
@@ -112,7 +136,9 @@ class AccountReader:
         return undecided
 
     async def judge_newest(self) -> None:
-        """Correct the ledger by the newest reading, which was taken while the ledger was not known to be the newest one."""
+        """Correct the ledger by the newest reading, which was taken while the ledger was not known
+        to be the newest one.
+        """
         account = self._account
         session, report, began = account.session, account.report, account.read_began
         if session is None or report is None or began is None:
@@ -122,25 +148,53 @@ class AccountReader:
             await self._books.account_was_read(report, began, undecided)
 
     async def _mark_equity(self, report: AccountReport) -> None:
-        """Renew what loss limits compare with: at the first reading of a trading day, and at a new highest equity."""
-        now, worth, marks = self._account.shared.clock.now(), equity(report), self._account.equity_marks
-        is_new_day = marks is None or trading_day(marks.since, marks.zone) != trading_day(now, marks.zone)
+        """Renew what loss limits compare with: at the first reading of a trading day, and at a new
+        highest equity.
+        """
+        now, worth, marks = (
+            self._account.shared.clock.now(),
+            equity(report),
+            self._account.equity_marks,
+        )
+        is_new_day = marks is None or trading_day(marks.since, marks.zone) != trading_day(
+            now, marks.zone
+        )
         if is_new_day or (marks is not None and worth > marks.peak):
-            await self._account.shared.ledger.write(lambda db: mark_equity(db, self._account.id, worth, now, new_day=is_new_day))
+            await self._account.shared.ledger.write(
+                lambda db: mark_equity(db, self._account.id, worth, now, new_day=is_new_day)
+            )
 
     async def _tell_unreadable(self, error: Exception) -> None:
         """Alert at once about a refused key, and about any other reason once it has lasted."""
         now = self._account.shared.clock.now()
-        since = self._unread_since or now  # kept here: another reading may succeed while this one is told
+        since = (
+            self._unread_since or now
+        )  # kept here: another reading may succeed while this one is told
         if self._unread_since is None:
             self._unread_since = now
             await self._account.tell_pages("reading", {"problem": self._account.problem})
-        held = [each for each in read_holdings(self._account.shared.ledger.db, self._account.id) if each.share > 0]
-        named = ", ".join(f"{each.side.value} {plain(each.share)} {each.symbol}" for each in held) or "none"
+        held = [
+            each
+            for each in read_holdings(self._account.shared.ledger.db, self._account.id)
+            if each.share > 0
+        ]
+        named = (
+            ", ".join(f"{each.side.value} {plain(each.share)} {each.symbol}" for each in held)
+            or "none"
+        )
         if isinstance(error, Rejected) and error.kind is RejectionKind.CREDENTIALS:
-            await self._account.shared.alert(AlertCode.CREDENTIALS_REFUSED, self._account.name, problem=error.text, positions=named)
+            await self._account.shared.alert(
+                AlertCode.CREDENTIALS_REFUSED,
+                self._account.name,
+                problem=error.text,
+                positions=named,
+            )
         elif now - since >= UNREADABLE_AFTER:
             minutes = str((now - since) // timedelta(minutes=1))
             await self._account.shared.alert(
-                AlertCode.ACCOUNT_UNREADABLE, self._account.name, minutes=minutes, problem=self._account.problem, positions=str(len(held))
+                AlertCode.ACCOUNT_UNREADABLE,
+                self._account.name,
+                minutes=minutes,
+                problem=self._account.problem,
+                positions=str(len(held)),
             )

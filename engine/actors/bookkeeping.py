@@ -1,8 +1,10 @@
 """Keep the books: fold what was executed into trades, and write down what each account is worth.
 
-That is at its first reading, once an hour, and at the first reading after something of it was executed: what was read, never a guess.
+That is at its first reading, once an hour, and at the first reading after something of it was
+executed: what was read, never a guess.
 
-It follows the ledger at its own pace and decides nothing; when it fails, it is tried again, and nothing but figures waits for it.
+It follows the ledger at its own pace and decides nothing; when it fails, it is tried again, and
+nothing but figures waits for it.
 """
 
 import logging
@@ -39,7 +41,9 @@ class Bookkeeping:
         self._moved: dict[AccountId, datetime] = {}
         self._written: dict[AccountId, datetime] = {}
         self._refused: set[int] = set()
-        """Episodes that the ledger did not let be folded: tried again every five minutes, and nobody else's wait for them."""
+        """Episodes that the ledger did not let be folded: tried again every five minutes, and
+        nobody else's wait for them.
+        """
 
     async def run(self) -> None:
         """Run until cancelled."""
@@ -73,11 +77,15 @@ class Bookkeeping:
             _LOG.error("the trades of episode %d could not be written: %s", episodes[0], error)
 
     def _new_or_moved(self) -> Sequence[Account]:
-        """Return the accounts that were read for the first time, or after something of them was executed; not too often for one."""
+        """Return the accounts that were read for the first time, or after something of them was
+        executed; not too often for one.
+        """
         found = []
         for each in self._household.accounts:
             newest, moved = self._written.get(each.id), self._moved.get(each.id)
-            if each.read_at is None or (newest is not None and (moved is None or each.read_at < max(moved, newest + _APART))):
+            if each.read_at is None or (
+                newest is not None and (moved is None or each.read_at < max(moved, newest + _APART))
+            ):
                 continue
             self._moved.pop(each.id, None)
             self._written[each.id] = each.read_at
@@ -85,11 +93,20 @@ class Bookkeeping:
         return found
 
     async def _write_points(self, accounts: Sequence[Account], apart_us: int) -> None:
-        read = [(each.id, equity(each.report), each.read_at) for each in accounts if each.report is not None and each.read_at]
+        read = [
+            (each.id, equity(each.report), each.read_at)
+            for each in accounts
+            if each.report is not None and each.read_at
+        ]
         now = self._shared.clock.now()
         for begin in range(0, len(read), POINTS_AT_ONCE):
 
-            def write(db: Database, some: Sequence[tuple[AccountId, Decimal, datetime]] = read[begin : begin + POINTS_AT_ONCE]) -> None:
+            def write(
+                db: Database,
+                some: Sequence[tuple[AccountId, Decimal, datetime]] = read[
+                    begin : begin + POINTS_AT_ONCE
+                ],
+            ) -> None:
                 for account, worth, at in some:
                     mark_equity_point(db, account, worth, at, apart_us)
                     if apart_us == HOUR_US:

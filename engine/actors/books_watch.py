@@ -1,9 +1,10 @@
 """Keep one account's books true: ask the exchange for what they lack, until both sides agree.
 
-It asks only while something lacks: a price, a fee, what closed a position; for funding each hour. Pauses grow from 2 s to 2 minutes, so an
-account costs a bounded number of requests. Rows may come minutes late: a fill is called unexplained after 15 minutes of complete readings,
-is asked for hourly for a day after that, and is corrected by whatever is told. Only figures depend on it: a reading that fails is a log
-line and is made again.
+It asks only while something lacks: a price, a fee, what closed a position; for funding each hour.
+Pauses grow from 2 s to 2 minutes, so an account costs a bounded number of requests. Rows may come
+minutes late: a fill is called unexplained after 15 minutes of complete readings, is asked for
+hourly for a day after that, and is corrected by whatever is told. Only figures depend on it: a
+reading that fails is a log line and is made again.
 """
 
 import logging
@@ -19,7 +20,13 @@ import trio
 from engine.actors.account import Account
 from engine.actors.doorbell import Doorbell
 from engine.actors.exchange_session import ExchangeSession
-from engine.decisions.explaining_fills import UnsettledFill, explain_by_entry, explain_by_orders, explain_by_positions, own_changes
+from engine.decisions.explaining_fills import (
+    UnsettledFill,
+    explain_by_entry,
+    explain_by_orders,
+    explain_by_positions,
+    own_changes,
+)
 from engine.decisions.risk import equity
 from engine.decisions.wallet import TOLERANCE, at_cost, at_entry_price, differing, unexplained
 from engine.domain.account import AccountReport, ClosedPosition
@@ -40,7 +47,7 @@ from engine.ledger.unsettled import (
     tell_known_orders,
     tie_fees,
     unsettled_fills,
-)  # fmt: skip
+)
 from engine.ledger.wallet import (
     Wallet,
     begin_wallet,
@@ -53,7 +60,7 @@ from engine.ledger.wallet import (
     open_costs,
     read_wallet,
     sums,
-)  # fmt: skip
+)
 from engine.ports.exchange import FeeKind, FeeReport
 
 _LOG = logging.getLogger("rexalgo.books")
@@ -62,18 +69,24 @@ FIRST_S: Final = 1.5
 PAUSE_S_MAX: Final = 120.0
 FUNDING_BACK: Final = timedelta(days=2)
 FUNDING_OVERLAP: Final = timedelta(hours=9)
-"""Funding falls due every eight hours at most; a payment that an exchange shows late is read once more."""
+"""Funding falls due every eight hours at most; a payment that an exchange shows late is read once
+more.
+"""
 LOOK_BACK: Final = timedelta(seconds=60)
 GIVE_UP_AFTER: Final = timedelta(minutes=15)
 GIVE_UP_INCOMPLETE: Final = timedelta(hours=1)
 """For an exchange whose pages never reach back far enough."""
 SURE_AFTER: Final = timedelta(minutes=2)
-"""How long a change of the wallet stands without a reason before it is a row: margin and rows of an exchange come seconds late."""
+"""How long a change of the wallet stands without a reason before it is a row: margin and rows of an
+exchange come seconds late.
+"""
 
 
 @dataclass(slots=True)
 class _Strange:
-    """Hold a change of the wallet that nothing explains, since when, and when the exchange was asked about it."""
+    """Hold a change of the wallet that nothing explains, since when, and when the exchange was
+    asked about it.
+    """
 
     amount: Decimal
     since: datetime
@@ -91,27 +104,41 @@ class BooksWatch:
         self._fees_read_at: datetime | None = None
         self._strange: _Strange | None = None
         self._is_complete = True
-        """Whether the newest readings of orders and closed positions reached back as far as they were asked to."""
+        """Whether the newest readings of orders and closed positions reached back as far as they
+        were asked to.
+        """
         self._read_at: datetime | None = None
         self._differing: dict[Symbol, datetime | None] = {}
 
-    async def account_was_read(self, report: AccountReport, began: datetime, undecided: frozenset[Symbol]) -> None:
-        """Book what the owner's own did, begin the wallet at the first reading, and look whether there is something to ask for."""
+    async def account_was_read(
+        self, report: AccountReport, began: datetime, undecided: frozenset[Symbol]
+    ) -> None:
+        """Book what the owner's own did, begin the wallet at the first reading, and look whether
+        there is something to ask for.
+        """
         try:
             await self._take(report, began, undecided)
-        except Exception as error:  # figures are no reason why a reading fails, and entries with it; the next reading is compared again
+        # figures are no reason why a reading fails, and entries with it; the next reading is
+        # compared again
+        except Exception as error:
             self._account.note("the books cannot be compared with a reading", error)
 
-    async def _take(self, report: AccountReport, began: datetime, undecided: frozenset[Symbol]) -> None:
+    async def _take(
+        self, report: AccountReport, began: datetime, undecided: frozenset[Symbol]
+    ) -> None:
         account, ledger = self._account, self._account.shared.ledger
         db, account_id = ledger.db, account.id
         wallet = read_wallet(db, account_id)
-        changes = own_changes(report, read_holdings(db, account_id), own_books(db, account_id), undecided)
+        changes = own_changes(
+            report, read_holdings(db, account_id), own_books(db, account_id), undecided
+        )
         if changes or wallet is None:
 
             def write(db: Database) -> None:
                 is_quiet = not is_busy(db, account_id) and not fills_since(db, account_id, began)
-                now = own_changes(report, read_holdings(db, account_id), own_books(db, account_id), undecided)
+                now = own_changes(
+                    report, read_holdings(db, account_id), own_books(db, account_id), undecided
+                )
                 book_own(db, account_id, now, began, None if wallet is None else self.seen_at)
                 if wallet is None and is_quiet and all(each.is_entry for each in now):
                     self._begin(db, report, began)
@@ -119,7 +146,9 @@ class BooksWatch:
             await ledger.write(write)
         else:
             await self._compare(report, wallet, began)
-        self._differing = {symbol: self.seen_at(symbol) for symbol in differing(report, open_costs(db, account_id))}
+        self._differing = {
+            symbol: self.seen_at(symbol) for symbol in differing(report, open_costs(db, account_id))
+        }
         self._read_at = began
         newest = max((each.id for each in unsettled_fills(db, account_id, began)), default=0)
         if newest > self._newest:
@@ -128,24 +157,38 @@ class BooksWatch:
             self._bell.ring()
 
     def seen_at(self, symbol: Symbol) -> datetime | None:
-        """Return when a reading last showed in a contract what the books have open: what a new one shows to be otherwise happened since."""
+        """Return when a reading last showed in a contract what the books have open: what a new one
+        shows to be otherwise happened since.
+        """
         if symbol in self._differing or self._read_at is not None:
             return self._differing.get(symbol, self._read_at)
         return last_agreed(self._account.shared.ledger.db, self._account.id, symbol)
 
     def _begin(self, db: Database, report: AccountReport, at: datetime) -> None:
-        """Begin the wallet where the books have what is there: what they lack happened before, and would be told after."""
+        """Begin the wallet where the books have what is there: what they lack happened before, and
+        would be told after.
+        """
         account_id = self._account.id
         fold_account(db, account_id)
-        # What stands at this moment stands at the books' prices; where those are not known, at the exchange's.
+        # What stands at this moment stands at the books' prices; where those are not known, at the
+        # exchange's.
         costs = [at_entry_price(report, each) for each in open_costs(db, account_id)]
         if differing(report, costs):
             return
         baseline = at_cost(report, costs)
-        begin_wallet(db, account_id, report.balance.total if baseline is None else baseline, report.balance.total, equity(report), at)
+        begin_wallet(
+            db,
+            account_id,
+            report.balance.total if baseline is None else baseline,
+            report.balance.total,
+            equity(report),
+            at,
+        )
 
     async def _compare(self, report: AccountReport, wallet: Wallet, began: datetime) -> None:
-        """Compare the wallet with the books where both stand still; what nothing explains twice, some time apart, becomes a visible row."""
+        """Compare the wallet with the books where both stand still; what nothing explains twice,
+        some time apart, becomes a visible row.
+        """
         ledger, account_id = self._account.shared.ledger, self._account.id
         if is_busy(ledger.db, account_id):
             self._strange = None
@@ -163,7 +206,9 @@ class BooksWatch:
                 return
             if began - self._strange.since < SURE_AFTER or self._strange.looked_at is None:
                 return
-        elif report.balance.total == wallet.cash and began - wallet.read_at < timedelta(seconds=EVERY_S):
+        elif report.balance.total == wallet.cash and began - wallet.read_at < timedelta(
+            seconds=EVERY_S
+        ):
             self._strange = None
             return
         amount, self._strange = (rest if abs(rest) > rounding else None), None
@@ -187,12 +232,18 @@ class BooksWatch:
                 self._account.note("the books cannot be completed", error)
                 left = True
             self._tries = self._tries + 1 if left else 0
-            await self._bell.wait(min(2.0 ** min(self._tries, 10), PAUSE_S_MAX) if left else EVERY_S)
+            await self._bell.wait(
+                min(2.0 ** min(self._tries, 10), PAUSE_S_MAX) if left else EVERY_S
+            )
             if self._tries == 0:
-                await trio.sleep(FIRST_S)  # an exchange writes the rows of a fill about a second after it
+                await trio.sleep(
+                    FIRST_S
+                )  # an exchange writes the rows of a fill about a second after it
 
     async def look(self) -> bool:
-        """Ask once for everything that lacks; returns whether something still does and is asked for again soon."""
+        """Ask once for everything that lacks; returns whether something still does and is asked for
+        again soon.
+        """
         account, ledger = self._account, self._account.shared.ledger
         session, now = account.session, account.shared.clock.now()
         if session is None:
@@ -204,7 +255,9 @@ class BooksWatch:
         fills = unsettled_fills(ledger.db, account.id, now)
         if fills:
             failed |= await self._failed(self._explain(session, fills))
-            await ledger.write(partial(self._settle, now=now, complete=self._is_complete and not failed))
+            await ledger.write(
+                partial(self._settle, now=now, complete=self._is_complete and not failed)
+            )
         return failed or is_asked_for(ledger.db, account.id)
 
     async def _failed(self, reading: Awaitable[None]) -> bool:
@@ -216,25 +269,38 @@ class BooksWatch:
             return True
         return False
 
-    async def _read_fees(self, session: ExchangeSession, fills: list[UnsettledFill], now: datetime) -> None:
+    async def _read_fees(
+        self, session: ExchangeSession, fills: list[UnsettledFill], now: datetime
+    ) -> None:
         """Read fees and funding where something lacks a fee, and once an hour."""
         if not session.reports_fees:
             return
         lacking = [each.since for each in fills if each.fee is None or each.cause is None]
-        is_due = self._fees_read_at is None or now - self._fees_read_at >= timedelta(seconds=EVERY_S)
+        is_due = self._fees_read_at is None or now - self._fees_read_at >= timedelta(
+            seconds=EVERY_S
+        )
         is_due |= self._strange is not None and self._strange.looked_at is None
         if not lacking and not is_due:
             return
         since = min(lacking, default=now) - LOOK_BACK
         if is_due:
-            since = min(since, now - FUNDING_BACK if self._fees_read_at is None else self._fees_read_at - FUNDING_OVERLAP)
+            since = min(
+                since,
+                now - FUNDING_BACK
+                if self._fees_read_at is None
+                else self._fees_read_at - FUNDING_OVERLAP,
+            )
         rows = (await session.fees(since)).rows
-        await self._account.shared.ledger.write(partial(self._write_fees, rows=rows, offset=_offset(session), now=now))
+        await self._account.shared.ledger.write(
+            partial(self._write_fees, rows=rows, offset=_offset(session), now=now)
+        )
         if is_due:
             self._fees_read_at = now
 
     async def _look_for_unseen(self, session: ExchangeSession, now: datetime) -> None:
-        """Look for positions that the owner opened and closed before anybody looked, where the wallet changed without a reason."""
+        """Look for positions that the owner opened and closed before anybody looked, where the
+        wallet changed without a reason.
+        """
         ledger, account_id = self._account.shared.ledger, self._account.id
         strange, wallet = self._strange, read_wallet(ledger.db, account_id)
         if strange is None or wallet is None or strange.looked_at is not None:
@@ -242,15 +308,33 @@ class BooksWatch:
         if session.reports_closed_positions:
             offset = _offset(session)
             told = await session.closed_positions(wallet.quiet_at - LOOK_BACK, for_books=True)
-            closed = [replace(each, closed_at=each.closed_at - offset, opened_at=each.opened_at - offset) for each in told.rows]
-            await ledger.write(partial(note_unseen, account=account_id, closed=closed, since=wallet.quiet_at, until=now))
+            closed = [
+                replace(each, closed_at=each.closed_at - offset, opened_at=each.opened_at - offset)
+                for each in told.rows
+            ]
+            await ledger.write(
+                partial(
+                    note_unseen, account=account_id, closed=closed, since=wallet.quiet_at, until=now
+                )
+            )
         strange.looked_at = now
 
-    def _write_fees(self, db: Database, rows: tuple[FeeReport, ...], offset: timedelta, now: datetime) -> None:
+    def _write_fees(
+        self, db: Database, rows: tuple[FeeReport, ...], offset: timedelta, now: datetime
+    ) -> None:
         account_id = self._account.id
         store_fees(db, account_id, rows, offset)
-        funding = [FundingRow(each.id, each.symbol, each.amount, each.at - offset) for each in rows if each.kind is FeeKind.FUNDING]
-        fold_account(db, account_id)  # funding belongs to the strategy that held: a trade that is not folded yet would leave it the owner's
+        funding = [
+            FundingRow(each.id, each.symbol, each.amount, each.at - offset)
+            for each in rows
+            if each.kind is FeeKind.FUNDING
+        ]
+        fold_account(
+            db,
+            account_id,
+            # funding belongs to the strategy that held: a trade that is not folded yet would leave
+            # it the owner's
+        )
         record_funding(db, account_id, funding)
         tie_fees(db, account_id, now)
 
@@ -259,30 +343,62 @@ class BooksWatch:
         offset, since = _offset(session), min(each.since for each in fills) - LOOK_BACK
         closed: list[ClosedPosition] = []
         self._is_complete = True
-        outside = [each for each in fills if not each.is_entry and (each.price is None or each.cause is None)]
+        outside = [
+            each
+            for each in fills
+            if not each.is_entry and (each.price is None or each.cause is None)
+        ]
         if outside and session.reports_closed_positions:
             ids = frozenset(each.position_id for each in outside if each.position_id)
             told = await session.closed_positions(since, ids, for_books=True)
             closed = [replace(each, closed_at=each.closed_at - offset) for each in told.rows]
             self._is_complete &= told.complete
         orders: list[OrderReport] = []
-        for symbol in sorted({each.symbol for each in fills if each.price is None or (each.fee is None and not session.reports_fees)}):
+        for symbol in sorted(
+            {
+                each.symbol
+                for each in fills
+                if each.price is None or (each.fee is None and not session.reports_fees)
+            }
+        ):
             history = await session.find_orders(symbol, since, for_books=True)
-            orders += [replace(each, created_at=each.created_at - offset) for each in history.orders]
+            orders += [
+                replace(each, created_at=each.created_at - offset) for each in history.orders
+            ]
             self._is_complete &= history.complete
         await self._account.shared.ledger.write(
-            partial(self._tell, fills=fills, orders=orders, closed=closed, waits_for_position=session.reports_closed_positions)
+            partial(
+                self._tell,
+                fills=fills,
+                orders=orders,
+                closed=closed,
+                waits_for_position=session.reports_closed_positions,
+            )
         )
 
     def _tell(
-        self, db: Database, fills: list[UnsettledFill], orders: list[OrderReport], closed: list[ClosedPosition], *, waits_for_position: bool
-    ) -> None:  # fmt: skip
+        self,
+        db: Database,
+        fills: list[UnsettledFill],
+        orders: list[OrderReport],
+        closed: list[ClosedPosition],
+        *,
+        waits_for_position: bool,
+    ) -> None:
         account_id, now = self._account.id, self._account.shared.clock.now()
         tell_known_orders(db, account_id, fills, orders)
         named = {each.exchange_order_id for each in orders} | {each.order_id for each in closed}
         taken = taken_ids(db, account_id, {each for each in named if each})
-        tell_all(db, account_id, explain_by_orders(fills, orders, taken, waits_for_position=waits_for_position))
-        still = [each for each in unsettled_fills(db, account_id, now) if each.price is None or each.cause is None]
+        tell_all(
+            db,
+            account_id,
+            explain_by_orders(fills, orders, taken, waits_for_position=waits_for_position),
+        )
+        still = [
+            each
+            for each in unsettled_fills(db, account_id, now)
+            if each.price is None or each.cause is None
+        ]
         tell_all(db, account_id, explain_by_positions(still, closed, taken))
         tie_fees(db, account_id, now)
 
@@ -290,7 +406,9 @@ class BooksWatch:
         """Give up what was asked for long enough."""
         account_id, report = self._account.id, self._account.report
         patience = GIVE_UP_AFTER if complete else GIVE_UP_INCOMPLETE
-        over = [each for each in unsettled_fills(db, account_id, now) if now - each.seen_at >= patience]
+        over = [
+            each for each in unsettled_fills(db, account_id, now) if now - each.seen_at >= patience
+        ]
         if report is not None:
             tell_all(db, account_id, explain_by_entry(over, report, open_costs(db, account_id)))
         give_up(db, over)

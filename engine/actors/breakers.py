@@ -1,8 +1,10 @@
-"""Breakers: what comes or is refused too often switches new entries off, in the narrowest scope that explains it, and tells people.
+"""Breakers: what comes or is refused too often switches new entries off, in the narrowest scope
+that explains it, and tells people.
 
-A strategy that sends too many entries is stopped as a strategy, an account whose entries the exchange keeps refusing as an account; an
-exchange that does not answer several accounts makes entries wait by itself (its circuit). A breaker sets an ordinary switch, so it is seen,
-explained and taken away like one. Exits are never stopped.
+A strategy that sends too many entries is stopped as a strategy, an account whose entries the
+exchange keeps refusing as an account; an exchange that does not answer several accounts makes
+entries wait by itself (its circuit). A breaker sets an ordinary switch, so it is seen, explained
+and taken away like one. Exits are never stopped.
 """
 
 from collections.abc import Mapping
@@ -29,7 +31,9 @@ REFUSED_WINDOW: Final = timedelta(minutes=10)
 class Breakers:
     """Watch rates and refusals; hold the circuits of the exchanges."""
 
-    def __init__(self, shared: Shared, circuits: Mapping[str, Circuit], config: EngineConfig) -> None:
+    def __init__(
+        self, shared: Shared, circuits: Mapping[str, Circuit], config: EngineConfig
+    ) -> None:
         self.circuits = circuits
         self._shared = shared
         self._entries_per_minute = config.breaker_entries_per_minute
@@ -51,14 +55,22 @@ class Breakers:
                 await self._trip(SwitchScope.STRATEGY, name, cause)
         for name, count, why, newest in refused_accounts(db, now - REFUSED_WINDOW, self._refusals):
             if self._is_news(SwitchScope.ACCOUNT, name, newest):
-                await self._trip(SwitchScope.ACCOUNT, name, f"the exchange refused {count} entries in a row, the last one: {why}")
+                await self._trip(
+                    SwitchScope.ACCOUNT,
+                    name,
+                    f"the exchange refused {count} entries in a row, the last one: {why}",
+                )
         for name, circuit in self.circuits.items():
             if circuit.openings > self._told[name]:
                 self._told[name] = circuit.openings
                 await self._shared.alert(
-                    AlertCode.CIRCUIT_OPEN, name, failures=str(circuit.failures), accounts=str(circuit.accounts),
-                    problem=circuit.last_problem, pause_s=str(round(circuit.wait_s(now), 1)),
-                )  # fmt: skip
+                    AlertCode.CIRCUIT_OPEN,
+                    name,
+                    failures=str(circuit.failures),
+                    accounts=str(circuit.accounts),
+                    problem=circuit.last_problem,
+                    pause_s=str(round(circuit.wait_s(now), 1)),
+                )
 
     def _is_news(self, scope: SwitchScope, target: str, newest: datetime) -> bool:
         if any((each.scope, each.target) == (scope, target) for each in self._shared.switches):

@@ -1,7 +1,9 @@
-"""The last line of one order: the lane's own checks, then conservation; and what follows when conservation is broken.
+"""The last line of one order: the lane's own checks, then conservation; and what follows when
+conservation is broken.
 
-Broken conservation is a fault of ours and stops the account: the order is not sent, new entries are switched off, closing orders wait
-for a person (who resumes, or has everything flattened), and people are woken. All of it is in the transaction that records the attempt.
+Broken conservation is a fault of ours and stops the account: the order is not sent, new entries are
+switched off, closing orders wait for a person (who resumes, or has everything flattened), and
+people are woken. All of it is in the transaction that records the attempt.
 """
 
 from collections.abc import Callable
@@ -23,9 +25,13 @@ NOTE_CHARACTERS_MAX = 200
 
 
 class LastLine:
-    """Look at one claimed order right before it is sent, without an await; ``own`` are the lane's checks."""
+    """Look at one claimed order right before it is sent, without an await; ``own`` are the lane's
+    checks.
+    """
 
-    def __init__(self, account: Account, wanted: Claim, attempt_id: int, own: Callable[[], Outcome | None]) -> None:
+    def __init__(
+        self, account: Account, wanted: Claim, attempt_id: int, own: Callable[[], Outcome | None]
+    ) -> None:
         self._account = account
         self._wanted = wanted
         self._attempt_id = attempt_id
@@ -55,13 +61,17 @@ class LastLine:
                 self._broken = cause
                 # An exit is not given up: it waits with the account until a person decides.
                 return (
-                    NothingSent(f"conservation: {cause}") if is_exit else Outcome(OutcomeCode.KILLED, {"cause": f"conservation: {cause}"})
+                    NothingSent(f"conservation: {cause}")
+                    if is_exit
+                    else Outcome(OutcomeCode.KILLED, {"cause": f"conservation: {cause}"})
                 )
             case _:
                 assert_never(found)
 
     async def record(self, write: Callable[[Database], None]) -> None:
-        """Record what became of the attempt, and stop the account where conservation is broken, in one transaction."""
+        """Record what became of the attempt, and stop the account where conservation is broken, in
+        one transaction.
+        """
         shared = self._account.shared
         if not self._broken:
             await shared.ledger.write(write)
@@ -74,7 +84,9 @@ class LastLine:
         def write_and_stop(db: Database) -> None:
             write(db)
             set_switch(db, switch)
-            raise_alert(db, AlertCode.CONSERVATION_BROKEN, name, details, at, self._wanted.intent.symbol)
+            raise_alert(
+                db, AlertCode.CONSERVATION_BROKEN, name, details, at, self._wanted.intent.symbol
+            )
 
         await shared.ledger.write(write_and_stop)
         shared.switches = switches(shared.ledger.db)

@@ -1,4 +1,6 @@
-"""A doorbell: ringing loses nothing because the work is in the ledger; many rings before an answer are one."""
+"""A doorbell: ringing loses nothing because the work is in the ledger; many rings before an answer
+are one.
+"""
 
 import trio
 

@@ -1,6 +1,8 @@
-"""The entry lane: plan an entry, reserve it, have what must stand before it, send it; try again only with proof that nothing left.
+"""The entry lane: plan an entry, reserve it, have what must stand before it, send it; try again
+only with proof that nothing left.
 
-An entry waits for the first reading of its account and fails closed without one; it is tried while it is young, and no longer.
+An entry waits for the first reading of its account and fails closed without one; it is tried while
+it is young, and no longer.
 """
 
 from datetime import timedelta
@@ -11,7 +13,16 @@ from engine.actors.lanes import Lanes
 from engine.actors.recording import refused_outcome
 from engine.actors.sending import send, witness
 from engine.decisions.order_lifecycle import AttemptState, Refused
-from engine.decisions.planning import EntryContext, EntryPlan, Reading, Wait, age_limit_s, last_line_entry, plan_entry, takes_entries
+from engine.decisions.planning import (
+    EntryContext,
+    EntryPlan,
+    Reading,
+    Wait,
+    age_limit_s,
+    last_line_entry,
+    plan_entry,
+    takes_entries,
+)
 from engine.decisions.sizing import TAKER_FEE_BPS
 from engine.domain.holding import PendingEntry
 from engine.domain.identifiers import Symbol
@@ -27,7 +38,12 @@ from engine.ports.rate_limiter import Priority
 ENTRY_RETRY_S: Final = 0.5
 READ_AGAIN_S: Final = 1.0
 READ_MARGIN_S: Final = 1.0
-_NEVER_SENT: Final = (AttemptState.SKIPPED, AttemptState.DENIED, AttemptState.EXPIRED, AttemptState.KILLED)
+_NEVER_SENT: Final = (
+    AttemptState.SKIPPED,
+    AttemptState.DENIED,
+    AttemptState.EXPIRED,
+    AttemptState.KILLED,
+)
 
 
 async def enter(lanes: Lanes, leg: WaitingLeg) -> None:
@@ -37,14 +53,18 @@ async def enter(lanes: Lanes, leg: WaitingLeg) -> None:
         await account.first_reading.wait()
     signal, subscription = shared.signal(leg.signal_number), shared.subscription(leg.subscription)
     if account.reading_after_exits(leg.symbol)[0] is Reading.BEFORE:
-        await lanes.reader.read_after_exits(leg.symbol)  # the newest reading still shows what we closed, as if the owner held it
+        await lanes.reader.read_after_exits(
+            leg.symbol
+        )  # the newest reading still shows what we closed, as if the owner held it
     plan = plan_entry(await _context(lanes, leg, signal, subscription))
     if isinstance(plan, Wait):
         if plan.reads:
             account.read_soon()
         lanes.wait(leg, READ_AGAIN_S if plan.reads else ENTRY_RETRY_S, plan.cause)
     elif isinstance(plan, Outcome):
-        if plan.code is OutcomeCode.DENIED_ACCOUNT_NOT_READY and _may_be_read_in_time(lanes, signal):
+        if plan.code is OutcomeCode.DENIED_ACCOUNT_NOT_READY and _may_be_read_in_time(
+            lanes, signal
+        ):
             account.read_soon()
             lanes.wait(leg, ENTRY_RETRY_S)
         else:
@@ -61,12 +81,17 @@ async def enter(lanes: Lanes, leg: WaitingLeg) -> None:
                 account.release(leg.copy, proven=False)
 
 
-async def _context(lanes: Lanes, leg: WaitingLeg, signal: Signal, subscription: Subscription) -> EntryContext:
+async def _context(
+    lanes: Lanes, leg: WaitingLeg, signal: Signal, subscription: Subscription
+) -> EntryContext:
     account, shared = lanes.account, lanes.account.shared
     feed = shared.feeds[account.exchange]
     quote = await feed.quote(leg.symbol, shared.pace.price_age_s)
-    # Before the holdings are read: an exit that ends between the two statements is seen in one of them.
-    exiting = is_exiting_before(shared.ledger.db, leg.account, leg.strategy, leg.symbol, signal.entry_key)
+    # Before the holdings are read: an exit that ends between the two statements is seen in one of
+    # them.
+    exiting = is_exiting_before(
+        shared.ledger.db, leg.account, leg.strategy, leg.symbol, signal.entry_key
+    )
     here, anywhere = account.reading_after_exits(leg.symbol)
     if here is Reading.SOON_AFTER:
         account.forget_settled(leg.symbol)
@@ -97,38 +122,70 @@ async def _context(lanes: Lanes, leg: WaitingLeg, signal: Signal, subscription: 
 
 
 def _unread(account: Account, symbol: Symbol) -> str:
-    """Say which row about the symbol the exchange's reading could not tell, empty where there is none: what stands there is not known."""
+    """Say which row about the symbol the exchange's reading could not tell, empty where there is
+    none: what stands there is not known.
+    """
     row = account.unread(symbol)
-    return "" if row is None else f"the {row.what} in {row.symbol or 'an unknown contract'} cannot be read ({row.problem})"
+    return (
+        ""
+        if row is None
+        else (
+            f"the {row.what} in {row.symbol or 'an unknown contract'} cannot be read "
+            f"({row.problem})"
+        )
+    )
 
 
 def _may_be_read_in_time(lanes: Lanes, signal: Signal) -> bool:
-    """Tell whether an account that could not be read (not: whose key was refused) may be ready before the entry is too old."""
+    """Tell whether an account that could not be read (not: whose key was refused) may be ready
+    before the entry is too old.
+    """
     shared = lanes.account.shared
     young_until = signal.decided_at + timedelta(seconds=shared.pace.entry_age_s - READ_MARGIN_S)
-    return lanes.account.problem_may_pass and not lanes.account.foreign and shared.clock.now() < young_until
+    return (
+        lanes.account.problem_may_pass
+        and not lanes.account.foreign
+        and shared.clock.now() < young_until
+    )
 
 
 def _reserve(lanes: Lanes, leg: WaitingLeg, plan: EntryPlan) -> None:
     intent = plan.intent
-    entry = PendingEntry(leg.copy, leg.symbol, leg.strategy, intent.position_side, intent.quantity, plan.notional, plan.margin)
+    entry = PendingEntry(
+        leg.copy,
+        leg.symbol,
+        leg.strategy,
+        intent.position_side,
+        intent.quantity,
+        plan.notional,
+        plan.margin,
+    )
     lanes.account.reserve(entry)
 
 
-async def _send(lanes: Lanes, leg: WaitingLeg, signal: Signal, subscription: Subscription, plan: EntryPlan) -> bool:
+async def _send(
+    lanes: Lanes, leg: WaitingLeg, signal: Signal, subscription: Subscription, plan: EntryPlan
+) -> bool:
     """Send one planned entry; returns whether something of it may stand at the exchange."""
     account, shared = lanes.account, lanes.account.shared
     try:
         session = await account.connected()
-        session.check_circuit(is_retry=leg.attempts + lanes.now(leg.copy).failed > 0)  # waiting for an exit is no try
+        session.check_circuit(
+            is_retry=leg.attempts + lanes.now(leg.copy).failed > 0
+        )  # waiting for an exit is no try
         await session.prepare_entry(plan.intent)
         await session.permit(Priority.ENTRY)
         await session.warm()
     except Rejected as error:
         await lanes.conclude(leg, refused_outcome(Refused(error.kind, error.text)))
         return False
-    except Exception as error:  # nothing of the order was sent yet, whatever the plugin raised: try again while it is young
-        lanes.fail(leg, error, (error.retry_after_s if isinstance(error, NotExecuted) else None) or ENTRY_RETRY_S)
+    # nothing of the order was sent yet, whatever the plugin raised: try again while it is young
+    except Exception as error:
+        lanes.fail(
+            leg,
+            error,
+            (error.retry_after_s if isinstance(error, NotExecuted) else None) or ENTRY_RETRY_S,
+        )
         return False
     limits = strictest(shared.limits, subscription.policy.limits)
     entry_age_s = age_limit_s(shared.pace.entry_age_s, limits)
@@ -137,7 +194,12 @@ async def _send(lanes: Lanes, leg: WaitingLeg, signal: Signal, subscription: Sub
         switches = shared.switches_for(account.id, account.name, leg.strategy, account.exchange)
         goal = goal_key(shared.ledger.db, leg.account, leg.strategy, leg.symbol)
         stands = takes_entries(shared.subscription(leg.subscription))
-        return last_line_entry(signal, goal, switches, entry_age_s, shared.clock.now(), lanes.waited_for(leg)) or stands
+        return (
+            last_line_entry(
+                signal, goal, switches, entry_age_s, shared.clock.now(), lanes.waited_for(leg)
+            )
+            or stands
+        )
 
     wanted = Claim(
         copy=leg.copy,
@@ -160,5 +222,6 @@ async def _send(lanes: Lanes, leg: WaitingLeg, signal: Signal, subscription: Sub
         return False
     if done.state.is_terminal:
         account.release(leg.copy, proven=True)
-        account.read_soon()  # the pause that the reader is in may have begun when nothing was open: it is the long one
+        # the pause that the reader is in may have begun when nothing was open: it is the long one
+        account.read_soon()
     return True

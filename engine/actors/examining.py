@@ -1,4 +1,6 @@
-"""Read at the exchange what the books of an account are compared with. Everything that cannot be read is named; nothing is changed."""
+"""Read at the exchange what the books of an account are compared with. Everything that cannot be
+read is named; nothing is changed.
+"""
 
 from dataclasses import replace
 from datetime import datetime, timedelta

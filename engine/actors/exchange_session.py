@@ -1,8 +1,10 @@
-"""One account's line to its exchange: deadline, rate limiter, error table. The only caller of exchange adapters.
+"""One account's line to its exchange: deadline, rate limiter, error table. The only caller of
+exchange adapters.
 
-What always holds: every call stands under one total deadline; an order is written at most once per claim, right after the last
-line with no await between; whatever the adapter does, the result is one of the answers of ``decisions.order_lifecycle``. Everything that
-changes something at the exchange asks the one guard first: where that says why nothing may leave, or cannot tell, nothing does.
+What always holds: every call stands under one total deadline; an order is written at most once per
+claim, right after the last line with no await between; whatever the adapter does, the result is one
+of the answers of ``decisions.order_lifecycle``. Everything that changes something at the exchange
+asks the one guard first: where that says why nothing may leave, or cannot tell, nothing does.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -55,16 +57,28 @@ class ExchangeSession:
     """Hold one connection of one account."""
 
     def __init__(
-        self, adapter: ExchangeAdapter, login: AccountLogin, context: ExchangeContext, limiter: RateLimiter, send_deadline_s: float,
-        sends: set[trio.CancelScope] | None = None, circuit: Circuit | None = None, *, why_held: Callable[[], str],
-    ) -> None:  # fmt: skip
-        """``why_held`` is the guard: it says why nothing may leave this account, and is empty where it may."""
+        self,
+        adapter: ExchangeAdapter,
+        login: AccountLogin,
+        context: ExchangeContext,
+        limiter: RateLimiter,
+        send_deadline_s: float,
+        sends: set[trio.CancelScope] | None = None,
+        circuit: Circuit | None = None,
+        *,
+        why_held: Callable[[], str],
+    ) -> None:
+        """``why_held`` is the guard: it says why nothing may leave this account, and is empty where
+        it may.
+        """
         self._adapter = adapter
         self._login = login
         self._peer_clock = PeerClock(context.clock.now)
         self._http = HttpClientFactory(peer_clock=self._peer_clock)
         self._uses_http = False
-        self._context = ExchangeContext(context.settings, context.clock, self._client, context.data_dir)
+        self._context = ExchangeContext(
+            context.settings, context.clock, self._client, context.data_dir
+        )
         self._clock: Clock = context.clock
         self._limiter = limiter
         self._fallback = HalfRateLimiter()
@@ -80,11 +94,15 @@ class ExchangeSession:
 
     def reads_client_order_id(self, intent: OrderIntent) -> bool:
         """Tell whether this order, read back, carries our client order id."""
-        return self.tells_our_ids and (self._adapter.traits.exits_carry_client_order_id or not intent.reduce_only)
+        return self.tells_our_ids and (
+            self._adapter.traits.exits_carry_client_order_id or not intent.reduce_only
+        )
 
     @property
     def tells_our_ids(self) -> bool:
-        """Tell whether entries of this account, read back, carry our client order id; the session is open."""
+        """Tell whether entries of this account, read back, carry our client order id; the session
+        is open.
+        """
         traits = self._adapter.traits
         if traits.client_order_id_per_account:
             return cast(OrderIdConnection, self._open).reads_client_order_id
@@ -92,12 +110,16 @@ class ExchangeSession:
 
     @property
     def visible_within_s(self) -> float:
-        """Return for how long after its acceptance an order, or its fill, may be missing from readings."""
+        """Return for how long after its acceptance an order, or its fill, may be missing from
+        readings.
+        """
         return self._adapter.traits.visible_within_s
 
     async def open(self) -> None:
         """Connect the account; raises what the adapter raises, or TimeoutError at the deadline."""
-        self._connection = await self._within(READ_DEADLINE_S, self._adapter.connect(self._login, self._context))
+        self._connection = await self._within(
+            READ_DEADLINE_S, self._adapter.connect(self._login, self._context)
+        )
 
     async def aclose(self) -> None:
         """Close the connection and its HTTP clients."""
@@ -119,7 +141,9 @@ class ExchangeSession:
 
     @property
     def clock_offset_s(self) -> float | None:
-        """Return what must be added to our time to get the exchange's: measured, None before an answer told; 0 without HTTP."""
+        """Return what must be added to our time to get the exchange's: measured, None before an
+        answer told; 0 without HTTP.
+        """
         return self._peer_clock.offset_s if self._uses_http else 0.0
 
     def _exchange_time(self, moment: datetime) -> datetime:
@@ -127,12 +151,20 @@ class ExchangeSession:
         offset_s = self.clock_offset_s
         return moment + timedelta(seconds=-UNKNOWN_OFFSET_S if offset_s is None else offset_s)
 
-    async def find_orders(self, symbol: Symbol, since: datetime, *, for_books: bool = False) -> OrderHistory:
-        """Read a symbol's orders since a time of our clock; complete only if it reaches back to it on the exchange's."""
+    async def find_orders(
+        self, symbol: Symbol, since: datetime, *, for_books: bool = False
+    ) -> OrderHistory:
+        """Read a symbol's orders since a time of our clock; complete only if it reaches back to it
+        on the exchange's.
+        """
         await self.permit(Priority.READ)
         asked = self._exchange_time(since)
-        history = await self._within(READ_DEADLINE_S, self._open.find_orders(symbol, asked), counts=not for_books)
-        history = replace(history, orders=tuple(self._without_second_fee(each) for each in history.orders))
+        history = await self._within(
+            READ_DEADLINE_S, self._open.find_orders(symbol, asked), counts=not for_books
+        )
+        history = replace(
+            history, orders=tuple(self._without_second_fee(each) for each in history.orders)
+        )
         # This answer may have been the first to tell how far the two clocks are apart.
         reaches_back = asked - self._exchange_time(since) <= timedelta(seconds=SLACK_S)
         return history if reaches_back else replace(history, complete=False)
@@ -142,7 +174,9 @@ class ExchangeSession:
         if not self._adapter.traits.reports_funds:
             return ()
         await self.permit(Priority.READ)
-        return await self._within(READ_DEADLINE_S, cast(FundsConnection, self._open).funds_elsewhere())
+        return await self._within(
+            READ_DEADLINE_S, cast(FundsConnection, self._open).funds_elsewhere()
+        )
 
     @property
     def reports_fees(self) -> bool:
@@ -150,14 +184,18 @@ class ExchangeSession:
         return self._adapter.traits.reports_fees
 
     async def fees(self, since: datetime) -> FeeHistory:
-        """Read what was paid since a time of our clock, newest first, with times of the exchange's; only where ``reports_fees``."""
+        """Read what was paid since a time of our clock, newest first, with times of the exchange's;
+        only where ``reports_fees``.
+        """
         await self.permit(Priority.READ)
         told = cast(FeesConnection, self._open).fees(self._exchange_time(since))
         return await self._within(READ_DEADLINE_S, told, counts=False)
 
     @property
     def names_positions(self) -> bool:
-        """Tell whether positions have ids here, and orders name the position they opened, grew or closed."""
+        """Tell whether positions have ids here, and orders name the position they opened, grew or
+        closed.
+        """
         return self._adapter.traits.names_positions
 
     @property
@@ -167,15 +205,19 @@ class ExchangeSession:
 
     async def closed_positions(
         self, since: datetime, position_ids: Collection[str] = (), *, for_books: bool = False
-    ) -> ClosedPositions:  # fmt: skip
-        """Read positions closed since a time of our clock, with times of the exchange's; only where ``reports_closed_positions``."""
+    ) -> ClosedPositions:
+        """Read positions closed since a time of our clock, with times of the exchange's; only where
+        ``reports_closed_positions``.
+        """
         await self.permit(Priority.READ)
         connection = cast(ClosedPositionsConnection, self._open)
         told = connection.closed_positions(self._exchange_time(since), position_ids)
         return await self._within(READ_DEADLINE_S, told, counts=not for_books)
 
     def unmapped_errors(self) -> Mapping[str, int]:
-        """Return the error texts that the adapter met and does not know; none where it does not count them."""
+        """Return the error texts that the adapter met and does not know; none where it does not
+        count them.
+        """
         counts = self._adapter.traits.counts_unmapped_errors
         return cast(ErrorCountingAdapter, self._adapter).unmapped_errors() if counts else {}
 
@@ -194,20 +236,30 @@ class ExchangeSession:
         """Make a position's stop and target exactly these; raises what the adapter raises."""
         await self.permit(Priority.EXIT)
         self._refuse_where_held()
-        await self._within(READ_DEADLINE_S, cast(ProtectionConnection, self._open).set_protection(wanted))
+        await self._within(
+            READ_DEADLINE_S, cast(ProtectionConnection, self._open).set_protection(wanted)
+        )
 
     def check_circuit(self, *, is_retry: bool) -> None:
-        """Let an entry go on, or raise NotExecuted while the exchange fails for several accounts, or retries have used their share up."""
+        """Let an entry go on, or raise NotExecuted while the exchange fails for several accounts,
+        or retries have used their share up.
+        """
         wait_s = self._circuit.wait_s(self._clock.now())
         if wait_s > 0:
-            raise NotExecuted(f"the exchange fails for several accounts ({self._circuit.last_problem}); entries wait", wait_s)
+            raise NotExecuted(
+                f"the exchange fails for several accounts ({self._circuit.last_problem}); entries "
+                "wait",
+                wait_s,
+            )
         if not is_retry:
             self._circuit.began()
         elif not self._circuit.may_retry():
             raise NotExecuted("too many entries are tried again; this one waits", RETRY_WAIT_S)
 
     async def prepare_entry(self, intent: OrderIntent) -> None:
-        """Do what must stand before an entry; raises NotExecuted or Rejected, and NotExecuted for anything else that went wrong."""
+        """Do what must stand before an entry; raises NotExecuted or Rejected, and NotExecuted for
+        anything else that went wrong.
+        """
         self._refuse_where_held()
         await self._within(READ_DEADLINE_S, self._open.prepare_entry(intent))
 
@@ -216,25 +268,38 @@ class ExchangeSession:
         if self._uses_http:
             try:
                 await self._http.warm()
-            except Exception as error:  # nothing of an order was written: whatever failed, it is proof of that
-                raise NotExecuted(f"no connection to the exchange: {type(error).__name__}") from error
+            except (
+                Exception
+            ) as error:  # nothing of an order was written: whatever failed, it is proof of that
+                raise NotExecuted(
+                    f"no connection to the exchange: {type(error).__name__}"
+                ) from error
 
     async def permit_exit(self) -> None:
         """Wait until the rate limiter lets one exit through, with every request that it takes."""
         await self.permit(Priority.EXIT, self._adapter.traits.exit_requests)
 
     async def permit(self, priority: Priority, requests: int = 1) -> None:
-        """Wait until the rate limiter lets requests through; a broken limiter refuses entries and halves exits."""
-        limit = self._adapter.traits.read_limit if priority is Priority.READ else self._adapter.traits.order_limit
+        """Wait until the rate limiter lets requests through; a broken limiter refuses entries and
+        halves exits.
+        """
+        limit = (
+            self._adapter.traits.read_limit
+            if priority is Priority.READ
+            else self._adapter.traits.order_limit
+        )
         kind = "reads" if priority is Priority.READ else "orders"
         pool = f"{self._adapter.name}:{kind}:{self._login.account}"
         while True:
             now = self._clock.now()
             try:
                 answer = self._limiter.reserve(pool, limit, requests, priority, now)
-            except Exception as error:  # a plugin's fault must not stop exits, and must not let entries through uncounted
+            # a plugin's fault must not stop exits, and must not let entries through uncounted
+            except Exception as error:
                 if priority is not Priority.EXIT:
-                    raise NotExecuted(f"the rate limiter {self._limiter.name} failed: {type(error).__name__}", 1.0) from error
+                    raise NotExecuted(
+                        f"the rate limiter {self._limiter.name} failed: {type(error).__name__}", 1.0
+                    ) from error
                 answer = self._fallback.reserve(pool, limit, requests, priority, now)
             if isinstance(answer, Granted):
                 if answer.at > now:
@@ -243,12 +308,17 @@ class ExchangeSession:
             await trio.sleep(max(0.001, (answer.retry_at - now) / timedelta(seconds=1)))
 
     async def place(
-        self, intent: OrderIntent, last_line: Callable[[], Outcome | NothingSent | None], written: Callable[[], None]
+        self,
+        intent: OrderIntent,
+        last_line: Callable[[], Outcome | NothingSent | None],
+        written: Callable[[], None],
     ) -> Answer | Outcome:
-        """Send one order once. ``last_line`` runs right before the write; what it returns but None is proof that nothing left.
+        """Send one order once. ``last_line`` runs right before the write; what it returns but None
+        is proof that nothing left.
 
-        ``written`` is called once, when the request is out or the call has ended. It ends at its own deadline; nothing but a
-        stopping engine, through the ``sends`` given at the beginning, ends it earlier, and that too is no proof of anything.
+        ``written`` is called once, when the request is out or the call has ended. It ends at its
+        own deadline; nothing but a stopping engine, through the ``sends`` given at the beginning,
+        ends it earlier, and that too is no proof of anything.
         """
         stopped: list[Outcome | NothingSent] = []
 
@@ -267,14 +337,18 @@ class ExchangeSession:
         if first is not None:
             permit.mark_written()
             return first
-        result: OrderReport | BaseException = TimeoutError(f"no answer within {self._send_deadline_s} s")
+        result: OrderReport | BaseException = TimeoutError(
+            f"no answer within {self._send_deadline_s} s"
+        )
         token = send_permit.set(permit)
         try:
             with trio.move_on_after(self._send_deadline_s, shield=True) as scope:
                 self._sends.add(scope)
                 try:
                     result = await self._open.place_order(intent)
-                except Exception as error:  # the boundary to a plugin: classify decides what each error proves
+                except (
+                    Exception
+                ) as error:  # the boundary to a plugin: classify decides what each error proves
                     result = error
         finally:
             self._sends.discard(scope)
@@ -285,7 +359,9 @@ class ExchangeSession:
         if isinstance(result, OrderReport):
             result = self._without_second_fee(result)
         answer = classify(intent, result, permit.taken if self._uses_http else None)
-        self._note(result if isinstance(answer, NoProof) and isinstance(result, BaseException) else None)
+        self._note(
+            result if isinstance(answer, NoProof) and isinstance(result, BaseException) else None
+        )
         return answer
 
     def _why_held(self) -> str:
@@ -299,11 +375,15 @@ class ExchangeSession:
             raise NotExecuted(held, HELD_WAIT_S)
 
     def _without_second_fee(self, report: OrderReport) -> OrderReport:
-        """Leave a fee out where the exchange has a history of fees: what both tell would be counted twice."""
+        """Leave a fee out where the exchange has a history of fees: what both tell would be counted
+        twice.
+        """
         return replace(report, fee=None) if self.reports_fees and report.fee is not None else report
 
     async def _within(self, deadline_s: float, call: Awaitable[T], *, counts: bool = True) -> T:
-        """Wait for a call of the adapter. ``counts``: what is read for the books alone says nothing to the circuit."""
+        """Wait for a call of the adapter. ``counts``: what is read for the books alone says nothing
+        to the circuit.
+        """
         try:
             with trio.fail_after(deadline_s):
                 result = await call
@@ -316,7 +396,9 @@ class ExchangeSession:
         return result
 
     def _note(self, error: BaseException | None) -> None:
-        """Tell the exchange's circuit; whatever the exchange itself answered, a refusal or a rate limit, shows that it works."""
+        """Tell the exchange's circuit; whatever the exchange itself answered, a refusal or a rate
+        limit, shows that it works.
+        """
         if error is None or isinstance(error, Rejected | NotExecuted):
             self._circuit.worked()
         else:

@@ -1,6 +1,8 @@
-"""The exit lane: close what is ours, or a part of it, again and again until a reading shows that it is done.
+"""The exit lane: close what is ours, or a part of it, again and again until a reading shows that it
+is done.
 
-No guard of entries stops an exit, it has no age, and it is tried without limit, with pauses that grow to a minute.
+No guard of entries stops an exit, it has no age, and it is tried without limit, with pauses that
+grow to a minute.
 """
 
 from datetime import timedelta
@@ -13,7 +15,14 @@ from engine.actors.resting_lane import take_back_resting
 from engine.actors.sending import send, witness
 from engine.decisions.order_lifecycle import AttemptState
 from engine.decisions.planning import Reading, Wait
-from engine.decisions.planning_exits import NO_CONTRACT, Carry, ExitContext, ExitPlan, is_below_minimum, plan_exit
+from engine.decisions.planning_exits import (
+    NO_CONTRACT,
+    Carry,
+    ExitContext,
+    ExitPlan,
+    is_below_minimum,
+    plan_exit,
+)
 from engine.decisions.risk import position_of
 from engine.domain.alert import EXIT_TRIES_TOLD, AlertCode
 from engine.domain.amounts import ZERO, Money, Quantity, plain
@@ -33,7 +42,11 @@ WAIT_S: Final = 0.25
 WAIT_S_MAX: Final = 2.0
 WITNESS_AGE: Final = timedelta(seconds=5)
 """How old a reading may be for its quantity to be evidence where positions have no ids."""
-_NOTHING_LEFT: Final = (OutcomeCode.SKIPPED_NOTHING_TO_CLOSE, OutcomeCode.NOTHING_TO_DO, OutcomeCode.SKIPPED_CARRIED)
+_NOTHING_LEFT: Final = (
+    OutcomeCode.SKIPPED_NOTHING_TO_CLOSE,
+    OutcomeCode.NOTHING_TO_DO,
+    OutcomeCode.SKIPPED_CARRIED,
+)
 
 
 async def close(lanes: Lanes, leg: WaitingLeg) -> None:
@@ -44,19 +57,28 @@ async def close(lanes: Lanes, leg: WaitingLeg) -> None:
     if context.is_flat_after and not signal.draft.is_test:
         await take_back_resting(account, leg)
     plan = plan_exit(context)
-    if isinstance(plan, ExitPlan) and (_may_be_refused(context, plan) or _needs_witness(account, context, plan)):
-        # Whether it is a part or the whole of the position decides what the exchange says, and how the exit is proven.
+    if isinstance(plan, ExitPlan) and (
+        _may_be_refused(context, plan) or _needs_witness(account, context, plan)
+    ):
+        # Whether it is a part or the whole of the position decides what the exchange says, and how
+        # the exit is proven.
         await lanes.reader.try_to_read()
         context = _context(account, leg, signal)
         plan = plan_exit(context)
     match plan:
         case Wait(cause) if plan is NO_CONTRACT and context.holding is not None:
             await _tell_failing(lanes, leg, context.holding.side, context.holding.share)
-            lanes.fail(leg, NotExecuted(cause), EXIT_RETRY_S[min(lanes.now(leg.copy).failed, len(EXIT_RETRY_S) - 1)])
+            lanes.fail(
+                leg,
+                NotExecuted(cause),
+                EXIT_RETRY_S[min(lanes.now(leg.copy).failed, len(EXIT_RETRY_S) - 1)],
+            )
         case Wait(cause):
             lanes.wait(leg, min(WAIT_S_MAX, WAIT_S * 2 ** min(lanes.waits(leg), 5)), cause)
         case Carry(outcome, carried):
-            await lanes.conclude(leg, _with_fills(lanes, leg, outcome), partial(_keep_carried, leg, carried))
+            await lanes.conclude(
+                leg, _with_fills(lanes, leg, outcome), partial(_keep_carried, leg, carried)
+            )
         case Outcome():
             await _conclude(lanes, leg, plan, is_flat=context.is_flat_after)
         case ExitPlan():
@@ -68,16 +90,25 @@ def _may_be_refused(context: ExitContext, plan: ExitPlan) -> bool:
 
 
 def _needs_witness(account: Account, context: ExitContext, plan: ExitPlan) -> bool:
-    """Tell whether only the size of the position before and after can prove a part, and the last reading is too old to tell it."""
+    """Tell whether only the size of the position before and after can prove a part, and the last
+    reading is too old to tell it.
+    """
     position = context.position
     held = context.holding
-    is_part = not plan.intent.whole_position and position is not None and held is not None and position.quantity > held.share
+    is_part = (
+        not plan.intent.whole_position
+        and position is not None
+        and held is not None
+        and position.quantity > held.share
+    )
     is_named = account.session is not None and account.session.reads_client_order_id(plan.intent)
     return is_part and not is_named and not _is_fresh(account)
 
 
 def _residue_kinds(context: ExitContext, plan: ExitPlan) -> frozenset[RejectionKind]:
-    """Tell which refusals prove that the exchange does not close this; none while a reading or an entry may still change what it is."""
+    """Tell which refusals prove that the exchange does not close this; none while a reading or an
+    entry may still change what it is.
+    """
     if context.position is None or context.holding is None or context.holding.entries_open > 0:
         return frozenset()
     too_small = frozenset({RejectionKind.BELOW_MINIMUM})
@@ -87,10 +118,19 @@ def _residue_kinds(context: ExitContext, plan: ExitPlan) -> frozenset[RejectionK
 def _context(account: Account, leg: WaitingLeg, signal: Signal) -> ExitContext:
     shared = account.shared
     db = shared.ledger.db
-    # Before the holding is read: an entry that ends between the two statements is seen in one of them.
+    # Before the holding is read: an entry that ends between the two statements is seen in one of
+    # them.
     entering = is_entering(db, leg.account, leg.strategy, leg.symbol, signal.order_key)
-    exits = [each for each in open_attempts(db, leg.account) if each.intent.symbol == leg.symbol and not each.is_entry]
-    without_trace = [each for each in exits if each.state is AttemptState.NOT_CONFIRMED and _may_leave_no_trace(account, each)]
+    exits = [
+        each
+        for each in open_attempts(db, leg.account)
+        if each.intent.symbol == leg.symbol and not each.is_entry
+    ]
+    without_trace = [
+        each
+        for each in exits
+        if each.state is AttemptState.NOT_CONFIRMED and _may_leave_no_trace(account, each)
+    ]
     attempts = [each for each in exits if each.state is not AttemptState.NOT_CONFIRMED]
     return ExitContext(
         signal=signal,
@@ -101,16 +141,22 @@ def _context(account: Account, leg: WaitingLeg, signal: Signal) -> ExitContext:
         holding=_holding(account, leg),
         position=None if account.report is None else position_of(account.report, leg.symbol),
         instrument=shared.feeds[account.exchange].instrument(leg.symbol),
-        outstanding=Quantity(sum((each.intent.quantity - each.filled for each in attempts), start=ZERO)),
+        outstanding=Quantity(
+            sum((each.intent.quantity - each.filled for each in attempts), start=ZERO)
+        ),
         now=shared.clock.now(),
         leave=leg.leave,
         is_entering=entering,
-        without_trace=Quantity(sum((each.intent.quantity - each.filled for each in without_trace), start=ZERO)),
+        without_trace=Quantity(
+            sum((each.intent.quantity - each.filled for each in without_trace), start=ZERO)
+        ),
     )
 
 
 def _may_leave_no_trace(account: Account, attempt: Attempt) -> bool:
-    """Tell whether an exit may have executed though no order of it was found: only an order that carries our id is missed for sure."""
+    """Tell whether an exit may have executed though no order of it was found: only an order that
+    carries our id is missed for sure.
+    """
     return account.session is None or not account.session.reads_client_order_id(attempt.intent)
 
 
@@ -120,23 +166,39 @@ def _holding(account: Account, leg: WaitingLeg) -> Holding | None:
 
 
 async def _conclude(lanes: Lanes, leg: WaitingLeg, outcome: Outcome, *, is_flat: bool) -> None:
-    """End an exit: with the sum of its fills where it had any, and with the symbol free again where it was detached."""
-    await lanes.conclude(leg, _with_fills(lanes, leg, outcome), partial(_set_free, leg) if is_flat else lambda db: None)
+    """End an exit: with the sum of its fills where it had any, and with the symbol free again where
+    it was detached.
+    """
+    await lanes.conclude(
+        leg,
+        _with_fills(lanes, leg, outcome),
+        partial(_set_free, leg) if is_flat else lambda db: None,
+    )
 
 
 def _held_before(account: Account, plan: ExitPlan) -> Quantity | None:
-    """Return how large the position was at the last reading, if that reading can tell what the exit changes."""
+    """Return how large the position was at the last reading, if that reading can tell what the exit
+    changes.
+    """
     position = None if account.report is None else position_of(account.report, plan.intent.symbol)
-    if position is None or position.side is not plan.intent.position_side or account.read_at is None:
+    if (
+        position is None
+        or position.side is not plan.intent.position_side
+        or account.read_at is None
+    ):
         return None
     if account.reading_after_exits(plan.intent.symbol)[0] is not Reading.AFTER:
-        return None  # it may show what an earlier try has closed since: that much less would look like this one's work
+        # it may show what an earlier try has closed since: that much less would look like this
+        # one's work
+        return None
     is_named = plan.intent.position_id != "" and plan.intent.position_id == position.id
     return position.quantity if is_named or _is_fresh(account) else None
 
 
 def _is_fresh(account: Account) -> bool:
-    return account.read_at is not None and account.shared.clock.now() - account.read_at <= WITNESS_AGE
+    return (
+        account.read_at is not None and account.shared.clock.now() - account.read_at <= WITNESS_AGE
+    )
 
 
 def _set_free(leg: WaitingLeg, db: Database) -> None:
@@ -153,27 +215,48 @@ def _keep_carried(leg: WaitingLeg, carried: Quantity, db: Database) -> None:
 
 def _with_fills(lanes: Lanes, leg: WaitingLeg, outcome: Outcome) -> Outcome:
     """Return what an exit did where an earlier try of it closed something, else ``outcome``."""
-    filled = [each for each in attempts_of(lanes.account.shared.ledger.db, leg.copy) if each.filled > 0 and each.leg == leg.number]
+    filled = [
+        each
+        for each in attempts_of(lanes.account.shared.ledger.db, leg.copy)
+        if each.filled > 0 and each.leg == leg.number
+    ]
     if not filled or outcome.code not in _NOTHING_LEFT:
         return outcome
     closed, last = sum((each.filled for each in filled), start=ZERO), filled[-1]
-    numbers = {"side": last.intent.side.value, "symbol": leg.symbol, "filled": plain(closed), "price": last.price}
+    numbers = {
+        "side": last.intent.side.value,
+        "symbol": leg.symbol,
+        "filled": plain(closed),
+        "price": last.price,
+    }
     return Outcome(OutcomeCode.FILLED, numbers)
 
 
-async def _tell_failing(lanes: Lanes, leg: WaitingLeg, side: PositionSide, quantity: Quantity) -> None:
-    """Alert about an exit that has failed often, before it is tried once more: equal ones within an hour are counted."""
+async def _tell_failing(
+    lanes: Lanes, leg: WaitingLeg, side: PositionSide, quantity: Quantity
+) -> None:
+    """Alert about an exit that has failed often, before it is tried once more: equal ones within an
+    hour are counted.
+    """
     tries, cause, _ = failed_tries(lanes.account.shared.ledger.db, leg.copy, leg.number)
     lane = lanes.now(leg.copy)
     if tries + lane.failed < EXIT_TRIES_TOLD:
         return
     await lanes.account.shared.alert(
-        AlertCode.EXIT_FAILING, lanes.account.name, leg.copy, side=side.value, quantity=plain(quantity), symbol=leg.symbol,
-        tries=str(tries + lane.failed), problem=lane.problem or cause,
-    )  # fmt: skip
+        AlertCode.EXIT_FAILING,
+        lanes.account.name,
+        leg.copy,
+        side=side.value,
+        quantity=plain(quantity),
+        symbol=leg.symbol,
+        tries=str(tries + lane.failed),
+        problem=lane.problem or cause,
+    )
 
 
-async def _send(lanes: Lanes, leg: WaitingLeg, signal: Signal, plan: ExitPlan, context: ExitContext) -> None:
+async def _send(
+    lanes: Lanes, leg: WaitingLeg, signal: Signal, plan: ExitPlan, context: ExitContext
+) -> None:
     assert context.holding is not None, "only what is held is closed"
     account = lanes.account
     retry_s = EXIT_RETRY_S[min(leg.attempts + lanes.now(leg.copy).failed, len(EXIT_RETRY_S) - 1)]
@@ -183,7 +266,9 @@ async def _send(lanes: Lanes, leg: WaitingLeg, signal: Signal, plan: ExitPlan, c
         await session.permit_exit()
         await session.warm()
     except Exception as error:  # an exit goes on for ever; nothing of it was sent yet
-        lanes.fail(leg, error, (error.retry_after_s if isinstance(error, NotExecuted) else None) or retry_s)
+        lanes.fail(
+            leg, error, (error.retry_after_s if isinstance(error, NotExecuted) else None) or retry_s
+        )
         return
     wanted = Claim(
         copy=leg.copy,
@@ -204,6 +289,10 @@ async def _send(lanes: Lanes, leg: WaitingLeg, signal: Signal, plan: ExitPlan, c
         planned_from=context.holding.share,
         held_before=_held_before(account, plan),
     )
-    done = await send(lanes, leg, session, wanted, lambda: None, retry_s, _residue_kinds(context, plan))
+    done = await send(
+        lanes, leg, session, wanted, lambda: None, retry_s, _residue_kinds(context, plan)
+    )
     if done is not None and done.state.is_terminal and done.residue is None:
-        await lanes.reader.try_to_read()  # what the next try is planned from, and what proves that there is nothing left
+        await (
+            lanes.reader.try_to_read()
+        )  # what the next try is planned from, and what proves that there is nothing left

@@ -1,8 +1,10 @@
-"""Keep flat what is to be flat: while a *flatten* switch is on, have everything closed that the engine opened within its scope.
+"""Keep flat what is to be flat: while a *flatten* switch is on, have everything closed that the
+engine opened within its scope.
 
-Closing again is asked for until the exchange shows nothing: also for what an unproven entry brings later. Each round is a recorded
-signal like any close, so it is planned, claimed, looked up and explained the same way. What cannot be closed is named, not retried in
-a loop; what is not flat within its time is told to people, share by share.
+Closing again is asked for until the exchange shows nothing: also for what an unproven entry brings
+later. Each round is a recorded signal like any close, so it is planned, claimed, looked up and
+explained the same way. What cannot be closed is named, not retried in a loop; what is not flat
+within its time is told to people, share by share.
 """
 
 import logging
@@ -23,7 +25,13 @@ from engine.ledger import WriteRefused
 from engine.ledger.alerts import EQUAL_WITHIN
 from engine.ledger.forced_close import forced_close
 from engine.ledger.signals import record_signal
-from engine.ledger.standing import HeldShare, has_unconfirmed_exit, held_shares, last_flatten, still_open
+from engine.ledger.standing import (
+    HeldShare,
+    has_unconfirmed_exit,
+    held_shares,
+    last_flatten,
+    still_open,
+)
 from engine.views import StillOpenView
 
 _LOG = logging.getLogger("rexalgo.flattening")
@@ -56,7 +64,9 @@ class Flattening:
             await self._bell.wait(EVERY_S)
 
     async def close_what_is_open(self) -> None:
-        """Record one close for each strategy and contract that still has shares within a flatten switch."""
+        """Record one close for each strategy and contract that still has shares within a flatten
+        switch.
+        """
         groups: dict[tuple[StrategyId, Symbol], set[AccountId]] = defaultdict(set)
         for index, held in enumerate(held_shares(self._shared.ledger.db)):
             if self._is_to_close(held):
@@ -64,25 +74,42 @@ class Flattening:
             if index % 50 == 49:
                 await trio.lowlevel.checkpoint()
         for (strategy, symbol), accounts in groups.items():
-            new = forced_close("flatten", strategy, symbol, frozenset(accounts), self._shared.clock.now())
+            new = forced_close(
+                "flatten", strategy, symbol, frozenset(accounts), self._shared.clock.now()
+            )
             try:
                 await self._shared.ledger.write(lambda db, new=new: record_signal(db, new))  # type: ignore[misc]
-            except WriteRefused as error:  # the fault of one close: every other one is asked for, and this one again
-                _LOG.error("the close of %s for strategy %s could not be recorded: %s", symbol, strategy, error)
+            except (
+                WriteRefused
+            ) as error:  # the fault of one close: every other one is asked for, and this one again
+                _LOG.error(
+                    "the close of %s for strategy %s could not be recorded: %s",
+                    symbol,
+                    strategy,
+                    error,
+                )
         if groups:
             self._ring_followers()
 
     async def tell_what_is_left(self) -> None:
-        """Alert about each flatten switch whose scope has not been flat for its time: what is left, share by share, and why."""
+        """Alert about each flatten switch whose scope has not been flat for its time: what is left,
+        share by share, and why.
+        """
         shared, now = self._shared, self._shared.clock.now()
-        flattens = {(each.scope, each.target): each for each in shared.switches if each.level is SwitchLevel.FLATTEN}
+        flattens = {
+            (each.scope, each.target): each
+            for each in shared.switches
+            if each.level is SwitchLevel.FLATTEN
+        }
         found = still_open(shared.ledger.db) if flattens else []
         left = {key: rows for key, each in flattens.items() if (rows := _within(each, found))}
         self._open_since = {key: self._open_since.get(key, now) for key in left}
         self._told = {key: at for key, at in self._told.items() if key in left}
         for key, rows in left.items():
             told = self._told.get(key)
-            if now - self._open_since[key] >= FLAT_WITHIN and (told is None or now - told >= EQUAL_WITHIN):
+            if now - self._open_since[key] >= FLAT_WITHIN and (
+                told is None or now - told >= EQUAL_WITHIN
+            ):
                 self._told[key] = now
                 await self._tell(flattens[key], rows, now - self._open_since[key])
 
@@ -93,7 +120,9 @@ class Flattening:
             switch.target,
             f"{switch.scope.value} {switch.set_at.isoformat()}",
             scope=switch.label,
-            flags="--all" if switch.scope is SwitchScope.ALL else f"--{switch.scope.value} {switch.target}",
+            flags="--all"
+            if switch.scope is SwitchScope.ALL
+            else f"--{switch.scope.value} {switch.target}",
             after_s=str(round(open_for.total_seconds())),
             count_open=str(len(rows)),
             left="; ".join(_words(each) for each in rows[:NAMED_MAX]) + more,
@@ -101,8 +130,14 @@ class Flattening:
 
     def _is_to_close(self, held: HeldShare) -> bool:
         shared = self._shared
-        switches = shared.switches_for(held.account, held.account_name, held.strategy, held.exchange)
-        if held.is_exiting or not held.is_subscribed or all(each.level is not SwitchLevel.FLATTEN for each in switches):
+        switches = shared.switches_for(
+            held.account, held.account_name, held.strategy, held.exchange
+        )
+        if (
+            held.is_exiting
+            or not held.is_subscribed
+            or all(each.level is not SwitchLevel.FLATTEN for each in switches)
+        ):
             return False
         if has_unconfirmed_exit(shared.ledger.db, held.account, held.symbol):
             return False
@@ -132,5 +167,12 @@ def _within(switch: Switch, rows: list[StillOpenView]) -> list[StillOpenView]:
 
 
 def _words(left: StillOpenView) -> str:
-    what = f"{left.side} {left.share} {left.symbol}" if left.share != "0" else f"an entry into {left.symbol}"
-    return f"{left.account} [{left.environment.upper()}] {what} of {left.strategy} ({left.why.rstrip('.')})"
+    what = (
+        f"{left.side} {left.share} {left.symbol}"
+        if left.share != "0"
+        else f"an entry into {left.symbol}"
+    )
+    return (
+        f"{left.account} [{left.environment.upper()}] {what} of {left.strategy} "
+        f"({left.why.rstrip('.')})"
+    )

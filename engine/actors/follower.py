@@ -1,8 +1,10 @@
-"""One follower account, one task: it plans what waits in the ledger, lets lanes send it, and owns the account's reader and watches.
+"""One follower account, one task: it plans what waits in the ledger, lets lanes send it, and owns
+the account's reader and watches.
 
-What always holds: a leg is planned only from the ledger (the doorbell carries nothing); per symbol at most one entry and one exit
-run at a time, and an exit never waits for an entry's answer; entries wait for the first reading of the account and fail closed
-without it, exits do not; what is claimed is answered for, whatever is cancelled.
+What always holds: a leg is planned only from the ledger (the doorbell carries nothing); per symbol
+at most one entry and one exit run at a time, and an exit never waits for an entry's answer; entries
+wait for the first reading of the account and fail closed without it, exits do not; what is claimed
+is answered for, whatever is cancelled.
 """
 
 import random
@@ -58,7 +60,9 @@ class Follower:
         self.position_ids = PositionIds(account)
         self.books = BooksWatch(account)
         self._reconciler = Reconciler(account, self.books)
-        self.reader = AccountReader(account, self.position_ids, self.unreadable, self.books, self._reconciler)
+        self.reader = AccountReader(
+            account, self.position_ids, self.unreadable, self.books, self._reconciler
+        )
         self.resolver = Resolver(account, self.reader, self.unreadable)
         self.guard = ProtectionGuard(account)
         self.old_ledger = OldLedger(account, self.position_ids, self._reconciler, self.reader)
@@ -68,15 +72,27 @@ class Follower:
         self._jitter = random.Random(account.id)  # noqa: S311 - spreads restarts, guards nothing
 
     async def run(self) -> None:
-        """Run until cancelled; raises when something is wrong with this account's own code or adapter."""
+        """Run until cancelled; raises when something is wrong with this account's own code or
+        adapter.
+        """
         await self._own_stray_claims()
         self.account.reserve_open_entries()
         try:
             async with trio.open_nursery() as nursery:
-                # Apart from each other and from the lanes: whatever fails for good beside an exit, the exit goes out.
-                parts = (self.old_ledger.run, self.reader.run, self.resolver.run, self.guard.run, self.preflight.run, self.books.run)
+                # Apart from each other and from the lanes: whatever fails for good beside an exit,
+                # the exit goes out.
+                parts = (
+                    self.old_ledger.run,
+                    self.reader.run,
+                    self.resolver.run,
+                    self.guard.run,
+                    self.preflight.run,
+                    self.books.run,
+                )
                 for part in parts:
-                    nursery.start_soon(keep, self.vitals, partial(self._told_if_quarantined, part), self._jitter)
+                    nursery.start_soon(
+                        keep, self.vitals, partial(self._told_if_quarantined, part), self._jitter
+                    )
                 await self._dispatch(nursery)
         finally:
             self._lanes.busy.clear()  # the lanes ended with the task
@@ -84,20 +100,37 @@ class Follower:
 
     async def _told_if_quarantined(self, run: Callable[[], Awaitable[None]]) -> None:
         if self.vitals.quarantined and self._told_restarts != self.vitals.restarts:
-            self._told_restarts = self.vitals.restarts  # once for each failure, though all parts begin again with the task
-            await self.account.shared.alert(AlertCode.ACCOUNT_QUARANTINED, self.account.name, problem=self.vitals.last_error)
+            self._told_restarts = (
+                self.vitals.restarts
+            )  # once for each failure, though all parts begin again with the task
+            await self.account.shared.alert(
+                AlertCode.ACCOUNT_QUARANTINED, self.account.name, problem=self.vitals.last_error
+            )
         await run()
 
     async def _own_stray_claims(self) -> None:
-        """Turn claims that no task answers for any more into UNKNOWN: after a crash of the process or of this task alike."""
-        stray = [each for each in open_attempts(self.account.shared.ledger.db, self.account.id) if each.state is AttemptState.CLAIMED]
+        """Turn claims that no task answers for any more into UNKNOWN: after a crash of the process
+        or of this task alike.
+        """
+        stray = [
+            each
+            for each in open_attempts(self.account.shared.ledger.db, self.account.id)
+            if each.state is AttemptState.CLAIMED
+        ]
         if not stray:
             return
         cause, at = "the task stopped while it was being sent", self.account.shared.clock.now()
 
         def own(db: Database) -> None:
             for attempt in stray:
-                end(db, attempt.id, AttemptState.UNKNOWN, unknown_outcome(attempt.intent, cause), cause, at)
+                end(
+                    db,
+                    attempt.id,
+                    AttemptState.UNKNOWN,
+                    unknown_outcome(attempt.intent, cause),
+                    cause,
+                    at,
+                )
 
         await self.account.shared.ledger.write(own)
 
@@ -105,17 +138,28 @@ class Follower:
         account, shared = self.account, self.account.shared
         while True:
             now = shared.clock.now()
-            legs = [] if account.why_held or shared.stopping else waiting_legs(shared.ledger.db, account.id)
+            legs = (
+                []
+                if account.why_held or shared.stopping
+                else waiting_legs(shared.ledger.db, account.id)
+            )
             chosen = choose_legs(
-                [self._state(leg) for leg in legs], self._lanes.busy, now, is_quarantined=self.vitals.quarantined
-            )  # fmt: skip
+                [self._state(leg) for leg in legs],
+                self._lanes.busy,
+                now,
+                is_quarantined=self.vitals.quarantined,
+            )
             for index in chosen.start:
                 self._start(nursery, legs[index])
-            await account.legs.wait(None if chosen.again_at is None else (chosen.again_at - now).total_seconds())
+            await account.legs.wait(
+                None if chosen.again_at is None else (chosen.again_at - now).total_seconds()
+            )
 
     def _state(self, leg: WaitingLeg) -> LegState:
         due = max(leg.retry_at, self._lanes.not_before(leg), self.account.history.send_from)
-        return LegState(leg.symbol, leg.kind, due, leg.kind == EXIT and self.account.exits_wait(leg.strategy))
+        return LegState(
+            leg.symbol, leg.kind, due, leg.kind == EXIT and self.account.exits_wait(leg.strategy)
+        )
 
     def _start(self, nursery: trio.Nursery, leg: WaitingLeg) -> None:
         self._lanes.busy.add((leg.symbol, leg.kind))
@@ -140,7 +184,9 @@ class Follower:
 
     @property
     def shown_plan(self) -> str:
-        """Return the digest of the plan that a person was shown the last time; empty where none was since the start."""
+        """Return the digest of the plan that a person was shown the last time; empty where none was
+        since the start.
+        """
         return self.old_ledger.shown
 
     def note_shown(self, digest: str) -> None:
@@ -158,7 +204,11 @@ class Follower:
     def in_lane(self, copy: CopyId) -> LaneNow:
         """Return what this task knows of a copy that the ledger does not."""
         held = self.account.why_held
-        return replace(self._lanes.now(copy), waits_for=f"a person, because nothing is sent: {held}") if held else self._lanes.now(copy)
+        return (
+            replace(self._lanes.now(copy), waits_for=f"a person, because nothing is sent: {held}")
+            if held
+            else self._lanes.now(copy)
+        )
 
     async def plan_corrections(self) -> tuple[Correction, ...]:
         """Read the account and return what differs from the ledger; nothing is changed."""
@@ -167,24 +217,37 @@ class Follower:
         session = await self.account.connected()
         began = self.account.shared.clock.now()
         report = await session.fetch_account()
-        return self._reconciler.corrections(report, began, await self.position_ids.judge(session, report))
+        return self._reconciler.corrections(
+            report, began, await self.position_ids.judge(session, report)
+        )
 
     def go_on(self) -> None:
-        """Say that a person let orders out again: the account is read anew, and what waits is planned."""
+        """Say that a person let orders out again: the account is read anew, and what waits is
+        planned.
+        """
         self.account.foreign = met_foreign(self.account.shared.ledger.db, self.account.id)
         self.account.read_soon()
         self.account.ring()
 
     async def apply_corrections(
-        self, by: str, also: Callable[[Database, tuple[Correction, ...]], None] = lambda db, found: None
+        self,
+        by: str,
+        also: Callable[[Database, tuple[Correction, ...]], None] = lambda db, found: None,
     ) -> tuple[Correction, ...]:
-        """Read the account, correct the ledger, and accept orders that it does not know as the owner's; returns what differed.
+        """Read the account, correct the ledger, and accept orders that it does not know as the
+        owner's; returns what differed.
 
-        ``also`` is written with the decision, before anything is corrected: whoever reads the ledger later sees who asked for it.
+        ``also`` is written with the decision, before anything is corrected: whoever reads the
+        ledger later sees who asked for it.
         """
         found = await self.plan_corrections()
         at = self.account.shared.clock.now()
-        foreign = [order for each in found if isinstance(each, ForeignOrders) for order in each.exchange_order_ids]
+        foreign = [
+            order
+            for each in found
+            if isinstance(each, ForeignOrders)
+            for order in each.exchange_order_ids
+        ]
 
         def decide(db: Database) -> None:
             if foreign:
@@ -197,8 +260,14 @@ class Follower:
         await self.reader.read_account()
         return found
 
-    async def bind(self, attempt_id: int, exchange_order_id: str, also: Callable[[Database], None] = lambda db: None) -> None:
-        """Prove an attempt by the exchange order that a person names, with what ``also`` writes in the same transaction.
+    async def bind(
+        self,
+        attempt_id: int,
+        exchange_order_id: str,
+        also: Callable[[Database], None] = lambda db: None,
+    ) -> None:
+        """Prove an attempt by the exchange order that a person names, with what ``also`` writes in
+        the same transaction.
 
         Raises LookupError where the exchange has no such order of it.
         """

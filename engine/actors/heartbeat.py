@@ -1,7 +1,8 @@
-"""Tell somebody outside that this place works: fetch an address every minute, and stop when it does not, so that silence wakes them.
+"""Tell somebody outside that this place works: fetch an address every minute, and stop when it does
+not, so that silence wakes them.
 
-The beat goes out only while the ledger's last write succeeded. A beat that fails is logged once, and again when it works: it says
-something about the way out, and nothing about orders.
+The beat goes out only while the ledger's last write succeeded. A beat that fails is logged once,
+and again when it works: it says something about the way out, and nothing about orders.
 """
 
 import logging
@@ -34,10 +35,14 @@ async def beat(url: str, is_healthy: Callable[[], bool], every_s: float = EVERY_
                         answer = await client.get(path)
                     if answer.status_code >= 400:
                         problem = f"it answered {answer.status_code}"
-                except Exception as error:  # whatever is wrong with the way out: the engine's work does not depend on it
+                # whatever is wrong with the way out: the engine's work does not depend on it
+                except Exception as error:
                     problem = type(error).__name__
                 if problem and worked:
-                    _LOG.warning("the heartbeat does not get out: %s; somebody may be woken by the silence", problem)
+                    _LOG.warning(
+                        "the heartbeat does not get out: %s; somebody may be woken by the silence",
+                        problem,
+                    )
                 elif not problem and not worked:
                     _LOG.info("the heartbeat gets out again")
                 worked = not problem

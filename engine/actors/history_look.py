@@ -1,4 +1,6 @@
-"""How far an account's own history was asked for orders of ours that the ledger lacks; until it was, the ledger may be an old one."""
+"""How far an account's own history was asked for orders of ours that the ledger lacks; until it
+was, the ledger may be an old one.
+"""
 
 from datetime import datetime, timedelta
 from typing import Final
@@ -26,12 +28,16 @@ class HistoryLook:
 
     @property
     def is_open(self) -> bool:
-        """Tell whether the history may still say that the ledger is old: until then no reading corrects it."""
+        """Tell whether the history may still say that the ledger is old: until then no reading
+        corrects it.
+        """
         return not self._tried and self._clock.now() < self.until
 
     @property
     def send_from(self) -> datetime:
-        """Return from when something of the account may start: a time that has passed, once its history was asked."""
+        """Return from when something of the account may start: a time that has passed, once its
+        history was asked.
+        """
         return self._began if self.looked.is_set() else self.until
 
     @property

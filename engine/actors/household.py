@@ -1,4 +1,6 @@
-"""All followers of one process: start one supervised task per account, ring them, and sweep for what nobody rang about."""
+"""All followers of one process: start one supervised task per account, ring them, and sweep for
+what nobody rang about.
+"""
 
 import random
 from collections import Counter
@@ -40,15 +42,23 @@ class Household:
         """Return every account's task."""
         return list(self.followers.values())
 
-    def keep_running(self, nursery: trio.Nursery, name: str, run: Callable[[], Awaitable[None]]) -> None:
-        """Run one task that serves every account; its failure ends neither the place nor its own work, and is told."""
+    def keep_running(
+        self, nursery: trio.Nursery, name: str, run: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Run one task that serves every account; its failure ends neither the place nor its own
+        work, and is told.
+        """
         self._serving.append(Vitals(name))
         nursery.start_soon(supervise, self._serving[-1], run, self._jitter)
 
     def failing(self) -> dict[str, str]:
         """Tell of the tasks that serve every account which failed within the last minute, and why."""
         now = trio.current_time()
-        return {each.name: each.last_error for each in self._serving if each.failures and now - each.failures[-1] < WINDOW_S}
+        return {
+            each.name: each.last_error
+            for each in self._serving
+            if each.failures and now - each.failures[-1] < WINDOW_S
+        }
 
     def ring(self) -> None:
         """Say that a signal was recorded."""
@@ -61,7 +71,9 @@ class Household:
             nursery.start_soon(self._keep, follower)
 
     def part(self, account: AccountId) -> None:
-        """End the task of an account that was disconnected; what it was sending is answered for first."""
+        """End the task of an account that was disconnected; what it was sending is answered for
+        first.
+        """
         self.followers.pop(account, None)
         scope = self._scopes.pop(account, None)
         if scope is not None:
@@ -77,8 +89,12 @@ class Household:
                 "last_error": each.vitals.last_error,
                 "problem": each.account.trouble,
                 "read": each.account.report is not None,
-                "read_at": None if each.account.read_at is None else each.account.read_at.isoformat(),
-                "preflight": None if each.preflight.newest is None else each.preflight.newest.level.value,
+                "read_at": None
+                if each.account.read_at is None
+                else each.account.read_at.isoformat(),
+                "preflight": None
+                if each.preflight.newest is None
+                else each.preflight.newest.level.value,
             }
             for each in self.followers.values()
             if names is None or each.account.name in names
@@ -92,7 +108,11 @@ class Household:
     def troubled(self) -> list[str]:
         """Return the names of accounts whose task has a problem, is quarantined, or does not run."""
         tasks = self.followers.values()
-        return [each.account.name for each in tasks if each.account.trouble or each.vitals.quarantined or not each.vitals.running]
+        return [
+            each.account.name
+            for each in tasks
+            if each.account.trouble or each.vitals.quarantined or not each.vitals.running
+        ]
 
     def exchange_problems(self) -> dict[str, str]:
         """Tell by exchange why its market data cannot be read, where that is so."""
@@ -111,7 +131,9 @@ class Household:
         raise LookupError(name)
 
     async def plans(self, accounts: Collection[LiveAccount]) -> dict[LiveAccount, Plan | str]:
-        """Read accounts, some at a time, and return what differs from the ledger in each; where one cannot be read, say why."""
+        """Read accounts, some at a time, and return what differs from the ledger in each; where one
+        cannot be read, say why.
+        """
         made: dict[LiveAccount, Plan | str] = {}
         limit = trio.CapacityLimiter(PLANS_AT_ONCE)
 
@@ -119,7 +141,9 @@ class Household:
             async with limit:
                 try:
                     made[account] = await account.plan_corrections()
-                except Exception as error:  # one account's exchange: the others are told all the same
+                except (
+                    Exception
+                ) as error:  # one account's exchange: the others are told all the same
                     made[account] = f"{type(error).__name__}: {error}"[:200]
 
         async with trio.open_nursery() as nursery:
@@ -148,7 +172,9 @@ class Household:
             await supervise(follower.vitals, follower.run, self._jitter)
 
     async def route(self, read_waiting: Callable[[], list[AccountId]]) -> None:
-        """Ring every account that has something to plan, in slices, so that nothing else waits behind a fan-out."""
+        """Ring every account that has something to plan, in slices, so that nothing else waits
+        behind a fan-out.
+        """
         while True:
             for index, account in enumerate(read_waiting()):
                 follower = self.followers.get(account)

@@ -1,6 +1,8 @@
-"""The lanes of one account: per symbol and kind of leg one at a time. Here is what they keep: what is busy, what waits and why.
+"""The lanes of one account: per symbol and kind of leg one at a time. Here is what they keep: what
+is busy, what waits and why.
 
-``entry_lane``, ``exit_lane``, ``resting_lane`` and ``protection_lane`` say what each kind of leg does; ``sending`` sends orders.
+``entry_lane``, ``exit_lane``, ``resting_lane`` and ``protection_lane`` say what each kind of leg
+does; ``sending`` sends orders.
 """
 
 from collections.abc import Callable
@@ -21,7 +23,9 @@ _BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Lanes:
-    """Keep what an account's legs are at. What is kept here is gone with the process; the ledger has what must last."""
+    """Keep what an account's legs are at. What is kept here is gone with the process; the ledger
+    has what must last.
+    """
 
     def __init__(self, account: Account, reader: AccountReader) -> None:
         self.account = account
@@ -51,19 +55,25 @@ class Lanes:
         self._waits[leg.copy] = self.waits(leg) + 1
 
     def now(self, copy: CopyId) -> LaneNow:
-        """Return how often a copy failed before anything of it was claimed, the last time why, and what it waits for."""
+        """Return how often a copy failed before anything of it was claimed, the last time why, and
+        what it waits for.
+        """
         return self._now.get(copy, LaneNow())
 
     def fail(self, leg: WaitingLeg, error: Exception, seconds: float) -> None:
         """Plan a leg again in so many seconds, because nothing of it could be sent."""
         self.wait(leg, seconds)
-        self._now[leg.copy] = LaneNow(self.now(leg.copy).failed + 1, f"{type(error).__name__}: {error}"[:200])
+        self._now[leg.copy] = LaneNow(
+            self.now(leg.copy).failed + 1, f"{type(error).__name__}: {error}"[:200]
+        )
 
     def claimed(self, copy: CopyId) -> None:
         """Say that a copy waits for nothing any more: it is claimed."""
         self._now[copy] = LaneNow(self.now(copy).failed)
 
-    async def conclude(self, leg: WaitingLeg, outcome: Outcome, also: Callable[[Database], None] = lambda db: None) -> None:
+    async def conclude(
+        self, leg: WaitingLeg, outcome: Outcome, also: Callable[[Database], None] = lambda db: None
+    ) -> None:
         """End a leg that is not claimed, with what ``also`` writes in the same transaction."""
         at = self.account.shared.clock.now()
         self._not_before.pop(leg.copy, None)

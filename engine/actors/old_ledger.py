@@ -1,8 +1,10 @@
-"""See that a ledger is older than what was done in its name, and plan what a person's confirmation would change for one account.
+"""See that a ledger is older than what was done in its name, and plan what a person's confirmation
+would change for one account.
 
-At the start the account's own history is asked, once, for orders that carry our mark and are not in the ledger: filled orders never show
-among open ones. Until the first try has ended, at most 8 s, nothing of the account leaves and no reading corrects it; where it finds one,
-the account stands still. While it does, readings correct nothing either, so that the plan shows all that differs.
+At the start the account's own history is asked, once, for orders that carry our mark and are not in
+the ledger: filled orders never show among open ones. Until the first try has ended, at most 8 s,
+nothing of the account leaves and no reading corrects it; where it finds one, the account stands
+still. While it does, readings correct nothing either, so that the plan shows all that differs.
 """
 
 from datetime import datetime, timedelta
@@ -15,12 +17,26 @@ from engine.actors.account import Account
 from engine.actors.account_reader import AccountReader
 from engine.actors.position_ids import PositionIds, Replaced
 from engine.actors.reconciler import Reconciler
-from engine.decisions.reconciliation import Changed, Correction, ForeignOrders, LostOrders, ShareShrunk, Told, is_lacking
+from engine.decisions.reconciliation import (
+    Changed,
+    Correction,
+    ForeignOrders,
+    LostOrders,
+    ShareShrunk,
+    Told,
+    is_lacking,
+)
 from engine.decisions.routing import ENTRY
 from engine.domain.amounts import plain
 from engine.domain.order import OrderReport
 from engine.ledger import Database
-from engine.ledger.attempts import accept_foreign, accepted_foreign, bound_order_ids, knows_client_order_id, newest_claim
+from engine.ledger.attempts import (
+    accept_foreign,
+    accepted_foreign,
+    bound_order_ids,
+    knows_client_order_id,
+    newest_claim,
+)
 from engine.ledger.copies import waiting_legs
 from engine.ledger.holdings import read_holdings
 from engine.ledger.people import symbols_of
@@ -35,13 +51,21 @@ SHOWN: Final = 5
 class OldLedger:
     """Look after one account whose ledger may be old."""
 
-    def __init__(self, account: Account, position_ids: PositionIds, reconciler: Reconciler, reader: AccountReader) -> None:
+    def __init__(
+        self,
+        account: Account,
+        position_ids: PositionIds,
+        reconciler: Reconciler,
+        reader: AccountReader,
+    ) -> None:
         self._account = account
         self._position_ids = position_ids
         self._reconciler = reconciler
         self._reader = reader
         self.shown = ""
-        """The digest of the plan that a person was shown the last time; empty where none was since the start."""
+        """The digest of the plan that a person was shown the last time; empty where none was since
+        the start.
+        """
 
     async def run(self) -> None:
         """Ask the account's history until it has told, once; the account's own reading connects it."""
@@ -58,7 +82,9 @@ class OldLedger:
             looked, pause_s = await self._look(), AGAIN_S
 
     async def _look(self) -> bool:
-        """Ask once, and let the account stand still where its history has what the ledger lacks; False where it could not be asked."""
+        """Ask once, and let the account stand still where its history has what the ledger lacks;
+        False where it could not be asked.
+        """
         account = self._account
         if account.session is None:
             return False
@@ -68,9 +94,14 @@ class OldLedger:
             account.note("its history could not be asked for orders that the ledger lacks", error)
             return False
         if lost:
-            cause = f"the exchange has {_orders(len(lost))} of ours that the ledger lacks: the ledger is older"
+            cause = (
+                f"the exchange has {_orders(len(lost))} of ours that the ledger lacks: the ledger "
+                "is older"
+            )
             at = account.shared.clock.now()
-            await account.shared.ledger.write(lambda db: stand_still(db, account.id, account.name, cause, at))
+            await account.shared.ledger.write(
+                lambda db: stand_still(db, account.id, account.name, cause, at)
+            )
         return True
 
     async def _look_ended(self) -> None:
@@ -82,7 +113,9 @@ class OldLedger:
         self._account.ring()
 
     async def lost_orders(self) -> list[OrderReport]:
-        """Read the orders that carry our mark, are not in the ledger, and were accepted by nobody as not this ledger's."""
+        """Read the orders that carry our mark, are not in the ledger, and were accepted by nobody
+        as not this ledger's.
+        """
         account, db = self._account, self._account.shared.ledger.db
         session = await account.connected()
         if not session.tells_our_ids:
@@ -94,13 +127,19 @@ class OldLedger:
             history = await session.find_orders(symbol, since, for_books=True)
             ids = [each.exchange_order_id for each in history.orders]
             known = bound_order_ids(db, account.id, ids) | accepted_foreign(db, account.id, ids)
-            found += [each for each in history.orders if is_lacking(each, known, partial(knows_client_order_id, db))]
+            found += [
+                each
+                for each in history.orders
+                if is_lacking(each, known, partial(knows_client_order_id, db))
+            ]
         return found
 
     # What a confirmation would change
 
     async def plan(self) -> tuple[Correction, ...]:
-        """Read the account and return all that differs, what stays, and what would be sent; nothing is changed."""
+        """Read the account and return all that differs, what stays, and what would be sent; nothing
+        is changed.
+        """
         account, db = self._account, self._account.shared.ledger.db
         session = await account.connected()
         began = account.shared.clock.now()
@@ -119,17 +158,28 @@ class OldLedger:
             share = gone.get(held.symbol, held.share)
             what = f"{held.side.value} {plain(share)} {held.symbol}"
             if held.symbol in unsettled:
-                told.append(Told("open", f"{what}: an order of ours there is looked up", "nothing is decided before it is found"))
+                told.append(
+                    Told(
+                        "open",
+                        f"{what}: an order of ours there is looked up",
+                        "nothing is decided before it is found",
+                    )
+                )
             elif share > 0:
                 which = f", position {held.position_id}" if held.position_id else ""
-                told.append(Told("stays", f"{what} counts as a strategy's{which}", "its exits close it"))
+                told.append(
+                    Told("stays", f"{what} counts as a strategy's{which}", "its exits close it")
+                )
         return told
 
     def _sends(self, db: Database) -> list[Told]:
         account = self._account
         names = account.shared.strategy_names
         waiting = [each for each in waiting_legs(db, account.id) if each.kind != ENTRY]
-        words = [f"{each.kind} of {names.get(each.strategy, each.strategy)} in {each.symbol} waits" for each in waiting]
+        words = [
+            f"{each.kind} of {names.get(each.strategy, each.strategy)} in {each.symbol} waits"
+            for each in waiting
+        ]
         return [Told("sends", each, "it is planned once confirmed") for each in words]
 
     def write(self, found: tuple[Correction, ...], by: str, at: datetime, db: Database) -> None:

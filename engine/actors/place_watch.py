@@ -1,7 +1,9 @@
-"""Watch the files of the ledger while they are in use: note where it ends every second, and end the engine where they are gone.
+"""Watch the files of the ledger while they are in use: note where it ends every second, and end the
+engine where they are gone.
 
-A ledger that was removed or replaced takes nothing any more: senders get 503, no order leaves, people are told past the ledger (their
-alerts would lie in it), and the engine ends with an error, so that whoever keeps it running sees it.
+A ledger that was removed or replaced takes nothing any more: senders get 503, no order leaves,
+people are told past the ledger (their alerts would lie in it), and the engine ends with an error,
+so that whoever keeps it running sees it.
 """
 
 import logging
@@ -23,7 +25,9 @@ LOOK_S: Final = 1.0
 
 
 class LedgerGone(LedgerError):
-    """Say that the ledger's files were removed or replaced while they were in use: find out who did, then restore."""
+    """Say that the ledger's files were removed or replaced while they were in use: find out who
+    did, then restore.
+    """
 
 
 async def watch_place(shared: Shared, keeper: MarkKeeper, notifiers: Sequence[Notifier]) -> None:
@@ -34,7 +38,10 @@ async def watch_place(shared: Shared, keeper: MarkKeeper, notifiers: Sequence[No
             shared.stop()
             _LOG.critical("%s; nothing is taken or sent any more, and the engine ends", problem)
             await _tell(shared, notifiers, problem)
-            raise LedgerGone(f"{problem}; nothing was taken or sent since. rexalgo doctor says what is there and what to do")
+            raise LedgerGone(
+                f"{problem}; nothing was taken or sent since. rexalgo doctor says what is there "
+                "and what to do"
+            )
         end = keeper.due()
         if end is not None:
             try:
@@ -57,5 +64,7 @@ async def _tell(shared: Shared, notifiers: Sequence[Notifier], problem: str) -> 
 async def _deliver(notifier: Notifier, alert: Alert) -> None:
     try:
         await deliver(notifier, alert)
-    except Exception as error:  # a notifier's own fault: the others are told, and the engine ends all the same
+    except (
+        Exception
+    ) as error:  # a notifier's own fault: the others are told, and the engine ends all the same
         _LOG.error("notifier %s failed: %s: %s", notifier.name, type(error).__name__, error)

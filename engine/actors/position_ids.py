@@ -1,8 +1,10 @@
 """Keep which of the exchange's positions each share of an account is in, where positions have ids.
 
-A position with another id than the one that held our share is the owner's, once the exchange says that ours was closed. Until it says so
-nothing is judged in that symbol. An exchange that was asked and lists no such close for a quarter of an hour has given our position a new
-id: it is followed, because otherwise no exit would ever leave. A record that cannot be read says nothing, however long that lasts.
+A position with another id than the one that held our share is the owner's, once the exchange says
+that ours was closed. Until it says so nothing is judged in that symbol. An exchange that was asked
+and lists no such close for a quarter of an hour has given our position a new id: it is followed,
+because otherwise no exit would ever leave. A record that cannot be read says nothing, however long
+that lasts.
 """
 
 from collections.abc import Collection
@@ -18,7 +20,13 @@ from engine.domain.account import AccountReport
 from engine.domain.holding import Holding
 from engine.domain.identifiers import Symbol
 from engine.ledger import Database
-from engine.ledger.holdings import entered_until, held_since, read_holding, read_holdings, write_holding
+from engine.ledger.holdings import (
+    entered_until,
+    held_since,
+    read_holding,
+    read_holdings,
+    write_holding,
+)
 
 LOOK_BACK: Final = timedelta(days=1)
 FOLLOWED_AFTER: Final = timedelta(minutes=15)
@@ -26,9 +34,11 @@ FOLLOWED_AFTER: Final = timedelta(minutes=15)
 
 @dataclass(frozen=True, slots=True)
 class Replaced:
-    """Say of one reading: the positions of ours that were ``closed``, and the symbols where that is ``undecided``.
+    """Say of one reading: the positions of ours that were ``closed``, and the symbols where that is
+    ``undecided``.
 
-    ``unnamed``: symbols where it is known of a share whose position has no id here, by when the one that stands there was opened.
+    ``unnamed``: symbols where it is known of a share whose position has no id here, by when the one
+    that stands there was opened.
     """
 
     closed: frozenset[str] = frozenset()
@@ -44,7 +54,9 @@ class PositionIds:
         self._since: dict[Symbol, datetime] = {}
 
     async def judge(self, session: ExchangeSession, report: AccountReport) -> Replaced:
-        """Tell of positions that have another id than the one that held our share whether ours was closed."""
+        """Tell of positions that have another id than the one that held our share whether ours was
+        closed.
+        """
         moved, unnamed = self._moved(report), self._opened_later(session, report)
         if not moved:
             self._since.clear()
@@ -55,34 +67,59 @@ class PositionIds:
         open_still = {symbol for symbol, held in moved.items() if held not in closed}
         now = self._account.shared.clock.now()
         self._since = {symbol: self._since.get(symbol, now) for symbol in open_still}
-        followed = {symbol for symbol, since in self._since.items() if now - since >= FOLLOWED_AFTER}
+        followed = {
+            symbol for symbol, since in self._since.items() if now - since >= FOLLOWED_AFTER
+        }
         return Replaced(closed, frozenset(open_still - followed), unnamed)
 
     def judge_old(self, session: ExchangeSession, report: AccountReport) -> Replaced:
-        """Tell the same where the ledger may be old: a position of another id is never taken for ours, whatever the history tells."""
-        return Replaced(frozenset(self._moved(report).values()), unnamed=self._opened_later(session, report))
+        """Tell the same where the ledger may be old: a position of another id is never taken for
+        ours, whatever the history tells.
+        """
+        return Replaced(
+            frozenset(self._moved(report).values()), unnamed=self._opened_later(session, report)
+        )
 
     def _moved(self, report: AccountReport) -> dict[Symbol, str]:
-        """Return by symbol the id that held our share, where the position that stands there has another one."""
-        moved = {each.symbol: each.position_id for each in self._holdings() if _shown_id(each, report) not in ("", each.position_id)}
+        """Return by symbol the id that held our share, where the position that stands there has
+        another one.
+        """
+        moved = {
+            each.symbol: each.position_id
+            for each in self._holdings()
+            if _shown_id(each, report) not in ("", each.position_id)
+        }
         return {symbol: held for symbol, held in moved.items() if held}
 
     def _opened_later(self, session: ExchangeSession, report: AccountReport) -> frozenset[Symbol]:
-        """Return where a share without a position id cannot be in the position that stands there: it was opened after our last entry."""
-        slack_s = session.visible_within_s + (UNKNOWN_OFFSET_S if session.clock_offset_s is None else SLACK_S)
+        """Return where a share without a position id cannot be in the position that stands there:
+        it was opened after our last entry.
+        """
+        slack_s = session.visible_within_s + (
+            UNKNOWN_OFFSET_S if session.clock_offset_s is None else SLACK_S
+        )
         offset = timedelta(seconds=session.clock_offset_s or 0.0)
         later = set[Symbol]()
         for held in self._holdings():
             position = position_of(report, held.symbol)
-            if held.position_id or position is None or position.side is not held.side or position.opened_at is None:
+            if (
+                held.position_id
+                or position is None
+                or position.side is not held.side
+                or position.opened_at is None
+            ):
                 continue
             entered = entered_until(self._account.shared.ledger.db, self._account.id, held.symbol)
-            if entered is not None and position.opened_at - offset > entered + timedelta(seconds=slack_s):
+            if entered is not None and position.opened_at - offset > entered + timedelta(
+                seconds=slack_s
+            ):
                 later.add(held.symbol)
         return frozenset(later)
 
     async def _closed(self, session: ExchangeSession, ids: frozenset[str]) -> frozenset[str] | None:
-        """Return which of these positions are closed; None where the exchange cannot be asked, which is no word about any of them."""
+        """Return which of these positions are closed; None where the exchange cannot be asked,
+        which is no word about any of them.
+        """
         if not session.reports_closed_positions:
             return ids  # an id lasts from flat to flat: another one is another position
         try:
@@ -94,19 +131,28 @@ class PositionIds:
         return ids & {each.position_id for each in told.rows}
 
     def _opened(self) -> list[datetime]:
-        """Return when our oldest share was entered: what held it was closed after that, however long nobody looked."""
+        """Return when our oldest share was entered: what held it was closed after that, however
+        long nobody looked.
+        """
         since = held_since(self._account.shared.ledger.db, self._account.id)
         return [] if since is None else [since]
 
     def _holdings(self) -> Collection[Holding]:
-        return [each for each in read_holdings(self._account.shared.ledger.db, self._account.id) if each.share > 0]
+        return [
+            each
+            for each in read_holdings(self._account.shared.ledger.db, self._account.id)
+            if each.share > 0
+        ]
 
     async def note(self, report: AccountReport, unsettled: Collection[Symbol]) -> None:
-        """Write down the ids of the positions that our shares are in, where a reading shows new ones and nothing is under way."""
+        """Write down the ids of the positions that our shares are in, where a reading shows new
+        ones and nothing is under way.
+        """
         named = {
             each.symbol: shown
             for each in self._holdings()
-            if each.symbol not in unsettled and (shown := _shown_id(each, report)) not in ("", each.position_id)
+            if each.symbol not in unsettled
+            and (shown := _shown_id(each, report)) not in ("", each.position_id)
         }
         if named:
             await self._account.shared.ledger.write(lambda db: self._write(db, named))
@@ -119,6 +165,8 @@ class PositionIds:
 
 
 def _shown_id(holding: Holding, report: AccountReport) -> str:
-    """Return the id of the position that a report shows on a holding's side; empty where there is none."""
+    """Return the id of the position that a report shows on a holding's side; empty where there is
+    none.
+    """
     position = position_of(report, holding.symbol)
     return position.id if position is not None and position.side is holding.side else ""

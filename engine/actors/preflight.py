@@ -1,8 +1,11 @@
-"""Check one account: when it is read for the first time or again, every day, and when somebody asks. It stops nothing itself.
+"""Check one account: when it is read for the first time or again, every day, and when somebody
+asks. It stops nothing itself.
 
-The newest result is kept for status and pages. That a key comes to its end is told once for each warning, whether or not the account can
-be read. Reading is the account's own task's work: a check that nobody asked for waits for its readings and makes none, for two at once
-would meet the exchange's rate limit. A check that fails is a log line and is made again the next day or at the next first reading.
+The newest result is kept for status and pages. That a key comes to its end is told once for each
+warning, whether or not the account can be read. Reading is the account's own task's work: a check
+that nobody asked for waits for its readings and makes none, for two at once would meet the
+exchange's rate limit. A check that fails is a log line and is made again the next day or at the
+next first reading.
 """
 
 import logging
@@ -43,12 +46,19 @@ class PreflightWatch:
         await self._account.first_reading.wait()
         while True:
             await self._account.shared.calm()
-            await self._account.check.wait(0)  # what rang until now is answered by the check that comes
+            await self._account.check.wait(
+                0
+            )  # what rang until now is answered by the check that comes
             try:
                 await self._tell_key_end()
                 await self.check(fresh=False)
             except Exception as error:  # a check is no reason to stop an account
-                _LOG.warning("account %s could not be checked: %s: %s", self._account.name, type(error).__name__, error)
+                _LOG.warning(
+                    "account %s could not be checked: %s: %s",
+                    self._account.name,
+                    type(error).__name__,
+                    error,
+                )
             await self._account.check.wait(self._pause_s())
 
     @property
@@ -59,9 +69,15 @@ class PreflightWatch:
         return credentials_since(self._account.shared.ledger.db, self._account.id)
 
     def _pause_s(self) -> float:
-        """Return how long to wait: a day; less where the key's next warning comes before, or the market could not be read."""
+        """Return how long to wait: a day; less where the key's next warning comes before, or the
+        market could not be read.
+        """
         lasts = self._key_lasts_days
-        until = None if lasts is None else next_key_warning(self._key_since(), lasts, self._account.shared.clock.now())
+        until = (
+            None
+            if lasts is None
+            else next_key_warning(self._key_since(), lasts, self._account.shared.clock.now())
+        )
         often = AGAIN_S if self._lacks_market else EVERY_S
         return often if until is None else min(often, until.total_seconds())
 
@@ -75,14 +91,30 @@ class PreflightWatch:
         if warning is None:
             return
         over = since + timedelta(days=lasts)
-        left = f"it is over since {over:%Y-%m-%d %H:%M} UTC" if warning == 0 else f"it ends on {over:%Y-%m-%d %H:%M} UTC at the latest"
+        left = (
+            f"it is over since {over:%Y-%m-%d %H:%M} UTC"
+            if warning == 0
+            else f"it ends on {over:%Y-%m-%d %H:%M} UTC at the latest"
+        )
         held = sum(1 for each in read_holdings(shared.ledger.db, account.id) if each.share > 0)
-        details = {"given": f"{since:%Y-%m-%d}", "lasts": str(lasts), "exchange": account.exchange, "left": left, "positions": str(held)}
+        details = {
+            "given": f"{since:%Y-%m-%d}",
+            "lasts": str(lasts),
+            "exchange": account.exchange,
+            "left": left,
+            "positions": str(held),
+        }
         same = f"{since.isoformat()} {warning}"
-        await shared.ledger.write(lambda db: raise_alert_once(db, AlertCode.KEY_EXPIRES_SOON, account.name, details, now, same))
+        await shared.ledger.write(
+            lambda db: raise_alert_once(
+                db, AlertCode.KEY_EXPIRES_SOON, account.name, details, now, same
+            )
+        )
 
     async def check(self, *, fresh: bool) -> Preflight:
-        """Check now; ``fresh`` reads the account again, else its last reading counts where there is one."""
+        """Check now; ``fresh`` reads the account again, else its last reading counts where there is
+        one.
+        """
         account, shared = self._account, self._account.shared
         report, problem, refused = await self._report(fresh)
         session = account.session if report is not None else None
@@ -99,17 +131,28 @@ class PreflightWatch:
                 await self._needs(is_read=report is not None),
                 {} if session is None else session.unmapped_errors(),
                 Ratio(TAKER_FEE_BPS),
-                tuple(dict.fromkeys((*(() if report is None else report.unreadable), *self._unreadable.rows))),
+                tuple(
+                    dict.fromkeys(
+                        (*(() if report is None else report.unreadable), *self._unreadable.rows)
+                    )
+                ),
                 len(account.foreign),
             ),
             shared.clock.now(),
         )
-        before, found = self.newest, Preflight(account.name, account.exchange, account.environment, items, shared.clock.now())
+        before, found = (
+            self.newest,
+            Preflight(
+                account.name, account.exchange, account.environment, items, shared.clock.now()
+            ),
+        )
         self.newest = found
         if before is not None and before.level is not found.level:
             await account.tell_pages("check", {"level": found.level.value})
         if fresh and report is None and not refused and account.report is not None:
-            account.check.ring()  # asked in a bad moment: the account's own readings say more, and nobody waits a day for that
+            # asked in a bad moment: the account's own readings say more, and nobody waits a day for
+            # that
+            account.check.ring()
         return found
 
     async def _report(self, fresh: bool) -> tuple[AccountReport | None, str, bool]:
@@ -117,7 +160,11 @@ class PreflightWatch:
         if not fresh:
             if account.report is not None:
                 return account.report, "", False
-            return None, account.problem or "it is not read yet", bool(account.problem) and not account.problem_may_pass
+            return (
+                None,
+                account.problem or "it is not read yet",
+                bool(account.problem) and not account.problem_may_pass,
+            )
         try:
             session = await account.connected()
             return await session.fetch_account(), "", False
@@ -129,7 +176,11 @@ class PreflightWatch:
         try:
             return () if session is None else tuple(await session.funds_elsewhere())
         except Exception as error:  # only words beside the free balance depend on it
-            _LOG.info("other wallets of account %s could not be read: %s", self._account.name, type(error).__name__)
+            _LOG.info(
+                "other wallets of account %s could not be read: %s",
+                self._account.name,
+                type(error).__name__,
+            )
             return ()
 
     async def _needs(self, *, is_read: bool) -> list[SymbolNeed]:
@@ -138,7 +189,14 @@ class PreflightWatch:
         found: list[SymbolNeed] = []
         for each in agreements(shared.ledger.db, self._account.id):
             for symbol in sorted(each.policy.symbols) if is_read else ():
-                await feed.trades(symbol)  # some exchanges tell their contracts only once an account is connected, and this one is
+                await feed.trades(
+                    symbol
+                    # some exchanges tell their contracts only once an account is connected, and
+                    # this one is
+                )
             found += await needs_now(feed, each.strategy, each.policy, shared.pace.price_age_s)
-        self._lacks_market = any(not each.contracts_known or (each.instrument is not None and each.quote is None) for each in found)
+        self._lacks_market = any(
+            not each.contracts_known or (each.instrument is not None and each.quote is None)
+            for each in found
+        )
         return found

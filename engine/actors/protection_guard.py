@@ -1,7 +1,9 @@
-"""Guard what is held: compare the stop and target that a strategy wants with what the exchange shows, set what is missing, measure.
+"""Guard what is held: compare the stop and target that a strategy wants with what the exchange
+shows, set what is missing, measure.
 
-A level that the owner moved by hand stays as he moved it; only one that is missing altogether is set. The time without a wanted level is
-measured from the reading that first showed it missing, told beyond a limit, and recorded when it ends.
+A level that the owner moved by hand stays as he moved it; only one that is missing altogether is
+set. The time without a wanted level is measured from the reading that first showed it missing, told
+beyond a limit, and recorded when it ends.
 """
 
 from dataclasses import dataclass
@@ -66,22 +68,34 @@ class ProtectionGuard:
             gap.problem = await self._set(held, position)
         if now - gap.since >= timedelta(seconds=account.shared.pace.unprotected_s):
             await account.shared.alert(
-                AlertCode.POSITION_UNPROTECTED, account.name, held.symbol,
-                side=held.side.value, quantity=plain(held.share), symbol=held.symbol, missing=missing, problem=gap.problem,
-                exposed=plain(notional(position.mark_price, held.share)), unprotected_s=str(round((now - gap.since).total_seconds())),
-            )  # fmt: skip
+                AlertCode.POSITION_UNPROTECTED,
+                account.name,
+                held.symbol,
+                side=held.side.value,
+                quantity=plain(held.share),
+                symbol=held.symbol,
+                missing=missing,
+                problem=gap.problem,
+                exposed=plain(notional(position.mark_price, held.share)),
+                unprotected_s=str(round((now - gap.since).total_seconds())),
+            )
 
     async def _set(self, held: Holding, position: Position) -> str:
         account = self._account
         if not account.can_protect:
             return "the exchange has no call for it"
         wanted = ProtectionOrder(
-            held.symbol, held.side, position.stop_loss or held.stop_loss, position.take_profit or held.take_profit
-        )  # fmt: skip
+            held.symbol,
+            held.side,
+            position.stop_loss or held.stop_loss,
+            position.take_profit or held.take_profit,
+        )
         try:
             session = await account.connected()
             await session.set_protection(wanted)
-        except Exception as error:  # asked again in a moment; setting the same levels twice does no harm
+        except (
+            Exception
+        ) as error:  # asked again in a moment; setting the same levels twice does no harm
             account.note(f"the protection of {held.symbol} could not be set", error)
             return f"{type(error).__name__}: {error}"[:100]
         account.read_soon()
@@ -90,15 +104,25 @@ class ProtectionGuard:
     async def _closed(self, held: Holding) -> None:
         account, now = self._account, self._account.shared.clock.now()
         gap = self._gaps.pop(held.symbol)
-        data: dict[str, object] = {"symbol": held.symbol, "unprotected_s": round((now - gap.since).total_seconds(), 1)}
-        await account.shared.ledger.write(lambda db: write_event(db, "protected", account.name, data, now))
+        data: dict[str, object] = {
+            "symbol": held.symbol,
+            "unprotected_s": round((now - gap.since).total_seconds(), 1),
+        }
+        await account.shared.ledger.write(
+            lambda db: write_event(db, "protected", account.name, data, now)
+        )
 
 
 def missing_levels(held: Holding, position: Position) -> str:
-    """Name the levels that the strategy wants and the position does not have at all: stop, target, both or nothing."""
+    """Name the levels that the strategy wants and the position does not have at all: stop, target,
+    both or nothing.
+    """
     missing = [
         name
-        for name, wanted, there in (("stop", held.stop_loss, position.stop_loss), ("target", held.take_profit, position.take_profit))
+        for name, wanted, there in (
+            ("stop", held.stop_loss, position.stop_loss),
+            ("target", held.take_profit, position.take_profit),
+        )
         if wanted is not None and there is None
     ]
     return " and ".join(missing)

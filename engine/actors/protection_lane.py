@@ -1,4 +1,6 @@
-"""Move the stop and target of what is held. It raises no exposure, and setting the same levels twice does no harm, so it is asked again."""
+"""Move the stop and target of what is held. It raises no exposure, and setting the same levels
+twice does no harm, so it is asked again.
+"""
 
 from functools import partial
 from typing import Final
@@ -7,7 +9,11 @@ from engine.actors.lanes import Lanes
 from engine.actors.recording import refused_outcome
 from engine.decisions.order_lifecycle import Refused
 from engine.decisions.planning import Wait
-from engine.decisions.planning_protection import ProtectionContext, plan_protection, protection_words
+from engine.decisions.planning_protection import (
+    ProtectionContext,
+    plan_protection,
+    protection_words,
+)
 from engine.domain.order import ProtectionOrder
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.ledger.copies import WaitingLeg, is_entering, is_protected_later
@@ -34,7 +40,9 @@ async def protect(lanes: Lanes, leg: WaitingLeg) -> None:
             price=None if quote is None else quote.last,
             can_protect=account.can_protect,
             is_entering=entering,
-            is_replaced=is_protected_later(db, leg.account, leg.strategy, leg.symbol, leg.order_key),
+            is_replaced=is_protected_later(
+                db, leg.account, leg.strategy, leg.symbol, leg.order_key
+            ),
         )
     )
     match plan:

@@ -1,4 +1,6 @@
-"""Correct the ledger of one account where the exchange proves it wrong: shares that shrank, and orders of ours that it lacks."""
+"""Correct the ledger of one account where the exchange proves it wrong: shares that shrank, and
+orders of ours that it lacks.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,7 +17,13 @@ from engine.domain.amounts import EXACT, plain
 from engine.domain.order import OrderReport
 from engine.ledger import Database
 from engine.ledger.alerts import raise_alert
-from engine.ledger.attempts import accepted_foreign, bound_order_ids, knows_client_order_id, meet_foreign, met_foreign
+from engine.ledger.attempts import (
+    accepted_foreign,
+    bound_order_ids,
+    knows_client_order_id,
+    meet_foreign,
+    met_foreign,
+)
 from engine.ledger.books import Change, change_share
 from engine.ledger.copies import is_exiting
 from engine.ledger.holdings import read_holding, read_holdings, write_holding
@@ -30,11 +38,16 @@ class Reconciler:
         self._books = books
 
     def corrections(
-        self, report: AccountReport, began: datetime, replaced: Replaced, lost: Sequence[OrderReport] = ()
+        self,
+        report: AccountReport,
+        began: datetime,
+        replaced: Replaced,
+        lost: Sequence[OrderReport] = (),
     ) -> tuple[Correction, ...]:
         """Compare the ledger with a reading that began then; nothing is changed."""
         db = self._account.shared.ledger.db
-        # Attempts first, holdings after: what ends between the two statements is still seen as unsettled.
+        # Attempts first, holdings after: what ends between the two statements is still seen as
+        # unsettled.
         unsettled = self._account.unsettled(began) | replaced.undecided
         holdings = read_holdings(db, self._account.id)
         resting = [each.exchange_order_id for each in report.open_orders]
@@ -42,8 +55,11 @@ class Reconciler:
             holdings,
             report,
             unsettled=unsettled,
-            exiting={each.symbol for each in holdings if is_exiting(db, self._account.id, each.symbol)},
-            bound_ids=bound_order_ids(db, self._account.id, resting) | accepted_foreign(db, self._account.id, resting),
+            exiting={
+                each.symbol for each in holdings if is_exiting(db, self._account.id, each.symbol)
+            },
+            bound_ids=bound_order_ids(db, self._account.id, resting)
+            | accepted_foreign(db, self._account.id, resting),
             client_id_known=partial(knows_client_order_id, db),
             closed_ids=replaced.closed,
             replaced=replaced.unnamed,
@@ -60,7 +76,9 @@ class Reconciler:
                 await self._meet_foreign_orders(correction)
 
     async def _correct_share(self, correction: ShareShrunk) -> None:
-        await self._account.shared.ledger.write(partial(self.shrink, correction, self._account.shared.clock.now()))
+        await self._account.shared.ledger.write(
+            partial(self.shrink, correction, self._account.shared.clock.now())
+        )
 
     def shrink(self, correction: ShareShrunk, at: datetime, db: Database) -> None:
         """Lower a share to what the exchange has of it, within the caller's transaction."""
@@ -68,9 +86,13 @@ class Reconciler:
         if held is None or held.share != correction.share_from:
             return
         closed = Change(
-            False, EXACT.subtract(correction.share_from, correction.share_to), at, since=self._books.seen_at(held.symbol),
-            position_id=held.position_id, ends_position=correction.share_to == 0,
-        )  # fmt: skip
+            False,
+            EXACT.subtract(correction.share_from, correction.share_to),
+            at,
+            since=self._books.seen_at(held.symbol),
+            position_id=held.position_id,
+            ends_position=correction.share_to == 0,
+        )
         write_holding(db, replace(change_share(db, held, closed), detached=correction.detached))
         data: dict[str, object] = {
             "symbol": correction.symbol,
@@ -80,9 +102,20 @@ class Reconciler:
         }
         write_event(db, "correction", self._account.name, data, at)
         if correction.detached:
-            numbers = {"from_quantity": plain(correction.share_from), "to_quantity": plain(correction.share_to), "cause": correction.cause}
+            numbers = {
+                "from_quantity": plain(correction.share_from),
+                "to_quantity": plain(correction.share_to),
+                "cause": correction.cause,
+            }
             same = f"{correction.symbol} {plain(correction.share_to)}"
-            raise_alert(db, AlertCode.CLOSED_OUTSIDE, self._account.name, {"symbol": correction.symbol, **numbers}, at, same)
+            raise_alert(
+                db,
+                AlertCode.CLOSED_OUTSIDE,
+                self._account.name,
+                {"symbol": correction.symbol, **numbers},
+                at,
+                same,
+            )
 
     async def _meet_foreign_orders(self, correction: ForeignOrders) -> None:
         """Stop entries durably, and tell people; orders that were met before are no news."""

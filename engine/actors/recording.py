@@ -1,10 +1,19 @@
-"""Turn an answer of the exchange into the ledger's next state: one table, used by lanes and by the resolver."""
+"""Turn an answer of the exchange into the ledger's next state: one table, used by lanes and by the
+resolver.
+"""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from engine.decisions.order_lifecycle import Accepted, Answer, AttemptState, NoProof, NothingSent, Refused
+from engine.decisions.order_lifecycle import (
+    Accepted,
+    Answer,
+    AttemptState,
+    NoProof,
+    NothingSent,
+    Refused,
+)
 from engine.domain.amounts import plain
 from engine.domain.order import OrderIntent, OrderReport, OrderStatus
 from engine.domain.outcome import UNTOLD_FEE, UNTOLD_PRICE, Outcome, OutcomeCode
@@ -21,7 +30,10 @@ _OF_STATUS = {
     OrderStatus.CANCELLED: OutcomeCode.CANCELLED,
     OrderStatus.REJECTED: OutcomeCode.REJECTED,
 }
-_OF_KIND = {RejectionKind.BALANCE: OutcomeCode.REJECTED_BALANCE, RejectionKind.CREDENTIALS: OutcomeCode.REJECTED_CREDENTIALS}
+_OF_KIND = {
+    RejectionKind.BALANCE: OutcomeCode.REJECTED_BALANCE,
+    RejectionKind.CREDENTIALS: OutcomeCode.REJECTED_CREDENTIALS,
+}
 _OF_FAMILY = {
     "skipped": AttemptState.SKIPPED,
     "denied": AttemptState.DENIED,
@@ -32,7 +44,9 @@ _OF_FAMILY = {
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """Hold the write that closes an attempt, and what the lane must know: its new state, how much filled, and what stays as residue."""
+    """Hold the write that closes an attempt, and what the lane must know: its new state, how much
+    filled, and what stays as residue.
+    """
 
     write: Write
     state: AttemptState
@@ -62,36 +76,66 @@ def refused_outcome(refused: Refused) -> Outcome:
 
 
 def recording(
-    attempt_id: int, intent: OrderIntent, answer: Answer | Outcome, retry_s: float, at: datetime,
+    attempt_id: int,
+    intent: OrderIntent,
+    answer: Answer | Outcome,
+    retry_s: float,
+    at: datetime,
     residue_kinds: Collection[RejectionKind] = (),
-) -> Recording:  # fmt: skip
-    """Choose the write that an answer asks for; ``retry_s`` is the pause before a leg that is not done is planned anew.
+) -> Recording:
+    """Choose the write that an answer asks for; ``retry_s`` is the pause before a leg that is not
+    done is planned anew.
 
-    ``residue_kinds`` are the refusals that prove that the exchange does not close what this order was to close.
+    ``residue_kinds`` are the refusals that prove that the exchange does not close what this order
+    was to close.
     """
     later = at + timedelta(seconds=retry_s)
     match answer:
         case Accepted(report):
             outcome = outcome_of(intent, report)
-            state = AttemptState(report.status.value) if report.status is not OrderStatus.OPEN else AttemptState.PLACED
+            state = (
+                AttemptState(report.status.value)
+                if report.status is not OrderStatus.OPEN
+                else AttemptState.PLACED
+            )
             again = at if report.filled_quantity > 0 else later
-            return Recording(lambda db: complete(db, attempt_id, report, outcome, at, again), state, report.filled_quantity > 0)
+            return Recording(
+                lambda db: complete(db, attempt_id, report, outcome, at, again),
+                state,
+                report.filled_quantity > 0,
+            )
         case Refused():
-            left = {"quantity": plain(intent.quantity), "symbol": intent.symbol, "cause": answer.text}
+            left = {
+                "quantity": plain(intent.quantity),
+                "symbol": intent.symbol,
+                "cause": answer.text,
+            }
             residue = Outcome(OutcomeCode.RESIDUE, left) if answer.kind in residue_kinds else None
             told, again_at = residue or refused_outcome(answer), None if residue else later
             return Recording(
-                lambda db: end(db, attempt_id, AttemptState.REJECTED, told, answer.text, at, again_at),
+                lambda db: end(
+                    db, attempt_id, AttemptState.REJECTED, told, answer.text, at, again_at
+                ),
                 AttemptState.REJECTED,
                 False,
                 residue,
             )
         case NothingSent():
             asked = at + timedelta(seconds=max(answer.retry_after_s or 0.0, retry_s))
-            return Recording(lambda db: back_to_new(db, attempt_id, answer.text, asked, at), AttemptState.NEW, False)
+            return Recording(
+                lambda db: back_to_new(db, attempt_id, answer.text, asked, at),
+                AttemptState.NEW,
+                False,
+            )
         case NoProof(cause):
             unknown = unknown_outcome(intent, cause)
-            return Recording(lambda db: end(db, attempt_id, AttemptState.UNKNOWN, unknown, cause, at), AttemptState.UNKNOWN, False)
+            return Recording(
+                lambda db: end(db, attempt_id, AttemptState.UNKNOWN, unknown, cause, at),
+                AttemptState.UNKNOWN,
+                False,
+            )
         case Outcome():
             stopped = _OF_FAMILY[answer.code.family]
-            return Recording(lambda db: end(db, attempt_id, stopped, answer, "the last line", at), stopped, False)
+            return Recording(
+                lambda db: end(db, attempt_id, stopped, answer, "the last line", at), stopped, False
+            )

@@ -1,8 +1,10 @@
-"""Find out by reading alone what became of orders whose fate is open: unknown, resting, or not confirmed.
+"""Find out by reading alone what became of orders whose fate is open: unknown, resting, or not
+confirmed.
 
-An unknown order is never sent again. An entry that is absent in three complete readings over the configured window is NOT_CONFIRMED and
-people are told; late proof still flips it, and 15 minutes of complete absence free the symbol. An exit is proven by what happened to the
-position that it was to close, so one look reads the orders, then the closed positions, then the account.
+An unknown order is never sent again. An entry that is absent in three complete readings over the
+configured window is NOT_CONFIRMED and people are told; late proof still flips it, and 15 minutes of
+complete absence free the symbol. An exit is proven by what happened to the position that it was to
+close, so one look reads the orders, then the closed positions, then the account.
 """
 
 import logging
@@ -39,9 +41,22 @@ from engine.domain.order import ClosedBy, OrderReport
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.ledger import Database
 from engine.ledger.alerts import raise_alert
-from engine.ledger.attempts import Attempt, BoundElsewhere, bound_order_ids, open_attempts, read_attempt
+from engine.ledger.attempts import (
+    Attempt,
+    BoundElsewhere,
+    bound_order_ids,
+    open_attempts,
+    read_attempt,
+)
 from engine.ledger.holdings import read_holding
-from engine.ledger.resolving import close_again, complete, end, free_symbol, is_followed, is_left_without_trace
+from engine.ledger.resolving import (
+    close_again,
+    complete,
+    end,
+    free_symbol,
+    is_followed,
+    is_left_without_trace,
+)
 from engine.ledger.unsettled import own_books
 
 _LOG = logging.getLogger("rexalgo.resolver")
@@ -49,7 +64,12 @@ LOOK_BACK_S: Final = 120.0
 NOT_CONFIRMED_PAUSE_S: Final = 60.0
 FREE_AFTER_S: Final = 900.0
 CLOSE_AGAIN_S: Final = 2.0
-_LOOKED_AT: Final = (AttemptState.UNKNOWN, AttemptState.PLACED, AttemptState.PARTIALLY_FILLED, AttemptState.NOT_CONFIRMED)
+_LOOKED_AT: Final = (
+    AttemptState.UNKNOWN,
+    AttemptState.PLACED,
+    AttemptState.PARTIALLY_FILLED,
+    AttemptState.NOT_CONFIRMED,
+)
 
 
 @dataclass(slots=True)
@@ -75,8 +95,14 @@ class Resolver:
         """Run until cancelled."""
         shared = self._account.shared
         while True:
-            attempts = [each for each in open_attempts(shared.ledger.db, self._account.id) if each.state in _LOOKED_AT]
-            self._looks = {each.id: self._looks.get(each.id) or _Look(self._first_due()) for each in attempts}
+            attempts = [
+                each
+                for each in open_attempts(shared.ledger.db, self._account.id)
+                if each.state in _LOOKED_AT
+            ]
+            self._looks = {
+                each.id: self._looks.get(each.id) or _Look(self._first_due()) for each in attempts
+            }
             for each in self._account.take_to_look_up(self._looks):
                 self._looks[each].due, self._looks[each].reads = shared.clock.now(), 0
             for attempt in attempts:
@@ -94,18 +120,25 @@ class Resolver:
         if attempt.state is AttemptState.PLACED:
             await shared.calm()
         look.reads += 1
-        pause_s = NOT_CONFIRMED_PAUSE_S if attempt.state is AttemptState.NOT_CONFIRMED else resolution_due(look.reads)
+        pause_s = (
+            NOT_CONFIRMED_PAUSE_S
+            if attempt.state is AttemptState.NOT_CONFIRMED
+            else resolution_due(look.reads)
+        )
         look.due = shared.clock.now() + timedelta(seconds=pause_s)
         try:
             session = await account.connected()
-        except Exception as error:  # an exchange that cannot be reached proves nothing about the order: look again later
+        # an exchange that cannot be reached proves nothing about the order: look again later
+        except Exception as error:
             account.note("an order cannot be looked up", error)
             await self._cannot_look(attempt, look, error)
             return
         sent = self._sent(attempt, session)
         found: Found | ClosedOtherwise | Absent | Ambiguous | None = None
         try:
-            history = await session.find_orders(attempt.intent.symbol, attempt.claimed_at - timedelta(seconds=LOOK_BACK_S))
+            history = await session.find_orders(
+                attempt.intent.symbol, attempt.claimed_at - timedelta(seconds=LOOK_BACK_S)
+            )
         except Exception as error:  # nor do orders that cannot be read
             account.note("an order cannot be looked up", error)
             await self._cannot_look(attempt, look, error)
@@ -114,36 +147,72 @@ class Resolver:
             await self._unreadable.note(f"orders {attempt.intent.symbol}", history.unreadable)
             found = self._match(attempt, sent, session, history.orders)
             found = None if isinstance(found, Absent) and not history.complete else found
-        is_named = attempt.exchange_order_id is not None  # the exchange took the order: only its own row tells what it did
-        if isinstance(found, Found) and sent.intent.reduce_only and not is_named and not says_who_closed(found.report):
-            # A liquidation leaves the same row: only the record of the closed position tells the two apart.
+        is_named = (
+            attempt.exchange_order_id is not None
+        )  # the exchange took the order: only its own row tells what it did
+        if (
+            isinstance(found, Found)
+            and sent.intent.reduce_only
+            and not is_named
+            and not says_who_closed(found.report)
+        ):
+            # A liquidation leaves the same row: only the record of the closed position tells the
+            # two apart.
             by_record = await self._by_record(sent, session)
             found = by_record if isinstance(by_record, ClosedOtherwise) else found
-        share = None if attempt.is_entry or isinstance(found, Found | ClosedOtherwise) else self._share_before(attempt)
+        share = (
+            None
+            if attempt.is_entry or isinstance(found, Found | ClosedOtherwise)
+            else self._share_before(attempt)
+        )
         if share is not None:
-            by_position = await self._by_record(sent, session) or await self._by_reading(sent, session, share)
+            by_position = await self._by_record(sent, session) or await self._by_reading(
+                sent, session, share
+            )
             if is_named and isinstance(by_position, ClosedOtherwise):
                 by_position = None
-            # Asked again after reading: what another order of ours did meanwhile is not this exit's work.
-            found = by_position if by_position is not None and self._share_before(attempt) == share else found
+            # Asked again after reading: what another order of ours did meanwhile is not this exit's
+            # work.
+            found = (
+                by_position
+                if by_position is not None and self._share_before(attempt) == share
+                else found
+            )
         await self._conclude(attempt, look, found)
 
     async def _cannot_look(self, attempt: Attempt, look: _Look, error: Exception) -> None:
-        """Alert about an exit that cannot be looked up: nothing of it is sent again before its fate is known."""
+        """Alert about an exit that cannot be looked up: nothing of it is sent again before its fate
+        is known.
+        """
         look.failed += 1
         if attempt.is_entry or look.failed < EXIT_TRIES_TOLD:
             return
         intent = attempt.intent
         await self._account.shared.alert(
-            AlertCode.EXIT_FAILING, self._account.name, attempt.copy, side=intent.position_side.value, quantity=plain(intent.quantity),
-            symbol=intent.symbol, tries=str(look.failed), problem=f"its order cannot be looked up: {type(error).__name__}: {error}"[:200],
-        )  # fmt: skip
+            AlertCode.EXIT_FAILING,
+            self._account.name,
+            attempt.copy,
+            side=intent.position_side.value,
+            quantity=plain(intent.quantity),
+            symbol=intent.symbol,
+            tries=str(look.failed),
+            problem=f"its order cannot be looked up: {type(error).__name__}: {error}"[:200],
+        )
 
-    async def _conclude(self, attempt: Attempt, look: _Look, found: Found | ClosedOtherwise | Absent | Ambiguous | None) -> None:
+    async def _conclude(
+        self,
+        attempt: Attempt,
+        look: _Look,
+        found: Found | ClosedOtherwise | Absent | Ambiguous | None,
+    ) -> None:
         match found:
             case Found(report, is_sure):
                 if not is_sure:
-                    _LOG.warning("an order of %s was found by its time, and the exchange's clock is not known", self._account.name)
+                    _LOG.warning(
+                        "an order of %s was found by its time, and the exchange's clock is not "
+                        "known",
+                        self._account.name,
+                    )
                 await self._proven(attempt, report)
             case ClosedOtherwise(closed):
                 await self._closed_otherwise(attempt, closed)
@@ -158,7 +227,9 @@ class Resolver:
         return Sent(
             attempt.intent,
             attempt.claimed_at,
-            bound_ids=BoundElsewhere(self._account.shared.ledger.db, attempt.account, attempt.exchange_order_id),
+            bound_ids=BoundElsewhere(
+                self._account.shared.ledger.db, attempt.account, attempt.exchange_order_id
+            ),
             witness_ids=attempt.witness,
             clock_offset_s=session.clock_offset_s,
             deadline_s=self._account.shared.pace.send_deadline_s,
@@ -166,80 +237,132 @@ class Resolver:
         )
 
     def _match(
-        self, attempt: Attempt, sent: Sent, session: ExchangeSession, orders: tuple[OrderReport, ...]
-    ) -> Found | Absent | Ambiguous:  # fmt: skip
+        self,
+        attempt: Attempt,
+        sent: Sent,
+        session: ExchangeSession,
+        orders: tuple[OrderReport, ...],
+    ) -> Found | Absent | Ambiguous:
         if attempt.exchange_order_id is not None:
             known = [each for each in orders if each.exchange_order_id == attempt.exchange_order_id]
             return Found(known[0]) if known else Absent()
-        return match_order(sent, orders, reads_client_order_id=session.reads_client_order_id(attempt.intent))
+        return match_order(
+            sent, orders, reads_client_order_id=session.reads_client_order_id(attempt.intent)
+        )
 
     def _share_before(self, attempt: Attempt) -> Quantity | None:
-        """Return the share that an exit was to close from; None where that is gone, or a later order of ours may have changed it."""
+        """Return the share that an exit was to close from; None where that is gone, or a later
+        order of ours may have changed it.
+        """
         db = self._account.shared.ledger.db
         held = read_holding(db, attempt.account, attempt.intent.symbol)
-        if held is None or held.strategy != attempt.strategy or held.share < attempt.intent.quantity or is_followed(db, attempt):
+        if (
+            held is None
+            or held.strategy != attempt.strategy
+            or held.share < attempt.intent.quantity
+            or is_followed(db, attempt)
+        ):
             return None
         return held.share
 
-    async def _by_record(self, sent: Sent, session: ExchangeSession) -> Found | ClosedOtherwise | None:
-        """Look an exit up in the exchange's record of closed positions; None where that tells nothing."""
+    async def _by_record(
+        self, sent: Sent, session: ExchangeSession
+    ) -> Found | ClosedOtherwise | None:
+        """Look an exit up in the exchange's record of closed positions; None where that tells
+        nothing.
+        """
         if not session.reports_closed_positions or not sent.intent.position_id:
             return None
         try:
-            closed = await session.closed_positions(sent.at - timedelta(seconds=LOOK_BACK_S), (sent.intent.position_id,))
+            closed = await session.closed_positions(
+                sent.at - timedelta(seconds=LOOK_BACK_S), (sent.intent.position_id,)
+            )
         except Exception as error:  # the account itself is still to be read
             self._account.note("closed positions cannot be read", error)
             return None
         found = match_closed(sent, closed.rows)
         return None if isinstance(found, Absent) else found
 
-    async def _by_reading(self, sent: Sent, session: ExchangeSession, share: Quantity) -> Found | None:
-        """Prove an exit by a reading of the account that begins now; None where that proves nothing."""
+    async def _by_reading(
+        self, sent: Sent, session: ExchangeSession, share: Quantity
+    ) -> Found | None:
+        """Prove an exit by a reading of the account that begins now; None where that proves
+        nothing.
+        """
         account = self._account
         if account.shared.clock.now() - sent.at < timedelta(seconds=session.visible_within_s):
-            return None  # a reading may still show the account as it was before the exit, even before its entry
+            # a reading may still show the account as it was before the exit, even before its entry
+            return None
         if not await self._reader.try_to_read() or account.report is None:
             return None
         intent = sent.intent
         books = own_books(account.shared.ledger.db, account.id)
-        owned = sum((each.quantity for each in books if (each.symbol, each.side) == (intent.symbol, intent.position_side)), ZERO)
+        owned = sum(
+            (
+                each.quantity
+                for each in books
+                if (each.symbol, each.side) == (intent.symbol, intent.position_side)
+            ),
+            ZERO,
+        )
         by_reading = match_position(sent, account.report, share, owned)
         return by_reading if isinstance(by_reading, Found) else None
 
-    async def bind(self, attempt_id: int, exchange_order_id: str, also: Callable[[Database], None]) -> None:
-        """Prove an attempt by the order that a person names; raises LookupError unless the exchange has it and it fits."""
+    async def bind(
+        self, attempt_id: int, exchange_order_id: str, also: Callable[[Database], None]
+    ) -> None:
+        """Prove an attempt by the order that a person names; raises LookupError unless the exchange
+        has it and it fits.
+        """
         account = self._account
         attempt = read_attempt(account.shared.ledger.db, attempt_id)
         session = await account.connected()
-        history = await session.find_orders(attempt.intent.symbol, attempt.claimed_at - timedelta(seconds=LOOK_BACK_S))
-        report = next((each for each in history.orders if each.exchange_order_id == exchange_order_id), None)
+        history = await session.find_orders(
+            attempt.intent.symbol, attempt.claimed_at - timedelta(seconds=LOOK_BACK_S)
+        )
+        report = next(
+            (each for each in history.orders if each.exchange_order_id == exchange_order_id), None
+        )
         if report is None:
-            raise LookupError(f"the exchange shows no order {exchange_order_id} in {attempt.intent.symbol} since the order was sent")
+            raise LookupError(
+                f"the exchange shows no order {exchange_order_id} in {attempt.intent.symbol} "
+                "since the order was sent"
+            )
         if not describes(report, attempt.intent):
             found = f"{report.side.value} {plain(report.quantity)} {report.symbol}"
             raise LookupError(
-                f"expected {attempt.intent.side.value} {plain(attempt.intent.quantity)} {attempt.intent.symbol}, order "
+                f"expected {attempt.intent.side.value} {plain(attempt.intent.quantity)} "
+                f"{attempt.intent.symbol}, order "
                 f"{exchange_order_id} is {found}"
             )
         if bound_order_ids(account.shared.ledger.db, attempt.account, [exchange_order_id]):
             raise LookupError(f"order {exchange_order_id} is known already as another one")
         await self._proven(attempt, report, also)
 
-    async def _proven(self, attempt: Attempt, report: OrderReport, also: Callable[[Database], None] = lambda db: None) -> None:
+    async def _proven(
+        self,
+        attempt: Attempt,
+        report: OrderReport,
+        also: Callable[[Database], None] = lambda db: None,
+    ) -> None:
         account, shared = self._account, self._account.shared
         at = shared.clock.now()
         outcome = outcome_of(attempt.intent, report)
         again = at if report.filled_quantity > 0 else at + timedelta(seconds=CLOSE_AGAIN_S)
         found_late = attempt.state is AttemptState.NOT_CONFIRMED
         numbers = {
-            "quantity": plain(attempt.intent.quantity), "symbol": attempt.intent.symbol, "filled": plain(report.filled_quantity),
-        }  # fmt: skip
+            "quantity": plain(attempt.intent.quantity),
+            "symbol": attempt.intent.symbol,
+            "filled": plain(report.filled_quantity),
+        }
 
         def prove(db: Database) -> None:
             complete(db, attempt.id, report, outcome, at, again)
             also(db)
             if found_late:
-                raise_alert(db, AlertCode.ORDER_FOUND_LATE, account.name, numbers, at, str(attempt.id))
+                raise_alert(
+                    db, AlertCode.ORDER_FOUND_LATE, account.name, numbers, at, str(attempt.id)
+                )
 
         await shared.ledger.write(prove)
         if report.status.is_terminal and attempt.is_entry:
@@ -253,7 +376,9 @@ class Resolver:
         account.ring()
 
     async def _closed_otherwise(self, attempt: Attempt, closed: ClosedPosition) -> None:
-        """End an exit that executed nothing, because something else had closed the position; it is planned again, from a reading."""
+        """End an exit that executed nothing, because something else had closed the position; it is
+        planned again, from a reading.
+        """
         by = (
             "an order that is not this one"
             if closed.closed_by in (None, ClosedBy.ORDER)
@@ -263,17 +388,24 @@ class Resolver:
         at = self._account.shared.clock.now()
         outcome = Outcome(OutcomeCode.REJECTED, {"reason": cause})
         again = at + timedelta(seconds=CLOSE_AGAIN_S)
-        await self._account.shared.ledger.write(lambda db: end(db, attempt.id, AttemptState.REJECTED, outcome, cause, at, again))
+        await self._account.shared.ledger.write(
+            lambda db: end(db, attempt.id, AttemptState.REJECTED, outcome, cause, at, again)
+        )
         await self._reader.try_to_read()  # the reading lowers the share by what was closed
         self._account.ring()
 
     def _is_to_be_taken_back(self, attempt: Attempt, report: OrderReport) -> bool:
-        """Tell whether a resting entry has rested long enough, or stands where exposure may only shrink."""
+        """Tell whether a resting entry has rested long enough, or stands where exposure may only
+        shrink.
+        """
         shared = self._account.shared
         if not attempt.is_entry:
             return False
         rested = shared.clock.now() - attempt.claimed_at
-        return rested >= timedelta(seconds=shared.pace.resting_entry_s) or self._account.level_for(attempt.strategy) > 1
+        return (
+            rested >= timedelta(seconds=shared.pace.resting_entry_s)
+            or self._account.level_for(attempt.strategy) > 1
+        )
 
     async def _absent(self, attempt: Attempt, look: _Look) -> None:
         shared = self._account.shared
@@ -287,7 +419,11 @@ class Resolver:
             await self._give_up(attempt, looked)
         elif attempt.state is AttemptState.NOT_CONFIRMED and not attempt.is_entry:
             await self._close_again(attempt)
-        elif attempt.state is AttemptState.NOT_CONFIRMED and looked >= timedelta(seconds=FREE_AFTER_S) and not look.freed:
+        elif (
+            attempt.state is AttemptState.NOT_CONFIRMED
+            and looked >= timedelta(seconds=FREE_AFTER_S)
+            and not look.freed
+        ):
             look.freed = True
             await shared.ledger.write(lambda db: free_symbol(db, attempt.id))
             self._account.release(attempt.copy, proven=False)
@@ -314,9 +450,11 @@ class Resolver:
         account.ring()
 
     async def _close_again(self, attempt: Attempt) -> None:
-        """Repeat an exit without trace, but only where everything in the position is ours: else it could close the owner's own part.
+        """Repeat an exit without trace, but only where everything in the position is ours: else it
+        could close the owner's own part.
 
-        Asked at every look, because a reading may fail, or the task end, at the one moment when the exit is given up.
+        Asked at every look, because a reading may fail, or the task end, at the one moment when the
+        exit is given up.
         """
         account = self._account
         if not is_left_without_trace(account.shared.ledger.db, attempt.copy, attempt.leg):
@@ -327,6 +465,8 @@ class Resolver:
         position = position_of(account.report, attempt.intent.symbol)
         if may_have_position(account.report, attempt.intent.symbol):
             return
-        if held is not None and (position is None or (position.side is held.side and position.quantity <= held.share)):
+        if held is not None and (
+            position is None or (position.side is held.side and position.quantity <= held.share)
+        ):
             now = account.shared.clock.now()
             await account.shared.ledger.write(lambda db: close_again(db, attempt.id, now))

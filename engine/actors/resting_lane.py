@@ -1,4 +1,6 @@
-"""Take back entries that rest at the exchange. It raises no exposure, so it is asked again until the exchange has done it or refused."""
+"""Take back entries that rest at the exchange. It raises no exposure, so it is asked again until
+the exchange has done it or refused.
+"""
 
 from datetime import timedelta
 from typing import Final
@@ -16,44 +18,73 @@ LOOK_S: Final = 0.5
 
 
 async def cancel(lanes: Lanes, leg: WaitingLeg) -> None:
-    """Take back the strategy's resting entries in the symbol that are older than the signal, and wait until each has ended."""
+    """Take back the strategy's resting entries in the symbol that are older than the signal, and
+    wait until each has ended.
+    """
     account, signal = lanes.account, lanes.account.shared.signal(leg.signal_number)
     if signal.draft.is_test:
-        await lanes.conclude(leg, Outcome(OutcomeCode.SKIPPED_TEST, {"side": "cancel", "quantity": "all", "symbol": leg.symbol}))
+        await lanes.conclude(
+            leg,
+            Outcome(
+                OutcomeCode.SKIPPED_TEST,
+                {"side": "cancel", "quantity": "all", "symbol": leg.symbol},
+            ),
+        )
         return
     if await take_back_resting(account, leg):
         lanes.wait(leg, LOOK_S)
         return
-    count = taken_back_since(account.shared.ledger.db, leg.account, leg.strategy, leg.symbol, signal.received_at)
+    count = taken_back_since(
+        account.shared.ledger.db, leg.account, leg.strategy, leg.symbol, signal.received_at
+    )
     if count:
-        outcome = Outcome(OutcomeCode.APPLIED, {"what": f"{count} resting order{'s' if count > 1 else ''} in {leg.symbol} taken back"})
+        outcome = Outcome(
+            OutcomeCode.APPLIED,
+            {"what": f"{count} resting order{'s' if count > 1 else ''} in {leg.symbol} taken back"},
+        )
     else:
-        outcome = Outcome(OutcomeCode.NOTHING_TO_DO, {"why": f"no entry of this strategy rests in {leg.symbol}"})
+        outcome = Outcome(
+            OutcomeCode.NOTHING_TO_DO, {"why": f"no entry of this strategy rests in {leg.symbol}"}
+        )
     await lanes.conclude(leg, outcome)
 
 
 async def take_back_resting(account: Account, leg: WaitingLeg) -> bool:
-    """Ask the exchange to cancel resting entries older than the leg; tells whether an entry is still open.
+    """Ask the exchange to cancel resting entries older than the leg; tells whether an entry is
+    still open.
 
     A market entry is only waited for: by the time a cancellation arrives it has filled.
     """
-    entries = entries_before(account.shared.ledger.db, leg.account, leg.strategy, leg.symbol, leg.order_key)
+    entries = entries_before(
+        account.shared.ledger.db, leg.account, leg.strategy, leg.symbol, leg.order_key
+    )
     for attempt in entries:
         await take_back(account, attempt)
     return bool(entries)
 
 
 async def take_back(account: Account, attempt: Attempt) -> None:
-    """Ask the exchange to cancel one resting entry, at most every 5 s; what becomes of it is found by reading."""
-    rests = attempt.state in (AttemptState.PLACED, AttemptState.PARTIALLY_FILLED) and attempt.intent.order_type is OrderType.LIMIT
+    """Ask the exchange to cancel one resting entry, at most every 5 s; what becomes of it is found
+    by reading.
+    """
+    rests = (
+        attempt.state in (AttemptState.PLACED, AttemptState.PARTIALLY_FILLED)
+        and attempt.intent.order_type is OrderType.LIMIT
+    )
     now = account.shared.clock.now()
     asked = account.asked_to_cancel.get(attempt.id)
-    if not rests or attempt.exchange_order_id is None or (asked is not None and now - asked < timedelta(seconds=ASK_AGAIN_S)):
+    if (
+        not rests
+        or attempt.exchange_order_id is None
+        or (asked is not None and now - asked < timedelta(seconds=ASK_AGAIN_S))
+    ):
         return
     account.asked_to_cancel[attempt.id] = now
     try:
         session = await account.connected()
         await session.cancel_order(attempt.intent.symbol, attempt.exchange_order_id)
-    except Exception as error:  # asked again after 5 s; reading tells what became of the order either way
+    except (
+        Exception
+    ) as error:  # asked again after 5 s; reading tells what became of the order either way
         account.note(f"order {attempt.exchange_order_id} could not be cancelled", error)
     account.look_now(attempt.id)

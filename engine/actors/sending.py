@@ -25,10 +25,17 @@ from engine.ports.exchange import RejectionKind
 
 
 async def send(
-    lanes: Lanes, leg: WaitingLeg, session: ExchangeSession, wanted: Claim, last_line: Callable[[], Outcome | None], retry_s: float,
+    lanes: Lanes,
+    leg: WaitingLeg,
+    session: ExchangeSession,
+    wanted: Claim,
+    last_line: Callable[[], Outcome | None],
+    retry_s: float,
     residue_kinds: Collection[RejectionKind] = (),
-) -> Recording | None:  # fmt: skip
-    """Claim, send once, record; None when the leg could not be claimed. ``residue_kinds``: see ``recording``."""
+) -> Recording | None:
+    """Claim, send once, record; None when the leg could not be claimed. ``residue_kinds``: see
+    ``recording``.
+    """
     account, shared = lanes.account, lanes.account.shared
     await shared.unsent.acquire()
     released = False
@@ -52,7 +59,9 @@ async def send(
             lanes.claimed(leg.copy)
             line = LastLine(account, wanted, made, last_line)
             answer = await session.place(wanted.intent, line.check, written)
-            result = recording(made, wanted.intent, answer, retry_s, shared.clock.now(), residue_kinds)
+            result = recording(
+                made, wanted.intent, answer, retry_s, shared.clock.now(), residue_kinds
+            )
             await line.record(partial(_record, account, leg, result, shared.clock.now()))
     finally:
         written()
@@ -61,7 +70,9 @@ async def send(
     return result
 
 
-def _record(account: Account, leg: WaitingLeg, result: Recording, at: datetime, db: Database) -> None:
+def _record(
+    account: Account, leg: WaitingLeg, result: Recording, at: datetime, db: Database
+) -> None:
     result.write(db)
     if result.residue is not None:
         raise_alert(db, AlertCode.RESIDUE, account.name, result.residue.numbers, at, leg.symbol)
@@ -70,4 +81,10 @@ def _record(account: Account, leg: WaitingLeg, result: Recording, at: datetime, 
 def witness(account: Account, leg: WaitingLeg) -> tuple[str, ...]:
     """Return the exchange order ids that the newest reading shows in the leg's symbol."""
     report = account.report
-    return () if report is None else tuple(each.exchange_order_id for each in report.open_orders if each.symbol == leg.symbol)
+    return (
+        ()
+        if report is None
+        else tuple(
+            each.exchange_order_id for each in report.open_orders if each.symbol == leg.symbol
+        )
+    )

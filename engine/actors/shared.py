@@ -1,6 +1,8 @@
-"""What every account's task is given: the ledger, the market, the switches, and the cap on claims that stand unsent.
+"""What every account's task is given: the ledger, the market, the switches, and the cap on claims
+that stand unsent.
 
-Built once by ``run``; it holds no trading rule. Caches here are only of what the ledger has, and are dropped when it changes.
+Built once by ``run``; it holds no trading rule. Caches here are only of what the ledger has, and
+are dropped when it changes.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -86,13 +88,17 @@ class Shared:
                 self._calm = trio.Event()
 
     async def calm(self) -> None:
-        """Let entries on their way go first, for at most 3 s: what only looks can wait, and in a fan-out it costs what they need."""
+        """Let entries on their way go first, for at most 3 s: what only looks can wait, and in a
+        fan-out it costs what they need.
+        """
         if self._entering:
             with trio.move_on_after(CALM_WITHIN_S):
                 await self._calm.wait()
 
     def signal(self, number: int) -> Signal:
-        """Return a recorded signal; the newest ones are kept, because every follower asks for the same."""
+        """Return a recorded signal; the newest ones are kept, because every follower asks for the
+        same.
+        """
         known = self._signals.get(number)
         if known is None:
             if len(self._signals) > 500:
@@ -111,7 +117,9 @@ class Shared:
         """Drop cached agreements after they were changed."""
         self._subscriptions.clear()
 
-    def switches_for(self, account_id: str, account_name: str, strategy: StrategyId, exchange: str) -> tuple[Switch, ...]:
+    def switches_for(
+        self, account_id: str, account_name: str, strategy: StrategyId, exchange: str
+    ) -> tuple[Switch, ...]:
         """Return the switches that are on and concern this account, strategy or exchange."""
         if not self.switches:
             return ()
@@ -128,10 +136,16 @@ class Shared:
         )
 
     def why_held(self, account: AccountId) -> str:
-        """Say why nothing may leave an account, empty where it may: the one guard that every exchange session asks (see ``stillness``)."""
+        """Say why nothing may leave an account, empty where it may: the one guard that every
+        exchange session asks (see ``stillness``).
+        """
         return self.ledger.misplaced or why_still(self.ledger.db, account)
 
-    async def alert(self, code: AlertCode, subject: str, sameness: str = "", **details: str) -> None:
-        """Record an alert; the notifiers deliver it from the ledger. ``sameness``: see ``raise_alert``."""
+    async def alert(
+        self, code: AlertCode, subject: str, sameness: str = "", **details: str
+    ) -> None:
+        """Record an alert; the notifiers deliver it from the ledger. ``sameness``: see
+        ``raise_alert``.
+        """
         at = self.clock.now()
         await self.ledger.write(lambda db: raise_alert(db, code, subject, details, at, sameness))

@@ -1,7 +1,9 @@
-"""Run stream sources: one supervised task per strategy of kind algo, emitting signals through the same door as a webhook's.
+"""Run stream sources: one supervised task per strategy of kind algo, emitting signals through the
+same door as a webhook's.
 
-A source that raises is restarted with growing pauses; one that fails more than 5 times in 60 s is told about, and goes on being
-restarted, for its next signal may be an exit. Candles come from the first enabled exchange that trades the contract.
+A source that raises is restarted with growing pauses; one that fails more than 5 times in 60 s is
+told about, and goes on being restarted, for its next signal may be an exit. Candles come from the
+first enabled exchange that trades the contract.
 """
 
 import logging
@@ -41,13 +43,19 @@ class StrategyStream:
     record: Callable[[SignalDraft], Awaitable[SignalId]]
 
     async def candles(self, symbol: Symbol, interval_s: int) -> AsyncIterator[Candle]:
-        """Yield each candle once after it closed, oldest first, starting with the newest closed one."""
+        """Yield each candle once after it closed, oldest first, starting with the newest closed
+        one.
+        """
         while True:
             for feed in self.feeds:
                 if await feed.trades(symbol):
                     async for candle in feed.candles(symbol, interval_s):
                         yield candle
-            _LOG.warning("no enabled exchange trades %s now: strategy %s waits for its candles", symbol, self.strategy)
+            _LOG.warning(
+                "no enabled exchange trades %s now: strategy %s waits for its candles",
+                symbol,
+                self.strategy,
+            )
             await trio.sleep(LOOK_AGAIN_S)
 
     async def emit(self, draft: SignalDraft) -> SignalId:
@@ -55,7 +63,13 @@ class StrategyStream:
         return await self.record(draft)
 
 
-async def run_stream(shared: Shared, source: StreamSource, context: StrategyStream, vitals: Vitals, http: HttpClientFactory) -> None:
+async def run_stream(
+    shared: Shared,
+    source: StreamSource,
+    context: StrategyStream,
+    vitals: Vitals,
+    http: HttpClientFactory,
+) -> None:
     """Keep one strategy's source running until cancelled."""
     told = False
 
@@ -63,10 +77,19 @@ async def run_stream(shared: Shared, source: StreamSource, context: StrategyStre
         nonlocal told
         if vitals.quarantined and not told:
             told = True
-            await shared.alert(AlertCode.PLUGIN_TASK_FAILED, context.strategy, source=source.name, problem=vitals.last_error)
+            await shared.alert(
+                AlertCode.PLUGIN_TASK_FAILED,
+                context.strategy,
+                source=source.name,
+                problem=vitals.last_error,
+            )
         source.check_params(context.params)
         await source.run(context)
-        _LOG.info("the signal source %s of strategy %s ended: it will send nothing more", source.name, context.strategy)
+        _LOG.info(
+            "the signal source %s of strategy %s ended: it will send nothing more",
+            source.name,
+            context.strategy,
+        )
 
     try:
         await supervise(vitals, run, random.Random(context.strategy))  # noqa: S311 - spreads restarts, guards nothing

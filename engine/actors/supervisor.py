@@ -1,4 +1,6 @@
-"""Keep a task running: restart with growing, jittered pauses, and quarantine what fails too often. No failure reaches a sibling."""
+"""Keep a task running: restart with growing, jittered pauses, and quarantine what fails too often.
+No failure reaches a sibling.
+"""
 
 import logging
 import random
@@ -28,8 +30,12 @@ class Vitals:
     failures: deque[float] = field(default_factory=deque)
 
 
-async def supervise(vitals: Vitals, run: Callable[[], Awaitable[None]], jitter: random.Random) -> None:
-    """Run ``run`` for ever. More than 5 failures in 60 s set ``vitals.quarantined``; the task itself decides what that stops."""
+async def supervise(
+    vitals: Vitals, run: Callable[[], Awaitable[None]], jitter: random.Random
+) -> None:
+    """Run ``run`` for ever. More than 5 failures in 60 s set ``vitals.quarantined``; the task
+    itself decides what that stops.
+    """
 
     async def running() -> None:
         vitals.running = True
@@ -42,7 +48,9 @@ async def supervise(vitals: Vitals, run: Callable[[], Awaitable[None]], jitter: 
 
 
 async def keep(vitals: Vitals, run: Callable[[], Awaitable[None]], jitter: random.Random) -> None:
-    """Run a part of a task again whenever it fails, so that its siblings go on; its failures count as the task's."""
+    """Run a part of a task again whenever it fails, so that its siblings go on; its failures count
+    as the task's.
+    """
     while True:
         try:
             await run()
@@ -62,7 +70,13 @@ def _note(vitals: Vitals, error: Exception) -> None:
         vitals.failures.popleft()
     if len(vitals.failures) > RESTARTS_MAX:
         vitals.quarantined = True
-    _LOG.error("%s failed (restart %d): %s", vitals.name, vitals.restarts, vitals.last_error, exc_info=error)
+    _LOG.error(
+        "%s failed (restart %d): %s",
+        vitals.name,
+        vitals.restarts,
+        vitals.last_error,
+        exc_info=error,
+    )
 
 
 def _told(error: BaseException) -> str:

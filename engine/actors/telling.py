@@ -1,4 +1,6 @@
-"""Tell people: deliver the ledger's alerts to each notifier, at least once each and in order, from a cursor kept in the ledger."""
+"""Tell people: deliver the ledger's alerts to each notifier, at least once each and in order, from
+a cursor kept in the ledger.
+"""
 
 import logging
 from typing import Final
@@ -16,7 +18,8 @@ RETRY_S: Final = (1.0, 2.0, 5.0, 15.0, 30.0, 60.0)
 
 
 async def tell(shared: Shared, notifier: Notifier) -> None:
-    """Run until cancelled; one task for each notifier, so that one that fails holds up nobody else's alerts.
+    """Run until cancelled; one task for each notifier, so that one that fails holds up nobody
+    else's alerts.
 
     A delivery that fails is tried again, growing to once a minute; the next ones wait behind it.
     """
@@ -25,9 +28,16 @@ async def tell(shared: Shared, notifier: Notifier) -> None:
         try:
             for alert in undelivered_alerts(shared.ledger.db, notifier.name, 20):
                 await deliver(notifier, alert)
-                await shared.ledger.write(lambda db, number=alert.number: delivered(db, notifier.name, number))  # type: ignore[misc]
+                await shared.ledger.write(
+                    lambda db, number=alert.number: delivered(db, notifier.name, number)  # type: ignore[misc]
+                )
             failures = 0
         except Exception as error:  # a notifier's own fault: orders do not depend on it
             failures += 1
-            _LOG.error("notifier %s failed, trying again: %s: %s", notifier.name, type(error).__name__, error)
+            _LOG.error(
+                "notifier %s failed, trying again: %s: %s",
+                notifier.name,
+                type(error).__name__,
+                error,
+            )
         await trio.sleep(RETRY_S[min(failures, len(RETRY_S)) - 1] if failures else LOOK_S)

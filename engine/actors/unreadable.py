@@ -1,7 +1,9 @@
-"""Rows of the exchange that its adapter could not read: kept with the newest reading, shown when asked, and told once when they come up.
+"""Rows of the exchange that its adapter could not read: kept with the newest reading, shown when
+asked, and told once when they come up.
 
-They stop nothing but what they are about: see ``decisions.risk.unread_row``. An account's reading and the orders of each symbol are kept
-apart, so that one reading does not make another one's rows look read.
+They stop nothing but what they are about: see ``decisions.risk.unread_row``. An account's reading
+and the orders of each symbol are kept apart, so that one reading does not make another one's rows
+look read.
 """
 
 from typing import Final
@@ -25,10 +27,14 @@ class UnreadableRows:
     @property
     def rows(self) -> tuple[UnreadableRow, ...]:
         """Return all of them, each once."""
-        return tuple(dict.fromkeys(row for rows in self._by_source.values() for row in rows))[:KEPT_MAX]
+        return tuple(dict.fromkeys(row for rows in self._by_source.values() for row in rows))[
+            :KEPT_MAX
+        ]
 
     async def note(self, source: str, rows: tuple[UnreadableRow, ...]) -> None:
-        """Keep what one reading could not read in place of what it could not read before; tell people where there is more than before."""
+        """Keep what one reading could not read in place of what it could not read before; tell
+        people where there is more than before.
+        """
         before = self.rows
         self._by_source[source] = rows
         now = self.rows
@@ -39,6 +45,9 @@ class UnreadableRows:
         if new:
             more = f"; and {len(new) - NAMED_MAX} more" if len(new) > NAMED_MAX else ""
             await self._account.shared.alert(
-                AlertCode.ROWS_UNREADABLE, self._account.name, source, count_rows=str(len(new)),
+                AlertCode.ROWS_UNREADABLE,
+                self._account.name,
+                source,
+                count_rows=str(len(new)),
                 rows="; ".join(words_of_row(each) for each in new[:NAMED_MAX]) + more,
-            )  # fmt: skip
+            )

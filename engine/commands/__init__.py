@@ -1,6 +1,8 @@
-"""What can be asked by the command line, and by the operator's pages: each command takes and returns plain JSON types.
+"""What can be asked by the command line, and by the operator's pages: each command takes and
+returns plain JSON types.
 
-The same commands work whether a server runs (over the control socket) or not (on the opened ledger).
+The same commands work whether a server runs (over the control socket) or not (on the opened
+ledger).
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -22,19 +24,30 @@ __all__ = ["Command", "Commands", "NothingThere", "chosen_notifiers"]
 
 Command = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 _ALL: Mapping[str, Callable[..., Awaitable[dict[str, Any]]]] = {
-    **OPERATING, **DRAWDOWN, **BOOKS, **PEOPLE, **SYSTEM, **KEYS, **RESTORING, **PROVISIONING,
-}  # fmt: skip
+    **OPERATING,
+    **DRAWDOWN,
+    **BOOKS,
+    **PEOPLE,
+    **SYSTEM,
+    **KEYS,
+    **RESTORING,
+    **PROVISIONING,
+}
 
 
 class Commands:
     """Run commands by name, for the control socket and for the operator's pages."""
 
     def __init__(self, office: Office) -> None:
-        self._commands: Mapping[str, Command] = {name: partial(run, office) for name, run in _ALL.items()}
+        self._commands: Mapping[str, Command] = {
+            name: partial(run, office) for name, run in _ALL.items()
+        }
 
     async def run(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
         """Run one command; raises RexAlgoError for an unknown one, else what the command raises."""
         run = self._commands.get(method)
         if run is None:
-            raise RexAlgoError(f"unknown command {method!r}; known are {', '.join(sorted(self._commands))}")
+            raise RexAlgoError(
+                f"unknown command {method!r}; known are {', '.join(sorted(self._commands))}"
+            )
         return await run(params)

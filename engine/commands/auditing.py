@@ -1,7 +1,8 @@
 """Write what an operator did into the audit, beside the change itself.
 
-A switch must work while the keys cannot be had (a server that hangs, an environment without them): then it is done all the same, its event
-says who did it, and the log says that the audit lacks the row.
+A switch must work while the keys cannot be had (a server that hangs, an environment without them):
+then it is done all the same, its event says who did it, and the log says that the audit lacks the
+row.
 """
 
 import logging
@@ -27,4 +28,6 @@ async def recorder(office: Office, params: dict[str, Any]) -> Record:
     except RexAlgoError as error:
         _LOG.warning("what follows is not in the audit, because its key cannot be had: %s", error)
         return lambda db, by, act, subject, data: None
-    return lambda db, by, act, subject, data: append_audit(db, key, by, act, subject, data, now, address)
+    return lambda db, by, act, subject, data: append_audit(
+        db, key, by, act, subject, data, now, address
+    )

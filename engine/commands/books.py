@@ -1,4 +1,6 @@
-"""``rexalgo books check``: for an account both sides of the books: quantities, wallet, trades, and what is not known."""
+"""``rexalgo books check``: for an account both sides of the books: quantities, wallet, trades, and
+what is not known.
+"""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -41,12 +43,17 @@ async def _books_check(office: Office, params: dict[str, Any]) -> dict[str, Any]
     seen = NOT_READ if task is None else await task.examine(since)
     report = seen.report
     counted = quantities(db, row.id, None if report is None else dict(there(report)))
-    checks = [] if seen.closed is None else check_closed(closed_parts(db, row.id, since), seen.closed)
+    checks = (
+        [] if seen.closed is None else check_closed(closed_parts(db, row.id, since), seen.closed)
+    )
     lacking = unsettled_rows(db, row.id)
     difference, shown = _wallet(office, row, seen)
     fills = 0 if wallet is None else fills_since(db, row.id, wallet.quiet_at)
     do = "look whether the exchange is up, then ask again"
-    problems = [Problem("not read", "an answer of the exchange", each, do, Verdict.NOT_READ) for each in seen.problems]
+    problems = [
+        Problem("not read", "an answer of the exchange", each, do, Verdict.NOT_READ)
+        for each in seen.problems
+    ]
     problems += [
         Problem(
             f"{each.what} {each.id or '?'}",
@@ -57,56 +64,102 @@ async def _books_check(office: Office, params: dict[str, Any]) -> dict[str, Any]
         )
         for each in seen.unreadable
     ]
-    problems += check_quantities(counted) + trade_problems(checks) + wallet_problem(difference, change_told(sums(db, row.id)), fills)
+    problems += (
+        check_quantities(counted)
+        + trade_problems(checks)
+        + wallet_problem(difference, change_told(sums(db, row.id)), fills)
+    )
     open_now = [each for each in lacking if each["state"] == "open"]
     if open_now:
         found, do = f"{len(open_now)} without", "wait: the exchange is asked again"
-        problems.append(Problem("not settled", "a price, a fee and a cause of every fill", found, do, Verdict.NOT_SETTLED))
+        problems.append(
+            Problem(
+                "not settled",
+                "a price, a fee and a cause of every fill",
+                found,
+                do,
+                Verdict.NOT_SETTLED,
+            )
+        )
     unfolded = count_unfolded(db, row.id)
     if unfolded:
         found, do = f"{unfolded} that trades do not show yet", "ask again in a moment"
-        problems.append(Problem("not settled", "the newest facts of every fill in its trade", found, do, Verdict.NOT_SETTLED))
+        problems.append(
+            Problem(
+                "not settled",
+                "the newest facts of every fill in its trade",
+                found,
+                do,
+                Verdict.NOT_SETTLED,
+            )
+        )
     verdict = verdict_of(problems)
     return {
-        "account": row.name, "environment": row.environment, "exchange": row.exchange, "agrees": verdict is Verdict.AGREES,
-        "verdict": verdict.value, "read": report is not None,
+        "account": row.name,
+        "environment": row.environment,
+        "exchange": row.exchange,
+        "agrees": verdict is Verdict.AGREES,
+        "verdict": verdict.value,
+        "read": report is not None,
         "problems": [{**asdict(each), "verdict": each.verdict.value} for each in problems],
-        "quantities": [_texts(asdict(each)) for each in counted], "wallet": shown,
-        "trades": [_texts(asdict(each)) for each in checks], "unsettled": lacking,
+        "quantities": [_texts(asdict(each)) for each in counted],
+        "wallet": shown,
+        "trades": [_texts(asdict(each)) for each in checks],
+        "unsettled": lacking,
         "rows": [
-            {"kind": each.kind.value, "amount": plain(each.amount), "since": each.since.isoformat(), "until": each.until.isoformat(),
-             "fill": each.fill, "position_id": each.position_id}
+            {
+                "kind": each.kind.value,
+                "amount": plain(each.amount),
+                "since": each.since.isoformat(),
+                "until": each.until.isoformat(),
+                "fill": each.fill,
+                "position_id": each.position_id,
+            }
             for each in wallet_rows(db, row.id)
         ],
-    }  # fmt: skip
+    }
 
 
-def _wallet(office: Office, row: AccountRow, seen: Examined) -> tuple[Decimal | None, dict[str, Any] | None]:
-    """Return how much of the wallet's change nothing explains, and each line of it; None before the first reading."""
+def _wallet(
+    office: Office, row: AccountRow, seen: Examined
+) -> tuple[Decimal | None, dict[str, Any] | None]:
+    """Return how much of the wallet's change nothing explains, and each line of it; None before the
+    first reading.
+    """
     db = office.ledger.db
     wallet = read_wallet(db, row.id)
     if wallet is None:
         return None, None
     lines = sums(db, row.id)
     worth = None if seen.report is None else at_cost(seen.report, open_costs(db, row.id))
-    difference = None if worth is None or is_busy(db, row.id) else unexplained(worth, wallet.baseline, lines, wallet.rounding)
+    difference = (
+        None
+        if worth is None or is_busy(db, row.id)
+        else unexplained(worth, wallet.baseline, lines, wallet.rounding)
+    )
     open_result = None
     if seen.report is not None and worth is not None:
         unrealised = sum((each.unrealised_profit for each in seen.report.positions), Decimal(0))
         open_result = EXACT.add(EXACT.subtract(seen.report.balance.total, worth), unrealised)
     return difference, {
-        "since": wallet.since.isoformat(), "began_with": plain(wallet.baseline),
+        "since": wallet.since.isoformat(),
+        "began_with": plain(wallet.baseline),
         "now": None if seen.report is None else plain(seen.report.balance.total),
         "now_at_cost": None if worth is None else plain(worth),
         "lines": {line.value: plain(lines.get(line, Decimal(0))) for line in Line},
-        "explained": plain(change_told(lines)), "open_result": None if open_result is None else plain(open_result),
-        "rounding": plain(wallet.rounding), "difference": None if difference is None else plain(difference),
+        "explained": plain(change_told(lines)),
+        "open_result": None if open_result is None else plain(open_result),
+        "rounding": plain(wallet.rounding),
+        "difference": None if difference is None else plain(difference),
         "compared_at": wallet.quiet_at.isoformat(),
-    }  # fmt: skip
+    }
 
 
 def _texts(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: plain(value) if isinstance(value, Decimal) else jsonable(value) for name, value in row.items()}
+    return {
+        name: plain(value) if isinstance(value, Decimal) else jsonable(value)
+        for name, value in row.items()
+    }
 
 
 BOOKS: Final[Mapping[str, Run]] = {"books_check": _books_check}

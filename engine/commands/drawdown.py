@@ -1,4 +1,6 @@
-"""The command by which a person lets an account go on that its drawdown stopped: its highest equity begins anew."""
+"""The command by which a person lets an account go on that its drawdown stopped: its highest equity
+begins anew.
+"""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -20,14 +22,21 @@ async def _reset_drawdown(office: Office, params: dict[str, Any]) -> dict[str, A
     """Let the highest equity of an account begin anew, as a person's decision with its reason."""
     name, note, by = text(params, "name"), text(params, "note"), text(params, "by", "operator")
     if not 1 <= len(note) <= NOTE_CHARACTERS_MAX:
-        raise InvalidValue("note", f"1 to {NOTE_CHARACTERS_MAX} characters: why it may go on", f"{len(note)} characters")
+        raise InvalidValue(
+            "note",
+            f"1 to {NOTE_CHARACTERS_MAX} characters: why it may go on",
+            f"{len(note)} characters",
+        )
     known = accounts(office.ledger.db)
     account = next((each for each in known if each.name == name), None)
     if account is None:
         raise NothingThere(no_such("account", name, [each.name for each in known]))
     task = None if office.live is None else office.live.named(name)
-    # Without a reading the next one gives the peak: until then entries are denied, because the account is not ready.
-    worth = Money(ZERO) if task is None or task.account.report is None else equity(task.account.report)
+    # Without a reading the next one gives the peak: until then entries are denied, because the
+    # account is not ready.
+    worth = (
+        Money(ZERO) if task is None or task.account.report is None else equity(task.account.report)
+    )
     at, record = office.clock.now(), await recorder(office, params)
 
     def write(db: Database) -> Money | None:
@@ -40,7 +49,9 @@ async def _reset_drawdown(office: Office, params: dict[str, Any]) -> dict[str, A
 
     was = await office.ledger.write(write)
     if was is None:
-        raise NothingThere(f"account {name} was never read, so it has no highest equity yet; nothing changed")
+        raise NothingThere(
+            f"account {name} was never read, so it has no highest equity yet; nothing changed"
+        )
     return {"account": name, "was": plain(was), "now": plain(worth) if worth > 0 else None}
 
 

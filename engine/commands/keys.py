@@ -1,8 +1,10 @@
-"""Commands about root keys: what lies under which, a new one, moving everything under it, taking an old one away.
+"""Commands about root keys: what lies under which, a new one, moving everything under it, taking an
+old one away.
 
-They run in whoever holds the folder's lock: the server where one runs, which thereby knows the new key at once, else the command itself.
-Each is one step that may be killed anywhere and asked for again: a key is in its file before anything needs it, and is counted as unused
-and disabled before it leaves the file.
+They run in whoever holds the folder's lock: the server where one runs, which thereby knows the new
+key at once, else the command itself. Each is one step that may be killed anywhere and asked for
+again: a key is in its file before anything needs it, and is counted as unused and disabled before
+it leaves the file.
 """
 
 from collections.abc import Mapping
@@ -28,9 +30,12 @@ from engine.office import NothingThere, Office
 BATCHES: Final = 10
 BATCHES_MAX: Final = 100
 _WORDS: Final = {
-    "data_keys": "wrapped data keys", "logins": "fingerprints of exchange logins", "declared_logins": "fingerprints of declared logins",
-    "audit_keys": "kept audit keys", "audit_rows": "audit rows whose key is not kept yet",
-}  # fmt: skip
+    "data_keys": "wrapped data keys",
+    "logins": "fingerprints of exchange logins",
+    "declared_logins": "fingerprints of declared logins",
+    "audit_keys": "kept audit keys",
+    "audit_rows": "audit rows whose key is not kept yet",
+}
 
 
 def _keyring(office: Office) -> Keyring:
@@ -52,26 +57,66 @@ async def _key_status(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     rows = []
     for kid in [*lying, *sorted(({*known, *counts}) - {*lying})]:
         row = known.get(kid)
-        added, disabled, removed = (None, None, None) if row is None else (row.added, row.disabled, row.removed)
-        state = "active" if kid == active else "removed" if removed else "disabled" if disabled else "old"
+        added, disabled, removed = (
+            (None, None, None) if row is None else (row.added, row.disabled, row.removed)
+        )
+        state = (
+            "active"
+            if kid == active
+            else "removed"
+            if removed
+            else "disabled"
+            if disabled
+            else "old"
+        )
         rows.append(
             {
-                "kid": kid, "state": state, "lies_there": kid in lying, "added": added, "disabled": disabled, "removed": removed,
+                "kid": kid,
+                "state": state,
+                "lies_there": kid in lying,
+                "added": added,
+                "disabled": disabled,
+                "removed": removed,
                 "age_days": None if added is None else (now - added).days,
-                "under": {name: count for name, count in counts.get(kid, {}).items() if name != "audit_rows" or kid != active},
+                "under": {
+                    name: count
+                    for name, count in counts.get(kid, {}).items()
+                    if name != "audit_rows" or kid != active
+                },
             }
-        )  # fmt: skip
+        )
     place, at = keyring.place, rewrap_of(db, active)
-    rewrap = None if at is None else {"begun": at.begun, "part": at.part, "cursor": at.cursor, "moved": at.moved, "ended": at.ended}
+    rewrap = (
+        None
+        if at is None
+        else {
+            "begun": at.begun,
+            "part": at.part,
+            "cursor": at.cursor,
+            "moved": at.moved,
+            "ended": at.ended,
+        }
+    )
     left = sum(sum(each.values()) for each in left_under_others(db, active).values())
-    return dict(jsonable({
-        "place": "" if place is None else place.label, "can_be_written": place is not None and place.file is not None, "active": active,
-        "in_use": keyring.in_use, "keys": rows, "rewrap": rewrap, "left": left,
-    }))  # fmt: skip
+    return dict(
+        jsonable(
+            {
+                "place": "" if place is None else place.label,
+                "can_be_written": place is not None and place.file is not None,
+                "active": active,
+                "in_use": keyring.in_use,
+                "keys": rows,
+                "rewrap": rewrap,
+                "left": left,
+            }
+        )
+    )
 
 
 async def _key_rotate(office: Office, params: dict[str, Any]) -> dict[str, Any]:
-    """Make a new root key and make it the active one; where something still lies under an older one, go on with that rewrap instead."""
+    """Make a new root key and make it the active one; where something still lies under an older
+    one, go on with that rewrap instead.
+    """
     by, keyring, db = text(params, "by", "operator"), _keyring(office), office.ledger.db
     async with office.one_at_a_time:
         vault = await keyring.renew()
@@ -79,14 +124,20 @@ async def _key_rotate(office: Office, params: dict[str, Any]) -> dict[str, Any]:
         if is_new:
             if keyring.place is None or keyring.place.file is None:
                 raise RexAlgoError(
-                    "the root keys are in the environment of the process, which no command can change: put a key of `rexalgo key new` in "
+                    "the root keys are in the environment of the process, which no command can "
+                    "change: put a key of `rexalgo key new` in "
                     "front of the others there, restart the server, and run `rexalgo key rewrap`"
                 )
             vault = await keyring.put_first(new_root_key())
         await _begin(office, by)
         left = left_under_others(db, vault.active_kid)
-    return {"active": vault.active_kid, "made": is_new, "place": "" if keyring.place is None else keyring.place.label,
-            "old": sorted(vault.kids - {vault.active_kid}), "left": sum(sum(each.values()) for each in left.values())}  # fmt: skip
+    return {
+        "active": vault.active_kid,
+        "made": is_new,
+        "place": "" if keyring.place is None else keyring.place.label,
+        "old": sorted(vault.kids - {vault.active_kid}),
+        "left": sum(sum(each.values()) for each in left.values()),
+    }
 
 
 async def _begin(office: Office, by: str) -> None:
@@ -96,24 +147,41 @@ async def _begin(office: Office, by: str) -> None:
     def write(db: Database) -> None:
         if begin(db, vault, now):
             append_audit(
-                db, key, by, "root_key_activated", vault.active_kid, {"others": sorted(vault.kids - {vault.active_kid})}, now, SHELL
+                db,
+                key,
+                by,
+                "root_key_activated",
+                vault.active_kid,
+                {"others": sorted(vault.kids - {vault.active_kid})},
+                now,
+                SHELL,
             )
 
     await office.ledger.write(write)
 
 
 async def _key_rewrap(office: Office, params: dict[str, Any]) -> dict[str, Any]:
-    """Move some batches under the active root key, from where the last call ended; ``done`` once nothing lies under another.
+    """Move some batches under the active root key, from where the last call ended; ``done`` once
+    nothing lies under another.
 
-    ``is_through``: every row was looked at once, so that what is ``left`` does not open, or came in meanwhile.
+    ``is_through``: every row was looked at once, so that what is ``left`` does not open, or came in
+    meanwhile.
     """
     batches, by = params.get("batches", BATCHES), text(params, "by", "operator")
     if isinstance(batches, bool) or not isinstance(batches, int) or not 1 <= batches <= BATCHES_MAX:
         raise InvalidValue("batches", f"a whole number from 1 to {BATCHES_MAX}", batches)
     async with office.one_at_a_time:
         vault = await _keyring(office).renew()
-        if not _is_under_way(office, vault.active_kid) and not left_under_others(office.ledger.db, vault.active_kid):
-            return {"active": vault.active_kid, "moved": 0, "left": {}, "is_through": True, "done": True}
+        if not _is_under_way(office, vault.active_kid) and not left_under_others(
+            office.ledger.db, vault.active_kid
+        ):
+            return {
+                "active": vault.active_kid,
+                "moved": 0,
+                "left": {},
+                "is_through": True,
+                "done": True,
+            }
         await _begin(office, by)
         moved, is_through = 0, False
         for _ in range(batches):
@@ -121,9 +189,18 @@ async def _key_rewrap(office: Office, params: dict[str, Any]) -> dict[str, Any]:
             moved += one
             if is_through:
                 break
-        left = await _finish(office, by) if is_through else left_under_others(office.ledger.db, vault.active_kid)
-    return {"active": vault.active_kid, "moved": moved, "left": {kid: dict(each) for kid, each in left.items()},
-            "is_through": is_through, "done": not left}  # fmt: skip
+        left = (
+            await _finish(office, by)
+            if is_through
+            else left_under_others(office.ledger.db, vault.active_kid)
+        )
+    return {
+        "active": vault.active_kid,
+        "moved": moved,
+        "left": {kid: dict(each) for kid, each in left.items()},
+        "is_through": is_through,
+        "done": not left,
+    }
 
 
 def _is_under_way(office: Office, kid: str) -> bool:
@@ -132,7 +209,9 @@ def _is_under_way(office: Office, kid: str) -> bool:
 
 
 async def _one_batch(office: Office) -> tuple[int, bool]:
-    """Move one batch in one transaction; returns how many were moved, and whether that was the last of the last part."""
+    """Move one batch in one transaction; returns how many were moved, and whether that was the last
+    of the last part.
+    """
     vault = await office.open_vault()
 
     def write(db: Database) -> tuple[int, bool]:
@@ -155,28 +234,49 @@ async def _finish(office: Office, by: str) -> Mapping[str, Mapping[str, int]]:
         left, at = left_under_others(db, active), rewrap_of(db, active)
         if not left and at is not None:
             end_rewrap(db, active, now)
-            append_audit(db, key, by, "root_key_rewrapped", active, {"moved": at.moved, "left": 0}, now, SHELL)
+            append_audit(
+                db,
+                key,
+                by,
+                "root_key_rewrapped",
+                active,
+                {"moved": at.moved, "left": 0},
+                now,
+                SHELL,
+            )
         return left
 
     return await office.ledger.write(write)
 
 
 async def _key_remove(office: Office, params: dict[str, Any]) -> dict[str, Any]:
-    """Disable a root key that nothing needs, then erase it where it lies; refuses while anything needs it."""
+    """Disable a root key that nothing needs, then erase it where it lies; refuses while anything
+    needs it.
+    """
     kid, by, keyring = text(params, "kid"), text(params, "by", "operator"), _keyring(office)
     async with office.one_at_a_time:
         vault = await keyring.renew()
         lying, known = keyring.kids(), root_keys(office.ledger.db)
         if kid not in known:
-            raise NothingThere(f"no root key {kid} is known here; known are {', '.join(known) or 'none'}")
+            raise NothingThere(
+                f"no root key {kid} is known here; known are {', '.join(known) or 'none'}"
+            )
         if kid == vault.active_kid:
-            raise RexAlgoError(f"root key {kid} is the active one and stays: `rexalgo key rotate` makes another one active")
+            raise RexAlgoError(
+                f"root key {kid} is the active one and stays: `rexalgo key rotate` makes another "
+                "one active"
+            )
         if kid not in lying and known[kid].removed is not None:
             raise NothingThere(f"root key {kid} was removed on {known[kid].removed:%Y-%m-%d}")
         if known[kid].disabled is None:
             await _disable(office, kid, by)
         is_erased = await _erase(office, kid, by)
-    return {"kid": kid, "active": vault.active_kid, "erased": is_erased, "place": "" if keyring.place is None else keyring.place.label}
+    return {
+        "kid": kid,
+        "active": vault.active_kid,
+        "erased": is_erased,
+        "place": "" if keyring.place is None else keyring.place.label,
+    }
 
 
 async def _disable(office: Office, kid: str, by: str) -> None:
@@ -186,7 +286,10 @@ async def _disable(office: Office, kid: str, by: str) -> None:
         keep_audit_keys(db, vault)
         counts = counts_under(db).get(kid, {})
         if counts:
-            raise RexAlgoError(f"root key {kid} is still needed by {words_of(counts)}; nothing was removed. First: rexalgo key rewrap")
+            raise RexAlgoError(
+                f"root key {kid} is still needed by {words_of(counts)}; nothing was removed. "
+                "First: rexalgo key rewrap"
+            )
         disable_root_key(db, kid, now)
         append_audit(db, key, by, "root_key_disabled", kid, {}, now, SHELL)
 

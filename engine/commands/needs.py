@@ -1,8 +1,10 @@
-"""Say in one sentence whether all is well, or what needs a person: for the top of the operator's page and of ``rexalgo status``. Pure.
+"""Say in one sentence whether all is well, or what needs a person: for the top of the operator's
+page and of ``rexalgo status``. Pure.
 
-What always holds: "all is well" is said only where the engine runs, the ledger takes writes, every account and exchange can be read, no
-order waits for a person, nothing is late, and nothing that was proven was refused; each need names how many, and has a code by which a page
-finds where it is acted upon.
+What always holds: "all is well" is said only where the engine runs, the ledger takes writes, every
+account and exchange can be read, no order waits for a person, nothing is late, and nothing that was
+proven was refused; each need names how many, and has a code by which a page finds where it is acted
+upon.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,18 +18,32 @@ _REFUSED_FOR: Final = {
     "limited": "too many came, and it is not sent again",
     "unavailable": "it could not be recorded here, and is not sent again",
 }
-_SEVERAL: Final = {"entry": "entries", "exit": "exits", "cancel": "cancels", "protection": "protections"}
+_SEVERAL: Final = {
+    "entry": "entries",
+    "exit": "exits",
+    "cancel": "cancels",
+    "protection": "protections",
+}
 ALERT_IS_NEW_FOR: Final = timedelta(hours=1)
-"""Alerts cannot be ticked off: an older one is told on its own page, and what it was about shows here for as long as it lasts."""
+"""Alerts cannot be ticked off: an older one is told on its own page, and what it was about shows
+here for as long as it lasts.
+"""
 
 
-def how_it_is(seen: Mapping[str, Any], wishes: int, now: datetime) -> tuple[str, list[dict[str, Any]]]:
-    """Return a sentence that says that all is well (empty where it is not), and everything that needs a person, the worst first.
+def how_it_is(
+    seen: Mapping[str, Any], wishes: int, now: datetime
+) -> tuple[str, list[dict[str, Any]]]:
+    """Return a sentence that says that all is well (empty where it is not), and everything that
+    needs a person, the worst first.
 
-    ``is_wrong`` tells of each whether something does not do what it should; else somebody decided, or may decide in their own time.
-    ``seen`` is the answer of the command ``status``; ``wishes`` counts people who ask to become masters.
+    ``is_wrong`` tells of each whether something does not do what it should; else somebody decided,
+    or may decide in their own time. ``seen`` is the answer of the command ``status``; ``wishes``
+    counts people who ask to become masters.
     """
-    needs = [{"code": code, "what": what, "do": do, "is_wrong": code not in _CALM} for code, what, do in _needs(seen, wishes, now)]
+    needs = [
+        {"code": code, "what": what, "do": do, "is_wrong": code not in _CALM}
+        for code, what, do in _needs(seen, wishes, now)
+    ]
     return ("" if needs else _well(seen)), needs
 
 
@@ -36,7 +52,11 @@ def _needs(seen: Mapping[str, Any], wishes: int, now: datetime) -> Iterator[tupl
     if not engine["running"]:
         yield "engine", "the engine does not run: nothing is copied", "rexalgo serve"
     if still := seen["still"]:
-        who = "this place stands" if not still[0]["account"] else f"{_some([each['account'] for each in still])} stand"
+        who = (
+            "this place stands"
+            if not still[0]["account"]
+            else f"{_some([each['account'] for each in still])} stand"
+        )
         if len(still) == 1 and still[0]["account"]:
             who += "s"
         yield (
@@ -47,17 +67,30 @@ def _needs(seen: Mapping[str, Any], wishes: int, now: datetime) -> Iterator[tupl
     if not engine["ledger_healthy"]:
         yield (
             "ledger",
-            "the last write to the ledger failed: senders get 503 until it works; look at disk space and the log",
+            "the last write to the ledger failed: senders get 503 until it works; look at disk "
+            "space and the log",
             "rexalgo doctor",
         )
     if count := orders.get("not_confirmed", 0):
-        yield "unknowns", f"{_count(count, 'order')} not confirmed: look at the exchange and decide", "rexalgo unknown list"
+        yield (
+            "unknowns",
+            f"{_count(count, 'order')} not confirmed: look at the exchange and decide",
+            "rexalgo unknown list",
+        )
     quarantined = [name for name, each in engine["troubled"].items() if each["quarantined"]]
     if quarantined:
-        yield "quarantine", f"{_count(len(quarantined), 'account')} in quarantine: {_some(quarantined)}", "rexalgo account release NAME"
+        yield (
+            "quarantine",
+            f"{_count(len(quarantined), 'account')} in quarantine: {_some(quarantined)}",
+            "rexalgo account release NAME",
+        )
     others = [name for name in engine["troubled"] if name not in quarantined]
     if others:
-        yield "troubled", f"{_count(len(others), 'account')} in trouble: {_some(others)}", "rexalgo account list --troubled"
+        yield (
+            "troubled",
+            f"{_count(len(others), 'account')} in trouble: {_some(others)}",
+            "rexalgo account list --troubled",
+        )
     for name, problem in engine["failing"].items():
         yield "failing", f"{name} keeps failing and begins again: {problem}", "rexalgo doctor"
     for exchange, problem in engine["exchanges_in_trouble"].items():
@@ -69,18 +102,42 @@ def _needs(seen: Mapping[str, Any], wishes: int, now: datetime) -> Iterator[tupl
     for each in seen["refused"]:
         yield "refused", _refused(each), "rexalgo alert list"
     if seen["switches"]:
-        where = _some(["everything" if each["scope"] == "all" else f"{each['scope']} {each['target']}" for each in seen["switches"]])
-        yield "switches", f"new entries are off for {where} until somebody resumes", _resume(seen["switches"])
-    new = [each for each in seen["alerts"] if each["wakes"] and datetime.fromisoformat(each["at"]) > now - ALERT_IS_NEW_FOR]
+        where = _some(
+            [
+                "everything" if each["scope"] == "all" else f"{each['scope']} {each['target']}"
+                for each in seen["switches"]
+            ]
+        )
+        yield (
+            "switches",
+            f"new entries are off for {where} until somebody resumes",
+            _resume(seen["switches"]),
+        )
+    new = [
+        each
+        for each in seen["alerts"]
+        if each["wakes"] and datetime.fromisoformat(each["at"]) > now - ALERT_IS_NEW_FOR
+    ]
     if new:
-        yield "alerts", f"{len(new)} new {'alert asks' if len(new) == 1 else 'alerts ask'} for somebody", "rexalgo alert list"
+        yield (
+            "alerts",
+            f"{len(new)} new {'alert asks' if len(new) == 1 else 'alerts ask'} for somebody",
+            "rexalgo alert list",
+        )
     if wishes:
-        yield "wishes", f"{wishes} {'person asks' if wishes == 1 else 'people ask'} to become a master", "rexalgo user list"
+        yield (
+            "wishes",
+            f"{wishes} {'person asks' if wishes == 1 else 'people ask'} to become a master",
+            "rexalgo user list",
+        )
 
 
 def _late(late: list[dict[str, Any]]) -> str:
     """Say which orders wait to be sent, and since when."""
-    kinds = ", ".join(f"{each['count']} {each['kind'] if each['count'] == 1 else _SEVERAL[each['kind']]}" for each in late)
+    kinds = ", ".join(
+        f"{each['count']} {each['kind'] if each['count'] == 1 else _SEVERAL[each['kind']]}"
+        for each in late
+    )
     since = f"since {late[0]['since'][11:19]} UTC"
     if sum(each["count"] for each in late) == 1:
         return f"{kinds} waits to be sent, {since}"
@@ -90,16 +147,24 @@ def _late(late: list[dict[str, Any]]) -> str:
 def _missed(missed: Mapping[str, Any]) -> str:
     """Say how many entries were not sent because they waited too long, and since when."""
     what = _number(missed["late"], "entry of the last hour", "entries of the last hour")
-    return f"{what} waited too long and {'was' if missed['late'] == 1 else 'were'} not sent, since {missed['since'][11:16]} UTC"
+    return (
+        f"{what} waited too long and {'was' if missed['late'] == 1 else 'were'} not sent, since "
+        f"{missed['since'][11:16]} UTC"
+    )
 
 
 def _refused(each: Mapping[str, Any]) -> str:
     """Say what came to a strategy, was proven and refused, and is not settled."""
     what = "an exit" if each["reads_exit"] else "a message"
     often = f"{each['count']} times, last" if each["count"] > 1 else "once,"
-    why = _REFUSED_FOR.get(each["kind"], f"{each['place']}: expected {each['expected'] or 'another body'}")
+    why = _REFUSED_FOR.get(
+        each["kind"], f"{each['place']}: expected {each['expected'] or 'another body'}"
+    )
     stand = f"; {each['held']} of its positions stand" if each["reads_exit"] else ""
-    return f"{what} of strategy {each['strategy']} was refused {often} at {each['at'][11:16]} UTC ({why}){stand}"
+    return (
+        f"{what} of strategy {each['strategy']} was refused {often} at {each['at'][11:16]} UTC "
+        f"({why}){stand}"
+    )
 
 
 def _well(seen: Mapping[str, Any]) -> str:
@@ -107,11 +172,19 @@ def _well(seen: Mapping[str, Any]) -> str:
     if not accounts:
         return "The engine runs and the ledger is healthy; no account is here yet."
     read = seen["engine"]["accounts_read"]
-    proven = f"{_count(looked_up, 'order')} being looked up" if looked_up else "every order is proven"
+    proven = (
+        f"{_count(looked_up, 'order')} being looked up" if looked_up else "every order is proven"
+    )
     begin = "All is well" if read >= accounts else "Nothing is wrong so far"
     overtaken = seen["missed"]["overtaken"]
-    flips = f" In the last hour later signals overtook {_number(overtaken, 'entry', 'entries')} within seconds: not sent."
-    sentence = f"{begin}: {read} of {_count(accounts, 'account')} read, {proven}, new entries are taken everywhere."
+    flips = (
+        f" In the last hour later signals overtook {_number(overtaken, 'entry', 'entries')} "
+        "within seconds: not sent."
+    )
+    sentence = (
+        f"{begin}: {read} of {_count(accounts, 'account')} read, {proven}, new entries are taken "
+        "everywhere."
+    )
     return sentence + flips if overtaken else sentence
 
 
@@ -128,7 +201,9 @@ def _resume(switches: list[Any]) -> str:
     if len(switches) > 1:
         return "rexalgo doctor"
     (only,) = switches
-    return "rexalgo resume entries " + ("--all" if only["scope"] == "all" else f"--{only['scope']} {only['target']}")
+    return "rexalgo resume entries " + (
+        "--all" if only["scope"] == "all" else f"--{only['scope']} {only['target']}"
+    )
 
 
 def _some(names: list[str]) -> str:

@@ -1,7 +1,9 @@
-"""What the operator can ask: the same commands whether a server runs (over the control socket) or not (on the opened ledger).
+"""What the operator can ask: the same commands whether a server runs (over the control socket) or
+not (on the opened ledger).
 
-Every command takes and returns plain JSON types. A switch and the event that tells about it are one transaction, and they hold from
-the moment it is durable: a running engine looks at its switches at the last line before each entry.
+Every command takes and returns plain JSON types. A switch and the event that tells about it are one
+transaction, and they hold from the moment it is durable: a running engine looks at its switches at
+the last line before each entry.
 """
 
 from collections.abc import Callable, Mapping
@@ -32,13 +34,7 @@ from engine.ledger.funding import funding_by_day
 from engine.ledger.identity import master_requests
 from engine.ledger.lateness import late_orders, missed_entries
 from engine.ledger.outcomes import write_event
-from engine.ledger.people import (
-    accounts,
-    endpoints,
-    secrets_in_use,
-    strategies,
-    strategy_named,
-)  # fmt: skip
+from engine.ledger.people import accounts, endpoints, secrets_in_use, strategies, strategy_named
 from engine.ledger.refused import place_of, unsettled_refusals
 from engine.ledger.reports import (
     account_rows,
@@ -78,31 +74,48 @@ async def _status(office: Office, params: dict[str, Any]) -> dict[str, Any]:
         raise InvalidValue("hours", "a whole number from 1 to 24", hours)
     seen = jsonable(asdict(status(office.ledger.db, office.clock.now(), timedelta(hours=hours))))
     wrong = {} if live is None else live.vitals(frozenset(live.troubled()))
-    seen["still"] = [{"account": each.name, "cause": each.cause, "since": each.since.isoformat()} for each in read_still(office.ledger.db)]
-    seen["ingress"] = jsonable(asdict(ingress(office.ledger.db, office.clock.now() - timedelta(hours=hours))))
+    seen["still"] = [
+        {"account": each.name, "cause": each.cause, "since": each.since.isoformat()}
+        for each in read_still(office.ledger.db)
+    ]
+    seen["ingress"] = jsonable(
+        asdict(ingress(office.ledger.db, office.clock.now() - timedelta(hours=hours)))
+    )
     lacking = count_unsettled(office.ledger.db)
-    named = {each.id: each.name for each in accounts(office.ledger.db)} if (off := differences(office.ledger.db)) else {}
+    named = (
+        {each.id: each.name for each in accounts(office.ledger.db)}
+        if (off := differences(office.ledger.db))
+        else {}
+    )
     seen["books"] = {
         "unsettled": lacking.open,
         "unexplained": lacking.unexplained,
-        "differ": [f"{named.get(AccountId(each.account), each.account)} {each.symbol}" for each in off],
+        "differ": [
+            f"{named.get(AccountId(each.account), each.account)} {each.symbol}" for each in off
+        ],
     }
     now = office.clock.now()
     seen["late"] = jsonable([asdict(each) for each in late_orders(office.ledger.db, now)])
     seen["missed"] = jsonable(asdict(missed_entries(office.ledger.db, now)))
     refused = unsettled_refusals(office.ledger.db, office.clock.now())
-    seen["refused"] = [{**jsonable(asdict(each)), "place": place_of(each.field)} for each in refused]
+    seen["refused"] = [
+        {**jsonable(asdict(each)), "place": place_of(each.field)} for each in refused
+    ]
     seen["engine"] = {
         "running": live is not None,
         "version": installed_version("rexalgo"),
         "ledger_healthy": office.ledger.healthy,
-        "accounts_read": 0 if live is None else sum(1 for each in live.accounts if each.report is not None),
+        "accounts_read": 0
+        if live is None
+        else sum(1 for each in live.accounts if each.report is not None),
         "checks": {} if live is None else live.checks(),
         "troubled": wrong,
         "failing": {} if live is None else live.failing(),
         "exchanges_in_trouble": {} if live is None else live.exchange_problems(),
     }
-    seen["well"], seen["needs"] = how_it_is(seen, len(master_requests(office.ledger.db)), office.clock.now())
+    seen["well"], seen["needs"] = how_it_is(
+        seen, len(master_requests(office.ledger.db)), office.clock.now()
+    )
     return dict(seen)
 
 
@@ -110,13 +123,19 @@ async def _why(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     signal, follower = text(params, "signal"), text(params, "follower")
     db = office.ledger.db
     if signal_number(db, signal) is None:
-        raise NothingThere(f"no signal {signal} is recorded here; give the id or the receipt of the answer, the bot's own id, or: last")
+        raise NothingThere(
+            f"no signal {signal} is recorded here; give the id or the receipt of the answer, the "
+            "bot's own id, or: last"
+        )
     found = explain_copy(office, signal, follower)
     if found is not None:
         return dict(jsonable(asdict(found)))
     names = [each.name for each in accounts(db)]
     if follower in names:
-        raise NothingThere(f"follower {follower} has no copy of signal {signal}: it was not subscribed when the signal came in")
+        raise NothingThere(
+            f"follower {follower} has no copy of signal {signal}: it was not subscribed when the "
+            "signal came in"
+        )
     raise NothingThere(no_such("follower", follower, names))
 
 
@@ -125,15 +144,21 @@ async def _unknown(office: Office, params: dict[str, Any]) -> dict[str, Any]:
 
 
 async def _accounts(office: Office, params: dict[str, Any]) -> dict[str, Any]:
-    """List accounts with their tasks: one by ``name``, or those that ``search``, ``troubled``, ``after`` and ``limit`` leave."""
+    """List accounts with their tasks: one by ``name``, or those that ``search``, ``troubled``,
+    ``after`` and ``limit`` leave.
+    """
     db, name, limit = office.ledger.db, text(params, "name", ""), params.get("limit", -1)
     only = None
     if params.get("troubled") is True:
         only = [*([] if office.live is None else office.live.troubled()), *unproven_accounts(db)]
     rows = account_rows(
-        db, name=name, search=text(params, "search", ""), after=text(params, "after", ""), only=only,
+        db,
+        name=name,
+        search=text(params, "search", ""),
+        after=text(params, "after", ""),
+        only=only,
         limit=limit if isinstance(limit, int) else -1,
-    )  # fmt: skip
+    )
     if name and not rows:
         raise NothingThere(no_such("account", name, [each.name for each in accounts(db)]))
     tasks = {} if office.live is None else office.live.vitals({each.name for each in rows})
@@ -146,13 +171,23 @@ async def _accounts(office: Office, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _books(db: Database, account: AccountId) -> dict[str, Any]:
-    """Tell each line that an account's wallet changed by, and how its trades stand, as numbers written in full."""
+    """Tell each line that an account's wallet changed by, and how its trades stand, as numbers
+    written in full.
+    """
     books, days = books_summary(db, account), account_days(db, account)
     return {
         "since": None if books.since is None else books.since.isoformat(),
-        **{name: plain(getattr(books, name)) for name in ("results", "owner", "fees", "funding", "unexplained", "change")},
+        **{
+            name: plain(getattr(books, name))
+            for name in ("results", "owner", "fees", "funding", "unexplained", "change")
+        },
         "rows": [
-            {"kind": each.kind.value, "amount": plain(each.amount), "since": each.since.isoformat(), "until": each.until.isoformat()}
+            {
+                "kind": each.kind.value,
+                "amount": plain(each.amount),
+                "since": each.since.isoformat(),
+                "until": each.until.isoformat(),
+            }
             for each in books.rows
         ],
         "fills_not_settled": books.open_fills,
@@ -169,18 +204,25 @@ async def _check(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     if name not in (names := [each.name for each in accounts(office.ledger.db)]):
         raise NothingThere(no_such("account", name, names))
     if office.live is None:
-        raise NothingThere("no engine runs here, and a check reads the exchange through it: start rexalgo serve first")
+        raise NothingThere(
+            "no engine runs here, and a check reads the exchange through it: start rexalgo serve "
+            "first"
+        )
     found = await office.live.check(name)
     items = [{**asdict(each), "level": each.level.value} for each in found.items]
     return {**jsonable(asdict(found)), "level": found.level.value, "items": items}
 
 
 async def _release(office: Office, params: dict[str, Any]) -> dict[str, Any]:
-    """End an account's quarantine: its task may take entries again, and a new series of failures is counted from now."""
+    """End an account's quarantine: its task may take entries again, and a new series of failures is
+    counted from now.
+    """
     name, by = text(params, "name"), text(params, "by", "operator")
     tasks = {} if office.live is None else office.live.vitals()
     if office.live is None:
-        raise NothingThere("no engine runs here, so no account is quarantined; a start begins without quarantines")
+        raise NothingThere(
+            "no engine runs here, so no account is quarantined; a start begins without quarantines"
+        )
     if name not in tasks:
         raise NothingThere(no_such("account", name, sorted(tasks)))
     was = bool(tasks[name]["quarantined"])
@@ -197,15 +239,26 @@ async def _release(office: Office, params: dict[str, Any]) -> dict[str, Any]:
 
 
 async def _decide(office: Office, params: dict[str, Any]) -> dict[str, Any]:
-    """Record a person's decision about a copy's unproven orders: which exchange order it is, that there is none, or that it is done."""
-    signal, follower, order = text(params, "signal"), text(params, "follower"), text(params, "order", "")
+    """Record a person's decision about a copy's unproven orders: which exchange order it is, that
+    there is none, or that it is done.
+    """
+    signal, follower, order = (
+        text(params, "signal"),
+        text(params, "follower"),
+        text(params, "order", ""),
+    )
     note, by = text(params, "note"), text(params, "by", "operator")
     if not 1 <= len(note) <= NOTE_CHARACTERS_MAX:
-        raise InvalidValue("note", f"1 to {NOTE_CHARACTERS_MAX} characters: what you looked at", f"{len(note)} characters")
+        raise InvalidValue(
+            "note",
+            f"1 to {NOTE_CHARACTERS_MAX} characters: what you looked at",
+            f"{len(note)} characters",
+        )
     attempts = unproven_attempts(office.ledger.db, signal, follower)
     if not attempts:
         raise NothingThere(
-            f"no order of {follower} for signal {signal} is unknown or not confirmed; rexalgo unknown list shows those that are"
+            f"no order of {follower} for signal {signal} is unknown or not confirmed; rexalgo "
+            "unknown list shows those that are"
         )
     at = office.clock.now()
     is_done = params.get("done") is True
@@ -227,9 +280,13 @@ async def _decide(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     return {"decided": len(attempts), "follower": follower, "order": decided}
 
 
-async def _decide_done(office: Office, attempts: list[int], at: datetime, also: Callable[[Database], None]) -> None:
+async def _decide_done(
+    office: Office, attempts: list[int], at: datetime, also: Callable[[Database], None]
+) -> None:
     if any(read_attempt(office.ledger.db, each).is_entry for each in attempts):
-        raise NothingThere("expected a closing order, found an entry: name it with --order ID, or decide --none")
+        raise NothingThere(
+            "expected a closing order, found an entry: name it with --order ID, or decide --none"
+        )
 
     def write(db: Database) -> None:
         for each in attempts:
@@ -239,12 +296,19 @@ async def _decide_done(office: Office, attempts: list[int], at: datetime, also: 
     await office.ledger.write(write)
 
 
-async def _bind(office: Office, follower: str, attempts: list[int], order: str, also: Callable[[Database], None]) -> None:
+async def _bind(
+    office: Office, follower: str, attempts: list[int], order: str, also: Callable[[Database], None]
+) -> None:
     task = None if office.live is None else office.live.named(follower)
     if task is None:
-        raise NothingThere("the exchange must be asked about that order, and no server runs here: rexalgo serve")
+        raise NothingThere(
+            "the exchange must be asked about that order, and no server runs here: rexalgo serve"
+        )
     if len(attempts) != 1:
-        raise NothingThere(f"{len(attempts)} orders of this copy are not proven, so one id cannot be all of them; wait, or decide --none")
+        raise NothingThere(
+            f"{len(attempts)} orders of this copy are not proven, so one id cannot be all of "
+            "them; wait, or decide --none"
+        )
     try:
         await task.bind(attempts[0], order, also)
     except LookupError as error:
@@ -252,8 +316,13 @@ async def _bind(office: Office, follower: str, attempts: list[int], order: str, 
 
 
 async def _decide_none(
-    office: Office, attempts: list[int], note: str, by: str, at: datetime, also: Callable[[Database], None]
-) -> None:  # fmt: skip
+    office: Office,
+    attempts: list[int],
+    note: str,
+    by: str,
+    at: datetime,
+    also: Callable[[Database], None],
+) -> None:
     copies = [read_attempt(office.ledger.db, each) for each in attempts]
 
     def write(db: Database) -> None:
@@ -268,21 +337,32 @@ async def _decide_none(
 
 
 async def _reconcile(office: Office, params: dict[str, Any]) -> dict[str, Any]:
-    """Compare an account with its exchange, and with ``apply`` correct the ledger; never sends an order."""
-    name, apply, by = text(params, "name"), params.get("apply") is True, text(params, "by", "operator")
+    """Compare an account with its exchange, and with ``apply`` correct the ledger; never sends an
+    order.
+    """
+    name, apply, by = (
+        text(params, "name"),
+        params.get("apply") is True,
+        text(params, "by", "operator"),
+    )
     known = [each.name for each in accounts(office.ledger.db)]
     if name not in known:
         raise NothingThere(no_such("account", name, known))
     task = None if office.live is None else office.live.named(name)
     if task is None:
-        raise NothingThere("the exchange must be read for that, and no server runs here: rexalgo serve")
+        raise NothingThere(
+            "the exchange must be read for that, and no server runs here: rexalgo serve"
+        )
     record = await recorder(office, params)
 
     def write_down(db: Database, found: tuple[Correction, ...]) -> None:
         record(db, by, "reconciled", name, {"steps": [words_of(each) for each in found]})
 
     if apply and task.account.why_held:
-        raise RexAlgoError(f"{name} stands still ({task.account.why_held}): rexalgo restore confirm writes the shown plans down")
+        raise RexAlgoError(
+            f"{name} stands still ({task.account.why_held}): rexalgo restore confirm writes the "
+            "shown plans down"
+        )
     found = await (task.apply_corrections(by, write_down) if apply else task.plan_corrections())
     note_shown(task, found)
     return told_plan(task, found) | {"applied": apply}
@@ -295,11 +375,15 @@ async def _halt(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     scope, target = _scope(office, params)
     note, by = text(params, "note", ""), text(params, "by", "operator")
     if len(note) > NOTE_CHARACTERS_MAX:
-        raise InvalidValue("note", f"at most {NOTE_CHARACTERS_MAX} characters", f"{len(note)} characters")
+        raise InvalidValue(
+            "note", f"at most {NOTE_CHARACTERS_MAX} characters", f"{len(note)} characters"
+        )
     try:
         level = SwitchLevel(text(params, "level", SwitchLevel.ENTRIES.value))
     except ValueError:
-        raise InvalidValue("level", "one of " + ", ".join(each.value for each in SwitchLevel), params.get("level")) from None
+        raise InvalidValue(
+            "level", "one of " + ", ".join(each.value for each in SwitchLevel), params.get("level")
+        ) from None
     switch = Switch(scope, target, note, by, office.clock.now(), level)
     record = await recorder(office, params)
 
@@ -311,12 +395,19 @@ async def _halt(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     was = await office.ledger.write(write)
     await office.changed()
     now = level if was is None or was.rank < level.rank else was
-    return {"level": now.value, "was": None if was is None else was.value, "scope": scope.value, "target": target,
-            "engine": office.live is not None}  # fmt: skip
+    return {
+        "level": now.value,
+        "was": None if was is None else was.value,
+        "scope": scope.value,
+        "target": target,
+        "engine": office.live is not None,
+    }
 
 
 async def _still_open(office: Office, params: dict[str, Any]) -> dict[str, Any]:
-    """Tell what of the engine is still open within a scope, and why; with ``known`` only of a target that exists."""
+    """Tell what of the engine is still open within a scope, and why; with ``known`` only of a
+    target that exists.
+    """
     scope, target = _scope(office, params, known_only=params.get("known") is True)
     switch = Switch(scope, target, "", "", office.clock.now())
     rows = [
@@ -331,7 +422,10 @@ async def _still_open(office: Office, params: dict[str, Any]) -> dict[str, Any]:
             exchange=each.exchange,
         )
     ]
-    shown = [{name: value for name, value in asdict(each).items() if not name.endswith("_id")} for each in rows]
+    shown = [
+        {name: value for name, value in asdict(each).items() if not name.endswith("_id")}
+        for each in rows
+    ]
     return {"open": jsonable(shown), "engine": office.live is not None}
 
 
@@ -349,15 +443,24 @@ async def _resume(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     was = await office.ledger.write(write)
     await office.changed()
     remaining = [each.label for each in switches(office.ledger.db)]
-    return {"entries": "on" if not remaining else "still off elsewhere", "scope": scope.value, "target": target, "was_off": was,
-            "still_off": remaining}  # fmt: skip
+    return {
+        "entries": "on" if not remaining else "still off elsewhere",
+        "scope": scope.value,
+        "target": target,
+        "was_off": was,
+        "still_off": remaining,
+    }
 
 
-def _scope(office: Office, params: dict[str, Any], *, known_only: bool = True) -> tuple[SwitchScope, str]:
+def _scope(
+    office: Office, params: dict[str, Any], *, known_only: bool = True
+) -> tuple[SwitchScope, str]:
     try:
         scope = SwitchScope(params.get("scope"))
     except ValueError:
-        raise InvalidValue("scope", "one of " + ", ".join(each.value for each in SwitchScope), params.get("scope")) from None
+        raise InvalidValue(
+            "scope", "one of " + ", ".join(each.value for each in SwitchScope), params.get("scope")
+        ) from None
     if scope is SwitchScope.ALL:
         return scope, ""
     target = text(params, "target")
@@ -381,24 +484,45 @@ def _targets(office: Office, scope: SwitchScope) -> list[str]:
 
 
 async def _rotate(office: Office, params: dict[str, Any]) -> dict[str, Any]:
-    """Give a strategy's webhook a new secret; the old ones hold until the overlap ends (0: from now on they are refused)."""
+    """Give a strategy's webhook a new secret; the old ones hold until the overlap ends (0: from now
+    on they are refused).
+    """
     name, overlap_h = text(params, "strategy"), params.get("overlap_hours", OVERLAP_H)
-    if isinstance(overlap_h, bool) or not isinstance(overlap_h, int) or not 0 <= overlap_h <= OVERLAP_H_MAX:
+    if (
+        isinstance(overlap_h, bool)
+        or not isinstance(overlap_h, int)
+        or not 0 <= overlap_h <= OVERLAP_H_MAX
+    ):
         raise InvalidValue("overlap_hours", f"a whole number from 0 to {OVERLAP_H_MAX}", overlap_h)
     db, now = office.ledger.db, office.clock.now()
     strategy = strategy_named(db, name)
     if strategy is None:
         raise NothingThere(no_such("strategy", name, [each.name for each in strategies(db)]))
     endpoint = next(
-        (each for each in endpoints(db) if each.strategy == strategy.id and each.source == strategy.source and not each.is_deleted), None
+        (
+            each
+            for each in endpoints(db)
+            if each.strategy == strategy.id
+            and each.source == strategy.source
+            and not each.is_deleted
+        ),
+        None,
     )
     source = office.plugins().webhook_sources.get(strategy.source)
     if endpoint is None or source is None:
-        raise NothingThere(f"strategy {name} has no webhook here (kind {strategy.kind}, source {strategy.source})")
+        raise NothingThere(
+            f"strategy {name} has no webhook here (kind {strategy.kind}, source {strategy.source})"
+        )
     before = secrets_in_use(db, endpoint.id)
     until = now + timedelta(hours=overlap_h)
-    secret = await rotate_secret(office, endpoint, name, source, until, text(params, "by", "operator"), asked_from(params))
-    still = [{"last_used": jsonable(used), "last_used_from": where} for _, valid, used, where in before if valid is None or valid > now]
+    secret = await rotate_secret(
+        office, endpoint, name, source, until, text(params, "by", "operator"), asked_from(params)
+    )
+    still = [
+        {"last_used": jsonable(used), "last_used_from": where}
+        for _, valid, used, where in before
+        if valid is None or valid > now
+    ]
     return {
         "strategy": name,
         "webhook_url": f"{office.webhook_address}/api/webhooks/copy-trading/{endpoint.id}",
@@ -412,11 +536,16 @@ async def _rotate(office: Office, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def chosen_notifiers(config: Config, plugins: Plugins) -> tuple[Notifier, ...]:
-    """Return the notifiers that get alerts; raises RexAlgoError for a name that no enabled plugin registers."""
+    """Return the notifiers that get alerts; raises RexAlgoError for a name that no enabled plugin
+    registers.
+    """
     unknown = [name for name in config.operator.alerts if name not in plugins.notifiers]
     if unknown:
         have = ", ".join(sorted(plugins.notifiers)) or "none"
-        raise RexAlgoError(f"operator.alerts: expected registered notifiers (have: {have}), found {', '.join(unknown)}")
+        raise RexAlgoError(
+            f"operator.alerts: expected registered notifiers (have: {have}), found "
+            f"{', '.join(unknown)}"
+        )
     return tuple(plugins.notifiers[name] for name in config.operator.alerts)
 
 
@@ -427,7 +556,14 @@ async def _alerts(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     found = newest_alerts(db, office.clock.now() - timedelta(hours=hours), 200)
     channels = {name: asdict(channel_state(db, name)) for name in office.config.operator.alerts}
     words = ("sentence", "done", "do", "otherwise", "wakes", "subject", "count", "number")
-    rows = [{"at": each.at.isoformat(), "code": each.code.value, **{name: getattr(each, name) for name in words}} for each in found]
+    rows = [
+        {
+            "at": each.at.isoformat(),
+            "code": each.code.value,
+            **{name: getattr(each, name) for name in words},
+        }
+        for each in found
+    ]
     return {"alerts": rows, "channels": channels}
 
 
@@ -438,9 +574,15 @@ async def _alert_test(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     if channel not in notifiers:
         raise NothingThere(no_such("channel", channel, sorted(notifiers)))
     try:
-        await deliver(notifiers[channel], Alert(0, AlertCode.TEST, channel, office.clock.now(), {"by": by}))
+        await deliver(
+            notifiers[channel], Alert(0, AlertCode.TEST, channel, office.clock.now(), {"by": by})
+        )
     except Exception as error:  # the boundary to a plugin: whatever it raised is the answer
-        return {"channel": channel, "delivered": False, "problem": f"{type(error).__name__}: {error}"[:300]}
+        return {
+            "channel": channel,
+            "delivered": False,
+            "problem": f"{type(error).__name__}: {error}"[:300],
+        }
     return {"channel": channel, "delivered": True, "problem": ""}
 
 

@@ -17,7 +17,9 @@ Run = Callable[[Office, dict[str, Any]], Awaitable[dict[str, Any]]]
 
 @cache
 def installed_version(distribution: str) -> str:
-    """Return the version of an installed distribution; looked up once, for it takes a millisecond and does not change while we run."""
+    """Return the version of an installed distribution; looked up once, for it takes a millisecond
+    and does not change while we run.
+    """
     return version(distribution)
 
 
@@ -30,14 +32,20 @@ def text(params: dict[str, Any], name: str, default: str | None = None) -> str:
 
 
 def asked_from(params: dict[str, Any]) -> str:
-    """Read from where a command was asked: the client's address of a page, else the shell. A page tells it, and nobody else."""
+    """Read from where a command was asked: the client's address of a page, else the shell. A page
+    tells it, and nobody else.
+    """
     return text(params, "address", SHELL)
 
 
 def no_such(kind: str, name: str, known: list[str]) -> str:
     """Say that nothing has this name, and what is near."""
     near = get_close_matches(name, known, 3)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"{len(known)} are known" + (f", such as {known[0]}" if known else "")
+    hint = (
+        f"did you mean {' or '.join(near)}?"
+        if near
+        else f"{len(known)} are known" + (f", such as {known[0]}" if known else "")
+    )
     return f"no {kind} {name} is known here; {hint}"
 
 

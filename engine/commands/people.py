@@ -31,7 +31,9 @@ from engine.office import NothingThere, Office
 
 
 async def _users(office: Office, params: dict[str, Any]) -> dict[str, Any]:
-    """Read people with roles and factors: all of them, or the first ``limit`` whose name contains ``search``."""
+    """Read people with roles and factors: all of them, or the first ``limit`` whose name contains
+    ``search``.
+    """
     db, now = office.ledger.db, office.clock.now()
     search, limit = text(params, "search", ""), params.get("limit", -1)
     total = count_people(db, search)
@@ -41,23 +43,33 @@ async def _users(office: Office, params: dict[str, Any]) -> dict[str, Any]:
         factors = factor(db, each.id)
         rows.append(
             {
-                "name": each.name, "roles": sorted(role.value for role in each.roles), "password": factors.password is not None,
-                "second_factor": factors.totp_sealed is not None, "sessions": len(sessions_of(db, each.id, now)),
+                "name": each.name,
+                "roles": sorted(role.value for role in each.roles),
+                "password": factors.password is not None,
+                "second_factor": factors.totp_sealed is not None,
+                "sessions": len(sessions_of(db, each.id, now)),
             }
-        )  # fmt: skip
-    asked = [{"name": each.name, "note": each.note, "at": each.at.isoformat()} for each in master_requests(db)]
+        )
+    asked = [
+        {"name": each.name, "note": each.note, "at": each.at.isoformat()}
+        for each in master_requests(db)
+    ]
     return {"users": rows, "total": total, "asked_to_be_master": asked}
 
 
 def _person(office: Office, name: str) -> Person:
     found = person_named(office.ledger.db, name)
     if found is None:
-        raise NothingThere(no_such("person", name, [each.name for each in all_people(office.ledger.db)]))
+        raise NothingThere(
+            no_such("person", name, [each.name for each in all_people(office.ledger.db)])
+        )
     return found
 
 
 async def _operator_create(office: Office, params: dict[str, Any]) -> dict[str, Any]:
-    """Make an operator, or make a person one, and give a one-time link to set password and second factor."""
+    """Make an operator, or make a person one, and give a one-time link to set password and second
+    factor.
+    """
     name, by = parse_name(text(params, "name")), text(params, "by", "operator")
     db, now, key = office.ledger.db, office.clock.now(), await office.audit_key()
     known = person_named(db, name)
@@ -70,7 +82,9 @@ async def _operator_create(office: Office, params: dict[str, Any]) -> dict[str, 
             insert_person(writing, name, new.key, now)
         give_role(writing, identifier, Role.OPERATOR, by, now)
         revoke_sessions(writing, identifier, now)  # a new privilege begins with a new session
-        append_audit(writing, key, by, "role_given", name, {"role": "operator"}, now, asked_from(params))
+        append_audit(
+            writing, key, by, "role_given", name, {"role": "operator"}, now, asked_from(params)
+        )
 
     await office.ledger.write(write)
     return await _linked(office, person(db, identifier), by, asked_from(params))
@@ -78,18 +92,31 @@ async def _operator_create(office: Office, params: dict[str, Any]) -> dict[str, 
 
 async def _link(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     """Make a one-time sign-in link for somebody."""
-    return await _linked(office, _person(office, text(params, "name")), text(params, "by", "operator"), asked_from(params))
+    return await _linked(
+        office,
+        _person(office, text(params, "name")),
+        text(params, "by", "operator"),
+        asked_from(params),
+    )
 
 
 async def _linked(office: Office, who: Person, by: str, address: str) -> dict[str, Any]:
     token = await make_link(office, who.id, by, address)
-    return {"name": who.name, "roles": sorted(each.value for each in who.roles), "link": f"{office.webhook_address}/welcome/{token}",
-            "holds_minutes": 10}  # fmt: skip
+    return {
+        "name": who.name,
+        "roles": sorted(each.value for each in who.roles),
+        "link": f"{office.webhook_address}/welcome/{token}",
+        "holds_minutes": 10,
+    }
 
 
 async def _role(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     """Give or take a role; a person's sessions end, because a privilege changed."""
-    who, role, by = _person(office, text(params, "name")), parse_role(params.get("role")), text(params, "by", "operator")
+    who, role, by = (
+        _person(office, text(params, "name")),
+        parse_role(params.get("role")),
+        text(params, "by", "operator"),
+    )
     taking, now, key = params.get("take") is True, office.clock.now(), await office.audit_key()
 
     def write(db: Database) -> bool:
@@ -101,18 +128,35 @@ async def _role(office: Office, params: dict[str, Any]) -> dict[str, Any]:
                 become_master(db, who)
         if changed:
             revoke_sessions(db, who.id, now)
-            append_audit(db, key, by, "role_taken" if taking else "role_given", who.name, {"role": role.value}, now, asked_from(params))
+            append_audit(
+                db,
+                key,
+                by,
+                "role_taken" if taking else "role_given",
+                who.name,
+                {"role": role.value},
+                now,
+                asked_from(params),
+            )
         return changed
 
     changed = await office.ledger.write(write)
     await office.changed()
     now_has = person(office.ledger.db, who.id)
-    return {"name": who.name, "changed": changed, "roles": sorted(each.value for each in now_has.roles)}
+    return {
+        "name": who.name,
+        "changed": changed,
+        "roles": sorted(each.value for each in now_has.roles),
+    }
 
 
 async def _decide_master(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     """Decide about somebody's wish to publish strategies."""
-    who, by, grant = _person(office, text(params, "name")), text(params, "by", "operator"), params.get("grant") is True
+    who, by, grant = (
+        _person(office, text(params, "name")),
+        text(params, "by", "operator"),
+        params.get("grant") is True,
+    )
     now, key = office.clock.now(), await office.audit_key()
 
     def write(db: Database) -> bool:
@@ -121,7 +165,16 @@ async def _decide_master(office: Office, params: dict[str, Any]) -> dict[str, An
         if grant and give_role(db, who.id, Role.MASTER, by, now):
             become_master(db, who)
             revoke_sessions(db, who.id, now)  # a new privilege begins with a new session
-        append_audit(db, key, by, "master_granted" if grant else "master_refused", who.name, {}, now, asked_from(params))
+        append_audit(
+            db,
+            key,
+            by,
+            "master_granted" if grant else "master_refused",
+            who.name,
+            {},
+            now,
+            asked_from(params),
+        )
         return True
 
     if not await office.ledger.write(write):
@@ -134,19 +187,37 @@ async def _invite(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     """Make an invitation."""
     role, by = parse_role(params.get("role", "follower")), text(params, "by", "operator")
     named, uses, days = text(params, "strategy", ""), params.get("uses", 1), params.get("days", 7)
-    if isinstance(uses, bool) or not isinstance(uses, int) or isinstance(days, bool) or not isinstance(days, int):
+    if (
+        isinstance(uses, bool)
+        or not isinstance(uses, int)
+        or isinstance(days, bool)
+        or not isinstance(days, int)
+    ):
         raise InvalidValue("uses, days", "whole numbers", f"{uses}, {days}")
     strategy = strategy_named(office.ledger.db, named) if named else None
     if named and strategy is None:
-        raise NothingThere(no_such("strategy", named, [each.name for each in strategies(office.ledger.db)]))
-    token, row = await make_invitation(office, role, None if strategy is None else strategy.id, uses, days, by, asked_from(params))
-    return {"link": f"{office.webhook_address}/join?invite={token}", "id": row.id, "role": role.value, "uses": uses,
-            "until": row.expires_at.isoformat(), "sign_up": office.config.web.sign_up}  # fmt: skip
+        raise NothingThere(
+            no_such("strategy", named, [each.name for each in strategies(office.ledger.db)])
+        )
+    token, row = await make_invitation(
+        office, role, None if strategy is None else strategy.id, uses, days, by, asked_from(params)
+    )
+    return {
+        "link": f"{office.webhook_address}/join?invite={token}",
+        "id": row.id,
+        "role": role.value,
+        "uses": uses,
+        "until": row.expires_at.isoformat(),
+        "sign_up": office.config.web.sign_up,
+    }
 
 
 async def _invitations(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     return {
-        "invitations": [jsonable(asdict(each)) | {"role": each.role.value} for each in invitations(office.ledger.db, office.clock.now())]
+        "invitations": [
+            jsonable(asdict(each)) | {"role": each.role.value}
+            for each in invitations(office.ledger.db, office.clock.now())
+        ]
     }
 
 
@@ -161,7 +232,9 @@ async def _revoke_invitation(office: Office, params: dict[str, Any]) -> dict[str
         return True
 
     if not await office.ledger.write(write):
-        raise NothingThere(f"no invitation {identifier} holds any more; rexalgo invite list shows those that do")
+        raise NothingThere(
+            f"no invitation {identifier} holds any more; rexalgo invite list shows those that do"
+        )
     return {"id": identifier, "revoked": True}
 
 
@@ -169,7 +242,12 @@ async def _audit(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     limit, before = params.get("limit", 50), params.get("before")
     if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= 1_000:
         raise InvalidValue("limit", "a whole number from 1 to 1000", limit)
-    found = audit_rows(office.ledger.db, limit, before if isinstance(before, int) else None, text(params, "search", ""))
+    found = audit_rows(
+        office.ledger.db,
+        limit,
+        before if isinstance(before, int) else None,
+        text(params, "search", ""),
+    )
     return {"audit": [jsonable(asdict(each)) for each in found]}
 
 

@@ -1,7 +1,9 @@
-"""``provision``: apply a file of declarations, then say what is absurd about what now stands, as the pages do before somebody agrees.
+"""``provision``: apply a file of declarations, then say what is absurd about what now stands, as
+the pages do before somebody agrees.
 
-What always holds: a warning stops nothing and is told after the file was applied. Each contract is read once, all of it within a
-deadline, with the server running or not; an account's money is compared only where an engine reads it, and who was not read is told.
+What always holds: a warning stops nothing and is told after the file was applied. Each contract is
+read once, all of it within a deadline, with the server running or not; an account's money is
+compared only where an engine reads it, and who was not read is told.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -22,7 +24,13 @@ from engine.domain.identifiers import Symbol
 from engine.domain.instrument import Instrument
 from engine.domain.subscription import CopyPolicy
 from engine.ledger import Database
-from engine.ledger.people import AccountRow, StrategyRow, account_named, strategy_named, subscription_of
+from engine.ledger.people import (
+    AccountRow,
+    StrategyRow,
+    account_named,
+    strategy_named,
+    subscription_of,
+)
 from engine.market.comparing import listed_now, read_contracts
 from engine.market.feed import MarketFeed
 from engine.office import Office
@@ -40,11 +48,21 @@ async def _provision(office: Office, params: dict[str, Any]) -> dict[str, Any]:
         raise InvalidValue("table", "the declarations as a table")
     async with office.one_at_a_time:
         plugins = office.plugins()
-        record, by, file = await recorder(office, params), text(params, "by", "operator"), text(params, "file", "the file")
+        record, by, file = (
+            await recorder(office, params),
+            text(params, "by", "operator"),
+            text(params, "file", "the file"),
+        )
 
         def write_down(db: Database, made: ProvisionResult) -> None:
             if made.created or made.updated:
-                record(db, by, "provisioned", file, {"created": dict(made.created), "updated": len(made.updated)})
+                record(
+                    db,
+                    by,
+                    "provisioned",
+                    file,
+                    {"created": dict(made.created), "updated": len(made.updated)},
+                )
 
         result = await provision(
             office.ledger,
@@ -71,7 +89,9 @@ async def _feeds(office: Office) -> AsyncIterator[Mapping[str, MarketFeed]]:
         return
     plugins = office.plugins()
     feeds = {
-        name: MarketFeed(adapter, exchange_context(office.config, plugins, name, office.clock), office.clock)
+        name: MarketFeed(
+            adapter, exchange_context(office.config, plugins, name, office.clock), office.clock
+        )
         for name, adapter in plugins.exchanges.items()
     }
     try:
@@ -90,32 +110,56 @@ def _agreed(db: Database, made: ProvisionResult) -> list[Agreed]:
     found = []
     for follower, name in made.subscriptions:
         account, plan = account_named(db, follower), plans[name]
-        if account is not None and plan is not None and (agreed := subscription_of(db, account.id, plan.id)) is not None:
+        if (
+            account is not None
+            and plan is not None
+            and (agreed := subscription_of(db, account.id, plan.id)) is not None
+        ):
             found.append((account, plan, agreed.policy))
     return found
 
 
-async def _compare(office: Office, feeds: Mapping[str, MarketFeed], made: ProvisionResult) -> tuple[list[dict[str, Any]], list[str]]:
-    """Return what is absurd about the strategies and agreements that a file names, and whose money was not read."""
+async def _compare(
+    office: Office, feeds: Mapping[str, MarketFeed], made: ProvisionResult
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return what is absurd about the strategies and agreements that a file names, and whose money
+    was not read.
+    """
     db = office.ledger.db
     plans = [row for each in made.strategies if (row := strategy_named(db, each.name)) is not None]
     agreed = _agreed(db, made)
     used = {account.exchange for account, _, _ in agreed} or set(feeds)
-    market = _Market({name: feed for name, feed in feeds.items() if name in used}, office.config.engine.price_age_s)
+    market = _Market(
+        {name: feed for name, feed in feeds.items() if name in used},
+        office.config.engine.price_age_s,
+    )
     with trio.move_on_after(COMPARED_WITHIN_S):
         await market.read(
-            {(account.exchange, symbol) for account, _, policy in agreed for symbol in policy.symbols},
+            {
+                (account.exchange, symbol)
+                for account, _, policy in agreed
+                for symbol in policy.symbols
+            },
             [each for plan in (*plans, *(plan for _, plan, _ in agreed)) for each in plan.symbols],
         )
     reports = await _reports(office, [account for account, _, _ in agreed])
     found = _Found()
     for plan in plans:
-        found.add(f"strategy {plan.name}", "", warn_of_strategy(plan.leverage, listed_now(market.feeds, plan.symbols)))
+        found.add(
+            f"strategy {plan.name}",
+            "",
+            warn_of_strategy(plan.leverage, listed_now(market.feeds, plan.symbols)),
+        )
     for account, plan, policy in agreed:
         facts = TermsFacts(
-            policy, plan.leverage, market.needs(account, plan, policy), reports.get(account.name), office.config.limits,
-            Ratio(TAKER_FEE_BPS), office.config.engine.entry_age_s,
-        )  # fmt: skip
+            policy,
+            plan.leverage,
+            market.needs(account, plan, policy),
+            reports.get(account.name),
+            office.config.limits,
+            Ratio(TAKER_FEE_BPS),
+            office.config.engine.entry_age_s,
+        )
         found.add(f"terms of {plan.name}", account.name, warn_of_terms(facts))
         await trio.lowlevel.checkpoint()
     unread = sorted({account.name for account, _, _ in agreed} - set(reports))
@@ -131,7 +175,11 @@ async def _reports(office: Office, accounts: Sequence[AccountRow]) -> dict[str, 
     with trio.move_on_after(ACCOUNTS_WITHIN_S):
         for task in tasks:
             await task.account.wait_read()
-    return {task.account.name: task.account.last_report for task in tasks if task.account.last_report is not None}
+    return {
+        task.account.name: task.account.last_report
+        for task in tasks
+        if task.account.last_report is not None
+    }
 
 
 class _Market:
@@ -143,21 +191,32 @@ class _Market:
         self._known: dict[tuple[str, Symbol], tuple[Instrument | None, Quote | None]] = {}
 
     async def read(self, traded: set[tuple[str, Symbol]], named: Sequence[Symbol]) -> None:
-        """Read contracts and prices; of an exchange that does not tell its contracts nothing more is asked."""
+        """Read contracts and prices; of an exchange that does not tell its contracts nothing more
+        is asked.
+        """
         if named:
             await read_contracts(self.feeds.values(), min(named))
         for exchange, symbol in sorted(traded):
             feed = self.feeds[exchange]
             if feed.knows_contracts:
-                self._known[exchange, symbol] = (feed.instrument(symbol), await feed.quote(symbol, self._price_age_s))
+                self._known[exchange, symbol] = (
+                    feed.instrument(symbol),
+                    await feed.quote(symbol, self._price_age_s),
+                )
 
     def needs(self, account: AccountRow, plan: StrategyRow, policy: CopyPolicy) -> list[SymbolNeed]:
         """Return what an agreement is compared with."""
         is_known = self.feeds[account.exchange].knows_contracts
         return [
-            SymbolNeed(each, plan.name, policy, *self._known.get((account.exchange, each), (None, None)), is_known)
+            SymbolNeed(
+                each,
+                plan.name,
+                policy,
+                *self._known.get((account.exchange, each), (None, None)),
+                is_known,
+            )
             for each in sorted(policy.symbols)
-        ]  # fmt: skip
+        ]
 
 
 class _Found:

@@ -1,7 +1,7 @@
 """Commands about a place that stands still: show what a confirmation would change, and confirm.
 
-A plan is shown by the server that will let orders out, and counts until that server ends. It is confirmed only as it was shown: what each
-account decides is compared with a plan made anew.
+A plan is shown by the server that will let orders out, and counts until that server ends. It is
+confirmed only as it was shown: what each account decides is compared with a plan made anew.
 """
 
 import logging
@@ -30,34 +30,54 @@ def _chosen(live: LiveAccounts, still: Sequence[Still]) -> list[LiveAccount]:
     """Return the accounts that stand still, by name."""
     all_of_them = any(each.account == EVERYBODY for each in still)
     ids = {each.account for each in still}
-    return sorted((each for each in live.tasks() if all_of_them or each.account.id in ids), key=lambda each: each.account.name)
+    return sorted(
+        (each for each in live.tasks() if all_of_them or each.account.id in ids),
+        key=lambda each: each.account.name,
+    )
 
 
 async def _reconcile_all(office: Office, params: dict[str, Any]) -> dict[str, Any]:
-    """Show the plan of every account, or of those that stand still where some do; nothing is changed."""
+    """Show the plan of every account, or of those that stand still where some do; nothing is
+    changed.
+    """
     if office.live is None:
-        raise NothingThere("the exchange must be read for that, and no server runs here: rexalgo serve")
+        raise NothingThere(
+            "the exchange must be read for that, and no server runs here: rexalgo serve"
+        )
     still = read_still(office.ledger.db)
-    chosen = _chosen(office.live, still) if still else sorted(office.live.tasks(), key=lambda each: each.account.name)
+    chosen = (
+        _chosen(office.live, still)
+        if still
+        else sorted(office.live.tasks(), key=lambda each: each.account.name)
+    )
     found = await office.live.plans(chosen)
     for each, plan in found.items():
         note_shown(each, plan)
     return {
-        "still": [{"account": each.name, "cause": each.cause, "since": each.since.isoformat()} for each in still],
+        "still": [
+            {"account": each.name, "cause": each.cause, "since": each.since.isoformat()}
+            for each in still
+        ],
         "accounts": [
-            told_plan(each, () if isinstance(plan, str) else plan) | {"problem": plan if isinstance(plan, str) else ""}
+            told_plan(each, () if isinstance(plan, str) else plan)
+            | {"problem": plan if isinstance(plan, str) else ""}
             for each, plan in found.items()
         ],
     }
 
 
 def told_plan(task: LiveAccount, found: Plan) -> dict[str, Any]:
-    """Tell the plan of an account; ``differs``: a step of it changes what the ledger says, what the owner holds beside us is none."""
+    """Tell the plan of an account; ``differs``: a step of it changes what the ledger says, what the
+    owner holds beside us is none.
+    """
     return {
-        "account": task.account.name, "environment": task.account.environment, "still": task.account.why_held,
+        "account": task.account.name,
+        "environment": task.account.environment,
+        "still": task.account.why_held,
         "differs": any(not isinstance(each, OwnPosition | Told) for each in found),
-        "not_compared": sorted(task.account.not_compared()), "steps": [words_of(each) for each in found],
-    }  # fmt: skip
+        "not_compared": sorted(task.account.not_compared()),
+        "steps": [words_of(each) for each in found],
+    }
 
 
 def note_shown(task: LiveAccount, plan: Plan | str) -> None:
@@ -70,18 +90,27 @@ def _digest(plan: Plan | str) -> str:
 
 
 async def _confirm(office: Office, params: dict[str, Any]) -> dict[str, Any]:
-    """Let orders out again, with every shown plan written down; an account that could not be read goes on standing still."""
+    """Let orders out again, with every shown plan written down; an account that could not be read
+    goes on standing still.
+    """
     by, at = text(params, "by", "operator"), office.clock.now()
     still = read_still(office.ledger.db)
     if not still:
         raise NothingThere("nothing stands still here: there is nothing to confirm")
     if office.live is None:
-        raise NothingThere("each account must be read for that, and no server runs here: rexalgo serve, then rexalgo reconcile --plan")
+        raise NothingThere(
+            "each account must be read for that, and no server runs here: rexalgo serve, then "
+            "rexalgo reconcile --plan"
+        )
     found = await office.live.plans(_chosen(office.live, still))
     problems = [why for each, plan in found.items() if (why := _why_not(each, plan))]
     if problems:
         more = f"\n  and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
-        raise NotConfirmed("nothing was confirmed: run rexalgo reconcile --plan and read it\n  " + "\n  ".join(problems[:SHOWN]) + more)
+        raise NotConfirmed(
+            "nothing was confirmed: run rexalgo reconcile --plan and read it\n  "
+            + "\n  ".join(problems[:SHOWN])
+            + more
+        )
     unread = [
         Still(each.account.id, each.account.name, f"it could not be read: {plan}", at)
         for each, plan in found.items()
@@ -94,18 +123,30 @@ async def _confirm(office: Office, params: dict[str, Any]) -> dict[str, Any]:
             if not isinstance(plan, str):
                 task.write_plan(plan, by, at, db)
         ended = end_stillness(db, still, unread, by, at)
-        record(db, by, "restore_confirmed", "this place", {"accounts": len(found), "still": [each.name for each in unread]})
+        record(
+            db,
+            by,
+            "restore_confirmed",
+            "this place",
+            {"accounts": len(found), "still": [each.name for each in unread]},
+        )
         return ended
 
     try:
         ended = await office.ledger.write(write)
     except Changed as error:
-        raise NotConfirmed(f"nothing was confirmed: {error}; run rexalgo reconcile --plan and read it") from None
+        raise NotConfirmed(
+            f"nothing was confirmed: {error}; run rexalgo reconcile --plan and read it"
+        ) from None
     _note_end(office)
     for each in found:
         each.go_on()
     await office.changed()
-    return {"confirmed": len(found) - len(unread), "still": {each.name: each.cause for each in unread}, "entries_ended": ended}
+    return {
+        "confirmed": len(found) - len(unread),
+        "still": {each.name: each.cause for each in unread},
+        "entries_ended": ended,
+    }
 
 
 def _why_not(task: LiveAccount, plan: Plan | str) -> str:

@@ -1,4 +1,6 @@
-"""Commands about the machine and the software: versions, disk, clock, backups, plugins, refused deliveries."""
+"""Commands about the machine and the software: versions, disk, clock, backups, plugins, refused
+deliveries.
+"""
 
 import platform
 import shutil
@@ -16,7 +18,20 @@ from engine.plugin.api import PLUGIN_API_VERSION
 from engine.plugin.host import list_installed
 from engine.plugin.kit_record import is_proven, read_record
 
-LIBRARIES: Final = ("trio", "hypercorn", "quart", "quart-trio", "pluggy", "apsw", "pynacl", "httpx", "h11", "pyjwt", "msgspec", "jinja2")
+LIBRARIES: Final = (
+    "trio",
+    "hypercorn",
+    "quart",
+    "quart-trio",
+    "pluggy",
+    "apsw",
+    "pynacl",
+    "httpx",
+    "h11",
+    "pyjwt",
+    "msgspec",
+    "jinja2",
+)
 
 
 async def _system(office: Office, params: dict[str, Any]) -> dict[str, Any]:
@@ -36,27 +51,38 @@ async def _system(office: Office, params: dict[str, Any]) -> dict[str, Any]:
         "disk_free_mib": disk.free // 2**20,
         "disk_total_mib": disk.total // 2**20,
         "ledger": str(config.ledger.path),
-        "ledger_mib": round(sum(each.stat().st_size for each in config.data_dir.glob(config.ledger.path.name + "*")) / 2**20, 1),
+        "ledger_mib": round(
+            sum(each.stat().st_size for each in config.data_dir.glob(config.ledger.path.name + "*"))
+            / 2**20,
+            1,
+        ),
         "ledger_healthy": office.ledger.healthy,
         "now": now.isoformat(),
         "newest_backup": None if newest is None else newest.isoformat(),
-        "backup_age_hours": None if newest is None else round((now - newest).total_seconds() / 3600, 1),
+        "backup_age_hours": None
+        if newest is None
+        else round((now - newest).total_seconds() / 3600, 1),
         "public_url": office.webhook_address,
         "exchanges": feeds,
     }
 
 
 def _feeds(office: Office) -> dict[str, Any]:
-    """Tell for each exchange how its market data does, and how far its clock is ahead of ours (seconds; None: it told none)."""
+    """Tell for each exchange how its market data does, and how far its clock is ahead of ours
+    (seconds; None: it told none).
+    """
     assert office.live is not None
     told: dict[str, Any] = {}
     for exchange in {each.exchange for each in office.live.accounts}:
         mine = [each for each in office.live.accounts if each.exchange == exchange]
         read = [each.report.as_of for each in mine if each.report is not None]
         told[exchange] = {
-            "accounts": len(mine), "read": len(read), "problem": office.feeds[exchange].problem,
-            "newest_reading": max(read).isoformat() if read else None, "clock_ahead_s": _ahead_s(mine),
-        }  # fmt: skip
+            "accounts": len(mine),
+            "read": len(read),
+            "problem": office.feeds[exchange].problem,
+            "newest_reading": max(read).isoformat() if read else None,
+            "clock_ahead_s": _ahead_s(mine),
+        }
     return told
 
 
@@ -67,26 +93,42 @@ def _ahead_s(mine: list[KnownAccount]) -> float | None:
 
 
 async def _plugins(office: Office, params: dict[str, Any]) -> dict[str, Any]:
-    """List what is installed: version, whether it is enabled, what it provides, its kit record. Settings hold no secrets."""
+    """List what is installed: version, whether it is enabled, what it provides, its kit record.
+    Settings hold no secrets.
+    """
     config, loaded = office.config, {each.name: each for each in office.plugins().loaded}
     rows = []
     for each in list_installed():
         record, here = read_record(config.data_dir, each.name), loaded.get(each.name)
         rows.append(
             {
-                "name": each.name, "version": each.version, "distribution": each.distribution, "enabled": here is not None,
-                "provides": [] if here is None else list(here.provides), "kit": None if record is None else jsonable(asdict(record)),
-                "proven": is_proven(config.data_dir, each.name, each.version, None if here is None else here.code),
-                "settings": {name: str(value) for name, value in config.plugin_settings.get(each.name, {}).items()},
+                "name": each.name,
+                "version": each.version,
+                "distribution": each.distribution,
+                "enabled": here is not None,
+                "provides": [] if here is None else list(here.provides),
+                "kit": None if record is None else jsonable(asdict(record)),
+                "proven": is_proven(
+                    config.data_dir, each.name, each.version, None if here is None else here.code
+                ),
+                "settings": {
+                    name: str(value)
+                    for name, value in config.plugin_settings.get(each.name, {}).items()
+                },
             }
-        )  # fmt: skip
+        )
     return {"plugins": rows, "plugin_api": PLUGIN_API_VERSION}
 
 
 async def _refusals(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     """List the newest deliveries that were not taken."""
     rows = refusals(office.ledger.db, 100)
-    return {"refusals": [{"strategy": name, "source": source, **jsonable(asdict(each))} for name, _, source, each in rows]}
+    return {
+        "refusals": [
+            {"strategy": name, "source": source, **jsonable(asdict(each))}
+            for name, _, source, each in rows
+        ]
+    }
 
 
 SYSTEM: Final[Mapping[str, Run]] = {"system": _system, "plugins": _plugins, "refusals": _refusals}

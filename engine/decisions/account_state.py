@@ -1,4 +1,6 @@
-"""How an account stands, in one word and one sentence: what a trader sees first. Pure; it decides about words, never about orders."""
+"""How an account stands, in one word and one sentence: what a trader sees first. Pure; it decides
+about words, never about orders.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -25,10 +27,13 @@ class AccountState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class AccountFacts:
-    """Hold what is known. ``switches`` concern the whole account; ``problem`` is why it cannot be read, ``foreign`` counts orders with our
-    mark that the ledger lacks, ``unproven`` orders without trace that a person must look at, ``check`` is its last check,
-    ``live_agreements`` counts strategies whose entries it copies now, ``stopped`` those whose entries it does not, ``standing`` what the
-    engine opened and has not closed; ``waiting`` says which orders are late, and since when."""
+    """Hold what is known. ``switches`` concern the whole account; ``problem`` is why it cannot be
+    read, ``foreign`` counts orders with our mark that the ledger lacks, ``unproven`` orders without
+    trace that a person must look at, ``check`` is its last check, ``live_agreements`` counts
+    strategies whose entries it copies now, ``stopped`` those whose entries it does not,
+    ``standing`` what the engine opened and has not closed; ``waiting`` says which orders are late,
+    and since when.
+    """
 
     connected: bool
     problem: str
@@ -62,17 +67,24 @@ def account_state(facts: AccountFacts) -> StateTold:
 def _state(facts: AccountFacts) -> StateTold:
     """Tell the first that applies of: what needs its owner, what a person switched, what is agreed."""
     if facts.problem:
-        return StateTold(AccountState.NEEDS_YOU, f"The exchange account cannot be read: {facts.problem}", "Check the key and replace it.")
+        return StateTold(
+            AccountState.NEEDS_YOU,
+            f"The exchange account cannot be read: {facts.problem}",
+            "Check the key and replace it.",
+        )
     if facts.unproven:
         orders = "An order stayed" if facts.unproven == 1 else f"{facts.unproven} orders stayed"
         return StateTold(
-            AccountState.NEEDS_YOU, f"{orders} without a trace at the exchange; nothing is repeated.", "Look at the account there."
+            AccountState.NEEDS_YOU,
+            f"{orders} without a trace at the exchange; nothing is repeated.",
+            "Look at the account there.",
         )
     if facts.foreign:
         orders = "An order carries" if facts.foreign == 1 else f"{facts.foreign} orders carry"
         return StateTold(
             AccountState.NEEDS_YOU,
-            f"{orders} our mark at the exchange and are not in the records here, so no new trades are copied; closes still are.",
+            f"{orders} our mark at the exchange and are not in the records here, so no new trades "
+            "are copied; closes still are.",
             "The operator was told, and must look at it.",
         )
     stops = next((each for each in facts.check if each.level is Level.STOPS_ENTRIES), None)
@@ -83,24 +95,45 @@ def _state(facts: AccountFacts) -> StateTold:
         if widest.level is not SwitchLevel.FLATTEN:
             return StateTold(AccountState.REDUCE_ONLY, f"Positions can only shrink. {by}")
         if not facts.standing:
-            return StateTold(AccountState.PAUSED, f"Flat: nothing that the engine opened is left, and no new trades are taken. {by}")
+            return StateTold(
+                AccountState.PAUSED,
+                f"Flat: nothing that the engine opened is left, and no new trades are taken. {by}",
+            )
         return StateTold(AccountState.REDUCE_ONLY, f"What the engine opened is being closed. {by}")
     if level:
         first = facts.switches[0]
-        return StateTold(AccountState.PAUSED, f"No new trades; closes are still copied. Switched for {first.label} by {first.set_by}.")
+        return StateTold(
+            AccountState.PAUSED,
+            f"No new trades; closes are still copied. Switched for {first.label} by "
+            f"{first.set_by}.",
+        )
     if facts.quarantined:
         return StateTold(
-            AccountState.PAUSED, "This account's task kept failing, so it takes no new entries; exits go on.", "The operator was told."
+            AccountState.PAUSED,
+            "This account's task kept failing, so it takes no new entries; exits go on.",
+            "The operator was told.",
         )
     if stops is not None and facts.live_agreements:
         return StateTold(AccountState.NEEDS_YOU, f"{stops.about}: {stops.sentence}.", stops.do)
     if facts.live_agreements:
         return StateTold(AccountState.COPYING, "New signals are copied under your terms.")
     if facts.stopped:
-        many = "A strategy that you follow takes" if facts.stopped == 1 else f"{facts.stopped} strategies that you follow take"
-        return StateTold(AccountState.PAUSED, f"{many} no new trades now: paused, or its terms wait for you. Closes are still copied.")
+        many = (
+            "A strategy that you follow takes"
+            if facts.stopped == 1
+            else f"{facts.stopped} strategies that you follow take"
+        )
+        return StateTold(
+            AccountState.PAUSED,
+            f"{many} no new trades now: paused, or its terms wait for you. Closes are still "
+            "copied.",
+        )
     if facts.watching:
         return StateTold(
-            AccountState.NOTHING_YET, "You are watching: signals are planned for you, and no order is sent.", "Go live on a strategy."
+            AccountState.NOTHING_YET,
+            "You are watching: signals are planned for you, and no order is sent.",
+            "Go live on a strategy.",
         )
-    return StateTold(AccountState.NOTHING_YET, "No strategy is followed with this account.", "Choose a strategy.")
+    return StateTold(
+        AccountState.NOTHING_YET, "No strategy is followed with this account.", "Choose a strategy."
+    )

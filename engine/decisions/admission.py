@@ -1,8 +1,10 @@
-"""What an endpoint may send: its contracts, actions, pace and end. Pure; whoever receives deliveries asks it after they are proven.
+"""What an endpoint may send: its contracts, actions, pace and end. Pure; whoever receives
+deliveries asks it after they are proven.
 
-What always holds: what leaves risk as it is or lowers it is never refused because a master took a contract out of the strategy while
-followers still hold it, and never because of the pace of entries. Of a reverse whose entry may not be sent, and of an open that would turn,
-the closing half is taken.
+What always holds: what leaves risk as it is or lowers it is never refused because a master took a
+contract out of the strategy while followers still hold it, and never because of the pace of
+entries. Of a reverse whose entry may not be sent, and of an open that would turn, the closing half
+is taken.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,9 +21,11 @@ ENTRIES_PER_MINUTE_MAX: Final = 600
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Hold what an endpoint may send: ``symbols`` are the strategy's; the rest narrows one address, and what is empty or None does not.
+    """Hold what an endpoint may send: ``symbols`` are the strategy's; the rest narrows one address,
+    and what is empty or None does not.
 
-    ``only`` are the contracts and ``actions`` the actions of this address, ``expires_at`` is when it runs out.
+    ``only`` are the contracts and ``actions`` the actions of this address, ``expires_at`` is when
+    it runs out.
     """
 
     symbols: frozenset[Symbol]
@@ -32,7 +36,9 @@ class Scope:
 
 
 def read_scope(symbols: frozenset[Symbol], settings: Mapping[str, object]) -> Scope:
-    """Read the scope of an endpoint of a strategy with these ``symbols`` from the endpoint's own settings."""
+    """Read the scope of an endpoint of a strategy with these ``symbols`` from the endpoint's own
+    settings.
+    """
     end, pace = settings.get("expires_at"), settings.get("entries_per_minute")
     return Scope(
         symbols,
@@ -49,11 +55,17 @@ def _words(settings: Mapping[str, object], name: str) -> list[str]:
 
 
 def admit(
-    draft: SignalDraft, scope: Scope, is_held: Callable[[], bool], now: datetime, turns: Callable[[], bool] = lambda: False
+    draft: SignalDraft,
+    scope: Scope,
+    is_held: Callable[[], bool],
+    now: datetime,
+    turns: Callable[[], bool] = lambda: False,
 ) -> SignalDraft:
-    """Return what may be sent here of a signal: itself, or a reverse's closing half; raises InvalidValue where nothing of it may.
+    """Return what may be sent here of a signal: itself, or a reverse's closing half; raises
+    InvalidValue where nothing of it may.
 
-    ``is_held``: followers hold, or are about to enter, this contract. ``turns``: this open will be taken for a reverse.
+    ``is_held``: followers hold, or are about to enter, this contract. ``turns``: this open will be
+    taken for a reverse.
     """
     try:
         check_scope(draft, scope, is_held, now)
@@ -65,13 +77,23 @@ def admit(
     return draft
 
 
-def check_scope(draft: SignalDraft, scope: Scope, is_held: Callable[[], bool], now: datetime) -> None:
+def check_scope(
+    draft: SignalDraft, scope: Scope, is_held: Callable[[], bool], now: datetime
+) -> None:
     """Raise InvalidValue for what may not be sent here as it is."""
     if scope.expires_at is not None and now >= scope.expires_at:
-        raise InvalidValue("address", "an address that has not run out; the master makes another in the studio")
+        raise InvalidValue(
+            "address", "an address that has not run out; the master makes another in the studio"
+        )
     if scope.only and draft.symbol not in scope.only:
-        raise InvalidValue("symbol", "a contract that this address may send: " + ", ".join(sorted(scope.only)))
+        raise InvalidValue(
+            "symbol", "a contract that this address may send: " + ", ".join(sorted(scope.only))
+        )
     if scope.actions and draft.action.value not in scope.actions:
-        raise InvalidValue("action", "one that this address may send: " + ", ".join(sorted(scope.actions)))
+        raise InvalidValue(
+            "action", "one that this address may send: " + ", ".join(sorted(scope.actions))
+        )
     if draft.symbol not in scope.symbols and (draft.action.is_entry or not is_held()):
-        raise InvalidValue("symbol", "a contract of this strategy: " + ", ".join(sorted(scope.symbols)))
+        raise InvalidValue(
+            "symbol", "a contract of this strategy: " + ", ".join(sorted(scope.symbols))
+        )

@@ -1,8 +1,10 @@
-"""Messages that a master pastes into TradingView, for three kinds of strategy, and what each order of such a strategy will do. Pure.
+"""Messages that a master pastes into TradingView, for three kinds of strategy, and what each order
+of such a strategy will do. Pure.
 
-One message serves every strategy script, because it tells the position before and after each order: whatever the script does, followers do,
-and none is left flat while the master is short. An indicator knows no position; it has one alert for each event, with its own text.
-``what_orders_do`` asks the very reader that the door uses, so that what is shown is what happens.
+One message serves every strategy script, because it tells the position before and after each order:
+whatever the script does, followers do, and none is left flat while the master is short. An
+indicator knows no position; it has one alert for each event, with its own text. ``what_orders_do``
+asks the very reader that the door uses, so that what is shown is what happens.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,7 +21,8 @@ STRATEGY_MESSAGE: Final = """{"action": "{{strategy.order.action}}", "symbol": "
  "position": "{{strategy.market_position}}", "before": "{{strategy.prev_market_position}}",
  "size_after": "{{strategy.market_position_size}}", "size_before": "{{strategy.prev_market_position_size}}",
  "order_id": "{{strategy.order.id}}", "timenow": "{{timenow}}"}"""
-"""What the alert of a strategy script is to say; TradingView fills in what stands in double braces."""
+"""What the alert of a strategy script is to say; TradingView fills in what stands in double braces.
+"""
 
 
 class Kind(Enum):
@@ -45,7 +48,9 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class ReadyMessage:
-    """Hold what a master of one kind of strategy pastes: ``text`` for a script's alert, ``events`` for an indicator's, event by event."""
+    """Hold what a master of one kind of strategy pastes: ``text`` for a script's alert, ``events``
+    for an indicator's, event by event.
+    """
 
     kind: Kind
     title: str
@@ -56,7 +61,9 @@ class ReadyMessage:
 
 @dataclass(frozen=True, slots=True)
 class StepTaken:
-    """Say what one order becomes: ``does`` is the signal in words, or what is refused; ``is_refused`` tells which."""
+    """Say what one order becomes: ``does`` is the signal in words, or what is refused;
+    ``is_refused`` tells which.
+    """
 
     order: str
     does: str
@@ -69,30 +76,47 @@ def _steps(*positions: str) -> tuple[Step, ...]:
 
 
 def _events(*events: tuple[str, str]) -> tuple[tuple[str, str], ...]:
-    return tuple((event, f"{words} {{{{ticker}}}} timenow={{{{timenow}}}}") for event, words in events)
+    return tuple(
+        (event, f"{words} {{{{ticker}}}} timenow={{{{timenow}}}}") for event, words in events
+    )
 
 
 READY_MESSAGES: Final = (
     ReadyMessage(
-        Kind.LONG_ONLY, "Long only: it holds a long, or nothing", STRATEGY_MESSAGE,
-        _events(("it goes long", "enter long"), ("it leaves", "close long")), _steps("0", "1", "2", "1", "0"),
+        Kind.LONG_ONLY,
+        "Long only: it holds a long, or nothing",
+        STRATEGY_MESSAGE,
+        _events(("it goes long", "enter long"), ("it leaves", "close long")),
+        _steps("0", "1", "2", "1", "0"),
     ),
     ReadyMessage(
-        Kind.LONG_AND_SHORT, "Long and short: it holds either, or nothing", STRATEGY_MESSAGE,
-        _events(("it goes long", "reverse to long"), ("it leaves a long", "close long"), ("it goes short", "reverse to short"),
-                ("it leaves a short", "close short")),
+        Kind.LONG_AND_SHORT,
+        "Long and short: it holds either, or nothing",
+        STRATEGY_MESSAGE,
+        _events(
+            ("it goes long", "reverse to long"),
+            ("it leaves a long", "close long"),
+            ("it goes short", "reverse to short"),
+            ("it leaves a short", "close short"),
+        ),
         _steps("0", "1", "0", "-1", "0", "1", "-1"),
     ),
     ReadyMessage(
-        Kind.ALWAYS_IN_MARKET, "Always in the market: it turns from one side to the other", STRATEGY_MESSAGE,
+        Kind.ALWAYS_IN_MARKET,
+        "Always in the market: it turns from one side to the other",
+        STRATEGY_MESSAGE,
         _events(("it turns long", "reverse to long"), ("it turns short", "reverse to short")),
         _steps("0", "1", "-1", "1"),
     ),
-)  # fmt: skip
+)
 
 
-def what_orders_do(ready: ReadyMessage, symbol: str, read: Callable[[bytes], SignalDraft]) -> Sequence[StepTaken]:
-    """Tell for each order of a kind of strategy what its alert becomes; ``read`` is the door's reader and may raise InvalidValue."""
+def what_orders_do(
+    ready: ReadyMessage, symbol: str, read: Callable[[bytes], SignalDraft]
+) -> Sequence[StepTaken]:
+    """Tell for each order of a kind of strategy what its alert becomes; ``read`` is the door's
+    reader and may raise InvalidValue.
+    """
     return [_taken(each, _filled(ready.text, each, symbol), read) for each in ready.steps]
 
 
@@ -100,7 +124,9 @@ def _taken(step: Step, text: str, read: Callable[[bytes], SignalDraft]) -> StepT
     try:
         return StepTaken(step.words, what_it_does(read(text.encode())), is_refused=False)
     except InvalidValue as error:
-        return StepTaken(step.words, f"refused: {error.field}: expected {error.expected}", is_refused=True)
+        return StepTaken(
+            step.words, f"refused: {error.field}: expected {error.expected}", is_refused=True
+        )
 
 
 def what_it_does(draft: SignalDraft) -> str:
@@ -109,10 +135,14 @@ def what_it_does(draft: SignalDraft) -> str:
     if draft.action is Action.REDUCE and draft.size.fraction is not None:
         return f"closes {draft.size.fraction:.0%} of the {side or 'position'}"
     words: dict[Action, str] = {
-        Action.OPEN: f"opens {side}", Action.ADD: f"adds to the {side}", Action.CLOSE: f"closes the {side}" if side else "closes all",
-        Action.REVERSE: f"closes what is held on the other side, then opens {side}", Action.REDUCE: "closes a part",
-        Action.CANCEL: "takes resting entries back", Action.SET_PROTECTION: "moves stop and target",
-    }  # fmt: skip
+        Action.OPEN: f"opens {side}",
+        Action.ADD: f"adds to the {side}",
+        Action.CLOSE: f"closes the {side}" if side else "closes all",
+        Action.REVERSE: f"closes what is held on the other side, then opens {side}",
+        Action.REDUCE: "closes a part",
+        Action.CANCEL: "takes resting entries back",
+        Action.SET_PROTECTION: "moves stop and target",
+    }
     return words[draft.action]
 
 

@@ -1,4 +1,6 @@
-"""Decide where books and exchange disagree about an account: every problem at once, with what was expected, found, and what to do."""
+"""Decide where books and exchange disagree about an account: every problem at once, with what was
+expected, found, and what to do.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +23,9 @@ LOOK_BACK: Final = timedelta(days=7)
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """Hold what the exchange told: ``problems`` say what it did not. ``closed`` is None where it has no such history."""
+    """Hold what the exchange told: ``problems`` say what it did not. ``closed`` is None where it
+    has no such history.
+    """
 
     report: AccountReport | None
     closed: tuple[ClosedPosition, ...] | None
@@ -59,7 +63,9 @@ def verdict_of(problems: Iterable[Problem]) -> Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Quantities:
-    """Hold one contract's quantity on each side; ``owner`` is what the books have of the owner's own, ``exchange`` None where not read."""
+    """Hold one contract's quantity on each side; ``owner`` is what the books have of the owner's
+    own, ``exchange`` None where not read.
+    """
 
     symbol: str
     side: str
@@ -72,7 +78,8 @@ class Quantities:
 
 @dataclass(frozen=True, slots=True)
 class ClosedParts:
-    """Hold what the books have closed of one of the exchange's positions; ``gross`` is None where a price is not known.
+    """Hold what the books have closed of one of the exchange's positions; ``gross`` is None where a
+    price is not known.
 
     ``trades`` are the ids of its trades, ``whole`` tells whether everything in it was a strategy's.
     """
@@ -87,7 +94,9 @@ class ClosedParts:
 
 @dataclass(frozen=True, slots=True)
 class TradeCheck:
-    """Hold one closed position on both sides: ``agrees`` is None where the exchange's row cannot be compared with our trades."""
+    """Hold one closed position on both sides: ``agrees`` is None where the exchange's row cannot be
+    compared with our trades.
+    """
 
     position_id: str
     symbol: str
@@ -106,32 +115,77 @@ def check_quantities(rows: Iterable[Quantities]) -> list[Problem]:
         about = f"{each.side} {each.symbol} of {each.strategy or 'the owner'}"
         if each.books != each.share:
             do = "this is a fault of the engine: keep the ledger, and tell the developers"
-            problems.append(Problem(f"quantity of {about}", f"{plain(each.share)} (the share)", f"{plain(each.books)} in the books", do))
+            problems.append(
+                Problem(
+                    f"quantity of {about}",
+                    f"{plain(each.share)} (the share)",
+                    f"{plain(each.books)} in the books",
+                    do,
+                )
+            )
         if each.exchange is not None and each.exchange != EXACT.add(each.share, each.owner):
-            expected = f"{plain(EXACT.add(each.share, each.owner))} (share {plain(each.share)}, owner {plain(each.owner)})"
+            expected = (
+                f"{plain(EXACT.add(each.share, each.owner))} (share {plain(each.share)}, owner "
+                f"{plain(each.owner)})"
+            )
             do = "wait for the next reading, then ask again; rexalgo reconcile NAME shows the step"
-            problems.append(Problem(f"position {about}", expected, f"{plain(each.exchange)} at the exchange", do))
+            problems.append(
+                Problem(
+                    f"position {about}", expected, f"{plain(each.exchange)} at the exchange", do
+                )
+            )
     return problems
 
 
 def there(report: AccountReport) -> Mapping[str, tuple[str, Decimal]]:
     """Return side and quantity of every open position by contract."""
-    return {each.symbol: (each.side.value, each.quantity) for each in report.positions if each.quantity > 0}
+    return {
+        each.symbol: (each.side.value, each.quantity)
+        for each in report.positions
+        if each.quantity > 0
+    }
 
 
 def check_closed(ours: Iterable[ClosedParts], closed: Sequence[ClosedPosition]) -> list[TradeCheck]:
     """Compare our trades with the exchange's record of closed positions, position by position."""
     rows = {each.position_id: each for each in closed if each.position_id}
-    return [_check(each, rows[each.position_id]) for each in ours if each.position_id in rows and each.trades]
+    return [
+        _check(each, rows[each.position_id])
+        for each in ours
+        if each.position_id in rows and each.trades
+    ]
 
 
 def _check(ours: ClosedParts, row: ClosedPosition) -> TradeCheck:
-    price = None if ours.exit_value is None else EXACT.divide(ours.exit_value, ours.quantity).quantize(FINEST)
+    price = (
+        None
+        if ours.exit_value is None
+        else EXACT.divide(ours.exit_value, ours.quantity).quantize(FINEST)
+    )
     agrees: bool | None = None
-    if ours.whole and ours.quantity == row.quantity and price is not None and ours.gross is not None:
-        agrees = row.exit_price is None or abs(EXACT.subtract(row.exit_price, price)) <= EXACT.multiply(price, PRICE_ROUNDING)
-        agrees = agrees and (row.result is None or abs(EXACT.subtract(row.result, ours.gross)) <= TOLERANCE * len(ours.trades))
-    return TradeCheck(row.position_id, row.symbol, ours.trades, price, row.exit_price, ours.gross, row.result, agrees)
+    if (
+        ours.whole
+        and ours.quantity == row.quantity
+        and price is not None
+        and ours.gross is not None
+    ):
+        agrees = row.exit_price is None or abs(
+            EXACT.subtract(row.exit_price, price)
+        ) <= EXACT.multiply(price, PRICE_ROUNDING)
+        agrees = agrees and (
+            row.result is None
+            or abs(EXACT.subtract(row.result, ours.gross)) <= TOLERANCE * len(ours.trades)
+        )
+    return TradeCheck(
+        row.position_id,
+        row.symbol,
+        ours.trades,
+        price,
+        row.exit_price,
+        ours.gross,
+        row.result,
+        agrees,
+    )
 
 
 def trade_problems(checks: Iterable[TradeCheck]) -> list[Problem]:
@@ -140,20 +194,39 @@ def trade_problems(checks: Iterable[TradeCheck]) -> list[Problem]:
     for each in checks:
         if each.agrees is False:
             named = ", ".join(map(str, each.trades))
-            theirs = f"exit {_or_not(each.exit_price_there)}, result {_or_not(each.result_there)} before fees, position {each.position_id}"
-            ours = f"exit {_or_not(each.exit_price)}, result {_or_not(each.result)} in trade {named}"
-            problems.append(Problem(f"trade {named} ({each.symbol})", theirs, ours, "compare the trade with the exchange's own page"))
+            theirs = (
+                f"exit {_or_not(each.exit_price_there)}, result {_or_not(each.result_there)} "
+                f"before fees, position {each.position_id}"
+            )
+            ours = (
+                f"exit {_or_not(each.exit_price)}, result {_or_not(each.result)} in trade {named}"
+            )
+            problems.append(
+                Problem(
+                    f"trade {named} ({each.symbol})",
+                    theirs,
+                    ours,
+                    "compare the trade with the exchange's own page",
+                )
+            )
     return problems
 
 
 def wallet_problem(difference: Decimal | None, explained: Decimal, fills: int) -> list[Problem]:
-    """Say that the wallet changed otherwise than the books explain; ``difference`` None is not known, and told elsewhere."""
+    """Say that the wallet changed otherwise than the books explain; ``difference`` None is not
+    known, and told elsewhere.
+    """
     if difference is None or abs(difference) <= TOLERANCE * max(1, fills):
         return []
     do = "ask again in some minutes: what nothing explains becomes a row of its own"
     changed = EXACT.add(explained, difference)
     return [
-        Problem("wallet", f"a change of {plain(explained)} USDT, as the books explain it", f"{plain(changed)} USDT at the exchange", do)
+        Problem(
+            "wallet",
+            f"a change of {plain(explained)} USDT, as the books explain it",
+            f"{plain(changed)} USDT at the exchange",
+            do,
+        )
     ]
 
 

@@ -1,6 +1,8 @@
-"""One exchange's circuit: when it fails for several accounts in a row, entries wait, and retries are kept to a share of what is new.
+"""One exchange's circuit: when it fails for several accounts in a row, entries wait, and retries
+are kept to a share of what is new.
 
-Pure arithmetic on times that are passed in. Only entries ask; exits never do. Any call that works closes the circuit again.
+Pure arithmetic on times that are passed in. Only entries ask; exits never do. Any call that works
+closes the circuit again.
 """
 
 from collections import deque
@@ -21,8 +23,9 @@ RETRIES_SAVED_MAX: Final = 50.0
 class Circuit:
     """Count what fails and what works; all times UTC.
 
-    It opens at 6 failures in 20 s with nothing that worked between them, of at least 2 accounts (one account may have a bad line of its
-    own). Open it stays for 2 s, then twice as long with every further opening, at most 60 s, until something works.
+    It opens at 6 failures in 20 s with nothing that worked between them, of at least 2 accounts
+    (one account may have a bad line of its own). Open it stays for 2 s, then twice as long with
+    every further opening, at most 60 s, until something works.
     """
 
     _failures: deque[tuple[datetime, str]] = field(default_factory=deque)
@@ -62,10 +65,16 @@ class Circuit:
 
     def wait_s(self, now: datetime) -> float:
         """Return the seconds that an entry has to wait; 0 where the circuit is closed."""
-        return 0.0 if self._open_until is None else max(0.0, (self._open_until - now) / timedelta(seconds=1))
+        return (
+            0.0
+            if self._open_until is None
+            else max(0.0, (self._open_until - now) / timedelta(seconds=1))
+        )
 
     def may_retry(self) -> bool:
-        """Take one retry out of the budget; False where it is used up. Each new entry pays a fifth of a retry in."""
+        """Take one retry out of the budget; False where it is used up. Each new entry pays a fifth
+        of a retry in.
+        """
         if self._retries < 1.0:
             return False
         self._retries -= 1.0

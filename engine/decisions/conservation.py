@@ -1,11 +1,14 @@
-"""The last line's question about quantities: does what is about to be sent agree with everything that the ledger proves about it?
+"""The last line's question about quantities: does what is about to be sent agree with everything
+that the ledger proves about it?
 
-What always holds: an order goes out only as it was claimed, once for each leg; an exit closes at most the strategy's share, less what
-other exits on their way close already; a share is never more than the fills recorded since the contract was last entered. An answer other
-than None is proof that nothing left: ``Changed`` is planned again, ``Broken`` is a fault of ours, so the account is stopped.
+What always holds: an order goes out only as it was claimed, once for each leg; an exit closes at
+most the strategy's share, less what other exits on their way close already; a share is never more
+than the fills recorded since the contract was last entered. An answer other than None is proof that
+nothing left: ``Changed`` is planned again, ``Broken`` is a fault of ours, so the account is
+stopped.
 
-Why shares are compared with ``opened - closed`` and not with their exact sum: what an owner, a stop or a liquidation closes lowers a share
-without an order of ours. It never raises one.
+Why shares are compared with ``opened - closed`` and not with their exact sum: what an owner, a stop
+or a liquidation closes lowers a share without an order of ours. It never raises one.
 """
 
 from dataclasses import dataclass
@@ -21,9 +24,11 @@ from engine.domain.signal import PositionSide
 class OnRecord:
     """Hold what the ledger has about one claimed attempt and its (account, symbol).
 
-    ``claimed`` and ``state`` are the attempt's, ``orders_out`` counts the orders of its leg that may be at the exchange, this one included.
-    ``share`` is what ``strategy`` holds on ``side`` (None: nobody holds the symbol). ``closing`` is what other exits may still close.
-    ``opened`` and ``closed`` are the fills since the contract was entered, None where the share is zero or no entry explains it.
+    ``claimed`` and ``state`` are the attempt's, ``orders_out`` counts the orders of its leg that
+    may be at the exchange, this one included. ``share`` is what ``strategy`` holds on ``side``
+    (None: nobody holds the symbol). ``closing`` is what other exits may still close. ``opened`` and
+    ``closed`` are the fills since the contract was entered, None where the share is zero or no
+    entry explains it.
     """
 
     claimed: OrderIntent
@@ -39,7 +44,9 @@ class OnRecord:
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """Say that what is held changed since the order was planned: nothing is wrong, it is planned again."""
+    """Say that what is held changed since the order was planned: nothing is wrong, it is planned
+    again.
+    """
 
     why: str
 
@@ -52,12 +59,18 @@ class Broken:
 
 
 def conserved(
-    intent: OrderIntent, record: OnRecord, strategy: StrategyId, planned_from: Quantity | None, *, is_flattening: bool = False
+    intent: OrderIntent,
+    record: OnRecord,
+    strategy: StrategyId,
+    planned_from: Quantity | None,
+    *,
+    is_flattening: bool = False,
 ) -> Changed | Broken | None:
     """Judge one order right before it is sent; None lets it go.
 
-    ``planned_from`` is the share that an exit was planned from, None for an entry. ``is_flattening``: a person had everything closed, and
-    a share that its fills do not explain may be closed too, still never more than the share.
+    ``planned_from`` is the share that an exit was planned from, None for an entry.
+    ``is_flattening``: a person had everything closed, and a share that its fills do not explain may
+    be closed too, still never more than the share.
     """
     broken = _not_as_claimed(intent, record) or (None if is_flattening else _unexplained(record))
     if broken is not None:
@@ -71,7 +84,10 @@ def _not_as_claimed(intent: OrderIntent, record: OnRecord) -> Broken | None:
     if record.claimed != intent:
         return Broken(f"{_words(record.claimed)} was claimed, and {_words(intent)} was to be sent")
     if record.orders_out != 1:
-        return Broken(f"expected one order for this step of the signal, found {record.orders_out} that may be at the exchange")
+        return Broken(
+            f"expected one order for this step of the signal, found {record.orders_out} that may "
+            "be at the exchange"
+        )
     return None
 
 
@@ -79,23 +95,41 @@ def _unexplained(record: OnRecord) -> Broken | None:
     if record.share == 0:
         return None
     if record.opened is None or record.closed is None:
-        return Broken(f"a share of {plain(record.share)} is recorded, and no order of ours entered the contract")
+        return Broken(
+            f"a share of {plain(record.share)} is recorded, and no order of ours entered the "
+            "contract"
+        )
     if record.share > EXACT.subtract(record.opened, record.closed):
-        fills = f"{plain(record.opened)} were filled and {plain(record.closed)} closed since it was entered"
+        fills = (
+            f"{plain(record.opened)} were filled and {plain(record.closed)} closed since it was "
+            "entered"
+        )
         return Broken(f"a share of {plain(record.share)} is recorded, and {fills}")
     return None
 
 
-def _exit(intent: OrderIntent, record: OnRecord, strategy: StrategyId, planned_from: Quantity) -> Changed | Broken | None:
+def _exit(
+    intent: OrderIntent, record: OnRecord, strategy: StrategyId, planned_from: Quantity
+) -> Changed | Broken | None:
     if record.strategy != strategy or record.side is not intent.position_side:
         return Changed("the strategy does not hold this side of the contract any more")
     if EXACT.add(intent.quantity, record.closing) <= record.share:
         return None
     if record.share != planned_from:
-        return Changed(f"its share went from {plain(planned_from)} to {plain(record.share)} while the order was prepared")
-    beside = f" while {plain(record.closing)} are being closed already" if record.closing > 0 else ""
-    return Broken(f"{plain(intent.quantity)} were to be closed{beside}, and the share is {plain(record.share)}")
+        return Changed(
+            f"its share went from {plain(planned_from)} to {plain(record.share)} while the order "
+            "was prepared"
+        )
+    beside = (
+        f" while {plain(record.closing)} are being closed already" if record.closing > 0 else ""
+    )
+    return Broken(
+        f"{plain(intent.quantity)} were to be closed{beside}, and the share is "
+        f"{plain(record.share)}"
+    )
 
 
 def _words(intent: OrderIntent) -> str:
-    return f"{intent.side.value} {plain(intent.quantity)} {intent.symbol} ({intent.client_order_id})"
+    return (
+        f"{intent.side.value} {plain(intent.quantity)} {intent.symbol} ({intent.client_order_id})"
+    )

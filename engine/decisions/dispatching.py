@@ -9,7 +9,9 @@ from engine.decisions.routing import ENTRY
 
 @dataclass(frozen=True, slots=True)
 class LegState:
-    """Hold what decides whether a leg may start: its lane (symbol and kind), when it is due (UTC), and whether a person holds it back."""
+    """Hold what decides whether a leg may start: its lane (symbol and kind), when it is due (UTC),
+    and whether a person holds it back.
+    """
 
     symbol: str
     kind: str
@@ -19,17 +21,26 @@ class LegState:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """Hold the positions of the legs that start, in order, and when the next one falls due; None where none does."""
+    """Hold the positions of the legs that start, in order, and when the next one falls due; None
+    where none does.
+    """
 
     start: tuple[int, ...]
     again_at: datetime | None
 
 
-def choose_legs(legs: Sequence[LegState], busy: Collection[tuple[str, str]], now: datetime, *, is_quarantined: bool) -> Chosen:
+def choose_legs(
+    legs: Sequence[LegState],
+    busy: Collection[tuple[str, str]],
+    now: datetime,
+    *,
+    is_quarantined: bool,
+) -> Chosen:
     """Choose among an account's waiting legs, which come in the order of their signals.
 
-    Per symbol and kind one leg runs at a time; ``busy`` are the lanes that have one. A quarantined account starts no entry. What is due and
-    may not start is looked at again when something wakes the account, not at a time.
+    Per symbol and kind one leg runs at a time; ``busy`` are the lanes that have one. A quarantined
+    account starts no entry. What is due and may not start is looked at again when something wakes
+    the account, not at a time.
     """
     taken = set(busy)
     start: list[int] = []
@@ -37,7 +48,11 @@ def choose_legs(legs: Sequence[LegState], busy: Collection[tuple[str, str]], now
     for index, leg in enumerate(legs):
         if leg.due > now:
             again_at = leg.due if again_at is None else min(again_at, leg.due)
-        elif not leg.is_held_back and (leg.symbol, leg.kind) not in taken and not (is_quarantined and leg.kind == ENTRY):
+        elif (
+            not leg.is_held_back
+            and (leg.symbol, leg.kind) not in taken
+            and not (is_quarantined and leg.kind == ENTRY)
+        ):
             taken.add((leg.symbol, leg.kind))
             start.append(index)
     return Chosen(tuple(start), again_at)

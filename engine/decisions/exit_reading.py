@@ -1,8 +1,10 @@
-"""Guess from the raw body of a delivery whether its sender meant an exit. Pure; it decides who is woken, never what is traded.
+"""Guess from the raw body of a delivery whether its sender meant an exit. Pure; it decides who is
+woken, never what is traded.
 
-What was refused could not be read, so this looks at words only, and rather says yes: a person who is woken for an entry loses some minutes,
-one who sleeps through a lost exit loses money. Names of fields say nothing (``"close": 65000`` is a price), except those that switch a
-close on or tell a position of zero. A ``buy`` is an exit only for who is short.
+What was refused could not be read, so this looks at words only, and rather says yes: a person who
+is woken for an entry loses some minutes, one who sleeps through a lost exit loses money. Names of
+fields say nothing (``"close": 65000`` is a price), except those that switch a close on or tell a
+position of zero. A ``buy`` is an exit only for who is short.
 """
 
 import re
@@ -10,9 +12,16 @@ from typing import Final
 from urllib.parse import unquote_plus
 
 _PLACEHOLDER: Final = re.compile(r"\{\{[^{}]{0,80}\}\}")
-_SWITCHED_ON: Final = re.compile(r"(?:close|exit|flat|reduce)[\w. -]{0,24}[\"']?\s{0,9}[:=]\s{0,9}[\"']?(?:true|yes|1)(?![\w.])")
-_NOTHING_HELD: Final = re.compile(r"(?:position|contracts_after|pos)[\w ]{0,24}[\"']?\s{0,9}[:=]\s{0,9}[\"']?-?0(?:\.0{0,20})?(?![\w.])")
-_FIELD: Final = re.compile(r"[\"'][^\"'\\\n]{0,80}[\"']\s{0,9}:|(?<![\w-])[\w.-]{1,40}\s{0,3}=(?!=)")
+_SWITCHED_ON: Final = re.compile(
+    r"(?:close|exit|flat|reduce)[\w. -]{0,24}[\"']?\s{0,9}[:=]\s{0,9}[\"']?(?:true|yes|1)(?![\w.])"
+)
+_NOTHING_HELD: Final = re.compile(
+    r"(?:position|contracts_after|pos)[\w "
+    r"]{0,24}[\"']?\s{0,9}[:=]\s{0,9}[\"']?-?0(?:\.0{0,20})?(?![\w.])"
+)
+_FIELD: Final = re.compile(
+    r"[\"'][^\"'\\\n]{0,80}[\"']\s{0,9}:|(?<![\w-])[\w.-]{1,40}\s{0,3}=(?!=)"
+)
 _EXIT: Final = re.compile(
     r"(?<![a-z])(?:exit|clos(?:e|ing)|flat|sell|sold|cover|reduc|liquidat|unwind|stopped|stop.?loss|take.?profit|end.?(?:long|short))"
 )
@@ -20,7 +29,9 @@ _BUY: Final = re.compile(r"(?<![a-z])(?:buy|bought|bull)")
 
 
 def reads_like_exit(body: bytes, *, is_short: bool = False) -> bool:
-    """Tell whether a body has words of an exit; ``is_short``: something of its strategy is short, so that a ``buy`` may close it."""
+    """Tell whether a body has words of an exit; ``is_short``: something of its strategy is short,
+    so that a ``buy`` may close it.
+    """
     text = body.decode("utf-8", "replace").replace("\0", "").lower()
     if "%" in text:
         text = unquote_plus(text)

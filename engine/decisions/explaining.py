@@ -1,7 +1,9 @@
-"""Say what a copy waits for, what of its strategy still stands, and whose move it is, as things are now.
+"""Say what a copy waits for, what of its strategy still stands, and whose move it is, as things are
+now.
 
-An outcome says what became of one copy then. Whether somebody has to do anything depends on what stands now, so *nobody* is said only where
-nothing of ours stands that its master has left, no key is dead, and no exit keeps failing. Nothing here reads or decides an order.
+An outcome says what became of one copy then. Whether somebody has to do anything depends on what
+stands now, so *nobody* is said only where nothing of ours stands that its master has left, no key
+is dead, and no exit keeps failing. Nothing here reads or decides an order.
 """
 
 from dataclasses import dataclass
@@ -18,7 +20,9 @@ _UNDER_WAY: Final = (OutcomeCode.UNKNOWN, OutcomeCode.PLACED, OutcomeCode.PARTIA
 
 @dataclass(frozen=True, slots=True)
 class LaneNow:
-    """Hold what only the running task knows of a copy: how often nothing of it could be sent, the last time why, and what it waits for."""
+    """Hold what only the running task knows of a copy: how often nothing of it could be sent, the
+    last time why, and what it waits for.
+    """
 
     failed: int = 0
     problem: str = ""
@@ -27,9 +31,11 @@ class LaneNow:
 
 @dataclass(frozen=True, slots=True)
 class ExitNow:
-    """Hold an exit that has not ended: whose signal it is, how often it failed, and the last time why.
+    """Hold an exit that has not ended: whose signal it is, how often it failed, and the last time
+    why.
 
-    ``is_refused``: the exchange itself refused the last try. ``is_sent``: an order of it is out, or its fate is looked up.
+    ``is_refused``: the exchange itself refused the last try. ``is_sent``: an order of it is out, or
+    its fate is looked up.
     """
 
     signal: str
@@ -42,7 +48,9 @@ class ExitNow:
 
 @dataclass(frozen=True, slots=True)
 class UnprovenNow:
-    """Hold an order of ours in the symbol without proof: its kind, and whether it was given up without trace."""
+    """Hold an order of ours in the symbol without proof: its kind, and whether it was given up
+    without trace.
+    """
 
     kind: str
     is_given_up: bool
@@ -50,10 +58,12 @@ class UnprovenNow:
 
 @dataclass(frozen=True, slots=True)
 class LiveNow:
-    """Hold what only the running engine knows about the account. ``problem`` says why it cannot be read, ``key_refused``: for its key.
+    """Hold what only the running engine knows about the account. ``problem`` says why it cannot be
+    read, ``key_refused``: for its key.
 
-    ``exits_wait``: broken conservation stopped them. ``unreadable``: the exchange's row of the symbol cannot be read. ``own`` is what the
-    exchange shows in the symbol where no strategy holds anything, such as ``LONG 2``.
+    ``exits_wait``: broken conservation stopped them. ``unreadable``: the exchange's row of the
+    symbol cannot be read. ``own`` is what the exchange shows in the symbol where no strategy holds
+    anything, such as ``LONG 2``.
     """
 
     problem: str = ""
@@ -66,10 +76,12 @@ class LiveNow:
 
 @dataclass(frozen=True, slots=True)
 class CopyNow:
-    """Hold how things are for one copy. ``share`` and ``side`` are what its strategy holds in the symbol, ``entries_open`` what may come.
+    """Hold how things are for one copy. ``share`` and ``side`` are what its strategy holds in the
+    symbol, ``entries_open`` what may come.
 
-    ``kind`` is that of the leg that has not ended, else of the last one. ``master_left``: the strategy's newest order there is an exit.
-    ``live`` is None where no engine runs. ``waits_for`` is what its own lane waits for. ``is_part``: the signal closes a part only.
+    ``kind`` is that of the leg that has not ended, else of the last one. ``master_left``: the
+    strategy's newest order there is an exit. ``live`` is None where no engine runs. ``waits_for``
+    is what its own lane waits for. ``is_part``: the signal closes a part only.
     """
 
     symbol: Symbol
@@ -88,7 +100,9 @@ class CopyNow:
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """Hold what is said: ``sentence`` about the copy, ``now`` about what stands (empty where nothing more is to be said)."""
+    """Hold what is said: ``sentence`` about the copy, ``now`` about what stands (empty where
+    nothing more is to be said).
+    """
 
     sentence: str
     now: str
@@ -105,31 +119,48 @@ def explain(outcome: Outcome | None, copy: CopyNow) -> Explained:
     if copy.share > 0 and (copy.master_left or copy.exit is not None):
         return Explained(outcome.sentence, *_stands(copy, outcome))
     if copy.share > 0 and _is_refused(copy):
-        return Explained(outcome.sentence, f"{_what(copy)} of this strategy stands, and {_refused(copy)}", _Y)
+        return Explained(
+            outcome.sentence, f"{_what(copy)} of this strategy stands, and {_refused(copy)}", _Y
+        )
     return Explained(outcome.sentence, _beside(outcome, copy), _mover(outcome, copy))
 
 
 def _exit_waits(copy: CopyNow) -> tuple[str, WhoseMove]:
-    """Say how the exit under way does, the worst first: what a person must do comes before what passes by itself."""
+    """Say how the exit under way does, the worst first: what a person must do comes before what
+    passes by itself.
+    """
     tries, live = copy.exit, copy.live
     if live is None:
         return "No engine runs here, so nothing is sent until rexalgo serve runs.", _O
     if live.exits_wait:
-        return "Closing orders of this account wait: an order contradicted the record, and a person must decide (see its alert).", _O
+        return (
+            "Closing orders of this account wait: an order contradicted the record, and a person "
+            "must decide (see its alert).",
+            _O,
+        )
     if _is_refused(copy):
         return _refused(copy), _Y
     if copy.unproven is not None and copy.unproven.is_given_up:
-        return f"An {copy.unproven.kind} order in {copy.symbol} left no trace; a person decides: rexalgo unknown list.", _O
+        return (
+            f"An {copy.unproven.kind} order in {copy.symbol} left no trace; a person decides: "
+            "rexalgo unknown list.",
+            _O,
+        )
     if tries is not None and tries.failed >= EXIT_TRIES_TOLD:
         return (
-            f"It failed {tries.failed} times ({tries.problem}). It is tried again at least once a minute;"
+            f"It failed {tries.failed} times ({tries.problem}). It is tried again at least once a "
+            "minute;"
             " where it cannot wait, close the position at the exchange.",
             _Y if tries.is_refused else _O,
         )
     if copy.is_sending:
         return "Its order is being sent.", _N
     if copy.unproven is not None:
-        return f"It waits until the fate of an {copy.unproven.kind} order in {copy.symbol} is proven, which is being looked up.", _N
+        return (
+            f"It waits until the fate of an {copy.unproven.kind} order in {copy.symbol} is "
+            "proven, which is being looked up.",
+            _N,
+        )
     if tries is not None and tries.is_sent:
         return "Its order is at the exchange, and is looked up.", _N
     if tries is not None and tries.failed:
@@ -148,12 +179,20 @@ def _other_waits(copy: CopyNow) -> tuple[str, WhoseMove]:
     if _is_refused(copy):
         return _refused(copy), _Y
     if live.quarantined:
-        return "The task of this account kept failing, so its entries wait until a person releases it: rexalgo account release.", _O
+        return (
+            "The task of this account kept failing, so its entries wait until a person releases "
+            "it: rexalgo account release.",
+            _O,
+        )
     if copy.is_sending:
         return "Its order is being sent.", _N
     if copy.unproven is not None:
         move = _O if copy.unproven.is_given_up else _N
-        return f"It waits until the fate of an earlier order in {copy.symbol} is proven: rexalgo unknown list.", move
+        return (
+            f"It waits until the fate of an earlier order in {copy.symbol} is proven: rexalgo "
+            "unknown list.",
+            move,
+        )
     if live.problem:
         return f"It waits for a reading of the account, which fails now ({live.problem}).", _O
     if copy.waits_for:
@@ -167,7 +206,10 @@ def _stands(copy: CopyNow, outcome: Outcome) -> tuple[str, WhoseMove]:
     if copy.exit is not None:
         how, move = _exit_waits(copy)
         base = _mover(outcome, copy)
-        return f"{what}; closing it is under way (signal {copy.exit.signal}). {how}", move if move is not _N else base
+        return (
+            f"{what}; closing it is under way (signal {copy.exit.signal}). {how}",
+            move if move is not _N else base,
+        )
     if copy.unproven is not None:
         how, move = _exit_waits(copy)
         return f"{what}. {how}", move if move is not _N else _O
@@ -182,7 +224,10 @@ def _mover(outcome: Outcome, copy: CopyNow) -> WhoseMove:
     """Return whose move an outcome leaves, where the code alone does not say it."""
     if outcome.code is OutcomeCode.DENIED_ACCOUNT_NOT_READY and _is_refused(copy):
         return _Y
-    if outcome.code is OutcomeCode.SKIPPED_ENTRIES_OFF and outcome.numbers.get("note") == BY_THE_OWNER:
+    if (
+        outcome.code is OutcomeCode.SKIPPED_ENTRIES_OFF
+        and outcome.numbers.get("note") == BY_THE_OWNER
+    ):
         return _Y
     if outcome.code in _UNDER_WAY and (copy.live is None or _is_refused(copy)):
         return _O if copy.live is None else _Y
@@ -200,13 +245,24 @@ def _beside(outcome: Outcome, copy: CopyNow) -> str:
     if copy.kind == "exit" and copy.share > 0 and copy.is_part:
         return f"{_what(copy)} of this strategy stands: a reduce closes a part only."
     if copy.kind == "exit" and copy.share > 0:
-        return f"{_what(copy)} of this strategy stands, from an entry that counts as later or is of the other side."
+        return (
+            f"{_what(copy)} of this strategy stands, from an entry that counts as later or is of "
+            "the other side."
+        )
     if copy.live is not None and copy.live.unreadable:
         return (
-            f"The exchange's row of {copy.symbol} cannot be read ({copy.live.unreadable}), so what stands there is not known: look there."
+            f"The exchange's row of {copy.symbol} cannot be read ({copy.live.unreadable}), so "
+            "what stands there is not known: look there."
         )
-    if outcome.code is OutcomeCode.SKIPPED_NOTHING_TO_CLOSE and copy.live is not None and copy.live.own:
-        return f"The exchange shows {copy.live.own} {copy.symbol} that no strategy here holds: it is left alone as the owner's."
+    if (
+        outcome.code is OutcomeCode.SKIPPED_NOTHING_TO_CLOSE
+        and copy.live is not None
+        and copy.live.own
+    ):
+        return (
+            f"The exchange shows {copy.live.own} {copy.symbol} that no strategy here holds: it is "
+            "left alone as the owner's."
+        )
     return ""
 
 
@@ -216,7 +272,10 @@ def _is_refused(copy: CopyNow) -> bool:
 
 def _refused(copy: CopyNow) -> str:
     assert copy.live is not None, "only a running engine knows that a key is refused"
-    return f"the exchange refuses this account's key ({copy.live.problem}): nothing reaches it until the key is replaced."
+    return (
+        f"the exchange refuses this account's key ({copy.live.problem}): nothing reaches it until "
+        "the key is replaced."
+    )
 
 
 def _what(copy: CopyNow) -> str:

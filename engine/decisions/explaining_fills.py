@@ -1,9 +1,12 @@
-"""Decide which rows of an exchange explain which fills: what something was closed at, by what, and what the owner traded beside us.
+"""Decide which rows of an exchange explain which fills: what something was closed at, by what, and
+what the owner traded beside us.
 
-A fill that we did not send is known by a reading only: it happened between the last reading that showed the position as before and the
-one that did not. Rows of orders explain it where they are nobody else's, of its side and time, and their quantities are exactly the fill's
-(or those of all fills of that time together, as when a stop closes our part and the owner's). A closed position explains it by its id. What
-may be one thing or another explains nothing: it is asked again, or stays unexplained.
+A fill that we did not send is known by a reading only: it happened between the last reading that
+showed the position as before and the one that did not. Rows of orders explain it where they are
+nobody else's, of its side and time, and their quantities are exactly the fill's (or those of all
+fills of that time together, as when a stop closes our part and the owner's). A closed position
+explains it by its id. What may be one thing or another explains nothing: it is asked again, or
+stays unexplained.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -24,13 +27,17 @@ from engine.domain.order import ClosedBy, OrderReport, OrderSide
 from engine.domain.signal import PositionSide
 
 SLACK: Final = timedelta(seconds=5)
-"""An exchange's times are whole seconds, its clock is not ours, and a reading is a moment older than its answer."""
+"""An exchange's times are whole seconds, its clock is not ours, and a reading is a moment older
+than its answer.
+"""
 ROWS_TRIED: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
 class UnsettledFill:
-    """Hold a fill that lacks something. ``order_id`` and ``attempt`` are None where we did not send it, or nobody named its order."""
+    """Hold a fill that lacks something. ``order_id`` and ``attempt`` are None where we did not send
+    it, or nobody named its order.
+    """
 
     id: int
     symbol: Symbol
@@ -70,15 +77,23 @@ class Told:
 
 
 def explain_by_orders(
-    fills: Iterable[UnsettledFill], orders: Sequence[OrderReport], taken: Collection[str], *, waits_for_position: bool
-) -> list[Told]:  # fmt: skip
-    """Explain fills without price by rows of orders, whose times are on our clock; ``taken`` are order ids that are known as others.
+    fills: Iterable[UnsettledFill],
+    orders: Sequence[OrderReport],
+    taken: Collection[str],
+    *,
+    waits_for_position: bool,
+) -> list[Told]:
+    """Explain fills without price by rows of orders, whose times are on our clock; ``taken`` are
+    order ids that are known as others.
 
-    ``waits_for_position``: only the exchange's record of closed positions says for certain what closed a whole position.
+    ``waits_for_position``: only the exchange's record of closed positions says for certain what
+    closed a whole position.
     """
     told = []
     for group in _groups(each for each in fills if each.price is None and each.order_id is None):
-        rows = [each for each in orders if each.exchange_order_id not in taken and _may_be(each, group)]
+        rows = [
+            each for each in orders if each.exchange_order_id not in taken and _may_be(each, group)
+        ]
         chosen = _adding_up(rows, sum((each.quantity for each in group), ZERO))
         if chosen:
             told += [_told_by(each, chosen, waits_for_position) for each in group]
@@ -94,7 +109,11 @@ def _groups(fills: Iterable[UnsettledFill]) -> list[list[UnsettledFill]]:
     groups: list[list[UnsettledFill]] = []
     for each in sorted(fills, key=lambda fill: (fill.symbol, fill.order_side.value, fill.since)):
         last = groups[-1][-1] if groups else None
-        same = last is not None and (last.symbol, last.order_side, last.since) == (each.symbol, each.order_side, each.since)
+        same = last is not None and (last.symbol, last.order_side, last.since) == (
+            each.symbol,
+            each.order_side,
+            each.since,
+        )
         if same:
             groups[-1].append(each)
         else:
@@ -109,25 +128,41 @@ def _may_be(row: OrderReport, group: Sequence[UnsettledFill]) -> bool:
         and row.average_price is not None
         and (row.symbol, row.side) == (first.symbol, first.order_side)
         and (row.closed_by is None or not first.is_entry)
-        and all("" in (row.position_id, each.position_id) or row.position_id == each.position_id for each in group)
+        and all(
+            "" in (row.position_id, each.position_id) or row.position_id == each.position_id
+            for each in group
+        )
         and (first.may_be_at(row.created_at) or _names_it(row, first))
     )
 
 
 def _names_it(row: OrderReport, fill: UnsettledFill) -> bool:
-    """Tell whether a row names the very position, and may be older than the window: a stop's order is made long before it executes.
+    """Tell whether a row names the very position, and may be older than the window: a stop's order
+    is made long before it executes.
 
-    So may the end of a position be: an exchange that is looked at seldom may date a close back, and a position ends once.
+    So may the end of a position be: an exchange that is looked at seldom may date a close back, and
+    a position ends once.
     """
     is_told = row.closed_by in (ClosedBy.STOP_LOSS, ClosedBy.TAKE_PROFIT) or fill.ends_position
-    return is_told and row.position_id == fill.position_id != "" and row.created_at <= fill.seen_at + SLACK
+    return (
+        is_told
+        and row.position_id == fill.position_id != ""
+        and row.created_at <= fill.seen_at + SLACK
+    )
 
 
 def _adding_up(rows: Sequence[OrderReport], quantity: Decimal) -> Sequence[OrderReport]:
-    """Return the rows that are exactly the quantity together, where only one choice is, or every choice costs the same."""
+    """Return the rows that are exactly the quantity together, where only one choice is, or every
+    choice costs the same.
+    """
     if not rows or len(rows) > ROWS_TRIED:
         return rows if _sum(rows) == quantity else ()
-    found = [some for count in range(1, len(rows) + 1) for some in combinations(rows, count) if _sum(some) == quantity]
+    found = [
+        some
+        for count in range(1, len(rows) + 1)
+        for some in combinations(rows, count)
+        if _sum(some) == quantity
+    ]
     if not found:  # a single larger one: its owner closed, and opened again before anybody looked
         return rows if len(rows) == 1 and _sum(rows) > quantity else ()
     return found[0] if len({(_average(some), some[0].closed_by) for some in found}) == 1 else ()
@@ -138,32 +173,49 @@ def _sum(rows: Iterable[OrderReport]) -> Decimal:
 
 
 def _average(rows: Sequence[OrderReport]) -> Decimal:
-    cost = sum((EXACT.multiply(each.filled_quantity, each.average_price or ZERO) for each in rows), ZERO)
+    cost = sum(
+        (EXACT.multiply(each.filled_quantity, each.average_price or ZERO) for each in rows), ZERO
+    )
     return EXACT.divide(cost, _sum(rows)).quantize(FINEST)
 
 
 def _told_by(fill: UnsettledFill, rows: Sequence[OrderReport], waits_for_position: bool) -> Told:
     fees = [each.fee for each in rows if each.fee is not None]
     fee = part(sum(fees, ZERO), fill.quantity, _sum(rows)) if len(fees) == len(rows) else None
-    closed_by = next((each.closed_by for each in rows if each.closed_by not in (None, ClosedBy.ORDER)), None)
-    cause = fill.cause or (CAUSE_OF[closed_by] if closed_by is not None else Cause.SIGNAL if _are_ours(rows) else None)
+    closed_by = next(
+        (each.closed_by for each in rows if each.closed_by not in (None, ClosedBy.ORDER)), None
+    )
+    cause = fill.cause or (
+        CAUSE_OF[closed_by] if closed_by is not None else Cause.SIGNAL if _are_ours(rows) else None
+    )
     if cause is None and not (waits_for_position and fill.ends_position):
         cause = Cause.OWNER
     newest = max(rows, key=lambda each: each.created_at)
     return Told(
-        fill.id, _average(rows), fee, cause, rows[0].exchange_order_id if len(rows) == 1 else None, _within(fill, newest.created_at)
+        fill.id,
+        _average(rows),
+        fee,
+        cause,
+        rows[0].exchange_order_id if len(rows) == 1 else None,
+        _within(fill, newest.created_at),
     )
 
 
 def _are_ours(rows: Sequence[OrderReport]) -> bool:
-    """Tell whether orders of ours did it, of which the ledger knows nothing: one that was put back is older than they are."""
+    """Tell whether orders of ours did it, of which the ledger knows nothing: one that was put back
+    is older than they are.
+    """
     return all(each.has_our_mark for each in rows)
 
 
-def explain_by_positions(fills: Iterable[UnsettledFill], closed: Sequence[ClosedPosition], taken: Collection[str]) -> list[Told]:
-    """Explain closing fills by the exchange's record of closed positions, whose times are on our clock.
+def explain_by_positions(
+    fills: Iterable[UnsettledFill], closed: Sequence[ClosedPosition], taken: Collection[str]
+) -> list[Told]:
+    """Explain closing fills by the exchange's record of closed positions, whose times are on our
+    clock.
 
-    Its exit price may be the average of everything that left, so it is a fill's own only where the position left as a whole.
+    Its exit price may be the average of everything that left, so it is a fill's own only where the
+    position left as a whole.
     """
     told = []
     exits = [each for each in fills if not each.is_entry]
@@ -172,12 +224,31 @@ def explain_by_positions(fills: Iterable[UnsettledFill], closed: Sequence[Closed
         if len(rows) != 1:
             continue
         row = rows[0]
-        at_once = sum((other.quantity for other in exits if other.since == each.since and _closed(other, row, taken)), ZERO)
-        price = row.exit_price if each.price is None and row.quantity in (each.quantity, at_once) else None
-        cause = None if row.closed_by is None or each.attempt is not None else CAUSE_OF[row.closed_by]
+        at_once = sum(
+            (
+                other.quantity
+                for other in exits
+                if other.since == each.since and _closed(other, row, taken)
+            ),
+            ZERO,
+        )
+        price = (
+            row.exit_price
+            if each.price is None and row.quantity in (each.quantity, at_once)
+            else None
+        )
+        cause = (
+            None if row.closed_by is None or each.attempt is not None else CAUSE_OF[row.closed_by]
+        )
         if each.cause is None and cause is None and each.fee is not None:
-            cause = Cause.OWNER  # neither its order, nor its fee row, nor its position has another word for it
-        order = each.order_id or (row.order_id if each.price is None and price is not None else None) or None
+            cause = (
+                Cause.OWNER
+            )  # neither its order, nor its fee row, nor its position has another word for it
+        order = (
+            each.order_id
+            or (row.order_id if each.price is None and price is not None else None)
+            or None
+        )
         told.append(Told(each.id, price, None, cause, order, _within(each, row.closed_at)))
     return told
 
@@ -189,17 +260,34 @@ def _closed(fill: UnsettledFill, row: ClosedPosition, taken: Collection[str]) ->
         return False
     is_named = "" not in (row.position_id, fill.position_id)
     same = row.position_id == fill.position_id if is_named else row.side is fill.side
-    is_in_time = fill.may_be_at(row.closed_at) or (is_named and fill.ends_position and row.closed_at <= fill.seen_at + SLACK)
+    is_in_time = fill.may_be_at(row.closed_at) or (
+        is_named and fill.ends_position and row.closed_at <= fill.seen_at + SLACK
+    )
     return same and row.symbol == fill.symbol and row.quantity >= fill.quantity and is_in_time
 
 
-def explain_by_entry(fills: Iterable[UnsettledFill], report: AccountReport, books: Collection[OpenCost]) -> list[Told]:
-    """Take the average entry price of an open position for an entry that is all of it, where nothing else tells its price."""
+def explain_by_entry(
+    fills: Iterable[UnsettledFill], report: AccountReport, books: Collection[OpenCost]
+) -> list[Told]:
+    """Take the average entry price of an open position for an entry that is all of it, where
+    nothing else tells its price.
+    """
     told = []
     for each in fills:
-        position = next((found for found in report.positions if found.symbol == each.symbol and found.side is each.side), None)
+        position = next(
+            (
+                found
+                for found in report.positions
+                if found.symbol == each.symbol and found.side is each.side
+            ),
+            None,
+        )
         booked = [book for book in books if book.symbol == each.symbol]
-        whole = position is not None and len(booked) == 1 and position.quantity == booked[0].quantity == each.quantity
+        whole = (
+            position is not None
+            and len(booked) == 1
+            and position.quantity == booked[0].quantity == each.quantity
+        )
         if each.is_entry and each.price is None and whole and position is not None:
             told.append(Told(each.id, position.entry_price))
     return told
@@ -223,7 +311,9 @@ class OwnBook:
 
 @dataclass(frozen=True, slots=True)
 class OwnChange:
-    """Say how the owner's own part of a position changed; ``entry_price`` is the whole position's average, None where it is gone."""
+    """Say how the owner's own part of a position changed; ``entry_price`` is the whole position's
+    average, None where it is gone.
+    """
 
     symbol: Symbol
     side: PositionSide
@@ -235,9 +325,14 @@ class OwnChange:
 
 
 def own_changes(
-    report: AccountReport, holdings: Iterable[Holding], books: Iterable[OwnBook], undecided: Collection[Symbol]
-) -> list[OwnChange]:  # fmt: skip
-    """Compare what a reading shows beyond our shares with the owner's books; ``undecided`` symbols are left for a later reading."""
+    report: AccountReport,
+    holdings: Iterable[Holding],
+    books: Iterable[OwnBook],
+    undecided: Collection[Symbol],
+) -> list[OwnChange]:
+    """Compare what a reading shows beyond our shares with the owner's books; ``undecided`` symbols
+    are left for a later reading.
+    """
     ours = {each.symbol: each for each in holdings}
     there = {each.symbol: each for each in report.positions if each.quantity > 0}
     known = {each.symbol: each for each in books}
@@ -249,12 +344,28 @@ def own_changes(
         held, position, before = ours.get(symbol), there.get(symbol), known.get(symbol)
         if held is not None and held.entries_open:
             continue
-        share = held.share if held is not None and position is not None and held.side is position.side else ZERO
+        share = (
+            held.share
+            if held is not None and position is not None and held.side is position.side
+            else ZERO
+        )
         now = ZERO if position is None else max(ZERO, EXACT.subtract(position.quantity, share))
         if before is not None and (position is None or position.side is not before.side):
-            changes.append(OwnChange(symbol, before.side, False, before.quantity, None, "", position is None))
+            changes.append(
+                OwnChange(symbol, before.side, False, before.quantity, None, "", position is None)
+            )
             before = None
         more = EXACT.subtract(now, ZERO if before is None else before.quantity)
         if position is not None and more:
-            changes.append(OwnChange(symbol, position.side, more > 0, abs(more), position.entry_price, position.id, False))
+            changes.append(
+                OwnChange(
+                    symbol,
+                    position.side,
+                    more > 0,
+                    abs(more),
+                    position.entry_price,
+                    position.id,
+                    False,
+                )
+            )
     return changes

@@ -1,8 +1,9 @@
 """Decide which rows of an exchange's fee history belong to which fills: the history names no order.
 
-A row and a fill may belong together where contract, side and time fit. They do belong together where the traded value of the row, or of
-several rows, is that of the fill, or of several fills that cannot be told apart: then what was paid is split by traded value. What fits in
-more than one way at different amounts waits for more rows.
+A row and a fill may belong together where contract, side and time fit. They do belong together
+where the traded value of the row, or of several rows, is that of the fill, or of several fills that
+cannot be told apart: then what was paid is split by traded value. What fits in more than one way at
+different amounts waits for more rows.
 """
 
 from collections.abc import Iterable, Sequence
@@ -24,7 +25,9 @@ ROWS_TRIED: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class FeeRow:
-    """Hold one row that is not tied to anything: a fee, or a part of one that was paid back (below 0). ``at`` is on our clock."""
+    """Hold one row that is not tied to anything: a fee, or a part of one that was paid back (below
+    0). ``at`` is on our clock.
+    """
 
     id: str
     symbol: str
@@ -57,7 +60,9 @@ class Tied:
 
 
 def tie(fills: Sequence[ChargedFill], rows: Sequence[FeeRow]) -> tuple[list[Tied], frozenset[str]]:
-    """Tie rows of one kind to fills; returns what each tied fill paid, and the ids of the rows that are used up."""
+    """Tie rows of one kind to fills; returns what each tied fill paid, and the ids of the rows that
+    are used up.
+    """
     left, open_rows, tied = list(fills), list(rows), []
     for step in (_alike, _alone, _together):
         for some, theirs in step(left, open_rows):
@@ -72,21 +77,36 @@ Match = tuple[Sequence[ChargedFill], Sequence[FeeRow]]
 
 
 def _fits(fill: ChargedFill, row: FeeRow) -> bool:
-    return row.symbol == fill.symbol and row.side in (None, fill.side) and fill.since - BEFORE <= row.at <= fill.until + AFTER
+    return (
+        row.symbol == fill.symbol
+        and row.side in (None, fill.side)
+        and fill.since - BEFORE <= row.at <= fill.until + AFTER
+    )
 
 
 def _is_worth(rows: Iterable[FeeRow], value: Decimal) -> bool:
-    return abs(EXACT.subtract(sum((each.traded for each in rows), ZERO), value)) <= EXACT.multiply(value, ROUNDING)
+    return abs(EXACT.subtract(sum((each.traded for each in rows), ZERO), value)) <= EXACT.multiply(
+        value, ROUNDING
+    )
 
 
 def _alike(fills: Sequence[ChargedFill], rows: Sequence[FeeRow]) -> Iterable[Match]:
-    """Match fills with rows of the very value: as many as there are fills alike, the earliest where all of them cost the same."""
+    """Match fills with rows of the very value: as many as there are fills alike, the earliest where
+    all of them cost the same.
+    """
     left, open_rows = list(fills), list(rows)
     for fill in fills:
         if fill not in left:
             continue
         same = [each for each in left if _are_alike(each, fill)]
-        theirs = sorted((row for row in open_rows if any(_fits(each, row) for each in same) and _is_worth([row], fill.value)), key=_age)
+        theirs = sorted(
+            (
+                row
+                for row in open_rows
+                if any(_fits(each, row) for each in same) and _is_worth([row], fill.value)
+            ),
+            key=_age,
+        )
         costs_the_same = len({row.amount for row in theirs}) == 1
         if len(theirs) == len(same) or (len(theirs) > len(same) and costs_the_same):
             theirs = theirs[: len(same)]
@@ -96,21 +116,32 @@ def _alike(fills: Sequence[ChargedFill], rows: Sequence[FeeRow]) -> Iterable[Mat
 
 
 def _are_alike(one: ChargedFill, other: ChargedFill) -> bool:
-    overlap = one.since - BEFORE <= other.until + AFTER and other.since - BEFORE <= one.until + AFTER
+    overlap = (
+        one.since - BEFORE <= other.until + AFTER and other.since - BEFORE <= one.until + AFTER
+    )
     return (one.symbol, one.side, one.value) == (other.symbol, other.side, other.value) and overlap
 
 
 def _alone(fills: Sequence[ChargedFill], rows: Sequence[FeeRow]) -> Iterable[Match]:
-    """Match a fill with several rows that are exactly its value together, where there is one such choice."""
+    """Match a fill with several rows that are exactly its value together, where there is one such
+    choice.
+    """
     open_rows = list(rows)
     for fill in fills:
-        theirs = [row for row in open_rows if _fits(fill, row) and not any(_fits(each, row) for each in fills if each is not fill)]
+        theirs = [
+            row
+            for row in open_rows
+            if _fits(fill, row) and not any(_fits(each, row) for each in fills if each is not fill)
+        ]
         if len(theirs) > ROWS_TRIED:
             found = [tuple(theirs)] if _is_worth(theirs, fill.value) else []
         else:
             found = [
-                some for count in range(2, len(theirs) + 1) for some in combinations(theirs, count) if _is_worth(some, fill.value)
-            ]  # fmt: skip
+                some
+                for count in range(2, len(theirs) + 1)
+                for some in combinations(theirs, count)
+                if _is_worth(some, fill.value)
+            ]
         if len(found) == 1:
             open_rows = [each for each in open_rows if each not in found[0]]
             yield [fill], found[0]
@@ -123,7 +154,11 @@ def _together(fills: Sequence[ChargedFill], rows: Sequence[FeeRow]) -> Iterable[
         some, theirs = [left.pop(0)], []
         grown = True
         while grown:
-            more = [row for row in open_rows if row not in theirs and any(_fits(each, row) for each in some)]
+            more = [
+                row
+                for row in open_rows
+                if row not in theirs and any(_fits(each, row) for each in some)
+            ]
             theirs += more
             others = [each for each in left if any(_fits(each, row) for row in theirs)]
             some += others
@@ -136,9 +171,16 @@ def _together(fills: Sequence[ChargedFill], rows: Sequence[FeeRow]) -> Iterable[
 
 def _split(fills: Sequence[ChargedFill], rows: Sequence[FeeRow]) -> list[Tied]:
     """Split what was paid by traded value, the rounding on the last one."""
-    whole, value = sum((each.amount for each in rows), ZERO), sum((each.value for each in fills), ZERO)
-    closed_by = next((each.closed_by for each in rows if each.closed_by not in (None, ClosedBy.ORDER)), None)
-    shares = [EXACT.divide(EXACT.multiply(whole, each.value), value).quantize(FINEST) for each in fills]
+    whole, value = (
+        sum((each.amount for each in rows), ZERO),
+        sum((each.value for each in fills), ZERO),
+    )
+    closed_by = next(
+        (each.closed_by for each in rows if each.closed_by not in (None, ClosedBy.ORDER)), None
+    )
+    shares = [
+        EXACT.divide(EXACT.multiply(whole, each.value), value).quantize(FINEST) for each in fills
+    ]
     shares[-1] = EXACT.subtract(whole, sum(shares[:-1], ZERO))
     return [Tied(each.id, paid, closed_by) for each, paid in zip(fills, shares, strict=True)]
 

@@ -1,7 +1,9 @@
-"""Whether a signal that is taken will reach anybody's exchange, and if not, why: what its sender is told at once. Pure.
+"""Whether a signal that is taken will reach anybody's exchange, and if not, why: what its sender is
+told at once. Pure.
 
-It is asked once, in the transaction that records the signal, so that the answer, a repeated answer and the master's pages say the same.
-It speaks of all followers together; what becomes of each copy is its outcome's to say, and may be "no" for reasons of one account.
+It is asked once, in the transaction that records the signal, so that the answer, a repeated answer
+and the master's pages say the same. It speaks of all followers together; what becomes of each copy
+is its outcome's to say, and may be "no" for reasons of one account.
 """
 
 from dataclasses import dataclass
@@ -14,7 +16,8 @@ _NOBODY: Final = "nobody follows the strategy"
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """Hold what stands when a signal comes in: whether entries are switched off for all its followers, and how old one may be for any.
+    """Hold what stands when a signal comes in: whether entries are switched off for all its
+    followers, and how old one may be for any.
 
     ``held``: nothing of any kind is sent now; entries that come meanwhile never are, exits wait.
     """
@@ -28,10 +31,11 @@ class Circumstances:
 class Reach:
     """Hold whom a signal meets.
 
-    ``copies`` it has. ``is_on``: the strategy takes entries. ``takes_entries``: some agreement copies live entries in this contract now;
-    ``takes_at_age``: some of those takes one as old as this.
-    ``holds``: somewhere something of the strategy is held in the contract, or about to be; ``is_before``: all of that stands behind this
-    signal in the order. ``is_late``: an exit that stands behind its entry is recorded.
+    ``copies`` it has. ``is_on``: the strategy takes entries. ``takes_entries``: some agreement
+    copies live entries in this contract now; ``takes_at_age``: some of those takes one as old as
+    this. ``holds``: somewhere something of the strategy is held in the contract, or about to be;
+    ``is_before``: all of that stands behind this signal in the order. ``is_late``: an exit that
+    stands behind its entry is recorded.
     """
 
     copies: int
@@ -43,7 +47,9 @@ class Reach:
     takes_at_age: bool = True
 
 
-def why_not_mirrored(draft: SignalDraft, age_s: float, now: Circumstances, reach: Reach) -> str | None:
+def why_not_mirrored(
+    draft: SignalDraft, age_s: float, now: Circumstances, reach: Reach
+) -> str | None:
     """Say why nobody's exchange will see an order of this signal, None where somebody's may."""
     if draft.is_test:
         return "it is a test: it is planned and told, and never sent"
@@ -57,21 +63,36 @@ def why_not_mirrored(draft: SignalDraft, age_s: float, now: Circumstances, reach
 
 def _entry(draft: SignalDraft, age_s: float, now: Circumstances, reach: Reach) -> str | None:
     if reach.is_late:
-        return f"a later exit of {draft.symbol} is recorded: by its seq, its time or its position this entry is the older one"
+        return (
+            f"a later exit of {draft.symbol} is recorded: by its seq, its time or its position "
+            "this entry is the older one"
+        )
     if age_s > now.entry_age_s:
-        return f"the entry came too late: it is {age_s:.1f} s old, and the limit is {now.entry_age_s} s"
+        return (
+            f"the entry came too late: it is {age_s:.1f} s old, and the limit is "
+            f"{now.entry_age_s} s"
+        )
     if not reach.is_on:
         return "the strategy is a draft, paused or retired: it takes no entries"
     if now.held:
-        return "nothing is sent until the operator has confirmed a restored ledger, and entries that come meanwhile never are"
+        return (
+            "nothing is sent until the operator has confirmed a restored ledger, and entries that "
+            "come meanwhile never are"
+        )
     if now.entries_off:
         return "new entries are switched off"
     if not reach.copies:
         return _NOBODY
     if not reach.takes_entries:
-        return f"no follower copies entries in {draft.symbol} now: each has paused, left, only watches, or has not agreed to what it asks"
+        return (
+            f"no follower copies entries in {draft.symbol} now: each has paused, left, only "
+            "watches, or has not agreed to what it asks"
+        )
     if not reach.takes_at_age:
-        return f"the entry came too late: it is {age_s:.1f} s old, older than every follower's own limit"
+        return (
+            f"the entry came too late: it is {age_s:.1f} s old, older than every follower's own "
+            "limit"
+        )
     return None
 
 

@@ -1,7 +1,8 @@
-"""What state an attempt to send one order is in, which moves exist, and how an answer of the exchange becomes a move.
+"""What state an attempt to send one order is in, which moves exist, and how an answer of the
+exchange becomes a move.
 
-Theory. An exchange is a remote machine that may act without telling us. An attempt is our half of what happened there, so its
-states are about *proof*, not about hope:
+Theory. An exchange is a remote machine that may act without telling us. An attempt is our half of
+what happened there, so its states are about *proof*, not about hope:
 
 - NEW: nothing left this process. It may be planned again, or end without ever having been sent (skipped, denied, expired,
   killed; rejected, when the exchange refuses what must stand before the order).
@@ -17,8 +18,9 @@ states are about *proof*, not about hope:
   and late proof still moves it.
 - KILLED, EXPIRED, SKIPPED, DENIED: a last check right before the write proved that nothing left.
 
-The exchange may tell two steps in one answer (accepted and already filled). Such an answer is the two moves in a row, through
-PLACED; the table stays as small as the picture. A move outside the table is a programming error of one account.
+The exchange may tell two steps in one answer (accepted and already filled). Such an answer is the
+two moves in a row, through PLACED; the table stays as small as the picture. A move outside the
+table is a programming error of one account.
 
 How an order is found by reading back is decided in ``proving``.
 
@@ -59,7 +61,9 @@ class AttemptState(Enum):
 
     @property
     def is_open(self) -> bool:
-        """Tell whether an order may be working at the exchange: claimed, unknown, placed or partially filled."""
+        """Tell whether an order may be working at the exchange: claimed, unknown, placed or
+        partially filled.
+        """
         return self in _OPEN
 
 
@@ -87,16 +91,20 @@ MOVES: Final[Mapping[AttemptState, frozenset[AttemptState]]] = {
 
 
 def steps(old: AttemptState, new: AttemptState) -> tuple[AttemptState, ...]:
-    """Return the states that a change passes, ``new`` last: one move of the table, or two through PLACED.
+    """Return the states that a change passes, ``new`` last: one move of the table, or two through
+    PLACED.
 
-    Raises InvalidMove for everything else, a state that stays as it is included (PARTIALLY_FILLED may grow).
+    Raises InvalidMove for everything else, a state that stays as it is included (PARTIALLY_FILLED
+    may grow).
     """
     if new in MOVES[old]:
         return (new,)
     if _S.PLACED in MOVES[old] and new in MOVES[_S.PLACED]:
         return (_S.PLACED, new)
     allowed = ", ".join(sorted(each.value for each in MOVES[old])) or "no move at all"
-    raise InvalidMove(f"an attempt that is {old.value} cannot become {new.value}; allowed from there: {allowed}")
+    raise InvalidMove(
+        f"an attempt that is {old.value} cannot become {new.value}; allowed from there: {allowed}"
+    )
 
 
 def check_move(old: AttemptState, new: AttemptState) -> None:
@@ -105,7 +113,9 @@ def check_move(old: AttemptState, new: AttemptState) -> None:
 
 
 def state_of(report: OrderReport) -> AttemptState:
-    """Read which state the exchange's report proves; a rejection after a fill is a cancellation, because the fill counts."""
+    """Read which state the exchange's report proves; a rejection after a fill is a cancellation,
+    because the fill counts.
+    """
     match report.status:
         case OrderStatus.OPEN:
             return _S.PARTIALLY_FILLED if report.filled_quantity > 0 else _S.PLACED
@@ -138,7 +148,9 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class NothingSent:
-    """Say with proof that nothing was executed: back to NEW, again after ``retry_after_s`` (None: the engine's own pause)."""
+    """Say with proof that nothing was executed: back to NEW, again after ``retry_after_s`` (None:
+    the engine's own pause).
+    """
 
     text: str
     retry_after_s: float | None = None
@@ -146,7 +158,9 @@ class NothingSent:
 
 @dataclass(frozen=True, slots=True)
 class NoProof:
-    """Say that nobody knows: the attempt is UNKNOWN. ``cause`` is a few words for people, never a secret."""
+    """Say that nobody knows: the attempt is UNKNOWN. ``cause`` is a few words for people, never a
+    secret.
+    """
 
     cause: str
 
@@ -154,11 +168,14 @@ class NoProof:
 Answer = Accepted | Refused | NothingSent | NoProof
 
 
-def classify(intent: OrderIntent, result: OrderReport | BaseException, written: bool | None) -> Answer:
-    """Judge what came back for an order: what ``place_order`` returned, or what it raised. Everything in doubt is NoProof.
+def classify(
+    intent: OrderIntent, result: OrderReport | BaseException, written: bool | None
+) -> Answer:
+    """Judge what came back for an order: what ``place_order`` returned, or what it raised.
+    Everything in doubt is NoProof.
 
-    ``written`` is what the transport knows about the order's request: False if provably no byte of it left, True if one may have,
-    None where the adapter does not use the engine's transport.
+    ``written`` is what the transport knows about the order's request: False if provably no byte of
+    it left, True if one may have, None where the adapter does not use the engine's transport.
     """
     match result:
         case NotExecuted():
@@ -181,20 +198,27 @@ _BEFORE_ANY_BYTE: Final = frozenset({"ConnectError", "ConnectTimeout", "PoolTime
 def _never_connected(error: BaseException) -> bool:
     """Recognise the three httpx errors that are raised before a request is written.
 
-    By name along the class's ancestors, because decisions stay importable without httpx; the module keeps a stranger's class of
-    the same name from passing as proof. A read timeout, a reset or a protocol error is not among them: bytes had left.
+    By name along the class's ancestors, because decisions stay importable without httpx; the module
+    keeps a stranger's class of the same name from passing as proof. A read timeout, a reset or a
+    protocol error is not among them: bytes had left.
     """
     ancestors = type(error).__mro__
-    return any(each.__name__ in _BEFORE_ANY_BYTE and each.__module__.partition(".")[0] == "httpx" for each in ancestors)
+    return any(
+        each.__name__ in _BEFORE_ANY_BYTE and each.__module__.partition(".")[0] == "httpx"
+        for each in ancestors
+    )
 
 
 def _name(error: BaseException) -> str:
-    # Only the adapter's own texts are made for people; a foreign error's text may carry a URL with a key in it.
+    # Only the adapter's own texts are made for people; a foreign error's text may carry a URL with
+    # a key in it.
     return error.text if isinstance(error, ExchangeError) and error.text else type(error).__name__
 
 
 def _judge(intent: OrderIntent, report: OrderReport) -> Answer:
-    is_other_id = report.client_order_id is not None and report.client_order_id != intent.client_order_id
+    is_other_id = (
+        report.client_order_id is not None and report.client_order_id != intent.client_order_id
+    )
     if is_other_id or not describes(report, intent):
         return NoProof("the answer describes another order")
     if report.filled_quantity < 0 or report.filled_quantity > report.quantity:
@@ -207,7 +231,8 @@ def _judge(intent: OrderIntent, report: OrderReport) -> Answer:
 def describes(report: OrderReport, intent: OrderIntent) -> bool:
     """Tell whether a report fits the order: same symbol, side and quantity.
 
-    The exchange's close-position call closes what it finds, so the quantity of a ``whole_position`` exit is not compared.
+    The exchange's close-position call closes what it finds, so the quantity of a ``whole_position``
+    exit is not compared.
     """
     same_size = intent.whole_position or report.quantity == intent.quantity
     return report.symbol == intent.symbol and report.side is intent.side and same_size

@@ -1,14 +1,18 @@
-"""The order of a strategy's signals: which of two counts as the later one, and what key a new signal is given. Pure.
+"""The order of a strategy's signals: which of two counts as the later one, and what key a new
+signal is given. Pure.
 
-The theory. A sender tells up to two things about order: a number (``seq``) and a time (``sent_at``, else that of the signature). Both may
-be missing, rough or wrong, and signals may overtake each other on their way. So order is decided once, when a signal is recorded, against
-what is recorded already, and kept as a text (``OrderKey``): whatever is compared later is compared by that text alone, which is total and
-transitive, as pairwise rules would not be. A new signal stands behind everything recorded of its strategy and contract, unless it is
-*late*, which only the sender's own word can say:
+The theory. A sender tells up to two things about order: a number (``seq``) and a time (``sent_at``,
+else that of the signature). Both may be missing, rough or wrong, and signals may overtake each
+other on their way. So order is decided once, when a signal is recorded, against what is recorded
+already, and kept as a text (``OrderKey``): whatever is compared later is compared by that text
+alone, which is total and transitive, as pairwise rules would not be. A new signal stands behind
+everything recorded of its strategy and contract, unless it is *late*, which only the sender's own
+word can say:
 
 - Numbers are compared within one unbroken numbering of one sender (an endpoint, a stream). One that falls back while time goes on begins
   anew: a restart (see ``numbered``).
-- Times are compared where both were told, at the coarser precision of the two; on a tie the order of receipt holds.
+- Times are compared where both were told, at the coarser precision of the two; on a tie the order
+  of receipt holds.
 - An **entry** is late behind an exit by its number, where both have one of the same numbering, else by its time. A late entry is sent
   nowhere: it would undo a close.
 - An **exit** is late behind an entry by its number only. It then stands right before that entry. By its time an exit is never late: one
@@ -23,7 +27,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 RESENT_WITHIN: Final = timedelta(seconds=60)
-"""For how long a delivery may be signed anew: a signature's time that is so much later than another is no proof of the order."""
+"""For how long a delivery may be signed anew: a signature's time that is so much later than another
+is no proof of the order.
+"""
 _SECOND: Final = timedelta(seconds=1)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -38,7 +44,9 @@ def precision(at: datetime) -> timedelta:
 
 
 def compare_times(one: datetime, other: datetime) -> int:
-    """Compare two times at the coarser precision of the two: below 0 where ``one`` is earlier, 0 for a tie, above 0 where later."""
+    """Compare two times at the coarser precision of the two: below 0 where ``one`` is earlier, 0
+    for a tie, above 0 where later.
+    """
     step = max(precision(one), precision(other))
     first, second = _floored(one, step), _floored(other, step)
     return (first > second) - (first < second)
@@ -55,8 +63,9 @@ def _floored(at: datetime, step: timedelta) -> datetime:
 class Numbering:
     """Hold one numbering of a sender, the newest, as far as it is recorded.
 
-    ``number`` counts the sender's numberings from 0. ``at`` is the time of the signal with the ``greatest`` seq, ``is_sent`` whether it
-    was in the body (a time of signing changes when a delivery is sent again). ``began_at`` is the time of its first signal.
+    ``number`` counts the sender's numberings from 0. ``at`` is the time of the signal with the
+    ``greatest`` seq, ``is_sent`` whether it was in the body (a time of signing changes when a
+    delivery is sent again). ``began_at`` is the time of its first signal.
     """
 
     number: int
@@ -69,14 +78,19 @@ class Numbering:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """Say where a seq belongs: to numbering ``number`` (None where that is in doubt), which ``began`` with it or was there before."""
+    """Say where a seq belongs: to numbering ``number`` (None where that is in doubt), which
+    ``began`` with it or was there before.
+    """
 
     number: int | None
     began: bool = False
 
 
-def numbered(seq: int, at: datetime, *, is_sent: bool, is_exit: bool, is_used: bool, known: Numbering | None) -> Placed:
-    """Decide to which numbering of its sender a seq belongs. ``is_used``: another signal of the known numbering has the same.
+def numbered(
+    seq: int, at: datetime, *, is_sent: bool, is_exit: bool, is_used: bool, known: Numbering | None
+) -> Placed:
+    """Decide to which numbering of its sender a seq belongs. ``is_used``: another signal of the
+    known numbering has the same.
 
     | the seq is                 | its time                          | then                                        |
     |----------------------------|-----------------------------------|---------------------------------------------|
@@ -103,7 +117,10 @@ def numbered(seq: int, at: datetime, *, is_sent: bool, is_exit: bool, is_used: b
         return Placed(known.number)
     if is_used or (order > 0 and is_sent and known.is_sent):
         return Placed(known.number + 1, began=True)
-    fills_gap, is_soon = seq > known.least or known.greatest - seq == 1, at - known.at <= RESENT_WITHIN
+    fills_gap, is_soon = (
+        seq > known.least or known.greatest - seq == 1,
+        at - known.at <= RESENT_WITHIN,
+    )
     if fills_gap and is_soon:
         return Placed(known.number)
     if is_exit or (not fills_gap and not is_soon):
@@ -118,8 +135,9 @@ def numbered(seq: int, at: datetime, *, is_sent: bool, is_exit: bool, is_used: b
 class Told:
     """Hold what the sender of a new signal told about order.
 
-    ``number`` is the numbering that its ``seq`` belongs to, None where it has no seq or where the numbering is in doubt. ``at`` is the
-    sender's time, never after receipt, and None where none was told.
+    ``number`` is the numbering that its ``seq`` belongs to, None where it has no seq or where the
+    numbering is in doubt. ``at`` is the sender's time, never after receipt, and None where none was
+    told.
     """
 
     sender: str
@@ -135,8 +153,9 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Newest:
-    """Hold the newest that one sender told in exits (or protection) of a strategy and contract: by number, by time with a number, and
-    by time without one; None where there is none."""
+    """Hold the newest that one sender told in exits (or protection) of a strategy and contract: by
+    number, by time with a number, and by time without one; None where there is none.
+    """
 
     sender: str
     number: int | None
@@ -146,7 +165,9 @@ class Newest:
 
 
 def is_late(new: Told, recorded: tuple[Newest, ...]) -> bool:
-    """Tell whether a new signal is, by its sender's own word, older than one of those that are recorded."""
+    """Tell whether a new signal is, by its sender's own word, older than one of those that are
+    recorded.
+    """
     return any(_is_behind(new, each) for each in recorded)
 
 
@@ -160,7 +181,9 @@ def _is_behind(new: Told, newest: Newest) -> bool:
         if (new.number, new.seq) < (newest.number, newest.seq):
             return True
         ties = (new.number, new.seq) == (newest.number, newest.seq)
-        return _is_earlier(new.at, newest.other_at) or (ties and _is_earlier(new.at, newest.numbered_at))
+        return _is_earlier(new.at, newest.other_at) or (
+            ties and _is_earlier(new.at, newest.numbered_at)
+        )
     return _is_earlier(new.at, newest.other_at) or _is_earlier(new.at, newest.numbered_at)
 
 

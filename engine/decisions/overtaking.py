@@ -1,15 +1,20 @@
-"""Alerts that overtake each other, and alerts that come again, of senders that number nothing. Pure.
+"""Alerts that overtake each other, and alerts that come again, of senders that number nothing.
+Pure.
 
-Two alerts of one moment are sent side by side and come in either order, with one time to the second or none. Then only what they say about
-the position tells which was first. The rules, in doubt for closing and against entering:
+Two alerts of one moment are sent side by side and come in either order, with one time to the second
+or none. Then only what they say about the position tells which was first. The rules, in doubt for
+closing and against entering:
 
 - A close for which nothing was entered came before its entry. An entry of that side which follows within seconds, at no later time, is that
   entry: it is late.
 - A bare ``sell`` that found nothing to close says that the strategy may be short: the bare ``buy`` behind it may be its cover, however much
   later it comes. It is not taken for an entry.
-- An entry while the other side is recorded as entered, and no close of it, ends on its own side all the same: it turns. A bare one closes.
-- The close of the other side that follows within seconds came before that entry, where it says from which side it came.
-- Of two entries of one moment to two sides, that one was first at whose end the other begins. Where nobody can say, the second only closes.
+- An entry while the other side is recorded as entered, and no close of it, ends on its own side all
+  the same: it turns. A bare one closes.
+- The close of the other side that follows within seconds came before that entry, where it says from
+  which side it came.
+- Of two entries of one moment to two sides, that one was first at whose end the other begins. Where
+  nobody can say, the second only closes.
 - The same bytes again within their time are a repetition. A close or a reduce is one only while nothing that it would close was entered
   since: else it may be meant for that. Of a reverse that comes again so only the closing half is certain.
 """
@@ -30,7 +35,9 @@ _OF_ONE_EXIT: Final = timedelta(seconds=60)
 
 @dataclass(frozen=True, slots=True)
 class Came:
-    """Hold an alert, when it came in, and its place in the order, empty while it has none. ``is_late``: its entry was not sent."""
+    """Hold an alert, when it came in, and its place in the order, empty while it has none.
+    ``is_late``: its entry was not sent.
+    """
 
     draft: SignalDraft
     at: datetime
@@ -39,12 +46,16 @@ class Came:
 
 
 def may_matter(new: SignalDraft, at: datetime, newest_at: datetime) -> bool:
-    """Tell whether an alert that came at ``at`` may have its place by those before it, of which the newest came at ``newest_at``."""
+    """Tell whether an alert that came at ``at`` may have its place by those before it, of which the
+    newest came at ``newest_at``.
+    """
     return _is_bare(new) or at - newest_at <= SIDE_BY_SIDE
 
 
 def has_overtaken(entry: Came, before: tuple[Came, ...]) -> bool:
-    """Tell whether an entry stands behind what came after it, or may. ``before``: the same sender's for the contract, the newest first."""
+    """Tell whether an entry stands behind what came after it, or may. ``before``: the same sender's
+    for the contract, the newest first.
+    """
     if not before:
         return False
     if before[0].draft.action.is_entry:
@@ -60,20 +71,28 @@ def has_overtaken(entry: Came, before: tuple[Came, ...]) -> bool:
 
 
 def stands_before(new: Came, before: tuple[Came, ...]) -> bool:
-    """Tell whether an alert surely came before the newest one that is recorded, an entry of the other side of the same moment."""
+    """Tell whether an alert surely came before the newest one that is recorded, an entry of the
+    other side of the same moment.
+    """
     if not before or not before[0].draft.action.is_entry:
         return False
     if new.draft.action is not Action.CLOSE:
         return new.draft.action.is_entry and _first(new, before) is new
     came_from = _came_from(new.draft)
-    return came_from is not None and before[0].draft.side is not came_from and _is_of_one_moment(new, before[0])
+    return (
+        came_from is not None
+        and before[0].draft.side is not came_from
+        and _is_of_one_moment(new, before[0])
+    )
 
 
 def _first(entry: Came, before: tuple[Came, ...]) -> Came | None:
-    """Return which came first: ``entry``, or the newest before it, an entry too. None where nobody can say.
+    """Return which came first: ``entry``, or the newest before it, an entry too. None where nobody
+    can say.
 
-    Two entries of one side, or of two moments, came as they came. Else each is asked whether it begins where the other one ended; where
-    both do, which of the two begins where the strategy stood before them.
+    Two entries of one side, or of two moments, came as they came. Else each is asked whether it
+    begins where the other one ended; where both do, which of the two begins where the strategy
+    stood before them.
     """
     newest = before[0]
     if newest.draft.side is entry.draft.side or not _is_of_one_moment(entry, newest):
@@ -82,7 +101,13 @@ def _first(entry: Came, before: tuple[Came, ...]) -> Came | None:
     is_ahead = _begins_at(newest.draft, entry.draft.side)
     if is_behind and is_ahead:
         stood = held(tuple(each.draft for each in before[1:] if not each.is_late))
-        return entry if _begins_at(entry.draft, stood) else newest if _begins_at(newest.draft, stood) else None
+        return (
+            entry
+            if _begins_at(entry.draft, stood)
+            else newest
+            if _begins_at(newest.draft, stood)
+            else None
+        )
     return newest if is_behind else entry if is_ahead else None
 
 
@@ -93,7 +118,9 @@ def _begins_at(entry: SignalDraft, side: PositionSide | None) -> bool:
 
 
 def _is_of_one_moment(new: Came, recorded: Came) -> bool:
-    """Tell whether two alerts may have been sent at once: they came within seconds, and the later one does not tell a later time."""
+    """Tell whether two alerts may have been sent at once: they came within seconds, and the later
+    one does not tell a later time.
+    """
     told, other = new.draft.sent_at, recorded.draft.sent_at
     is_later = told is not None and other is not None and compare_times(told, other) > 0
     return new.at - recorded.at <= SIDE_BY_SIDE and not is_later
@@ -114,9 +141,10 @@ def _is_bare(draft: SignalDraft) -> bool:
 def _closed_nothing(before: tuple[Came, ...]) -> bool:
     """Tell whether nothing is recorded that the newest alert, a close, could have closed.
 
-    Closes shortly before it may have closed parts of the same position; bare ones may as well have opened one on the other side. An entry
-    that was late was none, and a late reverse closed what there was; a bare one counts, so that a strategy which was taken for another one
-    is followed again.
+    Closes shortly before it may have closed parts of the same position; bare ones may as well have
+    opened one on the other side. An entry that was late was none, and a late reverse closed what
+    there was; a bare one counts, so that a strategy which was taken for another one is followed
+    again.
     """
     close, *older = before
     for each in older:
@@ -125,13 +153,17 @@ def _closed_nothing(before: tuple[Came, ...]) -> bool:
             return True
         if counts and each.draft.action.is_entry:
             return _seems_from(close.draft) not in (None, each.draft.side)
-        if each.draft.action is Action.CLOSE and (_is_bare(close.draft) or close.at - each.at > _OF_ONE_EXIT):
+        if each.draft.action is Action.CLOSE and (
+            _is_bare(close.draft) or close.at - each.at > _OF_ONE_EXIT
+        ):
             return True
     return True
 
 
 def as_it_stands(alert: SignalDraft, before: Iterable[SignalDraft]) -> SignalDraft:
-    """Return an alert as it is meant where the other side is held. ``before``: what is recorded for the contract, the newest first."""
+    """Return an alert as it is meant where the other side is held. ``before``: what is recorded for
+    the contract, the newest first.
+    """
     if alert.action is not Action.OPEN or held(before) in (None, alert.side):
         return alert
     return alert.closing_half if _is_bare(alert) else replace(alert, action=Action.REVERSE)

@@ -1,9 +1,10 @@
 """The planner: what one account is to do about one signal, decided from values alone.
 
-Live copying, paper, watching, test signals, what-if and replay all call these functions, so the answer is the same everywhere.
-What always holds: total (never raises for valid values) and deterministic; an entry that comes out keeps every cap, ceiling and
-minimum, its quantity is a whole number of steps and is the quantity to send; every refusal is an outcome with its numbers. Nothing is
-written, sent or remembered here. Exits are planned in ``planning_exits``.
+Live copying, paper, watching, test signals, what-if and replay all call these functions, so the
+answer is the same everywhere. What always holds: total (never raises for valid values) and
+deterministic; an entry that comes out keeps every cap, ceiling and minimum, its quantity is a whole
+number of steps and is the quantity to send; every refusal is an outcome with its numbers. Nothing
+is written, sent or remembered here. Exits are planned in ``planning_exits``.
 
 An entry is checked in this order, and the first that applies is told:
 
@@ -35,8 +36,9 @@ An entry is checked in this order, and the first that applies is told:
 | margin and fee above what is free                                  | denied.balance                                 |
 | a test signal, a watching subscription                             | skipped.test, skipped.watch_only with the size |
 
-Test and watch come last on purpose: they tell what would really have happened, a refusal included. What a reading shows soon after an
-exit of ours (a position, margin in use) may be what that exit closed: then an entry waits for a later reading instead of being refused.
+Test and watch come last on purpose: they tell what would really have happened, a refusal included.
+What a reading shows soon after an exit of ours (a position, margin in use) may be what that exit
+closed: then an entry waits for a later reading instead of being refused.
 """
 
 from collections.abc import Callable, Mapping
@@ -46,7 +48,15 @@ from decimal import Decimal
 from enum import Enum
 from typing import Final
 
-from engine.decisions.risk import Carried, broken_cap, equity, is_held, lacking_balance, lost_too_much, position_of
+from engine.decisions.risk import (
+    Carried,
+    broken_cap,
+    equity,
+    is_held,
+    lacking_balance,
+    lost_too_much,
+    position_of,
+)
 from engine.decisions.sizing import (
     Missing,
     SizingBasis,
@@ -59,7 +69,18 @@ from engine.decisions.sizing import (
     smallest_quantity,
 )
 from engine.domain.account import AccountReport, EquityMarks
-from engine.domain.amounts import EXACT, Money, Price, Quantity, Ratio, ceil_to_step, floor_to_step, initial_margin, notional, plain
+from engine.domain.amounts import (
+    EXACT,
+    Money,
+    Price,
+    Quantity,
+    Ratio,
+    ceil_to_step,
+    floor_to_step,
+    initial_margin,
+    notional,
+    plain,
+)
 from engine.domain.holding import Holding, PendingEntry, Switch
 from engine.domain.identifiers import CopyId, StrategyId, client_order_id
 from engine.domain.instrument import Instrument
@@ -73,18 +94,26 @@ _TENTH: Final = Decimal("0.1")
 _FINEST: Final = Decimal("0.000000000001")
 EXIT_FIRST: Final = "an earlier exit of this strategy has not ended"
 _COUNTS_WHAT_IS_HELD: Final = (
-    OutcomeCode.DENIED_SYMBOL_NOTIONAL, OutcomeCode.DENIED_ACCOUNT_NOTIONAL, OutcomeCode.DENIED_ACCOUNT_MARGIN,
-    OutcomeCode.DENIED_OPEN_POSITIONS, OutcomeCode.DENIED_BALANCE, OutcomeCode.DENIED_ACCOUNT_NOT_READY,
-)  # fmt: skip
-_LACKING: Final = {Missing.MASTER_QUANTITY: OutcomeCode.SKIPPED_NO_MASTER_QUANTITY, Missing.STOP: OutcomeCode.SKIPPED_NO_STOP}
+    OutcomeCode.DENIED_SYMBOL_NOTIONAL,
+    OutcomeCode.DENIED_ACCOUNT_NOTIONAL,
+    OutcomeCode.DENIED_ACCOUNT_MARGIN,
+    OutcomeCode.DENIED_OPEN_POSITIONS,
+    OutcomeCode.DENIED_BALANCE,
+    OutcomeCode.DENIED_ACCOUNT_NOT_READY,
+)
+_LACKING: Final = {
+    Missing.MASTER_QUANTITY: OutcomeCode.SKIPPED_NO_MASTER_QUANTITY,
+    Missing.STOP: OutcomeCode.SKIPPED_NO_STOP,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class AccountView:
     """Hold the newest report of the exchange plus what we know ourselves.
 
-    ``holdings`` are the account's, of every strategy. ``pending`` is every own entry attempt that the report does not show as a
-    position yet, each with its whole quantity: claimed, unknown, placed, resting, and those that filled after ``report.as_of``.
+    ``holdings`` are the account's, of every strategy. ``pending`` is every own entry attempt that
+    the report does not show as a position yet, each with its whole quantity: claimed, unknown,
+    placed, resting, and those that filled after ``report.as_of``.
     """
 
     report: AccountReport
@@ -93,12 +122,16 @@ class AccountView:
 
 
 class Reading(Enum):
-    """How the newest reading of an account stands to the last exit of ours: an older one shows as the owner's what we closed."""
+    """How the newest reading of an account stands to the last exit of ours: an older one shows as
+    the owner's what we closed.
+    """
 
     BEFORE = "before"
     """It began before the exit ended."""
     SOON_AFTER = "soon_after"
-    """It began after the exit ended, and within the time in which the exchange may still show what was closed."""
+    """It began after the exit ended, and within the time in which the exchange may still show what
+    was closed.
+    """
     AFTER = "after"
     """It shows what the exit left, or there was none."""
 
@@ -107,12 +140,14 @@ class Reading(Enum):
 class EntryContext:
     """Hold everything that decides about one entry of one account.
 
-    ``limits`` are already the strictest of operator, master and follower. ``switches`` are those that are on and concern this
-    account, strategy or exchange. ``goal_key`` is the order key of the newest *exit* recorded for (account, strategy, symbol).
-    ``account_problem`` says why ``account`` is None. ``fee_bps`` is the taker fee in basis points; ages are in seconds.
-    ``day`` are the equities that loss limits compare with, None where none is recorded yet. ``is_exiting``: an earlier exit or cancel of
-    this strategy in the symbol has not ended. ``here`` and ``anywhere`` compare the reading with our exits in the symbol and in any.
-    ``waited_for`` is why the entry had to wait when it was planned the last time, empty where it had not.
+    ``limits`` are already the strictest of operator, master and follower. ``switches`` are those
+    that are on and concern this account, strategy or exchange. ``goal_key`` is the order key of the
+    newest *exit* recorded for (account, strategy, symbol). ``account_problem`` says why ``account``
+    is None. ``fee_bps`` is the taker fee in basis points; ages are in seconds. ``day`` are the
+    equities that loss limits compare with, None where none is recorded yet. ``is_exiting``: an
+    earlier exit or cancel of this strategy in the symbol has not ended. ``here`` and ``anywhere``
+    compare the reading with our exits in the symbol and in any. ``waited_for`` is why the entry had
+    to wait when it was planned the last time, empty where it had not.
     """
 
     signal: Signal
@@ -153,7 +188,9 @@ class EntryContext:
 
 @dataclass(frozen=True, slots=True)
 class EntryPlan:
-    """Hold an order to send; ``price`` is what it was sized at, ``notional`` and ``margin`` (no fee) what it reserves."""
+    """Hold an order to send; ``price`` is what it was sized at, ``notional`` and ``margin`` (no
+    fee) what it reserves.
+    """
 
     intent: OrderIntent
     price: Price
@@ -163,9 +200,11 @@ class EntryPlan:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Say that nothing can be decided now, and that this may change: look again when ``cause`` is settled.
+    """Say that nothing can be decided now, and that this may change: look again when ``cause`` is
+    settled.
 
-    ``cause`` is a clause that follows "because". ``reads``: only a new reading of the account can settle it.
+    ``cause`` is a clause that follows "because". ``reads``: only a new reading of the account can
+    settle it.
     """
 
     cause: str
@@ -189,37 +228,64 @@ class _Order:
 
     @property
     def carried(self) -> Carried:
-        return Carried(notional(self.price, self.quantity), initial_margin(self.price, self.quantity, self.leverage))
+        return Carried(
+            notional(self.price, self.quantity),
+            initial_margin(self.price, self.quantity, self.leverage),
+        )
 
 
 def plan_entry(context: EntryContext) -> EntryPlan | Outcome | Wait:
-    """Decide one entry: the order to send, or the outcome that says why there is none. Total; see the table above.
+    """Decide one entry: the order to send, or the outcome that says why there is none. Total; see
+    the table above.
 
-    An entry waits for the exits of its strategy that came before it in the symbol, an ``add`` also until the entry before it is settled
-    (one at a time is under way in a symbol). It waits while it is young, and no longer.
+    An entry waits for the exits of its strategy that came before it in the symbol, an ``add`` also
+    until the entry before it is settled (one at a time is under way in a symbol). It waits while it
+    is young, and no longer.
     """
-    refused = next((outcome for check in _BEFORE_ACCOUNT if (outcome := check(context)) is not None), None)
+    refused = next(
+        (outcome for check in _BEFORE_ACCOUNT if (outcome := check(context)) is not None), None
+    )
     if refused is not None:
         return refused
     if context.account is None:
-        return Outcome(OutcomeCode.DENIED_ACCOUNT_NOT_READY, {"why": context.account_problem or "it has not been read since the start"})
-    held = next((answer for find in _WHO_HOLDS if (answer := find(context, context.account)) is not None), None)
+        return Outcome(
+            OutcomeCode.DENIED_ACCOUNT_NOT_READY,
+            {"why": context.account_problem or "it has not been read since the start"},
+        )
+    held = next(
+        (answer for find in _WHO_HOLDS if (answer := find(context, context.account)) is not None),
+        None,
+    )
     if held is not None:
         return held
     order = _sized(context, context.account)
     if isinstance(order, Outcome):
         return order
-    return _over_limits(context, context.account, order) or _not_for_real(context, order) or _entry_plan(context, order)
+    return (
+        _over_limits(context, context.account, order)
+        or _not_for_real(context, order)
+        or _entry_plan(context, order)
+    )
 
 
 def last_line_entry(
-    signal: Signal, goal_key: OrderKey, switches: tuple[Switch, ...], entry_age_s: int, now: datetime, waited_for: str = ""
-) -> Outcome | None:  # fmt: skip
-    """Check once more, right before the write, what may have changed since planning; an outcome is proof that nothing left.
+    signal: Signal,
+    goal_key: OrderKey,
+    switches: tuple[Switch, ...],
+    entry_age_s: int,
+    now: datetime,
+    waited_for: str = "",
+) -> Outcome | None:
+    """Check once more, right before the write, what may have changed since planning; an outcome is
+    proof that nothing left.
 
     ``entry_age_s`` is the strictest of configuration and limits.
     """
-    return _superseded(signal, goal_key) or _expired(signal, entry_age_s, now, waited_for) or _entries_off(switches)
+    return (
+        _superseded(signal, goal_key)
+        or _expired(signal, entry_age_s, now, waited_for)
+        or _entries_off(switches)
+    )
 
 
 def _superseded(signal: Signal, goal_key: OrderKey) -> Outcome | None:
@@ -243,18 +309,28 @@ def _expired(signal: Signal, limit_s: int, now: datetime, waited_for: str) -> Ou
 def _entries_off(switches: tuple[Switch, ...]) -> Outcome | None:
     if not switches:
         return None
-    return Outcome(OutcomeCode.SKIPPED_ENTRIES_OFF, {"scope": switches[0].label, "note": switches[0].note or "no note was left"})
+    return Outcome(
+        OutcomeCode.SKIPPED_ENTRIES_OFF,
+        {"scope": switches[0].label, "note": switches[0].note or "no note was left"},
+    )
 
 
 def age_limit_s(place_s: int, limits: RiskLimits) -> int:
-    """Return how old an entry may be, in seconds: the strictest of the place's setting and the limits."""
+    """Return how old an entry may be, in seconds: the strictest of the place's setting and the
+    limits.
+    """
     return place_s if limits.entry_age_s is None else min(limits.entry_age_s, place_s)
 
 
 def _changed_meanwhile(context: EntryContext) -> Outcome | None:
     waited_for = EXIT_FIRST if context.is_exiting else context.waited_for
     return last_line_entry(
-        context.signal, context.goal_key, context.switches, age_limit_s(context.entry_age_s, context.limits), context.now, waited_for
+        context.signal,
+        context.goal_key,
+        context.switches,
+        age_limit_s(context.entry_age_s, context.limits),
+        context.now,
+        waited_for,
     )
 
 
@@ -267,7 +343,9 @@ _STANDING: Final = {
 
 
 def takes_entries(subscription: Subscription) -> Outcome | None:
-    """Say why an agreement takes no entries now, or None where it does; looked at again at the last line."""
+    """Say why an agreement takes no entries now, or None where it does; looked at again at the last
+    line.
+    """
     code = _STANDING.get(subscription.standing)
     return None if code is None else Outcome(code)
 
@@ -283,7 +361,11 @@ def _not_agreed(context: EntryContext) -> Outcome | None:
     return Outcome(OutcomeCode.DENIED_SYMBOL_NOT_AGREED, {"symbol": symbol})
 
 
-_BEFORE_ACCOUNT: Final[tuple[Callable[[EntryContext], Outcome | None], ...]] = (_changed_meanwhile, _does_not_stand, _not_agreed)
+_BEFORE_ACCOUNT: Final[tuple[Callable[[EntryContext], Outcome | None], ...]] = (
+    _changed_meanwhile,
+    _does_not_stand,
+    _not_agreed,
+)
 
 
 def _exits_first(context: EntryContext, account: AccountView) -> Wait | None:
@@ -294,7 +376,10 @@ def _exits_first(context: EntryContext, account: AccountView) -> Wait | None:
 
 def _detached(context: EntryContext, account: AccountView) -> Outcome | None:
     symbol, strategy = context.signal.draft.symbol, context.subscription.strategy
-    if any(each.detached and each.symbol == symbol and each.strategy == strategy for each in account.holdings):
+    if any(
+        each.detached and each.symbol == symbol and each.strategy == strategy
+        for each in account.holdings
+    ):
         return Outcome(OutcomeCode.SKIPPED_DETACHED, {"symbol": symbol})
     return None
 
@@ -308,11 +393,25 @@ def _strategy_holds(context: EntryContext, account: AccountView) -> Outcome | Wa
     if side is not context.side:
         if context.signal.draft.action is Action.REVERSE:
             # Nothing is closed for a test, and it is to tell what would have been entered.
-            return None if context.signal.draft.is_test else Wait("what its exit is to close is still held")
-        return Outcome(OutcomeCode.SKIPPED_OPPOSITE_HELD, {"held": plain(quantity), "symbol": symbol, "held_side": side.value})
+            return (
+                None
+                if context.signal.draft.is_test
+                else Wait("what its exit is to close is still held")
+            )
+        return Outcome(
+            OutcomeCode.SKIPPED_OPPOSITE_HELD,
+            {"held": plain(quantity), "symbol": symbol, "held_side": side.value},
+        )
     if context.adds:
-        return Wait("an earlier entry of this strategy is not settled yet") if _is_unsettled(context, account) else None
-    return Outcome(OutcomeCode.SKIPPED_ALREADY_OPEN, {"held": plain(quantity), "symbol": symbol, "side": side.value})
+        return (
+            Wait("an earlier entry of this strategy is not settled yet")
+            if _is_unsettled(context, account)
+            else None
+        )
+    return Outcome(
+        OutcomeCode.SKIPPED_ALREADY_OPEN,
+        {"held": plain(quantity), "symbol": symbol, "side": side.value},
+    )
 
 
 def _is_unsettled(context: EntryContext, account: AccountView) -> bool:
@@ -320,10 +419,16 @@ def _is_unsettled(context: EntryContext, account: AccountView) -> bool:
     return any(each.symbol == symbol and each.entries_open > 0 for each in account.holdings)
 
 
-def _held_by(strategy: StrategyId, context: EntryContext, account: AccountView) -> tuple[PositionSide, Quantity] | None:
-    """Find what a strategy holds in the signal's symbol; an entry on its way counts, with the quantity it may bring."""
+def _held_by(
+    strategy: StrategyId, context: EntryContext, account: AccountView
+) -> tuple[PositionSide, Quantity] | None:
+    """Find what a strategy holds in the signal's symbol; an entry on its way counts, with the
+    quantity it may bring.
+    """
     symbol = context.signal.draft.symbol
-    flying = [each for each in account.pending if each.symbol == symbol and each.strategy == strategy]
+    flying = [
+        each for each in account.pending if each.symbol == symbol and each.strategy == strategy
+    ]
     most = max((each.quantity for each in flying), default=Quantity(Decimal(0)))
     for holding in account.holdings:
         if holding.symbol == symbol and holding.strategy == strategy and is_held(holding):
@@ -338,19 +443,28 @@ def _another_holds(context: EntryContext, account: AccountView) -> Outcome | Non
     holder = next((strategy for strategy in claims if strategy != own), None)
     if holder is None:
         return None
-    return Outcome(OutcomeCode.SKIPPED_SYMBOL_HELD, {"holder": context.strategy_names.get(holder, holder), "symbol": symbol})
+    return Outcome(
+        OutcomeCode.SKIPPED_SYMBOL_HELD,
+        {"holder": context.strategy_names.get(holder, holder), "symbol": symbol},
+    )
 
 
 def _owner_is_there(context: EntryContext, account: AccountView) -> Outcome | Wait | None:
-    """Leave the owner's own alone: whatever stands in the symbol beyond our share (none, but for an ``add``) is his."""
+    """Leave the owner's own alone: whatever stands in the symbol beyond our share (none, but for an
+    ``add``) is his.
+    """
     symbol = context.signal.draft.symbol
     if context.subscription.policy.allow_own_position:
         return None
     position = position_of(account.report, symbol)
-    ours = next((each.share for each in account.holdings if each.symbol == symbol), Quantity(Decimal(0)))
+    ours = next(
+        (each.share for each in account.holdings if each.symbol == symbol), Quantity(Decimal(0))
+    )
     if position is not None and position.quantity > ours:
         own = f"{position.side.value} {plain(EXACT.subtract(position.quantity, ours))}"
-    elif any(each.symbol == symbol and not each.has_our_mark for each in account.report.open_orders):
+    elif any(
+        each.symbol == symbol and not each.has_our_mark for each in account.report.open_orders
+    ):
         own = "a resting order"
     else:
         return None
@@ -369,21 +483,46 @@ _WHO_HOLDS: Final[tuple[Callable[[EntryContext, AccountView], Outcome | Wait | N
 
 
 def _sized(context: EntryContext, account: AccountView) -> _Order | Outcome:
-    """Go from the instrument to an order with a quantity and its protection, or say what stands in the way."""
-    draft, policy, instrument = context.signal.draft, context.subscription.policy, context.instrument
+    """Go from the instrument to an order with a quantity and its protection, or say what stands in
+    the way.
+    """
+    draft, policy, instrument = (
+        context.signal.draft,
+        context.subscription.policy,
+        context.instrument,
+    )
     leverage = _leverage(context, account)
     if instrument is None or instrument.symbol != draft.symbol:
         return _untradable(context, leverage, "no such contract is listed")
     if not instrument.leverage_min <= leverage <= instrument.leverage_max:
-        return _untradable(context, leverage, f"its leverage is {plain(instrument.leverage_min)}x to {plain(instrument.leverage_max)}x")
+        return _untradable(
+            context,
+            leverage,
+            f"its leverage is {plain(instrument.leverage_min)}x to "
+            f"{plain(instrument.leverage_max)}x",
+        )
     limit = _limit_price(context, instrument)
     if limit is not None and limit <= 0:
-        return _untradable(context, leverage, f"the limit price is below its price step {plain(instrument.price_step)}")
+        return _untradable(
+            context,
+            leverage,
+            f"the limit price is below its price step {plain(instrument.price_step)}",
+        )
     if exceeds_ceiling(policy.leverage, draft.leverage):
-        return Outcome(OutcomeCode.DENIED_LEVERAGE, {"asked": plain(leverage), "ceiling": plain(policy.leverage.value)})
+        return Outcome(
+            OutcomeCode.DENIED_LEVERAGE,
+            {"asked": plain(leverage), "ceiling": plain(policy.leverage.value)},
+        )
     quote = context.quote
-    if quote is None or quote.symbol != draft.symbol or context.now - quote.at > timedelta(seconds=context.price_age_s):
-        return Outcome(OutcomeCode.DENIED_PRICE_STALE, {"symbol": draft.symbol, "limit_s": str(context.price_age_s)})
+    if (
+        quote is None
+        or quote.symbol != draft.symbol
+        or context.now - quote.at > timedelta(seconds=context.price_age_s)
+    ):
+        return Outcome(
+            OutcomeCode.DENIED_PRICE_STALE,
+            {"symbol": draft.symbol, "limit_s": str(context.price_age_s)},
+        )
     slipped = _slipped(context, quote)
     if slipped is not None:
         return slipped
@@ -391,26 +530,47 @@ def _sized(context: EntryContext, account: AccountView) -> _Order | Outcome:
     quantity = _quantity(context, account, instrument, leverage, price)
     if isinstance(quantity, Outcome):
         return quantity
-    return _protected(context, _Order(instrument, leverage, price, limit, quantity), execution_price(context.side, limit, quote.last))
+    return _protected(
+        context,
+        _Order(instrument, leverage, price, limit, quantity),
+        execution_price(context.side, limit, quote.last),
+    )
 
 
 def _leverage(context: EntryContext, account: AccountView) -> Ratio:
-    """Choose the leverage: an ``add`` keeps the position's own, because leverage belongs to the whole position."""
+    """Choose the leverage: an ``add`` keeps the position's own, because leverage belongs to the
+    whole position.
+    """
     draft, policy = context.signal.draft, context.subscription.policy
     position = position_of(account.report, draft.symbol) if context.adds else None
-    return leverage_of(policy.leverage, draft.leverage) if position is None or position.leverage <= 0 else position.leverage
+    return (
+        leverage_of(policy.leverage, draft.leverage)
+        if position is None or position.leverage <= 0
+        else position.leverage
+    )
 
 
 def _slipped(context: EntryContext, quote: Quote) -> Outcome | None:
-    """Refuse a market entry where the price went against it by more than was agreed since the master saw it."""
+    """Refuse a market entry where the price went against it by more than was agreed since the
+    master saw it.
+    """
     draft, cap = context.signal.draft, context.limits.slippage_bps
     if cap is None or draft.price is None or draft.order_type is not OrderType.MARKET:
         return None
-    worse = EXACT.subtract(quote.last, draft.price) if context.side is PositionSide.LONG else EXACT.subtract(draft.price, quote.last)
+    worse = (
+        EXACT.subtract(quote.last, draft.price)
+        if context.side is PositionSide.LONG
+        else EXACT.subtract(draft.price, quote.last)
+    )
     exact = EXACT.divide(EXACT.multiply(worse, Decimal(10_000)), draft.price)
     if exact <= cap:
         return None
-    numbers = {"price": plain(quote.last), "asked": plain(draft.price), "slippage": plain(ceil_to_step(exact, _TENTH)), "cap": str(cap)}
+    numbers = {
+        "price": plain(quote.last),
+        "asked": plain(draft.price),
+        "slippage": plain(ceil_to_step(exact, _TENTH)),
+        "cap": str(cap),
+    }
     return Outcome(OutcomeCode.DENIED_SLIPPAGE, numbers | {"symbol": draft.symbol})
 
 
@@ -420,7 +580,9 @@ def _untradable(context: EntryContext, leverage: Ratio, why: str) -> Outcome:
 
 
 def _limit_price(context: EntryContext, instrument: Instrument) -> Price | None:
-    """Round a limit to the price step, never to a worse price than the master's: long down, short up."""
+    """Round a limit to the price step, never to a worse price than the master's: long down, short
+    up.
+    """
     draft = context.signal.draft
     if draft.order_type is not OrderType.LIMIT or draft.price is None:
         return None
@@ -429,10 +591,16 @@ def _limit_price(context: EntryContext, instrument: Instrument) -> Price | None:
 
 
 def _quantity(
-    context: EntryContext, account: AccountView, instrument: Instrument, leverage: Ratio, price: Price
-) -> Quantity | Outcome:  # fmt: skip
+    context: EntryContext,
+    account: AccountView,
+    instrument: Instrument,
+    leverage: Ratio,
+    price: Price,
+) -> Quantity | Outcome:
     draft, policy = context.signal.draft, context.subscription.policy
-    basis = SizingBasis(leverage, price, draft.size.quantity, equity(account.report), draft.stop_loss)
+    basis = SizingBasis(
+        leverage, price, draft.size.quantity, equity(account.report), draft.stop_loss
+    )
     raw = raw_quantity(policy.sizing, basis)
     if isinstance(raw, Missing):
         return Outcome(_LACKING[raw], {"symbol": draft.symbol})
@@ -442,7 +610,10 @@ def _quantity(
             return _below_minimum(context, raw, price, least)
         quantity = least
     if quantity > instrument.quantity_max:
-        why = f"the size {plain(quantity)} is above its largest order {plain(instrument.quantity_max)}"
+        why = (
+            f"the size {plain(quantity)} is above its largest order "
+            f"{plain(instrument.quantity_max)}"
+        )
         return _untradable(context, leverage, why)
     return quantity
 
@@ -459,35 +630,81 @@ def _below_minimum(context: EntryContext, raw: Quantity, price: Price, least: Qu
 
 
 def _protected(context: EntryContext, order: _Order, executes_at: Price) -> _Order | Outcome:
-    """Put stop and target on the price step, towards the price, and refuse one that is not beyond the price it protects."""
+    """Put stop and target on the price step, towards the price, and refuse one that is not beyond
+    the price it protects.
+    """
     draft, is_long = context.signal.draft, context.side is PositionSide.LONG
     step = order.instrument.price_step
-    stop = None if draft.stop_loss is None else Price((ceil_to_step if is_long else floor_to_step)(draft.stop_loss, step))
-    target = None if draft.take_profit is None else Price((floor_to_step if is_long else ceil_to_step)(draft.take_profit, step))
-    if stop is not None and (stop <= 0 or (stop >= executes_at if is_long else stop <= executes_at)):
+    stop = (
+        None
+        if draft.stop_loss is None
+        else Price((ceil_to_step if is_long else floor_to_step)(draft.stop_loss, step))
+    )
+    target = (
+        None
+        if draft.take_profit is None
+        else Price((floor_to_step if is_long else ceil_to_step)(draft.take_profit, step))
+    )
+    if stop is not None and (
+        stop <= 0 or (stop >= executes_at if is_long else stop <= executes_at)
+    ):
         return _wrong_side("stop loss", draft.stop_loss, executes_at)
-    if target is not None and (target <= 0 or (target <= executes_at if is_long else target >= executes_at)):
+    if target is not None and (
+        target <= 0 or (target <= executes_at if is_long else target >= executes_at)
+    ):
         return _wrong_side("take profit", draft.take_profit, executes_at)
-    return _Order(order.instrument, order.leverage, order.price, order.limit_price, order.quantity, stop, target)
+    return _Order(
+        order.instrument,
+        order.leverage,
+        order.price,
+        order.limit_price,
+        order.quantity,
+        stop,
+        target,
+    )
 
 
 def _wrong_side(which: str, level: Price | None, price: Price) -> Outcome:
     assert level is not None, "only a level that was given can be on the wrong side"
-    return Outcome(OutcomeCode.DENIED_PROTECTION, {"which": which, "level": plain(level), "price": plain(price)})
+    return Outcome(
+        OutcomeCode.DENIED_PROTECTION,
+        {"which": which, "level": plain(level), "price": plain(price)},
+    )
 
 
-def _over_limits(context: EntryContext, account: AccountView, order: _Order) -> Outcome | Wait | None:
+def _over_limits(
+    context: EntryContext, account: AccountView, order: _Order
+) -> Outcome | Wait | None:
     symbol, entry = context.signal.draft.symbol, order.carried
-    over = broken_cap(context.limits, symbol, entry, account.holdings, account.report, account.pending, context.currency)
+    over = broken_cap(
+        context.limits,
+        symbol,
+        entry,
+        account.holdings,
+        account.report,
+        account.pending,
+        context.currency,
+    )
     lost = lost_too_much(context.limits, account.report, context.day, context.currency)
-    refused = over or lost or lacking_balance(entry, account.report, account.pending, context.fee_bps)
-    if refused is not None and refused.code in _COUNTS_WHAT_IS_HELD and context.anywhere is not Reading.AFTER:
-        return _MAY_BE_OURS  # what our last exit closed may still count, and its margin may be on its way back
+    refused = (
+        over or lost or lacking_balance(entry, account.report, account.pending, context.fee_bps)
+    )
+    if (
+        refused is not None
+        and refused.code in _COUNTS_WHAT_IS_HELD
+        and context.anywhere is not Reading.AFTER
+    ):
+        # what our last exit closed may still count, and its margin may be on its way back
+        return _MAY_BE_OURS
     return refused
 
 
 def _not_for_real(context: EntryContext, order: _Order) -> Outcome | None:
-    numbers = {"side": context.side.value, "quantity": plain(order.quantity), "symbol": context.signal.draft.symbol}
+    numbers = {
+        "side": context.side.value,
+        "quantity": plain(order.quantity),
+        "symbol": context.signal.draft.symbol,
+    }
     if context.signal.draft.is_test:
         return Outcome(OutcomeCode.SKIPPED_TEST, numbers)
     if context.subscription.policy.mode is Mode.WATCH:
@@ -513,6 +730,8 @@ def _entry_plan(context: EntryContext, order: _Order) -> EntryPlan:
 
 
 def _rounded(amount: Decimal) -> str:
-    """Write an "about": rounded down to cents, or to the last stored decimal where cents would read as nothing."""
+    """Write an "about": rounded down to cents, or to the last stored decimal where cents would read
+    as nothing.
+    """
     cents = floor_to_step(amount, Decimal("0.01"))
     return plain(cents if cents > 0 else floor_to_step(amount, _FINEST))

@@ -1,11 +1,14 @@
-"""The planner of exits: what one account closes of what the engine opened there, decided from values alone.
+"""The planner of exits: what one account closes of what the engine opened there, decided from
+values alone.
 
-Total and deterministic like the planner of entries. An exit never closes more than our share, never looks at switches, age, caps,
-balance, price or the subscription's mode, and waits only where proof is missing. A close and the exit of a reverse leave nothing; a
-reduce leaves a fixed rest, decided once: what rounding to the step leaves over is carried to the next reduction, and a close takes it.
+Total and deterministic like the planner of entries. An exit never closes more than our share, never
+looks at switches, age, caps, balance, price or the subscription's mode, and waits only where proof
+is missing. A close and the exit of a reverse leave nothing; a reduce leaves a fixed rest, decided
+once: what rounding to the step leaves over is carried to the next reduction, and a close takes it.
 
-The exchange's minimums are for opening. Everything that we hold is closed whatever it is worth: whether something is too small to be
-closed, the exchange alone says. Only a part that a reduce takes out is carried where it is below them.
+The exchange's minimums are for opening. Everything that we hold is closed whatever it is worth:
+whether something is too small to be closed, the exchange alone says. Only a part that a reduce
+takes out is carried where it is below them.
 """
 
 from dataclasses import dataclass
@@ -28,11 +31,14 @@ from engine.domain.subscription import Subscription
 
 NONE: Final = Quantity(ZERO)
 NO_CONTRACT: Final = Wait("the contract has not been read from the exchange yet")
-"""What a reduce waits for where nobody knows the contract's step: nothing of ours ends this, so it counts as a failed try."""
+"""What a reduce waits for where nobody knows the contract's step: nothing of ours ends this, so it
+counts as a failed try.
+"""
 
 
 NO_TRACE: Final = (
-    "an earlier closing order without trace may have closed this, and the owner holds a part of the position: rexalgo unknown decide"
+    "an earlier closing order without trace may have closed this, and the owner holds a part of "
+    "the position: rexalgo unknown decide"
 )
 
 
@@ -40,11 +46,12 @@ NO_TRACE: Final = (
 class ExitContext:
     """Hold everything that decides about one exit of one account.
 
-    ``holding`` is this strategy's, None if it has none. ``position`` is the newest known at the exchange, None if there is none
-    or it is unknown. ``outstanding`` is the quantity of exit attempts that are not resolved. ``attempt`` counts from 1. ``leave`` is
-    the share to leave behind as an earlier attempt of this exit fixed it, None before. ``is_entering``: an earlier entry of this
-    strategy has not ended. ``without_trace`` is the quantity of exits that were given up without trace, at an exchange where an exit may
-    leave none though it closed something.
+    ``holding`` is this strategy's, None if it has none. ``position`` is the newest known at the
+    exchange, None if there is none or it is unknown. ``outstanding`` is the quantity of exit
+    attempts that are not resolved. ``attempt`` counts from 1. ``leave`` is the share to leave
+    behind as an earlier attempt of this exit fixed it, None before. ``is_entering``: an earlier
+    entry of this strategy has not ended. ``without_trace`` is the quantity of exits that were given
+    up without trace, at an exchange where an exit may leave none though it closed something.
     """
 
     signal: Signal
@@ -69,7 +76,9 @@ class ExitContext:
 
 @dataclass(frozen=True, slots=True)
 class ExitPlan:
-    """Hold a reduce-only order to send; ``leave`` is the share left behind, ``carried`` what rounding leaves for the next reduction."""
+    """Hold a reduce-only order to send; ``leave`` is the share left behind, ``carried`` what
+    rounding leaves for the next reduction.
+    """
 
     intent: OrderIntent
     leave: Quantity
@@ -78,17 +87,21 @@ class ExitPlan:
 
 @dataclass(frozen=True, slots=True)
 class Carry:
-    """Say that the part to close is too small for the exchange: it ends in ``outcome``, and ``carried`` is kept for the next one."""
+    """Say that the part to close is too small for the exchange: it ends in ``outcome``, and
+    ``carried`` is kept for the next one.
+    """
 
     outcome: Outcome
     carried: Quantity
 
 
 def plan_exit(context: ExitContext) -> ExitPlan | Carry | Outcome | Wait:
-    """Decide one exit: close our share or a part of it, wait for proof, or say why there is nothing to do. Total.
+    """Decide one exit: close our share or a part of it, wait for proof, or say why there is nothing
+    to do. Total.
 
-    What was opened for real is closed for real, also after the follower went to watching. Without an instrument the share itself is
-    sent: it is a sum of fills. A reduce waits for the instrument, because only whole steps can be closed.
+    What was opened for real is closed for real, also after the follower went to watching. Without
+    an instrument the share itself is sent: it is a sum of fills. A reduce waits for the instrument,
+    because only whole steps can be closed.
     """
     holding, draft = context.holding, context.signal.draft
     if holding is None or not is_held(holding) or not _is_meant(context, holding):
@@ -98,29 +111,42 @@ def plan_exit(context: ExitContext) -> ExitPlan | Carry | Outcome | Wait:
     if holding.entry_key != NO_ORDER_KEY and context.signal.order_key <= holding.entry_key:
         return Outcome(OutcomeCode.SKIPPED_SUPERSEDED, {"symbol": draft.symbol})
     if draft.is_test:
-        numbers = {"side": holding.side.value, "quantity": plain(holding.share), "symbol": draft.symbol}
+        numbers = {
+            "side": holding.side.value,
+            "quantity": plain(holding.share),
+            "symbol": draft.symbol,
+        }
         return Outcome(OutcomeCode.SKIPPED_TEST, numbers)
     if context.outstanding > 0:
-        # One exit at a time: until it is proven, closing again could close what is not ours any more.
+        # One exit at a time: until it is proven, closing again could close what is not ours any
+        # more.
         return Wait("an exit of this strategy is not resolved yet")
     if _surely_ours(context, holding) <= 0 < holding.share:
         return Wait(NO_TRACE)
-    return _close_share(context, holding) if context.is_flat_after else _reduce_share(context, holding)
+    return (
+        _close_share(context, holding) if context.is_flat_after else _reduce_share(context, holding)
+    )
 
 
 def _surely_ours(context: ExitContext, holding: Holding) -> Quantity:
     """Return what of the share can be closed without closing what the owner holds beside it.
 
-    An exit without trace may have closed its part of the share already. Where the position is no larger than the share, all of it is ours
-    all the same, whatever became of that exit.
+    An exit without trace may have closed its part of the share already. Where the position is no
+    larger than the share, all of it is ours all the same, whatever became of that exit.
     """
     position = context.position
     is_all_ours = position is not None and position.quantity <= holding.share
-    return holding.share if is_all_ours else Quantity(EXACT.subtract(holding.share, context.without_trace))
+    return (
+        holding.share
+        if is_all_ours
+        else Quantity(EXACT.subtract(holding.share, context.without_trace))
+    )
 
 
 def _is_meant(context: ExitContext, holding: Holding) -> bool:
-    """Tell whether the signal's side allows to close this holding: a reverse names the side to enter, so it closes the other one."""
+    """Tell whether the signal's side allows to close this holding: a reverse names the side to
+    enter, so it closes the other one.
+    """
     side = context.signal.draft.side
     if context.signal.draft.action is Action.REVERSE:
         return side is not holding.side
@@ -130,22 +156,32 @@ def _is_meant(context: ExitContext, holding: Holding) -> bool:
 def _close_share(context: ExitContext, holding: Holding) -> ExitPlan | Wait:
     if holding.share == 0:
         return Wait("an entry of this strategy is not resolved yet")
-    return ExitPlan(_exit_intent(context, holding, _surely_ours(context, holding)), Quantity(ZERO), Quantity(ZERO))
+    return ExitPlan(
+        _exit_intent(context, holding, _surely_ours(context, holding)),
+        Quantity(ZERO),
+        Quantity(ZERO),
+    )
 
 
 def _reduce_share(context: ExitContext, holding: Holding) -> ExitPlan | Carry | Outcome | Wait:
-    """Close a fraction of what is proven to be ours; what an unproven entry brings later is not reduced by this signal."""
+    """Close a fraction of what is proven to be ours; what an unproven entry brings later is not
+    reduced by this signal.
+    """
     fraction = context.signal.draft.size.fraction
     assert fraction is not None, "SignalDraft refuses a reduce without a fraction"
     if context.leave is not None:
         return _reduce_on(context, holding, context.leave)
     if holding.share == 0:
         return Wait("an entry of this strategy is not resolved yet")
-    wanted = min(_surely_ours(context, holding), EXACT.add(EXACT.multiply(holding.share, fraction), holding.carried))
+    wanted = min(
+        _surely_ours(context, holding),
+        EXACT.add(EXACT.multiply(holding.share, fraction), holding.carried),
+    )
     if wanted == holding.share:
         return _close_share(context, holding)
     if context.instrument is None:
-        # A share is a sum of fills, a fraction of it is not: off the step the exchange refuses it, or leaves what nobody can close.
+        # A share is a sum of fills, a fraction of it is not: off the step the exchange refuses it,
+        # or leaves what nobody can close.
         return NO_CONTRACT
     quantity = floored(Quantity(wanted), context.instrument)
     if is_below_minimum(context, quantity):
@@ -154,21 +190,41 @@ def _reduce_share(context: ExitContext, holding: Holding) -> ExitPlan | Carry | 
     return ExitPlan(_exit_intent(context, holding, quantity), Quantity(leave), Quantity(rest))
 
 
-def _reduce_on(context: ExitContext, holding: Holding, leave: Quantity) -> ExitPlan | Carry | Outcome:
-    """Go on towards the share that the first attempt fixed: an attempt may have closed a part of it, the owner another."""
+def _reduce_on(
+    context: ExitContext, holding: Holding, leave: Quantity
+) -> ExitPlan | Carry | Outcome:
+    """Go on towards the share that the first attempt fixed: an attempt may have closed a part of
+    it, the owner another.
+    """
     rest = Quantity(EXACT.subtract(holding.share, leave))
     if rest <= 0:
         return Outcome(
-            OutcomeCode.NOTHING_TO_DO, {"why": f"no more than {plain(leave)} {context.signal.draft.symbol} is held, as it asked for"}
+            OutcomeCode.NOTHING_TO_DO,
+            {
+                "why": (
+                    f"no more than {plain(leave)} {context.signal.draft.symbol} is held, as it "
+                    "asked for"
+                )
+            },
         )
-    if context.instrument is not None and is_below_minimum(context, floored(rest, context.instrument)):
+    if context.instrument is not None and is_below_minimum(
+        context, floored(rest, context.instrument)
+    ):
         return _carried(context, context.instrument, Quantity(EXACT.add(holding.carried, rest)))
-    return ExitPlan(_exit_intent(context, holding, min(rest, _surely_ours(context, holding))), leave, holding.carried)
+    return ExitPlan(
+        _exit_intent(context, holding, min(rest, _surely_ours(context, holding))),
+        leave,
+        holding.carried,
+    )
 
 
 def _carried(context: ExitContext, instrument: Instrument, wanted: Quantity) -> Carry:
     least = max(instrument.quantity_min, instrument.quantity_step)
-    numbers = {"quantity": plain(wanted), "symbol": context.signal.draft.symbol, "minimum": plain(least)}
+    numbers = {
+        "quantity": plain(wanted),
+        "symbol": context.signal.draft.symbol,
+        "minimum": plain(least),
+    }
     return Carry(Outcome(OutcomeCode.SKIPPED_CARRIED, numbers), wanted)
 
 
@@ -177,18 +233,33 @@ def is_below_minimum(context: ExitContext, quantity: Quantity) -> bool:
     instrument, position = context.instrument, context.position
     if instrument is None:
         return False
-    worth = None if position is None or position.mark_price <= 0 else notional(position.mark_price, quantity)
-    return quantity <= 0 or quantity < instrument.quantity_min or (worth is not None and worth < instrument.notional_min)
+    worth = (
+        None
+        if position is None or position.mark_price <= 0
+        else notional(position.mark_price, quantity)
+    )
+    return (
+        quantity <= 0
+        or quantity < instrument.quantity_min
+        or (worth is not None and worth < instrument.notional_min)
+    )
 
 
 def _exit_intent(context: ExitContext, holding: Holding, quantity: Quantity) -> OrderIntent:
     position, draft = context.position, context.signal.draft
-    same = position is not None and position.side is holding.side and holding.position_id in ("", position.id)
+    same = (
+        position is not None
+        and position.side is holding.side
+        and holding.position_id in ("", position.id)
+    )
     whole = same and position is not None and position.quantity == quantity == holding.share
     if not whole and context.instrument is not None:
         quantity = _orderable(quantity, context.instrument)
-    # An exit changes no leverage; the field repeats what stands, or the neutral 1 where that is unknown.
-    leverage = position.leverage if position is not None and position.leverage > 0 else Ratio(Decimal(1))
+    # An exit changes no leverage; the field repeats what stands, or the neutral 1 where that is
+    # unknown.
+    leverage = (
+        position.leverage if position is not None and position.leverage > 0 else Ratio(Decimal(1))
+    )
     return OrderIntent(
         client_order_id=exit_client_order_id(context.copy, context.leg, context.attempt),
         symbol=draft.symbol,
@@ -204,7 +275,8 @@ def _exit_intent(context: ExitContext, holding: Holding, quantity: Quantity) -> 
 
 
 def _orderable(quantity: Quantity, instrument: Instrument) -> Quantity:
-    """Return what of ``quantity`` one order can close: whole steps, at most the exchange's maximum; the rest is closed by the next.
+    """Return what of ``quantity`` one order can close: whole steps, at most the exchange's maximum;
+    the rest is closed by the next.
 
     Less than one step is asked for as it is: the exchange says what becomes of it.
     """

@@ -1,7 +1,9 @@
-"""The planner of protection: which stop and target a held position is to have after a signal, decided from values alone.
+"""The planner of protection: which stop and target a held position is to have after a signal,
+decided from values alone.
 
-What a signal does not name stays as the strategy wanted it before; levels are put on the price step towards the price, and one that is
-not beyond the price it protects is refused, because the exchange would close at once.
+What a signal does not name stays as the strategy wanted it before; levels are put on the price step
+towards the price, and one that is not beyond the price it protects is refused, because the exchange
+would close at once.
 """
 
 from dataclasses import dataclass
@@ -20,9 +22,9 @@ from engine.domain.signal import PositionSide, Signal
 class ProtectionContext:
     """Hold everything that decides about one ``set_protection`` of one account.
 
-    ``holding`` is this strategy's. ``price`` is the last one, None where there is no fresh one: the exchange then judges the levels.
-    ``can_protect``: the exchange can move levels. ``is_entering``: an earlier entry has not ended. ``is_replaced``: a later signal of
-    this kind is recorded.
+    ``holding`` is this strategy's. ``price`` is the last one, None where there is no fresh one: the
+    exchange then judges the levels. ``can_protect``: the exchange can move levels. ``is_entering``:
+    an earlier entry has not ended. ``is_replaced``: a later signal of this kind is recorded.
     """
 
     signal: Signal
@@ -35,14 +37,19 @@ class ProtectionContext:
 
 
 def plan_protection(context: ProtectionContext) -> ProtectionOrder | Outcome | Wait:
-    """Decide which stop and target the position is to have, wait for an entry, or say why nothing is done. Total."""
+    """Decide which stop and target the position is to have, wait for an entry, or say why nothing
+    is done. Total.
+    """
     draft, holding = context.signal.draft, context.holding
     if context.is_replaced:
         return Outcome(OutcomeCode.SKIPPED_SUPERSEDED, {"symbol": draft.symbol})
     if holding is None or not is_held(holding) or draft.side not in (None, holding.side):
         if context.is_entering and not draft.is_test:
             return Wait("an entry of this strategy has not ended yet")
-        return Outcome(OutcomeCode.NOTHING_TO_DO, {"why": f"this strategy holds nothing in {draft.symbol} on this account"})
+        return Outcome(
+            OutcomeCode.NOTHING_TO_DO,
+            {"why": f"this strategy holds nothing in {draft.symbol} on this account"},
+        )
     if context.signal.order_key <= holding.entry_key:
         return Outcome(OutcomeCode.SKIPPED_SUPERSEDED, {"symbol": draft.symbol})
     if holding.share == 0 and not draft.is_test:
@@ -54,14 +61,29 @@ def plan_protection(context: ProtectionContext) -> ProtectionOrder | Outcome | W
     if refused is not None:
         return refused
     if draft.is_test:
-        return Outcome(OutcomeCode.SKIPPED_TEST, {"side": holding.side.value, "quantity": plain(holding.share), "symbol": draft.symbol})
+        return Outcome(
+            OutcomeCode.SKIPPED_TEST,
+            {"side": holding.side.value, "quantity": plain(holding.share), "symbol": draft.symbol},
+        )
     return ProtectionOrder(draft.symbol, holding.side, stop, target)
 
 
 def _levels(context: ProtectionContext, holding: Holding) -> tuple[Price | None, Price | None]:
     draft, is_long = context.signal.draft, holding.side is PositionSide.LONG
-    stop = None if draft.no_stop_loss else holding.stop_loss if draft.stop_loss is None else draft.stop_loss
-    target = None if draft.no_take_profit else holding.take_profit if draft.take_profit is None else draft.take_profit
+    stop = (
+        None
+        if draft.no_stop_loss
+        else holding.stop_loss
+        if draft.stop_loss is None
+        else draft.stop_loss
+    )
+    target = (
+        None
+        if draft.no_take_profit
+        else holding.take_profit
+        if draft.take_profit is None
+        else draft.take_profit
+    )
     if context.instrument is None:
         return stop, target
     step = context.instrument.price_step
@@ -72,14 +94,22 @@ def _levels(context: ProtectionContext, holding: Holding) -> tuple[Price | None,
     )
 
 
-def _wrong_side(context: ProtectionContext, holding: Holding, stop: Price | None, target: Price | None) -> Outcome | None:
+def _wrong_side(
+    context: ProtectionContext, holding: Holding, stop: Price | None, target: Price | None
+) -> Outcome | None:
     price, is_long = context.price, holding.side is PositionSide.LONG
-    for which, level, is_below in (("stop loss", stop, is_long), ("take profit", target, not is_long)):
+    for which, level, is_below in (
+        ("stop loss", stop, is_long),
+        ("take profit", target, not is_long),
+    ):
         if level is None:
             continue
         if level <= 0 or (price is not None and (level >= price if is_below else level <= price)):
             shown = "?" if price is None else plain(price)
-            return Outcome(OutcomeCode.DENIED_PROTECTION, {"which": which, "level": plain(level), "price": shown})
+            return Outcome(
+                OutcomeCode.DENIED_PROTECTION,
+                {"which": which, "level": plain(level), "price": shown},
+            )
     return None
 
 

@@ -1,7 +1,9 @@
-"""Turn what is known about an account into check items, before an entry is ever tried: key, money, positions, and what each contract needs.
+"""Turn what is known about an account into check items, before an entry is ever tried: key, money,
+positions, and what each contract needs.
 
-What always holds: an item stops entries only where the planner, or the exchange, would refuse them as things stand; nothing here sends,
-decides an order, or knows a ledger. Sizes are computed by ``decisions.sizing``, the same functions that plan.
+What always holds: an item stops entries only where the planner, or the exchange, would refuse them
+as things stand; nothing here sends, decides an order, or knows a ledger. Sizes are computed by
+``decisions.sizing``, the same functions that plan.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,9 +12,25 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from engine.decisions.risk import equity, fee
-from engine.decisions.sizing import Missing, SizingBasis, floored, leverage_of, raw_quantity, smallest_quantity
+from engine.decisions.sizing import (
+    Missing,
+    SizingBasis,
+    floored,
+    leverage_of,
+    raw_quantity,
+    smallest_quantity,
+)
 from engine.domain.account import AccountReport, Position, UnreadableRow
-from engine.domain.amounts import EXACT, ZERO, Money, Quantity, Ratio, initial_margin, notional, plain
+from engine.domain.amounts import (
+    EXACT,
+    ZERO,
+    Money,
+    Quantity,
+    Ratio,
+    initial_margin,
+    notional,
+    plain,
+)
 from engine.domain.identifiers import Symbol
 from engine.domain.instrument import Instrument
 from engine.domain.preflight import CheckItem, Level
@@ -26,9 +44,11 @@ _OK, _WARNING, _STOPS = Level.OK, Level.WARNING, Level.STOPS_ENTRIES
 
 @dataclass(frozen=True, slots=True)
 class SymbolNeed:
-    """Hold one contract that an account agreed to copy, with what the market says about it (None: it says nothing).
+    """Hold one contract that an account agreed to copy, with what the market says about it (None:
+    it says nothing).
 
-    ``contracts_known``: the exchange's list was read, so that what is not in it is not traded there.
+    ``contracts_known``: the exchange's list was read, so that what is not in it is not traded
+    there.
     """
 
     symbol: Symbol
@@ -43,9 +63,10 @@ class SymbolNeed:
 class Facts:
     """Hold all that a check looks at.
 
-    ``report`` is None where the account cannot be read, and ``problem`` says why; ``key_refused``: because of the key. ``key_since`` is
-    when the credentials were given to us, ``key_lasts_days`` what the exchange says. ``ours``: our share by symbol. ``foreign`` counts
-    orders with our mark that the ledger lacks.
+    ``report`` is None where the account cannot be read, and ``problem`` says why; ``key_refused``:
+    because of the key. ``key_since`` is when the credentials were given to us, ``key_lasts_days``
+    what the exchange says. ``ours``: our share by symbol. ``foreign`` counts orders with our mark
+    that the ledger lacks.
     """
 
     report: AccountReport | None
@@ -66,16 +87,38 @@ def check_items(facts: Facts, now: datetime) -> tuple[CheckItem, ...]:
     """Check an account; the order is the one in which people mend things."""
     items = [*_key(facts, now)]
     if facts.report is not None:
-        items += [_funds(facts, facts.report), *(_position(each, facts) for each in facts.report.positions)]
+        items += [
+            _funds(facts, facts.report),
+            *(_position(each, facts) for each in facts.report.positions),
+        ]
     if facts.foreign:
-        told = f"{facts.foreign} orders carry our mark and are not in this ledger: it may be an old one"
-        items.append(CheckItem(_STOPS, "orders", told, "rexalgo reconcile NAME shows them, and with --apply takes them as the owner's"))
+        told = (
+            f"{facts.foreign} orders carry our mark and are not in this ledger: it may be an old "
+            "one"
+        )
+        items.append(
+            CheckItem(
+                _STOPS,
+                "orders",
+                told,
+                "rexalgo reconcile NAME shows them, and with --apply takes them as the owner's",
+            )
+        )
     items += _unreadable(facts)
-    items += [_need(each, facts) for each in sorted(facts.needs, key=lambda each: (each.strategy, each.symbol))]
+    items += [
+        _need(each, facts)
+        for each in sorted(facts.needs, key=lambda each: (each.strategy, each.symbol))
+    ]
     if facts.unmapped:
-        texts = "; ".join(f"{text} ({count} times)" for text, count in sorted(facts.unmapped.items()))
+        texts = "; ".join(
+            f"{text} ({count} times)" for text, count in sorted(facts.unmapped.items())
+        )
         told = f"the exchange sent texts that are not known here: {texts}"
-        items.append(CheckItem(_WARNING, "texts", told, "tell the plugin's authors; each was taken for a refusal"))
+        items.append(
+            CheckItem(
+                _WARNING, "texts", told, "tell the plugin's authors; each was taken for a refusal"
+            )
+        )
     return tuple(items)
 
 
@@ -83,37 +126,75 @@ def check_items(facts: Facts, now: datetime) -> tuple[CheckItem, ...]:
 
 
 def key_days_left(since: datetime, lasts_days: int, now: datetime) -> int:
-    """Return how many days are at most left of a key that was given at ``since``, rounded up; 0 or below once it is over."""
+    """Return how many days are at most left of a key that was given at ``since``, rounded up; 0 or
+    below once it is over.
+    """
     return -((now - since - timedelta(days=lasts_days)) // timedelta(days=1))
 
 
 def key_warning(since: datetime, lasts_days: int, now: datetime) -> int | None:
-    """Return the smallest of KEY_WARNINGS_DAYS that a key has come to, 0 once it is over, None while it has longer."""
+    """Return the smallest of KEY_WARNINGS_DAYS that a key has come to, 0 once it is over, None
+    while it has longer.
+    """
     left = key_days_left(since, lasts_days, now)
-    return 0 if left <= 0 else min((each for each in KEY_WARNINGS_DAYS if left <= each), default=None)
+    return (
+        0 if left <= 0 else min((each for each in KEY_WARNINGS_DAYS if left <= each), default=None)
+    )
 
 
 def next_key_warning(since: datetime, lasts_days: int, now: datetime) -> timedelta | None:
     """Return how long it is until ``key_warning`` changes, None once the key is over."""
     over = since + timedelta(days=lasts_days)
-    return min((due - now for days in (*KEY_WARNINGS_DAYS, 0) if (due := over - timedelta(days=days)) > now), default=None)
+    return min(
+        (
+            due - now
+            for days in (*KEY_WARNINGS_DAYS, 0)
+            if (due := over - timedelta(days=days)) > now
+        ),
+        default=None,
+    )
 
 
 def _key(facts: Facts, now: datetime) -> list[CheckItem]:
     if facts.report is None:
         if facts.key_refused:
-            return [CheckItem(_STOPS, "key", f"the exchange refuses the key: {facts.problem}", "make a new key and provision it")]
-        return [CheckItem(_STOPS, "account", f"the account cannot be read: {facts.problem}", "it is tried again by itself")]
+            return [
+                CheckItem(
+                    _STOPS,
+                    "key",
+                    f"the exchange refuses the key: {facts.problem}",
+                    "make a new key and provision it",
+                )
+            ]
+        return [
+            CheckItem(
+                _STOPS,
+                "account",
+                f"the account cannot be read: {facts.problem}",
+                "it is tried again by itself",
+            )
+        ]
     accepted = "the exchange accepts the key"
     if facts.key_lasts_days is None:
         return [CheckItem(_OK, "key", accepted)]
     left = key_days_left(facts.key_since, facts.key_lasts_days, now)
     age = (now - facts.key_since) // timedelta(days=1)
-    told = f"{accepted}; it was given here {_days_ago(age)} and lasts {facts.key_lasts_days}, so at most {max(left, 0)} days are left"
+    told = (
+        f"{accepted}; it was given here {_days_ago(age)} and lasts {facts.key_lasts_days}, so at "
+        f"most {max(left, 0)} days are left"
+    )
     if left > max(KEY_WARNINGS_DAYS):
         return [CheckItem(_OK, "key", told)]
-    when = "today" if left <= min(KEY_WARNINGS_DAYS) else "this week" if left <= KEY_WARNINGS_DAYS[1] else "soon"
-    return [CheckItem(_WARNING, "key", told, f"make a new key at the exchange and provision it {when}")]
+    when = (
+        "today"
+        if left <= min(KEY_WARNINGS_DAYS)
+        else "this week"
+        if left <= KEY_WARNINGS_DAYS[1]
+        else "soon"
+    )
+    return [
+        CheckItem(_WARNING, "key", told, f"make a new key at the exchange and provision it {when}")
+    ]
 
 
 # Money and positions
@@ -121,31 +202,60 @@ def _key(facts: Facts, now: datetime) -> list[CheckItem]:
 
 def _funds(facts: Facts, report: AccountReport) -> CheckItem:
     balance = report.balance
-    told = f"{_free(balance.available)} {balance.currency} are free of {_free(balance.total)} in the futures wallet"
-    beside = " and ".join(f"{plain(each.amount)} {each.currency} in {each.where}" for each in facts.elsewhere)
+    told = (
+        f"{_free(balance.available)} {balance.currency} are free of {_free(balance.total)} in the "
+        "futures wallet"
+    )
+    beside = " and ".join(
+        f"{plain(each.amount)} {each.currency} in {each.where}" for each in facts.elsewhere
+    )
     told += f"; besides, {beside}, which cannot be traded with here" if beside else ""
-    smallest = [margin for each in facts.needs if (margin := _smallest_margin(each, facts.fee_bps)) is not None]
+    smallest = [
+        margin
+        for each in facts.needs
+        if (margin := _smallest_margin(each, facts.fee_bps)) is not None
+    ]
     if balance.available > 0 and (not smallest or balance.available >= min(smallest)):
         return CheckItem(_OK, "funds", told)
-    least = f"; the smallest entry needs {_cents(min(smallest))} {balance.currency}" if smallest else ""
-    way = "move money to the futures wallet at the exchange" if beside else "pay money into the futures wallet"
+    least = (
+        f"; the smallest entry needs {_cents(min(smallest))} {balance.currency}" if smallest else ""
+    )
+    way = (
+        "move money to the futures wallet at the exchange"
+        if beside
+        else "pay money into the futures wallet"
+    )
     return CheckItem(_STOPS, "funds", told + least, way)
 
 
 def _position(position: Position, facts: Facts) -> CheckItem:
     ours = facts.ours.get(position.symbol, Quantity(EXACT.create_decimal(0)))
-    what = f"{position.side.value} {plain(position.quantity)} {position.symbol} at leverage {plain(position.leverage)}"
+    what = (
+        f"{position.side.value} {plain(position.quantity)} {position.symbol} at leverage "
+        f"{plain(position.leverage)}"
+    )
     agreed = [each.policy for each in facts.needs if each.symbol == position.symbol]
     if ours >= position.quantity:
         if any(position.leverage > each.leverage.value for each in agreed):
             ceiling = plain(min(each.leverage.value for each in agreed))
             return CheckItem(
-                _WARNING, position.symbol, f"{what} stands above the agreed leverage of {ceiling}", "look at it at the exchange"
+                _WARNING,
+                position.symbol,
+                f"{what} stands above the agreed leverage of {ceiling}",
+                "look at it at the exchange",
             )
         return CheckItem(_OK, position.symbol, f"{what} is held by a strategy")
-    own = f"{what} is there, of which {plain(EXACT.subtract(position.quantity, ours))} is the owner's own"
+    own = (
+        f"{what} is there, of which {plain(EXACT.subtract(position.quantity, ours))} is the "
+        "owner's own"
+    )
     if agreed and not all(each.allow_own_position for each in agreed):
-        return CheckItem(_STOPS, position.symbol, f"{own}: entries in it are skipped", "close it, or set allow_own_position")
+        return CheckItem(
+            _STOPS,
+            position.symbol,
+            f"{own}: entries in it are skipped",
+            "close it, or set allow_own_position",
+        )
     return CheckItem(_OK, position.symbol, own)
 
 
@@ -154,7 +264,9 @@ def _unreadable(facts: Facts) -> list[CheckItem]:
     if not rows:
         return []
     told = f"{len(rows)} rows of the exchange cannot be read; closing orders are sent all the same"
-    head = CheckItem(_WARNING, "unreadable", told, "compare with the exchange, and tell the plugin's authors")
+    head = CheckItem(
+        _WARNING, "unreadable", told, "compare with the exchange, and tell the plugin's authors"
+    )
     return [head, *(_unread(each) for each in rows)]
 
 
@@ -162,7 +274,10 @@ def _unread(row: UnreadableRow) -> CheckItem:
     if row.symbol is None and row.what != "position":
         return CheckItem(_WARNING, "unreadable", words_of_row(row))
     return CheckItem(
-        _STOPS, row.symbol or "unreadable", f"{words_of_row(row)}; entries into {row.symbol or 'contracts without a position'} are denied"
+        _STOPS,
+        row.symbol or "unreadable",
+        f"{words_of_row(row)}; entries into {row.symbol or 'contracts without a position'} are "
+        "denied",
     )
 
 
@@ -193,19 +308,29 @@ def _need(need: SymbolNeed, facts: Facts) -> CheckItem:
     contract = need.instrument
     if not need.contracts_known:
         return CheckItem(
-            _WARNING, about, "the exchange's contracts cannot be read now; entries wait for them", "it is tried again by itself"
+            _WARNING,
+            about,
+            "the exchange's contracts cannot be read now; entries wait for them",
+            "it is tried again by itself",
         )
     if contract is None:
         return CheckItem(_STOPS, about, "the exchange does not list this contract", "leave it out")
     if not contract.leverage_min <= leverage <= contract.leverage_max:
         allowed = f"{plain(contract.leverage_min)} to {plain(contract.leverage_max)}"
-        return CheckItem(_STOPS, about, f"leverage {plain(leverage)} was agreed, and the exchange allows {allowed}", "agree to less")
+        return CheckItem(
+            _STOPS,
+            about,
+            f"leverage {plain(leverage)} was agreed, and the exchange allows {allowed}",
+            "agree to less",
+        )
     if need.quote is None:
         return CheckItem(_WARNING, about, "no price can be had now; entries wait for one")
     smallest = smallest_quantity(contract, need.quote.last)
     least = _cost(need, smallest, facts.fee_bps)
     needs = f"{plain(smallest)} and needs {_cents(least)} {contract.settle_currency}"
-    told = f"at {plain(need.quote.last)} and leverage {plain(leverage)} the smallest entry is {needs}"
+    told = (
+        f"at {plain(need.quote.last)} and leverage {plain(leverage)} the smallest entry is {needs}"
+    )
     return _sized(need, about, told, smallest, facts)
 
 
@@ -214,22 +339,36 @@ def _sized(need: SymbolNeed, about: str, told: str, smallest: Quantity, facts: F
     worth = Money(ZERO) if facts.report is None else equity(facts.report)
     basis = SizingBasis(leverage_of(need.policy.leverage, None), need.quote.last, None, worth, None)
     found = raw_quantity(need.policy.sizing, basis)
-    raw = None if isinstance(found, Missing) else found  # known only once a signal names its quantity, or its stop
+    raw = (
+        None if isinstance(found, Missing) else found
+    )  # known only once a signal names its quantity, or its stop
     quantity = smallest if raw is None else floored(raw, need.instrument)
     level = _OK if need.policy.mode is Mode.LIVE else _WARNING
     if need.policy.mode is Mode.WATCH:
         told += "; this agreement only watches"
     if quantity < smallest:
         if need.policy.below_minimum is BelowMinimum.SKIP:
-            return CheckItem(_STOPS, about, f"{told}; the agreed size gives {plain(quantity)}, so copies are skipped", "agree to more")
-        told, quantity, level = f"{told}; the agreed size gives {plain(quantity)} and is lifted to it", smallest, _WARNING
+            return CheckItem(
+                _STOPS,
+                about,
+                f"{told}; the agreed size gives {plain(quantity)}, so copies are skipped",
+                "agree to more",
+            )
+        told, quantity, level = (
+            f"{told}; the agreed size gives {plain(quantity)} and is lifted to it",
+            smallest,
+            _WARNING,
+        )
     elif raw is not None:
         needs = f"{_cents(_cost(need, quantity, facts.fee_bps))} {need.instrument.settle_currency}"
         told += f"; the agreed size is {plain(quantity)} and needs {needs}"
     available = None if facts.report is None else facts.report.balance.available
     if available is not None and _cost(need, quantity, facts.fee_bps) > available:
         return CheckItem(
-            _STOPS, about, f"{told}, and {_free(available)} {need.instrument.settle_currency} are free", "pay in, or agree to less"
+            _STOPS,
+            about,
+            f"{told}, and {_free(available)} {need.instrument.settle_currency} are free",
+            "pay in, or agree to less",
         )
     return CheckItem(level, about, told)
 

@@ -1,21 +1,25 @@
 """What became of an order that was sent, told by reading alone.
 
-Theory. An entry is an order: it is proven by its row. An exit is a change of a position: it is proven by what happened to the position
-that it was to close, because an exchange may write no row for a close, write it late, or write rows that look alike. The proofs of an
-exit, the strongest first:
+Theory. An entry is an order: it is proven by its row. An exit is a change of a position: it is
+proven by what happened to the position that it was to close, because an exchange may write no row
+for a close, write it late, or write rows that look alike. The proofs of an exit, the strongest
+first:
 
 1. the row with our client order id, where exits carry one;
-2. the one row of the closing side and quantity that names the held position, was not there before, and has the time of our call;
-3. the exchange's record of the closed position: it names the order that closed it and its price, or says that it was liquidated;
+2. the one row of the closing side and quantity that names the held position, was not there before,
+   and has the time of our call;
+3. the exchange's record of the closed position: it names the order that closed it and its price, or
+   says that it was liquidated;
 4. a later reading of the account without the position, or with exactly the part less. It proves that the exit is done; the price is
    not told yet.
 
-Whether a strange row opened or closed a position is told by its position id, never by the lack of a client order id: anybody's row lacks
-ours. A row that says neither is believed for no exit. Absence of a row proves nothing about an exit.
+Whether a strange row opened or closed a position is told by its position id, never by the lack of a
+client order id: anybody's row lacks ours. A row that says neither is believed for no exit. Absence
+of a row proves nothing about an exit.
 
-Where an exchange keeps no client order id, an entry is the one row that nobody else accounts for: not bound to another attempt, not there
-before we sent, same symbol, side and quantity, created in the narrow time in which ours must have been. Two such rows are a question for
-a person.
+Where an exchange keeps no client order id, an entry is the one row that nobody else accounts for:
+not bound to another attempt, not there before we sent, same symbol, side and quantity, created in
+the narrow time in which ours must have been. Two such rows are a question for a person.
 """
 
 from collections.abc import Collection, Container, Iterable
@@ -39,9 +43,10 @@ UNKNOWN_OFFSET_S: Final = 60.0
 class Sent:
     """Hold what is known about one order whose fate is open.
 
-    ``at`` is when it was claimed, on our clock. ``clock_offset_s`` is what must be added to get the exchange's time; None where it is
-    not known: the window widens by 60 s and a match is not sure. ``bound_ids`` are exchange order ids of other attempts, ``witness_ids``
-    those seen before the send. ``held_before`` is the whole position before an exit, None where that is not known.
+    ``at`` is when it was claimed, on our clock. ``clock_offset_s`` is what must be added to get the
+    exchange's time; None where it is not known: the window widens by 60 s and a match is not sure.
+    ``bound_ids`` are exchange order ids of other attempts, ``witness_ids`` those seen before the
+    send. ``held_before`` is the whole position before an exit, None where that is not known.
     """
 
     intent: OrderIntent
@@ -60,7 +65,9 @@ class Sent:
 
     @property
     def latest(self) -> datetime:
-        """Return the last time, on the exchange's clock, that a row of this order can have unless it carries our id."""
+        """Return the last time, on the exchange's clock, that a row of this order can have unless
+        it carries our id.
+        """
         return self._there + timedelta(seconds=self.deadline_s + self.slack_s + self._widened_s)
 
     @property
@@ -82,30 +89,41 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Absent:
-    """Say that nothing read can be ours; proves something only for an entry, a complete reading, several times."""
+    """Say that nothing read can be ours; proves something only for an entry, a complete reading,
+    several times.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Ambiguous:
-    """Say that a person must decide: these rows (exchange order ids) may be ours, or carry our id and do not fit."""
+    """Say that a person must decide: these rows (exchange order ids) may be ours, or carry our id
+    and do not fit.
+    """
 
     exchange_order_ids: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ClosedOtherwise:
-    """Say that something else closed the position that an exit was to close: the exit executed nothing."""
+    """Say that something else closed the position that an exit was to close: the exit executed
+    nothing.
+    """
 
     closed: ClosedPosition
 
 
-def match_order(sent: Sent, reports: Iterable[OrderReport], *, reads_client_order_id: bool) -> Found | Absent | Ambiguous:
+def match_order(
+    sent: Sent, reports: Iterable[OrderReport], *, reads_client_order_id: bool
+) -> Found | Absent | Ambiguous:
     """Find an order among rows read back."""
     rows = {each.exchange_order_id: each for each in reports}
     own = [each for each in rows.values() if each.client_order_id == sent.intent.client_order_id]
     if own:
-        # No upper bound on the time here: the id is proof of who sent it, and a slow exchange may date it late.
-        fits = len(own) == 1 and describes(own[0], sent.intent) and own[0].created_at >= sent.earliest
+        # No upper bound on the time here: the id is proof of who sent it, and a slow exchange may
+        # date it late.
+        fits = (
+            len(own) == 1 and describes(own[0], sent.intent) and own[0].created_at >= sent.earliest
+        )
         return Found(own[0]) if fits else _ambiguous(own)
     if reads_client_order_id:
         return Absent()
@@ -113,7 +131,12 @@ def match_order(sent: Sent, reports: Iterable[OrderReport], *, reads_client_orde
     strange = [
         each
         for each in rows.values()
-        if _is_strange(sent, each) and (_closes_ours(sent.intent, each, rows.values()) if fits_exit else _may_open(each, rows.values()))
+        if _is_strange(sent, each)
+        and (
+            _closes_ours(sent.intent, each, rows.values())
+            if fits_exit
+            else _may_open(each, rows.values())
+        )
     ]
     if len(strange) > 1:
         return _ambiguous(strange)
@@ -126,7 +149,8 @@ def _is_strange(sent: Sent, row: OrderReport) -> bool:
         row.client_order_id is None
         and row.exchange_order_id not in sent.bound_ids
         and row.exchange_order_id not in sent.witness_ids
-        and (row.symbol, row.side, row.quantity) == (sent.intent.symbol, sent.intent.side, sent.intent.quantity)
+        and (row.symbol, row.side, row.quantity)
+        == (sent.intent.symbol, sent.intent.side, sent.intent.quantity)
         and sent.earliest <= row.created_at <= sent.latest
     )
 
@@ -145,9 +169,15 @@ def _may_open(row: OrderReport, rows: Collection[OrderReport]) -> bool:
 
 
 def _closes(row: OrderReport, rows: Collection[OrderReport]) -> bool:
-    """Tell whether a row names a position that rows of the other side open: by a row that says what it did, else by the oldest one."""
+    """Tell whether a row names a position that rows of the other side open: by a row that says what
+    it did, else by the oldest one.
+    """
     same = [each for each in rows if row.position_id and each.position_id == row.position_id]
-    told = [(each.side, each.closed_by is not None or each.reduce_only is True) for each in same if _says_what_it_did(each)]
+    told = [
+        (each.side, each.closed_by is not None or each.reduce_only is True)
+        for each in same
+        if _says_what_it_did(each)
+    ]
     if told:
         side, closes = told[0]
         return (row.side is side) is closes
@@ -159,41 +189,66 @@ def _says_what_it_did(row: OrderReport) -> bool:
 
 
 def says_who_closed(row: OrderReport) -> bool:
-    """Tell whether an exit's row is surely an order's: it carries a client order id, or names what closed the position."""
+    """Tell whether an exit's row is surely an order's: it carries a client order id, or names what
+    closed the position.
+    """
     return row.client_order_id is not None or row.closed_by is not None
 
 
 def match_closed(sent: Sent, closed: Iterable[ClosedPosition]) -> Found | ClosedOtherwise | Absent:
-    """Find an exit in the exchange's record of closed positions, with its price where the position left as a whole."""
+    """Find an exit in the exchange's record of closed positions, with its price where the position
+    left as a whole.
+    """
     intent = sent.intent
-    named = [each for each in closed if intent.position_id and each.position_id == intent.position_id]
+    named = [
+        each for each in closed if intent.position_id and each.position_id == intent.position_id
+    ]
     row = next(iter(named), None)
     if row is not None and row.closed_at < sent.earliest:
-        return ClosedOtherwise(row)  # it was over before the exit was sent, whatever stands there now
+        return ClosedOtherwise(
+            row
+        )  # it was over before the exit was sent, whatever stands there now
     if row is None or not (intent.whole_position or row.quantity == intent.quantity):
         return Absent()  # a part may have been closed by us before something else closed the rest
-    if row.closed_by not in (None, ClosedBy.ORDER) or row.order_id in sent.bound_ids or row.closed_at > sent.latest:
+    if (
+        row.closed_by not in (None, ClosedBy.ORDER)
+        or row.order_id in sent.bound_ids
+        or row.closed_at > sent.latest
+    ):
         return ClosedOtherwise(row)
-    # A position that left in parts tells the average of them: the order's own row tells the price of this one.
+    # A position that left in parts tells the average of them: the order's own row tells the price
+    # of this one.
     price = row.exit_price if row.quantity == intent.quantity else None
-    return Found(_done(intent, row.order_id, price, row.closed_at), is_sure=sent.clock_offset_s is not None)
+    return Found(
+        _done(intent, row.order_id, price, row.closed_at), is_sure=sent.clock_offset_s is not None
+    )
 
 
-def match_position(sent: Sent, report: AccountReport, share: Decimal, owned: Decimal = ZERO) -> Found | Absent:
-    """Find an exit in a reading that shows the account as it was after the send: its position is gone, or smaller by exactly the part.
+def match_position(
+    sent: Sent, report: AccountReport, share: Decimal, owned: Decimal = ZERO
+) -> Found | Absent:
+    """Find an exit in a reading that shows the account as it was after the send: its position is
+    gone, or smaller by exactly the part.
 
-    What stands is compared with the whole position before, as the last reading showed it, and as the books have it: ``share`` is ours
-    before the exit, ``owned`` the owner's part; and with ``share`` alone, for he may have closed his. A position with another id is not the
-    one that was held. A row that cannot be read may be the position, so it proves nothing.
+    What stands is compared with the whole position before, as the last reading showed it, and as
+    the books have it: ``share`` is ours before the exit, ``owned`` the owner's part; and with
+    ``share`` alone, for he may have closed his. A position with another id is not the one that was
+    held. A row that cannot be read may be the position, so it proves nothing.
     """
     intent = sent.intent
     if may_have_position(report, intent.symbol):
         return Absent()
     position = position_of(report, intent.symbol)
-    is_there = position is not None and position.side is intent.position_side and _may_be(intent.position_id, position.id)
+    is_there = (
+        position is not None
+        and position.side is intent.position_side
+        and _may_be(intent.position_id, position.id)
+    )
     if position is not None and is_there:
         befores = (share, EXACT.add(share, owned), sent.held_before)
-        rests = {EXACT.subtract(before, intent.quantity) for before in befores if before is not None}
+        rests = {
+            EXACT.subtract(before, intent.quantity) for before in befores if before is not None
+        }
         if position.quantity not in rests:
             return Absent()
     return Found(_done(intent, "", None, report.as_of))
@@ -204,12 +259,26 @@ def _may_be(held_id: str, shown_id: str) -> bool:
 
 
 def _done(intent: OrderIntent, order_id: str, price: Price | None, at: datetime) -> OrderReport:
-    """Write an exit that a position proves as the report that its order would have had; fee and sometimes price are not told."""
+    """Write an exit that a position proves as the report that its order would have had; fee and
+    sometimes price are not told.
+    """
     side = OrderSide.closing(intent.position_side)
     return OrderReport(
-        order_id, None, intent.symbol, side, intent.quantity, OrderStatus.FILLED, intent.quantity, price, None, at, True, "",
-        intent.position_id, ClosedBy.ORDER,
-    )  # fmt: skip
+        order_id,
+        None,
+        intent.symbol,
+        side,
+        intent.quantity,
+        OrderStatus.FILLED,
+        intent.quantity,
+        price,
+        None,
+        at,
+        True,
+        "",
+        intent.position_id,
+        ClosedBy.ORDER,
+    )
 
 
 def _ambiguous(rows: Iterable[OrderReport]) -> Ambiguous:
@@ -217,16 +286,23 @@ def _ambiguous(rows: Iterable[OrderReport]) -> Ambiguous:
 
 
 def resolution_due(reads: int) -> float:
-    """Return the seconds to wait before the next read, after ``reads`` of them: 1, 2, 4, 8, 16, then 30."""
+    """Return the seconds to wait before the next read, after ``reads`` of them: 1, 2, 4, 8, 16,
+    then 30.
+    """
     return min(float(2 ** min(reads, 5)), 30.0)
 
 
 ABSENCES_NEEDED: Final = 3
 
 
-def may_stop_looking(complete_absences: int, first_read_at: datetime, now: datetime, window_s: float = 60.0) -> bool:
-    """Tell whether an UNKNOWN attempt is NOT_CONFIRMED: absent in 3 complete reads over at least ``window_s`` seconds.
+def may_stop_looking(
+    complete_absences: int, first_read_at: datetime, now: datetime, window_s: float = 60.0
+) -> bool:
+    """Tell whether an UNKNOWN attempt is NOT_CONFIRMED: absent in 3 complete reads over at least
+    ``window_s`` seconds.
 
     ``first_read_at`` is when the first complete read found nothing; ``now`` is when the newest did.
     """
-    return complete_absences >= ABSENCES_NEEDED and now - first_read_at >= timedelta(seconds=window_s)
+    return complete_absences >= ABSENCES_NEEDED and now - first_read_at >= timedelta(
+        seconds=window_s
+    )

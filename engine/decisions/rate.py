@@ -1,13 +1,15 @@
-"""Count what may be sent, as arithmetic on explicit time: GCRA (the leaky bucket as a meter) in whole microseconds.
+"""Count what may be sent, as arithmetic on explicit time: GCRA (the leaky bucket as a meter) in
+whole microseconds.
 
-A pool's whole memory is its *theoretical arrival time* (TAT): each unit moves it one interval (period / count, rounded up)
-into the future; the further it lies ahead of now, the less may be sent. A reservation is permitted at the moment when the TAT
-lies at most the usable burst ahead.
+A pool's whole memory is its *theoretical arrival time* (TAT): each unit moves it one interval
+(period / count, rounded up) into the future; the further it lies ahead of now, the less may be
+sent. A reservation is permitted at the moment when the TAT lies at most the usable burst ahead.
 
-What must always hold: all permits together, in the order of their times, never exceed ``burst`` at once plus ``count`` per
-period, whatever the priorities. Entries and reads leave a fifth of the burst (at least one unit, where there are two) to
-exits. Permits may lie ahead in time, so an exit would otherwise queue behind entries that have not been sent yet: it may
-instead overtake them for as long as that fifth (``slack``) lasts, which is exactly what their permits have room for.
+What must always hold: all permits together, in the order of their times, never exceed ``burst`` at
+once plus ``count`` per period, whatever the priorities. Entries and reads leave a fifth of the
+burst (at least one unit, where there are two) to exits. Permits may lie ahead in time, so an exit
+would otherwise queue behind entries that have not been sent yet: it may instead overtake them for
+as long as that fifth (``slack``) lasts, which is exactly what their permits have room for.
 
 Nothing here sleeps, reads a clock or keeps more than the pools that are not idle.
 """
@@ -26,8 +28,9 @@ _SWEEP_AT_LEAST: Final = 1024
 class PoolState:
     """Hold one pool's memory; times are microseconds since 1970.
 
-    ``waiting_until_us`` is the latest permit given ahead of time, ``slack`` how many units may still overtake such permits, and
-    ``sent_tat_us`` the TAT of what could be sent before the first of them: an overtaking unit must fit beside that as well.
+    ``waiting_until_us`` is the latest permit given ahead of time, ``slack`` how many units may
+    still overtake such permits, and ``sent_tat_us`` the TAT of what could be sent before the first
+    of them: an overtaking unit must fit beside that as well.
     """
 
     tat_us: int
@@ -38,7 +41,9 @@ class PoolState:
 
 @dataclass(frozen=True, slots=True)
 class _Pace:
-    """Hold a limit in whole microseconds; the interval is rounded up, so that rounding never sends more."""
+    """Hold a limit in whole microseconds; the interval is rounded up, so that rounding never sends
+    more.
+    """
 
     interval_us: int
     period_us: int
@@ -51,15 +56,21 @@ class _Pace:
 
 
 def burst_share(limit: RateLimit, priority: Priority) -> int:
-    """Return how many units of the burst this priority may use: all for exits, four fifths (at least one) for the others."""
+    """Return how many units of the burst this priority may use: all for exits, four fifths (at
+    least one) for the others.
+    """
     return limit.burst if priority is Priority.EXIT else max(1, limit.burst * 4 // 5)
 
 
-def reserve(state: PoolState | None, limit: RateLimit, cost: int, share: int, now: datetime) -> tuple[PoolState, Granted] | Refused:
-    """Count ``cost`` units against ``share`` units of the burst; None is a pool that was never used.
+def reserve(
+    state: PoolState | None, limit: RateLimit, cost: int, share: int, now: datetime
+) -> tuple[PoolState, Granted] | Refused:
+    """Count ``cost`` units against ``share`` units of the burst; None is a pool that was never
+    used.
 
-    Grants a time at most one period ahead, else refuses and counts nothing. A cost above ``share`` needs the bucket that
-    much fuller; above the burst itself it could never be sent: ValueError, as for a cost below 1.
+    Grants a time at most one period ahead, else refuses and counts nothing. A cost above ``share``
+    needs the bucket that much fuller; above the burst itself it could never be sent: ValueError, as
+    for a cost below 1.
     """
     if not 1 <= cost <= limit.burst:
         raise ValueError(f"cost must be from 1 to the burst of {limit.burst} units, was {cost}")
@@ -76,22 +87,36 @@ def reserve(state: PoolState | None, limit: RateLimit, cost: int, share: int, no
     if permit == at:
         return PoolState(tat, tat, before.waiting_until_us, before.slack), Granted(now)
     waiting_until = max(before.waiting_until_us, permit)
-    return PoolState(tat, before.sent_tat_us, waiting_until, min(before.slack, limit.burst - usable)), Granted(_moment(permit))
+    return PoolState(
+        tat, before.sent_tat_us, waiting_until, min(before.slack, limit.burst - usable)
+    ), Granted(_moment(permit))
 
 
 def _overtake(before: PoolState, pace: _Pace, cost: int, at: int) -> PoolState | None:
-    """Send now, ahead of permits that still wait, where their slack and what was sent already leave room; None otherwise."""
+    """Send now, ahead of permits that still wait, where their slack and what was sent already leave
+    room; None otherwise.
+    """
     sent_tat = before.sent_tat_us + cost * pace.interval_us
-    if before.waiting_until_us <= at or cost > before.slack or sent_tat > at + pace.burst * pace.interval_us:
+    if (
+        before.waiting_until_us <= at
+        or cost > before.slack
+        or sent_tat > at + pace.burst * pace.interval_us
+    ):
         return None
-    return PoolState(before.tat_us + cost * pace.interval_us, sent_tat, before.waiting_until_us, before.slack - cost)
+    return PoolState(
+        before.tat_us + cost * pace.interval_us,
+        sent_tat,
+        before.waiting_until_us,
+        before.slack - cost,
+    )
 
 
 def _as_of(state: PoolState | None, pace: _Pace, at: int) -> PoolState:
-    """Bring a pool to ``at``: time already passed is forgotten; with nobody waiting all is sent and the whole burst is slack.
+    """Bring a pool to ``at``: time already passed is forgotten; with nobody waiting all is sent and
+    the whole burst is slack.
 
-    A TAT further ahead than any permit can put it comes from a clock that was set back: it is brought into reach, so that
-    such a clock delays exits by a period, not by the whole step.
+    A TAT further ahead than any permit can put it comes from a clock that was set back: it is
+    brought into reach, so that such a clock delays exits by a period, not by the whole step.
     """
     if state is None:
         return PoolState(at, at, at, pace.burst)
@@ -99,7 +124,9 @@ def _as_of(state: PoolState | None, pace: _Pace, at: int) -> PoolState:
     waiting_until = min(state.waiting_until_us, at + pace.period_us)
     if waiting_until <= at:
         return PoolState(tat, tat, at, pace.burst)
-    return PoolState(tat, min(max(state.sent_tat_us, at), tat), waiting_until, min(state.slack, pace.burst))
+    return PoolState(
+        tat, min(max(state.sent_tat_us, at), tat), waiting_until, min(state.slack, pace.burst)
+    )
 
 
 def _moment(us: int) -> datetime:
@@ -107,9 +134,11 @@ def _moment(us: int) -> datetime:
 
 
 class RatePools:
-    """Remember many pools by name, and forget the idle ones: a pool whose TAT has passed is the same as one never used.
+    """Remember many pools by name, and forget the idle ones: a pool whose TAT has passed is the
+    same as one never used.
 
-    Memory is bounded by the pools used within the last period or so: a sweep runs whenever their number has doubled.
+    Memory is bounded by the pools used within the last period or so: a sweep runs whenever their
+    number has doubled.
     """
 
     def __init__(self) -> None:
@@ -119,8 +148,12 @@ class RatePools:
     def __len__(self) -> int:
         return len(self._pools)
 
-    def reserve(self, pool: str, limit: RateLimit, cost: int, priority: Priority, now: datetime) -> Granted | Refused:
-        """Count ``cost`` units of ``pool``; see ``reserve`` of this module for the rules and errors."""
+    def reserve(
+        self, pool: str, limit: RateLimit, cost: int, priority: Priority, now: datetime
+    ) -> Granted | Refused:
+        """Count ``cost`` units of ``pool``; see ``reserve`` of this module for the rules and
+        errors.
+        """
         answer = reserve(self._pools.get(pool), limit, cost, burst_share(limit, priority), now)
         if isinstance(answer, Refused):
             return answer
@@ -136,7 +169,8 @@ class RatePools:
 
 
 class HalfRateLimiter:
-    """Stand in for a limiter plugin that raised: the same arithmetic at half the rate and half the burst.
+    """Stand in for a limiter plugin that raised: the same arithmetic at half the rate and half the
+    burst.
 
     It does not know what the plugin had already counted, which is why it takes only half.
     """
@@ -146,7 +180,11 @@ class HalfRateLimiter:
     def __init__(self) -> None:
         self._pools = RatePools()
 
-    def reserve(self, pool: str, limit: RateLimit, cost: int, priority: Priority, now: datetime) -> Granted | Refused:
-        """Count ``cost`` units of ``pool`` under half of ``limit``; a cost above half the burst still fits once."""
+    def reserve(
+        self, pool: str, limit: RateLimit, cost: int, priority: Priority, now: datetime
+    ) -> Granted | Refused:
+        """Count ``cost`` units of ``pool`` under half of ``limit``; a cost above half the burst
+        still fits once.
+        """
         half = RateLimit(limit.count, limit.period_s * 2, max(1, cost, limit.burst // 2))
         return self._pools.reserve(pool, half, cost, priority, now)

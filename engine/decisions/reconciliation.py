@@ -1,8 +1,10 @@
-"""What the exchange has beside what the ledger says: the differences as values, for others to act on and to show.
+"""What the exchange has beside what the ledger says: the differences as values, for others to act
+on and to show.
 
-What always holds: a correction only ever makes our share smaller, because the exchange cannot owe us what is not there; nothing
-here raises exposure, sends or cancels. Running again after applying the corrections changes nothing. A symbol that is not settled
-is left alone: the report may be older than what is under way there.
+What always holds: a correction only ever makes our share smaller, because the exchange cannot owe
+us what is not there; nothing here raises exposure, sends or cancels. Running again after applying
+the corrections changes nothing. A symbol that is not settled is left alone: the report may be older
+than what is under way there.
 """
 
 import hashlib
@@ -19,9 +21,17 @@ from engine.domain.identifiers import ClientOrderId, StrategyId, Symbol
 from engine.domain.order import OrderReport, OrderSide
 from engine.domain.signal import PositionSide
 
-_GONE: Final = "the position was closed outside the engine: by the owner, a stop, a target or a liquidation"
-_LESS: Final = "the position is smaller than our share: the owner, a stop, a target or a liquidation closed a part"
-_REPLACED: Final = "the position was closed outside the engine, and the one that stands there now was opened by the owner"
+_GONE: Final = (
+    "the position was closed outside the engine: by the owner, a stop, a target or a liquidation"
+)
+_LESS: Final = (
+    "the position is smaller than our share: the owner, a stop, a target or a liquidation closed "
+    "a part"
+)
+_REPLACED: Final = (
+    "the position was closed outside the engine, and the one that stands there now was opened by "
+    "the owner"
+)
 _TURNED: Final = "the position stands on the other side: the owner closed ours and turned it"
 _NONE: Final = Quantity(ZERO)
 _BY_LOST: Final = "an order of this engine that this ledger lacks"
@@ -29,7 +39,9 @@ _BY_LOST: Final = "an order of this engine that this ledger lacks"
 
 @dataclass(frozen=True, slots=True)
 class ShareShrunk:
-    """Say that a strategy's share is now ``share_to``. ``detached``: closed by hand, so no entry until the master is flat."""
+    """Say that a strategy's share is now ``share_to``. ``detached``: closed by hand, so no entry
+    until the master is flat.
+    """
 
     symbol: Symbol
     strategy: StrategyId
@@ -41,7 +53,8 @@ class ShareShrunk:
 
 @dataclass(frozen=True, slots=True)
 class ForeignOrders:
-    """Name orders with our prefix that the ledger lacks: an old ledger, so the account takes no entries until somebody accepts them.
+    """Name orders with our prefix that the ledger lacks: an old ledger, so the account takes no
+    entries until somebody accepts them.
 
     An order that was met stays named though it rests no more: filled, it is as foreign as before.
     """
@@ -53,7 +66,8 @@ class ForeignOrders:
 class OwnPosition:
     """Tell what the owner holds beyond our share; information, nothing to correct.
 
-    ``by_lost``: how much of it orders of ours opened that the ledger lacks. Nobody follows it, so it counts as the owner's.
+    ``by_lost``: how much of it orders of ours opened that the ledger lacks. Nobody follows it, so
+    it counts as the owner's.
     """
 
     symbol: Symbol
@@ -64,7 +78,9 @@ class OwnPosition:
 
 @dataclass(frozen=True, slots=True)
 class LostOrders:
-    """Name orders of ours in an account's history that the ledger lacks, each also in words: the ledger is older than they are."""
+    """Name orders of ours in an account's history that the ledger lacks, each also in words: the
+    ledger is older than they are.
+    """
 
     exchange_order_ids: tuple[str, ...]
     words: tuple[str, ...]
@@ -72,7 +88,9 @@ class LostOrders:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """Tell what stays as it is, is not decided, or will be sent; information, nothing to correct. ``kind``: stays, open or sends."""
+    """Tell what stays as it is, is not decided, or will be sent; information, nothing to correct.
+    ``kind``: stays, open or sends.
+    """
 
     kind: str
     what: str
@@ -97,58 +115,109 @@ def reconcile(
 ) -> tuple[Correction, ...]:
     """Compare one account's ledger with a report of the exchange.
 
-    ``unsettled``: symbols with an attempt that is claimed, unknown, placed or partially filled, or that ended after the reading
-    of ``report`` began. ``exiting``: symbols where an exit of ours still runs; there a vanished position is no act of the owner.
-    ``bound_ids``: exchange order ids that the ledger knows; ``client_id_known`` tells the same for client order ids. ``closed_ids``:
-    positions that held a share of ours and are known to be closed, though another one of the same side stands there. ``replaced``: symbols
-    where the same is known of a share whose position has no id here. ``met_ids``: orders with our prefix that an earlier reading met, and
-    nobody has accepted. ``lost``: orders of ours in the account's history that the ledger lacks. Such an order is told once: as lost,
-    which says what it did, though it rests or was met as well.
+    ``unsettled``: symbols with an attempt that is claimed, unknown, placed or partially filled, or
+    that ended after the reading of ``report`` began. ``exiting``: symbols where an exit of ours
+    still runs; there a vanished position is no act of the owner. ``bound_ids``: exchange order ids
+    that the ledger knows; ``client_id_known`` tells the same for client order ids. ``closed_ids``:
+    positions that held a share of ours and are known to be closed, though another one of the same
+    side stands there. ``replaced``: symbols where the same is known of a share whose position has
+    no id here. ``met_ids``: orders with our prefix that an earlier reading met, and nobody has
+    accepted. ``lost``: orders of ours in the account's history that the ledger lacks. Such an order
+    is told once: as lost, which says what it did, though it rests or was met as well.
     """
     settled = {
         each.symbol: each
         for each in holdings
-        if each.symbol not in unsettled and each.entries_open == 0 and not may_have_position(report, each.symbol)
+        if each.symbol not in unsettled
+        and each.entries_open == 0
+        and not may_have_position(report, each.symbol)
     }
     busy = {each.symbol for each in holdings} - set(settled) | set(unsettled)
     settled_now = [(settled[symbol], symbol in exiting) for symbol in sorted(settled)]
-    shrunk = [found for each, exits in settled_now if (found := _shrunk(each, report, exits, closed_ids, replaced, lost)) is not None]
-    resting = {each.exchange_order_id for each in report.open_orders if is_lacking(each, bound_ids, client_id_known)}
+    shrunk = [
+        found
+        for each, exits in settled_now
+        if (found := _shrunk(each, report, exits, closed_ids, replaced, lost)) is not None
+    ]
+    resting = {
+        each.exchange_order_id
+        for each in report.open_orders
+        if is_lacking(each, bound_ids, client_id_known)
+    }
     foreign = sorted(resting.union(met_ids) - {each.exchange_order_id for each in lost})
     return (
         *shrunk,
         *([ForeignOrders(tuple(foreign))] if foreign else []),
         *_own_positions(settled, report, busy, closed_ids, replaced, lost),
-        *([LostOrders(tuple(each.exchange_order_id for each in lost), tuple(map(_words_of_order, lost)))] if lost else []),
+        *(
+            [
+                LostOrders(
+                    tuple(each.exchange_order_id for each in lost),
+                    tuple(map(_words_of_order, lost)),
+                )
+            ]
+            if lost
+            else []
+        ),
     )
 
 
-def _is_replaced(holding: Holding, closed_ids: Collection[str], replaced: Collection[Symbol]) -> bool:
+def _is_replaced(
+    holding: Holding, closed_ids: Collection[str], replaced: Collection[Symbol]
+) -> bool:
     return holding.position_id in closed_ids if holding.position_id else holding.symbol in replaced
 
 
 def _shrunk(
-    holding: Holding, report: AccountReport, is_exiting: bool, closed_ids: Collection[str], replaced: Collection[Symbol],
+    holding: Holding,
+    report: AccountReport,
+    is_exiting: bool,
+    closed_ids: Collection[str],
+    replaced: Collection[Symbol],
     lost: Sequence[OrderReport],
-) -> ShareShrunk | None:  # fmt: skip
+) -> ShareShrunk | None:
     position = position_of(report, holding.symbol)
     is_replaced = _is_replaced(holding, closed_ids, replaced)
-    there = Quantity(ZERO) if position is None or position.side is not holding.side or is_replaced else position.quantity
+    there = (
+        Quantity(ZERO)
+        if position is None or position.side is not holding.side or is_replaced
+        else position.quantity
+    )
     if there >= holding.share:
         return None
     steps = _through(lost, holding.symbol, holding.side, holding.share)
     detached = there == 0 and not is_exiting and not (min(steps) <= 0 and steps[-1] == 0)
     if min(steps) <= there:
         cause = f"{_BY_LOST} closed {'a part of ' if there > 0 else ''}the position"
-        cause += "" if position is None or there > 0 else "; the one that stands there now is another one"
+        cause += (
+            ""
+            if position is None or there > 0
+            else "; the one that stands there now is another one"
+        )
     else:
-        cause = _GONE if position is None else _LESS if there > 0 else _REPLACED if is_replaced else _TURNED
-        cause += f"; {_BY_LOST} closed {plain(holding.share - min(steps))} of it" if min(steps) < holding.share else ""
+        cause = (
+            _GONE
+            if position is None
+            else _LESS
+            if there > 0
+            else _REPLACED
+            if is_replaced
+            else _TURNED
+        )
+        cause += (
+            f"; {_BY_LOST} closed {plain(holding.share - min(steps))} of it"
+            if min(steps) < holding.share
+            else ""
+        )
     return ShareShrunk(holding.symbol, holding.strategy, holding.share, there, cause, detached)
 
 
-def _through(lost: Iterable[OrderReport], symbol: Symbol, side: PositionSide, share: Decimal) -> list[Decimal]:
-    """Return a share as it was before, between and after the lost orders of its symbol; below zero it is turned."""
+def _through(
+    lost: Iterable[OrderReport], symbol: Symbol, side: PositionSide, share: Decimal
+) -> list[Decimal]:
+    """Return a share as it was before, between and after the lost orders of its symbol; below zero
+    it is turned.
+    """
     steps = [share]
     for each in sorted(lost, key=lambda order: order.created_at):
         if each.symbol == symbol:
@@ -157,23 +226,44 @@ def _through(lost: Iterable[OrderReport], symbol: Symbol, side: PositionSide, sh
     return steps
 
 
-def is_lacking(order: OrderReport, bound_ids: Collection[str], known: Callable[[ClientOrderId], bool]) -> bool:
+def is_lacking(
+    order: OrderReport, bound_ids: Collection[str], known: Callable[[ClientOrderId], bool]
+) -> bool:
     """Tell whether an order carries our mark and the ledger does not know it."""
     own = order.client_order_id
-    return own is not None and order.has_our_mark and order.exchange_order_id not in bound_ids and not known(own)
+    return (
+        own is not None
+        and order.has_our_mark
+        and order.exchange_order_id not in bound_ids
+        and not known(own)
+    )
 
 
 def _own_positions(
-    settled: dict[Symbol, Holding], report: AccountReport, busy: set[Symbol], closed_ids: Collection[str],
-    replaced: Collection[Symbol], lost: Sequence[OrderReport],
-) -> Iterable[OwnPosition]:  # fmt: skip
+    settled: dict[Symbol, Holding],
+    report: AccountReport,
+    busy: set[Symbol],
+    closed_ids: Collection[str],
+    replaced: Collection[Symbol],
+    lost: Sequence[OrderReport],
+) -> Iterable[OwnPosition]:
     for position in sorted(report.positions, key=lambda each: each.symbol):
         holding = settled.get(position.symbol)
-        is_there = holding is not None and holding.side is position.side and not _is_replaced(holding, closed_ids, replaced)
+        is_there = (
+            holding is not None
+            and holding.side is position.side
+            and not _is_replaced(holding, closed_ids, replaced)
+        )
         ours = holding.share if holding is not None and is_there else Decimal(0)
         beyond = Quantity(EXACT.subtract(position.quantity, ours))
         if beyond > 0 and position.symbol not in busy:
-            began = Decimal(0) if holding is None else holding.share if holding.side is position.side else -holding.share
+            began = (
+                Decimal(0)
+                if holding is None
+                else holding.share
+                if holding.side is position.side
+                else -holding.share
+            )
             steps = _through(lost, position.symbol, position.side, began)
             opened = max(ZERO, EXACT.subtract(steps[-1], max(ZERO, min(steps))))
             yield OwnPosition(position.symbol, position.side, beyond, Quantity(min(beyond, opened)))
@@ -195,19 +285,41 @@ def words_of(correction: Correction) -> dict[str, str]:
     """Say a correction in words: what differs, and what applying it does."""
     match correction:
         case ShareShrunk():
-            step = f"{correction.symbol}: our share goes from {plain(correction.share_from)} to {plain(correction.share_to)}"
+            step = (
+                f"{correction.symbol}: our share goes from {plain(correction.share_from)} to "
+                f"{plain(correction.share_to)}"
+            )
             after = "; no entry there until the master is flat" if correction.detached else ""
-            return {"kind": "share", "differs": f"{correction.symbol}: {correction.cause}", "step": step + after}
+            return {
+                "kind": "share",
+                "differs": f"{correction.symbol}: {correction.cause}",
+                "step": step + after,
+            }
         case ForeignOrders(orders):
             differs = f"orders {', '.join(orders)} carry our mark and are not in this ledger"
-            return {"kind": "foreign", "differs": differs, "step": "they are taken as the owner's; entries of the account are let in again"}
+            return {
+                "kind": "foreign",
+                "differs": differs,
+                "step": "they are taken as the owner's; entries of the account are let in again",
+            }
         case LostOrders():
-            differs = f"{len(correction.words)} orders carry our mark and are not in this ledger: {'; '.join(correction.words)}"
-            return {"kind": "lost", "differs": differs, "step": "what they opened is not followed: close or cancel by hand what stands"}
+            differs = (
+                f"{len(correction.words)} orders carry our mark and are not in this ledger: "
+                f"{'; '.join(correction.words)}"
+            )
+            return {
+                "kind": "lost",
+                "differs": differs,
+                "step": "what they opened is not followed: close or cancel by hand what stands",
+            }
         case Told(kind, what, step):
             return {"kind": kind, "differs": what, "step": step}
         case OwnPosition():
-            return {"kind": "own", "differs": _words_of_own(correction), "step": "nothing: it is left alone"}
+            return {
+                "kind": "own",
+                "differs": _words_of_own(correction),
+                "step": "nothing: it is left alone",
+            }
         case _:
             assert_never(correction)
 
@@ -216,14 +328,18 @@ def _words_of_own(own: OwnPosition) -> str:
     what = f"{own.side.value} {plain(own.quantity)} {own.symbol}"
     if own.by_lost == own.quantity:
         return f"{what} stands beside our share: {_BY_LOST} opened it"
-    return f"the owner holds {what} beside us" + (f"; {_BY_LOST} opened {plain(own.by_lost)} of it" if own.by_lost else "")
+    return f"the owner holds {what} beside us" + (
+        f"; {_BY_LOST} opened {plain(own.by_lost)} of it" if own.by_lost else ""
+    )
 
 
 def _words_of_order(order: OrderReport) -> str:
     filled = f", {plain(order.filled_quantity)} filled" if order.filled_quantity > 0 else ""
     rests = "" if order.status.is_terminal else ", may still rest"
     what = f"{order.side.value} {plain(order.quantity)} {order.symbol}"
-    return f"{order.exchange_order_id} {what} of {order.created_at:%Y-%m-%d %H:%M} UTC{filled}{rests}"
+    return (
+        f"{order.exchange_order_id} {what} of {order.created_at:%Y-%m-%d %H:%M} UTC{filled}{rests}"
+    )
 
 
 Plan = tuple[Correction, ...]
@@ -235,6 +351,12 @@ class Changed(Exception):
 
 
 def digest(found: tuple[Correction, ...]) -> str:
-    """Return what a plan decides as a short text; what is only told (the owner's positions, what waits) is left out."""
-    lines = [f"{words}" for each in found if not isinstance(each, OwnPosition) and (words := words_of(each))["kind"] != "sends"]
+    """Return what a plan decides as a short text; what is only told (the owner's positions, what
+    waits) is left out.
+    """
+    lines = [
+        f"{words}"
+        for each in found
+        if not isinstance(each, OwnPosition) and (words := words_of(each))["kind"] != "sends"
+    ]
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()

@@ -1,8 +1,10 @@
-"""What trades came to: the fills of one episode, from flat to flat, folded into closed trades by average entry price.
+"""What trades came to: the fills of one episode, from flat to flat, folded into closed trades by
+average entry price.
 
-What always holds: money is conserved (the results of all trades plus what is still open equal what the fills cost and brought); splitting
-a fill in two changes nothing; a result is net of the fees of both its entry and its exit. What is not known is never taken as zero: a trade
-with an unknown price or fee has no result. Nothing here knows an exchange's own figures.
+What always holds: money is conserved (the results of all trades plus what is still open equal what
+the fills cost and brought); splitting a fill in two changes nothing; a result is net of the fees of
+both its entry and its exit. What is not known is never taken as zero: a trade with an unknown price
+or fee has no result. Nothing here knows an exchange's own figures.
 """
 
 from collections.abc import Iterable
@@ -21,7 +23,9 @@ _WORST: Final = (BookState.SETTLED, BookState.OPEN, BookState.UNEXPLAINED, BookS
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """Hold what is open: what it cost and the entry fees that no trade has carried yet, None where one of them is not known."""
+    """Hold what is open: what it cost and the entry fees that no trade has carried yet, None where
+    one of them is not known.
+    """
 
     side: PositionSide
     quantity: Decimal
@@ -33,14 +37,18 @@ class Open:
     @property
     def price(self) -> Decimal | None:
         """Return the average entry price, rounded at the 12th decimal."""
-        return None if self.cost is None else EXACT.divide(self.cost, self.quantity).quantize(FINEST)
+        return (
+            None if self.cost is None else EXACT.divide(self.cost, self.quantity).quantize(FINEST)
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Trade:
-    """Hold one closed part of a position; ``gross`` is before fees, ``result`` net of ``fees``; None is not known.
+    """Hold one closed part of a position; ``gross`` is before fees, ``result`` net of ``fees``;
+    None is not known.
 
-    ``fill`` is the id of the closing fill, ``cause`` how it ended. ``state`` is the worst of all fills in it.
+    ``fill`` is the id of the closing fill, ``cause`` how it ended. ``state`` is the worst of all
+    fills in it.
     """
 
     side: PositionSide
@@ -62,9 +70,11 @@ class Trade:
 
 
 def fold(held: Open | None, fill: Fill) -> tuple[Open | None, Trade | None]:
-    """Take one fill into what is open; returns what is open afterwards, and the trade where something was closed.
+    """Take one fill into what is open; returns what is open afterwards, and the trade where
+    something was closed.
 
-    What is closed beyond what is open is not ours and makes no trade; the ledger never writes such a fill.
+    What is closed beyond what is open is not ours and makes no trade; the ledger never writes such
+    a fill.
     """
     if fill.is_entry:
         return _grown(held, fill), None
@@ -78,9 +88,12 @@ def _grown(held: Open | None, fill: Fill) -> Open:
     if held is None or held.side is not fill.side:
         return Open(fill.side, fill.quantity, cost, fill.fee, fill.at, fill.state)
     return replace(
-        held, quantity=EXACT.add(held.quantity, fill.quantity), cost=_plus(held.cost, cost), fees=_plus(held.fees, fill.fee),
+        held,
+        quantity=EXACT.add(held.quantity, fill.quantity),
+        cost=_plus(held.cost, cost),
+        fees=_plus(held.fees, fill.fee),
         state=worst(held.state, fill.state),
-    )  # fmt: skip
+    )
 
 
 def _closed(held: Open, fill: Fill) -> tuple[Open | None, Trade]:
@@ -92,14 +105,26 @@ def _closed(held: Open, fill: Fill) -> tuple[Open | None, Trade]:
     brought = _times(quantity, fill.price)
     gross = _less(brought, cost) if held.side is PositionSide.LONG else _less(cost, brought)
     trade = Trade(
-        held.side, quantity, part(cost, Decimal(1), quantity), fill.price, _plus(entry_fee, exit_fee), gross, held.opened_at, fill.at,
-        fill.id, fill.cause, worst(held.state, fill.state),
-    )  # fmt: skip
+        held.side,
+        quantity,
+        part(cost, Decimal(1), quantity),
+        fill.price,
+        _plus(entry_fee, exit_fee),
+        gross,
+        held.opened_at,
+        fill.at,
+        fill.id,
+        fill.cause,
+        worst(held.state, fill.state),
+    )
     if whole:
         return None, trade
     left = replace(
-        held, quantity=EXACT.subtract(held.quantity, quantity), cost=_less(held.cost, cost), fees=_less(held.fees, entry_fee)
-    )  # fmt: skip
+        held,
+        quantity=EXACT.subtract(held.quantity, quantity),
+        cost=_less(held.cost, cost),
+        fees=_less(held.fees, entry_fee),
+    )
     return left, trade
 
 
@@ -120,8 +145,14 @@ def worst(one: BookState, other: BookState) -> BookState:
 
 
 def part(whole: Decimal | None, quantity: Decimal, of: Decimal) -> Decimal | None:
-    """Return the part of an amount that falls on ``quantity`` of ``of``, rounded at the 12th decimal; None stays None."""
-    return None if whole is None else EXACT.divide(EXACT.multiply(whole, quantity), of).quantize(FINEST)
+    """Return the part of an amount that falls on ``quantity`` of ``of``, rounded at the 12th
+    decimal; None stays None.
+    """
+    return (
+        None
+        if whole is None
+        else EXACT.divide(EXACT.multiply(whole, quantity), of).quantize(FINEST)
+    )
 
 
 def _plus(one: Decimal | None, other: Decimal | None) -> Decimal | None:

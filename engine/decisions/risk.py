@@ -1,8 +1,10 @@
-"""What one account carries because of this engine, and whether one more entry stays inside every cap.
+"""What one account carries because of this engine, and whether one more entry stays inside every
+cap.
 
-What always holds: an entry that passes keeps every cap *together with* all own entries already on their way, so that a burst
-cannot pass a cap that each of its entries alone would keep. A value that cannot be computed is never taken as zero: it refuses.
-Nothing here chooses a size or knows the signal.
+What always holds: an entry that passes keeps every cap *together with* all own entries already on
+their way, so that a burst cannot pass a cap that each of its entries alone would keep. A value that
+cannot be computed is never taken as zero: it refuses. Nothing here chooses a size or knows the
+signal.
 """
 
 from collections.abc import Iterable
@@ -14,7 +16,17 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from engine.domain.account import AccountReport, EquityMarks, Position, UnreadableRow
-from engine.domain.amounts import EXACT, ZERO, Money, Quantity, Ratio, ceil_to_step, initial_margin, notional, plain
+from engine.domain.amounts import (
+    EXACT,
+    ZERO,
+    Money,
+    Quantity,
+    Ratio,
+    ceil_to_step,
+    initial_margin,
+    notional,
+    plain,
+)
 from engine.domain.holding import Holding, PendingEntry
 from engine.domain.identifiers import Symbol
 from engine.domain.outcome import Outcome, OutcomeCode
@@ -40,7 +52,9 @@ NOTHING: Final = Carried(Money(ZERO), Money(ZERO))
 
 @dataclass(frozen=True, slots=True)
 class Unvalued:
-    """Say that ``symbol`` is held, and neither the report nor a pending entry tells what it is worth."""
+    """Say that ``symbol`` is held, and neither the report nor a pending entry tells what it is
+    worth.
+    """
 
     symbol: Symbol
 
@@ -52,7 +66,9 @@ def total(*amounts: Decimal) -> Money:
 
 def fee(worth: Money, fee_bps: Decimal) -> Money:
     """Compute a taker fee in basis points of ``worth``, rounded up at the 12th decimal."""
-    return Money(ceil_to_step(EXACT.divide(EXACT.multiply(worth, fee_bps), Decimal(10_000)), _FINEST))
+    return Money(
+        ceil_to_step(EXACT.divide(EXACT.multiply(worth, fee_bps), Decimal(10_000)), _FINEST)
+    )
 
 
 def is_held(holding: Holding) -> bool:
@@ -61,26 +77,37 @@ def is_held(holding: Holding) -> bool:
 
 
 def position_of(report: AccountReport, symbol: Symbol) -> Position | None:
-    """Find the report's position in ``symbol``; the exchange nets, so there is at most one that is not empty."""
-    return next((each for each in report.positions if each.symbol == symbol and each.quantity > 0), None)
+    """Find the report's position in ``symbol``; the exchange nets, so there is at most one that is
+    not empty.
+    """
+    return next(
+        (each for each in report.positions if each.symbol == symbol and each.quantity > 0), None
+    )
 
 
 def may_have_position(report: AccountReport, symbol: Symbol) -> bool:
-    """Tell whether a position in ``symbol`` may stand that the report could not read: then none is taken for gone."""
-    return position_of(report, symbol) is None and any(_is_unread_position(row, symbol) for row in report.unreadable)
+    """Tell whether a position in ``symbol`` may stand that the report could not read: then none is
+    taken for gone.
+    """
+    return position_of(report, symbol) is None and any(
+        _is_unread_position(row, symbol) for row in report.unreadable
+    )
 
 
 def unread_row(report: AccountReport, symbol: Symbol) -> UnreadableRow | None:
-    """Find a row that may say something about ``symbol`` and cannot be read; None where the report tells all of it.
+    """Find a row that may say something about ``symbol`` and cannot be read; None where the report
+    tells all of it.
 
-    A position that can be read is the only one of its symbol, for the exchange nets. An order's row counts where it names the symbol.
+    A position that can be read is the only one of its symbol, for the exchange nets. An order's row
+    counts where it names the symbol.
     """
     may_have = may_have_position(report, symbol)
     return next(
         (
             row
             for row in report.unreadable
-            if (may_have and _is_unread_position(row, symbol)) or (row.what != "position" and row.symbol == symbol)
+            if (may_have and _is_unread_position(row, symbol))
+            or (row.what != "position" and row.symbol == symbol)
         ),
         None,
     )
@@ -90,34 +117,55 @@ def _is_unread_position(row: UnreadableRow, symbol: Symbol) -> bool:
     return row.what == "position" and row.symbol in (None, symbol)
 
 
-def carried_in(symbol: Symbol, holdings: Iterable[Holding], report: AccountReport, pending: Iterable[PendingEntry]) -> Carried | Unvalued:
-    """Value everything of the engine in one symbol: its share at the present mark price plus entries on their way.
+def carried_in(
+    symbol: Symbol,
+    holdings: Iterable[Holding],
+    report: AccountReport,
+    pending: Iterable[PendingEntry],
+) -> Carried | Unvalued:
+    """Value everything of the engine in one symbol: its share at the present mark price plus
+    entries on their way.
 
-    A pending entry counts with its whole quantity. Where the report does not show the whole share yet, the missing part is what
-    the pending entries brought, and it is counted once: through them. Margin of a share is at its entry price.
+    A pending entry counts with its whole quantity. Where the report does not show the whole share
+    yet, the missing part is what the pending entries brought, and it is counted once: through them.
+    Margin of a share is at its entry price.
     """
     held = next((each for each in holdings if each.symbol == symbol and each.share > 0), None)
     flying = [each for each in pending if each.symbol == symbol]
-    on_their_way = Carried(total(*(each.notional for each in flying)), total(*(each.margin for each in flying)))
+    on_their_way = Carried(
+        total(*(each.notional for each in flying)), total(*(each.margin for each in flying))
+    )
     if held is None:
         return on_their_way
     position = position_of(report, symbol)
-    shown = min(held.share, position.quantity) if position is not None and position.side is held.side else ZERO
-    unseen = EXACT.subtract(held.share, EXACT.add(shown, total(*(each.quantity for each in flying))))
+    shown = (
+        min(held.share, position.quantity)
+        if position is not None and position.side is held.side
+        else ZERO
+    )
+    unseen = EXACT.subtract(
+        held.share, EXACT.add(shown, total(*(each.quantity for each in flying)))
+    )
     if position is None:
         return on_their_way if unseen <= 0 else Unvalued(symbol)
     return on_their_way.plus(_valued(position, Quantity(EXACT.add(shown, max(unseen, ZERO)))))
 
 
 def _valued(position: Position, quantity: Quantity) -> Carried:
-    # An adapter that reports no leverage must not make the margin smaller: the whole worth counts then.
+    # An adapter that reports no leverage must not make the margin smaller: the whole worth counts
+    # then.
     leverage = position.leverage if position.leverage > 0 else Ratio(Decimal(1))
-    return Carried(notional(position.mark_price, quantity), initial_margin(position.entry_price, quantity, leverage))
+    return Carried(
+        notional(position.mark_price, quantity),
+        initial_margin(position.entry_price, quantity, leverage),
+    )
 
 
 def held_symbols(holdings: Iterable[Holding], pending: Iterable[PendingEntry]) -> frozenset[Symbol]:
     """Return every symbol in which the engine holds something or is about to."""
-    return frozenset({each.symbol for each in holdings if is_held(each)} | {each.symbol for each in pending})
+    return frozenset(
+        {each.symbol for each in holdings if is_held(each)} | {each.symbol for each in pending}
+    )
 
 
 def broken_cap(
@@ -129,12 +177,21 @@ def broken_cap(
     pending: tuple[PendingEntry, ...],
     currency: str,
 ) -> Outcome | None:
-    """Name the first cap that the account would break with ``entry`` added, in the order of RiskLimits; None if none.
+    """Name the first cap that the account would break with ``entry`` added, in the order of
+    RiskLimits; None if none.
 
-    Exactly at a cap is inside it. An account whose holdings cannot be valued is not ready while a cap needs their value.
+    Exactly at a cap is inside it. An account whose holdings cannot be valued is not ready while a
+    cap needs their value.
     """
     if limits.order_notional is not None and entry.notional > limits.order_notional:
-        return _over(OutcomeCode.DENIED_ORDER_NOTIONAL, "notional", entry.notional, limits.order_notional, symbol, currency)
+        return _over(
+            OutcomeCode.DENIED_ORDER_NOTIONAL,
+            "notional",
+            entry.notional,
+            limits.order_notional,
+            symbol,
+            currency,
+        )
     held = held_symbols(holdings, pending)
     by_symbol = {each: carried_in(each, holdings, report, pending) for each in held | {symbol}}
     return (
@@ -144,17 +201,27 @@ def broken_cap(
     )
 
 
-def _broken_symbol_cap(cap: Money | None, symbol: Symbol, entry: Carried, here: Carried | Unvalued, currency: str) -> Outcome | None:
+def _broken_symbol_cap(
+    cap: Money | None, symbol: Symbol, entry: Carried, here: Carried | Unvalued, currency: str
+) -> Outcome | None:
     if cap is None:
         return None
     if isinstance(here, Unvalued):
         return _not_valued(here)
     worth = total(here.notional, entry.notional)
-    return _over(OutcomeCode.DENIED_SYMBOL_NOTIONAL, "notional", worth, cap, symbol, currency) if worth > cap else None
+    return (
+        _over(OutcomeCode.DENIED_SYMBOL_NOTIONAL, "notional", worth, cap, symbol, currency)
+        if worth > cap
+        else None
+    )
 
 
 def _broken_account_cap(
-    limits: RiskLimits, symbol: Symbol, entry: Carried, everything: tuple[Carried | Unvalued, ...], currency: str
+    limits: RiskLimits,
+    symbol: Symbol,
+    entry: Carried,
+    everything: tuple[Carried | Unvalued, ...],
+    currency: str,
 ) -> Outcome | None:
     if limits.account_notional is None and limits.account_margin is None:
         return None
@@ -164,9 +231,23 @@ def _broken_account_cap(
             return _not_valued(each)
         after = after.plus(each)
     if limits.account_notional is not None and after.notional > limits.account_notional:
-        return _over(OutcomeCode.DENIED_ACCOUNT_NOTIONAL, "notional", after.notional, limits.account_notional, symbol, currency)
+        return _over(
+            OutcomeCode.DENIED_ACCOUNT_NOTIONAL,
+            "notional",
+            after.notional,
+            limits.account_notional,
+            symbol,
+            currency,
+        )
     if limits.account_margin is not None and after.margin > limits.account_margin:
-        return _over(OutcomeCode.DENIED_ACCOUNT_MARGIN, "margin", after.margin, limits.account_margin, symbol, currency)
+        return _over(
+            OutcomeCode.DENIED_ACCOUNT_MARGIN,
+            "margin",
+            after.margin,
+            limits.account_margin,
+            symbol,
+            currency,
+        )
     return None
 
 
@@ -174,22 +255,34 @@ def _broken_count(cap: int | None, symbol: Symbol, held: frozenset[Symbol]) -> O
     others = len(held - {symbol})
     if cap is None or others < cap:
         return None
-    return Outcome(OutcomeCode.DENIED_OPEN_POSITIONS, {"open": str(others), "cap": str(cap), "symbol": symbol})
+    return Outcome(
+        OutcomeCode.DENIED_OPEN_POSITIONS, {"open": str(others), "cap": str(cap), "symbol": symbol}
+    )
 
 
-def lacking_balance(entry: Carried, report: AccountReport, pending: tuple[PendingEntry, ...], fee_bps: Decimal) -> Outcome | None:
-    """Refuse an entry whose margin and fee are more than what is free once every pending entry has taken its own."""
+def lacking_balance(
+    entry: Carried, report: AccountReport, pending: tuple[PendingEntry, ...], fee_bps: Decimal
+) -> Outcome | None:
+    """Refuse an entry whose margin and fee are more than what is free once every pending entry has
+    taken its own.
+    """
     needed = total(entry.margin, fee(entry.notional, fee_bps))
     reserved = total(*(total(each.margin, fee(each.notional, fee_bps)) for each in pending))
     free = EXACT.subtract(report.balance.available, reserved)
     if needed <= free:
         return None
-    numbers = {"needed": plain(needed), "available": plain(max(free, ZERO)), "currency": report.balance.currency}
+    numbers = {
+        "needed": plain(needed),
+        "available": plain(max(free, ZERO)),
+        "currency": report.balance.currency,
+    }
     return Outcome(OutcomeCode.DENIED_BALANCE, numbers)
 
 
 def equity(report: AccountReport) -> Money:
-    """Compute what the account is worth now: the wallet with the margin in use, plus the profit of open positions."""
+    """Compute what the account is worth now: the wallet with the margin in use, plus the profit of
+    open positions.
+    """
     return total(report.balance.total, *(each.unrealised_profit for each in report.positions))
 
 
@@ -198,16 +291,22 @@ def trading_day(moment: datetime, zone: str) -> date:
     return moment.astimezone(ZoneInfo(zone)).date()
 
 
-def lost_too_much(limits: RiskLimits, report: AccountReport, marks: EquityMarks | None, currency: str) -> Outcome | None:
-    """Refuse an entry once the day's loss or the drawdown has reached its cap; exactly at the cap is over it.
+def lost_too_much(
+    limits: RiskLimits, report: AccountReport, marks: EquityMarks | None, currency: str
+) -> Outcome | None:
+    """Refuse an entry once the day's loss or the drawdown has reached its cap; exactly at the cap
+    is over it.
 
-    Equity counts, so what the owner pays in or takes out counts as profit or loss until the day's mark is renewed. Without marks an
-    account with such a cap is not ready.
+    Equity counts, so what the owner pays in or takes out counts as profit or loss until the day's
+    mark is renewed. Without marks an account with such a cap is not ready.
     """
     if limits.daily_loss is None and limits.drawdown_percent is None:
         return None
     if marks is None:
-        return Outcome(OutcomeCode.DENIED_ACCOUNT_NOT_READY, {"why": "its equity at the day's start is not recorded yet"})
+        return Outcome(
+            OutcomeCode.DENIED_ACCOUNT_NOT_READY,
+            {"why": "its equity at the day's start is not recorded yet"},
+        )
     now = equity(report)
     loss = EXACT.subtract(marks.day_start, now)
     if limits.daily_loss is not None and loss >= limits.daily_loss:
@@ -219,16 +318,31 @@ def lost_too_much(limits: RiskLimits, report: AccountReport, marks: EquityMarks 
         }
         return Outcome(OutcomeCode.DENIED_DAILY_LOSS, numbers | {"currency": currency})
     if limits.drawdown_percent is not None and marks.peak > 0:
-        below = EXACT.divide(EXACT.multiply(EXACT.subtract(marks.peak, now), Decimal(100)), marks.peak)
+        below = EXACT.divide(
+            EXACT.multiply(EXACT.subtract(marks.peak, now), Decimal(100)), marks.peak
+        )
         if below >= limits.drawdown_percent:
-            told = {"drawdown": plain(ceil_to_step(max(below, ZERO), Decimal("0.01"))), "cap": str(limits.drawdown_percent)}
-            return Outcome(OutcomeCode.DENIED_DRAWDOWN, told | {"peak": plain(marks.peak), "currency": currency})
+            told = {
+                "drawdown": plain(ceil_to_step(max(below, ZERO), Decimal("0.01"))),
+                "cap": str(limits.drawdown_percent),
+            }
+            return Outcome(
+                OutcomeCode.DENIED_DRAWDOWN,
+                told | {"peak": plain(marks.peak), "currency": currency},
+            )
     return None
 
 
-def _over(code: OutcomeCode, what: str, amount: Money, cap: Money, symbol: Symbol, currency: str) -> Outcome:
-    return Outcome(code, {what: plain(amount), "cap": plain(cap), "symbol": symbol, "currency": currency})
+def _over(
+    code: OutcomeCode, what: str, amount: Money, cap: Money, symbol: Symbol, currency: str
+) -> Outcome:
+    return Outcome(
+        code, {what: plain(amount), "cap": plain(cap), "symbol": symbol, "currency": currency}
+    )
 
 
 def _not_valued(gap: Unvalued) -> Outcome:
-    return Outcome(OutcomeCode.DENIED_ACCOUNT_NOT_READY, {"why": f"the newest reading does not show the {gap.symbol} held here yet"})
+    return Outcome(
+        OutcomeCode.DENIED_ACCOUNT_NOT_READY,
+        {"why": f"the newest reading does not show the {gap.symbol} held here yet"},
+    )

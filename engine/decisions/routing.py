@@ -1,4 +1,6 @@
-"""Which legs a signal has, and which switches stand in the way of an entry. Nothing here decides about size or risk."""
+"""Which legs a signal has, and which switches stand in the way of an entry. Nothing here decides
+about size or risk.
+"""
 
 from collections.abc import Iterable
 from typing import Final, assert_never
@@ -13,7 +15,9 @@ PROTECTION: Final = "protection"
 
 
 def legs(action: Action) -> tuple[str, ...]:
-    """Return the kinds of legs that a copy of the action needs, in the order in which they must end."""
+    """Return the kinds of legs that a copy of the action needs, in the order in which they must
+    end.
+    """
     match action:
         case Action.OPEN | Action.ADD:
             return (ENTRY,)
@@ -29,8 +33,18 @@ def legs(action: Action) -> tuple[str, ...]:
             assert_never(action)
 
 
-def concerns(switch: Switch, *, account_id: str, account_name: str, strategy_id: str, strategy_name: str, exchange: str) -> bool:
-    """Tell whether a *no new entries* switch stops entries of this account, strategy and exchange; a target is an id or a name."""
+def concerns(
+    switch: Switch,
+    *,
+    account_id: str,
+    account_name: str,
+    strategy_id: str,
+    strategy_name: str,
+    exchange: str,
+) -> bool:
+    """Tell whether a *no new entries* switch stops entries of this account, strategy and exchange;
+    a target is an id or a name.
+    """
     match switch.scope:
         case SwitchScope.ALL:
             return True
@@ -45,10 +59,23 @@ def concerns(switch: Switch, *, account_id: str, account_name: str, strategy_id:
 
 
 def concerning(
-    switches: Iterable[Switch], *, account_id: str, account_name: str, strategy_id: str, strategy_name: str, exchange: str
+    switches: Iterable[Switch],
+    *,
+    account_id: str,
+    account_name: str,
+    strategy_id: str,
+    strategy_name: str,
+    exchange: str,
 ) -> tuple[Switch, ...]:
-    """Return the switches that concern an entry, the widest first: that is the one a person is told about."""
-    width = {SwitchScope.ALL: 0, SwitchScope.EXCHANGE: 1, SwitchScope.STRATEGY: 2, SwitchScope.ACCOUNT: 3}
+    """Return the switches that concern an entry, the widest first: that is the one a person is told
+    about.
+    """
+    width = {
+        SwitchScope.ALL: 0,
+        SwitchScope.EXCHANGE: 1,
+        SwitchScope.STRATEGY: 2,
+        SwitchScope.ACCOUNT: 3,
+    }
     names = {
         "account_id": account_id,
         "account_name": account_name,
@@ -56,4 +83,9 @@ def concerning(
         "strategy_name": strategy_name,
         "exchange": exchange,
     }
-    return tuple(sorted((each for each in switches if concerns(each, **names)), key=lambda each: width[each.scope]))
+    return tuple(
+        sorted(
+            (each for each in switches if concerns(each, **names)),
+            key=lambda each: width[each.scope],
+        )
+    )

@@ -1,8 +1,10 @@
-"""Say which part of a signed delivery is wrong: for the owner of an endpoint, who pastes what their bot sent.
+"""Say which part of a signed delivery is wrong: for the owner of an endpoint, who pastes what their
+bot sent.
 
-Pure. It tries what people really get wrong (the body written anew after signing, a newline more, the prefix left off the secret, another
-dialect's key, milliseconds, a secret that has ended) and names it. The last word is that of the verification itself, so that the two never
-disagree. It never returns a secret, and never a signature that would be valid: only whether they fit.
+Pure. It tries what people really get wrong (the body written anew after signing, a newline more,
+the prefix left off the secret, another dialect's key, milliseconds, a secret that has ended) and
+names it. The last word is that of the verification itself, so that the two never disagree. It never
+returns a secret, and never a signature that would be valid: only whether they fit.
 """
 
 import base64
@@ -24,7 +26,7 @@ from engine.decisions.signatures import (
     WINDOW_A_S,
     WINDOW_B_S,
     verify_signatures,
-)  # fmt: skip
+)
 from engine.ports.secret import Secret
 from engine.ports.signal_source import Delivery, NotAuthentic
 
@@ -39,7 +41,9 @@ KeyOf = Callable[[str], bytes]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Hold one thing that was looked at: whether it fits, what was found, and what to do (empty where it fits)."""
+    """Hold one thing that was looked at: whether it fits, what was found, and what to do (empty
+    where it fits).
+    """
 
     fits: bool
     what: str
@@ -48,7 +52,9 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class NamedKey:
-    """Hold one of the endpoint's secrets with its name for people, such as ``the current secret``, and since when it holds no more."""
+    """Hold one of the endpoint's secrets with its name for people, such as ``the current secret``,
+    and since when it holds no more.
+    """
 
     name: str
     secret: Secret
@@ -56,7 +62,9 @@ class NamedKey:
 
 
 def read_headers(text: str) -> dict[str, list[str]]:
-    """Read pasted header lines, as ``curl -v`` or a log shows them; lines that are none are left out."""
+    """Read pasted header lines, as ``curl -v`` or a log shows them; lines that are none are left
+    out.
+    """
     found: dict[str, list[str]] = {}
     for line in text.splitlines():
         matched = _HEADER_LINE.fullmatch(line.lstrip("<>* "))
@@ -66,9 +74,14 @@ def read_headers(text: str) -> dict[str, list[str]]:
 
 
 def debug_delivery(
-    headers: dict[str, list[str]], body: bytes, keys: Sequence[NamedKey], now: datetime, window_a_s: int = WINDOW_A_S
+    headers: dict[str, list[str]],
+    body: bytes,
+    keys: Sequence[NamedKey],
+    now: datetime,
+    window_a_s: int = WINDOW_A_S,
 ) -> list[Finding]:
-    """Look at a delivery part by part; the last finding says whether it would be accepted at ``now``.
+    """Look at a delivery part by part; the last finding says whether it would be accepted at
+    ``now``.
 
     ``window_a_s`` is how far, in seconds, dialect A's time may lie from now here.
     """
@@ -76,7 +89,13 @@ def debug_delivery(
     of_b = [headers.get(name, []) for name in (ID_HEADER, TIMESTAMP_HEADER, SIGNATURES_HEADER)]
     if not of_a and not any(of_b):
         told = f"neither {SIGNATURE_HEADER} nor {SIGNATURES_HEADER} is among the headers"
-        return [Finding(False, told, "sign with one of the two dialects, and send its headers with the request")]
+        return [
+            Finding(
+                False,
+                told,
+                "sign with one of the two dialects, and send its headers with the request",
+            )
+        ]
     findings = list(_dialect_a(of_a, body, keys, now, window_a_s) if of_a else ())
     findings += _dialect_b(of_b, body, keys, now) if any(of_b) else ()
     if of_a and any(of_b):
@@ -84,39 +103,79 @@ def debug_delivery(
     fits = all(each.fits for each in findings)
     accepted = fits and _verifies(headers, body, keys, now, window_a_s)
     if fits and not accepted:
-        rest = "one secret for both dialects, and no more than eight signatures in their shortest spelling"
-        findings.append(Finding(False, "each part fits by itself, and all together they do not", f"send {rest}"))
-    last = "this delivery would be accepted now" if accepted else "this delivery is answered with 401"
-    return [*findings, Finding(accepted, last, "" if accepted else "mend the first part above that does not fit, and paste again")]
+        rest = (
+            "one secret for both dialects, and no more than eight signatures in their shortest "
+            "spelling"
+        )
+        findings.append(
+            Finding(False, "each part fits by itself, and all together they do not", f"send {rest}")
+        )
+    last = (
+        "this delivery would be accepted now" if accepted else "this delivery is answered with 401"
+    )
+    return [
+        *findings,
+        Finding(
+            accepted,
+            last,
+            "" if accepted else "mend the first part above that does not fit, and paste again",
+        ),
+    ]
 
 
-def pasted_body(headers: dict[str, list[str]], text: str, keys: Sequence[NamedKey], now: datetime) -> bytes:
-    """Return the bytes that a text from a form most likely was: a browser sends every line end as CRLF, whatever was pasted."""
+def pasted_body(
+    headers: dict[str, list[str]], text: str, keys: Sequence[NamedKey], now: datetime
+) -> bytes:
+    """Return the bytes that a text from a form most likely was: a browser sends every line end as
+    CRLF, whatever was pasted.
+    """
     plain_ends = text.replace("\r\n", "\n").encode(errors="surrogatepass")
     tries = (plain_ends, plain_ends.replace(b"\n", b"\r\n"))
-    standing = [NamedKey(each.name, each.secret) for each in keys]  # also an ended secret tells which one was signed
-    return max(tries, key=lambda each: sum(found.fits for found in debug_delivery(headers, each, standing, now)))
+    standing = [
+        NamedKey(each.name, each.secret) for each in keys
+    ]  # also an ended secret tells which one was signed
+    return max(
+        tries,
+        key=lambda each: sum(found.fits for found in debug_delivery(headers, each, standing, now)),
+    )
 
 
-def _verifies(headers: dict[str, list[str]], body: bytes, keys: Sequence[NamedKey], now: datetime, window_a_s: int) -> bool:
+def _verifies(
+    headers: dict[str, list[str]],
+    body: bytes,
+    keys: Sequence[NamedKey],
+    now: datetime,
+    window_a_s: int,
+) -> bool:
     told = tuple((name, value) for name, values in headers.items() for value in values)
     try:
-        verify_signatures(Delivery(body, told, "", now), [each.secret for each in keys if each.ended_at is None], now, window_a_s)
+        verify_signatures(
+            Delivery(body, told, "", now),
+            [each.secret for each in keys if each.ended_at is None],
+            now,
+            window_a_s,
+        )
     except NotAuthentic:
         return False
     return True
 
 
-def _dialect_a(values: list[str], body: bytes, keys: Sequence[NamedKey], now: datetime, window_s: int) -> Iterator[Finding]:
+def _dialect_a(
+    values: list[str], body: bytes, keys: Sequence[NamedKey], now: datetime, window_s: int
+) -> Iterator[Finding]:
     if len(values) != 1:
         yield Finding(
-            False, f"{SIGNATURE_HEADER} came {len(values)} times", "send it once; several signatures go into one header, each as ,v1="
+            False,
+            f"{SIGNATURE_HEADER} came {len(values)} times",
+            "send it once; several signatures go into one header, each as ,v1=",
         )
         return
     matched = _A.fullmatch(values[0])
     if matched is None:
         yield Finding(
-            False, f"{SIGNATURE_HEADER} has another form: {_form_of_a(values[0])}", "t=<unix seconds>,v1=<64 hex digits, lower case>"
+            False,
+            f"{SIGNATURE_HEADER} has another form: {_form_of_a(values[0])}",
+            "t=<unix seconds>,v1=<64 hex digits, lower case>",
         )
         return
     yield Finding(True, f"{SIGNATURE_HEADER} has the right form")
@@ -139,9 +198,15 @@ def _form_of_a(value: str) -> str:
     return "v1 is not 64 hex digits"
 
 
-def _dialect_b(values: list[list[str]], body: bytes, keys: Sequence[NamedKey], now: datetime) -> Iterator[Finding]:
+def _dialect_b(
+    values: list[list[str]], body: bytes, keys: Sequence[NamedKey], now: datetime
+) -> Iterator[Finding]:
     names = (ID_HEADER, TIMESTAMP_HEADER, SIGNATURES_HEADER)
-    wrong = [f"{name} came {len(each)} times" for name, each in zip(names, values, strict=True) if len(each) != 1]
+    wrong = [
+        f"{name} came {len(each)} times"
+        for name, each in zip(names, values, strict=True)
+        if len(each) != 1
+    ]
     if wrong:
         yield Finding(False, "; ".join(wrong), "send each of the three headers once")
         return
@@ -150,12 +215,20 @@ def _dialect_b(values: list[list[str]], body: bytes, keys: Sequence[NamedKey], n
         yield Finding(False, f"{ID_HEADER} has another form", "1 to 128 of A-Z, a-z, 0-9, '_', '-'")
         return
     if not re.fullmatch(r"[0-9]{1,12}", at):
-        told = "has 13 digits, which are milliseconds" if re.fullmatch(r"[0-9]{13}", at) else "is not a whole number of seconds"
+        told = (
+            "has 13 digits, which are milliseconds"
+            if re.fullmatch(r"[0-9]{13}", at)
+            else "is not a whole number of seconds"
+        )
         yield Finding(False, f"{TIMESTAMP_HEADER} {told}", "unix seconds")
         return
     parts = listed.split(" ")
     if not all(_B.fullmatch(each) for each in parts):
-        yield Finding(False, f"{SIGNATURES_HEADER} has another form", "v1,<base64 of 32 bytes>, several of them with a blank between")
+        yield Finding(
+            False,
+            f"{SIGNATURES_HEADER} has another form",
+            "v1,<base64 of 32 bytes>, several of them with a blank between",
+        )
         return
     yield Finding(True, "the three headers of Standard Webhooks have the right form")
     yield _time(int(at), now, WINDOW_B_S, TIMESTAMP_HEADER)
@@ -170,10 +243,19 @@ def _time(seconds: int, now: datetime, window_s: int, name: str) -> Finding:
     except (ValueError, OverflowError, OSError):
         return Finding(False, f"{name} is not a time of this era", "unix seconds")
     if abs(offset) <= window_s:
-        return Finding(True, f"{name} is {said}, {abs(offset)} s {'ahead' if offset > 0 else 'ago'}; up to {window_s} s fit")
+        return Finding(
+            True,
+            f"{name} is {said}, {abs(offset)} s {'ahead' if offset > 0 else 'ago'}; up to "
+            f"{window_s} s fit",
+        )
     way = "ahead of" if offset > 0 else "behind"
-    do = "sign at the moment of sending, and set the sender's clock by NTP; what you paste here ages meanwhile, too"
-    return Finding(False, f"{name} is {said}, {abs(offset)} s {way} this place; up to {window_s} s fit", do)
+    do = (
+        "sign at the moment of sending, and set the sender's clock by NTP; what you paste here "
+        "ages meanwhile, too"
+    )
+    return Finding(
+        False, f"{name} is {said}, {abs(offset)} s {way} this place; up to {window_s} s fit", do
+    )
 
 
 def _key_a(secret: str) -> bytes:
@@ -188,8 +270,13 @@ def _key_b(secret: str) -> bytes:
 
 
 def _signed(
-    signatures: set[bytes], parts: Sequence[str], body: bytes, keys: Sequence[NamedKey], right: KeyOf, other: KeyOf
-) -> Finding:  # fmt: skip
+    signatures: set[bytes],
+    parts: Sequence[str],
+    body: bytes,
+    keys: Sequence[NamedKey],
+    right: KeyOf,
+    other: KeyOf,
+) -> Finding:
     def fits(key: bytes, told: bytes) -> bool:
         mac = hmac.digest(key, b"".join(each.encode() + b"." for each in parts) + told, "sha256")
         return any(hmac.compare_digest(mac, each) for each in signatures)
@@ -198,14 +285,27 @@ def _signed(
         if fits(right(each.secret.reveal()), body):
             if each.ended_at is None:
                 return Finding(True, f"the signature fits this body and {each.name}")
-            told = f"the signature fits this body and {each.name}, which ended {each.ended_at:%Y-%m-%d %H:%M:%S} UTC"
-            return Finding(False, told, "give the bot the current secret; where nobody has it any more, renew it in the studio")
+            told = (
+                f"the signature fits this body and {each.name}, which ended "
+                f"{each.ended_at:%Y-%m-%d %H:%M:%S} UTC"
+            )
+            return Finding(
+                False,
+                told,
+                "give the bot the current secret; where nobody has it any more, renew it in the "
+                "studio",
+            )
     for each in keys:
         secret = each.secret.reveal()
         for what, changed in _bodies(body):
             if fits(right(secret), changed):
-                do = "sign exactly the bytes that are sent: make the body once, sign it, send that same text"
-                return Finding(False, f"the signature fits {each.name}, but another body: {what}", do)
+                do = (
+                    "sign exactly the bytes that are sent: make the body once, sign it, send that "
+                    "same text"
+                )
+                return Finding(
+                    False, f"the signature fits {each.name}, but another body: {what}", do
+                )
         for what, key in (
             ("without the prefix whsec_", secret.removeprefix("whsec_").encode()),
             ("as the other dialect uses it", other(secret)),
@@ -213,9 +313,15 @@ def _signed(
             ("with a newline at its end", (secret + "\n").encode()),
         ):
             if fits(key, body):
-                do = "dialect A uses the whole shown text as it is; dialect B the base64-decoded part after whsec_"
+                do = (
+                    "dialect A uses the whole shown text as it is; dialect B the base64-decoded "
+                    "part after whsec_"
+                )
                 return Finding(False, f"the signature was made with {each.name}, {what}", do)
-    do = "the bot has another secret (that of another strategy, or one cut off), or signs other bytes than timestamp, a dot and the body"
+    do = (
+        "the bot has another secret (that of another strategy, or one cut off), or signs other "
+        "bytes than timestamp, a dot and the body"
+    )
     return Finding(False, "the signature fits none of this endpoint's secrets", do)
 
 
@@ -225,7 +331,10 @@ def _bodies(body: bytes) -> Iterator[tuple[str, bytes]]:
     if stripped != body:
         yield "blanks or a newline around it were not signed", stripped
     yield "a newline at its end was signed and not sent", body + b"\n"
-    yield "line ends were turned from CRLF to LF", body.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+    yield (
+        "line ends were turned from CRLF to LF",
+        body.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n"),
+    )
     yield "line ends were turned from LF to CRLF", body.replace(b"\r\n", b"\n")
     try:
         value = json.loads(body)
@@ -236,7 +345,9 @@ def _bodies(body: bytes) -> Iterator[tuple[str, bytes]]:
             for is_ascii in (True, False):
                 yield (
                     "the JSON was written anew after signing",
-                    json.dumps(value, separators=separators, sort_keys=is_sorted, ensure_ascii=is_ascii).encode(),
+                    json.dumps(
+                        value, separators=separators, sort_keys=is_sorted, ensure_ascii=is_ascii
+                    ).encode(),
                 )
     yield "the JSON was written anew after signing", json.dumps(value, indent=2).encode()
     yield "the JSON was written anew after signing", json.dumps(value, indent=4).encode()
@@ -249,5 +360,7 @@ def _both(ids: list[str], body: bytes) -> Iterator[Finding]:
         key = None
     if ids and key is not None and key != ids[0]:
         yield Finding(
-            False, f"{ID_HEADER} and the body's idempotency_key differ", "with headers of both dialects, both must be the same id"
+            False,
+            f"{ID_HEADER} and the body's idempotency_key differ",
+            "with headers of both dialects, both must be the same id",
         )

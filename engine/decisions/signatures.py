@@ -1,16 +1,17 @@
 """Sign and verify webhook deliveries, in both dialects, as pure functions over raw bytes.
 
-Dialect A: ``X-RexAlgo-Signature: t=<unix seconds>,v1=<hex>[,v1=<hex>...]``, HMAC-SHA256 over ``t "." body``, keyed with the
-UTF-8 bytes of the whole shown secret. Dialect B: Standard Webhooks, HMAC-SHA256 over ``id "." timestamp "." body``, keyed
-with the base64-decoded part after ``whsec_``.
+Dialect A: ``X-RexAlgo-Signature: t=<unix seconds>,v1=<hex>[,v1=<hex>...]``, HMAC-SHA256 over ``t
+"." body``, keyed with the UTF-8 bytes of the whole shown secret. Dialect B: Standard Webhooks,
+HMAC-SHA256 over ``id "." timestamp "." body``, keyed with the base64-decoded part after ``whsec_``.
 
-What must always hold: every signature is compared with every key, on digest bytes, in constant time, with no early exit;
-headers are read strictly (one of each, ASCII, canonical); the timestamp is judged only after the MAC; every failure is one
-and the same ``NotAuthentic``. A delivery with headers of both dialects must verify in both, with one and the same key. For
-an endpoint that does not exist the caller passes a random dummy key, so that time and answer are equal.
+What must always hold: every signature is compared with every key, on digest bytes, in constant
+time, with no early exit; headers are read strictly (one of each, ASCII, canonical); the timestamp
+is judged only after the MAC; every failure is one and the same ``NotAuthentic``. A delivery with
+headers of both dialects must verify in both, with one and the same key. For an endpoint that does
+not exist the caller passes a random dummy key, so that time and answer are equal.
 
-What it does not do: read the body (that ``webhook-id`` equals the body's ``idempotency_key`` is checked by whoever reads
-bodies), count, remember, or tell anybody why a delivery failed.
+What it does not do: read the body (that ``webhook-id`` equals the body's ``idempotency_key`` is
+checked by whoever reads bodies), count, remember, or tell anybody why a delivery failed.
 """
 
 import base64
@@ -40,17 +41,22 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _HEADER_A: Final = re.compile(r"t=([0-9]{1,12})((?:,v1=[0-9a-f]{64}){1,8})")
 _TIMESTAMP: Final = re.compile(r"[0-9]{1,12}")
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
-# The 43rd character carries four bits, so only sixteen letters are canonical there: no second spelling of one digest exists.
-_SIGNATURES_B: Final = re.compile(r"v1,[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=(?: v1,[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=){0,7}")
+# The 43rd character carries four bits, so only sixteen letters are canonical there: no second
+# spelling of one digest exists.
+_SIGNATURES_B: Final = re.compile(
+    r"v1,[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=(?: v1,[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=){0,7}"
+)
 _HEX_KEY: Final = re.compile(r"[0-9a-fA-F]{64}")
 _PREFIX: Final = "whsec_"
 _FORMS: Final = "whsec_ followed by base64 of 32 (or 24) bytes, or by 64 hex digits"
 
 
 def sign_a(secret: Secret, body: bytes, at: datetime) -> dict[str, str]:
-    """Sign ``body`` in dialect A; returns the one header to send. ``at`` is the sender's time with a zone, cut to seconds.
+    """Sign ``body`` in dialect A; returns the one header to send. ``at`` is the sender's time with
+    a zone, cut to seconds.
 
-    Raises InvalidValue for a secret of another form. For senders: the body must carry ``idempotency_key``.
+    Raises InvalidValue for a secret of another form. For senders: the body must carry
+    ``idempotency_key``.
     """
     timestamp = str(_unix_us(at) // 1_000_000)
     mac = _mac(_Key.of(secret).a, timestamp, body=body)
@@ -58,23 +64,32 @@ def sign_a(secret: Secret, body: bytes, at: datetime) -> dict[str, str]:
 
 
 def sign_b(secret: Secret, body: bytes, id: str, at: datetime) -> dict[str, str]:
-    """Sign ``body`` in dialect B (Standard Webhooks); returns the three headers to send. ``id`` is the idempotency id.
+    """Sign ``body`` in dialect B (Standard Webhooks); returns the three headers to send. ``id`` is
+    the idempotency id.
 
-    Raises InvalidValue for a secret of another form, or an ``id`` that is not 1 to 128 of A-Z, a-z, 0-9, '_', '-'.
+    Raises InvalidValue for a secret of another form, or an ``id`` that is not 1 to 128 of A-Z, a-z,
+    0-9, '_', '-'.
     """
     if not _ID.fullmatch(id):
         raise InvalidValue("id", "1 to 128 of A-Z, a-z, 0-9, '_', '-'", id)
     timestamp = str(_unix_us(at) // 1_000_000)
     mac = _mac(_Key.of(secret).b, id, timestamp, body=body)
-    return {ID_HEADER: id, TIMESTAMP_HEADER: timestamp, SIGNATURES_HEADER: f"v1,{base64.b64encode(mac).decode()}"}
+    return {
+        ID_HEADER: id,
+        TIMESTAMP_HEADER: timestamp,
+        SIGNATURES_HEADER: f"v1,{base64.b64encode(mac).decode()}",
+    }
 
 
-def verify_signatures(delivery: Delivery, keys: Sequence[Secret], now: datetime, window_a_s: int = WINDOW_A_S) -> Authenticated:
+def verify_signatures(
+    delivery: Delivery, keys: Sequence[Secret], now: datetime, window_a_s: int = WINDOW_A_S
+) -> Authenticated:
     """Verify a delivery against every key; raises NotAuthentic, one type for every cause.
 
-    Returns the first key that verified, the signed time (the older of two) and, where dialect B took part, ``webhook-id`` as
-    ``dedupe_key``. ``window_a_s`` is how far, in seconds, dialect A's time may lie before or after ``now``; B has 300 s.
-    Raises InvalidValue only for a *key* of a wrong form, which no sender can cause.
+    Returns the first key that verified, the signed time (the older of two) and, where dialect B
+    took part, ``webhook-id`` as ``dedupe_key``. ``window_a_s`` is how far, in seconds, dialect A's
+    time may lie before or after ``now``; B has 300 s. Raises InvalidValue only for a *key* of a
+    wrong form, which no sender can cause.
     """
     usable = [_Key.of(key) for key in keys]
     claims = _read_claims(delivery, window_a_s)
@@ -110,7 +125,8 @@ class _Key:
             decoded = base64.b64decode(encoded, validate=True)
         except binascii.Error:
             raise InvalidValue("secret", _FORMS) from None
-        # 64 hex digits are base64 as well, and the older senders sign with what they decode to as base64.
+        # 64 hex digits are base64 as well, and the older senders sign with what they decode to as
+        # base64.
         is_canonical = base64.b64encode(decoded).decode() == encoded
         if not is_canonical or (len(decoded) not in (24, 32) and not _HEX_KEY.fullmatch(encoded)):
             raise InvalidValue("secret", _FORMS)
@@ -119,7 +135,9 @@ class _Key:
 
 @dataclass(frozen=True, slots=True)
 class _Claim:
-    """Hold what the headers of one dialect claim; ``id`` is None in dialect A. Nothing in here is proven yet."""
+    """Hold what the headers of one dialect claim; ``id`` is None in dialect A. Nothing in here is
+    proven yet.
+    """
 
     id: str | None
     timestamp: str
@@ -127,8 +145,14 @@ class _Claim:
     window_s: int
 
     def is_signed_with(self, key: _Key, body: bytes) -> bool:
-        """Compare every signature with the key's MAC; takes the same time wherever, or whether, they differ."""
-        mac = _mac(key.a, self.timestamp, body=body) if self.id is None else _mac(key.b, self.id, self.timestamp, body=body)
+        """Compare every signature with the key's MAC; takes the same time wherever, or whether,
+        they differ.
+        """
+        mac = (
+            _mac(key.a, self.timestamp, body=body)
+            if self.id is None
+            else _mac(key.b, self.id, self.timestamp, body=body)
+        )
         found = False
         for signature in self.signatures:
             found |= hmac.compare_digest(signature, mac)
@@ -139,7 +163,9 @@ class _Claim:
 
 
 def _read_claims(delivery: Delivery, window_a_s: int) -> list[_Claim]:
-    """Read the headers of every dialect that is present; any header of a dialect asks for all of its headers, once each."""
+    """Read the headers of every dialect that is present; any header of a dialect asks for all of
+    its headers, once each.
+    """
     claims = []
     of_a = delivery.header(SIGNATURE_HEADER.lower())
     of_b = [delivery.header(name) for name in (ID_HEADER, TIMESTAMP_HEADER, SIGNATURES_HEADER)]
@@ -164,7 +190,9 @@ def _read_b(values: list[list[str]]) -> _Claim:
     if any(len(each) != 1 for each in values):
         raise NotAuthentic
     id, timestamp, listed = (each[0] for each in values)
-    if not (_ID.fullmatch(id) and _TIMESTAMP.fullmatch(timestamp) and _SIGNATURES_B.fullmatch(listed)):
+    if not (
+        _ID.fullmatch(id) and _TIMESTAMP.fullmatch(timestamp) and _SIGNATURES_B.fullmatch(listed)
+    ):
         raise NotAuthentic
     signatures = tuple(base64.b64decode(part.removeprefix("v1,")) for part in listed.split(" "))
     return _Claim(id, timestamp, signatures, WINDOW_B_S)

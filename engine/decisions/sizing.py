@@ -1,8 +1,9 @@
-"""How large an entry is: from what the follower agreed to, the leverage and the price to a quantity.
+"""How large an entry is: from what the follower agreed to, the leverage and the price to a
+quantity.
 
-What always holds: the quantity never buys more than was agreed (every division rounds down, and the result is floored to the
-exchange's step), except where the follower's policy says that a size below the exchange's minimum is lifted to it. Nothing here
-knows limits, balances or who holds what.
+What always holds: the quantity never buys more than was agreed (every division rounds down, and the
+result is floored to the exchange's step), except where the follower's policy says that a size below
+the exchange's minimum is lifted to it. Nothing here knows limits, balances or who holds what.
 """
 
 from dataclasses import dataclass
@@ -10,7 +11,17 @@ from decimal import Decimal
 from enum import Enum
 from typing import Final, assert_never
 
-from engine.domain.amounts import EXACT, ZERO, Money, Price, Quantity, Ratio, ceil_to_step, floor_to_step, notional
+from engine.domain.amounts import (
+    EXACT,
+    ZERO,
+    Money,
+    Price,
+    Quantity,
+    Ratio,
+    ceil_to_step,
+    floor_to_step,
+    notional,
+)
 from engine.domain.instrument import Instrument
 from engine.domain.signal import PositionSide
 from engine.domain.subscription import (
@@ -28,13 +39,17 @@ from engine.domain.subscription import (
 _FINEST: Final = Decimal("0.000000000001")
 
 TAKER_FEE_BPS: Final = Decimal(10)
-"""Set aside for the fee of an entry when asking whether the balance suffices: above the taker fee of the known exchanges."""
+"""Set aside for the fee of an entry when asking whether the balance suffices: above the taker fee
+of the known exchanges.
+"""
 
 
 def leverage_of(policy: LeveragePolicy, asked: Ratio | None) -> Ratio:
-    """Choose the leverage of an entry: the policy's value where the signal names none, otherwise as the mode says.
+    """Choose the leverage of an entry: the policy's value where the signal names none, otherwise as
+    the mode says.
 
-    A FOLLOW policy returns what the signal asks for even above its ceiling; whether that is allowed is for ``exceeds_ceiling``.
+    A FOLLOW policy returns what the signal asks for even above its ceiling; whether that is allowed
+    is for ``exceeds_ceiling``.
     """
     if asked is None or policy.mode is LeverageMode.FIXED:
         return policy.value
@@ -42,14 +57,18 @@ def leverage_of(policy: LeveragePolicy, asked: Ratio | None) -> Ratio:
 
 
 def exceeds_ceiling(policy: LeveragePolicy, asked: Ratio | None) -> bool:
-    """Tell whether a follower who follows the signal's leverage did not agree to as much as it asks for."""
+    """Tell whether a follower who follows the signal's leverage did not agree to as much as it asks
+    for.
+    """
     return policy.mode is LeverageMode.FOLLOW and asked is not None and asked > policy.value
 
 
 def sizing_price(side: PositionSide, limit: Price | None, last: Price) -> Price:
-    """Return the highest price at which the entry can cost money: the limit, or the last trade for a market order.
+    """Return the highest price at which the entry can cost money: the limit, or the last trade for
+    a market order.
 
-    A short limit below the market executes at the market, hence the higher of the two there; a long limit reserves its limit.
+    A short limit below the market executes at the market, hence the higher of the two there; a long
+    limit reserves its limit.
     """
     if limit is None:
         return last
@@ -57,7 +76,9 @@ def sizing_price(side: PositionSide, limit: Price | None, last: Price) -> Price:
 
 
 def execution_price(side: PositionSide, limit: Price | None, last: Price) -> Price:
-    """Return the price at which the entry is expected to execute: a limit beyond the market executes at the market."""
+    """Return the price at which the entry is expected to execute: a limit beyond the market
+    executes at the market.
+    """
     if limit is None:
         return last
     return min(limit, last) if side is PositionSide.LONG else max(limit, last)
@@ -72,7 +93,9 @@ class Missing(Enum):
 
 @dataclass(frozen=True, slots=True)
 class SizingBasis:
-    """Hold what sizes are computed from; ``equity`` is the account's, ``master_quantity`` and ``stop`` are the signal's, if named."""
+    """Hold what sizes are computed from; ``equity`` is the account's, ``master_quantity`` and
+    ``stop`` are the signal's, if named.
+    """
 
     leverage: Ratio
     price: Price
@@ -84,9 +107,10 @@ class SizingBasis:
 def raw_quantity(sizing: Sizing, basis: SizingBasis) -> Quantity | Missing:
     """Compute the quantity before steps, rounded down at the 12th decimal.
 
-    Fixed margin: margin x leverage / price. Fixed notional: notional / price. Fixed quantity: as it is. Multiplier: factor x master's.
-    Equity share: share x equity x leverage / price. Stop distance: risk x equity / |price - stop|, so that the stop costs that share of
-    the equity (fees and slippage apart); zero for an equity that is not above zero.
+    Fixed margin: margin x leverage / price. Fixed notional: notional / price. Fixed quantity: as it
+    is. Multiplier: factor x master's. Equity share: share x equity x leverage / price. Stop
+    distance: risk x equity / |price - stop|, so that the stop costs that share of the equity (fees
+    and slippage apart); zero for an equity that is not above zero.
     """
     leverage, price, own = basis.leverage, basis.price, max(basis.equity, ZERO)
     match sizing:
@@ -117,8 +141,14 @@ def floored(quantity: Quantity, instrument: Instrument) -> Quantity:
 
 
 def smallest_quantity(instrument: Instrument, price: Price) -> Quantity:
-    """Return the least quantity that the exchange accepts at ``price``: both minimums met, rounded up to the step."""
+    """Return the least quantity that the exchange accepts at ``price``: both minimums met, rounded
+    up to the step.
+    """
     by_value = EXACT.divide(instrument.notional_min, price)
     least = Quantity(ceil_to_step(max(instrument.quantity_min, by_value), instrument.quantity_step))
     # The division above rounds down in its 60th digit; one step more where that digit decides.
-    return least if notional(price, least) >= instrument.notional_min else Quantity(EXACT.add(least, instrument.quantity_step))
+    return (
+        least
+        if notional(price, least) >= instrument.notional_min
+        else Quantity(EXACT.add(least, instrument.quantity_step))
+    )

@@ -1,8 +1,9 @@
 """Decide whether an account's wallet is explained by its books, and how much is not.
 
-The identity: results + open result - fees - funding + deposits and withdrawals + unexplained = change of the wallet. Open results are
-compared at cost, not at a price: what a position is worth cancels out of both sides. Deposits and withdrawals are told by no exchange; they
-are unexplained rows like a close that nobody told.
+The identity: results + open result - fees - funding + deposits and withdrawals + unexplained =
+change of the wallet. Open results are compared at cost, not at a price: what a position is worth
+cancels out of both sides. Deposits and withdrawals are told by no exchange; they are unexplained
+rows like a close that nobody told.
 """
 
 from collections.abc import Iterable, Mapping
@@ -26,7 +27,9 @@ class Line(Enum):
     RESULTS = "results"
     """Closed trades of strategies, before fees."""
     OWNER = "owner"
-    """What the owner closed of his own, before fees: as the books have it, or as the exchange's closed positions tell it."""
+    """What the owner closed of his own, before fees: as the books have it, or as the exchange's
+    closed positions tell it.
+    """
     ORDER_FEES = "order_fees"
     """Fees that came with orders, at an exchange without a fee history."""
     FEE_ROWS = "fee_rows"
@@ -36,14 +39,21 @@ class Line(Enum):
 
 
 SIGNS: Final[Mapping[Line, int]] = {
-    Line.RESULTS: 1, Line.OWNER: 1, Line.ORDER_FEES: -1, Line.FEE_ROWS: -1, Line.FUNDING: -1, Line.UNEXPLAINED: 1,
-}  # fmt: skip
+    Line.RESULTS: 1,
+    Line.OWNER: 1,
+    Line.ORDER_FEES: -1,
+    Line.FEE_ROWS: -1,
+    Line.FUNDING: -1,
+    Line.UNEXPLAINED: 1,
+}
 """How each line counts in the change of the wallet."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenCost:
-    """Hold what the books have open in one contract and what it cost, None where a price is not known."""
+    """Hold what the books have open in one contract and what it cost, None where a price is not
+    known.
+    """
 
     symbol: str
     side: PositionSide
@@ -52,12 +62,15 @@ class OpenCost:
 
 
 def at_cost(report: AccountReport, books: Iterable[OpenCost]) -> Decimal | None:
-    """Return the wallet as it would be had every open position been entered at the books' prices; None where that cannot be told.
+    """Return the wallet as it would be had every open position been entered at the books' prices;
+    None where that cannot be told.
 
     The wallet is ``balance.total``: without unrealised profit, with the margin in use.
     """
     booked = list(books)
-    if any(each.what == "position" for each in report.unreadable) or any(each.cost is None for each in booked):
+    if any(each.what == "position" for each in report.unreadable) or any(
+        each.cost is None for each in booked
+    ):
         return None
     if differing(report, booked):
         return None
@@ -65,23 +78,38 @@ def at_cost(report: AccountReport, books: Iterable[OpenCost]) -> Decimal | None:
     for position in report.positions:
         cost = sum((each.cost or ZERO for each in booked if each.symbol == position.symbol), ZERO)
         difference = EXACT.subtract(EXACT.multiply(position.quantity, position.entry_price), cost)
-        worth = EXACT.subtract(worth, difference) if position.side is PositionSide.LONG else EXACT.add(worth, difference)
+        worth = (
+            EXACT.subtract(worth, difference)
+            if position.side is PositionSide.LONG
+            else EXACT.add(worth, difference)
+        )
     return worth
 
 
 def differing(report: AccountReport, books: Iterable[OpenCost]) -> frozenset[Symbol]:
     """Return the contracts in which the exchange shows another quantity than the books have open."""
-    there = {(each.symbol, each.side): each.quantity for each in report.positions if each.quantity > 0}
+    there = {
+        (each.symbol, each.side): each.quantity for each in report.positions if each.quantity > 0
+    }
     booked: dict[tuple[Symbol, PositionSide], Decimal] = {}
     for each in books:
         key = (Symbol(each.symbol), each.side)
         booked[key] = EXACT.add(booked.get(key, ZERO), each.quantity)
-    return frozenset(symbol for symbol, side in {*there, *booked} if there.get((symbol, side)) != booked.get((symbol, side)))
+    return frozenset(
+        symbol
+        for symbol, side in {*there, *booked}
+        if there.get((symbol, side)) != booked.get((symbol, side))
+    )
 
 
 def at_entry_price(report: AccountReport, book: OpenCost) -> OpenCost:
-    """Return what the books have open, at the exchange's average entry price where they do not know what it cost."""
-    position = next((each for each in report.positions if (each.symbol, each.side) == (book.symbol, book.side)), None)
+    """Return what the books have open, at the exchange's average entry price where they do not know
+    what it cost.
+    """
+    position = next(
+        (each for each in report.positions if (each.symbol, each.side) == (book.symbol, book.side)),
+        None,
+    )
     if book.cost is not None or position is None:
         return book
     return replace(book, cost=EXACT.multiply(book.quantity, position.entry_price))
@@ -92,6 +120,10 @@ def change_told(sums: Mapping[Line, Decimal]) -> Decimal:
     return sum((sums.get(line, ZERO) * sign for line, sign in SIGNS.items()), ZERO)
 
 
-def unexplained(worth: Decimal, baseline: Decimal, sums: Mapping[Line, Decimal], rounding: Decimal) -> Decimal:
+def unexplained(
+    worth: Decimal, baseline: Decimal, sums: Mapping[Line, Decimal], rounding: Decimal
+) -> Decimal:
     """Return how much of the change nothing explains, beyond what was taken for rounding before."""
-    return EXACT.subtract(EXACT.subtract(EXACT.subtract(worth, baseline), change_told(sums)), rounding)
+    return EXACT.subtract(
+        EXACT.subtract(EXACT.subtract(worth, baseline), change_told(sums)), rounding
+    )

@@ -1,7 +1,9 @@
-"""Desks: what a person at a page may ask and do, one desk for each room of the site. The web calls these and nothing deeper.
+"""Desks: what a person at a page may ask and do, one desk for each room of the site. The web calls
+these and nothing deeper.
 
-What always holds: a method takes the ``Visitor`` who acts and looks only at what is theirs (another person's things are NothingThere);
-a change and its row in the audit are one transaction; no trading rule is decided here.
+What always holds: a method takes the ``Visitor`` who acts and looks only at what is theirs (another
+person's things are NothingThere); a change and its row in the audit are one transaction; no trading
+rule is decided here.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,9 @@
-"""The desk of accounts: connecting another one, replacing a key, disconnecting; and what stays afterwards.
+"""The desk of accounts: connecting another one, replacing a key, disconnecting; and what stays
+afterwards.
 
-What always holds: a key is checked with the exchange before it is kept; disconnecting erases the sealed login and its fingerprint, and the
-history stays. While the engine holds something there, an account is disconnected only when its owner says that they keep it.
+What always holds: a key is checked with the exchange before it is kept; disconnecting erases the
+sealed login and its fingerprint, and the history stays. While the engine holds something there, an
+account is disconnected only when its owner says that they keep it.
 """
 
 import secrets
@@ -40,7 +42,9 @@ class AccountRoom:
         found = self.choices()
         return next((each for each in found if each.name == exchange), found[0])
 
-    async def connect(self, visitor: Visitor, exchange: str, given: Mapping[str, str]) -> AccountRow:
+    async def connect(
+        self, visitor: Visitor, exchange: str, given: Mapping[str, str]
+    ) -> AccountRow:
         """Connect another account of the visitor; raises FormErrors, NeedsConfirmation."""
         visitor.require_fresh(self._office.clock.now())
         checked = await check_login(self._office, exchange, given)
@@ -51,9 +55,18 @@ class AccountRoom:
             if account_of_login(db, prints) is not None:
                 raise FormErrors({"": "This exchange account is connected here already."})
             key = person_key(db, visitor.id)
-            return open_account(db, vault, key, visitor.person.called, exchange, checked, prints[0], now)
+            return open_account(
+                db, vault, key, visitor.person.called, exchange, checked, prints[0], now
+            )
 
-        row = await audited(self._office, visitor, "account_connected", visitor.person.called, {"exchange": exchange}, change)
+        row = await audited(
+            self._office,
+            visitor,
+            "account_connected",
+            visitor.person.called,
+            {"exchange": exchange},
+            change,
+        )
         await self._office.changed()
         return row
 
@@ -65,7 +78,9 @@ class AccountRoom:
         return row
 
     async def replace_key(self, visitor: Visitor, name: str, given: Mapping[str, str]) -> None:
-        """Give an account another key; raises FormErrors, NothingThere, NeedsConfirmation. What is being sent keeps the old one."""
+        """Give an account another key; raises FormErrors, NothingThere, NeedsConfirmation. What is
+        being sent keeps the old one.
+        """
         row = self.with_key(visitor, name)
         visitor.require_fresh(self._office.clock.now())
         checked = await check_login(self._office, row.exchange, given)
@@ -75,38 +90,71 @@ class AccountRoom:
         def change(db: Database) -> None:
             other = account_of_login(db, prints)
             if other is not None and other != row.id:
-                raise FormErrors({"": "This key belongs to another account that is connected here."})
+                raise FormErrors(
+                    {"": "This key belongs to another account that is connected here."}
+                )
             known = account(db, row.id)
             version = known.row_version + 1
-            sealed = seal_credentials(vault, person_key(db, visitor.id), row.id, version, checked.credentials)
+            sealed = seal_credentials(
+                vault, person_key(db, visitor.id), row.id, version, checked.credentials
+            )
             set_credentials(db, row.id, sealed, version)
             remember_login(db, prints[0], row.id)
             note_new_credentials(db, row.name, now)
 
-        await audited(self._office, visitor, "key_replaced", row.name, {"exchange": row.exchange}, change)
+        await audited(
+            self._office, visitor, "key_replaced", row.name, {"exchange": row.exchange}, change
+        )
         await self._office.changed()
 
     async def disconnect(self, visitor: Visitor, name: str, *, keep: bool) -> None:
-        """End an account here: erase its login, leave every strategy, stop its task. Raises FormErrors, NothingThere.
+        """End an account here: erase its login, leave every strategy, stop its task. Raises
+        FormErrors, NothingThere.
 
-        ``keep``: the owner keeps what the engine holds there; without it, something held is a refusal.
+        ``keep``: the owner keeps what the engine holds there; without it, something held is a
+        refusal.
         """
         row = self._following.account(visitor, name)
         held = self._following.still_open(visitor, name)
         if open_attempts(self._office.ledger.db, row.id):
-            raise FormErrors({"": "An order of this account is on its way or looked up: pause, and try again when it is settled."})
+            raise FormErrors(
+                {
+                    "": (
+                        "An order of this account is on its way or looked up: pause, and try "
+                        "again when it is settled."
+                    )
+                }
+            )
         if held and not keep:
             what = ", ".join(f"{each.share} {each.symbol}" for each in held)
-            raise FormErrors({"keep": f"The engine still holds {what} there: flatten first, or say that you keep it."})
+            raise FormErrors(
+                {
+                    "keep": (
+                        f"The engine still holds {what} there: flatten first, or say that you "
+                        "keep it."
+                    )
+                }
+            )
         vault, now = await self._office.open_vault(), self._office.clock.now()
-        data = {"exchange": row.exchange, "kept": [f"{each.side} {each.share} {each.symbol}" for each in held]}
+        data = {
+            "exchange": row.exchange,
+            "kept": [f"{each.side} {each.share} {each.symbol}" for each in held],
+        }
 
         def change(db: Database) -> None:
             if open_attempts(db, row.id):
-                raise FormErrors({"": "An order went out a moment ago: pause, and try again when it is settled."})
+                raise FormErrors(
+                    {"": "An order went out a moment ago: pause, and try again when it is settled."}
+                )
             known = account(db, row.id)
             version = known.row_version + 1
-            nothing = seal_credentials(vault, person_key(db, visitor.id), row.id, version, {"erased": Secret(secrets.token_hex(8))})
+            nothing = seal_credentials(
+                vault,
+                person_key(db, visitor.id),
+                row.id,
+                version,
+                {"erased": Secret(secrets.token_hex(8))},
+            )
             set_credentials(db, row.id, nothing, version)
             forget_login(db, row.id)
             disconnect_account(db, row.id, former_name(row.name, secrets.token_hex(3)), now)

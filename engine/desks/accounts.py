@@ -1,4 +1,6 @@
-"""Connecting an exchange account: the fields of its login, a check with the exchange itself, and the rows that keep it."""
+"""Connecting an exchange account: the fields of its login, a check with the exchange itself, and
+the rows that keep it.
+"""
 
 import secrets
 from collections.abc import Mapping, Sequence
@@ -15,7 +17,13 @@ from engine.ledger import Database
 from engine.ledger.identity import remember_login
 from engine.ledger.people import AccountRow, PersonKey, account_named, insert_account
 from engine.office import Office
-from engine.ports.exchange import CredentialField, ExchangeError, NotExecuted, Rejected, RejectionKind
+from engine.ports.exchange import (
+    CredentialField,
+    ExchangeError,
+    NotExecuted,
+    Rejected,
+    RejectionKind,
+)
 from engine.ports.secret import Secret, is_one_line
 from engine.provisioning.exchange_places import exchange_places
 
@@ -24,7 +32,9 @@ CHARACTERS_MAX: Final = 512
 
 @dataclass(frozen=True, slots=True)
 class ExchangeChoice:
-    """Show one exchange to connect: ``lasts_days`` is the age at which it stops accepting a key, None where it names none."""
+    """Show one exchange to connect: ``lasts_days`` is the age at which it stops accepting a key,
+    None where it names none.
+    """
 
     name: str
     title: str
@@ -49,46 +59,93 @@ def exchange_choices(office: Office) -> list[ExchangeChoice]:
     places = exchange_places(office.config, plugins, office.clock)
     shown = [
         ExchangeChoice(
-            name, plugins.exchanges[name].title, place.environment, place.credential_fields,
-            plugins.exchanges[name].traits.credentials_last_days, place.refused,
+            name,
+            plugins.exchanges[name].title,
+            place.environment,
+            place.credential_fields,
+            plugins.exchanges[name].traits.credentials_last_days,
+            place.refused,
         )
         for name, place in places.items()
-    ]  # fmt: skip
+    ]
     return sorted(shown, key=lambda each: (each.environment is Environment.PAPER, each.title))
 
 
 async def check_login(office: Office, exchange: str, given: Mapping[str, str]) -> Checked:
-    """Ask the exchange whether it accepts a login; raises FormErrors in words, by field. Stores nothing."""
+    """Ask the exchange whether it accepts a login; raises FormErrors in words, by field. Stores
+    nothing.
+    """
     choice = next((each for each in exchange_choices(office) if each.name == exchange), None)
     if choice is None:
         raise FormErrors({"exchange": "expected an exchange of this place"})
     if choice.refused:
         raise FormErrors({"exchange": f"expected {choice.refused}"})
-    errors = {each.name: f"expected the {each.label}" for each in choice.fields if not given.get(each.name, "").strip()}
-    too_long = [each.name for each in choice.fields if len(given.get(each.name, "")) > CHARACTERS_MAX]
+    errors = {
+        each.name: f"expected the {each.label}"
+        for each in choice.fields
+        if not given.get(each.name, "").strip()
+    }
+    too_long = [
+        each.name for each in choice.fields if len(given.get(each.name, "")) > CHARACTERS_MAX
+    ]
     errors.update(dict.fromkeys(too_long, f"expected at most {CHARACTERS_MAX} characters"))
-    torn = [each.name for each in choice.fields if not is_one_line(given.get(each.name, "").strip())]
-    errors.update(dict.fromkeys(torn, "expected one line of letters, digits and signs as the exchange shows it; copy it again"))
+    torn = [
+        each.name for each in choice.fields if not is_one_line(given.get(each.name, "").strip())
+    ]
+    errors.update(
+        dict.fromkeys(
+            torn,
+            "expected one line of letters, digits and signs as the exchange shows it; copy it "
+            "again",
+        )
+    )
     if errors:
         raise FormErrors(errors)
     credentials = {each.name: Secret(given[each.name].strip()) for each in choice.fields}
     if office.try_login is None:
-        raise FormErrors({"": "No engine runs here, and the exchange is asked through it. Try again when it does."})
+        raise FormErrors(
+            {
+                "": (
+                    "No engine runs here, and the exchange is asked through it. Try again when it "
+                    "does."
+                )
+            }
+        )
     try:
         report = await office.try_login(exchange, credentials)
     except Rejected as error:
-        where = choice.fields[0].name if error.kind is RejectionKind.CREDENTIALS and choice.fields else ""
+        where = (
+            choice.fields[0].name
+            if error.kind is RejectionKind.CREDENTIALS and choice.fields
+            else ""
+        )
         raise FormErrors({where: f"{choice.title} does not accept this: {error.text}"}) from None
     except (NotExecuted, TimeoutError, ExchangeError) as error:
         words = error.text if isinstance(error, ExchangeError) else "no answer in time"
-        raise FormErrors({"": f"{choice.title} could not be asked just now ({words}). Nothing was stored; try again."}) from None
+        raise FormErrors(
+            {
+                "": (
+                    f"{choice.title} could not be asked just now ({words}). Nothing was stored; "
+                    "try again."
+                )
+            }
+        ) from None
     return Checked(credentials, choice.environment, report)
 
 
 def open_account(
-    db: Database, vault: Vault, owner: PersonKey, name: str, exchange: str, checked: Checked, print_: str, now: datetime
+    db: Database,
+    vault: Vault,
+    owner: PersonKey,
+    name: str,
+    exchange: str,
+    checked: Checked,
+    print_: str,
+    now: datetime,
 ) -> AccountRow:
-    """Write a new account of a person, with its login sealed and its fingerprint; the name gets a number where it is taken."""
+    """Write a new account of a person, with its login sealed and its fingerprint; the name gets a
+    number where it is taken.
+    """
     identifier = AccountId(f"acc_{secrets.token_hex(16)}")
     free, number = name, 1
     while account_named(db, free) is not None:

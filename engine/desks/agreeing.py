@@ -1,4 +1,6 @@
-"""The desk where a follower agrees: terms of one strategy on one account, what they would have done, pausing, leaving, consenting."""
+"""The desk where a follower agrees: terms of one strategy on one account, what they would have
+done, pausing, leaving, consenting.
+"""
 
 import secrets
 from collections.abc import Callable, Sequence
@@ -22,7 +24,14 @@ from engine.domain.signal import NO_ORDER_KEY, Action, Signal, SignalDraft
 from engine.domain.subscription import CopyPolicy, Mode, Subscription, strictest
 from engine.ledger import Database
 from engine.ledger.codec import policy_fields
-from engine.ledger.following import StrategyTerms, agree, consent, last_entries, set_agreement_state, strategy_terms
+from engine.ledger.following import (
+    StrategyTerms,
+    agree,
+    consent,
+    last_entries,
+    set_agreement_state,
+    strategy_terms,
+)
 from engine.ledger.forced_close import forced_close
 from engine.ledger.holdings import read_holdings
 from engine.ledger.people import AccountRow, subscription_of
@@ -36,7 +45,9 @@ PREVIEWED: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class SymbolNow:
-    """Show what the smallest entry of one contract takes now, None where the exchange says nothing about it."""
+    """Show what the smallest entry of one contract takes now, None where the exchange says nothing
+    about it.
+    """
 
     symbol: str
     price: Decimal | None
@@ -46,7 +57,9 @@ class SymbolNow:
 
 @dataclass(frozen=True, slots=True)
 class Previewed:
-    """Show what one earlier signal would have done under terms; ``margin`` is None where it would have sent nothing."""
+    """Show what one earlier signal would have done under terms; ``margin`` is None where it would
+    have sent nothing.
+    """
 
     at: datetime
     action: str
@@ -76,8 +89,12 @@ class AgreeingDesk:
 
     # What the terms mean now, and would have meant
 
-    async def symbols_now(self, row: AccountRow, strategy: StrategyTerms, policy: CopyPolicy) -> Sequence[SymbolNow]:
-        """Read what the smallest entry of each contract takes now, at the leverage that the terms give to what the strategy asks for."""
+    async def symbols_now(
+        self, row: AccountRow, strategy: StrategyTerms, policy: CopyPolicy
+    ) -> Sequence[SymbolNow]:
+        """Read what the smallest entry of each contract takes now, at the leverage that the terms
+        give to what the strategy asks for.
+        """
         task = self._following.task(row)
         if task is None:
             return [SymbolNow(each, None, None, None) for each in sorted(strategy.symbols)]
@@ -85,50 +102,100 @@ class AgreeingDesk:
         leverage = leverage_of(policy.leverage, parse_ratio(strategy.leverage, "leverage"))
         shown = []
         for symbol in sorted(strategy.symbols):
-            contract, quote = feed.instrument(symbol), await feed.quote(symbol, self._office.config.engine.price_age_s)
+            contract, quote = (
+                feed.instrument(symbol),
+                await feed.quote(symbol, self._office.config.engine.price_age_s),
+            )
             if contract is None or quote is None:
                 shown.append(SymbolNow(symbol, None if quote is None else quote.last, None, None))
                 continue
             least = smallest_quantity(contract, quote.last)
-            shown.append(SymbolNow(symbol, quote.last, least, initial_margin(quote.last, least, leverage)))
+            shown.append(
+                SymbolNow(symbol, quote.last, least, initial_margin(quote.last, least, leverage))
+            )
         return shown
 
-    async def warnings(self, row: AccountRow, strategy: StrategyTerms, policy: CopyPolicy) -> Sequence[TermsWarning]:
-        """Say what is absurd about terms at the account's money and the prices of now; nothing where no engine runs it."""
+    async def warnings(
+        self, row: AccountRow, strategy: StrategyTerms, policy: CopyPolicy
+    ) -> Sequence[TermsWarning]:
+        """Say what is absurd about terms at the account's money and the prices of now; nothing
+        where no engine runs it.
+        """
         task = self._following.task(row)
         if task is None:
             return ()
         feed, config = self._office.feeds[row.exchange], self._office.config
         needs = await needs_now(feed, strategy.name, policy, config.engine.price_age_s)
         asked, age_s = parse_ratio(strategy.leverage, "leverage"), config.engine.entry_age_s
-        return warn_of_terms(TermsFacts(policy, asked, needs, task.account.last_report, config.limits, Ratio(TAKER_FEE_BPS), age_s))
+        return warn_of_terms(
+            TermsFacts(
+                policy,
+                asked,
+                needs,
+                task.account.last_report,
+                config.limits,
+                Ratio(TAKER_FEE_BPS),
+                age_s,
+            )
+        )
 
-    async def preview(self, row: AccountRow, strategy: StrategyTerms, policy: CopyPolicy) -> Sequence[Previewed]:
-        """Plan the strategy's last entries under these terms, with the planner that also plans live orders.
+    async def preview(
+        self, row: AccountRow, strategy: StrategyTerms, policy: CopyPolicy
+    ) -> Sequence[Previewed]:
+        """Plan the strategy's last entries under these terms, with the planner that also plans live
+        orders.
 
-        Each is planned alone, on a flat account with the money of the last reading, at the signal's price where it named one, else
-        at the present one: nobody kept the prices of then.
+        Each is planned alone, on a flat account with the money of the last reading, at the signal's
+        price where it named one, else at the present one: nobody kept the prices of then.
         """
         task = self._following.task(row)
         if task is None or task.account.report is None:
             return ()
-        balance = Balance(task.account.report.balance.total, task.account.report.balance.total, task.account.report.balance.currency)
+        balance = Balance(
+            task.account.report.balance.total,
+            task.account.report.balance.total,
+            task.account.report.balance.currency,
+        )
         flat = AccountReport(balance, (), (), task.account.report.as_of)
-        feed, worth, zone = self._office.feeds[row.exchange], equity(flat), self._office.config.engine.trading_day_zone
+        feed, worth, zone = (
+            self._office.feeds[row.exchange],
+            equity(flat),
+            self._office.config.engine.trading_day_zone,
+        )
         shown = []
         for signal in last_entries(self._office.ledger.db, strategy.id, PREVIEWED):
             quote = await feed.quote(signal.draft.symbol, self._office.config.engine.price_age_s)
-            price = signal.draft.price if signal.draft.price is not None else None if quote is None else quote.last
+            price = (
+                signal.draft.price
+                if signal.draft.price is not None
+                else None
+                if quote is None
+                else quote.last
+            )
             context = EntryContext(
                 signal=_as_open(signal),
-                subscription=Subscription("preview", row.id, strategy.id, CopyPolicy(
-                    Mode.LIVE, policy.sizing, policy.leverage, policy.symbols, policy.limits, policy.below_minimum, True)),
+                subscription=Subscription(
+                    "preview",
+                    row.id,
+                    strategy.id,
+                    CopyPolicy(
+                        Mode.LIVE,
+                        policy.sizing,
+                        policy.leverage,
+                        policy.symbols,
+                        policy.limits,
+                        policy.below_minimum,
+                        True,
+                    ),
+                ),
                 copy=CopyId("preview"),
                 leg=1,
                 account=AccountView(flat, (), ()),
                 account_problem="",
                 instrument=feed.instrument(signal.draft.symbol),
-                quote=None if price is None else Quote(signal.draft.symbol, price, price, signal.received_at),
+                quote=None
+                if price is None
+                else Quote(signal.draft.symbol, price, price, signal.received_at),
                 limits=strictest(self._office.config.limits, policy.limits),
                 switches=(),
                 goal_key=NO_ORDER_KEY,
@@ -137,15 +204,21 @@ class AgreeingDesk:
                 entry_age_s=self._office.config.engine.entry_age_s,
                 price_age_s=self._office.config.engine.price_age_s,
                 now=signal.received_at,
-                day=EquityMarks(worth, signal.received_at, zone, worth),  # nothing lost yet, as on a flat account
-            )  # fmt: skip
+                day=EquityMarks(
+                    worth, signal.received_at, zone, worth
+                ),  # nothing lost yet, as on a flat account
+            )
             shown.append(_previewed(signal, plan_entry(context)))
         return shown
 
     # Agreeing, pausing, leaving
 
-    async def agree(self, visitor: Visitor, row: AccountRow, strategy: StrategyTerms, policy: CopyPolicy) -> None:
-        """Agree to terms; raises NeedsConfirmation where they let orders out or raise what they may risk."""
+    async def agree(
+        self, visitor: Visitor, row: AccountRow, strategy: StrategyTerms, policy: CopyPolicy
+    ) -> None:
+        """Agree to terms; raises NeedsConfirmation where they let orders out or raise what they may
+        risk.
+        """
         now, db = self._office.clock.now(), self._office.ledger.db
         before = subscription_of(db, row.id, strategy.id)
         if strategy.state not in ("published", "by_link", "private") and before is None:
@@ -153,11 +226,19 @@ class AgreeingDesk:
         if policy.mode is Mode.LIVE:
             visitor.require_fresh(now)
         identifier = before.id if before is not None else f"sub_{secrets.token_hex(16)}"
-        data = {"strategy": strategy.name, "before": None if before is None else policy_fields(before.policy), "now": policy_fields(policy)}
+        data = {
+            "strategy": strategy.name,
+            "before": None if before is None else policy_fields(before.policy),
+            "now": policy_fields(policy),
+        }
         await audited(
-            self._office, visitor, "agreed_live" if policy.mode is Mode.LIVE else "agreed_watch", row.name, data,
+            self._office,
+            visitor,
+            "agreed_live" if policy.mode is Mode.LIVE else "agreed_watch",
+            row.name,
+            data,
             lambda db: agree(db, identifier, row.id, strategy.id, policy, now),
-        )  # fmt: skip
+        )
         await self._office.changed()
 
     def _standing(self, row: AccountRow, strategy: StrategyTerms) -> Subscription:
@@ -179,31 +260,57 @@ class AgreeingDesk:
         """Agree to what the master changed; raises NeedsConfirmation."""
         now, found = self._office.clock.now(), self._standing(row, strategy)
         visitor.require_fresh(now)
-        data = {"strategy": strategy.name, "symbols": sorted(strategy.symbols), "leverage": strategy.leverage}
-        await audited(self._office, visitor, "consented", row.name, data, lambda db: consent(db, found.id, now))
+        data = {
+            "strategy": strategy.name,
+            "symbols": sorted(strategy.symbols),
+            "leverage": strategy.leverage,
+        }
+        await audited(
+            self._office,
+            visitor,
+            "consented",
+            row.name,
+            data,
+            lambda db: consent(db, found.id, now),
+        )
         await self._office.changed()
 
-    async def leave(self, visitor: Visitor, row: AccountRow, strategy: StrategyTerms, *, close: bool) -> None:
-        """Leave a strategy: what it opened is closed now, or with the master's own closes, which are still copied until it is flat.
+    async def leave(
+        self, visitor: Visitor, row: AccountRow, strategy: StrategyTerms, *, close: bool
+    ) -> None:
+        """Leave a strategy: what it opened is closed now, or with the master's own closes, which
+        are still copied until it is flat.
 
-        Leaving and its closes are one transaction: nobody has left with closing whose closes are not recorded.
+        Leaving and its closes are one transaction: nobody has left with closing whose closes are
+        not recorded.
         """
 
         now = self._office.clock.now()
 
         def close_all(db: Database) -> None:
-            for symbol in sorted(each.symbol for each in read_holdings(db, row.id) if each.strategy == strategy.id):
-                record_signal(db, forced_close("leave", strategy.id, symbol, frozenset({row.id}), now))
+            for symbol in sorted(
+                each.symbol for each in read_holdings(db, row.id) if each.strategy == strategy.id
+            ):
+                record_signal(
+                    db, forced_close("leave", strategy.id, symbol, frozenset({row.id}), now)
+                )
 
         await self._set(visitor, row, strategy, "left", close_all if close else lambda db: None)
         if self._office.live is not None:
             self._office.live.ring()
 
     async def _set(
-        self, visitor: Visitor, row: AccountRow, strategy: StrategyTerms, state: str, also: Callable[[Database], None] = lambda db: None
+        self,
+        visitor: Visitor,
+        row: AccountRow,
+        strategy: StrategyTerms,
+        state: str,
+        also: Callable[[Database], None] = lambda db: None,
     ) -> None:
         found = self._standing(row, strategy)
-        act = {"paused": "strategy_paused", "active": "strategy_resumed", "left": "strategy_left"}[state]
+        act = {"paused": "strategy_paused", "active": "strategy_resumed", "left": "strategy_left"}[
+            state
+        ]
 
         def change(db: Database) -> None:
             set_agreement_state(db, found.id, state)
@@ -214,22 +321,42 @@ class AgreeingDesk:
 
 
 def _as_open(signal: Signal) -> Signal:
-    """Return the entry of a signal as an open: an add or a reverse is previewed by the size it would enter with."""
+    """Return the entry of a signal as an open: an add or a reverse is previewed by the size it
+    would enter with.
+    """
     draft = signal.draft
     return Signal(
-        signal.id, signal.number, signal.strategy,
+        signal.id,
+        signal.number,
+        signal.strategy,
         SignalDraft(
-            draft.dedupe_key, Action.OPEN, draft.symbol, draft.side, draft.order_type, draft.price, draft.leverage, draft.stop_loss,
-            draft.take_profit, draft.sent_at, draft.size,
+            draft.dedupe_key,
+            Action.OPEN,
+            draft.symbol,
+            draft.side,
+            draft.order_type,
+            draft.price,
+            draft.leverage,
+            draft.stop_loss,
+            draft.take_profit,
+            draft.sent_at,
+            draft.size,
         ),
-        signal.order_key, signal.received_at, signal.received_at,
-    )  # fmt: skip
+        signal.order_key,
+        signal.received_at,
+        signal.received_at,
+    )
 
 
 def _previewed(signal: Signal, plan: Any) -> Previewed:
     side = "" if signal.draft.side is None else signal.draft.side.value
     common = (signal.received_at, signal.draft.action.value, signal.draft.symbol, side)
     if isinstance(plan, EntryPlan):
-        told = f"{plan.intent.side.value} {plain(plan.intent.quantity)} {signal.draft.symbol} at about {plain(plan.price)}"
+        told = (
+            f"{plan.intent.side.value} {plain(plan.intent.quantity)} {signal.draft.symbol} at "
+            f"about {plain(plan.price)}"
+        )
         return Previewed(*common, told, Decimal(plan.margin))
-    return Previewed(*common, plan.sentence if isinstance(plan, Outcome) else "It would have waited.", None)
+    return Previewed(
+        *common, plan.sentence if isinstance(plan, Outcome) else "It would have waited.", None
+    )

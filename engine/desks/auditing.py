@@ -12,7 +12,12 @@ T = TypeVar("T")
 
 
 async def audited(
-    office: Office, visitor: Visitor, act: str, subject: str, data: Mapping[str, object], change: Callable[[Database], T]
+    office: Office,
+    visitor: Visitor,
+    act: str,
+    subject: str,
+    data: Mapping[str, object],
+    change: Callable[[Database], T],
 ) -> T:
     """Write a change and who made it; raises what the change raises, and then neither is written."""
     key, now = await office.audit_key(), office.clock.now()

@@ -1,7 +1,9 @@
-"""Draw a running result from what is at hand: each of the newest trades, and before them the sums of days. Pure.
+"""Draw a running result from what is at hand: each of the newest trades, and before them the sums
+of days. Pure.
 
-What always holds: the curve begins at 0, ends at the sum of all days, and says since when it goes trade by trade. Before that only the
-result of a whole day is known, so it goes straight through each day that traded, and nothing in it says that a day stood still.
+What always holds: the curve begins at 0, ends at the sum of all days, and says since when it goes
+trade by trade. Before that only the result of a whole day is known, so it goes straight through
+each day that traded, and nothing in it says that a day stood still.
 """
 
 from collections.abc import Sequence
@@ -17,7 +19,9 @@ _NOTHING = Decimal(0)
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """Hold a running result; ``exact_since`` is when it begins to go trade by trade, None where it nowhere does."""
+    """Hold a running result; ``exact_since`` is when it begins to go trade by trade, None where it
+    nowhere does.
+    """
 
     points: tuple[tuple[datetime, Decimal], ...] = ()
     exact_since: datetime | None = None
@@ -29,10 +33,15 @@ class Curve:
 
 
 def curve_of(days: Sequence[DayRow], newest: Sequence[TradePoint]) -> Curve:
-    """Run through all trades: ``days`` sum all of them up, ``newest`` are the last of them, oldest close first."""
+    """Run through all trades: ``days`` sum all of them up, ``newest`` are the last of them, oldest
+    close first.
+    """
     if newest and len(newest) >= sum(each.trades for each in days):
         began = min(each.opened_at for each in newest)
-        return Curve(_running([(began, _NOTHING), *((each.closed_at, each.result) for each in newest)]), began)
+        return Curve(
+            _running([(began, _NOTHING), *((each.closed_at, each.result) for each in newest)]),
+            began,
+        )
     first = newest[0].closed_at if newest else None
     told: dict[str, Decimal] = {}
     for each in newest:
@@ -43,7 +52,10 @@ def curve_of(days: Sequence[DayRow], newest: Sequence[TradePoint]) -> Curve:
         begins = datetime.fromisoformat(each_day.day).replace(tzinfo=UTC)
         if first is None or begins <= first:
             ends = begins + _DAY if first is None else min(begins + _DAY, first)
-            changes += [(begins, _NOTHING), (ends, each_day.result - told.get(each_day.day, _NOTHING))]
+            changes += [
+                (begins, _NOTHING),
+                (ends, each_day.result - told.get(each_day.day, _NOTHING)),
+            ]
     return Curve(_running([*changes, *((each.closed_at, each.result) for each in newest)]), first)
 
 

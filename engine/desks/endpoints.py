@@ -1,4 +1,6 @@
-"""Webhook endpoints and their secrets: made, and renewed with an overlap. A secret is shown once, by whoever made it."""
+"""Webhook endpoints and their secrets: made, and renewed with an overlap. A secret is shown once,
+by whoever made it.
+"""
 
 import hashlib
 import secrets
@@ -12,15 +14,30 @@ from engine.keys.vault import Vault
 from engine.ledger import Database
 from engine.ledger.audit import append_audit
 from engine.ledger.outcomes import write_event
-from engine.ledger.people import EndpointRow, endpoint_owner, expire_secrets, insert_endpoint, insert_endpoint_secret, person_key
+from engine.ledger.people import (
+    EndpointRow,
+    endpoint_owner,
+    expire_secrets,
+    insert_endpoint,
+    insert_endpoint_secret,
+    person_key,
+)
 from engine.office import Office
 from engine.ports.secret import Secret
 from engine.ports.signal_source import WebhookSource
 
 
-def make_endpoint(db: Database, vault: Vault, strategy: StrategyId, source: WebhookSource, now: datetime) -> tuple[EndpointId, Secret]:
+def make_endpoint(
+    db: Database, vault: Vault, strategy: StrategyId, source: WebhookSource, now: datetime
+) -> tuple[EndpointId, Secret]:
     """Add a webhook address with a secret to a strategy, within the caller's transaction."""
-    endpoint = EndpointRow(EndpointId(f"ep_{secrets.token_hex(16)}"), strategy, source.name, enabled=True, is_deleted=False)
+    endpoint = EndpointRow(
+        EndpointId(f"ep_{secrets.token_hex(16)}"),
+        strategy,
+        source.name,
+        enabled=True,
+        is_deleted=False,
+    )
     insert_endpoint(db, endpoint)
     secret = source.new_secret()
     key = person_key(db, endpoint_owner(db, endpoint.id))
@@ -29,9 +46,17 @@ def make_endpoint(db: Database, vault: Vault, strategy: StrategyId, source: Webh
 
 
 async def rotate_secret(
-    office: Office, endpoint: EndpointRow, strategy: str, source: WebhookSource, until: datetime, by: str, address: str
-) -> Secret:  # fmt: skip
-    """Give an endpoint a new secret; the ones before hold until ``until``. Returns the new one, the only time that it is shown."""
+    office: Office,
+    endpoint: EndpointRow,
+    strategy: str,
+    source: WebhookSource,
+    until: datetime,
+    by: str,
+    address: str,
+) -> Secret:
+    """Give an endpoint a new secret; the ones before hold until ``until``. Returns the new one, the
+    only time that it is shown.
+    """
     db, now, key = office.ledger.db, office.clock.now(), await office.audit_key()
     secret = source.new_secret()
     owner = person_key(db, endpoint_owner(db, endpoint.id))
@@ -40,8 +65,19 @@ async def rotate_secret(
     def write(writing: Database) -> None:
         expire_secrets(writing, endpoint.id, until)
         insert_endpoint_secret(writing, row, now)
-        write_event(writing, "secret", strategy, {"rotated": True, "old_until": until.isoformat()}, now)
-        append_audit(writing, key, by, "webhook_secret_renewed", strategy, {"old_until": until.isoformat()}, now, address)
+        write_event(
+            writing, "secret", strategy, {"rotated": True, "old_until": until.isoformat()}, now
+        )
+        append_audit(
+            writing,
+            key,
+            by,
+            "webhook_secret_renewed",
+            strategy,
+            {"old_until": until.isoformat()},
+            now,
+            address,
+        )
 
     await office.ledger.write(write)
     await office.changed()
@@ -52,22 +88,37 @@ async def rotate_secret(
 
 
 async def make_capability(
-    office: Office, strategy: StrategyId, name: str, source: WebhookSource, settings: Mapping[str, object], by: str, address: str
-) -> str:  # fmt: skip
-    """Add an address whose token is the capability; returns the token, the only time that it is shown. Only its hash is kept."""
+    office: Office,
+    strategy: StrategyId,
+    name: str,
+    source: WebhookSource,
+    settings: Mapping[str, object],
+    by: str,
+    address: str,
+) -> str:
+    """Add an address whose token is the capability; returns the token, the only time that it is
+    shown. Only its hash is kept.
+    """
     now, key, token = office.clock.now(), await office.audit_key(), new_secret_id()
     vault = await office.open_vault()
     row = EndpointRow(
-        EndpointId(f"ep_{secrets.token_hex(16)}"), strategy, source.name, enabled=True, is_deleted=False, settings=settings,
+        EndpointId(f"ep_{secrets.token_hex(16)}"),
+        strategy,
+        source.name,
+        enabled=True,
+        is_deleted=False,
+        settings=settings,
         token_hash=capability_hash(token),
-    )  # fmt: skip
+    )
 
     def write(db: Database) -> None:
         insert_endpoint(db, row)
         owner = person_key(db, endpoint_owner(db, row.id))
         proof = Secret(hashlib.sha256(token.encode()).hexdigest())
         insert_endpoint_secret(db, seal_endpoint_secret(vault, owner, row.id, proof), now)
-        append_audit(db, key, by, "capability_made", name, {"source": source.name, **settings}, now, address)
+        append_audit(
+            db, key, by, "capability_made", name, {"source": source.name, **settings}, now, address
+        )
 
     await office.ledger.write(write)
     await office.changed()

@@ -1,4 +1,6 @@
-"""Explain one copy to a person, with what only the running engine knows: the same on the page and in ``rexalgo why``."""
+"""Explain one copy to a person, with what only the running engine knows: the same on the page and
+in ``rexalgo why``.
+"""
 
 from dataclasses import replace
 
@@ -18,15 +20,23 @@ from engine.views import WhyView
 
 
 def explain_copy(office: Office, signal: str, account: str) -> WhyView | None:
-    """Explain what became of a signal for one account as things are now; None where there is no such copy."""
+    """Explain what became of a signal for one account as things are now; None where there is no
+    such copy.
+    """
     db = office.ledger.db
     number, found = signal_number(db, signal), why(db, signal, account)
     if number is None or found is None:
         return None
     task = None if office.live is None else office.live.named(account)
     strategy = strategy_named(db, found.strategy)
-    live = None if task is None or strategy is None else live_now(db, task, strategy.id, Symbol(found.symbol))
-    now = read_copy_now(db, number, account, live, lambda copy: LaneNow() if task is None else task.in_lane(copy))
+    live = (
+        None
+        if task is None or strategy is None
+        else live_now(db, task, strategy.id, Symbol(found.symbol))
+    )
+    now = read_copy_now(
+        db, number, account, live, lambda copy: LaneNow() if task is None else task.in_lane(copy)
+    )
     outcome = None if found.code is None else Outcome(OutcomeCode(found.code), found.numbers)
     told = explain(outcome, now)
     return replace(found, sentence=told.sentence, now=told.now, move=told.move.value)
@@ -36,7 +46,11 @@ def live_now(db: Database, task: LiveAccount, strategy: StrategyId, symbol: Symb
     """Return what an account's task knows about a symbol now."""
     unread = task.account.unread(symbol)
     held = read_holding(db, task.account.id, symbol)
-    there = None if task.account.report is None or held is not None else position_of(task.account.report, symbol)
+    there = (
+        None
+        if task.account.report is None or held is not None
+        else position_of(task.account.report, symbol)
+    )
     return LiveNow(
         problem=task.account.problem,
         key_refused=task.account.key_refused,

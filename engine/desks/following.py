@@ -1,4 +1,6 @@
-"""The trader's desk: how the accounts stand, what they copy, what became of signals, and the switches that are theirs to pull."""
+"""The trader's desk: how the accounts stand, what they copy, what became of signals, and the
+switches that are theirs to pull.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -34,7 +36,7 @@ from engine.ledger.following import (
     signal_of_copy,
     strategies_copied,
     unproven_count,
-)  # fmt: skip
+)
 from engine.ledger.holdings import read_holdings
 from engine.ledger.lateness import Waiting, late_of_account
 from engine.ledger.people import AccountRow
@@ -51,10 +53,12 @@ _BEING_ASKED: Final = "its close is asked for now"
 
 @dataclass(frozen=True, slots=True)
 class AccountCard:
-    """Show one account: how it stands, its money as last read (None: not read yet), and what it copies.
+    """Show one account: how it stands, its money as last read (None: not read yet), and what it
+    copies.
 
-    ``stale``: what is shown is old, for the account cannot be read now. ``positions`` are the ledger's where nothing was read yet.
-    ``standing`` counts what the engine opened and is not closed.
+    ``stale``: what is shown is old, for the account cannot be read now. ``positions`` are the
+    ledger's where nothing was read yet. ``standing`` counts what the engine opened and is not
+    closed.
     """
 
     row: AccountRow
@@ -76,7 +80,9 @@ class AccountCard:
 
 @dataclass(frozen=True, slots=True)
 class PositionRow:
-    """Show one symbol of an account: ``position`` as the exchange shows it, ``holding`` is a strategy's share, ``own`` is the owner's."""
+    """Show one symbol of an account: ``position`` as the exchange shows it, ``holding`` is a
+    strategy's share, ``own`` is the owner's.
+    """
 
     account: str
     environment: str
@@ -117,7 +123,9 @@ class FollowingDesk:
         return accounts_of(self._db, visitor.id)
 
     def former_accounts(self, visitor: Visitor) -> Sequence[AccountRow]:
-        """Read the accounts that the visitor disconnected: nothing is done with them, and their history is read as before."""
+        """Read the accounts that the visitor disconnected: nothing is done with them, and their
+        history is read as before.
+        """
         return former_accounts_of(self._db, visitor.id)
 
     def strategies_copied(self, visitor: Visitor) -> Sequence[str]:
@@ -144,15 +152,31 @@ class FollowingDesk:
         """Read how each account stands, the one that needs its owner most first."""
         agreed = agreements_of(self._db, visitor.id)
         on = switches(self._db)
-        cards = [self._card(row, [each for each in agreed if each.account == row.id], on) for row in self.accounts(visitor)]
+        cards = [
+            self._card(row, [each for each in agreed if each.account == row.id], on)
+            for row in self.accounts(visitor)
+        ]
         return sorted(cards, key=lambda each: (-each.told.state.rank, each.row.name))
 
-    def _card(self, row: AccountRow, agreed: list[AgreementRow], on: Sequence[Switch]) -> AccountCard:
+    def _card(
+        self, row: AccountRow, agreed: list[AgreementRow], on: Sequence[Switch]
+    ) -> AccountCard:
         task = self.task(row)
         report = None if task is None else task.account.last_report
         check = None if task is None else task.newest_check
-        mine = concerning(on, account_id=row.id, account_name=row.name, strategy_id="", strategy_name="", exchange=row.exchange)
-        standing = sum(1 for each in read_holdings(self._db, AccountId(row.id)) if each.share > 0 or each.entries_open)
+        mine = concerning(
+            on,
+            account_id=row.id,
+            account_name=row.name,
+            strategy_id="",
+            strategy_name="",
+            exchange=row.exchange,
+        )
+        standing = sum(
+            1
+            for each in read_holdings(self._db, AccountId(row.id))
+            if each.share > 0 or each.entries_open
+        )
         late = late_of_account(self._db, row.id, self._office.clock.now())
         facts = AccountFacts(
             connected=task is not None,
@@ -174,12 +198,22 @@ class FollowingDesk:
         is_old = task is not None and report is not task.account.report
         own = [each for each in mine if each.scope is SwitchScope.ACCOUNT]
         return AccountCard(
-            row, account_state(facts), worth, None if report is None else report.balance.available,
-            "USDT" if report is None else report.balance.currency, result, None if marks is None else marks.since,
+            row,
+            account_state(facts),
+            worth,
+            None if report is None else report.balance.available,
+            "USDT" if report is None else report.balance.currency,
+            result,
+            None if marks is None else marks.since,
             len(read_holdings(self._db, AccountId(row.id)) if report is None else report.positions),
-            None if report is None else report.as_of, is_old, check, tuple(agreed), bool(own),
-            max(own, key=lambda each: each.level.rank).level.value if own else "", standing,
-        )  # fmt: skip
+            None if report is None else report.as_of,
+            is_old,
+            check,
+            tuple(agreed),
+            bool(own),
+            max(own, key=lambda each: each.level.rank).level.value if own else "",
+            standing,
+        )
 
     async def check(self, visitor: Visitor, name: str) -> Preflight:
         """Check one of the visitor's accounts at its exchange now; raises NothingThere."""
@@ -200,8 +234,17 @@ class FollowingDesk:
 
     async def _switch(self, visitor: Visitor, name: str, level: SwitchLevel) -> None:
         row, now = self.account(visitor, name), self._office.clock.now()
-        switch = Switch(SwitchScope.ACCOUNT, row.name, BY_THE_OWNER, visitor.person.called, now, level)
-        await audited(self._office, visitor, "switched_on", switch.label, {"level": level.value}, lambda db: set_switch(db, switch))
+        switch = Switch(
+            SwitchScope.ACCOUNT, row.name, BY_THE_OWNER, visitor.person.called, now, level
+        )
+        await audited(
+            self._office,
+            visitor,
+            "switched_on",
+            switch.label,
+            {"level": level.value},
+            lambda db: set_switch(db, switch),
+        )
         await self._office.changed()
 
     async def resume(self, visitor: Visitor, name: str) -> None:
@@ -209,33 +252,62 @@ class FollowingDesk:
         row, now = self.account(visitor, name), self._office.clock.now()
         visitor.require_fresh(now)
         await audited(
-            self._office, visitor, "switched_off", f"account {row.name}", {},
+            self._office,
+            visitor,
+            "switched_off",
+            f"account {row.name}",
+            {},
             lambda db: clear_switch(db, SwitchScope.ACCOUNT, row.name, visitor.person.called, now),
-        )  # fmt: skip
+        )
         await self._office.changed()
 
     def still_open(self, visitor: Visitor, name: str) -> Sequence[StillOpenView]:
         """Read what of the engine still stands on an account, and why."""
         row = self.account(visitor, name)
         mine = concerning(
-            switches(self._db), account_id=row.id, account_name=row.name, strategy_id="", strategy_name="", exchange=row.exchange
+            switches(self._db),
+            account_id=row.id,
+            account_name=row.name,
+            strategy_id="",
+            strategy_name="",
+            exchange=row.exchange,
         )
         is_flattening = any(each.level is SwitchLevel.FLATTEN for each in mine)
         found = still_open(self._db, row.id)
-        return [replace(each, why=_BEING_ASKED) if is_flattening and not each.is_asked else each for each in found]
+        return [
+            replace(each, why=_BEING_ASKED) if is_flattening and not each.is_asked else each
+            for each in found
+        ]
 
     # What became of signals
 
     def copies(
-        self, visitor: Visitor, *, before: int | None = None, strategy: str = "", account: str = "", family: str = "", limit: int = PAGE
+        self,
+        visitor: Visitor,
+        *,
+        before: int | None = None,
+        strategy: str = "",
+        account: str = "",
+        family: str = "",
+        limit: int = PAGE,
     ) -> Sequence[CopyRow]:
-        """Read the newest copies of the visitor's accounts, those that were disconnected too, newest first."""
+        """Read the newest copies of the visitor's accounts, those that were disconnected too,
+        newest first.
+        """
         chosen = [each.id for each in self._ever(visitor) if account in ("", each.name)]
-        return copies_of(self._db, chosen, limit, before=before, strategy=strategy, family=family) if chosen else ()
+        return (
+            copies_of(self._db, chosen, limit, before=before, strategy=strategy, family=family)
+            if chosen
+            else ()
+        )
 
     def why(self, visitor: Visitor, signal: str, account: str) -> WhyView:
         """Explain one copy of the visitor's; raises NothingThere."""
-        found = explain_copy(self._office, signal, account) if signal_of_copy(self._db, signal, account, visitor.id) else None
+        found = (
+            explain_copy(self._office, signal, account)
+            if signal_of_copy(self._db, signal, account, visitor.id)
+            else None
+        )
         if found is None:
             raise NothingThere("there is no such copy of yours")
         return found
@@ -250,12 +322,21 @@ class FollowingDesk:
         return orders_of(self._db, chosen, PAGE, before) if chosen else ()
 
     def alerts(self, visitor: Visitor) -> Sequence[Alert]:
-        """Read the newest alerts about the visitor's accounts and strategies; both may have the name of somebody else's other thing.
+        """Read the newest alerts about the visitor's accounts and strategies; both may have the
+        name of somebody else's other thing.
 
-        A name is free again once its account is disconnected, so an account has only the alerts of its own time.
+        A name is free again once its account is disconnected, so an account has only the alerts of
+        its own time.
         """
-        about = [each for row in self._ever(visitor) for each in alerts_about(self._db, [own_name(row.name)], PAGE) if _was_his(row, each)]
-        sent = alerts_about(self._db, [each.name for each in strategies_of(self._db, visitor.id)], PAGE)
+        about = [
+            each
+            for row in self._ever(visitor)
+            for each in alerts_about(self._db, [own_name(row.name)], PAGE)
+            if _was_his(row, each)
+        ]
+        sent = alerts_about(
+            self._db, [each.name for each in strategies_of(self._db, visitor.id)], PAGE
+        )
         found = [each for each in about if each.code not in ABOUT_STRATEGIES]
         found += [each for each in sent if each.code in ABOUT_STRATEGIES]
         return sorted(found, key=lambda each: -each.number)[:PAGE]
@@ -272,8 +353,14 @@ class FollowingDesk:
 
     def _positions(self, row: AccountRow, report: AccountReport | None) -> list[PositionRow]:
         names = {each.account_id + each.symbol: each for each in still_open(self._db, row.id)}
-        held = {each.symbol: each for each in read_holdings(self._db, AccountId(row.id)) if each.share > 0}
-        there: dict[Symbol, Position] = {} if report is None else {each.symbol: each for each in report.positions}
+        held = {
+            each.symbol: each
+            for each in read_holdings(self._db, AccountId(row.id))
+            if each.share > 0
+        }
+        there: dict[Symbol, Position] = (
+            {} if report is None else {each.symbol: each for each in report.positions}
+        )
         shown = []
         for symbol in sorted({*held, *there}):
             ours, theirs = held.get(symbol), there.get(symbol)
@@ -283,8 +370,15 @@ class FollowingDesk:
             side = theirs.side if theirs is not None else None if ours is None else ours.side
             shown.append(
                 PositionRow(
-                    row.name, row.environment, symbol, "" if side is None else side.value, "" if named is None else named.strategy, share,
-                    max(Decimal(0), EXACT.subtract(whole, share)), theirs, ours,
+                    row.name,
+                    row.environment,
+                    symbol,
+                    "" if side is None else side.value,
+                    "" if named is None else named.strategy,
+                    share,
+                    max(Decimal(0), EXACT.subtract(whole, share)),
+                    theirs,
+                    ours,
                 )
-            )  # fmt: skip
+            )
         return shown

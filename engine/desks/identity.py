@@ -1,11 +1,12 @@
 """The desk at the door: signing in and out, joining, links, and how a person proves who they are.
 
-What always holds: every failed sign-in has one and the same answer and costs the same work; tries are counted by name and by address,
-in the ledger, with doubling waits, and before they are looked at; a session is a row, its cookie only names it; changing a factor asks for
-the one that stands and ends the other sessions.
+What always holds: every failed sign-in has one and the same answer and costs the same work; tries
+are counted by name and by address, in the ledger, with doubling waits, and before they are looked
+at; a session is a row, its cookie only names it; changing a factor asks for the one that stands and
+ends the other sessions.
 
-What is counted by name a stranger can fill for its owner. So only the password is: a random code or link cannot be guessed, and whoever
-is signed in confirms under a count of their own.
+What is counted by name a stranger can fill for its owner. So only the password is: a random code or
+link cannot be guessed, and whoever is signed in confirms under a count of their own.
 """
 
 import secrets
@@ -14,7 +15,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
-from engine.desks.accounts import Checked, ExchangeChoice, check_login, exchange_choices, open_account
+from engine.desks.accounts import (
+    Checked,
+    ExchangeChoice,
+    check_login,
+    exchange_choices,
+    open_account,
+)
 from engine.desks.auditing import audited
 from engine.desks.mastering import become_master
 from engine.desks.visitor import FormErrors, Visitor
@@ -93,7 +100,9 @@ class IdentityDesk:
         self._passwords = Passwords()
         self._invited: dict[PersonId, StrategyId] = {}
         key = office.config.secrets.jwt_secret
-        self._references = References(key or Secret(secrets.token_urlsafe(48)))  # without one, a restart signs everybody out
+        self._references = References(
+            key or Secret(secrets.token_urlsafe(48))
+        )  # without one, a restart signs everybody out
 
     @property
     def _now(self) -> datetime:
@@ -116,8 +125,11 @@ class IdentityDesk:
 
     # Sessions
 
-    async def visitor(self, cookie: str, address: str, *, only_looks: bool = False) -> Visitor | None:
-        """Find who a cookie belongs to, asking from an address; None where its session does not hold.
+    async def visitor(
+        self, cookie: str, address: str, *, only_looks: bool = False
+    ) -> Visitor | None:
+        """Find who a cookie belongs to, asking from an address; None where its session does not
+        hold.
 
         An open page that ``only_looks`` keeps no session alive.
         """
@@ -129,7 +141,14 @@ class IdentityDesk:
         if not only_looks and now - row.seen_at > SEEN_EVERY:
             await self._office.ledger.write(lambda writing: doors.see_session(writing, row.id, now))
         factors = ledger.factor(db, row.person)
-        return Visitor(ledger.person(db, row.person), row, sid, address, factors.password is not None, factors.totp_sealed is not None)
+        return Visitor(
+            ledger.person(db, row.person),
+            row,
+            sid,
+            address,
+            factors.password is not None,
+            factors.totp_sealed is not None,
+        )
 
     def csrf_token(self, visitor: Visitor) -> str:
         """Return the token for the forms of a session."""
@@ -139,13 +158,23 @@ class IdentityDesk:
         """Tell whether a form came with its session's token."""
         return self._references.is_csrf_token(visitor.sid, told)
 
-    async def _begin(self, person: Person, caller: Caller, how: str, *, confirmed_for: timedelta = timedelta(0)) -> SignedIn:
+    async def _begin(
+        self, person: Person, caller: Caller, how: str, *, confirmed_for: timedelta = timedelta(0)
+    ) -> SignedIn:
         now, sid = self._now, new_secret_id()
         idle, whole = _OPERATOR_LASTS if person.is_a(Role.OPERATOR) else _LASTS
         row = SessionRow(
-            f"ses_{secrets.token_hex(16)}", person.id, now, now, now + whole, idle, now + confirmed_for, False,
-            caller.address, caller.agent[:200],
-        )  # fmt: skip
+            f"ses_{secrets.token_hex(16)}",
+            person.id,
+            now,
+            now,
+            now + whole,
+            idle,
+            now + confirmed_for,
+            False,
+            caller.address,
+            caller.agent[:200],
+        )
         key = await self._office.audit_key()
 
         def write(db: Database) -> None:
@@ -153,27 +182,39 @@ class IdentityDesk:
             doors.forget_old_sessions(db, now - timedelta(days=30))
             doors.forget_old_tickets(db, now - timedelta(days=30))
             doors.forget_old_tries(db, now)
-            append_audit(db, key, person.name, "signed_in", person.name, {"how": how}, now, caller.address)
+            append_audit(
+                db, key, person.name, "signed_in", person.name, {"how": how}, now, caller.address
+            )
 
         await self._office.ledger.write(write)
-        return SignedIn(person, self._references.write(person.id, sid, now, row.expires_at), row.expires_at)
+        return SignedIn(
+            person, self._references.write(person.id, sid, now, row.expires_at), row.expires_at
+        )
 
     async def sign_out(self, visitor: Visitor) -> None:
         """End the visitor's session."""
         now = self._now
-        await self._office.ledger.write(lambda db: doors.revoke_sessions(db, visitor.id, now, only=visitor.session.id))
+        await self._office.ledger.write(
+            lambda db: doors.revoke_sessions(db, visitor.id, now, only=visitor.session.id)
+        )
 
     def sessions(self, visitor: Visitor) -> Sequence[SessionRow]:
         """Read where the visitor is signed in."""
         return doors.sessions_of(self._office.ledger.db, visitor.id, self._now)
 
     async def revoke(self, visitor: Visitor, session: str) -> None:
-        """End one of the visitor's sessions, or with ``others`` all but this one; raises NothingThere."""
+        """End one of the visitor's sessions, or with ``others`` all but this one; raises
+        NothingThere.
+        """
         but = visitor.session.id if session == "others" else None
         ended = await self._write(
-            visitor, "session_ended", session,
-            lambda db: doors.revoke_sessions(db, visitor.id, self._now, only=None if but else session, but=but),
-        )  # fmt: skip
+            visitor,
+            "session_ended",
+            session,
+            lambda db: doors.revoke_sessions(
+                db, visitor.id, self._now, only=None if but else session, but=but
+            ),
+        )
         if not ended and but is None:
             raise NothingThere("that session has ended already")
 
@@ -181,7 +222,11 @@ class IdentityDesk:
 
     def exchange_doors(self) -> Sequence[ExchangeChoice]:
         """Read at which exchanges a login proves who somebody is; on paper any text is one."""
-        return [each for each in exchange_choices(self._office) if each.environment is not Environment.PAPER]
+        return [
+            each
+            for each in exchange_choices(self._office)
+            if each.environment is not Environment.PAPER
+        ]
 
     async def sign_in(self, name: str, password: Secret, code: str, caller: Caller) -> SignedIn:
         """Sign in with a password, and a code where a second factor is set; raises NotSignedIn."""
@@ -198,29 +243,50 @@ class IdentityDesk:
         """Sign in with a one-time recovery code, which stands for both factors; raises NotSignedIn."""
         keys = await self._try(caller)
         person = ledger.person_named(self._office.ledger.db, name.strip())
-        now, hashed, whose = self._now, recovery_hash(code), PersonId("nobody") if person is None else person.id
-        used = await self._office.ledger.write(lambda db: ledger.use_recovery_code(db, whose, hashed, now))
+        now, hashed, whose = (
+            self._now,
+            recovery_hash(code),
+            PersonId("nobody") if person is None else person.id,
+        )
+        used = await self._office.ledger.write(
+            lambda db: ledger.use_recovery_code(db, whose, hashed, now)
+        )
         if person is None or not used:
             raise self._failed(keys)
         await self._succeeded(keys)
         return await self._begin(person, caller, "recovery code")
 
-    async def sign_in_with_exchange(self, exchange: str, given: Mapping[str, str], code: str, caller: Caller) -> SignedIn:
-        """Sign in with the login of a connected exchange account; raises NotSignedIn, or FormErrors for fields left empty.
+    async def sign_in_with_exchange(
+        self, exchange: str, given: Mapping[str, str], code: str, caller: Caller
+    ) -> SignedIn:
+        """Sign in with the login of a connected exchange account; raises NotSignedIn, or FormErrors
+        for fields left empty.
 
-        The exchange itself is asked, so that a key which died there opens nothing here. What a stranger can guess opens nothing either: a
-        paper account has no key, and a simulated one that a file declared may have its key written there.
+        The exchange itself is asked, so that a key which died there opens nothing here. What a
+        stranger can guess opens nothing either: a paper account has no key, and a simulated one
+        that a file declared may have its key written there.
         """
         if all(each.name != exchange for each in self.exchange_doors()):
-            raise FormErrors({"exchange": "expected an exchange that checks keys; with a paper account, sign in with your password"})
-        keys = await self._try(caller)  # also what the exchange refuses is counted: asking it costs the requests of this place
+            raise FormErrors(
+                {
+                    "exchange": (
+                        "expected an exchange that checks keys; with a paper account, sign in "
+                        "with your password"
+                    )
+                }
+            )
+        keys = await self._try(
+            caller
+        )  # also what the exchange refuses is counted: asking it costs the requests of this place
         checked = await check_login(self._office, exchange, given)
         prints = login_prints(await self._office.open_vault(), exchange, checked.credentials)
         found = ledger.account_of_login(self._office.ledger.db, prints)
         if found is None:
             raise self._failed(keys)
         row = account(self._office.ledger.db, found)
-        is_declared = declared(self._office.ledger.db).get(("follower", row.name, "login")) in prints
+        is_declared = (
+            declared(self._office.ledger.db).get(("follower", row.name, "login")) in prints
+        )
         if is_declared and checked.environment is not Environment.LIVE:
             raise self._failed(keys)
         person = ledger.person(self._office.ledger.db, row.person)
@@ -230,7 +296,9 @@ class IdentityDesk:
         return await self._begin(person, caller, "exchange login")
 
     async def _try(self, caller: Caller, *keys: str) -> list[str]:
-        """Count a try under these keys and the caller's address; raises NotSignedIn while one of them has to wait."""
+        """Count a try under these keys and the caller's address; raises NotSignedIn while one of
+        them has to wait.
+        """
         counted, now = [*keys, f"address:{network_of(caller.address)}"], self._now
         until = await self._office.ledger.write(lambda db: doors.take_try(db, counted, now))
         if until is not None:
@@ -240,7 +308,9 @@ class IdentityDesk:
     def _failed(self, keys: list[str]) -> NotSignedIn:
         """Return the one answer to every failure: how long to wait after it, and nothing else."""
         until = doors.blocked_until(self._office.ledger.db, keys, self._now)
-        return NotSignedIn(0 if until is None else max(1, round((until - self._now).total_seconds())))
+        return NotSignedIn(
+            0 if until is None else max(1, round((until - self._now).total_seconds()))
+        )
 
     async def _succeeded(self, keys: list[str]) -> None:
         await self._office.ledger.write(lambda db: doors.forgive(db, keys))
@@ -254,17 +324,25 @@ class IdentityDesk:
         vault = await self._office.open_vault()
         secret = open_totp_secret(db, vault, person, factors)
         step = totp_step(secret, code, self._now, factors.totp_step)
-        return step is not None and await self._office.ledger.write(lambda writing: ledger.use_totp_step(writing, person, step))
+        return step is not None and await self._office.ledger.write(
+            lambda writing: ledger.use_totp_step(writing, person, step)
+        )
 
     # Coming in by a link, and joining
 
     def invitation(self, token: str) -> TicketRow | None:
         """Find an invitation that still holds."""
         found = doors.ticket_by_hash(self._office.ledger.db, capability_hash(token))
-        return found if found is not None and found.kind == KIND_INVITATION and found.is_valid(self._now) else None
+        return (
+            found
+            if found is not None and found.kind == KIND_INVITATION and found.is_valid(self._now)
+            else None
+        )
 
     async def use_link(self, token: str, caller: Caller) -> SignedIn:
-        """Sign in by a one-time link; raises NotSignedIn for one that was used, has run out, or never was."""
+        """Sign in by a one-time link; raises NotSignedIn for one that was used, has run out, or
+        never was.
+        """
         keys = await self._try(caller)
         now, hashed = self._now, capability_hash(token)
         known = doors.ticket_by_hash(self._office.ledger.db, hashed)
@@ -274,14 +352,27 @@ class IdentityDesk:
         if used is None or used.person is None:
             raise self._failed(keys)
         await self._succeeded(keys)
-        return await self._begin(ledger.person(self._office.ledger.db, used.person), caller, "one-time link")
+        return await self._begin(
+            ledger.person(self._office.ledger.db, used.person), caller, "one-time link"
+        )
 
-    async def join(self, token: str, name: str, exchange: str, given: Mapping[str, str], caller: Caller) -> SignedIn:
-        """Make a person with a connected exchange account; raises FormErrors with everything that is wrong, nothing made."""
+    async def join(
+        self, token: str, name: str, exchange: str, given: Mapping[str, str], caller: Caller
+    ) -> SignedIn:
+        """Make a person with a connected exchange account; raises FormErrors with everything that
+        is wrong, nothing made.
+        """
         invited = self.invitation(token)
-        if self.sign_up == "closed" or (self.sign_up == "invite" and invited is None):  # and nothing about names to whoever was not invited
+        if self.sign_up == "closed" or (
+            self.sign_up == "invite" and invited is None
+        ):  # and nothing about names to whoever was not invited
             raise FormErrors(
-                {"": "This place takes people by invitation, and this one has been used up or has run out: ask who invited you."}
+                {
+                    "": (
+                        "This place takes people by invitation, and this one has been used up or "
+                        "has run out: ask who invited you."
+                    )
+                }
             )
         errors: dict[str, str] = {}
         try:
@@ -305,7 +396,9 @@ class IdentityDesk:
         """Return the strategy that the invitation of a new person named, None where it named none."""
         return self._invited.pop(person.id, None)
 
-    async def _make_person(self, name: str, token: str, exchange: str, checked: Checked, caller: Caller) -> Person:
+    async def _make_person(
+        self, name: str, token: str, exchange: str, checked: Checked, caller: Caller
+    ) -> Person:
         vault, key, now = await self._office.open_vault(), await self._office.audit_key(), self._now
         new = new_person(vault, name)
         prints = login_prints(vault, exchange, checked.credentials)
@@ -313,9 +406,23 @@ class IdentityDesk:
         def write(db: Database) -> None:
             invited = doors.use_ticket(db, capability_hash(token), now) if token else None
             if self.sign_up != "open" and invited is None:
-                raise FormErrors({"": "This invitation was used up a moment ago: ask who invited you for another."})
+                raise FormErrors(
+                    {
+                        "": (
+                            "This invitation was used up a moment ago: ask who invited you for "
+                            "another."
+                        )
+                    }
+                )
             if ledger.account_of_login(db, prints) is not None:
-                raise FormErrors({"": "This exchange account is connected here already: sign in with it instead."})
+                raise FormErrors(
+                    {
+                        "": (
+                            "This exchange account is connected here already: sign in with it "
+                            "instead."
+                        )
+                    }
+                )
             if ledger.is_taken(db, name):  # somebody took it while the exchange was asked
                 raise FormErrors({"name": _TAKEN})
             insert_person(db, name, new.key, now)
@@ -323,9 +430,27 @@ class IdentityDesk:
             if invited is not None and invited.role is Role.MASTER:
                 ledger.give_role(db, new.id, Role.MASTER, invited.created_by, now)
                 become_master(db, ledger.person(db, new.id))
-            append_audit(db, key, name, "joined", name, {"invited_by": invited.created_by if invited else ""}, now, caller.address)
+            append_audit(
+                db,
+                key,
+                name,
+                "joined",
+                name,
+                {"invited_by": invited.created_by if invited else ""},
+                now,
+                caller.address,
+            )
             open_account(db, vault, new.key, name, exchange, checked, prints[0], now)
-            append_audit(db, key, name, "account_connected", name, {"exchange": exchange}, now, caller.address)
+            append_audit(
+                db,
+                key,
+                name,
+                "account_connected",
+                name,
+                {"exchange": exchange},
+                now,
+                caller.address,
+            )
 
         known = self.invitation(token)
         await self._office.ledger.write(write)
@@ -335,29 +460,41 @@ class IdentityDesk:
         return ledger.person(self._office.ledger.db, new.id)
 
     async def enter_demo(self, name: str, caller: Caller) -> SignedIn:
-        """Sign in as one of the demo's people; the web offers it only where ``rexalgo demo`` said so. Raises NothingThere."""
+        """Sign in as one of the demo's people; the web offers it only where ``rexalgo demo`` said
+        so. Raises NothingThere.
+        """
         person = ledger.person_named(self._office.ledger.db, name)
         if person is None:
             raise NothingThere("the demo has no such person")
-        return await self._begin(person, caller, "demo", confirmed_for=_LASTS[1])  # a visitor has no factor that could be asked for
+        return await self._begin(
+            person, caller, "demo", confirmed_for=_LASTS[1]
+        )  # a visitor has no factor that could be asked for
 
     # Factors
 
     async def confirm(self, visitor: Visitor, password: Secret, code: str, caller: Caller) -> None:
-        """Show a factor again in a session: the second one where it is set, else the password; raises NotSignedIn."""
+        """Show a factor again in a session: the second one where it is set, else the password;
+        raises NotSignedIn.
+        """
         keys = await self._try(caller, f"confirm:{visitor.id}")
         if visitor.has_totp:
             fits = await self._code_fits(visitor.id, code)
         else:
-            fits = await self._passwords.verify(ledger.factor(self._office.ledger.db, visitor.id).password, password)
+            fits = await self._passwords.verify(
+                ledger.factor(self._office.ledger.db, visitor.id).password, password
+            )
         if not fits:
             raise self._failed(keys)
         now = self._now
         await self._succeeded(keys)
-        await self._office.ledger.write(lambda db: doors.confirm_session(db, visitor.session.id, now))
+        await self._office.ledger.write(
+            lambda db: doors.confirm_session(db, visitor.session.id, now)
+        )
 
     async def set_password(self, visitor: Visitor, text: str, again: str) -> Sequence[Secret]:
-        """Set a password and end the other sessions; returns recovery codes where there were none. Raises FormErrors."""
+        """Set a password and end the other sessions; returns recovery codes where there were none.
+        Raises FormErrors.
+        """
         errors = {}
         try:
             password = check_password(text, visitor.person.called)
@@ -370,12 +507,18 @@ class IdentityDesk:
         if visitor.has_password:
             visitor.require_fresh(self._now)
         hashed, now = await self._passwords.hash(password), self._now
-        codes = () if ledger.recovery_codes_left(self._office.ledger.db, visitor.id) else tuple(new_recovery_codes())
+        codes = (
+            ()
+            if ledger.recovery_codes_left(self._office.ledger.db, visitor.id)
+            else tuple(new_recovery_codes())
+        )
 
         def write(db: Database) -> None:
             ledger.set_password(db, visitor.id, hashed, now)
             if codes:
-                ledger.replace_recovery_codes(db, visitor.id, [recovery_hash(each.reveal()) for each in codes], now)
+                ledger.replace_recovery_codes(
+                    db, visitor.id, [recovery_hash(each.reveal()) for each in codes], now
+                )
             doors.revoke_sessions(db, visitor.id, now, but=visitor.session.id)
 
         await self._write(visitor, "password_set", visitor.person.name, write)
@@ -387,7 +530,10 @@ class IdentityDesk:
         codes, now = new_recovery_codes(), self._now
         hashes = [recovery_hash(each.reveal()) for each in codes]
         await self._write(
-            visitor, "recovery_codes_renewed", visitor.person.name, lambda db: ledger.replace_recovery_codes(db, visitor.id, hashes, now)
+            visitor,
+            "recovery_codes_renewed",
+            visitor.person.name,
+            lambda db: ledger.replace_recovery_codes(db, visitor.id, hashes, now),
         )
         return codes
 
@@ -396,14 +542,18 @@ class IdentityDesk:
         return ledger.recovery_codes_left(self._office.ledger.db, visitor.id)
 
     def offer_totp(self, visitor: Visitor, offered: str = "") -> TotpOffer:
-        """Make a second factor to scan, or draw one again that was offered; it is in force only after ``set_totp``."""
+        """Make a second factor to scan, or draw one again that was offered; it is in force only
+        after ``set_totp``.
+        """
         chosen = parse_totp_secret(offered) if offered else new_totp_secret()
         return TotpOffer(chosen, qr_svg(totp_address(chosen, visitor.person.called, self.place)))
 
     async def set_totp(self, visitor: Visitor, offered: str, code: str) -> None:
-        """Put a second factor in force, proven by a code of it; raises FormErrors, NeedsConfirmation.
+        """Put a second factor in force, proven by a code of it; raises FormErrors,
+        NeedsConfirmation.
 
-        The first one is confirmed too, with the password: else whoever found a browser open could set theirs, and own the account.
+        The first one is confirmed too, with the password: else whoever found a browser open could
+        set theirs, and own the account.
         """
         secret = parse_totp_secret(offered)
         if visitor.has_totp or visitor.has_password:
@@ -411,7 +561,14 @@ class IdentityDesk:
         now = self._now
         step = totp_step(secret, code, now, 0)
         if step is None:
-            raise FormErrors({"code": "expected the six digits that the app shows now; check the clock of your phone"})
+            raise FormErrors(
+                {
+                    "code": (
+                        "expected the six digits that the app shows now; check the clock of your "
+                        "phone"
+                    )
+                }
+            )
         vault, db = await self._office.open_vault(), self._office.ledger.db
         version = ledger.factor(db, visitor.id).totp_version + 1
         sealed = seal_totp_secret(vault, person_key(db, visitor.id), version, secret)
@@ -426,7 +583,14 @@ class IdentityDesk:
         """Remove the second factor; operators keep theirs. Raises NeedsConfirmation, FormErrors."""
         visitor.require_fresh(self._now)
         if visitor.person.is_a(Role.OPERATOR):
-            raise FormErrors({"": "An operator needs a second factor: set up another app instead, it replaces this one."})
+            raise FormErrors(
+                {
+                    "": (
+                        "An operator needs a second factor: set up another app instead, it "
+                        "replaces this one."
+                    )
+                }
+            )
         now, version = self._now, ledger.factor(self._office.ledger.db, visitor.id).totp_version + 1
 
         def write(db: Database) -> None:
@@ -446,10 +610,19 @@ class IdentityDesk:
     async def ask_to_be_master(self, visitor: Visitor, note: str) -> None:
         """Ask to publish strategies; raises FormErrors."""
         if not 1 <= len(note.strip()) <= 500:
-            raise FormErrors({"note": "expected 1 to 500 characters: what you trade, and how signals will be sent"})
+            raise FormErrors(
+                {
+                    "note": (
+                        "expected 1 to 500 characters: what you trade, and how signals will be sent"
+                    )
+                }
+            )
         now = self._now
         await self._write(
-            visitor, "asked_to_be_master", visitor.person.name, lambda db: ledger.ask_to_be_master(db, visitor.id, note.strip(), now)
+            visitor,
+            "asked_to_be_master",
+            visitor.person.name,
+            lambda db: ledger.ask_to_be_master(db, visitor.id, note.strip(), now),
         )
 
     def master_request(self, visitor: Visitor) -> ledger.MasterRequest | None:
@@ -457,14 +630,28 @@ class IdentityDesk:
         found = ledger.master_requests(self._office.ledger.db, visitor.id)
         return found[0] if found else None
 
-    async def _write(self, visitor: Visitor, act: str, subject: str, change: Callable[[Database], T]) -> T:
+    async def _write(
+        self, visitor: Visitor, act: str, subject: str, change: Callable[[Database], T]
+    ) -> T:
         return await audited(self._office, visitor, act, subject, {}, change)
 
 
 async def make_link(office: Office, person: PersonId, by: str, address: str) -> str:
-    """Make a one-time sign-in link for a known person; returns its secret. It holds for ten minutes."""
+    """Make a one-time sign-in link for a known person; returns its secret. It holds for ten
+    minutes.
+    """
     token, now = new_secret_id(), office.clock.now()
-    row = TicketRow(f"tik_{secrets.token_hex(8)}", KIND_SIGN_IN, person, Role.FOLLOWER, None, 1, now, now + LINK_LASTS, by)
+    row = TicketRow(
+        f"tik_{secrets.token_hex(8)}",
+        KIND_SIGN_IN,
+        person,
+        Role.FOLLOWER,
+        None,
+        1,
+        now,
+        now + LINK_LASTS,
+        by,
+    )
     key, name = await office.audit_key(), ledger.person(office.ledger.db, person).name
 
     def write(db: Database) -> None:
@@ -476,22 +663,51 @@ async def make_link(office: Office, person: PersonId, by: str, address: str) -> 
 
 
 async def make_invitation(
-    office: Office, role: Role, strategy: StrategyId | None, uses: int, days: int, by: str, address: str
-) -> tuple[str, TicketRow]:  # fmt: skip
+    office: Office,
+    role: Role,
+    strategy: StrategyId | None,
+    uses: int,
+    days: int,
+    by: str,
+    address: str,
+) -> tuple[str, TicketRow]:
     """Make an invitation; returns its secret and what is stored. Raises InvalidValue."""
     if role is Role.OPERATOR:
-        raise InvalidValue("role", "follower or master; operators are made with rexalgo operator create", role.value)
+        raise InvalidValue(
+            "role",
+            "follower or master; operators are made with rexalgo operator create",
+            role.value,
+        )
     if not 1 <= uses <= 1_000:
         raise InvalidValue("uses", "a whole number from 1 to 1000", uses)
     if not 1 <= days <= 365:
         raise InvalidValue("days", "a whole number from 1 to 365", days)
     token, now = new_secret_id(), office.clock.now()
-    row = TicketRow(f"inv_{secrets.token_hex(8)}", KIND_INVITATION, None, role, strategy, uses, now, now + timedelta(days=days), by)
+    row = TicketRow(
+        f"inv_{secrets.token_hex(8)}",
+        KIND_INVITATION,
+        None,
+        role,
+        strategy,
+        uses,
+        now,
+        now + timedelta(days=days),
+        by,
+    )
     key = await office.audit_key()
 
     def write(db: Database) -> None:
         doors.insert_ticket(db, capability_hash(token), row)
-        append_audit(db, key, by, "invitation_made", row.id, {"role": role.value, "uses": uses, "days": days}, now, address)
+        append_audit(
+            db,
+            key,
+            by,
+            "invitation_made",
+            row.id,
+            {"role": role.value, "uses": uses, "days": days},
+            now,
+            address,
+        )
 
     await office.ledger.write(write)
     return token, row

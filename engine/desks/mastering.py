@@ -8,7 +8,9 @@ from engine.ledger.people import insert_master, master_of, masters
 
 
 def become_master(db: Database, who: Person) -> None:
-    """Give a person a master's name within the caller's transaction; theirs, or with a number where it is taken."""
+    """Give a person a master's name within the caller's transaction; theirs, or with a number where
+    it is taken.
+    """
     if master_of(db, who.id) is not None:
         return
     taken, name, number = masters(db), who.called, 1

@@ -1,7 +1,9 @@
-"""The desk of figures: strategies with what their followers' trades came to, and what a person's own accounts did.
+"""The desk of figures: strategies with what their followers' trades came to, and what a person's
+own accounts did.
 
-Every figure is from our own ledger, by environment, never mixed, and from reconciled trades only: price, fee and cause of every fill are
-known. How many closed trades are not reconciled stands beside it.
+Every figure is from our own ledger, by environment, never mixed, and from reconciled trades only:
+price, fee and cause of every fill are known. How many closed trades are not reconciled stands
+beside it.
 """
 
 import csv
@@ -34,11 +36,14 @@ _DANGEROUS: Final = ("=", "+", "-", "@", "\t", "\r")
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Show what reconciled trades came to in one environment. ``drawdown`` is the deepest fall of ``curve``, the running result.
+    """Show what reconciled trades came to in one environment. ``drawdown`` is the deepest fall of
+    ``curve``, the running result.
 
-    ``unreconciled`` counts the closed trades that are in none of these figures: not known yet, unexplained, or from before 0.2.
+    ``unreconciled`` counts the closed trades that are in none of these figures: not known yet,
+    unexplained, or from before 0.2.
 
-    ``funding`` is what was paid by UTC day, below 0 received, beside the result and not in it; None where it is not summed up.
+    ``funding`` is what was paid by UTC day, below 0 received, beside the result and not in it; None
+    where it is not summed up.
     """
 
     environment: str
@@ -60,7 +65,11 @@ class Figures:
     @property
     def won_percent(self) -> Decimal | None:
         """Return the share of trades that won, in percent with one place, None without trades."""
-        return None if not self.trades else (Decimal(100) * self.won / self.trades).quantize(Decimal("0.1"))
+        return (
+            None
+            if not self.trades
+            else (Decimal(100) * self.won / self.trades).quantize(Decimal("0.1"))
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +92,9 @@ class PerformanceDesk:
     # Strategies
 
     def directory(self, visitor: Visitor) -> Sequence[tuple[StrategyRow, Sequence[Figures]]]:
-        """Read the strategies that the visitor may see, with their figures by environment, live first."""
+        """Read the strategies that the visitor may see, with their figures by environment, live
+        first.
+        """
         db = self._office.ledger.db
         return [(row, self._figures(row.id)) for row in results.strategies_for(db, visitor.id)]
 
@@ -102,11 +113,14 @@ class PerformanceDesk:
         db = self._office.ledger.db
         return [
             figures_of(
-                each, results.strategy_days(db, StrategyId(strategy), each),
-                results.trade_results(db, TRADES_DRAWN, strategy=strategy, environment=each) if detailed else (),
+                each,
+                results.strategy_days(db, StrategyId(strategy), each),
+                results.trade_results(db, TRADES_DRAWN, strategy=strategy, environment=each)
+                if detailed
+                else (),
             )
             for each in results.strategy_environments(db, strategy)
-        ]  # fmt: skip
+        ]
 
     def outcomes(self, strategy: str) -> dict[str, int]:
         """Count what became of the copies of a strategy's newest signals, by family."""
@@ -118,12 +132,18 @@ class PerformanceDesk:
 
     def agreements(self, visitor: Visitor, strategy: str) -> Sequence[AgreementRow]:
         """Read what the visitor agreed to for a strategy."""
-        return [each for each in agreements_of(self._office.ledger.db, visitor.id) if each.strategy == strategy]
+        return [
+            each
+            for each in agreements_of(self._office.ledger.db, visitor.id)
+            if each.strategy == strategy
+        ]
 
     # A person's own accounts
 
     def account(self, visitor: Visitor, name: str) -> AccountRow | None:
-        """Choose one of the visitor's accounts, connected or not: the named one, else the first, None without any; raises NothingThere."""
+        """Choose one of the visitor's accounts, connected or not: the named one, else the first,
+        None without any; raises NothingThere.
+        """
         mine = [*self.accounts(visitor), *self.former_accounts(visitor)]
         if not name:
             return mine[0] if mine else None
@@ -137,22 +157,34 @@ class PerformanceDesk:
         return accounts_of(self._office.ledger.db, visitor.id)
 
     def former_accounts(self, visitor: Visitor) -> Sequence[AccountRow]:
-        """Read the accounts that the visitor disconnected; what they came to is read and exported as before."""
+        """Read the accounts that the visitor disconnected; what they came to is read and exported
+        as before.
+        """
         return former_accounts_of(self._office.ledger.db, visitor.id)
 
     def figures(self, row: AccountRow) -> Figures:
         """Read what an account's trades came to."""
         db = self._office.ledger.db
-        found = figures_of(row.environment, results.account_days(db, row.id), results.trade_results(db, TRADES_DRAWN, account=row.id))
+        found = figures_of(
+            row.environment,
+            results.account_days(db, row.id),
+            results.trade_results(db, TRADES_DRAWN, account=row.id),
+        )
         return replace(found, funding=funding_by_day(db, row.id))
 
     def books(self, row: AccountRow) -> BooksSummary:
-        """Read each line that the account's wallet changed by since its books began, and what nothing explains."""
+        """Read each line that the account's wallet changed by since its books began, and what
+        nothing explains.
+        """
         return books_summary(self._office.ledger.db, row.id)
 
     def equity(self, row: AccountRow) -> Sequence[tuple[datetime, Decimal]]:
-        """Read what an account was worth over the last 90 days, oldest first, ending with its newest reading."""
-        points = results.equity_points(self._office.ledger.db, row.id, self._office.clock.now() - EQUITY_SHOWN)
+        """Read what an account was worth over the last 90 days, oldest first, ending with its
+        newest reading.
+        """
+        points = results.equity_points(
+            self._office.ledger.db, row.id, self._office.clock.now() - EQUITY_SHOWN
+        )
         task = None if self._office.live is None else self._office.live.named(row.name)
         if (
             task is not None
@@ -168,35 +200,68 @@ class PerformanceDesk:
         return results.account_trades(self._office.ledger.db, row.id, PAGE, before)
 
     def csv(self, row: AccountRow) -> str:
-        """Write an account's trades as CSV (RFC 4180), times in UTC; a cell that a spreadsheet would take for a formula is quoted.
+        """Write an account's trades as CSV (RFC 4180), times in UTC; a cell that a spreadsheet
+        would take for a formula is quoted.
 
         What is not known yet, or never told, is an empty cell; ``state`` says which.
         """
         told = io.StringIO()
         writer = csv.writer(told)
         writer.writerow(
-            ["id", "account", "environment", "strategy", "symbol", "side", "quantity", "entry_price", "exit_price", "fees", "result",
-             "opened_at", "closed_at", "ended_by", "state"]
-        )  # fmt: skip
+            [
+                "id",
+                "account",
+                "environment",
+                "strategy",
+                "symbol",
+                "side",
+                "quantity",
+                "entry_price",
+                "exit_price",
+                "fees",
+                "result",
+                "opened_at",
+                "closed_at",
+                "ended_by",
+                "state",
+            ]
+        )
         before: int | None = None
         while page := results.account_trades(self._office.ledger.db, row.id, 1_000, before):
             before = page[-1].id
             for each in page:
                 known = (each.entry_price, each.exit_price, each.fees, each.result)
-                numbers = (each.quantity, *("" if number is None else str(number) for number in known))
+                numbers = (
+                    each.quantity,
+                    *("" if number is None else str(number) for number in known),
+                )
                 times = (each.opened_at.isoformat(), each.closed_at.isoformat())
                 ended = ("" if each.cause is None else each.cause.value, each.state.value)
-                words = (_cell(text) for text in (own_name(each.account), each.environment, each.strategy, each.symbol, each.side))
+                words = (
+                    _cell(text)
+                    for text in (
+                        own_name(each.account),
+                        each.environment,
+                        each.strategy,
+                        each.symbol,
+                        each.side,
+                    )
+                )
                 writer.writerow([each.id, *words, *numbers, *times, *ended])
         return told.getvalue()
 
     def funding_csv(self, row: AccountRow) -> str:
-        """Write what an account paid in funding as CSV, newest first, times in UTC; below 0 was received."""
+        """Write what an account paid in funding as CSV, newest first, times in UTC; below 0 was
+        received.
+        """
         told = io.StringIO()
         writer = csv.writer(told)
         writer.writerow(["account", "environment", "strategy", "symbol", "paid", "at"])
         for each in funding_of(self._office.ledger.db, row.id):
-            words = (_cell(text) for text in (own_name(row.name), row.environment, each.strategy, each.symbol))
+            words = (
+                _cell(text)
+                for text in (own_name(row.name), row.environment, each.strategy, each.symbol)
+            )
             writer.writerow([*words, str(each.amount), each.at.isoformat()])
         return told.getvalue()
 
@@ -205,18 +270,28 @@ def _cell(text: str) -> str:
     return f"'{text}" if text.startswith(_DANGEROUS) else text
 
 
-def figures_of(environment: str, days: Sequence[DayRow], newest: Sequence[TradePoint] = ()) -> Figures:
+def figures_of(
+    environment: str, days: Sequence[DayRow], newest: Sequence[TradePoint] = ()
+) -> Figures:
     """Sum days up; see ``curve_of`` for what is drawn of them and of the newest trades."""
     curve = curve_of(days, newest)
     return Figures(
-        environment, sum(each.trades for each in days), sum(each.won for each in days), sum((each.result for each in days), Decimal(0)),
-        sum((each.fees for each in days), Decimal(0)), drawdown(value for _, value in curve.points), curve, tuple(days),
+        environment,
+        sum(each.trades for each in days),
+        sum(each.won for each in days),
+        sum((each.result for each in days), Decimal(0)),
+        sum((each.fees for each in days), Decimal(0)),
+        drawdown(value for _, value in curve.points),
+        curve,
+        tuple(days),
         unreconciled=sum(each.unreconciled for each in days),
-    )  # fmt: skip
+    )
 
 
 def periods(figures: Figures, size: str) -> Sequence[Period]:
-    """Sum days into days, ISO weeks or months, newest first, by label; a day may have funding alone."""
+    """Sum days into days, ISO weeks or months, newest first, by label; a day may have funding
+    alone.
+    """
     trades, funding = {each.day: each for each in figures.days}, figures.funding or {}
     summed: dict[str, Period] = {}
     for day in sorted({*trades, *funding}):
@@ -224,12 +299,20 @@ def periods(figures: Figures, size: str) -> Sequence[Period]:
         known = summed.get(label, Period(label, 0, Decimal(0), Decimal(0)))
         each = trades.get(day, DayRow(day, 0, 0, Decimal(0), Decimal(0)))
         paid = known.funding + funding.get(day, Decimal(0))
-        summed[label] = Period(label, known.trades + each.trades, known.result + each.result, known.fees + each.fees, paid)
+        summed[label] = Period(
+            label,
+            known.trades + each.trades,
+            known.result + each.result,
+            known.fees + each.fees,
+            paid,
+        )
     return list(reversed(summed.values()))
 
 
 def without_gaps(summed: Sequence[Period], size: str) -> Sequence[Period]:
-    """Return periods, newest first as given, with those between them in which nothing was closed: side by side they are a calendar."""
+    """Return periods, newest first as given, with those between them in which nothing was closed:
+    side by side they are a calendar.
+    """
     if not summed:
         return ()
     known = {each.label: each for each in summed}

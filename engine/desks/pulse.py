@@ -1,4 +1,6 @@
-"""The desk that tells pages when to look again: which of the ledger's newest events concern a visitor."""
+"""The desk that tells pages when to look again: which of the ledger's newest events concern a
+visitor.
+"""
 
 from collections.abc import Sequence
 
@@ -20,10 +22,15 @@ class PulseDesk:
         return newest_sequence(self._office.ledger.db)
 
     def held(self, visitor: Visitor) -> str:
-        """Say that nothing is sent for a visitor now, from this place or from which of the own accounts; empty where all may leave."""
+        """Say that nothing is sent for a visitor now, from this place or from which of the own
+        accounts; empty where all may leave.
+        """
         names = still_for(self._office.ledger.db, visitor.id)
         where = "this place" if "" in names else ", ".join(names)
-        return where and f"Nothing is sent from {where} now, closing orders included, until the operator has confirmed a restored ledger."
+        return where and (
+            f"Nothing is sent from {where} now, closing orders included, until the operator "
+            "has confirmed a restored ledger."
+        )
 
     def changed(self, visitor: Visitor, after: int) -> Sequence[int]:
         """Return the newest event after one that this visitor may see, or nothing."""

@@ -1,4 +1,6 @@
-"""What a master sees of deliveries that were proven and refused: the place of the fault, and a message to send instead."""
+"""What a master sees of deliveries that were proven and refused: the place of the fault, and a
+message to send instead.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +17,9 @@ _ALERTS: Final = "tradingview"
 
 @dataclass(frozen=True, slots=True)
 class RefusedNow:
-    """Show a refusal to its master, with what could have been sent in its place; ``instead`` is empty where the source has its own form."""
+    """Show a refusal to its master, with what could have been sent in its place; ``instead`` is
+    empty where the source has its own form.
+    """
 
     told: Refused
     instead: str
@@ -34,7 +38,9 @@ class RefusedDesk:
         return [_shown(each, mine[each.strategy_id]) for each in found if each.strategy_id in mine]
 
     def of(self, visitor: Visitor, identifier: str) -> Sequence[RefusedNow]:
-        """Read what was refused of one of the visitor's strategies and is not settled; raises NothingThere."""
+        """Read what was refused of one of the visitor's strategies and is not settled; raises
+        NothingThere.
+        """
         row = strategy_of(self._office.ledger.db, visitor.id, identifier)
         if row is None:
             raise NothingThere("there is no such strategy of yours")
@@ -44,11 +50,15 @@ class RefusedDesk:
 
 def _shown(refused: Refused, symbols: Sequence[str]) -> RefusedNow:
     symbol = symbols[0] if symbols else "BTCUSDT"
-    return RefusedNow(refused, message_instead(refused.source, symbol, reads_exit=refused.reads_exit))
+    return RefusedNow(
+        refused, message_instead(refused.source, symbol, reads_exit=refused.reads_exit)
+    )
 
 
 def message_instead(source: str, symbol: str, *, reads_exit: bool) -> str:
-    """Write the shortest message that a source takes for what was meant; empty where only its own plugin knows the form."""
+    """Write the shortest message that a source takes for what was meant; empty where only its own
+    plugin knows the form.
+    """
     if source == _ALERTS:
         return f"close {symbol}" if reads_exit else STRATEGY_MESSAGE
     if source != "signed_webhook":

@@ -1,7 +1,9 @@
-"""The master's desk: strategies, their webhook endpoints and secrets, test signals, what was delivered and what became of it.
+"""The master's desk: strategies, their webhook endpoints and secrets, test signals, what was
+delivered and what became of it.
 
-What always holds: a master sees followers in aggregate only; a secret is shown once; a test signal takes the same way as any other and
-cannot reach an exchange; what lowers risk asks for nothing, what reveals or raises asks for a factor.
+What always holds: a master sees followers in aggregate only; a secret is shown once; a test signal
+takes the same way as any other and cannot reach an exchange; what lowers risk asks for nothing,
+what reveals or raises asks for a factor.
 """
 
 import json
@@ -11,8 +13,20 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from engine.decisions.alert_messages import READY_MESSAGES, STRATEGY_MESSAGE, ReadyMessage, StepTaken, what_orders_do
-from engine.decisions.signature_debugger import Finding, NamedKey, debug_delivery, pasted_body, read_headers
+from engine.decisions.alert_messages import (
+    READY_MESSAGES,
+    STRATEGY_MESSAGE,
+    ReadyMessage,
+    StepTaken,
+    what_orders_do,
+)
+from engine.decisions.signature_debugger import (
+    Finding,
+    NamedKey,
+    debug_delivery,
+    pasted_body,
+    read_headers,
+)
 from engine.decisions.signatures import WINDOW_A_S, sign_a
 from engine.decisions.terms import TermsWarning, warn_of_strategy
 from engine.desks.auditing import audited
@@ -39,7 +53,7 @@ from engine.ledger.people import (
     master_of,
     secrets_in_use,
     strategy_named,
-)  # fmt: skip
+)
 from engine.ledger.reports import receipt, set_switch
 from engine.ledger.studio import STATES, Audience, StudioEndpoint, StudioSignal, StudioStrategy
 from engine.market.comparing import listed_now, read_contracts
@@ -100,7 +114,9 @@ class StudioDesk:
     # Making and changing
 
     async def create(self, visitor: Visitor, given: Mapping[str, str]) -> tuple[StrategyId, Shown]:
-        """Make a strategy as a draft, with an endpoint and its secret; raises FormErrors, or LookFirst."""
+        """Make a strategy as a draft, with an endpoint and its secret; raises FormErrors, or
+        LookFirst.
+        """
         errors: dict[str, str] = {}
         name = given.get("name", "")
         try:
@@ -122,7 +138,16 @@ class StudioDesk:
         assert source is not None
         await self._look_first(symbols, leverage, given)
         vault, now = await self._office.open_vault(), self._office.clock.now()
-        row = StrategyRow(StrategyId(f"str_{secrets.token_hex(16)}"), name, master, KIND_COPY_TRADING, symbols, leverage, WEBHOOK, {})
+        row = StrategyRow(
+            StrategyId(f"str_{secrets.token_hex(16)}"),
+            name,
+            master,
+            KIND_COPY_TRADING,
+            symbols,
+            leverage,
+            WEBHOOK,
+            {},
+        )
 
         def change(db: Database) -> Shown:
             insert_strategy(db, row, now)
@@ -131,12 +156,16 @@ class StudioDesk:
             endpoint, secret = make_endpoint(db, vault, row.id, source, now)
             return Shown(self._address(endpoint), secret)
 
-        shown = await audited(self._office, visitor, "strategy_made", name, {"symbols": sorted(symbols)}, change)
+        shown = await audited(
+            self._office, visitor, "strategy_made", name, {"symbols": sorted(symbols)}, change
+        )
         await self._office.changed()
         return row.id, shown
 
     async def describe(self, visitor: Visitor, identifier: str, given: Mapping[str, str]) -> bool:
-        """Change what a strategy says of itself; returns whether followers must agree anew. Raises FormErrors, or LookFirst."""
+        """Change what a strategy says of itself; returns whether followers must agree anew. Raises
+        FormErrors, or LookFirst.
+        """
         row, errors = self.strategy(visitor, identifier), dict[str, str]()
         about, symbols, leverage = read_description(given, errors)
         if errors:
@@ -147,14 +176,24 @@ class StudioDesk:
         now = self._office.clock.now()
         data = {"symbols": sorted(symbols), "leverage": plain(leverage), "asks_for_consent": asks}
         await audited(
-            self._office, visitor, "strategy_changed", row.name, data,
-            lambda db: studio.describe_strategy(db, row.id, about, symbols, plain(leverage), now if asks else None),
-        )  # fmt: skip
+            self._office,
+            visitor,
+            "strategy_changed",
+            row.name,
+            data,
+            lambda db: studio.describe_strategy(
+                db, row.id, about, symbols, plain(leverage), now if asks else None
+            ),
+        )
         await self._office.changed()
         return asks
 
-    async def _look_first(self, symbols: frozenset[Symbol], leverage: Ratio, given: Mapping[str, str]) -> None:
-        """Raise LookFirst for what is absurd, unless exactly this was shown with its warnings and is sent again."""
+    async def _look_first(
+        self, symbols: frozenset[Symbol], leverage: Ratio, given: Mapping[str, str]
+    ) -> None:
+        """Raise LookFirst for what is absurd, unless exactly this was shown with its warnings and
+        is sent again.
+        """
         confirmed = f"{plain(leverage)} {' '.join(sorted(symbols))}"
         if given.get("confirmed") != confirmed:
             await read_contracts(self._office.feeds.values(), min(symbols))
@@ -163,26 +202,52 @@ class StudioDesk:
 
     def warnings(self, row: StudioStrategy) -> Sequence[TermsWarning]:
         """Say what is absurd about a strategy, by what the exchanges told until now."""
-        return warn_of_strategy(parse_ratio(row.leverage, "leverage"), listed_now(self._office.feeds, row.symbols))
+        return warn_of_strategy(
+            parse_ratio(row.leverage, "leverage"), listed_now(self._office.feeds, row.symbols)
+        )
 
     async def set_state(self, visitor: Visitor, identifier: str, state: str) -> None:
         """Publish, hide, pause or retire a strategy; raises FormErrors."""
         row = self.strategy(visitor, identifier)
         if state not in STATES:
             raise FormErrors({"state": "expected one of " + ", ".join(STATES)})
-        if state in ("published", "by_link", "private") and row.state in ("draft", "paused", "retired"):
+        if state in ("published", "by_link", "private") and row.state in (
+            "draft",
+            "paused",
+            "retired",
+        ):
             visitor.require_fresh(self._office.clock.now())
         await audited(
-            self._office, visitor, f"strategy_{state}", row.name, {"before": row.state},
+            self._office,
+            visitor,
+            f"strategy_{state}",
+            row.name,
+            {"before": row.state},
             lambda db: studio.set_strategy_state(db, row.id, state),
-        )  # fmt: skip
+        )
         await self._office.changed()
 
     async def close_everything(self, visitor: Visitor, identifier: str) -> None:
-        """Close what this strategy opened for every follower, and take no new entries, until the operator resumes."""
+        """Close what this strategy opened for every follower, and take no new entries, until the
+        operator resumes.
+        """
         row, now = self.strategy(visitor, identifier), self._office.clock.now()
-        switch = Switch(SwitchScope.STRATEGY, row.name, "by its master", visitor.person.called, now, SwitchLevel.FLATTEN)
-        await audited(self._office, visitor, "switched_on", switch.label, {"level": "flatten"}, lambda db: set_switch(db, switch))
+        switch = Switch(
+            SwitchScope.STRATEGY,
+            row.name,
+            "by its master",
+            visitor.person.called,
+            now,
+            SwitchLevel.FLATTEN,
+        )
+        await audited(
+            self._office,
+            visitor,
+            "switched_on",
+            switch.label,
+            {"level": "flatten"},
+            lambda db: set_switch(db, switch),
+        )
         await self._office.changed()
 
     # Endpoints
@@ -210,7 +275,10 @@ class StudioDesk:
         now, found = self._office.clock.now(), self.webhook(row)
         rows = [] if found is None else secrets_in_use(self._db, found[0].id)
         held = [each for each in rows if each[1] is None or each[1] > now]
-        return [SecretInUse(index == 0, until, used, where) for index, (_, until, used, where) in enumerate(held)]
+        return [
+            SecretInUse(index == 0, until, used, where)
+            for index, (_, until, used, where) in enumerate(held)
+        ]
 
     async def rotate(self, visitor: Visitor, identifier: str) -> Shown:
         """Renew the secret; the old one holds for 24 hours. Raises NeedsConfirmation."""
@@ -218,17 +286,31 @@ class StudioDesk:
         visitor.require_fresh(now)
         endpoint = self._webhook(row)
         source = self._office.plugins().webhook_sources[endpoint.source]
-        known = EndpointRow(endpoint.id, row.id, endpoint.source, endpoint.enabled, is_deleted=False)
-        secret = await rotate_secret(self._office, known, row.name, source, now + OVERLAP, visitor.person.name, visitor.address)
+        known = EndpointRow(
+            endpoint.id, row.id, endpoint.source, endpoint.enabled, is_deleted=False
+        )
+        secret = await rotate_secret(
+            self._office,
+            known,
+            row.name,
+            source,
+            now + OVERLAP,
+            visitor.person.name,
+            visitor.address,
+        )
         return Shown(self._address(endpoint.id), secret)
 
     async def make_webhook(self, visitor: Visitor, identifier: str) -> Shown:
-        """Make a signed endpoint where the one before was deleted; raises FormErrors, NeedsConfirmation."""
+        """Make a signed endpoint where the one before was deleted; raises FormErrors,
+        NeedsConfirmation.
+        """
         row, now = self.strategy(visitor, identifier), self._office.clock.now()
         visitor.require_fresh(now)
         source = self._office.plugins().webhook_sources.get(WEBHOOK)
         if row.kind != KIND_COPY_TRADING or self.webhook(row) is not None:
-            raise FormErrors({"": "This strategy needs no other address: it has one, or runs inside this place."})
+            raise FormErrors(
+                {"": "This strategy needs no other address: it has one, or runs inside this place."}
+            )
         if source is None:
             raise FormErrors({"": "The operator has not enabled signed webhooks here."})
         vault = await self._office.open_vault()
@@ -237,7 +319,9 @@ class StudioDesk:
             endpoint, secret = make_endpoint(db, vault, row.id, source, now)
             return Shown(self._address(endpoint), secret)
 
-        shown = await audited(self._office, visitor, "endpoint_made", row.name, {"source": source.name}, change)
+        shown = await audited(
+            self._office, visitor, "endpoint_made", row.name, {"source": source.name}, change
+        )
         await self._office.changed()
         return shown
 
@@ -247,12 +331,18 @@ class StudioDesk:
         endpoint = self._webhook(row)
         newest = secrets_in_use(self._db, endpoint.id)[0][0]
         await audited(
-            self._office, visitor, "old_secrets_revoked", row.name, {},
+            self._office,
+            visitor,
+            "old_secrets_revoked",
+            row.name,
+            {},
             lambda db: expire_secrets(db, endpoint.id, now, but=newest),
-        )  # fmt: skip
+        )
         await self._office.changed()
 
-    async def set_enabled(self, visitor: Visitor, identifier: str, endpoint: str, enabled: bool) -> None:
+    async def set_enabled(
+        self, visitor: Visitor, identifier: str, endpoint: str, enabled: bool
+    ) -> None:
         """Disable or enable an endpoint; enabling asks for a factor."""
         row = self.strategy(visitor, identifier)
         found = self._endpoint(row, endpoint)
@@ -260,7 +350,12 @@ class StudioDesk:
             visitor.require_fresh(self._office.clock.now())
         act = "endpoint_enabled" if enabled else "endpoint_disabled"
         await audited(
-            self._office, visitor, act, row.name, {"endpoint": found.id}, lambda db: studio.set_endpoint_enabled(db, found.id, enabled)
+            self._office,
+            visitor,
+            act,
+            row.name,
+            {"endpoint": found.id},
+            lambda db: studio.set_endpoint_enabled(db, found.id, enabled),
         )
         await self._office.changed()
 
@@ -293,9 +388,16 @@ class StudioDesk:
     alert_message: Final = STRATEGY_MESSAGE
     """The message of a strategy script's alert, whatever the strategy holds."""
 
-    def ready_messages(self, row: StudioStrategy) -> Sequence[tuple[ReadyMessage, Sequence[StepTaken]]]:
-        """Offer messages to paste, each with what every order will do; what it does is empty where alerts are not enabled here."""
-        source, now = self._office.plugins().webhook_sources.get(TRADINGVIEW), self._office.clock.now()
+    def ready_messages(
+        self, row: StudioStrategy
+    ) -> Sequence[tuple[ReadyMessage, Sequence[StepTaken]]]:
+        """Offer messages to paste, each with what every order will do; what it does is empty where
+        alerts are not enabled here.
+        """
+        source, now = (
+            self._office.plugins().webhook_sources.get(TRADINGVIEW),
+            self._office.clock.now(),
+        )
         if source is None:
             return [(each, ()) for each in READY_MESSAGES]
 
@@ -304,29 +406,55 @@ class StudioDesk:
 
         return [(each, what_orders_do(each, row.symbols[0], read)) for each in READY_MESSAGES]
 
-    async def make_alert_address(self, visitor: Visitor, identifier: str, given: Mapping[str, str]) -> str:
-        """Make an address for alerts; returns it, the only time that it is shown. Raises FormErrors, NeedsConfirmation."""
+    async def make_alert_address(
+        self, visitor: Visitor, identifier: str, given: Mapping[str, str]
+    ) -> str:
+        """Make an address for alerts; returns it, the only time that it is shown. Raises
+        FormErrors, NeedsConfirmation.
+        """
         row, now = self.strategy(visitor, identifier), self._office.clock.now()
         visitor.require_fresh(now)
         source = self._office.plugins().webhook_sources.get(TRADINGVIEW)
         if source is None:
-            raise FormErrors({"": "The operator has not enabled TradingView here: rexalgo plugin enable tradingview."})
+            raise FormErrors(
+                {
+                    "": (
+                        "The operator has not enabled TradingView here: rexalgo plugin enable "
+                        "tradingview."
+                    )
+                }
+            )
         settings = read_alert_scope(given, row, now)
-        token = await make_capability(self._office, row.id, row.name, source, settings, visitor.person.name, visitor.address)
+        token = await make_capability(
+            self._office, row.id, row.name, source, settings, visitor.person.name, visitor.address
+        )
         return f"{self._office.webhook_address}/hooks/tv/{token}"
 
     # Test signals, deliveries, the debugger
 
-    async def test_signal(self, visitor: Visitor, identifier: str, given: Mapping[str, str]) -> Reception:
-        """Send a signal with ``"test": true`` through the same door as any bot; it cannot reach an exchange. Raises FormErrors."""
+    async def test_signal(
+        self, visitor: Visitor, identifier: str, given: Mapping[str, str]
+    ) -> Reception:
+        """Send a signal with ``"test": true`` through the same door as any bot; it cannot reach an
+        exchange. Raises FormErrors.
+        """
         row = self.strategy(visitor, identifier)
         endpoint = self._webhook(row)
         now = self._office.clock.now()
         keys = endpoint_keys(self._db, await self._office.open_vault(), endpoint.id, now)
         if not keys or not endpoint.enabled or self._office.receive is None:
-            raise FormErrors({"": "The endpoint is disabled or has no secret that holds: enable it, or renew the secret."})
+            raise FormErrors(
+                {
+                    "": (
+                        "The endpoint is disabled or has no secret that holds: enable it, or "
+                        "renew the secret."
+                    )
+                }
+            )
         body = json.dumps(read_test_body(given, row)).encode()
-        headers = tuple((name.lower(), value) for name, value in sign_a(keys[0].secret, body, now).items())
+        headers = tuple(
+            (name.lower(), value) for name, value in sign_a(keys[0].secret, body, now).items()
+        )
         return await self._office.receive(endpoint.id, Delivery(body, headers, OWN_PAGE, now))
 
     def receipt(self, identifier: str | None) -> ReceiptView | None:
@@ -335,7 +463,11 @@ class StudioDesk:
 
     def deliveries(self, row: StudioStrategy, before: int | None = None) -> Sequence[DeliveryRow]:
         """Read what came to a strategy's endpoints, newest first."""
-        found = [each for endpoint in self.endpoints(row) for each in deliveries(self._db, endpoint.id, PAGE, before)]
+        found = [
+            each
+            for endpoint in self.endpoints(row)
+            for each in deliveries(self._db, endpoint.id, PAGE, before)
+        ]
         return sorted(found, key=lambda each: -each.id)[:PAGE]
 
     def signals(self, row: StudioStrategy, before: int | None = None) -> Sequence[StudioSignal]:
@@ -345,24 +477,41 @@ class StudioDesk:
     def alerts(self, row: StudioStrategy) -> Sequence[Alert]:
         """Read what was noticed about a strategy's sender within a day, newest first."""
         since = self._office.clock.now() - ALERTS_KEPT
-        return [each for each in alerts_about(self._db, [row.name], PAGE) if each.code in ABOUT_SENDERS and each.at >= since]
+        return [
+            each
+            for each in alerts_about(self._db, [row.name], PAGE)
+            if each.code in ABOUT_SENDERS and each.at >= since
+        ]
 
     def audience(self, row: StudioStrategy) -> Audience:
         """Read a strategy's followers in aggregate."""
         return studio.audience_of(self._db, row.id)
 
-    async def debug(self, visitor: Visitor, identifier: str, headers: str, body: str) -> Sequence[Finding]:
-        """Say which part of a pasted delivery is wrong, against the secrets of one of the visitor's endpoints."""
+    async def debug(
+        self, visitor: Visitor, identifier: str, headers: str, body: str
+    ) -> Sequence[Finding]:
+        """Say which part of a pasted delivery is wrong, against the secrets of one of the visitor's
+        endpoints.
+        """
         row, now = self.strategy(visitor, identifier), self._office.clock.now()
         endpoint, vault = self._webhook(row), await self._office.open_vault()
         named = [
-            NamedKey("the current secret" if index == 0 else "an older secret that still holds", key.secret)
+            NamedKey(
+                "the current secret" if index == 0 else "an older secret that still holds",
+                key.secret,
+            )
             for index, key in enumerate(endpoint_keys(self._db, vault, endpoint.id, now))
         ]
         named += [
             NamedKey("an older secret", key.secret, key.valid_until)
             for key in ended_endpoint_keys(self._db, vault, endpoint.id, now, ENDED_SECRETS)
         ]
-        window = self._office.plugins().provider("signal source", endpoint.source).settings.get("window_a_s", WINDOW_A_S)
+        window = (
+            self._office.plugins()
+            .provider("signal source", endpoint.source)
+            .settings.get("window_a_s", WINDOW_A_S)
+        )
         told = read_headers(headers)
-        return debug_delivery(told, pasted_body(told, body, named, now), named, now, int(str(window)))
+        return debug_delivery(
+            told, pasted_body(told, body, named, now), named, now, int(str(window))
+        )

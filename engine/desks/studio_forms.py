@@ -1,4 +1,6 @@
-"""What masters fill in: read with everything that is wrong by the name of its field. Nothing is stored here."""
+"""What masters fill in: read with everything that is wrong by the name of its field. Nothing is
+stored here.
+"""
 
 import secrets
 from collections.abc import Mapping
@@ -18,8 +20,12 @@ ABOUT_MAX: Final = 1_000
 _CLOSING: Final = ("close", "reduce")
 
 
-def read_description(given: Mapping[str, str], errors: dict[str, str]) -> tuple[str, frozenset[Symbol], Ratio]:
-    """Read what a strategy says of itself: about, contracts, leverage; what is wrong is added to ``errors``, and a stand-in returned."""
+def read_description(
+    given: Mapping[str, str], errors: dict[str, str]
+) -> tuple[str, frozenset[Symbol], Ratio]:
+    """Read what a strategy says of itself: about, contracts, leverage; what is wrong is added to
+    ``errors``, and a stand-in returned.
+    """
     about = given.get("about", "").strip()
     if len(about) > ABOUT_MAX:
         errors["about"] = f"expected at most {ABOUT_MAX} characters"
@@ -32,13 +38,19 @@ def read_description(given: Mapping[str, str], errors: dict[str, str]) -> tuple[
     except InvalidValue as error:
         errors["symbols"] = f"expected {error.expected}"
     try:
-        return about, symbols, parse_ratio(typed_number(given.get("leverage", ""), "leverage"), "leverage")
+        return (
+            about,
+            symbols,
+            parse_ratio(typed_number(given.get("leverage", ""), "leverage"), "leverage"),
+        )
     except InvalidValue as error:
         errors["leverage"] = f"expected {error.expected}"
         return about, symbols, parse_ratio("1", "leverage")
 
 
-def read_alert_scope(given: Mapping[str, str], row: StudioStrategy, now: datetime) -> dict[str, object]:
+def read_alert_scope(
+    given: Mapping[str, str], row: StudioStrategy, now: datetime
+) -> dict[str, object]:
     """Read what an address for alerts may send; raises FormErrors with everything that is wrong."""
     errors: dict[str, str] = {}
 
@@ -49,10 +61,17 @@ def read_alert_scope(given: Mapping[str, str], row: StudioStrategy, now: datetim
             errors[name] = f"expected {error.expected} ({of_what})"
             return 1
 
-    days, pace = whole("days", "90", 365, "days"), whole("pace", "10", ENTRIES_PER_MINUTE_MAX, "entries")
+    days, pace = (
+        whole("days", "90", 365, "days"),
+        whole("pace", "10", ENTRIES_PER_MINUTE_MAX, "entries"),
+    )
     symbols = given.get("symbols", "").upper().replace(",", " ").split()
     if not set(symbols) <= set(row.symbols):
-        errors["symbols"] = "expected contracts of this strategy: " + ", ".join(row.symbols) + "; nothing here means all of them"
+        errors["symbols"] = (
+            "expected contracts of this strategy: "
+            + ", ".join(row.symbols)
+            + "; nothing here means all of them"
+        )
     if errors:
         raise FormErrors(errors)
     return {
@@ -67,14 +86,23 @@ def read_alert_scope(given: Mapping[str, str], row: StudioStrategy, now: datetim
 def read_test_body(given: Mapping[str, str], row: StudioStrategy) -> dict[str, Any]:
     """Make the body of a test signal, which says of itself that it is one; raises FormErrors."""
     errors = {}
-    action, symbol, side = given.get("action", ""), given.get("symbol", ""), given.get("side", "LONG")
+    action, symbol, side = (
+        given.get("action", ""),
+        given.get("symbol", ""),
+        given.get("side", "LONG"),
+    )
     if action not in {each.value for each in Action}:
         errors["action"] = "expected one of " + ", ".join(each.value for each in Action)
     if symbol not in row.symbols:
         errors["symbol"] = "expected a contract of this strategy"
     if errors:
         raise FormErrors(errors)
-    body: dict[str, Any] = {"idempotency_key": f"test-{secrets.token_hex(12)}", "action": action, "symbol": symbol, "test": True}
+    body: dict[str, Any] = {
+        "idempotency_key": f"test-{secrets.token_hex(12)}",
+        "action": action,
+        "symbol": symbol,
+        "test": True,
+    }
     if Action(action).is_entry:
         body |= {"side": "SHORT" if side == "SHORT" else "LONG"}
     if action == Action.REDUCE.value:

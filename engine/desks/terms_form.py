@@ -1,4 +1,6 @@
-"""The terms of following as a form: read with everything that is wrong by the name of its field, and written back as they are stored."""
+"""The terms of following as a form: read with everything that is wrong by the name of its field,
+and written back as they are stored.
+"""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -17,15 +19,22 @@ from engine.domain.subscription import (
     parse_sizing,
     parse_symbols,
     write_limits,
-)  # fmt: skip
+)
 from engine.domain.typed import typed_number
 from engine.ledger.codec import policy_fields
 from engine.ledger.following import StrategyTerms
 
 LIMITS: Final = (
-    "order_notional", "symbol_notional", "account_notional", "account_margin", "open_positions", "daily_loss", "drawdown_percent",
-    "slippage_bps", "entry_age_s",
-)  # fmt: skip
+    "order_notional",
+    "symbol_notional",
+    "account_notional",
+    "account_margin",
+    "open_positions",
+    "daily_loss",
+    "drawdown_percent",
+    "slippage_bps",
+    "entry_age_s",
+)
 _WHOLE: Final = ("open_positions", "drawdown_percent", "slippage_bps", "entry_age_s")
 
 
@@ -49,27 +58,54 @@ def read_terms(given: Mapping[str, Any], strategy: StrategyTerms) -> CopyPolicy:
     mode = take("mode", lambda: _mode(given), Mode.WATCH)
     how = given.get("sizing", "")
     if how in SIZING_FIELD:
-        sizing = take("size", lambda: parse_sizing({"mode": how, SIZING_FIELD[how]: number("size")}), None)
+        sizing = take(
+            "size", lambda: parse_sizing({"mode": how, SIZING_FIELD[how]: number("size")}), None
+        )
     else:
         sizing = take("sizing", lambda: parse_sizing({"mode": how}), None)
     ceiling = given.get("leverage_mode", "capped")
-    leverage = take("leverage", lambda: parse_leverage({"mode": ceiling, "value": number("leverage")}), None)
+    leverage = take(
+        "leverage", lambda: parse_leverage({"mode": ceiling, "value": number("leverage")}), None
+    )
     symbols = take("symbols", lambda: parse_symbols(sorted(given.get("symbols", ()))), frozenset())
     if symbols - strategy.symbols:
-        errors["symbols"] = "expected contracts of this strategy: " + ", ".join(sorted(strategy.symbols))
+        errors["symbols"] = "expected contracts of this strategy: " + ", ".join(
+            sorted(strategy.symbols)
+        )
     limits: dict[str, str | int] = {}
     for name in LIMITS:
         if str(given.get(name, "")).strip():
-            limits.update(take(name, lambda name=name: write_limits(parse_limits({name: _limit(number(name), name)})), {}))
+            limits.update(
+                take(
+                    name,
+                    lambda name=name: write_limits(
+                        parse_limits({name: _limit(number(name), name)})
+                    ),
+                    {},
+                )
+            )
     lift = BelowMinimum.LIFT if given.get("below_minimum") == "lift" else BelowMinimum.SKIP
     if errors:
         raise FormErrors(errors)
-    return CopyPolicy(mode, sizing, leverage, symbols, parse_limits(limits), lift, given.get("allow_own_position") == "yes")
+    return CopyPolicy(
+        mode,
+        sizing,
+        leverage,
+        symbols,
+        parse_limits(limits),
+        lift,
+        given.get("allow_own_position") == "yes",
+    )
 
 
 def first_terms(strategy: StrategyTerms) -> CopyPolicy:
     """Return what the form begins with: watching, the master's leverage, every contract."""
-    return CopyPolicy(Mode.WATCH, FixedMargin(parse_money("50")), parse_leverage(strategy.leverage), strategy.symbols)
+    return CopyPolicy(
+        Mode.WATCH,
+        FixedMargin(parse_money("50")),
+        parse_leverage(strategy.leverage),
+        strategy.symbols,
+    )
 
 
 def terms_fields(policy: CopyPolicy) -> dict[str, Any]:
@@ -78,10 +114,16 @@ def terms_fields(policy: CopyPolicy) -> dict[str, Any]:
     sizing, leverage = told["sizing"], told["leverage"]
     limits = {name: str(value) for name, value in told["limits"].items()}
     return {
-        "mode": told["mode"], "sizing": sizing["mode"], "size": sizing[SIZING_FIELD[sizing["mode"]]], "leverage_mode": leverage["mode"],
-        "leverage": leverage["value"], "symbols": told["symbols"], "below_minimum": told["below_minimum"],
-        "allow_own_position": "yes" if told["allow_own_position"] else "", **limits,
-    }  # fmt: skip
+        "mode": told["mode"],
+        "sizing": sizing["mode"],
+        "size": sizing[SIZING_FIELD[sizing["mode"]]],
+        "leverage_mode": leverage["mode"],
+        "leverage": leverage["value"],
+        "symbols": told["symbols"],
+        "below_minimum": told["below_minimum"],
+        "allow_own_position": "yes" if told["allow_own_position"] else "",
+        **limits,
+    }
 
 
 def _mode(given: Mapping[str, Any]) -> Mode:

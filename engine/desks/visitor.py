@@ -19,15 +19,21 @@ class NeedsConfirmation(RexAlgoError):
 
 
 class FormErrors(RexAlgoError):
-    """Say everything that is wrong with a form, by the name of its field; ``""`` is the form as a whole."""
+    """Say everything that is wrong with a form, by the name of its field; ``""`` is the form as a
+    whole.
+    """
 
     def __init__(self, errors: Mapping[str, str]) -> None:
         self.errors = dict(errors)
-        super().__init__("; ".join(f"{name}: {text}" if name else text for name, text in errors.items()))
+        super().__init__(
+            "; ".join(f"{name}: {text}" if name else text for name, text in errors.items())
+        )
 
 
 class LookFirst(RexAlgoError):
-    """Say that nothing was stored yet, for something about it is absurd; whoever sends it again with ``confirmed`` has seen that."""
+    """Say that nothing was stored yet, for something about it is absurd; whoever sends it again
+    with ``confirmed`` has seen that.
+    """
 
     def __init__(self, warnings: Sequence[TermsWarning], confirmed: str) -> None:
         self.warnings, self.confirmed = tuple(warnings), confirmed
@@ -36,7 +42,8 @@ class LookFirst(RexAlgoError):
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Hold a signed-in person, their session, and which factors they have. ``sid`` is the session's secret id; it is shown nowhere.
+    """Hold a signed-in person, their session, and which factors they have. ``sid`` is the session's
+    secret id; it is shown nowhere.
 
     ``address`` is from where they ask now, which need not be where they signed in.
     """

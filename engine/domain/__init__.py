@@ -1,1 +1,3 @@
-"""Nouns: frozen values that cannot be invalid. Standard library only; no clock, no network, no database."""
+"""Nouns: frozen values that cannot be invalid. Standard library only; no clock, no network, no
+database.
+"""

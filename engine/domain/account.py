@@ -25,7 +25,9 @@ class Environment(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """Hold the account's money in settlement currency: ``available`` is free margin, ``total`` includes margin in use."""
+    """Hold the account's money in settlement currency: ``available`` is free margin, ``total``
+    includes margin in use.
+    """
 
     available: Money
     total: Money
@@ -36,8 +38,9 @@ class Balance:
 class Position:
     """Hold one netted position; ``quantity`` is always positive, ``side`` says the direction.
 
-    ``id`` is the exchange's own id of it, from flat to flat; empty where the exchange gives none. ``opened_at`` is when it was opened, on
-    the exchange's clock in UTC; None where the exchange does not tell.
+    ``id`` is the exchange's own id of it, from flat to flat; empty where the exchange gives none.
+    ``opened_at`` is when it was opened, on the exchange's clock in UTC; None where the exchange
+    does not tell.
     """
 
     symbol: Symbol
@@ -59,8 +62,9 @@ class Position:
 class UnreadableRow:
     """Hold one row of the exchange that the adapter cannot read; it stops nothing else.
 
-    ``what`` is a noun such as ``order`` or ``position``, ``id`` and ``symbol`` are the row's own where they can be read, ``problem``
-    says in a few words what was expected and found, without secrets.
+    ``what`` is a noun such as ``order`` or ``position``, ``id`` and ``symbol`` are the row's own
+    where they can be read, ``problem`` says in a few words what was expected and found, without
+    secrets.
     """
 
     what: str
@@ -71,9 +75,11 @@ class UnreadableRow:
 
 @dataclass(frozen=True, slots=True)
 class AccountReport:
-    """Hold one whole reading of an account. ``as_of`` is the exchange's clock (UTC) when the reading was made.
+    """Hold one whole reading of an account. ``as_of`` is the exchange's clock (UTC) when the
+    reading was made.
 
-    A row that cannot be read is in ``unreadable`` and nowhere else. A reading whose list as a whole cannot be read raises instead.
+    A row that cannot be read is in ``unreadable`` and nowhere else. A reading whose list as a whole
+    cannot be read raises instead.
     """
 
     balance: Balance
@@ -85,11 +91,13 @@ class AccountReport:
 
 @dataclass(frozen=True, slots=True)
 class ClosedPosition:
-    """Hold one row of the exchange's history of closed positions; times are the exchange's own clock in UTC.
+    """Hold one row of the exchange's history of closed positions; times are the exchange's own
+    clock in UTC.
 
-    ``position_id`` is the id that the position had while it was open. ``order_id`` is the order that closed it, empty where the row
-    names none. ``exit_price`` is the average price of the close, None where it is not told. ``result`` is the exchange's own figure,
-    before fees and funding, as rounded by it.
+    ``position_id`` is the id that the position had while it was open. ``order_id`` is the order
+    that closed it, empty where the row names none. ``exit_price`` is the average price of the
+    close, None where it is not told. ``result`` is the exchange's own figure, before fees and
+    funding, as rounded by it.
     """
 
     position_id: str
@@ -107,7 +115,9 @@ class ClosedPosition:
 
 @dataclass(frozen=True, slots=True)
 class ClosedPositions:
-    """Hold closed positions read back, in any order. ``complete`` is True only when every position closed since the asked time is there."""
+    """Hold closed positions read back, in any order. ``complete`` is True only when every position
+    closed since the asked time is there.
+    """
 
     rows: tuple[ClosedPosition, ...]
     complete: bool
@@ -116,7 +126,9 @@ class ClosedPositions:
 
 @dataclass(frozen=True, slots=True)
 class EquityMarks:
-    """Hold the equities that loss limits compare with: at the trading day's start (``since``, its ``zone`` by name), and the highest."""
+    """Hold the equities that loss limits compare with: at the trading day's start (``since``, its
+    ``zone`` by name), and the highest.
+    """
 
     day_start: Money
     since: datetime

@@ -1,6 +1,8 @@
-"""What people are told without asking: one closed set of alerts, each with what happened, what was done, what to type, and what follows.
+"""What people are told without asking: one closed set of alerts, each with what happened, what was
+done, what to type, and what follows.
 
-docs/alerts.md is generated from this file. An alert carries numbers; its words come from here, so that every channel says the same.
+docs/alerts.md is generated from this file. An alert carries numbers; its words come from here, so
+that every channel says the same.
 """
 
 from collections.abc import Mapping
@@ -44,9 +46,11 @@ class AlertCode(Enum):
 
 @dataclass(frozen=True, slots=True)
 class AlertWords:
-    """Hold the words of one code, as format strings over the subject (an account's, strategy's or exchange's name) and the details.
+    """Hold the words of one code, as format strings over the subject (an account's, strategy's or
+    exchange's name) and the details.
 
-    ``otherwise`` says what follows if nobody acts; ``wakes`` whether it is worth waking somebody at night.
+    ``otherwise`` says what follows if nobody acts; ``wakes`` whether it is worth waking somebody at
+    night.
     """
 
     sentence: str
@@ -58,24 +62,30 @@ class AlertWords:
 
 ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
     AlertCode.ORDER_NOT_CONFIRMED: AlertWords(
-        "{subject}: an order for {quantity} {symbol} (about {exposed} USDT) was looked up for {looked_s} s, and there is no trace of it.",
+        "{subject}: an order for {quantity} {symbol} (about {exposed} USDT) was looked up for "
+        "{looked_s} s, and there is no trace of it.",
         "It was not sent again. New entries of {subject} in {symbol} wait.",
-        "rexalgo unknown list, then look at the account at the exchange and run rexalgo unknown decide",
-        "If the order exists after all, its position is without an exit until it is found; after 15 minutes new entries are let in again.",
+        "rexalgo unknown list, then look at the account at the exchange and run rexalgo unknown "
+        "decide",
+        "If the order exists after all, its position is without an exit until it is found; after "
+        "15 minutes new entries are let in again.",
         True,
     ),
     AlertCode.ORDER_FOUND_LATE: AlertWords(
-        "{subject}: the order for {quantity} {symbol} that could not be confirmed was found: {filled} filled.",
+        "{subject}: the order for {quantity} {symbol} that could not be confirmed was found: "
+        "{filled} filled.",
         "It counts as the strategy's own again and is closed by its next exit.",
         "rexalgo account show {subject}",
         "Nothing: it is followed like any other position.",
         False,
     ),
     AlertCode.EXIT_FAILING: AlertWords(
-        "{subject}: closing {side} {quantity} {symbol} failed {tries} times, the last time: {problem}",
+        "{subject}: closing {side} {quantity} {symbol} failed {tries} times, the last time: "
+        "{problem}",
         "It is tried again and again, at least once a minute.",
         "rexalgo account check {subject}; where it cannot wait, close it at the exchange by hand",
-        "The position stays open and moves with the market. This is told again every hour until it is closed.",
+        "The position stays open and moves with the market. This is told again every hour until "
+        "it is closed.",
         True,
     ),
     AlertCode.RESIDUE: AlertWords(
@@ -87,20 +97,23 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
     ),
     AlertCode.CLOSED_OUTSIDE: AlertWords(
         "{subject}: {symbol} went from {from_quantity} to {to_quantity}: {cause}.",
-        "The strategy's share was lowered to what is there. What was closed by hand is not opened again.",
+        "The strategy's share was lowered to what is there. What was closed by hand is not opened "
+        "again.",
         "rexalgo account show {subject}",
         "Nothing: the strategy enters {symbol} again here once its master is flat.",
         False,
     ),
     AlertCode.POSITION_UNPROTECTED: AlertWords(
-        "{subject}: {side} {quantity} {symbol} (about {exposed} USDT) has had no {missing} at the exchange for {unprotected_s} s.",
+        "{subject}: {side} {quantity} {symbol} (about {exposed} USDT) has had no {missing} at the "
+        "exchange for {unprotected_s} s.",
         "Setting it is tried again and again ({problem}).",
         "Set {missing} at the exchange by hand, or close: rexalgo halt flatten --account {subject}",
         "The position can lose more than the strategy meant to risk.",
         True,
     ),
     AlertCode.ACCOUNT_UNREADABLE: AlertWords(
-        "{subject}: the account could not be read for {minutes} minutes ({problem}); {positions} positions of ours are in it.",
+        "{subject}: the account could not be read for {minutes} minutes ({problem}); {positions} "
+        "positions of ours are in it.",
         "New entries are denied. Closing orders are still sent.",
         "rexalgo account show {subject}; look whether the exchange is up",
         "The follower misses entries, and a position that is closed by hand there is noticed late.",
@@ -108,23 +121,31 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
     ),
     AlertCode.ROWS_UNREADABLE: AlertWords(
         "{subject}: what the exchange sent cannot all be read ({count_rows} of its rows): {rows}.",
-        "Everything else is read on, and closing orders are still sent. Entries into a contract of such a row are denied.",
-        "rexalgo account check {subject} names all of them; compare with the exchange, and tell the plugin's authors",
+        "Everything else is read on, and closing orders are still sent. Entries into a contract "
+        "of such a row are denied.",
+        "rexalgo account check {subject} names all of them; compare with the exchange, and tell "
+        "the plugin's authors",
         "What such a row says is not known here: a stop or a close by hand in it is noticed late.",
         False,
     ),
     AlertCode.CREDENTIALS_REFUSED: AlertWords(
-        "{subject}: the exchange refuses the key ({problem}). Positions that nobody here can close now: {positions}.",
+        "{subject}: the exchange refuses the key ({problem}). Positions that nobody here can "
+        "close now: {positions}.",
         "New entries are denied. Closing is tried again and again.",
-        "Have the owner make a new key and run rexalgo provision with it; close what must be closed at the exchange by hand",
+        "Have the owner make a new key and run rexalgo provision with it; close what must be "
+        "closed at the exchange by hand",
         "No exit of a master reaches this account.",
         True,
     ),
     AlertCode.KEY_EXPIRES_SOON: AlertWords(
-        "{subject}: its key was given here on {given} and lasts {lasts} days at {exchange}: {left}.",
-        "Nothing: it works until the exchange refuses it. {positions} positions of ours are in the account.",
-        "Have the owner make a new key and replace it on the account's page, or by rexalgo provision",
-        "Once the exchange refuses the key, entries are denied, and no exit of a master reaches the account.",
+        "{subject}: its key was given here on {given} and lasts {lasts} days at {exchange}: "
+        "{left}.",
+        "Nothing: it works until the exchange refuses it. {positions} positions of ours are in "
+        "the account.",
+        "Have the owner make a new key and replace it on the account's page, or by rexalgo "
+        "provision",
+        "Once the exchange refuses the key, entries are denied, and no exit of a master reaches "
+        "the account.",
         False,
     ),
     AlertCode.ACCOUNT_QUARANTINED: AlertWords(
@@ -137,28 +158,35 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
     AlertCode.FOREIGN_ORDERS: AlertWords(
         "{subject}: {count_orders} orders carry our mark and are not in this ledger.",
         "New entries of the account are denied.",
-        "Look whether an old copy of the ledger was restored; then rexalgo reconcile {subject} --apply",
+        "Look whether an old copy of the ledger was restored; then rexalgo reconcile {subject} "
+        "--apply",
         "The account takes no entries.",
         True,
     ),
     AlertCode.STANDS_STILL: AlertWords(
         "{subject} stands still: {cause}.",
-        "No order of any kind leaves, closing ones included. Signals are recorded; entries that come meanwhile are never sent.",
+        "No order of any kind leaves, closing ones included. Signals are recorded; entries that "
+        "come meanwhile are never sent.",
         "rexalgo reconcile --plan shows what differs at the exchange; then rexalgo restore confirm",
-        "Nothing is opened and nothing is closed. What must not wait: close it at the exchange by hand.",
+        "Nothing is opened and nothing is closed. What must not wait: close it at the exchange by "
+        "hand.",
         True,
     ),
     AlertCode.LEDGER_GONE: AlertWords(
         "The ledger is gone while it was in use: {problem}.",
         "Nothing is taken or sent any more: senders get 503, and the server ends.",
-        "rexalgo doctor says what is there; then rexalgo restore FILE with the newest backup, or bring the files back",
-        "No exit of a master reaches any account. What must not wait: close it at the exchange by hand.",
+        "rexalgo doctor says what is there; then rexalgo restore FILE with the newest backup, or "
+        "bring the files back",
+        "No exit of a master reaches any account. What must not wait: close it at the exchange by "
+        "hand.",
         True,
     ),
     AlertCode.CONSERVATION_BROKEN: AlertWords(
-        "{subject}: an order in {symbol} was stopped before it was sent, because it contradicts the record: {cause}.",
+        "{subject}: an order in {symbol} was stopped before it was sent, because it contradicts "
+        "the record: {cause}.",
         "Nothing was sent. New entries of {subject} are off, and closing orders wait.",
-        "Compare rexalgo account show {subject} with the exchange; then rexalgo halt flatten --account {subject}, or rexalgo resume "
+        "Compare rexalgo account show {subject} with the exchange; then rexalgo halt flatten "
+        "--account {subject}, or rexalgo resume "
         "entries --account {subject}",
         "No entry and no exit of a master reaches this account.",
         True,
@@ -180,8 +208,10 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
     AlertCode.FLATTEN_NOT_FLAT: AlertWords(
         "{scope}: flattening is not flat after {after_s} s, {count_open} left: {left}.",
         "Closing goes on where it can do no harm; new entries stay off.",
-        "rexalgo halt flatten {flags} --yes --wait 0 names all that is left; close it at the exchange by hand, or decide what is unproven",
-        "What is named stays open and moves with the market. This is told again every hour until it is flat.",
+        "rexalgo halt flatten {flags} --yes --wait 0 names all that is left; close it at the "
+        "exchange by hand, or decide what is unproven",
+        "What is named stays open and moves with the market. This is told again every hour until "
+        "it is flat.",
         True,
     ),
     AlertCode.CIRCUIT_OPEN: AlertWords(
@@ -199,40 +229,59 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
         True,
     ),
     AlertCode.NUMBERING_RESTARTED: AlertWords(
-        "Strategy {subject}: the numbers of its signals fell back from {greatest} to {seq} while time went on ({symbol}).",
-        "It counts as a sender that began anew: its signals are ordered from here on by the new numbers.",
-        "Ask the master whether the bot was restarted; a bot that keeps its numbers over a restart, or sends none, needs no such guess",
-        "Nothing, if the bot was restarted. If an old bot still runs beside it, their signals are mixed.",
+        "Strategy {subject}: the numbers of its signals fell back from {greatest} to {seq} while "
+        "time went on ({symbol}).",
+        "It counts as a sender that began anew: its signals are ordered from here on by the new "
+        "numbers.",
+        "Ask the master whether the bot was restarted; a bot that keeps its numbers over a "
+        "restart, or sends none, needs no such guess",
+        "Nothing, if the bot was restarted. If an old bot still runs beside it, their signals are "
+        "mixed.",
         False,
     ),
     AlertCode.EXIT_REFUSED: AlertWords(
-        "Strategy {subject}: what reads like an exit came from its sender, was proven, and was refused: {why}.",
+        "Strategy {subject}: what reads like an exit came from its sender, was proven, and was "
+        "refused: {why}.",
         "Nothing was closed. Positions of the strategy that stand: {held}.",
-        "rexalgo halt flatten --strategy {subject}, or have the master send it again; their studio shows what to send instead",
-        "The master may be flat while the followers' positions move with the market. The same fault is told again after an hour.",
+        "rexalgo halt flatten --strategy {subject}, or have the master send it again; their "
+        "studio shows what to send instead",
+        "The master may be flat while the followers' positions move with the market. The same "
+        "fault is told again after an hour.",
         True,
     ),
     AlertCode.SIGNAL_REFUSED: AlertWords(
         "Strategy {subject}: what came from its sender was proven, and was refused: {why}.",
         "Nothing of it was recorded or copied. Positions of the strategy that stand: {held}.",
-        "Tell the master: the strategy's page in the studio shows the fault and what to send instead",
+        "Tell the master: the strategy's page in the studio shows the fault and what to send "
+        "instead",
         "Messages of this form are refused each time.",
         False,
     ),
     AlertCode.TEST: AlertWords(
-        "This is a test of the channel {subject}, sent by {by}. Nothing happened.", "Nothing.", "Nothing", "Nothing.", False
+        "This is a test of the channel {subject}, sent by {by}. Nothing happened.",
+        "Nothing.",
+        "Nothing",
+        "Nothing.",
+        False,
     ),
-}  # fmt: skip
+}
 
 ABOUT_STRATEGIES: Final = frozenset(
-    (AlertCode.NUMBERING_RESTARTED, AlertCode.EXIT_REFUSED, AlertCode.SIGNAL_REFUSED, AlertCode.PLUGIN_TASK_FAILED)
+    (
+        AlertCode.NUMBERING_RESTARTED,
+        AlertCode.EXIT_REFUSED,
+        AlertCode.SIGNAL_REFUSED,
+        AlertCode.PLUGIN_TASK_FAILED,
+    )
 )
-"""Their subject is a strategy and never an account, which may have the same name: they are for its master and the operator."""
+"""Their subject is a strategy and never an account, which may have the same name: they are for its
+master and the operator.
+"""
 
 
-ABOUT_ACCOUNTS: Final = frozenset(code for code, words in ALERTS.items() if words.sentence.startswith("{subject}: ")) - {
-    AlertCode.PLUGIN_TASK_FAILED
-}
+ABOUT_ACCOUNTS: Final = frozenset(
+    code for code, words in ALERTS.items() if words.sentence.startswith("{subject}: ")
+) - {AlertCode.PLUGIN_TASK_FAILED}
 """The alerts whose subject is an account."""
 
 
@@ -245,9 +294,10 @@ class _Absent(dict[str, str]):
 class Alert:
     """Hold one alert: a code, whom or what it concerns, its numbers. Never a secret.
 
-    ``number`` is the ledger sequence of the event behind it (delivery is at least once, so a receiver may see it again). ``count`` is
-    how often the same happened since the last time that it was told, this time included. ``environment`` is that of the account which it is
-    about, empty where it is about none.
+    ``number`` is the ledger sequence of the event behind it (delivery is at least once, so a
+    receiver may see it again). ``count`` is how often the same happened since the last time that it
+    was told, this time included. ``environment`` is that of the account which it is about, empty
+    where it is about none.
     """
 
     number: int
@@ -263,7 +313,9 @@ class Alert:
 
     @property
     def sentence(self) -> str:
-        """Say what happened, with how often where it was more than once; of an account without real money it says so first."""
+        """Say what happened, with how often where it was more than once; of an account without real
+        money it says so first.
+        """
         label = f"{self.environment.upper()} " if self.environment not in ("", "live") else ""
         often = f" ({self.count} times within an hour)" if self.count > 1 else ""
         return label + self._filled(ALERTS[self.code].sentence) + often

@@ -1,7 +1,7 @@
 """Money, prices and quantities: Decimal only, parsed from text, with every rounding named.
 
-Never built from a float. Parsed values have at most 15 digits before the point and 12 after it, so that a product of two of
-them stays exact inside ``EXACT``.
+Never built from a float. Parsed values have at most 15 digits before the point and 12 after it, so
+that a product of two of them stays exact inside ``EXACT``.
 """
 
 import re
@@ -25,17 +25,25 @@ _FINEST: Final = Decimal("0.000000000001")
 _PLAIN: Final = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,12})?")
 
 
-def parse_decimal(value: object, field: str, *, minimum: Decimal | None = None, above: Decimal | None = None) -> Decimal:
+def parse_decimal(
+    value: object, field: str, *, minimum: Decimal | None = None, above: Decimal | None = None
+) -> Decimal:
     """Read a plain decimal number from text, an int or a Decimal; a float is refused.
 
-    Raises InvalidValue with ``field`` when it is no plain decimal (no exponent, NaN or infinity), has more than 15 digits
-    before or 12 after the point, is below ``minimum`` or not above ``above``.
+    Raises InvalidValue with ``field`` when it is no plain decimal (no exponent, NaN or infinity),
+    has more than 15 digits before or 12 after the point, is below ``minimum`` or not above
+    ``above``.
     """
     if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
         raise InvalidValue(field, "a decimal number written as text", value)
     text = format(value, "f") if isinstance(value, Decimal) else str(value)
     if not text.isascii() or not _PLAIN.fullmatch(text):
-        raise InvalidValue(field, "a plain decimal number such as 0.015 (at most 15 digits before and 12 after the point)", value)
+        raise InvalidValue(
+            field,
+            "a plain decimal number such as 0.015 (at most 15 digits before and 12 after the "
+            "point)",
+            value,
+        )
     number = Decimal(text)
     if minimum is not None and number < minimum:
         raise InvalidValue(field, f"at least {minimum}", value)
@@ -65,9 +73,11 @@ def parse_ratio(value: object, field: str = "ratio") -> Ratio:
 
 
 def parse_fraction(value: object, field: str = "fraction") -> Ratio:
-    """Read a part, above 0 and below 1, with any number of digits; it is rounded to 12 of them, and never to 0 or 1.
+    """Read a part, above 0 and below 1, with any number of digits; it is rounded to 12 of them, and
+    never to 0 or 1.
 
-    A part comes from a division, so that a sender cannot help how many digits it has; a float is refused like everywhere.
+    A part comes from a division, so that a sender cannot help how many digits it has; a float is
+    refused like everywhere.
     """
     expected = "a number above 0 and below 1 (to close everything, send close)"
     if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
@@ -105,13 +115,17 @@ def notional(price: Price, quantity: Quantity) -> Money:
 
 
 def initial_margin(price: Price, quantity: Quantity, leverage: Ratio) -> Money:
-    """Compute the isolated initial margin, price x quantity / leverage, rounded up at the 12th decimal."""
+    """Compute the isolated initial margin, price x quantity / leverage, rounded up at the 12th
+    decimal.
+    """
     exact = EXACT.divide(EXACT.multiply(price, quantity), leverage)
     return Money(ceil_to_step(exact, Decimal("0.000000000001")))
 
 
 def plain(number: Decimal) -> str:
-    """Write a Decimal without exponent and without trailing zeros: the form stored in the ledger and shown to people."""
+    """Write a Decimal without exponent and without trailing zeros: the form stored in the ledger
+    and shown to people.
+    """
     text = format(number, "f")
     if "." in text:
         text = text.rstrip("0").rstrip(".")

@@ -31,7 +31,9 @@ CAUSE_OF = {
     ClosedBy.LIQUIDATION: Cause.LIQUIDATION,
     ClosedBy.DELEVERAGING: Cause.DELEVERAGING,
 }
-"""What an exchange's word means for a close that we did not send: an ordinary order is the owner's hand."""
+"""What an exchange's word means for a close that we did not send: an ordinary order is the owner's
+hand.
+"""
 
 
 class BookState(Enum):
@@ -48,9 +50,11 @@ class BookState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """Hold one change of a position: ``is_entry`` opens or grows the position of ``side``, otherwise it closes; quantities above 0.
+    """Hold one change of a position: ``is_entry`` opens or grows the position of ``side``,
+    otherwise it closes; quantities above 0.
 
-    ``price`` and ``fee`` are None while nobody told them, ``cause`` likewise. ``fee`` is net of what was paid back.
+    ``price`` and ``fee`` are None while nobody told them, ``cause`` likewise. ``fee`` is net of
+    what was paid back.
     """
 
     side: PositionSide

@@ -1,7 +1,8 @@
 """What can be wrong with a value, and whose fault it is.
 
-``InvalidValue`` is the single failure type of untrusted input: anything a person, a bot or an exchange wrote that does not
-fit. It names the field, what was expected and what was found, and never carries a secret.
+``InvalidValue`` is the single failure type of untrusted input: anything a person, a bot or an
+exchange wrote that does not fit. It names the field, what was expected and what was found, and
+never carries a secret.
 """
 
 
@@ -10,14 +11,16 @@ class RexAlgoError(Exception):
 
 
 class OwnFault(RexAlgoError):
-    """Say that this place failed, not whoever asked: its words are for the log and the operator's shell, never for a page."""
+    """Say that this place failed, not whoever asked: its words are for the log and the operator's
+    shell, never for a page.
+    """
 
 
 class InvalidValue(RexAlgoError, ValueError):
     """Say that outside input does not fit: correct the named field and send it again.
 
-    ``field`` is a dotted path such as ``size.quantity``; ``expected`` completes "expected ...". ``found`` is for operators
-    (logs, terminal) and is not part of what an untrusted sender is told.
+    ``field`` is a dotted path such as ``size.quantity``; ``expected`` completes "expected ...".
+    ``found`` is for operators (logs, terminal) and is not part of what an untrusted sender is told.
     """
 
     def __init__(self, field: str, expected: str, found: object = None) -> None:
@@ -29,4 +32,6 @@ class InvalidValue(RexAlgoError, ValueError):
 
 
 class InvalidMove(RexAlgoError):
-    """Say that the code asked for a state change outside the transition table: a programming error of one account."""
+    """Say that the code asked for a state change outside the transition table: a programming error
+    of one account.
+    """

@@ -1,4 +1,6 @@
-"""What the engine itself holds for a follower, apart from what the owner holds: holdings, goals, orders under way, switches."""
+"""What the engine itself holds for a follower, apart from what the owner holds: holdings, goals,
+orders under way, switches.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,13 +18,16 @@ FLATTEN_ORIGIN: Final = "operator:flatten"
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """Say which strategy holds one symbol of one account, and how much of the position is that strategy's share.
+    """Say which strategy holds one symbol of one account, and how much of the position is that
+    strategy's share.
 
-    ``entries_open`` counts entry attempts that are claimed, unknown or resting. The strategy holds the symbol from its first
-    claim until ``share`` is zero and ``entries_open`` is zero. ``detached`` means the owner closed it by hand: no entry until the
-    master is flat. ``entry_key`` is the order key of the newest entry that was claimed here, additions apart. ``carried`` is what earlier
-    reductions left below the step, to be closed with the next one. ``stop_loss`` and ``take_profit`` are what the strategy wants here.
-    ``position_id`` is the exchange's id of the position that the share is in, empty until it is known.
+    ``entries_open`` counts entry attempts that are claimed, unknown or resting. The strategy holds
+    the symbol from its first claim until ``share`` is zero and ``entries_open`` is zero.
+    ``detached`` means the owner closed it by hand: no entry until the master is flat. ``entry_key``
+    is the order key of the newest entry that was claimed here, additions apart. ``carried`` is what
+    earlier reductions left below the step, to be closed with the next one. ``stop_loss`` and
+    ``take_profit`` are what the strategy wants here. ``position_id`` is the exchange's id of the
+    position that the share is in, empty until it is known.
     """
 
     account: AccountId
@@ -41,7 +46,9 @@ class Holding:
 
 @dataclass(frozen=True, slots=True)
 class PendingEntry:
-    """Count one own entry (claimed, unknown or placed) that the newest account report may not show yet."""
+    """Count one own entry (claimed, unknown or placed) that the newest account report may not show
+    yet.
+    """
 
     copy: CopyId
     symbol: Symbol
@@ -78,7 +85,9 @@ class SwitchLevel(Enum):
 
 
 STOPPED_BY_CONSERVATION: Final = "engine (conservation)"
-"""Who set the switch of an account whose orders contradict its record: until a person decides, closing orders wait too."""
+"""Who set the switch of an account whose orders contradict its record: until a person decides,
+closing orders wait too.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +103,14 @@ class Switch:
 
     @property
     def stops_exits(self) -> bool:
-        """Tell whether closing orders wait too: after broken conservation, until a person resumes, reduces or flattens."""
+        """Tell whether closing orders wait too: after broken conservation, until a person resumes,
+        reduces or flattens.
+        """
         return self.set_by == STOPPED_BY_CONSERVATION and self.level is not SwitchLevel.FLATTEN
 
     @property
     def label(self) -> str:
         """Return the words people see, such as ``strategy trend`` or ``everything``."""
-        return "everything" if self.scope is SwitchScope.ALL else f"{self.scope.value} {self.target}"
+        return (
+            "everything" if self.scope is SwitchScope.ALL else f"{self.scope.value} {self.target}"
+        )

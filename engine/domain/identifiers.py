@@ -1,6 +1,8 @@
-"""Names of things: opaque ids, and the client order id that ties an order at the exchange to its copy.
+"""Names of things: opaque ids, and the client order id that ties an order at the exchange to its
+copy.
 
-Ids that people or bots see carry 128 random bits and are made by the ledger's callers; nothing here is random.
+Ids that people or bots see carry 128 random bits and are made by the ledger's callers; nothing here
+is random.
 """
 
 import base64
@@ -41,23 +43,32 @@ def parse_symbol(value: object, field: str = "symbol") -> Symbol:
 def read_contract(value: object, field: str = "symbol") -> Symbol:
     """Read a contract as charts, libraries and exchanges write it.
 
-    ``BINANCE:BTCUSDT.P``, ``btc-usdt-swap`` and ``BTC/USDT:USDT`` are BTCUSDT. Raises InvalidValue for what is no contract settled in its
-    quote currency: ``BTC/USD:BTC`` is another contract than BTCUSD.
+    ``BINANCE:BTCUSDT.P``, ``btc-usdt-swap`` and ``BTC/USDT:USDT`` are BTCUSDT. Raises InvalidValue
+    for what is no contract settled in its quote currency: ``BTC/USD:BTC`` is another contract than
+    BTCUSD.
     """
     text = value.strip().upper() if isinstance(value, str) and len(value) <= 64 else value
     if not isinstance(text, str):
         return parse_symbol(text, field)
-    pair = text if "/" in text and ":" not in text.partition("/")[0] else _LISTED_AT.sub("", text, count=1)
+    pair = (
+        text
+        if "/" in text and ":" not in text.partition("/")[0]
+        else _LISTED_AT.sub("", text, count=1)
+    )
     whole = _PAIR.fullmatch(_PERPETUAL.sub("", pair))
     if whole is None or whole[3] not in (None, whole[2]):
-        raise InvalidValue(field, "a contract such as BTCUSDT, BINANCE:BTCUSDT.P, BTC/USDT or BTC-USDT-SWAP", value)
+        raise InvalidValue(
+            field, "a contract such as BTCUSDT, BINANCE:BTCUSDT.P, BTC/USDT or BTC-USDT-SWAP", value
+        )
     return parse_symbol(whole[1] + (whole[2] or ""), field)
 
 
 def parse_name(value: object, field: str = "name") -> str:
     """Read a name that a person chose for a master, strategy, follower or plugin."""
     if not isinstance(value, str) or not _NAME.fullmatch(value):
-        raise InvalidValue(field, "1 to 64 of a-z, 0-9, '_', '.', '-', starting with a letter or digit", value)
+        raise InvalidValue(
+            field, "1 to 64 of a-z, 0-9, '_', '.', '-', starting with a letter or digit", value
+        )
     return value
 
 
@@ -65,7 +76,9 @@ _FORMER: Final = ".gone."
 
 
 def former_name(name: str, mark: str) -> str:
-    """Build the name under which an account is kept after it was disconnected; its own name is free again."""
+    """Build the name under which an account is kept after it was disconnected; its own name is free
+    again.
+    """
     return f"{name}{_FORMER}{mark}"
 
 
@@ -77,21 +90,26 @@ def own_name(name: str) -> str:
 def copy_id(at: datetime, random: bytes) -> CopyId:
     """Build a copy's id: ``at`` in microseconds, then 72 random bits.
 
-    Ids of one time are neighbours in the ledger's indexes, so that the copies of a signal share their pages however long the past is.
+    Ids of one time are neighbours in the ledger's indexes, so that the copies of a signal share
+    their pages however long the past is.
     """
     return CopyId(f"cp_{(at - _EPOCH) // timedelta(microseconds=1):014x}{random.hex()}")
 
 
 def client_order_id(copy: CopyId, leg: int) -> ClientOrderId:
-    """Derive the one client order id of a copy's leg: the same for every attempt of an entry, at most 36 of [a-zA-Z0-9-].
+    """Derive the one client order id of a copy's leg: the same for every attempt of an entry, at
+    most 36 of [a-zA-Z0-9-].
 
-    ``rx`` followed by 26 base32 characters (130 bits) of SHA-256 over copy id and leg number. Deterministic, so that a
-    restarted engine recognises at the exchange what it sent before the crash.
+    ``rx`` followed by 26 base32 characters (130 bits) of SHA-256 over copy id and leg number.
+    Deterministic, so that a restarted engine recognises at the exchange what it sent before the
+    crash.
     """
     digest = hashlib.sha256(f"rexalgo/client-order-id/v1|{copy}|{leg}".encode()).digest()
     return ClientOrderId(CLIENT_ORDER_ID_PREFIX + base64.b32encode(digest).decode().lower()[:26])
 
 
 def exit_client_order_id(copy: CopyId, leg: int, attempt: int) -> ClientOrderId:
-    """Derive the client order id of one exit attempt: exits may repeat after proof, so each attempt has its own."""
+    """Derive the client order id of one exit attempt: exits may repeat after proof, so each attempt
+    has its own.
+    """
     return client_order_id(CopyId(f"{copy}|exit|{attempt}"), leg)

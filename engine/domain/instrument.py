@@ -10,7 +10,9 @@ from engine.domain.identifiers import Symbol
 
 @dataclass(frozen=True, slots=True)
 class Instrument:
-    """Describe one linear perpetual contract settled in ``settle_currency``; every size is in units of the base asset."""
+    """Describe one linear perpetual contract settled in ``settle_currency``; every size is in units
+    of the base asset.
+    """
 
     symbol: Symbol
     price_step: Price
@@ -23,13 +25,28 @@ class Instrument:
     settle_currency: str = "USDT"
 
     def __post_init__(self) -> None:
-        for name in ("price_step", "quantity_step", "quantity_min", "quantity_max", "leverage_min", "leverage_max"):
+        for name in (
+            "price_step",
+            "quantity_step",
+            "quantity_min",
+            "quantity_max",
+            "leverage_min",
+            "leverage_max",
+        ):
             value: Decimal = getattr(self, name)
             if not value.is_finite() or value <= 0:
                 raise InvalidValue(name, f"a positive number for {self.symbol}", value)
         if self.quantity_max < self.quantity_min:
-            raise InvalidValue("quantity_max", f"at least quantity_min {self.quantity_min} for {self.symbol}", self.quantity_max)
+            raise InvalidValue(
+                "quantity_max",
+                f"at least quantity_min {self.quantity_min} for {self.symbol}",
+                self.quantity_max,
+            )
         if self.leverage_max < self.leverage_min:
-            raise InvalidValue("leverage_max", f"at least leverage_min {self.leverage_min} for {self.symbol}", self.leverage_max)
+            raise InvalidValue(
+                "leverage_max",
+                f"at least leverage_min {self.leverage_min} for {self.symbol}",
+                self.leverage_max,
+            )
         if not self.notional_min.is_finite() or self.notional_min < 0:
             raise InvalidValue("notional_min", f"zero or more for {self.symbol}", self.notional_min)

@@ -31,10 +31,11 @@ class OrderSide(Enum):
 class OrderIntent:
     """Say exactly which order one account is to send; the quantity checked is the quantity sent.
 
-    ``whole_position`` is set only on an exit whose quantity is everything the account holds in the symbol: an adapter may
-    then use the exchange's close-position call. ``reduce_only`` is set on every exit. ``position_id`` is an exit's: the exchange's id of
-    the position that it closes, empty where none is known. An adapter refuses the exit (POSITION_NOT_OPEN) where another position stands
-    in its place: that one is not ours.
+    ``whole_position`` is set only on an exit whose quantity is everything the account holds in the
+    symbol: an adapter may then use the exchange's close-position call. ``reduce_only`` is set on
+    every exit. ``position_id`` is an exit's: the exchange's id of the position that it closes,
+    empty where none is known. An adapter refuses the exit (POSITION_NOT_OPEN) where another
+    position stands in its place: that one is not ours.
     """
 
     client_order_id: ClientOrderId
@@ -55,15 +56,23 @@ class OrderIntent:
         if not self.quantity.is_finite() or self.quantity <= 0:
             raise InvalidValue("quantity", f"more than 0 ({self.symbol})", self.quantity)
         if (self.order_type is OrderType.LIMIT) != (self.limit_price is not None):
-            raise InvalidValue("limit_price", f"a price exactly for LIMIT orders ({self.symbol})", self.limit_price)
+            raise InvalidValue(
+                "limit_price", f"a price exactly for LIMIT orders ({self.symbol})", self.limit_price
+            )
         opens = OrderSide.opening(self.position_side)
         if (self.side is opens) == self.reduce_only:
-            raise InvalidValue("side", f"{opens.value} to open or the other side with reduce_only ({self.symbol})", self.side.value)
+            raise InvalidValue(
+                "side",
+                f"{opens.value} to open or the other side with reduce_only ({self.symbol})",
+                self.side.value,
+            )
 
 
 @dataclass(frozen=True, slots=True)
 class ProtectionOrder:
-    """Say which stop and target a position is to have from now on; None means that it is to have none of that kind."""
+    """Say which stop and target a position is to have from now on; None means that it is to have
+    none of that kind.
+    """
 
     symbol: Symbol
     position_side: PositionSide
@@ -101,10 +110,12 @@ class ClosedBy(Enum):
 class OrderReport:
     """Hold what the exchange says about one order; times are the exchange's own clock in UTC.
 
-    ``average_price`` is None until something filled. ``fee`` is None while the exchange has not told it: unknown is not zero.
-    ``reason`` is the exchange's text for a rejection or cancellation. ``reduce_only`` is None where the exchange's rows do not say
-    whether the order opened or closed. ``position_id`` is the exchange's id of the position that the order opened, grew or closed,
-    empty where it names none. ``closed_by`` is None for an entry, and where the row does not say what closed the position.
+    ``average_price`` is None until something filled. ``fee`` is None while the exchange has not
+    told it: unknown is not zero. ``reason`` is the exchange's text for a rejection or cancellation.
+    ``reduce_only`` is None where the exchange's rows do not say whether the order opened or closed.
+    ``position_id`` is the exchange's id of the position that the order opened, grew or closed,
+    empty where it names none. ``closed_by`` is None for an entry, and where the row does not say
+    what closed the position.
     """
 
     exchange_order_id: str
@@ -125,4 +136,6 @@ class OrderReport:
     @property
     def has_our_mark(self) -> bool:
         """Tell whether the order carries a client order id of this engine."""
-        return self.client_order_id is not None and self.client_order_id.startswith(CLIENT_ORDER_ID_PREFIX)
+        return self.client_order_id is not None and self.client_order_id.startswith(
+            CLIENT_ORDER_ID_PREFIX
+        )

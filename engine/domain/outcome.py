@@ -1,7 +1,9 @@
-"""What became of a copy: one closed set of codes, each with a plain sentence, its setting, and whose move it is.
+"""What became of a copy: one closed set of codes, each with a plain sentence, its setting, and
+whose move it is.
 
-A copy (one signal for one account) has exactly one outcome. ``UNKNOWN`` and ``PLACED`` may still change when proof arrives;
-the transition rules live in ``decisions/order_lifecycle``. docs/outcomes.md is generated from this file.
+A copy (one signal for one account) has exactly one outcome. ``UNKNOWN`` and ``PLACED`` may still
+change when proof arrives; the transition rules live in ``decisions/order_lifecycle``.
+docs/outcomes.md is generated from this file.
 """
 
 from collections.abc import Mapping
@@ -96,7 +98,9 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Hold a code with its numbers: names to short texts (decimals written plainly), never a secret."""
+    """Hold a code with its numbers: names to short texts (decimals written plainly), never a
+    secret.
+    """
 
     code: OutcomeCode
     numbers: Mapping[str, str] = field(default_factory=dict)
@@ -108,7 +112,9 @@ class Outcome:
 
     @property
     def sentence(self) -> str:
-        """Return one plain sentence with the numbers filled in; a number that is absent reads as '?'."""
+        """Return one plain sentence with the numbers filled in; a number that is absent reads as
+        '?'.
+        """
         return self.explanation.sentence.format_map(_Absent(self.numbers))
 
 
@@ -119,85 +125,147 @@ class _Absent(dict[str, str]):
 
 UNTOLD_PRICE: Final = "a price that did not come with the order"
 UNTOLD_FEE: Final = "did not come with the order"
-"""What outcomes say where an order told neither: the books ask for both, and show what is told later."""
+"""What outcomes say where an order told neither: the books ask for both, and show what is told
+later.
+"""
 
 _N, _Y, _M, _O = WhoseMove.NOBODY, WhoseMove.YOU, WhoseMove.MASTER, WhoseMove.OPERATOR
 
 EXPLANATIONS: Final[Mapping[OutcomeCode, Explanation]] = {
     OutcomeCode.FILLED: Explanation("Filled: {side} {filled} {symbol} at {price}.", _N),
-    OutcomeCode.PARTIALLY_FILLED: Explanation("Partly filled: {filled} of {quantity} {symbol} so far.", _N),
-    OutcomeCode.PLACED: Explanation("The exchange accepted the order for {quantity} {symbol}; it has not filled yet.", _N),
-    OutcomeCode.CANCELLED: Explanation("The order was cancelled at the exchange after filling {filled} of {quantity} {symbol}.", _N),
+    OutcomeCode.PARTIALLY_FILLED: Explanation(
+        "Partly filled: {filled} of {quantity} {symbol} so far.", _N
+    ),
+    OutcomeCode.PLACED: Explanation(
+        "The exchange accepted the order for {quantity} {symbol}; it has not filled yet.", _N
+    ),
+    OutcomeCode.CANCELLED: Explanation(
+        "The order was cancelled at the exchange after filling {filled} of {quantity} {symbol}.", _N
+    ),
     OutcomeCode.UNKNOWN: Explanation(
-        "The order for {quantity} {symbol} was sent, and no proof came back ({cause}). It is being looked up, not repeated.", _N
+        "The order for {quantity} {symbol} was sent, and no proof came back ({cause}). It is "
+        "being looked up, not repeated.",
+        _N,
     ),
     OutcomeCode.NOT_CONFIRMED: Explanation(
-        "The order for {quantity} {symbol} was looked up for {looked_s} s and the exchange shows no trace of it. "
+        "The order for {quantity} {symbol} was looked up for {looked_s} s and the exchange shows "
+        "no trace of it. "
         "It was not repeated; check the account.",
         _Y,
     ),
     OutcomeCode.NOT_EXECUTED: Explanation(
-        "{by} looked at the exchange and decided that the order for {quantity} {symbol} is not there: {note}", _N
+        "{by} looked at the exchange and decided that the order for {quantity} {symbol} is not "
+        "there: {note}",
+        _N,
     ),
     OutcomeCode.EXPIRED: Explanation(
-        "Too late to enter: the signal was {age_s} s old and the limit is {limit_s} s. Nothing was sent.", _N, "limits.entry_age_s"
+        "Too late to enter: the signal was {age_s} s old and the limit is {limit_s} s. Nothing "
+        "was sent.",
+        _N,
+        "limits.entry_age_s",
     ),
     OutcomeCode.EXPIRED_WAITING: Explanation(
-        "It waited, because {cause}, until it was too late to enter: the signal was {age_s} s old and the limit is {limit_s} s. "
+        "It waited, because {cause}, until it was too late to enter: the signal was {age_s} s old "
+        "and the limit is {limit_s} s. "
         "Nothing was sent.",
         _N,
         "limits.entry_age_s",
     ),
-    OutcomeCode.KILLED: Explanation("Stopped at the last line before sending ({cause}). Nothing was sent.", _O),
+    OutcomeCode.KILLED: Explanation(
+        "Stopped at the last line before sending ({cause}). Nothing was sent.", _O
+    ),
     OutcomeCode.APPLIED: Explanation("Done: {what}.", _N),
     OutcomeCode.NOTHING_TO_DO: Explanation("There was nothing to do: {why}.", _N),
     OutcomeCode.RESIDUE: Explanation(
-        "{quantity} {symbol} could not be closed: {cause}. It stays open until the next close takes it, or its owner does.", _Y
+        "{quantity} {symbol} could not be closed: {cause}. It stays open until the next close "
+        "takes it, or its owner does.",
+        _Y,
     ),
     OutcomeCode.REJECTED: Explanation("The exchange refused the order: {reason}.", _Y),
-    OutcomeCode.REJECTED_BALANCE: Explanation("The exchange refused the order for lack of free balance: {reason}.", _Y),
-    OutcomeCode.REJECTED_CREDENTIALS: Explanation("The exchange refused this account's key. Replace the key to copy again.", _Y),
+    OutcomeCode.REJECTED_BALANCE: Explanation(
+        "The exchange refused the order for lack of free balance: {reason}.", _Y
+    ),
+    OutcomeCode.REJECTED_CREDENTIALS: Explanation(
+        "The exchange refused this account's key. Replace the key to copy again.", _Y
+    ),
     OutcomeCode.SKIPPED_WATCH_ONLY: Explanation(
-        "Watch only: {side} {quantity} {symbol} would have been sent (about {notional} {currency}).", _Y, "mode"
+        "Watch only: {side} {quantity} {symbol} would have been sent (about {notional} "
+        "{currency}).",
+        _Y,
+        "mode",
     ),
     OutcomeCode.SKIPPED_TEST: Explanation(
-        "A test signal: {side} {quantity} {symbol} would have been sent. Tests never reach an exchange.", _N
+        "A test signal: {side} {quantity} {symbol} would have been sent. Tests never reach an "
+        "exchange.",
+        _N,
     ),
-    OutcomeCode.SKIPPED_ENTRIES_OFF: Explanation("New entries are switched off for {scope}: {note}", _O, "no new entries"),
+    OutcomeCode.SKIPPED_ENTRIES_OFF: Explanation(
+        "New entries are switched off for {scope}: {note}", _O, "no new entries"
+    ),
     OutcomeCode.SKIPPED_PAUSED: Explanation(
-        "This strategy is paused on this account: no new entries, closes are still copied.", _Y, "paused"
+        "This strategy is paused on this account: no new entries, closes are still copied.",
+        _Y,
+        "paused",
     ),
     OutcomeCode.SKIPPED_LEFT: Explanation(
-        "This account left the strategy: no new entries, what is open is still closed with it.", _Y, "left"
+        "This account left the strategy: no new entries, what is open is still closed with it.",
+        _Y,
+        "left",
     ),
     OutcomeCode.SKIPPED_CONSENT: Explanation(
-        "The master changed this strategy's contracts or leverage; agree to the new terms to copy entries again.", _Y, "consent"
+        "The master changed this strategy's contracts or leverage; agree to the new terms to copy "
+        "entries again.",
+        _Y,
+        "consent",
     ),
-    OutcomeCode.SKIPPED_STRATEGY_OFF: Explanation("The master takes no new entries with this strategy now; closes are still copied.", _M),
-    OutcomeCode.SKIPPED_ALREADY_OPEN: Explanation("This strategy already holds {held} {symbol} {side} here.", _N),
-    OutcomeCode.SKIPPED_OPPOSITE_HELD: Explanation("This strategy holds {held} {symbol} on the other side ({held_side}).", _M),
+    OutcomeCode.SKIPPED_STRATEGY_OFF: Explanation(
+        "The master takes no new entries with this strategy now; closes are still copied.", _M
+    ),
+    OutcomeCode.SKIPPED_ALREADY_OPEN: Explanation(
+        "This strategy already holds {held} {symbol} {side} here.", _N
+    ),
+    OutcomeCode.SKIPPED_OPPOSITE_HELD: Explanation(
+        "This strategy holds {held} {symbol} on the other side ({held_side}).", _M
+    ),
     OutcomeCode.SKIPPED_NOT_OPEN: Explanation(
-        "This strategy holds nothing in {symbol} here that could be added to; the account joins with the next open.", _N
+        "This strategy holds nothing in {symbol} here that could be added to; the account joins "
+        "with the next open.",
+        _N,
     ),
     OutcomeCode.SKIPPED_CARRIED: Explanation(
-        "The part to close came to {quantity} {symbol}, below the exchange's minimum of {minimum}; it is carried to the next reduce or "
+        "The part to close came to {quantity} {symbol}, below the exchange's minimum of "
+        "{minimum}; it is carried to the next reduce or "
         "close.",
         _N,
     ),
     OutcomeCode.SKIPPED_CANNOT_PROTECT: Explanation(
-        "The exchange cannot move the stop or target of a position in {symbol}; set it there by hand.", _Y
+        "The exchange cannot move the stop or target of a position in {symbol}; set it there by "
+        "hand.",
+        _Y,
     ),
-    OutcomeCode.SKIPPED_SYMBOL_HELD: Explanation("Another strategy ({holder}) holds {symbol} on this account.", _N),
+    OutcomeCode.SKIPPED_SYMBOL_HELD: Explanation(
+        "Another strategy ({holder}) holds {symbol} on this account.", _N
+    ),
     OutcomeCode.SKIPPED_OWN_POSITION: Explanation(
-        "The owner has a position or resting order of their own in {symbol} ({own}); it is left alone.", _Y, "allow_own_position"
+        "The owner has a position or resting order of their own in {symbol} ({own}); it is left "
+        "alone.",
+        _Y,
+        "allow_own_position",
     ),
     OutcomeCode.SKIPPED_DETACHED: Explanation(
-        "{symbol} was closed by something other than an order of this ledger; this strategy enters it again once the master is flat.", _N
+        "{symbol} was closed by something other than an order of this ledger; this strategy "
+        "enters it again once the master is flat.",
+        _N,
     ),
     OutcomeCode.SKIPPED_BELOW_MINIMUM: Explanation(
-        "The size came to {quantity} {symbol} (about {notional} {currency}), below the exchange's minimum of {minimum}.", _Y, "sizing"
+        "The size came to {quantity} {symbol} (about {notional} {currency}), below the exchange's "
+        "minimum of {minimum}.",
+        _Y,
+        "sizing",
     ),
-    OutcomeCode.SKIPPED_SUPERSEDED: Explanation("A later signal of this strategy already decided about {symbol}.", _N),
+    OutcomeCode.SKIPPED_SUPERSEDED: Explanation(
+        "A later signal of this strategy already decided about {symbol}.", _N
+    ),
     OutcomeCode.SKIPPED_NOTHING_TO_CLOSE: Explanation(
         "This strategy held nothing in {symbol} on this account that the signal could close.", _N
     ),
@@ -205,40 +273,71 @@ EXPLANATIONS: Final[Mapping[OutcomeCode, Explanation]] = {
         "Sizing is a multiple of the master's quantity, and the signal named none.", _Y, "sizing"
     ),
     OutcomeCode.SKIPPED_NO_STOP: Explanation(
-        "Sizing is by the distance to the stop, and the signal named no stop for {symbol}.", _Y, "sizing"
+        "Sizing is by the distance to the stop, and the signal named no stop for {symbol}.",
+        _Y,
+        "sizing",
     ),
-    OutcomeCode.DENIED_SYMBOL_NOT_AGREED: Explanation("{symbol} is not among the symbols agreed to.", _Y, "symbols"),
-    OutcomeCode.DENIED_LEVERAGE: Explanation("The signal asks for {asked}x leverage; the ceiling is {ceiling}x.", _Y, "leverage"),
+    OutcomeCode.DENIED_SYMBOL_NOT_AGREED: Explanation(
+        "{symbol} is not among the symbols agreed to.", _Y, "symbols"
+    ),
+    OutcomeCode.DENIED_LEVERAGE: Explanation(
+        "The signal asks for {asked}x leverage; the ceiling is {ceiling}x.", _Y, "leverage"
+    ),
     OutcomeCode.DENIED_ORDER_NOTIONAL: Explanation(
-        "The order would be worth {notional} {currency}; the cap per order is {cap}.", _Y, "limits.order_notional"
+        "The order would be worth {notional} {currency}; the cap per order is {cap}.",
+        _Y,
+        "limits.order_notional",
     ),
     OutcomeCode.DENIED_SYMBOL_NOTIONAL: Explanation(
-        "{symbol} would come to {notional} {currency}; the cap per symbol is {cap}.", _Y, "limits.symbol_notional"
+        "{symbol} would come to {notional} {currency}; the cap per symbol is {cap}.",
+        _Y,
+        "limits.symbol_notional",
     ),
     OutcomeCode.DENIED_ACCOUNT_NOTIONAL: Explanation(
-        "The account would carry {notional} {currency}; the cap is {cap}.", _Y, "limits.account_notional"
+        "The account would carry {notional} {currency}; the cap is {cap}.",
+        _Y,
+        "limits.account_notional",
     ),
     OutcomeCode.DENIED_ACCOUNT_MARGIN: Explanation(
-        "The account would put {margin} {currency} of margin at risk; the cap is {cap}.", _Y, "limits.account_margin"
+        "The account would put {margin} {currency} of margin at risk; the cap is {cap}.",
+        _Y,
+        "limits.account_margin",
     ),
-    OutcomeCode.DENIED_OPEN_POSITIONS: Explanation("The account has {open} of {cap} allowed positions open.", _Y, "limits.open_positions"),
-    OutcomeCode.DENIED_BALANCE: Explanation("The entry needs {needed} {currency} of margin and fee; {available} is free.", _Y, "sizing"),
+    OutcomeCode.DENIED_OPEN_POSITIONS: Explanation(
+        "The account has {open} of {cap} allowed positions open.", _Y, "limits.open_positions"
+    ),
+    OutcomeCode.DENIED_BALANCE: Explanation(
+        "The entry needs {needed} {currency} of margin and fee; {available} is free.", _Y, "sizing"
+    ),
     OutcomeCode.DENIED_DAILY_LOSS: Explanation(
-        "The account has lost {loss} {currency} since {since} (the day's start in {zone}); the cap for a day is {cap}.",
+        "The account has lost {loss} {currency} since {since} (the day's start in {zone}); the "
+        "cap for a day is {cap}.",
         _Y,
         "limits.daily_loss",
     ),
     OutcomeCode.DENIED_DRAWDOWN: Explanation(
-        "The account is {drawdown} % below its highest equity of {peak} {currency}; the cap is {cap} %. An operator lets it go on with "
+        "The account is {drawdown} % below its highest equity of {peak} {currency}; the cap is "
+        "{cap} %. An operator lets it go on with "
         "rexalgo account reset-drawdown.",
         _Y,
         "limits.drawdown_percent",
     ),
     OutcomeCode.DENIED_SLIPPAGE: Explanation(
-        "{symbol} stands at {price}, {slippage} basis points worse than the signal's {asked}; the cap is {cap}.", _Y, "limits.slippage_bps"
+        "{symbol} stands at {price}, {slippage} basis points worse than the signal's {asked}; the "
+        "cap is {cap}.",
+        _Y,
+        "limits.slippage_bps",
     ),
-    OutcomeCode.DENIED_PRICE_STALE: Explanation("No price of {symbol} younger than {limit_s} s could be had.", _O),
-    OutcomeCode.DENIED_INSTRUMENT: Explanation("{symbol} is not traded on this exchange, or not at {leverage}x: {why}.", _M),
-    OutcomeCode.DENIED_PROTECTION: Explanation("The {which} at {level} is on the wrong side of the price {price}.", _M),
-    OutcomeCode.DENIED_ACCOUNT_NOT_READY: Explanation("The account could not be read from the exchange yet: {why}.", _O),
+    OutcomeCode.DENIED_PRICE_STALE: Explanation(
+        "No price of {symbol} younger than {limit_s} s could be had.", _O
+    ),
+    OutcomeCode.DENIED_INSTRUMENT: Explanation(
+        "{symbol} is not traded on this exchange, or not at {leverage}x: {why}.", _M
+    ),
+    OutcomeCode.DENIED_PROTECTION: Explanation(
+        "The {which} at {level} is on the wrong side of the price {price}.", _M
+    ),
+    OutcomeCode.DENIED_ACCOUNT_NOT_READY: Explanation(
+        "The account could not be read from the exchange yet: {why}.", _O
+    ),
 }

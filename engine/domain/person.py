@@ -1,4 +1,6 @@
-"""People and what they may do. A person may hold several roles; a role gives rooms, never another person's things."""
+"""People and what they may do. A person may hold several roles; a role gives rooms, never another
+person's things.
+"""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -40,7 +42,9 @@ def parse_role(value: object, field: str = "role") -> Role:
     try:
         return Role(value)
     except ValueError:
-        raise InvalidValue(field, "one of " + ", ".join(each.value for each in Role), value) from None
+        raise InvalidValue(
+            field, "one of " + ", ".join(each.value for each in Role), value
+        ) from None
 
 
 def parse_zone(value: object, field: str = "zone") -> str:

@@ -1,4 +1,6 @@
-"""What was found when an account was checked before trading: items with a level, a sentence with numbers, and what to do."""
+"""What was found when an account was checked before trading: items with a level, a sentence with
+numbers, and what to do.
+"""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -23,7 +25,9 @@ _RANKS = {each.value: place for place, each in enumerate(Level)}
 
 @dataclass(frozen=True, slots=True)
 class CheckItem:
-    """Hold one thing that was looked at. ``about`` is what (key, funds, a contract ...), ``do`` is empty where nothing is to be done."""
+    """Hold one thing that was looked at. ``about`` is what (key, funds, a contract ...), ``do`` is
+    empty where nothing is to be done.
+    """
 
     level: Level
     about: str
@@ -43,5 +47,7 @@ class Preflight:
     level: Level = field(init=False)
 
     def __post_init__(self) -> None:
-        worst = max((each.level for each in self.items), key=lambda each: each.rank, default=Level.OK)
+        worst = max(
+            (each.level for each in self.items), key=lambda each: each.rank, default=Level.OK
+        )
         object.__setattr__(self, "level", worst)

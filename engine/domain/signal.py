@@ -1,7 +1,8 @@
-"""A master's instruction, as it was said: what to do with which contract, and where it stands in the order of signals.
+"""A master's instruction, as it was said: what to do with which contract, and where it stands in
+the order of signals.
 
-``SignalDraft`` is what a signal source makes of a delivery; ``Signal`` is the draft once the ledger has given it an id, a
-number and an order key. A signal says nothing about any follower.
+``SignalDraft`` is what a signal source makes of a delivery; ``Signal`` is the draft once the ledger
+has given it an id, a number and an order key. A signal says nothing about any follower.
 """
 
 from dataclasses import dataclass, field, replace
@@ -17,8 +18,9 @@ from engine.domain.identifiers import SignalId, StrategyId, Symbol
 class Action(Enum):
     """What the master asks for. What reduces risk is always taken; entries may be switched off.
 
-    ``reduce`` closes a fraction of each follower's own share; ``reverse`` closes the other side and enters ``side`` once it is flat;
-    ``cancel`` takes back resting entries; ``set_protection`` moves stop and target of what is held.
+    ``reduce`` closes a fraction of each follower's own share; ``reverse`` closes the other side and
+    enters ``side`` once it is flat; ``cancel`` takes back resting entries; ``set_protection`` moves
+    stop and target of what is held.
     """
 
     OPEN = "open"
@@ -36,12 +38,16 @@ class Action(Enum):
 
     @property
     def is_only_entry(self) -> bool:
-        """Tell whether nothing of the action is left to do where entries are off: a reverse still closes."""
+        """Tell whether nothing of the action is left to do where entries are off: a reverse still
+        closes.
+        """
         return self in (Action.OPEN, Action.ADD)
 
     @property
     def ends_older_entries(self) -> bool:
-        """Tell whether entries from before it must not be sent any more: it leaves the strategy flat, or takes its orders back."""
+        """Tell whether entries from before it must not be sent any more: it leaves the strategy
+        flat, or takes its orders back.
+        """
         return self in (Action.CLOSE, Action.REVERSE, Action.CANCEL)
 
 
@@ -65,7 +71,9 @@ class OrderType(Enum):
 
 
 class SizeMode(Enum):
-    """Who decides the size: each follower's own sizing, a multiple of the master's quantity, or (reduce) a fraction of what is held."""
+    """Who decides the size: each follower's own sizing, a multiple of the master's quantity, or
+    (reduce) a fraction of what is held.
+    """
 
     FOLLOWER = "follower"
     QUANTITY = "quantity"
@@ -76,8 +84,9 @@ class SizeMode(Enum):
 class SignalSize:
     """Say what the master tells about size.
 
-    ``quantity`` is the master's own, present exactly when mode is QUANTITY. ``fraction`` is the part of each follower's share to close,
-    above 0 and below 1, present exactly when mode is FRACTION.
+    ``quantity`` is the master's own, present exactly when mode is QUANTITY. ``fraction`` is the
+    part of each follower's share to close, above 0 and below 1, present exactly when mode is
+    FRACTION.
     """
 
     mode: SizeMode = SizeMode.FOLLOWER
@@ -90,15 +99,21 @@ class SignalSize:
         if (self.mode is SizeMode.FRACTION) != (self.fraction is not None):
             raise InvalidValue("size.fraction", "a fraction exactly when size.mode is 'fraction'")
         if self.fraction is not None and not 0 < self.fraction < 1:
-            raise InvalidValue("size.fraction", "a number above 0 and below 1 (to close everything, send close)", self.fraction)
+            raise InvalidValue(
+                "size.fraction",
+                "a number above 0 and below 1 (to close everything, send close)",
+                self.fraction,
+            )
 
 
 @dataclass(frozen=True, slots=True)
 class AlertFacts:
-    """Hold what an alert says that helps to put it in order; alerts of one moment come in either order, and carry no number.
+    """Hold what an alert says that helps to put it in order; alerts of one moment come in either
+    order, and carry no number.
 
-    ``came_from``: the side that the sender says it held before, None where it does not say or ``was_flat``; ``seems_from``: what its word
-    suggests where it does not say. ``is_bare``: it told an order alone and no position, so that nobody can say what its ``buy`` meant.
+    ``came_from``: the side that the sender says it held before, None where it does not say or
+    ``was_flat``; ``seems_from``: what its word suggests where it does not say. ``is_bare``: it told
+    an order alone and no position, so that nobody can say what its ``buy`` meant.
     """
 
     came_from: PositionSide | None = None
@@ -111,14 +126,17 @@ class AlertFacts:
 class SignalDraft:
     """Hold one parsed instruction before it is recorded.
 
-    ``dedupe_key`` is the sender's idempotency id, unique per endpoint for ever; with ``repeats_s`` the same key is a repetition only for
-    so many seconds after the signal was received, and a new signal later: for senders that have no id of their own. ``sent_at`` is the
-    sender's clock (UTC) or None where none was sent. ``price`` is the price the master saw (MARKET) or the limit (LIMIT). ``side`` is
-    required for an entry; on a close it narrows the close to that side. ``is_test`` runs everything and cannot reach an exchange.
-    ``no_stop_loss`` and ``no_take_profit`` take that protection away (set_protection only); one that is not named stays as it is.
+    ``dedupe_key`` is the sender's idempotency id, unique per endpoint for ever; with ``repeats_s``
+    the same key is a repetition only for so many seconds after the signal was received, and a new
+    signal later: for senders that have no id of their own. ``sent_at`` is the sender's clock (UTC)
+    or None where none was sent. ``price`` is the price the master saw (MARKET) or the limit
+    (LIMIT). ``side`` is required for an entry; on a close it narrows the close to that side.
+    ``is_test`` runs everything and cannot reach an exchange. ``no_stop_loss`` and
+    ``no_take_profit`` take that protection away (set_protection only); one that is not named stays
+    as it is.
 
-    ``alert`` is there for senders whose messages may overtake each other. ``ignored_fields`` counts what the source did not know in the
-    body; it is no part of the instruction.
+    ``alert`` is there for senders whose messages may overtake each other. ``ignored_fields`` counts
+    what the source did not know in the body; it is no part of the instruction.
     """
 
     dedupe_key: str
@@ -146,38 +164,66 @@ class SignalDraft:
         """Return what a reverse closes, as a close of its own: for where its entry may not be sent."""
         assert self.side is not None, "SignalDraft refuses a reverse without a side"
         return replace(
-            self, action=Action.CLOSE, side=self.side.opposite, price=None, leverage=None, stop_loss=None, take_profit=None,
-            order_type=OrderType.MARKET, size=SignalSize(),
-        )  # fmt: skip
+            self,
+            action=Action.CLOSE,
+            side=self.side.opposite,
+            price=None,
+            leverage=None,
+            stop_loss=None,
+            take_profit=None,
+            order_type=OrderType.MARKET,
+            size=SignalSize(),
+        )
 
     def __post_init__(self) -> None:
         if self.action.is_entry and self.side is None:
             raise InvalidValue("side", "LONG or SHORT for an entry")
         if (self.action is Action.REDUCE) != (self.size.mode is SizeMode.FRACTION):
-            raise InvalidValue("size.mode", "'fraction' for reduce, and for no other action", self.size.mode.value)
+            raise InvalidValue(
+                "size.mode", "'fraction' for reduce, and for no other action", self.size.mode.value
+            )
         self._check_protection()
         if self.order_type is OrderType.LIMIT and self.price is None:
             raise InvalidValue("price", "a price for a LIMIT order")
         if self.sent_at is not None and self.sent_at.tzinfo is None:
-            raise InvalidValue("sent_at", "a time with a zone, such as 2026-11-23T10:00:00Z", self.sent_at)
+            raise InvalidValue(
+                "sent_at", "a time with a zone, such as 2026-11-23T10:00:00Z", self.sent_at
+            )
         if self.repeats_s is not None and not 1 <= self.repeats_s <= 86_400:
-            raise InvalidValue("repeats_s", "a whole number of seconds from 1 to 86400", self.repeats_s)
+            raise InvalidValue(
+                "repeats_s", "a whole number of seconds from 1 to 86400", self.repeats_s
+            )
         if self.seq is not None and not 0 <= self.seq < 10**18:
             raise InvalidValue("seq", "a whole number from 0 to 10^18", self.seq)
 
     def _check_protection(self) -> None:
         moves = self.action is Action.SET_PROTECTION
         if (self.no_stop_loss or self.no_take_profit) and not moves:
-            raise InvalidValue("stop_loss" if self.no_stop_loss else "take_profit", "a price; 'none' is for set_protection", "none")
-        named = self.stop_loss is not None or self.take_profit is not None or self.no_stop_loss or self.no_take_profit
+            raise InvalidValue(
+                "stop_loss" if self.no_stop_loss else "take_profit",
+                "a price; 'none' is for set_protection",
+                "none",
+            )
+        named = (
+            self.stop_loss is not None
+            or self.take_profit is not None
+            or self.no_stop_loss
+            or self.no_take_profit
+        )
         if moves and not named:
-            raise InvalidValue("stop_loss", "stop_loss, take_profit or both: a price, or 'none' to take it away")
-        if (self.no_stop_loss and self.stop_loss is not None) or (self.no_take_profit and self.take_profit is not None):
+            raise InvalidValue(
+                "stop_loss", "stop_loss, take_profit or both: a price, or 'none' to take it away"
+            )
+        if (self.no_stop_loss and self.stop_loss is not None) or (
+            self.no_take_profit and self.take_profit is not None
+        ):
             raise InvalidValue("stop_loss", "a price or 'none', not both")
 
 
 OrderKey = NewType("OrderKey", str)
-"""A sortable text: the later of two signals of one strategy has the greater key. The empty text is before every signal."""
+"""A sortable text: the later of two signals of one strategy has the greater key. The empty text is
+before every signal.
+"""
 
 NO_ORDER_KEY = OrderKey("")
 
@@ -187,20 +233,25 @@ FIRST_ORDER_KEY = OrderKey("0")
 
 
 def after(key: OrderKey) -> OrderKey:
-    """Return the key right behind ``key`` and before every other: that of the entry of a reverse, whose exit has ``key``."""
+    """Return the key right behind ``key`` and before every other: that of the entry of a reverse,
+    whose exit has ``key``.
+    """
     return OrderKey(key + ".1")
 
 
 def order_key(rank: int, at_us: int, ledger_number: int) -> OrderKey:
     """Build an order key: by rank first, then time in microseconds, then the ledger's number.
 
-    Ranks are from old ledgers, where they were the senders' own numbers; a new signal takes the one that it stands behind.
+    Ranks are from old ledgers, where they were the senders' own numbers; a new signal takes the one
+    that it stands behind.
     """
     return OrderKey(f"{rank:019d}.{at_us:019d}.{ledger_number:012d}")
 
 
 def behind(newest: OrderKey, at_us: int, ledger_number: int) -> OrderKey:
-    """Build the key of a new signal that stands behind ``newest`` and so behind all; ``ledger_number`` is the greatest so far."""
+    """Build the key of a new signal that stands behind ``newest`` and so behind all;
+    ``ledger_number`` is the greatest so far.
+    """
     if newest == NO_ORDER_KEY:
         return order_key(0, at_us, ledger_number)
     rank, newest_us, *_ = newest.split(".")
@@ -208,10 +259,12 @@ def behind(newest: OrderKey, at_us: int, ledger_number: int) -> OrderKey:
 
 
 def right_before(key: OrderKey, ledger_number: int) -> OrderKey:
-    """Build the key of a new signal that stands before ``key`` and behind all that stands before it already.
+    """Build the key of a new signal that stands before ``key`` and behind all that stands before it
+    already.
 
-    Every recorded key ends with a ledger number. One less, and something behind it that is greater than what ``after`` appends, lies
-    between the two; ``ledger_number`` is the greatest so far, so that it lies behind whatever was put there before.
+    Every recorded key ends with a ledger number. One less, and something behind it that is greater
+    than what ``after`` appends, lies between the two; ``ledger_number`` is the greatest so far, so
+    that it lies behind whatever was put there before.
     """
     stem, _, number = key.rpartition(".")
     return OrderKey(f"{stem}.{int(number) - 1:012d}.5.{ledger_number:012d}")
@@ -219,7 +272,9 @@ def right_before(key: OrderKey, ledger_number: int) -> OrderKey:
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """Hold one recorded instruction. Times are UTC; ``decided_at`` is the sender's time, clamped to not lie after receipt."""
+    """Hold one recorded instruction. Times are UTC; ``decided_at`` is the sender's time, clamped to
+    not lie after receipt.
+    """
 
     id: SignalId
     number: int
@@ -231,5 +286,7 @@ class Signal:
 
     @property
     def entry_key(self) -> OrderKey:
-        """Return the order key of the entry that this signal asks for; that of a reverse stands right behind its own exit's."""
+        """Return the order key of the entry that this signal asks for; that of a reverse stands
+        right behind its own exit's.
+        """
         return after(self.order_key) if self.draft.action is Action.REVERSE else self.order_key

@@ -1,16 +1,28 @@
-"""What a follower agreed to: how copies are sized, which leverage and symbols, which limits. Every value is a ceiling."""
+"""What a follower agreed to: how copies are sized, which leverage and symbols, which limits. Every
+value is a ceiling.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from engine.domain.amounts import Money, Quantity, Ratio, parse_money, parse_quantity, parse_ratio, plain
+from engine.domain.amounts import (
+    Money,
+    Quantity,
+    Ratio,
+    parse_money,
+    parse_quantity,
+    parse_ratio,
+    plain,
+)
 from engine.domain.errors import InvalidValue
 from engine.domain.identifiers import AccountId, StrategyId, Symbol, parse_symbol
 
 
 class Mode(Enum):
-    """LIVE sends orders; WATCH plans fully and ends in SKIPPED(watch_only) with the size it would have had."""
+    """LIVE sends orders; WATCH plans fully and ends in SKIPPED(watch_only) with the size it would
+    have had.
+    """
 
     LIVE = "live"
     WATCH = "watch"
@@ -46,14 +58,18 @@ class Multiplier:
 
 @dataclass(frozen=True, slots=True)
 class EquityShare:
-    """Put ``share`` of the account's equity behind every entry: quantity = share x equity x leverage / price. At most 1."""
+    """Put ``share`` of the account's equity behind every entry: quantity = share x equity x
+    leverage / price. At most 1.
+    """
 
     share: Ratio
 
 
 @dataclass(frozen=True, slots=True)
 class StopDistance:
-    """Lose ``risk`` of the account's equity if the signal's stop is hit: quantity = risk x equity / |price - stop|. At most 1."""
+    """Lose ``risk`` of the account's equity if the signal's stop is hit: quantity = risk x equity /
+    |price - stop|. At most 1.
+    """
 
     risk: Ratio
 
@@ -74,25 +90,40 @@ class LeverageMode(Enum):
 
 @dataclass(frozen=True, slots=True)
 class LeveragePolicy:
-    """Say which leverage an entry gets; ``value`` is the ceiling that the follower agreed to (or the fixed leverage)."""
+    """Say which leverage an entry gets; ``value`` is the ceiling that the follower agreed to (or
+    the fixed leverage).
+    """
 
     mode: LeverageMode
     value: Ratio
 
 
-_MONEY_LIMITS = ("order_notional", "symbol_notional", "account_notional", "account_margin", "daily_loss")
-_COUNT_LIMITS = {"open_positions": 86_400, "entry_age_s": 86_400, "drawdown_percent": 100, "slippage_bps": 10_000}
+_MONEY_LIMITS = (
+    "order_notional",
+    "symbol_notional",
+    "account_notional",
+    "account_margin",
+    "daily_loss",
+)
+_COUNT_LIMITS = {
+    "open_positions": 86_400,
+    "entry_age_s": 86_400,
+    "drawdown_percent": 100,
+    "slippage_bps": 10_000,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class RiskLimits:
-    """Cap what one account may carry; None means there is no such cap. The strictest of operator, master and follower holds.
+    """Cap what one account may carry; None means there is no such cap. The strictest of operator,
+    master and follower holds.
 
-    ``order_notional``: one entry. ``symbol_notional``: everything this engine holds in one symbol, in flight included.
-    ``account_notional``: everything this engine holds. ``account_margin``: initial margin of everything this engine holds.
-    ``daily_loss``: equity lost since the trading day began. ``open_positions``: symbols held at the same time. ``entry_age_s``: an entry
-    older than this is EXPIRED. ``drawdown_percent``: equity below its highest. ``slippage_bps``: how much worse, in basis points, the
-    price of a market entry may be than the one that the signal names.
+    ``order_notional``: one entry. ``symbol_notional``: everything this engine holds in one symbol,
+    in flight included. ``account_notional``: everything this engine holds. ``account_margin``:
+    initial margin of everything this engine holds. ``daily_loss``: equity lost since the trading
+    day began. ``open_positions``: symbols held at the same time. ``entry_age_s``: an entry older
+    than this is EXPIRED. ``drawdown_percent``: equity below its highest. ``slippage_bps``: how much
+    worse, in basis points, the price of a market entry may be than the one that the signal names.
     """
 
     order_notional: Money | None = None
@@ -123,8 +154,9 @@ class BelowMinimum(Enum):
 class CopyPolicy:
     """Hold everything one follower agreed to for one strategy.
 
-    ``symbols`` empty means every symbol of the strategy at the time of subscribing has been written out elsewhere; the planner
-    treats an empty set as "none agreed". ``allow_own_position`` lets entries in where the owner has a position of his own.
+    ``symbols`` empty means every symbol of the strategy at the time of subscribing has been written
+    out elsewhere; the planner treats an empty set as "none agreed". ``allow_own_position`` lets
+    entries in where the owner has a position of his own.
     """
 
     mode: Mode
@@ -173,7 +205,9 @@ SIZING_FIELD = {
 
 
 def parse_sizing(table: object, field: str = "sizing") -> Sizing:
-    """Read ``{mode = "fixed_margin", margin = "50"}`` and its siblings; raises InvalidValue naming the field."""
+    """Read ``{mode = "fixed_margin", margin = "50"}`` and its siblings; raises InvalidValue naming
+    the field.
+    """
     if not isinstance(table, Mapping):
         raise InvalidValue(field, 'a table such as { mode = "fixed_margin", margin = "50" }', table)
     mode = table.get("mode")
@@ -201,7 +235,9 @@ def parse_sizing(table: object, field: str = "sizing") -> Sizing:
 def _parse_part(value: object, field: str) -> Ratio:
     part = parse_ratio(value, field)
     if part > 1:
-        raise InvalidValue(field, 'a part of the equity above 0 and at most 1, such as "0.05"', value)
+        raise InvalidValue(
+            field, 'a part of the equity above 0 and at most 1, such as "0.05"', value
+        )
     return part
 
 
@@ -232,7 +268,9 @@ def parse_leverage(value: object, field: str = "leverage") -> LeveragePolicy:
     try:
         mode = LeverageMode(value.get("mode"))
     except ValueError:
-        raise InvalidValue(f"{field}.mode", "one of " + ", ".join(m.value for m in LeverageMode), value.get("mode")) from None
+        raise InvalidValue(
+            f"{field}.mode", "one of " + ", ".join(m.value for m in LeverageMode), value.get("mode")
+        ) from None
     return LeveragePolicy(mode, parse_ratio(value.get("value"), f"{field}.value"))
 
 
@@ -246,7 +284,9 @@ def parse_limits(table: object, field: str = "limits") -> RiskLimits:
     if not isinstance(table, Mapping):
         raise InvalidValue(field, 'a table such as { order_notional = "500" }', table)
     _only(table, {*_MONEY_LIMITS, *_COUNT_LIMITS}, field)
-    money = {name: parse_money(table[name], f"{field}.{name}") for name in _MONEY_LIMITS if name in table}
+    money = {
+        name: parse_money(table[name], f"{field}.{name}") for name in _MONEY_LIMITS if name in table
+    }
     counts: dict[str, int] = {}
     for name in _COUNT_LIMITS:
         if name in table:
@@ -290,4 +330,6 @@ def parse_symbols(value: object, field: str = "symbols") -> frozenset[Symbol]:
 def _only(table: Mapping[str, object], allowed: set[str], field: str) -> None:
     unknown = sorted(set(table) - allowed)
     if unknown:
-        raise InvalidValue(f"{field}.{unknown[0]}", "one of " + ", ".join(sorted(allowed)), unknown[0])
+        raise InvalidValue(
+            f"{field}.{unknown[0]}", "one of " + ", ".join(sorted(allowed)), unknown[0]
+        )

@@ -1,8 +1,10 @@
-"""Numbers as people type them: what can be read in one way only is read, everything else is refused with what to type instead.
+"""Numbers as people type them: what can be read in one way only is read, everything else is refused
+with what to type instead.
 
-The point is the decimal mark of every page and file here. A decimal comma and the thousands of five countries are read where the rest of
-the number leaves no doubt (``1.234,56``, ``1 234,56``, ``1'234.56``, ``1,23,456.78``); ``1,234`` does not, and is refused. Files are read
-by ``amounts.parse_decimal`` alone, signals by ``wording.read_number``, as programs write numbers.
+The point is the decimal mark of every page and file here. A decimal comma and the thousands of five
+countries are read where the rest of the number leaves no doubt (``1.234,56``, ``1 234,56``,
+``1'234.56``, ``1,23,456.78``); ``1,234`` does not, and is refused. Files are read by
+``amounts.parse_decimal`` alone, signals by ``wording.read_number``, as programs write numbers.
 """
 
 import re
@@ -17,12 +19,16 @@ CHARACTERS_MAX: Final = 64
 _EXPECTED: Final = "a number in digits such as 1234.5, without sign, exponent or unit"
 _BLANKS: Final = str.maketrans({"\u00a0": " ", "\u202f": " ", "\u2009": " ", "\u2019": "'"})
 """No-break, narrow no-break and thin space; the typographic apostrophe."""
-_GROUPED: Final = {mark: re.compile(rf"[1-9][0-9]{{0,2}}({re.escape(mark)}[0-9]{{3}})+") for mark in " ',."}
+_GROUPED: Final = {
+    mark: re.compile(rf"[1-9][0-9]{{0,2}}({re.escape(mark)}[0-9]{{3}})+") for mark in " ',."
+}
 _LAKHS: Final = re.compile(r"[1-9][0-9]?(,[0-9]{2})+,[0-9]{3}")
 
 
 def typed_number(text: str, field: str) -> str:
-    """Write what was typed as a plain decimal number; raises InvalidValue where it is none, or can be read in two ways."""
+    """Write what was typed as a plain decimal number; raises InvalidValue where it is none, or can
+    be read in two ways.
+    """
     shown = text.translate(_BLANKS).strip()
     if len(shown) > CHARACTERS_MAX:
         raise InvalidValue(field, f"{_EXPECTED}; at most {CHARACTERS_MAX} characters")
@@ -56,7 +62,14 @@ def _readings(text: str) -> set[str]:
         whole, mark, rest = text.partition(point)
         if mark and not _is_digits(rest):
             continue
-        grouped = next((each for each in _GROUPED if each != point and _is_grouped(whole, each) and (mark or not _is_ours(whole))), None)
+        grouped = next(
+            (
+                each
+                for each in _GROUPED
+                if each != point and _is_grouped(whole, each) and (mark or not _is_ours(whole))
+            ),
+            None,
+        )
         if _is_digits(whole) or grouped is not None:
             digits = whole if grouped is None else whole.replace(grouped, "")
             found.add(plain(Decimal(f"{digits}.{rest}" if mark else digits)))
@@ -77,8 +90,14 @@ def _is_digits(text: str) -> bool:
 
 
 def _in_latin_digits(text: str) -> str | None:
-    """Return a number that was typed in other digits, such as full-width or Arabic ones, in ours; None where it is none even so."""
+    """Return a number that was typed in other digits, such as full-width or Arabic ones, in ours;
+    None where it is none even so.
+    """
     digits = [unicodedata.decimal(each, None) for each in text]
-    latin = "".join(each if digit is None else str(digit) for each, digit in zip(text, digits, strict=True))
-    readings = _readings(unicodedata.normalize("NFKC", latin).replace("\u066b", ".").replace("\u066c", ""))
+    latin = "".join(
+        each if digit is None else str(digit) for each, digit in zip(text, digits, strict=True)
+    )
+    readings = _readings(
+        unicodedata.normalize("NFKC", latin).replace("\u066b", ".").replace("\u066c", "")
+    )
     return readings.pop() if len(readings) == 1 else None

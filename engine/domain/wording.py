@@ -1,7 +1,8 @@
-"""How senders write what is meant: numbers of other programs, names in other cases, names with a slip of the finger. Pure.
+"""How senders write what is meant: numbers of other programs, names in other cases, names with a
+slip of the finger. Pure.
 
-A number is read only where it can mean one thing. ``65,000`` may be sixty-five or sixty-five thousand, so it is refused; ``65,000.5`` is
-one number in every country.
+A number is read only where it can mean one thing. ``65,000`` may be sixty-five or sixty-five
+thousand, so it is refused; ``65,000.5`` is one number in every country.
 """
 
 import json
@@ -23,7 +24,8 @@ _EXPECTED: Final = "a number with a point before its decimals, such as 65000.5"
 
 
 def read_number(value: object, field: str) -> Decimal:
-    """Read a number as programs write it: plain, ``6.5e4``, ``65,000.5``, with the noise of a float; raises InvalidValue.
+    """Read a number as programs write it: plain, ``6.5e4``, ``65,000.5``, with the noise of a
+    float; raises InvalidValue.
 
     It is rounded to 12 decimals, the finest that is kept; a float is refused like everywhere.
     """
@@ -45,15 +47,19 @@ def read_number(value: object, field: str) -> Decimal:
 
 
 def squashed(name: str) -> str:
-    """Write a name without case and separators: ``stopLoss``, ``STOP_LOSS`` and ``stop-loss`` are one name."""
+    """Write a name without case and separators: ``stopLoss``, ``STOP_LOSS`` and ``stop-loss`` are
+    one name.
+    """
     return re.sub(r"[\s_-]", "", name).lower()
 
 
 def meant_instead(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name that ``name`` is a slip of, None where it is one of them or far from all.
+    """Return the known name that ``name`` is a slip of, None where it is one of them or far from
+    all.
 
-    Names are compared as ``squashed``. A slip is one letter too many, missing, other or swapped; two in names of eight letters or more.
-    Known names of fewer than four letters are too short to tell.
+    Names are compared as ``squashed``. A slip is one letter too many, missing, other or swapped;
+    two in names of eight letters or more. Known names of fewer than four letters are too short to
+    tell.
     """
     said = squashed(name)
     return None if len(said) > _CHARS_MAX else _meant(said, tuple(known))
@@ -64,7 +70,11 @@ def _meant(said: str, known: tuple[str, ...]) -> str | None:
     by_form = {squashed(each): each for each in known}
     if said in by_form:
         return None
-    near = [each for form, each in by_form.items() if len(form) >= 4 and _slips(said, form, 2 if len(form) >= 8 else 1)]
+    near = [
+        each
+        for form, each in by_form.items()
+        if len(form) >= 4 and _slips(said, form, 2 if len(form) >= 8 else 1)
+    ]
     return near[0] if near else None
 
 

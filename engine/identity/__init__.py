@@ -1,1 +1,3 @@
-"""Who somebody is: passwords, second factors, recovery codes and the signed references of sessions. Nothing here stores anything."""
+"""Who somebody is: passwords, second factors, recovery codes and the signed references of sessions.
+Nothing here stores anything.
+"""

@@ -1,7 +1,9 @@
-"""The signed references that browsers carry: a session cookie is a JWT that names a session and proves nothing else.
+"""The signed references that browsers carry: a session cookie is a JWT that names a session and
+proves nothing else.
 
-The database row decides whether the session holds. The algorithm is pinned, the key is found by ``kid`` before anything is verified, every
-claim is required (the library accepts tokens without ``exp`` by default, PyJWT 2.15), and a token above 1 KiB is not looked at.
+The database row decides whether the session holds. The algorithm is pinned, the key is found by
+``kid`` before anything is verified, every claim is required (the library accepts tokens without
+``exp`` by default, PyJWT 2.15), and a token above 1 KiB is not looked at.
 """
 
 import hashlib
@@ -36,18 +38,30 @@ class References:
 
     @property
     def _bytes(self) -> bytes:
-        return hashlib.blake2b(self.key.reveal().encode(), person=b"rexalgo/session1", digest_size=32).digest()
+        return hashlib.blake2b(
+            self.key.reveal().encode(), person=b"rexalgo/session1", digest_size=32
+        ).digest()
 
     def write(self, person: str, sid: str, now: datetime, expires: datetime) -> str:
         """Return the cookie's value for a session."""
         claims = {
-            "iss": _ISSUER, "aud": _AUDIENCE, "sub": person, "sid": sid, "jti": secrets.token_hex(8),
-            "iat": now, "nbf": now, "exp": expires,
-        }  # fmt: skip
-        return jwt.encode(claims, self._bytes, algorithm=_ALGORITHM, headers={"kid": self.kid, "typ": _TYPE})
+            "iss": _ISSUER,
+            "aud": _AUDIENCE,
+            "sub": person,
+            "sid": sid,
+            "jti": secrets.token_hex(8),
+            "iat": now,
+            "nbf": now,
+            "exp": expires,
+        }
+        return jwt.encode(
+            claims, self._bytes, algorithm=_ALGORITHM, headers={"kid": self.kid, "typ": _TYPE}
+        )
 
     def read(self, token: str, now: datetime) -> str | None:
-        """Return the ``sid`` of a reference; None for anything that this place did not write, or that has run out at ``now``."""
+        """Return the ``sid`` of a reference; None for anything that this place did not write, or
+        that has run out at ``now``.
+        """
         if not 0 < len(token) <= BYTES_MAX:
             return None
         try:
@@ -55,23 +69,40 @@ class References:
             if head.get("kid") != self.kid or head.get("typ") != _TYPE:
                 return None
             claims = jwt.decode(
-                token, self._bytes, algorithms=[_ALGORITHM], audience=_AUDIENCE, issuer=_ISSUER,
-                options={"require": _CLAIMS, "verify_exp": False, "verify_nbf": False, "verify_iat": False},
-            )  # fmt: skip
+                token,
+                self._bytes,
+                algorithms=[_ALGORITHM],
+                audience=_AUDIENCE,
+                issuer=_ISSUER,
+                options={
+                    "require": _CLAIMS,
+                    "verify_exp": False,
+                    "verify_nbf": False,
+                    "verify_iat": False,
+                },
+            )
             at = now.timestamp()
-            holds = isinstance(claims["sid"], str) and float(claims["nbf"]) <= at + 1 and at < float(claims["exp"])
+            holds = (
+                isinstance(claims["sid"], str)
+                and float(claims["nbf"]) <= at + 1
+                and at < float(claims["exp"])
+            )
         except (jwt.PyJWTError, ValueError, TypeError, OverflowError):
             return None
         return str(claims["sid"]) if holds else None
 
     def csrf_token(self, sid: str) -> str:
         """Return the token that forms of a session carry."""
-        key = hashlib.blake2b(self.key.reveal().encode(), person=b"rexalgo/csrf/1", digest_size=32).digest()
+        key = hashlib.blake2b(
+            self.key.reveal().encode(), person=b"rexalgo/csrf/1", digest_size=32
+        ).digest()
         return hmac.new(key, sid.encode(), hashlib.sha256).hexdigest()
 
     def is_csrf_token(self, sid: str, told: str) -> bool:
         """Tell whether a form's token is this session's, in constant time."""
-        return hmac.compare_digest(self.csrf_token(sid).encode(), told.encode(errors="surrogatepass"))
+        return hmac.compare_digest(
+            self.csrf_token(sid).encode(), told.encode(errors="surrogatepass")
+        )
 
 
 def new_secret_id() -> str:
@@ -81,4 +112,6 @@ def new_secret_id() -> str:
 
 def capability_hash(secret_id: str) -> bytes:
     """Return what is stored of such an id."""
-    return hashlib.sha256(b"rexalgo/capability/v1|" + secret_id.encode(errors="surrogatepass")).digest()
+    return hashlib.sha256(
+        b"rexalgo/capability/v1|" + secret_id.encode(errors="surrogatepass")
+    ).digest()

@@ -1,4 +1,6 @@
-"""One-time codes of an authenticator app (RFC 6238: SHA-1, 30 s, six digits) and one-time recovery codes."""
+"""One-time codes of an authenticator app (RFC 6238: SHA-1, 30 s, six digits) and one-time recovery
+codes.
+"""
 
 import base64
 import hashlib
@@ -26,7 +28,9 @@ def new_totp_secret() -> Secret:
 
 
 def parse_totp_secret(text: str, field: str = "secret") -> Secret:
-    """Read a secret that a form brought back: base32 of at least 20 bytes; raises InvalidValue without repeating it."""
+    """Read a secret that a form brought back: base32 of at least 20 bytes; raises InvalidValue
+    without repeating it.
+    """
     try:
         fits = 20 <= len(base64.b32decode(text, casefold=True)) <= 64
     except ValueError:
@@ -37,26 +41,34 @@ def parse_totp_secret(text: str, field: str = "secret") -> Secret:
 
 
 def totp_step(secret: Secret, code: str, now: datetime, used: int) -> int | None:
-    """Return the time step that a code belongs to, None for a wrong one; one step of drift, and none up to ``used`` again."""
+    """Return the time step that a code belongs to, None for a wrong one; one step of drift, and
+    none up to ``used`` again.
+    """
     digits = "".join(code.split())
     if len(digits) != 6 or not (digits.isascii() and digits.isdigit()):
         return None
     app, here = pyotp.TOTP(secret.reveal(), interval=STEP_S), int(now.timestamp()) // STEP_S
     fitting = [
-        step for step in range(here - DRIFT_STEPS, here + DRIFT_STEPS + 1) if hmac.compare_digest(app.generate_otp(step), digits)
+        step
+        for step in range(here - DRIFT_STEPS, here + DRIFT_STEPS + 1)
+        if hmac.compare_digest(app.generate_otp(step), digits)
     ]  # every step is compared, so that the answer takes the same time
     return next((step for step in reversed(fitting) if step > used), None)
 
 
 def totp_address(secret: Secret, name: str, place: str) -> str:
     """Return the ``otpauth://`` address that an authenticator app reads."""
-    return pyotp.TOTP(secret.reveal(), interval=STEP_S).provisioning_uri(name=name, issuer_name=place)
+    return pyotp.TOTP(secret.reveal(), interval=STEP_S).provisioning_uri(
+        name=name, issuer_name=place
+    )
 
 
 def qr_svg(text: str) -> str:
     """Draw a QR code as an SVG element without inline style."""
     drawn = io.BytesIO()
-    segno.make(text, error="m").save(drawn, kind="svg", xmldecl=False, svgns=True, scale=5, border=3, dark="#000", light="#fff")
+    segno.make(text, error="m").save(
+        drawn, kind="svg", xmldecl=False, svgns=True, scale=5, border=3, dark="#000", light="#fff"
+    )
     return drawn.getvalue().decode()
 
 
@@ -69,10 +81,15 @@ def qr_terminal(text: str) -> str:
 
 def new_recovery_codes() -> list[Secret]:
     """Make ten one-time codes of about 59 bits each, such as ``k7mq-x2np-9rtd``."""
-    return [Secret("-".join("".join(secrets.choice(_ALPHABET) for _ in range(4)) for _ in range(3))) for _ in range(RECOVERY_CODES)]
+    return [
+        Secret("-".join("".join(secrets.choice(_ALPHABET) for _ in range(4)) for _ in range(3)))
+        for _ in range(RECOVERY_CODES)
+    ]
 
 
 def recovery_hash(code: str) -> bytes:
-    """Return the stored form of a recovery code. Case, blanks and dashes do not matter; the codes are random, so a fast hash is enough."""
+    """Return the stored form of a recovery code. Case, blanks and dashes do not matter; the codes
+    are random, so a fast hash is enough.
+    """
     plain = "".join(each for each in code.lower() if each.isalnum())
     return hashlib.sha256(f"rexalgo/recovery/v1|{plain}".encode(errors="surrogatepass")).digest()

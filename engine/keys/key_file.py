@@ -1,7 +1,9 @@
-"""The root keys where they lie: one line of ``.env``, or a file of their own, read again and replaced whole while a server runs.
+"""The root keys where they lie: one line of ``.env``, or a file of their own, read again and
+replaced whole while a server runs.
 
-What always holds: the file is the old one or the new one after a crash, of mode 0600, and of the owner it had; nothing else in it
-changes; a place whose keys are in the environment is never written to; what a killed writer left beside it, with keys in it, is removed.
+What always holds: the file is the old one or the new one after a crash, of mode 0600, and of the
+owner it had; nothing else in it changes; a place whose keys are in the environment is never written
+to; what a killed writer left beside it, with keys in it, is removed.
 """
 
 from engine.domain.errors import InvalidValue, RexAlgoError
@@ -17,24 +19,42 @@ class KeyFileError(RexAlgoError):
 
 
 def read_keys(place: SecretPlace | None, given: Secret | None) -> Secret:
-    """Read the root keys as they lie there now; ``given`` is what the process was started with, and all there is without a file."""
+    """Read the root keys as they lie there now; ``given`` is what the process was started with, and
+    all there is without a file.
+    """
     if given is None or place is None:
-        raise RexAlgoError("ENCRYPTION_KEY is not set: run `rexalgo init`, or give it in the environment or as ENCRYPTION_KEY_FILE")
+        raise RexAlgoError(
+            "ENCRYPTION_KEY is not set: run `rexalgo init`, or give it in the environment or as "
+            "ENCRYPTION_KEY_FILE"
+        )
     if place.file is None:
         return given
     try:
-        text = read_env_file(place.file).get(_NAME, "") if place.is_line else place.file.read_text(encoding="utf-8")
+        text = (
+            read_env_file(place.file).get(_NAME, "")
+            if place.is_line
+            else place.file.read_text(encoding="utf-8")
+        )
     except (InvalidValue, OSError, UnicodeDecodeError) as error:
-        raise KeyFileError(f"the root keys cannot be read from {place.file} ({_why(error)}); nothing was changed") from None
+        raise KeyFileError(
+            f"the root keys cannot be read from {place.file} ({_why(error)}); nothing was changed"
+        ) from None
     if not text.strip():
-        raise KeyFileError(f"{place.file} has no root keys any more; nothing was changed. Put back the copy that you keep elsewhere")
+        raise KeyFileError(
+            f"{place.file} has no root keys any more; nothing was changed. Put back the copy that "
+            "you keep elsewhere"
+        )
     return Secret(text.strip())
 
 
 def write_keys(place: SecretPlace, keys: Secret) -> None:
-    """Replace the root keys where they lie; raises KeyFileError and then nothing was changed. The caller holds the folder's lock."""
+    """Replace the root keys where they lie; raises KeyFileError and then nothing was changed. The
+    caller holds the folder's lock.
+    """
     if place.file is None:
-        raise KeyFileError("the root keys are in the environment of the process, which no command can change")
+        raise KeyFileError(
+            "the root keys are in the environment of the process, which no command can change"
+        )
     try:
         text = keys.reveal() + "\n"
         if place.is_line:
@@ -45,8 +65,10 @@ def write_keys(place: SecretPlace, keys: Secret) -> None:
         replace_file(place.file, text, 0o600)
     except (InvalidValue, OSError, UnicodeDecodeError) as error:
         raise KeyFileError(
-            f"the root keys cannot be written to {place.file} ({_why(error)}); nothing was changed. "
-            "Let the server's user replace it, or change it by whatever else writes it, then rexalgo key rewrap"
+            f"the root keys cannot be written to {place.file} ({_why(error)}); nothing was "
+            "changed. "
+            "Let the server's user replace it, or change it by whatever else writes it, then "
+            "rexalgo key rewrap"
         ) from None
 
 
@@ -54,7 +76,11 @@ def _why(error: Exception) -> str:
     """Say why without what was found there: it may be a key."""
     match error:
         case InvalidValue():
-            return f"{error.field}: expected {error.expected}" if error.field else f"expected {error.expected}"
+            return (
+                f"{error.field}: expected {error.expected}"
+                if error.field
+                else f"expected {error.expected}"
+            )
         case OSError():
             return error.strerror or type(error).__name__
         case _:

@@ -1,7 +1,8 @@
 """The vault of this process, and how it learns of other root keys without a restart.
 
-What always holds: keys are taken over only after they proved, by the ledger's canaries, that they open everything the ledger needs; a file
-that lost a key changes nothing here. Who holds the folder's lock is the only one that writes the keys.
+What always holds: keys are taken over only after they proved, by the ledger's canaries, that they
+open everything the ledger needs; a file that lost a key changes nothing here. Who holds the
+folder's lock is the only one that writes the keys.
 """
 
 from engine.keys.key_file import read_keys, write_keys
@@ -14,9 +15,13 @@ from engine.settings.secrets import SecretPlace
 
 
 class Keyring:
-    """Hold the vault; ``given`` are the root keys that the process was started with, ``place`` is where they lie."""
+    """Hold the vault; ``given`` are the root keys that the process was started with, ``place`` is
+    where they lie.
+    """
 
-    def __init__(self, ledger: Ledger, clock: Clock, place: SecretPlace | None, given: Secret | None) -> None:
+    def __init__(
+        self, ledger: Ledger, clock: Clock, place: SecretPlace | None, given: Secret | None
+    ) -> None:
         self._ledger = ledger
         self._clock = clock
         self._place = place
@@ -40,12 +45,18 @@ class Keyring:
         return None if self._vault is None else self._vault.active_kid
 
     async def open(self) -> Vault:
-        """Return the vault, opened at the first call; raises VaultError for keys that do not fit the ledger."""
+        """Return the vault, opened at the first call; raises VaultError for keys that do not fit
+        the ledger.
+        """
         return await self.renew() if self._vault is None else self._vault
 
     async def renew(self) -> Vault:
-        """Take over the root keys as they lie there now; raises KeyFileError or VaultError, and then the vault stays as it was."""
-        self._vault = await open_vault(self._ledger, read_keys(self._place, self._given), self._clock.now())
+        """Take over the root keys as they lie there now; raises KeyFileError or VaultError, and
+        then the vault stays as it was.
+        """
+        self._vault = await open_vault(
+            self._ledger, read_keys(self._place, self._given), self._clock.now()
+        )
         return self._vault
 
     def kids(self) -> list[str]:
@@ -59,6 +70,8 @@ class Keyring:
         return await self.renew()
 
     def erase(self, kid: str) -> None:
-        """Write the root keys without one of them; the vault holds it no more already, for the ledger says that it is disabled."""
+        """Write the root keys without one of them; the vault holds it no more already, for the
+        ledger says that it is disabled.
+        """
         assert self._place is not None
         write_keys(self._place, without_root_key(read_keys(self._place, self._given), kid))

@@ -1,6 +1,8 @@
-"""Passwords as Argon2id hashes, made in threads of their own: at most two at once, so that signing in never starves the loop.
+"""Passwords as Argon2id hashes, made in threads of their own: at most two at once, so that signing
+in never starves the loop.
 
-One hash takes about 0.1 s and 64 MiB (measured on two cores). An unknown person costs the same time as a wrong password.
+One hash takes about 0.1 s and 64 MiB (measured on two cores). An unknown person costs the same time
+as a wrong password.
 """
 
 from collections.abc import Callable
@@ -17,16 +19,38 @@ CHARACTERS_MIN: Final = 10
 CHARACTERS_MAX: Final = 200
 _OPERATIONS: Final = 3
 _MEMORY_BYTES: Final = 64 * 1024 * 1024
-_COMMON: Final = frozenset({"password12", "password123", "1234567890", "qwertyuiop", "0123456789", "aaaaaaaaaa", "passwordpassword"})
+_COMMON: Final = frozenset(
+    {
+        "password12",
+        "password123",
+        "1234567890",
+        "qwertyuiop",
+        "0123456789",
+        "aaaaaaaaaa",
+        "passwordpassword",
+    }
+)
 
 
 def check_password(text: str, name: str = "", field: str = "password") -> Secret:
-    """Return a password that may be chosen; raises InvalidValue for one that is short, over-long, known, or the person's name."""
+    """Return a password that may be chosen; raises InvalidValue for one that is short, over-long,
+    known, or the person's name.
+    """
     if not CHARACTERS_MIN <= len(text) <= CHARACTERS_MAX:
-        raise InvalidValue(field, f"{CHARACTERS_MIN} to {CHARACTERS_MAX} characters; several words are easiest to remember")
+        raise InvalidValue(
+            field,
+            f"{CHARACTERS_MIN} to {CHARACTERS_MAX} characters; several words are easiest to "
+            "remember",
+        )
     lowered = text.lower()
-    if lowered in _COMMON or len(set(text)) < 5 or (name and lowered.startswith(name.lower()) and len(text) - len(name) < 6):
-        raise InvalidValue(field, "something that is not easily guessed; several words are easiest to remember")
+    if (
+        lowered in _COMMON
+        or len(set(text)) < 5
+        or (name and lowered.startswith(name.lower()) and len(text) - len(name) < 6)
+    ):
+        raise InvalidValue(
+            field, "something that is not easily guessed; several words are easiest to remember"
+        )
     return Secret(text)
 
 
@@ -39,11 +63,17 @@ class Passwords:
 
     async def hash(self, password: Secret) -> str:
         """Return the hash of a password with a salt of its own."""
-        made: bytes = await self._run(lambda: pwhash.argon2id.str(_bytes(password), opslimit=_OPERATIONS, memlimit=_MEMORY_BYTES))
+        made: bytes = await self._run(
+            lambda: pwhash.argon2id.str(
+                _bytes(password), opslimit=_OPERATIONS, memlimit=_MEMORY_BYTES
+            )
+        )
         return made.decode()
 
     async def verify(self, hashed: str | None, password: Secret) -> bool:
-        """Tell whether a password is that of a hash; None (nobody, or no password yet) takes as long and is never true."""
+        """Tell whether a password is that of a hash; None (nobody, or no password yet) takes as
+        long and is never true.
+        """
         if hashed is None and self._nobody is None:
             self._nobody = (await self.hash(Secret("nobody has this one"))).encode()
         against = (self._nobody or b"") if hashed is None else hashed.encode()

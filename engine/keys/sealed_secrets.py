@@ -1,7 +1,8 @@
-"""Between ledger and vault: what the ledger keeps sealed is opened here, for the moment of use, and sealed here before it is kept.
+"""Between ledger and vault: what the ledger keeps sealed is opened here, for the moment of use, and
+sealed here before it is kept.
 
-What always holds: a secret opens only in the row, owner and row version it was sealed for; nothing is cached (opening costs about
-ten microseconds); no message names more than table, column and row.
+What always holds: a secret opens only in the row, owner and row version it was sealed for; nothing
+is cached (opening costs about ten microseconds); no message names more than table, column and row.
 """
 
 import json
@@ -13,10 +14,24 @@ from datetime import datetime
 from typing import Final
 
 from engine.domain.identifiers import AccountId, EndpointId, PersonId
-from engine.keys.vault import DataKey, FieldPlace, RootKeys, Vault, VaultError, WrappedKey, parse_root_keys
+from engine.keys.vault import (
+    DataKey,
+    FieldPlace,
+    RootKeys,
+    Vault,
+    VaultError,
+    WrappedKey,
+    parse_root_keys,
+)
 from engine.ledger import Database, Ledger
 from engine.ledger.identity import FactorRow
-from engine.ledger.people import AccountRow, EndpointSecretRow, PersonKey, endpoint_secrets, person_key
+from engine.ledger.people import (
+    AccountRow,
+    EndpointSecretRow,
+    PersonKey,
+    endpoint_secrets,
+    person_key,
+)
 from engine.ledger.root_keys import canaries, disabled_kids, kept_audit_keys, put_canary
 from engine.ports.secret import Secret
 
@@ -24,15 +39,22 @@ _COLUMN: Final = "sealed"
 
 
 async def open_vault(ledger: Ledger, encryption_key: Secret, now: datetime | None = None) -> Vault:
-    """Make the vault and prove that it has every root key this ledger needs; remember the keys that are new, as seen first at ``now``.
+    """Make the vault and prove that it has every root key this ledger needs; remember the keys that
+    are new, as seen first at ``now``.
 
-    A root key that was disabled is left out, although it may still lie there. Raises VaultError for an unfit key, and naming the kid that
-    is missing, is another key than the one before, or stands first and was disabled.
+    A root key that was disabled is left out, although it may still lie there. Raises VaultError for
+    an unfit key, and naming the kid that is missing, is another key than the one before, or stands
+    first and was disabled.
     """
     keys, disabled = parse_root_keys(encryption_key), disabled_kids(ledger.db)
     if keys.active in disabled:
-        raise VaultError(f"root key {keys.active} stands first in ENCRYPTION_KEY and was removed from this place: put another one first")
-    vault = Vault(RootKeys(keys.active, {kid: key for kid, key in keys.by_kid.items() if kid not in disabled}))
+        raise VaultError(
+            f"root key {keys.active} stands first in ENCRYPTION_KEY and was removed from this "
+            "place: put another one first"
+        )
+    vault = Vault(
+        RootKeys(keys.active, {kid: key for kid, key in keys.by_kid.items() if kid not in disabled})
+    )
     known = canaries(ledger.db)
     for kid, sealed in known.items():
         vault.check_canary(kid, sealed)
@@ -48,7 +70,9 @@ async def open_vault(ledger: Ledger, encryption_key: Secret, now: datetime | Non
 
 
 def audit_key_of(db: Database, vault: Vault, kid: str) -> bytes:
-    """Return the audit key of a root key, from that key or, where it is gone, as it was kept; raises VaultError where it is neither."""
+    """Return the audit key of a root key, from that key or, where it is gone, as it was kept;
+    raises VaultError where it is neither.
+    """
     kept = kept_audit_keys(db).get(kid)
     if kid in vault.kids or kept is None:
         return vault.derive("audit", kid)
@@ -74,7 +98,9 @@ class NewPerson:
 def new_person(vault: Vault, name: str) -> NewPerson:
     """Make a person with an id and a data key of their own; the caller inserts it."""
     wrapped = vault.new_data_key(f"per_{secrets.token_hex(16)}")
-    return NewPerson(name, PersonKey(PersonId(wrapped.person), wrapped.id, wrapped.kid, wrapped.blob))
+    return NewPerson(
+        name, PersonKey(PersonId(wrapped.person), wrapped.id, wrapped.kid, wrapped.blob)
+    )
 
 
 def _data_key(vault: Vault, key: PersonKey) -> DataKey:
@@ -84,36 +110,55 @@ def _data_key(vault: Vault, key: PersonKey) -> DataKey:
 # Exchange credentials
 
 
-def seal_credentials(vault: Vault, key: PersonKey, account: AccountId, row_version: int, credentials: Mapping[str, Secret]) -> bytes:
-    """Seal an account's credentials for exactly this account and row version; ``key`` is its person's."""
+def seal_credentials(
+    vault: Vault,
+    key: PersonKey,
+    account: AccountId,
+    row_version: int,
+    credentials: Mapping[str, Secret],
+) -> bytes:
+    """Seal an account's credentials for exactly this account and row version; ``key`` is its
+    person's.
+    """
     place = FieldPlace("account", _COLUMN, account, key.person, row_version)
     return vault.seal(_data_key(vault, key), Secret(_as_text(credentials)), place)
 
 
 def account_credentials(db: Database, vault: Vault, row: AccountRow) -> Mapping[str, Secret]:
-    """Open an account's credentials by field name; raises VaultError when row, owner or version is not what was sealed."""
+    """Open an account's credentials by field name; raises VaultError when row, owner or version is
+    not what was sealed.
+    """
     place = FieldPlace("account", _COLUMN, row.id, row.person, row.row_version)
     opened = vault.open(_data_key(vault, person_key(db, row.person)), row.sealed, place)
     return {name: Secret(text) for name, text in json.loads(opened.reveal()).items()}
 
 
-def credentials_print(vault: Vault, exchange: str, credentials: Mapping[str, Secret], kid: str | None = None) -> str:
-    """Compute ``kid:fingerprint`` of one exchange login: equal for equal logins, and it says nothing without the key.
+def credentials_print(
+    vault: Vault, exchange: str, credentials: Mapping[str, Secret], kid: str | None = None
+) -> str:
+    """Compute ``kid:fingerprint`` of one exchange login: equal for equal logins, and it says
+    nothing without the key.
 
     Raises VaultError when ``kid`` is no longer among the root keys.
     """
     chosen = vault.active_kid if kid is None else kid
-    return f"{chosen}:{vault.fingerprint(Secret(f'{exchange}|{_as_text(credentials)}'), chosen).hex()}"
+    return (
+        f"{chosen}:{vault.fingerprint(Secret(f'{exchange}|{_as_text(credentials)}'), chosen).hex()}"
+    )
 
 
 def login_prints(vault: Vault, exchange: str, credentials: Mapping[str, Secret]) -> list[str]:
-    """Compute a login's fingerprint under every root key that is here, that of the active one first."""
+    """Compute a login's fingerprint under every root key that is here, that of the active one
+    first.
+    """
     kids = sorted(vault.kids, key=lambda kid: kid != vault.active_kid)
     return [credentials_print(vault, exchange, credentials, kid) for kid in kids]
 
 
 def _as_text(credentials: Mapping[str, Secret]) -> str:
-    return json.dumps({name: secret.reveal() for name, secret in credentials.items()}, sort_keys=True)
+    return json.dumps(
+        {name: secret.reveal() for name, secret in credentials.items()}, sort_keys=True
+    )
 
 
 # Second factors
@@ -125,10 +170,16 @@ def seal_totp_secret(vault: Vault, key: PersonKey, row_version: int, secret: Sec
 
 
 def open_totp_secret(db: Database, vault: Vault, person: PersonId, row: FactorRow) -> Secret:
-    """Open the secret of a person's authenticator app; raises VaultError, and LookupError where none is set."""
+    """Open the secret of a person's authenticator app; raises VaultError, and LookupError where
+    none is set.
+    """
     if row.totp_sealed is None:
         raise LookupError(f"person {person} has no second factor")
-    return vault.open(_data_key(vault, person_key(db, person)), row.totp_sealed, _totp_place(person, row.totp_version))
+    return vault.open(
+        _data_key(vault, person_key(db, person)),
+        row.totp_sealed,
+        _totp_place(person, row.totp_version),
+    )
 
 
 def _totp_place(person: PersonId, row_version: int) -> FieldPlace:
@@ -138,15 +189,24 @@ def _totp_place(person: PersonId, row_version: int) -> FieldPlace:
 # Webhook secrets
 
 
-def seal_endpoint_secret(vault: Vault, key: PersonKey, endpoint: EndpointId, secret: Secret) -> EndpointSecretRow:
-    """Seal a webhook secret as a new row, valid until something replaces it; ``key`` is the owner's. The caller inserts it."""
+def seal_endpoint_secret(
+    vault: Vault, key: PersonKey, endpoint: EndpointId, secret: Secret
+) -> EndpointSecretRow:
+    """Seal a webhook secret as a new row, valid until something replaces it; ``key`` is the
+    owner's. The caller inserts it.
+    """
     identifier = f"whs_{secrets.token_hex(16)}"
-    sealed = vault.seal(_data_key(vault, key), secret, _secret_place(endpoint, identifier, key.person, 1))
+    sealed = vault.seal(
+        _data_key(vault, key), secret, _secret_place(endpoint, identifier, key.person, 1)
+    )
     return EndpointSecretRow(identifier, endpoint, key.person, sealed, 1, None)
 
 
-def _secret_place(endpoint: EndpointId, identifier: str, owner: PersonId, row_version: int) -> FieldPlace:
-    # The endpoint is part of the place, so that a row cannot be lent to another endpoint of the same master.
+def _secret_place(
+    endpoint: EndpointId, identifier: str, owner: PersonId, row_version: int
+) -> FieldPlace:
+    # The endpoint is part of the place, so that a row cannot be lent to another endpoint of the
+    # same master.
     return FieldPlace("endpoint_secret", _COLUMN, f"{endpoint}/{identifier}", owner, row_version)
 
 
@@ -163,22 +223,35 @@ class EndpointKey:
         return self.valid_until is None or self.valid_until > now
 
 
-def endpoint_keys(db: Database, vault: Vault, endpoint: EndpointId, now: datetime) -> tuple[EndpointKey, ...]:
-    """Open the secrets of an endpoint that are valid at ``now``, newest first. Raises VaultError when one does not open."""
+def endpoint_keys(
+    db: Database, vault: Vault, endpoint: EndpointId, now: datetime
+) -> tuple[EndpointKey, ...]:
+    """Open the secrets of an endpoint that are valid at ``now``, newest first. Raises VaultError
+    when one does not open.
+    """
     rows = endpoint_secrets(db, endpoint)
     keys = (
-        EndpointKey(row.id, _opened(db, vault, row), row.valid_until) for row in rows if row.valid_until is None or row.valid_until > now
+        EndpointKey(row.id, _opened(db, vault, row), row.valid_until)
+        for row in rows
+        if row.valid_until is None or row.valid_until > now
     )
     return tuple(keys)
 
 
-def ended_endpoint_keys(db: Database, vault: Vault, endpoint: EndpointId, now: datetime, limit: int) -> tuple[EndpointKey, ...]:
-    """Open the newest secrets of an endpoint that prove nothing any more, to recognise a sender that still has one.
+def ended_endpoint_keys(
+    db: Database, vault: Vault, endpoint: EndpointId, now: datetime, limit: int
+) -> tuple[EndpointKey, ...]:
+    """Open the newest secrets of an endpoint that prove nothing any more, to recognise a sender
+    that still has one.
 
     One that does not open, because its root key is gone, is left out.
     """
     keys = []
-    for row in [each for each in endpoint_secrets(db, endpoint) if each.valid_until is not None and each.valid_until <= now][:limit]:
+    for row in [
+        each
+        for each in endpoint_secrets(db, endpoint)
+        if each.valid_until is not None and each.valid_until <= now
+    ][:limit]:
         with suppress(VaultError):
             keys.append(EndpointKey(row.id, _opened(db, vault, row), row.valid_until))
     return tuple(keys)
@@ -190,7 +263,19 @@ def _opened(db: Database, vault: Vault, row: EndpointSecretRow) -> Secret:
 
 
 __all__ = [
-    "EndpointKey", "NewPerson", "VaultError", "account_credentials", "audit_key_of", "credentials_print", "ended_endpoint_keys",
-    "endpoint_keys", "login_prints", "new_person", "open_vault", "open_totp_secret", "seal_credentials", "seal_endpoint_secret",
+    "EndpointKey",
+    "NewPerson",
+    "VaultError",
+    "account_credentials",
+    "audit_key_of",
+    "credentials_print",
+    "ended_endpoint_keys",
+    "endpoint_keys",
+    "login_prints",
+    "new_person",
+    "open_vault",
+    "open_totp_secret",
+    "seal_credentials",
+    "seal_endpoint_secret",
     "seal_totp_secret",
-]  # fmt: skip
+]

@@ -1,12 +1,15 @@
-"""Encrypt what is secret at rest: root keys wrap one data key per person, data keys seal single fields of single rows.
+"""Encrypt what is secret at rest: root keys wrap one data key per person, data keys seal single
+fields of single rows.
 
-What must always hold: a sealed field opens only in the table, column, row, owner and row version it was sealed for, so that
-a ciphertext that was moved or rolled back is refused; a text's length shows only in steps of 64 bytes; deleting a person's
-data key shreds all of that person's secrets; no key and no secret ever appears in a message or a repr.
+What must always hold: a sealed field opens only in the table, column, row, owner and row version it
+was sealed for, so that a ciphertext that was moved or rolled back is refused; a text's length shows
+only in steps of 64 bytes; deleting a person's data key shreds all of that person's secrets; no key
+and no secret ever appears in a message or a repr.
 
-What it does not do: store anything. Wrapped keys, canaries and sealed fields are the caller's to keep. Rotating a root key
-means: put the new one first, ``rewrap`` every data key, check that none is left under the old ``kid``, remove the old one; a key of
-the audit that was derived from the old one is kept, sealed under the new one, because its rows cannot be sealed anew.
+What it does not do: store anything. Wrapped keys, canaries and sealed fields are the caller's to
+keep. Rotating a root key means: put the new one first, ``rewrap`` every data key, check that none
+is left under the old ``kid``, remove the old one; a key of the audit that was derived from the old
+one is kept, sealed under the new one, because its rows cannot be sealed anew.
 """
 
 import base64
@@ -31,21 +34,30 @@ _PAD_BYTES: Final = 64
 _FIELD_V1: Final = b"\x01"
 _HEADER_BYTES: Final = 1 + _ID_BYTES
 _SEALED_BYTES_MIN: Final = _HEADER_BYTES + Aead.NONCE_SIZE + _PAD_BYTES + Aead.MACBYTES
-_DISTINCT_BYTES_MIN: Final = 16  # 32 random bytes hold about 30 distinct values; fewer than 16 does not happen by chance
+_DISTINCT_BYTES_MIN: Final = (
+    16  # 32 random bytes hold about 30 distinct values; fewer than 16 does not happen by chance
+)
 _KID: Final = re.compile(r"[0-9a-f]{8}")
 _CANARY: Final = b"rexalgo canary"
-_ADVICE: Final = "`rexalgo init` makes a good one; a restored database needs the ENCRYPTION_KEY it was written with"
+_ADVICE: Final = (
+    "`rexalgo init` makes a good one; a restored database needs the ENCRYPTION_KEY it was written "
+    "with"
+)
 
 PURPOSES: Final = frozenset({"field", "session", "csrf", "audit", "fingerprint"})
 
 
 class VaultError(OwnFault):
-    """Say that a key is unfit or missing, or that something sealed does not open. Never says what the secret was."""
+    """Say that a key is unfit or missing, or that something sealed does not open. Never says what
+    the secret was.
+    """
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class RootKeys:
-    """Hold the root keys by ``kid``; the active one wraps what is new, the others only open what is old."""
+    """Hold the root keys by ``kid``; the active one wraps what is new, the others only open what is
+    old.
+    """
 
     active: str
     by_kid: Mapping[str, bytes]
@@ -55,12 +67,17 @@ class RootKeys:
         try:
             return self.by_kid[kid]
         except KeyError:
-            raise VaultError(f"ENCRYPTION_KEY has no key {kid!r}, which data was encrypted with: add it again; {_ADVICE}") from None
+            raise VaultError(
+                f"ENCRYPTION_KEY has no key {kid!r}, which data was encrypted with: add it again; "
+                f"{_ADVICE}"
+            ) from None
 
 
 @dataclass(frozen=True, slots=True)
 class WrappedKey:
-    """Hold one person's data key as it is stored: sealed under the root key ``kid``; ``id`` (16 bytes) marks its fields."""
+    """Hold one person's data key as it is stored: sealed under the root key ``kid``; ``id`` (16
+    bytes) marks its fields.
+    """
 
     id: bytes
     person: str
@@ -98,21 +115,27 @@ def new_root_key() -> str:
 
 
 def parse_root_keys(text: Secret) -> RootKeys:
-    """Read ``kid:base64[,kid:base64...]``, the first being active; raises VaultError for a key that is unfit.
+    """Read ``kid:base64[,kid:base64...]``, the first being active; raises VaultError for a key that
+    is unfit.
 
-    Refused are another form, a key of another length than 32 bytes, a kid or key given twice, and well-known keys.
+    Refused are another form, a key of another length than 32 bytes, a kid or key given twice, and
+    well-known keys.
     """
     by_kid: dict[str, bytes] = {}
     for number, item in enumerate(text.reveal().strip().split(","), start=1):
         kid, key = _parse_root_key(item.strip(), f"key {number} of ENCRYPTION_KEY")
         if kid in by_kid or key in by_kid.values():
-            raise VaultError(f"key {number} of ENCRYPTION_KEY is given twice: keep one of the two; {_ADVICE}")
+            raise VaultError(
+                f"key {number} of ENCRYPTION_KEY is given twice: keep one of the two; {_ADVICE}"
+            )
         by_kid[kid] = key
     return RootKeys(next(iter(by_kid)), by_kid)
 
 
 def with_root_key_first(text: Secret, key: str) -> Secret:
-    """Return the text of root keys with another one in front of them: it is the active one from then on."""
+    """Return the text of root keys with another one in front of them: it is the active one from
+    then on.
+    """
     return Secret(f"{key},{text.reveal().strip()}")
 
 
@@ -125,7 +148,9 @@ def without_root_key(text: Secret, kid: str) -> Secret:
 def _parse_root_key(item: str, which: str) -> tuple[str, bytes]:
     kid, _, encoded = item.partition(":")
     if not _KID.fullmatch(kid):
-        raise VaultError(f"{which} must be 8 hex digits, ':' and base64, and begins otherwise; {_ADVICE}")
+        raise VaultError(
+            f"{which} must be 8 hex digits, ':' and base64, and begins otherwise; {_ADVICE}"
+        )
     try:
         key = base64.b64decode(encoded, validate=True)
     except ValueError:  # binascii.Error is one, and text that is not ASCII is another
@@ -133,19 +158,25 @@ def _parse_root_key(item: str, which: str) -> tuple[str, bytes]:
     if len(key) != _KEY_BYTES:
         raise VaultError(f"{which} ({kid}) must be {_KEY_BYTES} bytes, was {len(key)}; {_ADVICE}")
     if _is_well_known(key):
-        raise VaultError(f"{which} ({kid}) is a well-known or hand-made value, not random; {_ADVICE}")
+        raise VaultError(
+            f"{which} ({kid}) is a well-known or hand-made value, not random; {_ADVICE}"
+        )
     return kid, key
 
 
 def _is_well_known(key: bytes) -> bool:
-    """Tell whether a key is plainly not random: readable text, few distinct bytes, or counting in even steps."""
+    """Tell whether a key is plainly not random: readable text, few distinct bytes, or counting in
+    even steps.
+    """
     steps = {(after - before) % 256 for before, after in itertools.pairwise(key)}
     is_text = all(0x20 <= byte < 0x7F for byte in key)
     return is_text or len(set(key)) < _DISTINCT_BYTES_MIN or len(steps) == 1
 
 
 class Vault:
-    """Seal and open everything, with one set of root keys. Holds no data key and no plaintext between calls."""
+    """Seal and open everything, with one set of root keys. Holds no data key and no plaintext
+    between calls.
+    """
 
     def __init__(self, keys: RootKeys) -> None:
         self._keys = keys
@@ -165,22 +196,37 @@ class Vault:
         return _encrypt(self._keys.key(kid), _CANARY, _length_prefixed("rexalgo/canary/v1", kid))
 
     def check_canary(self, kid: str, blob: bytes) -> None:
-        """Raise VaultError unless the key called ``kid`` is present and is the one that sealed ``blob``."""
+        """Raise VaultError unless the key called ``kid`` is present and is the one that sealed
+        ``blob``.
+        """
         try:
             _decrypt(self._keys.key(kid), blob, _length_prefixed("rexalgo/canary/v1", kid))
         except CryptoError:
-            raise VaultError(f"key {kid} of ENCRYPTION_KEY is not the key that this database was encrypted with; {_ADVICE}") from None
+            raise VaultError(
+                f"key {kid} of ENCRYPTION_KEY is not the key that this database was encrypted "
+                f"with; {_ADVICE}"
+            ) from None
 
     def new_data_key(self, person: str) -> WrappedKey:
         """Make a fresh data key for one person, wrapped under the active root key."""
-        return self._wrap(DataKey(secrets.token_bytes(_ID_BYTES), person, secrets.token_bytes(_KEY_BYTES)))
+        return self._wrap(
+            DataKey(secrets.token_bytes(_ID_BYTES), person, secrets.token_bytes(_KEY_BYTES))
+        )
 
     def unwrap(self, wrapped: WrappedKey) -> DataKey:
-        """Open a data key; raises VaultError when its root key is missing or when it is another person's or was changed."""
+        """Open a data key; raises VaultError when its root key is missing or when it is another
+        person's or was changed.
+        """
         try:
-            key = _decrypt(self._keys.key(wrapped.kid), wrapped.blob, _data_key_binding(wrapped.person, wrapped.kid))
+            key = _decrypt(
+                self._keys.key(wrapped.kid),
+                wrapped.blob,
+                _data_key_binding(wrapped.person, wrapped.kid),
+            )
         except CryptoError:
-            raise VaultError(f"the data key of person {wrapped.person} does not open with root key {wrapped.kid}") from None
+            raise VaultError(
+                f"the data key of person {wrapped.person} does not open with root key {wrapped.kid}"
+            ) from None
         return DataKey(wrapped.id, wrapped.person, key)
 
     def rewrap(self, wrapped: WrappedKey) -> WrappedKey:
@@ -193,67 +239,102 @@ class Vault:
         return WrappedKey(data_key.id, data_key.person, kid, blob)
 
     def seal(self, data_key: DataKey, plaintext: Secret, where: FieldPlace) -> bytes:
-        """Seal one field: ``0x01 | data key id | nonce | ciphertext``. Raises VaultError unless the owner owns the key."""
+        """Seal one field: ``0x01 | data key id | nonce | ciphertext``. Raises VaultError unless the
+        owner owns the key.
+        """
         if data_key.person != where.owner:
-            raise VaultError(f"{where.table}.{where.column} of {where.owner} must be sealed with that person's own data key")
+            raise VaultError(
+                f"{where.table}.{where.column} of {where.owner} must be sealed with that person's "
+                "own data key"
+            )
         try:
             text = plaintext.reveal().encode()
         except UnicodeEncodeError:  # its message would quote the text
-            raise VaultError(f"{where.table}.{where.column}: the secret is not valid Unicode text") from None
+            raise VaultError(
+                f"{where.table}.{where.column}: the secret is not valid Unicode text"
+            ) from None
         padded = sodium_pad(text, _PAD_BYTES)
         return _FIELD_V1 + data_key.id + _encrypt(_field_key(data_key), padded, where._binding())
 
     def open(self, data_key: DataKey, sealed: bytes, where: FieldPlace) -> Secret:
-        """Open one field; raises VaultError when key, place, version or ciphertext is not exactly what was sealed."""
-        fits = len(sealed) >= _SEALED_BYTES_MIN and sealed[:_HEADER_BYTES] == _FIELD_V1 + data_key.id
+        """Open one field; raises VaultError when key, place, version or ciphertext is not exactly
+        what was sealed.
+        """
+        fits = (
+            len(sealed) >= _SEALED_BYTES_MIN and sealed[:_HEADER_BYTES] == _FIELD_V1 + data_key.id
+        )
         try:
             if fits:
                 padded = _decrypt(_field_key(data_key), sealed[_HEADER_BYTES:], where._binding())
                 return Secret(sodium_unpad(padded, _PAD_BYTES).decode())
         except CryptoError:
             pass  # one answer below for everything that does not fit
-        raise VaultError(f"{where.table}.{where.column} of row {where.primary_key} does not open: wrong key, or moved or changed data")
+        raise VaultError(
+            f"{where.table}.{where.column} of row {where.primary_key} does not open: wrong key, "
+            "or moved or changed data"
+        )
 
     def derive(self, purpose: str, kid: str | None = None) -> bytes:
-        """Derive the 32-byte key of one purpose from the root key ``kid`` (None: the active one); see PURPOSES.
+        """Derive the 32-byte key of one purpose from the root key ``kid`` (None: the active one);
+        see PURPOSES.
 
         A derived key changes with its root key: what outlives a rotation stores the kid beside it.
         """
         if purpose not in PURPOSES:
-            raise VaultError(f"a purpose must be one of {', '.join(sorted(PURPOSES))}, was {purpose!r}")
+            raise VaultError(
+                f"a purpose must be one of {', '.join(sorted(PURPOSES))}, was {purpose!r}"
+            )
         return _derived(self._keys.key(self._keys.active if kid is None else kid), purpose)
 
     def keep_audit_key(self, kid: str) -> bytes:
-        """Seal the audit key of the root key ``kid`` under the active one, so that its rows can be verified when that key is gone."""
-        return _encrypt(self._keys.key(self._keys.active), self.derive("audit", kid), _audit_key_binding(kid, self._keys.active))
+        """Seal the audit key of the root key ``kid`` under the active one, so that its rows can be
+        verified when that key is gone.
+        """
+        return _encrypt(
+            self._keys.key(self._keys.active),
+            self.derive("audit", kid),
+            _audit_key_binding(kid, self._keys.active),
+        )
 
     def rekeep_audit_key(self, kid: str, under: str, blob: bytes) -> bytes:
-        """Seal a kept audit key anew under the active root key; raises VaultError when it does not open under ``under``."""
+        """Seal a kept audit key anew under the active root key; raises VaultError when it does not
+        open under ``under``.
+        """
         key = self.open_audit_key(kid, under, blob)
-        return _encrypt(self._keys.key(self._keys.active), key, _audit_key_binding(kid, self._keys.active))
+        return _encrypt(
+            self._keys.key(self._keys.active), key, _audit_key_binding(kid, self._keys.active)
+        )
 
     def open_audit_key(self, kid: str, under: str, blob: bytes) -> bytes:
         """Open the kept audit key of a root key that is gone; raises VaultError."""
         try:
             return _decrypt(self._keys.key(under), blob, _audit_key_binding(kid, under))
         except CryptoError:
-            raise VaultError(f"the kept audit key of root key {kid} does not open with root key {under}") from None
+            raise VaultError(
+                f"the kept audit key of root key {kid} does not open with root key {under}"
+            ) from None
 
     def fingerprint(self, secret: Secret, kid: str | None = None) -> bytes:
-        """Compute the keyed fingerprint that finds a secret's account again (32 bytes); without the key it says nothing."""
+        """Compute the keyed fingerprint that finds a secret's account again (32 bytes); without the
+        key it says nothing.
+        """
         text = secret.reveal().encode(errors="surrogatepass")
         return hashlib.blake2b(text, key=self.derive("fingerprint", kid), digest_size=32).digest()
 
 
 def split_data_key_id(sealed: bytes) -> bytes:
-    """Return the id of the data key that a sealed field needs; raises VaultError when it is no sealed field."""
+    """Return the id of the data key that a sealed field needs; raises VaultError when it is no
+    sealed field.
+    """
     if len(sealed) < _SEALED_BYTES_MIN or sealed[:1] != _FIELD_V1:
         raise VaultError("not a sealed field of a known version")
     return sealed[1:_HEADER_BYTES]
 
 
 def _derived(key: bytes, purpose: str) -> bytes:
-    return hashlib.blake2b(purpose.encode(), key=key, digest_size=_KEY_BYTES, person=b"rexalgo/keys/v1").digest()
+    return hashlib.blake2b(
+        purpose.encode(), key=key, digest_size=_KEY_BYTES, person=b"rexalgo/keys/v1"
+    ).digest()
 
 
 def _field_key(data_key: DataKey) -> bytes:

@@ -1,8 +1,10 @@
-"""The room of record: one writer with group commit, migrations, and SQL beside the value it stores, all of it behind verbs.
+"""The room of record: one writer with group commit, migrations, and SQL beside the value it stores,
+all of it behind verbs.
 
-A verb is a plain function over a connection. ``Ledger.write(verb)`` runs it as one durable transaction in the writer;
-``Ledger.db`` is the reading connection of this process for verbs that only read: point reads take microseconds and never wait
-for the writer (WAL). Nothing outside this folder knows SQL.
+A verb is a plain function over a connection. ``Ledger.write(verb)`` runs it as one durable
+transaction in the writer; ``Ledger.db`` is the reading connection of this process for verbs that
+only read: point reads take microseconds and never wait for the writer (WAL). Nothing outside this
+folder knows SQL.
 """
 
 from collections.abc import Callable
@@ -11,7 +13,16 @@ from typing import TypeVar
 
 import apsw
 
-from engine.ledger.database import MEMORY, LedgerError, WriteRefused, back_up, check_ledger, copy_ledger, open_database, open_reader
+from engine.ledger.database import (
+    MEMORY,
+    LedgerError,
+    WriteRefused,
+    back_up,
+    check_ledger,
+    copy_ledger,
+    open_database,
+    open_reader,
+)
 from engine.ledger.witness import Witness
 from engine.ledger.writer import InlineRunner, Runner, ThreadRunner
 
@@ -19,7 +30,15 @@ T = TypeVar("T")
 Database = apsw.Connection
 """What verbs run against; others name this type only to pass it on."""
 
-__all__ = ["Database", "Ledger", "LedgerError", "WriteRefused", "back_up", "check_ledger", "copy_ledger"]
+__all__ = [
+    "Database",
+    "Ledger",
+    "LedgerError",
+    "WriteRefused",
+    "back_up",
+    "check_ledger",
+    "copy_ledger",
+]
 
 
 class Ledger:
@@ -34,10 +53,15 @@ class Ledger:
 
     @classmethod
     def open(cls, path: Path, *, inline: bool = False) -> "Ledger":
-        """Open or make the file. ``inline``: no writer thread (virtual clocks, short commands). Raises LedgerError."""
+        """Open or make the file. ``inline``: no writer thread (virtual clocks, short commands).
+        Raises LedgerError.
+        """
         writing = open_database(str(path))
         try:
-            witness, reading = Witness(path, int(writing.pragma("application_id"))), open_reader(str(path))
+            witness, reading = (
+                Witness(path, int(writing.pragma("application_id"))),
+                open_reader(str(path)),
+            )
         except apsw.Error as error:
             writing.close()
             raise LedgerError(f"the ledger {path} cannot be read: {error}") from error
@@ -48,19 +72,25 @@ class Ledger:
 
     @classmethod
     def alone(cls, path: Path) -> "Ledger":
-        """Open a file that nobody else has, with one connection that reads and writes; raises LedgerError."""
+        """Open a file that nobody else has, with one connection that reads and writes; raises
+        LedgerError.
+        """
         writing = open_database(str(path))
         return cls(InlineRunner(writing), writing)
 
     @classmethod
     def in_memory(cls) -> "Ledger":
-        """Make a ledger without a file, for tests of pure flow; it reads through its writing connection."""
+        """Make a ledger without a file, for tests of pure flow; it reads through its writing
+        connection.
+        """
         writing = open_database(MEMORY)
         return cls(InlineRunner(writing), writing)
 
     @property
     def misplaced(self) -> str:
-        """Say what happened to the files that are written to: removed, replaced, cut; empty where they are still those at the path."""
+        """Say what happened to the files that are written to: removed, replaced, cut; empty where
+        they are still those at the path.
+        """
         return "" if self._witness is None else self._witness.problem()
 
     def know_id(self) -> None:
@@ -69,13 +99,17 @@ class Ledger:
             self._witness.know_id(int(self.db.pragma("application_id")))
 
     def on_commit(self, listener: Callable[[], None]) -> None:
-        """Have ``listener`` called (synchronously, in the loop) after each write: it rings a doorbell, nothing more."""
+        """Have ``listener`` called (synchronously, in the loop) after each write: it rings a
+        doorbell, nothing more.
+        """
         self._listeners.append(listener)
 
     async def write(self, verb: Callable[[apsw.Connection], T]) -> T:
-        """Run ``verb`` as one transaction; returns when it is durable. Raises what the verb raised, or LedgerError.
+        """Run ``verb`` as one transaction; returns when it is durable. Raises what the verb raised,
+        or LedgerError.
 
-        A write that breaks a rule of the database (WriteRefused) fails alone and says nothing about the ledger's health.
+        A write that breaks a rule of the database (WriteRefused) fails alone and says nothing about
+        the ledger's health.
         """
         try:
             result = await self._runner.write(verb)
@@ -84,7 +118,9 @@ class Ledger:
         except LedgerError:
             self.healthy = False
             raise
-        if problem := self.misplaced:  # asked after the commit: what was in the right file then is there
+        if (
+            problem := self.misplaced
+        ):  # asked after the commit: what was in the right file then is there
             self.healthy = False
             raise LedgerError(f"nothing can be recorded any more: {problem}")
         self.healthy = True
@@ -95,8 +131,11 @@ class Ledger:
     async def aclose(self) -> None:
         """Finish what was handed over and close."""
         if self.db is not getattr(self._runner, "_db", None):
-            self.db.close()  # first, so that the writer is the last one and leaves nothing in the log
+            # first, so that the writer is the last one and leaves nothing in the log
+            self.db.close()
         # Where another ledger was written over the file, our log must not be mixed into it.
-        await self._runner.aclose(leaves_log=self._witness is not None and self._witness.is_written_over)
+        await self._runner.aclose(
+            leaves_log=self._witness is not None and self._witness.is_written_over
+        )
         if self._witness is not None:
             self._witness.close()

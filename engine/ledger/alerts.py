@@ -1,4 +1,6 @@
-"""Record alerts, equal ones within an hour as one with a count, and keep for each channel what it was told."""
+"""Record alerts, equal ones within an hour as one with a count, and keep for each channel what it
+was told.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -17,29 +19,60 @@ from engine.ledger.query import Row, fetch_all, fetch_one
 EQUAL_WITHIN: Final = timedelta(hours=1)
 
 
-def raise_alert(db: apsw.Connection, code: AlertCode, subject: str, details: Mapping[str, str], at: datetime, sameness: str = "") -> bool:
+def raise_alert(
+    db: apsw.Connection,
+    code: AlertCode,
+    subject: str,
+    details: Mapping[str, str],
+    at: datetime,
+    sameness: str = "",
+) -> bool:
     """Record an alert; False where an equal one is younger than an hour, whose count grows instead.
 
-    Equal are code, subject and ``sameness`` (such as the symbol): numbers that differ from moment to moment do not make another alert.
-    The first one after the hour tells how often it happened meanwhile.
+    Equal are code, subject and ``sameness`` (such as the symbol): numbers that differ from moment
+    to moment do not make another alert. The first one after the hour tells how often it happened
+    meanwhile.
     """
-    row = fetch_one(db, "SELECT told_us, more FROM alert WHERE code = ? AND subject = ? AND sameness = ?", (code.value, subject, sameness))
+    row = fetch_one(
+        db,
+        "SELECT told_us, more FROM alert WHERE code = ? AND subject = ? AND sameness = ?",
+        (code.value, subject, sameness),
+    )
     if row is not None and at - from_us(row[0]) < EQUAL_WITHIN:
-        db.execute("UPDATE alert SET more = more + 1 WHERE code = ? AND subject = ? AND sameness = ?", (code.value, subject, sameness))
+        db.execute(
+            "UPDATE alert SET more = more + 1 WHERE code = ? AND subject = ? AND sameness = ?",
+            (code.value, subject, sameness),
+        )
         return False
     count = 1 if row is None else row[1] + 1
     db.execute(
-        "INSERT INTO alert (code, subject, sameness, told_us, more) VALUES (?, ?, ?, ?, 0) ON CONFLICT DO UPDATE"
+        "INSERT INTO alert (code, subject, sameness, told_us, more) VALUES (?, ?, ?, ?, 0) ON "
+        "CONFLICT DO UPDATE"
         " SET told_us = excluded.told_us, more = 0",
         (code.value, subject, sameness, to_us(at)),
     )
-    write_event(db, "alert", subject, {"code": code.value, "details": dict(details), "count": count}, at)
+    write_event(
+        db, "alert", subject, {"code": code.value, "details": dict(details), "count": count}, at
+    )
     return True
 
 
-def raise_alert_once(db: apsw.Connection, code: AlertCode, subject: str, details: Mapping[str, str], at: datetime, sameness: str) -> bool:
-    """Record an alert that is told once and never again; False where an equal one (see ``raise_alert``) was told at any time."""
-    row = fetch_one(db, "SELECT 1 FROM alert WHERE code = ? AND subject = ? AND sameness = ?", (code.value, subject, sameness))
+def raise_alert_once(
+    db: apsw.Connection,
+    code: AlertCode,
+    subject: str,
+    details: Mapping[str, str],
+    at: datetime,
+    sameness: str,
+) -> bool:
+    """Record an alert that is told once and never again; False where an equal one (see
+    ``raise_alert``) was told at any time.
+    """
+    row = fetch_one(
+        db,
+        "SELECT 1 FROM alert WHERE code = ? AND subject = ? AND sameness = ?",
+        (code.value, subject, sameness),
+    )
     return row is None and raise_alert(db, code, subject, details, at, sameness)
 
 
@@ -48,7 +81,8 @@ def undelivered_alerts(db: apsw.Connection, channel: str, limit: int) -> list[Al
     rows = fetch_all(
         db,
         "SELECT sequence, at_us, subject, data FROM event WHERE kind = 'alert'"
-        " AND sequence > coalesce((SELECT sequence FROM notifier_cursor WHERE name = ?), 0) ORDER BY sequence LIMIT ?",
+        " AND sequence > coalesce((SELECT sequence FROM notifier_cursor WHERE name = ?), 0) ORDER "
+        "BY sequence LIMIT ?",
         (channel, limit),
     )
     return [_alert(db, row) for row in rows]
@@ -58,7 +92,8 @@ def newest_alerts(db: apsw.Connection, since: datetime, limit: int) -> list[Aler
     """Read the alerts since a time, newest first."""
     rows = fetch_all(
         db,
-        "SELECT sequence, at_us, subject, data FROM event WHERE kind = 'alert' ORDER BY sequence DESC LIMIT ?",
+        "SELECT sequence, at_us, subject, data FROM event WHERE kind = 'alert' ORDER BY sequence "
+        "DESC LIMIT ?",
         (limit,),
     )
     return [_alert(db, row) for row in rows if row[1] >= to_us(since)]
@@ -70,7 +105,8 @@ def alerts_about(db: apsw.Connection, subjects: Sequence[str], limit: int) -> li
     for each in dict.fromkeys(subjects):
         rows += fetch_all(
             db,
-            "SELECT sequence, at_us, subject, data FROM event WHERE kind = 'alert' AND subject = ? AND copy_id IS NULL"
+            "SELECT sequence, at_us, subject, data FROM event WHERE kind = 'alert' AND subject = "
+            "? AND copy_id IS NULL"
             " ORDER BY sequence DESC LIMIT ?",
             (each, limit),
         )
@@ -80,15 +116,30 @@ def alerts_about(db: apsw.Connection, subjects: Sequence[str], limit: int) -> li
 def _alert(db: apsw.Connection, row: Row) -> Alert:
     data = json.loads(row[3])
     code, details = AlertCode(data["code"]), data["details"]
-    is_about_account = code in ABOUT_ACCOUNTS or str(details.get("scope", "")).startswith(f"{SwitchScope.ACCOUNT.value} ")
-    found = fetch_one(db, "SELECT environment FROM account WHERE name = ?", (row[2],)) if is_about_account else None
-    return Alert(row[0], code, row[2], from_us(row[1]), details, data["count"], "" if found is None else found[0])
+    is_about_account = code in ABOUT_ACCOUNTS or str(details.get("scope", "")).startswith(
+        f"{SwitchScope.ACCOUNT.value} "
+    )
+    found = (
+        fetch_one(db, "SELECT environment FROM account WHERE name = ?", (row[2],))
+        if is_about_account
+        else None
+    )
+    return Alert(
+        row[0],
+        code,
+        row[2],
+        from_us(row[1]),
+        details,
+        data["count"],
+        "" if found is None else found[0],
+    )
 
 
 def delivered(db: apsw.Connection, channel: str, sequence: int) -> None:
     """Move a channel's cursor behind an alert that was delivered."""
     db.execute(
-        "INSERT INTO notifier_cursor (name, sequence) VALUES (?, ?) ON CONFLICT DO UPDATE SET sequence = excluded.sequence",
+        "INSERT INTO notifier_cursor (name, sequence) VALUES (?, ?) ON CONFLICT DO UPDATE SET "
+        "sequence = excluded.sequence",
         (channel, sequence),
     )
 
@@ -105,5 +156,7 @@ def channel_state(db: apsw.Connection, channel: str) -> ChannelState:
     """Read how far a channel is."""
     row = fetch_one(db, "SELECT sequence FROM notifier_cursor WHERE name = ?", (channel,))
     told = 0 if row is None else int(row[0])
-    waiting = fetch_one(db, "SELECT count(*) FROM event WHERE kind = 'alert' AND sequence > ?", (told,))
+    waiting = fetch_one(
+        db, "SELECT count(*) FROM event WHERE kind = 'alert' AND sequence > ?", (told,)
+    )
     return ChannelState(told, 0 if waiting is None else int(waiting[0]))

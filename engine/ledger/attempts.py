@@ -1,4 +1,6 @@
-"""The attempts to carry out a leg, as they are read: what is open, what ended, which exchange order ids are ours."""
+"""The attempts to carry out a leg, as they are read: what is open, what ended, which exchange order
+ids are ours.
+"""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -48,21 +50,41 @@ class Attempt:
 
 
 _ATTEMPT = (
-    "SELECT id, copy_id, leg, number, kind, account_id, strategy_id, state, intent, notional, margin, claimed_us, filled, cause, witness,"
+    "SELECT id, copy_id, leg, number, kind, account_id, strategy_id, state, intent, notional, "
+    "margin, claimed_us, filled, cause, witness,"
     " price, exchange_order_id, held_before"
     " FROM attempt"
 )
-_OPEN_ATTEMPT = _ATTEMPT + (  # the index says what is open; by its name, so that no plan walks an account's past instead
-    " INDEXED BY attempt_open WHERE state IN ('claimed', 'unknown', 'placed', 'partially_filled', 'not_confirmed')"
+_OPEN_ATTEMPT = (
+    _ATTEMPT
+    + (  # the index says what is open; by its name, so that no plan walks an account's past instead
+        " INDEXED BY attempt_open WHERE state IN ('claimed', 'unknown', 'placed', "
+        "'partially_filled', 'not_confirmed')"
+    )
 )
 
 
 def _attempt(row: Row) -> Attempt:
     return Attempt(
-        row[0], CopyId(row[1]), row[2], row[3], row[4], AccountId(row[5]), StrategyId(row[6]), AttemptState(row[7]), read_intent(row[8]),
-        Money(Decimal(row[9])), Money(Decimal(row[10])), from_us(row[11]), Quantity(Decimal(row[12])), row[13], tuple(json.loads(row[14])),
-        row[15] or "?", row[16], None if row[17] is None else Quantity(Decimal(row[17])),
-    )  # fmt: skip
+        row[0],
+        CopyId(row[1]),
+        row[2],
+        row[3],
+        row[4],
+        AccountId(row[5]),
+        StrategyId(row[6]),
+        AttemptState(row[7]),
+        read_intent(row[8]),
+        Money(Decimal(row[9])),
+        Money(Decimal(row[10])),
+        from_us(row[11]),
+        Quantity(Decimal(row[12])),
+        row[13],
+        tuple(json.loads(row[14])),
+        row[15] or "?",
+        row[16],
+        None if row[17] is None else Quantity(Decimal(row[17])),
+    )
 
 
 def read_attempt(db: apsw.Connection, attempt_id: int) -> Attempt:
@@ -74,56 +96,88 @@ def read_attempt(db: apsw.Connection, attempt_id: int) -> Attempt:
 
 
 def open_attempts(db: apsw.Connection, account: AccountId) -> list[Attempt]:
-    """Read the account's attempts whose fate is open: claimed, unknown, placed, partially filled, not confirmed."""
-    return [_attempt(row) for row in fetch_all(db, _OPEN_ATTEMPT + " AND account_id = ? ORDER BY id", (account,))]
+    """Read the account's attempts whose fate is open: claimed, unknown, placed, partially filled,
+    not confirmed.
+    """
+    return [
+        _attempt(row)
+        for row in fetch_all(db, _OPEN_ATTEMPT + " AND account_id = ? ORDER BY id", (account,))
+    ]
 
 
 def open_entries(db: apsw.Connection, account: AccountId) -> list[Attempt]:
-    """Read the account's entries that may stand at the exchange and count as held: those without trace only until their symbol is freed."""
-    where = " AND account_id = ? AND kind = 'entry' AND (state != 'not_confirmed' OR NOT freed) ORDER BY id"
+    """Read the account's entries that may stand at the exchange and count as held: those without
+    trace only until their symbol is freed.
+    """
+    where = (
+        " AND account_id = ? AND kind = 'entry' AND (state != 'not_confirmed' OR NOT freed) ORDER "
+        "BY id"
+    )
     return [_attempt(row) for row in fetch_all(db, _OPEN_ATTEMPT + where, (account,))]
 
 
-def unsettled_symbols(db: apsw.Connection, account: AccountId, since: datetime) -> frozenset[Symbol]:
-    """Read the symbols with an attempt whose fate is open, or which filled and ended at or after ``since``: no reading from then judges.
+def unsettled_symbols(
+    db: apsw.Connection, account: AccountId, since: datetime
+) -> frozenset[Symbol]:
+    """Read the symbols with an attempt whose fate is open, or which filled and ended at or after
+    ``since``: no reading from then judges.
 
-    One statement, so that an attempt which another task ends meanwhile is seen open or ended, never neither.
+    One statement, so that an attempt which another task ends meanwhile is seen open or ended, never
+    neither.
     """
     rows = fetch_all(
         db,
-        "SELECT symbol FROM attempt INDEXED BY attempt_open WHERE account_id = ?1 AND state IN ('claimed', 'unknown', 'placed',"
-        " 'partially_filled', 'not_confirmed') AND (state != 'not_confirmed' OR (kind = 'entry' AND NOT freed))"
-        " UNION SELECT symbol FROM attempt INDEXED BY attempt_ended WHERE account_id = ?1 AND ended_us >= ?2 AND filled != '0'",
+        "SELECT symbol FROM attempt INDEXED BY attempt_open WHERE account_id = ?1 AND state IN "
+        "('claimed', 'unknown', 'placed',"
+        " 'partially_filled', 'not_confirmed') AND (state != 'not_confirmed' OR (kind = 'entry' "
+        "AND NOT freed))"
+        " UNION SELECT symbol FROM attempt INDEXED BY attempt_ended WHERE account_id = ?1 AND "
+        "ended_us >= ?2 AND filled != '0'",
         (account, to_us(since)),
     )
     return frozenset(Symbol(row[0]) for row in rows)
 
 
 def last_exits(db: apsw.Connection, account: AccountId, since: datetime) -> dict[Symbol, datetime]:
-    """Read when the newest exit of ours that closed something ended, for each symbol with one at or after ``since``."""
+    """Read when the newest exit of ours that closed something ended, for each symbol with one at or
+    after ``since``.
+    """
     rows = fetch_all(
         db,
-        "SELECT symbol, max(ended_us) FROM attempt WHERE account_id = ? AND ended_us >= ? AND kind = 'exit' AND filled != '0'"
+        "SELECT symbol, max(ended_us) FROM attempt WHERE account_id = ? AND ended_us >= ? AND "
+        "kind = 'exit' AND filled != '0'"
         " GROUP BY symbol",
         (account, to_us(since)),
     )
     return {Symbol(symbol): from_us(ended_us) for symbol, ended_us in rows}
 
 
-def entries_before(db: apsw.Connection, account: AccountId, strategy: StrategyId, symbol: Symbol, before: OrderKey) -> list[Attempt]:
-    """Read a strategy's entry attempts that may be working at the exchange and whose leg has an earlier order key."""
+def entries_before(
+    db: apsw.Connection, account: AccountId, strategy: StrategyId, symbol: Symbol, before: OrderKey
+) -> list[Attempt]:
+    """Read a strategy's entry attempts that may be working at the exchange and whose leg has an
+    earlier order key.
+    """
     where = (
-        " AND account_id = ? AND strategy_id = ? AND symbol = ? AND kind = 'entry' AND state != 'not_confirmed'"
-        " AND (SELECT order_key FROM leg WHERE leg.copy_id = attempt.copy_id AND leg.number = attempt.leg) < ?"
+        " AND account_id = ? AND strategy_id = ? AND symbol = ? AND kind = 'entry' AND state != "
+        "'not_confirmed'"
+        " AND (SELECT order_key FROM leg WHERE leg.copy_id = attempt.copy_id AND leg.number = "
+        "attempt.leg) < ?"
     )
-    return [_attempt(row) for row in fetch_all(db, _OPEN_ATTEMPT + where, (account, strategy, symbol, before))]
+    return [
+        _attempt(row)
+        for row in fetch_all(db, _OPEN_ATTEMPT + where, (account, strategy, symbol, before))
+    ]
 
 
-def taken_back_since(db: apsw.Connection, account: AccountId, strategy: StrategyId, symbol: Symbol, since: datetime) -> int:
+def taken_back_since(
+    db: apsw.Connection, account: AccountId, strategy: StrategyId, symbol: Symbol, since: datetime
+) -> int:
     """Count a strategy's entries that ended cancelled at or after ``since``."""
     row = fetch_one(
         db,
-        "SELECT count(*) FROM attempt WHERE account_id = ? AND strategy_id = ? AND symbol = ? AND kind = 'entry' AND state = 'cancelled'"
+        "SELECT count(*) FROM attempt WHERE account_id = ? AND strategy_id = ? AND symbol = ? AND "
+        "kind = 'entry' AND state = 'cancelled'"
         " AND ended_us >= ?",
         (account, strategy, symbol, to_us(since)),
     )
@@ -132,25 +186,39 @@ def taken_back_since(db: apsw.Connection, account: AccountId, strategy: Strategy
 
 def newest_claim(db: apsw.Connection, account: AccountId) -> datetime | None:
     """Read when the newest attempt of an account was claimed."""
-    row = fetch_one(db, "SELECT claimed_us FROM attempt WHERE account_id = ? ORDER BY id DESC LIMIT 1", (account,))
+    row = fetch_one(
+        db,
+        "SELECT claimed_us FROM attempt WHERE account_id = ? ORDER BY id DESC LIMIT 1",
+        (account,),
+    )
     return None if row is None else from_us(row[0])
 
 
 def all_unknown(db: apsw.Connection) -> list[Attempt]:
     """Read every attempt, of any account, that is unknown or not confirmed; oldest first."""
-    return [_attempt(row) for row in fetch_all(db, _OPEN_ATTEMPT + " AND state IN ('unknown', 'not_confirmed') ORDER BY id")]
+    return [
+        _attempt(row)
+        for row in fetch_all(
+            db, _OPEN_ATTEMPT + " AND state IN ('unknown', 'not_confirmed') ORDER BY id"
+        )
+    ]
 
 
 def attempts_of(db: apsw.Connection, copy: CopyId) -> list[Attempt]:
     """Read the attempts of one copy, oldest first."""
-    return [_attempt(row) for row in fetch_all(db, _ATTEMPT + " WHERE copy_id = ? ORDER BY id", (copy,))]
+    return [
+        _attempt(row) for row in fetch_all(db, _ATTEMPT + " WHERE copy_id = ? ORDER BY id", (copy,))
+    ]
 
 
-def bound_order_ids(db: apsw.Connection, account: AccountId, among: Iterable[str]) -> frozenset[str]:
+def bound_order_ids(
+    db: apsw.Connection, account: AccountId, among: Iterable[str]
+) -> frozenset[str]:
     """Find which of these exchange order ids an attempt of the account is known by."""
     rows = fetch_all(
         db,
-        "SELECT value FROM json_each(?2) WHERE EXISTS (SELECT 1 FROM attempt WHERE account_id = ?1 AND exchange_order_id = value)",
+        "SELECT value FROM json_each(?2) WHERE EXISTS (SELECT 1 FROM attempt WHERE account_id = "
+        "?1 AND exchange_order_id = value)",
         (account, json.dumps(list(among))),
     )
     return frozenset(row[0] for row in rows)
@@ -158,18 +226,26 @@ def bound_order_ids(db: apsw.Connection, account: AccountId, among: Iterable[str
 
 @dataclass(frozen=True, slots=True)
 class BoundElsewhere:
-    """Tell of one exchange order id at a time whether an attempt of the account is known by it, ``but`` itself left out."""
+    """Tell of one exchange order id at a time whether an attempt of the account is known by it,
+    ``but`` itself left out.
+    """
 
     db: apsw.Connection
     account: AccountId
     but: str | None
 
     def __contains__(self, exchange_order_id: object) -> bool:
-        return exchange_order_id != self.but and bool(bound_order_ids(self.db, self.account, [str(exchange_order_id)]))
+        return exchange_order_id != self.but and bool(
+            bound_order_ids(self.db, self.account, [str(exchange_order_id)])
+        )
 
 
-def accepted_foreign(db: apsw.Connection, account: AccountId, among: Iterable[str]) -> frozenset[str]:
-    """Find which of these exchange order ids somebody accepted as not this ledger's, though they carry our mark."""
+def accepted_foreign(
+    db: apsw.Connection, account: AccountId, among: Iterable[str]
+) -> frozenset[str]:
+    """Find which of these exchange order ids somebody accepted as not this ledger's, though they
+    carry our mark.
+    """
     rows = fetch_all(
         db,
         "SELECT exchange_order_id FROM foreign_order WHERE account_id = ? AND is_accepted"
@@ -180,25 +256,43 @@ def accepted_foreign(db: apsw.Connection, account: AccountId, among: Iterable[st
 
 
 def met_foreign(db: apsw.Connection, account: AccountId) -> frozenset[str]:
-    """Read the orders with our mark that the ledger lacks and that nobody accepted: they stop the account's entries, resting or not."""
+    """Read the orders with our mark that the ledger lacks and that nobody accepted: they stop the
+    account's entries, resting or not.
+    """
     rows = fetch_all(
-        db, "SELECT exchange_order_id FROM foreign_order INDEXED BY foreign_met WHERE account_id = ? AND NOT is_accepted", (account,)
+        db,
+        "SELECT exchange_order_id FROM foreign_order INDEXED BY foreign_met WHERE account_id = ? "
+        "AND NOT is_accepted",
+        (account,),
     )
     return frozenset(row[0] for row in rows)
 
 
-def meet_foreign(db: apsw.Connection, account: AccountId, exchange_order_ids: Iterable[str]) -> None:
-    """Write down orders with our mark that the ledger lacks: entries stop until somebody accepts them."""
+def meet_foreign(
+    db: apsw.Connection, account: AccountId, exchange_order_ids: Iterable[str]
+) -> None:
+    """Write down orders with our mark that the ledger lacks: entries stop until somebody accepts
+    them.
+    """
     db.executemany(
-        "INSERT OR IGNORE INTO foreign_order (account_id, exchange_order_id, is_accepted) VALUES (?, ?, 0)",
+        "INSERT OR IGNORE INTO foreign_order (account_id, exchange_order_id, is_accepted) VALUES "
+        "(?, ?, 0)",
         [(account, each) for each in exchange_order_ids],
     )
 
 
-def accept_foreign(db: apsw.Connection, account: AccountId, name: str, exchange_order_ids: Sequence[str], by: str, at: datetime) -> None:
+def accept_foreign(
+    db: apsw.Connection,
+    account: AccountId,
+    name: str,
+    exchange_order_ids: Sequence[str],
+    by: str,
+    at: datetime,
+) -> None:
     """Write down that somebody accepted these orders as not this ledger's."""
     db.executemany(
-        "INSERT INTO foreign_order (account_id, exchange_order_id, is_accepted) VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET is_accepted = 1",
+        "INSERT INTO foreign_order (account_id, exchange_order_id, is_accepted) VALUES (?, ?, 1) "
+        "ON CONFLICT DO UPDATE SET is_accepted = 1",
         [(account, each) for each in exchange_order_ids],
     )
     write_event(db, "decision", name, {"foreign": list(exchange_order_ids), "by": by}, at)
@@ -206,4 +300,7 @@ def accept_foreign(db: apsw.Connection, account: AccountId, name: str, exchange_
 
 def knows_client_order_id(db: apsw.Connection, client_order_id: str) -> bool:
     """Tell whether an attempt with this client order id was ever claimed."""
-    return fetch_one(db, "SELECT 1 FROM attempt WHERE client_order_id = ?", (client_order_id,)) is not None
+    return (
+        fetch_one(db, "SELECT 1 FROM attempt WHERE client_order_id = ?", (client_order_id,))
+        is not None
+    )

@@ -1,8 +1,10 @@
-"""The audit: one row for each change of money, keys, roles, limits and switches that a person made; only ever appended to.
+"""The audit: one row for each change of money, keys, roles, limits and switches that a person made;
+only ever appended to.
 
-Each row's seal is a keyed BLAKE2b over the seal before it and its own words, so that a row that was changed, removed or put in
-later shows. Triggers refuse UPDATE and DELETE; the seal is for whoever has the file and goes around them. The end of the chain
-cannot prove that nothing was cut off behind it: so each run writes its end (``NUMBER:SEAL``) into the log, and verifying takes one.
+Each row's seal is a keyed BLAKE2b over the seal before it and its own words, so that a row that was
+changed, removed or put in later shows. Triggers refuse UPDATE and DELETE; the seal is for whoever
+has the file and goes around them. The end of the chain cannot prove that nothing was cut off behind
+it: so each run writes its end (``NUMBER:SEAL``) into the log, and verifying takes one.
 """
 
 import hashlib
@@ -21,7 +23,9 @@ from engine.ledger.query import Row, fetch_all, fetch_one
 
 _END: Final = re.compile(r"([0-9]{1,15}):([0-9a-f]{32,64})")
 SHELL: Final = "shell"
-"""From where it was done: a command of the operator's shell on this machine. Rows of before 0.2 have nothing there, from wherever."""
+"""From where it was done: a command of the operator's shell on this machine. Rows of before 0.2
+have nothing there, from wherever.
+"""
 _FIRST: Final = b"rexalgo/audit/v1"
 _COLUMNS: Final = "number, at_us, by, address, act, subject, data, kid, seal"
 
@@ -36,7 +40,9 @@ class AuditKey:
 
 @dataclass(frozen=True, slots=True)
 class AuditRow:
-    """Show one row: who did what to whom, from where; ``data`` is JSON text of what changed, never a secret."""
+    """Show one row: who did what to whom, from where; ``data`` is JSON text of what changed, never
+    a secret.
+    """
 
     number: int
     at: datetime
@@ -49,7 +55,9 @@ class AuditRow:
 
 @dataclass(frozen=True, slots=True)
 class AuditProof:
-    """Tell what verifying found: ``broken_at`` is the first row that does not fit, None where all do."""
+    """Tell what verifying found: ``broken_at`` is the first row that does not fit, None where all
+    do.
+    """
 
     rows: int
     last_seal: str
@@ -57,13 +65,22 @@ class AuditProof:
 
 
 def append_audit(
-    db: apsw.Connection, key: AuditKey, by: str, act: str, subject: str, data: Mapping[str, object], at: datetime, address: str
+    db: apsw.Connection,
+    key: AuditKey,
+    by: str,
+    act: str,
+    subject: str,
+    data: Mapping[str, object],
+    at: datetime,
+    address: str,
 ) -> None:
     """Append a row within the caller's transaction, which is that of the change itself.
 
     ``address`` is from where it was done: the client's address of a browser, or ``SHELL``.
     """
-    before = fetch_one(db, "SELECT number, seal FROM audit WHERE number = (SELECT max(number) FROM audit)")
+    before = fetch_one(
+        db, "SELECT number, seal FROM audit WHERE number = (SELECT max(number) FROM audit)"
+    )
     number, last = (0, _FIRST) if before is None else (int(before[0]), bytes(before[1]))
     words: Row = (number + 1, to_us(at), by, address, act, subject, dump(dict(data)), key.kid)
     db.execute(
@@ -95,23 +112,33 @@ def parse_audit_end(text: str) -> AuditEnd:
     """Read ``NUMBER:SEAL`` as the log tells it; raises InvalidValue."""
     matched = _END.fullmatch(text.strip())
     if matched is None:
-        raise InvalidValue("known", "NUMBER:SEAL as the log of a run or an earlier verifying told it", text)
+        raise InvalidValue(
+            "known", "NUMBER:SEAL as the log of a run or an earlier verifying told it", text
+        )
     return AuditEnd(int(matched[1]), matched[2])
 
 
 def audit_end(db: apsw.Connection) -> AuditEnd:
     """Read where the chain ends now."""
-    row = fetch_one(db, "SELECT number, seal FROM audit WHERE number = (SELECT max(number) FROM audit)")
+    row = fetch_one(
+        db, "SELECT number, seal FROM audit WHERE number = (SELECT max(number) FROM audit)"
+    )
     return AuditEnd(0, _FIRST.hex()) if row is None else AuditEnd(int(row[0]), bytes(row[1]).hex())
 
 
-def verify_audit(db: apsw.Connection, key_of: Callable[[str], bytes], known: AuditEnd | None = None) -> AuditProof:
-    """Walk the whole chain; ``key_of`` returns the audit key of a kid. With a ``known`` former end the chain must pass through it."""
+def verify_audit(
+    db: apsw.Connection, key_of: Callable[[str], bytes], known: AuditEnd | None = None
+) -> AuditProof:
+    """Walk the whole chain; ``key_of`` returns the audit key of a kid. With a ``known`` former end
+    the chain must pass through it.
+    """
     last, count = _FIRST, 0
     for row in fetch_all(db, f"SELECT {_COLUMNS} FROM audit ORDER BY number"):  # noqa: S608 - fixed column names
         count += 1
         *words, seal = row
-        if words[0] != count or not hmac.compare_digest(_seal(key_of(words[7]), last, tuple(words)), bytes(seal)):
+        if words[0] != count or not hmac.compare_digest(
+            _seal(key_of(words[7]), last, tuple(words)), bytes(seal)
+        ):
             return AuditProof(count, last.hex(), count)
         last = bytes(seal)
         if known is not None and count == known.number and last.hex() != known.seal:
@@ -121,11 +148,14 @@ def verify_audit(db: apsw.Connection, key_of: Callable[[str], bytes], known: Aud
     return AuditProof(count, last.hex(), None)
 
 
-def audit_rows(db: apsw.Connection, limit: int, before: int | None = None, search: str = "") -> list[AuditRow]:
+def audit_rows(
+    db: apsw.Connection, limit: int, before: int | None = None, search: str = ""
+) -> list[AuditRow]:
     """Read the newest rows, newest first; ``search`` looks for a text in who, what and whom."""
     rows = fetch_all(
         db,
-        "SELECT number, at_us, by, address, act, subject, data FROM audit WHERE number < ?1 AND (?2 = '' OR instr(by, ?2) OR"
+        "SELECT number, at_us, by, address, act, subject, data FROM audit WHERE number < ?1 AND "
+        "(?2 = '' OR instr(by, ?2) OR"
         " instr(act, ?2) OR instr(subject, ?2)) ORDER BY number DESC LIMIT ?3",
         (2**62 if before is None else before, search, limit),
     )

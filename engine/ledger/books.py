@@ -1,9 +1,11 @@
-"""Write the books: every change of a share is a fill, written in the transaction that changes the share.
+"""Write the books: every change of a share is a fill, written in the transaction that changes the
+share.
 
-What always holds: ``change_share`` is the only way in which a share changes; the open quantity of the books is the share, for each account,
-strategy and symbol. A difference is told to people and loses no proof: the fill stands. A fill is corrected when its price, fee or cause is
-told later, and has its episode folded anew (``ledger.folding``). What the owner opens and closes beside us is written the same way,
-under no strategy.
+What always holds: ``change_share`` is the only way in which a share changes; the open quantity of
+the books is the share, for each account, strategy and symbol. A difference is told to people and
+loses no proof: the fill stands. A fill is corrected when its price, fee or cause is told later, and
+has its episode folded anew (``ledger.folding``). What the owner opens and closes beside us is
+written the same way, under no strategy.
 """
 
 from dataclasses import dataclass, replace
@@ -34,8 +36,8 @@ OWNER: Final = ""
 class Change:
     """Say how a position changed. ``price``, ``fee`` and ``cause`` are None while nobody told them.
 
-    ``since`` is the last time at which the position was seen as before; None where it is known when it changed. ``ends_position``: nothing
-    of the exchange's position was left, whoever's it was.
+    ``since`` is the last time at which the position was seen as before; None where it is known when
+    it changed. ``ends_position``: nothing of the exchange's position was left, whoever's it was.
     """
 
     is_entry: bool
@@ -52,56 +54,99 @@ class Change:
 
 
 def change_share(db: apsw.Connection, held: Holding, change: Change) -> Holding:
-    """Change a strategy's share by a fill and return the holding as it is then; of a close, at most the share is ours."""
+    """Change a strategy's share by a fill and return the holding as it is then; of a close, at most
+    the share is ours.
+    """
     quantity = change.quantity if change.is_entry else min(change.quantity, held.share)
     if quantity <= 0:
         return held
     fee = change.fee if quantity == change.quantity else part(change.fee, quantity, change.quantity)
-    share = EXACT.add(held.share, quantity) if change.is_entry else EXACT.subtract(held.share, quantity)
-    # A position ends with the share in it. What an open entry still fills may be in another one, which the next reading names.
+    share = (
+        EXACT.add(held.share, quantity) if change.is_entry else EXACT.subtract(held.share, quantity)
+    )
+    # A position ends with the share in it. What an open entry still fills may be in another one,
+    # which the next reading names.
     after = replace(held, share=Quantity(share), position_id=held.position_id if share else "")
     db.execute(
-        "UPDATE holding SET share = ?, side = ?, position_id = CASE WHEN ? THEN '' ELSE position_id END"
+        "UPDATE holding SET share = ?, side = ?, position_id = CASE WHEN ? THEN '' ELSE "
+        "position_id END"
         " WHERE account_id = ? AND symbol = ?",
         (plain(share), held.side.value, share == 0, held.account, held.symbol),
     )
-    fill = replace(change, quantity=quantity, fee=fee, position_id=change.position_id or held.position_id)
+    fill = replace(
+        change, quantity=quantity, fee=fee, position_id=change.position_id or held.position_id
+    )
     booked = write_fill(db, held.account, held.strategy, held.symbol, held.side, fill)
     if booked != share:
         _tell_difference(db, held, booked, share, change.at)
     return after
 
 
-def _tell_difference(db: apsw.Connection, held: Holding, booked: Decimal, share: Decimal, at: datetime) -> None:
+def _tell_difference(
+    db: apsw.Connection, held: Holding, booked: Decimal, share: Decimal, at: datetime
+) -> None:
     row = fetch_one(db, "SELECT name FROM account WHERE id = ?", (held.account,))
     details = {"symbol": held.symbol, "booked": plain(booked), "share": plain(share)}
-    raise_alert(db, AlertCode.BOOKS_DIFFER, str(held.account if row is None else row[0]), details, at, held.symbol)
+    raise_alert(
+        db,
+        AlertCode.BOOKS_DIFFER,
+        str(held.account if row is None else row[0]),
+        details,
+        at,
+        held.symbol,
+    )
 
 
 def write_fill(
-    db: apsw.Connection, account: AccountId, strategy: str, symbol: Symbol, side: PositionSide, change: Change
-) -> Decimal:  # fmt: skip
+    db: apsw.Connection,
+    account: AccountId,
+    strategy: str,
+    symbol: Symbol,
+    side: PositionSide,
+    change: Change,
+) -> Decimal:
     """Write one fill into its episode, from flat to flat; returns how much is open afterwards."""
     key = (account, strategy, symbol)
     row = fetch_one(
-        db, "SELECT side, quantity, episode, position_id FROM book WHERE account_id = ? AND strategy_id = ? AND symbol = ?", key
+        db,
+        "SELECT side, quantity, episode, position_id FROM book WHERE account_id = ? AND "
+        "strategy_id = ? AND symbol = ?",
+        key,
     )
     continues = row is not None and row[0] == side.value
     before, episode, position = (
-        (Decimal(row[1]), row[2], change.position_id or row[3]) if row and continues else (ZERO, 0, change.position_id)
+        (Decimal(row[1]), row[2], change.position_id or row[3])
+        if row and continues
+        else (ZERO, 0, change.position_id)
     )
-    state = BookState.OPEN if None in (change.price, change.fee, change.cause) else BookState.SETTLED
+    state = (
+        BookState.OPEN if None in (change.price, change.fee, change.cause) else BookState.SETTLED
+    )
     at_us = to_us(change.at)
     db.execute(
-        "INSERT INTO fill (account_id, strategy_id, symbol, side, is_entry, quantity, price, fee, cause, at_us, since_us, seen_us,"
+        "INSERT INTO fill (account_id, strategy_id, symbol, side, is_entry, quantity, price, fee, "
+        "cause, at_us, since_us, seen_us,"
         " attempt_id, exchange_order_id, position_id, ends_position, episode, state) VALUES"
         " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
-            *key, side.value, int(change.is_entry), plain(change.quantity), text(change.price), text(change.fee),
-            None if change.cause is None else change.cause.value, at_us, at_us if change.since is None else to_us(change.since),
-            at_us, change.attempt, change.order_id or None, position, int(change.ends_position), episode, state.value,
+            *key,
+            side.value,
+            int(change.is_entry),
+            plain(change.quantity),
+            text(change.price),
+            text(change.fee),
+            None if change.cause is None else change.cause.value,
+            at_us,
+            at_us if change.since is None else to_us(change.since),
+            at_us,
+            change.attempt,
+            change.order_id or None,
+            position,
+            int(change.ends_position),
+            episode,
+            state.value,
         ),
-    )  # fmt: skip
+    )
     if not episode:
         episode = db.last_insert_rowid()
         db.execute("UPDATE fill SET episode = id WHERE id = ?", (episode,))
@@ -111,10 +156,13 @@ def write_fill(
         db.execute("DELETE FROM book WHERE account_id = ? AND strategy_id = ? AND symbol = ?", key)
     else:
         db.execute(
-            "INSERT INTO book (account_id, strategy_id, symbol, side, quantity, episode, opened_us, position_id) VALUES"
-            " (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET side = excluded.side, quantity = excluded.quantity,"
+            "INSERT INTO book (account_id, strategy_id, symbol, side, quantity, episode, "
+            "opened_us, position_id) VALUES"
+            " (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET side = excluded.side, quantity = "
+            "excluded.quantity,"
             " episode = excluded.episode, position_id = excluded.position_id,"
-            " opened_us = CASE WHEN episode = excluded.episode THEN opened_us ELSE excluded.opened_us END",
+            " opened_us = CASE WHEN episode = excluded.episode THEN opened_us ELSE "
+            "excluded.opened_us END",
             (*key, side.value, plain(after), episode, at_us, position),
         )
     return after
@@ -129,30 +177,56 @@ def text(number: Decimal | None) -> str | None:
 
 
 def tell_fill(
-    db: apsw.Connection, fill: int, *, price: Decimal | None = None, fee: Decimal | None = None, rebate: Decimal | None = None,
-    cause: Cause | None = None, order_id: str | None = None, at: datetime | None = None,
-) -> None:  # fmt: skip
-    """Write what was told about a fill later, and have its episode folded anew; None leaves what is known."""
+    db: apsw.Connection,
+    fill: int,
+    *,
+    price: Decimal | None = None,
+    fee: Decimal | None = None,
+    rebate: Decimal | None = None,
+    cause: Cause | None = None,
+    order_id: str | None = None,
+    at: datetime | None = None,
+) -> None:
+    """Write what was told about a fill later, and have its episode folded anew; None leaves what is
+    known.
+    """
     db.execute(
-        "UPDATE fill SET price = coalesce(?2, price), fee = coalesce(?3, fee), rebate = coalesce(?4, rebate), cause = coalesce(?5, cause),"
-        " exchange_order_id = coalesce(?6, exchange_order_id), at_us = coalesce(?7, at_us), folded = 0 WHERE id = ?1",
-        (fill, text(price), text(fee), text(rebate), None if cause is None else cause.value, order_id, None if at is None else to_us(at)),
+        "UPDATE fill SET price = coalesce(?2, price), fee = coalesce(?3, fee), rebate = "
+        "coalesce(?4, rebate), cause = coalesce(?5, cause),"
+        " exchange_order_id = coalesce(?6, exchange_order_id), at_us = coalesce(?7, at_us), "
+        "folded = 0 WHERE id = ?1",
+        (
+            fill,
+            text(price),
+            text(fee),
+            text(rebate),
+            None if cause is None else cause.value,
+            order_id,
+            None if at is None else to_us(at),
+        ),
     )
     if price is not None:
         drop_rows_of(db, fill)
     db.execute(
-        "UPDATE fill SET state = 'settled' WHERE id = ? AND state IN ('open', 'unexplained') AND price IS NOT NULL AND fee IS NOT NULL"
+        "UPDATE fill SET state = 'settled' WHERE id = ? AND state IN ('open', 'unexplained') AND "
+        "price IS NOT NULL AND fee IS NOT NULL"
         " AND cause IS NOT NULL",
         (fill,),
     )
 
 
-def tell_order(db: apsw.Connection, attempt: int, filled: Decimal, average: Decimal | None, fee: Decimal | None) -> None:
-    """Write what the exchange told about a whole order of ours into those of its fills that lack it.
+def tell_order(
+    db: apsw.Connection, attempt: int, filled: Decimal, average: Decimal | None, fee: Decimal | None
+) -> None:
+    """Write what the exchange told about a whole order of ours into those of its fills that lack
+    it.
 
-    ``average`` is the price and ``fee`` the fee of all that filled: what is known of earlier parts is taken off.
+    ``average`` is the price and ``fee`` the fee of all that filled: what is known of earlier parts
+    is taken off.
     """
-    rows = fetch_all(db, "SELECT id, quantity, price, fee FROM fill WHERE attempt_id = ? ORDER BY id", (attempt,))
+    rows = fetch_all(
+        db, "SELECT id, quantity, price, fee FROM fill WHERE attempt_id = ? ORDER BY id", (attempt,)
+    )
     if fee is not None:
         note_order_fee(db, attempt, fee)
     price = None if average is None else _price_of_rest(rows, filled, average)
@@ -165,7 +239,9 @@ def tell_order(db: apsw.Connection, attempt: int, filled: Decimal, average: Deci
 
 
 def note_order_fee(db: apsw.Connection, attempt: int, fee: Decimal) -> None:
-    """Write what an order of ours has cost by now, and count what is new of it: all of it, whoever's position it closed."""
+    """Write what an order of ours has cost by now, and count what is new of it: all of it,
+    whoever's position it closed.
+    """
     row = fetch_one(db, "SELECT account_id, fee, claimed_us FROM attempt WHERE id = ?", (attempt,))
     if row is not None and Decimal(row[1]) != fee:
         db.execute("UPDATE attempt SET fee = ? WHERE id = ?", (plain(fee), attempt))
@@ -177,7 +253,9 @@ def _price_of_rest(rows: list[Row], filled: Decimal, average: Decimal) -> Decima
     missing = EXACT.subtract(filled, sum((quantity for quantity, _ in known), ZERO))
     if missing <= 0:
         return None
-    cost = EXACT.subtract(EXACT.multiply(filled, average), sum((EXACT.multiply(*each) for each in known), ZERO))
+    cost = EXACT.subtract(
+        EXACT.multiply(filled, average), sum((EXACT.multiply(*each) for each in known), ZERO)
+    )
     return part(cost, Decimal(1), missing) if cost > 0 else average
 
 
@@ -185,33 +263,51 @@ def _fee_of_rest(rows: list[Row], filled: Decimal, fee: Decimal) -> Decimal | No
     """Return the fee for one unit of what has none yet."""
     known = [(Decimal(row[1]), Decimal(row[3])) for row in rows if row[3] is not None]
     missing = EXACT.subtract(filled, sum((quantity for quantity, _ in known), ZERO))
-    return None if missing <= 0 else EXACT.divide(EXACT.subtract(fee, sum((each for _, each in known), ZERO)), missing)
+    return (
+        None
+        if missing <= 0
+        else EXACT.divide(EXACT.subtract(fee, sum((each for _, each in known), ZERO)), missing)
+    )
 
 
 def bind_outside(db: apsw.Connection, held: Holding, change: Change) -> None:
-    """Give an order of ours that is proven late the closes that a reading had seen before it, newest first.
+    """Give an order of ours that is proven late the closes that a reading had seen before it,
+    newest first.
 
-    Until then nobody knew who had closed, or its row was taken for the owner's. ``change.quantity`` is what the order closed beyond the
-    share that is left.
+    Until then nobody knew who had closed, or its row was taken for the owner's. ``change.quantity``
+    is what the order closed beyond the share that is left.
     """
     rows = fetch_all(
         db,
-        _BY_OTHERS + " AND state IN ('open', 'unexplained') UNION " + _BY_OTHERS + " AND exchange_order_id = ?5 ORDER BY id DESC",
+        _BY_OTHERS
+        + " AND state IN ('open', 'unexplained') UNION "
+        + _BY_OTHERS
+        + " AND exchange_order_id = ?5 ORDER BY id DESC",
         (held.account, held.symbol, held.strategy, held.side.value, change.order_id or None),
     )
     left = change.quantity
     for identifier, quantity, known, seen_us in rows:
         if Decimal(quantity) <= left:
-            if known is not None and change.fee is not None:  # it came with the same order, which counts as ours by now
+            if (
+                known is not None and change.fee is not None
+            ):  # it came with the same order, which counts as ours by now
                 add_since(db, held.account, Line.ORDER_FEES, -Decimal(known), seen_us)
             left = EXACT.subtract(left, Decimal(quantity))
             fee = part(change.fee, Decimal(quantity), change.quantity)
-            tell_fill(db, identifier, price=change.price, fee=fee, cause=change.cause, order_id=change.order_id)
+            tell_fill(
+                db,
+                identifier,
+                price=change.price,
+                fee=fee,
+                cause=change.cause,
+                order_id=change.order_id,
+            )
             db.execute("UPDATE fill SET attempt_id = ? WHERE id = ?", (change.attempt, identifier))
 
 
 _BY_OTHERS: Final = (
-    "SELECT id, quantity, fee, seen_us FROM fill WHERE account_id = ?1 AND symbol = ?2 AND strategy_id = ?3 AND side = ?4 AND NOT is_entry"
+    "SELECT id, quantity, fee, seen_us FROM fill WHERE account_id = ?1 AND symbol = ?2 AND "
+    "strategy_id = ?3 AND side = ?4 AND NOT is_entry"
     " AND attempt_id IS NULL"
 )
 
@@ -234,12 +330,20 @@ def differences(db: apsw.Connection, account: str | None = None) -> list[Differe
     """Compare the open quantities of the books with the shares, of one account or of all."""
     rows = fetch_all(
         db,
-        "SELECT account_id, strategy_id, symbol, side, quantity, 0 FROM book WHERE strategy_id != ''"
+        "SELECT account_id, strategy_id, symbol, side, quantity, 0 FROM book WHERE strategy_id != "
+        "''"
         " AND (?1 IS NULL OR account_id = ?1) UNION ALL"
-        " SELECT account_id, strategy_id, symbol, side, share, 1 FROM holding WHERE share != '0' AND (?1 IS NULL OR account_id = ?1)",
+        " SELECT account_id, strategy_id, symbol, side, share, 1 FROM holding WHERE share != '0' "
+        "AND (?1 IS NULL OR account_id = ?1)",
         (account,),
     )
     found: dict[tuple[str, str, str, str], list[Decimal]] = {}
     for *key, quantity, is_share in rows:
-        found.setdefault((key[0], key[1], key[2], key[3]), [ZERO, ZERO])[is_share] = Decimal(quantity)
-    return [Difference(*key[:3], booked, share) for key, (booked, share) in sorted(found.items()) if booked != share]
+        found.setdefault((key[0], key[1], key[2], key[3]), [ZERO, ZERO])[is_share] = Decimal(
+            quantity
+        )
+    return [
+        Difference(*key[:3], booked, share)
+        for key, (booked, share) in sorted(found.items())
+        if booked != share
+    ]

@@ -1,4 +1,6 @@
-"""Read what people are shown of the books: both sides' quantities, what was closed by position, the wallet's lines, what is not settled."""
+"""Read what people are shown of the books: both sides' quantities, what was closed by position, the
+wallet's lines, what is not settled.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,27 +21,58 @@ from engine.ledger.wallet import WalletRow, read_wallet, sums, wallet_rows
 SHOWN_MAX = 100
 
 
-def quantities(db: apsw.Connection, account: AccountId, there: dict[str, tuple[str, Decimal]] | None) -> list[Quantities]:
-    """Read every contract that the books, a strategy or the exchange has something open in; ``there`` None: not read."""
+def quantities(
+    db: apsw.Connection, account: AccountId, there: dict[str, tuple[str, Decimal]] | None
+) -> list[Quantities]:
+    """Read every contract that the books, a strategy or the exchange has something open in;
+    ``there`` None: not read.
+    """
     names: dict[str, str] = dict(fetch_all(db, "SELECT id, name FROM strategy"))
     books = {
         (row[0], row[1], row[2]): Decimal(row[3])
-        for row in fetch_all(db, "SELECT strategy_id, symbol, side, quantity FROM book WHERE account_id = ?", (account,))
+        for row in fetch_all(
+            db,
+            "SELECT strategy_id, symbol, side, quantity FROM book WHERE account_id = ?",
+            (account,),
+        )
     }
     shares = {
         (row[0], row[1], row[2]): Decimal(row[3])
-        for row in fetch_all(db, "SELECT strategy_id, symbol, side, share FROM holding WHERE account_id = ? AND share != '0'", (account,))
+        for row in fetch_all(
+            db,
+            "SELECT strategy_id, symbol, side, share FROM holding WHERE account_id = ? AND share "
+            "!= '0'",
+            (account,),
+        )
     }
     known = {key for key in {*books, *shares} if key[0] != OWNER}
-    alone = {(symbol, side) for _, symbol, side in books} | {(symbol, side) for symbol, (side, _) in (there or {}).items()}
+    alone = {(symbol, side) for _, symbol, side in books} | {
+        (symbol, side) for symbol, (side, _) in (there or {}).items()
+    }
     alone -= {(symbol, side) for _, symbol, side in known}
     found = []
     for strategy, symbol, side in sorted(known | {(OWNER, *each) for each in alone}):
-        seen = None if there is None else next((amount for where, amount in [there.get(symbol, ("", ZERO))] if where == side), ZERO)
+        seen = (
+            None
+            if there is None
+            else next(
+                (amount for where, amount in [there.get(symbol, ("", ZERO))] if where == side), ZERO
+            )
+        )
         ours = (strategy, symbol, side)
         booked = ZERO if strategy == OWNER else books.get(ours, ZERO)
         name = "" if strategy == OWNER else names.get(strategy, strategy)
-        found.append(Quantities(symbol, side, name, booked, shares.get(ours, ZERO), books.get((OWNER, symbol, side), ZERO), seen))
+        found.append(
+            Quantities(
+                symbol,
+                side,
+                name,
+                booked,
+                shares.get(ours, ZERO),
+                books.get((OWNER, symbol, side), ZERO),
+                seen,
+            )
+        )
     return found
 
 
@@ -47,14 +80,22 @@ def closed_parts(db: apsw.Connection, account: AccountId, since: datetime) -> li
     """Read what was closed since a time, by the exchange's position; only positions with an id."""
     rows = fetch_all(
         db,
-        "SELECT fill.position_id, trade.id, fill.quantity, fill.price, trade.gross, fill.strategy_id FROM fill"
-        " JOIN trade ON trade.fill_id = fill.id WHERE fill.account_id = ? AND fill.seen_us >= ? AND fill.position_id != ''"
+        "SELECT fill.position_id, trade.id, fill.quantity, fill.price, trade.gross, "
+        "fill.strategy_id FROM fill"
+        " JOIN trade ON trade.fill_id = fill.id WHERE fill.account_id = ? AND fill.seen_us >= ? "
+        "AND fill.position_id != ''"
         " AND trade.state != 'old' ORDER BY fill.id",
         (account, to_us(since)),
     )
     grouped: dict[str, list[tuple[int, Decimal, Decimal | None, Decimal | None, str]]] = {}
     for position, trade, quantity, price, gross, strategy in rows:
-        known = (trade, Decimal(quantity), None if price is None else Decimal(price), None if gross is None else Decimal(gross), strategy)
+        known = (
+            trade,
+            Decimal(quantity),
+            None if price is None else Decimal(price),
+            None if gross is None else Decimal(gross),
+            strategy,
+        )
         grouped.setdefault(position, []).append(known)
     found = []
     for position, parts in grouped.items():
@@ -63,17 +104,21 @@ def closed_parts(db: apsw.Connection, account: AccountId, since: datetime) -> li
         gross = [each[3] for each in ours if each[3] is not None]
         found.append(
             ClosedParts(
-                position, tuple(each[0] for each in ours), sum((each[1] for each in ours), ZERO),
-                sum(values, ZERO) if len(values) == len(ours) else None, sum(gross, ZERO) if len(gross) == len(ours) else None,
+                position,
+                tuple(each[0] for each in ours),
+                sum((each[1] for each in ours), ZERO),
+                sum(values, ZERO) if len(values) == len(ours) else None,
+                sum(gross, ZERO) if len(gross) == len(ours) else None,
                 len(ours) == len(parts),
             )
-        )  # fmt: skip
+        )
     return found
 
 
 @dataclass(frozen=True, slots=True)
 class BooksSummary:
-    """Hold what the ledger alone says of an account's books: each line of its wallet since ``since``, visible rows, what is not settled.
+    """Hold what the ledger alone says of an account's books: each line of its wallet since
+    ``since``, visible rows, what is not settled.
 
     ``fees`` are net of what was paid back. ``since`` is None before the first reading.
     """
@@ -99,24 +144,43 @@ def books_summary(db: apsw.Connection, account: AccountId) -> BooksSummary:
     """Read an account's books in short."""
     wallet, lines = read_wallet(db, account), sums(db, account)
     counts: dict[str, int] = dict(
-        fetch_all(db, "SELECT state, count(*) FROM fill WHERE account_id = ? AND state IN ('open', 'unexplained') GROUP BY 1", (account,))
+        fetch_all(
+            db,
+            "SELECT state, count(*) FROM fill WHERE account_id = ? AND state IN ('open', "
+            "'unexplained') GROUP BY 1",
+            (account,),
+        )
     )
     fees = EXACT.add(lines.get(Line.ORDER_FEES, ZERO), lines.get(Line.FEE_ROWS, ZERO))
     return BooksSummary(
-        None if wallet is None else wallet.since, lines.get(Line.RESULTS, ZERO), lines.get(Line.OWNER, ZERO), fees,
-        lines.get(Line.FUNDING, ZERO), lines.get(Line.UNEXPLAINED, ZERO), tuple(wallet_rows(db, account)), counts.get("open", 0),
+        None if wallet is None else wallet.since,
+        lines.get(Line.RESULTS, ZERO),
+        lines.get(Line.OWNER, ZERO),
+        fees,
+        lines.get(Line.FUNDING, ZERO),
+        lines.get(Line.UNEXPLAINED, ZERO),
+        tuple(wallet_rows(db, account)),
+        counts.get("open", 0),
         counts.get("unexplained", 0),
-    )  # fmt: skip
+    )
 
 
 def count_unfolded(db: apsw.Connection, account: AccountId) -> int:
     """Count an account's fills whose newest facts its trades do not show yet; it takes a moment."""
-    return int(fetch_all(db, "SELECT count(*) FROM fill INDEXED BY fill_unfolded_of WHERE account_id = ? AND NOT folded", (account,))[0][0])
+    return int(
+        fetch_all(
+            db,
+            "SELECT count(*) FROM fill INDEXED BY fill_unfolded_of WHERE account_id = ? AND NOT "
+            "folded",
+            (account,),
+        )[0][0]
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Booked:
-    """Hold what is known by now of the fills of one order of ours; None where the exchange has not told it of all of them.
+    """Hold what is known by now of the fills of one order of ours; None where the exchange has not
+    told it of all of them.
 
     ``fee`` is net of what was paid back.
     """
@@ -127,7 +191,11 @@ class Booked:
 
 def booked(db: apsw.Connection, attempt: int) -> Booked:
     """Read the average price and the fee of what one order filled."""
-    rows = fetch_all(db, "SELECT quantity, price, fee, coalesce(rebate, '0') FROM fill WHERE attempt_id = ?", (attempt,))
+    rows = fetch_all(
+        db,
+        "SELECT quantity, price, fee, coalesce(rebate, '0') FROM fill WHERE attempt_id = ?",
+        (attempt,),
+    )
     price = fee = None
     if rows and all(row[1] is not None for row in rows):
         cost = sum((EXACT.multiply(Decimal(row[0]), Decimal(row[1])) for row in rows), ZERO)
@@ -141,16 +209,28 @@ def unsettled_rows(db: apsw.Connection, account: AccountId) -> list[dict[str, ob
     """Read fills that lack something, newest first, for people."""
     rows = fetch_all(
         db,
-        "SELECT fill.id, coalesce(strategy.name, ''), symbol, side, is_entry, quantity, price, fee, rebate, cause, at_us, fill.state"
-        " FROM fill LEFT JOIN strategy ON strategy.id = fill.strategy_id WHERE account_id = ? AND fill.state IN ('open', 'unexplained')"
+        "SELECT fill.id, coalesce(strategy.name, ''), symbol, side, is_entry, quantity, price, "
+        "fee, rebate, cause, at_us, fill.state"
+        " FROM fill LEFT JOIN strategy ON strategy.id = fill.strategy_id WHERE account_id = ? AND "
+        "fill.state IN ('open', 'unexplained')"
         " ORDER BY fill.id DESC LIMIT ?",
         (account, SHOWN_MAX),
     )
     return [
         {
-            "fill": row[0], "strategy": row[1], "symbol": row[2], "side": row[3], "is_entry": bool(row[4]), "quantity": row[5],
-            "lacks": [name for name, value in (("price", row[6]), ("fee", row[7]), ("cause", row[9])) if value in (None, "unexplained")],
-            "at": from_us(row[10]).isoformat(), "state": row[11],
+            "fill": row[0],
+            "strategy": row[1],
+            "symbol": row[2],
+            "side": row[3],
+            "is_entry": bool(row[4]),
+            "quantity": row[5],
+            "lacks": [
+                name
+                for name, value in (("price", row[6]), ("fee", row[7]), ("cause", row[9]))
+                if value in (None, "unexplained")
+            ],
+            "at": from_us(row[10]).isoformat(),
+            "state": row[11],
         }
         for row in rows
-    ]  # fmt: skip
+    ]

@@ -8,11 +8,16 @@ from engine.ledger.codec import from_us, to_us
 from engine.ledger.query import fetch_all, fetch_one
 
 
-def busy_strategies(db: apsw.Connection, since: datetime, limit: int) -> list[tuple[str, int, datetime]]:
-    """Read strategies with more than ``limit`` entry signals since a time, tests left out: name, count, the newest one's time."""
+def busy_strategies(
+    db: apsw.Connection, since: datetime, limit: int
+) -> list[tuple[str, int, datetime]]:
+    """Read strategies with more than ``limit`` entry signals since a time, tests left out: name,
+    count, the newest one's time.
+    """
     rows = fetch_all(
         db,
-        "SELECT strategy.name, count(*), max(signal.received_us) FROM signal INDEXED BY signal_by_time"
+        "SELECT strategy.name, count(*), max(signal.received_us) FROM signal INDEXED BY "
+        "signal_by_time"
         " JOIN strategy ON strategy.id = signal.strategy_id WHERE signal.received_us >= ?"
         " AND json_extract(signal.draft, '$.action') IN ('open', 'add', 'reverse')"
         " AND NOT coalesce(json_extract(signal.draft, '$.is_test'), 0)"
@@ -22,17 +27,25 @@ def busy_strategies(db: apsw.Connection, since: datetime, limit: int) -> list[tu
     return [(row[0], row[1], from_us(row[2])) for row in rows]
 
 
-def refused_accounts(db: apsw.Connection, since: datetime, limit: int) -> list[tuple[str, int, str, datetime]]:
-    """Read accounts whose last ``limit`` entries or more were all refused by the exchange since a time: name, count, last cause, its time.
+def refused_accounts(
+    db: apsw.Connection, since: datetime, limit: int
+) -> list[tuple[str, int, str, datetime]]:
+    """Read accounts whose last ``limit`` entries or more were all refused by the exchange since a
+    time: name, count, last cause, its time.
 
     What the exchange accepted in between starts the count anew.
     """
     rows = fetch_all(
         db,
-        "SELECT account.name, count(*), cause, max(ended_us) FROM attempt INDEXED BY attempt_refused"  # cause: of the newest, by max()
-        " JOIN account ON account.id = account_id WHERE kind = 'entry' AND state = 'rejected' AND ended_us >= ?1"
-        " AND NOT EXISTS (SELECT 1 FROM attempt AS good WHERE good.account_id = attempt.account_id AND good.ended_us >= attempt.ended_us"
-        " AND good.kind = 'entry' AND good.state IN ('placed', 'partially_filled', 'filled', 'cancelled'))"
+        # cause: of the newest, by max()
+        "SELECT account.name, count(*), cause, max(ended_us) FROM attempt INDEXED BY "
+        "attempt_refused"
+        " JOIN account ON account.id = account_id WHERE kind = 'entry' AND state = 'rejected' AND "
+        "ended_us >= ?1"
+        " AND NOT EXISTS (SELECT 1 FROM attempt AS good WHERE good.account_id = "
+        "attempt.account_id AND good.ended_us >= attempt.ended_us"
+        " AND good.kind = 'entry' AND good.state IN ('placed', 'partially_filled', 'filled', "
+        "'cancelled'))"
         " GROUP BY account_id HAVING count(*) >= ?2",
         (to_us(since), limit),
     )
@@ -40,8 +53,13 @@ def refused_accounts(db: apsw.Connection, since: datetime, limit: int) -> list[t
 
 
 def switched_at(db: apsw.Connection, label: str) -> datetime | None:
-    """Read when the switch of this label was last turned, on or off: older evidence was judged already."""
+    """Read when the switch of this label was last turned, on or off: older evidence was judged
+    already.
+    """
     row = fetch_one(
-        db, "SELECT at_us FROM event WHERE kind = 'switch' AND subject = ? AND copy_id IS NULL ORDER BY sequence DESC LIMIT 1", (label,)
+        db,
+        "SELECT at_us FROM event WHERE kind = 'switch' AND subject = ? AND copy_id IS NULL ORDER "
+        "BY sequence DESC LIMIT 1",
+        (label,),
     )
     return None if row is None else from_us(row[0])

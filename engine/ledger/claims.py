@@ -1,7 +1,8 @@
-"""Claim a leg: the step from NEW to CLAIMED with its attempt and, for an entry, its holding, in one transaction.
+"""Claim a leg: the step from NEW to CLAIMED with its attempt and, for an entry, its holding, in one
+transaction.
 
-What always holds: a leg is claimed at most once at a time (a compare-and-set on the leg); what refuses an entry is looked at here again,
-because more may have been recorded since it was planned.
+What always holds: a leg is claimed at most once at a time (a compare-and-set on the leg); what
+refuses an entry is looked at here again, because more may have been recorded since it was planned.
 """
 
 from dataclasses import dataclass
@@ -21,11 +22,14 @@ from engine.ledger.holdings import goal_key, keep_carried, read_holding
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Hold what is claimed. ``witness`` are the exchange order ids seen in the account's last snapshot of the symbol.
+    """Hold what is claimed. ``witness`` are the exchange order ids seen in the account's last
+    snapshot of the symbol.
 
-    ``adds``: the entry grows what its strategy holds. ``leave`` and ``carried`` are an exit's: the share that it leaves behind, and what
-    it rounds off for the next one; None where that was fixed before. ``planned_from`` is the share that an exit was planned from.
-    ``held_before`` is the whole position, the owner's part included, as the account's last reading shows it; None where that is not known.
+    ``adds``: the entry grows what its strategy holds. ``leave`` and ``carried`` are an exit's: the
+    share that it leaves behind, and what it rounds off for the next one; None where that was fixed
+    before. ``planned_from`` is the share that an exit was planned from. ``held_before`` is the
+    whole position, the owner's part included, as the account's last reading shows it; None where
+    that is not known.
     """
 
     copy: CopyId
@@ -50,29 +54,50 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class NotClaimed:
-    """Say why a claim was not made: ``outcome`` ends the copy, None means that somebody else claimed or ended the leg."""
+    """Say why a claim was not made: ``outcome`` ends the copy, None means that somebody else
+    claimed or ended the leg.
+    """
 
     outcome: Outcome | None
 
 
 def claim(db: apsw.Connection, wanted: Claim) -> int | NotClaimed:
-    """Move a leg NEW -> CLAIMED with its attempt and, for an entry, its holding; returns the attempt's id."""
+    """Move a leg NEW -> CLAIMED with its attempt and, for an entry, its holding; returns the
+    attempt's id.
+    """
     if wanted.kind == "entry":
         refused = _entry_refused(db, wanted)
         if refused is not None:
             return refused
-    db.execute("UPDATE leg SET state = 'claimed' WHERE copy_id = ? AND number = ? AND state = 'new'", (wanted.copy, wanted.leg))
+    db.execute(
+        "UPDATE leg SET state = 'claimed' WHERE copy_id = ? AND number = ? AND state = 'new'",
+        (wanted.copy, wanted.leg),
+    )
     if db.changes() != 1:
         return NotClaimed(None)
     db.execute(
-        "INSERT INTO attempt (copy_id, leg, number, kind, account_id, strategy_id, symbol, epoch, state, client_order_id, intent,"
-        " witness, notional, margin, claimed_us, held_before) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'claimed', ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO attempt (copy_id, leg, number, kind, account_id, strategy_id, symbol, epoch, "
+        "state, client_order_id, intent,"
+        " witness, notional, margin, claimed_us, held_before) VALUES (?, ?, ?, ?, ?, ?, ?, ?, "
+        "'claimed', ?, ?, ?, ?, ?, ?, ?)",
         (
-            wanted.copy, wanted.leg, wanted.number, wanted.kind, wanted.account, wanted.strategy, wanted.intent.symbol, wanted.epoch,
-            wanted.intent.client_order_id, write_intent(wanted.intent), dump(wanted.witness), plain(wanted.notional),
-            plain(wanted.margin), to_us(wanted.at), None if wanted.held_before is None else plain(wanted.held_before),
+            wanted.copy,
+            wanted.leg,
+            wanted.number,
+            wanted.kind,
+            wanted.account,
+            wanted.strategy,
+            wanted.intent.symbol,
+            wanted.epoch,
+            wanted.intent.client_order_id,
+            write_intent(wanted.intent),
+            dump(wanted.witness),
+            plain(wanted.notional),
+            plain(wanted.margin),
+            to_us(wanted.at),
+            None if wanted.held_before is None else plain(wanted.held_before),
         ),
-    )  # fmt: skip
+    )
     attempt_id = db.last_insert_rowid()
     if wanted.kind == "entry":
         _hold(db, wanted, attempt_id)
@@ -86,27 +111,45 @@ def _hold(db: apsw.Connection, wanted: Claim, attempt_id: int) -> None:
     """Let the strategy hold the symbol, and note which stop and target it wants there."""
     intent = wanted.intent
     stop, target = write_number(intent.stop_loss), write_number(intent.take_profit)
-    if wanted.adds:  # the key of the opening entry stays: a close that is older than this one still closes what was opened
+    # the key of the opening entry stays: a close that is older than this one still closes what was
+    # opened
+    if wanted.adds:
         db.execute(
-            "UPDATE holding SET entries_open = entries_open + 1, stop_loss = coalesce(?, stop_loss), take_profit = coalesce(?, take_profit)"
+            "UPDATE holding SET entries_open = entries_open + 1, stop_loss = coalesce(?, "
+            "stop_loss), take_profit = coalesce(?, take_profit)"
             " WHERE account_id = ? AND symbol = ?",
             (stop, target, wanted.account, intent.symbol),
         )
         return
     db.execute(
-        "INSERT INTO holding (account_id, symbol, strategy_id, side, share, entries_open, entry_key, stop_loss, take_profit, opened_by)"
+        "INSERT INTO holding (account_id, symbol, strategy_id, side, share, entries_open, "
+        "entry_key, stop_loss, take_profit, opened_by)"
         " VALUES (?, ?, ?, ?, '0', 1, ?, ?, ?, ?)"
-        " ON CONFLICT DO UPDATE SET entries_open = entries_open + 1, entry_key = excluded.entry_key, side = excluded.side,"
-        " strategy_id = excluded.strategy_id, detached = 0, carried = '0', stop_loss = excluded.stop_loss,"
+        " ON CONFLICT DO UPDATE SET entries_open = entries_open + 1, entry_key = "
+        "excluded.entry_key, side = excluded.side,"
+        " strategy_id = excluded.strategy_id, detached = 0, carried = '0', stop_loss = "
+        "excluded.stop_loss,"
         " take_profit = excluded.take_profit, position_id = '', opened_by = excluded.opened_by",
-        (wanted.account, intent.symbol, wanted.strategy, intent.position_side.value, wanted.order_key, stop, target, attempt_id),
+        (
+            wanted.account,
+            intent.symbol,
+            wanted.strategy,
+            intent.position_side.value,
+            wanted.order_key,
+            stop,
+            target,
+            attempt_id,
+        ),
     )
 
 
 def _fix_what_stays(db: apsw.Connection, wanted: Claim, leave: Quantity) -> None:
-    """Remember the share that an exit leaves behind: its later attempts go on towards it, whatever an earlier one closed."""
+    """Remember the share that an exit leaves behind: its later attempts go on towards it, whatever
+    an earlier one closed.
+    """
     db.execute(
-        "UPDATE leg SET leave_share = ? WHERE copy_id = ? AND number = ? AND leave_share IS NULL", (plain(leave), wanted.copy, wanted.leg)
+        "UPDATE leg SET leave_share = ? WHERE copy_id = ? AND number = ? AND leave_share IS NULL",
+        (plain(leave), wanted.copy, wanted.leg),
     )
     if wanted.carried is not None:
         keep_carried(db, wanted.account, wanted.intent.symbol, wanted.carried)
@@ -117,14 +160,30 @@ def _entry_refused(db: apsw.Connection, wanted: Claim) -> NotClaimed | None:
     if goal_key(db, wanted.account, wanted.strategy, symbol) >= wanted.order_key:
         return NotClaimed(Outcome(OutcomeCode.SKIPPED_SUPERSEDED, {"symbol": symbol}))
     if is_exiting_before(db, wanted.account, wanted.strategy, symbol, wanted.order_key):
-        return NotClaimed(None)  # recorded while this entry was on its way here: planned again, it waits
+        return NotClaimed(
+            None
+        )  # recorded while this entry was on its way here: planned again, it waits
     held = read_holding(db, wanted.account, symbol)
     if held is None or (held.share == 0 and held.entries_open == 0):
-        return NotClaimed(Outcome(OutcomeCode.SKIPPED_NOT_OPEN, {"symbol": symbol})) if wanted.adds else None
-    numbers = {"symbol": symbol, "side": held.side.value, "held": plain(held.share), "holder": held.strategy, "held_side": held.side.value}
+        return (
+            NotClaimed(Outcome(OutcomeCode.SKIPPED_NOT_OPEN, {"symbol": symbol}))
+            if wanted.adds
+            else None
+        )
+    numbers = {
+        "symbol": symbol,
+        "side": held.side.value,
+        "held": plain(held.share),
+        "holder": held.strategy,
+        "held_side": held.side.value,
+    }
     if held.strategy != wanted.strategy:
         return NotClaimed(Outcome(OutcomeCode.SKIPPED_SYMBOL_HELD, numbers))
     if wanted.adds and held.side is wanted.intent.position_side:
         return None if held.entries_open == 0 else NotClaimed(None)
-    code = OutcomeCode.SKIPPED_ALREADY_OPEN if held.side is wanted.intent.position_side else OutcomeCode.SKIPPED_OPPOSITE_HELD
+    code = (
+        OutcomeCode.SKIPPED_ALREADY_OPEN
+        if held.side is wanted.intent.position_side
+        else OutcomeCode.SKIPPED_OPPOSITE_HELD
+    )
     return NotClaimed(Outcome(code, numbers))

@@ -1,4 +1,6 @@
-"""How values are written in the ledger and read back: JSON texts with decimals as plain text. Both directions stand side by side."""
+"""How values are written in the ledger and read back: JSON texts with decimals as plain text. Both
+directions stand side by side.
+"""
 
 import json
 from collections.abc import Mapping
@@ -9,7 +11,15 @@ from typing import Any, Final
 from engine.domain.amounts import Price, Quantity, Ratio, plain
 from engine.domain.identifiers import ClientOrderId, Symbol
 from engine.domain.order import OrderIntent, OrderSide
-from engine.domain.signal import Action, AlertFacts, OrderType, PositionSide, SignalDraft, SignalSize, SizeMode
+from engine.domain.signal import (
+    Action,
+    AlertFacts,
+    OrderType,
+    PositionSide,
+    SignalDraft,
+    SignalSize,
+    SizeMode,
+)
 from engine.domain.subscription import (
     BelowMinimum,
     CopyPolicy,
@@ -37,7 +47,9 @@ def from_us(us: int) -> datetime:
 
 
 def dump(value: object) -> str:
-    """Write JSON the one way the ledger does: sorted keys, no spaces, so that equal values are equal texts."""
+    """Write JSON the one way the ledger does: sorted keys, no spaces, so that equal values are
+    equal texts.
+    """
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
@@ -69,7 +81,11 @@ def write_draft(draft: SignalDraft) -> str:
             "stop_loss": write_number(draft.stop_loss),
             "take_profit": write_number(draft.take_profit),
             "sent_us": None if draft.sent_at is None else to_us(draft.sent_at),
-            "size": [draft.size.mode.value, write_number(draft.size.quantity), write_number(draft.size.fraction)],
+            "size": [
+                draft.size.mode.value,
+                write_number(draft.size.quantity),
+                write_number(draft.size.fraction),
+            ],
             "seq": draft.seq,
             "position_after": draft.position_after,
             "is_test": draft.is_test,
@@ -108,7 +124,11 @@ def read_draft(text: str) -> SignalDraft:
         stop_loss=read_price(row["stop_loss"]),
         take_profit=read_price(row["take_profit"]),
         sent_at=None if row["sent_us"] is None else from_us(row["sent_us"]),
-        size=SignalSize(SizeMode(mode), _quantity(quantity), None if fraction is None else Ratio(Decimal(fraction))),
+        size=SignalSize(
+            SizeMode(mode),
+            _quantity(quantity),
+            None if fraction is None else Ratio(Decimal(fraction)),
+        ),
         seq=row["seq"],
         position_after=row["position_after"],
         is_test=row["is_test"],

@@ -1,4 +1,6 @@
-"""Read what the last line compares an order with: its own claim, other orders on their way, the share, and the fills that explain it."""
+"""Read what the last line compares an order with: its own claim, other orders on their way, the
+share, and the fills that explain it.
+"""
 
 from decimal import Decimal
 
@@ -20,12 +22,14 @@ def read_on_record(db: apsw.Connection, attempt_id: int) -> OnRecord:
     out, closing = 0, ZERO
     rows = fetch_all(
         db,
-        "SELECT id, copy_id, leg, kind, state, intent, filled FROM attempt INDEXED BY attempt_open WHERE account_id = ? AND symbol = ?"
+        "SELECT id, copy_id, leg, kind, state, intent, filled FROM attempt INDEXED BY "
+        "attempt_open WHERE account_id = ? AND symbol = ?"
         " AND state IN ('claimed', 'unknown', 'placed', 'partially_filled', 'not_confirmed')",
         (own.account, own.intent.symbol),
     )
     for number, copy, leg, kind, state, intent, filled in rows:
-        # An exit without trace may be tried again where the whole position is ours; an entry never is.
+        # An exit without trace may be tried again where the whole position is ours; an entry never
+        # is.
         counts = kind == "entry" or state != AttemptState.NOT_CONFIRMED.value
         out += counts and (copy, leg) == (own.copy, own.leg)
         if counts and kind == "exit" and number != attempt_id:
@@ -46,15 +50,19 @@ def read_on_record(db: apsw.Connection, attempt_id: int) -> OnRecord:
 
 
 def _fills(db: apsw.Connection, held: Holding) -> tuple[Quantity, Quantity] | tuple[None, None]:
-    """Sum the fills of the entries and exits since the contract was entered; (None, None) where no entry of ours opened it.
+    """Sum the fills of the entries and exits since the contract was entered; (None, None) where no
+    entry of ours opened it.
 
-    Entries count whoever sent them: from the opening one on, and earlier ones that were without trace, freed, and found since. Exits count
-    from the opening entry on, each at most with what it was to close, because closing a whole position also takes what its owner added.
+    Entries count whoever sent them: from the opening one on, and earlier ones that were without
+    trace, freed, and found since. Exits count from the opening entry on, each at most with what it
+    was to close, because closing a whole position also takes what its owner added.
     """
     opening = fetch_one(
         db,
-        "SELECT attempt.id, attempt.claimed_us FROM holding JOIN attempt ON attempt.id = holding.opened_by"
-        " JOIN leg ON leg.copy_id = attempt.copy_id AND leg.number = attempt.leg AND leg.order_key = holding.entry_key"
+        "SELECT attempt.id, attempt.claimed_us FROM holding JOIN attempt ON attempt.id = "
+        "holding.opened_by"
+        " JOIN leg ON leg.copy_id = attempt.copy_id AND leg.number = attempt.leg AND "
+        "leg.order_key = holding.entry_key"
         " WHERE holding.account_id = ? AND holding.symbol = ? AND attempt.kind = 'entry'",
         (held.account, held.symbol),
     )
@@ -62,8 +70,10 @@ def _fills(db: apsw.Connection, held: Holding) -> tuple[Quantity, Quantity] | tu
         return None, None
     rows = fetch_all(
         db,
-        "SELECT id, kind, strategy_id, filled, intent FROM attempt WHERE account_id = ?1 AND symbol = ?2 AND id >= ?3 AND filled != '0'"
-        " UNION ALL SELECT id, kind, strategy_id, filled, intent FROM attempt WHERE account_id = ?1 AND symbol = ?2 AND freed = 1"
+        "SELECT id, kind, strategy_id, filled, intent FROM attempt WHERE account_id = ?1 AND "
+        "symbol = ?2 AND id >= ?3 AND filled != '0'"
+        " UNION ALL SELECT id, kind, strategy_id, filled, intent FROM attempt WHERE account_id = "
+        "?1 AND symbol = ?2 AND freed = 1"
         " AND ended_us >= ?4 AND id < ?3 AND filled != '0'",
         (held.account, held.symbol, *opening),
     )

@@ -1,4 +1,6 @@
-"""Read the queue: legs that wait to be planned. The ledger is the queue; whoever holds a leg here may lose it only to a claim."""
+"""Read the queue: legs that wait to be planned. The ledger is the queue; whoever holds a leg here
+may lose it only to a claim.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,9 +17,11 @@ from engine.ledger.query import fetch_all, fetch_one
 
 @dataclass(frozen=True, slots=True)
 class WaitingLeg:
-    """Hold one leg in state NEW; ``attempts`` counts the attempts it already had, ``retry_at`` is the earliest time to plan it.
+    """Hold one leg in state NEW; ``attempts`` counts the attempts it already had, ``retry_at`` is
+    the earliest time to plan it.
 
-    ``leave`` is the share that the exit leaves behind, fixed when its first attempt was claimed; None until then.
+    ``leave`` is the share that the exit leaves behind, fixed when its first attempt was claimed;
+    None until then.
     """
 
     copy: CopyId
@@ -35,34 +39,57 @@ class WaitingLeg:
 
 
 def waiting_legs(db: apsw.Connection, account: AccountId) -> list[WaitingLeg]:
-    """Read an account's NEW legs, entries last, then by order of signals; without those whose copy's earlier leg has not ended."""
+    """Read an account's NEW legs, entries last, then by order of signals; without those whose
+    copy's earlier leg has not ended.
+    """
     rows = fetch_all(
         db,
-        "SELECT leg.copy_id, leg.number, leg.kind, leg.account_id, leg.strategy_id, leg.symbol, copy.signal_number, copy.subscription_id,"
-        " leg.retry_us, (SELECT count(*) FROM attempt WHERE attempt.copy_id = leg.copy_id AND attempt.leg = leg.number),"
-        " leg.order_key, leg.leave_share FROM leg JOIN copy ON copy.id = leg.copy_id WHERE leg.account_id = ? AND leg.state = 'new'"
-        " AND (leg.number = 1 OR NOT EXISTS (SELECT 1 FROM leg AS before WHERE before.copy_id = leg.copy_id AND before.number < leg.number"
+        "SELECT leg.copy_id, leg.number, leg.kind, leg.account_id, leg.strategy_id, leg.symbol, "
+        "copy.signal_number, copy.subscription_id,"
+        " leg.retry_us, (SELECT count(*) FROM attempt WHERE attempt.copy_id = leg.copy_id AND "
+        "attempt.leg = leg.number),"
+        " leg.order_key, leg.leave_share FROM leg JOIN copy ON copy.id = leg.copy_id WHERE "
+        "leg.account_id = ? AND leg.state = 'new'"
+        " AND (leg.number = 1 OR NOT EXISTS (SELECT 1 FROM leg AS before WHERE before.copy_id = "
+        "leg.copy_id AND before.number < leg.number"
         " AND before.state IN ('new', 'claimed', 'unknown', 'placed', 'partially_filled')))"
         " ORDER BY leg.kind = 'entry', leg.order_key",
         (account,),
     )
     return [
         WaitingLeg(
-            CopyId(row[0]), row[1], row[2], AccountId(row[3]), StrategyId(row[4]), Symbol(row[5]), row[6], row[7], from_us(row[8]), row[9],
-            OrderKey(row[10]), None if row[11] is None else Quantity(Decimal(row[11])),
+            CopyId(row[0]),
+            row[1],
+            row[2],
+            AccountId(row[3]),
+            StrategyId(row[4]),
+            Symbol(row[5]),
+            row[6],
+            row[7],
+            from_us(row[8]),
+            row[9],
+            OrderKey(row[10]),
+            None if row[11] is None else Quantity(Decimal(row[11])),
         )
         for row in rows
-    ]  # fmt: skip
+    ]
 
 
 def accounts_with_waiting_legs(db: apsw.Connection) -> list[AccountId]:
     """Read which accounts have something to plan."""
-    return [AccountId(row[0]) for row in fetch_all(db, "SELECT DISTINCT account_id FROM leg WHERE state = 'new'")]
+    return [
+        AccountId(row[0])
+        for row in fetch_all(db, "SELECT DISTINCT account_id FROM leg WHERE state = 'new'")
+    ]
 
 
 def begin_run(db: apsw.Connection, started_us: int) -> int:
-    """Start a new ownership epoch, with a mark of its own (see ``lineage``); claims of earlier epochs belong to nobody."""
-    db.execute("INSERT INTO run (started_us, mark) VALUES (?, lower(hex(randomblob(16))))", (started_us,))
+    """Start a new ownership epoch, with a mark of its own (see ``lineage``); claims of earlier
+    epochs belong to nobody.
+    """
+    db.execute(
+        "INSERT INTO run (started_us, mark) VALUES (?, lower(hex(randomblob(16))))", (started_us,)
+    )
     return db.last_insert_rowid()
 
 
@@ -70,40 +97,54 @@ def is_exiting(db: apsw.Connection, account: AccountId, symbol: Symbol) -> bool:
     """Tell whether an exit of ours for (account, symbol) has not ended."""
     row = fetch_one(
         db,
-        "SELECT 1 FROM leg INDEXED BY leg_live WHERE account_id = ? AND symbol = ? AND kind = 'exit'"
+        "SELECT 1 FROM leg INDEXED BY leg_live WHERE account_id = ? AND symbol = ? AND kind = "
+        "'exit'"
         " AND state IN ('new', 'claimed', 'unknown', 'placed', 'partially_filled')",
         (account, symbol),
     )
     return row is not None
 
 
-def is_exiting_before(db: apsw.Connection, account: AccountId, strategy: StrategyId, symbol: Symbol, before: OrderKey) -> bool:
-    """Tell whether an exit or a cancel of a strategy with an earlier order key has not ended: an entry waits for it."""
+def is_exiting_before(
+    db: apsw.Connection, account: AccountId, strategy: StrategyId, symbol: Symbol, before: OrderKey
+) -> bool:
+    """Tell whether an exit or a cancel of a strategy with an earlier order key has not ended: an
+    entry waits for it.
+    """
     row = fetch_one(
         db,
-        "SELECT 1 FROM leg WHERE account_id = ? AND strategy_id = ? AND symbol = ? AND kind IN ('exit', 'cancel') AND order_key < ?"
+        "SELECT 1 FROM leg WHERE account_id = ? AND strategy_id = ? AND symbol = ? AND kind IN "
+        "('exit', 'cancel') AND order_key < ?"
         " AND state IN ('new', 'claimed', 'unknown', 'placed', 'partially_filled')",
         (account, strategy, symbol, before),
     )
     return row is not None
 
 
-def is_entering(db: apsw.Connection, account: AccountId, strategy: StrategyId, symbol: Symbol, before: OrderKey) -> bool:
+def is_entering(
+    db: apsw.Connection, account: AccountId, strategy: StrategyId, symbol: Symbol, before: OrderKey
+) -> bool:
     """Tell whether an entry leg of a strategy with an earlier order key has not ended."""
     row = fetch_one(
         db,
-        "SELECT 1 FROM leg INDEXED BY leg_live WHERE account_id = ? AND strategy_id = ? AND symbol = ? AND kind = 'entry' AND order_key < ?"
+        "SELECT 1 FROM leg INDEXED BY leg_live WHERE account_id = ? AND strategy_id = ? AND "
+        "symbol = ? AND kind = 'entry' AND order_key < ?"
         " AND state IN ('new', 'claimed', 'unknown', 'placed', 'partially_filled')",
         (account, strategy, symbol, before),
     )
     return row is not None
 
 
-def is_protected_later(db: apsw.Connection, account: AccountId, strategy: StrategyId, symbol: Symbol, key: OrderKey) -> bool:
-    """Tell whether a later ``set_protection`` of a strategy is recorded: an older one must not undo it."""
+def is_protected_later(
+    db: apsw.Connection, account: AccountId, strategy: StrategyId, symbol: Symbol, key: OrderKey
+) -> bool:
+    """Tell whether a later ``set_protection`` of a strategy is recorded: an older one must not undo
+    it.
+    """
     row = fetch_one(
         db,
-        "SELECT 1 FROM leg WHERE account_id = ? AND strategy_id = ? AND symbol = ? AND kind = 'protection' AND order_key > ?",
+        "SELECT 1 FROM leg WHERE account_id = ? AND strategy_id = ? AND symbol = ? AND kind = "
+        "'protection' AND order_key > ?",
         (account, strategy, symbol, key),
     )
     return row is not None

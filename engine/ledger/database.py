@@ -1,7 +1,8 @@
 """Open the ledger's file: pragmas, file modes, migrations with a verified copy before each.
 
-What always holds: WAL with synchronous=FULL, STRICT tables, SQLite 3.51.3 or newer (before it, a WAL reset could corrupt), file
-mode 0600 in a folder 0700. The file is never copied as a file: the backup call of the library is the only copier.
+What always holds: WAL with synchronous=FULL, STRICT tables, SQLite 3.51.3 or newer (before it, a
+WAL reset could corrupt), file mode 0600 in a folder 0700. The file is never copied as a file: the
+backup call of the library is the only copier.
 """
 
 import os
@@ -20,23 +21,36 @@ _SQLITE_MIN = (3, 51, 3)
 MEMORY = ":memory:"
 _HEADER = 100
 _WITHOUT_LOG = b"\x01"
-"""The format that a header tells of a file in rollback mode, as ``back_up`` leaves every copy; in WAL it is 2."""
+"""The format that a header tells of a file in rollback mode, as ``back_up`` leaves every copy; in
+WAL it is 2.
+"""
 _CACHE_KIB = 65_536
-"""So much the writer keeps of a long ledger: the upper levels of its indexes. With SQLite's own 2 MiB each order reads 14 pages anew."""
+"""So much the writer keeps of a long ledger: the upper levels of its indexes. With SQLite's own 2
+MiB each order reads 14 pages anew.
+"""
 
 
 class LedgerError(OwnFault):
-    """Say that the ledger cannot be opened or written: nothing was recorded, and nothing may be sent on its account."""
+    """Say that the ledger cannot be opened or written: nothing was recorded, and nothing may be
+    sent on its account.
+    """
 
 
 class WriteRefused(LedgerError):
-    """Say that one write breaks a rule of the database, such as a unique key: none of it was recorded. The ledger itself is well."""
+    """Say that one write breaks a rule of the database, such as a unique key: none of it was
+    recorded. The ledger itself is well.
+    """
 
 
 def open_database(path: str) -> apsw.Connection:
-    """Open one writing connection, made and migrated where needed; raises LedgerError with what to do next."""
+    """Open one writing connection, made and migrated where needed; raises LedgerError with what to
+    do next.
+    """
     if tuple(int(part) for part in apsw.sqlite_lib_version().split(".")) < _SQLITE_MIN:
-        raise LedgerError(f"SQLite 3.51.3 or newer is needed, found {apsw.sqlite_lib_version()}; install the locked apsw")
+        raise LedgerError(
+            f"SQLite 3.51.3 or newer is needed, found {apsw.sqlite_lib_version()}; install the "
+            "locked apsw"
+        )
     try:
         if path != MEMORY:
             _prepare_file(Path(path))
@@ -64,19 +78,31 @@ def open_reader(path: str) -> apsw.Connection:
 
 
 def version_of(path: Path) -> int:
-    """Read a ledger's version without changing the file; 0 where nothing was ever made in it. Raises LedgerError for what is none.
+    """Read a ledger's version without changing the file; 0 where nothing was ever made in it.
+    Raises LedgerError for what is none.
 
-    A copy beside which the log of another ledger lies is none: SQLite would mix the two. A copy that was opened has a log of its own, and
-    says in its header that it is written with one.
+    A copy beside which the log of another ledger lies is none: SQLite would mix the two. A copy
+    that was opened has a log of its own, and says in its header that it is written with one.
 
-    Nothing may have the file open in this process: reading the header apart drops the locks of whoever has.
+    Nothing may have the file open in this process: reading the header apart drops the locks of
+    whoever has.
     """
     with path.open("rb") as file:
         head = file.read(_HEADER)
     log = Path(f"{path}-wal")
-    if int.from_bytes(head[68:72], "big") == COPY and head[18:19] == _WITHOUT_LOG and log.exists() and log.stat().st_size:
-        found = f"a backup was put in the place of the ledger {path}, and the log of the former one ({log.name}) lies beside it"
-        raise LedgerError(f"{found}: move the backup out again, and put it into place with rexalgo restore")
+    if (
+        int.from_bytes(head[68:72], "big") == COPY
+        and head[18:19] == _WITHOUT_LOG
+        and log.exists()
+        and log.stat().st_size
+    ):
+        found = (
+            f"a backup was put in the place of the ledger {path}, and the log of the former one "
+            f"({log.name}) lies beside it"
+        )
+        raise LedgerError(
+            f"{found}: move the backup out again, and put it into place with rexalgo restore"
+        )
     try:
         db = open_reader(str(path))
         try:
@@ -88,13 +114,17 @@ def version_of(path: Path) -> int:
         raise LedgerError(f"the ledger {path} cannot be read: {error}") from error
     page, pages = int.from_bytes(head[16:18], "big"), int.from_bytes(head[28:32], "big")
     is_short = pages * (65_536 if page == 1 else page) > path.stat().st_size
-    if is_short and (found := check_ledger(path)) != "ok":  # a kill within a checkpoint leaves it short too, and then its log has the rest
+    if (
+        is_short and (found := check_ledger(path)) != "ok"
+    ):  # a kill within a checkpoint leaves it short too, and then its log has the rest
         raise LedgerError(f"the ledger {path} is cut ({found[:100]})")
     return version
 
 
 def check_ledger(path: Path) -> str:
-    """Run SQLite's quick check on a file without changing it; returns "ok" or what is damaged. Raises LedgerError."""
+    """Run SQLite's quick check on a file without changing it; returns "ok" or what is damaged.
+    Raises LedgerError.
+    """
     try:
         db = open_reader(str(path))
         try:
@@ -134,8 +164,13 @@ def _version(db: apsw.Connection) -> int:
 def _migrate(db: apsw.Connection, path: str) -> None:
     version = _version(db)
     if version > len(MIGRATIONS):
-        raise LedgerError(f"the ledger {path} is of version {version}, this program knows {len(MIGRATIONS)}; run the newer program")
-    if 0 < version < len(MIGRATIONS) and path != MEMORY:  # a new one has nothing to lose, and one copy serves all steps
+        raise LedgerError(
+            f"the ledger {path} is of version {version}, this program knows {len(MIGRATIONS)}; "
+            "run the newer program"
+        )
+    if (
+        0 < version < len(MIGRATIONS) and path != MEMORY
+    ):  # a new one has nothing to lose, and one copy serves all steps
         _verified_copy(db, Path(f"{path}.before-{version + 1}"))
     for number in range(version, len(MIGRATIONS)):
         with db:
@@ -144,11 +179,14 @@ def _migrate(db: apsw.Connection, path: str) -> None:
 
 
 def back_up(path: Path, target: Path) -> int:
-    """Copy a ledger to a new file of mode 0600 while it may be in use, and check the copy; returns its size in bytes.
+    """Copy a ledger to a new file of mode 0600 while it may be in use, and check the copy; returns
+    its size in bytes.
 
-    The copy says of itself that it is one (``lineage.is_copy``), so that it is never taken for the newest ledger.
+    The copy says of itself that it is one (``lineage.is_copy``), so that it is never taken for the
+    newest ledger.
 
-    Raises FileExistsError for a target that exists, LedgerError when the copy cannot be made or is damaged (then it is removed).
+    Raises FileExistsError for a target that exists, LedgerError when the copy cannot be made or is
+    damaged (then it is removed).
     """
     os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     try:
@@ -165,16 +203,22 @@ def back_up(path: Path, target: Path) -> int:
 
 
 def copy_ledger(file: Path, target: Path) -> None:
-    """Copy a backup to a new file of mode 0600 and check the copy; the backup is not touched. Raises LedgerError for what is no ledger."""
+    """Copy a backup to a new file of mode 0600 and check the copy; the backup is not touched.
+    Raises LedgerError for what is no ledger.
+    """
     alone = "" if Path(f"{file}-wal").exists() else "?immutable=1"
     os.close(os.open(target, os.O_CREAT | os.O_TRUNC | os.O_RDWR, 0o600))
     try:
-        source = apsw.Connection(f"file:{quote(str(file))}{alone}", flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
+        source = apsw.Connection(
+            f"file:{quote(str(file))}{alone}",
+            flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI,
+        )
         try:
             version = _version(source)
             if not 0 < version <= len(MIGRATIONS):
                 raise LedgerError(
-                    f"expected a ledger of version 1 to {len(MIGRATIONS)}, found version {version}: no ledger, or a newer one"
+                    f"expected a ledger of version 1 to {len(MIGRATIONS)}, found version "
+                    f"{version}: no ledger, or a newer one"
                 )
             _copy_into(source, target, is_backup=True)
         finally:

@@ -1,4 +1,6 @@
-"""What came to an endpoint, for its owner: bounded, and what nobody proved is kept apart, so that a stranger pushes out no real row."""
+"""What came to an endpoint, for its owner: bounded, and what nobody proved is kept apart, so that a
+stranger pushes out no real row.
+"""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -21,7 +23,8 @@ _STRANGER: Final = "not_authentic"
 
 @dataclass(frozen=True, slots=True)
 class NewDelivery:
-    """Hold one delivery to note. ``offset_ms``: how far the signed time was ahead of ours, None where nothing proved it.
+    """Hold one delivery to note. ``offset_ms``: how far the signed time was ahead of ours, None
+    where nothing proved it.
 
     ``reads_exit`` is there for what was proven and refused: whether its words are those of an exit.
     """
@@ -58,15 +61,27 @@ class DeliveryRow:
 
 
 def note_delivery(db: apsw.Connection, new: NewDelivery) -> None:
-    """Write a delivery, drop what is beyond the bound of its kind, and tell open pages of the strategy's master."""
+    """Write a delivery, drop what is beyond the bound of its kind, and tell open pages of the
+    strategy's master.
+    """
     db.execute(
-        "INSERT INTO delivery (endpoint_id, at_us, kind, field, expected, signal_id, dialect, offset_ms, peer, took_us,"
+        "INSERT INTO delivery (endpoint_id, at_us, kind, field, expected, signal_id, dialect, "
+        "offset_ms, peer, took_us,"
         " reads_exit) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
-            new.endpoint, to_us(new.at), new.kind, new.field, new.expected, new.signal_id, new.dialect, new.offset_ms, new.peer,
-            new.took_us, new.reads_exit,
+            new.endpoint,
+            to_us(new.at),
+            new.kind,
+            new.field,
+            new.expected,
+            new.signal_id,
+            new.dialect,
+            new.offset_ms,
+            new.peer,
+            new.took_us,
+            new.reads_exit,
         ),
-    )  # fmt: skip
+    )
     if new.kind == _STRANGER:
         db.execute(_PRUNE.format("="), (new.endpoint, KEPT_OF_STRANGERS))
     else:
@@ -77,24 +92,34 @@ def note_delivery(db: apsw.Connection, new: NewDelivery) -> None:
 def _tell(db: apsw.Connection, new: NewDelivery) -> None:
     """Have open pages of the strategy's master learn that something came."""
     row = fetch_one(
-        db, "SELECT strategy.name FROM endpoint JOIN strategy ON strategy.id = strategy_id WHERE endpoint.id = ?", (new.endpoint,)
+        db,
+        "SELECT strategy.name FROM endpoint JOIN strategy ON strategy.id = strategy_id WHERE "
+        "endpoint.id = ?",
+        (new.endpoint,),
     )
     if row is not None:
         write_pulse(db, "delivery", f"strategy {row[0]}", {}, new.at)
 
 
 _PRUNE: Final = (
-    "DELETE FROM delivery WHERE endpoint_id = ?1 AND kind {0} 'not_authentic' AND id <= (SELECT id FROM delivery WHERE"
+    "DELETE FROM delivery WHERE endpoint_id = ?1 AND kind {0} 'not_authentic' AND id <= (SELECT "
+    "id FROM delivery WHERE"
     " endpoint_id = ?1 AND kind {0} 'not_authentic' ORDER BY id DESC LIMIT 1 OFFSET ?2)"
 )
 
 
-def deliveries(db: apsw.Connection, endpoint: EndpointId, limit: int, before: int | None = None) -> list[DeliveryRow]:
-    """Read an endpoint's deliveries, newest first; ``before`` is the id that the page before ended with."""
+def deliveries(
+    db: apsw.Connection, endpoint: EndpointId, limit: int, before: int | None = None
+) -> list[DeliveryRow]:
+    """Read an endpoint's deliveries, newest first; ``before`` is the id that the page before ended
+    with.
+    """
     rows = fetch_all(
         db,
-        "SELECT delivery.id, at_us, kind, field, expected, signal_id, dialect, offset_ms, peer, took_us, not_mirrored FROM delivery"
-        " LEFT JOIN signal ON signal.id = signal_id WHERE endpoint_id = ? AND delivery.id < ? ORDER BY delivery.id DESC LIMIT ?",
+        "SELECT delivery.id, at_us, kind, field, expected, signal_id, dialect, offset_ms, peer, "
+        "took_us, not_mirrored FROM delivery"
+        " LEFT JOIN signal ON signal.id = signal_id WHERE endpoint_id = ? AND delivery.id < ? "
+        "ORDER BY delivery.id DESC LIMIT ?",
         (endpoint, 2**62 if before is None else before, limit),
     )
     return [DeliveryRow(row[0], from_us(row[1]), *row[2:]) for row in rows]
@@ -102,7 +127,9 @@ def deliveries(db: apsw.Connection, endpoint: EndpointId, limit: int, before: in
 
 @dataclass(frozen=True, slots=True)
 class Ingress:
-    """Tell how deliveries came in since a time, of the newest ``COUNTED`` at most. ``p50_ms``: from the last byte to the answer."""
+    """Tell how deliveries came in since a time, of the newest ``COUNTED`` at most. ``p50_ms``: from
+    the last byte to the answer.
+    """
 
     taken: int
     repeated: int
@@ -113,23 +140,34 @@ class Ingress:
 
 def ingress(db: apsw.Connection, since: datetime) -> Ingress:
     """Read how deliveries to all endpoints came in since ``since``."""
-    rows = fetch_all(db, "SELECT at_us, kind, took_us FROM delivery ORDER BY id DESC LIMIT ?", (COUNTED,))
+    rows = fetch_all(
+        db, "SELECT at_us, kind, took_us FROM delivery ORDER BY id DESC LIMIT ?", (COUNTED,)
+    )
     within = [row for row in rows if row[0] >= to_us(since)]
     kinds = Counter(row[1] for row in within)
     taken, repeated = kinds["accepted"], kinds["duplicate"]
     return Ingress(
-        taken, repeated, len(within) - taken - repeated, from_us(rows[0][0]) if rows else None,
+        taken,
+        repeated,
+        len(within) - taken - repeated,
+        from_us(rows[0][0]) if rows else None,
         round(median(row[2] for row in within) / 1000, 1) if within else None,
-    )  # fmt: skip
+    )
 
 
 def refusals(db: apsw.Connection, limit: int) -> list[tuple[str, str, str, DeliveryRow]]:
-    """Read the newest deliveries that were not taken, of every endpoint: strategy, endpoint, source, and the delivery."""
+    """Read the newest deliveries that were not taken, of every endpoint: strategy, endpoint,
+    source, and the delivery.
+    """
     rows = fetch_all(
         db,
-        "SELECT strategy.name, endpoint.id, endpoint.source, delivery.id, at_us, delivery.kind, field, expected, signal_id, dialect,"
-        " offset_ms, peer, took_us FROM delivery JOIN endpoint ON endpoint.id = endpoint_id JOIN strategy ON strategy.id = strategy_id"
+        "SELECT strategy.name, endpoint.id, endpoint.source, delivery.id, at_us, delivery.kind, "
+        "field, expected, signal_id, dialect,"
+        " offset_ms, peer, took_us FROM delivery JOIN endpoint ON endpoint.id = endpoint_id JOIN "
+        "strategy ON strategy.id = strategy_id"
         " WHERE delivery.kind NOT IN ('accepted', 'duplicate') ORDER BY delivery.id DESC LIMIT ?",
         (limit,),
     )
-    return [(row[0], row[1], row[2], DeliveryRow(row[3], from_us(row[4]), *row[5:])) for row in rows]
+    return [
+        (row[0], row[1], row[2], DeliveryRow(row[3], from_us(row[4]), *row[5:])) for row in rows
+    ]

@@ -1,4 +1,6 @@
-"""End an account in the ledger. Its history stays as it is, under a name of its own, for whoever owned it."""
+"""End an account in the ledger. Its history stays as it is, under a name of its own, for whoever
+owned it.
+"""
 
 from datetime import datetime
 
@@ -15,16 +17,27 @@ from engine.ledger.reports import clear_switch, switches
 
 
 def disconnect_account(db: apsw.Connection, account: AccountId, name: str, at: datetime) -> None:
-    """End an account: it leaves every strategy, nothing is waiting or held for it any more, and its name is free again.
+    """End an account: it leaves every strategy, nothing is waiting or held for it any more, and its
+    name is free again.
 
-    What waited ends as left; what was held is its owner's from now on, in the books too. The history stays. Its owner's own switch goes
-    with it, so that it asks nobody to resume an account that is gone; an operator's holds for whatever gets the name.
+    What waited ends as left; what was held is its owner's from now on, in the books too. The
+    history stays. Its owner's own switch goes with it, so that it asks nobody to resume an account
+    that is gone; an operator's holds for whatever gets the name.
     """
-    for copy, leg in fetch_all(db, "SELECT copy_id, number FROM leg WHERE account_id = ? AND state = 'new' ORDER BY number", (account,)):
+    for copy, leg in fetch_all(
+        db,
+        "SELECT copy_id, number FROM leg WHERE account_id = ? AND state = 'new' ORDER BY number",
+        (account,),
+    ):
         conclude(db, CopyId(copy), leg, Outcome(OutcomeCode.SKIPPED_LEFT), at)
-    db.execute("UPDATE account SET disconnected_us = ?, name = ? WHERE id = ?", (to_us(at), name, account))
+    db.execute(
+        "UPDATE account SET disconnected_us = ?, name = ? WHERE id = ?", (to_us(at), name, account)
+    )
     own = own_name(name)
-    if any(each.scope is SwitchScope.ACCOUNT and each.target == own and each.note == BY_THE_OWNER for each in switches(db)):
+    if any(
+        each.scope is SwitchScope.ACCOUNT and each.target == own and each.note == BY_THE_OWNER
+        for each in switches(db)
+    ):
         clear_switch(db, SwitchScope.ACCOUNT, own, BY_THE_OWNER, at)
     db.execute("UPDATE subscription SET state = 'left' WHERE account_id = ?", (account,))
     db.execute("DELETE FROM holding WHERE account_id = ?", (account,))

@@ -15,25 +15,40 @@ from engine.ledger.query import fetch_one
 
 
 def read_equity_marks(db: apsw.Connection, account: AccountId, zone: str) -> EquityMarks | None:
-    """Read an account's marks; None before its first reading. ``zone``: the name of the trading day's zone, passed through."""
-    row = fetch_one(db, "SELECT day_start, since_us, peak FROM equity_mark WHERE account_id = ?", (account,))
-    return None if row is None else EquityMarks(Money(Decimal(row[0])), from_us(row[1]), zone, Money(Decimal(row[2])))
+    """Read an account's marks; None before its first reading. ``zone``: the name of the trading
+    day's zone, passed through.
+    """
+    row = fetch_one(
+        db, "SELECT day_start, since_us, peak FROM equity_mark WHERE account_id = ?", (account,)
+    )
+    return (
+        None
+        if row is None
+        else EquityMarks(Money(Decimal(row[0])), from_us(row[1]), zone, Money(Decimal(row[2])))
+    )
 
 
-def mark_equity(db: apsw.Connection, account: AccountId, worth: Money, at: datetime, *, new_day: bool) -> None:
-    """Write the marks: the peak where ``worth`` is above it, and with ``new_day`` the day's start too."""
+def mark_equity(
+    db: apsw.Connection, account: AccountId, worth: Money, at: datetime, *, new_day: bool
+) -> None:
+    """Write the marks: the peak where ``worth`` is above it, and with ``new_day`` the day's start
+    too.
+    """
     known = read_equity_marks(db, account, "")
     peak = worth if known is None else max(worth, known.peak)
     start, since = (worth, at) if new_day or known is None else (known.day_start, known.since)
     db.execute(
-        "INSERT INTO equity_mark (account_id, day_start, since_us, peak) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE"
+        "INSERT INTO equity_mark (account_id, day_start, since_us, peak) VALUES (?, ?, ?, ?) ON "
+        "CONFLICT DO UPDATE"
         " SET day_start = excluded.day_start, since_us = excluded.since_us, peak = excluded.peak",
         (account, plain(start), to_us(since), plain(peak)),
     )
 
 
 def begin_peak_anew(db: apsw.Connection, account: AccountId, worth: Money) -> Money | None:
-    """Let the peak be ``worth`` from now on (zero: what the next reading shows); returns the former one, None before any reading."""
+    """Let the peak be ``worth`` from now on (zero: what the next reading shows); returns the former
+    one, None before any reading.
+    """
     known = read_equity_marks(db, account, "")
     if known is None:
         return None

@@ -1,4 +1,6 @@
-"""Read how things are now for one copy, so that it can be explained: what its strategy holds there, which exit runs, what is not proven."""
+"""Read how things are now for one copy, so that it can be explained: what its strategy holds there,
+which exit runs, what is not proven.
+"""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -19,34 +21,50 @@ _OPEN: Final = ("new", "claimed", "unknown", "placed", "partially_filled")
 
 
 def failed_tries(db: apsw.Connection, copy: CopyId, leg: int) -> tuple[int, str, bool]:
-    """Count the orders of an exit that closed nothing; with the last one's cause, and whether the exchange itself refused it."""
+    """Count the orders of an exit that closed nothing; with the last one's cause, and whether the
+    exchange itself refused it.
+    """
     rows = fetch_all(
         db,
-        "SELECT state, cause FROM attempt WHERE copy_id = ? AND leg = ? AND filled = '0' AND state IN ('new', 'rejected', 'cancelled')"
+        "SELECT state, cause FROM attempt WHERE copy_id = ? AND leg = ? AND filled = '0' AND "
+        "state IN ('new', 'rejected', 'cancelled')"
         " ORDER BY number",
         (copy, leg),
     )
     return (len(rows), rows[-1][1], rows[-1][0] != "new") if rows else (0, "", False)
 
 
-def read_copy_now(db: apsw.Connection, signal_number: int, account_name: str, live: LiveNow | None, in_lane: InLane) -> CopyNow:
+def read_copy_now(
+    db: apsw.Connection,
+    signal_number: int,
+    account_name: str,
+    live: LiveNow | None,
+    in_lane: InLane,
+) -> CopyNow:
     """Read how things are for the copy of a signal; raises LookupError where there is none."""
     copy = fetch_one(
         db,
-        "SELECT copy.id, copy.account_id, signal.strategy_id, signal.symbol, json_extract(signal.draft, '$.action') FROM copy"
-        " JOIN signal ON signal.number = copy.signal_number JOIN account ON account.id = copy.account_id"
+        "SELECT copy.id, copy.account_id, signal.strategy_id, signal.symbol, "
+        "json_extract(signal.draft, '$.action') FROM copy"
+        " JOIN signal ON signal.number = copy.signal_number JOIN account ON account.id = "
+        "copy.account_id"
         " WHERE copy.signal_number = ? AND account.name = ?",
         (signal_number, account_name),
     )
     if copy is None:
         raise LookupError(f"signal {signal_number} has no copy for {account_name}")
     identifier, account, strategy, symbol, action = copy
-    legs = fetch_all(db, "SELECT kind, state FROM leg WHERE copy_id = ? ORDER BY number", (identifier,))
+    legs = fetch_all(
+        db, "SELECT kind, state FROM leg WHERE copy_id = ? ORDER BY number", (identifier,)
+    )
     kind = next((each[0] for each in legs if each[1] in _OPEN), legs[-1][0] if legs else "")
-    sending = fetch_one(db, "SELECT 1 FROM attempt WHERE copy_id = ? AND state = 'claimed'", (identifier,))
+    sending = fetch_one(
+        db, "SELECT 1 FROM attempt WHERE copy_id = ? AND state = 'claimed'", (identifier,)
+    )
     held = fetch_one(
         db,
-        "SELECT share, side, entries_open, entry_key FROM holding WHERE account_id = ? AND symbol = ? AND strategy_id = ?",
+        "SELECT share, side, entries_open, entry_key FROM holding WHERE account_id = ? AND symbol "
+        "= ? AND strategy_id = ?",
         (account, symbol, strategy),
     )
     return CopyNow(
@@ -65,39 +83,61 @@ def read_copy_now(db: apsw.Connection, signal_number: int, account_name: str, li
     )
 
 
-def _master_left(db: apsw.Connection, account: str, strategy: str, symbol: str, entry_key: str) -> bool:
-    """Tell whether a close or a reverse of the strategy counts as later than the entry that opened what it holds."""
+def _master_left(
+    db: apsw.Connection, account: str, strategy: str, symbol: str, entry_key: str
+) -> bool:
+    """Tell whether a close or a reverse of the strategy counts as later than the entry that opened
+    what it holds.
+    """
     row = fetch_one(
         db,
-        "SELECT 1 FROM signal WHERE strategy_id = ?1 AND symbol = ?2 AND order_key > ?3 AND json_extract(draft, '$.action') IN"
-        " ('close', 'reverse') AND EXISTS (SELECT 1 FROM copy WHERE copy.signal_number = signal.number AND copy.account_id = ?4)"
+        "SELECT 1 FROM signal WHERE strategy_id = ?1 AND symbol = ?2 AND order_key > ?3 AND "
+        "json_extract(draft, '$.action') IN"
+        " ('close', 'reverse') AND EXISTS (SELECT 1 FROM copy WHERE copy.signal_number = "
+        "signal.number AND copy.account_id = ?4)"
         " AND coalesce(json_extract(draft, '$.is_test'), 0) = 0 LIMIT 1",
         (strategy, symbol, entry_key, account),
     )
     return row is not None
 
 
-def _exit(db: apsw.Connection, account: str, strategy: str, symbol: str, in_lane: InLane) -> ExitNow | None:
+def _exit(
+    db: apsw.Connection, account: str, strategy: str, symbol: str, in_lane: InLane
+) -> ExitNow | None:
     row = fetch_one(
         db,
-        "SELECT leg.copy_id, leg.number, leg.state, signal.id FROM leg JOIN copy ON copy.id = leg.copy_id JOIN signal ON signal.number ="
-        " copy.signal_number WHERE leg.account_id = ? AND leg.symbol = ? AND leg.kind = 'exit' AND leg.strategy_id = ?"
-        " AND leg.state IN ('new', 'claimed', 'unknown', 'placed', 'partially_filled') ORDER BY leg.order_key DESC LIMIT 1",
+        "SELECT leg.copy_id, leg.number, leg.state, signal.id FROM leg JOIN copy ON copy.id = "
+        "leg.copy_id JOIN signal ON signal.number ="
+        " copy.signal_number WHERE leg.account_id = ? AND leg.symbol = ? AND leg.kind = 'exit' "
+        "AND leg.strategy_id = ?"
+        " AND leg.state IN ('new', 'claimed', 'unknown', 'placed', 'partially_filled') ORDER BY "
+        "leg.order_key DESC LIMIT 1",
         (account, symbol, strategy),
     )
     if row is None:
         return None
     tries, cause, is_refused = failed_tries(db, CopyId(row[0]), row[1])
     lane, is_sent = in_lane(CopyId(row[0])), row[2] in ("unknown", "placed", "partially_filled")
-    return ExitNow(row[3], tries + lane.failed, lane.problem or cause, is_refused and not lane.problem, is_sent, lane.waits_for)
+    return ExitNow(
+        row[3],
+        tries + lane.failed,
+        lane.problem or cause,
+        is_refused and not lane.problem,
+        is_sent,
+        lane.waits_for,
+    )
 
 
 def _unproven(db: apsw.Connection, account: str, symbol: str) -> UnprovenNow | None:
-    """Read the order of ours there that waits most for proof: one that was given up before one that is looked up."""
+    """Read the order of ours there that waits most for proof: one that was given up before one that
+    is looked up.
+    """
     row = fetch_one(
         db,
-        "SELECT kind, state FROM attempt INDEXED BY attempt_open WHERE account_id = ? AND symbol = ? AND state IN ('claimed', 'unknown',"
-        " 'placed', 'partially_filled', 'not_confirmed') AND (state = 'unknown' OR (state = 'not_confirmed' AND NOT freed))"
+        "SELECT kind, state FROM attempt INDEXED BY attempt_open WHERE account_id = ? AND symbol "
+        "= ? AND state IN ('claimed', 'unknown',"
+        " 'placed', 'partially_filled', 'not_confirmed') AND (state = 'unknown' OR (state = "
+        "'not_confirmed' AND NOT freed))"
         " ORDER BY state = 'unknown', id LIMIT 1",
         (account, symbol),
     )

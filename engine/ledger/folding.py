@@ -1,7 +1,8 @@
-"""Fold episodes whose fills changed into trades, and keep the sums of days by difference. The cost is the fills of one episode.
+"""Fold episodes whose fills changed into trades, and keep the sums of days by difference. The cost
+is the fills of one episode.
 
-A trade is keyed by its closing fill and written in place. Days are UTC days; only reconciled trades count in them: those whose price, fee
-and cause are known. The others are counted beside them.
+A trade is keyed by its closing fill and written in place. Days are UTC days; only reconciled trades
+count in them: those whose price, fee and cause are known. The others are counted beside them.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -29,8 +30,14 @@ def has_unfolded(db: apsw.Connection) -> bool:
 
 
 def unfolded_episodes(db: apsw.Connection, limit: int, without: Collection[int] = ()) -> list[int]:
-    """Read up to ``limit`` episodes whose fills changed since they were folded, oldest first; none of ``without``."""
-    rows = fetch_all(db, "SELECT DISTINCT episode FROM fill WHERE NOT folded ORDER BY episode LIMIT ?", (limit + len(without),))
+    """Read up to ``limit`` episodes whose fills changed since they were folded, oldest first; none
+    of ``without``.
+    """
+    rows = fetch_all(
+        db,
+        "SELECT DISTINCT episode FROM fill WHERE NOT folded ORDER BY episode LIMIT ?",
+        (limit + len(without),),
+    )
     return [row[0] for row in rows if row[0] not in without][:limit]
 
 
@@ -44,14 +51,19 @@ def fold_episodes(db: apsw.Connection, episodes: Sequence[int]) -> dict[AccountI
 
 
 _FILLS: Final = (
-    "SELECT account_id, strategy_id, symbol, side, is_entry, quantity, price, fee, rebate, at_us, id, cause, state FROM fill"
+    "SELECT account_id, strategy_id, symbol, side, is_entry, quantity, price, fee, rebate, at_us, "
+    "id, cause, state FROM fill"
     " WHERE episode = ? ORDER BY id"
 )
 
 
 def fold_account(db: apsw.Connection, account: AccountId) -> None:
     """Fold every episode of one account whose fills changed."""
-    for (episode,) in fetch_all(db, "SELECT DISTINCT episode FROM fill WHERE NOT folded AND account_id = ? ORDER BY episode", (account,)):
+    for (episode,) in fetch_all(
+        db,
+        "SELECT DISTINCT episode FROM fill WHERE NOT folded AND account_id = ? ORDER BY episode",
+        (account,),
+    ):
         _fold(db, episode)
 
 
@@ -62,10 +74,13 @@ def _fold(db: apsw.Connection, episode: int) -> tuple[AccountId, datetime]:
     held, trades = fold_all(fills)
     cost = None if held is None else text(held.cost)
     db.execute(
-        "UPDATE book SET cost = ? WHERE account_id = ? AND strategy_id = ? AND symbol = ? AND episode = ?",
+        "UPDATE book SET cost = ? WHERE account_id = ? AND strategy_id = ? AND symbol = ? AND "
+        "episode = ?",
         (cost, account, strategy, symbol, episode),
     )
-    known = {row[0]: row for row in fetch_all(db, _KNOWN + " WHERE episode = ? ORDER BY id", (episode,))}
+    known = {
+        row[0]: row for row in fetch_all(db, _KNOWN + " WHERE episode = ? ORDER BY id", (episode,))
+    }
     days = _Days(db, account, strategy)
     for trade in trades:
         before = known.pop(trade.fill, None)
@@ -86,28 +101,52 @@ def _fill(row: Row) -> Fill:
     price, fee, rebate = (None if each is None else Decimal(each) for each in row[6:9])
     net = fee if fee is None or rebate is None else EXACT.add(fee, rebate)
     cause = None if row[11] is None else Cause(row[11])
-    return Fill(PositionSide(row[3]), bool(row[4]), Decimal(row[5]), price, net, from_us(row[9]), row[10], cause, BookState(row[12]))
+    return Fill(
+        PositionSide(row[3]),
+        bool(row[4]),
+        Decimal(row[5]),
+        price,
+        net,
+        from_us(row[9]),
+        row[10],
+        cause,
+        BookState(row[12]),
+    )
 
 
 _KNOWN: Final = "SELECT fill_id, closed_us, state, result, fees, gross FROM trade"
 
 
-def _write_trade(db: apsw.Connection, place: tuple[str, str, str], episode: int, trade: Trade, *, is_new: bool) -> None:
+def _write_trade(
+    db: apsw.Connection, place: tuple[str, str, str], episode: int, trade: Trade, *, is_new: bool
+) -> None:
     values = (
-        trade.side.value, plain(trade.quantity), text(trade.entry_price), text(trade.exit_price), text(trade.fees), text(trade.gross),
-        text(trade.result), to_us(trade.opened_at), to_us(trade.closed_at), None if trade.cause is None else trade.cause.value,
-        trade.state.value, trade.fill,
-    )  # fmt: skip
+        trade.side.value,
+        plain(trade.quantity),
+        text(trade.entry_price),
+        text(trade.exit_price),
+        text(trade.fees),
+        text(trade.gross),
+        text(trade.result),
+        to_us(trade.opened_at),
+        to_us(trade.closed_at),
+        None if trade.cause is None else trade.cause.value,
+        trade.state.value,
+        trade.fill,
+    )
     if is_new:
         db.execute(
-            "INSERT INTO trade (account_id, strategy_id, symbol, episode, side, quantity, entry_price, exit_price, fees, gross, result,"
-            " opened_us, closed_us, cause, state, fill_id, environment) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
+            "INSERT INTO trade (account_id, strategy_id, symbol, episode, side, quantity, "
+            "entry_price, exit_price, fees, gross, result,"
+            " opened_us, closed_us, cause, state, fill_id, environment) VALUES (?, ?, ?, ?, ?, ?, "
+            "?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
             " (SELECT environment FROM account WHERE id = ?1))",
             (*place, episode, *values),
         )
     else:
         db.execute(
-            "UPDATE trade SET side = ?, quantity = ?, entry_price = ?, exit_price = ?, fees = ?, gross = ?, result = ?, opened_us = ?,"
+            "UPDATE trade SET side = ?, quantity = ?, entry_price = ?, exit_price = ?, fees = ?, "
+            "gross = ?, result = ?, opened_us = ?,"
             " closed_us = ?, cause = ?, state = ? WHERE fill_id = ?",
             values,
         )
@@ -123,7 +162,9 @@ class _Days:
         self._sums: dict[str, tuple[int, int, Decimal, Decimal, int]] = {}
 
     def take(self, row: Row, sign: int) -> None:
-        """Count one trade (``_KNOWN``) once more or once less; its result explains the wallet at once."""
+        """Count one trade (``_KNOWN``) once more or once less; its result explains the wallet at
+        once.
+        """
         _, closed_us, state, result, fees, gross = row
         line = Line.OWNER if self._strategy == OWNER else Line.RESULTS
         add_since(self._db, self._account, line, sign * Decimal(gross or 0), closed_us)
@@ -131,12 +172,19 @@ class _Days:
             return
         day = from_us(closed_us).date().isoformat()
         counts = state == BookState.SETTLED.value
-        came = (1, int(Decimal(result) > 0), Decimal(result), Decimal(fees), 0) if counts else (0, 0, ZERO, ZERO, 1)
+        came = (
+            (1, int(Decimal(result) > 0), Decimal(result), Decimal(fees), 0)
+            if counts
+            else (0, 0, ZERO, ZERO, 1)
+        )
         known = self._sums.get(day, (0, 0, ZERO, ZERO, 0))
         self._sums[day] = (
-            known[0] + sign * came[0], known[1] + sign * came[1], EXACT.add(known[2], sign * came[2]), EXACT.add(known[3], sign * came[3]),
+            known[0] + sign * came[0],
+            known[1] + sign * came[1],
+            EXACT.add(known[2], sign * came[2]),
+            EXACT.add(known[3], sign * came[3]),
             known[4] + sign * came[4],
-        )  # fmt: skip
+        )
 
     def write(self) -> None:
         """Add everything to the days of the strategy and of the account."""
@@ -146,16 +194,30 @@ class _Days:
         row = fetch_one(self._db, "SELECT environment FROM account WHERE id = ?", (self._account,))
         environment = "" if row is None else str(row[0])
         for day, sums in changed.items():
-            self._add("strategy_day", ("strategy_id", "environment", "day"), (self._strategy, environment, day), sums)
+            self._add(
+                "strategy_day",
+                ("strategy_id", "environment", "day"),
+                (self._strategy, environment, day),
+                sums,
+            )
             self._add("account_day", ("account_id", "day"), (self._account, day), sums)
 
-    def _add(self, table: str, columns: tuple[str, ...], key: tuple[str, ...], more: Iterable[int | Decimal]) -> None:
+    def _add(
+        self,
+        table: str,
+        columns: tuple[str, ...],
+        key: tuple[str, ...],
+        more: Iterable[int | Decimal],
+    ) -> None:
         where = " AND ".join(f"{each} = ?" for each in columns)
         read = f"SELECT trades, won, result, fees, unreconciled FROM {table} WHERE {where}"  # noqa: S608 - fixed names
         row = fetch_one(self._db, read, key) or (0, 0, "0", "0", 0)
-        trades, won, result, fees, others = (EXACT.add(Decimal(known), Decimal(each)) for known, each in zip(row, more, strict=True))
+        trades, won, result, fees, others = (
+            EXACT.add(Decimal(known), Decimal(each)) for known, each in zip(row, more, strict=True)
+        )
         marks = ", ".join("?" for _ in range(len(columns) + 5))
         self._db.execute(
-            f"INSERT OR REPLACE INTO {table} ({', '.join(columns)}, trades, won, result, fees, unreconciled) VALUES ({marks})",  # noqa: S608
+            f"INSERT OR REPLACE INTO {table} ({', '.join(columns)}, trades, won, result, fees, "  # noqa: S608
+            f"unreconciled) VALUES ({marks})",
             (*key, int(trades), int(won), plain(result), plain(fees), int(others)),
         )

@@ -1,4 +1,6 @@
-"""Read what one person follows: their accounts, agreements, copies and orders; and write what they agree to."""
+"""Read what one person follows: their accounts, agreements, copies and orders; and write what they
+agree to.
+"""
 
 import json
 from collections.abc import Sequence
@@ -19,14 +21,23 @@ from engine.ledger.query import Row, fetch_all, fetch_one
 
 def accounts_of(db: apsw.Connection, person: PersonId) -> list[AccountRow]:
     """Read a person's connected accounts, by name."""
-    rows = fetch_all(db, "SELECT id FROM account WHERE person_id = ? AND disconnected_us IS NULL ORDER BY name", (person,))
+    rows = fetch_all(
+        db,
+        "SELECT id FROM account WHERE person_id = ? AND disconnected_us IS NULL ORDER BY name",
+        (person,),
+    )
     return [account(db, AccountId(row[0])) for row in rows]
 
 
 def former_accounts_of(db: apsw.Connection, person: PersonId) -> list[AccountRow]:
-    """Read the accounts that a person disconnected, the newest end first: their history stays theirs to read."""
+    """Read the accounts that a person disconnected, the newest end first: their history stays
+    theirs to read.
+    """
     rows = fetch_all(
-        db, "SELECT id FROM account WHERE person_id = ? AND disconnected_us IS NOT NULL ORDER BY disconnected_us DESC", (person,)
+        db,
+        "SELECT id FROM account WHERE person_id = ? AND disconnected_us IS NOT NULL ORDER BY "
+        "disconnected_us DESC",
+        (person,),
     )
     return [account(db, AccountId(row[0])) for row in rows]
 
@@ -36,7 +47,8 @@ def strategies_copied(db: apsw.Connection, person: PersonId) -> list[str]:
     rows = fetch_all(
         db,
         "SELECT DISTINCT strategy.name FROM subscription JOIN account ON account.id = account_id"
-        " JOIN strategy ON strategy.id = strategy_id WHERE account.person_id = ? ORDER BY strategy.name",
+        " JOIN strategy ON strategy.id = strategy_id WHERE account.person_id = ? ORDER BY "
+        "strategy.name",
         (person,),
     )
     return [row[0] for row in rows]
@@ -70,18 +82,32 @@ class AgreementRow:
 
 
 def agreements_of(db: apsw.Connection, person: PersonId) -> list[AgreementRow]:
-    """Read what a person agreed to on any account, those that were left apart, by strategy and account."""
+    """Read what a person agreed to on any account, those that were left apart, by strategy and
+    account.
+    """
     rows = fetch_all(
         db,
-        "SELECT subscription.id, account.id, account.name, account.environment, strategy.id, strategy.name, subscription.state,"
-        " strategy.state, subscription.policy, agreed_us < terms_us FROM subscription JOIN account ON account.id = account_id"
-        " JOIN strategy ON strategy.id = strategy_id WHERE account.person_id = ? AND disconnected_us IS NULL"
+        "SELECT subscription.id, account.id, account.name, account.environment, strategy.id, "
+        "strategy.name, subscription.state,"
+        " strategy.state, subscription.policy, agreed_us < terms_us FROM subscription JOIN "
+        "account ON account.id = account_id"
+        " JOIN strategy ON strategy.id = strategy_id WHERE account.person_id = ? AND "
+        "disconnected_us IS NULL"
         " AND subscription.state != 'left' ORDER BY strategy.name, account.name",
         (person,),
     )
     return [
         AgreementRow(
-            row[0], AccountId(row[1]), row[2], row[3], StrategyId(row[4]), row[5], row[6], row[7], bool(row[9]), read_policy(row[8])
+            row[0],
+            AccountId(row[1]),
+            row[2],
+            row[3],
+            StrategyId(row[4]),
+            row[5],
+            row[6],
+            row[7],
+            bool(row[9]),
+            read_policy(row[8]),
         )
         for row in rows
     ]
@@ -109,30 +135,47 @@ class CopyRow:
 
 
 _COPIES = (
-    "SELECT copy.signal_number, signal.received_us, signal.id, strategy.id, strategy.name, account.name, account.environment,"
-    " signal.draft, copy.code, copy.numbers FROM copy JOIN signal ON signal.number = copy.signal_number"
-    " JOIN strategy ON strategy.id = signal.strategy_id JOIN account ON account.id = copy.account_id"
+    "SELECT copy.signal_number, signal.received_us, signal.id, strategy.id, strategy.name, "
+    "account.name, account.environment,"
+    " signal.draft, copy.code, copy.numbers FROM copy JOIN signal ON signal.number = "
+    "copy.signal_number"
+    " JOIN strategy ON strategy.id = signal.strategy_id JOIN account ON account.id = "
+    "copy.account_id"
 )
 
 
 def copies_of(
-    db: apsw.Connection, accounts: Sequence[AccountId], limit: int, *, before: int | None = None, strategy: str = "", family: str = ""
+    db: apsw.Connection,
+    accounts: Sequence[AccountId],
+    limit: int,
+    *,
+    before: int | None = None,
+    strategy: str = "",
+    family: str = "",
 ) -> list[CopyRow]:
-    """Read the newest copies of some accounts, newest first; ``before`` is the number of the signal that the page before ended with.
+    """Read the newest copies of some accounts, newest first; ``before`` is the number of the signal
+    that the page before ended with.
 
-    Each account is read by itself along its index; all copies of the last signal are kept together, so a page may be a little longer.
+    Each account is read by itself along its index; all copies of the last signal are kept together,
+    so a page may be a little longer.
     """
     found: list[CopyRow] = []
     for each in accounts:
         rows = fetch_all(
             db,
-            _COPIES + " WHERE copy.account_id = ?1 AND copy.signal_number < ?2 AND (?3 = '' OR strategy.name = ?3)"
-            " AND (?4 = '' OR copy.code = ?4 OR copy.code GLOB ?4 || '.*') ORDER BY copy.signal_number DESC LIMIT ?5",
+            _COPIES
+            + " WHERE copy.account_id = ?1 AND copy.signal_number < ?2 AND (?3 = '' OR strategy.name = ?3)"
+            " AND (?4 = '' OR copy.code = ?4 OR copy.code GLOB ?4 || '.*') ORDER BY "
+            "copy.signal_number DESC LIMIT ?5",
             (each, 2**62 if before is None else before, strategy, family, limit),
         )
         found += [_copy(row) for row in rows]
     found.sort(key=lambda each: (-each.number, each.account))
-    return [each for each in found if each.number >= found[limit - 1].number] if len(found) > limit else found
+    return (
+        [each for each in found if each.number >= found[limit - 1].number]
+        if len(found) > limit
+        else found
+    )
 
 
 def _copy(row: Row) -> CopyRow:
@@ -151,7 +194,9 @@ def _copy(row: Row) -> CopyRow:
         side=None if draft.side is None else draft.side.value,
         is_test=draft.is_test,
         code=row[8],
-        sentence="It is not done yet; its page says what it waits for." if outcome is None else outcome.sentence,
+        sentence="It is not done yet; its page says what it waits for."
+        if outcome is None
+        else outcome.sentence,
         move="" if outcome is None else outcome.explanation.move.value,
         setting=None if outcome is None else outcome.explanation.setting,
     )
@@ -178,16 +223,24 @@ class OrderRow:
     signal_id: str
 
 
-def orders_of(db: apsw.Connection, accounts: Sequence[AccountId], limit: int, before: int | None = None) -> list[OrderRow]:
-    """Read the newest orders of some accounts, newest first; ``before`` is the id that the page before ended with."""
+def orders_of(
+    db: apsw.Connection, accounts: Sequence[AccountId], limit: int, before: int | None = None
+) -> list[OrderRow]:
+    """Read the newest orders of some accounts, newest first; ``before`` is the id that the page
+    before ended with.
+    """
     found: list[OrderRow] = []
     for each in accounts:
         rows = fetch_all(
             db,
-            "SELECT attempt.id, claimed_us, account.name, account.environment, strategy.name, attempt.symbol, attempt.kind, attempt.intent,"
-            " filled, price, fee, attempt.state, cause, signal.id FROM attempt JOIN account ON account.id = attempt.account_id"
-            " JOIN strategy ON strategy.id = attempt.strategy_id JOIN copy ON copy.id = attempt.copy_id"
-            " JOIN signal ON signal.number = copy.signal_number WHERE attempt.account_id = ? AND attempt.id < ?"
+            "SELECT attempt.id, claimed_us, account.name, account.environment, strategy.name, "
+            "attempt.symbol, attempt.kind, attempt.intent,"
+            " filled, price, fee, attempt.state, cause, signal.id FROM attempt JOIN account ON "
+            "account.id = attempt.account_id"
+            " JOIN strategy ON strategy.id = attempt.strategy_id JOIN copy ON copy.id = "
+            "attempt.copy_id"
+            " JOIN signal ON signal.number = copy.signal_number WHERE attempt.account_id = ? AND "
+            "attempt.id < ?"
             " ORDER BY attempt.id DESC LIMIT ?",
             (each, 2**62 if before is None else before, limit),
         )
@@ -199,16 +252,30 @@ def _order(row: Row) -> OrderRow:
     intent = json.loads(row[7])
     price = None if row[9] in (None, "?") else row[9]
     return OrderRow(
-        row[0], from_us(row[1]), row[2], row[3], row[4], row[5], row[6], intent["side"], intent["quantity"], row[8], price, row[10],
-        row[11], row[12], row[13],
-    )  # fmt: skip
+        row[0],
+        from_us(row[1]),
+        row[2],
+        row[3],
+        row[4],
+        row[5],
+        row[6],
+        intent["side"],
+        intent["quantity"],
+        row[8],
+        price,
+        row[10],
+        row[11],
+        row[12],
+        row[13],
+    )
 
 
 def unproven_count(db: apsw.Connection, identifier: AccountId) -> int:
     """Count the orders of an account that stayed without trace and wait for a person."""
     row = fetch_one(
         db,
-        "SELECT count(*) FROM attempt INDEXED BY attempt_open WHERE account_id = ? AND state IN ('claimed', 'unknown', 'placed',"
+        "SELECT count(*) FROM attempt INDEXED BY attempt_open WHERE account_id = ? AND state IN "
+        "('claimed', 'unknown', 'placed',"
         " 'partially_filled', 'not_confirmed') AND state = 'not_confirmed' AND NOT freed",
         (identifier,),
     )
@@ -219,7 +286,8 @@ def signal_of_copy(db: apsw.Connection, signal: str, account_name: str, person: 
     """Tell whether a signal reached an account of this person."""
     row = fetch_one(
         db,
-        "SELECT 1 FROM copy JOIN signal ON signal.number = copy.signal_number JOIN account ON account.id = copy.account_id"
+        "SELECT 1 FROM copy JOIN signal ON signal.number = copy.signal_number JOIN account ON "
+        "account.id = copy.account_id"
         " WHERE signal.id = ? AND account.name = ? AND account.person_id = ?",
         (signal, account_name, person),
     )
@@ -230,14 +298,17 @@ def last_entries(db: apsw.Connection, strategy: StrategyId, limit: int) -> list[
     """Read a strategy's newest entries, newest first, for a preview."""
     rows = fetch_all(
         db,
-        "SELECT id, number, draft, order_key, decided_us, received_us FROM signal WHERE strategy_id = ? ORDER BY number DESC LIMIT ?",
+        "SELECT id, number, draft, order_key, decided_us, received_us FROM signal WHERE "
+        "strategy_id = ? ORDER BY number DESC LIMIT ?",
         (strategy, limit * 6),
     )
     found: list[Signal] = []
     for row in rows:
         draft: SignalDraft = read_draft(row[2])
         if draft.action.is_entry and len(found) < limit:
-            found.append(Signal(row[0], row[1], strategy, draft, row[3], from_us(row[4]), from_us(row[5])))
+            found.append(
+                Signal(row[0], row[1], strategy, draft, row[3], from_us(row[4]), from_us(row[5]))
+            )
     return found
 
 
@@ -261,26 +332,52 @@ class StrategyTerms:
 
 
 _TERMS: Final = (
-    "SELECT strategy.id, strategy.name, master.name, state, about, kind, symbols, leverage, terms_us, master.person_id = ?2"  # noqa: S608
-    f" FROM strategy JOIN master ON master.id = master_id WHERE strategy.id = ?1 AND ({SHOWN_AS} IN ('published', 'by_link')"
-    " OR master.person_id = ?2 OR EXISTS (SELECT 1 FROM subscription JOIN account ON account.id = account_id"
+    "SELECT strategy.id, strategy.name, master.name, state, about, kind, symbols, leverage, "  # noqa: S608
+    "terms_us, master.person_id = ?2"
+    f" FROM strategy JOIN master ON master.id = master_id WHERE strategy.id = ?1 AND ({SHOWN_AS} "
+    "IN ('published', 'by_link')"
+    " OR master.person_id = ?2 OR EXISTS (SELECT 1 FROM subscription JOIN account ON account.id = "
+    "account_id"
     " WHERE strategy_id = strategy.id AND account.person_id = ?2 AND subscription.state != 'left'))"
 )
 
 
 def strategy_terms(db: apsw.Connection, identifier: str, person: PersonId) -> StrategyTerms | None:
-    """Read a strategy that a person may see: published, by link, theirs, or followed by them; None for any other."""
+    """Read a strategy that a person may see: published, by link, theirs, or followed by them; None
+    for any other.
+    """
     row = fetch_one(db, _TERMS, (identifier, person))
     if row is None:
         return None
     symbols = frozenset(map(Symbol, json.loads(row[6])))
-    return StrategyTerms(StrategyId(row[0]), row[1], row[2], row[3], row[4], row[5], symbols, row[7], from_us(row[8]), bool(row[9]))
+    return StrategyTerms(
+        StrategyId(row[0]),
+        row[1],
+        row[2],
+        row[3],
+        row[4],
+        row[5],
+        symbols,
+        row[7],
+        from_us(row[8]),
+        bool(row[9]),
+    )
 
 
-def agree(db: apsw.Connection, identifier: str, account_id: AccountId, strategy: StrategyId, policy: CopyPolicy, at: datetime) -> None:
-    """Write what a person agrees to: a new agreement, or new terms of the one that is there. One that is paused stays so."""
+def agree(
+    db: apsw.Connection,
+    identifier: str,
+    account_id: AccountId,
+    strategy: StrategyId,
+    policy: CopyPolicy,
+    at: datetime,
+) -> None:
+    """Write what a person agrees to: a new agreement, or new terms of the one that is there. One
+    that is paused stays so.
+    """
     db.execute(
-        "INSERT INTO subscription (id, account_id, strategy_id, policy, created_us, state, agreed_us) VALUES (?1, ?2, ?3, ?4, ?5, 'active',"
+        "INSERT INTO subscription (id, account_id, strategy_id, policy, created_us, state, "
+        "agreed_us) VALUES (?1, ?2, ?3, ?4, ?5, 'active',"
         " ?5) ON CONFLICT (account_id, strategy_id) DO UPDATE SET policy = ?4, agreed_us = ?5,"
         " state = CASE WHEN state = 'paused' THEN 'paused' ELSE 'active' END",
         (identifier, account_id, strategy, write_policy(policy), to_us(at)),
@@ -289,7 +386,9 @@ def agree(db: apsw.Connection, identifier: str, account_id: AccountId, strategy:
 
 def set_agreement_state(db: apsw.Connection, identifier: str, state: str) -> bool:
     """Write active, paused or left; False where it was so already."""
-    db.execute("UPDATE subscription SET state = ?1 WHERE id = ?2 AND state != ?1", (state, identifier))
+    db.execute(
+        "UPDATE subscription SET state = ?1 WHERE id = ?2 AND state != ?1", (state, identifier)
+    )
     return bool(db.changes())
 
 

@@ -1,4 +1,6 @@
-"""Make the close that a person asked for, as a signal that is recorded, planned and explained like any other."""
+"""Make the close that a person asked for, as a signal that is recorded, planned and explained like
+any other.
+"""
 
 import hashlib
 import secrets
@@ -10,8 +12,12 @@ from engine.domain.signal import Action, SignalDraft
 from engine.ledger.signals import NewSignal
 
 
-def forced_close(what: str, strategy: StrategyId, symbol: Symbol, accounts: frozenset[AccountId], now: datetime) -> NewSignal:
-    """Make the close that a person asked for on some accounts, as a signal like any other; ``what`` begins its id."""
+def forced_close(
+    what: str, strategy: StrategyId, symbol: Symbol, accounts: frozenset[AccountId], now: datetime
+) -> NewSignal:
+    """Make the close that a person asked for on some accounts, as a signal like any other; ``what``
+    begins its id.
+    """
     key = f"{what}-{secrets.token_hex(16)}"
     return NewSignal(
         id=SignalId(f"sig_{secrets.token_hex(16)}"),

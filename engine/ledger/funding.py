@@ -1,8 +1,10 @@
-"""Funding: what the exchange charged an account, or paid it, on contracts while this engine held them.
+"""Funding: what the exchange charged an account, or paid it, on contracts while this engine held
+them.
 
-A row of the exchange is here once, however often it is read. It belongs to the strategy that held the contract at its time; what fell on
-the owner's own positions alone is kept under no strategy: it explains his wallet, and is not ours to tell. Above 0 was paid, below 0
-received; the account's currency.
+A row of the exchange is here once, however often it is read. It belongs to the strategy that held
+the contract at its time; what fell on the owner's own positions alone is kept under no strategy: it
+explains his wallet, and is not ours to tell. Above 0 was paid, below 0 received; the account's
+currency.
 """
 
 from collections.abc import Iterable
@@ -46,12 +48,15 @@ class FundingPaid:
 
 
 def record_funding(db: apsw.Connection, account: AccountId, rows: Iterable[FundingRow]) -> int:
-    """Write down the payments that are not here yet; returns how many of them fell on what the engine held."""
+    """Write down the payments that are not here yet; returns how many of them fell on what the
+    engine held.
+    """
     new = 0
     for each in rows:
         strategy = _holder(db, account, each) or OWNER
         db.execute(
-            "INSERT OR IGNORE INTO funding (account_id, id, strategy_id, symbol, amount, at_us) VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT OR IGNORE INTO funding (account_id, id, strategy_id, symbol, amount, at_us) "
+            "VALUES (?, ?, ?, ?, ?, ?)",
             (account, each.id, strategy, each.symbol, plain(each.amount), to_us(each.at)),
         )
         if db.changes():
@@ -63,15 +68,19 @@ def record_funding(db: apsw.Connection, account: AccountId, rows: Iterable[Fundi
 def _holder(db: apsw.Connection, account: AccountId, paid: FundingRow) -> str | None:
     row = fetch_one(
         db,
-        "SELECT strategy_id FROM book WHERE account_id = ?1 AND symbol = ?2 AND strategy_id != '' AND opened_us <= ?3 + ?4"
-        " UNION ALL SELECT strategy_id FROM trade WHERE account_id = ?1 AND symbol = ?2 AND strategy_id != '' AND opened_us <= ?3 + ?4"
+        "SELECT strategy_id FROM book WHERE account_id = ?1 AND symbol = ?2 AND strategy_id != '' "
+        "AND opened_us <= ?3 + ?4"
+        " UNION ALL SELECT strategy_id FROM trade WHERE account_id = ?1 AND symbol = ?2 AND "
+        "strategy_id != '' AND opened_us <= ?3 + ?4"
         " AND closed_us >= ?3 - ?4 LIMIT 1",
         (account, paid.symbol, to_us(paid.at), SLACK // timedelta(microseconds=1)),
     )
     return None if row is None else str(row[0])
 
 
-_PAID: Final = "SELECT at_us, amount FROM funding WHERE account_id = ? AND strategy_id != '' ORDER BY at_us"
+_PAID: Final = (
+    "SELECT at_us, amount FROM funding WHERE account_id = ? AND strategy_id != '' ORDER BY at_us"
+)
 
 
 def funding_by_day(db: apsw.Connection, account: AccountId) -> dict[str, Decimal]:
@@ -87,7 +96,8 @@ def funding_of(db: apsw.Connection, account: AccountId) -> list[FundingPaid]:
     """Read an account's payments, newest first."""
     rows = fetch_all(
         db,
-        "SELECT strategy.name, symbol, amount, at_us FROM funding JOIN strategy ON strategy.id = strategy_id WHERE account_id = ?"
+        "SELECT strategy.name, symbol, amount, at_us FROM funding JOIN strategy ON strategy.id = "
+        "strategy_id WHERE account_id = ?"
         " ORDER BY at_us DESC, funding.id DESC",
         (account,),
     )

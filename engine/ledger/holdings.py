@@ -1,4 +1,5 @@
-"""What the engine holds of each contract for an account, and the newest exit that each strategy was given for it.
+"""What the engine holds of each contract for an account, and the newest exit that each strategy was
+given for it.
 
 A holding's share is written by ``books.change_share`` alone, together with the books.
 """
@@ -30,36 +31,64 @@ def read_holding(db: apsw.Connection, account: AccountId, symbol: Symbol) -> Hol
 
 
 _HOLDING = (
-    "SELECT account_id, symbol, strategy_id, side, share, entries_open, entry_key, detached, carried, stop_loss, take_profit,"
+    "SELECT account_id, symbol, strategy_id, side, share, entries_open, entry_key, detached, "
+    "carried, stop_loss, take_profit,"
     " position_id FROM holding WHERE account_id = ?"
 )
 
 
 def _holding(row: Row) -> Holding:
     return Holding(
-        AccountId(row[0]), Symbol(row[1]), StrategyId(row[2]), PositionSide(row[3]), Quantity(Decimal(row[4])), row[5], OrderKey(row[6]),
-        bool(row[7]), Quantity(Decimal(row[8])), read_price(row[9]), read_price(row[10]), row[11],
-    )  # fmt: skip
+        AccountId(row[0]),
+        Symbol(row[1]),
+        StrategyId(row[2]),
+        PositionSide(row[3]),
+        Quantity(Decimal(row[4])),
+        row[5],
+        OrderKey(row[6]),
+        bool(row[7]),
+        Quantity(Decimal(row[8])),
+        read_price(row[9]),
+        read_price(row[10]),
+        row[11],
+    )
 
 
 def write_holding(db: apsw.Connection, holding: Holding) -> None:
-    """Store a holding, its share apart (``books.change_share``); one that holds nothing and is not detached is removed."""
+    """Store a holding, its share apart (``books.change_share``); one that holds nothing and is not
+    detached is removed.
+    """
     if holding.share == 0 and holding.entries_open == 0 and not holding.detached:
-        db.execute("DELETE FROM holding WHERE account_id = ? AND symbol = ? AND share = '0'", (holding.account, holding.symbol))
+        db.execute(
+            "DELETE FROM holding WHERE account_id = ? AND symbol = ? AND share = '0'",
+            (holding.account, holding.symbol),
+        )
         return
     db.execute(
-        "UPDATE holding SET entries_open = ?, detached = ?, carried = ?, stop_loss = ?, take_profit = ?, position_id = ?"
+        "UPDATE holding SET entries_open = ?, detached = ?, carried = ?, stop_loss = ?, "
+        "take_profit = ?, position_id = ?"
         " WHERE account_id = ? AND symbol = ?",
         (
-            holding.entries_open, int(holding.detached), plain(holding.carried), write_number(holding.stop_loss),
-            write_number(holding.take_profit), holding.position_id, holding.account, holding.symbol,
+            holding.entries_open,
+            int(holding.detached),
+            plain(holding.carried),
+            write_number(holding.stop_loss),
+            write_number(holding.take_profit),
+            holding.position_id,
+            holding.account,
+            holding.symbol,
         ),
-    )  # fmt: skip
+    )
 
 
-def keep_carried(db: apsw.Connection, account: AccountId, symbol: Symbol, carried: Quantity) -> None:
+def keep_carried(
+    db: apsw.Connection, account: AccountId, symbol: Symbol, carried: Quantity
+) -> None:
     """Note what a reduction rounded off, for the next one."""
-    db.execute("UPDATE holding SET carried = ? WHERE account_id = ? AND symbol = ?", (plain(carried), account, symbol))
+    db.execute(
+        "UPDATE holding SET carried = ? WHERE account_id = ? AND symbol = ?",
+        (plain(carried), account, symbol),
+    )
 
 
 def attach(db: apsw.Connection, account: AccountId, symbol: Symbol) -> None:
@@ -70,17 +99,22 @@ def attach(db: apsw.Connection, account: AccountId, symbol: Symbol) -> None:
 
 
 def want_protection(db: apsw.Connection, *, account: AccountId, wanted: ProtectionOrder) -> None:
-    """Note which stop and target a strategy wants at its position from now on; whatever the exchange shows is compared with it."""
+    """Note which stop and target a strategy wants at its position from now on; whatever the
+    exchange shows is compared with it.
+    """
     held = read_holding(db, account, wanted.symbol)
     if held is not None:
         write_holding(db, replace(held, stop_loss=wanted.stop_loss, take_profit=wanted.take_profit))
 
 
 def entered_until(db: apsw.Connection, account: AccountId, symbol: Symbol) -> datetime | None:
-    """Read when the newest entry that filled in a held symbol ended; None where no entry of ours is known of it, or one is not over."""
+    """Read when the newest entry that filled in a held symbol ended; None where no entry of ours is
+    known of it, or one is not over.
+    """
     row = fetch_one(
         db,
-        "SELECT ended_us FROM attempt INDEXED BY attempt_filled WHERE account_id = ? AND symbol = ? AND filled != '0' AND kind = 'entry'"
+        "SELECT ended_us FROM attempt INDEXED BY attempt_filled WHERE account_id = ? AND symbol = "
+        "? AND filled != '0' AND kind = 'entry'"
         " ORDER BY id DESC LIMIT 1",
         (account, symbol),
     )
@@ -90,12 +124,21 @@ def entered_until(db: apsw.Connection, account: AccountId, symbol: Symbol) -> da
 def held_since(db: apsw.Connection, account: AccountId) -> datetime | None:
     """Read when the oldest share of an account was entered; None where that is not known."""
     row = fetch_one(
-        db, "SELECT min(claimed_us) FROM holding JOIN attempt ON attempt.id = holding.opened_by WHERE holding.account_id = ?", (account,)
+        db,
+        "SELECT min(claimed_us) FROM holding JOIN attempt ON attempt.id = holding.opened_by WHERE "
+        "holding.account_id = ?",
+        (account,),
     )
     return None if row is None or row[0] is None else from_us(row[0])
 
 
-def goal_key(db: apsw.Connection, account: AccountId, strategy: StrategyId, symbol: Symbol) -> OrderKey:
+def goal_key(
+    db: apsw.Connection, account: AccountId, strategy: StrategyId, symbol: Symbol
+) -> OrderKey:
     """Read the order key of the newest exit of a strategy for (account, symbol)."""
-    row = fetch_one(db, "SELECT order_key FROM goal WHERE account_id = ? AND strategy_id = ? AND symbol = ?", (account, strategy, symbol))
+    row = fetch_one(
+        db,
+        "SELECT order_key FROM goal WHERE account_id = ? AND strategy_id = ? AND symbol = ?",
+        (account, strategy, symbol),
+    )
     return NO_ORDER_KEY if row is None else OrderKey(row[0])

@@ -1,4 +1,6 @@
-"""People as they sign in: roles, factors, recovery codes, the fingerprints of their exchange logins. Secrets only sealed or hashed."""
+"""People as they sign in: roles, factors, recovery codes, the fingerprints of their exchange
+logins. Secrets only sealed or hashed.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +16,9 @@ from engine.ledger.root_keys import refuse_disabled
 
 @dataclass(frozen=True, slots=True)
 class FactorRow:
-    """Hold how a person proves who they are: Argon2id hash, sealed TOTP secret (None: no such factor), last code's time step."""
+    """Hold how a person proves who they are: Argon2id hash, sealed TOTP secret (None: no such
+    factor), last code's time step.
+    """
 
     password: str | None
     password_at: datetime | None
@@ -24,7 +28,10 @@ class FactorRow:
     totp_step: int
 
 
-_PERSON = "SELECT person.id, person.name, person.zone, (SELECT group_concat(role) FROM person_role WHERE person_id = person.id) FROM person"
+_PERSON = (
+    "SELECT person.id, person.name, person.zone, (SELECT group_concat(role) FROM person_role "
+    "WHERE person_id = person.id) FROM person"
+)
 
 
 def _person(row: Row) -> Person:
@@ -41,8 +48,12 @@ def person(db: apsw.Connection, identifier: PersonId) -> Person:
 
 
 def person_named(db: apsw.Connection, name: str) -> Person | None:
-    """Find a person by name. A provisioned ``follower:alice`` is also found as ``alice`` while nobody else is."""
-    found = fetch_all(db, _PERSON + " WHERE person.name IN (?1, 'follower:' || ?1, 'master:' || ?1)", (name,))
+    """Find a person by name. A provisioned ``follower:alice`` is also found as ``alice`` while
+    nobody else is.
+    """
+    found = fetch_all(
+        db, _PERSON + " WHERE person.name IN (?1, 'follower:' || ?1, 'master:' || ?1)", (name,)
+    )
     people = [_person(row) for row in found]
     exact = [each for each in people if each.name == name]
     if exact:
@@ -51,13 +62,29 @@ def person_named(db: apsw.Connection, name: str) -> Person | None:
 
 
 def is_taken(db: apsw.Connection, name: str) -> bool:
-    """Tell whether somebody has a name or is found by it; a name that two provisioned people share is taken too."""
-    return fetch_one(db, "SELECT 1 FROM person WHERE name IN (?1, 'follower:' || ?1, 'master:' || ?1)", (name,)) is not None
+    """Tell whether somebody has a name or is found by it; a name that two provisioned people share
+    is taken too.
+    """
+    return (
+        fetch_one(
+            db,
+            "SELECT 1 FROM person WHERE name IN (?1, 'follower:' || ?1, 'master:' || ?1)",
+            (name,),
+        )
+        is not None
+    )
 
 
 def all_people(db: apsw.Connection, search: str = "", limit: int = -1) -> list[Person]:
-    """Read people whose name contains ``search``, by name; at most ``limit`` of them, where it is not negative."""
-    return [_person(row) for row in fetch_all(db, _PERSON + " WHERE instr(name, ?) ORDER BY person.name LIMIT ?", (search, limit))]
+    """Read people whose name contains ``search``, by name; at most ``limit`` of them, where it is
+    not negative.
+    """
+    return [
+        _person(row)
+        for row in fetch_all(
+            db, _PERSON + " WHERE instr(name, ?) ORDER BY person.name LIMIT ?", (search, limit)
+        )
+    ]
 
 
 def count_people(db: apsw.Connection, search: str = "") -> int:
@@ -68,7 +95,10 @@ def count_people(db: apsw.Connection, search: str = "") -> int:
 
 def give_role(db: apsw.Connection, identifier: PersonId, role: Role, by: str, at: datetime) -> bool:
     """Give a role; False where the person has it."""
-    db.execute("INSERT INTO person_role VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", (identifier, role.value, to_us(at), by))
+    db.execute(
+        "INSERT INTO person_role VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        (identifier, role.value, to_us(at), by),
+    )
     return bool(db.changes())
 
 
@@ -89,7 +119,10 @@ def set_zone(db: apsw.Connection, identifier: PersonId, zone: str) -> None:
 def factor(db: apsw.Connection, identifier: PersonId) -> FactorRow:
     """Read a person's factors; one without any is not an error."""
     row = fetch_one(
-        db, "SELECT password, password_us, totp_sealed, totp_version, totp_us, totp_step FROM factor WHERE person_id = ?", (identifier,)
+        db,
+        "SELECT password, password_us, totp_sealed, totp_version, totp_us, totp_step FROM factor "
+        "WHERE person_id = ?",
+        (identifier,),
     )
     if row is None:
         return FactorRow(None, None, None, 0, None, 0)
@@ -109,36 +142,64 @@ def set_password(db: apsw.Connection, identifier: PersonId, hashed: str, at: dat
     )
 
 
-def set_totp(db: apsw.Connection, identifier: PersonId, sealed: bytes | None, version: int, step: int, at: datetime) -> None:
-    """Write or remove (``sealed`` None) a person's second factor; ``step`` is the time step of the code that proved it."""
+def set_totp(
+    db: apsw.Connection,
+    identifier: PersonId,
+    sealed: bytes | None,
+    version: int,
+    step: int,
+    at: datetime,
+) -> None:
+    """Write or remove (``sealed`` None) a person's second factor; ``step`` is the time step of the
+    code that proved it.
+    """
     db.execute(
-        "INSERT INTO factor (person_id, totp_sealed, totp_version, totp_us, totp_step) VALUES (?1, ?2, ?3, ?4, ?5)"
-        " ON CONFLICT DO UPDATE SET totp_sealed = ?2, totp_version = ?3, totp_us = ?4, totp_step = ?5",
+        "INSERT INTO factor (person_id, totp_sealed, totp_version, totp_us, totp_step) VALUES "
+        "(?1, ?2, ?3, ?4, ?5)"
+        " ON CONFLICT DO UPDATE SET totp_sealed = ?2, totp_version = ?3, totp_us = ?4, totp_step "
+        "= ?5",
         (identifier, sealed, version, None if sealed is None else to_us(at), step),
     )
 
 
 def use_totp_step(db: apsw.Connection, identifier: PersonId, step: int) -> bool:
     """Use up a code by its time step; False where this one or a later one was used before."""
-    db.execute("UPDATE factor SET totp_step = ?1 WHERE person_id = ?2 AND totp_step < ?1", (step, identifier))
+    db.execute(
+        "UPDATE factor SET totp_step = ?1 WHERE person_id = ?2 AND totp_step < ?1",
+        (step, identifier),
+    )
     return bool(db.changes())
 
 
-def replace_recovery_codes(db: apsw.Connection, identifier: PersonId, hashes: list[bytes], at: datetime) -> None:
+def replace_recovery_codes(
+    db: apsw.Connection, identifier: PersonId, hashes: list[bytes], at: datetime
+) -> None:
     """Write new recovery codes in place of all former ones."""
     db.execute("DELETE FROM recovery_code WHERE person_id = ?", (identifier,))
-    db.executemany("INSERT INTO recovery_code VALUES (?, ?, ?, NULL)", [(identifier, each, to_us(at)) for each in hashes])
+    db.executemany(
+        "INSERT INTO recovery_code VALUES (?, ?, ?, NULL)",
+        [(identifier, each, to_us(at)) for each in hashes],
+    )
 
 
-def use_recovery_code(db: apsw.Connection, identifier: PersonId, hashed: bytes, at: datetime) -> bool:
+def use_recovery_code(
+    db: apsw.Connection, identifier: PersonId, hashed: bytes, at: datetime
+) -> bool:
     """Use up a recovery code; False where it is none, or was used."""
-    db.execute("UPDATE recovery_code SET used_us = ? WHERE person_id = ? AND hash = ? AND used_us IS NULL", (to_us(at), identifier, hashed))
+    db.execute(
+        "UPDATE recovery_code SET used_us = ? WHERE person_id = ? AND hash = ? AND used_us IS NULL",
+        (to_us(at), identifier, hashed),
+    )
     return bool(db.changes())
 
 
 def recovery_codes_left(db: apsw.Connection, identifier: PersonId) -> int:
     """Count the recovery codes that still work."""
-    row = fetch_one(db, "SELECT count(*) FROM recovery_code WHERE person_id = ? AND used_us IS NULL", (identifier,))
+    row = fetch_one(
+        db,
+        "SELECT count(*) FROM recovery_code WHERE person_id = ? AND used_us IS NULL",
+        (identifier,),
+    )
     return 0 if row is None else int(row[0])
 
 
@@ -146,10 +207,16 @@ def recovery_codes_left(db: apsw.Connection, identifier: PersonId) -> int:
 
 
 def remember_login(db: apsw.Connection, print_: str, account: AccountId) -> None:
-    """Remember the fingerprint of an account's login in place of its former one. Raises RootKeyDisabled."""
+    """Remember the fingerprint of an account's login in place of its former one. Raises
+    RootKeyDisabled.
+    """
     refuse_disabled(db, print_.partition(":")[0])
     db.execute("DELETE FROM login_print WHERE account_id = ?", (account,))
-    db.execute("INSERT INTO login_print VALUES (?, ?) ON CONFLICT DO UPDATE SET account_id = excluded.account_id", (print_, account))
+    db.execute(
+        "INSERT INTO login_print VALUES (?, ?) ON CONFLICT DO UPDATE SET account_id = "
+        "excluded.account_id",
+        (print_, account),
+    )
 
 
 def forget_login(db: apsw.Connection, account: AccountId) -> None:
@@ -184,15 +251,19 @@ def ask_to_be_master(db: apsw.Connection, identifier: PersonId, note: str, at: d
     """Write a person's wish to publish; a later one replaces it."""
     db.execute(
         "INSERT INTO master_request (person_id, note, at_us) VALUES (?1, ?2, ?3)"
-        " ON CONFLICT DO UPDATE SET note = ?2, at_us = ?3, decided_us = NULL, granted = NULL, decided_by = NULL",
+        " ON CONFLICT DO UPDATE SET note = ?2, at_us = ?3, decided_us = NULL, granted = NULL, "
+        "decided_by = NULL",
         (identifier, note, to_us(at)),
     )
 
 
-def decide_master_request(db: apsw.Connection, identifier: PersonId, granted: bool, by: str, at: datetime) -> bool:
+def decide_master_request(
+    db: apsw.Connection, identifier: PersonId, granted: bool, by: str, at: datetime
+) -> bool:
     """Write a decision; False where nothing waits for one."""
     db.execute(
-        "UPDATE master_request SET decided_us = ?, granted = ?, decided_by = ? WHERE person_id = ? AND decided_us IS NULL",
+        "UPDATE master_request SET decided_us = ?, granted = ?, decided_by = ? WHERE person_id = "
+        "? AND decided_us IS NULL",
         (to_us(at), int(granted), by, identifier),
     )
     return bool(db.changes())
@@ -202,8 +273,14 @@ def master_requests(db: apsw.Connection, identifier: PersonId | None = None) -> 
     """Read wishes, newest first; of one person, or those of everybody that wait for a decision."""
     rows = fetch_all(
         db,
-        "SELECT person_id, person.name, note, at_us, granted FROM master_request JOIN person ON person.id = person_id"
+        "SELECT person_id, person.name, note, at_us, granted FROM master_request JOIN person ON "
+        "person.id = person_id"
         " WHERE (?1 IS NULL AND decided_us IS NULL) OR person_id = ?1 ORDER BY at_us DESC",
         (identifier,),
     )
-    return [MasterRequest(PersonId(r[0]), r[1], r[2], from_us(r[3]), None if r[4] is None else bool(r[4])) for r in rows]
+    return [
+        MasterRequest(
+            PersonId(r[0]), r[1], r[2], from_us(r[3]), None if r[4] is None else bool(r[4])
+        )
+        for r in rows
+    ]

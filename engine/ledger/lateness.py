@@ -1,4 +1,6 @@
-"""Read what is late: orders that wait to be sent, and entries that came too late to be sent. For whoever asks whether all is well."""
+"""Read what is late: orders that wait to be sent, and entries that came too late to be sent. For
+whoever asks whether all is well.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,7 +20,9 @@ _EXPIRED: Final = (OutcomeCode.EXPIRED.value, OutcomeCode.EXPIRED_WAITING.value)
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Tell of orders of one kind (entry, exit, cancel, protection) that wait to be sent: how many, and since when the oldest."""
+    """Tell of orders of one kind (entry, exit, cancel, protection) that wait to be sent: how many,
+    and since when the oldest.
+    """
 
     kind: str
     count: int
@@ -27,10 +31,11 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Missed:
-    """Tell of entries of the last hour that were never sent, though they came in time: they expired, or a later signal overtook them.
+    """Tell of entries of the last hour that were never sent, though they came in time: they
+    expired, or a later signal overtook them.
 
-    ``late`` counts those that expired or waited longer than ``LATE_AFTER``, ``since`` is the oldest of them; ``overtaken`` counts those
-    that a later signal overtook sooner.
+    ``late`` counts those that expired or waited longer than ``LATE_AFTER``, ``since`` is the oldest
+    of them; ``overtaken`` counts those that a later signal overtook sooner.
     """
 
     late: int
@@ -39,11 +44,15 @@ class Missed:
 
 
 def late_orders(db: apsw.Connection, now: datetime) -> list[Waiting]:
-    """Read which orders wait to be sent for longer than ``LATE_AFTER``, those that waited longest first."""
+    """Read which orders wait to be sent for longer than ``LATE_AFTER``, those that waited longest
+    first.
+    """
     rows = fetch_all(
         db,
-        "SELECT leg.kind, count(*), min(signal.received_us) FROM leg INDEXED BY leg_new JOIN copy ON copy.id = leg.copy_id"
-        " JOIN signal ON signal.number = copy.signal_number WHERE leg.state = 'new' AND signal.received_us < ? GROUP BY leg.kind"
+        "SELECT leg.kind, count(*), min(signal.received_us) FROM leg INDEXED BY leg_new JOIN copy "
+        "ON copy.id = leg.copy_id"
+        " JOIN signal ON signal.number = copy.signal_number WHERE leg.state = 'new' AND "
+        "signal.received_us < ? GROUP BY leg.kind"
         " ORDER BY 3",
         (to_us(now - LATE_AFTER),),
     )
@@ -51,11 +60,15 @@ def late_orders(db: apsw.Connection, now: datetime) -> list[Waiting]:
 
 
 def late_of_account(db: apsw.Connection, account: AccountId, now: datetime) -> Waiting | None:
-    """Read the orders of one account that wait for longer than ``LATE_AFTER``, as one; ``kind`` is that of the oldest."""
+    """Read the orders of one account that wait for longer than ``LATE_AFTER``, as one; ``kind`` is
+    that of the oldest.
+    """
     rows = fetch_all(
         db,
-        "SELECT leg.kind, signal.received_us FROM leg INDEXED BY leg_new JOIN copy ON copy.id = leg.copy_id"
-        " JOIN signal ON signal.number = copy.signal_number WHERE leg.account_id = ? AND leg.state = 'new' AND signal.received_us < ?"
+        "SELECT leg.kind, signal.received_us FROM leg INDEXED BY leg_new JOIN copy ON copy.id = "
+        "leg.copy_id"
+        " JOIN signal ON signal.number = copy.signal_number WHERE leg.account_id = ? AND "
+        "leg.state = 'new' AND signal.received_us < ?"
         " ORDER BY signal.received_us",
         (account, to_us(now - LATE_AFTER)),
     )
@@ -63,16 +76,24 @@ def late_of_account(db: apsw.Connection, account: AccountId, now: datetime) -> W
 
 
 def missed_entries(db: apsw.Connection, now: datetime) -> Missed:
-    """Read which entries of the last hour came in time and were not sent; those whose sender was told "not mirrored" are his."""
+    """Read which entries of the last hour came in time and were not sent; those whose sender was
+    told "not mirrored" are his.
+    """
     row = fetch_one(
         db,
-        "SELECT count(*), count(*) FILTER (WHERE is_late), min(received_us) FILTER (WHERE is_late) FROM"
-        " (SELECT signal.received_us, copy.code IN (?1, ?2) OR copy.outcome_us - signal.received_us > ?4 AS is_late FROM signal"
+        "SELECT count(*), count(*) FILTER (WHERE is_late), min(received_us) FILTER (WHERE "
+        "is_late) FROM"
+        " (SELECT signal.received_us, copy.code IN (?1, ?2) OR copy.outcome_us - "
+        "signal.received_us > ?4 AS is_late FROM signal"
         "  CROSS JOIN copy ON copy.signal_number = signal.number"
-        "  WHERE signal.received_us >= ?5 AND signal.not_mirrored IS NULL AND copy.code IN (?1, ?2, ?3))",
+        "  WHERE signal.received_us >= ?5 AND signal.not_mirrored IS NULL AND copy.code IN (?1, "
+        "?2, ?3))",
         (
-            *_EXPIRED, OutcomeCode.SKIPPED_SUPERSEDED.value, LATE_AFTER // timedelta(microseconds=1), to_us(now - MISSED_WITHIN),
+            *_EXPIRED,
+            OutcomeCode.SKIPPED_SUPERSEDED.value,
+            LATE_AFTER // timedelta(microseconds=1),
+            to_us(now - MISSED_WITHIN),
         ),
-    )  # fmt: skip
+    )
     assert row is not None
     return Missed(row[1], None if row[2] is None else from_us(row[2]), row[0] - row[1])

@@ -1,8 +1,9 @@
 """Where a ledger ends, told so that another process can see whether a file still has all of it.
 
-Theory. Every start writes a run with a random mark; every row that matters takes a number that only grows (SQLite counts them). The last
-run's mark together with these numbers is the *end*. A ledger has an end if that run is in it and none of its numbers is smaller. A copy of
-before lacks the run or has smaller numbers; a ledger that went its own way since lacks the run.
+Theory. Every start writes a run with a random mark; every row that matters takes a number that only
+grows (SQLite counts them). The last run's mark together with these numbers is the *end*. A ledger
+has an end if that run is in it and none of its numbers is smaller. A copy of before lacks the run
+or has smaller numbers; a ledger that went its own way since lacks the run.
 """
 
 from collections.abc import Mapping
@@ -14,12 +15,16 @@ import apsw
 from engine.ledger.query import fetch_all, fetch_one
 
 COPY: Final = 0x52584350
-"""The application id in the header of every copy that ``back_up`` made: whoever puts one into place starts from a copy."""
+"""The application id in the header of every copy that ``back_up`` made: whoever puts one into place
+starts from a copy.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerEnd:
-    """Hold an end: the newest run's mark (empty before the first), and the last number given in each table."""
+    """Hold an end: the newest run's mark (empty before the first), and the last number given in
+    each table.
+    """
 
     run: str
     numbers: Mapping[str, int]
@@ -28,7 +33,10 @@ class LedgerEnd:
 def read_end(db: apsw.Connection) -> LedgerEnd:
     """Read where a ledger ends."""
     run = fetch_one(db, "SELECT mark FROM run WHERE epoch = (SELECT max(epoch) FROM run)")
-    return LedgerEnd("" if run is None else str(run[0]), dict(fetch_all(db, "SELECT name, seq FROM sqlite_sequence ORDER BY name")))
+    return LedgerEnd(
+        "" if run is None else str(run[0]),
+        dict(fetch_all(db, "SELECT name, seq FROM sqlite_sequence ORDER BY name")),
+    )
 
 
 def has_run(db: apsw.Connection, mark: str) -> bool:
@@ -46,12 +54,18 @@ def lacks(db: apsw.Connection, end: LedgerEnd) -> str:
     if end.run and not has_run(db, end.run):
         return "the last run that was noted is not in it"
     here = read_end(db).numbers
-    smaller = [f"{name} {here.get(name, 0)} of {number}" for name, number in sorted(end.numbers.items()) if here.get(name, 0) < number]
+    smaller = [
+        f"{name} {here.get(name, 0)} of {number}"
+        for name, number in sorted(end.numbers.items())
+        if here.get(name, 0) < number
+    ]
     return f"it ends at {', '.join(smaller)}" if smaller else ""
 
 
 def knows_marks(db: apsw.Connection) -> bool:
-    """Tell whether a file was ever opened by a program that notes ends: an older one is migrated first."""
+    """Tell whether a file was ever opened by a program that notes ends: an older one is migrated
+    first.
+    """
     return fetch_one(db, "SELECT 1 FROM sqlite_schema WHERE name = 'run_by_mark'") is not None
 
 

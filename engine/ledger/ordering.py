@@ -1,6 +1,8 @@
-"""Give a new signal its place in the order of its strategy and contract, and keep what later ones are compared with.
+"""Give a new signal its place in the order of its strategy and contract, and keep what later ones
+are compared with.
 
-The rules are in ``decisions/ordering``. Each statement here reads one row by an index, whatever the history.
+The rules are in ``decisions/ordering``. Each statement here reads one row by an index, whatever the
+history.
 """
 
 from dataclasses import dataclass
@@ -12,20 +14,35 @@ import apsw
 from engine.decisions.ordering import Newest, Numbering, Placed, Told, is_late, numbered
 from engine.decisions.overtaking import Came, has_overtaken, may_matter, stands_before
 from engine.domain.identifiers import StrategyId, Symbol
-from engine.domain.signal import FIRST_ORDER_KEY, NO_ORDER_KEY, Action, OrderKey, SignalDraft, behind, right_before
+from engine.domain.signal import (
+    FIRST_ORDER_KEY,
+    NO_ORDER_KEY,
+    Action,
+    OrderKey,
+    SignalDraft,
+    behind,
+    right_before,
+)
 from engine.ledger.codec import from_us, read_draft, to_us
 from engine.ledger.query import Row, fetch_all, fetch_one
 
 EXITS: Final = "exits"
 PROTECTIONS: Final = "protections"
 _LOOKED_BACK: Final = 8
-"""How many of a contract's newest entries and closes are looked at for what an alert may have come behind."""
-_ENTERS: Final = f"json_extract(draft, '$.action') IN ({', '.join(repr(each.value) for each in Action if each.is_entry)})"
+"""How many of a contract's newest entries and closes are looked at for what an alert may have come
+behind.
+"""
+_ENTERS: Final = (
+    "json_extract(draft, '$.action') IN "
+    f"({', '.join(repr(each.value) for each in Action if each.is_entry)})"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Unplaced:
-    """Hold what places a new signal. ``told_at`` is the sender's time, not after receipt; None where none was told."""
+    """Hold what places a new signal. ``told_at`` is the sender's time, not after receipt; None
+    where none was told.
+    """
 
     strategy: StrategyId
     origin: str
@@ -43,9 +60,11 @@ class Unplaced:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Say where a signal stands. ``is_late``: what it enters is older than an exit that is recorded, and is sent nowhere.
+    """Say where a signal stands. ``is_late``: what it enters is older than an exit that is
+    recorded, and is sent nowhere.
 
-    ``restarted_from`` is the greatest number of the numbering before, where this signal began a new one.
+    ``restarted_from`` is the greatest number of the numbering before, where this signal began a new
+    one.
     """
 
     key: OrderKey
@@ -62,14 +81,21 @@ def find_place(db: apsw.Connection, new: Unplaced) -> Place:
     restarted_from = known.greatest if known is not None and placed.began else None
     enters, action = new.draft.action.is_entry, new.draft.action
     alerts = _alerts_before(db, new)
-    late = enters and (is_late(told, _newest(db, new, EXITS)) or has_overtaken(Came(new.draft, new.received_at), alerts))
+    late = enters and (
+        is_late(told, _newest(db, new, EXITS))
+        or has_overtaken(Came(new.draft, new.received_at), alerts)
+    )
     if late and action is not Action.REVERSE:
         return Place(FIRST_ORDER_KEY, True, placed.number, restarted_from)
     key = behind(_newest_key(db, new), to_us(new.at), new.number)
     before = _before_later_entries(db, new, placed)
     if before is not None and (not action.is_only_entry or before > _newest_exit_key(db, new)):
         key = before
-    if alerts and alerts[0].key > FIRST_ORDER_KEY and stands_before(Came(new.draft, new.received_at), alerts):
+    if (
+        alerts
+        and alerts[0].key > FIRST_ORDER_KEY
+        and stands_before(Came(new.draft, new.received_at), alerts)
+    ):
         key = right_before(alerts[0].key, new.number)
     if action is Action.SET_PROTECTION and is_late(told, _newest(db, new, PROTECTIONS)):
         key = _before_newest_protection(db, new) or key
@@ -77,62 +103,107 @@ def find_place(db: apsw.Connection, new: Unplaced) -> Place:
 
 
 def _alerts_before(db: apsw.Connection, new: Unplaced) -> tuple[Came, ...]:
-    """Read the sender's newest entries and closes of the contract, the newest first; none where nothing of them can matter."""
+    """Read the sender's newest entries and closes of the contract, the newest first; none where
+    nothing of them can matter.
+    """
     draft = new.draft
-    if draft.alert is None or draft.seq is not None or draft.is_test or not (draft.action.is_entry or draft.action is Action.CLOSE):
+    if (
+        draft.alert is None
+        or draft.seq is not None
+        or draft.is_test
+        or not (draft.action.is_entry or draft.action is Action.CLOSE)
+    ):
         return ()
     placed = _alerts(db, new, "order_key > ? AND number < ?", "order_key DESC")
     late = _alerts(db, new, "order_key = ? AND number < ?", "number DESC")
     rows = sorted((*placed, *late), key=lambda row: row[3], reverse=True)
     if not rows or not may_matter(draft, new.received_at, from_us(rows[0][1])):
         return ()
-    # By their places, not by receipt: one may have been put before another. Late entries have none, and stay where they came.
+    # By their places, not by receipt: one may have been put before another. Late entries have none,
+    # and stay where they came.
     by_place = iter(placed)
     rows = [row if row[2] == FIRST_ORDER_KEY else next(by_place) for row in rows]
-    return tuple(Came(read_draft(row[0]), from_us(row[1]), OrderKey(row[2]), bool(row[4])) for row in rows)
+    return tuple(
+        Came(read_draft(row[0]), from_us(row[1]), OrderKey(row[2]), bool(row[4])) for row in rows
+    )
 
 
 def _alerts(db: apsw.Connection, new: Unplaced, which: str, order: str) -> list[Row]:
-    """Read (draft, received, order key, number, whether it was late): sent nowhere, or no copy of it ended otherwise than superseded."""
+    """Read (draft, received, order key, number, whether it was late): sent nowhere, or no copy of
+    it ended otherwise than superseded.
+    """
     return fetch_all(
         db,
-        "SELECT draft, received_us, order_key, number, order_key = ? OR (EXISTS (SELECT 1 FROM copy WHERE signal_number = number) AND NOT"  # noqa: S608
-        " EXISTS (SELECT 1 FROM copy WHERE signal_number = number AND (code IS NULL OR code != 'skipped.superseded')))"
-        f" FROM signal INDEXED BY signal_by_order WHERE strategy_id = ? AND symbol = ? AND {which} AND origin = ?"
+        "SELECT draft, received_us, order_key, number, order_key = ? OR (EXISTS (SELECT 1 FROM "  # noqa: S608
+        "copy WHERE signal_number = number) AND NOT"
+        " EXISTS (SELECT 1 FROM copy WHERE signal_number = number AND (code IS NULL OR code != "
+        "'skipped.superseded')))"
+        " FROM signal INDEXED BY signal_by_order WHERE strategy_id = ? AND symbol = ? AND "
+        f"{which} AND origin = ?"
         " AND NOT json_extract(draft, '$.is_test')"
         f" AND ({_ENTERS} OR json_extract(draft, '$.action') = 'close') ORDER BY {order} LIMIT ?",
-        (FIRST_ORDER_KEY, new.strategy, new.symbol, FIRST_ORDER_KEY, new.number, new.origin, _LOOKED_BACK),
+        (
+            FIRST_ORDER_KEY,
+            new.strategy,
+            new.symbol,
+            FIRST_ORDER_KEY,
+            new.number,
+            new.origin,
+            _LOOKED_BACK,
+        ),
     )
 
 
 def note_restart(db: apsw.Connection, new: Unplaced, place: Place) -> None:
     """Keep when a numbering began that is not its sender's first."""
-    db.execute("INSERT INTO numbering (origin, number, began_us) VALUES (?, ?, ?)", (new.origin, place.numbering, to_us(new.at)))
+    db.execute(
+        "INSERT INTO numbering (origin, number, began_us) VALUES (?, ?, ?)",
+        (new.origin, place.numbering, to_us(new.at)),
+    )
 
 
 def note_place(db: apsw.Connection, new: Unplaced, place: Place) -> None:
-    """Keep what later signals are compared with; only for what is no test, and concerns every account."""
+    """Keep what later signals are compared with; only for what is no test, and concerns every
+    account.
+    """
     action = new.draft.action
-    kind = EXITS if action.ends_older_entries else PROTECTIONS if action is Action.SET_PROTECTION else None
+    kind = (
+        EXITS
+        if action.ends_older_entries
+        else PROTECTIONS
+        if action is Action.SET_PROTECTION
+        else None
+    )
     if kind is None:
         return
     at_us = None if new.told_at is None else to_us(new.told_at)
     has_number = place.numbering is not None
     db.execute(
-        "INSERT INTO newest_told (strategy_id, symbol, kind, origin, numbering, seq, numbered_us, other_us, order_key)"
+        "INSERT INTO newest_told (strategy_id, symbol, kind, origin, numbering, seq, numbered_us, "
+        "other_us, order_key)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
-        " seq = CASE WHEN excluded.numbering IS NULL OR (numbering, seq) > (excluded.numbering, excluded.seq) THEN seq"
+        " seq = CASE WHEN excluded.numbering IS NULL OR (numbering, seq) > (excluded.numbering, "
+        "excluded.seq) THEN seq"
         " ELSE excluded.seq END,"
-        " numbering = CASE WHEN excluded.numbering IS NULL OR numbering > excluded.numbering THEN numbering"
+        " numbering = CASE WHEN excluded.numbering IS NULL OR numbering > excluded.numbering THEN "
+        "numbering"
         " ELSE excluded.numbering END,"
-        " numbered_us = nullif(max(coalesce(numbered_us, -1), coalesce(excluded.numbered_us, -1)), -1),"
+        " numbered_us = nullif(max(coalesce(numbered_us, -1), coalesce(excluded.numbered_us, "
+        "-1)), -1),"
         " other_us = nullif(max(coalesce(other_us, -1), coalesce(excluded.other_us, -1)), -1),"
         " order_key = max(order_key, excluded.order_key)",
         (
-            new.strategy, new.symbol, kind, new.origin, place.numbering, new.draft.seq if has_number else None,
-            at_us if has_number else None, None if has_number else at_us, place.key,
+            new.strategy,
+            new.symbol,
+            kind,
+            new.origin,
+            place.numbering,
+            new.draft.seq if has_number else None,
+            at_us if has_number else None,
+            None if has_number else at_us,
+            place.key,
         ),
-    )  # fmt: skip
+    )
 
 
 def _numbered(db: apsw.Connection, new: Unplaced, known: Numbering | None) -> Placed:
@@ -140,36 +211,56 @@ def _numbered(db: apsw.Connection, new: Unplaced, known: Numbering | None) -> Pl
     if seq is None:
         return Placed(None)
     used = known is not None and fetch_one(
-        db, "SELECT 1 FROM signal WHERE origin = ? AND numbering = ? AND seq = ?", (new.origin, known.number, seq)
+        db,
+        "SELECT 1 FROM signal WHERE origin = ? AND numbering = ? AND seq = ?",
+        (new.origin, known.number, seq),
     )
     return numbered(
-        seq, new.at, is_sent=new.draft.sent_at is not None, is_exit=not new.draft.action.is_entry, is_used=bool(used), known=known
-    )  # fmt: skip
+        seq,
+        new.at,
+        is_sent=new.draft.sent_at is not None,
+        is_exit=not new.draft.action.is_entry,
+        is_used=bool(used),
+        known=known,
+    )
 
 
 def _newest_numbering(db: apsw.Connection, origin: str) -> Numbering | None:
     greatest = fetch_one(
         db,
-        "SELECT numbering, seq, decided_us, draft FROM signal WHERE origin = ? AND numbering IS NOT NULL"
+        "SELECT numbering, seq, decided_us, draft FROM signal WHERE origin = ? AND numbering IS "
+        "NOT NULL"
         " ORDER BY numbering DESC, seq DESC LIMIT 1",
         (origin,),
     )
     if greatest is None:
         return None
     number, seq, at_us, draft = greatest
-    least = fetch_one(db, "SELECT seq FROM signal WHERE origin = ? AND numbering = ? ORDER BY seq LIMIT 1", (origin, number))
-    began = fetch_one(db, "SELECT began_us FROM numbering WHERE origin = ? AND number = ?", (origin, number))
+    least = fetch_one(
+        db,
+        "SELECT seq FROM signal WHERE origin = ? AND numbering = ? ORDER BY seq LIMIT 1",
+        (origin, number),
+    )
+    began = fetch_one(
+        db, "SELECT began_us FROM numbering WHERE origin = ? AND number = ?", (origin, number)
+    )
     assert least is not None
     at = from_us(at_us)
     return Numbering(
-        number, least[0], seq, at, read_draft(draft).sent_at is not None, at if began is None else from_us(began[0])
-    )  # fmt: skip
+        number,
+        least[0],
+        seq,
+        at,
+        read_draft(draft).sent_at is not None,
+        at if began is None else from_us(began[0]),
+    )
 
 
 def _newest(db: apsw.Connection, new: Unplaced, kind: str) -> tuple[Newest, ...]:
     rows = fetch_all(
         db,
-        "SELECT origin, numbering, seq, numbered_us, other_us FROM newest_told WHERE strategy_id = ? AND symbol = ? AND kind = ?",
+        "SELECT origin, numbering, seq, numbered_us, other_us FROM newest_told WHERE strategy_id "
+        "= ? AND symbol = ? AND kind = ?",
         (new.strategy, new.symbol, kind),
     )
     return tuple(Newest(row[0], row[1], row[2], _time(row[3]), _time(row[4])) for row in rows)
@@ -182,7 +273,8 @@ def _time(us: int | None) -> datetime | None:
 def _newest_key(db: apsw.Connection, new: Unplaced) -> OrderKey:
     row = fetch_one(
         db,
-        "SELECT order_key FROM signal WHERE strategy_id = ? AND symbol = ? AND number != ? ORDER BY order_key DESC LIMIT 1",
+        "SELECT order_key FROM signal WHERE strategy_id = ? AND symbol = ? AND number != ? ORDER "
+        "BY order_key DESC LIMIT 1",
         (new.strategy, new.symbol, new.number),
     )
     return NO_ORDER_KEY if row is None else OrderKey(row[0])
@@ -198,7 +290,8 @@ def _newest_exit_key(db: apsw.Connection, new: Unplaced) -> OrderKey:
 
 
 def _before_later_entries(db: apsw.Connection, new: Unplaced, placed: Placed) -> OrderKey | None:
-    """Find the place before the entries that the sender's own numbers put behind this signal; None where it stands behind all.
+    """Find the place before the entries that the sender's own numbers put behind this signal; None
+    where it stands behind all.
 
     Also where an entry that no number excepts stands behind one of those: an exit then closes both.
     """
@@ -207,7 +300,8 @@ def _before_later_entries(db: apsw.Connection, new: Unplaced, placed: Placed) ->
     later = (new.origin, placed.number, new.draft.seq)
     row = fetch_one(
         db,
-        "SELECT min(order_key) FROM signal WHERE origin = ? AND numbering IS NOT NULL AND (numbering, seq) > (?, ?) AND symbol = ?"  # noqa: S608
+        "SELECT min(order_key) FROM signal WHERE origin = ? AND numbering IS NOT NULL AND "  # noqa: S608
+        "(numbering, seq) > (?, ?) AND symbol = ?"
         f" AND order_key > '{FIRST_ORDER_KEY}.' AND {_ENTERS}",
         (*later, new.symbol),
     )
@@ -215,8 +309,10 @@ def _before_later_entries(db: apsw.Connection, new: Unplaced, placed: Placed) ->
         return None
     other = fetch_one(
         db,
-        "SELECT 1 FROM signal WHERE strategy_id = ? AND symbol = ? AND order_key > ? AND number != ?"  # noqa: S608
-        f" AND NOT (origin = ? AND numbering IS NOT NULL AND (numbering, seq) > (?, ?)) AND {_ENTERS}",
+        "SELECT 1 FROM signal WHERE strategy_id = ? AND symbol = ? AND order_key > ? AND number "  # noqa: S608
+        "!= ?"
+        " AND NOT (origin = ? AND numbering IS NOT NULL AND (numbering, seq) > (?, ?)) AND "
+        f"{_ENTERS}",
         (new.strategy, new.symbol, row[0], new.number, *later),
     )
     return right_before(OrderKey(row[0]), new.number) if other is None else None
@@ -232,7 +328,8 @@ def _before_newest_protection(db: apsw.Connection, new: Unplaced) -> OrderKey | 
     assert row is not None
     entered = fetch_one(
         db,
-        f"SELECT 1 FROM signal WHERE strategy_id = ? AND symbol = ? AND order_key > ? AND number != ? AND {_ENTERS}",  # noqa: S608
+        "SELECT 1 FROM signal WHERE strategy_id = ? AND symbol = ? AND order_key > ? AND number "  # noqa: S608
+        f"!= ? AND {_ENTERS}",
         (new.strategy, new.symbol, row[0], new.number),
     )
     return right_before(OrderKey(row[0]), new.number) if entered is None else None

@@ -1,4 +1,6 @@
-"""Write what became of a copy, with the event that tells people. Called inside the transactions of the other verbs."""
+"""Write what became of a copy, with the event that tells people. Called inside the transactions of
+the other verbs.
+"""
 
 import json
 from datetime import datetime
@@ -10,27 +12,46 @@ from engine.domain.outcome import Outcome, OutcomeCode
 from engine.ledger.codec import dump, to_us
 from engine.ledger.query import fetch_one
 
-_LEG_STATE = {"skipped": "skipped", "denied": "denied", "rejected": "rejected", "residue": "rejected"}
+_LEG_STATE = {
+    "skipped": "skipped",
+    "denied": "denied",
+    "rejected": "rejected",
+    "residue": "rejected",
+}
 
 
 def conclude(db: apsw.Connection, copy: CopyId, leg: int, outcome: Outcome, at: datetime) -> bool:
-    """End a leg that was never claimed (state NEW) with an outcome; False, and nothing written, if it is not NEW any more.
+    """End a leg that was never claimed (state NEW) with an outcome; False, and nothing written, if
+    it is not NEW any more.
 
-    That happens rightly: the transaction of an exit supersedes entries that a lane is just planning.
+    That happens rightly: the transaction of an exit supersedes entries that a lane is just
+    planning.
     """
     state = _LEG_STATE.get(outcome.code.family, outcome.code.family)
-    db.execute("UPDATE leg SET state = ? WHERE copy_id = ? AND number = ? AND state = 'new'", (state, copy, leg))
+    db.execute(
+        "UPDATE leg SET state = ? WHERE copy_id = ? AND number = ? AND state = 'new'",
+        (state, copy, leg),
+    )
     if db.changes() != 1:
         return False
     write_outcome(db, copy, leg, outcome, at)
     return True
 
 
-def write_outcome(db: apsw.Connection, copy: CopyId, leg: int, outcome: Outcome, at: datetime, *, goes_on: bool = False) -> None:
+def write_outcome(
+    db: apsw.Connection,
+    copy: CopyId,
+    leg: int,
+    outcome: Outcome,
+    at: datetime,
+    *,
+    goes_on: bool = False,
+) -> None:
     """Set a copy's outcome and record the event; writing the same outcome twice records one event.
 
-    The outcome of a copy is that of its last leg; what became of an earlier one (the exit of a reverse) is recorded as an event. So is
-    what became of one try of an exit that ``goes_on``: the copy has no outcome then.
+    The outcome of a copy is that of its last leg; what became of an earlier one (the exit of a
+    reverse) is recorded as an event. So is what became of one try of an exit that ``goes_on``: the
+    copy has no outcome then.
     """
     numbers = dump(dict(outcome.numbers))
     if goes_on:
@@ -38,7 +59,8 @@ def write_outcome(db: apsw.Connection, copy: CopyId, leg: int, outcome: Outcome,
         is_news = True
     elif _is_last(db, copy, leg):
         db.execute(
-            "UPDATE copy SET code = ?, numbers = ?, outcome_us = ? WHERE id = ? AND (code IS NOT ? OR numbers IS NOT ?)",
+            "UPDATE copy SET code = ?, numbers = ?, outcome_us = ? WHERE id = ? AND (code IS NOT "
+            "? OR numbers IS NOT ?)",
             (outcome.code.value, numbers, to_us(at), copy, outcome.code.value, numbers),
         )
         is_news = bool(db.changes())
@@ -46,7 +68,8 @@ def write_outcome(db: apsw.Connection, copy: CopyId, leg: int, outcome: Outcome,
         is_news = True
     if is_news:
         db.execute(
-            "INSERT INTO event (at_us, kind, copy_id, subject, data) VALUES (?, 'outcome', ?, ?, ?)",
+            "INSERT INTO event (at_us, kind, copy_id, subject, data) VALUES (?, 'outcome', ?, ?, "
+            "?)",
             (to_us(at), copy, outcome.code.value, numbers),
         )
 
@@ -58,7 +81,9 @@ def _is_last(db: apsw.Connection, copy: CopyId, leg: int) -> bool:
 def forget_outcome(db: apsw.Connection, copy: CopyId, leg: int) -> None:
     """Take a copy's outcome back because its leg goes on; what was recorded as an event stays."""
     if _is_last(db, copy, leg):
-        db.execute("UPDATE copy SET code = NULL, numbers = NULL, outcome_us = NULL WHERE id = ?", (copy,))
+        db.execute(
+            "UPDATE copy SET code = NULL, numbers = NULL, outcome_us = NULL WHERE id = ?", (copy,)
+        )
 
 
 def read_outcome(code: str | None, numbers: str | None) -> Outcome | None:
@@ -66,13 +91,24 @@ def read_outcome(code: str | None, numbers: str | None) -> Outcome | None:
     return None if code is None else Outcome(OutcomeCode(code), json.loads(numbers or "{}"))
 
 
-def write_event(db: apsw.Connection, kind: str, subject: str, data: dict[str, object], at: datetime) -> int:
+def write_event(
+    db: apsw.Connection, kind: str, subject: str, data: dict[str, object], at: datetime
+) -> int:
     """Record an event that is no outcome (an alert, a switch); returns its sequence."""
-    db.execute("INSERT INTO event (at_us, kind, subject, data) VALUES (?, ?, ?, ?)", (to_us(at), kind, subject, dump(data)))
+    db.execute(
+        "INSERT INTO event (at_us, kind, subject, data) VALUES (?, ?, ?, ?)",
+        (to_us(at), kind, subject, dump(data)),
+    )
     return db.last_insert_rowid()
 
 
-def write_pulse(db: apsw.Connection, kind: str, subject: str, data: dict[str, object], at: datetime) -> None:
-    """Record an event that only has open pages renew themselves, in place of the one before: however often it comes, one row stands."""
-    db.execute("DELETE FROM event WHERE kind = ? AND subject = ? AND copy_id IS NULL", (kind, subject))
+def write_pulse(
+    db: apsw.Connection, kind: str, subject: str, data: dict[str, object], at: datetime
+) -> None:
+    """Record an event that only has open pages renew themselves, in place of the one before:
+    however often it comes, one row stands.
+    """
+    db.execute(
+        "DELETE FROM event WHERE kind = ? AND subject = ? AND copy_id IS NULL", (kind, subject)
+    )
     write_event(db, kind, subject, data, at)

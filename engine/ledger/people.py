@@ -1,7 +1,9 @@
-"""Who takes part: people with their data keys, masters, strategies, webhook endpoints, exchange accounts, subscriptions.
+"""Who takes part: people with their data keys, masters, strategies, webhook endpoints, exchange
+accounts, subscriptions.
 
-What always holds: a secret is here only sealed, beside the row version it was sealed for; names are unique per kind; nothing in
-this file deletes a row. It knows no key: sealing and opening is ``engine.keys.sealed_secrets``'s.
+What always holds: a secret is here only sealed, beside the row version it was sealed for; names are
+unique per kind; nothing in this file deletes a row. It knows no key: sealing and opening is
+``engine.keys.sealed_secrets``'s.
 """
 
 import json
@@ -23,12 +25,16 @@ from engine.ledger.root_keys import refuse_disabled
 KIND_COPY_TRADING = "copy_trading"
 KIND_ALGO = "algo"
 SHOWN_AS = "(CASE strategy.state WHEN 'paused' THEN strategy.shown_as ELSE strategy.state END)"
-"""SQL for to whom a strategy is shown: published, by_link, private, or its master alone (draft, retired). Pausing changes nothing of it."""
+"""SQL for to whom a strategy is shown: published, by_link, private, or its master alone (draft,
+retired). Pausing changes nothing of it.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class PersonKey:
-    """Hold one person's data key as it is stored: wrapped under the root key ``kid``; ``id`` (16 bytes) marks its fields."""
+    """Hold one person's data key as it is stored: wrapped under the root key ``kid``; ``id`` (16
+    bytes) marks its fields.
+    """
 
     person: PersonId
     id: bytes
@@ -38,7 +44,9 @@ class PersonKey:
 
 @dataclass(frozen=True, slots=True)
 class StrategyRow:
-    """Hold one strategy. ``source`` is the webhook source of kind copy_trading, the stream source of kind algo."""
+    """Hold one strategy. ``source`` is the webhook source of kind copy_trading, the stream source
+    of kind algo.
+    """
 
     id: StrategyId
     name: str
@@ -52,7 +60,9 @@ class StrategyRow:
 
 @dataclass(frozen=True, slots=True)
 class EndpointRow:
-    """Hold one webhook address of a strategy; ``token_hash`` where the address itself is the capability, with its ``settings``."""
+    """Hold one webhook address of a strategy; ``token_hash`` where the address itself is the
+    capability, with its ``settings``.
+    """
 
     id: EndpointId
     strategy: StrategyId
@@ -65,7 +75,9 @@ class EndpointRow:
 
 @dataclass(frozen=True, slots=True)
 class EndpointSecretRow:
-    """Hold one sealed webhook secret; ``owner`` is the master's person; ``valid_until`` None: until something replaces it."""
+    """Hold one sealed webhook secret; ``owner`` is the master's person; ``valid_until`` None: until
+    something replaces it.
+    """
 
     id: str
     endpoint: EndpointId
@@ -77,7 +89,9 @@ class EndpointSecretRow:
 
 @dataclass(frozen=True, slots=True)
 class AccountRow:
-    """Hold one follower's exchange account; ``sealed`` are its credentials, ``ended_at`` is when it was disconnected."""
+    """Hold one follower's exchange account; ``sealed`` are its credentials, ``ended_at`` is when it
+    was disconnected.
+    """
 
     id: AccountId
     name: str
@@ -94,17 +108,22 @@ class AccountRow:
 
 
 def insert_person(db: apsw.Connection, name: str, key: PersonKey, now: datetime) -> None:
-    """Add a person with a data key of their own; ``key.person`` is the new id. Raises RootKeyDisabled."""
+    """Add a person with a data key of their own; ``key.person`` is the new id. Raises
+    RootKeyDisabled.
+    """
     refuse_disabled(db, key.kid)
     db.execute(
-        "INSERT INTO person (id, name, created_us, key_id, key_kid, key_wrapped) VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO person (id, name, created_us, key_id, key_kid, key_wrapped) VALUES (?, ?, ?, "
+        "?, ?, ?)",
         (key.person, name, to_us(now), key.id, key.kid, key.wrapped),
     )
 
 
 def person_key(db: apsw.Connection, person: PersonId) -> PersonKey:
     """Read a person's wrapped data key; raises LookupError where there is none."""
-    row = fetch_one(db, "SELECT id, key_id, key_kid, key_wrapped FROM person WHERE id = ?", (person,))
+    row = fetch_one(
+        db, "SELECT id, key_id, key_kid, key_wrapped FROM person WHERE id = ?", (person,)
+    )
     if row is None:
         raise LookupError(f"the ledger has no person {person}")
     return PersonKey(PersonId(row[0]), *row[1:])
@@ -115,8 +134,13 @@ def person_key(db: apsw.Connection, person: PersonId) -> PersonKey:
 
 def insert_master(db: apsw.Connection, identifier: str, name: str, person: PersonId) -> None:
     """Add a master; the person becomes one."""
-    db.execute("INSERT INTO master (id, name, person_id) VALUES (?, ?, ?)", (identifier, name, person))
-    db.execute("INSERT INTO person_role VALUES (?, 'master', 0, 'being declared') ON CONFLICT DO NOTHING", (person,))
+    db.execute(
+        "INSERT INTO master (id, name, person_id) VALUES (?, ?, ?)", (identifier, name, person)
+    )
+    db.execute(
+        "INSERT INTO person_role VALUES (?, 'master', 0, 'being declared') ON CONFLICT DO NOTHING",
+        (person,),
+    )
 
 
 def masters(db: apsw.Connection) -> dict[str, str]:
@@ -133,13 +157,21 @@ def master_of(db: apsw.Connection, person: PersonId) -> str | None:
 def insert_strategy(db: apsw.Connection, row: StrategyRow, now: datetime) -> None:
     """Add a strategy; raises LookupError when its master is not there."""
     db.execute(
-        "INSERT INTO strategy (id, name, master_id, kind, symbols, leverage, source, params, created_us)"
+        "INSERT INTO strategy (id, name, master_id, kind, symbols, leverage, source, params, "
+        "created_us)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
-            row.id, row.name, _master_id(db, row.master), row.kind, dump(sorted(row.symbols)), plain(row.leverage), row.source,
-            dump(dict(row.params)), to_us(now),
+            row.id,
+            row.name,
+            _master_id(db, row.master),
+            row.kind,
+            dump(sorted(row.symbols)),
+            plain(row.leverage),
+            row.source,
+            dump(dict(row.params)),
+            to_us(now),
         ),
-    )  # fmt: skip
+    )
 
 
 def _master_id(db: apsw.Connection, name: str) -> str:
@@ -150,7 +182,8 @@ def _master_id(db: apsw.Connection, name: str) -> str:
 
 
 _STRATEGY = (
-    "SELECT strategy.id, strategy.name, master.name, kind, symbols, leverage, source, params FROM strategy"
+    "SELECT strategy.id, strategy.name, master.name, kind, symbols, leverage, source, params FROM "
+    "strategy"
     " JOIN master ON master.id = strategy.master_id"
 )
 
@@ -158,7 +191,14 @@ _STRATEGY = (
 def _strategy(row: Row) -> StrategyRow:
     symbols: list[Any] = json.loads(row[4])
     return StrategyRow(
-        StrategyId(row[0]), row[1], row[2], row[3], frozenset(map(Symbol, symbols)), Ratio(Decimal(row[5])), row[6], json.loads(row[7])
+        StrategyId(row[0]),
+        row[1],
+        row[2],
+        row[3],
+        frozenset(map(Symbol, symbols)),
+        Ratio(Decimal(row[5])),
+        row[6],
+        json.loads(row[7]),
     )
 
 
@@ -174,10 +214,20 @@ def strategy_named(db: apsw.Connection, name: str) -> StrategyRow | None:
 
 
 def set_strategy(db: apsw.Connection, row: StrategyRow) -> None:
-    """Write a strategy's master, symbols, leverage, source and params; its name and kind never change."""
+    """Write a strategy's master, symbols, leverage, source and params; its name and kind never
+    change.
+    """
     db.execute(
-        "UPDATE strategy SET master_id = ?, symbols = ?, leverage = ?, source = ?, params = ? WHERE id = ?",
-        (_master_id(db, row.master), dump(sorted(row.symbols)), plain(row.leverage), row.source, dump(dict(row.params)), row.id),
+        "UPDATE strategy SET master_id = ?, symbols = ?, leverage = ?, source = ?, params = ? "
+        "WHERE id = ?",
+        (
+            _master_id(db, row.master),
+            dump(sorted(row.symbols)),
+            plain(row.leverage),
+            row.source,
+            dump(dict(row.params)),
+            row.id,
+        ),
     )
 
 
@@ -187,24 +237,44 @@ def set_strategy(db: apsw.Connection, row: StrategyRow) -> None:
 def insert_endpoint(db: apsw.Connection, row: EndpointRow) -> None:
     """Add a webhook address."""
     db.execute(
-        "INSERT INTO endpoint (id, strategy_id, source, enabled, settings, token_hash) VALUES (?, ?, ?, ?, ?, ?)",
-        (row.id, row.strategy, row.source, int(row.enabled), dump(dict(row.settings)), row.token_hash),
+        "INSERT INTO endpoint (id, strategy_id, source, enabled, settings, token_hash) VALUES (?, "
+        "?, ?, ?, ?, ?)",
+        (
+            row.id,
+            row.strategy,
+            row.source,
+            int(row.enabled),
+            dump(dict(row.settings)),
+            row.token_hash,
+        ),
     )
 
 
 def endpoints(db: apsw.Connection) -> list[EndpointRow]:
     """Read every webhook address, deleted ones included: they answer differently from unknown ones."""
     rows = fetch_all(
-        db, "SELECT id, strategy_id, source, enabled, deleted_us IS NOT NULL, settings, token_hash FROM endpoint ORDER BY rowid"
+        db,
+        "SELECT id, strategy_id, source, enabled, deleted_us IS NOT NULL, settings, token_hash "
+        "FROM endpoint ORDER BY rowid",
     )
     return [
-        EndpointRow(EndpointId(row[0]), StrategyId(row[1]), row[2], bool(row[3]), bool(row[4]), json.loads(row[5]), row[6])
+        EndpointRow(
+            EndpointId(row[0]),
+            StrategyId(row[1]),
+            row[2],
+            bool(row[3]),
+            bool(row[4]),
+            json.loads(row[5]),
+            row[6],
+        )
         for row in rows
-    ]  # fmt: skip
+    ]
 
 
 def endpoint_owner(db: apsw.Connection, endpoint: EndpointId) -> PersonId:
-    """Read whose data key seals an endpoint's secrets (the master's person); raises LookupError for an unknown endpoint."""
+    """Read whose data key seals an endpoint's secrets (the master's person); raises LookupError for
+    an unknown endpoint.
+    """
     row = fetch_one(
         db,
         "SELECT master.person_id FROM endpoint JOIN strategy ON strategy.id = endpoint.strategy_id"
@@ -220,7 +290,8 @@ def insert_endpoint_secret(db: apsw.Connection, row: EndpointSecretRow, now: dat
     """Add a sealed secret to an endpoint."""
     until = None if row.valid_until is None else to_us(row.valid_until)
     db.execute(
-        "INSERT INTO endpoint_secret (id, endpoint_id, owner_id, sealed, row_version, created_us, valid_until_us)"
+        "INSERT INTO endpoint_secret (id, endpoint_id, owner_id, sealed, row_version, created_us, "
+        "valid_until_us)"
         " VALUES (?, ?, ?, ?, ?, ?, ?)",
         (row.id, row.endpoint, row.owner, row.sealed, row.row_version, to_us(now), until),
     )
@@ -230,31 +301,55 @@ def endpoint_secrets(db: apsw.Connection, endpoint: EndpointId) -> list[Endpoint
     """Read an endpoint's secrets, newest first, those that have run out included."""
     rows = fetch_all(
         db,
-        "SELECT id, endpoint_id, owner_id, sealed, row_version, valid_until_us FROM endpoint_secret WHERE endpoint_id = ?"
+        "SELECT id, endpoint_id, owner_id, sealed, row_version, valid_until_us FROM "
+        "endpoint_secret WHERE endpoint_id = ?"
         " ORDER BY created_us DESC, rowid DESC",
         (endpoint,),
     )
     return [
-        EndpointSecretRow(row[0], EndpointId(row[1]), PersonId(row[2]), row[3], row[4], None if row[5] is None else from_us(row[5]))
+        EndpointSecretRow(
+            row[0],
+            EndpointId(row[1]),
+            PersonId(row[2]),
+            row[3],
+            row[4],
+            None if row[5] is None else from_us(row[5]),
+        )
         for row in rows
     ]
 
 
-def secrets_in_use(db: apsw.Connection, endpoint: EndpointId) -> list[tuple[str, datetime | None, datetime | None, str | None]]:
+def secrets_in_use(
+    db: apsw.Connection, endpoint: EndpointId
+) -> list[tuple[str, datetime | None, datetime | None, str | None]]:
     """Read (id, valid until, last used, last used from) of an endpoint's secrets, newest first."""
     rows = fetch_all(
         db,
-        "SELECT id, valid_until_us, last_used_us, last_used_from FROM endpoint_secret WHERE endpoint_id = ?"
+        "SELECT id, valid_until_us, last_used_us, last_used_from FROM endpoint_secret WHERE "
+        "endpoint_id = ?"
         " ORDER BY created_us DESC, rowid DESC",
         (endpoint,),
     )
-    return [(row[0], None if row[1] is None else from_us(row[1]), None if row[2] is None else from_us(row[2]), row[3]) for row in rows]
+    return [
+        (
+            row[0],
+            None if row[1] is None else from_us(row[1]),
+            None if row[2] is None else from_us(row[2]),
+            row[3],
+        )
+        for row in rows
+    ]
 
 
-def expire_secrets(db: apsw.Connection, endpoint: EndpointId, at: datetime, but: str | None = None) -> None:
-    """Let every secret of an endpoint run out at ``at``, ``but`` one; one that runs out earlier keeps its time."""
+def expire_secrets(
+    db: apsw.Connection, endpoint: EndpointId, at: datetime, but: str | None = None
+) -> None:
+    """Let every secret of an endpoint run out at ``at``, ``but`` one; one that runs out earlier
+    keeps its time.
+    """
     db.execute(
-        "UPDATE endpoint_secret SET valid_until_us = ?1 WHERE endpoint_id = ?2 AND (valid_until_us IS NULL OR valid_until_us > ?1)"
+        "UPDATE endpoint_secret SET valid_until_us = ?1 WHERE endpoint_id = ?2 AND "
+        "(valid_until_us IS NULL OR valid_until_us > ?1)"
         " AND (?3 IS NULL OR id != ?3)",
         (to_us(at), endpoint, but),
     )
@@ -262,7 +357,10 @@ def expire_secrets(db: apsw.Connection, endpoint: EndpointId, at: datetime, but:
 
 def secret_used(db: apsw.Connection, secret_id: str, at: datetime, from_: str) -> None:
     """Note when and from where a delivery was last proven with this secret."""
-    db.execute("UPDATE endpoint_secret SET last_used_us = ?, last_used_from = ? WHERE id = ?", (to_us(at), from_, secret_id))
+    db.execute(
+        "UPDATE endpoint_secret SET last_used_us = ?, last_used_from = ? WHERE id = ?",
+        (to_us(at), from_, secret_id),
+    )
 
 
 # Accounts
@@ -271,24 +369,45 @@ def secret_used(db: apsw.Connection, secret_id: str, at: datetime, from_: str) -
 def insert_account(db: apsw.Connection, row: AccountRow, now: datetime) -> None:
     """Add a follower's exchange account; its person becomes a follower."""
     db.execute(
-        "INSERT INTO account (id, name, person_id, exchange, environment, sealed, row_version, created_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        (row.id, row.name, row.person, row.exchange, row.environment, row.sealed, row.row_version, to_us(now)),
+        "INSERT INTO account (id, name, person_id, exchange, environment, sealed, row_version, "
+        "created_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            row.id,
+            row.name,
+            row.person,
+            row.exchange,
+            row.environment,
+            row.sealed,
+            row.row_version,
+            to_us(now),
+        ),
     )
-    db.execute("INSERT INTO person_role VALUES (?, 'follower', ?, 'an account') ON CONFLICT DO NOTHING", (row.person, to_us(now)))
+    db.execute(
+        "INSERT INTO person_role VALUES (?, 'follower', ?, 'an account') ON CONFLICT DO NOTHING",
+        (row.person, to_us(now)),
+    )
 
 
-_ACCOUNT = "SELECT id, name, person_id, exchange, environment, sealed, row_version, created_us, disconnected_us FROM account"
+_ACCOUNT = (
+    "SELECT id, name, person_id, exchange, environment, sealed, row_version, created_us, "
+    "disconnected_us FROM account"
+)
 
 
 def _account(row: Row) -> AccountRow:
     ended = None if row[8] is None else from_us(row[8])
     created = from_us(row[7])
-    return AccountRow(AccountId(row[0]), row[1], PersonId(row[2]), row[3], row[4], row[5], row[6], created, ended)
+    return AccountRow(
+        AccountId(row[0]), row[1], PersonId(row[2]), row[3], row[4], row[5], row[6], created, ended
+    )
 
 
 def accounts(db: apsw.Connection) -> list[AccountRow]:
     """Read every account that is connected, by name."""
-    return [_account(row) for row in fetch_all(db, _ACCOUNT + " WHERE disconnected_us IS NULL ORDER BY name")]
+    return [
+        _account(row)
+        for row in fetch_all(db, _ACCOUNT + " WHERE disconnected_us IS NULL ORDER BY name")
+    ]
 
 
 def account(db: apsw.Connection, identifier: AccountId) -> AccountRow:
@@ -305,10 +424,15 @@ def account_named(db: apsw.Connection, name: str) -> AccountRow | None:
     return None if row is None else _account(row)
 
 
-def set_credentials(db: apsw.Connection, account: AccountId, sealed: bytes, row_version: int) -> None:
-    """Replace an account's credentials; ``sealed`` was sealed for ``row_version``. Raises LookupError unless it is the next version."""
+def set_credentials(
+    db: apsw.Connection, account: AccountId, sealed: bytes, row_version: int
+) -> None:
+    """Replace an account's credentials; ``sealed`` was sealed for ``row_version``. Raises
+    LookupError unless it is the next version.
+    """
     db.execute(
-        "UPDATE account SET sealed = ?, row_version = ? WHERE id = ? AND row_version = ?", (sealed, row_version, account, row_version - 1)
+        "UPDATE account SET sealed = ?, row_version = ? WHERE id = ? AND row_version = ?",
+        (sealed, row_version, account, row_version - 1),
     )
     if db.changes() != 1:
         raise LookupError(f"the ledger has no account {account} of version {row_version - 1}")
@@ -320,20 +444,25 @@ def set_credentials(db: apsw.Connection, account: AccountId, sealed: bytes, row_
 def insert_subscription(db: apsw.Connection, row: Subscription, now: datetime) -> None:
     """Tie an account to a strategy."""
     db.execute(
-        "INSERT INTO subscription (id, account_id, strategy_id, policy, created_us) VALUES (?, ?, ?, ?, ?)",
+        "INSERT INTO subscription (id, account_id, strategy_id, policy, created_us) VALUES (?, ?, "
+        "?, ?, ?)",
         (row.id, row.account, row.strategy, write_policy(row.policy), to_us(now)),
     )
 
 
 _SUBSCRIPTION = (
-    "SELECT subscription.id, account_id, strategy_id, policy, CASE WHEN subscription.state != 'active' THEN subscription.state"
-    " WHEN strategy.state IN ('draft', 'paused', 'retired') THEN 'strategy_paused' WHEN agreed_us < terms_us THEN 'consent'"
+    "SELECT subscription.id, account_id, strategy_id, policy, CASE WHEN subscription.state != "
+    "'active' THEN subscription.state"
+    " WHEN strategy.state IN ('draft', 'paused', 'retired') THEN 'strategy_paused' WHEN agreed_us "
+    "< terms_us THEN 'consent'"
     " ELSE 'active' END FROM subscription JOIN strategy ON strategy.id = strategy_id"
 )
 
 
 def _reader() -> Callable[[Row], Subscription]:
-    """Return a reader of subscription rows that parses each distinct policy text once: thousands of followers share a few."""
+    """Return a reader of subscription rows that parses each distinct policy text once: thousands of
+    followers share a few.
+    """
     policies: dict[str, CopyPolicy] = {}
 
     def read(row: Row) -> Subscription:
@@ -352,9 +481,13 @@ def subscription(db: apsw.Connection, identifier: str) -> Subscription:
     return _reader()(row)
 
 
-def subscription_of(db: apsw.Connection, account: AccountId, strategy: StrategyId) -> Subscription | None:
+def subscription_of(
+    db: apsw.Connection, account: AccountId, strategy: StrategyId
+) -> Subscription | None:
     """Find what an account agreed to for a strategy."""
-    row = fetch_one(db, _SUBSCRIPTION + " WHERE account_id = ? AND strategy_id = ?", (account, strategy))
+    row = fetch_one(
+        db, _SUBSCRIPTION + " WHERE account_id = ? AND strategy_id = ?", (account, strategy)
+    )
     return None if row is None else _reader()(row)
 
 
@@ -365,13 +498,18 @@ def subscriptions(db: apsw.Connection) -> list[Subscription]:
 
 
 def symbols_of(db: apsw.Connection, account: AccountId) -> frozenset[Symbol]:
-    """Read the contracts in which an account may have orders of ours: those of its strategies, and those it holds or agreed to."""
+    """Read the contracts in which an account may have orders of ours: those of its strategies, and
+    those it holds or agreed to.
+    """
     read = _reader()
-    subscribed = [read(row) for row in fetch_all(db, _SUBSCRIPTION + " WHERE account_id = ?", (account,))]
+    subscribed = [
+        read(row) for row in fetch_all(db, _SUBSCRIPTION + " WHERE account_id = ?", (account,))
+    ]
     agreed = {symbol for each in subscribed for symbol in each.policy.symbols}
     rows = fetch_all(
         db,
-        "SELECT value FROM subscription JOIN strategy ON strategy.id = strategy_id JOIN json_each(strategy.symbols)"
+        "SELECT value FROM subscription JOIN strategy ON strategy.id = strategy_id JOIN "
+        "json_each(strategy.symbols)"
         " WHERE account_id = ?1 UNION SELECT symbol FROM holding WHERE account_id = ?1",
         (account,),
     )
@@ -380,7 +518,9 @@ def symbols_of(db: apsw.Connection, account: AccountId) -> frozenset[Symbol]:
 
 def set_policy(db: apsw.Connection, identifier: str, policy: CopyPolicy) -> None:
     """Replace what a follower agreed to; raises LookupError where there is no such subscription."""
-    db.execute("UPDATE subscription SET policy = ? WHERE id = ?", (write_policy(policy), identifier))
+    db.execute(
+        "UPDATE subscription SET policy = ? WHERE id = ?", (write_policy(policy), identifier)
+    )
     if db.changes() != 1:
         raise LookupError(f"the ledger has no subscription {identifier}")
 
@@ -389,7 +529,9 @@ def set_policy(db: apsw.Connection, identifier: str, policy: CopyPolicy) -> None
 
 
 def declared(db: apsw.Connection) -> dict[tuple[str, str, str], str]:
-    """Read every value as it was last declared, by (kind, name, field); a stored value that differs was changed by a person."""
+    """Read every value as it was last declared, by (kind, name, field); a stored value that differs
+    was changed by a person.
+    """
     rows = fetch_all(db, "SELECT kind, name, field, value FROM declared")
     return {(row[0], row[1], row[2]): row[3] for row in rows}
 
@@ -397,6 +539,7 @@ def declared(db: apsw.Connection) -> dict[tuple[str, str, str], str]:
 def set_declared(db: apsw.Connection, values: Mapping[tuple[str, str, str], str]) -> None:
     """Remember values as declared."""
     db.executemany(
-        "INSERT INTO declared (kind, name, field, value) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET value = excluded.value",
+        "INSERT INTO declared (kind, name, field, value) VALUES (?, ?, ?, ?) ON CONFLICT DO "
+        "UPDATE SET value = excluded.value",
         [(*key, value) for key, value in values.items()],
     )

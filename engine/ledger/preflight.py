@@ -1,4 +1,6 @@
-"""What a check of an account reads from the ledger: what was agreed to, and since when its credentials are here."""
+"""What a check of an account reads from the ledger: what was agreed to, and since when its
+credentials are here.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,7 +28,8 @@ def agreements(db: apsw.Connection, account: AccountId) -> list[Agreement]:
     """Read an account's agreements, by the name of the strategy."""
     rows = fetch_all(
         db,
-        "SELECT strategy.name, policy FROM subscription JOIN strategy ON strategy.id = subscription.strategy_id"
+        "SELECT strategy.name, policy FROM subscription JOIN strategy ON strategy.id = "
+        "subscription.strategy_id"
         " WHERE account_id = ? AND subscription.state != 'left' ORDER BY strategy.name",
         (account,),
     )
@@ -39,10 +42,13 @@ def note_new_credentials(db: apsw.Connection, account_name: str, now: datetime) 
 
 
 def credentials_since(db: apsw.Connection, account: AccountId) -> datetime:
-    """Read when an account's present credentials were given to us; raises LookupError where there is no such account."""
+    """Read when an account's present credentials were given to us; raises LookupError where there
+    is no such account.
+    """
     row = fetch_one(
         db,
-        "SELECT max(account.created_us, coalesce((SELECT at_us FROM event WHERE kind = ? AND subject = account.name AND copy_id IS NULL"
+        "SELECT max(account.created_us, coalesce((SELECT at_us FROM event WHERE kind = ? AND "
+        "subject = account.name AND copy_id IS NULL"
         " ORDER BY sequence DESC LIMIT 1), 0)) FROM account WHERE id = ?",
         (EVENT, account),
     )

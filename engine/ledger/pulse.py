@@ -1,4 +1,6 @@
-"""Which events concern whom: their own accounts' copies, the copies of their strategies, what came for these, what is said about either."""
+"""Which events concern whom: their own accounts' copies, the copies of their strategies, what came
+for these, what is said about either.
+"""
 
 import apsw
 
@@ -16,14 +18,17 @@ def concerns_person(db: apsw.Connection, person: PersonId, after: int) -> int | 
     """Find the newest event after a sequence that concerns a person, or None."""
     row = fetch_one(
         db,
-        "SELECT event.sequence FROM event LEFT JOIN copy ON copy.id = event.copy_id LEFT JOIN account ON account.id = copy.account_id"
+        "SELECT event.sequence FROM event LEFT JOIN copy ON copy.id = event.copy_id LEFT JOIN "
+        "account ON account.id = copy.account_id"
         " LEFT JOIN signal ON signal.number = copy.signal_number"
         " WHERE event.sequence > ?1 AND (account.person_id = ?2"
         " OR event.subject IN (SELECT name FROM account WHERE person_id = ?2)"
         " OR event.subject IN (SELECT 'account ' || name FROM account WHERE person_id = ?2)"
-        " OR event.subject IN (SELECT 'strategy ' || strategy.name FROM strategy JOIN master ON master.id = strategy.master_id"
+        " OR event.subject IN (SELECT 'strategy ' || strategy.name FROM strategy JOIN master ON "
+        "master.id = strategy.master_id"
         "  WHERE master.person_id = ?2)"
-        " OR signal.strategy_id IN (SELECT strategy.id FROM strategy JOIN master ON master.id = strategy.master_id"
+        " OR signal.strategy_id IN (SELECT strategy.id FROM strategy JOIN master ON master.id = "
+        "strategy.master_id"
         "  WHERE master.person_id = ?2)) ORDER BY event.sequence DESC LIMIT 1",
         (after, person),
     )

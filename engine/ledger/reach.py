@@ -1,4 +1,6 @@
-"""Read whom a signal meets when it is recorded: who takes entries, and whether anything is held that an exit would close."""
+"""Read whom a signal meets when it is recorded: who takes entries, and whether anything is held
+that an exit would close.
+"""
 
 import apsw
 
@@ -9,10 +11,21 @@ from engine.ledger.query import fetch_one
 
 
 def reach_of(
-    db: apsw.Connection, strategy: StrategyId, symbol: Symbol, key: OrderKey, copies: int, age_s: float, *, is_late: bool
+    db: apsw.Connection,
+    strategy: StrategyId,
+    symbol: Symbol,
+    key: OrderKey,
+    copies: int,
+    age_s: float,
+    *,
+    is_late: bool,
 ) -> Reach:
     """Read whom a signal with this order key meets, before anything of it is carried out."""
-    row = fetch_one(db, "SELECT state NOT IN ('draft', 'paused', 'retired') FROM strategy WHERE id = ?", (strategy,))
+    row = fetch_one(
+        db,
+        "SELECT state NOT IN ('draft', 'paused', 'retired') FROM strategy WHERE id = ?",
+        (strategy,),
+    )
     at_age = _takes(db, strategy, symbol, age_s)
     takes = at_age or _takes(db, strategy, symbol, None)
     holds, before = _holds(db, strategy, symbol, None), _holds(db, strategy, symbol, key)
@@ -20,10 +33,13 @@ def reach_of(
 
 
 def _takes(db: apsw.Connection, strategy: StrategyId, symbol: Symbol, age_s: float | None) -> bool:
-    """Tell whether some agreement copies live entries in a contract now; with ``age_s`` only where its own limit takes one as old."""
+    """Tell whether some agreement copies live entries in a contract now; with ``age_s`` only where
+    its own limit takes one as old.
+    """
     row = fetch_one(
         db,
-        "SELECT 1 FROM subscription JOIN strategy ON strategy.id = strategy_id WHERE strategy_id = ?1 AND subscription.state = 'active'"
+        "SELECT 1 FROM subscription JOIN strategy ON strategy.id = strategy_id WHERE strategy_id "
+        "= ?1 AND subscription.state = 'active'"
         " AND agreed_us >= terms_us AND json_extract(policy, '$.mode') = 'live'"
         " AND (?3 IS NULL OR coalesce(json_extract(policy, '$.limits.entry_age_s'), ?3) >= ?3)"
         " AND EXISTS (SELECT 1 FROM json_each(policy, '$.symbols') WHERE value = ?2) LIMIT 1",
@@ -32,12 +48,18 @@ def _takes(db: apsw.Connection, strategy: StrategyId, symbol: Symbol, age_s: flo
     return row is not None
 
 
-def _holds(db: apsw.Connection, strategy: StrategyId, symbol: Symbol, before: OrderKey | None) -> bool:
-    """Tell whether any account holds something, or is about to enter; with ``before`` only what was entered before that key."""
+def _holds(
+    db: apsw.Connection, strategy: StrategyId, symbol: Symbol, before: OrderKey | None
+) -> bool:
+    """Tell whether any account holds something, or is about to enter; with ``before`` only what was
+    entered before that key.
+    """
     row = fetch_one(
         db,
-        "SELECT 1 FROM holding WHERE strategy_id = ?1 AND symbol = ?2 AND (share != '0' OR entries_open > 0)"
-        " AND (?3 IS NULL OR entry_key < ?3) UNION ALL SELECT 1 FROM leg WHERE strategy_id = ?1 AND symbol = ?2 AND state = 'new'"
+        "SELECT 1 FROM holding WHERE strategy_id = ?1 AND symbol = ?2 AND (share != '0' OR "
+        "entries_open > 0)"
+        " AND (?3 IS NULL OR entry_key < ?3) UNION ALL SELECT 1 FROM leg WHERE strategy_id = ?1 "
+        "AND symbol = ?2 AND state = 'new'"
         " AND kind = 'entry' AND (?3 IS NULL OR order_key < ?3) LIMIT 1",
         (strategy, symbol, before),
     )

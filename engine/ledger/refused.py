@@ -1,7 +1,9 @@
-"""Deliveries that were proven and refused: told to people, bounded and folded, and read for whoever asks how this place is.
+"""Deliveries that were proven and refused: told to people, bounded and folded, and read for whoever
+asks how this place is.
 
-What always holds: nothing here is of a delivery that nobody proved; an alert names the place of the fault and what was expected, never the
-body or a text of the sender's own; one strategy tells at most ``TOLD_AN_HOUR`` different faults an hour, and one more that counts the rest.
+What always holds: nothing here is of a delivery that nobody proved; an alert names the place of the
+fault and what was expected, never the body or a text of the sender's own; one strategy tells at
+most ``TOLD_AN_HOUR`` different faults an hour, and one more that counts the rest.
 """
 
 import re
@@ -32,11 +34,14 @@ _ANSWERS: Final = {
 
 
 def note_refused(db: apsw.Connection, new: NewDelivery) -> None:
-    """Write a delivery that was proven and refused, and alert about it; one that reads like an exit wakes somebody."""
+    """Write a delivery that was proven and refused, and alert about it; one that reads like an exit
+    wakes somebody.
+    """
     note_delivery(db, new)
     row = fetch_one(
         db,
-        "SELECT strategy.id, strategy.name FROM endpoint JOIN strategy ON strategy.id = strategy_id WHERE endpoint.id = ?",
+        "SELECT strategy.id, strategy.name FROM endpoint JOIN strategy ON strategy.id = "
+        "strategy_id WHERE endpoint.id = ?",
         (new.endpoint,),
     )
     if row is None:
@@ -47,18 +52,30 @@ def note_refused(db: apsw.Connection, new: NewDelivery) -> None:
     sameness = f"{new.endpoint} {new.kind} {place}"
     if _told_within_the_hour(db, code, row[1], new.at, sameness) >= TOLD_AN_HOUR:
         sameness = _OTHER
-    raise_alert(db, code, row[1], {"why": why, "held": str(shares_held(db, row[0])), "endpoint": new.endpoint}, new.at, sameness)
+    raise_alert(
+        db,
+        code,
+        row[1],
+        {"why": why, "held": str(shares_held(db, row[0])), "endpoint": new.endpoint},
+        new.at,
+        sameness,
+    )
 
 
 def place_of(field: str | None) -> str:
-    """Return the place of a fault for people elsewhere: a path of short names, else "body", because a field's name may be anything."""
+    """Return the place of a fault for people elsewhere: a path of short names, else "body", because
+    a field's name may be anything.
+    """
     return field if field is not None and _NAME.fullmatch(field) else "body"
 
 
-def _told_within_the_hour(db: apsw.Connection, code: AlertCode, subject: str, at: datetime, but: str) -> int:
+def _told_within_the_hour(
+    db: apsw.Connection, code: AlertCode, subject: str, at: datetime, but: str
+) -> int:
     rows = fetch_all(
         db,
-        "SELECT sameness FROM alert WHERE code = ? AND subject = ? AND told_us > ? AND sameness NOT IN (?, ?)",
+        "SELECT sameness FROM alert WHERE code = ? AND subject = ? AND told_us > ? AND sameness "
+        "NOT IN (?, ?)",
         (code.value, subject, to_us(at - EQUAL_WITHIN), but, _OTHER),
     )
     return len(rows)
@@ -66,18 +83,30 @@ def _told_within_the_hour(db: apsw.Connection, code: AlertCode, subject: str, at
 
 def shares_held(db: apsw.Connection, strategy: StrategyId) -> int:
     """Count the positions that a strategy holds in all accounts."""
-    row = fetch_one(db, "SELECT count(*) FROM holding WHERE strategy_id = ? AND share != '0'", (strategy,))
+    row = fetch_one(
+        db, "SELECT count(*) FROM holding WHERE strategy_id = ? AND share != '0'", (strategy,)
+    )
     return 0 if row is None else int(row[0])
 
 
 def holds_short(db: apsw.Connection, strategy: StrategyId) -> bool:
     """Tell whether a strategy holds something short in any account."""
-    return fetch_one(db, "SELECT 1 FROM holding WHERE strategy_id = ? AND side = 'SHORT' AND share != '0' LIMIT 1", (strategy,)) is not None
+    return (
+        fetch_one(
+            db,
+            "SELECT 1 FROM holding WHERE strategy_id = ? AND side = 'SHORT' AND share != '0' "
+            "LIMIT 1",
+            (strategy,),
+        )
+        is not None
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Tell what of a strategy was proven and refused, and is not settled: how often, and the newest one. ``held``: its positions."""
+    """Tell what of a strategy was proven and refused, and is not settled: how often, and the newest
+    one. ``held``: its positions.
+    """
 
     strategy_id: StrategyId
     strategy: str
@@ -91,15 +120,19 @@ class Refused:
     held: int
 
 
-def unsettled_refusals(db: apsw.Connection, now: datetime, strategy: str | None = None) -> list[Refused]:
-    """Read what was proven, refused and still matters, of every strategy or of one: exits first, newest first.
+def unsettled_refusals(
+    db: apsw.Connection, now: datetime, strategy: str | None = None
+) -> list[Refused]:
+    """Read what was proven, refused and still matters, of every strategy or of one: exits first,
+    newest first.
 
-    An exit matters until a later one of its strategy was taken; for an hour in any case of what is held, then for a day while something
-    is. What does not read like an exit matters for an hour.
+    An exit matters until a later one of its strategy was taken; for an hour in any case of what is
+    held, then for a day while something is. What does not read like an exit matters for an hour.
     """
     rows = fetch_all(
         db,
-        "SELECT strategy.id, strategy.name, endpoint.source, reads_exit, delivery.at_us, delivery.kind, field, expected"
+        "SELECT strategy.id, strategy.name, endpoint.source, reads_exit, delivery.at_us, "
+        "delivery.kind, field, expected"
         " FROM delivery INDEXED BY delivery_refused JOIN endpoint ON endpoint.id = endpoint_id"
         " JOIN strategy ON strategy.id = endpoint.strategy_id"
         " WHERE reads_exit IS NOT NULL AND delivery.at_us > ? ORDER BY delivery.at_us DESC LIMIT ?",
@@ -113,27 +146,44 @@ def unsettled_refusals(db: apsw.Connection, now: datetime, strategy: str | None 
         known = found.get(key)
         if known is None:
             found[key] = Refused(
-                identifier, name, source, bool(reads_exit), 1, from_us(at_us), kind, field, expected, shares_held(db, identifier)
+                identifier,
+                name,
+                source,
+                bool(reads_exit),
+                1,
+                from_us(at_us),
+                kind,
+                field,
+                expected,
+                shares_held(db, identifier),
             )
         else:
             found[key] = replace(known, count=known.count + 1)
-    return sorted((each for each in found.values() if _matters(db, each, now)), key=lambda each: (not each.reads_exit, -to_us(each.at)))
+    return sorted(
+        (each for each in found.values() if _matters(db, each, now)),
+        key=lambda each: (not each.reads_exit, -to_us(each.at)),
+    )
 
 
 def _matters(db: apsw.Connection, refused: Refused, now: datetime) -> bool:
     is_new = now - refused.at <= EQUAL_WITHIN
     if not refused.reads_exit:
         return is_new
-    return (is_new or refused.held > 0) and not _exit_taken_since(db, refused.strategy_id, refused.at)
+    return (is_new or refused.held > 0) and not _exit_taken_since(
+        db, refused.strategy_id, refused.at
+    )
 
 
 def _exit_taken_since(db: apsw.Connection, strategy: str, since: datetime) -> bool:
     row = fetch_one(
         db,
-        "SELECT 1 FROM signal INDEXED BY signal_of_strategy WHERE strategy_id = ? AND received_us > ?"
-        " AND number > coalesce((SELECT number FROM signal INDEXED BY signal_by_time WHERE received_us <= ?"
+        "SELECT 1 FROM signal INDEXED BY signal_of_strategy WHERE strategy_id = ? AND received_us "
+        "> ?"
+        " AND number > coalesce((SELECT number FROM signal INDEXED BY signal_by_time WHERE "
+        "received_us <= ?"
         " ORDER BY received_us DESC LIMIT 1), 0)"
-        " AND json_extract(draft, '$.action') IN ('close', 'reverse', 'reduce') AND NOT json_extract(draft, '$.is_test')"
+        " AND json_extract(draft, '$.action') IN ('close', 'reverse', 'reduce') AND NOT "
+        "json_extract(draft, '$.is_test')"
         " AND origin != ? LIMIT 1",  # a flatten may be of one account alone
         (strategy, to_us(since), to_us(since), FLATTEN_ORIGIN),
     )

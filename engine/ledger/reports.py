@@ -1,6 +1,8 @@
-"""Read what people ask: what became of a signal and why, how this place is doing, what is unknown, which switches are on.
+"""Read what people ask: what became of a signal and why, how this place is doing, what is unknown,
+which switches are on.
 
-Nothing here decides anything; the only writes are the switches (with the event that tells about each) and a notifier's cursor.
+Nothing here decides anything; the only writes are the switches (with the event that tells about
+each) and a notifier's cursor.
 """
 
 import json
@@ -40,14 +42,19 @@ _OPEN: Final = (None, *(code.value for code in OutcomeCode if not code.is_final)
 # Outcomes
 
 _OUTCOMES = (
-    "SELECT event.sequence, event.at_us, signal.id, strategy.name, signal.draft, account.name, account.environment, event.subject,"
-    " event.data, signal.received_us FROM event JOIN copy ON copy.id = event.copy_id JOIN signal ON signal.number = copy.signal_number"
-    " JOIN account ON account.id = copy.account_id JOIN strategy ON strategy.id = signal.strategy_id"
+    "SELECT event.sequence, event.at_us, signal.id, strategy.name, signal.draft, account.name, "
+    "account.environment, event.subject,"
+    " event.data, signal.received_us FROM event JOIN copy ON copy.id = event.copy_id JOIN signal "
+    "ON signal.number = copy.signal_number"
+    " JOIN account ON account.id = copy.account_id JOIN strategy ON strategy.id = "
+    "signal.strategy_id"
     " WHERE event.kind = 'outcome' AND event.sequence > ? ORDER BY event.sequence {} LIMIT ?"
 )
 
 
-def outcome_rows(db: apsw.Connection, after: int, limit: int, *, newest_first: bool) -> list[OutcomeRow]:
+def outcome_rows(
+    db: apsw.Connection, after: int, limit: int, *, newest_first: bool
+) -> list[OutcomeRow]:
     """Read changes of outcomes with a sequence above ``after``, each with its sentence."""
     rows = fetch_all(db, _OUTCOMES.format("DESC" if newest_first else "ASC"), (after, limit))
     return [_outcome_row(row) for row in rows]
@@ -77,8 +84,12 @@ def _outcome_row(row: Row) -> OutcomeRow:
 
 
 def receipt(db: apsw.Connection, receipt_id: str) -> ReceiptView | None:
-    """Read what became of a signal, by the id of its receipt: counts and latencies, never who the followers are."""
-    row = fetch_one(db, "SELECT number, id, draft, received_us FROM signal WHERE receipt_id = ?", (receipt_id,))
+    """Read what became of a signal, by the id of its receipt: counts and latencies, never who the
+    followers are.
+    """
+    row = fetch_one(
+        db, "SELECT number, id, draft, received_us FROM signal WHERE receipt_id = ?", (receipt_id,)
+    )
     return None if row is None else _receipt(db, row)
 
 
@@ -87,7 +98,8 @@ def _receipt(db: apsw.Connection, signal: Row) -> ReceiptView:
     draft = read_draft(draft_text)
     rows = fetch_all(
         db,
-        "SELECT copy.code, copy.outcome_us, account.environment FROM copy JOIN account ON account.id = copy.account_id"
+        "SELECT copy.code, copy.outcome_us, account.environment FROM copy JOIN account ON "
+        "account.id = copy.account_id"
         " WHERE copy.signal_number = ?",
         (number,),
     )
@@ -117,9 +129,12 @@ def _percentile(ordered: list[float], percent: int) -> float | None:
 # Why
 
 _WHY = (
-    "SELECT copy.id, signal.id, signal.draft, strategy.name, account.name, account.environment, signal.received_us, copy.code,"
-    " copy.numbers FROM copy JOIN signal ON signal.number = copy.signal_number JOIN account ON account.id = copy.account_id"
-    " JOIN strategy ON strategy.id = signal.strategy_id WHERE copy.signal_number = ? AND account.name = ?"
+    "SELECT copy.id, signal.id, signal.draft, strategy.name, account.name, account.environment, "
+    "signal.received_us, copy.code,"
+    " copy.numbers FROM copy JOIN signal ON signal.number = copy.signal_number JOIN account ON "
+    "account.id = copy.account_id"
+    " JOIN strategy ON strategy.id = signal.strategy_id WHERE copy.signal_number = ? AND "
+    "account.name = ?"
 )
 
 
@@ -130,9 +145,12 @@ def signal_number(db: apsw.Connection, named: str) -> int | None:
     else:
         row = fetch_one(
             db,
-            "WITH RECURSIVE known (origin) AS (SELECT min(origin) FROM signal UNION ALL"  # the few origins, each found behind the last one
-            " SELECT (SELECT min(signal.origin) FROM signal WHERE signal.origin > known.origin) FROM known WHERE known.origin IS NOT NULL)"
-            " SELECT number FROM signal WHERE id = ?1 OR receipt_id = ?1 OR (origin, dedupe_key) IN (SELECT origin, ?1 FROM known)"
+            # the few origins, each found behind the last one
+            "WITH RECURSIVE known (origin) AS (SELECT min(origin) FROM signal UNION ALL"
+            " SELECT (SELECT min(signal.origin) FROM signal WHERE signal.origin > known.origin) "
+            "FROM known WHERE known.origin IS NOT NULL)"
+            " SELECT number FROM signal WHERE id = ?1 OR receipt_id = ?1 OR (origin, dedupe_key) "
+            "IN (SELECT origin, ?1 FROM known)"
             " ORDER BY number DESC",
             (named,),
         )
@@ -140,7 +158,8 @@ def signal_number(db: apsw.Connection, named: str) -> int | None:
 
 
 def why(db: apsw.Connection, signal: str, account_name: str) -> WhyView | None:
-    """Read what became of a signal for one follower; None where there is no such copy. ``signal``: see ``signal_number``.
+    """Read what became of a signal for one follower; None where there is no such copy. ``signal``:
+    see ``signal_number``.
 
     What it waits for, what stands and whose move it is now: ``desks.explaining``.
     """
@@ -149,7 +168,12 @@ def why(db: apsw.Connection, signal: str, account_name: str) -> WhyView | None:
     if row is None:
         return None
     draft, outcome = read_draft(row[2]), read_outcome(row[7], row[8])
-    events = fetch_all(db, "SELECT at_us, subject, data FROM event WHERE copy_id = ? AND kind = 'outcome' ORDER BY sequence", (row[0],))
+    events = fetch_all(
+        db,
+        "SELECT at_us, subject, data FROM event WHERE copy_id = ? AND kind = 'outcome' ORDER BY "
+        "sequence",
+        (row[0],),
+    )
     return WhyView(
         signal_id=row[1],
         action=draft.action.value,
@@ -163,7 +187,10 @@ def why(db: apsw.Connection, signal: str, account_name: str) -> WhyView | None:
         sentence="It waits." if outcome is None else outcome.sentence,
         setting=None if outcome is None else outcome.explanation.setting,
         move="nobody" if outcome is None else outcome.explanation.move.value,
-        history=tuple(WhyEvent(from_us(at), code, Outcome(OutcomeCode(code), json.loads(data)).sentence) for at, code, data in events),
+        history=tuple(
+            WhyEvent(from_us(at), code, Outcome(OutcomeCode(code), json.loads(data)).sentence)
+            for at, code, data in events
+        ),
         attempts=_attempts(db, row[0]),
     )
 
@@ -205,29 +232,51 @@ def _count(db: apsw.Connection, sql: str) -> int:
 def status(db: apsw.Connection, now: datetime, span: timedelta = DAY) -> StatusView:
     """Read how this place is doing; counts of copies and alerts are of the last ``span``."""
     since = to_us(now - span)
-    last = fetch_one(db, "SELECT number, id, draft, received_us FROM signal WHERE number = (SELECT max(number) FROM signal)")
+    last = fetch_one(
+        db,
+        "SELECT number, id, draft, received_us FROM signal WHERE number = (SELECT max(number) "
+        "FROM signal)",
+    )
     return StatusView(
-        accounts=_counts(db, "SELECT environment, count(*) FROM account WHERE disconnected_us IS NULL GROUP BY environment"),
+        accounts=_counts(
+            db,
+            "SELECT environment, count(*) FROM account WHERE disconnected_us IS NULL GROUP BY "
+            "environment",
+        ),
         strategies=_count(db, "SELECT count(*) FROM strategy"),
         copies=_counts(
             db,
-            "SELECT coalesce(copy.code, 'waiting'), count(*) FROM signal CROSS JOIN copy ON copy.signal_number = signal.number"
-            " WHERE signal.received_us >= ? GROUP BY 1 ORDER BY 2 DESC",  # CROSS: the few signals first, not every copy there ever was
+            "SELECT coalesce(copy.code, 'waiting'), count(*) FROM signal CROSS JOIN copy ON "
+            "copy.signal_number = signal.number"
+            # CROSS: the few signals first, not every copy there ever was
+            " WHERE signal.received_us >= ? GROUP BY 1 ORDER BY 2 DESC",
             (since,),
         ),
         waiting=_count(db, "SELECT count(*) FROM leg WHERE state = 'new'"),
         open_orders=_counts(
             db,
-            "SELECT state, count(*) FROM attempt WHERE state IN ('claimed', 'unknown', 'placed', 'partially_filled', 'not_confirmed')"
+            "SELECT state, count(*) FROM attempt WHERE state IN ('claimed', 'unknown', 'placed', "
+            "'partially_filled', 'not_confirmed')"
             " GROUP BY state",
         ),
         positions=_count(db, "SELECT count(*) FROM holding WHERE share != '0'"),
         switches=tuple(
-            SwitchView(each.scope.value, each.target, each.note, each.set_by, each.set_at, each.level.value) for each in switches(db)
+            SwitchView(
+                each.scope.value, each.target, each.note, each.set_by, each.set_at, each.level.value
+            )
+            for each in switches(db)
         ),
         last_signal=None if last is None else _receipt(db, last),
         alerts=tuple(
-            AlertView(each.at, each.code.value, each.subject, each.sentence, each.do, each.wakes, each.count)
+            AlertView(
+                each.at,
+                each.code.value,
+                each.subject,
+                each.sentence,
+                each.do,
+                each.wakes,
+                each.count,
+            )
             for each in newest_alerts(db, now - span, 20)
         ),
     )
@@ -235,10 +284,18 @@ def status(db: apsw.Connection, now: datetime, span: timedelta = DAY) -> StatusV
 
 def unknown(db: apsw.Connection) -> list[UnknownView]:
     """Read every order whose fate is not proven, oldest first."""
-    named = {row[0]: (row[1], row[2]) for row in fetch_all(db, "SELECT id, name, environment FROM account")}
+    named = {
+        row[0]: (row[1], row[2])
+        for row in fetch_all(db, "SELECT id, name, environment FROM account")
+    }
     shown = []
     for each in all_unknown(db):
-        row = fetch_one(db, "SELECT signal.id FROM copy JOIN signal ON signal.number = copy.signal_number WHERE copy.id = ?", (each.copy,))
+        row = fetch_one(
+            db,
+            "SELECT signal.id FROM copy JOIN signal ON signal.number = copy.signal_number WHERE "
+            "copy.id = ?",
+            (each.copy,),
+        )
         name, environment = named[each.account]
         shown.append(
             UnknownView(
@@ -258,27 +315,45 @@ def unknown(db: apsw.Connection) -> list[UnknownView]:
 
 
 def account_rows(
-    db: apsw.Connection, *, name: str = "", search: str = "", after: str = "", only: Sequence[str] | None = None, limit: int = -1
+    db: apsw.Connection,
+    *,
+    name: str = "",
+    search: str = "",
+    after: str = "",
+    only: Sequence[str] | None = None,
+    limit: int = -1,
 ) -> list[AccountRowView]:
-    """Read connected accounts with what is open in them, by name: one, those whose name contains ``search``, those behind ``after``."""
+    """Read connected accounts with what is open in them, by name: one, those whose name contains
+    ``search``, those behind ``after``.
+    """
     rows = fetch_all(
         db,
         "SELECT account.name, account.exchange, account.environment,"
         " (SELECT count(*) FROM holding WHERE holding.account_id = account.id AND share != '0'),"
         " (SELECT count(*) FROM leg WHERE leg.account_id = account.id AND leg.state = 'new'),"
-        " (SELECT count(*) FROM attempt INDEXED BY attempt_open WHERE attempt.account_id = account.id AND attempt.state IN ('claimed',"
-        " 'unknown', 'placed', 'partially_filled', 'not_confirmed') AND attempt.state IN ('unknown', 'not_confirmed')),"
-        " account.id FROM account WHERE disconnected_us IS NULL AND (?1 = '' OR account.name = ?1) AND instr(account.name, ?2)"
-        " AND account.name > ?3 AND (?4 IS NULL OR account.name IN (SELECT value FROM json_each(?4))) ORDER BY account.name LIMIT ?5",
+        " (SELECT count(*) FROM attempt INDEXED BY attempt_open WHERE attempt.account_id = "
+        "account.id AND attempt.state IN ('claimed',"
+        " 'unknown', 'placed', 'partially_filled', 'not_confirmed') AND attempt.state IN "
+        "('unknown', 'not_confirmed')),"
+        " account.id FROM account WHERE disconnected_us IS NULL AND (?1 = '' OR account.name = "
+        "?1) AND instr(account.name, ?2)"
+        " AND account.name > ?3 AND (?4 IS NULL OR account.name IN (SELECT value FROM "
+        "json_each(?4))) ORDER BY account.name LIMIT ?5",
         (name, search, after, None if only is None else json.dumps(list(only)), limit),
     )
-    return [AccountRowView(row[0], row[1], row[2], row[3], row[4], row[5], _held(db, row[6]) if row[3] else ()) for row in rows]
+    return [
+        AccountRowView(
+            row[0], row[1], row[2], row[3], row[4], row[5], _held(db, row[6]) if row[3] else ()
+        )
+        for row in rows
+    ]
 
 
 def _held(db: apsw.Connection, account: str) -> tuple[HoldingView, ...]:
     rows = fetch_all(
         db,
-        "SELECT holding.symbol, holding.side, holding.share, strategy.name FROM holding JOIN strategy ON strategy.id = holding.strategy_id"
+        "SELECT holding.symbol, holding.side, holding.share, strategy.name FROM holding JOIN "
+        "strategy ON strategy.id = holding.strategy_id"
         " WHERE holding.account_id = ? AND share != '0' ORDER BY holding.symbol",
         (account,),
     )
@@ -289,7 +364,8 @@ def unproven_accounts(db: apsw.Connection) -> list[str]:
     """Read the names of accounts with an order whose fate is not proven."""
     rows = fetch_all(
         db,
-        "SELECT DISTINCT account.name FROM attempt INDEXED BY attempt_open JOIN account ON account.id = attempt.account_id WHERE"
+        "SELECT DISTINCT account.name FROM attempt INDEXED BY attempt_open JOIN account ON "
+        "account.id = attempt.account_id WHERE"
         " attempt.state IN ('claimed', 'unknown', 'placed', 'partially_filled', 'not_confirmed')"
         " AND attempt.state IN ('unknown', 'not_confirmed')",
     )
@@ -300,8 +376,10 @@ def unproven_attempts(db: apsw.Connection, signal: str, account_name: str) -> li
     """Find the attempts of one copy whose fate is not proven. ``signal``: see ``signal_number``."""
     rows = fetch_all(
         db,
-        "SELECT attempt.id FROM attempt JOIN copy ON copy.id = attempt.copy_id JOIN account ON account.id = copy.account_id"
-        " WHERE copy.signal_number = ? AND account.name = ? AND attempt.state IN ('unknown', 'not_confirmed') ORDER BY attempt.id",
+        "SELECT attempt.id FROM attempt JOIN copy ON copy.id = attempt.copy_id JOIN account ON "
+        "account.id = copy.account_id"
+        " WHERE copy.signal_number = ? AND account.name = ? AND attempt.state IN ('unknown', "
+        "'not_confirmed') ORDER BY attempt.id",
         (signal_number(db, signal), account_name),
     )
     return [row[0] for row in rows]
@@ -312,30 +390,56 @@ def unproven_attempts(db: apsw.Connection, signal: str, account_name: str) -> li
 
 def switches(db: apsw.Connection) -> tuple[Switch, ...]:
     """Read the switches that are on, oldest first."""
-    rows = fetch_all(db, "SELECT scope, target, note, set_by, set_us, level FROM switch ORDER BY set_us, scope, target")
-    return tuple(Switch(SwitchScope(row[0]), row[1], row[2], row[3], from_us(row[4]), SwitchLevel(row[5])) for row in rows)
+    rows = fetch_all(
+        db,
+        "SELECT scope, target, note, set_by, set_us, level FROM switch ORDER BY set_us, scope, "
+        "target",
+    )
+    return tuple(
+        Switch(SwitchScope(row[0]), row[1], row[2], row[3], from_us(row[4]), SwitchLevel(row[5]))
+        for row in rows
+    )
 
 
 def set_switch(db: apsw.Connection, switch: Switch) -> SwitchLevel | None:
-    """Switch on; returns the level that stood there before. A level that stands is only ever raised; its note is renewed.
+    """Switch on; returns the level that stood there before. A level that stands is only ever
+    raised; its note is renewed.
 
-    A stop for broken conservation stays one at the same level: only raising it, or resuming, is a decision about it.
+    A stop for broken conservation stays one at the same level: only raising it, or resuming, is a
+    decision about it.
     """
-    row = fetch_one(db, "SELECT level, set_by FROM switch WHERE scope = ? AND target = ?", (switch.scope.value, switch.target))
+    row = fetch_one(
+        db,
+        "SELECT level, set_by FROM switch WHERE scope = ? AND target = ?",
+        (switch.scope.value, switch.target),
+    )
     was = None if row is None else SwitchLevel(row[0])
     level = switch.level if was is None or was.rank < switch.level.rank else was
-    by = STOPPED_BY_CONSERVATION if row is not None and row[1] == STOPPED_BY_CONSERVATION and level is was else switch.set_by
+    by = (
+        STOPPED_BY_CONSERVATION
+        if row is not None and row[1] == STOPPED_BY_CONSERVATION and level is was
+        else switch.set_by
+    )
     db.execute(
-        "INSERT INTO switch (scope, target, note, set_by, set_us, level) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE"
-        " SET note = excluded.note, set_by = excluded.set_by, set_us = excluded.set_us, level = excluded.level",
+        "INSERT INTO switch (scope, target, note, set_by, set_us, level) VALUES (?, ?, ?, ?, ?, "
+        "?) ON CONFLICT DO UPDATE"
+        " SET note = excluded.note, set_by = excluded.set_by, set_us = excluded.set_us, level = "
+        "excluded.level",
         (switch.scope.value, switch.target, switch.note, by, to_us(switch.set_at), level.value),
     )
-    data: dict[str, object] = {"on": True, "level": level.value, "note": switch.note, "by": switch.set_by}
+    data: dict[str, object] = {
+        "on": True,
+        "level": level.value,
+        "note": switch.note,
+        "by": switch.set_by,
+    }
     write_event(db, "switch", switch.label, data, switch.set_at)
     return was
 
 
-def clear_switch(db: apsw.Connection, scope: SwitchScope, target: str, by: str, at: datetime) -> bool:
+def clear_switch(
+    db: apsw.Connection, scope: SwitchScope, target: str, by: str, at: datetime
+) -> bool:
     """Allow new entries again; False where they were not switched off."""
     db.execute("DELETE FROM switch WHERE scope = ? AND target = ?", (scope.value, target))
     if not db.changes():

@@ -1,7 +1,9 @@
-"""Resolve an attempt: what the exchange, a person or a restart says about its fate, each step one transaction.
+"""Resolve an attempt: what the exchange, a person or a restart says about its fate, each step one
+transaction.
 
-What always holds: an attempt moves only along the lifecycle table; a holding's share is the sum of what is proven filled; an exit that
-has not closed all that it is to close is open again in the transaction that ends its try.
+What always holds: an attempt moves only along the lifecycle table; a holding's share is the sum of
+what is proven filled; an exit that has not closed all that it is to close is open again in the
+transaction that ends its try.
 """
 
 from dataclasses import replace
@@ -29,11 +31,18 @@ from engine.ledger.query import fetch_all, fetch_one
 
 
 def complete(
-    db: apsw.Connection, attempt_id: int, report: OrderReport, outcome: Outcome, at: datetime, retry_at: datetime | None = None
-) -> None:  # fmt: skip
-    """Record what the exchange proved about an attempt: its state, its fills, the holding's share, the copy's outcome.
+    db: apsw.Connection,
+    attempt_id: int,
+    report: OrderReport,
+    outcome: Outcome,
+    at: datetime,
+    retry_at: datetime | None = None,
+) -> None:
+    """Record what the exchange proved about an attempt: its state, its fills, the holding's share,
+    the copy's outcome.
 
-    An exit that has not closed all that it is to close is open again in the same transaction, to be planned from ``retry_at`` on.
+    An exit that has not closed all that it is to close is open again in the same transaction, to be
+    planned from ``retry_at`` on.
     """
     attempt = read_attempt(db, attempt_id)
     state = state_of(report)
@@ -43,14 +52,22 @@ def complete(
     if state is not attempt.state or state is not AttemptState.PARTIALLY_FILLED:
         check_move(attempt.state, state)
     db.execute(
-        "UPDATE attempt SET state = ?, exchange_order_id = ?, filled = ?, price = ?, ended_us = ?, cause = ? WHERE id = ?",
+        "UPDATE attempt SET state = ?, exchange_order_id = ?, filled = ?, price = ?, ended_us = "
+        "?, cause = ? WHERE id = ?",
         (
-            state.value, report.exchange_order_id or None, plain(report.filled_quantity),
-            None if report.average_price is None else plain(report.average_price), to_us(at), report.reason,
+            state.value,
+            report.exchange_order_id or None,
+            plain(report.filled_quantity),
+            None if report.average_price is None else plain(report.average_price),
+            to_us(at),
+            report.reason,
             attempt_id,
         ),
-    )  # fmt: skip
-    db.execute("UPDATE leg SET state = ? WHERE copy_id = ? AND number = ?", (state.value, attempt.copy, attempt.leg))
+    )
+    db.execute(
+        "UPDATE leg SET state = ? WHERE copy_id = ? AND number = ?",
+        (state.value, attempt.copy, attempt.leg),
+    )
     _move_share(db, attempt, grown, report, at)
     if attempt.is_entry and report.position_id and not is_followed(db, attempt):
         _name_position(db, attempt, report.position_id)
@@ -65,40 +82,70 @@ def complete(
 
 
 def end(
-    db: apsw.Connection, attempt_id: int, state: AttemptState, outcome: Outcome, cause: str, at: datetime, retry_at: datetime | None = None
-) -> None:  # fmt: skip
-    """End or park an attempt without a report: REJECTED, UNKNOWN, NOT_CONFIRMED, KILLED, EXPIRED, SKIPPED or DENIED.
+    db: apsw.Connection,
+    attempt_id: int,
+    state: AttemptState,
+    outcome: Outcome,
+    cause: str,
+    at: datetime,
+    retry_at: datetime | None = None,
+) -> None:
+    """End or park an attempt without a report: REJECTED, UNKNOWN, NOT_CONFIRMED, KILLED, EXPIRED,
+    SKIPPED or DENIED.
 
-    With ``retry_at`` an exit that has not closed all that it is to close is open again from then on, in the same transaction.
+    With ``retry_at`` an exit that has not closed all that it is to close is open again from then
+    on, in the same transaction.
     """
     attempt = read_attempt(db, attempt_id)
     check_move(attempt.state, state)
-    db.execute("UPDATE attempt SET state = ?, cause = ?, ended_us = ? WHERE id = ?", (state.value, cause, to_us(at), attempt_id))
-    db.execute("UPDATE leg SET state = ? WHERE copy_id = ? AND number = ?", (state.value, attempt.copy, attempt.leg))
+    db.execute(
+        "UPDATE attempt SET state = ?, cause = ?, ended_us = ? WHERE id = ?",
+        (state.value, cause, to_us(at), attempt_id),
+    )
+    db.execute(
+        "UPDATE leg SET state = ? WHERE copy_id = ? AND number = ?",
+        (state.value, attempt.copy, attempt.leg),
+    )
     if state not in (AttemptState.UNKNOWN, AttemptState.NOT_CONFIRMED):
         _count_entries(db, attempt)
     goes_on = retry_at is not None and _go_on_closing(db, attempt.copy, attempt.leg, retry_at)
     write_outcome(db, attempt.copy, attempt.leg, outcome, at, goes_on=goes_on)
 
 
-def back_to_new(db: apsw.Connection, attempt_id: int, cause: str, retry_at: datetime, at: datetime) -> None:
-    """Put a leg back to NEW with proof that nothing was executed; it is planned anew from ``retry_at`` on."""
+def back_to_new(
+    db: apsw.Connection, attempt_id: int, cause: str, retry_at: datetime, at: datetime
+) -> None:
+    """Put a leg back to NEW with proof that nothing was executed; it is planned anew from
+    ``retry_at`` on.
+    """
     attempt = read_attempt(db, attempt_id)
     check_move(attempt.state, AttemptState.NEW)
-    db.execute("UPDATE attempt SET state = 'new', cause = ?, ended_us = ? WHERE id = ?", (cause, to_us(at), attempt_id))
+    db.execute(
+        "UPDATE attempt SET state = 'new', cause = ?, ended_us = ? WHERE id = ?",
+        (cause, to_us(at), attempt_id),
+    )
     reopen_leg(db, attempt.copy, attempt.leg, retry_at)
     _count_entries(db, attempt)
 
 
 def reopen_leg(db: apsw.Connection, copy: CopyId, leg: int, retry_at: datetime) -> None:
-    """Let a leg be claimed again: an exit that is not done, or an attempt that provably executed nothing."""
-    db.execute("UPDATE leg SET state = 'new', retry_us = ? WHERE copy_id = ? AND number = ?", (to_us(retry_at), copy, leg))
+    """Let a leg be claimed again: an exit that is not done, or an attempt that provably executed
+    nothing.
+    """
+    db.execute(
+        "UPDATE leg SET state = 'new', retry_us = ? WHERE copy_id = ? AND number = ?",
+        (to_us(retry_at), copy, leg),
+    )
 
 
 def close_again(db: apsw.Connection, attempt_id: int, retry_at: datetime) -> bool:
-    """Open an exit without trace again, because a reading shows that everything in the position is ours; False where it is done."""
+    """Open an exit without trace again, because a reading shows that everything in the position is
+    ours; False where it is done.
+    """
     attempt = read_attempt(db, attempt_id)
-    is_left = attempt.state is AttemptState.NOT_CONFIRMED and is_left_without_trace(db, attempt.copy, attempt.leg)
+    is_left = attempt.state is AttemptState.NOT_CONFIRMED and is_left_without_trace(
+        db, attempt.copy, attempt.leg
+    )
     goes_on = is_left and _go_on_closing(db, attempt.copy, attempt.leg, retry_at)
     if goes_on:
         forget_outcome(db, attempt.copy, attempt.leg)
@@ -107,32 +154,55 @@ def close_again(db: apsw.Connection, attempt_id: int, retry_at: datetime) -> boo
 
 def is_left_without_trace(db: apsw.Connection, copy: CopyId, leg: int) -> bool:
     """Tell whether a leg stands where its newest order was given up, and nothing was tried since."""
-    return fetch_one(db, "SELECT 1 FROM leg WHERE copy_id = ? AND number = ? AND state = 'not_confirmed'", (copy, leg)) is not None
+    return (
+        fetch_one(
+            db,
+            "SELECT 1 FROM leg WHERE copy_id = ? AND number = ? AND state = 'not_confirmed'",
+            (copy, leg),
+        )
+        is not None
+    )
 
 
 def is_followed(db: apsw.Connection, attempt: Attempt) -> bool:
-    """Tell whether a later order of ours changed the position in the same contract, or may have: one that was given up is no such order."""
+    """Tell whether a later order of ours changed the position in the same contract, or may have:
+    one that was given up is no such order.
+    """
     row = fetch_one(
         db,
         "SELECT 1 FROM attempt WHERE account_id = ? AND id > ? AND symbol = ?"
-        " AND (filled != '0' OR state IN ('claimed', 'unknown', 'placed', 'partially_filled')) LIMIT 1",
+        " AND (filled != '0' OR state IN ('claimed', 'unknown', 'placed', 'partially_filled')) "
+        "LIMIT 1",
         (attempt.account, attempt.id, attempt.intent.symbol),
     )
     return row is not None
 
 
 def _go_on_closing(db: apsw.Connection, copy: CopyId, leg: int, retry_at: datetime) -> bool:
-    """Reopen an exit whose newest attempt ended while more than it is to leave behind is still held; False where it is done.
+    """Reopen an exit whose newest attempt ended while more than it is to leave behind is still
+    held; False where it is done.
 
-    Also while an entry may still bring something to a strategy that is to be flat, and where a detached symbol is to be set free.
+    Also while an entry may still bring something to a strategy that is to be flat, and where a
+    detached symbol is to be set free.
     """
     row = fetch_one(
-        db, "SELECT kind, account_id, strategy_id, symbol, leave_share, state FROM leg WHERE copy_id = ? AND number = ?", (copy, leg)
+        db,
+        "SELECT kind, account_id, strategy_id, symbol, leave_share, state FROM leg WHERE copy_id "
+        "= ? AND number = ?",
+        (copy, leg),
     )
-    if row is None or row[0] != "exit" or row[5] in ("new", "claimed", "unknown", "placed", "partially_filled"):
+    if (
+        row is None
+        or row[0] != "exit"
+        or row[5] in ("new", "claimed", "unknown", "placed", "partially_filled")
+    ):
         return False
     held = read_holding(db, AccountId(row[1]), Symbol(row[3]))
-    if held is None or held.strategy != row[2] or not _is_of_episode(db, held, _newest_attempt(db, copy, leg)):
+    if (
+        held is None
+        or held.strategy != row[2]
+        or not _is_of_episode(db, held, _newest_attempt(db, copy, leg))
+    ):
         return False
     leave = Decimal(row[4] or 0)
     goes_on = held.share > leave or (leave == 0 and (held.entries_open > 0 or held.detached))
@@ -141,21 +211,39 @@ def _go_on_closing(db: apsw.Connection, copy: CopyId, leg: int, retry_at: dateti
     return goes_on
 
 
-def _move_share(db: apsw.Connection, attempt: Attempt, grown: Quantity, report: OrderReport, at: datetime) -> None:
-    """Bring a holding up to date after an attempt's state was written: its share by a fill, and how many entries are open."""
+def _move_share(
+    db: apsw.Connection, attempt: Attempt, grown: Quantity, report: OrderReport, at: datetime
+) -> None:
+    """Bring a holding up to date after an attempt's state was written: its share by a fill, and how
+    many entries are open.
+    """
     if grown <= 0:
         _count_entries(db, attempt)
         return
     held = read_holding(db, attempt.account, attempt.intent.symbol)
     if held is None and attempt.is_entry:
         held = _hold_late(db, attempt)
-    if held is not None and not attempt.is_entry and not (held.strategy == attempt.strategy and _is_of_episode(db, held, attempt.id)):
+    if (
+        held is not None
+        and not attempt.is_entry
+        and not (held.strategy == attempt.strategy and _is_of_episode(db, held, attempt.id))
+    ):
         held = None  # what it closed was gone before: the share that stands now was entered later
-    is_first = attempt.filled == 0  # of a later part the order tells the average only: ``tell_order`` finds the part's own price
+    is_first = (
+        attempt.filled == 0
+    )  # of a later part the order tells the average only: ``tell_order`` finds the part's own price
     change = Change(
-        attempt.is_entry, grown, at, _cause(db, attempt), report.average_price if is_first else None, report.fee if is_first else None,
-        attempt.id, report.exchange_order_id, report.position_id, attempt.claimed_at,
-    )  # fmt: skip
+        attempt.is_entry,
+        grown,
+        at,
+        _cause(db, attempt),
+        report.average_price if is_first else None,
+        report.fee if is_first else None,
+        attempt.id,
+        report.exchange_order_id,
+        report.position_id,
+        attempt.claimed_at,
+    )
     if held is not None:
         _book(db, held, attempt, change)
     else:
@@ -169,7 +257,9 @@ def _newest_attempt(db: apsw.Connection, copy: CopyId, leg: int) -> int:
 
 
 def _is_of_episode(db: apsw.Connection, held: Holding, exit_id: int) -> bool:
-    """Tell whether an exit's attempt could close what a strategy holds now: it was claimed after the entry that opened it."""
+    """Tell whether an exit's attempt could close what a strategy holds now: it was claimed after
+    the entry that opened it.
+    """
     row = fetch_one(
         db,
         "SELECT fill.attempt_id FROM book JOIN fill ON fill.id = book.episode"
@@ -180,7 +270,9 @@ def _is_of_episode(db: apsw.Connection, held: Holding, exit_id: int) -> bool:
 
 
 def _book(db: apsw.Connection, held: Holding, attempt: Attempt, change: Change) -> None:
-    """Write what an order executed: an exit closes our share first; an entry nets where the other side is held, as the exchange does."""
+    """Write what an order executed: an exit closes our share first; an entry nets where the other
+    side is held, as the exchange does.
+    """
     side = attempt.intent.position_side
     closing = not change.is_entry or (held.side is not side and held.share > 0)
     if not closing:
@@ -200,21 +292,33 @@ def _book(db: apsw.Connection, held: Holding, attempt: Attempt, change: Change) 
 def _name_position(db: apsw.Connection, attempt: Attempt, position_id: str) -> None:
     """Note the position that an entry opened or grew, where its strategy holds the contract."""
     db.execute(
-        "UPDATE holding SET position_id = ? WHERE account_id = ? AND symbol = ? AND strategy_id = ? AND side = ?",
-        (position_id, attempt.account, attempt.intent.symbol, attempt.strategy, attempt.intent.position_side.value),
+        "UPDATE holding SET position_id = ? WHERE account_id = ? AND symbol = ? AND strategy_id = "
+        "? AND side = ?",
+        (
+            position_id,
+            attempt.account,
+            attempt.intent.symbol,
+            attempt.strategy,
+            attempt.intent.position_side.value,
+        ),
     )
 
 
 def _leave_position(db: apsw.Connection, exit_: Attempt) -> None:
-    """Forget a position that an exit closed as a whole: what is still held is in the one of our newest entry, where that is another one.
+    """Forget a position that an exit closed as a whole: what is still held is in the one of our
+    newest entry, where that is another one.
 
-    An older one is never taken instead: it is over. Where nothing names another one, the next reading does.
+    An older one is never taken instead: it is over. Where nothing names another one, the next
+    reading does.
     """
     intent = exit_.intent
     db.execute(
-        "UPDATE holding SET position_id = coalesce((SELECT nullif(fill.position_id, ?4) FROM book JOIN fill ON fill.episode = book.episode"
-        " WHERE book.account_id = ?1 AND book.strategy_id = ?2 AND book.symbol = ?3 AND fill.is_entry AND fill.position_id != ''"
-        " ORDER BY fill.id DESC LIMIT 1), '') WHERE account_id = ?1 AND strategy_id = ?2 AND symbol = ?3 AND position_id = ?4"
+        "UPDATE holding SET position_id = coalesce((SELECT nullif(fill.position_id, ?4) FROM book "
+        "JOIN fill ON fill.episode = book.episode"
+        " WHERE book.account_id = ?1 AND book.strategy_id = ?2 AND book.symbol = ?3 AND "
+        "fill.is_entry AND fill.position_id != ''"
+        " ORDER BY fill.id DESC LIMIT 1), '') WHERE account_id = ?1 AND strategy_id = ?2 AND "
+        "symbol = ?3 AND position_id = ?4"
         " AND position_id != ''",
         (exit_.account, exit_.strategy, intent.symbol, intent.position_id),
     )
@@ -224,38 +328,61 @@ def _cause(db: apsw.Connection, attempt: Attempt) -> Cause:
     if attempt.is_entry:
         return Cause.SIGNAL
     row = fetch_one(
-        db, "SELECT 1 FROM copy JOIN signal ON signal.number = copy.signal_number WHERE copy.id = ? AND origin = ?",
+        db,
+        "SELECT 1 FROM copy JOIN signal ON signal.number = copy.signal_number WHERE copy.id = ? "
+        "AND origin = ?",
         (attempt.copy, FLATTEN_ORIGIN),
-    )  # fmt: skip
+    )
     return Cause.SIGNAL if row is None else Cause.FLATTEN
 
 
 def _gone(attempt: Attempt) -> Holding:
     """Stand for a holding that is not there any more: nothing of it is left."""
-    return Holding(attempt.account, attempt.intent.symbol, attempt.strategy, attempt.intent.position_side, Quantity(ZERO), 0, NO_ORDER_KEY)
+    return Holding(
+        attempt.account,
+        attempt.intent.symbol,
+        attempt.strategy,
+        attempt.intent.position_side,
+        Quantity(ZERO),
+        0,
+        NO_ORDER_KEY,
+    )
 
 
 def _hold_late(db: apsw.Connection, attempt: Attempt) -> Holding:
-    """Let the strategy hold again what an entry brought whose symbol had been set free: else nobody would ever close it."""
+    """Let the strategy hold again what an entry brought whose symbol had been set free: else nobody
+    would ever close it.
+    """
     intent = attempt.intent
     db.execute(
-        "INSERT INTO holding (account_id, symbol, strategy_id, side, share, entries_open, entry_key, stop_loss, take_profit, opened_by)"
+        "INSERT INTO holding (account_id, symbol, strategy_id, side, share, entries_open, "
+        "entry_key, stop_loss, take_profit, opened_by)"
         " SELECT ?, ?, ?, ?, '0', 0, order_key, ?, ?, ? FROM leg WHERE copy_id = ? AND number = ?",
         (
-            attempt.account, intent.symbol, attempt.strategy, intent.position_side.value, write_number(intent.stop_loss),
-            write_number(intent.take_profit), attempt.id, attempt.copy, attempt.leg,
+            attempt.account,
+            intent.symbol,
+            attempt.strategy,
+            intent.position_side.value,
+            write_number(intent.stop_loss),
+            write_number(intent.take_profit),
+            attempt.id,
+            attempt.copy,
+            attempt.leg,
         ),
-    )  # fmt: skip
+    )
     held = read_holding(db, attempt.account, intent.symbol)
     assert held is not None, "it was inserted above"
     return held
 
 
 def _count_entries(db: apsw.Connection, attempt: Attempt) -> None:
-    """Bring up to date how many entries of a holding are open, and remove it where it holds nothing."""
+    """Bring up to date how many entries of a holding are open, and remove it where it holds
+    nothing.
+    """
     held = read_holding(db, attempt.account, attempt.intent.symbol)
     if held is not None:
-        # Counted anew each time: a count that is moved up and down goes wrong when one attempt ends twice (freed, then proven after all).
+        # Counted anew each time: a count that is moved up and down goes wrong when one attempt ends
+        # twice (freed, then proven after all).
         open_now = _count_open_entries(db, attempt.account, attempt.intent.symbol)
         write_holding(db, replace(held, entries_open=open_now))
 
@@ -263,15 +390,19 @@ def _count_entries(db: apsw.Connection, attempt: Attempt) -> None:
 def _count_open_entries(db: apsw.Connection, account: AccountId, symbol: Symbol) -> int:
     row = fetch_one(
         db,
-        "SELECT count(*) FROM attempt INDEXED BY attempt_open WHERE account_id = ? AND symbol = ? AND kind = 'entry' AND state IN"
-        " ('claimed', 'unknown', 'placed', 'partially_filled', 'not_confirmed') AND (state != 'not_confirmed' OR NOT freed)",
+        "SELECT count(*) FROM attempt INDEXED BY attempt_open WHERE account_id = ? AND symbol = ? "
+        "AND kind = 'entry' AND state IN"
+        " ('claimed', 'unknown', 'placed', 'partially_filled', 'not_confirmed') AND (state != "
+        "'not_confirmed' OR NOT freed)",
         (account, symbol),
     )
     return 0 if row is None else int(row[0])
 
 
 def free_symbol(db: apsw.Connection, attempt_id: int) -> None:
-    """Let entries into a symbol again after an entry stayed without trace for long; the attempt stays NOT_CONFIRMED."""
+    """Let entries into a symbol again after an entry stayed without trace for long; the attempt
+    stays NOT_CONFIRMED.
+    """
     attempt = read_attempt(db, attempt_id)
     if attempt.is_entry and attempt.state is AttemptState.NOT_CONFIRMED:
         db.execute("UPDATE attempt SET freed = 1 WHERE id = ?", (attempt_id,))
@@ -279,40 +410,76 @@ def free_symbol(db: apsw.Connection, attempt_id: int) -> None:
 
 
 def decide_none(db: apsw.Connection, attempt_id: int, note: str, by: str, at: datetime) -> None:
-    """End an unproven attempt because a person looked and found no such order; raises InvalidMove for one that is proven or ended.
+    """End an unproven attempt because a person looked and found no such order; raises InvalidMove
+    for one that is proven or ended.
 
     The leg is over: nothing is sent in its place.
     """
     attempt = read_attempt(db, attempt_id)
     if attempt.state not in (AttemptState.UNKNOWN, AttemptState.NOT_CONFIRMED):
-        raise InvalidMove(f"expected an order that is unknown or not confirmed, found {attempt.state.value}; nothing is to be decided")
-    numbers = {"quantity": plain(attempt.intent.quantity), "symbol": attempt.intent.symbol, "note": note, "by": by}
-    end(db, attempt_id, AttemptState.REJECTED, Outcome(OutcomeCode.NOT_EXECUTED, numbers), f"decided by {by}: {note}"[:200], at)
+        raise InvalidMove(
+            f"expected an order that is unknown or not confirmed, found {attempt.state.value}; "
+            "nothing is to be decided"
+        )
+    numbers = {
+        "quantity": plain(attempt.intent.quantity),
+        "symbol": attempt.intent.symbol,
+        "note": note,
+        "by": by,
+    }
+    end(
+        db,
+        attempt_id,
+        AttemptState.REJECTED,
+        Outcome(OutcomeCode.NOT_EXECUTED, numbers),
+        f"decided by {by}: {note}"[:200],
+        at,
+    )
 
 
 def decide_done(db: apsw.Connection, attempt_id: int, at: datetime) -> None:
-    """Take an unproven exit for done because a person looked and saw its work; raises InvalidMove for any other order.
+    """Take an unproven exit for done because a person looked and saw its work; raises InvalidMove
+    for any other order.
 
     Its price and fee stay unknown until the exchange tells them.
     """
     attempt = read_attempt(db, attempt_id)
     if attempt.is_entry or attempt.state not in (AttemptState.UNKNOWN, AttemptState.NOT_CONFIRMED):
         found = f"an {attempt.kind} that is {attempt.state.value}"
-        raise InvalidMove(f"expected a closing order that is unknown or not confirmed, found {found}")
+        raise InvalidMove(
+            f"expected a closing order that is unknown or not confirmed, found {found}"
+        )
     intent = attempt.intent
     report = OrderReport(
-        "", None, intent.symbol, intent.side, intent.quantity, OrderStatus.FILLED, intent.quantity, None, None, at, True, "",
+        "",
+        None,
+        intent.symbol,
+        intent.side,
+        intent.quantity,
+        OrderStatus.FILLED,
+        intent.quantity,
+        None,
+        None,
+        at,
+        True,
+        "",
         intent.position_id,
-    )  # fmt: skip
+    )
     numbers = {
-        "side": intent.side.value, "symbol": intent.symbol, "quantity": plain(intent.quantity), "filled": plain(intent.quantity),
-        "price": UNTOLD_PRICE, "fee": UNTOLD_FEE,
-    }  # fmt: skip
+        "side": intent.side.value,
+        "symbol": intent.symbol,
+        "quantity": plain(intent.quantity),
+        "filled": plain(intent.quantity),
+        "price": UNTOLD_PRICE,
+        "fee": UNTOLD_FEE,
+    }
     complete(db, attempt_id, report, Outcome(OutcomeCode.FILLED, numbers), at)
 
 
 def orphan_claims(db: apsw.Connection, epoch: int, at: datetime) -> int:
-    """Turn every claim of an earlier run into UNKNOWN: whether it left is not known. Returns how many."""
+    """Turn every claim of an earlier run into UNKNOWN: whether it left is not known. Returns how
+    many.
+    """
     rows = fetch_all(db, "SELECT id FROM attempt WHERE state = 'claimed' AND epoch < ?", (epoch,))
     for (attempt_id,) in rows:
         attempt = read_attempt(db, attempt_id)
@@ -323,4 +490,7 @@ def orphan_claims(db: apsw.Connection, epoch: int, at: datetime) -> int:
 
 def unknown_outcome(intent: OrderIntent, cause: str) -> Outcome:
     """Say that an order was sent without proof of its fate."""
-    return Outcome(OutcomeCode.UNKNOWN, {"quantity": plain(intent.quantity), "symbol": intent.symbol, "cause": cause})
+    return Outcome(
+        OutcomeCode.UNKNOWN,
+        {"quantity": plain(intent.quantity), "symbol": intent.symbol, "cause": cause},
+    )

@@ -1,6 +1,7 @@
 """Read trades and the sums of them for pages, and write what accounts are worth. Days are UTC days.
 
-Only reconciled trades are in sums and curves; the others are counted (``unreconciled``) and shown with what is known of them.
+Only reconciled trades are in sums and curves; the others are counted (``unreconciled``) and shown
+with what is known of them.
 """
 
 import json
@@ -32,20 +33,35 @@ class TradePoint(NamedTuple):
     opened_at: datetime
 
 
-def mark_equity_point(db: apsw.Connection, account: AccountId, equity: Decimal, at: datetime, apart_us: int = HOUR_US) -> None:
-    """Write what an account was worth when it was read; of an hour (or ``apart_us``), the first reading stays."""
+def mark_equity_point(
+    db: apsw.Connection, account: AccountId, equity: Decimal, at: datetime, apart_us: int = HOUR_US
+) -> None:
+    """Write what an account was worth when it was read; of an hour (or ``apart_us``), the first
+    reading stays.
+    """
     at_us = to_us(at)
-    row = fetch_one(db, "SELECT at_us FROM equity_point WHERE account_id = ? ORDER BY at_us DESC LIMIT 1", (account,))
+    row = fetch_one(
+        db,
+        "SELECT at_us FROM equity_point WHERE account_id = ? ORDER BY at_us DESC LIMIT 1",
+        (account,),
+    )
     newest = None if row is None else row[0]
     if newest is None or at_us // apart_us > newest // apart_us:
-        db.execute("INSERT INTO equity_point (account_id, at_us, equity) VALUES (?, ?, ?)", (account, at_us, plain(equity)))
+        db.execute(
+            "INSERT INTO equity_point (account_id, at_us, equity) VALUES (?, ?, ?)",
+            (account, at_us, plain(equity)),
+        )
 
 
 def thin_equity_points(db: apsw.Connection, account: AccountId, now: datetime) -> None:
-    """Keep one point an hour of what is older than a day; looks at the third and second day back only."""
+    """Keep one point an hour of what is older than a day; looks at the third and second day back
+    only.
+    """
     db.execute(
-        "DELETE FROM equity_point AS late WHERE account_id = ?1 AND at_us BETWEEN ?2 AND ?3 AND EXISTS (SELECT 1 FROM equity_point AS early"
-        " WHERE early.account_id = ?1 AND early.at_us < late.at_us AND early.at_us >= late.at_us - late.at_us % ?4)",
+        "DELETE FROM equity_point AS late WHERE account_id = ?1 AND at_us BETWEEN ?2 AND ?3 AND "
+        "EXISTS (SELECT 1 FROM equity_point AS early"
+        " WHERE early.account_id = ?1 AND early.at_us < late.at_us AND early.at_us >= late.at_us "
+        "- late.at_us % ?4)",
         (account, to_us(now) - _THINNED_FROM_US, to_us(now) - _FINE_FOR_US, HOUR_US),
     )
 
@@ -55,7 +71,9 @@ def thin_equity_points(db: apsw.Connection, account: AccountId, now: datetime) -
 
 @dataclass(frozen=True, slots=True)
 class DayRow:
-    """Hold one UTC day: reconciled trades closed, how many won, their result net of fees, the fees; ``unreconciled`` counts the others."""
+    """Hold one UTC day: reconciled trades closed, how many won, their result net of fees, the fees;
+    ``unreconciled`` counts the others.
+    """
 
     day: str
     trades: int
@@ -73,7 +91,8 @@ def strategy_days(db: apsw.Connection, strategy: StrategyId, environment: str) -
     """Read a strategy's days, oldest first: its followers' trades in one environment."""
     rows = fetch_all(
         db,
-        "SELECT day, trades, won, result, fees, unreconciled FROM strategy_day WHERE strategy_id = ? AND environment = ? ORDER BY day",
+        "SELECT day, trades, won, result, fees, unreconciled FROM strategy_day WHERE strategy_id "
+        "= ? AND environment = ? ORDER BY day",
         (strategy, environment),
     )
     return [_day(row) for row in rows]
@@ -82,22 +101,33 @@ def strategy_days(db: apsw.Connection, strategy: StrategyId, environment: str) -
 def account_days(db: apsw.Connection, account: AccountId) -> list[DayRow]:
     """Read an account's days, oldest first."""
     rows = fetch_all(
-        db, "SELECT day, trades, won, result, fees, unreconciled FROM account_day WHERE account_id = ? ORDER BY day", (account,)
+        db,
+        "SELECT day, trades, won, result, fees, unreconciled FROM account_day WHERE account_id = "
+        "? ORDER BY day",
+        (account,),
     )
     return [_day(row) for row in rows]
 
 
-def equity_points(db: apsw.Connection, account: AccountId, since: datetime) -> list[tuple[datetime, Decimal]]:
-    """Read what an account was worth since then, oldest first: a point an hour, and of the newest day one after each fill."""
+def equity_points(
+    db: apsw.Connection, account: AccountId, since: datetime
+) -> list[tuple[datetime, Decimal]]:
+    """Read what an account was worth since then, oldest first: a point an hour, and of the newest
+    day one after each fill.
+    """
     rows = fetch_all(
-        db, "SELECT at_us, equity FROM equity_point WHERE account_id = ? AND at_us >= ? ORDER BY at_us", (account, to_us(since))
+        db,
+        "SELECT at_us, equity FROM equity_point WHERE account_id = ? AND at_us >= ? ORDER BY at_us",
+        (account, to_us(since)),
     )
     return [(from_us(row[0]), Decimal(row[1])) for row in rows]
 
 
 @dataclass(frozen=True, slots=True)
 class TradeRow:
-    """Hold one closed trade; what is None is not known. ``cause`` says how it ended, ``state`` how much of it is known."""
+    """Hold one closed trade; what is None is not known. ``cause`` says how it ended, ``state`` how
+    much of it is known.
+    """
 
     id: int
     account: str
@@ -117,21 +147,37 @@ class TradeRow:
 
 
 _TRADES = (
-    "SELECT trade.id, account.name, account.environment, strategy.name, symbol, side, quantity, entry_price, exit_price, fees, result,"
-    " opened_us, closed_us, cause, trade.state FROM trade JOIN account ON account.id = trade.account_id"
+    "SELECT trade.id, account.name, account.environment, strategy.name, symbol, side, quantity, "
+    "entry_price, exit_price, fees, result,"
+    " opened_us, closed_us, cause, trade.state FROM trade JOIN account ON account.id = "
+    "trade.account_id"
     " JOIN strategy ON strategy.id = trade.strategy_id"
 )
 
 
 def _trade(row: Row) -> TradeRow:
     return TradeRow(
-        row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], None if row[9] is None else Decimal(row[9]),
-        None if row[10] is None else Decimal(row[10]), from_us(row[11]), from_us(row[12]), None if row[13] is None else Cause(row[13]),
+        row[0],
+        row[1],
+        row[2],
+        row[3],
+        row[4],
+        row[5],
+        row[6],
+        row[7],
+        row[8],
+        None if row[9] is None else Decimal(row[9]),
+        None if row[10] is None else Decimal(row[10]),
+        from_us(row[11]),
+        from_us(row[12]),
+        None if row[13] is None else Cause(row[13]),
         BookState(row[14]),
-    )  # fmt: skip
+    )
 
 
-def account_trades(db: apsw.Connection, account: AccountId, limit: int, before: int | None = None) -> list[TradeRow]:
+def account_trades(
+    db: apsw.Connection, account: AccountId, limit: int, before: int | None = None
+) -> list[TradeRow]:
     """Read an account's trades, newest first; ``before`` is the id that the page before ended with."""
     rows = fetch_all(
         db,
@@ -141,19 +187,25 @@ def account_trades(db: apsw.Connection, account: AccountId, limit: int, before: 
     return [_trade(row) for row in rows]
 
 
-def trade_results(db: apsw.Connection, limit: int, *, account: str = "", strategy: str = "", environment: str = "") -> list[TradePoint]:
-    """Read when reconciled trades were closed and what each came to, oldest close first, the newest ``limit`` of an account or strategy."""
+def trade_results(
+    db: apsw.Connection, limit: int, *, account: str = "", strategy: str = "", environment: str = ""
+) -> list[TradePoint]:
+    """Read when reconciled trades were closed and what each came to, oldest close first, the newest
+    ``limit`` of an account or strategy.
+    """
     if account:
         rows = fetch_all(
             db,
-            "SELECT closed_us, result, opened_us FROM trade WHERE account_id = ? AND state = 'settled' AND strategy_id != ''"
+            "SELECT closed_us, result, opened_us FROM trade WHERE account_id = ? AND state = "
+            "'settled' AND strategy_id != ''"
             " ORDER BY closed_us DESC, id DESC LIMIT ?",
             (account, limit),
         )
     else:
         rows = fetch_all(
             db,
-            "SELECT closed_us, result, opened_us FROM trade WHERE strategy_id = ? AND environment = ? AND state = 'settled'"
+            "SELECT closed_us, result, opened_us FROM trade WHERE strategy_id = ? AND environment "
+            "= ? AND state = 'settled'"
             " ORDER BY closed_us DESC, id DESC LIMIT ?",
             (strategy, environment, limit),
         )
@@ -162,7 +214,9 @@ def trade_results(db: apsw.Connection, limit: int, *, account: str = "", strateg
 
 @dataclass(frozen=True, slots=True)
 class StrategyRow:
-    """Hold one strategy for the directory. ``followers`` are active agreements; figures are sums over all days."""
+    """Hold one strategy for the directory. ``followers`` are active agreements; figures are sums
+    over all days.
+    """
 
     id: str
     name: str
@@ -180,23 +234,31 @@ class StrategyRow:
 
 _STRATEGIES = (
     "SELECT strategy.id, strategy.name, master.name, kind, state, about, symbols, leverage,"
-    " (SELECT count(*) FROM subscription WHERE strategy_id = strategy.id AND subscription.state = 'active'),"
-    " (SELECT received_us FROM signal WHERE strategy_id = strategy.id ORDER BY number DESC LIMIT 1), master.person_id = ?1,"
-    " EXISTS (SELECT 1 FROM subscription JOIN account ON account.id = account_id WHERE strategy_id = strategy.id"
+    " (SELECT count(*) FROM subscription WHERE strategy_id = strategy.id AND subscription.state = "
+    "'active'),"
+    " (SELECT received_us FROM signal WHERE strategy_id = strategy.id ORDER BY number DESC LIMIT "
+    "1), master.person_id = ?1,"
+    " EXISTS (SELECT 1 FROM subscription JOIN account ON account.id = account_id WHERE "
+    "strategy_id = strategy.id"
     " AND account.person_id = ?1 AND subscription.state != 'left') AS followed"
     " FROM strategy JOIN master ON master.id = master_id"
 )
 
 
-def strategies_for(db: apsw.Connection, person: str, identifier: str | None = None) -> list[StrategyRow]:
-    """Read the strategies that a person may see in the directory (published, theirs, followed), or the one with this id if they may.
+def strategies_for(
+    db: apsw.Connection, person: str, identifier: str | None = None
+) -> list[StrategyRow]:
+    """Read the strategies that a person may see in the directory (published, theirs, followed), or
+    the one with this id if they may.
 
-    One that is ``by_link`` is found by its id only, by anybody who has it. A paused one is shown to whom it was shown before.
+    One that is ``by_link`` is found by its id only, by anybody who has it. A paused one is shown to
+    whom it was shown before.
     """
     rows = fetch_all(
         db,
         _STRATEGIES + f" WHERE (?2 IS NULL OR strategy.id = ?2) AND ({SHOWN_AS} = 'published'"
-        f" OR ({SHOWN_AS} = 'by_link' AND ?2 IS NOT NULL) OR master.person_id = ?1 OR followed) ORDER BY strategy.name",
+        f" OR ({SHOWN_AS} = 'by_link' AND ?2 IS NOT NULL) OR master.person_id = ?1 OR followed) "
+        "ORDER BY strategy.name",
         (person, identifier),
     )
     return [_listed(row) for row in rows]
@@ -210,31 +272,62 @@ def all_strategies(db: apsw.Connection) -> list[StrategyRow]:
 def _listed(row: Row) -> StrategyRow:
     last = None if row[9] is None else from_us(row[9])
     symbols = tuple(json.loads(row[6]))
-    return StrategyRow(row[0], row[1], row[2], row[3], row[4], row[5], symbols, row[7], row[8], last, bool(row[10]), bool(row[11]))
+    return StrategyRow(
+        row[0],
+        row[1],
+        row[2],
+        row[3],
+        row[4],
+        row[5],
+        symbols,
+        row[7],
+        row[8],
+        last,
+        bool(row[10]),
+        bool(row[11]),
+    )
 
 
 def strategy_environments(db: apsw.Connection, strategy: str) -> list[str]:
     """Read in which environments a strategy has closed trades, live first."""
-    rows = fetch_all(db, "SELECT DISTINCT environment FROM strategy_day WHERE strategy_id = ?", (strategy,))
-    return sorted((row[0] for row in rows), key=lambda each: ("live", "simulated", "paper").index(each))
+    rows = fetch_all(
+        db, "SELECT DISTINCT environment FROM strategy_day WHERE strategy_id = ?", (strategy,)
+    )
+    return sorted(
+        (row[0] for row in rows), key=lambda each: ("live", "simulated", "paper").index(each)
+    )
 
 
 def outcome_counts(db: apsw.Connection, strategy: str, signals: int) -> dict[str, int]:
     """Count what became of the copies of a strategy's newest signals, by family of outcome."""
-    numbers = fetch_all(db, "SELECT number FROM signal WHERE strategy_id = ? ORDER BY number DESC LIMIT ?", (strategy, signals))
+    numbers = fetch_all(
+        db,
+        "SELECT number FROM signal WHERE strategy_id = ? ORDER BY number DESC LIMIT ?",
+        (strategy, signals),
+    )
     counts: dict[str, int] = {}
     for (number,) in numbers:
-        for code, found in fetch_all(db, "SELECT code, count(*) FROM copy WHERE signal_number = ? GROUP BY code", (number,)):
+        for code, found in fetch_all(
+            db, "SELECT code, count(*) FROM copy WHERE signal_number = ? GROUP BY code", (number,)
+        ):
             family = "waiting" if code is None else str(code).partition(".")[0]
             counts[family] = counts.get(family, 0) + int(found)
     return dict(sorted(counts.items(), key=lambda each: -each[1]))
 
 
-def recent_trades(db: apsw.Connection, strategy: str, environment: str, limit: int) -> list[TradeRow]:
-    """Read a strategy's newest reconciled trades of one environment; whose they are is not for the page."""
+def recent_trades(
+    db: apsw.Connection, strategy: str, environment: str, limit: int
+) -> list[TradeRow]:
+    """Read a strategy's newest reconciled trades of one environment; whose they are is not for the
+    page.
+    """
     rows = fetch_all(
         db,
-        _TRADES + " WHERE trade.strategy_id = ? AND trade.state = 'settled' AND trade.environment = ? ORDER BY closed_us DESC LIMIT ?",
+        _TRADES
+        + (
+            " WHERE trade.strategy_id = ? AND trade.state = 'settled' AND trade.environment = ? "
+            "ORDER BY closed_us DESC LIMIT ?"
+        ),
         (strategy, environment, limit),
     )
     return [_trade(row) for row in rows]

@@ -1,7 +1,9 @@
-"""The root keys as the ledger knows them: a canary each, what lies under each, and how far a rewrap has come. No key is here.
+"""The root keys as the ledger knows them: a canary each, what lies under each, and how far a rewrap
+has come. No key is here.
 
-What always holds: a kid that was disabled gets nothing new (``refuse_disabled``, within the transaction of the row itself), so that a
-key that was counted as unused stays unused; a rewrap's cursor moves in the transaction of the rows that it moved past.
+What always holds: a kid that was disabled gets nothing new (``refuse_disabled``, within the
+transaction of the row itself), so that a key that was counted as unused stays unused; a rewrap's
+cursor moves in the transaction of the rows that it moved past.
 """
 
 from collections import Counter
@@ -20,7 +22,9 @@ PARTS: Final = ("data_keys", "logins", "declared_logins")
 
 
 class RootKeyDisabled(RexAlgoError):
-    """Say that a root key was disabled between making something under it and recording that: nothing was recorded, do it again."""
+    """Say that a root key was disabled between making something under it and recording that:
+    nothing was recorded, do it again.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,9 @@ class RootKeyRow:
 
 @dataclass(frozen=True, slots=True)
 class RewrapRow:
-    """Hold how far the rewrap to ``kid`` has come: ``cursor`` is the last row of ``part`` that it moved past."""
+    """Hold how far the rewrap to ``kid`` has come: ``cursor`` is the last row of ``part`` that it
+    moved past.
+    """
 
     kid: str
     begun: datetime
@@ -51,41 +57,64 @@ class RewrapRow:
 
 def root_keys(db: apsw.Connection) -> dict[str, RootKeyRow]:
     """Read every root key that was ever used, by kid."""
-    rows = fetch_all(db, "SELECT kid, sealed, added_us, disabled_us, removed_us FROM canary ORDER BY kid")
-    return {row[0]: RootKeyRow(row[0], row[1], *(None if each is None else from_us(each) for each in row[2:])) for row in rows}
+    rows = fetch_all(
+        db, "SELECT kid, sealed, added_us, disabled_us, removed_us FROM canary ORDER BY kid"
+    )
+    return {
+        row[0]: RootKeyRow(
+            row[0], row[1], *(None if each is None else from_us(each) for each in row[2:])
+        )
+        for row in rows
+    }
 
 
 def canaries(db: apsw.Connection) -> dict[str, bytes]:
     """Read the canary of every root key that is needed to start, by kid."""
-    return dict(fetch_all(db, "SELECT kid, sealed FROM canary WHERE disabled_us IS NULL ORDER BY kid"))
+    return dict(
+        fetch_all(db, "SELECT kid, sealed FROM canary WHERE disabled_us IS NULL ORDER BY kid")
+    )
 
 
 def disabled_kids(db: apsw.Connection) -> frozenset[str]:
     """Read which root keys are used no more."""
-    return frozenset(str(row[0]) for row in fetch_all(db, "SELECT kid FROM canary WHERE disabled_us IS NOT NULL"))
+    return frozenset(
+        str(row[0]) for row in fetch_all(db, "SELECT kid FROM canary WHERE disabled_us IS NOT NULL")
+    )
 
 
 def put_canary(db: apsw.Connection, kid: str, sealed: bytes, now: datetime | None = None) -> None:
     """Store a root key's canary, and since when it is here; one that is there stays as it is."""
     added = None if now is None else to_us(now)
-    db.execute("INSERT INTO canary (kid, sealed, added_us) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (kid, sealed, added))
+    db.execute(
+        "INSERT INTO canary (kid, sealed, added_us) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+        (kid, sealed, added),
+    )
 
 
 def disable_root_key(db: apsw.Connection, kid: str, at: datetime) -> None:
     """Let a root key be used no more: it is not needed to start, and nothing new may lie under it."""
-    db.execute("UPDATE canary SET disabled_us = ? WHERE kid = ? AND disabled_us IS NULL", (to_us(at), kid))
+    db.execute(
+        "UPDATE canary SET disabled_us = ? WHERE kid = ? AND disabled_us IS NULL", (to_us(at), kid)
+    )
 
 
 def note_removed(db: apsw.Connection, kid: str, at: datetime) -> bool:
     """Note that a root key is gone from where the keys lie; False where that was noted before."""
-    db.execute("UPDATE canary SET removed_us = ? WHERE kid = ? AND removed_us IS NULL", (to_us(at), kid))
+    db.execute(
+        "UPDATE canary SET removed_us = ? WHERE kid = ? AND removed_us IS NULL", (to_us(at), kid)
+    )
     return bool(db.changes())
 
 
 def refuse_disabled(db: apsw.Connection, kid: str) -> None:
     """Raise RootKeyDisabled where a root key is used no more."""
-    if fetch_one(db, "SELECT 1 FROM canary WHERE kid = ? AND disabled_us IS NOT NULL", (kid,)) is not None:
-        raise RootKeyDisabled(f"root key {kid} was removed a moment ago; nothing was recorded, do it again")
+    if (
+        fetch_one(db, "SELECT 1 FROM canary WHERE kid = ? AND disabled_us IS NOT NULL", (kid,))
+        is not None
+    ):
+        raise RootKeyDisabled(
+            f"root key {kid} was removed a moment ago; nothing was recorded, do it again"
+        )
 
 
 # What lies under them
@@ -97,9 +126,17 @@ def counts_under(db: apsw.Connection) -> dict[str, dict[str, int]]:
     for kind, sql in (
         ("data_keys", "SELECT key_kid, count(*) FROM person GROUP BY key_kid"),
         ("logins", "SELECT substr(print, 1, 8), count(*) FROM login_print GROUP BY 1"),
-        ("declared_logins", "SELECT substr(value, 1, 8), count(*) FROM declared WHERE kind = 'follower' AND field = 'login' GROUP BY 1"),
+        (
+            "declared_logins",
+            "SELECT substr(value, 1, 8), count(*) FROM declared WHERE kind = 'follower' AND field "
+            "= 'login' GROUP BY 1",
+        ),
         ("audit_keys", "SELECT under, count(*) FROM audit_key GROUP BY under"),
-        ("audit_rows", "SELECT kid, count(*) FROM audit WHERE kid NOT IN (SELECT kid FROM audit_key) GROUP BY kid"),
+        (
+            "audit_rows",
+            "SELECT kid, count(*) FROM audit WHERE kid NOT IN (SELECT kid FROM audit_key) GROUP "
+            "BY kid",
+        ),
     ):
         for kid, count in fetch_all(db, sql):
             found.setdefault(str(kid), Counter())[kind] = int(count)
@@ -109,25 +146,45 @@ def counts_under(db: apsw.Connection) -> dict[str, dict[str, int]]:
 def set_person_key(db: apsw.Connection, person: str, kid: str, wrapped: bytes) -> None:
     """Replace how a person's data key is wrapped; the data key itself stays."""
     refuse_disabled(db, kid)
-    db.execute("UPDATE person SET key_kid = ?, key_wrapped = ? WHERE id = ?", (kid, wrapped, person))
+    db.execute(
+        "UPDATE person SET key_kid = ?, key_wrapped = ? WHERE id = ?", (kid, wrapped, person)
+    )
 
 
 def persons_under_others(db: apsw.Connection, kid: str, after: str, limit: int) -> list[str]:
-    """List the people whose data key is wrapped under another root key than ``kid``, by id, from behind ``after``."""
-    rows = fetch_all(db, "SELECT id FROM person WHERE key_kid != ? AND id > ? ORDER BY id LIMIT ?", (kid, after, limit))
+    """List the people whose data key is wrapped under another root key than ``kid``, by id, from
+    behind ``after``.
+    """
+    rows = fetch_all(
+        db,
+        "SELECT id FROM person WHERE key_kid != ? AND id > ? ORDER BY id LIMIT ?",
+        (kid, after, limit),
+    )
     return [str(row[0]) for row in rows]
 
 
-def logins_under_others(db: apsw.Connection, kid: str, after: str, limit: int) -> list[tuple[str, str]]:
-    """List (fingerprint, account id) of logins marked under another root key, by account, from behind ``after``."""
-    sql = "SELECT print, account_id FROM login_print WHERE substr(print, 1, 8) != ? AND account_id > ? ORDER BY account_id LIMIT ?"
+def logins_under_others(
+    db: apsw.Connection, kid: str, after: str, limit: int
+) -> list[tuple[str, str]]:
+    """List (fingerprint, account id) of logins marked under another root key, by account, from
+    behind ``after``.
+    """
+    sql = (
+        "SELECT print, account_id FROM login_print WHERE substr(print, 1, 8) != ? AND account_id "
+        "> ? ORDER BY account_id LIMIT ?"
+    )
     return [(str(row[0]), str(row[1])) for row in fetch_all(db, sql, (kid, after, limit))]
 
 
-def declared_under_others(db: apsw.Connection, kid: str, after: str, limit: int) -> list[tuple[str, str]]:
-    """List (follower's name, fingerprint) of declared logins marked under another root key, by name, from behind ``after``."""
+def declared_under_others(
+    db: apsw.Connection, kid: str, after: str, limit: int
+) -> list[tuple[str, str]]:
+    """List (follower's name, fingerprint) of declared logins marked under another root key, by
+    name, from behind ``after``.
+    """
     sql = (
-        "SELECT name, value FROM declared WHERE kind = 'follower' AND field = 'login' AND substr(value, 1, 8) != ? AND name > ?"
+        "SELECT name, value FROM declared WHERE kind = 'follower' AND field = 'login' AND "
+        "substr(value, 1, 8) != ? AND name > ?"
         " ORDER BY name LIMIT ?"
     )
     return [(str(row[0]), str(row[1])) for row in fetch_all(db, sql, (kid, after, limit))]
@@ -136,24 +193,36 @@ def declared_under_others(db: apsw.Connection, kid: str, after: str, limit: int)
 def set_declared_login(db: apsw.Connection, name: str, print_: str | None) -> None:
     """Replace the fingerprint of a follower's declared login, or forget it."""
     if print_ is None:
-        db.execute("DELETE FROM declared WHERE kind = 'follower' AND field = 'login' AND name = ?", (name,))
+        db.execute(
+            "DELETE FROM declared WHERE kind = 'follower' AND field = 'login' AND name = ?", (name,)
+        )
     else:
-        db.execute("UPDATE declared SET value = ? WHERE kind = 'follower' AND field = 'login' AND name = ?", (print_, name))
+        db.execute(
+            "UPDATE declared SET value = ? WHERE kind = 'follower' AND field = 'login' AND name = "
+            "?",
+            (print_, name),
+        )
 
 
 # Audit keys of root keys that are gone, or will be
 
 
 def kept_audit_keys(db: apsw.Connection) -> dict[str, tuple[str, bytes]]:
-    """Read (the kid it is sealed under, sealed) of every kept audit key, by the kid it was derived from."""
-    return {str(row[0]): (str(row[1]), bytes(row[2])) for row in fetch_all(db, "SELECT kid, under, sealed FROM audit_key ORDER BY kid")}
+    """Read (the kid it is sealed under, sealed) of every kept audit key, by the kid it was derived
+    from.
+    """
+    return {
+        str(row[0]): (str(row[1]), bytes(row[2]))
+        for row in fetch_all(db, "SELECT kid, under, sealed FROM audit_key ORDER BY kid")
+    }
 
 
 def put_audit_key(db: apsw.Connection, kid: str, under: str, sealed: bytes) -> None:
     """Store a kept audit key in place of what was there."""
     refuse_disabled(db, under)
     db.execute(
-        "INSERT INTO audit_key (kid, under, sealed) VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET under = ?2, sealed = ?3",
+        "INSERT INTO audit_key (kid, under, sealed) VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET "
+        "under = ?2, sealed = ?3",
         (kid, under, sealed),
     )
 
@@ -163,15 +232,31 @@ def put_audit_key(db: apsw.Connection, kid: str, under: str, sealed: bytes) -> N
 
 def rewrap_of(db: apsw.Connection, kid: str) -> RewrapRow | None:
     """Read how far the rewrap to a root key has come; None where none was begun."""
-    row = fetch_one(db, "SELECT kid, begun_us, part, cursor, moved, ended_us FROM rewrap WHERE kid = ?", (kid,))
-    return None if row is None else RewrapRow(row[0], from_us(row[1]), row[2], row[3], row[4], None if row[5] is None else from_us(row[5]))
+    row = fetch_one(
+        db, "SELECT kid, begun_us, part, cursor, moved, ended_us FROM rewrap WHERE kid = ?", (kid,)
+    )
+    return (
+        None
+        if row is None
+        else RewrapRow(
+            row[0],
+            from_us(row[1]),
+            row[2],
+            row[3],
+            row[4],
+            None if row[5] is None else from_us(row[5]),
+        )
+    )
 
 
 def begin_rewrap(db: apsw.Connection, kid: str, now: datetime) -> bool:
-    """Begin, or begin again, the rewrap to a root key; one that is on its way goes on from its cursor. True for the first time."""
+    """Begin, or begin again, the rewrap to a root key; one that is on its way goes on from its
+    cursor. True for the first time.
+    """
     is_first = rewrap_of(db, kid) is None
     db.execute(
-        "INSERT INTO rewrap (kid, begun_us, part, cursor) VALUES (?1, ?2, ?3, '') ON CONFLICT DO UPDATE SET part = ?3, cursor = '',"
+        "INSERT INTO rewrap (kid, begun_us, part, cursor) VALUES (?1, ?2, ?3, '') ON CONFLICT DO "
+        "UPDATE SET part = ?3, cursor = '',"
         " ended_us = NULL WHERE ended_us IS NOT NULL",
         (kid, to_us(now), PARTS[0]),
     )
@@ -180,7 +265,10 @@ def begin_rewrap(db: apsw.Connection, kid: str, now: datetime) -> bool:
 
 def advance_rewrap(db: apsw.Connection, kid: str, part: str, cursor: str, moved: int) -> None:
     """Note how far the rewrap has come, in the transaction that moved ``moved`` rows."""
-    db.execute("UPDATE rewrap SET part = ?, cursor = ?, moved = moved + ? WHERE kid = ?", (part, cursor, moved, kid))
+    db.execute(
+        "UPDATE rewrap SET part = ?, cursor = ?, moved = moved + ? WHERE kid = ?",
+        (part, cursor, moved, kid),
+    )
 
 
 def end_rewrap(db: apsw.Connection, kid: str, at: datetime) -> None:

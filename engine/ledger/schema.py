@@ -1,7 +1,8 @@
 """The ledger's tables, as migrations that are appended and never edited.
 
-Times are microseconds since 1970 UTC (``_us``), decimals are plain text, JSON is text. Every row that leads to an order has a
-natural unique key: a signal its (origin, dedupe_key), a copy its (signal, account), an attempt its (copy, leg, number).
+Times are microseconds since 1970 UTC (``_us``), decimals are plain text, JSON is text. Every row
+that leads to an order has a natural unique key: a signal its (origin, dedupe_key), a copy its
+(signal, account), an attempt its (copy, leg, number).
 """
 
 from typing import Final

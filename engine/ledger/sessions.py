@@ -1,4 +1,6 @@
-"""Who is signed in, who may come in by a link, and who tried too often. Ids of sessions and links are stored as hashes only."""
+"""Who is signed in, who may come in by a link, and who tried too often. Ids of sessions and links
+are stored as hashes only.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,14 +17,18 @@ KIND_SIGN_IN: Final = "sign_in"
 KIND_INVITATION: Final = "invitation"
 FAILURES_FREE: Final = 4
 FAILURES_FREE_ADDRESS: Final = 20
-"""Many people may share one address, so one of them who forgot a password must not shut out the others."""
+"""Many people may share one address, so one of them who forgot a password must not shut out the
+others.
+"""
 WAIT_S_MAX: Final = 3_600
 FORGIVEN_AFTER: Final = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)
 class SessionRow:
-    """Hold one session. ``idle`` is how long it lasts unused; ``confirmed_at`` when a factor was last shown in it."""
+    """Hold one session. ``idle`` is how long it lasts unused; ``confirmed_at`` when a factor was
+    last shown in it.
+    """
 
     id: str
     person: PersonId
@@ -40,13 +46,18 @@ class SessionRow:
         return not self.revoked and now < self.expires_at and now < self.seen_at + self.idle
 
 
-_SESSION = "SELECT id, person_id, created_us, seen_us, expires_us, idle_us, confirmed_us, revoked_us, address, agent FROM session"
+_SESSION = (
+    "SELECT id, person_id, created_us, seen_us, expires_us, idle_us, confirmed_us, revoked_us, "
+    "address, agent FROM session"
+)
 
 
 def _session(row: Row) -> SessionRow:
     idle = timedelta(microseconds=row[5])
     times = (from_us(row[2]), from_us(row[3]), from_us(row[4]))
-    return SessionRow(row[0], PersonId(row[1]), *times, idle, from_us(row[6]), row[7] is not None, row[8], row[9])
+    return SessionRow(
+        row[0], PersonId(row[1]), *times, idle, from_us(row[6]), row[7] is not None, row[8], row[9]
+    )
 
 
 def insert_session(db: apsw.Connection, hashed: bytes, row: SessionRow) -> None:
@@ -54,9 +65,19 @@ def insert_session(db: apsw.Connection, hashed: bytes, row: SessionRow) -> None:
     times = (row.created_at, row.seen_at, row.expires_at)
     idle_us = row.idle // timedelta(microseconds=1)
     db.execute(
-        "INSERT INTO session (hash, id, person_id, created_us, seen_us, expires_us, idle_us, confirmed_us, address, agent)"
+        "INSERT INTO session (hash, id, person_id, created_us, seen_us, expires_us, idle_us, "
+        "confirmed_us, address, agent)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (hashed, row.id, row.person, *map(to_us, times), idle_us, to_us(row.confirmed_at), row.address, row.agent),
+        (
+            hashed,
+            row.id,
+            row.person,
+            *map(to_us, times),
+            idle_us,
+            to_us(row.confirmed_at),
+            row.address,
+            row.agent,
+        ),
     )
 
 
@@ -68,7 +89,11 @@ def session_by_hash(db: apsw.Connection, hashed: bytes) -> SessionRow | None:
 
 def sessions_of(db: apsw.Connection, person: PersonId, now: datetime) -> list[SessionRow]:
     """Read a person's sessions that still hold, newest first."""
-    rows = fetch_all(db, _SESSION + " WHERE person_id = ? AND revoked_us IS NULL ORDER BY seen_us DESC", (person,))
+    rows = fetch_all(
+        db,
+        _SESSION + " WHERE person_id = ? AND revoked_us IS NULL ORDER BY seen_us DESC",
+        (person,),
+    )
     return [each for each in map(_session, rows) if each.is_valid(now)]
 
 
@@ -82,10 +107,18 @@ def confirm_session(db: apsw.Connection, identifier: str, at: datetime) -> None:
     db.execute("UPDATE session SET confirmed_us = ? WHERE id = ?", (to_us(at), identifier))
 
 
-def revoke_sessions(db: apsw.Connection, person: PersonId, at: datetime, *, only: str | None = None, but: str | None = None) -> int:
+def revoke_sessions(
+    db: apsw.Connection,
+    person: PersonId,
+    at: datetime,
+    *,
+    only: str | None = None,
+    but: str | None = None,
+) -> int:
     """End a person's sessions: ``only`` one, or all ``but`` one; returns how many."""
     db.execute(
-        "UPDATE session SET revoked_us = ?1 WHERE person_id = ?2 AND revoked_us IS NULL AND (?3 IS NULL OR id = ?3)"
+        "UPDATE session SET revoked_us = ?1 WHERE person_id = ?2 AND revoked_us IS NULL AND (?3 "
+        "IS NULL OR id = ?3)"
         " AND (?4 IS NULL OR id != ?4)",
         (to_us(at), person, only, but),
     )
@@ -108,7 +141,9 @@ def forget_old_tickets(db: apsw.Connection, before: datetime) -> None:
 
 @dataclass(frozen=True, slots=True)
 class TicketRow:
-    """Hold one link that lets somebody in: a one-time sign-in of a known person, or an invitation to join."""
+    """Hold one link that lets somebody in: a one-time sign-in of a known person, or an invitation
+    to join.
+    """
 
     id: str
     kind: str
@@ -125,25 +160,47 @@ class TicketRow:
         return self.uses_left > 0 and now < self.expires_at
 
 
-_TICKET = "SELECT id, kind, person_id, role, strategy_id, uses_left, created_us, expires_us, created_by FROM ticket"
+_TICKET = (
+    "SELECT id, kind, person_id, role, strategy_id, uses_left, created_us, expires_us, created_by "
+    "FROM ticket"
+)
 
 
 def _ticket(row: Row) -> TicketRow:
     person = None if row[2] is None else PersonId(row[2])
     strategy = None if row[4] is None else StrategyId(row[4])
-    return TicketRow(row[0], row[1], person, Role(row[3]), strategy, row[5], from_us(row[6]), from_us(row[7]), row[8])
+    return TicketRow(
+        row[0],
+        row[1],
+        person,
+        Role(row[3]),
+        strategy,
+        row[5],
+        from_us(row[6]),
+        from_us(row[7]),
+        row[8],
+    )
 
 
 def insert_ticket(db: apsw.Connection, hashed: bytes, row: TicketRow) -> None:
     """Write a link."""
     db.execute(
-        "INSERT INTO ticket (hash, id, kind, person_id, role, strategy_id, uses_left, created_us, expires_us, created_by)"
+        "INSERT INTO ticket (hash, id, kind, person_id, role, strategy_id, uses_left, created_us, "
+        "expires_us, created_by)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
-            hashed, row.id, row.kind, row.person, row.role.value, row.strategy, row.uses_left, to_us(row.created_at),
-            to_us(row.expires_at), row.created_by,
+            hashed,
+            row.id,
+            row.kind,
+            row.person,
+            row.role.value,
+            row.strategy,
+            row.uses_left,
+            to_us(row.created_at),
+            to_us(row.expires_at),
+            row.created_by,
         ),
-    )  # fmt: skip
+    )
 
 
 def ticket_by_hash(db: apsw.Connection, hashed: bytes) -> TicketRow | None:
@@ -177,15 +234,19 @@ def revoke_ticket(db: apsw.Connection, identifier: str) -> bool:
 
 
 def wait_of(key: str, failures: int) -> timedelta:
-    """Return how long nobody may try again after so many failures: nothing for the first few, then doubling, at most an hour."""
+    """Return how long nobody may try again after so many failures: nothing for the first few, then
+    doubling, at most an hour.
+    """
     beyond = failures - (FAILURES_FREE_ADDRESS if key.startswith("address:") else FAILURES_FREE)
     return timedelta(0) if beyond < 0 else timedelta(seconds=min(WAIT_S_MAX, 2 ** min(beyond, 12)))
 
 
 def take_try(db: apsw.Connection, keys: list[str], now: datetime) -> datetime | None:
-    """Count a try for each key before it is looked at, so that tries side by side cannot pass together; a day without one forgives all.
+    """Count a try for each key before it is looked at, so that tries side by side cannot pass
+    together; a day without one forgives all.
 
-    Returns until when one of the keys is not tried, and then counts nothing; None where the try may be made.
+    Returns until when one of the keys is not tried, and then counts nothing; None where the try may
+    be made.
     """
     until = blocked_until(db, keys, now)
     if until is not None:
@@ -211,7 +272,9 @@ def blocked_until(db: apsw.Connection, keys: list[str], now: datetime) -> dateti
 
 
 def forgive(db: apsw.Connection, keys: list[str]) -> None:
-    """Forget what was counted for whoever has just come in; an address, which others share, gets back only the one try."""
+    """Forget what was counted for whoever has just come in; an address, which others share, gets
+    back only the one try.
+    """
     for key in keys:
         if key.startswith("address:"):
             db.execute("UPDATE throttle SET failures = failures - 1 WHERE key = ?", (key,))

@@ -1,8 +1,10 @@
-"""Record signals: one transaction writes the signal and a copy for every subscribed account; unique keys decide what is new.
+"""Record signals: one transaction writes the signal and a copy for every subscribed account; unique
+keys decide what is new.
 
-Its place in the order of signals is decided in that same transaction (``ordering``). A close, a reverse and a cancel also supersede the
-older entries that are not claimed yet and set the goal, and an entry that is older than an exit ends at once, so that an exit may
-overtake an entry and a late re-delivery of an open cannot undo a close. A numbering that begins anew is told to people.
+Its place in the order of signals is decided in that same transaction (``ordering``). A close, a
+reverse and a cancel also supersede the older entries that are not claimed yet and set the goal, and
+an entry that is older than an exit ends at once, so that an exit may overtake an entry and a late
+re-delivery of an open cannot undo a close. A numbering that begins anew is told to people.
 """
 
 from collections.abc import Callable, Iterator
@@ -29,17 +31,24 @@ from engine.ledger.query import Row, fetch_all, fetch_one
 from engine.ledger.reach import reach_of
 
 _LOOKED_BACK: Final = 8
-"""How many of a contract's newest entries and closes are looked at for what an alert may be meant for."""
-_MOVES: Final = f"json_extract(draft, '$.action') IN ({', '.join(repr(each.value) for each in Action if each.is_entry)}, 'close')"
+"""How many of a contract's newest entries and closes are looked at for what an alert may be meant
+for.
+"""
+_MOVES: Final = (
+    "json_extract(draft, '$.action') IN "
+    f"({', '.join(repr(each.value) for each in Action if each.is_entry)}, 'close')"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class NewSignal:
-    """Hold what the caller knows before recording; the ids are fresh random ones, used only if the signal is new.
+    """Hold what the caller knows before recording; the ids are fresh random ones, used only if the
+    signal is new.
 
-    ``only``: the accounts that get a copy, None for every subscribed one (a master's signal always reaches all). ``is_told``: the sender
-    told its time, and it is ``decided_at`` unless that would lie after receipt; False: it told none, and ``decided_at`` is the receipt.
-    ``circumstances``: what its sender is to be told of, None where nobody waits for an answer.
+    ``only``: the accounts that get a copy, None for every subscribed one (a master's signal always
+    reaches all). ``is_told``: the sender told its time, and it is ``decided_at`` unless that would
+    lie after receipt; False: it told none, and ``decided_at`` is the receipt. ``circumstances``:
+    what its sender is to be told of, None where nobody waits for an answer.
     """
 
     id: SignalId
@@ -58,7 +67,8 @@ class NewSignal:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """Say what became of a delivery. ``is_new`` False: the same content was recorded before, and these are its ids.
+    """Say what became of a delivery. ``is_new`` False: the same content was recorded before, and
+    these are its ids.
 
     ``not_mirrored`` says why no order of it will reach any exchange, None where one may.
     """
@@ -75,11 +85,15 @@ class DedupeConflict(RexAlgoError):
 
 
 def record_signal(db: apsw.Connection, new: NewSignal) -> Recorded:
-    """Record a signal and its copies, or find it again by (origin, dedupe key); raises DedupeConflict for another content."""
+    """Record a signal and its copies, or find it again by (origin, dedupe key); raises
+    DedupeConflict for another content.
+    """
     known = _find(db, new)
     if known is not None and _is_certain(db, new, known):
         if known[2] != new.body_hash:
-            raise DedupeConflict("this idempotency id was used before with another content; send a new id")
+            raise DedupeConflict(
+                "this idempotency id was used before with another content; send a new id"
+            )
         return Recorded(SignalId(known[0]), ReceiptId(known[1]), False, known[3], known[4])
     if known is not None and new.draft.action is Action.REVERSE:
         new = replace(new, draft=new.draft.closing_half)
@@ -88,8 +102,10 @@ def record_signal(db: apsw.Connection, new: NewSignal) -> Recorded:
     key = place.key
     rows = fetch_all(
         db,
-        "SELECT id, account_id FROM subscription WHERE strategy_id = ? AND (state != 'left' OR EXISTS (SELECT 1 FROM holding WHERE"
-        " holding.account_id = subscription.account_id AND holding.strategy_id = subscription.strategy_id)) ORDER BY id",
+        "SELECT id, account_id FROM subscription WHERE strategy_id = ? AND (state != 'left' OR "
+        "EXISTS (SELECT 1 FROM holding WHERE"
+        " holding.account_id = subscription.account_id AND holding.strategy_id = "
+        "subscription.strategy_id)) ORDER BY id",
         (new.strategy,),
     )
     reached = [row for row in rows if new.only is None or row[1] in new.only]
@@ -104,9 +120,18 @@ def record_signal(db: apsw.Connection, new: NewSignal) -> Recorded:
         _set_goals(db, new, key, [account for _, _, account in copies])
     kinds = legs(new.draft.action)
     db.executemany(
-        "INSERT INTO leg (copy_id, number, kind, account_id, strategy_id, symbol, order_key, state) VALUES (?, ?, ?, ?, ?, ?, ?, 'new')",
+        "INSERT INTO leg (copy_id, number, kind, account_id, strategy_id, symbol, order_key, "
+        "state) VALUES (?, ?, ?, ?, ?, ?, ?, 'new')",
         [
-            (copy, leg, kind, account, new.strategy, new.draft.symbol, after(key) if kind == ENTRY and len(kinds) > 1 else key)
+            (
+                copy,
+                leg,
+                kind,
+                account,
+                new.strategy,
+                new.draft.symbol,
+                after(key) if kind == ENTRY and len(kinds) > 1 else key,
+            )
             for copy, _, account in copies
             for leg, kind in enumerate(kinds, start=1)
         ],
@@ -119,21 +144,32 @@ def record_signal(db: apsw.Connection, new: NewSignal) -> Recorded:
 
 
 def turns(db: apsw.Connection, strategy: StrategyId, draft: SignalDraft) -> bool:
-    """Tell whether an alert that opens will close what is recorded as entered on the other side: it lowers risk too then."""
+    """Tell whether an alert that opens will close what is recorded as entered on the other side: it
+    lowers risk too then.
+    """
     return _as_it_stands(db, strategy, draft).action is not draft.action
 
 
 def _as_it_stands(db: apsw.Connection, strategy: StrategyId, draft: SignalDraft) -> SignalDraft:
-    if draft.action is not Action.OPEN or draft.alert is None or draft.repeats_s is None or draft.is_test:
+    if (
+        draft.action is not Action.OPEN
+        or draft.alert is None
+        or draft.repeats_s is None
+        or draft.is_test
+    ):
         return draft
     return as_it_stands(draft, _behind(db, strategy, draft.symbol, FIRST_ORDER_KEY))
 
 
-def _why_not_mirrored(db: apsw.Connection, new: NewSignal, number: int, place: Place, copies: int) -> str | None:
+def _why_not_mirrored(
+    db: apsw.Connection, new: NewSignal, number: int, place: Place, copies: int
+) -> str | None:
     if new.circumstances is None:
         return None
     age_s = (new.received_at - new.decided_at).total_seconds()
-    reach = reach_of(db, new.strategy, new.draft.symbol, place.key, copies, age_s, is_late=place.is_late)
+    reach = reach_of(
+        db, new.strategy, new.draft.symbol, place.key, copies, age_s, is_late=place.is_late
+    )
     why = why_not_mirrored(new.draft, age_s, new.circumstances, reach)
     if why is not None:
         db.execute("UPDATE signal SET not_mirrored = ? WHERE number = ?", (why, number))
@@ -141,32 +177,49 @@ def _why_not_mirrored(db: apsw.Connection, new: NewSignal, number: int, place: P
 
 
 def _find(db: apsw.Connection, new: NewSignal) -> Row | None:
-    """Find the signal that a delivery repeats: (id, receipt, body hash, copies, why not mirrored, order key); None for a new one."""
+    """Find the signal that a delivery repeats: (id, receipt, body hash, copies, why not mirrored,
+    order key); None for a new one.
+    """
     first, last = new.draft.dedupe_key, new.draft.dedupe_key
     if new.draft.repeats_s is not None:
-        # The stored keys end with the time of receipt, so those within reach stand side by side in the index of the natural key.
+        # The stored keys end with the time of receipt, so those within reach stand side by side in
+        # the index of the natural key.
         reach, at = timedelta(seconds=new.draft.repeats_s), new.received_at
-        first, last = _timed(first, at - reach), _timed(last, at + reach)  # also ahead: our own clock may have been set back
+        first, last = (
+            _timed(first, at - reach),
+            _timed(last, at + reach),
+        )  # also ahead: our own clock may have been set back
     return fetch_one(
         db,
-        "SELECT id, receipt_id, body_hash, (SELECT count(*) FROM copy WHERE signal_number = number), not_mirrored, order_key FROM signal"
+        "SELECT id, receipt_id, body_hash, (SELECT count(*) FROM copy WHERE signal_number = "
+        "number), not_mirrored, order_key FROM signal"
         " WHERE origin = ? AND dedupe_key BETWEEN ? AND ? ORDER BY dedupe_key DESC LIMIT 1",
         (new.origin, first, last),
     )
 
 
 def _is_certain(db: apsw.Connection, new: NewSignal, known: Row) -> bool:
-    """Tell whether it is surely a repetition: nothing was entered behind the first one that the second may be meant to close."""
+    """Tell whether it is surely a repetition: nothing was entered behind the first one that the
+    second may be meant to close.
+    """
     if new.draft.repeats_s is None:
         return True
-    return not any(each.action.is_entry and would_close(new.draft, each) for each in _behind(db, new.strategy, new.draft.symbol, known[5]))
+    return not any(
+        each.action.is_entry and would_close(new.draft, each)
+        for each in _behind(db, new.strategy, new.draft.symbol, known[5])
+    )
 
 
-def _behind(db: apsw.Connection, strategy: StrategyId, symbol: Symbol, key: OrderKey) -> Iterator[SignalDraft]:
-    """Read what entered or closed the contract behind a place in the order, the newest first; no tests, and no closes of one account."""
+def _behind(
+    db: apsw.Connection, strategy: StrategyId, symbol: Symbol, key: OrderKey
+) -> Iterator[SignalDraft]:
+    """Read what entered or closed the contract behind a place in the order, the newest first; no
+    tests, and no closes of one account.
+    """
     rows = fetch_all(
         db,
-        "SELECT draft FROM signal WHERE strategy_id = ? AND symbol = ? AND order_key > ? AND origin != ? AND NOT"  # noqa: S608
+        "SELECT draft FROM signal WHERE strategy_id = ? AND symbol = ? AND order_key > ? AND "  # noqa: S608
+        "origin != ? AND NOT"
         f" json_extract(draft, '$.is_test') AND {_MOVES} ORDER BY order_key DESC LIMIT ?",
         (strategy, symbol, key, FLATTEN_ORIGIN, _LOOKED_BACK),
     )
@@ -178,21 +231,40 @@ def _timed(key: str, at: datetime) -> str:
 
 
 def _insert_signal(db: apsw.Connection, new: NewSignal) -> tuple[int, Place]:
-    dedupe_key = new.draft.dedupe_key if new.draft.repeats_s is None else _timed(new.draft.dedupe_key, new.received_at)
+    dedupe_key = (
+        new.draft.dedupe_key
+        if new.draft.repeats_s is None
+        else _timed(new.draft.dedupe_key, new.received_at)
+    )
     db.execute(
-        "INSERT INTO signal (id, receipt_id, strategy_id, origin, dedupe_key, body_hash, symbol, draft, seq, order_key, decided_us,"
+        "INSERT INTO signal (id, receipt_id, strategy_id, origin, dedupe_key, body_hash, symbol, "
+        "draft, seq, order_key, decided_us,"
         " received_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '', ?, ?)",
         (
-            new.id, new.receipt, new.strategy, new.origin, dedupe_key, new.body_hash, new.draft.symbol,
-            write_draft(new.draft), new.draft.seq or 0, to_us(new.decided_at), to_us(new.received_at),
+            new.id,
+            new.receipt,
+            new.strategy,
+            new.origin,
+            dedupe_key,
+            new.body_hash,
+            new.draft.symbol,
+            write_draft(new.draft),
+            new.draft.seq or 0,
+            to_us(new.decided_at),
+            to_us(new.received_at),
         ),
-    )  # fmt: skip
+    )
     number = db.last_insert_rowid()
     db.execute("UPDATE strategy SET signals = signals + 1 WHERE id = ?", (new.strategy,))
     told_at = new.decided_at if new.is_told else None
-    unplaced = Unplaced(new.strategy, new.origin, new.draft, new.decided_at, told_at, number, new.received_at)
+    unplaced = Unplaced(
+        new.strategy, new.origin, new.draft, new.decided_at, told_at, number, new.received_at
+    )
     place = find_place(db, unplaced)
-    db.execute("UPDATE signal SET order_key = ?, numbering = ? WHERE number = ?", (place.key, place.numbering, number))
+    db.execute(
+        "UPDATE signal SET order_key = ?, numbering = ? WHERE number = ?",
+        (place.key, place.numbering, number),
+    )
     if not new.draft.is_test and new.only is None:
         note_place(db, unplaced, place)
     if place.restarted_from is not None:
@@ -204,23 +276,40 @@ def _insert_signal(db: apsw.Connection, new: NewSignal) -> tuple[int, Place]:
 def _tell_restart(db: apsw.Connection, new: NewSignal, greatest: int) -> None:
     row = fetch_one(db, "SELECT name FROM strategy WHERE id = ?", (new.strategy,))
     details = {"seq": str(new.draft.seq), "greatest": str(greatest), "symbol": new.draft.symbol}
-    raise_alert(db, AlertCode.NUMBERING_RESTARTED, new.strategy if row is None else row[0], details, new.received_at, new.origin)
+    raise_alert(
+        db,
+        AlertCode.NUMBERING_RESTARTED,
+        new.strategy if row is None else row[0],
+        details,
+        new.received_at,
+        new.origin,
+    )
 
 
 def _supersede(db: apsw.Connection, new: NewSignal, key: OrderKey) -> None:
     older = fetch_all(
         db,
         "SELECT copy_id, number, account_id FROM leg"
-        " WHERE strategy_id = ? AND symbol = ? AND kind = 'entry' AND state = 'new' AND order_key < ?",
+        " WHERE strategy_id = ? AND symbol = ? AND kind = 'entry' AND state = 'new' AND order_key "
+        "< ?",
         (new.strategy, new.draft.symbol, key),
     )
-    for copy, leg in ((copy, leg) for copy, leg, account in older if new.only is None or account in new.only):
-        conclude(db, CopyId(copy), leg, Outcome(OutcomeCode.SKIPPED_SUPERSEDED, {"symbol": new.draft.symbol}), new.received_at)
+    for copy, leg in (
+        (copy, leg) for copy, leg, account in older if new.only is None or account in new.only
+    ):
+        conclude(
+            db,
+            CopyId(copy),
+            leg,
+            Outcome(OutcomeCode.SKIPPED_SUPERSEDED, {"symbol": new.draft.symbol}),
+            new.received_at,
+        )
 
 
 def _set_goals(db: apsw.Connection, new: NewSignal, key: OrderKey, accounts: list[str]) -> None:
     db.executemany(
-        "INSERT INTO goal (account_id, strategy_id, symbol, order_key) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE"
+        "INSERT INTO goal (account_id, strategy_id, symbol, order_key) VALUES (?, ?, ?, ?) ON "
+        "CONFLICT DO UPDATE"
         " SET order_key = excluded.order_key WHERE excluded.order_key > order_key",
         [(account, new.strategy, new.draft.symbol, key) for account in accounts],
     )
@@ -228,9 +317,20 @@ def _set_goals(db: apsw.Connection, new: NewSignal, key: OrderKey, accounts: lis
 
 def read_signal(db: apsw.Connection, number: int) -> Signal:
     """Read one recorded signal by its number."""
-    row = fetch_one(db, "SELECT id, number, strategy_id, draft, order_key, decided_us, received_us FROM signal WHERE number = ?", (number,))
+    row = fetch_one(
+        db,
+        "SELECT id, number, strategy_id, draft, order_key, decided_us, received_us FROM signal "
+        "WHERE number = ?",
+        (number,),
+    )
     if row is None:
         raise LookupError(f"the ledger has no signal number {number}")
     return Signal(
-        SignalId(row[0]), row[1], StrategyId(row[2]), read_draft(row[3]), OrderKey(row[4]), from_us(row[5]), from_us(row[6])
-    )  # fmt: skip
+        SignalId(row[0]),
+        row[1],
+        StrategyId(row[2]),
+        read_draft(row[3]),
+        OrderKey(row[4]),
+        from_us(row[5]),
+        from_us(row[6]),
+    )

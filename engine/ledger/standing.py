@@ -1,4 +1,6 @@
-"""Read what of the engine stands in the accounts, and why it still does: for flattening, and for whoever wants it flat."""
+"""Read what of the engine stands in the accounts, and why it still does: for flattening, and for
+whoever wants it flat.
+"""
 
 import json
 from dataclasses import dataclass
@@ -19,7 +21,9 @@ from engine.views import StillOpenView
 
 @dataclass(frozen=True, slots=True)
 class HeldShare:
-    """Hold one share of a strategy in an account's symbol. ``is_exiting``: an exit of it has not ended."""
+    """Hold one share of a strategy in an account's symbol. ``is_exiting``: an exit of it has not
+    ended.
+    """
 
     account: AccountId
     account_name: str
@@ -36,12 +40,16 @@ def held_shares(db: apsw.Connection) -> list[HeldShare]:
     """Read every share that is not zero, of any account."""
     rows = fetch_all(
         db,
-        "SELECT holding.account_id, account.name, account.exchange, holding.strategy_id, strategy.name, holding.symbol, holding.share,"
-        " EXISTS (SELECT 1 FROM leg INDEXED BY leg_live WHERE leg.account_id = holding.account_id AND leg.symbol = holding.symbol"
-        " AND leg.kind = 'exit' AND leg.state IN ('new', 'claimed', 'unknown', 'placed', 'partially_filled')),"
+        "SELECT holding.account_id, account.name, account.exchange, holding.strategy_id, "
+        "strategy.name, holding.symbol, holding.share,"
+        " EXISTS (SELECT 1 FROM leg INDEXED BY leg_live WHERE leg.account_id = holding.account_id "
+        "AND leg.symbol = holding.symbol"
+        " AND leg.kind = 'exit' AND leg.state IN ('new', 'claimed', 'unknown', 'placed', "
+        "'partially_filled')),"
         " EXISTS (SELECT 1 FROM subscription WHERE subscription.account_id = holding.account_id"
         " AND subscription.strategy_id = holding.strategy_id)"
-        " FROM holding JOIN account ON account.id = holding.account_id JOIN strategy ON strategy.id = holding.strategy_id"
+        " FROM holding JOIN account ON account.id = holding.account_id JOIN strategy ON "
+        "strategy.id = holding.strategy_id"
         " WHERE holding.share != '0' ORDER BY account.name, holding.symbol",
     )
     return [
@@ -60,43 +68,61 @@ def held_shares(db: apsw.Connection) -> list[HeldShare]:
     ]
 
 
-_OPENED = (  # the number of the signal that opened what an account (?1) holds of a symbol (?3): what was asked before says nothing of it
-    "coalesce((SELECT opening.signal_number FROM holding JOIN attempt ON attempt.id = holding.opened_by"
-    " JOIN copy AS opening ON opening.id = attempt.copy_id WHERE holding.account_id = ?1 AND holding.symbol = ?3), 0)"
+# the number of the signal that opened what an account (?1) holds of a symbol (?3): what was asked
+# before says nothing of it
+_OPENED = (
+    "coalesce((SELECT opening.signal_number FROM holding JOIN attempt ON attempt.id = "
+    "holding.opened_by"
+    " JOIN copy AS opening ON opening.id = attempt.copy_id WHERE holding.account_id = ?1 AND "
+    "holding.symbol = ?3), 0)"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class LastFlatten:
-    """Hold how the newest exit that flattening asked for ended: the share that stayed as residue, if that was its end."""
+    """Hold how the newest exit that flattening asked for ended: the share that stayed as residue,
+    if that was its end.
+    """
 
     ended_at: datetime | None
     residue: Quantity | None
 
 
 def last_flatten(db: apsw.Connection, held: HeldShare) -> LastFlatten | None:
-    """Read the newest exit that flattening asked for since an account's symbol was opened; None where there was none."""
+    """Read the newest exit that flattening asked for since an account's symbol was opened; None
+    where there was none.
+    """
     row = fetch_one(
         db,
         "SELECT copy.code, copy.numbers, copy.outcome_us FROM signal"  # noqa: S608 - fixed words
         " JOIN copy ON copy.signal_number = signal.number AND copy.account_id = ?1"
-        f" WHERE signal.strategy_id = ?2 AND signal.symbol = ?3 AND signal.number > {_OPENED} AND signal.origin = ?4"
+        f" WHERE signal.strategy_id = ?2 AND signal.symbol = ?3 AND signal.number > {_OPENED} AND "
+        "signal.origin = ?4"
         " ORDER BY signal.number DESC LIMIT 1",
         (held.account, held.strategy, held.symbol, FLATTEN_ORIGIN),
     )
     if row is None:
         return None
-    residue = Quantity(Decimal(json.loads(row[1])["quantity"])) if row[0] == OutcomeCode.RESIDUE.value else None
+    residue = (
+        Quantity(Decimal(json.loads(row[1])["quantity"]))
+        if row[0] == OutcomeCode.RESIDUE.value
+        else None
+    )
     return LastFlatten(None if row[2] is None else from_us(row[2]), residue)
 
 
 def has_unconfirmed_exit(db: apsw.Connection, account: AccountId, symbol: Symbol) -> bool:
-    """Tell whether a closing order of ours stayed without trace: closing again could then close the owner's own part."""
+    """Tell whether a closing order of ours stayed without trace: closing again could then close the
+    owner's own part.
+    """
     row = fetch_one(
         db,
-        "SELECT 1 FROM attempt INDEXED BY attempt_open JOIN leg ON leg.copy_id = attempt.copy_id AND leg.number = attempt.leg"
-        " WHERE attempt.account_id = ? AND attempt.symbol = ? AND attempt.kind = 'exit' AND attempt.state IN ('claimed', 'unknown',"
-        " 'placed', 'partially_filled', 'not_confirmed') AND attempt.state = 'not_confirmed' AND leg.state = 'not_confirmed'",
+        "SELECT 1 FROM attempt INDEXED BY attempt_open JOIN leg ON leg.copy_id = attempt.copy_id "
+        "AND leg.number = attempt.leg"
+        " WHERE attempt.account_id = ? AND attempt.symbol = ? AND attempt.kind = 'exit' AND "
+        "attempt.state IN ('claimed', 'unknown',"
+        " 'placed', 'partially_filled', 'not_confirmed') AND attempt.state = 'not_confirmed' AND "
+        "leg.state = 'not_confirmed'",
         (account, symbol),
     )
     return row is not None
@@ -104,44 +130,73 @@ def has_unconfirmed_exit(db: apsw.Connection, account: AccountId, symbol: Symbol
 
 _NOT_ASKED: Final = "no exit was asked for"
 _ON_ITS_WAY: Final = "an entry is on its way or rests"
-_CLOSED_A_PART: Final = (OutcomeCode.FILLED.value, OutcomeCode.APPLIED.value, OutcomeCode.NOTHING_TO_DO.value)
+_CLOSED_A_PART: Final = (
+    OutcomeCode.FILLED.value,
+    OutcomeCode.APPLIED.value,
+    OutcomeCode.NOTHING_TO_DO.value,
+)
 
 
 def still_open(db: apsw.Connection, account: AccountId | None = None) -> list[StillOpenView]:
-    """Read every share that is not zero and every entry that is not ended, of one account or of all, with the reason why it stands."""
+    """Read every share that is not zero and every entry that is not ended, of one account or of
+    all, with the reason why it stands.
+    """
     rows = fetch_all(
         db,
-        "SELECT holding.account_id, account.name, account.environment, account.exchange, holding.strategy_id, strategy.name,"
-        " holding.symbol, holding.side, holding.share, holding.entries_open FROM holding JOIN account ON account.id = holding.account_id"
-        " JOIN strategy ON strategy.id = holding.strategy_id WHERE (holding.share != '0' OR holding.entries_open > 0)"
+        "SELECT holding.account_id, account.name, account.environment, account.exchange, "
+        "holding.strategy_id, strategy.name,"
+        " holding.symbol, holding.side, holding.share, holding.entries_open FROM holding JOIN "
+        "account ON account.id = holding.account_id"
+        " JOIN strategy ON strategy.id = holding.strategy_id WHERE (holding.share != '0' OR "
+        "holding.entries_open > 0)"
         " AND (?1 IS NULL OR holding.account_id = ?1) ORDER BY account.name, holding.symbol",
         (account,),
     )
     return [
         StillOpenView(
-            row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], row[9], *_why_open(db, row[0], row[4], row[6], row[8])
+            row[0],
+            row[1],
+            row[2],
+            row[3],
+            row[4],
+            row[5],
+            row[6],
+            row[7],
+            row[8],
+            row[9],
+            *_why_open(db, row[0], row[4], row[6], row[8]),
         )
         for row in rows
-    ]  # fmt: skip
+    ]
 
 
-def _why_open(db: apsw.Connection, account: str, strategy: str, symbol: str, share: str) -> tuple[str, bool]:
+def _why_open(
+    db: apsw.Connection, account: str, strategy: str, symbol: str, share: str
+) -> tuple[str, bool]:
     """Say why something stands, and whether an exit of what stands now was asked for."""
     unproven = fetch_one(
         db,
-        "SELECT kind, state, cause FROM attempt INDEXED BY attempt_open WHERE account_id = ? AND symbol = ? AND state IN ('claimed',"
-        " 'unknown', 'placed', 'partially_filled', 'not_confirmed') AND state IN ('unknown', 'not_confirmed') AND NOT freed"
+        "SELECT kind, state, cause FROM attempt INDEXED BY attempt_open WHERE account_id = ? AND "
+        "symbol = ? AND state IN ('claimed',"
+        " 'unknown', 'placed', 'partially_filled', 'not_confirmed') AND state IN ('unknown', "
+        "'not_confirmed') AND NOT freed"
         " ORDER BY id DESC",
         (account, symbol),
     )
     if unproven is not None:
-        return f"an {unproven[0]} order is {unproven[1].replace('_', ' ')} ({unproven[2]}): rexalgo unknown list", True
+        return (
+            f"an {unproven[0]} order is {unproven[1].replace('_', ' ')} ({unproven[2]}): rexalgo "
+            "unknown list",
+            True,
+        )
     leg = fetch_one(
         db,
         "SELECT leg.state, copy.code, copy.numbers, signal.number,"  # noqa: S608 - fixed words
         " (SELECT cause FROM attempt WHERE attempt.copy_id = leg.copy_id ORDER BY id DESC LIMIT 1)"
-        " FROM signal JOIN copy ON copy.signal_number = signal.number AND copy.account_id = ?1 JOIN leg ON leg.copy_id = copy.id"
-        f" AND leg.kind = 'exit' WHERE signal.strategy_id = ?2 AND signal.symbol = ?3 AND signal.number > {_OPENED}"
+        " FROM signal JOIN copy ON copy.signal_number = signal.number AND copy.account_id = ?1 "
+        "JOIN leg ON leg.copy_id = copy.id"
+        " AND leg.kind = 'exit' WHERE signal.strategy_id = ?2 AND signal.symbol = ?3 AND "
+        f"signal.number > {_OPENED}"
         " ORDER BY signal.number DESC LIMIT 1",
         (account, strategy, symbol),
     )
@@ -149,23 +204,36 @@ def _why_open(db: apsw.Connection, account: str, strategy: str, symbol: str, sha
         return (_NOT_ASKED, False) if share != "0" else (_ON_ITS_WAY, True)
     state, code, numbers, number, cause = leg
     if state in ("new", "claimed", "placed", "partially_filled"):
-        asked = "its exit is asked for and not sent" if state == "new" else "its exit is sent and not filled"
+        asked = (
+            "its exit is asked for and not sent"
+            if state == "new"
+            else "its exit is sent and not filled"
+        )
         return asked + (f", the last try: {cause}" if cause else ""), True
     if share == "0":
         return _ON_ITS_WAY, True
     if number < _newest_entry(db, account, symbol):
-        return f"{_NOT_ASKED} since its last entry", False  # what an earlier exit came to says nothing of what stands now
+        return (
+            f"{_NOT_ASKED} since its last entry",
+            False,
+        )  # what an earlier exit came to says nothing of what stands now
     if code in _CLOSED_A_PART:
         return f"an exit closed a part of it; {_NOT_ASKED} since", False
-    return Outcome(OutcomeCode(code), json.loads(numbers)).sentence if code else f"its exit ended {state}", True
+    return Outcome(
+        OutcomeCode(code), json.loads(numbers)
+    ).sentence if code else f"its exit ended {state}", True
 
 
 def _newest_entry(db: apsw.Connection, account: str, symbol: str) -> int:
-    """Read the number of the signal whose entry was the last one to fill something in an account's symbol; 0 where there is none."""
+    """Read the number of the signal whose entry was the last one to fill something in an account's
+    symbol; 0 where there is none.
+    """
     row = fetch_one(
         db,
-        "SELECT copy.signal_number FROM attempt INDEXED BY attempt_filled JOIN copy ON copy.id = attempt.copy_id"
-        " WHERE attempt.account_id = ? AND attempt.symbol = ? AND attempt.filled != '0' AND attempt.kind = 'entry'"
+        "SELECT copy.signal_number FROM attempt INDEXED BY attempt_filled JOIN copy ON copy.id = "
+        "attempt.copy_id"
+        " WHERE attempt.account_id = ? AND attempt.symbol = ? AND attempt.filled != '0' AND "
+        "attempt.kind = 'entry'"
         " ORDER BY attempt.id DESC LIMIT 1",
         (account, symbol),
     )
@@ -173,16 +241,27 @@ def _newest_entry(db: apsw.Connection, account: str, symbol: str) -> int:
 
 
 def symbols_held(db: apsw.Connection) -> frozenset[Symbol]:
-    """Read every contract of which something is held or on its way, also where no strategy lists it any more."""
-    return frozenset(Symbol(row[0]) for row in fetch_all(db, "SELECT DISTINCT symbol FROM holding WHERE share != '0' OR entries_open > 0"))
+    """Read every contract of which something is held or on its way, also where no strategy lists it
+    any more.
+    """
+    return frozenset(
+        Symbol(row[0])
+        for row in fetch_all(
+            db, "SELECT DISTINCT symbol FROM holding WHERE share != '0' OR entries_open > 0"
+        )
+    )
 
 
 def is_held(db: apsw.Connection, strategy: StrategyId, symbol: Symbol) -> bool:
-    """Tell whether any account holds this contract of a strategy, or has an entry of it that waits or is on its way."""
+    """Tell whether any account holds this contract of a strategy, or has an entry of it that waits
+    or is on its way.
+    """
     row = fetch_one(
         db,
-        "SELECT 1 FROM holding WHERE strategy_id = ?1 AND symbol = ?2 AND (share != '0' OR entries_open > 0) UNION ALL"
-        " SELECT 1 FROM leg WHERE strategy_id = ?1 AND symbol = ?2 AND state = 'new' AND kind = 'entry' LIMIT 1",
+        "SELECT 1 FROM holding WHERE strategy_id = ?1 AND symbol = ?2 AND (share != '0' OR "
+        "entries_open > 0) UNION ALL"
+        " SELECT 1 FROM leg WHERE strategy_id = ?1 AND symbol = ?2 AND state = 'new' AND kind = "
+        "'entry' LIMIT 1",
         (strategy, symbol),
     )
     return row is not None

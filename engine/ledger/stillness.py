@@ -1,7 +1,8 @@
-"""Who must stand still, because the ledger may be older than what was done: no order of any kind leaves until a person confirms.
+"""Who must stand still, because the ledger may be older than what was done: no order of any kind
+leaves until a person confirms.
 
-A row with an empty account is about everybody. The rows are in the ledger itself, so that neither a restart nor a failing file beside it
-lets an order out.
+A row with an empty account is about everybody. The rows are in the ledger itself, so that neither a
+restart nor a failing file beside it lets an order out.
 """
 
 from collections.abc import Collection
@@ -35,7 +36,9 @@ class Still:
 def read_still(db: apsw.Connection) -> list[Still]:
     """Read who stands still, everybody first."""
     rows = fetch_all(
-        db, "SELECT account_id, coalesce(name, ''), cause, since_us FROM still LEFT JOIN account ON id = account_id ORDER BY account_id"
+        db,
+        "SELECT account_id, coalesce(name, ''), cause, since_us FROM still LEFT JOIN account ON "
+        "id = account_id ORDER BY account_id",
     )
     return [Still(AccountId(row[0]), row[1], row[2], from_us(row[3])) for row in rows]
 
@@ -44,7 +47,8 @@ def still_for(db: apsw.Connection, person: PersonId) -> list[str]:
     """Read the names of a person's accounts that stand still; an empty name is everybody."""
     rows = fetch_all(
         db,
-        "SELECT coalesce(name, '') FROM still LEFT JOIN account ON id = account_id WHERE account_id = '' OR person_id = ? ORDER BY 1",
+        "SELECT coalesce(name, '') FROM still LEFT JOIN account ON id = account_id WHERE "
+        "account_id = '' OR person_id = ? ORDER BY 1",
         (person,),
     )
     return [str(row[0]) for row in rows]
@@ -52,37 +56,61 @@ def still_for(db: apsw.Connection, person: PersonId) -> list[str]:
 
 def why_still(db: apsw.Connection, account: AccountId) -> str:
     """Say why nothing may leave an account; empty where it may."""
-    row = fetch_one(db, "SELECT cause FROM still WHERE account_id IN ('', ?) ORDER BY account_id", (account,))
+    row = fetch_one(
+        db, "SELECT cause FROM still WHERE account_id IN ('', ?) ORDER BY account_id", (account,)
+    )
     return "" if row is None else str(row[0])
 
 
-def stand_still(db: apsw.Connection, account: AccountId, name: str, cause: str, at: datetime) -> bool:
-    """Let nothing leave an account, or everybody; people are told. False where that was so already, and the first cause stays."""
-    db.execute("INSERT OR IGNORE INTO still (account_id, cause, since_us) VALUES (?, ?, ?)", (account, cause, to_us(at)))
+def stand_still(
+    db: apsw.Connection, account: AccountId, name: str, cause: str, at: datetime
+) -> bool:
+    """Let nothing leave an account, or everybody; people are told. False where that was so already,
+    and the first cause stays.
+    """
+    db.execute(
+        "INSERT OR IGNORE INTO still (account_id, cause, since_us) VALUES (?, ?, ?)",
+        (account, cause, to_us(at)),
+    )
     if not db.changes():
         return False
-    raise_alert(db, AlertCode.STANDS_STILL, name or "this place", {"cause": cause}, at, str(to_us(at)))
+    raise_alert(
+        db, AlertCode.STANDS_STILL, name or "this place", {"cause": cause}, at, str(to_us(at))
+    )
     return True
 
 
-def end_stillness(db: apsw.Connection, was: Collection[Still], keep: Collection[Still], by: str, at: datetime) -> int:
-    """Let orders out again, but for those to keep; entries that came meanwhile end unsent. Returns how many entries that were.
+def end_stillness(
+    db: apsw.Connection, was: Collection[Still], keep: Collection[Still], by: str, at: datetime
+) -> int:
+    """Let orders out again, but for those to keep; entries that came meanwhile end unsent. Returns
+    how many entries that were.
 
-    ``was`` is who stood still when the person decided: whoever was stopped since goes on standing still.
+    ``was`` is who stood still when the person decided: whoever was stopped since goes on standing
+    still.
     """
     db.executemany("DELETE FROM still WHERE account_id = ?", [(each.account,) for each in was])
     for each in keep:
         db.execute(
-            "INSERT OR IGNORE INTO still (account_id, cause, since_us) VALUES (?, ?, ?)", (each.account, each.cause, to_us(each.since))
+            "INSERT OR IGNORE INTO still (account_id, cause, since_us) VALUES (?, ?, ?)",
+            (each.account, each.cause, to_us(each.since)),
         )
     ended = 0
-    killed = Outcome(OutcomeCode.KILLED, {"cause": "it came while nothing was sent, before a person confirmed the restored ledger"})
-    rows = fetch_all(db, "SELECT copy_id, number FROM leg INDEXED BY leg_new WHERE state = 'new' AND kind = 'entry'")
+    killed = Outcome(
+        OutcomeCode.KILLED,
+        {"cause": "it came while nothing was sent, before a person confirmed the restored ledger"},
+    )
+    rows = fetch_all(
+        db,
+        "SELECT copy_id, number FROM leg INDEXED BY leg_new WHERE state = 'new' AND kind = 'entry'",
+    )
     for copy, number in rows:
         if _stood_still(db, CopyId(copy), was):
             conclude(db, CopyId(copy), number, killed, at)
             ended += 1
-    write_event(db, "decision", "restore", {"restore": "confirmed", "by": by, "entries_ended": ended}, at)
+    write_event(
+        db, "decision", "restore", {"restore": "confirmed", "by": by, "entries_ended": ended}, at
+    )
     return ended
 
 

@@ -1,4 +1,6 @@
-"""Read and write what a master publishes: strategies, endpoints, signals and what became of them; followers in aggregate only."""
+"""Read and write what a master publishes: strategies, endpoints, signals and what became of them;
+followers in aggregate only.
+"""
 
 import json
 from collections.abc import Mapping
@@ -34,7 +36,8 @@ class StudioStrategy:
 
 
 _STRATEGY = (
-    "SELECT strategy.id, strategy.name, kind, state, about, symbols, leverage, source, strategy.created_us,"
+    "SELECT strategy.id, strategy.name, kind, state, about, symbols, leverage, source, "
+    "strategy.created_us,"
     " signals,"
     " (SELECT received_us FROM signal WHERE strategy_id = strategy.id ORDER BY number DESC LIMIT 1)"
     " FROM strategy JOIN master ON master.id = master_id WHERE master.person_id = ?"
@@ -44,12 +47,26 @@ _STRATEGY = (
 def _strategy(row: Row) -> StudioStrategy:
     last = None if row[10] is None else from_us(row[10])
     symbols = tuple(map(Symbol, json.loads(row[5])))
-    return StudioStrategy(StrategyId(row[0]), row[1], row[2], row[3], row[4], symbols, row[6], row[7], from_us(row[8]), row[9], last)
+    return StudioStrategy(
+        StrategyId(row[0]),
+        row[1],
+        row[2],
+        row[3],
+        row[4],
+        symbols,
+        row[6],
+        row[7],
+        from_us(row[8]),
+        row[9],
+        last,
+    )
 
 
 def strategies_of(db: apsw.Connection, person: PersonId) -> list[StudioStrategy]:
     """Read a master's strategies, by name."""
-    return [_strategy(row) for row in fetch_all(db, _STRATEGY + " ORDER BY strategy.name", (person,))]
+    return [
+        _strategy(row) for row in fetch_all(db, _STRATEGY + " ORDER BY strategy.name", (person,))
+    ]
 
 
 def strategy_of(db: apsw.Connection, person: PersonId, identifier: str) -> StudioStrategy | None:
@@ -59,19 +76,36 @@ def strategy_of(db: apsw.Connection, person: PersonId, identifier: str) -> Studi
 
 
 def describe_strategy(
-    db: apsw.Connection, identifier: StrategyId, about: str, symbols: frozenset[Symbol], leverage: str, terms_at: datetime | None
+    db: apsw.Connection,
+    identifier: StrategyId,
+    about: str,
+    symbols: frozenset[Symbol],
+    leverage: str,
+    terms_at: datetime | None,
 ) -> None:
-    """Write what a master says of a strategy; ``terms_at`` is when followers must agree anew, None where nothing they agreed to changed."""
+    """Write what a master says of a strategy; ``terms_at`` is when followers must agree anew, None
+    where nothing they agreed to changed.
+    """
     db.execute(
-        "UPDATE strategy SET about = ?, symbols = ?, leverage = ?, terms_us = coalesce(?, terms_us) WHERE id = ?",
-        (about, dump(sorted(symbols)), leverage, None if terms_at is None else to_us(terms_at), identifier),
+        "UPDATE strategy SET about = ?, symbols = ?, leverage = ?, terms_us = coalesce(?, "
+        "terms_us) WHERE id = ?",
+        (
+            about,
+            dump(sorted(symbols)),
+            leverage,
+            None if terms_at is None else to_us(terms_at),
+            identifier,
+        ),
     )
 
 
 def set_strategy_state(db: apsw.Connection, identifier: StrategyId, state: str) -> bool:
-    """Write a strategy's state; False where it was so already. A paused one keeps to whom it was shown (``shown_as``)."""
+    """Write a strategy's state; False where it was so already. A paused one keeps to whom it was
+    shown (``shown_as``).
+    """
     db.execute(
-        "UPDATE strategy SET state = ?1, shown_as = CASE WHEN state IN ('published', 'by_link') THEN state ELSE 'private' END"
+        "UPDATE strategy SET state = ?1, shown_as = CASE WHEN state IN ('published', 'by_link') "
+        "THEN state ELSE 'private' END"
         " WHERE id = ?2 AND state != ?1",
         (state, identifier),
     )
@@ -97,11 +131,17 @@ def endpoints_of(db: apsw.Connection, strategy: StrategyId) -> list[StudioEndpoi
     """Read a strategy's endpoints that are not deleted, oldest first."""
     rows = fetch_all(
         db,
-        "SELECT id, source, enabled, label, settings, token_hash IS NOT NULL FROM endpoint WHERE strategy_id = ? AND deleted_us IS NULL"
+        "SELECT id, source, enabled, label, settings, token_hash IS NOT NULL FROM endpoint WHERE "
+        "strategy_id = ? AND deleted_us IS NULL"
         " ORDER BY rowid",
         (strategy,),
     )
-    return [StudioEndpoint(EndpointId(row[0]), row[1], bool(row[2]), row[3], json.loads(row[4]), bool(row[5])) for row in rows]
+    return [
+        StudioEndpoint(
+            EndpointId(row[0]), row[1], bool(row[2]), row[3], json.loads(row[4]), bool(row[5])
+        )
+        for row in rows
+    ]
 
 
 def set_endpoint_enabled(db: apsw.Connection, endpoint: EndpointId, enabled: bool) -> None:
@@ -110,8 +150,12 @@ def set_endpoint_enabled(db: apsw.Connection, endpoint: EndpointId, enabled: boo
 
 
 def delete_endpoint(db: apsw.Connection, endpoint: EndpointId, at: datetime) -> None:
-    """Delete an endpoint: proven deliveries are answered 410 from now on, and its token opens nothing."""
-    db.execute("UPDATE endpoint SET deleted_us = ?, token_hash = NULL WHERE id = ?", (to_us(at), endpoint))
+    """Delete an endpoint: proven deliveries are answered 410 from now on, and its token opens
+    nothing.
+    """
+    db.execute(
+        "UPDATE endpoint SET deleted_us = ?, token_hash = NULL WHERE id = ?", (to_us(at), endpoint)
+    )
 
 
 # Signals
@@ -119,7 +163,8 @@ def delete_endpoint(db: apsw.Connection, endpoint: EndpointId, at: datetime) -> 
 
 @dataclass(frozen=True, slots=True)
 class StudioSignal:
-    """Hold one signal with counts of what became of its copies by family, and latencies in milliseconds.
+    """Hold one signal with counts of what became of its copies by family, and latencies in
+    milliseconds.
 
     ``not_mirrored`` is what its sender was told: why no order of it reaches any exchange.
     """
@@ -140,11 +185,16 @@ class StudioSignal:
     not_mirrored: str | None
 
 
-def signals_of(db: apsw.Connection, strategy: StrategyId, limit: int, before: int | None = None) -> list[StudioSignal]:
-    """Read a strategy's signals, newest first; ``before`` is the number that the page before ended with."""
+def signals_of(
+    db: apsw.Connection, strategy: StrategyId, limit: int, before: int | None = None
+) -> list[StudioSignal]:
+    """Read a strategy's signals, newest first; ``before`` is the number that the page before ended
+    with.
+    """
     rows = fetch_all(
         db,
-        "SELECT number, id, receipt_id, received_us, draft, origin, not_mirrored FROM signal WHERE strategy_id = ? AND number < ?"
+        "SELECT number, id, receipt_id, received_us, draft, origin, not_mirrored FROM signal "
+        "WHERE strategy_id = ? AND number < ?"
         " ORDER BY number DESC LIMIT ?",
         (strategy, 2**62 if before is None else before, limit),
     )
@@ -155,22 +205,41 @@ def _signal(db: apsw.Connection, row: Row) -> StudioSignal:
     number, identifier, receipt, received_us, text, origin, not_mirrored = row
     draft = read_draft(text)
     counts: dict[str, int] = {}
-    for code, found in fetch_all(db, "SELECT code, count(*) FROM copy WHERE signal_number = ? GROUP BY code", (number,)):
+    for code, found in fetch_all(
+        db, "SELECT code, count(*) FROM copy WHERE signal_number = ? GROUP BY code", (number,)
+    ):
         family = "waiting" if code is None else str(code).partition(".")[0]
         counts[family] = counts.get(family, 0) + int(found)
     ended = sum(count for family, count in counts.items() if family != "waiting")
-    half, most = (_took_ms(db, number, received_us, ended * percent // 100) if ended else None for percent in (50, 95))
+    half, most = (
+        _took_ms(db, number, received_us, ended * percent // 100) if ended else None
+        for percent in (50, 95)
+    )
     return StudioSignal(
-        number, identifier, receipt, from_us(received_us), draft.action.value, draft.symbol,
-        None if draft.side is None else draft.side.value, draft.is_test, origin.partition(":")[0], sum(counts.values()),
-        dict(sorted(counts.items(), key=lambda each: -each[1])), half, most, not_mirrored,
-    )  # fmt: skip
+        number,
+        identifier,
+        receipt,
+        from_us(received_us),
+        draft.action.value,
+        draft.symbol,
+        None if draft.side is None else draft.side.value,
+        draft.is_test,
+        origin.partition(":")[0],
+        sum(counts.values()),
+        dict(sorted(counts.items(), key=lambda each: -each[1])),
+        half,
+        most,
+        not_mirrored,
+    )
 
 
 def _took_ms(db: apsw.Connection, number: int, received_us: int, rank: int) -> float | None:
     """Read within how many milliseconds that many copies had their outcome."""
     row = fetch_one(
-        db, "SELECT outcome_us FROM copy WHERE signal_number = ? AND code IS NOT NULL ORDER BY outcome_us LIMIT 1 OFFSET ?", (number, rank)
+        db,
+        "SELECT outcome_us FROM copy WHERE signal_number = ? AND code IS NOT NULL ORDER BY "
+        "outcome_us LIMIT 1 OFFSET ?",
+        (number, rank),
     )
     return None if row is None else (row[0] - received_us) / 1000
 
@@ -182,8 +251,8 @@ def _took_ms(db: apsw.Connection, number: int, received_us: int, rank: int) -> f
 class Audience:
     """Count agreements by (environment, mode, state).
 
-    ``margin`` sums by environment what the books say that everything open has cost, over its leverage; ``unvalued`` counts positions whose
-    cost nobody has told yet.
+    ``margin`` sums by environment what the books say that everything open has cost, over its
+    leverage; ``unvalued`` counts positions whose cost nobody has told yet.
     """
 
     counts: tuple[tuple[str, str, str, int], ...]
@@ -196,13 +265,16 @@ def audience_of(db: apsw.Connection, strategy: StrategyId) -> Audience:
     """Read a strategy's followers in aggregate."""
     counts = fetch_all(
         db,
-        "SELECT account.environment, json_extract(policy, '$.mode'), subscription.state, count(*) FROM subscription"
-        " JOIN account ON account.id = account_id WHERE strategy_id = ? AND disconnected_us IS NULL GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
+        "SELECT account.environment, json_extract(policy, '$.mode'), subscription.state, count(*) "
+        "FROM subscription"
+        " JOIN account ON account.id = account_id WHERE strategy_id = ? AND disconnected_us IS "
+        "NULL GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
         (strategy,),
     )
     shares = fetch_all(
         db,
-        "SELECT account.environment, holding.symbol, count(*) FROM holding JOIN account ON account.id = holding.account_id"
+        "SELECT account.environment, holding.symbol, count(*) FROM holding JOIN account ON "
+        "account.id = holding.account_id"
         " WHERE strategy_id = ? AND share != '0' GROUP BY 1, 2 ORDER BY 1, 2",
         (strategy,),
     )
@@ -210,11 +282,15 @@ def audience_of(db: apsw.Connection, strategy: StrategyId) -> Audience:
     unvalued: dict[str, int] = {}
     for environment, cost, leverage in fetch_all(
         db,
-        "SELECT account.environment, book.cost, (SELECT json_extract(intent, '$.leverage') FROM attempt WHERE attempt.account_id ="
-        " holding.account_id AND attempt.symbol = holding.symbol AND attempt.strategy_id = holding.strategy_id AND kind = 'entry'"
+        "SELECT account.environment, book.cost, (SELECT json_extract(intent, '$.leverage') FROM "
+        "attempt WHERE attempt.account_id ="
+        " holding.account_id AND attempt.symbol = holding.symbol AND attempt.strategy_id = "
+        "holding.strategy_id AND kind = 'entry'"
         " AND filled != '0' ORDER BY id DESC LIMIT 1)"
-        " FROM holding JOIN account ON account.id = holding.account_id LEFT JOIN book ON book.account_id = holding.account_id"
-        " AND book.strategy_id = holding.strategy_id AND book.symbol = holding.symbol WHERE holding.strategy_id = ? AND share != '0'",
+        " FROM holding JOIN account ON account.id = holding.account_id LEFT JOIN book ON "
+        "book.account_id = holding.account_id"
+        " AND book.strategy_id = holding.strategy_id AND book.symbol = holding.symbol WHERE "
+        "holding.strategy_id = ? AND share != '0'",
         (strategy,),
     ):
         if cost is None or leverage is None:
@@ -222,4 +298,9 @@ def audience_of(db: apsw.Connection, strategy: StrategyId) -> Audience:
         else:
             margin = EXACT.divide(Decimal(cost), Decimal(leverage))
             sums[environment] = EXACT.add(sums.get(environment, Decimal(0)), margin)
-    return Audience(tuple((r[0], r[1], r[2], r[3]) for r in counts), tuple((r[0], r[1], r[2]) for r in shares), sums, unvalued)
+    return Audience(
+        tuple((r[0], r[1], r[2], r[3]) for r in counts),
+        tuple((r[0], r[1], r[2]) for r in shares),
+        sums,
+        unvalued,
+    )

@@ -1,7 +1,9 @@
-"""Fills that lack something, and the exchange's fee rows: what is asked for, what was told, and what is given up.
+"""Fills that lack something, and the exchange's fee rows: what is asked for, what was told, and
+what is given up.
 
-A row of the exchange is here once, however often it is read; it is tied to fills once. Rows that nothing of ours explains after a day are
-the owner's own. The cost is what is not settled, never history.
+A row of the exchange is here once, however often it is read; it is tied to fills once. Rows that
+nothing of ours explains after a day are the owner's own. The cost is what is not settled, never
+history.
 """
 
 import json
@@ -31,16 +33,24 @@ ASKED_FOR: Final = timedelta(days=1)
 """How long something unexplained is still asked for, and how long a fee row may find its fill."""
 
 _UNSETTLED: Final = (
-    "SELECT id, symbol, side, is_entry, quantity, price, fee, cause, since_us, seen_us, attempt_id, exchange_order_id, position_id,"
+    "SELECT id, symbol, side, is_entry, quantity, price, fee, cause, since_us, seen_us, "
+    "attempt_id, exchange_order_id, position_id,"
     " ends_position FROM fill WHERE account_id = ?1"
 )
 
 
 def unsettled_fills(db: apsw.Connection, account: AccountId, now: datetime) -> list[UnsettledFill]:
-    """Read an account's fills that lack a price, a fee or a cause and are still asked for, oldest first."""
+    """Read an account's fills that lack a price, a fee or a cause and are still asked for, oldest
+    first.
+    """
     since = to_us(now - ASKED_FOR)
     rows = fetch_all(
-        db, _UNSETTLED + " AND state = 'open' UNION ALL " + _UNSETTLED + " AND state = 'unexplained' AND seen_us >= ?2", (account, since)
+        db,
+        _UNSETTLED
+        + " AND state = 'open' UNION ALL "
+        + _UNSETTLED
+        + " AND state = 'unexplained' AND seen_us >= ?2",
+        (account, since),
     )
     return sorted((_unsettled(row) for row in rows), key=lambda each: each.id)
 
@@ -49,13 +59,26 @@ def _unsettled(row: Row) -> UnsettledFill:
     price, fee = (None if each is None else Decimal(each) for each in row[5:7])
     cause = None if row[7] in (None, Cause.UNEXPLAINED.value) else Cause(row[7])
     return UnsettledFill(
-        row[0], Symbol(row[1]), PositionSide(row[2]), bool(row[3]), Decimal(row[4]), price, fee, cause, from_us(row[8]), from_us(row[9]),
-        row[10], row[11], row[12], bool(row[13]),
-    )  # fmt: skip
+        row[0],
+        Symbol(row[1]),
+        PositionSide(row[2]),
+        bool(row[3]),
+        Decimal(row[4]),
+        price,
+        fee,
+        cause,
+        from_us(row[8]),
+        from_us(row[9]),
+        row[10],
+        row[11],
+        row[12],
+        bool(row[13]),
+    )
 
 
 _ASKED: Final = (
-    "SELECT 1 FROM fill INDEXED BY fill_unsettled WHERE account_id = ? AND state IN ('open', 'unexplained') AND state = 'open' LIMIT 1"
+    "SELECT 1 FROM fill INDEXED BY fill_unsettled WHERE account_id = ? AND state IN ('open', "
+    "'unexplained') AND state = 'open' LIMIT 1"
 )
 
 
@@ -64,12 +87,16 @@ def is_asked_for(db: apsw.Connection, account: AccountId) -> bool:
     return fetch_one(db, _ASKED, (account,)) is not None
 
 
-def taken_ids(db: apsw.Connection, account: AccountId, order_ids: Collection[str]) -> frozenset[str]:
+def taken_ids(
+    db: apsw.Connection, account: AccountId, order_ids: Collection[str]
+) -> frozenset[str]:
     """Read which of these order ids are known as orders of ours, or as what explained a fill."""
     rows = fetch_all(
         db,
-        "SELECT exchange_order_id FROM attempt WHERE account_id = ?1 AND exchange_order_id IN (SELECT value FROM json_each(?2))"
-        " UNION SELECT exchange_order_id FROM fill WHERE account_id = ?1 AND exchange_order_id IN (SELECT value FROM json_each(?2))",
+        "SELECT exchange_order_id FROM attempt WHERE account_id = ?1 AND exchange_order_id IN "
+        "(SELECT value FROM json_each(?2))"
+        " UNION SELECT exchange_order_id FROM fill WHERE account_id = ?1 AND exchange_order_id IN "
+        "(SELECT value FROM json_each(?2))",
         (account, json.dumps(sorted(order_ids))),
     )
     return frozenset(row[0] for row in rows)
@@ -78,13 +105,26 @@ def taken_ids(db: apsw.Connection, account: AccountId, order_ids: Collection[str
 def tell_all(db: apsw.Connection, account: AccountId, told: Iterable[Told]) -> None:
     """Write what was told about fills, whose fees came with orders that are not ours."""
     for each in told:
-        tell_fill(db, each.fill, price=each.price, fee=each.fee, cause=each.cause, order_id=each.order_id, at=each.at)
+        tell_fill(
+            db,
+            each.fill,
+            price=each.price,
+            fee=each.fee,
+            cause=each.cause,
+            order_id=each.order_id,
+            at=each.at,
+        )
         if each.fee:
             row = fetch_one(db, "SELECT seen_us FROM fill WHERE id = ?", (each.fill,))
             add_since(db, account, Line.ORDER_FEES, each.fee, 0 if row is None else row[0])
 
 
-def tell_known_orders(db: apsw.Connection, account: AccountId, fills: Iterable[UnsettledFill], orders: Collection[OrderReport]) -> None:
+def tell_known_orders(
+    db: apsw.Connection,
+    account: AccountId,
+    fills: Iterable[UnsettledFill],
+    orders: Collection[OrderReport],
+) -> None:
     """Write what rows tell about fills whose order is known: price and fee."""
     rows = {each.exchange_order_id: each for each in orders}
     for each in fills:
@@ -94,37 +134,56 @@ def tell_known_orders(db: apsw.Connection, account: AccountId, fills: Iterable[U
         if each.attempt is not None:
             tell_order(db, each.attempt, row.filled_quantity, row.average_price, row.fee)
         elif each.fee is None and row.fee is not None:
-            share = EXACT.divide(EXACT.multiply(row.fee, min(each.quantity, row.filled_quantity)), row.filled_quantity)
+            share = EXACT.divide(
+                EXACT.multiply(row.fee, min(each.quantity, row.filled_quantity)),
+                row.filled_quantity,
+            )
             tell_fill(db, each.id, fee=share)
             add_since(db, account, Line.ORDER_FEES, share, to_us(each.seen_at))
 
 
 def give_up(db: apsw.Connection, fills: Iterable[UnsettledFill]) -> None:
-    """Call fills unexplained whose price or fee was asked for long enough; where only the cause lacks, it was the owner's hand."""
+    """Call fills unexplained whose price or fee was asked for long enough; where only the cause
+    lacks, it was the owner's hand.
+    """
     for each in fills:
         if fetch_one(db, "SELECT 1 FROM fill WHERE id = ? AND state = 'open'", (each.id,)) is None:
             continue  # it was given up before
         if each.cause is None:
             tell_fill(db, each.id, cause=Cause.UNEXPLAINED if each.price is None else Cause.OWNER)
-        db.execute("UPDATE fill SET state = 'unexplained', folded = 0 WHERE id = ? AND state = 'open'", (each.id,))
+        db.execute(
+            "UPDATE fill SET state = 'unexplained', folded = 0 WHERE id = ? AND state = 'open'",
+            (each.id,),
+        )
 
 
 # Fee rows
 
 
-def store_fees(db: apsw.Connection, account: AccountId, rows: Iterable[FeeReport], offset: timedelta) -> None:
-    """Write down rows of trades and rebates that are not here yet; ``offset`` is what the exchange's clock is ahead of ours."""
+def store_fees(
+    db: apsw.Connection, account: AccountId, rows: Iterable[FeeReport], offset: timedelta
+) -> None:
+    """Write down rows of trades and rebates that are not here yet; ``offset`` is what the
+    exchange's clock is ahead of ours.
+    """
     for each in rows:
         if each.kind is not FeeKind.FUNDING:
             db.execute(
-                "INSERT OR IGNORE INTO trade_fee (account_id, id, kind, symbol, side, amount, traded, closed_by, at_us)"
+                "INSERT OR IGNORE INTO trade_fee (account_id, id, kind, symbol, side, amount, "
+                "traded, closed_by, at_us)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
-                    account, each.id, each.kind.value, each.symbol, None if each.side is None else each.side.value, plain(each.amount),
-                    None if each.traded is None else plain(each.traded), None if each.closed_by is None else each.closed_by.value,
+                    account,
+                    each.id,
+                    each.kind.value,
+                    each.symbol,
+                    None if each.side is None else each.side.value,
+                    plain(each.amount),
+                    None if each.traded is None else plain(each.traded),
+                    None if each.closed_by is None else each.closed_by.value,
                     to_us(each.at - offset),
                 ),
-            )  # fmt: skip
+            )
             if db.changes():
                 add_since(db, account, Line.FEE_ROWS, each.amount, to_us(each.at - offset))
 
@@ -133,7 +192,8 @@ def tie_fees(db: apsw.Connection, account: AccountId, now: datetime) -> None:
     """Tie what rows can be tied to fills by now, fees first, then what was paid back."""
     rows = fetch_all(
         db,
-        "SELECT id, symbol, side, amount, traded, at_us, closed_by, kind FROM trade_fee WHERE account_id = ? AND NOT tied AND at_us > 0",
+        "SELECT id, symbol, side, amount, traded, at_us, closed_by, kind FROM trade_fee WHERE "
+        "account_id = ? AND NOT tied AND at_us > 0",
         (account,),
     )
     if not rows:
@@ -143,19 +203,30 @@ def tie_fees(db: apsw.Connection, account: AccountId, now: datetime) -> None:
         if not any(row[7] == kind.value for row in rows):
             continue
         fills = [_charged(row) for row in fetch_all(db, _CHARGED.format(column), (account, since))]
-        tied, used = tie(fills, [_fee_row(row) for row in rows if row[7] == kind.value and row[4] is not None])
+        tied, used = tie(
+            fills, [_fee_row(row) for row in rows if row[7] == kind.value and row[4] is not None]
+        )
         for each in tied:
             if kind is FeeKind.REBATE:
                 tell_fill(db, each.fill, rebate=each.amount)
             else:
-                tell_fill(db, each.fill, fee=each.amount, cause=_cause(db, each.fill, each.closed_by))
+                tell_fill(
+                    db, each.fill, fee=each.amount, cause=_cause(db, each.fill, each.closed_by)
+                )
         for identifier in used:
-            db.execute("UPDATE trade_fee SET tied = 1 WHERE account_id = ? AND id = ?", (account, identifier))
-    db.execute("UPDATE trade_fee SET tied = 1 WHERE account_id = ? AND NOT tied AND at_us < ?", (account, to_us(now - ASKED_FOR)))
+            db.execute(
+                "UPDATE trade_fee SET tied = 1 WHERE account_id = ? AND id = ?",
+                (account, identifier),
+            )
+    db.execute(
+        "UPDATE trade_fee SET tied = 1 WHERE account_id = ? AND NOT tied AND at_us < ?",
+        (account, to_us(now - ASKED_FOR)),
+    )
 
 
 _CHARGED: Final = (
-    "SELECT id, symbol, side, is_entry, quantity, price, since_us, seen_us FROM fill WHERE account_id = ? AND seen_us >= ?"
+    "SELECT id, symbol, side, is_entry, quantity, price, since_us, seen_us FROM fill WHERE "
+    "account_id = ? AND seen_us >= ?"
     " AND price IS NOT NULL AND {} IS NULL ORDER BY id"
 )
 
@@ -168,13 +239,20 @@ def _charged(row: Row) -> ChargedFill:
 
 
 def _fee_row(row: Row) -> FeeRow:
-    side, closed_by = None if row[2] is None else OrderSide(row[2]), None if row[6] is None else ClosedBy(row[6])
-    return FeeRow(row[0], row[1], side, Decimal(row[3]), Decimal(row[4]), from_us(row[5]), closed_by)
+    side, closed_by = (
+        None if row[2] is None else OrderSide(row[2]),
+        None if row[6] is None else ClosedBy(row[6]),
+    )
+    return FeeRow(
+        row[0], row[1], side, Decimal(row[3]), Decimal(row[4]), from_us(row[5]), closed_by
+    )
 
 
 def _cause(db: apsw.Connection, fill: int, closed_by: ClosedBy | None) -> Cause | None:
     """Return the cause that a fee row's word gives to a close that we did not send."""
-    row = fetch_one(db, "SELECT attempt_id, is_entry, cause, ends_position FROM fill WHERE id = ?", (fill,))
+    row = fetch_one(
+        db, "SELECT attempt_id, is_entry, cause, ends_position FROM fill WHERE id = ?", (fill,)
+    )
     if row is None or row[0] is not None or row[1] or closed_by is None:
         return None
     return CAUSE_OF[closed_by]
@@ -185,22 +263,37 @@ def _cause(db: apsw.Connection, fill: int, closed_by: ClosedBy | None) -> Cause 
 
 def own_books(db: apsw.Connection, account: AccountId) -> list[OwnBook]:
     """Read what the books have open of the owner's own."""
-    rows = fetch_all(db, "SELECT symbol, side, quantity FROM book WHERE account_id = ? AND strategy_id = ?", (account, OWNER))
+    rows = fetch_all(
+        db,
+        "SELECT symbol, side, quantity FROM book WHERE account_id = ? AND strategy_id = ?",
+        (account, OWNER),
+    )
     return [OwnBook(Symbol(row[0]), PositionSide(row[1]), Decimal(row[2])) for row in rows]
 
 
 def book_own(
-    db: apsw.Connection, account: AccountId, changes: Iterable[OwnChange], at: datetime,
+    db: apsw.Connection,
+    account: AccountId,
+    changes: Iterable[OwnChange],
+    at: datetime,
     seen_at: Callable[[Symbol], datetime | None] | None,
-) -> None:  # fmt: skip
-    """Write what changed of the owner's own since ``seen_at``; without it, it stood before: at its average price, without a fee."""
+) -> None:
+    """Write what changed of the owner's own since ``seen_at``; without it, it stood before: at its
+    average price, without a fee.
+    """
     began = seen_at is None
     for each in changes:
         change = Change(
-            each.is_entry, each.quantity, at, Cause.OWNER if each.is_entry else None, each.entry_price if began else None,
-            ZERO if began else None, position_id=each.position_id, since=None if seen_at is None else seen_at(each.symbol),
+            each.is_entry,
+            each.quantity,
+            at,
+            Cause.OWNER if each.is_entry else None,
+            each.entry_price if began else None,
+            ZERO if began else None,
+            position_id=each.position_id,
+            since=None if seen_at is None else seen_at(each.symbol),
             ends_position=each.ends_position,
-        )  # fmt: skip
+        )
         write_fill(db, account, OWNER, each.symbol, each.side, change)
 
 
@@ -214,6 +307,10 @@ class Unsettled:
 
 def count_unsettled(db: apsw.Connection) -> Unsettled:
     """Count fills that are still asked for, and those that stayed unexplained."""
-    rows = fetch_all(db, "SELECT state, count(*) FROM fill WHERE state IN ('open', 'unexplained') AND strategy_id != '' GROUP BY state")
+    rows = fetch_all(
+        db,
+        "SELECT state, count(*) FROM fill WHERE state IN ('open', 'unexplained') AND strategy_id "
+        "!= '' GROUP BY state",
+    )
     counts: dict[str, int] = dict(rows)
     return Unsettled(counts.get("open", 0), counts.get("unexplained", 0))

@@ -1,5 +1,6 @@
-"""The wallet of each account beside its books: where it stood when the books began, running sums of what changed it, and visible rows for
-what nothing explains. Nothing here reads history: every sum is kept by difference.
+"""The wallet of each account beside its books: where it stood when the books began, running sums of
+what changed it, and visible rows for what nothing explains. Nothing here reads history: every sum
+is kept by difference.
 """
 
 from collections.abc import Iterable
@@ -23,9 +24,11 @@ RESOLVED_WITHIN: Final = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Wallet:
-    """Hold an account's wallet: ``baseline`` at cost when its books began, ``quiet_at`` when both sides were last compared.
+    """Hold an account's wallet: ``baseline`` at cost when its books began, ``quiet_at`` when both
+    sides were last compared.
 
-    ``cash`` and ``worth`` (with unrealised profit) are of the newest reading that was written, ``rounding`` what was left as such.
+    ``cash`` and ``worth`` (with unrealised profit) are of the newest reading that was written,
+    ``rounding`` what was left as such.
     """
 
     since: datetime
@@ -39,26 +42,53 @@ class Wallet:
 
 def read_wallet(db: apsw.Connection, account: AccountId) -> Wallet | None:
     """Read an account's wallet; None before its first reading."""
-    row = fetch_one(db, "SELECT since_us, baseline, quiet_us, rounding, cash, worth, read_us FROM wallet WHERE account_id = ?", (account,))
+    row = fetch_one(
+        db,
+        "SELECT since_us, baseline, quiet_us, rounding, cash, worth, read_us FROM wallet WHERE "
+        "account_id = ?",
+        (account,),
+    )
     if row is None:
         return None
     return Wallet(
-        from_us(row[0]), Decimal(row[1]), from_us(row[2]), Decimal(row[3]), Decimal(row[4]), Decimal(row[5]), from_us(row[6])
-    )  # fmt: skip
+        from_us(row[0]),
+        Decimal(row[1]),
+        from_us(row[2]),
+        Decimal(row[3]),
+        Decimal(row[4]),
+        Decimal(row[5]),
+        from_us(row[6]),
+    )
 
 
-def begin_wallet(db: apsw.Connection, account: AccountId, baseline: Decimal, cash: Decimal, worth: Decimal, at: datetime) -> None:
+def begin_wallet(
+    db: apsw.Connection,
+    account: AccountId,
+    baseline: Decimal,
+    cash: Decimal,
+    worth: Decimal,
+    at: datetime,
+) -> None:
     """Write where an account's wallet stands as its books begin."""
     db.execute(
-        "INSERT OR IGNORE INTO wallet (account_id, since_us, baseline, quiet_us, cash, worth, read_us) VALUES (?1, ?2, ?3, ?2, ?4, ?5, ?2)",
+        "INSERT OR IGNORE INTO wallet (account_id, since_us, baseline, quiet_us, cash, worth, "
+        "read_us) VALUES (?1, ?2, ?3, ?2, ?4, ?5, ?2)",
         (account, to_us(at), plain(baseline), plain(cash), plain(worth)),
     )
 
 
-def compared(db: apsw.Connection, account: AccountId, cash: Decimal, worth: Decimal, rounding: Decimal, at: datetime) -> None:
+def compared(
+    db: apsw.Connection,
+    account: AccountId,
+    cash: Decimal,
+    worth: Decimal,
+    rounding: Decimal,
+    at: datetime,
+) -> None:
     """Note that both sides were compared and agree, but for rounding."""
     db.execute(
-        "UPDATE wallet SET quiet_us = ?2, read_us = ?2, cash = ?3, worth = ?4, rounding = ?5 WHERE account_id = ?1",
+        "UPDATE wallet SET quiet_us = ?2, read_us = ?2, cash = ?3, worth = ?4, rounding = ?5 "
+        "WHERE account_id = ?1",
         (account, to_us(at), plain(cash), plain(worth), plain(rounding)),
     )
 
@@ -67,14 +97,27 @@ def add_to(db: apsw.Connection, account: str, line: Line, amount: Decimal) -> No
     """Add to a running sum of an account."""
     if not amount:
         return
-    row = fetch_one(db, "SELECT amount FROM wallet_sum WHERE account_id = ? AND line = ?", (account, line.value))
+    row = fetch_one(
+        db, "SELECT amount FROM wallet_sum WHERE account_id = ? AND line = ?", (account, line.value)
+    )
     known = ZERO if row is None else Decimal(row[0])
-    db.execute("INSERT OR REPLACE INTO wallet_sum VALUES (?, ?, ?)", (account, line.value, plain(EXACT.add(known, amount))))
+    db.execute(
+        "INSERT OR REPLACE INTO wallet_sum VALUES (?, ?, ?)",
+        (account, line.value, plain(EXACT.add(known, amount))),
+    )
 
 
 def add_since(db: apsw.Connection, account: str, line: Line, amount: Decimal, at_us: int) -> None:
-    """Add what happened at a time to a running sum; what was before the wallet began is in what it began with."""
-    if amount and fetch_one(db, "SELECT 1 FROM wallet WHERE account_id = ? AND since_us <= ?", (account, at_us)) is not None:
+    """Add what happened at a time to a running sum; what was before the wallet began is in what it
+    began with.
+    """
+    if (
+        amount
+        and fetch_one(
+            db, "SELECT 1 FROM wallet WHERE account_id = ? AND since_us <= ?", (account, at_us)
+        )
+        is not None
+    ):
         add_to(db, account, line, amount)
 
 
@@ -86,12 +129,26 @@ def sums(db: apsw.Connection, account: AccountId) -> dict[Line, Decimal]:
 
 def open_costs(db: apsw.Connection, account: AccountId) -> list[OpenCost]:
     """Read what the books have open, the owner's own included."""
-    rows = fetch_all(db, "SELECT symbol, side, quantity, cost FROM book WHERE account_id = ? ORDER BY symbol", (account,))
-    return [OpenCost(row[0], PositionSide(row[1]), Decimal(row[2]), None if row[3] is None else Decimal(row[3])) for row in rows]
+    rows = fetch_all(
+        db,
+        "SELECT symbol, side, quantity, cost FROM book WHERE account_id = ? ORDER BY symbol",
+        (account,),
+    )
+    return [
+        OpenCost(
+            row[0],
+            PositionSide(row[1]),
+            Decimal(row[2]),
+            None if row[3] is None else Decimal(row[3]),
+        )
+        for row in rows
+    ]
 
 
 def last_agreed(db: apsw.Connection, account: AccountId, symbol: str) -> datetime | None:
-    """Read when the exchange is known to have had of a contract what the books have: at the newest comparison, else at its opening."""
+    """Read when the exchange is known to have had of a contract what the books have: at the newest
+    comparison, else at its opening.
+    """
     row = fetch_one(
         db,
         "SELECT read_us FROM wallet WHERE account_id = ?1 UNION ALL"
@@ -106,7 +163,9 @@ def last_agreed(db: apsw.Connection, account: AccountId, symbol: str) -> datetim
 
 @dataclass(frozen=True, slots=True)
 class WalletRow:
-    """Hold a change of the wallet that no order explains: ``kind`` is ``unexplained``, or ``owner`` for a position that was his alone."""
+    """Hold a change of the wallet that no order explains: ``kind`` is ``unexplained``, or ``owner``
+    for a position that was his alone.
+    """
 
     id: int
     kind: Line
@@ -118,12 +177,20 @@ class WalletRow:
 
 
 def add_row(
-    db: apsw.Connection, account: AccountId, kind: Line, amount: Decimal, since: datetime, until: datetime, *, fill: int | None = None,
+    db: apsw.Connection,
+    account: AccountId,
+    kind: Line,
+    amount: Decimal,
+    since: datetime,
+    until: datetime,
+    *,
+    fill: int | None = None,
     position_id: str = "",
-) -> None:  # fmt: skip
+) -> None:
     """Write a visible row, and count it."""
     db.execute(
-        "INSERT INTO wallet_row (account_id, kind, amount, from_us, until_us, fill_id, position_id) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO wallet_row (account_id, kind, amount, from_us, until_us, fill_id, "
+        "position_id) VALUES (?, ?, ?, ?, ?, ?, ?)",
         (account, kind.value, plain(amount), to_us(since), to_us(until), fill, position_id),
     )
     add_to(db, account, kind, amount)
@@ -137,29 +204,44 @@ def drop_row(db: apsw.Connection, account: str, row: int, kind: Line, amount: De
 
 def drop_rows_of(db: apsw.Connection, fill: int) -> None:
     """Take back what stood for a fill whose price nobody had told: it is told now."""
-    for row, account, kind, amount in fetch_all(db, "SELECT id, account_id, kind, amount FROM wallet_row WHERE fill_id = ?", (fill,)):
+    for row, account, kind, amount in fetch_all(
+        db, "SELECT id, account_id, kind, amount FROM wallet_row WHERE fill_id = ?", (fill,)
+    ):
         drop_row(db, account, row, Line(kind), Decimal(amount))
 
 
-_ROWS = "SELECT id, kind, amount, from_us, until_us, fill_id, position_id FROM wallet_row WHERE account_id = ?"
+_ROWS = (
+    "SELECT id, kind, amount, from_us, until_us, fill_id, position_id FROM wallet_row WHERE "
+    "account_id = ?"
+)
 
 
 def _row(row: Row) -> WalletRow:
-    return WalletRow(row[0], Line(row[1]), Decimal(row[2]), from_us(row[3]), from_us(row[4]), row[5], row[6])
+    return WalletRow(
+        row[0], Line(row[1]), Decimal(row[2]), from_us(row[3]), from_us(row[4]), row[5], row[6]
+    )
 
 
 def wallet_rows(db: apsw.Connection, account: AccountId, limit: int = 100) -> list[WalletRow]:
     """Read an account's visible rows, newest first."""
-    return [_row(row) for row in fetch_all(db, _ROWS + " ORDER BY until_us DESC LIMIT ?", (account, limit))]
+    return [
+        _row(row)
+        for row in fetch_all(db, _ROWS + " ORDER BY until_us DESC LIMIT ?", (account, limit))
+    ]
 
 
 def is_busy(db: apsw.Connection, account: AccountId) -> bool:
-    """Tell whether the books of an account are not complete at this moment: the wallet says nothing about them then."""
+    """Tell whether the books of an account are not complete at this moment: the wallet says nothing
+    about them then.
+    """
     row = fetch_one(
         db,
-        "SELECT 1 FROM fill WHERE account_id = ?1 AND state = 'open' UNION ALL SELECT 1 FROM fill WHERE NOT folded AND account_id = ?1"
-        " UNION ALL SELECT 1 FROM attempt INDEXED BY attempt_open WHERE account_id = ?1 AND state != 'not_confirmed'"
-        " AND state IN ('claimed', 'unknown', 'placed', 'partially_filled', 'not_confirmed') LIMIT 1",
+        "SELECT 1 FROM fill WHERE account_id = ?1 AND state = 'open' UNION ALL SELECT 1 FROM fill "
+        "WHERE NOT folded AND account_id = ?1"
+        " UNION ALL SELECT 1 FROM attempt INDEXED BY attempt_open WHERE account_id = ?1 AND state "
+        "!= 'not_confirmed'"
+        " AND state IN ('claimed', 'unknown', 'placed', 'partially_filled', 'not_confirmed') "
+        "LIMIT 1",
         (account,),
     )
     return row is not None
@@ -167,45 +249,93 @@ def is_busy(db: apsw.Connection, account: AccountId) -> bool:
 
 def fills_since(db: apsw.Connection, account: AccountId, since: datetime) -> int:
     """Count an account's fills since a time."""
-    row = fetch_one(db, "SELECT count(*) FROM fill WHERE account_id = ? AND seen_us >= ?", (account, to_us(since)))
+    row = fetch_one(
+        db,
+        "SELECT count(*) FROM fill WHERE account_id = ? AND seen_us >= ?",
+        (account, to_us(since)),
+    )
     return 0 if row is None else int(row[0])
 
 
-def note_unexplained(db: apsw.Connection, account: AccountId, amount: Decimal, since: datetime, until: datetime) -> None:
-    """Write what nothing explains as a visible row, tied to the one close whose price nobody told where there is one.
+def note_unexplained(
+    db: apsw.Connection, account: AccountId, amount: Decimal, since: datetime, until: datetime
+) -> None:
+    """Write what nothing explains as a visible row, tied to the one close whose price nobody told
+    where there is one.
 
     Where it only takes back what a row of the last day had been written for, that row goes instead.
     """
     for row in rows_since(db, account, until - RESOLVED_WITHIN):
-        if row.kind is Line.UNEXPLAINED and row.fill is None and abs(EXACT.add(row.amount, amount)) <= TOLERANCE:
+        if (
+            row.kind is Line.UNEXPLAINED
+            and row.fill is None
+            and abs(EXACT.add(row.amount, amount)) <= TOLERANCE
+        ):
             drop_row(db, account, row.id, row.kind, row.amount)
             return
     untold = fetch_all(
         db,
-        "SELECT id FROM fill WHERE account_id = ?1 AND state = 'unexplained' AND seen_us >= ?2 AND price IS NULL AND NOT is_entry"
-        " AND NOT EXISTS (SELECT 1 FROM wallet_row WHERE wallet_row.fill_id = fill.id) ORDER BY seen_us LIMIT 2",
+        "SELECT id FROM fill WHERE account_id = ?1 AND state = 'unexplained' AND seen_us >= ?2 "
+        "AND price IS NULL AND NOT is_entry"
+        " AND NOT EXISTS (SELECT 1 FROM wallet_row WHERE wallet_row.fill_id = fill.id) ORDER BY "
+        "seen_us LIMIT 2",
         (account, to_us(until - RESOLVED_WITHIN)),
     )
-    add_row(db, account, Line.UNEXPLAINED, amount, since, until, fill=untold[0][0] if len(untold) == 1 else None)
+    add_row(
+        db,
+        account,
+        Line.UNEXPLAINED,
+        amount,
+        since,
+        until,
+        fill=untold[0][0] if len(untold) == 1 else None,
+    )
 
 
-def note_unseen(db: apsw.Connection, account: AccountId, closed: Iterable[ClosedPosition], since: datetime, until: datetime) -> int:
-    """Write results of positions that the owner opened and closed before anybody looked; returns how many were new."""
+def note_unseen(
+    db: apsw.Connection,
+    account: AccountId,
+    closed: Iterable[ClosedPosition],
+    since: datetime,
+    until: datetime,
+) -> int:
+    """Write results of positions that the owner opened and closed before anybody looked; returns
+    how many were new.
+    """
     rows = fetch_all(
         db,
-        "SELECT position_id FROM fill WHERE account_id = ?1 AND seen_us >= ?2 UNION SELECT position_id FROM book WHERE account_id = ?1"
+        "SELECT position_id FROM fill WHERE account_id = ?1 AND seen_us >= ?2 UNION SELECT "
+        "position_id FROM book WHERE account_id = ?1"
         " UNION SELECT position_id FROM wallet_row WHERE account_id = ?1 AND until_us >= ?2",
         (account, to_us(since)),
     )
     known = {row[0] for row in rows}
     new = 0
     for each in closed:
-        if each.position_id and each.position_id not in known and each.result is not None and since <= each.closed_at:
-            add_row(db, account, Line.OWNER, each.result, each.opened_at, max(until, each.closed_at), position_id=each.position_id)
+        if (
+            each.position_id
+            and each.position_id not in known
+            and each.result is not None
+            and since <= each.closed_at
+        ):
+            add_row(
+                db,
+                account,
+                Line.OWNER,
+                each.result,
+                each.opened_at,
+                max(until, each.closed_at),
+                position_id=each.position_id,
+            )
             new += 1
     return new
 
 
 def rows_since(db: apsw.Connection, account: AccountId, since: datetime) -> list[WalletRow]:
     """Read an account's visible rows that ended since a time, newest first."""
-    return [_row(row) for row in fetch_all(db, _ROWS + " AND until_us >= ? ORDER BY until_us DESC", (account, to_us(since)))]
+    return [
+        _row(row)
+        for row in fetch_all(
+            db, _ROWS + " AND until_us >= ? ORDER BY until_us DESC", (account, to_us(since))
+        )
+    ]

@@ -1,7 +1,9 @@
-"""See that the files which a ledger writes to are still those at its path: what is committed into a removed file is promised to nobody.
+"""See that the files which a ledger writes to are still those at its path: what is committed into a
+removed file is promised to nobody.
 
-The file is held open until the ledger is closed, because closing any handle of a file drops the locks that SQLite has on it. What cannot be
-looked at is a problem too: nothing is promised into a file that cannot be seen.
+The file is held open until the ledger is closed, because closing any handle of a file drops the
+locks that SQLite has on it. What cannot be looked at is a problem too: nothing is promised into a
+file that cannot be seen.
 """
 
 import os
@@ -12,11 +14,15 @@ from typing import Final
 from engine.ledger.database import LedgerError
 
 _ID_AT: Final = 68
-"""Where a database's header has its application id: a copy of ``back_up`` that was written over the file has another one."""
+"""Where a database's header has its application id: a copy of ``back_up`` that was written over the
+file has another one.
+"""
 
 
 class Witness:
-    """Watch one opened ledger; ``known_id`` is its application id as the database tells it. Raises LedgerError."""
+    """Watch one opened ledger; ``known_id`` is its application id as the database tells it. Raises
+    LedgerError.
+    """
 
     def __init__(self, path: Path, known_id: int) -> None:
         self._path = path
@@ -26,7 +32,9 @@ class Witness:
             opened = os.fstat(self._handle)
             found = os.pread(self._handle, 4, _ID_AT)
         except OSError as error:
-            raise LedgerError(f"{_unseen(path, error)}; rexalgo doctor says what is there and what to do") from error
+            raise LedgerError(
+                f"{_unseen(path, error)}; rexalgo doctor says what is there and what to do"
+            ) from error
         self._file = (opened.st_dev, opened.st_ino)
         self._size = opened.st_size
         self._ids = {found, known_id.to_bytes(4, "big")}
@@ -40,7 +48,9 @@ class Witness:
         self._ids.add(known_id.to_bytes(4, "big"))
 
     def problem(self) -> str:
-        """Say what happened to the files, empty where nothing did; once told it stays, because what was written since is not to be had."""
+        """Say what happened to the files, empty where nothing did; once told it stays, because what
+        was written since is not to be had.
+        """
         self._problem = self._problem or self._look()
         return self._problem
 
@@ -56,7 +66,9 @@ class Witness:
             return f"{self._path} was replaced by another file while it was in use"
         if now.st_size < self._size:
             self.is_written_over = True
-            return f"{self._path} was cut from {self._size} to {now.st_size} bytes while it was in use"
+            return (
+                f"{self._path} was cut from {self._size} to {now.st_size} bytes while it was in use"
+            )
         self._size = now.st_size
         if found not in self._ids:
             self.is_written_over = True
@@ -82,4 +94,7 @@ class Witness:
 
 
 def _unseen(file: Path, error: OSError) -> str:
-    return f"{file} could not be looked at while it was in use ({error.strerror or error}): see to its disk, its folder and their rights"
+    return (
+        f"{file} could not be looked at while it was in use ({error.strerror or error}): see to "
+        "its disk, its folder and their rights"
+    )

@@ -1,8 +1,9 @@
 """One writer: a thread that runs whole closures in order and commits them in groups.
 
-A closure is one transaction: all of it is durable when ``write`` returns, or none of it and ``write`` raises. A caller that is
-cancelled does not know whether its closure ran: read again. ``InlineRunner`` does the same on the caller's task, for virtual
-clocks (a thread would keep them from jumping) and for commands that open the ledger themselves.
+A closure is one transaction: all of it is durable when ``write`` returns, or none of it and
+``write`` raises. A caller that is cancelled does not know whether its closure ran: read again.
+``InlineRunner`` does the same on the caller's task, for virtual clocks (a thread would keep them
+from jumping) and for commands that open the ledger themselves.
 """
 
 import queue
@@ -17,19 +18,32 @@ from engine.ledger.database import LedgerError, WriteRefused
 
 T = TypeVar("T")
 _GROUP_MAX: Final = 100
-_OF_ONE_WRITE: Final = (apsw.ConstraintError, apsw.MismatchError, apsw.TooBigError, apsw.RangeError, apsw.BindingsError, apsw.SQLError)
-"""What SQLite raises where the statement or its values are wrong. Everything else is taken as a disk or a file that fails."""
+_OF_ONE_WRITE: Final = (
+    apsw.ConstraintError,
+    apsw.MismatchError,
+    apsw.TooBigError,
+    apsw.RangeError,
+    apsw.BindingsError,
+    apsw.SQLError,
+)
+"""What SQLite raises where the statement or its values are wrong. Everything else is taken as a
+disk or a file that fails.
+"""
 
 
 class Runner(Protocol):
     """Run closures against the one writing connection."""
 
     async def write(self, work: Callable[[apsw.Connection], T]) -> T:
-        """Run ``work`` as one durable transaction; raises what it raised, WriteRefused, or LedgerError when it could not be committed."""
+        """Run ``work`` as one durable transaction; raises what it raised, WriteRefused, or
+        LedgerError when it could not be committed.
+        """
         ...
 
     async def aclose(self, *, leaves_log: bool = False) -> None:
-        """Finish what was handed over, then close the connection; with ``leaves_log`` nothing more is brought into the file."""
+        """Finish what was handed over, then close the connection; with ``leaves_log`` nothing more
+        is brought into the file.
+        """
         ...
 
 
@@ -44,7 +58,9 @@ class _Job:
 
 
 def _run_group(db: apsw.Connection, jobs: list[_Job]) -> None:
-    """Run jobs in one transaction, a savepoint each; a job that raises leaves no trace, a commit that fails leaves none of them."""
+    """Run jobs in one transaction, a savepoint each; a job that raises leaves no trace, a commit
+    that fails leaves none of them.
+    """
     try:
         db.execute("BEGIN IMMEDIATE")
         for job in jobs:
@@ -57,7 +73,9 @@ def _run_group(db: apsw.Connection, jobs: list[_Job]) -> None:
                 db.execute("ROLLBACK TO job")
             except apsw.Error:
                 raise
-            except Exception as error:  # handed to the caller: a closure's own refusal is not the ledger's failure
+            except (
+                Exception
+            ) as error:  # handed to the caller: a closure's own refusal is not the ledger's failure
                 job.error = error
                 db.execute("ROLLBACK TO job")
             db.execute("RELEASE job")
@@ -107,7 +125,9 @@ class InlineRunner:
 
 
 class ThreadRunner:
-    """Run closures in one thread of its own, up to 100 in one commit. Made inside a running trio loop."""
+    """Run closures in one thread of its own, up to 100 in one commit. Made inside a running trio
+    loop.
+    """
 
     def __init__(self, db: apsw.Connection) -> None:
         self._db = db

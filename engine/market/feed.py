@@ -1,6 +1,7 @@
 """One feed per exchange: instruments, prices and candles, read once for everybody.
 
-A failing read keeps the last values; nothing here makes up a price. Whoever needs a fresh price asks for it and is told None.
+A failing read keeps the last values; nothing here makes up a price. Whoever needs a fresh price
+asks for it and is told None.
 """
 
 import logging
@@ -52,14 +53,18 @@ class MarketFeed:
         return self._instruments.get(symbol)
 
     async def trades(self, symbol: Symbol) -> bool:
-        """Tell whether the exchange trades a contract, reading its contracts where that was not done yet."""
+        """Tell whether the exchange trades a contract, reading its contracts where that was not
+        done yet.
+        """
         if not self._instruments:
             async with self._reading:
                 await self._read_safely()
         return symbol in self._instruments
 
     async def quote(self, symbol: Symbol, age_s: float) -> Quote | None:
-        """Return a price at most ``age_s`` seconds old, reading it again where needed; None where it cannot be had."""
+        """Return a price at most ``age_s`` seconds old, reading it again where needed; None where
+        it cannot be had.
+        """
         self._wanted.add(symbol)
         known = self._young(symbol, age_s)
         if known is None:
@@ -72,7 +77,11 @@ class MarketFeed:
 
     def _young(self, symbol: Symbol, age_s: float) -> Quote | None:
         quote = self._quotes.get(symbol)
-        return quote if quote is not None and self._clock.now() - quote.at <= timedelta(seconds=age_s) else None
+        return (
+            quote
+            if quote is not None and self._clock.now() - quote.at <= timedelta(seconds=age_s)
+            else None
+        )
 
     def want(self, symbols: frozenset[Symbol]) -> None:
         """Keep prices of these contracts too."""
@@ -101,9 +110,16 @@ class MarketFeed:
             with trio.fail_after(DEADLINE_S):
                 await self._read()
             self.problem = ""
-        except Exception as error:  # a plugin's fault: old values stay, and entries with old prices are denied
+        except (
+            Exception
+        ) as error:  # a plugin's fault: old values stay, and entries with old prices are denied
             if not self.problem:
-                _LOG.warning("market data of %s cannot be read: %s: %s", self._adapter.name, type(error).__name__, error)
+                _LOG.warning(
+                    "market data of %s cannot be read: %s: %s",
+                    self._adapter.name,
+                    type(error).__name__,
+                    error,
+                )
             self.problem = f"{type(error).__name__}: {error}"[:200]
 
     async def _read(self) -> None:
@@ -112,7 +128,9 @@ class MarketFeed:
         if trio.current_time() - self._instruments_at >= INSTRUMENTS_S:
             self._instruments = {each.symbol: each for each in await self._market.instruments()}
             self._instruments_at = trio.current_time()
-        listed = frozenset(self._wanted & set(self._instruments))  # a contract that is not listed must not cost the others their price
+        listed = frozenset(
+            self._wanted & set(self._instruments)
+        )  # a contract that is not listed must not cost the others their price
         if listed:
             for quote in await self._market.quotes(listed):
                 self._quotes[quote.symbol] = quote

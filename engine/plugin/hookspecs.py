@@ -1,8 +1,9 @@
 """The four hooks: each is called once, synchronously, at start, and registers plain typed objects.
 
-A hook receives the plugin's own settings (the ``[plugin.NAME]`` section of the config) and a ``register`` function. Raise
-``InvalidValue`` for a setting that cannot work: start-up stops and names the plugin and the field. Registering two things
-under one name is refused. A misspelt hook name is refused when the plugin is loaded.
+A hook receives the plugin's own settings (the ``[plugin.NAME]`` section of the config) and a
+``register`` function. Raise ``InvalidValue`` for a setting that cannot work: start-up stops and
+names the plugin and the field. Registering two things under one name is refused. A misspelt hook
+name is refused when the plugin is loaded.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,20 +21,30 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
 @hookspec
-def register_exchanges(register: Callable[[ExchangeAdapter], None], settings: Mapping[str, object]) -> None:
+def register_exchanges(
+    register: Callable[[ExchangeAdapter], None], settings: Mapping[str, object]
+) -> None:
     """Register exchange adapters. An adapter must not connect anywhere when made."""
 
 
 @hookspec
-def register_signal_sources(register: Callable[[WebhookSource | StreamSource], None], settings: Mapping[str, object]) -> None:
-    """Register signal sources: an object with ``authenticate`` is a webhook source, one with ``run`` a stream source."""
+def register_signal_sources(
+    register: Callable[[WebhookSource | StreamSource], None], settings: Mapping[str, object]
+) -> None:
+    """Register signal sources: an object with ``authenticate`` is a webhook source, one with
+    ``run`` a stream source.
+    """
 
 
 @hookspec
-def register_rate_limiters(register: Callable[[RateLimiter], None], settings: Mapping[str, object]) -> None:
+def register_rate_limiters(
+    register: Callable[[RateLimiter], None], settings: Mapping[str, object]
+) -> None:
     """Register rate limiters; config names which one the engine uses."""
 
 
 @hookspec
-def register_notifiers(register: Callable[[Notifier], None], settings: Mapping[str, object]) -> None:
+def register_notifiers(
+    register: Callable[[Notifier], None], settings: Mapping[str, object]
+) -> None:
     """Register notifiers; every registered one gets every alert."""

@@ -1,8 +1,9 @@
 """Loads the plugins that the config names, one at a time, and gathers what they register.
 
-What must always hold: a plugin that is not enabled is never imported; a plugin that is wrong in any way stops the start with its
-name, its distribution, what is wrong and what to do; two things of one kind never share a name. Hooks run here, once, and never
-again. This file knows nothing about what the registered objects do.
+What must always hold: a plugin that is not enabled is never imported; a plugin that is wrong in any
+way stops the start with its name, its distribution, what is wrong and what to do; two things of one
+kind never share a name. Hooks run here, once, and never again. This file knows nothing about what
+the registered objects do.
 """
 
 import sys
@@ -52,7 +53,8 @@ class InstalledPlugin:
 
 @dataclass(frozen=True, slots=True)
 class LoadedPlugin:
-    """Say what one loaded plugin provides, such as ``exchange paper``, and with which settings (its defaults merged in).
+    """Say what one loaded plugin provides, such as ``exchange paper``, and with which settings (its
+    defaults merged in).
 
     ``code`` is a hash of the Python files of its package, empty where it was given by the caller.
     """
@@ -78,7 +80,9 @@ class Plugins:
     loaded: tuple[LoadedPlugin, ...]
 
     def settings(self, plugin: str) -> Mapping[str, object]:
-        """Return the merged settings of a loaded plugin; raises KeyError for one that is not loaded."""
+        """Return the merged settings of a loaded plugin; raises KeyError for one that is not
+        loaded.
+        """
         return {each.name: each.settings for each in self.loaded}[plugin]
 
     def provider(self, kind: str, registered: str) -> LoadedPlugin:
@@ -86,13 +90,18 @@ class Plugins:
 
         ``kind`` is "exchange", "signal source", "rate limiter" or "notifier".
         """
-        return {thing: each for each in self.loaded for thing in each.provides}[f"{kind} {registered}"]
+        return {thing: each for each in self.loaded for thing in each.provides}[
+            f"{kind} {registered}"
+        ]
 
 
 def list_installed() -> tuple[InstalledPlugin, ...]:
     """List every installed plugin, by name; imports none of them."""
     return tuple(
-        sorted((_described(point) for point in metadata.entry_points(group=GROUP)), key=lambda each: (each.name, each.distribution))
+        sorted(
+            (_described(point) for point in metadata.entry_points(group=GROUP)),
+            key=lambda each: (each.name, each.distribution),
+        )
     )
 
 
@@ -103,15 +112,21 @@ def load_plugins(
 ) -> Plugins:
     """Load the enabled plugins in order and call their hooks.
 
-    ``settings`` are the [plugin.NAME] sections by plugin name. ``extra_modules`` gives modules (or objects) by plugin name that
-    are used instead of an installed one, for tests and benches. Raises PluginError for the first plugin that is wrong.
+    ``settings`` are the [plugin.NAME] sections by plugin name. ``extra_modules`` gives modules (or
+    objects) by plugin name that are used instead of an installed one, for tests and benches. Raises
+    PluginError for the first plugin that is wrong.
     """
     registry = _Registry()
     loaded: list[LoadedPlugin] = []
     for name in enabled:
         source, module = _find(name, extra_modules)
         if any(each.name == name for each in loaded):
-            raise PluginError(name, source.distribution, "it is enabled twice", "name it once in [plugins] enabled")
+            raise PluginError(
+                name,
+                source.distribution,
+                "it is enabled twice",
+                "name it once in [plugins] enabled",
+            )
         loaded.append(_load(source, module, settings.get(name, {}), registry))
     return Plugins(
         exchanges=MappingProxyType(registry.exchanges),
@@ -125,7 +140,12 @@ def load_plugins(
 
 def _described(point: metadata.EntryPoint) -> InstalledPlugin:
     known = point.dist
-    return InstalledPlugin(point.name, known.name if known else "(unknown)", known.version if known else "", point.value)
+    return InstalledPlugin(
+        point.name,
+        known.name if known else "(unknown)",
+        known.version if known else "",
+        point.value,
+    )
 
 
 def _find(name: str, extra: Mapping[str, object]) -> tuple[InstalledPlugin, object]:
@@ -136,19 +156,32 @@ def _find(name: str, extra: Mapping[str, object]) -> tuple[InstalledPlugin, obje
         near = get_close_matches(name, [each.name for each in list_installed()], 1)
         hint = f" (did you mean {near[0]}?)" if near else ""
         raise PluginError(
-            name, "(not installed)", f"no installed package has this plugin{hint}", f"install it, or run: rexalgo plugin disable {name}"
+            name,
+            "(not installed)",
+            f"no installed package has this plugin{hint}",
+            f"install it, or run: rexalgo plugin disable {name}",
         )
     source = _described(points[0])
     if len(points) > 1:
         both = " and ".join(_described(point).distribution for point in points)
-        raise PluginError(name, both, "more than one installed package has a plugin of this name", "uninstall one of them")
+        raise PluginError(
+            name,
+            both,
+            "more than one installed package has a plugin of this name",
+            "uninstall one of them",
+        )
     try:
         return source, points[0].load()
-    except Exception as error:  # foreign code: whatever it raises while being imported is the plugin's failure, and named so
-        raise PluginError(name, source.distribution, f"importing {source.module} failed: {_told(error)}") from error
+    # foreign code: whatever it raises while being imported is the plugin's failure, and named so
+    except Exception as error:
+        raise PluginError(
+            name, source.distribution, f"importing {source.module} failed: {_told(error)}"
+        ) from error
 
 
-def _load(source: InstalledPlugin, module: object, given: Mapping[str, object], registry: "_Registry") -> LoadedPlugin:
+def _load(
+    source: InstalledPlugin, module: object, given: Mapping[str, object], registry: "_Registry"
+) -> LoadedPlugin:
     def refuse(wrong: str) -> PluginError:
         return PluginError(source.name, source.distribution, wrong)
 
@@ -165,15 +198,31 @@ def _load(source: InstalledPlugin, module: object, given: Mapping[str, object], 
         manager.register(module, source.name)
         for hook, register in registry.hooks(source.name, provides):
             getattr(manager.hook, hook)(register=register, settings=merged)
-    except Exception as error:  # foreign code: whatever a hook raises is the plugin's failure, and named so
+    except (
+        Exception
+    ) as error:  # foreign code: whatever a hook raises is the plugin's failure, and named so
         raise refuse(_told(error)) from error
     if not provides:
-        raise refuse("it registers nothing: mark at least one of " + ", ".join(_HOOKS) + " with @hookimpl and call register in it")
-    return LoadedPlugin(source.name, source.distribution, source.version, tuple(provides), merged, defaults, _code(source))
+        raise refuse(
+            "it registers nothing: mark at least one of "
+            + ", ".join(_HOOKS)
+            + " with @hookimpl and call register in it"
+        )
+    return LoadedPlugin(
+        source.name,
+        source.distribution,
+        source.version,
+        tuple(provides),
+        merged,
+        defaults,
+        _code(source),
+    )
 
 
 def _code(source: InstalledPlugin) -> str:
-    """Hash the Python files beside the plugin's module: the same version with other files is another plugin."""
+    """Hash the Python files beside the plugin's module: the same version with other files is
+    another plugin.
+    """
     module = sys.modules.get(source.module.partition(":")[0])
     file = getattr(module, "__file__", None)
     if file is None or source.distribution == NO_DISTRIBUTION:
@@ -182,23 +231,35 @@ def _code(source: InstalledPlugin) -> str:
     files = [Path(file)] if is_alone else sorted(Path(file).parent.rglob("*.py"))
     digest = sha256()
     for each in files:
-        digest.update(f"{each.relative_to(Path(file).parent).as_posix()}\n{each.stat().st_size}\n".encode() + each.read_bytes())
+        digest.update(
+            f"{each.relative_to(Path(file).parent).as_posix()}\n{each.stat().st_size}\n".encode()
+            + each.read_bytes()
+        )
     return digest.hexdigest()
 
 
-def _merged(source: InstalledPlugin, module: object, given: Mapping[str, object]) -> tuple[Mapping[str, object], Mapping[str, object]]:
+def _merged(
+    source: InstalledPlugin, module: object, given: Mapping[str, object]
+) -> tuple[Mapping[str, object], Mapping[str, object]]:
     defaults = getattr(module, "default_settings", {})
     if not isinstance(defaults, Mapping):
-        raise PluginError(source.name, source.distribution, f"default_settings must be a mapping, was {type(defaults).__name__}")
+        raise PluginError(
+            source.name,
+            source.distribution,
+            f"default_settings must be a mapping, was {type(defaults).__name__}",
+        )
     unknown = [key for key in given if key not in defaults]
     if unknown:
         near = get_close_matches(unknown[0], list(defaults), 1)
-        hint = f"did you mean {near[0]}?" if near else "known are: " + (", ".join(defaults) or "none")
+        hint = (
+            f"did you mean {near[0]}?" if near else "known are: " + (", ".join(defaults) or "none")
+        )
         raise PluginError(
             source.name,
             source.distribution,
             f"unknown setting plugin.{source.name}.{unknown[0]} ({hint})",
-            f"correct section [plugin.{source.name}] of rexalgo.toml (rexalgo plugin show {source.name} lists the settings)",
+            f"correct section [plugin.{source.name}] of rexalgo.toml (rexalgo plugin show "
+            f"{source.name} lists the settings)",
         )
     return MappingProxyType(dict(defaults)), MappingProxyType({**defaults, **given})
 
@@ -208,7 +269,9 @@ _MARK: Final = f"{hookspecs.PROJECT}_impl"
 
 
 def _wrong_hooks(module: object) -> Iterator[str]:
-    """Yield what is wrong with the hooks of a module: marked and unknown, or looking like a hook and unmarked."""
+    """Yield what is wrong with the hooks of a module: marked and unknown, or looking like a hook
+    and unmarked.
+    """
     for name in dir(module):
         member = getattr(module, name, None)
         mark = getattr(member, _MARK, None)
@@ -216,7 +279,11 @@ def _wrong_hooks(module: object) -> Iterator[str]:
             hook = mark.get("specname") or name
             if hook not in _HOOKS:
                 near = get_close_matches(hook, _HOOKS, 1)
-                yield f"there is no hook {hook}" + (f" (did you mean {near[0]}?)" if near else "; the hooks are " + ", ".join(_HOOKS))
+                yield f"there is no hook {hook}" + (
+                    f" (did you mean {near[0]}?)"
+                    if near
+                    else "; the hooks are " + ", ".join(_HOOKS)
+                )
         elif name.startswith("register_") and callable(member):
             yield f"{name} looks like a hook and is not marked with @hookimpl"
 
@@ -246,7 +313,9 @@ class _Registry:
     owners: dict[str, str] = field(default_factory=dict)
 
     def hooks(self, plugin: str, provides: list[str]) -> Iterator[tuple[str, Callable[..., None]]]:
-        """Yield each hook with its ``register`` function, which notes in ``provides`` what was registered."""
+        """Yield each hook with its ``register`` function, which notes in ``provides`` what was
+        registered.
+        """
 
         def put(kind: str, shape: str, shelf: dict[str, object], thing: object) -> None:
             name = self._checked(kind, shape, thing)

@@ -1,7 +1,9 @@
-"""The record that a plugin passed its kit: tied to plugin, version, code, kit and API version, so that a change has to prove itself again.
+"""The record that a plugin passed its kit: tied to plugin, version, code, kit and API version, so
+that a change has to prove itself again.
 
-It lies in the place's data folder and is written by ``rexalgo plugin test``. Real money asks for it. A run that only reads has a record of
-its own: it proves nothing about orders, and takes no proof away.
+It lies in the place's data folder and is written by ``rexalgo plugin test``. Real money asks for
+it. A run that only reads has a record of its own: it proves nothing about orders, and takes no
+proof away.
 """
 
 import json
@@ -17,7 +19,8 @@ KIT_VERSION: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class KitRecord:
-    """Hold one run of a kit; ``at`` is ISO 8601 in UTC, ``version`` the distribution's, ``code`` a hash of the plugin's own files.
+    """Hold one run of a kit; ``at`` is ISO 8601 in UTC, ``version`` the distribution's, ``code`` a
+    hash of the plugin's own files.
 
     A read-only run proves nothing about orders.
     """
@@ -41,7 +44,9 @@ def _file(data_dir: Path, plugin: str, *, read_only: bool = False) -> Path:
 
 
 def write_record(data_dir: Path, record: KitRecord) -> Path:
-    """Write a record in place of the plugin's last one of its sort (read-only or not); returns the file."""
+    """Write a record in place of the plugin's last one of its sort (read-only or not); returns the
+    file.
+    """
     file = _file(data_dir, record.plugin, read_only=record.read_only)
     make_folder(file.parent)
     replace_file(file, json.dumps(asdict(record), indent=2) + "\n")
@@ -58,7 +63,8 @@ def read_record(data_dir: Path, plugin: str, *, read_only: bool = False) -> KitR
 
 
 def why_unproven(data_dir: Path, plugin: str, version: str, code: str | None) -> str:
-    """Say why there is no proof that this version and code of a plugin passed this kit under this API, with orders; nothing where there is.
+    """Say why there is no proof that this version and code of a plugin passed this kit under this
+    API, with orders; nothing where there is.
 
     ``code`` is None where the plugin is not loaded: its files are not compared then.
     """
@@ -66,7 +72,11 @@ def why_unproven(data_dir: Path, plugin: str, version: str, code: str | None) ->
     if record is None:
         return "its kit was never run here"
     if record.read_only or not record.passed:
-        return "its kit only read, and placed no order" if record.read_only else f"its kit failed {', '.join(record.failed)}"
+        return (
+            "its kit only read, and placed no order"
+            if record.read_only
+            else f"its kit failed {', '.join(record.failed)}"
+        )
     for what, then, now in (
         ("version", record.version, version),
         ("the kit's version", str(record.kit_version), str(KIT_VERSION)),

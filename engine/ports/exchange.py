@@ -1,8 +1,9 @@
-"""What an exchange plugin implements: an adapter per exchange, a connection per account, and three honest errors.
+"""What an exchange plugin implements: an adapter per exchange, a connection per account, and three
+honest errors.
 
-The one rule behind this file: **a timeout is not a no.** An adapter says ``NotExecuted`` only with proof that nothing was
-executed, ``Rejected`` only when the exchange said no; everything else, any exception whatever, is taken as *unknown* and
-looked up by reading, never sent again.
+The one rule behind this file: **a timeout is not a no.** An adapter says ``NotExecuted`` only with
+proof that nothing was executed, ``Rejected`` only when the exchange said no; everything else, any
+exception whatever, is taken as *unknown* and looked up by reading, never sent again.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
 
 
 class ExchangeError(RexAlgoError):
-    """Be the parent of what an adapter raises on purpose. ``text`` is for people: no secret, no raw body above 200 characters."""
+    """Be the parent of what an adapter raises on purpose. ``text`` is for people: no secret, no raw
+    body above 200 characters.
+    """
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -34,7 +37,8 @@ class ExchangeError(RexAlgoError):
 
 
 class NotExecuted(ExchangeError):
-    """Say with proof that nothing was executed (connect failed, refused locally, 429, 423): the engine may try again.
+    """Say with proof that nothing was executed (connect failed, refused locally, 429, 423): the
+    engine may try again.
 
     ``retry_after_s`` is the exchange's own wish in seconds, None where it named none.
     """
@@ -63,14 +67,18 @@ class Rejected(ExchangeError):
 
 
 class OutcomeUnknown(ExchangeError):
-    """Say that the request may have been executed. Raising anything else that is not one of the above means the same."""
+    """Say that the request may have been executed. Raising anything else that is not one of the
+    above means the same.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class CredentialField:
-    """Describe one thing a person must paste to connect an account, for forms and for ``rexalgo provision``.
+    """Describe one thing a person must paste to connect an account, for forms and for ``rexalgo
+    provision``.
 
-    ``help`` says what it is and what it can do, ``where`` where to get it. When it runs out is ``credentials_last_days`` of the traits.
+    ``help`` says what it is and what it can do, ``where`` where to get it. When it runs out is
+    ``credentials_last_days`` of the traits.
     """
 
     name: str
@@ -84,23 +92,29 @@ class CredentialField:
 class ExchangeTraits:
     """Say what the exchange can do, as facts that the engine plans with.
 
-    ``reads_client_order_id``: orders read back carry the client order id that was sent. ``protects_with_entry``: stop and
-    target go with the entry order. ``order_limit`` and ``read_limit``: what one account may send; the limiter plugin counts.
-    ``visible_within_s``: how long after acceptance an order may still be missing from reads. ``exits_carry_client_order_id``:
-    False where exits go through a closing call that takes no id; they are then proven by what happened to the position.
-    ``account_requests`` and ``exit_requests``: how many requests one reading of an account and one exit take, for the limiter.
-    ``refuses_repeated_ids``: a client order id that was used before never makes a second order (the engine does not rely on it).
-    ``sets_protection``: its connections are ``ProtectionConnection`` too, so stop and target of a position can be set and moved.
-    ``reports_funds``: its connections are ``FundsConnection`` too. ``credentials_last_days``: the age at which the exchange stops
-    accepting a key, None where it names none. ``reports_fees``: its connections are ``FeesConnection`` too, and fees are taken from
-    there alone, never from order reports. ``client_order_id_per_account``: its connections are ``OrderIdConnection`` too, and each says
-    for itself what ``reads_client_order_id`` says for all. ``counts_unmapped_errors``: the adapter is an ``ErrorCountingAdapter`` too.
-    ``names_positions``: positions carry their id, and orders that opened, grew or closed a position carry it as ``position_id``.
-    ``reports_closed_positions``: its connections are ``ClosedPositionsConnection`` too.
+    ``reads_client_order_id``: orders read back carry the client order id that was sent.
+    ``protects_with_entry``: stop and target go with the entry order. ``order_limit`` and
+    ``read_limit``: what one account may send; the limiter plugin counts. ``visible_within_s``: how
+    long after acceptance an order may still be missing from reads. ``exits_carry_client_order_id``:
+    False where exits go through a closing call that takes no id; they are then proven by what
+    happened to the position. ``account_requests`` and ``exit_requests``: how many requests one
+    reading of an account and one exit take, for the limiter. ``refuses_repeated_ids``: a client
+    order id that was used before never makes a second order (the engine does not rely on it).
+    ``sets_protection``: its connections are ``ProtectionConnection`` too, so stop and target of a
+    position can be set and moved. ``reports_funds``: its connections are ``FundsConnection`` too.
+    ``credentials_last_days``: the age at which the exchange stops accepting a key, None where it
+    names none. ``reports_fees``: its connections are ``FeesConnection`` too, and fees are taken
+    from there alone, never from order reports. ``client_order_id_per_account``: its connections are
+    ``OrderIdConnection`` too, and each says for itself what ``reads_client_order_id`` says for all.
+    ``counts_unmapped_errors``: the adapter is an ``ErrorCountingAdapter`` too. ``names_positions``:
+    positions carry their id, and orders that opened, grew or closed a position carry it as
+    ``position_id``. ``reports_closed_positions``: its connections are ``ClosedPositionsConnection``
+    too.
 
-    How an exit is proven follows from these: by its client order id (``exits_carry_client_order_id``), else by the row that names the
-    position it closed (``names_positions``), else by the closed position (``reports_closed_positions``), else by a later reading
-    without the position.
+    How an exit is proven follows from these: by its client order id
+    (``exits_carry_client_order_id``), else by the row that names the position it closed
+    (``names_positions``), else by the closed position (``reports_closed_positions``), else by a
+    later reading without the position.
     """
 
     reads_client_order_id: bool
@@ -124,7 +138,9 @@ class ExchangeTraits:
 
 @dataclass(frozen=True, slots=True)
 class FundsElsewhere:
-    """Tell of money that the engine cannot trade with: ``where`` is a few words for people, such as ``the spot wallet``."""
+    """Tell of money that the engine cannot trade with: ``where`` is a few words for people, such as
+    ``the spot wallet``.
+    """
 
     where: str
     amount: Money
@@ -141,10 +157,12 @@ class FeeKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class FeeReport:
-    """Hold one row of the exchange's fee history: ``amount`` is what the wallet lost by it, tax included; below 0 it was received.
+    """Hold one row of the exchange's fee history: ``amount`` is what the wallet lost by it, tax
+    included; below 0 it was received.
 
-    ``tax`` is the part of ``amount`` that is tax. ``side`` and ``traded`` (quantity x price) are there for trades and their rebates, where
-    the exchange tells them: they are what ties a row to an order. ``closed_by`` says what closed the position, where the row tells it.
+    ``tax`` is the part of ``amount`` that is tax. ``side`` and ``traded`` (quantity x price) are
+    there for trades and their rebates, where the exchange tells them: they are what ties a row to
+    an order. ``closed_by`` says what closed the position, where the row tells it.
     """
 
     id: str
@@ -161,7 +179,9 @@ class FeeReport:
 
 @dataclass(frozen=True, slots=True)
 class FeeHistory:
-    """Hold rows of the fee history, newest first. ``complete`` is True only when the reading reaches back past the asked time."""
+    """Hold rows of the fee history, newest first. ``complete`` is True only when the reading
+    reaches back past the asked time.
+    """
 
     rows: tuple[FeeReport, ...]
     complete: bool
@@ -170,9 +190,11 @@ class FeeHistory:
 
 @dataclass(frozen=True, slots=True)
 class OrderHistory:
-    """Hold orders read back, newest first. ``complete`` is True only when the reading reaches back past the asked time.
+    """Hold orders read back, newest first. ``complete`` is True only when the reading reaches back
+    past the asked time.
 
-    A row that cannot be read is in ``unreadable``; where it could be of the asked symbol and time, the reading is not complete.
+    A row that cannot be read is in ``unreadable``; where it could be of the asked symbol and time,
+    the reading is not complete.
     """
 
     orders: tuple[OrderReport, ...]
@@ -182,10 +204,12 @@ class OrderHistory:
 
 @dataclass(frozen=True, slots=True)
 class ExchangeContext:
-    """Hold all that a plugin gets from the engine: its own config section, a clock, HTTP clients, and a folder of its own.
+    """Hold all that a plugin gets from the engine: its own config section, a clock, HTTP clients,
+    and a folder of its own.
 
-    ``http`` makes an httpx.AsyncClient over the engine's transport (one warm connection, no redirects, no retries, no proxy
-    environment, response size capped); the engine closes it. ``data_dir`` is private to the plugin and survives restarts.
+    ``http`` makes an httpx.AsyncClient over the engine's transport (one warm connection, no
+    redirects, no retries, no proxy environment, response size capped); the engine closes it.
+    ``data_dir`` is private to the plugin and survives restarts.
     """
 
     settings: Mapping[str, object]
@@ -197,36 +221,45 @@ class ExchangeContext:
 class HttpClients(Protocol):
     """Make HTTP clients."""
 
-    def __call__(self, base_url: str, headers: Mapping[str, str] | None = None) -> "httpx.AsyncClient":
+    def __call__(
+        self, base_url: str, headers: Mapping[str, str] | None = None
+    ) -> "httpx.AsyncClient":
         """Return a client for one base address; give each account connection its own."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class AccountLogin:
-    """Hold who is connecting: the account's id (for the adapter's own bookkeeping) and its credentials by field name."""
+    """Hold who is connecting: the account's id (for the adapter's own bookkeeping) and its
+    credentials by field name.
+    """
 
     account: AccountId
     credentials: Mapping[str, Secret] = field(default_factory=dict)
 
 
 class ExchangeConnection(Protocol):
-    """Act for one account. The engine calls every method under a total deadline and sends each order exactly once.
+    """Act for one account. The engine calls every method under a total deadline and sends each
+    order exactly once.
 
-    Methods may be cancelled while reading. ``place_order`` is not cancelled by the engine except at its deadline.
+    Methods may be cancelled while reading. ``place_order`` is not cancelled by the engine except at
+    its deadline.
     """
 
     async def prepare_entry(self, order: OrderIntent) -> None:
-        """Do what must stand before the entry (such as setting leverage) and cannot execute anything; called before the claim.
+        """Do what must stand before the entry (such as setting leverage) and cannot execute
+        anything; called before the claim.
 
         Raise ``NotExecuted`` to be asked again, ``Rejected`` when the exchange refuses the setting.
         """
         ...
 
     async def place_order(self, order: OrderIntent) -> OrderReport:
-        """Send the order once and return what the exchange said about it. Never retry, never follow a redirect.
+        """Send the order once and return what the exchange said about it. Never retry, never follow
+        a redirect.
 
-        Raises ``NotExecuted``, ``Rejected`` or ``OutcomeUnknown`` (any other exception counts as the last).
+        Raises ``NotExecuted``, ``Rejected`` or ``OutcomeUnknown`` (any other exception counts as
+        the last).
         """
         ...
 
@@ -235,7 +268,9 @@ class ExchangeConnection(Protocol):
         ...
 
     async def find_orders(self, symbol: Symbol, since: datetime) -> OrderHistory:
-        """Read open and past orders of ``symbol`` created at or after ``since`` (exchange clock, UTC)."""
+        """Read open and past orders of ``symbol`` created at or after ``since`` (exchange clock,
+        UTC).
+        """
         ...
 
     async def cancel_order(self, symbol: Symbol, exchange_order_id: str) -> None:
@@ -251,9 +286,11 @@ class ProtectionConnection(ExchangeConnection, Protocol):
     """Act for one account at an exchange whose traits say ``sets_protection``."""
 
     async def set_protection(self, protection: ProtectionOrder) -> None:
-        """Make the open position's stop and target exactly these: create, move or remove. Doing it twice does no harm.
+        """Make the open position's stop and target exactly these: create, move or remove. Doing it
+        twice does no harm.
 
-        Raises ``Rejected`` (POSITION_NOT_OPEN where there is no such position), or anything else to be asked again.
+        Raises ``Rejected`` (POSITION_NOT_OPEN where there is no such position), or anything else to
+        be asked again.
         """
         ...
 
@@ -262,7 +299,9 @@ class FundsConnection(ExchangeConnection, Protocol):
     """Act for one account at an exchange whose traits say ``reports_funds``."""
 
     async def funds_elsewhere(self) -> Sequence[FundsElsewhere]:
-        """Read what the owner has where the engine cannot trade with it, so that a missing balance can be explained in words."""
+        """Read what the owner has where the engine cannot trade with it, so that a missing balance
+        can be explained in words.
+        """
         ...
 
 
@@ -277,10 +316,14 @@ class FeesConnection(ExchangeConnection, Protocol):
 class ClosedPositionsConnection(ExchangeConnection, Protocol):
     """Act for one account at an exchange whose traits say ``reports_closed_positions``."""
 
-    async def closed_positions(self, since: datetime, position_ids: Collection[str] = ()) -> ClosedPositions:
-        """Read the positions that were closed at or after ``since`` (exchange clock, UTC), partial closes apart.
+    async def closed_positions(
+        self, since: datetime, position_ids: Collection[str] = ()
+    ) -> ClosedPositions:
+        """Read the positions that were closed at or after ``since`` (exchange clock, UTC), partial
+        closes apart.
 
-        ``position_ids`` are looked for beyond the first page, where the exchange does not list the newest closed first.
+        ``position_ids`` are looked for beyond the first page, where the exchange does not list the
+        newest closed first.
         """
         ...
 
@@ -290,12 +333,16 @@ class OrderIdConnection(ExchangeConnection, Protocol):
 
     @property
     def reads_client_order_id(self) -> bool:
-        """Tell whether this account's entries, read back, carry our client order id; never changes while the connection is open."""
+        """Tell whether this account's entries, read back, carry our client order id; never changes
+        while the connection is open.
+        """
         ...
 
 
 class ExchangeAdapter(Protocol):
-    """Stand for one exchange. Made once at start by ``register_exchanges``; must not connect anywhere when made."""
+    """Stand for one exchange. Made once at start by ``register_exchanges``; must not connect
+    anywhere when made.
+    """
 
     @property
     def name(self) -> str:
@@ -314,7 +361,9 @@ class ExchangeAdapter(Protocol):
 
     @property
     def credential_fields(self) -> Sequence[CredentialField]:
-        """Return what a person must paste, in order; the first secret field is what ``secret`` fills when provisioning."""
+        """Return what a person must paste, in order; the first secret field is what ``secret``
+        fills when provisioning.
+        """
         ...
 
     def environment(self, context: ExchangeContext) -> Environment:
@@ -326,7 +375,9 @@ class ExchangeAdapter(Protocol):
         ...
 
     async def connect(self, login: AccountLogin, context: ExchangeContext) -> ExchangeConnection:
-        """Open one account's connection; raise ``Rejected`` of kind CREDENTIALS for a key that the exchange refuses."""
+        """Open one account's connection; raise ``Rejected`` of kind CREDENTIALS for a key that the
+        exchange refuses.
+        """
         ...
 
 
@@ -334,13 +385,35 @@ class ErrorCountingAdapter(ExchangeAdapter, Protocol):
     """Stand for an exchange whose traits say ``counts_unmapped_errors``."""
 
     def unmapped_errors(self) -> Mapping[str, int]:
-        """Return the error texts that were met and that the adapter does not know, with their count since the start."""
+        """Return the error texts that were met and that the adapter does not know, with their count
+        since the start.
+        """
         ...
 
 
 __all__ = [
-    "AccountLogin", "ClosedPositionsConnection", "CredentialField", "ErrorCountingAdapter", "ExchangeAdapter", "ExchangeConnection",
-    "ExchangeContext", "ExchangeError", "ExchangeTraits", "FeeHistory", "FeeKind", "FeeReport", "FeesConnection", "FundsConnection",
-    "FundsElsewhere", "HttpClients", "NotExecuted",
-    "OrderHistory", "OrderIdConnection", "OutcomeUnknown", "ProtectionConnection", "Ratio", "Rejected", "RejectionKind",
-]  # fmt: skip
+    "AccountLogin",
+    "ClosedPositionsConnection",
+    "CredentialField",
+    "ErrorCountingAdapter",
+    "ExchangeAdapter",
+    "ExchangeConnection",
+    "ExchangeContext",
+    "ExchangeError",
+    "ExchangeTraits",
+    "FeeHistory",
+    "FeeKind",
+    "FeeReport",
+    "FeesConnection",
+    "FundsConnection",
+    "FundsElsewhere",
+    "HttpClients",
+    "NotExecuted",
+    "OrderHistory",
+    "OrderIdConnection",
+    "OutcomeUnknown",
+    "ProtectionConnection",
+    "Ratio",
+    "Rejected",
+    "RejectionKind",
+]

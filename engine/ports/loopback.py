@@ -5,12 +5,15 @@ from urllib.parse import urlsplit
 
 
 def is_loopback(url: str) -> bool:
-    """Tell whether an http address is of this machine; only there may an exchange adapter say SIMULATED.
+    """Tell whether an http address is of this machine; only there may an exchange adapter say
+    SIMULATED.
 
     A name that only begins like one (``http://127.0.0.1.example.com``), and https, are not.
     """
     parts = urlsplit(url)
     try:
-        return parts.scheme == "http" and (parts.hostname == "localhost" or ip_address(parts.hostname or "").is_loopback)
+        return parts.scheme == "http" and (
+            parts.hostname == "localhost" or ip_address(parts.hostname or "").is_loopback
+        )
     except ValueError:
         return False

@@ -13,7 +13,9 @@ from engine.domain.instrument import Instrument
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """Hold a contract's prices at ``at`` (UTC, the time of reading): ``last`` trade and ``mark`` price."""
+    """Hold a contract's prices at ``at`` (UTC, the time of reading): ``last`` trade and ``mark``
+    price.
+    """
 
     symbol: Symbol
     last: Price
@@ -23,7 +25,9 @@ class Quote:
 
 @dataclass(frozen=True, slots=True)
 class Candle:
-    """Hold one closed or running candle; ``opened_at`` is its start (UTC), ``volume`` is in units of the base asset."""
+    """Hold one closed or running candle; ``opened_at`` is its start (UTC), ``volume`` is in units
+    of the base asset.
+    """
 
     symbol: Symbol
     interval_s: int
@@ -36,10 +40,11 @@ class Candle:
 
 
 class MarketData(Protocol):
-    """Read public data of one exchange. The engine calls it from one task per exchange, each call under its own deadline.
+    """Read public data of one exchange. The engine calls it from one task per exchange, each call
+    under its own deadline.
 
-    Raise any exception when the data cannot be had: the feed keeps the last values, and an entry whose price is too old is
-    denied. Never return made-up or zero prices.
+    Raise any exception when the data cannot be had: the feed keeps the last values, and an entry
+    whose price is too old is denied. Never return made-up or zero prices.
     """
 
     async def instruments(self) -> Sequence[Instrument]:

@@ -7,7 +7,9 @@ from engine.ports.exchange import HttpClients
 
 
 class Notifier(Protocol):
-    """Deliver alerts, at least once each and in order; the engine keeps a cursor per notifier, so nothing is lost while it fails."""
+    """Deliver alerts, at least once each and in order; the engine keeps a cursor per notifier, so
+    nothing is lost while it fails.
+    """
 
     @property
     def name(self) -> str:

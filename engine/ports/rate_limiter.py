@@ -16,7 +16,9 @@ class RateLimit:
 
     def __post_init__(self) -> None:
         if self.count < 1 or self.burst < 1 or not self.period_s > 0:
-            raise ValueError(f"a rate limit needs count and burst of at least 1 and a period above 0, was {self}")
+            raise ValueError(
+                f"a rate limit needs count and burst of at least 1 and a period above 0, was {self}"
+            )
 
 
 class Priority(Enum):
@@ -29,7 +31,9 @@ class Priority(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """Permit the cost at ``at`` (UTC, now or later): the caller waits until then. The units are already counted."""
+    """Permit the cost at ``at`` (UTC, now or later): the caller waits until then. The units are
+    already counted.
+    """
 
     at: datetime
 
@@ -42,9 +46,11 @@ class Refused:
 
 
 class RateLimiter(Protocol):
-    """Count units per pool. Synchronous, in memory, never sleeping, never raising for a well-formed call.
+    """Count units per pool. Synchronous, in memory, never sleeping, never raising for a well-formed
+    call.
 
-    A limiter that raises is replaced for entries by refusal and for exits by the engine's own half-rate limiter.
+    A limiter that raises is replaced for entries by refusal and for exits by the engine's own
+    half-rate limiter.
     """
 
     @property
@@ -52,9 +58,12 @@ class RateLimiter(Protocol):
         """Return the short name used in config."""
         ...
 
-    def reserve(self, pool: str, limit: RateLimit, cost: int, priority: Priority, now: datetime) -> Granted | Refused:
+    def reserve(
+        self, pool: str, limit: RateLimit, cost: int, priority: Priority, now: datetime
+    ) -> Granted | Refused:
         """Count ``cost`` units of ``pool`` (such as ``paper:orders:ACCOUNT``) under ``limit``.
 
-        Entries and reads leave 20 % of the burst to exits. May grant a time up to one period ahead, otherwise refuse.
+        Entries and reads leave 20 % of the burst to exits. May grant a time up to one period ahead,
+        otherwise refuse.
         """
         ...

@@ -10,7 +10,8 @@ from engine.domain.errors import InvalidValue
 class Secret:
     """Wrap a secret text; only ``reveal()`` gives it back.
 
-    repr, str, format, pickling and comparing never show or compare it, so that logs, tracebacks and pages cannot carry one.
+    repr, str, format, pickling and comparing never show or compare it, so that logs, tracebacks and
+    pages cannot carry one.
     """
 
     __slots__ = ("_text",)
@@ -40,23 +41,32 @@ class Secret:
 
 
 def is_one_line(text: str) -> bool:
-    """Tell whether a text is one line of printable ASCII: what is not cannot travel in a header, and is mostly a paste gone wrong."""
+    """Tell whether a text is one line of printable ASCII: what is not cannot travel in a header,
+    and is mostly a paste gone wrong.
+    """
     return text.isascii() and text.isprintable()
 
 
 def read_secret_file(path: object, field: str) -> Secret:
-    """Read a plugin's secret from a file that only its owner may read; for settings, which hold no secrets themselves.
+    """Read a plugin's secret from a file that only its owner may read; for settings, which hold no
+    secrets themselves.
 
-    Raises InvalidValue naming ``field``: the path must be absolute, the file UTF-8, not empty, mode 0600 or stricter.
+    Raises InvalidValue naming ``field``: the path must be absolute, the file UTF-8, not empty, mode
+    0600 or stricter.
     """
     if not isinstance(path, str) or not Path(path).is_absolute():
         raise InvalidValue(field, "the absolute path of a file that holds the secret", path)
     try:
-        mode, text = stat.S_IMODE(Path(path).stat().st_mode), Path(path).read_text(encoding="utf-8").strip()
+        mode, text = (
+            stat.S_IMODE(Path(path).stat().st_mode),
+            Path(path).read_text(encoding="utf-8").strip(),
+        )
     except (OSError, UnicodeDecodeError):
         raise InvalidValue(field, "a readable file in UTF-8", path) from None
     if mode & 0o077:
-        raise InvalidValue(field, f"mode 0600, for it holds a secret (chmod 600 {path})", f"mode {mode:04o}")
+        raise InvalidValue(
+            field, f"mode 0600, for it holds a secret (chmod 600 {path})", f"mode {mode:04o}"
+        )
     if not text:
         raise InvalidValue(field, "a file that is not empty", path)
     return Secret(text)

@@ -1,4 +1,6 @@
-"""Where signals come from: a webhook source verifies and reads deliveries (both pure), a stream source runs as a task."""
+"""Where signals come from: a webhook source verifies and reads deliveries (both pure), a stream
+source runs as a task.
+"""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,12 +19,16 @@ if TYPE_CHECKING:
 
 
 class NotAuthentic(RexAlgoError):
-    """Say that a delivery does not prove who sent it. One type, one answer (401) for every cause; carries no detail."""
+    """Say that a delivery does not prove who sent it. One type, one answer (401) for every cause;
+    carries no detail.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """Hold one HTTP delivery as it came: raw body, headers as ``(lower-case name, value)`` pairs in order, and where from."""
+    """Hold one HTTP delivery as it came: raw body, headers as ``(lower-case name, value)`` pairs in
+    order, and where from.
+    """
 
     body: bytes
     headers: tuple[tuple[str, str], ...]
@@ -36,10 +42,11 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Authenticated:
-    """Say what verifying proved: when it was signed (None where the dialect has no time), with which key, under which id.
+    """Say what verifying proved: when it was signed (None where the dialect has no time), with
+    which key, under which id.
 
-    ``key_index`` is the position in the ``keys`` that were given. ``dedupe_key`` is an id carried by the signed headers, None
-    where the body carries it.
+    ``key_index`` is the position in the ``keys`` that were given. ``dedupe_key`` is an id carried
+    by the signed headers, None where the body carries it.
     """
 
     key_index: int
@@ -48,7 +55,9 @@ class Authenticated:
 
 
 class WebhookSource(Protocol):
-    """Verify and read deliveries. Both methods are pure: no clock but ``now``, no network, no state, no logging of input."""
+    """Verify and read deliveries. Both methods are pure: no clock but ``now``, no network, no
+    state, no logging of input.
+    """
 
     @property
     def name(self) -> str:
@@ -59,17 +68,25 @@ class WebhookSource(Protocol):
         """Make a fresh random secret in the form that is shown to the sender once."""
         ...
 
-    def authenticate(self, delivery: Delivery, keys: Sequence[Secret], now: datetime) -> Authenticated:
-        """Check the raw delivery against every key in constant time; raise ``NotAuthentic`` otherwise, whatever the cause."""
+    def authenticate(
+        self, delivery: Delivery, keys: Sequence[Secret], now: datetime
+    ) -> Authenticated:
+        """Check the raw delivery against every key in constant time; raise ``NotAuthentic``
+        otherwise, whatever the cause.
+        """
         ...
 
     def parse(self, delivery: Delivery, proof: Authenticated) -> SignalDraft:
-        """Read the body; raise ``InvalidValue`` with field and expectation. Called only after ``authenticate``."""
+        """Read the body; raise ``InvalidValue`` with field and expectation. Called only after
+        ``authenticate``.
+        """
         ...
 
 
 class StreamContext(Protocol):
-    """Hold what a stream source gets from the engine: its strategy's facts, candles, a clock, and one verb, ``emit``."""
+    """Hold what a stream source gets from the engine: its strategy's facts, candles, a clock, and
+    one verb, ``emit``.
+    """
 
     @property
     def strategy(self) -> str:
@@ -97,19 +114,25 @@ class StreamContext(Protocol):
         ...
 
     def candles(self, symbol: Symbol, interval_s: int) -> AsyncIterator[Candle]:
-        """Yield each candle once after it closed, oldest first, starting with the newest closed one."""
+        """Yield each candle once after it closed, oldest first, starting with the newest closed
+        one.
+        """
         ...
 
     async def emit(self, draft: SignalDraft) -> SignalId:
-        """Record a signal durably; returns its id once it is safe. The same ``dedupe_key`` again returns the same id.
+        """Record a signal durably; returns its id once it is safe. The same ``dedupe_key`` again
+        returns the same id.
 
-        Raises ``InvalidValue`` when the strategy may not send this (symbol not allowed, same id with another content).
+        Raises ``InvalidValue`` when the strategy may not send this (symbol not allowed, same id
+        with another content).
         """
         ...
 
 
 class StreamSource(Protocol):
-    """Produce signals from something that runs: candles, a socket, a file. One task per strategy, restarted when it fails."""
+    """Produce signals from something that runs: candles, a socket, a file. One task per strategy,
+    restarted when it fails.
+    """
 
     @property
     def name(self) -> str:
@@ -117,12 +140,16 @@ class StreamSource(Protocol):
         ...
 
     def check_params(self, params: Mapping[str, object]) -> None:
-        """Raise ``InvalidValue`` for parameters that cannot work; called when a strategy is provisioned and before ``run``."""
+        """Raise ``InvalidValue`` for parameters that cannot work; called when a strategy is
+        provisioned and before ``run``.
+        """
         ...
 
     async def run(self, context: StreamContext) -> None:
-        """Run until cancelled, emitting signals. Returning means there will be none any more; raising restarts it later.
+        """Run until cancelled, emitting signals. Returning means there will be none any more;
+        raising restarts it later.
 
-        After a restart the same signals may be emitted again: derive ``dedupe_key`` from what caused the signal.
+        After a restart the same signals may be emitted again: derive ``dedupe_key`` from what
+        caused the signal.
         """
         ...

@@ -1,7 +1,9 @@
-"""Provisioning: an operator declares masters, strategies and followers in a file; this place is made to fit it.
+"""Provisioning: an operator declares masters, strategies and followers in a file; this place is
+made to fit it.
 
-Three steps, one way: ``resolve_secrets`` fetches named secrets on the caller's side; ``parse_declarations`` reads the table whole or
-not at all; ``apply_declarations`` compares it with the ledger and writes in one transaction.
+Three steps, one way: ``resolve_secrets`` fetches named secrets on the caller's side;
+``parse_declarations`` reads the table whole or not at all; ``apply_declarations`` compares it with
+the ledger and writes in one transaction.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,7 +14,12 @@ from engine.ledger import Database, Ledger
 from engine.ledger.people import accounts, masters, strategies
 from engine.plugin.host import Plugins
 from engine.provisioning.applying import ProvisionResult, apply_declarations
-from engine.provisioning.declarations import ExchangePlace, Known, known_strategies, parse_declarations
+from engine.provisioning.declarations import (
+    ExchangePlace,
+    Known,
+    known_strategies,
+    parse_declarations,
+)
 from engine.provisioning.errors import ProvisionErrors, ProvisionProblem
 from engine.provisioning.resolving import resolve_secrets
 
@@ -20,19 +27,34 @@ __all__ = ["ProvisionErrors", "ProvisionProblem", "ProvisionResult", "provision"
 
 
 async def provision(
-    ledger: Ledger, vault: Vault, plugins: Plugins, table: Mapping[str, object], *, places: Mapping[str, ExchangePlace],
-    now: datetime, webhook_address: str, file: str, also: Callable[[Database, ProvisionResult], None] = lambda db, result: None,
-) -> ProvisionResult:  # fmt: skip
-    """Read a table whose secrets are resolved and apply it; raises ProvisionErrors with everything that is wrong, nothing applied.
+    ledger: Ledger,
+    vault: Vault,
+    plugins: Plugins,
+    table: Mapping[str, object],
+    *,
+    places: Mapping[str, ExchangePlace],
+    now: datetime,
+    webhook_address: str,
+    file: str,
+    also: Callable[[Database, ProvisionResult], None] = lambda db, result: None,
+) -> ProvisionResult:
+    """Read a table whose secrets are resolved and apply it; raises ProvisionErrors with everything
+    that is wrong, nothing applied.
 
     The caller lets one run end before it begins another; ``also`` writes in the same transaction.
     """
     db = ledger.db
-    known = Known(frozenset(masters(db)), known_strategies(strategies(db)), frozenset(each.name for each in accounts(db)))
+    known = Known(
+        frozenset(masters(db)),
+        known_strategies(strategies(db)),
+        frozenset(each.name for each in accounts(db)),
+    )
     wanted = parse_declarations(table, places, plugins, known, file)
 
     def apply(writing: Database) -> ProvisionResult:
-        result = apply_declarations(writing, vault, plugins, wanted, now=now, webhook_address=webhook_address, file=file)
+        result = apply_declarations(
+            writing, vault, plugins, wanted, now=now, webhook_address=webhook_address, file=file
+        )
         also(writing, result)
         return result
 

@@ -1,7 +1,9 @@
-"""Apply declarations to the ledger: what is new is made, what the file changed is changed, what a person changed since is left alone.
+"""Apply declarations to the ledger: what is new is made, what the file changed is changed, what a
+person changed since is left alone.
 
-What always holds: one transaction, all of it or nothing; nothing is deleted; a second run of the same file changes nothing; a webhook
-secret leaves this place in the run that made it and never again.
+What always holds: one transaction, all of it or nothing; nothing is deleted; a second run of the
+same file changes nothing; a webhook secret leaves this place in the run that made it and never
+again.
 """
 
 import json
@@ -31,7 +33,12 @@ from engine.ledger.people import KIND_COPY_TRADING, AccountRow, EndpointRow, Str
 from engine.ledger.preflight import note_new_credentials
 from engine.plugin.host import Plugins
 from engine.ports.secret import Secret
-from engine.provisioning.declarations import Declarations, FollowerDeclaration, StrategyDeclaration, SubscriptionDeclaration
+from engine.provisioning.declarations import (
+    Declarations,
+    FollowerDeclaration,
+    StrategyDeclaration,
+    SubscriptionDeclaration,
+)
 from engine.provisioning.errors import ProvisionErrors, ProvisionProblem
 
 Key = tuple[str, str, str]
@@ -40,7 +47,9 @@ _HIDDEN: Final = "(a login; not shown)"
 
 @dataclass(frozen=True, slots=True)
 class ProvisionedStrategy:
-    """Show one declared strategy. ``webhook_url`` is None for kind algo; ``secret`` only in the run that made it."""
+    """Show one declared strategy. ``webhook_url`` is None for kind algo; ``secret`` only in the run
+    that made it.
+    """
 
     name: str
     webhook_url: str | None
@@ -49,7 +58,9 @@ class ProvisionedStrategy:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Show one value that a person changed after it was declared: the file says one thing, this place keeps another."""
+    """Show one value that a person changed after it was declared: the file says one thing, this
+    place keeps another.
+    """
 
     what: str
     field: str
@@ -59,7 +70,8 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class ProvisionResult:
-    """Tell what one run did. ``created`` and ``updated`` count by kind; ``followers`` is how many the file declares.
+    """Tell what one run did. ``created`` and ``updated`` count by kind; ``followers`` is how many
+    the file declares.
 
     ``subscriptions`` are the pairs of follower and strategy that it declares.
     """
@@ -75,20 +87,35 @@ class ProvisionResult:
         """Return it in JSON types; the one place where a new webhook secret is revealed."""
         return {
             "strategies": [
-                {"name": each.name, "webhook_url": each.webhook_url, "secret": None if each.secret is None else each.secret.reveal()}
+                {
+                    "name": each.name,
+                    "webhook_url": each.webhook_url,
+                    "secret": None if each.secret is None else each.secret.reveal(),
+                }
                 for each in self.strategies
             ],
             "followers": self.followers,
             "created": dict(self.created),
             "updated": list(self.updated),
-            "differences": [{"what": d.what, "field": d.field, "file": d.file, "here": d.here} for d in self.differences],
+            "differences": [
+                {"what": d.what, "field": d.field, "file": d.file, "here": d.here}
+                for d in self.differences
+            ],
         }
 
 
 def apply_declarations(
-    db: Database, vault: Vault, plugins: Plugins, wanted: Declarations, *, now: datetime, webhook_address: str, file: str = "the file"
+    db: Database,
+    vault: Vault,
+    plugins: Plugins,
+    wanted: Declarations,
+    *,
+    now: datetime,
+    webhook_address: str,
+    file: str = "the file",
 ) -> ProvisionResult:
-    """Apply within the caller's transaction; raises ProvisionErrors for what the ledger proves impossible, and then leaves no trace.
+    """Apply within the caller's transaction; raises ProvisionErrors for what the ledger proves
+    impossible, and then leaves no trace.
 
     ``webhook_address`` is how bots reach this place, such as ``https://copy.example.org``.
     """
@@ -103,7 +130,14 @@ def apply_declarations(
         raise ProvisionErrors(file, run.problems)
     people.set_declared(db, run.remembered)
     pairs = tuple((each.follower, each.strategy) for each in wanted.subscriptions)
-    return ProvisionResult(tuple(shown), len(wanted.followers), run.created, tuple(run.updated), tuple(run.differences), pairs)
+    return ProvisionResult(
+        tuple(shown),
+        len(wanted.followers),
+        run.created,
+        tuple(run.updated),
+        tuple(run.differences),
+        pairs,
+    )
 
 
 @dataclass(slots=True)
@@ -123,7 +157,9 @@ class _Run:
     problems: list[ProvisionProblem] = field(default_factory=list)
 
     def decide(self, key: Key, file: str, here: str, show: Callable[[str], str] = str) -> bool:
-        """Say whether the file's value is to be written: it differs, and nobody changed this place's value since the last run."""
+        """Say whether the file's value is to be written: it differs, and nobody changed this
+        place's value since the last run.
+        """
         kind, name, what = key
         if file == here:
             self.remembered[key] = file
@@ -150,60 +186,121 @@ class _Run:
         if row is None:
             return self._new_strategy(wanted)
         if row.kind != wanted.kind:
-            self.problems.append(ProvisionProblem(f"{wanted.path}.kind", f"{row.kind}, which never changes", wanted.kind, wanted.name))
+            self.problems.append(
+                ProvisionProblem(
+                    f"{wanted.path}.kind",
+                    f"{row.kind}, which never changes",
+                    wanted.kind,
+                    wanted.name,
+                )
+            )
             return ProvisionedStrategy(wanted.name, None, None)
         here, there = _strategy_fields(row), _strategy_fields(_row_of(wanted, row.id))
-        changed = [each for each in here if self.decide(("strategy", row.name, each), there[each], here[each])]
+        changed = [
+            each
+            for each in here
+            if self.decide(("strategy", row.name, each), there[each], here[each])
+        ]
         if "master" in changed and row.kind == KIND_COPY_TRADING:
-            # The webhook secrets are sealed under the master's key: with another master they would not open again.
-            self.problems.append(ProvisionProblem(f"{wanted.path}.master", f"{row.master}, which never changes", wanted.master, row.name))
+            # The webhook secrets are sealed under the master's key: with another master they would
+            # not open again.
+            self.problems.append(
+                ProvisionProblem(
+                    f"{wanted.path}.master",
+                    f"{row.master}, which never changes",
+                    wanted.master,
+                    row.name,
+                )
+            )
         target = _row_of(wanted, row.id)
-        people.set_strategy(self.db, replace(row, **{each: getattr(target, each) for each in changed}))
+        people.set_strategy(
+            self.db, replace(row, **{each: getattr(target, each) for each in changed})
+        )
         return ProvisionedStrategy(row.name, self._webhook_url(row.id), None)
 
     def _new_strategy(self, wanted: StrategyDeclaration) -> ProvisionedStrategy:
         row = _row_of(wanted, StrategyId(f"str_{secrets.token_hex(16)}"))
         people.insert_strategy(self.db, row, self.now)
-        self.remembered.update({("strategy", row.name, name): value for name, value in _strategy_fields(row).items()})
+        self.remembered.update(
+            {("strategy", row.name, name): value for name, value in _strategy_fields(row).items()}
+        )
         self.created["strategy"] += 1
         if row.kind != KIND_COPY_TRADING:
             return ProvisionedStrategy(row.name, None, None)
-        endpoint = EndpointRow(EndpointId(f"ep_{secrets.token_hex(16)}"), row.id, row.source, enabled=True, is_deleted=False)
+        endpoint = EndpointRow(
+            EndpointId(f"ep_{secrets.token_hex(16)}"),
+            row.id,
+            row.source,
+            enabled=True,
+            is_deleted=False,
+        )
         people.insert_endpoint(self.db, endpoint)
         secret = self.plugins.webhook_sources[row.source].new_secret()
         key = people.person_key(self.db, people.endpoint_owner(self.db, endpoint.id))
-        people.insert_endpoint_secret(self.db, seal_endpoint_secret(self.vault, key, endpoint.id, secret), self.now)
+        people.insert_endpoint_secret(
+            self.db, seal_endpoint_secret(self.vault, key, endpoint.id, secret), self.now
+        )
         return ProvisionedStrategy(row.name, self._webhook_url(row.id), secret)
 
     def _webhook_url(self, strategy: StrategyId) -> str | None:
-        mine = [each for each in people.endpoints(self.db) if each.strategy == strategy and not each.is_deleted]
+        mine = [
+            each
+            for each in people.endpoints(self.db)
+            if each.strategy == strategy and not each.is_deleted
+        ]
         return f"{self.webhook_address}/api/webhooks/copy-trading/{mine[0].id}" if mine else None
 
     # Followers
 
     def followers(self, wanted: tuple[FollowerDeclaration, ...]) -> None:
-        logins = {value: name for (kind, name, what), value in self.declared.items() if (kind, what) == ("follower", "login")}
+        logins = {
+            value: name
+            for (kind, name, what), value in self.declared.items()
+            if (kind, what) == ("follower", "login")
+        }
         kids = {value.partition(":")[0] for value in logins}
         for each in wanted:
             row = people.account_named(self.db, each.name)
             other = self._other_with_login(each, logins, kids)
             if other is not None:
-                self.problems.append(ProvisionProblem(each.path, "a login that no other account has", f"the login of {other}", each.name))
+                self.problems.append(
+                    ProvisionProblem(
+                        each.path,
+                        "a login that no other account has",
+                        f"the login of {other}",
+                        each.name,
+                    )
+                )
             elif row is None and person_named(self.db, _person_of(each)) is not None:
-                self.differences.append(Difference(f"follower {each.name}", "account", "connected", "disconnected by its owner"))
+                self.differences.append(
+                    Difference(
+                        f"follower {each.name}", "account", "connected", "disconnected by its owner"
+                    )
+                )
             elif row is None:
                 self._new_follower(each)
             elif row.exchange != each.exchange:
-                expected = f"{row.exchange}, where this account is; declare a new follower for another exchange"
-                self.problems.append(ProvisionProblem(f"{each.path}.exchange", expected, each.exchange, each.name))
+                expected = (
+                    f"{row.exchange}, where this account is; declare a new follower for another "
+                    "exchange"
+                )
+                self.problems.append(
+                    ProvisionProblem(f"{each.path}.exchange", expected, each.exchange, each.name)
+                )
             else:
                 self._login(each, row)
 
-    def _other_with_login(self, each: FollowerDeclaration, logins: Mapping[str, str], kids: set[str]) -> str | None:
+    def _other_with_login(
+        self, each: FollowerDeclaration, logins: Mapping[str, str], kids: set[str]
+    ) -> str | None:
         for kid in kids:
             try:
-                other = logins.get(credentials_print(self.vault, each.exchange, each.credentials, kid))
-            except VaultError:  # a root key that was retired: what it marked cannot be compared any more
+                other = logins.get(
+                    credentials_print(self.vault, each.exchange, each.credentials, kid)
+                )
+            except (
+                VaultError
+            ):  # a root key that was retired: what it marked cannot be compared any more
                 continue
             if other is not None and other != each.name:
                 return other
@@ -217,7 +314,9 @@ class _Run:
         people.insert_person(self.db, person.name, person.key, self.now)
         account = AccountId(f"acc_{secrets.token_hex(16)}")
         sealed = seal_credentials(self.vault, person.key, account, 1, wanted.credentials)
-        row = AccountRow(account, wanted.name, person.id, wanted.exchange, wanted.environment.value, sealed, 1)
+        row = AccountRow(
+            account, wanted.name, person.id, wanted.exchange, wanted.environment.value, sealed, 1
+        )
         people.insert_account(self.db, row, self.now)
         print_ = credentials_print(self.vault, wanted.exchange, wanted.credentials)
         self.remembered["follower", wanted.name, "login"] = print_
@@ -229,13 +328,24 @@ class _Run:
         kid = self.declared.get(key, "").partition(":")[0]
         kid = kid if kid in self.vault.kids else self.vault.active_kid
         kept = account_credentials(self.db, self.vault, row)
-        file, here = (credentials_print(self.vault, wanted.exchange, each, kid) for each in (wanted.credentials, kept))
+        file, here = (
+            credentials_print(self.vault, wanted.exchange, each, kid)
+            for each in (wanted.credentials, kept)
+        )
         if self.decide(key, file, here, show=lambda _: _HIDDEN):
             version = row.row_version + 1
-            sealed = seal_credentials(self.vault, people.person_key(self.db, row.person), row.id, version, wanted.credentials)
+            sealed = seal_credentials(
+                self.vault,
+                people.person_key(self.db, row.person),
+                row.id,
+                version,
+                wanted.credentials,
+            )
             people.set_credentials(self.db, row.id, sealed, version)
             note_new_credentials(self.db, wanted.name, self.now)
-            remember_login(self.db, credentials_print(self.vault, wanted.exchange, wanted.credentials), row.id)
+            remember_login(
+                self.db, credentials_print(self.vault, wanted.exchange, wanted.credentials), row.id
+            )
 
     # What followers agree to
 
@@ -247,15 +357,27 @@ class _Run:
         name, there = f"{wanted.follower} in {wanted.strategy}", policy_fields(wanted.policy)
         row = people.subscription_of(self.db, account.id, strategy.id)
         if row is None:
-            new = Subscription(f"sub_{secrets.token_hex(16)}", account.id, strategy.id, wanted.policy)
+            new = Subscription(
+                f"sub_{secrets.token_hex(16)}", account.id, strategy.id, wanted.policy
+            )
             people.insert_subscription(self.db, new, self.now)
-            self.remembered.update({("subscription", name, each): dump(value) for each, value in there.items()})
+            self.remembered.update(
+                {("subscription", name, each): dump(value) for each, value in there.items()}
+            )
             self.created["subscription"] += 1
             return
         here = policy_fields(row.policy)
-        changed = [each for each in here if self.decide(("subscription", name, each), dump(there[each]), dump(here[each]))]
+        changed = [
+            each
+            for each in here
+            if self.decide(("subscription", name, each), dump(there[each]), dump(here[each]))
+        ]
         if changed:
-            people.set_policy(self.db, row.id, read_policy(dump({**here, **{each: there[each] for each in changed}})))
+            people.set_policy(
+                self.db,
+                row.id,
+                read_policy(dump({**here, **{each: there[each] for each in changed}})),
+            )
 
 
 def _person_of(wanted: FollowerDeclaration) -> str:
@@ -264,8 +386,15 @@ def _person_of(wanted: FollowerDeclaration) -> str:
 
 def _row_of(wanted: StrategyDeclaration, identifier: StrategyId) -> StrategyRow:
     return StrategyRow(
-        identifier, wanted.name, wanted.master, wanted.kind, wanted.symbols, wanted.leverage, wanted.source, wanted.params
-    )  # fmt: skip
+        identifier,
+        wanted.name,
+        wanted.master,
+        wanted.kind,
+        wanted.symbols,
+        wanted.leverage,
+        wanted.source,
+        wanted.params,
+    )
 
 
 def _strategy_fields(row: StrategyRow) -> dict[str, str]:

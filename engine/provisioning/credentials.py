@@ -1,4 +1,6 @@
-"""Read a follower's exchange login from a table whose named secrets were resolved. Nothing here ever repeats a value."""
+"""Read a follower's exchange login from a table whose named secrets were resolved. Nothing here
+ever repeats a value.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -20,8 +22,8 @@ def read_credentials(
 ) -> list[Mapping[str, Secret]]:
     """Read one login per follower (one without a count); empty after noting problems.
 
-    ``secret`` (or secret_env, secret_file) fills the first secret field, ``credentials`` the others. A literal secret is refused
-    where the environment is live.
+    ``secret`` (or secret_env, secret_file) fills the first secret field, ``credentials`` the
+    others. A literal secret is refused where the environment is live.
     """
     before = len(table.problems)
     main = next((each.name for each in wanted if each.secret), None)
@@ -37,41 +39,65 @@ def read_credentials(
                 texts = _read_one(inner, main, each, environment, count)
             else:
                 if inside:
-                    table.complain("credentials", f"{main} only once", f"secret and credentials.{main}")
+                    table.complain(
+                        "credentials", f"{main} only once", f"secret and credentials.{main}"
+                    )
                 texts = _read_one(table, "secret", each, environment, count)
         else:
             texts = _read_one(
-                inner or Table(f"{table.path}.credentials", {}, table.problems, table.name), each.name, each, environment, count
+                inner or Table(f"{table.path}.credentials", {}, table.problems, table.name),
+                each.name,
+                each,
+                environment,
+                count,
             )
         given[each.name] = texts
     if len(table.problems) > before:
         return []
-    return [{name: Secret(texts[index]) for name, texts in given.items()} for index in range(count or 1)]
+    return [
+        {name: Secret(texts[index]) for name, texts in given.items()} for index in range(count or 1)
+    ]
 
 
-def _read_one(table: Table, key: str, wanted: CredentialField, environment: Environment, count: int | None) -> list[str]:
-    """Read one field in exactly one of its three forms; one text per follower, or nothing after noting a problem."""
+def _read_one(
+    table: Table, key: str, wanted: CredentialField, environment: Environment, count: int | None
+) -> list[str]:
+    """Read one field in exactly one of its three forms; one text per follower, or nothing after
+    noting a problem.
+    """
     forms = [f"{key}{form}" for form in _FORMS]
     present = [form for form in forms if form in table.values]
     if len(present) != 1:
-        table.complain(key, "exactly one of " + ", ".join(forms) + f" ({wanted.label})", " and ".join(present) or "none")
+        table.complain(
+            key,
+            "exactly one of " + ", ".join(forms) + f" ({wanted.label})",
+            " and ".join(present) or "none",
+        )
         return []
     value = table.values[present[0]]
     if present[0] != key:
         return _resolved(table, present[0], value)
     if wanted.secret and environment is Environment.LIVE:
         table.complain(
-            key, f"{key}_env or {key}_file: this exchange is {environment.label}, and a secret must not stand in a file of settings"
+            key,
+            f"{key}_env or {key}_file: this exchange is {environment.label}, and a secret must "
+            "not stand in a file of settings",
         )
         return []
     if isinstance(value, str) and not is_one_line(value):
         table.complain(key, _ONE_LINE, "another text")
         return []
     if not isinstance(value, str) or not value:
-        table.complain(key, "a text in quotes, not empty", "an empty text" if value == "" else kind_of(value))
+        table.complain(
+            key, "a text in quotes, not empty", "an empty text" if value == "" else kind_of(value)
+        )
         return []
     try:
-        return numbered(value, count if wanted.secret or "{" in value else None, key) if count else [value]
+        return (
+            numbered(value, count if wanted.secret or "{" in value else None, key)
+            if count
+            else [value]
+        )
     except InvalidValue as error:
         table.complain(key, error.expected)
         return []

@@ -1,7 +1,9 @@
-"""Read a provisioning file into declarations: pure, whole or not at all, every problem reported at once.
+"""Read a provisioning file into declarations: pure, whole or not at all, every problem reported at
+once.
 
-What always holds of what comes out: every name it refers to is declared in the file or known in the ledger, no name and no exchange
-login stands twice, a literal secret belongs to an exchange where no real money is. What is in the ledger is compared later.
+What always holds of what comes out: every name it refers to is declared in the file or known in the
+ledger, no name and no exchange login stands twice, a literal secret belongs to an exchange where no
+real money is. What is in the ledger is compared later.
 """
 
 from collections import Counter
@@ -36,7 +38,9 @@ _KEYS: Final[Mapping[str, tuple[str, ...]]] = {
 
 @dataclass(frozen=True, slots=True)
 class ExchangePlace:
-    """Say what provisioning must know of an enabled exchange; ``refused`` is why new accounts are not accepted there, or empty."""
+    """Say what provisioning must know of an enabled exchange; ``refused`` is why new accounts are
+    not accepted there, or empty.
+    """
 
     credential_fields: Sequence[CredentialField]
     environment: Environment
@@ -106,9 +110,15 @@ class Declarations:
 
 
 def parse_declarations(
-    table: Mapping[str, object], places: Mapping[str, ExchangePlace], plugins: Plugins, known: Known = Known(), file: str = "the file"
+    table: Mapping[str, object],
+    places: Mapping[str, ExchangePlace],
+    plugins: Plugins,
+    known: Known = Known(),
+    file: str = "the file",
 ) -> Declarations:
-    """Read a table whose secrets are resolved (``resolve_secrets``); raises ProvisionErrors with everything that is wrong."""
+    """Read a table whose secrets are resolved (``resolve_secrets``); raises ProvisionErrors with
+    everything that is wrong.
+    """
     parser = _Parser(table, places, plugins, known)
     declarations = parser.run()
     if parser.problems:
@@ -119,19 +129,31 @@ def parse_declarations(
 class _Parser:
     """Hold what is gathered on the way through one file."""
 
-    def __init__(self, table: Mapping[str, object], places: Mapping[str, ExchangePlace], plugins: Plugins, known: Known) -> None:
+    def __init__(
+        self,
+        table: Mapping[str, object],
+        places: Mapping[str, ExchangePlace],
+        plugins: Plugins,
+        known: Known,
+    ) -> None:
         self.problems: list[ProvisionProblem] = []
         self._top = Table("", table, self.problems)
         self._places = places
         self._plugins = plugins
         self._masters = set(known.masters)
-        self._strategies: dict[str, KnownStrategy | None] = dict(known.strategies)  # None: declared, with a problem of its own
+        self._strategies: dict[str, KnownStrategy | None] = dict(
+            known.strategies
+        )  # None: declared, with a problem of its own
         self._followers = set(known.followers)
         self._subscriptions: list[SubscriptionDeclaration] = []
 
     def run(self) -> Declarations:
         self._top.refuse_unknown(tuple(_KEYS))
-        masters = [name for each in self._tables("master") if (name := each.read("name", parse_name)) is not None]
+        masters = [
+            name
+            for each in self._tables("master")
+            if (name := each.read("name", parse_name)) is not None
+        ]
         self._refuse_doubles("master", [("master", name) for name in masters])
         self._masters.update(masters)
         strategies = list(self._read_strategies())
@@ -140,20 +162,29 @@ class _Parser:
             self._read_subscription(table)
         pairs = [(each.path, f"{each.follower} in {each.strategy}") for each in self._subscriptions]
         self._refuse_doubles("subscription", pairs)
-        return Declarations(tuple(masters), tuple(strategies), tuple(followers), tuple(self._subscriptions))
+        return Declarations(
+            tuple(masters), tuple(strategies), tuple(followers), tuple(self._subscriptions)
+        )
 
     def _tables(self, kind: str, named_by: str = "name") -> Iterator[Table]:
         """Yield the tables of one kind with their paths; note what is none."""
         values = self._top.values.get(kind, [])
         if not isinstance(values, list):
-            self._top.complain(kind, f"one or more [[{kind}]] tables (two brackets)", kind_of(values))
+            self._top.complain(
+                kind, f"one or more [[{kind}]] tables (two brackets)", kind_of(values)
+            )
             return
         for index, value in enumerate(values):
             if not isinstance(value, Mapping):
                 self._top.complain(f"{kind}[{index}]", f"a [[{kind}]] table", kind_of(value))
                 continue
             name = value.get(named_by)
-            table = Table(f"{kind}[{index}]", value, self.problems, name[:80] if isinstance(name, str) else None)
+            table = Table(
+                f"{kind}[{index}]",
+                value,
+                self.problems,
+                name[:80] if isinstance(name, str) else None,
+            )
             table.refuse_unknown(_KEYS[kind])
             yield table
 
@@ -162,7 +193,9 @@ class _Parser:
         for name, times in counted.items():
             if times > 1:
                 path = [path for path, each in found if each == name][-1]
-                self.problems.append(ProvisionProblem(path, f"each {what} once", f"{name} {times} times"))
+                self.problems.append(
+                    ProvisionProblem(path, f"each {what} once", f"{name} {times} times")
+                )
 
     # Strategies
 
@@ -179,13 +212,19 @@ class _Parser:
             if name is not None:
                 found.append((table.path, name))
                 self._strategies[name] = None
-            if len(self.problems) > before or not (name and master and kind and symbols and leverage and source):
+            if len(self.problems) > before or not (
+                name and master and kind and symbols and leverage and source
+            ):
                 continue
             self._strategies[name] = KnownStrategy(symbols, leverage)
-            yield StrategyDeclaration(table.path, name, master, kind, symbols, leverage, source, params)
+            yield StrategyDeclaration(
+                table.path, name, master, kind, symbols, leverage, source, params
+            )
         self._refuse_doubles("strategy", found)
 
-    def _read_source(self, table: Table, kind: str | None) -> tuple[str | None, Mapping[str, object]]:
+    def _read_source(
+        self, table: Table, kind: str | None
+    ) -> tuple[str | None, Mapping[str, object]]:
         if kind is None:
             return None, {}
         inner = table.inner("params")
@@ -193,7 +232,9 @@ class _Parser:
         if kind == KIND_COPY_TRADING:
             if inner is not None:
                 table.complain("params", f"no params: they belong to kind {KIND_ALGO}", "a table")
-            return table.choice("source", sorted(self._plugins.webhook_sources), WEBHOOK_SOURCE), params
+            return table.choice(
+                "source", sorted(self._plugins.webhook_sources), WEBHOOK_SOURCE
+            ), params
         source = table.choice("source", sorted(self._plugins.stream_sources))
         if source is not None:
             self._check_params(table, source, params)
@@ -205,8 +246,13 @@ class _Parser:
         except InvalidValue as error:
             key = error.field if error.field.startswith("params") else f"params.{error.field}"
             table.complain(key, error.expected, None if error.found is None else repr(error.found))
-        except Exception as error:  # foreign code: whatever it raises means that it cannot work with these parameters
-            table.complain("params", f"parameters that signal source {source} can read", f"its {type(error).__name__}")
+        # foreign code: whatever it raises means that it cannot work with these parameters
+        except Exception as error:
+            table.complain(
+                "params",
+                f"parameters that signal source {source} can read",
+                f"its {type(error).__name__}",
+            )
 
     # Followers and subscriptions
 
@@ -229,11 +275,19 @@ class _Parser:
                 table.complain("exchange", place.refused, exchange)
             count = len(names) if "count" in table.values else None
             credentials = read_credentials(table, place.credential_fields, place.environment, count)
-            for name, given in zip(names, credentials, strict=False):  # no credentials: their problem is noted
-                login = (exchange, tuple(sorted((key, each.reveal()) for key, each in given.items())))
+            for name, given in zip(
+                names, credentials, strict=False
+            ):  # no credentials: their problem is noted
+                login = (
+                    exchange,
+                    tuple(sorted((key, each.reveal()) for key, each in given.items())),
+                )
                 other = logins.setdefault(login, name)
                 if other != name:
-                    expected = "a login of its own for each follower (two on one exchange account would undo each other's positions)"
+                    expected = (
+                        "a login of its own for each follower (two on one exchange account would "
+                        "undo each other's positions)"
+                    )
                     table.complain("", expected, f"{name} with the login of {other}")
                 yield FollowerDeclaration(table.path, name, exchange, place.environment, given)
         self._refuse_doubles("follower", names_found)
@@ -256,13 +310,17 @@ class _Parser:
     def _refuse_policy_alone(self, table: Table) -> None:
         for key in POLICY_KEYS:
             if key in table.values:
-                table.complain(key, "strategy beside it (or a [[subscription]] that carries it)", "no strategy")
+                table.complain(
+                    key, "strategy beside it (or a [[subscription]] that carries it)", "no strategy"
+                )
 
     def _read_subscription(self, table: Table) -> None:
         names = self._names(table, "follower")
         strangers = [name for name in names if name not in self._followers]
         if strangers:
-            table.complain("follower", "a follower of this file or of this place", repr(strangers[0]))
+            table.complain(
+                "follower", "a follower of this file or of this place", repr(strangers[0])
+            )
         self._subscribe(table, [] if strangers else names)
 
     def _subscribe(self, table: Table, followers: Sequence[str]) -> None:
@@ -270,9 +328,16 @@ class _Parser:
         if name is None:
             return
         strategy = self._strategies[name]
-        policy = read_policy(table, None if strategy is None else strategy.symbols, None if strategy is None else strategy.leverage)
+        policy = read_policy(
+            table,
+            None if strategy is None else strategy.symbols,
+            None if strategy is None else strategy.leverage,
+        )
         if policy is not None:
-            self._subscriptions += [SubscriptionDeclaration(table.path, follower, name, policy) for follower in followers]
+            self._subscriptions += [
+                SubscriptionDeclaration(table.path, follower, name, policy)
+                for follower in followers
+            ]
 
 
 def known_strategies(rows: Sequence[Any]) -> dict[str, KnownStrategy]:

@@ -1,4 +1,6 @@
-"""What can be wrong with a provisioning file: everything at once, each with file, key, expected and found; never a secret."""
+"""What can be wrong with a provisioning file: everything at once, each with file, key, expected and
+found; never a secret.
+"""
 
 from dataclasses import dataclass
 
@@ -7,7 +9,9 @@ from engine.domain.errors import RexAlgoError
 
 @dataclass(frozen=True, slots=True)
 class ProvisionProblem:
-    """Say one thing that is wrong. ``key`` is a path such as ``follower[3].sizing.margin`` (counted from 0), ``name`` whose it is."""
+    """Say one thing that is wrong. ``key`` is a path such as ``follower[3].sizing.margin`` (counted
+    from 0), ``name`` whose it is.
+    """
 
     key: str
     expected: str
@@ -21,7 +25,9 @@ class ProvisionProblem:
 
 
 class ProvisionErrors(RexAlgoError):
-    """Say everything that is wrong with the file at once; nothing of it was applied: correct each and run again."""
+    """Say everything that is wrong with the file at once; nothing of it was applied: correct each
+    and run again.
+    """
 
     def __init__(self, file: str, problems: list[ProvisionProblem]) -> None:
         self.file = file

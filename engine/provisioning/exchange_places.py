@@ -1,4 +1,6 @@
-"""What an exchange's plugin gets from the engine, and what the engine asks of it before any account is connected."""
+"""What an exchange's plugin gets from the engine, and what the engine asks of it before any account
+is connected.
+"""
 
 from collections.abc import Mapping
 
@@ -13,8 +15,12 @@ from engine.settings.files import make_folder
 from engine.transport import HttpClientFactory
 
 
-def exchange_context(config: Config, plugins: Plugins, exchange: str, clock: Clock) -> ExchangeContext:
-    """Return what a plugin's exchange gets from the engine; its own folder is made where it is not there yet."""
+def exchange_context(
+    config: Config, plugins: Plugins, exchange: str, clock: Clock
+) -> ExchangeContext:
+    """Return what a plugin's exchange gets from the engine; its own folder is made where it is not
+    there yet.
+    """
     provider = plugins.provider("exchange", exchange)
     folder = config.data_dir / "plugins" / provider.name
     make_folder(folder)
@@ -22,14 +28,18 @@ def exchange_context(config: Config, plugins: Plugins, exchange: str, clock: Clo
 
 
 def why_refused(config: Config, plugins: Plugins, exchange: str, environment: Environment) -> str:
-    """Say why accounts of an exchange are not accepted, or nothing. Real money needs an adapter that was proven, or a decision."""
+    """Say why accounts of an exchange are not accepted, or nothing. Real money needs an adapter
+    that was proven, or a decision.
+    """
     if environment is not Environment.LIVE or config.plugins.allow_untested:
         return ""
     provider = plugins.provider("exchange", exchange)
     why = why_unproven(config.data_dir, provider.name, provider.version, provider.code)
     return why and (
-        f"an exchange without real money ({exchange} is LIVE with these settings, and its adapter has no recorded proof here: {why}; run "
-        f"rexalgo plugin test {provider.name} against a simulator; plugins.allow_untested = true accepts that there is none, and makes "
+        f"an exchange without real money ({exchange} is LIVE with these settings, and its adapter "
+        f"has no recorded proof here: {why}; run "
+        f"rexalgo plugin test {provider.name} against a simulator; plugins.allow_untested = true "
+        "accepts that there is none, and makes "
         "every order your own test)"
     )
 
@@ -39,5 +49,7 @@ def exchange_places(config: Config, plugins: Plugins, clock: Clock) -> Mapping[s
     places = {}
     for name, adapter in plugins.exchanges.items():
         environment = adapter.environment(exchange_context(config, plugins, name, clock))
-        places[name] = ExchangePlace(adapter.credential_fields, environment, why_refused(config, plugins, name, environment))
+        places[name] = ExchangePlace(
+            adapter.credential_fields, environment, why_refused(config, plugins, name, environment)
+        )
     return places

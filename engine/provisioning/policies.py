@@ -1,4 +1,6 @@
-"""Read what a follower agrees to: the keys that stand in a [[follower]] beside its strategy, or in a [[subscription]]."""
+"""Read what a follower agrees to: the keys that stand in a [[follower]] beside its strategy, or in
+a [[subscription]].
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import fields
@@ -23,17 +25,30 @@ from engine.domain.subscription import (
 from engine.provisioning.reading import Table, read_flag
 
 T = TypeVar("T")
-POLICY_KEYS: Final = ("sizing", "leverage", "limits", "symbols", "mode", "below_minimum", "allow_own_position")
+POLICY_KEYS: Final = (
+    "sizing",
+    "leverage",
+    "limits",
+    "symbols",
+    "mode",
+    "below_minimum",
+    "allow_own_position",
+)
 
 
-def read_policy(table: Table, symbols: frozenset[Symbol] | None, leverage: Ratio | None) -> CopyPolicy | None:
-    """Read a policy; None after noting problems. ``symbols`` and ``leverage`` are the strategy's, None where they are not known.
+def read_policy(
+    table: Table, symbols: frozenset[Symbol] | None, leverage: Ratio | None
+) -> CopyPolicy | None:
+    """Read a policy; None after noting problems. ``symbols`` and ``leverage`` are the strategy's,
+    None where they are not known.
 
     Defaults: mode live, the strategy's symbols, the master's leverage capped at the strategy's.
     """
     before = len(table.problems)
     mode = table.choice("mode", [each.value for each in Mode], Mode.LIVE.value)
-    below = table.choice("below_minimum", [each.value for each in BelowMinimum], BelowMinimum.SKIP.value)
+    below = table.choice(
+        "below_minimum", [each.value for each in BelowMinimum], BelowMinimum.SKIP.value
+    )
     own = table.read("allow_own_position", read_flag, False)
     sizing = _read_sizing(table)
     capped = None if leverage is None else LeveragePolicy(LeverageMode.CAPPED, leverage)
@@ -42,7 +57,11 @@ def read_policy(table: Table, symbols: frozenset[Symbol] | None, leverage: Ratio
     agreed = table.read("symbols", parse_symbols) if "symbols" in table.values else symbols
     foreign = sorted(agreed - symbols) if agreed and symbols else []
     if foreign:
-        table.complain("symbols", "only contracts of the strategy: " + ", ".join(sorted(symbols or ())), ", ".join(foreign))
+        table.complain(
+            "symbols",
+            "only contracts of the strategy: " + ", ".join(sorted(symbols or ())),
+            ", ".join(foreign),
+        )
     if len(table.problems) > before or chosen is None or agreed is None:
         return None  # without a problem of its own only where the strategy has one
     assert sizing is not None
@@ -54,7 +73,11 @@ def _read_sizing(table: Table) -> Sizing | None:
     inner = table.inner("sizing")
     if inner is None:
         if "sizing" not in table.values:
-            table.complain("sizing", 'how copies are sized, such as { mode = "fixed_margin", margin = "50" }', "nothing")
+            table.complain(
+                "sizing",
+                'how copies are sized, such as { mode = "fixed_margin", margin = "50" }',
+                "nothing",
+            )
         return None
     mode = inner.choice("mode", SIZING_FIELD)
     if mode is None:
@@ -66,13 +89,26 @@ def _read_leverage(table: Table) -> LeveragePolicy | None:
     if not isinstance(table.values["leverage"], dict):
         return table.read("leverage", parse_leverage)
     inner = table.inner("leverage")
-    return None if inner is None else _read_known(table, "leverage", inner, ("mode", "value"), parse_leverage)
+    return (
+        None
+        if inner is None
+        else _read_known(table, "leverage", inner, ("mode", "value"), parse_leverage)
+    )
 
 
-def _read_known(table: Table, key: str, inner: Table, known: Sequence[str], parse: Callable[[object, str], T]) -> T | None:
-    """Note unknown keys, then parse the known ones, so that a wrong value beside a misspelt key is told too."""
+def _read_known(
+    table: Table, key: str, inner: Table, known: Sequence[str], parse: Callable[[object, str], T]
+) -> T | None:
+    """Note unknown keys, then parse the known ones, so that a wrong value beside a misspelt key is
+    told too.
+    """
     inner.refuse_unknown(known)
-    part = Table(table.path, {key: {name: each for name, each in inner.values.items() if name in known}}, table.problems, table.name)
+    part = Table(
+        table.path,
+        {key: {name: each for name, each in inner.values.items() if name in known}},
+        table.problems,
+        table.name,
+    )
     return part.read(key, parse)
 
 
@@ -86,7 +122,9 @@ def _read_limits(table: Table) -> RiskLimits:
     good: dict[str, object] = {}
     for name in names:
         if name in inner.values:
-            part = Table(table.path, {"limits": {name: inner.values[name]}}, table.problems, table.name)
+            part = Table(
+                table.path, {"limits": {name: inner.values[name]}}, table.problems, table.name
+            )
             if part.read("limits", parse_limits) is not None:
                 good[name] = inner.values[name]
     return parse_limits(good)

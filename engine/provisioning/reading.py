@@ -13,7 +13,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Hold one table with its path and the name it belongs to; ``problems`` is shared by the whole file."""
+    """Hold one table with its path and the name it belongs to; ``problems`` is shared by the whole
+    file.
+    """
 
     path: str
     values: Mapping[str, object]
@@ -30,10 +32,20 @@ class Table:
         for key in self.values:
             if key not in known:
                 near = get_close_matches(key, known, 1)
-                self.complain(key, f"a known key (did you mean {near[0]}?)" if near else "one of " + ", ".join(known), "an unknown key")
+                self.complain(
+                    key,
+                    f"a known key (did you mean {near[0]}?)"
+                    if near
+                    else "one of " + ", ".join(known),
+                    "an unknown key",
+                )
 
-    def read(self, key: str, parse: Callable[[object, str], T], default: T | None = None) -> T | None:
-        """Parse one value; ``default`` where the key is absent, None after noting a problem (or where it is missing)."""
+    def read(
+        self, key: str, parse: Callable[[object, str], T], default: T | None = None
+    ) -> T | None:
+        """Parse one value; ``default`` where the key is absent, None after noting a problem (or
+        where it is missing).
+        """
         if key not in self.values:
             if default is None:
                 self.complain(key, "a value", "nothing")
@@ -41,7 +53,9 @@ class Table:
         try:
             return parse(self.values[key], key)
         except InvalidValue as error:
-            self.complain(error.field, error.expected, None if error.found is None else repr(error.found))
+            self.complain(
+                error.field, error.expected, None if error.found is None else repr(error.found)
+            )
             return None
 
     def choice(self, key: str, choices: Iterable[str], default: str | None = None) -> str | None:
@@ -52,7 +66,11 @@ class Table:
             if not isinstance(value, str) or value not in known:
                 near = get_close_matches(value, known, 1) if isinstance(value, str) else []
                 hint = f" (did you mean {near[0]}?)" if near else ""
-                words = "one of " + ", ".join(known) if known else "something that is there, and nothing is"
+                words = (
+                    "one of " + ", ".join(known)
+                    if known
+                    else "something that is there, and nothing is"
+                )
                 raise InvalidValue(field, words + hint, value)
             return value
 
@@ -62,7 +80,9 @@ class Table:
         """Return a table inside this one; None where it is absent, or after noting that it is none."""
         value = self.values.get(key)
         if isinstance(value, Mapping):
-            return Table(f"{self.path}.{key}", cast("Mapping[str, object]", value), self.problems, self.name)
+            return Table(
+                f"{self.path}.{key}", cast("Mapping[str, object]", value), self.problems, self.name
+            )
         if key in self.values:
             self.complain(key, "a table in braces, such as { ... }", kind_of(value))
         return None
@@ -70,7 +90,14 @@ class Table:
 
 def kind_of(value: object) -> str:
     """Name the type of a value, for messages about what may be a secret."""
-    names: Mapping[type, str] = {str: "a text", bool: "true or false", int: "a number", float: "a number", list: "a list", dict: "a table"}
+    names: Mapping[type, str] = {
+        str: "a text",
+        bool: "true or false",
+        int: "a number",
+        float: "a number",
+        list: "a list",
+        dict: "a table",
+    }
     return names.get(type(value), "something else")
 
 

@@ -1,7 +1,9 @@
-"""Names and secrets of many followers: one text with the field ``{n}``, which may carry a whole-number format such as ``{n:04}``.
+"""Names and secrets of many followers: one text with the field ``{n}``, which may carry a
+whole-number format such as ``{n:04}``.
 
-Strict on purpose: there is one field, it has no attributes, indexes or conversions, and a brace has no other meaning; Python's own
-format language never sees the text. No message quotes the text, for it may be a secret.
+Strict on purpose: there is one field, it has no attributes, indexes or conversions, and a brace has
+no other meaning; Python's own format language never sees the text. No message quotes the text, for
+it may be a secret.
 """
 
 import re
@@ -16,7 +18,9 @@ _FIELD: Final = re.compile(r"\{n(?::(0?)([1-9][0-9]?)?d?)?\}")
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """Hold a parsed text; ``is_numbered`` tells whether it has the field, without which every number gives the same text."""
+    """Hold a parsed text; ``is_numbered`` tells whether it has the field, without which every
+    number gives the same text.
+    """
 
     parts: tuple[str | tuple[str, int], ...]
 
@@ -27,7 +31,9 @@ class Template:
 
     def fill(self, number: int) -> str:
         """Return the text for one number."""
-        return "".join(part if isinstance(part, str) else _padded(number, *part) for part in self.parts)
+        return "".join(
+            part if isinstance(part, str) else _padded(number, *part) for part in self.parts
+        )
 
 
 def _padded(number: int, fill: str, width: int) -> str:
@@ -63,5 +69,7 @@ def numbered(text: str, count: int | None, field: str) -> list[str]:
         return [text]
     template = parse_template(text, field)
     if count > 1 and not template.is_numbered:
-        raise InvalidValue(field, "{n} or {n:04} in the text, because count makes more than one of it")
+        raise InvalidValue(
+            field, "{n} or {n:04} in the text, because count makes more than one of it"
+        )
     return [template.fill(number) for number in range(1, count + 1)]

@@ -1,8 +1,10 @@
-"""The ledger of a place, and the mark beside it: where the ledger ended when it was last noted, in a small file that is replaced whole.
+"""The ledger of a place, and the mark beside it: where the ledger ended when it was last noted, in
+a small file that is replaced whole.
 
-What always holds: a mark is written after what it notes is durable, so the ledger is never behind its own mark. A ledger that lacks
-something of the mark, that was separated from its mark, or that says of itself that it is a copy, is not taken for the newest one. A used
-folder never starts as a new place. The mark names no path, machine or file number, so a folder may be moved.
+What always holds: a mark is written after what it notes is durable, so the ledger is never behind
+its own mark. A ledger that lacks something of the mark, that was separated from its mark, or that
+says of itself that it is a copy, is not taken for the newest one. A used folder never starts as a
+new place. The mark names no path, machine or file number, so a folder may be moved.
 """
 
 import json
@@ -26,8 +28,9 @@ RESTORE_NAME: Final = "restore.json"
 SUFFIXES: Final = ("", "-wal", "-shm")
 """The files of a ledger, by what follows its path."""
 DO_WITHOUT: Final = (
-    "rexalgo restore FILE puts a backup into place; to begin anew without the past, move the whole data folder away first"
-)  # fmt: skip
+    "rexalgo restore FILE puts a backup into place; to begin anew without the past, move the "
+    "whole data folder away first"
+)
 
 
 class NoMark(LedgerError):
@@ -52,7 +55,12 @@ def read_mark(file: Path) -> Mark | None:
     try:
         told: Any = json.loads(file.read_text(encoding="utf-8"))
         numbers: Mapping[str, Any] = told["numbers"]
-        return Mark(LedgerEnd(str(told["run"]), {str(name): int(number) for name, number in numbers.items()}), str(told["at"]))
+        return Mark(
+            LedgerEnd(
+                str(told["run"]), {str(name): int(number) for name, number in numbers.items()}
+            ),
+            str(told["at"]),
+        )
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -61,17 +69,27 @@ def read_mark(file: Path) -> Mark | None:
 
 def write_mark(file: Path, end: LedgerEnd, at: datetime) -> None:
     """Note an end durably; raises OSError."""
-    replace_file(file, json.dumps({"run": end.run, "numbers": end.numbers, "at": at.isoformat(timespec="seconds")}) + "\n", 0o600)
+    replace_file(
+        file,
+        json.dumps({"run": end.run, "numbers": end.numbers, "at": at.isoformat(timespec="seconds")})
+        + "\n",
+        0o600,
+    )
 
 
 # Before it is opened
 
 
 def why_unfit(config: Config) -> str:
-    """Say why there is no ledger to start with in a folder that was used; empty where there is one, or where nothing ever was."""
+    """Say why there is no ledger to start with in a folder that was used; empty where there is one,
+    or where nothing ever was.
+    """
     path, mark = config.ledger.path, mark_file(config)
     if (config.data_dir / RESTORE_NAME).exists():
-        return "a restore was cut off before its last step; rexalgo serve, or rexalgo restore FILE once more, finishes it"
+        return (
+            "a restore was cut off before its last step; rexalgo serve, or rexalgo restore FILE "
+            "once more, finishes it"
+        )
     was_used = "" if not mark.exists() else "this place was used before (its mark is there)"
     log = Path(f"{path}-wal")
     if not path.exists():
@@ -86,7 +104,10 @@ def why_unfit(config: Config) -> str:
     except LedgerError as error:
         return f"{error}. Keep these files; {DO_WITHOUT}"
     if version == 0 and was_used:
-        return f"the ledger {path} holds nothing ({size} bytes), and {was_used}: it may have lost its -wal file; {DO_WITHOUT}"
+        return (
+            f"the ledger {path} holds nothing ({size} bytes), and {was_used}: it may have lost "
+            f"its -wal file; {DO_WITHOUT}"
+        )
     return ""
 
 
@@ -97,7 +118,9 @@ def _has_content(file: Path) -> bool:
 
 
 def open_place(config: Config, *, inline: bool = False) -> Ledger:
-    """Open the ledger of a place, made where the place is new; raises LedgerError with what was found and what to do."""
+    """Open the ledger of a place, made where the place is new; raises LedgerError with what was
+    found and what to do.
+    """
     unfit = why_unfit(config)
     if unfit:
         raise LedgerError(unfit)
@@ -116,15 +139,22 @@ def why_old(config: Config, db: Database) -> str:
     except NoMark as error:
         return f"{error}: whether the ledger is the newest one is not known"
     if mark is None:
-        return "the ledger has no mark beside it: whether it is the newest one is not known" if was_marked(db) else ""
+        return (
+            "the ledger has no mark beside it: whether it is the newest one is not known"
+            if was_marked(db)
+            else ""
+        )
     lacking = lacks(db, mark.end)
-    return (
-        lacking and f"the ledger is older than the mark beside it, of {mark.at} ({lacking}); it may be a copy, or have lost its -wal file"
+    return lacking and (
+        f"the ledger is older than the mark beside it, of {mark.at} ({lacking}); it may be a "
+        "copy, or have lost its -wal file"
     )
 
 
 def why_old_on_disk(config: Config) -> str:
-    """Say the same of the file as it lies there, which may be in use; empty too where a person already has to confirm it."""
+    """Say the same of the file as it lies there, which may be in use; empty too where a person
+    already has to confirm it.
+    """
     db = open_reader(str(config.ledger.path))
     try:
         return "" if not knows_marks(db) or why_still(db, EVERYBODY) else why_old(config, db)
@@ -133,9 +163,11 @@ def why_old_on_disk(config: Config) -> str:
 
 
 class MarkKeeper:
-    """Keep the mark of an opened ledger: written behind, as often as it is asked, and only while the ledger is the newest one.
+    """Keep the mark of an opened ledger: written behind, as often as it is asked, and only while
+    the ledger is the newest one.
 
-    Made before anything is written to the ledger: ``old`` says why it is not known to be the newest one, and is empty where it is.
+    Made before anything is written to the ledger: ``old`` says why it is not known to be the newest
+    one, and is empty where it is.
     """
 
     def __init__(self, config: Config, db: Database) -> None:
@@ -146,7 +178,9 @@ class MarkKeeper:
         remove_leftovers(self._file)
 
     def due(self) -> LedgerEnd | None:
-        """Return the end to note: None where it is noted already, or where the ledger is not known to be the newest one."""
+        """Return the end to note: None where it is noted already, or where the ledger is not known
+        to be the newest one.
+        """
         end = read_end(self._db)
         return None if self.old or end == self._noted or why_still(self._db, EVERYBODY) else end
 
@@ -162,6 +196,8 @@ class MarkKeeper:
             self.note(end, at)
 
     def confirm(self, at: datetime) -> None:
-        """Note where the ledger ends, because a person said that it is the one to go on with; raises OSError."""
+        """Note where the ledger ends, because a person said that it is the one to go on with;
+        raises OSError.
+        """
         self.old = ""
         self.note(read_end(self._db), at)

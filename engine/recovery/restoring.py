@@ -1,7 +1,9 @@
-"""Put a backup into the place of the ledger: verified first, the former ledger kept aside, and done whole or not at all.
+"""Put a backup into the place of the ledger: verified first, the former ledger kept aside, and done
+whole or not at all.
 
-How: the backup is copied beside the ledger and everything is verified on the copy. One small file then says what is to be moved where; once
-that is durable the restore has happened, and whoever holds the folder's lock next finishes the moving. Before it, nothing has.
+How: the backup is copied beside the ledger and everything is verified on the copy. One small file
+then says what is to be moved where; once that is durable the restore has happened, and whoever
+holds the folder's lock next finishes the moving. Before it, nothing has.
 """
 
 import json
@@ -33,13 +35,18 @@ class RestoreRefused(RexAlgoError):
     """Say everything that is wrong with a backup: nothing was changed."""
 
     def __init__(self, file: Path, problems: list[str]) -> None:
-        super().__init__(f"{file} was not restored, and nothing was changed:\n" + "\n".join(f"  {each}" for each in problems[:_SHOWN]))
+        super().__init__(
+            f"{file} was not restored, and nothing was changed:\n"
+            + "\n".join(f"  {each}" for each in problems[:_SHOWN])
+        )
         self.problems = problems
 
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """Say where the former ledger was put, None where there was none, and where a log that lay there without one was."""
+    """Say where the former ledger was put, None where there was none, and where a log that lay
+    there without one was.
+    """
 
     former: Path | None
     lone_log: Path | None = None
@@ -52,11 +59,17 @@ async def restore(config: Config, file: Path, now: datetime) -> Restored:
     _refuse_other_files(file, path)
     try:
         copy_ledger(file, copy)
-        problems = await _prepare(config, copy, f"{file.name} of {_taken(file, now):%Y-%m-%d %H:%M} UTC", now)
+        problems = await _prepare(
+            config, copy, f"{file.name} of {_taken(file, now):%Y-%m-%d %H:%M} UTC", now
+        )
         if problems:
             raise RestoreRefused(file, problems)
         former = _former(path, now)
-        replace_file(config.data_dir / RESTORE_NAME, json.dumps({"former": None if former is None else former.name}) + "\n", 0o600)
+        replace_file(
+            config.data_dir / RESTORE_NAME,
+            json.dumps({"former": None if former is None else former.name}) + "\n",
+            0o600,
+        )
     except LedgerError as error:
         _remove_copy(copy)
         raise RestoreRefused(file, [str(error)]) from error
@@ -98,7 +111,9 @@ def _former(path: Path, now: datetime) -> Path | None:
 
 
 def finish_restore(config: Config) -> None:
-    """Finish a restore that was cut off once it had happened, and clear away one that had not; the caller holds the folder's lock."""
+    """Finish a restore that was cut off once it had happened, and clear away one that had not; the
+    caller holds the folder's lock.
+    """
     path, copy, order = config.ledger.path, _copy_of(config), config.data_dir / RESTORE_NAME
     remove_leftovers(order)
     if not order.exists():
@@ -108,8 +123,12 @@ def finish_restore(config: Config) -> None:
     if copy.exists():  # else it is in place already
         for each in SUFFIXES:
             with suppress(FileNotFoundError):
-                Path(f"{path}{each}").rename(Path(f"{path.parent / (former or path.name + '.former')}{each}"))
-        sync_folder(path.parent)  # so that a power cut never leaves the former one's log beside the new ledger
+                Path(f"{path}{each}").rename(
+                    Path(f"{path.parent / (former or path.name + '.former')}{each}")
+                )
+        sync_folder(
+            path.parent
+        )  # so that a power cut never leaves the former one's log beside the new ledger
         copy.rename(path)
         sync_folder(path.parent)
     _remove_copy(copy)
@@ -123,7 +142,9 @@ async def _prepare(config: Config, copy: Path, what: str, now: datetime) -> list
     try:
         db = ledger.db
         try:
-            vault = await open_vault(ledger, read_keys(config.key_place, config.secrets.encryption_key), now)
+            vault = await open_vault(
+                ledger, read_keys(config.key_place, config.secrets.encryption_key), now
+            )
         except RexAlgoError as error:
             return [f"the root keys of this place do not open it: {error}"]
         problems = [*_sealed(db, vault, now), *_audit(db, vault)]
@@ -140,8 +161,20 @@ async def _prepare(config: Config, copy: Path, what: str, now: datetime) -> list
 
 def _sealed(db: Database, vault: Vault, now: datetime) -> list[str]:
     opened: list[tuple[str, Callable[[], object]]] = [
-        *((f"the login of account {row.name}", lambda row=row: account_credentials(db, vault, row)) for row in accounts(db)),
-        *((f"the secret of endpoint {row.id}", lambda row=row: endpoint_keys(db, vault, row.id, now)) for row in endpoints(db)),
+        *(
+            (
+                f"the login of account {row.name}",
+                lambda row=row: account_credentials(db, vault, row),
+            )
+            for row in accounts(db)
+        ),
+        *(
+            (
+                f"the secret of endpoint {row.id}",
+                lambda row=row: endpoint_keys(db, vault, row.id, now),
+            )
+            for row in endpoints(db)
+        ),
     ]
     problems = []
     for what, unseal in opened:
@@ -157,7 +190,11 @@ def _audit(db: Database, vault: Vault) -> list[str]:
         broken = verify_audit(db, lambda kid: audit_key_of(db, vault, kid)).broken_at
     except RexAlgoError as error:
         return [f"the audit cannot be verified: {error}"]
-    return [] if broken is None else [f"the chain of the audit is broken at row {broken}: somebody changed it"]
+    return (
+        []
+        if broken is None
+        else [f"the chain of the audit is broken at row {broken}: somebody changed it"]
+    )
 
 
 def _remove_copy(copy: Path) -> None:

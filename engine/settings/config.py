@@ -1,8 +1,10 @@
-"""Settings: ``config/default.toml`` < ``rexalgo.toml`` < environment, read once into a frozen, typed ``Config``.
+"""Settings: ``config/default.toml`` < ``rexalgo.toml`` < environment, read once into a frozen,
+typed ``Config``.
 
-What must always hold: every key is known and every value is inside its bounds, or nothing starts; all errors are reported at
-once, each with file, key, expected and found; a secret comes from the environment, ``.env`` or ``NAME_FILE`` only and is
-never printed. This file does not know the plugins: their sections are passed on (``engine.plugin.host`` checks them).
+What must always hold: every key is known and every value is inside its bounds, or nothing starts;
+all errors are reported at once, each with file, key, expected and found; a secret comes from the
+environment, ``.env`` or ``NAME_FILE`` only and is never printed. This file does not know the
+plugins: their sections are passed on (``engine.plugin.host`` checks them).
 """
 
 import os
@@ -20,7 +22,14 @@ from engine.domain.errors import InvalidValue, RexAlgoError
 from engine.domain.subscription import RiskLimits, parse_limits
 from engine.ports.secret import Secret
 from engine.settings import rules
-from engine.settings.secrets import ENVIRONMENT, SECRETS, SecretPlace, place_of, read_env_file, read_secrets
+from engine.settings.secrets import (
+    ENVIRONMENT,
+    SECRETS,
+    SecretPlace,
+    place_of,
+    read_env_file,
+    read_secrets,
+)
 
 FILE_NAME: Final = "rexalgo.toml"
 DEFAULTS: Final = "config/default.toml"
@@ -28,7 +37,9 @@ DEFAULTS: Final = "config/default.toml"
 
 @dataclass(frozen=True, slots=True)
 class WebConfig:
-    """Hold where the web listens and how the world reaches it. ``public_url`` is "" or has no trailing slash."""
+    """Hold where the web listens and how the world reaches it. ``public_url`` is "" or has no
+    trailing slash.
+    """
 
     host: str
     port: int
@@ -49,7 +60,9 @@ class LedgerConfig:
 
 @dataclass(frozen=True, slots=True)
 class PluginsConfig:
-    """Hold which plugins are loaded, in order, which registered rate limiter is used, and whether LIVE accounts are accepted unproven."""
+    """Hold which plugins are loaded, in order, which registered rate limiter is used, and whether
+    LIVE accounts are accepted unproven.
+    """
 
     enabled: tuple[str, ...]
     allow_untested: bool
@@ -77,7 +90,9 @@ class EngineConfig:
 
 @dataclass(frozen=True, slots=True)
 class OperatorConfig:
-    """Hold who runs this place, which notifiers they read, and what is fetched every minute while this place works."""
+    """Hold who runs this place, which notifiers they read, and what is fetched every minute while
+    this place works.
+    """
 
     name: str
     contact: str
@@ -95,7 +110,9 @@ class Secrets:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Hold everything that was configured. ``origins`` says where each value is from, by dotted key; ``key_place`` where root keys lie."""
+    """Hold everything that was configured. ``origins`` says where each value is from, by dotted
+    key; ``key_place`` where root keys lie.
+    """
 
     web: WebConfig
     ledger: LedgerConfig
@@ -117,7 +134,9 @@ class Config:
 
 @dataclass(frozen=True, slots=True)
 class ConfigError:
-    """Say one thing that is wrong: in which file, under which dotted key, what was expected and what was found."""
+    """Say one thing that is wrong: in which file, under which dotted key, what was expected and
+    what was found.
+    """
 
     file: str
     key: str
@@ -156,7 +175,10 @@ _SECTIONS: Final[Mapping[str, tuple[type, Mapping[str, Rule]]]] = {
         },
     ),
     "ledger": (LedgerConfig, {"path": rules.path}),
-    "plugins": (PluginsConfig, {"enabled": rules.names, "allow_untested": rules.switch, "rate_limiter": rules.name}),
+    "plugins": (
+        PluginsConfig,
+        {"enabled": rules.names, "allow_untested": rules.switch, "rate_limiter": rules.name},
+    ),
     "engine": (
         EngineConfig,
         {
@@ -177,17 +199,23 @@ _SECTIONS: Final[Mapping[str, tuple[type, Mapping[str, Rule]]]] = {
     ),
     "operator": (
         OperatorConfig,
-        {"name": rules.line(80), "contact": rules.line(200), "alerts": rules.name_or_names, "heartbeat_url": rules.heartbeat_url},
+        {
+            "name": rules.line(80),
+            "contact": rules.line(200),
+            "alerts": rules.name_or_names,
+            "heartbeat_url": rules.heartbeat_url,
+        },
     ),
 }
 _TOP_LEVEL: Final = (*_SECTIONS, "limits", "plugin")
 
 
 def load_config(where: Path, environ: Mapping[str, str]) -> Config:
-    """Read the configuration of a folder (its rexalgo.toml may be absent) or of one explicit file (which must exist).
+    """Read the configuration of a folder (its rexalgo.toml may be absent) or of one explicit file
+    (which must exist).
 
-    ``environ`` is usually ``os.environ``; it wins over the ``.env`` beside rexalgo.toml. Raises ConfigErrors with everything
-    that is wrong.
+    ``environ`` is usually ``os.environ``; it wins over the ``.env`` beside rexalgo.toml. Raises
+    ConfigErrors with everything that is wrong.
     """
     errors: list[ConfigError] = []
     folder = (where if where.is_dir() else where.parent).absolute()
@@ -220,7 +248,8 @@ def check_exposure(config: Config) -> list[str]:
     if _is_loopback(web.host) or web.tls_certificate is not None or web.trusted_proxies:
         return []
     return [
-        f"web.host is {web.host}, reachable from other machines, without TLS: set web.tls_certificate and web.tls_key, "
+        f"web.host is {web.host}, reachable from other machines, without TLS: set "
+        "web.tls_certificate and web.tls_key, "
         'or name the proxy that ends TLS in web.trusted_proxies, or set web.host = "127.0.0.1"'
     ]
 
@@ -257,19 +286,32 @@ def _secrets(
         errors.append(ConfigError(str(env_file), error.field, error.expected, error.found))
     sources = [(ENVIRONMENT, environ), (str(env_file), from_file)]
     found, problems = read_secrets(sources, folder)
-    errors.extend(ConfigError(origin, error.field, error.expected, error.found) for origin, error in problems)
+    errors.extend(
+        ConfigError(origin, error.field, error.expected, error.found) for origin, error in problems
+    )
     for name in SECRETS:
         origins[f"secrets.{name.lower()}"] = found[name][0] if name in found else "missing"
-    secrets = Secrets(**{name.lower(): found[name][1] if name in found else None for name in SECRETS})
+    secrets = Secrets(
+        **{name.lower(): found[name][1] if name in found else None for name in SECRETS}
+    )
     return secrets, place_of("ENCRYPTION_KEY", sources, folder)
 
 
 def _check_together(sections: Mapping[str, object], file: str, errors: list[ConfigError]) -> None:
-    """Check what only fits together; a section with an error of its own is None and was reported already."""
+    """Check what only fits together; a section with an error of its own is None and was reported
+    already.
+    """
     web, engine = sections["web"], sections["engine"]
     if isinstance(web, WebConfig) and (web.tls_certificate is None) != (web.tls_key is None):
         missing = "tls_key" if web.tls_key is None else "tls_certificate"
-        errors.append(ConfigError(file, f"web.{missing}", "both web.tls_certificate and web.tls_key, or neither", "only one of them"))
+        errors.append(
+            ConfigError(
+                file,
+                f"web.{missing}",
+                "both web.tls_certificate and web.tls_key, or neither",
+                "only one of them",
+            )
+        )
     if isinstance(engine, EngineConfig) and engine.reconcile_idle_s < engine.reconcile_active_s:
         errors.append(
             ConfigError(
@@ -292,12 +334,18 @@ class _Reader:
     errors: list[ConfigError]
     origins: dict[str, str]
 
-    def refuse_unknown(self, table: Mapping[str, object], known: tuple[str, ...], prefix: str) -> None:
+    def refuse_unknown(
+        self, table: Mapping[str, object], known: tuple[str, ...], prefix: str
+    ) -> None:
         """Report every key that is not known, with the nearest one that is."""
         for key in table:
             if key not in known:
                 near = get_close_matches(key, known, 1)
-                hint = f"a known setting (did you mean {prefix}{near[0]}?)" if near else "one of " + ", ".join(known)
+                hint = (
+                    f"a known setting (did you mean {prefix}{near[0]}?)"
+                    if near
+                    else "one of " + ", ".join(known)
+                )
                 self.errors.append(ConfigError(self.file, f"{prefix}{key}", hint, "an unknown key"))
 
     def table(self, key: str, holder: Mapping[str, object]) -> Mapping[str, object]:
@@ -321,7 +369,9 @@ class _Reader:
             try:
                 values[field.name] = field_rules[field.name](source.get(field.name), self.folder)
             except InvalidValue as error:
-                self.errors.append(ConfigError(file, f"{key}{error.field}", error.expected, error.found))
+                self.errors.append(
+                    ConfigError(file, f"{key}{error.field}", error.expected, error.found)
+                )
         return kind(**values) if len(values) == len(field_rules) else None
 
     def limits(self) -> RiskLimits:
@@ -335,7 +385,9 @@ class _Reader:
                 try:
                     parse_limits({name: own[name]})
                 except InvalidValue as error:
-                    self.errors.append(ConfigError(self.file, error.field, error.expected, error.found))
+                    self.errors.append(
+                        ConfigError(self.file, error.field, error.expected, error.found)
+                    )
                 else:
                     good[name] = own[name]
         return parse_limits(good)
@@ -345,7 +397,11 @@ class _Reader:
         sections: dict[str, Mapping[str, object]] = {}
         for name, values in self.table("plugin", self.own).items():
             if not isinstance(values, Mapping):
-                self.errors.append(ConfigError(self.file, f"plugin.{name}", f"a section [plugin.{name}]", repr(values)[:80]))
+                self.errors.append(
+                    ConfigError(
+                        self.file, f"plugin.{name}", f"a section [plugin.{name}]", repr(values)[:80]
+                    )
+                )
                 continue
             sections[name] = MappingProxyType(dict(values))
             self.origins.update({f"plugin.{name}.{key}": self.file for key in values})
@@ -353,18 +409,28 @@ class _Reader:
 
 
 def describe(config: Config) -> dict[str, object]:
-    """List every effective value by dotted key, in plain JSON types; secrets only as "set" or "missing"."""
+    """List every effective value by dotted key, in plain JSON types; secrets only as "set" or
+    "missing".
+    """
     listed: dict[str, object] = {}
     for name in (*_SECTIONS, "limits"):
         section = getattr(config, name)
         for field in fields(section):
             listed[f"{name}.{field.name}"] = _plain(getattr(section, field.name))
     for field in fields(config.secrets):
-        listed[f"secrets.{field.name}"] = "missing" if getattr(config.secrets, field.name) is None else "set"
+        listed[f"secrets.{field.name}"] = (
+            "missing" if getattr(config.secrets, field.name) is None else "set"
+        )
     return listed
 
 
 def _plain(value: object) -> object:
     if isinstance(value, tuple):
         return [_plain(each) for each in value]
-    return value if value is None or isinstance(value, bool | int | str) else os.fspath(value) if isinstance(value, Path) else str(value)
+    return (
+        value
+        if value is None or isinstance(value, bool | int | str)
+        else os.fspath(value)
+        if isinstance(value, Path)
+        else str(value)
+    )

@@ -1,6 +1,8 @@
-"""Writing small files so that a crash leaves the old one or the new one, never half of either, and never a readable secret.
+"""Writing small files so that a crash leaves the old one or the new one, never half of either, and
+never a readable secret.
 
-What is made here is on the disk when the call returns: file, its name in its folder, and each folder that was made for it.
+What is made here is on the disk when the call returns: file, its name in its folder, and each
+folder that was made for it.
 """
 
 import os
@@ -13,9 +15,11 @@ _MARK: Final = "rexalgo-"
 
 
 def replace_file(file: Path, text: str, mode: int | None = None) -> None:
-    """Replace a file whole, keeping its owner, and its mode (0644 for a new one) unless ``mode`` is given; a link stays a link.
+    """Replace a file whole, keeping its owner, and its mode (0644 for a new one) unless ``mode`` is
+    given; a link stays a link.
 
-    Raises OSError and then leaves everything as it was: PermissionError also where the file could not be given back to its owner.
+    Raises OSError and then leaves everything as it was: PermissionError also where the file could
+    not be given back to its owner.
     """
     file = file.resolve()
     stands = file.stat() if file.exists() else None
@@ -47,14 +51,18 @@ def sync_folder(folder: Path) -> None:
 
 
 def remove_leftovers(file: Path) -> None:
-    """Remove what a killed writer left beside a file; only for who knows that nobody else writes it now."""
+    """Remove what a killed writer left beside a file; only for who knows that nobody else writes it
+    now.
+    """
     file = file.resolve()
     for each in file.parent.glob(f".{file.name}.{_MARK}*"):
         each.unlink()
 
 
 def create_file(file: Path, text: str, mode: int) -> None:
-    """Create a file that must not exist yet; raises FileExistsError and then leaves everything as it was."""
+    """Create a file that must not exist yet; raises FileExistsError and then leaves everything as
+    it was.
+    """
     temporary = _written_beside(file, text, mode, None)
     try:
         os.link(temporary, file)
@@ -64,7 +72,9 @@ def create_file(file: Path, text: str, mode: int) -> None:
 
 
 def _written_beside(file: Path, text: str, mode: int, like: os.stat_result | None) -> Path:
-    handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.{_MARK}")  # made with mode 0600
+    handle, name = tempfile.mkstemp(
+        dir=file.parent, prefix=f".{file.name}.{_MARK}"
+    )  # made with mode 0600
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as out:
             out.write(text)

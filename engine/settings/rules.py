@@ -1,6 +1,8 @@
-"""The rules of single settings: each takes the raw TOML value and the folder of rexalgo.toml and returns the typed value.
+"""The rules of single settings: each takes the raw TOML value and the folder of rexalgo.toml and
+returns the typed value.
 
-Each raises InvalidValue whose ``field`` is only the part below the key ("" or "[2]"); the caller puts file and key before it.
+Each raises InvalidValue whose ``field`` is only the part below the key ("" or "[2]"); the caller
+puts file and key before it.
 """
 
 import re
@@ -91,7 +93,9 @@ def host(value: object, folder: Path) -> str:
 
 
 def heartbeat_url(value: object, folder: Path) -> str:
-    """Read "" or an https address, http only on this machine; the address is the service's own secret and may have a query."""
+    """Read "" or an https address, http only on this machine; the address is the service's own
+    secret and may have a query.
+    """
     expected = 'an https address such as "https://beats.example.org/my-place", or ""'
     if not isinstance(value, str) or not value.isprintable() or " " in value:
         raise InvalidValue("", expected, "another form")
@@ -100,7 +104,9 @@ def heartbeat_url(value: object, folder: Path) -> str:
     try:
         parts = urlsplit(value)
         is_local = parts.hostname in ("localhost", "127.0.0.1", "::1")
-        usable = bool(parts.hostname) and (parts.scheme == "https" or (parts.scheme == "http" and is_local))
+        usable = bool(parts.hostname) and (
+            parts.scheme == "https" or (parts.scheme == "http" and is_local)
+        )
     except ValueError:
         usable = False
     if not usable or parts.fragment or parts.username is not None:
@@ -117,7 +123,11 @@ def public_url(value: object, folder: Path) -> str:
         return ""
     try:
         parts = urlsplit(value)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+        usable = (
+            parts.scheme in ("http", "https")
+            and bool(parts.hostname)
+            and (parts.port is None or parts.port > 0)
+        )
     except ValueError:
         usable = False
     if not usable or parts.query or parts.fragment or parts.username is not None:
@@ -153,9 +163,13 @@ def networks(value: object, folder: Path) -> tuple[IPv4Network | IPv6Network, ..
                 raise TypeError
             network = ip_network(each)
         except (TypeError, ValueError):
-            raise InvalidValue(f"[{index}]", 'an address or network such as "10.0.0.5" or "172.16.0.0/12"', each) from None
+            raise InvalidValue(
+                f"[{index}]", 'an address or network such as "10.0.0.5" or "172.16.0.0/12"', each
+            ) from None
         if network.prefixlen == 0:
-            raise InvalidValue(f"[{index}]", "the proxy's own address: the whole internet is not a proxy", each)
+            raise InvalidValue(
+                f"[{index}]", "the proxy's own address: the whole internet is not a proxy", each
+            )
         read.append(network)
     return tuple(read)
 
@@ -169,5 +183,7 @@ def zone(value: object, folder: Path) -> str:
             raise TypeError
         ZoneInfo(value)
     except (TypeError, ValueError, OSError, LookupError):
-        raise InvalidValue("", 'a time zone such as "Europe/Berlin" (Debian: apt install tzdata)', value) from None
+        raise InvalidValue(
+            "", 'a time zone such as "Europe/Berlin" (Debian: apt install tzdata)', value
+        ) from None
     return value

@@ -1,6 +1,8 @@
-"""Where secrets come from: the environment, a ``.env`` file of mode 0600, or a file named by ``NAME_FILE``.
+"""Where secrets come from: the environment, a ``.env`` file of mode 0600, or a file named by
+``NAME_FILE``.
 
-A found value never appears in a message. This file checks the form only; ``engine.keys.vault`` judges the keys themselves.
+A found value never appears in a message. This file checks the form only; ``engine.keys.vault``
+judges the keys themselves.
 """
 
 import base64
@@ -23,14 +25,19 @@ _KEY: Final = re.compile(r"[0-9a-f]{8}:[A-Za-z0-9+/]{43}=")
 
 def _jwt_secret(text: str) -> None:
     if len(text.encode()) < 32:
-        raise InvalidValue("", "at least 32 random bytes in base64 (rexalgo init makes one)", "a shorter text")
+        raise InvalidValue(
+            "", "at least 32 random bytes in base64 (rexalgo init makes one)", "a shorter text"
+        )
 
 
 def _encryption_key(text: str) -> None:
     for each in text.split(","):
         if not _KEY.fullmatch(each.strip()) or len(_decoded(each)) != 32:
             raise InvalidValue(
-                "", "kid:base64[,kid:base64...], kid of 8 hex digits, keys of 32 bytes (rexalgo init makes one)", "another form"
+                "",
+                "kid:base64[,kid:base64...], kid of 8 hex digits, keys of 32 bytes (rexalgo init "
+                "makes one)",
+                "another form",
             )
 
 
@@ -41,13 +48,19 @@ def _decoded(key: str) -> bytes:
         return b""
 
 
-SECRETS: Final[Mapping[str, Callable[[str], None]]] = {"ENCRYPTION_KEY": _encryption_key, "JWT_SECRET": _jwt_secret}
-"""Every secret by the name of its environment variable, with the check of its form. ``.env.example`` lists the same names."""
+SECRETS: Final[Mapping[str, Callable[[str], None]]] = {
+    "ENCRYPTION_KEY": _encryption_key,
+    "JWT_SECRET": _jwt_secret,
+}
+"""Every secret by the name of its environment variable, with the check of its form.
+``.env.example`` lists the same names.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class SecretPlace:
-    """Say where a secret lies: ``file`` None is the environment of this process, which no command can change.
+    """Say where a secret lies: ``file`` None is the environment of this process, which no command
+    can change.
 
     ``is_line``: it is one line of that file, a ``.env``; otherwise the file holds nothing else.
     """
@@ -58,9 +71,11 @@ class SecretPlace:
 
 
 def read_env_file(file: Path) -> Mapping[str, str]:
-    """Read ``NAME=VALUE`` lines; ``#`` begins a comment line, one pair of surrounding quotes is dropped, nothing is expanded.
+    """Read ``NAME=VALUE`` lines; ``#`` begins a comment line, one pair of surrounding quotes is
+    dropped, nothing is expanded.
 
-    Raises InvalidValue when others may read the file, when a line has another form, or for a name close to a secret's name.
+    Raises InvalidValue when others may read the file, when a line has another form, or for a name
+    close to a secret's name.
     """
     try:
         mode = stat.S_IMODE(file.stat().st_mode)
@@ -68,14 +83,18 @@ def read_env_file(file: Path) -> Mapping[str, str]:
     except (OSError, UnicodeDecodeError):
         raise InvalidValue("", "a readable file in UTF-8") from None
     if mode & 0o077:
-        raise InvalidValue("", f"mode 0600, for it holds secrets (chmod 600 {file})", f"mode {mode:04o}")
+        raise InvalidValue(
+            "", f"mode 0600, for it holds secrets (chmod 600 {file})", f"mode {mode:04o}"
+        )
     values = parse_env(text)
     _refuse_near_miss(values)
     return values
 
 
 def parse_env(text: str) -> dict[str, str]:
-    """Read the lines of a ``.env``; of a name that stands there twice the last one counts. Raises InvalidValue."""
+    """Read the lines of a ``.env``; of a name that stands there twice the last one counts. Raises
+    InvalidValue.
+    """
     values: dict[str, str] = {}
     for number, raw in enumerate(text.splitlines(), 1):
         line = raw.strip()
@@ -89,9 +108,11 @@ def parse_env(text: str) -> dict[str, str]:
 
 
 def with_env_value(text: str, name: str, value: str) -> str:
-    """Return the text of a ``.env`` with another value of a name that stands in it, everything else as it was.
+    """Return the text of a ``.env`` with another value of a name that stands in it, everything else
+    as it was.
 
-    A name that stands there twice gets it twice, so that no former value is left behind. Raises InvalidValue where it is not there.
+    A name that stands there twice gets it twice, so that no former value is left behind. Raises
+    InvalidValue where it is not there.
     """
     lines, is_there = text.splitlines(), False
     for index, line in enumerate(lines):
@@ -120,7 +141,8 @@ def read_secrets(
 ) -> tuple[Mapping[str, tuple[str, Secret]], list[tuple[str, InvalidValue]]]:
     """Find each secret in the first source that names it; an empty value counts as absent.
 
-    ``sources`` are (label, values) pairs, the strongest first. Returns (label, Secret) by name, and (label, problem) pairs.
+    ``sources`` are (label, values) pairs, the strongest first. Returns (label, Secret) by name, and
+    (label, problem) pairs.
     """
     found: dict[str, tuple[str, Secret]] = {}
     problems: list[tuple[str, InvalidValue]] = []
@@ -132,18 +154,26 @@ def read_secrets(
                 text = _one_value(name, values, folder)
                 check(text)
             except InvalidValue as error:
-                problems.append((label, InvalidValue(error.field or name, error.expected, error.found)))
+                problems.append(
+                    (label, InvalidValue(error.field or name, error.expected, error.found))
+                )
             else:
                 found[name] = (label, Secret(text))
             break
     return found, problems
 
 
-def place_of(name: str, sources: Sequence[tuple[str, Mapping[str, str]]], folder: Path) -> SecretPlace | None:
+def place_of(
+    name: str, sources: Sequence[tuple[str, Mapping[str, str]]], folder: Path
+) -> SecretPlace | None:
     """Find where ``read_secrets`` takes a secret from; None where nothing names it."""
     for label, values in sources:
         if values.get(name):
-            return SecretPlace(label, None) if label == ENVIRONMENT else SecretPlace(label, Path(label), is_line=True)
+            return (
+                SecretPlace(label, None)
+                if label == ENVIRONMENT
+                else SecretPlace(label, Path(label), is_line=True)
+            )
         if values.get(f"{name}_FILE"):
             file = folder / values[f"{name}_FILE"]
             return SecretPlace(str(file), file)

@@ -1,8 +1,8 @@
 """The engine's own HTTP clients with faults put on top: an author needs no server that fails.
 
-One fault concerns the next writing request (anything but GET and HEAD), or every reading one, or one reading one alone; what happened is
-counted, because a plugin that sends an order twice must be caught. Requests are spaced by the adapter's own limits, as the engine's limiter
-does it.
+One fault concerns the next writing request (anything but GET and HEAD), or every reading one, or
+one reading one alone; what happened is counted, because a plugin that sends an order twice must be
+caught. Requests are spaced by the adapter's own limits, as the engine's limiter does it.
 """
 
 import json
@@ -19,23 +19,43 @@ from engine.transport import HttpClientFactory
 BEFORE: Final = ("connect_refused", "rate_limited", "rate_limited_html")
 # Happens to the answer; the exchange has seen the request.
 AFTER: Final = (
-    "answer_dropped", "bad_gateway", "server_error", "empty_answer", "cut_off_json", "not_json", "redirect", "answer_timed_out", "hung_up",
-    "unavailable", "empty_object",
-)  # fmt: skip
-# Happens instead of a request before an order or after it (leverage, stop and target): what was asked for is not done.
+    "answer_dropped",
+    "bad_gateway",
+    "server_error",
+    "empty_answer",
+    "cut_off_json",
+    "not_json",
+    "redirect",
+    "answer_timed_out",
+    "hung_up",
+    "unavailable",
+    "empty_object",
+)
+# Happens instead of a request before an order or after it (leverage, stop and target): what was
+# asked for is not done.
 LOST: Final = ("rate_limited", "bad_gateway_instead")
 # Happens to readings.
-READING: Final = ("read_error", "read_500", "read_not_json", "read_empty_object", "read_429", "read_nothing")
+READING: Final = (
+    "read_error",
+    "read_500",
+    "read_not_json",
+    "read_empty_object",
+    "read_429",
+    "read_nothing",
+)
 # Happens to the true answer of a reading: a text stands where each list stood.
 WITHOUT_LISTS: Final = "read_without_lists"
-# Happens to the true answer of a reading: each list of objects begins with one whose values nobody has ever seen.
+# Happens to the true answer of a reading: each list of objects begins with one whose values nobody
+# has ever seen.
 STRANGE_ROWS: Final = "read_strange_rows"
 
 
 class Clients(Protocol):
     """Make HTTP clients and close them: the engine's own, or those that are answered from a file."""
 
-    def __call__(self, base_url: str, headers: Mapping[str, str] | None = None) -> httpx.AsyncClient:
+    def __call__(
+        self, base_url: str, headers: Mapping[str, str] | None = None
+    ) -> httpx.AsyncClient:
         """Return a client for one base address."""
         ...
 
@@ -48,8 +68,9 @@ class Clients(Protocol):
 class Plan:
     """Hold what is to happen, and count what did.
 
-    ``write`` befalls the next writing request. ``read`` befalls every reading request, or with ``read_only_nth`` just that one of those
-    that are sent from now on (1 is the next). ``strange_rows`` counts the rows that were put into true answers.
+    ``write`` befalls the next writing request. ``read`` befalls every reading request, or with
+    ``read_only_nth`` just that one of those that are sent from now on (1 is the next).
+    ``strange_rows`` counts the rows that were put into true answers.
     """
 
     write: str | None = None
@@ -91,7 +112,9 @@ class FaultyHttp:
         self.used = False
         self._real: Clients = HttpClientFactory() if real is None else real
 
-    def __call__(self, base_url: str, headers: Mapping[str, str] | None = None) -> httpx.AsyncClient:
+    def __call__(
+        self, base_url: str, headers: Mapping[str, str] | None = None
+    ) -> httpx.AsyncClient:
         """Return a client for one base address."""
         self.used = True
         client = self._real(base_url, headers)
@@ -143,13 +166,23 @@ class _FaultyTransport(httpx.AsyncBaseTransport):
                 return httpx.Response(200, content=b"", request=request)
             case "read_without_lists":
                 answer = await self._inner.handle_async_request(request)
-                return httpx.Response(answer.status_code, content=_without_lists(await answer.aread()), request=request)
+                return httpx.Response(
+                    answer.status_code,
+                    content=_without_lists(await answer.aread()),
+                    request=request,
+                )
             case "read_strange_rows":
                 answer = await self._inner.handle_async_request(request)
                 content, count = _with_strange_rows(await answer.aread())
                 self._plan.strange_rows += count
-                headers = {name: answer.headers[name] for name in ("date", "content-type") if name in answer.headers}
-                return httpx.Response(answer.status_code, content=content, headers=headers, request=request)
+                headers = {
+                    name: answer.headers[name]
+                    for name in ("date", "content-type")
+                    if name in answer.headers
+                }
+                return httpx.Response(
+                    answer.status_code, content=content, headers=headers, request=request
+                )
         return await self._inner.handle_async_request(request)
 
     async def aclose(self) -> None:
@@ -189,30 +222,51 @@ def _with_strange_rows(content: bytes) -> tuple[bytes, int]:
 def _limited(request: httpx.Request, fault: str) -> httpx.Response:
     headers = {"retry-after": "3"}
     if fault == "rate_limited_html":
-        return httpx.Response(429, text="<html>Too Many Requests</html>", headers=headers, request=request)
-    return httpx.Response(429, json={"error": "rate limited by the kit"}, headers=headers, request=request)
+        return httpx.Response(
+            429, text="<html>Too Many Requests</html>", headers=headers, request=request
+        )
+    return httpx.Response(
+        429, json={"error": "rate limited by the kit"}, headers=headers, request=request
+    )
 
 
 def _broken(request: httpx.Request, fault: str) -> httpx.Response:
     match fault:
         case "answer_dropped":
-            raise httpx.ReadError("reset by the kit after the request was delivered", request=request)
+            raise httpx.ReadError(
+                "reset by the kit after the request was delivered", request=request
+            )
         case "answer_timed_out":
-            raise httpx.ReadTimeout("no answer in time, made by the kit after the request was delivered", request=request)
+            raise httpx.ReadTimeout(
+                "no answer in time, made by the kit after the request was delivered",
+                request=request,
+            )
         case "hung_up":
-            raise httpx.RemoteProtocolError("closed by the kit without an answer after the request was delivered", request=request)
+            raise httpx.RemoteProtocolError(
+                "closed by the kit without an answer after the request was delivered",
+                request=request,
+            )
         case "bad_gateway":
-            return httpx.Response(502, text="<html><h1>502 Bad Gateway</h1></html>", request=request)
+            return httpx.Response(
+                502, text="<html><h1>502 Bad Gateway</h1></html>", request=request
+            )
         case "server_error":
             return httpx.Response(500, json={"error": "broken by the kit"}, request=request)
         case "unavailable":
-            return httpx.Response(503, json={"error": "service unavailable, by the kit"}, headers={"retry-after": "3"}, request=request)
+            return httpx.Response(
+                503,
+                json={"error": "service unavailable, by the kit"},
+                headers={"retry-after": "3"},
+                request=request,
+            )
         case "empty_answer":
             return httpx.Response(202, content=b"", request=request)
         case "empty_object":
             return httpx.Response(200, json={}, request=request)
         case "cut_off_json":
-            return httpx.Response(202, content=b'{"success": true, "data": {"order', request=request)
+            return httpx.Response(
+                202, content=b'{"success": true, "data": {"order', request=request
+            )
         case "not_json":
             return httpx.Response(200, text="<html>all is well</html>", request=request)
         case _:

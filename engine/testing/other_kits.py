@@ -18,7 +18,9 @@ LIMIT = RateLimit(10, 1.0, 10)
 
 @dataclass(frozen=True, slots=True)
 class SourceUnderTest:
-    """Hold a webhook source and how a sender of it signs: ``sign(secret, body, at)`` returns headers, ``body`` is a valid open."""
+    """Hold a webhook source and how a sender of it signs: ``sign(secret, body, at)`` returns
+    headers, ``body`` is a valid open.
+    """
 
     source: WebhookSource
     sign: Callable[[Secret, bytes, datetime], dict[str, str]]
@@ -43,13 +45,19 @@ def limiter_cases() -> tuple[tuple[str, str], ...]:
 
 def check_signal_source(under_test: SourceUnderTest) -> KitReport:
     """Run every case for a webhook source."""
-    results = tuple(_run(number, promise, lambda check=check: check(under_test)) for number, promise, check in _SOURCE)  # type: ignore[misc]
+    results = tuple(
+        _run(number, promise, lambda check=check: check(under_test))  # type: ignore[misc]
+        for number, promise, check in _SOURCE
+    )
     return KitReport("signal source", under_test.source.name, results)
 
 
 def check_rate_limiter(make: Callable[[], RateLimiter]) -> KitReport:
     """Run every case for a rate limiter; ``make`` returns a new one without any memory."""
-    results = tuple(_run(number, promise, lambda check=check: check(make())) for number, promise, check in _LIMITER)  # type: ignore[misc]
+    results = tuple(
+        _run(number, promise, lambda check=check: check(make()))  # type: ignore[misc]
+        for number, promise, check in _LIMITER
+    )
     return KitReport("rate limiter", make().name, results)
 
 
@@ -61,7 +69,12 @@ def _run(number: str, promise: str, check: Callable[[], None]) -> CaseResult:
     except CaseFailed as failed:
         return CaseResult(number, promise, Verdict.FAIL, str(failed))
     except Exception as error:  # a plugin under test may raise anything; that is the finding
-        return CaseResult(number, promise, Verdict.FAIL, f"expected the case to end, found {type(error).__name__}: {error}"[:300])
+        return CaseResult(
+            number,
+            promise,
+            Verdict.FAIL,
+            f"expected the case to end, found {type(error).__name__}: {error}"[:300],
+        )
     return CaseResult(number, promise, Verdict.PASS)
 
 
@@ -84,13 +97,19 @@ def _limiter(number: str, promise: str) -> Callable[[LimiterCheck], LimiterCheck
 # ---- signal sources ----
 
 
-def _delivery(under_test: SourceUnderTest, secret: Secret, *, body: bytes | None = None, at: datetime = NOW) -> Delivery:
+def _delivery(
+    under_test: SourceUnderTest, secret: Secret, *, body: bytes | None = None, at: datetime = NOW
+) -> Delivery:
     content = under_test.body if body is None else body
-    headers = tuple((name.lower(), value) for name, value in under_test.sign(secret, content, at).items())
+    headers = tuple(
+        (name.lower(), value) for name, value in under_test.sign(secret, content, at).items()
+    )
     return Delivery(content, headers, "127.0.0.1", NOW)
 
 
-def _refused(under_test: SourceUnderTest, delivery: Delivery, keys: list[Secret], what: str) -> None:
+def _refused(
+    under_test: SourceUnderTest, delivery: Delivery, keys: list[Secret], what: str
+) -> None:
     try:
         under_test.source.authenticate(delivery, keys, NOW)
     except NotAuthentic:
@@ -101,9 +120,16 @@ def _refused(under_test: SourceUnderTest, delivery: Delivery, keys: list[Secret]
 @_source("S01", "new secrets are long, different each time, and hidden in texts")
 def _secrets(under_test: SourceUnderTest) -> None:
     first, second = under_test.source.new_secret(), under_test.source.new_secret()
-    expect(len(first.reveal()) >= 32, f"expected at least 32 characters, found {len(first.reveal())}")
-    expect(first.reveal() != second.reveal(), "expected a new secret each time, found the same twice")
-    expect(first.reveal() not in repr(first), "expected a secret that hides its text, found it in its repr")
+    expect(
+        len(first.reveal()) >= 32, f"expected at least 32 characters, found {len(first.reveal())}"
+    )
+    expect(
+        first.reveal() != second.reveal(), "expected a new secret each time, found the same twice"
+    )
+    expect(
+        first.reveal() not in repr(first),
+        "expected a secret that hides its text, found it in its repr",
+    )
 
 
 @_source("S02", "what was signed with one of the keys is let in, and the index says with which")
@@ -114,25 +140,52 @@ def _let_in(under_test: SourceUnderTest) -> None:
         expect(proof.key_index == index, f"expected key_index {index}, found {proof.key_index}")
 
 
-@_source("S03", "a changed body, another key, no headers and a broken signature are NotAuthentic, one and the same")
+@_source(
+    "S03",
+    "a changed body, another key, no headers and a broken signature are NotAuthentic, one and the "
+    "same",
+)
 def _kept_out(under_test: SourceUnderTest) -> None:
     key, other = under_test.source.new_secret(), under_test.source.new_secret()
     good = _delivery(under_test, key)
-    _refused(under_test, Delivery(good.body + b" ", good.headers, good.peer, NOW), [key], "a changed body")
+    _refused(
+        under_test,
+        Delivery(good.body + b" ", good.headers, good.peer, NOW),
+        [key],
+        "a changed body",
+    )
     _refused(under_test, good, [other], "another key")
     _refused(under_test, good, [], "no key at all")
     _refused(under_test, Delivery(good.body, (), good.peer, NOW), [key], "no headers")
     for name, value in good.headers:
-        broken = tuple((each, text[:-2] + ("00" if text[-2:] != "00" else "11") if each == name else text) for each, text in good.headers)
+        broken = tuple(
+            (each, text[:-2] + ("00" if text[-2:] != "00" else "11") if each == name else text)
+            for each, text in good.headers
+        )
         if value[-2:] != "00":
-            _refused(under_test, Delivery(good.body, broken, good.peer, NOW), [key], f"a changed header {name}")
+            _refused(
+                under_test,
+                Delivery(good.body, broken, good.peer, NOW),
+                [key],
+                f"a changed header {name}",
+            )
 
 
 @_source("S04", "an old signature is NotAuthentic")
 def _old(under_test: SourceUnderTest) -> None:
     key = under_test.source.new_secret()
-    _refused(under_test, _delivery(under_test, key, at=NOW - timedelta(hours=2)), [key], "a signature that is two hours old")
-    _refused(under_test, _delivery(under_test, key, at=NOW + timedelta(hours=2)), [key], "a signature from two hours ahead")
+    _refused(
+        under_test,
+        _delivery(under_test, key, at=NOW - timedelta(hours=2)),
+        [key],
+        "a signature that is two hours old",
+    )
+    _refused(
+        under_test,
+        _delivery(under_test, key, at=NOW + timedelta(hours=2)),
+        [key],
+        "a signature from two hours ahead",
+    )
 
 
 @_source("S05", "a valid body becomes a signal with an id of its own")
@@ -143,14 +196,29 @@ def _parsed(under_test: SourceUnderTest) -> None:
     draft = under_test.source.parse(delivery, proof)
     expect(isinstance(draft, SignalDraft), f"expected a SignalDraft, found {type(draft).__name__}")
     expect(bool(draft.dedupe_key), "expected a dedupe_key, found nothing")
-    expect(under_test.source.parse(delivery, proof) == draft, "expected the same delivery to be the same signal, found another")
+    expect(
+        under_test.source.parse(delivery, proof) == draft,
+        "expected the same delivery to be the same signal, found another",
+    )
 
 
 @_source("S06", "whatever body a signed sender sends, the answer is a signal or InvalidValue")
 def _any_body(under_test: SourceUnderTest) -> None:
     key = under_test.source.new_secret()
-    bodies = [b"", b"{", b"[]", b"null", b"\xff\xfe", b"{}", b'{"action":"explode"}', b'{"symbol":"' + b"A" * 5000 + b'"}', b"[" * 2000,
-              json.dumps({"action": "open", "symbol": "BTCUSDT", "side": 5}).encode(), b'{"price":1e999999}', b'{"a":NaN}']  # fmt: skip
+    bodies = [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b"\xff\xfe",
+        b"{}",
+        b'{"action":"explode"}',
+        b'{"symbol":"' + b"A" * 5000 + b'"}',
+        b"[" * 2000,
+        json.dumps({"action": "open", "symbol": "BTCUSDT", "side": 5}).encode(),
+        b'{"price":1e999999}',
+        b'{"a":NaN}',
+    ]
     for body in bodies:
         delivery = _delivery(under_test, key, body=body)
         try:
@@ -159,13 +227,18 @@ def _any_body(under_test: SourceUnderTest) -> None:
         except (InvalidValue, NotAuthentic):
             continue
         except Exception as error:
-            raise CaseFailed(f"expected a signal or InvalidValue for {body[:40]!r}, found {type(error).__name__}: {error}") from error
+            raise CaseFailed(
+                f"expected a signal or InvalidValue for {body[:40]!r}, found "
+                f"{type(error).__name__}: {error}"
+            ) from error
 
 
 # ---- rate limiters ----
 
 
-def _burst(limiter: RateLimiter, pool: str, priority: Priority, now: datetime, most: int = 100) -> int:
+def _burst(
+    limiter: RateLimiter, pool: str, priority: Priority, now: datetime, most: int = 100
+) -> int:
     """Count how much is granted at once."""
     for number in range(most):
         answer = limiter.reserve(pool, LIMIT, 1, priority, now)
@@ -180,7 +253,9 @@ def _at_once(limiter: RateLimiter) -> None:
     expect(1 <= found <= LIMIT.burst, f"expected at most {LIMIT.burst} at once, found {found}")
 
 
-@_limiter("L02", "over any ten seconds no more is granted than the limit allows, waiting times included")
+@_limiter(
+    "L02", "over any ten seconds no more is granted than the limit allows, waiting times included"
+)
 def _over_time(limiter: RateLimiter) -> None:
     granted: list[datetime] = []
     now = NOW
@@ -189,7 +264,11 @@ def _over_time(limiter: RateLimiter) -> None:
         if isinstance(answer, Granted):
             expect(answer.at >= now, f"expected a time that is not before now, found {answer.at}")
             granted.append(answer.at)
-            expect(len(granted) <= 500, f"expected about {20 * LIMIT.count} in 20 s, found {len(granted)} up to {answer.at:%H:%M:%S}")
+            expect(
+                len(granted) <= 500,
+                f"expected about {20 * LIMIT.count} in 20 s, found {len(granted)} up to "
+                f"{answer.at:%H:%M:%S}",
+            )
             now = max(now, answer.at)
         else:
             expect(answer.retry_at > now, f"expected retry_at after now, found {answer.retry_at}")
@@ -204,8 +283,13 @@ def _over_time(limiter: RateLimiter) -> None:
 def _exits_first(limiter: RateLimiter) -> None:
     entries = _burst(limiter, "a", Priority.ENTRY, NOW)
     after = _burst(limiter, "a", Priority.EXIT, NOW)
-    expect(entries < LIMIT.burst, f"expected entries to get less than the burst of {LIMIT.burst}, found {entries}")
-    expect(after >= 1, "expected an exit to get through after entries took all they may, found none")
+    expect(
+        entries < LIMIT.burst,
+        f"expected entries to get less than the burst of {LIMIT.burst}, found {entries}",
+    )
+    expect(
+        after >= 1, "expected an exit to get through after entries took all they may, found none"
+    )
 
 
 @_limiter("L04", "pools do not touch each other")

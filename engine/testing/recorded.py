@@ -1,7 +1,9 @@
-"""Recorded answers: an exchange on paper, so that parsing is tried without a server, and the recorder that writes the file.
+"""Recorded answers: an exchange on paper, so that parsing is tried without a server, and the
+recorder that writes the file.
 
-The file is JSON lines, one request and its answer each: ``{"method", "path", "query", "status", "body"}``. Request headers are never
-written, and every secret that the recorder was told is replaced by ``***`` wherever it stands.
+The file is JSON lines, one request and its answer each: ``{"method", "path", "query", "status",
+"body"}``. Request headers are never written, and every secret that the recorder was told is
+replaced by ``***`` wherever it stands.
 """
 
 import json
@@ -23,9 +25,11 @@ class NotRecorded(RexAlgoError):
 
 
 class RecordedAnswers:
-    """Make HTTP clients that are answered from a file: by method, path and query, in order; the last answer is repeated.
+    """Make HTTP clients that are answered from a file: by method, path and query, in order; the
+    last answer is repeated.
 
-    Raises InvalidValue for a line that is not such a record. A request without a record raises NotRecorded.
+    Raises InvalidValue for a line that is not such a record. A request without a record raises
+    NotRecorded.
     """
 
     def __init__(self, file: Path | str) -> None:
@@ -35,16 +39,26 @@ class RecordedAnswers:
                 key, answer = _read(line, f"{file}:{number}")
                 self._answers.setdefault(key, []).append(answer)
 
-    def __call__(self, base_url: str, headers: Mapping[str, str] | None = None) -> httpx.AsyncClient:
+    def __call__(
+        self, base_url: str, headers: Mapping[str, str] | None = None
+    ) -> httpx.AsyncClient:
         """Return a client that connects nowhere."""
-        return httpx.AsyncClient(base_url=base_url, headers=headers, transport=httpx.MockTransport(self._answer), trust_env=False)
+        return httpx.AsyncClient(
+            base_url=base_url,
+            headers=headers,
+            transport=httpx.MockTransport(self._answer),
+            trust_env=False,
+        )
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
         key = (request.method, request.url.path, _query(request.url))
         waiting = self._answers.get(key)
         if not waiting:
             known = sorted({f"{method} {path}" for method, path, _ in self._answers})
-            raise NotRecorded(f"no recorded answer for {key[0]} {key[1]}?{key[2]}; recorded are: " + ", ".join(known)[:300])
+            raise NotRecorded(
+                f"no recorded answer for {key[0]} {key[1]}?{key[2]}; recorded are: "
+                + ", ".join(known)[:300]
+            )
         status, body = waiting.pop(0) if len(waiting) > 1 else waiting[0]
         return httpx.Response(status, headers={"content-type": "application/json"}, content=body)
 
@@ -53,7 +67,9 @@ class RecordedAnswers:
 
 
 class RecordingClients:
-    """Make clients over ``inner`` and append each request and its answer to ``file``, without ``secrets`` (0600)."""
+    """Make clients over ``inner`` and append each request and its answer to ``file``, without
+    ``secrets`` (0600).
+    """
 
     def __init__(self, inner: HttpClientFactory, file: Path | str, secrets: Iterable[str]) -> None:
         self._inner = inner
@@ -61,7 +77,9 @@ class RecordingClients:
         self._secrets = tuple(each for each in secrets if each)
         self._file.touch(mode=0o600)
 
-    def __call__(self, base_url: str, headers: Mapping[str, str] | None = None) -> httpx.AsyncClient:
+    def __call__(
+        self, base_url: str, headers: Mapping[str, str] | None = None
+    ) -> httpx.AsyncClient:
         """Return a client whose answers are written down."""
         below = self._inner(base_url, headers)
         below.event_hooks["response"] = [*below.event_hooks["response"], self._write]
@@ -74,7 +92,13 @@ class RecordingClients:
     async def _write(self, answer: httpx.Response) -> None:
         await answer.aread()
         url = answer.request.url
-        record = dict(zip(_FIELDS, (answer.request.method, url.path, _query(url), answer.status_code, answer.text), strict=True))
+        record = dict(
+            zip(
+                _FIELDS,
+                (answer.request.method, url.path, _query(url), answer.status_code, answer.text),
+                strict=True,
+            )
+        )
         line = json.dumps(record, ensure_ascii=False)
         for secret in self._secrets:
             line = line.replace(json.dumps(secret)[1:-1], HIDDEN)
@@ -92,4 +116,8 @@ def _read(line: str, where: str) -> tuple[tuple[str, str, str], tuple[int, bytes
         key = (str(record["method"]), str(record["path"]), str(record.get("query", "")))
         return key, (int(record["status"]), str(record["body"]).encode())
     except (ValueError, KeyError, TypeError):
-        raise InvalidValue(where, 'a line such as {"method": "GET", "path": "/orders", "query": "", "status": 200, "body": "[]"}') from None
+        raise InvalidValue(
+            where,
+            'a line such as {"method": "GET", "path": "/orders", "query": "", "status": 200, '
+            '"body": "[]"}',
+        ) from None

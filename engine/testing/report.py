@@ -1,4 +1,6 @@
-"""What a kit found: one result for each numbered case, and what the plugin says it can do. Plain values, for terminals, files and tests."""
+"""What a kit found: one result for each numbered case, and what the plugin says it can do. Plain
+values, for terminals, files and tests.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,7 +18,9 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class CaseResult:
-    """Hold one case: its number, the promise it checks, for a failure what was expected and found, and what to do about it."""
+    """Hold one case: its number, the promise it checks, for a failure what was expected and found,
+    and what to do about it.
+    """
 
     number: str
     promise: str
@@ -47,8 +51,14 @@ class KitReport:
     def raise_failures(self) -> None:
         """Raise AssertionError that lists every failed case; for pytest."""
         if not self.passed:
-            lines = [f"{each.number}: {each.promise}\n    {each.detail}\n    {each.do}".rstrip() for each in self.failures]
-            raise AssertionError(f"{self.kind} {self.name} fails {len(lines)} of {len(self.results)} cases:\n" + "\n".join(lines))
+            lines = [
+                f"{each.number}: {each.promise}\n    {each.detail}\n    {each.do}".rstrip()
+                for each in self.failures
+            ]
+            raise AssertionError(
+                f"{self.kind} {self.name} fails {len(lines)} of {len(self.results)} cases:\n"
+                + "\n".join(lines)
+            )
 
 
 class CaseFailed(Exception):
@@ -66,10 +76,20 @@ def expect(holds: bool, detail: str) -> None:
 
 
 def told(error: BaseException, plugin: object) -> str:
-    """Tell what a plugin raised where nothing was to be raised, and the line of the plugin's own code that it came from."""
+    """Tell what a plugin raised where nothing was to be raised, and the line of the plugin's own
+    code that it came from.
+    """
     package = type(plugin).__module__.partition(".")[0]
-    own = [each for each in extract_tb(error.__traceback__) if f"/{package}/" in each.filename or each.filename.endswith(f"/{package}.py")]
-    where = f" ({'/'.join(own[-1].filename.split('/')[-2:])}:{own[-1].lineno}, in {own[-1].name})" if own else ""
+    own = [
+        each
+        for each in extract_tb(error.__traceback__)
+        if f"/{package}/" in each.filename or each.filename.endswith(f"/{package}.py")
+    ]
+    where = (
+        f" ({'/'.join(own[-1].filename.split('/')[-2:])}:{own[-1].lineno}, in {own[-1].name})"
+        if own
+        else ""
+    )
     return f"expected no error, found {type(error).__name__}: {error}"[:300] + where
 
 

@@ -42,7 +42,9 @@ class _KitClock:
 
 @dataclass(slots=True)
 class _Context:
-    """Be a stream's context over the kit's candles; ``over`` is set when all of one contract were taken."""
+    """Be a stream's context over the kit's candles; ``over`` is set when all of one contract were
+    taken.
+    """
 
     params: Mapping[str, object]
     strategy: str = "kit"
@@ -73,10 +75,24 @@ def kit_candles(symbol: Symbol, interval_s: int) -> list[Candle]:
     for number in range(CANDLES):
         drift = 60 if number // 40 % 2 == 0 else -60
         opened, price = price, max(1_000, price + drift + dice.randint(-80, 80))
-        low, high = min(opened, price) - dice.randint(0, 30), max(opened, price) + dice.randint(0, 30)
+        low, high = (
+            min(opened, price) - dice.randint(0, 30),
+            max(opened, price) + dice.randint(0, 30),
+        )
         first, top, bottom, last = (Price(Decimal(each)) for each in (opened, high, low, price))
         at = NOW - timedelta(seconds=interval_s * (CANDLES - number))
-        made.append(Candle(symbol, interval_s, at, first, top, bottom, last, Quantity(Decimal(dice.randint(1, 50)))))
+        made.append(
+            Candle(
+                symbol,
+                interval_s,
+                at,
+                first,
+                top,
+                bottom,
+                last,
+                Quantity(Decimal(dice.randint(1, 50))),
+            )
+        )
     return made
 
 
@@ -94,7 +110,10 @@ async def _run(under_test: StreamUnderTest) -> list[SignalDraft]:
             await trio.sleep(0.05)  # what the last candle causes is emitted before the end
         began = trio.current_time()
         nursery.cancel_scope.cancel()
-    expect(trio.current_time() - began < RUN_S, "expected run to end at once when it is cancelled, found that it goes on")
+    expect(
+        trio.current_time() - began < RUN_S,
+        "expected run to end at once when it is cancelled, found that it goes on",
+    )
     return context.emitted
 
 
@@ -112,14 +131,22 @@ async def _refuses_params(under_test: StreamUnderTest) -> None:
         except InvalidValue:
             continue
         except Exception as error:
-            raise CaseFailed(f"expected InvalidValue, or silence, for params {dict(each)}, found {type(error).__name__}: {error}") from None
+            raise CaseFailed(
+                f"expected InvalidValue, or silence, for params {dict(each)}, found "
+                f"{type(error).__name__}: {error}"
+            ) from None
 
 
 async def _runs(under_test: StreamUnderTest) -> None:
     emitted = await _run(under_test)
     for draft in emitted:
-        expect(isinstance(draft, SignalDraft), f"expected signal drafts, found {type(draft).__name__}")
-        expect(draft.symbol in SYMBOLS, f"expected signals in the strategy's contracts, found {draft.symbol}")
+        expect(
+            isinstance(draft, SignalDraft), f"expected signal drafts, found {type(draft).__name__}"
+        )
+        expect(
+            draft.symbol in SYMBOLS,
+            f"expected signals in the strategy's contracts, found {draft.symbol}",
+        )
         expect(0 < len(draft.dedupe_key) <= 128, "expected a dedupe_key of 1 to 128 characters")
     if not emitted:
         raise CaseSkipped(f"it gave no signal over the kit's candles within {RUN_S:g} s")
@@ -129,15 +156,27 @@ async def _repeats(under_test: StreamUnderTest) -> None:
     first, again = await _run(under_test), await _run(under_test)
     by_key = {each.dedupe_key: each for each in first}
     same = set(by_key) == {each.dedupe_key for each in again}
-    expect(same, "expected the same dedupe_keys over the same candles, so that a restart repeats nothing, found others")
-    expect(all(by_key[each.dedupe_key] == each for each in again), "expected the same signal under the same dedupe_key, found another")
+    expect(
+        same,
+        "expected the same dedupe_keys over the same candles, so that a restart repeats nothing, "
+        "found others",
+    )
+    expect(
+        all(by_key[each.dedupe_key] == each for each in again),
+        "expected the same signal under the same dedupe_key, found another",
+    )
 
 
 Check = Callable[[StreamUnderTest], Awaitable[None]]
 _CASES: Final[tuple[tuple[str, str, Check], ...]] = (
     ("S21", "the parameters of its own sample are taken", _takes_params),
     ("S22", "wrong parameters are InvalidValue and nothing else", _refuses_params),
-    ("S23", "it runs over candles until it is cancelled, and emits sound drafts in its strategy's contracts", _runs),
+    (
+        "S23",
+        "it runs over candles until it is cancelled, and emits sound drafts in its strategy's "
+        "contracts",
+        _runs,
+    ),
     ("S24", "the same candles give the same dedupe keys: a restart repeats nothing", _repeats),
 )
 
@@ -160,6 +199,9 @@ async def check_stream_source(under_test: StreamUnderTest) -> KitReport:
         except CaseFailed as failed:
             verdict, detail = Verdict.FAIL, str(failed)
         except Exception as error:  # a plugin under test may raise anything; that is the finding
-            verdict, detail = Verdict.FAIL, f"expected the case to end, found {type(error).__name__}: {error}"[:300]
+            verdict, detail = (
+                Verdict.FAIL,
+                f"expected the case to end, found {type(error).__name__}: {error}"[:300],
+            )
         results.append(CaseResult(number, promise, verdict, detail))
     return KitReport("stream source", under_test.source.name, tuple(results))

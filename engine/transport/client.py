@@ -1,7 +1,8 @@
 """The pool of one account's connections behind the httpx API, and the factory that plugins get.
 
-Each transport owns at most three connections: one kept warm, two more while it is busy; a fourth request waits its turn. Idle
-connections are dropped when they are used next and are too old, or when the peer closed them; nothing runs in the background.
+Each transport owns at most three connections: one kept warm, two more while it is busy; a fourth
+request waits its turn. Idle connections are dropped when they are used next and are too old, or
+when the peer closed them; nothing runs in the background.
 """
 
 import ssl
@@ -23,7 +24,9 @@ BODY_BYTES_MAX = 1024 * 1024
 
 @cache
 def shared_tls() -> ssl.SSLContext:
-    """Return the process's one client context; making one costs some 29 ms. It ignores the environment and verifies."""
+    """Return the process's one client context; making one costs some 29 ms. It ignores the
+    environment and verifies.
+    """
     context = httpx.create_ssl_context(trust_env=False)
     context.set_alpn_protocols(["http/1.1"])
     return context
@@ -40,19 +43,26 @@ class _Attempt:
 
     def timeout(self, total_s: float, what: str) -> httpx.TimeoutException:
         if not self.has_slot:
-            return httpx.PoolTimeout(f"all {CONNECTIONS_MAX} connections stayed busy for {total_s:g} s; nothing was sent ({what})")
+            return httpx.PoolTimeout(
+                f"all {CONNECTIONS_MAX} connections stayed busy for {total_s:g} s; nothing was "
+                f"sent ({what})"
+            )
         if self.connection is None or not self.connection.wrote:
-            return httpx.ConnectTimeout(f"no connection within {total_s:g} s; nothing was sent ({what})")
+            return httpx.ConnectTimeout(
+                f"no connection within {total_s:g} s; nothing was sent ({what})"
+            )
         return httpx.ReadTimeout(f"no whole answer within {total_s:g} s of the call ({what})")
 
 
 class TrioTransport(httpx.AsyncBaseTransport):
-    """Send httpx requests for one account. Never writes a request twice; returns only whole answers.
+    """Send httpx requests for one account. Never writes a request twice; returns only whole
+    answers.
 
-    ``total_s`` bounds waiting, connecting, writing and reading together; a request's own timeout (``total`` in its timeout
-    extension, else its read timeout) takes its place. ``tls`` must verify certificates and host names. Raises ConnectError,
-    ConnectTimeout or PoolTimeout exactly where no byte was written, ReadTimeout, ReadError, WriteError or RemoteProtocolError
-    (also for an answer above ``body_bytes_max``, packed or unpacked) otherwise, SendRefused for a second order request.
+    ``total_s`` bounds waiting, connecting, writing and reading together; a request's own timeout
+    (``total`` in its timeout extension, else its read timeout) takes its place. ``tls`` must verify
+    certificates and host names. Raises ConnectError, ConnectTimeout or PoolTimeout exactly where no
+    byte was written, ReadTimeout, ReadError, WriteError or RemoteProtocolError (also for an answer
+    above ``body_bytes_max``, packed or unpacked) otherwise, SendRefused for a second order request.
     """
 
     def __init__(
@@ -65,7 +75,10 @@ class TrioTransport(httpx.AsyncBaseTransport):
         peer_clock: PeerClock | None = None,
     ) -> None:
         if tls is not None and (tls.verify_mode is not ssl.CERT_REQUIRED or not tls.check_hostname):
-            raise ValueError("expected a TLS context that verifies certificates and host names, found one that does not")
+            raise ValueError(
+                "expected a TLS context that verifies certificates and host names, found one that "
+                "does not"
+            )
         self._tls = tls
         self._total_s = total_s
         self._keep_alive_s = keep_alive_s
@@ -87,9 +100,11 @@ class TrioTransport(httpx.AsyncBaseTransport):
         raise error
 
     async def warm(self, url: httpx.URL | str) -> None:
-        """Make sure that a live idle connection to this origin is there, or that all are busy at work.
+        """Make sure that a live idle connection to this origin is there, or that all are busy at
+        work.
 
-        Raises httpx.ConnectError or httpx.ConnectTimeout. The engine calls it before it claims an order.
+        Raises httpx.ConnectError or httpx.ConnectTimeout. The engine calls it before it claims an
+        order.
         """
         origin = Origin.of(httpx.URL(url))
         await trio.lowlevel.checkpoint()
@@ -106,7 +121,9 @@ class TrioTransport(httpx.AsyncBaseTransport):
             with trio.move_on_after(self._total_s):
                 self._put_back(await self._open(origin))
                 return
-            raise httpx.ConnectTimeout(f"no connection to {origin} within {self._total_s:g} s; nothing was sent")
+            raise httpx.ConnectTimeout(
+                f"no connection to {origin} within {self._total_s:g} s; nothing was sent"
+            )
         finally:
             self._slots.release()
 
@@ -127,7 +144,9 @@ class TrioTransport(httpx.AsyncBaseTransport):
 
     async def _send(self, request: httpx.Request, attempt: _Attempt) -> httpx.Response:
         origin = Origin.of(request.url)
-        body = await request.aread()  # before the first byte: nothing may pause a half-written request but the kernel
+        body = (
+            await request.aread()
+        )  # before the first byte: nothing may pause a half-written request but the kernel
         await self._wait_slot()
         attempt.has_slot = True
         try:
@@ -137,12 +156,16 @@ class TrioTransport(httpx.AsyncBaseTransport):
         finally:
             self._slots.release()
 
-    async def _use(self, connection: Connection, request: httpx.Request, body: bytes) -> httpx.Response:
+    async def _use(
+        self, connection: Connection, request: httpx.Request, body: bytes
+    ) -> httpx.Response:
         self._busy.add(connection)
         clock = self._peer_clock
         sent = None if clock is None else clock.now()
         try:
-            response = await connection.exchange(request, body, send_permit.get(), self._body_bytes_max)
+            response = await connection.exchange(
+                request, body, send_permit.get(), self._body_bytes_max
+            )
             if clock is not None and sent is not None:
                 clock.note(response.headers.get("date"), sent)
             if connection.finish():
@@ -150,7 +173,9 @@ class TrioTransport(httpx.AsyncBaseTransport):
             else:
                 connection.close()
             return response
-        except BaseException:  # whatever happened, cancellation too: its next bytes would belong to this answer
+        except (
+            BaseException
+        ):  # whatever happened, cancellation too: its next bytes would belong to this answer
             connection.close()
             raise
         finally:
@@ -158,7 +183,8 @@ class TrioTransport(httpx.AsyncBaseTransport):
 
     async def _wait_slot(self) -> None:
         try:
-            self._slots.acquire_nowait()  # succeeds only while nobody waits: first come, first served
+            # succeeds only while nobody waits: first come, first served
+            self._slots.acquire_nowait()
         except trio.WouldBlock:
             await self._slots.acquire()
 
@@ -174,7 +200,9 @@ class TrioTransport(httpx.AsyncBaseTransport):
         return connection
 
     def _take_idle(self, origin: Origin) -> Connection | None:
-        """Take the freshest idle connection that is still good; nothing was written on it, so dropping a bad one is no retry."""
+        """Take the freshest idle connection that is still good; nothing was written on it, so
+        dropping a bad one is no retry.
+        """
         for index in reversed(range(len(self._idle))):
             if self._idle[index].origin == origin:
                 connection = self._idle.pop(index)
@@ -197,17 +225,30 @@ class TrioTransport(httpx.AsyncBaseTransport):
 
 
 class HttpClientFactory:
-    """Make httpx clients over this transport and remember them; the engine makes one factory per account and closes it.
+    """Make httpx clients over this transport and remember them; the engine makes one factory per
+    account and closes it.
 
     With ``peer_clock`` the answers to all of them measure it.
     """
 
-    def __init__(self, make_transport: Callable[..., TrioTransport] = TrioTransport, peer_clock: PeerClock | None = None) -> None:
-        self._make_transport = partial(make_transport, peer_clock=peer_clock) if peer_clock is not None else make_transport
+    def __init__(
+        self,
+        make_transport: Callable[..., TrioTransport] = TrioTransport,
+        peer_clock: PeerClock | None = None,
+    ) -> None:
+        self._make_transport = (
+            partial(make_transport, peer_clock=peer_clock)
+            if peer_clock is not None
+            else make_transport
+        )
         self._clients: list[tuple[httpx.AsyncClient, TrioTransport]] = []
 
-    def __call__(self, base_url: str, headers: Mapping[str, str] | None = None) -> httpx.AsyncClient:
-        """Return a client of its own for one base address: no redirects, no retries, nothing from the environment."""
+    def __call__(
+        self, base_url: str, headers: Mapping[str, str] | None = None
+    ) -> httpx.AsyncClient:
+        """Return a client of its own for one base address: no redirects, no retries, nothing from
+        the environment.
+        """
         transport = self._make_transport()
         client = httpx.AsyncClient(
             base_url=base_url,
@@ -221,7 +262,9 @@ class HttpClientFactory:
         return client
 
     async def warm(self) -> None:
-        """Warm every open client at its base address; raises httpx.ConnectError or httpx.ConnectTimeout."""
+        """Warm every open client at its base address; raises httpx.ConnectError or
+        httpx.ConnectTimeout.
+        """
         self._clients = [pair for pair in self._clients if not pair[0].is_closed]
         for client, transport in self._clients:
             await transport.warm(client.base_url)

@@ -1,7 +1,9 @@
-"""One connection to one origin: one request at a time over h11, written at most once, its answer read whole.
+"""One connection to one origin: one request at a time over h11, written at most once, its answer
+read whole.
 
-The errors say how far it came. ConnectError: no byte was accepted by the kernel. Everything else (WriteError, ReadError,
-RemoteProtocolError) may have reached the peer, and nothing here writes it again. After any error the connection is to be closed.
+The errors say how far it came. ConnectError: no byte was accepted by the kernel. Everything else
+(WriteError, ReadError, RemoteProtocolError) may have reached the peer, and nothing here writes it
+again. After any error the connection is to be closed.
 """
 
 import ssl
@@ -29,11 +31,16 @@ class Origin:
 
     @staticmethod
     def of(url: httpx.URL) -> "Origin":
-        """Read the origin of an absolute address; raises httpx.ConnectError for anything but http and https."""
+        """Read the origin of an absolute address; raises httpx.ConnectError for anything but http
+        and https.
+        """
         default = {"http": 80, "https": 443}.get(url.scheme)
         host = url.raw_host.decode("ascii")
         if default is None or not host:
-            raise httpx.ConnectError(f"expected an http or https address with a host, found {url.scheme!r} and {host!r}; nothing was sent")
+            raise httpx.ConnectError(
+                f"expected an http or https address with a host, found {url.scheme!r} and "
+                f"{host!r}; nothing was sent"
+            )
         return Origin(url.scheme, host, url.port or default)
 
     def __str__(self) -> str:
@@ -64,20 +71,35 @@ class Connection:
         """Close at once."""
         self._wire.close()
 
-    async def exchange(self, request: httpx.Request, body: bytes, permit: SendPermit | None, body_bytes_max: int) -> httpx.Response:
-        """Write one request and read its whole answer; the permit is taken just before the first byte unless it is GET or HEAD."""
+    async def exchange(
+        self, request: httpx.Request, body: bytes, permit: SendPermit | None, body_bytes_max: int
+    ) -> httpx.Response:
+        """Write one request and read its whole answer; the permit is taken just before the first
+        byte unless it is GET or HEAD.
+        """
         data = self._encode(request, body)
         await self._write(data, None if request.method in _FREE_METHODS else permit, request)
         try:
             return await self._read(body_bytes_max, request)
         except h11.RemoteProtocolError as error:
-            raise httpx.RemoteProtocolError(f"{self.origin} sent what is not HTTP: {error}", request=request) from error
+            raise httpx.RemoteProtocolError(
+                f"{self.origin} sent what is not HTTP: {error}", request=request
+            ) from error
         except (OSError, trio.ClosedResourceError) as error:
-            raise httpx.ReadError(f"the connection to {self.origin} broke before the answer was read: {error}", request=request) from error
+            raise httpx.ReadError(
+                f"the connection to {self.origin} broke before the answer was read: {error}",
+                request=request,
+            ) from error
 
     def finish(self) -> bool:
-        """Make ready for the next request; return False where the connection must be closed instead."""
-        if self._h11.our_state is not h11.DONE or self._h11.their_state is not h11.DONE or self._h11.trailing_data[0]:
+        """Make ready for the next request; return False where the connection must be closed
+        instead.
+        """
+        if (
+            self._h11.our_state is not h11.DONE
+            or self._h11.their_state is not h11.DONE
+            or self._h11.trailing_data[0]
+        ):
             return False
         self._h11.start_next_cycle()
         self._wire.wrote = False
@@ -86,11 +108,20 @@ class Connection:
 
     def _encode(self, request: httpx.Request, body: bytes) -> bytes:
         try:
-            head = self._h11.send(h11.Request(method=request.method, target=request.url.raw_path, headers=request.headers.raw))
+            head = self._h11.send(
+                h11.Request(
+                    method=request.method, target=request.url.raw_path, headers=request.headers.raw
+                )
+            )
             data = self._h11.send(h11.Data(data=body)) if body else b""
             end = self._h11.send(h11.EndOfMessage())
-        except h11.LocalProtocolError:  # its words quote the header, and that may be the one with the key
-            raise httpx.ConnectError("this request is not valid HTTP (a header or the target); nothing was sent", request=request) from None
+        except (
+            h11.LocalProtocolError
+        ):  # its words quote the header, and that may be the one with the key
+            raise httpx.ConnectError(
+                "this request is not valid HTTP (a header or the target); nothing was sent",
+                request=request,
+            ) from None
         return (head or b"") + (data or b"") + (end or b"")
 
     async def _write(self, data: bytes, permit: SendPermit | None, request: httpx.Request) -> None:
@@ -100,7 +131,9 @@ class Connection:
             await self._wire.send(data)
         except (OSError, trio.ClosedResourceError) as error:
             kind = httpx.WriteError if self._wire.wrote else httpx.ConnectError
-            raise kind(f"the connection to {self.origin} broke while writing: {error}", request=request) from error
+            raise kind(
+                f"the connection to {self.origin} broke while writing: {error}", request=request
+            ) from error
         finally:
             if permit is not None:
                 permit.mark_written()
@@ -116,24 +149,35 @@ class Connection:
             elif isinstance(event, h11.Data):
                 size += len(event.data)
                 if size > body_bytes_max:
-                    raise httpx.RemoteProtocolError(f"{self.origin} sent an answer of more than {body_bytes_max} bytes", request=request)
+                    raise httpx.RemoteProtocolError(
+                        f"{self.origin} sent an answer of more than {body_bytes_max} bytes",
+                        request=request,
+                    )
                 parts.append(bytes(event.data))
             elif isinstance(event, h11.Response):
                 head = event
             elif isinstance(event, h11.EndOfMessage) and head is not None:
                 return self._response(head, b"".join(parts), body_bytes_max, request)
             elif not isinstance(event, h11.InformationalResponse):
-                raise httpx.RemoteProtocolError(f"{self.origin} sent {event!r} instead of an answer", request=request)
+                raise httpx.RemoteProtocolError(
+                    f"{self.origin} sent {event!r} instead of an answer", request=request
+                )
 
-    def _response(self, head: h11.Response, body: bytes, body_bytes_max: int, request: httpx.Request) -> httpx.Response:
+    def _response(
+        self, head: h11.Response, body: bytes, body_bytes_max: int, request: httpx.Request
+    ) -> httpx.Response:
         extensions = {"http_version": b"HTTP/" + head.http_version, "reason_phrase": head.reason}
         headers = httpx.Headers(head.headers.raw_items())
         try:
             plain = decoded(body, headers.get("content-encoding", ""), body_bytes_max)
         except Undecodable as error:
-            raise httpx.RemoteProtocolError(f"{self.origin} sent {error}", request=request) from error
+            raise httpx.RemoteProtocolError(
+                f"{self.origin} sent {error}", request=request
+            ) from error
         headers.pop("content-encoding", None)  # undone here, within the bound
-        return httpx.Response(head.status_code, headers=headers, stream=httpx.ByteStream(plain), extensions=extensions)
+        return httpx.Response(
+            head.status_code, headers=headers, stream=httpx.ByteStream(plain), extensions=extensions
+        )
 
     async def _receive(self) -> None:
         data = await self._wire.receive()

@@ -1,4 +1,6 @@
-"""Undo a content encoding within a bound: 1 MiB of gzip can stand for a gigabyte, and httpx would unpack all of it at once."""
+"""Undo a content encoding within a bound: 1 MiB of gzip can stand for a gigabyte, and httpx would
+unpack all of it at once.
+"""
 
 import zlib
 
@@ -11,13 +13,17 @@ class Undecodable(ValueError):
 
 
 def decoded(body: bytes, encoding: str, bytes_max: int) -> bytes:
-    """Return the plain body; raises Undecodable for another encoding than gzip or deflate, a cut body, and one above ``bytes_max``."""
+    """Return the plain body; raises Undecodable for another encoding than gzip or deflate, a cut
+    body, and one above ``bytes_max``.
+    """
     name = encoding.strip().lower()
     if name in ("", "identity") or not body:
         return body
     if name not in _ENCODINGS:
         raise Undecodable("an encoding that was not asked for")
-    decoder = zlib.decompressobj(_GZIP_OR_ZLIB if name != "deflate" or body[0] & 0x0F == 8 else -zlib.MAX_WBITS)  # some send it bare
+    decoder = zlib.decompressobj(
+        _GZIP_OR_ZLIB if name != "deflate" or body[0] & 0x0F == 8 else -zlib.MAX_WBITS
+    )  # some send it bare
     try:
         plain = decoder.decompress(body, bytes_max + 1)
     except zlib.error:

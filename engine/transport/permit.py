@@ -1,7 +1,9 @@
-"""One claim permits one order request: the engine's last line, carried to the moment before the first byte.
+"""One claim permits one order request: the engine's last line, carried to the moment before the
+first byte.
 
-While a permit is set, the first request that is neither GET nor HEAD takes it immediately before its first byte, with no await
-in between; any further one is refused before anything is written. Without a permit, requests are not limited.
+While a permit is set, the first request that is neither GET nor HEAD takes it immediately before
+its first byte, with no await in between; any further one is refused before anything is written.
+Without a permit, requests are not limited.
 """
 
 from collections.abc import Callable
@@ -11,14 +13,18 @@ from engine.domain.errors import RexAlgoError
 
 
 class SendRefused(RexAlgoError):
-    """Say that a second order request was tried under one claim: nothing of it was written; correct the adapter."""
+    """Say that a second order request was tried under one claim: nothing of it was written; correct
+    the adapter.
+    """
 
 
 class SendPermit:
-    """Permit one order request. ``check`` runs right before its first byte and raises to stop it, ``written`` once after its last.
+    """Permit one order request. ``check`` runs right before its first byte and raises to stop it,
+    ``written`` once after its last.
 
-    Both are synchronous. ``taken`` is True from the moment ``check`` passed: while it is False, nothing left. A permit whose
-    check raised is used up and stays not taken. ``done_writing`` is True once the request was handed to the kernel or failed.
+    Both are synchronous. ``taken`` is True from the moment ``check`` passed: while it is False,
+    nothing left. A permit whose check raised is used up and stays not taken. ``done_writing`` is
+    True once the request was handed to the kernel or failed.
     """
 
     __slots__ = ("_check", "_used", "_written", "done_writing", "taken")
@@ -31,10 +37,13 @@ class SendPermit:
         self.done_writing = False
 
     def take(self) -> None:
-        """Use the permit up; write without an await after this. Raises SendRefused the second time, and whatever ``check`` raises."""
+        """Use the permit up; write without an await after this. Raises SendRefused the second time,
+        and whatever ``check`` raises.
+        """
         if self._used:
             raise SendRefused(
-                "one claim permits one order request, and this was a further one: nothing of it was sent; correct the adapter"
+                "one claim permits one order request, and this was a further one: nothing of it "
+                "was sent; correct the adapter"
             )
         self._used = True
         self._check()
@@ -48,4 +57,6 @@ class SendPermit:
 
 
 send_permit: ContextVar[SendPermit | None] = ContextVar("send_permit", default=None)
-"""The permit of the order being placed in this task and its children; None where requests are not limited."""
+"""The permit of the order being placed in this task and its children; None where requests are not
+limited.
+"""

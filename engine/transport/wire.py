@@ -1,10 +1,11 @@
 """Bytes to and from one peer, over TCP or TLS, without hidden pauses.
 
-What must always hold: ``send`` makes its first attempt before it awaits anything, so that the check made just before it still
-holds for the first byte; certificates and host names are verified. This is why TLS is driven here over memory buffers and not
-through ``trio.SSLStream``: that stream pauses for a lock before its first byte, and it cannot be asked, without waiting, whether
-the peer closed an idle connection (a TLS 1.3 peer sends session tickets at any time, so readable bytes alone prove nothing).
-Used by one task at a time; only ``close`` may be called by another.
+What must always hold: ``send`` makes its first attempt before it awaits anything, so that the check
+made just before it still holds for the first byte; certificates and host names are verified. This
+is why TLS is driven here over memory buffers and not through ``trio.SSLStream``: that stream pauses
+for a lock before its first byte, and it cannot be asked, without waiting, whether the peer closed
+an idle connection (a TLS 1.3 peer sends session tickets at any time, so readable bytes alone prove
+nothing). Used by one task at a time; only ``close`` may be called by another.
 """
 
 import socket
@@ -57,7 +58,8 @@ class _Tls:
 
 
 class Wire:
-    """Hold one connected socket. Failures are OSError (TLS failures are too) or trio.ClosedResourceError after ``close``.
+    """Hold one connected socket. Failures are OSError (TLS failures are too) or
+    trio.ClosedResourceError after ``close``.
 
     ``wrote`` is True once the kernel accepted a byte since it was last set to False.
     """
@@ -135,7 +137,9 @@ class Wire:
 
 
 async def open_wire(host: str, port: int, context: ssl.SSLContext | None) -> Wire:
-    """Connect, over TLS where a context is given. Raises OSError (DNS, TCP, TLS, certificate) or UnicodeError (no host name)."""
+    """Connect, over TLS where a context is given. Raises OSError (DNS, TCP, TLS, certificate) or
+    UnicodeError (no host name).
+    """
     stream = await trio.open_tcp_stream(host, port)  # sets TCP_NODELAY
     connected = socket.socket(fileno=stream.socket.detach())
     connected.setblocking(False)

@@ -1,13 +1,23 @@
-"""Rate limiter ``gcra``: a smooth limit with a burst, counted in memory, that keeps a fifth of the burst for exits.
+"""Rate limiter ``gcra``: a smooth limit with a burst, counted in memory, that keeps a fifth of the
+burst for exits.
 
-It only counts and never sleeps. What it remembers is lost with the process, which is why a pool that is unknown starts with
-its whole burst. It has no settings.
+It only counts and never sleeps. What it remembers is lost with the process, which is why a pool
+that is unknown starts with its whole burst. It has no settings.
 """
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from rexalgo import Granted, InvalidValue, Priority, RateLimit, RateLimiter, RatePools, Refused, hookimpl
+from rexalgo import (
+    Granted,
+    InvalidValue,
+    Priority,
+    RateLimit,
+    RateLimiter,
+    RatePools,
+    Refused,
+    hookimpl,
+)
 
 rexalgo_api_version = 1
 default_settings: Mapping[str, object] = {}
@@ -21,13 +31,19 @@ class GcraLimiter:
     def __init__(self) -> None:
         self._pools = RatePools()
 
-    def reserve(self, pool: str, limit: RateLimit, cost: int, priority: Priority, now: datetime) -> Granted | Refused:
-        """Count ``cost`` units of ``pool``; raises ValueError only for a cost below 1 or above the burst."""
+    def reserve(
+        self, pool: str, limit: RateLimit, cost: int, priority: Priority, now: datetime
+    ) -> Granted | Refused:
+        """Count ``cost`` units of ``pool``; raises ValueError only for a cost below 1 or above the
+        burst.
+        """
         return self._pools.reserve(pool, limit, cost, priority, now)
 
 
 @hookimpl
-def register_rate_limiters(register: Callable[[RateLimiter], None], settings: Mapping[str, object]) -> None:
+def register_rate_limiters(
+    register: Callable[[RateLimiter], None], settings: Mapping[str, object]
+) -> None:
     """Register the limiter; it refuses every setting."""
     for unknown in sorted(settings):
         raise InvalidValue(f"plugin.gcra.{unknown}", "no such setting: gcra has none")

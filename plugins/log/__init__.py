@@ -1,7 +1,9 @@
-"""Notifier ``log``: one line per alert on the standard logger ``rexalgo.alert``, as ``key=value`` pairs.
+"""Notifier ``log``: one line per alert on the standard logger ``rexalgo.alert``, as ``key=value``
+pairs.
 
-What must always hold: one alert is one line whatever its texts contain (control characters, line ends and invisible
-characters are escaped), so that nobody can forge a line. It has no settings; where the line goes is the logger's business.
+What must always hold: one alert is one line whatever its texts contain (control characters, line
+ends and invisible characters are escaped), so that nobody can forge a line. It has no settings;
+where the line goes is the logger's business.
 """
 
 import logging
@@ -28,10 +30,23 @@ class LogNotifier:
 
 
 def alert_line(alert: Alert) -> str:
-    """Write an alert as one line of ``key=value`` pairs; texts are quoted and escaped, details follow sorted by name."""
-    pairs = [f"alert={alert.code.value}", f"number={alert.number}", f"wakes={'yes' if alert.wakes else 'no'}", f"at={alert.at.isoformat()}"]
-    pairs += [f"{name}={_quoted(getattr(alert, name))}" for name in ("subject", "sentence", "done", "do", "otherwise")]
-    pairs += [f"details.{_NOT_A_KEY.sub('_', name)}={_quoted(text)}" for name, text in sorted(alert.details.items())]
+    """Write an alert as one line of ``key=value`` pairs; texts are quoted and escaped, details
+    follow sorted by name.
+    """
+    pairs = [
+        f"alert={alert.code.value}",
+        f"number={alert.number}",
+        f"wakes={'yes' if alert.wakes else 'no'}",
+        f"at={alert.at.isoformat()}",
+    ]
+    pairs += [
+        f"{name}={_quoted(getattr(alert, name))}"
+        for name in ("subject", "sentence", "done", "do", "otherwise")
+    ]
+    pairs += [
+        f"details.{_NOT_A_KEY.sub('_', name)}={_quoted(text)}"
+        for name, text in sorted(alert.details.items())
+    ]
     return " ".join(pairs)
 
 
@@ -46,7 +61,9 @@ def _escaped(character: str) -> str:
 
 
 @hookimpl
-def register_notifiers(register: Callable[[Notifier], None], settings: Mapping[str, object]) -> None:
+def register_notifiers(
+    register: Callable[[Notifier], None], settings: Mapping[str, object]
+) -> None:
     """Register the notifier; it refuses every setting."""
     for unknown in sorted(settings):
         raise InvalidValue(f"plugin.log.{unknown}", "no such setting: log has none")

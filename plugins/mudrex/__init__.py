@@ -1,4 +1,6 @@
-"""The ``mudrex`` exchange: USDT futures, isolated margin, one position per contract. See README.md of this folder for its quirks."""
+"""The ``mudrex`` exchange: USDT futures, isolated margin, one position per contract. See README.md
+of this folder for its quirks.
+"""
 
 from collections.abc import Callable, Mapping
 
@@ -11,6 +13,10 @@ default_settings: Mapping[str, object] = DEFAULTS
 
 
 @hookimpl
-def register_exchanges(register: Callable[[ExchangeAdapter], None], settings: Mapping[str, object]) -> None:
-    """Register the one adapter; settings are checked here, so that a wrong one stops start-up and not the first order."""
+def register_exchanges(
+    register: Callable[[ExchangeAdapter], None], settings: Mapping[str, object]
+) -> None:
+    """Register the one adapter; settings are checked here, so that a wrong one stops start-up and
+    not the first order.
+    """
     register(MudrexAdapter(MudrexSettings.parse(settings)))

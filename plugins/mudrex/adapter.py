@@ -10,13 +10,25 @@ from plugins.mudrex.market import MudrexMarket
 from plugins.mudrex.requests import CURRENCY
 from plugins.mudrex.settings import EntryApi, MudrexSettings
 from plugins.mudrex.shared import Shared
-from rexalgo import AccountLogin, CredentialField, Environment, ExchangeConnection, ExchangeContext, ExchangeTraits, MarketData, is_loopback
+from rexalgo import (
+    AccountLogin,
+    CredentialField,
+    Environment,
+    ExchangeConnection,
+    ExchangeContext,
+    ExchangeTraits,
+    MarketData,
+    is_loopback,
+)
 
 KEY_LASTS_DAYS = 90
 SECRET_FIELD = CredentialField(
     name="secret",
     label="API secret",
-    help="A key that can trade futures and move money between your own wallets there; it cannot withdraw. Shown once.",
+    help=(
+        "A key that can trade futures and move money between your own wallets there; it cannot "
+        "withdraw. Shown once."
+    ),
     where="mudrex.com/pro-trading on a computer, API keys; needs finished KYC and two-factor sign-in",
 )
 
@@ -57,16 +69,23 @@ class MudrexAdapter:
         return Environment.SIMULATED if is_loopback(self._settings.base_url) else Environment.LIVE
 
     def unmapped_errors(self) -> Mapping[str, int]:
-        """Return the error texts that were met and are in no table, with their count since the start."""
+        """Return the error texts that were met and are in no table, with their count since the
+        start.
+        """
         return dict(unmapped)
 
     async def market_data(self, context: ExchangeContext) -> MarketData:
-        """Open the market data; contracts and prices are read with the keys of connected accounts, in turn."""
+        """Open the market data; contracts and prices are read with the keys of connected accounts,
+        in turn.
+        """
         return MudrexMarket(self._shared, context.http(self._settings.base_url), context.clock)
 
     async def connect(self, login: AccountLogin, context: ExchangeContext) -> ExchangeConnection:
         """Open one account's connection, try its key, and settle which entry call it uses."""
-        headers = {"X-Authentication": login.credentials["secret"].reveal(), "Content-Type": "application/json"}
+        headers = {
+            "X-Authentication": login.credentials["secret"].reveal(),
+            "Content-Type": "application/json",
+        }
         http = context.http(self._settings.base_url, headers)
         if self._choices is None:
             self._choices = Choices(context.data_dir)

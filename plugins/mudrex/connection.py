@@ -1,8 +1,10 @@
-"""One Mudrex account: entries by the order call, exits by the position's closing calls, protection by its risk order.
+"""One Mudrex account: entries by the order call, exits by the position's closing calls, protection
+by its risk order.
 
-A closing call answers without an order id. An exit is proven by the row that names the position it closed, else by the closed position,
-within the engine's own deadline; what is not proven is doubt. Every write is one request. Leverage is looked at before each entry (a look
-holds 60 s), set where it differs, and forgotten where a position shows another one.
+A closing call answers without an order id. An exit is proven by the row that names the position it
+closed, else by the closed position, within the engine's own deadline; what is not proven is doubt.
+Every write is one request. Leverage is looked at before each entry (a look holds 60 s), set where
+it differs, and forgotten where a position shows another one.
 """
 
 import logging
@@ -57,7 +59,9 @@ PROVEN_KEPT: Final = 100
 class MudrexConnection:
     """Act for one account."""
 
-    def __init__(self, http: httpx.AsyncClient, clock: Clock, shared: Shared, entry_api: EntryApi) -> None:
+    def __init__(
+        self, http: httpx.AsyncClient, clock: Clock, shared: Shared, entry_api: EntryApi
+    ) -> None:
         self._http = http
         self._clock = clock
         self._shared = shared
@@ -77,18 +81,26 @@ class MudrexConnection:
         """Read one path with this account's key."""
         return await self._readings.read(path, **query)
 
-    async def _write(self, method: str, path: str, body: requests.Body, **query: str) -> httpx.Response:
+    async def _write(
+        self, method: str, path: str, body: requests.Body, **query: str
+    ) -> httpx.Response:
         return await self._http.request(method, path, params=query, json=body)
 
     # Entries
 
     async def prepare_entry(self, order: OrderIntent) -> None:
-        """Have the contract's leverage stand at the order's, and a reference price at hand where the call needs one."""
+        """Have the contract's leverage stand at the order's, and a reference price at hand where
+        the call needs one.
+        """
         if not self._uses_v2:
             await self._read_reference(order)
         known = self._leverage.get(order.symbol)
         now = self._clock.now()
-        if known is not None and known[0] == order.leverage and now - known[1] < timedelta(seconds=LEVERAGE_HOLDS_S):
+        if (
+            known is not None
+            and known[0] == order.leverage
+            and now - known[1] < timedelta(seconds=LEVERAGE_HOLDS_S)
+        ):
             return
         path = f"/v1/futures/{order.symbol}/leverage"
         seen = await self._http.get(path, params={"is_symbol": "1", "trade_currency": CURRENCY})
@@ -96,7 +108,9 @@ class MudrexConnection:
             raise _nothing_done(seen)
         if seen.status_code == 404 or self._standing(seen.content) != order.leverage:
             # Setting it twice does no harm and executes nothing: what is in doubt is asked again.
-            answer = await self._write("POST", path, requests.leverage(order.leverage), is_symbol="1")
+            answer = await self._write(
+                "POST", path, requests.leverage(order.leverage), is_symbol="1"
+            )
             if answer.status_code != 200:
                 raise _nothing_done(answer)
         self._leverage[order.symbol] = (order.leverage, now)
@@ -109,7 +123,9 @@ class MudrexConnection:
 
     async def _read_reference(self, order: OrderIntent) -> None:
         try:
-            self._reference[order.symbol] = requests.reference_price(await self.read(f"/v1/futures/{order.symbol}", is_symbol="1"))
+            self._reference[order.symbol] = requests.reference_price(
+                await self.read(f"/v1/futures/{order.symbol}", is_symbol="1")
+            )
         except (ValueError, InvalidValue) as error:
             raise NotExecuted(f"no reference price for {order.symbol}: {error}") from None
 
@@ -120,23 +136,37 @@ class MudrexConnection:
     async def _enter(self, order: OrderIntent) -> OrderReport:
         sent = self._clock.now()
         if self._uses_v2:
-            answer = await self._write("POST", "/v2/futures/order", requests.entry_v2(order), symbol=order.symbol)
+            answer = await self._write(
+                "POST", "/v2/futures/order", requests.entry_v2(order), symbol=order.symbol
+            )
         else:
             reference = self._reference.get(order.symbol)
             if reference is None and order.limit_price is None:
                 raise NotExecuted(f"no reference price for {order.symbol}")
             body = requests.entry_v1(order, reference or order.limit_price or Price(Decimal(0)))
-            answer = await self._write("POST", f"/v1/futures/{order.symbol}/order", body, is_symbol="1")
+            answer = await self._write(
+                "POST", f"/v1/futures/{order.symbol}/order", body, is_symbol="1"
+            )
         if answer.status_code != 202:
             raise judge_write(answer.status_code, answer.content)
         try:
             identifier = str(parsing.data_of(answer.content)["order_id"])
         except (ValueError, KeyError, TypeError):
-            raise OutcomeUnknown("the exchange accepted the order and its answer cannot be read") from None
+            raise OutcomeUnknown(
+                "the exchange accepted the order and its answer cannot be read"
+            ) from None
         return OrderReport(
-            identifier, order.client_order_id, order.symbol, order.side, order.quantity, OrderStatus.OPEN, Quantity(Decimal(0)), None,
-            None, sent,
-        )  # fmt: skip
+            identifier,
+            order.client_order_id,
+            order.symbol,
+            order.side,
+            order.quantity,
+            OrderStatus.OPEN,
+            Quantity(Decimal(0)),
+            None,
+            None,
+            sent,
+        )
 
     # Exits
 
@@ -153,24 +183,37 @@ class MudrexConnection:
                 seen = (await self._readings.newest_orders()).values
                 found = proof.by_order(seen)
                 if found is None and number:
-                    found = proof.by_closed_position(await self._readings.closed_now(proof.position_id), seen)
+                    found = proof.by_closed_position(
+                        await self._readings.closed_now(proof.position_id), seen
+                    )
             except (ExchangeError, httpx.HTTPError):
                 continue  # a reading that failed proves nothing; look again
             if found is not None:
                 self._proven.append(found.exchange_order_id)
                 return found
-        raise OutcomeUnknown("the exchange accepted the closing call, and nothing names the position that it closed in time")
+        raise OutcomeUnknown(
+            "the exchange accepted the closing call, and nothing names the position that it "
+            "closed in time"
+        )
 
     async def _held(self, order: OrderIntent | ProtectionOrder) -> tuple[parsing.Row, datetime]:
-        """Return the row of the position that an order is about, and the exchange's time when it was asked for."""
+        """Return the row of the position that an order is about, and the exchange's time when it
+        was asked for.
+        """
         seen_at = self._clock.now() - CLOCKS_APART
-        listed = await self._readings.whole(POSITIONS, lambda found: any(requests.is_held(each, order) for each in found))
+        listed = await self._readings.whole(
+            POSITIONS, lambda found: any(requests.is_held(each, order) for each in found)
+        )
         held = next((row for row in listed if requests.is_held(row, order)), None)
         if held is not None:
-            # Newer than the reading at most by answers that came before the closing call is sent: its order is newer still.
+            # Newer than the reading at most by answers that came before the closing call is sent:
+            # its order is newer still.
             return held, self._readings.answered_at or seen_at
         if any(requests.may_be_held(row, order) for row in listed):
-            raise NotExecuted(f"a position of this account cannot be read, and it could be the one in {order.symbol}")
+            raise NotExecuted(
+                "a position of this account cannot be read, and it could be the one in "
+                f"{order.symbol}"
+            )
         raise Rejected("position is not open", RejectionKind.POSITION_NOT_OPEN)
 
     async def cancel_order(self, symbol: Symbol, exchange_order_id: str) -> None:
@@ -185,7 +228,9 @@ class MudrexConnection:
     # Protection
 
     async def set_protection(self, protection: ProtectionOrder) -> None:
-        """Make a position's stop and target exactly these, and read back that they stand; raises to be asked again where they do not."""
+        """Make a position's stop and target exactly these, and read back that they stand; raises to
+        be asked again where they do not.
+        """
         for step in requests.protection_steps((await self._held(protection))[0], protection):
             if step.method == "DELETE":
                 await self._remove(step.path, step.body)
@@ -194,25 +239,40 @@ class MudrexConnection:
             if answer.status_code not in (200, 202):
                 raise judge_write(answer.status_code, answer.content)
         if not requests.stands((await self._held(protection))[0], protection):
-            raise OutcomeUnknown("the exchange took the stop and target, and the position does not show them yet")
+            raise OutcomeUnknown(
+                "the exchange took the stop and target, and the position does not show them yet"
+            )
 
     # Readings
 
     async def fetch_account(self) -> AccountReport:
-        """Read wallet, positions with their stop and target, and resting orders; a row that cannot be read is told, and stops nothing."""
+        """Read wallet, positions with their stop and target, and resting orders; a row that cannot
+        be read is told, and stops nothing.
+        """
         as_of = self._clock.now()
         funds = await self.read("/v1/futures/funds", trade_currency=CURRENCY)
-        positions = rows.read_each("position", await self._readings.whole(POSITIONS), self._position)
+        positions = rows.read_each(
+            "position", await self._readings.whole(POSITIONS), self._position
+        )
         resting = rows.orders(await self._readings.whole(ORDERS))
         return AccountReport(
-            parsing.balance(funds), positions.values, resting.values, as_of, positions.unreadable + resting.unreadable
-        )  # fmt: skip
+            parsing.balance(funds),
+            positions.values,
+            resting.values,
+            as_of,
+            positions.unreadable + resting.unreadable,
+        )
 
     def _position(self, row: parsing.Row) -> Position:
         read = rows.position(row, self._shared.prices.get(Symbol(str(row.get("symbol")))))
         known = self._leverage.get(read.symbol)
         if known is not None and known[0] != read.leverage:
-            _LOG.warning("a position in %s stands at leverage %s, and %s was set before it", read.symbol, read.leverage, known[0])
+            _LOG.warning(
+                "a position in %s stands at leverage %s, and %s was set before it",
+                read.symbol,
+                read.leverage,
+                known[0],
+            )
             del self._leverage[read.symbol]  # the next entry looks again
         return read
 
@@ -220,7 +280,9 @@ class MudrexConnection:
         """Read orders, resting and done, back to a time; complete where the lists prove it."""
         return await self._readings.orders_since(symbol, since)
 
-    async def closed_positions(self, since: datetime, position_ids: Collection[str] = ()) -> ClosedPositions:
+    async def closed_positions(
+        self, since: datetime, position_ids: Collection[str] = ()
+    ) -> ClosedPositions:
         """Read the positions' history; a row may be born minutes after the close."""
         return await self._readings.closed_since(since, position_ids)
 
@@ -231,10 +293,15 @@ class MudrexConnection:
         return await self._readings.fees_since(since)
 
     async def funds_elsewhere(self) -> Sequence[FundsElsewhere]:
-        """Read what lies in the spot wallet, and in the rupee futures wallet; only what is above zero is told."""
+        """Read what lies in the spot wallet, and in the rupee futures wallet; only what is above
+        zero is told.
+        """
         spot = parsing.spot_amount(await self.read("/v1/wallet/funds"))
         rupees = parsing.balance(await self.read("/v1/futures/funds", trade_currency="INR")).total
-        told = [FundsElsewhere("the spot wallet", spot, CURRENCY), FundsElsewhere("the rupee futures wallet", rupees, "INR")]
+        told = [
+            FundsElsewhere("the spot wallet", spot, CURRENCY),
+            FundsElsewhere("the rupee futures wallet", rupees, "INR"),
+        ]
         return [each for each in told if each.amount > 0]
 
     async def aclose(self) -> None:

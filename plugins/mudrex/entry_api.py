@@ -1,8 +1,11 @@
-"""Which entry call an account uses, decided once per account and kept: v2 with a client order id, or v1 without.
+"""Which entry call an account uses, decided once per account and kept: v2 with a client order id,
+or v1 without.
 
-With ``auto`` the account's own answers decide when it first connects: rows of its history that carry a client order id prove v2; else
-the v2 path is *read* (GET executes nothing): 404 proves that it is not there, 405, 400 or 200 that it is. Anything else decides nothing,
-and connecting is tried again. The choice is in a file of the plugin's folder, so that a restart does not change it under an open claim.
+With ``auto`` the account's own answers decide when it first connects: rows of its history that
+carry a client order id prove v2; else the v2 path is *read* (GET executes nothing): 404 proves that
+it is not there, 405, 400 or 200 that it is. Anything else decides nothing, and connecting is tried
+again. The choice is in a file of the plugin's folder, so that a restart does not change it under an
+open claim.
 """
 
 import json
@@ -28,7 +31,9 @@ class Choices:
 
     def __init__(self, folder: str) -> None:
         self._file = Path(folder) / FILE_NAME
-        self._kept: dict[str, str] = json.loads(self._file.read_text(encoding="utf-8")) if self._file.exists() else {}
+        self._kept: dict[str, str] = (
+            json.loads(self._file.read_text(encoding="utf-8")) if self._file.exists() else {}
+        )
 
     def of(self, account: AccountId) -> EntryApi | None:
         """Return what was chosen for an account."""
@@ -51,7 +56,9 @@ class Choices:
             os.close(folder)
 
 
-async def choose(setting: EntryApi, account: AccountId, http: httpx.AsyncClient, choices: Choices) -> EntryApi:
+async def choose(
+    setting: EntryApi, account: AccountId, http: httpx.AsyncClient, choices: Choices
+) -> EntryApi:
     """Return the call that this account uses; raises ExchangeError where its answers do not say."""
     if setting is not EntryApi.AUTO:
         return setting
@@ -63,10 +70,16 @@ async def choose(setting: EntryApi, account: AccountId, http: httpx.AsyncClient,
 
 
 async def _ask(http: httpx.AsyncClient) -> EntryApi:
-    history = await get(http, "/v1/futures/orders/history", trade_currency=CURRENCY, limit=str(HISTORY_ROWS))
-    if any(isinstance(row, dict) and row.get("client_order_id") for row in parsing.rows_of(history)):
+    history = await get(
+        http, "/v1/futures/orders/history", trade_currency=CURRENCY, limit=str(HISTORY_ROWS)
+    )
+    if any(
+        isinstance(row, dict) and row.get("client_order_id") for row in parsing.rows_of(history)
+    ):
         return EntryApi.V2
-    answer = await http.get("/v2/futures/order", params={"symbol": "BTCUSDT", "trade_currency": CURRENCY})
+    answer = await http.get(
+        "/v2/futures/order", params={"symbol": "BTCUSDT", "trade_currency": CURRENCY}
+    )
     if answer.status_code == 404:
         return EntryApi.V1
     if answer.status_code in THERE:

@@ -1,7 +1,9 @@
-"""What the exchange's answers prove, as data: which text means what, and what a status says about a write.
+"""What the exchange's answers prove, as data: which text means what, and what a status says about a
+write.
 
-Texts are compared in lower case and by substring, because the exchange's casing and wording are unsteady. A text that is not listed is
-a refusal of kind OTHER, and is counted, so that somebody looks at it (``rexalgo account check``).
+Texts are compared in lower case and by substring, because the exchange's casing and wording are
+unsteady. A text that is not listed is a refusal of kind OTHER, and is counted, so that somebody
+looks at it (``rexalgo account check``).
 """
 
 import json
@@ -11,9 +13,15 @@ from typing import Final
 
 from rexalgo import ExchangeError, NotExecuted, OutcomeUnknown, Rejected, RejectionKind
 
-_OTHER, _FUNDS, _CLOSED = RejectionKind.OTHER, RejectionKind.BALANCE, RejectionKind.POSITION_NOT_OPEN
+_OTHER, _FUNDS, _CLOSED = (
+    RejectionKind.OTHER,
+    RejectionKind.BALANCE,
+    RejectionKind.POSITION_NOT_OPEN,
+)
 BUSY: Final = "busy"
-"""What a text stands for that is no refusal: the exchange did nothing now, and may do it when asked again."""
+"""What a text stands for that is no refusal: the exchange did nothing now, and may do it when asked
+again.
+"""
 
 TEXTS: Final[tuple[tuple[str, "RejectionKind | str"], ...]] = (
     # any call
@@ -44,7 +52,8 @@ TEXTS: Final[tuple[tuple[str, "RejectionKind | str"], ...]] = (
     ("position is not open", _CLOSED),
     ("position is not in open state", _CLOSED),
     ("position not found", _CLOSED),
-    # protection: a leg that is gone has triggered or was taken away; the position is read again and the rest is asked again
+    # protection: a leg that is gone has triggered or was taken away; the position is read again and
+    # the rest is asked again
     ("risk order id missing", BUSY),
     ("risk order creation failed", _OTHER),
     ("invalid request", _OTHER),
@@ -60,7 +69,9 @@ REFUSED: Final = frozenset({400, 403, 404, 405})
 
 
 def text_of(content: bytes) -> str:
-    """Find the sentence in an error's body, whatever shape it has: listed errors, a message, a message with JSON inside, HTML."""
+    """Find the sentence in an error's body, whatever shape it has: listed errors, a message, a
+    message with JSON inside, HTML.
+    """
     try:
         document = json.loads(content)
     except ValueError:
@@ -81,19 +92,27 @@ def refusal(text: str) -> Rejected | NotExecuted:
     folded = text.lower()
     for part, stands_for in TEXTS:
         if part in folded:
-            return Rejected(text, stands_for) if isinstance(stands_for, RejectionKind) else NotExecuted(text, AGAIN_S)
+            return (
+                Rejected(text, stands_for)
+                if isinstance(stands_for, RejectionKind)
+                else NotExecuted(text, AGAIN_S)
+            )
     unmapped[text[:80]] += 1
     return Rejected(f"{text} (not a known text of this exchange)", RejectionKind.OTHER)
 
 
 def judge_write(status: int, content: bytes) -> ExchangeError:
-    """Say what a write's failure proves: refused, not taken, or nothing (then it may have been executed)."""
+    """Say what a write's failure proves: refused, not taken, or nothing (then it may have been
+    executed).
+    """
     text = text_of(content)
     if status == 401:
         return Rejected(f"the exchange refused the key: {text}", RejectionKind.CREDENTIALS)
     if status in NOT_TAKEN:
         found = _WAIT.search(text)
-        return NotExecuted(f"the exchange is busy ({status}): {text}", float(found[1]) if found else None)
+        return NotExecuted(
+            f"the exchange is busy ({status}): {text}", float(found[1]) if found else None
+        )
     if status in REFUSED:
         return refusal(text)
     return OutcomeUnknown(f"the exchange answered {status}: {text}")

@@ -1,8 +1,9 @@
-"""What proves that a closing call closed: the row that names the position, of the closing side, for what was to be closed. Pure.
+"""What proves that a closing call closed: the row that names the position, of the closing side, for
+what was to be closed. Pure.
 
-The call answers without an order id. Believed is an order without a client id, done, made after the position was last seen open, that is
-no stop or target of it, proved no earlier exit, and does not look like a liquidation, which leaves an ordinary row, too; else the closed
-position itself.
+The call answers without an order id. Believed is an order without a client id, done, made after the
+position was last seen open, that is no stop or target of it, proved no earlier exit, and does not
+look like a liquidation, which leaves an ordinary row, too; else the closed position itself.
 """
 
 from collections.abc import Collection
@@ -15,42 +16,86 @@ from rexalgo import ClosedBy, ClosedPosition, OrderIntent, OrderReport, OrderSta
 
 
 class ExitProof:
-    """Know what the order of one closing call must look like. ``seen_at``: the exchange's clock when the position was seen open."""
+    """Know what the order of one closing call must look like. ``seen_at``: the exchange's clock
+    when the position was seen open.
+    """
 
-    def __init__(self, held: Row, order: OrderIntent, seen_at: datetime, proven: Collection[str]) -> None:
+    def __init__(
+        self, held: Row, order: OrderIntent, seen_at: datetime, proven: Collection[str]
+    ) -> None:
         self.position_id = str(held.get("position_id") or held["id"])
         self._order = order
-        self._since = seen_at.replace(microsecond=0)  # times of rows are rounded: a row of this moment shows this second or the next
-        self._others = {*proven, *(leg.order_id for name in ("stoploss", "takeprofit") if (leg := _leg(held, name)))}
+        self._since = seen_at.replace(
+            microsecond=0
+        )  # times of rows are rounded: a row of this moment shows this second or the next
+        self._others = {
+            *proven,
+            *(leg.order_id for name in ("stoploss", "takeprofit") if (leg := _leg(held, name))),
+        }
         self._held = _quantity(held)
         self._quantity = self._held if order.whole_position else order.quantity
 
     def by_order(self, reports: Collection[OrderReport]) -> OrderReport | None:
-        """Return the order that closed, once it is done; one that filled comes before one that did not."""
+        """Return the order that closed, once it is done; one that filled comes before one that did
+        not.
+        """
         done = [each for each in reports if each.status.is_terminal and self._is_mine(each)]
-        sure = [each for each in done if each.closed_by is ClosedBy.ORDER or each.status is not OrderStatus.FILLED]
+        sure = [
+            each
+            for each in done
+            if each.closed_by is ClosedBy.ORDER or each.status is not OrderStatus.FILLED
+        ]
         return min(sure, key=lambda each: each.status is not OrderStatus.FILLED, default=None)
 
     def _is_mine(self, each: OrderReport) -> bool:
-        if each.exchange_order_id in self._others or each.client_order_id is not None or each.closed_by not in (None, ClosedBy.ORDER):
+        if (
+            each.exchange_order_id in self._others
+            or each.client_order_id is not None
+            or each.closed_by not in (None, ClosedBy.ORDER)
+        ):
             return False
-        is_close = (each.position_id, each.symbol, each.side) == (self.position_id, self._order.symbol, self._order.side)
+        is_close = (each.position_id, each.symbol, each.side) == (
+            self.position_id,
+            self._order.symbol,
+            self._order.side,
+        )
         return is_close and each.quantity == self._quantity and each.created_at >= self._since
 
-    def by_closed_position(self, closed: ClosedPosition | None, reports: Collection[OrderReport]) -> OrderReport | None:
-        """Return the order that the closed position names, where all of the position was to be closed."""
-        if closed is None or closed.position_id != self.position_id or closed.closed_by is ClosedBy.LIQUIDATION:
+    def by_closed_position(
+        self, closed: ClosedPosition | None, reports: Collection[OrderReport]
+    ) -> OrderReport | None:
+        """Return the order that the closed position names, where all of the position was to be
+        closed.
+        """
+        if (
+            closed is None
+            or closed.position_id != self.position_id
+            or closed.closed_by is ClosedBy.LIQUIDATION
+        ):
             return None
         if not closed.order_id or closed.order_id in self._others or closed.closed_at < self._since:
             return None
-        if any(each.exchange_order_id == closed.order_id and not self._is_mine(each) for each in reports):
+        if any(
+            each.exchange_order_id == closed.order_id and not self._is_mine(each)
+            for each in reports
+        ):
             return None
         if self._held is None or not self._quantity == self._held == closed.quantity:
             return None
         return OrderReport(
-            closed.order_id, None, closed.symbol, self._order.side, closed.quantity, OrderStatus.FILLED, closed.quantity, closed.exit_price,
-            None, closed.closed_at, reduce_only=True, position_id=closed.position_id,
-        )  # fmt: skip
+            closed.order_id,
+            None,
+            closed.symbol,
+            self._order.side,
+            closed.quantity,
+            OrderStatus.FILLED,
+            closed.quantity,
+            closed.exit_price,
+            None,
+            closed.closed_at,
+            reduce_only=True,
+            position_id=closed.position_id,
+        )
 
 
 def _leg(held: Row, name: str) -> rows.Leg | None:

@@ -1,7 +1,8 @@
-"""The exchange's published limits, as data. What an account uses is half of them: another program may share the key.
+"""The exchange's published limits, as data. What an account uses is half of them: another program
+may share the key.
 
-Published for a key: 10 requests a second and 500 a minute, for orders and for the rest alike; wallet calls 2 a second and 50 a minute.
-Public prices: 300 a minute and address.
+Published for a key: 10 requests a second and 500 a minute, for orders and for the rest alike;
+wallet calls 2 a second and 50 a minute. Public prices: 300 a minute and address.
 """
 
 from typing import Final
@@ -22,7 +23,9 @@ PERIOD_S: Final = 6.0
 HISTORY_ROWS: Final = 500
 PAGE_ROWS: Final = 100
 LEAST_PAGE_ROWS: Final = 20
-"""What the exchange gives of orders and positions where nobody asks for more: a shorter page is the last one."""
+"""What the exchange gives of orders and positions where nobody asks for more: a shorter page is the
+last one.
+"""
 LEAST_FEE_ROWS: Final = 10
 """The same of fees, and of contracts."""
 LEAST_CONTRACT_ROWS: Final = LEAST_FEE_ROWS
@@ -30,7 +33,9 @@ PAGES_MAX: Final = 5
 KLINE_ASSETS_MAX: Final = 25
 KLINE_ROWS_MAX: Final = 1_440
 QUOTE_READS_MAX: Final = 4
-"""Requests that one reading of prices takes at most; what is left is read the next time, oldest first."""
+"""Requests that one reading of prices takes at most; what is left is read the next time, oldest
+first.
+"""
 
 
 def limit_of(per_s: int) -> RateLimit:

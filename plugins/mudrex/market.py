@@ -1,6 +1,8 @@
-"""Contracts, last prices and candles, read once for everybody. Contracts and prices need a key; candles are public.
+"""Contracts, last prices and candles, read once for everybody. Contracts and prices need a key;
+candles are public.
 
-Few contracts are read one by one, many by the pages of the list that they stand on; a reading takes at most ``QUOTE_READS_MAX`` requests.
+Few contracts are read one by one, many by the pages of the list that they stand on; a reading takes
+at most ``QUOTE_READS_MAX`` requests.
 """
 
 from collections.abc import Sequence
@@ -15,9 +17,19 @@ from plugins.mudrex.shared import Shared, get
 from rexalgo import Candle, Clock, ExchangeError, Instrument, Price, Quote, Symbol
 
 AGGREGATIONS: Final = {
-    60: "1m", 180: "3t", 300: "5t", 600: "10t", 900: "15t", 1_800: "30t", 3_600: "1h", 14_400: "4h", 21_600: "6h", 43_200: "12h",
-    86_400: "1d", 604_800: "1w",
-}  # fmt: skip
+    60: "1m",
+    180: "3t",
+    300: "5t",
+    600: "10t",
+    900: "15t",
+    1_800: "30t",
+    3_600: "1h",
+    14_400: "4h",
+    21_600: "6h",
+    43_200: "12h",
+    86_400: "1d",
+    604_800: "1w",
+}
 
 
 class MudrexMarket:
@@ -31,9 +43,11 @@ class MudrexMarket:
         self._read_at: dict[Symbol, datetime] = {}
 
     async def instruments(self) -> Sequence[Instrument]:
-        """Read every contract, page by page; one that cannot be read is left out, because the others can be traded.
+        """Read every contract, page by page; one that cannot be read is left out, because the
+        others can be traded.
 
-        The exchange may give fewer rows than it is asked for: only a page that shows nothing new is the end.
+        The exchange may give fewer rows than it is asked for: only a page that shows nothing new is
+        the end.
         """
         found: dict[Symbol, Instrument] = {}
         listed: list[Any] = []
@@ -51,11 +65,19 @@ class MudrexMarket:
                 return list(found.values())
 
     async def _page(self, offset: int) -> list[Any]:
-        return parsing.rows_of(await get(self._shared.reader(), "/v1/futures", limit=str(PAGE_ROWS), offset=str(offset)))
+        return parsing.rows_of(
+            await get(
+                self._shared.reader(), "/v1/futures", limit=str(PAGE_ROWS), offset=str(offset)
+            )
+        )
 
     async def quotes(self, symbols: frozenset[Symbol]) -> Sequence[Quote]:
-        """Read the last price of contracts, longest unread first; it stands for the mark price, which the exchange does not give."""
-        waiting = sorted(symbols, key=lambda each: (each in self._read_at, self._read_at.get(each), each))
+        """Read the last price of contracts, longest unread first; it stands for the mark price,
+        which the exchange does not give.
+        """
+        waiting = sorted(
+            symbols, key=lambda each: (each in self._read_at, self._read_at.get(each), each)
+        )
         quotes: dict[Symbol, Quote] = {}
         by_page = len({self._page_of.get(each) for each in symbols}) < len(symbols)
         reads = 0
@@ -67,7 +89,11 @@ class MudrexMarket:
             reads += 1
             page = self._page_of.get(symbol)
             listed = await self._page(page) if by_page and page is not None else []
-            read = {each.symbol: each for row in listed if (each := self._quote(row)) is not None and each.symbol in symbols}
+            read = {
+                each.symbol: each
+                for row in listed
+                if (each := self._quote(row)) is not None and each.symbol in symbols
+            }
             if symbol not in read:  # read alone, or no longer on the page where it stood
                 row = await get(self._shared.reader(), f"/v1/futures/{symbol}", is_symbol="1")
                 read |= {each.symbol: each for each in [self._quote(row)] if each is not None}
@@ -81,10 +107,16 @@ class MudrexMarket:
             price = Price(parsing.number(row, "price"))
         except (ValueError, AttributeError):
             return None
-        return Quote(Symbol(str(row.get("symbol"))), price, price, self._clock.now()) if price > 0 else None
+        return (
+            Quote(Symbol(str(row.get("symbol"))), price, price, self._clock.now())
+            if price > 0
+            else None
+        )
 
     async def candles(self, symbol: Symbol, interval_s: int, limit: int) -> Sequence[Candle]:
-        """Read the newest closed candles; raises ExchangeError for a length that the exchange does not have."""
+        """Read the newest closed candles; raises ExchangeError for a length that the exchange does
+        not have.
+        """
         aggregation = AGGREGATIONS.get(interval_s)
         if aggregation is None:
             known = ", ".join(map(str, AGGREGATIONS))
@@ -92,9 +124,13 @@ class MudrexMarket:
         count = min(limit, KLINE_ROWS_MAX - 1)
         end = int(self._clock.now().timestamp())
         found = await get(
-            self._public, "/v1/price/kline", assets=parsing.pair(symbol), aggregation=aggregation,
-            start_time=str(end - (count + 1) * interval_s), end_time=str(end),
-        )  # fmt: skip
+            self._public,
+            "/v1/price/kline",
+            assets=parsing.pair(symbol),
+            aggregation=aggregation,
+            start_time=str(end - (count + 1) * interval_s),
+            end_time=str(end),
+        )
         try:
             return parsing.newest_closed(parsing.candles(found, symbol, interval_s), end, count)
         except ValueError as error:

@@ -1,7 +1,9 @@
-"""From the exchange's JSON to values: numbers come as numbers or as text, keys come and go, nothing may be made up.
+"""From the exchange's JSON to values: numbers come as numbers or as text, keys come and go, nothing
+may be made up.
 
-Pure. Raises ValueError for what cannot be read: a caller that wrote something then knows nothing, a caller that read keeps the old. The
-rows of an account (orders, positions, fees) stand in ``rows.py``: they are read one by one.
+Pure. Raises ValueError for what cannot be read: a caller that wrote something then knows nothing, a
+caller that read keeps the old. The rows of an account (orders, positions, fees) stand in
+``rows.py``: they are read one by one.
 """
 
 import json
@@ -19,9 +21,15 @@ ZERO = Decimal(0)
 
 
 def data_of(content: bytes) -> Any:
-    """Return what the envelope carries, numbers as Decimal; raises ValueError unless it says success."""
+    """Return what the envelope carries, numbers as Decimal; raises ValueError unless it says
+    success.
+    """
     document = json.loads(content, parse_float=Decimal, parse_int=Decimal)
-    if not isinstance(document, dict) or document.get("success") is not True or "data" not in document:
+    if (
+        not isinstance(document, dict)
+        or document.get("success") is not True
+        or "data" not in document
+    ):
         raise ValueError("expected an envelope with success and data")
     return document["data"]
 
@@ -36,7 +44,9 @@ def rows_of(data: Any) -> list[Any]:
 
 
 def number(row: Row, name: str, default: Decimal | None = None) -> Decimal:
-    """Read a number that may be a JSON number or text; ``default`` where it is absent, null or an empty text."""
+    """Read a number that may be a JSON number or text; ``default`` where it is absent, null or an
+    empty text.
+    """
     value = row.get(name)
     if value in (None, "") and default is not None:
         return default
@@ -61,7 +71,9 @@ def moment(text: Any) -> datetime:
 
 
 def minted_at(identifier: str) -> datetime | None:
-    """Return when an id was made, to the millisecond: the exchange's ids are UUIDs of version 7. None for any other id."""
+    """Return when an id was made, to the millisecond: the exchange's ids are UUIDs of version 7.
+    None for any other id.
+    """
     try:
         read = UUID(identifier)
         return datetime.fromtimestamp((read.int >> 80) / 1000, UTC) if read.version == 7 else None
@@ -70,7 +82,9 @@ def minted_at(identifier: str) -> datetime | None:
 
 
 def date_of(header: str | None) -> datetime | None:
-    """Read the ``Date`` of an answer: the exchange's clock, cut to the second. None where there is none."""
+    """Read the ``Date`` of an answer: the exchange's clock, cut to the second. None where there is
+    none.
+    """
     try:
         return None if header is None else parsedate_to_datetime(header).astimezone(UTC)
     except (ValueError, OverflowError):
@@ -84,7 +98,11 @@ def instrument(row: Row) -> Instrument:
         price_step=Price(number(row, "price_step")),
         quantity_step=Quantity(number(row, "quantity_step")),
         quantity_min=Quantity(number(row, "min_contract")),
-        quantity_max=Quantity(min(number(row, "max_contract"), number(row, "max_market_contract", Decimal("Infinity")))),
+        quantity_max=Quantity(
+            min(
+                number(row, "max_contract"), number(row, "max_market_contract", Decimal("Infinity"))
+            )
+        ),
         notional_min=Money(number(row, "min_notional_value", ZERO)),
         leverage_min=Ratio(number(row, "min_leverage")),
         leverage_max=Ratio(number(row, "max_leverage")),
@@ -106,7 +124,9 @@ def spot_amount(row: Row) -> Money:
 
 
 def candles(data: Any, symbol: Symbol, interval_s: int) -> list[Candle]:
-    """Read one contract's candles, oldest first; the envelope's data is an empty object where the exchange has none."""
+    """Read one contract's candles, oldest first; the envelope's data is an empty object where the
+    exchange has none.
+    """
     ticks = data.get("asset_ticks") if isinstance(data, dict) else None
     rows = (ticks or {}).get(pair(symbol).lower()) or []
     read = []
@@ -116,7 +136,18 @@ def candles(data: Any, symbol: Symbol, interval_s: int) -> list[Candle]:
         numbers = [number({"value": each}, "value") for each in row]
         opened = datetime.fromtimestamp(int(numbers[0]), UTC)
         first, high, low, last = (Price(each) for each in numbers[1:5])
-        read.append(Candle(symbol, interval_s, opened, first, high, low, last, numbers[5] if len(numbers) > 5 else ZERO))
+        read.append(
+            Candle(
+                symbol,
+                interval_s,
+                opened,
+                first,
+                high,
+                low,
+                last,
+                numbers[5] if len(numbers) > 5 else ZERO,
+            )
+        )
     return sorted(read, key=lambda each: each.opened_at)
 
 

@@ -1,7 +1,9 @@
-"""What one account's lists say, page by page: orders, positions, closed positions, fees. What is called complete is proven.
+"""What one account's lists say, page by page: orders, positions, closed positions, fees. What is
+called complete is proven.
 
-The exchange may give fewer rows than it is asked for, and says so nowhere. A list is whole where a page behind its last row is empty, or
-where it reaches back past the asked time. An ``offset`` counts rows; for the order history some say that it is a time, or passed over.
+The exchange may give fewer rows than it is asked for, and says so nowhere. A list is whole where a
+page behind its last row is empty, or where it reaches back past the asked time. An ``offset``
+counts rows; for the order history some say that it is a time, or passed over.
 """
 
 from collections.abc import Callable, Collection
@@ -12,11 +14,25 @@ from typing import Any, Final
 import httpx
 
 from plugins.mudrex import parsing, rows
-from plugins.mudrex.limits import HISTORY_ROWS, LEAST_FEE_ROWS, LEAST_PAGE_ROWS, PAGE_ROWS, PAGES_MAX
+from plugins.mudrex.limits import (
+    HISTORY_ROWS,
+    LEAST_FEE_ROWS,
+    LEAST_PAGE_ROWS,
+    PAGE_ROWS,
+    PAGES_MAX,
+)
 from plugins.mudrex.requests import CURRENCY
 from plugins.mudrex.rows import ROUNDED, Read
 from plugins.mudrex.shared import answered, data_in
-from rexalgo import ClosedPosition, ClosedPositions, ExchangeError, FeeHistory, OrderHistory, OrderReport, Symbol
+from rexalgo import (
+    ClosedPosition,
+    ClosedPositions,
+    ExchangeError,
+    FeeHistory,
+    OrderHistory,
+    OrderReport,
+    Symbol,
+)
 
 ORDERS: Final = "/v1/futures/orders"
 ORDER_HISTORY: Final = "/v1/futures/orders/history"
@@ -55,13 +71,19 @@ class Readings:
 
     async def page(self, path: str, limit: int, offset: int = 0) -> list[Any]:
         """Read one page of a list; raises ExchangeError for what is no list."""
-        query = {"trade_currency": CURRENCY, "limit": str(limit)} | ({"offset": str(offset)} if offset else {})
+        query = {"trade_currency": CURRENCY, "limit": str(limit)} | (
+            {"offset": str(offset)} if offset else {}
+        )
         try:
             return parsing.rows_of(await self.read(path, **query))
         except ValueError as error:
-            raise ExchangeError(f"the exchange's answer to {path} cannot be read: {error}") from None
+            raise ExchangeError(
+                f"the exchange's answer to {path} cannot be read: {error}"
+            ) from None
 
-    async def _pages(self, path: str, enough: Enough, limit: int = PAGE_ROWS) -> tuple[list[Any], End]:
+    async def _pages(
+        self, path: str, enough: Enough, limit: int = PAGE_ROWS
+    ) -> tuple[list[Any], End]:
         """Read a list until it is enough or ends; each row once."""
         found: list[Any] = []
         for _ in range(PAGES_MAX):
@@ -77,7 +99,9 @@ class Readings:
         return found, End.CUT
 
     async def whole(self, path: str, enough: Enough = lambda _: False) -> list[Any]:
-        """Read a list of what stands now, all of it (or until it is enough); raises ExchangeError where that cannot be told."""
+        """Read a list of what stands now, all of it (or until it is enough); raises ExchangeError
+        where that cannot be told.
+        """
         first = True
 
         def is_all(found: list[Any]) -> bool:
@@ -87,7 +111,9 @@ class Readings:
 
         found, end = await self._pages(path, is_all)
         if end in (End.REPEATED, End.CUT):
-            raise ExchangeError(f"the exchange shows {len(found)} rows of {path}, and not whether they are all")
+            raise ExchangeError(
+                f"the exchange shows {len(found)} rows of {path}, and not whether they are all"
+            )
         return found
 
     # Orders
@@ -97,7 +123,9 @@ class Readings:
         return rows.orders(await self.page(ORDER_HISTORY, LEAST_PAGE_ROWS))
 
     async def orders_since(self, symbol: Symbol, since: datetime) -> OrderHistory:
-        """Read what rests and what is done; complete where that is proven. An order may go from the one list to the other meanwhile."""
+        """Read what rests and what is done; complete where that is proven. An order may go from the
+        one list to the other meanwhile.
+        """
         floor = since - ROUNDED
         resting = await self.whole(ORDERS)
         past, end = await self._pages(ORDER_HISTORY, _reaches(floor), HISTORY_ROWS)
@@ -111,7 +139,9 @@ class Readings:
         return OrderHistory(tuple(newest_first), is_whole and not unreadable, read.unreadable)
 
     async def _ends_by_time(self, found: list[Any]) -> bool:
-        """Tell whether there is nothing older, should the history's offset be a time in milliseconds."""
+        """Tell whether there is nothing older, should the history's offset be a time in
+        milliseconds.
+        """
         times = [at for each in found if (at := rows.time_of(each, "created_at")) is not None]
         until = (min(times) + timedelta(seconds=1)).timestamp() * 1000 if times else 0
         older = await self.page(ORDER_HISTORY, HISTORY_ROWS, int(until))
@@ -122,12 +152,19 @@ class Readings:
     async def closed_since(self, since: datetime, position_ids: Collection[str]) -> ClosedPositions:
         """Read what was closed since a time, and the named ones.
 
-        The newest opened come first, so only the whole list can be complete. It is read until every named one is there, or older ones only;
-        where none is named, one long page is enough.
+        The newest opened come first, so only the whole list can be complete. It is read until every
+        named one is there, or older ones only; where none is named, one long page is enough.
         """
-        found, end = await self._pages(CLOSED, _holds(position_ids) if position_ids else lambda found: len(found) >= LEAST_PAGE_ROWS)
+        found, end = await self._pages(
+            CLOSED,
+            _holds(position_ids) if position_ids else lambda found: len(found) >= LEAST_PAGE_ROWS,
+        )
         read = rows.read_each("closed position", found, rows.closed_position)
-        told = [each for each in read.values if each.closed_at >= since - ROUNDED or each.position_id in position_ids]
+        told = [
+            each
+            for each in read.values
+            if each.closed_at >= since - ROUNDED or each.position_id in position_ids
+        ]
         is_whole = end is End.EMPTY or (end is End.REPEATED and len(found) < LEAST_PAGE_ROWS)
         return ClosedPositions(tuple(told), is_whole and not read.hides(since), read.unreadable)
 
@@ -143,13 +180,21 @@ class Readings:
         """Read the fee history back to a time, newest first."""
         found, end = await self._pages(FEES, _reaches(since - ROUNDED))
         read = rows.read_each("fee", found, rows.fee)
-        is_whole = end in (End.ENOUGH, End.EMPTY) or (end is End.REPEATED and len(found) < LEAST_FEE_ROWS)
-        told = sorted((each for each in read.values if each.at >= since), key=lambda each: each.at, reverse=True)
+        is_whole = end in (End.ENOUGH, End.EMPTY) or (
+            end is End.REPEATED and len(found) < LEAST_FEE_ROWS
+        )
+        told = sorted(
+            (each for each in read.values if each.at >= since),
+            key=lambda each: each.at,
+            reverse=True,
+        )
         return FeeHistory(tuple(told), is_whole and not read.hides(since), read.unreadable)
 
 
 def _reaches(floor: datetime) -> Enough:
-    """Return whether rows, newest first, end before a time. A single old row further up would prove nothing."""
+    """Return whether rows, newest first, end before a time. A single old row further up would prove
+    nothing.
+    """
 
     def past(found: list[Any]) -> bool:
         times = (rows.time_of(each, "created_at") for each in reversed(found))
@@ -165,6 +210,9 @@ def _holds(position_ids: Collection[str]) -> Enough:
 
     def all_there(found: list[Any]) -> bool:
         there = {each.get("position_id") for each in found if isinstance(each, dict)}
-        return all(each in there or (at is not None and _reaches(at - 2 * ROUNDED)(found)) for each, at in made.items())
+        return all(
+            each in there or (at is not None and _reaches(at - 2 * ROUNDED)(found))
+            for each, at in made.items()
+        )
 
     return all_there

@@ -1,11 +1,21 @@
-"""What is sent, as values: bodies of entries and closing calls, and the steps that make a position's protection what it is to be. Pure."""
+"""What is sent, as values: bodies of entries and closing calls, and the steps that make a
+position's protection what it is to be. Pure.
+"""
 
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
 from plugins.mudrex import parsing, rows
-from rexalgo import InvalidValue, OrderIntent, OrderType, Price, ProtectionOrder, floor_to_step, plain
+from rexalgo import (
+    InvalidValue,
+    OrderIntent,
+    OrderType,
+    Price,
+    ProtectionOrder,
+    floor_to_step,
+    plain,
+)
 
 CURRENCY: Final = "USDT"
 Body = dict[str, object]
@@ -26,7 +36,9 @@ def entry_v2(order: OrderIntent) -> Body:
 
 
 def entry_v1(order: OrderIntent, reference: Price) -> Body:
-    """Return an entry's body for the v1 call; a market order needs a price too, ``reference``, which it does not execute at."""
+    """Return an entry's body for the v1 call; a market order needs a price too, ``reference``,
+    which it does not execute at.
+    """
     price = reference if order.limit_price is None else order.limit_price
     return {
         "trigger_type": order.order_type.value,
@@ -61,7 +73,11 @@ def closing(position_id: str, order: OrderIntent) -> tuple[str, Body]:
     path = f"/v1/futures/positions/{position_id}/close"
     if order.whole_position:
         return path, {"trade_currency": CURRENCY}
-    return f"{path}/partial", {"trade_currency": CURRENCY, "order_type": "MARKET", "quantity": plain(order.quantity)}
+    return f"{path}/partial", {
+        "trade_currency": CURRENCY,
+        "order_type": "MARKET",
+        "quantity": plain(order.quantity),
+    }
 
 
 # Protection
@@ -69,7 +85,9 @@ def closing(position_id: str, order: OrderIntent) -> tuple[str, Body]:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Hold one request: ``POST`` or ``PATCH`` a position's risk order, or ``DELETE`` one of its legs."""
+    """Hold one request: ``POST`` or ``PATCH`` a position's risk order, or ``DELETE`` one of its
+    legs.
+    """
 
     method: str
     path: str
@@ -77,9 +95,11 @@ class Step:
 
 
 def protection_steps(row: parsing.Row, wanted: ProtectionOrder) -> list[Step]:
-    """Return the requests that turn what a position's row shows into what is wanted; none where it stands already.
+    """Return the requests that turn what a position's row shows into what is wanted; none where it
+    stands already.
 
-    New legs go together, moved ones together, and what is to go goes last: a position is never without the stop that it keeps.
+    New legs go together, moved ones together, and what is to go goes last: a position is never
+    without the stop that it keeps.
     """
     create: Body = {}
     move: Body = {}
@@ -91,12 +111,19 @@ def protection_steps(row: parsing.Row, wanted: ProtectionOrder) -> list[Step]:
         elif leg is None:
             create |= {f"is_{name}": True, f"{name}_price": plain(price)}
         elif leg.price != price:
-            move |= {f"is_{name}": True, f"{name}_price": plain(price), f"{name}_order_id": leg.order_id}
+            move |= {
+                f"is_{name}": True,
+                f"{name}_price": plain(price),
+                f"{name}_order_id": leg.order_id,
+            }
     path = f"/v1/futures/positions/{row['id']}/riskorder"
     common: Body = {"order_source": "API", "trade_currency": CURRENCY}
     steps = [Step("POST", path, create | common)] if create else []
     steps += [Step("PATCH", path, move | common)] if move else []
-    return steps + [Step("DELETE", f"/v1/futures/orders/{each}", {"trade_currency": CURRENCY}) for each in remove]
+    return steps + [
+        Step("DELETE", f"/v1/futures/orders/{each}", {"trade_currency": CURRENCY})
+        for each in remove
+    ]
 
 
 def stands(row: parsing.Row, wanted: ProtectionOrder) -> bool:
@@ -105,17 +132,23 @@ def stands(row: parsing.Row, wanted: ProtectionOrder) -> bool:
 
 
 def is_held(row: Any, order: OrderIntent | ProtectionOrder) -> bool:
-    """Tell whether a position's row is the one that an order is about; all that closing needs is its id."""
+    """Tell whether a position's row is the one that an order is about; all that closing needs is
+    its id.
+    """
     if not isinstance(row, dict) or not isinstance(row.get("id"), str):
         return False
     return row.get("symbol") == order.symbol and row.get("order_type") == order.position_side.value
 
 
 def may_be_held(row: Any, order: OrderIntent | ProtectionOrder) -> bool:
-    """Tell whether a row that cannot be read could be the position that an order is about: then nothing says that it is not open."""
+    """Tell whether a row that cannot be read could be the position that an order is about: then
+    nothing says that it is not open.
+    """
     if not isinstance(row, dict) or rows.symbol_of(row) is None:
         return True
-    return row["symbol"] == order.symbol and (str(row.get("order_type")) not in rows.SIDES or not isinstance(row.get("id"), str))
+    return row["symbol"] == order.symbol and (
+        str(row.get("order_type")) not in rows.SIDES or not isinstance(row.get("id"), str)
+    )
 
 
 def leverage(value: Decimal) -> Body:

@@ -1,7 +1,9 @@
-"""The rows of an account, read one by one: orders, positions, closed positions, fees. A row that cannot be read stops no other. Pure.
+"""The rows of an account, read one by one: orders, positions, closed positions, fees. A row that
+cannot be read stops no other. Pure.
 
-What a row does not say is not made up: whether an order opened or closed is told by the position that it names, never by a missing client
-order id; and only a close that was filled at its own price is told from a liquidation.
+What a row does not say is not made up: whether an order opened or closed is told by the position
+that it names, never by a missing client order id; and only a close that was filled at its own price
+is told from a liquidation.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -50,7 +52,11 @@ _STATUS: Final = {
 }
 _HAS_FILLED: Final = (OrderStatus.FILLED, OrderStatus.PARTIALLY_FILLED)
 _ENDS: Final = {"CLOSED": None, "LIQUIDATED": ClosedBy.LIQUIDATION}
-_FEE_KINDS: Final = {"TRANSACTION": FeeKind.TRADE, "FUNDING": FeeKind.FUNDING, "REBATE": FeeKind.REBATE}
+_FEE_KINDS: Final = {
+    "TRANSACTION": FeeKind.TRADE,
+    "FUNDING": FeeKind.FUNDING,
+    "REBATE": FeeKind.REBATE,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +120,15 @@ def _object(row: Any) -> Row:
 
 def _unread(what: str, row: Any, error: Exception) -> Unread:
     known = row if isinstance(row, dict) else {}
-    problem = f"{error.args[0]}: expected a value, found none" if isinstance(error, KeyError) else str(error)
+    problem = (
+        f"{error.args[0]}: expected a value, found none"
+        if isinstance(error, KeyError)
+        else str(error)
+    )
     identifier = known.get("id")
-    told = UnreadableRow(what, str(identifier or "")[:64], symbol_of(known), problem[:PROBLEM_CHARACTERS_MAX])
+    told = UnreadableRow(
+        what, str(identifier or "")[:64], symbol_of(known), problem[:PROBLEM_CHARACTERS_MAX]
+    )
     return Unread(told, time_of(known, "created_at", "updated_at"))
 
 
@@ -181,13 +193,19 @@ def _opened(rows: Iterable[Any]) -> dict[str, OrderSide]:
         side = SIDES.get(str(row.get("order_type"))) if isinstance(row, dict) else None
         if side is not None:
             position, made = minted_at(position_of(row)), minted_at(str(row.get("id")))
-            if position is not None and made is not None and timedelta(0) <= made - position <= OPENED_WITHIN:
+            if (
+                position is not None
+                and made is not None
+                and timedelta(0) <= made - position <= OPENED_WITHIN
+            ):
                 opened[position_of(row)] = side
     return opened
 
 
 def order(row: Row, opened: Mapping[str, OrderSide]) -> OrderReport | None:
-    """Read one order row; ``opened`` says which side opened a position. None for a stop or target that has not filled."""
+    """Read one order row; ``opened`` says which side opened a position. None for a stop or target
+    that has not filled.
+    """
     kind = _one_of(row, "order_type", _KINDS)
     opening = opened.get(position_of(row))
     if isinstance(kind, ClosedBy):
@@ -197,10 +215,16 @@ def order(row: Row, opened: Mapping[str, OrderSide]) -> OrderReport | None:
     else:
         side = kind
     status = _one_of(row, "status", _STATUS)
-    filled, average = number(row, "filled_quantity", None if status in _HAS_FILLED else ZERO), number(row, "filled_price", ZERO)
+    filled, average = (
+        number(row, "filled_quantity", None if status in _HAS_FILLED else ZERO),
+        number(row, "filled_price", ZERO),
+    )
     quantity = filled if isinstance(kind, ClosedBy) else _positive(row, "quantity")
     if not 0 <= filled <= quantity or (status in _HAS_FILLED and not filled):
-        raise ValueError(f"filled_quantity: expected a fill that fits {status.value} and the quantity {quantity}, found {filled}")
+        raise ValueError(
+            f"filled_quantity: expected a fill that fits {status.value} and the quantity "
+            f"{quantity}, found {filled}"
+        )
     cid, reason = row.get("client_order_id"), row.get("reason")
     has_id = isinstance(cid, str) and bool(cid)
     return OrderReport(
@@ -217,14 +241,25 @@ def order(row: Row, opened: Mapping[str, OrderSide]) -> OrderReport | None:
         reduce_only=False if has_id else None if opening is None else side is not opening,
         reason=_reason(reason.get("message")) if isinstance(reason, dict) else "",
         position_id=position_of(row),
-        closed_by=kind if isinstance(kind, ClosedBy) else None if has_id or side is opening else _closed_by(row),
+        closed_by=kind
+        if isinstance(kind, ClosedBy)
+        else None
+        if has_id or side is opening
+        else _closed_by(row),
     )
 
 
 def _closed_by(row: Row) -> ClosedBy | None:
-    """Tell an ordinary close as recorded: no reason, and filled at its own price. An entry has the reason OK, a liquidation two prices."""
+    """Tell an ordinary close as recorded: no reason, and filled at its own price. An entry has the
+    reason OK, a liquidation two prices.
+    """
     price = number(row, "price", ZERO)
-    is_close = row.get("reason") is None and bool(position_of(row)) and price > 0 and price == number(row, "filled_price", ZERO)
+    is_close = (
+        row.get("reason") is None
+        and bool(position_of(row))
+        and price > 0
+        and price == number(row, "filled_price", ZERO)
+    )
     return ClosedBy.ORDER if is_close else None
 
 
@@ -249,7 +284,9 @@ def leg(row: Row, name: str) -> Leg | None:
     if not isinstance(found, dict):
         return None
     price = number(found, "price", ZERO)
-    return Leg(Price(price), str(found["order_id"])) if price > 0 and found.get("order_id") else None
+    return (
+        Leg(Price(price), str(found["order_id"])) if price > 0 and found.get("order_id") else None
+    )
 
 
 def _price_of(found: Leg | None) -> Price | None:
@@ -257,21 +294,35 @@ def _price_of(found: Leg | None) -> Price | None:
 
 
 def position(row: Row, mark: Price | None) -> Position:
-    """Read an open position; the exchange gives no mark price, so the feed's is used, or the entry price where there is none."""
+    """Read an open position; the exchange gives no mark price, so the feed's is used, or the entry
+    price where there is none.
+    """
     side = _one_of(row, "order_type", PositionSide.__members__)
     entry, quantity = Price(_positive(row, "entry_price")), Quantity(_positive(row, "quantity"))
     shown = entry if mark is None else mark
     sign = 1 if side is PositionSide.LONG else -1
     liquidation = number(row, "liquidation_price", ZERO)
     return Position(
-        parse_symbol(row["symbol"]), side, quantity, entry, shown, Ratio(_positive(row, "leverage")), Money(number(row, "initial_margin")),
-        Money((shown - entry) * quantity * sign), Price(liquidation) if liquidation > 0 else None, _price_of(leg(row, "stoploss")),
-        _price_of(leg(row, "takeprofit")), _id(row, "position_id" if row.get("position_id") else "id"), time_of(row, "created_at"),
-    )  # fmt: skip
+        parse_symbol(row["symbol"]),
+        side,
+        quantity,
+        entry,
+        shown,
+        Ratio(_positive(row, "leverage")),
+        Money(number(row, "initial_margin")),
+        Money((shown - entry) * quantity * sign),
+        Price(liquidation) if liquidation > 0 else None,
+        _price_of(leg(row, "stoploss")),
+        _price_of(leg(row, "takeprofit")),
+        _id(row, "position_id" if row.get("position_id") else "id"),
+        time_of(row, "created_at"),
+    )
 
 
 def closed_position(row: Row) -> ClosedPosition:
-    """Read a row of the positions' history; its own id is a new one, older rows do not name the position that was open."""
+    """Read a row of the positions' history; its own id is a new one, older rows do not name the
+    position that was open.
+    """
     closed = number(row, "closed_price", ZERO)
     result = None if row.get("pnl") in (None, "") else Money(number(row, "pnl"))
     named, by = row.get("position_id"), row.get("order_id")
@@ -296,7 +347,8 @@ def closed_position(row: Row) -> ClosedPosition:
 def fee(row: Row) -> FeeReport:
     """Read one row of the fee history; ``amount`` is what the wallet lost.
 
-    A fee in USDT contains its tax, one in rupees has it beside. A rebate is told as what came back, funding as what was paid.
+    A fee in USDT contains its tax, one in rupees has it beside. A rebate is told as what came back,
+    funding as what was paid.
     """
     kind = _one_of(row, "fee_type", _FEE_KINDS)
     told, traded = number(row, "fee_amount"), number(row, "transaction_amount", ZERO)
@@ -305,6 +357,14 @@ def fee(row: Row) -> FeeReport:
     amount = -told if kind is FeeKind.REBATE else told if currency == "USDT" else told + tax
     is_trade, by = kind is not FeeKind.FUNDING, str(row.get("order_type")).upper()
     return FeeReport(
-        _id(row), parse_symbol(row["symbol"]), kind, Money(amount), Money(tax), currency, moment(row["created_at"]),
-        SIDES.get(by) if is_trade else None, Money(traded) if is_trade and traded > 0 else None, CLOSED_BY.get(by),
-    )  # fmt: skip
+        _id(row),
+        parse_symbol(row["symbol"]),
+        kind,
+        Money(amount),
+        Money(tax),
+        currency,
+        moment(row["created_at"]),
+        SIDES.get(by) if is_trade else None,
+        Money(traded) if is_trade and traded > 0 else None,
+        CLOSED_BY.get(by),
+    )

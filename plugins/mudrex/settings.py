@@ -10,7 +10,9 @@ from rexalgo import InvalidValue, is_loopback
 
 
 class EntryApi(Enum):
-    """Which call an entry uses: v2 takes a client order id, v1 does not; AUTO is decided per account, once, when it connects."""
+    """Which call an entry uses: v2 takes a client order id, v1 does not; AUTO is decided per
+    account, once, when it connects.
+    """
 
     V2 = "v2"
     V1 = "v1"
@@ -18,8 +20,11 @@ class EntryApi(Enum):
 
 
 DEFAULTS: Final[Mapping[str, object]] = {
-    "base_url": "https://trade.mudrex.com/fapi", "orders_per_s": DEFAULT_PER_S, "reads_per_s": DEFAULT_PER_S, "entry_api": "v2",
-}  # fmt: skip
+    "base_url": "https://trade.mudrex.com/fapi",
+    "orders_per_s": DEFAULT_PER_S,
+    "reads_per_s": DEFAULT_PER_S,
+    "entry_api": "v2",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +44,30 @@ class MudrexSettings:
                 raise InvalidValue(f"plugin.mudrex.{name}", "one of " + ", ".join(DEFAULTS), name)
         table = {**DEFAULTS, **given}
         base_url = table["base_url"]
-        if not isinstance(base_url, str) or not (base_url.startswith("https://") or is_loopback(base_url)):
-            raise InvalidValue("plugin.mudrex.base_url", "an https address, or http on this machine (a simulator)", base_url)
+        if not isinstance(base_url, str) or not (
+            base_url.startswith("https://") or is_loopback(base_url)
+        ):
+            raise InvalidValue(
+                "plugin.mudrex.base_url",
+                "an https address, or http on this machine (a simulator)",
+                base_url,
+            )
         counts = []
         for name in ("orders_per_s", "reads_per_s"):
             value = table[name]
-            if isinstance(value, bool) or not isinstance(value, int) or not PER_S_MIN <= value <= 100:
-                raise InvalidValue(f"plugin.mudrex.{name}", f"a whole number from {PER_S_MIN} to 100", value)
+            if (
+                isinstance(value, bool)
+                or not isinstance(value, int)
+                or not PER_S_MIN <= value <= 100
+            ):
+                raise InvalidValue(
+                    f"plugin.mudrex.{name}", f"a whole number from {PER_S_MIN} to 100", value
+                )
             counts.append(value)
         try:
             entry_api = EntryApi(table["entry_api"])
         except ValueError:
-            raise InvalidValue("plugin.mudrex.entry_api", "v2, v1 or auto", table["entry_api"]) from None
+            raise InvalidValue(
+                "plugin.mudrex.entry_api", "v2, v1 or auto", table["entry_api"]
+            ) from None
         return MudrexSettings(base_url.rstrip("/"), counts[0], counts[1], entry_api)

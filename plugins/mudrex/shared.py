@@ -12,16 +12,22 @@ from rexalgo import ExchangeError, Price, Symbol
 
 @dataclass(slots=True)
 class Shared:
-    """Hold clients that may read contracts and prices (every such read needs a key), and the newest prices."""
+    """Hold clients that may read contracts and prices (every such read needs a key), and the newest
+    prices.
+    """
 
     readers: list[httpx.AsyncClient] = field(default_factory=list)
     prices: dict[Symbol, Price] = field(default_factory=dict)
     turn: int = 0
 
     def reader(self) -> httpx.AsyncClient:
-        """Return a connected account's client; they take turns, so that no key carries the reading alone."""
+        """Return a connected account's client; they take turns, so that no key carries the reading
+        alone.
+        """
         if not self.readers:
-            raise ExchangeError("no account is connected yet, and contracts and prices can only be read with a key")
+            raise ExchangeError(
+                "no account is connected yet, and contracts and prices can only be read with a key"
+            )
         self.turn += 1
         return self.readers[self.turn % len(self.readers)]
 

@@ -1,16 +1,26 @@
-"""One account at the venue: its state, and how each event changes it. No clock, no file, no market: events decide everything.
+"""One account at the venue: its state, and how each event changes it. No clock, no file, no market:
+events decide everything.
 
-What must hold: the state is exactly what its events make it, so replaying the journal rebuilds it. A position keeps its cost
-(the sum of price x quantity) instead of an average price, so that once flat the wallet is exactly the start plus what was sold,
-minus what was bought, minus fees. Only two divisions round, when a part of a position is closed: the part's cost and the part's
-margin, each half-even at the 12th decimal. Balances are at most 10^12, so every sum stays exact.
+What must hold: the state is exactly what its events make it, so replaying the journal rebuilds it.
+A position keeps its cost (the sum of price x quantity) instead of an average price, so that once
+flat the wallet is exactly the start plus what was sold, minus what was bought, minus fees. Only two
+divisions round, when a part of a position is closed: the part's cost and the part's margin, each
+half-even at the 12th decimal. Balances are at most 10^12, so every sum stays exact.
 """
 
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 
-from plugins.paper.events import AccountOpened, Event, Fill, OrderCancelled, OrderFilled, OrderPlaced, ProtectionSet
+from plugins.paper.events import (
+    AccountOpened,
+    Event,
+    Fill,
+    OrderCancelled,
+    OrderFilled,
+    OrderPlaced,
+    ProtectionSet,
+)
 from plugins.paper.market import second_of
 from rexalgo import (
     ClientOrderId,
@@ -33,7 +43,11 @@ ZERO = Decimal(0)
 NOTHING = Money(ZERO)
 TWELFTH = Decimal("0.000000000001")
 WIDE = Context(prec=60, rounding=ROUND_HALF_EVEN)
-FORCED = {"liquidation": ClosedBy.LIQUIDATION, "stop loss": ClosedBy.STOP_LOSS, "take profit": ClosedBy.TAKE_PROFIT}
+FORCED = {
+    "liquidation": ClosedBy.LIQUIDATION,
+    "stop loss": ClosedBy.STOP_LOSS,
+    "take profit": ClosedBy.TAKE_PROFIT,
+}
 """How the reason of an order that the venue made begins -> what closed the position."""
 CUT_REASON = "reduce-only: what was above the position was cancelled"
 
@@ -42,8 +56,8 @@ CUT_REASON = "reduce-only: what was above the position was cancelled"
 class OpenPosition:
     """Hold one netted position; ``cost`` is its entry notional, ``margin`` its isolated margin.
 
-    ``id`` is the order that opened it. ``entered`` and ``paid`` are quantity and worth of everything that went in since it was flat,
-    ``brought`` the worth of what was closed of it.
+    ``id`` is the order that opened it. ``entered`` and ``paid`` are quantity and worth of
+    everything that went in since it was flat, ``brought`` the worth of what was closed of it.
     """
 
     side: PositionSide
@@ -61,7 +75,9 @@ class OpenPosition:
 
     @property
     def entry_price(self) -> Price:
-        """Return the average entry price, half-even at the 12th decimal; for showing, never for reckoning."""
+        """Return the average entry price, half-even at the 12th decimal; for showing, never for
+        reckoning.
+        """
         return Price(share(self.cost, Decimal(1), self.quantity))
 
     def profit_at(self, price: Price) -> Money:
@@ -72,9 +88,11 @@ class OpenPosition:
 
 @dataclass(slots=True)
 class Order:
-    """Hold one accepted order and what became of it. ``reserve`` is the margin and fee kept back while it rests.
+    """Hold one accepted order and what became of it. ``reserve`` is the margin and fee kept back
+    while it rests.
 
-    ``position_id`` is the position that it opened, grew or closed; empty while nothing of it executed.
+    ``position_id`` is the position that it opened, grew or closed; empty while nothing of it
+    executed.
     """
 
     placed: OrderPlaced
@@ -88,7 +106,10 @@ class Order:
     @property
     def closed_by(self) -> ClosedBy | None:
         """Return what closed a position, None for an order that opened or grew one."""
-        forced = next((by for words, by in FORCED.items() if self.placed.reason.startswith(words)), ClosedBy.ORDER)
+        forced = next(
+            (by for words, by in FORCED.items() if self.placed.reason.startswith(words)),
+            ClosedBy.ORDER,
+        )
         return forced if self.closes else None
 
     def report(self) -> OrderReport:
@@ -114,7 +135,9 @@ class Order:
 
 @dataclass(slots=True)
 class Account:
-    """Hold everything the venue knows of one account. ``checked_s`` is the last second whose price was evaluated (memory only)."""
+    """Hold everything the venue knows of one account. ``checked_s`` is the last second whose price
+    was evaluated (memory only).
+    """
 
     key: str
     wallet: Money
@@ -129,7 +152,9 @@ class Account:
 
     @property
     def available(self) -> Money:
-        """Return the free margin: the wallet less the margin of positions and what resting orders keep back."""
+        """Return the free margin: the wallet less the margin of positions and what resting orders
+        keep back.
+        """
         used = sum((position.margin for position in self.positions.values()), ZERO)
         kept = sum((order.reserve for order in self.resting.values()), ZERO)
         return Money(self.wallet - used - kept)
@@ -141,7 +166,9 @@ def open_account(event: AccountOpened) -> Account:
 
 
 def apply(account: Account, event: Event) -> None:
-    """Change the account as the event says. Events come from decisions that already checked them; nothing is refused here."""
+    """Change the account as the event says. Events come from decisions that already checked them;
+    nothing is refused here.
+    """
     match event:
         case AccountOpened():
             raise ValueError(f"account {account.key} was opened twice")
@@ -156,7 +183,9 @@ def apply(account: Account, event: Event) -> None:
         case ProtectionSet():
             position = account.positions[event.symbol]
             position.stop_loss, position.take_profit = event.stop_loss, event.take_profit
-    account.checked_s = second_of(event.at) - 1  # the same second is looked at again: two things may trigger in it
+    account.checked_s = (
+        second_of(event.at) - 1
+    )  # the same second is looked at again: two things may trigger in it
 
 
 def share(whole: Decimal, part: Decimal, of: Decimal) -> Decimal:
@@ -185,7 +214,9 @@ def _execute(account: Account, order: Order, fill: Fill, at: datetime) -> None:
     rest: Decimal = fill.quantity
     if position is not None and position.side is not side:
         order.position_id, order.closes = position.id, True
-        rest -= _close(account, order, position, min(fill.quantity, position.quantity), fill.price, at)
+        rest -= _close(
+            account, order, position, min(fill.quantity, position.quantity), fill.price, at
+        )
     if rest:
         _grow(account, order.placed, side, Quantity(rest), fill.price, at)
         order.position_id = order.position_id or account.positions[order.placed.symbol].id
@@ -193,7 +224,14 @@ def _execute(account: Account, order: Order, fill: Fill, at: datetime) -> None:
     account.fees = Money(account.fees + fill.fee)
 
 
-def _close(account: Account, order: Order, position: OpenPosition, part: Quantity, price: Price, at: datetime) -> Quantity:
+def _close(
+    account: Account,
+    order: Order,
+    position: OpenPosition,
+    part: Quantity,
+    price: Price,
+    at: datetime,
+) -> Quantity:
     symbol, whole = order.placed.symbol, part == position.quantity
     position.brought += notional(price, part)
     cost = position.cost if whole else share(position.cost, part, position.quantity)
@@ -212,7 +250,9 @@ def _close(account: Account, order: Order, position: OpenPosition, part: Quantit
 
 
 def _closed_position(order: Order, position: OpenPosition, at: datetime) -> ClosedPosition:
-    """Write the record of a position that is flat: average prices over everything that went in and out, half-even at the 12th decimal."""
+    """Write the record of a position that is flat: average prices over everything that went in and
+    out, half-even at the 12th decimal.
+    """
     earned = position.brought - position.paid
     assert position.opened_at is not None, "an open position was opened"
     return ClosedPosition(
@@ -230,13 +270,30 @@ def _closed_position(order: Order, position: OpenPosition, at: datetime) -> Clos
     )
 
 
-def _grow(account: Account, order: OrderPlaced, side: PositionSide, quantity: Quantity, price: Price, at: datetime) -> None:
+def _grow(
+    account: Account,
+    order: OrderPlaced,
+    side: PositionSide,
+    quantity: Quantity,
+    price: Price,
+    at: datetime,
+) -> None:
     cost, margin = notional(price, quantity), initial_margin(price, quantity, order.leverage)
     position = account.positions.get(order.symbol)
     if position is None:
         account.positions[order.symbol] = OpenPosition(
-            side, quantity, cost, margin, order.leverage, order.stop_loss, order.take_profit, order.order_id, at, quantity, cost
-        )  # fmt: skip
+            side,
+            quantity,
+            cost,
+            margin,
+            order.leverage,
+            order.stop_loss,
+            order.take_profit,
+            order.order_id,
+            at,
+            quantity,
+            cost,
+        )
         return
     position.entered += quantity
     position.paid += cost

@@ -1,7 +1,8 @@
-"""The adapter and the account connections of the paper exchange: the port on one side, the venue on the other.
+"""The adapter and the account connections of the paper exchange: the port on one side, the venue on
+the other.
 
-One venue per data folder, opened when first needed and closed with its last user. The account key at the venue is a hash of the
-secret; the secret itself is kept nowhere.
+One venue per data folder, opened when first needed and closed with its last user. The account key
+at the venue is a hash of the secret; the secret itself is kept nowhere.
 """
 
 import hashlib
@@ -52,9 +53,11 @@ def account_key(secret: str) -> str:
 
 
 def starting_balance(secret: str, default: Money) -> Money:
-    """Return the balance that a secret asks for (``paper:BALANCE:anything``), otherwise the default.
+    """Return the balance that a secret asks for (``paper:BALANCE:anything``), otherwise the
+    default.
 
-    Raises Rejected of kind CREDENTIALS for an empty secret, one that starts with ``bad-``, or an unreadable balance.
+    Raises Rejected of kind CREDENTIALS for an empty secret, one that starts with ``bad-``, or an
+    unreadable balance.
     """
     if not secret or secret.startswith("bad-"):
         raise Rejected("the paper exchange does not know this key", RejectionKind.CREDENTIALS)
@@ -63,7 +66,10 @@ def starting_balance(secret: str, default: Money) -> Money:
     try:
         return parse_balance(secret.split(":")[1], "BALANCE")
     except InvalidValue:
-        text = "expected paper:BALANCE:anything with a balance above 0 and at most 10^12, such as paper:500:small"
+        text = (
+            "expected paper:BALANCE:anything with a balance above 0 and at most 10^12, such as "
+            "paper:500:small"
+        )
         raise Rejected(text, RejectionKind.CREDENTIALS) from None
 
 
@@ -74,7 +80,9 @@ class _Shared:
 
 
 class PaperAdapter:
-    """Stand for the paper exchange. Traits come from the settings at start, everything else from the context's settings."""
+    """Stand for the paper exchange. Traits come from the settings at start, everything else from
+    the context's settings.
+    """
 
     name = "paper"
     title = "Paper exchange"
@@ -99,13 +107,17 @@ class PaperAdapter:
         return Environment.PAPER
 
     async def market_data(self, context: ExchangeContext) -> MarketData:
-        """Open the simulated market; raises JournalDamaged already here, so that a bad journal is known at start."""
+        """Open the simulated market; raises JournalDamaged already here, so that a bad journal is
+        known at start.
+        """
         await trio.lowlevel.checkpoint()
         venue = self._use(context).venue
         return PaperMarketData(venue.prices, venue.clock, self._release_of(context))
 
     async def connect(self, login: AccountLogin, context: ExchangeContext) -> ExchangeConnection:
-        """Open one account; raises Rejected of kind CREDENTIALS, NotExecuted when a new account cannot be written."""
+        """Open one account; raises Rejected of kind CREDENTIALS, NotExecuted when a new account
+        cannot be written.
+        """
         settings = PaperSettings.parse(context.settings)
         secret = login.credentials.get(SECRET_FIELD.name)
         text = "" if secret is None else secret.reveal()
@@ -133,16 +145,27 @@ class PaperAdapter:
         shared = self._shared.get(context.data_dir)
         if shared is None:
             settings = PaperSettings.parse(context.settings)
-            venue = Venue.open(Path(context.data_dir), make_prices(settings), context.clock, settings)
+            venue = Venue.open(
+                Path(context.data_dir), make_prices(settings), context.clock, settings
+            )
             shared = self._shared[context.data_dir] = _Shared(venue)
         shared.users += 1
         return shared
 
 
 class PaperConnection:
-    """Act for one account at the venue. ``hang_for`` and ``raise_for`` go by the engine's account id."""
+    """Act for one account at the venue. ``hang_for`` and ``raise_for`` go by the engine's account
+    id.
+    """
 
-    def __init__(self, login: AccountLogin, key: str, venue: Venue, settings: PaperSettings, release: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        login: AccountLogin,
+        key: str,
+        venue: Venue,
+        settings: PaperSettings,
+        release: Callable[[], None],
+    ) -> None:
         self._key = key
         self._venue = venue
         self._release = release
@@ -170,7 +193,9 @@ class PaperConnection:
         """Read every order of the symbol since then, newest first; always complete."""
         return await self._venue.history(self._key, symbol, since)
 
-    async def closed_positions(self, since: datetime, position_ids: Collection[str] = ()) -> ClosedPositions:
+    async def closed_positions(
+        self, since: datetime, position_ids: Collection[str] = ()
+    ) -> ClosedPositions:
         """Read every position that was closed since then; always complete."""
         return await self._venue.closed_positions(self._key, since)
 

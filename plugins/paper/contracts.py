@@ -1,6 +1,8 @@
-"""The ten contracts of the paper exchange: steps, minimums and leverage ranges like those of real venues.
+"""The ten contracts of the paper exchange: steps, minimums and leverage ranges like those of real
+venues.
 
-``quantity_min`` is above the step in some of them, so that residues below the minimum can happen here as they do outside.
+``quantity_min`` is above the step in some of them, so that residues below the minimum can happen
+here as they do outside.
 """
 
 from dataclasses import dataclass
@@ -9,7 +11,9 @@ from decimal import Decimal
 from rexalgo import Instrument, Money, Price, Quantity, Ratio, Symbol
 
 MAINTENANCE_RATE = Decimal("0.005")
-"""Share of the entry notional below which isolated margin is liquidated; 1 / leverage_max must stay above it."""
+"""Share of the entry notional below which isolated margin is liquidated; 1 / leverage_max must stay
+above it.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +24,9 @@ class Contract:
     price_base: Price
 
 
-def _contract(name: str, base: str, step: str, quantities: tuple[str, str, str], leverage_max: str) -> tuple[Symbol, Contract]:
+def _contract(
+    name: str, base: str, step: str, quantities: tuple[str, str, str], leverage_max: str
+) -> tuple[Symbol, Contract]:
     quantity_step, quantity_min, quantity_max = (Quantity(Decimal(text)) for text in quantities)
     instrument = Instrument(
         symbol=Symbol(name),

@@ -1,7 +1,8 @@
 """What happens at the venue, as values, and their form in the journal: one JSON object each.
 
-The journal's order lines are the exchange's own record and are read by people and tests, so every field is written out:
-account key, client order id, exchange order id, symbol, side, quantity as sent, reduce_only, time. Money is text.
+The journal's order lines are the exchange's own record and are read by people and tests, so every
+field is written out: account key, client order id, exchange order id, symbol, side, quantity as
+sent, reduce_only, time. Money is text.
 """
 
 from collections.abc import Mapping
@@ -9,14 +10,26 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from rexalgo import ClientOrderId, Money, OrderSide, OrderType, Price, Quantity, Ratio, Symbol, plain
+from rexalgo import (
+    ClientOrderId,
+    Money,
+    OrderSide,
+    OrderType,
+    Price,
+    Quantity,
+    Ratio,
+    Symbol,
+    plain,
+)
 
 Record = dict[str, object]
 
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """Hold one execution. ``quantity`` is below the order's where a reduce-only order met a smaller position."""
+    """Hold one execution. ``quantity`` is below the order's where a reduce-only order met a smaller
+    position.
+    """
 
     quantity: Quantity
     price: Price
@@ -34,10 +47,12 @@ class AccountOpened:
 
 @dataclass(frozen=True, slots=True)
 class OrderPlaced:
-    """An order was accepted; ``fill`` is None while it rests. ``client_order_id`` is None for the venue's own orders.
+    """An order was accepted; ``fill`` is None while it rests. ``client_order_id`` is None for the
+    venue's own orders.
 
-    ``reserve`` is the margin and fee kept back while it rests, zero for what fills at once or only reduces.
-    ``reason`` says why the venue acted by itself (stop, target, liquidation), empty otherwise.
+    ``reserve`` is the margin and fee kept back while it rests, zero for what fills at once or only
+    reduces. ``reason`` says why the venue acted by itself (stop, target, liquidation), empty
+    otherwise.
     """
 
     account: str
@@ -96,20 +111,45 @@ def write_event(event: Event) -> Record:
     """Turn an event into its journal form."""
     match event:
         case AccountOpened(account, balance, at):
-            return {"kind": "account", "account": account, "balance": plain(balance), "at": at.isoformat()}
+            return {
+                "kind": "account",
+                "account": account,
+                "balance": plain(balance),
+                "at": at.isoformat(),
+            }
         case OrderPlaced():
             return _write_order(event)
         case OrderFilled(account, order_id, fill, at):
-            return {"kind": "fill", "account": account, "exchange_order_id": order_id, **_write_fill(fill), "at": at.isoformat()}
+            return {
+                "kind": "fill",
+                "account": account,
+                "exchange_order_id": order_id,
+                **_write_fill(fill),
+                "at": at.isoformat(),
+            }
         case OrderCancelled(account, order_id, reason, at):
-            return {"kind": "cancel", "account": account, "exchange_order_id": order_id, "reason": reason, "at": at.isoformat()}
+            return {
+                "kind": "cancel",
+                "account": account,
+                "exchange_order_id": order_id,
+                "reason": reason,
+                "at": at.isoformat(),
+            }
         case ProtectionSet(account, symbol, stop, target, at):
             levels = {"stop_loss": _text(stop), "take_profit": _text(target)}
-            return {"kind": "protection", "account": account, "symbol": symbol, **levels, "at": at.isoformat()}
+            return {
+                "kind": "protection",
+                "account": account,
+                "symbol": symbol,
+                **levels,
+                "at": at.isoformat(),
+            }
 
 
 def read_event(record: Mapping[str, object]) -> Event:
-    """Read an event back; raises KeyError or ValueError for a record that this version did not write."""
+    """Read an event back; raises KeyError or ValueError for a record that this version did not
+    write.
+    """
     kind = record["kind"]
     account, at = str(record["account"]), datetime.fromisoformat(str(record["at"]))
     match kind:
@@ -120,12 +160,17 @@ def read_event(record: Mapping[str, object]) -> Event:
         case "fill":
             return OrderFilled(account, str(record["exchange_order_id"]), _read_fill(record), at)
         case "cancel":
-            return OrderCancelled(account, str(record["exchange_order_id"]), str(record["reason"]), at)
+            return OrderCancelled(
+                account, str(record["exchange_order_id"]), str(record["reason"]), at
+            )
         case "protection":
             stop, target = _price(record["stop_loss"]), _price(record["take_profit"])
             return ProtectionSet(account, Symbol(str(record["symbol"])), stop, target, at)
         case _:
-            raise ValueError(f"expected a record of kind account, order, fill, cancel or protection, found {kind!r}")
+            raise ValueError(
+                "expected a record of kind account, order, fill, cancel or protection, found "
+                f"{kind!r}"
+            )
 
 
 def _write_order(order: OrderPlaced) -> Record:
@@ -176,11 +221,17 @@ _NO_FILL: Record = {"filled_quantity": None, "price": None, "fee": None}
 
 
 def _write_fill(fill: Fill) -> Record:
-    return {"filled_quantity": plain(fill.quantity), "price": plain(fill.price), "fee": plain(fill.fee)}
+    return {
+        "filled_quantity": plain(fill.quantity),
+        "price": plain(fill.price),
+        "fee": plain(fill.fee),
+    }
 
 
 def _read_fill(record: Mapping[str, object]) -> Fill:
-    quantity, price, fee = (Decimal(str(record[name])) for name in ("filled_quantity", "price", "fee"))
+    quantity, price, fee = (
+        Decimal(str(record[name])) for name in ("filled_quantity", "price", "fee")
+    )
     return Fill(Quantity(quantity), Price(price), Money(fee))
 
 

@@ -1,9 +1,11 @@
-"""The venue's own record: an append-only file of JSON lines, each with a checksum, each durable before it is acknowledged.
+"""The venue's own record: an append-only file of JSON lines, each with a checksum, each durable
+before it is acknowledged.
 
-Callers that append at the same moment share one fsync: the first of them waits for the disk and writes everything that gathered
-meanwhile. A line torn by a crash is cut off at open (nobody was told of it); any other damage refuses to start. A write that
-fails is taken back by cutting the file to its last good length; only if that fails too is the outcome uncertain, and the next
-write starts by cutting again. One process per file: the engine's folder lock sees to that.
+Callers that append at the same moment share one fsync: the first of them waits for the disk and
+writes everything that gathered meanwhile. A line torn by a crash is cut off at open (nobody was
+told of it); any other damage refuses to start. A write that fails is taken back by cutting the file
+to its last good length; only if that fails too is the outcome uncertain, and the next write starts
+by cutting again. One process per file: the engine's folder lock sees to that.
 """
 
 import json
@@ -24,11 +26,15 @@ _ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
 
 
 class JournalDamaged(RexAlgoError):
-    """Say that the journal cannot be trusted: restore the file from a backup, or move it away to begin anew."""
+    """Say that the journal cannot be trusted: restore the file from a backup, or move it away to
+    begin anew.
+    """
 
 
 class JournalWriteFailed(RexAlgoError):
-    """Say that records were not written. ``taken_back`` tells whether that is proven; otherwise they may be on the disk."""
+    """Say that records were not written. ``taken_back`` tells whether that is proven; otherwise
+    they may be on the disk.
+    """
 
     def __init__(self, text: str, taken_back: bool) -> None:
         super().__init__(text)
@@ -39,11 +45,15 @@ class JournalWriteFailed(RexAlgoError):
 class _Batch:
     lines: list[bytes] = field(default_factory=list)
     done: trio.Event = field(default_factory=trio.Event)
-    failure: JournalWriteFailed | None = field(default_factory=lambda: JournalWriteFailed("the paper journal broke off", taken_back=False))
+    failure: JournalWriteFailed | None = field(
+        default_factory=lambda: JournalWriteFailed("the paper journal broke off", taken_back=False)
+    )
 
 
 class Journal:
-    """Append records durably. ``inline`` writes on the event loop (a virtual clock cannot wait for a thread)."""
+    """Append records durably. ``inline`` writes on the event loop (a virtual clock cannot wait for
+    a thread).
+    """
 
     def __init__(self, descriptor: int, size: int, inline: bool) -> None:
         self._descriptor = descriptor
@@ -56,7 +66,9 @@ class Journal:
 
     @staticmethod
     def open(path: Path, *, inline: bool) -> "tuple[Journal, list[Record]]":
-        """Open or make the file (mode 0600) and return it with its records; cuts a torn end, raises JournalDamaged."""
+        """Open or make the file (mode 0600) and return it with its records; cuts a torn end, raises
+        JournalDamaged.
+        """
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -72,7 +84,9 @@ class Journal:
         return journal, records[1:]
 
     async def append(self, record: Record) -> None:
-        """Return once the record is durable; raises JournalWriteFailed. Not cancelled once begun: it ends with the disk."""
+        """Return once the record is durable; raises JournalWriteFailed. Not cancelled once begun:
+        it ends with the disk.
+        """
         with trio.CancelScope(shield=True):
             batch = self._batch
             batch.lines.append(write_line(record))
@@ -121,9 +135,15 @@ class Journal:
         try:
             self._cut()
         except OSError as second:
-            text = f"the paper journal could not be written ({error.strerror}), nor cut back ({second.strerror})"
+            text = (
+                f"the paper journal could not be written ({error.strerror}), nor cut back "
+                f"({second.strerror})"
+            )
             return JournalWriteFailed(text, taken_back=False)
-        return JournalWriteFailed(f"the paper journal could not be written ({error.strerror}); nothing was recorded", taken_back=True)
+        return JournalWriteFailed(
+            f"the paper journal could not be written ({error.strerror}); nothing was recorded",
+            taken_back=True,
+        )
 
     def _cut(self) -> None:
         if os.fstat(self._descriptor).st_size != self._size:
@@ -133,7 +153,8 @@ class Journal:
 
 
 def read_journal(path: str | Path) -> list[Record]:
-    """Read every whole record of a journal, header left out, also while the exchange runs; raises JournalDamaged.
+    """Read every whole record of a journal, header left out, also while the exchange runs; raises
+    JournalDamaged.
 
     Orders are the records with ``kind`` ``order``; see events.py for their fields. Changes nothing.
     """
@@ -158,8 +179,9 @@ def read_line(line: bytes) -> Record | None:
 def _parse(data: bytes, path: Path) -> tuple[list[Record], int]:
     """Return the records and the length of what is good.
 
-    Only an end that a crash can leave (no newline, or zeros where pages never arrived) is left out; any other bad line, or a
-    good one after a bad one, is damage to what was acknowledged and is refused.
+    Only an end that a crash can leave (no newline, or zeros where pages never arrived) is left out;
+    any other bad line, or a good one after a bad one, is damage to what was acknowledged and is
+    refused.
     """
     records: list[Record] = []
     good, torn_at, at = 0, 0, 0
@@ -174,7 +196,10 @@ def _parse(data: bytes, path: Path) -> tuple[list[Record], int]:
         else:
             torn_at = torn_at or number
     if records and records[0] != HEADER:
-        raise JournalDamaged(f"{path} line 1: expected {HEADER}, found {str(records[0])[:80]}. This is not a journal of this version.")
+        raise JournalDamaged(
+            f"{path} line 1: expected {HEADER}, found {str(records[0])[:80]}. This is not a "
+            "journal of this version."
+        )
     if not records and not write_line(HEADER).startswith(data.rstrip(b"\0")):
         raise _damaged(path, 1)
     return records, good

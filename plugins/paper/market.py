@@ -1,9 +1,11 @@
-"""The simulated market: a price for every contract and every second, as a pure function of seed, symbol and time.
+"""The simulated market: a price for every contract and every second, as a pure function of seed,
+symbol and time.
 
-A price stands for one whole second. It is the contract's base price moved by four seeded sine waves (about one minute to one
-and a half days) and a little hashed noise, rounded to a whole number of price steps. The waves are float arithmetic; a Decimal
-is made only from the whole number of steps, so that no price carries a float's tail. The same seed gives the same prices
-after a restart and in every process. There is no state but caches.
+A price stands for one whole second. It is the contract's base price moved by four seeded sine waves
+(about one minute to one and a half days) and a little hashed noise, rounded to a whole number of
+price steps. The waves are float arithmetic; a Decimal is made only from the whole number of steps,
+so that no price carries a float's tail. The same seed gives the same prices after a restart and in
+every process. There is no state but caches.
 """
 
 import hashlib
@@ -29,7 +31,9 @@ _MASK = 2**64 - 1
 
 
 class PricePath(Protocol):
-    """Know the price of every contract at every second since the epoch; what the venue evaluates stops against."""
+    """Know the price of every contract at every second since the epoch; what the venue evaluates
+    stops against.
+    """
 
     def price(self, symbol: Symbol, second: int) -> Price:
         """Return the last (and mark) price that stands during that second."""
@@ -64,7 +68,9 @@ class SimulatedPrices:
         return Price(step * max(ticks, 1))
 
     def _block(self, symbol: Symbol, number: int) -> tuple[Price, Price]:
-        prices = [self.price(symbol, second) for second in range(number * BLOCK_S, (number + 1) * BLOCK_S)]
+        prices = [
+            self.price(symbol, second) for second in range(number * BLOCK_S, (number + 1) * BLOCK_S)
+        ]
         return min(prices), max(prices)
 
 
@@ -84,7 +90,9 @@ def _shape(seed: int, symbol: Symbol) -> tuple[int, tuple[tuple[float, float, fl
 
 
 def _noise(seed: int, second: int) -> float:
-    """Return a number from -1 to 1 that looks random (splitmix64, public domain algorithm by Sebastiano Vigna)."""
+    """Return a number from -1 to 1 that looks random (splitmix64, public domain algorithm by
+    Sebastiano Vigna).
+    """
     mixed = (seed + second * 0x9E3779B97F4A7C15) & _MASK
     mixed = ((mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
     mixed = ((mixed ^ (mixed >> 27)) * 0x94D049BB133111EB) & _MASK
@@ -92,9 +100,11 @@ def _noise(seed: int, second: int) -> float:
 
 
 def candle(prices: PricePath, symbol: Symbol, interval_s: int, opened_s: int) -> Candle:
-    """Build one candle from at most 60 evenly spaced prices: every second up to one minute, samples above it.
+    """Build one candle from at most 60 evenly spaced prices: every second up to one minute, samples
+    above it.
 
-    Open and close are always the prices of the first and of the last second. Volume is made up, but always the same.
+    Open and close are always the prices of the first and of the last second. Volume is made up, but
+    always the same.
     """
     seconds = range(opened_s, opened_s + interval_s, max(1, interval_s // _SAMPLES_MAX))
     path = [prices.price(symbol, second) for second in (*seconds, opened_s + interval_s - 1)]
@@ -128,15 +138,25 @@ class PaperMarketData:
         """Return the present prices; unknown symbols are left out."""
         await trio.lowlevel.checkpoint()
         now = self._clock.now()
-        known = [(symbol, self._prices.price(symbol, second_of(now))) for symbol in sorted(symbols) if symbol in CONTRACTS]
+        known = [
+            (symbol, self._prices.price(symbol, second_of(now)))
+            for symbol in sorted(symbols)
+            if symbol in CONTRACTS
+        ]
         return tuple(Quote(symbol, price, price, now) for symbol, price in known)
 
     async def candles(self, symbol: Symbol, interval_s: int, limit: int) -> Sequence[Candle]:
-        """Return closed candles aligned to multiples of the interval, at most 1,000; raises InvalidValue for what is not traded."""
+        """Return closed candles aligned to multiples of the interval, at most 1,000; raises
+        InvalidValue for what is not traded.
+        """
         if symbol not in CONTRACTS:
             raise InvalidValue("symbol", "one of " + ", ".join(CONTRACTS), symbol)
         if interval_s < 1 or limit < 1:
-            raise InvalidValue("candles", "an interval of at least 1 s and a limit of at least 1", (interval_s, limit))
+            raise InvalidValue(
+                "candles",
+                "an interval of at least 1 s and a limit of at least 1",
+                (interval_s, limit),
+            )
         running = second_of(self._clock.now()) // interval_s
         found: list[Candle] = []
         for number in range(max(0, running - min(limit, CANDLES_MAX)), running):

@@ -1,8 +1,9 @@
-"""The venue's decisions, pure: an order and an account give an event or a refusal; a price path gives what it triggers.
+"""The venue's decisions, pure: an order and an account give an event or a refusal; a price path
+gives what it triggers.
 
-Nothing here changes an account; the caller makes events durable first and applies them afterwards. Refusals read like those of
-real venues and name expected and found. Liquidation uses isolated margin only: an account never loses more in a position than
-the margin behind it.
+Nothing here changes an account; the caller makes events durable first and applies them afterwards.
+Refusals read like those of real venues and name expected and found. Liquidation uses isolated
+margin only: an account never loses more in a position than the margin behind it.
 """
 
 import re
@@ -14,7 +15,14 @@ from typing import Final
 
 from plugins.paper.account import TWELFTH, WIDE, ZERO, Account, OpenPosition, Order, share
 from plugins.paper.contracts import CONTRACTS, MAINTENANCE_RATE
-from plugins.paper.events import Event, Fill, OrderCancelled, OrderFilled, OrderPlaced, ProtectionSet
+from plugins.paper.events import (
+    Event,
+    Fill,
+    OrderCancelled,
+    OrderFilled,
+    OrderPlaced,
+    ProtectionSet,
+)
 from plugins.paper.market import BLOCK_S, PricePath, second_of
 from rexalgo import (
     Instrument,
@@ -50,7 +58,9 @@ class Terms:
     @staticmethod
     def of_bps(fee_bps: Decimal, slippage_bps: Decimal) -> "Terms":
         """Make terms from basis points."""
-        return Terms(WIDE.divide(fee_bps, Decimal(10_000)), WIDE.divide(slippage_bps, Decimal(10_000)))
+        return Terms(
+            WIDE.divide(fee_bps, Decimal(10_000)), WIDE.divide(slippage_bps, Decimal(10_000))
+        )
 
     def fee(self, worth: Money) -> Money:
         """Compute the taker fee, rounded up at the 12th decimal; every fill is charged as taker."""
@@ -60,11 +70,13 @@ class Terms:
 # ---- an order arrives ----
 
 
-def decide_order(account: Account, order: OrderIntent, price: Price, order_id: str, now: datetime, terms: Terms) -> OrderPlaced:
+def decide_order(
+    account: Account, order: OrderIntent, price: Price, order_id: str, now: datetime, terms: Terms
+) -> OrderPlaced:
     """Accept the order as an event, filled at once or resting; raises Rejected.
 
-    ``price`` is the last price now. A market order fills there, worse by the slippage; a limit order that crosses fills at
-    ``price``. Triggers up to ``now`` must have been applied before.
+    ``price`` is the last price now. A market order fills there, worse by the slippage; a limit
+    order that crosses fills at ``price``. Triggers up to ``now`` must have been applied before.
     """
     instrument = check_contract(order, closes_all=closes_all(account, order))
     if not _CLIENT_ID.fullmatch(order.client_order_id):
@@ -96,20 +108,35 @@ def decide_order(account: Account, order: OrderIntent, price: Price, order_id: s
     return _take(account, placed, paid, instrument, terms)
 
 
-def decide_protection(account: Account, wanted: ProtectionOrder, price: Price, now: datetime) -> ProtectionSet:
-    """Set or take away a position's stop and target; raises Rejected for no such position, a wrong step, a level passed already."""
+def decide_protection(
+    account: Account, wanted: ProtectionOrder, price: Price, now: datetime
+) -> ProtectionSet:
+    """Set or take away a position's stop and target; raises Rejected for no such position, a wrong
+    step, a level passed already.
+    """
     position = account.positions.get(wanted.symbol)
     if position is None or position.side is not wanted.position_side:
         text = f"no {wanted.position_side.value} position to protect ({wanted.symbol})"
         raise Rejected(text, RejectionKind.POSITION_NOT_OPEN)
-    step, is_long = CONTRACTS[wanted.symbol].instrument.price_step, position.side is PositionSide.LONG
-    for name, level, is_below in (("stop loss", wanted.stop_loss, is_long), ("take profit", wanted.take_profit, not is_long)):
+    step, is_long = (
+        CONTRACTS[wanted.symbol].instrument.price_step,
+        position.side is PositionSide.LONG,
+    )
+    for name, level, is_below in (
+        ("stop loss", wanted.stop_loss, is_long),
+        ("take profit", wanted.take_profit, not is_long),
+    ):
         if level is None:
             continue
         if level <= 0 or floor_to_step(level, step) != level:
-            raise Rejected(f"{name} must be a multiple of the step {plain(step)}, was {plain(level)} ({wanted.symbol})")
+            raise Rejected(
+                f"{name} must be a multiple of the step {plain(step)}, was {plain(level)} "
+                f"({wanted.symbol})"
+            )
         if level >= price if is_below else level <= price:
-            raise Rejected(f"{name} {plain(level)} would trigger at once at {plain(price)} ({wanted.symbol})")
+            raise Rejected(
+                f"{name} {plain(level)} would trigger at once at {plain(price)} ({wanted.symbol})"
+            )
     return ProtectionSet(account.key, wanted.symbol, wanted.stop_loss, wanted.take_profit, now)
 
 
@@ -120,31 +147,45 @@ def closes_all(account: Account, order: OrderIntent) -> bool:
 
 
 def check_contract(order: OrderIntent, *, closes_all: bool = False) -> Instrument:
-    """Find the order's contract and check leverage and the quantity's step and maximum; raises Rejected.
+    """Find the order's contract and check leverage and the quantity's step and maximum; raises
+    Rejected.
 
-    A reducing order changes no leverage, and closing all of a position is a call of its own: neither is checked for what it does not use.
+    A reducing order changes no leverage, and closing all of a position is a call of its own:
+    neither is checked for what it does not use.
     """
     contract = CONTRACTS.get(order.symbol)
     if contract is None:
         raise Rejected(f"{order.symbol} is not traded here; traded are " + ", ".join(CONTRACTS))
     instrument, quantity = contract.instrument, order.quantity
-    if not order.reduce_only and not instrument.leverage_min <= order.leverage <= instrument.leverage_max:
+    if (
+        not order.reduce_only
+        and not instrument.leverage_min <= order.leverage <= instrument.leverage_max
+    ):
         allowed = f"{plain(instrument.leverage_min)} to {plain(instrument.leverage_max)}"
         raise Rejected(f"leverage must be {allowed}, was {plain(order.leverage)} ({order.symbol})")
     if closes_all:
         return instrument
     if quantity > instrument.quantity_max:
-        raise Rejected(f"quantity must be at most {plain(instrument.quantity_max)}, was {plain(quantity)} ({order.symbol})")
+        raise Rejected(
+            f"quantity must be at most {plain(instrument.quantity_max)}, was {plain(quantity)} "
+            f"({order.symbol})"
+        )
     if floor_to_step(quantity, instrument.quantity_step) != quantity:
         step = plain(instrument.quantity_step)
-        raise Rejected(f"quantity must be a multiple of the step {step}, was {plain(quantity)} ({order.symbol})")
+        raise Rejected(
+            f"quantity must be a multiple of the step {step}, was {plain(quantity)} "
+            f"({order.symbol})"
+        )
     return instrument
 
 
 def _check_limit_price(order: OrderIntent, instrument: Instrument) -> None:
     price = order.limit_price
     if price is not None and (price <= 0 or floor_to_step(price, instrument.price_step) != price):
-        raise Rejected(f"price must be a multiple of the step {plain(instrument.price_step)}, was {plain(price)} ({order.symbol})")
+        raise Rejected(
+            f"price must be a multiple of the step {plain(instrument.price_step)}, was "
+            f"{plain(price)} ({order.symbol})"
+        )
 
 
 def _slipped(price: Price, side: OrderSide, instrument: Instrument, terms: Terms) -> Price:
@@ -159,14 +200,29 @@ def _slipped(price: Price, side: OrderSide, instrument: Instrument, terms: Terms
 def _check_position(account: Account, order: OrderIntent) -> None:
     """Refuse an exit that names a position which is not the one that stands there."""
     position = account.positions.get(order.symbol)
-    if order.reduce_only and order.position_id and (position is None or position.id != order.position_id):
-        raise Rejected(f"position {order.position_id} is not open ({order.symbol})", RejectionKind.POSITION_NOT_OPEN)
+    if (
+        order.reduce_only
+        and order.position_id
+        and (position is None or position.id != order.position_id)
+    ):
+        raise Rejected(
+            f"position {order.position_id} is not open ({order.symbol})",
+            RejectionKind.POSITION_NOT_OPEN,
+        )
 
 
-def _take(account: Account, placed: OrderPlaced, price: Price, instrument: Instrument, terms: Terms) -> OrderPlaced:
+def _take(
+    account: Account, placed: OrderPlaced, price: Price, instrument: Instrument, terms: Terms
+) -> OrderPlaced:
     if placed.reduce_only:
         quantity = _reducible(account, placed)
-        _check_minimum(placed, quantity, price, instrument, quantity == account.positions[placed.symbol].quantity)
+        _check_minimum(
+            placed,
+            quantity,
+            price,
+            instrument,
+            quantity == account.positions[placed.symbol].quantity,
+        )
         return replace(placed, fill=Fill(quantity, price, terms.fee(notional(price, quantity))))
     _check_minimum(placed, placed.quantity, price, instrument, False)
     _check_protection(placed, price)
@@ -175,10 +231,18 @@ def _take(account: Account, placed: OrderPlaced, price: Price, instrument: Instr
     return replace(placed, fill=Fill(placed.quantity, price, fee))
 
 
-def _rest(account: Account, placed: OrderPlaced, limit: Price, instrument: Instrument, terms: Terms) -> OrderPlaced:
+def _rest(
+    account: Account, placed: OrderPlaced, limit: Price, instrument: Instrument, terms: Terms
+) -> OrderPlaced:
     if placed.reduce_only:
         quantity = _reducible(account, placed)
-        _check_minimum(placed, quantity, limit, instrument, quantity == account.positions[placed.symbol].quantity)
+        _check_minimum(
+            placed,
+            quantity,
+            limit,
+            instrument,
+            quantity == account.positions[placed.symbol].quantity,
+        )
         return placed
     _check_minimum(placed, placed.quantity, limit, instrument, False)
     _check_protection(placed, limit)
@@ -196,16 +260,26 @@ def _reducible(account: Account, placed: OrderPlaced) -> Quantity:
     return min(placed.quantity, position.quantity)
 
 
-def _check_minimum(placed: OrderPlaced, quantity: Quantity, price: Price, instrument: Instrument, closes_all: bool) -> None:
-    """Refuse what is too small. Closing a whole position is always allowed; reducing is free of the least notional."""
+def _check_minimum(
+    placed: OrderPlaced, quantity: Quantity, price: Price, instrument: Instrument, closes_all: bool
+) -> None:
+    """Refuse what is too small. Closing a whole position is always allowed; reducing is free of the
+    least notional.
+    """
     if closes_all:
         return
     if quantity < instrument.quantity_min:
-        text = f"quantity must be at least {plain(instrument.quantity_min)}, was {plain(quantity)} ({placed.symbol})"
+        text = (
+            f"quantity must be at least {plain(instrument.quantity_min)}, was {plain(quantity)} "
+            f"({placed.symbol})"
+        )
         raise Rejected(text, RejectionKind.BELOW_MINIMUM)
     worth = notional(price, quantity)
     if not placed.reduce_only and worth < instrument.notional_min:
-        text = f"order must be worth at least {plain(instrument.notional_min)} USDT, was {plain(worth)} ({placed.symbol})"
+        text = (
+            f"order must be worth at least {plain(instrument.notional_min)} USDT, was "
+            f"{plain(worth)} ({placed.symbol})"
+        )
         raise Rejected(text, RejectionKind.BELOW_MINIMUM)
 
 
@@ -213,9 +287,13 @@ def _check_protection(placed: OrderPlaced, price: Price) -> None:
     buys = placed.side is OrderSide.BUY
     stop, target = placed.stop_loss, placed.take_profit
     if stop is not None and (stop >= price if buys else stop <= price):
-        raise Rejected(f"stop loss {plain(stop)} would trigger at once at {plain(price)} ({placed.symbol})")
+        raise Rejected(
+            f"stop loss {plain(stop)} would trigger at once at {plain(price)} ({placed.symbol})"
+        )
     if target is not None and (target <= price if buys else target >= price):
-        raise Rejected(f"take profit {plain(target)} would trigger at once at {plain(price)} ({placed.symbol})")
+        raise Rejected(
+            f"take profit {plain(target)} would trigger at once at {plain(price)} ({placed.symbol})"
+        )
 
 
 def _check_balance(account: Account, placed: OrderPlaced, price: Price, fee: Money) -> None:
@@ -227,14 +305,19 @@ def _check_balance(account: Account, placed: OrderPlaced, price: Price, fee: Mon
         freed = position.margin + position.profit_at(price)
         available += share(freed, part, position.quantity)
         opened -= part
-    needed = Money((initial_margin(price, Quantity(opened), placed.leverage) if opened else ZERO) + fee)
+    needed = Money(
+        (initial_margin(price, Quantity(opened), placed.leverage) if opened else ZERO) + fee
+    )
     if opened:
         _check_funds(placed, needed, Money(available))
 
 
 def _check_funds(placed: OrderPlaced, needed: Money, available: Money) -> None:
     if needed > available:
-        text = f"insufficient balance: margin and fee need {plain(needed)} USDT, {plain(available)} available ({placed.symbol})"
+        text = (
+            f"insufficient balance: margin and fee need {plain(needed)} USDT, {plain(available)} "
+            f"available ({placed.symbol})"
+        )
         raise Rejected(text, RejectionKind.BALANCE)
 
 
@@ -245,10 +328,14 @@ def _direction(side: OrderSide) -> PositionSide:
 # ---- time passes ----
 
 
-def next_trigger(account: Account, prices: PricePath, now: datetime, order_id: str, terms: Terms) -> Event | None:
-    """Find the earliest thing that the price path since the last look sets off; None when there is nothing up to ``now``.
+def next_trigger(
+    account: Account, prices: PricePath, now: datetime, order_id: str, terms: Terms
+) -> Event | None:
+    """Find the earliest thing that the price path since the last look sets off; None when there is
+    nothing up to ``now``.
 
-    Looks at most 3,600 seconds back. The caller makes the event durable, applies it and asks again until None.
+    Looks at most 3,600 seconds back. The caller makes the event durable, applies it and asks again
+    until None.
     """
     orphan = _orphan(account, now)
     if orphan is not None:
@@ -256,19 +343,32 @@ def next_trigger(account: Account, prices: PricePath, now: datetime, order_id: s
     last = second_of(now)
     first = max(account.checked_s + 1, last - LOOKBACK_S + 1)
     found: tuple[int, Symbol] | None = None
-    for symbol in sorted({*account.positions, *(order.placed.symbol for order in account.resting.values())}):
+    for symbol in sorted(
+        {*account.positions, *(order.placed.symbol for order in account.resting.values())}
+    ):
         low, high = _levels(account, symbol)
-        second = _first_crossing(prices, symbol, low, high, range(first, (last if found is None else found[0] - 1) + 1))
+        second = _first_crossing(
+            prices, symbol, low, high, range(first, (last if found is None else found[0] - 1) + 1)
+        )
         if second is not None:
             found = (second, symbol)
     if found is None:
         return None
     second, symbol = found
-    return _triggered(account, symbol, prices.price(symbol, second), datetime.fromtimestamp(second, UTC), order_id, terms)
+    return _triggered(
+        account,
+        symbol,
+        prices.price(symbol, second),
+        datetime.fromtimestamp(second, UTC),
+        order_id,
+        terms,
+    )
 
 
 def liquidation_price(position: OpenPosition) -> Price | None:
-    """Compute where margin + profit falls to the maintenance margin; None where no price reaches it. Half-even, 12th decimal."""
+    """Compute where margin + profit falls to the maintenance margin; None where no price reaches
+    it. Half-even, 12th decimal.
+    """
     keep = position.cost * MAINTENANCE_RATE
     sign = 1 if position.side is PositionSide.LONG else -1
     worth = position.cost + sign * (keep - position.margin)
@@ -289,7 +389,9 @@ def _faces_position(account: Account, order: Order) -> bool:
 
 
 def _levels(account: Account, symbol: Symbol) -> tuple[Price | None, Price | None]:
-    """Return the price at or below which something happens, and the one at or above which something does."""
+    """Return the price at or below which something happens, and the one at or above which something
+    does.
+    """
     lows: list[Price | None] = []
     highs: list[Price | None] = []
     position = account.positions.get(symbol)
@@ -299,7 +401,10 @@ def _levels(account: Account, symbol: Symbol) -> tuple[Price | None, Price | Non
         winning.append(position.take_profit)
     for order in _resting_on(account, symbol):
         (lows if order.placed.side is OrderSide.BUY else highs).append(order.placed.limit_price)
-    below, above = [price for price in lows if price is not None], [price for price in highs if price is not None]
+    below, above = (
+        [price for price in lows if price is not None],
+        [price for price in highs if price is not None],
+    )
     return (max(below) if below else None), (min(above) if above else None)
 
 
@@ -307,15 +412,23 @@ def _resting_on(account: Account, symbol: Symbol) -> Iterator[Order]:
     return (order for order in account.resting.values() if order.placed.symbol == symbol)
 
 
-def _first_crossing(prices: PricePath, symbol: Symbol, low: Price | None, high: Price | None, seconds: range) -> int | None:
-    """Return the first second whose price is at or beyond a level; whole minutes without any are skipped at once."""
+def _first_crossing(
+    prices: PricePath, symbol: Symbol, low: Price | None, high: Price | None, seconds: range
+) -> int | None:
+    """Return the first second whose price is at or beyond a level; whole minutes without any are
+    skipped at once.
+    """
 
     def crossed(lowest: Price, highest: Price) -> bool:
         return (low is not None and lowest <= low) or (high is not None and highest >= high)
 
     second = seconds.start
     while second < seconds.stop:
-        if second % BLOCK_S == 0 and second + BLOCK_S <= seconds.stop and not crossed(*prices.block(symbol, second // BLOCK_S)):
+        if (
+            second % BLOCK_S == 0
+            and second + BLOCK_S <= seconds.stop
+            and not crossed(*prices.block(symbol, second // BLOCK_S))
+        ):
             second += BLOCK_S
             continue
         price = prices.price(symbol, second)
@@ -325,8 +438,12 @@ def _first_crossing(prices: PricePath, symbol: Symbol, low: Price | None, high: 
     return None
 
 
-def _triggered(account: Account, symbol: Symbol, price: Price, at: datetime, order_id: str, terms: Terms) -> Event:
-    """Decide what happens first at ``price``: liquidation, stop, target, then resting orders, oldest first."""
+def _triggered(
+    account: Account, symbol: Symbol, price: Price, at: datetime, order_id: str, terms: Terms
+) -> Event:
+    """Decide what happens first at ``price``: liquidation, stop, target, then resting orders,
+    oldest first.
+    """
     position = account.positions.get(symbol)
     if position is not None:
         forced = _forced(account.key, symbol, position, price, at, order_id, terms)
@@ -334,16 +451,31 @@ def _triggered(account: Account, symbol: Symbol, price: Price, at: datetime, ord
             return forced
     for order in _resting_on(account, symbol):
         limit = order.placed.limit_price
-        if limit is not None and (price <= limit if order.placed.side is OrderSide.BUY else price >= limit):
+        if limit is not None and (
+            price <= limit if order.placed.side is OrderSide.BUY else price >= limit
+        ):
             quantity = order.placed.quantity
             if order.placed.reduce_only:
                 quantity = min(quantity, account.positions[symbol].quantity)
-            return OrderFilled(account.key, order.placed.order_id, Fill(quantity, limit, terms.fee(notional(limit, quantity))), at)
-    raise AssertionError(f"the price {price} of {symbol} crossed a level that nothing owns: a mistake in _levels")
+            return OrderFilled(
+                account.key,
+                order.placed.order_id,
+                Fill(quantity, limit, terms.fee(notional(limit, quantity))),
+                at,
+            )
+    raise AssertionError(
+        f"the price {price} of {symbol} crossed a level that nothing owns: a mistake in _levels"
+    )
 
 
 def _forced(
-    account: str, symbol: Symbol, position: OpenPosition, price: Price, at: datetime, order_id: str, terms: Terms
+    account: str,
+    symbol: Symbol,
+    position: OpenPosition,
+    price: Price,
+    at: datetime,
+    order_id: str,
+    terms: Terms,
 ) -> OrderPlaced | None:
     reason = _why_forced(position, price)
     if reason is None:
@@ -391,13 +523,19 @@ def _why_forced(position: OpenPosition, price: Price) -> str | None:
 
 
 def _liquidation_fill(position: OpenPosition, price: Price, terms: Terms) -> Fill:
-    """Fill at ``price``, but never beyond bankruptcy, and charge at most what is left of the margin."""
+    """Fill at ``price``, but never beyond bankruptcy, and charge at most what is left of the
+    margin.
+    """
     quantity = position.quantity
     if position.side is PositionSide.LONG:
-        bankrupt = WIDE.divide(position.cost - position.margin, quantity).quantize(TWELFTH, ROUND_CEILING, WIDE)
+        bankrupt = WIDE.divide(position.cost - position.margin, quantity).quantize(
+            TWELFTH, ROUND_CEILING, WIDE
+        )
         price = Price(max(price, bankrupt))
     else:
-        bankrupt = WIDE.divide(position.cost + position.margin, quantity).quantize(TWELFTH, ROUND_FLOOR, WIDE)
+        bankrupt = WIDE.divide(position.cost + position.margin, quantity).quantize(
+            TWELFTH, ROUND_FLOOR, WIDE
+        )
         price = Price(min(price, bankrupt))
     left = position.margin + position.profit_at(price)
     return Fill(quantity, price, Money(min(terms.fee(notional(price, quantity)), left)))

@@ -1,4 +1,5 @@
-"""The ``[plugin.paper]`` section as one frozen value. Unknown or wrong settings raise InvalidValue naming the field.
+"""The ``[plugin.paper]`` section as one frozen value. Unknown or wrong settings raise InvalidValue
+naming the field.
 
 Numbers that are money or rates are text, as everywhere; counts are whole numbers.
 """
@@ -8,7 +9,16 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from plugins.paper.contracts import CONTRACTS
-from rexalgo import InvalidValue, Money, Price, Symbol, floor_to_step, parse_decimal, parse_money, parse_price
+from rexalgo import (
+    InvalidValue,
+    Money,
+    Price,
+    Symbol,
+    floor_to_step,
+    parse_decimal,
+    parse_money,
+    parse_price,
+)
 
 DEFAULTS: Mapping[str, object] = {
     "seed": 1,
@@ -78,7 +88,9 @@ class PaperSettings:
 
 
 def parse_balance(value: object, field: str) -> Money:
-    """Read a starting balance above zero, at most 10^12, so that no sum of this venue ever needs rounding."""
+    """Read a starting balance above zero, at most 10^12, so that no sum of this venue ever needs
+    rounding.
+    """
     balance = parse_money(value, field)
     if balance > BALANCE_MAX:
         raise InvalidValue(field, f"at most {BALANCE_MAX}", value)
@@ -138,6 +150,10 @@ def _fixed_prices(value: object) -> Mapping[Symbol, Price]:
             raise InvalidValue(f"{field}.{symbol}", "one of " + ", ".join(CONTRACTS), symbol)
         price = parse_price(text, f"{field}.{symbol}")
         if floor_to_step(price, contract.instrument.price_step) != price:
-            raise InvalidValue(f"{field}.{symbol}", f"a multiple of the price step {contract.instrument.price_step}", text)
+            raise InvalidValue(
+                f"{field}.{symbol}",
+                f"a multiple of the price step {contract.instrument.price_step}",
+                text,
+            )
         fixed[contract.instrument.symbol] = price
     return fixed

@@ -1,8 +1,10 @@
-"""The running venue: accounts rebuilt from the journal, one order at a time per account, every event durable before it counts.
+"""The running venue: accounts rebuilt from the journal, one order at a time per account, every
+event durable before it counts.
 
-What must hold: an event is applied only after its line is durable, and nothing else touches that account in between (a lock per
-account), so two orders cannot spend the same margin and memory never holds what the disk does not. Different accounts share
-one fsync. Reads write nothing, except stops, targets, liquidations and fills that the price has set off since the last look.
+What must hold: an event is applied only after its line is durable, and nothing else touches that
+account in between (a lock per account), so two orders cannot spend the same margin and memory never
+holds what the disk does not. Different accounts share one fsync. Reads write nothing, except stops,
+targets, liquidations and fills that the price has set off since the last look.
 """
 
 from collections.abc import Iterable
@@ -12,10 +14,25 @@ from pathlib import Path
 import trio
 
 from plugins.paper.account import Account, Order, apply, open_account
-from plugins.paper.events import AccountOpened, Event, OrderCancelled, OrderPlaced, read_event, write_event
+from plugins.paper.events import (
+    AccountOpened,
+    Event,
+    OrderCancelled,
+    OrderPlaced,
+    read_event,
+    write_event,
+)
 from plugins.paper.journal import Journal, JournalDamaged, JournalWriteFailed
 from plugins.paper.market import PricePath, second_of
-from plugins.paper.rules import Terms, check_contract, closes_all, decide_order, decide_protection, liquidation_price, next_trigger
+from plugins.paper.rules import (
+    Terms,
+    check_contract,
+    closes_all,
+    decide_order,
+    decide_protection,
+    liquidation_price,
+    next_trigger,
+)
 from plugins.paper.settings import PaperSettings
 from rexalgo import (
     AccountReport,
@@ -38,9 +55,18 @@ JOURNAL_NAME = "journal.jsonl"
 
 
 class Venue:
-    """Hold every account of one data folder. Not for two processes, nor two venues, on the same folder."""
+    """Hold every account of one data folder. Not for two processes, nor two venues, on the same
+    folder.
+    """
 
-    def __init__(self, journal: Journal, accounts: dict[str, Account], prices: PricePath, clock: Clock, settings: PaperSettings) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        accounts: dict[str, Account],
+        prices: PricePath,
+        clock: Clock,
+        settings: PaperSettings,
+    ) -> None:
         self.accounts = accounts
         self.prices = prices
         self.clock = clock
@@ -48,7 +74,10 @@ class Venue:
         self._settings = settings
         self._terms = Terms.of_bps(settings.fee_bps, settings.slippage_bps)
         self._locks: dict[str, trio.Lock] = {}
-        self._orders_made = max((int(order_id[1:]) for account in accounts.values() for order_id in account.orders), default=0)
+        self._orders_made = max(
+            (int(order_id[1:]) for account in accounts.values() for order_id in account.orders),
+            default=0,
+        )
         self._calls = 0
         self._accepted = 0
 
@@ -60,7 +89,9 @@ class Venue:
             accounts = replay(read_event(record) for record in records)
         except (KeyError, ValueError) as error:
             journal.close()
-            raise JournalDamaged(f"{folder / JOURNAL_NAME} holds a record that this version cannot read: {error!r}") from error
+            raise JournalDamaged(
+                f"{folder / JOURNAL_NAME} holds a record that this version cannot read: {error!r}"
+            ) from error
         return Venue(journal, accounts, prices, clock, settings)
 
     def close(self) -> None:
@@ -68,7 +99,9 @@ class Venue:
         self._journal.close()
 
     async def open_account(self, key: str, balance: Money) -> None:
-        """Give a new account its starting balance; one that the journal knows keeps what it has. Raises NotExecuted."""
+        """Give a new account its starting balance; one that the journal knows keeps what it has.
+        Raises NotExecuted.
+        """
         async with self._lock(key):
             if key in self.accounts:
                 return
@@ -83,33 +116,54 @@ class Venue:
         """Accept one order durably and report it; raises Rejected, NotExecuted or OutcomeUnknown."""
         self._calls += 1
         if self._settings.reject_every and self._calls % self._settings.reject_every == 0:
-            raise Rejected(f"refused by the drill reject_every = {self._settings.reject_every} (order call {self._calls})")
+            raise Rejected(
+                f"refused by the drill reject_every = {self._settings.reject_every} (order call "
+                f"{self._calls})"
+            )
         async with self._lock(key):
             account = await self._up_to_date(key)
-            known = account.by_client_id.get(intent.client_order_id) if self._settings.dedupe_client_order_ids else None
+            known = (
+                account.by_client_id.get(intent.client_order_id)
+                if self._settings.dedupe_client_order_ids
+                else None
+            )
             if known is not None:
                 return known.report()
             order = await self._accept(account, intent)
         self._accepted += 1
-        if self._settings.lose_answer_every and self._accepted % self._settings.lose_answer_every == 0:
-            raise OutcomeUnknown(f"answer lost by the drill lose_answer_every = {self._settings.lose_answer_every}")
+        if (
+            self._settings.lose_answer_every
+            and self._accepted % self._settings.lose_answer_every == 0
+        ):
+            raise OutcomeUnknown(
+                f"answer lost by the drill lose_answer_every = {self._settings.lose_answer_every}"
+            )
         return order.report()
 
     async def cancel(self, key: str, order_id: str) -> None:
-        """Cancel a resting order; one that is done stays as it is. Raises Rejected for an id that this account never had."""
+        """Cancel a resting order; one that is done stays as it is. Raises Rejected for an id that
+        this account never had.
+        """
         async with self._lock(key):
             account = await self._up_to_date(key)
             if order_id not in account.orders:
                 raise Rejected(f"order {order_id} does not exist on this account")
             if order_id in account.resting:
-                await self._record_order(account, OrderCancelled(key, order_id, "cancelled by the account", self.clock.now()))
+                await self._record_order(
+                    account,
+                    OrderCancelled(key, order_id, "cancelled by the account", self.clock.now()),
+                )
 
     async def protect(self, key: str, wanted: ProtectionOrder) -> None:
-        """Set a position's stop and target durably; what stands so already is left. Raises Rejected or NotExecuted."""
+        """Set a position's stop and target durably; what stands so already is left. Raises Rejected
+        or NotExecuted.
+        """
         async with self._lock(key):
             account = await self._up_to_date(key)
             now = self.clock.now()
-            event = decide_protection(account, wanted, self.prices.price(wanted.symbol, second_of(now)), now)
+            event = decide_protection(
+                account, wanted, self.prices.price(wanted.symbol, second_of(now)), now
+            )
             position = account.positions[wanted.symbol]
             if (position.stop_loss, position.take_profit) != (wanted.stop_loss, wanted.take_profit):
                 await self._record_order(account, event)
@@ -121,7 +175,9 @@ class Venue:
             now = self.clock.now()
             return AccountReport(
                 balance=Balance(available=account.available, total=account.wallet),
-                positions=tuple(self._position(account, symbol, now) for symbol in account.positions),
+                positions=tuple(
+                    self._position(account, symbol, now) for symbol in account.positions
+                ),
                 open_orders=tuple(order.report() for order in reversed(account.resting.values())),
                 as_of=now,
             )
@@ -130,14 +186,20 @@ class Venue:
         """Read every order of one symbol created at or after ``since``, newest first."""
         async with self._lock(key):
             account = await self._up_to_date(key)
-            orders = [order for order in reversed(account.orders.values()) if order.placed.symbol == symbol and order.placed.at >= since]
+            orders = [
+                order
+                for order in reversed(account.orders.values())
+                if order.placed.symbol == symbol and order.placed.at >= since
+            ]
         return OrderHistory(tuple(order.report() for order in orders), complete=True)
 
     async def closed_positions(self, key: str, since: datetime) -> ClosedPositions:
         """Read every position that was closed at or after ``since``."""
         async with self._lock(key):
             account = await self._up_to_date(key)
-            return ClosedPositions(tuple(each for each in account.closed if each.closed_at >= since), complete=True)
+            return ClosedPositions(
+                tuple(each for each in account.closed if each.closed_at >= since), complete=True
+            )
 
     def _lock(self, key: str) -> trio.Lock:
         lock = self._locks.get(key)
@@ -149,7 +211,9 @@ class Venue:
         """Let happen what the price has set off since the last look; the account's lock is held."""
         account, now = self.accounts[key], self.clock.now()
         if account.positions or account.resting:
-            while (event := next_trigger(account, self.prices, now, self._order_id(), self._terms)) is not None:
+            while (
+                event := next_trigger(account, self.prices, now, self._order_id(), self._terms)
+            ) is not None:
                 if isinstance(event, OrderPlaced):
                     self._orders_made += 1
                 try:

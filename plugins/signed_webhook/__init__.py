@@ -1,8 +1,9 @@
-"""Webhook source ``signed_webhook``: deliveries signed with a shared secret, in dialect A or B or both.
+"""Webhook source ``signed_webhook``: deliveries signed with a shared secret, in dialect A or B or
+both.
 
-``authenticate`` works on raw bytes and headers; ``parse`` reads the body of a delivery that was proven (``body.py``). Every
-input ends in a SignalDraft, NotAuthentic or InvalidValue and in nothing else. Setting: ``window_a_s``, how many seconds
-dialect A's timestamp may lie from now (30 to 900).
+``authenticate`` works on raw bytes and headers; ``parse`` reads the body of a delivery that was
+proven (``body.py``). Every input ends in a SignalDraft, NotAuthentic or InvalidValue and in nothing
+else. Setting: ``window_a_s``, how many seconds dialect A's timestamp may lie from now (30 to 900).
 """
 
 import base64
@@ -31,7 +32,13 @@ from rexalgo import (
 rexalgo_api_version = 1
 default_settings: Mapping[str, object] = {"window_a_s": WINDOW_A_S}
 
-__all__ = ["BODY_BYTES_MAX", "SignedWebhook", "default_settings", "register_signal_sources", "rexalgo_api_version"]
+__all__ = [
+    "BODY_BYTES_MAX",
+    "SignedWebhook",
+    "default_settings",
+    "register_signal_sources",
+    "rexalgo_api_version",
+]
 
 
 class SignedWebhook:
@@ -43,14 +50,20 @@ class SignedWebhook:
         self._window_a_s = window_a_s
 
     def new_secret(self) -> Secret:
-        """Make ``whsec_`` + base64 of 32 random bytes; also good as the dummy key of an endpoint that does not exist."""
+        """Make ``whsec_`` + base64 of 32 random bytes; also good as the dummy key of an endpoint
+        that does not exist.
+        """
         return Secret("whsec_" + base64.b64encode(secrets.token_bytes(32)).decode())
 
-    def authenticate(self, delivery: Delivery, keys: Sequence[Secret], now: datetime) -> Authenticated:
-        """Verify every signature of both dialects and then the time; raises NotAuthentic, whatever the cause.
+    def authenticate(
+        self, delivery: Delivery, keys: Sequence[Secret], now: datetime
+    ) -> Authenticated:
+        """Verify every signature of both dialects and then the time; raises NotAuthentic, whatever
+        the cause.
 
-        With headers of both dialects, ``webhook-id`` must also equal the body's ``idempotency_key``; that is looked at last,
-        when the body is already proven to come from a holder of the key.
+        With headers of both dialects, ``webhook-id`` must also equal the body's
+        ``idempotency_key``; that is looked at last, when the body is already proven to come from a
+        holder of the key.
         """
         proof = verify_signatures(delivery, keys, now, self._window_a_s)
         has_both = proof.dedupe_key is not None and delivery.header(SIGNATURE_HEADER.lower())
@@ -59,9 +72,11 @@ class SignedWebhook:
         return proof
 
     def parse(self, delivery: Delivery, proof: Authenticated) -> SignalDraft:
-        """Read the body, version 1; raises InvalidValue naming the field. Called only after ``authenticate``.
+        """Read the body, version 1; raises InvalidValue naming the field. Called only after
+        ``authenticate``.
 
-        Dialect A needs ``idempotency_key`` in the body; in B ``webhook-id`` serves, and a key in the body must equal it.
+        Dialect A needs ``idempotency_key`` in the body; in B ``webhook-id`` serves, and a key in
+        the body must equal it.
         """
         needs_key = bool(delivery.header(SIGNATURE_HEADER.lower()))
         return read_draft(read_body(delivery.body), proof.dedupe_key, needs_key)
@@ -71,18 +86,30 @@ def _carries_other_id(body: bytes, signed_id: str | None) -> bool:
     try:
         key = read_idempotency_key(read_body(body))
     except InvalidValue:
-        return False  # the sender is proven; ``parse`` meets the same body again and says what is wrong with it
+        # the sender is proven; ``parse`` meets the same body again and says what is wrong with it
+        return False
     return key is not None and key != signed_id
 
 
 @hookimpl
-def register_signal_sources(register: Callable[[WebhookSource], None], settings: Mapping[str, object]) -> None:
-    """Register the source; raises InvalidValue for an unknown setting or a window outside 30 to 900 seconds."""
+def register_signal_sources(
+    register: Callable[[WebhookSource], None], settings: Mapping[str, object]
+) -> None:
+    """Register the source; raises InvalidValue for an unknown setting or a window outside 30 to 900
+    seconds.
+    """
     for unknown in sorted(set(settings) - set(default_settings)):
-        raise InvalidValue(f"plugin.signed_webhook.{unknown}", "no such setting: signed_webhook has only window_a_s")
+        raise InvalidValue(
+            f"plugin.signed_webhook.{unknown}",
+            "no such setting: signed_webhook has only window_a_s",
+        )
     window = settings.get("window_a_s", WINDOW_A_S)
     if type(window) is not int or not WINDOW_A_S_MIN <= window <= WINDOW_A_S_MAX:
-        raise InvalidValue("plugin.signed_webhook.window_a_s", f"a whole number from {WINDOW_A_S_MIN} to {WINDOW_A_S_MAX}", window)
+        raise InvalidValue(
+            "plugin.signed_webhook.window_a_s",
+            f"a whole number from {WINDOW_A_S_MIN} to {WINDOW_A_S_MAX}",
+            window,
+        )
     register(SignedWebhook(window))
 
 

@@ -1,15 +1,19 @@
 """Read the body of a signed delivery, version 1: strict JSON first, then the schema.
 
-What must always hold: every input gives a SignalDraft or InvalidValue; numbers become Decimal and never pass a float; a field given twice
-with different values is refused, never guessed. Names and words are read in any case. A field that is not known is counted and ignored,
-because bots send extras, unless its name is a slip of a known one that would have been used, or another word for a test: ``"tevt": true``
-must not trade. Nor is an entry taken beside a field that says that it only reduces, or that the strategy ends flat. The size, depth and
-number limits bound what is ignored as well. JSON ``null`` in an optional field means that it is absent.
+What must always hold: every input gives a SignalDraft or InvalidValue; numbers become Decimal and
+never pass a float; a field given twice with different values is refused, never guessed. Names and
+words are read in any case. A field that is not known is counted and ignored, because bots send
+extras, unless its name is a slip of a known one that would have been used, or another word for a
+test: ``"tevt": true`` must not trade. Nor is an entry taken beside a field that says that it only
+reduces, or that the strategy ends flat. The size, depth and number limits bound what is ignored as
+well. JSON ``null`` in an optional field means that it is absent.
 
-What leaves risk as it is or lowers it is not refused for what it does not use: price, leverage, order type and size are not read there
-(a stop and a target only by ``set_protection``, the fraction only by ``reduce``), numbers that are none stand in no way, and ``seq`` and
-``sent_at`` that cannot be read count as not told. Still refused: what says which signal, action, contract or side is meant, whether it
-is a test, and a ``close`` that names a fraction, because it may be meant as a ``reduce``.
+What leaves risk as it is or lowers it is not refused for what it does not use: price, leverage,
+order type and size are not read there (a stop and a target only by ``set_protection``, the fraction
+only by ``reduce``), numbers that are none stand in no way, and ``seq`` and ``sent_at`` that cannot
+be read count as not told. Still refused: what says which signal, action, contract or side is meant,
+whether it is a test, and a ``close`` that names a fraction, because it may be meant as a
+``reduce``.
 """
 
 import json
@@ -51,7 +55,9 @@ NONE: Final = "none"
 BODY_BYTES_MAX: Final = 16 * 1024
 DEPTH_MAX: Final = 8
 _NUMBER_CHARS_MAX: Final = 64
-_EXPONENT_MAX: Final = 40  # beyond it, writing a number out plainly would cost memory before its range can be judged
+_EXPONENT_MAX: Final = (
+    40  # beyond it, writing a number out plainly would cost memory before its range can be judged
+)
 
 _ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
     "order_type": ("order_type", "trigger_type"),
@@ -60,29 +66,57 @@ _ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 _OF_EVERY_ACTION: Final = ("idempotency_key", "action", "symbol", "side", "size", "test")
 _OF_LEVELS: Final = (*_ALIASES["stop_loss"], *_ALIASES["take_profit"])
-_KNOWN: Final = (*_OF_EVERY_ACTION, *_OF_LEVELS, *_ALIASES["order_type"], "price", "leverage", "sent_at", "seq", "position_after")
+_KNOWN: Final = (
+    *_OF_EVERY_ACTION,
+    *_OF_LEVELS,
+    *_ALIASES["order_type"],
+    "price",
+    "leverage",
+    "sent_at",
+    "seq",
+    "position_after",
+)
 _BY_FORM: Final = {squashed(each): each for each in _KNOWN}
-_WORDS_OF_THEIR_OWN: Final = frozenset(("text", "rest", "best", "average", "site", "sid", "slide", "sizes", "symbols"))
+_WORDS_OF_THEIR_OWN: Final = frozenset(
+    ("text", "rest", "best", "average", "site", "sid", "slide", "sizes", "symbols")
+)
 """Names that are near a known one and mean something else."""
-_OTHER_WORDS: Final = dict.fromkeys(("istest", "testing", "testmode", "dryrun", "simulate", "simulated"), "test")
-_REDUCES: Final = frozenset(("reduceonly", "closeonly", "closeposition", "closeontrigger", "exit", "close"))
+_OTHER_WORDS: Final = dict.fromkeys(
+    ("istest", "testing", "testmode", "dryrun", "simulate", "simulated"), "test"
+)
+_REDUCES: Final = frozenset(
+    ("reduceonly", "closeonly", "closeposition", "closeontrigger", "exit", "close")
+)
 """Names of marks with which other services say that an order only closes."""
 _STANDS: Final = frozenset(
-    ("position", "marketposition", "sentiment", "positionafter", "positionsize", "marketpositionsize", "newposition")
+    (
+        "position",
+        "marketposition",
+        "sentiment",
+        "positionafter",
+        "positionsize",
+        "marketpositionsize",
+        "newposition",
+    )
 )
 """Names under which other services say where the strategy ends."""
 _LOOKED_AT: Final = 200
 _EXITS: Final = frozenset(squashed(each.value) for each in Action if not each.is_entry)
 _SHOWN: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
-_SENT_AT: Final = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]([0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})")
-# A string, whole or cut off by the end, or one bracket. Possessive, and a string cut off is still a match: linear for any text.
+_SENT_AT: Final = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]([0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
+# A string, whole or cut off by the end, or one bracket. Possessive, and a string cut off is still a
+# match: linear for any text.
 _STRUCTURE: Final = re.compile(r'"(?:[^"\\]|\\.?)*+"?|[\[{]|[\]}]', re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """Hold a body: its known fields by their own names, and the ``others`` by the names that they came with."""
+    """Hold a body: its known fields by their own names, and the ``others`` by the names that they
+    came with.
+    """
 
     known: Mapping[str, object]
     others: Mapping[str, object] = field(default_factory=dict)
@@ -102,8 +136,9 @@ class _NoNumber:
 def read_body(body: bytes) -> Body:
     """Read one JSON object, strictly; raises InvalidValue with field ``body``.
 
-    Refused: more than 16 KiB, other encodings than UTF-8, keys given twice, depth above 8, lone surrogates, anything but an object at
-    the top; and, unless the action is one that no number can stop, NaN and Infinity, numbers of more than 64 characters or beyond 10^40.
+    Refused: more than 16 KiB, other encodings than UTF-8, keys given twice, depth above 8, lone
+    surrogates, anything but an object at the top; and, unless the action is one that no number can
+    stop, NaN and Infinity, numbers of more than 64 characters or beyond 10^40.
     """
     if len(body) > BODY_BYTES_MAX:
         raise InvalidValue("body", f"at most {BODY_BYTES_MAX} bytes", len(body))
@@ -115,7 +150,12 @@ def read_body(body: bytes) -> Body:
         raise InvalidValue("body", f"JSON nested at most {DEPTH_MAX} deep")
     try:
         document: object = json.loads(
-            text, strict=False, object_pairs_hook=_object, parse_float=_number, parse_int=_number, parse_constant=_no_constant
+            text,
+            strict=False,
+            object_pairs_hook=_object,
+            parse_float=_number,
+            parse_int=_number,
+            parse_constant=_no_constant,
         )
     except json.JSONDecodeError as error:
         raise InvalidValue("body", f"a JSON object: {json_fault(error)}") from None
@@ -147,23 +187,40 @@ def _by_known_names(document: dict[str, object]) -> tuple[dict[str, object], dic
 def _refuse_slips(body: "Body", action: object) -> None:
     """Refuse a field whose name is a slip of one that this action uses."""
     said = squashed(action) if isinstance(action, str) else ""
-    used = _KNOWN if said not in _EXITS else (*_OF_EVERY_ACTION, *(_OF_LEVELS if said == "setprotection" else ()))
+    used = (
+        _KNOWN
+        if said not in _EXITS
+        else (*_OF_EVERY_ACTION, *(_OF_LEVELS if said == "setprotection" else ()))
+    )
     for name in islice(body.others, _LOOKED_AT):
         form = squashed(name)
-        meant = None if form in _WORDS_OF_THEIR_OWN else _OTHER_WORDS.get(form) or meant_instead(name, used)
+        meant = (
+            None
+            if form in _WORDS_OF_THEIR_OWN
+            else _OTHER_WORDS.get(form) or meant_instead(name, used)
+        )
         if meant is not None:
             shown = name if _SHOWN.fullmatch(name) else meant
-            raise InvalidValue(shown, f"{meant}, if that is meant, or another name: this one is not known")
+            raise InvalidValue(
+                shown, f"{meant}, if that is meant, or another name: this one is not known"
+            )
 
 
 def _refuse_marks_of_exits(body: "Body") -> None:
-    """Refuse an entry beside a field that says that it only reduces, or that the strategy ends flat: one of the two is wrong."""
+    """Refuse an entry beside a field that says that it only reduces, or that the strategy ends
+    flat: one of the two is wrong.
+    """
     for name, value in ({"position_after": body.get("position_after")} | dict(body.others)).items():
         form, said = squashed(name), str(value).strip().lower()
         reduces = form.removeprefix("is") in _REDUCES and said in ("true", "1", "yes")
         ends_flat = form in _STANDS and (said == "flat" or _is_zero(said))
         if reduces or ends_flat:
-            raise InvalidValue(name, 'none of it beside an entry, or "action": "close": it says that something is closed', value)
+            raise InvalidValue(
+                name,
+                'none of it beside an entry, or "action": "close": it says that something is '
+                "closed",
+                value,
+            )
 
 
 def _is_zero(text: str) -> bool:
@@ -194,7 +251,9 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _number(text: str) -> Decimal | _NoNumber:
-    unfit = _NoNumber(f"numbers of at most {_NUMBER_CHARS_MAX} characters, not beyond 10^{_EXPONENT_MAX}")
+    unfit = _NoNumber(
+        f"numbers of at most {_NUMBER_CHARS_MAX} characters, not beyond 10^{_EXPONENT_MAX}"
+    )
     if len(text) > _NUMBER_CHARS_MAX:
         return unfit
     try:
@@ -211,12 +270,16 @@ def _no_constant(name: str) -> _NoNumber:
 def _refuse_no_numbers(value: object) -> None:
     if isinstance(value, _NoNumber):
         raise InvalidValue("body", value.expected)
-    for member in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+    for member in (
+        value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    ):
         _refuse_no_numbers(member)
 
 
 def _refuse_lone_surrogates(value: object) -> None:
-    """Refuse text that cannot be written as UTF-8, so that no log line, ledger row or answer ever meets it."""
+    """Refuse text that cannot be written as UTF-8, so that no log line, ledger row or answer ever
+    meets it.
+    """
     if isinstance(value, str):
         if any("\ud800" <= character <= "\udfff" for character in value):
             raise InvalidValue("body", "valid Unicode text: no lone surrogate")
@@ -230,7 +293,9 @@ def _refuse_lone_surrogates(value: object) -> None:
 
 
 def read_idempotency_key(body: Body) -> str | None:
-    """Return the body's idempotency id, None where there is none; raises InvalidValue for another form."""
+    """Return the body's idempotency id, None where there is none; raises InvalidValue for another
+    form.
+    """
     value = body.get("idempotency_key")
     if value is None:
         return None
@@ -240,14 +305,19 @@ def read_idempotency_key(body: Body) -> str | None:
 
 
 def read_draft(body: Body, signed_id: str | None, needs_key: bool) -> SignalDraft:
-    """Make the draft; ``signed_id`` is ``webhook-id`` where dialect B signed it. Raises InvalidValue naming the field."""
+    """Make the draft; ``signed_id`` is ``webhook-id`` where dialect B signed it. Raises
+    InvalidValue naming the field.
+    """
     _refuse_slips(body, body.get("action"))
     key = _dedupe_key(body, signed_id, needs_key)
     action = _choice(Action)(body.get("action"), "action")
     if not action.is_entry:
         return _read_exit(body, key, action)
     _refuse_marks_of_exits(body)
-    no_levels = {field: _optional(body, field, _level_or_none) == NONE for field in ("stop_loss", "take_profit")}
+    no_levels = {
+        field: _optional(body, field, _level_or_none) == NONE
+        for field in ("stop_loss", "take_profit")
+    }
     return SignalDraft(
         dedupe_key=key,
         action=action,
@@ -315,7 +385,11 @@ def _level(body: Body, field: str) -> Price | None:
 
 def _level_or_none(value: object, field: str) -> Price | str:
     """Read a stop or target: a price, or the word that takes it away."""
-    return NONE if isinstance(value, str) and value.strip().lower() == NONE else _number_by(parse_price)(value, field)
+    return (
+        NONE
+        if isinstance(value, str) and value.strip().lower() == NONE
+        else _number_by(parse_price)(value, field)
+    )
 
 
 def _number_by(parse: Callable[[object, str], T]) -> Callable[[object, str], T]:
@@ -326,7 +400,10 @@ def _number_by(parse: Callable[[object, str], T]) -> Callable[[object, str], T]:
 def _dedupe_key(body: Body, signed_id: str | None, needs_key: bool) -> str:
     key = read_idempotency_key(body)
     if key is None and (needs_key or signed_id is None):
-        raise InvalidValue("idempotency_key", "an id that is new for each signal, 1 to 128 of A-Z, a-z, 0-9, '_', '-'")
+        raise InvalidValue(
+            "idempotency_key",
+            "an id that is new for each signal, 1 to 128 of A-Z, a-z, 0-9, '_', '-'",
+        )
     if key is not None and signed_id is not None and key != signed_id:
         raise InvalidValue("idempotency_key", "the same id as the header webhook-id, or none", key)
     chosen = key if signed_id is None else signed_id
@@ -335,11 +412,19 @@ def _dedupe_key(body: Body, signed_id: str | None, needs_key: bool) -> str:
 
 
 def _optional(body: Body, field: str, read: Callable[[object, str], T]) -> T | None:
-    """Read a field under any of its names; values that differ after reading are refused, for nobody can say which is meant."""
-    found = [(name, read(body.get(name), name)) for name in _ALIASES.get(field, (field,)) if body.get(name) is not None]
+    """Read a field under any of its names; values that differ after reading are refused, for nobody
+    can say which is meant.
+    """
+    found = [
+        (name, read(body.get(name), name))
+        for name in _ALIASES.get(field, (field,))
+        if body.get(name) is not None
+    ]
     for name, value in found[1:]:
         if value != found[0][1]:
-            raise InvalidValue(name, f"the same value as {found[0][0]}, or only one of the two", body.get(name))
+            raise InvalidValue(
+                name, f"the same value as {found[0][0]}, or only one of the two", body.get(name)
+            )
     return found[0][1] if found else None
 
 
@@ -356,14 +441,21 @@ def _choice(kind: type[E]) -> Callable[[object, str], E]:
 
 def _moment(value: object, field: str) -> datetime:
     """Read an RFC 3339 time with a zone; digits after the microsecond are cut off."""
-    expected = "an RFC 3339 time with a zone, such as 2026-11-23T10:00:00Z, not before the year 2000"
+    expected = (
+        "an RFC 3339 time with a zone, such as 2026-11-23T10:00:00Z, not before the year 2000"
+    )
     matched = _SENT_AT.fullmatch(value) if isinstance(value, str) else None
     if matched is None:
         raise InvalidValue(field, expected, value)
     day, time, fraction, zone = matched.groups()
     try:
-        moment = datetime.fromisoformat(f"{day}T{time}{(fraction or '.0')[:7]:0<7}{zone.upper()}").astimezone(UTC)
-    except (ValueError, OverflowError):  # no such day, hour or zone; a zone that leads beyond the last year
+        moment = datetime.fromisoformat(
+            f"{day}T{time}{(fraction or '.0')[:7]:0<7}{zone.upper()}"
+        ).astimezone(UTC)
+    except (
+        ValueError,
+        OverflowError,
+    ):  # no such day, hour or zone; a zone that leads beyond the last year
         raise InvalidValue(field, expected, value) from None
     if moment.year < 2000:
         raise InvalidValue(field, expected, value)
@@ -383,7 +475,11 @@ def _size(value: object, field: str) -> SignalSize:
 
 
 def _seq(value: object, field: str) -> int:
-    if not isinstance(value, Decimal) or value != value.to_integral_value() or not 0 <= value < 10**18:
+    if (
+        not isinstance(value, Decimal)
+        or value != value.to_integral_value()
+        or not 0 <= value < 10**18
+    ):
         raise InvalidValue(field, "a whole number from 0 to 10^18", value)
     return int(value)
 

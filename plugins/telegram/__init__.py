@@ -1,13 +1,24 @@
 """Notifier ``telegram``: one message per alert, from a bot to one chat.
 
-The bot's token stands in a file of its own (mode 0600). Plain text, no formatting: an alert's words can never be taken for markup. A
-delivery that fails raises, so that the outbox tries again; a message may therefore arrive twice, with the same number.
+The bot's token stands in a file of its own (mode 0600). Plain text, no formatting: an alert's words
+can never be taken for markup. A delivery that fails raises, so that the outbox tries again; a
+message may therefore arrive twice, with the same number.
 """
 
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from rexalgo import Alert, HttpClients, InvalidValue, Notifier, RexAlgoError, Secret, hookimpl, is_loopback, read_secret_file
+from rexalgo import (
+    Alert,
+    HttpClients,
+    InvalidValue,
+    Notifier,
+    RexAlgoError,
+    Secret,
+    hookimpl,
+    is_loopback,
+    read_secret_file,
+)
 
 rexalgo_api_version = 1
 default_settings: Mapping[str, object] = {
@@ -39,10 +50,16 @@ class TelegramNotifier:
         if self._only_waking and not alert.wakes:
             return
         client = http(self._base_url)
-        body = {"chat_id": self._chat_id, "text": message(alert), "disable_notification": not alert.wakes}
+        body = {
+            "chat_id": self._chat_id,
+            "text": message(alert),
+            "disable_notification": not alert.wakes,
+        }
         try:
             answer = await client.post(f"/bot{self._token.reveal()}/sendMessage", json=body)
-        except Exception as error:  # its text may carry the address, and the address carries the token
+        except (
+            Exception
+        ) as error:  # its text may carry the address, and the address carries the token
             raise NotDelivered(f"the service cannot be reached: {type(error).__name__}") from None
         if answer.status_code == 200:
             return
@@ -52,21 +69,39 @@ class TelegramNotifier:
 def message(alert: Alert) -> str:
     """Write an alert as a message: what happened first, then what to type."""
     head = f"{'WAKE UP: ' if alert.wakes else ''}{alert.sentence}"
-    lines = [head, f"Done: {alert.done}", f"Type: {alert.do}", f"Otherwise: {alert.otherwise}", f"{alert.code.value} #{alert.number}"]
+    lines = [
+        head,
+        f"Done: {alert.done}",
+        f"Type: {alert.do}",
+        f"Otherwise: {alert.otherwise}",
+        f"{alert.code.value} #{alert.number}",
+    ]
     return "\n".join(lines)[:CHARACTERS_MAX]
 
 
 def _words(content: bytes) -> str:
-    return "".join(each if each.isprintable() else " " for each in content[:200].decode("utf-8", "replace"))
+    return "".join(
+        each if each.isprintable() else " " for each in content[:200].decode("utf-8", "replace")
+    )
 
 
 @hookimpl
-def register_notifiers(register: Callable[[Notifier], None], settings: Mapping[str, object]) -> None:
+def register_notifiers(
+    register: Callable[[Notifier], None], settings: Mapping[str, object]
+) -> None:
     """Register the notifier; raises InvalidValue for settings that do not fit."""
-    chat_id, base_url, only_waking = settings["chat_id"], settings["base_url"], settings["only_waking"]
+    chat_id, base_url, only_waking = (
+        settings["chat_id"],
+        settings["base_url"],
+        settings["only_waking"],
+    )
     if not isinstance(chat_id, str) or not chat_id.lstrip("-@").replace("_", "").isalnum():
-        raise InvalidValue("plugin.telegram.chat_id", 'a chat such as "123456789" or "@channel"', chat_id)
-    if not isinstance(base_url, str) or not (base_url.startswith("https://") or is_loopback(base_url)):
+        raise InvalidValue(
+            "plugin.telegram.chat_id", 'a chat such as "123456789" or "@channel"', chat_id
+        )
+    if not isinstance(base_url, str) or not (
+        base_url.startswith("https://") or is_loopback(base_url)
+    ):
         raise InvalidValue("plugin.telegram.base_url", "an https address", base_url)
     if not isinstance(only_waking, bool):
         raise InvalidValue("plugin.telegram.only_waking", "true or false", only_waking)

@@ -1,9 +1,11 @@
 """Webhook source ``tradingview``: alerts of TradingView, which can neither sign nor set headers.
 
-What proves an alert is the address it was sent to: the host hands over the token of that address in the header ``x-capability-token`` and
-gives the token's SHA-256 as the key. It is weaker than a signature: whoever reads the address can send. So the sender's address must be
-one of TradingView's own as well (setting ``addresses``; the host believes a proxy's word only where the operator trusts that proxy).
-Both methods are pure, and every input ends in a SignalDraft, NotAuthentic or InvalidValue.
+What proves an alert is the address it was sent to: the host hands over the token of that address in
+the header ``x-capability-token`` and gives the token's SHA-256 as the key. It is weaker than a
+signature: whoever reads the address can send. So the sender's address must be one of TradingView's
+own as well (setting ``addresses``; the host believes a proxy's word only where the operator trusts
+that proxy). Both methods are pure, and every input ends in a SignalDraft, NotAuthentic or
+InvalidValue.
 """
 
 import hashlib
@@ -14,7 +16,16 @@ from datetime import datetime
 from ipaddress import ip_address
 
 from plugins.tradingview.alert import read_alert
-from rexalgo import Authenticated, Delivery, InvalidValue, NotAuthentic, Secret, SignalDraft, WebhookSource, hookimpl
+from rexalgo import (
+    Authenticated,
+    Delivery,
+    InvalidValue,
+    NotAuthentic,
+    Secret,
+    SignalDraft,
+    WebhookSource,
+    hookimpl,
+)
 
 rexalgo_api_version = 1
 ADDRESSES = ("52.89.214.238", "34.212.75.30", "54.218.53.128", "52.32.178.7")
@@ -36,29 +47,49 @@ class TradingView:
         """Make the hash of a token of nobody: a dummy key for an address that does not exist."""
         return Secret(hashlib.sha256(secrets.token_bytes(32)).hexdigest())
 
-    def authenticate(self, delivery: Delivery, keys: Sequence[Secret], now: datetime) -> Authenticated:
-        """Compare the token's hash with every key in constant time, then look from where it came; raises NotAuthentic."""
+    def authenticate(
+        self, delivery: Delivery, keys: Sequence[Secret], now: datetime
+    ) -> Authenticated:
+        """Compare the token's hash with every key in constant time, then look from where it came;
+        raises NotAuthentic.
+        """
         told = delivery.header(TOKEN_HEADER)
-        digest = hashlib.sha256((told[0] if told else "").encode(errors="surrogatepass")).hexdigest()
+        digest = hashlib.sha256(
+            (told[0] if told else "").encode(errors="surrogatepass")
+        ).hexdigest()
         fits = [hmac.compare_digest(digest.encode(), key.reveal().encode()) for key in keys]
         if len(told) != 1 or not any(fits) or delivery.peer not in self._addresses:
             raise NotAuthentic
         return Authenticated(key_index=fits.index(True), signed_at=None)
 
     def parse(self, delivery: Delivery, proof: Authenticated) -> SignalDraft:
-        """Read an alert's text, JSON or plain; raises InvalidValue naming the field. Called only after ``authenticate``."""
-        return read_alert(delivery.body, delivery.received_at, reverses=delivery.header(SELL_HEADER) == ["reverse"])
+        """Read an alert's text, JSON or plain; raises InvalidValue naming the field. Called only
+        after ``authenticate``.
+        """
+        return read_alert(
+            delivery.body,
+            delivery.received_at,
+            reverses=delivery.header(SELL_HEADER) == ["reverse"],
+        )
 
 
 @hookimpl
-def register_signal_sources(register: Callable[[WebhookSource], None], settings: Mapping[str, object]) -> None:
+def register_signal_sources(
+    register: Callable[[WebhookSource], None], settings: Mapping[str, object]
+) -> None:
     """Register the source; raises InvalidValue for an unknown setting or an address that is none."""
     for unknown in sorted(set(settings) - set(default_settings)):
-        raise InvalidValue(f"plugin.tradingview.{unknown}", "no such setting: tradingview has only addresses")
+        raise InvalidValue(
+            f"plugin.tradingview.{unknown}", "no such setting: tradingview has only addresses"
+        )
     given = settings.get("addresses", list(ADDRESSES))
     if not isinstance(given, list | tuple) or not given:
-        raise InvalidValue("plugin.tradingview.addresses", 'a list of addresses such as ["52.89.214.238"]', given)
+        raise InvalidValue(
+            "plugin.tradingview.addresses", 'a list of addresses such as ["52.89.214.238"]', given
+        )
     try:
         register(TradingView([str(ip_address(str(each))) for each in given]))
     except ValueError:
-        raise InvalidValue("plugin.tradingview.addresses", 'a list of addresses such as ["52.89.214.238"]', given) from None
+        raise InvalidValue(
+            "plugin.tradingview.addresses", 'a list of addresses such as ["52.89.214.238"]', given
+        ) from None

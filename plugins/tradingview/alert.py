@@ -1,10 +1,13 @@
-"""Read the text of an alert: bytes -> fields (``forms``) -> what it asks for (``meaning``) -> a draft. Pure.
+"""Read the text of an alert: bytes -> fields (``forms``) -> what it asks for (``meaning``) -> a
+draft. Pure.
 
-Every input ends in a SignalDraft or InvalidValue. A repetition is the same bytes within a minute, whatever ``id`` says: ids of alerts are
-names of orders in a script, equal for every trade. Only our own ``idempotency_key`` is a key, and for no close: pasted into an alert it
-is the same in each. ``timenow`` and ``sent_at`` are the sender's clock. A time under another name may be a bar's, so it counts only where
-it is a few seconds old, or more than a day: then nothing is fresh any more. What only lowers risk is not refused for what it does not
-use: price, leverage, stop and target are read for entries alone.
+Every input ends in a SignalDraft or InvalidValue. A repetition is the same bytes within a minute,
+whatever ``id`` says: ids of alerts are names of orders in a script, equal for every trade. Only our
+own ``idempotency_key`` is a key, and for no close: pasted into an alert it is the same in each.
+``timenow`` and ``sent_at`` are the sender's clock. A time under another name may be a bar's, so it
+counts only where it is a few seconds old, or more than a day: then nothing is fresh any more. What
+only lowers risk is not refused for what it does not use: price, leverage, stop and target are read
+for entries alone.
 """
 
 import hashlib
@@ -47,7 +50,16 @@ from rexalgo import (
 
 T = TypeVar("T")
 REPEATS_S: Final = 60
-_ORDER_WORDS: Final = ("MARKET", "LIMIT", "STOP", "STOP_MARKET", "STOP_LIMIT", "TAKE_PROFIT", "TAKE_PROFIT_MARKET", "TRAILING_STOP_MARKET")
+_ORDER_WORDS: Final = (
+    "MARKET",
+    "LIMIT",
+    "STOP",
+    "STOP_MARKET",
+    "STOP_LIMIT",
+    "TAKE_PROFIT",
+    "TAKE_PROFIT_MARKET",
+    "TRAILING_STOP_MARKET",
+)
 """What ``type`` says where it is the order's type; elsewhere it may be anything."""
 _KEYS: Final = ("idempotencykey",)
 _KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,120}")
@@ -59,13 +71,20 @@ _BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def read_alert(body: bytes, received_at: datetime, *, reverses: bool) -> SignalDraft:
-    """Read one alert. ``reverses``: a bare order of the other side turns the position instead of closing it. Raises InvalidValue."""
+    """Read one alert. ``reverses``: a bare order of the other side turns the position instead of
+    closing it. Raises InvalidValue.
+    """
     fields = read_fields(body)
     meaning = read_meaning(fields, turns=reverses)
     enters, moves = meaning.action.is_entry, meaning.action is Action.SET_PROTECTION
     key = None if meaning.action in (Action.CLOSE, Action.CANCEL) else _key(fields)
-    levels = {names: _level(fields, names) if enters or moves else None for names in (STOPS, TARGETS)}
-    taken_away = {names: moves and any(each.text == "none" for each in fields.present(names)) for names in levels}
+    levels = {
+        names: _level(fields, names) if enters or moves else None for names in (STOPS, TARGETS)
+    }
+    taken_away = {
+        names: moves and any(each.text == "none" for each in fields.present(names))
+        for names in levels
+    }
     return SignalDraft(
         dedupe_key=f"tv-{hashlib.sha256(body).hexdigest()[:40]}" if key is None else f"tv-{key}",
         repeats_s=REPEATS_S if key is None else None,
@@ -88,17 +107,26 @@ def read_alert(body: bytes, received_at: datetime, *, reverses: bool) -> SignalD
 
 
 def _size(fields: Fields, meaning: Meaning) -> SignalSize:
-    """Read the size: the part that a reduce closes, or our own ``size`` of an entry; other quantities are the master's own business."""
+    """Read the size: the part that a reduce closes, or our own ``size`` of an entry; other
+    quantities are the master's own business.
+    """
     if meaning.fraction is not None:
         return SignalSize(SizeMode.FRACTION, fraction=meaning.fraction)
-    told = {each.path.lower(): each for each in fields.all if each.path.lower() in ("size.mode", "size.quantity") and each.is_told}
+    told = {
+        each.path.lower(): each
+        for each in fields.all
+        if each.path.lower() in ("size.mode", "size.quantity") and each.is_told
+    }
     mode = told.get("size.mode")
     if mode is None or not meaning.action.is_entry or mode.text == SizeMode.FOLLOWER.value:
         return SignalSize()
     quantity = told.get("size.quantity")
     if mode.text != SizeMode.QUANTITY.value or quantity is None:
         raise InvalidValue("size.mode", "follower, or quantity with size.quantity", mode.text)
-    return SignalSize(SizeMode.QUANTITY, parse_quantity(read_number(quantity.text, "size.quantity"), "size.quantity"))
+    return SignalSize(
+        SizeMode.QUANTITY,
+        parse_quantity(read_number(quantity.text, "size.quantity"), "size.quantity"),
+    )
 
 
 def _symbol(fields: Fields) -> Symbol:
@@ -115,7 +143,11 @@ def _symbol(fields: Fields) -> Symbol:
         return read_contract(told[0].text if told else None, "symbol")
     for each, symbol in found[1:]:
         if symbol != found[0][1]:
-            raise InvalidValue(each.shown, f"the same contract as {found[0][0].shown}, or only one of the two", each.text)
+            raise InvalidValue(
+                each.shown,
+                f"the same contract as {found[0][0].shown}, or only one of the two",
+                each.text,
+            )
     return found[0][1]
 
 
@@ -134,16 +166,24 @@ def _parsed(field: Field, parse: Callable[[object, str], T]) -> T | None:
 
 
 def _level(fields: Fields, names: Sequence[str]) -> Price | None:
-    """Read a stop or target: a price, or an object that has its price in it and no other way of telling it."""
+    """Read a stop or target: a price, or an object that has its price in it and no other way of
+    telling it.
+    """
     return fields.agreed(fields.named(names), lambda each: _one_level(fields, each))
 
 
 def _one_level(fields: Fields, field: Field) -> Price | None:
     if field.text is not None:
         return _parsed(field, parse_price)
-    inner = [each for each in fields.all if each.path.startswith(f"{field.path}.") and each.is_told and each.name != "type"]
+    inner = [
+        each
+        for each in fields.all
+        if each.path.startswith(f"{field.path}.") and each.is_told and each.name != "type"
+    ]
     if len(inner) != 1 or inner[0].name not in ("stopprice", "limitprice", "price"):
-        raise InvalidValue(field.shown, "a price: percents, amounts and trailing stops are not read")
+        raise InvalidValue(
+            field.shown, "a price: percents, amounts and trailing stops are not read"
+        )
     return _parsed(inner[0], parse_price)
 
 
@@ -154,13 +194,21 @@ def _order_type(fields: Fields) -> OrderType:
                 return each
         raise InvalidValue(field.shown, "market or limit", field.text)
 
-    soft = (each for each in fields.named(("type",)) if each.path == each.name and (each.text or "").upper() in _ORDER_WORDS)
+    soft = (
+        each
+        for each in fields.named(("type",))
+        if each.path == each.name and (each.text or "").upper() in _ORDER_WORDS
+    )
     return fields.agreed((*fields.named(ORDER_TYPES), *soft), read) or OrderType.MARKET
 
 
 def _seq(fields: Fields) -> int | None:
     told = fields.first(("seq",))
-    return int(told.text) if told is not None and told.text is not None and re.fullmatch("[0-9]{1,18}", told.text) else None
+    return (
+        int(told.text)
+        if told is not None and told.text is not None and re.fullmatch("[0-9]{1,18}", told.text)
+        else None
+    )
 
 
 def _is_test(fields: Fields) -> bool:
@@ -191,15 +239,21 @@ def _sent_at(fields: Fields, received_at: datetime) -> datetime | None:
         told = _moment(each.text or "")
         if told is not None:
             return told
-    told_elsewhere = (_moment(each.text or "", zone=UTC) for each in fields.named((*CLOCKS, *TIMES)))
+    told_elsewhere = (
+        _moment(each.text or "", zone=UTC) for each in fields.named((*CLOCKS, *TIMES))
+    )
     for other in told_elsewhere:
-        if other is not None and (abs(received_at - other) <= _FIRED_JUST_NOW or received_at - other > _STALE):
+        if other is not None and (
+            abs(received_at - other) <= _FIRED_JUST_NOW or received_at - other > _STALE
+        ):
             return other
     return None
 
 
 def _moment(text: str, zone: timezone | None = None) -> datetime | None:
-    """Read a time with a zone, or seconds, milliseconds or microseconds since 1970; ``zone`` is taken for one that tells none."""
+    """Read a time with a zone, or seconds, milliseconds or microseconds since 1970; ``zone`` is
+    taken for one that tells none.
+    """
     try:
         if _EPOCH.fullmatch(text):
             return _BEGINNING + timedelta(microseconds=int(text.ljust(16, "0")))

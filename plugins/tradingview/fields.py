@@ -1,11 +1,21 @@
-"""The fields of one alert, flat: where each stood and what it said. Lookups that never choose between two answers. Pure."""
+"""The fields of one alert, flat: where each stood and what it said. Lookups that never choose
+between two answers. Pure.
+"""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from plugins.tradingview.words import LOOKS_LIKE_POSITION, NOT_TOLD, STANDS, TELLS_POSITION, TRUE, WORDS, Verb
+from plugins.tradingview.words import (
+    LOOKS_LIKE_POSITION,
+    NOT_TOLD,
+    STANDS,
+    TELLS_POSITION,
+    TRUE,
+    WORDS,
+    Verb,
+)
 from rexalgo import InvalidValue, meant_instead, squashed
 
 T = TypeVar("T")
@@ -16,7 +26,9 @@ _CLOSING_FILL: Final = "closeentry(s)order"
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """Hold one field: its whole path, its squashed name, and its text, None where it is a list or an object that is not looked into."""
+    """Hold one field: its whole path, its squashed name, and its text, None where it is a list or
+    an object that is not looked into.
+    """
 
     path: str
     name: str
@@ -29,19 +41,29 @@ class Field:
 
     @property
     def is_told(self) -> bool:
-        """Tell whether it says anything: it is neither empty nor a placeholder that was not filled in."""
-        return self.text is None or not (self.text.lower() in NOT_TOLD or self.text.startswith("{{"))
+        """Tell whether it says anything: it is neither empty nor a placeholder that was not filled
+        in.
+        """
+        return self.text is None or not (
+            self.text.lower() in NOT_TOLD or self.text.startswith("{{")
+        )
 
     @property
     def looks_like_position(self) -> bool:
-        """Tell whether its name is none that is known, and may be meant to say where the strategy stands."""
+        """Tell whether its name is none that is known, and may be meant to say where the strategy
+        stands.
+        """
         if self.name in TELLS_POSITION:
             return False
         return (
             self.name in ("pos", "mp", "flat", "isflat", "exitonly", "isexit")
-            or ((self.name.startswith("pos") or self.name.endswith("pos")) and squashed(self.text or "") in STANDS)
+            or (
+                (self.name.startswith("pos") or self.name.endswith("pos"))
+                and squashed(self.text or "") in STANDS
+            )
             or any(each in self.name for each in LOOKS_LIKE_POSITION)
-            or meant_instead(self.name, (each for each in TELLS_POSITION if len(each) >= 8)) is not None
+            or meant_instead(self.name, (each for each in TELLS_POSITION if len(each) >= 8))
+            is not None
         )
 
     @property
@@ -52,7 +74,11 @@ class Field:
         if (word is not None and word.verb is Verb.CLOSE) or said.startswith(_CLOSING_FILL):
             return True
         bare = self.name.removeprefix("is")
-        return bare.startswith(("close", "exit")) and said in TRUE and (said != "1" or bare != self.name)
+        return (
+            bare.startswith(("close", "exit"))
+            and said in TRUE
+            and (said != "1" or bare != self.name)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +96,17 @@ class Fields:
         return (each for each in self.all if each.name in names)
 
     def agreed(self, fields: Iterable[Field], read: Callable[[Field], T]) -> T | None:
-        """Read every one of ``fields``; None where there is none. Raises InvalidValue where two of them differ."""
+        """Read every one of ``fields``; None where there is none. Raises InvalidValue where two of
+        them differ.
+        """
         found = [(each, read(each)) for each in fields]
         for each, value in found[1:]:
             if value != found[0][1]:
-                raise InvalidValue(each.shown, f"the same as {found[0][0].shown}, or only one of the two", each.text)
+                raise InvalidValue(
+                    each.shown,
+                    f"the same as {found[0][0].shown}, or only one of the two",
+                    each.text,
+                )
         return found[0][1] if found else None
 
     def first(self, names: Sequence[str]) -> Field | None:
@@ -82,12 +114,21 @@ class Fields:
         return next(self.named(names), None)
 
     def what_closes(self) -> Field | None:
-        """Return a field of any name that says in a known word, or by yes, that the order closes; None where there is none."""
+        """Return a field of any name that says in a known word, or by yes, that the order closes;
+        None where there is none.
+        """
         return next((each for each in self.all if each.says_close), None)
 
     def refuse_lookalikes(self) -> None:
-        """Raise InvalidValue for a field that looks as if it told a position, and nobody knows which."""
+        """Raise InvalidValue for a field that looks as if it told a position, and nobody knows
+        which.
+        """
         for each in self.all:
             if each.looks_like_position:
-                expected = "a known name: market_position and prev_market_position for where the strategy stands, reduce_only for an exit"
-                raise InvalidValue(each.shown if each.shown != "body" else "position", expected, each.text)
+                expected = (
+                    "a known name: market_position and prev_market_position for where the "
+                    "strategy stands, reduce_only for an exit"
+                )
+                raise InvalidValue(
+                    each.shown if each.shown != "body" else "position", expected, each.text
+                )

@@ -1,4 +1,5 @@
-"""From the bytes of an alert to its fields: JSON, text of words, ``key=value``, and what other services write. Pure.
+"""From the bytes of an alert to its fields: JSON, text of words, ``key=value``, and what other
+services write. Pure.
 
 | form                                   | read as                                                                              |
 |----------------------------------------|--------------------------------------------------------------------------------------|
@@ -10,7 +11,8 @@
 | ``EXIT-LONG_Exchange_BTCUSDT_...``     | a code of WunderTrading                                                              |
 | ``license,closelong,BTCUSDT``          | PineConnector's exits; its entries have stops in pips, and are refused                |
 
-Anything else is refused as a whole, with the place of the fault where there is one: half a message is not read.
+Anything else is refused as a whole, with the place of the fault where there is one: half a message
+is not read.
 """
 
 import json
@@ -20,7 +22,15 @@ from typing import Final
 from urllib.parse import unquote_plus
 
 from plugins.tradingview.fields import Field, Fields
-from plugins.tradingview.words import ACTION_EXPECTED, ACTIONS, AFTER, SYMBOLS, TELLS_POSITION, WORDS, Verb
+from plugins.tradingview.words import (
+    ACTION_EXPECTED,
+    ACTIONS,
+    AFTER,
+    SYMBOLS,
+    TELLS_POSITION,
+    WORDS,
+    Verb,
+)
 from rexalgo import InvalidValue, json_fault, read_contract, squashed
 
 _DEPTH_MAX: Final = 8
@@ -28,33 +38,43 @@ _FIELDS_MAX: Final = 100
 _FENCE: Final = "```"
 _CURLY: Final = str.maketrans({"\u201c": '"', "\u201d": '"', "\u201e": '"', "\u201f": '"'})
 _DEFAULT: Final = re.compile(
-    r"order\s+(buy|sell)\s+@\s+(\S+)\s+filled\s+on\s+(\S+?)\.\s+New\s+strategy\s+position\s+is\s+(\S+?)\.?\s*\Z", re.IGNORECASE
+    r"order\s+(buy|sell)\s+@\s+(\S+)\s+filled\s+on\s+(\S+?)\.\s+New\s+strategy\s+position\s+is\s+(\S+?)\.?\s*\Z",
+    re.IGNORECASE,
 )
-# It begins where a word begins, so that a long word is scanned once and not from each of its letters.
+# It begins where a word begins, so that a long word is scanned once and not from each of its
+# letters.
 _PAIRS: Final = re.compile(r"(?<![\w.-])([A-Za-z_][\w.-]*)[ \t]*=[ \t]*(\"[^\"\n]*\"|[^\s,;=]*)")
 _FORM: Final = re.compile(r"[\w.%+-]+=[^&\s]*(?:&[\w.%+-]+=[^&\s]*)+")
 _CODE: Final = re.compile(r"((?:ENTER|EXIT)-(?:LONG|SHORT|ALL))_(\S+)", re.IGNORECASE)
 _LICENSE: Final = re.compile(r"[0-9]{8,20}")
 _QUOTED_IN: Final = ("USDT", "USDC", "USD")
-_KNOWN: Final = "a JSON object, or text such as: buy BTCUSDT, close long BTCUSDT, action=buy symbol=BTCUSDT"
+_KNOWN: Final = (
+    "a JSON object, or text such as: buy BTCUSDT, close long BTCUSDT, action=buy symbol=BTCUSDT"
+)
 
 
 def read_fields(body: bytes) -> Fields:
-    """Read one alert's fields; raises InvalidValue with field ``body`` for what is none of the forms above."""
+    """Read one alert's fields; raises InvalidValue with field ``body`` for what is none of the
+    forms above.
+    """
     try:
         text = body.decode("utf-8-sig").strip()
     except UnicodeDecodeError as error:
         raise InvalidValue("body", f"text in UTF-8: byte {error.start + 1} is none") from None
     if text.startswith(_FENCE) and text.endswith(_FENCE) and len(text) > len(_FENCE):
         text = (
-            text[len(_FENCE) : -len(_FENCE)].lstrip("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" if "\n" in text else "").strip()
+            text[len(_FENCE) : -len(_FENCE)]
+            .lstrip("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" if "\n" in text else "")
+            .strip()
         )
     if text[:1] in ("{", "["):
         return _json(text)
     if "{" in text and '"' in text:
         line, column = _place(text, text.index("{"))
         raise InvalidValue(
-            "body", f"a message that begins with {{: text stands before it, the object begins at line {line}, column {column}"
+            "body",
+            f"a message that begins with {{: text stands before it, the object begins at line "
+            f"{line}, column {column}",
         )
     default = _DEFAULT.search(text)
     if default is not None:
@@ -89,7 +109,9 @@ def _json(text: str) -> Fields:
         raise InvalidValue("body", f"JSON nested at most {_DEPTH_MAX} deep") from None
     if isinstance(document, list) and not isinstance(document, _Object):
         if len(document) != 1:
-            raise InvalidValue("body", f"one alert in each message, found a list of {len(document)}")
+            raise InvalidValue(
+                "body", f"one alert in each message, found a list of {len(document)}"
+            )
         (document,) = document
     if not isinstance(document, _Object):
         raise InvalidValue("body", "a JSON object at the top")
@@ -110,7 +132,14 @@ def _document(text: str) -> object:
 
 
 def _loads(text: str) -> object:
-    return json.loads(text, strict=False, parse_float=str, parse_int=str, parse_constant=str, object_pairs_hook=_Object)
+    return json.loads(
+        text,
+        strict=False,
+        parse_float=str,
+        parse_int=str,
+        parse_constant=str,
+        object_pairs_hook=_Object,
+    )
 
 
 def _collect(document: _Object, path: str, depth: int, found: list[tuple[int, Field]]) -> None:
@@ -126,8 +155,12 @@ def _collect(document: _Object, path: str, depth: int, found: list[tuple[int, Fi
         if len(found) > _FIELDS_MAX:
             raise InvalidValue("body", f"at most {_FIELDS_MAX} fields")
         if field.name in TELLS_POSITION:
-            continue  # an object or a list where a position is told is refused, and nothing in it is read as another field
-        for index, inner in enumerate(value if isinstance(value, list) and not isinstance(value, _Object) else ()):
+            # an object or a list where a position is told is refused, and nothing in it is read as
+            # another field
+            continue
+        for index, inner in enumerate(
+            value if isinstance(value, list) and not isinstance(value, _Object) else ()
+        ):
             if isinstance(inner, _Object):
                 _collect(inner, f"{field.path}[{index}].", depth + 1, found)
         if isinstance(value, _Object):
@@ -148,7 +181,12 @@ def _text(value: object) -> str | None:
 
 def _form(text: str) -> Fields:
     pairs = [each.partition("=") for each in text.split("&")]
-    return _once([(unquote_plus(name, errors="replace"), unquote_plus(value, errors="replace")) for name, _, value in pairs])
+    return _once(
+        [
+            (unquote_plus(name, errors="replace"), unquote_plus(value, errors="replace"))
+            for name, _, value in pairs
+        ]
+    )
 
 
 def _once(pairs: list[tuple[str, str]]) -> Fields:
@@ -164,9 +202,16 @@ def _code(text: str) -> Fields | None:
     code = _CODE.fullmatch(text)
     if code is None:
         return None
-    contracts = {symbol for part in code[2].split("_") for symbol in [_contract(part)] if symbol and symbol.endswith(_QUOTED_IN)}
+    contracts = {
+        symbol
+        for part in code[2].split("_")
+        for symbol in [_contract(part)]
+        if symbol and symbol.endswith(_QUOTED_IN)
+    }
     if len(contracts) != 1:
-        raise InvalidValue("symbol", "one contract in the code, such as ENTER-LONG_Exchange_BTCUSDT_name")
+        raise InvalidValue(
+            "symbol", "one contract in the code, such as ENTER-LONG_Exchange_BTCUSDT_name"
+        )
     return _once([("action", code[1]), ("symbol", contracts.pop())])
 
 
@@ -189,7 +234,10 @@ def _words(text: str) -> Fields:
     is_pine = len(words) == 3 and _LICENSE.fullmatch(words[0]) is not None
     order, symbol = _order(words[1:] if is_pine else words)
     if is_pine and WORDS[order].verb is not Verb.CLOSE:
-        raise InvalidValue("body", "for an entry a JSON object: the stops of this form are in pips, and are not read")
+        raise InvalidValue(
+            "body",
+            "for an entry a JSON object: the stops of this form are in pips, and are not read",
+        )
     return _once([("action", order), ("symbol", symbol), *([] if is_pine else pairs)])
 
 

@@ -1,7 +1,8 @@
 """From the fields of an alert to what it asks for. Pure.
 
-*After* and *before* are where the strategy stands after and before the order. They decide where they are told; the word (buy, sell ...)
-decides alone only where they are not. The first row that applies:
+*After* and *before* are where the strategy stands after and before the order. They decide where
+they are told; the word (buy, sell ...) decides alone only where they are not. The first row that
+applies:
 
 | the alert                                                     | becomes                                                          |
 |---------------------------------------------------------------|------------------------------------------------------------------|
@@ -20,9 +21,11 @@ decides alone only where they are not. The first row that applies:
 | open_long, enter_short ...; reverse, add with a side          | the same                                                         |
 | buy, sell, long, short and nothing else                       | reverse where the address turns; else sell: close of the long; open |
 
-A position, a size of one, or a mark of reduce-only that cannot be read refuses whatever would enter, reduce or guess. A close by its word
-or by ending flat does not need them, and is taken. A buy or sell that does not tell where the strategy ends, beside any field that says
-in a word of the vocabulary that it closes (``"comment": "Exit Short"``), closes the side that it reduces, as with reduce-only.
+A position, a size of one, or a mark of reduce-only that cannot be read refuses whatever would
+enter, reduce or guess. A close by its word or by ending flat does not need them, and is taken. A
+buy or sell that does not tell where the strategy ends, beside any field that says in a word of the
+vocabulary that it closes (``"comment": "Exit Short"``), closes the side that it reduces, as with
+reduce-only.
 """
 
 from dataclasses import dataclass, replace
@@ -30,7 +33,14 @@ from decimal import ROUND_DOWN, Context
 from typing import Final
 
 from plugins.tradingview.fields import Field, Fields
-from plugins.tradingview.standing import FLAT, Stand, only_reduces, read_after, read_before, read_size
+from plugins.tradingview.standing import (
+    FLAT,
+    Stand,
+    only_reduces,
+    read_after,
+    read_before,
+    read_size,
+)
 from plugins.tradingview.words import (
     ACTION_EXPECTED,
     ACTIONS,
@@ -69,7 +79,9 @@ class Meaning:
 
 
 def read_meaning(fields: Fields, *, turns: bool) -> Meaning:
-    """Decide what an alert asks for. ``turns``: a bare order of the other side turns the position. Raises InvalidValue."""
+    """Decide what an alert asks for. ``turns``: a bare order of the other side turns the position.
+    Raises InvalidValue.
+    """
     if _ends_flat(fields):
         return _flat(fields)
     word = _word(fields)
@@ -80,7 +92,9 @@ def read_meaning(fields: Fields, *, turns: bool) -> Meaning:
     before = read_before(fields, after, word.side if word.verb is Verb.ORDER else None)
     fields.refuse_lookalikes()
     if word.verb in (Verb.CANCEL, Verb.PROTECT):
-        return Meaning(Action.CANCEL if word.verb is Verb.CANCEL else Action.SET_PROTECTION, word.side)
+        return Meaning(
+            Action.CANCEL if word.verb is Verb.CANCEL else Action.SET_PROTECTION, word.side
+        )
     if word.verb is Verb.REDUCE:
         return _reduced(fields, word, after, before)
     if reduces:
@@ -91,7 +105,9 @@ def read_meaning(fields: Fields, *, turns: bool) -> Meaning:
         if closing is not None:
             return _bare_exit(closing, word)
         _refuse_strange_quantities(fields)
-        meaning = replace(meaning, came_from=None if before is None else before.side, was_flat=before == FLAT)
+        meaning = replace(
+            meaning, came_from=None if before is None else before.side, was_flat=before == FLAT
+        )
     return meaning
 
 
@@ -103,7 +119,8 @@ def _ends_flat(fields: Fields) -> bool:
     try:
         return read_after(fields) == FLAT
     except InvalidValue:
-        return False  # the order's own word may still say that it closes; if not, the fault is met again and told
+        # the order's own word may still say that it closes; if not, the fault is met again and told
+        return False
 
 
 def _flat(fields: Fields) -> Meaning:
@@ -115,7 +132,9 @@ def _flat(fields: Fields) -> Meaning:
     side = word.side if word.verb is Verb.CLOSE else None
     ordered = word.side if word.verb is Verb.ORDER else None
     seems_from = None if ordered is None else ordered.opposite
-    return Meaning(Action.CLOSE, side, came_from=side or _came_from(fields, ordered), seems_from=seems_from)
+    return Meaning(
+        Action.CLOSE, side, came_from=side or _came_from(fields, ordered), seems_from=seems_from
+    )
 
 
 def _came_from(fields: Fields, ordered: PositionSide | None) -> PositionSide | None:
@@ -139,31 +158,56 @@ def _closed(fields: Fields, word: Word) -> Meaning:
         if part is not None:
             return Meaning(Action.REDUCE, after.side, part)
     came_from = word.side or (None if before is None else before.side)
-    return Meaning(Action.CLOSE, word.side, came_from=came_from, is_bare=word.side is None and after is None)
+    return Meaning(
+        Action.CLOSE, word.side, came_from=came_from, is_bare=word.side is None and after is None
+    )
 
 
 def _part(after: Stand, before: Stand | None) -> Ratio | None:
     """Work out which part was closed; None where the sizes do not tell one."""
-    if before is None or before.side is not after.side or before.size is None or after.size is None or not after.size < before.size:
+    if (
+        before is None
+        or before.side is not after.side
+        or before.size is None
+        or after.size is None
+        or not after.size < before.size
+    ):
         return None
-    return parse_fraction(EXACT.divide(EXACT.subtract(before.size, after.size), before.size), "size_after")
+    return parse_fraction(
+        EXACT.divide(EXACT.subtract(before.size, after.size), before.size), "size_after"
+    )
 
 
 def _reduced(fields: Fields, word: Word, after: Stand | None, before: Stand | None) -> Meaning:
-    told = next((each for each in fields.all if each.path.lower() == "size.fraction" or each.name == "fraction"), None)
+    told = next(
+        (
+            each
+            for each in fields.all
+            if each.path.lower() == "size.fraction" or each.name == "fraction"
+        ),
+        None,
+    )
     if told is not None:
         return Meaning(Action.REDUCE, word.side, parse_fraction(told.text, told.shown))
     part = None if after is None else _part(after, before)
     if part is None or after is None:
-        raise InvalidValue("size", "which part to close: size.fraction, or position, size_before and size_after", None)
+        raise InvalidValue(
+            "size",
+            "which part to close: size.fraction, or position, size_before and size_after",
+            None,
+        )
     return Meaning(Action.REDUCE, after.side, part)
 
 
 def _only_reduced(fields: Fields, word: Word, after: Stand | None, before: Stand | None) -> Meaning:
-    """Read an order that only reduces: a sell closes a long. What ``long`` and its siblings mean there, nobody can say: it closes."""
+    """Read an order that only reduces: a sell closes a long. What ``long`` and its siblings mean
+    there, nobody can say: it closes.
+    """
     held = None if word.side is None or word.verb is not Verb.ORDER else word.side.opposite
     if after is not None and held is not None and after.side is not held:
-        raise InvalidValue(_where_told(fields), "flat or the side that the order reduces, because it only reduces")
+        raise InvalidValue(
+            _where_told(fields), "flat or the side that the order reduces, because it only reduces"
+        )
     part = None if after is None else _part(after, before)
     if part is not None and after is not None:
         return Meaning(Action.REDUCE, after.side, part)
@@ -171,24 +215,35 @@ def _only_reduced(fields: Fields, word: Word, after: Stand | None, before: Stand
 
 
 def _bare_exit(closing: Field, word: Word) -> Meaning:
-    """Read an order beside another field that says it closes: a buy closes a short, as with reduce-only. It never enters."""
+    """Read an order beside another field that says it closes: a buy closes a short, as with
+    reduce-only. It never enters.
+    """
     held = word.side.opposite if word.side is not None and word.verb is Verb.ORDER else None
     said = WORDS.get(squashed(closing.text or ""))
     of_side = None if said is None else said.side
     is_one = word.verb is Verb.BE or (word.verb is Verb.ORDER and of_side in (None, held))
     if not is_one:
-        expected = "no word of a close beside this action; market_position for where the strategy stands, reduce_only for an exit"
-        raise InvalidValue(closing.shown if closing.shown != "body" else "action", expected, closing.text)
+        expected = (
+            "no word of a close beside this action; market_position for where the strategy "
+            "stands, reduce_only for an exit"
+        )
+        raise InvalidValue(
+            closing.shown if closing.shown != "body" else "action", expected, closing.text
+        )
     return Meaning(Action.CLOSE, held or of_side, came_from=held or of_side)
 
 
 # What enters
 
 
-def _entered(fields: Fields, word: Word, after: Stand | None, before: Stand | None, turns: bool) -> Meaning:
+def _entered(
+    fields: Fields, word: Word, after: Stand | None, before: Stand | None, turns: bool
+) -> Meaning:
     side = word.side or (None if after is None else after.side)
     if side is None:
-        raise InvalidValue("side", f"{_SIDE_EXPECTED}, or the position after the order, beside this action")
+        raise InvalidValue(
+            "side", f"{_SIDE_EXPECTED}, or the position after the order, beside this action"
+        )
     if after is None:
         return _untold(word, side, before, turns)
     if after.side is not side:
@@ -224,34 +279,53 @@ def _untold(word: Word, side: PositionSide, before: Stand | None, turns: bool) -
     return Meaning(Action.OPEN, side, is_bare=word.verb is Verb.ORDER)
 
 
-def _part_closed(fields: Fields, word: Word, side: PositionSide, after: Stand, before: Stand | None) -> Meaning:
-    """Read an order that left a part of the other side: it is never taken for an entry of that side."""
+def _part_closed(
+    fields: Fields, word: Word, side: PositionSide, after: Stand, before: Stand | None
+) -> Meaning:
+    """Read an order that left a part of the other side: it is never taken for an entry of that
+    side.
+    """
     part = _part(after, before) if word.verb is Verb.ORDER else None
     if part is None:
-        expected = f"flat or {side.value.lower()}; where a part was closed: size_before and a smaller size_after, or contracts"
+        expected = (
+            f"flat or {side.value.lower()}; where a part was closed: size_before and a smaller "
+            "size_after, or contracts"
+        )
         raise InvalidValue(_where_told(fields), expected)
     return Meaning(Action.REDUCE, after.side, part)
 
 
 def _where_told(fields: Fields) -> str:
     """Return the name under which the position after the order is told."""
-    return next((each.shown for each in fields.present((*AFTER, *SIGNED_SIZES, *SIZES))), "position")
+    return next(
+        (each.shown for each in fields.present((*AFTER, *SIGNED_SIZES, *SIZES))), "position"
+    )
 
 
 def _refuse_strange_quantities(fields: Fields) -> None:
-    """Refuse an entry whose own quantity is no number: followers have sizes of their own, but half a message is not read."""
+    """Refuse an entry whose own quantity is no number: followers have sizes of their own, but half
+    a message is not read.
+    """
     for each in fields.named(QUANTITIES):
         try:
-            read_size(Field(each.path, each.name, None if each.text is None else each.text.removesuffix("%")))
+            read_size(
+                Field(
+                    each.path, each.name, None if each.text is None else each.text.removesuffix("%")
+                )
+            )
         except InvalidValue:
-            raise InvalidValue(each.shown, "the quantity of the order as a number, or none", each.text) from None
+            raise InvalidValue(
+                each.shown, "the quantity of the order as a number, or none", each.text
+            ) from None
 
 
 # The word
 
 
 def _word(fields: Fields) -> Word:
-    """Read the order: its action, with the side that stands beside it. Raises InvalidValue where two of them differ."""
+    """Read the order: its action, with the side that stands beside it. Raises InvalidValue where
+    two of them differ.
+    """
     word = None
     for each in fields.named((*ACTIONS, *SIDES, *SIGNALS)):
         said = _one_word(each, is_lenient=each.name in SIGNALS and word is not None)
@@ -262,14 +336,18 @@ def _word(fields: Fields) -> Word:
         word = _hedged(word, each)
     for each in fields.present(POSITION_INDEX):
         if each.text not in FALSE:
-            raise InvalidValue(each.shown, "0: positions of both sides at once are not read", each.text)
+            raise InvalidValue(
+                each.shown, "0: positions of both sides at once are not read", each.text
+            )
     return word
 
 
 def _one_word(field: Field, *, is_lenient: bool = False) -> Word | None:
     found = WORDS.get(squashed(field.text or ""))
     if found is None and not is_lenient:
-        raise InvalidValue("action" if field.name in ACTIONS else field.shown, ACTION_EXPECTED, field.text)
+        raise InvalidValue(
+            "action" if field.name in ACTIONS else field.shown, ACTION_EXPECTED, field.text
+        )
     return found
 
 
@@ -284,7 +362,9 @@ def _joined(word: Word, said: Word, field: Field) -> Word:
     if said.verb not in sides:
         raise differs
     if word.verb in (Verb.CLOSE, Verb.REDUCE):
-        named = said.side if said.verb is Verb.BE else None  # a close that is a sell: of a long, or the close of what was sold?
+        named = (
+            said.side if said.verb is Verb.BE else None
+        )  # a close that is a sell: of a long, or the close of what was sold?
         if word.side is not None and named not in (None, word.side):
             raise differs
         return Word(word.verb, word.side or named)

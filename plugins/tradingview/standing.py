@@ -1,7 +1,7 @@
 """Where an alert says that the strategy stands, after its order and before it. Pure.
 
-A size under a name that TradingView signs tells the side: 0 is flat, below 0 short, above 0 long, unless a word beside it says short,
-because then somebody put the unsigned size there.
+A size under a name that TradingView signs tells the side: 0 is flat, below 0 short, above 0 long,
+unless a word beside it says short, because then somebody put the unsigned size there.
 """
 
 from dataclasses import dataclass
@@ -33,7 +33,9 @@ _STAND: Final = "long, short or flat, as {{strategy.market_position}} tells it"
 
 @dataclass(frozen=True, slots=True)
 class Stand:
-    """Hold where the strategy stands: ``side`` is None when flat; ``size`` is above zero, None where it is not told."""
+    """Hold where the strategy stands: ``side`` is None when flat; ``size`` is above zero, None
+    where it is not told.
+    """
 
     side: PositionSide | None
     size: Decimal | None = None
@@ -43,7 +45,9 @@ FLAT: Final = Stand(None)
 
 
 def read_after(fields: Fields) -> Stand | None:
-    """Read where the strategy stands after the order; None where no field tells. Raises InvalidValue."""
+    """Read where the strategy stands after the order; None where no field tells. Raises
+    InvalidValue.
+    """
     told = fields.agreed(fields.present(AFTER), _stand)
     if told is not None and told.side is None:
         return FLAT
@@ -53,14 +57,20 @@ def read_after(fields: Fields) -> Stand | None:
     if told is None:
         return FLAT if by_sign is None and unsigned == 0 else by_sign
     if by_sign is not None and by_sign.side not in (told.side, LONG):
-        raise InvalidValue(next(fields.present(SIGNED_SIZES)).shown, "the side that the position tells", signed)
+        raise InvalidValue(
+            next(fields.present(SIGNED_SIZES)).shown, "the side that the position tells", signed
+        )
     if unsigned == 0:
-        raise InvalidValue(next(fields.present(SIZES)).shown, "a size above 0 where the position is not flat", 0)
+        raise InvalidValue(
+            next(fields.present(SIZES)).shown, "a size above 0 where the position is not flat", 0
+        )
     return Stand(told.side, told.size or unsigned or (None if by_sign is None else by_sign.size))
 
 
 def read_before(fields: Fields, after: Stand | None, ordered: PositionSide | None) -> Stand | None:
-    """Read where the strategy stood before; ``ordered``: what was bought or sold. None where no field tells. Raises InvalidValue."""
+    """Read where the strategy stood before; ``ordered``: what was bought or sold. None where no
+    field tells. Raises InvalidValue.
+    """
     told = fields.agreed(fields.present(BEFORE), _stand)
     size = fields.agreed(fields.present(SIZES_BEFORE), read_size)
     if told is not None:
@@ -68,14 +78,23 @@ def read_before(fields: Fields, after: Stand | None, ordered: PositionSide | Non
     if size == 0:
         return FLAT
     if size is not None:
-        return Stand(after.side, size) if after is not None and after.side is not None and ordered is not after.side else None
+        return (
+            Stand(after.side, size)
+            if after is not None and after.side is not None and ordered is not after.side
+            else None
+        )
     return _by_order(fields, after, ordered)
 
 
 def _by_order(fields: Fields, after: Stand | None, ordered: PositionSide | None) -> Stand | None:
     """Work the position before out of the one after and what was ordered."""
     contracts = fields.agreed(fields.named(CONTRACTS), read_size)
-    if after is None or ordered is None or contracts is None or (after.side is not None and after.size is None):
+    if (
+        after is None
+        or ordered is None
+        or contracts is None
+        or (after.side is not None and after.size is None)
+    ):
         return None
     signed = (after.size or Decimal(0)) * (1 if after.side is LONG else -1)
     before = signed - contracts * (1 if ordered is LONG else -1)
@@ -85,8 +104,12 @@ def _by_order(fields: Fields, after: Stand | None, ordered: PositionSide | None)
 
 
 def only_reduces(fields: Fields) -> bool:
-    """Tell whether the alert says of itself that it only reduces or closes. Raises InvalidValue for a mark that cannot be read."""
-    marks = [_flag(each) for each in fields.present(REDUCE_ONLY)]  # all of them: one that cannot be read is refused beside one that can
+    """Tell whether the alert says of itself that it only reduces or closes. Raises InvalidValue for
+    a mark that cannot be read.
+    """
+    marks = [
+        _flag(each) for each in fields.present(REDUCE_ONLY)
+    ]  # all of them: one that cannot be read is refused beside one that can
     return any(marks)
 
 
@@ -112,10 +135,14 @@ def _by_sign(size: Decimal) -> Stand:
 
 
 def _signed(field: Field) -> Decimal:
-    """Read a size with as many digits as a float may have left: only its sign, and its part of another one, are used."""
+    """Read a size with as many digits as a float may have left: only its sign, and its part of
+    another one, are used.
+    """
     text = (field.text or "").strip()
     try:
-        size = Decimal(text) if "," not in text and "_" not in text else read_number(text, field.shown)
+        size = (
+            Decimal(text) if "," not in text and "_" not in text else read_number(text, field.shown)
+        )
     except InvalidOperation:
         size = Decimal("NaN")
     if not size.is_finite() or abs(size.adjusted()) > _EXPONENT_MAX:

@@ -1,6 +1,8 @@
-"""The vocabulary of alerts: what words and names of fields mean, in every spelling that is known. Data, and nothing else.
+"""The vocabulary of alerts: what words and names of fields mean, in every spelling that is known.
+Data, and nothing else.
 
-Words and names are compared ``squashed``: without case, blanks, ``-`` and ``_``; so ``EXIT-LONG``, ``exit_long`` and ``exitLong`` are one.
+Words and names are compared ``squashed``: without case, blanks, ``-`` and ``_``; so ``EXIT-LONG``,
+``exit_long`` and ``exitLong`` are one.
 """
 
 from dataclasses import dataclass
@@ -28,7 +30,9 @@ class Verb(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """Hold what a word means. ``side``: the side that it enters, buys or (``CLOSE``, ``REDUCE``) closes; None where it says none."""
+    """Hold what a word means. ``side``: the side that it enters, buys or (``CLOSE``, ``REDUCE``)
+    closes; None where it says none.
+    """
 
     verb: Verb
     side: PositionSide | None = None
@@ -44,8 +48,14 @@ WORDS: Final = {
     **_words(Verb.BE, LONG, "long"),
     **_words(Verb.BE, SHORT, "short"),
     **_words(Verb.ENTER, None, "open enter entry"),
-    **_words(Verb.ENTER, LONG, "openlong enterlong entrylong longentry longopen golong buylong buytoopen"),
-    **_words(Verb.ENTER, SHORT, "openshort entershort entryshort shortentry shortopen goshort sellshort selltoopen"),
+    **_words(
+        Verb.ENTER, LONG, "openlong enterlong entrylong longentry longopen golong buylong buytoopen"
+    ),
+    **_words(
+        Verb.ENTER,
+        SHORT,
+        "openshort entershort entryshort shortentry shortopen goshort sellshort selltoopen",
+    ),
     **_words(Verb.ADD, None, "add"),
     **_words(Verb.ADD, LONG, "addlong addtolong"),
     **_words(Verb.ADD, SHORT, "addshort addtoshort"),
@@ -53,11 +63,22 @@ WORDS: Final = {
     **_words(Verb.REDUCE, LONG, "reducelong"),
     **_words(Verb.REDUCE, SHORT, "reduceshort"),
     **_words(
-        Verb.CLOSE, None, "close exit flat flatten closeall exitall flattenall closeposition exitposition closeallpositions closetrade"
+        Verb.CLOSE,
+        None,
+        "close exit flat flatten closeall exitall flattenall closeposition exitposition "
+        "closeallpositions closetrade",
     ),
     **_words(Verb.CLOSE, None, "closelongshort exittrade liquidate"),
-    **_words(Verb.CLOSE, LONG, "closelong exitlong longclose longexit selltoclose closelongposition exitlongposition"),
-    **_words(Verb.CLOSE, SHORT, "closeshort exitshort shortclose shortexit buytoclose buytocover cover covershort"),
+    **_words(
+        Verb.CLOSE,
+        LONG,
+        "closelong exitlong longclose longexit selltoclose closelongposition exitlongposition",
+    ),
+    **_words(
+        Verb.CLOSE,
+        SHORT,
+        "closeshort exitshort shortclose shortexit buytoclose buytocover cover covershort",
+    ),
     **_words(Verb.CLOSE, SHORT, "closeshortposition exitshortposition"),
     **_words(Verb.REVERSE, None, "reverse flip"),
     **_words(Verb.REVERSE, LONG, "reverselong reversetolong fliplong fliptolong"),
@@ -65,7 +86,9 @@ WORDS: Final = {
     **_words(Verb.CANCEL, None, "cancel cancelall cancelorders"),
     **_words(Verb.PROTECT, None, "setprotection"),
 }
-ACTION_EXPECTED: Final = "buy, sell, long, short, close, exit, open_long, close_long or one of their siblings"
+ACTION_EXPECTED: Final = (
+    "buy, sell, long, short, close, exit, open_long, close_long or one of their siblings"
+)
 
 STANDS: Final = {"long": LONG, "bullish": LONG, "short": SHORT, "bearish": SHORT, "flat": None}
 """How a position is told; None is flat."""
@@ -80,15 +103,49 @@ ACTIONS: Final = ("action", "orderaction", "strategyorderaction", "tradeaction")
 SIGNALS: Final = ("signal",)
 SIDES: Final = ("side", "orderside", "tradeside", "direction")
 HEDGED: Final = ("positionside", "posside")
-SYMBOLS: Final = ("symbol", "ticker", "instrument", "pair", "tvinstrument", "tradingpair", "contract")
-AFTER: Final = ("position", "marketposition", "positionafter", "sentiment", "strategymarketposition", "newposition", "newmarketposition")
+SYMBOLS: Final = (
+    "symbol",
+    "ticker",
+    "instrument",
+    "pair",
+    "tvinstrument",
+    "tradingpair",
+    "contract",
+)
+AFTER: Final = (
+    "position",
+    "marketposition",
+    "positionafter",
+    "sentiment",
+    "strategymarketposition",
+    "newposition",
+    "newmarketposition",
+)
 BEFORE: Final = (
-    "before", "prevmarketposition", "prevposition", "previousposition", "positionbefore", "previousmarketposition", "oldposition",
-    "strategyprevmarketposition", "prevsentiment",
-)  # fmt: skip
+    "before",
+    "prevmarketposition",
+    "prevposition",
+    "previousposition",
+    "positionbefore",
+    "previousmarketposition",
+    "oldposition",
+    "strategyprevmarketposition",
+    "prevsentiment",
+)
 SIZES: Final = ("sizeafter", "marketpositionsize", "strategymarketpositionsize")
-SIGNED_SIZES: Final = ("positionsize", "strategypositionsize", "newpositionsize", "newstrategyposition")
-SIZES_BEFORE: Final = ("sizebefore", "prevmarketpositionsize", "previousmarketpositionsize", "prevpositionsize", "previouspositionsize")
+SIGNED_SIZES: Final = (
+    "positionsize",
+    "strategypositionsize",
+    "newpositionsize",
+    "newstrategyposition",
+)
+SIZES_BEFORE: Final = (
+    "sizebefore",
+    "prevmarketpositionsize",
+    "previousmarketpositionsize",
+    "prevpositionsize",
+    "previouspositionsize",
+)
 CONTRACTS: Final = ("contracts", "ordercontracts", "strategyordercontracts")
 QUANTITIES: Final = (*CONTRACTS, "quantity", "qty", "orderqty", "ordersize")
 REDUCE_ONLY: Final = ("reduceonly", "isreduceonly", "closeonly", "closeontrigger", "closeposition")
@@ -100,10 +157,23 @@ TARGETS: Final = ("takeprofit", "tp", "takeprofitprice")
 ORDER_TYPES: Final = ("ordertype", "triggertype")
 CLOCKS: Final = ("timenow", "sentat")
 TIMES: Final = (
-    "time", "timestamp", "date", "datetime", "ts", "alerttime", "bartime", "firedat", "firetime", "triggertime", "signaltime", "createdat",
-)  # fmt: skip
+    "time",
+    "timestamp",
+    "date",
+    "datetime",
+    "ts",
+    "alerttime",
+    "bartime",
+    "firedat",
+    "firetime",
+    "triggertime",
+    "signaltime",
+    "createdat",
+)
 
-_POSITIONS: Final = frozenset((*AFTER, *BEFORE, *SIZES, *SIGNED_SIZES, *SIZES_BEFORE, *REDUCE_ONLY, *HEDGED, *POSITION_INDEX))
+_POSITIONS: Final = frozenset(
+    (*AFTER, *BEFORE, *SIZES, *SIGNED_SIZES, *SIZES_BEFORE, *REDUCE_ONLY, *HEDGED, *POSITION_INDEX)
+)
 TELLS_POSITION: Final = frozenset(squashed(each) for each in _POSITIONS)
 """Names that say where the strategy stands, or that an order only reduces."""
 LOOKS_LIKE_POSITION: Final = ("position", "sentiment", "reduceonly", "closeonly")

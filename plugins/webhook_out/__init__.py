@@ -1,7 +1,8 @@
 """Notifier ``webhook_out``: one signed POST per alert, JSON, to an address of the operator's.
 
-Signed as Standard Webhooks (``webhook-id``, ``webhook-timestamp``, ``webhook-signature``), so that any library of that standard verifies
-it; the id is the alert's number, so that a repeated delivery is known as one. Anything but a 2xx answer is tried again.
+Signed as Standard Webhooks (``webhook-id``, ``webhook-timestamp``, ``webhook-signature``), so that
+any library of that standard verifies it; the id is the alert's number, so that a repeated delivery
+is known as one. Anything but a 2xx answer is tried again.
 """
 
 import json
@@ -9,7 +10,18 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
-from rexalgo import Alert, HttpClients, InvalidValue, Notifier, RexAlgoError, Secret, hookimpl, is_loopback, read_secret_file, sign_b
+from rexalgo import (
+    Alert,
+    HttpClients,
+    InvalidValue,
+    Notifier,
+    RexAlgoError,
+    Secret,
+    hookimpl,
+    is_loopback,
+    read_secret_file,
+    sign_b,
+)
 
 rexalgo_api_version = 1
 default_settings: Mapping[str, object] = {
@@ -42,29 +54,47 @@ class WebhookNotifier:
         parts = urlsplit(self._url)
         client = http(f"{parts.scheme}://{parts.netloc}")
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        answer = await client.post(path, content=body, headers={**signed, "content-type": "application/json"})
+        answer = await client.post(
+            path, content=body, headers={**signed, "content-type": "application/json"}
+        )
         if not 200 <= answer.status_code < 300:
-            raise NotDelivered(f"expected a 2xx answer of {parts.netloc}, found {answer.status_code}")
+            raise NotDelivered(
+                f"expected a 2xx answer of {parts.netloc}, found {answer.status_code}"
+            )
 
 
 def document(alert: Alert) -> dict[str, object]:
     """Write an alert as a JSON object."""
     return {
-        "number": alert.number, "code": alert.code.value, "subject": alert.subject, "at": alert.at.isoformat(), "count": alert.count,
-        "environment": alert.environment, "wakes": alert.wakes,
-        "sentence": alert.sentence, "done": alert.done, "do": alert.do, "otherwise": alert.otherwise,
+        "number": alert.number,
+        "code": alert.code.value,
+        "subject": alert.subject,
+        "at": alert.at.isoformat(),
+        "count": alert.count,
+        "environment": alert.environment,
+        "wakes": alert.wakes,
+        "sentence": alert.sentence,
+        "done": alert.done,
+        "do": alert.do,
+        "otherwise": alert.otherwise,
         "details": dict(alert.details),
-    }  # fmt: skip
+    }
 
 
 @hookimpl
-def register_notifiers(register: Callable[[Notifier], None], settings: Mapping[str, object]) -> None:
+def register_notifiers(
+    register: Callable[[Notifier], None], settings: Mapping[str, object]
+) -> None:
     """Register the notifier; raises InvalidValue for settings that do not fit."""
     url, only_waking = settings["url"], settings["only_waking"]
     if not isinstance(url, str) or not (url.startswith("https://") or is_loopback(url)):
-        raise InvalidValue("plugin.webhook_out.url", "an https address, or http on this machine", url)
+        raise InvalidValue(
+            "plugin.webhook_out.url", "an https address, or http on this machine", url
+        )
     if not isinstance(only_waking, bool):
         raise InvalidValue("plugin.webhook_out.only_waking", "true or false", only_waking)
     secret = read_secret_file(settings["secret_file"], "plugin.webhook_out.secret_file")
-    sign_b(secret, b"", "check", datetime.now(UTC))  # a secret of another form is refused now, not at the first alert
+    sign_b(
+        secret, b"", "check", datetime.now(UTC)
+    )  # a secret of another form is refused now, not at the first alert
     register(WebhookNotifier(url, secret, only_waking=only_waking))

@@ -1,8 +1,9 @@
 """The operator's command line: one file per command family, imported only when it is used.
 
-Exit codes are stable: 0 done, 1 the answer is no or something is wrong, 2 usage or configuration, 3 refused because it would
-overwrite or is locked, 4 nothing is there. Answers go to stdout (with ``--json`` one JSON value), errors to stderr.
-To add a command: write ``rexalgo/cli/FILE.py`` with a click command, and name it in ``_COMMANDS``.
+Exit codes are stable: 0 done, 1 the answer is no or something is wrong, 2 usage or configuration, 3
+refused because it would overwrite or is locked, 4 nothing is there. Answers go to stdout (with
+``--json`` one JSON value), errors to stderr. To add a command: write ``rexalgo/cli/FILE.py`` with a
+click command, and name it in ``_COMMANDS``.
 """
 
 from importlib import import_module
@@ -19,14 +20,22 @@ _COMMANDS: Final = {
     "plugin": ("plugin", "plugin", "List, show, enable and disable plugins."),
     "demo": ("demo", "demo", "Watch one signal become one order per follower, on paper."),
     "serve": ("serve", "serve", "Run RexAlgo."),
-    "provision": ("provision", "provision", "Declare masters, strategies and followers from a file."),
+    "provision": (
+        "provision",
+        "provision",
+        "Declare masters, strategies and followers from a file.",
+    ),
     "secret": ("secret", "secret", "Renew a strategy's webhook secret."),
     "signal": ("signal", "signal", "Sign and send a signal."),
     "why": ("why", "why", "Explain what became of a signal for a follower."),
     "halt": ("halt", "halt", "Stop new entries; exits still go through."),
     "resume": ("halt", "resume", "Allow new entries again."),
     "unknown": ("unknown", "unknown", "List orders whose fate is not known, and decide."),
-    "reconcile": ("reconcile", "reconcile", "Compare an account with its exchange, and correct the ledger."),
+    "reconcile": (
+        "reconcile",
+        "reconcile",
+        "Compare an account with its exchange, and correct the ledger.",
+    ),
     "status": ("status", "status", "Show accounts, orders and switches."),
     "account": ("account", "account", "List accounts, show one, end a quarantine."),
     "books": ("books", "books", "Compare the books of accounts with their exchange."),
@@ -49,7 +58,9 @@ class _LazyGroup(click.Group):
     """Import a command's file when it is called; a command whose file is absent is not listed."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [name for name, (file, _, _) in _COMMANDS.items() if find_spec(f"rexalgo.cli.{file}")]
+        return [
+            name for name, (file, _, _) in _COMMANDS.items() if find_spec(f"rexalgo.cli.{file}")
+        ]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self.list_commands(ctx):
@@ -69,7 +80,8 @@ class _LazyGroup(click.Group):
 
         try:
             return super().invoke(ctx)
-        except Exception as error:  # the edge of the program: expected errors become one sentence and an exit code, others pass
+        # the edge of the program: expected errors become one sentence and an exit code, others pass
+        except Exception as error:
             expected = as_click_error(error)
             if expected is None:
                 raise
@@ -92,12 +104,20 @@ def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     metavar="PATH",
     help="rexalgo.toml to use, or its folder. Default: the current folder.",
 )
-@click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Show the version.")
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_version,
+    help="Show the version.",
+)
 @click.pass_context
 def main(ctx: click.Context, config_path: Path | None) -> None:
-    """Self-hosted copy trading: one signed signal becomes exactly one order per follower, and everyone is told why.
+    """Self-hosted copy trading: one signed signal becomes exactly one order per follower, and
+    everyone is told why.
 
-    Exit codes: 0 done, 1 the answer is no or something is wrong, 2 usage or configuration, 3 refused because it would overwrite or
-    is locked, 4 nothing is there.
+    Exit codes: 0 done, 1 the answer is no or something is wrong, 2 usage or configuration, 3
+    refused because it would overwrite or is locked, 4 nothing is there.
     """
     ctx.obj = config_path or Path()

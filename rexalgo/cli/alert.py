@@ -1,4 +1,6 @@
-"""``rexalgo alert list|test``: what people were told, how far each channel is, and whether a channel works."""
+"""``rexalgo alert list|test``: what people were told, how far each channel is, and whether a
+channel works.
+"""
 
 from pathlib import Path
 
@@ -14,23 +16,35 @@ def alert() -> None:
 
 
 @alert.command("list")
-@click.option("--hours", type=click.IntRange(1, 8784), default=24, show_default=True, help="How far back.")
+@click.option(
+    "--hours", type=click.IntRange(1, 8784), default=24, show_default=True, help="How far back."
+)
 @json_option
 @click.pass_obj
 def list_(where: Path, hours: int, as_json: bool) -> None:
-    """List alerts, newest first: what happened, what was done, what to type, what follows otherwise."""
+    """List alerts, newest first: what happened, what was done, what to type, what follows
+    otherwise.
+    """
     told = ask(where, "alerts", hours=hours)
     if as_json:
         emit_json(told)
         return
     for each in told["alerts"]:
         click.echo(f"{each['at'][:19]}Z  {'WAKES ' if each['wakes'] else ''}{each['code']}")
-        click.echo(f"  {each['sentence']}\n  done: {each['done']}\n  type: {each['do']}\n  else: {each['otherwise']}")
+        click.echo(
+            f"  {each['sentence']}\n  done: {each['done']}\n  type: {each['do']}\n  else: "
+            f"{each['otherwise']}"
+        )
     if not told["alerts"]:
         click.echo(f"no alert in the last {hours} h")
     for name, state in told["channels"].items():
         click.echo(
-            f"channel {name}: " + (f"{state['waiting']} alerts wait to be delivered" if state["waiting"] else "everything delivered")
+            f"channel {name}: "
+            + (
+                f"{state['waiting']} alerts wait to be delivered"
+                if state["waiting"]
+                else "everything delivered"
+            )
         )
     if not told["channels"]:
         click.echo("no channel is set: nobody is told (operator.alerts)")

@@ -14,10 +14,11 @@ from rexalgo.cli.common import CliError, Exit, emit_json, json_option, read_conf
 @json_option
 @click.pass_obj
 def backup(where: Path, file: Path | None, as_json: bool) -> None:
-    """Copy the ledger to FILE (mode 0600) and check the copy. Never overwrites. Default: backup-TIME.sqlite3 beside the data folder.
+    """Copy the ledger to FILE (mode 0600) and check the copy. Never overwrites. Default:
+    backup-TIME.sqlite3 beside the data folder.
 
-    The copy is whole as of one moment and needs .env to be of use: keep the two apart. A restored copy is old: start it only where
-    every order since then is accounted for.
+    The copy is whole as of one moment and needs .env to be of use: keep the two apart. A restored
+    copy is old: start it only where every order since then is accounted for.
     """
     config = read_config(where)
     if not config.ledger.path.exists():
@@ -26,8 +27,13 @@ def backup(where: Path, file: Path | None, as_json: bool) -> None:
     try:
         size = back_up(config.ledger.path, target)
     except FileExistsError:
-        raise CliError(f"{target} is there already; nothing was written. Choose another name", Exit.REFUSED) from None
+        raise CliError(
+            f"{target} is there already; nothing was written. Choose another name", Exit.REFUSED
+        ) from None
     if as_json:
         emit_json({"file": str(target), "bytes": size, "checked": True})
     else:
-        click.echo(f"wrote {target} ({size:,} bytes), checked. It needs the .env of this place: keep that elsewhere.")
+        click.echo(
+            f"wrote {target} ({size:,} bytes), checked. It needs the .env of this place: keep "
+            "that elsewhere."
+        )

@@ -1,4 +1,6 @@
-"""What every command shares: exit codes, expected errors, JSON answers, and reading the configuration."""
+"""What every command shares: exit codes, expected errors, JSON answers, and reading the
+configuration.
+"""
 
 import json
 import os
@@ -23,7 +25,9 @@ class Exit(IntEnum):
 
 
 class CliError(click.ClickException):
-    """End the command with a sentence on stderr and an exit code; say what was expected, what was found, what to do next."""
+    """End the command with a sentence on stderr and an exit code; say what was expected, what was
+    found, what to do next.
+    """
 
     def __init__(self, message: str, code: Exit = Exit.NO) -> None:
         super().__init__(message)
@@ -40,10 +44,14 @@ _CODES = {"ProvisionErrors": Exit.USAGE, "NothingThere": Exit.NOTHING, "FolderLo
 
 
 def as_click_error(error: Exception) -> CliError | None:
-    """Turn an expected error into its sentence and exit code; None for anything else, which keeps its traceback."""
+    """Turn an expected error into its sentence and exit code; None for anything else, which keeps
+    its traceback.
+    """
     match error:
         case ConfigErrors():
-            return CliError(f"{len(error.errors)} problem(s) in the configuration\n{error}", Exit.USAGE)
+            return CliError(
+                f"{len(error.errors)} problem(s) in the configuration\n{error}", Exit.USAGE
+            )
         case PluginError() | InvalidValue():
             return CliError(str(error), Exit.USAGE)
         case RexAlgoError():
@@ -62,7 +70,9 @@ def emit_json(value: object) -> None:
 
 
 def read_config(where: Path) -> Config:
-    """Read the configuration that ``--config`` names (``ctx.obj``), with the environment of this process."""
+    """Read the configuration that ``--config`` names (``ctx.obj``), with the environment of this
+    process.
+    """
     return load_config(where, os.environ)
 
 

@@ -47,22 +47,43 @@ def check(ctx: click.Context, where: Path, as_json: bool) -> None:
 
 def _errors(error: ConfigErrors | PluginError) -> list[dict[str, str | None]]:
     if isinstance(error, PluginError):
-        return [{"file": error.distribution, "key": f"plugin.{error.name}", "expected": error.do, "found": error.wrong}]
-    return [{"file": each.file, "key": each.key, "expected": each.expected, "found": each.found} for each in error.errors]
+        return [
+            {
+                "file": error.distribution,
+                "key": f"plugin.{error.name}",
+                "expected": error.do,
+                "found": error.wrong,
+            }
+        ]
+    return [
+        {"file": each.file, "key": each.key, "expected": each.expected, "found": each.found}
+        for each in error.errors
+    ]
 
 
 def _values(read: Config, plugins: Plugins) -> dict[str, dict[str, object]]:
-    values = {key: {"value": value, "origin": read.origins[key]} for key, value in describe(read).items()}
+    values = {
+        key: {"value": value, "origin": read.origins[key]} for key, value in describe(read).items()
+    }
     for plugin in plugins.loaded:
         for name, value in plugin.settings.items():
             key = f"plugin.{plugin.name}.{name}"
             shown = "set" if _SENSITIVE.search(name) and isinstance(value, str) and value else value
-            values[key] = {"value": shown, "origin": read.origins.get(key, f"default of plugin {plugin.name}")}
+            values[key] = {
+                "value": shown,
+                "origin": read.origins.get(key, f"default of plugin {plugin.name}"),
+            }
     return values
 
 
 def _print(values: dict[str, dict[str, object]]) -> None:
     width = max(len(key) for key in values)
     for key, row in values.items():
-        shown = "(none)" if row["value"] is None else repr(row["value"]) if isinstance(row["value"], str) else str(row["value"])
+        shown = (
+            "(none)"
+            if row["value"] is None
+            else repr(row["value"])
+            if isinstance(row["value"], str)
+            else str(row["value"])
+        )
         click.echo(f"{key:<{width}}  {shown:<28}  {row['origin']}")

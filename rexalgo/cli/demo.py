@@ -1,4 +1,6 @@
-"""``rexalgo demo``: the whole road in one process, on paper: a bot signs and posts over real HTTP, followers of different size copy."""
+"""``rexalgo demo``: the whole road in one process, on paper: a bot signs and posts over real HTTP,
+followers of different size copy.
+"""
 
 import json
 import logging
@@ -26,22 +28,46 @@ from engine.views import OutcomeRow
 from rexalgo import Secret, sign_a
 from rexalgo.cli.common import Exit, emit_json, json_option
 from rexalgo.cli.init import new_env_text
-from rexalgo.cli.serving import Served, keep_memory_private, run_trio, serving, start_logging, tunnel_hint, wait_for_signal, with_port
+from rexalgo.cli.serving import (
+    Served,
+    keep_memory_private,
+    run_trio,
+    serving,
+    start_logging,
+    tunnel_hint,
+    wait_for_signal,
+    with_port,
+)
 
 FOLLOWERS_SHOWN: Final = 12
 SHOWN_OF_EACH: Final = 3
 PAUSE_S: Final = 1.5
 OUTCOMES_WITHIN_S: Final = 90.0
 GO_ON_EVERY_S: Final = 12.0
-PEOPLE: Final = (("follower:trader", "trader"), ("master:alpha", "master"), ("operator", "operator"))
+PEOPLE: Final = (
+    ("follower:trader", "trader"),
+    ("master:alpha", "master"),
+    ("operator", "operator"),
+)
 _SYMBOLS: Final = ("BTCUSDT", "ETHUSDT")
-_COLOURS: Final = {"filled": "green", "skipped": "yellow", "denied": "magenta", "rejected": "red", "unknown": "red"}
+_COLOURS: Final = {
+    "filled": "green",
+    "skipped": "yellow",
+    "denied": "magenta",
+    "rejected": "red",
+    "unknown": "red",
+}
 _KINDS: Final[tuple[tuple[str, str, dict[str, object]], ...]] = (
-    # (name, balance, terms): different size and limits, so that every answer is seen: filled, skipped, denied.
+    # (name, balance, terms): different size and limits, so that every answer is seen: filled,
+    # skipped, denied.
     ("small", "500", {"sizing": {"mode": "fixed_margin", "margin": "25"}}),
     ("medium", "5000", {"sizing": {"mode": "fixed_margin", "margin": "150"}, "leverage": "3"}),
     ("large", "100000", {"sizing": {"mode": "fixed_notional", "notional": "12000"}}),
-    ("capped", "5000", {"sizing": {"mode": "fixed_margin", "margin": "400"}, "limits": {"order_notional": "500"}}),
+    (
+        "capped",
+        "5000",
+        {"sizing": {"mode": "fixed_margin", "margin": "400"}, "limits": {"order_notional": "500"}},
+    ),
     ("watching", "2000", {"sizing": {"mode": "fixed_margin", "margin": "100"}, "mode": "watch"}),
     ("double", "20000", {"sizing": {"mode": "multiplier", "factor": "2"}}),
     ("tiny", "50", {"sizing": {"mode": "fixed_margin", "margin": "0.5"}}),
@@ -50,22 +76,59 @@ _KINDS: Final[tuple[tuple[str, str, dict[str, object]], ...]] = (
 
 
 @click.command()
-@click.option("--followers", type=click.IntRange(1, 5_000), default=8, show_default=True, help="How many followers copy.")
-@click.option("--signals", type=click.IntRange(1, 1_000), default=4, show_default=True, help="How many signals the bot sends.")
-@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Seed of the simulated market.")
-@click.option("--port", type=click.IntRange(0, 65_535), default=0, help="Port of the page. Default: a free one.")
-@click.option("--once", is_flag=True, help="End after the signals: 0 only if every copy has its outcome.")
+@click.option(
+    "--followers",
+    type=click.IntRange(1, 5_000),
+    default=8,
+    show_default=True,
+    help="How many followers copy.",
+)
+@click.option(
+    "--signals",
+    type=click.IntRange(1, 1_000),
+    default=4,
+    show_default=True,
+    help="How many signals the bot sends.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=1,
+    show_default=True,
+    help="Seed of the simulated market.",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65_535),
+    default=0,
+    help="Port of the page. Default: a free one.",
+)
+@click.option(
+    "--once", is_flag=True, help="End after the signals: 0 only if every copy has its outcome."
+)
 @json_option
 def demo(followers: int, signals: int, seed: int, port: int, once: bool, as_json: bool) -> None:
-    """Watch signed webhooks become orders of followers of different size, on the paper exchange, in a folder of its own.
+    """Watch signed webhooks become orders of followers of different size, on the paper exchange, in
+    a folder of its own.
 
-    Nothing here touches a real exchange or the current folder. With --json it prints one object when the signals are done.
+    Nothing here touches a real exchange or the current folder. With --json it prints one object
+    when the signals are done.
     """
     started = time.monotonic()
     start_logging(logging.ERROR)
     keep_memory_private()
     with tempfile.TemporaryDirectory(prefix="rexalgo-demo-") as folder:
-        story = _Story(Path(folder), followers, signals, seed, port, once, Console(stderr=as_json, highlight=False), as_json, started)
+        story = _Story(
+            Path(folder),
+            followers,
+            signals,
+            seed,
+            port,
+            once,
+            Console(stderr=as_json, highlight=False),
+            as_json,
+            started,
+        )
         complete = run_trio(story.run)
     if not complete:
         raise SystemExit(Exit.NO)
@@ -85,7 +148,10 @@ class _Bot:
         began = time.perf_counter()
         base, _, path = self.url.partition("/api/")
         async with self.http(base) as client:
-            headers = {**sign_a(self.secret, content, datetime.now(UTC)), "Content-Type": "application/json"}
+            headers = {
+                **sign_a(self.secret, content, datetime.now(UTC)),
+                "Content-Type": "application/json",
+            }
             answer = await client.post(f"/api/{path}", content=content, headers=headers)
         return answer.status_code, answer.json(), (time.perf_counter() - began) * 1000
 
@@ -110,7 +176,9 @@ class _Story:
     bot: "_Bot | None" = None
 
     async def run(self) -> bool:
-        """Tell the story; returns whether every signal gave every follower its copy and every copy its outcome."""
+        """Tell the story; returns whether every signal gave every follower its copy and every copy
+        its outcome.
+        """
         _write_place(self.folder, self.seed)
         config = with_port(load_config(self.folder, {}), self.port)
         async with serving(config, "rexalgo demo", PEOPLE) as served:
@@ -127,7 +195,10 @@ class _Story:
                 await self._tell(served)
                 complete = self._complete()
                 if not self.once and not self.as_json:
-                    self.console.print("\nThe pages stay up, and the bot goes on. Ctrl-C ends the demo and removes its folder.")
+                    self.console.print(
+                        "\nThe pages stay up, and the bot goes on. Ctrl-C ends the demo and "
+                        "removes its folder."
+                    )
                     await self._go_on()
                 nursery.cancel_scope.cancel()
             return stopped or complete
@@ -140,10 +211,14 @@ class _Story:
             await self.bot.post(_body(number))
 
     def _complete(self) -> bool:
-        return self.copies == self.signals * self.followers == self.outcomes.total() and self.open == 0
+        return (
+            self.copies == self.signals * self.followers == self.outcomes.total() and self.open == 0
+        )
 
     async def _tell(self, served: Served) -> None:
-        answer = await served.engine.commands.run("provision", {"table": _table(self.followers), "file": "the demo's own table"})
+        answer = await served.engine.commands.run(
+            "provision", {"table": _table(self.followers), "file": "the demo's own table"}
+        )
         made = answer["strategies"][0]
         bot = self.bot = _Bot(made["webhook_url"], Secret(made["secret"]))
         await served.engine.commands.run("operator_create", {"name": "operator", "by": "the demo"})
@@ -158,19 +233,30 @@ class _Story:
     def _greet(self, served: Served) -> None:
         say = self.console.print
         label = "[bold]RexAlgo demo[/]  [black on yellow] PAPER [/]"
-        say(f"{label}  {self.followers} followers, a market simulated from seed {self.seed}, no real money")
+        say(
+            f"{label}  {self.followers} followers, a market simulated from seed {self.seed}, no "
+            "real money"
+        )
         say(f"  be a trader, the master or the operator:  [bold]{served.url}/[/]")
         say(f"  every outcome as it happens:              {served.page_url}")
         hint = tunnel_hint(served.url)
         if hint is not None:
-            say(f"  no screen here? On your own machine: {hint}  and open the same address there", soft_wrap=True)
+            say(
+                f"  no screen here? On your own machine: {hint}  and open the same address there",
+                soft_wrap=True,
+            )
 
     async def _signal(self, served: Served, bot: _Bot, number: int) -> None:
         body = _body(number)
         status, told, took_ms = await bot.post(body)
         self.webhook_ms.append(took_ms)
-        words = f"{body['action']} {body['symbol']}" + (f" {body['side']}" if "side" in body else "")
-        self.console.print(f"\n[bold]signal {number + 1}: {words}[/]  signed POST answered {status} in {took_ms:.1f} ms")
+        words = f"{body['action']} {body['symbol']}" + (
+            f" {body['side']}" if "side" in body else ""
+        )
+        self.console.print(
+            f"\n[bold]signal {number + 1}: {words}[/]  signed POST answered {status} in "
+            f"{took_ms:.1f} ms"
+        )
         if status not in (200, 202):
             self.console.print(f"  [red]not taken: {told}[/]")
             return
@@ -190,7 +276,10 @@ class _Story:
                         self._show(row, shown)
         if self.followers > FOLLOWERS_SHOWN:
             counts = Counter(row.code for row in rows.values())
-            self.console.print("  in all: " + ", ".join(f"{count} {code}" for code, count in counts.most_common()), soft_wrap=True)
+            self.console.print(
+                "  in all: " + ", ".join(f"{count} {code}" for code, count in counts.most_common()),
+                soft_wrap=True,
+            )
         return rows
 
     def _show(self, row: OutcomeRow, shown: Counter[str]) -> None:
@@ -201,10 +290,15 @@ class _Story:
         family = row.code.partition(".")[0]
         latency = f"{row.latency_ms:7.1f} ms"
         self.console.print(
-            f"  {row.account:<16} [{_COLOURS.get(family, 'white')}]{row.code:<24}[/] {latency}  {row.sentence}", soft_wrap=True
-        )  # fmt: skip
+            f"  {row.account:<16} [{_COLOURS.get(family, 'white')}]{row.code:<24}[/] {latency}  "
+            f"{row.sentence}",
+            soft_wrap=True,
+        )
         if family == "filled" and self.started:
-            self.console.print(f"  [dim]^ the first mirrored trade, {time.monotonic() - self.started:.1f} s after this command began[/]")
+            self.console.print(
+                f"  [dim]^ the first mirrored trade, {time.monotonic() - self.started:.1f} s "
+                "after this command began[/]"
+            )
             self.started = 0
 
     def _account(self, rows: Mapping[str, OutcomeRow]) -> None:
@@ -212,7 +306,11 @@ class _Story:
         self.outcomes.update(row.code for row in rows.values())
         self.open += sum(not OutcomeCode(row.code).is_final for row in rows.values())
         unsent = ("skipped", "denied", "expired", "killed")
-        sent = [row.latency_ms or 0.0 for row in rows.values() if OutcomeCode(row.code).family not in unsent]
+        sent = [
+            row.latency_ms or 0.0
+            for row in rows.values()
+            if OutcomeCode(row.code).family not in unsent
+        ]
         if sent:
             self.last_order_ms.append(max(sent))
 
@@ -230,13 +328,27 @@ class _Story:
         }
         say = self.console.print
         counts = ", ".join(f"{count} {code}" for code, count in self.outcomes.most_common())
-        say(f"\n[bold]{self.signals} signals x {self.followers} followers = {self.copies} copies[/]: {counts}", soft_wrap=True)
-        say(f"  webhook answered in {told['webhook_ms_p50']} ms, last order after {told['signal_to_last_order_ms_p50']} ms (medians)")
+        say(
+            f"\n[bold]{self.signals} signals x {self.followers} followers = {self.copies} "
+            f"copies[/]: {counts}",
+            soft_wrap=True,
+        )
+        say(
+            f"  webhook answered in {told['webhook_ms_p50']} ms, last order after "
+            f"{told['signal_to_last_order_ms_p50']} ms (medians)"
+        )
         if not self._complete():
             say("  [red]that does not add up: not every copy has its outcome[/]")
         if not self.once:
-            say(f"\nWhile this runs, in another shell: [bold]./bin/rexalgo --config {self.folder} why last trader[/]", soft_wrap=True)
-        say("\nNext: [bold]./bin/rexalgo init --dir my-place[/] for a place of your own, and [bold]make test[/]")
+            say(
+                f"\nWhile this runs, in another shell: [bold]./bin/rexalgo --config {self.folder} "
+                "why last trader[/]",
+                soft_wrap=True,
+            )
+        say(
+            "\nNext: [bold]./bin/rexalgo init --dir my-place[/] for a place of your own, and "
+            "[bold]make test[/]"
+        )
         if self.as_json:
             emit_json(told)
 
@@ -262,31 +374,64 @@ def _body(number: int) -> dict[str, object]:
     if place >= len(_SYMBOLS):
         return {**common, "action": "close"}
     size = {"mode": "quantity", "quantity": "0.02"}
-    return {**common, "action": "open", "side": "LONG" if turn % 2 == 0 else "SHORT", "leverage": "5", "size": size}
+    return {
+        **common,
+        "action": "open",
+        "side": "LONG" if turn % 2 == 0 else "SHORT",
+        "leverage": "5",
+        "size": size,
+    }
 
 
 def _table(followers: int) -> dict[str, object]:
     return {
         "master": [{"name": "alpha"}],
-        "strategy": [{"name": "trend", "master": "alpha", "kind": "copy_trading", "symbols": list(_SYMBOLS), "leverage": "5"}],
+        "strategy": [
+            {
+                "name": "trend",
+                "master": "alpha",
+                "kind": "copy_trading",
+                "symbols": list(_SYMBOLS),
+                "leverage": "5",
+            }
+        ],
         "follower": [_trader(), *(_follower(index) for index in range(1, followers))],
     }
 
 
 def _trader() -> dict[str, object]:
     """Declare the trader whom a visitor may be: copies live, within limits that some signals meet."""
-    terms: dict[str, object] = {"sizing": {"mode": "fixed_margin", "margin": "25"}, "limits": {"open_positions": 1}}
-    return {"name": "trader", "exchange": "paper", "secret": "paper:2500:trader", "strategy": "trend", **terms}
+    terms: dict[str, object] = {
+        "sizing": {"mode": "fixed_margin", "margin": "25"},
+        "limits": {"open_positions": 1},
+    }
+    return {
+        "name": "trader",
+        "exchange": "paper",
+        "secret": "paper:2500:trader",
+        "strategy": "trend",
+        **terms,
+    }
 
 
 def _follower(index: int) -> dict[str, object]:
     kind, balance, terms = _KINDS[index % len(_KINDS)]
     name = f"{kind}-{index // len(_KINDS) + 1}"
-    return {"name": name, "exchange": "paper", "secret": f"paper:{balance}:{name}", "strategy": "trend", **terms}
+    return {
+        "name": name,
+        "exchange": "paper",
+        "secret": f"paper:{balance}:{name}",
+        "strategy": "trend",
+        **terms,
+    }
 
 
 def _write_place(folder: Path, seed: int) -> None:
-    """Write a configuration like that of any place, so that the other commands work on it with --config."""
+    """Write a configuration like that of any place, so that the other commands work on it with
+    --config.
+    """
     enabled = '["paper", "signed_webhook", "tradingview", "gcra", "log"]'
-    (folder / "rexalgo.toml").write_text(f"[plugins]\nenabled = {enabled}\n\n[plugin.paper]\nseed = {seed}\n", encoding="utf-8")
+    (folder / "rexalgo.toml").write_text(
+        f"[plugins]\nenabled = {enabled}\n\n[plugin.paper]\nseed = {seed}\n", encoding="utf-8"
+    )
     create_file(folder / ".env", new_env_text(), 0o600)

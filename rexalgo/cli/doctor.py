@@ -1,4 +1,6 @@
-"""``rexalgo doctor``: look at everything that can be wrong with a place, and say for each what to do."""
+"""``rexalgo doctor``: look at everything that can be wrong with a place, and say for each what to
+do.
+"""
 
 import shutil
 import sys
@@ -24,7 +26,9 @@ DISK_FREE_MIN: Final = 256 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Hold one thing that was looked at: ``level`` is ok, warn or wrong; ``do`` is the next step, empty when there is none."""
+    """Hold one thing that was looked at: ``level`` is ok, warn or wrong; ``do`` is the next step,
+    empty when there is none.
+    """
 
     level: str
     what: str
@@ -36,13 +40,19 @@ class Finding:
 @click.pass_obj
 @click.pass_context
 def doctor(ctx: click.Context, where: Path, as_json: bool) -> None:
-    """Check configuration, secrets, plugins, ledger, disk, server, accounts and orders. Changes nothing.
+    """Check configuration, secrets, plugins, ledger, disk, server, accounts and orders. Changes
+    nothing.
 
     Ends with 1 when something is wrong; a warning alone ends with 0.
     """
     findings = list(_look(where))
     if as_json:
-        emit_json({"ok": all(each.level != "wrong" for each in findings), "findings": [asdict(each) for each in findings]})
+        emit_json(
+            {
+                "ok": all(each.level != "wrong" for each in findings),
+                "findings": [asdict(each) for each in findings],
+            }
+        )
     else:
         for each in findings:
             mark = {"ok": "ok   ", "warn": "WARN ", "wrong": "WRONG"}[each.level]
@@ -57,7 +67,12 @@ def _look(where: Path) -> Iterator[Finding]:
         config = read_config(where)
     except ConfigErrors as error:
         yield from (
-            Finding("wrong", f"configuration: {each}", "correct it; rexalgo config check shows every value") for each in error.errors
+            Finding(
+                "wrong",
+                f"configuration: {each}",
+                "correct it; rexalgo config check shows every value",
+            )
+            for each in error.errors
         )
         return
     yield Finding("ok", f"configuration of {config.folder}")
@@ -66,45 +81,80 @@ def _look(where: Path) -> Iterator[Finding]:
 
 
 def _secrets(config: Config) -> Iterator[Finding]:
-    for name, value in (("ENCRYPTION_KEY", config.secrets.encryption_key), ("JWT_SECRET", config.secrets.jwt_secret)):
+    for name, value in (
+        ("ENCRYPTION_KEY", config.secrets.encryption_key),
+        ("JWT_SECRET", config.secrets.jwt_secret),
+    ):
         if value is None:
-            yield Finding("wrong", f"{name} is not set", "rexalgo init makes a .env; or set it in the environment, or NAME_FILE")
+            yield Finding(
+                "wrong",
+                f"{name} is not set",
+                "rexalgo init makes a .env; or set it in the environment, or NAME_FILE",
+            )
         else:
             yield Finding("ok", f"{name} is set, from {config.origins[f'secrets.{name.lower()}']}")
 
 
 def _exposure(config: Config) -> Iterator[Finding]:
-    yield from (Finding("wrong", each, "rexalgo serve refuses until then") for each in check_exposure(config))
+    yield from (
+        Finding("wrong", each, "rexalgo serve refuses until then")
+        for each in check_exposure(config)
+    )
 
 
 def _plugins(config: Config) -> Iterator[Finding]:
     try:
         plugins = load_plugins(config.plugins.enabled, config.plugin_settings)
     except PluginError as error:
-        yield Finding("wrong", f"plugin {error.name} from {error.distribution}: {error.wrong}", error.do)
+        yield Finding(
+            "wrong", f"plugin {error.name} from {error.distribution}: {error.wrong}", error.do
+        )
         return
     yield Finding("ok", "plugins: " + ", ".join(each.name for each in plugins.loaded))
     if config.plugins.rate_limiter not in plugins.limiters:
-        yield Finding("wrong", f"rate limiter {config.plugins.rate_limiter} is not registered", "enable its plugin")
+        yield Finding(
+            "wrong",
+            f"rate limiter {config.plugins.rate_limiter} is not registered",
+            "enable its plugin",
+        )
     if not plugins.webhook_sources:
-        yield Finding("wrong", "no webhook source is enabled", "rexalgo plugin enable signed_webhook")
+        yield Finding(
+            "wrong", "no webhook source is enabled", "rexalgo plugin enable signed_webhook"
+        )
     if not config.operator.name:
-        yield Finding("warn", "nobody is named as operator", "set operator.name: followers see it before they paste a key")
+        yield Finding(
+            "warn",
+            "nobody is named as operator",
+            "set operator.name: followers see it before they paste a key",
+        )
 
 
 def _disk(config: Config) -> Iterator[Finding]:
     folder = config.data_dir if config.data_dir.exists() else config.folder
     free = shutil.disk_usage(folder).free
     level = "ok" if free >= DISK_FREE_MIN else "wrong"
-    yield Finding(level, f"{free // 2**20} MiB free at {folder}", "" if level == "ok" else "free some: signals are refused when it is full")
+    yield Finding(
+        level,
+        f"{free // 2**20} MiB free at {folder}",
+        "" if level == "ok" else "free some: signals are refused when it is full",
+    )
 
 
 def _ledger(config: Config) -> Iterator[Finding]:
     if unfit := why_unfit(config):
-        yield Finding("wrong", unfit, "rexalgo restore FILE with the newest backup; where there is none, ask for help before you start it")
+        yield Finding(
+            "wrong",
+            unfit,
+            "rexalgo restore FILE with the newest backup; where there is none, ask for help "
+            "before you start it",
+        )
         return
     if not config.ledger.path.exists():
-        yield Finding("warn", f"no ledger yet at {config.ledger.path}", "rexalgo serve or rexalgo provision makes it")
+        yield Finding(
+            "warn",
+            f"no ledger yet at {config.ledger.path}",
+            "rexalgo serve or rexalgo provision makes it",
+        )
         return
     mode = config.ledger.path.stat().st_mode & 0o777
     if mode & 0o077:
@@ -112,54 +162,96 @@ def _ledger(config: Config) -> Iterator[Finding]:
     try:
         answer = check_ledger(config.ledger.path)
     except LedgerError as error:
-        yield Finding("wrong", str(error), "rexalgo restore FILE with the newest backup, or ask for help before you start it")
+        yield Finding(
+            "wrong",
+            str(error),
+            "rexalgo restore FILE with the newest backup, or ask for help before you start it",
+        )
         return
     if answer == "ok":
         yield Finding("ok", f"ledger {config.ledger.path}, quick check ok")
     else:
         yield Finding(
-            "wrong", f"the ledger is damaged: {answer[:200]}", "stop the server, then rexalgo restore FILE with the newest backup"
+            "wrong",
+            f"the ledger is damaged: {answer[:200]}",
+            "stop the server, then rexalgo restore FILE with the newest backup",
         )
         return
     if old := why_old_on_disk(config):
-        yield Finding("wrong", old, "rexalgo serve starts it still; then rexalgo reconcile --plan and rexalgo restore confirm")
+        yield Finding(
+            "wrong",
+            old,
+            "rexalgo serve starts it still; then rexalgo reconcile --plan and rexalgo restore "
+            "confirm",
+        )
 
 
 def _server(config: Config) -> Iterator[Finding]:
     try:
         told = run_trio(lambda: ask_server(config.data_dir, "ping", {}))
     except ServerSilent as error:
-        yield Finding("wrong", f"the server does not answer: {error}", "rexalgo halt entries --all still works; then look at its log")
+        yield Finding(
+            "wrong",
+            f"the server does not answer: {error}",
+            "rexalgo halt entries --all still works; then look at its log",
+        )
     except OSError:
-        yield Finding("warn", "no server runs in this folder", "first what is said of the ledger" if why_unfit(config) else "rexalgo serve")
+        yield Finding(
+            "warn",
+            "no server runs in this folder",
+            "first what is said of the ledger" if why_unfit(config) else "rexalgo serve",
+        )
     else:
         yield Finding("ok", f"server runs, version {told['version']}")
 
 
 def _root_keys(config: Config) -> Iterator[Finding]:
-    if not config.ledger.path.exists() or config.secrets.encryption_key is None or why_unfit(config):
+    if (
+        not config.ledger.path.exists()
+        or config.secrets.encryption_key is None
+        or why_unfit(config)
+    ):
         return
     try:
         told: dict[str, Any] = run_trio(lambda: call(config, "key_status", {}))
     except RexAlgoError as error:
-        yield Finding("wrong", f"the root keys cannot be read: {error}", "put back the copy of the keys that you keep elsewhere")
+        yield Finding(
+            "wrong",
+            f"the root keys cannot be read: {error}",
+            "put back the copy of the keys that you keep elsewhere",
+        )
         return
     if told["in_use"] not in (None, told["active"]):
-        yield Finding("warn", f"the server uses root key {told['in_use']}, and {told['active']} stands first now", "rexalgo key rewrap")
+        yield Finding(
+            "warn",
+            f"the server uses root key {told['in_use']}, and {told['active']} stands first now",
+            "rexalgo key rewrap",
+        )
     for each in told["keys"]:
         if each["state"] == "active" and (each["age_days"] or 0) > ROOT_KEY_DAYS_MAX:
-            yield Finding("warn", f"root key {each['kid']} is the active one for {each['age_days']} days", "rexalgo key rotate")
+            yield Finding(
+                "warn",
+                f"root key {each['kid']} is the active one for {each['age_days']} days",
+                "rexalgo key rotate",
+            )
         if each["state"] != "active" and each["lies_there"] and not each["under"]:
             yield Finding(
-                "ok", f"root key {each['kid']} is needed by nothing here", f"once no backup needs it: rexalgo key remove {each['kid']}"
+                "ok",
+                f"root key {each['kid']} is needed by nothing here",
+                f"once no backup needs it: rexalgo key remove {each['kid']}",
             )
         if each["state"] == "old" and not each["lies_there"]:
             yield Finding(
-                "wrong", f"root key {each['kid']} is gone from {told['place']}, and this place needs it", "put it back behind the others"
+                "wrong",
+                f"root key {each['kid']} is gone from {told['place']}, and this place needs it",
+                "put it back behind the others",
             )
     if told["left"] or (told["rewrap"] is not None and told["rewrap"]["ended"] is None):
         yield Finding(
-            "warn", f"a rotation to root key {told['active']} is not finished: {told['left']} things lie under others", "rexalgo key rewrap"
+            "warn",
+            f"a rotation to root key {told['active']} is not finished: {told['left']} things lie "
+            "under others",
+            "rexalgo key rewrap",
         )
 
 
@@ -171,7 +263,14 @@ def _people(config: Config) -> Iterator[Finding]:
     except RexAlgoError as error:
         yield Finding("wrong", f"the state cannot be read: {error}", "see above")
         return
-    checks: tuple[Callable[[dict[str, Any]], Iterator[Finding]], ...] = (_still, _accounts, _switches, _orders, _late, _books)
+    checks: tuple[Callable[[dict[str, Any]], Iterator[Finding]], ...] = (
+        _still,
+        _accounts,
+        _switches,
+        _orders,
+        _late,
+        _books,
+    )
     for check in checks:
         yield from check(seen)
 
@@ -180,7 +279,8 @@ def _still(seen: dict[str, Any]) -> Iterator[Finding]:
     for each in seen["still"][:20]:
         yield Finding(
             "wrong",
-            f"{each['account'] or 'this place'} stands still since {each['since']}, no order of any kind leaves: {each['cause']}",
+            f"{each['account'] or 'this place'} stands still since {each['since']}, no order of "
+            f"any kind leaves: {each['cause']}",
             "rexalgo reconcile --plan shows what differs; then rexalgo restore confirm",
         )
 
@@ -192,11 +292,27 @@ _DO_TROUBLED: Final = "it is tried again by itself; rexalgo account check NAME s
 def _accounts(seen: dict[str, Any]) -> Iterator[Finding]:
     engine, total = seen["engine"], sum(seen["accounts"].values())
     if engine["running"] and not engine["ledger_healthy"]:
-        yield Finding("wrong", "the server's last write to the ledger failed", "look at disk space and the log; signals get 503 meanwhile")
+        yield Finding(
+            "wrong",
+            "the server's last write to the ledger failed",
+            "look at disk space and the log; signals get 503 meanwhile",
+        )
     for name, each in list(engine["troubled"].items())[:20]:
-        what = "is quarantined: no new entries" if each["quarantined"] else each["problem"] or each["last_error"] or "is starting"
-        yield Finding("wrong", f"account {name}: {what}", _DO_QUARANTINED if each["quarantined"] else _DO_TROUBLED)
-    yield Finding("ok", f"{total} accounts, {seen['strategies']} strategies, {seen['positions']} positions held by strategies")
+        what = (
+            "is quarantined: no new entries"
+            if each["quarantined"]
+            else each["problem"] or each["last_error"] or "is starting"
+        )
+        yield Finding(
+            "wrong",
+            f"account {name}: {what}",
+            _DO_QUARANTINED if each["quarantined"] else _DO_TROUBLED,
+        )
+    yield Finding(
+        "ok",
+        f"{total} accounts, {seen['strategies']} strategies, {seen['positions']} positions held "
+        "by strategies",
+    )
 
 
 def _switches(seen: dict[str, Any]) -> Iterator[Finding]:
@@ -204,7 +320,8 @@ def _switches(seen: dict[str, Any]) -> Iterator[Finding]:
         flags = "--all" if each["scope"] == "all" else f"--{each['scope']} {each['target']}"
         yield Finding(
             "warn",
-            f"new entries are off ({flags}, level {each['level']}) by {each['set_by']}: {each['note']}",
+            f"new entries are off ({flags}, level {each['level']}) by {each['set_by']}: "
+            f"{each['note']}",
             f"rexalgo resume entries {flags}",
         )
 
@@ -212,9 +329,15 @@ def _switches(seen: dict[str, Any]) -> Iterator[Finding]:
 def _orders(seen: dict[str, Any]) -> Iterator[Finding]:
     open_orders = seen["open_orders"]
     if open_orders.get("not_confirmed"):
-        yield Finding("wrong", f"{open_orders['not_confirmed']} orders were sent and never confirmed", "rexalgo unknown list")
+        yield Finding(
+            "wrong",
+            f"{open_orders['not_confirmed']} orders were sent and never confirmed",
+            "rexalgo unknown list",
+        )
     if open_orders.get("unknown"):
-        yield Finding("warn", f"{open_orders['unknown']} orders are being looked up", "rexalgo unknown list")
+        yield Finding(
+            "warn", f"{open_orders['unknown']} orders are being looked up", "rexalgo unknown list"
+        )
 
 
 def _late(seen: dict[str, Any]) -> Iterator[Finding]:
@@ -226,12 +349,22 @@ def _late(seen: dict[str, Any]) -> Iterator[Finding]:
 def _books(seen: dict[str, Any]) -> Iterator[Finding]:
     books = seen["books"]
     for each in books["differ"][:20]:
-        yield Finding("wrong", f"the books of {each} have another quantity than its share", "rexalgo books check NAME shows both sides")
+        yield Finding(
+            "wrong",
+            f"the books of {each} have another quantity than its share",
+            "rexalgo books check NAME shows both sides",
+        )
     if books["unsettled"]:
         yield Finding(
-            "warn", f"{books['unsettled']} fills lack a price, a fee or a cause", "the exchange is asked again; rexalgo books check NAME"
+            "warn",
+            f"{books['unsettled']} fills lack a price, a fee or a cause",
+            "the exchange is asked again; rexalgo books check NAME",
         )
     if books["unexplained"]:
-        yield Finding("warn", f"{books['unexplained']} fills stayed unexplained", "rexalgo books check NAME names them")
+        yield Finding(
+            "warn",
+            f"{books['unexplained']} fills stayed unexplained",
+            "rexalgo books check NAME names them",
+        )
     if not books["differ"]:
         yield Finding("ok", "the books have what strategies hold")

@@ -1,4 +1,6 @@
-"""``rexalgo drill [NAME]``: rehearse an incident with the real server and the simulated exchange, and learn whether it ends well."""
+"""``rexalgo drill [NAME]``: rehearse an incident with the real server and the simulated exchange,
+and learn whether it ends well.
+"""
 
 import tempfile
 import time
@@ -12,14 +14,23 @@ from rexalgo.cli.common import CliError, Exit, emit_json, json_option
 
 @click.command()
 @click.argument("name", required=False)
-@click.option("--followers", type=click.IntRange(2, 200), default=12, show_default=True, help="How many simulated accounts take part.")
-@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Seed of the exchange.")
+@click.option(
+    "--followers",
+    type=click.IntRange(2, 200),
+    default=12,
+    show_default=True,
+    help="How many simulated accounts take part.",
+)
+@click.option(
+    "--seed", type=click.IntRange(0), default=1, show_default=True, help="Seed of the exchange."
+)
 @json_option
 def drill(name: str | None, followers: int, seed: int, as_json: bool) -> None:
     """Rehearse an incident; without NAME, list what can be rehearsed.
 
-    Everything is SIMULATED and in a temporary folder: a real server process, a simulated exchange that fails on purpose, signed signals.
-    The exchange's own record judges. Ends with 0 when all that must hold held, else with 1.
+    Everything is SIMULATED and in a temporary folder: a real server process, a simulated exchange
+    that fails on purpose, signed signals. The exchange's own record judges. Ends with 0 when all
+    that must hold held, else with 1.
     """
     from rexalgo.drills.plays import PLAYS, Held
     from rexalgo.drills.stage import DrillFailed, staged
@@ -54,7 +65,13 @@ def drill(name: str | None, followers: int, seed: int, as_json: bool) -> None:
     say("PASS" if passed else "FAIL")
     if as_json:
         emit_json(
-            {"drill": name, "environment": "simulated", "passed": passed, "problem": problem, "held": [asdict(each) for each in held]}
+            {
+                "drill": name,
+                "environment": "simulated",
+                "passed": passed,
+                "problem": problem,
+                "held": [asdict(each) for each in held],
+            }
         )
     if not passed:
         raise SystemExit(int(Exit.NO))

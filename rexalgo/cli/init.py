@@ -1,4 +1,6 @@
-"""``rexalgo init``: write rexalgo.toml and .env for a new place, asking at most five things; never overwrite."""
+"""``rexalgo init``: write rexalgo.toml and .env for a new place, asking at most five things; never
+overwrite.
+"""
 
 import base64
 import json
@@ -19,7 +21,10 @@ from engine.settings.files import create_file, make_folder
 from rexalgo.cli.common import CliError, Exit, emit_json, json_option
 
 _QUESTIONS: Final = {
-    "public_url": ("Public address of this place, such as https://copy.example.org (empty: this machine only)", ""),
+    "public_url": (
+        "Public address of this place, such as https://copy.example.org (empty: this machine only)",
+        "",
+    ),
     "exchange": ("Exchange plugin (paper to practise)", "paper"),
     "operator": ("Who runs this place? Shown to people before they paste a key", ""),
     "zone": ("Time zone of the trading day", "UTC"),
@@ -28,25 +33,48 @@ _QUESTIONS: Final = {
 
 
 @click.command()
-@click.option("--dir", "folder", type=click.Path(path_type=Path, file_okay=False), help="Folder to write into. Default: the current one.")
+@click.option(
+    "--dir",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder to write into. Default: the current one.",
+)
 @click.option("--public-url", help="Public address of this place.")
 @click.option("--exchange", help="paper, or the name of an exchange plugin.")
 @click.option("--operator", help="Who runs this place; shown to people before they paste a key.")
 @click.option("--zone", help="Time zone of the trading day, such as Europe/Berlin.")
 @click.option("--alerts", help="Name of the notifier plugin that gets alerts.")
-@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="One more setting, such as plugin.mudrex.base_url=URL.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="One more setting, such as plugin.mudrex.base_url=URL.",
+)
 @json_option
 @click.pass_obj
-def init(where: Path, /, folder: Path | None, settings: tuple[str, ...], as_json: bool, **flags: str | None) -> None:
+def init(
+    where: Path,
+    /,
+    folder: Path | None,
+    settings: tuple[str, ...],
+    as_json: bool,
+    **flags: str | None,
+) -> None:
     """Write rexalgo.toml and .env (generated secrets, mode 0600) for a new place.
 
-    Asks only what no flag answers, and nothing without a terminal. Never overwrites: ends with 3 and says what stands there.
+    Asks only what no flag answers, and nothing without a terminal. Never overwrites: ends with 3
+    and says what stands there.
     """
     target = (folder or (where if where.is_dir() else where.parent)).absolute()
     files = (target / "rexalgo.toml", target / ".env")
     standing = [str(file) for file in files if file.exists()]
     if standing:
-        raise CliError(f"{' and '.join(standing)} stand(s) there already; nothing was written. Move it away, or use --dir", Exit.REFUSED)
+        raise CliError(
+            f"{' and '.join(standing)} stand(s) there already; nothing was written. Move it away, "
+            "or use --dir",
+            Exit.REFUSED,
+        )
     asks = sys.stdin.isatty() and not as_json
     answers = {key: _answer(key, flag, asks) for key, flag in flags.items()}
     make_folder(target, 0o777)
@@ -55,7 +83,10 @@ def init(where: Path, /, folder: Path | None, settings: tuple[str, ...], as_json
         emit_json({"config": str(files[0]), "env": str(files[1]), "next": _next_commands(target)})
         return
     click.echo(f"wrote {files[0]}\nwrote {files[1]} (mode 0600)\n")
-    click.echo("Keep a copy of .env in another place: without it every follower must connect again.\n\nNext:")
+    click.echo(
+        "Keep a copy of .env in another place: without it every follower must connect "
+        "again.\n\nNext:"
+    )
     for command in _next_commands(target):
         click.echo(f"  {command}")
 
@@ -72,7 +103,10 @@ def _setting(text: str) -> tuple[list[str], object]:
     name, sign, value = text.partition("=")
     parts = [each.strip() for each in name.split(".")]
     if not sign or len(parts) < 2 or not all(parts):
-        raise CliError(f"--set: expected a name such as engine.entry_age_s, = and a value, found {text!r}", Exit.USAGE)
+        raise CliError(
+            f"--set: expected a name such as engine.entry_age_s, = and a value, found {text!r}",
+            Exit.USAGE,
+        )
     try:
         return parts, tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
@@ -86,26 +120,43 @@ def _with_settings(text: str, settings: list[tuple[list[str], object]]) -> str:
         for each in parts[:-1]:
             table = table.setdefault(each, tomlkit.table())
             if not isinstance(table, MutableMapping):
-                raise CliError(f"--set: {'.'.join(parts)} is no setting: {each} has a value, and no settings below it", Exit.USAGE)
+                raise CliError(
+                    f"--set: {'.'.join(parts)} is no setting: {each} has a value, and no settings "
+                    "below it",
+                    Exit.USAGE,
+                )
         table[parts[-1]] = value
     return tomlkit.dumps(document)
 
 
-def _write(files: tuple[Path, Path], answers: dict[str, str], settings: list[tuple[list[str], object]]) -> None:
-    """Write both files, or none: what was written is checked by reading it, and removed again when an answer does not fit."""
+def _write(
+    files: tuple[Path, Path], answers: dict[str, str], settings: list[tuple[list[str], object]]
+) -> None:
+    """Write both files, or none: what was written is checked by reading it, and removed again when
+    an answer does not fit.
+    """
     installed = {each.name for each in list_installed()}
     for key in ("exchange", "alerts"):
         if answers[key] not in installed:
-            raise CliError(f"{key}: expected an installed plugin ({', '.join(sorted(installed))}), found {answers[key]!r}", Exit.USAGE)
+            raise CliError(
+                f"{key}: expected an installed plugin ({', '.join(sorted(installed))}), found "
+                f"{answers[key]!r}",
+                Exit.USAGE,
+            )
     made: list[Path] = []
     try:
-        for file, text, mode in ((files[1], new_env_text(), 0o600), (files[0], _with_settings(_toml_text(answers), settings), 0o644)):
+        for file, text, mode in (
+            (files[1], new_env_text(), 0o600),
+            (files[0], _with_settings(_toml_text(answers), settings), 0o644),
+        ):
             create_file(file, text, mode)
             made.append(file)
         load_config(files[0], {})
     except FileExistsError as error:
         _unlink(made)
-        raise CliError(f"{error.filename2} appeared meanwhile; nothing was written", Exit.REFUSED) from error
+        raise CliError(
+            f"{error.filename2} appeared meanwhile; nothing was written", Exit.REFUSED
+        ) from error
     except BaseException:
         _unlink(made)
         raise
@@ -117,7 +168,9 @@ def _unlink(made: list[Path]) -> None:
 
 
 def _toml_text(answers: dict[str, str]) -> str:
-    enabled = list(dict.fromkeys([answers["exchange"], "signed_webhook", "gcra", "log", answers["alerts"]]))
+    enabled = list(
+        dict.fromkeys([answers["exchange"], "signed_webhook", "gcra", "log", answers["alerts"]])
+    )
     return f"""\
 # Settings of this place. What is not written here has its default: rexalgo config check shows every value and its origin.
 # Secrets are in .env beside this file, never here.
@@ -153,4 +206,8 @@ JWT_SECRET={base64.b64encode(secrets.token_bytes(32)).decode()}
 
 def _next_commands(target: Path) -> list[str]:
     option = "" if target == Path.cwd() else f"--config {target} "
-    return [f"rexalgo {option}config check", f"rexalgo {option}serve", f"rexalgo {option}operator create NAME"]
+    return [
+        f"rexalgo {option}config check",
+        f"rexalgo {option}serve",
+        f"rexalgo {option}operator create NAME",
+    ]

@@ -10,5 +10,9 @@ def installed(name: str) -> InstalledPlugin:
     there = list_installed()
     found = next((each for each in there if each.name == name), None)
     if found is None:
-        raise CliError(f"{no_such('installed plugin', name, [each.name for each in there])} (rexalgo plugin list)", Exit.NOTHING)
+        raise CliError(
+            f"{no_such('installed plugin', name, [each.name for each in there])} (rexalgo plugin "
+            "list)",
+            Exit.NOTHING,
+        )
     return found

@@ -41,7 +41,9 @@ from rexalgo.testing import (
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Say how the kit reaches an exchange: with which credentials (variables by field), reading only or not, and with which file."""
+    """Say how the kit reaches an exchange: with which credentials (variables by field), reading
+    only or not, and with which file.
+    """
 
     credentials: Mapping[str, str]
     read_only: bool = False
@@ -52,12 +54,18 @@ class Line:
         """Return what makes HTTP clients, None for the engine's own."""
         if self.recorded is not None:
             return RecordedAnswers(self.recorded)
-        return None if self.record is None else RecordingClients(HttpClientFactory(), self.record, hidden)
+        return (
+            None
+            if self.record is None
+            else RecordingClients(HttpClientFactory(), self.record, hidden)
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Say what is run: one plugin with its settings, all cases or one, to the end or to the first failure, and who is told meanwhile."""
+    """Say what is run: one plugin with its settings, all cases or one, to the end or to the first
+    failure, and who is told meanwhile.
+    """
 
     name: str
     settings: Mapping[str, object]
@@ -73,21 +81,35 @@ class Run:
 
 
 def run_kits(run: Run) -> tuple[list[KitReport], str, Plugins]:
-    """Run the kits for everything that the plugin registers; returns the reports and the environment of the last exchange."""
+    """Run the kits for everything that the plugin registers; returns the reports and the
+    environment of the last exchange.
+    """
     plugins = run.load()
     if run.only is not None and (run.only not in dict(exchange_cases()) or not plugins.exchanges):
-        raise CliError(f"--case: expected a case of an exchange, such as E33, of a plugin that has one, found {run.only}", Exit.USAGE)
+        raise CliError(
+            "--case: expected a case of an exchange, such as E33, of a plugin that has one, "
+            f"found {run.only}",
+            Exit.USAGE,
+        )
     reports, environment = [], ""
     for adapter in plugins.exchanges.values():
         with tempfile.TemporaryDirectory(prefix="kit-") as folder:
             under_test, where = _exchange(adapter, plugins, run, folder)
             environment = where.label
             run.begin("exchange", adapter.name, environment)
-            check = partial(check_exchange_adapter, under_test, run.only, stop_at_first=run.stop_at_first, tell=run.tell)
+            check = partial(
+                check_exchange_adapter,
+                under_test,
+                run.only,
+                stop_at_first=run.stop_at_first,
+                tell=run.tell,
+            )
             reports.append(run_trio(check))
     if run.only is None:
         for name in plugins.limiters:
-            reports.append(_told(run, check_rate_limiter(lambda name=name: run.load().limiters[name])))  # type: ignore[misc]
+            reports.append(
+                _told(run, check_rate_limiter(lambda name=name: run.load().limiters[name]))  # type: ignore[misc]
+            )
         reports += [_told(run, each) for each in _sources(plugins, run.name)]
     if not reports:
         raise CliError(_nothing(plugins, run.name), Exit.NOTHING)
@@ -105,52 +127,87 @@ def _nothing(plugins: Plugins, name: str) -> str:
     provides = ", ".join(plugins.loaded[0].provides)
     if plugins.webhook_sources or plugins.stream_sources:
         return (
-            f"plugin {name} provides {provides}, and its module tells neither how a sender signs (sign_for_kit and body_for_kit, for a "
-            "webhook source) nor which parameters work (params_for_kit, for a stream source); see docs/plugin-source.md"
+            f"plugin {name} provides {provides}, and its module tells neither how a sender signs "
+            "(sign_for_kit and body_for_kit, for a "
+            "webhook source) nor which parameters work (params_for_kit, for a stream source); see "
+            "docs/plugin-source.md"
         )
     return f"plugin {name} provides {provides}: there is no kit for that"
 
 
-def _exchange(adapter: ExchangeAdapter, plugins: Plugins, run: Run, folder: str) -> tuple[ExchangeUnderTest, Environment]:
+def _exchange(
+    adapter: ExchangeAdapter, plugins: Plugins, run: Run, folder: str
+) -> tuple[ExchangeUnderTest, Environment]:
     settings = plugins.settings(run.name)
-    environment = adapter.environment(ExchangeContext(settings, SystemClock(), HttpClientFactory(), folder))
+    environment = adapter.environment(
+        ExchangeContext(settings, SystemClock(), HttpClientFactory(), folder)
+    )
     if environment is Environment.LIVE and not run.line.read_only:
         raise CliError(
-            f"{adapter.name} is LIVE with these settings: the kit would trade with real money. Give --against URL of a simulator on this "
-            "machine, or --read-only with --credential for a look at a real account that places no order",
+            f"{adapter.name} is LIVE with these settings: the kit would trade with real money. "
+            "Give --against URL of a simulator on this "
+            "machine, or --read-only with --credential for a look at a real account that places "
+            "no order",
             Exit.REFUSED,
         )
     given = _credentials(adapter, run.line, environment)
     fields = [each.name for each in adapter.credential_fields]
-    wrong = None if environment is Environment.PAPER else {each: Secret(f"bad-{secrets.token_hex(8)}") for each in fields}
+    wrong = (
+        None
+        if environment is Environment.PAPER
+        else {each: Secret(f"bad-{secrets.token_hex(8)}") for each in fields}
+    )
     clients = run.line.clients([each.reveal() for each in given.values()])
-    there = {"adapter_at": partial(_adapter_at, run, adapter.name)} if "base_url" in plugins.loaded[0].defaults else {}
-    return ExchangeUnderTest(adapter, given, settings, folder, wrong, run.line.read_only, clients, **there), environment
+    there = (
+        {"adapter_at": partial(_adapter_at, run, adapter.name)}
+        if "base_url" in plugins.loaded[0].defaults
+        else {}
+    )
+    return ExchangeUnderTest(
+        adapter, given, settings, folder, wrong, run.line.read_only, clients, **there
+    ), environment
 
 
 def _adapter_at(run: Run, name: str, url: str) -> ExchangeAdapter:
     try:
         return run.load(base_url=url).exchanges[name]
     except PluginError as error:
-        raise InvalidValue(f"plugin.{run.name}.base_url", "an address that the plugin takes", error.wrong) from error
+        raise InvalidValue(
+            f"plugin.{run.name}.base_url", "an address that the plugin takes", error.wrong
+        ) from error
 
 
-def _credentials(adapter: ExchangeAdapter, line: Line, environment: Environment) -> Mapping[str, Secret]:
-    """Return the credentials: all of them from the environment, or all made up, as a simulator of one's own takes them."""
+def _credentials(
+    adapter: ExchangeAdapter, line: Line, environment: Environment
+) -> Mapping[str, Secret]:
+    """Return the credentials: all of them from the environment, or all made up, as a simulator of
+    one's own takes them.
+    """
     fields = [each.name for each in adapter.credential_fields]
     if not line.credentials and line.recorded is None and environment is Environment.LIVE:
-        raise CliError(f"{adapter.name} is LIVE: expected {_usage(fields)}, found no credential", Exit.USAGE)
+        raise CliError(
+            f"{adapter.name} is LIVE: expected {_usage(fields)}, found no credential", Exit.USAGE
+        )
     if not line.credentials:
         made_up = f"kit-{secrets.token_hex(8)}"
         return {each: Secret(made_up) for each in fields}
-    unlike = [*(each for each in line.credentials if each not in fields), *(each for each in fields if each not in line.credentials)]
+    unlike = [
+        *(each for each in line.credentials if each not in fields),
+        *(each for each in fields if each not in line.credentials),
+    ]
     if unlike:
         raise CliError(
-            f"--credential: expected each field of {adapter.name} once: {_usage(fields)}; look at {', '.join(unlike)}", Exit.USAGE
+            f"--credential: expected each field of {adapter.name} once: {_usage(fields)}; look at "
+            f"{', '.join(unlike)}",
+            Exit.USAGE,
         )
     empty = [variable for variable in line.credentials.values() if not os.environ.get(variable)]
     if empty:
-        raise CliError(f"--credential: expected a value in the environment variable {', '.join(empty)}, found nothing", Exit.USAGE)
+        raise CliError(
+            f"--credential: expected a value in the environment variable {', '.join(empty)}, "
+            "found nothing",
+            Exit.USAGE,
+        )
     return {field: Secret(os.environ[variable]) for field, variable in line.credentials.items()}
 
 
@@ -159,13 +216,18 @@ def _usage(fields: list[str]) -> str:
 
 
 def _sources(plugins: Plugins, name: str) -> list[KitReport]:
-    """Check webhook sources whose module tells how a sender signs (``sign_for_kit(secret, body, at)`` and ``body_for_kit``), and stream
-    sources whose module gives parameters that work (``params_for_kit``)."""
+    """Check webhook sources whose module tells how a sender signs (``sign_for_kit(secret, body,
+    at)`` and ``body_for_kit``), and stream sources whose module gives parameters that work
+    (``params_for_kit``).
+    """
     module = import_module(installed(name).module.partition(":")[0])
     sign, body = getattr(module, "sign_for_kit", None), getattr(module, "body_for_kit", None)
     reports = []
     if sign is not None and body is not None:
-        reports += [check_signal_source(SourceUnderTest(each, sign, body)) for each in plugins.webhook_sources.values()]
+        reports += [
+            check_signal_source(SourceUnderTest(each, sign, body))
+            for each in plugins.webhook_sources.values()
+        ]
     params = getattr(module, "params_for_kit", None)
     if params is not None:
         for each in plugins.stream_sources.values():
@@ -173,12 +235,26 @@ def _sources(plugins: Plugins, name: str) -> list[KitReport]:
     return reports
 
 
-def record_of(plugins: Plugins, name: str, environment: str, reports: list[KitReport], read_only: bool) -> KitRecord:
+def record_of(
+    plugins: Plugins, name: str, environment: str, reports: list[KitReport], read_only: bool
+) -> KitRecord:
     """Make the record of a run."""
     loaded = plugins.loaded[0]
     failed = tuple(each.number for report in reports for each in report.failures)
-    cases = sum(1 for report in reports for each in report.results if each.verdict is not Verdict.SKIPPED)
+    cases = sum(
+        1 for report in reports for each in report.results if each.verdict is not Verdict.SKIPPED
+    )
     return KitRecord(
-        name, loaded.distribution, loaded.version, loaded.code, KIT_VERSION, PLUGIN_API_VERSION, datetime.now(UTC).isoformat(), environment,
-        read_only, all(each.passed for each in reports), cases, failed,
-    )  # fmt: skip
+        name,
+        loaded.distribution,
+        loaded.version,
+        loaded.code,
+        KIT_VERSION,
+        PLUGIN_API_VERSION,
+        datetime.now(UTC).isoformat(),
+        environment,
+        read_only,
+        all(each.passed for each in reports),
+        cases,
+        failed,
+    )

@@ -1,4 +1,6 @@
-"""``rexalgo plugin list|show|enable|disable|test|new``: what is installed, what is enabled, what is proven, and a package to start from."""
+"""``rexalgo plugin list|show|enable|disable|test|new``: what is installed, what is enabled, what is
+proven, and a package to start from.
+"""
 
 import tomllib
 from collections.abc import Callable
@@ -21,7 +23,9 @@ from rexalgo.cli.plugin_test import test
 
 @click.group()
 def plugin() -> None:
-    """List, show, enable and disable plugins. Installed is not enabled: only what rexalgo.toml names is loaded."""
+    """List, show, enable and disable plugins. Installed is not enabled: only what rexalgo.toml
+    names is loaded.
+    """
 
 
 plugin.add_command(test)
@@ -41,13 +45,25 @@ def list_(where: Path, as_json: bool) -> None:
         emit_json({"plugins": rows, "enabled_but_not_installed": missing})
         return
     for row in rows:
-        click.echo(f"{'enabled ' if row['enabled'] else 'disabled'}  {row['name']:<20}  {row['distribution']} {row['version']}")
+        click.echo(
+            f"{'enabled ' if row['enabled'] else 'disabled'}  {row['name']:<20}  "
+            f"{row['distribution']} {row['version']}"
+        )
     for name in missing:
-        click.echo(f"missing   {name:<20}  enabled and not installed: install it, or run: rexalgo plugin disable {name}")
+        click.echo(
+            f"missing   {name:<20}  enabled and not installed: install it, or run: rexalgo plugin "
+            f"disable {name}"
+        )
 
 
 def _row(each: InstalledPlugin, enabled: bool) -> dict[str, object]:
-    return {"name": each.name, "distribution": each.distribution, "version": each.version, "module": each.module, "enabled": enabled}
+    return {
+        "name": each.name,
+        "distribution": each.distribution,
+        "version": each.version,
+        "module": each.module,
+        "enabled": enabled,
+    }
 
 
 @plugin.command()
@@ -59,8 +75,14 @@ def show(where: Path, name: str, as_json: bool) -> None:
     read = read_config(where)
     source = installed(name)
     plugins = load_plugins([name], read.plugin_settings)
-    loaded, logins = plugins.loaded[0], [row for each in plugins.exchanges.values() for row in _login(each)]
-    record, looked = read_record(read.data_dir, name), read_record(read.data_dir, name, read_only=True)
+    loaded, logins = (
+        plugins.loaded[0],
+        [row for each in plugins.exchanges.values() for row in _login(each)],
+    )
+    record, looked = (
+        read_record(read.data_dir, name),
+        read_record(read.data_dir, name, read_only=True),
+    )
     why = why_unproven(read.data_dir, name, loaded.version, loaded.code)
     answer = _row(source, name in read.plugins.enabled) | {
         "provides": list(loaded.provides),
@@ -73,25 +95,44 @@ def show(where: Path, name: str, as_json: bool) -> None:
     if as_json:
         emit_json(answer)
         return
-    click.echo(f"{name}: {'enabled' if answer['enabled'] else 'disabled'}, {source.distribution} {source.version} ({source.module})")
+    click.echo(
+        f"{name}: {'enabled' if answer['enabled'] else 'disabled'}, {source.distribution} "
+        f"{source.version} ({source.module})"
+    )
     click.echo("provides: " + ", ".join(loaded.provides))
     click.echo("kit: " + _kit_words(record, why))
     if looked is not None:
         click.echo("kit, reading only: " + _kit_words(looked, ""))
-    click.echo(f"settings of [plugin.{name}] and their defaults:" if loaded.defaults else "it has no settings")
+    click.echo(
+        f"settings of [plugin.{name}] and their defaults:"
+        if loaded.defaults
+        else "it has no settings"
+    )
     for key, value in loaded.defaults.items():
         click.echo(f"  {key} = {value!r}")
     for field in logins:
-        told = ". ".join(part.rstrip(".") for part in (field["help"], field["where"] and f"From {field['where']}", field["lasts"]) if part)
+        told = ". ".join(
+            part.rstrip(".")
+            for part in (field["help"], field["where"] and f"From {field['where']}", field["lasts"])
+            if part
+        )
         click.echo(f"a login needs {field['name']} ({field['label']}): {told}.")
 
 
 def _login(adapter: ExchangeAdapter) -> list[dict[str, str]]:
-    """Say what a person must paste to connect an account, where it comes from, and how long it lasts."""
+    """Say what a person must paste to connect an account, where it comes from, and how long it
+    lasts.
+    """
     days = adapter.traits.credentials_last_days
     lasts = "" if days is None else f"It lasts {days} days"
     return [
-        {"name": each.name, "label": each.label, "help": each.help, "where": each.where, "lasts": lasts if each.secret else ""}
+        {
+            "name": each.name,
+            "label": each.label,
+            "help": each.help,
+            "where": each.where,
+            "lasts": lasts if each.secret else "",
+        }
         for each in adapter.credential_fields
     ]
 
@@ -99,9 +140,14 @@ def _login(adapter: ExchangeAdapter) -> list[dict[str, str]]:
 def _kit_words(record: KitRecord | None, why_unproven: str) -> str:
     if record is None:
         return "never run here (rexalgo plugin test)"
-    told = f"{'passed' if record.passed else 'failed ' + ', '.join(record.failed)}, {record.cases} cases, {record.at[:10]}"
+    told = (
+        f"{'passed' if record.passed else 'failed ' + ', '.join(record.failed)}, {record.cases} "
+        f"cases, {record.at[:10]}"
+    )
     where = f"version {record.version}, {record.environment or 'no exchange'}"
-    return f"{told} ({where})" + (f"; not a proof for real money: {why_unproven}" if why_unproven else "")
+    return f"{told} ({where})" + (
+        f"; not a proof for real money: {why_unproven}" if why_unproven else ""
+    )
 
 
 @plugin.command()
@@ -113,7 +159,9 @@ def enable(where: Path, name: str, as_json: bool) -> None:
     installed(name)
     read = read_config(where)
     load_plugins([name], read.plugin_settings)
-    _change(where, read, name, lambda enabled: enabled if name in enabled else [*enabled, name], as_json)
+    _change(
+        where, read, name, lambda enabled: enabled if name in enabled else [*enabled, name], as_json
+    )
 
 
 @plugin.command()
@@ -121,19 +169,25 @@ def enable(where: Path, name: str, as_json: bool) -> None:
 @json_option
 @click.pass_obj
 def disable(where: Path, name: str, as_json: bool) -> None:
-    """Disable a plugin in rexalgo.toml. The plugin is not loaded for that, so a broken one can be disabled."""
+    """Disable a plugin in rexalgo.toml. The plugin is not loaded for that, so a broken one can be
+    disabled.
+    """
     read = read_config(where)
     _change(where, read, name, lambda enabled: [each for each in enabled if each != name], as_json)
 
 
-def _change(where: Path, read: Config, name: str, change: Callable[[list[str]], list[str]], as_json: bool) -> None:
+def _change(
+    where: Path, read: Config, name: str, change: Callable[[list[str]], list[str]], as_json: bool
+) -> None:
     before = list(read.plugins.enabled)
     after = change(before)
     file = config_file(where)
     if after != before:
         _write_enabled(file, after)
     if as_json:
-        emit_json({"name": name, "enabled": name in after, "changed": after != before, "file": str(file)})
+        emit_json(
+            {"name": name, "enabled": name in after, "changed": after != before, "file": str(file)}
+        )
         return
     state = "enabled" if name in after else "disabled"
     note = f"in {file}; restart rexalgo serve" if after != before else "already; nothing changed"
@@ -141,7 +195,9 @@ def _change(where: Path, read: Config, name: str, change: Callable[[list[str]], 
 
 
 def _write_enabled(file: Path, enabled: list[str]) -> None:
-    """Rewrite the one array, keep every other byte that can be kept, and prove that nothing else changed before replacing."""
+    """Rewrite the one array, keep every other byte that can be kept, and prove that nothing else
+    changed before replacing.
+    """
     text = file.read_text(encoding="utf-8") if file.exists() else ""
     document = tomlkit.parse(text)
     section = document.setdefault("plugins", tomlkit.table())
@@ -152,6 +208,9 @@ def _write_enabled(file: Path, enabled: list[str]) -> None:
     expected = tomllib.loads(text)
     expected["plugins"] = {**expected.get("plugins", {}), "enabled": enabled}
     if tomllib.loads(written) != expected:
-        raise CliError(f"{file}: could not be rewritten safely; set [plugins] enabled = {enabled!r} by hand", Exit.REFUSED)
+        raise CliError(
+            f"{file}: could not be rewritten safely; set [plugins] enabled = {enabled!r} by hand",
+            Exit.REFUSED,
+        )
     replace_file(file, written)
     load_config(file, {})

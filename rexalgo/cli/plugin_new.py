@@ -1,4 +1,6 @@
-"""``rexalgo plugin new NAME --kind KIND``: write a package that installs, and fails the right cases of its kit first."""
+"""``rexalgo plugin new NAME --kind KIND``: write a package that installs, and fails the right cases
+of its kit first.
+"""
 
 import re
 from collections.abc import Mapping
@@ -18,7 +20,9 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{1,30}")
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """Say of one kind of package what it adds, which guide there is, how it is tested, and what it fails as it is written."""
+    """Say of one kind of package what it adds, which guide there is, how it is tested, and what it
+    fails as it is written.
+    """
 
     what: str
     guide: str
@@ -27,7 +31,12 @@ class Kind:
 
 
 KINDS: Final[Mapping[str, Kind]] = {
-    "exchange": Kind("an exchange", "plugin-exchange.md", "E03 and all that trade", " --against http://127.0.0.1:9000"),
+    "exchange": Kind(
+        "an exchange",
+        "plugin-exchange.md",
+        "E03 and all that trade",
+        " --against http://127.0.0.1:9000",
+    ),
     "source": Kind("a webhook source of signals", "plugin-source.md", "S04, S06 and S08"),
     "stream": Kind("a stream source of signals", "plugin-source.md", "S22 and S24"),
     "limiter": Kind("a rate limiter", "plugin-limiter.md", "all but L04 and L05"),
@@ -37,18 +46,37 @@ KINDS: Final[Mapping[str, Kind]] = {
 @click.command("new")
 @click.argument("name")
 @click.option(
-    "--kind", type=click.Choice(list(KINDS)), required=True,
-    help="What the plugin adds: an exchange, a source (webhook), a stream (a source that runs by itself), a limiter.",
-)  # fmt: skip
-@click.option("--into", type=click.Path(path_type=Path, file_okay=False), default=Path(), help="Folder that gets the package.")
+    "--kind",
+    type=click.Choice(list(KINDS)),
+    required=True,
+    help=(
+        "What the plugin adds: an exchange, a source (webhook), a stream (a source that runs by "
+        "itself), a limiter."
+    ),
+)
+@click.option(
+    "--into",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(),
+    help="Folder that gets the package.",
+)
 @json_option
 def new(name: str, kind: str, into: Path, as_json: bool) -> None:
-    """Write a plugin package NAME to start from. It installs at once; its kit tells case by case what is missing."""
+    """Write a plugin package NAME to start from. It installs at once; its kit tells case by case
+    what is missing.
+    """
     if not _NAME.fullmatch(name):
-        raise CliError(f"expected a name of 2 to 31 of a-z, 0-9 and _, beginning with a letter, found {name}", Exit.USAGE)
+        raise CliError(
+            f"expected a name of 2 to 31 of a-z, 0-9 and _, beginning with a letter, found {name}",
+            Exit.USAGE,
+        )
     taken = next((each for each in list_installed() if each.name == name), None)
     if taken is not None:
-        raise CliError(f"{name} is the name of a plugin that {taken.distribution} has already; give yours another", Exit.REFUSED)
+        raise CliError(
+            f"{name} is the name of a plugin that {taken.distribution} has already; give yours "
+            "another",
+            Exit.REFUSED,
+        )
     folder = into / f"rexalgo-{name.replace('_', '-')}"
     if folder.exists():
         raise CliError(f"{folder} is there already; nothing was written", Exit.REFUSED)
@@ -57,9 +85,16 @@ def new(name: str, kind: str, into: Path, as_json: bool) -> None:
     told = KINDS[kind]
     test = f"rexalgo plugin test {name}{told.options}"
     values = {
-        "name": name, "package": package, "class_name": class_name, "kind": kind, "title": name.replace("_", " ").capitalize(),
-        "what": told.what, "guide": told.guide, "fails": told.fails, "test": test,
-    }  # fmt: skip
+        "name": name,
+        "package": package,
+        "class_name": class_name,
+        "kind": kind,
+        "title": name.replace("_", " ").capitalize(),
+        "what": told.what,
+        "guide": told.guide,
+        "fails": told.fails,
+        "test": test,
+    }
     written = []
     for template, target in (
         ("pyproject.toml", "pyproject.toml"),
@@ -78,4 +113,7 @@ def new(name: str, kind: str, into: Path, as_json: bool) -> None:
     where = " (the address of a simulator of yours)" if told.options else ""
     click.echo(f"wrote {folder}: {len(written)} files. Next:")
     click.echo(f"  pip install -e {folder}\n  {test}{where}")
-    click.echo(f"As it stands it fails {told.fails}; the first failing case says what to do. Guide: docs/{told.guide}")
+    click.echo(
+        f"As it stands it fails {told.fails}; the first failing case says what to do. Guide: "
+        f"docs/{told.guide}"
+    )

@@ -28,14 +28,17 @@ def named(names: Sequence[str]) -> str:
 def provision(where: Path, file: Path, as_json: bool) -> None:
     """Declare masters, strategies and followers from a TOML file, with the server running or not.
 
-    All or nothing, and nothing is deleted. Run it again after editing the file: what the file changed is changed here, what a person
-    changed here since is left alone and printed. A webhook secret is shown once, in the run that makes it. What is absurd about leverage,
-    sizes and limits is printed as a warning; it stops nothing.
+    All or nothing, and nothing is deleted. Run it again after editing the file: what the file
+    changed is changed here, what a person changed here since is left alone and printed. A webhook
+    secret is shown once, in the run that makes it. What is absurd about leverage, sizes and limits
+    is printed as a warning; it stops nothing.
     """
     try:
         table = tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise CliError(f"{file}: expected valid TOML in UTF-8, found: {error}", Exit.USAGE) from None
+        raise CliError(
+            f"{file}: expected valid TOML in UTF-8, found: {error}", Exit.USAGE
+        ) from None
     env_file = config_file(where).parent / ".env"
     environ = {**(read_env_file(env_file) if env_file.exists() else {}), **os.environ}
     resolved = resolve_secrets(table, environ, file.parent.absolute(), str(file))
@@ -47,25 +50,35 @@ def provision(where: Path, file: Path, as_json: bool) -> None:
 
 
 def _print(answer: dict[str, Any]) -> None:
-    made = ", ".join(f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in answer["created"].items())
+    made = ", ".join(
+        f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in answer["created"].items()
+    )
     made = made.replace("strategys", "strategies")
     click.echo(f"created: {made or 'nothing new'}")
     for each in answer["updated"]:
         click.echo(f"updated: {each}")
     for each in answer["differences"]:
-        click.echo(f"left alone: {each['what']}: {each['field']} was changed here since: {each['here']}; the file says {each['file']}")
+        click.echo(
+            f"left alone: {each['what']}: {each['field']} was changed here since: {each['here']}; "
+            f"the file says {each['file']}"
+        )
     for each in answer["strategies"]:
         if each["webhook_url"] is None:
             continue
         click.echo(f"\nstrategy {each['name']}\n  webhook  {each['webhook_url']}")
         if each["secret"]:
-            click.echo(f"  secret   {each['secret']}\n  Keep the secret now: it is not shown again.")
+            click.echo(
+                f"  secret   {each['secret']}\n  Keep the secret now: it is not shown again."
+            )
     for each in answer["warnings"][:WARNINGS_SHOWN]:
         whose = f"{named(each['followers'])}: " if each["followers"] else ""
         click.echo(f"warning: {whose}{each['what']}: {each['field']}: {each['sentence']}")
     if len(answer["warnings"]) > WARNINGS_SHOWN:
-        click.echo(f"warning: {len(answer['warnings']) - WARNINGS_SHOWN} more; --json shows them all")
+        click.echo(
+            f"warning: {len(answer['warnings']) - WARNINGS_SHOWN} more; --json shows them all"
+        )
     if unread := answer["not_read"]:
         click.echo(
-            f"not compared with the money of {named(unread)}: not read yet; with the server running: rexalgo account check {unread[0]}"
+            f"not compared with the money of {named(unread)}: not read yet; with the server "
+            f"running: rexalgo account check {unread[0]}"
         )

@@ -1,4 +1,6 @@
-"""``rexalgo restore FILE`` puts a backup into place, ``rexalgo restore confirm`` lets orders out again."""
+"""``rexalgo restore FILE`` puts a backup into place, ``rexalgo restore confirm`` lets orders out
+again.
+"""
 
 from pathlib import Path
 
@@ -20,8 +22,9 @@ from rexalgo.cli.serving import run_trio
 def restore(where: Path, what: str, as_json: bool) -> None:
     """Put the backup FILE into the place of the ledger, or confirm that orders may be sent from it.
 
-    FILE is verified first, and the former ledger is kept. No server may run. The place then stands still, no order of any kind leaves:
-    start it, read `rexalgo reconcile --plan`, and run `rexalgo restore confirm`. (A backup called confirm: ./confirm.)
+    FILE is verified first, and the former ledger is kept. No server may run. The place then stands
+    still, no order of any kind leaves: start it, read `rexalgo reconcile --plan`, and run `rexalgo
+    restore confirm`. (A backup called confirm: ./confirm.)
     """
     if what == "confirm":
         _confirm(where, as_json)
@@ -35,11 +38,19 @@ def _restore(where: Path, file: Path, as_json: bool) -> None:
     with FolderLock(config.data_dir, "rexalgo restore", now):
         done = run_trio(lambda: put_into_place(config, file, now))
     if as_json:
-        emit_json({"restored": str(file), "former": None if done.former is None else str(done.former)})
+        emit_json(
+            {"restored": str(file), "former": None if done.former is None else str(done.former)}
+        )
         return
     lone = "" if done.lone_log is None else f", but for its log, kept as {done.lone_log}"
-    click.echo(f"{file} is the ledger now; the former one is {done.former or f'nowhere: there was none{lone}'}")
-    click.echo("no order of any kind leaves until you say so. Next: rexalgo serve, rexalgo reconcile --plan, rexalgo restore confirm")
+    click.echo(
+        f"{file} is the ledger now; the former one is "
+        f"{done.former or f'nowhere: there was none{lone}'}"
+    )
+    click.echo(
+        "no order of any kind leaves until you say so. Next: rexalgo serve, rexalgo reconcile "
+        "--plan, rexalgo restore confirm"
+    )
 
 
 def _confirm(where: Path, as_json: bool) -> None:

@@ -20,14 +20,19 @@ from rexalgo.cli.serving import (
 
 
 @click.command()
-@click.option("--port", type=click.IntRange(0, 65_535), help="Port to listen on instead of the configured one; 0 takes a free one.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65_535),
+    help="Port to listen on instead of the configured one; 0 takes a free one.",
+)
 @json_option
 @click.pass_obj
 def serve(where: Path, port: int | None, as_json: bool) -> None:
     """Run RexAlgo until SIGTERM or Ctrl-C.
 
-    Refuses an address beyond this machine without TLS or a declared trusted proxy, and a folder that another process works on.
-    Stops within 10 s: no new orders at once; what is being sent gets its answer, or is looked up at the next start.
+    Refuses an address beyond this machine without TLS or a declared trusted proxy, and a folder
+    that another process works on. Stops within 10 s: no new orders at once; what is being sent gets
+    its answer, or is looked up at the next start.
     """
     config = with_port(read_config(where), port)
     refuse_exposure(config)
@@ -39,7 +44,9 @@ def serve(where: Path, port: int | None, as_json: bool) -> None:
 async def _serve(config: Config, as_json: bool) -> None:
     async with serving(config, "rexalgo serve") as served:
         if as_json:
-            emit_json({"url": served.url, "page_url": served.page_url, "data": str(config.data_dir)})
+            emit_json(
+                {"url": served.url, "page_url": served.page_url, "data": str(config.data_dir)}
+            )
         else:
             _greet(config, served.url, served.page_url)
         await wait_for_signal()
@@ -52,4 +59,7 @@ def _greet(config: Config, url: str, page_url: str) -> None:
     hint = tunnel_hint(url)
     if hint is not None and has_live_page:
         click.echo(f"  to see the page on another machine: {hint}")
-    click.echo(f"  data: {config.data_dir}   stop: Ctrl-C   stop all new entries: rexalgo halt entries --all --note WHY")
+    click.echo(
+        f"  data: {config.data_dir}   stop: Ctrl-C   stop all new entries: rexalgo halt entries "
+        "--all --note WHY"
+    )

@@ -45,7 +45,9 @@ class Served:
 
 
 def with_port(config: Config, port: int | None) -> Config:
-    """Return the configuration with a chosen port; port 0 becomes a free one now, so that everything tells the same address."""
+    """Return the configuration with a chosen port; port 0 becomes a free one now, so that
+    everything tells the same address.
+    """
     chosen = config.web.port if port is None else port
     if chosen == 0:
         family = socket.AF_INET6 if ":" in config.web.host else socket.AF_INET
@@ -56,39 +58,58 @@ def with_port(config: Config, port: int | None) -> Config:
 
 
 def refuse_exposure(config: Config) -> None:
-    """Raise CliError where serving this configuration would show people's sessions and keys to the network."""
+    """Raise CliError where serving this configuration would show people's sessions and keys to the
+    network.
+    """
     reasons = check_exposure(config)
     if reasons:
         raise CliError("\n".join(reasons), Exit.USAGE)
 
 
 def trusts_here(config: Config) -> bool:
-    """Tell whether who asks from this machine is a person on it: not where ``public_url`` says that the world comes in, by a proxy."""
+    """Tell whether who asks from this machine is a person on it: not where ``public_url`` says that
+    the world comes in, by a proxy.
+    """
     host = urlsplit(config.web.public_url).hostname or "localhost"
-    return host == "localhost" or host == "::1" or re.fullmatch(r"127(\.[0-9]{1,3}){3}", host) is not None
+    return (
+        host == "localhost"
+        or host == "::1"
+        or re.fullmatch(r"127(\.[0-9]{1,3}){3}", host) is not None
+    )
 
 
 @asynccontextmanager
-async def serving(config: Config, what: str, demo_people: tuple[tuple[str, str], ...] = ()) -> AsyncIterator[Served]:
-    """Serve while the block runs. At its end: no new claims at once, then the web drains, then the engine ends within 8.5 s.
+async def serving(
+    config: Config, what: str, demo_people: tuple[tuple[str, str], ...] = ()
+) -> AsyncIterator[Served]:
+    """Serve while the block runs. At its end: no new claims at once, then the web drains, then the
+    engine ends within 8.5 s.
 
-    ``demo_people``: whom a visitor on this machine may be, without any factor; for ``rexalgo demo`` alone.
+    ``demo_people``: whom a visitor on this machine may be, without any factor; for ``rexalgo demo``
+    alone.
     """
     web, stop = config.web, trio.Event()
     https = web.tls_certificate is not None or web.public_url.startswith("https://")
     settings = WebSettings(
-        https=https, trusts_here=trusts_here(config), live_page=web.live_page, trusted_proxies=web.trusted_proxies, demo_people=demo_people
-    )  # fmt: skip
-    limits = ConnectionLimits(uncapped=web.trusted_proxies)  # everybody comes from the proxy's address
+        https=https,
+        trusts_here=trusts_here(config),
+        live_page=web.live_page,
+        trusted_proxies=web.trusted_proxies,
+        demo_people=demo_people,
+    )
+    limits = ConnectionLimits(
+        uncapped=web.trusted_proxies
+    )  # everybody comes from the proxy's address
     server = ServerConfig(web.host, web.port, web.tls_certificate, web.tls_key, https, limits)
     async with run_engine(config, what=what) as engine, trio.open_nursery() as nursery:
         try:
             bound: Bound = await nursery.start(
                 partial(serve_web, create_app(engine, settings), server, shutdown_trigger=stop.wait)
-            )  # fmt: skip
+            )
         except OSError as error:
             raise CliError(
-                f"web: expected a free address, found {web.host}:{web.port} ({error.strerror}); choose another with --port"
+                f"web: expected a free address, found {web.host}:{web.port} ({error.strerror}); "
+                "choose another with --port"
             ) from error
         try:
             yield Served(engine, bound.url)
@@ -106,7 +127,9 @@ async def wait_for_signal() -> signal.Signals:
 
 
 def run_trio(work: Callable[[], Awaitable[T]]) -> T:
-    """Run a loop; an error that comes out alone of nested groups is raised as itself, so that it becomes its one sentence."""
+    """Run a loop; an error that comes out alone of nested groups is raised as itself, so that it
+    becomes its one sentence.
+    """
     try:
         return trio.run(work)
     except BaseExceptionGroup as group:
@@ -123,22 +146,30 @@ def _leaves(error: BaseException) -> list[BaseException]:
 
 
 def keep_memory_private() -> None:
-    """Have no image of this process's memory written, nor read by others of its user, and no new file readable by anybody else.
+    """Have no image of this process's memory written, nor read by others of its user, and no new
+    file readable by anybody else.
 
-    A core dump would hold the root keys. On Linux the process also says itself that it is not to be dumped, because a dump that is
-    piped to a handler does not ask for the limit.
+    A core dump would hold the root keys. On Linux the process also says itself that it is not to be
+    dumped, because a dump that is piped to a handler does not ask for the limit.
     """
     os.umask(0o077)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux" and ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
-        log.warning("this process could not be kept from being dumped; the limit of core files stands at 0")
+        log.warning(
+            "this process could not be kept from being dumped; the limit of core files stands at 0"
+        )
 
 
 class _OneLine(logging.Formatter):
-    """Write what others sent (names, notes, an exchange's words) so that it can begin no line of its own and move no cursor."""
+    """Write what others sent (names, notes, an exchange's words) so that it can begin no line of
+    its own and move no cursor.
+    """
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in super().formatMessage(record))
+        return "".join(
+            each if each.isprintable() else each.encode("unicode_escape").decode()
+            for each in super().formatMessage(record)
+        )
 
 
 def start_logging(level: int = logging.INFO) -> None:
@@ -153,7 +184,9 @@ def start_logging(level: int = logging.INFO) -> None:
 
 
 def tunnel_hint(url: str) -> str | None:
-    """Return the line that brings the page to another machine, or None where this one seems to have a screen."""
+    """Return the line that brings the page to another machine, or None where this one seems to have
+    a screen.
+    """
     if sys.platform == "darwin" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
         return None
     port = url.rstrip("/").rpartition(":")[2]

@@ -9,7 +9,9 @@ from rexalgo.cli.common import emit_json, json_option
 
 
 @click.command()
-@click.option("--refusals", is_flag=True, help="The newest webhook deliveries that were not taken, instead.")
+@click.option(
+    "--refusals", is_flag=True, help="The newest webhook deliveries that were not taken, instead."
+)
 @json_option
 @click.pass_obj
 def system(where: Path, refusals: bool, as_json: bool) -> None:
@@ -20,11 +22,16 @@ def system(where: Path, refusals: bool, as_json: bool) -> None:
     elif refusals:
         for each in told["refusals"]:
             why = f"{each['field']}: expected {each['expected']}" if each["field"] else ""
-            click.echo(f"{each['at']}  {each['strategy']}  {each['kind']}  from {each['peer']}  {why}")
+            click.echo(
+                f"{each['at']}  {each['strategy']}  {each['kind']}  from {each['peer']}  {why}"
+            )
         if not told["refusals"]:
             click.echo("every delivery so far was taken")
     else:
         for name, value in told.items():
             if not isinstance(value, dict):
                 click.echo(f"{name.replace('_', ' '):<18} {value}")
-        click.echo("versions           " + ", ".join(f"{name} {value}" for name, value in told["versions"].items()))
+        click.echo(
+            "versions           "
+            + ", ".join(f"{name} {value}" for name, value in told["versions"].items())
+        )

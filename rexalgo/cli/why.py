@@ -1,4 +1,6 @@
-"""``rexalgo why SIGNAL FOLLOWER``: what happened to one copy, with numbers, the setting behind it, and whose move it is."""
+"""``rexalgo why SIGNAL FOLLOWER``: what happened to one copy, with numbers, the setting behind it,
+and whose move it is.
+"""
 
 from pathlib import Path
 
@@ -29,7 +31,10 @@ def why(where: Path, signal: str, follower: str, as_json: bool) -> None:
     if as_json:
         emit_json(told)
         return
-    click.echo(f"{told['account']} [{told['environment'].upper()}]  {told['action']} {told['symbol']}  strategy {told['strategy']}")
+    click.echo(
+        f"{told['account']} [{told['environment'].upper()}]  {told['action']} {told['symbol']}  "
+        f"strategy {told['strategy']}"
+    )
     click.echo(f"  {told['code'] or 'waiting'}: {told['sentence']}")
     if told["now"]:
         click.echo(f"  now:      {told['now']}")
@@ -37,13 +42,18 @@ def why(where: Path, signal: str, follower: str, as_json: bool) -> None:
         click.echo(f"  setting:  {told['setting']}")
     click.echo(f"  move:     {_MOVES[told['move']]}")
     if told["numbers"]:
-        click.echo("  numbers:  " + ", ".join(f"{name} {value}" for name, value in told["numbers"].items()))
+        click.echo(
+            "  numbers:  " + ", ".join(f"{name} {value}" for name, value in told["numbers"].items())
+        )
     click.echo(f"  signal:   {told['signal_id']}, received {told['received_at']}")
     for each in told["attempts"]:
         order = each["exchange_order_id"] or "no id"
         cause = f" ({each['cause']})" if each["cause"] else ""
         label = f"{each['kind']} attempt {each['number']}"
-        click.echo(f"  {label}: {each['side']} {each['quantity']} {each['state']}{cause}, exchange order {order}")
+        click.echo(
+            f"  {label}: {each['side']} {each['quantity']} {each['state']}{cause}, exchange order "
+            f"{order}"
+        )
         if each["filled"] != "0":
             price, fee = each["price"] or "not known yet", each["fee"] or "not known yet"
             click.echo(f"    filled {each['filled']}, price {price}, fee {fee}")

@@ -1,7 +1,8 @@
-"""The stage of a drill: a simulated exchange and a real server as processes, a bot that signs, and a temporary place. SIMULATED throughout.
+"""The stage of a drill: a simulated exchange and a real server as processes, a bot that signs, and
+a temporary place. SIMULATED throughout.
 
-Nothing of the operator's own place is touched. What happened is read from the exchange's own record, and compared with what the
-engine says.
+Nothing of the operator's own place is touched. What happened is read from the exchange's own
+record, and compared with what the engine says.
 """
 
 import json
@@ -66,7 +67,15 @@ class Stage:
 
     def build(self) -> None:
         """Start the exchange, make the place and its people, start the server."""
-        command = ("simulate", "mudrex", "--json", "--seed", str(self.seed), "--accounts", str(self.followers))
+        command = (
+            "simulate",
+            "mudrex",
+            "--json",
+            "--seed",
+            str(self.seed),
+            "--accounts",
+            str(self.followers),
+        )
         self.exchange = self._start(*command, "--state", str(self.folder / "orders.jsonl"))
         told = _head(self.exchange)
         self.control = told["control"]
@@ -74,7 +83,9 @@ class Stage:
         with (self.place / "rexalgo.toml").open("a", encoding="utf-8") as file:
             file.write(f'\n[plugin.mudrex]\nbase_url = "{told["base_url"]}"\n')
         self.cli("plugin", "enable", "mudrex")
-        (self.place / "people.toml").write_text(_PEOPLE.format(followers=self.followers), encoding="utf-8")
+        (self.place / "people.toml").write_text(
+            _PEOPLE.format(followers=self.followers), encoding="utf-8"
+        )
         made = json.loads(self.cli("provision", "people.toml", "--json"))["strategies"][0]
         self.bot = (made["webhook_url"].partition("/api/")[2], Secret(made["secret"]))
         self.serve()
@@ -88,7 +99,11 @@ class Stage:
         """Start the server and wait until every account was read, or visibly cannot be."""
         self.server = self._start("serve", "--port", "0", "--json", cwd=self.place)
         self.url = _head(self.server)["url"]
-        self.wait("the accounts to be read", lambda: self.http.get(f"{self.url}/api/ready").status_code == 200, 60)
+        self.wait(
+            "the accounts to be read",
+            lambda: self.http.get(f"{self.url}/api/ready").status_code == 200,
+            60,
+        )
 
     def kill(self) -> None:
         """End the server's process without any warning."""
@@ -107,16 +122,30 @@ class Stage:
     def _start(self, *args: str, cwd: Path | None = None) -> "subprocess.Popen[str]":
         with (self.folder / f"{args[0]}.log").open("a", encoding="utf-8") as log:
             return subprocess.Popen(  # noqa: S603 - our own command line
-                [*REXALGO, *args], cwd=cwd or self.folder, stdout=subprocess.PIPE, stderr=log, text=True, env=_environment(),
-            )  # fmt: skip
+                [*REXALGO, *args],
+                cwd=cwd or self.folder,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env=_environment(),
+            )
 
     def cli(self, *args: str, where: Path | None = None, may_fail: bool = False) -> str:
         """Run a command as the operator would; returns what it printed."""
         told = subprocess.run(  # noqa: S603 - our own command line
-            [*REXALGO, *args], cwd=where or self.place, capture_output=True, text=True, timeout=300, env=_environment(), check=False
+            [*REXALGO, *args],
+            cwd=where or self.place,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            env=_environment(),
+            check=False,
         )
         if told.returncode and not may_fail:
-            raise DrillFailed(f"rexalgo {' '.join(args)} ended with {told.returncode}: {told.stderr.strip()[-400:]}")
+            raise DrillFailed(
+                f"rexalgo {' '.join(args)} ended with {told.returncode}: "
+                f"{told.stderr.strip()[-400:]}"
+            )
         return told.stdout
 
     def close(self) -> None:
@@ -134,7 +163,9 @@ class Stage:
 
     def send(self, **body: object) -> str:
         """Send one signed signal; returns its id."""
-        content = json.dumps({"idempotency_key": f"drill-{time.monotonic_ns()}", "symbol": "BTCUSDT", **body}).encode()
+        content = json.dumps(
+            {"idempotency_key": f"drill-{time.monotonic_ns()}", "symbol": "BTCUSDT", **body}
+        ).encode()
         path, secret = self.bot
         headers = {**sign_a(secret, content, datetime.now(UTC)), "Content-Type": "application/json"}
         answer = self.http.post(f"{self.url}/api/{path}", content=content, headers=headers)
@@ -148,7 +179,9 @@ class Stage:
 
     def rotate(self, account: str) -> None:
         """Let an account's key die at the exchange."""
-        self.http.post(f"{self.control}/rotate", json={"account": account, "key": "another-key"}).raise_for_status()
+        self.http.post(
+            f"{self.control}/rotate", json={"account": account, "key": "another-key"}
+        ).raise_for_status()
 
     def orders(self) -> list[dict[str, Any]]:
         """Return every order that the exchange ever accepted."""
@@ -191,7 +224,11 @@ def staged(folder: Path, followers: int, seed: int, say: Callable[[str], None]) 
 
 def _environment() -> dict[str, str]:
     """Return the environment without this place's own keys: the drill's place has its own."""
-    return {name: value for name, value in os.environ.items() if name not in ("ENCRYPTION_KEY", "JWT_SECRET")}
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("ENCRYPTION_KEY", "JWT_SECRET")
+    }
 
 
 def _head(process: "subprocess.Popen[str]") -> dict[str, Any]:
@@ -201,6 +238,8 @@ def _head(process: "subprocess.Popen[str]") -> dict[str, Any]:
     while not head.endswith("}\n"):
         line = process.stdout.readline()
         if not line:
-            raise DrillFailed("a process of the drill ended before it was ready; see the log in its folder")
+            raise DrillFailed(
+                "a process of the drill ended before it was ready; see the log in its folder"
+            )
         head += line
     return dict(json.loads(head))

@@ -1,7 +1,9 @@
-"""Real Chromium over a real place. Console errors, failed requests and violations of the content security policy fail every test.
+"""Real Chromium over a real place. Console errors, failed requests and violations of the content
+security policy fail every test.
 
-Chromium is the system's own (Debian: ``apt-get install chromium``). Where there is none the tests say so and skip; with
-``REXALGO_BROWSER=required``, as continuous integration sets it, they fail instead.
+Chromium is the system's own (Debian: ``apt-get install chromium``). Where there is none the tests
+say so and skip; with ``REXALGO_BROWSER=required``, as continuous integration sets it, they fail
+instead.
 """
 
 import os
@@ -30,10 +32,15 @@ def chromium(playwright: Playwright) -> Iterator[Browser]:
     """Start the system's Chromium once."""
     found = next((path for name in NAMES if (path := shutil.which(name))), None)
     if found is None:
-        text = f"expected Chromium on this machine, found none of {', '.join(NAMES)}; Debian and Ubuntu: apt-get install chromium"
+        text = (
+            f"expected Chromium on this machine, found none of {', '.join(NAMES)}; Debian and "
+            "Ubuntu: apt-get install chromium"
+        )
         if os.environ.get("REXALGO_BROWSER") == "required":
             pytest.fail(text)
         pytest.skip(text)
-    browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-dev-shm-usage"])
+    browser = playwright.chromium.launch(
+        executable_path=found, args=["--no-sandbox", "--disable-dev-shm-usage"]
+    )
     yield browser
     browser.close()

@@ -1,4 +1,6 @@
-"""One person's window: light or dark, phone or desktop, with everything that went wrong in it written down."""
+"""One person's window: light or dark, phone or desktop, with everything that went wrong in it
+written down.
+"""
 
 import re
 from collections.abc import Iterator
@@ -10,7 +12,8 @@ from playwright.sync_api import Browser, BrowserContext, Page
 
 SIZES = {"phone": (390, 844), "desktop": (1280, 860)}
 _VIOLATIONS = (
-    "document.addEventListener('securitypolicyviolation', (e) => console.error('CSP ' + e.violatedDirective + ' ' + e.blockedURI));"
+    "document.addEventListener('securitypolicyviolation', (e) => console.error('CSP ' + "
+    "e.violatedDirective + ' ' + e.blockedURI));"
 )
 
 
@@ -53,29 +56,57 @@ class Window:
         return self.page.locator("body").inner_text()
 
     def check(self) -> None:
-        """Check the page as it stands: accessible by axe's WCAG 2.1 A and AA rules, one h1, nothing wider than the window."""
-        found = Axe().run(self.page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]})
-        told = [(each["id"], each["help"], [node["html"][:160] for node in each["nodes"]][:3]) for each in found.response["violations"]]
+        """Check the page as it stands: accessible by axe's WCAG 2.1 A and AA rules, one h1, nothing
+        wider than the window.
+        """
+        found = Axe().run(
+            self.page,
+            options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]},
+        )
+        told = [
+            (each["id"], each["help"], [node["html"][:160] for node in each["nodes"]][:3])
+            for each in found.response["violations"]
+        ]
         assert not told, (self.path, told)
         assert self.page.locator("h1").count() == 1, self.path
-        twice = self.page.evaluate("[...document.querySelectorAll('[id]')].map(e => e.id).filter((id, at, all) => all.indexOf(id) !== at)")
+        twice = self.page.evaluate(
+            "[...document.querySelectorAll('[id]')].map(e => e.id).filter((id, at, all) => "
+            "all.indexOf(id) !== at)"
+        )
         assert not twice, (self.path, "ids that stand twice", twice)
-        wide = self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        wide = self.page.evaluate(
+            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        )
         assert wide <= 0, f"{self.path} is {wide} px wider than the window"
 
 
 @contextmanager
 def window(
-    chromium: Browser, url: str, *, size: str = "desktop", dark: bool = False, script: bool = True, context: BrowserContext | None = None
+    chromium: Browser,
+    url: str,
+    *,
+    size: str = "desktop",
+    dark: bool = False,
+    script: bool = True,
+    context: BrowserContext | None = None,
 ) -> Iterator[Window]:
     """Open a window of its own; at its end nothing may have been said on its console."""
     width, height = SIZES[size]
     made = context or chromium.new_context(
-        color_scheme="dark" if dark else "light", viewport={"width": width, "height": height}, java_script_enabled=script
+        color_scheme="dark" if dark else "light",
+        viewport={"width": width, "height": height},
+        java_script_enabled=script,
     )
     made.add_init_script(_VIOLATIONS)
     shown = Window(made.new_page(), url)
-    shown.page.on("console", lambda told: shown.said.append(f"{told.type}: {told.text}") if told.type in ("error", "warning") else None)
+    shown.page.on(
+        "console",
+        lambda told: (
+            shown.said.append(f"{told.type}: {told.text}")
+            if told.type in ("error", "warning")
+            else None
+        ),
+    )
     shown.page.on("pageerror", lambda error: shown.said.append(f"page error: {error}"))
     try:
         yield shown

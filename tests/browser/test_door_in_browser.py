@@ -1,4 +1,6 @@
-"""The door in real Chromium: joining by keyboard and mouse, light and dark, phone and desktop, and with JavaScript off."""
+"""The door in real Chromium: joining by keyboard and mouse, light and dark, phone and desktop, and
+with JavaScript off.
+"""
 
 import json
 from collections.abc import Iterator
@@ -27,7 +29,9 @@ def link(place: Place, *args: object) -> str:
 
 @pytest.mark.parametrize("size", ["phone", "desktop"])
 @pytest.mark.parametrize("dark", [False, True])
-def test_the_doors_pages_are_accessible(chromium: Browser, place: Place, size: str, dark: bool) -> None:
+def test_the_doors_pages_are_accessible(
+    chromium: Browser, place: Place, size: str, dark: bool
+) -> None:
     invited = link(place, "invite", "create")
     with window(chromium, place.url, size=size, dark=dark) as shown:
         for path in ("/", "/sign-in", "/sign-in/recovery", "/sign-in/exchange", invited):
@@ -36,7 +40,9 @@ def test_the_doors_pages_are_accessible(chromium: Browser, place: Place, size: s
 
 
 @pytest.mark.parametrize("script", [True, False])
-def test_a_person_joins_and_sets_up_both_factors(chromium: Browser, place: Place, script: bool) -> None:
+def test_a_person_joins_and_sets_up_both_factors(
+    chromium: Browser, place: Place, script: bool
+) -> None:
     name = "with-script" if script else "without-script"
     with window(chromium, place.url, script=script) as shown:
         shown.open(link(place, "invite", "create"))
@@ -61,14 +67,24 @@ def test_a_person_joins_and_sets_up_both_factors(chromium: Browser, place: Place
         assert shown.page.locator(".qr svg").count() == 1
 
 
-def test_the_door_is_walked_by_keyboard_with_a_visible_focus(chromium: Browser, place: Place) -> None:
+def test_the_door_is_walked_by_keyboard_with_a_visible_focus(
+    chromium: Browser, place: Place
+) -> None:
     with window(chromium, place.url) as shown:
         shown.open("/sign-in")
         seen = []
         for _ in range(6):
             shown.page.keyboard.press("Tab")
-            seen.append(shown.page.evaluate("document.activeElement.name || document.activeElement.textContent.trim()"))
+            seen.append(
+                shown.page.evaluate(
+                    "document.activeElement.name || document.activeElement.textContent.trim()"
+                )
+            )
             drawn = shown.page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
             assert drawn != "none", seen
         assert seen[0] == "Skip to the content"
-        assert [each for each in seen if each in ("name", "password", "code")] == ["name", "password", "code"]
+        assert [each for each in seen if each in ("name", "password", "code")] == [
+            "name",
+            "password",
+            "code",
+        ]

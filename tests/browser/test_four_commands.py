@@ -1,4 +1,6 @@
-"""An operator's way from nothing to an account that trades at the simulated exchange: four commands, then pages only."""
+"""An operator's way from nothing to an account that trades at the simulated exchange: four
+commands, then pages only.
+"""
 
 import json
 import re
@@ -23,16 +25,29 @@ def set_password(shown: Window) -> None:
 def test_four_commands_and_then_pages_only(chromium: Browser, tmp_path: Path) -> None:
     with simulated(tmp_path / "orders.jsonl", "--accounts", "2") as exchange:
         folder = tmp_path / "my-place"
-        run_cli("init", "--dir", folder, "--exchange", "mudrex", "--set", f"plugin.mudrex.base_url={exchange.base_url}", cwd=tmp_path)
+        run_cli(
+            "init",
+            "--dir",
+            folder,
+            "--exchange",
+            "mudrex",
+            "--set",
+            f"plugin.mudrex.base_url={exchange.base_url}",
+            cwd=tmp_path,
+        )
         with running(Place(folder)) as place:
             link = json.loads(run_cli("operator", "create", "ada", "--json", cwd=folder))["link"]
             invitation = invite(chromium, place, str(link))
             trade(chromium, place, invitation)
-        assert [(each["account"], each["symbol"]) for each in exchange.orders()] == [("sim-0001", "BTCUSDT")]
+        assert [(each["account"], each["symbol"]) for each in exchange.orders()] == [
+            ("sim-0001", "BTCUSDT")
+        ]
 
 
 def invite(chromium: Browser, place: Place, link: str) -> str:
-    """Come in as the operator, see what a new place needs, and invite a master; returns the invitation's path."""
+    """Come in as the operator, see what a new place needs, and invite a master; returns the
+    invitation's path.
+    """
     with window(chromium, place.url) as shown:
         shown.open("/" + link.split("/", 3)[3])
         shown.press("Sign in")
@@ -49,7 +64,9 @@ def invite(chromium: Browser, place: Place, link: str) -> str:
 
 
 def trade(chromium: Browser, place: Place, invitation: str) -> None:
-    """Join with a simulated account, publish a strategy, follow it live, and see a signed signal become an order there."""
+    """Join with a simulated account, publish a strategy, follow it live, and see a signed signal
+    become an order there.
+    """
     with window(chromium, place.url) as shown:
         page = shown.page
         shown.open(invitation)
@@ -74,7 +91,9 @@ def trade(chromium: Browser, place: Place, invitation: str) -> None:
         page.wait_for_url(re.compile("done=subscribed"))
         shown.open("/home")
         live = sender.replace(", test=True", "")  # as the page says
-        told = subprocess.run(REXALGO[:1], input=live, capture_output=True, text=True, timeout=60, check=False)
+        told = subprocess.run(
+            REXALGO[:1], input=live, capture_output=True, text=True, timeout=60, check=False
+        )
         assert "'ok': True" in told.stdout, (told, sender)
         expect(page.locator("#last tbody tr").first).to_contain_text("Filled", timeout=30_000)
         expect(page.locator("main")).to_contain_text("SIMULATED")

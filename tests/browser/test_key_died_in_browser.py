@@ -1,4 +1,6 @@
-"""A trader whose exchange key died: told at home, back in with the password, a new key from inside, and copied again."""
+"""A trader whose exchange key died: told at home, back in with the password, a new key from inside,
+and copied again.
+"""
 
 import json
 import re
@@ -26,7 +28,9 @@ def simulator(tmp_path: Path) -> Iterator[Simulator]:
 def place(simulator: Simulator, tmp_path: Path) -> Iterator[Place]:
     made = Place(tmp_path / "place", f'[plugin.mudrex]\nbase_url = "{simulator.base_url}"')
     file = made.folder / "rexalgo.toml"
-    text = file.read_text(encoding="utf-8").replace("[engine]", "[engine]\nreconcile_active_s = 5\nreconcile_idle_s = 5")
+    text = file.read_text(encoding="utf-8").replace(
+        "[engine]", "[engine]\nreconcile_active_s = 5\nreconcile_idle_s = 5"
+    )
     file.write_text(text, encoding="utf-8")
     run_cli("plugin", "enable", "mudrex", cwd=made.folder)
     made.provision(DECLARATIONS.format(followers=1))
@@ -57,17 +61,27 @@ def join_and_follow(place: Place, shown: Window) -> None:
     shown.page.wait_for_url(re.compile("done=subscribed"))
 
 
-def test_the_owner_is_told_comes_back_and_replaces_the_key(chromium: Browser, simulator: Simulator, place: Place) -> None:
+def test_the_owner_is_told_comes_back_and_replaces_the_key(
+    chromium: Browser, simulator: Simulator, place: Place
+) -> None:
     with window(chromium, place.url) as shown:
         page = shown.page
         join_and_follow(place, shown)
         shown.open("/home")
         signal(place, opening("before"))
         expect(page.locator("#last tbody tr").first).to_contain_text("Filled", timeout=30_000)
-        httpx.post(f"{simulator.control}/rotate", json={"account": "sim-of-kai", "key": NEW_KEY}, trust_env=False).raise_for_status()
-        expect(page.locator("main")).to_contain_text("Needs you", timeout=60_000)  # it came by itself
+        httpx.post(
+            f"{simulator.control}/rotate",
+            json={"account": "sim-of-kai", "key": NEW_KEY},
+            trust_env=False,
+        ).raise_for_status()
+        expect(page.locator("main")).to_contain_text(
+            "Needs you", timeout=60_000
+        )  # it came by itself
         expect(page.locator("main")).to_contain_text("not readable now")
-        expect(page.locator("dd", has=page.locator("a[href='/positions']"))).to_have_text("1")  # what is open stays in sight
+        expect(page.locator("dd", has=page.locator("a[href='/positions']"))).to_have_text(
+            "1"
+        )  # what is open stays in sight
         shown.check()
         shown.open("/positions")
         expect(page.locator("#rows")).to_contain_text("kai cannot be read now")

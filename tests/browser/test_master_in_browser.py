@@ -1,4 +1,6 @@
-"""A master in real Chromium: every page of the studio, light and dark, phone and desktop, and the studio from the top navigation."""
+"""A master in real Chromium: every page of the studio, light and dark, phone and desktop, and the
+studio from the top navigation.
+"""
 
 import json
 from collections.abc import Iterator
@@ -32,15 +34,24 @@ def come_in(place: Place, shown: Window) -> None:
 
 
 @pytest.mark.parametrize(("size", "dark"), [("desktop", True), ("phone", False)])
-def test_every_page_of_the_studio_is_accessible(chromium: Browser, place: Place, size: str, dark: bool) -> None:
+def test_every_page_of_the_studio_is_accessible(
+    chromium: Browser, place: Place, size: str, dark: bool
+) -> None:
     strategy = str(place.rows("SELECT id FROM strategy")[0][0])
     with window(chromium, place.url, size=size, dark=dark) as shown:
         come_in(place, shown)
         for path in (
-            "/studio", "/studio/copy-trading", "/studio/copy-trading/new", "/studio/debugger", f"/studio/strategies/{strategy}",
-            f"/studio/strategies/{strategy}/signals", f"/studio/strategies/{strategy}/deliveries", f"/studio/strategies/{strategy}/close",
-            f"/studio/strategies/{strategy}/tradingview", f"/strategies/{strategy}",
-        ):  # fmt: skip
+            "/studio",
+            "/studio/copy-trading",
+            "/studio/copy-trading/new",
+            "/studio/debugger",
+            f"/studio/strategies/{strategy}",
+            f"/studio/strategies/{strategy}/signals",
+            f"/studio/strategies/{strategy}/deliveries",
+            f"/studio/strategies/{strategy}/close",
+            f"/studio/strategies/{strategy}/tradingview",
+            f"/strategies/{strategy}",
+        ):
             shown.open(path)
             shown.check()
 
@@ -56,8 +67,14 @@ def test_a_delivery_and_its_copies_arrive_by_themselves(chromium: Browser, place
         assert shown.path == f"/studio/strategies/{strategy}"
         with httpx.Client(trust_env=False) as client:
             place.bots["trend"].post(client, opening("seen"))
-        expect(shown.page.locator("#signals tbody tr").first).to_contain_text("Filled 3", timeout=15_000)
-        expect(shown.page.locator("#deliveries tbody tr").first).to_contain_text("Accepted", timeout=15_000)
+        expect(shown.page.locator("#signals tbody tr").first).to_contain_text(
+            "Filled 3", timeout=15_000
+        )
+        expect(shown.page.locator("#deliveries tbody tr").first).to_contain_text(
+            "Accepted", timeout=15_000
+        )
         shown.fill()
         shown.press("Send test")
-        expect(shown.page.locator("#signals tbody tr").first).to_contain_text("test", timeout=15_000)
+        expect(shown.page.locator("#signals tbody tr").first).to_contain_text(
+            "test", timeout=15_000
+        )

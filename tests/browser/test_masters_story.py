@@ -1,4 +1,6 @@
-"""A master's path as one story: publish, run the sender of the page, see the delivery, rotate while it sends, be told what is wrong."""
+"""A master's path as one story: publish, run the sender of the page, see the delivery, rotate while
+it sends, be told what is wrong.
+"""
 
 import json
 import re
@@ -19,7 +21,9 @@ threading.Thread(target=lambda: (sys.stdin.readline(), told.set()), daemon=True)
 while not told.is_set():
     print(send(action="close", symbol="BTCUSDT", test=True)["ok"], flush=True)
 """
-"""What a bot adds to the sender of the page: it sends on, and says what each answer was, until somebody presses return."""
+"""What a bot adds to the sender of the page: it sends on, and says what each answer was, until
+somebody presses return.
+"""
 
 
 @pytest.fixture
@@ -31,7 +35,9 @@ def place(tmp_path: Path) -> Place:
 
 def run(sender: str) -> "subprocess.CompletedProcess[str]":
     """Run a sender as it was copied."""
-    return subprocess.run([sys.executable, "-"], input=sender, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        [sys.executable, "-"], input=sender, capture_output=True, text=True, timeout=60, check=False
+    )
 
 
 def copied(shown: Window, what: str) -> str:
@@ -43,8 +49,14 @@ def copied(shown: Window, what: str) -> str:
 
 
 def publish(place: Place, shown: Window) -> tuple[str, str]:
-    """Come in by an invitation, make a strategy and publish it; returns its id and the sender in Python that was shown with its secret."""
-    link = str(json.loads(run_cli("invite", "create", "--role", "master", "--json", cwd=place.folder))["link"])
+    """Come in by an invitation, make a strategy and publish it; returns its id and the sender in
+    Python that was shown with its secret.
+    """
+    link = str(
+        json.loads(run_cli("invite", "create", "--role", "master", "--json", cwd=place.folder))[
+            "link"
+        ]
+    )
     shown.open("/" + link.split("/", 3)[3])
     shown.fill(name="mira", balance="1000")
     shown.press("Connect and join")
@@ -66,18 +78,28 @@ def publish(place: Place, shown: Window) -> tuple[str, str]:
 
 
 def test_a_masters_path(chromium: Browser, place: Place) -> None:
-    context = chromium.new_context(permissions=["clipboard-read", "clipboard-write"], viewport={"width": 1280, "height": 860})
+    context = chromium.new_context(
+        permissions=["clipboard-read", "clipboard-write"], viewport={"width": 1280, "height": 860}
+    )
     with running(place), window(chromium, place.url, context=context) as shown:
         page = shown.page
         strategy, sender = publish(place, shown)
         told = run(sender)
         assert "'ok': True" in told.stdout, told
-        expect(page.locator("#deliveries tbody tr").first).to_contain_text("Accepted", timeout=15_000)  # by itself
-        receipt = page.locator("#signals").get_by_role("link", name="receipt").first.get_attribute("href")
+        expect(page.locator("#deliveries tbody tr").first).to_contain_text(
+            "Accepted", timeout=15_000
+        )  # by itself
+        receipt = (
+            page.locator("#signals").get_by_role("link", name="receipt").first.get_attribute("href")
+        )
         assert page.request.get(f"{place.url}{receipt}").json()["action"] == "open"
 
         bot = subprocess.Popen(
-            [sys.executable, "-c", sender + GOES_ON], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [sys.executable, "-c", sender + GOES_ON],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         assert bot.stdout is not None
         assert bot.stdout.readline()  # what the sender itself prints
@@ -86,20 +108,31 @@ def test_a_masters_path(chromium: Browser, place: Place) -> None:
         renewed = copied(shown, "the sender in Python")
         assert renewed != sender
         assert "'ok': True" in run(renewed).stdout
-        assert [bot.stdout.readline() for _ in range(5)] == ["True\n"] * 5  # the old secret holds, while the bot goes on
+        assert [bot.stdout.readline() for _ in range(5)] == [
+            "True\n"
+        ] * 5  # the old secret holds, while the bot goes on
         answers, wrong = bot.communicate("\n", timeout=30)
         assert (set(answers.split()), wrong, bot.returncode) == ({"True"}, "", 0)
         kinds = place.rows(
-            "SELECT DISTINCT delivery.kind FROM delivery JOIN endpoint ON endpoint.id = endpoint_id WHERE strategy_id = ?", strategy
+            "SELECT DISTINCT delivery.kind FROM delivery JOIN endpoint ON endpoint.id = "
+            "endpoint_id WHERE strategy_id = ?",
+            strategy,
         )
         assert kinds == [("accepted",)]  # nothing was refused
 
         shown.follow("I have kept it")
-        until(lambda: (shown.open(f"/studio/strategies/{strategy}"), "last used" in shown.text())[1], 15)  # noted off the sender's way
-        assert re.search(r"Old secret, holds until .*, last used \d+ s ago from 127\.0\.0\.1", shown.text())
+        until(
+            lambda: (shown.open(f"/studio/strategies/{strategy}"), "last used" in shown.text())[1],
+            15,
+        )  # noted off the sender's way
+        assert re.search(
+            r"Old secret, holds until .*, last used \d+ s ago from 127\.0\.0\.1", shown.text()
+        )
         shown.press("Revoke the old one now")
         assert "401" in run(sender).stderr
-        expect(page.locator("#deliveries tbody tr").first).to_contain_text("Not authentic", timeout=15_000)
+        expect(page.locator("#deliveries tbody tr").first).to_contain_text(
+            "Not authentic", timeout=15_000
+        )
         broken_signature(shown, renewed)
 
 
@@ -107,17 +140,22 @@ def broken_signature(shown: Window, sender: str) -> None:
     """Break what the newest sender signs, paste it into the debugger, and read what is wrong."""
     page = shown.page
     one_more = sender.rpartition("\nprint(")[0] + (
-        "\ndef show(asked, timeout):\n    print(json.dumps([dict(asked.header_items()), asked.data.decode()]))\n    raise SystemExit\n"
+        "\ndef show(asked, timeout):\n    print(json.dumps([dict(asked.header_items()), "
+        "asked.data.decode()]))\n    raise SystemExit\n"
         '\nurllib.request.urlopen = show\nsend(action="close", symbol="BTCUSDT")\n'
     )
     headers, body = json.loads(run(one_more).stdout)
-    signature = next(value for name, value in headers.items() if name.lower() == "x-rexalgo-signature")
+    signature = next(
+        value for name, value in headers.items() if name.lower() == "x-rexalgo-signature"
+    )
     page.locator("#deliveries").get_by_role("link", name="paste it into the debugger").first.click()
     expect(page.locator("h1")).to_have_text("Signature debugger")
     shown.fill(headers=f"X-RexAlgo-Signature: {signature}", body=body.replace("close", "open"))
     shown.press("Look at it")
     expect(page.locator("main")).to_contain_text("Does not fit")
-    expect(page.locator("main")).to_contain_text("signs other bytes than timestamp, a dot and the body")
+    expect(page.locator("main")).to_contain_text(
+        "signs other bytes than timestamp, a dot and the body"
+    )
     assert page.locator("#body").input_value() == body.replace("close", "open")
     shown.check()
     shown.fill(body=body)

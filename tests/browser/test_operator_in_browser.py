@@ -1,4 +1,6 @@
-"""An operator in real Chromium: two factors, every page, the global switch during a fan-out, resume with a factor, and the audit."""
+"""An operator in real Chromium: two factors, every page, the global switch during a fan-out, resume
+with a factor, and the audit.
+"""
 
 import json
 from collections.abc import Iterator
@@ -12,9 +14,17 @@ from screens import Window, window
 
 PASSWORD = "several calm words in a row"
 PAGES = (
-    "/operate", "/operate/switches", "/operate/unknowns", "/operate/people", "/operate/alerts", "/operate/webhooks", "/operate/audit",
-    "/operate/plugins", "/operate/system", "/operate/accounts/f0001?check=yes&plan=yes",
-)  # fmt: skip
+    "/operate",
+    "/operate/switches",
+    "/operate/unknowns",
+    "/operate/people",
+    "/operate/alerts",
+    "/operate/webhooks",
+    "/operate/audit",
+    "/operate/plugins",
+    "/operate/system",
+    "/operate/accounts/f0001?check=yes&plan=yes",
+)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +60,9 @@ def test_every_page_is_accessible(chromium: Browser, place: Place, size: str, da
             shown.check()
 
 
-def test_the_global_switch_stops_a_fan_out_and_resuming_asks_for_a_factor(chromium: Browser, place: Place) -> None:
+def test_the_global_switch_stops_a_fan_out_and_resuming_asks_for_a_factor(
+    chromium: Browser, place: Place
+) -> None:
     with window(chromium, place.url) as shown:
         page = shown.page
         come_in(place, shown, "ops-switch")

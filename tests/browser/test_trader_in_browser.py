@@ -1,4 +1,6 @@
-"""A trader's day in real Chromium: join, watch, go live with limits, see an outcome arrive by itself, read why, pause, flatten."""
+"""A trader's day in real Chromium: join, watch, go live with limits, see an outcome arrive by
+itself, read why, pause, flatten.
+"""
 
 import json
 import re
@@ -59,7 +61,9 @@ def test_a_traders_day(chromium: Browser, place: Place) -> None:
         page.wait_for_url(re.compile("done=watching"))
         shown.open("/home")
         send(place, opening("b-1"))
-        expect(page.locator("#last tbody tr")).to_have_count(1, timeout=15_000)  # it arrived by itself
+        expect(page.locator("#last tbody tr")).to_have_count(
+            1, timeout=15_000
+        )  # it arrived by itself
         expect(page.locator("#last")).to_contain_text("Watch only")
         # live, with limits, after a page that repeats the numbers
         shown.open(follow)
@@ -95,20 +99,29 @@ def test_a_traders_day(chromium: Browser, place: Place) -> None:
         shown.follow("Flatten")
         shown.check()
         shown.press("Close everything the engine opened")
-        expect(page.locator("#flat")).to_contain_text("Flat: nothing that the engine opened is left", timeout=30_000)
+        expect(page.locator("#flat")).to_contain_text(
+            "Flat: nothing that the engine opened is left", timeout=30_000
+        )
         shown.open("/positions")
         expect(page.locator("#rows")).to_contain_text("Nothing is open")
         charts_are_readable(shown, strategy(place))
 
 
 def charts_are_readable(shown: Window, identifier: str) -> None:
-    """Read the charts as they are: text of one size at every width, values by keys, words for whoever does not see them."""
+    """Read the charts as they are: text of one size at every width, values by keys, words for
+    whoever does not see them.
+    """
     page = shown.page
     shown.open("/performance")
-    expect(page.locator("svg.chart")).to_have_count(4, timeout=15_000)  # the books follow within seconds, and the page with them
+    expect(page.locator("svg.chart")).to_have_count(
+        4, timeout=15_000
+    )  # the books follow within seconds, and the page with them
     chart = page.locator("#curve svg.chart")
     value = page.locator("#curve .chart-value")
-    assert re.match(r"From 0\.00 USDT to .* USDT; lowest .* USDT, highest ", chart.locator("desc").text_content() or "")
+    assert re.match(
+        r"From 0\.00 USDT to .* USDT; lowest .* USDT, highest ",
+        chart.locator("desc").text_content() or "",
+    )
     chart.focus()  # from here on the page leaves it alone
     resting = value.inner_text()
     page.keyboard.press("Home")
@@ -118,8 +131,13 @@ def charts_are_readable(shown: Window, identifier: str) -> None:
     expect(value).to_have_text(resting)
     for width in (390, 700, 1280, 1900):
         page.set_viewport_size({"width": width, "height": 900})
-        heights = page.evaluate("[...document.querySelectorAll('svg.chart .axis')].map(e => Math.round(e.getBoundingClientRect().height))")
-        shown_ones = {each for each in heights if each}  # what is minor is not shown where there is little room
+        heights = page.evaluate(
+            "[...document.querySelectorAll('svg.chart .axis')].map(e => "
+            "Math.round(e.getBoundingClientRect().height))"
+        )
+        shown_ones = {
+            each for each in heights if each
+        }  # what is minor is not shown where there is little room
         assert shown_ones <= set(range(10, 16)), (width, heights)
         shown.check()
     page.set_viewport_size({"width": 1280, "height": 860})
@@ -128,7 +146,9 @@ def charts_are_readable(shown: Window, identifier: str) -> None:
     shown.check()
 
 
-def test_an_account_is_looked_at_and_disconnected_and_its_owner_comes_back_with_a_password(chromium: Browser, place: Place) -> None:
+def test_an_account_is_looked_at_and_disconnected_and_its_owner_comes_back_with_a_password(
+    chromium: Browser, place: Place
+) -> None:
     with window(chromium, place.url, dark=True) as shown:
         page = shown.page
         join(place, shown, "dana")
@@ -159,7 +179,9 @@ def test_an_account_is_looked_at_and_disconnected_and_its_owner_comes_back_with_
     assert place.rows("SELECT count(*) FROM account WHERE name = 'dana'") == [(0,)]
 
 
-def test_what_does_not_fit_is_said_beside_its_field_and_nothing_typed_is_lost(chromium: Browser, place: Place) -> None:
+def test_what_does_not_fit_is_said_beside_its_field_and_nothing_typed_is_lost(
+    chromium: Browser, place: Place
+) -> None:
     with window(chromium, place.url, size="phone", dark=True) as shown:
         join(place, shown, "bea")
         shown.open(f"/strategies/{strategy(place)}/follow")
@@ -180,7 +202,10 @@ def test_what_does_not_fit_is_said_beside_its_field_and_nothing_typed_is_lost(ch
 def test_what_is_another_persons_is_not_there(chromium: Browser, place: Place) -> None:
     with window(chromium, place.url) as shown:
         join(place, shown, "cleo")
-        for path in ("/accounts/f0001/flatten", f"/signals/{place.rows('SELECT id FROM signal LIMIT 1')[0][0]}/f0001"):
+        for path in (
+            "/accounts/f0001/flatten",
+            f"/signals/{place.rows('SELECT id FROM signal LIMIT 1')[0][0]}/f0001",
+        ):
             answer = shown.page.goto(place.url + path)
             assert answer is not None
             assert answer.status == 404, path

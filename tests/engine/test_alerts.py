@@ -15,7 +15,11 @@ NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
 @pytest.mark.parametrize("code", list(AlertCode))
 def test_every_alert_has_all_its_words_and_says_them_with_its_numbers(code: AlertCode) -> None:
     words = ALERTS[code]
-    named = {name for text in (words.sentence, words.done, words.do, words.otherwise) for name in re.findall(r"\{(\w+)\}", text)}
+    named = {
+        name
+        for text in (words.sentence, words.done, words.do, words.otherwise)
+        for name in re.findall(r"\{(\w+)\}", text)
+    }
     alert = Alert(1, code, "ann", NOW, dict.fromkeys(named - {"subject"}, "7"))
     for text in (alert.sentence, alert.done, alert.do, alert.otherwise):
         assert text
@@ -28,11 +32,19 @@ def test_equal_alerts_within_an_hour_are_one_with_a_count() -> None:
     details = {"problem": "timeout"}
     assert raise_alert(db, AlertCode.ACCOUNT_QUARANTINED, "ann", details, NOW)
     for minute in range(1, 60):
-        assert not raise_alert(db, AlertCode.ACCOUNT_QUARANTINED, "ann", {"problem": "other words"}, NOW + timedelta(minutes=minute))
+        assert not raise_alert(
+            db,
+            AlertCode.ACCOUNT_QUARANTINED,
+            "ann",
+            {"problem": "other words"},
+            NOW + timedelta(minutes=minute),
+        )
     assert raise_alert(db, AlertCode.ACCOUNT_QUARANTINED, "bob", details, NOW)
     assert raise_alert(db, AlertCode.RESIDUE, "ann", details, NOW, "BTCUSDT")
     assert raise_alert(db, AlertCode.RESIDUE, "ann", details, NOW, "ETHUSDT")
-    assert raise_alert(db, AlertCode.ACCOUNT_QUARANTINED, "ann", details, NOW + timedelta(minutes=61))
+    assert raise_alert(
+        db, AlertCode.ACCOUNT_QUARANTINED, "ann", details, NOW + timedelta(minutes=61)
+    )
     told = [(each.code, each.subject, each.count) for each in undelivered_alerts(db, "log", 20)]
     assert told[0] == (AlertCode.ACCOUNT_QUARANTINED, "ann", 1)
     assert told[-1] == (AlertCode.ACCOUNT_QUARANTINED, "ann", 60)
@@ -42,17 +54,35 @@ def test_equal_alerts_within_an_hour_are_one_with_a_count() -> None:
 
 def test_an_alert_about_an_account_without_real_money_says_so_first() -> None:
     db = open_database(":memory:")
-    db.execute("INSERT INTO person (id, name, created_us, key_id, key_kid, key_wrapped) VALUES ('p', 'p', 0, x'00', 'k', x'00')")
+    db.execute(
+        "INSERT INTO person (id, name, created_us, key_id, key_kid, key_wrapped) VALUES ('p', "
+        "'p', 0, x'00', 'k', x'00')"
+    )
     for name, environment in (("ann", "paper"), ("bob", "simulated"), ("carl", "live")):
         db.execute(
-            "INSERT INTO account (id, name, person_id, exchange, environment, sealed, row_version, created_us) VALUES"
+            "INSERT INTO account (id, name, person_id, exchange, environment, sealed, "
+            "row_version, created_us) VALUES"
             " (?1, ?1, 'p', 'x', ?2, x'00', 1, 0)",
             (name, environment),
         )
-        raise_alert(db, AlertCode.RESIDUE, name, {"quantity": "1", "symbol": "BTCUSDT", "cause": "too small"}, NOW)
+        raise_alert(
+            db,
+            AlertCode.RESIDUE,
+            name,
+            {"quantity": "1", "symbol": "BTCUSDT", "cause": "too small"},
+            NOW,
+        )
     scoped = {"scope": "account ann", "flags": "--account ann", "cause": "too many"}
     raise_alert(db, AlertCode.BREAKER_TRIPPED, "ann", scoped, NOW)
     raise_alert(db, AlertCode.NUMBERING_RESTARTED, "ann", {}, NOW)  # a strategy of the same name
     told = [each.sentence for each in undelivered_alerts(db, "log", 20)]
-    begins = ["PAPER ann: 1 BTCUSDT", "SIMULATED bob: 1 BTCUSDT", "carl: 1 BTCUSDT", "PAPER account ann: new entries", "Strategy ann: "]
-    assert all(sentence.startswith(begin) for sentence, begin in zip(told, begins, strict=True)), told
+    begins = [
+        "PAPER ann: 1 BTCUSDT",
+        "SIMULATED bob: 1 BTCUSDT",
+        "carl: 1 BTCUSDT",
+        "PAPER account ann: new entries",
+        "Strategy ann: ",
+    ]
+    assert all(sentence.startswith(begin) for sentence, begin in zip(told, begins, strict=True)), (
+        told
+    )

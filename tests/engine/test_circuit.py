@@ -1,4 +1,6 @@
-"""The circuit of an exchange: opens for several accounts that fail in a row, closes with anything that works, and saves retries."""
+"""The circuit of an exchange: opens for several accounts that fail in a row, closes with anything
+that works, and saves retries.
+"""
 
 from datetime import UTC, datetime, timedelta
 
@@ -50,4 +52,7 @@ def test_retries_are_kept_to_a_share_of_what_is_new() -> None:
     assert sum(circuit.may_retry() for _ in range(1_000)) == 50
     for _ in range(100):
         circuit.began()
-    assert sum(circuit.may_retry() for _ in range(1_000)) in (19, 20)  # a fifth each, in binary fractions
+    assert sum(circuit.may_retry() for _ in range(1_000)) in (
+        19,
+        20,
+    )  # a fifth each, in binary fractions

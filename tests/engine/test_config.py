@@ -33,12 +33,22 @@ def test_an_empty_folder_gives_the_defaults(tmp_path: Path) -> None:
 
 
 def test_own_file_wins_over_the_default_and_origin_says_so(tmp_path: Path) -> None:
-    config = load_config(write(tmp_path, "[web]\nport = 9000\n[limits]\norder_notional = '500'\n[plugin.paper]\nseed = 7\n"), {})
+    config = load_config(
+        write(
+            tmp_path,
+            "[web]\nport = 9000\n[limits]\norder_notional = '500'\n[plugin.paper]\nseed = 7\n",
+        ),
+        {},
+    )
     assert config.web.port == 9000
     assert config.web.host == "127.0.0.1"
     assert config.limits.order_notional == Money(500)  # type: ignore[arg-type]  # Decimal compares with int
     assert config.plugin_settings["paper"] == {"seed": 7}
-    assert config.origins["web.port"] == str(tmp_path / "rexalgo.toml") == config.origins["plugin.paper.seed"]
+    assert (
+        config.origins["web.port"]
+        == str(tmp_path / "rexalgo.toml")
+        == config.origins["plugin.paper.seed"]
+    )
 
 
 def test_an_explicit_file_may_have_any_name_and_its_folder_is_the_place(tmp_path: Path) -> None:
@@ -67,14 +77,28 @@ def test_an_explicit_file_may_have_any_name_and_its_folder_is_the_place(tmp_path
         ("[plugins]\nenabled = ['log', 'log']", "plugins.enabled[1]", "each name once"),
         ("[plugins]\nenabled = ['../x']", "plugins.enabled[0]", "short name"),
         ("[engine]\ntrading_day_zone = 'Mars/North'", "engine.trading_day_zone", "time zone"),
-        ("[engine]\nreconcile_active_s = 60\nreconcile_idle_s = 30", "engine.reconcile_idle_s", "at least engine.reconcile_active_s"),
-        ("[limits]\norder_notional = 1.5", "limits.order_notional", "decimal number written as text"),
-        ("[limits]\norder_notionl = '1'", "limits.order_notionl", "did you mean limits.order_notional?"),
+        (
+            "[engine]\nreconcile_active_s = 60\nreconcile_idle_s = 30",
+            "engine.reconcile_idle_s",
+            "at least engine.reconcile_active_s",
+        ),
+        (
+            "[limits]\norder_notional = 1.5",
+            "limits.order_notional",
+            "decimal number written as text",
+        ),
+        (
+            "[limits]\norder_notionl = '1'",
+            "limits.order_notionl",
+            "did you mean limits.order_notional?",
+        ),
         ('[operator]\nname = "a\\nb"', "operator.name", "one line"),
         ("[plugin]\npaper = 1", "plugin.paper", "[plugin.paper]"),
     ],
 )
-def test_a_wrong_setting_is_named_with_what_was_expected(tmp_path: Path, text: str, key: str, said: str) -> None:
+def test_a_wrong_setting_is_named_with_what_was_expected(
+    tmp_path: Path, text: str, key: str, said: str
+) -> None:
     found = errors_of(write(tmp_path, text))
     assert list(found) == [key]
     assert said in found[key]
@@ -83,9 +107,20 @@ def test_a_wrong_setting_is_named_with_what_was_expected(tmp_path: Path, text: s
 
 def test_all_errors_are_reported_at_once(tmp_path: Path) -> None:
     found = errors_of(
-        write(tmp_path, "[web]\nport = -1\nhost = ''\nx = 1\n[engine]\nentry_age_s = 0\n[limits]\na = 1"), {"JWT_SECRET": "short"}
+        write(
+            tmp_path,
+            "[web]\nport = -1\nhost = ''\nx = 1\n[engine]\nentry_age_s = 0\n[limits]\na = 1",
+        ),
+        {"JWT_SECRET": "short"},
     )
-    assert set(found) == {"web.port", "web.host", "web.x", "engine.entry_age_s", "limits.a", "JWT_SECRET"}
+    assert set(found) == {
+        "web.port",
+        "web.host",
+        "web.x",
+        "engine.entry_age_s",
+        "limits.a",
+        "JWT_SECRET",
+    }
 
 
 def test_broken_toml_is_an_error_with_its_place(tmp_path: Path) -> None:
@@ -110,7 +145,10 @@ def revealed(config: Config) -> tuple[str | None, str | None]:
 
 
 def test_secrets_come_from_env_file_and_the_real_environment_wins(tmp_path: Path) -> None:
-    env_file(tmp_path, f"# comment\n\nENCRYPTION_KEY='{KEY}'\nexport JWT_SECRET={'y' * 40}\nMY_EXCHANGE_KEY=abc\n")
+    env_file(
+        tmp_path,
+        f"# comment\n\nENCRYPTION_KEY='{KEY}'\nexport JWT_SECRET={'y' * 40}\nMY_EXCHANGE_KEY=abc\n",
+    )
     config = load_config(tmp_path, {"JWT_SECRET": JWT})
     assert revealed(config) == (KEY, JWT)
     assert config.origins["secrets.jwt_secret"] == "environment"
@@ -119,9 +157,14 @@ def test_secrets_come_from_env_file_and_the_real_environment_wins(tmp_path: Path
 
 def test_a_secret_may_be_in_a_file_named_by_name_file(tmp_path: Path) -> None:
     (tmp_path / "key").write_text(KEY + "\n")
-    assert revealed(load_config(tmp_path, {"ENCRYPTION_KEY_FILE": str(tmp_path / "key")})) == (KEY, None)
+    assert revealed(load_config(tmp_path, {"ENCRYPTION_KEY_FILE": str(tmp_path / "key")})) == (
+        KEY,
+        None,
+    )
     assert "ENCRYPTION_KEY_FILE" in errors_of(tmp_path, {"ENCRYPTION_KEY_FILE": "absent"})
-    assert "found both" in errors_of(tmp_path, {"ENCRYPTION_KEY": KEY, "ENCRYPTION_KEY_FILE": "key"})["ENCRYPTION_KEY"].replace("'", "")
+    assert "found both" in errors_of(
+        tmp_path, {"ENCRYPTION_KEY": KEY, "ENCRYPTION_KEY_FILE": "key"}
+    )["ENCRYPTION_KEY"].replace("'", "")
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o604])
@@ -131,14 +174,19 @@ def test_env_file_that_others_may_read_is_refused(tmp_path: Path, mode: int) -> 
 
 
 def test_misspelt_secret_in_env_file_is_refused(tmp_path: Path) -> None:
-    assert "did you mean ENCRYPTION_KEY?" in errors_of(env_file(tmp_path, f"ENCRYPTON_KEY={KEY}"))["ENCRYPTON_KEY"]
+    assert (
+        "did you mean ENCRYPTION_KEY?"
+        in errors_of(env_file(tmp_path, f"ENCRYPTON_KEY={KEY}"))["ENCRYPTON_KEY"]
+    )
 
 
 def test_secrets_in_the_toml_file_are_refused(tmp_path: Path) -> None:
     assert set(errors_of(write(tmp_path, "JWT_SECRET = 'x'"))) == {"JWT_SECRET"}
 
 
-@pytest.mark.parametrize("bad", ["hunter2hunter2", "0a1b2c3d:c2hvcnQ=", "ZZZZZZZZ:" + KEY[9:], KEY + ",hunter2"])
+@pytest.mark.parametrize(
+    "bad", ["hunter2hunter2", "0a1b2c3d:c2hvcnQ=", "ZZZZZZZZ:" + KEY[9:], KEY + ",hunter2"]
+)
 def test_malformed_secret_is_refused_and_never_shown(tmp_path: Path, bad: str) -> None:
     said = errors_of(tmp_path, {"ENCRYPTION_KEY": bad})["ENCRYPTION_KEY"]
     assert bad not in said
@@ -168,7 +216,9 @@ def test_description_lists_every_value_and_no_secret(tmp_path: Path) -> None:
         ("host = '0.0.0.0'\ntls_certificate = 'c.pem'\ntls_key = 'c.pem'", False),
     ],
 )
-def test_open_address_without_tls_or_proxy_is_refused(tmp_path: Path, web: str, refused: bool) -> None:
+def test_open_address_without_tls_or_proxy_is_refused(
+    tmp_path: Path, web: str, refused: bool
+) -> None:
     (tmp_path / "c.pem").write_text("x")
     assert bool(check_exposure(load_config(write(tmp_path, f"[web]\n{web}\n"), {}))) is refused
 

@@ -1,4 +1,6 @@
-"""What is written is on the disk when the call returns: the file, its name, and each folder that was made for it."""
+"""What is written is on the disk when the call returns: the file, its name, and each folder that
+was made for it.
+"""
 
 import os
 from collections.abc import Callable
@@ -15,7 +17,20 @@ from plugins.mudrex.entry_api import Choices
 from plugins.mudrex.settings import EntryApi
 from rexalgo import AccountId
 
-RECORD = KitRecord("paper", "rexalgo", "0.2", "hash", 3, 1, datetime(2026, 11, 24, tzinfo=UTC).isoformat(), "paper", False, True, 9, ())
+RECORD = KitRecord(
+    "paper",
+    "rexalgo",
+    "0.2",
+    "hash",
+    3,
+    1,
+    datetime(2026, 11, 24, tzinfo=UTC).isoformat(),
+    "paper",
+    False,
+    True,
+    9,
+    (),
+)
 
 
 def _ledger_and_copy(folder: Path) -> None:
@@ -38,14 +53,20 @@ def _made_twice(folder: Path) -> None:
     [
         (_record, {".", "data", "data/kit", "data/kit/paper.json"}),
         (_ledger_and_copy, {".", "data"}),
-        (lambda folder: Choices(str(folder)).keep(AccountId("a0"), EntryApi.V2), {".", "entry-api.json"}),
+        (
+            lambda folder: Choices(str(folder)).keep(AccountId("a0"), EntryApi.V2),
+            {".", "entry-api.json"},
+        ),
         (lambda folder: replace_file(folder / "file", "text"), {".", "file"}),
         (lambda folder: create_file(folder / "file", "text", 0o600), {".", "file"}),
         (_made_twice, {".", "a"}),
     ],
-)  # fmt: skip
+)
 def test_file_name_and_new_folders_are_synced(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Callable[[Path], None], expected: set[str]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    write: Callable[[Path], None],
+    expected: set[str],
 ) -> None:
     synced: set[tuple[int, int]] = set()
     sync = os.fsync
@@ -58,6 +79,8 @@ def test_file_name_and_new_folders_are_synced(
     monkeypatch.setattr(os, "fsync", fsync)
     write(tmp_path)
     found = {
-        str(each.relative_to(tmp_path)) for each in (tmp_path, *tmp_path.rglob("*")) if (each.stat().st_dev, each.stat().st_ino) in synced
+        str(each.relative_to(tmp_path))
+        for each in (tmp_path, *tmp_path.rglob("*"))
+        if (each.stat().st_dev, each.stat().st_ino) in synced
     }
     assert found >= expected

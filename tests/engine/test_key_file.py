@@ -1,4 +1,6 @@
-"""The root keys where they lie: the file is the old one or the new one, readable by nobody else, and nothing else in it changes."""
+"""The root keys where they lie: the file is the old one or the new one, readable by nobody else,
+and nothing else in it changes.
+"""
 
 import os
 import stat
@@ -31,17 +33,24 @@ def test_the_place_of_the_root_keys_is_found_where_they_are_read_from(tmp_path: 
     assert load_config(tmp_path, {}).key_place is None
     here = env(tmp_path, f"ENCRYPTION_KEY={OLD}\n")
     assert load_config(tmp_path, {}).key_place == here
-    assert load_config(tmp_path, {"ENCRYPTION_KEY": NEW}).key_place == SecretPlace("environment", None)
+    assert load_config(tmp_path, {"ENCRYPTION_KEY": NEW}).key_place == SecretPlace(
+        "environment", None
+    )
     (tmp_path / "keys").write_text(OLD)
     for environ in ({"ENCRYPTION_KEY_FILE": "keys"}, {}):
         env(tmp_path, "ENCRYPTION_KEY_FILE=keys\n")
-        assert load_config(tmp_path, environ).key_place == SecretPlace(str(tmp_path / "keys"), tmp_path / "keys")
+        assert load_config(tmp_path, environ).key_place == SecretPlace(
+            str(tmp_path / "keys"), tmp_path / "keys"
+        )
 
 
 @pytest.mark.parametrize(
     ("before", "after"),
     [
-        ("# mine\nJWT_SECRET=a\nENCRYPTION_KEY={}\n\n# end\n", "# mine\nJWT_SECRET=a\nENCRYPTION_KEY={}\n\n# end\n"),
+        (
+            "# mine\nJWT_SECRET=a\nENCRYPTION_KEY={}\n\n# end\n",
+            "# mine\nJWT_SECRET=a\nENCRYPTION_KEY={}\n\n# end\n",
+        ),
         ('  export ENCRYPTION_KEY = "{}"', "  export ENCRYPTION_KEY ={}\n"),
         (
             "#ENCRYPTION_KEY=no\nENCRYPTION_KEY=first\r\nENCRYPTION_KEY={}\r\n",
@@ -49,7 +58,9 @@ def test_the_place_of_the_root_keys_is_found_where_they_are_read_from(tmp_path: 
         ),
     ],
 )
-def test_one_line_of_the_file_changes_and_everything_else_stays(tmp_path: Path, before: str, after: str) -> None:
+def test_one_line_of_the_file_changes_and_everything_else_stays(
+    tmp_path: Path, before: str, after: str
+) -> None:
     place = env(tmp_path, before.format(OLD))
     assert read_keys(place, GIVEN).reveal() == OLD
     left_by_a_kill = tmp_path / "..env.rexalgo-abc"
@@ -101,20 +112,27 @@ def test_what_cannot_be_read_or_written_says_why_and_shows_no_key(tmp_path: Path
     with pytest.raises(KeyFileError, match="expected mode 0600"):
         read_keys(place, GIVEN)
     gone = tmp_path / "nowhere" / "keys"
-    for act in (lambda: read_keys(SecretPlace(str(gone), gone), GIVEN), lambda: write_keys(SecretPlace(str(gone), gone), BOTH)):
+    for act in (
+        lambda: read_keys(SecretPlace(str(gone), gone), GIVEN),
+        lambda: write_keys(SecretPlace(str(gone), gone), BOTH),
+    ):
         with pytest.raises(KeyFileError, match="No such file"):
             act()
     (tmp_path / "keys").write_bytes(b"\xff\xfe")
     with pytest.raises(KeyFileError, match="it is no text in UTF-8"):
         read_keys(SecretPlace("keys", tmp_path / "keys"), GIVEN)
     place = env(tmp_path, f"ENCRYPTION_KEY={OLD}\n")
-    with pytest.raises(KeyFileError, match=r"reads as it was written.*nothing was changed.*rexalgo key rewrap") as refused:
+    with pytest.raises(
+        KeyFileError, match=r"reads as it was written.*nothing was changed.*rexalgo key rewrap"
+    ) as refused:
         write_keys(place, Secret(f'"{OLD}"'))
     assert OLD[9:] not in str(refused.value) + "".join(told)
     assert (tmp_path / ".env").read_text() == f"ENCRYPTION_KEY={OLD}\n"
 
 
-def test_a_file_that_cannot_be_put_in_place_leaves_the_old_one_and_nothing_beside_it(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_put_in_place_leaves_the_old_one_and_nothing_beside_it(
+    tmp_path: Path,
+) -> None:
     target = tmp_path / "taken"
     target.mkdir()
     with pytest.raises(OSError, match="directory"):

@@ -1,4 +1,6 @@
-"""Rotating root keys: everything moves in batches, what is derived from an old key goes on without it, and a key that is needed stays."""
+"""Rotating root keys: everything moves in batches, what is derived from an old key goes on without
+it, and a key that is needed stays.
+"""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -15,12 +17,26 @@ from engine.commands.people import PEOPLE
 from engine.domain.errors import InvalidValue, RexAlgoError
 from engine.domain.identifiers import AccountId
 from engine.keys.keyring import Keyring
-from engine.keys.sealed_secrets import NewPerson, account_credentials, audit_key_of, credentials_print, new_person, seal_credentials
+from engine.keys.sealed_secrets import (
+    NewPerson,
+    account_credentials,
+    audit_key_of,
+    credentials_print,
+    new_person,
+    seal_credentials,
+)
 from engine.keys.vault import VaultError, WrappedKey, new_root_key
 from engine.ledger import Ledger
 from engine.ledger.audit import append_audit
 from engine.ledger.identity import account_of_login, remember_login
-from engine.ledger.people import AccountRow, declared, insert_account, insert_person, person_key, set_declared
+from engine.ledger.people import (
+    AccountRow,
+    declared,
+    insert_account,
+    insert_person,
+    person_key,
+    set_declared,
+)
 from engine.ledger.root_keys import RootKeyDisabled, put_audit_key, rewrap_of, root_keys
 from engine.office import NothingThere, Office
 from engine.ports.secret import Secret
@@ -68,9 +84,21 @@ class Desk:
 
     async def account(self, name: str, login: str) -> AccountRow:
         """Add a person with an account whose login is sealed, remembered and declared."""
-        new, vault, identifier = await self.person(name), await self.keyring.open(), AccountId(f"acc_{name}")
+        new, vault, identifier = (
+            await self.person(name),
+            await self.keyring.open(),
+            AccountId(f"acc_{name}"),
+        )
         credentials = {"secret": Secret(login)}
-        row = AccountRow(identifier, name, new.id, "paper", "paper", seal_credentials(vault, new.key, identifier, 1, credentials), 1)
+        row = AccountRow(
+            identifier,
+            name,
+            new.id,
+            "paper",
+            "paper",
+            seal_credentials(vault, new.key, identifier, 1, credentials),
+            1,
+        )
         insert_account(self.db, row, NOW)
         remember_login(self.db, self.print_of(login), identifier)
         set_declared(self.db, {("follower", name, "login"): self.print_of(login)})
@@ -86,7 +114,15 @@ def office_of(folder: Path, ledger: Ledger, place: SecretPlace, given: str) -> O
     clock = SystemClock()
     keyring = Keyring(ledger, clock, place, Secret(given))
     config = load_config(folder, {})
-    return Office(config, ledger, clock, lambda: pytest.fail("no plugins here"), keyring.open, trio.lowlevel.checkpoint, keyring=keyring)
+    return Office(
+        config,
+        ledger,
+        clock,
+        lambda: pytest.fail("no plugins here"),
+        keyring.open,
+        trio.lowlevel.checkpoint,
+        keyring=keyring,
+    )
 
 
 @pytest.fixture
@@ -97,7 +133,9 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     await ledger.aclose()
 
 
-async def test_data_keys_move_a_hundred_a_transaction_and_the_cursor_says_how_far(desk: Desk) -> None:
+async def test_data_keys_move_a_hundred_a_transaction_and_the_cursor_says_how_far(
+    desk: Desk,
+) -> None:
     people = [await desk.person(f"p{number}") for number in range(203)]
     told = await desk.ask("key_rotate")
     assert (told["made"], told["old"], told["left"]) == (True, [KID], 203)
@@ -106,15 +144,28 @@ async def test_data_keys_move_a_hundred_a_transaction_and_the_cursor_says_how_fa
     assert (first["moved"], first["left"], first["done"]) == (100, {KID: {"data_keys": 103}}, False)
     at = rewrap_of(desk.db, told["active"])
     assert at is not None
-    assert (at.part, at.cursor, at.moved) == ("data_keys", sorted(each.id for each in people)[99], 100)
+    assert (at.part, at.cursor, at.moved) == (
+        "data_keys",
+        sorted(each.id for each in people)[99],
+        100,
+    )
     again = await desk.ask("key_rotate")  # a second one meanwhile goes on with the first
     assert (again["made"], again["active"]) == (False, told["active"])
     rest = await desk.ask("key_rewrap")
     assert (rest["moved"], rest["left"], rest["done"]) == (103, {}, True)
-    assert await desk.ask("key_rewrap") == {"active": told["active"], "moved": 0, "left": {}, "is_through": True, "done": True}
+    assert await desk.ask("key_rewrap") == {
+        "active": told["active"],
+        "moved": 0,
+        "left": {},
+        "is_through": True,
+        "done": True,
+    }
     for each in people:
         key = person_key(desk.db, each.id)
-        assert desk.keyring.vault.unwrap(WrappedKey(key.id, key.person, key.kid, key.wrapped)).id == each.key.id
+        assert (
+            desk.keyring.vault.unwrap(WrappedKey(key.id, key.person, key.kid, key.wrapped)).id
+            == each.key.id
+        )
 
 
 async def test_two_rotations_at_the_same_time_make_one_key(desk: Desk) -> None:
@@ -129,28 +180,50 @@ async def test_a_login_finds_its_account_without_the_old_key(desk: Desk) -> None
     ann, twin = await desk.account("ann", "one"), await desk.account("ben", "two")
     await desk.account("cat", "three")
     await desk.ask("key_rotate")
-    remember_login(desk.db, desk.print_of("two"), ann.id)  # who replaced a key meanwhile is marked by the new one, though another has it
-    set_declared(desk.db, {("follower", "ann", "login"): desk.print_of("a former one", KID), ("follower", "who", "login"): f"{KID}:00"})
+    remember_login(
+        desk.db, desk.print_of("two"), ann.id
+    )  # who replaced a key meanwhile is marked by the new one, though another has it
+    set_declared(
+        desk.db,
+        {
+            ("follower", "ann", "login"): desk.print_of("a former one", KID),
+            ("follower", "who", "login"): f"{KID}:00",
+        },
+    )
     set_declared(desk.db, {("follower", "cat", "login"): "0badcafe:00"})
     assert (await desk.rewrap())["done"]
     assert account_of_login(desk.db, [desk.print_of("three")]) == "acc_cat"
     assert account_of_login(desk.db, [desk.print_of("two")]) == ann.id
-    marked = {name: value for (_, name, field), value in declared(desk.db).items() if field == "login"}
-    assert marked == {"ben": desk.print_of("two")}  # what a person replaced, or nobody can compare, is forgotten
+    marked = {
+        name: value for (_, name, field), value in declared(desk.db).items() if field == "login"
+    }
+    assert marked == {
+        "ben": desk.print_of("two")
+    }  # what a person replaced, or nobody can compare, is forgotten
     await desk.ask("key_remove", kid=KID)
     assert account_credentials(desk.db, desk.keyring.vault, twin)["secret"].reveal() == "two"
 
 
 async def test_what_does_not_open_stays_is_counted_and_keeps_its_key(desk: Desk) -> None:
-    good, bad, torn = await desk.person("good"), await desk.person("bad"), await desk.account("torn", "x")
+    good, bad, torn = (
+        await desk.person("good"),
+        await desk.person("bad"),
+        await desk.account("torn", "x"),
+    )
     desk.db.execute("UPDATE person SET key_wrapped = zeroblob(72) WHERE id = ?", (bad.id,))
     desk.db.execute("UPDATE account SET row_version = 7 WHERE id = ?", (torn.id,))
     active = (await desk.ask("key_rotate"))["active"]
     for _ in range(2):
         told = await desk.rewrap()
-        assert (told["done"], told["left"]) == (False, {KID: {"data_keys": 1, "logins": 1, "declared_logins": 1}})
+        assert (told["done"], told["left"]) == (
+            False,
+            {KID: {"data_keys": 1, "logins": 1, "declared_logins": 1}},
+        )
     assert person_key(desk.db, good.id).kid == active
-    needed = "1 wrapped data keys, 1 fingerprints of exchange logins, 1 fingerprints of declared logins; nothing was removed"
+    needed = (
+        "1 wrapped data keys, 1 fingerprints of exchange logins, 1 fingerprints of declared "
+        "logins; nothing was removed"
+    )
     with pytest.raises(RexAlgoError, match=needed):
         await desk.ask("key_remove", kid=KID)
     assert KID in desk.file.read_text()
@@ -169,8 +242,14 @@ async def test_a_key_leaves_only_when_it_is_not_the_active_one_and_is_known(desk
     assert (await desk.ask("key_remove", kid=KID))["erased"]
     with pytest.raises(NothingThere, match="was removed on"):
         await desk.ask("key_remove", kid=KID)
-    desk.file.write_text(f"{desk.file.read_text().strip()},{OLD}\n")  # put back behind the other: it is not used
-    assert desk.keyring.vault.kids == (await desk.keyring.renew()).kids == {desk.keyring.vault.active_kid}
+    desk.file.write_text(
+        f"{desk.file.read_text().strip()},{OLD}\n"
+    )  # put back behind the other: it is not used
+    assert (
+        desk.keyring.vault.kids
+        == (await desk.keyring.renew()).kids
+        == {desk.keyring.vault.active_kid}
+    )
     assert (await desk.ask("key_remove", kid=KID))["erased"]
     assert KID not in desk.file.read_text()
     desk.file.write_text(f"{OLD}\n")
@@ -192,11 +271,15 @@ async def test_what_was_made_under_a_key_just_before_it_left_is_refused(desk: De
     ):
         with pytest.raises(RootKeyDisabled, match="do it again"):
             act()
-    append_audit(desk.db, audit_key, "late", "something", "done", {}, NOW, "shell")  # its seal is of before, and verifies
+    append_audit(
+        desk.db, audit_key, "late", "something", "done", {}, NOW, "shell"
+    )  # its seal is of before, and verifies
     assert (await desk.ask("audit_verify"))["broken_at"] is None
 
 
-async def test_the_audit_verifies_over_two_rotations_and_not_with_another_kept_key(desk: Desk) -> None:
+async def test_the_audit_verifies_over_two_rotations_and_not_with_another_kept_key(
+    desk: Desk,
+) -> None:
     append_audit(desk.db, await desk.office.audit_key(), "ann", "first", "x", {}, NOW, "shell")
     for kid in (KID, ""):
         old = kid or desk.keyring.vault.active_kid
@@ -236,18 +319,26 @@ async def test_a_running_process_takes_over_keys_that_somebody_else_wrote(desk: 
     assert acts == ["root_key_rewrapped", "root_key_activated"]
 
 
-async def test_keys_in_the_environment_are_put_there_by_a_person(desk: Desk, tmp_path: Path) -> None:
+async def test_keys_in_the_environment_are_put_there_by_a_person(
+    desk: Desk, tmp_path: Path
+) -> None:
     await desk.person("ann")
     ledger, new = desk.office.ledger, new_root_key()
     place = SecretPlace("environment", None)
-    with pytest.raises(RexAlgoError, match=r"in the environment of the process.*rexalgo key new.*rexalgo key rewrap"):
+    with pytest.raises(
+        RexAlgoError,
+        match=r"in the environment of the process.*rexalgo key new.*rexalgo key rewrap",
+    ):
         await Desk(office_of(tmp_path, ledger, place, OLD), desk.file).ask("key_rotate")
     both = Desk(office_of(tmp_path, ledger, place, f"{new},{OLD}"), desk.file)
     assert (await both.ask("key_status"))["in_use"] is None
     assert (await both.rewrap())["done"]
     assert not (await both.ask("key_remove", kid=KID))["erased"]  # disabled; a person takes it out
     status = await both.ask("key_status")
-    assert (status["can_be_written"], [each["state"] for each in status["keys"]]) == (False, ["active", "disabled"])
+    assert (status["can_be_written"], [each["state"] for each in status["keys"]]) == (
+        False,
+        ["active", "disabled"],
+    )
     one = Desk(office_of(tmp_path, ledger, place, new), desk.file)
     assert (await one.ask("key_remove", kid=KID))["erased"]
     assert root_keys(desk.db)[KID].removed is not None

@@ -23,7 +23,9 @@ def module(**members: object) -> ModuleType:
 
 def notifier_plugin(name: str = "bell", **members: object) -> ModuleType:
     @hookimpl
-    def register_notifiers(register: Callable[[object], None], settings: Mapping[str, object]) -> None:
+    def register_notifiers(
+        register: Callable[[object], None], settings: Mapping[str, object]
+    ) -> None:
         register(thing(name, "deliver"))
 
     return module(register_notifiers=register_notifiers, **members)
@@ -61,11 +63,15 @@ def test_listing_imports_nothing() -> None:
 
 def test_webhook_and_stream_sources_are_told_apart() -> None:
     @hookimpl
-    def register_signal_sources(register: Callable[[object], None], settings: Mapping[str, object]) -> None:
+    def register_signal_sources(
+        register: Callable[[object], None], settings: Mapping[str, object]
+    ) -> None:
         register(thing("hook", "new_secret", "authenticate", "parse"))
         register(thing("candles", "check_params", "run"))
 
-    plugins = load_plugins(["s"], {}, {"s": module(register_signal_sources=register_signal_sources)})
+    plugins = load_plugins(
+        ["s"], {}, {"s": module(register_signal_sources=register_signal_sources)}
+    )
     assert (set(plugins.webhook_sources), set(plugins.stream_sources)) == ({"hook"}, {"candles"})
     assert plugins.loaded[0].provides == ("signal source hook", "signal source candles")
 
@@ -74,14 +80,21 @@ def test_settings_are_the_defaults_with_the_section_over_them() -> None:
     seen: list[Mapping[str, object]] = []
 
     @hookimpl
-    def register_notifiers(register: Callable[[object], None], settings: Mapping[str, object]) -> None:
+    def register_notifiers(
+        register: Callable[[object], None], settings: Mapping[str, object]
+    ) -> None:
         seen.append(settings)
         register(thing("bell", "deliver"))
 
-    plugin = module(register_notifiers=register_notifiers, default_settings={"tone": "a", "loud": 1})
+    plugin = module(
+        register_notifiers=register_notifiers, default_settings={"tone": "a", "loud": 1}
+    )
     loaded = load_plugins(["s"], {"s": {"loud": 3}}, {"s": plugin}).loaded[0]
     assert seen == [{"tone": "a", "loud": 3}]
-    assert (loaded.settings, loaded.defaults) == ({"tone": "a", "loud": 3}, {"tone": "a", "loud": 1})
+    assert (loaded.settings, loaded.defaults) == (
+        {"tone": "a", "loud": 3},
+        {"tone": "a", "loud": 1},
+    )
 
 
 def test_unknown_setting_is_refused_with_the_nearest_known() -> None:
@@ -128,7 +141,12 @@ def test_plugin_that_registers_nothing_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("registered", "said"), [(thing("bell"), "has no deliver"), (object(), "needs a name"), (thing("a b", "deliver"), "needs a name")]
+    ("registered", "said"),
+    [
+        (thing("bell"), "has no deliver"),
+        (object(), "needs a name"),
+        (thing("a b", "deliver"), "needs a name"),
+    ],
 )
 def test_unfit_object_is_refused(registered: object, said: str) -> None:
     @hookimpl
@@ -139,7 +157,9 @@ def test_unfit_object_is_refused(registered: object, said: str) -> None:
 
 
 def test_two_things_of_one_name_are_refused_naming_the_first() -> None:
-    with pytest.raises(PluginError, match="notifier bell is already registered by plugin one") as caught:
+    with pytest.raises(
+        PluginError, match="notifier bell is already registered by plugin one"
+    ) as caught:
         load_plugins(["one", "two"], {}, {"one": notifier_plugin(), "two": notifier_plugin()})
     assert caught.value.name == "two"
 
@@ -157,7 +177,9 @@ def installed_package(folder: Path, name: str, source: str) -> None:
     (info / "entry_points.txt").write_text(f"[rexalgo.plugins]\nfragile = {name}_mod\n")
 
 
-def test_plugin_that_fails_to_import_is_named_with_its_distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plugin_that_fails_to_import_is_named_with_its_distribution(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     installed_package(tmp_path, "breakable", "raise OSError('wires cut')")
     monkeypatch.syspath_prepend(tmp_path)
     assert "fragile" in {each.name for each in list_installed()}
@@ -166,7 +188,9 @@ def test_plugin_that_fails_to_import_is_named_with_its_distribution(tmp_path: Pa
     assert caught.value.distribution == "breakable"
 
 
-def test_two_packages_with_one_plugin_name_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_packages_with_one_plugin_name_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     installed_package(tmp_path, "first", "")
     installed_package(tmp_path, "second", "")
     monkeypatch.syspath_prepend(tmp_path)

@@ -1,4 +1,6 @@
-"""GCRA: what one pool permits, in which order, to whom; the schedule of all permits always fits the limit."""
+"""GCRA: what one pool permits, in which order, to whom; the schedule of all permits always fits the
+limit.
+"""
 
 from datetime import UTC, datetime, timedelta
 
@@ -18,10 +20,18 @@ def after(seconds: float) -> datetime:
     return NOW + timedelta(seconds=seconds)
 
 
-def ask(pools: RateLimiter | RatePools, count: int, priority: Priority, now: datetime = NOW, limit: RateLimit = TEN) -> list[float]:
+def ask(
+    pools: RateLimiter | RatePools,
+    count: int,
+    priority: Priority,
+    now: datetime = NOW,
+    limit: RateLimit = TEN,
+) -> list[float]:
     """Reserve ``count`` times and tell how many seconds ahead each permit lies; -1 for a refusal."""
     answers = [pools.reserve("pool", limit, 1, priority, now) for _ in range(count)]
-    return [round((a.at - now).total_seconds(), 6) if isinstance(a, Granted) else -1 for a in answers]
+    return [
+        round((a.at - now).total_seconds(), 6) if isinstance(a, Granted) else -1 for a in answers
+    ]
 
 
 def test_entries_leave_a_fifth_of_the_burst_and_exits_use_all_of_it() -> None:
@@ -55,8 +65,13 @@ def test_slack_for_exits_comes_back_once_nobody_waits() -> None:
     assert ask(pools, 2, EXIT, after(5)) == [0, 0]
 
 
-@pytest.mark.parametrize(("burst", "entries", "exits"), [(1, 1, 0), (2, 1, 1), (3, 2, 1), (4, 3, 1), (5, 4, 1), (6, 4, 2)])
-def test_small_bursts_leave_at_least_one_unit_where_there_are_two(burst: int, entries: int, exits: int) -> None:
+@pytest.mark.parametrize(
+    ("burst", "entries", "exits"),
+    [(1, 1, 0), (2, 1, 1), (3, 2, 1), (4, 3, 1), (5, 4, 1), (6, 4, 2)],
+)
+def test_small_bursts_leave_at_least_one_unit_where_there_are_two(
+    burst: int, entries: int, exits: int
+) -> None:
     limit = RateLimit(10, 1.0, burst)
     pools = RatePools()
     assert ask(pools, entries, ENTRY, limit=limit) == [0] * entries
@@ -124,7 +139,11 @@ def test_half_rate_limiter_takes_half_the_rate_and_half_the_burst() -> None:
     assert HalfRateLimiter().reserve("pool", TEN, 10, EXIT, NOW) == Granted(NOW)
 
 
-requests = st.lists(st.tuples(st.integers(0, 400_000), st.sampled_from(list(Priority)), st.integers(1, 12)), min_size=1, max_size=60)
+requests = st.lists(
+    st.tuples(st.integers(0, 400_000), st.sampled_from(list(Priority)), st.integers(1, 12)),
+    min_size=1,
+    max_size=60,
+)
 
 
 @settings(max_examples=400)
@@ -152,11 +171,17 @@ def test_all_permits_in_time_order_fit_the_limit(
 
 
 def fits(permits: list[tuple[datetime, int]], limit: RateLimit) -> None:
-    """Replay the permits through a plain token bucket with exact fractions: it must never run below zero."""
+    """Replay the permits through a plain token bucket with exact fractions: it must never run below
+    zero.
+    """
     used_us_times_count, last = 0, NOW
     period_us = round(limit.period_s * 1_000_000)
     for at, units in sorted(permits):
         passed_us = (at - last) // timedelta(microseconds=1)
-        used_us_times_count = max(0, used_us_times_count - passed_us * limit.count) + units * period_us
+        used_us_times_count = (
+            max(0, used_us_times_count - passed_us * limit.count) + units * period_us
+        )
         last = at
-        assert used_us_times_count <= limit.burst * period_us + limit.count * limit.burst  # a microsecond of rounding per unit
+        assert (
+            used_us_times_count <= limit.burst * period_us + limit.count * limit.burst
+        )  # a microsecond of rounding per unit

@@ -1,4 +1,6 @@
-"""Between ledger and vault: what is sealed opens only in its own place, and only with the keys that the ledger was written with."""
+"""Between ledger and vault: what is sealed opens only in its own place, and only with the keys that
+the ledger was written with.
+"""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
@@ -51,7 +53,8 @@ async def place() -> AsyncIterator[Place]:
     insert_person(db, ann.name, ann.key, NOW)
     db.execute("INSERT INTO master VALUES ('m', 'm', ?)", (ann.id,))
     db.execute(
-        "INSERT INTO strategy (id, name, master_id, kind, symbols, leverage, source, params, created_us)"
+        "INSERT INTO strategy (id, name, master_id, kind, symbols, leverage, source, params, "
+        "created_us)"
         " VALUES ('s', 'trend', 'm', 'copy_trading', '[]', '5', 'signed_webhook', '{}', 0);"
         " INSERT INTO endpoint (id, strategy_id, source) VALUES ('ep', 's', 'signed_webhook')"
     )
@@ -82,17 +85,25 @@ async def test_credentials_open_in_their_own_row_and_version_only(place: Place) 
             account_credentials(place.ledger.db, place.vault, moved)
 
 
-async def test_the_same_login_is_recognised_and_another_exchange_is_another_login(place: Place) -> None:
+async def test_the_same_login_is_recognised_and_another_exchange_is_another_login(
+    place: Place,
+) -> None:
     printed = credentials_print(place.vault, "paper", LOGIN)
-    assert printed == credentials_print(place.vault, "paper", dict(reversed(LOGIN.items())), OLD[:8])
+    assert printed == credentials_print(
+        place.vault, "paper", dict(reversed(LOGIN.items())), OLD[:8]
+    )
     assert printed.startswith(f"{OLD[:8]}:")
     assert printed != credentials_print(place.vault, "mudrex", LOGIN)
     with pytest.raises(VaultError):
         credentials_print(place.vault, "paper", LOGIN, "00000000")
 
 
-async def test_a_second_factor_opens_for_its_person_and_version_and_is_missed_in_words(place: Place) -> None:
-    row = FactorRow(None, None, seal_totp_secret(place.vault, place.ann.key, 3, Secret("JBSW")), 3, NOW, 0)
+async def test_a_second_factor_opens_for_its_person_and_version_and_is_missed_in_words(
+    place: Place,
+) -> None:
+    row = FactorRow(
+        None, None, seal_totp_secret(place.vault, place.ann.key, 3, Secret("JBSW")), 3, NOW, 0
+    )
     assert open_totp_secret(place.ledger.db, place.vault, place.ann.id, row).reveal() == "JBSW"
     with pytest.raises(VaultError):
         open_totp_secret(place.ledger.db, place.vault, place.ann.id, replace(row, totp_version=4))
@@ -100,21 +111,35 @@ async def test_a_second_factor_opens_for_its_person_and_version_and_is_missed_in
         open_totp_secret(place.ledger.db, place.vault, place.ann.id, replace(row, totp_sealed=None))
 
 
-async def test_webhook_secrets_are_valid_until_they_run_out_and_cannot_be_lent_to_another_endpoint(place: Place) -> None:
+async def test_webhook_secrets_are_valid_until_they_run_out_and_cannot_be_lent_to_another_endpoint(
+    place: Place,
+) -> None:
     db = place.ledger.db
     first = seal_endpoint_secret(place.vault, place.ann.key, ENDPOINT, Secret("one"))
     insert_endpoint_secret(db, first, NOW)
     expire_secrets(db, ENDPOINT, NOW + timedelta(hours=1))
-    insert_endpoint_secret(db, seal_endpoint_secret(place.vault, place.ann.key, ENDPOINT, Secret("two")), NOW + timedelta(seconds=1))
+    insert_endpoint_secret(
+        db,
+        seal_endpoint_secret(place.vault, place.ann.key, ENDPOINT, Secret("two")),
+        NOW + timedelta(seconds=1),
+    )
     keys = endpoint_keys(db, place.vault, ENDPOINT, NOW)
     assert [each.secret.reveal() for each in keys] == ["two", "one"]
     later = NOW + timedelta(hours=2)
     assert [each.is_valid(later) for each in keys] == [True, False]
-    assert [each.secret.reveal() for each in endpoint_keys(db, place.vault, ENDPOINT, later)] == ["two"]
-    assert [each.secret.reveal() for each in ended_endpoint_keys(db, place.vault, ENDPOINT, later, 5)] == ["one"]
+    assert [each.secret.reveal() for each in endpoint_keys(db, place.vault, ENDPOINT, later)] == [
+        "two"
+    ]
+    assert [
+        each.secret.reveal() for each in ended_endpoint_keys(db, place.vault, ENDPOINT, later, 5)
+    ] == ["one"]
     db.execute("UPDATE endpoint_secret SET row_version = 2 WHERE id = ?", (first.id,))
-    assert ended_endpoint_keys(db, place.vault, ENDPOINT, later, 5) == ()  # it does not open any more, and is left out
-    db.execute("INSERT INTO endpoint (id, strategy_id, source) VALUES ('other', 's', 'signed_webhook')")
+    assert (
+        ended_endpoint_keys(db, place.vault, ENDPOINT, later, 5) == ()
+    )  # it does not open any more, and is left out
+    db.execute(
+        "INSERT INTO endpoint (id, strategy_id, source) VALUES ('other', 's', 'signed_webhook')"
+    )
     insert_endpoint_secret(db, replace(first, id="lent", endpoint=EndpointId("other")), NOW)
     with pytest.raises(VaultError):
         endpoint_keys(db, place.vault, EndpointId("other"), NOW)

@@ -1,4 +1,6 @@
-"""Signing and verifying: the published vectors, one flipped bit anywhere, strict headers, windows, rotation."""
+"""Signing and verifying: the published vectors, one flipped bit anywhere, strict headers, windows,
+rotation.
+"""
 
 import base64
 import hmac
@@ -25,8 +27,16 @@ KEY = Secret("whsec_" + base64.b64encode(bytes(range(100, 132))).decode())
 OTHER = Secret("whsec_" + base64.b64encode(bytes(range(7, 39))).decode())
 
 VECTORS = [
-    (SHORT, "2e37df5d4a028c51a7f3133d64ae1e300d2c2c900f1b1d49d4369ad2530f8964", "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="),
-    (HEX, "9b21dd00fe6d7ca3af24e7635bdbe293f8003e471a27415afd7ca7a1bf8312aa", "v1,o5jHnIXpLvhmKE9ZazxSiD1gmAqw9pIaEh7TWAB8Kig="),
+    (
+        SHORT,
+        "2e37df5d4a028c51a7f3133d64ae1e300d2c2c900f1b1d49d4369ad2530f8964",
+        "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+    ),
+    (
+        HEX,
+        "9b21dd00fe6d7ca3af24e7635bdbe293f8003e471a27415afd7ca7a1bf8312aa",
+        "v1,o5jHnIXpLvhmKE9ZazxSiD1gmAqw9pIaEh7TWAB8Kig=",
+    ),
 ]
 
 
@@ -35,7 +45,12 @@ def delivery(headers: dict[str, str] | Sequence[tuple[str, str]], body: bytes = 
     return Delivery(body, tuple((name.lower(), value) for name, value in pairs), "192.0.2.1", AT)
 
 
-def verify(headers: dict[str, str] | Sequence[tuple[str, str]], *keys: Secret, body: bytes = BODY, now: datetime = AT) -> Authenticated:
+def verify(
+    headers: dict[str, str] | Sequence[tuple[str, str]],
+    *keys: Secret,
+    body: bytes = BODY,
+    now: datetime = AT,
+) -> Authenticated:
     return verify_signatures(delivery(headers, body), keys or (KEY,), now)
 
 
@@ -47,7 +62,12 @@ def headers_b(signature: str, id: str = ID, t: str = str(T)) -> dict[str, str]:
     return {"webhook-id": id, "webhook-timestamp": t, "webhook-signature": signature}
 
 
-def refused(headers: dict[str, str] | Sequence[tuple[str, str]], *keys: Secret, body: bytes = BODY, now: datetime = AT) -> None:
+def refused(
+    headers: dict[str, str] | Sequence[tuple[str, str]],
+    *keys: Secret,
+    body: bytes = BODY,
+    now: datetime = AT,
+) -> None:
     with pytest.raises(NotAuthentic) as caught:
         verify(headers, *keys, body=body, now=now)
     assert caught.value.args == ()
@@ -74,7 +94,9 @@ def test_one_flipped_bit_anywhere_in_a_signature_is_refused(bit: int) -> None:
         return bytes(x ^ y for x, y in zip(mac, flip, strict=True))
 
     refused(header_a(flipped(bytes.fromhex(MAC_A)).hex()))
-    refused(headers_b("v1," + base64.b64encode(flipped(base64.b64decode(SIGNATURE_B[3:]))).decode()))
+    refused(
+        headers_b("v1," + base64.b64encode(flipped(base64.b64decode(SIGNATURE_B[3:]))).decode())
+    )
 
 
 @pytest.mark.parametrize("same", ["prefix", "suffix", "length", "permuted", "zero"])
@@ -127,7 +149,9 @@ def test_current_and_previous_secret_both_verify_and_the_answer_says_which() -> 
     refused(header_a(MAC_A), OTHER, SHORT, HEX)
 
 
-def test_every_signature_is_compared_with_every_key_without_early_exit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_signature_is_compared_with_every_key_without_early_exit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     compared: list[tuple[bytes, bytes]] = []
 
     def spy(left: bytes, right: bytes) -> bool:
@@ -156,11 +180,28 @@ def test_both_dialects_must_both_verify_with_one_key() -> None:
 
 A_VALUE = f"t={T},v1={MAC_A}"
 BAD_A = [
-    "", "t=,v1=" + MAC_A, f"t={T}", f"v1={MAC_A}", f"v1={MAC_A},t={T}", f"t={T},v1={MAC_A.upper()}", f"t={T}, v1={MAC_A}", A_VALUE + ",",
-    A_VALUE + "\n", " " + A_VALUE, f"t=-{T},v1={MAC_A}", f"t=+{T},v1={MAC_A}", f"t=1234567890123,v1={MAC_A}", f"t={T},v1={MAC_A[:-1]}",
-    f"t={T},v1={MAC_A}0", f"t={T},v0={MAC_A}", f"t={T}" + 9 * f",v1={MAC_A}", f"t={T},t={T},v1={MAC_A}", f"T={T},V1={MAC_A}",
-    f"t=١٦١٤٢٦٥٣٣٠,v1={MAC_A}", A_VALUE.replace("a", "а"),
-]  # fmt: skip
+    "",
+    "t=,v1=" + MAC_A,
+    f"t={T}",
+    f"v1={MAC_A}",
+    f"v1={MAC_A},t={T}",
+    f"t={T},v1={MAC_A.upper()}",
+    f"t={T}, v1={MAC_A}",
+    A_VALUE + ",",
+    A_VALUE + "\n",
+    " " + A_VALUE,
+    f"t=-{T},v1={MAC_A}",
+    f"t=+{T},v1={MAC_A}",
+    f"t=1234567890123,v1={MAC_A}",
+    f"t={T},v1={MAC_A[:-1]}",
+    f"t={T},v1={MAC_A}0",
+    f"t={T},v0={MAC_A}",
+    f"t={T}" + 9 * f",v1={MAC_A}",
+    f"t={T},t={T},v1={MAC_A}",
+    f"T={T},V1={MAC_A}",
+    f"t=١٦١٤٢٦٥٣٣٠,v1={MAC_A}",
+    A_VALUE.replace("a", "а"),
+]
 
 
 @pytest.mark.parametrize("value", BAD_A)
@@ -170,18 +211,33 @@ def test_header_of_dialect_a_is_read_strictly(value: str) -> None:
 
 NONCANONICAL_B = SIGNATURE_B[:-2] + chr(ord(SIGNATURE_B[-2]) + 1) + "="
 BAD_B = [
-    ("webhook-signature", ""), ("webhook-signature", SIGNATURE_B + " "), ("webhook-signature", SIGNATURE_B[:-1]),
-    ("webhook-signature", SIGNATURE_B.replace("v1,", "v1a,")), ("webhook-signature", SIGNATURE_B + "\n"),
-    ("webhook-signature", " ".join([SIGNATURE_B] * 9)), ("webhook-signature", SIGNATURE_B + "," + SIGNATURE_B),
-    ("webhook-signature", SIGNATURE_B + "  " + SIGNATURE_B), ("webhook-signature", NONCANONICAL_B), ("webhook-signature", SIGNATURE_B[3:]),
-    ("webhook-timestamp", ""), ("webhook-timestamp", "1234567890123"), ("webhook-timestamp", f"{T}.0"), ("webhook-timestamp", f"{T}\n"),
-    ("webhook-id", ""), ("webhook-id", "a" * 129), ("webhook-id", "a.b"), ("webhook-id", "ä"), ("webhook-id", ID + "\n"),
-]  # fmt: skip
+    ("webhook-signature", ""),
+    ("webhook-signature", SIGNATURE_B + " "),
+    ("webhook-signature", SIGNATURE_B[:-1]),
+    ("webhook-signature", SIGNATURE_B.replace("v1,", "v1a,")),
+    ("webhook-signature", SIGNATURE_B + "\n"),
+    ("webhook-signature", " ".join([SIGNATURE_B] * 9)),
+    ("webhook-signature", SIGNATURE_B + "," + SIGNATURE_B),
+    ("webhook-signature", SIGNATURE_B + "  " + SIGNATURE_B),
+    ("webhook-signature", NONCANONICAL_B),
+    ("webhook-signature", SIGNATURE_B[3:]),
+    ("webhook-timestamp", ""),
+    ("webhook-timestamp", "1234567890123"),
+    ("webhook-timestamp", f"{T}.0"),
+    ("webhook-timestamp", f"{T}\n"),
+    ("webhook-id", ""),
+    ("webhook-id", "a" * 129),
+    ("webhook-id", "a.b"),
+    ("webhook-id", "ä"),
+    ("webhook-id", ID + "\n"),
+]
 
 
 @pytest.mark.parametrize(("name", "value"), BAD_B)
 def test_headers_of_dialect_b_are_read_strictly(name: str, value: str) -> None:
-    assert base64.b64decode(NONCANONICAL_B[3:]) == base64.b64decode(SIGNATURE_B[3:])  # lenient decoding would take it
+    assert base64.b64decode(NONCANONICAL_B[3:]) == base64.b64decode(
+        SIGNATURE_B[3:]
+    )  # lenient decoding would take it
     refused(headers_b(SIGNATURE_B) | {name: value})
 
 
@@ -200,7 +256,9 @@ def test_header_of_dialect_a_given_twice_and_no_header_at_all_are_refused() -> N
 
 @pytest.mark.parametrize(("name", "window_s"), [("a", 60), ("b", 300)])
 @pytest.mark.parametrize("sign", [-1, 1])
-def test_window_is_inclusive_to_the_microsecond_on_both_sides(name: str, window_s: int, sign: int) -> None:
+def test_window_is_inclusive_to_the_microsecond_on_both_sides(
+    name: str, window_s: int, sign: int
+) -> None:
     headers = header_a(MAC_A) if name == "a" else headers_b(SIGNATURE_B)
     edge = AT + sign * timedelta(seconds=window_s)
     assert verify(headers, now=edge).signed_at == AT
@@ -228,10 +286,18 @@ def test_time_beyond_the_calendar_is_refused_even_when_signed() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "whsec_", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZI", "whsec_" + "g" * 63, "whsec_" + "g" * 64,
-     "whsec_ä",
-     "whsec_" + base64.b64encode(bytes(31)).decode(), "whsec_" + base64.b64encode(bytes(32)).decode()[:-2] + "B="],
-)  # fmt: skip
+    [
+        "",
+        "whsec_",
+        "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        "whsec_MfKQ9r8GKYqrTwjUPD8ILPZI",
+        "whsec_" + "g" * 63,
+        "whsec_" + "g" * 64,
+        "whsec_ä",
+        "whsec_" + base64.b64encode(bytes(31)).decode(),
+        "whsec_" + base64.b64encode(bytes(32)).decode()[:-2] + "B=",
+    ],
+)
 def test_secret_of_another_form_is_refused_without_being_shown(text: str) -> None:
     for act in (lambda: sign_a(Secret(text), BODY, AT), lambda: sign_b(Secret(text), BODY, ID, AT)):
         with pytest.raises(InvalidValue) as caught:
@@ -252,14 +318,22 @@ def test_derived_keys_have_no_useful_repr() -> None:
 
 headers_of_any_kind = st.lists(
     st.tuples(
-        st.sampled_from(["x-rexalgo-signature", "webhook-id", "webhook-timestamp", "webhook-signature", "other"]),
-        st.one_of(st.text(max_size=100), st.sampled_from([A_VALUE, ID, str(T), SIGNATURE_B, *BAD_A])),
+        st.sampled_from(
+            ["x-rexalgo-signature", "webhook-id", "webhook-timestamp", "webhook-signature", "other"]
+        ),
+        st.one_of(
+            st.text(max_size=100), st.sampled_from([A_VALUE, ID, str(T), SIGNATURE_B, *BAD_A])
+        ),
     ),
     max_size=6,
 )
 
 
-@given(headers=headers_of_any_kind, body=st.binary(max_size=50), keys=st.lists(st.sampled_from([OTHER, SHORT, HEX]), max_size=3))
+@given(
+    headers=headers_of_any_kind,
+    body=st.binary(max_size=50),
+    keys=st.lists(st.sampled_from([OTHER, SHORT, HEX]), max_size=3),
+)
 def test_nothing_but_the_key_verifies_and_nothing_else_is_ever_raised(
     headers: list[tuple[str, str]], body: bytes, keys: list[Secret]
 ) -> None:

@@ -1,4 +1,6 @@
-"""The outbound transport against a scripted peer on real loopback sockets: what was written, how often, and what the error says."""
+"""The outbound transport against a scripted peer on real loopback sockets: what was written, how
+often, and what the error says.
+"""
 
 import gzip
 import ssl
@@ -16,17 +18,28 @@ import trio
 import trio.testing
 import trustme
 
-from engine.transport import HttpClientFactory, PeerClock, SendPermit, SendRefused, TrioTransport, send_permit
+from engine.transport import (
+    HttpClientFactory,
+    PeerClock,
+    SendPermit,
+    SendRefused,
+    TrioTransport,
+    send_permit,
+)
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 Script = Callable[["Peer", trio.abc.Stream], Awaitable[None]]
 
 
 class Peer:
-    """A server that counts connections, bytes and whole requests; ``script`` runs once per connection."""
+    """A server that counts connections, bytes and whole requests; ``script`` runs once per
+    connection.
+    """
 
     def __init__(self, port: int, scheme: str = "http") -> None:
-        self.url = f"{scheme}://localhost:{port}" if scheme == "https" else f"http://127.0.0.1:{port}"
+        self.url = (
+            f"{scheme}://localhost:{port}" if scheme == "https" else f"http://127.0.0.1:{port}"
+        )
         self.connections = 0
         self.received = b""
         self.requests: Counter[str] = Counter()
@@ -42,7 +55,14 @@ class Peer:
             data += chunk
             self.received += chunk
         head, _, body = data.partition(b"\r\n\r\n")
-        length = next((int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")), 0)
+        length = next(
+            (
+                int(line[15:])
+                for line in head.split(b"\r\n")
+                if line.lower().startswith(b"content-length:")
+            ),
+            0,
+        )
         while len(body) < length:
             chunk = await stream.receive_some()
             self.received += chunk
@@ -145,19 +165,36 @@ async def test_requests_share_one_connection_one_after_another() -> None:
 @pytest.mark.parametrize(
     ("method", "raw", "status", "body"),
     [
-        ("GET", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n", 200, b"abcde"),
+        (
+            "GET",
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: "
+            b"chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n",
+            200,
+            b"abcde",
+        ),
         ("HEAD", b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n", 200, b""),
         ("POST", b"HTTP/1.1 204 No Content\r\n\r\n", 204, b""),
         ("POST", b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\n" + OK, 200, b"ok"),
-        ("GET", b"HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n", 302, b""),
+        (
+            "GET",
+            b"HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n",
+            302,
+            b"",
+        ),
         ("POST", b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n", 503, b""),
     ],
 )
-async def test_every_shape_of_answer_is_read_and_the_connection_kept(method: str, raw: bytes, status: int, body: bytes) -> None:
+async def test_every_shape_of_answer_is_read_and_the_connection_kept(
+    method: str, raw: bytes, status: int, body: bytes
+) -> None:
     async with peer(answering(raw)) as server, client(server) as http:
         for count in (1, 2):
             answer = await http.request(method, "/")
-            assert (answer.status_code, answer.content, server.requests[method]) == (status, body, count)
+            assert (answer.status_code, answer.content, server.requests[method]) == (
+                status,
+                body,
+                count,
+            )
         assert server.connections == 1
 
 
@@ -176,7 +213,11 @@ BARE_TEXT = BARE.compress(b"plain text") + BARE.flush()
     ],
 )
 async def test_an_encoded_answer_is_decoded(encoding: bytes, packed: bytes) -> None:
-    raw = b"HTTP/1.1 200 OK\r\nContent-Encoding: %s\r\nContent-Length: %d\r\n\r\n" % (encoding, len(packed)) + packed
+    raw = (
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: %s\r\nContent-Length: %d\r\n\r\n"
+        % (encoding, len(packed))
+        + packed
+    )
     async with peer(answering(raw)) as server, client(server) as http:
         answer = await http.get("/")
         assert answer.text == "plain text"
@@ -186,16 +227,30 @@ async def test_an_encoded_answer_is_decoded(encoding: bytes, packed: bytes) -> N
 @pytest.mark.parametrize(
     ("encoding", "packed", "told"),
     [
-        (b"gzip", gzip.compress(b"0" * 1001, mtime=0), "more than 1000 bytes"),  # 1 MiB of it would have become a gigabyte
+        (
+            b"gzip",
+            gzip.compress(b"0" * 1001, mtime=0),
+            "more than 1000 bytes",
+        ),  # 1 MiB of it would have become a gigabyte
         (b"deflate", zlib.compress(b"0" * 1001), "more than 1000 bytes"),
         (b"gzip", gzip.compress(b"plain text", mtime=0)[:-9], "cut off"),
         (b"gzip", b"plain text", "not gzip"),
-        (b"gzip, gzip", gzip.compress(gzip.compress(b"plain text", mtime=0), mtime=0), "not asked for"),
+        (
+            b"gzip, gzip",
+            gzip.compress(gzip.compress(b"plain text", mtime=0), mtime=0),
+            "not asked for",
+        ),
         (b"br", b"plain text", "not asked for"),
     ],
 )
-async def test_an_answer_that_unpacks_above_the_cap_or_not_at_all_is_refused(encoding: bytes, packed: bytes, told: str) -> None:
-    raw = b"HTTP/1.1 200 OK\r\nContent-Encoding: %s\r\nContent-Length: %d\r\n\r\n" % (encoding, len(packed)) + packed
+async def test_an_answer_that_unpacks_above_the_cap_or_not_at_all_is_refused(
+    encoding: bytes, packed: bytes, told: str
+) -> None:
+    raw = (
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: %s\r\nContent-Length: %d\r\n\r\n"
+        % (encoding, len(packed))
+        + packed
+    )
     async with peer(answering(raw)) as server, client(server, body_bytes_max=1000) as http:
         with pytest.raises(httpx.RemoteProtocolError, match=told):
             await http.get("/")
@@ -206,12 +261,20 @@ async def test_a_key_that_cannot_stand_in_a_header_is_in_no_message() -> None:
     async with peer(answering(OK)) as server:
         transport = TrioTransport()
         with pytest.raises(httpx.ConnectError) as caught:
-            await transport.handle_async_request(httpx.Request("GET", server.url, headers={"X-Authentication": torn}))
+            await transport.handle_async_request(
+                httpx.Request("GET", server.url, headers={"X-Authentication": torn})
+            )
         await transport.aclose()
         assert "0007" not in "".join(traceback.format_exception(caught.value))
 
 
-@pytest.mark.parametrize("raw", [b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok", b"HTTP/1.0 200 OK\r\n\r\nok"])
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok",
+        b"HTTP/1.0 200 OK\r\n\r\nok",
+    ],
+)
 async def test_an_answer_that_ends_the_connection_is_followed_by_a_new_one(raw: bytes) -> None:
     async with peer(answering_then_closing(raw)) as server, client(server) as http:
         assert [(await http.get("/")).text for _ in range(2)] == ["ok", "ok"]
@@ -297,7 +360,9 @@ async def test_a_deadline_before_anything_was_written_is_a_connect_timeout() -> 
     async with peer(silent) as server:
         transport = TrioTransport(total_s=0.05)
         with pytest.raises(httpx.ConnectTimeout, match="nothing was sent"):
-            await transport.handle_async_request(httpx.Request("POST", server.url.replace("http://", "https://"), content=b"x"))
+            await transport.handle_async_request(
+                httpx.Request("POST", server.url.replace("http://", "https://"), content=b"x")
+            )
         with pytest.raises(httpx.ConnectTimeout, match="nothing was sent"):
             await transport.warm(server.url.replace("http://", "https://"))
         await transport.aclose()
@@ -335,7 +400,9 @@ async def test_a_peer_that_reads_the_request_and_closes_is_a_read_error_and_saw_
         b"HTTP/1.1 200 OK\r\nX: " + b"a" * 200_000,
     ],
 )
-async def test_garbage_is_a_remote_protocol_error_and_its_connection_is_not_used_again(raw: bytes) -> None:
+async def test_garbage_is_a_remote_protocol_error_and_its_connection_is_not_used_again(
+    raw: bytes,
+) -> None:
     async with peer(answering_then_closing(raw)) as server, client(server) as http:
         for count in (1, 2):
             with pytest.raises(httpx.RemoteProtocolError):
@@ -360,7 +427,9 @@ async def test_an_answer_above_the_cap_is_refused(framing: bytes) -> None:
         lambda url: httpx.Request("POST", url, headers=[(b"X-Bad", b"a\r\nInjected: yes")]),
     ],
 )
-async def test_a_request_that_cannot_be_written_is_a_connect_error_and_leaves_nothing(request_: Callable[[str], httpx.Request]) -> None:
+async def test_a_request_that_cannot_be_written_is_a_connect_error_and_leaves_nothing(
+    request_: Callable[[str], httpx.Request],
+) -> None:
     async with peer(answering(OK)) as server:
         transport = TrioTransport()
         with pytest.raises(httpx.ConnectError, match="nothing was sent"):
@@ -384,7 +453,9 @@ async def test_three_requests_run_at_once_and_the_fourth_waits_its_turn() -> Non
         for _ in range(3):
             nursery.start_soon(http.post, "/orders")
         await server.wait_requests(3)
-        await transport_of(http).warm(server.url)  # all are busy at work: nothing to do, and no waiting
+        await transport_of(http).warm(
+            server.url
+        )  # all are busy at work: nothing to do, and no waiting
         with pytest.raises(httpx.PoolTimeout, match="nothing was sent"):
             await http.post("/orders", timeout=0.05)
         nursery.start_soon(http.post, "/orders")
@@ -525,7 +596,11 @@ async def test_a_permit_is_not_taken_while_nothing_can_be_written() -> None:
 
 async def test_written_is_told_once_even_when_the_answer_never_comes() -> None:
     told: list[str] = []
-    async with peer(never) as server, client(server) as http, permitted(SendPermit(lambda: None, lambda: told.append("written"))):
+    async with (
+        peer(never) as server,
+        client(server) as http,
+        permitted(SendPermit(lambda: None, lambda: told.append("written"))),
+    ):
         with pytest.raises(httpx.ReadTimeout):
             await http.post("/orders", timeout=0.05)
     assert told == ["written"]
@@ -566,12 +641,17 @@ async def test_tls_connections_are_verified_warmed_and_used_again_past_session_t
 
     async def script(the_peer: Peer, stream: trio.SSLStream) -> None:
         await stream.do_handshake()
-        await stream.transport_stream.send_all(stream._delayed_outgoing)  # the session tickets: bytes that are no answer
+        await stream.transport_stream.send_all(
+            stream._delayed_outgoing
+        )  # the session tickets: bytes that are no answer
         stream._delayed_outgoing = None
         while await the_peer.read_request(stream):
             await stream.send_all(OK)
 
-    async with tls_peer(authority, script) as server, client(server, tls=trusting(authority)) as http:
+    async with (
+        tls_peer(authority, script) as server,
+        client(server, tls=trusting(authority)) as http,
+    ):
         await transport_of(http).warm(server.url)
         await trio.testing.wait_all_tasks_blocked(0.01)
         for _ in range(3):
@@ -581,7 +661,10 @@ async def test_tls_connections_are_verified_warmed_and_used_again_past_session_t
 
 async def test_a_tls_peer_that_closed_while_idle_is_noticed() -> None:
     authority = trustme.CA()
-    async with tls_peer(authority, answering_then_closing(OK)) as server, client(server, tls=trusting(authority)) as http:
+    async with (
+        tls_peer(authority, answering_then_closing(OK)) as server,
+        client(server, tls=trusting(authority)) as http,
+    ):
         for _ in range(2):
             assert (await http.post("/orders")).text == "ok"
             await trio.testing.wait_all_tasks_blocked(0.01)
@@ -591,13 +674,20 @@ async def test_a_tls_peer_that_closed_while_idle_is_noticed() -> None:
 async def test_a_tls_answer_cut_short_without_a_close_notice_is_an_error() -> None:
     authority = trustme.CA()
     script = answering_then_closing(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\npart of")
-    async with tls_peer(authority, script) as server, client(server, tls=trusting(authority)) as http:
+    async with (
+        tls_peer(authority, script) as server,
+        client(server, tls=trusting(authority)) as http,
+    ):
         with pytest.raises(httpx.ReadError):
             await http.get("/")
 
 
-@pytest.mark.parametrize(("name", "trusted"), [("elsewhere.example", True), ("127.0.0.1", True), ("localhost", False)])
-async def test_a_certificate_that_does_not_verify_is_a_connect_error(name: str, trusted: bool) -> None:
+@pytest.mark.parametrize(
+    ("name", "trusted"), [("elsewhere.example", True), ("127.0.0.1", True), ("localhost", False)]
+)
+async def test_a_certificate_that_does_not_verify_is_a_connect_error(
+    name: str, trusted: bool
+) -> None:
     authority = trustme.CA()
     context = trusting(authority if trusted else trustme.CA())
     async with tls_peer(authority, name=name) as server, client(server, tls=context) as http:
@@ -625,7 +715,9 @@ def test_a_tls_context_that_does_not_verify_is_refused() -> None:
 # --- the factory
 
 
-async def test_a_thousand_clients_are_made_without_a_tls_context_each(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_thousand_clients_are_made_without_a_tls_context_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("a TLS context was made")
 
@@ -646,7 +738,11 @@ RECEIVED = datetime(2026, 11, 25, 12, 0, 10, tzinfo=UTC)
 @pytest.mark.parametrize(
     ("date", "took_s", "offset_s"),
     [
-        ("Wed, 25 Nov 2026 12:00:09 GMT", 0.5, -0.25),  # 12:00:09.5 stands beside the middle of the trip, 12:00:09.75
+        (
+            "Wed, 25 Nov 2026 12:00:09 GMT",
+            0.5,
+            -0.25,
+        ),  # 12:00:09.5 stands beside the middle of the trip, 12:00:09.75
         ("Wed, 25 Nov 2026 11:55:09 GMT", 0.5, -300.25),
         ("Wed, 25 Nov 2026 14:00:10 +0200", 0.0, 0.5),
         ("Wed, 25 Nov 2026 12:00:09 GMT", 1.5, None),  # took too long to tell anything
@@ -655,14 +751,20 @@ RECEIVED = datetime(2026, 11, 25, 12, 0, 10, tzinfo=UTC)
         (None, 0.1, None),
     ],
 )
-def test_a_peers_clock_is_measured_from_its_answers(date: str | None, took_s: float, offset_s: float | None) -> None:
+def test_a_peers_clock_is_measured_from_its_answers(
+    date: str | None, took_s: float, offset_s: float | None
+) -> None:
     peer_clock = PeerClock(lambda: RECEIVED)
     peer_clock.note(date, RECEIVED - timedelta(seconds=took_s))
     assert peer_clock.offset_s == offset_s
 
 
 async def test_every_client_of_a_factory_measures_the_same_peer_clock() -> None:
-    async with peer(answering(b"HTTP/1.1 200 OK\r\nDate: Wed, 25 Nov 2026 12:03:20 GMT\r\nContent-Length: 0\r\n\r\n")) as there:
+    async with peer(
+        answering(
+            b"HTTP/1.1 200 OK\r\nDate: Wed, 25 Nov 2026 12:03:20 GMT\r\nContent-Length: 0\r\n\r\n"
+        )
+    ) as there:
         peer_clock = PeerClock(lambda: RECEIVED)
         factory = HttpClientFactory(peer_clock=peer_clock)
         assert peer_clock.offset_s is None

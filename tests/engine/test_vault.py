@@ -1,4 +1,6 @@
-"""The vault: what is sealed opens only with the right key at the right place, and no message carries a secret."""
+"""The vault: what is sealed opens only with the right key at the right place, and no message
+carries a secret.
+"""
 
 import base64
 import dataclasses
@@ -90,8 +92,15 @@ def test_canary_opens_only_with_the_key_that_sealed_it() -> None:
     VAULT.check_canary(OLD_KID, canary)
     ROTATED.check_canary(OLD_KID, canary)
     impostor = Vault(parse_root_keys(Secret(f"{OLD_KID}:{NEW[9:]}")))
-    for blob in (canary[:-1] + bytes([canary[-1] ^ 1]), b"", canary[:10], ROTATED.seal_canary(NEW_KID)):
-        with pytest.raises(VaultError, match="is not the key that this database was encrypted with"):
+    for blob in (
+        canary[:-1] + bytes([canary[-1] ^ 1]),
+        b"",
+        canary[:10],
+        ROTATED.seal_canary(NEW_KID),
+    ):
+        with pytest.raises(
+            VaultError, match="is not the key that this database was encrypted with"
+        ):
             VAULT.check_canary(OLD_KID, blob)
     with pytest.raises(VaultError, match="is not the key"):
         impostor.check_canary(OLD_KID, canary)
@@ -114,7 +123,9 @@ def test_rotation_rewraps_the_data_key_and_leaves_fields_as_they_are() -> None:
     assert only_new.open(only_new.unwrap(moved), sealed, PLACE).reveal() == "s3cret"
 
 
-@pytest.mark.parametrize("change", [{"person": "bob"}, {"kid": NEW_KID}, {"blob": b""}, {"blob": b"x" * 72}])
+@pytest.mark.parametrize(
+    "change", [{"person": "bob"}, {"kid": NEW_KID}, {"blob": b""}, {"blob": b"x" * 72}]
+)
 def test_wrapped_key_opens_only_as_it_was_made(change: dict[str, str | bytes]) -> None:
     wrapped: WrappedKey = dataclasses.replace(VAULT.new_data_key("ann"), **change)
     with pytest.raises(VaultError, match="does not open with root key"):
@@ -136,7 +147,14 @@ def test_the_same_text_never_gives_the_same_ciphertext() -> None:
 
 @pytest.mark.parametrize(
     "moved",
-    [{"table": "account"}, {"column": "api_key"}, {"primary_key": "acc-2"}, {"owner": "bob"}, {"row_version": 2}, {"row_version": 4}],
+    [
+        {"table": "account"},
+        {"column": "api_key"},
+        {"primary_key": "acc-2"},
+        {"owner": "bob"},
+        {"row_version": 2},
+        {"row_version": 4},
+    ],
 )
 def test_field_that_was_moved_or_rolled_back_does_not_open(moved: dict[str, str]) -> None:
     sealed = VAULT.seal(ANN, Secret("s3cret"), PLACE)
@@ -146,7 +164,10 @@ def test_field_that_was_moved_or_rolled_back_does_not_open(moved: dict[str, str]
 
 
 def test_place_parts_do_not_run_into_each_other() -> None:
-    texts = [dataclasses.replace(PLACE, table=a, column=b) for a, b in itertools.product(["ab", "a", "abc"], ["c", "bc", ""])]
+    texts = [
+        dataclasses.replace(PLACE, table=a, column=b)
+        for a, b in itertools.product(["ab", "a", "abc"], ["c", "bc", ""])
+    ]
     sealed = [VAULT.seal(ANN, Secret("x"), place) for place in texts]
     for (i, place), (j, blob) in itertools.product(enumerate(texts), enumerate(sealed)):
         if i != j:
@@ -190,7 +211,9 @@ def test_every_purpose_has_its_own_key_and_unknown_purposes_are_refused() -> Non
     assert len(keys) == len(PURPOSES) == 5
     assert {len(key) for key in keys} == {32}
     assert base64.b64decode(OLD[9:]) not in keys
-    assert ROTATED.derive("session") != VAULT.derive("session") == ROTATED.derive("session", OLD_KID)
+    assert (
+        ROTATED.derive("session") != VAULT.derive("session") == ROTATED.derive("session", OLD_KID)
+    )
     with pytest.raises(VaultError, match="a purpose must be one of"):
         VAULT.derive("sesion")
 

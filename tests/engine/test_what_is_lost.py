@@ -1,4 +1,6 @@
-"""Which refusals are for good: what was proven and refused, and an alert that is not sent again; never what nobody proved."""
+"""Which refusals are for good: what was proven and refused, and an alert that is not sent again;
+never what nobody proved.
+"""
 
 from datetime import UTC, datetime
 from types import SimpleNamespace

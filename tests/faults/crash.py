@@ -1,8 +1,11 @@
-"""``python -m tests.faults.crash``: SIGKILL the real server at commits and sends again and again; the simulator's own record judges.
+"""``python -m tests.faults.crash``: SIGKILL the real server at commits and sends again and again;
+the simulator's own record judges.
 
-One simulated exchange in a process of its own. In a place, life follows upon life: each is the real ``rexalgo serve``, kills itself at a
-chosen boundary (see ``killing_serve``), and leaves its work to the next. The last life is left alone; when it has looked up what the
-others left, ledger and record are compared. Exit 1 if anything was lost, doubled, or told NOT_CONFIRMED though the exchange has it.
+One simulated exchange in a process of its own. In a place, life follows upon life: each is the real
+``rexalgo serve``, kills itself at a chosen boundary (see ``killing_serve``), and leaves its work to
+the next. The last life is left alone; when it has looked up what the others left, ledger and record
+are compared. Exit 1 if anything was lost, doubled, or told NOT_CONFIRMED though the exchange has
+it.
 """
 
 import argparse
@@ -21,14 +24,17 @@ from tests.faults.crash_place import CrashPlace, simulator
 from tests.faults.killing_serve import BOUNDARIES
 
 LIVES: Final = 20
-"""Kills in one place: each life has a strategy of its own, with followers that nobody used before."""
+"""Kills in one place: each life has a strategy of its own, with followers that nobody used before.
+"""
 SPARE: Final = 3
 """Lives beyond the kills that are still wanted: not every life comes to its boundary."""
 LOOKS_STEP: Final = 7
 
 
 class Schedule:
-    """Choose where the next life ends: boundary by boundary, each at its first time, its second, and so on until it is not come to."""
+    """Choose where the next life ends: boundary by boundary, each at its first time, its second,
+    and so on until it is not come to.
+    """
 
     def __init__(self, seed: int, boundaries: tuple[str, ...] = BOUNDARIES, first: int = 1) -> None:
         self.random = Random(seed)
@@ -68,17 +74,26 @@ class Findings:
     places: int = 0
 
 
-def crash(kills: int, folder: Path, schedule: Schedule, say: Callable[[str], None]) -> tuple[Schedule, Findings]:
-    """Kill until it was done ``kills`` times; stops early at the first place whose record does not agree."""
+def crash(
+    kills: int, folder: Path, schedule: Schedule, say: Callable[[str], None]
+) -> tuple[Schedule, Findings]:
+    """Kill until it was done ``kills`` times; stops early at the first place whose record does not
+    agree.
+    """
     findings = Findings()
     with simulator(folder) as exchange:
         while schedule.kills.total() < kills and not findings.violations:
             findings.places += 1
             lives = min(LIVES, kills - schedule.kills.total() + SPARE)
-            place = CrashPlace.make(folder / f"place{findings.places}", exchange, findings.places, lives)
+            place = CrashPlace.make(
+                folder / f"place{findings.places}", exchange, findings.places, lives
+            )
             _live_and_die(place, schedule, lives, kills)
             _judge(place, findings)
-            say(f"place {findings.places}: {schedule.kills.total()} kills, {findings.orders} orders, {len(findings.violations)} violations")
+            say(
+                f"place {findings.places}: {schedule.kills.total()} kills, {findings.orders} "
+                f"orders, {len(findings.violations)} violations"
+            )
     return schedule, findings
 
 
@@ -87,7 +102,9 @@ def _live_and_die(place: CrashPlace, schedule: Schedule, lives: int, kills: int)
         if schedule.kills.total() == kills:
             return
         boundary, number = schedule.choose()
-        schedule.note(boundary, number, killed=place.live_until(boundary, number, life, schedule.random))
+        schedule.note(
+            boundary, number, killed=place.live_until(boundary, number, life, schedule.random)
+        )
 
 
 def _judge(place: CrashPlace, findings: Findings) -> None:
@@ -101,10 +118,19 @@ def _judge(place: CrashPlace, findings: Findings) -> None:
 
 def main() -> int:
     """Read the arguments, kill, print what was seen."""
-    parser = argparse.ArgumentParser(prog="python -m tests.faults.crash", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.faults.crash", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("--kills", type=int, default=300, help="how often to kill (default 300)")
-    parser.add_argument("--seed", type=int, default=1, help="seed of the order of boundaries and of what the bots send (default 1)")
-    parser.add_argument("--keep", type=Path, help="folder to work in and to leave behind (default: a temporary one)")
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=1,
+        help="seed of the order of boundaries and of what the bots send (default 1)",
+    )
+    parser.add_argument(
+        "--keep", type=Path, help="folder to work in and to leave behind (default: a temporary one)"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     asked = parser.parse_args()
     began = time.monotonic()
@@ -114,11 +140,18 @@ def main() -> int:
         say = (lambda line: None) if asked.json else (lambda line: print(line, flush=True))
         schedule, findings = crash(asked.kills, folder, Schedule(asked.seed), say)
     summary = {
-        "kills": schedule.kills.total(), "at": dict(sorted(schedule.kills.items())), "deepest": dict(sorted(schedule.deepest.items())),
-        "not_come_to": schedule.missed, "places": findings.places, "signals": findings.signals, "orders": findings.orders,
-        "unknown": findings.unknown, "not_confirmed": findings.not_confirmed, "violations": findings.violations,
+        "kills": schedule.kills.total(),
+        "at": dict(sorted(schedule.kills.items())),
+        "deepest": dict(sorted(schedule.deepest.items())),
+        "not_come_to": schedule.missed,
+        "places": findings.places,
+        "signals": findings.signals,
+        "orders": findings.orders,
+        "unknown": findings.unknown,
+        "not_confirmed": findings.not_confirmed,
+        "violations": findings.violations,
         "seconds": round(time.monotonic() - began, 1),
-    }  # fmt: skip
+    }
     print(json.dumps(summary) if asked.json else _told(summary))
     return 1 if findings.violations else 0
 
@@ -127,11 +160,15 @@ def _told(summary: dict[str, Any]) -> str:
     found = summary["violations"]
     kills = ", ".join(f"{boundary} {count}" for boundary, count in summary["at"].items())
     lines = [
-        f"{summary['kills']} kills in {summary['places']} places and {summary['seconds']} s: {kills}",
-        f"{summary['signals']} acknowledged signals, {summary['orders']} orders in the record, {summary['unknown']} copies were UNKNOWN,"
+        f"{summary['kills']} kills in {summary['places']} places and {summary['seconds']} s: "
+        f"{kills}",
+        f"{summary['signals']} acknowledged signals, {summary['orders']} orders in the record, "
+        f"{summary['unknown']} copies were UNKNOWN,"
         f" {summary['not_confirmed']} orders NOT_CONFIRMED",
         *found[:20],
-        "nothing lost, nothing doubled, no NOT_CONFIRMED that the exchange has" if not found else f"{len(found)} violations",
+        "nothing lost, nothing doubled, no NOT_CONFIRMED that the exchange has"
+        if not found
+        else f"{len(found)} violations",
     ]
     return "\n".join(lines)
 

@@ -1,7 +1,9 @@
-"""A real place and a simulated exchange in processes of their own, for ``crash``: what bots send, how a life ends, what is compared.
+"""A real place and a simulated exchange in processes of their own, for ``crash``: what bots send,
+how a life ends, what is compared.
 
-A bot does what bots do: it sends again, under the same key, what nobody acknowledged. A person decides at the end about orders without
-trace, as the alert asks for, after each was compared with the exchange's record.
+A bot does what bots do: it sends again, under the same key, what nobody acknowledged. A person
+decides at the end about orders without trace, as the alert asks for, after each was compared with
+the exchange's record.
 """
 
 import json
@@ -85,7 +87,18 @@ class Exchange:
 @contextmanager
 def simulator(folder: Path) -> Iterator[Exchange]:
     """Run ``rexalgo simulate mudrex`` in a process of its own."""
-    command = [*REXALGO, "simulate", "mudrex", "--json", "--latency-ms", "5", "--per-second", "0", "--state", str(folder / "orders.jsonl")]
+    command = [
+        *REXALGO,
+        "simulate",
+        "mudrex",
+        "--json",
+        "--latency-ms",
+        "5",
+        "--per-second",
+        "0",
+        "--state",
+        str(folder / "orders.jsonl"),
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         told = json.loads(_head(process))
@@ -137,10 +150,15 @@ class CrashPlace:
         """Make a place as people do: init, enable, provision."""
         place = Place(folder, SETTINGS.format(url=exchange.base_url))
         file = folder / "rexalgo.toml"
-        file.write_text(file.read_text(encoding="utf-8").replace("[engine]", f"[engine]\n{ENGINE}"), encoding="utf-8")
+        file.write_text(
+            file.read_text(encoding="utf-8").replace("[engine]", f"[engine]\n{ENGINE}"),
+            encoding="utf-8",
+        )
         run_cli("plugin", "enable", "mudrex", cwd=folder)
         prefix = f"place{number}"
-        people = "".join(STRATEGY.format(life=life, followers=FOLLOWERS, prefix=prefix) for life in range(lives))
+        people = "".join(
+            STRATEGY.format(life=life, followers=FOLLOWERS, prefix=prefix) for life in range(lives)
+        )
         place.provision('[[master]]\nname = "alpha"\n' + people)
         with closing(apsw.Connection(str(folder / "data" / "ledger.sqlite3"))) as db:
             watch_turns(db)
@@ -149,13 +167,19 @@ class CrashPlace:
     # One life
 
     def live_until(self, boundary: str, number: int, life: int, random: Random) -> bool:
-        """Serve and send until the process kills itself; False, and killed from outside, where it did not come to the boundary."""
+        """Serve and send until the process kills itself; False, and killed from outside, where it
+        did not come to the boundary.
+        """
         with (self.place.folder / "log").open("a", encoding="utf-8") as log:
             process = subprocess.Popen(
                 [*KILLING, boundary, str(number), "--port", "0", "--json"],
-                cwd=self.place.folder, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True,
+                cwd=self.place.folder,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                start_new_session=True,
                 env=_environment(),
-            )  # fmt: skip
+            )
         try:
             head = _head(process)
             if head:
@@ -170,7 +194,8 @@ class CrashPlace:
             process.stdout.close()
         if died and code != -signal.SIGKILL:
             raise RuntimeError(
-                f"expected the server to kill itself at {boundary} {number}, it ended with {code}; see {self.place.folder}/log"
+                f"expected the server to kill itself at {boundary} {number}, it ended with "
+                f"{code}; see {self.place.folder}/log"
             )
         return died
 
@@ -183,7 +208,10 @@ class CrashPlace:
         with httpx.Client(trust_env=False, timeout=10) as client:
             for index, bodies in enumerate(ROUNDS):
                 for body in bodies:
-                    keyed = {"idempotency_key": f"{self.prefix}-{life}-{index}-{body['symbol']}", **body}
+                    keyed = {
+                        "idempotency_key": f"{self.prefix}-{life}-{index}-{body['symbol']}",
+                        **body,
+                    }
                     self._deliver(client, life, keyed)
                     if random.random() < 0.2:
                         self._deliver(client, life, keyed)
@@ -199,11 +227,15 @@ class CrashPlace:
                 self.unheard.append((life, body))
             return
         if answer.status_code not in (200, 202):
-            self.problems.append(f"refused: {key} was answered {answer.status_code}: {answer.text[:100]}")
+            self.problems.append(
+                f"refused: {key} was answered {answer.status_code}: {answer.text[:100]}"
+            )
             return
         signal_id = answer.json()["signal_id"]
         if self.answers.setdefault(key, signal_id) != signal_id:
-            self.problems.append(f"doubled: {key} became the signals {self.answers[key]} and {signal_id}")
+            self.problems.append(
+                f"doubled: {key} became the signals {self.answers[key]} and {signal_id}"
+            )
         self.sent[key] = FOLLOWERS
         self.heard.append((life, body))
 
@@ -211,7 +243,8 @@ class CrashPlace:
         """Wait until this life's copies have outcomes, or it ended, or the time is up."""
         until = time.monotonic() + within_s
         open_here = (
-            "SELECT 1 FROM copy JOIN subscription ON subscription.id = subscription_id JOIN strategy ON strategy.id = strategy_id"
+            "SELECT 1 FROM copy JOIN subscription ON subscription.id = subscription_id JOIN "
+            "strategy ON strategy.id = strategy_id"
             f" WHERE strategy.name = 's{life}' AND ({_OPEN_COPIES}) LIMIT 1"
         )
         while time.monotonic() < until and self.place.rows(open_here):
@@ -224,19 +257,27 @@ class CrashPlace:
     # Afterwards
 
     def aftermath(self) -> Aftermath:
-        """Let a last life look everything up, have a person decide what is left, close everything, and compare."""
+        """Let a last life look everything up, have a person decide what is left, close everything,
+        and compare.
+        """
         self.place.serve()
         try:
             with httpx.Client(trust_env=False, timeout=20) as client:
                 for life, body in [*self.unheard, *self.heard[-5:]]:
                     self._deliver(client, life, body)
-                self._until("is looked up", lambda: not self._open_attempts() and not self._free_copies())
+                self._until(
+                    "is looked up", lambda: not self._open_attempts() and not self._free_copies()
+                )
                 self._decide()
                 self._until("has ended", lambda: not self._open_copies())
                 self.problems += self._untrue_positions()
                 for life in range(self.lives):
                     for symbol in SYMBOLS:
-                        body = {"idempotency_key": f"{self.prefix}-{life}-end-{symbol}", "action": "close", "symbol": symbol}
+                        body = {
+                            "idempotency_key": f"{self.prefix}-{life}-end-{symbol}",
+                            "action": "close",
+                            "symbol": symbol,
+                        }
                         self._deliver(client, life, body)
                 self._until("is closed", lambda: not self._open_copies())
                 return self._compared()
@@ -257,21 +298,32 @@ class CrashPlace:
         until = time.monotonic() + AFTERMATH_S
         while not holds():
             if time.monotonic() > until:
-                left = self._rows(f"SELECT copy.id, code, leg.kind, leg.state FROM copy JOIN leg ON copy_id = copy.id WHERE {_OPEN_COPIES}")
-                self.problems.append(f"lost: not everything {what} within {AFTERMATH_S:.0f} s: {left[:5]}")
+                left = self._rows(
+                    "SELECT copy.id, code, leg.kind, leg.state FROM copy JOIN leg ON copy_id = "
+                    f"copy.id WHERE {_OPEN_COPIES}"
+                )
+                self.problems.append(
+                    f"lost: not everything {what} within {AFTERMATH_S:.0f} s: {left[:5]}"
+                )
                 return
             assert self.place.process is not None
             try:
                 code = self.place.process.wait(LOOK_S)
-                raise RuntimeError(f"the last life ended by itself with {code}; see {self.place.folder}/log")
+                raise RuntimeError(
+                    f"the last life ended by itself with {code}; see {self.place.folder}/log"
+                )
             except subprocess.TimeoutExpired:
                 continue
 
     def _free_copies(self) -> list[tuple[Any, ...]]:
-        """Read copies without outcome that wait for nothing but time: those behind an order without trace wait for a person."""
+        """Read copies without outcome that wait for nothing but time: those behind an order without
+        trace wait for a person.
+        """
         return self._rows(
-            f"SELECT copy.id FROM copy JOIN leg ON leg.copy_id = copy.id AND leg.state = 'new' WHERE ({_OPEN_COPIES}) AND NOT EXISTS"
-            " (SELECT 1 FROM attempt WHERE attempt.account_id = copy.account_id AND attempt.symbol = leg.symbol"
+            "SELECT copy.id FROM copy JOIN leg ON leg.copy_id = copy.id AND leg.state = 'new' "
+            f"WHERE ({_OPEN_COPIES}) AND NOT EXISTS"
+            " (SELECT 1 FROM attempt WHERE attempt.account_id = copy.account_id AND "
+            "attempt.symbol = leg.symbol"
             " AND attempt.state = 'not_confirmed')"
         )
 
@@ -279,25 +331,40 @@ class CrashPlace:
         """Compare each order without trace with the record, then decide as a person would."""
         taken = {str(row.get("client_order_id")) for row in self.exchange.ask("orders")}
         rows = self._rows(
-            "SELECT signal.id, account.name, attempt.client_order_id FROM attempt JOIN copy ON copy.id = copy_id JOIN signal ON"
-            " signal.number = signal_number JOIN account ON account.id = attempt.account_id WHERE state = 'not_confirmed'"
+            "SELECT signal.id, account.name, attempt.client_order_id FROM attempt JOIN copy ON "
+            "copy.id = copy_id JOIN signal ON"
+            " signal.number = signal_number JOIN account ON account.id = attempt.account_id WHERE "
+            "state = 'not_confirmed'"
         )
         self.not_confirmed = len(rows)
-        self.problems += [f"untrue: {cid} of {name} is NOT_CONFIRMED, and the exchange has it" for _, name, cid in rows if cid in taken]
+        self.problems += [
+            f"untrue: {cid} of {name} is NOT_CONFIRMED, and the exchange has it"
+            for _, name, cid in rows
+            if cid in taken
+        ]
         for signal_id, name in dict.fromkeys((row[0], row[1]) for row in rows):
-            note = {"signal": signal_id, "follower": name, "note": "compared with the exchange's record"}
+            note = {
+                "signal": signal_id,
+                "follower": name,
+                "note": "compared with the exchange's record",
+            }
             trio.run(ask_server, self.place.folder / "data", "decide", note)
 
     def _untrue_positions(self) -> list[str]:
-        """Before the last closes: what the ledger calls ours is what the exchange has, for every account and contract."""
+        """Before the last closes: what the ledger calls ours is what the exchange has, for every
+        account and contract.
+        """
         there = self._positions()
         held = {
             (name, symbol): Decimal(share)
-            for name, symbol, share in self._rows("SELECT name, symbol, share FROM holding JOIN account ON account.id = account_id")
+            for name, symbol, share in self._rows(
+                "SELECT name, symbol, share FROM holding JOIN account ON account.id = account_id"
+            )
             if Decimal(share)
         }
         return [
-            f"conserved: {place} has {there.get(place, 0)} at the exchange and a share of {held.get(place, 0)}"
+            f"conserved: {place} has {there.get(place, 0)} at the exchange and a share of "
+            f"{held.get(place, 0)}"
             for place in sorted({*there, *held})
             if there.get(place, 0) != held.get(place, 0)
         ]
@@ -312,31 +379,59 @@ class CrashPlace:
         }
 
     def _compared(self) -> Aftermath:
-        mine = [row for row in self.exchange.ask("orders") if str(row["account"]).startswith(f"{self.prefix}-")]
+        mine = [
+            row
+            for row in self.exchange.ask("orders")
+            if str(row["account"]).startswith(f"{self.prefix}-")
+        ]
         orders = tuple(
             Ordered(
-                str(row["account"]).removeprefix(f"{self.prefix}-"), row.get("client_order_id"), row["symbol"],
-                "BUY" if row["order_type"] == "LONG" else "SELL", bool(row["reduce_only"]), Decimal(str(row["quantity"])),
+                str(row["account"]).removeprefix(f"{self.prefix}-"),
+                row.get("client_order_id"),
+                row["symbol"],
+                "BUY" if row["order_type"] == "LONG" else "SELL",
+                bool(row["reduce_only"]),
+                Decimal(str(row["quantity"])),
             )
             for row in mine
-        )  # fmt: skip
+        )
         bound = {row[0] for row in self._rows("SELECT exchange_order_id FROM attempt")}
         unknown = [row for row in mine if row["id"] not in bound]
-        self.problems += [f"foreign: the exchange has order {row['id']} of {row['account']}, no attempt knows it" for row in unknown]
-        # The exchange itself refuses an id that it had before: asking it to is a doubled order that only its own guard stopped.
+        self.problems += [
+            f"foreign: the exchange has order {row['id']} of {row['account']}, no attempt knows it"
+            for row in unknown
+        ]
+        # The exchange itself refuses an id that it had before: asking it to is a doubled order that
+        # only its own guard stopped.
         counts: Mapping[str, int] = self.exchange.ask("counts")
-        twice = {what: count for what, count in counts.items() if what.startswith("POST") and what.endswith(" 409")}
+        twice = {
+            what: count
+            for what, count in counts.items()
+            if what.startswith("POST") and what.endswith(" 409")
+        }
         self.problems += [f"doubled: {what} {count} times" for what, count in twice.items()]
         db = open_reader(str(self.place.folder / "data" / "ledger.sqlite3"))
         try:
             seen = Evidence(db, orders, self._positions(), {}, self.sent, tuple(self.problems))
-            told = fetch_all(db, "SELECT count(DISTINCT copy_id) FROM event WHERE kind = 'outcome' AND subject = 'unknown'")[0][0]
-            return Aftermath(violations(seen), len(self.sent), len(orders), told, self.not_confirmed)
+            told = fetch_all(
+                db,
+                "SELECT count(DISTINCT copy_id) FROM event WHERE kind = 'outcome' AND subject = "
+                "'unknown'",
+            )[0][0]
+            return Aftermath(
+                violations(seen), len(self.sent), len(orders), told, self.not_confirmed
+            )
         finally:
             db.close()
 
 
 def _environment() -> dict[str, str]:
-    """Return an environment in which the place's own .env decides, and tests.faults can be imported from the place's folder."""
-    kept = {name: value for name, value in os.environ.items() if name not in ("ENCRYPTION_KEY", "JWT_SECRET")}
+    """Return an environment in which the place's own .env decides, and tests.faults can be imported
+    from the place's folder.
+    """
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("ENCRYPTION_KEY", "JWT_SECRET")
+    }
     return {**kept, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}

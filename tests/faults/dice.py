@@ -1,7 +1,9 @@
-"""Which fault happens at which call: decided by the seed and by the call's own place in the story, and counted in a matrix.
+"""Which fault happens at which call: decided by the seed and by the call's own place in the story,
+and counted in a matrix.
 
-A call's fault depends on nothing but the seed, where it is and the how-manieth it is there, so that a story from which something is left
-out stays nearly the same story. That is what makes shrinking possible.
+A call's fault depends on nothing but the seed, where it is and the how-manieth it is there, so that
+a story from which something is left out stays nearly the same story. That is what makes shrinking
+possible.
 """
 
 from collections import Counter
@@ -14,12 +16,39 @@ Cell = tuple[str, str]
 """An action, and the state that its leg or order was in when the fault came."""
 
 ANSWER: Final = (
-    "refused", "connect_error", "rate_limited", "rejected", "key_refused", "hangs", "error_500", "foreign_error",
-    "answer_lost", "answer_late", "answer_garbage", "answer_500", "other_order", "accepted_late", "slow",
-)  # fmt: skip
+    "refused",
+    "connect_error",
+    "rate_limited",
+    "rejected",
+    "key_refused",
+    "hangs",
+    "error_500",
+    "foreign_error",
+    "answer_lost",
+    "answer_late",
+    "answer_garbage",
+    "answer_500",
+    "other_order",
+    "accepted_late",
+    "slow",
+)
 FATE: Final = ("late_rejection", "partial", "partial_then_rest", "late_fill", "late_visible")
-READ: Final = ("read_fails", "read_hangs", "read_slow", "read_old", "read_key_refused", "read_garbage")
-FIND: Final = ("find_fails", "find_hangs", "find_incomplete", "find_duplicates", "find_shuffled", "find_garbage")
+READ: Final = (
+    "read_fails",
+    "read_hangs",
+    "read_slow",
+    "read_old",
+    "read_key_refused",
+    "read_garbage",
+)
+FIND: Final = (
+    "find_fails",
+    "find_hangs",
+    "find_incomplete",
+    "find_duplicates",
+    "find_shuffled",
+    "find_garbage",
+)
 RECORD: Final = ("record_fails", "record_garbage", "record_empty")
 PREPARE: Final = ("prepare_fails", "prepare_refused", "prepare_foreign_error", "prepare_hangs")
 CANCEL: Final = ("cancel_fails", "cancel_ignored")
@@ -30,8 +59,19 @@ LIMIT: Final = ("limiter_fails",)
 PLAN: Final = ("task_crashes",)
 STOP: Final = ("stopped", "killed")
 WINDOWS: Final = ("key_window", "prices_fail")
-RARE: Final = {WRITE: 0.004, LIMIT: 0.01, PLAN: 0.02, READ: 0.2, FIND: 0.3, RECORD: 0.3, PREPARE: 0.2, CONNECT: 0.2}
-"""The share of calls that fail, where it is not the story's own share: these come often, or cost a whole task."""
+RARE: Final = {
+    WRITE: 0.004,
+    LIMIT: 0.01,
+    PLAN: 0.02,
+    READ: 0.2,
+    FIND: 0.3,
+    RECORD: 0.3,
+    PREPARE: 0.2,
+    CONNECT: 0.2,
+}
+"""The share of calls that fail, where it is not the story's own share: these come often, or cost a
+whole task.
+"""
 
 
 @dataclass(slots=True)
@@ -48,7 +88,9 @@ class Roll:
 
 @dataclass
 class Dice:
-    """Decide and count. ``off`` ends all faults; ``calls`` names the only calls that may fail in a story that is being shrunk."""
+    """Decide and count. ``off`` ends all faults; ``calls`` names the only calls that may fail in a
+    story that is being shrunk.
+    """
 
     seed: int
     share: float
@@ -60,7 +102,14 @@ class Dice:
     situation: Callable[[str, str | None], set[Cell]] = lambda account, symbol: set()
     _made: Counter[str] = field(default_factory=Counter)
 
-    def roll(self, faults: Sequence[str], account: str, symbol: str | None = None, *, cells: set[Cell] | None = None) -> Roll:
+    def roll(
+        self,
+        faults: Sequence[str],
+        account: str,
+        symbol: str | None = None,
+        *,
+        cells: set[Cell] | None = None,
+    ) -> Roll:
         """Throw for one call; ``cells`` tells what it hits where the ledger alone cannot."""
         where = f"{account}/{faults[0]}"
         self._made[where] += 1

@@ -1,4 +1,6 @@
-"""What invariants look at: the ledger beside the exchange's own record, whether a story was told or a process killed."""
+"""What invariants look at: the ledger beside the exchange's own record, whether a story was told or
+a process killed.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +11,9 @@ from engine.ledger import Database
 
 @dataclass(frozen=True, slots=True)
 class Ordered:
-    """Hold one order of the exchange's own record; ``client_order_id`` is None where the exchange was not told one."""
+    """Hold one order of the exchange's own record; ``client_order_id`` is None where the exchange
+    was not told one.
+    """
 
     account: str
     client_order_id: str | None
@@ -24,11 +28,12 @@ class Ordered:
 class Evidence:
     """Hold both sides once everything has ended and every strategy was told to close.
 
-    ``positions`` and ``own`` (the owner's part of a position) are by account and symbol, always positive. ``sent`` are the dedupe keys
-    of what was acknowledged to a sender, with the number of accounts it is for. ``problems`` were seen on the way. ``refused_exits`` are
-    the accounts and symbols where the exchange refused a closing order as too small: what it does not close may stay there. ``earned``
-    is by account what the exchange's own record says that its wallet changed by, ``ours`` what our own fills brought of it, before fees;
-    none where nobody waited for the books.
+    ``positions`` and ``own`` (the owner's part of a position) are by account and symbol, always
+    positive. ``sent`` are the dedupe keys of what was acknowledged to a sender, with the number of
+    accounts it is for. ``problems`` were seen on the way. ``refused_exits`` are the accounts and
+    symbols where the exchange refused a closing order as too small: what it does not close may stay
+    there. ``earned`` is by account what the exchange's own record says that its wallet changed by,
+    ``ours`` what our own fills brought of it, before fees; none where nobody waited for the books.
     """
 
     db: Database

@@ -1,7 +1,9 @@
-"""What the fault exchange keeps of its accounts: netted positions with ids, cash, closed positions, fee rows, and what of it is ours.
+"""What the fault exchange keeps of its accounts: netted positions with ids, cash, closed positions,
+fee rows, and what of it is ours.
 
-The record is exact and complete, and it judges: ``ours`` splits every fill between the engine and the owner (who closes what is his first),
-so that what the engine's trades really came to is known, whatever the exchange tells.
+The record is exact and complete, and it judges: ``ours`` splits every fill between the engine and
+the owner (who closes what is his first), so that what the engine's trades really came to is known,
+whatever the exchange tells.
 """
 
 from dataclasses import dataclass, field
@@ -31,7 +33,9 @@ Place = tuple[str, Symbol]
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Hold one netted position: ``signed`` above 0 is long; ``worth`` is quantity x average price of what is open."""
+    """Hold one netted position: ``signed`` above 0 is long; ``worth`` is quantity x average price
+    of what is open.
+    """
 
     id: str
     signed: Decimal
@@ -49,7 +53,9 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """Hold one fill as it is to be netted; ``ours`` is how much of it the engine's share changes, signed as ``change``."""
+    """Hold one fill as it is to be netted; ``ours`` is how much of it the engine's share changes,
+    signed as ``change``.
+    """
 
     account: str
     symbol: Symbol
@@ -72,12 +78,16 @@ class Late:
 
 @dataclass
 class Accounts:
-    """Hold positions and money of every account. ``born_s`` is how late the next closed position and fee rows are told."""
+    """Hold positions and money of every account. ``born_s`` is how late the next closed position
+    and fee rows are told.
+    """
 
     held: dict[Place, Held] = field(default_factory=dict)
     cash: dict[str, Decimal] = field(default_factory=dict)
     flows: dict[str, Decimal] = field(default_factory=dict)
-    """Account -> what the engine's own fills brought and cost, fees apart: what its trades came to once it holds nothing."""
+    """Account -> what the engine's own fills brought and cost, fees apart: what its trades came to
+    once it holds nothing.
+    """
     fees: dict[str, Decimal] = field(default_factory=dict)
     """Account -> what the engine's own fills paid in fees."""
     told: list[Late] = field(default_factory=list)
@@ -89,7 +99,9 @@ class Accounts:
         return self.cash.get(account, START)
 
     def net(self, fill: Filled, born_s: float) -> str:
-        """Net one fill and return the id of the position that it closed, else of the one that it opened or grew."""
+        """Net one fill and return the id of the position that it closed, else of the one that it
+        opened or grew.
+        """
         place, before = (fill.account, fill.symbol), self.held.get((fill.account, fill.symbol))
         self._before.append((fill.at, place, before, self.cash_of(fill.account)))
         fee, part = abs(fill.change) * fill.price * FEE_RATE, abs(fill.ours) / abs(fill.change)
@@ -116,27 +128,49 @@ class Accounts:
         else:
             left = before.signed - sign * quantity
             self.held[place] = Held(
-                before.id, left, before.price * abs(left), before.opened, before.entered, before.paid, brought
-            )  # fmt: skip
+                before.id,
+                left,
+                before.price * abs(left),
+                before.opened,
+                before.entered,
+                before.paid,
+                brought,
+            )
         return fill.change + sign * quantity
 
     def _grow(self, fill: Filled, change: Decimal) -> None:
         place, worth = (fill.account, fill.symbol), abs(change) * fill.price
         held = self.held.get(place)
         if held is None:
-            self.held[place] = Held(f"P{next(self._ids)}", change, worth, fill.at, abs(change), worth)
+            self.held[place] = Held(
+                f"P{next(self._ids)}", change, worth, fill.at, abs(change), worth
+            )
         else:
             self.held[place] = Held(
-                held.id, held.signed + change, held.worth + worth, held.opened, held.entered + abs(change), held.paid + worth, held.brought
-            )  # fmt: skip
+                held.id,
+                held.signed + change,
+                held.worth + worth,
+                held.opened,
+                held.entered + abs(change),
+                held.paid + worth,
+                held.brought,
+            )
 
     def _tell_fee(self, fill: Filled, fee: Decimal, born_s: float) -> None:
         side = OrderSide.BUY if fill.change > 0 else OrderSide.SELL
         by = fill.closed_by if fill.closed_by is not ClosedBy.ORDER else None
         row = FeeReport(
-            f"F{len(self.told)}", fill.symbol, FeeKind.TRADE, Money(fee), Money(ZERO), "USDT", fill.at, side,
-            Money(abs(fill.change) * fill.price), by,
-        )  # fmt: skip
+            f"F{len(self.told)}",
+            fill.symbol,
+            FeeKind.TRADE,
+            Money(fee),
+            Money(ZERO),
+            "USDT",
+            fill.at,
+            side,
+            Money(abs(fill.change) * fill.price),
+            by,
+        )
         self.told.append(Late(fill.at + timedelta(seconds=min(born_s, 1.0)), fill.account, row))
 
     def at(self, account: str, when: datetime) -> tuple[dict[Symbol, Held], Decimal]:
@@ -164,6 +198,15 @@ def _closed(before: Held, fill: Filled, brought: Decimal) -> ClosedPosition:
     earned = (brought - before.paid) * (1 if before.signed > 0 else -1)
     entry, average = Price(before.paid / before.entered), Price(brought / before.entered)
     return ClosedPosition(
-        before.id, fill.symbol, side, Quantity(before.entered), entry, average, fill.at,
-        before.opened, fill.closed_by, fill.order_id, Money(earned),
-    )  # fmt: skip
+        before.id,
+        fill.symbol,
+        side,
+        Quantity(before.entered),
+        entry,
+        average,
+        fill.at,
+        before.opened,
+        fill.closed_by,
+        fill.order_id,
+        Money(earned),
+    )

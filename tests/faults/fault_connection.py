@@ -1,4 +1,6 @@
-"""One account's way into the fault exchange: every call may fail in every way that is known of exchanges."""
+"""One account's way into the fault exchange: every call may fail in every way that is known of
+exchanges.
+"""
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
@@ -63,7 +65,10 @@ class FaultConnection:
     async def place_order(self, order: OrderIntent) -> OrderReport:
         exchange, lane = self._exchange, (self._account, order.symbol, order.reduce_only)
         if lane in exchange.out:
-            exchange.problems.append(f"lane: two {'exits' if order.reduce_only else 'entries'} of {lane[0]} {lane[1]} were out at once")
+            exchange.problems.append(
+                f"lane: two {'exits' if order.reduce_only else 'entries'} of {lane[0]} {lane[1]} "
+                "were out at once"
+            )
         exchange.out.add(lane)
         try:
             return await self._place(order)
@@ -79,10 +84,15 @@ class FaultConnection:
         exchange.settle()
         await self._maybe_fail_before(order, roll)
         if order.quantity % STEP:
-            exchange.problems.append(f"step: {self._account} was sent {order.quantity} {order.symbol}, the step is {STEP}")
+            exchange.problems.append(
+                f"step: {self._account} was sent {order.quantity} {order.symbol}, the step is "
+                f"{STEP}"
+            )
             raise Rejected("quantity not a multiple of the quantity step")
         if exchange.is_too_small(self._account, order):
-            raise Rejected("order value less than minimum required value", RejectionKind.BELOW_MINIMUM)
+            raise Rejected(
+                "order value less than minimum required value", RejectionKind.BELOW_MINIMUM
+            )
         if not exchange.is_open_for(self._account, order):
             raise Rejected("position is not open", RejectionKind.POSITION_NOT_OPEN)
         fate = exchange.dice.roll(FATE, self._account, cells=cells)
@@ -101,19 +111,36 @@ class FaultConnection:
         report = exchange.report(row)
         if roll.fault == "other_order":
             return OrderReport(
-                "Y1", ClientOrderId("rxother"), report.symbol, report.side, report.quantity, report.status, report.filled_quantity, None,
-                report.fee, report.created_at,
-            )  # fmt: skip
+                "Y1",
+                ClientOrderId("rxother"),
+                report.symbol,
+                report.side,
+                report.quantity,
+                report.status,
+                report.filled_quantity,
+                None,
+                report.fee,
+                report.created_at,
+            )
         return report
 
     async def _travel(self, order: OrderIntent, roll: Roll) -> None:
-        """Take the time to get there. Whoever is cut off meanwhile does not know whether the order arrives."""
+        """Take the time to get there. Whoever is cut off meanwhile does not know whether the order
+        arrives.
+        """
         exchange = self._exchange
         try:
-            await trio.sleep(roll.between(3.0, 7.5) if roll.fault == "slow" else roll.between(0.01, 0.2))
+            await trio.sleep(
+                roll.between(3.0, 7.5) if roll.fault == "slow" else roll.between(0.01, 0.2)
+            )
         except trio.Cancelled:
             if roll.random.random() < 0.5:
-                exchange.arrive_later(exchange.clock.now() + timedelta(seconds=roll.between(0.0, 2.0)), self._account, order, roll)
+                exchange.arrive_later(
+                    exchange.clock.now() + timedelta(seconds=roll.between(0.0, 2.0)),
+                    self._account,
+                    order,
+                    roll,
+                )
             raise
 
     async def _maybe_fail_before(self, order: OrderIntent, roll: Roll) -> None:
@@ -144,7 +171,9 @@ class FaultConnection:
         exchange = self._exchange
         exchange.check_key(self._account)
         roll = exchange.dice.roll(READ, self._account)
-        await trio.sleep(roll.between(2.0, 6.0) if roll.fault == "read_slow" else roll.between(0.01, 0.1))
+        await trio.sleep(
+            roll.between(2.0, 6.0) if roll.fault == "read_slow" else roll.between(0.01, 0.1)
+        )
         match roll.fault:
             case "read_fails":
                 raise httpx.ReadTimeout("slow")
@@ -156,32 +185,64 @@ class FaultConnection:
                 raise ValueError("not JSON")
         exchange.settle()
         now = exchange.clock.now()
-        shown = now - timedelta(seconds=roll.between(0.5, VISIBLE_S - 0.5) if roll.fault == "read_old" else 0.0)
+        shown = now - timedelta(
+            seconds=roll.between(0.5, VISIBLE_S - 0.5) if roll.fault == "read_old" else 0.0
+        )
         seen, cash = exchange.accounts.at(self._account, shown)
         positions = tuple(self._position(symbol, seen[symbol]) for symbol in sorted(seen))
         resting = tuple(
             exchange.report(row)
             for row in exchange.rows
-            if row.account == self._account and row.status is OrderStatus.OPEN and row.limit is not None and row.visible <= shown
+            if row.account == self._account
+            and row.status is OrderStatus.OPEN
+            and row.limit is not None
+            and row.visible <= shown
         )
         return AccountReport(Balance(Money(cash), Money(cash)), positions, resting, now)
 
     def _position(self, symbol: Symbol, held: Held) -> Position:
         side = PositionSide.LONG if held.signed > 0 else PositionSide.SHORT
         stop, target = self._exchange.levels.get((self._account, symbol), (None, None))
-        quantity, open_result = abs(held.signed), held.signed * PRICE - (held.worth if held.signed > 0 else -held.worth)
+        quantity, open_result = (
+            abs(held.signed),
+            held.signed * PRICE - (held.worth if held.signed > 0 else -held.worth),
+        )
         return Position(
-            symbol, side, Quantity(quantity), Price(held.price), Price(PRICE), Ratio(ZERO + 5), Money(held.worth / 5), Money(open_result),
-            None, stop, target, held.id if self._exchange.habits.names_positions else "",
-        )  # fmt: skip
+            symbol,
+            side,
+            Quantity(quantity),
+            Price(held.price),
+            Price(PRICE),
+            Ratio(ZERO + 5),
+            Money(held.worth / 5),
+            Money(open_result),
+            None,
+            stop,
+            target,
+            held.id if self._exchange.habits.names_positions else "",
+        )
 
-    async def closed_positions(self, since: datetime, position_ids: Collection[str] = ()) -> ClosedPositions:
+    async def closed_positions(
+        self, since: datetime, position_ids: Collection[str] = ()
+    ) -> ClosedPositions:
         rows = await self._told("record")
-        return ClosedPositions(tuple(each for each in rows if isinstance(each, ClosedPosition) and each.closed_at >= since), complete=True)
+        return ClosedPositions(
+            tuple(
+                each
+                for each in rows
+                if isinstance(each, ClosedPosition) and each.closed_at >= since
+            ),
+            complete=True,
+        )
 
     async def fees(self, since: datetime) -> FeeHistory:
         rows = await self._told("fees")
-        return FeeHistory(tuple(each for each in reversed(rows) if isinstance(each, FeeReport) and each.at >= since), complete=True)
+        return FeeHistory(
+            tuple(
+                each for each in reversed(rows) if isinstance(each, FeeReport) and each.at >= since
+            ),
+            complete=True,
+        )
 
     async def _told(self, what: str) -> list[ClosedPosition | FeeReport]:
         exchange = self._exchange
@@ -215,7 +276,11 @@ class FaultConnection:
         rows = [
             exchange.report(row)
             for row in reversed(exchange.rows)
-            if row.account == self._account and row.symbol == symbol and row.created >= since and row.visible <= now and exchange.shows(row)
+            if row.account == self._account
+            and row.symbol == symbol
+            and row.created >= since
+            and row.visible <= now
+            and exchange.shows(row)
         ]
         match roll.fault:
             case "find_incomplete":
@@ -235,7 +300,11 @@ class FaultConnection:
             raise httpx.ReadTimeout("slow")
         exchange.settle()
         row = next(row for row in exchange.rows if row.id == exchange_order_id)
-        if roll.fault != "cancel_ignored" and row.status is OrderStatus.OPEN and row.limit is not None:
+        if (
+            roll.fault != "cancel_ignored"
+            and row.status is OrderStatus.OPEN
+            and row.limit is not None
+        ):
             row.status = OrderStatus.CANCELLED
 
     async def set_protection(self, protection: ProtectionOrder) -> None:
@@ -249,7 +318,10 @@ class FaultConnection:
         signed = exchange.positions.get((self._account, protection.symbol), ZERO)
         if not signed or (signed > 0) is not (protection.position_side is PositionSide.LONG):
             raise Rejected("position is not open", RejectionKind.POSITION_NOT_OPEN)
-        exchange.levels[self._account, protection.symbol] = (protection.stop_loss, protection.take_profit)
+        exchange.levels[self._account, protection.symbol] = (
+            protection.stop_loss,
+            protection.take_profit,
+        )
         if roll.fault == "protect_lost":
             raise httpx.ReadError("reset")
 

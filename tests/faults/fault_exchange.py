@@ -1,9 +1,11 @@
 """An exchange that fails on purpose. It keeps its own complete record, and the record judges.
 
-It behaves like a netting futures exchange: an order is acknowledged first and fills a little later, positions are netted per contract, an
-order may be refused after it was acknowledged, and what fills may be missing from readings for a while. Nothing here dedupes: an order
-that is sent twice is executed twice. What it tells of closes differs by story (``Habits``): no order row, no position ids, closed positions
-and fees late or never. ``fault_connection`` is an account's way in, ``fault_accounts`` its positions and money.
+It behaves like a netting futures exchange: an order is acknowledged first and fills a little later,
+positions are netted per contract, an order may be refused after it was acknowledged, and what fills
+may be missing from readings for a while. Nothing here dedupes: an order that is sent twice is
+executed twice. What it tells of closes differs by story (``Habits``): no order row, no position
+ids, closed positions and fees late or never. ``fault_connection`` is an account's way in,
+``fault_accounts`` its positions and money.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -57,7 +59,9 @@ TICK: Final = Decimal("0.1")
 
 @dataclass(frozen=True, slots=True)
 class Habits:
-    """Say what the exchange of one story tells. ``born_s`` is how late it tells closed positions, at most."""
+    """Say what the exchange of one story tells. ``born_s`` is how late it tells closed positions,
+    at most.
+    """
 
     ids: str = "both"
     names_positions: bool = True
@@ -70,9 +74,13 @@ class Habits:
     def of(random: Random) -> "Habits":
         """Choose those of a story."""
         return Habits(
-            random.choice(("both", "entries", "none")), random.random() < 0.75, random.random() < 0.75, random.random() < 0.6,
-            random.random() < 0.5, random.choice((0.5, 25.0, 200.0)),
-        )  # fmt: skip
+            random.choice(("both", "entries", "none")),
+            random.random() < 0.75,
+            random.random() < 0.75,
+            random.random() < 0.6,
+            random.random() < 0.5,
+            random.choice((0.5, 25.0, 200.0)),
+        )
 
 
 @dataclass(slots=True)
@@ -105,7 +113,9 @@ class Row:
 
 @dataclass
 class FaultExchange:
-    """Be the adapter and the exchange at once. The habits' ``ids``: "both", "entries" or "none" carry the client order id on reads."""
+    """Be the adapter and the exchange at once. The habits' ``ids``: "both", "entries" or "none"
+    carry the client order id on reads.
+    """
 
     clock: Clock
     dice: Dice
@@ -185,7 +195,9 @@ class FaultExchange:
     def settle(self) -> None:
         """Do what is due, in the order of time: orders that were on their way arrive, orders fill."""
         now = self.clock.now()
-        arrived = sorted((each for each in self._on_their_way if each[0] <= now), key=lambda each: each[0])
+        arrived = sorted(
+            (each for each in self._on_their_way if each[0] <= now), key=lambda each: each[0]
+        )
         self._on_their_way = [each for each in self._on_their_way if each[0] > now]
         for at, account, intent, roll in arrived:
             self._fill_until(at)
@@ -195,7 +207,11 @@ class FaultExchange:
 
     def _fill_until(self, now: datetime) -> None:
         while True:
-            due = [(row.plan[0][0], number, row) for number, row in enumerate(self._working) if row.plan and row.plan[0][0] <= now]
+            due = [
+                (row.plan[0][0], number, row)
+                for number, row in enumerate(self._working)
+                if row.plan and row.plan[0][0] <= now
+            ]
             if not due:
                 return
             self._fill(min(due, key=lambda each: each[:2])[2])
@@ -216,15 +232,23 @@ class FaultExchange:
         elif row.filled == row.quantity:
             row.status = OrderStatus.FILLED
         else:
-            row.status = OrderStatus.CANCELLED if row.filled or row.reduce_only else OrderStatus.REJECTED
+            row.status = (
+                OrderStatus.CANCELLED if row.filled or row.reduce_only else OrderStatus.REJECTED
+            )
 
-    def _net(self, row: Row, change: Decimal, ours: Decimal, at: datetime, by: ClosedBy = ClosedBy.ORDER) -> None:
+    def _net(
+        self, row: Row, change: Decimal, ours: Decimal, at: datetime, by: ClosedBy = ClosedBy.ORDER
+    ) -> None:
         """Execute a part of an order, at a price of its own near the market's."""
         place, number = (row.account, row.symbol), int(row.id[1:])
         price = PRICE + TICK * (number * 7 % 11 - 5)
-        was_open = place in self.accounts.held and (self.accounts.held[place].signed > 0) is not (change > 0)
+        was_open = place in self.accounts.held and (self.accounts.held[place].signed > 0) is not (
+            change > 0
+        )
         born_s = self.habits.born_s * (number % 5 + 1) / 5
-        row.position_id = self.accounts.net(Filled(row.account, row.symbol, change, ours, price, at, row.id, by), born_s)
+        row.position_id = self.accounts.net(
+            Filled(row.account, row.symbol, change, ours, price, at, row.id, by), born_s
+        )
         row.filled += abs(change)
         row.worth += abs(change) * price
         row.closed_by = by if was_open else None
@@ -233,8 +257,16 @@ class FaultExchange:
 
     # What the owner does by hand
 
-    def owner_closes(self, account: str, symbol: Symbol, share: Decimal = Decimal(1), by: ClosedBy = ClosedBy.ORDER) -> None:
-        """Close the position, or a part of it, without the engine: first what is the owner's, then what is ours."""
+    def owner_closes(
+        self,
+        account: str,
+        symbol: Symbol,
+        share: Decimal = Decimal(1),
+        by: ClosedBy = ClosedBy.ORDER,
+    ) -> None:
+        """Close the position, or a part of it, without the engine: first what is the owner's, then
+        what is ours.
+        """
         self.settle()
         place, now = (account, symbol), self.clock.now()
         signed = self.positions.get(place, ZERO)
@@ -242,7 +274,21 @@ class FaultExchange:
         if not quantity:
             return
         side = OrderSide.SELL if signed > 0 else OrderSide.BUY
-        row = Row(self.new_id(), account, None, symbol, side, quantity, None, True, now, now, [], OrderStatus.FILLED, by_owner=True)
+        row = Row(
+            self.new_id(),
+            account,
+            None,
+            symbol,
+            side,
+            quantity,
+            None,
+            True,
+            now,
+            now,
+            [],
+            OrderStatus.FILLED,
+            by_owner=True,
+        )
         self.rows.append(row)
         his = min(quantity, self.own.get(place, ZERO))
         ours = min(quantity - his, abs(self.ours.get(place, ZERO)))
@@ -254,11 +300,27 @@ class FaultExchange:
             if not book[place]:
                 del book[place]
 
-    def owner_opens(self, account: str, symbol: Symbol, side: PositionSide, quantity: Decimal) -> None:
+    def owner_opens(
+        self, account: str, symbol: Symbol, side: PositionSide, quantity: Decimal
+    ) -> None:
         """Open a position of his own."""
         self.settle()
         place, now, opening = (account, symbol), self.clock.now(), OrderSide.opening(side)
-        row = Row(self.new_id(), account, None, symbol, opening, quantity, None, False, now, now, [], OrderStatus.FILLED, by_owner=True)
+        row = Row(
+            self.new_id(),
+            account,
+            None,
+            symbol,
+            opening,
+            quantity,
+            None,
+            False,
+            now,
+            now,
+            [],
+            OrderStatus.FILLED,
+            by_owner=True,
+        )
         self.rows.append(row)
         self._net(row, quantity if side is PositionSide.LONG else -quantity, ZERO, now)
         self.own[place] = self.own.get(place, ZERO) + quantity
@@ -268,12 +330,20 @@ class FaultExchange:
     def is_open_for(self, account: str, intent: OrderIntent) -> bool:
         """Tell whether an order may be taken: a closing one needs a position on its side."""
         signed = self.positions.get((account, intent.symbol), ZERO)
-        return not intent.reduce_only or (signed > 0 if intent.position_side is PositionSide.LONG else signed < 0)
+        return not intent.reduce_only or (
+            signed > 0 if intent.position_side is PositionSide.LONG else signed < 0
+        )
 
     def is_too_small(self, account: str, intent: OrderIntent) -> bool:
-        """Tell whether a closing order is refused as too small, and keep that in the record: a whole position is closed whatever it is."""
+        """Tell whether a closing order is refused as too small, and keep that in the record: a
+        whole position is closed whatever it is.
+        """
         signed = abs(self.positions.get((account, intent.symbol), ZERO))
-        refused = intent.reduce_only and 0 < signed != intent.quantity and intent.quantity * PRICE < NOTIONAL_MIN
+        refused = (
+            intent.reduce_only
+            and 0 < signed != intent.quantity
+            and intent.quantity * PRICE < NOTIONAL_MIN
+        )
         if refused:
             self.refused_exits.add((account, str(intent.symbol)))
         return refused
@@ -286,16 +356,32 @@ class FaultExchange:
         """Tell whether an order may still arrive."""
         return any(intent.client_order_id == cid for _, _, intent, _ in self._on_their_way)
 
-    def accept(self, account: str, intent: OrderIntent, roll: Roll, fate: str | None, now: datetime) -> Row:
+    def accept(
+        self, account: str, intent: OrderIntent, roll: Roll, fate: str | None, now: datetime
+    ) -> Row:
         """Take an order for good: from here on it is in the record."""
-        if intent.reduce_only and not self.habits.rows_of_closes and fate in ("partial", "partial_then_rest"):
-            fate = None  # a closing call that leaves no row closes all that it asks for: nobody could tell a part of it
+        if (
+            intent.reduce_only
+            and not self.habits.rows_of_closes
+            and fate in ("partial", "partial_then_rest")
+        ):
+            # a closing call that leaves no row closes all that it asks for: nobody could tell a
+            # part of it
+            fate = None
         seen_after_s = roll.between(0.5, VISIBLE_S - 0.1) if fate == "late_visible" else 0.0
         row = Row(
-            self.new_id(), account, intent.client_order_id, intent.symbol, intent.side, intent.quantity,
-            None if intent.limit_price is None else Decimal(intent.limit_price), intent.reduce_only, now,
-            now + timedelta(seconds=seen_after_s), [],
-        )  # fmt: skip
+            self.new_id(),
+            account,
+            intent.client_order_id,
+            intent.symbol,
+            intent.side,
+            intent.quantity,
+            None if intent.limit_price is None else Decimal(intent.limit_price),
+            intent.reduce_only,
+            now,
+            now + timedelta(seconds=seen_after_s),
+            [],
+        )
         held = self.accounts.held.get((account, intent.symbol))
         if intent.reduce_only and held is not None:
             row.position_id = held.id
@@ -305,7 +391,9 @@ class FaultExchange:
         self.rows.append(row)
         if not intent.reduce_only:
             self._watch_entry(account, intent)
-        if not intent.reduce_only and (intent.stop_loss is not None or intent.take_profit is not None):
+        if not intent.reduce_only and (
+            intent.stop_loss is not None or intent.take_profit is not None
+        ):
             self.levels[account, intent.symbol] = (intent.stop_loss, intent.take_profit)
         return row
 
@@ -313,7 +401,9 @@ class FaultExchange:
         """See a second entry into what the engine holds already, unless it is an add."""
         ours = self.ours.get((account, intent.symbol), ZERO)
         if ours and self.action_of(intent.client_order_id) != "add":
-            self.problems.append(f"doubled: {account} entered {intent.symbol} again while {ours} of ours was open")
+            self.problems.append(
+                f"doubled: {account} entered {intent.symbol} again while {ours} of ours was open"
+            )
 
     def report(self, row: Row) -> OrderReport:
         """Write a row as it is read."""
@@ -321,20 +411,34 @@ class FaultExchange:
         shows = ids == "both" or (ids == "entries" and not row.reduce_only)
         fee = Money(row.worth * FEE_RATE) if self.habits.fees_with_orders else None
         return OrderReport(
-            row.id, row.client_order_id if shows else None, row.symbol, row.side, Quantity(row.quantity), row.status,
-            Quantity(row.filled), row.price, fee, row.created, None if names and ids == "none" else row.reduce_only,
-            "refused after it was acknowledged" if row.status is OrderStatus.REJECTED else "", row.position_id if names else "",
+            row.id,
+            row.client_order_id if shows else None,
+            row.symbol,
+            row.side,
+            Quantity(row.quantity),
+            row.status,
+            Quantity(row.filled),
+            row.price,
+            fee,
+            row.created,
+            None if names and ids == "none" else row.reduce_only,
+            "refused after it was acknowledged" if row.status is OrderStatus.REJECTED else "",
+            row.position_id if names else "",
             row.closed_by if names else None,
-        )  # fmt: skip
+        )
 
     def shows(self, row: Row) -> bool:
         """Tell whether an order's row is ever read: some exchanges write none for a close."""
         return self.habits.rows_of_closes or not row.reduce_only
 
 
-def _fills(intent: OrderIntent, roll: Roll, fate: str | None, now: datetime) -> list[tuple[datetime, Decimal]]:
+def _fills(
+    intent: OrderIntent, roll: Roll, fate: str | None, now: datetime
+) -> list[tuple[datetime, Decimal]]:
     """Plan what fills when: all of it within two seconds, unless this order has another fate."""
-    first = now + timedelta(seconds=roll.between(2.0, 6.0) if fate == "late_fill" else roll.between(0.0, 2.0))
+    first = now + timedelta(
+        seconds=roll.between(2.0, 6.0) if fate == "late_fill" else roll.between(0.0, 2.0)
+    )
     half = (intent.quantity / 2).quantize(Decimal("0.001"))
     match fate:
         case "late_rejection":
@@ -342,7 +446,10 @@ def _fills(intent: OrderIntent, roll: Roll, fate: str | None, now: datetime) -> 
         case "partial":
             return [(first, half)]
         case "partial_then_rest":
-            return [(first, half), (first + timedelta(seconds=roll.between(5.0, 25.0)), intent.quantity - half)]
+            return [
+                (first, half),
+                (first + timedelta(seconds=roll.between(5.0, 25.0)), intent.quantity - half),
+            ]
         case _:
             return [(first, Decimal(intent.quantity))]
 
@@ -357,11 +464,17 @@ class FaultMarket:
         d = Decimal
         return [
             Instrument(
-                each, Price(d("0.1")), Quantity(d("0.001")), Quantity(d("0.001")), Quantity(d(1000)), Money(NOTIONAL_MIN), Ratio(d(1)),
+                each,
+                Price(d("0.1")),
+                Quantity(d("0.001")),
+                Quantity(d("0.001")),
+                Quantity(d(1000)),
+                Money(NOTIONAL_MIN),
+                Ratio(d(1)),
                 Ratio(d(50)),
             )
             for each in SYMBOLS
-        ]  # fmt: skip
+        ]
 
     async def quotes(self, symbols: frozenset[Symbol]) -> Sequence[Quote]:
         now, until = self._exchange.clock.now(), self._exchange.prices_fail_until

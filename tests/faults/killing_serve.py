@@ -1,7 +1,9 @@
-"""``python -m tests.faults.killing_serve BOUNDARY N [serve options]``: the real ``rexalgo serve``, which kills itself at a boundary.
+"""``python -m tests.faults.killing_serve BOUNDARY N [serve options]``: the real ``rexalgo serve``,
+which kills itself at a boundary.
 
-It counts how often the process comes to BOUNDARY and sends itself SIGKILL at the Nth time. Commits are watched at the ledger's one writer,
-sends at the transport's one connection; nothing in the engine knows about this.
+It counts how often the process comes to BOUNDARY and sends itself SIGKILL at the Nth time. Commits
+are watched at the ledger's one writer, sends at the transport's one connection; nothing in the
+engine knows about this.
 """
 
 import os
@@ -68,10 +70,14 @@ def watch_commits(executioner: Executioner) -> None:
 
 
 def watch_sends(executioner: Executioner) -> None:
-    """Watch the connection: before the first byte, in the middle, after the last, before and after the answer is read."""
+    """Watch the connection: before the first byte, in the middle, after the last, before and after
+    the answer is read.
+    """
     write, read = Connection._write, Connection._read
 
-    async def watched_write(self: Connection, data: bytes, permit: SendPermit | None, request: httpx.Request) -> None:
+    async def watched_write(
+        self: Connection, data: bytes, permit: SendPermit | None, request: httpx.Request
+    ) -> None:
         kind = "look" if permit is None else "order"
         executioner.come_to(f"{kind}_before")
         if permit is not None and executioner.is_next("order_half"):
@@ -82,7 +88,9 @@ def watch_sends(executioner: Executioner) -> None:
         await write(self, data, permit, request)
         executioner.come_to(f"{kind}_written")
 
-    async def watched_read(self: Connection, body_bytes_max: int, request: httpx.Request) -> httpx.Response:
+    async def watched_read(
+        self: Connection, body_bytes_max: int, request: httpx.Request
+    ) -> httpx.Response:
         kind = "look" if request.method in ("GET", "HEAD") else "order"
         if executioner.is_next("order_unread") and kind == "order":
             await trio.lowlevel.wait_readable(self._wire._socket)

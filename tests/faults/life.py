@@ -1,4 +1,6 @@
-"""One life of the engine's process within a story: the real actors over the story's ledger and exchange, until it is stopped or killed."""
+"""One life of the engine's process within a story: the real actors over the story's ledger and
+exchange, until it is stopped or killed.
+"""
 
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -21,7 +23,14 @@ from engine.actors.shared import Pace, Shared
 from engine.decisions.circuit import Circuit
 from engine.domain.amounts import Money
 from engine.domain.identifiers import AccountId, StrategyId
-from engine.domain.subscription import CopyPolicy, Mode, RiskLimits, Subscription, parse_leverage, parse_sizing
+from engine.domain.subscription import (
+    CopyPolicy,
+    Mode,
+    RiskLimits,
+    Subscription,
+    parse_leverage,
+    parse_sizing,
+)
 from engine.ledger import Ledger, LedgerError
 from engine.ledger.codec import read_policy, to_us, write_policy
 from engine.ledger.copies import accounts_with_waiting_legs, begin_run
@@ -46,7 +55,9 @@ _acting: ContextVar[str] = ContextVar("_acting", default="")
 
 
 class StoryLedger(Ledger):
-    """Be the real ledger in memory, which refuses a write now and then, and every write of a process that is dead."""
+    """Be the real ledger in memory, which refuses a write now and then, and every write of a
+    process that is dead.
+    """
 
     dice: Dice
     exchange: FaultExchange
@@ -72,11 +83,19 @@ class StoryLedger(Ledger):
         return await super().write(verb)
 
     def _compare(self) -> None:
-        """Look, whenever something was written, that no order is called NOT_CONFIRMED which the exchange shows."""
-        rows = fetch_all(self.db, "SELECT client_order_id FROM attempt WHERE state = 'not_confirmed'")
+        """Look, whenever something was written, that no order is called NOT_CONFIRMED which the
+        exchange shows.
+        """
+        rows = fetch_all(
+            self.db, "SELECT client_order_id FROM attempt WHERE state = 'not_confirmed'"
+        )
         if rows:
             there = {row.client_order_id for row in self.exchange.rows if self.exchange.shows(row)}
-            self.problems += [f"untrue: {cid} is called NOT_CONFIRMED, and the exchange has it" for (cid,) in rows if cid in there]
+            self.problems += [
+                f"untrue: {cid} is called NOT_CONFIRMED, and the exchange has it"
+                for (cid,) in rows
+                if cid in there
+            ]
 
 
 class FaultLimiter(GcraLimiter):
@@ -87,7 +106,9 @@ class FaultLimiter(GcraLimiter):
         self._dice = dice
         self._account = account
 
-    def reserve(self, pool: str, limit: RateLimit, cost: int, priority: Priority, now: datetime) -> Granted | Refused:
+    def reserve(
+        self, pool: str, limit: RateLimit, cost: int, priority: Priority, now: datetime
+    ) -> Granted | Refused:
         if self._dice.roll(LIMIT, self._account).fault:
             raise RuntimeError("a limiter's own mistake")
         return super().reserve(pool, limit, cost, priority, now)
@@ -121,7 +142,9 @@ class Life:
     followers: dict[str, Follower]
 
     @classmethod
-    async def begin(cls, nursery: trio.Nursery, ledger: StoryLedger, exchange: FaultExchange, seed: int) -> "Life":
+    async def begin(
+        cls, nursery: trio.Nursery, ledger: StoryLedger, exchange: FaultExchange, seed: int
+    ) -> "Life":
         """Start as ``run`` does: own the claims of the process before, then run."""
         clock = exchange.clock
         epoch = await _surely(ledger, lambda db: _start(db, clock.now()))
@@ -130,25 +153,51 @@ class Life:
         pace = Pace(10, 5, 8.0, 16, 30.0, 300.0, 60.0, 600.0)
 
         def read_subscription(identifier: str) -> Subscription:
-            row = fetch_one(ledger.db, "SELECT id, account_id, strategy_id, policy FROM subscription WHERE id = ?", (identifier,))
+            row = fetch_one(
+                ledger.db,
+                "SELECT id, account_id, strategy_id, policy FROM subscription WHERE id = ?",
+                (identifier,),
+            )
             assert row is not None
             return Subscription(row[0], AccountId(row[1]), StrategyId(row[2]), read_policy(row[3]))
 
         shared = _Shared(
-            ledger, clock, pace, RiskLimits(), epoch, {"fault": feed}, trio.Semaphore(16), read_subscription, dice=exchange.dice
+            ledger,
+            clock,
+            pace,
+            RiskLimits(),
+            epoch,
+            {"fault": feed},
+            trio.Semaphore(16),
+            read_subscription,
+            dice=exchange.dice,
         )
         shared.strategy_names = {StrategyId(each): each for each in STRATEGIES}
         household, circuit = Household(seed + epoch), Circuit()
         life = cls(shared, household, {})
         nursery.start_soon(feed.run, frozenset(SYMBOLS))
         for each in ACCOUNTS:
-            login, limiter = AccountLogin(AccountId(each), {"secret": Secret("x")}), FaultLimiter(exchange.dice, each)
+            login, limiter = (
+                AccountLogin(AccountId(each), {"secret": Secret("x")}),
+                FaultLimiter(exchange.dice, each),
+            )
             account = Account(
-                AccountId(each), each, "fault", "simulated", shared,
+                AccountId(each),
+                each,
+                "fault",
+                "simulated",
+                shared,
                 lambda login=login, limiter=limiter: ExchangeSession(  # type: ignore[misc]
-                    exchange, login, context, limiter, 8.0, shared.sends, circuit, why_held=partial(shared.why_held, login.account)
+                    exchange,
+                    login,
+                    context,
+                    limiter,
+                    8.0,
+                    shared.sends,
+                    circuit,
+                    why_held=partial(shared.why_held, login.account),
                 ),
-            )  # fmt: skip
+            )
             life.followers[each] = _Follower(account)
             household.join(nursery, life.followers[each])
         nursery.start_soon(household.route, lambda: accounts_with_waiting_legs(ledger.db))
@@ -201,27 +250,33 @@ def people(ledger: Ledger) -> None:
     """Have three accounts, each subscribed to both strategies."""
     db = ledger.db
     policy = CopyPolicy(
-        Mode.LIVE, parse_sizing({"mode": "fixed_quantity", "quantity": "1"}), parse_leverage("5"), frozenset(SYMBOLS),
+        Mode.LIVE,
+        parse_sizing({"mode": "fixed_quantity", "quantity": "1"}),
+        parse_leverage("5"),
+        frozenset(SYMBOLS),
         RiskLimits(open_positions=SYMBOLS_AT_ONCE, account_notional=Money(CAP_NOTIONAL)),
-    )  # fmt: skip
+    )
     db.execute(
         "INSERT INTO person (id, name, created_us, key_id, key_kid, key_wrapped)"
         " VALUES ('p', 'p', 0, x'00', 'k', x'00'); INSERT INTO master VALUES ('m', 'm', 'p')"
     )
     for name in STRATEGIES:
         db.execute(
-            "INSERT INTO strategy (id, name, master_id, kind, symbols, leverage, source, params, created_us)"
+            "INSERT INTO strategy (id, name, master_id, kind, symbols, leverage, source, params, "
+            "created_us)"
             " VALUES (?, ?, 'm', 'copy_trading', '[]', '5', 'signed_webhook', '{}', 0)",
             (name, name),
         )
     for each in ACCOUNTS:
         db.execute(
-            "INSERT INTO account (id, name, person_id, exchange, environment, sealed, row_version, created_us)"
+            "INSERT INTO account (id, name, person_id, exchange, environment, sealed, "
+            "row_version, created_us)"
             " VALUES (?, ?, 'p', 'fault', 'simulated', x'00', 1, 0)",
             (each, each),
         )
         for name in STRATEGIES:
             db.execute(
-                "INSERT INTO subscription (id, account_id, strategy_id, policy, created_us) VALUES (?, ?, ?, ?, 0)",
+                "INSERT INTO subscription (id, account_id, strategy_id, policy, created_us) "
+                "VALUES (?, ?, ?, ?, 0)",
                 (f"{each}-{name}", each, name, write_policy(policy)),
             )

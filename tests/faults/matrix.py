@@ -1,7 +1,9 @@
-"""Which faults met which actions in which state: the cells that a run must hit, and why the others cannot be.
+"""Which faults met which actions in which state: the cells that a run must hit, and why the others
+cannot be.
 
-A cell is (fault, action, state); the state is that of the action's leg or order at the moment of the fault, ``held`` and ``idle`` are an
-account that has nothing under way. For faults that are not an order's own the action does not matter, and stands as ``*``.
+A cell is (fault, action, state); the state is that of the action's leg or order at the moment of
+the fault, ``held`` and ``idle`` are an account that has nothing under way. For faults that are not
+an order's own the action does not matter, and stands as ``*``.
 """
 
 from collections import Counter
@@ -10,7 +12,20 @@ from typing import Final
 
 from engine.decisions.routing import ENTRY, EXIT, legs
 from engine.domain.signal import Action
-from tests.faults.dice import ANSWER, CANCEL, CONNECT, FATE, FIND, LIMIT, PLAN, PREPARE, PROTECT, READ, STOP, WRITE
+from tests.faults.dice import (
+    ANSWER,
+    CANCEL,
+    CONNECT,
+    FATE,
+    FIND,
+    LIMIT,
+    PLAN,
+    PREPARE,
+    PROTECT,
+    READ,
+    STOP,
+    WRITE,
+)
 
 Cell = tuple[str, str, str]
 ENTERING: Final = tuple(each.value for each in Action if ENTRY in legs(each))
@@ -18,8 +33,16 @@ ORDERING: Final = tuple(each.value for each in Action if {ENTRY, EXIT} & {*legs(
 LOOKED_UP: Final = ("unknown", "placed", "partially_filled", "not_confirmed")
 OPEN: Final = ("new", "claimed", *LOOKED_UP)
 QUIET: Final = ("held", "idle")
-SIGNS: Final = {"new": "n", "claimed": "c", "unknown": "u", "placed": "p", "partially_filled": "h", "not_confirmed": "?", "held": "=",
-                "idle": "-"}  # fmt: skip
+SIGNS: Final = {
+    "new": "n",
+    "claimed": "c",
+    "unknown": "u",
+    "placed": "p",
+    "partially_filled": "h",
+    "not_confirmed": "?",
+    "held": "=",
+    "idle": "-",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +58,79 @@ class Group:
 
 CALLED: Final = ("new", "claimed", "unknown", "placed", "not_confirmed", *QUIET)
 GROUPS: Final = (
-    Group("answer to an order", ANSWER, ORDERING, ("claimed",), "an order is out only while its attempt is claimed"),
-    Group("fate of an order", FATE, ORDERING, ("claimed",), "it is settled when the order is accepted; what follows is read"),
-    Group("look-up of orders", FIND, ORDERING, LOOKED_UP, "only orders whose fate is open are looked up"),
-    Group("reading of the account", READ, ORDERING, OPEN, "other actions have no order that a reading could be wrong about"),
-    Group("before an entry", PREPARE, ENTERING, ("new",), "only entries are prepared, and before their claim"),
-    Group("taking back", CANCEL, ("open",), ("placed",), "only a resting limit entry is taken back, and it is placed"),
-    Group("stop and target", PROTECT, ("set_protection",), ("new",), "the leg stays new until the exchange has done it"),
-    Group("connecting", CONNECT, ("*",), ("new", "unknown", "placed", "not_confirmed", *QUIET), "when none of its orders is out"),
-    Group("a key that is refused for a while", ("key_window",), ("*",), CALLED, "any call may meet it"),
-    Group("the ledger refuses a write", WRITE, ("*",), (*OPEN, *QUIET), "whatever is written, nothing of it is"),
-    Group("the limiter fails", LIMIT, ("*",), CALLED, "entries and reads wait, exits go at half the rate"),
+    Group(
+        "answer to an order",
+        ANSWER,
+        ORDERING,
+        ("claimed",),
+        "an order is out only while its attempt is claimed",
+    ),
+    Group(
+        "fate of an order",
+        FATE,
+        ORDERING,
+        ("claimed",),
+        "it is settled when the order is accepted; what follows is read",
+    ),
+    Group(
+        "look-up of orders",
+        FIND,
+        ORDERING,
+        LOOKED_UP,
+        "only orders whose fate is open are looked up",
+    ),
+    Group(
+        "reading of the account",
+        READ,
+        ORDERING,
+        OPEN,
+        "other actions have no order that a reading could be wrong about",
+    ),
+    Group(
+        "before an entry",
+        PREPARE,
+        ENTERING,
+        ("new",),
+        "only entries are prepared, and before their claim",
+    ),
+    Group(
+        "taking back",
+        CANCEL,
+        ("open",),
+        ("placed",),
+        "only a resting limit entry is taken back, and it is placed",
+    ),
+    Group(
+        "stop and target",
+        PROTECT,
+        ("set_protection",),
+        ("new",),
+        "the leg stays new until the exchange has done it",
+    ),
+    Group(
+        "connecting",
+        CONNECT,
+        ("*",),
+        ("new", "unknown", "placed", "not_confirmed", *QUIET),
+        "when none of its orders is out",
+    ),
+    Group(
+        "a key that is refused for a while", ("key_window",), ("*",), CALLED, "any call may meet it"
+    ),
+    Group(
+        "the ledger refuses a write",
+        WRITE,
+        ("*",),
+        (*OPEN, *QUIET),
+        "whatever is written, nothing of it is",
+    ),
+    Group(
+        "the limiter fails",
+        LIMIT,
+        ("*",),
+        CALLED,
+        "entries and reads wait, exits go at half the rate",
+    ),
     Group("a task crashes", PLAN, ("*",), OPEN, "a task that plans has something to plan"),
     Group("the process ends", STOP, ("*",), (*OPEN, *QUIET), "at any time"),
     Group("no prices", ("prices_fail",), ("*",), ("new",), "only what is planned needs a price"),
@@ -54,7 +139,13 @@ GROUPS: Final = (
 
 def expected() -> set[Cell]:
     """Return every cell that a run must hit."""
-    return {(fault, action, state) for group in GROUPS for fault in group.faults for action in group.actions for state in group.states}
+    return {
+        (fault, action, state)
+        for group in GROUPS
+        for fault in group.faults
+        for action in group.actions
+        for state in group.states
+    }
 
 
 def hit(matrix: Counter[Cell]) -> Counter[Cell]:
@@ -72,14 +163,22 @@ def missing(matrix: Counter[Cell]) -> list[str]:
 
 
 def table(matrix: Counter[Cell]) -> str:
-    """Write the matrix: a line per fault, a column per action, counts by state; ``!`` is a cell that should have been hit."""
+    """Write the matrix: a line per fault, a column per action, counts by state; ``!`` is a cell
+    that should have been hit.
+    """
     found, lines = hit(matrix), []
     for group in GROUPS:
         lines.append(f"\n{group.title} ({group.why})")
         for fault in group.faults:
-            cells = (f"{action + ':' if action != '*' else ''} {_counts(found, fault, action, group.states)}" for action in group.actions)
+            cells = (
+                f"{action + ':' if action != '*' else ''} "
+                f"{_counts(found, fault, action, group.states)}"
+                for action in group.actions
+            )
             lines.append(f"  {fault:<22}" + "   ".join(f"{cell:<14}" for cell in cells))
-    return "\n".join([*lines, "", "states: " + ", ".join(f"{sign} {state}" for state, sign in SIGNS.items())])
+    return "\n".join(
+        [*lines, "", "states: " + ", ".join(f"{sign} {state}" for state, sign in SIGNS.items())]
+    )
 
 
 def _counts(found: Counter[Cell], fault: str, action: str, states: tuple[str, ...]) -> str:

@@ -1,4 +1,6 @@
-"""The proof of the proof: take one guard out of a copy of the engine at a time, and see after how many seeds the invariants notice."""
+"""The proof of the proof: take one guard out of a copy of the engine at a time, and see after how
+many seeds the invariants notice.
+"""
 
 import shutil
 import subprocess
@@ -8,13 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from tests.source_edits import edited, places
+
 ROOT: Final = Path(__file__).resolve().parents[2]
 Edit = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """Name a guard, and the edits (file, text, instead) that take it out. Every text must be there exactly once."""
+    """Name a guard, and the edits (file, text, instead) that take it out. Every text must be there
+    exactly once.
+    """
 
     name: str
     edits: tuple[Edit, ...]
@@ -23,11 +29,19 @@ class Mutant:
 CLAIMS: Final = "engine/ledger/claims.py"
 RESOLVING: Final = "engine/ledger/resolving.py"
 SCHEMA: Final = "engine/ledger/schema.py"
-_BUSY: Final = ("engine/decisions/dispatching.py", "and (leg.symbol, leg.kind) not in taken ", "")
-_COMPARE_AND_SET: Final = (CLAIMS, "    if db.changes() != 1:\n        return NotClaimed(None)\n", "")
+_BUSY: Final = ("engine/decisions/dispatching.py", "and (leg.symbol, leg.kind) not in taken", "")
+_COMPARE_AND_SET: Final = (
+    CLAIMS,
+    "    if db.changes() != 1:\n        return NotClaimed(None)\n",
+    "",
+)
 _LANE_INDEX: Final = (SCHEMA, "CREATE UNIQUE INDEX attempt_lane", "CREATE INDEX attempt_lane")
 _ATTEMPT_KEY: Final = (SCHEMA, ", UNIQUE (copy_id, leg, number)) STRICT", ") STRICT")
-_CLAIM_LOOKS: Final = (CLAIMS, "        refused = _entry_refused(db, wanted)\n", "        refused = None\n")
+_CLAIM_LOOKS: Final = (
+    CLAIMS,
+    "        refused = _entry_refused(db, wanted)\n",
+    "        refused = None\n",
+)
 _UNBOOKED: Final = (
     "engine/ledger/books.py",
     "    booked = write_fill(",
@@ -35,12 +49,24 @@ _UNBOOKED: Final = (
 )
 
 MUTANTS: Final = (
-    Mutant("claim and lane: a leg may be taken by two lanes at once", (_BUSY, _COMPARE_AND_SET, _LANE_INDEX, _ATTEMPT_KEY, _CLAIM_LOOKS)),
+    Mutant(
+        "claim and lane: a leg may be taken by two lanes at once",
+        (_BUSY, _COMPARE_AND_SET, _LANE_INDEX, _ATTEMPT_KEY, _CLAIM_LOOKS),
+    ),
     Mutant(
         "goal key: an entry may pass a later close",
         (
-            ("engine/decisions/planning.py", "    if goal_key == NO_ORDER_KEY or signal.entry_key > goal_key:\n", "    if True:\n"),
-            (CLAIMS, "    if goal_key(db, wanted.account, wanted.strategy, symbol) >= wanted.order_key:\n", "    if False:\n"),
+            (
+                "engine/decisions/planning.py",
+                "    if goal_key == NO_ORDER_KEY or signal.entry_key > goal_key:\n",
+                "    if True:\n",
+            ),
+            (
+                CLAIMS,
+                "    if goal_key(db, wanted.account, wanted.strategy, symbol) >= "
+                "wanted.order_key:\n",
+                "    if False:\n",
+            ),
             ("engine/ledger/signals.py", "        _supersede(db, new, key)\n", "        pass\n"),
             ("engine/ledger/signals.py", "    if place.is_late:\n", "    if False:\n"),
         ),
@@ -48,8 +74,16 @@ MUTANTS: Final = (
     Mutant(
         "flips: an entry does not wait for the exit before it",
         (
-            ("engine/decisions/planning.py", "        return Wait(EXIT_FIRST)\n", "        return None\n"),
-            (CLAIMS, "        return NotClaimed(None)  # recorded while", "        pass  # recorded while"),
+            (
+                "engine/decisions/planning.py",
+                "        return Wait(EXIT_FIRST)\n",
+                "        return None\n",
+            ),
+            (
+                CLAIMS,
+                "        return NotClaimed(None)  # recorded while",
+                "        pass  # recorded while",
+            ),
         ),
     ),
     Mutant(
@@ -60,37 +94,78 @@ MUTANTS: Final = (
                 "    if known is not None and _is_certain(db, new, known):\n",
                 "    if False and known is not None and _is_certain(db, new, known):\n",
             ),
-            (SCHEMA, "received_us INTEGER NOT NULL, UNIQUE (origin, dedupe_key)) STRICT", "received_us INTEGER NOT NULL) STRICT"),
-            (SCHEMA, "id TEXT NOT NULL UNIQUE, receipt_id TEXT NOT NULL UNIQUE,", "id TEXT NOT NULL, receipt_id TEXT NOT NULL,"),
-            (SCHEMA, "        id TEXT PRIMARY KEY, signal_number INTEGER", "        id TEXT, signal_number INTEGER"),
+            (
+                SCHEMA,
+                "received_us INTEGER NOT NULL, UNIQUE (origin, dedupe_key)) STRICT",
+                "received_us INTEGER NOT NULL) STRICT",
+            ),
+            (
+                SCHEMA,
+                "id TEXT NOT NULL UNIQUE, receipt_id TEXT NOT NULL UNIQUE,",
+                "id TEXT NOT NULL, receipt_id TEXT NOT NULL,",
+            ),
+            (
+                SCHEMA,
+                "        id TEXT PRIMARY KEY, signal_number INTEGER",
+                "        id TEXT, signal_number INTEGER",
+            ),
             (SCHEMA, "PRIMARY KEY (copy_id, number)) STRICT", "UNIQUE (copy_id, number)) STRICT"),
-            (SCHEMA, "subscription_id TEXT NOT NULL REFERENCES subscription, code", "subscription_id TEXT NOT NULL, code"),
-            (SCHEMA, "copy_id TEXT NOT NULL REFERENCES copy, number", "copy_id TEXT NOT NULL, number"),
+            (
+                SCHEMA,
+                "subscription_id TEXT NOT NULL REFERENCES subscription, code",
+                "subscription_id TEXT NOT NULL, code",
+            ),
+            (
+                SCHEMA,
+                "copy_id TEXT NOT NULL REFERENCES copy, number",
+                "copy_id TEXT NOT NULL, number",
+            ),
         ),
     ),
     Mutant(
         "usage reservation: a burst may pass a cap together",
-        (("engine/actors/account.py", "        self.reserved[entry.copy] = Reserved(entry)\n", "        return\n"),),
+        (
+            (
+                "engine/actors/account.py",
+                "        self.reserved[entry.copy] = Reserved(entry)\n",
+                "        return\n",
+            ),
+        ),
     ),
     Mutant(
         "claims of a process that ended are unknown: they are sent again",
         (
             (
                 RESOLVING,
-                "        end(db, attempt_id, AttemptState.UNKNOWN, unknown_outcome(attempt.intent, cause), cause, at)\n",
+                "        end(db, attempt_id, AttemptState.UNKNOWN, "
+                "unknown_outcome(attempt.intent, cause), cause, at)\n",
                 "        back_to_new(db, attempt_id, cause, at, at)\n",
             ),
         ),
     ),
     Mutant(
         "a reading is no judge of what is under way: it corrects every symbol",
-        (("engine/actors/reconciler.py", "            unsettled=unsettled,\n", "            unsettled=frozenset(),\n"),),
+        (
+            (
+                "engine/actors/reconciler.py",
+                "            unsettled=unsettled,\n",
+                "            unsettled=frozenset(),\n",
+            ),
+        ),
     ),
     Mutant(
         "unknown is not a no: a lost answer is sent again",
         (
-            ("engine/actors/recording.py", "        case NoProof(cause):\n", "        case NoProof(cause) if False:\n"),
-            ("engine/actors/recording.py", "        case NothingSent():\n", "        case NothingSent() | NoProof():\n"),
+            (
+                "engine/actors/recording.py",
+                "        case NoProof(cause):\n",
+                "        case NoProof(cause) if False:\n",
+            ),
+            (
+                "engine/actors/recording.py",
+                "        case NothingSent():\n",
+                "        case NothingSent() | NoProof():\n",
+            ),
             ("engine/actors/recording.py", "max(answer.retry_after_s or 0.0, retry_s)", "retry_s"),
             (
                 "engine/actors/recording.py",
@@ -102,25 +177,60 @@ MUTANTS: Final = (
     Mutant(
         "looking long enough: the first absence is believed",
         (
-            ("engine/decisions/proving.py", "ABSENCES_NEEDED: Final = 3", "ABSENCES_NEEDED: Final = 1"),
-            ("engine/decisions/proving.py", "and now - first_read_at >= timedelta(seconds=window_s)", ""),
+            (
+                "engine/decisions/proving.py",
+                "ABSENCES_NEEDED: Final = 3",
+                "ABSENCES_NEEDED: Final = 1",
+            ),
+            (
+                "engine/decisions/proving.py",
+                "and now - first_read_at >= timedelta(seconds=window_s)",
+                "",
+            ),
         ),
     ),
     Mutant(
         "an exit goes on: what one try left is forgotten",
-        ((RESOLVING, "    if goes_on:\n        reopen_leg(db, copy, leg, retry_at)\n    return goes_on\n", "    return False\n"),),
+        (
+            (
+                RESOLVING,
+                "    if goes_on:\n        reopen_leg(db, copy, leg, retry_at)\n    return "
+                "goes_on\n",
+                "    return False\n",
+            ),
+        ),
     ),
     Mutant(
         "one exit at a time: a second one need not wait for the first",
-        (("engine/decisions/planning_exits.py", "    if context.outstanding > 0:\n", "    if False:\n"), _LANE_INDEX),
+        (
+            (
+                "engine/decisions/planning_exits.py",
+                "    if context.outstanding > 0:\n",
+                "    if False:\n",
+            ),
+            _LANE_INDEX,
+        ),
     ),
     Mutant(
         "every change is booked: what the exchange or the owner closed is left out",
-        (("engine/ledger/books.py", "    if booked != share:\n", "    if change.attempt is not None and booked != share:\n"), _UNBOOKED),
+        (
+            (
+                "engine/ledger/books.py",
+                "    if booked != share:\n",
+                "    if change.attempt is not None and booked != share:\n",
+            ),
+            _UNBOOKED,
+        ),
     ),
     Mutant(
         "the owner's own: what he holds beside us is not looked at",
-        (("engine/decisions/planning.py", "    if context.subscription.policy.allow_own_position:\n", "    if True:\n"),),
+        (
+            (
+                "engine/decisions/planning.py",
+                "    if context.subscription.policy.allow_own_position:\n",
+                "    if True:\n",
+            ),
+        ),
     ),
 )
 
@@ -134,7 +244,11 @@ def try_mutants(seeds: int, as_json: bool) -> int:
         if not as_json:
             print(
                 f"{name}: "
-                + (f"noticed after {after} seed{'s' if after > 1 else ''} ({what})" if after else f"NOT noticed in {seeds} seeds")
+                + (
+                    f"noticed after {after} seed{'s' if after > 1 else ''} ({what})"
+                    if after
+                    else f"NOT noticed in {seeds} seeds"
+                )
             )
     return 0 if all(after for after, _ in results.values()) else 1
 
@@ -143,18 +257,29 @@ def try_one(mutant: Mutant, seeds: int) -> tuple[int, str]:
     """Return after how many seeds a mutant is noticed, and by what; 0 where it is not."""
     with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
         for name in ("engine", "plugins", "rexalgo", "config", "tests/faults"):
-            shutil.copytree(ROOT / name, Path(folder) / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(
+                ROOT / name, Path(folder) / name, ignore=shutil.ignore_patterns("__pycache__")
+            )
         for file, text, instead in mutant.edits:
             path = Path(folder) / file
             source = path.read_text(encoding="utf-8")
-            assert source.count(text) == 1, f"{file}: expected once, found {source.count(text)} times: {text!r}"
-            path.write_text(source.replace(text, instead), encoding="utf-8")
+            found = places(source, text)
+            assert len(found) == 1, f"{file}: expected once, found {len(found)} times: {text!r}"
+            path.write_text(edited(source, found[0], instead), encoding="utf-8")
         for seed in range(1, seeds + 1):
             command = [sys.executable, "-m", "tests.faults", "--seed", str(seed)]
-            told = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+            told = subprocess.run(
+                command, cwd=folder, capture_output=True, text=True, timeout=300, check=False
+            )
             if told.returncode != 0:
-                lines = [line.strip() for line in (told.stdout + told.stderr).splitlines() if line.strip()]
-                return seed, next((line for line in lines if line.split(":")[0] in _KINDS), lines[-1])[:110]
+                lines = [
+                    line.strip()
+                    for line in (told.stdout + told.stderr).splitlines()
+                    if line.strip()
+                ]
+                return seed, next(
+                    (line for line in lines if line.split(":")[0] in _KINDS), lines[-1]
+                )[:110]
     return 0, ""
 
 

@@ -1,7 +1,9 @@
-"""One seeded story: accounts, strategies, signals of every action, switches, owners who act by hand, a process that ends; then peace.
+"""One seeded story: accounts, strategies, signals of every action, switches, owners who act by
+hand, a process that ends; then peace.
 
-The real followers, lanes, resolver and ledger run under a virtual clock and a seeded scheduler, so a seed always tells the same story. A
-process that is *killed* loses its ledger and its exchange in the same moment: what it was doing stays undone, as after SIGKILL.
+The real followers, lanes, resolver and ledger run under a virtual clock and a seeded scheduler, so
+a seed always tells the same story. A process that is *killed* loses its ledger and its exchange in
+the same moment: what it was doing stays undone, as after SIGKILL.
 """
 
 from collections import Counter
@@ -19,7 +21,15 @@ import trio.testing
 from engine.actors.clock import TrioClock
 from engine.domain.amounts import Price, Ratio
 from engine.domain.holding import Switch, SwitchLevel, SwitchScope
-from engine.domain.identifiers import AccountId, CopyId, ReceiptId, SignalId, StrategyId, Symbol, client_order_id
+from engine.domain.identifiers import (
+    AccountId,
+    CopyId,
+    ReceiptId,
+    SignalId,
+    StrategyId,
+    Symbol,
+    client_order_id,
+)
 from engine.domain.signal import Action, OrderType, PositionSide, SignalDraft, SignalSize, SizeMode
 from engine.ledger import LedgerError
 from engine.ledger.holdings import read_holding
@@ -44,7 +54,9 @@ CLOSED_AGAIN_S: Final = 130.0
 CUT_S: Final = 8.5
 ONE_IS_OUT_S: Final = 3.0
 BOOKS_S: Final = 5_000.0
-"""Until nothing of the books is asked for any more: an hour where pages never reach back, then two readings of an idle account."""
+"""Until nothing of the books is asked for any more: an hour where pages never reach back, then two
+readings of an idle account.
+"""
 _OPEN_STATES: Final = "('claimed', 'unknown', 'placed', 'partially_filled', 'not_confirmed')"
 
 
@@ -66,24 +78,47 @@ class Story:
     def evidence(self) -> Evidence:
         """Return what invariants look at."""
         orders = tuple(
-            Ordered(row.account, row.client_order_id, row.symbol, row.side.value, row.reduce_only, row.filled, row.by_owner)
+            Ordered(
+                row.account,
+                row.client_order_id,
+                row.symbol,
+                row.side.value,
+                row.reduce_only,
+                row.filled,
+                row.by_owner,
+            )
             for row in self.exchange.rows
         )
-        positions = {(account, str(symbol)): abs(signed) for (account, symbol), signed in self.exchange.positions.items()}
-        own = {(account, str(symbol)): quantity for (account, symbol), quantity in self.exchange.own.items()}
+        positions = {
+            (account, str(symbol)): abs(signed)
+            for (account, symbol), signed in self.exchange.positions.items()
+        }
+        own = {
+            (account, str(symbol)): quantity
+            for (account, symbol), quantity in self.exchange.own.items()
+        }
         problems = (*self.problems, *self.exchange.problems)
         return Evidence(
-            self.ledger.db, orders, positions, own, self.sent, problems, frozenset(self.exchange.refused_exits),
+            self.ledger.db,
+            orders,
+            positions,
+            own,
+            self.sent,
+            problems,
+            frozenset(self.exchange.refused_exits),
             {each: self.exchange.accounts.cash_of(each) - START for each in ACCOUNTS},
             dict(self.exchange.accounts.flows),
-        )  # fmt: skip
+        )
 
     def action_of(self, cid: str) -> str:
-        """Tell which action an order is sent for: an entry's is known from the start, an exit's from its claim."""
+        """Tell which action an order is sent for: an entry's is known from the start, an exit's
+        from its claim.
+        """
         if cid not in self.actions:
             row = fetch_one(
                 self.ledger.db,
-                "SELECT json_extract(signal.draft, '$.action') FROM attempt JOIN copy ON copy.id = attempt.copy_id"
+                "SELECT json_extract(signal.draft, '$.action') FROM attempt JOIN copy ON copy.id "
+                "= attempt.copy_id"
                 " JOIN signal ON signal.number = copy.signal_number WHERE client_order_id = ?",
                 (cid,),
             )
@@ -91,19 +126,35 @@ class Story:
         return self.actions[cid]
 
     def situation(self, account: str, symbol: str | None) -> set[Cell]:
-        """Tell what of an account is open just now, as (action, state); what it is otherwise where nothing is."""
-        place, values = ("= ?1", (account,)) if symbol is None else ("= ?1 AND {0}.symbol = ?2", (account, symbol))
-        signal = "JOIN copy ON copy.id = {0}.copy_id JOIN signal ON signal.number = copy.signal_number WHERE {0}.account_id "
+        """Tell what of an account is open just now, as (action, state); what it is otherwise where
+        nothing is.
+        """
+        place, values = (
+            ("= ?1", (account,))
+            if symbol is None
+            else ("= ?1 AND {0}.symbol = ?2", (account, symbol))
+        )
+        signal = (
+            "JOIN copy ON copy.id = {0}.copy_id JOIN signal ON signal.number = copy.signal_number "
+            "WHERE {0}.account_id "
+        )
         rows = fetch_all(
             self.ledger.db,
             "SELECT json_extract(signal.draft, '$.action'), state FROM attempt "
-            + (signal + place).format("attempt") + f" AND state IN {_OPEN_STATES}"
-            " UNION SELECT json_extract(signal.draft, '$.action'), state FROM leg " + (signal + place).format("leg") + " AND state = 'new'",
+            + (signal + place).format("attempt")
+            + f" AND state IN {_OPEN_STATES}"
+            " UNION SELECT json_extract(signal.draft, '$.action'), state FROM leg "
+            + (signal + place).format("leg")
+            + " AND state = 'new'",
             values,
-        )  # fmt: skip
+        )
         if rows:
             return {(row[0], row[1]) for row in rows}
-        held = fetch_one(self.ledger.db, "SELECT 1 FROM holding WHERE account_id = ? AND share != '0'", (account,))
+        held = fetch_one(
+            self.ledger.db,
+            "SELECT 1 FROM holding WHERE account_id = ? AND share != '0'",
+            (account,),
+        )
         return {("-", "idle" if held is None else "held")}
 
 
@@ -170,7 +221,9 @@ class Teller:
     async def _until_one_is_out(self) -> None:
         """Wait until an order is on its way, for a while: not every signal makes one."""
         with trio.move_on_after(ONE_IS_OUT_S):
-            while fetch_one(self._ledger.db, "SELECT 1 FROM attempt WHERE state = 'claimed'") is None:  # noqa: ASYNC110  # no bell
+            while (  # noqa: ASYNC110  # no bell
+                fetch_one(self._ledger.db, "SELECT 1 FROM attempt WHERE state = 'claimed'") is None
+            ):  # no bell
                 await trio.sleep(0.01)
             await trio.sleep(0.05)  # on the wire, or there already
 
@@ -183,7 +236,14 @@ class Teller:
             case "again" if len(self._story.signals) >= args["back"]:
                 await self._deliver(life, self._story.signals[-args["back"]])
             case "switch":
-                on = Switch(SwitchScope(args["scope"]), args["target"], "", "op", now, SwitchLevel(args["level"]))
+                on = Switch(
+                    SwitchScope(args["scope"]),
+                    args["target"],
+                    "",
+                    "op",
+                    now,
+                    SwitchLevel(args["level"]),
+                )
                 self._switch(life, (on,))
             case "resume":
                 self._switch(life, ())
@@ -192,10 +252,15 @@ class Teller:
             case "decide":
                 await self._decide(life)
             case "key_window":
-                self._exchange.key_refused_until[args["account"]] = now + timedelta(seconds=args["seconds"])
+                self._exchange.key_refused_until[args["account"]] = now + timedelta(
+                    seconds=args["seconds"]
+                )
             case "price_window":
                 self._exchange.prices_fail_until = now + timedelta(seconds=args["seconds"])
-                self._story.dice.count("prices_fail", set().union(*(self._story.situation(each, None) for each in ACCOUNTS)))
+                self._story.dice.count(
+                    "prices_fail",
+                    set().union(*(self._story.situation(each, None) for each in ACCOUNTS)),
+                )
             case "renew":
                 life.followers[args["account"]].account.renew_session()
             case "look":
@@ -215,9 +280,16 @@ class Teller:
         number = len(self._story.signals) + 1
         now = life.shared.clock.now()
         new = NewSignal(
-            SignalId(f"sig{number}"), ReceiptId(f"rcp{number}"), self._ids(number, saying.action), StrategyId(saying.strategy), "test",
-            _draft(number, saying), b"h", now - timedelta(seconds=saying.late_s), now,
-        )  # fmt: skip
+            SignalId(f"sig{number}"),
+            ReceiptId(f"rcp{number}"),
+            self._ids(number, saying.action),
+            StrategyId(saying.strategy),
+            "test",
+            _draft(number, saying),
+            b"h",
+            now - timedelta(seconds=saying.late_s),
+            now,
+        )
         self._story.signals.append(new)
         for _ in range(saying.times):
             await self._deliver(life, new)
@@ -254,23 +326,48 @@ class Teller:
             case "closes_part":
                 exchange.owner_closes(account, symbol, Decimal("0.4"))
             case "stopped" | "liquidated":
-                exchange.owner_closes(account, symbol, by=ClosedBy.STOP_LOSS if args["what"] == "stopped" else ClosedBy.LIQUIDATION)
-            case "opens" if not self._is_under_way(account, symbol) and await self._is_read(life, account, symbol):
-                side = args["side"] if held is None else (PositionSide.LONG if held > 0 else PositionSide.SHORT)
+                exchange.owner_closes(
+                    account,
+                    symbol,
+                    by=ClosedBy.STOP_LOSS if args["what"] == "stopped" else ClosedBy.LIQUIDATION,
+                )
+            case "opens" if not self._is_under_way(account, symbol) and await self._is_read(
+                life, account, symbol
+            ):
+                side = (
+                    args["side"]
+                    if held is None
+                    else (PositionSide.LONG if held > 0 else PositionSide.SHORT)
+                )
                 exchange.owner_opens(account, symbol, side, Decimal("0.777"))
-                # What no reading has shown yet is not seen by design (no reading on the hot path); here one comes that can show it.
+                # What no reading has shown yet is not seen by design (no reading on the hot path);
+                # here one comes that can show it.
                 await trio.sleep(VISIBLE_S)
                 life.followers[account].account.read_soon()
                 await trio.sleep(READ_WITHIN_S)
             case "rests":
                 now = life.shared.clock.now()
                 exchange.rows.append(
-                    Row(exchange.new_id(), account, None, symbol, OrderSide.BUY, Decimal("0.5"), PRICE / 2, False, now, now, [],
-                        by_owner=True)
-                )  # fmt: skip
+                    Row(
+                        exchange.new_id(),
+                        account,
+                        None,
+                        symbol,
+                        OrderSide.BUY,
+                        Decimal("0.5"),
+                        PRICE / 2,
+                        False,
+                        now,
+                        now,
+                        [],
+                        by_owner=True,
+                    )
+                )
 
     async def _is_read(self, life: Life, account: str, symbol: Symbol) -> bool:
-        """Tell whether a reading saw what the owner closed; what he opens before one does is by design taken for the rest of ours."""
+        """Tell whether a reading saw what the owner closed; what he opens before one does is by
+        design taken for the rest of ours.
+        """
         if self._exchange.positions.get((account, symbol)) is None:
             life.followers[account].account.read_soon()
             await trio.sleep(READ_WITHIN_S)
@@ -278,35 +375,52 @@ class Teller:
         return held is None or held.share <= abs(self._exchange.ours.get((account, symbol), ZERO))
 
     def _is_under_way(self, account: str, symbol: str) -> bool:
-        return any(state != "idle" and state != "held" for _, state in self._story.situation(account, symbol))
+        return any(
+            state != "idle" and state != "held"
+            for _, state in self._story.situation(account, symbol)
+        )
 
     async def _decide_exits(self, life: Life) -> None:
-        """Have a person look at accounts with closing orders without trace, and say which of them closed."""
+        """Have a person look at accounts with closing orders without trace, and say which of them
+        closed.
+        """
         filled = {row.client_order_id: row.filled == row.quantity for row in self._exchange.rows}
         rows = fetch_all(
             self._ledger.db,
-            "SELECT attempt.id, client_order_id FROM attempt JOIN holding ON holding.account_id = attempt.account_id"
-            " AND holding.symbol = attempt.symbol WHERE attempt.state = 'not_confirmed' AND attempt.kind = 'exit'",
+            "SELECT attempt.id, client_order_id FROM attempt JOIN holding ON holding.account_id = "
+            "attempt.account_id"
+            " AND holding.symbol = attempt.symbol WHERE attempt.state = 'not_confirmed' AND "
+            "attempt.kind = 'exit'",
         )
         for number, cid in rows:
             at, is_done = life.shared.clock.now(), filled.get(cid, False)
             if is_done:
-                await self._ledger.write(lambda db, number=number, at=at: decide_done(db, number, at))  # type: ignore[misc]
+                await self._ledger.write(
+                    lambda db, number=number, at=at: decide_done(db, number, at)
+                )  # type: ignore[misc]
             else:
-                await self._ledger.write(lambda db, number=number, at=at: decide_none(db, number, "looked", "op", at))  # type: ignore[misc]
+                await self._ledger.write(
+                    lambda db, number=number, at=at: decide_none(db, number, "looked", "op", at)
+                )  # type: ignore[misc]
         life.household.ring()
 
     async def _decide(self, life: Life) -> None:
-        """Have a person compare entries without trace with the exchange, and decide about those that are not there."""
+        """Have a person compare entries without trace with the exchange, and decide about those
+        that are not there.
+        """
         there = {row.client_order_id for row in self._exchange.rows}
         rows = fetch_all(
-            self._ledger.db, "SELECT id, copy_id, account_id, client_order_id FROM attempt WHERE state = 'not_confirmed' AND kind = 'entry'"
+            self._ledger.db,
+            "SELECT id, copy_id, account_id, client_order_id FROM attempt WHERE state = "
+            "'not_confirmed' AND kind = 'entry'",
         )
         for number, copy, account, cid in rows:
             if cid not in there and not self._exchange.is_on_its_way(cid):
                 try:
                     at = life.shared.clock.now()
-                    await self._ledger.write(lambda db, number=number, at=at: decide_none(db, number, "looked", "op", at))  # type: ignore[misc]
+                    await self._ledger.write(
+                        lambda db, number=number, at=at: decide_none(db, number, "looked", "op", at)
+                    )  # type: ignore[misc]
                 except LedgerError:
                     continue
                 life.followers[account].account.release(copy, proven=False)
@@ -318,19 +432,32 @@ class Teller:
         exchange, problems = self._exchange, self._story.problems
         exchange.settle()
         for account in ACCOUNTS:
-            ours = {symbol: exchange.ours[account, symbol] for symbol in SYMBOLS if exchange.ours.get((account, symbol))}
+            ours = {
+                symbol: exchange.ours[account, symbol]
+                for symbol in SYMBOLS
+                if exchange.ours.get((account, symbol))
+            }
             if len(ours) > SYMBOLS_AT_ONCE:
-                problems.append(f"cap: {account} holds {sorted(ours)} at once, at most {SYMBOLS_AT_ONCE} were agreed")
+                problems.append(
+                    f"cap: {account} holds {sorted(ours)} at once, at most {SYMBOLS_AT_ONCE} were "
+                    "agreed"
+                )
             worth = sum((abs(each) for each in ours.values()), Decimal(0)) * PRICE
             if worth > CAP_NOTIONAL:
-                problems.append(f"cap: {account} carries {worth}, at most {CAP_NOTIONAL} was agreed")
+                problems.append(
+                    f"cap: {account} carries {worth}, at most {CAP_NOTIONAL} was agreed"
+                )
 
     async def _make_peace(self, life: Life) -> None:
-        """End every fault and switch, have everything closed, and wait until every copy has its outcome."""
+        """End every fault and switch, have everything closed, and wait until every copy has its
+        outcome.
+        """
         self._story.dice.off = True
         self._exchange.key_refused_until.clear()
         self._exchange.prices_fail_until = None
-        self._exchange.rows = [row for row in self._exchange.rows if not (row.by_owner and row.limit is not None)]
+        self._exchange.rows = [
+            row for row in self._exchange.rows if not (row.by_owner and row.limit is not None)
+        ]
         self._switch(life, ())
         life.release_all()
         await trio.sleep(20)
@@ -346,21 +473,31 @@ class Teller:
     async def _wait_until_all_has_ended(self, life: Life) -> None:
         for number in range(int(PEACE_S / LOOK_S)):
             if not self._is_anything_open():
-                await trio.sleep(CLOSED_AGAIN_S)  # a close without trace is repeated after a later look
+                await trio.sleep(
+                    CLOSED_AGAIN_S
+                )  # a close without trace is repeated after a later look
                 if not self._is_anything_open():
                     return
             await trio.sleep(LOOK_S)
             if number % 60 == 59:
-                await self._decide_exits(life)  # what waits for a person: the owner has a part, and nothing tells what became of a close
+                await self._decide_exits(
+                    life
+                    # what waits for a person: the owner has a part, and nothing tells what became
+                    # of a close
+                )
 
     def _missed_goals(self) -> list[str]:
-        """Name every share that is still held though its strategy's newest word about the contract was to close."""
+        """Name every share that is still held though its strategy's newest word about the contract
+        was to close.
+        """
         rows = fetch_all(
             self._ledger.db,
             "SELECT account_id, symbol, share FROM holding WHERE share != '0' AND 'close' ="
-            " (SELECT json_extract(draft, '$.action') FROM signal WHERE strategy_id = holding.strategy_id"
+            " (SELECT json_extract(draft, '$.action') FROM signal WHERE strategy_id = "
+            "holding.strategy_id"
             " AND signal.symbol = holding.symbol AND origin = 'test'"
-            " AND json_extract(draft, '$.action') IN ('open', 'add', 'reverse', 'close') ORDER BY order_key DESC LIMIT 1)",
+            " AND json_extract(draft, '$.action') IN ('open', 'add', 'reverse', 'close') ORDER BY "
+            "order_key DESC LIMIT 1)",
         )
         return [
             f"goal: {account} {symbol} still has {share} after its strategy said close"
@@ -370,8 +507,16 @@ class Teller:
 
     def _is_anything_open(self) -> bool:
         db = self._ledger.db
-        copy = fetch_one(db, "SELECT 1 FROM copy WHERE code IS NULL OR code IN ('unknown', 'placed', 'partially_filled') LIMIT 1")
-        order = fetch_one(db, "SELECT 1 FROM attempt WHERE state IN ('claimed', 'unknown', 'placed', 'partially_filled') LIMIT 1")
+        copy = fetch_one(
+            db,
+            "SELECT 1 FROM copy WHERE code IS NULL OR code IN ('unknown', 'placed', "
+            "'partially_filled') LIMIT 1",
+        )
+        order = fetch_one(
+            db,
+            "SELECT 1 FROM attempt WHERE state IN ('claimed', 'unknown', 'placed', "
+            "'partially_filled') LIMIT 1",
+        )
         return copy is not None or order is not None
 
 
@@ -400,9 +545,16 @@ def _seeded(seed: int) -> Iterator[None]:
 
 
 def run_story(
-    seed: int, *, steps: int = STEPS, share: float = SHARE, only: frozenset[int] | None = None, calls: frozenset[str] | None = None
+    seed: int,
+    *,
+    steps: int = STEPS,
+    share: float = SHARE,
+    only: frozenset[int] | None = None,
+    calls: frozenset[str] | None = None,
 ) -> Story:
-    """Tell one seed from beginning to end. ``only``: the numbers of the steps to do; ``calls``: the only calls that may fail."""
+    """Tell one seed from beginning to end. ``only``: the numbers of the steps to do; ``calls``: the
+    only calls that may fail.
+    """
 
     async def tell() -> Story:
         clock, dice = TrioClock(BEGINNING), Dice(seed, share, calls)
@@ -411,7 +563,9 @@ def run_story(
         people(ledger)
         story = Story(seed, ledger, exchange, dice, ledger.problems)
         dice.situation, exchange.action_of = story.situation, story.action_of
-        await Teller(story).tell(tuple(step for step in script(seed, steps) if only is None or step.number in only))
+        await Teller(story).tell(
+            tuple(step for step in script(seed, steps) if only is None or step.number in only)
+        )
         return story
 
     with _seeded(seed):

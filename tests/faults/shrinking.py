@@ -1,4 +1,6 @@
-"""Make a story that ends badly small: fewer steps, then fewer faults, as long as the same kind of violation stays."""
+"""Make a story that ends badly small: fewer steps, then fewer faults, as long as the same kind of
+violation stays.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,6 @@
-"""A share of ``make faults`` in every test run: some seeds end well, the same seed tells the same story, and broken guards are noticed."""
+"""A share of ``make faults`` in every test run: some seeds end well, the same seed tells the same
+story, and broken guards are noticed.
+"""
 
 import logging
 from collections.abc import Iterator
@@ -42,5 +44,10 @@ def test_a_guard_that_is_taken_out_is_noticed(name: str) -> None:
 
 
 def test_every_mutant_finds_the_lines_that_it_changes() -> None:
-    lost = [(each.name, file, text) for each in MUTANTS for file, text, _ in each.edits if (ROOT / file).read_text().count(text) != 1]
+    lost = [
+        (each.name, file, text)
+        for each in MUTANTS
+        for file, text, _ in each.edits
+        if (ROOT / file).read_text().count(text) != 1
+    ]
     assert lost == []

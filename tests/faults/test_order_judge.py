@@ -1,4 +1,6 @@
-"""The judge of order looks at commits, not at clocks: a stop that was received before a claim may be recorded after it."""
+"""The judge of order looks at commits, not at clocks: a stop that was received before a claim may
+be recorded after it.
+"""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -7,7 +9,15 @@ from decimal import Decimal
 import pytest
 
 from engine.domain.amounts import Money, Quantity, Ratio
-from engine.domain.identifiers import AccountId, CopyId, ReceiptId, SignalId, StrategyId, Symbol, client_order_id
+from engine.domain.identifiers import (
+    AccountId,
+    CopyId,
+    ReceiptId,
+    SignalId,
+    StrategyId,
+    Symbol,
+    client_order_id,
+)
 from engine.domain.order import OrderIntent, OrderSide
 from engine.domain.signal import Action, OrderType, PositionSide, SignalDraft
 from engine.ledger import Database, Ledger
@@ -32,16 +42,24 @@ def record(db: Database, number: int, action: Action, received_at: datetime) -> 
     record_signal(
         db,
         NewSignal(
-            SignalId(f"sig{number}"), ReceiptId(f"rcp{number}"), lambda: CopyId(f"cp{number}-{next(copies)}"), STRATEGY, "test",
-            SignalDraft(f"key{number}", action, SYMBOL, side, seq=number), b"h", NOON + timedelta(seconds=number), received_at,
+            SignalId(f"sig{number}"),
+            ReceiptId(f"rcp{number}"),
+            lambda: CopyId(f"cp{number}-{next(copies)}"),
+            STRATEGY,
+            "test",
+            SignalDraft(f"key{number}", action, SYMBOL, side, seq=number),
+            b"h",
+            NOON + timedelta(seconds=number),
+            received_at,
         ),
-    )  # fmt: skip
+    )
 
 
 def wanted(db: Database, at: datetime) -> Claim:
     row = fetch_one(
         db,
-        "SELECT copy_id, order_key FROM leg JOIN copy ON copy.id = copy_id WHERE signal_number = ? AND copy.account_id = ?",
+        "SELECT copy_id, order_key FROM leg JOIN copy ON copy.id = copy_id WHERE signal_number = "
+        "? AND copy.account_id = ?",
         (ENTRY, ACCOUNT),
     )
     assert row is not None
@@ -54,7 +72,21 @@ def wanted(db: Database, at: datetime) -> Claim:
         OrderType.MARKET,
         Ratio(Decimal(5)),
     )
-    return Claim(CopyId(row[0]), 1, 1, "entry", ACCOUNT, STRATEGY, 1, row[1], intent, Money(Decimal(0)), Money(Decimal(0)), (), at)
+    return Claim(
+        CopyId(row[0]),
+        1,
+        1,
+        "entry",
+        ACCOUNT,
+        STRATEGY,
+        1,
+        row[1],
+        intent,
+        Money(Decimal(0)),
+        Money(Decimal(0)),
+        (),
+        at,
+    )
 
 
 @pytest.fixture
@@ -78,11 +110,15 @@ def test_a_close_received_before_a_claim_and_recorded_after_it_was_not_passed(db
 
 
 @pytest.mark.parametrize("clock", [EARLIER, LATER])
-def test_a_claim_after_a_recorded_close_passed_it_whatever_the_clocks_say(db: Database, clock: timedelta) -> None:
+def test_a_claim_after_a_recorded_close_passed_it_whatever_the_clocks_say(
+    db: Database, clock: timedelta
+) -> None:
     before = wanted(db, NOON)
     record(db, CLOSE, Action.CLOSE, NOON)
     assert isinstance(claim(db, replace(before, at=NOON + clock)), NotClaimed)
     db.execute("UPDATE leg SET state = 'new' WHERE copy_id = ?", (before.copy,))
     db.execute("DELETE FROM goal")
     assert isinstance(claim(db, replace(before, at=NOON + clock)), int)
-    assert passed(db) == [f"passed: {before.copy} was claimed after the later key{CLOSE} was recorded"]
+    assert passed(db) == [
+        f"passed: {before.copy} was claimed after the later key{CLOSE} was recorded"
+    ]

@@ -1,7 +1,9 @@
-"""Have a ledger itself write down in which turn it recorded each signal and each claim: one sequence for both, in the order of commits.
+"""Have a ledger itself write down in which turn it recorded each signal and each claim: one
+sequence for both, in the order of commits.
 
-Every time in the ledger was taken before its own transaction began, so two of them say nothing about which transaction came first: a
-signal that was received earlier may be recorded later. A turn is given inside the transaction, and there is one writer.
+Every time in the ledger was taken before its own transaction began, so two of them say nothing
+about which transaction came first: a signal that was received earlier may be recorded later. A turn
+is given inside the transaction, and there is one writer.
 """
 
 from typing import Final

@@ -1,4 +1,6 @@
-"""The arrows of the architecture: contracts in pyproject.toml, and allow-lists where few modules may be imported."""
+"""The arrows of the architecture: contracts in pyproject.toml, and allow-lists where few modules
+may be imported.
+"""
 
 import ast
 import subprocess
@@ -19,7 +21,9 @@ def imports(file: Path) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             if node.level:
-                base = ".".join([*package[: len(package) - node.level + 1], node.module or ""]).strip(".")
+                base = ".".join(
+                    [*package[: len(package) - node.level + 1], node.module or ""]
+                ).strip(".")
                 yield base
             elif node.module in ("engine", "web", "plugins"):
                 yield from (f"{node.module}.{alias.name}" for alias in node.names)
@@ -50,7 +54,12 @@ def strays(files: list[Path], *allowed: str) -> list[str]:
 
 def test_import_contracts_hold() -> None:
     told = subprocess.run(
-        [sys.executable, "-c", "from importlinter.cli import lint_imports_command; lint_imports_command()", "--no-cache"],
+        [
+            sys.executable,
+            "-c",
+            "from importlinter.cli import lint_imports_command; lint_imports_command()",
+            "--no-cache",
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -60,7 +69,18 @@ def test_import_contracts_hold() -> None:
 
 
 def test_web_knows_only_the_service_and_what_it_shows() -> None:
-    assert strays(sources("web"), "web", "engine.views", "engine.ports", "engine.domain", "engine.desks", "engine.office") == []
+    assert (
+        strays(
+            sources("web"),
+            "web",
+            "engine.views",
+            "engine.ports",
+            "engine.domain",
+            "engine.desks",
+            "engine.office",
+        )
+        == []
+    )
 
 
 def test_plugin_authors_door_is_only_the_plugin_api() -> None:
@@ -68,17 +88,28 @@ def test_plugin_authors_door_is_only_the_plugin_api() -> None:
 
 
 @pytest.mark.parametrize(
-    ("libraries", "room"), [(("apsw", "sqlite3"), "engine/ledger"), (("nacl",), "engine/keys"), (("pluggy",), "engine/plugin")]
+    ("libraries", "room"),
+    [
+        (("apsw", "sqlite3"), "engine/ledger"),
+        (("nacl",), "engine/keys"),
+        (("pluggy",), "engine/plugin"),
+    ],
 )
 def test_only_one_room_imports_a_library(libraries: tuple[str, ...], room: str) -> None:
     users = [file for file in PRODUCT if any(within(name, *libraries) for name in imports(file))]
-    assert [name for file in users if not (name := str(file.relative_to(ROOT))).startswith(f"{room}/")] == []
+    assert [
+        name for file in users if not (name := str(file.relative_to(ROOT))).startswith(f"{room}/")
+    ] == []
 
 
 def calls(file: Path) -> set[str]:
     """Return the name of every method that a file calls on something."""
     tree = ast.walk(ast.parse(file.read_text(encoding="utf-8")))
-    return {node.func.attr for node in tree if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)}
+    return {
+        node.func.attr
+        for node in tree
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+    }
 
 
 NURSERIES = {
@@ -95,7 +126,9 @@ NURSERIES = {
     "rexalgo/cli/serving.py",
     "rexalgo/cli/simulate.py",
 }
-"""Whoever is not here starts no task. The kits in ``engine/testing`` run plugins as the engine does."""
+"""Whoever is not here starts no task. The kits in ``engine/testing`` run plugins as the engine
+does.
+"""
 
 
 def test_who_opens_nurseries_is_named() -> None:
@@ -104,8 +137,16 @@ def test_who_opens_nurseries_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "caller"), [("place_order", "engine/actors/exchange_session.py"), ("market_data", "engine/market/feed.py")]
+    ("method", "caller"),
+    [
+        ("place_order", "engine/actors/exchange_session.py"),
+        ("market_data", "engine/market/feed.py"),
+    ],
 )
 def test_only_one_file_calls_an_adapter(method: str, caller: str) -> None:
-    callers = [str(file.relative_to(ROOT)) for file in sources("engine", "web", "rexalgo") if method in calls(file)]
+    callers = [
+        str(file.relative_to(ROOT))
+        for file in sources("engine", "web", "rexalgo")
+        if method in calls(file)
+    ]
     assert [each for each in callers if not each.startswith("engine/testing/")] == [caller]

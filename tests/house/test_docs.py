@@ -1,4 +1,6 @@
-"""What the documents promise: outcome codes from the code, links that lead somewhere, commands that exist, settings that are real."""
+"""What the documents promise: outcome codes from the code, links that lead somewhere, commands that
+exist, settings that are real.
+"""
 
 import re
 import tomllib
@@ -23,13 +25,18 @@ def outcomes_page() -> str:
     for code in OutcomeCode:
         told = EXPLANATIONS[code]
         setting = f"`{told.setting}`" if told.setting else ""
-        rows.append(f"| `{code.value}` | {told.sentence} | {setting} | {told.move.value} | {'' if code.is_final else 'may still change'} |")
+        rows.append(
+            f"| `{code.value}` | {told.sentence} | {setting} | {told.move.value} | "
+            f"{'' if code.is_final else 'may still change'} |"
+        )
     return "\n".join(
         [
             "# Outcomes",
             "",
-            "What can become of a copy, with the sentence people read (numbers in braces), the setting that would change it, and",
-            "whose move it is. Made from `engine/domain/outcome.py`; after a change there: `python tests/house/test_docs.py`.",
+            "What can become of a copy, with the sentence people read (numbers in braces), the "
+            "setting that would change it, and",
+            "whose move it is. Made from `engine/domain/outcome.py`; after a change there: "
+            "`python tests/house/test_docs.py`.",
             "",
             "| code | sentence | setting | move | |",
             "|---|---|---|---|---|",
@@ -58,8 +65,10 @@ def alerts_page() -> str:
     head = [
         "# Alerts",
         "",
-        "What people are told without asking, with the numbers in braces. Equal alerts within an hour are one with a count. What to do",
-        "at night stands in the [runbook](runbook.md). Made from `engine/domain/alert.py`; after a change there:",
+        "What people are told without asking, with the numbers in braces. Equal alerts within an "
+        "hour are one with a count. What to do",
+        "at night stands in the [runbook](runbook.md). Made from `engine/domain/alert.py`; after "
+        "a change there:",
         "`python tests/house/test_docs.py`.",
         "",
     ]
@@ -87,13 +96,19 @@ TABLE = re.compile(r"\| case \| promise \|\n(?:\|[^\n]*(?:\n|$))+")
 
 def guide(name: str) -> str:
     """Return a plugin guide with its tables of cases as the kits have them."""
-    tables = ["| case | promise |\n|---|---|\n" + "".join(f"| {n} | {promise} |\n" for n, promise in cases()) for cases in GUIDES[name]]
+    tables = [
+        "| case | promise |\n|---|---|\n"
+        + "".join(f"| {n} | {promise} |\n" for n, promise in cases())
+        for cases in GUIDES[name]
+    ]
     return TABLE.sub(lambda _: tables.pop(0), (ROOT / "docs" / name).read_text(encoding="utf-8"))
 
 
 def test_the_guides_explain_every_case_of_the_kits() -> None:
     for name in GUIDES:
-        assert (ROOT / "docs" / name).read_text(encoding="utf-8") == guide(name), f"{name}: run python tests/house/test_docs.py"
+        assert (ROOT / "docs" / name).read_text(encoding="utf-8") == guide(name), (
+            f"{name}: run python tests/house/test_docs.py"
+        )
 
 
 def test_outcomes_page_is_what_the_code_says() -> None:
@@ -114,7 +129,9 @@ def test_commands_named_in_documents_exist() -> None:
     named = {
         (file.name, command)
         for file in DOCUMENTS
-        for command in re.findall(r"\brexalgo (?:--config \S+ )?([a-z]+)\b", file.read_text(encoding="utf-8"))
+        for command in re.findall(
+            r"\brexalgo (?:--config \S+ )?([a-z]+)\b", file.read_text(encoding="utf-8")
+        )
     }
     prose = {"is", "serves", "plugin"}
     assert {each for each in named if each[1] not in {*_COMMANDS, *prose}} == set()
@@ -126,20 +143,28 @@ def test_settings_named_in_documents_exist() -> None:
     named = {
         (file.name, section, key)
         for file in DOCUMENTS
-        for section, key in re.findall(r"`(web|engine|ledger|operator|plugins)\.([a-z_]+)`", file.read_text(encoding="utf-8"))
+        for section, key in re.findall(
+            r"`(web|engine|ledger|operator|plugins)\.([a-z_]+)`", file.read_text(encoding="utf-8")
+        )
     }
     assert {each for each in named if each[2] not in sections[each[1]] and each[2] != "py"} == set()
 
 
 def test_every_command_explains_itself() -> None:
-    """Every command and every one below it: ``--help`` answers, with a first line of its own, and ``--json`` is there."""
+    """Every command and every one below it: ``--help`` answers, with a first line of its own, and
+    ``--json`` is there.
+    """
     waiting = [[name] for name in _COMMANDS]
     walked = 0
     while waiting:
         words = waiting.pop()
         told = CliRunner().invoke(main, [*words, "--help"])
         assert told.exit_code == 0, (words, told.output)
-        below = told.output.partition("Commands:")[2].splitlines()[1:] if "\nCommands:" in told.output else []
+        below = (
+            told.output.partition("Commands:")[2].splitlines()[1:]
+            if "\nCommands:" in told.output
+            else []
+        )
         waiting += [[*words, each.split()[0]] for each in below if each[2:3].strip()]
         assert below or "--json" in told.output, words
         assert told.output.splitlines()[2].strip(), words

@@ -1,7 +1,9 @@
-"""What a person asks for is one transaction: on no way through a desk or a command is the ledger written twice.
+"""What a person asks for is one transaction: on no way through a desk or a command is the ledger
+written twice.
 
-Counted are ``ledger.write`` and ``audited`` themselves and calls of the module's own functions that write; a write within a loop counts as
-two. A way that must write twice (what comes first stands for itself, as a try that is counted whatever follows) is named with its reason.
+Counted are ``ledger.write`` and ``audited`` themselves and calls of the module's own functions that
+write; a write within a loop counts as two. A way that must write twice (what comes first stands for
+itself, as a try that is counted whatever follows) is named with its reason.
 """
 
 import ast
@@ -13,7 +15,10 @@ import pytest
 ENGINE: Final = Path(__file__).parents[2] / "engine"
 MODULES: Final = sorted([*(ENGINE / "desks").glob("*.py"), *(ENGINE / "commands").glob("*.py")])
 EXCEPT: Final = {
-    "identity.py": "signing in counts a try, uses a code up and begins a session, each of which stands though what follows fails",
+    "identity.py": (
+        "signing in counts a try, uses a code up and begins a session, each of which stands "
+        "though what follows fails"
+    ),
     "keys.py": "moving everything under a new root key takes many batches, and goes on after a kill",
 }
 FROM_OTHERS: Final = {"audited", "bind", "apply_corrections", "provision", "rotate_secret"}
@@ -50,25 +55,45 @@ class Writes:
             case ast.For() | ast.AsyncFor() | ast.While():
                 return 2 * self._all(node.body)
             case ast.Await(value=ast.Call() as call):
-                return self._call(call) + sum(self._one(each) for each in ast.iter_child_nodes(call))
+                return self._call(call) + sum(
+                    self._one(each) for each in ast.iter_child_nodes(call)
+                )
             case _:
                 return sum(self._one(each) for each in ast.iter_child_nodes(node))
 
     def _call(self, call: ast.Call) -> int:
-        name = call.func.attr if isinstance(call.func, ast.Attribute) else call.func.id if isinstance(call.func, ast.Name) else ""
-        if name == "write" and isinstance(call.func, ast.Attribute) and ast.unparse(call.func.value).endswith("ledger"):
+        name = (
+            call.func.attr
+            if isinstance(call.func, ast.Attribute)
+            else call.func.id
+            if isinstance(call.func, ast.Name)
+            else ""
+        )
+        if (
+            name == "write"
+            and isinstance(call.func, ast.Attribute)
+            and ast.unparse(call.func.value).endswith("ledger")
+        ):
             return 1
-        if name in self._functions and (isinstance(call.func, ast.Name) or ast.unparse(call.func.value) == "self"):
+        if name in self._functions and (
+            isinstance(call.func, ast.Name) or ast.unparse(call.func.value) == "self"
+        ):
             return self.of(name)
         return 1 if name in FROM_OTHERS else 0
 
 
 @pytest.mark.parametrize(
-    "module", [each for each in MODULES if each.name not in EXCEPT], ids=lambda each: f"{each.parent.name}/{each.name}"
+    "module",
+    [each for each in MODULES if each.name not in EXCEPT],
+    ids=lambda each: f"{each.parent.name}/{each.name}",
 )
 def test_no_way_through_what_a_person_asks_for_writes_twice(module: Path) -> None:
     writes = Writes(ast.parse(module.read_text(encoding="utf-8")))
-    assert [name for name in functions(ast.parse(module.read_text(encoding="utf-8"))) if writes.of(name) > 1] == []
+    assert [
+        name
+        for name in functions(ast.parse(module.read_text(encoding="utf-8")))
+        if writes.of(name) > 1
+    ] == []
 
 
 def test_a_second_write_is_seen_wherever_it_stands() -> None:

@@ -1,4 +1,6 @@
-"""What a reader may rely on: secrets are listed, no address of a registry, a docstring everywhere, a light front door."""
+"""What a reader may rely on: secrets are listed, no address of a registry, a docstring everywhere,
+a light front door.
+"""
 
 import ast
 import re
@@ -26,14 +28,17 @@ def project_files() -> Iterator[Path]:
     for file in ROOT.rglob("*"):
         parts = file.relative_to(ROOT).parts
         if file.is_file() and not any(
-            part in _SKIPPED or part.endswith(("_cache", ".egg-info")) or part == ".hypothesis" for part in parts
+            part in _SKIPPED or part.endswith(("_cache", ".egg-info")) or part == ".hypothesis"
+            for part in parts
         ):
             yield file
 
 
 def test_env_example_names_exactly_the_secrets_of_the_code() -> None:
     text = (ROOT / ".env.example").read_text(encoding="utf-8")
-    assert sorted(re.findall(r"^([A-Z_]+)=(.*)$", text, re.MULTILINE)) == sorted((name, "") for name in SECRETS)
+    assert sorted(re.findall(r"^([A-Z_]+)=(.*)$", text, re.MULTILINE)) == sorted(
+        (name, "") for name in SECRETS
+    )
 
 
 def test_no_file_names_a_package_registry() -> None:
@@ -53,9 +58,13 @@ def test_locks_are_hashed_and_point_nowhere() -> None:
         assert all("==" in pin and pin.endswith("\\") for pin in pins), name
 
 
-def public(tree: ast.AST, prefix: str = "") -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef]]:
+def public(
+    tree: ast.AST, prefix: str = ""
+) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef]]:
     for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+        if isinstance(
+            node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+        ) and not node.name.startswith("_"):
             yield f"{prefix}{node.name}", node
             if isinstance(node, ast.ClassDef):
                 yield from public(node, f"{prefix}{node.name}.")
@@ -72,5 +81,13 @@ def test_everything_public_in_the_engine_has_a_docstring() -> None:
 
 
 def test_importing_rexalgo_stays_light() -> None:
-    code = "import sys, rexalgo; print(sorted({'trio', 'apsw', 'quart', 'httpx', 'hypercorn', 'nacl'} & set(sys.modules)))"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    code = (
+        "import sys, rexalgo; print(sorted({'trio', 'apsw', 'quart', 'httpx', 'hypercorn', "
+        "'nacl'} & set(sys.modules)))"
+    )
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        == "[]"
+    )

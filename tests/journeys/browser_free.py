@@ -1,4 +1,6 @@
-"""A browser without a screen: cookies, forms with their tokens, and redirects, over real HTTP. For journeys that need no JavaScript."""
+"""A browser without a screen: cookies, forms with their tokens, and redirects, over real HTTP. For
+journeys that need no JavaScript.
+"""
 
 import re
 from dataclasses import dataclass, field
@@ -37,15 +39,29 @@ class Visitor:
         """Open a page; returns its text."""
         return self._took(self.client.get(self.url + path), status)
 
-    def post(self, path: str, status: int = 200, *, token: bool = True, origin: str | None = None, **fields: str) -> str:
-        """Send a form to an address, with the token of the page that is open; returns the text of where it led."""
+    def post(
+        self,
+        path: str,
+        status: int = 200,
+        *,
+        token: bool = True,
+        origin: str | None = None,
+        **fields: str,
+    ) -> str:
+        """Send a form to an address, with the token of the page that is open; returns the text of
+        where it led.
+        """
         sent = {**({"csrf": self.csrf} if token and self.csrf else {}), **fields}
         headers = {"Origin": self.url if origin is None else origin}
         return self._took(self.client.post(self.url + path, data=sent, headers=headers), status)
 
     def _took(self, answer: httpx.Response, status: int) -> str:
         self.page = answer
-        assert answer.status_code == status, (str(answer.url), answer.status_code, answer.text[:3000])
+        assert answer.status_code == status, (
+            str(answer.url),
+            answer.status_code,
+            answer.text[:3000],
+        )
         return answer.text
 
     @property

@@ -1,4 +1,6 @@
-"""The ways in that journeys take before their own story begins: a link of the command line, a password, a second factor."""
+"""The ways in that journeys take before their own story begins: a link of the command line, a
+password, a second factor.
+"""
 
 import json
 
@@ -11,7 +13,10 @@ PASSWORD = "several calm words in a row"
 
 def link(place: Place, *command: str) -> str:
     """Return the path of the link that a command prints, such as ``user link NAME``."""
-    return "/" + str(json.loads(run_cli(*command, "--json", cwd=place.folder))["link"]).split("/", 3)[3]
+    return (
+        "/"
+        + str(json.loads(run_cli(*command, "--json", cwd=place.folder))["link"]).split("/", 3)[3]
+    )
 
 
 def come_in(place: Place, *command: str) -> Visitor:
@@ -24,7 +29,9 @@ def come_in(place: Place, *command: str) -> Visitor:
 
 
 def operator(place: Place) -> tuple[Visitor, str]:
-    """Come in as a new operator, ``ops``, with both factors; returns the browser and the second factor's secret."""
+    """Come in as a new operator, ``ops``, with both factors; returns the browser and the second
+    factor's secret.
+    """
     visitor = come_in(place, "operator", "create", "ops")
     visitor.get("/security/second-factor")
     secret = visitor.value("secret")

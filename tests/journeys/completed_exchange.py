@@ -1,4 +1,5 @@
-"""Tiny: an exchange for RexAlgo. Completed from ``rexalgo plugin new tiny --kind exchange`` by the guide docs/plugin-exchange.md.
+"""Tiny: an exchange for RexAlgo. Completed from ``rexalgo plugin new tiny --kind exchange`` by the
+guide docs/plugin-exchange.md.
 
 The exchange's own documentation is the docstring of tiny_exchange.py.
 """
@@ -55,7 +56,11 @@ from rexalgo import (
 rexalgo_api_version = 1
 default_settings: Mapping[str, object] = {"base_url": "http://127.0.0.1:9000"}
 KEY_HEADER = "X-Api-Key"
-STATES = {"open": OrderStatus.OPEN, "filled": OrderStatus.FILLED, "cancelled": OrderStatus.CANCELLED}
+STATES = {
+    "open": OrderStatus.OPEN,
+    "filled": OrderStatus.FILLED,
+    "cancelled": OrderStatus.CANCELLED,
+}
 KINDS = {
     "too_small": RejectionKind.BELOW_MINIMUM,
     "no_funds": RejectionKind.BALANCE,
@@ -69,7 +74,9 @@ class Adapter:
 
     name = "tiny"
     title = "Tiny"
-    credential_fields: Sequence[CredentialField] = (CredentialField("secret", "API key", "Any text that does not begin with bad."),)
+    credential_fields: Sequence[CredentialField] = (
+        CredentialField("secret", "API key", "Any text that does not begin with bad."),
+    )
     traits = ExchangeTraits(
         reads_client_order_id=True,
         protects_with_entry=True,
@@ -128,7 +135,9 @@ def judge(status: int, content: bytes) -> ExchangeError:
 T = TypeVar("T")
 
 
-def read_each(what: str, listed: Any, read_one: Callable[[Mapping[str, Any]], T]) -> tuple[tuple[T, ...], tuple[UnreadableRow, ...]]:
+def read_each(
+    what: str, listed: Any, read_one: Callable[[Mapping[str, Any]], T]
+) -> tuple[tuple[T, ...], tuple[UnreadableRow, ...]]:
     """Read row by row: one that cannot be read is told, and stops no other."""
     values: list[T] = []
     unreadable: list[UnreadableRow] = []
@@ -136,7 +145,14 @@ def read_each(what: str, listed: Any, read_one: Callable[[Mapping[str, Any]], T]
         try:
             values.append(read_one(row))
         except (ValueError, KeyError, TypeError, ArithmeticError) as error:
-            unreadable.append(UnreadableRow(what, str(row.get("id", "")), symbol_of(row), f"{type(error).__name__}: {error}"[:100]))
+            unreadable.append(
+                UnreadableRow(
+                    what,
+                    str(row.get("id", "")),
+                    symbol_of(row),
+                    f"{type(error).__name__}: {error}"[:100],
+                )
+            )
     return tuple(values), tuple(unreadable)
 
 
@@ -210,7 +226,14 @@ class Market:
         found = []
         for symbol in sorted(symbols):
             row = await read(self._http, "/ticker", symbol=symbol)
-            found.append(Quote(symbol, Price(Decimal(row["last"])), Price(Decimal(row["mark"])), self._clock.now()))
+            found.append(
+                Quote(
+                    symbol,
+                    Price(Decimal(row["last"])),
+                    Price(Decimal(row["mark"])),
+                    self._clock.now(),
+                )
+            )
         return found
 
     async def candles(self, symbol: Symbol, interval_s: int, limit: int) -> Sequence[Candle]:
@@ -250,16 +273,24 @@ class Connection:
     async def fetch_account(self) -> AccountReport:
         as_of = self._clock.now()
         told = await read(self._http, "/account")
-        # The account tells no present price; the entry price stands for it, and the engine goes by the quotes.
-        positions, strange = read_each("position", told["positions"], lambda row: position_of(row, Price(Decimal(row["entry"]))))
+        # The account tells no present price; the entry price stands for it, and the engine goes by
+        # the quotes.
+        positions, strange = read_each(
+            "position",
+            told["positions"],
+            lambda row: position_of(row, Price(Decimal(row["entry"]))),
+        )
         orders, unread = read_each("order", told["orders"], order_of)
         balance = Balance(Money(Decimal(told["free"])), Money(Decimal(told["total"])))
         return AccountReport(balance, positions, orders, as_of, strange + unread)
 
     async def find_orders(self, symbol: Symbol, since: datetime) -> OrderHistory:
-        told = await read(self._http, "/orders", symbol=symbol, since=str(int(since.timestamp() * 1000)))
+        told = await read(
+            self._http, "/orders", symbol=symbol, since=str(int(since.timestamp() * 1000))
+        )
         orders, unread = read_each("order", told["orders"], order_of)
-        # The exchange cuts nothing off, and shows this contract and time alone: a row that cannot be read could be any of them.
+        # The exchange cuts nothing off, and shows this contract and time alone: a row that cannot
+        # be read could be any of them.
         return OrderHistory(orders, not unread, unread)
 
     async def cancel_order(self, symbol: Symbol, exchange_order_id: str) -> None:
@@ -285,9 +316,15 @@ def text(price: Price | None) -> str | None:
 
 
 @hookimpl
-def register_exchanges(register: Callable[[ExchangeAdapter], None], settings: Mapping[str, object]) -> None:
+def register_exchanges(
+    register: Callable[[ExchangeAdapter], None], settings: Mapping[str, object]
+) -> None:
     """Register the adapter; a setting that cannot work stops the start here."""
     base_url = settings["base_url"]
-    if not isinstance(base_url, str) or not (base_url.startswith("https://") or is_loopback(base_url)):
-        raise InvalidValue("plugin.tiny.base_url", "an https address, or one of this machine", base_url)
+    if not isinstance(base_url, str) or not (
+        base_url.startswith("https://") or is_loopback(base_url)
+    ):
+        raise InvalidValue(
+            "plugin.tiny.base_url", "an https address, or one of this machine", base_url
+        )
     register(Adapter(base_url.rstrip("/")))

@@ -1,7 +1,8 @@
-"""A real place for journeys: a folder made by ``rexalgo init``, a real server process, real sockets, a real ledger file.
+"""A real place for journeys: a folder made by ``rexalgo init``, a real server process, real
+sockets, a real ledger file.
 
-Everything here goes through doors that people have: the command line, HTTP, and files that are documented to be read. Waiting is
-for an answer or for a line on a pipe; nothing sleeps.
+Everything here goes through doors that people have: the command line, HTTP, and files that are
+documented to be read. Waiting is for an answer or for a line on a pipe; nothing sleeps.
 """
 
 import json
@@ -46,11 +47,26 @@ sizing = {{ mode = "fixed_margin", margin = "50" }}
 
 def run_cli(*args: object, cwd: Path, code: int | None = 0, stdin: str = "") -> str:
     """Run the command line as a person would; returns what it printed."""
-    env = {name: value for name, value in os.environ.items() if name not in ("ENCRYPTION_KEY", "JWT_SECRET")}
+    env = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("ENCRYPTION_KEY", "JWT_SECRET")
+    }
     told = subprocess.run(
-        [*REXALGO, *map(str, args)], cwd=cwd, input=stdin, capture_output=True, text=True, timeout=120, env=env
-    )  # fmt: skip
-    assert code is None or told.returncode == code, (args, told.returncode, told.stdout, told.stderr)
+        [*REXALGO, *map(str, args)],
+        cwd=cwd,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=env,
+    )
+    assert code is None or told.returncode == code, (
+        args,
+        told.returncode,
+        told.stdout,
+        told.stderr,
+    )
     return told.stdout
 
 
@@ -61,14 +77,22 @@ class Bot:
     url: str
     secret: Secret
 
-    def request(self, body: Mapping[str, object], *, dialect: str = "a") -> tuple[bytes, dict[str, str]]:
+    def request(
+        self, body: Mapping[str, object], *, dialect: str = "a"
+    ) -> tuple[bytes, dict[str, str]]:
         """Return content and headers of one delivery, signed now."""
         content = json.dumps(body).encode()
         now = datetime.now(UTC)
-        signed = sign_a(self.secret, content, now) if dialect == "a" else sign_b(self.secret, content, str(body["idempotency_key"]), now)
+        signed = (
+            sign_a(self.secret, content, now)
+            if dialect == "a"
+            else sign_b(self.secret, content, str(body["idempotency_key"]), now)
+        )
         return content, {**signed, "content-type": "application/json"}
 
-    def post(self, client: httpx.Client, body: Mapping[str, object], *, dialect: str = "a") -> httpx.Response:
+    def post(
+        self, client: httpx.Client, body: Mapping[str, object], *, dialect: str = "a"
+    ) -> httpx.Response:
         """Deliver once."""
         content, headers = self.request(body, dialect=dialect)
         return client.post(self.url, content=content, headers=headers)
@@ -103,12 +127,18 @@ class Place:
         return told
 
     def serve(self, *, ready: bool = True) -> None:
-        """Start ``rexalgo serve`` and wait until every account was read; without ``ready`` only until it listens."""
+        """Start ``rexalgo serve`` and wait until every account was read; without ``ready`` only
+        until it listens.
+        """
         with (self.folder / "log").open("a", encoding="utf-8") as log:
             self.process = subprocess.Popen(
                 [*self.serving, "--port", "0", "--json"],
-                cwd=self.folder, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True,
-            )  # fmt: skip
+                cwd=self.folder,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                start_new_session=True,
+            )
         assert self.process.stdout is not None
         head = ""
         while not head.endswith("}\n"):
@@ -149,13 +179,19 @@ class Place:
 
     def codes(self, signal_id: str) -> list[str | None]:
         """Return the outcome of each copy of a signal."""
-        sql = "SELECT code FROM copy JOIN signal ON signal.number = copy.signal_number WHERE signal.id = ? ORDER BY account_id"
+        sql = (
+            "SELECT code FROM copy JOIN signal ON signal.number = copy.signal_number WHERE "
+            "signal.id = ? ORDER BY account_id"
+        )
         return [row[0] for row in self.rows(sql, signal_id)]
 
     def settled(self, signal_id: str, within_s: float = 60) -> list[str]:
         """Wait until every copy of a signal has a final outcome."""
         with self._ledger() as db:
-            sql = f"SELECT count(*) FROM copy JOIN signal ON number = signal_number WHERE id = ? AND (code IS NULL OR code IN {FINAL})"
+            sql = (
+                "SELECT count(*) FROM copy JOIN signal ON number = signal_number WHERE id = ? "
+                f"AND (code IS NULL OR code IN {FINAL})"
+            )
             sql = sql.replace(" id = ", " signal.id = ")
             until(lambda: fetch_all(db, sql, (signal_id,))[0][0] == 0, within_s)
         return [str(code) for code in self.codes(signal_id)]
@@ -169,11 +205,17 @@ class Place:
         """Return the orders that the paper exchange accepted from us."""
         if not self.journal.exists():
             return []
-        return [dict(each) for each in read_journal(self.journal) if each["kind"] == "order" and each["client_order_id"]]
+        return [
+            dict(each)
+            for each in read_journal(self.journal)
+            if each["kind"] == "order" and each["client_order_id"]
+        ]
 
 
 def until(holds: Callable[[], bool], within_s: float) -> None:
-    """Ask again and again until something holds; each question does real work, so that nothing needs to sleep."""
+    """Ask again and again until something holds; each question does real work, so that nothing
+    needs to sleep.
+    """
     deadline = datetime.now(UTC).timestamp() + within_s
     while not holds():
         assert datetime.now(UTC).timestamp() < deadline, f"did not come to hold within {within_s} s"
@@ -182,7 +224,9 @@ def until(holds: Callable[[], bool], within_s: float) -> None:
 
 @contextmanager
 def running(place: Place) -> Iterator[Place]:
-    """Serve while the block runs; a server that still runs at its end is ended like an operator would."""
+    """Serve while the block runs; a server that still runs at its end is ended like an operator
+    would.
+    """
     place.serve()
     try:
         yield place
@@ -194,7 +238,13 @@ def running(place: Place) -> Iterator[Place]:
 
 def opening(key: str, **changes: object) -> dict[str, object]:
     """Return the body of an entry."""
-    return {"idempotency_key": key, "action": "open", "symbol": "BTCUSDT", "side": "LONG", **changes}
+    return {
+        "idempotency_key": key,
+        "action": "open",
+        "symbol": "BTCUSDT",
+        "side": "LONG",
+        **changes,
+    }
 
 
 def closing(key: str, **changes: object) -> dict[str, object]:

@@ -1,4 +1,6 @@
-"""Judge the books of followers at the simulated Mudrex by the exchange's own record of their wallets, which no client sees."""
+"""Judge the books of followers at the simulated Mudrex by the exchange's own record of their
+wallets, which no client sees.
+"""
 
 import csv
 import io
@@ -21,7 +23,8 @@ OPEN = "SELECT id FROM fill WHERE (state != 'settled' AND state != 'old') OR NOT
 
 
 def books_agree(place: Place, control: str, key_of: Mapping[str, str], within_s: float = 60) -> int:
-    """Wait until ``rexalgo books check --all`` agrees, hold each trade against the exchange's record, and return how many there are.
+    """Wait until ``rexalgo books check --all`` agrees, hold each trade against the exchange's
+    record, and return how many there are.
 
     A trade came to what the wallet says of its position: fills, fees, rebates and funding.
     """
@@ -30,24 +33,43 @@ def books_agree(place: Place, control: str, key_of: Mapping[str, str], within_s:
     trades: defaultdict[tuple[str, str], Decimal] = defaultdict(Decimal)
     rows = place.rows(TRADES)
     for name, position_id, result, state, cause, price in rows:
-        assert (state, cause in ("signal", "flatten"), Decimal(price) > 0) == ("settled", True, True), (name, position_id, cause, price)
+        assert (state, cause in ("signal", "flatten"), Decimal(price) > 0) == (
+            "settled",
+            True,
+            True,
+        ), (name, position_id, cause, price)
         trades[name, position_id] += Decimal(result)
     for name, key in key_of.items():
         came_to: defaultdict[str, Decimal] = defaultdict(Decimal)
         for change in wallets[key]["changes"]:
             if change.get("position_id"):
                 came_to[change["position_id"]] += Decimal(change["amount"])
-        ours = {position: result for (account, position), result in trades.items() if account == name}
+        ours = {
+            position: result for (account, position), result in trades.items() if account == name
+        }
         assert ours.keys() == came_to.keys(), (name, ours, came_to)
-        assert all(abs(ours[each] - amount) <= CENT for each, amount in came_to.items()), (name, ours, came_to)
+        assert all(abs(ours[each] - amount) <= CENT for each, amount in came_to.items()), (
+            name,
+            ours,
+            came_to,
+        )
     _shown(place, name, list(came_to.values()))
     return len(rows)
 
 
 def wait_until_settled(place: Place, within_s: float) -> None:
     """Wait until nothing lacks a price, a fee or a cause, and ``rexalgo books check --all`` agrees."""
-    until(lambda: place.rows(OPEN) == [], within_s)  # asked of the ledger: the exchange is asked by those who trade
-    until(lambda: bool(json.loads(run_cli("books", "check", "--all", "--json", cwd=place.folder, code=None))["agrees"]), within_s)
+    until(
+        lambda: place.rows(OPEN) == [], within_s
+    )  # asked of the ledger: the exchange is asked by those who trade
+    until(
+        lambda: bool(
+            json.loads(run_cli("books", "check", "--all", "--json", cwd=place.folder, code=None))[
+                "agrees"
+            ]
+        ),
+        within_s,
+    )
 
 
 def _shown(place: Place, name: str, came_to: list[Decimal]) -> None:
@@ -58,15 +80,27 @@ def _shown(place: Place, name: str, came_to: list[Decimal]) -> None:
 
 
 def came_to(wallet: Mapping[str, Any]) -> Decimal:
-    """Return what trading made of a wallet, by the exchange's own record: the money that it began with is left out."""
-    return sum((Decimal(each["amount"]) for each in wallet["changes"] if each.get("position_id")), Decimal(0))
+    """Return what trading made of a wallet, by the exchange's own record: the money that it began
+    with is left out.
+    """
+    return sum(
+        (Decimal(each["amount"]) for each in wallet["changes"] if each.get("position_id")),
+        Decimal(0),
+    )
 
 
 def pages_agree(visitor: Visitor, change: Decimal) -> None:
-    """Hold what a trader sees of one account whose trades are all ours, on the page and in both files, against its wallet's change."""
-    trades, paid = (list(csv.DictReader(io.StringIO(visitor.get(path)))) for path in ("/performance.csv", "/performance/funding.csv"))
+    """Hold what a trader sees of one account whose trades are all ours, on the page and in both
+    files, against its wallet's change.
+    """
+    trades, paid = (
+        list(csv.DictReader(io.StringIO(visitor.get(path))))
+        for path in ("/performance.csv", "/performance/funding.csv")
+    )
     assert {(each["state"], each["environment"]) for each in trades} == {("settled", "simulated")}
-    told = sum((Decimal(each["result"]) for each in trades), Decimal(0)) - sum((Decimal(each["paid"]) for each in paid), Decimal(0))
+    told = sum((Decimal(each["result"]) for each in trades), Decimal(0)) - sum(
+        (Decimal(each["paid"]) for each in paid), Decimal(0)
+    )
     assert abs(told - change) <= CENT * len(trades), (trades, paid, change)
     page = visitor.get("/performance")
     assert abs(figure(page, "Together") - change) <= CENT * len(trades)

@@ -31,18 +31,24 @@ class Simulator:
 
     def skew(self, seconds: int) -> None:
         """Set its clock so far ahead of ours, or behind."""
-        httpx.post(f"{self.control}/clock", json={"skew_s": seconds}, trust_env=False).raise_for_status()
+        httpx.post(
+            f"{self.control}/clock", json={"skew_s": seconds}, trust_env=False
+        ).raise_for_status()
 
     def fund(self, symbol: str, rate: str) -> None:
         """Charge funding on every position of a contract."""
-        httpx.post(f"{self.control}/funding", json={"symbol": symbol, "rate": rate}, trust_env=False).raise_for_status()
+        httpx.post(
+            f"{self.control}/funding", json={"symbol": symbol, "rate": rate}, trust_env=False
+        ).raise_for_status()
 
     def fault(self, path: str, fault: str, times: int) -> None:
         """Do something to the next requests."""
         self.rules({"path": path, "fault": fault, "times": times})
 
     def does(self, what: str, **body: object) -> None:
-        """Have something happen at the exchange: a price, an owner's act, funding, a liquidation, a transfer."""
+        """Have something happen at the exchange: a price, an owner's act, funding, a liquidation, a
+        transfer.
+        """
         httpx.post(f"{self.control}/{what}", json=body, trust_env=False).raise_for_status()
 
     def switch(self, **switches: object) -> None:
@@ -56,7 +62,9 @@ class Simulator:
 
     def rules(self, *rules: dict[str, object]) -> None:
         """Have these faults and no others."""
-        httpx.post(f"{self.control}/faults", json={"rules": list(rules)}, trust_env=False).raise_for_status()
+        httpx.post(
+            f"{self.control}/faults", json={"rules": list(rules)}, trust_env=False
+        ).raise_for_status()
 
 
 @contextmanager
@@ -79,13 +87,23 @@ def simulated(state: Path, *options: str) -> Iterator[Simulator]:
 
 
 @contextmanager
-def trading_there(simulator: Simulator, folder: Path, followers: int, **engine: object) -> Iterator[Place]:
-    """Serve a place whose followers have their accounts at the simulator, with these settings of the engine."""
+def trading_there(
+    simulator: Simulator, folder: Path, followers: int, **engine: object
+) -> Iterator[Place]:
+    """Serve a place whose followers have their accounts at the simulator, with these settings of
+    the engine.
+    """
     place = Place(folder, f'[plugin.mudrex]\nbase_url = "{simulator.base_url}"')
     settings = "\n".join(["[engine]", *(f"{name} = {value}" for name, value in engine.items())])
     file = place.folder / "rexalgo.toml"
-    file.write_text(file.read_text(encoding="utf-8").replace("[engine]", settings), encoding="utf-8")
+    file.write_text(
+        file.read_text(encoding="utf-8").replace("[engine]", settings), encoding="utf-8"
+    )
     run_cli("plugin", "enable", "mudrex", cwd=place.folder)
-    place.provision(DECLARATIONS.format(followers=followers).replace('"paper"', '"mudrex"').replace("paper-", "sim-"))
+    place.provision(
+        DECLARATIONS.format(followers=followers)
+        .replace('"paper"', '"mudrex"')
+        .replace("paper-", "sim-")
+    )
     with running(place):
         yield place

@@ -1,6 +1,8 @@
-"""A plugin as a stranger would write it in an afternoon: ``import rexalgo`` and nothing else of this project.
+"""A plugin as a stranger would write it in an afternoon: ``import rexalgo`` and nothing else of
+this project.
 
-The exchange is a toy on this machine (labelled simulated): every order fills at 10, and is written to a file of the plugin's folder.
+The exchange is a toy on this machine (labelled simulated): every order fills at 10, and is written
+to a file of the plugin's folder.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -69,24 +71,49 @@ class ToyConnection:
             file.write(f"{self.name} {order.side.value} {order.quantity} {order.client_order_id}\n")
         number = f"{self.name}-{len(self.orders) + 1}"
         report = OrderReport(
-            number, order.client_order_id, order.symbol, order.side, order.quantity, OrderStatus.FILLED, order.quantity, TEN,
-            Money(Decimal(0)), self.clock.now(), order.reduce_only,
-        )  # fmt: skip
+            number,
+            order.client_order_id,
+            order.symbol,
+            order.side,
+            order.quantity,
+            OrderStatus.FILLED,
+            order.quantity,
+            TEN,
+            Money(Decimal(0)),
+            self.clock.now(),
+            order.reduce_only,
+        )
         self.orders.append(report)
         return report
 
     async def fetch_account(self) -> AccountReport:
-        held = sum((each.quantity if each.side.value == "BUY" else -each.quantity for each in self.orders), Decimal(0))
+        held = sum(
+            (each.quantity if each.side.value == "BUY" else -each.quantity for each in self.orders),
+            Decimal(0),
+        )
         positions = ()
         if held:
             side = PositionSide.LONG if held > 0 else PositionSide.SHORT
             zero = Money(Decimal(0))
-            positions = (Position(TOY, side, Quantity(abs(held)), TEN, TEN, Ratio(Decimal(1)), Money(abs(held) * TEN), zero),)
+            positions = (
+                Position(
+                    TOY,
+                    side,
+                    Quantity(abs(held)),
+                    TEN,
+                    TEN,
+                    Ratio(Decimal(1)),
+                    Money(abs(held) * TEN),
+                    zero,
+                ),
+            )
         balance = Balance(Money(Decimal(1000)), Money(Decimal(1000)))
         return AccountReport(balance, positions, (), self.clock.now())
 
     async def find_orders(self, symbol: Symbol, since: datetime) -> OrderHistory:
-        return OrderHistory(tuple(each for each in reversed(self.orders) if each.created_at >= since), complete=True)
+        return OrderHistory(
+            tuple(each for each in reversed(self.orders) if each.created_at >= since), complete=True
+        )
 
     async def cancel_order(self, symbol: Symbol, exchange_order_id: str) -> None:
         return None
@@ -105,7 +132,14 @@ class ToyMarket:
         one = Quantity(Decimal("0.1"))
         return [
             Instrument(
-                TOY, Price(Decimal("0.1")), one, one, Quantity(Decimal(1000)), Money(Decimal(1)), Ratio(Decimal(1)), Ratio(Decimal(10))
+                TOY,
+                Price(Decimal("0.1")),
+                one,
+                one,
+                Quantity(Decimal(1000)),
+                Money(Decimal(1)),
+                Ratio(Decimal(1)),
+                Ratio(Decimal(10)),
             )
         ]
 
@@ -114,8 +148,13 @@ class ToyMarket:
 
     async def candles(self, symbol: Symbol, interval_s: int, limit: int) -> Sequence[Candle]:
         now = int(self.clock.now().timestamp()) // interval_s * interval_s
-        starts = [datetime.fromtimestamp(now, UTC) - timedelta(seconds=interval_s * back) for back in range(min(limit, 5), 0, -1)]
-        return [Candle(symbol, interval_s, start, TEN, TEN, TEN, TEN, Decimal(1)) for start in starts]
+        starts = [
+            datetime.fromtimestamp(now, UTC) - timedelta(seconds=interval_s * back)
+            for back in range(min(limit, 5), 0, -1)
+        ]
+        return [
+            Candle(symbol, interval_s, start, TEN, TEN, TEN, TEN, Decimal(1)) for start in starts
+        ]
 
     async def aclose(self) -> None:
         return None
@@ -126,7 +165,9 @@ class Toy:
 
     name = "stranger_toy"
     title = "Toy exchange (simulated)"
-    traits = ExchangeTraits(True, True, RateLimit(100, 1.0, 100), RateLimit(100, 1.0, 100), visible_within_s=0.1)
+    traits = ExchangeTraits(
+        True, True, RateLimit(100, 1.0, 100), RateLimit(100, 1.0, 100), visible_within_s=0.1
+    )
     credential_fields: Sequence[CredentialField] = (CredentialField("secret", "Name", "any text"),)
 
     def environment(self, context: ExchangeContext) -> Environment:
@@ -147,7 +188,9 @@ class Hook:
     def new_secret(self) -> Secret:
         return Secret("stranger-secret")
 
-    def authenticate(self, delivery: Delivery, keys: Sequence[Secret], now: datetime) -> Authenticated:
+    def authenticate(
+        self, delivery: Delivery, keys: Sequence[Secret], now: datetime
+    ) -> Authenticated:
         given = delivery.header("x-stranger")
         for index, key in enumerate(keys):
             if given == [key.reveal()]:
@@ -180,11 +223,15 @@ class Candles:
 
 
 @hookimpl
-def register_exchanges(register: Callable[[ExchangeAdapter], None], settings: Mapping[str, object]) -> None:
+def register_exchanges(
+    register: Callable[[ExchangeAdapter], None], settings: Mapping[str, object]
+) -> None:
     register(Toy())
 
 
 @hookimpl
-def register_signal_sources(register: Callable[[WebhookSource | StreamSource], None], settings: Mapping[str, object]) -> None:
+def register_signal_sources(
+    register: Callable[[WebhookSource | StreamSource], None], settings: Mapping[str, object]
+) -> None:
     register(Hook())
     register(Candles())

@@ -1,4 +1,6 @@
-"""What stays after an account was disconnected is its owner's to read and to download; the audit says of every deed from where it was."""
+"""What stays after an account was disconnected is its owner's to read and to download; the audit
+says of every deed from where it was.
+"""
 
 import csv
 import getpass
@@ -49,17 +51,25 @@ def test_history_stays_readable_and_exportable_for_its_owner_alone(place: Place)
     assert "Performance of f0001 (disconnected)" in page
     assert "Closed trades" in page
     rows = list(csv.DictReader(io.StringIO(owner.get(former["Trades (CSV)"]))))
-    assert [(each["account"], each["symbol"], each["ended_by"]) for each in rows] == [("f0001", "BTCUSDT", "signal")]
-    assert owner.get("/performance.csv").count("\n") == 2, "without a name, of the only account that there was"
+    assert [(each["account"], each["symbol"], each["ended_by"]) for each in rows] == [
+        ("f0001", "BTCUSDT", "signal")
+    ]
+    assert owner.get("/performance.csv").count("\n") == 2, (
+        "without a name, of the only account that there was"
+    )
     assert owner.get(former["Signals"]).count("f0001 (disconnected)") >= 3
     assert "f0001 (disconnected)" in owner.get("/orders")
     assert "f0001 (disconnected)" in owner.get(f"/signals/{signal}/{name}")
-    assert ">trend</option>" in owner.get("/signals"), "a strategy that was left can still be chosen"
+    assert ">trend</option>" in owner.get("/signals"), (
+        "a strategy that was left can still be chosen"
+    )
 
     stranger = coming_in.come_in(place, "user", "link", "follower:f0002")
     for address in (former["Results"], former["Trades (CSV)"], f"/signals/{signal}/{name}"):
         stranger.get(address, 404 if "signals" in address or "performance" in address else 200)
-    assert "f0001" not in stranger.get("/orders") + stranger.get("/accounts") + stranger.get("/notifications")
+    assert "f0001" not in stranger.get("/orders") + stranger.get("/accounts") + stranger.get(
+        "/notifications"
+    )
 
     status = json.loads(shell(place, "status", "--json"))
     assert status["books"]["differ"] == []
@@ -80,36 +90,47 @@ def test_the_audit_says_of_every_deed_who_did_it_and_from_where(place: Place) ->
             visitor.post(address, **fields)
 
     walk(
-        operator, "/operate/switches",
-        ("/operate/switches/on", {"scope": "account", "target": "f0002", "level": "entries", "note": "n"}),
+        operator,
+        "/operate/switches",
+        (
+            "/operate/switches/on",
+            {"scope": "account", "target": "f0002", "level": "entries", "note": "n"},
+        ),
         ("/operate/switches/off", {"scope": "account", "target": "f0002"}),
         ("/operate/people/invite", {"role": "follower", "uses": "1", "days": "1"}),
         ("/operate/people/link", {"name": "follower:f0002"}),
         ("/operate/people/role", {"name": "follower:f0002", "role": "master"}),
         ("/operate/accounts/f0002/release", {}),
-    )  # fmt: skip
+    )
     follower = coming_in.come_in(place, "user", "link", "follower:f0002")
     invited = place.rows("SELECT id FROM ticket WHERE kind = 'invitation'")[0][0]
     walk(operator, "/operate/people", ("/operate/people/revoke", {"id": invited}))
     walk(
-        master, studio,
+        master,
+        studio,
         (f"{studio}/state", {"state": "published"}),
         (f"{studio}/rotate", {}),
         (f"{studio}/revoke", {}),
         (f"{studio}/tradingview", {"sell": "close", "only": "all", "days": "30", "pace": "10"}),
         (f"{studio}/close", {}),
-    )  # fmt: skip
+    )
     walk(
-        follower, "/home",
+        follower,
+        "/home",
         ("/accounts/f0002/pause", {}),
         ("/accounts/f0002/flatten", {}),
         ("/accounts/f0002/resume", {}),
-    )  # fmt: skip
+    )
     for command in (
-        ("halt", "entries", "--account", "f0002"), ("resume", "entries", "--account", "f0002"), ("invite", "create"),
-        ("user", "link", "follower:f0002"), ("user", "role", "follower:f0002", "master", "--take"),
-        ("secret", "rotate", "--strategy", "trend"), ("key", "rotate"), ("provision", "people.toml"),
-    ):  # fmt: skip
+        ("halt", "entries", "--account", "f0002"),
+        ("resume", "entries", "--account", "f0002"),
+        ("invite", "create"),
+        ("user", "link", "follower:f0002"),
+        ("user", "role", "follower:f0002", "master", "--take"),
+        ("secret", "rotate", "--strategy", "trend"),
+        ("key", "rotate"),
+        ("provision", "people.toml"),
+    ):
         shell(place, *command)
 
     me = getpass.getuser()
@@ -117,9 +138,22 @@ def test_the_audit_says_of_every_deed_who_did_it_and_from_where(place: Place) ->
     wrong = [row for row in rows if row[2] != ("shell" if row[0] == me else "127.0.0.1")]
     assert wrong == []
     acts = {(row[1], row[2] == "shell") for row in rows}
-    for act in ("switched_on", "switched_off", "invitation_made", "sign_in_link_made", "webhook_secret_renewed"):
+    for act in (
+        "switched_on",
+        "switched_off",
+        "invitation_made",
+        "sign_in_link_made",
+        "webhook_secret_renewed",
+    ):
         assert {(act, True), (act, False)} <= acts, act
-    for act in ("role_given", "invitation_revoked", "capability_made", "old_secrets_revoked", "strategy_published", "account_disconnected"):
+    for act in (
+        "role_given",
+        "invitation_revoked",
+        "capability_made",
+        "old_secrets_revoked",
+        "strategy_published",
+        "account_disconnected",
+    ):
         assert (act, False) in acts, act
     for act in ("role_taken", "root_key_activated", "provisioned"):
         assert (act, True) in acts, act

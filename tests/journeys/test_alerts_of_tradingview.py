@@ -1,4 +1,6 @@
-"""TradingView's documented behaviour replayed: text or JSON, gives up after 3 s, sends again after a 5xx, from its own addresses."""
+"""TradingView's documented behaviour replayed: text or JSON, gives up after 3 s, sends again after
+a 5xx, from its own addresses.
+"""
 
 import json
 import re
@@ -27,7 +29,9 @@ addresses = ["52.89.214.238"]
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     made = Place(tmp_path_factory.mktemp("place"))
     toml = made.folder / "rexalgo.toml"
-    text = toml.read_text(encoding="utf-8").replace("[web]", '[web]\ntrusted_proxies = ["127.0.0.1"]', 1)
+    text = toml.read_text(encoding="utf-8").replace(
+        "[web]", '[web]\ntrusted_proxies = ["127.0.0.1"]', 1
+    )
     if "trusted_proxies" not in text:
         text += '\n[web]\ntrusted_proxies = ["127.0.0.1"]\n'
     toml.write_text(text + SETTINGS, encoding="utf-8")
@@ -51,7 +55,10 @@ def make(place: Place, master: Visitor, **scope: str) -> str:
     assert found is not None
     page = master.get(f"/studio/strategies/{found[1]}/tradingview")
     assert "closes what is held on the other side, then opens short" in page
-    shown = master.post(f"/studio/strategies/{found[1]}/tradingview", **{"sell": "close", "only": "all", "days": "30", **scope})
+    shown = master.post(
+        f"/studio/strategies/{found[1]}/tradingview",
+        **{"sell": "close", "only": "all", "days": "30", **scope},
+    )
     address = re.search(r'id="url">([^<]+)<', shown)
     assert address is not None
     return place.url + "/hooks" + unescape(address[1]).partition("/hooks")[2]
@@ -66,14 +73,24 @@ def send(url: str, body: str | dict[str, object], peer: str = "52.89.214.238") -
     """Post as TradingView does, through a proxy that tells the address."""
     is_json = isinstance(body, dict)
     content = json.dumps(body) if is_json else str(body)
-    headers = {"Content-Type": "application/json; charset=utf-8" if is_json else "text/plain; charset=utf-8", "X-Forwarded-For": peer}
+    headers = {
+        "Content-Type": "application/json; charset=utf-8"
+        if is_json
+        else "text/plain; charset=utf-8",
+        "X-Forwarded-For": peer,
+    }
     with httpx.Client(trust_env=False, timeout=3) as client:
         return client.post(url, content=content.encode(), headers=headers)
 
 
-def test_json_and_text_are_one_signal_each_and_answers_come_well_under_300_ms(place: Place, url: str) -> None:
+def test_json_and_text_are_one_signal_each_and_answers_come_well_under_300_ms(
+    place: Place, url: str
+) -> None:
     took = []
-    for body in ({"action": "buy", "symbol": "BINANCE:BTCUSDT.P", "order_id": "L1", "time": "1"}, "close BTCUSDT"):
+    for body in (
+        {"action": "buy", "symbol": "BINANCE:BTCUSDT.P", "order_id": "L1", "time": "1"},
+        "close BTCUSDT",
+    ):
         began = time.perf_counter()
         answer = send(url, body)
         took.append(time.perf_counter() - began)
@@ -90,11 +107,33 @@ def test_what_is_sent_again_after_a_failure_is_one_signal(place: Place, url: str
     assert again.json()["duplicate"] is True
 
 
-def test_exits_are_taken_each_though_text_or_order_id_are_those_of_another(place: Place, url: str) -> None:
+def test_exits_are_taken_each_though_text_or_order_id_are_those_of_another(
+    place: Place, url: str
+) -> None:
     """The order id is a name in the script; a close is sent as the same text for every trade."""
-    first: dict[str, object] = {"action": "buy", "symbol": "BTCUSDT", "position": "long", "before": "flat", "id": "Long", "price": "1"}
-    fill: dict[str, object] = {"action": "sell", "symbol": "BTCUSDT", "position": "long", "order_id": "TP", "size_before": "4"}
-    sent = [first, fill | {"size_after": "3"}, fill | {"size_after": "2"}, "close BTCUSDT", first | {"price": "2"}, "close BTCUSDT"]
+    first: dict[str, object] = {
+        "action": "buy",
+        "symbol": "BTCUSDT",
+        "position": "long",
+        "before": "flat",
+        "id": "Long",
+        "price": "1",
+    }
+    fill: dict[str, object] = {
+        "action": "sell",
+        "symbol": "BTCUSDT",
+        "position": "long",
+        "order_id": "TP",
+        "size_before": "4",
+    }
+    sent = [
+        first,
+        fill | {"size_after": "3"},
+        fill | {"size_after": "2"},
+        "close BTCUSDT",
+        first | {"price": "2"},
+        "close BTCUSDT",
+    ]
     answers = [send(url, each) for each in sent]
     assert [answer.status_code for answer in answers] == [202] * 6
     assert len({answer.json()["signal_id"] for answer in answers}) == 6
@@ -104,10 +143,17 @@ def test_exits_are_taken_each_though_text_or_order_id_are_those_of_another(place
 
 
 def test_an_alert_that_says_flat_never_enters(place: Place, url: str) -> None:
-    for told in ({"sentiment": "flat"}, {"data": {"position_size": "0"}}, {"strategy_info": {"market_position": "flat"}}):
+    for told in (
+        {"sentiment": "flat"},
+        {"data": {"position_size": "0"}},
+        {"strategy_info": {"market_position": "flat"}},
+    ):
         answer = send(url, {"action": "buy", "ticker": "BYBIT:BTCUSDT.P", **told})
         assert answer.json()["mirrored"] is False
-        assert place.rows("SELECT json_extract(draft, '$.action') FROM signal WHERE id = ?", answer.json()["signal_id"]) == [("close",)]
+        assert place.rows(
+            "SELECT json_extract(draft, '$.action') FROM signal WHERE id = ?",
+            answer.json()["signal_id"],
+        ) == [("close",)]
     refused = send(url, {"action": "sell", "symbol": "BTCUSDT", "market_postion": "flat"})
     assert (refused.status_code, refused.json()["field"]) == (422, "market_postion")
 
@@ -116,9 +162,16 @@ def test_a_sender_that_hangs_up_loses_nothing(place: Place, url: str) -> None:
     before = place.rows("SELECT count(*) FROM signal")[0][0]
     body = json.dumps({"action": "close", "symbol": "BTCUSDT", "id": "hung-up"}).encode()
     host, _, path = url.removeprefix("http://").partition("/")
-    head = f"POST /{path} HTTP/1.1\r\nHost: {host}\r\nX-Forwarded-For: 52.89.214.238\r\nContent-Length: {len(body)}\r\n\r\n"
-    with socket.create_connection((host.partition(":")[0], int(host.partition(":")[2])), timeout=10) as sender:
-        sender.sendall(head.encode() + body)  # and gone, before an answer: whether or not this one was taken, the two are one signal
+    head = (
+        f"POST /{path} HTTP/1.1\r\nHost: {host}\r\nX-Forwarded-For: "
+        f"52.89.214.238\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    with socket.create_connection(
+        (host.partition(":")[0], int(host.partition(":")[2])), timeout=10
+    ) as sender:
+        sender.sendall(
+            head.encode() + body
+        )  # and gone, before an answer: whether or not this one was taken, the two are one signal
     answer = send(url, {"action": "close", "symbol": "BTCUSDT", "id": "hung-up"})
     assert answer.status_code in (200, 202)
     assert place.rows("SELECT count(*) FROM signal")[0][0] == before + 1
@@ -126,9 +179,17 @@ def test_a_sender_that_hangs_up_loses_nothing(place: Place, url: str) -> None:
 
 def test_a_sender_cannot_say_what_the_host_says_of_an_address(place: Place, url: str) -> None:
     endpoint = place.rows("SELECT id FROM endpoint WHERE source = 'tradingview'")[0][0]
-    headers = {"X-Forwarded-For": "52.89.214.238", "X-Capability-Token": url.rpartition("/")[2], "X-Endpoint-Sell": "reverse"}
+    headers = {
+        "X-Forwarded-For": "52.89.214.238",
+        "X-Capability-Token": url.rpartition("/")[2],
+        "X-Endpoint-Sell": "reverse",
+    }
     with httpx.Client(trust_env=False, timeout=3) as client:
-        answer = client.post(f"{place.url}/api/webhooks/copy-trading/{endpoint}", content=b"sell BTCUSDT", headers=headers)
+        answer = client.post(
+            f"{place.url}/api/webhooks/copy-trading/{endpoint}",
+            content=b"sell BTCUSDT",
+            headers=headers,
+        )
     assert answer.status_code == 401
 
 
@@ -142,8 +203,12 @@ def test_a_trusted_proxy_holds_more_connections_than_any_other_address(place: Pl
 
 
 @pytest.mark.parametrize("change", ["token", "peer"])
-def test_another_token_or_address_is_refused_like_any_stranger(place: Place, url: str, change: str) -> None:
-    address, peer = (url[:-2] + "xx", "52.89.214.238") if change == "token" else (url, "203.0.113.9")
+def test_another_token_or_address_is_refused_like_any_stranger(
+    place: Place, url: str, change: str
+) -> None:
+    address, peer = (
+        (url[:-2] + "xx", "52.89.214.238") if change == "token" else (url, "203.0.113.9")
+    )
     answer = send(address, "buy BTCUSDT", peer)
     assert (answer.status_code, answer.json()["error"]) == (401, "not_authentic")
 
@@ -159,12 +224,20 @@ def test_the_token_is_nowhere_in_the_ledger_or_the_log(place: Place, url: str) -
     assert not any(token in file.read_bytes() for file in files)
 
 
-def test_an_address_sends_no_more_entries_than_it_may_and_every_close(place: Place, master: Visitor) -> None:
+def test_an_address_sends_no_more_entries_than_it_may_and_every_close(
+    place: Place, master: Visitor
+) -> None:
     url = make(place, master, pace="2")
-    answers = [send(url, {"action": "buy", "symbol": "BTCUSDT", "id": f"e{n}"}).status_code for n in range(6)]
+    answers = [
+        send(url, {"action": "buy", "symbol": "BTCUSDT", "id": f"e{n}"}).status_code
+        for n in range(6)
+    ]
     assert answers[:2] == [202, 202]
     assert answers[-1] == 429
-    assert [send(url, {"action": "close", "symbol": "BTCUSDT", "id": f"c{n}"}).status_code for n in range(3)] == [202] * 3
+    assert [
+        send(url, {"action": "close", "symbol": "BTCUSDT", "id": f"c{n}"}).status_code
+        for n in range(3)
+    ] == [202] * 3
 
 
 def test_an_address_for_closes_only_takes_no_entry(place: Place, master: Visitor) -> None:
@@ -173,11 +246,34 @@ def test_an_address_for_closes_only_takes_no_entry(place: Place, master: Visitor
     assert send(url, "close BTCUSDT").status_code == 202
 
 
-def test_an_alert_that_fired_long_ago_enters_nothing_and_its_age_is_noted(place: Place, url: str) -> None:
-    answer = send(url, {"action": "buy", "symbol": "BTCUSDT", "order_id": "late", "timenow": "2026-01-01T00:00:00Z"})
+def test_an_alert_that_fired_long_ago_enters_nothing_and_its_age_is_noted(
+    place: Place, url: str
+) -> None:
+    answer = send(
+        url,
+        {
+            "action": "buy",
+            "symbol": "BTCUSDT",
+            "order_id": "late",
+            "timenow": "2026-01-01T00:00:00Z",
+        },
+    )
     assert (answer.status_code, answer.json()["mirrored"]) == (202, False)
-    assert set(place.settled(answer.json()["signal_id"])) <= {"expired", "skipped.superseded"}  # closes came since
+    assert set(place.settled(answer.json()["signal_id"])) <= {
+        "expired",
+        "skipped.superseded",
+    }  # closes came since
     with place._ledger() as db:
-        until(lambda: fetch_all(db, "SELECT 1 FROM delivery WHERE signal_id = ?", (answer.json()["signal_id"],)) != [], 10)
-    ((offset_ms,),) = place.rows("SELECT offset_ms FROM delivery WHERE signal_id = ?", answer.json()["signal_id"])
+        until(
+            lambda: (
+                fetch_all(
+                    db, "SELECT 1 FROM delivery WHERE signal_id = ?", (answer.json()["signal_id"],)
+                )
+                != []
+            ),
+            10,
+        )
+    ((offset_ms,),) = place.rows(
+        "SELECT offset_ms FROM delivery WHERE signal_id = ?", answer.json()["signal_id"]
+    )
     assert offset_ms < -1_000_000

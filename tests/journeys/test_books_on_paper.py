@@ -1,7 +1,9 @@
-"""The books of followers on paper, compared with the exchange's own journal: what happened while nobody was looking, told afterwards.
+"""The books of followers on paper, compared with the exchange's own journal: what happened while
+nobody was looking, told afterwards.
 
-The price moves, and the owner acts, while the server is down: a stop, a liquidation, a hand that takes a part, takes everything, or adds.
-The wallet that the journal makes judges ``account show``, ``books check`` and the CSV that a trader loads, to 0.01 for each trade.
+The price moves, and the owner acts, while the server is down: a stop, a liquidation, a hand that
+takes a part, takes everything, or adds. The wallet that the journal makes judges ``account show``,
+``books check`` and the CSV that a trader loads, to 0.01 for each trade.
 """
 
 import csv
@@ -52,7 +54,9 @@ class Now:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    made = Place(tmp_path_factory.mktemp("place"), '[plugin.paper]\nprice_fixed = { BTCUSDT = "65000" }')
+    made = Place(
+        tmp_path_factory.mktemp("place"), '[plugin.paper]\nprice_fixed = { BTCUSDT = "65000" }'
+    )
     made.provision(DECLARATIONS.format(followers=len(ALL)))
     made.serve()
     yield made
@@ -62,7 +66,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 
 def away(place: Place, price: str, *acts: tuple[str, str, str]) -> None:
-    """Stop the server, have owners act at the exchange, move the price, and serve again; an act is (whose, what, quantity)."""
+    """Stop the server, have owners act at the exchange, move the price, and serve again; an act is
+    (whose, what, quantity).
+    """
     assert place.end(signal.SIGTERM) == 0
     if acts:
         trio.run(_act, place, acts)
@@ -73,7 +79,9 @@ def away(place: Place, price: str, *acts: tuple[str, str, str]) -> None:
 
 
 async def _act(place: Place, acts: tuple[tuple[str, str, str], ...]) -> None:
-    price = re.findall(r'BTCUSDT = "(\d+)"', (place.folder / "rexalgo.toml").read_text(encoding="utf-8"))[0]
+    price = re.findall(
+        r'BTCUSDT = "(\d+)"', (place.folder / "rexalgo.toml").read_text(encoding="utf-8")
+    )[0]
     settings = PaperSettings.parse({"price_fixed": {"BTCUSDT": price}})
     venue = Venue.open(place.journal.parent, make_prices(settings), Now(), settings)
     for number, (name, what, quantity) in enumerate(acts):
@@ -83,20 +91,31 @@ async def _act(place: Place, acts: tuple[tuple[str, str, str], ...]) -> None:
             continue
         side = OrderSide.BUY if what == "adds" else OrderSide.SELL
         order = OrderIntent(
-            ClientOrderId(f"hand-{number}-{name}"), BTC, side, PositionSide.LONG, Quantity(Decimal(quantity)), OrderType.MARKET,
-            Ratio(Decimal(5)), reduce_only=side is OrderSide.SELL,
-        )  # fmt: skip
+            ClientOrderId(f"hand-{number}-{name}"),
+            BTC,
+            side,
+            PositionSide.LONG,
+            Quantity(Decimal(quantity)),
+            OrderType.MARKET,
+            Ratio(Decimal(5)),
+            reduce_only=side is OrderSide.SELL,
+        )
         await venue.place(key, order)
     venue.close()
 
 
 def wallet(place: Place, name: str) -> Decimal:
     """Return what the exchange's journal makes of a wallet."""
-    return replay(read_event(each) for each in read_journal(place.journal))[account_key(name.replace("f", "paper-"))].wallet
+    return replay(read_event(each) for each in read_journal(place.journal))[
+        account_key(name.replace("f", "paper-"))
+    ].wallet
 
 
 def shares(place: Place) -> dict[str, str]:
-    rows = place.rows("SELECT account.name, share FROM holding JOIN account ON account.id = account_id WHERE share != '0'")
+    rows = place.rows(
+        "SELECT account.name, share FROM holding JOIN account ON account.id = account_id WHERE "
+        "share != '0'"
+    )
     return {str(name): str(share) for name, share in rows}
 
 
@@ -110,7 +129,13 @@ def send(place: Place, body: dict[str, object]) -> set[str]:
 def test_what_happened_while_nobody_looked_is_booked_as_the_journal_has_it(place: Place) -> None:
     assert send(place, opening("one", stop_loss="64000")) == {"filled"}
     whole = shares(place)[IN_PART]
-    away(place, "65000", (IN_PART, "sells", "0.001"), (BY_HAND, "sells", whole), (MORE, "adds", "0.002"))
+    away(
+        place,
+        "65000",
+        (IN_PART, "sells", "0.001"),
+        (BY_HAND, "sells", whole),
+        (MORE, "adds", "0.002"),
+    )
     until(lambda: shares(place)[IN_PART] != whole and BY_HAND not in shares(place), 60)
     away(place, "63000", (LIQUIDATED, "unprotects", ""))
     until(lambda: set(shares(place)) == {LIQUIDATED}, 60)
@@ -120,35 +145,54 @@ def test_what_happened_while_nobody_looked_is_booked_as_the_journal_has_it(place
     assert send(place, closing("master-is-flat")) == {"skipped.nothing_to_close"}
     assert send(place, opening("two")) == {"filled"}
     assert send(place, closing("two-closed")) == {"filled"}
-    until(lambda: bool(json.loads(run_cli("books", "check", "--all", "--json", cwd=place.folder, code=None))["agrees"]), 60)
+    until(
+        lambda: bool(
+            json.loads(run_cli("books", "check", "--all", "--json", cwd=place.folder, code=None))[
+                "agrees"
+            ]
+        ),
+        60,
+    )
     for name in ALL:
         change = wallet(place, name) - START
         books = json.loads(run_cli("account", "show", name, "--json", cwd=place.folder))["books"]
         assert abs(Decimal(books["change"]) - change) <= CENT, (name, books)
-        assert (Decimal(books["unexplained"]), books["trades_not_reconciled"]) == (0, 0), (name, books)
+        assert (Decimal(books["unexplained"]), books["trades_not_reconciled"]) == (0, 0), (
+            name,
+            books,
+        )
 
 
 def test_how_each_trade_ended_is_told(place: Place) -> None:
     rows = place.rows(
-        "SELECT account.name, cause FROM trade JOIN account ON account.id = account_id WHERE strategy_id != '' ORDER BY trade.id"
+        "SELECT account.name, cause FROM trade JOIN account ON account.id = account_id WHERE "
+        "strategy_id != '' ORDER BY trade.id"
     )
     causes: dict[str, list[str]] = {}
     for name, cause in rows:
         causes.setdefault(str(name), []).append(str(cause))
     assert causes == {
-        STOPPED: ["stop_loss", "signal"], LIQUIDATED: ["liquidation", "signal"], IN_PART: ["owner", "stop_loss", "signal"],
-        BY_HAND: ["owner", "signal"], MORE: ["stop_loss", "signal"],
-    }  # fmt: skip
+        STOPPED: ["stop_loss", "signal"],
+        LIQUIDATED: ["liquidation", "signal"],
+        IN_PART: ["owner", "stop_loss", "signal"],
+        BY_HAND: ["owner", "signal"],
+        MORE: ["stop_loss", "signal"],
+    }
 
 
 @pytest.mark.parametrize("name", [STOPPED, LIQUIDATED, IN_PART, BY_HAND])
-def test_the_trades_that_a_trader_loads_come_to_what_the_wallet_lost(place: Place, name: str) -> None:
+def test_the_trades_that_a_trader_loads_come_to_what_the_wallet_lost(
+    place: Place, name: str
+) -> None:
     visitor = come_in(place, "user", "link", f"follower:{name}")
     told = list(csv.DictReader(io.StringIO(visitor.get("/performance.csv"))))
     results = sum((Decimal(each["result"]) for each in told), Decimal(0))
     assert abs(results - (wallet(place, name) - START)) <= CENT * len(told), told
     last = told[0]
-    assert (last["entry_price"], last["exit_price"]) == ("65000", "65000")  # nothing of the trade before it is averaged in
+    assert (last["entry_price"], last["exit_price"]) == (
+        "65000",
+        "65000",
+    )  # nothing of the trade before it is averaged in
     page = visitor.get("/performance")
     assert "PAPER" in page
     assert [each["state"] for each in told] == ["settled"] * len(told)

@@ -1,7 +1,9 @@
-"""Books whose facts come late: an order that fills after nobody found it any more, and a close whose price the exchange tells later.
+"""Books whose facts come late: an order that fills after nobody found it any more, and a close
+whose price the exchange tells later.
 
-What is not known is said to be so, on the page, in the file and by both commands, and is never zero; what comes corrects the result. The
-simulated exchange's own record of the wallets is the judge.
+What is not known is said to be so, on the page, in the file and by both commands, and is never
+zero; what comes corrects the result. The simulated exchange's own record of the wallets is the
+judge.
 """
 
 import csv
@@ -34,7 +36,14 @@ def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
 @pytest.fixture(scope="module")
 def place(simulator: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     folder = tmp_path_factory.mktemp("place")
-    with trading_there(simulator, folder, len(ALL), reconcile_active_s=5, reconcile_idle_s=5, not_confirmed_after_s=5) as made:
+    with trading_there(
+        simulator,
+        folder,
+        len(ALL),
+        reconcile_active_s=5,
+        reconcile_idle_s=5,
+        not_confirmed_after_s=5,
+    ) as made:
         yield made
         close_all()
 
@@ -57,13 +66,21 @@ def checked(place: Place, code: int) -> list[dict[str, Any]]:
 
 
 def last_order(place: Place, signal_id: str) -> tuple[str, str | None, str | None]:
-    """Return what ``rexalgo why`` knows by now of the order that a signal led to: what for, price, fee."""
-    order = json.loads(run_cli("why", signal_id, ALL[0], "--json", cwd=place.folder))["attempts"][-1]
+    """Return what ``rexalgo why`` knows by now of the order that a signal led to: what for, price,
+    fee.
+    """
+    order = json.loads(run_cli("why", signal_id, ALL[0], "--json", cwd=place.folder))["attempts"][
+        -1
+    ]
     return order["kind"], order["price"], order["fee"]
 
 
-def test_an_order_that_was_given_up_and_fills_late_is_in_the_books(simulator: Simulator, place: Place) -> None:
-    """Its answer is lost, nothing shows it for longer than it is looked for, and then its limit is reached."""
+def test_an_order_that_was_given_up_and_fills_late_is_in_the_books(
+    simulator: Simulator, place: Place
+) -> None:
+    """Its answer is lost, nothing shows it for longer than it is looked for, and then its limit is
+    reached.
+    """
     simulator.does("price", symbol="BTCUSDT", price="60000")
     simulator.rules(
         {"path": "/v2/futures/order", "method": "POST", "fault": "accept_then_drop", "times": 0},
@@ -78,12 +95,20 @@ def test_an_order_that_was_given_up_and_fills_late_is_in_the_books(simulator: Si
     assert place.settled(left) == ["filled"] * len(ALL)
     assert simulator.positions() == 0
     wait_until_settled(place, 120)
-    prices = place.rows("SELECT entry_price, exit_price, cause, state FROM trade WHERE strategy_id != ''")
-    assert [(Decimal(a), Decimal(b), c, d) for a, b, c, d in prices] == [(Decimal(59000), Decimal(58900), "signal", "settled")] * len(ALL)
+    prices = place.rows(
+        "SELECT entry_price, exit_price, cause, state FROM trade WHERE strategy_id != ''"
+    )
+    assert [(Decimal(a), Decimal(b), c, d) for a, b, c, d in prices] == [
+        (Decimal(59000), Decimal(58900), "signal", "settled")
+    ] * len(ALL)
 
 
-def test_a_close_whose_price_nobody_tells_is_not_known_until_somebody_does(simulator: Simulator, place: Place) -> None:
-    """No order row of the close, and the positions' history minutes late: the position proves the exit, and nothing its price."""
+def test_a_close_whose_price_nobody_tells_is_not_known_until_somebody_does(
+    simulator: Simulator, place: Place
+) -> None:
+    """No order row of the close, and the positions' history minutes late: the position proves the
+    exit, and nothing its price.
+    """
     began = {name: gained(simulator, name) for name in ALL}
     simulator.switch(closing_row="never", closed_rows_late_s=45)
     simulator.does("price", symbol="BTCUSDT", price="60000")
@@ -95,17 +120,26 @@ def test_a_close_whose_price_nobody_tells_is_not_known_until_somebody_does(simul
     for told in checked(place, code=1):
         assert "not settled" in {each["what"] for each in told["problems"]}
     assert last_order(place, left) == ("exit", None, None)
-    assert "price not known yet, fee not known yet" in run_cli("why", left, ALL[0], cwd=place.folder)
+    assert "price not known yet, fee not known yet" in run_cli(
+        "why", left, ALL[0], cwd=place.folder
+    )
     visitor = come_in(place, "user", "link", f"follower:{ALL[0]}")
     newest = next(csv.DictReader(io.StringIO(visitor.get("/performance.csv"))))
-    assert (newest["entry_price"], newest["exit_price"], newest["result"], newest["state"]) == ("60000", "", "", "open")
+    assert (newest["entry_price"], newest["exit_price"], newest["result"], newest["state"]) == (
+        "60000",
+        "",
+        "",
+        "open",
+    )
     assert "not known yet" in visitor.get("/performance")
     shown = json.loads(run_cli("account", "show", ALL[0], "--json", cwd=place.folder))["books"]
     assert (shown["trades_not_reconciled"], shown["fills_not_settled"] > 0) == (1, True)
     wait_until_settled(place, 240)
     for name in ALL:
         ((result,),) = place.rows(
-            "SELECT result FROM trade JOIN account ON account.id = account_id WHERE account.name = ? ORDER BY trade.id DESC LIMIT 1", name
+            "SELECT result FROM trade JOIN account ON account.id = account_id WHERE account.name "
+            "= ? ORDER BY trade.id DESC LIMIT 1",
+            name,
         )
         assert abs(Decimal(result) - (gained(simulator, name) - began[name])) <= CENT
     kind, price, fee = last_order(place, left)

@@ -1,4 +1,6 @@
-"""Coming in: an operator by one-time link with two factors, a trader by invitation, and back in when everything else is gone."""
+"""Coming in: an operator by one-time link with two factors, a trader by invitation, and back in
+when everything else is gone.
+"""
 
 import json
 import re
@@ -34,7 +36,9 @@ def join(place: Place, name: str) -> tuple[Visitor, list[str]]:
     """Join by invitation with a paper account; returns the browser and the recovery codes."""
     visitor = Visitor(place.url)
     visitor.get(link(place, "invite", "create"))
-    visitor.post("/join", invite=visitor.value("invite"), exchange="paper", name=name, balance="5000")
+    visitor.post(
+        "/join", invite=visitor.value("invite"), exchange="paper", name=name, balance="5000"
+    )
     assert visitor.path == "/security/password"
     shown = visitor.post("/security/password", password=PASSWORD, again=PASSWORD)
     codes = re.findall(r"<li><code>([a-z0-9-]{14})</code></li>", shown)
@@ -77,11 +81,15 @@ def test_a_trader_joins_once_per_invitation_and_comes_back_with_a_password(place
     visitor.post("/sign-in", name="ada", password=PASSWORD, next="/security")
     assert visitor.path == "/security"
     assert {"name": "ada", "roles": ["follower"]}.items() <= next(
-        each.items() for each in cli(place, "user", "list")["users"] if each["name"] == "ada"  # type: ignore[attr-defined]
-    )  # fmt: skip
+        each.items()
+        for each in cli(place, "user", "list")["users"]
+        if each["name"] == "ada"  # type: ignore[attr-defined]
+    )
 
 
-def test_an_invitation_that_was_used_lets_nobody_in_and_a_bad_name_uses_none_up(place: Place) -> None:
+def test_an_invitation_that_was_used_lets_nobody_in_and_a_bad_name_uses_none_up(
+    place: Place,
+) -> None:
     way = link(place, "invite", "create")
     first = Visitor(place.url)
     first.get(way)
@@ -101,7 +109,9 @@ def test_a_recovery_code_stands_for_everything_and_works_once(place: Place) -> N
     back = Visitor(place.url)
     back.post("/sign-in/recovery", name="carl", code=codes[3].upper().replace("-", " "))
     assert back.path == "/security/password"
-    assert "did not fit" in Visitor(place.url).post("/sign-in/recovery", 422, name="carl", code=codes[3])
+    assert "did not fit" in Visitor(place.url).post(
+        "/sign-in/recovery", 422, name="carl", code=codes[3]
+    )
 
 
 def test_changing_the_password_ends_the_other_sessions(place: Place) -> None:
@@ -133,7 +143,9 @@ def test_too_many_tries_have_to_wait_and_say_nothing_about_the_name(place: Place
     answers = []
     for name in ("ada-who", "nobody"):
         visitor = Visitor(place.url)
-        told = [visitor.post("/sign-in", 422, name=name, password="wrong words here") for _ in range(2)]
+        told = [
+            visitor.post("/sign-in", 422, name=name, password="wrong words here") for _ in range(2)
+        ]
         answers.append(re.sub(r"\d+ s|value=\"[^\"]*\"", "", told[0]))
     assert answers[0] == answers[1]
     visitor = Visitor(place.url)
@@ -147,7 +159,9 @@ def test_the_cookie_and_the_pages_keep_to_themselves(place: Place) -> None:
     visitor = Visitor(place.url)
     way = link(place, "user", "link", "follower:f0001")
     visitor.get(way)
-    answer = visitor.client.post(visitor.url + way, headers={"Origin": visitor.url}, follow_redirects=False)
+    answer = visitor.client.post(
+        visitor.url + way, headers={"Origin": visitor.url}, follow_redirects=False
+    )
     if answer.status_code == 422:  # the address waits after the tries of the test before
         pytest.skip("this address has to wait after the tries of another test")
     cookie = answer.headers["set-cookie"]

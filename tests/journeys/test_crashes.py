@@ -1,7 +1,9 @@
-"""SIGKILL and SIGTERM in the middle of a fan-out: restart, deliver again, and the exchange's own record is the judge.
+"""SIGKILL and SIGTERM in the middle of a fan-out: restart, deliver again, and the exchange's own
+record is the judge.
 
-Twenty moments: before the first order, and after every tenth of 200. A crash may leave at most the 16 claims that stood unsent without
-an order (they end NOT_CONFIRMED, looked up and never repeated); everything else is there exactly once.
+Twenty moments: before the first order, and after every tenth of 200. A crash may leave at most the
+16 claims that stood unsent without an order (they end NOT_CONFIRMED, looked up and never repeated);
+everything else is there exactly once.
 """
 
 import signal
@@ -15,8 +17,16 @@ from journey_place import DECLARATIONS, Place, closing, opening, running, until
 
 FOLLOWERS = 200
 CLAIMS_UNSENT_MAX = 16
-PRICES = {"BTCUSDT": "65000", "ETHUSDT": "3200", "SOLUSDT": "150", "BNBUSDT": "580", "LTCUSDT": "75"}
-"""A contract for each moment: an entry that was not confirmed keeps its symbol held, so the next moment needs another one."""
+PRICES = {
+    "BTCUSDT": "65000",
+    "ETHUSDT": "3200",
+    "SOLUSDT": "150",
+    "BNBUSDT": "580",
+    "LTCUSDT": "75",
+}
+"""A contract for each moment: an entry that was not confirmed keeps its symbol held, so the next
+moment needs another one.
+"""
 SETTINGS = f"""
 [plugin.paper]
 price_fixed = {{ {", ".join(f'{symbol} = "{price}"' for symbol, price in PRICES.items())} }}
@@ -30,7 +40,10 @@ ENGINE = "not_confirmed_after_s = 5"
 def place_of(folder: Path) -> Place:
     made = Place(folder, SETTINGS)
     file = folder / "rexalgo.toml"
-    file.write_text(file.read_text(encoding="utf-8").replace("[engine]", f"[engine]\n{ENGINE}"), encoding="utf-8")
+    file.write_text(
+        file.read_text(encoding="utf-8").replace("[engine]", f"[engine]\n{ENGINE}"),
+        encoding="utf-8",
+    )
     symbols = '", "'.join(PRICES)
     made.provision(DECLARATIONS.format(followers=FOLLOWERS).replace('"BTCUSDT"', f'"{symbols}"'))
     return made
@@ -47,11 +60,15 @@ def judge(place: Place, signal_id: str, orders_before: int, unsent_max: int) -> 
     assert codes["filled"] == len(orders), codes
     assert missing == codes["not_confirmed"] + codes["expired"], codes
     assert codes["not_confirmed"] <= unsent_max, codes
-    assert place.rows("SELECT count(*) FROM attempt WHERE state IN ('claimed', 'unknown')") == [(0,)]
+    assert place.rows("SELECT count(*) FROM attempt WHERE state IN ('claimed', 'unknown')") == [
+        (0,)
+    ]
 
 
 @pytest.mark.parametrize("part", range(4))
-def test_killed_in_a_fan_out_nothing_is_lost_and_nothing_is_sent_twice(part: int, tmp_path: Path) -> None:
+def test_killed_in_a_fan_out_nothing_is_lost_and_nothing_is_sent_twice(
+    part: int, tmp_path: Path
+) -> None:
     place = place_of(tmp_path)
     for moment, symbol in zip(range(part, 20, 4), PRICES, strict=True):
         body = opening(f"kill-{moment}", symbol=symbol)
@@ -61,7 +78,8 @@ def test_killed_in_a_fan_out_nothing_is_lost_and_nothing_is_sent_twice(part: int
             accepted = place.bots["trend"].post(client, body)
             assert accepted.status_code == 202
             if moment:
-                # The journal's growth is watched by its size, because reading 200 lines takes longer than an order does.
+                # The journal's growth is watched by its size, because reading 200 lines takes
+                # longer than an order does.
                 until(lambda size=size, moment=moment: grown(place, size) >= moment * 10, 20)  # type: ignore[misc]
             assert place.end(signal.SIGKILL) == -signal.SIGKILL
         with running(place), httpx.Client(trust_env=False, timeout=20) as client:
@@ -83,15 +101,25 @@ def grown(place: Place, size: int) -> int:
 def test_sigterm_ends_within_ten_seconds_though_an_exchange_never_answers(tmp_path: Path) -> None:
     place = Place(tmp_path, "[plugin.paper]\nlatency_ms = 600000")
     file = tmp_path / "rexalgo.toml"
-    file.write_text(file.read_text(encoding="utf-8").replace("[engine]", "[engine]\nsend_deadline_s = 60"), encoding="utf-8")
+    file.write_text(
+        file.read_text(encoding="utf-8").replace("[engine]", "[engine]\nsend_deadline_s = 60"),
+        encoding="utf-8",
+    )
     place.provision(DECLARATIONS.format(followers=2))
     with running(place), httpx.Client(trust_env=False, timeout=20) as client:
         signal_id = place.bots["trend"].post(client, opening("never")).json()["signal_id"]
-        until(lambda: place.rows("SELECT count(*) FROM attempt WHERE state = 'claimed'") == [(2,)], 20)
+        until(
+            lambda: place.rows("SELECT count(*) FROM attempt WHERE state = 'claimed'") == [(2,)], 20
+        )
         assert place.process is not None
         host, port = place.url.removeprefix("http://").split(":")
-        with socket.create_connection((host, int(port))) as slow:  # the web drains for it, and that must not come on top
-            slow.sendall(b"POST /api/webhooks/copy-trading/ep_0 HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n")
+        with socket.create_connection(
+            (host, int(port))
+        ) as slow:  # the web drains for it, and that must not come on top
+            slow.sendall(
+                b"POST /api/webhooks/copy-trading/ep_0 HTTP/1.1\r\nHost: x\r\nContent-Length: "
+                b"10\r\n\r\n"
+            )
             place.process.send_signal(signal.SIGTERM)
             assert place.process.wait(10) == 0
         place.end(signal.SIGTERM)
@@ -104,11 +132,18 @@ def test_ended_by_sigterm_in_a_fan_out_nothing_is_missing(tmp_path: Path) -> Non
         with running(place), httpx.Client(trust_env=False, timeout=20) as client:
             before = len(place.orders())
             size = place.journal.stat().st_size if place.journal.exists() else 0
-            accepted = place.bots["trend"].post(client, opening(f"term-{moment}")).json()["signal_id"]
+            accepted = (
+                place.bots["trend"].post(client, opening(f"term-{moment}")).json()["signal_id"]
+            )
             until(lambda size=size, moment=moment: grown(place, size) >= moment, 20)  # type: ignore[misc]
             assert place.end(signal.SIGTERM) == 0
-            assert place.rows("SELECT count(*) FROM attempt WHERE state IN ('claimed', 'unknown')") == [(0,)]
+            assert place.rows(
+                "SELECT count(*) FROM attempt WHERE state IN ('claimed', 'unknown')"
+            ) == [(0,)]
         with running(place), httpx.Client(trust_env=False, timeout=20) as client:
             judge(place, accepted, before, 0)
             closed = place.bots["trend"].post(client, closing(f"term-{moment}-close"))
-            assert set(place.settled(closed.json()["signal_id"], 90)) <= {"filled", "skipped.nothing_to_close"}
+            assert set(place.settled(closed.json()["signal_id"], 90)) <= {
+                "filled",
+                "skipped.nothing_to_close",
+            }

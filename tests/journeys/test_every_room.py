@@ -1,4 +1,6 @@
-"""Every route of the site, by every kind of visitor: who may come in is declared, and nobody else does."""
+"""Every route of the site, by every kind of visitor: who may come in is declared, and nobody else
+does.
+"""
 
 import re
 import stat
@@ -40,7 +42,11 @@ MAY = {
 
 
 def test_every_route_is_declared_and_every_declaration_is_a_route() -> None:
-    routes = {(rule.rule, method) for rule in APP.url_map.iter_rules() for method in rule.methods - {"HEAD", "OPTIONS"}}
+    routes = {
+        (rule.rule, method)
+        for rule in APP.url_map.iter_rules()
+        for method in rule.methods - {"HEAD", "OPTIONS"}
+    }
     assert routes == {(room.address, method) for room in ROOMS for method in room.methods}
 
 
@@ -58,9 +64,15 @@ def test_the_servers_memory_is_dumped_nowhere_and_its_files_are_its_own(place: P
     process = Path(f"/proc/{place.process.pid}")
     assert re.search(r"Max core file size +0 +0 ", (process / "limits").read_text())
     assert "Umask:\t0077" in (process / "status").read_text()
-    assert process.joinpath("environ").stat().st_uid == 0  # not to be dumped: what tells of its memory belongs to root
+    assert (
+        process.joinpath("environ").stat().st_uid == 0
+    )  # not to be dumped: what tells of its memory belongs to root
     data = place.folder / "data"
-    loose = [each for each in (data, *data.rglob("*")) if each.name != "plugins" and stat.S_IMODE(each.lstat().st_mode) & 0o077]
+    loose = [
+        each
+        for each in (data, *data.rglob("*"))
+        if each.name != "plugins" and stat.S_IMODE(each.lstat().st_mode) & 0o077
+    ]
     assert loose == []
 
 
@@ -84,7 +96,9 @@ def address_of(room: Room) -> str:
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_a_page_answers_those_it_is_for_and_nobody_else(visitors: dict[str, Visitor], role: str) -> None:
+def test_a_page_answers_those_it_is_for_and_nobody_else(
+    visitors: dict[str, Visitor], role: str
+) -> None:
     visitor = visitors[role]
     for room in ROOMS:
         if room.methods != ("GET",) or room.address in ("/pulse", "/events"):
@@ -94,7 +108,9 @@ def test_a_page_answers_those_it_is_for_and_nobody_else(visitors: dict[str, Visi
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_an_act_answers_those_it_is_for_and_nobody_else(visitors: dict[str, Visitor], role: str) -> None:
+def test_an_act_answers_those_it_is_for_and_nobody_else(
+    visitors: dict[str, Visitor], role: str
+) -> None:
     visitor = visitors[role]
     for room in ROOMS:
         if room.methods != ("POST",) or room.who is Who.BOT or room.address == "/sign-out":
@@ -102,12 +118,27 @@ def test_an_act_answers_those_it_is_for_and_nobody_else(visitors: dict[str, Visi
         visitor.get("/security" if role != "nobody" else "/sign-in")
         told = {"csrf": visitor.csrf} if visitor.csrf else {}
         address = visitor.url + address_of(room)
-        _judge(room, role, visitor.client.post(address, data=told, headers={"Origin": visitor.url}, follow_redirects=False))
-        foreign = visitor.client.post(address, data=told, headers={"Origin": "https://elsewhere.example"}, follow_redirects=False)
+        _judge(
+            room,
+            role,
+            visitor.client.post(
+                address, data=told, headers={"Origin": visitor.url}, follow_redirects=False
+            ),
+        )
+        foreign = visitor.client.post(
+            address,
+            data=told,
+            headers={"Origin": "https://elsewhere.example"},
+            follow_redirects=False,
+        )
         assert foreign.status_code in (403, 303, 404), (room, role, foreign.status_code)
         if role in MAY.get(room.who, ()):
-            bare = visitor.client.post(address, headers={"Origin": visitor.url}, follow_redirects=False)
-            offered = bare.headers.get("location", "").startswith("/again?")  # what lowers risk is not done either, but not lost
+            bare = visitor.client.post(
+                address, headers={"Origin": visitor.url}, follow_redirects=False
+            )
+            offered = bare.headers.get("location", "").startswith(
+                "/again?"
+            )  # what lowers risk is not done either, but not lost
             assert bare.status_code == 403 or offered, (room, role, bare.status_code)
 
 
@@ -121,8 +152,13 @@ def _judge(room: Room, role: str, answer: httpx.Response) -> None:
         assert answer.status_code == 303, told
         assert answer.headers["location"].startswith("/sign-in"), told
     elif role == "operator without a second factor":
-        needs = answer.status_code == 303 and answer.headers["location"].partition("?")[0] == "/security/second-factor"
-        assert needs or room.address.startswith(("/security/password", "/security/second-factor", "/sign-out", "/confirm")), told
+        needs = (
+            answer.status_code == 303
+            and answer.headers["location"].partition("?")[0] == "/security/second-factor"
+        )
+        assert needs or room.address.startswith(
+            ("/security/password", "/security/second-factor", "/sign-out", "/confirm")
+        ), told
     elif role in MAY[room.who]:
         assert answer.status_code != 403, told
     else:
@@ -157,19 +193,25 @@ ACTS = (
 
 
 @pytest.mark.parametrize(("role", "path"), OWNED)
-def test_another_persons_object_is_not_there(visitors: dict[str, Visitor], role: str, path: str) -> None:
+def test_another_persons_object_is_not_there(
+    visitors: dict[str, Visitor], role: str, path: str
+) -> None:
     visitors[role].get(path, 404)
 
 
 @pytest.mark.parametrize(("role", "path"), ACTS)
-def test_another_persons_object_cannot_be_acted_on(visitors: dict[str, Visitor], place: Place, role: str, path: str) -> None:
+def test_another_persons_object_cannot_be_acted_on(
+    visitors: dict[str, Visitor], place: Place, role: str, path: str
+) -> None:
     visitor = visitors[role]
     visitor.get("/security")
     visitor.post(path, 404)
     assert place.rows("SELECT count(*) FROM switch") == [(0,)]
 
 
-def test_one_person_has_so_many_streams_and_leaves_the_others_theirs(visitors: dict[str, Visitor]) -> None:
+def test_one_person_has_so_many_streams_and_leaves_the_others_theirs(
+    visitors: dict[str, Visitor],
+) -> None:
     reading: list[Iterator[bytes]] = []
     with ExitStack() as opened:
 
@@ -177,11 +219,15 @@ def test_one_person_has_so_many_streams_and_leaves_the_others_theirs(visitors: d
             visitor = visitors[role]
             answer = opened.enter_context(visitor.client.stream("GET", f"{visitor.url}/pulse"))
             if answer.status_code == 200:
-                reading.append(answer.iter_bytes())  # kept: httpx ends a stream whose reader is dropped
+                reading.append(
+                    answer.iter_bytes()
+                )  # kept: httpx ends a stream whose reader is dropped
                 assert b"retry" in next(reading[-1])  # it has begun, and counts
             return answer.status_code
 
-        assert [open_stream("follower") for _ in range(STREAMS_OF_ONE_MAX + 1)] == [200] * STREAMS_OF_ONE_MAX + [429]
+        assert [open_stream("follower") for _ in range(STREAMS_OF_ONE_MAX + 1)] == [
+            200
+        ] * STREAMS_OF_ONE_MAX + [429]
         assert open_stream("master") == 200
     head = visitors["follower"].client.head(f"{visitors['follower'].url}/pulse")
     assert head.status_code in (200, 429)  # and is answered whole, not left open

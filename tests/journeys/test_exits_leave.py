@@ -1,4 +1,6 @@
-"""Exits leave whatever stops entries: a broken limiter, an open circuit, a quarantine. The simulated exchange's own record judges."""
+"""Exits leave whatever stops entries: a broken limiter, an open circuit, a quarantine. The
+simulated exchange's own record judges.
+"""
 
 import json
 import sys
@@ -27,10 +29,16 @@ def place(simulator: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Ite
     settings = f'[plugin.mudrex]\nbase_url = "{simulator.base_url}"'
     made = Place(tmp_path_factory.mktemp("place"), settings, serving=TROUBLED_SERVE)
     file = made.folder / "rexalgo.toml"
-    text = file.read_text(encoding="utf-8").replace("[engine]", "[engine]\nreconcile_active_s = 5\nreconcile_idle_s = 5\nentry_age_s = 5")
+    text = file.read_text(encoding="utf-8").replace(
+        "[engine]", "[engine]\nreconcile_active_s = 5\nreconcile_idle_s = 5\nentry_age_s = 5"
+    )
     file.write_text(text, encoding="utf-8")
     run_cli("plugin", "enable", "mudrex", cwd=made.folder)
-    people = DECLARATIONS.format(followers=FOLLOWERS).replace('"paper"', '"mudrex"').replace('["BTCUSDT"]', '["BTCUSDT", "ETHUSDT"]')
+    people = (
+        DECLARATIONS.format(followers=FOLLOWERS)
+        .replace('"paper"', '"mudrex"')
+        .replace('["BTCUSDT"]', '["BTCUSDT", "ETHUSDT"]')
+    )
     made.provision(people)
     with running(made):
         yield made
@@ -62,10 +70,15 @@ def entries(simulator: Simulator, symbol: str) -> int:
 
 
 def alerts(place: Place) -> set[str]:
-    return {each["code"] for each in json.loads(run_cli("alert", "list", "--json", cwd=place.folder))["alerts"]}
+    return {
+        each["code"]
+        for each in json.loads(run_cli("alert", "list", "--json", cwd=place.folder))["alerts"]
+    }
 
 
-def test_exits_leave_while_the_limiter_is_broken_and_entries_do_not(simulator: Simulator, place: Place, client: httpx.Client) -> None:
+def test_exits_leave_while_the_limiter_is_broken_and_entries_do_not(
+    simulator: Simulator, place: Place, client: httpx.Client
+) -> None:
     trouble = place.folder / "limiter-broken"
     trouble.touch()
     try:
@@ -78,10 +91,22 @@ def test_exits_leave_while_the_limiter_is_broken_and_entries_do_not(simulator: S
         trouble.unlink()
 
 
-def test_exits_leave_while_the_circuit_is_open_and_entries_wait(simulator: Simulator, place: Place, client: httpx.Client) -> None:
-    simulator.rules({"path": "/funds", "fault": "refuse_503", "times": 0}, {"path": "/v2/futures/order", "fault": "refuse_503", "times": 0})
-    # Every account has met the failure: one that was read well a moment ago may send between two openings of the circuit.
-    until(lambda: "circuit_open" in alerts(place) and all(each["task"]["problem"] for each in listed(place)), 60)
+def test_exits_leave_while_the_circuit_is_open_and_entries_wait(
+    simulator: Simulator, place: Place, client: httpx.Client
+) -> None:
+    simulator.rules(
+        {"path": "/funds", "fault": "refuse_503", "times": 0},
+        {"path": "/v2/futures/order", "fault": "refuse_503", "times": 0},
+    )
+    # Every account has met the failure: one that was read well a moment ago may send between two
+    # openings of the circuit.
+    until(
+        lambda: (
+            "circuit_open" in alerts(place)
+            and all(each["task"]["problem"] for each in listed(place))
+        ),
+        60,
+    )
     entered = send(place, client, opening("circuit-eth", symbol="ETHUSDT"))
     send(place, client, closing("circuit-close"))
     until(lambda: simulator.positions() == 0, 60)
@@ -89,7 +114,9 @@ def test_exits_leave_while_the_circuit_is_open_and_entries_wait(simulator: Simul
     assert entries(simulator, "ETHUSDT") == 0
 
 
-def test_exits_leave_an_account_whose_entries_are_in_quarantine(simulator: Simulator, place: Place, client: httpx.Client) -> None:
+def test_exits_leave_an_account_whose_entries_are_in_quarantine(
+    simulator: Simulator, place: Place, client: httpx.Client
+) -> None:
     trouble = place.folder / "crash-f0002"
     trouble.touch()
     try:
@@ -109,22 +136,30 @@ def test_exits_leave_an_account_whose_entries_are_in_quarantine(simulator: Simul
     assert len(place.settled(entered, 60)) == FOLLOWERS
 
 
-def test_flatten_ends_flat_though_what_stands_is_worth_less_than_an_order_may_be(simulator: Simulator, place: Place) -> None:
+def test_flatten_ends_flat_though_what_stands_is_worth_less_than_an_order_may_be(
+    simulator: Simulator, place: Place
+) -> None:
     prices = f"{simulator.control}/price"
     with httpx.Client(trust_env=False, timeout=30) as made:
         opened = send(place, made, opening("small-open", side="SHORT"))
         assert Counter(place.settled(opened, 60)) == {"filled": FOLLOWERS}
     try:
-        httpx.post(prices, json={"symbol": "BTCUSDT", "price": "600"}, trust_env=False).raise_for_status()
+        httpx.post(
+            prices, json={"symbol": "BTCUSDT", "price": "600"}, trust_env=False
+        ).raise_for_status()
         until(lambda: _worth_at_most(simulator) < 5, 30)
         told = run_cli("halt", "flatten", "--all", "--yes", "--wait", "60", cwd=place.folder)
         assert "FLAT: nothing of the engine is open for everything" in told
         assert (simulator.positions(), "residue" in alerts(place)) == (0, False)
     finally:
-        httpx.post(prices, json={"symbol": "BTCUSDT", "price": None}, trust_env=False).raise_for_status()
+        httpx.post(
+            prices, json={"symbol": "BTCUSDT", "price": None}, trust_env=False
+        ).raise_for_status()
         run_cli("resume", "entries", "--all", cwd=place.folder)
 
 
 def _worth_at_most(simulator: Simulator) -> float:
     seen = httpx.get(f"{simulator.control}/accounts", trust_env=False).json()
-    return max(float(held["quantity"]) * 600 for each in seen.values() for held in each["positions"])
+    return max(
+        float(held["quantity"]) * 600 for each in seen.values() for held in each["positions"]
+    )

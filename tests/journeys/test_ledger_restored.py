@@ -1,4 +1,5 @@
-"""A ledger that is old, missing or gone: no order before a person confirmed, then the right ones; and never a healthy, empty place.
+"""A ledger that is old, missing or gone: no order before a person confirmed, then the right ones;
+and never a healthy, empty place.
 
 The real server on the paper exchange, whose own journal is the judge of what left.
 """
@@ -52,7 +53,9 @@ def command(place: Place, method: str) -> dict[str, Any]:
 
 def refused(place: Place, *args: str) -> tuple[int, str]:
     """Run a command that must not work; returns its exit code and what it said."""
-    told = subprocess.run([*REXALGO, *args], cwd=place.folder, capture_output=True, text=True, timeout=60)
+    told = subprocess.run(
+        [*REXALGO, *args], cwd=place.folder, capture_output=True, text=True, timeout=60
+    )
     return told.returncode, told.stderr
 
 
@@ -62,7 +65,9 @@ def serve_still(place: Place) -> None:
     until(lambda: command(place, "status")["engine"]["accounts_read"] == 2, 40)
 
 
-def deliver(place: Place, client: httpx.Client, body: dict[str, object], status: int = 202) -> dict[str, Any]:
+def deliver(
+    place: Place, client: httpx.Client, body: dict[str, object], status: int = 202
+) -> dict[str, Any]:
     answer = place.bots["trend"].post(client, body)
     assert answer.status_code == status, answer.text
     return dict(answer.json())
@@ -79,7 +84,10 @@ def end(place: Place, number: signal.Signals = signal.SIGTERM) -> None:
 
 def planned(place: Place) -> dict[str, set[str]]:
     """Return the kinds of steps that the plan of each account has."""
-    return {each["account"]: {step["kind"] for step in each["steps"]} for each in command(place, "reconcile_all")["accounts"]}
+    return {
+        each["account"]: {step["kind"] for step in each["steps"]}
+        for each in command(place, "reconcile_all")["accounts"]
+    }
 
 
 def test_a_backup_put_back_stands_still_until_the_plan_was_read_then_only_what_is_ours_is_closed(
@@ -119,14 +127,19 @@ def test_a_backup_put_back_stands_still_until_the_plan_was_read_then_only_what_i
     for each in ask(place, "reconcile", "--plan", code=1)["accounts"]:
         differs = {step["kind"]: step["differs"] for step in each["steps"]}
         assert set(differs) == {"share", "own", "lost", "sends"}, each
-        assert "an order of this engine that this ledger lacks closed the position; the one that stands there now" in differs["share"]
+        assert (
+            "an order of this engine that this ledger lacks closed the position; the one that "
+            "stands there now" in differs["share"]
+        )
         assert "an order of this engine that this ledger lacks opened it" in differs["own"]
     assert place.orders() == before
     confirmed = ask(place, "restore", "confirm")
     assert (confirmed["confirmed"], confirmed["still"], confirmed["entries_ended"]) == (2, {}, 2)
     assert set(place.settled(entry["signal_id"])) == {"killed"}
     assert set(place.settled(exit_["signal_id"])) == {"skipped.nothing_to_close"}
-    assert place.orders() == before  # what was opened after the backup is not known as ours: a person was told
+    assert (
+        place.orders() == before
+    )  # what was opened after the backup is not known as ours: a person was told
     assert client.get(f"{place.url}/api/ready").status_code == 200
     end(place)
     place.serve()  # confirmed once and for all
@@ -134,34 +147,55 @@ def test_a_backup_put_back_stands_still_until_the_plan_was_read_then_only_what_i
     end(place)
 
 
-def test_an_owners_own_position_of_later_than_the_backup_is_never_taken_for_ours(tmp_path: Path, client: httpx.Client) -> None:
+def test_an_owners_own_position_of_later_than_the_backup_is_never_taken_for_ours(
+    tmp_path: Path, client: httpx.Client
+) -> None:
     with simulated(tmp_path / "orders.jsonl") as exchange:
         place = Place(tmp_path / "place", f'[plugin.mudrex]\nbase_url = "{exchange.base_url}"')
         run_cli("plugin", "enable", "mudrex", cwd=place.folder)
-        place.provision(DECLARATIONS.format(followers=2).replace('"paper"', '"mudrex"').replace("paper-", "sim-"))
+        place.provision(
+            DECLARATIONS.format(followers=2)
+            .replace('"paper"', '"mudrex"')
+            .replace("paper-", "sim-")
+        )
         place.serve()
         filled(place, client, opening("one"))
-        until(lambda: place.rows("SELECT count(*) FROM holding WHERE position_id != ''") == [(2,)], 40)
+        until(
+            lambda: place.rows("SELECT count(*) FROM holding WHERE position_id != ''") == [(2,)], 40
+        )
         back_up(data(place) / "ledger.sqlite3", place.folder / "old.sqlite3")
         end(place)
         exchange.does("owner", account="sim-0001", symbol="BTCUSDT", act="close")
-        exchange.does("owner", account="sim-0001", symbol="BTCUSDT", act="open", side="LONG", quantity="0.05")
+        exchange.does(
+            "owner", account="sim-0001", symbol="BTCUSDT", act="open", side="LONG", quantity="0.05"
+        )
         ask(place, "restore", "old.sqlite3")
         before = exchange.orders()
         serve_still(place)
         exit_ = deliver(place, client, closing("two"))
-        # Until the exchange's history tells what became of the position, the plan says that it is looked up.
-        until(lambda: planned(place) == {"f0001": {"share", "own", "sends"}, "f0002": {"stays", "sends"}}, 60)
+        # Until the exchange's history tells what became of the position, the plan says that it is
+        # looked up.
+        until(
+            lambda: (
+                planned(place) == {"f0001": {"share", "own", "sends"}, "f0002": {"stays", "sends"}}
+            ),
+            60,
+        )
         assert exchange.orders() == before
         command(place, "restore_confirm")
         assert sorted(place.settled(exit_["signal_id"])) == ["filled", "skipped.nothing_to_close"]
         assert len(exchange.orders()) == len(before) + 1
         left = httpx.get(f"{exchange.control}/accounts", trust_env=False).json()
-        assert {name: len(each["positions"]) for name, each in left.items()} == {"sim-0001": 1, "sim-0002": 0}
+        assert {name: len(each["positions"]) for name, each in left.items()} == {
+            "sim-0001": 1,
+            "sim-0002": 0,
+        }
         end(place)
 
 
-def test_a_whole_folder_put_back_is_betrayed_by_the_history_of_its_accounts(tmp_path: Path, client: httpx.Client) -> None:
+def test_a_whole_folder_put_back_is_betrayed_by_the_history_of_its_accounts(
+    tmp_path: Path, client: httpx.Client
+) -> None:
     place = place_of(tmp_path)
     place.serve()
     filled(place, client, opening("one"))
@@ -216,8 +250,9 @@ def until_gone(place: Place, client: httpx.Client) -> list[httpx.Response]:
 
 
 @pytest.mark.parametrize(
-    ("harm", "then"), [(removed, "is missing"), (replaced, "lies beside it"), (written_over, "lies beside it")]
-)  # fmt: skip
+    ("harm", "then"),
+    [(removed, "is missing"), (replaced, "lies beside it"), (written_over, "lies beside it")],
+)
 def test_a_ledger_that_goes_away_while_it_is_used_promises_nothing_and_the_server_ends(
     harm: Callable[[Path, Path], None], then: str, tmp_path: Path, client: httpx.Client
 ) -> None:
@@ -242,7 +277,9 @@ def test_a_ledger_that_goes_away_while_it_is_used_promises_nothing_and_the_serve
     assert (code, then in said) == (1, True)
 
 
-def test_a_place_moved_with_its_whole_folder_starts_as_usual(tmp_path: Path, client: httpx.Client) -> None:
+def test_a_place_moved_with_its_whole_folder_starts_as_usual(
+    tmp_path: Path, client: httpx.Client
+) -> None:
     place = place_of(tmp_path / "here")
     place.serve()
     filled(place, client, opening("one"))

@@ -1,4 +1,6 @@
-"""A master's path: publish, run the sender that the page shows, see the delivery and its receipt, rotate under load, and debug."""
+"""A master's path: publish, run the sender that the page shows, see the delivery and its receipt,
+rotate under load, and debug.
+"""
 
 import json
 import re
@@ -33,7 +35,9 @@ def master(place: Place) -> Iterator[Visitor]:
     visitor = Visitor(place.url)
     visitor.get("/" + str(told["link"]).split("/", 3)[3])
     name = f"m{len(place.rows('SELECT id FROM person'))}"
-    visitor.post("/join", invite=visitor.value("invite"), exchange="paper", name=name, balance="1000")
+    visitor.post(
+        "/join", invite=visitor.value("invite"), exchange="paper", name=name, balance="1000"
+    )
     visitor.post("/security/password", password=PASSWORD, again=PASSWORD)
     yield visitor
     close_all()
@@ -49,7 +53,13 @@ def shown(page: str, part: str) -> str:
 def make(master: Visitor, name: str) -> tuple[str, str]:
     """Make and publish a strategy; returns its id and the page that showed its secret."""
     master.get("/studio/copy-trading/new")
-    page = master.post("/studio/copy-trading/new", name=name, about="tests", symbols="BTCUSDT, ETHUSDT", leverage="5")
+    page = master.post(
+        "/studio/copy-trading/new",
+        name=name,
+        about="tests",
+        symbols="BTCUSDT, ETHUSDT",
+        leverage="5",
+    )
     found = re.search(r"/studio/strategies/(str_[0-9a-f]+)", page)
     assert found is not None
     master.get(f"/studio/strategies/{found[1]}")
@@ -57,10 +67,16 @@ def make(master: Visitor, name: str) -> tuple[str, str]:
     return found[1], page
 
 
-@pytest.mark.parametrize(("part", "command"), [("python", [sys.executable, "-"]), ("shell", ["bash", "-s"])])
-def test_the_senders_that_the_page_shows_work_as_they_are(master: Visitor, part: str, command: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("part", "command"), [("python", [sys.executable, "-"]), ("shell", ["bash", "-s"])]
+)
+def test_the_senders_that_the_page_shows_work_as_they_are(
+    master: Visitor, part: str, command: list[str]
+) -> None:
     identifier, page = make(master, f"strategy-{part}")
-    told = subprocess.run(command, input=shown(page, part), capture_output=True, text=True, timeout=60)
+    told = subprocess.run(
+        command, input=shown(page, part), capture_output=True, text=True, timeout=60
+    )
     assert told.returncode == 0, told.stderr
     assert "sig_" in told.stdout
     until(lambda: "Accepted" in master.get(f"/studio/strategies/{identifier}"), 10)
@@ -70,18 +86,34 @@ def test_the_senders_that_the_page_shows_work_as_they_are(master: Visitor, part:
     assert json.loads(master.get(receipt[1]))["action"] == "open"
 
 
-def test_rotating_refuses_nothing_of_a_sender_that_goes_on_with_the_old_secret(master: Visitor) -> None:
+def test_rotating_refuses_nothing_of_a_sender_that_goes_on_with_the_old_secret(
+    master: Visitor,
+) -> None:
     identifier, page = make(master, "rotated")
     sender = shown(page, "python")
-    assert subprocess.run([sys.executable, "-"], input=sender, capture_output=True, text=True, timeout=60).returncode == 0
+    assert (
+        subprocess.run(
+            [sys.executable, "-"], input=sender, capture_output=True, text=True, timeout=60
+        ).returncode
+        == 0
+    )
     master.get(f"/studio/strategies/{identifier}")
     renewed = master.post(f"/studio/strategies/{identifier}/rotate")
     assert shown(renewed, "secret") != shown(page, "secret")
     for text in (sender, shown(renewed, "python")):
-        assert subprocess.run([sys.executable, "-"], input=text, capture_output=True, text=True, timeout=60).returncode == 0
-    until(lambda: "last used" in master.get(f"/studio/strategies/{identifier}"), 10)  # noted off the sender's way
+        assert (
+            subprocess.run(
+                [sys.executable, "-"], input=text, capture_output=True, text=True, timeout=60
+            ).returncode
+            == 0
+        )
+    until(
+        lambda: "last used" in master.get(f"/studio/strategies/{identifier}"), 10
+    )  # noted off the sender's way
     master.post(f"/studio/strategies/{identifier}/revoke")
-    refused = subprocess.run([sys.executable, "-"], input=sender, capture_output=True, text=True, timeout=60)
+    refused = subprocess.run(
+        [sys.executable, "-"], input=sender, capture_output=True, text=True, timeout=60
+    )
     assert "401" in refused.stderr
     until(lambda: "Not authentic" in master.get(f"/studio/strategies/{identifier}/deliveries"), 10)
 
@@ -91,29 +123,53 @@ def test_the_debugger_says_what_is_wrong(master: Visitor, place: Place) -> None:
     body = b'{"idempotency_key":"d1","action":"open","symbol":"BTCUSDT","side":"LONG"}'
     header = next(iter(sign_a(Secret(shown(page, "secret")), body, datetime.now(UTC)).values()))
     master.get("/studio/debugger")
-    told = master.post("/studio/debugger", strategy=identifier, headers=f"X-RexAlgo-Signature: {header}", body=body.decode())
+    told = master.post(
+        "/studio/debugger",
+        strategy=identifier,
+        headers=f"X-RexAlgo-Signature: {header}",
+        body=body.decode(),
+    )
     assert "would be accepted now" in told
-    told = master.post("/studio/debugger", strategy=identifier, headers=f"X-RexAlgo-Signature: {header}", body=body.decode() + "\n")
+    told = master.post(
+        "/studio/debugger",
+        strategy=identifier,
+        headers=f"X-RexAlgo-Signature: {header}",
+        body=body.decode() + "\n",
+    )
     assert "was not signed" in told or "were not signed" in told
     assert shown(page, "secret") not in told
     lines = b'{"idempotency_key": "d2",\r\n "action": "close",\r\n "symbol": "BTCUSDT"}'
     header = next(iter(sign_a(Secret(shown(page, "secret")), lines, datetime.now(UTC)).values()))
-    told = master.post("/studio/debugger", strategy=identifier, headers=f"X-RexAlgo-Signature: {header}", body=lines.decode())
+    told = master.post(
+        "/studio/debugger",
+        strategy=identifier,
+        headers=f"X-RexAlgo-Signature: {header}",
+        body=lines.decode(),
+    )
     assert "would be accepted now" in told
     master.get(f"/studio/strategies/{identifier}")
     master.post(f"/studio/strategies/{identifier}/rotate")
     master.get(f"/studio/strategies/{identifier}")
     master.post(f"/studio/strategies/{identifier}/revoke")
-    told = master.post("/studio/debugger", strategy=identifier, headers=f"X-RexAlgo-Signature: {header}", body=lines.decode())
+    told = master.post(
+        "/studio/debugger",
+        strategy=identifier,
+        headers=f"X-RexAlgo-Signature: {header}",
+        body=lines.decode(),
+    )
     assert "an older secret, which ended" in told
 
 
-def test_a_test_signal_of_every_action_goes_through_and_sends_no_order(master: Visitor, place: Place) -> None:
+def test_a_test_signal_of_every_action_goes_through_and_sends_no_order(
+    master: Visitor, place: Place
+) -> None:
     identifier, _ = make(master, "tested")
     before = len(place.orders())
     for action in ("open", "add", "reduce", "close", "reverse", "set_protection", "cancel"):
         master.get(f"/studio/strategies/{identifier}")
-        master.post(f"/studio/strategies/{identifier}/test", action=action, symbol="BTCUSDT", side="LONG")
+        master.post(
+            f"/studio/strategies/{identifier}/test", action=action, symbol="BTCUSDT", side="LONG"
+        )
         assert "reached no exchange" in (master.page.text if master.page is not None else "")
     assert len(place.orders()) == before
     assert master.get(f"/studio/strategies/{identifier}/signals").count("test</span>") == 7
@@ -126,40 +182,81 @@ def test_what_is_another_masters_is_not_there(master: Visitor, place: Place) -> 
     master.post(f"/studio/strategies/{other}/rotate", 404)
 
 
-def test_changed_terms_ask_followers_for_consent_and_a_retired_strategy_takes_no_entries(master: Visitor, place: Place) -> None:
+def test_changed_terms_ask_followers_for_consent_and_a_retired_strategy_takes_no_entries(
+    master: Visitor, place: Place
+) -> None:
     identifier, _ = make(master, "changing")
     master.get(f"/strategies/{identifier}/follow")
-    terms = {"sizing": "fixed_margin", "size": "50", "leverage_mode": "capped", "leverage": "5", "symbols": "BTCUSDT", "do": "agree"}
-    master.post(f"/strategies/{identifier}/follow", account=master_account(place), mode="watch", **terms)
+    terms = {
+        "sizing": "fixed_margin",
+        "size": "50",
+        "leverage_mode": "capped",
+        "leverage": "5",
+        "symbols": "BTCUSDT",
+        "do": "agree",
+    }
+    master.post(
+        f"/strategies/{identifier}/follow", account=master_account(place), mode="watch", **terms
+    )
     master.get(f"/studio/strategies/{identifier}")
-    master.post(f"/studio/strategies/{identifier}/describe", about="x", symbols="BTCUSDT", leverage="10")
-    standing = "SELECT agreed_us < terms_us FROM subscription JOIN strategy ON strategy.id = strategy_id WHERE strategy.id = ?"
+    master.post(
+        f"/studio/strategies/{identifier}/describe", about="x", symbols="BTCUSDT", leverage="10"
+    )
+    standing = (
+        "SELECT agreed_us < terms_us FROM subscription JOIN strategy ON strategy.id = strategy_id "
+        "WHERE strategy.id = ?"
+    )
     assert place.rows(standing, identifier) == [(1,)]
     master.get(f"/studio/strategies/{identifier}")
-    master.post(f"/studio/strategies/{identifier}/test", action="open", symbol="BTCUSDT", side="LONG")
-    signal = place.rows("SELECT id FROM signal WHERE strategy_id = ? ORDER BY number DESC", identifier)[0][0]
+    master.post(
+        f"/studio/strategies/{identifier}/test", action="open", symbol="BTCUSDT", side="LONG"
+    )
+    signal = place.rows(
+        "SELECT id FROM signal WHERE strategy_id = ? ORDER BY number DESC", identifier
+    )[0][0]
     assert place.settled(str(signal)) == ["skipped.consent"]
     master.get(f"/strategies/{identifier}")
     master.post(f"/strategies/{identifier}/consent", account=master_account(place))
     assert place.rows(standing, identifier) == [(0,)]
     master.get(f"/studio/strategies/{identifier}")
     master.post(f"/studio/strategies/{identifier}/state", state="retired")
-    master.post(f"/studio/strategies/{identifier}/test", action="open", symbol="BTCUSDT", side="LONG")
-    signal = place.rows("SELECT id FROM signal WHERE strategy_id = ? ORDER BY number DESC", identifier)[0][0]
+    master.post(
+        f"/studio/strategies/{identifier}/test", action="open", symbol="BTCUSDT", side="LONG"
+    )
+    signal = place.rows(
+        "SELECT id FROM signal WHERE strategy_id = ? ORDER BY number DESC", identifier
+    )[0][0]
     assert place.settled(str(signal)) == ["skipped.strategy_off"]
 
 
-def test_what_is_held_can_be_closed_after_its_contract_was_taken_out(master: Visitor, place: Place) -> None:
+def test_what_is_held_can_be_closed_after_its_contract_was_taken_out(
+    master: Visitor, place: Place
+) -> None:
     identifier, page = make(master, "narrowed")
     bot = Bot(place.url + "/api/webhooks" + shown_address(page), Secret(shown(page, "secret")))
     master.get(f"/strategies/{identifier}/follow")
-    terms = {"sizing": "fixed_margin", "size": "50", "leverage_mode": "capped", "leverage": "5", "symbols": "ETHUSDT", "do": "agree"}
-    master.post(f"/strategies/{identifier}/follow", account=master_account(place), mode="live", confirmed="yes", **terms)
+    terms = {
+        "sizing": "fixed_margin",
+        "size": "50",
+        "leverage_mode": "capped",
+        "leverage": "5",
+        "symbols": "ETHUSDT",
+        "do": "agree",
+    }
+    master.post(
+        f"/strategies/{identifier}/follow",
+        account=master_account(place),
+        mode="live",
+        confirmed="yes",
+        **terms,
+    )
     with httpx.Client(trust_env=False) as client:
         entered = bot.post(client, opening("n1", symbol="ETHUSDT")).json()
         assert place.settled(entered["signal_id"]) == ["filled"]
         master.get(f"/studio/strategies/{identifier}")
-        master.post(f"/studio/strategies/{identifier}/describe", about="x", symbols="BTCUSDT", leverage="5")
+        master.post(
+            f"/studio/strategies/{identifier}/describe", about="x", symbols="BTCUSDT", leverage="5"
+        )
         assert bot.post(client, opening("n2", symbol="ETHUSDT")).status_code == 422
         closed = bot.post(client, closing("n3", symbol="ETHUSDT"))
         assert closed.status_code == 202, closed.text
@@ -167,7 +264,9 @@ def test_what_is_held_can_be_closed_after_its_contract_was_taken_out(master: Vis
         assert bot.post(client, closing("n4", symbol="ETHUSDT")).status_code == 422
 
 
-def test_a_deleted_address_is_gone_for_good_and_another_one_can_be_made(master: Visitor, place: Place) -> None:
+def test_a_deleted_address_is_gone_for_good_and_another_one_can_be_made(
+    master: Visitor, place: Place
+) -> None:
     identifier, page = make(master, "renewed")
     bot = Bot(place.url + "/api/webhooks" + shown_address(page), Secret(shown(page, "secret")))
     seen = master.get(f"/studio/strategies/{identifier}")
@@ -179,31 +278,45 @@ def test_a_deleted_address_is_gone_for_good_and_another_one_can_be_made(master: 
     with httpx.Client(trust_env=False) as client:
         assert bot.post(client, closing("g1")).status_code == 410
         again = master.post(f"/studio/strategies/{identifier}/endpoint")
-        other = Bot(place.url + "/api/webhooks" + shown_address(again), Secret(shown(again, "secret")))
+        other = Bot(
+            place.url + "/api/webhooks" + shown_address(again), Secret(shown(again, "secret"))
+        )
         assert other.url != bot.url
         assert other.post(client, closing("g2")).status_code == 202
         assert bot.post(client, closing("g3")).status_code == 410
     master.get(f"/studio/strategies/{identifier}")
     master.post(f"/studio/strategies/{identifier}/endpoint", 422)
-    acts = [row[0] for row in place.rows("SELECT act FROM audit WHERE subject = 'renewed' ORDER BY number")]
+    acts = [
+        row[0]
+        for row in place.rows("SELECT act FROM audit WHERE subject = 'renewed' ORDER BY number")
+    ]
     assert acts[-2:] == ["endpoint_deleted", "endpoint_made"]
 
 
-def test_a_sender_is_told_that_a_paused_strategy_takes_no_entries(master: Visitor, place: Place) -> None:
+def test_a_sender_is_told_that_a_paused_strategy_takes_no_entries(
+    master: Visitor, place: Place
+) -> None:
     identifier, page = make(master, "pausing")
     bot = Bot(place.url + "/api/webhooks" + shown_address(page), Secret(shown(page, "secret")))
     with httpx.Client(trust_env=False) as client:
-        assert bot.post(client, opening("p1", seq=50)).json()["reason"] == "nobody follows the strategy"
+        assert (
+            bot.post(client, opening("p1", seq=50)).json()["reason"]
+            == "nobody follows the strategy"
+        )
         master.get(f"/studio/strategies/{identifier}")
         master.post(f"/studio/strategies/{identifier}/state", state="paused")
         told = bot.post(client, opening("p2")).json()
         assert (told["mirrored"], "paused" in told["reason"]) == (False, True)
         told = bot.post(client, closing("p3", seq=1)).json()
         assert (told["mirrored"], told["reason"]) == (False, "nobody follows the strategy")
-    assert "fell back from 50 to 1 while time went on" in master.get(f"/studio/strategies/{identifier}")
+    assert "fell back from 50 to 1 while time went on" in master.get(
+        f"/studio/strategies/{identifier}"
+    )
     page = master.get(f"/studio/strategies/{identifier}/deliveries")
     assert "Not mirrored: the strategy is a draft, paused or retired" in page
-    assert "Not mirrored: nobody follows the strategy" in master.get(f"/studio/strategies/{identifier}/signals")
+    assert "Not mirrored: nobody follows the strategy" in master.get(
+        f"/studio/strategies/{identifier}/signals"
+    )
 
 
 def shown_address(page: str) -> str:

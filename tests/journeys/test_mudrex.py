@@ -1,4 +1,6 @@
-"""Mudrex against its simulator in a process of its own: the simulator's record is the judge, and everything is labelled SIMULATED."""
+"""Mudrex against its simulator in a process of its own: the simulator's record is the judge, and
+everything is labelled SIMULATED.
+"""
 
 import json
 from collections import Counter
@@ -20,16 +22,23 @@ def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
 
 @pytest.fixture(scope="module")
 def place(simulator: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    made = Place(tmp_path_factory.mktemp("place"), f'[plugin.mudrex]\nbase_url = "{simulator.base_url}"')
+    made = Place(
+        tmp_path_factory.mktemp("place"), f'[plugin.mudrex]\nbase_url = "{simulator.base_url}"'
+    )
     file = made.folder / "rexalgo.toml"
-    file.write_text(file.read_text(encoding="utf-8").replace("[engine]", "[engine]\nnot_confirmed_after_s = 5"), encoding="utf-8")
+    file.write_text(
+        file.read_text(encoding="utf-8").replace("[engine]", "[engine]\nnot_confirmed_after_s = 5"),
+        encoding="utf-8",
+    )
     run_cli("plugin", "enable", "mudrex", cwd=made.folder)
     made.provision(DECLARATIONS.format(followers=FOLLOWERS).replace('"paper"', '"mudrex"'))
     with running(made):
         yield made
 
 
-def test_an_open_and_a_close_over_everybody_and_each_fill_is_proven(simulator: Simulator, place: Place) -> None:
+def test_an_open_and_a_close_over_everybody_and_each_fill_is_proven(
+    simulator: Simulator, place: Place
+) -> None:
     with httpx.Client(trust_env=False, timeout=20) as client:
         opened = place.bots["trend"].post(client, opening("first")).json()["signal_id"]
         assert Counter(place.settled(opened)) == {"filled": FOLLOWERS}
@@ -42,7 +51,9 @@ def test_an_open_and_a_close_over_everybody_and_each_fill_is_proven(simulator: S
     assert (why["environment"], why["code"]) == ("simulated", "filled")
 
 
-def test_funding_that_was_paid_while_the_engine_held_is_told_once_the_position_is_closed(simulator: Simulator, place: Place) -> None:
+def test_funding_that_was_paid_while_the_engine_held_is_told_once_the_position_is_closed(
+    simulator: Simulator, place: Place
+) -> None:
     with httpx.Client(trust_env=False, timeout=20) as client:
         opened = place.bots["trend"].post(client, opening("funded")).json()["signal_id"]
         assert Counter(place.settled(opened)) == {"filled": FOLLOWERS}
@@ -50,12 +61,24 @@ def test_funding_that_was_paid_while_the_engine_held_is_told_once_the_position_i
         simulator.fund("ETHUSDT", "0.001")  # nobody holds it
         closed = place.bots["trend"].post(client, closing("funded-close")).json()["signal_id"]
         assert Counter(place.settled(closed)) == {"filled": FOLLOWERS}
-        until(lambda: json.loads(run_cli("account", "show", "f0003", "--json", cwd=place.folder))["funding_paid"] != "0", 30)
-    assert "funding paid while the engine held" in run_cli("account", "show", "f0003", cwd=place.folder)
+        until(
+            lambda: (
+                json.loads(run_cli("account", "show", "f0003", "--json", cwd=place.folder))[
+                    "funding_paid"
+                ]
+                != "0"
+            ),
+            30,
+        )
+    assert "funding paid while the engine held" in run_cli(
+        "account", "show", "f0003", cwd=place.folder
+    )
 
 
 @pytest.mark.parametrize("fault", ["accept_then_503", "accept_then_drop", "garbage"])
-def test_accepted_but_the_answer_is_lost_for_everybody_is_one_order_each(simulator: Simulator, place: Place, fault: str) -> None:
+def test_accepted_but_the_answer_is_lost_for_everybody_is_one_order_each(
+    simulator: Simulator, place: Place, fault: str
+) -> None:
     before = len(simulator.orders())
     with httpx.Client(trust_env=False, timeout=20) as client:
         simulator.fault("/v2/futures/order", fault, FOLLOWERS)
@@ -64,22 +87,32 @@ def test_accepted_but_the_answer_is_lost_for_everybody_is_one_order_each(simulat
         made = simulator.orders()[before:]
         assert Counter(Counter(each["account"] for each in made).values()) == {1: FOLLOWERS}
         simulator.fault("/close", fault, FOLLOWERS)
-        closed = place.bots["trend"].post(client, closing(f"lost-{fault}-close")).json()["signal_id"]
+        closed = (
+            place.bots["trend"].post(client, closing(f"lost-{fault}-close")).json()["signal_id"]
+        )
         assert Counter(place.settled(closed, 90)) == {"filled": FOLLOWERS}
         assert simulator.positions() == 0
 
 
 @pytest.mark.parametrize("skew_s", [-400, 400])
-def test_a_lost_answer_of_an_exchange_whose_clock_is_wrong_is_found_all_the_same(simulator: Simulator, place: Place, skew_s: int) -> None:
+def test_a_lost_answer_of_an_exchange_whose_clock_is_wrong_is_found_all_the_same(
+    simulator: Simulator, place: Place, skew_s: int
+) -> None:
     before = len(simulator.orders())
     simulator.skew(skew_s)
     try:
         with httpx.Client(trust_env=False, timeout=20) as client:
             simulator.fault("/v2/futures/order", "accept_then_503", FOLLOWERS)
-            opened = place.bots["trend"].post(client, opening(f"skewed{skew_s}")).json()["signal_id"]
+            opened = (
+                place.bots["trend"].post(client, opening(f"skewed{skew_s}")).json()["signal_id"]
+            )
             assert Counter(place.settled(opened, 90)) == {"filled": FOLLOWERS}
             simulator.fault("/close", "accept_then_503", FOLLOWERS)
-            closed = place.bots["trend"].post(client, closing(f"skewed-close{skew_s}")).json()["signal_id"]
+            closed = (
+                place.bots["trend"]
+                .post(client, closing(f"skewed-close{skew_s}"))
+                .json()["signal_id"]
+            )
             assert Counter(place.settled(closed, 90)) == {"filled": FOLLOWERS}
     finally:
         simulator.skew(0)
@@ -87,7 +120,9 @@ def test_a_lost_answer_of_an_exchange_whose_clock_is_wrong_is_found_all_the_same
     assert simulator.positions() == 0
 
 
-def test_a_rate_limit_is_proof_and_the_order_goes_out_later_once(simulator: Simulator, place: Place) -> None:
+def test_a_rate_limit_is_proof_and_the_order_goes_out_later_once(
+    simulator: Simulator, place: Place
+) -> None:
     before = len(simulator.orders())
     with httpx.Client(trust_env=False, timeout=20) as client:
         simulator.fault("/v2/futures/order", "rate_limit", FOLLOWERS)
@@ -99,21 +134,52 @@ def test_a_rate_limit_is_proof_and_the_order_goes_out_later_once(simulator: Simu
         assert simulator.positions() == 0
 
 
-def test_an_order_without_a_trace_is_told_and_a_person_may_decide(simulator: Simulator, place: Place) -> None:
+def test_an_order_without_a_trace_is_told_and_a_person_may_decide(
+    simulator: Simulator, place: Place
+) -> None:
     before = len(simulator.orders())
     with httpx.Client(trust_env=False, timeout=20) as client:
         simulator.fault("/v2/futures/order", "refuse_503", FOLLOWERS)
         opened = place.bots["trend"].post(client, opening("no-trace")).json()["signal_id"]
         assert Counter(place.settled(opened, 90)) == {"not_confirmed": FOLLOWERS}
         assert len(simulator.orders()) == before
-        assert len(json.loads(run_cli("unknown", "list", "--json", cwd=place.folder))["unknown"]) == FOLLOWERS
-        assert "wrong" in {each["level"] for each in json.loads(run_cli("doctor", "--json", cwd=place.folder, code=1))["findings"]}
+        assert (
+            len(json.loads(run_cli("unknown", "list", "--json", cwd=place.folder))["unknown"])
+            == FOLLOWERS
+        )
+        assert "wrong" in {
+            each["level"]
+            for each in json.loads(run_cli("doctor", "--json", cwd=place.folder, code=1))[
+                "findings"
+            ]
+        }
         run_cli("unknown", "decide", opened, "f0001", "--note", "no", cwd=place.folder, code=2)
-        run_cli("unknown", "decide", opened, "f0001", "--none", "--note", "looked at the history", cwd=place.folder)
-        run_cli("unknown", "decide", opened, "f0001", "--none", "--note", "again", cwd=place.folder, code=4)
+        run_cli(
+            "unknown",
+            "decide",
+            opened,
+            "f0001",
+            "--none",
+            "--note",
+            "looked at the history",
+            cwd=place.folder,
+        )
+        run_cli(
+            "unknown",
+            "decide",
+            opened,
+            "f0001",
+            "--none",
+            "--note",
+            "again",
+            cwd=place.folder,
+            code=4,
+        )
         why = json.loads(run_cli("why", opened, "f0001", "--json", cwd=place.folder))
         assert why["code"] == "not_executed"
         assert "looked at the history" in why["sentence"]
         again = place.bots["trend"].post(client, opening("after-decision")).json()["signal_id"]
-        assert Counter(place.settled(again, 90))["filled"] == 1  # the one that was decided; for the others the symbol stays held
+        assert (
+            Counter(place.settled(again, 90))["filled"] == 1
+        )  # the one that was decided; for the others the symbol stays held
         assert len(simulator.orders()) == before + 1

@@ -1,4 +1,6 @@
-"""Promises about money, judged by the simulated exchange's own record: quick closes, hands of owners, bursts, exits in a storm."""
+"""Promises about money, judged by the simulated exchange's own record: quick closes, hands of
+owners, bursts, exits in a storm.
+"""
 
 import json
 import time
@@ -31,18 +33,28 @@ limits = { open_positions = 2, account_notional = "1100" }
 
 @pytest.fixture(scope="module")
 def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
-    with simulated(tmp_path_factory.mktemp("mudrex") / "orders.jsonl", "--accounts", str(FOLLOWERS)) as made:
+    with simulated(
+        tmp_path_factory.mktemp("mudrex") / "orders.jsonl", "--accounts", str(FOLLOWERS)
+    ) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
 def place(simulator: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    made = Place(tmp_path_factory.mktemp("place"), f'[plugin.mudrex]\nbase_url = "{simulator.base_url}"')
+    made = Place(
+        tmp_path_factory.mktemp("place"), f'[plugin.mudrex]\nbase_url = "{simulator.base_url}"'
+    )
     file = made.folder / "rexalgo.toml"
-    text = file.read_text(encoding="utf-8").replace("[engine]", "[engine]\nreconcile_active_s = 5\nreconcile_idle_s = 5\nentry_age_s = 60")
+    text = file.read_text(encoding="utf-8").replace(
+        "[engine]", "[engine]\nreconcile_active_s = 5\nreconcile_idle_s = 5\nentry_age_s = 60"
+    )
     file.write_text(text, encoding="utf-8")
     run_cli("plugin", "enable", "mudrex", cwd=made.folder)
-    people = DECLARATIONS.format(followers=FOLLOWERS).replace('"paper"', '"mudrex"').replace("paper-{n:04}", "sim-{n:04}")
+    people = (
+        DECLARATIONS.format(followers=FOLLOWERS)
+        .replace('"paper"', '"mudrex"')
+        .replace("paper-{n:04}", "sim-{n:04}")
+    )
     made.provision(people + CAPPED)
     with running(made):
         yield made
@@ -61,19 +73,25 @@ def held(simulator: Simulator) -> dict[str, list[dict[str, Any]]]:
 
 
 class Owner:
-    """The owner of an account at the exchange, by hand: told that the key was used too fast (the engine uses it too), people try again."""
+    """The owner of an account at the exchange, by hand: told that the key was used too fast (the
+    engine uses it too), people try again.
+    """
 
     def __init__(self, simulator: Simulator, key: str) -> None:
         self._base, self._headers = simulator.base_url, {"X-Authentication": key}
 
     def does(self, path: str, body: dict[str, object] | None = None) -> None:
         """Ask until it is not refused for its rate; a refusal for anything else fails the test."""
-        with httpx.Client(base_url=self._base, headers=self._headers, trust_env=False, timeout=20) as hands:
+        with httpx.Client(
+            base_url=self._base, headers=self._headers, trust_env=False, timeout=20
+        ) as hands:
             until(lambda: self._done(hands.post(path, json=body)), 30)
 
     @staticmethod
     def _done(answer: httpx.Response) -> bool:
-        if answer.status_code == 429:  # the exchange took nothing: this documented refusal comes before the order is looked at
+        if (
+            answer.status_code == 429
+        ):  # the exchange took nothing: this documented refusal comes before the order is looked at
             return False
         answer.raise_for_status()
         return True
@@ -81,9 +99,14 @@ class Owner:
     def opens(self, leverage: int) -> None:
         """Open, or add to, a long BTCUSDT position of 0.01."""
         order: dict[str, object] = {
-            "leverage": leverage, "quantity": 0.01, "order_price": 60000, "order_type": "LONG", "trigger_type": "MARKET",
-            "reduce_only": False, "trade_currency": "USDT",
-        }  # fmt: skip
+            "leverage": leverage,
+            "quantity": 0.01,
+            "order_price": 60000,
+            "order_type": "LONG",
+            "trigger_type": "MARKET",
+            "reduce_only": False,
+            "trade_currency": "USDT",
+        }
         self.does("/v1/futures/BTCUSDT/order?is_symbol", order)
 
     def closes(self, position: dict[str, Any]) -> None:
@@ -91,13 +114,17 @@ class Owner:
         self.does(f"/v1/futures/positions/{position['id']}/close")
 
 
-def send(place: Place, client: httpx.Client, body: dict[str, object], strategy: str = "trend") -> str:
+def send(
+    place: Place, client: httpx.Client, body: dict[str, object], strategy: str = "trend"
+) -> str:
     answer = place.bots[strategy].post(client, body)
     assert answer.status_code == 202, answer.text
     return str(answer.json()["signal_id"])
 
 
-def test_an_open_and_a_close_one_second_later_leave_no_orphan(simulator: Simulator, place: Place, client: httpx.Client) -> None:
+def test_an_open_and_a_close_one_second_later_leave_no_orphan(
+    simulator: Simulator, place: Place, client: httpx.Client
+) -> None:
     opened = send(place, client, opening("quick"))
     began = time.monotonic()
     until(lambda: time.monotonic() - began >= 1.0, 5)
@@ -111,11 +138,19 @@ def test_an_open_and_a_close_one_second_later_leave_no_orphan(simulator: Simulat
     assert set(codes) <= {"filled", "skipped.superseded"}, codes
 
 
-def test_what_the_owner_closes_by_hand_is_not_opened_again(simulator: Simulator, place: Place, client: httpx.Client) -> None:
+def test_what_the_owner_closes_by_hand_is_not_opened_again(
+    simulator: Simulator, place: Place, client: httpx.Client
+) -> None:
     place.settled(send(place, client, opening("hand")), 120)
     Owner(simulator, "sim-0001").closes(held(simulator)["sim-0001"][0])
     until(lambda: "sim-0001" not in held(simulator), 20)
-    until(lambda: json.loads(run_cli("account", "show", "f0001", "--json", cwd=place.folder))["holdings"] == [], 60)
+    until(
+        lambda: (
+            json.loads(run_cli("account", "show", "f0001", "--json", cwd=place.folder))["holdings"]
+            == []
+        ),
+        60,
+    )
     before = len(simulator.orders())
     again = send(place, client, opening("hand-again"))
     codes = dict(zip(_accounts(place, again), place.settled(again, 120), strict=True))
@@ -127,13 +162,16 @@ def test_what_the_owner_closes_by_hand_is_not_opened_again(simulator: Simulator,
 
 def _accounts(place: Place, signal_id: str) -> list[str]:
     sql = (
-        "SELECT account.name FROM copy JOIN signal ON signal.number = copy.signal_number JOIN account ON account.id = account_id"
+        "SELECT account.name FROM copy JOIN signal ON signal.number = copy.signal_number JOIN "
+        "account ON account.id = account_id"
         " WHERE signal.id = ? ORDER BY account_id"
     )
     return [str(row[0]) for row in place.rows(sql, signal_id)]
 
 
-def test_the_owners_own_position_is_neither_entered_nor_touched(simulator: Simulator, place: Place, client: httpx.Client) -> None:
+def test_the_owners_own_position_is_neither_entered_nor_touched(
+    simulator: Simulator, place: Place, client: httpx.Client
+) -> None:
     hands = Owner(simulator, "sim-0002")
     hands.does("/v1/futures/BTCUSDT/leverage?is_symbol", {"margin_type": "ISOLATED", "leverage": 3})
     hands.opens(3)
@@ -151,14 +189,27 @@ def test_the_owners_own_position_is_neither_entered_nor_touched(simulator: Simul
 
 
 def until_read_again() -> None:
-    """Let the engine's next periodic reading pass (every 5 s here): what an owner opens between two readings is seen by the second."""
+    """Let the engine's next periodic reading pass (every 5 s here): what an owner opens between two
+    readings is seen by the second.
+    """
     began = time.monotonic()
     until(lambda: time.monotonic() - began >= 7.0, 10)
 
 
-def test_a_burst_of_twenty_signals_never_exceeds_a_cap(simulator: Simulator, place: Place, client: httpx.Client) -> None:
-    symbols = ("BTCUSDT", "ETHUSDT", "DOGEUSDT", "AAPLUSDT", "NOTLISTEDUSDT")  # a contract that is not there costs the others nothing
-    sent = [send(place, client, opening(f"burst-{n}", symbol=symbols[n % 5]), "burst") for n in range(20)]
+def test_a_burst_of_twenty_signals_never_exceeds_a_cap(
+    simulator: Simulator, place: Place, client: httpx.Client
+) -> None:
+    symbols = (
+        "BTCUSDT",
+        "ETHUSDT",
+        "DOGEUSDT",
+        "AAPLUSDT",
+        "NOTLISTEDUSDT",
+    )  # a contract that is not there costs the others nothing
+    sent = [
+        send(place, client, opening(f"burst-{n}", symbol=symbols[n % 5]), "burst")
+        for n in range(20)
+    ]
     for each in sent:
         place.settled(each, 120)
     mine = held(simulator).get("sim-capped", [])
@@ -167,11 +218,15 @@ def test_a_burst_of_twenty_signals_never_exceeds_a_cap(simulator: Simulator, pla
     assert worth <= 1_100, mine
     assert len(mine) >= 1
     for symbol in symbols:
-        place.settled(send(place, client, closing(f"burst-close-{symbol}", symbol=symbol), "burst"), 120)
+        place.settled(
+            send(place, client, closing(f"burst-close-{symbol}", symbol=symbol), "burst"), 120
+        )
     until(lambda: not held(simulator), 60)
 
 
-def test_a_close_whose_answer_was_lost_never_closes_more_than_our_share(simulator: Simulator, place: Place, client: httpx.Client) -> None:
+def test_a_close_whose_answer_was_lost_never_closes_more_than_our_share(
+    simulator: Simulator, place: Place, client: httpx.Client
+) -> None:
     place.settled(send(place, client, opening("share")), 120)
     hands = Owner(simulator, "sim-0003")
     hands.opens(5)  # the owner adds to what we hold
@@ -188,11 +243,18 @@ def test_a_close_whose_answer_was_lost_never_closes_more_than_our_share(simulato
     until(lambda: not held(simulator), 20)
 
 
-def test_exits_leave_during_a_storm_of_429(simulator: Simulator, place: Place, client: httpx.Client) -> None:
+def test_exits_leave_during_a_storm_of_429(
+    simulator: Simulator, place: Place, client: httpx.Client
+) -> None:
     place.settled(send(place, client, opening("storm")), 120)
-    simulator.rules({"fault": "rate_limit", "times": 0, "probability": 0.2}, {"fault": "rate_limit_wait", "times": 0, "probability": 0.05})
+    simulator.rules(
+        {"fault": "rate_limit", "times": 0, "probability": 0.2},
+        {"fault": "rate_limit_wait", "times": 0, "probability": 0.05},
+    )
     send(place, client, closing("storm-close"))
-    until(lambda: len(held(simulator)) <= FOLLOWERS // 10, 120)  # in the storm; the unlucky ones come to pauses of up to 60 s
+    until(
+        lambda: len(held(simulator)) <= FOLLOWERS // 10, 120
+    )  # in the storm; the unlucky ones come to pauses of up to 60 s
     simulator.rules()
     until(lambda: not held(simulator), 120)
     counts = Counter(each["account"] for each in simulator.orders())

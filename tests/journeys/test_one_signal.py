@@ -1,4 +1,6 @@
-"""One signed signal becomes exactly one order per follower: over real sockets, with a real ledger file, by a real server process."""
+"""One signed signal becomes exactly one order per follower: over real sockets, with a real ledger
+file, by a real server process.
+"""
 
 import json
 import resource
@@ -18,7 +20,10 @@ from rexalgo import SIGNATURE_HEADER, Secret, sign_a
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    made = Place(tmp_path_factory.mktemp("place"), settings='[plugin.paper]\nprice_fixed = { BTCUSDT = "65000" }')
+    made = Place(
+        tmp_path_factory.mktemp("place"),
+        settings='[plugin.paper]\nprice_fixed = { BTCUSDT = "65000" }',
+    )
     made.provision(DECLARATIONS.format(followers=20))
     with running(made):
         yield made
@@ -26,7 +31,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 @pytest.fixture
 def client() -> Iterator[httpx.Client]:
-    with httpx.Client(trust_env=False, timeout=20, limits=httpx.Limits(max_connections=200)) as made:
+    with httpx.Client(
+        trust_env=False, timeout=20, limits=httpx.Limits(max_connections=200)
+    ) as made:
         yield made
 
 
@@ -34,7 +41,9 @@ def test_twenty_parallel_deliveries_are_one_signal(place: Place, client: httpx.C
     bot, body = place.bots["trend"], opening("parallel")
     content, headers = bot.request(body)
     with ThreadPoolExecutor(20) as pool:
-        answers = list(pool.map(lambda _: client.post(bot.url, content=content, headers=headers), range(20)))
+        answers = list(
+            pool.map(lambda _: client.post(bot.url, content=content, headers=headers), range(20))
+        )
     assert Counter(each.status_code for each in answers) == {202: 1, 200: 19}
     assert len({each.json()["signal_id"] for each in answers}) == 1
     signal = answers[0].json()["signal_id"]
@@ -66,7 +75,10 @@ def test_open_then_close_at_once_leaves_no_orphan(place: Place, client: httpx.Cl
         again = client.post(bot.url, content=first[0], headers=first[1])
         assert [opened.status_code, closed.status_code, again.status_code] == [202, 202, 200]
         assert set(place.settled(opened.json()["signal_id"])) <= {"filled", "skipped.superseded"}
-        assert set(place.settled(closed.json()["signal_id"])) <= {"filled", "skipped.nothing_to_close"}
+        assert set(place.settled(closed.json()["signal_id"])) <= {
+            "filled",
+            "skipped.nothing_to_close",
+        }
         assert nets(place) <= {Decimal(0)}
         late = bot.post(client, opening(f"late-{round_}", sent_at="2026-01-01T00:00:00Z"))
         assert late.status_code == 202
@@ -84,7 +96,9 @@ def nets(place: Place) -> set[Decimal]:
     return set(held.values())
 
 
-def test_bad_input_gets_its_stated_answer_and_nothing_is_reflected(place: Place, client: httpx.Client) -> None:
+def test_bad_input_gets_its_stated_answer_and_nothing_is_reflected(
+    place: Place, client: httpx.Client
+) -> None:
     bot = place.bots["trend"]
     before = place.rows("SELECT count(*) FROM signal")
     content, headers = bot.request(opening("bad"))
@@ -117,7 +131,10 @@ def test_bad_input_gets_its_stated_answer_and_nothing_is_reflected(place: Place,
         assert answer.status_code == status, (raw, answer.text)
         assert mark not in answer.text
     too_large = b'{"idempotency_key":"' + b"x" * 20_000 + b'"}'
-    assert client.post(bot.url, content=too_large, headers=_signed(place, too_large)).status_code == 413
+    assert (
+        client.post(bot.url, content=too_large, headers=_signed(place, too_large)).status_code
+        == 413
+    )
     assert client.get(bot.url).status_code == 405
     assert place.rows("SELECT count(*) FROM signal") == before
 
@@ -137,12 +154,16 @@ def test_unsigned_posts_do_not_keep_a_signed_one_out(place: Place, client: httpx
     place.settled(signed.result().json()["signal_id"])
 
 
-def test_a_full_disk_refuses_and_recovers_without_a_restart(place: Place, client: httpx.Client) -> None:
+def test_a_full_disk_refuses_and_recovers_without_a_restart(
+    place: Place, client: httpx.Client
+) -> None:
     bot = place.bots["trend"]
     assert place.process is not None
     pid, orders = place.process.pid, len(place.orders())
     soft, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
-    resource.prlimit(pid, resource.RLIMIT_FSIZE, (1, hard))  # every write beyond the first byte of a file fails, as on a full disk
+    resource.prlimit(
+        pid, resource.RLIMIT_FSIZE, (1, hard)
+    )  # every write beyond the first byte of a file fails, as on a full disk
     try:
         refused = bot.post(client, opening("full"))
         assert refused.status_code == 503
@@ -169,7 +190,11 @@ def test_halt_holds_at_once_and_exits_go_on(place: Place, client: httpx.Client) 
     assert halted.json()["mirrored"] is False
     assert place.settled(halted.json()["signal_id"]) == ["skipped.entries_off"] * 20
     told = json.loads(run_cli("why", "halted", "f0007", "--json", cwd=folder))
-    assert (told["code"], told["move"], told["setting"]) == ("skipped.entries_off", "operator", "no new entries")
+    assert (told["code"], told["move"], told["setting"]) == (
+        "skipped.entries_off",
+        "operator",
+        "no new entries",
+    )
     assert "rollout" in told["sentence"]
     assert "OFF for strategy trend" in run_cli("status", cwd=folder)
     run_cli("resume", "entries", "--strategy", "trend", cwd=folder)
@@ -184,25 +209,65 @@ def test_signal_send_is_taken_in_both_dialects(place: Place, tmp_path: Path) -> 
     secret.write_text(bot.secret.reveal() + "\n", encoding="utf-8")
     for dialect in ("a", "b"):
         told = json.loads(
-            run_cli("signal", "send", "--url", bot.url, "--secret-file", secret, "--dialect", dialect, "--json", "-",
-                    cwd=tmp_path, stdin=json.dumps(closing(f"sent-{dialect}")))
-        )  # fmt: skip
+            run_cli(
+                "signal",
+                "send",
+                "--url",
+                bot.url,
+                "--secret-file",
+                secret,
+                "--dialect",
+                dialect,
+                "--json",
+                "-",
+                cwd=tmp_path,
+                stdin=json.dumps(closing(f"sent-{dialect}")),
+            )
+        )
         assert told["status"] == 202
-    wrong = run_cli("signal", "send", "--url", bot.url, "--secret", "whsec_" + "A" * 43 + "=", "-", cwd=tmp_path, stdin="{}", code=1)
+    wrong = run_cli(
+        "signal",
+        "send",
+        "--url",
+        bot.url,
+        "--secret",
+        "whsec_" + "A" * 43 + "=",
+        "-",
+        cwd=tmp_path,
+        stdin="{}",
+        code=1,
+    )
     assert wrong == ""
 
 
-def test_a_rotated_secret_overlaps_and_a_revoked_one_is_refused_at_once(place: Place, client: httpx.Client) -> None:
+def test_a_rotated_secret_overlaps_and_a_revoked_one_is_refused_at_once(
+    place: Place, client: httpx.Client
+) -> None:
     bot = place.bots["trend"]
-    told = json.loads(run_cli("secret", "rotate", "--strategy", "trend", "--json", cwd=place.folder))
+    told = json.loads(
+        run_cli("secret", "rotate", "--strategy", "trend", "--json", cwd=place.folder)
+    )
     fresh = Bot(bot.url, Secret(told["secret"]))
     assert bot.post(client, closing("old-overlaps")).status_code == 202
     assert fresh.post(client, closing("new-holds")).status_code == 202
-    until(lambda: place.rows("SELECT count(*) FROM endpoint_secret WHERE last_used_us IS NOT NULL") == [(1,)], 10)
-    told = json.loads(run_cli("secret", "rotate", "--strategy", "trend", "--revoke-now", "--json", cwd=place.folder))
+    until(
+        lambda: (
+            place.rows("SELECT count(*) FROM endpoint_secret WHERE last_used_us IS NOT NULL")
+            == [(1,)]
+        ),
+        10,
+    )
+    told = json.loads(
+        run_cli(
+            "secret", "rotate", "--strategy", "trend", "--revoke-now", "--json", cwd=place.folder
+        )
+    )
     assert [bool(each["last_used"]) for each in told["old_secrets"]] == [False, True]
     place.bots["trend"] = Bot(bot.url, Secret(told["secret"]))
-    assert {bot.post(client, closing("revoked")).status_code, fresh.post(client, closing("revoked")).status_code} == {401}
+    assert {
+        bot.post(client, closing("revoked")).status_code,
+        fresh.post(client, closing("revoked")).status_code,
+    } == {401}
     assert place.bots["trend"].post(client, closing("newest")).status_code == 202
 
 
@@ -216,5 +281,10 @@ def test_a_second_server_and_offline_commands_respect_the_lock(place: Place) -> 
     shown = json.loads(run_cli("account", "show", "f0003", "--json", cwd=place.folder))
     assert (shown["environment"], shown["unproven"], shown["task"]["running"]) == ("paper", 0, True)
     run_cli("account", "show", "nobody", cwd=place.folder, code=4)
-    assert json.loads(run_cli("account", "release", "f0003", "--json", cwd=place.folder))["was_quarantined"] is False
+    assert (
+        json.loads(run_cli("account", "release", "f0003", "--json", cwd=place.folder))[
+            "was_quarantined"
+        ]
+        is False
+    )
     run_cli("halt", "entries", cwd=place.folder, code=2)

@@ -1,4 +1,6 @@
-"""What an operator types, at three in the morning too: a form that does not say clearly what it means stops nothing and loses nothing."""
+"""What an operator types, at three in the morning too: a form that does not say clearly what it
+means stops nothing and loses nothing.
+"""
 
 from collections.abc import Iterator
 
@@ -32,8 +34,14 @@ def switched(place: Place) -> list[tuple[object, ...]]:
     [
         ({"scope": "account", "target": "f00001", "level": "entries"}, "did you mean f0001"),
         ({"scope": "account", "target": "", "level": "entries"}, "no account"),
-        ({"scope": "all", "target": "f0001", "level": "entries"}, "expected nothing here for everything"),
-        ({"scope": "all", "target": "f0001", "level": "flatten", "sure": "yes"}, "expected nothing here for everything"),
+        (
+            {"scope": "all", "target": "f0001", "level": "entries"},
+            "expected nothing here for everything",
+        ),
+        (
+            {"scope": "all", "target": "f0001", "level": "flatten", "sure": "yes"},
+            "expected nothing here for everything",
+        ),
         ({"scope": "strategy", "target": "trendy", "level": "flatten"}, "did you mean trend"),
         ({"scope": "", "target": "", "level": "entries"}, "expected one of"),
         ({"scope": "all", "target": "", "level": "everything"}, "expected one of"),
@@ -50,16 +58,27 @@ def test_a_switch_that_does_not_say_what_it_stops_is_not_set_and_what_was_typed_
     assert switched(place) == []
 
 
-def test_a_flatten_shows_first_what_it_closes_and_then_closes_it(operator: Visitor, place: Place) -> None:
+def test_a_flatten_shows_first_what_it_closes_and_then_closes_it(
+    operator: Visitor, place: Place
+) -> None:
     with httpx.Client(trust_env=False) as client:
         opened = place.bots["trend"].post(client, opening("to-be-flattened")).json()
     assert place.settled(opened["signal_id"]) == ["filled", "filled"]
     operator.get("/operate/switches")
-    page = operator.post("/operate/switches/on", scope="all", target="", level="flatten", note="a drill")
+    page = operator.post(
+        "/operate/switches/on", scope="all", target="", level="flatten", note="a drill"
+    )
     assert "Flatten everything?" in page
     assert '<strong class="num">2</strong> positions' in page
     assert switched(place) == []
-    operator.post("/operate/switches/on", scope="all", target="", level="flatten", note=operator.value("note"), sure="yes")
+    operator.post(
+        "/operate/switches/on",
+        scope="all",
+        target="",
+        level="flatten",
+        note=operator.value("note"),
+        sure="yes",
+    )
     told = operator.get("/operate")
     assert "One thing needs" in told
     assert "New entries are off for everything until somebody resumes" in told
@@ -69,20 +88,35 @@ def test_a_flatten_shows_first_what_it_closes_and_then_closes_it(operator: Visit
     assert "All is well" in operator.get("/operate")
 
 
-def test_an_invitation_that_cannot_be_made_says_why_beside_its_fields(operator: Visitor, place: Place) -> None:
+def test_an_invitation_that_cannot_be_made_says_why_beside_its_fields(
+    operator: Visitor, place: Place
+) -> None:
     operator.get("/operate/people")
-    page = operator.post("/operate/people/invite", 422, role="master", uses="NaN", days="", strategy="trend")
+    page = operator.post(
+        "/operate/people/invite", 422, role="master", uses="NaN", days="", strategy="trend"
+    )
     assert page.count("expected a whole number") == 2
     assert 'name="uses" value="NaN"' in page
     assert "<option selected>master</option>" in page
-    page = operator.post("/operate/people/invite", 422, role="follower", uses="1001", days="7", strategy="none-such")
+    page = operator.post(
+        "/operate/people/invite", 422, role="follower", uses="1001", days="7", strategy="none-such"
+    )
     assert "no strategy none-such" in page
-    page = operator.post("/operate/people/invite", 422, role="follower", uses="1001", days="7", strategy="")
+    page = operator.post(
+        "/operate/people/invite", 422, role="follower", uses="1001", days="7", strategy=""
+    )
     assert "expected a whole number from 1 to 1000" in page
     assert place.rows("SELECT count(*) FROM audit WHERE act = 'invitation_made'") == [(0,)]
 
 
 def test_a_decision_about_an_order_that_is_not_in_question_says_so(operator: Visitor) -> None:
     operator.get("/operate/unknowns")
-    page = operator.post("/operate/unknowns", 422, signal="sig_gone", follower="f0001", order="", note="looked at the exchange")
+    page = operator.post(
+        "/operate/unknowns",
+        422,
+        signal="sig_gone",
+        follower="f0001",
+        order="",
+        note="looked at the exchange",
+    )
     assert "no order of f0001 for signal sig_gone is unknown or not confirmed" in page

@@ -1,4 +1,6 @@
-"""An exit that was proven and refused wakes people within seconds, at either door; what nobody proved raises nothing."""
+"""An exit that was proven and refused wakes people within seconds, at either door; what nobody
+proved raises nothing.
+"""
 
 import json
 import re
@@ -21,10 +23,14 @@ WITHIN_S = 5.0
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    made = Place(tmp_path_factory.mktemp("place"), f'\n[plugin.tradingview]\naddresses = ["{PEER}"]\n')
+    made = Place(
+        tmp_path_factory.mktemp("place"), f'\n[plugin.tradingview]\naddresses = ["{PEER}"]\n'
+    )
     toml = made.folder / "rexalgo.toml"
     text = toml.read_text(encoding="utf-8")
-    toml.write_text(text.replace("[web]", '[web]\ntrusted_proxies = ["127.0.0.1"]', 1), encoding="utf-8")
+    toml.write_text(
+        text.replace("[web]", '[web]\ntrusted_proxies = ["127.0.0.1"]', 1), encoding="utf-8"
+    )
     run_cli("plugin", "enable", "tradingview", cwd=made.folder)
     made.provision(DECLARATIONS.format(followers=2))
     with running(made):
@@ -45,7 +51,11 @@ def strategy_page(master: Visitor) -> str:
 
 def woken(place: Place, code: str) -> list[str]:
     """Return the lines by which the log notifier told of this alert."""
-    return [line for line in (place.folder / "log").read_text(encoding="utf-8").splitlines() if f"alert={code} " in line]
+    return [
+        line
+        for line in (place.folder / "log").read_text(encoding="utf-8").splitlines()
+        if f"alert={code} " in line
+    ]
 
 
 def status(place: Place) -> dict[str, object]:
@@ -53,7 +63,9 @@ def status(place: Place) -> dict[str, object]:
     return told
 
 
-def test_a_proven_exit_that_is_refused_wakes_within_seconds_and_status_says_so(place: Place, master: Visitor) -> None:
+def test_a_proven_exit_that_is_refused_wakes_within_seconds_and_status_says_so(
+    place: Place, master: Visitor
+) -> None:
     bot = place.bots["trend"]
     with httpx.Client(trust_env=False) as client:
         opened = bot.post(client, opening("o1")).json()
@@ -61,11 +73,21 @@ def test_a_proven_exit_that_is_refused_wakes_within_seconds_and_status_says_so(p
         assert str(status(place)["well"]).startswith("All is well")
 
         # What nobody proved raises nothing, whatever it says.
-        broken = b'{"idempotency_key": "x1", "action": "close", "symbol": "BTCUSDT", "passphrase": "hunter2",}'
+        broken = (
+            b'{"idempotency_key": "x1", "action": "close", "symbol": "BTCUSDT", "passphrase": '
+            b'"hunter2",}'
+        )
         assert client.post(bot.url, content=broken).status_code == 401
         assert client.post(f"{place.url}/hooks/tv/{'a' * 43}", content=broken).status_code == 401
 
-        body = json.dumps({"idempotency_key": "c1", "action": "exit", "symbol": "BTCUSDT", "passphrase": "hunter2"})
+        body = json.dumps(
+            {
+                "idempotency_key": "c1",
+                "action": "exit",
+                "symbol": "BTCUSDT",
+                "passphrase": "hunter2",
+            }
+        )
         sent = time.monotonic()
         answer = bot.post(client, json.loads(body))
         assert answer.status_code == 422
@@ -80,8 +102,12 @@ def test_a_proven_exit_that_is_refused_wakes_within_seconds_and_status_says_so(p
 
     told = status(place)
     assert told["well"] == ""
-    assert any("an exit of strategy trend was refused once" in each["what"] for each in told["needs"])  # type: ignore[attr-defined]
-    assert "NEEDS YOU   an exit of strategy trend was refused once" in run_cli("status", cwd=place.folder)
+    assert any(
+        "an exit of strategy trend was refused once" in each["what"] for each in told["needs"]
+    )  # type: ignore[attr-defined]
+    assert "NEEDS YOU   an exit of strategy trend was refused once" in run_cli(
+        "status", cwd=place.folder
+    )
     for page in ("/studio", strategy_page(master)):
         shown = unescape(master.get(page))
         assert "trend: an exit was refused" in shown, page
@@ -90,20 +116,26 @@ def test_a_proven_exit_that_is_refused_wakes_within_seconds_and_status_says_so(p
     assert "what reads like an exit came from its sender" in master.get("/notifications")
 
 
-def test_the_message_from_the_page_closes_and_all_is_well_again(place: Place, master: Visitor) -> None:
+def test_the_message_from_the_page_closes_and_all_is_well_again(
+    place: Place, master: Visitor
+) -> None:
     message = re.search(r'data-copy="the message"><code>(\{.*?\})</code>', master.get("/studio"))
     assert message is not None
     body = unescape(message[1]).replace("A-NEW-ID-EACH-TIME", "c2").encode()
     bot = place.bots["trend"]
     with httpx.Client(trust_env=False) as client:
-        answer = client.post(bot.url, content=body, headers=sign_a(bot.secret, body, datetime.now(UTC)))
+        answer = client.post(
+            bot.url, content=body, headers=sign_a(bot.secret, body, datetime.now(UTC))
+        )
     assert answer.status_code == 202, answer.text
     assert set(place.settled(answer.json()["signal_id"])) == {"filled"}
     assert "an exit was refused" not in master.get("/studio")
     assert [each["code"] for each in status(place)["needs"]] == ["alerts"]  # type: ignore[attr-defined]  # what it told is an hour old at most
 
 
-def test_an_alert_that_is_proven_by_its_address_wakes_as_well(place: Place, master: Visitor) -> None:
+def test_an_alert_that_is_proven_by_its_address_wakes_as_well(
+    place: Place, master: Visitor
+) -> None:
     page = strategy_page(master)
     shown = master.post(f"{page}/tradingview", sell="close", only="all", days="30")
     address = re.search(r'id="url">([^<]+)<', shown)
@@ -112,7 +144,11 @@ def test_an_alert_that_is_proven_by_its_address_wakes_as_well(place: Place, mast
     told = len(woken(place, "exit_refused"))
     with httpx.Client(trust_env=False) as client:
         for peer, code in (("203.0.113.9", 401), (PEER, 422)):
-            answer = client.post(url, content=b"frobnicate the close of DOGEUSDT @ {{close}}", headers={"X-Forwarded-For": peer})
+            answer = client.post(
+                url,
+                content=b"frobnicate the close of DOGEUSDT @ {{close}}",
+                headers={"X-Forwarded-For": peer},
+            )
             assert answer.status_code in (code, 400 if code == 422 else code), answer.text
     until(lambda: len(woken(place, "exit_refused")) > told, WITHIN_S)
     assert len(woken(place, "exit_refused")) == told + 1

@@ -1,5 +1,5 @@
-"""A new root key while everything runs: nobody notices, every secret opens, the audit verifies; killed anywhere, it goes on; and the old
-key leaves only when nothing needs it any more.
+"""A new root key while everything runs: nobody notices, every secret opens, the audit verifies;
+killed anywhere, it goes on; and the old key leaves only when nothing needs it any more.
 """
 
 import json
@@ -42,27 +42,46 @@ def cli(place: Place, *args: object, code: int | None = 0) -> dict[str, Any]:
 
 def refusal(folder: Path, *args: str) -> str:
     """Run a command that says no, and return what it says."""
-    env = {name: value for name, value in os.environ.items() if name not in ("ENCRYPTION_KEY", "JWT_SECRET")}
-    told = subprocess.run([sys.executable, "-m", "rexalgo", *args], cwd=folder, capture_output=True, text=True, timeout=60, env=env)
+    env = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("ENCRYPTION_KEY", "JWT_SECRET")
+    }
+    told = subprocess.run(
+        [sys.executable, "-m", "rexalgo", *args],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=env,
+    )
     assert told.returncode == 1, told
     return told.stderr
 
 
 def kids(folder: Path) -> list[str]:
     """Return the root keys that lie in a place's .env, the active one first."""
-    line = next(each for each in (folder / ".env").read_text().splitlines() if each.startswith("ENCRYPTION_KEY="))
+    line = next(
+        each
+        for each in (folder / ".env").read_text().splitlines()
+        if each.startswith("ENCRYPTION_KEY=")
+    )
     return [each.partition(":")[0] for each in line.partition("=")[2].split(",")]
 
 
 def takes_signals(place: Place, body: dict[str, object]) -> None:
-    """Prove that the bot's secret of before still opens, and that an order goes out with a follower's sealed login."""
+    """Prove that the bot's secret of before still opens, and that an order goes out with a
+    follower's sealed login.
+    """
     with httpx.Client(trust_env=False) as client:
         answer = place.bots["trend"].post(client, body)
     assert answer.status_code == 202, answer.text
     assert set(place.settled(answer.json()["signal_id"])) == {"filled"}
 
 
-def test_a_root_key_is_rotated_while_everything_runs_and_the_old_one_leaves_when_nothing_needs_it(tmp_path: Path) -> None:
+def test_a_root_key_is_rotated_while_everything_runs_and_the_old_one_leaves_when_nothing_needs_it(
+    tmp_path: Path,
+) -> None:
     place = Place(tmp_path / "place")
     place.provision(DECLARATIONS.format(followers=3))
     (old,) = kids(place.folder)
@@ -74,34 +93,63 @@ def test_a_root_key_is_rotated_while_everything_runs_and_the_old_one_leaves_when
         assert (told["made"], told["done"], told["old"]) == (True, True, [old])
         assert kids(place.folder) == [told["active"], old]
         assert stat.S_IMODE((place.folder / ".env").stat().st_mode) == 0o600
-        assert before.splitlines()[2] == (place.folder / ".env").read_text().splitlines()[2]  # JWT_SECRET
+        assert (
+            before.splitlines()[2] == (place.folder / ".env").read_text().splitlines()[2]
+        )  # JWT_SECRET
         assert {row[0] for row in place.rows("SELECT key_kid FROM person")} == {told["active"]}
         assert "ops" in visitor.get("/security")  # the session of before
         takes_signals(place, closing("after"))
         again = place.provision(DECLARATIONS.format(followers=3))
-        assert (again["updated"], again["differences"]) == ([], [])  # declared logins are still recognised
+        assert (again["updated"], again["differences"]) == (
+            [],
+            [],
+        )  # declared logins are still recognised
         assert cli(place, "audit", "verify")["broken_at"] is None
-        assert "is the active one and stays" in refusal(place.folder, "key", "remove", told["active"], "--yes")
+        assert "is the active one and stays" in refusal(
+            place.folder, "key", "remove", told["active"], "--yes"
+        )
         assert cli(place, "key", "remove", old, "--yes")["erased"]
         assert kids(place.folder) == [told["active"]]
-        assert before.partition(f"{old}:")[2].partition("\n")[0] not in (place.folder / ".env").read_text()
+        assert (
+            before.partition(f"{old}:")[2].partition("\n")[0]
+            not in (place.folder / ".env").read_text()
+        )
         assert cli(place, "audit", "verify")["broken_at"] is None
         acts = [each["act"] for each in reversed(cli(place, "audit", "list")["audit"])]
-        assert acts[-4:] == ["root_key_activated", "root_key_rewrapped", "root_key_disabled", "root_key_removed"]
+        assert acts[-4:] == [
+            "root_key_activated",
+            "root_key_rewrapped",
+            "root_key_disabled",
+            "root_key_removed",
+        ]
     with running(place):  # with the new key alone
         takes_signals(place, opening("restarted"))
         visitor.url = place.url
         assert "ops" in visitor.get("/security")  # still the session of before
-        back = Visitor(place.url)  # and a factor that was sealed before, proven with the code of the coming half minute
-        back.post("/sign-in", name="ops", password=PASSWORD, code=pyotp.TOTP(secret).at(datetime.now(UTC) + timedelta(seconds=30)))
+        back = Visitor(
+            place.url
+        )  # and a factor that was sealed before, proven with the code of the coming half minute
+        back.post(
+            "/sign-in",
+            name="ops",
+            password=PASSWORD,
+            code=pyotp.TOTP(secret).at(datetime.now(UTC) + timedelta(seconds=30)),
+        )
         assert "ops" in back.get("/security")
         told = cli(place, "key", "status")
-        assert [(each["kid"], each["state"]) for each in told["keys"]] == [(kids(place.folder)[0], "active"), (old, "removed")]
+        assert [(each["kid"], each["state"]) for each in told["keys"]] == [
+            (kids(place.folder)[0], "active"),
+            (old, "removed"),
+        ]
     (place.folder / ".env").write_text(before)  # somebody puts the file of before back
-    assert f"{old} stands first in ENCRYPTION_KEY and was removed" in refusal(place.folder, "key", "rotate")
+    assert f"{old} stands first in ENCRYPTION_KEY and was removed" in refusal(
+        place.folder, "key", "rotate"
+    )
 
 
-def test_a_server_that_dies_in_the_midst_of_a_rewrap_goes_on_from_its_cursor(tmp_path: Path) -> None:
+def test_a_server_that_dies_in_the_midst_of_a_rewrap_goes_on_from_its_cursor(
+    tmp_path: Path,
+) -> None:
     place = Place(tmp_path / "place")
     place.provision(DECLARATIONS.format(followers=130))
     (old,) = kids(place.folder)
@@ -120,8 +168,9 @@ def test_a_server_that_dies_in_the_midst_of_a_rewrap_goes_on_from_its_cursor(tmp
     assert status["rewrap"]["cursor"]
     found = [each["what"] for each in cli(place, "doctor", code=None)["findings"]]
     assert any("is not finished: 291 things lie under others" in each for each in found)
-    assert "31 wrapped data keys, 130 fingerprints of exchange logins, 130 fingerprints of declared logins" in refusal(
-        place.folder, "key", "remove", old, "--yes"
+    assert (
+        "31 wrapped data keys, 130 fingerprints of exchange logins, 130 fingerprints of declared "
+        "logins" in refusal(place.folder, "key", "remove", old, "--yes")
     )
     with running(place):
         takes_signals(place, opening("between"))  # both keys are there, and every secret opens
@@ -132,7 +181,9 @@ def test_a_server_that_dies_in_the_midst_of_a_rewrap_goes_on_from_its_cursor(tmp
     assert cli(place, "key", "status")["left"] == 0
 
 
-def test_killed_at_any_boundary_every_secret_opens_and_the_same_command_ends_it(tmp_path: Path) -> None:
+def test_killed_at_any_boundary_every_secret_opens_and_the_same_command_ends_it(
+    tmp_path: Path,
+) -> None:
     pattern = Place(tmp_path / "pattern")
     pattern.provision(DECLARATIONS.format(followers=2))
     copies = _killed_everywhere("rotate", pattern.folder, tmp_path / "rotate")
@@ -150,9 +201,15 @@ def test_killed_at_any_boundary_every_secret_opens_and_the_same_command_ends_it(
         _still_opens(folder)
         if asked(folder, "key_status")["keys"][1]["state"] != "removed":
             asked(folder, "key_remove", kid=old)
-        assert _acts(folder)[-3:] == ["root_key_rewrapped", "root_key_disabled", "root_key_removed"], number
+        assert _acts(folder)[-3:] == [
+            "root_key_rewrapped",
+            "root_key_disabled",
+            "root_key_removed",
+        ], number
         assert kids(folder) == [asked(folder, "key_status")["active"]]
-        assert [each.name for each in folder.iterdir() if ".env" in each.name] == [".env"]  # and no copy of the old key beside it
+        assert [each.name for each in folder.iterdir() if ".env" in each.name] == [
+            ".env"
+        ]  # and no copy of the old key beside it
         _still_opens(folder)
 
 
@@ -162,16 +219,24 @@ def asked(folder: Path, method: str, **params: object) -> dict[str, Any]:
 
 
 def _killed_everywhere(command: str, folder: Path, target: Path) -> list[Path]:
-    """Return copies of a place, each of them left behind by a process that was killed at another boundary; the last one came through."""
+    """Return copies of a place, each of them left behind by a process that was killed at another
+    boundary; the last one came through.
+    """
     told = subprocess.run(
         [sys.executable, "-m", "tests.faults.killing_key", command, str(folder), str(target)],
-        cwd=ROOT, capture_output=True, text=True, timeout=120, check=True,
-    )  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
     return [target / str(number) for number in range(1, int(told.stdout) + 1)]
 
 
 async def _rotate_to_the_end(folder: Path) -> tuple[int, int]:
-    """End a rotation like somebody who asks again only where none is done; returns how many keys there must be, and what is left."""
+    """End a rotation like somebody who asks again only where none is done; returns how many keys
+    there must be, and what is left.
+    """
     config = load_config(folder, {})
     if len(kids(folder)) == 1:
         await call(config, "key_rotate", {})
@@ -186,7 +251,9 @@ def _acts(folder: Path) -> list[str]:
 
 
 def _still_opens(folder: Path) -> None:
-    """Prove that every login opens and is recognised, and that the audit verifies: provisioning compares each with what is sealed."""
+    """Prove that every login opens and is recognised, and that the audit verifies: provisioning
+    compares each with what is sealed.
+    """
     table = tomllib.loads((folder / "people.toml").read_text())
     again = asked(folder, "provision", table=table)
     assert (again["updated"], again["differences"], again["created"]) == ([], [], {})

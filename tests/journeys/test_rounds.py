@@ -1,7 +1,8 @@
-"""Rounds of open and close, and flips, at the simulated Mudrex, whatever it writes about a close and however late.
+"""Rounds of open and close, and flips, at the simulated Mudrex, whatever it writes about a close
+and however late.
 
-Every close is proven by what the exchange tells of the position, the next entry leaves at once, nothing is lost, and the books agree with
-the exchange's own record of the wallets.
+Every close is proven by what the exchange tells of the position, the next entry leaves at once,
+nothing is lost, and the books agree with the exchange's own record of the wallets.
 """
 
 import json
@@ -35,7 +36,10 @@ def place(simulator: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Ite
 @pytest.fixture(scope="module")
 def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Simulator, Place]]:
     """Have orders fill 0.2 to 2 s after they are accepted."""
-    with simulated(tmp_path_factory.mktemp("slow") / "orders.jsonl", "--fill-ms", "2000") as made, at(made, tmp_path_factory) as place:
+    with (
+        simulated(tmp_path_factory.mktemp("slow") / "orders.jsonl", "--fill-ms", "2000") as made,
+        at(made, tmp_path_factory) as place,
+    ):
         yield made, place
 
 
@@ -74,11 +78,17 @@ def waited_s(place: Place, signal_id: str) -> float:
     return float(place.rows(sql, signal_id)[0][0]) / 1_000_000
 
 
-@pytest.mark.parametrize(("row", "late_s", "looks_max"), [("at_once", 0, 2), ("never", 0, 2), ("never", 8, 10)])
-def test_rounds_of_open_and_close(simulator: Simulator, place: Place, row: str, late_s: int, looks_max: int) -> None:
-    """``looks_max``: readings of the orders for each close, those of the closing call itself (five at most) among them.
+@pytest.mark.parametrize(
+    ("row", "late_s", "looks_max"), [("at_once", 0, 2), ("never", 0, 2), ("never", 8, 10)]
+)
+def test_rounds_of_open_and_close(
+    simulator: Simulator, place: Place, row: str, late_s: int, looks_max: int
+) -> None:
+    """``looks_max``: readings of the orders for each close, those of the closing call itself (five
+    at most) among them.
 
-    A closed position that the exchange tells only after the call has given up is proven by the engine, by a reading without it.
+    A closed position that the exchange tells only after the call has given up is proven by the
+    engine, by a reading without it.
     """
     switch(simulator, closing_row=row, closed_rows_late_s=late_s)
     for number in range(4):
@@ -93,12 +103,17 @@ def test_rounds_of_open_and_close(simulator: Simulator, place: Place, row: str, 
 
 
 @pytest.mark.parametrize("row", ["at_once", "late", "never"])
-def test_flips_sent_as_close_then_open_lose_no_entry(slow: tuple[Simulator, Place], row: str) -> None:
+def test_flips_sent_as_close_then_open_lose_no_entry(
+    slow: tuple[Simulator, Place], row: str
+) -> None:
     simulator, place = slow
     switch(simulator, closing_row=row, closing_row_late_s=5)
     all_filled(place, send(place, opening(f"open-{row}", side="SHORT")))
     for number, side in enumerate(("LONG", "SHORT") * 4):
-        left, entered = send(place, closing(f"close-{row}-{number}")), send(place, opening(f"open-{row}-{number}", side=side))
+        left, entered = (
+            send(place, closing(f"close-{row}-{number}")),
+            send(place, opening(f"open-{row}-{number}", side=side)),
+        )
         all_filled(place, left)
         all_filled(place, entered)
     all_filled(place, send(place, closing(f"close-{row}")))
@@ -112,9 +127,19 @@ def test_flips_on_paper_whose_answers_take_a_while_lose_no_entry(tmp_path: Path)
     with running(place):
         all_filled(place, send(place, opening("open", side="SHORT")))
         for number, side in enumerate(("LONG", "SHORT") * 4):
-            left, entered = send(place, closing(f"close-{number}")), send(place, opening(f"open-{number}", side=side))
+            left, entered = (
+                send(place, closing(f"close-{number}")),
+                send(place, opening(f"open-{number}", side=side)),
+            )
             all_filled(place, left)
             all_filled(place, entered)
         all_filled(place, send(place, closing("close")))
-        until(lambda: json.loads(run_cli("books", "check", "--all", "--json", cwd=place.folder, code=None))["agrees"], 60)
-        assert place.rows("SELECT count(*) FROM trade WHERE state = 'settled'") == [(9 * FOLLOWERS,)]
+        until(
+            lambda: json.loads(
+                run_cli("books", "check", "--all", "--json", cwd=place.folder, code=None)
+            )["agrees"],
+            60,
+        )
+        assert place.rows("SELECT count(*) FROM trade WHERE state = 'settled'") == [
+            (9 * FOLLOWERS,)
+        ]

@@ -1,6 +1,8 @@
-"""A plugin developer's afternoon: begin from the template, see cases fail, complete it by the guide alone, pass, and be recorded.
+"""A plugin developer's afternoon: begin from the template, see cases fail, complete it by the guide
+alone, pass, and be recorded.
 
-Packages are installed into an environment of their own. The completed exchange stands beside this file and imports ``rexalgo`` only.
+Packages are installed into an environment of their own. The completed exchange stands beside this
+file and imports ``rexalgo`` only.
 """
 
 import ast
@@ -24,40 +26,70 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("env")
     venv.create(home, symlinks=True)
     libraries = next(home.glob("lib/python*/site-packages"))
-    inherited = "".join(f"import site; site.addsitedir({each!r})\n" for each in site.getsitepackages())
+    inherited = "".join(
+        f"import site; site.addsitedir({each!r})\n" for each in site.getsitepackages()
+    )
     (libraries / "inherited.pth").write_text(inherited, encoding="utf-8")
     return home / "bin" / "python"
 
 
 def rexalgo(python: Path, *args: object, cwd: Path, code: int = 0) -> str:
     """Run the command line of that environment."""
-    told = subprocess.run([python, "-m", "rexalgo", *map(str, args)], cwd=cwd, capture_output=True, text=True, timeout=180)
+    told = subprocess.run(
+        [python, "-m", "rexalgo", *map(str, args)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
     assert told.returncode == code, (args, told.stdout[-3000:], told.stderr[-2000:])
     return told.stdout
 
 
 def install(python: Path, package: Path) -> None:
     """Install as the guide says, without any index."""
-    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "--python", str(python)]
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--python",
+        str(python),
+    ]
     options = ["--no-deps", "--no-build-isolation", "--no-index"]
     subprocess.run([*pip, "install", *options, "-e", str(package)], check=True, capture_output=True)
 
 
 def verdicts(told: str) -> dict[str, str]:
-    return {case["number"]: case["verdict"] for report in json.loads(told)["reports"] for case in report["cases"]}
+    return {
+        case["number"]: case["verdict"]
+        for report in json.loads(told)["reports"]
+        for case in report["cases"]
+    }
 
 
-def test_a_package_completed_by_the_guide_passes_and_is_recorded(python: Path, tmp_path: Path) -> None:
+def test_a_package_completed_by_the_guide_passes_and_is_recorded(
+    python: Path, tmp_path: Path
+) -> None:
     rexalgo(python, "init", cwd=tmp_path)
     rexalgo(python, "plugin", "new", "tiny", "--kind", "exchange", cwd=tmp_path)
     package = tmp_path / "rexalgo-tiny"
     install(python, package)
     with tiny_exchange() as url:
-        fresh = verdicts(rexalgo(python, "plugin", "test", "tiny", "--against", url, "--json", cwd=tmp_path, code=1))
+        fresh = verdicts(
+            rexalgo(
+                python, "plugin", "test", "tiny", "--against", url, "--json", cwd=tmp_path, code=1
+            )
+        )
     assert "fail" in fresh.values()
-    (package / "rexalgo_tiny" / "__init__.py").write_text(COMPLETED.read_text(encoding="utf-8"), encoding="utf-8")
+    (package / "rexalgo_tiny" / "__init__.py").write_text(
+        COMPLETED.read_text(encoding="utf-8"), encoding="utf-8"
+    )
     with tiny_exchange() as url:
-        seen = verdicts(rexalgo(python, "plugin", "test", "tiny", "--against", url, "--json", cwd=tmp_path))
+        seen = verdicts(
+            rexalgo(python, "plugin", "test", "tiny", "--against", url, "--json", cwd=tmp_path)
+        )
     assert set(seen.values()) <= {"pass", "skipped"}, seen
     assert sum(each == "pass" for each in seen.values()) >= 30, seen
     assert "passed" in rexalgo(python, "plugin", "show", "tiny", cwd=tmp_path)
@@ -71,4 +103,6 @@ def test_the_completed_example_needs_nothing_but_rexalgo_and_httpx() -> None:
         if isinstance(node, ast.Import | ast.ImportFrom)
         for alias in node.names
     }
-    assert {each for each in named if each and each.partition(".")[0] not in sys.stdlib_module_names} == {"rexalgo", "httpx"}
+    assert {
+        each for each in named if each and each.partition(".")[0] not in sys.stdlib_module_names
+    } == {"rexalgo", "httpx"}

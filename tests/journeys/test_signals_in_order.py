@@ -1,4 +1,6 @@
-"""An exit is never ordered before its own entry, a flip loses nothing, and a sender is told when nobody copies. Real sockets."""
+"""An exit is never ordered before its own entry, a flip loses nothing, and a sender is told when
+nobody copies. Real sockets.
+"""
 
 import json
 from collections import Counter
@@ -30,7 +32,9 @@ def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
 
 @pytest.fixture
 def slow_place(simulator: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    made = Place(tmp_path_factory.mktemp("slow"), f'[plugin.mudrex]\nbase_url = "{simulator.base_url}"')
+    made = Place(
+        tmp_path_factory.mktemp("slow"), f'[plugin.mudrex]\nbase_url = "{simulator.base_url}"'
+    )
     run_cli("plugin", "enable", "mudrex", cwd=made.folder)
     made.provision(DECLARATIONS.format(followers=FOLLOWERS).replace('"paper"', '"mudrex"'))
     with running(made):
@@ -59,7 +63,10 @@ def outcomes(place: Place, answer: Body) -> dict[str, int]:
 
 ORDERINGS: dict[str, tuple[Callable[[], Body], Callable[[], Body]]] = {
     "the seq began anew with the bot": (lambda: {"seq": 5_000}, lambda: {"seq": 1}),
-    "the seq began anew and times are told": (lambda: {"seq": 6_000, **sent_at()}, lambda: {"seq": 2, **sent_at()}),
+    "the seq began anew and times are told": (
+        lambda: {"seq": 6_000, **sent_at()},
+        lambda: {"seq": 2, **sent_at()},
+    ),
     "whole seconds after microseconds": (sent_at, whole_seconds),
     "an entry without a time": (dict, lambda: sent_at(-2)),
     "a clock that is behind": (sent_at, lambda: sent_at(-120)),
@@ -68,7 +75,9 @@ ORDERINGS: dict[str, tuple[Callable[[], Body], Callable[[], Body]]] = {
 
 @pytest.mark.parametrize("dialect", ["a", "b"])
 @pytest.mark.parametrize("case", ORDERINGS)
-def test_an_exit_that_comes_after_its_entry_closes_it(place: Place, case: str, dialect: str) -> None:
+def test_an_exit_that_comes_after_its_entry_closes_it(
+    place: Place, case: str, dialect: str
+) -> None:
     of_entry, of_exit = ORDERINGS[case]
     key = f"{list(ORDERINGS).index(case)}-{dialect}"
     entered = send(place, opening(f"open-{key}", **of_entry()), dialect=dialect)
@@ -85,7 +94,9 @@ def test_a_numbering_that_fell_back_is_told(place: Place) -> None:
     assert "numbering_restarted" in {each["code"] for each in told}
 
 
-def test_an_open_that_its_own_number_puts_before_a_close_reaches_nobody_and_its_sender_is_told(place: Place) -> None:
+def test_an_open_that_its_own_number_puts_before_a_close_reaches_nobody_and_its_sender_is_told(
+    place: Place,
+) -> None:
     entered = send(place, opening("seq-10", seq=10_010))
     assert outcomes(place, entered) == {"filled": FOLLOWERS}
     assert outcomes(place, send(place, closing("seq-12", seq=10_012))) == {"filled": FOLLOWERS}
@@ -94,9 +105,21 @@ def test_an_open_that_its_own_number_puts_before_a_close_reaches_nobody_and_its_
     assert "a later exit of BTCUSDT is recorded" in str(late["reason"])
     assert outcomes(place, late) == {"skipped.superseded": FOLLOWERS}
     nothing = send(place, closing("seq-13", seq=10_013))
-    assert (nothing["mirrored"], nothing["reason"]) == (False, "no follower holds anything of the strategy in BTCUSDT")
-    told = run_cli("signal", "send", "--url", place.bots["trend"].url, "--secret", place.bots["trend"].secret.reveal(), "-",
-                   cwd=place.folder, stdin=json.dumps({"action": "open", "symbol": "BTCUSDT", "side": "LONG", "test": True}))  # fmt: skip
+    assert (nothing["mirrored"], nothing["reason"]) == (
+        False,
+        "no follower holds anything of the strategy in BTCUSDT",
+    )
+    told = run_cli(
+        "signal",
+        "send",
+        "--url",
+        place.bots["trend"].url,
+        "--secret",
+        place.bots["trend"].secret.reveal(),
+        "-",
+        cwd=place.folder,
+        stdin=json.dumps({"action": "open", "symbol": "BTCUSDT", "side": "LONG", "test": True}),
+    )
     assert "NOT MIRRORED: it is a test" in told
 
 
@@ -107,7 +130,10 @@ def test_flips_sent_as_close_then_open_lose_no_entry_where_orders_fill_a_while_a
     assert outcomes(place, send(place, opening("flip", side=side))) == {"filled": FOLLOWERS}
     for number in range(8):
         side = "SHORT" if side == "LONG" else "LONG"
-        left, entered = send(place, closing(f"flip-close-{number}")), send(place, opening(f"flip-open-{number}", side=side))
+        left, entered = (
+            send(place, closing(f"flip-close-{number}")),
+            send(place, opening(f"flip-open-{number}", side=side)),
+        )
         assert outcomes(place, entered) == {"filled": FOLLOWERS}, number
         assert outcomes(place, left) == {"filled": FOLLOWERS}
     assert simulator.positions() == FOLLOWERS

@@ -1,6 +1,8 @@
-"""A plugin developer's journey: a package outside this repository brings an exchange, a webhook source and a stream source.
+"""A plugin developer's journey: a package outside this repository brings an exchange, a webhook
+source and a stream source.
 
-It is installed into an environment of its own, listed, enabled, and a signal from each source is copied on its exchange.
+It is installed into an environment of its own, listed, enabled, and a signal from each source is
+copied on its exchange.
 """
 
 import json
@@ -63,17 +65,35 @@ def scratch(tmp_path: Path) -> Path:
     package = tmp_path / "package"
     (package / "stranger").mkdir(parents=True)
     (package / "pyproject.toml").write_text(PYPROJECT, encoding="utf-8")
-    (package / "stranger" / "__init__.py").write_text(SOURCE.read_text(encoding="utf-8"), encoding="utf-8")
+    (package / "stranger" / "__init__.py").write_text(
+        SOURCE.read_text(encoding="utf-8"), encoding="utf-8"
+    )
     home = tmp_path / "env"
     venv.create(home, symlinks=True)
     libraries = next(home.glob("lib/python*/site-packages"))
-    inherited = "".join(f"import site; site.addsitedir({each!r})\n" for each in site.getsitepackages())
+    inherited = "".join(
+        f"import site; site.addsitedir({each!r})\n" for each in site.getsitepackages()
+    )
     (libraries / "inherited.pth").write_text(inherited, encoding="utf-8")
     subprocess.run(
-        [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "--python", str(home / "bin" / "python"), "install",
-         "--no-deps", "--no-build-isolation", "--no-index", str(package)],
-        check=True, capture_output=True, timeout=180,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--python",
+            str(home / "bin" / "python"),
+            "install",
+            "--no-deps",
+            "--no-build-isolation",
+            "--no-index",
+            str(package),
+        ],
+        check=True,
+        capture_output=True,
+        timeout=180,
+    )
     return home / "bin" / "python"
 
 
@@ -85,26 +105,49 @@ def test_a_package_from_outside_is_listed_enabled_and_copies_from_each_of_its_so
     monkeypatch.setattr(journey_place, "REXALGO", [str(scratch), "-m", "rexalgo"])
     monkeypatch.chdir(tmp_path)
     place = Place(tmp_path / "place")
-    listed = json.loads(journey_place.run_cli("plugin", "list", "--json", cwd=place.folder))["plugins"]
-    assert {each["name"]: (each["distribution"], each["enabled"]) for each in listed}["stranger"] == ("stranger", False)
+    listed = json.loads(journey_place.run_cli("plugin", "list", "--json", cwd=place.folder))[
+        "plugins"
+    ]
+    assert {each["name"]: (each["distribution"], each["enabled"]) for each in listed}[
+        "stranger"
+    ] == ("stranger", False)
     journey_place.run_cli("plugin", "enable", "stranger", cwd=place.folder)
     shown = journey_place.run_cli("plugin", "show", "stranger", cwd=place.folder)
-    assert all(each in shown for each in ("exchange stranger_toy", "stranger_hook", "stranger_candles"))
+    assert all(
+        each in shown for each in ("exchange stranger_toy", "stranger_hook", "stranger_candles")
+    )
     told = place.provision(PEOPLE)
     urls = {each["name"]: each["webhook_url"] for each in told["strategies"]}
     assert urls["ticking"] is None
     with running(place), httpx.Client(trust_env=False, timeout=20) as client:
         answer = client.post(
-            place.bots["hooked"].url, content=b"BUY TOYUSDT k1", headers={"x-stranger": place.bots["hooked"].secret.reveal()}
+            place.bots["hooked"].url,
+            content=b"BUY TOYUSDT k1",
+            headers={"x-stranger": place.bots["hooked"].secret.reveal()},
         )
         assert answer.status_code == 202
         assert place.settled(answer.json()["signal_id"]) == ["filled"]
-        assert client.post(place.bots["hooked"].url, content=b"BUY TOYUSDT k1", headers={"x-stranger": "wrong"}).status_code == 401
+        assert (
+            client.post(
+                place.bots["hooked"].url, content=b"BUY TOYUSDT k1", headers={"x-stranger": "wrong"}
+            ).status_code
+            == 401
+        )
         emitted = "SELECT signal.id FROM signal WHERE origin LIKE 'stream:stranger_candles:%'"
         journey_place.until(lambda: len(place.rows(emitted)) == 1, 20)
         signal = str(place.rows(emitted)[0][0])
         assert place.settled(signal) == ["filled"]
-        why = json.loads(journey_place.run_cli("why", signal, "on-candles", "--json", cwd=place.folder))
-        assert (why["code"], why["environment"], why["strategy"]) == ("filled", "simulated", "ticking")
-    orders = (place.folder / "data" / "plugins" / "stranger" / "orders").read_text(encoding="utf-8").splitlines()
+        why = json.loads(
+            journey_place.run_cli("why", signal, "on-candles", "--json", cwd=place.folder)
+        )
+        assert (why["code"], why["environment"], why["strategy"]) == (
+            "filled",
+            "simulated",
+            "ticking",
+        )
+    orders = (
+        (place.folder / "data" / "plugins" / "stranger" / "orders")
+        .read_text(encoding="utf-8")
+        .splitlines()
+    )
     assert sorted(each.split()[0] for each in orders) == ["one", "two"]

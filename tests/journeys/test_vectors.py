@@ -1,4 +1,6 @@
-"""The published signature vectors, over a real socket, against the engine with a clock that stands at their time."""
+"""The published signature vectors, over a real socket, against the engine with a clock that stands
+at their time.
+"""
 
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -54,7 +56,9 @@ async def give_secret(folder: Path, secret: str) -> str:
     def insert(db: Database) -> str:
         endpoint = EndpointId(str(db.execute("SELECT id FROM endpoint").fetchone()[0]))  # type: ignore[index]
         key = person_key(db, endpoint_owner(db, endpoint))
-        insert_endpoint_secret(db, seal_endpoint_secret(vault, key, endpoint, Secret(secret)), StandingClock().now())
+        insert_endpoint_secret(
+            db, seal_endpoint_secret(vault, key, endpoint, Secret(secret)), StandingClock().now()
+        )
         return endpoint
 
     try:
@@ -67,12 +71,19 @@ async def test_a_secret_that_does_not_open_refuses_its_own_deliveries_and_nobody
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     place = Place(tmp_path)
-    more = '\n[[strategy]]\nname = "other"\nmaster = "alpha"\nkind = "copy_trading"\nsymbols = ["BTCUSDT"]\nleverage = "5"\n'
+    more = (
+        '\n[[strategy]]\nname = "other"\nmaster = "alpha"\nkind = "copy_trading"\nsymbols = '
+        '["BTCUSDT"]\nleverage = "5"\n'
+    )
     place.provision(DECLARATIONS.format(followers=1) + more)
     config, clock = load_config(tmp_path, {}), StandingClock()
     ledger = Ledger.open(config.ledger.path, inline=True)
     torn, whole = (place.bots[name].url.rpartition("/")[2] for name in ("trend", "other"))
-    await ledger.write(lambda db: db.execute("UPDATE endpoint_secret SET sealed = zeroblob(200) WHERE endpoint_id = ?", (torn,)))
+    await ledger.write(
+        lambda db: db.execute(
+            "UPDATE endpoint_secret SET sealed = zeroblob(200) WHERE endpoint_id = ?", (torn,)
+        )
+    )
     await ledger.aclose()
     body = b'{"idempotency_key":"k","action":"close","symbol":"BTCUSDT"}'
     async with run_engine(config, clock=clock) as engine:
@@ -80,7 +91,13 @@ async def test_a_secret_that_does_not_open_refuses_its_own_deliveries_and_nobody
         for name, endpoint in (("trend", torn), ("other", whole)):
             signed = sign_a(place.bots[name].secret, body, clock.now())
             headers = tuple((key.lower(), value) for key, value in signed.items())
-            kinds.append((await engine.ingress.receive(endpoint, Delivery(body, headers, "192.0.2.1", clock.now()))).kind)
+            kinds.append(
+                (
+                    await engine.ingress.receive(
+                        endpoint, Delivery(body, headers, "192.0.2.1", clock.now())
+                    )
+                ).kind
+            )
         assert kinds == [ReceptionKind.NOT_AUTHENTIC, ReceptionKind.ACCEPTED]
     assert f"endpoint {torn} takes no deliveries" in caplog.text
 
@@ -92,15 +109,26 @@ async def test_vectors_are_taken_and_their_neighbours_are_not(secret: str, tmp_p
     place.provision(DECLARATIONS.format(followers=1))
     endpoint = await give_secret(tmp_path, secret)
     clock, stop = StandingClock(), trio.Event()
-    async with run_engine(load_config(tmp_path, {}), clock=clock) as engine, trio.open_nursery() as nursery:
+    async with (
+        run_engine(load_config(tmp_path, {}), clock=clock) as engine,
+        trio.open_nursery() as nursery,
+    ):
         app = create_app(engine, WebSettings(), now=clock.now)
-        bound = await nursery.start(partial(serve_web, app, ServerConfig(port=0), shutdown_trigger=stop.wait))
+        bound = await nursery.start(
+            partial(serve_web, app, ServerConfig(port=0), shutdown_trigger=stop.wait)
+        )
         url = f"{bound.url}/api/webhooks/copy-trading/{endpoint}"
         dialect_a = {"X-RexAlgo-Signature": f"t={SIGNED_AT},v1={in_a}"}
-        dialect_b = {"webhook-id": ID, "webhook-timestamp": str(SIGNED_AT), "webhook-signature": f"v1,{in_b}"}
+        dialect_b = {
+            "webhook-id": ID,
+            "webhook-timestamp": str(SIGNED_AT),
+            "webhook-signature": f"v1,{in_b}",
+        }
         late = datetime.fromtimestamp(SIGNED_AT, UTC) - timedelta(seconds=61)
         refused = [
-            {"X-RexAlgo-Signature": f"t={SIGNED_AT},v1={in_a[:-1]}{'0' if in_a[-1] != '0' else '1'}"},
+            {
+                "X-RexAlgo-Signature": f"t={SIGNED_AT},v1={in_a[:-1]}{'0' if in_a[-1] != '0' else '1'}"
+            },
             {"X-RexAlgo-Signature": f"t={SIGNED_AT + 1},v1={in_a}"},
             {"X-RexAlgo-Signature": f"t={SIGNED_AT},v1={in_a.upper()}"},
             {**dialect_b, "webhook-id": ID + "x"},
@@ -110,15 +138,22 @@ async def test_vectors_are_taken_and_their_neighbours_are_not(secret: str, tmp_p
             {},
         ]
         async with httpx.AsyncClient(trust_env=False) as client:
-            # The vectors' body is no signal: 422 says that the signature was believed and the body read.
-            for headers in (dialect_a, dialect_b, {**dialect_a, "X-RexAlgo-Signature": f"t={SIGNED_AT},v1={'0' * 64},v1={in_a}"}):
+            # The vectors' body is no signal: 422 says that the signature was believed and the body
+            # read.
+            for headers in (
+                dialect_a,
+                dialect_b,
+                {**dialect_a, "X-RexAlgo-Signature": f"t={SIGNED_AT},v1={'0' * 64},v1={in_a}"},
+            ):
                 assert (await client.post(url, content=BODY, headers=headers)).status_code == 422
             bodies = set()
             for headers in refused:
                 answer = await client.post(url, content=BODY, headers=headers)
                 assert answer.status_code == 401, headers
                 bodies.add(answer.content)
-            unknown = await client.post(url[:-1] + ("0" if url[-1] != "0" else "1"), content=BODY, headers=dialect_a)
+            unknown = await client.post(
+                url[:-1] + ("0" if url[-1] != "0" else "1"), content=BODY, headers=dialect_a
+            )
             assert {*bodies, unknown.content} == {unknown.content}
             assert unknown.status_code == 401
         stop.set()

@@ -1,13 +1,16 @@
-"""A tiny exchange over HTTP on this machine, for the completed example of a plugin. Standard library only.
+"""A tiny exchange over HTTP on this machine, for the completed example of a plugin. Standard
+library only.
 
-Every request of an account has the header ``X-Api-Key``; a key that begins with ``bad`` is refused. All numbers are texts. Fixed prices.
+Every request of an account has the header ``X-Api-Key``; a key that begins with ``bad`` is refused.
+All numbers are texts. Fixed prices.
 
 GET /contracts              {"contracts": [{"symbol", "tick", "lot", "minNotional", "maxLeverage"}]}
 GET /ticker?symbol=         {"symbol", "last", "mark"}, 404
 GET /account                {"free", "total", "positions": [...], "orders": [...]}; a position has "symbol", "size" (negative is
                             short), "entry", "leverage", "margin", "stop", "target"
 GET /orders?symbol=&since=  {"orders": [...]}, newest first; an order has "id", "clientId", "symbol", "side" (buy, sell), "size",
-                            "filled", "price", "state" (open, filled, cancelled), "reduceOnly", "ms" (since 1970)
+                            "filled", "price", "state" (open, filled, cancelled), "reduceOnly", "ms"
+                            (since 1970)
 POST /orders                "clientId", "symbol", "side", "size", "leverage", "limit" (null: market), "reduceOnly", "stop", "target":
                             201 and the order
 DELETE /orders/ID           204; 404 unknown, 409 done already
@@ -56,19 +59,29 @@ class Exchange:
     accounts: dict[str, Account] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def answer(self, method: str, path: str, query: Mapping[str, list[str]], key: str, body: dict[str, Any]) -> tuple[int, object]:
+    def answer(
+        self, method: str, path: str, query: Mapping[str, list[str]], key: str, body: dict[str, Any]
+    ) -> tuple[int, object]:
         """Answer one request."""
         match method, path.strip("/").split("/"):
             case "GET", ["contracts"]:
                 rows = [
-                    {"symbol": each, "tick": TICKS[each], "lot": LOTS[each], "minNotional": MIN_NOTIONAL, "maxLeverage": "50"}
+                    {
+                        "symbol": each,
+                        "tick": TICKS[each],
+                        "lot": LOTS[each],
+                        "minNotional": MIN_NOTIONAL,
+                        "maxLeverage": "50",
+                    }
                     for each in PRICES
                 ]
                 return 200, {"contracts": rows}
             case "GET", ["ticker"]:
                 symbol = query["symbol"][0]
                 return (
-                    (200, {"symbol": symbol, "last": PRICES[symbol], "mark": PRICES[symbol]}) if symbol in PRICES else (404, {"code": "?"})
+                    (200, {"symbol": symbol, "last": PRICES[symbol], "mark": PRICES[symbol]})
+                    if symbol in PRICES
+                    else (404, {"code": "?"})
                 )
         if not key or key.startswith("bad"):
             raise Refusal(401, "bad_key")
@@ -77,10 +90,21 @@ class Exchange:
             case "GET", ["account"]:
                 open_orders = [each for each in account.orders if each["state"] == "open"]
                 positions = [{"symbol": name, **each} for name, each in account.positions.items()]
-                return 200, {"free": account.cash - account.margin, "total": account.cash, "positions": positions, "orders": open_orders}
+                return 200, {
+                    "free": account.cash - account.margin,
+                    "total": account.cash,
+                    "positions": positions,
+                    "orders": open_orders,
+                }
             case "GET", ["orders"]:
                 since = int(query["since"][0])
-                return 200, {"orders": [each for each in account.orders if each["symbol"] == query["symbol"][0] and each["ms"] >= since]}
+                return 200, {
+                    "orders": [
+                        each
+                        for each in account.orders
+                        if each["symbol"] == query["symbol"][0] and each["ms"] >= since
+                    ]
+                }
             case "POST", ["orders"]:
                 return 201, self.place(account, body)
             case "DELETE", ["orders", number]:
@@ -107,9 +131,17 @@ class Exchange:
         elif size * PRICES[symbol] / Decimal(body["leverage"]) > account.cash - account.margin:
             raise Refusal(400, "no_funds")
         order = {
-            "id": f"T{len(account.orders) + 1}", "clientId": body["clientId"], "symbol": symbol, "side": body["side"], "size": size,
-            "filled": Decimal(0), "price": None, "state": "open", "reduceOnly": body["reduceOnly"], "ms": int(time.time() * 1000),
-        }  # fmt: skip
+            "id": f"T{len(account.orders) + 1}",
+            "clientId": body["clientId"],
+            "symbol": symbol,
+            "side": body["side"],
+            "size": size,
+            "filled": Decimal(0),
+            "price": None,
+            "state": "open",
+            "reduceOnly": body["reduceOnly"],
+            "ms": int(time.time() * 1000),
+        }
         account.orders.insert(0, order)
         if limit is None:
             order |= {"state": "filled", "filled": size, "price": PRICES[symbol]}
@@ -123,9 +155,13 @@ class Exchange:
         if size:
             leverage = held["leverage"] if held else Decimal(body["leverage"])
             account.positions[symbol] = {
-                "size": size, "entry": PRICES[symbol], "leverage": leverage, "margin": abs(size) * PRICES[symbol] / leverage,
-                "stop": (held or body)["stop"], "target": (held or body)["target"],
-            }  # fmt: skip
+                "size": size,
+                "entry": PRICES[symbol],
+                "leverage": leverage,
+                "margin": abs(size) * PRICES[symbol] / leverage,
+                "stop": (held or body)["stop"],
+                "target": (held or body)["target"],
+            }
 
     def cancel(self, account: Account, number: str) -> tuple[int, object]:
         """Cancel a resting order."""
@@ -152,7 +188,11 @@ def handler(exchange: Exchange) -> type[BaseHTTPRequestHandler]:
                 with exchange.lock:
                     body = json.loads(raw) if raw else {}
                     status, value = exchange.answer(
-                        self.command, target.path, parse_qs(target.query), self.headers.get("x-api-key") or "", body
+                        self.command,
+                        target.path,
+                        parse_qs(target.query),
+                        self.headers.get("x-api-key") or "",
+                        body,
                     )
                     content = b"" if value is None else json.dumps(value, default=str).encode()
             except Refusal as refusal:
@@ -176,7 +216,9 @@ def tiny_exchange() -> Iterator[str]:
     """Serve one on a free port of this machine; yields its address."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler(Exchange()))
     server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread = threading.Thread(
+        target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
+    )
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}"

@@ -1,7 +1,9 @@
-"""``python tests/journeys/troubled_serve.py [serve options]``: the real ``rexalgo serve`` with mistakes of our own that a file switches on.
+"""``python tests/journeys/troubled_serve.py [serve options]``: the real ``rexalgo serve`` with
+mistakes of our own that a file switches on.
 
-In the folder of the place: ``limiter-broken`` makes the rate limiter raise at every call; ``crash-NAME`` makes the task of account NAME
-fail whenever it plans an entry. Nothing in the engine knows about this.
+In the folder of the place: ``limiter-broken`` makes the rate limiter raise at every call;
+``crash-NAME`` makes the task of account NAME fail whenever it plans an entry. Nothing in the engine
+knows about this.
 """
 
 import os

@@ -1,4 +1,5 @@
-"""Alerts as people really write them, and what a strategy's orders fill in: the shapes that ``test_alert_templates`` walks.
+"""Alerts as people really write them, and what a strategy's orders fill in: the shapes that
+``test_alert_templates`` walks.
 
 A shape is a text with TradingView's placeholders, or one text for each change of position.
 """
@@ -20,7 +21,8 @@ HALF: Final = Decimal("0.5")
 
 @dataclass(frozen=True)
 class Shape:
-    """Hold how one service has its alerts written: ``text`` for every order, else one of ``texts`` for each change.
+    """Hold how one service has its alerts written: ``text`` for every order, else one of ``texts``
+    for each change.
 
     ``is_bare``: it tells ``buy`` or ``sell`` and nothing about the position.
     """
@@ -31,7 +33,9 @@ class Shape:
     is_bare: bool = False
 
     def body(self, change: Change, at: datetime) -> bytes | None:
-        """Write the alert of one order as TradingView sends it; None where the shape has no text for it."""
+        """Write the alert of one order as TradingView sends it; None where the shape has no text
+        for it.
+        """
         text = self.text if self.texts is None else self.texts.get(change)
         return None if text is None else filled(text, change, at).encode()
 
@@ -41,7 +45,13 @@ def filled(text: str, change: Change, at: datetime) -> str:
     before, after = (each.strip() for each in change)
     has_part = change == LESS
     size_before = Decimal(0) if before == FLAT else HALF
-    size_after = Decimal(0) if after == FLAT else Decimal("0.2") if has_part else HALF * (2 if change == MORE else 1)
+    size_after = (
+        Decimal(0)
+        if after == FLAT
+        else Decimal("0.2")
+        if has_part
+        else HALF * (2 if change == MORE else 1)
+    )
     sign = {FLAT: 0, LONG: 1, SHORT: -1}
     signed = size_after * sign[after]
     moved = signed - size_before * sign[before]
@@ -69,13 +79,25 @@ def filled(text: str, change: Change, at: datetime) -> str:
 
 def _each(entry: str, exit_text: str) -> dict[Change, str]:
     """Write one text for each change from two, in which SIDE and ORDER stand for the words."""
-    words = {UP: ("long", "buy", entry), DOWN: ("short", "sell", entry), OUT_OF_LONG: ("long", "sell", exit_text),
-             OUT_OF_SHORT: ("short", "buy", exit_text), TO_LONG: ("long", "buy", entry), TO_SHORT: ("short", "sell", entry)}  # fmt: skip
-    return {change: text.replace("SIDE", side).replace("ORDER", order) for change, (side, order, text) in words.items()}
+    words = {
+        UP: ("long", "buy", entry),
+        DOWN: ("short", "sell", entry),
+        OUT_OF_LONG: ("long", "sell", exit_text),
+        OUT_OF_SHORT: ("short", "buy", exit_text),
+        TO_LONG: ("long", "buy", entry),
+        TO_SHORT: ("short", "sell", entry),
+    }
+    return {
+        change: text.replace("SIDE", side).replace("ORDER", order)
+        for change, (side, order, text) in words.items()
+    }
 
 
 def _caps(texts: dict[Change, str]) -> dict[Change, str]:
-    return {change: text.replace("long", "LONG").replace("short", "SHORT") for change, text in texts.items()}
+    return {
+        change: text.replace("long", "LONG").replace("short", "SHORT")
+        for change, text in texts.items()
+    }
 
 
 def _only(texts: dict[Change, str], *changes: Change) -> dict[Change, str]:
@@ -87,53 +109,148 @@ def shapes(studio: str) -> tuple[Shape, ...]:
     order, position = '"action":"{{strategy.order.action}}"', '"{{strategy.market_position}}"'
     return (
         Shape("the studio's message", studio),
-        Shape("TradersPost: sentiment, time", '{"ticker":"{{ticker}}",' + order + ',"sentiment":' + position
-              + ',"quantity":"{{strategy.order.contracts}}","price":"{{close}}","time":"{{timenow}}"}'),
-        Shape("TradersPost: sentiment alone", '{"ticker":"{{ticker}}",' + order + ',"sentiment":' + position + "}"),
-        Shape("TradersPost: exit, bullish and bearish", texts={
-            UP: '{"ticker":"BTCUSDT","action":"buy","sentiment":"bullish","stopLoss":{"type":"stop","stopPrice":60000}}',
-            DOWN: '{"ticker":"BTCUSDT","action":"sell","sentiment":"bearish"}',
-            OUT_OF_LONG: '{"ticker":"BTCUSDT","action":"exit"}', OUT_OF_SHORT: '{"ticker":"BTCUSDT","action":"exit"}'}),
-        Shape("Tickerly", '{' + order + ',"symbol":"{{ticker}}","market_position":' + position
-              + ',"prev_position":"{{strategy.prev_market_position}}","position_size":"{{strategy.market_position_size}}",'
-              '"comment":"{{strategy.order.comment}}"}'),
-        Shape("3Commas: strategy_info", '{"secret":"s","bot_uuid":"b","timestamp":"{{timenow}}","tv_exchange":"{{exchange}}",'
-              '"tv_instrument":"{{ticker}}",' + order + ',"order":{"amount":"{{strategy.order.contracts}}","currency_type":"base"},'
-              '"strategy_info":{"market_position":' + position + ',"prev_market_position":"{{strategy.prev_market_position}}"}}'),
-        Shape("Pionex: data, signed size", '{"data":{' + order + ',"contracts":"{{strategy.order.contracts}}",'
-              '"position_size":"{{strategy.position_size}}"},"price":"{{close}}","symbol":"BTCUSDT","signal_type":"x","time":"{{timenow}}"}'),
-        Shape("Bybit: side, reduce_only", texts=_each(
-            '{"side":"ORDER","symbol":"BTCUSDT","qty":"0.5","order_type":"market","reduce_only":false}',
-            '{"side":"ORDER","symbol":"BTCUSDT","qty":"0.5","order_type":"market","reduce_only":true}')),
-        Shape("Binance: closePosition", texts=_each(
-            '{"symbol":"BTCUSDT","side":"ORDER","type":"MARKET"}',
-            '{"symbol":"BTCUSDT","side":"ORDER","type":"MARKET","closePosition":"true"}')),
-        Shape("Binance: positionSide", texts=_each(
-            '{"symbol":"BTCUSDT","side":"ORDER","positionSide":"SIDE"}', '{"symbol":"BTCUSDT","side":"ORDER","positionSide":"SIDE"}')),
-        Shape("WunderTrading", texts=_caps(_each("ENTER-SIDE_Bybit_BTC/USDT_bot_5M_a1", "EXIT-SIDE_Bybit_BTC/USDT_bot_5M_a1"))),
-        Shape("WunderTrading: EXIT-ALL", texts=_caps(_each("ENTER-SIDE_Bybit_BTCUSDT_a1", "EXIT-ALL_Bybit_BTCUSDT_a1"))),
-        Shape("PineConnector", texts=_each("6012345678901,ORDER,BTCUSDT,risk=1", "6012345678901,closeSIDE,BTCUSDT")),
-        Shape("Alertatron", texts=_each("BTCUSDT { market(side=ORDER, amount=1); }", "BTCUSDT { market(position=0); }")),
-        Shape("Autoview", texts=_each("e=bybit s=BTCUSDT b=SIDE q=1 t=market", "e=bybit s=BTCUSDT c=position t=market")),
-        Shape("OctoBot (a bare order)", "EXCHANGE = bybit; SYMBOL = {{ticker}}; SIGNAL = {{strategy.order.action}}", is_bare=True),
-        Shape("a bare order", '{' + order + ',"symbol":"{{ticker}}"}', is_bare=True),
-        Shape("a strategy's default text",
-              "MACD (12, 26, 9): order {{strategy.order.action}} @ {{strategy.order.contracts}} filled on {{ticker}}. "
-              "New strategy position is {{strategy.position_size}}"),
-        Shape("self-written: camelCase", '{"passphrase":"p","orderAction":"{{strategy.order.action}}","ticker":"{{ticker}}",'
-              '"marketPosition":' + position + ',"prevMarketPosition":"{{strategy.prev_market_position}}","time":"{{timenow}}"}'),
-        Shape("self-written: strategy{...}", '{"passphrase":"p","ticker":"{{ticker}}","strategy":{"order_action":'
-              '"{{strategy.order.action}}","order_id":"{{strategy.order.id}}","market_position":' + position
-              + ',"market_position_size":{{strategy.market_position_size}},"prev_market_position_size":'
-              "{{strategy.prev_market_position_size}}}}"),
-        Shape("self-written: signed size alone", '{"side":"{{strategy.order.action}}","ticker":"{{ticker}}",'
-              '"position_size":"{{strategy.position_size}}"}'),
+        Shape(
+            "TradersPost: sentiment, time",
+            '{"ticker":"{{ticker}}",'
+            + order
+            + ',"sentiment":'
+            + position
+            + ',"quantity":"{{strategy.order.contracts}}","price":"{{close}}","time":"{{timenow}}"}',
+        ),
+        Shape(
+            "TradersPost: sentiment alone",
+            '{"ticker":"{{ticker}}",' + order + ',"sentiment":' + position + "}",
+        ),
+        Shape(
+            "TradersPost: exit, bullish and bearish",
+            texts={
+                UP: '{"ticker":"BTCUSDT","action":"buy","sentiment":"bullish","stopLoss":{"type":"stop","stopPrice":60000}}',
+                DOWN: '{"ticker":"BTCUSDT","action":"sell","sentiment":"bearish"}',
+                OUT_OF_LONG: '{"ticker":"BTCUSDT","action":"exit"}',
+                OUT_OF_SHORT: '{"ticker":"BTCUSDT","action":"exit"}',
+            },
+        ),
+        Shape(
+            "Tickerly",
+            "{"
+            + order
+            + ',"symbol":"{{ticker}}","market_position":'
+            + position
+            + ',"prev_position":"{{strategy.prev_market_position}}","position_size":"{{strategy.market_position_size}}",'
+            '"comment":"{{strategy.order.comment}}"}',
+        ),
+        Shape(
+            "3Commas: strategy_info",
+            '{"secret":"s","bot_uuid":"b","timestamp":"{{timenow}}","tv_exchange":"{{exchange}}",'
+            '"tv_instrument":"{{ticker}}",'
+            + order
+            + ',"order":{"amount":"{{strategy.order.contracts}}","currency_type":"base"},'
+            '"strategy_info":{"market_position":'
+            + position
+            + ',"prev_market_position":"{{strategy.prev_market_position}}"}}',
+        ),
+        Shape(
+            "Pionex: data, signed size",
+            '{"data":{' + order + ',"contracts":"{{strategy.order.contracts}}",'
+            '"position_size":"{{strategy.position_size}}"},"price":"{{close}}","symbol":"BTCUSDT","signal_type":"x","time":"{{timenow}}"}',
+        ),
+        Shape(
+            "Bybit: side, reduce_only",
+            texts=_each(
+                '{"side":"ORDER","symbol":"BTCUSDT","qty":"0.5","order_type":"market","reduce_only":false}',
+                '{"side":"ORDER","symbol":"BTCUSDT","qty":"0.5","order_type":"market","reduce_only":true}',
+            ),
+        ),
+        Shape(
+            "Binance: closePosition",
+            texts=_each(
+                '{"symbol":"BTCUSDT","side":"ORDER","type":"MARKET"}',
+                '{"symbol":"BTCUSDT","side":"ORDER","type":"MARKET","closePosition":"true"}',
+            ),
+        ),
+        Shape(
+            "Binance: positionSide",
+            texts=_each(
+                '{"symbol":"BTCUSDT","side":"ORDER","positionSide":"SIDE"}',
+                '{"symbol":"BTCUSDT","side":"ORDER","positionSide":"SIDE"}',
+            ),
+        ),
+        Shape(
+            "WunderTrading",
+            texts=_caps(
+                _each("ENTER-SIDE_Bybit_BTC/USDT_bot_5M_a1", "EXIT-SIDE_Bybit_BTC/USDT_bot_5M_a1")
+            ),
+        ),
+        Shape(
+            "WunderTrading: EXIT-ALL",
+            texts=_caps(_each("ENTER-SIDE_Bybit_BTCUSDT_a1", "EXIT-ALL_Bybit_BTCUSDT_a1")),
+        ),
+        Shape(
+            "PineConnector",
+            texts=_each("6012345678901,ORDER,BTCUSDT,risk=1", "6012345678901,closeSIDE,BTCUSDT"),
+        ),
+        Shape(
+            "Alertatron",
+            texts=_each(
+                "BTCUSDT { market(side=ORDER, amount=1); }", "BTCUSDT { market(position=0); }"
+            ),
+        ),
+        Shape(
+            "Autoview",
+            texts=_each(
+                "e=bybit s=BTCUSDT b=SIDE q=1 t=market", "e=bybit s=BTCUSDT c=position t=market"
+            ),
+        ),
+        Shape(
+            "OctoBot (a bare order)",
+            "EXCHANGE = bybit; SYMBOL = {{ticker}}; SIGNAL = {{strategy.order.action}}",
+            is_bare=True,
+        ),
+        Shape("a bare order", "{" + order + ',"symbol":"{{ticker}}"}', is_bare=True),
+        Shape(
+            "a strategy's default text",
+            "MACD (12, 26, 9): order {{strategy.order.action}} @ {{strategy.order.contracts}} "
+            "filled on {{ticker}}. "
+            "New strategy position is {{strategy.position_size}}",
+        ),
+        Shape(
+            "self-written: camelCase",
+            '{"passphrase":"p","orderAction":"{{strategy.order.action}}","ticker":"{{ticker}}",'
+            '"marketPosition":'
+            + position
+            + ',"prevMarketPosition":"{{strategy.prev_market_position}}","time":"{{timenow}}"}',
+        ),
+        Shape(
+            "self-written: strategy{...}",
+            '{"passphrase":"p","ticker":"{{ticker}}","strategy":{"order_action":'
+            '"{{strategy.order.action}}","order_id":"{{strategy.order.id}}","market_position":'
+            + position
+            + ',"market_position_size":{{strategy.market_position_size}},"prev_market_position_size":'
+            "{{strategy.prev_market_position_size}}}}",
+        ),
+        Shape(
+            "self-written: signed size alone",
+            '{"side":"{{strategy.order.action}}","ticker":"{{ticker}}",'
+            '"position_size":"{{strategy.position_size}}"}',
+        ),
         Shape("words", texts=_each("enter SIDE BTCUSDT", "close SIDE BTCUSDT")),
-        Shape("words in JSON", texts=_each(
-            '{"action":"open_SIDE","symbol":"BTC-USDT-SWAP"}', '{"action":"exit-SIDE","symbol":"BTC-USDT-SWAP"}')),
-        Shape("our own body", texts=_each(
-            '{"action":"open","symbol":"BTCUSDT","side":"SIDE","idempotency_key":"SIDE-in"}',
-            '{"action":"close","symbol":"BTCUSDT","side":"SIDE","idempotency_key":"SIDE-out"}')),
-        Shape("a form", "action={{strategy.order.action}}&symbol=BYBIT%3A{{ticker}}&market_position={{strategy.market_position}}"
-              "&prev_market_position={{strategy.prev_market_position}}"),
-    )  # fmt: skip
+        Shape(
+            "words in JSON",
+            texts=_each(
+                '{"action":"open_SIDE","symbol":"BTC-USDT-SWAP"}',
+                '{"action":"exit-SIDE","symbol":"BTC-USDT-SWAP"}',
+            ),
+        ),
+        Shape(
+            "our own body",
+            texts=_each(
+                '{"action":"open","symbol":"BTCUSDT","side":"SIDE","idempotency_key":"SIDE-in"}',
+                '{"action":"close","symbol":"BTCUSDT","side":"SIDE","idempotency_key":"SIDE-out"}',
+            ),
+        ),
+        Shape(
+            "a form",
+            "action={{strategy.order.action}}&symbol=BYBIT%3A{{ticker}}&market_position={{strategy.market_position}}"
+            "&prev_market_position={{strategy.prev_market_position}}",
+        ),
+    )

@@ -1,7 +1,9 @@
-"""Every shape of alert walked along flat, long, flat, short, flat: in order, doubled and swapped, and never a wrong-way order.
+"""Every shape of alert walked along flat, long, flat, short, flat: in order, doubled and swapped,
+and never a wrong-way order.
 
-The alerts take the real way: the reader, then the ledger with its rules of order and repetition. A small model of one follower carries out
-what was recorded, and another one of the strategy judges it: whatever enters a side while the strategy is not there, is wrong.
+The alerts take the real way: the reader, then the ledger with its rules of order and repetition. A
+small model of one follower carries out what was recorded, and another one of the strategy judges
+it: whatever enters a side while the strategy is not there, is wrong.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,7 +14,20 @@ from pathlib import Path
 
 import apsw
 import pytest
-from alert_templates import DOWN, FLAT, LESS, MORE, OUT_OF_LONG, OUT_OF_SHORT, PATH, TO_SHORT, UP, Change, Shape, shapes
+from alert_templates import (
+    DOWN,
+    FLAT,
+    LESS,
+    MORE,
+    OUT_OF_LONG,
+    OUT_OF_SHORT,
+    PATH,
+    TO_SHORT,
+    UP,
+    Change,
+    Shape,
+    shapes,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -33,17 +48,25 @@ _numbers = count()
 
 def ledger() -> apsw.Connection:
     db = Ledger.in_memory().db
-    db.execute("INSERT INTO person (id, name, created_us, key_id, key_kid, key_wrapped) VALUES ('p', 'p', 0, x'00', 'k', x'00')")
+    db.execute(
+        "INSERT INTO person (id, name, created_us, key_id, key_kid, key_wrapped) VALUES ('p', "
+        "'p', 0, x'00', 'k', x'00')"
+    )
     db.execute("INSERT INTO master VALUES ('m', 'm', 'p')")
     db.execute(
-        "INSERT INTO strategy (id, name, master_id, kind, symbols, leverage, source, params, created_us)"
+        "INSERT INTO strategy (id, name, master_id, kind, symbols, leverage, source, params, "
+        "created_us)"
         " VALUES ('s', 'trend', 'm', 'copy_trading', '[]', '5', 'tradingview', '{}', 0)"
     )
     db.execute(
-        "INSERT INTO account (id, name, person_id, exchange, environment, sealed, row_version, created_us)"
+        "INSERT INTO account (id, name, person_id, exchange, environment, sealed, row_version, "
+        "created_us)"
         " VALUES ('a', 'a', 'p', 'paper', 'paper', x'00', 1, 0)"
     )
-    db.execute("INSERT INTO subscription (id, account_id, strategy_id, policy, created_us) VALUES ('u', 'a', 's', '{}', 0)")
+    db.execute(
+        "INSERT INTO subscription (id, account_id, strategy_id, policy, created_us) VALUES ('u', "
+        "'a', 's', '{}', 0)"
+    )
     return db
 
 
@@ -66,37 +89,59 @@ class Follower:
             return
         name = f"{next(_numbers)}"
         new = NewSignal(
-            SignalId(f"sig-{name}"), ReceiptId(f"rcp-{name}"), lambda: CopyId(f"cp-{name}"), StrategyId("s"), "endpoint:tv", draft,
-            body[:32].ljust(32), min(draft.sent_at or at, at), at, is_told=draft.sent_at is not None,
-        )  # fmt: skip
+            SignalId(f"sig-{name}"),
+            ReceiptId(f"rcp-{name}"),
+            lambda: CopyId(f"cp-{name}"),
+            StrategyId("s"),
+            "endpoint:tv",
+            draft,
+            body[:32].ljust(32),
+            min(draft.sent_at or at, at),
+            at,
+            is_told=draft.sent_at is not None,
+        )
         recorded = record_signal(self.db, new)
         if not recorded.is_new:
             return
         self.taken += 1
         row = fetch_one(
-            self.db, "SELECT code, number FROM copy JOIN signal ON number = signal_number WHERE signal.id = ?",
+            self.db,
+            "SELECT code, number FROM copy JOIN signal ON number = signal_number WHERE signal.id "
+            "= ?",
             (recorded.id,),
-        )  # fmt: skip
+        )
         assert row is not None
         self._carry_out(read_signal(self.db, row[1]), is_late=row[0] == "skipped.superseded")
         self.db.execute("UPDATE copy SET code = 'filled' WHERE code IS NULL")
         self.db.execute("UPDATE leg SET state = 'claimed' WHERE state = 'new'")
 
     def _carry_out(self, signal: Signal, *, is_late: bool) -> None:
-        action, side = signal.draft.action, None if signal.draft.side is None else signal.draft.side.value.lower()
+        action, side = (
+            signal.draft.action,
+            None if signal.draft.side is None else signal.draft.side.value.lower(),
+        )
         may_close = signal.order_key > self.entry_key
         if may_close and (
-            (action is Action.CLOSE and side in (None, self.position)) or (action is Action.REVERSE and self.position != side)
+            (action is Action.CLOSE and side in (None, self.position))
+            or (action is Action.REVERSE and self.position != side)
         ):
             self.position = FLAT
-        enters = self.position == FLAT if action in (Action.OPEN, Action.REVERSE) else action is Action.ADD and self.position == side
+        enters = (
+            self.position == FLAT
+            if action in (Action.OPEN, Action.REVERSE)
+            else action is Action.ADD and self.position == side
+        )
         if side is not None and enters and not is_late:
             self.position, self.entry_key = side, signal.entry_key
             self.entered.append(side)
 
 
-def walk(shape: Shape, groups: Sequence[Sequence[Change]], *, twice: bool = False, swapped: bool = False) -> Follower:
-    """Send groups of orders, each group within one moment; raises AssertionError for an entry into a side where the strategy is not."""
+def walk(
+    shape: Shape, groups: Sequence[Sequence[Change]], *, twice: bool = False, swapped: bool = False
+) -> Follower:
+    """Send groups of orders, each group within one moment; raises AssertionError for an entry into
+    a side where the strategy is not.
+    """
     follower, at = Follower(ledger()), BEGINNING
     for group in groups:
         at += timedelta(minutes=5)
@@ -107,8 +152,12 @@ def walk(shape: Shape, groups: Sequence[Sequence[Change]], *, twice: bool = Fals
                 follower.entered.clear()
                 if body is not None:
                     follower.get(body, at + timedelta(milliseconds=400 * step + 150 * again))
-                assert set(follower.entered) <= {is_at}, f"{shape.name}: {body!r} entered {follower.entered}, the strategy is {is_at}"
-        assert follower.position in (FLAT, group[-1][1]) or follower.refusals, f"{shape.name}: left {follower.position} at {group}"
+                assert set(follower.entered) <= {is_at}, (
+                    f"{shape.name}: {body!r} entered {follower.entered}, the strategy is {is_at}"
+                )
+        assert follower.position in (FLAT, group[-1][1]) or follower.refusals, (
+            f"{shape.name}: left {follower.position} at {group}"
+        )
     return follower
 
 
@@ -124,10 +173,14 @@ def test_the_path_in_order_and_doubled_makes_no_wrong_way_order(shape: Shape, tw
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda each: each.name)
 @pytest.mark.parametrize("twice", [False, True])
-def test_two_orders_of_one_moment_in_either_order_make_no_wrong_way_order(shape: Shape, twice: bool) -> None:
+def test_two_orders_of_one_moment_in_either_order_make_no_wrong_way_order(
+    shape: Shape, twice: bool
+) -> None:
     for at, pair in enumerate(pairs()):
         walk(shape, [*([each] for each in PATH[:at]), pair], twice=twice)
-        if not (shape.is_bare and pair == (DOWN, OUT_OF_SHORT)):  # nobody can tell this from a long one in order; the page says so
+        if not (
+            shape.is_bare and pair == (DOWN, OUT_OF_SHORT)
+        ):  # nobody can tell this from a long one in order; the page says so
             walk(shape, [*([each] for each in PATH[:at]), pair], twice=twice, swapped=True)
 
 
@@ -142,7 +195,13 @@ def test_a_turn_and_its_close_of_one_moment_make_no_wrong_way_order_after_two_tu
     for first, other in (("long", "short"), ("short", "long")):
         walk(
             shape,
-            [[(FLAT, first)], [(first, other), (other, first)], [(first, other), (other, FLAT)], [(FLAT, first)], [(first, FLAT)]],
+            [
+                [(FLAT, first)],
+                [(first, other), (other, first)],
+                [(first, other), (other, FLAT)],
+                [(FLAT, first)],
+                [(first, FLAT)],
+            ],
             swapped=swapped,
         )
 
@@ -150,17 +209,27 @@ def test_a_turn_and_its_close_of_one_moment_make_no_wrong_way_order_after_two_tu
 TELLS_BEFORE = [
     each
     for each in SHAPES
-    if "prev_market_position}}" in each.text or ("contracts" in each.text and "{{strategy.position_size" in each.text)
+    if "prev_market_position}}" in each.text
+    or ("contracts" in each.text and "{{strategy.position_size" in each.text)
 ]
 walks = st.lists(
-    st.tuples(st.lists(st.sampled_from([FLAT, "long", "short"]), min_size=1, max_size=2), st.booleans(), st.booleans()), max_size=8
+    st.tuples(
+        st.lists(st.sampled_from([FLAT, "long", "short"]), min_size=1, max_size=2),
+        st.booleans(),
+        st.booleans(),
+    ),
+    max_size=8,
 )
 
 
-def walked(shape: Shape, steps: list[tuple[list[str], bool, bool]]) -> Iterator[tuple[Follower, str, bool]]:
-    """Walk anywhere, one or two orders at a time, in order or swapped, once or twice; nothing enters where the strategy is not.
+def walked(
+    shape: Shape, steps: list[tuple[list[str], bool, bool]]
+) -> Iterator[tuple[Follower, str, bool]]:
+    """Walk anywhere, one or two orders at a time, in order or swapped, once or twice; nothing
+    enters where the strategy is not.
 
-    Yields the follower after each step, where the strategy stands, and whether the follower must stand there too.
+    Yields the follower after each step, where the strategy stands, and whether the follower must
+    stand there too.
     """
     follower, at, stands = Follower(ledger()), BEGINNING, FLAT
     for targets, swapped, twice in steps:
@@ -207,8 +276,15 @@ def test_whatever_the_strategy_does_no_alert_that_tells_a_side_enters_where_it_i
 # The page
 
 
-SHOWN = {UP: "flat to long", OUT_OF_LONG: "long to flat", DOWN: "flat to short", OUT_OF_SHORT: "short to flat", TO_SHORT: "long to short",
-         MORE: "long to more", LESS: "long to less"}  # fmt: skip
+SHOWN = {
+    UP: "flat to long",
+    OUT_OF_LONG: "long to flat",
+    DOWN: "flat to short",
+    OUT_OF_SHORT: "short to flat",
+    TO_SHORT: "long to short",
+    MORE: "long to more",
+    LESS: "long to less",
+}
 
 
 def becomes(shape: Shape, change: Change) -> str:
@@ -246,25 +322,50 @@ def page() -> str:
     rows = []
     for shape in SHAPES:
         cells = [becomes(shape, change) for change in SHOWN]
-        rows.append(f"| {cell(shape.name)} | {' | '.join(map(cell, cells))} | {swapped_ends(shape)} |")
+        rows.append(
+            f"| {cell(shape.name)} | {' | '.join(map(cell, cells))} | {swapped_ends(shape)} |"
+        )
         for change in SHOWN:
             body = shape.body(change, BEGINNING)
             try:
                 if body is not None:
                     read_alert(body, BEGINNING, reverses=False)
             except InvalidValue as error:
-                words.setdefault((shape.name, error.field, error.expected), []).append(SHOWN[change])
+                words.setdefault((shape.name, error.field, error.expected), []).append(
+                    SHOWN[change]
+                )
     told_words = [
-        f"| {cell(name)} | {', '.join(orders)} | `{where}` | {cell(expected)} |" for (name, where, expected), orders in words.items()
+        f"| {cell(name)} | {', '.join(orders)} | `{where}` | {cell(expected)} |"
+        for (name, where, expected), orders in words.items()
     ]
-    faults = [f"| `{cell(told)}` | `{error.field}` | {cell(error.expected)} |" for told, error in refusals()]
+    faults = [
+        f"| `{cell(told)}` | `{error.field}` | {cell(error.expected)} |"
+        for told, error in refusals()
+    ]
     return "\n".join(
         [
-            *HEAD, "", f"| alert | {' | '.join(SHOWN.values())} | two at once, swapped |", "|---" * (len(SHOWN) + 2) + "|", *rows, "",
-            *MIDDLE, "", "| alert | order | field | expected |", "|---|---|---|---|", *told_words, "",
-            "## What else is refused, and with which words", "", "| message | field | expected |", "|---|---|---|", *faults, "", *TAIL, "",
+            *HEAD,
+            "",
+            f"| alert | {' | '.join(SHOWN.values())} | two at once, swapped |",
+            "|---" * (len(SHOWN) + 2) + "|",
+            *rows,
+            "",
+            *MIDDLE,
+            "",
+            "| alert | order | field | expected |",
+            "|---|---|---|---|",
+            *told_words,
+            "",
+            "## What else is refused, and with which words",
+            "",
+            "| message | field | expected |",
+            "|---|---|---|",
+            *faults,
+            "",
+            *TAIL,
+            "",
         ]
-    )  # fmt: skip
+    )
 
 
 HEAD = """# What becomes of alerts
@@ -323,7 +424,9 @@ def refusals() -> Iterator[tuple[str, InvalidValue]]:
 
 
 def test_the_page_is_what_the_reader_does() -> None:
-    assert PAGE.read_text(encoding="utf-8") == page(), "run python tests/plugins/test_alert_templates.py"
+    assert PAGE.read_text(encoding="utf-8") == page(), (
+        "run python tests/plugins/test_alert_templates.py"
+    )
 
 
 def test_most_shapes_are_followed_along_the_whole_path() -> None:
@@ -332,7 +435,9 @@ def test_most_shapes_are_followed_along_the_whole_path() -> None:
         if shape.is_bare or refused or becomes(shape, DOWN).startswith("close"):
             continue  # a sell that may be an exit is taken for one
         for at, change in enumerate(PATH, start=1):
-            assert walk(shape, [[each] for each in PATH[:at]]).position == change[1], f"{shape.name} at {change}"
+            assert walk(shape, [[each] for each in PATH[:at]]).position == change[1], (
+                f"{shape.name} at {change}"
+            )
 
 
 if __name__ == "__main__":

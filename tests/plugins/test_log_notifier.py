@@ -22,10 +22,14 @@ async def test_alert_becomes_one_structured_line(caplog: pytest.LogCaptureFixtur
     found: list[Notifier] = []
     log.register_notifiers(found.append, {})
     with caplog.at_level(logging.WARNING, "rexalgo.alert"):
-        await found[0].deliver(alert(details={"symbol": "BTCUSDT", "copy": "c 100%s"}), HttpClientFactory())
+        await found[0].deliver(
+            alert(details={"symbol": "BTCUSDT", "copy": "c 100%s"}), HttpClientFactory()
+        )
     assert caplog.messages == [
-        'alert=test number=7 wakes=no at=2026-11-23T10:00:00+00:00 subject="account ann" sentence="This is a test of the channel account '
-        'ann, sent by ann. Nothing happened." done="Nothing." do="Nothing" otherwise="Nothing." details.by="ann" details.copy="c 100%s" '
+        'alert=test number=7 wakes=no at=2026-11-23T10:00:00+00:00 subject="account ann" '
+        'sentence="This is a test of the channel account '
+        'ann, sent by ann. Nothing happened." done="Nothing." do="Nothing" otherwise="Nothing." '
+        'details.by="ann" details.copy="c 100%s" '
         'details.symbol="BTCUSDT"'
     ]
     assert found[0].name == "log"

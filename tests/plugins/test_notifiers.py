@@ -1,4 +1,6 @@
-"""The channels telegram and webhook_out against real servers on this machine: what they send, what they do when it is not taken."""
+"""The channels telegram and webhook_out against real servers on this machine: what they send, what
+they do when it is not taken.
+"""
 
 import json
 from collections.abc import AsyncIterator
@@ -16,8 +18,16 @@ from plugins import telegram, webhook_out
 from rexalgo import Alert, AlertCode, Delivery, InvalidValue, Notifier, Secret, verify_signatures
 
 AT = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
-WAKING = Alert(9, AlertCode.CREDENTIALS_REFUSED, "ann", AT, {"problem": "expired", "positions": "LONG 1 BTCUSDT"})
-QUIET = Alert(10, AlertCode.RESIDUE, "ann", AT, {"quantity": "1", "symbol": "BTCUSDT", "cause": "too small"})
+WAKING = Alert(
+    9,
+    AlertCode.CREDENTIALS_REFUSED,
+    "ann",
+    AT,
+    {"problem": "expired", "positions": "LONG 1 BTCUSDT"},
+)
+QUIET = Alert(
+    10, AlertCode.RESIDUE, "ann", AT, {"quantity": "1", "symbol": "BTCUSDT", "cause": "too small"}
+)
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
@@ -82,7 +92,9 @@ def registered(plugin: Any, **settings: object) -> Notifier:
 async def test_telegram_sends_plain_words_and_tells_the_token_to_nobody(tmp_path: Path) -> None:
     async with server() as there:
         file = secret_file(tmp_path, "123:token")
-        notifier = registered(telegram, bot_token_file=file, chat_id="-77", base_url=f"http://127.0.0.1:{there.port}")
+        notifier = registered(
+            telegram, bot_token_file=file, chat_id="-77", base_url=f"http://127.0.0.1:{there.port}"
+        )
         await deliver(notifier, WAKING)
         target, _, body = there.seen[0]
         sent = json.loads(body)
@@ -106,7 +118,9 @@ async def test_an_unreachable_telegram_does_not_show_its_address(tmp_path: Path)
 async def test_webhook_out_is_signed_so_that_a_receiver_can_verify_it(tmp_path: Path) -> None:
     async with server() as there:
         url = f"http://127.0.0.1:{there.port}/hook?place=1"
-        notifier = registered(webhook_out, url=url, secret_file=secret_file(tmp_path, SECRET), only_waking=True)
+        notifier = registered(
+            webhook_out, url=url, secret_file=secret_file(tmp_path, SECRET), only_waking=True
+        )
         await deliver(notifier, QUIET)
         assert there.seen == []
         await deliver(notifier, WAKING)
@@ -114,7 +128,9 @@ async def test_webhook_out_is_signed_so_that_a_receiver_can_verify_it(tmp_path: 
         assert target == "/hook?place=1"
         raw = tuple(headers.items())
         delivery = Delivery(body=body, headers=raw, received_at=datetime.now(UTC), peer="127.0.0.1")
-        assert verify_signatures(delivery, [Secret(SECRET)], datetime.now(UTC)).dedupe_key == "alert-9"
+        assert (
+            verify_signatures(delivery, [Secret(SECRET)], datetime.now(UTC)).dedupe_key == "alert-9"
+        )
         told = json.loads(body)
         assert (told["code"], told["wakes"], told["number"]) == ("credentials_refused", True, 9)
         there.status = 500
@@ -125,20 +141,57 @@ async def test_webhook_out_is_signed_so_that_a_receiver_can_verify_it(tmp_path: 
 @pytest.mark.parametrize(
     ("plugin", "settings", "field"),
     [
-        (telegram, {"chat_id": "7", "bot_token_file": "relative"}, "plugin.telegram.bot_token_file"),
-        (telegram, {"chat_id": "7", "bot_token_file": "/nowhere/at/all"}, "plugin.telegram.bot_token_file"),
+        (
+            telegram,
+            {"chat_id": "7", "bot_token_file": "relative"},
+            "plugin.telegram.bot_token_file",
+        ),
+        (
+            telegram,
+            {"chat_id": "7", "bot_token_file": "/nowhere/at/all"},
+            "plugin.telegram.bot_token_file",
+        ),
         (telegram, {"chat_id": "", "bot_token_file": "SECRET"}, "plugin.telegram.chat_id"),
-        (telegram, {"chat_id": "7", "bot_token_file": "SECRET", "base_url": "http://example.org"}, "plugin.telegram.base_url"),
-        (telegram, {"chat_id": "7", "bot_token_file": "SECRET", "base_url": "http://127.0.0.1:@example.org"}, "plugin.telegram.base_url"),
-        (webhook_out, {"url": "http://localhost:x@example.org/", "secret_file": "SECRET"}, "plugin.webhook_out.url"),
-        (webhook_out, {"url": "http://example.org", "secret_file": "SECRET"}, "plugin.webhook_out.url"),
-        (webhook_out, {"url": "https://example.org", "secret_file": "SECRET", "only_waking": "yes"}, "plugin.webhook_out.only_waking"),
+        (
+            telegram,
+            {"chat_id": "7", "bot_token_file": "SECRET", "base_url": "http://example.org"},
+            "plugin.telegram.base_url",
+        ),
+        (
+            telegram,
+            {
+                "chat_id": "7",
+                "bot_token_file": "SECRET",
+                "base_url": "http://127.0.0.1:@example.org",
+            },
+            "plugin.telegram.base_url",
+        ),
+        (
+            webhook_out,
+            {"url": "http://localhost:x@example.org/", "secret_file": "SECRET"},
+            "plugin.webhook_out.url",
+        ),
+        (
+            webhook_out,
+            {"url": "http://example.org", "secret_file": "SECRET"},
+            "plugin.webhook_out.url",
+        ),
+        (
+            webhook_out,
+            {"url": "https://example.org", "secret_file": "SECRET", "only_waking": "yes"},
+            "plugin.webhook_out.only_waking",
+        ),
     ],
 )
-def test_settings_that_do_not_fit_are_named(plugin: Any, settings: dict[str, object], field: str, tmp_path: Path) -> None:
+def test_settings_that_do_not_fit_are_named(
+    plugin: Any, settings: dict[str, object], field: str, tmp_path: Path
+) -> None:
     file = secret_file(tmp_path, SECRET)
     with pytest.raises(InvalidValue) as caught:
-        registered(plugin, **{name: file if value == "SECRET" else value for name, value in settings.items()})
+        registered(
+            plugin,
+            **{name: file if value == "SECRET" else value for name, value in settings.items()},
+        )
     assert caught.value.field == field
 
 

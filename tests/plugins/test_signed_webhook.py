@@ -1,4 +1,6 @@
-"""The signed webhook source: what is proven, what a body may say, and that no input gives anything but three answers."""
+"""The signed webhook source: what is proven, what a body may say, and that no input gives anything
+but three answers.
+"""
 
 import base64
 import json
@@ -32,16 +34,28 @@ NOW = datetime(2026, 11, 23, 10, 0, 5, tzinfo=UTC)
 SOURCE = SignedWebhook()
 KEY = SOURCE.new_secret()
 FULL = {
-    "idempotency_key": "s1-2026-11-23-0001", "action": "open", "symbol": "BTCUSDT", "side": "LONG", "order_type": "MARKET",
-    "price": "65000.1", "leverage": "5", "stop_loss": "64000", "take_profit": "67000", "sent_at": "2026-11-23T10:00:00Z",
-    "size": {"mode": "follower"}, "seq": 17, "position_after": "0.02",
-}  # fmt: skip
+    "idempotency_key": "s1-2026-11-23-0001",
+    "action": "open",
+    "symbol": "BTCUSDT",
+    "side": "LONG",
+    "order_type": "MARKET",
+    "price": "65000.1",
+    "leverage": "5",
+    "stop_loss": "64000",
+    "take_profit": "67000",
+    "sent_at": "2026-11-23T10:00:00Z",
+    "size": {"mode": "follower"},
+    "seq": 17,
+    "position_after": "0.02",
+}
 OPEN = {"idempotency_key": "k-1", "action": "open", "symbol": "BTCUSDT", "side": "LONG"}
 CLOSE = {"idempotency_key": "k-1", "action": "close", "symbol": "BTCUSDT"}
 
 
 def delivery(body: bytes, headers: Mapping[str, str]) -> Delivery:
-    return Delivery(body, tuple((name.lower(), value) for name, value in headers.items()), "192.0.2.1", NOW)
+    return Delivery(
+        body, tuple((name.lower(), value) for name, value in headers.items()), "192.0.2.1", NOW
+    )
 
 
 def in_a(body: bytes) -> Delivery:
@@ -74,10 +88,19 @@ def refused(body: bytes, field: str, expected: str = "") -> None:
 def test_body_version_1_is_read_exactly() -> None:
     draft = read_json(FULL)
     assert draft == SignalDraft(
-        dedupe_key="s1-2026-11-23-0001", action=Action.OPEN, symbol=draft.symbol, side=PositionSide.LONG, order_type=OrderType.MARKET,
-        price=draft.price, leverage=draft.leverage, stop_loss=draft.stop_loss, take_profit=draft.take_profit,
-        sent_at=datetime(2026, 11, 23, 10, tzinfo=UTC), seq=17, position_after="0.02",
-    )  # fmt: skip
+        dedupe_key="s1-2026-11-23-0001",
+        action=Action.OPEN,
+        symbol=draft.symbol,
+        side=PositionSide.LONG,
+        order_type=OrderType.MARKET,
+        price=draft.price,
+        leverage=draft.leverage,
+        stop_loss=draft.stop_loss,
+        take_profit=draft.take_profit,
+        sent_at=datetime(2026, 11, 23, 10, tzinfo=UTC),
+        seq=17,
+        position_after="0.02",
+    )
     prices = (draft.price, draft.leverage, draft.stop_loss, draft.take_profit)
     assert prices == (Decimal("65000.1"), Decimal(5), Decimal(64000), Decimal(67000))
     assert draft.symbol == "BTCUSDT"
@@ -89,7 +112,9 @@ def test_the_least_body_closes() -> None:
 
 def test_json_numbers_keep_every_digit() -> None:
     draft = read(
-        in_a(b'{"idempotency_key":"k","action":"open","side":"LONG","symbol":"BTCUSDT","price":0.100000000001,"sl":64000.123456789012}')
+        in_a(
+            b'{"idempotency_key":"k","action":"open","side":"LONG","symbol":"BTCUSDT","price":0.100000000001,"sl":64000.123456789012}'
+        )
     )
     assert draft.price == Decimal("0.100000000001")
     assert draft.stop_loss == Decimal("64000.123456789012")
@@ -110,19 +135,44 @@ def test_trigger_type_is_the_order_type() -> None:
 
 
 def test_field_and_alias_may_say_the_same_but_not_differ() -> None:
-    assert read_json(OPEN | {"stop_loss": "64000", "sl": 64000.0, "stoploss_price": None}).stop_loss == Decimal(64000)
-    refused(json.dumps(OPEN | {"stop_loss": "64000", "sl": "64001"}).encode(), "sl", "the same value as stop_loss")
-    refused(json.dumps(OPEN | {"order_type": "MARKET", "trigger_type": "LIMIT", "price": 1}).encode(), "trigger_type")
+    assert read_json(
+        OPEN | {"stop_loss": "64000", "sl": 64000.0, "stoploss_price": None}
+    ).stop_loss == Decimal(64000)
+    refused(
+        json.dumps(OPEN | {"stop_loss": "64000", "sl": "64001"}).encode(),
+        "sl",
+        "the same value as stop_loss",
+    )
+    refused(
+        json.dumps(OPEN | {"order_type": "MARKET", "trigger_type": "LIMIT", "price": 1}).encode(),
+        "trigger_type",
+    )
 
 
 def test_unknown_fields_are_ignored_and_counted() -> None:
-    draft = read_json(CLOSE | {"comment": {"a": [1, {"b": "\U0001f600"}]}, "strategy": None, "text": "t"})
+    draft = read_json(
+        CLOSE | {"comment": {"a": [1, {"b": "\U0001f600"}]}, "strategy": None, "text": "t"}
+    )
     assert draft == read_json(CLOSE)
     assert (draft.ignored_fields, read_json(CLOSE).ignored_fields) == (3, 0)
 
 
 @pytest.mark.parametrize(
-    "name", ["tevt", "tset", "tst", "Testt", "dry_run", "isTest", "stop_los", "take_proffit", "sied", "leverag", "sent_att", "lever_age"]
+    "name",
+    [
+        "tevt",
+        "tset",
+        "tst",
+        "Testt",
+        "dry_run",
+        "isTest",
+        "stop_los",
+        "take_proffit",
+        "sied",
+        "leverag",
+        "sent_att",
+        "lever_age",
+    ],
 )
 def test_a_misspelt_field_is_refused_by_its_name(name: str) -> None:
     body = json.dumps(OPEN | {name: True}).encode()
@@ -135,18 +185,39 @@ def test_a_misspelt_field_is_refused_by_its_name(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("reduce_only", True), ("reduceOnly", "TRUE"), ("closePosition", 1), ("close_on_trigger", "yes"), ("market_position", "flat"),
-        ("position", "Flat"), ("sentiment", "flat"), ("position_after", "0"), ("position_size", 0), ("positionAfter", 0.0),
+        ("reduce_only", True),
+        ("reduceOnly", "TRUE"),
+        ("closePosition", 1),
+        ("close_on_trigger", "yes"),
+        ("market_position", "flat"),
+        ("position", "Flat"),
+        ("sentiment", "flat"),
+        ("position_after", "0"),
+        ("position_size", 0),
+        ("positionAfter", 0.0),
     ],
-)  # fmt: skip
-def test_an_entry_that_says_it_only_reduces_or_ends_flat_is_refused(name: str, value: object) -> None:
+)
+def test_an_entry_that_says_it_only_reduces_or_ends_flat_is_refused(
+    name: str, value: object
+) -> None:
     for action in ("open", "add", "reverse"):
-        refused(json.dumps(OPEN | {"action": action, name: value}).encode(), "position_after" if "fter" in name else name, "close")
+        refused(
+            json.dumps(OPEN | {"action": action, name: value}).encode(),
+            "position_after" if "fter" in name else name,
+            "close",
+        )
     assert read_json(CLOSE | {name: value}).action is Action.CLOSE
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("reduce_only", False), ("position", "long"), ("position_size", "0.5"), ("position_id", 0), ("position_after", "2")]
+    ("name", "value"),
+    [
+        ("reduce_only", False),
+        ("position", "long"),
+        ("position_size", "0.5"),
+        ("position_id", 0),
+        ("position_after", "2"),
+    ],
 )
 def test_an_entry_is_taken_beside_what_says_no_close(name: str, value: object) -> None:
     assert read_json(OPEN | {name: value}).action is Action.OPEN
@@ -161,7 +232,10 @@ def test_a_byte_order_mark_and_a_raw_line_break_refuse_nothing() -> None:
 def test_an_exit_is_not_refused_for_a_slip_in_what_it_does_not_use() -> None:
     assert read_json(CLOSE | {"prise": 1, "stop_los": 2, "sent_att": 3}) == read_json(CLOSE)
     refused(json.dumps(CLOSE | {"tevt": True}).encode(), "tevt")
-    refused(json.dumps(CLOSE | {"action": "set_protection", "sl": 5, "take_proffit": 3}).encode(), "take_proffit")
+    refused(
+        json.dumps(CLOSE | {"action": "set_protection", "sl": 5, "take_proffit": 3}).encode(),
+        "take_proffit",
+    )
 
 
 @pytest.mark.parametrize(
@@ -173,39 +247,83 @@ def test_an_exit_is_not_refused_for_a_slip_in_what_it_does_not_use() -> None:
         ({"price": "6.5e4"}, {"price": "65000"}),
         ({"price": "65,000.5"}, {"price": "65000.5"}),
         ({"stop_loss": 0.1 + 0.2}, {"stop_loss": "0.3"}),
-        ({"stopLoss": "5", "orderType": "market", "SentAt": "2026-11-23T10:00:00Z"}, {"sl": "5", "sent_at": "2026-11-23T10:00:00Z"}),
+        (
+            {"stopLoss": "5", "orderType": "market", "SentAt": "2026-11-23T10:00:00Z"},
+            {"sl": "5", "sent_at": "2026-11-23T10:00:00Z"},
+        ),
     ],
 )
-def test_cases_spellings_and_forms_of_numbers_are_read(changes: dict[str, object], same: dict[str, object]) -> None:
+def test_cases_spellings_and_forms_of_numbers_are_read(
+    changes: dict[str, object], same: dict[str, object]
+) -> None:
     assert read_json(OPEN | changes) == read_json(OPEN | same)
 
 
 def test_a_field_in_two_cases_is_refused_and_broken_json_tells_the_place() -> None:
     refused(json.dumps(OPEN | {"Side": "SHORT"}).encode(), "side", "once")
-    refused(b'{"action":"open",\n "symbol":"BTCUSDT",}', "body", "a comma with nothing behind it, at line 2, column 20")
+    refused(
+        b'{"action":"open",\n "symbol":"BTCUSDT",}',
+        "body",
+        "a comma with nothing behind it, at line 2, column 20",
+    )
 
 
 BAD_FIELDS: list[tuple[str, object, str]] = [
-    ("idempotency_key", None, "idempotency_key"), ("idempotency_key", "", "idempotency_key"), ("idempotency_key", "a b", "idempotency_key"),
-    ("idempotency_key", "a" * 129, "idempotency_key"), ("idempotency_key", 5, "idempotency_key"),
+    ("idempotency_key", None, "idempotency_key"),
+    ("idempotency_key", "", "idempotency_key"),
+    ("idempotency_key", "a b", "idempotency_key"),
+    ("idempotency_key", "a" * 129, "idempotency_key"),
+    ("idempotency_key", 5, "idempotency_key"),
     ("idempotency_key", "k\n", "idempotency_key"),
-    ("action", None, "action"), ("action", "flip", "action"), ("action", ["open"], "action"),
-    ("symbol", None, "symbol"), ("symbol", "BTC", "symbol"), ("symbol", "B" * 33, "symbol"),
-    ("symbol", "BTC USDT", "symbol"), ("symbol", "BTC/USD:BTC", "symbol"), ("side", "up", "side"), ("side", None, "side"),
+    ("action", None, "action"),
+    ("action", "flip", "action"),
+    ("action", ["open"], "action"),
+    ("symbol", None, "symbol"),
+    ("symbol", "BTC", "symbol"),
+    ("symbol", "B" * 33, "symbol"),
+    ("symbol", "BTC USDT", "symbol"),
+    ("symbol", "BTC/USD:BTC", "symbol"),
+    ("side", "up", "side"),
+    ("side", None, "side"),
     ("side", {}, "side"),
-    ("order_type", "STOP", "order_type"), ("order_type", [], "order_type"), ("price", "0", "price"), ("price", -1, "price"),
+    ("order_type", "STOP", "order_type"),
+    ("order_type", [], "order_type"),
+    ("price", "0", "price"),
+    ("price", -1, "price"),
     ("price", "1e33", "price"),
-    ("price", "65,000", "price"), ("price", True, "price"), ("price", "", "price"), ("price", [1], "price"), ("price", "NaN", "price"),
-    ("price", 10**15, "price"), ("leverage", "0", "leverage"), ("stop_loss", "x", "stop_loss"), ("take_profit", {}, "take_profit"),
-    ("sent_at", "2026-11-23T10:00:00", "sent_at"), ("sent_at", "2026-02-30T10:00:00Z", "sent_at"), ("sent_at", 1763892000, "sent_at"),
-    ("sent_at", "0001-01-01T00:00:00+14:00", "sent_at"), ("sent_at", "9999-12-31T23:59:59-14:00", "sent_at"), ("sent_at", "now", "sent_at"),
-    ("sent_at", "1999-12-31T23:59:59Z", "sent_at"), ("sent_at", "2026-11-23T10:00:00+99:00", "sent_at"),
-    ("sent_at", "2026-11-23 10:00:00Z", "sent_at"), ("size", "follower", "size"), ("size", {"mode": "all"}, "size.mode"),
-    ("size", {"mode": "quantity"}, "size.quantity"), ("size", {"mode": "quantity", "quantity": "0"}, "size.quantity"),
-    ("size", {"mode": "follower", "quantity": "1"}, "size.quantity"), ("seq", "17", "seq"), ("seq", 1.5, "seq"), ("seq", -1, "seq"),
-    ("seq", True, "seq"), ("seq", 10**18, "seq"), ("position_after", "x", "position_after"), ("position_after", {}, "position_after"),
-    ("test", "true", "test"), ("test", 1, "test"),
-]  # fmt: skip
+    ("price", "65,000", "price"),
+    ("price", True, "price"),
+    ("price", "", "price"),
+    ("price", [1], "price"),
+    ("price", "NaN", "price"),
+    ("price", 10**15, "price"),
+    ("leverage", "0", "leverage"),
+    ("stop_loss", "x", "stop_loss"),
+    ("take_profit", {}, "take_profit"),
+    ("sent_at", "2026-11-23T10:00:00", "sent_at"),
+    ("sent_at", "2026-02-30T10:00:00Z", "sent_at"),
+    ("sent_at", 1763892000, "sent_at"),
+    ("sent_at", "0001-01-01T00:00:00+14:00", "sent_at"),
+    ("sent_at", "9999-12-31T23:59:59-14:00", "sent_at"),
+    ("sent_at", "now", "sent_at"),
+    ("sent_at", "1999-12-31T23:59:59Z", "sent_at"),
+    ("sent_at", "2026-11-23T10:00:00+99:00", "sent_at"),
+    ("sent_at", "2026-11-23 10:00:00Z", "sent_at"),
+    ("size", "follower", "size"),
+    ("size", {"mode": "all"}, "size.mode"),
+    ("size", {"mode": "quantity"}, "size.quantity"),
+    ("size", {"mode": "quantity", "quantity": "0"}, "size.quantity"),
+    ("size", {"mode": "follower", "quantity": "1"}, "size.quantity"),
+    ("seq", "17", "seq"),
+    ("seq", 1.5, "seq"),
+    ("seq", -1, "seq"),
+    ("seq", True, "seq"),
+    ("seq", 10**18, "seq"),
+    ("position_after", "x", "position_after"),
+    ("position_after", {}, "position_after"),
+    ("test", "true", "test"),
+    ("test", 1, "test"),
+]
 
 
 @pytest.mark.parametrize(("name", "value", "field"), BAD_FIELDS)
@@ -215,7 +333,11 @@ def test_bad_field_is_named(name: str, value: object, field: str) -> None:
 
 
 def test_an_unknown_action_is_refused_with_the_known_ones() -> None:
-    refused(json.dumps(FULL | {"action": "flip"}).encode(), "action", "one of open, add, reduce, close, reverse, set_protection, cancel")
+    refused(
+        json.dumps(FULL | {"action": "flip"}).encode(),
+        "action",
+        "one of open, add, reduce, close, reverse, set_protection, cancel",
+    )
 
 
 def test_every_action_can_be_said() -> None:
@@ -224,11 +346,26 @@ def test_every_action_can_be_said() -> None:
         Action.SET_PROTECTION: {"stop_loss": "none", "take_profit": "70000"},
     }
     for action in Action:
-        body = {"idempotency_key": "k", "action": action.value, "symbol": "BTCUSDT", "side": "LONG", **more.get(action, {})}
+        body = {
+            "idempotency_key": "k",
+            "action": action.value,
+            "symbol": "BTCUSDT",
+            "side": "LONG",
+            **more.get(action, {}),
+        }
         draft = read(in_a(json.dumps(body).encode()))
         assert draft.action is action
-    moved = read(in_a(json.dumps({**CLOSE, "action": "set_protection", "sl": "none", "tp": "70000"}).encode()))
-    assert (moved.no_stop_loss, moved.stop_loss, moved.no_take_profit, str(moved.take_profit)) == (True, None, False, "70000")
+    moved = read(
+        in_a(
+            json.dumps({**CLOSE, "action": "set_protection", "sl": "none", "tp": "70000"}).encode()
+        )
+    )
+    assert (moved.no_stop_loss, moved.stop_loss, moved.no_take_profit, str(moved.take_profit)) == (
+        True,
+        None,
+        False,
+        "70000",
+    )
 
 
 @pytest.mark.parametrize(
@@ -249,9 +386,18 @@ def test_what_an_action_needs_is_named(changes: dict[str, object], field: str) -
 
 
 UNUSED = {
-    "price": "cheap", "leverage": "0", "order_type": "STOP", "trigger_type": [], "stop_loss": "none", "sl": "64000", "take_profit": {},
-    "size": {"mode": "quantity"}, "sent_at": "yesterday", "seq": "17", "position_after": "x",
-}  # fmt: skip
+    "price": "cheap",
+    "leverage": "0",
+    "order_type": "STOP",
+    "trigger_type": [],
+    "stop_loss": "none",
+    "sl": "64000",
+    "take_profit": {},
+    "size": {"mode": "quantity"},
+    "sent_at": "yesterday",
+    "seq": "17",
+    "position_after": "x",
+}
 
 
 @pytest.mark.parametrize("action", ["close", "cancel", "reduce"])
@@ -260,17 +406,36 @@ def test_an_exit_is_not_refused_for_what_it_does_not_use(action: str) -> None:
     body = CLOSE | {"action": action} | size
     assert read_json({**UNUSED, **body}) == read_json(body)
     for strange in (b"NaN", b"-Infinity", b"1e99", b"9" * 65):
-        told = json.dumps(body).encode()[:-1] + b',"price":' + strange + b',"more":[{"deep":' + strange + b"}]}"
+        told = (
+            json.dumps(body).encode()[:-1]
+            + b',"price":'
+            + strange
+            + b',"more":[{"deep":'
+            + strange
+            + b"}]}"
+        )
         assert read(in_a(told)) == read_json(body)
 
 
 def test_moving_protection_reads_levels_and_nothing_else() -> None:
-    moved = read_json({**UNUSED, **CLOSE, "action": "set_protection", "stop_loss": "64000", "take_profit": "none"})
-    assert (moved.stop_loss, moved.no_take_profit, moved.price, moved.leverage, moved.seq) == (Decimal(64000), True, None, None, None)
-    refused(json.dumps(CLOSE | {"action": "set_protection", "stop_loss": "low"}).encode(), "stop_loss")
+    moved = read_json(
+        {**UNUSED, **CLOSE, "action": "set_protection", "stop_loss": "64000", "take_profit": "none"}
+    )
+    assert (moved.stop_loss, moved.no_take_profit, moved.price, moved.leverage, moved.seq) == (
+        Decimal(64000),
+        True,
+        None,
+        None,
+        None,
+    )
+    refused(
+        json.dumps(CLOSE | {"action": "set_protection", "stop_loss": "low"}).encode(), "stop_loss"
+    )
 
 
-@pytest.mark.parametrize(("name", "value"), [("side", "up"), ("test", "true"), ("symbol", "btc"), ("idempotency_key", 5)])
+@pytest.mark.parametrize(
+    ("name", "value"), [("side", "up"), ("test", "true"), ("symbol", "btc"), ("idempotency_key", 5)]
+)
 def test_an_exit_is_still_refused_for_what_it_uses(name: str, value: object) -> None:
     refused(json.dumps(CLOSE | {name: value}).encode(), name)
 
@@ -278,10 +443,13 @@ def test_an_exit_is_still_refused_for_what_it_uses(name: str, value: object) -> 
 @pytest.mark.parametrize(
     ("told", "part"),
     [
-        (0.1 + 0.2, "0.3"), ("0.333333333333333333333", "0.333333333333"), (1e-30, "0.000000000001"), ("1e-1", "0.1"),
+        (0.1 + 0.2, "0.3"),
+        ("0.333333333333333333333", "0.333333333333"),
+        (1e-30, "0.000000000001"),
+        ("1e-1", "0.1"),
         ("0.99999999999999999", "0.999999999999"),
     ],
-)  # fmt: skip
+)
 def test_the_part_to_close_is_rounded_and_not_refused(told: object, part: str) -> None:
     draft = read_json(CLOSE | {"action": "reduce", "size": {"mode": "fraction", "fraction": told}})
     assert draft.size.fraction == Decimal(part)
@@ -306,19 +474,58 @@ def test_times_are_read_with_their_zone(text: str, moment: datetime) -> None:
 
 
 def test_size_sequence_and_test_mark_are_read() -> None:
-    draft = read_json(FULL | {"size": {"mode": "quantity", "quantity": "0.50", "x": 1}, "test": True, "position_after": -0.0200})
-    assert (draft.size.mode, draft.size.quantity, draft.is_test) == (SizeMode.QUANTITY, Decimal("0.5"), True)
+    draft = read_json(
+        FULL
+        | {
+            "size": {"mode": "quantity", "quantity": "0.50", "x": 1},
+            "test": True,
+            "position_after": -0.0200,
+        }
+    )
+    assert (draft.size.mode, draft.size.quantity, draft.is_test) == (
+        SizeMode.QUANTITY,
+        Decimal("0.5"),
+        True,
+    )
     assert draft.position_after == "-0.02"
 
 
 BAD_JSON = [
-    b"", b"hello", b"[]", b"1", b"null", b'"x"', b"{", b'{"a":1}}', b'{"a":1,"a":1}', b'{"x":{"a":1,"a":2}}', b'{"a":NaN}',
+    b"",
+    b"hello",
+    b"[]",
+    b"1",
+    b"null",
+    b'"x"',
+    b"{",
+    b'{"a":1}}',
+    b'{"a":1,"a":1}',
+    b'{"x":{"a":1,"a":2}}',
+    b'{"a":NaN}',
     b'{"a":Infinity}',
-    b'{"a":-Infinity}', b"\xff\xfe{}", b'{"a":"\xed\xa0\x80"}', b'{"a":"\\ud800"}', b'{"\\udfff":1}',
-    b'{"a":["\\ud83d"]}', b'{"a":' + b"9" * 65 + b"}", b"9" * 16384, b'{"a":' + b"9" * 16000 + b"}", b'{"a":1e41}', b'{"a":1e-99}',
-    b'{"a":1e999999999999999999999}', b'{"a":1e999999999}', b"[" * 16384, b'{"a":' * 3000, b'{"a":' + b"[" * 8 + b"]" * 8 + b"}",
-    b"{'a':1}", b'{"a":01}', b'{"a":"' + b"x" * 16384 + b'"}', b'"' + b'\\"' * 8000 + b"\\", b'{"a":1,}', b"\x00",
-]  # fmt: skip
+    b'{"a":-Infinity}',
+    b"\xff\xfe{}",
+    b'{"a":"\xed\xa0\x80"}',
+    b'{"a":"\\ud800"}',
+    b'{"\\udfff":1}',
+    b'{"a":["\\ud83d"]}',
+    b'{"a":' + b"9" * 65 + b"}",
+    b"9" * 16384,
+    b'{"a":' + b"9" * 16000 + b"}",
+    b'{"a":1e41}',
+    b'{"a":1e-99}',
+    b'{"a":1e999999999999999999999}',
+    b'{"a":1e999999999}',
+    b"[" * 16384,
+    b'{"a":' * 3000,
+    b'{"a":' + b"[" * 8 + b"]" * 8 + b"}",
+    b"{'a':1}",
+    b'{"a":01}',
+    b'{"a":"' + b"x" * 16384 + b'"}',
+    b'"' + b'\\"' * 8000 + b"\\",
+    b'{"a":1,}',
+    b"\x00",
+]
 
 
 @pytest.mark.parametrize("body", BAD_JSON, ids=lambda body: repr(body[:20]))
@@ -327,7 +534,12 @@ def test_body_that_is_not_strict_json_is_refused(body: bytes) -> None:
 
 
 def test_eight_levels_are_read_and_brackets_in_texts_do_not_count() -> None:
-    deep = b'{"idempotency_key":"k","action":"close","symbol":"BTCUSDT","x":' + b"[" * 7 + b"]" * 7 + b',"y":"[[[[[[[[[[\\"[["}'
+    deep = (
+        b'{"idempotency_key":"k","action":"close","symbol":"BTCUSDT","x":'
+        + b"[" * 7
+        + b"]" * 7
+        + b',"y":"[[[[[[[[[[\\"[["}'
+    )
     assert read(in_a(deep)).dedupe_key == "k"
 
 
@@ -339,7 +551,9 @@ def test_dialect_a_needs_the_key_in_the_body_and_b_does_not() -> None:
 
 
 def test_in_b_a_key_in_the_body_must_equal_the_header() -> None:
-    with pytest.raises(InvalidValue, match="idempotency_key: expected the same id as the header webhook-id"):
+    with pytest.raises(
+        InvalidValue, match="idempotency_key: expected the same id as the header webhook-id"
+    ):
         read(in_b(json.dumps(CLOSE).encode(), "other"))
 
 
@@ -351,7 +565,10 @@ def test_with_both_dialects_another_id_is_not_authentic() -> None:
 
 
 def test_with_both_dialects_a_bad_body_is_told_to_the_proven_sender() -> None:
-    for body, field in ((b"{", "body"), (b'{"action":"close","symbol":"BTCUSDT"}', "idempotency_key")):
+    for body, field in (
+        (b"{", "body"),
+        (b'{"action":"close","symbol":"BTCUSDT"}', "idempotency_key"),
+    ):
         came = in_both(body)
         proof = SOURCE.authenticate(came, [KEY], NOW)
         with pytest.raises(InvalidValue) as caught:
@@ -368,7 +585,10 @@ def test_stranger_and_dummy_key_get_the_same_answer() -> None:
 def test_new_secrets_are_32_random_bytes_in_the_shown_form() -> None:
     texts = {SOURCE.new_secret().reveal() for _ in range(20)}
     assert len(texts) == 20
-    assert all(text.startswith("whsec_") and len(base64.b64decode(text[6:], validate=True)) == 32 for text in texts)
+    assert all(
+        text.startswith("whsec_") and len(base64.b64decode(text[6:], validate=True)) == 32
+        for text in texts
+    )
 
 
 def test_window_is_a_setting_with_bounds() -> None:
@@ -381,7 +601,10 @@ def test_window_is_a_setting_with_bounds() -> None:
     with pytest.raises(NotAuthentic):
         SOURCE.authenticate(old, [KEY], late)
     for value in (29, 901, "60", 60.0, True, None):
-        with pytest.raises(InvalidValue, match=r"plugin\.signed_webhook\.window_a_s: expected a whole number from 30 to 900"):
+        with pytest.raises(
+            InvalidValue,
+            match=r"plugin\.signed_webhook\.window_a_s: expected a whole number from 30 to 900",
+        ):
             signed_webhook.register_signal_sources(found.append, {"window_a_s": value})
     with pytest.raises(InvalidValue, match=r"plugin\.signed_webhook\.windw"):
         signed_webhook.register_signal_sources(found.append, {"windw": 60})
@@ -389,8 +612,15 @@ def test_window_is_a_setting_with_bounds() -> None:
 
 
 any_json = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from(["open", "LONG", "BTCUSDT", "k", "1.5"]),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.sampled_from(["open", "LONG", "BTCUSDT", "k", "1.5"]),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4)
+    ),
     max_leaves=20,
 )
 field_names = st.sampled_from([*FULL, "sl", "tp", "trigger_type", "stoplosPrice", "test", "extra"])
@@ -398,10 +628,13 @@ bodies = st.one_of(
     st.binary(max_size=200),
     st.text(alphabet='{}[]":,\\eE+-.0123456789 aud8\x00', max_size=200).map(str.encode),
     any_json.map(lambda value: json.dumps(value).encode()),
-    st.dictionaries(field_names, any_json, max_size=4).map(lambda changed: json.dumps(FULL | changed).encode()),
-    st.tuples(st.sampled_from([b"[", b'{"a":', b"9", b'\\"', b'"', b"-", b"\\ud800", b"1e"]), st.integers(0, 16384)).map(
-        lambda t: t[0] * t[1]
+    st.dictionaries(field_names, any_json, max_size=4).map(
+        lambda changed: json.dumps(FULL | changed).encode()
     ),
+    st.tuples(
+        st.sampled_from([b"[", b'{"a":', b"9", b'\\"', b'"', b"-", b"\\ud800", b"1e"]),
+        st.integers(0, 16384),
+    ).map(lambda t: t[0] * t[1]),
     st.integers(0, 300).map(lambda cut: json.dumps(FULL).encode()[:cut]),
 )
 
@@ -421,10 +654,17 @@ def test_every_signed_body_gives_a_draft_or_one_of_two_refusals(body: bytes, how
 @given(
     body=bodies,
     headers=st.lists(
-        st.tuples(st.sampled_from(["x-rexalgo-signature", "webhook-id", "webhook-timestamp", "webhook-signature"]), st.text(max_size=120)),
+        st.tuples(
+            st.sampled_from(
+                ["x-rexalgo-signature", "webhook-id", "webhook-timestamp", "webhook-signature"]
+            ),
+            st.text(max_size=120),
+        ),
         max_size=5,
     ),
 )
 def test_nothing_unsigned_is_ever_authentic(body: bytes, headers: list[tuple[str, str]]) -> None:
     with pytest.raises(NotAuthentic):
-        SOURCE.authenticate(Delivery(body, tuple(headers), "192.0.2.1", NOW), [KEY, Secret(KEY.reveal())], NOW)
+        SOURCE.authenticate(
+            Delivery(body, tuple(headers), "192.0.2.1", NOW), [KEY, Secret(KEY.reveal())], NOW
+        )

@@ -38,7 +38,9 @@ def alert(**fields: object) -> bytes:
     return json.dumps({"action": "buy", "symbol": "BTCUSDT", **fields}).encode()
 
 
-def delivery(body: bytes = b"buy BTCUSDT", token: str | None = TOKEN, peer: str = ADDRESSES[0]) -> Delivery:
+def delivery(
+    body: bytes = b"buy BTCUSDT", token: str | None = TOKEN, peer: str = ADDRESSES[0]
+) -> Delivery:
     return Delivery(body, () if token is None else (("x-capability-token", token),), peer, NOW)
 
 
@@ -66,15 +68,27 @@ def delivery(body: bytes = b"buy BTCUSDT", token: str | None = TOKEN, peer: str 
         ({"action": "sell", "position": "short", "before": "long"}, False, Action.REVERSE, SHORT),
         ({"action": "buy", "position": "long", "before": "short"}, False, Action.REVERSE, LONG),
         ({"action": "sell", "position": "short", "before": "long"}, True, Action.REVERSE, SHORT),
-        ({"action": "sell", "position": "long", "size_before": "4", "size_after": "1"}, True, Action.REDUCE, LONG),
-        ({"action": "buy", "position": "short", "size_before": 3, "size_after": 2}, False, Action.REDUCE, SHORT),
+        (
+            {"action": "sell", "position": "long", "size_before": "4", "size_after": "1"},
+            True,
+            Action.REDUCE,
+            LONG,
+        ),
+        (
+            {"action": "buy", "position": "short", "size_before": 3, "size_after": 2},
+            False,
+            Action.REDUCE,
+            SHORT,
+        ),
         ({"action": "close"}, False, Action.CLOSE, None),
         ({"action": "exit"}, False, Action.CLOSE, None),
         ({"action": "close_long"}, False, Action.CLOSE, LONG),
         ({"action": "close_short", "position": "flat"}, False, Action.CLOSE, SHORT),
     ],
 )
-def test_what_an_alert_means(fields: dict[str, object], reverses: bool, action: Action, side: PositionSide | None) -> None:
+def test_what_an_alert_means(
+    fields: dict[str, object], reverses: bool, action: Action, side: PositionSide | None
+) -> None:
     draft = read_alert(alert(**fields), NOW, reverses=reverses)
     assert (draft.action, draft.side, draft.symbol) == (action, side, "BTCUSDT")
 
@@ -91,11 +105,17 @@ def test_what_an_alert_means(fields: dict[str, object], reverses: bool, action: 
     ],
 )
 def test_a_part_that_was_closed_is_told_as_its_fraction(before: str, after: str, part: str) -> None:
-    draft = read_alert(alert(action="sell", position="long", size_before=before, size_after=after), NOW, reverses=False)
+    draft = read_alert(
+        alert(action="sell", position="long", size_before=before, size_after=after),
+        NOW,
+        reverses=False,
+    )
     assert draft.size == SignalSize(SizeMode.FRACTION, fraction=Ratio(Decimal(part)))
 
 
-words = st.sampled_from(["buy", "sell", "long", "short", "open_long", "open_short", "close", "exit_short"])
+words = st.sampled_from(
+    ["buy", "sell", "long", "short", "open_long", "open_short", "close", "exit_short"]
+)
 positions = st.sampled_from(["", "long", "short", "flat"])
 sizes = st.sampled_from(["", "0", "1", "2", "0.000000001"])
 
@@ -104,7 +124,9 @@ sizes = st.sampled_from(["", "0", "1", "2", "0.000000001"])
 def test_a_sell_never_enters_the_long_side_and_a_buy_never_the_short(
     word: str, after: str, before: str, size_after: str, size_before: str, reverses: bool
 ) -> None:
-    told = alert(action=word, position=after, before=before, size_after=size_after, size_before=size_before)
+    told = alert(
+        action=word, position=after, before=before, size_after=size_after, size_before=size_before
+    )
     try:
         draft = read_alert(told, NOW, reverses=reverses)
     except InvalidValue:
@@ -134,13 +156,21 @@ def test_the_time_of_a_bar_is_no_senders_clock() -> None:
     assert read_alert(alert(time="2026-11-24T09:00:00Z"), NOW, reverses=False).sent_at is None
 
 
-@pytest.mark.parametrize("text", ["BINANCE:BTCUSDT.P", "BTCUSDT", "btcusdt.p", "BYBIT:BTCUSDT.PERP", "BTCUSDTPERP"])
+@pytest.mark.parametrize(
+    "text", ["BINANCE:BTCUSDT.P", "BTCUSDT", "btcusdt.p", "BYBIT:BTCUSDT.PERP", "BTCUSDTPERP"]
+)
 def test_a_contract_is_read_as_tradingview_writes_it(text: str) -> None:
     assert read_alert(alert(symbol=text), NOW, reverses=False).symbol == "BTCUSDT"
 
 
 @pytest.mark.parametrize(
-    "body", [b"buy BTCUSDT.P", b"action=buy symbol=BINANCE:BTCUSDT", b"  buy, BTCUSDT ", b'{"side":"buy","ticker":"BTCUSDT.P"}']
+    "body",
+    [
+        b"buy BTCUSDT.P",
+        b"action=buy symbol=BINANCE:BTCUSDT",
+        b"  buy, BTCUSDT ",
+        b'{"side":"buy","ticker":"BTCUSDT.P"}',
+    ],
 )
 def test_plain_text_and_other_names_are_taken(body: bytes) -> None:
     draft = read_alert(body, NOW, reverses=False)
@@ -154,19 +184,36 @@ def test_a_repetition_is_the_same_bytes_and_no_id_of_an_order() -> None:
 
     assert key(alert(id="Long")) == key(alert(id="Long"))
     assert key(alert(id="Long")) != key(alert(id="Long", price="2"))
-    assert key(alert(order_id="Long", timenow="1")) != key(alert(order_id="Long", timenow="1", size_after="2"))
+    assert key(alert(order_id="Long", timenow="1")) != key(
+        alert(order_id="Long", timenow="1", size_after="2")
+    )
     assert key(alert(id="Long"))[1] == 60
-    assert key(alert(idempotency_key="k-1")) == ("tv-k-1", None) == key(alert(idempotency_key="k-1", price="2"))
+    assert (
+        key(alert(idempotency_key="k-1"))
+        == ("tv-k-1", None)
+        == key(alert(idempotency_key="k-1", price="2"))
+    )
 
 
 @pytest.mark.parametrize("word", ["close", "exit_long", "sell"])
 def test_a_close_is_not_refused_for_what_it_does_not_use(word: str) -> None:
-    strange = {"price": "cheap", "leverage": "-3", "stop_loss": "low", "timenow": "now", "quantity": "all of it"}
+    strange = {
+        "price": "cheap",
+        "leverage": "-3",
+        "stop_loss": "low",
+        "timenow": "now",
+        "quantity": "all of it",
+    }
     taken = read_alert(alert(action=word, **strange), NOW, reverses=False)
-    assert replace(taken, dedupe_key="") == replace(read_alert(alert(action=word), NOW, reverses=False), dedupe_key="")
+    assert replace(taken, dedupe_key="") == replace(
+        read_alert(alert(action=word), NOW, reverses=False), dedupe_key=""
+    )
     if word != "sell":
         for name in ("position", "prev_position", "reduce_only", "market_postion"):
-            assert read_alert(alert(action=word, **{name: "sideways"}), NOW, reverses=False).action is Action.CLOSE
+            assert (
+                read_alert(alert(action=word, **{name: "sideways"}), NOW, reverses=False).action
+                is Action.CLOSE
+            )
 
 
 UNFIT = [
@@ -198,22 +245,36 @@ def test_what_does_not_fit_names_its_field(body: bytes, field: str) -> None:
 
 def test_only_the_token_from_their_addresses_proves_an_alert() -> None:
     source = TradingView()
-    assert source.authenticate(delivery(), [source.new_secret(), KEY], NOW) == Authenticated(1, None)
-    for wrong in (delivery(token="u" * 43), delivery(token=None), delivery(peer="10.0.0.1"), delivery(token="é")):
+    assert source.authenticate(delivery(), [source.new_secret(), KEY], NOW) == Authenticated(
+        1, None
+    )
+    for wrong in (
+        delivery(token="u" * 43),
+        delivery(token=None),
+        delivery(peer="10.0.0.1"),
+        delivery(token="é"),
+    ):
         with pytest.raises(NotAuthentic):
             source.authenticate(wrong, [KEY], NOW)
-    doubled = Delivery(b"", (("x-capability-token", TOKEN), ("x-capability-token", TOKEN)), ADDRESSES[0], NOW)
+    doubled = Delivery(
+        b"", (("x-capability-token", TOKEN), ("x-capability-token", TOKEN)), ADDRESSES[0], NOW
+    )
     with pytest.raises(NotAuthentic):
         source.authenticate(doubled, [KEY], NOW)
 
 
-@pytest.mark.parametrize("settings", [{"addresses": []}, {"addresses": ["here"]}, {"addresses": "52.89.214.238"}, {"other": 1}])
+@pytest.mark.parametrize(
+    "settings",
+    [{"addresses": []}, {"addresses": ["here"]}, {"addresses": "52.89.214.238"}, {"other": 1}],
+)
 def test_a_setting_that_cannot_work_stops_the_start(settings: dict[str, object]) -> None:
     with pytest.raises(InvalidValue):
         register_signal_sources(lambda source: None, settings)
 
 
-objects = st.dictionaries(st.text(max_size=9), st.text(max_size=9)).map(lambda each: json.dumps(each).encode())
+objects = st.dictionaries(st.text(max_size=9), st.text(max_size=9)).map(
+    lambda each: json.dumps(each).encode()
+)
 
 
 @given(st.one_of(st.binary(max_size=300), objects))
@@ -233,7 +294,11 @@ TWO_FACED = [
     ('\ufeff{"action":"close","symbol":"BTCUSDT"}', Action.CLOSE, None),
     ('```json\n{"action":"close","symbol":"BTCUSDT"}\n```', Action.CLOSE, None),
     ('[{"action":"close","symbol":"BTCUSDT"}]', Action.CLOSE, None),
-    ("{\u201caction\u201d: \u201cclose\u201d, \u201csymbol\u201d: \u201cBTCUSDT\u201d}", Action.CLOSE, None),
+    (
+        "{\u201caction\u201d: \u201cclose\u201d, \u201csymbol\u201d: \u201cBTCUSDT\u201d}",
+        Action.CLOSE,
+        None,
+    ),
     ('{"action":"buy","symbol":"BTCUSDT","price":NaN}', Action.OPEN, LONG),
     ("action = close; symbol = BTC/USDT", Action.CLOSE, None),
     ("action=exit-long\nsymbol=BTCUSDT", Action.CLOSE, LONG),
@@ -255,7 +320,9 @@ TWO_FACED = [
 
 
 @pytest.mark.parametrize(("text", "action", "side"), TWO_FACED)
-def test_a_form_that_can_be_read_in_one_way_is_read(text: str, action: Action, side: PositionSide | None) -> None:
+def test_a_form_that_can_be_read_in_one_way_is_read(
+    text: str, action: Action, side: PositionSide | None
+) -> None:
     draft = read_alert(text.encode(), NOW, reverses=False)
     assert (draft.action, draft.side, draft.symbol) == (action, side, "BTCUSDT")
 
@@ -263,11 +330,21 @@ def test_a_form_that_can_be_read_in_one_way_is_read(text: str, action: Action, s
 @pytest.mark.parametrize(
     ("told", "read"),
     [
-        ("65,000.5", "65000.5"), ("6.5e4", "65000"), (6.5e4, "65000"), ("5e-05", "0.00005"), (0.1 + 0.2, "0.3"),
-        ("0.30000000000000004", "0.3"), ("65000.12345678901234", "65000.123456789012"), ("N/A", None), ("na", None), ("", None),
-        (None, None), ("{{close}}", None), ("0", None),
+        ("65,000.5", "65000.5"),
+        ("6.5e4", "65000"),
+        (6.5e4, "65000"),
+        ("5e-05", "0.00005"),
+        (0.1 + 0.2, "0.3"),
+        ("0.30000000000000004", "0.3"),
+        ("65000.12345678901234", "65000.123456789012"),
+        ("N/A", None),
+        ("na", None),
+        ("", None),
+        (None, None),
+        ("{{close}}", None),
+        ("0", None),
     ],
-)  # fmt: skip
+)
 def test_numbers_are_read_as_programs_write_them(told: object, read: str | None) -> None:
     draft = read_alert(alert(price=told, leverage="10x"), NOW, reverses=False)
     assert (draft.price, draft.leverage) == (None if read is None else Decimal(read), 10)
@@ -276,33 +353,88 @@ def test_numbers_are_read_as_programs_write_them(told: object, read: str | None)
 # What ends flat, and what only reduces
 
 FLATS: list[dict[str, object]] = [
-    {"sentiment": "flat"}, {"market_position": "FLAT"}, {"marketPosition": "flat"}, {"position": "flat"}, {"position": "0"},
-    {"position_size": "0"}, {"position_size": 0}, {"positionSize": "0.0"}, {"position_size": "5.5e-17"}, {"market_position_size": 0},
-    {"strategy_info": {"market_position": "flat"}}, {"strategy": {"market_position": "flat"}}, {"data": {"position_size": "0"}},
-    {"strategy": {"order": {"x": 1}, "marketPosition": "flat"}}, {"position_after": "0"}, {"newPosition": "flat"},
-    {"alerts": [{"market_position": "flat"}]}, {"sentiment": "flat", "prev_market_position": "sideways"},
-    {"sentiment": "flat", "reduce_only": "maybe"}, {"sentiment": "flat", "current_position": "long"}, {"sentiment": "flat", "side": "up"},
-]  # fmt: skip
+    {"sentiment": "flat"},
+    {"market_position": "FLAT"},
+    {"marketPosition": "flat"},
+    {"position": "flat"},
+    {"position": "0"},
+    {"position_size": "0"},
+    {"position_size": 0},
+    {"positionSize": "0.0"},
+    {"position_size": "5.5e-17"},
+    {"market_position_size": 0},
+    {"strategy_info": {"market_position": "flat"}},
+    {"strategy": {"market_position": "flat"}},
+    {"data": {"position_size": "0"}},
+    {"strategy": {"order": {"x": 1}, "marketPosition": "flat"}},
+    {"position_after": "0"},
+    {"newPosition": "flat"},
+    {"alerts": [{"market_position": "flat"}]},
+    {"sentiment": "flat", "prev_market_position": "sideways"},
+    {"sentiment": "flat", "reduce_only": "maybe"},
+    {"sentiment": "flat", "current_position": "long"},
+    {"sentiment": "flat", "side": "up"},
+]
 REDUCES: list[dict[str, object]] = [
-    {"reduce_only": True}, {"reduceOnly": "true"}, {"reduce_only": 1}, {"closeOnTrigger": True}, {"close_position": "TRUE"},
-    {"closePosition": "yes"}, {"order": {"reduceOnly": True}}, {"reduce-only": "1"},
-]  # fmt: skip
-entering = st.sampled_from(["buy", "sell", "long", "short", "open_long", "enter_short", "BUY", "add_long", "reverse_short"])
+    {"reduce_only": True},
+    {"reduceOnly": "true"},
+    {"reduce_only": 1},
+    {"closeOnTrigger": True},
+    {"close_position": "TRUE"},
+    {"closePosition": "yes"},
+    {"order": {"reduceOnly": True}},
+    {"reduce-only": "1"},
+]
+entering = st.sampled_from(
+    ["buy", "sell", "long", "short", "open_long", "enter_short", "BUY", "add_long", "reverse_short"]
+)
 extras = st.dictionaries(
-    st.sampled_from(["price", "quantity", "time", "comment", "order_id", "id", "signal", "prev_position", "contracts", "leverage", "sl"]),
-    st.sampled_from(["", "long", "short", "1", "65,000.5", "{{close}}", "Long", None, True, "2026-11-24T10:00:00Z", "-1"]),
+    st.sampled_from(
+        [
+            "price",
+            "quantity",
+            "time",
+            "comment",
+            "order_id",
+            "id",
+            "signal",
+            "prev_position",
+            "contracts",
+            "leverage",
+            "sl",
+        ]
+    ),
+    st.sampled_from(
+        [
+            "",
+            "long",
+            "short",
+            "1",
+            "65,000.5",
+            "{{close}}",
+            "Long",
+            None,
+            True,
+            "2026-11-24T10:00:00Z",
+            "-1",
+        ]
+    ),
     max_size=4,
-)  # fmt: skip
+)
 
 
 @given(entering, st.sampled_from(FLATS), extras, st.booleans())
-def test_what_ends_flat_is_a_close_in_every_spelling(word: str, flat: dict[str, object], more: dict[str, object], turns: bool) -> None:
+def test_what_ends_flat_is_a_close_in_every_spelling(
+    word: str, flat: dict[str, object], more: dict[str, object], turns: bool
+) -> None:
     draft = read_alert(alert(**{"action": word, **more, **flat}), NOW, reverses=turns)
     assert draft.action is Action.CLOSE
 
 
 @given(entering, st.sampled_from(REDUCES), extras, positions, st.booleans())
-def test_what_only_reduces_enters_nothing(word: str, mark: dict[str, object], more: dict[str, object], after: str, turns: bool) -> None:
+def test_what_only_reduces_enters_nothing(
+    word: str, mark: dict[str, object], more: dict[str, object], after: str, turns: bool
+) -> None:
     told = {"position": after} if after else {}
     try:
         draft = read_alert(alert(**{"action": word, **more, **told, **mark}), NOW, reverses=turns)
@@ -316,50 +448,84 @@ def test_what_only_reduces_enters_nothing(word: str, mark: dict[str, object], mo
     [
         ({"market_position": "sideways"}, "market_position"),
         ({"strategy_info": {"market_position": "?"}}, "strategy_info.market_position"),
-        ({"market_position": "{{strategy.market_position}}"}, "market_position"), ({"position": ""}, "position"),
-        ({"position": None}, "position"), ({"position": {"side": "long"}}, "position"), ({"position_size": "N/A"}, "position_size"),
-        ({"prev_market_position": "up", "position": "long"}, "prev_market_position"), ({"reduce_only": "maybe"}, "reduce_only"),
-        ({"reduceOnly": None}, "reduceOnly"), ({"current_position": "flat"}, "current_position"),
+        ({"market_position": "{{strategy.market_position}}"}, "market_position"),
+        ({"position": ""}, "position"),
+        ({"position": None}, "position"),
+        ({"position": {"side": "long"}}, "position"),
+        ({"position_size": "N/A"}, "position_size"),
+        ({"prev_market_position": "up", "position": "long"}, "prev_market_position"),
+        ({"reduce_only": "maybe"}, "reduce_only"),
+        ({"reduceOnly": None}, "reduceOnly"),
+        ({"current_position": "flat"}, "current_position"),
         ({"marketpositon": "flat"}, "marketpositon"),
-        ({"pos": "flat"}, "pos"), ({"side": "sell"}, "side"), ({"ticker": "ETHUSDT"}, "ticker"),
+        ({"pos": "flat"}, "pos"),
+        ({"side": "sell"}, "side"),
+        ({"ticker": "ETHUSDT"}, "ticker"),
         ({"data": {"action": "sell"}}, "data.action"),
-        ({"sentiment": "flat", "position": "long"}, "position"), ({"position": "long", "position_size": "-1"}, "position_size"),
-        ({"position": "long", "size_after": "0"}, "size_after"), ({"test": "maybe"}, "test"), ({"order_type": "stop"}, "order_type"),
-        ({"positionIdx": 1}, "positionIdx"), ({"Symbol": "BTCUSDT"}, "Symbol"), ({"quantity": "all"}, "quantity"),
-        ({"stopLoss": {"percent": 2}}, "stopLoss"), ({"sl": "1%"}, "sl"),
+        ({"sentiment": "flat", "position": "long"}, "position"),
+        ({"position": "long", "position_size": "-1"}, "position_size"),
+        ({"position": "long", "size_after": "0"}, "size_after"),
+        ({"test": "maybe"}, "test"),
+        ({"order_type": "stop"}, "order_type"),
+        ({"positionIdx": 1}, "positionIdx"),
+        ({"Symbol": "BTCUSDT"}, "Symbol"),
+        ({"quantity": "all"}, "quantity"),
+        ({"stopLoss": {"percent": 2}}, "stopLoss"),
+        ({"sl": "1%"}, "sl"),
     ],
-)  # fmt: skip
-def test_what_cannot_be_read_or_contradicts_is_refused_by_its_name(fields: dict[str, object], field: str) -> None:
+)
+def test_what_cannot_be_read_or_contradicts_is_refused_by_its_name(
+    fields: dict[str, object], field: str
+) -> None:
     with pytest.raises(InvalidValue) as caught:
         read_alert(alert(**fields), NOW, reverses=False)
     assert caught.value.field == field
 
 
 CLOSING: list[dict[str, object]] = [
-    {"type": "exit"}, {"order": "close short"}, {"intent": "EXIT"}, {"ends": "flat"}, {"offset": "CLOSE"}, {"comment": "Exit Short"},
-    {"data": {"event": "cover"}}, {"id": "Close entry(s) order Short"}, {"exit": True}, {"is_close": 1}, {"close": "yes"},
+    {"type": "exit"},
+    {"order": "close short"},
+    {"intent": "EXIT"},
+    {"ends": "flat"},
+    {"offset": "CLOSE"},
+    {"comment": "Exit Short"},
+    {"data": {"event": "cover"}},
+    {"id": "Close entry(s) order Short"},
+    {"exit": True},
+    {"is_close": 1},
+    {"close": "yes"},
     {"close_pos": "yes"},
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("fields", CLOSING)
 @pytest.mark.parametrize("turns", [False, True])
-def test_a_bare_order_beside_a_word_that_closes_closes_what_it_reduces(fields: dict[str, object], turns: bool) -> None:
+def test_a_bare_order_beside_a_word_that_closes_closes_what_it_reduces(
+    fields: dict[str, object], turns: bool
+) -> None:
     draft = read_alert(alert(**{"action": "buy", **fields}), NOW, reverses=turns)
     assert (draft.action, draft.side) == (Action.CLOSE, SHORT)
-    told = read_alert(alert(action="buy", market_position="long", comment="exit", id="Close", close="1"), NOW, reverses=turns)
+    told = read_alert(
+        alert(action="buy", market_position="long", comment="exit", id="Close", close="1"),
+        NOW,
+        reverses=turns,
+    )
     assert told.action is Action.REVERSE
 
 
 @pytest.mark.parametrize(
     ("fields", "field"),
     [
-        ({"action": "buy", "comment": "Exit Long"}, "comment"), ({"action": "enter_long", "type": "exit"}, "type"),
-        ({"action": "reverse_short", "exit": True}, "exit"), ({"action": "buy", "posn": "short"}, "posn"),
+        ({"action": "buy", "comment": "Exit Long"}, "comment"),
+        ({"action": "enter_long", "type": "exit"}, "type"),
+        ({"action": "reverse_short", "exit": True}, "exit"),
+        ({"action": "buy", "posn": "short"}, "posn"),
         ({"action": "sell", "currPos": "long"}, "currPos"),
     ],
-)  # fmt: skip
-def test_an_order_beside_a_word_that_contradicts_it_is_refused(fields: dict[str, object], field: str) -> None:
+)
+def test_an_order_beside_a_word_that_contradicts_it_is_refused(
+    fields: dict[str, object], field: str
+) -> None:
     for turns in (False, True):
         with pytest.raises(InvalidValue) as caught:
             read_alert(alert(**fields), NOW, reverses=turns)
@@ -367,15 +533,27 @@ def test_an_order_beside_a_word_that_contradicts_it_is_refused(fields: dict[str,
 
 
 @pytest.mark.parametrize(
-    "fields", [{"exit": False}, {"exit": "64000.5"}, {"close": "1"}, {"comment": "close above the average"}, {"trend": "long"}]
+    "fields",
+    [
+        {"exit": False},
+        {"exit": "64000.5"},
+        {"close": "1"},
+        {"comment": "close above the average"},
+        {"trend": "long"},
+    ],
 )
 def test_a_bare_order_beside_other_words_still_enters(fields: dict[str, object]) -> None:
-    assert read_alert(alert(**{"action": "buy", **fields}), NOW, reverses=False).action is Action.OPEN
+    assert (
+        read_alert(alert(**{"action": "buy", **fields}), NOW, reverses=False).action is Action.OPEN
+    )
 
 
 @pytest.mark.parametrize("key", ["trend-7", "{{timenow}}", "2026-11-24T10:00:00Z", 7, ""])
 def test_a_close_is_not_lost_to_a_key_that_is_the_same_in_every_alert(key: object) -> None:
-    closes = [read_alert(alert(action="close", idempotency_key=key, price=price), NOW, reverses=False) for price in ("1", "2")]
+    closes = [
+        read_alert(alert(action="close", idempotency_key=key, price=price), NOW, reverses=False)
+        for price in ("1", "2")
+    ]
     assert closes[0].dedupe_key != closes[1].dedupe_key
     assert [each.repeats_s for each in closes] == [60, 60]
 
@@ -383,51 +561,139 @@ def test_a_close_is_not_lost_to_a_key_that_is_the_same_in_every_alert(key: objec
 @pytest.mark.parametrize(
     ("name", "age", "is_told"),
     [
-        ("timenow", timedelta(days=2), True), ("time", timedelta(days=2), True), ("timestamp", timedelta(days=2), True),
-        ("date", timedelta(days=400), True), ("time", timedelta(hours=4), False), ("time", timedelta(days=1, seconds=9), False),
-        ("time", timedelta(seconds=2), True), ("timestamp", timedelta(minutes=1), False),
+        ("timenow", timedelta(days=2), True),
+        ("time", timedelta(days=2), True),
+        ("timestamp", timedelta(days=2), True),
+        ("date", timedelta(days=400), True),
+        ("time", timedelta(hours=4), False),
+        ("time", timedelta(days=1, seconds=9), False),
+        ("time", timedelta(seconds=2), True),
+        ("timestamp", timedelta(minutes=1), False),
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("form", ["iso", "seconds", "milliseconds"])
-def test_an_alert_older_than_a_day_is_not_fresh_whichever_field_tells(name: str, age: timedelta, is_told: bool, form: str) -> None:
+def test_an_alert_older_than_a_day_is_not_fresh_whichever_field_tells(
+    name: str, age: timedelta, is_told: bool, form: str
+) -> None:
     at = NOW - age
     seconds = int(at.timestamp())
     told = {"iso": at.isoformat(), "seconds": seconds, "milliseconds": str(seconds * 1000)}[form]
-    assert read_alert(alert(**{name: told}), NOW, reverses=False).sent_at == (at if is_told else None)
+    assert read_alert(alert(**{name: told}), NOW, reverses=False).sent_at == (
+        at if is_told else None
+    )
 
 
 def test_our_own_body_is_read_at_this_door_too() -> None:
     own = {
-        "idempotency_key": "k", "action": "open", "symbol": "BTCUSDT", "side": "LONG", "order_type": "LIMIT", "price": "65000.1",
-        "leverage": "5", "stop_loss": "64000", "take_profit": "67000", "sent_at": "2026-11-24T09:59:58Z",
-        "size": {"mode": "quantity", "quantity": "0.5"}, "seq": 17, "position_after": "0.02", "test": True,
-    }  # fmt: skip
+        "idempotency_key": "k",
+        "action": "open",
+        "symbol": "BTCUSDT",
+        "side": "LONG",
+        "order_type": "LIMIT",
+        "price": "65000.1",
+        "leverage": "5",
+        "stop_loss": "64000",
+        "take_profit": "67000",
+        "sent_at": "2026-11-24T09:59:58Z",
+        "size": {"mode": "quantity", "quantity": "0.5"},
+        "seq": 17,
+        "position_after": "0.02",
+        "test": True,
+    }
     draft = read_alert(json.dumps(own).encode(), NOW, reverses=False)
-    assert (draft.action, draft.side, draft.order_type, draft.price) == (Action.OPEN, LONG, OrderType.LIMIT, Decimal("65000.1"))
-    assert (draft.stop_loss, draft.take_profit, draft.seq, draft.is_test, draft.size.quantity) == (64000, 67000, 17, True, Decimal("0.5"))
-    part = {"action": "reduce", "symbol": "BTCUSDT", "size": {"mode": "fraction", "fraction": "0.25"}, "idempotency_key": "r"}
-    assert read_alert(json.dumps(part).encode(), NOW, reverses=False).size.fraction == Decimal("0.25")
-    moved = {"action": "set_protection", "symbol": "BTCUSDT", "stop_loss": "none", "take_profit": "70000", "idempotency_key": "p"}
+    assert (draft.action, draft.side, draft.order_type, draft.price) == (
+        Action.OPEN,
+        LONG,
+        OrderType.LIMIT,
+        Decimal("65000.1"),
+    )
+    assert (draft.stop_loss, draft.take_profit, draft.seq, draft.is_test, draft.size.quantity) == (
+        64000,
+        67000,
+        17,
+        True,
+        Decimal("0.5"),
+    )
+    part = {
+        "action": "reduce",
+        "symbol": "BTCUSDT",
+        "size": {"mode": "fraction", "fraction": "0.25"},
+        "idempotency_key": "r",
+    }
+    assert read_alert(json.dumps(part).encode(), NOW, reverses=False).size.fraction == Decimal(
+        "0.25"
+    )
+    moved = {
+        "action": "set_protection",
+        "symbol": "BTCUSDT",
+        "stop_loss": "none",
+        "take_profit": "70000",
+        "idempotency_key": "p",
+    }
     protection = read_alert(json.dumps(moved).encode(), NOW, reverses=False)
     assert (protection.no_stop_loss, protection.take_profit) == (True, 70000)
 
 
 names = st.sampled_from(
-    ["action", "side", "symbol", "position", "prev_position", "reduce_only", "size", "price", "Action", "data", "time", "x"]
+    [
+        "action",
+        "side",
+        "symbol",
+        "position",
+        "prev_position",
+        "reduce_only",
+        "size",
+        "price",
+        "Action",
+        "data",
+        "time",
+        "x",
+    ]
 )
 values = st.recursive(
     st.one_of(
-        st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=6), st.sampled_from(["buy", "flat", "BTCUSDT", "long"])
+        st.none(),
+        st.booleans(),
+        st.integers(),
+        st.floats(),
+        st.text(max_size=6),
+        st.sampled_from(["buy", "flat", "BTCUSDT", "long"]),
     ),
-    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.one_of(names, st.text(max_size=5)), inner, max_size=4)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(st.one_of(names, st.text(max_size=5)), inner, max_size=4),
+    ),
     max_leaves=8,
 )
 words_of_text = st.lists(
-    st.sampled_from(["buy", "close", "long", "BTCUSDT", "=", "a=b", ";", "\n", "{", "}", '"', "&", "ENTER-LONG_", "5"])
+    st.sampled_from(
+        [
+            "buy",
+            "close",
+            "long",
+            "BTCUSDT",
+            "=",
+            "a=b",
+            ";",
+            "\n",
+            "{",
+            "}",
+            '"',
+            "&",
+            "ENTER-LONG_",
+            "5",
+        ]
+    )
 )
 
 
-@given(st.one_of(st.dictionaries(names, values, max_size=6).map(json.dumps), words_of_text.map(" ".join), words_of_text.map("".join)))
+@given(
+    st.one_of(
+        st.dictionaries(names, values, max_size=6).map(json.dumps),
+        words_of_text.map(" ".join),
+        words_of_text.map("".join),
+    )
+)
 def test_no_alert_gives_anything_but_a_draft_or_one_kind_of_refusal(text: str) -> None:
     try:
         read_alert(text.encode(errors="surrogatepass"), NOW, reverses=False)
@@ -439,15 +705,30 @@ def test_no_alert_gives_anything_but_a_draft_or_one_kind_of_refusal(text: str) -
 @pytest.mark.parametrize(
     "body",
     [
-        b"a" * 16_000, b"a." * 8_000, b"a=b " * 4_000, b"```" + b" " * 15_000 + b"x```", b"```" * 5_000, b"order buy @ " * 1_300,
-        b"[" * 16_000, b"order" + b" " * 15_000 + b"x", b'{"a":' * 3_000, b"x=1&" * 4_000, b"=" * 16_000, b"- " * 8_000,
-        b'{"' + b"a" * 15_000 + b'":1,"action":"buy","symbol":"BTCUSDT"}', b"order buy @ 1 filled on " + b"." * 15_000,
-        json.dumps({"action": "buy", "symbol": "BTCUSDT", **{f"marketpsit{n:03}": 1 for n in range(95)}}).encode(),
+        b"a" * 16_000,
+        b"a." * 8_000,
+        b"a=b " * 4_000,
+        b"```" + b" " * 15_000 + b"x```",
+        b"```" * 5_000,
+        b"order buy @ " * 1_300,
+        b"[" * 16_000,
+        b"order" + b" " * 15_000 + b"x",
+        b'{"a":' * 3_000,
+        b"x=1&" * 4_000,
+        b"=" * 16_000,
+        b"- " * 8_000,
+        b'{"' + b"a" * 15_000 + b'":1,"action":"buy","symbol":"BTCUSDT"}',
+        b"order buy @ 1 filled on " + b"." * 15_000,
+        json.dumps(
+            {"action": "buy", "symbol": "BTCUSDT", **{f"marketpsit{n:03}": 1 for n in range(95)}}
+        ).encode(),
     ],
     ids=lambda body: repr(body[:12]),
-)  # fmt: skip
+)
 def test_no_body_holds_the_door_up(body: bytes) -> None:
-    """It reads in a fraction of a second: each of these took seconds with a pattern that looks again from every letter."""
+    """It reads in a fraction of a second: each of these took seconds with a pattern that looks
+    again from every letter.
+    """
     began = time.process_time()
     with contextlib.suppress(InvalidValue):
         read_alert(body, NOW, reverses=False)
@@ -455,7 +736,10 @@ def test_no_body_holds_the_door_up(body: bytes) -> None:
 
 
 def test_the_type_of_an_order_is_read_and_another_type_is_not() -> None:
-    assert read_alert(alert(type="LIMIT", price="5"), NOW, reverses=False).order_type is OrderType.LIMIT
+    assert (
+        read_alert(alert(type="LIMIT", price="5"), NOW, reverses=False).order_type
+        is OrderType.LIMIT
+    )
     assert read_alert(alert(type="alert"), NOW, reverses=False).order_type is OrderType.MARKET
     with pytest.raises(InvalidValue):
         read_alert(alert(type="STOP", price="5"), NOW, reverses=False)

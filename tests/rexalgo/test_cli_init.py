@@ -31,7 +31,17 @@ def test_init_unattended_writes_a_place_that_loads(tmp_path: Path) -> None:
 
 def test_each_answer_is_a_flag_and_is_escaped(tmp_path: Path) -> None:
     name = 'Ada "the\\bank" ünï [x] # = '
-    run("init", "--dir", tmp_path, "--operator", name, "--zone", "Europe/Berlin", "--public-url", "https://a.example/")
+    run(
+        "init",
+        "--dir",
+        tmp_path,
+        "--operator",
+        name,
+        "--zone",
+        "Europe/Berlin",
+        "--public-url",
+        "https://a.example/",
+    )
     config = load_config(tmp_path, {})
     assert config.operator.name == name
     assert config.engine.trading_day_zone == "Europe/Berlin"
@@ -76,7 +86,13 @@ def test_init_never_overwrites(tmp_path: Path, standing: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "flags", [["--zone", "Mars/North"], ["--exchange", "nowhere"], ["--operator", "two\nlines"], ["--public-url", "x"]]
+    "flags",
+    [
+        ["--zone", "Mars/North"],
+        ["--exchange", "nowhere"],
+        ["--operator", "two\nlines"],
+        ["--public-url", "x"],
+    ],
 )
 def test_unfit_answer_writes_nothing(tmp_path: Path, flags: list[str]) -> None:
     run("init", "--dir", tmp_path, *flags, code=2)
@@ -89,7 +105,11 @@ def test_config_check_shows_origins_and_no_secret(tmp_path: Path) -> None:
     assert answer["settings"]["web.port"] == {"value": 8420, "origin": "config/default.toml"}
     assert answer["settings"]["secrets.jwt_secret"]["value"] == "set"
     assert answer["settings"]["plugin.paper.seed"]["origin"] == "default of plugin paper"
-    secrets = [line.partition("=")[2] for line in (tmp_path / ".env").read_text().splitlines() if "=" in line and line[0] != "#"]
+    secrets = [
+        line.partition("=")[2]
+        for line in (tmp_path / ".env").read_text().splitlines()
+        if "=" in line and line[0] != "#"
+    ]
     told = run("--config", tmp_path, "config", "check")
     assert len(secrets) == 2
     assert not any(secret in told for secret in secrets)
@@ -133,14 +153,18 @@ def register_notifiers(register, settings):
 """
 
 
-def test_config_check_hides_what_a_plugin_setting_calls_a_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_config_check_hides_what_a_plugin_setting_calls_a_token(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "bell_mod.py").write_text(_PLUGIN_WITH_A_TOKEN)
     info = tmp_path / "bell-1.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: bell\nVersion: 1\n")
     (info / "entry_points.txt").write_text("[rexalgo.plugins]\nbell = bell_mod\n")
     monkeypatch.syspath_prepend(tmp_path)
-    (tmp_path / "rexalgo.toml").write_text("[plugins]\nenabled = ['bell']\n[plugin.bell]\napi_token = 'hunter2'\n")
+    (tmp_path / "rexalgo.toml").write_text(
+        "[plugins]\nenabled = ['bell']\n[plugin.bell]\napi_token = 'hunter2'\n"
+    )
     told = run("--config", tmp_path, "config", "check")
     assert "hunter2" not in told
     assert "ops" in told

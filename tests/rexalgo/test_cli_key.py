@@ -53,15 +53,25 @@ def test_a_rotation_says_what_to_copy_and_what_backups_need_and_shows_no_key(pla
     assert "Copy that file to where you keep its copy, now" in told
     assert f"Backups made until now need the older key ({old})" in told
     assert f"rexalgo key remove {old}" in told
-    told += run(place, "key", "status") + run(place, "key", "status", "--json") + run(place, "doctor", "--json", code=0)
-    line = next(each for each in (place / ".env").read_text().splitlines() if each.startswith("ENCRYPTION_KEY="))
+    told += (
+        run(place, "key", "status")
+        + run(place, "key", "status", "--json")
+        + run(place, "doctor", "--json", code=0)
+    )
+    line = next(
+        each
+        for each in (place / ".env").read_text().splitlines()
+        if each.startswith("ENCRYPTION_KEY=")
+    )
     for each in line.partition("=")[2].split(","):
         assert each.partition(":")[0] in told
         assert each.partition(":")[2] not in told
     assert "expected --yes" in run(place, "key", "remove", old, code=2)
     assert f"root key {old} is erased" in run(place, "key", "remove", old, "--yes")
     assert f"{old}  removed" in run(place, "key", "status")
-    assert "no root key 0badcafe is known here" in run(place, "key", "remove", "0badcafe", "--yes", code=4)
+    assert "no root key 0badcafe is known here" in run(
+        place, "key", "remove", "0badcafe", "--yes", code=4
+    )
 
 
 def test_what_does_not_open_ends_the_rotation_with_no_and_is_counted(place: Path) -> None:
@@ -70,7 +80,9 @@ def test_what_does_not_open_ends_the_rotation_with_no_and_is_counted(place: Path
     told = run(place, "key", "rotate", code=1)
     assert f"what does not open stays: under {old} 1 wrapped data keys" in told
     assert "going on with it, no further key is made" in run(place, "key", "rotate", code=1)
-    assert f"1 things lie under an older key than {only_active(place)}" in run(place, "key", "status")
+    assert f"1 things lie under an older key than {only_active(place)}" in run(
+        place, "key", "status"
+    )
 
 
 def only_active(place: Path) -> str:
@@ -82,11 +94,16 @@ def test_the_doctor_says_when_a_key_is_old_unneeded_or_gone(place: Path) -> None
     old = only_kid(place)
     assert "root key" not in run(place, "doctor")
     change(place, "UPDATE canary SET added_us = ?", to_us(datetime.now(UTC) - timedelta(days=400)))
-    assert f"WARN  root key {old} is the active one for 400 days\n      do: rexalgo key rotate" in run(place, "doctor")
+    assert (
+        f"WARN  root key {old} is the active one for 400 days\n      do: rexalgo key rotate"
+        in run(place, "doctor")
+    )
     run(place, "key", "rotate")
     assert f"root key {old} is needed by nothing here" in run(place, "doctor")
     text = (place / ".env").read_text()
-    keys = next(each for each in text.splitlines() if each.startswith("ENCRYPTION_KEY=")).partition("=")[2]
+    keys = next(each for each in text.splitlines() if each.startswith("ENCRYPTION_KEY=")).partition(
+        "="
+    )[2]
     (place / ".env").write_text(text.replace(keys, keys.split(",")[1]))
     assert "is gone from" in run(place, "doctor", code=1)
     (place / ".env").write_text("JWT_SECRET=" + "x" * 40)
@@ -123,19 +140,24 @@ def test_an_older_ledger_learns_since_when_its_key_may_be_here(tmp_path: Path) -
         db.execute(each)
     db.execute(
         f"PRAGMA user_version = {before}; INSERT INTO canary VALUES ('0badcafe', x'00');"
-        " INSERT INTO person (id, name, created_us, key_id, key_kid, key_wrapped) VALUES ('p', 'p', 7, x'00', '0badcafe', x'00')"
+        " INSERT INTO person (id, name, created_us, key_id, key_kid, key_wrapped) VALUES ('p', "
+        "'p', 7, x'00', '0badcafe', x'00')"
     )
     db.close()
     open_database(str(file)).close()
     ledger = Ledger.open(file, inline=True)
-    assert ledger.db.execute("SELECT added_us, disabled_us, removed_us FROM canary").fetchall() == [(7, None, None)]
+    assert ledger.db.execute("SELECT added_us, disabled_us, removed_us FROM canary").fetchall() == [
+        (7, None, None)
+    ]
     ledger.db.close()
 
 
 def test_a_backup_of_before_is_restored_with_the_old_key_behind_the_new_one(place: Path) -> None:
     old, env = only_kid(place), place / ".env"
     text = env.read_text()
-    old_key = next(each for each in text.splitlines() if each.startswith("ENCRYPTION_KEY=")).partition("=")[2]
+    old_key = next(
+        each for each in text.splitlines() if each.startswith("ENCRYPTION_KEY=")
+    ).partition("=")[2]
     run(place, "backup", place / "before.sqlite3")
     run(place, "key", "rotate")
     run(place, "key", "remove", old, "--yes")
@@ -143,7 +165,9 @@ def test_a_backup_of_before_is_restored_with_the_old_key_behind_the_new_one(plac
         each.unlink()
     (place / "before.sqlite3").rename(place / "data" / "ledger.sqlite3")
     assert f"ENCRYPTION_KEY has no key '{old}'" in run(place, "key", "rewrap", code=1)
-    new_key = next(each for each in env.read_text().splitlines() if each.startswith("ENCRYPTION_KEY=")).partition("=")[2]
+    new_key = next(
+        each for each in env.read_text().splitlines() if each.startswith("ENCRYPTION_KEY=")
+    ).partition("=")[2]
     env.write_text(env.read_text().replace(new_key, f"{new_key},{old_key}"))
     assert "1 moved under" in run(place, "key", "rewrap")
     run(place, "key", "remove", old, "--yes")

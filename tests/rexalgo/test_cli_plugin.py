@@ -1,4 +1,6 @@
-"""``rexalgo plugin``: what is installed, and changing what is enabled without harming the rest of the file."""
+"""``rexalgo plugin``: what is installed, and changing what is enabled without harming the rest of
+the file.
+"""
 
 import json
 import subprocess
@@ -47,12 +49,17 @@ def enabled(place: Path) -> list[str]:
 
 
 def test_list_says_what_is_enabled(place: Path) -> None:
-    rows = {row["name"]: row for row in json.loads(run("--config", place, "plugin", "list", "--json"))["plugins"]}
+    rows = {
+        row["name"]: row
+        for row in json.loads(run("--config", place, "plugin", "list", "--json"))["plugins"]
+    }
     assert rows["paper"]["enabled"] is True
     assert rows["paper"]["distribution"] == "rexalgo"
 
 
-def test_show_says_what_a_login_needs_where_it_comes_from_and_how_long_it_lasts(place: Path) -> None:
+def test_show_says_what_a_login_needs_where_it_comes_from_and_how_long_it_lasts(
+    place: Path,
+) -> None:
     shown = json.loads(run("--config", place, "plugin", "show", "mudrex", "--json"))["login"]
     assert [(each["name"], each["lasts"]) for each in shown] == [("secret", "It lasts 90 days")]
     told = run("--config", place, "plugin", "show", "mudrex")
@@ -84,13 +91,17 @@ def test_disable_writes_the_array_where_the_file_had_none(tmp_path: Path) -> Non
 
 
 def test_enabling_what_is_not_installed_ends_with_4(place: Path) -> None:
-    assert "no installed plugin nowhere is known here" in run("--config", place, "plugin", "enable", "nowhere", code=4)
+    assert "no installed plugin nowhere is known here" in run(
+        "--config", place, "plugin", "enable", "nowhere", code=4
+    )
     assert "did you mean mudrex?" in run("--config", place, "plugin", "enable", "mudrx", code=4)
 
 
 def test_plugin_that_is_missing_is_told_and_can_be_disabled(tmp_path: Path) -> None:
     (tmp_path / "rexalgo.toml").write_text("[plugins]\nenabled = ['gone', 'log']\n")
-    assert json.loads(run("--config", tmp_path, "plugin", "list", "--json"))["enabled_but_not_installed"] == ["gone"]
+    assert json.loads(run("--config", tmp_path, "plugin", "list", "--json"))[
+        "enabled_but_not_installed"
+    ] == ["gone"]
     run("--config", tmp_path, "plugin", "disable", "gone")
     assert enabled(tmp_path) == ["log"]
 
@@ -110,7 +121,9 @@ print(sorted({"trio", "apsw", "quart", "httpx"} & set(sys.modules)))
 
 
 def test_help_imports_no_network_library_and_no_database() -> None:
-    told = subprocess.run([sys.executable, "-c", _HELP_THEN_LIST_IMPORTS], capture_output=True, text=True, check=True)
+    told = subprocess.run(
+        [sys.executable, "-c", _HELP_THEN_LIST_IMPORTS], capture_output=True, text=True, check=True
+    )
     assert "Commands" in told.stdout
     assert told.stdout.rstrip().endswith("[]")
 

@@ -1,4 +1,6 @@
-"""What a file declares is compared as on the pages: absurd leverage, sizes and limits are printed, and stop nothing."""
+"""What a file declares is compared as on the pages: absurd leverage, sizes and limits are printed,
+and stop nothing.
+"""
 
 import json
 from pathlib import Path
@@ -31,12 +33,18 @@ leverage = "{leverage}"
 def place(tmp_path: Path) -> Path:
     folder = tmp_path / "place"
     fixed = 'plugin.paper.price_fixed={ BTCUSDT = "65000" }'
-    made = CliRunner().invoke(main, ["init", "--dir", str(folder), "--exchange", "paper", "--set", fixed], catch_exceptions=False)
+    made = CliRunner().invoke(
+        main,
+        ["init", "--dir", str(folder), "--exchange", "paper", "--set", fixed],
+        catch_exceptions=False,
+    )
     assert made.exit_code == 0, made.output
     return folder
 
 
-def provision(place: Path, *flags: str, asked: str = "5", leverage: str = "5", margin: str = "50") -> Result:
+def provision(
+    place: Path, *flags: str, asked: str = "5", leverage: str = "5", margin: str = "50"
+) -> Result:
     file = place / "people.toml"
     file.write_text(FILE.format(asked=asked, leverage=leverage, margin=margin))
     told = CliRunner().invoke(main, ["--config", str(place), "provision", str(file), *flags])
@@ -48,9 +56,18 @@ def test_absurd_declarations_are_applied_and_told(place: Path) -> None:
     told = provision(place, leverage="500", margin="0.0000001", asked="5").output
     assert "created: 1 master, 1 strategy, 5 followers, 5 subscriptions" in told
     whose = "warning: f1, f2, f3 and 2 more: terms of trend"
-    assert f"{whose}: leverage: 500x is more than the 5x that the strategy asks for at most; nobody needs a ceiling above that." in told
-    assert f"{whose}: leverage: BTCUSDT takes 1x to 100x at the exchange: an entry at 500x is denied." in told
-    assert f"{whose}: size: BTCUSDT: at 65000 and 5x this comes to less than the smallest entry" in told
+    assert (
+        f"{whose}: leverage: 500x is more than the 5x that the strategy asks for at most; nobody "
+        "needs a ceiling above that." in told
+    )
+    assert (
+        f"{whose}: leverage: BTCUSDT takes 1x to 100x at the exchange: an entry at 500x is denied."
+        in told
+    )
+    assert (
+        f"{whose}: size: BTCUSDT: at 65000 and 5x this comes to less than the smallest entry"
+        in told
+    )
     assert "The smallest that trades now is 13." in told
     assert "not compared with the money of f1, f2, f3 and 2 more" in told
     assert "rexalgo account check f1" in told
@@ -61,8 +78,13 @@ def test_absurd_declarations_are_applied_and_told(place: Path) -> None:
 
 def test_an_absurd_strategy_is_told_once_with_its_exchange(place: Path) -> None:
     told = json.loads(provision(place, "--json", asked="500").output)
-    assert {"what": "strategy trend", "followers": [], "field": "leverage"}.items() <= told["warnings"][0].items()
-    assert told["warnings"][0]["sentence"] == "BTCUSDT takes 1x to 100x at paper: an entry at 500x is denied."
+    assert {"what": "strategy trend", "followers": [], "field": "leverage"}.items() <= told[
+        "warnings"
+    ][0].items()
+    assert (
+        told["warnings"][0]["sentence"]
+        == "BTCUSDT takes 1x to 100x at paper: an entry at 500x is denied."
+    )
     assert len(told["warnings"]) == 1
 
 

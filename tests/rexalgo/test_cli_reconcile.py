@@ -1,4 +1,6 @@
-"""``rexalgo reconcile``: its exit code says whether ledger and exchange agree, so that a script may ask."""
+"""``rexalgo reconcile``: its exit code says whether ledger and exchange agree, so that a script may
+ask.
+"""
 
 import json
 from decimal import Decimal
@@ -19,7 +21,14 @@ from engine.domain.signal import PositionSide
 from rexalgo.cli import main
 
 BTC = Symbol("BTCUSDT")
-GONE = ShareShrunk(BTC, StrategyId("s"), Quantity(Decimal(2)), Quantity(Decimal(0)), "it was closed by hand", detached=True)
+GONE = ShareShrunk(
+    BTC,
+    StrategyId("s"),
+    Quantity(Decimal(2)),
+    Quantity(Decimal(0)),
+    "it was closed by hand",
+    detached=True,
+)
 FOREIGN = ForeignOrders(("x1",))
 OWN = OwnPosition(BTC, PositionSide.LONG, Quantity(Decimal(1)))
 
@@ -38,9 +47,15 @@ OWN = OwnPosition(BTC, PositionSide.LONG, Quantity(Decimal(1)))
 )
 @pytest.mark.parametrize("as_json", [False, True])
 def test_a_difference_is_no_success(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, found: tuple[Correction, ...], busy: tuple[Symbol, ...], flags: tuple[str, ...],
-    code: int, says: str, as_json: bool,
-) -> None:  # fmt: skip
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    found: tuple[Correction, ...],
+    busy: tuple[Symbol, ...],
+    flags: tuple[str, ...],
+    code: int,
+    says: str,
+    as_json: bool,
+) -> None:
     async def plan(*told: object) -> tuple[Correction, ...]:
         return found
 
@@ -48,15 +63,27 @@ def test_a_difference_is_no_success(
         return None
 
     def ask(where: Path, method: str, **params: Any) -> dict[str, Any]:
-        known = SimpleNamespace(name="alice", environment="paper", not_compared=lambda: busy, why_held="")
-        task = SimpleNamespace(account=known, plan_corrections=plan, apply_corrections=plan, note_shown=lambda digest: None)
-        office: Any = SimpleNamespace(ledger=SimpleNamespace(db=None), live=SimpleNamespace(named=lambda name: task))
+        known = SimpleNamespace(
+            name="alice", environment="paper", not_compared=lambda: busy, why_held=""
+        )
+        task = SimpleNamespace(
+            account=known,
+            plan_corrections=plan,
+            apply_corrections=plan,
+            note_shown=lambda digest: None,
+        )
+        office: Any = SimpleNamespace(
+            ledger=SimpleNamespace(db=None), live=SimpleNamespace(named=lambda name: task)
+        )
         return trio.run(OPERATING[method], office, params)
 
     monkeypatch.setattr(operating, "accounts", lambda db: [SimpleNamespace(name="alice")])
     monkeypatch.setattr(operating, "recorder", recorder)
     monkeypatch.setattr("rexalgo.cli.reconcile.ask", ask)
-    result = CliRunner().invoke(main, ["--config", str(tmp_path), "reconcile", "alice", *flags, *(["--json"] if as_json else [])])
+    result = CliRunner().invoke(
+        main,
+        ["--config", str(tmp_path), "reconcile", "alice", *flags, *(["--json"] if as_json else [])],
+    )
     assert result.exit_code == code, result.output
     if as_json:
         assert json.loads(result.output)["differs"] is any(each is not OWN for each in found)

@@ -1,4 +1,6 @@
-"""Our own plugins pass the kits that strangers' plugins are asked to pass, and what is written by ``plugin new`` fails the right cases."""
+"""Our own plugins pass the kits that strangers' plugins are asked to pass, and what is written by
+``plugin new`` fails the right cases.
+"""
 
 import importlib.util
 import json
@@ -13,7 +15,14 @@ from types import ModuleType
 import pytest
 import trio
 
-from engine.plugin.kit_record import KIT_VERSION, KitRecord, is_proven, read_record, why_unproven, write_record
+from engine.plugin.kit_record import (
+    KIT_VERSION,
+    KitRecord,
+    is_proven,
+    read_record,
+    why_unproven,
+    write_record,
+)
 from plugins import signed_webhook
 from plugins.gcra import GcraLimiter
 from plugins.mudrex import default_settings
@@ -21,7 +30,18 @@ from plugins.mudrex.adapter import MudrexAdapter, MudrexSettings
 from plugins.mudrex.simulator.faults import Drill
 from plugins.mudrex.simulator.server import serve
 from plugins.mudrex.simulator.simulated import Simulator
-from rexalgo import PLUGIN_API_VERSION, Action, InvalidValue, PositionSide, Secret, SignalDraft, StreamContext, Symbol, sign_a, sign_b
+from rexalgo import (
+    PLUGIN_API_VERSION,
+    Action,
+    InvalidValue,
+    PositionSide,
+    Secret,
+    SignalDraft,
+    StreamContext,
+    Symbol,
+    sign_a,
+    sign_b,
+)
 from rexalgo.testing import (
     ExchangeUnderTest,
     KitReport,
@@ -38,7 +58,13 @@ BTC = Symbol("BTCUSDT")
 
 
 def rexalgo(*args: object, cwd: Path, code: int = 0) -> str:
-    told = subprocess.run([sys.executable, "-m", "rexalgo", *map(str, args)], cwd=cwd, capture_output=True, text=True, timeout=120)
+    told = subprocess.run(
+        [sys.executable, "-m", "rexalgo", *map(str, args)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert told.returncode == code, told.stdout + told.stderr
     return told.stdout
 
@@ -57,13 +83,24 @@ def test_a_live_address_is_never_traded_on(tmp_path: Path) -> None:
 
 
 async def mudrex_report(only: str | None = None, **switches: object) -> KitReport:
-    simulator = Simulator(None, latency_s=0.0, per_s=0, fill_s=(0.05, 0.3), drill=Drill(switches=switches))
+    simulator = Simulator(
+        None, latency_s=0.0, per_s=0, fill_s=(0.05, 0.3), drill=Drill(switches=switches)
+    )
     async with trio.open_nursery() as nursery:
         port = await nursery.start(serve, simulator, 0)
         adapter = MudrexAdapter(
-            MudrexSettings.parse({**default_settings, "base_url": f"http://127.0.0.1:{port}/fapi", "orders_per_s": 100, "reads_per_s": 100})
+            MudrexSettings.parse(
+                {
+                    **default_settings,
+                    "base_url": f"http://127.0.0.1:{port}/fapi",
+                    "orders_per_s": 100,
+                    "reads_per_s": 100,
+                }
+            )
         )
-        under_test = ExchangeUnderTest(adapter, {"secret": Secret("sim-kit")}, {}, "", {"secret": Secret("bad-key")})
+        under_test = ExchangeUnderTest(
+            adapter, {"secret": Secret("sim-kit")}, {}, "", {"secret": Secret("bad-key")}
+        )
         report = await check_exchange_adapter(under_test, only)
         nursery.cancel_scope.cancel()
     return report
@@ -74,23 +111,38 @@ async def test_mudrex_passes_against_its_simulator() -> None:
     report.raise_failures()
     skipped = {each.number for each in report.results if each.verdict is Verdict.SKIPPED}
     assert skipped == set()
-    proofs = "the order that names the position, else the closed position, else a later reading without the position"
+    proofs = (
+        "the order that names the position, else the closed position, else a later reading "
+        "without the position"
+    )
     assert report.capabilities["exit_proof"] == proofs
 
 
 STRANGE = {
-    "strange_rows": True, "numbers_as_text": True, "fills_at_levels": True, "closed_rows_late_s": 0.5, "page_rows_max": 20, "decoys": True,
-    "history_offset": "time", "history_shows_working": False, "stop_row": "order", "partial_closes": "parts",
-}  # fmt: skip
+    "strange_rows": True,
+    "numbers_as_text": True,
+    "fills_at_levels": True,
+    "closed_rows_late_s": 0.5,
+    "page_rows_max": 20,
+    "decoys": True,
+    "history_offset": "time",
+    "history_shows_working": False,
+    "stop_row": "order",
+    "partial_closes": "parts",
+}
 
 
-@pytest.mark.parametrize("number", ["E14", "E20", "E21", "E25", "E28", "E54", "E57", "E58", "E59", "E60"])
+@pytest.mark.parametrize(
+    "number", ["E14", "E20", "E21", "E25", "E28", "E54", "E57", "E58", "E59", "E60"]
+)
 async def test_mudrex_keeps_its_promises_where_its_exchange_has_other_habits(number: str) -> None:
     (await mudrex_report(number, **STRANGE)).raise_failures()
 
 
 @pytest.mark.parametrize("number", ["E21", "E25", "E57", "E58", "E59"])
-async def test_mudrex_proves_whole_exits_where_no_order_row_of_a_close_ever_shows(number: str) -> None:
+async def test_mudrex_proves_whole_exits_where_no_order_row_of_a_close_ever_shows(
+    number: str,
+) -> None:
     (await mudrex_report(number, closing_row="never")).raise_failures()
 
 
@@ -98,7 +150,9 @@ def test_the_built_in_limiter_and_source_pass() -> None:
     check_rate_limiter(GcraLimiter).raise_failures()
     source, body = signed_webhook.SignedWebhook(60), signed_webhook.body_for_kit
     check_signal_source(SourceUnderTest(source, sign_a, body)).raise_failures()
-    check_signal_source(SourceUnderTest(source, lambda key, content, at: sign_b(key, content, "kit-1", at), body)).raise_failures()
+    check_signal_source(
+        SourceUnderTest(source, lambda key, content, at: sign_b(key, content, "kit-1", at), body)
+    ).raise_failures()
 
 
 def module_of(folder: Path, package: str) -> ModuleType:
@@ -115,14 +169,28 @@ def test_what_is_written_fails_the_right_cases_first(tmp_path: Path) -> None:
         rexalgo("plugin", "new", f"my_{kind}", "--kind", kind, cwd=tmp_path)
         rexalgo("plugin", "new", f"my_{kind}", "--kind", kind, cwd=tmp_path, code=3)
     source = module_of(tmp_path / "rexalgo-my-source", "rexalgo_my_source")
-    report = check_signal_source(SourceUnderTest(source.MySource(), source.sign_for_kit, source.body_for_kit))
+    report = check_signal_source(
+        SourceUnderTest(source.MySource(), source.sign_for_kit, source.body_for_kit)
+    )
     assert [each.number for each in report.failures] == ["S04", "S06"]
     limiter = module_of(tmp_path / "rexalgo-my-limiter", "rexalgo_my_limiter")
-    assert [each.number for each in check_rate_limiter(limiter.MyLimiter).failures] == ["L01", "L02", "L03"]
+    assert [each.number for each in check_rate_limiter(limiter.MyLimiter).failures] == [
+        "L01",
+        "L02",
+        "L03",
+    ]
     exchange = module_of(tmp_path / "rexalgo-my-exchange", "rexalgo_my_exchange")
-    under_test = ExchangeUnderTest(exchange.MyExchange("http://127.0.0.1:1"), {"secret": Secret("a-key-of-mine")}, {}, str(tmp_path))
+    under_test = ExchangeUnderTest(
+        exchange.MyExchange("http://127.0.0.1:1"),
+        {"secret": Secret("a-key-of-mine")},
+        {},
+        str(tmp_path),
+    )
     trading = trio.run(check_exchange_adapter, under_test)
-    assert [each.number for each in trading.results if each.verdict is Verdict.PASS][:2] == ["E01", "E02"]
+    assert [each.number for each in trading.results if each.verdict is Verdict.PASS][:2] == [
+        "E01",
+        "E02",
+    ]
     assert {"E04", "E06", "E10"} <= {each.number for each in trading.failures}
     assert "is not written yet" in " ".join(each.detail for each in trading.failures)
 
@@ -131,23 +199,51 @@ def test_what_is_written_can_be_installed(tmp_path: Path) -> None:
     rexalgo("plugin", "new", "my_limiter", "--kind", "limiter", cwd=tmp_path)
     target = tmp_path / "site"
     subprocess.run(
-        [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "install", "--no-deps", "--no-build-isolation",
-         "--no-index", "--target", str(target), str(tmp_path / "rexalgo-my-limiter")],
-        check=True, capture_output=True, timeout=180,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "--quiet",
+            "--disable-pip-version-check",
+            "install",
+            "--no-deps",
+            "--no-build-isolation",
+            "--no-index",
+            "--target",
+            str(target),
+            str(tmp_path / "rexalgo-my-limiter"),
+        ],
+        check=True,
+        capture_output=True,
+        timeout=180,
+    )
     env = {**os.environ, "PYTHONPATH": str(target)}
     told = subprocess.run(
-        [sys.executable, "-m", "rexalgo", "plugin", "list", "--json"], cwd=tmp_path, env=env, capture_output=True, text=True, check=True
+        [sys.executable, "-m", "rexalgo", "plugin", "list", "--json"],
+        cwd=tmp_path,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert "my_limiter" in {each["name"] for each in json.loads(told.stdout)["plugins"]}
 
 
 def record(**changes: object) -> KitRecord:
     fields: dict[str, object] = {
-        "plugin": "toy", "distribution": "toy", "version": "1", "code": "c0de", "kit_version": KIT_VERSION,
-        "api_version": PLUGIN_API_VERSION, "at": "",
-        "environment": "SIMULATED", "read_only": False, "passed": True, "cases": 30, "failed": (),
-    }  # fmt: skip
+        "plugin": "toy",
+        "distribution": "toy",
+        "version": "1",
+        "code": "c0de",
+        "kit_version": KIT_VERSION,
+        "api_version": PLUGIN_API_VERSION,
+        "at": "",
+        "environment": "SIMULATED",
+        "read_only": False,
+        "passed": True,
+        "cases": 30,
+        "failed": (),
+    }
     return KitRecord(**{**fields, **changes})  # type: ignore[arg-type]
 
 
@@ -162,7 +258,9 @@ def record(**changes: object) -> KitRecord:
         ({"passed": False, "failed": ("E33",)}, "its kit failed E33"),
     ],
 )
-def test_a_record_proves_one_version_and_code_of_plugin_kit_and_api(changes: dict[str, object], why: str, tmp_path: Path) -> None:
+def test_a_record_proves_one_version_and_code_of_plugin_kit_and_api(
+    changes: dict[str, object], why: str, tmp_path: Path
+) -> None:
     write_record(tmp_path, record(**changes))
     assert why_unproven(tmp_path, "toy", "1", "c0de") == why
     assert is_proven(tmp_path, "toy", "1", "c0de") is (why == "")
@@ -180,9 +278,22 @@ def test_a_look_that_only_reads_proves_nothing_and_takes_no_proof_away(tmp_path:
     assert looked.failed == ("E03",)
 
 
-def test_what_was_recorded_from_a_simulator_answers_the_reading_cases_without_it(tmp_path: Path) -> None:
+def test_what_was_recorded_from_a_simulator_answers_the_reading_cases_without_it(
+    tmp_path: Path,
+) -> None:
     rexalgo("init", cwd=tmp_path)
-    command = [sys.executable, "-m", "rexalgo", "simulate", "mudrex", "--json", "--per-second", "0", "--latency-ms", "0"]
+    command = [
+        sys.executable,
+        "-m",
+        "rexalgo",
+        "simulate",
+        "mudrex",
+        "--json",
+        "--per-second",
+        "0",
+        "--latency-ms",
+        "0",
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as simulator:
         assert simulator.stdout is not None
         head = ""
@@ -191,13 +302,36 @@ def test_what_was_recorded_from_a_simulator_answers_the_reading_cases_without_it
         url = json.loads(head)["base_url"]
         try:
             live = json.loads(
-                rexalgo("plugin", "test", "mudrex", "--against", url, "--read-only", "--record", "answers.jsonl", "--json", cwd=tmp_path)
+                rexalgo(
+                    "plugin",
+                    "test",
+                    "mudrex",
+                    "--against",
+                    url,
+                    "--read-only",
+                    "--record",
+                    "answers.jsonl",
+                    "--json",
+                    cwd=tmp_path,
+                )
             )
         finally:  # a simulator that goes on would keep the test from ending
             simulator.terminate()
     assert "kit-" not in (tmp_path / "answers.jsonl").read_text(encoding="utf-8")
     told = json.loads(
-        rexalgo("plugin", "test", "mudrex", "--against", url, "--recorded", "answers.jsonl", "--case", "E01", "--json", cwd=tmp_path)
+        rexalgo(
+            "plugin",
+            "test",
+            "mudrex",
+            "--against",
+            url,
+            "--recorded",
+            "answers.jsonl",
+            "--case",
+            "E01",
+            "--json",
+            cwd=tmp_path,
+        )
     )
     assert told["passed"], told
     assert live["passed"], live
@@ -209,14 +343,22 @@ class Trend:
     name = "trend"
 
     def check_params(self, params: Mapping[str, object]) -> None:
-        if set(params) != {"interval_s"} or not isinstance(params["interval_s"], int) or not 60 <= params["interval_s"] <= 86_400:
+        if (
+            set(params) != {"interval_s"}
+            or not isinstance(params["interval_s"], int)
+            or not 60 <= params["interval_s"] <= 86_400
+        ):
             raise InvalidValue("params.interval_s", "seconds from 60 to 86400", params)
 
     async def run(self, context: StreamContext) -> None:
         before = None
         async for candle in context.candles(BTC, 60):
             if before is not None and candle.close > before.close:
-                await context.emit(SignalDraft(f"trend-{candle.opened_at:%Y%m%d%H%M}", Action.OPEN, BTC, PositionSide.LONG))
+                await context.emit(
+                    SignalDraft(
+                        f"trend-{candle.opened_at:%Y%m%d%H%M}", Action.OPEN, BTC, PositionSide.LONG
+                    )
+                )
             before = candle
 
 
@@ -226,7 +368,9 @@ async def test_a_sound_stream_source_passes_and_one_whose_ids_are_random_does_no
 
     class Forgetful(Trend):
         async def run(self, context: StreamContext) -> None:
-            await context.emit(SignalDraft(secrets.token_hex(8), Action.OPEN, BTC, PositionSide.LONG))
+            await context.emit(
+                SignalDraft(secrets.token_hex(8), Action.OPEN, BTC, PositionSide.LONG)
+            )
 
     worse = await check_stream_source(StreamUnderTest(Forgetful(), {"interval_s": 60}))
     assert [each.number for each in worse.failures] == ["S24"]

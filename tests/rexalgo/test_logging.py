@@ -17,10 +17,16 @@ def loggers() -> Iterator[None]:
     root.setLevel(level)
 
 
-@pytest.mark.parametrize("torn", ["\n", "\r", "\x1b[2K", "\x0b", "\u2028", "\x85", "\u202e", "\ud800"])
-def test_a_text_of_somebody_elses_begins_no_line_of_its_own(torn: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "torn", ["\n", "\r", "\x1b[2K", "\x0b", "\u2028", "\x85", "\u202e", "\ud800"]
+)
+def test_a_text_of_somebody_elses_begins_no_line_of_its_own(
+    torn: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     start_logging()
-    logging.getLogger("rexalgo.test").warning("the exchange said: %s", f"no{torn}2026-01-01T00:00:00Z INFO rexalgo: all is well é")
+    logging.getLogger("rexalgo.test").warning(
+        "the exchange said: %s", f"no{torn}2026-01-01T00:00:00Z INFO rexalgo: all is well é"
+    )
     told = capsys.readouterr().err
     assert len(told.splitlines()) == 1
     assert "é" in told

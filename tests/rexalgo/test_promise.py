@@ -1,4 +1,6 @@
-"""``rexalgo.__all__`` is a promise to plugin authors: names may be added with a changelog line, never dropped within one API version."""
+"""``rexalgo.__all__`` is a promise to plugin authors: names may be added with a changelog line,
+never dropped within one API version.
+"""
 
 import rexalgo
 

@@ -20,6 +20,8 @@ from rexalgo.cli.serving import trusts_here
         ("https://127.0.0.1.example.org", False),
     ],
 )
-def test_a_person_on_this_machine_is_trusted_only_where_no_stranger_is_led_here(tmp_path: Path, url: str, expected: bool) -> None:
+def test_a_person_on_this_machine_is_trusted_only_where_no_stranger_is_led_here(
+    tmp_path: Path, url: str, expected: bool
+) -> None:
     (tmp_path / "rexalgo.toml").write_text(f'[web]\npublic_url = "{url}"\n', encoding="utf-8")
     assert trusts_here(load_config(tmp_path, {})) is expected

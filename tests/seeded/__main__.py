@@ -1,4 +1,5 @@
-"""Seed one bug at a time into a copy of an adapter, and see whether the kit for exchanges catches it: ``make seeded``.
+"""Seed one bug at a time into a copy of an adapter, and see whether the kit for exchanges catches
+it: ``make seeded``.
 
 ``ARGS=WORD`` tries only the bugs whose name has the word in it.
 """
@@ -19,11 +20,15 @@ AT_ONCE: Final = 4  # most of a run is waiting for fills
 
 
 def caught(kind: str, bug: Bug | None) -> str:
-    """Return what the kit says about a seeded bug, or about the copy without one; the empty text where it notices nothing."""
+    """Return what the kit says about a seeded bug, or about the copy without one; the empty text
+    where it notices nothing.
+    """
     with tempfile.TemporaryDirectory(prefix="seeded-") as name:
         folder = Path(name)
         if kind == "mudrex":
-            shutil.copytree(ROOT / "plugins", folder / "plugins", ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(
+                ROOT / "plugins", folder / "plugins", ignore=shutil.ignore_patterns("__pycache__")
+            )
             place = folder / mudrex_bugs.FOLDER
         else:
             shutil.copy(ROOT / "tests" / "journeys" / example_bugs.FILE, folder)
@@ -31,9 +36,15 @@ def caught(kind: str, bug: Bug | None) -> str:
         if bug is not None:
             bug.seed(place)
         command = [sys.executable, str(Path(__file__).with_name("one_copy.py")), kind, name]
-        told = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False, cwd=name)
+        told = subprocess.run(
+            command, capture_output=True, text=True, timeout=600, check=False, cwd=name
+        )
         lines = told.stdout.strip().splitlines()
-        return (lines[-1] if lines else told.stderr.strip().splitlines()[-1]) if told.returncode else ""
+        return (
+            (lines[-1] if lines else told.stderr.strip().splitlines()[-1])
+            if told.returncode
+            else ""
+        )
 
 
 def main(word: str = "") -> int:
@@ -49,7 +60,11 @@ def main(word: str = "") -> int:
             what = waiting.result()
             if bug is not None:
                 seen.setdefault(kind, []).append(bool(what))
-                print(f"{'caught' if what else 'MISSED'}  {kind}: {bug.name}" + (f": {what}" if what else ""), flush=True)
+                print(
+                    f"{'caught' if what else 'MISSED'}  {kind}: {bug.name}"
+                    + (f": {what}" if what else ""),
+                    flush=True,
+                )
             elif what:
                 print(f"the copy of {kind} without any bug fails: {what}", flush=True)
                 return 2

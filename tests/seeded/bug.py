@@ -3,10 +3,14 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.source_edits import edited, places
+
 
 @dataclass(frozen=True, slots=True)
 class Bug:
-    """Name a bug and the edits (text, instead) of one file that make it; each text must be there once or more, the first is changed."""
+    """Name a bug and the edits (text, instead) of one file that make it; each text must be there
+    once or more, the first is changed.
+    """
 
     name: str
     file: str
@@ -19,6 +23,7 @@ class Bug:
         file = folder / self.file
         source = file.read_text(encoding="utf-8")
         for text, instead in ((self.text, self.instead), *self.more):
-            assert text in source, f"{self.name}: {self.file} has no {text!r} any more"
-            source = source.replace(text, instead, 1)
+            found = places(source, text)
+            assert found, f"{self.name}: {self.file} has no {text!r} any more"
+            source = edited(source, found[0], instead)
         file.write_text(source, encoding="utf-8")

@@ -1,4 +1,6 @@
-"""Run the kit for exchanges against one copy of an adapter; ends with 1 at the first case that fails, and prints it."""
+"""Run the kit for exchanges against one copy of an adapter; ends with 1 at the first case that
+fails, and prints it.
+"""
 
 import sys
 from collections.abc import Callable
@@ -20,7 +22,11 @@ async def _mudrex(folder: str) -> Any:
     from plugins.mudrex.simulator.simulated import Simulator
 
     def adapter_at(url: str) -> MudrexAdapter:
-        return MudrexAdapter(MudrexSettings.parse({**default_settings, "base_url": url, "orders_per_s": 100, "reads_per_s": 100}))
+        return MudrexAdapter(
+            MudrexSettings.parse(
+                {**default_settings, "base_url": url, "orders_per_s": 100, "reads_per_s": 100}
+            )
+        )
 
     drill = Drill(switches={"page_rows_max": 20, "decoys": True})
     simulator = Simulator(None, latency_s=0.0, per_s=0, fill_s=(0.05, 0.2), drill=drill)
@@ -41,7 +47,10 @@ async def _example(folder: str) -> Any:
         yield completed_exchange.Adapter, url
 
 
-COPIES: dict[str, Callable[[str], AbstractAsyncContextManager[Any]]] = {"mudrex": _mudrex, "example": _example}
+COPIES: dict[str, Callable[[str], AbstractAsyncContextManager[Any]]] = {
+    "mudrex": _mudrex,
+    "example": _example,
+}
 
 
 async def check(kind: str, folder: str) -> int:
@@ -51,7 +60,9 @@ async def check(kind: str, folder: str) -> int:
 
     async with COPIES[kind](folder) as (adapter_at, url):
         right, wrong = {"secret": Secret("sim-of-the-kit")}, {"secret": Secret("bad-key-of-kit")}
-        under_test = ExchangeUnderTest(adapter_at(url), right, {}, folder, wrong, adapter_at=adapter_at)
+        under_test = ExchangeUnderTest(
+            adapter_at(url), right, {}, folder, wrong, adapter_at=adapter_at
+        )
         report = await check_exchange_adapter(under_test, stop_at_first=True)
     for each in report.failures:
         print(f"{each.number}: {each.detail[:150]}")

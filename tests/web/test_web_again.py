@@ -1,4 +1,6 @@
-"""A deed that lowers risk and met an ended session is not lost: it is offered again after signing in, and done by one press."""
+"""A deed that lowers risk and met an ended session is not lost: it is offered again after signing
+in, and done by one press.
+"""
 
 from datetime import timedelta
 from pathlib import Path
@@ -30,7 +32,9 @@ async def come_back(browser: Browser, way: str = "/sign-in", **typed: str) -> No
 
 
 @pytest.mark.parametrize("deed", ["pause", "flatten"])
-async def test_a_pause_pressed_after_the_session_ended_is_offered_again(tmp_path: Path, deed: str) -> None:
+async def test_a_pause_pressed_after_the_session_ended_is_offered_again(
+    tmp_path: Path, deed: str
+) -> None:
     async with web_place(tmp_path) as place:
         bob = await place.person("bob", balance="1000")
         await bob.get("/home" if deed == "pause" else "/accounts/bob/flatten")
@@ -42,7 +46,9 @@ async def test_a_pause_pressed_after_the_session_ended_is_offered_again(tmp_path
         assert f"{deed.capitalize()} bob" in bob.words
         assert switches(place) == []
         await bob.post(f"/accounts/bob/{deed}")
-        assert switches(place) == [("account", "bob", {"pause": "entries", "flatten": "flatten"}[deed])]
+        assert switches(place) == [
+            ("account", "bob", {"pause": "entries", "flatten": "flatten"}[deed])
+        ]
 
 
 async def test_it_is_offered_after_a_recovery_code_too(tmp_path: Path) -> None:
@@ -74,18 +80,31 @@ async def test_a_page_of_an_earlier_session_still_pauses_by_one_more_press(tmp_p
         assert (bob.path, switches(place)) == ("/again", [])
         await bob.post("/accounts/bob/pause")
         assert len(switches(place)) == 1
-        await bob.post("/accounts/bob/resume", 403, bare=True, csrf=old)  # what raises risk is refused as before
+        await bob.post(
+            "/accounts/bob/resume", 403, bare=True, csrf=old
+        )  # what raises risk is refused as before
         foreign = place.app.test_client()
-        answer = await foreign.post("/accounts/bob/pause", form={}, headers={"Origin": "https://elsewhere.example"})
+        answer = await foreign.post(
+            "/accounts/bob/pause", form={}, headers={"Origin": "https://elsewhere.example"}
+        )
         assert answer.headers["location"].startswith("/sign-in?next=")
 
 
 async def test_leaving_a_strategy_and_an_operators_switch_are_offered_again(tmp_path: Path) -> None:
     async with web_place(tmp_path) as place:
         strategy = await place.strategy(await place.person("ada", Role.MASTER))
-        bob, ops = await place.person("bob", balance="1000"), await place.person("ops", Role.OPERATOR)
+        bob, ops = (
+            await place.person("bob", balance="1000"),
+            await place.person("ops", Role.OPERATOR),
+        )
         way = f"/strategies/{strategy}"
-        terms = {"mode": "watch", "sizing": "fixed_margin", "size": "50", "leverage_mode": "capped", "leverage": "5"}
+        terms = {
+            "mode": "watch",
+            "sizing": "fixed_margin",
+            "size": "50",
+            "leverage_mode": "capped",
+            "leverage": "5",
+        }
         await bob.get(f"{way}/follow")
         await bob.post(f"{way}/follow", do="agree", symbols="BTCUSDT", **terms)
         await bob.get(f"{way}/leave?account=bob")
@@ -97,21 +116,35 @@ async def test_leaving_a_strategy_and_an_operators_switch_are_offered_again(tmp_
         await bob.post(f"{way}/leave")
         assert fetch_all(place.office.ledger.db, "SELECT state FROM subscription") == [("left",)]
         note = "the & exchange = ill; \u00fc" * 6
-        await ops.post("/operate/switches/on", level="reduce", scope="strategy", target="trend", note=note)
-        await come_back(ops, name="ops", password=PASSWORD, code=pyotp.TOTP(ops.totp).at(place.clock.now()))
+        await ops.post(
+            "/operate/switches/on", level="reduce", scope="strategy", target="trend", note=note
+        )
+        await come_back(
+            ops, name="ops", password=PASSWORD, code=pyotp.TOTP(ops.totp).at(place.clock.now())
+        )
         assert "Reduce only for strategy trend" in ops.words
         await ops.post("/operate/switches/on")
-        assert fetch_all(place.office.ledger.db, "SELECT level, target, note FROM switch") == [("reduce", "trend", note)]
+        assert fetch_all(place.office.ledger.db, "SELECT level, target, note FROM switch") == [
+            ("reduce", "trend", note)
+        ]
 
 
 @pytest.mark.parametrize(
     "asked",
     [
-        "", "to=", "to=/accounts/bob/resume", "to=/accounts/bob/key", "to=/strategies/x/resume", "to=/nowhere", "to=https://elsewhere.example/",
-        "to=//elsewhere.example/accounts/bob/pause", "to=/operate/switches/on&level=entries", "to=/accounts/../pause%00",
+        "",
+        "to=",
+        "to=/accounts/bob/resume",
+        "to=/accounts/bob/key",
+        "to=/strategies/x/resume",
+        "to=/nowhere",
+        "to=https://elsewhere.example/",
+        "to=//elsewhere.example/accounts/bob/pause",
+        "to=/operate/switches/on&level=entries",
+        "to=/accounts/../pause%00",
         "to=/studio/strategies/x/state&state=published",
     ],
-)  # fmt: skip
+)
 async def test_only_what_lowers_risk_is_offered(tmp_path: Path, asked: str) -> None:
     async with web_place(tmp_path) as place:
         bob = await place.person("bob")
@@ -132,7 +165,9 @@ async def test_what_raises_risk_is_not_offered_but_said_not_to_be_done(tmp_path:
 async def made_operator(place: WebPlace, name: str) -> None:
     """Make somebody an operator, who must set up a second factor before anything else."""
     who = fetch_all(place.office.ledger.db, "SELECT id FROM person WHERE name = ?", (name,))[0][0]
-    await place.office.ledger.write(lambda db: give_role(db, PersonId(str(who)), Role.OPERATOR, "test", place.clock.now()))
+    await place.office.ledger.write(
+        lambda db: give_role(db, PersonId(str(who)), Role.OPERATOR, "test", place.clock.now())
+    )
 
 
 async def test_a_pause_is_kept_while_a_second_factor_is_set_up(tmp_path: Path) -> None:
@@ -147,7 +182,10 @@ async def test_a_pause_is_kept_while_a_second_factor_is_set_up(tmp_path: Path) -
         assert "Not done yet: Pause bob" in bob.words
         await bob.post("/security/second-factor", 422, code="000000")
         await bob.get("/home")  # looks elsewhere, and is led back
-        assert (bob.path, "Not done yet: Pause bob" in bob.words) == ("/security/second-factor", True)
+        assert (bob.path, "Not done yet: Pause bob" in bob.words) == (
+            "/security/second-factor",
+            True,
+        )
         secret = bob.value("secret")
         await bob.post("/security/second-factor", code=pyotp.TOTP(secret).at(place.clock.now()))
         assert bob.path == "/again"
@@ -159,7 +197,9 @@ async def test_a_pause_is_kept_while_a_second_factor_is_set_up(tmp_path: Path) -
         assert "Not done yet" not in bob.words
 
 
-async def test_a_pause_pressed_while_a_factor_is_missing_is_kept_and_what_raises_risk_is_said_not_to_be_done(tmp_path: Path) -> None:
+async def test_a_pause_pressed_while_a_factor_is_missing_is_kept_and_what_raises_risk_is_said_not_to_be_done(
+    tmp_path: Path,
+) -> None:
     async with web_place(tmp_path) as place:
         bob = await place.person("bob", balance="1000")
         await bob.get("/home")
@@ -193,10 +233,18 @@ async def test_each_of_several_deeds_is_kept_until_it_is_done(tmp_path: Path) ->
         ops = await place.person("ops", Role.OPERATOR)
         await ops.get("/operate/switches")
         place.clock.passed += OVER
-        asked = [{"level": "reduce", "scope": "all", "target": ""}, {"level": "entries", "scope": "strategy", "target": "trend"}]
-        led = [await ops.post("/operate/switches/on", bare=True, follow=False, **each) for each in asked]
+        asked = [
+            {"level": "reduce", "scope": "all", "target": ""},
+            {"level": "entries", "scope": "strategy", "target": "trend"},
+        ]
+        led = [
+            await ops.post("/operate/switches/on", bare=True, follow=False, **each)
+            for each in asked
+        ]
         await ops.get(led[0])
-        await come_back(ops, name="ops", password=PASSWORD, code=pyotp.TOTP(ops.totp).at(place.clock.now()))
+        await come_back(
+            ops, name="ops", password=PASSWORD, code=pyotp.TOTP(ops.totp).at(place.clock.now())
+        )
         await ops.get(unquote(led[1].partition("next=")[2].partition("&done")[0]))
         await ops.post("/operate/switches/on")
         assert switches(place) == [("strategy", "trend", "entries")]

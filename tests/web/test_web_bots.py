@@ -1,4 +1,6 @@
-"""The bots' room over real sockets: each row of the table of answers, the caps, and what a sender is never told."""
+"""The bots' room over real sockets: each row of the table of answers, the caps, and what a sender
+is never told.
+"""
 
 import json
 
@@ -17,14 +19,23 @@ async def test_an_accepted_signal_is_answered_with_202_and_its_receipt() -> None
     async with served() as site:
         answer = await site.ask("POST", WEBHOOK, signal_body("k1"), x_key="right")
         assert answer.status == 202
-        assert answer.json == {"ok": True, "signal_id": "sg_k1", "duplicate": False, "receipt": "/api/receipts/rc_k1"}
+        assert answer.json == {
+            "ok": True,
+            "signal_id": "sg_k1",
+            "duplicate": False,
+            "receipt": "/api/receipts/rc_k1",
+        }
 
 
 async def test_the_same_id_again_is_200_and_with_another_body_409() -> None:
     async with served() as site:
         await site.ask("POST", WEBHOOK, signal_body("k1"), x_key="right")
         again = await site.ask("POST", WEBHOOK, signal_body("k1"), x_key="right")
-        assert (again.status, again.json["duplicate"], again.json["signal_id"]) == (200, True, "sg_k1")
+        assert (again.status, again.json["duplicate"], again.json["signal_id"]) == (
+            200,
+            True,
+            "sg_k1",
+        )
         other = await site.ask("POST", WEBHOOK, signal_body("k1", action="close"), x_key="right")
         assert (other.status, other.json["error"]) == (409, "conflict")
 
@@ -61,7 +72,9 @@ async def test_every_cause_of_401_has_one_and_the_same_body() -> None:
     [(b"{nonsense<script>", 400, "body"), (b'{"a": "<script>"}', 422, "idempotency_key")],
     ids=["json", "schema"],
 )
-async def test_a_bad_body_is_told_field_and_expectation_and_nothing_of_itself(body: bytes, status: int, field: str) -> None:
+async def test_a_bad_body_is_told_field_and_expectation_and_nothing_of_itself(
+    body: bytes, status: int, field: str
+) -> None:
     async with served() as site:
         answer = await site.ask("POST", WEBHOOK, body, x_key="right")
         assert (answer.status, answer.json["field"]) == (status, field)
@@ -69,15 +82,24 @@ async def test_a_bad_body_is_told_field_and_expectation_and_nothing_of_itself(bo
         assert b"script" not in answer.body
 
 
-@pytest.mark.parametrize(("endpoint", "status", "retry"), [("gone", 410, None), ("limited", 429, "7"), ("full", 503, "3")])
+@pytest.mark.parametrize(
+    ("endpoint", "status", "retry"),
+    [("gone", 410, None), ("limited", 429, "7"), ("full", 503, "3")],
+)
 async def test_the_other_rows_of_the_table(endpoint: str, status: int, retry: str | None) -> None:
     async with served() as site:
         answer = await site.ask("POST", HOOKS + endpoint, signal_body(), x_key="right")
-        assert (answer.status, answer.header("retry-after"), answer.json["ok"]) == (status, retry, False)
+        assert (answer.status, answer.header("retry-after"), answer.json["ok"]) == (
+            status,
+            retry,
+            False,
+        )
 
 
 @pytest.mark.parametrize("endpoint", ["raises", "raises_group"])
-async def test_an_unexpected_failure_is_503_with_retry_after_and_tells_nothing(endpoint: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_unexpected_failure_is_503_with_retry_after_and_tells_nothing(
+    endpoint: str, caplog: pytest.LogCaptureFixture
+) -> None:
     async with served() as site:
         answer = await site.ask("POST", HOOKS + endpoint, signal_body(), x_key="right")
         assert answer.status == 503
@@ -89,7 +111,11 @@ async def test_an_unexpected_failure_is_503_with_retry_after_and_tells_nothing(e
 async def test_the_engine_gets_the_raw_body_and_every_header_in_order() -> None:
     async with served() as site:
         raw = b'  {"idempotency_key" : "k1"}\n\x00\xff'
-        head = b"POST " + WEBHOOK.encode() + b" HTTP/1.1\r\nHost: localhost\r\nX-Twice: one\r\nx-key: wrong\r\nX-TWICE: two\r\n"
+        head = (
+            b"POST "
+            + WEBHOOK.encode()
+            + b" HTTP/1.1\r\nHost: localhost\r\nX-Twice: one\r\nx-key: wrong\r\nX-TWICE: two\r\n"
+        )
         stream = await site.connect()
         async with stream:
             await stream.send_all(head + f"Content-Length: {len(raw)}\r\n\r\n".encode() + raw)
@@ -97,15 +123,25 @@ async def test_the_engine_gets_the_raw_body_and_every_header_in_order() -> None:
         (delivery,) = site.engine.deliveries
         assert delivery.body == raw
         assert delivery.header("x-twice") == ["one", "two"]
-        assert [name for name, _ in delivery.headers] == ["host", "x-twice", "x-key", "x-twice", "content-length"]
+        assert [name for name, _ in delivery.headers] == [
+            "host",
+            "x-twice",
+            "x-key",
+            "x-twice",
+            "content-length",
+        ]
         assert (delivery.peer, delivery.received_at) == ("127.0.0.1", NOW)
 
 
 async def test_a_body_of_16_kib_is_taken_and_one_byte_more_is_413() -> None:
     async with served() as site:
         room = 16 * 1024 - len(signal_body("k1", pad=""))
-        assert (await site.ask("POST", WEBHOOK, signal_body("k1", pad="x" * room), x_key="right")).status == 202
-        answer = await site.ask("POST", WEBHOOK, signal_body("k2", pad="x" * (room + 1)), x_key="right")
+        assert (
+            await site.ask("POST", WEBHOOK, signal_body("k1", pad="x" * room), x_key="right")
+        ).status == 202
+        answer = await site.ask(
+            "POST", WEBHOOK, signal_body("k2", pad="x" * (room + 1)), x_key="right"
+        )
         assert (answer.status, answer.json["error"]) == (413, "too_large")
         assert "k2" not in site.engine.taken
 
@@ -114,7 +150,9 @@ async def test_a_streamed_body_is_cut_off_at_the_cap_and_the_answer_still_arrive
     async with served() as site:
         stream = await site.connect()
         async with stream:
-            await stream.send_all(request_bytes("POST", WEBHOOK, transfer_encoding="chunked", x_key="right"))
+            await stream.send_all(
+                request_bytes("POST", WEBHOOK, transfer_encoding="chunked", x_key="right")
+            )
             for _ in range(40):
                 await stream.send_all(b"1000\r\n" + b"x" * 4096 + b"\r\n")
             assert (await read_answer(stream)).status == 413
@@ -125,7 +163,9 @@ async def test_a_body_that_does_not_arrive_is_408() -> None:
     async with served(settings=WebSettings(body_timeout_s=0.1)) as site:
         stream = await site.connect()
         async with stream:
-            await stream.send_all(request_bytes("POST", WEBHOOK, content_length="100", x_key="right") + b'{"idem')
+            await stream.send_all(
+                request_bytes("POST", WEBHOOK, content_length="100", x_key="right") + b'{"idem'
+            )
             answer = await read_answer(stream)
             assert (answer.status, answer.json["error"]) == (408, "too_slow")
         assert not site.engine.deliveries
@@ -153,7 +193,9 @@ async def test_many_unsigned_posts_at_once_do_not_stop_a_signed_one() -> None:
         async with trio.open_nursery() as nursery:
             for number in range(130):
                 nursery.start_soon(stranger, number)
-            assert (await site.ask("POST", WEBHOOK, signal_body("good"), x_key="right")).status == 202
+            assert (
+                await site.ask("POST", WEBHOOK, signal_body("good"), x_key="right")
+            ).status == 202
         assert statuses == [401] * 130
 
 
@@ -171,7 +213,10 @@ async def test_a_receipt_tells_counts_and_an_unknown_one_is_404() -> None:
 
 async def test_health_and_readiness_follow_the_engine() -> None:
     async with served() as site:
-        assert [(await site.ask("GET", path)).status for path in ("/api/health", "/api/ready")] == [200, 200]
+        assert [(await site.ask("GET", path)).status for path in ("/api/health", "/api/ready")] == [
+            200,
+            200,
+        ]
         site.engine.ok = False
         health, ready = [await site.ask("GET", path) for path in ("/api/health", "/api/ready")]
         assert (health.status, ready.status) == (503, 503)
@@ -191,8 +236,14 @@ async def test_wrong_address_and_wrong_method_are_json_under_api_and_a_page_else
     async with served() as site:
         missing, method = await site.ask("GET", "/api/<b>"), await site.ask("GET", WEBHOOK)
         assert (missing.status, missing.json["error"]) == (404, "not_found")
-        assert (method.status, method.json["error"], method.header("allow")) == (405, "method_not_allowed", "OPTIONS, POST")
+        assert (method.status, method.json["error"], method.header("allow")) == (
+            405,
+            "method_not_allowed",
+            "OPTIONS, POST",
+        )
         page = await site.ask("GET", "/nothing/%3Cscript%3E")
         assert (page.status, page.header("content-type")) == (404, "text/html; charset=utf-8")
         assert b"script" not in page.body
-        assert (await site.ask("GET", "//api//health")).status == 404  # no redirect that repeats the path
+        assert (
+            await site.ask("GET", "//api//health")
+        ).status == 404  # no redirect that repeats the path

@@ -62,7 +62,11 @@ def event_id(block: str | None) -> str:
 
 async def test_the_page_shows_rows_newest_first_with_word_chip_and_sentence() -> None:
     denied = outcome_row(
-        2, code="denied.order_notional", sentence="Worth 900 USDT; the cap is 500.", setting="limits.order_notional", move="you"
+        2,
+        code="denied.order_notional",
+        sentence="Worth 900 USDT; the cap is 500.",
+        setting="limits.order_notional",
+        move="you",
     )
     async with served(MemoryEngine(rows=[outcome_row(1), denied])) as site:
         page = await site.ask("GET", "/live")
@@ -83,7 +87,11 @@ async def test_the_page_shows_rows_newest_first_with_word_chip_and_sentence() ->
 
 
 async def test_what_a_name_contains_is_escaped() -> None:
-    async with served(MemoryEngine(rows=[outcome_row(1, account='<img src=x onerror="1">', sentence="<script>1</script>")])) as site:
+    async with served(
+        MemoryEngine(
+            rows=[outcome_row(1, account='<img src=x onerror="1">', sentence="<script>1</script>")]
+        )
+    ) as site:
         text = (await site.ask("GET", "/live")).body
         assert b"<img src=x" not in text
         assert b"<script>1" not in text
@@ -186,9 +194,16 @@ async def test_a_stream_too_many_is_refused_and_a_place_is_free_again_when_one_l
 @pytest.mark.parametrize("path", ["/live", "/events"])
 @pytest.mark.parametrize(
     "headers",
-    [{"host": "evil.example"}, {"x_forwarded_for": "127.0.0.1"}, {"forwarded": "for=127.0.0.1"}, {"host": "127.0.0.1.evil.example:80"}],
+    [
+        {"host": "evil.example"},
+        {"x_forwarded_for": "127.0.0.1"},
+        {"forwarded": "for=127.0.0.1"},
+        {"host": "127.0.0.1.evil.example:80"},
+    ],
 )
-async def test_the_live_page_does_not_exist_for_anybody_but_this_machine(path: str, headers: dict[str, str]) -> None:
+async def test_the_live_page_does_not_exist_for_anybody_but_this_machine(
+    path: str, headers: dict[str, str]
+) -> None:
     async with served(MemoryEngine(rows=[outcome_row(1)])) as site:
         answer = await site.ask("GET", path, **headers)
         assert answer.status == 404
@@ -201,7 +216,9 @@ async def test_another_site_cannot_open_a_stream() -> None:
 
 
 @pytest.mark.parametrize("path", ["/live", "/events"])
-async def test_where_strangers_come_in_by_a_proxy_nobody_is_taken_for_a_person_on_this_machine(path: str) -> None:
+async def test_where_strangers_come_in_by_a_proxy_nobody_is_taken_for_a_person_on_this_machine(
+    path: str,
+) -> None:
     async with served(settings=WebSettings(trusts_here=False)) as site:
         assert (await site.ask("GET", path)).status == 404
         assert b"failures" not in (await site.ask("GET", "/api/ready")).body

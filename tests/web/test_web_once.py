@@ -1,4 +1,6 @@
-"""Reload, back and a double click do nothing twice, and what is shown once survives the reload of its page."""
+"""Reload, back and a double click do nothing twice, and what is shown once survives the reload of
+its page.
+"""
 
 import re
 from datetime import timedelta
@@ -19,7 +21,9 @@ def count(place: WebPlace, table: str) -> int:
     return 0 if row is None else int(row[0])
 
 
-async def twice(browser: Browser, page: str, path: str, *, form: str = "", **typed: str) -> tuple[str, str]:
+async def twice(
+    browser: Browser, page: str, path: str, *, form: str = "", **typed: str
+) -> tuple[str, str]:
     """Open a page and send its form twice, the second time as it was; returns where both led."""
     await browser.get(page)
     said = {"csrf": browser.csrf, **browser.hidden(form or path), **typed}
@@ -27,7 +31,9 @@ async def twice(browser: Browser, page: str, path: str, *, form: str = "", **typ
     return first, await browser.post(path, bare=True, follow=False, **said)
 
 
-async def test_a_secret_is_renewed_once_and_its_page_can_be_reloaded_for_a_while(tmp_path: Path) -> None:
+async def test_a_secret_is_renewed_once_and_its_page_can_be_reloaded_for_a_while(
+    tmp_path: Path,
+) -> None:
     async with web_place(tmp_path) as place:
         master = await place.person("ada", Role.MASTER)
         strategy = await place.strategy(master)
@@ -60,10 +66,14 @@ async def test_a_double_click_where_a_factor_is_asked_for_is_one_deed(tmp_path: 
         await master.post(f"{page}/rotate")
         assert "Confirm that it is you" in master.words
         said = {"csrf": master.csrf, **master.hidden(f"{page}/rotate"), "factor": PASSWORD}
-        first, second = [await master.post(f"{page}/rotate", bare=True, follow=False, **said) for _ in range(2)]
+        first, second = [
+            await master.post(f"{page}/rotate", bare=True, follow=False, **said) for _ in range(2)
+        ]
         assert (second, count(place, "endpoint_secret")) == (f"{first}&done=again", before + 1)
         unconfirmed = {name: value for name, value in said.items() if name != "factor"}
-        third = await master.post(f"{page}/rotate", bare=True, follow=False, **unconfirmed)  # back to the page before the factor
+        third = await master.post(
+            f"{page}/rotate", bare=True, follow=False, **unconfirmed
+        )  # back to the page before the factor
         assert (third, count(place, "endpoint_secret")) == (second, before + 1)
 
 
@@ -76,7 +86,9 @@ async def test_a_double_click_is_one_deed_though_both_are_under_way(tmp_path: Pa
         said = {"csrf": master.csrf, **master.hidden(f"{page}/rotate")}
 
         async def click() -> None:
-            answer = await master.client.post(f"{page}/rotate", form=said, headers={"Origin": "http://localhost"})
+            answer = await master.client.post(
+                f"{page}/rotate", form=said, headers={"Origin": "http://localhost"}
+            )
             led.append(answer.headers["location"].partition("&done=")[0])
 
         async with trio.open_nursery() as nursery:
@@ -94,7 +106,9 @@ async def test_an_invitation_a_link_codes_and_accounts_are_made_once(tmp_path: P
         await ops.get("/operate/people")
         code = pyotp.TOTP(ops.totp).at(place.clock.now())
         asked = {"role": "follower", "uses": "1", "days": "7", "strategy": ""}
-        first, second = await twice(ops, "/operate/people", "/operate/people/invite", **asked, factor=code)
+        first, second = await twice(
+            ops, "/operate/people", "/operate/people/invite", **asked, factor=code
+        )
         assert count(place, "ticket WHERE kind = 'invitation'") == 1
         await ops.get(first)
         link = re.search(r'id="link">([^<]+)<', ops.text)
@@ -108,7 +122,13 @@ async def test_an_invitation_a_link_codes_and_accounts_are_made_once(tmp_path: P
         shown = await bob.get(first)
         assert len(re.findall(r"<li><code>([a-z0-9-]{14})</code>", shown)) == 10
         assert count(place, "recovery_code") == 20
-        await twice(bob, "/accounts/connect?exchange=paper", "/accounts/connect", exchange="paper", balance="77")
+        await twice(
+            bob,
+            "/accounts/connect?exchange=paper",
+            "/accounts/connect",
+            exchange="paper",
+            balance="77",
+        )
         assert count(place, "account") == 2
         first, second = await twice(bob, "/accounts/bob-2/disconnect", "/accounts/bob-2/disconnect")
         assert (first, second) == ("/accounts?done=disconnected-paper", "/accounts?done=again")
@@ -122,11 +142,15 @@ async def test_joining_twice_by_one_click_comes_in_both_times(tmp_path: Path) ->
         said |= new.hidden("/join")
         cookies = []
         for _ in range(2):
-            answer = await place.app.test_client().post("/join", form=said, headers={"Origin": "http://localhost"})
+            answer = await place.app.test_client().post(
+                "/join", form=said, headers={"Origin": "http://localhost"}
+            )
             cookies.append(answer.headers["set-cookie"])
         assert cookies[0] == cookies[1]
         assert count(place, "person WHERE name = 'carl'") == 1
-        stranger = await place.app.test_client().post("/join", form={**said, "once": "another"}, headers={"Origin": "http://localhost"})
+        stranger = await place.app.test_client().post(
+            "/join", form={**said, "once": "another"}, headers={"Origin": "http://localhost"}
+        )
         assert stranger.status_code == 422
 
 
@@ -153,7 +177,9 @@ async def test_a_code_that_a_first_click_used_up_fails_no_second_one(tmp_path: P
         said = {"csrf": ops.csrf, "scope": "all", "target": "", "factor": code}
 
         async def click() -> None:
-            answer = await ops.client.post("/operate/switches/off", form=said, headers={"Origin": "http://localhost"})
+            answer = await ops.client.post(
+                "/operate/switches/off", form=said, headers={"Origin": "http://localhost"}
+            )
             answers.append(answer.status_code)
 
         async with trio.open_nursery() as nursery:
@@ -163,14 +189,18 @@ async def test_a_code_that_a_first_click_used_up_fails_no_second_one(tmp_path: P
         assert count(place, "switch") == 0
 
 
-async def test_a_form_that_was_refused_is_taken_when_corrected_and_another_one_is_another_deed(tmp_path: Path) -> None:
+async def test_a_form_that_was_refused_is_taken_when_corrected_and_another_one_is_another_deed(
+    tmp_path: Path,
+) -> None:
     async with web_place(tmp_path) as place:
         bob = await place.person("bob")
         place.clock.passed += timedelta(minutes=6)
         await bob.get("/accounts/connect?exchange=paper")
         said = {"csrf": bob.csrf, **bob.hidden("/accounts/connect"), "exchange": "paper"}
         await bob.post("/accounts/connect", 422, bare=True, **said, balance="1,234")
-        await bob.post("/accounts/connect", 200, bare=True, **said, balance="1234")  # asks for the password first
+        await bob.post(
+            "/accounts/connect", 200, bare=True, **said, balance="1234"
+        )  # asks for the password first
         assert count(place, "account") == 0
         await bob.post("/accounts/connect", bare=True, **said, balance="1234", factor=PASSWORD)
         await bob.post("/accounts/connect", bare=True, **said, balance="99")  # back, and changed
@@ -185,7 +215,9 @@ async def test_what_lowers_risk_is_done_each_time_it_is_pressed(tmp_path: Path) 
         await bob.post("/accounts/bob/pause", bare=True, **kept)
         await bob.post("/accounts/bob/resume", factor=PASSWORD)
         assert count(place, "switch") == 0
-        await bob.post("/accounts/bob/pause", bare=True, **kept)  # back to the page of before, and pressed there
+        await bob.post(
+            "/accounts/bob/pause", bare=True, **kept
+        )  # back to the page of before, and pressed there
         assert count(place, "switch") == 1
 
 
@@ -196,34 +228,77 @@ async def test_a_pause_of_its_owner_goes_with_the_account(tmp_path: Path) -> Non
         await bob.post("/accounts/bob/pause")
         assert count(place, "switch") == 1
         await twice(bob, "/accounts/bob/disconnect", "/accounts/bob/disconnect")
-        assert count(place, "switch") == 0  # else the place asked for ever to resume an account that is gone
+        assert (
+            count(place, "switch") == 0
+        )  # else the place asked for ever to resume an account that is gone
 
 
 MAKES = {
-    "/sign-in", "/sign-in/recovery", "/sign-in/exchange", "/welcome/<token>", "/join", "/demo/<name>", "/security/password",
-    "/security/second-factor", "/security/codes", "/accounts/connect", "/accounts/<name>/disconnect", "/studio/copy-trading/new",
-    "/studio/strategies/<identifier>/rotate", "/studio/strategies/<identifier>/endpoint", "/studio/strategies/<identifier>/test",
-    "/studio/strategies/<identifier>/tradingview", "/operate/people/link", "/operate/people/invite", "/operate/alerts/test",
-}  # fmt: skip
+    "/sign-in",
+    "/sign-in/recovery",
+    "/sign-in/exchange",
+    "/welcome/<token>",
+    "/join",
+    "/demo/<name>",
+    "/security/password",
+    "/security/second-factor",
+    "/security/codes",
+    "/accounts/connect",
+    "/accounts/<name>/disconnect",
+    "/studio/copy-trading/new",
+    "/studio/strategies/<identifier>/rotate",
+    "/studio/strategies/<identifier>/endpoint",
+    "/studio/strategies/<identifier>/test",
+    "/studio/strategies/<identifier>/tradingview",
+    "/operate/people/link",
+    "/operate/people/invite",
+    "/operate/alerts/test",
+}
 """Makes something, or uses something up: done once."""
 LOWERS_RISK = {
-    "/security/sessions/<session>", "/accounts/<name>/pause", "/accounts/<name>/flatten", "/strategies/<identifier>/<act>",
-    "/studio/strategies/<identifier>/revoke", "/studio/strategies/<identifier>/close", "/studio/strategies/<identifier>/state",
-    "/studio/strategies/<identifier>/endpoints/<endpoint>/<act>", "/operate/switches/on", "/operate/people/revoke",
-}  # fmt: skip
+    "/security/sessions/<session>",
+    "/accounts/<name>/pause",
+    "/accounts/<name>/flatten",
+    "/strategies/<identifier>/<act>",
+    "/studio/strategies/<identifier>/revoke",
+    "/studio/strategies/<identifier>/close",
+    "/studio/strategies/<identifier>/state",
+    "/studio/strategies/<identifier>/endpoints/<endpoint>/<act>",
+    "/operate/switches/on",
+    "/operate/people/revoke",
+}
 """Done each time that it is pressed, and offered again where the session had ended."""
 THE_SAME_TWICE = {
-    "/sign-out", "/security/second-factor/remove", "/security/zone", "/security/become-master", "/accounts/<name>/resume",
-    "/accounts/<name>/check", "/accounts/<name>/key", "/strategies/<identifier>/follow", "/studio/strategies/<identifier>/describe",
-    "/studio/debugger", "/operate/switches/off", "/operate/accounts/<name>/<act>", "/operate/unknowns", "/operate/people/role",
-    "/operate/people/master", "/operate/audit/verify", "/again/decline",
-}  # fmt: skip
+    "/sign-out",
+    "/security/second-factor/remove",
+    "/security/zone",
+    "/security/become-master",
+    "/accounts/<name>/resume",
+    "/accounts/<name>/check",
+    "/accounts/<name>/key",
+    "/strategies/<identifier>/follow",
+    "/studio/strategies/<identifier>/describe",
+    "/studio/debugger",
+    "/operate/switches/off",
+    "/operate/accounts/<name>/<act>",
+    "/operate/unknowns",
+    "/operate/people/role",
+    "/operate/people/master",
+    "/operate/audit/verify",
+    "/again/decline",
+}
 """Sets or asks something: done twice it is as done once, or the second is refused."""
 
 
-async def test_every_act_is_known_as_one_that_makes_lowers_risk_or_is_the_same_twice(tmp_path: Path) -> None:
+async def test_every_act_is_known_as_one_that_makes_lowers_risk_or_is_the_same_twice(
+    tmp_path: Path,
+) -> None:
     async with web_place(tmp_path) as place:
-        acts = [room for room in place.app.config["ROOMS"] if room.methods == ("POST",) and room.who is not Who.BOT]
+        acts = [
+            room
+            for room in place.app.config["ROOMS"]
+            if room.methods == ("POST",) and room.who is not Who.BOT
+        ]
         assert {room.address for room in acts} == MAKES | LOWERS_RISK | THE_SAME_TWICE
         assert {room.address for room in acts if room.once} == MAKES
         assert {room.address for room in acts if room.again} == LOWERS_RISK

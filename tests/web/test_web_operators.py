@@ -12,7 +12,9 @@ async def test_the_operators_pages_claim_no_more_than_is_known(tmp_path: Path) -
         ops = await place.person("ops", Role.OPERATOR)
         await ops.get("/operate/switches")
         assert "No switch is on." in ops.words
-        assert "Exchanges: none." in ops.words, "an exchange without an account cannot be switched, and is not offered"
+        assert "Exchanges: none." in ops.words, (
+            "an exchange without an account cannot be switched, and is not offered"
+        )
         await place.person("bob", balance="1000")
         await ops.get("/operate/switches")
         assert "Exchanges: paper." in ops.words

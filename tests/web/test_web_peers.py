@@ -1,4 +1,6 @@
-"""Who is asking: proxies are believed only when configured, from the right; loopback means really from here."""
+"""Who is asking: proxies are believed only when configured, from the right; loopback means really
+from here.
+"""
 
 from ipaddress import ip_address, ip_network
 
@@ -18,7 +20,11 @@ PROXIES = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
         ("198.51.100.7", ["203.0.113.9"], "198.51.100.7"),  # a stranger may write anything
         ("10.0.0.1", ["203.0.113.9"], "203.0.113.9"),
         ("10.0.0.1", [], "10.0.0.1"),
-        ("10.0.0.1", ["1.1.1.1, 203.0.113.9"], "203.0.113.9"),  # what stands left of the first stranger is hearsay
+        (
+            "10.0.0.1",
+            ["1.1.1.1, 203.0.113.9"],
+            "203.0.113.9",
+        ),  # what stands left of the first stranger is hearsay
         ("10.0.0.1", ["203.0.113.9, 10.0.0.2"], "203.0.113.9"),
         ("10.0.0.1", ["203.0.113.9", "10.0.0.2"], "203.0.113.9"),
         ("10.0.0.1", ["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
@@ -30,7 +36,9 @@ PROXIES = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
         ("", ["203.0.113.9"], ""),
     ],
 )
-def test_the_forwarded_address_is_read_from_the_right_through_trusted_proxies(peer: str, forwarded: list[str], expected: str) -> None:
+def test_the_forwarded_address_is_read_from_the_right_through_trusted_proxies(
+    peer: str, forwarded: list[str], expected: str
+) -> None:
     assert client_address(peer, forwarded, PROXIES) == expected
 
 
@@ -44,7 +52,18 @@ def test_whatever_a_proxy_forwards_an_address_comes_out(forwarded: list[str]) ->
     ip_address(client_address("10.0.0.1", forwarded, PROXIES))
 
 
-@pytest.mark.parametrize("host", ["localhost", "localhost:8000", "127.0.0.1", "127.0.0.1:80", "[::1]", "[::1]:8000", "LOCALHOST:1"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "localhost",
+        "localhost:8000",
+        "127.0.0.1",
+        "127.0.0.1:80",
+        "[::1]",
+        "[::1]:8000",
+        "LOCALHOST:1",
+    ],
+)
 def test_a_loopback_peer_with_a_loopback_host_is_local(host: str) -> None:
     assert is_local("127.0.0.1", [("host", host)])
     assert is_local("::1", [("host", host)])
@@ -79,7 +98,12 @@ def test_reading_an_address_never_raises(text: str) -> None:
 @pytest.mark.parametrize(
     ("fetch_site", "origin", "https", "expected"),
     [
-        ("same-origin", "https://elsewhere.example", True, True),  # the browser's own word, which no page can set
+        (
+            "same-origin",
+            "https://elsewhere.example",
+            True,
+            True,
+        ),  # the browser's own word, which no page can set
         ("same-site", "https://a.example", True, False),
         ("cross-site", "https://a.example", True, False),
         ("none", None, True, False),
@@ -98,5 +122,7 @@ def test_reading_an_address_never_raises(text: str) -> None:
         (None, None, False, False),
     ],
 )
-def test_a_form_is_taken_only_from_a_page_of_ours(fetch_site: str | None, origin: str | None, https: bool, expected: bool) -> None:
+def test_a_form_is_taken_only_from_a_page_of_ours(
+    fetch_site: str | None, origin: str | None, https: bool, expected: bool
+) -> None:
     assert is_from_here(fetch_site, origin, "a.example", https=https) is expected

@@ -6,7 +6,9 @@ from typing import Any
 from web_place import web_place
 
 
-async def test_what_was_read_is_said_to_be_old_and_what_was_never_read_is_not(tmp_path: Path) -> None:
+async def test_what_was_read_is_said_to_be_old_and_what_was_never_read_is_not(
+    tmp_path: Path,
+) -> None:
     async with web_place(tmp_path) as place:
         bob = await place.person("bob", balance="1000")
         assert place.office.live is not None

@@ -20,7 +20,9 @@ from web.visit import Visit
     ("path", "headers", "by_itself"),
     [("/shows", {}, False), ("/shows", {"X-Only-Looks": "yes"}, True), ("/pulse", {}, True)],
 )
-async def test_a_page_that_renews_itself_keeps_no_session_alive(path: str, headers: dict[str, str], by_itself: bool) -> None:
+async def test_a_page_that_renews_itself_keeps_no_session_alive(
+    path: str, headers: dict[str, str], by_itself: bool
+) -> None:
     looked: list[bool] = []
 
     async def visitor(cookie: str, address: str, *, only_looks: bool) -> None:
@@ -28,17 +30,35 @@ async def test_a_page_that_renews_itself_keeps_no_session_alive(path: str, heade
 
     settings = WebSettings()
     app = create_app(MemoryEngine(), settings)
-    rooms = Rooms(app, cast(Desks, SimpleNamespace(identity=SimpleNamespace(visitor=visitor))), settings, lambda: NOW)
+    rooms = Rooms(
+        app,
+        cast(Desks, SimpleNamespace(identity=SimpleNamespace(visitor=visitor))),
+        settings,
+        lambda: NOW,
+    )
     rooms.get(path, Who.SIGNED_IN)(cast(Handler, None))  # never reached: nobody is signed in
     await app.test_client().get(path, headers={"Cookie": "rexalgo=x", **headers})
     assert looked == [by_itself]
 
 
-@pytest.mark.parametrize("error", [LedgerError("UNIQUE constraint failed: person.name"), VaultError("the data key of per_1 does not open")])
-async def test_a_page_that_fails_inside_says_so_without_the_insides(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        LedgerError("UNIQUE constraint failed: person.name"),
+        VaultError("the data key of per_1 does not open"),
+    ],
+)
+async def test_a_page_that_fails_inside_says_so_without_the_insides(
+    error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
     settings = WebSettings()
     app = create_app(MemoryEngine(), settings)
-    rooms = Rooms(app, cast(Desks, SimpleNamespace(identity=SimpleNamespace(place="here", contact=""))), settings, lambda: NOW)
+    rooms = Rooms(
+        app,
+        cast(Desks, SimpleNamespace(identity=SimpleNamespace(place="here", contact=""))),
+        settings,
+        lambda: NOW,
+    )
 
     @rooms.get("/fails", Who.ANYONE)
     async def fails(visit: Visit) -> Response:

@@ -10,7 +10,15 @@ def test_every_family_has_a_word_and_a_shape_of_its_own_tone() -> None:
         look = look_of(family)
         assert look.word
         assert look.shape
-    assert len({look_of(f).shape for f in ("filled", "placed", "skipped", "denied", "rejected", "unknown")}) == 6
+    assert (
+        len(
+            {
+                look_of(f).shape
+                for f in ("filled", "placed", "skipped", "denied", "rejected", "unknown")
+            }
+        )
+        == 6
+    )
 
 
 def test_a_family_unknown_to_the_page_is_shown_by_its_own_name() -> None:
@@ -18,8 +26,15 @@ def test_a_family_unknown_to_the_page_is_shown_by_its_own_name() -> None:
 
 
 def test_a_row_splits_the_code_and_names_whose_move_it_is() -> None:
-    row = present(outcome_row(1, code="denied.order_notional", setting="limits.order_notional", move="you"))
-    assert (row.family, row.detail, row.setting, row.move) == ("denied", "order notional", "limits.order_notional", "Follower")
+    row = present(
+        outcome_row(1, code="denied.order_notional", setting="limits.order_notional", move="you")
+    )
+    assert (row.family, row.detail, row.setting, row.move) == (
+        "denied",
+        "order notional",
+        "limits.order_notional",
+        "Follower",
+    )
 
 
 def test_an_unknown_environment_is_shown_like_live() -> None:
@@ -27,7 +42,13 @@ def test_an_unknown_environment_is_shown_like_live() -> None:
 
 
 def test_a_copy_is_counted_once_by_its_newest_row() -> None:
-    placed, filled = (outcome_row(n, signal_id="sg", account="f1", code=code) for n, code in ((1, "placed"), (2, "filled")))
-    counts = {counter.family: counter.count for counter in count_families([present(filled), present(placed)])}
+    placed, filled = (
+        outcome_row(n, signal_id="sg", account="f1", code=code)
+        for n, code in ((1, "placed"), (2, "filled"))
+    )
+    counts = {
+        counter.family: counter.count
+        for counter in count_families([present(filled), present(placed)])
+    }
     assert counts["filled"] == 1
     assert counts["placed"] == 0

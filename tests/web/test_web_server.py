@@ -1,4 +1,6 @@
-"""The server stands: hostile bytes, slow and deaf clients, and a prompt end. Real hypercorn, real loopback sockets."""
+"""The server stands: hostile bytes, slow and deaf clients, and a prompt end. Real hypercorn, real
+loopback sockets.
+"""
 
 import os
 import random
@@ -9,7 +11,17 @@ import h11
 import pytest
 import trio
 import trustme
-from web_helpers import WEBHOOK, MemoryEngine, new_parser, outcome_row, read_answer, request_bytes, served, signal_body, wait_closed
+from web_helpers import (
+    WEBHOOK,
+    MemoryEngine,
+    new_parser,
+    outcome_row,
+    read_answer,
+    request_bytes,
+    served,
+    signal_body,
+    wait_closed,
+)
 
 from web.connections import ConnectionLimits
 from web.settings import WebSettings
@@ -39,7 +51,12 @@ UNFIT_HOSTS = (
     b"[zz]",
     b"\xff",
 )
-UPGRADE = {"upgrade": "websocket", "connection": "Upgrade", "sec_websocket_key": "dGhlIHNhbXBsZSBub25jZQ==", "sec_websocket_version": "13"}
+UPGRADE = {
+    "upgrade": "websocket",
+    "connection": "Upgrade",
+    "sec_websocket_key": "dGhlIHNhbXBsZSBub25jZQ==",
+    "sec_websocket_version": "13",
+}
 
 
 @pytest.mark.parametrize(
@@ -79,7 +96,10 @@ async def test_every_answer_carries_the_headers(method: str, path: str, status: 
         b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: x\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost:" + b"a" * 20_000,
         *(b"GET / HTTP/1.1\r\nHost: " + host + b"\r\n\r\n" for host in UNFIT_HOSTS),
-        *(b"GET " + target + b" HTTP/1.1\r\nHost: a\r\n\r\n" for target in (b"?", b"*", b"x", b"http://[/", b"http://evil.example/live")),
+        *(
+            b"GET " + target + b" HTTP/1.1\r\nHost: a\r\n\r\n"
+            for target in (b"?", b"*", b"x", b"http://[/", b"http://evil.example/live")
+        ),
     ],
 )
 async def test_refusals_of_the_server_itself_carry_the_headers_too(raw: bytes) -> None:
@@ -95,7 +115,17 @@ async def test_refusals_of_the_server_itself_carry_the_headers_too(raw: bytes) -
 
 
 @pytest.mark.parametrize(
-    "host", ["a", "localhost:8420", "copy.example.org", "copy.example.org.:443", "127.0.0.1:1", "[::1]", "[::1]:8420", "xn--bcher-kva.a_b"]
+    "host",
+    [
+        "a",
+        "localhost:8420",
+        "copy.example.org",
+        "copy.example.org.:443",
+        "127.0.0.1:1",
+        "[::1]",
+        "[::1]:8420",
+        "xn--bcher-kva.a_b",
+    ],
 )
 async def test_every_host_that_is_a_name_or_an_address_is_served(host: str) -> None:
     async with served() as site:
@@ -105,20 +135,30 @@ async def test_every_host_that_is_a_name_or_an_address_is_served(host: str) -> N
             assert (await read_answer(stream)).status == 200
 
 
-@pytest.mark.parametrize(("method", "path"), [("POST", "/nothing"), ("PUT", "/live"), ("POST", "/api/nothing")])
-async def test_a_refusal_before_the_body_was_read_says_that_the_connection_ends(method: str, path: str) -> None:
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "/nothing"), ("PUT", "/live"), ("POST", "/api/nothing")]
+)
+async def test_a_refusal_before_the_body_was_read_says_that_the_connection_ends(
+    method: str, path: str
+) -> None:
     async with served() as site:
         stream = await site.connect()
         async with stream:
-            await stream.send_all(f"{method} {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n".encode())
+            await stream.send_all(
+                f"{method} {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n".encode()
+            )
             assert (await read_answer(stream)).header("connection") == "close"
             assert await wait_closed(stream) == b""
 
 
 async def test_hsts_is_promised_only_over_https() -> None:
     async with served(settings=WebSettings(https=True), https=True) as site:
-        assert (await site.ask("GET", "/api/health")).header("strict-transport-security") == "max-age=31536000"
-        assert (await site.ask("GET", "/live", upgrade="x")).header("strict-transport-security") == "max-age=31536000"
+        assert (await site.ask("GET", "/api/health")).header(
+            "strict-transport-security"
+        ) == "max-age=31536000"
+        assert (await site.ask("GET", "/live", upgrade="x")).header(
+            "strict-transport-security"
+        ) == "max-age=31536000"
 
 
 async def test_an_upgrade_with_one_trailing_byte_ends_one_connection_only() -> None:
@@ -134,7 +174,8 @@ async def test_an_upgrade_with_one_trailing_byte_ends_one_connection_only() -> N
     "raw",
     [
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(9),
-        b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: "
+        b"h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n",
         b"GET / HTTP/3.0\r\nHost: a\r\n\r\n",
         b"CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\nxxx",
     ],
@@ -171,7 +212,8 @@ async def test_an_exception_of_a_connection_is_contained_and_counted(
 
 SEEDS = (
     request_bytes("POST", WEBHOOK, signal_body(), x_key="right"),
-    request_bytes("POST", WEBHOOK, x_key="right", transfer_encoding="chunked") + b"5\r\nhello\r\n0\r\n\r\n",
+    request_bytes("POST", WEBHOOK, x_key="right", transfer_encoding="chunked")
+    + b"5\r\nhello\r\n0\r\n\r\n",
     request_bytes("GET", "/api/health") * 3,
     request_bytes("GET", "/live", **UPGRADE) + b"\x81\x05hello",
     request_bytes("GET", "/events?after=1"),
@@ -225,7 +267,12 @@ async def test_two_thousand_mutated_inputs_leave_a_server_that_answers() -> None
     count = int(os.environ.get("REXALGO_FUZZ", "2000"))
     rng = random.Random(20261123)
     limits = ConnectionLimits(drain_s=0.5, request_s=2, keep_alive_s=1)
-    async with served(MemoryEngine(), WebSettings(body_timeout_s=0.05, heartbeat_s=0.2), limits, within_s=60 + count / 50) as site:
+    async with served(
+        MemoryEngine(),
+        WebSettings(body_timeout_s=0.05, heartbeat_s=0.2),
+        limits,
+        within_s=60 + count / 50,
+    ) as site:
         statuses: set[bytes] = set()
 
         async def attack(inputs: list[bytes]) -> None:
@@ -236,7 +283,9 @@ async def test_two_thousand_mutated_inputs_leave_a_server_that_answers() -> None
                         cut = len(data) // 2
                         await stream.send_all(data[:cut])
                         await stream.send_all(data[cut:])
-                        statuses.update(re.findall(rb"HTTP/1.1 (\d{3}) ", await stream.receive_some(65536)))
+                        statuses.update(
+                            re.findall(rb"HTTP/1.1 (\d{3}) ", await stream.receive_some(65536))
+                        )
                     except trio.BrokenResourceError:
                         pass  # refused while still sending
                 await stream.aclose()
@@ -246,7 +295,14 @@ async def test_two_thousand_mutated_inputs_leave_a_server_that_answers() -> None
             for part in range(20):
                 nursery.start_soon(attack, inputs[part::20])
         assert (await site.ask("POST", WEBHOOK, signal_body("after"), x_key="right")).status == 202
-        assert statuses <= {b"100", b"200", b"202", *(b"4%02d" % each for each in range(100)), b"501", b"505"}, statuses
+        assert statuses <= {
+            b"100",
+            b"200",
+            b"202",
+            *(b"4%02d" % each for each in range(100)),
+            b"501",
+            b"505",
+        }, statuses
         assert not site.ended.is_set()
         with trio.fail_after(5):
             while site.bound.guard.open:  # and no connection is left behind
@@ -278,7 +334,10 @@ async def test_a_client_that_sends_nothing_or_half_a_head_is_closed() -> None:
 
 
 async def test_a_request_that_never_ends_is_cut_at_its_deadline() -> None:
-    async with served(MemoryEngine(hold=trio.Event()), limits=ConnectionLimits(request_s=0.2, keep_alive_s=0.1, drain_s=0.5)) as site:
+    async with served(
+        MemoryEngine(hold=trio.Event()),
+        limits=ConnectionLimits(request_s=0.2, keep_alive_s=0.1, drain_s=0.5),
+    ) as site:
         stream = await site.connect()
         async with stream:
             await stream.send_all(request_bytes("POST", WEBHOOK, signal_body(), x_key="right"))
@@ -312,9 +371,13 @@ async def test_an_idle_keep_alive_connection_does_not_delay_shutdown() -> None:
 
 
 async def test_a_client_that_stops_reading_does_not_delay_shutdown() -> None:
-    async with served(MemoryEngine(rows=[outcome_row(n, sentence="x" * 100_000) for n in range(1, 201)])) as site:
+    async with served(
+        MemoryEngine(rows=[outcome_row(n, sentence="x" * 100_000) for n in range(1, 201)])
+    ) as site:
         stream = await site.connect()
-        stream.socket.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_RCVBUF, 4096)  # so that kernel buffers cannot swallow it all
+        stream.socket.setsockopt(
+            trio.socket.SOL_SOCKET, trio.socket.SO_RCVBUF, 4096
+        )  # so that kernel buffers cannot swallow it all
         await stream.send_all(request_bytes("GET", "/events?after=0"))
         came = b""
         while b'data: {"html' not in came:  # a batch of 10 MB has begun; from here on nobody reads
@@ -328,7 +391,9 @@ async def test_a_client_that_stops_reading_does_not_delay_shutdown() -> None:
 
 async def test_a_client_that_stops_reading_is_dropped_after_the_send_time() -> None:
     rows = [outcome_row(n, sentence="x" * 100_000) for n in range(1, 201)]
-    async with served(MemoryEngine(rows=rows), limits=ConnectionLimits(send_s=0.1, drain_s=0.5)) as site:
+    async with served(
+        MemoryEngine(rows=rows), limits=ConnectionLimits(send_s=0.1, drain_s=0.5)
+    ) as site:
         stream = await site.connect()
         await stream.send_all(request_bytes("GET", "/events?after=0"))
         with trio.fail_after(5):
@@ -338,8 +403,12 @@ async def test_a_client_that_stops_reading_is_dropped_after_the_send_time() -> N
         await stream.aclose()
 
 
-@pytest.mark.parametrize("limits", [ConnectionLimits(connections_max=2), ConnectionLimits(connections_per_peer_max=2)])
-async def test_connections_above_the_cap_are_refused_and_places_come_back(limits: ConnectionLimits) -> None:
+@pytest.mark.parametrize(
+    "limits", [ConnectionLimits(connections_max=2), ConnectionLimits(connections_per_peer_max=2)]
+)
+async def test_connections_above_the_cap_are_refused_and_places_come_back(
+    limits: ConnectionLimits,
+) -> None:
     async with served(limits=limits) as site:
         held = [await site.connect() for _ in range(2)]
         for stream in held:  # each has been looked at
@@ -368,7 +437,9 @@ async def test_tls_speaks_http11_and_promises_hsts(tmp_path: object) -> None:
         async with served(certfile=certfile, keyfile=keyfile) as site:
             assert site.bound.url.startswith("https://127.0.0.1:")
             raw = await site.connect()
-            stream = trio.SSLStream(raw, context, server_hostname="localhost", https_compatible=True)
+            stream = trio.SSLStream(
+                raw, context, server_hostname="localhost", https_compatible=True
+            )
             async with stream:
                 await stream.do_handshake()
                 assert stream.selected_alpn_protocol() == "http/1.1"

@@ -9,7 +9,14 @@ from engine.domain.person import Role
 from engine.ledger.query import fetch_all
 from engine.ledger.studio import audience_of
 
-TERMS = {"mode": "live", "sizing": "fixed_notional", "size": "130", "leverage_mode": "capped", "leverage": "5", "symbols": "BTCUSDT"}
+TERMS = {
+    "mode": "live",
+    "sizing": "fixed_notional",
+    "size": "130",
+    "leverage_mode": "capped",
+    "leverage": "5",
+    "symbols": "BTCUSDT",
+}
 ENTRY = {"symbol": "BTCUSDT", "side": "LONG", "order_type": "MARKET", "leverage": "5"}
 
 
@@ -36,9 +43,16 @@ async def test_margin_in_what_is_open_is_that_of_the_whole_position(tmp_path: Pa
         assert audience_of(db, StrategyId(strategy)).margin == {"paper": 26}
         await place.signal(strategy, action="add", **ENTRY)
         await place.until(lambda: shares() == [("0.004", "260")])
-        assert audience_of(db, StrategyId(strategy)).margin == {"paper": 52}  # not 26, which the newest attempt alone has
+        assert audience_of(db, StrategyId(strategy)).margin == {
+            "paper": 52
+        }  # not 26, which the newest attempt alone has
         await master.get(f"/studio/strategies/{strategy}")
         assert "Margin in what is open PAPER: 52.00 USDT" in master.words
-        await place.signal(strategy, action="reduce", symbol="BTCUSDT", size={"mode": "fraction", "fraction": "0.5"})
+        await place.signal(
+            strategy,
+            action="reduce",
+            symbol="BTCUSDT",
+            size={"mode": "fraction", "fraction": "0.5"},
+        )
         await place.until(lambda: shares() == [("0.002", "130")])
         assert audience_of(db, StrategyId(strategy)).margin == {"paper": 26}

@@ -1,4 +1,6 @@
-"""Terms on pages: absurd ones are told beside their field and on the confirmation, a preview survives limits, what is stored is shown."""
+"""Terms on pages: absurd ones are told beside their field and on the confirmation, a preview
+survives limits, what is stored is shown.
+"""
 
 from datetime import timedelta
 from pathlib import Path
@@ -9,15 +11,27 @@ from engine.commands import Commands
 from engine.domain.person import Role
 from engine.ledger.query import fetch_all, fetch_one
 
-TERMS = {"mode": "live", "sizing": "fixed_margin", "size": "50", "leverage_mode": "capped", "leverage": "5", "symbols": "BTCUSDT"}
+TERMS = {
+    "mode": "live",
+    "sizing": "fixed_margin",
+    "size": "50",
+    "leverage_mode": "capped",
+    "leverage": "5",
+    "symbols": "BTCUSDT",
+}
 
 
-async def test_absurd_terms_are_told_beside_their_field_and_on_the_confirmation(tmp_path: Path) -> None:
+async def test_absurd_terms_are_told_beside_their_field_and_on_the_confirmation(
+    tmp_path: Path,
+) -> None:
     async with web_place(tmp_path) as place:
         strategy = await place.strategy(await place.person("ada", Role.MASTER))
         bob = await place.person("bob", balance="1000")
         way = f"/strategies/{strategy}/follow"
-        absurd = {"0.0000001": "The smallest that trades now is 13.", "10000": "and the account is worth 1000: it is denied."}
+        absurd = {
+            "0.0000001": "The smallest that trades now is 13.",
+            "10000": "and the account is worth 1000: it is denied.",
+        }
         for size, told in absurd.items():
             for mode in ("live", "watch"):
                 await bob.get(way)
@@ -26,22 +40,33 @@ async def test_absurd_terms_are_told_beside_their_field_and_on_the_confirmation(
                 assert told in beside
                 await bob.post(way, do="agree", **{**TERMS, "size": size, "mode": mode})
                 assert told in bob.words
-                assert fetch_one(place.office.ledger.db, "SELECT 1 FROM subscription") is None, "nothing is agreed to in silence"
+                assert fetch_one(place.office.ledger.db, "SELECT 1 FROM subscription") is None, (
+                    "nothing is agreed to in silence"
+                )
         await bob.get(way)
         await bob.post(way, do="agree", **{**TERMS, "leverage": "500"})
         assert "500x is more than the 5x that the strategy asks for at most" in bob.words
         await bob.post(way, factor=PASSWORD)  # a warning forbids nothing
         assert "done=subscribed" in bob.query
         await bob.get(way)
-        assert "500x is more than the 5x" in bob.text.partition('id="leverage"')[2].partition("</fieldset>")[0]
+        assert (
+            "500x is more than the 5x"
+            in bob.text.partition('id="leverage"')[2].partition("</fieldset>")[0]
+        )
 
 
-async def test_ordinary_terms_to_watch_are_taken_at_once_and_shown_as_they_are_stored(tmp_path: Path) -> None:
+async def test_ordinary_terms_to_watch_are_taken_at_once_and_shown_as_they_are_stored(
+    tmp_path: Path,
+) -> None:
     async with web_place(tmp_path) as place:
         strategy = await place.strategy(await place.person("ada", Role.MASTER))
         bob = await place.person("bob", balance="1000")
         await bob.get(f"/strategies/{strategy}/follow")
-        await bob.post(f"/strategies/{strategy}/follow", do="agree", **{**TERMS, "mode": "watch", "size": "50,50", "daily_loss": "100"})
+        await bob.post(
+            f"/strategies/{strategy}/follow",
+            do="agree",
+            **{**TERMS, "mode": "watch", "size": "50,50", "daily_loss": "100"},
+        )
         assert "done=watching" in bob.query
         assert "Margin per trade: 50.5 USDT" in bob.words
         assert "Loss of a day100 USDT" in bob.words
@@ -74,19 +99,31 @@ async def test_new_terms_end_no_pause(tmp_path: Path) -> None:
 async def test_a_preview_survives_every_limit_of_losses(tmp_path: Path) -> None:
     async with web_place(tmp_path) as place:
         strategy = await place.strategy(await place.person("ada", Role.MASTER))
-        await place.signal(strategy, action="open", symbol="BTCUSDT", side="LONG", order_type="MARKET")
+        await place.signal(
+            strategy, action="open", symbol="BTCUSDT", side="LONG", order_type="MARKET"
+        )
         bob = await place.person("bob", balance="1000")
         way = f"/strategies/{strategy}/follow"
-        for limits in ({}, {"daily_loss": "100"}, {"drawdown_percent": "20"}, {"daily_loss": "0.5", "drawdown_percent": "1"}):
+        for limits in (
+            {},
+            {"daily_loss": "100"},
+            {"drawdown_percent": "20"},
+            {"daily_loss": "0.5", "drawdown_percent": "1"},
+        ):
             await bob.get(way)
             await bob.post(way, do="preview", **{**TERMS, **limits})
             assert "BUY 0.003 BTCUSDT at about 65000" in bob.words, limits
 
 
-async def test_the_sender_is_told_of_an_entry_that_is_too_old_for_every_follower(tmp_path: Path) -> None:
+async def test_the_sender_is_told_of_an_entry_that_is_too_old_for_every_follower(
+    tmp_path: Path,
+) -> None:
     async with web_place(tmp_path) as place:
         strategy = await place.strategy(await place.person("ada", Role.MASTER))
-        way, entry = f"/strategies/{strategy}/follow", {"action": "open", "symbol": "BTCUSDT", "side": "LONG", "order_type": "MARKET"}
+        way, entry = (
+            f"/strategies/{strategy}/follow",
+            {"action": "open", "symbol": "BTCUSDT", "side": "LONG", "order_type": "MARKET"},
+        )
 
         async def follow(name: str, **limits: str) -> Browser:
             browser = await place.person(name, balance="1000")
@@ -101,8 +138,16 @@ async def test_the_sender_is_told_of_an_entry_that_is_too_old_for_every_follower
 
         bob = await follow("bob", entry_age_s="3")
         told = await place.signal(strategy, **entry, sent_at=old(6))
-        assert (told.mirrored, "older than every follower's own limit" in str(told.reason)) == (False, True)
-        await place.until(lambda: fetch_one(place.office.ledger.db, "SELECT code FROM copy WHERE code IS NOT NULL") == ("expired",))
+        assert (told.mirrored, "older than every follower's own limit" in str(told.reason)) == (
+            False,
+            True,
+        )
+        await place.until(
+            lambda: (
+                fetch_one(place.office.ledger.db, "SELECT code FROM copy WHERE code IS NOT NULL")
+                == ("expired",)
+            )
+        )
         await bob.get(f"/signals/{told.signal_id}/bob")
         assert "the limit is 3 s" in bob.words
         assert (await place.signal(strategy, **entry, sent_at=old(0.1))).mirrored
@@ -110,14 +155,19 @@ async def test_the_sender_is_told_of_an_entry_that_is_too_old_for_every_follower
         assert (await place.signal(strategy, **entry, sent_at=old(6))).mirrored
 
 
-async def test_an_absurd_strategy_is_told_beside_its_field_and_stored_only_when_sent_once_more(tmp_path: Path) -> None:
+async def test_an_absurd_strategy_is_told_beside_its_field_and_stored_only_when_sent_once_more(
+    tmp_path: Path,
+) -> None:
     async with web_place(tmp_path) as place:
         ada = await place.person("ada", Role.MASTER)
 
         def stored() -> list[tuple[object, ...]]:
             return fetch_all(place.office.ledger.db, "SELECT name, symbols, leverage FROM strategy")
 
-        new, said = "/studio/copy-trading/new", {"name": "trend", "about": "", "symbols": "BTCUSDT", "leverage": "500"}
+        new, said = (
+            "/studio/copy-trading/new",
+            {"name": "trend", "about": "", "symbols": "BTCUSDT", "leverage": "500"},
+        )
         await ada.get(new)
         await ada.post(new, 422, **said, factor=PASSWORD)
         told = "BTCUSDT takes 1x to 100x at paper: an entry at 500x is denied."
@@ -133,28 +183,49 @@ async def test_an_absurd_strategy_is_told_beside_its_field_and_stored_only_when_
         way = f"/studio/strategies/{row[0]}"
         await ada.get(way)
         assert "an entry at 600x" in ada.text.partition('id="leverage"')[2]
-        await ada.post(f"{way}/describe", about="calm", symbols="BTCUSDT", leverage="600")  # nothing absurd is new
+        await ada.post(
+            f"{way}/describe", about="calm", symbols="BTCUSDT", leverage="600"
+        )  # nothing absurd is new
         await ada.get(way)
         await ada.post(f"{way}/describe", 422, about="calm", symbols="NOPEUSDT", leverage="5")
-        assert "NOPEUSDT is not traded at paper: no follower can copy it." in ada.text.partition('id="symbols"')[2]
+        assert (
+            "NOPEUSDT is not traded at paper: no follower can copy it."
+            in ada.text.partition('id="symbols"')[2]
+        )
         assert stored() == [("trend", '["BTCUSDT"]', "600")]
         await ada.post(f"{way}/describe", about="calm", symbols="BTCUSDT", leverage="5,0")
         assert stored() == [("trend", '["BTCUSDT"]', "5")]
         assert "is denied" not in ada.words
 
 
-async def test_a_provisioning_file_is_compared_with_the_money_of_its_accounts(tmp_path: Path) -> None:
+async def test_a_provisioning_file_is_compared_with_the_money_of_its_accounts(
+    tmp_path: Path,
+) -> None:
     async with web_place(tmp_path) as place:
         declared = {
             "master": [{"name": "alpha"}],
-            "strategy": [{"name": "trend", "master": "alpha", "symbols": ["BTCUSDT"], "leverage": "5"}],
-            "follower": [{
-                "name": "f1", "exchange": "paper", "secret": "paper:1000:f1", "strategy": "trend",
-                "sizing": {"mode": "fixed_margin", "margin": "10000"},
-            }],
-        }  # fmt: skip
+            "strategy": [
+                {"name": "trend", "master": "alpha", "symbols": ["BTCUSDT"], "leverage": "5"}
+            ],
+            "follower": [
+                {
+                    "name": "f1",
+                    "exchange": "paper",
+                    "secret": "paper:1000:f1",
+                    "strategy": "trend",
+                    "sizing": {"mode": "fixed_margin", "margin": "10000"},
+                }
+            ],
+        }
         told = await Commands(place.office).run("provision", {"table": declared})
         (warning,) = told["warnings"]
-        assert (warning["what"], warning["followers"], warning["field"]) == ("terms of trend", ["f1"], "size")
-        assert "and the account is worth 1000: it is denied. The smallest that trades now is 13." in warning["sentence"]
+        assert (warning["what"], warning["followers"], warning["field"]) == (
+            "terms of trend",
+            ["f1"],
+            "size",
+        )
+        assert (
+            "and the account is worth 1000: it is denied. The smallest that trades now is 13."
+            in warning["sentence"]
+        )
         assert told["not_read"] == []

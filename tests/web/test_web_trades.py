@@ -12,13 +12,28 @@ from web.pages import _TEMPLATES
 D = Decimal
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
 SETTLED = TradeRow(
-    1, "f0", "paper", "trend", "BTCUSDT", "LONG", "0.003", "65000", "63000", D("0.19"), D("-6.19"), NOW, NOW, Cause.STOP_LOSS,
+    1,
+    "f0",
+    "paper",
+    "trend",
+    "BTCUSDT",
+    "LONG",
+    "0.003",
+    "65000",
+    "63000",
+    D("0.19"),
+    D("-6.19"),
+    NOW,
+    NOW,
+    Cause.STOP_LOSS,
     BookState.SETTLED,
-)  # fmt: skip
+)
 
 
 def table(*trades: TradeRow) -> str:
-    return _TEMPLATES.get_template("traders/trades_table.html").render(trades=trades, with_strategy=True)
+    return _TEMPLATES.get_template("traders/trades_table.html").render(
+        trades=trades, with_strategy=True
+    )
 
 
 def test_a_trade_says_how_it_ended_and_what_it_came_to() -> None:
@@ -29,7 +44,9 @@ def test_a_trade_says_how_it_ended_and_what_it_came_to() -> None:
 
 
 def test_what_nobody_told_is_said_and_not_written_as_a_number() -> None:
-    untold = replace(SETTLED, exit_price=None, fees=None, result=None, cause=None, state=BookState.OPEN)
+    untold = replace(
+        SETTLED, exit_price=None, fees=None, result=None, cause=None, state=BookState.OPEN
+    )
     shown = table(untold, replace(untold, cause=Cause.UNEXPLAINED, state=BookState.UNEXPLAINED))
     assert shown.count("not known yet") == 4
     assert shown.count("unexplained") == 4
@@ -41,8 +58,13 @@ def test_a_trade_of_before_is_marked() -> None:
 
 
 def test_figures_say_how_many_trades_are_in_none_of_them() -> None:
-    figures = figures_of("paper", [DayRow("2026-11-24", 2, 1, D(5), D(1), 3), DayRow("2026-11-25", 0, 0, D(0), D(0), 4)])
+    figures = figures_of(
+        "paper",
+        [DayRow("2026-11-24", 2, 1, D(5), D(1), 3), DayRow("2026-11-25", 0, 0, D(0), D(0), 4)],
+    )
     shown = _TEMPLATES.get_template("traders/figures.html").render(each=figures)
     assert "1 won, 50.0 %, 7 more not reconciled" in shown
     none = figures_of("paper", [DayRow("2026-11-25", 0, 0, D(0), D(0), 4)])
-    assert "4 more not reconciled" in _TEMPLATES.get_template("traders/figures.html").render(each=none)
+    assert "4 more not reconciled" in _TEMPLATES.get_template("traders/figures.html").render(
+        each=none
+    )

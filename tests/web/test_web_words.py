@@ -10,14 +10,25 @@ from web.words import order_words, plain_number
 @pytest.mark.parametrize(
     ("value", "shown"),
     [
-        ("65000.10", "65000.1"), ("0.015", "0.015"), ("-3", "\u22123"), ("1000", "1000"), (None, "\u2013"),
+        ("65000.10", "65000.1"),
+        ("0.015", "0.015"),
+        ("-3", "\u22123"),
+        ("1000", "1000"),
+        (None, "\u2013"),
         ("0.000000000001", "0.000000000001"),
-        (str(Decimal(200) / Decimal(3)), "66.666666666667"), ("0.1234567890123456789012345678", "0.123456789012"), ("1E-28", "0"),
+        (str(Decimal(200) / Decimal(3)), "66.666666666667"),
+        ("0.1234567890123456789012345678", "0.123456789012"),
+        ("1E-28", "0"),
     ],
-)  # fmt: skip
-def test_a_number_is_written_whole_and_an_average_with_twelve_places(value: str | None, shown: str) -> None:
+)
+def test_a_number_is_written_whole_and_an_average_with_twelve_places(
+    value: str | None, shown: str
+) -> None:
     assert plain_number(value) == shown
 
 
 def test_only_what_has_real_money_behind_it_is_called_real() -> None:
-    assert [order_words(each).startswith("a real") for each in ("paper", "simulated", "live", "unheard of")] == [False, False, True, True]
+    assert [
+        order_words(each).startswith("a real")
+        for each in ("paper", "simulated", "live", "unheard of")
+    ] == [False, False, True, True]

@@ -11,7 +11,14 @@ import h11
 import trio
 
 from engine.ports.signal_source import Delivery
-from engine.views import HealthView, OutcomeRow, ReadinessView, ReceiptView, Reception, ReceptionKind
+from engine.views import (
+    HealthView,
+    OutcomeRow,
+    ReadinessView,
+    ReceiptView,
+    Reception,
+    ReceptionKind,
+)
 from web.app import create_app
 from web.connections import ConnectionLimits
 from web.server import Bound, ServerConfig, serve_web
@@ -43,7 +50,9 @@ def outcome_row(sequence: int, **changes: object) -> OutcomeRow:
 
 @dataclass
 class MemoryEngine:
-    """Behave like the engine at its doors, all of which it is: the header ``x-key: right`` is a good signature, ids are remembered."""
+    """Behave like the engine at its doors, all of which it is: the header ``x-key: right`` is a
+    good signature, ids are remembered.
+    """
 
     taken: dict[str, bytes] = field(default_factory=dict)
     deliveries: list[Delivery] = field(default_factory=list)
@@ -93,7 +102,9 @@ class MemoryEngine:
         except ValueError:
             return Reception(ReceptionKind.MALFORMED, field="body", expected="a JSON object")
         except KeyError:
-            return Reception(ReceptionKind.INVALID, field="idempotency_key", expected="1 to 128 characters")
+            return Reception(
+                ReceptionKind.INVALID, field="idempotency_key", expected="1 to 128 characters"
+            )
         known = self.taken.setdefault(key, body)
         self.entered.set()
         if self.hold is not None:
@@ -107,10 +118,23 @@ class MemoryEngine:
     async def receipt(self, receipt_id: str) -> ReceiptView | None:
         if receipt_id.removeprefix("rc_") not in self.taken:
             return None
-        return ReceiptView(f"sg_{receipt_id[3:]}", "open", "BTCUSDT", NOW, 3, 1, {"filled": 2}, 41.5, 60.0, ("paper",))
+        return ReceiptView(
+            f"sg_{receipt_id[3:]}",
+            "open",
+            "BTCUSDT",
+            NOW,
+            3,
+            1,
+            {"filled": 2},
+            41.5,
+            60.0,
+            ("paper",),
+        )
 
     def health(self) -> HealthView:
-        return HealthView(self.ok, "0.1.0", 12.34, () if self.ok else ("the ledger cannot be written",))
+        return HealthView(
+            self.ok, "0.1.0", 12.34, () if self.ok else ("the ledger cannot be written",)
+        )
 
     def readiness(self) -> ReadinessView:
         return ReadinessView(self.ok, True, 3, 2, {"f0003": "key refused"})
@@ -160,7 +184,9 @@ class Site:
         self.streams.append(stream)
         return stream
 
-    async def ask(self, method: str, path: str, body: bytes | None = None, **headers: str) -> "Answer":
+    async def ask(
+        self, method: str, path: str, body: bytes | None = None, **headers: str
+    ) -> "Answer":
         stream = await self.connect()
         async with stream:
             await stream.send_all(request_bytes(method, path, body, **headers))
@@ -176,7 +202,9 @@ async def served(
     within_s: float = 60,
     **server: object,
 ) -> AsyncIterator[Site]:
-    """Serve over a real loopback socket; ends through the shutdown trigger and fails if that takes too long."""
+    """Serve over a real loopback socket; ends through the shutdown trigger and fails if that takes
+    too long.
+    """
     engine = engine or MemoryEngine()
     app = create_app(engine, settings or WebSettings(), now=lambda: NOW)
     stop, ended = trio.Event(), trio.Event()
@@ -220,14 +248,18 @@ class Answer:
 
 
 def request_bytes(method: str, path: str, body: bytes | None = None, **headers: str) -> bytes:
-    named = {"host": "localhost"} | {name.replace("_", "-"): value for name, value in headers.items()}
+    named = {"host": "localhost"} | {
+        name.replace("_", "-"): value for name, value in headers.items()
+    }
     if body is not None:
         named.setdefault("content-length", str(len(body)))
     lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in named.items())]
     return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + (body or b"")
 
 
-async def read_answer(stream: trio.SocketStream, method: str = "GET", parser: h11.Connection | None = None) -> Answer:
+async def read_answer(
+    stream: trio.SocketStream, method: str = "GET", parser: h11.Connection | None = None
+) -> Answer:
     """Read one whole answer."""
     parser = parser or new_parser(method)
     status, headers, body = 0, [], b""
@@ -237,7 +269,10 @@ async def read_answer(stream: trio.SocketStream, method: str = "GET", parser: h1
             if event is h11.NEED_DATA:
                 parser.receive_data(await stream.receive_some(65536))
             elif isinstance(event, h11.Response):
-                status, headers = event.status_code, [(name.decode(), value.decode()) for name, value in event.headers]
+                status, headers = (
+                    event.status_code,
+                    [(name.decode(), value.decode()) for name, value in event.headers],
+                )
             elif isinstance(event, h11.Data):
                 body += event.data
             elif isinstance(event, h11.EndOfMessage):
@@ -261,7 +296,13 @@ async def wait_closed(stream: trio.SocketStream) -> bytes:
 def new_parser(method: str) -> h11.Connection:
     """Return the client's half of one exchange, its request already sent."""
     parser = h11.Connection(h11.CLIENT)
-    parser.send(h11.Request(method=method if method in ("HEAD", "GET") else "GET", target="/", headers=[("host", "x")]))
+    parser.send(
+        h11.Request(
+            method=method if method in ("HEAD", "GET") else "GET",
+            target="/",
+            headers=[("host", "x")],
+        )
+    )
     parser.send(h11.EndOfMessage())
     return parser
 

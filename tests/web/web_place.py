@@ -1,4 +1,6 @@
-"""A whole place in one process, without sockets: a real engine on paper, the real app, and people's browsers with cookies and forms."""
+"""A whole place in one process, without sockets: a real engine on paper, the real app, and people's
+browsers with cookies and forms.
+"""
 
 import json
 import re
@@ -61,7 +63,9 @@ class Ahead:
 
 @dataclass
 class Browser:
-    """One person's browser: ``text`` is the page that is open, ``path`` where it is, ``status`` how it was answered."""
+    """One person's browser: ``text`` is the page that is open, ``path`` where it is, ``status`` how
+    it was answered.
+    """
 
     place: "WebPlace"
     client: Any
@@ -86,17 +90,33 @@ class Browser:
         """Return the hidden fields of the form of the open page that is sent to an address."""
         form = self.text.partition(f'action="{action}"')[2].partition("</form>")[0]
         inputs = [dict(_ATTRIBUTE.findall(each)) for each in _INPUT.findall(form)]
-        return {each["name"]: unescape(each.get("value", "")) for each in inputs if each.get("type") == "hidden"}
+        return {
+            each["name"]: unescape(each.get("value", ""))
+            for each in inputs
+            if each.get("type") == "hidden"
+        }
 
     async def get(self, path: str, status: int = 200) -> str:
         """Open a page, following redirects."""
         answer = await self.client.get(path, headers=self.headers)
         return await self._took(answer, path, status)
 
-    async def post(self, path: str, status: int = 200, *, bare: bool = False, follow: bool = True, **fields: str | list[str]) -> str:
-        """Send the form of the open page to an address: its hidden fields for it (``bare``: only ``fields``), and what was typed."""
+    async def post(
+        self,
+        path: str,
+        status: int = 200,
+        *,
+        bare: bool = False,
+        follow: bool = True,
+        **fields: str | list[str],
+    ) -> str:
+        """Send the form of the open page to an address: its hidden fields for it (``bare``: only
+        ``fields``), and what was typed.
+        """
         told = {**({} if bare else {"csrf": self.csrf, **self.hidden(path)}), **fields}
-        answer = await self.client.post(path, form=told, headers={"Origin": "http://localhost", **self.headers})
+        answer = await self.client.post(
+            path, form=told, headers={"Origin": "http://localhost", **self.headers}
+        )
         if not follow:
             self.status = answer.status_code
             return str(answer.headers.get("location", ""))
@@ -135,7 +155,9 @@ class WebPlace:
         return Browser(self, self.app.test_client())
 
     async def person(self, name: str, *roles: Role, balance: str = "") -> Browser:
-        """Make a person who is signed in, with a password; with ``balance`` a paper account of the same name."""
+        """Make a person who is signed in, with a password; with ``balance`` a paper account of the
+        same name.
+        """
         new = new_person(await self.office.open_vault(), name)
 
         def write(db: Database) -> None:
@@ -147,28 +169,38 @@ class WebPlace:
 
         await self.office.ledger.write(write)
         browser = self.browser()
-        await browser.post(f"/welcome/{await make_link(self.office, new.id, 'test', '')}", bare=True)
+        await browser.post(
+            f"/welcome/{await make_link(self.office, new.id, 'test', '')}", bare=True
+        )
         await browser.get("/security/password")
         await browser.post("/security/password", password=PASSWORD, again=PASSWORD)
         if Role.OPERATOR in roles:
             await browser.get("/security/second-factor")
             browser.totp = browser.value("secret")
-            await browser.post("/security/second-factor", code=pyotp.TOTP(browser.totp).at(self.clock.now()))
+            await browser.post(
+                "/security/second-factor", code=pyotp.TOTP(browser.totp).at(self.clock.now())
+            )
         if balance:
             await browser.get("/accounts/connect?exchange=paper")
-            await browser.post("/accounts/connect", exchange="paper", balance=balance, factor=PASSWORD)
+            await browser.post(
+                "/accounts/connect", exchange="paper", balance=balance, factor=PASSWORD
+            )
             assert browser.path == f"/accounts/{name}", browser.words
             task = None if self.office.live is None else self.office.live.named(name)
             assert task is not None
             await task.account.first_reading.wait()
         return browser
 
-    async def strategy(self, master: Browser, name: str = "trend", state: str = "published", **described: str) -> str:
+    async def strategy(
+        self, master: Browser, name: str = "trend", state: str = "published", **described: str
+    ) -> str:
         """Have a master make and publish a strategy; returns its id."""
         await master.get("/studio/copy-trading/new")
         said = {"name": name, "about": "", "symbols": "BTCUSDT", "leverage": "5", **described}
         await master.post("/studio/copy-trading/new", factor=PASSWORD, **said)
-        row = self.office.ledger.db.execute("SELECT id FROM strategy WHERE name = ?", (name,)).fetchone()
+        row = self.office.ledger.db.execute(
+            "SELECT id FROM strategy WHERE name = ?", (name,)
+        ).fetchone()
         assert row is not None, master.words
         await master.get(f"/studio/strategies/{row[0]}")
         await master.post(f"/studio/strategies/{row[0]}/state", state=state, factor=PASSWORD)
@@ -176,13 +208,21 @@ class WebPlace:
 
     async def signal(self, strategy: str, **body: object) -> Reception:
         """Send a signal to a strategy's own door, signed as its bot would."""
-        row = fetch_one(self.office.ledger.db, "SELECT id FROM endpoint WHERE strategy_id = ? AND token_hash IS NULL", (strategy,))
+        row = fetch_one(
+            self.office.ledger.db,
+            "SELECT id FROM endpoint WHERE strategy_id = ? AND token_hash IS NULL",
+            (strategy,),
+        )
         assert row is not None
         now, endpoint = self.clock.now(), EndpointId(row[0])
         key = endpoint_keys(self.office.ledger.db, await self.office.open_vault(), endpoint, now)[0]
         content = json.dumps({"idempotency_key": secrets.token_hex(8), **body}).encode()
-        headers = tuple((name.lower(), value) for name, value in sign_a(key.secret, content, now).items())
-        return await self.engine.ingress.receive(endpoint, Delivery(content, headers, "192.0.2.1", now))
+        headers = tuple(
+            (name.lower(), value) for name, value in sign_a(key.secret, content, now).items()
+        )
+        return await self.engine.ingress.receive(
+            endpoint, Delivery(content, headers, "192.0.2.1", now)
+        )
 
     async def until(self, holds: Callable[[], Any]) -> None:
         """Wait until something holds, looking after each commit."""

@@ -14,9 +14,13 @@ def register_security(rooms: Rooms) -> None:
 
     def overview(visit: Visit, errors: dict[str, str] | None = None) -> Response:
         return visit.page(
-            "door/security.html", 422 if errors else 200, errors=errors, sessions=desk.sessions(visit.who),
-            codes_left=desk.recovery_codes_left(visit.who), request_to_publish=desk.master_request(visit.who),
-        )  # fmt: skip
+            "door/security.html",
+            422 if errors else 200,
+            errors=errors,
+            sessions=desk.sessions(visit.who),
+            codes_left=desk.recovery_codes_left(visit.who),
+            request_to_publish=desk.master_request(visit.who),
+        )
 
     @rooms.get("/security", Who.SIGNED_IN)
     async def security(visit: Visit) -> Response:
@@ -29,11 +33,15 @@ def register_security(rooms: Rooms) -> None:
     @rooms.post("/security/password", Who.SIGNED_IN, once=True)
     async def password(visit: Visit) -> Response:
         try:
-            codes = await desk.set_password(visit.who, visit.form.get("password", ""), visit.form.get("again", ""))
+            codes = await desk.set_password(
+                visit.who, visit.form.get("password", ""), visit.form.get("again", "")
+            )
         except FormErrors as error:
             return visit.refuse("door/password.html", error.errors)
         if not codes:
-            return visit.go(visit.next() if visit.text("next") or visit.offers else "/security", "password")
+            return visit.go(
+                visit.next() if visit.text("next") or visit.offers else "/security", "password"
+            )
         return visit.show("/security/password/codes", codes=codes, onward=visit.next())
 
     @rooms.get("/security/second-factor", Who.SIGNED_IN)
@@ -51,7 +59,13 @@ def register_security(rooms: Rooms) -> None:
     def _totp(visit: Visit, errors: dict[str, str]) -> Response:
         offer = desk.offer_totp(visit.who, visit.text("secret"))
         status = 422 if errors else 200
-        return visit.page("door/second_factor.html", status, errors=errors, svg=offer.svg, secret=offer.secret.reveal())
+        return visit.page(
+            "door/second_factor.html",
+            status,
+            errors=errors,
+            svg=offer.svg,
+            secret=offer.secret.reveal(),
+        )
 
     @rooms.post("/security/second-factor/remove", Who.SIGNED_IN)
     async def totp_off(visit: Visit) -> Response:
@@ -68,7 +82,11 @@ def register_security(rooms: Rooms) -> None:
         kept = visit.kept()
         return visit.page("door/codes.html", **kept) if kept else visit.go("/security", "gone")
 
-    @rooms.post("/security/sessions/<session>", Who.SIGNED_IN, again=Again(lambda said: "Sign that session out"))
+    @rooms.post(
+        "/security/sessions/<session>",
+        Who.SIGNED_IN,
+        again=Again(lambda said: "Sign that session out"),
+    )
     async def end_session(visit: Visit, session: str) -> Response:
         await desk.revoke(visit.who, session)
         return visit.go("/security", "session")

@@ -1,4 +1,6 @@
-"""Signing in: by password, by exchange login, by recovery code, by one-time link; joining; signing out."""
+"""Signing in: by password, by exchange login, by recovery code, by one-time link; joining; signing
+out.
+"""
 
 import secrets
 from collections.abc import Mapping, Sequence
@@ -40,7 +42,12 @@ def register_sign_in(rooms: Rooms) -> None:
     @rooms.post("/sign-in", Who.ANYONE, once=True)
     async def sign_in(visit: Visit) -> Response:
         try:
-            came = await desk.sign_in(visit.text("name"), Secret(visit.form.get("password", "")), visit.text("code"), visit.caller)
+            came = await desk.sign_in(
+                visit.text("name"),
+                Secret(visit.form.get("password", "")),
+                visit.text("code"),
+                visit.caller,
+            )
         except NotSignedIn as error:
             return visit.refuse("door/sign_in.html", {"": wait_words(error)}, way="password")
         return visit.enter(came, visit.next())
@@ -52,24 +59,38 @@ def register_sign_in(rooms: Rooms) -> None:
     @rooms.post("/sign-in/recovery", Who.ANYONE, once=True)
     async def recovery(visit: Visit) -> Response:
         try:
-            came = await desk.sign_in_with_recovery(visit.text("name"), visit.text("code"), visit.caller)
+            came = await desk.sign_in_with_recovery(
+                visit.text("name"), visit.text("code"), visit.caller
+            )
         except NotSignedIn as error:
             return visit.refuse("door/sign_in.html", {"": wait_words(error)}, way="recovery")
         wanted = visit.text("next")
-        return visit.enter(came, "/security/password" + (f"?next={quote(wanted, safe='')}" if wanted else ""))
+        return visit.enter(
+            came, "/security/password" + (f"?next={quote(wanted, safe='')}" if wanted else "")
+        )
 
     @rooms.get("/sign-in/exchange", Who.ANYONE)
     async def exchange_page(visit: Visit) -> Response:
-        return visit.page("door/sign_in.html", way="exchange", **_choice(visit, desk.exchange_doors()))
+        return visit.page(
+            "door/sign_in.html", way="exchange", **_choice(visit, desk.exchange_doors())
+        )
 
     @rooms.post("/sign-in/exchange", Who.ANYONE, once=True)
     async def exchange(visit: Visit) -> Response:
         shown = _choice(visit, desk.exchange_doors())
         try:
-            given = {} if shown["chosen"] is None else {each.name: visit.form.get(each.name, "") for each in shown["chosen"].fields}
-            came = await desk.sign_in_with_exchange(visit.text("exchange"), given, visit.text("code"), visit.caller)
+            given = (
+                {}
+                if shown["chosen"] is None
+                else {each.name: visit.form.get(each.name, "") for each in shown["chosen"].fields}
+            )
+            came = await desk.sign_in_with_exchange(
+                visit.text("exchange"), given, visit.text("code"), visit.caller
+            )
         except NotSignedIn as error:
-            return visit.refuse("door/sign_in.html", {"": wait_words(error)}, way="exchange", **shown)
+            return visit.refuse(
+                "door/sign_in.html", {"": wait_words(error)}, way="exchange", **shown
+            )
         except FormErrors as error:
             return visit.refuse("door/sign_in.html", error.errors, way="exchange", **shown)
         return visit.enter(came, visit.next())
@@ -83,7 +104,11 @@ def register_sign_in(rooms: Rooms) -> None:
         try:
             came = await desk.use_link(token, visit.caller)
         except NotSignedIn as error:
-            text = wait_words(error) if error.wait_s else "This link was used or has run out: ask for another."
+            text = (
+                wait_words(error)
+                if error.wait_s
+                else "This link was used or has run out: ask for another."
+            )
             return visit.refuse("door/welcome.html", {"": text}, token=token)
         return visit.enter(came, "/security")
 
@@ -98,13 +123,17 @@ def register_sign_in(rooms: Rooms) -> None:
         chosen = values["chosen"]
         assert isinstance(chosen, ExchangeChoice)
         try:
-            came = await desk.join(token, visit.text("name"), chosen.name, given_login(visit, chosen), visit.caller)
+            came = await desk.join(
+                token, visit.text("name"), chosen.name, given_login(visit, chosen), visit.caller
+            )
         except FormErrors as error:
             return visit.refuse("door/join.html", error.errors, **values)
         except NotSignedIn as error:
             return visit.refuse("door/join.html", {"": wait_words(error)}, **values)
         invited = desk.invited_to(came.person)
-        return visit.enter(came, "/security/password" + (f"?next=/strategies/{invited}" if invited else ""))
+        return visit.enter(
+            came, "/security/password" + (f"?next=/strategies/{invited}" if invited else "")
+        )
 
     @rooms.post("/sign-out", Who.SIGNED_IN)
     async def sign_out(visit: Visit) -> Response:
@@ -119,23 +148,39 @@ def register_sign_in(rooms: Rooms) -> None:
 
 
 def _demo_people(visit: Visit) -> tuple[tuple[str, str], ...]:
-    """Return whom a visitor of the demo may be; only ``rexalgo demo`` names any, and only to people on this machine."""
+    """Return whom a visitor of the demo may be; only ``rexalgo demo`` names any, and only to people
+    on this machine.
+    """
     return visit.settings.demo_people if asks_locally(visit.settings) else ()
 
 
 def _choice(visit: Visit, choices: Sequence[ExchangeChoice]) -> dict[str, Any]:
     wanted = visit.form.get("exchange", visit.query.get("exchange", ""))
-    return {"choices": choices, "chosen": next((each for each in choices if each.name == wanted), choices[0] if choices else None)}
+    return {
+        "choices": choices,
+        "chosen": next(
+            (each for each in choices if each.name == wanted), choices[0] if choices else None
+        ),
+    }
 
 
 def _join_values(visit: Visit, token: str) -> dict[str, Any]:
     desk = visit.desks.identity
-    may_join = desk.sign_up == "open" or (desk.sign_up == "invite" and desk.invitation(token) is not None)
-    return {"invite": token, "may_join": may_join, "sign_up": desk.sign_up, **_choice(visit, exchange_choices(visit.desks.office))}
+    may_join = desk.sign_up == "open" or (
+        desk.sign_up == "invite" and desk.invitation(token) is not None
+    )
+    return {
+        "invite": token,
+        "may_join": may_join,
+        "sign_up": desk.sign_up,
+        **_choice(visit, exchange_choices(visit.desks.office)),
+    }
 
 
 def given_login(visit: Visit, chosen: ExchangeChoice) -> Mapping[str, str]:
-    """Return the login that a form gives; a paper account is always made anew from a balance: any text is a login there, also another's."""
+    """Return the login that a form gives; a paper account is always made anew from a balance: any
+    text is a login there, also another's.
+    """
     if chosen.environment is not Environment.PAPER:
         return {each.name: visit.form.get(each.name, "") for each in chosen.fields}
     return {chosen.fields[0].name: paper_login(visit.text("balance"))}

@@ -1,4 +1,6 @@
-"""The operators' pages, each a command or two of the operator's shell, with the operator's name on what is done."""
+"""The operators' pages, each a command or two of the operator's shell, with the operator's name on
+what is done.
+"""
 
 import json
 from collections.abc import Mapping
@@ -20,16 +22,32 @@ PAGE: Final = 50
 SHOWN: Final = 20
 _WHOLE_MAX: Final = 99_999
 NEEDS: Final = {
-    "still": "/operate/alerts", "ledger": "/operate/system", "failing": "/operate/system", "unknowns": "/operate/unknowns",
-    "quarantine": "/operate?troubled=yes#accounts", "troubled": "/operate?troubled=yes#accounts", "exchange": "/operate#exchanges",
-    "switches": "/operate/switches", "alerts": "/operate/alerts", "refused": "/operate/webhooks", "late": "/operate#accounts",
-    "missed": "/operate#accounts", "wishes": "/operate/people",
-}  # fmt: skip
+    "still": "/operate/alerts",
+    "ledger": "/operate/system",
+    "failing": "/operate/system",
+    "unknowns": "/operate/unknowns",
+    "quarantine": "/operate?troubled=yes#accounts",
+    "troubled": "/operate?troubled=yes#accounts",
+    "exchange": "/operate#exchanges",
+    "switches": "/operate/switches",
+    "alerts": "/operate/alerts",
+    "refused": "/operate/webhooks",
+    "late": "/operate#accounts",
+    "missed": "/operate#accounts",
+    "wishes": "/operate/people",
+}
 """Where what needs somebody is acted upon, by its code."""
 SECTIONS: Final = (
-    ("", "Overview"), ("/switches", "Switches"), ("/unknowns", "Unknowns"), ("/people", "People"), ("/alerts", "Alerts"),
-    ("/webhooks", "Webhooks"), ("/audit", "Audit"), ("/plugins", "Plugins"), ("/system", "System"),
-)  # fmt: skip
+    ("", "Overview"),
+    ("/switches", "Switches"),
+    ("/unknowns", "Unknowns"),
+    ("/people", "People"),
+    ("/alerts", "Alerts"),
+    ("/webhooks", "Webhooks"),
+    ("/audit", "Audit"),
+    ("/plugins", "Plugins"),
+    ("/system", "System"),
+)
 """Each operator's page with its name in the row of tabs."""
 
 
@@ -51,29 +69,49 @@ class Desk:
         """Declare every page and act."""
         get, post = self._rooms.get, self._rooms.post
         for address, page in (
-            ("/operate", self.overview), ("/operate/accounts/<name>", self.account),
-            ("/operate/unknowns", self.unknowns), ("/operate/people", self.people), ("/operate/alerts", self.alerts),
-            ("/operate/webhooks", self.webhooks), ("/operate/audit", self.audit), ("/operate/plugins", self.plugins),
+            ("/operate", self.overview),
+            ("/operate/accounts/<name>", self.account),
+            ("/operate/unknowns", self.unknowns),
+            ("/operate/people", self.people),
+            ("/operate/alerts", self.alerts),
+            ("/operate/webhooks", self.webhooks),
+            ("/operate/audit", self.audit),
+            ("/operate/plugins", self.plugins),
             ("/operate/system", self.system),
-        ):  # fmt: skip
+        ):
             get(address, Who.OPERATOR)(page)
         for address, act in (
-            ("/operate/accounts/<name>/<act>", self.act), ("/operate/unknowns", self.decide), ("/operate/people/role", self.role),
-            ("/operate/people/master", self.master), ("/operate/audit/verify", self.verify),
-        ):  # fmt: skip
+            ("/operate/accounts/<name>/<act>", self.act),
+            ("/operate/unknowns", self.decide),
+            ("/operate/people/role", self.role),
+            ("/operate/people/master", self.master),
+            ("/operate/audit/verify", self.verify),
+        ):
             post(address, Who.OPERATOR)(act)
         for address, act in (
-            ("/operate/people/link", self.link), ("/operate/people/invite", self.invite), ("/operate/alerts/test", self.test_alert)
-        ):  # fmt: skip
+            ("/operate/people/link", self.link),
+            ("/operate/people/invite", self.invite),
+            ("/operate/alerts/test", self.test_alert),
+        ):
             post(address, Who.OPERATOR, once=True)(act)
-        post("/operate/people/revoke", Who.OPERATOR, again=Again(lambda said: "End this invitation", ("id",)))(self.revoke)
+        post(
+            "/operate/people/revoke",
+            Who.OPERATOR,
+            again=Again(lambda said: "End this invitation", ("id",)),
+        )(self.revoke)
 
     async def ask(self, visit: Visit, method: str, **params: Any) -> dict[str, Any]:
         """Run a command of the operator's shell, in the visitor's name and from where they are."""
-        return await self._commands.run(method, {**params, "by": visit.who.person.name, "address": visit.who.address})
+        return await self._commands.run(
+            method, {**params, "by": visit.who.person.name, "address": visit.who.address}
+        )
 
-    async def ask_form(self, visit: Visit, method: str, missing: str, **params: Any) -> dict[str, Any]:
-        """Run a command with what somebody typed; raises FormErrors. ``missing``: the field beside which stands what is not there."""
+    async def ask_form(
+        self, visit: Visit, method: str, missing: str, **params: Any
+    ) -> dict[str, Any]:
+        """Run a command with what somebody typed; raises FormErrors. ``missing``: the field beside
+        which stands what is not there.
+        """
         try:
             return await self.ask(visit, method, **params)
         except InvalidValue as error:
@@ -81,34 +119,75 @@ class Desk:
         except NothingThere as error:
             raise FormErrors({missing: str(error)}) from None
 
-    def page(self, visit: Visit, template: str, *, live: bool = True, errors: Mapping[str, str] | None = None, **values: Any) -> Response:
-        """Answer with a page of the operators' rooms; with ``errors`` a form was not taken, and the page holds still."""
+    def page(
+        self,
+        visit: Visit,
+        template: str,
+        *,
+        live: bool = True,
+        errors: Mapping[str, str] | None = None,
+        **values: Any,
+    ) -> Response:
+        """Answer with a page of the operators' rooms; with ``errors`` a form was not taken, and the
+        page holds still.
+        """
         newest = self._rooms.desks.pulse.newest() if live and not errors else None
-        return visit.page(f"operators/{template}.html", 422 if errors else 200, errors=errors, sections=SECTIONS, live=newest, **values)
+        return visit.page(
+            f"operators/{template}.html",
+            422 if errors else 200,
+            errors=errors,
+            sections=SECTIONS,
+            live=newest,
+            **values,
+        )
 
     # Overview and accounts
 
     async def overview(self, visit: Visit) -> Response:
         """Show how every account's task does, what is switched, and what wakes somebody."""
         seen, alerts, system = [
-            await self.ask(visit, "status", hours=1), await self.ask(visit, "alerts", hours=24), await self.ask(visit, "system")
-        ]  # fmt: skip
+            await self.ask(visit, "status", hours=1),
+            await self.ask(visit, "alerts", hours=24),
+            await self.ask(visit, "system"),
+        ]
         search, troubled = visit.query.get("search", "")[:80], visit.query.get("troubled") == "yes"
         after = visit.query.get("after", "")[:80]
-        found = await self.ask(visit, "accounts", search=search, troubled=troubled, after=after, limit=SHOWN + 1)
+        found = await self.ask(
+            visit, "accounts", search=search, troubled=troubled, after=after, limit=SHOWN + 1
+        )
         rows = found["accounts"]
         waking = [each for each in alerts["alerts"] if each["wakes"]]
         return self.page(
-            visit, "overview", seen=seen, rows=rows[:SHOWN], more=rows[SHOWN - 1]["name"] if len(rows) > SHOWN else "", trouble=_trouble,
-            total=sum(seen["accounts"].values()), search=search, troubled=troubled, waking=waking[:10], system=system, places=NEEDS,
-        )  # fmt: skip
+            visit,
+            "overview",
+            seen=seen,
+            rows=rows[:SHOWN],
+            more=rows[SHOWN - 1]["name"] if len(rows) > SHOWN else "",
+            trouble=_trouble,
+            total=sum(seen["accounts"].values()),
+            search=search,
+            troubled=troubled,
+            waking=waking[:10],
+            system=system,
+            places=NEEDS,
+        )
 
     async def account(self, visit: Visit, name: str) -> Response:
-        """Show one account: task, holdings, last check; with ``plan`` what differs from the exchange."""
+        """Show one account: task, holdings, last check; with ``plan`` what differs from the
+        exchange.
+        """
         found = (await self.ask(visit, "accounts", name=name))["accounts"][0]
-        plan = await self.ask(visit, "reconcile", name=name) if visit.query.get("plan") == "yes" else None
-        check = await self.ask(visit, "check", name=name) if visit.query.get("check") == "yes" else None
-        return self.page(visit, "account", each=found, plan=plan, check=check, trouble=_trouble(found))
+        plan = (
+            await self.ask(visit, "reconcile", name=name)
+            if visit.query.get("plan") == "yes"
+            else None
+        )
+        check = (
+            await self.ask(visit, "check", name=name) if visit.query.get("check") == "yes" else None
+        )
+        return self.page(
+            visit, "account", each=found, plan=plan, check=check, trouble=_trouble(found)
+        )
 
     async def act(self, visit: Visit, name: str, act: str) -> Response:
         """Apply corrections, or end a quarantine."""
@@ -119,7 +198,9 @@ class Desk:
             await self.ask(visit, "release", name=name)
         else:
             raise NothingThere("there is no such act")
-        return visit.go(f"/operate/accounts/{quote(name)}", "released" if act == "release" else "changed")
+        return visit.go(
+            f"/operate/accounts/{quote(name)}", "released" if act == "release" else "changed"
+        )
 
     # Orders without proof
 
@@ -128,9 +209,14 @@ class Desk:
         return await self._unknowns(visit)
 
     async def _unknowns(self, visit: Visit, errors: Mapping[str, str] | None = None) -> Response:
-        rows, about = (await self.ask(visit, "unknown"))["unknown"], (visit.text("signal"), visit.text("follower"))
+        rows, about = (
+            (await self.ask(visit, "unknown"))["unknown"],
+            (visit.text("signal"), visit.text("follower")),
+        )
         if errors and about not in [(each["signal_id"], each["account"]) for each in rows]:
-            errors = {"": "; ".join(errors.values())}  # its form is gone: the order was proven meanwhile
+            errors = {
+                "": "; ".join(errors.values())
+            }  # its form is gone: the order was proven meanwhile
         return self.page(visit, "unknowns", errors=errors, rows=rows, about=about)
 
     async def decide(self, visit: Visit) -> Response:
@@ -138,7 +224,9 @@ class Desk:
         visit.require_fresh()
         copy = {"signal": visit.text("signal"), "follower": visit.text("follower")}
         try:
-            await self.ask_form(visit, "decide", "order", **copy, note=visit.text("note"), order=visit.text("order"))
+            await self.ask_form(
+                visit, "decide", "order", **copy, note=visit.text("note"), order=visit.text("order")
+            )
         except FormErrors as error:
             return await self._unknowns(visit, error.errors)
         return visit.go("/operate/unknowns", "decided")
@@ -152,30 +240,57 @@ class Desk:
     async def _people(self, visit: Visit, errors: Mapping[str, str] | None = None) -> Response:
         shown: dict[str, Any] | None = visit.kept().get("made")
         search = visit.query.get("search", "")[:80]
-        told, invited = await self.ask(visit, "users", search=search, limit=SHOWN), await self.ask(visit, "invitations")
+        told, invited = (
+            await self.ask(visit, "users", search=search, limit=SHOWN),
+            await self.ask(visit, "invitations"),
+        )
         strategies = [row.name for row, _ in self._rooms.desks.performance.directory_of_all()]
         return self.page(
-            visit, "people", live=shown is None, errors=errors, rows=told["users"], total=told["total"], search=search,
-            asked=told["asked_to_be_master"], invitations=invited["invitations"], shown=shown, strategies=strategies,
-        )  # fmt: skip
+            visit,
+            "people",
+            live=shown is None,
+            errors=errors,
+            rows=told["users"],
+            total=told["total"],
+            search=search,
+            asked=told["asked_to_be_master"],
+            invitations=invited["invitations"],
+            shown=shown,
+            strategies=strategies,
+        )
 
     async def role(self, visit: Visit) -> Response:
         """Give or take a role."""
         visit.require_fresh()
-        await self.ask(visit, "user_role", name=visit.text("name"), role=visit.text("role"), take=visit.text("take") == "yes")
+        await self.ask(
+            visit,
+            "user_role",
+            name=visit.text("name"),
+            role=visit.text("role"),
+            take=visit.text("take") == "yes",
+        )
         return visit.go(f"/operate/people?search={quote(visit.text('name'))}", "role")
 
     async def link(self, visit: Visit) -> Response:
         """Make a one-time sign-in link, shown once."""
         visit.require_fresh()
-        return visit.show("/operate/people", made=await self.ask(visit, "user_link", name=visit.text("name")))
+        return visit.show(
+            "/operate/people", made=await self.ask(visit, "user_link", name=visit.text("name"))
+        )
 
     async def invite(self, visit: Visit) -> Response:
         """Make an invitation, shown once."""
         visit.require_fresh()
         try:
             numbers = _whole_numbers(visit, uses="1", days="7")
-            told = await self.ask_form(visit, "invite", "strategy", role=visit.text("role"), strategy=visit.text("strategy"), **numbers)
+            told = await self.ask_form(
+                visit,
+                "invite",
+                "strategy",
+                role=visit.text("role"),
+                strategy=visit.text("strategy"),
+                **numbers,
+            )
         except FormErrors as error:
             return await self._people(visit, error.errors)
         return visit.show("/operate/people", made=told)
@@ -188,7 +303,9 @@ class Desk:
     async def master(self, visit: Visit) -> Response:
         """Decide about somebody's wish to publish strategies."""
         visit.require_fresh()
-        await self.ask(visit, "decide_master", name=visit.text("name"), grant=visit.text("grant") == "yes")
+        await self.ask(
+            visit, "decide_master", name=visit.text("name"), grant=visit.text("grant") == "yes"
+        )
         return visit.go("/operate/people", "decided")
 
     # Records and the machine
@@ -196,11 +313,16 @@ class Desk:
     async def alerts(self, visit: Visit) -> Response:
         """Show alerts of the last days and how each channel does."""
         tested = visit.kept().get("tested")
-        return self.page(visit, "alerts", told=await self.ask(visit, "alerts", hours=24 * 7), tested=tested)
+        return self.page(
+            visit, "alerts", told=await self.ask(visit, "alerts", hours=24 * 7), tested=tested
+        )
 
     async def test_alert(self, visit: Visit) -> Response:
         """Send a test through one channel now."""
-        return visit.show("/operate/alerts", tested=await self.ask(visit, "alert_test", channel=visit.text("channel")))
+        return visit.show(
+            "/operate/alerts",
+            tested=await self.ask(visit, "alert_test", channel=visit.text("channel")),
+        )
 
     async def webhooks(self, visit: Visit) -> Response:
         """Show the newest deliveries that were not taken."""
@@ -248,7 +370,10 @@ def _trouble(each: dict[str, Any]) -> str:
 def _told(data: str) -> str:
     """Write what an audit row carries for a person; the command tells it as it is sealed."""
     found: dict[str, Any] = json.loads(data)
-    return "; ".join(f"{name.replace('_', ' ')}: {each if isinstance(each, str) else json.dumps(each)}" for name, each in found.items())
+    return "; ".join(
+        f"{name.replace('_', ' ')}: {each if isinstance(each, str) else json.dumps(each)}"
+        for name, each in found.items()
+    )
 
 
 def _whole_numbers(visit: Visit, **defaults: str) -> dict[str, int]:

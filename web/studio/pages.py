@@ -1,4 +1,6 @@
-"""The studio: strategies, their endpoints and secrets, test signals, deliveries, and the signature debugger."""
+"""The studio: strategies, their endpoints and secrets, test signals, deliveries, and the signature
+debugger.
+"""
 
 from collections.abc import Mapping
 from typing import Final
@@ -21,7 +23,11 @@ STATES: Final = {
     "by_link": ("By link", "Whoever has its address may follow; not in the directory."),
     "private": ("Private", "Nobody new may follow; those who do are copied."),
     "paused": ("Paused", "Entries are refused, exits still copied. Followers are told."),
-    "retired": ("Retired", "It runs no longer: entries are refused, exits still copied until nothing is left. Followers are told."),
+    "retired": (
+        "Retired",
+        "It runs no longer: entries are refused, exits still copied until nothing is left. "
+        "Followers are told.",
+    ),
 }
 
 
@@ -35,14 +41,21 @@ def register_studio(rooms: Rooms) -> None:
         rows = desk.strategies(visit.who) if is_master else ()
         asked = rooms.desks.identity.master_request(visit.who)
         return visit.page(
-            "studio/studio.html", rows=rows, is_master=is_master, asked=asked, states=STATES, live=rooms.desks.pulse.newest(),
+            "studio/studio.html",
+            rows=rows,
+            is_master=is_master,
+            asked=asked,
+            states=STATES,
+            live=rooms.desks.pulse.newest(),
             refused=rooms.desks.refused.all(visit.who) if is_master else (),
-        )  # fmt: skip
+        )
 
     @rooms.get("/studio/copy-trading", Who.MASTER)
     async def copy_trading(visit: Visit) -> Response:
         rows = [each for each in desk.strategies(visit.who) if each.kind == "copy_trading"]
-        return visit.page("studio/copy_trading.html", rows=rows, states=STATES, live=rooms.desks.pulse.newest())
+        return visit.page(
+            "studio/copy_trading.html", rows=rows, states=STATES, live=rooms.desks.pulse.newest()
+        )
 
     @rooms.get("/studio/copy-trading/new", Who.MASTER)
     async def new_page(visit: Visit) -> Response:
@@ -55,7 +68,9 @@ def register_studio(rooms: Rooms) -> None:
         except FormErrors as error:
             return visit.refuse("studio/new.html", error.errors, warnings=(), confirmed="")
         except LookFirst as error:
-            return visit.page("studio/new.html", 422, warnings=error.warnings, confirmed=error.confirmed)
+            return visit.page(
+                "studio/new.html", 422, warnings=error.warnings, confirmed=error.confirmed
+            )
         return visit.show(f"/studio/strategies/{identifier}/secret", made=shown, is_new=True)
 
     @rooms.get("/studio/strategies/<identifier>/secret", Who.MASTER)
@@ -65,29 +80,57 @@ def register_studio(rooms: Rooms) -> None:
             return visit.go(f"/studio/strategies/{identifier}", "gone")
         url, secret, symbol = kept["made"].url, kept["made"].secret.reveal(), row.symbols[0]
         return visit.page(
-            "studio/secret.html", identifier=row.id, name=row.name, url=url, secret=secret, is_new=kept["is_new"],
-            python=python_sender(url, secret, symbol), shell=shell_sender(url, secret, symbol),
-        )  # fmt: skip
+            "studio/secret.html",
+            identifier=row.id,
+            name=row.name,
+            url=url,
+            secret=secret,
+            is_new=kept["is_new"],
+            python=python_sender(url, secret, symbol),
+            shell=shell_sender(url, secret, symbol),
+        )
 
     @rooms.get("/studio/strategies/<identifier>", Who.MASTER)
     async def strategy(visit: Visit, identifier: str) -> Response:
         return show(visit, identifier)
 
     def show(
-        visit: Visit, identifier: str, errors: dict[str, str] | None = None, about: str = "", unconfirmed: LookFirst | None = None
+        visit: Visit,
+        identifier: str,
+        errors: dict[str, str] | None = None,
+        about: str = "",
+        unconfirmed: LookFirst | None = None,
     ) -> Response:
         row = desk.strategy(visit.who, identifier)
         webhook = desk.webhook(row)
         url = "" if webhook is None else webhook[1]
         return visit.page(
-            "studio/strategy.html", 422 if errors or unconfirmed else 200, errors=errors, row=row, webhook=webhook,
-            secrets=desk.secrets(row), states=STATES, audience=desk.audience(row), signals=desk.signals(row),
-            deliveries=desk.deliveries(row)[:15], actions=[each.value for each in Action], wrong=about,
-            python=python_sender(url, PLACEHOLDER, row.symbols[0]), shell=shell_sender(url, PLACEHOLDER, row.symbols[0]),
-            placeholder=PLACEHOLDER, message=desk.alert_message, live=rooms.desks.pulse.newest(), alerts=desk.alerts(row),
-            refused=rooms.desks.refused.of(visit.who, identifier), confirmed="" if unconfirmed is None else unconfirmed.confirmed,
-            warnings=() if errors else desk.warnings(row) if unconfirmed is None else unconfirmed.warnings,
-        )  # fmt: skip
+            "studio/strategy.html",
+            422 if errors or unconfirmed else 200,
+            errors=errors,
+            row=row,
+            webhook=webhook,
+            secrets=desk.secrets(row),
+            states=STATES,
+            audience=desk.audience(row),
+            signals=desk.signals(row),
+            deliveries=desk.deliveries(row)[:15],
+            actions=[each.value for each in Action],
+            wrong=about,
+            python=python_sender(url, PLACEHOLDER, row.symbols[0]),
+            shell=shell_sender(url, PLACEHOLDER, row.symbols[0]),
+            placeholder=PLACEHOLDER,
+            message=desk.alert_message,
+            live=rooms.desks.pulse.newest(),
+            alerts=desk.alerts(row),
+            refused=rooms.desks.refused.of(visit.who, identifier),
+            confirmed="" if unconfirmed is None else unconfirmed.confirmed,
+            warnings=()
+            if errors
+            else desk.warnings(row)
+            if unconfirmed is None
+            else unconfirmed.warnings,
+        )
 
     @rooms.post("/studio/strategies/<identifier>/describe", Who.MASTER)
     async def describe(visit: Visit, identifier: str) -> Response:
@@ -99,7 +142,9 @@ def register_studio(rooms: Rooms) -> None:
             return show(visit, identifier, unconfirmed=error)
         return visit.go(f"/studio/strategies/{identifier}", "consent-asked" if asks else "saved")
 
-    @rooms.post("/studio/strategies/<identifier>/state", Who.MASTER, again=Again(_state_again, ("state",)))
+    @rooms.post(
+        "/studio/strategies/<identifier>/state", Who.MASTER, again=Again(_state_again, ("state",))
+    )
     async def state(visit: Visit, identifier: str) -> Response:
         await desk.set_state(visit.who, identifier, visit.text("state"))
         return visit.go(f"/studio/strategies/{identifier}", "saved")
@@ -109,7 +154,11 @@ def register_studio(rooms: Rooms) -> None:
         made = await desk.rotate(visit.who, identifier)
         return visit.show(f"/studio/strategies/{identifier}/secret", made=made, is_new=False)
 
-    @rooms.post("/studio/strategies/<identifier>/revoke", Who.MASTER, again=Again(lambda said: "Revoke the old secret of this strategy"))
+    @rooms.post(
+        "/studio/strategies/<identifier>/revoke",
+        Who.MASTER,
+        again=Again(lambda said: "Revoke the old secret of this strategy"),
+    )
     async def revoke(visit: Visit, identifier: str) -> Response:
         await desk.revoke_old(visit.who, identifier)
         return visit.go(f"/studio/strategies/{identifier}", "revoked")
@@ -125,9 +174,19 @@ def register_studio(rooms: Rooms) -> None:
         webhook = desk.webhook(row)
         if webhook is None or webhook[0].id != endpoint:
             raise NothingThere("there is no such endpoint of yours")
-        return visit.page("studio/delete.html", row=row, endpoint=webhook[0], url=webhook[1], audience=desk.audience(row))
+        return visit.page(
+            "studio/delete.html",
+            row=row,
+            endpoint=webhook[0],
+            url=webhook[1],
+            audience=desk.audience(row),
+        )
 
-    @rooms.post("/studio/strategies/<identifier>/endpoints/<endpoint>/<act>", Who.MASTER, again=Again(_endpoint_again))
+    @rooms.post(
+        "/studio/strategies/<identifier>/endpoints/<endpoint>/<act>",
+        Who.MASTER,
+        again=Again(_endpoint_again),
+    )
     async def endpoint_act(visit: Visit, identifier: str, endpoint: str, act: str) -> Response:
         if act == "delete":
             await desk.delete(visit.who, identifier, endpoint)
@@ -144,7 +203,17 @@ def register_studio(rooms: Rooms) -> None:
         except FormErrors as error:
             return show(visit, identifier, error.errors, "test")
         if told.signal_id is None:
-            return show(visit, identifier, {"": f"The endpoint answered {told.kind.value}: {told.field} expected {told.expected}"}, "test")
+            return show(
+                visit,
+                identifier,
+                {
+                    "": (
+                        f"The endpoint answered {told.kind.value}: {told.field} expected "
+                        f"{told.expected}"
+                    )
+                },
+                "test",
+            )
         return visit.go(f"/studio/strategies/{identifier}", "tested")
 
     @rooms.get("/studio/strategies/<identifier>/signals", Who.MASTER)
@@ -159,8 +228,13 @@ def register_studio(rooms: Rooms) -> None:
     async def deliveries(visit: Visit, identifier: str) -> Response:
         row, before = desk.strategy(visit.who, identifier), _number(visit.query.get("before", ""))
         found = desk.deliveries(row, before)
-        older, live = found[-1].id if len(found) >= 50 else None, rooms.desks.pulse.newest() if before is None else None
-        return visit.page("studio/deliveries.html", row=row, deliveries=found, older=older, live=live)
+        older, live = (
+            found[-1].id if len(found) >= 50 else None,
+            rooms.desks.pulse.newest() if before is None else None,
+        )
+        return visit.page(
+            "studio/deliveries.html", row=row, deliveries=found, older=older, live=live
+        )
 
     @rooms.get("/studio/strategies/<identifier>/close", Who.MASTER)
     async def close_page(visit: Visit, identifier: str) -> Response:
@@ -168,7 +242,9 @@ def register_studio(rooms: Rooms) -> None:
         return visit.page("studio/close.html", row=row, audience=desk.audience(row))
 
     @rooms.post(
-        "/studio/strategies/<identifier>/close", Who.MASTER, again=Again(lambda said: "Close what this strategy opened, for everybody")
+        "/studio/strategies/<identifier>/close",
+        Who.MASTER,
+        again=Again(lambda said: "Close what this strategy opened, for everybody"),
     )
     async def close(visit: Visit, identifier: str) -> Response:
         await desk.close_everything(visit.who, identifier)
@@ -186,14 +262,23 @@ def register_studio(rooms: Rooms) -> None:
             return _tradingview(visit, identifier, error.errors)
         return visit.show(f"/studio/strategies/{identifier}/tradingview", url=Secret(url))
 
-    def _tradingview(visit: Visit, identifier: str, errors: dict[str, str] | None = None) -> Response:
+    def _tradingview(
+        visit: Visit, identifier: str, errors: dict[str, str] | None = None
+    ) -> Response:
         url = visit.kept()["url"].reveal() if visit.kept() else ""
         row = desk.strategy(visit.who, identifier)
         made = [each for each in desk.endpoints(row) if each.has_token]
         return visit.page(
-            "studio/tradingview.html", 422 if errors else 200, errors=errors, row=row, made=made, url=url, enabled=desk.alerts_enabled(),
-            message=desk.alert_message, ready=desk.ready_messages(row),
-        )  # fmt: skip
+            "studio/tradingview.html",
+            422 if errors else 200,
+            errors=errors,
+            row=row,
+            made=made,
+            url=url,
+            enabled=desk.alerts_enabled(),
+            message=desk.alert_message,
+            ready=desk.ready_messages(row),
+        )
 
     @rooms.get("/studio/debugger", Who.MASTER)
     async def debugger_page(visit: Visit) -> Response:
@@ -201,18 +286,30 @@ def register_studio(rooms: Rooms) -> None:
 
     @rooms.post("/studio/debugger", Who.MASTER)
     async def debugger(visit: Visit) -> Response:
-        found = await desk.debug(visit.who, visit.text("strategy"), visit.form.get("headers", ""), visit.form.get("body", ""))
+        found = await desk.debug(
+            visit.who,
+            visit.text("strategy"),
+            visit.form.get("headers", ""),
+            visit.form.get("body", ""),
+        )
         return _debugger(visit, found)
 
     def _debugger(visit: Visit, found: object) -> Response:
         rows = [each for each in desk.strategies(visit.who) if desk.webhook(each) is not None]
         return visit.page(
-            "studio/debugger.html", rows=rows, findings=found, chosen=visit.form.get("strategy", visit.query.get("strategy", ""))
+            "studio/debugger.html",
+            rows=rows,
+            findings=found,
+            chosen=visit.form.get("strategy", visit.query.get("strategy", "")),
         )
 
 
 def _state_again(said: Mapping[str, str]) -> str:
-    return f"Set this strategy to {STATES[said['state']][0]}" if said["state"] in ("private", "paused", "retired") else ""
+    return (
+        f"Set this strategy to {STATES[said['state']][0]}"
+        if said["state"] in ("private", "paused", "retired")
+        else ""
+    )
 
 
 def _endpoint_again(said: Mapping[str, str]) -> str:

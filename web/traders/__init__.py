@@ -1,1 +1,3 @@
-"""The traders' rooms: how my accounts stand, what they copy, what became of signals, and how to stop."""
+"""The traders' rooms: how my accounts stand, what they copy, what became of signals, and how to
+stop.
+"""

@@ -15,13 +15,19 @@ def register_accounts(rooms: Rooms) -> None:
     @rooms.get("/accounts", Who.SIGNED_IN)
     async def accounts(visit: Visit) -> Response:
         return visit.page(
-            "traders/accounts.html", cards=following.cards(visit.who), former=following.former_accounts(visit.who),
+            "traders/accounts.html",
+            cards=following.cards(visit.who),
+            former=following.former_accounts(visit.who),
             live=rooms.desks.pulse.newest(),
-        )  # fmt: skip
+        )
 
     @rooms.get("/accounts/connect", Who.SIGNED_IN)
     async def connect_page(visit: Visit) -> Response:
-        return visit.page("traders/connect.html", choices=desk.choices(), chosen=desk.choice(visit.query.get("exchange", "")))
+        return visit.page(
+            "traders/connect.html",
+            choices=desk.choices(),
+            chosen=desk.choice(visit.query.get("exchange", "")),
+        )
 
     @rooms.post("/accounts/connect", Who.SIGNED_IN, once=True)
     async def connect(visit: Visit) -> Response:
@@ -29,14 +35,21 @@ def register_accounts(rooms: Rooms) -> None:
         try:
             row = await desk.connect(visit.who, chosen.name, given_login(visit, chosen))
         except FormErrors as error:
-            return visit.refuse("traders/connect.html", error.errors, choices=desk.choices(), chosen=chosen)
+            return visit.refuse(
+                "traders/connect.html", error.errors, choices=desk.choices(), chosen=chosen
+            )
         return visit.go(f"/accounts/{row.name}", "connected")
 
     @rooms.get("/accounts/<name>", Who.FOLLOWER)
     async def account(visit: Visit, name: str) -> Response:
         row = following.account(visit.who, name)
         card = next(each for each in following.cards(visit.who) if each.row.id == row.id)
-        return visit.page("traders/account.html", card=card, choice=desk.choice(row.exchange), live=rooms.desks.pulse.newest())
+        return visit.page(
+            "traders/account.html",
+            card=card,
+            choice=desk.choice(row.exchange),
+            live=rooms.desks.pulse.newest(),
+        )
 
     @rooms.post("/accounts/<name>/check", Who.FOLLOWER)
     async def check(visit: Visit, name: str) -> Response:
@@ -53,7 +66,11 @@ def register_accounts(rooms: Rooms) -> None:
         row = desk.with_key(visit.who, name)
         chosen = desk.choice(row.exchange)
         try:
-            await desk.replace_key(visit.who, name, {each.name: visit.form.get(each.name, "") for each in chosen.fields})
+            await desk.replace_key(
+                visit.who,
+                name,
+                {each.name: visit.form.get(each.name, "") for each in chosen.fields},
+            )
         except FormErrors as error:
             return visit.refuse("traders/key.html", error.errors, row=row, chosen=chosen)
         return visit.go(f"/accounts/{name}", "key")
@@ -61,9 +78,13 @@ def register_accounts(rooms: Rooms) -> None:
     def leaving(visit: Visit, name: str, errors: dict[str, str] | None = None) -> Response:
         row = following.account(visit.who, name)
         return visit.page(
-            "traders/disconnect.html", 422 if errors else 200, errors=errors, row=row, held=following.still_open(visit.who, name),
+            "traders/disconnect.html",
+            422 if errors else 200,
+            errors=errors,
+            row=row,
+            held=following.still_open(visit.who, name),
             chosen=desk.choice(row.exchange),
-        )  # fmt: skip
+        )
 
     @rooms.get("/accounts/<name>/disconnect", Who.FOLLOWER)
     async def disconnect_page(visit: Visit, name: str) -> Response:
@@ -76,4 +97,6 @@ def register_accounts(rooms: Rooms) -> None:
             await desk.disconnect(visit.who, name, keep=visit.text("keep") == "yes")
         except FormErrors as error:
             return leaving(visit, name, error.errors)
-        return visit.go("/accounts", "disconnected-paper" if row.environment == "paper" else "disconnected")
+        return visit.go(
+            "/accounts", "disconnected-paper" if row.environment == "paper" else "disconnected"
+        )

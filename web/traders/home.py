@@ -17,11 +17,17 @@ def register_home(rooms: Rooms) -> None:
     async def home(visit: Visit) -> Response:
         cards = desk.cards(visit.who)
         return visit.page(
-            "traders/home.html", cards=cards, copies=desk.copies(visit.who, limit=LAST),
+            "traders/home.html",
+            cards=cards,
+            copies=desk.copies(visit.who, limit=LAST),
             live=rooms.desks.pulse.newest(),
-        )  # fmt: skip
+        )
 
-    @rooms.post("/accounts/<name>/pause", Who.FOLLOWER, again=Again(lambda said: f"Pause {said['name']}: no new trades"))
+    @rooms.post(
+        "/accounts/<name>/pause",
+        Who.FOLLOWER,
+        again=Again(lambda said: f"Pause {said['name']}: no new trades"),
+    )
     async def pause(visit: Visit, name: str) -> Response:
         await desk.pause(visit.who, name)
         return visit.go("/home", "paused")
@@ -35,11 +41,23 @@ def register_home(rooms: Rooms) -> None:
     async def flatten_page(visit: Visit, name: str) -> Response:
         row = desk.account(visit.who, name)
         return visit.page(
-            "traders/flatten.html", row=row, open=desk.still_open(visit.who, name), live=rooms.desks.pulse.newest(),
-            is_on=any(each.row.id == row.id and each.level == "flatten" for each in desk.cards(visit.who)),
-        )  # fmt: skip
+            "traders/flatten.html",
+            row=row,
+            open=desk.still_open(visit.who, name),
+            live=rooms.desks.pulse.newest(),
+            is_on=any(
+                each.row.id == row.id and each.level == "flatten" for each in desk.cards(visit.who)
+            ),
+        )
 
-    @rooms.post("/accounts/<name>/flatten", Who.FOLLOWER, again=Again(lambda said: f"Flatten {said['name']}: close what the engine opened"))
+    @rooms.post(
+        "/accounts/<name>/flatten",
+        Who.FOLLOWER,
+        again=Again(lambda said: f"Flatten {said['name']}: close what the engine opened"),
+    )
     async def flatten(visit: Visit, name: str) -> Response:
         await desk.flatten(visit.who, name)
-        return visit.go(f"/accounts/{name}/flatten", "flattening" if desk.still_open(visit.who, name) else "flat")
+        return visit.go(
+            f"/accounts/{name}/flatten",
+            "flattening" if desk.still_open(visit.who, name) else "flat",
+        )

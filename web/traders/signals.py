@@ -19,28 +19,53 @@ def register_signals(rooms: Rooms) -> None:
     @rooms.get("/signals", Who.FOLLOWER)
     async def signals(visit: Visit) -> Response:
         accounts = [*desk.accounts(visit.who), *desk.former_accounts(visit.who)]
-        chosen = {name: visit.query.get(name, "")[:80] for name in ("strategy", "account", "family")}
+        chosen = {
+            name: visit.query.get(name, "")[:80] for name in ("strategy", "account", "family")
+        }
         before = _number(visit.query.get("before", ""))
         rows = desk.copies(
-            visit.who, before=before, strategy=chosen["strategy"], account=chosen["account"], family=chosen["family"]
-        )  # fmt: skip
+            visit.who,
+            before=before,
+            strategy=chosen["strategy"],
+            account=chosen["account"],
+            family=chosen["family"],
+        )
         return visit.page(
-            "traders/signals.html", rows=rows, chosen=chosen, families=FAMILIES, accounts=accounts,
-            strategies=desk.strategies_copied(visit.who), older=_older(rows),
+            "traders/signals.html",
+            rows=rows,
+            chosen=chosen,
+            families=FAMILIES,
+            accounts=accounts,
+            strategies=desk.strategies_copied(visit.who),
+            older=_older(rows),
             live=rooms.desks.pulse.newest() if before is None else None,
-        )  # fmt: skip
+        )
 
     @rooms.get("/signals/<signal>/<account>", Who.FOLLOWER)
     async def why(visit: Visit, signal: str, account: str) -> Response:
         found = desk.why(visit.who, signal, account)
-        followed = next((each for each in desk.agreements(visit.who) if each.strategy_name == found.strategy), None)
-        change = _SETTINGS.get(found.setting or "", f"/strategies/{followed.strategy}/follow?account={account}" if followed else "")
-        return visit.page("traders/why.html", why=found, change=change if found.setting else "", live=rooms.desks.pulse.newest())
+        followed = next(
+            (each for each in desk.agreements(visit.who) if each.strategy_name == found.strategy),
+            None,
+        )
+        change = _SETTINGS.get(
+            found.setting or "",
+            f"/strategies/{followed.strategy}/follow?account={account}" if followed else "",
+        )
+        return visit.page(
+            "traders/why.html",
+            why=found,
+            change=change if found.setting else "",
+            live=rooms.desks.pulse.newest(),
+        )
 
     @rooms.get("/positions", Who.FOLLOWER)
     async def positions(visit: Visit) -> Response:
         return visit.page(
-            "traders/positions.html", rows=desk.positions(visit.who), cards=desk.cards(visit.who), live=rooms.desks.pulse.newest()
+            "traders/positions.html",
+            rows=desk.positions(visit.who),
+            cards=desk.cards(visit.who),
+            live=rooms.desks.pulse.newest(),
         )
 
     @rooms.get("/orders", Who.FOLLOWER)
@@ -54,7 +79,10 @@ def register_signals(rooms: Rooms) -> None:
     @rooms.get("/notifications", Who.SIGNED_IN)
     async def notifications(visit: Visit) -> Response:
         return visit.page(
-            "traders/notifications.html", alerts=desk.alerts(visit.who), about_strategies=ABOUT_STRATEGIES, live=rooms.desks.pulse.newest()
+            "traders/notifications.html",
+            alerts=desk.alerts(visit.who),
+            about_strategies=ABOUT_STRATEGIES,
+            live=rooms.desks.pulse.newest(),
         )
 
 

@@ -34,17 +34,31 @@ def register_strategies(rooms: Rooms) -> None:
             (
                 each,
                 result_chart(
-                    each.curve.points, f"Result of followers, {each.environment.upper()}", "USDT", zone, visit.now, each.curve.exact_since
+                    each.curve.points,
+                    f"Result of followers, {each.environment.upper()}",
+                    "USDT",
+                    zone,
+                    visit.now,
+                    each.curve.exact_since,
                 ),
                 desk.trades(row.id, each.environment),
             )
             for each in figures
         ]
-        agreements = [(each, terms_fields(each.policy)) for each in desk.agreements(visit.who, row.id)]
+        agreements = [
+            (each, terms_fields(each.policy)) for each in desk.agreements(visit.who, row.id)
+        ]
         return visit.page(
-            "traders/strategy.html", row=row, charts=charts, outcomes=desk.outcomes(row.id), agreements=agreements,
-            accounts=desk.accounts(visit.who), limits=LIMIT_WORDS, sizings=SIZINGS, live=rooms.desks.pulse.newest(),
-        )  # fmt: skip
+            "traders/strategy.html",
+            row=row,
+            charts=charts,
+            outcomes=desk.outcomes(row.id),
+            agreements=agreements,
+            accounts=desk.accounts(visit.who),
+            limits=LIMIT_WORDS,
+            sizings=SIZINGS,
+            live=rooms.desks.pulse.newest(),
+        )
 
     @rooms.get("/performance", Who.FOLLOWER)
     async def performance(visit: Visit) -> Response:
@@ -58,16 +72,37 @@ def register_strategies(rooms: Rooms) -> None:
         figures, worth, zone = desk.figures(row), desk.equity(row), visit.who.person.zone
         summed = periods(figures, size)
         shown, drawn = summed[: _BARS[size]], without_gaps(summed, size)[: _BARS[size]]
-        trades = desk.account_trades(row, int(before) if before.isascii() and before.isdigit() and len(before) < 19 else None)
+        trades = desk.account_trades(
+            row, int(before) if before.isascii() and before.isdigit() and len(before) < 19 else None
+        )
         return visit.page(
-            "traders/performance.html", row=row, accounts=accounts, figures=figures, size=size, sizes=list(_BARS),
-            summed=shown, trades=trades, older=trades[-1].id if len(trades) >= 50 else None,
+            "traders/performance.html",
+            row=row,
+            accounts=accounts,
+            figures=figures,
+            size=size,
+            sizes=list(_BARS),
+            summed=shown,
+            trades=trades,
+            older=trades[-1].id if len(trades) >= 50 else None,
             equity=worth_chart(worth, "Equity", "USDT", zone),
             falls=falls_chart(worth, "Drawdown of equity", zone),
-            curve=result_chart(figures.curve.points, "Running result", "USDT", zone, row.ended_at or visit.now, figures.curve.exact_since),
-            bars=bar_chart([(each.label, short_period(each.label), each.result) for each in reversed(drawn)], f"Result by {size}", "USDT"),
-            books=desk.books(row), live=rooms.desks.pulse.newest(),
-        )  # fmt: skip
+            curve=result_chart(
+                figures.curve.points,
+                "Running result",
+                "USDT",
+                zone,
+                row.ended_at or visit.now,
+                figures.curve.exact_since,
+            ),
+            bars=bar_chart(
+                [(each.label, short_period(each.label), each.result) for each in reversed(drawn)],
+                f"Result by {size}",
+                "USDT",
+            ),
+            books=desk.books(row),
+            live=rooms.desks.pulse.newest(),
+        )
 
     @rooms.get("/performance.csv", Who.FOLLOWER)
     async def as_csv(visit: Visit) -> Response:
@@ -79,7 +114,11 @@ def register_strategies(rooms: Rooms) -> None:
     @rooms.get("/performance/funding.csv", Who.FOLLOWER)
     async def funding_as_csv(visit: Visit) -> Response:
         row = desk.account(visit.who, visit.query.get("account", "")[:80])
-        return visit.go("/accounts") if row is None else _csv(desk.funding_csv(row), f"funding-{row.name}.csv")
+        return (
+            visit.go("/accounts")
+            if row is None
+            else _csv(desk.funding_csv(row), f"funding-{row.name}.csv")
+        )
 
 
 def _csv(text: str, file_name: str) -> Response:

@@ -1,7 +1,8 @@
 """The kit for exchange adapters: numbered promises, each with what to do where it is not kept.
 
-``registry`` holds the cases, ``running`` runs one on a ``kit``. Cases are in ``about`` (E0), ``entries`` and ``protection`` (E1),
-``exits`` (E2), ``lines`` (E3, E4), ``readings`` (E50 on) and ``telling`` (E57 on).
+``registry`` holds the cases, ``running`` runs one on a ``kit``. Cases are in ``about`` (E0),
+``entries`` and ``protection`` (E1), ``exits`` (E2), ``lines`` (E3, E4), ``readings`` (E50 on) and
+``telling`` (E57 on).
 """
 
 from collections.abc import Callable
@@ -16,9 +17,17 @@ from engine.testing.exchange.running import run_case
 from engine.testing.report import CaseResult, KitReport, Verdict
 
 __all__ = [
-    "ExchangeUnderTest", "about", "check_exchange_adapter", "entries", "exchange_cases", "exits", "lines", "protection", "readings",
+    "ExchangeUnderTest",
+    "about",
+    "check_exchange_adapter",
+    "entries",
+    "exchange_cases",
+    "exits",
+    "lines",
+    "protection",
+    "readings",
     "telling",
-]  # fmt: skip
+]
 
 
 def exchange_cases() -> tuple[tuple[str, str], ...]:
@@ -33,9 +42,11 @@ async def check_exchange_adapter(
     stop_at_first: bool = False,
     tell: Callable[[CaseResult], None] = lambda _: None,
 ) -> KitReport:
-    """Run every case, or the one with the number ``only``, against a real exchange, simulator or paper account.
+    """Run every case, or the one with the number ``only``, against a real exchange, simulator or
+    paper account.
 
-    ``stop_at_first`` ends with the first case that fails. ``tell`` gets each result as soon as it is there.
+    ``stop_at_first`` ends with the first case that fails. ``tell`` gets each result as soon as it
+    is there.
     """
     kit = ExchangeKit(under_test)
     results: list[CaseResult] = []
@@ -48,18 +59,25 @@ async def check_exchange_adapter(
                     break
     finally:
         await kit.aclose()
-    return KitReport("exchange", under_test.adapter.name, tuple(results), capabilities(under_test.adapter.traits))
+    return KitReport(
+        "exchange", under_test.adapter.name, tuple(results), capabilities(under_test.adapter.traits)
+    )
 
 
 def capabilities(traits: ExchangeTraits) -> dict[str, str]:
     """Return what the traits say, in words, by their names, and what proves an exit by them."""
-    return {each.name: _word(getattr(traits, each.name)) for each in fields(traits)} | {"exit_proof": exit_proof(traits)}
+    return {each.name: _word(getattr(traits, each.name)) for each in fields(traits)} | {
+        "exit_proof": exit_proof(traits)
+    }
 
 
 def exit_proof(traits: ExchangeTraits) -> str:
     """Return what proves an exit at this exchange, the best proof first."""
     proofs = (
-        (traits.exits_carry_client_order_id and traits.reads_client_order_id, "its client order id"),
+        (
+            traits.exits_carry_client_order_id and traits.reads_client_order_id,
+            "its client order id",
+        ),
         (traits.names_positions, "the order that names the position"),
         (traits.reports_closed_positions, "the closed position"),
         (True, "a later reading without the position"),

@@ -1,4 +1,6 @@
-"""E10 to E14, E18 and E19: entries, what is read back of them, resting orders, leverage. Stop and target stand in ``protection``."""
+"""E10 to E14, E18 and E19: entries, what is read back of them, resting orders, leverage. Stop and
+target stand in ``protection``.
+"""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -25,7 +27,8 @@ FREE_AGAIN_S: Final = 3.0
     "E10",
     "an entry is one writing request, and what comes back describes it",
     do=(
-        "send one POST in place_order and return an OrderReport of this very order; what has not been filled yet is OPEN with "
+        "send one POST in place_order and return an OrderReport of this very order; what has not "
+        "been filled yet is OPEN with "
         "nothing filled"
     ),
 )
@@ -33,7 +36,10 @@ async def _entry_is_one_order(kit: ExchangeKit) -> None:
     order = await kit.intent()
     report, _ = await kit.entered(order)
     if kit.http.used:
-        expect(kit.http.plan.writes == 1, f"expected one writing request in place_order, found {kit.http.plan.writes}")
+        expect(
+            kit.http.plan.writes == 1,
+            f"expected one writing request in place_order, found {kit.http.plan.writes}",
+        )
     expect_sound(report, "the report of place_order")
     expect(
         report.client_order_id in (None, order.client_order_id),
@@ -42,15 +48,18 @@ async def _entry_is_one_order(kit: ExchangeKit) -> None:
     expect(report.reduce_only is not True, "expected reduce_only False of an entry, found True")
     as_of = (await kit.account()).as_of
     expect(
-        abs(report.created_at - as_of) < CLOCKS_APART, f"expected created_at near the exchange's clock {as_of}, found {report.created_at}"
+        abs(report.created_at - as_of) < CLOCKS_APART,
+        f"expected created_at near the exchange's clock {as_of}, found {report.created_at}",
     )
 
 
 @case(
     "E11",
-    "an order is read back with its fill, under the id and the client order id that the traits promise, within the promised time",
+    "an order is read back with its fill, under the id and the client order id that the traits "
+    "promise, within the promised time",
     do=(
-        "map side, quantity, state, fill, price and creation time of the exchange's rows; let since include its own moment; "
+        "map side, quantity, state, fill, price and creation time of the exchange's rows; let "
+        "since include its own moment; "
         "correct reads_client_order_id or visible_within_s where the traits promise too much"
     ),
 )
@@ -63,9 +72,18 @@ async def _read_back(kit: ExchangeKit) -> None:
         await _seen_in_time(kit, order, report.exchange_order_id)
         found = await kit.found(order, report.exchange_order_id)
         expect_sound(found, "the order read back")
-        expect(found.status is OrderStatus.FILLED, f"expected a market order to be filled, found {found.status}")
-        expect(found.quantity == order.quantity, f"expected quantity {order.quantity}, found {found.quantity}")
-        expect(found.side is order.side, f"expected side {order.side.value} for a {side.value} entry, found {found.side.value}")
+        expect(
+            found.status is OrderStatus.FILLED,
+            f"expected a market order to be filled, found {found.status}",
+        )
+        expect(
+            found.quantity == order.quantity,
+            f"expected quantity {order.quantity}, found {found.quantity}",
+        )
+        expect(
+            found.side is order.side,
+            f"expected side {order.side.value} for a {side.value} entry, found {found.side.value}",
+        )
         expect(found.reduce_only is not True, "expected reduce_only False of an entry, found True")
         if await kit.reads_client_order_id():
             expect(
@@ -74,15 +92,27 @@ async def _read_back(kit: ExchangeKit) -> None:
             )
         paid = found.average_price or Decimal(0)
         expect(
-            quote.last * Decimal("0.8") < paid < quote.last * Decimal("1.2"), f"expected an average price near {quote.last}, found {paid}"
+            quote.last * Decimal("0.8") < paid < quote.last * Decimal("1.2"),
+            f"expected an average price near {quote.last}, found {paid}",
         )
         again = await connection.find_orders(order.symbol, found.created_at)
-        same = next((each for each in again.orders if each.exchange_order_id == found.exchange_order_id), None)
-        expect(same is not None, f"expected an order created at {found.created_at} in the reading since that moment, found none")
-        expect(same is not None and same.created_at == found.created_at, f"expected created_at {found.created_at} each time, found {same}")
+        same = next(
+            (each for each in again.orders if each.exchange_order_id == found.exchange_order_id),
+            None,
+        )
+        expect(
+            same is not None,
+            f"expected an order created at {found.created_at} in the reading since that moment, "
+            "found none",
+        )
+        expect(
+            same is not None and same.created_at == found.created_at,
+            f"expected created_at {found.created_at} each time, found {same}",
+        )
         as_of = (await kit.account()).as_of
         expect(
-            abs(found.created_at - as_of) < CLOCKS_APART, f"expected created_at near the exchange's clock {as_of}, found {found.created_at}"
+            abs(found.created_at - as_of) < CLOCKS_APART,
+            f"expected created_at near the exchange's clock {as_of}, found {found.created_at}",
         )
         await kit.held(order)
         await kit.flatten()
@@ -99,45 +129,64 @@ async def _seen_in_time(kit: ExchangeKit, order: OrderIntent, identifier: str) -
         if any(each.exchange_order_id == identifier for each in history.orders):
             expect(
                 took <= promised + VISIBLE_SLACK_S,
-                f"expected the order to show within visible_within_s = {promised:g} s, found {took:.1f} s",
+                f"expected the order to show within visible_within_s = {promised:g} s, found "
+                f"{took:.1f} s",
             )
             return
         await trio.sleep(LOOK_S)
-    raise CaseFailed(f"expected find_orders to show order {identifier} within visible_within_s = {promised:g} s, found no such order")
+    raise CaseFailed(
+        f"expected find_orders to show order {identifier} within visible_within_s = {promised:g} "
+        "s, found no such order"
+    )
 
 
 @case(
     "E12",
-    "a long and a short entry open that side, with that quantity, leverage and margin, and take their money",
+    "a long and a short entry open that side, with that quantity, leverage and margin, and take "
+    "their money",
     do=(
-        "map side, quantity (in the base asset, positive), leverage, margin and prices of the exchange's positions, and free and "
+        "map side, quantity (in the base asset, positive), leverage, margin and prices of the "
+        "exchange's positions, and free and "
         "total money; set the leverage of this order, every time that it differs"
     ),
 )
 async def _position_is_right(kit: ExchangeKit) -> None:
-    trades = [(LONG, 0, 2, 4), (SHORT, 0, 3, 4)] + ([(LONG, 1, 2, 1)] if len(await kit.contracts()) > 1 else [])
+    trades = [(LONG, 0, 2, 4), (SHORT, 0, 3, 4)] + (
+        [(LONG, 1, 2, 1)] if len(await kit.contracts()) > 1 else []
+    )
     for side, number, leverage, times in trades:
         _, quote = await kit.contract(number)
         before = await _all_free(kit)
         order = await kit.intent(side, times, number, leverage)
         _, position = await kit.entered(order)
-        expect(position.side is side, f"expected a {side.value} position, found {position.side.value}")
-        expect(position.quantity == order.quantity, f"expected {order.quantity} of {order.symbol}, found {position.quantity}")
-        expect(position.leverage == order.leverage, f"expected leverage {order.leverage}, found {position.leverage}")
+        expect(
+            position.side is side, f"expected a {side.value} position, found {position.side.value}"
+        )
+        expect(
+            position.quantity == order.quantity,
+            f"expected {order.quantity} of {order.symbol}, found {position.quantity}",
+        )
+        expect(
+            position.leverage == order.leverage,
+            f"expected leverage {order.leverage}, found {position.leverage}",
+        )
         expect_position_adds_up(position, quote)
         line = position.liquidation_price
         if line is not None:
             below = line < position.entry_price
             expect(
                 below == (side is LONG),
-                f"expected a liquidation price {'below' if side is LONG else 'above'} the entry price of a {side.value}, found {line}",
+                f"expected a liquidation price {'below' if side is LONG else 'above'} the entry "
+                f"price of a {side.value}, found {line}",
             )
         _money_is_taken(position.margin, before, (await kit.account()).balance)
         await kit.flatten()
 
 
 async def _all_free(kit: ExchangeKit) -> Balance:
-    """Return the balance once the margin of the trade before is free again, which may take a moment."""
+    """Return the balance once the margin of the trade before is free again, which may take a
+    moment.
+    """
     balance = (await kit.account()).balance
     with trio.move_on_after(FREE_AGAIN_S):
         while balance.available < balance.total:
@@ -151,16 +200,24 @@ def _money_is_taken(margin: Decimal, was: Balance, after: Balance) -> None:
     used = was.available - after.available
     expect(
         used >= margin / 2,
-        f"expected about {margin} less free money with the position's margin in use, found {used} less ({was} before, {after} after)",
+        f"expected about {margin} less free money with the position's margin in use, found {used} "
+        f"less ({was} before, {after} after)",
     )
     gone = was.total - after.total
-    expect(gone < margin / 2, f"expected a total that includes margin in use, found {gone} less than before")
+    expect(
+        gone < margin / 2,
+        f"expected a total that includes margin in use, found {gone} less than before",
+    )
 
 
 @case(
     "E13",
-    "the same client order id sent again never makes a second order, and is never taken for a refusal",
-    do=("what the exchange says about an id that it knows (often 409) is doubt: raise OutcomeUnknown, for the first one may be executed"),
+    "the same client order id sent again never makes a second order, and is never taken for a "
+    "refusal",
+    do=(
+        "what the exchange says about an id that it knows (often 409) is doubt: raise "
+        "OutcomeUnknown, for the first one may be executed"
+    ),
 )
 async def _never_twice(kit: ExchangeKit) -> None:
     kit.needs(kit.adapter.traits.refuses_repeated_ids, "the exchange takes a client order id twice")
@@ -173,13 +230,20 @@ async def _never_twice(kit: ExchangeKit) -> None:
     )
     await kit.aftermath(again)
     now = await kit.position(order.symbol)
-    expect(now is not None and now.quantity == position.quantity, f"expected the position to stay {position.quantity}, found {now}")
+    expect(
+        now is not None and now.quantity == position.quantity,
+        f"expected the position to stay {position.quantity}, found {now}",
+    )
 
 
 @case(
     "E14",
-    "past orders come newest first, of the asked contract and time, and completeness is not claimed wrongly",
-    do="filter by contract and creation time, sort newest first, and set complete only where the reading reaches back past since",
+    "past orders come newest first, of the asked contract and time, and completeness is not "
+    "claimed wrongly",
+    do=(
+        "filter by contract and creation time, sort newest first, and set complete only where the "
+        "reading reaches back past since"
+    ),
 )
 async def _history(kit: ExchangeKit) -> None:
     first = await kit.intent()
@@ -191,9 +255,14 @@ async def _history(kit: ExchangeKit) -> None:
     history = await connection.find_orders(first.symbol, kit.begun - timedelta(seconds=60))
     times = [each.created_at for each in history.orders]
     expect(times == sorted(times, reverse=True), "expected newest first, found another order")
-    expect(all(each.symbol == first.symbol for each in history.orders), f"expected only {first.symbol}, found others")
+    expect(
+        all(each.symbol == first.symbol for each in history.orders),
+        f"expected only {first.symbol}, found others",
+    )
     expect_all_sound(history.orders, "order")
-    expect(history.complete, "expected a reading of the last minutes to be complete, found incomplete")
+    expect(
+        history.complete, "expected a reading of the last minutes to be complete, found incomplete"
+    )
     later = await connection.find_orders(first.symbol, kit.clock.now() + timedelta(hours=1))
     expect(not later.orders, f"expected nothing from the future, found {len(later.orders)} orders")
     others = [each for each, _ in await kit.contracts() if each.symbol != first.symbol]
@@ -201,14 +270,22 @@ async def _history(kit: ExchangeKit) -> None:
         ours = {report.exchange_order_id, leaving.exchange_order_id}
         strange = await connection.find_orders(others[0].symbol, kit.begun - timedelta(seconds=60))
         mixed = ours & {each.exchange_order_id for each in strange.orders}
-        expect(not mixed, f"expected no order of {first.symbol} among those of {others[0].symbol}, found {', '.join(sorted(mixed))}")
+        expect(
+            not mixed,
+            f"expected no order of {first.symbol} among those of {others[0].symbol}, found "
+            f"{', '.join(sorted(mixed))}",
+        )
 
 
 @case(
     "E18",
-    ("limit entries rest, are shown among open orders and in find_orders, and are cancelled one by one; cancelling again is no error"),
+    (
+        "limit entries rest, are shown among open orders and in find_orders, and are cancelled "
+        "one by one; cancelling again is no error"
+    ),
     do=(
-        "send limit_price with the order; show resting orders in fetch_account and find_orders; cancel the one order with this "
+        "send limit_price with the order; show resting orders in fetch_account and find_orders; "
+        "cancel the one order with this "
         "id, and take 'done already' for done"
     ),
 )
@@ -217,15 +294,23 @@ async def _resting(kit: ExchangeKit) -> None:
     orders = [await kit.resting(LONG), await kit.resting(SHORT)]
     reports = [await kit.taken(each) for each in orders]
     for order, report in zip(orders, reports, strict=True):
-        expect(report.status is OrderStatus.OPEN, f"expected place_order to tell a resting order as OPEN, found {report.status.value}")
+        expect(
+            report.status is OrderStatus.OPEN,
+            f"expected place_order to tell a resting order as OPEN, found {report.status.value}",
+        )
         shown = await _open(kit, report.exchange_order_id)
         expect_sound(shown, "an open order")
         expect(
             (shown.side, shown.quantity) == (order.side, order.quantity),
             f"expected {order.side.value} {order.quantity} among open orders, found {shown}",
         )
-        expect(shown.reduce_only is not True, "expected reduce_only False of a resting entry, found True")
-        found = (await connection.find_orders(order.symbol, kit.begun - timedelta(seconds=60))).orders
+        expect(
+            shown.reduce_only is not True,
+            "expected reduce_only False of a resting entry, found True",
+        )
+        found = (
+            await connection.find_orders(order.symbol, kit.begun - timedelta(seconds=60))
+        ).orders
         expect(
             any(each.exchange_order_id == report.exchange_order_id for each in found),
             "expected find_orders to show a resting order, found that it does not",
@@ -233,18 +318,30 @@ async def _resting(kit: ExchangeKit) -> None:
     first, second = (each.exchange_order_id for each in reports)
     await connection.cancel_order(orders[0].symbol, first)
     gone = await kit.found(orders[0], first)
-    expect(gone.status is OrderStatus.CANCELLED and gone.filled_quantity == 0, f"expected it cancelled without a fill, found {gone}")
+    expect(
+        gone.status is OrderStatus.CANCELLED and gone.filled_quantity == 0,
+        f"expected it cancelled without a fill, found {gone}",
+    )
     await connection.cancel_order(orders[0].symbol, first)
     left = [each.exchange_order_id for each in (await kit.account()).open_orders]
-    expect(left == [second], f"expected the other order {second} to rest on after {first} was cancelled, found {left or 'none'}")
+    expect(
+        left == [second],
+        f"expected the other order {second} to rest on after {first} was cancelled, found "
+        f"{left or 'none'}",
+    )
 
 
 async def _open(kit: ExchangeKit, identifier: str) -> OrderReport:
-    report = await kit.waits_for(lambda report: any(each.exchange_order_id == identifier for each in report.open_orders))
-    shown = next((each for each in report.open_orders if each.exchange_order_id == identifier), None)
+    report = await kit.waits_for(
+        lambda report: any(each.exchange_order_id == identifier for each in report.open_orders)
+    )
+    shown = next(
+        (each for each in report.open_orders if each.exchange_order_id == identifier), None
+    )
     if shown is None:
         raise CaseFailed(
-            f"expected order {identifier} among the account's open orders within {SETTLE_S:g} s, found {len(report.open_orders)} others"
+            f"expected order {identifier} among the account's open orders within {SETTLE_S:g} s, "
+            f"found {len(report.open_orders)} others"
         )
     return shown
 
@@ -252,15 +349,24 @@ async def _open(kit: ExchangeKit, identifier: str) -> OrderReport:
 @case(
     "E19",
     "a leverage that the exchange does not take is refused, and never becomes another one",
-    do="send the leverage as it is; raise Rejected in prepare_entry or place_order where the exchange refuses it; never round it",
+    do=(
+        "send the leverage as it is; raise Rejected in prepare_entry or place_order where the "
+        "exchange refuses it; never round it"
+    ),
 )
 async def _leverage(kit: ExchangeKit) -> None:
     instrument, _ = await kit.contract()
     for wanted in (Ratio(instrument.leverage_max + 1), Ratio(Decimal("2.5"))):
         order = await kit.intent()
         changed = OrderIntent(
-            order.client_order_id, order.symbol, order.side, order.position_side, order.quantity, order.order_type, wanted
-        )  # fmt: skip
+            order.client_order_id,
+            order.symbol,
+            order.side,
+            order.position_side,
+            order.quantity,
+            order.order_type,
+            wanted,
+        )
         try:
             answer = await kit.send(changed)
         except (Rejected, NotExecuted):
@@ -268,5 +374,9 @@ async def _leverage(kit: ExchangeKit) -> None:
         if isinstance(answer, Refused | NothingSent):
             continue
         position = await kit.held(changed)
-        expect(position.leverage == wanted, f"expected leverage {wanted} or a refusal, found a position at leverage {position.leverage}")
+        expect(
+            position.leverage == wanted,
+            f"expected leverage {wanted} or a refusal, found a position at leverage "
+            f"{position.leverage}",
+        )
         await kit.flatten()

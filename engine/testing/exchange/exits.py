@@ -1,4 +1,6 @@
-"""E20 to E29: exits close exactly what they are told to and nothing else; refusals say why; two orders at once stay two."""
+"""E20 to E29: exits close exactly what they are told to and nothing else; refusals say why; two
+orders at once stay two.
+"""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -22,7 +24,10 @@ from engine.testing.report import CaseFailed, CaseSkipped, expect
 @case(
     "E20",
     "a part of a long and of a short is closed exactly, and no more",
-    do="send the quantity of the order, to the other side, reduce-only; whole_position is only set where all is meant",
+    do=(
+        "send the quantity of the order, to the other side, reduce-only; whole_position is only "
+        "set where all is meant"
+    ),
 )
 async def _part(kit: ExchangeKit) -> None:
     for side in (LONG, SHORT):
@@ -33,19 +38,28 @@ async def _part(kit: ExchangeKit) -> None:
         report = await kit.taken(leaving)
         await kit.found(leaving, report.exchange_order_id)
         wanted = order.quantity - part
-        await kit.waits_for(lambda report, wanted=wanted: [each.quantity for each in report.positions] == [wanted])  # type: ignore[misc]
+        await kit.waits_for(
+            lambda report, wanted=wanted: [each.quantity for each in report.positions] == [wanted]  # type: ignore[misc]
+        )
         await kit.aftermath()
         left = await kit.position(order.symbol)
-        expect(left is not None and left.side is side, f"expected the {side.value} to stay open with {wanted}, found {left}")
-        expect(left is not None and left.quantity == wanted, f"expected {wanted} left, found {left}")
+        expect(
+            left is not None and left.side is side,
+            f"expected the {side.value} to stay open with {wanted}, found {left}",
+        )
+        expect(
+            left is not None and left.quantity == wanted, f"expected {wanted} left, found {left}"
+        )
         await kit.flatten()
 
 
 @case(
     "E21",
-    "the whole of a position is closed by one writing request, the account is flat and stays so, and the exit is read back",
+    "the whole of a position is closed by one writing request, the account is flat and stays so, "
+    "and the exit is read back",
     do=(
-        "close with one POST; read exits back with their side, their fill and reduce_only (None where rows do not say); count in "
+        "close with one POST; read exits back with their side, their fill and reduce_only (None "
+        "where rows do not say); count in "
         "exit_requests what one exit sends"
     ),
 )
@@ -58,18 +72,41 @@ async def _whole(kit: ExchangeKit) -> None:
         report = await kit.taken(leaving)
         if kit.http.used:
             took, allowed = kit.http.plan.requests - before, kit.adapter.traits.exit_requests
-            expect(kit.http.plan.writes == 1, f"expected one writing request for an exit, found {kit.http.plan.writes}")
-            looks = "exits that wait for their order may look again and again; exit_requests counts the usual way"
-            expect(took <= allowed * 3, f"expected about exit_requests = {allowed} requests for an exit, found {took} ({looks})")
-        expect(report.side is leaving.side, f"expected side {leaving.side.value}, found {report.side.value}")
-        expect(report.reduce_only is not False, "expected reduce_only True or None of an exit, found False")
+            expect(
+                kit.http.plan.writes == 1,
+                f"expected one writing request for an exit, found {kit.http.plan.writes}",
+            )
+            looks = (
+                "exits that wait for their order may look again and again; exit_requests counts "
+                "the usual way"
+            )
+            expect(
+                took <= allowed * 3,
+                f"expected about exit_requests = {allowed} requests for an exit, found {took} "
+                f"({looks})",
+            )
+        expect(
+            report.side is leaving.side,
+            f"expected side {leaving.side.value}, found {report.side.value}",
+        )
+        expect(
+            report.reduce_only is not False,
+            "expected reduce_only True or None of an exit, found False",
+        )
         found = await read_back(kit, leaving, report)
         expect_sound(found, "the exit read back")
-        expect(found.side is leaving.side, f"expected the exit read back as {leaving.side.value}, found {found.side.value}")
-        expect(found.reduce_only is not False, "expected the exit read back with reduce_only True or None, found False")
+        expect(
+            found.side is leaving.side,
+            f"expected the exit read back as {leaving.side.value}, found {found.side.value}",
+        )
+        expect(
+            found.reduce_only is not False,
+            "expected the exit read back with reduce_only True or None, found False",
+        )
         expect(
             found.filled_quantity == order.quantity,
-            f"expected the exit read back with {order.quantity} filled, found {found.filled_quantity}",
+            f"expected the exit read back with {order.quantity} filled, found "
+            f"{found.filled_quantity}",
         )
         await kit.waits_for(lambda report: not report.positions)
         await kit.aftermath()
@@ -78,28 +115,45 @@ async def _whole(kit: ExchangeKit) -> None:
 
 
 async def read_back(kit: ExchangeKit, leaving: OrderIntent, told: OrderReport) -> OrderReport:
-    """Return an exit as it is read back: its order, or what was told of it where only the closed position names that order."""
+    """Return an exit as it is read back: its order, or what was told of it where only the closed
+    position names that order.
+    """
     if not kit.adapter.traits.reports_closed_positions:
         return await kit.found(leaving, told.exchange_order_id)
     connection, since = await kit.connection(), kit.begun - timedelta(seconds=60)
     with trio.move_on_after(SETTLE_S):
         while True:
             history = await connection.find_orders(leaving.symbol, since)
-            order = next((each for each in history.orders if each.exchange_order_id == told.exchange_order_id), None)
+            order = next(
+                (
+                    each
+                    for each in history.orders
+                    if each.exchange_order_id == told.exchange_order_id
+                ),
+                None,
+            )
             if order is not None and order.status.is_terminal:
                 return order
-            closed = await cast(ClosedPositionsConnection, connection).closed_positions(since, [told.position_id])
-            if order is None and any(each.order_id == told.exchange_order_id for each in closed.rows):
+            closed = await cast(ClosedPositionsConnection, connection).closed_positions(
+                since, [told.position_id]
+            )
+            if order is None and any(
+                each.order_id == told.exchange_order_id for each in closed.rows
+            ):
                 return told
             await trio.sleep(LOOK_S)
-    raise CaseFailed(f"expected order {told.exchange_order_id}, or a closed position that names it, within {SETTLE_S:g} s, found neither")
+    raise CaseFailed(
+        f"expected order {told.exchange_order_id}, or a closed position that names it, within "
+        f"{SETTLE_S:g} s, found neither"
+    )
 
 
 @case(
     "E22",
     "an exit without a position is Rejected of kind POSITION_NOT_OPEN, whole or in part",
     do=(
-        "raise Rejected(text, RejectionKind.POSITION_NOT_OPEN) where the exchange says that there is nothing to close; never open anything"
+        "raise Rejected(text, RejectionKind.POSITION_NOT_OPEN) where the exchange says that there "
+        "is nothing to close; never open anything"
     ),
 )
 async def _nothing_to_close(kit: ExchangeKit) -> None:
@@ -108,7 +162,10 @@ async def _nothing_to_close(kit: ExchangeKit) -> None:
     for whole in (True, False):
         answer = await kit.send(replace(leaving, whole_position=whole))
         kind = answer.kind if isinstance(answer, Refused) else answer
-        expect(kind is RejectionKind.POSITION_NOT_OPEN, f"expected a refusal of kind POSITION_NOT_OPEN, found {kind}")
+        expect(
+            kind is RejectionKind.POSITION_NOT_OPEN,
+            f"expected a refusal of kind POSITION_NOT_OPEN, found {kind}",
+        )
     await kit.aftermath()
     left = (await kit.account()).positions
     expect(not left, f"expected that an exit without a position opens nothing, found {left}")
@@ -138,7 +195,14 @@ async def _too_small(kit: ExchangeKit) -> None:
 async def _too_large(kit: ExchangeKit) -> None:
     available = (await kit.account()).balance.available
     sizes = [
-        (number, Quantity(floor_to_step(available * 3 / quote.last + instrument.quantity_min, instrument.quantity_step)))
+        (
+            number,
+            Quantity(
+                floor_to_step(
+                    available * 3 / quote.last + instrument.quantity_min, instrument.quantity_step
+                )
+            ),
+        )
         for number, (instrument, quote) in enumerate(await kit.contracts())
         if available * 3 / quote.last + instrument.quantity_min <= instrument.quantity_max
     ]
@@ -169,19 +233,28 @@ async def _own_contract(kit: ExchangeKit) -> None:
         held = [(await kit.entered(each))[1] for each in orders]
         gone, staying = held[closing], held[1 - closing]
         await kit.taken(kit.exit_of(gone))
-        await kit.waits_for(lambda report, symbol=gone.symbol: all(each.symbol != symbol for each in report.positions))  # type: ignore[misc]
+        await kit.waits_for(
+            lambda report, symbol=gone.symbol: all(  # type: ignore[misc]
+                each.symbol != symbol for each in report.positions
+            )
+        )
         await kit.aftermath()
         left = [(each.symbol, each.quantity) for each in (await kit.account()).positions]
         wanted = [(staying.symbol, staying.quantity)]
-        expect(left == wanted, f"expected {wanted} left after {gone.symbol} was closed, found {left or 'nothing'}")
+        expect(
+            left == wanted,
+            f"expected {wanted} left after {gone.symbol} was closed, found {left or 'nothing'}",
+        )
         await kit.flatten()
 
 
 @case(
     "E26",
-    "an exit of more than is held, or of the side that is not held, never opens, grows or closes anything else",
+    "an exit of more than is held, or of the side that is not held, never opens, grows or closes "
+    "anything else",
     do=(
-        "send every exit reduce-only, and refuse it where the position that the exchange shows has the other side (a person may "
+        "send every exit reduce-only, and refuse it where the position that the exchange shows "
+        "has the other side (a person may "
         "have turned it)"
     ),
 )
@@ -190,18 +263,34 @@ async def _never_opens(kit: ExchangeKit) -> None:
         order = await kit.intent(side)
         _, position = await kit.entered(order)
         for whole in (True, False):
-            wrong = replace(kit.exit_of(position, position.quantity, side.opposite), whole_position=whole)
+            wrong = replace(
+                kit.exit_of(position, position.quantity, side.opposite), whole_position=whole
+            )
             answer = await kit.send(wrong)
             await kit.aftermath(answer)
             now = await kit.position(order.symbol)
-            same = now is not None and (now.side, now.quantity) == (position.side, position.quantity)
-            what = f"an exit of a {side.opposite.value} while a {side.value} of {position.quantity} is held"
+            same = now is not None and (now.side, now.quantity) == (
+                position.side,
+                position.quantity,
+            )
+            what = (
+                f"an exit of a {side.opposite.value} while a {side.value} of {position.quantity} "
+                "is held"
+            )
             expect(same, f"expected {what} to change nothing, found {_words(now)}")
             expect(isinstance(answer, Refused), f"expected {what} to be Rejected, found {answer}")
-        await kit.aftermath(await kit.send(replace(kit.exit_of(position, position.quantity * 2), whole_position=False)))
+        await kit.aftermath(
+            await kit.send(
+                replace(kit.exit_of(position, position.quantity * 2), whole_position=False)
+            )
+        )
         now = await kit.position(order.symbol)
         fits = now is None or (now.side is side and now.quantity <= position.quantity)
-        expect(fits, f"expected an exit of twice the {side.value} to leave at most {position.quantity} of it, found {_words(now)}")
+        expect(
+            fits,
+            f"expected an exit of twice the {side.value} to leave at most {position.quantity} of "
+            f"it, found {_words(now)}",
+        )
         await kit.flatten()
 
 
@@ -212,7 +301,10 @@ def _words(position: Position | None) -> str:
 @case(
     "E27",
     "two orders at the same time are two orders, each with its own answer",
-    do="keep what belongs to one order in local variables: accounts trade several contracts at once over one connection object",
+    do=(
+        "keep what belongs to one order in local variables: accounts trade several contracts at "
+        "once over one connection object"
+    ),
 )
 async def _two_at_once(kit: ExchangeKit) -> None:
     connection = await kit.connection()
@@ -235,11 +327,15 @@ async def _two_at_once(kit: ExchangeKit) -> None:
             nursery.start_soon(place, number)
     for number, order in enumerate(orders):
         answer = answers[number]
-        expect(isinstance(answer, Accepted), f"expected both orders to be accepted, found {answer} for {order.symbol}")
+        expect(
+            isinstance(answer, Accepted),
+            f"expected both orders to be accepted, found {answer} for {order.symbol}",
+        )
         position = await kit.held(order)
         expect(
             (position.side, position.quantity) == (order.position_side, order.quantity),
-            f"expected a {order.position_side.value} of {order.quantity} in {order.symbol}, found {_words(position)}",
+            f"expected a {order.position_side.value} of {order.quantity} in {order.symbol}, found "
+            f"{_words(position)}",
         )
 
 
@@ -261,14 +357,21 @@ async def _rest(kit: ExchangeKit) -> None:
     if now is not None:
         leaving = kit.exit_of(now)
         report = await kit.taken(leaving)
-        found = await kit.found(leaving, report.exchange_order_id, kit.begun - timedelta(seconds=60))
-        expect(found.filled_quantity == rest, f"expected {rest} closed, found {found.filled_quantity}")
+        found = await kit.found(
+            leaving, report.exchange_order_id, kit.begun - timedelta(seconds=60)
+        )
+        expect(
+            found.filled_quantity == rest, f"expected {rest} closed, found {found.filled_quantity}"
+        )
 
 
 @case(
     "E29",
     "the smallest order that the contract allows is taken",
-    do="correct quantity_min, quantity_step and notional_min of instruments: followers with little money trade at this size",
+    do=(
+        "correct quantity_min, quantity_step and notional_min of instruments: followers with "
+        "little money trade at this size"
+    ),
 )
 async def _smallest(kit: ExchangeKit) -> None:
     instrument, quote = await kit.contract()

@@ -1,7 +1,9 @@
-"""One run of the kit for exchange adapters: an open connection, orders to send, and looking until something shows.
+"""One run of the kit for exchange adapters: an open connection, orders to send, and looking until
+something shows.
 
-The cases stand in the files beside this one. Give the kit a paper account, a simulator or a test account, never one with a position in
-it: it closes everything that it finds. ``read_only`` sends no order at all. Every case stands on its own and leaves the account flat.
+The cases stand in the files beside this one. Give the kit a paper account, a simulator or a test
+account, never one with a position in it: it closes everything that it finds. ``read_only`` sends no
+order at all. Every case stands on its own and leaves the account flat.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,7 +24,13 @@ from engine.domain.identifiers import AccountId, CopyId, Symbol, client_order_id
 from engine.domain.instrument import Instrument
 from engine.domain.order import OrderIntent, OrderReport, OrderSide
 from engine.domain.signal import OrderType, PositionSide
-from engine.ports.exchange import AccountLogin, ExchangeAdapter, ExchangeConnection, ExchangeContext, OrderIdConnection
+from engine.ports.exchange import (
+    AccountLogin,
+    ExchangeAdapter,
+    ExchangeConnection,
+    ExchangeContext,
+    OrderIdConnection,
+)
 from engine.ports.market_data import Quote
 from engine.ports.secret import Secret
 from engine.testing.exchange.looks import expect_sound
@@ -40,11 +48,14 @@ SECRET_CHARACTERS_MIN: Final = 6
 
 @dataclass(frozen=True, slots=True)
 class ExchangeUnderTest:
-    """Hold what the kit needs: the adapter, an account's credentials, wrong ones, and the settings that the plugin was given.
+    """Hold what the kit needs: the adapter, an account's credentials, wrong ones, and the settings
+    that the plugin was given.
 
-    ``wrong_credentials`` are refused by the exchange; None where every key is an account (paper). ``data_dir`` is an empty folder.
-    ``http``: where requests go, None for the network; ``RecordedAnswers`` answers them from a file (then ``read_only``).
-    ``adapter_at`` makes the adapter for another base address, so that E02 sees what it says about one that is not of this machine.
+    ``wrong_credentials`` are refused by the exchange; None where every key is an account (paper).
+    ``data_dir`` is an empty folder. ``http``: where requests go, None for the network;
+    ``RecordedAnswers`` answers them from a file (then ``read_only``). ``adapter_at`` makes the
+    adapter for another base address, so that E02 sees what it says about one that is not of this
+    machine.
     """
 
     adapter: ExchangeAdapter
@@ -76,7 +87,9 @@ class ExchangeKit:
     def __post_init__(self) -> None:
         self.http = FaultyHttp(self.under_test.http)
         self.begun = self.clock.now()
-        self.context = ExchangeContext(self.under_test.settings, self.clock, self.http, self.under_test.data_dir)
+        self.context = ExchangeContext(
+            self.under_test.settings, self.clock, self.http, self.under_test.data_dir
+        )
 
     @property
     def adapter(self) -> ExchangeAdapter:
@@ -94,7 +107,9 @@ class ExchangeKit:
 
     def login(self, credentials: Mapping[str, Secret] | None = None) -> AccountLogin:
         """Return the login of the account under test, or one with other credentials."""
-        return AccountLogin(AccountId("kit"), self.under_test.credentials if credentials is None else credentials)
+        return AccountLogin(
+            AccountId("kit"), self.under_test.credentials if credentials is None else credentials
+        )
 
     async def connection(self) -> ExchangeConnection:
         """Return the account's connection."""
@@ -116,16 +131,26 @@ class ExchangeKit:
         """Return contracts with their prices, those whose smallest order is cheapest first."""
         market = await self.market()
         instruments = sorted(await market.instruments(), key=lambda each: each.symbol)[:50]
-        quotes = {each.symbol: each for each in await market.quotes(frozenset(each.symbol for each in instruments))}
+        quotes = {
+            each.symbol: each
+            for each in await market.quotes(frozenset(each.symbol for each in instruments))
+        }
         priced = [(each, quotes[each.symbol]) for each in instruments if each.symbol in quotes]
         expect(bool(priced), "expected a price of at least one contract, found none")
-        return sorted(priced, key=lambda each: notional(each[1].last, smallest_quantity(each[0], each[1].last)))
+        return sorted(
+            priced,
+            key=lambda each: notional(each[1].last, smallest_quantity(each[0], each[1].last)),
+        )
 
     async def contract(self, number: int = 0) -> tuple[Instrument, Quote]:
-        """Return a contract whose smallest order is cheap, and its price; skips the case where there are not so many."""
+        """Return a contract whose smallest order is cheap, and its price; skips the case where
+        there are not so many.
+        """
         found = await self.contracts()
         if len(found) <= number:
-            raise CaseSkipped(f"it needs {number + 1} contracts, and the exchange has {len(found)} with a price")
+            raise CaseSkipped(
+                f"it needs {number + 1} contracts, and the exchange has {len(found)} with a price"
+            )
         return found[number]
 
     async def account(self) -> AccountReport:
@@ -134,7 +159,14 @@ class ExchangeKit:
 
     async def position(self, symbol: Symbol) -> Position | None:
         """Read the position in a contract; None where there is none."""
-        return next((each for each in (await self.account()).positions if each.symbol == symbol and each.quantity > 0), None)
+        return next(
+            (
+                each
+                for each in (await self.account()).positions
+                if each.symbol == symbol and each.quantity > 0
+            ),
+            None,
+        )
 
     async def reads_client_order_id(self) -> bool:
         """Tell whether entries are read back with our id, as the traits or the connection say."""
@@ -145,30 +177,59 @@ class ExchangeKit:
 
     # Orders
 
-    async def intent(self, side: PositionSide = LONG, times: int = 4, contract: int = 0, leverage: int = 2, **changes: Any) -> OrderIntent:
+    async def intent(
+        self,
+        side: PositionSide = LONG,
+        times: int = 4,
+        contract: int = 0,
+        leverage: int = 2,
+        **changes: Any,
+    ) -> OrderIntent:
         """Make an entry of some times the smallest size."""
         instrument, quote = await self.contract(contract)
         quantity = Quantity(smallest_quantity(instrument, quote.last) * times)
-        within = Ratio(min(max(Decimal(leverage), instrument.leverage_min), instrument.leverage_max))
-        base = OrderIntent(self._id(), instrument.symbol, OrderSide.opening(side), side, quantity, OrderType.MARKET, within)
+        within = Ratio(
+            min(max(Decimal(leverage), instrument.leverage_min), instrument.leverage_max)
+        )
+        base = OrderIntent(
+            self._id(),
+            instrument.symbol,
+            OrderSide.opening(side),
+            side,
+            quantity,
+            OrderType.MARKET,
+            within,
+        )
         return replace(base, **changes)
 
     async def resting(self, side: PositionSide = LONG) -> OrderIntent:
         """Make a limit entry that is too far from the price to be filled."""
         instrument, quote = await self.contract()
-        share, to_step = (Decimal("0.8"), floor_to_step) if side is LONG else (Decimal("1.2"), ceil_to_step)
+        share, to_step = (
+            (Decimal("0.8"), floor_to_step) if side is LONG else (Decimal("1.2"), ceil_to_step)
+        )
         limit = Price(to_step(quote.last * share, instrument.price_step))
         quantity = Quantity(smallest_quantity(instrument, min(limit, quote.last)) * 4)
-        return await self.intent(side, order_type=OrderType.LIMIT, limit_price=limit, quantity=quantity)
+        return await self.intent(
+            side, order_type=OrderType.LIMIT, limit_price=limit, quantity=quantity
+        )
 
-    def exit_of(self, position: Position, quantity: Decimal | None = None, side: PositionSide | None = None) -> OrderIntent:
+    def exit_of(
+        self, position: Position, quantity: Decimal | None = None, side: PositionSide | None = None
+    ) -> OrderIntent:
         """Make an exit of a position, whole or a part; ``side`` says another side than it has."""
         whole, of_side = quantity is None or quantity == position.quantity, side or position.side
         return OrderIntent(
-            self._id(), position.symbol, OrderSide.closing(of_side), of_side,
-            Quantity(position.quantity if quantity is None else quantity), OrderType.MARKET,
-            Ratio(position.leverage if position.leverage > 0 else Decimal(1)), reduce_only=True, whole_position=whole,
-        )  # fmt: skip
+            self._id(),
+            position.symbol,
+            OrderSide.closing(of_side),
+            of_side,
+            Quantity(position.quantity if quantity is None else quantity),
+            OrderType.MARKET,
+            Ratio(position.leverage if position.leverage > 0 else Decimal(1)),
+            reduce_only=True,
+            whole_position=whole,
+        )
 
     def _id(self) -> Any:
         return client_order_id(CopyId(f"kit{self.begun.timestamp():.6f}-{next(self._numbers)}"), 1)
@@ -197,7 +258,10 @@ class ExchangeKit:
         """Send an order that is to be accepted."""
         answer = await self.send(order)
         if not isinstance(answer, Accepted):
-            raise CaseFailed(f"expected the {'exit' if order.reduce_only else 'entry'} to be accepted, found {answer}")
+            raise CaseFailed(
+                f"expected the {'exit' if order.reduce_only else 'entry'} to be accepted, found "
+                f"{answer}"
+            )
         return answer.report
 
     async def entered(self, order: OrderIntent) -> tuple[OrderReport, Position]:
@@ -215,24 +279,38 @@ class ExchangeKit:
                     return found
                 await trio.sleep(LOOK_S)
         if found is None:
-            raise CaseFailed(f"expected a {order.position_side.value} position in {order.symbol} within {SETTLE_S:g} s, found none")
+            raise CaseFailed(
+                f"expected a {order.position_side.value} position in {order.symbol} within "
+                f"{SETTLE_S:g} s, found none"
+            )
         return found
 
-    async def found(self, order: OrderIntent, exchange_order_id: str, since: datetime | None = None) -> OrderReport:
+    async def found(
+        self, order: OrderIntent, exchange_order_id: str, since: datetime | None = None
+    ) -> OrderReport:
         """Wait until an order is read back in its last state."""
         connection, report = await self.connection(), None
         with trio.move_on_after(SETTLE_S):
             while True:
-                history = await connection.find_orders(order.symbol, since or self.begun - timedelta(seconds=60))
-                report = next((each for each in history.orders if each.exchange_order_id == exchange_order_id), None)
+                history = await connection.find_orders(
+                    order.symbol, since or self.begun - timedelta(seconds=60)
+                )
+                report = next(
+                    (
+                        each
+                        for each in history.orders
+                        if each.exchange_order_id == exchange_order_id
+                    ),
+                    None,
+                )
                 if report is not None:
                     expect_sound(report, f"order {exchange_order_id} while it was waited for")
                 if report is not None and report.status.is_terminal:
                     return report
                 await trio.sleep(LOOK_S)
         raise CaseFailed(
-            f"expected find_orders to show order {exchange_order_id} done within {SETTLE_S:g} s, found "
-            + ("no such order" if report is None else str(report))
+            f"expected find_orders to show order {exchange_order_id} done within {SETTLE_S:g} s, "
+            "found " + ("no such order" if report is None else str(report))
         )
 
     async def waits_for(self, holds: Callable[[AccountReport], bool]) -> AccountReport:
@@ -245,9 +323,15 @@ class ExchangeKit:
         return report
 
     async def aftermath(self, answer: Answer | None = None) -> None:
-        """Wait for what nobody expects to show; longer where ``answer`` leaves it open whether there is an order that may show late."""
+        """Wait for what nobody expects to show; longer where ``answer`` leaves it open whether
+        there is an order that may show late.
+        """
         is_open = answer is not None and not isinstance(answer, Refused) and self.http.used
-        await trio.sleep(max(AFTERMATH_S, min(self.adapter.traits.visible_within_s, 5.0)) if is_open else AFTERMATH_S)
+        await trio.sleep(
+            max(AFTERMATH_S, min(self.adapter.traits.visible_within_s, 5.0))
+            if is_open
+            else AFTERMATH_S
+        )
 
     async def flatten(self) -> None:
         """Cancel what rests and close what is open."""
@@ -272,22 +356,36 @@ class ExchangeKit:
             raise CaseSkipped(f"the adapter's traits say: {capability}")
 
     def needs_http(self) -> None:
-        """Skip a paper exchange that lives in this process; every other one must be reached where faults can be put on its line."""
+        """Skip a paper exchange that lives in this process; every other one must be reached where
+        faults can be put on its line.
+        """
         if self.http.used:
             return
         if self.adapter.environment(self.context) is Environment.PAPER:
-            raise CaseSkipped("the adapter does not use context.http, so no fault can be put on its line")
-        raise CaseFailed("expected requests through context.http, found none: no fault can be put on this line, so nothing is proven")
+            raise CaseSkipped(
+                "the adapter does not use context.http, so no fault can be put on its line"
+            )
+        raise CaseFailed(
+            "expected requests through context.http, found none: no fault can be put on this "
+            "line, so nothing is proven"
+        )
 
     def look_for_secrets(self, error: BaseException) -> None:
         """Note it where an error's text, or one behind it, shows a credential; E52 tells."""
         for each in chain(error):
-            self.leaks += [f"{name} in a {type(each).__name__}" for name in self.shown_in(f"{each} {each!r}")]
+            self.leaks += [
+                f"{name} in a {type(each).__name__}" for name in self.shown_in(f"{each} {each!r}")
+            ]
 
     def shown_in(self, text: str, credentials: Mapping[str, Secret] | None = None) -> list[str]:
-        """Return the names of the secret credentials (those of the account, or others) that a text shows."""
+        """Return the names of the secret credentials (those of the account, or others) that a text
+        shows.
+        """
         hidden = {each.name for each in self.adapter.credential_fields if each.secret}
         return [
-            name for name, secret in (credentials or self.under_test.credentials).items()
-            if name in hidden and len(secret.reveal()) >= SECRET_CHARACTERS_MIN and secret.reveal() in text
-        ]  # fmt: skip
+            name
+            for name, secret in (credentials or self.under_test.credentials).items()
+            if name in hidden
+            and len(secret.reveal()) >= SECRET_CHARACTERS_MIN
+            and secret.reveal() in text
+        ]

@@ -1,4 +1,6 @@
-"""E30 to E49: a line that breaks. A timeout is not a no, nothing is sent twice, and nothing that failed is told as done."""
+"""E30 to E49: a line that breaks. A timeout is not a no, nothing is sent twice, and nothing that
+failed is told as done.
+"""
 
 from typing import Final
 
@@ -9,18 +11,29 @@ from engine.testing.faulty_http import LOST
 from engine.testing.report import CaseFailed, CaseSkipped, expect
 
 PROOF: Final = (
-    "raise NotExecuted, with the exchange's retry-after, or let httpx's ConnectError pass: nothing reached the exchange, so the engine may "
+    "raise NotExecuted, with the exchange's retry-after, or let httpx's ConnectError pass: "
+    "nothing reached the exchange, so the engine may "
     "try again"
 )
 DOUBT: Final = (
-    "raise OutcomeUnknown, or let any error pass: the exchange may have executed it. Not NotExecuted, not Rejected, and no second "
+    "raise OutcomeUnknown, or let any error pass: the exchange may have executed it. Not "
+    "NotExecuted, not Rejected, and no second "
     "request: the engine looks the order up"
 )
 BEFORE_ENTRY: Final = {"E30": "connect_refused", "E31": "rate_limited", "E32": "rate_limited_html"}
 AFTER_ENTRY: Final = {
-    "E33": "answer_dropped", "E34": "bad_gateway", "E35": "server_error", "E36": "empty_answer", "E37": "cut_off_json", "E38": "not_json",
-    "E39": "redirect", "E40": "answer_timed_out", "E41": "hung_up", "E45": "unavailable", "E46": "empty_object",
-}  # fmt: skip
+    "E33": "answer_dropped",
+    "E34": "bad_gateway",
+    "E35": "server_error",
+    "E36": "empty_answer",
+    "E37": "cut_off_json",
+    "E38": "not_json",
+    "E39": "redirect",
+    "E40": "answer_timed_out",
+    "E41": "hung_up",
+    "E45": "unavailable",
+    "E46": "empty_object",
+}
 AFTER_EXIT: Final = {"E42": "answer_dropped", "E43": "bad_gateway", "E44": "cut_off_json"}
 
 
@@ -30,8 +43,12 @@ def _before_entry(number: str, fault: str) -> None:
         await kit.connection()
         kit.needs_http()
         answer = await kit.send(await kit.intent(), fault)
-        expect(isinstance(answer, NothingSent), f"expected NothingSent after {fault}, found {answer}")
-        expect(kit.http.plan.writes == 1, f"expected one writing request, found {kit.http.plan.writes}")
+        expect(
+            isinstance(answer, NothingSent), f"expected NothingSent after {fault}, found {answer}"
+        )
+        expect(
+            kit.http.plan.writes == 1, f"expected one writing request, found {kit.http.plan.writes}"
+        )
 
 
 def _after_entry(number: str, fault: str) -> None:
@@ -43,23 +60,37 @@ def _after_entry(number: str, fault: str) -> None:
         answer = await kit.send(order, fault)
         writes = kit.http.plan.writes
         await kit.held(order)  # the exchange has executed it
-        expect(isinstance(answer, NoProof), f"expected NoProof after {fault}, found {answer}, and the order was executed")
+        expect(
+            isinstance(answer, NoProof),
+            f"expected NoProof after {fault}, found {answer}, and the order was executed",
+        )
         expect(writes == 1, f"expected one writing request, found {writes}")
 
 
 def _after_exit(number: str, fault: str) -> None:
-    @case(number, f"exit, {fault.replace('_', ' ')}: no proof, or proof by reading; never sent again", DOUBT)
+    @case(
+        number,
+        f"exit, {fault.replace('_', ' ')}: no proof, or proof by reading; never sent again",
+        DOUBT,
+    )
     async def check(kit: ExchangeKit) -> None:
         await kit.connection()
         kit.needs_http()
         _, position = await kit.entered(await kit.intent())
         leaving = kit.exit_of(position)
         answer = await kit.send(leaving, fault)
-        if isinstance(answer, Accepted):  # the adapter may have found its order by reading: that is proof, if it is true
-            expect(answer.report.filled_quantity == leaving.quantity, f"expected proof of the whole exit, found {answer.report}")
+        if isinstance(
+            answer, Accepted
+        ):  # the adapter may have found its order by reading: that is proof, if it is true
+            expect(
+                answer.report.filled_quantity == leaving.quantity,
+                f"expected proof of the whole exit, found {answer.report}",
+            )
         else:
             expect(isinstance(answer, NoProof), f"expected NoProof after {fault}, found {answer}")
-        expect(kit.http.plan.writes == 1, f"expected one writing request, found {kit.http.plan.writes}")
+        expect(
+            kit.http.plan.writes == 1, f"expected one writing request, found {kit.http.plan.writes}"
+        )
         await kit.waits_for(lambda report: not report.positions)
 
 
@@ -74,7 +105,10 @@ for _number, _fault in AFTER_EXIT.items():
 @case(
     "E47",
     "leverage that could not be set is an error of prepare_entry",
-    do="raise from prepare_entry whatever is not the exchange's yes: the entry would go at another leverage",
+    do=(
+        "raise from prepare_entry whatever is not the exchange's yes: the entry would go at "
+        "another leverage"
+    ),
 )
 async def _prepare_fails(kit: ExchangeKit) -> None:
     connection = await kit.connection()
@@ -88,14 +122,22 @@ async def _prepare_fails(kit: ExchangeKit) -> None:
             kit.look_for_secrets(error)
             continue
         if not kit.http.plan.writes:
-            raise CaseSkipped("prepare_entry sends no writing request: leverage goes with the order, or stood already")
-        raise CaseFailed(f"expected prepare_entry to raise after {fault}, found that it says nothing")
+            raise CaseSkipped(
+                "prepare_entry sends no writing request: leverage goes with the order, or stood "
+                "already"
+            )
+        raise CaseFailed(
+            f"expected prepare_entry to raise after {fault}, found that it says nothing"
+        )
 
 
 @case(
     "E48",
     "a cancel that failed is an error, and is not told as done",
-    do="take only the exchange's own 'done already' or 'unknown order' for done; everything else raises",
+    do=(
+        "take only the exchange's own 'done already' or 'unknown order' for done; everything else "
+        "raises"
+    ),
 )
 async def _cancel_fails(kit: ExchangeKit) -> None:
     connection = await kit.connection()
@@ -109,5 +151,12 @@ async def _cancel_fails(kit: ExchangeKit) -> None:
         except Exception as error:
             kit.look_for_secrets(error)
             continue
-        still = any(each.exchange_order_id == report.exchange_order_id for each in (await kit.account()).open_orders)
-        expect(not still, f"expected cancel_order to raise after {fault}, found that it says nothing and the order rests on")
+        still = any(
+            each.exchange_order_id == report.exchange_order_id
+            for each in (await kit.account()).open_orders
+        )
+        expect(
+            not still,
+            f"expected cancel_order to raise after {fault}, found that it says nothing and the "
+            "order rests on",
+        )

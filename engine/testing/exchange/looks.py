@@ -1,4 +1,6 @@
-"""What several cases look at: no float anywhere, reports that do not contradict themselves, prices that agree."""
+"""What several cases look at: no float anywhere, reports that do not contradict themselves, prices
+that agree.
+"""
 
 from collections.abc import Iterable
 from dataclasses import fields, is_dataclass
@@ -24,11 +26,19 @@ def expect_no_float(value: object, where: str) -> None:
 
 
 def expect_sound(report: OrderReport, where: str) -> None:
-    """Fail for an order that contradicts itself: its state and its fill, its fill and its price, its time."""
+    """Fail for an order that contradicts itself: its state and its fill, its fill and its price,
+    its time.
+    """
     expect_no_float(report, where)
     filled, whole = report.filled_quantity, report.quantity
-    expect(bool(report.exchange_order_id), f"expected the exchange's order id in {where}, found nothing")
-    expect(0 <= filled <= whole, f"expected a fill from 0 to the quantity {whole} in {where}, found {filled}")
+    expect(
+        bool(report.exchange_order_id),
+        f"expected the exchange's order id in {where}, found nothing",
+    )
+    expect(
+        0 <= filled <= whole,
+        f"expected a fill from 0 to the quantity {whole} in {where}, found {filled}",
+    )
     fits = {
         OrderStatus.OPEN: filled == 0,
         OrderStatus.PARTIALLY_FILLED: 0 < filled < whole,
@@ -37,11 +47,20 @@ def expect_sound(report: OrderReport, where: str) -> None:
         OrderStatus.REJECTED: filled == 0,
     }
     expect(
-        fits[report.status], f"expected a fill that fits the state in {where}, found {report.status.value} with {filled} of {whole} filled"
+        fits[report.status],
+        f"expected a fill that fits the state in {where}, found {report.status.value} with "
+        f"{filled} of {whole} filled",
     )
     has_price = report.average_price is not None and report.average_price > 0
-    expect(has_price == (filled > 0), f"expected an average price exactly where something filled in {where}, found {report.average_price}")
-    expect(report.created_at.utcoffset() == timedelta(0), f"expected a time in UTC in {where}, found {report.created_at!r}")
+    expect(
+        has_price == (filled > 0),
+        f"expected an average price exactly where something filled in {where}, found "
+        f"{report.average_price}",
+    )
+    expect(
+        report.created_at.utcoffset() == timedelta(0),
+        f"expected a time in UTC in {where}, found {report.created_at!r}",
+    )
 
 
 def expect_all_sound(reports: Iterable[OrderReport], where: str) -> None:
@@ -49,7 +68,10 @@ def expect_all_sound(reports: Iterable[OrderReport], where: str) -> None:
     seen: set[str] = set()
     for each in reports:
         expect_sound(each, f"{where} {each.exchange_order_id}")
-        expect(each.exchange_order_id not in seen, f"expected each order once in {where}, found {each.exchange_order_id} twice")
+        expect(
+            each.exchange_order_id not in seen,
+            f"expected each order once in {where}, found {each.exchange_order_id} twice",
+        )
         seen.add(each.exchange_order_id)
 
 
@@ -59,15 +81,19 @@ def near(one: Decimal, other: Decimal, share: str) -> bool:
 
 
 def expect_position_adds_up(position: Position, quote: Quote) -> None:
-    """Fail where prices, quantity, leverage and margin of a new position cannot all be true: then a unit or a contract is mixed up."""
+    """Fail where prices, quantity, leverage and margin of a new position cannot all be true: then a
+    unit or a contract is mixed up.
+    """
     for name, price in (("entry", position.entry_price), ("mark", position.mark_price)):
         expect(
             near(price, quote.last, "0.2"),
-            f"expected the {name} price of {position.symbol} near its last price {quote.last}, found {price}",
+            f"expected the {name} price of {position.symbol} near its last price {quote.last}, "
+            f"found {price}",
         )
     worth = position.quantity * position.entry_price / position.leverage
     expect(
         near(position.margin, worth, "0.5"),
-        f"expected a margin near quantity x entry price / leverage = {worth:.4f} for {position.symbol}, found {position.margin}: is the "
+        f"expected a margin near quantity x entry price / leverage = {worth:.4f} for "
+        f"{position.symbol}, found {position.margin}: is the "
         "quantity in units of the base asset?",
     )

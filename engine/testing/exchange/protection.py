@@ -1,4 +1,6 @@
-"""E15 to E17 and E49: stop and target, with the entry and afterwards, and what is said where they could not be set."""
+"""E15 to E17 and E49: stop and target, with the entry and afterwards, and what is said where they
+could not be set.
+"""
 
 from decimal import Decimal
 from typing import cast
@@ -19,7 +21,8 @@ from engine.testing.report import CaseFailed, expect
     "E15",
     "stop and target go with the entry and are shown with the position",
     do=(
-        "send stop_loss and take_profit with the order, for a short too, and read both back with the position; else "
+        "send stop_loss and take_profit with the order, for a short too, and read both back with "
+        "the position; else "
         "protects_with_entry=False"
     ),
 )
@@ -36,7 +39,10 @@ async def _protected_entry(kit: ExchangeKit) -> None:
 @case(
     "E16",
     "a position's stop and target are set, moved and removed; setting them twice does no harm",
-    do=("make both exactly what set_protection is given: None removes; compare with what stands, create, move or remove the difference"),
+    do=(
+        "make both exactly what set_protection is given: None removes; compare with what stands, "
+        "create, move or remove the difference"
+    ),
 )
 async def _protection(kit: ExchangeKit) -> None:
     kit.needs(kit.adapter.traits.sets_protection, "stop and target of a position cannot be set")
@@ -47,7 +53,14 @@ async def _protection(kit: ExchangeKit) -> None:
         order = await kit.intent(side)
         await kit.entered(order)
         moved = Price(stop - instrument.price_step * (1 if side is LONG else -1))
-        steps = ((stop, None), (stop, target), (stop, target), (moved, target), (None, target), (None, None))
+        steps = (
+            (stop, None),
+            (stop, target),
+            (stop, target),
+            (moved, target),
+            (None, target),
+            (None, None),
+        )
         for levels in steps if side is LONG else steps[1:2]:
             await connection.set_protection(ProtectionOrder(order.symbol, side, *levels))
             await _shows(kit, order, *levels)
@@ -57,7 +70,10 @@ async def _protection(kit: ExchangeKit) -> None:
 @case(
     "E17",
     "protection of no position is Rejected of kind POSITION_NOT_OPEN",
-    do="raise Rejected(text, RejectionKind.POSITION_NOT_OPEN) where there is no position of that side",
+    do=(
+        "raise Rejected(text, RejectionKind.POSITION_NOT_OPEN) where there is no position of that "
+        "side"
+    ),
 )
 async def _protection_of_nothing(kit: ExchangeKit) -> None:
     kit.needs(kit.adapter.traits.sets_protection, "stop and target of a position cannot be set")
@@ -67,7 +83,10 @@ async def _protection_of_nothing(kit: ExchangeKit) -> None:
     try:
         await connection.set_protection(ProtectionOrder(instrument.symbol, LONG, stop))
     except Rejected as error:
-        expect(error.kind is RejectionKind.POSITION_NOT_OPEN, f"expected kind POSITION_NOT_OPEN, found {error.kind}")
+        expect(
+            error.kind is RejectionKind.POSITION_NOT_OPEN,
+            f"expected kind POSITION_NOT_OPEN, found {error.kind}",
+        )
         return
     raise CaseFailed("expected Rejected, found that nothing was protected without a word")
 
@@ -75,11 +94,16 @@ async def _protection_of_nothing(kit: ExchangeKit) -> None:
 async def _levels(kit: ExchangeKit, side: PositionSide) -> tuple[Price, Price]:
     instrument, quote = await kit.contract()
     step = instrument.price_step
-    below, above = Price(floor_to_step(quote.last * Decimal("0.8"), step)), Price(ceil_to_step(quote.last * Decimal("1.2"), step))
+    below, above = (
+        Price(floor_to_step(quote.last * Decimal("0.8"), step)),
+        Price(ceil_to_step(quote.last * Decimal("1.2"), step)),
+    )
     return (below, above) if side is LONG else (above, below)
 
 
-async def _shows(kit: ExchangeKit, order: OrderIntent, stop: Price | None, target: Price | None) -> None:
+async def _shows(
+    kit: ExchangeKit, order: OrderIntent, stop: Price | None, target: Price | None
+) -> None:
     found: tuple[Price | None, Price | None] = (None, None)
     with trio.move_on_after(SETTLE_S):
         while True:
@@ -90,7 +114,8 @@ async def _shows(kit: ExchangeKit, order: OrderIntent, stop: Price | None, targe
                     return
             await trio.sleep(LOOK_S)
     raise CaseFailed(
-        f"expected stop {stop} and target {target} at the {order.position_side.value} position, found {found[0]} and {found[1]}"
+        f"expected stop {stop} and target {target} at the {order.position_side.value} position, "
+        f"found {found[0]} and {found[1]}"
     )
 
 
@@ -98,7 +123,8 @@ async def _shows(kit: ExchangeKit, order: OrderIntent, stop: Price | None, targe
     "E49",
     "stop and target that could not be set are an error",
     do=(
-        "raise from set_protection whatever is not the exchange's yes, and read back that they stand: an unprotected position is "
+        "raise from set_protection whatever is not the exchange's yes, and read back that they "
+        "stand: an unprotected position is "
         "told to people"
     ),
 )
@@ -118,5 +144,12 @@ async def _protecting_fails(kit: ExchangeKit) -> None:
             kit.look_for_secrets(error)
             continue
         found = await kit.position(order.symbol)
-        stands = found is not None and (found.stop_loss, found.take_profit) == (wanted.stop_loss, wanted.take_profit)
-        expect(stands, f"expected set_protection to raise after {fault}, found that it says nothing and the position has neither")
+        stands = found is not None and (found.stop_loss, found.take_profit) == (
+            wanted.stop_loss,
+            wanted.take_profit,
+        )
+        expect(
+            stands,
+            f"expected set_protection to raise after {fault}, found that it says nothing and the "
+            "position has neither",
+        )

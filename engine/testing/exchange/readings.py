@@ -1,4 +1,6 @@
-"""E50 to E59: readings that fail raise, whole or in part; what is promised beside orders is told; no text shows a credential."""
+"""E50 to E59: readings that fail raise, whole or in part; what is promised beside orders is told;
+no text shows a credential.
+"""
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -18,7 +20,9 @@ Reading = Callable[[], Awaitable[Any]]
 REQUESTS_MAX: Final = 8
 
 
-async def _under(kit: ExchangeKit, fault: str, call: Reading, only_nth: int | None = None) -> object:
+async def _under(
+    kit: ExchangeKit, fault: str, call: Reading, only_nth: int | None = None
+) -> object:
     """Return what a reading gives, or the error that it raises, while a fault is on the line."""
     kit.http.plan.read, kit.http.plan.read_only_nth = fault, only_nth
     try:
@@ -33,7 +37,10 @@ async def _under(kit: ExchangeKit, fault: str, call: Reading, only_nth: int | No
 @case(
     "E50",
     "a reading that fails raises, and never returns an empty account or an empty history",
-    do="raise for every status but 200 and for every answer without the part that must be there; nothing has a default",
+    do=(
+        "raise for every status but 200 and for every answer without the part that must be there; "
+        "nothing has a default"
+    ),
     trades=False,
 )
 async def _reading_fails(kit: ExchangeKit) -> None:
@@ -46,7 +53,10 @@ async def _reading_fails(kit: ExchangeKit) -> None:
             ("find_orders", lambda: connection.find_orders(instrument.symbol, kit.begun)),
         ):
             found = await _under(kit, fault, call)
-            expect(isinstance(found, Exception), f"expected {what} to raise after {fault}, found {found}")
+            expect(
+                isinstance(found, Exception),
+                f"expected {what} to raise after {fault}, found {found}",
+            )
 
 
 @case(
@@ -68,23 +78,36 @@ async def _cancelled(kit: ExchangeKit) -> None:
 @case(
     "E52",
     "no credential shows in the texts of the connection, the adapter, or an error",
-    do="write no repr that shows headers or settings with keys, and put no request, address with a key or header into an error",
+    do=(
+        "write no repr that shows headers or settings with keys, and put no request, address with "
+        "a key or header into an error"
+    ),
     trades=False,
 )
 async def _secrets(kit: ExchangeKit) -> None:
     connection = await kit.connection()
     shown = kit.shown_in(f"{connection!r} {connection} {kit.adapter!r} {vars(kit.adapter)!r}")
-    expect(not shown, f"expected no credential in the text of connection and adapter, found {', '.join(shown)}")
+    expect(
+        not shown,
+        f"expected no credential in the text of connection and adapter, found {', '.join(shown)}",
+    )
     if kit.http.used:
         for fault in READING:
             await _under(kit, fault, connection.fetch_account)
-    expect(not kit.leaks, f"expected no credential in an error, found {', '.join(sorted(set(kit.leaks)))}")
+    expect(
+        not kit.leaks,
+        f"expected no credential in an error, found {', '.join(sorted(set(kit.leaks)))}",
+    )
 
 
 @case(
     "E53",
-    "contracts and prices whose reading fails raise, and are never told as none, fewer or old ones as new",
-    do="raise from instruments and quotes where a request fails; remembered prices keep the time of their own reading",
+    "contracts and prices whose reading fails raise, and are never told as none, fewer or old "
+    "ones as new",
+    do=(
+        "raise from instruments and quotes where a request fails; remembered prices keep the time "
+        "of their own reading"
+    ),
     trades=False,
 )
 async def _market_fails(kit: ExchangeKit) -> None:
@@ -94,11 +117,22 @@ async def _market_fails(kit: ExchangeKit) -> None:
     some = frozenset(each.symbol for each, _ in (await kit.contracts())[:3])
     for fault in READING:
         found = await _under(kit, fault, market.instruments)
-        seen = contracts if isinstance(found, Exception) else {each.symbol for each in cast(Any, found)}
-        expect(seen == contracts, f"expected instruments to raise after {fault}, found {len(seen)} of {len(contracts)}")
+        seen = (
+            contracts
+            if isinstance(found, Exception)
+            else {each.symbol for each in cast(Any, found)}
+        )
+        expect(
+            seen == contracts,
+            f"expected instruments to raise after {fault}, found {len(seen)} of {len(contracts)}",
+        )
         began = kit.clock.now()
         quotes = await _under(kit, fault, lambda: market.quotes(some))
-        fresh = [] if isinstance(quotes, Exception) else [each for each in cast(Any, quotes) if each.at >= began]
+        fresh = (
+            []
+            if isinstance(quotes, Exception)
+            else [each for each in cast(Any, quotes) if each.at >= began]
+        )
         expect(not fresh, f"expected quotes to raise after {fault}, found prices of now: {fresh}")
 
 
@@ -106,7 +140,8 @@ async def _market_fails(kit: ExchangeKit) -> None:
     "E54",
     "every order of this run is read back, or the reading says that it is not complete",
     do=(
-        "read every page back to since; where you stop earlier, say complete=False: what is missing in a complete reading counts "
+        "read every page back to since; where you stop earlier, say complete=False: what is "
+        "missing in a complete reading counts "
         "as never executed"
     ),
 )
@@ -121,20 +156,27 @@ async def _all_of_them(kit: ExchangeKit) -> None:
         while True:
             history = await connection.find_orders(order.symbol, kit.begun - timedelta(seconds=60))
             if not history.complete:
-                raise CaseSkipped(f"find_orders says that its {len(history.orders)} orders are not all of the {len(sent)} that were sent")
+                raise CaseSkipped(
+                    f"find_orders says that its {len(history.orders)} orders are not all of the "
+                    f"{len(sent)} that were sent"
+                )
             missing = set(sent) - {each.exchange_order_id for each in history.orders}
             if not missing:
                 return
             await trio.sleep(LOOK_S)
     raise CaseFailed(
-        f"expected all {len(sent)} accepted orders in {order.symbol} in a reading that says complete, found {len(missing)} missing"
+        f"expected all {len(sent)} accepted orders in {order.symbol} in a reading that says "
+        f"complete, found {len(missing)} missing"
     )
 
 
 @case(
     "E55",
     "fees and money elsewhere are told where the traits say so",
-    do=("read the fee history back to the asked time, newest first, paid above 0; tell only what is really there; else correct the traits"),
+    do=(
+        "read the fee history back to the asked time, newest first, paid above 0; tell only what "
+        "is really there; else correct the traits"
+    ),
 )
 async def _beside_orders(kit: ExchangeKit) -> None:
     traits, connection = kit.adapter.traits, await kit.connection()
@@ -142,7 +184,10 @@ async def _beside_orders(kit: ExchangeKit) -> None:
         raise CaseSkipped("the adapter's traits say: neither fees nor money elsewhere are told")
     if traits.reports_funds:
         for each in await cast(FundsConnection, connection).funds_elsewhere():
-            expect(each.amount >= 0 and bool(each.where), f"expected an amount of 0 or more and where it is, found {each}")
+            expect(
+                each.amount >= 0 and bool(each.where),
+                f"expected an amount of 0 or more and where it is, found {each}",
+            )
             expect_no_float(each, "money elsewhere")
     if traits.reports_fees:
         order = await kit.intent()
@@ -152,22 +197,33 @@ async def _beside_orders(kit: ExchangeKit) -> None:
         with trio.move_on_after(SETTLE_S):
             while not fees:
                 told = list((await cast(FeesConnection, connection).fees(began)).rows)
-                fees = [each for each in told if each.symbol == order.symbol and each.kind is FeeKind.TRADE]
+                fees = [
+                    each
+                    for each in told
+                    if each.symbol == order.symbol and each.kind is FeeKind.TRADE
+                ]
                 await trio.sleep(LOOK_S)
-        expect(bool(fees), f"expected a fee of the entry in {order.symbol} since {began}, found none")
+        expect(
+            bool(fees), f"expected a fee of the entry in {order.symbol} since {began}, found none"
+        )
         times = [each.at for each in fees]
         expect(
-            times == sorted(times, reverse=True) and times[-1] >= began, f"expected fees newest first and from {began} on, found {times}"
+            times == sorted(times, reverse=True) and times[-1] >= began,
+            f"expected fees newest first and from {began} on, found {times}",
         )
-        expect(len({each.id for each in fees}) == len(fees), "expected each fee once, found doubles")
+        expect(
+            len({each.id for each in fees}) == len(fees), "expected each fee once, found doubles"
+        )
         expect_no_float(fees, "fees")
 
 
 @case(
     "E56",
-    "each request of a reading that fails on its own makes the reading raise, or changes nothing that it tells",
+    "each request of a reading that fails on its own makes the reading raise, or changes nothing "
+    "that it tells",
     do=(
-        "do not catch the error of one page, of positions or of open orders and go on with less: what is missing counts as "
+        "do not catch the error of one page, of positions or of open orders and go on with less: "
+        "what is missing counts as "
         "closed or never sent"
     ),
 )
@@ -178,9 +234,16 @@ async def _part_of_a_reading_fails(kit: ExchangeKit) -> None:
     await kit.entered(order)
     resting = await kit.resting()
     report = await kit.taken(resting)
-    await kit.waits_for(lambda account: any(each.exchange_order_id == report.exchange_order_id for each in account.open_orders))
+    await kit.waits_for(
+        lambda account: any(
+            each.exchange_order_id == report.exchange_order_id for each in account.open_orders
+        )
+    )
     since = kit.begun - timedelta(seconds=60)
-    for what, call in (("fetch_account", connection.fetch_account), ("find_orders", lambda: connection.find_orders(order.symbol, since))):
+    for what, call in (
+        ("fetch_account", connection.fetch_account),
+        ("find_orders", lambda: connection.find_orders(order.symbol, since)),
+    ):
         before = kit.http.plan.requests
         true = _essence(await call())
         for nth in range(1, min(kit.http.plan.requests - before, REQUESTS_MAX) + 1):
@@ -189,7 +252,8 @@ async def _part_of_a_reading_fails(kit: ExchangeKit) -> None:
                 fits = isinstance(found, Exception) or _essence(found) == true
                 expect(
                     fits,
-                    f"expected {what} to raise where its request {nth} fails ({fault}), found {_essence(found)} instead of {true}",
+                    f"expected {what} to raise where its request {nth} fails ({fault}), found "
+                    f"{_essence(found)} instead of {true}",
                 )
 
 
@@ -197,7 +261,11 @@ def _essence(told: object) -> object:
     """Return what must not be missing from a reading."""
     if isinstance(told, AccountReport):
         positions = sorted((each.symbol, each.side.value, each.quantity) for each in told.positions)
-        return positions, sorted(each.exchange_order_id for each in told.open_orders), told.balance.currency
+        return (
+            positions,
+            sorted(each.exchange_order_id for each in told.open_orders),
+            told.balance.currency,
+        )
     if isinstance(told, OrderHistory):
         return [each.exchange_order_id for each in told.orders], told.complete
     return told

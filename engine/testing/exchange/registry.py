@@ -1,4 +1,6 @@
-"""The numbered cases for exchange adapters: a number never changes its meaning, new ones get new numbers."""
+"""The numbered cases for exchange adapters: a number never changes its meaning, new ones get new
+numbers.
+"""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass

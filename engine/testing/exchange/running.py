@@ -14,10 +14,18 @@ CASE_S: Final = 60.0
 async def run_case(kit: ExchangeKit, case: Case) -> CaseResult:
     """Run one case and put everything back; whatever the adapter raises is a result."""
     if case.trades and kit.under_test.read_only:
-        return CaseResult(case.number, case.promise, Verdict.SKIPPED, "it places orders, and this run only reads")
+        return CaseResult(
+            case.number, case.promise, Verdict.SKIPPED, "it places orders, and this run only reads"
+        )
     if case.trades and (missing := sorted(kit.failed & {*NEEDED_TO_TRADE})):
         kit.failed.add(case.number)
-        return CaseResult(case.number, case.promise, Verdict.FAIL, f"not tried, because {missing[0]} fails", f"mend {missing[0]} first")
+        return CaseResult(
+            case.number,
+            case.promise,
+            Verdict.FAIL,
+            f"not tried, because {missing[0]} fails",
+            f"mend {missing[0]} first",
+        )
     verdict, detail = await _tried(kit, case)
     kit.http.plan.heal()
     if case.trades and verdict is not Verdict.SKIPPED:
@@ -26,10 +34,15 @@ async def run_case(kit: ExchangeKit, case: Case) -> CaseResult:
                 await kit.flatten()
         except Exception as error:
             verdict = Verdict.FAIL
-            detail = f"{detail} [afterwards the account could not be made flat: {told(error, kit.adapter)}]".strip()
+            detail = (
+                f"{detail} [afterwards the account could not be made flat: "
+                f"{told(error, kit.adapter)}]"
+            ).strip()
     if verdict is Verdict.FAIL:
         kit.failed.add(case.number)
-    return CaseResult(case.number, case.promise, verdict, detail, case.do if verdict is Verdict.FAIL else "")
+    return CaseResult(
+        case.number, case.promise, verdict, detail, case.do if verdict is Verdict.FAIL else ""
+    )
 
 
 async def _tried(kit: ExchangeKit, case: Case) -> tuple[Verdict, str]:

@@ -1,4 +1,6 @@
-"""E57 to E60: which position an order opened or closed, what was closed, what a trade cost, and rows that nobody can read."""
+"""E57 to E60: which position an order opened or closed, what was closed, what a trade cost, and
+rows that nobody can read.
+"""
 
 from collections.abc import Awaitable, Callable, Collection
 from datetime import timedelta
@@ -25,11 +27,17 @@ FEE_SHARE: Final = Decimal("0.05")
 
 @case(
     "E57",
-    "a position has one id from flat to flat, and the orders that opened, grew and closed it name that id",
-    do="give Position.id and OrderReport.position_id the exchange's own id; set names_positions only where rows carry it",
+    "a position has one id from flat to flat, and the orders that opened, grew and closed it name "
+    "that id",
+    do=(
+        "give Position.id and OrderReport.position_id the exchange's own id; set names_positions "
+        "only where rows carry it"
+    ),
 )
 async def _names_positions(kit: ExchangeKit) -> None:
-    kit.needs(kit.adapter.traits.names_positions, "positions have no id, so an order does not name one")
+    kit.needs(
+        kit.adapter.traits.names_positions, "positions have no id, so an order does not name one"
+    )
     opening = await kit.intent()
     report, position = await kit.entered(opening)
     expect(bool(position.id), "expected an id of the open position, found none")
@@ -38,39 +46,59 @@ async def _names_positions(kit: ExchangeKit) -> None:
     both = opening.quantity + growing.quantity
     await kit.waits_for(lambda account: [each.quantity for each in account.positions] == [both])
     grown = await kit.position(opening.symbol)
-    expect(grown is not None and grown.id == position.id, f"expected the id {position.id} of the grown position, found {grown}")
+    expect(
+        grown is not None and grown.id == position.id,
+        f"expected the id {position.id} of the grown position, found {grown}",
+    )
     leaving = kit.exit_of(grown or position)
     third = await kit.taken(leaving)
     await kit.waits_for(lambda account: not account.positions)
-    orders = [await kit.found(opening, report.exchange_order_id), await kit.found(growing, second.exchange_order_id)]
+    orders = [
+        await kit.found(opening, report.exchange_order_id),
+        await kit.found(growing, second.exchange_order_id),
+    ]
     orders.append(await read_back(kit, leaving, third))
     for what, found in zip(("opened", "grew", "closed"), orders, strict=True):
         expect(
             found.position_id == position.id,
-            f"expected the order that {what} position {position.id} to name it, found {found.position_id or 'no position'}",
+            f"expected the order that {what} position {position.id} to name it, found "
+            f"{found.position_id or 'no position'}",
         )
     _, again = await kit.entered(await kit.intent())
-    expect(again.id not in ("", position.id), f"expected another id of a position that was opened anew, found {again.id or 'none'}")
+    expect(
+        again.id not in ("", position.id),
+        f"expected another id of a position that was opened anew, found {again.id or 'none'}",
+    )
 
 
 @case(
     "E58",
     "a position that was closed is told, as it was, and one that is open is not",
     do=(
-        "read the exchange's history of positions; name the position that was open, its close's price and order, and what closed it "
+        "read the exchange's history of positions; name the position that was open, its close's "
+        "price and order, and what closed it "
         "where the row says so; complete only where nothing can be missing"
     ),
 )
 async def _tells_closed_positions(kit: ExchangeKit) -> None:
-    kit.needs(kit.adapter.traits.reports_closed_positions, "the exchange has no history of closed positions")
-    connection, since = cast(ClosedPositionsConnection, await kit.connection()), kit.begun - timedelta(seconds=60)
+    kit.needs(
+        kit.adapter.traits.reports_closed_positions,
+        "the exchange has no history of closed positions",
+    )
+    connection, since = (
+        cast(ClosedPositionsConnection, await kit.connection()),
+        kit.begun - timedelta(seconds=60),
+    )
     told: list[ClosedPosition] = []
     for side in (LONG, SHORT):
         order = await kit.intent(side)
         report, position = await kit.entered(order)
         entry = await kit.found(order, report.exchange_order_id)
         open_now = await connection.closed_positions(since, [position.id])
-        expect(all(each.position_id != position.id for each in open_now.rows), f"expected {position.id} not among the closed, found it")
+        expect(
+            all(each.position_id != position.id for each in open_now.rows),
+            f"expected {position.id} not among the closed, found it",
+        )
         leaving = kit.exit_of(position)
         exit_ = await read_back(kit, leaving, await kit.taken(leaving))
         await kit.waits_for(lambda account: not account.positions)
@@ -79,38 +107,72 @@ async def _tells_closed_positions(kit: ExchangeKit) -> None:
         told.append(row)
     last = await connection.closed_positions(since, ())
     missing = {each.position_id for each in told} - {each.position_id for each in last.rows}
-    expect(not (last.complete and missing), f"expected a complete reading to show every position that was closed, found {missing} missing")
+    expect(
+        not (last.complete and missing),
+        f"expected a complete reading to show every position that was closed, found {missing} "
+        "missing",
+    )
     expect_no_float(last, "closed positions")
 
 
 async def _closed(
-    read: Callable[[Any, Collection[str]], Awaitable[ClosedPositions]], kit: ExchangeKit, position_id: str
-) -> ClosedPosition:  # fmt: skip
+    read: Callable[[Any, Collection[str]], Awaitable[ClosedPositions]],
+    kit: ExchangeKit,
+    position_id: str,
+) -> ClosedPosition:
     row = None
     with trio.move_on_after(SETTLE_S):
         while row is None:
             found = (await read(kit.begun - timedelta(seconds=60), [position_id])).rows
             row = next((each for each in found if each.position_id == position_id), None)
             await trio.sleep(LOOK_S)
-    expect(row is not None, f"expected the closed position {position_id} within {SETTLE_S:g} s, found none")
+    expect(
+        row is not None,
+        f"expected the closed position {position_id} within {SETTLE_S:g} s, found none",
+    )
     assert row is not None
     return row
 
 
-def _expect_it_was(row: ClosedPosition, position: Position, entry: OrderReport, exit_: OrderReport) -> None:
+def _expect_it_was(
+    row: ClosedPosition, position: Position, entry: OrderReport, exit_: OrderReport
+) -> None:
     what = (row.symbol, row.side, row.quantity)
     wanted = (position.symbol, position.side, position.quantity)
     expect(what == wanted, f"expected {wanted} among the closed positions, found {what}")
-    for name, price, true in (("entry", row.entry_price, entry.average_price), ("exit", row.exit_price, exit_.average_price)):
+    for name, price, true in (
+        ("entry", row.entry_price, entry.average_price),
+        ("exit", row.exit_price, exit_.average_price),
+    ):
         fits = price is not None and true is not None and near(price, true, "0.001")
         expect(fits, f"expected an {name} price near {true}, found {price}")
-    expect(row.order_id in ("", exit_.exchange_order_id), f"expected that {exit_.exchange_order_id} closed it, found {row.order_id}")
-    expect(row.closed_by in (None, ClosedBy.ORDER), f"expected an order, or nothing, told for what closed it, found {row.closed_by}")
-    times = row.opened_at.utcoffset() == row.closed_at.utcoffset() == timedelta(0) and row.opened_at <= row.closed_at
-    expect(times, f"expected times in UTC, opened before closed, found {row.opened_at!r} and {row.closed_at!r}")
-    if row.result is not None and entry.average_price is not None and exit_.average_price is not None:
+    expect(
+        row.order_id in ("", exit_.exchange_order_id),
+        f"expected that {exit_.exchange_order_id} closed it, found {row.order_id}",
+    )
+    expect(
+        row.closed_by in (None, ClosedBy.ORDER),
+        f"expected an order, or nothing, told for what closed it, found {row.closed_by}",
+    )
+    times = (
+        row.opened_at.utcoffset() == row.closed_at.utcoffset() == timedelta(0)
+        and row.opened_at <= row.closed_at
+    )
+    expect(
+        times,
+        f"expected times in UTC, opened before closed, found {row.opened_at!r} and "
+        f"{row.closed_at!r}",
+    )
+    if (
+        row.result is not None
+        and entry.average_price is not None
+        and exit_.average_price is not None
+    ):
         result = _profit(position, entry, exit_)
-        expect(abs(row.result - result) <= abs(result) / 50 + Decimal("0.01"), f"expected a result near {result}, found {row.result}")
+        expect(
+            abs(row.result - result) <= abs(result) / 50 + Decimal("0.01"),
+            f"expected a result near {result}, found {row.result}",
+        )
 
 
 def _profit(position: Position, entry: OrderReport, exit_: OrderReport) -> Decimal:
@@ -124,7 +186,8 @@ def _profit(position: Position, entry: OrderReport, exit_: OrderReport) -> Decim
     "E59",
     "a round of entry and exit changes the wallet by its result less what the fees tell",
     do=(
-        "tell in FeeReport.amount what the wallet lost: tax included, a rebate below 0; where orders carry their fee, the same; None "
+        "tell in FeeReport.amount what the wallet lost: tax included, a rebate below 0; where "
+        "orders carry their fee, the same; None "
         "while it is not known"
     ),
 )
@@ -134,7 +197,11 @@ async def _fees_are_what_was_paid(kit: ExchangeKit) -> None:
     since = kit.begun - timedelta(seconds=60)
     await trio.sleep(FEES_LATE_S if tells else 0)  # what was paid before may still be on its way
     before = (await kit.account()).balance.total
-    known = {each.id for each in (await cast(FeesConnection, connection).fees(since)).rows} if tells else set()
+    known = (
+        {each.id for each in (await cast(FeesConnection, connection).fees(since)).rows}
+        if tells
+        else set()
+    )
     order = await kit.intent()
     report, position = await kit.entered(order)
     entry = await kit.found(order, report.exchange_order_id)
@@ -146,23 +213,35 @@ async def _fees_are_what_was_paid(kit: ExchangeKit) -> None:
         while True:
             change = (await kit.account()).balance.total - before
             if tells:
-                rows = [each for each in (await cast(FeesConnection, connection).fees(since)).rows if each.id not in known]
+                rows = [
+                    each
+                    for each in (await cast(FeesConnection, connection).fees(since)).rows
+                    if each.id not in known
+                ]
             paid, most = _paid(rows) if tells else _paid_by(entry, exit_)
-            if abs(change - (result - paid)) <= most * FEE_SHARE + Decimal("1e-8") and (rows or not tells):
+            if abs(change - (result - paid)) <= most * FEE_SHARE + Decimal("1e-8") and (
+                rows or not tells
+            ):
                 break
             await trio.sleep(LOOK_S)
     off = change - (result - paid)
     expect(
         abs(off) <= most * FEE_SHARE + Decimal("1e-8"),
-        f"expected the wallet changed by {result} less what was paid, {paid}; found {change}, off by {off}",
+        f"expected the wallet changed by {result} less what was paid, {paid}; found {change}, off "
+        f"by {off}",
     )
     for each in rows:
         is_trade = each.kind is FeeKind.TRADE
-        expect(not is_trade or 0 <= each.tax <= each.amount, f"expected the tax within the fee {each.amount}, found {each.tax}")
+        expect(
+            not is_trade or 0 <= each.tax <= each.amount,
+            f"expected the tax within the fee {each.amount}, found {each.tax}",
+        )
 
 
 def _paid(rows: list[FeeReport]) -> tuple[Decimal, Decimal]:
-    return sum((each.amount for each in rows), Decimal(0)), sum((abs(each.amount) for each in rows), Decimal(0))
+    return sum((each.amount for each in rows), Decimal(0)), sum(
+        (abs(each.amount) for each in rows), Decimal(0)
+    )
 
 
 def _paid_by(*orders: OrderReport) -> tuple[Decimal, Decimal]:
@@ -176,28 +255,43 @@ def _paid_by(*orders: OrderReport) -> tuple[Decimal, Decimal]:
     "E60",
     "a row that cannot be read is told as unreadable, hides nothing else, and stops no exit",
     do=(
-        "read rows one by one; put what cannot be read into unreadable with its symbol where that can be read, go on with the rest, and "
+        "read rows one by one; put what cannot be read into unreadable with its symbol where that "
+        "can be read, go on with the rest, and "
         "call a history complete only where no such row could be of the asked contract and time"
     ),
 )
 async def _strange_rows(kit: ExchangeKit) -> None:
     connection = await kit.connection()
     kit.needs_http()
-    since = (await kit.account()).as_of - timedelta(seconds=5)  # short, so that a history may well be complete
+    since = (await kit.account()).as_of - timedelta(
+        seconds=5
+    )  # short, so that a history may well be complete
     order = await kit.intent()
     entry, _ = await kit.entered(order)
     resting = await kit.taken(await kit.resting())
-    await kit.waits_for(lambda account: any(each.exchange_order_id == resting.exchange_order_id for each in account.open_orders))
+    await kit.waits_for(
+        lambda account: any(
+            each.exchange_order_id == resting.exchange_order_id for each in account.open_orders
+        )
+    )
     account, ours = await kit.account(), {entry.exchange_order_id, resting.exchange_order_id}
     kit.http.plan.read, kit.http.plan.strange_rows = STRANGE_ROWS, 0
     strange = await kit.account()
     if not kit.http.plan.strange_rows:
-        raise CaseSkipped("its answers have no lists of objects, so no row of them can be made strange")
+        raise CaseSkipped(
+            "its answers have no lists of objects, so no row of them can be made strange"
+        )
     shown = [(each.symbol, each.side, each.quantity) for each in strange.positions]
     wanted = [(each.symbol, each.side, each.quantity) for each in account.positions]
-    expect(shown == wanted, f"expected the positions {wanted} beside a row that cannot be read, found {shown}")
+    expect(
+        shown == wanted,
+        f"expected the positions {wanted} beside a row that cannot be read, found {shown}",
+    )
     orders = [each.exchange_order_id for each in strange.open_orders]
-    expect(resting.exchange_order_id in orders, f"expected the resting order beside a row that cannot be read, found {orders}")
+    expect(
+        resting.exchange_order_id in orders,
+        f"expected the resting order beside a row that cannot be read, found {orders}",
+    )
     expect(
         len(strange.unreadable) >= 2,
         "expected a position and an order that cannot be read in AccountReport.unreadable, found "
@@ -205,11 +299,23 @@ async def _strange_rows(kit: ExchangeKit) -> None:
     )
     found = await connection.find_orders(order.symbol, since)
     missing = ours - {each.exchange_order_id for each in found.orders}
-    expect(not missing, f"expected both orders beside a row that cannot be read, found {missing} missing")
-    expect(bool(found.unreadable), "expected the row that cannot be read in OrderHistory.unreadable, found none there")
-    expect(not found.complete, "expected a history with a row that could be any order not to be complete, found complete")
+    expect(
+        not missing,
+        f"expected both orders beside a row that cannot be read, found {missing} missing",
+    )
+    expect(
+        bool(found.unreadable),
+        "expected the row that cannot be read in OrderHistory.unreadable, found none there",
+    )
+    expect(
+        not found.complete,
+        "expected a history with a row that could be any order not to be complete, found complete",
+    )
     answer = await kit.send(kit.exit_of(account.positions[0]))
     kit.http.plan.heal()
-    expect(isinstance(answer, Accepted), f"expected the exit to be accepted while rows cannot be read, found {answer}")
+    expect(
+        isinstance(answer, Accepted),
+        f"expected the exit to be accepted while rows cannot be read, found {answer}",
+    )
     gone = await kit.waits_for(lambda report: not report.positions)
     expect(not gone.positions, f"expected the position closed, found {gone.positions}")

@@ -1,1 +1,3 @@
-"""SIMULATED: a Mudrex-like exchange in a process of its own, for drills, tests and benchmarks. No real money, no real prices."""
+"""SIMULATED: a Mudrex-like exchange in a process of its own, for drills, tests and benchmarks. No
+real money, no real prices.
+"""

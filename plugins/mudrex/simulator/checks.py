@@ -7,8 +7,12 @@ from plugins.mudrex.simulator.contracts import Contract
 from plugins.mudrex.simulator.values import STOP, Position, Refusal, contract_of, number
 
 
-def price_of(contract: Contract, body: Mapping[str, object], market: Decimal, *, needed: bool) -> Decimal:
-    """Return an order's price: what a limit order asks for, else the market's; what is sent must be in range all the same."""
+def price_of(
+    contract: Contract, body: Mapping[str, object], market: Decimal, *, needed: bool
+) -> Decimal:
+    """Return an order's price: what a limit order asks for, else the market's; what is sent must be
+    in range all the same.
+    """
     price = number(body, "order_price", None if needed else market)
     if not contract.price_step <= price <= contract.price_max or price % contract.price_step:
         raise Refusal(400, "order price out of permissible range")
@@ -23,8 +27,12 @@ def quantity(contract: Contract, asked: Decimal) -> None:
         raise Refusal(400, "order quantity out of permissible range")
 
 
-def reduces(held: Position | None, side: str, asked: Decimal, *, is_capped: bool, reduce_only: bool) -> bool:
-    """Tell whether an order makes a position smaller; refuses a reduce-only one that would not, or by more than there is."""
+def reduces(
+    held: Position | None, side: str, asked: Decimal, *, is_capped: bool, reduce_only: bool
+) -> bool:
+    """Tell whether an order makes a position smaller; refuses a reduce-only one that would not, or
+    by more than there is.
+    """
     opposite = held is not None and held.side != side
     if reduce_only and not opposite:
         raise Refusal(400, "reduce only order would increase position")
@@ -34,7 +42,9 @@ def reduces(held: Position | None, side: str, asked: Decimal, *, is_capped: bool
 
 
 def leg(held: Position, kind: str, price: Decimal, market: Decimal) -> None:
-    """Refuse a stop or target on the wrong side of the market, a stop behind the liquidation, and a price off its step."""
+    """Refuse a stop or target on the wrong side of the market, a stop behind the liquidation, and a
+    price off its step.
+    """
     wrong_side = (price - market) * held.sign * (1 if kind == STOP else -1) >= 0
     behind = kind == STOP and (price - held.liquidation_price) * held.sign <= 0
     if price % contract_of(held.symbol).price_step or wrong_side or behind:

@@ -1,4 +1,6 @@
-"""The simulator's contracts: a heavy one, a middle one, a cheap one, and one with low leverage, in the exchange's own shape."""
+"""The simulator's contracts: a heavy one, a middle one, a cheap one, and one with low leverage, in
+the exchange's own shape.
+"""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -33,14 +35,30 @@ class Contract:
     def row(self) -> dict[str, object]:
         """Write it as ``GET /futures`` does: strings throughout."""
         return {
-            "id": self.id, "name": self.name, "symbol": self.symbol, "min_contract": str(self.quantity_step),
-            "max_contract": str(self.quantity_max), "quantity_step": str(self.quantity_step), "min_price": str(self.price_step),
-            "max_price": str(self.price_max), "price_step": str(self.price_step), "max_market_contract": str(self.quantity_max / 10),
-            "min_notional_value": str(self.notional_min), "funding_fee_perc": "0.0001", "max_funding_rate": "0.005",
-            "min_funding_rate": "-0.005", "funding_interval": "1783008000", "leverage_step": "0.01", "min_leverage": "1",
-            "max_leverage": str(self.leverage_max), "price": str(self.price), "last_day_price": str(self.price), "change_perc": "0",
-            "volume": "1", "popularity": "1",
-        }  # fmt: skip
+            "id": self.id,
+            "name": self.name,
+            "symbol": self.symbol,
+            "min_contract": str(self.quantity_step),
+            "max_contract": str(self.quantity_max),
+            "quantity_step": str(self.quantity_step),
+            "min_price": str(self.price_step),
+            "max_price": str(self.price_max),
+            "price_step": str(self.price_step),
+            "max_market_contract": str(self.quantity_max / 10),
+            "min_notional_value": str(self.notional_min),
+            "funding_fee_perc": "0.0001",
+            "max_funding_rate": "0.005",
+            "min_funding_rate": "-0.005",
+            "funding_interval": "1783008000",
+            "leverage_step": "0.01",
+            "min_leverage": "1",
+            "max_leverage": str(self.leverage_max),
+            "price": str(self.price),
+            "last_day_price": str(self.price),
+            "change_perc": "0",
+            "volume": "1",
+            "popularity": "1",
+        }
 
 
 def _contract(symbol: str, name: str, *texts: str) -> Contract:

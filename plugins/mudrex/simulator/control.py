@@ -1,10 +1,13 @@
-"""``/__control`` of the SIMULATED exchange: look at what it holds, and make things happen. For drills and tests.
+"""``/__control`` of the SIMULATED exchange: look at what it holds, and make things happen. For
+drills and tests.
 
-``GET`` orders (everything it ever accepted), accounts, wallets (each change of a wallet, exact, with what made it: the record that no
-client sees), counts, faults, switches. ``POST`` faults ``{"rules": [...]}``, switches ``{...}``, price ``{"symbol", "price"}`` (null lets
-it go), liquidate ``{"account", "symbol"}``, rotate ``{"account", "key"}``, clock ``{"skew_s"}``, funds ``{"account", "balance", "spot",
-"inr"}``, funding ``{"symbol", "rate"}`` (a part of the worth, longs pay it), owner ``{"account", "act": "open"|"add"|"close"|"reverse",
-"symbol", "side", "quantity"}`` (by hand, filled at once), transfer ``{"account", "amount"}`` (below 0: out), rows ``{"account", "list",
+``GET`` orders (everything it ever accepted), accounts, wallets (each change of a wallet, exact,
+with what made it: the record that no client sees), counts, faults, switches. ``POST`` faults
+``{"rules": [...]}``, switches ``{...}``, price ``{"symbol", "price"}`` (null lets it go), liquidate
+``{"account", "symbol"}``, rotate ``{"account", "key"}``, clock ``{"skew_s"}``, funds ``{"account",
+"balance", "spot", "inr"}``, funding ``{"symbol", "rate"}`` (a part of the worth, longs pay it),
+owner ``{"account", "act": "open"|"add"|"close"|"reverse", "symbol", "side", "quantity"}`` (by hand,
+filled at once), transfer ``{"account", "amount"}`` (below 0: out), rows ``{"account", "list",
 "rows"}`` (puts rows of any form at the head of orders, history, positions, closed or fees).
 """
 
@@ -21,9 +24,22 @@ from plugins.mudrex.simulator.simulated import Simulator
 from plugins.mudrex.simulator.values import NEVER, Refusal, number
 
 PATHS = (
-    "orders", "accounts", "wallets", "counts", "faults", "switches", "price", "liquidate", "rotate", "clock", "funds", "funding", "owner",
-    "transfer", "rows",
-)  # fmt: skip
+    "orders",
+    "accounts",
+    "wallets",
+    "counts",
+    "faults",
+    "switches",
+    "price",
+    "liquidate",
+    "rotate",
+    "clock",
+    "funds",
+    "funding",
+    "owner",
+    "transfer",
+    "rows",
+)
 LISTS = ("orders", "history", "positions", "closed", "fees")
 
 
@@ -31,7 +47,11 @@ def control(simulator: Simulator, request: Request) -> object:
     """Answer one control request; raises Refusal for what cannot be done."""
     what = request.path.removeprefix("/__control").strip("/")
     try:
-        return _look(simulator, what) if request.method == "GET" else _act(simulator, what, request.body)
+        return (
+            _look(simulator, what)
+            if request.method == "GET"
+            else _act(simulator, what, request.body)
+        )
     except (KeyError, TypeError, ValueError) as error:
         raise Refusal(400, f"{what}: {error}") from None
 
@@ -44,15 +64,30 @@ def _look(simulator: Simulator, what: str) -> object:
         case "accounts":
             seen = {name: exchange.settled(name, now) for name in list(exchange.accounts)}
             return {
-                name: {"balance": str(each.balance), "locked": str(each.locked), "closed": born(each.closed, NEVER),
-                       "positions": [held.row(each.legs(held.id)) for held in each.positions.values()],
-                       "working": [order.row() for order in each.orders if order.status in ("CREATED", "PARTIALLY_FILLED")]}
+                name: {
+                    "balance": str(each.balance),
+                    "locked": str(each.locked),
+                    "closed": born(each.closed, NEVER),
+                    "positions": [held.row(each.legs(held.id)) for held in each.positions.values()],
+                    "working": [
+                        order.row()
+                        for order in each.orders
+                        if order.status in ("CREATED", "PARTIALLY_FILLED")
+                    ],
+                }
                 for name, each in seen.items()
-            }  # fmt: skip
+            }
         case "wallets":
             return {
-                name: {"balance": str(each.balance), "locked": str(each.locked), "total": str(each.total), "changes": each.wallet}
-                for name, each in {name: exchange.settled(name, now) for name in list(exchange.accounts)}.items()
+                name: {
+                    "balance": str(each.balance),
+                    "locked": str(each.locked),
+                    "total": str(each.total),
+                    "changes": each.wallet,
+                }
+                for name, each in {
+                    name: exchange.settled(name, now) for name in list(exchange.accounts)
+                }.items()
             }
         case "counts":
             return simulator.counts
@@ -74,8 +109,15 @@ def _act(simulator: Simulator, what: str, body: Mapping[str, Any]) -> object:
             exchange.switch(**body)
             return asdict(exchange.switches)
         case "price":
-            exchange.set_price(body["symbol"], None if body.get("price") is None else number(dict(body), "price"), now)
-            return {"symbol": body["symbol"], "price": str(exchange.world.prices.at(body["symbol"], now))}
+            exchange.set_price(
+                body["symbol"],
+                None if body.get("price") is None else number(dict(body), "price"),
+                now,
+            )
+            return {
+                "symbol": body["symbol"],
+                "price": str(exchange.world.prices.at(body["symbol"], now)),
+            }
         case "liquidate":
             exchange.liquidate(body["account"], body["symbol"], now)
             return {"liquidated": body["symbol"]}
@@ -90,11 +132,17 @@ def _act(simulator: Simulator, what: str, body: Mapping[str, Any]) -> object:
         case "funds":
             account = exchange.settled(exchange.name_of(body["account"]), now)
             if "balance" in body:
-                transfer(exchange, body["account"], number(dict(body), "balance") - account.balance, now)
+                transfer(
+                    exchange, body["account"], number(dict(body), "balance") - account.balance, now
+                )
             for name in ("spot", "inr"):
                 if name in body:
                     setattr(account, name, Decimal(str(body[name])))
-            return {"balance": str(account.balance), "spot": str(account.spot), "inr": str(account.inr)}
+            return {
+                "balance": str(account.balance),
+                "spot": str(account.spot),
+                "inr": str(account.inr),
+            }
         case "owner":
             return act(exchange, body, now)
         case "transfer":
@@ -102,7 +150,9 @@ def _act(simulator: Simulator, what: str, body: Mapping[str, Any]) -> object:
         case "rows":
             name = exchange.name_of(body["account"])
             if body["list"] not in LISTS:
-                raise ValueError(f"expected a list among {', '.join(LISTS)}, found {body['list']!r}")
+                raise ValueError(
+                    f"expected a list among {', '.join(LISTS)}, found {body['list']!r}"
+                )
             exchange.settled(name, now).strange[body["list"]] = list(body["rows"])
             exchange.keep(name, exchange.accounts[name])
             return {"list": body["list"], "rows": len(body["rows"])}

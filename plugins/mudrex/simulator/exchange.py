@@ -1,7 +1,9 @@
-"""SIMULATED exchange: accounts, orders that fill a little later, one netted isolated position per contract. Time is passed in.
+"""SIMULATED exchange: accounts, orders that fill a little later, one netted isolated position per
+contract. Time is passed in.
 
-It knows nothing of HTTP. Source of every rule: the exchange's public documentation and published captures of it; what neither says is
-a switch (``switches.py``). ``saved`` is called with every order at its acceptance, before anything is answered, and after every change.
+It knows nothing of HTTP. Source of every rule: the exchange's public documentation and published
+captures of it; what neither says is a switch (``switches.py``). ``saved`` is called with every
+order at its acceptance, before anything is answered, and after every change.
 """
 
 import random
@@ -16,7 +18,18 @@ from plugins.mudrex.simulator.netting import FEE, Books, pay_funding
 from plugins.mudrex.simulator.prices import Prices
 from plugins.mudrex.simulator.settling import World, crosses, liquidate, set_leg, settle
 from plugins.mudrex.simulator.switches import Switches
-from plugins.mudrex.simulator.values import NEVER, STOP, TARGET, WORKING, Account, Order, Position, Refusal, contract_of, number
+from plugins.mudrex.simulator.values import (
+    NEVER,
+    STOP,
+    TARGET,
+    WORKING,
+    Account,
+    Order,
+    Position,
+    Refusal,
+    contract_of,
+    number,
+)
 
 LATE_S = 6.0
 MINTED_BEFORE_S = 0.0025
@@ -30,19 +43,28 @@ def _nothing(_name: str, _account: Account, _orders: Sequence[Order], _accepted:
 
 
 class Exchange:
-    """Hold the whole simulated exchange. ``saved(account name, account, orders, accepted)`` keeps what must survive."""
+    """Hold the whole simulated exchange. ``saved(account name, account, orders, accepted)`` keeps
+    what must survive.
+    """
 
     def __init__(
-        self, seed: int = 1, fill_s: tuple[float, float] = (0.2, 0.8), balance: Decimal = Decimal(10_000), saved: Saved = _nothing,
+        self,
+        seed: int = 1,
+        fill_s: tuple[float, float] = (0.2, 0.8),
+        balance: Decimal = Decimal(10_000),
+        saved: Saved = _nothing,
         switches: Switches | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._random = random.Random(seed)  # noqa: S311 - a simulated market guards nothing
         self._fill_s = fill_s
         self._balance = balance
         self._saved = saved
         self._count = 0
         switches = switches or Switches()
-        self.world = World(Prices(seed, moves=switches.prices_move), Books(switches, self.new_id, random.Random(seed)))  # noqa: S311 - the same
+        self.world = World(
+            Prices(seed, moves=switches.prices_move),
+            Books(switches, self.new_id, random.Random(seed)),  # noqa: S311 - the same
+        )
         self.accounts: dict[str, Account] = {}
         self.keys: dict[str, str] = {}
         """Key in force -> account, for accounts whose key was rotated."""
@@ -61,7 +83,9 @@ class Exchange:
     # Accounts
 
     def name_of(self, key: str) -> str:
-        """Return the account that a key opens; refuses a key that is too short, begins with bad, or was rotated away."""
+        """Return the account that a key opens; refuses a key that is too short, begins with bad, or
+        was rotated away.
+        """
         if len(key) < 3 or key.startswith("bad") or key in self.dead_keys:
             raise Refusal(401, "Invalid Authentication", 3100)
         return self.keys.get(key, key)
@@ -88,7 +112,9 @@ class Exchange:
         self.keys[new_key] = name
 
     def set_price(self, symbol: str, price: Decimal | None, now: float) -> None:
-        """Set a contract's price for everybody (None lets it follow its path again); what it triggers happens at once."""
+        """Set a contract's price for everybody (None lets it follow its path again); what it
+        triggers happens at once.
+        """
         contract_of(symbol)
         for name in list(self.accounts):
             self.settled(name, now)
@@ -107,7 +133,9 @@ class Exchange:
         self._saved(name, account, [*legs, liquidate(account, held, now, self.world)], False)
 
     def fund(self, symbol: str, rate: Decimal, now: float) -> int:
-        """Charge funding: whoever is long pays ``rate`` of the position's worth, whoever is short receives it; returns how many did."""
+        """Charge funding: whoever is long pays ``rate`` of the position's worth, whoever is short
+        receives it; returns how many did.
+        """
         price, paid = self.world.prices.at(contract_of(symbol).symbol, now), 0
         for name in list(self.accounts):
             account = self.settled(name, now)
@@ -121,13 +149,30 @@ class Exchange:
     def new_id(self, now: float) -> str:
         """Make a UUID of version 7: its first 48 bits are milliseconds since 1970."""
         self._count += 1
-        bits = (int(now * 1000) << 80) | (7 << 76) | (self._count & 0xFFF) << 64 | (2 << 62) | self._random.getrandbits(62)
+        bits = (
+            (int(now * 1000) << 80)
+            | (7 << 76)
+            | (self._count & 0xFFF) << 64
+            | (2 << 62)
+            | self._random.getrandbits(62)
+        )
         return str(UUID(int=bits))
 
     # Orders
 
-    def place(self, key: str, body: Mapping[str, object], now: float, symbol: str, *, version: int, fate: str = "") -> dict[str, object]:
-        """Take an order; checks in the exchange's order: parameters, types, price, step, range, leverage, notional, balance."""
+    def place(
+        self,
+        key: str,
+        body: Mapping[str, object],
+        now: float,
+        symbol: str,
+        *,
+        version: int,
+        fate: str = "",
+    ) -> dict[str, object]:
+        """Take an order; checks in the exchange's order: parameters, types, price, step, range,
+        leverage, notional, balance.
+        """
         account, contract = self.account(key, now), contract_of(symbol)
         cid = body.get("client_order_id") if version == 2 else None
         if cid is not None and cid in account.client_order_ids:
@@ -149,10 +194,18 @@ class Exchange:
             raise Refusal(400, "order value less than minimum required value")
         reduce_only = body.get("reduce_only") is True
         held = account.positions.get(symbol)
-        reduces = checks.reduces(held, str(side), quantity, is_capped=self.switches.reduce_only_larger_is_capped, reduce_only=reduce_only)
+        reduces = checks.reduces(
+            held,
+            str(side),
+            quantity,
+            is_capped=self.switches.reduce_only_larger_is_capped,
+            reduce_only=reduce_only,
+        )
         if not reduces and quantity * price / leverage + quantity * price * FEE > account.balance:
             raise Refusal(400, "insufficient balance")
-        order = self.new_order(account, contract, str(side), str(trigger), quantity, price, leverage, now, fate)
+        order = self.new_order(
+            account, contract, str(side), str(trigger), quantity, price, leverage, now, fate
+        )
         order.reduce_only, order.client_order_id = reduce_only, None if cid is None else str(cid)
         order.stop = number(body, "stoploss_price") if body.get("is_stoploss") else None
         order.target = number(body, "takeprofit_price") if body.get("is_takeprofit") else None
@@ -163,9 +216,18 @@ class Exchange:
         if version == 2:
             return {**told, "client_order_id": order.client_order_id}
         amount = quantity * price
-        return {**told, "leverage": str(leverage), "amount": str(amount), "quantity": str(quantity), "price": str(price), "message": "OK"}
+        return {
+            **told,
+            "leverage": str(leverage),
+            "amount": str(amount),
+            "quantity": str(quantity),
+            "price": str(price),
+            "message": "OK",
+        }
 
-    def _leverage(self, account: Account, contract: Contract, body: Mapping[str, object], version: int) -> Decimal:
+    def _leverage(
+        self, account: Account, contract: Contract, body: Mapping[str, object], version: int
+    ) -> Decimal:
         if version == 1:
             leverage = number(body, "leverage")
             self._set_leverage(account, contract, leverage)
@@ -173,11 +235,21 @@ class Exchange:
         return account.leverage.get(contract.symbol, Decimal(1))
 
     def new_order(
-        self, account: Account, contract: Contract, side: str, trigger: str, quantity: Decimal, price: Decimal, leverage: Decimal,
-        now: float, fate: str = "",
-    ) -> Order:  # fmt: skip
+        self,
+        account: Account,
+        contract: Contract,
+        side: str,
+        trigger: str,
+        quantity: Decimal,
+        price: Decimal,
+        leverage: Decimal,
+        now: float,
+        fate: str = "",
+    ) -> Order:
         """Make an order that fills a little later; a position that it may open has its id already."""
-        order = Order(self.new_id(now), contract.symbol, side, trigger, quantity, price, leverage, now, NEVER)
+        order = Order(
+            self.new_id(now), contract.symbol, side, trigger, quantity, price, leverage, now, NEVER
+        )
         if trigger == "MARKET" or crosses(order, self.world.prices.at(contract.symbol, now)):
             order.due = now + self._random.uniform(*self._fill_s)
         held = account.positions.get(contract.symbol)
@@ -190,7 +262,10 @@ class Exchange:
     def order(self, key: str, order_id: str, now: float) -> tuple[Account, Order]:
         """Find an order by its id."""
         account = self.account(key, now)
-        found = next((each for each in account.orders if each.id == order_id and each.visible_from <= now), None)
+        found = next(
+            (each for each in account.orders if each.id == order_id and each.visible_from <= now),
+            None,
+        )
         if found is None:
             raise Refusal(404, "order not found")
         return account, found
@@ -227,8 +302,12 @@ class Exchange:
             raise Refusal(404, "Position not found")
         return account, held
 
-    def close(self, key: str, position_id: str, quantity: Decimal | None, now: float, fate: str = "") -> Order:
-        """Close a position, or a part of it; the order that does it shows up in the history without a client order id."""
+    def close(
+        self, key: str, position_id: str, quantity: Decimal | None, now: float, fate: str = ""
+    ) -> Order:
+        """Close a position, or a part of it; the order that does it shows up in the history without
+        a client order id.
+        """
         try:
             account, held = self._position(key, position_id, now)
         except Refusal:
@@ -238,8 +317,14 @@ class Exchange:
         return order
 
     def closing_order(
-        self, account: Account, held: Position, quantity: Decimal | None, now: float, fate: str = "", by: str = "close"
-    ) -> Order:  # fmt: skip
+        self,
+        account: Account,
+        held: Position,
+        quantity: Decimal | None,
+        now: float,
+        fate: str = "",
+        by: str = "close",
+    ) -> Order:
         """Make the order that closes a position or a part of it; when its row shows is a switch."""
         contract = contract_of(held.symbol)
         closing = held.quantity if quantity is None else quantity
@@ -247,17 +332,26 @@ class Exchange:
         if closing > held.quantity:
             raise Refusal(400, "order quantity out of permissible range")
         price = self.world.prices.at(held.symbol, now)
-        order = self.new_order(account, contract, held.closing_side, "MARKET", closing, price, held.leverage, now, fate)
+        order = self.new_order(
+            account, contract, held.closing_side, "MARKET", closing, price, held.leverage, now, fate
+        )
         order.reduce_only, order.position_id, order.by = True, held.id, by
-        late_s = {"at_once": 0.0, "late": self.switches.closing_row_late_s, "never": NEVER}[self.switches.closing_row]
+        late_s = {"at_once": 0.0, "late": self.switches.closing_row_late_s, "never": NEVER}[
+            self.switches.closing_row
+        ]
         order.visible_from = max(order.visible_from, now + late_s)
         return order
 
-    def protect(self, key: str, position_id: str, body: Mapping[str, object], now: float, *, amends: bool) -> None:
+    def protect(
+        self, key: str, position_id: str, body: Mapping[str, object], now: float, *, amends: bool
+    ) -> None:
         """Set (or, with the ids of the legs, move) stop and target of a whole position."""
         account, held = self._position(key, position_id, now)
         legs, wanted = account.legs(held.id), {}
-        for kind, flag, name in ((STOP, "is_stoploss", "stoploss"), (TARGET, "is_takeprofit", "takeprofit")):
+        for kind, flag, name in (
+            (STOP, "is_stoploss", "stoploss"),
+            (TARGET, "is_takeprofit", "takeprofit"),
+        ):
             if not body.get(flag):
                 continue
             if amends and (kind not in legs or body.get(f"{name}_order_id") != legs[kind].id):
@@ -266,7 +360,9 @@ class Exchange:
             checks.leg(held, kind, wanted[kind], self.world.prices.at(held.symbol, now))
         if not wanted:
             raise Refusal(400, "Invalid request")
-        made = [set_leg(account, held, kind, price, now, self.world) for kind, price in wanted.items()]
+        made = [
+            set_leg(account, held, kind, price, now, self.world) for kind, price in wanted.items()
+        ]
         self._saved(self.name_of(key), account, made, False)
 
     def add_margin(self, key: str, position_id: str, margin: Decimal, now: float) -> Position:
@@ -279,7 +375,9 @@ class Exchange:
         self._saved(self.name_of(key), account, [], False)
         return held
 
-    def keep(self, name: str, account: Account, orders: Sequence[Order] = (), *, accepted: bool = False) -> None:
+    def keep(
+        self, name: str, account: Account, orders: Sequence[Order] = (), *, accepted: bool = False
+    ) -> None:
         """Have an account kept as it stands, with orders that changed or were accepted."""
         self._saved(name, account, orders, accepted)
 
@@ -288,7 +386,10 @@ class Exchange:
     def set_leverage(self, key: str, contract: Contract, leverage: Decimal, now: float) -> None:
         """Set the leverage of a contract."""
         account = self.account(key, now)
-        if contract.symbol in account.positions and not self.switches.leverage_changes_with_position:
+        if (
+            contract.symbol in account.positions
+            and not self.switches.leverage_changes_with_position
+        ):
             raise Refusal(400, "leverage cannot be changed while a position is open")
         self._set_leverage(account, contract, leverage)
         self._saved(self.name_of(key), account, [], False)

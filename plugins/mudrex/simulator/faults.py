@@ -1,7 +1,9 @@
-"""Faults of the SIMULATED exchange: rules that say what goes wrong with which requests, how often, seeded; and presets as data.
+"""Faults of the SIMULATED exchange: rules that say what goes wrong with which requests, how often,
+seeded; and presets as data.
 
-A rule applies to requests whose path contains ``path`` (and whose method is ``method``, where given), ``times`` times (0: without end),
-within ``for_s`` seconds from when it was set (0: for good), each time with ``probability``. The first rule that applies is the one.
+A rule applies to requests whose path contains ``path`` (and whose method is ``method``, where
+given), ``times`` times (0: without end), within ``for_s`` seconds from when it was set (0: for
+good), each time with ``probability``. The first rule that applies is the one.
 """
 
 import json
@@ -79,14 +81,22 @@ class Rule:
     def applies(self, method: str, path: str, now: float) -> bool:
         """Tell whether this rule may act on a request."""
         in_time = not self.for_s or now - self.since <= self.for_s
-        return in_time and (not self.times or self.done < self.times) and self.path in path and self.method in ("", method)
+        return (
+            in_time
+            and (not self.times or self.done < self.times)
+            and self.path in path
+            and self.method in ("", method)
+        )
 
 
 def read_rule(table: Mapping[str, Any], now: float) -> Rule:
     """Read one rule; raises ValueError for an unknown fault or key."""
     known = {each.name for each in fields(Rule)} - {"since", "done"}
     if not set(table) <= known:
-        raise ValueError(f"a fault rule: expected keys among {', '.join(sorted(known))}, found {', '.join(sorted(set(table) - known))}")
+        raise ValueError(
+            f"a fault rule: expected keys among {', '.join(sorted(known))}, found "
+            f"{', '.join(sorted(set(table) - known))}"
+        )
     if table.get("fault") not in KINDS:
         raise ValueError(f"fault: expected one of {', '.join(KINDS)}, found {table.get('fault')!r}")
     rule = Rule(**table, since=now)
@@ -96,7 +106,9 @@ def read_rule(table: Mapping[str, Any], now: float) -> Rule:
 
 
 class Faults:
-    """Choose what goes wrong with each request; the same seed and the same requests give the same faults."""
+    """Choose what goes wrong with each request; the same seed and the same requests give the same
+    faults.
+    """
 
     def __init__(self, seed: int, rules: Iterable[Rule] = ()) -> None:
         self._random = random.Random(seed)  # noqa: S311 - it makes drills repeatable and guards nothing
@@ -114,7 +126,11 @@ class Faults:
         """Return how long a request waits before it is looked at."""
         if rule is None or rule.fault not in ("slow", "reorder"):
             return 0.0
-        return rule.seconds or 5.0 if rule.fault == "slow" else self._random.uniform(0.0, rule.seconds or 1.0)
+        return (
+            rule.seconds or 5.0
+            if rule.fault == "slow"
+            else self._random.uniform(0.0, rule.seconds or 1.0)
+        )
 
 
 def fate_of(rule: Rule | None) -> str:
@@ -137,13 +153,17 @@ def presets() -> Mapping[str, Mapping[str, Any]]:
 
 
 def read_drill(name_or_file: str) -> Drill:
-    """Read a preset by its name, or a TOML or JSON file of the same form; raises ValueError that says what was expected."""
+    """Read a preset by its name, or a TOML or JSON file of the same form; raises ValueError that
+    says what was expected.
+    """
     known = presets()
     if name_or_file in known:
         return drill_of(known[name_or_file])
     file = Path(name_or_file)
     if not file.is_file():
-        raise ValueError(f"faults: expected a preset ({', '.join(known)}) or a file, found {name_or_file!r}")
+        raise ValueError(
+            f"faults: expected a preset ({', '.join(known)}) or a file, found {name_or_file!r}"
+        )
     text = file.read_text(encoding="utf-8")
     return drill_of(json.loads(text) if file.suffix == ".json" else tomllib.loads(text))
 
@@ -151,7 +171,10 @@ def read_drill(name_or_file: str) -> Drill:
 def drill_of(table: Mapping[str, Any]) -> Drill:
     """Read a drill's table; raises ValueError."""
     if not set(table) <= {"about", "rules", "switches", "clock_skew_s"}:
-        raise ValueError("a drill: expected about, rules, switches and clock_skew_s, found " + ", ".join(sorted(table)))
+        raise ValueError(
+            "a drill: expected about, rules, switches and clock_skew_s, found "
+            + ", ".join(sorted(table))
+        )
     rules = tuple(table.get("rules", ()))
     for each in rules:
         read_rule(each, 0.0)

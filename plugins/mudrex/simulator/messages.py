@@ -26,7 +26,9 @@ class Request:
 
 @dataclass(slots=True)
 class Answer:
-    """Hold one answer, and how it goes wrong on the wire: cut after so many bytes, dripped over so many seconds, sent twice."""
+    """Hold one answer, and how it goes wrong on the wire: cut after so many bytes, dripped over so
+    many seconds, sent twice.
+    """
 
     status: int
     content: bytes
@@ -47,7 +49,9 @@ def data(value: object, status: int = 200) -> Answer:
 
 def error(status: int, code: int, text: str) -> Answer:
     """Write an error in the listed shape."""
-    return Answer(status, json.dumps({"success": False, "errors": [{"code": code, "text": text}]}).encode())
+    return Answer(
+        status, json.dumps({"success": False, "errors": [{"code": code, "text": text}]}).encode()
+    )
 
 
 def bare_error(code: int, text: str) -> Answer:

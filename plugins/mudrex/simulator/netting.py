@@ -1,6 +1,8 @@
-"""What a fill does to a SIMULATED account: one position per contract is opened, averaged, shrunk, closed, or turned by a switch.
+"""What a fill does to a SIMULATED account: one position per contract is opened, averaged, shrunk,
+closed, or turned by a switch.
 
-Money is exact: every change of the wallet is in ``Account.wallet`` with what made it. The rows that tell of it are born later.
+Money is exact: every change of the wallet is in ``Account.wallet`` with what made it. The rows that
+tell of it are born later.
 """
 
 from collections.abc import Callable
@@ -37,8 +39,12 @@ class Books:
         return at + self.random.uniform(*within) + late_s
 
 
-def apply_fill(account: Account, order: Order, quantity: Decimal, price: Decimal, at: float, books: Books) -> Decimal:
-    """Fill a part of an order into its account; returns how much was filled, which is less where a position ends before the order."""
+def apply_fill(
+    account: Account, order: Order, quantity: Decimal, price: Decimal, at: float, books: Books
+) -> Decimal:
+    """Fill a part of an order into its account; returns how much was filled, which is less where a
+    position ends before the order.
+    """
     held = account.positions.get(order.symbol)
     if held is None or held.side == order.side:
         _grow(account, held, order, quantity, price, at, books)
@@ -51,15 +57,31 @@ def apply_fill(account: Account, order: Order, quantity: Decimal, price: Decimal
     return filled
 
 
-def _grow(account: Account, held: Position | None, order: Order, quantity: Decimal, price: Decimal, at: float, books: Books) -> None:
+def _grow(
+    account: Account,
+    held: Position | None,
+    order: Order,
+    quantity: Decimal,
+    price: Decimal,
+    at: float,
+    books: Books,
+) -> None:
     if held is None:
         used = {each["position_id"] for each in account.closed}
-        identifier = order.position_id if order.position_id and order.position_id not in used else books.new_id(at)
-        held = account.positions[order.symbol] = Position(identifier, order.symbol, order.side, quantity, price, order.leverage, at, at)
+        identifier = (
+            order.position_id
+            if order.position_id and order.position_id not in used
+            else books.new_id(at)
+        )
+        held = account.positions[order.symbol] = Position(
+            identifier, order.symbol, order.side, quantity, price, order.leverage, at, at
+        )
         account.balance -= held.margin
     else:
         account.balance += held.margin
-        held.entry_price = (held.entry_price * held.quantity + price * quantity) / (held.quantity + quantity)
+        held.entry_price = (held.entry_price * held.quantity + price * quantity) / (
+            held.quantity + quantity
+        )
         held.quantity += quantity
         account.balance -= held.margin
     order.position_id = held.id
@@ -68,7 +90,15 @@ def _grow(account: Account, held: Position | None, order: Order, quantity: Decim
     account.balance -= fee
 
 
-def shrink(account: Account, held: Position, order: Order, quantity: Decimal, price: Decimal, at: float, books: Books) -> None:
+def shrink(
+    account: Account,
+    held: Position,
+    order: Order,
+    quantity: Decimal,
+    price: Decimal,
+    at: float,
+    books: Books,
+) -> None:
     """Close a part or the whole of a position by an order; ``order.by`` says what made it."""
     profit = (price - held.entry_price) * quantity * held.sign
     back = held.margin * quantity / held.quantity + profit
@@ -96,56 +126,126 @@ def shrink(account: Account, held: Position, order: Order, quantity: Decimal, pr
 
 
 def _note_fill(
-    account: Account, order: Order, side: str, quantity: Decimal, price: Decimal, at: float, profit: Decimal, by: str
-) -> None:  # fmt: skip
+    account: Account,
+    order: Order,
+    side: str,
+    quantity: Decimal,
+    price: Decimal,
+    at: float,
+    profit: Decimal,
+    by: str,
+) -> None:
     account.change(
-        at, "fill", profit, order_id=order.id, client_order_id=order.client_order_id or "", position_id=order.position_id,
-        symbol=order.symbol, side=side, quantity=quantity, price=price, by=by,
-    )  # fmt: skip
+        at,
+        "fill",
+        profit,
+        order_id=order.id,
+        client_order_id=order.client_order_id or "",
+        position_id=order.position_id,
+        symbol=order.symbol,
+        side=side,
+        quantity=quantity,
+        price=price,
+        by=by,
+    )
 
 
-def _charge(account: Account, order: Order, worth: Decimal, at: float, books: Books, most: Decimal) -> Decimal:
-    """Write the fee of a fill and give its rebate; returns the fee, which the caller takes. Its rows name no order and are born later."""
+def _charge(
+    account: Account, order: Order, worth: Decimal, at: float, books: Books, most: Decimal
+) -> Decimal:
+    """Write the fee of a fill and give its rebate; returns the fee, which the caller takes. Its
+    rows name no order and are born later.
+    """
     fee = min((worth * FEE).quantize(FINEST, ROUND_UP), max(most, ZERO))
     born = books.born(at, FEE_BORN_S, books.switches.fee_rows_late_s)
     row: dict[str, object] = {
-        "_born": born, "id": books.new_id(born), "symbol": order.symbol, "fee_amount": text(fee), "fee_perc": text(FEE * 100),
-        "fee_type": "TRANSACTION", "created_at": stamp(born), "transaction_amount": text(worth), "trade_currency": "USDT",
-        "order_type": order.side, "trigger_type": order.trigger,
-    }  # fmt: skip
+        "_born": born,
+        "id": books.new_id(born),
+        "symbol": order.symbol,
+        "fee_amount": text(fee),
+        "fee_perc": text(FEE * 100),
+        "fee_type": "TRANSACTION",
+        "created_at": stamp(born),
+        "transaction_amount": text(worth),
+        "trade_currency": "USDT",
+        "order_type": order.side,
+        "trigger_type": order.trigger,
+    }
     names = {"order_id": order.id, "position_id": order.position_id, "symbol": order.symbol}
     account.change(at, "fee", -fee, **names)
-    account.fees.append({**row, "gst_amount": text((fee * TAX_OF_FEE).quantize(FINEST, ROUND_DOWN))})
+    account.fees.append(
+        {**row, "gst_amount": text((fee * TAX_OF_FEE).quantize(FINEST, ROUND_DOWN))}
+    )
     rebate = (fee * REBATE_OF_FEE).quantize(FINEST_REBATE, ROUND_DOWN)
     if rebate and order.by != "liquidation":
         account.balance += rebate
         account.change(at, "rebate", rebate, **names)
-        back = {"fee_type": "REBATE", "fee_amount": text(rebate), "fee_perc": text(FEE * REBATE_OF_FEE * 100)}
+        back = {
+            "fee_type": "REBATE",
+            "fee_amount": text(rebate),
+            "fee_perc": text(FEE * REBATE_OF_FEE * 100),
+        }
         account.fees.append({**row, **back, "id": books.new_id(born + REBATE_AFTER_S)})
     return fee
 
 
-def pay_funding(account: Account, held: Position, rate: Decimal, price: Decimal, at: float, books: Books) -> None:
+def pay_funding(
+    account: Account, held: Position, rate: Decimal, price: Decimal, at: float, books: Books
+) -> None:
     """Take funding (below 0: give it) and write its row, which has no fields of an order."""
     worth = held.quantity * price
     amount = (worth * rate * held.sign).quantize(FINEST)
     account.balance -= amount
     account.change(at, "funding", -amount, position_id=held.id, symbol=held.symbol)
     account.fees.append(
-        {"_born": at, "id": books.new_id(at), "symbol": held.symbol, "fee_amount": text(amount), "fee_perc": text(rate * held.sign * 100),
-         "fee_type": "FUNDING", "created_at": stamp(at), "transaction_amount": text(worth), "trade_currency": "USDT"}
-    )  # fmt: skip
+        {
+            "_born": at,
+            "id": books.new_id(at),
+            "symbol": held.symbol,
+            "fee_amount": text(amount),
+            "fee_perc": text(rate * held.sign * 100),
+            "fee_type": "FUNDING",
+            "created_at": stamp(at),
+            "transaction_amount": text(worth),
+            "trade_currency": "USDT",
+        }
+    )
 
 
-def _write_closed(account: Account, held: Position, order: Order, quantity: Decimal, price: Decimal, at: float, books: Books) -> None:
-    """Write a row of the positions' history: it names the position that was open and the order that closed it, and comes later."""
+def _write_closed(
+    account: Account,
+    held: Position,
+    order: Order,
+    quantity: Decimal,
+    price: Decimal,
+    at: float,
+    books: Books,
+) -> None:
+    """Write a row of the positions' history: it names the position that was open and the order that
+    closed it, and comes later.
+    """
     born = max(at, books.born(order.created, CLOSED_BORN_S, 0)) + books.switches.closed_rows_late_s
     pnl = ((price - held.entry_price) * quantity * held.sign).quantize(FINEST, ROUND_DOWN)
     account.closed.append(
-        {"_born": born, "_opened": held.created, "id": books.new_id(born) if books.switches.closed_position_has_new_id else held.id,
-         "position_id": held.id, "order_id": order.id, "position_type": held.side,
-         "status": "LIQUIDATED" if order.by == "liquidation" else "CLOSED", "leverage": str(held.leverage),
-         "entry_price": str(digits(held.entry_price)), "closed_price": str(digits(price)), "quantity": str(quantity), "pnl": text(pnl),
-         "created_at": stamp(held.created), "updated_at": stamp(at), "asset_uuid": CONTRACTS[held.symbol].id, "symbol": held.symbol,
-         "trade_currency": "USDT", "entry_hedge_rate": "1", "exit_hedge_rate": "1"}
-    )  # fmt: skip
+        {
+            "_born": born,
+            "_opened": held.created,
+            "id": books.new_id(born) if books.switches.closed_position_has_new_id else held.id,
+            "position_id": held.id,
+            "order_id": order.id,
+            "position_type": held.side,
+            "status": "LIQUIDATED" if order.by == "liquidation" else "CLOSED",
+            "leverage": str(held.leverage),
+            "entry_price": str(digits(held.entry_price)),
+            "closed_price": str(digits(price)),
+            "quantity": str(quantity),
+            "pnl": text(pnl),
+            "created_at": stamp(held.created),
+            "updated_at": stamp(at),
+            "asset_uuid": CONTRACTS[held.symbol].id,
+            "symbol": held.symbol,
+            "trade_currency": "USDT",
+            "entry_hedge_rate": "1",
+            "exit_hedge_rate": "1",
+        }
+    )

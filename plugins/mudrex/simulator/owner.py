@@ -1,4 +1,6 @@
-"""What the owner of a SIMULATED account does by hand, beside every program: open, add to, close, turn a position, move money."""
+"""What the owner of a SIMULATED account does by hand, beside every program: open, add to, close,
+turn a position, move money.
+"""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -7,12 +9,24 @@ from typing import Any
 from plugins.mudrex.simulator import checks
 from plugins.mudrex.simulator.exchange import Exchange
 from plugins.mudrex.simulator.netting import FEE
-from plugins.mudrex.simulator.values import ZERO, Account, Order, Position, Refusal, contract_of, number
+from plugins.mudrex.simulator.values import (
+    ZERO,
+    Account,
+    Order,
+    Position,
+    Refusal,
+    contract_of,
+    number,
+)
 
 
 def act(exchange: Exchange, body: Mapping[str, Any], now: float) -> dict[str, object]:
     """Do one act, filled at once; raises Refusal. Without a ``quantity`` a close closes the whole."""
-    name, symbol, what = exchange.name_of(body["account"]), contract_of(body["symbol"]).symbol, body["act"]
+    name, symbol, what = (
+        exchange.name_of(body["account"]),
+        contract_of(body["symbol"]).symbol,
+        body["act"],
+    )
     account = exchange.settled(name, now)
     held = account.positions.get(symbol)
     if what != "open" and held is None:
@@ -22,7 +36,13 @@ def act(exchange: Exchange, body: Mapping[str, Any], now: float) -> dict[str, ob
     elif what == "add" and held is not None:
         _order(exchange, name, symbol, held.side, number(dict(body), "quantity"), now)
     elif what == "close" and held is not None:
-        _close(exchange, name, held, None if body.get("quantity") is None else number(dict(body), "quantity"), now)
+        _close(
+            exchange,
+            name,
+            held,
+            None if body.get("quantity") is None else number(dict(body), "quantity"),
+            now,
+        )
     elif what == "reverse" and held is not None:
         _close(exchange, name, held, None, now)
         _order(exchange, name, symbol, held.closing_side, held.quantity, now)
@@ -32,7 +52,9 @@ def act(exchange: Exchange, body: Mapping[str, Any], now: float) -> dict[str, ob
     return {"position": None if left is None else left.row(account.legs(left.id))}
 
 
-def _order(exchange: Exchange, name: str, symbol: str, side: str, quantity: Decimal, now: float) -> None:
+def _order(
+    exchange: Exchange, name: str, symbol: str, side: str, quantity: Decimal, now: float
+) -> None:
     """Fill a market order at the leverage of the position, or of the contract."""
     account, contract = exchange.settled(name, now), contract_of(symbol)
     checks.quantity(contract, quantity)
@@ -40,16 +62,26 @@ def _order(exchange: Exchange, name: str, symbol: str, side: str, quantity: Deci
     leverage = account.leverage.get(symbol, Decimal(1)) if held is None else held.leverage
     if side not in ("LONG", "SHORT"):
         raise Refusal(400, "invalid order type")
-    if quantity * price / leverage + quantity * price * FEE > account.balance + sum((amount for _, amount in account.freed), ZERO):
+    if quantity * price / leverage + quantity * price * FEE > account.balance + sum(
+        (amount for _, amount in account.freed), ZERO
+    ):
         raise Refusal(400, "insufficient balance")
     order = exchange.new_order(account, contract, side, "MARKET", quantity, price, leverage, now)
     order.by = "owner"
     _fill(exchange, name, account, order, now)
 
 
-def _close(exchange: Exchange, name: str, held: Position, quantity: Decimal | None, now: float) -> None:
+def _close(
+    exchange: Exchange, name: str, held: Position, quantity: Decimal | None, now: float
+) -> None:
     account = exchange.settled(name, now)
-    _fill(exchange, name, account, exchange.closing_order(account, held, quantity, now, by="owner"), now)
+    _fill(
+        exchange,
+        name,
+        account,
+        exchange.closing_order(account, held, quantity, now, by="owner"),
+        now,
+    )
 
 
 def _fill(exchange: Exchange, name: str, account: Account, order: Order, now: float) -> None:

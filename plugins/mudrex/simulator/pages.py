@@ -1,4 +1,6 @@
-"""Lists of the SIMULATED exchange: what is born, newest first, page by page, and rows that nobody has ever seen."""
+"""Lists of the SIMULATED exchange: what is born, newest first, page by page, and rows that nobody
+has ever seen.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -16,23 +18,56 @@ PAGE: Final = 20
 LONG_AGO: Final = "2026-01-05T08:00:00Z"
 NEVER_SEEN: Final[Mapping[str, tuple[Mapping[str, object], ...]]] = {
     "orders": (
-        {"id": "strange-1", "symbol": "SOLUSDT", "status": "PARKED", "order_type": "LONG", "quantity": 1, "created_at": LONG_AGO},
-        {"id": "strange-2", "symbol": "SOLUSDT", "status": "FILLED", "order_type": "TWAP", "quantity": 1, "created_at": "5 Oct, 08:00"},
+        {
+            "id": "strange-1",
+            "symbol": "SOLUSDT",
+            "status": "PARKED",
+            "order_type": "LONG",
+            "quantity": 1,
+            "created_at": LONG_AGO,
+        },
+        {
+            "id": "strange-2",
+            "symbol": "SOLUSDT",
+            "status": "FILLED",
+            "order_type": "TWAP",
+            "quantity": 1,
+            "created_at": "5 Oct, 08:00",
+        },
     ),
-    "closed": ({"id": "strange-3", "symbol": "SOLUSDT", "status": "MOVED", "created_at": LONG_AGO},),
-    "fees": ({"id": "strange-4", "symbol": "SOLUSDT", "fee_type": "BONUS", "fee_amount": "free", "created_at": LONG_AGO},),
-}  # fmt: skip
+    "closed": (
+        {"id": "strange-3", "symbol": "SOLUSDT", "status": "MOVED", "created_at": LONG_AGO},
+    ),
+    "fees": (
+        {
+            "id": "strange-4",
+            "symbol": "SOLUSDT",
+            "fee_type": "BONUS",
+            "fee_amount": "free",
+            "created_at": LONG_AGO,
+        },
+    ),
+}
 
 
-def born(rows: Iterable[Mapping[str, object]], now: float, *, by_opening: bool = False) -> list[dict[str, object]]:
+def born(
+    rows: Iterable[Mapping[str, object]], now: float, *, by_opening: bool = False
+) -> list[dict[str, object]]:
     """Return rows that are born, newest first (or newest opened first), without what is not shown."""
     there = [each for each in rows if float(str(each.get("_born", 0))) <= now]
     there.sort(key=lambda each: float(str(each.get("_opened" if by_opening else "_born", 0))))
-    return [{key: value for key, value in each.items() if not key.startswith("_")} for each in reversed(there)]
+    return [
+        {key: value for key, value in each.items() if not key.startswith("_")}
+        for each in reversed(there)
+    ]
 
 
-def with_strange(name: str, rows: Rows, account: Account, switches: Switches) -> list[Mapping[str, object]]:
-    """Return a list that begins with the rows that were put into it by hand, and with those that nobody has ever seen."""
+def with_strange(
+    name: str, rows: Rows, account: Account, switches: Switches
+) -> list[Mapping[str, object]]:
+    """Return a list that begins with the rows that were put into it by hand, and with those that
+    nobody has ever seen.
+    """
     unseen = NEVER_SEEN.get(name, ()) if switches.strange_rows else ()
     return [*account.strange.get(name, ()), *unseen, *rows]
 
@@ -44,13 +79,22 @@ def decoys_of(row: Mapping[str, object]) -> list[Mapping[str, object]]:
     other_side = "LONG" if row["order_type"] == "SHORT" else "SHORT"
     return [
         {**row, "id": f"{short}dec1", "position_id": other, "future_position_uuid": other},
-        {**row, "id": f"{short}dec2", "quantity": half, "filled_quantity": half if row["filled_quantity"] else 0},
+        {
+            **row,
+            "id": f"{short}dec2",
+            "quantity": half,
+            "filled_quantity": half if row["filled_quantity"] else 0,
+        },
         {**row, "id": f"{short}dec3", "order_type": other_side},
     ]
 
 
-def paged(rows: Rows, request: Request, switches: Switches, default: int = PAGE, meaning: str = "rows") -> list[Mapping[str, object]]:
-    """Return a page; ``meaning`` says what its offset is: a number of rows, the newest time in milliseconds, or nothing."""
+def paged(
+    rows: Rows, request: Request, switches: Switches, default: int = PAGE, meaning: str = "rows"
+) -> list[Mapping[str, object]]:
+    """Return a page; ``meaning`` says what its offset is: a number of rows, the newest time in
+    milliseconds, or nothing.
+    """
     limit = int(number({"n": request.first("limit", str(default))}, "n", Decimal(default)))
     offset = int(number({"n": request.first("offset", "0")}, "n", Decimal(0)))
     page: Rows = rows

@@ -1,7 +1,9 @@
-"""SIMULATED prices: a pure function of seed, contract and second, unless somebody set a price by hand.
+"""SIMULATED prices: a pure function of seed, contract and second, unless somebody set a price by
+hand.
 
-A contract's price swings around its base in three seeded sine waves (one minute to six hours, 1 % in all) and stands still for one
-second. A price that was set holds from then on, until it is let go; candles agree with the prices that stood.
+A contract's price swings around its base in three seeded sine waves (one minute to six hours, 1 %
+in all) and stands still for one second. A price that was set holds from then on, until it is let
+go; candles agree with the prices that stood.
 """
 
 import hashlib
@@ -17,7 +19,9 @@ _SAMPLES = 12
 
 
 class Prices:
-    """Know every contract's price at every second. ``moves`` False: every contract stands at its own price."""
+    """Know every contract's price at every second. ``moves`` False: every contract stands at its
+    own price.
+    """
 
     def __init__(self, seed: int, *, moves: bool = True) -> None:
         self.moves = moves
@@ -38,7 +42,10 @@ class Prices:
             height * math.sin(2 * math.pi * (int(second) / period + self._phase(symbol, index)))
             for index, (period, height) in enumerate(_WAVES)
         )
-        return max(1, round(float(contract.price / contract.price_step) * (1 + swing))) * contract.price_step
+        return (
+            max(1, round(float(contract.price / contract.price_step) * (1 + swing)))
+            * contract.price_step
+        )
 
     def _chosen(self, symbol: str, second: float) -> Decimal | None:
         history = self._set.get(symbol)
@@ -50,8 +57,12 @@ class Prices:
     def _phase(self, symbol: str, index: int) -> float:
         return hashlib.sha256(f"{self._seed}|{symbol}|{index}".encode()).digest()[0] / 256
 
-    def candles(self, symbol: str, step_s: int, start: int, end: int, now: float, limit: int) -> Iterator[list[float]]:
-        """Write the closed candles that begin from ``start`` to ``end``, both included: time, open, high, low, close, volume."""
+    def candles(
+        self, symbol: str, step_s: int, start: int, end: int, now: float, limit: int
+    ) -> Iterator[list[float]]:
+        """Write the closed candles that begin from ``start`` to ``end``, both included: time, open,
+        high, low, close, volume.
+        """
         opened = -(-start // step_s) * step_s
         last = min(end, int(now) - step_s)
         for _ in range(limit):
@@ -59,5 +70,9 @@ class Prices:
                 return
             stops = [opened + step_s * index // _SAMPLES for index in range(_SAMPLES)]
             seen = [self.at(symbol, each) for each in stops] + [self.at(symbol, opened + step_s)]
-            yield [opened, *(float(each) for each in (seen[0], max(seen), min(seen), seen[-1])), float(step_s)]
+            yield [
+                opened,
+                *(float(each) for each in (seen[0], max(seen), min(seen), seen[-1])),
+                float(step_s),
+            ]
             opened += step_s

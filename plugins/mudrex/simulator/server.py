@@ -1,4 +1,6 @@
-"""The wire of the SIMULATED exchange: HTTP/1.1 on this machine only, and what a line can do to an answer."""
+"""The wire of the SIMULATED exchange: HTTP/1.1 on this machine only, and what a line can do to an
+answer.
+"""
 
 import json
 import socket
@@ -19,7 +21,9 @@ BODY_BYTES_MAX = 64 * 1024
 
 
 async def answer(simulator: Simulator, request: Request) -> Answer:
-    """Answer one request, of a client or of ``/__control``; raises Dropped where the connection is to be closed."""
+    """Answer one request, of a client or of ``/__control``; raises Dropped where the connection is
+    to be closed.
+    """
     if not request.path.startswith("/__control"):
         return await simulator.answer(request)
     try:
@@ -40,7 +44,13 @@ async def serve_connection(simulator: Simulator, stream: trio.SocketStream) -> N
             if wire.our_state is not h11.DONE:
                 return
             wire.start_next_cycle()
-    except (Dropped, h11.ProtocolError, trio.BrokenResourceError, trio.ClosedResourceError, ValueError):
+    except (
+        Dropped,
+        h11.ProtocolError,
+        trio.BrokenResourceError,
+        trio.ClosedResourceError,
+        ValueError,
+    ):
         return
     finally:
         await trio.aclose_forcefully(stream)
@@ -48,14 +58,20 @@ async def serve_connection(simulator: Simulator, stream: trio.SocketStream) -> N
 
 async def _send(wire: h11.Connection, stream: trio.SocketStream, told: Answer, now: float) -> None:
     headers = [
-        (b"content-type", told.kind), (b"content-length", str(len(told.content)).encode()), (b"server", b"mudrex.simulated"),
+        (b"content-type", told.kind),
+        (b"content-length", str(len(told.content)).encode()),
+        (b"server", b"mudrex.simulated"),
         (b"date", formatdate(now, usegmt=True).encode()),
-    ]  # fmt: skip
+    ]
     head = wire.send(h11.Response(status_code=told.status, headers=headers)) or b""
-    body = b"".join(wire.send(part) or b"" for part in (h11.Data(data=told.content), h11.EndOfMessage()))
+    body = b"".join(
+        wire.send(part) or b"" for part in (h11.Data(data=told.content), h11.EndOfMessage())
+    )
     if told.cut_after is not None:
         await stream.send_all(head + body[: told.cut_after])
-        stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # close with a reset
+        stream.setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+        )  # close with a reset
         raise Dropped
     if told.drip_s:
         for byte in head + body:
@@ -80,15 +96,30 @@ async def _read(wire: h11.Connection, stream: trio.SocketStream) -> Request | No
                 return None
         elif isinstance(event, h11.EndOfMessage) and head is not None:
             target = urlsplit(head.target.decode("ascii"))
-            key = next((value.decode("latin-1") for name, value in head.headers if name == b"x-authentication"), "")
+            key = next(
+                (
+                    value.decode("latin-1")
+                    for name, value in head.headers
+                    if name == b"x-authentication"
+                ),
+                "",
+            )
             parsed = json.loads(body) if body else {}
             query = parse_qs(target.query, keep_blank_values=True)
-            return Request(head.method.decode(), target.path, query, key, parsed if isinstance(parsed, dict) else {})
+            return Request(
+                head.method.decode(),
+                target.path,
+                query,
+                key,
+                parsed if isinstance(parsed, dict) else {},
+            )
         else:
             return None
 
 
-async def serve(simulator: Simulator, port: int, task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED) -> None:
+async def serve(
+    simulator: Simulator, port: int, task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED
+) -> None:
     """Serve on this machine only until cancelled; reports the port."""
     listeners = await trio.open_tcp_listeners(port, host="127.0.0.1", backlog=4096)
     task_status.started(listeners[0].socket.getsockname()[1])

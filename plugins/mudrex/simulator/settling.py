@@ -1,6 +1,8 @@
-"""Do what is due in a SIMULATED account: fills, later rejections, stops, targets, liquidations, freed margin. Time is passed in.
+"""Do what is due in a SIMULATED account: fills, later rejections, stops, targets, liquidations,
+freed margin. Time is passed in.
 
-Stops, targets and liquidations are judged by the price at the moment somebody looks: an account that nobody asks for stands still.
+Stops, targets and liquidations are judged by the price at the moment somebody looks: an account
+that nobody asks for stands still.
 """
 
 from collections.abc import Callable
@@ -10,7 +12,18 @@ from decimal import Decimal
 from plugins.mudrex.simulator.netting import Books, apply_fill, shrink
 from plugins.mudrex.simulator.prices import Prices
 from plugins.mudrex.simulator.switches import Switches
-from plugins.mudrex.simulator.values import NEVER, STOP, TARGET, WORKING, ZERO, Account, Order, Position, contract_of, digits
+from plugins.mudrex.simulator.values import (
+    NEVER,
+    STOP,
+    TARGET,
+    WORKING,
+    ZERO,
+    Account,
+    Order,
+    Position,
+    contract_of,
+    digits,
+)
 
 REST_AFTER_S = 2.0
 
@@ -34,12 +47,18 @@ class World:
 
 
 def settle(account: Account, now: float, world: World) -> list[Order] | None:
-    """Do everything that is due; returns the orders that changed, or None where nothing changed at all."""
+    """Do everything that is due; returns the orders that changed, or None where nothing changed at
+    all.
+    """
     touched: list[Order] = []
-    for order in sorted((each for each in account.orders if _is_due(each, now, world)), key=lambda each: each.due):
+    for order in sorted(
+        (each for each in account.orders if _is_due(each, now, world)), key=lambda each: each.due
+    ):
         at = min(order.due, now)
         held = account.positions.get(order.symbol)
-        touched += [] if held is None else _trigger(account, held, at, world)  # what the price hits comes before what is filled then
+        touched += (
+            [] if held is None else _trigger(account, held, at, world)
+        )  # what the price hits comes before what is filled then
         _advance(account, order, at, world)
         touched.append(order)
     for held in tuple(account.positions.values()):
@@ -54,7 +73,11 @@ def settle(account: Account, now: float, world: World) -> list[Order] | None:
 def _is_due(order: Order, now: float, world: World) -> bool:
     if order.status not in WORKING or order.is_leg:
         return False
-    return order.due <= now or (order.trigger == "LIMIT" and order.fate != "held" and crosses(order, world.prices.at(order.symbol, now)))
+    return order.due <= now or (
+        order.trigger == "LIMIT"
+        and order.fate != "held"
+        and crosses(order, world.prices.at(order.symbol, now))
+    )
 
 
 def crosses(order: Order, price: Decimal) -> bool:
@@ -65,7 +88,11 @@ def crosses(order: Order, price: Decimal) -> bool:
 def _advance(account: Account, order: Order, at: float, world: World) -> None:
     order.updated = at
     if order.fate == "reject_later":
-        order.status, order.reason, order.due = "REJECTED", "order rejected by the exchange after it was accepted", NEVER
+        order.status, order.reason, order.due = (
+            "REJECTED",
+            "order rejected by the exchange after it was accepted",
+            NEVER,
+        )
         return
     held = account.positions.get(order.symbol)
     if order.reduce_only and (held is None or held.side == order.side):
@@ -74,13 +101,19 @@ def _advance(account: Account, order: Order, at: float, world: World) -> None:
     resting = order.trigger == "LIMIT" and order.due == NEVER
     price = order.price if resting else world.prices.at(order.symbol, at)
     if world.switches.fills_at_levels and not resting:
-        price = digits(price + contract_of(order.symbol).price_step * (1 if order.side == "LONG" else -1) / 3)
+        price = digits(
+            price + contract_of(order.symbol).price_step * (1 if order.side == "LONG" else -1) / 3
+        )
     asked = _part(order)
     filled = apply_fill(account, order, asked, price, at, world.books)
-    order.filled_price = (order.filled_price * order.filled + price * filled) / (order.filled + filled)
+    order.filled_price = (order.filled_price * order.filled + price * filled) / (
+        order.filled + filled
+    )
     order.filled += filled
     if order.reduce_only and order.trigger == "MARKET":
-        order.price = order.filled_price  # as recorded: only an entry's row keeps the price that it was asked for
+        order.price = (
+            order.filled_price
+        )  # as recorded: only an entry's row keeps the price that it was asked for
     _after_fill(order, at, whole=filled == asked)
     _protect(account, order, at, world)
 
@@ -105,20 +138,41 @@ def _after_fill(order: Order, at: float, *, whole: bool) -> None:
 
 
 def _protect(account: Account, order: Order, at: float, world: World) -> None:
-    """Set the stop and target that came with an entry, unless a switch or a fault drops them without a word."""
+    """Set the stop and target that came with an entry, unless a switch or a fault drops them
+    without a word.
+    """
     held = account.positions.get(order.symbol)
-    if held is None or held.side != order.side or not world.switches.attached_protection_is_kept or order.fate == "drop_protection":
+    if (
+        held is None
+        or held.side != order.side
+        or not world.switches.attached_protection_is_kept
+        or order.fate == "drop_protection"
+    ):
         return
     for kind, price in ((STOP, order.stop), (TARGET, order.target)):
         if price is not None:
             set_leg(account, held, kind, price, at, world)
 
 
-def set_leg(account: Account, held: Position, kind: str, price: Decimal, at: float, world: World) -> Order:
+def set_leg(
+    account: Account, held: Position, kind: str, price: Decimal, at: float, world: World
+) -> Order:
     """Make or move one leg of a position."""
     leg = account.legs(held.id).get(kind)
     if leg is None:
-        leg = Order(world.new_id(at), held.symbol, kind, "MARKET", ZERO, price, ZERO, at, NEVER, reduce_only=True, position_id=held.id)
+        leg = Order(
+            world.new_id(at),
+            held.symbol,
+            kind,
+            "MARKET",
+            ZERO,
+            price,
+            ZERO,
+            at,
+            NEVER,
+            reduce_only=True,
+            position_id=held.id,
+        )
         account.orders.append(leg)
     leg.price, leg.updated = price, at
     return leg
@@ -137,30 +191,70 @@ def _trigger(account: Account, held: Position, now: float, world: World) -> list
 
 
 def liquidate(account: Account, held: Position, now: float, world: World) -> Order:
-    """Liquidate a position at the price that its row shows: an ordinary order of the closing side does it."""
+    """Liquidate a position at the price that its row shows: an ordinary order of the closing side
+    does it.
+    """
     price, market = held.liquidation_price, world.prices.at(held.symbol, now)
-    asked = market if market != price else price + contract_of(held.symbol).price_step  # as recorded: two prices
+    asked = (
+        market if market != price else price + contract_of(held.symbol).price_step
+    )  # as recorded: two prices
     order = Order(
-        world.new_id(now), held.symbol, held.closing_side, "MARKET", held.quantity, asked, held.leverage, now, NEVER, reduce_only=True,
+        world.new_id(now),
+        held.symbol,
+        held.closing_side,
+        "MARKET",
+        held.quantity,
+        asked,
+        held.leverage,
+        now,
+        NEVER,
+        reduce_only=True,
         by="liquidation",
-    )  # fmt: skip
+    )
     shrink(account, held, order, held.quantity, price, now, world.books)
-    order.status, order.filled, order.filled_price, order.updated = "FILLED", order.quantity, price, now
+    order.status, order.filled, order.filled_price, order.updated = (
+        "FILLED",
+        order.quantity,
+        price,
+        now,
+    )
     account.orders.append(order)
     return order
 
 
-def _hit(account: Account, held: Position, leg: Order, price: Decimal, now: float, world: World) -> list[Order]:
+def _hit(
+    account: Account, held: Position, leg: Order, price: Decimal, now: float, world: World
+) -> list[Order]:
     """Close a position by its stop or target; what row that leaves is a switch."""
     quantity = held.quantity
-    leg.by, leg.status, leg.filled, leg.filled_price, leg.updated = "stop" if leg.side == STOP else "target", "FILLED", quantity, price, now
+    leg.by, leg.status, leg.filled, leg.filled_price, leg.updated = (
+        "stop" if leg.side == STOP else "target",
+        "FILLED",
+        quantity,
+        price,
+        now,
+    )
     leg.visible_from = now if world.switches.stop_row == "leg" else NEVER
     shrink(account, held, leg, quantity, price, now, world.books)
     if world.switches.stop_row != "order":
         return []
     shown = Order(
-        world.new_id(now), held.symbol, held.closing_side, "MARKET", quantity, price, held.leverage, now, NEVER, reduce_only=True,
-        status="FILLED", filled=quantity, filled_price=price, updated=now, position_id=held.id, by=leg.by,
-    )  # fmt: skip
+        world.new_id(now),
+        held.symbol,
+        held.closing_side,
+        "MARKET",
+        quantity,
+        price,
+        held.leverage,
+        now,
+        NEVER,
+        reduce_only=True,
+        status="FILLED",
+        filled=quantity,
+        filled_price=price,
+        updated=now,
+        position_id=held.id,
+        by=leg.by,
+    )
     account.orders.append(shown)
     return [shown]

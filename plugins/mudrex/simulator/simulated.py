@@ -39,19 +39,32 @@ class Limits:
         longest = max(seconds for seconds, _ in self.windows)
         while times and now - times[0] >= longest:
             times.popleft()
-        if any(sum(1 for each in reversed(times) if now - each < seconds) >= count for seconds, count in self.windows):
+        if any(
+            sum(1 for each in reversed(times) if now - each < seconds) >= count
+            for seconds, count in self.windows
+        ):
             return False
         times.append(now)
         return True
 
 
 class Simulator:
-    """Answer requests against one exchange; with a ``state`` file it goes on where an earlier one ended."""
+    """Answer requests against one exchange; with a ``state`` file it goes on where an earlier one
+    ended.
+    """
 
     def __init__(
-        self, state: Path | None, seed: int = 1, latency_s: float = 0.02, per_s: int = 10, clock: Callable[[], float] = time.time,
-        *, accounts: int = 0, drill: Drill | None = None, fill_s: tuple[float, float] = (0.2, 0.8),
-    ) -> None:  # fmt: skip
+        self,
+        state: Path | None,
+        seed: int = 1,
+        latency_s: float = 0.02,
+        per_s: int = 10,
+        clock: Callable[[], float] = time.time,
+        *,
+        accounts: int = 0,
+        drill: Drill | None = None,
+        fill_s: tuple[float, float] = (0.2, 0.8),
+    ) -> None:
         drill = drill or Drill()
         self._clock = clock
         self._latency_s = latency_s
@@ -93,7 +106,9 @@ class Simulator:
         if fault == "drop":
             raise Dropped
         limits = self.wallet_limits if "/wallet/" in request.path else self.limits
-        early = BEFORE.get(fault) or (None if limits.take(request.key, self._clock()) else BEFORE["rate_limit"])
+        early = BEFORE.get(fault) or (
+            None if limits.take(request.key, self._clock()) else BEFORE["rate_limit"]
+        )
         told = early or self._safely(request, fate_of(rule))
         self._count(f"{request.method} {re.sub('[0-9a-f-]{36}', 'ID', request.path)} {told.status}")
         if told.status == 429:
@@ -142,5 +157,7 @@ def _other_rows(content: bytes, kind: str) -> bytes:
     document = json.loads(content)
     rows = document.get("data")
     if isinstance(rows, list):
-        document["data"] = [each for row in rows for each in (row, row)] if kind == "duplicate_rows" else rows[1:]
+        document["data"] = (
+            [each for row in rows for each in (row, row)] if kind == "duplicate_rows" else rows[1:]
+        )
     return json.dumps(document).encode()

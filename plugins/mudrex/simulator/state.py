@@ -1,8 +1,9 @@
-"""The SIMULATED exchange's durable record: a file of one JSON object per line, replayed at the next start.
+"""The SIMULATED exchange's durable record: a file of one JSON object per line, replayed at the next
+start.
 
-``event`` is ``accepted`` (an order, on the disk before anything is answered: what tests ask), or ``changed`` (orders as they stand now,
-and the account without them). The last line about an order or an account counts. An incomplete last line is what a kill leaves, and is
-passed over.
+``event`` is ``accepted`` (an order, on the disk before anything is answered: what tests ask), or
+``changed`` (orders as they stand now, and the account without them). The last line about an order
+or an account counts. An incomplete last line is what a kill leaves, and is passed over.
 """
 
 import json
@@ -19,28 +20,49 @@ _LISTS = ("closed", "fees", "wallet")
 
 
 def accepted_row(name: str, order: Order) -> dict[str, object]:
-    """Write an accepted order for the record: the wire's row, with its exact quantity and whether it only reduces."""
-    return {"account": name, "reduce_only": order.reduce_only, **order.row(), "quantity": str(order.quantity)}
+    """Write an accepted order for the record: the wire's row, with its exact quantity and whether
+    it only reduces.
+    """
+    return {
+        "account": name,
+        "reduce_only": order.reduce_only,
+        **order.row(),
+        "quantity": str(order.quantity),
+    }
 
 
 class Record:
     """Append to the file, where there is one."""
 
     def __init__(self, file: Path | None) -> None:
-        self._handle = None if file is None else os.open(file, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
+        self._handle = (
+            None if file is None else os.open(file, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
+        )
         self._written: dict[str, dict[str, int]] = {}
 
     def knows(self, name: str, account: Account) -> None:
-        """Say that this account's closed positions, fees and changes of the wallet are in the file already."""
+        """Say that this account's closed positions, fees and changes of the wallet are in the file
+        already.
+        """
         self._written[name] = {each: len(getattr(account, each)) for each in _LISTS}
 
-    def write(self, name: str, account: Account, orders: Sequence[Order], row: Mapping[str, object] | None) -> None:
-        """Write a change; ``row`` is given for an order's acceptance, which is on the disk when this returns."""
+    def write(
+        self, name: str, account: Account, orders: Sequence[Order], row: Mapping[str, object] | None
+    ) -> None:
+        """Write a change; ``row`` is given for an order's acceptance, which is on the disk when
+        this returns.
+        """
         if self._handle is None:
             return
         seen = self._written.setdefault(name, dict.fromkeys(_LISTS, 0))
-        line: dict[str, object] = {"event": "changed"} if row is None else {"event": "accepted", **row}
-        plain = {each.name: getattr(account, each.name) for each in fields(Account) if each.name not in ("orders", *_LISTS)}
+        line: dict[str, object] = (
+            {"event": "changed"} if row is None else {"event": "accepted", **row}
+        )
+        plain = {
+            each.name: getattr(account, each.name)
+            for each in fields(Account)
+            if each.name not in ("orders", *_LISTS)
+        }
         line |= {"name": name, "state": plain, "orders": [asdict(each) for each in orders]}
         for each in _LISTS:
             rows = getattr(account, each)
@@ -61,23 +83,40 @@ def _plain(value: object) -> object:
 
 
 def replay(file: Path) -> tuple[dict[str, Account], list[dict[str, object]]]:
-    """Read accounts and the accepted orders back; nothing where the file is not there. Raises ValueError for a file of an older form."""
+    """Read accounts and the accepted orders back; nothing where the file is not there. Raises
+    ValueError for a file of an older form.
+    """
     accounts: dict[str, Account] = {}
     accepted: list[dict[str, object]] = []
     for line in _lines(file):
         if line["event"] == "accepted":
-            accepted.append({key: value for key, value in line.items() if key not in ("event", "name", "state", "orders", *_LISTS)})
+            accepted.append(
+                {
+                    key: value
+                    for key, value in line.items()
+                    if key not in ("event", "name", "state", "orders", *_LISTS)
+                }
+            )
         before = accounts.get(line["name"])
         orders = {} if before is None else {each.id: each for each in before.orders}
         orders |= {each["id"]: _made(Order, each) for each in line["orders"]}
         state = line["state"]
-        lists = {each: [*(getattr(before, each) if before else ()), *line.get(each, ())] for each in _LISTS}
+        lists = {
+            each: [*(getattr(before, each) if before else ()), *line.get(each, ())]
+            for each in _LISTS
+        }
         accounts[line["name"]] = Account(
-            Decimal(state["balance"]), Decimal(state["spot"]), Decimal(state["inr"]),
-            {symbol: Decimal(each) for symbol, each in state["leverage"].items()}, list(orders.values()),
-            {symbol: _made(Position, each) for symbol, each in state["positions"].items()}, set(state["client_order_ids"]),
-            [(when, Decimal(amount)) for when, amount in state["freed"]], strange=state.get("strange", {}), **lists,
-        )  # fmt: skip
+            Decimal(state["balance"]),
+            Decimal(state["spot"]),
+            Decimal(state["inr"]),
+            {symbol: Decimal(each) for symbol, each in state["leverage"].items()},
+            list(orders.values()),
+            {symbol: _made(Position, each) for symbol, each in state["positions"].items()},
+            set(state["client_order_ids"]),
+            [(when, Decimal(amount)) for when, amount in state["freed"]],
+            strange=state.get("strange", {}),
+            **lists,
+        )
     return accounts, accepted
 
 
@@ -90,10 +129,18 @@ def _lines(file: Path) -> Iterable[dict[str, Any]]:
         except ValueError:
             continue
         if "event" not in line:
-            raise ValueError(f"state {file}: expected a file of this version, found lines of an older one; give another file")
+            raise ValueError(
+                f"state {file}: expected a file of this version, found lines of an older one; "
+                "give another file"
+            )
         yield line
 
 
 def _made(kind: type[Any], table: Mapping[str, Any]) -> Any:
     exact = {each.name for each in fields(kind) if each.type in (Decimal, Decimal | None)}
-    return kind(**{name: Decimal(value) if name in exact and value is not None else value for name, value in table.items()})
+    return kind(
+        **{
+            name: Decimal(value) if name in exact and value is not None else value
+            for name, value in table.items()
+        }
+    )

@@ -1,7 +1,8 @@
-"""Switches for what nobody outside knows about the exchange: each can be set in a faults file, or while the simulator runs.
+"""Switches for what nobody outside knows about the exchange: each can be set in a faults file, or
+while the simulator runs.
 
-What was recorded of the real exchange is no switch. The defaults are what the recordings suggest, or, where nothing does, what is the
-least kind to a client.
+What was recorded of the real exchange is no switch. The defaults are what the recordings suggest,
+or, where nothing does, what is the least kind to a client.
 """
 
 from collections.abc import Mapping
@@ -21,9 +22,12 @@ class Switches:
     """Hold the answers to the open questions."""
 
     legs_vanish_with_position: bool = True
-    """Stop and target of a position are cancelled when it closes; else they stay as working rows."""
+    """Stop and target of a position are cancelled when it closes; else they stay as working rows.
+    """
     leverage_changes_with_position: bool = True
-    """Leverage can be set while a position is open (it then counts for what is opened later); else 400."""
+    """Leverage can be set while a position is open (it then counts for what is opened later); else
+    400.
+    """
     opposite_larger_flips: bool = False
     """A larger opposite order turns the position; else it closes the position and no more."""
     reduce_only_larger_is_capped: bool = True
@@ -37,7 +41,9 @@ class Switches:
     v1_market_needs_price: bool = True
     """A v1 market order without a price is refused."""
     attached_protection_is_kept: bool = True
-    """Stop and target that came with an entry are set on the position; else they are dropped without a word."""
+    """Stop and target that came with an entry are set on the position; else they are dropped
+    without a word.
+    """
     closed_position_has_new_id: bool = True
     """The row in the positions' history has another id than the open position had."""
     prices_move: bool = True
@@ -45,21 +51,31 @@ class Switches:
     margin_freed_after_s: float = 1.0
     """How long freed margin takes to become free balance."""
     closing_row: str = "at_once"
-    """When the order row of a closing call shows: at once, ``late`` (after ``closing_row_late_s``), or never."""
+    """When the order row of a closing call shows: at once, ``late`` (after ``closing_row_late_s``),
+    or never.
+    """
     closing_row_late_s: float = 20.0
     """How late the closing row is where it is late."""
     closed_rows_late_s: float = 0.0
-    """How much later than the recorded 0.25 to 0.8 s a row of the positions' history is born (25 and 135 s were seen)."""
+    """How much later than the recorded 0.25 to 0.8 s a row of the positions' history is born (25
+    and 135 s were seen).
+    """
     fee_rows_late_s: float = 0.0
     """How much later than the recorded 0.5 to 1.1 s a fee row is born."""
     stop_row: str = "none"
-    """What a stop or target that was hit leaves among the orders: nothing, its own ``leg`` as FILLED, or an ordinary ``order``."""
+    """What a stop or target that was hit leaves among the orders: nothing, its own ``leg`` as
+    FILLED, or an ordinary ``order``.
+    """
     partial_closes: str = "none"
-    """What partial closes leave in the positions' history: nothing, ``parts`` (a row each), or a last row about the ``whole`` of it."""
+    """What partial closes leave in the positions' history: nothing, ``parts`` (a row each), or a
+    last row about the ``whole`` of it.
+    """
     page_rows_max: int = 0
     """No list gives more rows than this, whatever limit is asked for; 0: as many as asked."""
     history_offset: str = "rows"
-    """What ``offset`` means for the order history: rows, the newest time in milliseconds, or nothing."""
+    """What ``offset`` means for the order history: rows, the newest time in milliseconds, or
+    nothing.
+    """
     history_shows_working: bool = True
     """Orders that still rest are in the order history, too."""
     numbers_as_text: bool = False
@@ -67,21 +83,35 @@ class Switches:
     fills_at_levels: bool = False
     """Orders fill at several levels: their average price has sixteen digits."""
     strange_rows: bool = False
-    """Orders, fees and closed positions begin with rows of another contract, with words and times that were never seen."""
+    """Orders, fees and closed positions begin with rows of another contract, with words and times
+    that were never seen.
+    """
 
     decoys: bool = False
-    """Before the row of a closing call stand rows that only look like it: of another position, another quantity, the opening side."""
+    """Before the row of a closing call stand rows that only look like it: of another position,
+    another quantity, the opening side.
+    """
 
     def changed(self, table: Mapping[str, object]) -> "Switches":
-        """Return these with some changed; raises ValueError for a name, a type or a word that is not one of theirs."""
+        """Return these with some changed; raises ValueError for a name, a type or a word that is
+        not one of theirs.
+        """
         known = {each.name: getattr(self, each.name) for each in fields(self)}
         for name, value in table.items():
             if name not in known:
                 raise ValueError(f"switch {name}: expected one of {', '.join(known)}")
             if name in WORDS and value not in WORDS[name]:
-                raise ValueError(f"switch {name}: expected one of {', '.join(WORDS[name])}, found {value!r}")
+                raise ValueError(
+                    f"switch {name}: expected one of {', '.join(WORDS[name])}, found {value!r}"
+                )
             kind = type(known[name])
-            fits = isinstance(value, bool) if kind is bool else isinstance(value, str if kind is str else int | float)
+            fits = (
+                isinstance(value, bool)
+                if kind is bool
+                else isinstance(value, str if kind is str else int | float)
+            )
             if not fits or (isinstance(value, bool) and kind is not bool):
-                raise ValueError(f"switch {name}: expected a value like {known[name]!r}, found {value!r}")
+                raise ValueError(
+                    f"switch {name}: expected a value like {known[name]!r}, found {value!r}"
+                )
         return replace(self, **table)  # type: ignore[arg-type]  # names and types were checked above

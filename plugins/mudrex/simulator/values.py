@@ -1,6 +1,8 @@
-"""What the SIMULATED exchange keeps, each with the wire row that the exchange shows of it: mixed numbers, nulls, keys as recorded.
+"""What the SIMULATED exchange keeps, each with the wire row that the exchange shows of it: mixed
+numbers, nulls, keys as recorded.
 
-Times are seconds since 1970. A stop or a target is an order of its own (``side`` STOPLOSS or TAKEPROFIT, quantity and leverage 0).
+Times are seconds since 1970. A stop or a target is an order of its own (``side`` STOPLOSS or
+TAKEPROFIT, quantity and leverage 0).
 """
 
 from dataclasses import dataclass, field
@@ -19,7 +21,9 @@ SHOWN = Context(prec=16)
 class Refusal(Exception):
     """Say no: an HTTP status, the envelope's code and its text; ``bare``: without the envelope."""
 
-    def __init__(self, status: int, text: str, code: int | None = None, *, bare: bool = False) -> None:
+    def __init__(
+        self, status: int, text: str, code: int | None = None, *, bare: bool = False
+    ) -> None:
         super().__init__(text)
         self.status = status
         self.text = text
@@ -29,9 +33,11 @@ class Refusal(Exception):
 
 @dataclass(slots=True)
 class Order:
-    """Hold one order. ``due``: when it fills next; ``fate``: what a fault made of it; ``by``: what made the order itself.
+    """Hold one order. ``due``: when it fills next; ``fate``: what a fault made of it; ``by``: what
+    made the order itself.
 
-    That is an order of a client (``order``), a closing call (``close``), the ``owner``, or a ``stop``, ``target`` or ``liquidation``.
+    That is an order of a client (``order``), a closing call (``close``), the ``owner``, or a
+    ``stop``, ``target`` or ``liquidation``.
     """
 
     id: str
@@ -67,24 +73,42 @@ class Order:
         """Return what is not filled yet."""
         return self.quantity - self.filled
 
-    def row(self, *, shows_client_order_id: bool = True, as_text: bool = False) -> dict[str, object]:
-        """Write it as the order lists do, keys as recorded: an entry has the reason OK, a close and a leg have none."""
+    def row(
+        self, *, shows_client_order_id: bool = True, as_text: bool = False
+    ) -> dict[str, object]:
+        """Write it as the order lists do, keys as recorded: an entry has the reason OK, a close and
+        a leg have none.
+        """
         write = str if as_text else float
         reason = self.reason or (None if self.reduce_only else "OK")
         return {
-            "created_at": stamp(self.created), "updated_at": stamp(self.updated or self.created),
-            "reason": None if reason is None else {"message": reason}, "actual_amount": write(self.filled * self.filled_price),
-            "quantity": write(self.quantity), "filled_quantity": write(self.filled), "price": write(self.price),
-            "filled_price": write(digits(self.filled_price)), "leverage": write(self.leverage), "hedge_rate": write(Decimal(1)),
-            "order_type": self.side, "trigger_type": self.trigger, "trade_currency": "USDT", "status": self.status, "id": self.id,
-            "client_order_id": self.client_order_id if shows_client_order_id else None, "asset_uuid": CONTRACTS[self.symbol].id,
-            "symbol": self.symbol, "future_position_uuid": self.position_id, "position_id": self.position_id,
-        }  # fmt: skip
+            "created_at": stamp(self.created),
+            "updated_at": stamp(self.updated or self.created),
+            "reason": None if reason is None else {"message": reason},
+            "actual_amount": write(self.filled * self.filled_price),
+            "quantity": write(self.quantity),
+            "filled_quantity": write(self.filled),
+            "price": write(self.price),
+            "filled_price": write(digits(self.filled_price)),
+            "leverage": write(self.leverage),
+            "hedge_rate": write(Decimal(1)),
+            "order_type": self.side,
+            "trigger_type": self.trigger,
+            "trade_currency": "USDT",
+            "status": self.status,
+            "id": self.id,
+            "client_order_id": self.client_order_id if shows_client_order_id else None,
+            "asset_uuid": CONTRACTS[self.symbol].id,
+            "symbol": self.symbol,
+            "future_position_uuid": self.position_id,
+            "position_id": self.position_id,
+        }
 
 
 @dataclass(slots=True)
 class Position:
-    """Hold one open position; ``checked`` is until when its stop and target were compared with the price.
+    """Hold one open position; ``checked`` is until when its stop and target were compared with the
+    price.
 
     ``closed`` and ``closed_worth``: how much of it was closed in parts, and what that was worth.
     """
@@ -118,22 +142,40 @@ class Position:
 
     @property
     def liquidation_price(self) -> Decimal:
-        """Return where the margin is used up (no maintenance rate), on the price step that still leaves something of it."""
+        """Return where the margin is used up (no maintenance rate), on the price step that still
+        leaves something of it.
+        """
         step = CONTRACTS[self.symbol].price_step
         steps = (self.entry_price - self.sign * self.margin / self.quantity) / step
-        return max(ZERO, steps.to_integral_value(ROUND_CEILING if self.side == "LONG" else ROUND_FLOOR) * step)
+        return max(
+            ZERO,
+            steps.to_integral_value(ROUND_CEILING if self.side == "LONG" else ROUND_FLOOR) * step,
+        )
 
     def row(self, legs: dict[str, Order]) -> dict[str, object]:
-        """Write it as ``GET /futures/positions`` does: strings; a missing stop or target is an object without price and order."""
+        """Write it as ``GET /futures/positions`` does: strings; a missing stop or target is an
+        object without price and order.
+        """
         return {
-            "created_at": stamp(self.created), "updated_at": stamp(self.created),
-            "stoploss": self._leg(legs.get(STOP)), "takeprofit": self._leg(legs.get(TARGET)),
-            "entry_price": str(digits(self.entry_price)), "quantity": str(self.quantity), "leverage": str(self.leverage),
-            "liquidation_price": str(self.liquidation_price), "initial_margin": str(self.margin),
-            "maintenance_margin": str(self.margin / 20), "entry_hedge_rate": "1", "order_type": self.side, "status": "OPEN",
-            "id": self.id, "position_id": self.id, "asset_uuid": CONTRACTS[self.symbol].id, "symbol": self.symbol,
+            "created_at": stamp(self.created),
+            "updated_at": stamp(self.created),
+            "stoploss": self._leg(legs.get(STOP)),
+            "takeprofit": self._leg(legs.get(TARGET)),
+            "entry_price": str(digits(self.entry_price)),
+            "quantity": str(self.quantity),
+            "leverage": str(self.leverage),
+            "liquidation_price": str(self.liquidation_price),
+            "initial_margin": str(self.margin),
+            "maintenance_margin": str(self.margin / 20),
+            "entry_hedge_rate": "1",
+            "order_type": self.side,
+            "status": "OPEN",
+            "id": self.id,
+            "position_id": self.id,
+            "asset_uuid": CONTRACTS[self.symbol].id,
+            "symbol": self.symbol,
             "trade_currency": "USDT",
-        }  # fmt: skip
+        }
 
     def _leg(self, leg: Order | None) -> dict[str, object]:
         if leg is None:
@@ -145,9 +187,10 @@ class Position:
 class Account:
     """Hold one account. ``freed``: margin on its way back, as (when, how much).
 
-    ``closed`` and ``fees``: rows as they are shown from their birth on; keys that begin with ``_`` are not shown. ``wallet``: every change
-    of the wallet with what made it, nothing rounded: the simulator's own record, which no client sees. ``strange``: rows put into lists by
-    hand, by the list's name.
+    ``closed`` and ``fees``: rows as they are shown from their birth on; keys that begin with ``_``
+    are not shown. ``wallet``: every change of the wallet with what made it, nothing rounded: the
+    simulator's own record, which no client sees. ``strange``: rows put into lists by hand, by the
+    list's name.
     """
 
     balance: Decimal
@@ -170,16 +213,29 @@ class Account:
 
     def change(self, at: float, event: str, amount: Decimal, **more: object) -> None:
         """Write a change of the wallet down; whoever calls makes it."""
-        self.wallet.append({"at": at, "event": event, "amount": str(amount), **{key: str(value) for key, value in more.items()}})
+        self.wallet.append(
+            {
+                "at": at,
+                "event": event,
+                "amount": str(amount),
+                **{key: str(value) for key, value in more.items()},
+            }
+        )
 
     @property
     def locked(self) -> Decimal:
         """Return the margin in use, and what of it is on its way back."""
-        return sum((each.margin for each in self.positions.values()), ZERO) + sum((amount for _, amount in self.freed), ZERO)
+        return sum((each.margin for each in self.positions.values()), ZERO) + sum(
+            (amount for _, amount in self.freed), ZERO
+        )
 
     def legs(self, position_id: str) -> dict[str, Order]:
         """Return a position's working stop and target, by kind."""
-        return {each.side: each for each in self.orders if each.is_leg and each.position_id == position_id and each.status == "CREATED"}
+        return {
+            each.side: each
+            for each in self.orders
+            if each.is_leg and each.position_id == position_id and each.status == "CREATED"
+        }
 
 
 def contract_of(symbol: str) -> Contract:

@@ -1,4 +1,6 @@
-"""A small world for actor tests: the real ledger in memory, the real paper exchange, a virtual clock, followers under supervision."""
+"""A small world for actor tests: the real ledger in memory, the real paper exchange, a virtual
+clock, followers under supervision.
+"""
 
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -20,7 +22,14 @@ from engine.actors.shared import Pace, Shared
 from engine.domain.account import Position
 from engine.domain.identifiers import AccountId, CopyId, ReceiptId, SignalId, StrategyId, Symbol
 from engine.domain.signal import Action, PositionSide, SignalDraft
-from engine.domain.subscription import CopyPolicy, Mode, RiskLimits, Subscription, parse_leverage, parse_sizing
+from engine.domain.subscription import (
+    CopyPolicy,
+    Mode,
+    RiskLimits,
+    Subscription,
+    parse_leverage,
+    parse_sizing,
+)
 from engine.ledger import Ledger
 from engine.ledger.codec import read_policy, write_policy
 from engine.ledger.copies import accounts_with_waiting_legs, begin_run
@@ -51,17 +60,32 @@ class World:
     waiting: list[trio.Event] = field(default_factory=list)
 
     async def send(
-        self, action: Action, *, side: PositionSide | None = None, at: datetime | None = None, key: str = "", **said: Any
-    ) -> str:  # fmt: skip
-        """Record a signal as the ingress does, and ring; returns its id. ``said``: more fields of the draft."""
+        self,
+        action: Action,
+        *,
+        side: PositionSide | None = None,
+        at: datetime | None = None,
+        key: str = "",
+        **said: Any,
+    ) -> str:
+        """Record a signal as the ingress does, and ring; returns its id. ``said``: more fields of
+        the draft.
+        """
         self.sent += 1
         now = self.shared.clock.now()
         draft = SignalDraft(key or f"key-{self.sent}", action, BTC, side, sent_at=at, **said)
         signal = SignalId(f"sig-{self.sent}")
         new = NewSignal(
-            signal, ReceiptId(f"rcp-{self.sent}"), lambda: CopyId(secrets.token_hex(16)), StrategyId("s"), "test", draft, b"h",
-            min(at or now, now), now,
-        )  # fmt: skip
+            signal,
+            ReceiptId(f"rcp-{self.sent}"),
+            lambda: CopyId(secrets.token_hex(16)),
+            StrategyId("s"),
+            "test",
+            draft,
+            b"h",
+            min(at or now, now),
+            now,
+        )
         await self.ledger.write(lambda db: record_signal(db, new))
         self.household.ring()
         return signal
@@ -70,20 +94,27 @@ class World:
         """Return the outcome codes of a signal's copies, in the order of accounts."""
         rows = fetch_all(
             self.ledger.db,
-            "SELECT code FROM copy JOIN signal ON number = signal_number WHERE signal.id = ? ORDER BY account_id",
+            "SELECT code FROM copy JOIN signal ON number = signal_number WHERE signal.id = ? "
+            "ORDER BY account_id",
             (signal,),
         )
         return [row[0] for row in rows]
 
-    async def outcome(self, signal: str, unlike: tuple[str | None, ...] = (None,)) -> list[str | None]:
-        """Wait until every copy of a signal has an outcome that is none of ``unlike``; returns the codes."""
+    async def outcome(
+        self, signal: str, unlike: tuple[str | None, ...] = (None,)
+    ) -> list[str | None]:
+        """Wait until every copy of a signal has an outcome that is none of ``unlike``; returns the
+        codes.
+        """
         with trio.fail_after(300):
             while any(code in unlike for code in self.codes(signal)):
                 await self.next_commit()
         return self.codes(signal)
 
     async def until(self, is_so: Callable[[], bool]) -> None:
-        """Wait until something is so after a commit: of what passes in one moment, such as a state that a repetition replaces at once."""
+        """Wait until something is so after a commit: of what passes in one moment, such as a state
+        that a repetition replaces at once.
+        """
         with trio.fail_after(300):
             while not is_so():
                 await self.next_commit()
@@ -102,13 +133,18 @@ class World:
     def orders(self) -> list[dict[str, object]]:
         """Return the exchange's own record of the orders it accepted from us."""
         journal = self.folder / "journal.jsonl"
-        return [each for each in (read_journal(journal) if journal.exists() else ()) if each["kind"] == "order" and each["client_order_id"]]
+        return [
+            each
+            for each in (read_journal(journal) if journal.exists() else ())
+            if each["kind"] == "order" and each["client_order_id"]
+        ]
 
     def story(self, signal: str) -> list[str]:
         """Return every outcome that was recorded for the signal's first copy, in order."""
         rows = fetch_all(
             self.ledger.db,
-            "SELECT event.subject FROM event JOIN copy ON copy.id = event.copy_id JOIN signal ON number = signal_number"
+            "SELECT event.subject FROM event JOIN copy ON copy.id = event.copy_id JOIN signal ON "
+            "number = signal_number"
             " WHERE signal.id = ? AND account_id = 'a0' ORDER BY sequence",
             (signal,),
         )
@@ -117,11 +153,16 @@ class World:
     async def position(self, index: int = 0) -> Position | None:
         """Return what the exchange says a follower has in the contract."""
         session = await self.followers[index].account.connected()
-        return next((each for each in (await session.fetch_account()).positions if each.symbol == BTC), None)
+        return next(
+            (each for each in (await session.fetch_account()).positions if each.symbol == BTC), None
+        )
 
     def holdings(self) -> list[tuple[object, ...]]:
         """Return (account, share, entries open) of every holding."""
-        return fetch_all(self.ledger.db, "SELECT account_id, share, entries_open FROM holding ORDER BY account_id")
+        return fetch_all(
+            self.ledger.db,
+            "SELECT account_id, share, entries_open FROM holding ORDER BY account_id",
+        )
 
 
 def _policy(mode: Mode) -> str:
@@ -131,48 +172,76 @@ def _policy(mode: Mode) -> str:
 
 def _people(ledger: Ledger, followers: int, mode: Mode) -> None:
     db = ledger.db
-    db.execute("INSERT INTO person (id, name, created_us, key_id, key_kid, key_wrapped) VALUES ('p', 'p', 0, x'00', 'k', x'00')")
+    db.execute(
+        "INSERT INTO person (id, name, created_us, key_id, key_kid, key_wrapped) VALUES ('p', "
+        "'p', 0, x'00', 'k', x'00')"
+    )
     db.execute("INSERT INTO master VALUES ('m', 'm', 'p')")
     db.execute(
-        "INSERT INTO strategy (id, name, master_id, kind, symbols, leverage, source, params, created_us)"
+        "INSERT INTO strategy (id, name, master_id, kind, symbols, leverage, source, params, "
+        "created_us)"
         " VALUES ('s', 'trend', 'm', 'copy_trading', '[]', '5', 'signed_webhook', '{}', 0)"
     )
     for index in range(followers):
         db.execute(
-            "INSERT INTO account (id, name, person_id, exchange, environment, sealed, row_version, created_us)"
+            "INSERT INTO account (id, name, person_id, exchange, environment, sealed, "
+            "row_version, created_us)"
             " VALUES (?, ?, 'p', 'paper', 'paper', x'00', 1, 0)",
             (f"a{index}", f"f{index}"),
         )
         db.execute(
-            "INSERT INTO subscription (id, account_id, strategy_id, policy, created_us) VALUES (?, ?, 's', ?, 0)",
+            "INSERT INTO subscription (id, account_id, strategy_id, policy, created_us) VALUES "
+            "(?, ?, 's', ?, 0)",
             (f"sub{index}", f"a{index}", _policy(mode)),
         )
 
 
 @asynccontextmanager
 async def world(
-    folder: Path, *, followers: int = 3, mode: Mode = Mode.LIVE, paper: Mapping[str, object] | None = None,
-    exchange: Callable[[Clock], ExchangeAdapter] | None = None, ledger: Ledger | None = None,
-) -> AsyncIterator[World]:  # fmt: skip
-    """Run an engine of a few followers under the test's clock, on paper or another exchange, with a new ledger or one that has them."""
+    folder: Path,
+    *,
+    followers: int = 3,
+    mode: Mode = Mode.LIVE,
+    paper: Mapping[str, object] | None = None,
+    exchange: Callable[[Clock], ExchangeAdapter] | None = None,
+    ledger: Ledger | None = None,
+) -> AsyncIterator[World]:
+    """Run an engine of a few followers under the test's clock, on paper or another exchange, with a
+    new ledger or one that has them.
+    """
     if ledger is None:
         ledger = Ledger.in_memory()
         _people(ledger, followers, mode)
     clock = TrioClock(BEGINNING)
     settings = {"flush": "inline", "price_fixed": {"BTCUSDT": "65000"}, **(paper or {})}
     plugins = load_plugins(["paper", "gcra"], {"paper": settings})
-    context = ExchangeContext(plugins.provider("exchange", "paper").settings, clock, HttpClientFactory(), str(folder))
+    context = ExchangeContext(
+        plugins.provider("exchange", "paper").settings, clock, HttpClientFactory(), str(folder)
+    )
     adapter = plugins.exchanges["paper"] if exchange is None else exchange(clock)
     feed = MarketFeed(adapter, context, clock)
 
     def read_subscription(identifier: str) -> Subscription:
-        row = fetch_one(ledger.db, "SELECT id, account_id, strategy_id, policy FROM subscription WHERE id = ?", (identifier,))
+        row = fetch_one(
+            ledger.db,
+            "SELECT id, account_id, strategy_id, policy FROM subscription WHERE id = ?",
+            (identifier,),
+        )
         assert row is not None
         return Subscription(row[0], AccountId(row[1]), StrategyId(row[2]), read_policy(row[3]))
 
     epoch = await ledger.write(lambda db: begin_run(db, 0))
     pace = Pace(10, 5, 8.0, 16, 30.0, 300.0, 60.0)
-    shared = Shared(ledger, clock, pace, RiskLimits(), epoch, {"paper": feed}, trio.Semaphore(16), read_subscription)
+    shared = Shared(
+        ledger,
+        clock,
+        pace,
+        RiskLimits(),
+        epoch,
+        {"paper": feed},
+        trio.Semaphore(16),
+        read_subscription,
+    )
     house = World(ledger, shared, Household(), folder)
     ledger.on_commit(house.committed)
     async with trio.open_nursery() as nursery:
@@ -181,11 +250,20 @@ async def world(
             account = AccountId(f"a{index}")
             login = AccountLogin(account, {"secret": Secret(f"paper-{index:04}")})
             state = Account(
-                account, f"f{index}", "paper", "paper", shared,
+                account,
+                f"f{index}",
+                "paper",
+                "paper",
+                shared,
                 lambda login=login: ExchangeSession(  # type: ignore[misc]
-                    adapter, login, context, plugins.limiters["gcra"], 8.0, why_held=partial(shared.why_held, login.account)
+                    adapter,
+                    login,
+                    context,
+                    plugins.limiters["gcra"],
+                    8.0,
+                    why_held=partial(shared.why_held, login.account),
                 ),
-            )  # fmt: skip
+            )
             house.followers.append(Follower(state))
             house.household.join(nursery, house.followers[-1])
         nursery.start_soon(house.household.route, lambda: accounts_with_waiting_legs(ledger.db))

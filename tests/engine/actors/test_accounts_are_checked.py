@@ -1,4 +1,6 @@
-"""Accounts are checked when they connect, each day, and when asked; the newest result is kept; nothing else changes by it."""
+"""Accounts are checked when they connect, each day, and when asked; the newest result is kept;
+nothing else changes by it.
+"""
 
 from datetime import timedelta
 from pathlib import Path
@@ -19,7 +21,9 @@ from engine.ports.exchange import ExchangeError, Rejected, RejectionKind
 
 
 def pulses(house: World, kind: str, field: str) -> list[str]:
-    """Return a list that grows by what open pages are told of the first account: each takes the place of the one before."""
+    """Return a list that grows by what open pages are told of the first account: each takes the
+    place of the one before.
+    """
     told: list[str] = []
     seen = 0
 
@@ -27,7 +31,8 @@ def pulses(house: World, kind: str, field: str) -> list[str]:
         nonlocal seen
         for sequence, value in fetch_all(
             house.ledger.db,
-            "SELECT sequence, json_extract(data, ?) FROM event WHERE kind = ? AND subject = 'f0' AND sequence > ?",
+            "SELECT sequence, json_extract(data, ?) FROM event WHERE kind = ? AND subject = 'f0' "
+            "AND sequence > ?",
             (f"$.{field}", kind, seen),
         ):
             seen = sequence
@@ -37,7 +42,9 @@ def pulses(house: World, kind: str, field: str) -> list[str]:
     return told
 
 
-async def test_an_account_is_checked_when_it_connects_and_every_day(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
+async def test_an_account_is_checked_when_it_connects_and_every_day(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
     async with world(tmp_path, followers=1) as house:
         follower = house.followers[0]
         await follower.account.first_reading.wait()
@@ -128,7 +135,9 @@ async def test_pages_are_told_that_an_account_is_no_longer_read_and_that_it_is_a
         fails = False
         assert await follower.reader.try_to_read()
         assert told == ["ExchangeError: no answer", ""]
-        assert len(fetch_all(house.ledger.db, "SELECT 1 FROM event WHERE kind = 'reading'")) == 1  # however often it comes, one row stands
+        assert (
+            len(fetch_all(house.ledger.db, "SELECT 1 FROM event WHERE kind = 'reading'")) == 1
+        )  # however often it comes, one row stands
 
 
 async def test_an_account_that_never_connected_is_told_without_a_second_attempt(
@@ -153,12 +162,17 @@ async def test_an_account_that_never_connected_is_told_without_a_second_attempt(
 def told_about_keys(house: World) -> list[str]:
     found = newest_alerts(house.ledger.db, BEGINNING, 10_000)
     ours = [each for each in reversed(found) if each.code is AlertCode.KEY_EXPIRES_SOON]
-    return [each.details["left"] for each in ours if each.details["given"] != "1970-01-01"]  # not the one the world begins with
+    return [
+        each.details["left"] for each in ours if each.details["given"] != "1970-01-01"
+    ]  # not the one the world begins with
 
 
 @pytest.mark.parametrize("is_readable", [True, False])
 async def test_the_end_of_a_key_is_told_once_for_each_warning_and_once_when_it_is_over(
-    tmp_path: Path, autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch, is_readable: bool
+    tmp_path: Path,
+    autojump_clock: trio.testing.MockClock,
+    monkeypatch: pytest.MonkeyPatch,
+    is_readable: bool,
 ) -> None:
     async def refused(session: ExchangeSession) -> None:
         raise Rejected("Invalid Authentication", RejectionKind.CREDENTIALS)
@@ -176,7 +190,9 @@ async def test_the_end_of_a_key_is_told_once_for_each_warning_and_once_when_it_i
             await trio.sleep(2)
             counts.append(len(told_about_keys(house)))
         assert counts == [1] * 7 + [2] * 6 + [3] + [4] * 3
-        assert told_about_keys(house) == ["it ends on 2026-12-09 12:00 UTC at the latest"] * 3 + ["it is over since 2026-12-09 12:00 UTC"]
+        assert told_about_keys(house) == ["it ends on 2026-12-09 12:00 UTC at the latest"] * 3 + [
+            "it is over since 2026-12-09 12:00 UTC"
+        ]
 
 
 async def test_a_new_key_is_warned_about_anew(
@@ -196,7 +212,9 @@ async def test_a_new_key_is_warned_about_anew(
             assert len(told_about_keys(house)) == renewed
 
 
-async def test_a_key_counts_from_when_it_was_last_changed(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
+async def test_a_key_counts_from_when_it_was_last_changed(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
     async with world(tmp_path, followers=2) as house:
         follower = house.followers[0]
         before = credentials_since(house.ledger.db, follower.account.id)

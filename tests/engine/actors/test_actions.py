@@ -1,4 +1,6 @@
-"""Every action a master has, through the real ledger, lanes and paper exchange under a virtual clock."""
+"""Every action a master has, through the real ledger, lanes and paper exchange under a virtual
+clock.
+"""
 
 from dataclasses import replace
 from decimal import Decimal
@@ -34,7 +36,9 @@ def shares(house: World) -> list[object]:
     return [share for _, share, _ in house.holdings()]
 
 
-async def test_an_add_grows_what_is_held_and_a_close_takes_all_of_it(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_an_add_grows_what_is_held_and_a_close_takes_all_of_it(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path) as house:
         await opened(house)
         assert await house.outcome(await house.send(Action.ADD, side=LONG)) == ["filled"] * 3
@@ -48,13 +52,20 @@ async def test_an_add_where_nothing_is_held_is_skipped_because_the_account_joins
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
     async with world(tmp_path) as house:
-        assert await house.outcome(await house.send(Action.ADD, side=LONG)) == ["skipped.not_open"] * 3
+        assert (
+            await house.outcome(await house.send(Action.ADD, side=LONG)) == ["skipped.not_open"] * 3
+        )
         await opened(house)
-        assert await house.outcome(await house.send(Action.ADD, side=SHORT)) == ["skipped.opposite_held"] * 3
+        assert (
+            await house.outcome(await house.send(Action.ADD, side=SHORT))
+            == ["skipped.opposite_held"] * 3
+        )
         assert len(house.orders()) == 3
 
 
-async def test_an_add_right_behind_its_open_waits_until_that_one_is_settled(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_an_add_right_behind_its_open_waits_until_that_one_is_settled(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, paper={"latency_ms": 400}) as house:
         first = await house.send(Action.OPEN, side=LONG)
         added = await house.send(Action.ADD, side=LONG)
@@ -68,22 +79,35 @@ async def test_a_reduce_closes_a_fraction_of_the_own_share_and_carries_what_the_
     async with world(tmp_path, followers=1) as house:
         await opened(house)
         assert shares(house) == ["0.003"]
-        assert await house.outcome(await house.send(Action.REDUCE, size=part("0.5"))) == ["filled"]  # 0.0015: 0.001, 0.0005 carried
+        assert await house.outcome(await house.send(Action.REDUCE, size=part("0.5"))) == [
+            "filled"
+        ]  # 0.0015: 0.001, 0.0005 carried
         assert shares(house) == ["0.002"]
-        assert await house.outcome(await house.send(Action.REDUCE, size=part("0.25"))) == ["filled"]  # 0.0005 and the carried 0.0005
+        assert await house.outcome(await house.send(Action.REDUCE, size=part("0.25"))) == [
+            "filled"
+        ]  # 0.0005 and the carried 0.0005
         assert shares(house) == ["0.001"]
-        assert await house.outcome(await house.send(Action.REDUCE, size=part("0.5"))) == ["skipped.carried"]
+        assert await house.outcome(await house.send(Action.REDUCE, size=part("0.5"))) == [
+            "skipped.carried"
+        ]
         assert await house.outcome(await house.send(Action.CLOSE)) == ["filled"]
         assert house.holdings() == []
         assert [each["quantity"] for each in house.orders()] == ["0.003", "0.001", "0.001", "0.001"]
 
 
-async def test_a_reduce_with_nothing_held_says_so(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_a_reduce_with_nothing_held_says_so(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path) as house:
-        assert await house.outcome(await house.send(Action.REDUCE, size=part("0.5"))) == ["skipped.nothing_to_close"] * 3
+        assert (
+            await house.outcome(await house.send(Action.REDUCE, size=part("0.5")))
+            == ["skipped.nothing_to_close"] * 3
+        )
 
 
-async def test_a_reduce_whose_answer_was_lost_never_closes_more_than_its_part(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_a_reduce_whose_answer_was_lost_never_closes_more_than_its_part(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=1, paper={"lose_answer_every": 2}) as house:
         await opened(house)
         reduced = await house.send(Action.REDUCE, size=part("0.5"))
@@ -93,7 +117,9 @@ async def test_a_reduce_whose_answer_was_lost_never_closes_more_than_its_part(tm
         assert len(house.orders()) == 2
 
 
-async def test_a_reverse_closes_first_and_enters_the_other_side_once_it_is_flat(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_a_reverse_closes_first_and_enters_the_other_side_once_it_is_flat(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path) as house:
         await opened(house)
         turned = await house.send(Action.REVERSE, side=SHORT)
@@ -103,7 +129,10 @@ async def test_a_reverse_closes_first_and_enters_the_other_side_once_it_is_flat(
         assert position is not None
         assert (position.side, str(position.quantity)) == (SHORT, "0.003")
         assert house.story(turned) == ["filled", "filled"]
-        assert await house.outcome(await house.send(Action.REVERSE, side=SHORT)) == ["skipped.already_open"] * 3
+        assert (
+            await house.outcome(await house.send(Action.REVERSE, side=SHORT))
+            == ["skipped.already_open"] * 3
+        )
         assert await house.outcome(await house.send(Action.CLOSE)) == ["filled"] * 3
 
 
@@ -113,17 +142,23 @@ async def test_a_reverse_of_nothing_is_an_open(tmp_path: Path, autojump_clock: M
         assert shares(house) == ["0.003"]
 
 
-async def test_a_reverse_while_entries_are_off_still_closes(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_a_reverse_while_entries_are_off_still_closes(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=1) as house:
         await opened(house)
-        house.shared.switches = (Switch(SwitchScope.ALL, "", "night", "op", house.shared.clock.now()),)
+        house.shared.switches = (
+            Switch(SwitchScope.ALL, "", "night", "op", house.shared.clock.now()),
+        )
         turned = await house.send(Action.REVERSE, side=SHORT)
         assert await house.outcome(turned) == ["skipped.entries_off"]
         assert house.story(turned) == ["filled", "skipped.entries_off"]
         assert await house.position() is None
 
 
-async def test_a_close_right_behind_a_reverse_ends_flat(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_a_close_right_behind_a_reverse_ends_flat(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, paper={"latency_ms": 300}) as house:
         await opened(house)
         turned = await house.send(Action.REVERSE, side=SHORT)
@@ -134,9 +169,13 @@ async def test_a_close_right_behind_a_reverse_ends_flat(tmp_path: Path, autojump
         assert [await house.position(index) for index in range(3)] == [None] * 3
 
 
-async def test_a_cancel_takes_back_what_rests_and_leaves_what_is_held(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_a_cancel_takes_back_what_rests_and_leaves_what_is_held(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path) as house:
-        resting = await house.send(Action.OPEN, side=LONG, order_type=OrderType.LIMIT, price=price("60000"))
+        resting = await house.send(
+            Action.OPEN, side=LONG, order_type=OrderType.LIMIT, price=price("60000")
+        )
         assert await house.outcome(resting) == ["placed"] * 3
         assert await house.outcome(await house.send(Action.CANCEL)) == ["applied"] * 3
         assert house.codes(resting) == ["cancelled"] * 3
@@ -147,19 +186,27 @@ async def test_a_cancel_takes_back_what_rests_and_leaves_what_is_held(tmp_path: 
         assert shares(house) == ["0.003"] * 3
 
 
-async def test_a_close_takes_back_a_resting_entry_instead_of_waiting_for_it(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_a_close_takes_back_a_resting_entry_instead_of_waiting_for_it(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=1) as house:
-        resting = await house.send(Action.OPEN, side=LONG, order_type=OrderType.LIMIT, price=price("60000"))
+        resting = await house.send(
+            Action.OPEN, side=LONG, order_type=OrderType.LIMIT, price=price("60000")
+        )
         assert await house.outcome(resting) == ["placed"]
         assert await house.outcome(await house.send(Action.CLOSE)) == ["skipped.nothing_to_close"]
         assert house.codes(resting) == ["cancelled"]
         assert house.holdings() == []
 
 
-async def test_an_entry_that_rests_for_too_long_is_taken_back(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_an_entry_that_rests_for_too_long_is_taken_back(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=1) as house:
         house.shared.pace = replace(house.shared.pace, resting_entry_s=1_000.0)
-        resting = await house.send(Action.OPEN, side=LONG, order_type=OrderType.LIMIT, price=price("60000"))
+        resting = await house.send(
+            Action.OPEN, side=LONG, order_type=OrderType.LIMIT, price=price("60000")
+        )
         assert await house.outcome(resting) == ["placed"]
         await trio.sleep(900)
         assert house.codes(resting) == ["placed"]
@@ -167,7 +214,9 @@ async def test_an_entry_that_rests_for_too_long_is_taken_back(tmp_path: Path, au
         assert house.codes(resting) == ["cancelled"]
 
 
-async def test_stop_and_target_are_moved_kept_and_taken_away(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_stop_and_target_are_moved_kept_and_taken_away(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=1) as house:
         await opened(house, stop_loss=price("60000"), take_profit=price("70000"))
         moved = await house.send(Action.SET_PROTECTION, stop_loss=price("62000"))
@@ -175,30 +224,45 @@ async def test_stop_and_target_are_moved_kept_and_taken_away(tmp_path: Path, aut
         position = await house.position()
         assert position is not None
         assert (position.stop_loss, position.take_profit) == (price("62000"), price("70000"))
-        assert await house.outcome(await house.send(Action.SET_PROTECTION, no_take_profit=True)) == ["applied"]
+        assert await house.outcome(
+            await house.send(Action.SET_PROTECTION, no_take_profit=True)
+        ) == ["applied"]
         position = await house.position()
         assert position is not None
         assert (position.stop_loss, position.take_profit) == (price("62000"), None)
-        assert await house.outcome(await house.send(Action.SET_PROTECTION, stop_loss=price("66000"))) == ["denied.protection"]
+        assert await house.outcome(
+            await house.send(Action.SET_PROTECTION, stop_loss=price("66000"))
+        ) == ["denied.protection"]
 
 
-async def test_an_older_move_of_the_stop_does_not_undo_a_newer_one(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_an_older_move_of_the_stop_does_not_undo_a_newer_one(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=1) as house:
         await opened(house)
         now = house.shared.clock.now()
         await trio.sleep(2)
-        assert await house.outcome(await house.send(Action.SET_PROTECTION, stop_loss=price("63000"))) == ["applied"]
+        assert await house.outcome(
+            await house.send(Action.SET_PROTECTION, stop_loss=price("63000"))
+        ) == ["applied"]
         late = await house.send(Action.SET_PROTECTION, stop_loss=price("61000"), at=now)
         assert await house.outcome(late) == ["skipped.superseded"]
 
 
-async def test_protection_of_nothing_is_nothing_to_do(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_protection_of_nothing_is_nothing_to_do(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path) as house:
-        assert await house.outcome(await house.send(Action.SET_PROTECTION, stop_loss=price("60000"))) == ["nothing_to_do"] * 3
+        assert (
+            await house.outcome(await house.send(Action.SET_PROTECTION, stop_loss=price("60000")))
+            == ["nothing_to_do"] * 3
+        )
 
 
 @pytest.mark.parametrize("action", list(Action))
-async def test_a_test_signal_of_every_action_reaches_no_exchange(action: Action, tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_a_test_signal_of_every_action_reaches_no_exchange(
+    action: Action, tmp_path: Path, autojump_clock: MockClock
+) -> None:
     said: dict[str, Any] = {"is_test": True}
     if action.is_entry:
         said["side"] = LONG if action is not Action.REVERSE else SHORT
@@ -214,14 +278,20 @@ async def test_a_test_signal_of_every_action_reaches_no_exchange(action: Action,
         assert len(house.orders()) == before
 
 
-async def test_watching_sends_nothing_whatever_the_action(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_watching_sends_nothing_whatever_the_action(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, mode=Mode.WATCH, followers=1) as house:
-        assert await house.outcome(await house.send(Action.REVERSE, side=SHORT)) == ["skipped.watch_only"]
+        assert await house.outcome(await house.send(Action.REVERSE, side=SHORT)) == [
+            "skipped.watch_only"
+        ]
         assert await house.outcome(await house.send(Action.ADD, side=SHORT)) == ["skipped.not_open"]
         assert house.orders() == []
 
 
-async def test_an_exit_that_the_exchange_cancels_is_tried_again_until_it_is_flat(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_an_exit_that_the_exchange_cancels_is_tried_again_until_it_is_flat(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=1, paper={"reject_every": 2}) as house:
         await opened(house)
         closed = await house.send(Action.CLOSE)

@@ -28,7 +28,9 @@ from engine.settings.config import load_config
 D = Decimal
 
 
-async def checked(house: World, *, live: bool = True, name: str = "f0", fold: bool = True) -> dict[str, Any]:
+async def checked(
+    house: World, *, live: bool = True, name: str = "f0", fold: bool = True
+) -> dict[str, Any]:
     """Ask for both sides, once the books were folded."""
 
     async def no_keys() -> Vault:
@@ -40,9 +42,14 @@ async def checked(house: World, *, live: bool = True, name: str = "f0", fold: bo
     if fold:
         await house.ledger.write(lambda db: fold_episodes(db, unfolded_episodes(db, 100)))
     office = Office(
-        load_config(house.folder, {}), house.ledger, house.shared.clock, no_plugins, no_keys, trio.lowlevel.checkpoint,
+        load_config(house.folder, {}),
+        house.ledger,
+        house.shared.clock,
+        no_plugins,
+        no_keys,
+        trio.lowlevel.checkpoint,
         house.household if live else None,
-    )  # fmt: skip
+    )
     return await Commands(office).run("books_check", {"name": name})
 
 
@@ -50,7 +57,9 @@ def problems(told: dict[str, Any]) -> list[str]:
     return [each["what"] for each in told["problems"]]
 
 
-async def test_a_fill_that_no_trade_shows_yet_is_not_agreement(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_a_fill_that_no_trade_shows_yet_is_not_agreement(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=1) as house:
         await opened(house)
         await closed(house)
@@ -58,7 +67,11 @@ async def test_a_fill_that_no_trade_shows_yet_is_not_agreement(tmp_path: Path, a
         assert (await checked(house))["verdict"] == "agrees"
         await house.ledger.write(lambda db: db.execute("UPDATE fill SET folded = 0"))
         told = await checked(house, fold=False)
-        assert (told["agrees"], told["verdict"], problems(told)) == (False, "not_settled", ["not settled"])
+        assert (told["agrees"], told["verdict"], problems(told)) == (
+            False,
+            "not_settled",
+            ["not settled"],
+        )
 
 
 class Answering:
@@ -86,7 +99,9 @@ def answering(house: World) -> Answering:
     return line
 
 
-async def test_after_a_stop_a_hand_and_a_signal_both_sides_agree_to_the_cent(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_after_a_stop_a_hand_and_a_signal_both_sides_agree_to_the_cent(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=1) as house:
         await opened(house, stop_loss=Price(D(64000)))
         await stopped_out(house)
@@ -101,36 +116,61 @@ async def test_after_a_stop_a_hand_and_a_signal_both_sides_agree_to_the_cent(tmp
         await house.followers[0].reader.read_account()
         await trio.sleep(30)
         told = await checked(house)
-        assert (problems(told), told["agrees"], told["verdict"], told["unsettled"], told["rows"]) == ([], True, "agrees", [], [])
-        assert [(each["books"], each["share"], each["exchange"]) for each in told["quantities"]] == [("0.002", "0.002", "0.002")]
-        assert [each["agrees"] for each in told["trades"]] == [True, True]  # two positions are closed, each a trade of ours
+        assert (
+            problems(told),
+            told["agrees"],
+            told["verdict"],
+            told["unsettled"],
+            told["rows"],
+        ) == ([], True, "agrees", [], [])
+        assert [
+            (each["books"], each["share"], each["exchange"]) for each in told["quantities"]
+        ] == [("0.002", "0.002", "0.002")]
+        assert [each["agrees"] for each in told["trades"]] == [
+            True,
+            True,
+        ]  # two positions are closed, each a trade of ours
         wallet = told["wallet"]
-        assert D(wallet["began_with"]) + D(wallet["explained"]) - cash(house) == D(wallet["difference"]) * -1 == 0
+        assert (
+            D(wallet["began_with"]) + D(wallet["explained"]) - cash(house)
+            == D(wallet["difference"]) * -1
+            == 0
+        )
         assert D(wallet["open_result"]) == 1  # 0.002 from 65000 to 65500
         assert D(wallet["lines"]["results"]) < 0 < D(wallet["lines"]["order_fees"])
 
 
-async def test_a_trade_that_the_exchange_has_otherwise_is_named(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_a_trade_that_the_exchange_has_otherwise_is_named(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=1) as house:
         await opened(house)
         await closed(house)
         (trade,) = await trades(house)
         answering(house).closed = lambda told: replace(
-            told, rows=tuple(replace(each, exit_price=Price(D(64000)), result=D(-3)) for each in told.rows)
+            told,
+            rows=tuple(
+                replace(each, exit_price=Price(D(64000)), result=D(-3)) for each in told.rows
+            ),
         )
         told = await checked(house)
         assert (problems(told), told["verdict"]) == ([f"trade {trade.id} (BTCUSDT)"], "differs")
         assert "exit 64000, result -3" in told["problems"][0]["expected"]
 
 
-async def test_everything_that_cannot_be_read_is_said_at_once(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_everything_that_cannot_be_read_is_said_at_once(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     def fails(_: Any) -> Any:
         raise ValueError("expected a list, found 7")
 
     async with world(tmp_path, followers=1) as house:
         await opened(house)
         line = answering(house)
-        bad = (UnreadableRow("position", "P9", None, "expected a side, found 'BOTH'"), UnreadableRow("order", "", None, "no time"))
+        bad = (
+            UnreadableRow("position", "P9", None, "expected a side, found 'BOTH'"),
+            UnreadableRow("order", "", None, "no time"),
+        )
         line.account = lambda report: replace(report, unreadable=bad)
         line.closed = fails
         told = await checked(house)
@@ -139,7 +179,11 @@ async def test_everything_that_cannot_be_read_is_said_at_once(tmp_path: Path, au
         assert told["verdict"] == "not_read"  # what nobody could read does not differ
         line.account = fails
         told = await checked(house)
-        assert (problems(told), told["read"], told["quantities"][0]["exchange"]) == (["not read"], False, None)
+        assert (problems(told), told["read"], told["quantities"][0]["exchange"]) == (
+            ["not read"],
+            False,
+            None,
+        )
         assert "expected a list, found 7" in told["problems"][0]["found"]
 
 
@@ -155,10 +199,16 @@ async def test_without_a_server_the_ledger_is_shown_and_the_exchange_is_said_to_
             await checked(house, name="f00")
 
 
-async def test_a_share_without_its_books_is_a_problem_with_both_numbers(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_a_share_without_its_books_is_a_problem_with_both_numbers(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=1) as house:
         await opened(house)
-        await house.ledger.write(lambda db: db.execute("UPDATE fill SET state = 'open'; UPDATE book SET quantity = '0.002'"))
+        await house.ledger.write(
+            lambda db: db.execute(
+                "UPDATE fill SET state = 'open'; UPDATE book SET quantity = '0.002'"
+            )
+        )
         told = await checked(house)
         assert problems(told)[:1] == ["quantity of LONG BTCUSDT of trend"]
         assert "not settled" in problems(told)

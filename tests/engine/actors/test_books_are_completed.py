@@ -1,4 +1,6 @@
-"""The exchange tells prices, causes and fees late, in parts or never: the books ask again, are corrected, or say that nobody told."""
+"""The exchange tells prices, causes and fees late, in parts or never: the books ask again, are
+corrected, or say that nobody told.
+"""
 
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +19,9 @@ from engine.ports.exchange import ExchangeError, OrderHistory, OutcomeUnknown
 
 
 class Reluctant:
-    """Be a connection whose history of orders and positions is empty, or whose fees are not told, for as long as told so."""
+    """Be a connection whose history of orders and positions is empty, or whose fees are not told,
+    for as long as told so.
+    """
 
     def __init__(self, real: Any) -> None:
         self._real = real
@@ -39,7 +43,9 @@ class Reluctant:
             raise ExchangeError("no history now")
         history: OrderHistory = await self._real.find_orders(symbol, since)
         rows = history.orders if self.orders else ()
-        return OrderHistory(tuple(each if self.fees else replace(each, fee=None) for each in rows), self.complete)
+        return OrderHistory(
+            tuple(each if self.fees else replace(each, fee=None) for each in rows), self.complete
+        )
 
     async def closed_positions(self, since: Any, ids: Any = ()) -> Any:
         told = await self._real.closed_positions(since, ids)
@@ -60,7 +66,9 @@ async def stopped_out(house: World) -> None:
     price_is(house, "65000")
 
 
-async def test_a_fee_history_that_cannot_be_read_keeps_no_price_and_no_cause_back(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_a_fee_history_that_cannot_be_read_keeps_no_price_and_no_cause_back(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=1) as house:
         await opened(house, stop_loss=Price(64000))  # type: ignore[arg-type]  # a whole number
         session = house.followers[0].account.session
@@ -73,7 +81,9 @@ async def test_a_fee_history_that_cannot_be_read_keeps_no_price_and_no_cause_bac
         assert trade.result is None
 
 
-async def test_rows_that_come_minutes_late_still_tell_price_cause_and_fee(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_rows_that_come_minutes_late_still_tell_price_cause_and_fee(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=1) as house:
         await opened(house, stop_loss=Price(64000))  # type: ignore[arg-type]  # a whole number
         line = reluctant(house)
@@ -81,7 +91,12 @@ async def test_rows_that_come_minutes_late_still_tell_price_cause_and_fee(tmp_pa
         await stopped_out(house)
         await trio.sleep(300)
         (trade,) = await trades(house)
-        assert (trade.exit_price, trade.result, trade.cause, trade.state.value) == (None, None, None, "open")
+        assert (trade.exit_price, trade.result, trade.cause, trade.state.value) == (
+            None,
+            None,
+            None,
+            "open",
+        )
         line.orders = True
         await trio.sleep(130)
         (trade,) = await trades(house)
@@ -99,15 +114,25 @@ async def test_what_nobody_told_for_a_quarter_of_an_hour_is_unexplained_and_stil
         await stopped_out(house)
         await trio.sleep(1_200)
         (trade,) = await trades(house)
-        assert (trade.exit_price, trade.result, trade.cause and trade.cause.value) == (None, None, "unexplained")
+        assert (trade.exit_price, trade.result, trade.cause and trade.cause.value) == (
+            None,
+            None,
+            "unexplained",
+        )
         assert trade.state.value == "unexplained"
         line.orders = line.positions = True
         await trio.sleep(7_300)
         (trade,) = await trades(house)
-        assert (trade.exit_price, trade.cause and trade.cause.value, trade.state.value) == ("63000", "stop_loss", "settled")
+        assert (trade.exit_price, trade.cause and trade.cause.value, trade.state.value) == (
+            "63000",
+            "stop_loss",
+            "settled",
+        )
 
 
-async def test_an_incomplete_history_is_no_reason_to_give_up(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_an_incomplete_history_is_no_reason_to_give_up(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=1) as house:
         await opened(house, stop_loss=Price(64000))  # type: ignore[arg-type]
         line = reluctant(house)
@@ -117,7 +142,9 @@ async def test_an_incomplete_history_is_no_reason_to_give_up(tmp_path: Path, aut
         assert [each.state.value for each in await trades(house)] == ["open"]
 
 
-async def test_a_fee_that_is_told_later_is_not_zero_until_then(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_a_fee_that_is_told_later_is_not_zero_until_then(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=1) as house:
         await trio.sleep(1)
         line = reluctant(house)
@@ -126,7 +153,12 @@ async def test_a_fee_that_is_told_later_is_not_zero_until_then(tmp_path: Path, a
         await closed(house)
         await trio.sleep(60)
         (trade,) = await trades(house)
-        assert (trade.exit_price, trade.fees, trade.result, trade.state.value) == ("65000", None, None, "open")
+        assert (trade.exit_price, trade.fees, trade.result, trade.state.value) == (
+            "65000",
+            None,
+            None,
+            "open",
+        )
         line.fees = True
         await trio.sleep(130)
         (trade,) = await trades(house)
@@ -141,17 +173,27 @@ async def test_what_closed_while_an_order_of_ours_was_unproven_is_looked_for_fro
         await opened(house, stop_loss=Price(64000))  # type: ignore[arg-type]
         line = reluctant(house)
         line.answers = False
-        assert await house.outcome(await house.send(Action.ADD, side=PositionSide.LONG)) == ["unknown"]
+        assert await house.outcome(await house.send(Action.ADD, side=PositionSide.LONG)) == [
+            "unknown"
+        ]
         await stopped_out(house)
-        await trio.sleep(60)  # readings show that it is gone, and correct nothing while the order is not proven
+        await trio.sleep(
+            60
+        )  # readings show that it is gone, and correct nothing while the order is not proven
         line.answers = True
         await trio.sleep(120)
         (trade,) = await trades(house)
-        assert (trade.quantity, trade.exit_price, trade.cause and trade.cause.value) == ("0.006", "63000", "stop_loss")
+        assert (trade.quantity, trade.exit_price, trade.cause and trade.cause.value) == (
+            "0.006",
+            "63000",
+            "stop_loss",
+        )
         assert trade.state.value == "settled"
 
 
-async def test_what_the_owner_adds_and_takes_away_is_his_own_in_the_books(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_what_the_owner_adds_and_takes_away_is_his_own_in_the_books(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=1) as house:
         await opened(house)
         price_is(house, "64000")
@@ -165,5 +207,12 @@ async def test_what_the_owner_adds_and_takes_away_is_his_own_in_the_books(tmp_pa
         await trio.sleep(30)
         (trade,) = await trades(house)
         assert (trade.quantity, trade.entry_price, trade.exit_price) == ("0.003", "65000", "66000")
-        own = fetch_all(house.ledger.db, "SELECT is_entry, quantity, price, cause, state FROM fill WHERE strategy_id = '' ORDER BY id")
-        assert own == [(1, "0.002", "64000", "owner", "settled"), (0, "0.002", "66000", "owner", "settled")]
+        own = fetch_all(
+            house.ledger.db,
+            "SELECT is_entry, quantity, price, cause, state FROM fill WHERE strategy_id = '' "
+            "ORDER BY id",
+        )
+        assert own == [
+            (1, "0.002", "64000", "owner", "settled"),
+            (0, "0.002", "66000", "owner", "settled"),
+        ]

@@ -1,4 +1,6 @@
-"""Every change of a position ends in the books: what the exchange or its owner did without us is never averaged into the next trade."""
+"""Every change of a position ends in the books: what the exchange or its owner did without us is
+never averaged into the next trade.
+"""
 
 from decimal import Decimal
 from pathlib import Path
@@ -53,13 +55,21 @@ async def by_hand(house: World, side: OrderSide, quantity: str) -> OrderReport:
     session = await house.followers[0].account.connected()
     house.sent += 1
     order = OrderIntent(
-        ClientOrderId(f"by-hand-{house.sent}"), BTC, side, LONG, Quantity(D(quantity)), OrderType.MARKET, Ratio(D(5)),
+        ClientOrderId(f"by-hand-{house.sent}"),
+        BTC,
+        side,
+        LONG,
+        Quantity(D(quantity)),
+        OrderType.MARKET,
+        Ratio(D(5)),
         reduce_only=side is OrderSide.SELL,
-    )  # fmt: skip
+    )
     return await session._open.place_order(order)
 
 
-async def test_a_stop_out_is_a_trade_of_its_own_and_the_next_trade_begins_clean(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_a_stop_out_is_a_trade_of_its_own_and_the_next_trade_begins_clean(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=1) as house:
         await opened(house, stop_loss=Price(D(64000)))
         price_is(house, "63000")
@@ -72,7 +82,11 @@ async def test_a_stop_out_is_a_trade_of_its_own_and_the_next_trade_begins_clean(
         first, second = await trades(house)
         assert (first.quantity, first.entry_price, first.exit_price) == ("0.003", "65000", "63000")
         assert (first.cause and first.cause.value, first.state.value) == ("stop_loss", "settled")
-        assert (second.entry_price, second.exit_price, second.cause and second.cause.value) == ("65000", "65000", "signal")
+        assert (second.entry_price, second.exit_price, second.cause and second.cause.value) == (
+            "65000",
+            "65000",
+            "signal",
+        )
         assert second.result is not None
         assert second.result < 0  # the fees of both ends, and nothing of the trade before
 
@@ -94,7 +108,9 @@ async def test_what_the_owner_takes_away_is_booked_as_it_leaves_and_the_rest_wit
         assert [each.entry_price for each in told] == ["65000", "65000"]
 
 
-async def test_an_exit_proven_after_a_reading_saw_its_work_is_the_signals_own_trade(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_an_exit_proven_after_a_reading_saw_its_work_is_the_signals_own_trade(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=1) as house:
         await opened(house)
         session = house.followers[0].account.session
@@ -109,7 +125,11 @@ async def test_an_exit_proven_after_a_reading_saw_its_work_is_the_signals_own_tr
         house.followers[0].account.look_at_all()
         assert await house.outcome(signal, unlike=(None, "unknown", "not_confirmed")) == ["filled"]
         (trade,) = await trades(house)
-        assert (trade.exit_price, trade.cause and trade.cause.value, trade.state.value) == ("65000", "signal", "settled")
+        assert (trade.exit_price, trade.cause and trade.cause.value, trade.state.value) == (
+            "65000",
+            "signal",
+            "settled",
+        )
 
 
 class Lost:
@@ -139,21 +159,32 @@ class Lost:
         raise TimeoutError("closed positions cannot be read")
 
 
-async def test_trades_fold_by_themselves_and_a_second_look_changes_nothing(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_trades_fold_by_themselves_and_a_second_look_changes_nothing(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=2) as house, trio.open_nursery() as nursery:
         nursery.start_soon(Bookkeeping(house.shared, house.household).run)
         assert await house.outcome(await house.send(Action.OPEN, side=LONG)) == ["filled"] * 2
         assert await house.outcome(await house.send(Action.CLOSE)) == ["filled"] * 2
         await trio.sleep(10)
-        days = fetch_all(house.ledger.db, "SELECT trades, won, result, fees, unreconciled FROM strategy_day")
+        days = fetch_all(
+            house.ledger.db, "SELECT trades, won, result, fees, unreconciled FROM strategy_day"
+        )
         await house.ledger.write(lambda db: db.execute("UPDATE fill SET folded = 0"))
         await trio.sleep(10)
-        assert fetch_all(house.ledger.db, "SELECT trades, won, result, fees, unreconciled FROM strategy_day") == days
+        assert (
+            fetch_all(
+                house.ledger.db, "SELECT trades, won, result, fees, unreconciled FROM strategy_day"
+            )
+            == days
+        )
         assert days[0][0] == 2
         nursery.cancel_scope.cancel()
 
 
-async def test_an_exit_proven_after_a_new_entry_takes_nothing_of_what_that_entry_opened(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_an_exit_proven_after_a_new_entry_takes_nothing_of_what_that_entry_opened(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=1) as house:
         await opened(house)
         session = house.followers[0].account.session
@@ -186,4 +217,6 @@ class Half:
 
     async def find_orders(self, symbol: Symbol, since: Any) -> Any:
         history = await self._real.find_orders(symbol, since)
-        return type(history)(tuple(each for each in history.orders if not each.reduce_only), history.complete)
+        return type(history)(
+            tuple(each for each in history.orders if not each.reduce_only), history.complete
+        )

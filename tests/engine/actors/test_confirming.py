@@ -1,4 +1,6 @@
-"""`rexalgo restore confirm`: only what was shown, everything that keeps it from being done at once, and nobody who could not be read."""
+"""`rexalgo restore confirm`: only what was shown, everything that keeps it from being done at once,
+and nobody who could not be read.
+"""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,7 +22,10 @@ from engine.office import NothingThere, Office
 @asynccontextmanager
 async def standing_still(folder: Path) -> AsyncIterator[tuple[World, Office]]:
     async with world(folder, followers=2) as house:
-        assert await house.outcome(await house.send(Action.OPEN, side=PositionSide.LONG)) == ["filled", "filled"]
+        assert await house.outcome(await house.send(Action.OPEN, side=PositionSide.LONG)) == [
+            "filled",
+            "filled",
+        ]
         await trio.sleep(60)
         now = house.shared.clock.now()
         await house.ledger.write(lambda db: stand_still(db, EVERYBODY, "", "it is old", now))
@@ -31,18 +36,33 @@ async def standing_still(folder: Path) -> AsyncIterator[tuple[World, Office]]:
         async def changed() -> None:
             house.household.ring()
 
-        yield house, Office(cast(Any, None), house.ledger, house.shared.clock, cast(Any, None), no_vault, changed, house.household)
+        yield (
+            house,
+            Office(
+                cast(Any, None),
+                house.ledger,
+                house.shared.clock,
+                cast(Any, None),
+                no_vault,
+                changed,
+                house.household,
+            ),
+        )
 
 
-async def test_only_what_was_shown_is_confirmed_and_who_cannot_be_read_stays(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_only_what_was_shown_is_confirmed_and_who_cannot_be_read_stays(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with standing_still(tmp_path) as (house, office):
         show, confirm = RESTORING["reconcile_all"], RESTORING["restore_confirm"]
-        with pytest.raises(NotConfirmed, match=r"f0: its plan was not shown.*\n.*f1: its plan was not shown"):
+        with pytest.raises(
+            NotConfirmed, match=r"f0: its plan was not shown.*\n.*f1: its plan was not shown"
+        ):
             await confirm(office, {})
         told = await show(office, {})
-        assert [(each["account"], [step["kind"] for step in each["steps"]]) for each in told["accounts"]] == [
-            ("f0", ["stays"]), ("f1", ["stays"]),
-        ]  # fmt: skip
+        assert [
+            (each["account"], [step["kind"] for step in each["steps"]]) for each in told["accounts"]
+        ] == [("f0", ["stays"]), ("f1", ["stays"])]
         session = await house.followers[1].account.connected()
 
         async def fails() -> Any:
@@ -52,7 +72,10 @@ async def test_only_what_was_shown_is_confirmed_and_who_cannot_be_read_stays(tmp
         with pytest.raises(NotConfirmed, match="f1: what differs is not what was shown"):
             await confirm(office, {})
         assert [each.account for each in read_still(house.ledger.db)] == [EVERYBODY]
-        assert [each["problem"] for each in (await show(office, {}))["accounts"]] == ["", "OSError: no way to it"]
+        assert [each["problem"] for each in (await show(office, {}))["accounts"]] == [
+            "",
+            "OSError: no way to it",
+        ]
         told = await confirm(office, {})
         assert (told["confirmed"], list(told["still"])) == (1, ["f1"])
         closed = await house.send(Action.CLOSE)
@@ -66,7 +89,9 @@ async def test_only_what_was_shown_is_confirmed_and_who_cannot_be_read_stays(tmp
             await confirm(office, {})
 
 
-async def test_without_a_running_engine_nothing_is_shown_or_confirmed(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_without_a_running_engine_nothing_is_shown_or_confirmed(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with standing_still(tmp_path) as (_, office):
         office.live = None
         for method in ("reconcile_all", "restore_confirm"):
@@ -85,7 +110,11 @@ async def test_who_is_stopped_while_a_person_confirms_goes_on_standing_still(
 
         async def slow() -> Any:
             now = house.shared.clock.now()
-            await house.ledger.write(lambda db: stand_still(db, house.followers[1].account.id, "f1", "its history has more", now))
+            await house.ledger.write(
+                lambda db: stand_still(
+                    db, house.followers[1].account.id, "f1", "its history has more", now
+                )
+            )
             if not is_read:
                 raise OSError("no way to it")
             return await real()
@@ -98,4 +127,6 @@ async def test_who_is_stopped_while_a_person_confirms_goes_on_standing_still(
         await show(office, {})
         session.fetch_account = slow  # type: ignore[method-assign]
         await confirm(office, {})
-        assert [(each.name, each.cause) for each in read_still(house.ledger.db)] == [("f1", "its history has more")]
+        assert [(each.name, each.cause) for each in read_still(house.ledger.db)] == [
+            ("f1", "its history has more")
+        ]

@@ -1,4 +1,6 @@
-"""Broken conservation stops the account: nothing is sent, entries and exits wait for a person, and people are woken."""
+"""Broken conservation stops the account: nothing is sent, entries and exits wait for a person, and
+people are woken.
+"""
 
 from dataclasses import replace
 from decimal import Decimal
@@ -25,11 +27,17 @@ LONG = PositionSide.LONG
 
 
 def broken(house: World) -> list[Alert]:
-    return [each for each in newest_alerts(house.ledger.db, BEGINNING, 1000) if each.code is AlertCode.CONSERVATION_BROKEN]
+    return [
+        each
+        for each in newest_alerts(house.ledger.db, BEGINNING, 1000)
+        if each.code is AlertCode.CONSERVATION_BROKEN
+    ]
 
 
 async def halt(house: World, level: SwitchLevel) -> None:
-    switch = Switch(SwitchScope.ACCOUNT, "f0", "looked at it", "op", house.shared.clock.now(), level)
+    switch = Switch(
+        SwitchScope.ACCOUNT, "f0", "looked at it", "op", house.shared.clock.now(), level
+    )
     await house.ledger.write(lambda db: set_switch(db, switch))
     house.shared.switches = switches(house.ledger.db)
 
@@ -41,7 +49,9 @@ async def resume(house: World) -> None:
 
 
 async def hold_more_than_was_filled(house: World, share: str = "0.9") -> None:
-    await house.ledger.write(lambda db: db.execute("UPDATE holding SET share = ? WHERE account_id = 'a0'", (share,)))
+    await house.ledger.write(
+        lambda db: db.execute("UPDATE holding SET share = ? WHERE account_id = 'a0'", (share,))
+    )
 
 
 def closing_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,7 +61,9 @@ def closing_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
         made = plan_exit(context)
         if isinstance(made, ExitPlan):
             doubled = Quantity(EXACT.multiply(made.intent.quantity, Decimal(2)))
-            return replace(made, intent=replace(made.intent, quantity=doubled, whole_position=False))
+            return replace(
+                made, intent=replace(made.intent, quantity=doubled, whole_position=False)
+            )
         return made
 
     monkeypatch.setattr(exit_lane, "plan_exit", plan)
@@ -71,11 +83,16 @@ async def test_an_exit_that_would_close_more_than_the_share_is_not_sent_and_stop
         assert {each.subject for each in broken(house)} == {"f0", "f1"}
         assert "0.006 were to be closed, and the share is 0.003" in broken(house)[0].sentence
         assert all(each.wakes for each in broken(house))
-        assert await house.outcome(await house.send(Action.OPEN, side=LONG)) == ["skipped.entries_off"] * 2
+        assert (
+            await house.outcome(await house.send(Action.OPEN, side=LONG))
+            == ["skipped.entries_off"] * 2
+        )
         await trio.sleep(600)
         assert house.codes(closing) == [None, None]
         assert len(broken(house)) == 2  # it waits; it does not try and break again
-        await halt(house, SwitchLevel.ENTRIES)  # says what is so already: no decision about the stop
+        await halt(
+            house, SwitchLevel.ENTRIES
+        )  # says what is so already: no decision about the stop
         await trio.sleep(120)
         assert house.codes(closing) == [None, None]
         await resume(house)
@@ -96,7 +113,10 @@ async def test_a_share_that_its_fills_do_not_explain_stops_the_account_and_flatt
         closing = await house.send(Action.CLOSE)
         await trio.sleep(5)
         (told,) = broken(house)
-        assert told.details["cause"] == "a share of 0.9 is recorded, and 0.003 were filled and 0 closed since it was entered"
+        assert (
+            told.details["cause"]
+            == "a share of 0.9 is recorded, and 0.003 were filled and 0 closed since it was entered"
+        )
         assert len(house.orders()) == 1
         await halt(house, SwitchLevel.FLATTEN)
         async with trio.open_nursery() as nursery:
@@ -110,7 +130,9 @@ async def test_a_share_that_its_fills_do_not_explain_stops_the_account_and_flatt
         assert await house.outcome(closing) == ["filled"]
 
 
-async def test_an_addition_to_a_share_that_nothing_explains_is_killed(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_an_addition_to_a_share_that_nothing_explains_is_killed(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=1) as house:
         await house.outcome(await house.send(Action.OPEN, side=LONG))
         await hold_more_than_was_filled(house, "0.004")
@@ -118,7 +140,9 @@ async def test_an_addition_to_a_share_that_nothing_explains_is_killed(tmp_path: 
         assert len(house.orders()) == 1
         assert [each.subject for each in broken(house)] == ["f0"]
         await trio.sleep(1)
-        assert await house.followers[0].reader.try_to_read()  # it shows less than the share, so that is corrected
+        assert await house.followers[
+            0
+        ].reader.try_to_read()  # it shows less than the share, so that is corrected
         assert house.holdings()[0][1] == "0.003"
         assert house.followers[0].account.reserved == {}  # what was not sent counts against no cap
         await resume(house)
@@ -136,7 +160,9 @@ async def test_a_share_that_shrinks_while_its_exit_is_prepared_is_planned_again_
 
         async def closed_by_hand_meanwhile() -> None:
             await warm()
-            await house.ledger.write(lambda db: db.execute("UPDATE holding SET share = '0.002' WHERE share = '0.003'"))
+            await house.ledger.write(
+                lambda db: db.execute("UPDATE holding SET share = '0.002' WHERE share = '0.003'")
+            )
 
         monkeypatch.setattr(session, "warm", closed_by_hand_meanwhile)
         assert await house.outcome(await house.send(Action.CLOSE)) == ["filled"]

@@ -1,7 +1,9 @@
-"""Nothing that the engine does for an order, or every few seconds, takes longer because much was done before.
+"""Nothing that the engine does for an order, or every few seconds, takes longer because much was
+done before.
 
-SQLite counts the steps of each statement that it runs, so this needs no clock: the same story is told in an empty place and in one
-with a past, and no statement may take more steps in the second. ``make bench`` measures the same with a million outcomes.
+SQLite counts the steps of each statement that it runs, so this needs no clock: the same story is
+told in an empty place and in one with a past, and no statement may take more steps in the second.
+``make bench`` measures the same with a million outcomes.
 """
 
 from collections.abc import Iterator
@@ -44,7 +46,9 @@ from tests.engine.actors.engine_world import BEGINNING, World, world
 LONG: Final = PositionSide.LONG
 PAST: Final = 3_000
 SLACK: Final = 40
-"""A search in an index of three levels takes a few steps more than in one of two, and in an empty one none at all."""
+"""A search in an index of three levels takes a few steps more than in one of two, and in an empty
+one none at all.
+"""
 
 KEPT_SHORT: Final = "DELETE FROM equity_point AS late"
 """It goes through the points of two days, of one account."""
@@ -67,14 +71,20 @@ def counted(db: Database) -> Iterator[dict[str, int]]:
 async def told(folder: Path, past: int) -> dict[str, int]:
     """Tell one story behind a past of that many outcomes; returns the most steps of each statement."""
     async with world(folder, followers=2) as house, trio.open_nursery() as nursery:
-        for each in house.followers:  # what is done once for each start is done before anything is counted, in both stories
+        for each in (
+            house.followers
+        ):  # what is done once for each start is done before anything is counted, in both stories
             await each.account.history.looked.wait()
-            while each.preflight.newest is None:  # noqa: ASYNC110  # no bell
+            while each.preflight.newest is None:  # no bell  # noqa: ASYNC110  # no bell
                 await trio.sleep(0.1)
         assert write_past(house.ledger.db, past, BEGINNING) == past
         with counted(house.ledger.db) as most:
             nursery.start_soon(Bookkeeping(house.shared, house.household).run)
-            breakers = Breakers(house.shared, {"paper": Circuit()}, replace(load_config(folder, {}).engine, breaker_refusals=3))
+            breakers = Breakers(
+                house.shared,
+                {"paper": Circuit()},
+                replace(load_config(folder, {}).engine, breaker_refusals=3),
+            )
             await _orders(house, breakers)
             await _looks(house, breakers)
             await trio.sleep(700)  # readings, equity points, funding
@@ -101,11 +111,17 @@ async def _orders(house: World, breakers: Breakers) -> None:
 
 
 async def _looks(house: World, breakers: Breakers) -> None:
-    """Do what is done every few seconds, with something open, something refused and somebody who looks on."""
+    """Do what is done every few seconds, with something open, something refused and somebody who
+    looks on.
+    """
     db, now = house.ledger.db, house.shared.clock.now
     await house.outcome(await house.send(Action.OPEN, side=LONG))
     sequence = newest_sequence(db)
-    await house.ledger.write(lambda db: set_switch(db, Switch(SwitchScope.ALL, "", "drill", "t", now(), SwitchLevel.FLATTEN)))
+    await house.ledger.write(
+        lambda db: set_switch(
+            db, Switch(SwitchScope.ALL, "", "drill", "t", now(), SwitchLevel.FLATTEN)
+        )
+    )
     house.shared.switches = switches(db)
     flattening = Flattening(house.shared, house.household.ring)
     await flattening.tell_what_is_left()
@@ -121,7 +137,9 @@ async def _looks(house: World, breakers: Breakers) -> None:
     await trio.sleep(20)
 
 
-async def test_no_statement_takes_more_steps_behind_a_long_past(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_no_statement_takes_more_steps_behind_a_long_past(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     for name in ("young", "old"):
         (tmp_path / name).mkdir()
     young, old = await told(tmp_path / "young", 0), await told(tmp_path / "old", PAST)
@@ -130,26 +148,44 @@ async def test_no_statement_takes_more_steps_behind_a_long_past(tmp_path: Path, 
         for sql, steps in old.items()
         if steps > young.get(sql, 0) * 1.1 + SLACK and not sql.startswith(KEPT_SHORT)
     }
-    shown = "\n".join(f"{before} steps, behind {PAST} outcomes {after}: {sql}" for sql, (before, after) in grown.items())
-    assert not grown, f"these statements are run for an order or every few seconds, and take longer the more was done before:\n{shown}"
+    shown = "\n".join(
+        f"{before} steps, behind {PAST} outcomes {after}: {sql}"
+        for sql, (before, after) in grown.items()
+    )
+    assert not grown, (
+        "these statements are run for an order or every few seconds, and take longer the more "
+        f"was done before:\n{shown}"
+    )
     assert len(old) > 60
 
 
-async def test_a_past_is_one_that_the_engine_could_have_written(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_a_past_is_one_that_the_engine_could_have_written(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     """The benchmark and the story above stand on it."""
     async with world(tmp_path, followers=3) as house:
         db = house.ledger.db
         assert write_past(db, PAST, BEGINNING) == PAST
         assert not fetch_all(db, "PRAGMA foreign_key_check")
-        assert (open_attempts(db, house.followers[0].account.id), accounts_with_waiting_legs(db), has_unfolded(db)) == ([], [], False)
+        assert (
+            open_attempts(db, house.followers[0].account.id),
+            accounts_with_waiting_legs(db),
+            has_unfolded(db),
+        ) == ([], [], False)
         accounts = [each.account.id for each in house.followers]
         codes = {each.code for each in copies_of(db, accounts, PAST)}
         assert codes == {"filled", "rejected", "skipped.below_minimum", "skipped.nothing_to_close"}
         orders = orders_of(db, accounts, PAST)
-        assert {(each.kind, each.state) for each in orders} == {("entry", "filled"), ("entry", "rejected"), ("exit", "filled")}
+        assert {(each.kind, each.state) for each in orders} == {
+            ("entry", "filled"),
+            ("entry", "rejected"),
+            ("exit", "filled"),
+        }
         trades = [each for account in accounts for each in account_trades(db, account, PAST)]
         assert len(trades) == sum(each.kind == "exit" for each in orders)
-        assert len(trades) == sum(each.trades for each in strategy_days(db, StrategyId("s"), "paper"))
+        assert len(trades) == sum(
+            each.trades for each in strategy_days(db, StrategyId("s"), "paper")
+        )
         assert read_attempt(db, orders[0].id).intent.symbol == orders[0].symbol
         assert read_signal(db, 1).draft.action is Action.OPEN
         await house.outcome(await house.send(Action.OPEN, side=LONG))  # and it goes on from there

@@ -1,4 +1,6 @@
-"""An account that its drawdown stopped goes on once a person decided so, and the decision is kept with its reason."""
+"""An account that its drawdown stopped goes on once a person decided so, and the decision is kept
+with its reason.
+"""
 
 import json
 from decimal import Decimal
@@ -31,9 +33,14 @@ def reset_of(house: World, *, live: bool = True) -> Command:
         raise AssertionError
 
     office = Office(
-        load_config(house.folder, {}), house.ledger, house.shared.clock, no_plugins, no_keys, trio.lowlevel.checkpoint,
+        load_config(house.folder, {}),
+        house.ledger,
+        house.shared.clock,
+        no_plugins,
+        no_keys,
+        trio.lowlevel.checkpoint,
         house.household if live else None,
-    )  # fmt: skip
+    )
     return partial(Commands(office).run, "reset_drawdown")
 
 
@@ -49,20 +56,33 @@ def peak(house: World) -> Decimal:
     return Decimal(fetch_all(house.ledger.db, "SELECT peak FROM equity_mark")[0][0])
 
 
-async def test_an_account_stopped_by_its_drawdown_goes_on_by_a_persons_decision(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_an_account_stopped_by_its_drawdown_goes_on_by_a_persons_decision(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=1) as house:
         await stopped(house)
         told = await reset_of(house)({"name": "f0", "note": "a payout, no loss", "by": "op"})
         assert told == {"account": "f0", "was": "20000", "now": "10000"}
         assert await house.outcome(await house.send(Action.OPEN, side=LONG)) == ["filled"]
-        (kept,) = fetch_all(house.ledger.db, "SELECT subject, data FROM event WHERE kind = 'decision'")
+        (kept,) = fetch_all(
+            house.ledger.db, "SELECT subject, data FROM event WHERE kind = 'decision'"
+        )
         assert kept[0] == "f0"
-        assert json.loads(kept[1]) == {"drawdown": "reset", "was": "20000", "note": "a payout, no loss", "by": "op"}
+        assert json.loads(kept[1]) == {
+            "drawdown": "reset",
+            "was": "20000",
+            "note": "a payout, no loss",
+            "by": "op",
+        }
         await house.ledger.write(lambda db: db.execute("UPDATE equity_mark SET peak = '20000'"))
-        assert await house.outcome(await house.send(Action.ADD, side=LONG)) == ["denied.drawdown"]  # the cap itself stands
+        assert await house.outcome(await house.send(Action.ADD, side=LONG)) == [
+            "denied.drawdown"
+        ]  # the cap itself stands
 
 
-async def test_without_a_reading_the_next_one_gives_the_highest_equity(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_without_a_reading_the_next_one_gives_the_highest_equity(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=1) as house:
         await stopped(house)
         assert (await reset_of(house, live=False)({"name": "f0", "note": "why"}))["now"] is None
@@ -71,7 +91,9 @@ async def test_without_a_reading_the_next_one_gives_the_highest_equity(tmp_path:
         assert peak(house) == Decimal(10_000)
 
 
-async def test_a_reset_needs_a_known_account_that_was_read_and_a_reason(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_a_reset_needs_a_known_account_that_was_read_and_a_reason(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=1) as house:
         await house.followers[0].account.first_reading.wait()
         reset = reset_of(house)

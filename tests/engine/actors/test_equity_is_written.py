@@ -1,4 +1,6 @@
-"""What an account is worth is written at its first reading and after each fill, as it was read; nothing else invents a point."""
+"""What an account is worth is written at its first reading and after each fill, as it was read;
+nothing else invents a point.
+"""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -20,16 +22,24 @@ def points(house: World, index: int) -> list[tuple[datetime, Decimal]]:
     return equity_points(house.ledger.db, AccountId(f"a{index}"), EVER)
 
 
-async def test_a_curve_begins_with_the_first_reading_and_moves_with_each_fill(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_a_curve_begins_with_the_first_reading_and_moves_with_each_fill(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=2) as house, trio.open_nursery() as nursery:
         nursery.start_soon(Bookkeeping(house.shared, house.household).run)
         for each in house.followers:
             await each.account.first_reading.wait()
         await trio.sleep(2 * EVERY_S)
-        assert [[worth for _, worth in points(house, each)] for each in (0, 1)] == [[Decimal(10_000)], [Decimal(10_000)]]
+        assert [[worth for _, worth in points(house, each)] for each in (0, 1)] == [
+            [Decimal(10_000)],
+            [Decimal(10_000)],
+        ]
         await trio.sleep(60)
         assert len(points(house, 0)) == 1  # nothing happened: nothing is written
-        assert await house.outcome(await house.send(Action.OPEN, side=PositionSide.LONG)) == ["filled", "filled"]
+        assert await house.outcome(await house.send(Action.OPEN, side=PositionSide.LONG)) == [
+            "filled",
+            "filled",
+        ]
         while len(points(house, 0)) < 2:
             await house.next_commit()
         (first, _), (second, worth) = points(house, 0)
@@ -40,12 +50,16 @@ async def test_a_curve_begins_with_the_first_reading_and_moves_with_each_fill(tm
         nursery.cancel_scope.cancel()
 
 
-async def test_an_entry_that_is_filled_at_once_is_seen_on_the_account_within_seconds(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_an_entry_that_is_filled_at_once_is_seen_on_the_account_within_seconds(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=1) as house:
         (follower,) = house.followers
         await follower.account.first_reading.wait()
         await trio.sleep(1)  # the reader is in its long pause now: nothing is open
-        assert await house.outcome(await house.send(Action.OPEN, side=PositionSide.LONG)) == ["filled"]
+        assert await house.outcome(await house.send(Action.OPEN, side=PositionSide.LONG)) == [
+            "filled"
+        ]
         await trio.sleep(5)
         assert follower.account.report is not None
         assert [each.symbol for each in follower.account.report.positions] == ["BTCUSDT"]

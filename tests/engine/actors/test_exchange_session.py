@@ -1,4 +1,6 @@
-"""The one caller of adapters: deadlines, permits, the last line right before the first byte, and what an exchange may lack."""
+"""The one caller of adapters: deadlines, permits, the last line right before the first byte, and
+what an exchange may lack.
+"""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -23,7 +25,15 @@ from engine.domain.order import OrderIntent, OrderReport, OrderSide, OrderStatus
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.domain.signal import OrderType, PositionSide
 from engine.ports.clock import Clock
-from engine.ports.exchange import AccountLogin, ExchangeContext, ExchangeTraits, FeeHistory, FundsElsewhere, NotExecuted, OrderHistory
+from engine.ports.exchange import (
+    AccountLogin,
+    ExchangeContext,
+    ExchangeTraits,
+    FeeHistory,
+    FundsElsewhere,
+    NotExecuted,
+    OrderHistory,
+)
 from engine.ports.rate_limiter import Granted, Priority, RateLimit, Refused
 from engine.transport import HttpClientFactory
 
@@ -35,14 +45,29 @@ MONEY = Money(Decimal(1))
 
 def order() -> OrderIntent:
     return OrderIntent(
-        ClientOrderId("rxabc"), BTC, OrderSide.BUY, PositionSide.LONG, Quantity(Decimal(1)), OrderType.MARKET, Ratio(Decimal(5))
-    )  # fmt: skip
+        ClientOrderId("rxabc"),
+        BTC,
+        OrderSide.BUY,
+        PositionSide.LONG,
+        Quantity(Decimal(1)),
+        OrderType.MARKET,
+        Ratio(Decimal(5)),
+    )
 
 
 def filled() -> OrderReport:
     return OrderReport(
-        "x1", ClientOrderId("rxabc"), BTC, OrderSide.BUY, Quantity(Decimal(1)), OrderStatus.FILLED, Quantity(Decimal(1)), None, MONEY, NOW
-    )  # fmt: skip
+        "x1",
+        ClientOrderId("rxabc"),
+        BTC,
+        OrderSide.BUY,
+        Quantity(Decimal(1)),
+        OrderStatus.FILLED,
+        Quantity(Decimal(1)),
+        None,
+        MONEY,
+        NOW,
+    )
 
 
 class Line:
@@ -110,7 +135,9 @@ class Limiter:
         self.answers = list(answers)
         self.asked: list[tuple[str, int, Priority]] = []
 
-    def reserve(self, pool: str, limit: RateLimit, cost: int, priority: Priority, now: datetime) -> Granted | Refused:
+    def reserve(
+        self, pool: str, limit: RateLimit, cost: int, priority: Priority, now: datetime
+    ) -> Granted | Refused:
         self.asked.append((pool, cost, priority))
         answer = self.answers.pop(0) if self.answers else Granted(now)
         if isinstance(answer, Exception):
@@ -127,16 +154,24 @@ class StandingClock:
 
 
 def session_of(
-    exchange: Exchange, limiter: Limiter | None = None, circuit: Circuit | None = None, clock: Clock | None = None, held: str = ""
+    exchange: Exchange,
+    limiter: Limiter | None = None,
+    circuit: Circuit | None = None,
+    clock: Clock | None = None,
+    held: str = "",
 ) -> ExchangeSession:
     context = ExchangeContext({}, clock or TrioClock(NOW), HttpClientFactory(), "")
     login = AccountLogin(AccountId("a0"))
-    return ExchangeSession(exchange, login, context, limiter or Limiter(), 2.0, circuit=circuit, why_held=lambda: held)  # type: ignore[arg-type]
+    return ExchangeSession(
+        exchange, login, context, limiter or Limiter(), 2.0, circuit=circuit, why_held=lambda: held
+    )  # type: ignore[arg-type]
 
 
 @asynccontextmanager
 async def server(date: str = "") -> AsyncIterator[tuple[str, list[bytes]]]:
-    """Answer each connection's request with an empty object, and with that date; ``received`` are the bytes of each."""
+    """Answer each connection's request with an empty object, and with that date; ``received`` are
+    the bytes of each.
+    """
     told = f"Date: {date}\r\n" if date else ""
     received: list[bytes] = []
 
@@ -144,7 +179,9 @@ async def server(date: str = "") -> AsyncIterator[tuple[str, list[bytes]]]:
         async with stream:
             async for chunk in stream:
                 received.append(bytes(chunk))
-                await stream.send_all(f"HTTP/1.1 200 OK\r\n{told}Content-Length: 2\r\n\r\n{{}}".encode())
+                await stream.send_all(
+                    f"HTTP/1.1 200 OK\r\n{told}Content-Length: 2\r\n\r\n{{}}".encode()
+                )
 
     async with trio.open_nursery() as nursery:
         listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
@@ -161,17 +198,26 @@ async def test_the_last_line_is_asked_again_right_before_the_first_byte() -> Non
         written: list[bool] = []
         switched_off = Outcome(OutcomeCode.SKIPPED_ENTRIES_OFF, {"scope": "everything"})
         answers: list[Outcome | NothingSent | None] = [None, switched_off]
-        assert await session.place(order(), lambda: answers.pop(0), lambda: written.append(True)) is switched_off
+        assert (
+            await session.place(order(), lambda: answers.pop(0), lambda: written.append(True))
+            is switched_off
+        )
         changed: list[Outcome | NothingSent | None] = [None, NothingSent("it changed")]
-        assert await session.place(order(), lambda: changed.pop(0), lambda: written.append(True)) == NothingSent("it changed")
+        assert await session.place(
+            order(), lambda: changed.pop(0), lambda: written.append(True)
+        ) == NothingSent("it changed")
         assert received == []
-        assert isinstance(await session.place(order(), lambda: None, lambda: written.append(True)), Accepted)
+        assert isinstance(
+            await session.place(order(), lambda: None, lambda: written.append(True)), Accepted
+        )
         assert len(written) == 3  # once for each order, sent or not
         assert b"POST /order" in b"".join(received)
         await session.aclose()
 
 
-async def test_where_nothing_may_leave_no_call_that_changes_something_reaches_the_exchange() -> None:
+async def test_where_nothing_may_leave_no_call_that_changes_something_reaches_the_exchange() -> (
+    None
+):
     said: list[str | Exception] = []
 
     def guard() -> str:
@@ -182,7 +228,9 @@ async def test_where_nothing_may_leave_no_call_that_changes_something_reaches_th
 
     exchange = Exchange(TRAITS)
     context = ExchangeContext({}, TrioClock(NOW), HttpClientFactory(), "")
-    session = ExchangeSession(exchange, AccountLogin(AccountId("a0")), context, Limiter(), 2.0, why_held=guard)  # type: ignore[arg-type]
+    session = ExchangeSession(
+        exchange, AccountLogin(AccountId("a0")), context, Limiter(), 2.0, why_held=guard
+    )  # type: ignore[arg-type]
     await session.open()
     written: list[bool] = []
     answer = await session.place(order(), lambda: None, lambda: written.append(True))
@@ -201,21 +249,29 @@ async def test_where_nothing_may_leave_no_call_that_changes_something_reaches_th
     assert exchange.line.placed == 0
 
 
-async def test_a_place_that_stands_still_from_this_moment_sends_not_even_what_is_about_to_be_written() -> None:
+async def test_a_place_that_stands_still_from_this_moment_sends_not_even_what_is_about_to_be_written() -> (
+    None
+):
     said = ["it stands still", ""]
     async with server() as (url, received):
         context = ExchangeContext({}, TrioClock(NOW), HttpClientFactory(), "")
         login = AccountLogin(AccountId("a0"))
-        session = ExchangeSession(Exchange(TRAITS, url), login, context, Limiter(), 2.0, why_held=said.pop)  # type: ignore[arg-type]
+        session = ExchangeSession(
+            Exchange(TRAITS, url), login, context, Limiter(), 2.0, why_held=said.pop
+        )  # type: ignore[arg-type]
         await session.open()
-        assert await session.place(order(), lambda: None, lambda: None) == NothingSent("it stands still", 5.0)
+        assert await session.place(order(), lambda: None, lambda: None) == NothingSent(
+            "it stands still", 5.0
+        )
         assert received == []
         await session.aclose()
 
 
 async def test_where_the_exchange_has_a_history_of_fees_an_order_tells_none() -> None:
     """Both would be counted: the wallet's fees twice."""
-    both, alone = (session_of(Exchange(replace(TRAITS, reports_fees=each))) for each in (True, False))
+    both, alone = (
+        session_of(Exchange(replace(TRAITS, reports_fees=each))) for each in (True, False)
+    )
     told = []
     for session in (both, alone):
         await session.open()
@@ -240,7 +296,9 @@ async def test_without_a_connection_an_order_is_proven_not_sent_and_a_wallet_is_
     session = session_of(Exchange(TRAITS))
     with pytest.raises(NotExecuted, match="not connected yet"):
         await session.fetch_account()
-    assert await session.place(order(), lambda: None, lambda: None) == NothingSent("the account is not connected yet")
+    assert await session.place(order(), lambda: None, lambda: None) == NothingSent(
+        "the account is not connected yet"
+    )
     await session.aclose()
 
 
@@ -258,7 +316,9 @@ async def test_a_connection_that_cannot_be_had_is_proof_that_nothing_left() -> N
     await offline.warm()  # an adapter without HTTP has nothing to warm
 
 
-async def test_an_adapter_that_never_answers_ends_at_the_deadline_without_proof(autojump_clock: MockClock) -> None:
+async def test_an_adapter_that_never_answers_ends_at_the_deadline_without_proof(
+    autojump_clock: MockClock,
+) -> None:
     exchange = Exchange(TRAITS)
     session = session_of(exchange)
     await session.open()
@@ -276,14 +336,25 @@ async def test_traits_decide_what_is_asked_of_an_exchange() -> None:
     assert await plain.funds_elsewhere() == ()
     assert plain.unmapped_errors() == {}
     assert not plain.can_protect
-    rich = session_of(Exchange(replace(TRAITS, client_order_id_per_account=True, reports_funds=True, counts_unmapped_errors=True)))
+    rich = session_of(
+        Exchange(
+            replace(
+                TRAITS,
+                client_order_id_per_account=True,
+                reports_funds=True,
+                counts_unmapped_errors=True,
+            )
+        )
+    )
     await rich.open()
     assert not rich.reads_client_order_id(order())
     assert [each.where for each in await rich.funds_elsewhere()] == ["the spot wallet"]
     assert rich.unmapped_errors() == {"strange": 2}
 
 
-async def test_the_limiter_counts_what_each_kind_of_call_takes_and_is_waited_for(autojump_clock: MockClock) -> None:
+async def test_the_limiter_counts_what_each_kind_of_call_takes_and_is_waited_for(
+    autojump_clock: MockClock,
+) -> None:
     later = NOW + timedelta(seconds=trio.current_time())
     limiter = Limiter(Refused(later + timedelta(seconds=3)), Granted(later + timedelta(seconds=4)))
     session = session_of(Exchange(replace(TRAITS, exit_requests=3, account_requests=4)), limiter)
@@ -292,10 +363,16 @@ async def test_the_limiter_counts_what_each_kind_of_call_takes_and_is_waited_for
     await session.permit_exit()
     assert trio.current_time() - began == pytest.approx(4.0)
     await session.fetch_account()
-    assert [each[:2] for each in limiter.asked] == [("ex:orders:a0", 3), ("ex:orders:a0", 3), ("ex:reads:a0", 4)]
+    assert [each[:2] for each in limiter.asked] == [
+        ("ex:orders:a0", 3),
+        ("ex:orders:a0", 3),
+        ("ex:reads:a0", 4),
+    ]
 
 
-async def test_a_failing_limiter_refuses_entries_and_lets_exits_through_at_half_the_rate(autojump_clock: MockClock) -> None:
+async def test_a_failing_limiter_refuses_entries_and_lets_exits_through_at_half_the_rate(
+    autojump_clock: MockClock,
+) -> None:
     session = session_of(Exchange(TRAITS), Limiter(*[ValueError("broken")] * 50))
     await session.open()
     with pytest.raises(NotExecuted, match="rate limiter limiter failed: ValueError"):
@@ -322,7 +399,9 @@ async def test_entries_wait_while_the_exchange_fails_and_retries_have_a_budget()
         session.check_circuit(is_retry=False)
 
 
-async def test_orders_are_asked_for_on_the_exchanges_clock_and_a_reading_from_before_it_was_known_proves_no_absence() -> None:
+async def test_orders_are_asked_for_on_the_exchanges_clock_and_a_reading_from_before_it_was_known_proves_no_absence() -> (
+    None
+):
     async with server(date="Tue, 24 Nov 2026 11:50:00 GMT") as (url, _):  # ten minutes behind
         exchange = Exchange(TRAITS, url)
         session = session_of(exchange, clock=StandingClock())

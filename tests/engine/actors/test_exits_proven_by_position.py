@@ -1,4 +1,6 @@
-"""Exits at an exchange that writes no order row for a close, loses the answer, or had the position closed by somebody else."""
+"""Exits at an exchange that writes no order row for a close, loses the answer, or had the position
+closed by somebody else.
+"""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -25,7 +27,8 @@ from engine.ports.exchange import OrderHistory, OutcomeUnknown
 
 
 class Closing:
-    """Be a connection whose closing calls are taken and never answered, and whose closes leave no order row.
+    """Be a connection whose closing calls are taken and never answered, and whose closes leave no
+    order row.
 
     ``tells_closed``: closed positions are told. ``reads`` counts what the engine asked for.
     """
@@ -58,7 +61,12 @@ class Closing:
             return await self._half(order)
         if self.names_closes:
             report = await self._real.place_order(order)
-            return replace(report, status=OrderStatus.OPEN, filled_quantity=Quantity(Decimal(0)), average_price=None)
+            return replace(
+                report,
+                status=OrderStatus.OPEN,
+                filled_quantity=Quantity(Decimal(0)),
+                average_price=None,
+            )
         if self.takes:
             await self._real.place_order(order)
         else:
@@ -66,7 +74,9 @@ class Closing:
         raise OutcomeUnknown("the closing call was taken, and nothing shows what became of it")
 
     async def _half(self, order: OrderIntent) -> Any:
-        """Fill half of a closing call and cancel the rest; readings show the account as it was before."""
+        """Fill half of a closing call and cancel the rest; readings show the account as it was
+        before.
+        """
         self.halves -= 1
         self.lagging = await self._real.fetch_account()
         report = await self._real.place_order(replace(order, quantity=Quantity(order.quantity / 2)))
@@ -76,7 +86,10 @@ class Closing:
         self.orders_read += 1
         self._look()
         history: OrderHistory = await self._real.find_orders(symbol, since)
-        bare = tuple(replace(each, client_order_id=None) if each.closed_by else each for each in history.orders)
+        bare = tuple(
+            replace(each, client_order_id=None) if each.closed_by else each
+            for each in history.orders
+        )
         shown = tuple(replace(each, closed_by=None) for each in bare) if self.shows_closes else bare
         return replace(history, orders=tuple(each for each in shown if each.closed_by is None))
 
@@ -100,9 +113,15 @@ class Closing:
         opening = OrderSide.opening(PositionSide.LONG)
         held = PositionSide.LONG if (side is opening) != closes else PositionSide.SHORT
         order = OrderIntent(
-            ClientOrderId(f"hand{self.orders_read}{side.value}{quantity.replace('.', '')}"), BTC, side, held, Quantity(Decimal(quantity)),
-            OrderType.MARKET, Ratio(Decimal(5)), reduce_only=closes,
-        )  # fmt: skip
+            ClientOrderId(f"hand{self.orders_read}{side.value}{quantity.replace('.', '')}"),
+            BTC,
+            side,
+            held,
+            Quantity(Decimal(quantity)),
+            OrderType.MARKET,
+            Ratio(Decimal(5)),
+            reduce_only=closes,
+        )
         await self._real.place_order(order)
 
 
@@ -124,7 +143,9 @@ async def closing(folder: Path, price: str = "65000") -> AsyncIterator[tuple[Wor
 def exits(house: World) -> list[Any]:
     return [
         read_attempt(house.ledger.db, row[0])
-        for row in fetch_all(house.ledger.db, "SELECT id FROM attempt WHERE kind = 'exit' ORDER BY id")
+        for row in fetch_all(
+            house.ledger.db, "SELECT id FROM attempt WHERE kind = 'exit' ORDER BY id"
+        )
     ]
 
 
@@ -135,33 +156,55 @@ async def held(house: World) -> None:
     assert await house.followers[0].reader.try_to_read()
 
 
-async def test_a_close_without_a_row_is_proven_by_the_closed_position_with_its_price(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_a_close_without_a_row_is_proven_by_the_closed_position_with_its_price(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with closing(tmp_path) as (house, line):
         await held(house)
-        assert await house.outcome(await house.send(Action.CLOSE), unlike=(None, "unknown")) == ["filled"]
+        assert await house.outcome(await house.send(Action.CLOSE), unlike=(None, "unknown")) == [
+            "filled"
+        ]
         (attempt,) = exits(house)
-        assert (attempt.state.value, attempt.price, attempt.intent.position_id) == ("filled", "65000", "P0000000001")
+        assert (attempt.state.value, attempt.price, attempt.intent.position_id) == (
+            "filled",
+            "65000",
+            "P0000000001",
+        )
         assert attempt.exchange_order_id == "P0000000002"
         assert line.orders_read <= 2
         assert house.holdings() == []
 
 
-async def test_a_close_that_nothing_tells_is_proven_by_the_reading_without_the_position(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_a_close_that_nothing_tells_is_proven_by_the_reading_without_the_position(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with closing(tmp_path) as (house, line):
         line.tells_closed = False
         await held(house)
-        assert await house.outcome(await house.send(Action.CLOSE), unlike=(None, "unknown")) == ["filled"]
+        assert await house.outcome(await house.send(Action.CLOSE), unlike=(None, "unknown")) == [
+            "filled"
+        ]
         (attempt,) = exits(house)
-        assert (attempt.state.value, attempt.price, attempt.exchange_order_id) == ("filled", "?", None)
+        assert (attempt.state.value, attempt.price, attempt.exchange_order_id) == (
+            "filled",
+            "?",
+            None,
+        )
         assert line.orders_read <= 2
 
 
-async def test_an_exit_that_the_exchange_named_is_told_by_its_own_row_alone(tmp_path: Path, autojump_clock: MockClock) -> None:
-    """An order may act on another position than the one it names: a record that says that one was over before is no word about it."""
+async def test_an_exit_that_the_exchange_named_is_told_by_its_own_row_alone(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    """An order may act on another position than the one it names: a record that says that one was
+    over before is no word about it.
+    """
     async with closing(tmp_path) as (house, line):
         await held(house)
         line.names_closes = True
-        line.change_closed = lambda each: replace(each, closed_at=each.closed_at - timedelta(minutes=1))
+        line.change_closed = lambda each: replace(
+            each, closed_at=each.closed_at - timedelta(minutes=1)
+        )
         closed = await house.send(Action.CLOSE)
         await trio.sleep(30)
         assert [each.state.value for each in exits(house)] == ["placed"]
@@ -170,13 +213,17 @@ async def test_an_exit_that_the_exchange_named_is_told_by_its_own_row_alone(tmp_
         assert len(exits(house)) == 1
 
 
-async def test_twenty_rounds_without_rows_lose_no_entry(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_twenty_rounds_without_rows_lose_no_entry(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with closing(tmp_path) as (house, line):
         for number in range(20):
             side = PositionSide.LONG if number % 2 else PositionSide.SHORT
             assert await house.outcome(await house.send(Action.OPEN, side=side)) == ["filled"]
             before = line.orders_read
-            assert await house.outcome(await house.send(Action.CLOSE), unlike=(None, "unknown")) == ["filled"]
+            assert await house.outcome(
+                await house.send(Action.CLOSE), unlike=(None, "unknown")
+            ) == ["filled"]
             assert line.orders_read - before <= 2
         assert [each.price for each in exits(house)] == ["65000"] * 20
 
@@ -184,7 +231,9 @@ async def test_twenty_rounds_without_rows_lose_no_entry(tmp_path: Path, autojump
 async def test_a_second_try_is_not_proven_by_what_the_first_one_closed(
     tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first try fills half; the second leaves while readings show the whole, and is never executed: half stands, by the first alone."""
+    """The first try fills half; the second leaves while readings show the whole, and is never
+    executed: half stands, by the first alone.
+    """
     monkeypatch.setattr(ExchangeSession, "visible_within_s", 5.0)
     async with closing(tmp_path, "62500") as (house, line):
         line.tells_closed, line.halves, line.takes = False, 1, False
@@ -192,22 +241,29 @@ async def test_a_second_try_is_not_proven_by_what_the_first_one_closed(
         closed = await house.send(Action.CLOSE)
         await line.untaken.wait()
         line.lagging = None
-        await house.until(lambda: [each.state.value for each in exits(house)][1:2] == ["not_confirmed"])
+        await house.until(
+            lambda: [each.state.value for each in exits(house)][1:2] == ["not_confirmed"]
+        )
         first, second, *_ = exits(house)
         assert [(each.state.value, each.intent.quantity) for each in (first, second)] == [
-            ("cancelled", Decimal("0.004")), ("not_confirmed", Decimal("0.002")),
-        ]  # fmt: skip
+            ("cancelled", Decimal("0.004")),
+            ("not_confirmed", Decimal("0.002")),
+        ]
         line.takes = True
         assert await house.outcome(closed, unlike=(None, "unknown", "not_confirmed")) == ["filled"]
         assert house.holdings() == []
         assert (await line.fetch_account()).positions == ()
 
 
-async def test_a_part_is_proven_by_the_position_that_is_smaller_by_the_part(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_a_part_is_proven_by_the_position_that_is_smaller_by_the_part(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with closing(tmp_path) as (house, _):
         await held(house)
         size = SignalSize(SizeMode.FRACTION, None, Ratio(Decimal("0.5")))
-        assert await house.outcome(await house.send(Action.REDUCE, size=size), unlike=(None, "unknown")) == ["filled"]
+        assert await house.outcome(
+            await house.send(Action.REDUCE, size=size), unlike=(None, "unknown")
+        ) == ["filled"]
         (attempt,) = exits(house)
         assert (attempt.state.value, attempt.price) == ("filled", "?")
         position = await house.position()
@@ -215,12 +271,16 @@ async def test_a_part_is_proven_by_the_position_that_is_smaller_by_the_part(tmp_
         assert house.holdings() == [("a0", str(position.quantity), 0)]
 
 
-async def test_a_position_that_was_liquidated_first_is_not_our_close(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_a_position_that_was_liquidated_first_is_not_our_close(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with closing(tmp_path) as (house, line):
         await held(house)
         line.change_closed = lambda each: replace(each, closed_by=ClosedBy.LIQUIDATION)
         closed = await house.send(Action.CLOSE)
-        assert await house.outcome(closed, unlike=(None, "unknown", "rejected")) == ["skipped.nothing_to_close"]
+        assert await house.outcome(closed, unlike=(None, "unknown", "rejected")) == [
+            "skipped.nothing_to_close"
+        ]
         assert [each.state.value for each in exits(house)] == ["rejected"]
         assert "liquidation" in exits(house)[0].cause
 
@@ -240,27 +300,37 @@ async def test_a_position_that_its_owner_opened_in_place_of_ours_is_his(
             assert house.holdings() == [("a0", "0", 0)]
         session = await house.followers[0].account.connected()
         session._connection = line._real
-        assert await house.outcome(await house.send(Action.CLOSE), unlike=(None, "rejected")) == ["skipped.nothing_to_close"]
+        assert await house.outcome(await house.send(Action.CLOSE), unlike=(None, "rejected")) == [
+            "skipped.nothing_to_close"
+        ]
         his = await house.position()
         assert his is not None
         assert (his.quantity, his.id != ours.id) == (Decimal("0.004"), True)
 
 
-async def test_a_new_id_of_our_position_is_followed_once_no_close_is_told_for_long(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_a_new_id_of_our_position_is_followed_once_no_close_is_told_for_long(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with closing(tmp_path) as (house, line):
         await held(house)
         fetch, line.tells_closed = line._real.fetch_account, False
 
         async def renamed() -> Any:
             report = await fetch()
-            return replace(report, positions=tuple(replace(each, id="another") for each in report.positions))
+            return replace(
+                report, positions=tuple(replace(each, id="another") for each in report.positions)
+            )
 
         line._real.fetch_account = renamed
         await house.followers[0].reader.try_to_read()
         await trio.sleep(600)
-        assert fetch_all(house.ledger.db, "SELECT position_id, detached FROM holding") == [("P0000000001", 0)]
+        assert fetch_all(house.ledger.db, "SELECT position_id, detached FROM holding") == [
+            ("P0000000001", 0)
+        ]
         await trio.sleep(400)
-        assert fetch_all(house.ledger.db, "SELECT position_id, detached FROM holding") == [("another", 0)]
+        assert fetch_all(house.ledger.db, "SELECT position_id, detached FROM holding") == [
+            ("another", 0)
+        ]
 
 
 async def test_another_position_is_not_followed_while_the_record_of_closed_positions_cannot_be_read(
@@ -271,8 +341,12 @@ async def test_another_position_is_not_followed_while_the_record_of_closed_posit
         line.change_closed = fails
         await line.by_hand(OrderSide.SELL, "0.003", closes=True)
         await line.by_hand(OrderSide.BUY, "0.004")
-        await trio.sleep(1_500)  # a record that cannot be read tells of no close, and says of none that it was not there
-        assert fetch_all(house.ledger.db, "SELECT position_id, share FROM holding") == [("P0000000001", "0.003")]
+        await trio.sleep(
+            1_500
+        )  # a record that cannot be read tells of no close, and says of none that it was not there
+        assert fetch_all(house.ledger.db, "SELECT position_id, share FROM holding") == [
+            ("P0000000001", "0.003")
+        ]
         line.change_closed = lambda each: each
         await trio.sleep(60)
         assert fetch_all(house.ledger.db, "SELECT share, detached FROM holding") == [("0", 1)]
@@ -305,13 +379,18 @@ async def test_an_exit_that_was_given_up_is_not_proven_by_what_happened_to_a_lat
         assert [each.state.value for each in exits(house)] == ["not_confirmed", "filled"]
 
 
-async def test_a_part_that_was_given_up_is_not_proven_by_the_try_that_closed_it(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_a_part_that_was_given_up_is_not_proven_by_the_try_that_closed_it(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with closing(tmp_path) as (house, line):
         await held(house)
         line.takes = False
-        reduced = await house.send(Action.REDUCE, size=SignalSize(SizeMode.FRACTION, None, Ratio(Decimal("0.5"))))
+        reduced = await house.send(
+            Action.REDUCE, size=SignalSize(SizeMode.FRACTION, None, Ratio(Decimal("0.5")))
+        )
         assert await house.outcome(reduced) == ["unknown"]
-        line.takes = True  # taken, and not answered: it is looked up while the one that was given up still is
+        # taken, and not answered: it is looked up while the one that was given up still is
+        line.takes = True
         assert await house.outcome(reduced, unlike=(None, "unknown", "not_confirmed")) == ["filled"]
         await trio.sleep(300)
         position = await house.position()
@@ -325,11 +404,15 @@ async def test_a_row_that_a_liquidation_left_is_not_our_close(
 ) -> None:
     async with closing(tmp_path) as (house, line):
         await held(house)
-        monkeypatch.setattr(house.followers[0].account.session, "reads_client_order_id", lambda intent: False)
+        monkeypatch.setattr(
+            house.followers[0].account.session, "reads_client_order_id", lambda intent: False
+        )
         line.shows_closes = True
         line.change_closed = lambda each: replace(each, closed_by=ClosedBy.LIQUIDATION)
         closed = await house.send(Action.CLOSE)
-        assert await house.outcome(closed, unlike=(None, "unknown", "rejected")) == ["skipped.nothing_to_close"]
+        assert await house.outcome(closed, unlike=(None, "unknown", "rejected")) == [
+            "skipped.nothing_to_close"
+        ]
         assert [each.state.value for each in exits(house)] == ["rejected"]
 
 
@@ -340,10 +423,13 @@ async def test_an_add_that_arrived_after_the_close_is_closed_too_though_it_stand
     async with closing(tmp_path) as (house, line):
         await held(house)
         line.keeps_entries, line.is_blind = True, True
-        assert await house.outcome(await house.send(Action.ADD, side=PositionSide.LONG)) == ["unknown"]
+        assert await house.outcome(await house.send(Action.ADD, side=PositionSide.LONG)) == [
+            "unknown"
+        ]
         closed = await house.send(Action.CLOSE)
         await trio.sleep(3)
-        line.is_blind = is_found_at_once  # both are found at once, or the close is proven before the add arrives
+        # both are found at once, or the close is proven before the add arrives
+        line.is_blind = is_found_at_once
         await trio.sleep(30)
         await line._real.place_order(line.kept[0])
         line.is_blind = False

@@ -1,4 +1,6 @@
-"""An exit that fails three times is an alert, whatever it fails at, and ``why`` says whose move it is."""
+"""An exit that fails three times is an alert, whatever it fails at, and ``why`` says whose move it
+is.
+"""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -63,7 +65,11 @@ def why(house: World, signal: str) -> WhyView:
 
 
 def told(house: World) -> list[Alert]:
-    return [each for each in newest_alerts(house.ledger.db, BEGINNING, 100) if each.code is AlertCode.EXIT_FAILING]
+    return [
+        each
+        for each in newest_alerts(house.ledger.db, BEGINNING, 100)
+        if each.code is AlertCode.EXIT_FAILING
+    ]
 
 
 @pytest.mark.parametrize(
@@ -75,7 +81,12 @@ def told(house: World) -> list[Alert]:
     ],
 )
 async def test_an_exit_that_the_exchange_does_not_take_is_told_once_with_its_count(
-    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, error: Exception, words: str, move: str
+    tmp_path: Path,
+    autojump_clock: MockClock,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    words: str,
+    move: str,
 ) -> None:
     async with world(tmp_path, followers=1) as house:
         failing = await opened(house)
@@ -113,19 +124,28 @@ async def test_an_exit_that_the_exchange_does_not_take_is_told_once_with_its_cou
         assert (ended.move, ended.now) == ("nobody", "")
 
 
-async def test_an_exit_that_cannot_be_looked_up_is_told_too(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_an_exit_that_cannot_be_looked_up_is_told_too(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=1) as house:
         failing = await opened(house)
-        failing.fails = {each: OutcomeUnknown("502") for each in ("place_order", "find_orders", "fetch_account")}
+        failing.fails = {
+            each: OutcomeUnknown("502") for each in ("place_order", "find_orders", "fetch_account")
+        }
         closed = await house.send(Action.CLOSE)
         await trio.sleep(120)
         (alert,) = told(house)
         assert "cannot be looked up" in alert.sentence
         failing.fails.clear()
-        assert (await house.outcome(closed, unlike=(None, "unknown")))[0] in ("filled", "not_confirmed")
+        assert (await house.outcome(closed, unlike=(None, "unknown")))[0] in (
+            "filled",
+            "not_confirmed",
+        )
 
 
-async def test_a_dead_key_is_its_owner_s_move_until_it_is_replaced(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_a_dead_key_is_its_owner_s_move_until_it_is_replaced(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=1) as house:
         failing = await opened(house)
         refused = Rejected("bad key", RejectionKind.CREDENTIALS)
@@ -134,16 +154,26 @@ async def test_a_dead_key_is_its_owner_s_move_until_it_is_replaced(tmp_path: Pat
         await trio.sleep(60)
         assert why(house, closed).move == "you"
         assert "refuses this account's key" in why(house, closed).sentence
-        assert why(house, "sig-1").move == "you"  # the entry is filled, and its position stands where nobody can close it
+        assert (
+            why(house, "sig-1").move == "you"
+        )  # the entry is filled, and its position stands where nobody can close it
         failing.fails.clear()
         assert await house.outcome(closed) == ["filled"]
         assert why(house, "sig-1").move == "nobody"
 
 
-async def test_a_close_behind_broken_conservation_is_the_operator_s_move(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_a_close_behind_broken_conservation_is_the_operator_s_move(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=1) as house:
         await opened(house)
-        stop = Switch(SwitchScope.ACCOUNT, "f0", "conservation: x", STOPPED_BY_CONSERVATION, house.shared.clock.now())
+        stop = Switch(
+            SwitchScope.ACCOUNT,
+            "f0",
+            "conservation: x",
+            STOPPED_BY_CONSERVATION,
+            house.shared.clock.now(),
+        )
         house.shared.switches = (stop,)
         closed = await house.send(Action.CLOSE)
         await trio.sleep(60)
@@ -155,13 +185,20 @@ async def test_a_close_behind_broken_conservation_is_the_operator_s_move(tmp_pat
         assert "still stands; closing it is under way" in stands.now
 
 
-async def test_what_a_reduce_leaves_is_not_told_as_a_later_entry(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_what_a_reduce_leaves_is_not_told_as_a_later_entry(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=1) as house:
         await opened(house)
-        reduced = await house.send(Action.REDUCE, size=SignalSize(SizeMode.FRACTION, fraction=Ratio(Decimal("0.5"))))
+        reduced = await house.send(
+            Action.REDUCE, size=SignalSize(SizeMode.FRACTION, fraction=Ratio(Decimal("0.5")))
+        )
         assert await house.outcome(reduced) == ["filled"]
         found = why(house, reduced)
-        assert (found.move, found.now) == ("nobody", "LONG 0.002 BTCUSDT of this strategy stands: a reduce closes a part only.")
+        assert (found.move, found.now) == (
+            "nobody",
+            "LONG 0.002 BTCUSDT of this strategy stands: a reduce closes a part only.",
+        )
 
 
 async def test_a_reduce_whose_contract_nobody_can_read_is_told_and_a_close_goes_out(
@@ -170,7 +207,9 @@ async def test_a_reduce_whose_contract_nobody_can_read_is_told_and_a_close_goes_
     async with world(tmp_path, followers=1) as house:
         await opened(house)
         monkeypatch.setattr(house.shared.feeds["paper"], "instrument", lambda symbol: None)
-        reduced = await house.send(Action.REDUCE, size=SignalSize(SizeMode.FRACTION, fraction=Ratio(Decimal("0.5"))))
+        reduced = await house.send(
+            Action.REDUCE, size=SignalSize(SizeMode.FRACTION, fraction=Ratio(Decimal("0.5")))
+        )
         await trio.sleep(120)
         (alert,) = told(house)
         assert "the contract has not been read from the exchange yet" in alert.sentence
@@ -192,7 +231,10 @@ async def test_a_close_goes_out_whatever_the_feed_and_the_position_s_leverage_sa
 
         monkeypatch.setattr(feed, "instrument", lambda symbol: None)
         monkeypatch.setattr(feed, "quote", no_quote)
-        odd = tuple(replace(each, leverage=Ratio(Decimal(0)), mark_price=Price(Decimal(0))) for each in report.positions)
+        odd = tuple(
+            replace(each, leverage=Ratio(Decimal(0)), mark_price=Price(Decimal(0)))
+            for each in report.positions
+        )
         house.followers[0].account.report = replace(report, positions=odd)
         assert await house.outcome(await house.send(Action.CLOSE)) == ["filled"]
 
@@ -206,7 +248,9 @@ async def test_an_exit_goes_out_at_once_while_something_beside_it_fails_for_good
 
     monkeypatch.setattr(part, "run", broken)
     async with world(tmp_path, followers=1) as house:
-        assert await house.outcome(await house.send(Action.OPEN, side=PositionSide.LONG)) == ["filled"]
+        assert await house.outcome(await house.send(Action.OPEN, side=PositionSide.LONG)) == [
+            "filled"
+        ]
         await trio.sleep(600)
         vitals = house.followers[0].vitals
         assert (vitals.quarantined, vitals.running) == (True, True)

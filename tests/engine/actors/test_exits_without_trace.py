@@ -1,4 +1,6 @@
-"""A closing order of which nothing can be found: people are told in the same moment, and it is repeated once the account can be read."""
+"""A closing order of which nothing can be found: people are told in the same moment, and it is
+repeated once the account can be read.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,9 @@ from engine.ledger.query import fetch_all
 
 
 class Troubled:
-    """Be a connection whose orders vanish on the way, and whose account cannot be read, for as long as ``lasts``."""
+    """Be a connection whose orders vanish on the way, and whose account cannot be read, for as long
+    as ``lasts``.
+    """
 
     def __init__(self, real: Any) -> None:
         self._real = real
@@ -54,7 +58,9 @@ async def test_a_close_without_trace_is_repeated_though_the_account_could_not_be
         assert house.holdings() == []
 
 
-async def test_whoever_sees_an_order_without_trace_finds_its_alert_too(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_whoever_sees_an_order_without_trace_finds_its_alert_too(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=1) as house:
         await opened(house)
         untold = []
@@ -62,11 +68,15 @@ async def test_whoever_sees_an_order_without_trace_finds_its_alert_too(tmp_path:
         def compare() -> None:
             for count, alerts in fetch_all(
                 house.ledger.db,
-                "SELECT (SELECT count(*) FROM event WHERE kind = 'outcome' AND subject = 'not_confirmed'),"
-                " (SELECT count(*) FROM event WHERE kind = 'alert' AND data LIKE '%order_not_confirmed%')",
+                "SELECT (SELECT count(*) FROM event WHERE kind = 'outcome' AND subject = "
+                "'not_confirmed'),"
+                " (SELECT count(*) FROM event WHERE kind = 'alert' AND data LIKE "
+                "'%order_not_confirmed%')",
             ):
                 untold.append(count - alerts)
 
         house.ledger.on_commit(compare)
-        assert await house.outcome(await house.send(Action.CLOSE), unlike=(None, "unknown")) == ["not_confirmed"]
+        assert await house.outcome(await house.send(Action.CLOSE), unlike=(None, "unknown")) == [
+            "not_confirmed"
+        ]
         assert max(untold) == 0

@@ -1,4 +1,6 @@
-"""Switches above *no new entries*: reduce only takes resting orders back, flatten closes until the exchange shows nothing."""
+"""Switches above *no new entries*: reduce only takes resting orders back, flatten closes until the
+exchange shows nothing.
+"""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -25,7 +27,9 @@ from engine.ports.exchange import RejectionKind
 LONG = PositionSide.LONG
 
 
-def turn(house: World, level: SwitchLevel, scope: SwitchScope = SwitchScope.ALL, target: str = "") -> None:
+def turn(
+    house: World, level: SwitchLevel, scope: SwitchScope = SwitchScope.ALL, target: str = ""
+) -> None:
     house.shared.switches = (Switch(scope, target, "night", "op", house.shared.clock.now(), level),)
     for each in house.followers:
         each.account.look_at_all()
@@ -41,19 +45,28 @@ async def flat(house: World) -> None:
             await house.next_commit()
 
 
-async def test_reduce_only_takes_resting_entries_back_and_keeps_what_is_held(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_reduce_only_takes_resting_entries_back_and_keeps_what_is_held(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=2) as house:
-        resting = await house.send(Action.OPEN, side=LONG, order_type=OrderType.LIMIT, price=Price(Decimal("60000")))
+        resting = await house.send(
+            Action.OPEN, side=LONG, order_type=OrderType.LIMIT, price=Price(Decimal("60000"))
+        )
         await house.outcome(resting)
         turn(house, SwitchLevel.REDUCE, SwitchScope.ACCOUNT, "f0")
         with trio.fail_after(120):
             while house.codes(resting)[0] != "cancelled":
                 await house.next_commit()
         assert house.codes(resting)[1] == "placed"
-        assert await house.outcome(await house.send(Action.OPEN, side=LONG)) == ["skipped.entries_off", "skipped.already_open"]
+        assert await house.outcome(await house.send(Action.OPEN, side=LONG)) == [
+            "skipped.entries_off",
+            "skipped.already_open",
+        ]
 
 
-async def test_flatten_closes_what_the_engine_opened_within_its_scope(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_flatten_closes_what_the_engine_opened_within_its_scope(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path) as house:
         await house.outcome(await house.send(Action.OPEN, side=LONG))
         turn(house, SwitchLevel.FLATTEN, SwitchScope.ACCOUNT, "f1")
@@ -68,7 +81,9 @@ async def test_flatten_closes_what_the_engine_opened_within_its_scope(tmp_path: 
         assert len(house.orders()) == 6
 
 
-async def test_flatten_also_closes_what_an_unproven_entry_brings_later(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_flatten_also_closes_what_an_unproven_entry_brings_later(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=1, paper={"lose_answer_every": 1}) as house:
         opened = await house.send(Action.OPEN, side=LONG)
         assert await house.outcome(opened) == ["unknown"]
@@ -81,7 +96,9 @@ async def test_flatten_also_closes_what_an_unproven_entry_brings_later(tmp_path:
         assert await house.position() is None
 
 
-async def test_flatten_goes_on_while_the_exchange_refuses_and_names_what_is_left(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_flatten_goes_on_while_the_exchange_refuses_and_names_what_is_left(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=1) as house:
         await house.outcome(await house.send(Action.OPEN, side=LONG))
         house.followers[0].account.session = None
@@ -95,7 +112,11 @@ async def test_flatten_goes_on_while_the_exchange_refuses_and_names_what_is_left
 
 
 def told_as_not_flat(house: World) -> list[Alert]:
-    return [each for each in reversed(newest_alerts(house.ledger.db, BEGINNING, 1000)) if each.code is AlertCode.FLATTEN_NOT_FLAT]
+    return [
+        each
+        for each in reversed(newest_alerts(house.ledger.db, BEGINNING, 1000))
+        if each.code is AlertCode.FLATTEN_NOT_FLAT
+    ]
 
 
 async def test_a_flatten_that_is_not_flat_in_time_names_each_share_and_why_once_an_hour(
@@ -108,7 +129,11 @@ async def test_a_flatten_that_is_not_flat_in_time_names_each_share_and_why_once_
         place = session.place
 
         async def refused(intent: OrderIntent, *_: Any) -> Answer | Outcome:
-            return await place(intent, *_) if can_close.is_set() else Refused(RejectionKind.OTHER, "closed for maintenance")
+            return (
+                await place(intent, *_)
+                if can_close.is_set()
+                else Refused(RejectionKind.OTHER, "closed for maintenance")
+            )
 
         monkeypatch.setattr(session, "place", refused)
         turn(house, SwitchLevel.FLATTEN)
@@ -122,7 +147,8 @@ async def test_a_flatten_that_is_not_flat_in_time_names_each_share_and_why_once_
             assert told.subject == ""
             assert told.sentence == (
                 "everything: flattening is not flat after 60 s, 1 left: "
-                f"f1 [PAPER] LONG {share} BTCUSDT of trend (its exit is asked for and not sent, the last try: closed for maintenance)."
+                f"f1 [PAPER] LONG {share} BTCUSDT of trend (its exit is asked for and not sent, "
+                "the last try: closed for maintenance)."
             )
             assert told.do.startswith("rexalgo halt flatten --all --yes")
             assert told.wakes
@@ -151,7 +177,11 @@ async def test_only_what_is_within_the_scope_of_the_flatten_is_told_and_many_are
         turn(house, SwitchLevel.FLATTEN, SwitchScope.STRATEGY, "trend")
         await watch.tell_what_is_left()
         one, all_of_them = told_as_not_flat(house)
-        assert (one.subject, one.details["count_open"], one.details["flags"]) == ("f1", "1", "--account f1")
+        assert (one.subject, one.details["count_open"], one.details["flags"]) == (
+            "f1",
+            "1",
+            "--account f1",
+        )
         assert "an entry into BTCUSDT of trend (an entry order is unknown" in one.details["left"]
         assert all_of_them.details["left"].startswith("f0 [PAPER]")
         assert all_of_them.details["left"].endswith("; and 2 more")
@@ -163,24 +193,32 @@ async def test_a_close_that_the_ledger_refuses_keeps_no_other_close_out(
     async with world(tmp_path, followers=1) as house:
         await house.outcome(await house.send(Action.OPEN, side=LONG))
         house.ledger.db.execute(
-            "INSERT INTO strategy (id, name, master_id, kind, symbols, leverage, source, params, created_us)"
+            "INSERT INTO strategy (id, name, master_id, kind, symbols, leverage, source, params, "
+            "created_us)"
             " VALUES ('other', 'other', 'm', 'copy_trading', '[]', '5', 'signed_webhook', '{}', 0);"
             "INSERT INTO subscription (id, account_id, strategy_id, policy, created_us)"
             " SELECT 'sub-other', 'a0', 'other', policy, 0 FROM subscription;"
-            "INSERT INTO holding (account_id, strategy_id, symbol, side, share, entries_open, entry_key)"
+            "INSERT INTO holding (account_id, strategy_id, symbol, side, share, entries_open, "
+            "entry_key)"
             " VALUES ('a0', 'other', 'AAAUSDT', 'LONG', '1', 0, '');"
-            "CREATE TRIGGER refuse BEFORE INSERT ON signal WHEN NEW.symbol = 'AAAUSDT' BEGIN SELECT RAISE(ABORT, 'refused here'); END"
+            "CREATE TRIGGER refuse BEFORE INSERT ON signal WHEN NEW.symbol = 'AAAUSDT' BEGIN "
+            "SELECT RAISE(ABORT, 'refused here'); END"
         )
         turn(house, SwitchLevel.FLATTEN)
         await flattening(house).close_what_is_open()
         with trio.fail_after(60):
             while await house.position() is not None:
                 await house.next_commit()
-        assert "the close of AAAUSDT for strategy other could not be recorded: the ledger refused a write: refused here" in caplog.text
+        assert (
+            "the close of AAAUSDT for strategy other could not be recorded: the ledger refused a "
+            "write: refused here" in caplog.text
+        )
         assert house.ledger.healthy
 
 
-async def test_what_an_earlier_exit_came_to_does_not_explain_what_stands_now(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_what_an_earlier_exit_came_to_does_not_explain_what_stands_now(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=1, paper={"price_fixed": {"BTCUSDT": "6500"}}) as house:
         half = SignalSize(SizeMode.FRACTION, fraction=Ratio(Decimal("0.5")))
 

@@ -1,4 +1,6 @@
-"""Close and open right behind each other, on an exchange that fills a while after it acknowledged: no entry is lost."""
+"""Close and open right behind each other, on an exchange that fills a while after it acknowledged:
+no entry is lost.
+"""
 
 from pathlib import Path
 
@@ -17,7 +19,9 @@ LONG, SHORT = PositionSide.LONG, PositionSide.SHORT
 
 
 class Slow:
-    """Make an exchange that does nothing wrong: it fills within two seconds, and shows orders and positions a while later."""
+    """Make an exchange that does nothing wrong: it fills within two seconds, and shows orders and
+    positions a while later.
+    """
 
     def __init__(self, habits: Habits) -> None:
         self.habits = habits
@@ -41,7 +45,13 @@ async def settled(house: World, signal: str) -> set[str | None]:
         Habits("none", rows_of_closes=False, tells_closed=False),
         Habits("none", rows_of_closes=False, tells_closed=False, names_positions=False),
     ],
-    ids=["ids", "no ids", "no rows of closes", "no rows, no closed positions", "no rows, nothing but readings"],
+    ids=[
+        "ids",
+        "no ids",
+        "no rows of closes",
+        "no rows, no closed positions",
+        "no rows, nothing but readings",
+    ],
 )
 @pytest.mark.parametrize("first", [LONG, SHORT])
 async def test_twenty_flips_sent_as_close_then_open_lose_no_entry(
@@ -53,7 +63,10 @@ async def test_twenty_flips_sent_as_close_then_open_lose_no_entry(
         assert await settled(house, await house.send(Action.OPEN, side=side)) == {"filled"}
         for number in range(20):
             side = side.opposite if number % 4 else side  # now and then the same side again
-            closed, opened = await house.send(Action.CLOSE), await house.send(Action.OPEN, side=side)
+            closed, opened = (
+                await house.send(Action.CLOSE),
+                await house.send(Action.OPEN, side=side),
+            )
             assert await settled(house, opened) == {"filled"}, number
             assert await settled(house, closed) == {"filled"}
             assert [share for _, share, _ in house.holdings()] == ["2.5"] * 2
@@ -66,12 +79,20 @@ async def test_an_open_right_behind_a_close_of_everything_that_was_just_opened_w
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
     async with world(tmp_path, followers=2, exchange=Slow(Habits("none"))) as house:
-        sent = [await house.send(Action.OPEN, side=LONG), await house.send(Action.CLOSE), await house.send(Action.OPEN, side=SHORT)]
+        sent = [
+            await house.send(Action.OPEN, side=LONG),
+            await house.send(Action.CLOSE),
+            await house.send(Action.OPEN, side=SHORT),
+        ]
         assert await settled(house, sent[2]) == {"filled"}
-        assert {row[0] for row in fetch_all(house.ledger.db, "SELECT side FROM holding")} == {"SHORT"}
+        assert {row[0] for row in fetch_all(house.ledger.db, "SELECT side FROM holding")} == {
+            "SHORT"
+        }
 
 
-async def test_waiting_for_an_exit_costs_nothing_of_what_entries_may_be_tried_again(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_waiting_for_an_exit_costs_nothing_of_what_entries_may_be_tried_again(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=2, exchange=Slow(Habits("none"))) as house:
         assert await settled(house, await house.send(Action.OPEN, side=LONG)) == {"filled"}
         for each in house.household.followers.values():
@@ -82,7 +103,9 @@ async def test_waiting_for_an_exit_costs_nothing_of_what_entries_may_be_tried_ag
         assert await settled(house, await house.send(Action.OPEN, side=SHORT)) == {"filled"}
 
 
-async def test_a_flip_whose_exit_does_not_end_in_time_says_so(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_a_flip_whose_exit_does_not_end_in_time_says_so(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     exchange = Slow(Habits("none"))
     async with world(tmp_path, followers=1, exchange=exchange) as house:
         assert await settled(house, await house.send(Action.OPEN, side=LONG)) == {"filled"}
@@ -92,7 +115,9 @@ async def test_a_flip_whose_exit_does_not_end_in_time_says_so(tmp_path: Path, au
         opened = await house.send(Action.OPEN, side=SHORT)
         assert await house.outcome(opened) == ["expired.waiting"]
         numbers = fetch_all(
-            house.ledger.db, "SELECT numbers FROM copy JOIN signal ON number = signal_number WHERE signal.id = ?", (opened,)
+            house.ledger.db,
+            "SELECT numbers FROM copy JOIN signal ON number = signal_number WHERE signal.id = ?",
+            (opened,),
         )
         assert "an earlier exit of this strategy has not ended" in numbers[0][0]
 
@@ -108,7 +133,9 @@ def _never(exchange: FaultExchange):  # type: ignore[no-untyped-def]
     return taken
 
 
-async def test_a_reverse_and_an_add_behind_a_close_wait_for_it_too(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_a_reverse_and_an_add_behind_a_close_wait_for_it_too(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=1, exchange=Slow(Habits("none"))) as house:
         assert await settled(house, await house.send(Action.OPEN, side=LONG)) == {"filled"}
         await house.send(Action.CLOSE)
@@ -117,11 +144,17 @@ async def test_a_reverse_and_an_add_behind_a_close_wait_for_it_too(tmp_path: Pat
         assert await settled(house, added) == {"skipped.superseded"}
         assert await settled(house, turned) == {"filled"}
         await house.send(Action.CLOSE)
-        assert await settled(house, await house.send(Action.ADD, side=SHORT)) == {"skipped.not_open"}
+        assert await settled(house, await house.send(Action.ADD, side=SHORT)) == {
+            "skipped.not_open"
+        }
 
 
-async def test_what_we_closed_a_moment_ago_is_not_taken_for_the_owners(tmp_path: Path, autojump_clock: MockClock) -> None:
-    """The reading that the entry would be planned from began before the exit ended: it shows our own position."""
+async def test_what_we_closed_a_moment_ago_is_not_taken_for_the_owners(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    """The reading that the entry would be planned from began before the exit ended: it shows our
+    own position.
+    """
     async with world(tmp_path, followers=1) as house:
         assert await settled(house, await house.send(Action.OPEN, side=LONG)) == {"filled"}
         follower = house.followers[0]

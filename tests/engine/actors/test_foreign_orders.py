@@ -1,4 +1,6 @@
-"""Orders with our mark that the ledger lacks stop entries until a person accepts them, whatever is read or restarted meanwhile."""
+"""Orders with our mark that the ledger lacks stop entries until a person accepts them, whatever is
+read or restarted meanwhile.
+"""
 
 from decimal import Decimal
 from pathlib import Path
@@ -20,13 +22,23 @@ LONG = PositionSide.LONG
 
 
 async def resting(house: World, name: str) -> OrderReport:
-    """Place a resting order with our mark past the engine, as another copy of its ledger would have."""
-    await house.followers[0].account.history.looked.wait()  # what it finds at the start lets the account stand still
+    """Place a resting order with our mark past the engine, as another copy of its ledger would
+    have.
+    """
+    await house.followers[
+        0
+    ].account.history.looked.wait()  # what it finds at the start lets the account stand still
     session = await house.followers[0].account.connected()
     order = OrderIntent(
-        ClientOrderId(f"rx{name}"), BTC, OrderSide.BUY, LONG, Quantity(Decimal("0.001")), OrderType.LIMIT, Ratio(Decimal(5)),
+        ClientOrderId(f"rx{name}"),
+        BTC,
+        OrderSide.BUY,
+        LONG,
+        Quantity(Decimal("0.001")),
+        OrderType.LIMIT,
+        Ratio(Decimal(5)),
         Price(Decimal("30000")),
-    )  # fmt: skip
+    )
     return await session._open.place_order(order)
 
 
@@ -35,7 +47,9 @@ async def open_denied(house: World) -> bool:
     return await house.outcome(signal) == ["denied.account_not_ready"]
 
 
-async def test_a_timeout_or_an_order_that_rests_no_more_clears_nothing(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_a_timeout_or_an_order_that_rests_no_more_clears_nothing(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=1) as house:
         follower = house.followers[0]
         assert await house.outcome(await house.send(Action.OPEN, side=LONG)) == ["filled"]
@@ -47,16 +61,25 @@ async def test_a_timeout_or_an_order_that_rests_no_more_clears_nothing(tmp_path:
         follower.account.could_not_be_read(trio.TooSlowError())
         await follower.reader.read_account()
         assert follower.account.report is not None
-        assert (follower.account.problem, follower.account.trouble[:20]) == ("", "1 orders carry our m")
+        assert (follower.account.problem, follower.account.trouble[:20]) == (
+            "",
+            "1 orders carry our m",
+        )
         assert await open_denied(house)
-        again = Account(follower.account.id, "f0", "paper", "paper", house.shared, follower.account._new_session)
+        again = Account(
+            follower.account.id, "f0", "paper", "paper", house.shared, follower.account._new_session
+        )
         assert again.foreign == {order.exchange_order_id}, "a restart keeps it"
         told = newest_alerts(house.ledger.db, house.shared.clock.now().replace(year=2000), 50)
         assert [each.code.value for each in told] == ["foreign_orders"]
-        assert await house.outcome(await house.send(Action.CLOSE)) == ["filled"], "exits are never stopped"
+        assert await house.outcome(await house.send(Action.CLOSE)) == ["filled"], (
+            "exits are never stopped"
+        )
 
 
-async def test_a_person_sees_it_in_the_plan_and_accepts_it(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_a_person_sees_it_in_the_plan_and_accepts_it(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=1) as house:
         follower = house.followers[0]
         first = await resting(house, "abc")
@@ -72,7 +95,9 @@ async def test_a_person_sees_it_in_the_plan_and_accepts_it(tmp_path: Path, autoj
         assert await house.outcome(await house.send(Action.OPEN, side=LONG)) == ["filled"]
 
 
-async def test_what_is_under_way_is_named_as_not_compared(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_what_is_under_way_is_named_as_not_compared(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=1, paper={"lose_answer_every": 1}) as house:
         follower = house.followers[0]
         assert follower.account.not_compared() == frozenset()

@@ -1,4 +1,6 @@
-"""Breakers, circuit, protection guard, refused keys and decisions of people: they stop entries, tell people, and never stop an exit."""
+"""Breakers, circuit, protection guard, refused keys and decisions of people: they stop entries,
+tell people, and never stop an exit.
+"""
 
 from dataclasses import replace
 from decimal import Decimal
@@ -26,14 +28,21 @@ LONG = PositionSide.LONG
 
 
 def alerts(house: World) -> list[str]:
-    return [each.code.value for each in reversed(newest_alerts(house.ledger.db, house.shared.clock.now().replace(year=2000), 50))]
+    return [
+        each.code.value
+        for each in reversed(
+            newest_alerts(house.ledger.db, house.shared.clock.now().replace(year=2000), 50)
+        )
+    ]
 
 
 def engine_config(folder: Path) -> EngineConfig:
     return load_config(folder, {}).engine
 
 
-async def test_too_many_entries_switch_their_strategy_off_and_exits_go_on(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_too_many_entries_switch_their_strategy_off_and_exits_go_on(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=1) as house:
         config = replace(engine_config(tmp_path), breaker_entries_per_minute=3)
         breakers = Breakers(house.shared, {"paper": Circuit()}, config)
@@ -44,17 +53,25 @@ async def test_too_many_entries_switch_their_strategy_off_and_exits_go_on(tmp_pa
         assert house.shared.switches == ()
         await house.outcome(await house.send(Action.OPEN, side=LONG))
         await breakers.look()
-        assert [(each.scope.value, each.target, each.set_by) for each in house.shared.switches] == [("strategy", "trend", "breaker")]
+        assert [(each.scope.value, each.target, each.set_by) for each in house.shared.switches] == [
+            ("strategy", "trend", "breaker")
+        ]
         assert alerts(house) == ["breaker_tripped"]
-        assert await house.outcome(await house.send(Action.OPEN, side=LONG)) == ["skipped.entries_off"]
+        assert await house.outcome(await house.send(Action.OPEN, side=LONG)) == [
+            "skipped.entries_off"
+        ]
         assert await house.outcome(await house.send(Action.CLOSE)) == ["filled"]
         await breakers.look()
         assert alerts(house) == ["breaker_tripped"]
 
 
-async def test_an_account_whose_entries_are_refused_again_and_again_is_stopped_alone(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_an_account_whose_entries_are_refused_again_and_again_is_stopped_alone(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=2, paper={"reject_every": 1}) as house:
-        breakers = Breakers(house.shared, {"paper": Circuit()}, replace(engine_config(tmp_path), breaker_refusals=3))
+        breakers = Breakers(
+            house.shared, {"paper": Circuit()}, replace(engine_config(tmp_path), breaker_refusals=3)
+        )
         for _ in range(3):
             assert await house.outcome(await house.send(Action.OPEN, side=LONG)) == ["rejected"] * 2
             await trio.sleep(1)
@@ -63,9 +80,13 @@ async def test_an_account_whose_entries_are_refused_again_and_again_is_stopped_a
         assert "refused 3 entries in a row" in house.shared.switches[0].note
 
 
-async def test_a_position_without_its_stop_gets_it_again_and_the_time_is_measured(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_a_position_without_its_stop_gets_it_again_and_the_time_is_measured(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=1) as house:
-        await house.outcome(await house.send(Action.OPEN, side=LONG, stop_loss=Price(Decimal("60000"))))
+        await house.outcome(
+            await house.send(Action.OPEN, side=LONG, stop_loss=Price(Decimal("60000")))
+        )
         session = await house.followers[0].account.connected()
         await session.set_protection(ProtectionOrder(BTC, LONG))  # somebody lost it
         house.followers[0].account.read_soon()
@@ -79,9 +100,13 @@ async def test_a_position_without_its_stop_gets_it_again_and_the_time_is_measure
         assert alerts(house) == []
 
 
-async def test_a_stop_that_the_owner_moved_by_hand_stays_where_he_put_it(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_a_stop_that_the_owner_moved_by_hand_stays_where_he_put_it(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=1) as house:
-        await house.outcome(await house.send(Action.OPEN, side=LONG, stop_loss=Price(Decimal("60000"))))
+        await house.outcome(
+            await house.send(Action.OPEN, side=LONG, stop_loss=Price(Decimal("60000")))
+        )
         session = await house.followers[0].account.connected()
         await session.set_protection(ProtectionOrder(BTC, LONG, Price(Decimal("61000"))))
         house.followers[0].account.read_soon()
@@ -91,9 +116,13 @@ async def test_a_stop_that_the_owner_moved_by_hand_stays_where_he_put_it(tmp_pat
         assert position.stop_loss == Decimal("61000")
 
 
-async def test_a_stop_that_cannot_be_set_wakes_somebody(tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_stop_that_cannot_be_set_wakes_somebody(
+    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with world(tmp_path, followers=1) as house:
-        await house.outcome(await house.send(Action.OPEN, side=LONG, stop_loss=Price(Decimal("60000"))))
+        await house.outcome(
+            await house.send(Action.OPEN, side=LONG, stop_loss=Price(Decimal("60000")))
+        )
         session = await house.followers[0].account.connected()
         await session.set_protection(ProtectionOrder(BTC, LONG))
 
@@ -109,7 +138,9 @@ async def test_a_stop_that_cannot_be_set_wakes_somebody(tmp_path: Path, autojump
         assert "?" not in told[0].sentence
 
 
-async def test_a_refused_key_names_the_positions_that_nobody_here_can_close(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_a_refused_key_names_the_positions_that_nobody_here_can_close(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=1) as house:
         await house.outcome(await house.send(Action.OPEN, side=LONG))
         follower = house.followers[0]
@@ -120,7 +151,9 @@ async def test_a_refused_key_names_the_positions_that_nobody_here_can_close(tmp_
         assert "LONG 0.003 BTCUSDT" in told[0].sentence
 
 
-async def test_a_reconcile_plan_changes_nothing_and_applying_it_twice_neither(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_a_reconcile_plan_changes_nothing_and_applying_it_twice_neither(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=1) as house:
         await house.outcome(await house.send(Action.OPEN, side=LONG))
         await trio.sleep(5)
@@ -140,11 +173,22 @@ async def close_by_hand(house: World) -> None:
     """Close the first follower's position past the engine, as its owner would."""
     session = await house.followers[0].account.connected()
     quantity, leverage = Quantity(Decimal("0.003")), Ratio(Decimal(5))
-    order = OrderIntent(ClientOrderId("by-hand"), BTC, OrderSide.SELL, LONG, quantity, OrderType.MARKET, leverage, reduce_only=True)
+    order = OrderIntent(
+        ClientOrderId("by-hand"),
+        BTC,
+        OrderSide.SELL,
+        LONG,
+        quantity,
+        OrderType.MARKET,
+        leverage,
+        reduce_only=True,
+    )
     await session._open.place_order(order)
 
 
-async def test_a_person_may_name_the_order_that_is_ours(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_a_person_may_name_the_order_that_is_ours(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=1, paper={"lose_answer_every": 1}) as house:
         opened = await house.send(Action.OPEN, side=LONG)
         assert await house.outcome(opened) == ["unknown"]

@@ -1,4 +1,6 @@
-"""The heartbeat: beats over a real socket while the ledger is healthy, is silent while it is not, and survives whatever answers."""
+"""The heartbeat: beats over a real socket while the ledger is healthy, is silent while it is not,
+and survives whatever answers.
+"""
 
 import logging
 
@@ -48,5 +50,8 @@ async def test_beats_while_healthy_and_only_then(caplog: pytest.LogCaptureFixtur
         assert quiet.statistics().current_buffer_used == 0
         nursery.cancel_scope.cancel()
     told = [each.message for each in caplog.records if each.name == "rexalgo.heartbeat"]
-    assert [each.split(":")[0] for each in told] == ["the heartbeat does not get out", "the heartbeat gets out again"]
+    assert [each.split(":")[0] for each in told] == [
+        "the heartbeat does not get out",
+        "the heartbeat gets out again",
+    ]
     assert "my-place" not in " ".join(told)

@@ -1,4 +1,6 @@
-"""What is late is told with since when: orders that wait, and entries that were not sent because they waited or were overtaken."""
+"""What is late is told with since when: orders that wait, and entries that were not sent because
+they waited or were overtaken.
+"""
 
 from datetime import timedelta
 from pathlib import Path
@@ -14,7 +16,9 @@ from engine.ledger.lateness import Missed, Waiting, late_of_account, late_orders
 LONG = PositionSide.LONG
 
 
-async def test_orders_that_wait_are_late_after_seconds_and_named_by_kind(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_orders_that_wait_are_late_after_seconds_and_named_by_kind(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=3) as house:
         db, now = house.ledger.db, house.shared.clock.now
         assert await house.outcome(await house.send(Action.OPEN, side=LONG)) == ["filled"] * 3
@@ -25,12 +29,17 @@ async def test_orders_that_wait_are_late_after_seconds_and_named_by_kind(tmp_pat
         await trio.sleep(30)
         await house.send(Action.OPEN, side=LONG)
         await trio.sleep(6)
-        assert late_orders(db, now()) == [Waiting("exit", 3, began), Waiting("entry", 3, began + timedelta(seconds=30))]
+        assert late_orders(db, now()) == [
+            Waiting("exit", 3, began),
+            Waiting("entry", 3, began + timedelta(seconds=30)),
+        ]
         assert late_of_account(db, AccountId("a1"), now()) == Waiting("exit", 2, began)
         assert late_of_account(db, AccountId("nobody"), now()) is None
 
 
-async def test_entries_that_a_close_overtook_are_missed_late_or_soon(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_entries_that_a_close_overtook_are_missed_late_or_soon(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=3) as house:
         db, now = house.ledger.db, house.shared.clock.now
         house.shared.stop()

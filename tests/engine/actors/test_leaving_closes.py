@@ -1,4 +1,6 @@
-"""Leaving a strategy with closing is one transaction: whatever fails in it, nobody has left whose closes are not recorded."""
+"""Leaving a strategy with closing is one transaction: whatever fails in it, nobody has left whose
+closes are not recorded.
+"""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,8 +28,12 @@ def desk(house: World) -> AgreeingDesk:
         house.shared.forget_subscriptions()
 
     office: Any = SimpleNamespace(
-        ledger=house.ledger, clock=house.shared.clock, audit_key=audit_key, changed=changed, live=house.household
-    )  # fmt: skip
+        ledger=house.ledger,
+        clock=house.shared.clock,
+        audit_key=audit_key,
+        changed=changed,
+        live=house.household,
+    )
     return AgreeingDesk(office, None)  # type: ignore[arg-type]  # the desk of positions is not asked
 
 
@@ -47,7 +53,9 @@ def told(house: World) -> list[list[tuple[Any, ...]]]:
     ]
 
 
-async def test_leaving_with_closing_closes_what_is_held(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_leaving_with_closing_closes_what_is_held(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=1) as house:
         await house.outcome(await house.send(Action.OPEN, side=PositionSide.LONG))
         await desk(house).leave(VISITOR, ROW, TERMS, close=True)
@@ -57,7 +65,9 @@ async def test_leaving_with_closing_closes_what_is_held(tmp_path: Path, autojump
         assert await house.position() is None
 
 
-async def test_leaving_without_closing_records_no_close(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_leaving_without_closing_records_no_close(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=1) as house:
         await house.outcome(await house.send(Action.OPEN, side=PositionSide.LONG))
         await desk(house).leave(VISITOR, ROW, TERMS, close=False)

@@ -1,7 +1,9 @@
-"""A ledger of version 0.1 is opened by this one: books are shares, what was before is marked and in no public figure, and trading goes on.
+"""A ledger of version 0.1 is opened by this one: books are shares, what was before is marked and in
+no public figure, and trading goes on.
 
-``before_0_2`` is what 0.1 had after real use on paper: two followers opened, closed, opened with a stop, and added. The add of the first is
-not in the old books yet; that of the second was executed, and its answer was lost.
+``before_0_2`` is what 0.1 had after real use on paper: two followers opened, closed, opened with a
+stop, and added. The add of the first is not in the old books yet; that of the second was executed,
+and its answer was lost.
 """
 
 import shutil
@@ -39,7 +41,9 @@ async def migrated(folder: Path, patch: pytest.MonkeyPatch, price: str) -> Async
     patch.setattr(database, "MIGRATIONS", MIGRATIONS)
     shutil.copy(BEFORE / "journal.jsonl", folder)
     ledger = Ledger.open(folder / "ledger", inline=True)
-    async with world(folder, followers=2, paper={"price_fixed": {"BTCUSDT": price}}, ledger=ledger) as house:
+    async with world(
+        folder, followers=2, paper={"price_fixed": {"BTCUSDT": price}}, ledger=ledger
+    ) as house:
         house.sent = 4
         async with trio.open_nursery() as nursery:
             nursery.start_soon(Bookkeeping(house.shared, house.household).run)
@@ -67,7 +71,10 @@ def states(house: World, account: str) -> list[tuple[str, str, str | None]]:
 
 def public(house: World) -> list[tuple[int, int]]:
     """Return how many trades are in a strategy's figures, and how many are not."""
-    return [(each.trades, each.unreconciled) for each in strategy_days(house.ledger.db, StrategyId("s"), "paper")]
+    return [
+        (each.trades, each.unreconciled)
+        for each in strategy_days(house.ledger.db, StrategyId("s"), "paper")
+    ]
 
 
 async def test_an_old_place_goes_on_trading_and_its_past_is_in_no_figure(
@@ -76,7 +83,10 @@ async def test_an_old_place_goes_on_trading_and_its_past_is_in_no_figure(
     async with migrated(tmp_path, monkeypatch, "66000") as house:
         assert differences(house.ledger.db) == []
         assert public(house) == [(0, 2)]
-        assert await house.outcome("sig-4", (None, "unknown")) == ["filled", "filled"]  # its answer had been lost before the move
+        assert await house.outcome("sig-4", (None, "unknown")) == [
+            "filled",
+            "filled",
+        ]  # its answer had been lost before the move
         await trio.sleep(60)
         assert held(house) == ["0.006", "0.006"]
         await agree(house)
@@ -85,10 +95,16 @@ async def test_an_old_place_goes_on_trading_and_its_past_is_in_no_figure(
             await trio.sleep(60)
             assert differences(house.ledger.db) == held(house) == []
             await agree(house)
-            assert set(await house.outcome(await house.send(Action.OPEN, side=PositionSide.LONG))) == {"filled"}
+            assert set(
+                await house.outcome(await house.send(Action.OPEN, side=PositionSide.LONG))
+            ) == {"filled"}
             await trio.sleep(60)
         for account in ("a0", "a1"):
-            assert states(house, account) == [("0.003", "old", None), ("0.006", "old", "signal"), ("0.003", "settled", "signal")]
+            assert states(house, account) == [
+                ("0.003", "old", None),
+                ("0.006", "old", "signal"),
+                ("0.003", "settled", "signal"),
+            ]
         assert public(house) == [(2, 4)]
         assert fetch_all(house.ledger.db, "SELECT subject FROM event WHERE kind = 'alert'") == []
 

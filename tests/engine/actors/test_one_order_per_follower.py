@@ -1,4 +1,6 @@
-"""One signal becomes exactly one order per follower: the real ledger, lanes and paper exchange under a virtual clock."""
+"""One signal becomes exactly one order per follower: the real ledger, lanes and paper exchange
+under a virtual clock.
+"""
 
 from collections import Counter
 from pathlib import Path
@@ -14,18 +16,27 @@ from engine.domain.subscription import Mode
 LONG = PositionSide.LONG
 
 
-async def test_an_open_becomes_one_order_each_and_a_close_flattens_it(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_an_open_becomes_one_order_each_and_a_close_flattens_it(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path) as house:
         assert await house.outcome(await house.send(Action.OPEN, side=LONG)) == ["filled"] * 3
         assert [share for _, share, _ in house.holdings()] == ["0.003"] * 3
-        assert await house.outcome(await house.send(Action.OPEN, side=LONG)) == ["skipped.already_open"] * 3
+        assert (
+            await house.outcome(await house.send(Action.OPEN, side=LONG))
+            == ["skipped.already_open"] * 3
+        )
         assert await house.outcome(await house.send(Action.CLOSE)) == ["filled"] * 3
         assert house.holdings() == []
-        assert await house.outcome(await house.send(Action.CLOSE)) == ["skipped.nothing_to_close"] * 3
+        assert (
+            await house.outcome(await house.send(Action.CLOSE)) == ["skipped.nothing_to_close"] * 3
+        )
         assert Counter(each["side"] for each in house.orders()) == {"BUY": 3, "SELL": 3}
 
 
-async def test_open_then_close_at_once_leaves_no_orphan(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_open_then_close_at_once_leaves_no_orphan(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, paper={"latency_ms": 400}) as house:
         opened = await house.send(Action.OPEN, side=LONG)
         closed = await house.send(Action.CLOSE)
@@ -36,7 +47,9 @@ async def test_open_then_close_at_once_leaves_no_orphan(tmp_path: Path, autojump
         assert bought == sum(1 for each in house.orders() if each["side"] == "SELL")
 
 
-async def test_a_close_during_the_send_closes_what_fills_later(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_a_close_during_the_send_closes_what_fills_later(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=1, paper={"latency_ms": 400}) as house:
         opened = await house.send(Action.OPEN, side=LONG)
         with trio.fail_after(30):
@@ -48,7 +61,9 @@ async def test_a_close_during_the_send_closes_what_fills_later(tmp_path: Path, a
         assert house.holdings() == []
 
 
-async def test_a_late_open_from_before_the_close_is_superseded(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_a_late_open_from_before_the_close_is_superseded(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path) as house:
         await house.outcome(await house.send(Action.CLOSE))
         late = await house.send(Action.OPEN, side=LONG, at=earlier(house.shared, 3))
@@ -56,20 +71,29 @@ async def test_a_late_open_from_before_the_close_is_superseded(tmp_path: Path, a
         assert house.orders() == []
 
 
-async def test_an_entry_that_is_too_old_expires_unsent(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_an_entry_that_is_too_old_expires_unsent(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path) as house:
         old = await house.send(Action.OPEN, side=LONG, at=earlier(house.shared, 30))
         assert await house.outcome(old) == ["expired"] * 3
         assert house.orders() == []
 
 
-async def test_watching_plans_fully_and_sends_nothing(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_watching_plans_fully_and_sends_nothing(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, mode=Mode.WATCH) as house:
-        assert await house.outcome(await house.send(Action.OPEN, side=LONG)) == ["skipped.watch_only"] * 3
+        assert (
+            await house.outcome(await house.send(Action.OPEN, side=LONG))
+            == ["skipped.watch_only"] * 3
+        )
         assert house.orders() == []
 
 
-async def test_a_lost_answer_is_unknown_then_found_and_never_repeated(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_a_lost_answer_is_unknown_then_found_and_never_repeated(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, paper={"lose_answer_every": 1}) as house:
         opened = await house.send(Action.OPEN, side=LONG)
         assert await house.outcome(opened) == ["unknown"] * 3
@@ -78,35 +102,56 @@ async def test_a_lost_answer_is_unknown_then_found_and_never_repeated(tmp_path: 
         assert [share for _, share, _ in house.holdings()] == ["0.003"] * 3
 
 
-async def test_entries_switched_off_stop_entries_and_not_exits(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_entries_switched_off_stop_entries_and_not_exits(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path) as house:
         await house.outcome(await house.send(Action.OPEN, side=LONG))
         now = house.shared.clock.now()
         house.shared.switches = (Switch(SwitchScope.ALL, "", "maintenance", "operator", now),)
         assert await house.outcome(await house.send(Action.CLOSE)) == ["filled"] * 3
-        assert await house.outcome(await house.send(Action.OPEN, side=LONG)) == ["skipped.entries_off"] * 3
+        assert (
+            await house.outcome(await house.send(Action.OPEN, side=LONG))
+            == ["skipped.entries_off"] * 3
+        )
 
 
-async def test_one_follower_that_hangs_disturbs_nobody(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_one_follower_that_hangs_disturbs_nobody(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, paper={"hang_for": ["a1"]}) as house:
         opened = await house.send(Action.OPEN, side=LONG)
         await trio.sleep(2)
         assert house.codes(opened) == ["filled", None, "filled"]
-        assert await house.outcome(opened, unlike=(None, "unknown")) == ["filled", "not_confirmed", "filled"]
+        assert await house.outcome(opened, unlike=(None, "unknown")) == [
+            "filled",
+            "not_confirmed",
+            "filled",
+        ]
 
 
-async def test_one_follower_whose_account_cannot_be_read_is_denied_and_told_why(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_one_follower_whose_account_cannot_be_read_is_denied_and_told_why(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, paper={"raise_for": ["a0"]}) as house:
-        assert await house.outcome(await house.send(Action.OPEN, side=LONG)) == ["denied.account_not_ready", "filled", "filled"]
+        assert await house.outcome(await house.send(Action.OPEN, side=LONG)) == [
+            "denied.account_not_ready",
+            "filled",
+            "filled",
+        ]
 
 
-async def test_a_refused_order_is_told_and_holds_nothing(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_a_refused_order_is_told_and_holds_nothing(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, paper={"reject_every": 1}) as house:
         assert await house.outcome(await house.send(Action.OPEN, side=LONG)) == ["rejected"] * 3
         assert house.holdings() == []
 
 
-async def test_a_released_account_takes_entries_again(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_a_released_account_takes_entries_again(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=2) as here:
         first = here.followers[0]
         first.vitals.quarantined = True

@@ -1,4 +1,6 @@
-"""Orders whose answer never came, looked up by reading alone: what is proof, what is none, and what a person may name."""
+"""Orders whose answer never came, looked up by reading alone: what is proof, what is none, and what
+a person may name.
+"""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -27,7 +29,9 @@ NOTHING_IN_PART: Change = lambda history: OrderHistory((), complete=False)  # no
 
 
 class Silent:
-    """Be a connection that never answers an order: ``takes``: the exchange has it; ``readings`` change what is read of orders."""
+    """Be a connection that never answers an order: ``takes``: the exchange has it; ``readings``
+    change what is read of orders.
+    """
 
     def __init__(self, real: Any) -> None:
         self._real = real
@@ -69,10 +73,17 @@ async def silent(folder: Path) -> AsyncIterator[tuple[World, Silent]]:
 
 
 def attempts(house: World, state: str) -> list[int]:
-    return [row[0] for row in fetch_all(house.ledger.db, "SELECT id FROM attempt WHERE state = ? ORDER BY id", (state,))]
+    return [
+        row[0]
+        for row in fetch_all(
+            house.ledger.db, "SELECT id FROM attempt WHERE state = ? ORDER BY id", (state,)
+        )
+    ]
 
 
-async def test_what_cannot_be_read_or_is_read_in_part_proves_nothing(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_what_cannot_be_read_or_is_read_in_part_proves_nothing(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with silent(tmp_path) as (house, line):
         line.readings = [TimeoutError("slow"), NOTHING_IN_PART, NOTHING_WHOLE, NOTHING_IN_PART]
         opened = await house.send(Action.OPEN, side=PositionSide.LONG)
@@ -82,42 +93,64 @@ async def test_what_cannot_be_read_or_is_read_in_part_proves_nothing(tmp_path: P
         known = read_attempt(house.ledger.db, number)
         assert knows_client_order_id(house.ledger.db, known.intent.client_order_id)
         assert not knows_client_order_id(house.ledger.db, "rxofsomebodyelse")
-        house.followers[0].account.look_now(number + 1)  # of which there is none: nothing is looked at
+        house.followers[0].account.look_now(
+            number + 1
+        )  # of which there is none: nothing is looked at
 
 
-async def test_an_order_that_shows_after_it_was_given_up_is_found_late_and_told(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_an_order_that_shows_after_it_was_given_up_is_found_late_and_told(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with silent(tmp_path) as (house, line):
         line.readings = [NOTHING_WHOLE] * 9
         opened = await house.send(Action.OPEN, side=PositionSide.LONG)
         assert await house.outcome(opened, unlike=(None, "unknown")) == ["not_confirmed"]
         line.readings = []
         assert await house.outcome(opened, unlike=(None, "unknown", "not_confirmed")) == ["filled"]
-        told = fetch_all(house.ledger.db, "SELECT json_extract(data, '$.code') FROM event WHERE kind = 'alert'")
+        told = fetch_all(
+            house.ledger.db, "SELECT json_extract(data, '$.code') FROM event WHERE kind = 'alert'"
+        )
         assert [each[0] for each in told] == ["order_not_confirmed", "order_found_late"]
 
 
 async def test_an_order_found_by_its_time_alone_is_believed_with_a_warning(
-    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path,
+    autojump_clock: MockClock,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     async with silent(tmp_path) as (house, line):
         session = house.followers[0].account.session
         assert session is not None
         monkeypatch.setattr(session, "reads_client_order_id", lambda intent: False)
         monkeypatch.setattr(ExchangeSession, "clock_offset_s", property(lambda session: None))
-        line.readings = [lambda history: replace(history, orders=tuple(replace(each, client_order_id=None) for each in history.orders))]
+        line.readings = [
+            lambda history: replace(
+                history,
+                orders=tuple(replace(each, client_order_id=None) for each in history.orders),
+            )
+        ]
         opened = await house.send(Action.OPEN, side=PositionSide.LONG)
         assert await house.outcome(opened, unlike=(None, "unknown")) == ["filled"]
         assert "was found by its time" in caplog.text
 
 
-async def test_a_closing_order_that_rests_is_looked_at_until_it_is_done(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_a_closing_order_that_rests_is_looked_at_until_it_is_done(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     def resting(history: OrderHistory) -> OrderHistory:
-        newest = replace(history.orders[0], status=OrderStatus.OPEN, filled_quantity=Quantity(history.orders[0].quantity * 0))
+        newest = replace(
+            history.orders[0],
+            status=OrderStatus.OPEN,
+            filled_quantity=Quantity(history.orders[0].quantity * 0),
+        )
         return replace(history, orders=(newest, *history.orders[1:]))
 
     async with silent(tmp_path) as (house, line):
         line.is_on = False
-        assert await house.outcome(await house.send(Action.OPEN, side=PositionSide.LONG)) == ["filled"]
+        assert await house.outcome(await house.send(Action.OPEN, side=PositionSide.LONG)) == [
+            "filled"
+        ]
         line.is_on, line.readings = True, [resting]
         closed = await house.send(Action.CLOSE)
         assert await house.outcome(closed, unlike=(None, "unknown", "placed")) == ["filled"]
@@ -125,27 +158,42 @@ async def test_a_closing_order_that_rests_is_looked_at_until_it_is_done(tmp_path
         assert len(house.orders()) == 2
 
 
-async def test_a_close_without_trace_is_repeated_once_and_looked_at_further(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_a_close_without_trace_is_repeated_once_and_looked_at_further(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with silent(tmp_path) as (house, line):
         line.is_on = False
-        assert await house.outcome(await house.send(Action.OPEN, side=PositionSide.LONG)) == ["filled"]
+        assert await house.outcome(await house.send(Action.OPEN, side=PositionSide.LONG)) == [
+            "filled"
+        ]
         line.is_on, line.takes = True, False
         closed = await house.send(Action.CLOSE)
         await house.until(lambda: bool(attempts(house, "not_confirmed")))
         line.is_on = False
         assert await house.outcome(closed, unlike=(None, "unknown", "not_confirmed")) == ["filled"]
-        await trio.sleep(200)  # the one without trace is looked at further, and nothing is closed again
+        await trio.sleep(
+            200
+        )  # the one without trace is looked at further, and nothing is closed again
         assert len(house.orders()) == 2
         assert attempts(house, "not_confirmed")
 
 
-async def test_a_close_without_trace_is_not_repeated_where_the_owner_has_a_part(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_a_close_without_trace_is_not_repeated_where_the_owner_has_a_part(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     def with_his(report: Any) -> Any:
-        return replace(report, positions=tuple(replace(each, quantity=Quantity(each.quantity * 2)) for each in report.positions))
+        return replace(
+            report,
+            positions=tuple(
+                replace(each, quantity=Quantity(each.quantity * 2)) for each in report.positions
+            ),
+        )
 
     async with silent(tmp_path) as (house, line):
         line.is_on = False
-        assert await house.outcome(await house.send(Action.OPEN, side=PositionSide.LONG)) == ["filled"]
+        assert await house.outcome(await house.send(Action.OPEN, side=PositionSide.LONG)) == [
+            "filled"
+        ]
         line.is_on, line.takes, line.account = True, False, with_his
         closed = await house.send(Action.CLOSE)
         assert await house.outcome(closed, unlike=(None, "unknown")) == ["not_confirmed"]
@@ -154,37 +202,54 @@ async def test_a_close_without_trace_is_not_repeated_where_the_owner_has_a_part(
         assert len(house.orders()) == 1
 
 
-async def test_a_person_names_only_an_order_that_is_there_fits_and_is_nobody_elses(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_a_person_names_only_an_order_that_is_there_fits_and_is_nobody_elses(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with silent(tmp_path) as (house, line):
         line.is_on = False
         follower = house.followers[0]
-        assert await house.outcome(await house.send(Action.OPEN, side=PositionSide.LONG)) == ["filled"]
+        assert await house.outcome(await house.send(Action.OPEN, side=PositionSide.LONG)) == [
+            "filled"
+        ]
         await trio.sleep(2)  # so that a reading begins later than the entry ended
         assert await house.outcome(await house.send(Action.CLOSE)) == ["filled"]
         await trio.sleep(2)
-        bought, sold = (read_attempt(house.ledger.db, each).exchange_order_id for each in attempts(house, "filled"))
+        bought, sold = (
+            read_attempt(house.ledger.db, each).exchange_order_id
+            for each in attempts(house, "filled")
+        )
         assert bought is not None
         assert sold is not None
         line.is_on, line.takes = True, False
         again = await house.send(Action.OPEN, side=PositionSide.LONG)
         assert await house.outcome(again, unlike=(None, "unknown")) == ["not_confirmed"]
         (lost,) = attempts(house, "not_confirmed")
-        for named, why in (("nowhere", "shows no order nowhere"), (sold, "expected BUY"), (bought, "is known already as another one")):
+        for named, why in (
+            ("nowhere", "shows no order nowhere"),
+            (sold, "expected BUY"),
+            (bought, "is known already as another one"),
+        ):
             with pytest.raises(LookupError, match=why):
                 await follower.bind(lost, named)
         assert house.codes(again) == ["not_confirmed"]
 
 
-async def test_the_lanes_own_check_comes_before_conservation(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_the_lanes_own_check_comes_before_conservation(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=1) as house:
         stopped = Outcome(OutcomeCode.KILLED, {"cause": "a switch"})
         line = LastLine(house.followers[0], None, 1, lambda: stopped)  # type: ignore[arg-type]
         assert line.check() is stopped
 
 
-async def test_a_sender_that_counts_orders_its_signals_itself(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_a_sender_that_counts_orders_its_signals_itself(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=1) as house:
         closed = await house.send(Action.CLOSE, seq=7)
         assert await house.outcome(closed) == ["skipped.nothing_to_close"]
-        opened = await house.send(Action.OPEN, side=PositionSide.LONG, seq=6)  # sent before it, and came after it
+        opened = await house.send(
+            Action.OPEN, side=PositionSide.LONG, seq=6
+        )  # sent before it, and came after it
         assert await house.outcome(opened) == ["skipped.superseded"]

@@ -1,4 +1,6 @@
-"""While the ledger is used: where it ends is noted, and once its files are gone people are told past it and the engine ends."""
+"""While the ledger is used: where it ends is noted, and once its files are gone people are told
+past it and the engine ends.
+"""
 
 import dataclasses
 from collections.abc import Callable
@@ -55,7 +57,9 @@ def noted(config: Config) -> int:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    """Ask again and again: the mark is written in a thread, which a virtual clock does not wait for."""
+    """Ask again and again: the mark is written in a thread, which a virtual clock does not wait
+    for.
+    """
     for _ in range(100_000):
         if holds():
             return
@@ -92,8 +96,12 @@ async def test_the_end_is_noted_while_it_moves_and_a_ledger_that_is_gone_is_told
     async with trio.open_nursery() as nursery:
         nursery.start_soon(happens)
         with pytest.raises(LedgerGone, match="rexalgo doctor"):
-            await watch_place(cast(Shared, used), keeper, [cast(Notifier, broken), cast(Notifier, works)])
+            await watch_place(
+                cast(Shared, used), keeper, [cast(Notifier, broken), cast(Notifier, works)]
+            )
     assert used.stopped
-    assert [(each.code.value, "was removed" in each.sentence) for each in works.told] == [("ledger_gone", True)]
+    assert [(each.code.value, "was removed" in each.sentence) for each in works.told] == [
+        ("ledger_gone", True)
+    ]
     assert "notifier broken failed" in caplog.text
     await ledger.aclose()

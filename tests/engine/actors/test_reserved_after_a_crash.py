@@ -1,4 +1,6 @@
-"""What an entry reserves survives the task that sent it: a crash or a restart must not make room under the caps."""
+"""What an entry reserves survives the task that sent it: a crash or a restart must not make room
+under the caps.
+"""
 
 from pathlib import Path
 
@@ -11,7 +13,9 @@ from engine.domain.subscription import Subscription
 
 
 async def crash(house: World) -> None:
-    """Have the only follower's task meet a mistake of the engine's own while it plans, and wait until it runs again."""
+    """Have the only follower's task meet a mistake of the engine's own while it plans, and wait
+    until it runs again.
+    """
     follower, real = house.followers[0], house.shared.read_subscription
 
     def fail_once(identifier: str) -> Subscription:
@@ -28,7 +32,9 @@ async def crash(house: World) -> None:
     raise AssertionError("the task was not restarted")
 
 
-async def test_an_unproven_entry_counts_against_every_cap_after_its_task_crashed(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_an_unproven_entry_counts_against_every_cap_after_its_task_crashed(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=1, paper={"hang_for": ["a0"]}) as house:
         opened = await house.send(Action.OPEN, side=PositionSide.LONG)
         assert await house.outcome(opened) == ["unknown"]

@@ -1,4 +1,6 @@
-"""Where the ledger may be older than what was done: nothing of any kind leaves an account until a person confirmed the shown plan."""
+"""Where the ledger may be older than what was done: nothing of any kind leaves an account until a
+person confirmed the shown plan.
+"""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -49,13 +51,21 @@ async def confirm(house: World) -> None:
         each.go_on()
 
 
-async def by_hand(follower: Follower, side: OrderSide, quantity: str, name: str = "by-hand") -> None:
+async def by_hand(
+    follower: Follower, side: OrderSide, quantity: str, name: str = "by-hand"
+) -> None:
     """Trade as the account's owner does, beside the engine."""
     session = await follower.account.connected()
     order = OrderIntent(
-        ClientOrderId(name), BTC, side, LONG, Quantity(Decimal(quantity)), OrderType.MARKET, Ratio(Decimal(5)),
+        ClientOrderId(name),
+        BTC,
+        side,
+        LONG,
+        Quantity(Decimal(quantity)),
+        OrderType.MARKET,
+        Ratio(Decimal(5)),
         reduce_only=side is OrderSide.SELL,
-    )  # fmt: skip
+    )
     await session._open.place_order(order)
 
 
@@ -72,7 +82,9 @@ async def test_nothing_leaves_not_even_a_close_a_stop_or_a_cancel_and_afterwards
 ) -> None:
     async with world(tmp_path, followers=2) as house:
         await held(house)
-        resting = await house.send(Action.ADD, side=LONG, order_type=OrderType.LIMIT, price=Price(Decimal(60_000)))
+        resting = await house.send(
+            Action.ADD, side=LONG, order_type=OrderType.LIMIT, price=Price(Decimal(60_000))
+        )
         assert set(await house.outcome(resting, unlike=(None, "unknown"))) == {"placed"}
         before = house.orders()
         await stop(house)
@@ -95,11 +107,16 @@ async def test_nothing_leaves_not_even_a_close_a_stop_or_a_cancel_and_afterwards
 
 
 def house_copy(house: World, signal: str) -> Any:
-    rows = house.ledger.db.execute("SELECT copy.id FROM copy JOIN signal ON number = signal_number WHERE signal.id = ?", (signal,))
+    rows = house.ledger.db.execute(
+        "SELECT copy.id FROM copy JOIN signal ON number = signal_number WHERE signal.id = ?",
+        (signal,),
+    )
     return rows.fetchall()[0][0]
 
 
-async def test_one_account_that_stands_still_keeps_nobody_elses_order(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_one_account_that_stands_still_keeps_nobody_elses_order(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=2) as house:
         await held(house)
         await stop(house, "a0", "f0")
@@ -117,7 +134,9 @@ async def test_orders_of_ours_in_an_accounts_history_that_the_ledger_lacks_stop_
     async with world(tmp_path, followers=2) as house:  # another ledger, which knows nothing of that
         closed = await house.send(Action.CLOSE)
         await trio.sleep(60)
-        assert [(each.name, "1 order of ours" in each.cause) for each in read_still(house.ledger.db)] == [("f0", True)]
+        assert [
+            (each.name, "1 order of ours" in each.cause) for each in read_still(house.ledger.db)
+        ] == [("f0", True)]
         opened = await house.send(Action.OPEN, side=LONG)
         await trio.sleep(60)
         assert house.codes(opened) == [None, "filled"]
@@ -132,7 +151,9 @@ async def test_orders_of_ours_in_an_accounts_history_that_the_ledger_lacks_stop_
         assert read_still(house.ledger.db) == []
 
 
-async def test_the_plan_of_a_still_account_takes_no_position_of_another_id_for_ours(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_the_plan_of_a_still_account_takes_no_position_of_another_id_for_ours(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=1) as house:
         await held(house)
         await house.followers[0].reader.read_account()
@@ -144,7 +165,10 @@ async def test_the_plan_of_a_still_account_takes_no_position_of_another_id_for_o
         session.closed_positions = told_of_none  # type: ignore[method-assign]  # nor does a history that tells nothing make it ours
         await trio.sleep(1_000)  # readings correct nothing meanwhile
         assert house.holdings() == [("a0", str(share), 0)]
-        assert [words_of(each)["kind"] for each in await house.followers[0].plan_corrections()] == ["share", "own"]
+        assert [words_of(each)["kind"] for each in await house.followers[0].plan_corrections()] == [
+            "share",
+            "own",
+        ]
         closed = await house.send(Action.CLOSE)
         await confirm(house)
         house.household.ring()
@@ -164,9 +188,14 @@ async def test_a_plan_is_written_only_where_the_ledger_is_as_it_was_when_the_pla
         await by_hand(house.followers[0], OrderSide.SELL, str(house.holdings()[0][1]))
         plan = await house.followers[0].plan_corrections()
         now = house.shared.clock.now()
-        moved = tuple(replace(each, share_from=Quantity(Decimal(7))) if hasattr(each, "share_from") else each for each in plan)
+        moved = tuple(
+            replace(each, share_from=Quantity(Decimal(7))) if hasattr(each, "share_from") else each
+            for each in plan
+        )
         with pytest.raises(Changed):
-            await house.ledger.write(lambda db: house.followers[0].old_ledger.write(moved, "ada", now, db))
+            await house.ledger.write(
+                lambda db: house.followers[0].old_ledger.write(moved, "ada", now, db)
+            )
 
 
 async def test_a_share_without_an_id_is_not_in_a_position_that_was_opened_after_its_last_entry(
@@ -190,10 +219,14 @@ async def test_a_share_without_an_id_is_not_in_a_position_that_was_opened_after_
         assert house.holdings() == [("a0", "0", 0)]
         assert follower.account.report is not None
         assert follower.account.report.positions[0].opened_at is not None
-        assert house.shared.clock.now() - follower.account.report.positions[0].opened_at < timedelta(seconds=30)
+        assert house.shared.clock.now() - follower.account.report.positions[
+            0
+        ].opened_at < timedelta(seconds=30)
 
 
-async def test_each_time_it_is_told_within_the_same_hour_too(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_each_time_it_is_told_within_the_same_hour_too(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=1) as house:
         for _ in range(2):
             await stop(house)
@@ -206,7 +239,9 @@ async def test_each_time_it_is_told_within_the_same_hour_too(tmp_path: Path, aut
 
 
 async def old_one(house: World, file: Path) -> Ledger:
-    """Keep the ledger as it is now: who opens the copy later lacks what was done meanwhile, and no mark says so."""
+    """Keep the ledger as it is now: who opens the copy later lacks what was done meanwhile, and no
+    mark says so.
+    """
     house.ledger.db.execute("VACUUM INTO ?", (str(file),))
     return Ledger.open(file, inline=True)
 
@@ -214,11 +249,20 @@ async def old_one(house: World, file: Path) -> Ledger:
 async def later(ledger: Ledger, by: timedelta) -> None:
     """Move the past of a ledger, so that a world which begins anew begins after it."""
     us = by // timedelta(microseconds=1)
-    await ledger.write(lambda db: db.execute("UPDATE attempt SET claimed_us = claimed_us + ?1, ended_us = ended_us + ?1", (us,)))
+    await ledger.write(
+        lambda db: db.execute(
+            "UPDATE attempt SET claimed_us = claimed_us + ?1, ended_us = ended_us + ?1", (us,)
+        )
+    )
 
 
 def alerts(house: World) -> list[AlertCode]:
-    return [each.code for each in newest_alerts(house.ledger.db, house.shared.clock.now() - timedelta(hours=1), 10)]
+    return [
+        each.code
+        for each in newest_alerts(
+            house.ledger.db, house.shared.clock.now() - timedelta(hours=1), 10
+        )
+    ]
 
 
 async def test_a_close_of_ours_that_the_ledger_lacks_is_told_as_ours_and_the_next_open_is_followed(
@@ -233,18 +277,28 @@ async def test_a_close_of_ours_that_the_ledger_lacks_is_told_as_ours_and_the_nex
         house.sent = 1
         await trio.sleep(60)
         assert [each.name for each in read_still(house.ledger.db)] == ["f0"]
-        told = {(words := words_of(each))["kind"]: words for each in await house.followers[0].plan_corrections()}
+        told = {
+            (words := words_of(each))["kind"]: words
+            for each in await house.followers[0].plan_corrections()
+        }
         assert set(told) == {"share", "lost"}
-        assert told["share"]["differs"] == "BTCUSDT: an order of this engine that this ledger lacks closed the position"
+        assert (
+            told["share"]["differs"]
+            == "BTCUSDT: an order of this engine that this ledger lacks closed the position"
+        )
         assert "no entry" not in told["share"]["step"]
         await confirm(house)
         await trio.sleep(60)
         assert AlertCode.CLOSED_OUTSIDE not in alerts(house)
-        assert fetch_all(house.ledger.db, "SELECT cause FROM fill WHERE NOT is_entry") == [("signal",)]
+        assert fetch_all(house.ledger.db, "SELECT cause FROM fill WHERE NOT is_entry") == [
+            ("signal",)
+        ]
         assert set(await house.outcome(await house.send(Action.OPEN, side=LONG))) == {"filled"}
 
 
-async def test_no_reading_changes_a_share_before_the_history_of_an_old_ledger_was_asked(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_no_reading_changes_a_share_before_the_history_of_an_old_ledger_was_asked(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=1) as house:
         await held(house)
         await trio.sleep(60)
@@ -258,7 +312,10 @@ async def test_no_reading_changes_a_share_before_the_history_of_an_old_ledger_wa
         assert house.holdings() == before
         assert fetch_all(house.ledger.db, "SELECT 1 FROM event WHERE kind = 'correction'") == []
         assert AlertCode.CLOSED_OUTSIDE not in alerts(house)
-        assert [words_of(each)["kind"] for each in await house.followers[0].plan_corrections()] == ["share", "lost"]
+        assert [words_of(each)["kind"] for each in await house.followers[0].plan_corrections()] == [
+            "share",
+            "lost",
+        ]
         await confirm(house)
         assert house.holdings() == []
 
@@ -309,7 +366,9 @@ async def test_a_history_that_does_not_answer_keeps_corrections_back_no_longer_t
         assert [row[1] for row in house.holdings()] == ["0"]
 
 
-async def test_no_stop_is_set_before_the_history_of_an_old_ledger_was_asked(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_no_stop_is_set_before_the_history_of_an_old_ledger_was_asked(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=1) as house:
         await held(house, stop_loss=Price(Decimal(60_000)))
         await trio.sleep(60)

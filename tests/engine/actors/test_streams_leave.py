@@ -1,4 +1,6 @@
-"""What a stream source may send: its strategy's contracts, and exits of what followers hold whether it is listed or not."""
+"""What a stream source may send: its strategy's contracts, and exits of what followers hold whether
+it is listed or not.
+"""
 
 from pathlib import Path
 
@@ -22,11 +24,27 @@ async def test_a_streams_exit_is_taken_for_a_contract_that_was_taken_out_while_i
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
     async with world(tmp_path, followers=1) as house, trio.open_nursery() as nursery:
-        ingress = Ingress(house.shared, house.household, nursery, GcraLimiter(), RateLimit(10, 1.0, 10), SignedWebhook())
+        ingress = Ingress(
+            house.shared,
+            house.household,
+            nursery,
+            GcraLimiter(),
+            RateLimit(10, 1.0, 10),
+            SignedWebhook(),
+        )
         leaving = SignalDraft("leave", Action.CLOSE, BTC)
         with pytest.raises(InvalidValue):
             await ingress.emit(StrategyId("s"), "stream", OTHERS, leaving)
-        assert await house.outcome(await house.send(Action.OPEN, side=PositionSide.LONG)) == ["filled"]
+        assert await house.outcome(await house.send(Action.OPEN, side=PositionSide.LONG)) == [
+            "filled"
+        ]
         with pytest.raises(InvalidValue):
-            await ingress.emit(StrategyId("s"), "stream", OTHERS, SignalDraft("more", Action.ADD, BTC, PositionSide.LONG))
-        assert await house.outcome(await ingress.emit(StrategyId("s"), "stream", OTHERS, leaving)) == ["filled"]
+            await ingress.emit(
+                StrategyId("s"),
+                "stream",
+                OTHERS,
+                SignalDraft("more", Action.ADD, BTC, PositionSide.LONG),
+            )
+        assert await house.outcome(
+            await ingress.emit(StrategyId("s"), "stream", OTHERS, leaving)
+        ) == ["filled"]

@@ -1,4 +1,6 @@
-"""A task that serves every account and fails begins again, ends nothing else, and is named while it fails."""
+"""A task that serves every account and fails begins again, ends nothing else, and is named while it
+fails.
+"""
 
 import trio
 from trio.testing import MockClock

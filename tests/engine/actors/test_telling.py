@@ -28,13 +28,19 @@ class Channel:
         self.got.append(alert)
 
 
-async def test_a_channel_that_fails_loses_nothing_and_holds_nobody_up(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_a_channel_that_fails_loses_nothing_and_holds_nobody_up(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=1) as house, trio.open_nursery() as nursery:
         good, bad = Channel("good"), Channel("bad", failures=7)
         for each in (good, bad):
             nursery.start_soon(tell, house.shared, each)
-        await house.shared.alert(AlertCode.RESIDUE, "ann", "BTCUSDT", quantity="1", symbol="BTCUSDT", cause="too small")
-        await house.shared.alert(AlertCode.RESIDUE, "ann", "ETHUSDT", quantity="2", symbol="ETHUSDT", cause="too small")
+        await house.shared.alert(
+            AlertCode.RESIDUE, "ann", "BTCUSDT", quantity="1", symbol="BTCUSDT", cause="too small"
+        )
+        await house.shared.alert(
+            AlertCode.RESIDUE, "ann", "ETHUSDT", quantity="2", symbol="ETHUSDT", cause="too small"
+        )
         await trio.sleep(2)
         assert [each.details["symbol"] for each in good.got] == ["BTCUSDT", "ETHUSDT"]
         assert channel_state(house.ledger.db, "bad").waiting == 2

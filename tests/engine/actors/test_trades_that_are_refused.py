@@ -1,4 +1,6 @@
-"""A trade that the ledger refuses to write is that trade's fault: every other account's trades are written all the same."""
+"""A trade that the ledger refuses to write is that trade's fault: every other account's trades are
+written all the same.
+"""
 
 from pathlib import Path
 
@@ -20,7 +22,8 @@ async def test_one_trade_that_is_refused_holds_up_no_other(
         await trio.sleep(1)
         await house.outcome(await house.send(Action.CLOSE))
         house.ledger.db.execute(
-            "CREATE TRIGGER refuse BEFORE INSERT ON trade WHEN NEW.account_id = 'a0' BEGIN SELECT RAISE(ABORT, 'refused here'); END"
+            "CREATE TRIGGER refuse BEFORE INSERT ON trade WHEN NEW.account_id = 'a0' BEGIN SELECT "
+            "RAISE(ABORT, 'refused here'); END"
         )
         with trio.move_on_after(30):
             await Bookkeeping(house.shared, house.household).run()

@@ -22,7 +22,9 @@ OF_POSITION = UnreadableRow("position", "p-1", BTC, "quantity must be a number, 
 
 
 class Odd:
-    """Be a connection whose readings have rows that cannot be read; the position's own row is missing then."""
+    """Be a connection whose readings have rows that cannot be read; the position's own row is
+    missing then.
+    """
 
     def __init__(self, real: Any) -> None:
         self._real = real
@@ -55,11 +57,20 @@ async def opened(house: World, rows: tuple[UnreadableRow, ...]) -> Odd:
 
 
 def told(house: World) -> list[Alert]:
-    return [each for each in newest_alerts(house.ledger.db, BEGINNING, 100) if each.code is AlertCode.ROWS_UNREADABLE]
+    return [
+        each
+        for each in newest_alerts(house.ledger.db, BEGINNING, 100)
+        if each.code is AlertCode.ROWS_UNREADABLE
+    ]
 
 
-@pytest.mark.parametrize("rows", [(ELSEWHERE,), (OF_POSITION,), (replace(OF_POSITION, symbol=None),), (ELSEWHERE, OF_POSITION)])
-async def test_no_row_that_cannot_be_read_stops_an_exit(tmp_path: Path, autojump_clock: MockClock, rows: tuple[UnreadableRow, ...]) -> None:
+@pytest.mark.parametrize(
+    "rows",
+    [(ELSEWHERE,), (OF_POSITION,), (replace(OF_POSITION, symbol=None),), (ELSEWHERE, OF_POSITION)],
+)
+async def test_no_row_that_cannot_be_read_stops_an_exit(
+    tmp_path: Path, autojump_clock: MockClock, rows: tuple[UnreadableRow, ...]
+) -> None:
     async with world(tmp_path, followers=1) as house:
         odd = await opened(house, rows)
         assert await house.outcome(await house.send(Action.CLOSE)) == ["filled"]
@@ -68,7 +79,9 @@ async def test_no_row_that_cannot_be_read_stops_an_exit(tmp_path: Path, autojump
         assert house.holdings() == []
 
 
-async def test_a_position_whose_row_cannot_be_read_is_not_taken_for_gone(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_a_position_whose_row_cannot_be_read_is_not_taken_for_gone(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=1) as house:
         odd = await opened(house, (OF_POSITION,))
         held = house.holdings()
@@ -77,10 +90,16 @@ async def test_a_position_whose_row_cannot_be_read_is_not_taken_for_gone(tmp_pat
         odd.rows = (ELSEWHERE,)
         await trio.sleep(600)
         assert house.holdings() == held
-        assert not [each for each in newest_alerts(house.ledger.db, BEGINNING, 100) if each.code is AlertCode.CLOSED_OUTSIDE]
+        assert not [
+            each
+            for each in newest_alerts(house.ledger.db, BEGINNING, 100)
+            if each.code is AlertCode.CLOSED_OUTSIDE
+        ]
 
 
-async def test_entries_there_are_denied_truthfully_and_elsewhere_go_on(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_entries_there_are_denied_truthfully_and_elsewhere_go_on(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=1) as house:
         odd = await opened(house, ())
         assert await house.outcome(await house.send(Action.CLOSE)) == ["filled"]
@@ -88,31 +107,50 @@ async def test_entries_there_are_denied_truthfully_and_elsewhere_go_on(tmp_path:
         await house.followers[0].reader.try_to_read()
         refused = await house.send(Action.OPEN, side=PositionSide.LONG)
         assert await house.outcome(refused) == ["denied.account_not_ready"]
-        found = explain_copy(SimpleNamespace(ledger=house.ledger, live=house.household), refused, "f0")  # type: ignore[arg-type]
+        found = explain_copy(
+            SimpleNamespace(ledger=house.ledger, live=house.household), refused, "f0"
+        )  # type: ignore[arg-type]
         assert found is not None
-        assert "the position in BTCUSDT cannot be read (quantity must be a number, was ?)" in found.sentence
+        assert (
+            "the position in BTCUSDT cannot be read (quantity must be a number, was ?)"
+            in found.sentence
+        )
         odd.rows = (ELSEWHERE, replace(OF_POSITION, symbol="ETHUSDT"))  # type: ignore[arg-type]
         await house.followers[0].reader.try_to_read()
-        assert await house.outcome(await house.send(Action.OPEN, side=PositionSide.LONG)) == ["filled"]
+        assert await house.outcome(await house.send(Action.OPEN, side=PositionSide.LONG)) == [
+            "filled"
+        ]
 
 
-async def test_rows_are_told_once_and_the_check_lists_them(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_rows_are_told_once_and_the_check_lists_them(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=1) as house:
         odd = await opened(house, (ELSEWHERE, OF_POSITION))
         await trio.sleep(900)
         (alert,) = told(house)
         assert alert.sentence == (
-            "PAPER f0: what the exchange sent cannot all be read (2 of its rows): order o-7: status must be a known word, was ODD; "
+            "PAPER f0: what the exchange sent cannot all be read (2 of its rows): order o-7: "
+            "status must be a known word, was ODD; "
             "position p-1 in BTCUSDT: "
             "quantity must be a number, was ?."
         )
         check = house.followers[0].preflight.newest
         assert check is not None
-        rows = [(each.level, each.sentence) for each in check.items if "cannot be read" in each.sentence or "denied" in each.sentence]
-        assert rows[0] == (Level.WARNING, "2 rows of the exchange cannot be read; closing orders are sent all the same")
+        rows = [
+            (each.level, each.sentence)
+            for each in check.items
+            if "cannot be read" in each.sentence or "denied" in each.sentence
+        ]
+        assert rows[0] == (
+            Level.WARNING,
+            "2 rows of the exchange cannot be read; closing orders are sent all the same",
+        )
         assert rows[1] == (
-            Level.STOPS_ENTRIES, "position p-1 in BTCUSDT: quantity must be a number, was ?; entries into BTCUSDT are denied",
-        )  # fmt: skip
+            Level.STOPS_ENTRIES,
+            "position p-1 in BTCUSDT: quantity must be a number, was ?; entries into BTCUSDT are "
+            "denied",
+        )
         odd.rows = ()
         await house.followers[0].reader.try_to_read()
         await trio.sleep(5)

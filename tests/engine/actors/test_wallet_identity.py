@@ -1,4 +1,6 @@
-"""Results, fees, funding and visible rows are the change of the wallet: to 0.01 for each trade, whatever happened without us."""
+"""Results, fees, funding and visible rows are the change of the wallet: to 0.01 for each trade,
+whatever happened without us.
+"""
 
 from decimal import Decimal
 from pathlib import Path
@@ -24,7 +26,9 @@ D = Decimal
 
 
 def cash(house: World, more: str = "0") -> Decimal:
-    """Return what the exchange says is in the first account's wallet; ``more`` is paid in (below 0: taken out)."""
+    """Return what the exchange says is in the first account's wallet; ``more`` is paid in (below 0:
+    taken out).
+    """
     session: Any = house.followers[0].account.session
     connection = session._open
     account = connection._venue.accounts[connection._key]
@@ -42,7 +46,9 @@ async def settled(house: World) -> list[WalletRow]:
     return wallet_rows(house.ledger.db, A0)
 
 
-async def test_stop_hand_part_add_and_signal_together_are_the_change_of_the_wallet(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_stop_hand_part_add_and_signal_together_are_the_change_of_the_wallet(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=1) as house:
         await opened(house, stop_loss=Price(D(64000)))
         await stopped_out(house)
@@ -62,7 +68,9 @@ async def test_stop_hand_part_add_and_signal_together_are_the_change_of_the_wall
         assert [each.state.value for each in await trades(house)] == ["settled"] * 3
 
 
-async def test_a_liquidation_takes_what_the_exchange_says(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_a_liquidation_takes_what_the_exchange_says(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=1) as house:
         await opened(house)
         price_is(house, "50000")
@@ -72,7 +80,9 @@ async def test_a_liquidation_takes_what_the_exchange_says(tmp_path: Path, autoju
         assert (trade.cause and trade.cause.value, trade.state.value) == ("liquidation", "settled")
 
 
-async def test_money_paid_in_is_a_visible_row_once_it_has_stayed(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_money_paid_in_is_a_visible_row_once_it_has_stayed(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=1) as house:
         await opened(house)
         await house.followers[0].reader.read_account()
@@ -86,7 +96,9 @@ async def test_money_paid_in_is_a_visible_row_once_it_has_stayed(tmp_path: Path,
         assert await settled(house) == []  # what came and went within a day explains itself
 
 
-async def test_a_close_that_nobody_told_is_a_row_tied_to_its_trade_until_it_is_told(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_a_close_that_nobody_told_is_a_row_tied_to_its_trade_until_it_is_told(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=1) as house:
         await opened(house, stop_loss=Price(D(64000)))
         line = reluctant(house)
@@ -129,7 +141,9 @@ async def test_a_position_that_was_the_owners_alone_and_never_seen_is_told_by_th
         assert (row.kind.value, row.amount) == ("owner", D(5))
 
 
-async def test_three_accounts_agree_after_a_busy_time(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_three_accounts_agree_after_a_busy_time(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=3) as house, trio.open_nursery() as nursery:
         nursery.start_soon(Bookkeeping(house.shared, house.household).run)
         for number in range(6):
@@ -144,7 +158,9 @@ async def test_three_accounts_agree_after_a_busy_time(tmp_path: Path, autojump_c
 
 
 async def as_an_old_place(house: World) -> None:
-    """Leave what a migration leaves: our share with an entry that no average confirms, its episode not folded, and no wallet."""
+    """Leave what a migration leaves: our share with an entry that no average confirms, its episode
+    not folded, and no wallet.
+    """
 
     def forget(db: Database) -> None:
         for table in ("wallet", "wallet_sum", "wallet_row"):
@@ -181,13 +197,18 @@ async def test_a_wallet_that_begins_with_an_old_position_and_the_owners_beside_i
         assert await unexplained_now(house) == []
 
 
-async def test_what_closed_before_the_wallet_began_is_not_counted_in_it(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_what_closed_before_the_wallet_began_is_not_counted_in_it(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with world(tmp_path, followers=1) as house:
         await opened(house)
         await as_an_old_place(house)
         price_is(house, "66000")
         follower = house.followers[0]
-        taken, follower.books.account_was_read = follower.books.account_was_read, _nothing_is_compared  # type: ignore[method-assign]
+        taken, follower.books.account_was_read = (
+            follower.books.account_was_read,
+            _nothing_is_compared,
+        )  # type: ignore[method-assign]
         await closed(house)
         await trades(house)
         follower.books.account_was_read = taken  # type: ignore[method-assign]

@@ -1,4 +1,6 @@
-"""A whole position is closed whatever it is worth; what is too small to be closed the exchange says, and nobody else."""
+"""A whole position is closed whatever it is worth; what is too small to be closed the exchange
+says, and nobody else.
+"""
 
 from dataclasses import replace
 from decimal import Decimal
@@ -38,7 +40,9 @@ class Strict:
     async def place_order(self, order: OrderIntent) -> OrderReport:
         if order.reduce_only and not order.whole_position:
             self.refused += 1
-            raise Rejected("order value less than minimum required value", RejectionKind.BELOW_MINIMUM)
+            raise Rejected(
+                "order value less than minimum required value", RejectionKind.BELOW_MINIMUM
+            )
         return await self._real.place_order(order)  # type: ignore[no-any-return]
 
     async def fetch_account(self) -> Any:
@@ -48,7 +52,9 @@ class Strict:
 
 
 async def opened(house: World, monkeypatch: pytest.MonkeyPatch) -> Strict:
-    """Have the only account hold what has become worth less than the exchange's minimum for opening."""
+    """Have the only account hold what has become worth less than the exchange's minimum for
+    opening.
+    """
     assert await house.outcome(await house.send(Action.OPEN, side=LONG)) == ["filled"]
     await trio.sleep(5)  # the reading that follows a fill has ended
     feed = house.shared.feeds["paper"]
@@ -64,14 +70,25 @@ async def opened(house: World, monkeypatch: pytest.MonkeyPatch) -> Strict:
 
 async def owner(house: World, strict: Strict, side: OrderSide, *, reduces: bool = False) -> None:
     order = OrderIntent(
-        ClientOrderId(f"own-{side.value}"), BTC, side, LONG, Decimal("0.5"), OrderType.MARKET, Decimal(5), reduce_only=reduces
+        ClientOrderId(f"own-{side.value}"),
+        BTC,
+        side,
+        LONG,
+        Decimal("0.5"),
+        OrderType.MARKET,
+        Decimal(5),
+        reduce_only=reduces,
     )
     await strict._real.place_order(order)
     await house.followers[0].reader.try_to_read()
 
 
 def residues(house: World) -> list[Alert]:
-    return [each for each in newest_alerts(house.ledger.db, BEGINNING, 100) if each.code is AlertCode.RESIDUE]
+    return [
+        each
+        for each in newest_alerts(house.ledger.db, BEGINNING, 100)
+        if each.code is AlertCode.RESIDUE
+    ]
 
 
 async def test_what_is_worth_less_than_an_opening_takes_is_closed_at_once(
@@ -80,7 +97,12 @@ async def test_what_is_worth_less_than_an_opening_takes_is_closed_at_once(
     async with world(tmp_path, followers=1) as house:
         strict = await opened(house, monkeypatch)
         assert await house.outcome(await house.send(Action.CLOSE)) == ["filled"]
-        assert (house.holdings(), await house.position(), strict.refused, residues(house)) == ([], None, 0, [])
+        assert (house.holdings(), await house.position(), strict.refused, residues(house)) == (
+            [],
+            None,
+            0,
+            [],
+        )
 
 
 async def test_flatten_ends_flat_though_what_is_left_is_small(
@@ -88,7 +110,11 @@ async def test_flatten_ends_flat_though_what_is_left_is_small(
 ) -> None:
     async with world(tmp_path, followers=1) as house:
         await opened(house, monkeypatch)
-        house.shared.switches = (Switch(SwitchScope.ALL, "", "night", "op", house.shared.clock.now(), SwitchLevel.FLATTEN),)
+        house.shared.switches = (
+            Switch(
+                SwitchScope.ALL, "", "night", "op", house.shared.clock.now(), SwitchLevel.FLATTEN
+            ),
+        )
         async with trio.open_nursery() as nursery:
             nursery.start_soon(Flattening(house.shared, house.household.ring).run)
             with trio.fail_after(60):
@@ -145,7 +171,16 @@ async def test_flatten_asks_for_a_residue_again_only_when_a_person_does(
         await owner(house, strict, OrderSide.BUY)
 
         def flatten() -> None:
-            house.shared.switches = (Switch(SwitchScope.ALL, "", "night", "op", house.shared.clock.now(), SwitchLevel.FLATTEN),)
+            house.shared.switches = (
+                Switch(
+                    SwitchScope.ALL,
+                    "",
+                    "night",
+                    "op",
+                    house.shared.clock.now(),
+                    SwitchLevel.FLATTEN,
+                ),
+            )
 
         flatten()
         async with trio.open_nursery() as nursery:

@@ -1,4 +1,6 @@
-"""The sentence at the top of the operator's page: well only where everything is, and otherwise what needs a person, the worst first."""
+"""The sentence at the top of the operator's page: well only where everything is, and otherwise what
+needs a person, the worst first.
+"""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -16,7 +18,14 @@ NOW = datetime(2026, 11, 25, 3, 0, tzinfo=UTC)
 
 def seen(**changes: Any) -> dict[str, Any]:
     """Return what ``status`` tells of a place where all is well, with changes."""
-    engine = {"running": True, "ledger_healthy": True, "accounts_read": 3, "troubled": {}, "failing": {}, "exchanges_in_trouble": {}}
+    engine = {
+        "running": True,
+        "ledger_healthy": True,
+        "accounts_read": 3,
+        "troubled": {},
+        "failing": {},
+        "exchanges_in_trouble": {},
+    }
     told = {
         "engine": engine,
         "accounts": {"paper": 2, "live": 1},
@@ -34,9 +43,15 @@ def seen(**changes: Any) -> dict[str, Any]:
 
 SINCE = "2026-11-25T02:41:07+00:00"
 REFUSED: dict[str, Any] = {
-    "strategy": "trend", "reads_exit": True, "count": 1, "at": "2026-11-25T02:58:12+00:00", "kind": "invalid", "place": "action",
-    "expected": "open or close", "held": 3,
-}  # fmt: skip
+    "strategy": "trend",
+    "reads_exit": True,
+    "count": 1,
+    "at": "2026-11-25T02:58:12+00:00",
+    "kind": "invalid",
+    "place": "action",
+    "expected": "open or close",
+    "held": 3,
+}
 
 
 def alert(age: timedelta, *, wakes: bool = True) -> dict[str, Any]:
@@ -45,18 +60,24 @@ def alert(age: timedelta, *, wakes: bool = True) -> dict[str, Any]:
 
 def test_all_is_well_names_what_was_looked_at() -> None:
     assert how_it_is(seen(), 0, NOW) == (
-        "All is well: 3 of 3 accounts are read, every order is proven, new entries are taken everywhere.", [],
-    )  # fmt: skip
+        "All is well: 3 of 3 accounts are read, every order is proven, new entries are taken "
+        "everywhere.",
+        [],
+    )
 
 
 def test_accounts_that_are_not_read_yet_are_not_called_well() -> None:
-    assert how_it_is(seen(engine={"accounts_read": 2}), 0, NOW)[0].startswith("Nothing is wrong so far: 2 of 3")
+    assert how_it_is(seen(engine={"accounts_read": 2}), 0, NOW)[0].startswith(
+        "Nothing is wrong so far: 2 of 3"
+    )
 
 
 def test_entries_that_a_later_signal_overtook_at_once_are_told_beside_the_sentence() -> None:
     well, needs = how_it_is(seen(missed={"late": 0, "since": None, "overtaken": 40}), 0, NOW)
     assert needs == []
-    assert well.endswith(" In the last hour later signals overtook 40 entries within seconds: not sent.")
+    assert well.endswith(
+        " In the last hour later signals overtook 40 entries within seconds: not sent."
+    )
 
 
 def test_an_order_that_the_engine_looks_up_needs_nobody_and_is_told() -> None:
@@ -68,18 +89,55 @@ def test_an_order_that_the_engine_looks_up_needs_nobody_and_is_told() -> None:
     [
         ({"engine": {"running": False}}, "engine", "does not run"),
         ({"engine": {"ledger_healthy": False}}, "ledger", "disk space"),
-        ({"still": [{"account": "", "cause": "it is old"}]}, "still", "this place stands still, no order of any kind leaves: it is old"),
-        ({"still": [{"account": each, "cause": "it is old"} for each in "ab"]}, "still", "a, b stand still"),
+        (
+            {"still": [{"account": "", "cause": "it is old"}]},
+            "still",
+            "this place stands still, no order of any kind leaves: it is old",
+        ),
+        (
+            {"still": [{"account": each, "cause": "it is old"} for each in "ab"]},
+            "still",
+            "a, b stand still",
+        ),
         ({"still": [{"account": "a", "cause": "it is old"}]}, "still", "a stands still"),
         ({"open_orders": {"not_confirmed": 2}}, "unknowns", "2 orders are not confirmed"),
-        ({"engine": {"troubled": {"a": {"quarantined": True}}}}, "quarantine", "1 account is in quarantine: a"),
-        ({"engine": {"troubled": {each: {"quarantined": False} for each in "abcde"}}}, "troubled", "a, b, c and 2 more"),
-        ({"engine": {"failing": {"flattening": "WriteRefused: no"}}}, "failing", "flattening keeps failing and begins again: WriteRefused"),
-        ({"engine": {"exchanges_in_trouble": {"mudrex": "timed out"}}}, "exchange", "mudrex cannot be read: timed out"),
-        ({"switches": [{"scope": "all", "target": ""}, {"scope": "account", "target": "x"}]}, "switches", "everything, account x"),
-        ({"late": [{"kind": "exit", "count": 1, "since": SINCE}]}, "late", "1 exit waits to be sent, since 02:41:07 UTC"),
         (
-            {"late": [{"kind": "entry", "count": 900, "since": SINCE}, {"kind": "exit", "count": 2, "since": "2026-11-25T02:50:00+00:00"}]},
+            {"engine": {"troubled": {"a": {"quarantined": True}}}},
+            "quarantine",
+            "1 account is in quarantine: a",
+        ),
+        (
+            {"engine": {"troubled": {each: {"quarantined": False} for each in "abcde"}}},
+            "troubled",
+            "a, b, c and 2 more",
+        ),
+        (
+            {"engine": {"failing": {"flattening": "WriteRefused: no"}}},
+            "failing",
+            "flattening keeps failing and begins again: WriteRefused",
+        ),
+        (
+            {"engine": {"exchanges_in_trouble": {"mudrex": "timed out"}}},
+            "exchange",
+            "mudrex cannot be read: timed out",
+        ),
+        (
+            {"switches": [{"scope": "all", "target": ""}, {"scope": "account", "target": "x"}]},
+            "switches",
+            "everything, account x",
+        ),
+        (
+            {"late": [{"kind": "exit", "count": 1, "since": SINCE}]},
+            "late",
+            "1 exit waits to be sent, since 02:41:07 UTC",
+        ),
+        (
+            {
+                "late": [
+                    {"kind": "entry", "count": 900, "since": SINCE},
+                    {"kind": "exit", "count": 2, "since": "2026-11-25T02:50:00+00:00"},
+                ]
+            },
             "late",
             "900 entries, 2 exits wait to be sent, the oldest since 02:41:07 UTC",
         ),
@@ -102,7 +160,9 @@ def test_an_order_that_the_engine_looks_up_needs_nobody_and_is_told() -> None:
         ({"refused": [{**REFUSED, "kind": "conflict"}]}, "refused", "(its id was used before)"),
     ],
 )
-def test_each_need_is_named_with_its_code_and_all_is_not_well(changes: dict[str, Any], code: str, word: str) -> None:
+def test_each_need_is_named_with_its_code_and_all_is_not_well(
+    changes: dict[str, Any], code: str, word: str
+) -> None:
     well, needs = how_it_is(seen(**changes), 0, NOW)
     assert (well, [each["code"] for each in needs]) == ("", [code])
     assert word in needs[0]["what"]
@@ -118,21 +178,39 @@ def test_each_need_is_named_with_its_code_and_all_is_not_well(changes: dict[str,
         ([("all", ""), ("account", "x")], "rexalgo doctor"),
     ],
 )
-def test_the_command_that_resumes_can_be_typed_as_it_stands(switches: list[tuple[str, str]], do: str) -> None:
+def test_the_command_that_resumes_can_be_typed_as_it_stands(
+    switches: list[tuple[str, str]], do: str
+) -> None:
     told = seen(switches=[{"scope": scope, "target": target} for scope, target in switches])
     assert [each["do"] for each in how_it_is(told, 0, NOW)[1]] == [do]
 
 
 def test_an_alert_that_wakes_nobody_or_is_old_needs_nobody_now() -> None:
-    assert how_it_is(seen(alerts=[alert(timedelta(hours=2)), alert(timedelta(0), wakes=False)]), 0, NOW)[1] == []
+    assert (
+        how_it_is(
+            seen(alerts=[alert(timedelta(hours=2)), alert(timedelta(0), wakes=False)]), 0, NOW
+        )[1]
+        == []
+    )
 
 
 def test_the_worst_stands_first_and_a_wish_last() -> None:
-    told = seen(engine={"ledger_healthy": False}, open_orders={"not_confirmed": 1}, switches=[{"scope": "all", "target": ""}])
-    assert [each["code"] for each in how_it_is(told, 1, NOW)[1]] == ["ledger", "unknowns", "switches", "wishes"]
+    told = seen(
+        engine={"ledger_healthy": False},
+        open_orders={"not_confirmed": 1},
+        switches=[{"scope": "all", "target": ""}],
+    )
+    assert [each["code"] for each in how_it_is(told, 1, NOW)[1]] == [
+        "ledger",
+        "unknowns",
+        "switches",
+        "wishes",
+    ]
 
 
 def test_every_need_leads_to_a_page() -> None:
     source = Path(needs.__file__).read_text(encoding="utf-8")
-    codes = set(re.findall(r'(?:yield|yield \()\s*"(\w+)"', source)) - {"engine"}  # where no engine runs, no page is served
+    codes = set(re.findall(r'(?:yield|yield \()\s*"(\w+)"', source)) - {
+        "engine"
+    }  # where no engine runs, no page is served
     assert codes == set(NEEDS)

@@ -1,4 +1,6 @@
-"""The way in: one process per folder, commands with and without a server, and a server that is silent stops nobody from halting."""
+"""The way in: one process per folder, commands with and without a server, and a server that is
+silent stops nobody from halting.
+"""
 
 import json
 import os
@@ -32,7 +34,9 @@ def place(folder: Path) -> Config:
 def test_a_folder_has_one_holder_and_names_it(tmp_path: Path) -> None:
     with FolderLock(tmp_path, "rexalgo serve", NOW):
         assert stat.S_IMODE((tmp_path / "lock").stat().st_mode) == 0o600
-        with pytest.raises(FolderLocked, match=rf"rexalgo serve \(process {os.getpid()}, since 2026-11-24T12:00:00"):
+        with pytest.raises(
+            FolderLocked, match=rf"rexalgo serve \(process {os.getpid()}, since 2026-11-24T12:00:00"
+        ):
             FolderLock(tmp_path, "other", NOW).__enter__()
     with FolderLock(tmp_path, "next", NOW):
         assert json.loads((tmp_path / "lock").read_text())["what"] == "next"
@@ -47,7 +51,9 @@ async def answering(folder: Path, nursery: trio.Nursery, error: Exception | None
     await nursery.start(serve_control, folder, run)
 
 
-async def test_a_command_goes_to_the_server_and_comes_back_also_from_a_deep_folder(tmp_path: Path) -> None:
+async def test_a_command_goes_to_the_server_and_comes_back_also_from_a_deep_folder(
+    tmp_path: Path,
+) -> None:
     deep = tmp_path.joinpath(*["a-folder-with-a-long-name"] * 6)
     deep.mkdir(parents=True)
     async with trio.open_nursery() as nursery:
@@ -64,11 +70,15 @@ async def test_a_command_goes_to_the_server_and_comes_back_also_from_a_deep_fold
     [
         InvalidValue("scope", "one of all", "al"),
         NothingThere("no follower f9"),
-        ProvisionErrors("people.toml", [ProvisionProblem("follower[0].secret", "a value", None, "f")]),
+        ProvisionErrors(
+            "people.toml", [ProvisionProblem("follower[0].secret", "a value", None, "f")]
+        ),
         RexAlgoError("no"),
     ],
 )
-async def test_an_error_keeps_its_kind_and_words_across_the_socket(error: Exception, tmp_path: Path) -> None:
+async def test_an_error_keeps_its_kind_and_words_across_the_socket(
+    error: Exception, tmp_path: Path
+) -> None:
     async with trio.open_nursery() as nursery:
         await answering(tmp_path, nursery, error)
         with pytest.raises(type(error)) as caught:
@@ -77,7 +87,10 @@ async def test_an_error_keeps_its_kind_and_words_across_the_socket(error: Except
         nursery.cancel_scope.cancel()
 
 
-@pytest.mark.parametrize("line", [b"no json\n", b"{}\n", b"[]\n", b'{"method": "x"}\n', b'{"method": "x", "params": 3}\n'])
+@pytest.mark.parametrize(
+    "line",
+    [b"no json\n", b"{}\n", b"[]\n", b'{"method": "x"}\n', b'{"method": "x", "params": 3}\n'],
+)
 async def test_a_line_that_is_no_command_gets_an_answer(line: bytes, tmp_path: Path) -> None:
     async with trio.open_nursery() as nursery:
         await answering(tmp_path, nursery)
@@ -97,7 +110,9 @@ async def test_a_fault_inside_a_command_is_answered_without_its_text(tmp_path: P
         nursery.cancel_scope.cancel()
 
 
-async def test_a_silent_server_keeps_nobody_from_halting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_silent_server_keeps_nobody_from_halting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(engine.control, "ANSWER_WITHIN_S", 0.05)
     monkeypatch.setattr(engine.control, "PROVISION_WITHIN_S", 0.05)
     config = place(tmp_path)
@@ -116,7 +131,9 @@ async def test_a_silent_server_keeps_nobody_from_halting(tmp_path: Path, monkeyp
                 await call(config, "provision", {"table": {}})
             nursery.cancel_scope.cancel()
     ledger = Ledger.open(config.ledger.path, inline=True)
-    assert [(each.label, each.note, each.set_by) for each in switches(ledger.db)] == [("everything", "silent", "me")]
+    assert [(each.label, each.note, each.set_by) for each in switches(ledger.db)] == [
+        ("everything", "silent", "me")
+    ]
     await ledger.aclose()
 
 
@@ -129,7 +146,10 @@ async def test_without_a_server_commands_work_on_the_ledger(tmp_path: Path) -> N
     assert (await call(config, "halt", {"scope": "all"}))["was"] is None
     assert (await call(config, "halt", {"scope": "all", "level": "reduce"}))["was"] == "entries"
     again = await call(config, "halt", {"scope": "all"})
-    assert (again["was"], again["level"]) == ("reduce", "reduce")  # a weaker level does not weaken what stands
+    assert (again["was"], again["level"]) == (
+        "reduce",
+        "reduce",
+    )  # a weaker level does not weaken what stands
     assert (await call(config, "still_open", {"scope": "all"}))["open"] == []
     assert [each["scope"] for each in (await call(config, "status", {}))["switches"]] == ["all"]
     assert (await call(config, "resume", {"scope": "all"}))["was_off"] is True

@@ -1,4 +1,6 @@
-"""The ledger of a place: when it is not taken for the newest one, when there is none, and a restore that is killed at each of its steps."""
+"""The ledger of a place: when it is not taken for the newest one, when there is none, and a restore
+that is killed at each of its steps.
+"""
 
 import json
 import os
@@ -21,7 +23,14 @@ from engine.ledger.copies import begin_run
 from engine.ledger.lineage import is_copy
 from engine.ledger.outcomes import write_event
 from engine.ledger.stillness import EVERYBODY, read_still, stand_still, why_still
-from engine.recovery.ledger_place import MarkKeeper, mark_file, open_place, why_old, why_old_on_disk, why_unfit
+from engine.recovery.ledger_place import (
+    MarkKeeper,
+    mark_file,
+    open_place,
+    why_old,
+    why_old_on_disk,
+    why_unfit,
+)
 from engine.recovery.restoring import RestoreRefused, finish_restore, restore
 from engine.settings.config import Config, load_config
 
@@ -30,7 +39,9 @@ NOW = datetime(2026, 11, 29, 3, 0, tzinfo=UTC)
 
 @pytest.fixture
 def place(tmp_path: Path) -> Config:
-    """Return a place that ran once, did something, and was stopped; ``old`` beside it is a backup of before that."""
+    """Return a place that ran once, did something, and was stopped; ``old`` beside it is a backup
+    of before that.
+    """
     (tmp_path / "rexalgo.toml").write_text("", encoding="utf-8")
     config = load_config(tmp_path, {"ENCRYPTION_KEY": new_root_key(), "JWT_SECRET": "x" * 40})
     run(config)
@@ -78,7 +89,10 @@ def test_a_place_that_was_stopped_or_moved_goes_on(place: Config, tmp_path: Path
     moved = elsewhere(place, tmp_path / "elsewhere")
     assert found(moved) == ""
     told = json.loads(mark_file(moved).read_text())
-    assert not any(str(tmp_path) in str(each) or str(moved.ledger.path.stat().st_ino) == str(each) for each in told.values())
+    assert not any(
+        str(tmp_path) in str(each) or str(moved.ledger.path.stat().st_ino) == str(each)
+        for each in told.values()
+    )
 
 
 def test_a_new_place_has_nothing_to_start_from_and_starts(tmp_path: Path) -> None:
@@ -108,7 +122,9 @@ def cut_short(config: Config) -> None:
 
 
 def no_ledger(config: Config) -> None:
-    config.ledger.path.write_bytes(b"this is no database at all, and long enough to be looked at" * 40)
+    config.ledger.path.write_bytes(
+        b"this is no database at all, and long enough to be looked at" * 40
+    )
 
 
 def a_log_alone(config: Config) -> None:
@@ -196,7 +212,9 @@ def gone_its_own_way(config: Config) -> None:
         (gone_its_own_way, "the last run that was noted is not in it"),
     ],
 )
-def test_what_is_not_the_newest_ledger_of_this_place_is_told(place: Config, harm: Callable[[Config], None], words: str) -> None:
+def test_what_is_not_the_newest_ledger_of_this_place_is_told(
+    place: Config, harm: Callable[[Config], None], words: str
+) -> None:
     harm(place)
     assert words in found(place)
     assert words in (why_unfit(place) or why_old_on_disk(place))
@@ -204,7 +222,11 @@ def test_what_is_not_the_newest_ledger_of_this_place_is_told(place: Config, harm
         with pytest.raises(LedgerError, match="rexalgo restore FILE"):
             open_place(place, inline=True)
         return
-    for _ in range(3):  # whatever comes later, it stands still until a person confirms, and the mark stays as it was
+    for _ in range(
+        3
+        # whatever comes later, it stands still until a person confirms, and the mark stays as it
+        # was
+    ):
         run(place)
         assert words in found(place)
 
@@ -216,7 +238,9 @@ def test_a_mark_is_not_moved_while_somebody_has_to_confirm(place: Config) -> Non
     assert mark_file(place).read_bytes() == before
 
 
-def test_what_a_command_writes_without_a_server_does_not_make_an_old_ledger_the_newest_one(place: Config) -> None:
+def test_what_a_command_writes_without_a_server_does_not_make_an_old_ledger_the_newest_one(
+    place: Config,
+) -> None:
     lost_log(place)
     for _ in range(3):
         trio.run(call, place, "halt", {"scope": "all"})
@@ -258,7 +282,9 @@ def test_a_restored_backup_stands_still_and_the_former_ledger_is_kept(place: Con
     assert "restored from old" in found(place)
     assert runs(place) == 1
     assert why_unfit(place) == ""
-    left = {each.name for each in place.data_dir.iterdir() if not each.name.endswith(("-wal", "-shm"))}
+    left = {
+        each.name for each in place.data_dir.iterdir() if not each.name.endswith(("-wal", "-shm"))
+    }
     assert left == {place.ledger.path.name, former.name, "mark.json"}
     ledger = Ledger.open(place.ledger.path, inline=True)
     assert not is_copy(ledger.db)
@@ -296,7 +322,9 @@ def test_the_former_ledger_can_be_put_back_the_same_way(place: Config) -> None:
     assert "restored from ledger.sqlite3.before-restore" in found(place)
 
 
-def test_the_former_ledger_is_durably_away_before_the_backup_takes_its_place(place: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_former_ledger_is_durably_away_before_the_backup_takes_its_place(
+    place: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
     done: list[str] = []
     rename, sync = Path.rename, engine.recovery.restoring.sync_folder
 
@@ -316,7 +344,9 @@ def test_the_former_ledger_is_durably_away_before_the_backup_takes_its_place(pla
     assert "synced" in done[away:there]
 
 
-def test_what_is_no_backup_of_this_place_is_refused_and_nothing_is_changed(place: Config, tmp_path: Path) -> None:
+def test_what_is_no_backup_of_this_place_is_refused_and_nothing_is_changed(
+    place: Config, tmp_path: Path
+) -> None:
     (tmp_path / "text").write_text("not a database")
     other = load_config(tmp_path, {"ENCRYPTION_KEY": new_root_key(), "JWT_SECRET": "x" * 40})
     shutil.copy(place.folder / "old", tmp_path / "cut")
@@ -348,7 +378,9 @@ async def _seal(ledger: Ledger, config: Config) -> None:
 
 
 def killed_at(step: int, config: Config) -> bool:
-    """Restore in a child process that is killed before its step with this number; False where it had no so many steps."""
+    """Restore in a child process that is killed before its step with this number; False where it
+    had no so many steps.
+    """
     child = os.fork()
     if child == 0:
         steps = 0

@@ -1,4 +1,6 @@
-"""Values for the tests of decisions: one valid case each, changed by keyword. Prices are round so that sums can be read."""
+"""Values for the tests of decisions: one valid case each, changed by keyword. Prices are round so
+that sums can be read.
+"""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -13,7 +15,16 @@ from engine.domain.identifiers import client_order_id
 from engine.domain.instrument import Instrument
 from engine.domain.order import OrderIntent, OrderReport, OrderSide, OrderStatus
 from engine.domain.signal import Action, OrderType, PositionSide, Signal, SignalDraft, order_key
-from engine.domain.subscription import CopyPolicy, FixedMargin, LeverageMode, LeveragePolicy, Mode, RiskLimits, Standing, Subscription
+from engine.domain.subscription import (
+    CopyPolicy,
+    FixedMargin,
+    LeverageMode,
+    LeveragePolicy,
+    Mode,
+    RiskLimits,
+    Standing,
+    Subscription,
+)
 from engine.ports.market_data import Quote
 
 NOW = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
@@ -34,9 +45,19 @@ def signal(**changes: Any) -> Signal:
     age_s = changes.pop("age_s", 1)
     action = changes.pop("action", Action.OPEN)
     side = changes.pop("side", LONG if action is Action.OPEN else None)
-    draft = SignalDraft(dedupe_key="d", action=action, symbol=changes.pop("symbol", BTC), side=side, **changes)
+    draft = SignalDraft(
+        dedupe_key="d", action=action, symbol=changes.pop("symbol", BTC), side=side, **changes
+    )
     at = NOW - timedelta(seconds=age_s)
-    return Signal(id="sig", number=n, strategy="s1", draft=draft, order_key=key(n), decided_at=at, received_at=at)
+    return Signal(
+        id="sig",
+        number=n,
+        strategy="s1",
+        draft=draft,
+        order_key=key(n),
+        decided_at=at,
+        received_at=at,
+    )
 
 
 def policy(**changes: Any) -> CopyPolicy:
@@ -68,10 +89,16 @@ def pending(**changes: Any) -> PendingEntry:
 
 
 def position(**changes: Any) -> Position:
-    return replace(Position(BTC, LONG, D("2"), D("100"), D("100"), D("5"), D("40"), D("0")), **changes)
+    return replace(
+        Position(BTC, LONG, D("2"), D("100"), D("100"), D("5"), D("40"), D("0")), **changes
+    )
 
 
-def report(positions: tuple[Position, ...] = (), orders: tuple[OrderReport, ...] = (), available: str = "1000") -> AccountReport:
+def report(
+    positions: tuple[Position, ...] = (),
+    orders: tuple[OrderReport, ...] = (),
+    available: str = "1000",
+) -> AccountReport:
     return AccountReport(Balance(D(available), D("1000")), positions, orders, NOW)
 
 
@@ -122,11 +149,24 @@ def leaving(**changes: Any) -> ExitContext:
 
 
 def intent(**changes: Any) -> OrderIntent:
-    base = OrderIntent(client_order_id("copy-1", 1), BTC, OrderSide.BUY, LONG, D("2.5"), OrderType.MARKET, D("5"))
+    base = OrderIntent(
+        client_order_id("copy-1", 1), BTC, OrderSide.BUY, LONG, D("2.5"), OrderType.MARKET, D("5")
+    )
     return replace(base, **changes)
 
 
 def row(**changes: Any) -> OrderReport:
     """Make the exchange's report of ``intent()``, open and created as it was sent."""
-    base = OrderReport("x1", client_order_id("copy-1", 1), BTC, OrderSide.BUY, D("2.5"), OrderStatus.OPEN, D("0"), None, D("0"), NOW)
+    base = OrderReport(
+        "x1",
+        client_order_id("copy-1", 1),
+        BTC,
+        OrderSide.BUY,
+        D("2.5"),
+        OrderStatus.OPEN,
+        D("0"),
+        None,
+        D("0"),
+        NOW,
+    )
     return replace(base, **changes)

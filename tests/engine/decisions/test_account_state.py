@@ -27,21 +27,24 @@ def on(level: SwitchLevel) -> Switch:
         (replace(WELL, live_agreements=0), AccountState.NOTHING_YET),
         (replace(WELL, live_agreements=0, watching=1), AccountState.NOTHING_YET),
         (replace(WELL, problem="Rejected: bad key"), AccountState.NEEDS_YOU),
-        (replace(WELL, problem="Rejected: bad key", switches=(on(SwitchLevel.FLATTEN),)), AccountState.NEEDS_YOU),
+        (
+            replace(WELL, problem="Rejected: bad key", switches=(on(SwitchLevel.FLATTEN),)),
+            AccountState.NEEDS_YOU,
+        ),
         (replace(WELL, unproven=1), AccountState.NEEDS_YOU),
         (replace(WELL, foreign=1), AccountState.NEEDS_YOU),
         (replace(WELL, switches=(on(SwitchLevel.ENTRIES),)), AccountState.PAUSED),
-        (replace(WELL, switches=(on(SwitchLevel.ENTRIES), on(SwitchLevel.REDUCE))), AccountState.REDUCE_ONLY),
+        (
+            replace(WELL, switches=(on(SwitchLevel.ENTRIES), on(SwitchLevel.REDUCE))),
+            AccountState.REDUCE_ONLY,
+        ),
         (replace(WELL, switches=(on(SwitchLevel.FLATTEN),)), AccountState.PAUSED),
         (replace(WELL, switches=(on(SwitchLevel.FLATTEN),), standing=2), AccountState.REDUCE_ONLY),
         (replace(WELL, live_agreements=0, stopped=1), AccountState.PAUSED),
         (replace(WELL, stopped=1), AccountState.COPYING),
         (replace(WELL, quarantined=True), AccountState.PAUSED),
         (replace(WELL, check=(POOR,)), AccountState.NEEDS_YOU),
-        (
-            replace(WELL, check=(POOR,), live_agreements=0),
-            AccountState.NOTHING_YET,
-        ),
+        (replace(WELL, check=(POOR,), live_agreements=0), AccountState.NOTHING_YET),
     ],
 )
 def test_the_first_thing_that_applies_is_told(facts: AccountFacts, state: AccountState) -> None:
@@ -53,12 +56,23 @@ def test_the_first_thing_that_applies_is_told(facts: AccountFacts, state: Accoun
 def test_flat_is_said_when_it_is_flat_and_closing_while_something_stands() -> None:
     flattened = replace(WELL, switches=(on(SwitchLevel.FLATTEN),))
     assert account_state(flattened).why.startswith("Flat: nothing that the engine opened is left")
-    assert account_state(replace(flattened, standing=1)).why.startswith("What the engine opened is being closed.")
+    assert account_state(replace(flattened, standing=1)).why.startswith(
+        "What the engine opened is being closed."
+    )
 
 
-@pytest.mark.parametrize("facts", [WELL, replace(WELL, switches=(on(SwitchLevel.ENTRIES),)), replace(WELL, problem="Rejected: bad key")])
+@pytest.mark.parametrize(
+    "facts",
+    [
+        WELL,
+        replace(WELL, switches=(on(SwitchLevel.ENTRIES),)),
+        replace(WELL, problem="Rejected: bad key"),
+    ],
+)
 def test_what_is_late_is_told_whatever_else_is_told(facts: AccountFacts) -> None:
-    told = account_state(replace(facts, waiting="2 orders wait to be sent, the oldest (exit) since 12:03:07 UTC"))
+    told = account_state(
+        replace(facts, waiting="2 orders wait to be sent, the oldest (exit) since 12:03:07 UTC")
+    )
     assert told.why.endswith("2 orders wait to be sent, the oldest (exit) since 12:03:07 UTC.")
     assert told.state is account_state(facts).state
 
@@ -72,9 +86,13 @@ def test_what_is_late_is_told_whatever_else_is_told(facts: AccountFacts) -> None
         (Standing.STRATEGY_PAUSED, OutcomeCode.SKIPPED_STRATEGY_OFF),
     ],
 )
-def test_an_agreement_that_does_not_stand_takes_no_entry_watching_or_live(standing: Standing, code: OutcomeCode) -> None:
+def test_an_agreement_that_does_not_stand_takes_no_entry_watching_or_live(
+    standing: Standing, code: OutcomeCode
+) -> None:
     for mode in Mode:
-        planned = plan_entry(replace(entry(), subscription=subscription(standing=standing, mode=mode)))
+        planned = plan_entry(
+            replace(entry(), subscription=subscription(standing=standing, mode=mode))
+        )
         assert planned == Outcome(code)
     assert takes_entries(subscription(standing=standing)) == Outcome(code)
     assert takes_entries(subscription()) is None

@@ -1,4 +1,6 @@
-"""What an endpoint may send: the strategy's contracts, narrowed; and what lowers risk passes where a master took a contract out."""
+"""What an endpoint may send: the strategy's contracts, narrowed; and what lowers risk passes where
+a master took a contract out.
+"""
 
 from datetime import UTC, datetime, timedelta
 
@@ -16,12 +18,18 @@ BTC, ETH = Symbol("BTCUSDT"), Symbol("ETHUSDT")
 
 def draft(action: Action, symbol: Symbol = BTC) -> SignalDraft:
     side = PositionSide.LONG if action.is_entry else None
-    half = SignalSize(SizeMode.FRACTION, fraction=parse_ratio("0.5")) if action is Action.REDUCE else SignalSize()
+    half = (
+        SignalSize(SizeMode.FRACTION, fraction=parse_ratio("0.5"))
+        if action is Action.REDUCE
+        else SignalSize()
+    )
     stop = parse_price("1") if action is Action.SET_PROTECTION else None
     return SignalDraft("k", action, symbol, side, size=half, stop_loss=stop)
 
 
-def refused(scope: Scope, action: Action, symbol: Symbol = BTC, *, held: bool = False, now: datetime = NOW) -> str:
+def refused(
+    scope: Scope, action: Action, symbol: Symbol = BTC, *, held: bool = False, now: datetime = NOW
+) -> str:
     """Return the field that is refused, empty where nothing is."""
     try:
         check_scope(draft(action, symbol), scope, lambda: held, now)
@@ -38,8 +46,12 @@ def test_the_strategys_contracts_are_taken_and_others_are_not(action: Action) ->
 
 
 @pytest.mark.parametrize("action", list(Action))
-def test_what_followers_still_hold_can_be_closed_after_its_contract_was_taken_out(action: Action) -> None:
-    assert refused(Scope(frozenset([BTC])), action, ETH, held=True) == ("symbol" if action.is_entry else "")
+def test_what_followers_still_hold_can_be_closed_after_its_contract_was_taken_out(
+    action: Action,
+) -> None:
+    assert refused(Scope(frozenset([BTC])), action, ETH, held=True) == (
+        "symbol" if action.is_entry else ""
+    )
 
 
 def test_an_address_may_be_narrower_than_its_strategy() -> None:
@@ -56,14 +68,25 @@ def test_an_address_runs_out() -> None:
 
 
 def test_settings_are_read_as_they_were_written() -> None:
-    told = {"expires_at": NOW.isoformat(), "actions": ["close"], "symbols": ["ETHUSDT"], "entries_per_minute": 3, "sell": "close"}
-    assert read_scope(frozenset([BTC, ETH]), told) == Scope(frozenset([BTC, ETH]), frozenset([ETH]), frozenset(["close"]), NOW, 3)
+    told = {
+        "expires_at": NOW.isoformat(),
+        "actions": ["close"],
+        "symbols": ["ETHUSDT"],
+        "entries_per_minute": 3,
+        "sell": "close",
+    }
+    assert read_scope(frozenset([BTC, ETH]), told) == Scope(
+        frozenset([BTC, ETH]), frozenset([ETH]), frozenset(["close"]), NOW, 3
+    )
     assert read_scope(frozenset([BTC]), {}) == Scope(frozenset([BTC]))
 
 
 def test_of_a_turn_that_may_not_enter_the_closing_half_is_taken() -> None:
     turn = draft(Action.REVERSE)
-    for scope, symbol in ((Scope(frozenset([BTC]), actions=frozenset(["close", "reduce"])), BTC), (Scope(frozenset([ETH])), BTC)):
+    for scope, symbol in (
+        (Scope(frozenset([BTC]), actions=frozenset(["close", "reduce"])), BTC),
+        (Scope(frozenset([ETH])), BTC),
+    ):
         taken = admit(draft(Action.REVERSE, symbol), scope, lambda: True, NOW)
         assert (taken.action, taken.side, taken.symbol) == (Action.CLOSE, PositionSide.SHORT, BTC)
     assert admit(turn, Scope(frozenset([BTC])), lambda: False, NOW) == turn

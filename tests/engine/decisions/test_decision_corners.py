@@ -1,4 +1,6 @@
-"""The corners of decisions that nothing else walks into, one test for each: every branch of a rule about money is told somewhere."""
+"""The corners of decisions that nothing else walks into, one test for each: every branch of a rule
+about money is told somewhere.
+"""
 
 from decimal import Decimal
 from typing import Any
@@ -22,24 +24,39 @@ MARKS = EquityMarks(D("1000"), NOW, "UTC", D("1000"))
 
 def test_levels_are_set_as_they_were_named_where_the_contract_has_not_been_read() -> None:
     context = ProtectionContext(
-        signal=signal(action=Action.SET_PROTECTION, stop_loss=D("90.0431")), holding=holding(), instrument=None, price=D("100"),
-        can_protect=True, is_entering=False, is_replaced=False,
-    )  # fmt: skip
+        signal=signal(action=Action.SET_PROTECTION, stop_loss=D("90.0431")),
+        holding=holding(),
+        instrument=None,
+        price=D("100"),
+        can_protect=True,
+        is_entering=False,
+        is_replaced=False,
+    )
     assert plan_protection(context) == ProtectionOrder(BTC, LONG, D("90.0431"), None)
 
 
-@pytest.mark.parametrize("limits", [RiskLimits(symbol_notional=Money(D("500"))), RiskLimits(account_notional=Money(D("500")))])
+@pytest.mark.parametrize(
+    "limits",
+    [RiskLimits(symbol_notional=Money(D("500"))), RiskLimits(account_notional=Money(D("500")))],
+)
 def test_a_cap_on_what_cannot_be_valued_denies(limits: RiskLimits) -> None:
     """The holding is not in the newest reading and no entry on its way explains it."""
     account = view(holdings=(holding(symbol=BTC, share=D("2"), entry_key=""),))
-    answer = plan_entry(entry(account=account, limits=limits, signal=signal(action=Action.ADD, side=LONG, symbol=BTC)))
+    answer = plan_entry(
+        entry(
+            account=account, limits=limits, signal=signal(action=Action.ADD, side=LONG, symbol=BTC)
+        )
+    )
     assert isinstance(answer, Outcome)
     assert answer.code is OutcomeCode.DENIED_ACCOUNT_NOT_READY
 
 
 @pytest.mark.parametrize(
     ("limits", "marks"),
-    [(RiskLimits(daily_loss=D("1")), MARKS), (RiskLimits(drawdown_percent=1), EquityMarks(D("1000"), NOW, "UTC", D("0")))],
+    [
+        (RiskLimits(daily_loss=D("1")), MARKS),
+        (RiskLimits(drawdown_percent=1), EquityMarks(D("1000"), NOW, "UTC", D("0"))),
+    ],
 )
 def test_an_account_within_its_loss_limits_enters(limits: RiskLimits, marks: EquityMarks) -> None:
     """Also where the highest equity begins anew with the next reading."""
@@ -57,7 +74,11 @@ def test_the_stop_distance_counts_on_either_side_of_the_price() -> None:
     [
         (
             ShareShrunk(BTC, "s1", D("2"), D("1"), "less is there", False),
-            {"kind": "share", "differs": "BTCUSDT: less is there", "step": "BTCUSDT: our share goes from 2 to 1"},
+            {
+                "kind": "share",
+                "differs": "BTCUSDT: less is there",
+                "step": "BTCUSDT: our share goes from 2 to 1",
+            },
         ),
         (
             ShareShrunk(BTC, "s1", D("2"), D("0"), "it is gone", True),
@@ -77,9 +98,15 @@ def test_the_stop_distance_counts_on_either_side_of_the_price() -> None:
         ),
         (
             OwnPosition(ETH, SHORT, D("3")),
-            {"kind": "own", "differs": "the owner holds SHORT 3 ETHUSDT beside us", "step": "nothing: it is left alone"},
+            {
+                "kind": "own",
+                "differs": "the owner holds SHORT 3 ETHUSDT beside us",
+                "step": "nothing: it is left alone",
+            },
         ),
     ],
 )
-def test_every_correction_says_what_differs_and_what_applying_it_does(correction: Any, told: dict[str, str]) -> None:
+def test_every_correction_says_what_differs_and_what_applying_it_does(
+    correction: Any, told: dict[str, str]
+) -> None:
     assert words_of(correction) == told

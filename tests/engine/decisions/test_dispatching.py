@@ -20,29 +20,93 @@ def leg(symbol: str, kind: str, due: datetime = NOW, *, held_back: bool = False)
 TABLE = [
     ("nothing waits", [], set(), False, (), None),
     ("one that is due starts", [leg("BTC", ENTRY)], set(), False, (0,), None),
-    ("the first of a lane starts, the next waits for it", [leg("BTC", ENTRY), leg("BTC", ENTRY)], set(), False, (0,), None),
-    ("an exit does not wait for an entry", [leg("BTC", ENTRY), leg("BTC", EXIT)], set(), False, (0, 1), None),
-    ("an exit does not wait for an entry that is under way", [leg("BTC", EXIT)], {("BTC", ENTRY)}, False, (0,), None),
+    (
+        "the first of a lane starts, the next waits for it",
+        [leg("BTC", ENTRY), leg("BTC", ENTRY)],
+        set(),
+        False,
+        (0,),
+        None,
+    ),
+    (
+        "an exit does not wait for an entry",
+        [leg("BTC", ENTRY), leg("BTC", EXIT)],
+        set(),
+        False,
+        (0, 1),
+        None,
+    ),
+    (
+        "an exit does not wait for an entry that is under way",
+        [leg("BTC", EXIT)],
+        {("BTC", ENTRY)},
+        False,
+        (0,),
+        None,
+    ),
     ("a busy lane takes nothing", [leg("BTC", EXIT)], {("BTC", EXIT)}, False, (), None),
     ("lanes of other symbols are not busy", [leg("ETH", EXIT)], {("BTC", EXIT)}, False, (0,), None),
-    ("what is due later says when", [leg("BTC", EXIT, LATER), leg("ETH", EXIT, SOON)], set(), False, (), SOON),
-    ("one that is due later keeps its lane for nobody", [leg("BTC", EXIT, SOON), leg("BTC", EXIT)], set(), False, (1,), SOON),
+    (
+        "what is due later says when",
+        [leg("BTC", EXIT, LATER), leg("ETH", EXIT, SOON)],
+        set(),
+        False,
+        (),
+        SOON,
+    ),
+    (
+        "one that is due later keeps its lane for nobody",
+        [leg("BTC", EXIT, SOON), leg("BTC", EXIT)],
+        set(),
+        False,
+        (1,),
+        SOON,
+    ),
     ("a person holds an exit back", [leg("BTC", EXIT, held_back=True)], set(), False, (), None),
-    ("a quarantined account enters nothing", [leg("BTC", ENTRY), leg("BTC", EXIT)], set(), True, (1,), None),
-    ("a quarantined account moves stops and takes back", [leg("BTC", PROTECTION), leg("BTC", CANCEL)], set(), True, (0, 1), None),
-]  # fmt: skip
+    (
+        "a quarantined account enters nothing",
+        [leg("BTC", ENTRY), leg("BTC", EXIT)],
+        set(),
+        True,
+        (1,),
+        None,
+    ),
+    (
+        "a quarantined account moves stops and takes back",
+        [leg("BTC", PROTECTION), leg("BTC", CANCEL)],
+        set(),
+        True,
+        (0, 1),
+        None,
+    ),
+]
 
 
-@pytest.mark.parametrize(("legs", "busy", "quarantined", "start", "again_at"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE])
+@pytest.mark.parametrize(
+    ("legs", "busy", "quarantined", "start", "again_at"),
+    [row[1:] for row in TABLE],
+    ids=[row[0] for row in TABLE],
+)
 def test_which_legs_start(
-    legs: list[LegState], busy: set[tuple[str, str]], quarantined: bool, start: tuple[int, ...], again_at: datetime | None
+    legs: list[LegState],
+    busy: set[tuple[str, str]],
+    quarantined: bool,
+    start: tuple[int, ...],
+    again_at: datetime | None,
 ) -> None:
     chosen = choose_legs(legs, busy, NOW, is_quarantined=quarantined)
     assert (chosen.start, chosen.again_at) == (start, again_at)
 
 
-lanes = st.tuples(st.sampled_from(["BTC", "ETH"]), st.sampled_from([ENTRY, EXIT, CANCEL, PROTECTION]))
-states = st.builds(lambda lane, due, held: LegState(*lane, due, held), lanes, st.sampled_from([NOW, SOON, LATER]), st.booleans())
+lanes = st.tuples(
+    st.sampled_from(["BTC", "ETH"]), st.sampled_from([ENTRY, EXIT, CANCEL, PROTECTION])
+)
+states = st.builds(
+    lambda lane, due, held: LegState(*lane, due, held),
+    lanes,
+    st.sampled_from([NOW, SOON, LATER]),
+    st.booleans(),
+)
 
 
 @given(st.lists(states, max_size=12), st.sets(lanes), st.booleans())

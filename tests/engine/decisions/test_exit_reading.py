@@ -32,7 +32,9 @@ NOT_EXITS = (
     '{"action": "buy", "ticker": "BTCUSDT", "close": "65000.5",}',
     '{"action":"buy","price":"{{close}}","symbol":"BTCUSDT"',
     '{"action": "open", "side": "LONG", "tevt": true}',
-    '{"action":"long","marketPosition":"long","prevMarketPosition":"flatish"}'.replace("flatish", "long"),
+    '{"action":"long","marketPosition":"long","prevMarketPosition":"flatish"}'.replace(
+        "flatish", "long"
+    ),
     "buy BTCUSDT",
     "close=65000 action=buy symbol=BTCUSDT",
     '{"action": "buy", "position_size": "0.5", "reduce_only": false}',
@@ -64,7 +66,10 @@ def test_any_bytes_have_an_answer(body: bytes, is_short: bool) -> None:
     assert reads_like_exit(body, is_short=is_short) in (True, False)
 
 
-@pytest.mark.parametrize("piece", [b'"', b"close ", b"a=", b"position ", b"{{", b"%7b", b"reduce", b"'a' ", b'position"', b"-"])
+@pytest.mark.parametrize(
+    "piece",
+    [b'"', b"close ", b"a=", b"position ", b"{{", b"%7b", b"reduce", b"'a' ", b'position"', b"-"],
+)
 def test_a_long_body_costs_little(piece: bytes) -> None:
     body = (piece * 16_384)[:16_384]
     began = time.perf_counter()

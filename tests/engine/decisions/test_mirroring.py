@@ -15,9 +15,19 @@ FLAT = replace(HELD, holds=False)
 
 
 def why(
-    action: Action, reach: Reach, *, age_s: float = 1.0, entries_off: bool = False, is_test: bool = False, held: bool = False
+    action: Action,
+    reach: Reach,
+    *,
+    age_s: float = 1.0,
+    entries_off: bool = False,
+    is_test: bool = False,
+    held: bool = False,
 ) -> str | None:
-    size = SignalSize(SizeMode.FRACTION, fraction=D("0.5")) if action is Action.REDUCE else SignalSize()
+    size = (
+        SignalSize(SizeMode.FRACTION, fraction=D("0.5"))
+        if action is Action.REDUCE
+        else SignalSize()
+    )
     more: dict[str, Any] = {"stop_loss": D("1")} if action is Action.SET_PROTECTION else {}
     draft = SignalDraft("k", action, BTC, LONG, size=size, is_test=is_test, **more)
     return why_not_mirrored(draft, age_s, replace(ON, entries_off=entries_off, held=held), reach)
@@ -33,8 +43,16 @@ def test_what_reaches_somebody_is_mirrored(action: Action) -> None:
 ENTRY_REASONS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"is_late": True}, {}, "a later exit of BTCUSDT is recorded"),
     ({}, {"age_s": 10.4}, "the entry came too late: it is 10.4 s old, and the limit is 10 s"),
-    ({"takes_at_age": False}, {"age_s": 4.0}, "the entry came too late: it is 4.0 s old, older than every follower's own limit"),
-    ({"takes_entries": False, "takes_at_age": False}, {"age_s": 4.0}, "no follower copies entries in BTCUSDT now"),
+    (
+        {"takes_at_age": False},
+        {"age_s": 4.0},
+        "the entry came too late: it is 4.0 s old, older than every follower's own limit",
+    ),
+    (
+        {"takes_entries": False, "takes_at_age": False},
+        {"age_s": 4.0},
+        "no follower copies entries in BTCUSDT now",
+    ),
     ({"is_on": False}, {}, "the strategy is a draft, paused or retired"),
     ({}, {"entries_off": True}, "new entries are switched off"),
     ({}, {"held": True}, "nothing is sent until the operator has confirmed a restored ledger"),
@@ -43,7 +61,9 @@ ENTRY_REASONS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("reach", "now", "words"), ENTRY_REASONS)
-def test_an_entry_that_nobody_copies_says_why(reach: dict[str, Any], now: dict[str, Any], words: str) -> None:
+def test_an_entry_that_nobody_copies_says_why(
+    reach: dict[str, Any], now: dict[str, Any], words: str
+) -> None:
     for action in (Action.OPEN, Action.ADD):
         assert words in str(why(action, replace(HELD, **reach), **now))
     assert words in str(why(Action.REVERSE, replace(FLAT, **reach), **now))
@@ -51,8 +71,12 @@ def test_an_entry_that_nobody_copies_says_why(reach: dict[str, Any], now: dict[s
     assert why(Action.CLOSE, replace(HELD, **reach), **now) is None
 
 
-@pytest.mark.parametrize("action", [Action.CLOSE, Action.REDUCE, Action.CANCEL, Action.SET_PROTECTION])
+@pytest.mark.parametrize(
+    "action", [Action.CLOSE, Action.REDUCE, Action.CANCEL, Action.SET_PROTECTION]
+)
 def test_an_exit_with_nothing_to_close_anywhere_says_so(action: Action) -> None:
     assert why(action, FLAT) == "no follower holds anything of the strategy in BTCUSDT"
-    assert "by its seq it is older than the entry" in str(why(action, replace(HELD, is_before=True)))
+    assert "by its seq it is older than the entry" in str(
+        why(action, replace(HELD, is_before=True))
+    )
     assert why(Action.REVERSE, FLAT) is None

@@ -26,7 +26,8 @@ from engine.ports.exchange import NotExecuted, OutcomeUnknown, Rejected, Rejecti
 
 S = AttemptState
 
-# The picture of the order protocol, one row a state, and below it what a leg that was never claimed may end as.
+# The picture of the order protocol, one row a state, and below it what a leg that was never claimed
+# may end as.
 PICTURE = {
     "new": "claimed",
     "claimed": "new placed rejected unknown killed expired skipped denied",
@@ -40,7 +41,9 @@ BEFORE_ANY_CLAIM = {"killed", "expired", "skipped", "denied", "rejected"}
 
 def test_the_table_is_the_picture_and_nothing_else() -> None:
     for state in AttemptState:
-        expected = set(PICTURE.get(state.value, "").split()) | (BEFORE_ANY_CLAIM if state is S.NEW else set())
+        expected = set(PICTURE.get(state.value, "").split()) | (
+            BEFORE_ANY_CLAIM if state is S.NEW else set()
+        )
         assert {each.value for each in MOVES[state]} == expected
 
 
@@ -54,7 +57,9 @@ def test_an_unknown_order_can_never_be_sent_again() -> None:
 
 @pytest.mark.parametrize("old", AttemptState)
 @pytest.mark.parametrize("new", AttemptState)
-def test_a_move_is_one_of_the_table_or_two_through_placed_and_all_else_is_refused(old: AttemptState, new: AttemptState) -> None:
+def test_a_move_is_one_of_the_table_or_two_through_placed_and_all_else_is_refused(
+    old: AttemptState, new: AttemptState
+) -> None:
     if new in MOVES[old]:
         assert steps(old, new) == (new,)
     elif S.PLACED in MOVES[old] and new in MOVES[S.PLACED]:
@@ -86,10 +91,25 @@ class _Shaped(httpx.ConnectTimeout):
 
 CLASSIFIED: list[tuple[str, Any, bool | None, Any]] = [
     ("proof by the adapter", NotExecuted("too fast", 3.0), True, NothingSent("too fast", 3.0)),
-    ("proven refusal", Rejected("no margin", RejectionKind.BALANCE), True, Refused(RejectionKind.BALANCE, "no margin")),
-    ("proven refusal, nothing written", Rejected("bad"), False, Refused(RejectionKind.OTHER, "bad")),
+    (
+        "proven refusal",
+        Rejected("no margin", RejectionKind.BALANCE),
+        True,
+        Refused(RejectionKind.BALANCE, "no margin"),
+    ),
+    (
+        "proven refusal, nothing written",
+        Rejected("bad"),
+        False,
+        Refused(RejectionKind.OTHER, "bad"),
+    ),
     ("never connected", httpx.ConnectError("x"), None, NothingSent("ConnectError")),
-    ("never connected, written says so too", httpx.ConnectTimeout("x"), False, NothingSent("ConnectTimeout")),
+    (
+        "never connected, written says so too",
+        httpx.ConnectTimeout("x"),
+        False,
+        NothingSent("ConnectTimeout"),
+    ),
     ("no free connection", httpx.PoolTimeout("x"), None, NothingSent("PoolTimeout")),
     ("a child of the proof", _Shaped("x"), None, NothingSent("_Shaped")),
     ("connect failed after the order left", httpx.ConnectError("x"), True, NoProof("ConnectError")),
@@ -101,25 +121,63 @@ CLASSIFIED: list[tuple[str, Any, bool | None, Any]] = [
     ("the adapter does not know", OutcomeUnknown("HTTP 502"), True, NoProof("HTTP 502")),
     ("cancelled at the deadline", KeyboardInterrupt(), True, NoProof("KeyboardInterrupt")),
     ("accepted", row(), True, Accepted(row())),
-    ("accepted without our id read back", row(client_order_id=None), None, Accepted(row(client_order_id=None))),
-    ("accepted and rejected", row(status=OrderStatus.REJECTED, reason="halted"), True, Refused(RejectionKind.OTHER, "halted")),
-    ("another id", row(client_order_id="rxother"), True, NoProof("the answer describes another order")),
+    (
+        "accepted without our id read back",
+        row(client_order_id=None),
+        None,
+        Accepted(row(client_order_id=None)),
+    ),
+    (
+        "accepted and rejected",
+        row(status=OrderStatus.REJECTED, reason="halted"),
+        True,
+        Refused(RejectionKind.OTHER, "halted"),
+    ),
+    (
+        "another id",
+        row(client_order_id="rxother"),
+        True,
+        NoProof("the answer describes another order"),
+    ),
     ("another symbol", row(symbol=ETH), True, NoProof("the answer describes another order")),
     ("another side", row(side=OrderSide.SELL), True, NoProof("the answer describes another order")),
-    ("another quantity", row(quantity=D("2.4")), True, NoProof("the answer describes another order")),
-    ("another order, although nothing was written", row(symbol=ETH), False, NoProof("the answer describes another order")),
-    ("filled more than ordered", row(filled_quantity=D("3")), True, NoProof("the answer contradicts itself")),
+    (
+        "another quantity",
+        row(quantity=D("2.4")),
+        True,
+        NoProof("the answer describes another order"),
+    ),
+    (
+        "another order, although nothing was written",
+        row(symbol=ETH),
+        False,
+        NoProof("the answer describes another order"),
+    ),
+    (
+        "filled more than ordered",
+        row(filled_quantity=D("3")),
+        True,
+        NoProof("the answer contradicts itself"),
+    ),
 ]
 
 
-@pytest.mark.parametrize(("result", "written", "answer"), [each[1:] for each in CLASSIFIED], ids=[each[0] for each in CLASSIFIED])
-def test_only_proof_is_taken_for_a_yes_or_a_no(result: Any, written: bool | None, answer: Any) -> None:
+@pytest.mark.parametrize(
+    ("result", "written", "answer"),
+    [each[1:] for each in CLASSIFIED],
+    ids=[each[0] for each in CLASSIFIED],
+)
+def test_only_proof_is_taken_for_a_yes_or_a_no(
+    result: Any, written: bool | None, answer: Any
+) -> None:
     assert classify(intent(), result, written) == answer
 
 
 def test_a_close_of_the_whole_position_may_have_found_another_quantity() -> None:
     whole = intent(side=OrderSide.SELL, reduce_only=True, whole_position=True)
-    report = row(side=OrderSide.SELL, quantity=D("1"), filled_quantity=D("1"), status=OrderStatus.FILLED)
+    report = row(
+        side=OrderSide.SELL, quantity=D("1"), filled_quantity=D("1"), status=OrderStatus.FILLED
+    )
     assert classify(whole, report, True) == Accepted(report)
 
 

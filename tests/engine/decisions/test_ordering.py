@@ -1,4 +1,6 @@
-"""The order of a strategy's signals: numbers within one numbering, times at the coarser precision, and the side of safety in doubt."""
+"""The order of a strategy's signals: numbers within one numbering, times at the coarser precision,
+and the side of safety in doubt.
+"""
 
 from datetime import UTC, datetime, timedelta
 
@@ -6,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.decisions.ordering import Newest, Numbering, Placed, Told, compare_times, is_late, numbered, precision
+from engine.decisions.ordering import (
+    Newest,
+    Numbering,
+    Placed,
+    Told,
+    compare_times,
+    is_late,
+    numbered,
+    precision,
+)
 
 T = datetime(2026, 11, 28, 12, 0, 5, tzinfo=UTC)
 
@@ -27,13 +38,17 @@ def at(seconds: float) -> datetime:
         (at(2), at(2), 0),
     ],
 )
-def test_times_are_compared_at_the_coarser_precision(one: datetime, other: datetime, order: int) -> None:
+def test_times_are_compared_at_the_coarser_precision(
+    one: datetime, other: datetime, order: int
+) -> None:
     assert compare_times(one, other) == order
     assert compare_times(other, one) == -order
 
 
 @given(st.datetimes(timezones=st.just(UTC)), st.datetimes(timezones=st.just(UTC)))
-def test_times_that_are_further_apart_than_a_second_are_never_a_tie(one: datetime, other: datetime) -> None:
+def test_times_that_are_further_apart_than_a_second_are_never_a_tie(
+    one: datetime, other: datetime
+) -> None:
     order = compare_times(one, other)
     assert order == -compare_times(other, one)
     if abs(one - other) >= timedelta(seconds=1):
@@ -67,17 +82,39 @@ ON, ANEW, BEFORE, DOUBT = Placed(1), Placed(2, began=True), Placed(0), Placed(No
         (1, 30, False, False, SIGNED, DOUBT, ANEW),
         (1, 61, False, False, SIGNED, ANEW, ANEW),
         (7, 3, False, False, None, Placed(0, began=True), Placed(0, began=True)),
-        (4, 30, False, False, Numbering(0, 5, 5, at(0), False, at(0)), Placed(0), Placed(0)),  # the first two overtook each other
+        (
+            4,
+            30,
+            False,
+            False,
+            Numbering(0, 5, 5, at(0), False, at(0)),
+            Placed(0),
+            Placed(0),
+        ),  # the first two overtook each other
     ],
 )
 def test_a_number_that_falls_back_is_late_or_a_restart(
-    seq: int, time: float, is_sent: bool, used: bool, known: Numbering | None, entry: Placed, exit_: Placed
+    seq: int,
+    time: float,
+    is_sent: bool,
+    used: bool,
+    known: Numbering | None,
+    entry: Placed,
+    exit_: Placed,
 ) -> None:
     for is_exit, placed in ((False, entry), (True, exit_)):
-        assert numbered(seq, at(time), is_sent=is_sent, is_exit=is_exit, is_used=used, known=known) == placed
+        assert (
+            numbered(seq, at(time), is_sent=is_sent, is_exit=is_exit, is_used=used, known=known)
+            == placed
+        )
 
 
-def newest(number: int | None = None, seq: int | None = None, numbered_s: float | None = None, other_s: float | None = None) -> Newest:
+def newest(
+    number: int | None = None,
+    seq: int | None = None,
+    numbered_s: float | None = None,
+    other_s: float | None = None,
+) -> Newest:
     times = [None if each is None else at(each) for each in (numbered_s, other_s)]
     return Newest("bot", number, seq, times[0], times[1])
 
@@ -86,21 +123,43 @@ def newest(number: int | None = None, seq: int | None = None, numbered_s: float 
     ("new", "recorded", "late"),
     [
         (Told("bot", None, None, at(0)), (), False),
-        (Told("bot", 6, 0, at(9)), (newest(0, 7, 0),), True),  # its number says so, whatever the time
+        (
+            Told("bot", 6, 0, at(9)),
+            (newest(0, 7, 0),),
+            True,
+        ),  # its number says so, whatever the time
         (Told("bot", 8, 0, at(-9)), (newest(0, 7, 0),), False),
         (Told("bot", 1, 1, at(9)), (newest(0, 7, 0),), False),  # a numbering that began anew
         (Told("bot", 9, 0, at(9)), (newest(1, 1, 5),), True),
         (Told("bot", 7, 0, at(-2)), (newest(0, 7, 0),), True),  # the same number: time decides
         (Told("bot", 7, 0, at(2)), (newest(0, 7, 0),), False),
-        (Told("bot", 3, None, at(9)), (newest(0, 7, 0),), True),  # nobody can say what its number counts
+        (
+            Told("bot", 3, None, at(9)),
+            (newest(0, 7, 0),),
+            True,
+        ),  # nobody can say what its number counts
         (Told("bot", 3, None, at(9)), (newest(other_s=0),), False),
-        (Told("other", 3, 0, at(9)), (newest(0, 7, 0),), False),  # the numbers of two senders say nothing about each other
+        (
+            Told("other", 3, 0, at(9)),
+            (newest(0, 7, 0),),
+            False,
+        ),  # the numbers of two senders say nothing about each other
         (Told("other", 9, 0, at(-9)), (newest(0, 7, 0),), True),
         (Told("bot", None, None, at(-2)), (newest(other_s=0),), True),
-        (Told("bot", None, None, at(0)), (newest(other_s=0.9),), False),  # whole seconds, and microseconds
-        (Told("bot", None, None, None), (newest(0, 7, 9, 9),), False),  # no time was told: the order of receipt
+        (
+            Told("bot", None, None, at(0)),
+            (newest(other_s=0.9),),
+            False,
+        ),  # whole seconds, and microseconds
+        (
+            Told("bot", None, None, None),
+            (newest(0, 7, 9, 9),),
+            False,
+        ),  # no time was told: the order of receipt
         (Told("bot", None, None, at(0)), (newest(),), False),
     ],
 )
-def test_an_entry_is_late_by_its_senders_own_word_only(new: Told, recorded: tuple[Newest, ...], late: bool) -> None:
+def test_an_entry_is_late_by_its_senders_own_word_only(
+    new: Told, recorded: tuple[Newest, ...], late: bool
+) -> None:
     assert is_late(new, recorded) is late

@@ -5,7 +5,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from engine.decisions.overtaking import Came, as_it_stands, has_overtaken, held, stands_before, would_close
+from engine.decisions.overtaking import (
+    Came,
+    as_it_stands,
+    has_overtaken,
+    held,
+    stands_before,
+    would_close,
+)
 from engine.domain.identifiers import Symbol
 from engine.domain.signal import Action, AlertFacts, PositionSide, SignalDraft
 
@@ -15,17 +22,39 @@ BARE = AlertFacts(is_bare=True)
 
 
 def came(
-    action: Action, side: PositionSide | None = None, at_s: float = 0, *, told_s: float | None = None, facts: AlertFacts | None = None
+    action: Action,
+    side: PositionSide | None = None,
+    at_s: float = 0,
+    *,
+    told_s: float | None = None,
+    facts: AlertFacts | None = None,
 ) -> Came:
     told = None if told_s is None else T + timedelta(seconds=told_s)
-    return Came(SignalDraft("k", action, Symbol("BTCUSDT"), side, sent_at=told, alert=facts or AlertFacts()), T + timedelta(seconds=at_s))
+    return Came(
+        SignalDraft(
+            "k", action, Symbol("BTCUSDT"), side, sent_at=told, alert=facts or AlertFacts()
+        ),
+        T + timedelta(seconds=at_s),
+    )
 
 
-def close(at_s: float, side: PositionSide | None = None, *, told_s: float | None = None, facts: AlertFacts | None = None) -> Came:
+def close(
+    at_s: float,
+    side: PositionSide | None = None,
+    *,
+    told_s: float | None = None,
+    facts: AlertFacts | None = None,
+) -> Came:
     return came(Action.CLOSE, side, at_s, told_s=told_s, facts=facts)
 
 
-def enter(at_s: float, side: PositionSide = LONG, *, told_s: float | None = None, facts: AlertFacts | None = None) -> Came:
+def enter(
+    at_s: float,
+    side: PositionSide = LONG,
+    *,
+    told_s: float | None = None,
+    facts: AlertFacts | None = None,
+) -> Came:
     return came(Action.OPEN, side, at_s, told_s=told_s, facts=facts)
 
 
@@ -47,7 +76,11 @@ def enter(at_s: float, side: PositionSide = LONG, *, told_s: float | None = None
         (enter(1, SHORT), (close(0), close(-1), enter(-60)), False),
         (enter(1), (close(0), close(-61), enter(-120)), True),
         (enter(1), (enter(0),), False),
-        (enter(900, facts=BARE), (close(0, LONG, facts=BARE), close(-60, LONG, facts=BARE), enter(-120, facts=BARE)), True),
+        (
+            enter(900, facts=BARE),
+            (close(0, LONG, facts=BARE), close(-60, LONG, facts=BARE), enter(-120, facts=BARE)),
+            True,
+        ),
         (enter(900, facts=BARE), (close(0, LONG, facts=BARE), enter(-120, facts=BARE)), False),
         (enter(900, facts=BARE), (close(0, facts=BARE),), False),
     ],
@@ -86,7 +119,9 @@ def test_what_comes_again_after_an_entry(again: Came, entered: Came, closes: boo
         (close(1, LONG), close(0), False),
     ],
 )
-def test_a_close_of_the_other_side_behind_an_entry_of_the_same_moment(late_close: Came, entry: Came, before: bool) -> None:
+def test_a_close_of_the_other_side_behind_an_entry_of_the_same_moment(
+    late_close: Came, entry: Came, before: bool
+) -> None:
     assert stands_before(late_close, (entry,)) is before
 
 
@@ -109,13 +144,25 @@ LATE_TURN = replace(turn(-59, LONG, known=False), is_late=True)
         (turn(1, SHORT), (turn(0, LONG),), True, False),
         (turn(1, SHORT, known=False), (turn(0, LONG, known=False),), True, False),
         (turn(4, SHORT, known=False), (turn(0, LONG, known=False),), False, False),
-        (turn(1, SHORT, known=False), (close(0, SHORT), LATE_TURN, turn(-60, SHORT, known=False)), True, False),
-        (turn(1, SHORT, known=False), (close(0), LATE_TURN, turn(-60, SHORT, known=False)), True, False),
+        (
+            turn(1, SHORT, known=False),
+            (close(0, SHORT), LATE_TURN, turn(-60, SHORT, known=False)),
+            True,
+            False,
+        ),
+        (
+            turn(1, SHORT, known=False),
+            (close(0), LATE_TURN, turn(-60, SHORT, known=False)),
+            True,
+            False,
+        ),
         (enter(1, facts=FROM_FLAT), (enter(0, SHORT, facts=FROM_FLAT),), True, False),
         (enter(1), (enter(0),), False, False),
     ],
 )
-def test_two_entries_of_one_moment(entry: Came, before: tuple[Came, ...], late: bool, ahead: bool) -> None:
+def test_two_entries_of_one_moment(
+    entry: Came, before: tuple[Came, ...], late: bool, ahead: bool
+) -> None:
     assert (has_overtaken(entry, before), stands_before(entry, before)) == (late, ahead)
 
 
@@ -131,7 +178,9 @@ def test_two_entries_of_one_moment(entry: Came, before: tuple[Came, ...], late: 
         ((came(Action.REVERSE, SHORT), enter(0)), SHORT),
     ],
 )
-def test_which_side_is_held_as_recorded(recorded: tuple[Came, ...], side: PositionSide | None) -> None:
+def test_which_side_is_held_as_recorded(
+    recorded: tuple[Came, ...], side: PositionSide | None
+) -> None:
     assert held(tuple(each.draft for each in recorded)) is side
 
 

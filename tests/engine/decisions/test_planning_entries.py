@@ -1,4 +1,6 @@
-"""Each check of an entry, alone and in its order; and what no entry may ever do, over random accounts."""
+"""Each check of an entry, alone and in its order; and what no entry may ever do, over random
+accounts.
+"""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -29,7 +31,14 @@ from decision_builders import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.decisions.planning import EntryContext, EntryPlan, Reading, Wait, last_line_entry, plan_entry
+from engine.decisions.planning import (
+    EntryContext,
+    EntryPlan,
+    Reading,
+    Wait,
+    last_line_entry,
+    plan_entry,
+)
 from engine.decisions.risk import total
 from engine.domain.account import EquityMarks
 from engine.domain.amounts import EXACT, is_multiple, notional
@@ -66,32 +75,76 @@ def priced(last: str) -> Quote:
 
 MARKS = EquityMarks(D("1100"), NOW - timedelta(hours=3), "Europe/Berlin", D("1250"))
 
-# In the order of the checks: each change makes exactly its own check apply. Later tests stack them to prove the order.
+# In the order of the checks: each change makes exactly its own check apply. Later tests stack them
+# to prove the order.
 CHECKS: list[tuple[str, OutcomeCode, dict[str, Any]]] = [
     ("superseded", C.SKIPPED_SUPERSEDED, {"goal_key": key(100)}),
-    ("expired", C.EXPIRED, {"now": NOW + timedelta(seconds=60), "quote": replace(priced("100"), at=NOW + timedelta(seconds=60))}),
+    (
+        "expired",
+        C.EXPIRED,
+        {
+            "now": NOW + timedelta(seconds=60),
+            "quote": replace(priced("100"), at=NOW + timedelta(seconds=60)),
+        },
+    ),
     (
         "expired while it waited",
         C.EXPIRED_WAITING,
-        {"now": NOW + timedelta(seconds=60), "is_exiting": True, "quote": replace(priced("100"), at=NOW + timedelta(seconds=60))},
+        {
+            "now": NOW + timedelta(seconds=60),
+            "is_exiting": True,
+            "quote": replace(priced("100"), at=NOW + timedelta(seconds=60)),
+        },
     ),
     ("entries off", C.SKIPPED_ENTRIES_OFF, {"switches": (switch(),)}),
     ("paused", C.SKIPPED_PAUSED, {"subscription": subscription(standing=Standing.PAUSED)}),
     ("left", C.SKIPPED_LEFT, {"subscription": subscription(standing=Standing.LEFT)}),
     ("terms changed", C.SKIPPED_CONSENT, {"subscription": subscription(standing=Standing.CONSENT)}),
-    ("strategy off", C.SKIPPED_STRATEGY_OFF, {"subscription": subscription(standing=Standing.STRATEGY_PAUSED)}),
-    ("not agreed", C.DENIED_SYMBOL_NOT_AGREED, {"subscription": subscription(symbols=frozenset({ETH}))}),
+    (
+        "strategy off",
+        C.SKIPPED_STRATEGY_OFF,
+        {"subscription": subscription(standing=Standing.STRATEGY_PAUSED)},
+    ),
+    (
+        "not agreed",
+        C.DENIED_SYMBOL_NOT_AGREED,
+        {"subscription": subscription(symbols=frozenset({ETH}))},
+    ),
     ("not ready", C.DENIED_ACCOUNT_NOT_READY, {"account": None}),
-    ("detached", C.SKIPPED_DETACHED, {"account": view(holdings=(holding(share=D("0"), detached=True),))}),
+    (
+        "detached",
+        C.SKIPPED_DETACHED,
+        {"account": view(holdings=(holding(share=D("0"), detached=True),))},
+    ),
     ("already open", C.SKIPPED_ALREADY_OPEN, {"account": view(holdings=(holding(),))}),
-    ("own entry flying", C.SKIPPED_ALREADY_OPEN, {"account": view(holdings=(holding(share=D("0"), entries_open=1),))}),
-    ("own entry only pending", C.SKIPPED_ALREADY_OPEN, {"account": view(pending=(pending(symbol=BTC),))}),
+    (
+        "own entry flying",
+        C.SKIPPED_ALREADY_OPEN,
+        {"account": view(holdings=(holding(share=D("0"), entries_open=1),))},
+    ),
+    (
+        "own entry only pending",
+        C.SKIPPED_ALREADY_OPEN,
+        {"account": view(pending=(pending(symbol=BTC),))},
+    ),
     ("opposite held", C.SKIPPED_OPPOSITE_HELD, {"account": view(holdings=(holding(side=SHORT),))}),
     ("symbol held", C.SKIPPED_SYMBOL_HELD, {"account": view(holdings=(holding(strategy="s2"),))}),
-    ("symbol about to be held", C.SKIPPED_SYMBOL_HELD, {"account": view(pending=(pending(symbol=BTC, strategy="s2"),))}),
+    (
+        "symbol about to be held",
+        C.SKIPPED_SYMBOL_HELD,
+        {"account": view(pending=(pending(symbol=BTC, strategy="s2"),))},
+    ),
     ("own position", C.SKIPPED_OWN_POSITION, {"account": view(report=report((position(),)))}),
-    ("own resting order", C.SKIPPED_OWN_POSITION, {"account": view(report=report((), (row(client_order_id=None),)))}),
-    ("own order with an id", C.SKIPPED_OWN_POSITION, {"account": view(report=report((), (row(client_order_id="mine-1"),)))}),
+    (
+        "own resting order",
+        C.SKIPPED_OWN_POSITION,
+        {"account": view(report=report((), (row(client_order_id=None),)))},
+    ),
+    (
+        "own order with an id",
+        C.SKIPPED_OWN_POSITION,
+        {"account": view(report=report((), (row(client_order_id="mine-1"),)))},
+    ),
     ("no instrument", C.DENIED_INSTRUMENT, {"instrument": None}),
     ("leverage out of range", C.DENIED_INSTRUMENT, {"instrument": instrument(leverage_max=D("2"))}),
     ("leverage below range", C.DENIED_INSTRUMENT, {"instrument": instrument(leverage_min=D("20"))}),
@@ -106,18 +159,50 @@ CHECKS: list[tuple[str, OutcomeCode, dict[str, Any]]] = [
         {"signal": signal(leverage=D("10")), "subscription": subscription(leverage=follow("5"))},
     ),
     ("no price", C.DENIED_PRICE_STALE, {"quote": None}),
-    ("old price", C.DENIED_PRICE_STALE, {"quote": replace(priced("100"), at=NOW - timedelta(seconds=6))}),
-    ("price of another contract", C.DENIED_PRICE_STALE, {"quote": replace(priced("100"), symbol=ETH)}),
-    ("the price ran away", C.DENIED_SLIPPAGE, {"signal": signal(price=D("99")), "limits": RiskLimits(slippage_bps=100)}),
-    ("no stop to size by", C.SKIPPED_NO_STOP, {"subscription": subscription(sizing=StopDistance(D("0.01")))}),
-    ("no master quantity", C.SKIPPED_NO_MASTER_QUANTITY, {"subscription": subscription(sizing=Multiplier(D("1")))}),
-    ("below the minimum", C.SKIPPED_BELOW_MINIMUM, {"subscription": subscription(sizing=FixedMargin(D("0.01")))}),
-    ("below the least worth", C.SKIPPED_BELOW_MINIMUM, {"subscription": subscription(sizing=FixedNotional(D("4.99")))}),
+    (
+        "old price",
+        C.DENIED_PRICE_STALE,
+        {"quote": replace(priced("100"), at=NOW - timedelta(seconds=6))},
+    ),
+    (
+        "price of another contract",
+        C.DENIED_PRICE_STALE,
+        {"quote": replace(priced("100"), symbol=ETH)},
+    ),
+    (
+        "the price ran away",
+        C.DENIED_SLIPPAGE,
+        {"signal": signal(price=D("99")), "limits": RiskLimits(slippage_bps=100)},
+    ),
+    (
+        "no stop to size by",
+        C.SKIPPED_NO_STOP,
+        {"subscription": subscription(sizing=StopDistance(D("0.01")))},
+    ),
+    (
+        "no master quantity",
+        C.SKIPPED_NO_MASTER_QUANTITY,
+        {"subscription": subscription(sizing=Multiplier(D("1")))},
+    ),
+    (
+        "below the minimum",
+        C.SKIPPED_BELOW_MINIMUM,
+        {"subscription": subscription(sizing=FixedMargin(D("0.01")))},
+    ),
+    (
+        "below the least worth",
+        C.SKIPPED_BELOW_MINIMUM,
+        {"subscription": subscription(sizing=FixedNotional(D("4.99")))},
+    ),
     ("too large an order", C.DENIED_INSTRUMENT, {"instrument": instrument(quantity_max=D("2"))}),
     ("stop above a long", C.DENIED_PROTECTION, {"signal": signal(stop_loss=D("100"))}),
     ("target below a long", C.DENIED_PROTECTION, {"signal": signal(take_profit=D("99.9"))}),
     ("stop below a short", C.DENIED_PROTECTION, {"signal": signal(side=SHORT, stop_loss=D("99"))}),
-    ("target above a short", C.DENIED_PROTECTION, {"signal": signal(side=SHORT, take_profit=D("101"))}),
+    (
+        "target above a short",
+        C.DENIED_PROTECTION,
+        {"signal": signal(side=SHORT, take_profit=D("101"))},
+    ),
     ("order cap", C.DENIED_ORDER_NOTIONAL, {"limits": RiskLimits(order_notional=D("249"))}),
     ("symbol cap", C.DENIED_SYMBOL_NOTIONAL, {"limits": RiskLimits(symbol_notional=D("249"))}),
     ("account cap", C.DENIED_ACCOUNT_NOTIONAL, {"limits": RiskLimits(account_notional=D("249"))}),
@@ -130,7 +215,10 @@ CHECKS: list[tuple[str, OutcomeCode, dict[str, Any]]] = [
     (
         "not valued",
         C.DENIED_ACCOUNT_NOT_READY,
-        {"limits": RiskLimits(account_notional=D("9999")), "account": view(holdings=(holding(symbol=ETH),))},
+        {
+            "limits": RiskLimits(account_notional=D("9999")),
+            "account": view(holdings=(holding(symbol=ETH),)),
+        },
     ),
     ("daily loss", C.DENIED_DAILY_LOSS, {"limits": RiskLimits(daily_loss=D("100")), "day": MARKS}),
     ("drawdown", C.DENIED_DRAWDOWN, {"limits": RiskLimits(drawdown_percent=20), "day": MARKS}),
@@ -141,8 +229,12 @@ CHECKS: list[tuple[str, OutcomeCode, dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("code", "changes"), [each[1:] for each in CHECKS], ids=[each[0] for each in CHECKS])
-def test_each_check_tells_its_own_outcome_in_a_whole_sentence(code: OutcomeCode, changes: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("code", "changes"), [each[1:] for each in CHECKS], ids=[each[0] for each in CHECKS]
+)
+def test_each_check_tells_its_own_outcome_in_a_whole_sentence(
+    code: OutcomeCode, changes: dict[str, Any]
+) -> None:
     outcome = plan_entry(entry(**changes))
     assert isinstance(outcome, Outcome)
     assert outcome.code is code
@@ -150,10 +242,27 @@ def test_each_check_tells_its_own_outcome_in_a_whole_sentence(code: OutcomeCode,
 
 
 def test_every_outcome_an_entry_can_have_is_in_the_table_of_checks() -> None:
-    later = {"residue", "placed", "filled", "partially_filled", "cancelled", "unknown", "not_confirmed", "not_executed", "killed"}
+    later = {
+        "residue",
+        "placed",
+        "filled",
+        "partially_filled",
+        "cancelled",
+        "unknown",
+        "not_confirmed",
+        "not_executed",
+        "killed",
+    }
     later |= {"applied", "nothing_to_do"}
-    others = {C.SKIPPED_NOTHING_TO_CLOSE, C.SKIPPED_CARRIED, C.SKIPPED_CANNOT_PROTECT, C.SKIPPED_NOT_OPEN}
-    planned = {each for each in OutcomeCode if each.value not in later and each.family != "rejected"} - others
+    others = {
+        C.SKIPPED_NOTHING_TO_CLOSE,
+        C.SKIPPED_CARRIED,
+        C.SKIPPED_CANNOT_PROTECT,
+        C.SKIPPED_NOT_OPEN,
+    }
+    planned = {
+        each for each in OutcomeCode if each.value not in later and each.family != "rejected"
+    } - others
     assert {each[1] for each in CHECKS} == planned
 
 
@@ -163,14 +272,18 @@ def test_the_earlier_check_is_told_when_a_later_one_applies_too(first: int) -> N
     for _, _, later in CHECKS[first + 1 :]:
         turns_side = "signal" in later and later["signal"].draft.side is not LONG
         if turns_side or set(later) & set(changes):
-            continue  # both change the same value, or the later one turns what the first is about: they cannot be stacked
+            # both change the same value, or the later one turns what the first is about: they
+            # cannot be stacked
+            continue
         outcome = plan_entry(entry(**(later | changes)))
         assert isinstance(outcome, Outcome)
         assert outcome.code is code
 
 
 def test_an_entry_is_sized_by_margin_times_leverage_and_carries_the_copy_s_id() -> None:
-    plan = plan_entry(entry(signal=signal(leverage=D("3"), stop_loss=D("90.04"), take_profit=D("120.06"))))
+    plan = plan_entry(
+        entry(signal=signal(leverage=D("3"), stop_loss=D("90.04"), take_profit=D("120.06")))
+    )
     assert isinstance(plan, EntryPlan)
     assert (plan.price, plan.notional, plan.margin) == (D("100"), D("150"), D("50"))
     intent = plan.intent
@@ -193,9 +306,13 @@ def test_an_entry_is_sized_by_margin_times_leverage_and_carries_the_copy_s_id() 
         (LeverageMode.FIXED, "20", "5"),
     ],
 )
-def test_leverage_follows_the_policy_and_never_passes_what_was_agreed(mode: LeverageMode, asked: str | None, used: str) -> None:
+def test_leverage_follows_the_policy_and_never_passes_what_was_agreed(
+    mode: LeverageMode, asked: str | None, used: str
+) -> None:
     draft = signal(leverage=None if asked is None else D(asked))
-    plan = plan_entry(entry(signal=draft, subscription=subscription(leverage=LeveragePolicy(mode, D("5")))))
+    plan = plan_entry(
+        entry(signal=draft, subscription=subscription(leverage=LeveragePolicy(mode, D("5"))))
+    )
     assert isinstance(plan, EntryPlan)
     assert plan.intent.leverage == D(used)
 
@@ -218,9 +335,16 @@ def test_each_sizing_floors_to_the_step(sizing: Any, quantity: str) -> None:
 
 @pytest.mark.parametrize(
     ("side", "limit", "sized_at", "sent_limit"),
-    [(LONG, "90.19", "90.1", "90.1"), (LONG, "110", "110", "110"), (SHORT, "110.01", "110.1", "110.1"), (SHORT, "50", "100", "50")],
+    [
+        (LONG, "90.19", "90.1", "90.1"),
+        (LONG, "110", "110", "110"),
+        (SHORT, "110.01", "110.1", "110.1"),
+        (SHORT, "50", "100", "50"),
+    ],
 )
-def test_a_limit_entry_is_sized_at_the_highest_price_it_can_cost(side: Any, limit: str, sized_at: str, sent_limit: str) -> None:
+def test_a_limit_entry_is_sized_at_the_highest_price_it_can_cost(
+    side: Any, limit: str, sized_at: str, sent_limit: str
+) -> None:
     plan = plan_entry(entry(signal=signal(side=side, order_type=OrderType.LIMIT, price=D(limit))))
     assert isinstance(plan, EntryPlan)
     assert (plan.price, plan.intent.limit_price) == (D(sized_at), D(sent_limit))
@@ -234,7 +358,9 @@ def test_a_long_limit_beyond_the_market_is_protected_against_the_market_price() 
     assert outcome.code is C.DENIED_PROTECTION
 
 
-def test_a_size_below_the_minimum_is_lifted_where_the_policy_says_so_and_every_cap_still_holds() -> None:
+def test_a_size_below_the_minimum_is_lifted_where_the_policy_says_so_and_every_cap_still_holds() -> (
+    None
+):
     lifting = subscription(sizing=FixedNotional(D("1")), below_minimum=BelowMinimum.LIFT)
     plan = plan_entry(entry(subscription=lifting))
     assert isinstance(plan, EntryPlan)
@@ -247,7 +373,9 @@ def test_a_size_below_the_minimum_is_lifted_where_the_policy_says_so_and_every_c
 def test_a_skipped_small_size_names_the_size_it_came_to_and_the_minimum() -> None:
     outcome = plan_entry(entry(subscription=subscription(sizing=FixedNotional(D("0.04")))))
     assert isinstance(outcome, Outcome)
-    assert outcome.sentence == "The size came to 0.0004 BTCUSDT (about 0.04 USDT), below the exchange's minimum of 0.05."
+    assert outcome.sentence == (
+        "The size came to 0.0004 BTCUSDT (about 0.04 USDT), below the exchange's minimum of 0.05."
+    )
 
 
 def test_watching_tells_the_size_but_a_limit_that_would_deny_is_told_as_that_denial() -> None:
@@ -261,7 +389,9 @@ def test_watching_tells_the_size_but_a_limit_that_would_deny_is_told_as_that_den
 
 
 def test_a_test_signal_on_a_watching_account_is_told_as_a_test() -> None:
-    outcome = plan_entry(entry(signal=signal(is_test=True), subscription=subscription(mode=Mode.WATCH)))
+    outcome = plan_entry(
+        entry(signal=signal(is_test=True), subscription=subscription(mode=Mode.WATCH))
+    )
     assert isinstance(outcome, Outcome)
     assert outcome.code is C.SKIPPED_TEST
 
@@ -289,9 +419,16 @@ def test_exactly_at_every_cap_is_inside_it() -> None:
 
 
 def test_holdings_and_pending_entries_count_towards_the_account_s_caps() -> None:
-    # ETH: share 3 of which the report shows 2 at 100, the third is what the pending entry of 1 already brought.
-    account = view(report=report((position(symbol=ETH),)), holdings=(holding(symbol=ETH, share=D("3")),), pending=(pending(symbol=ETH),))
-    assert isinstance(plan_entry(entry(account=account, limits=RiskLimits(account_notional=D("550")))), EntryPlan)
+    # ETH: share 3 of which the report shows 2 at 100, the third is what the pending entry of 1
+    # already brought.
+    account = view(
+        report=report((position(symbol=ETH),)),
+        holdings=(holding(symbol=ETH, share=D("3")),),
+        pending=(pending(symbol=ETH),),
+    )
+    assert isinstance(
+        plan_entry(entry(account=account, limits=RiskLimits(account_notional=D("550")))), EntryPlan
+    )
     denied = plan_entry(entry(account=account, limits=RiskLimits(account_notional=D("549"))))
     assert isinstance(denied, Outcome)
     assert denied.numbers["notional"] == "550"
@@ -301,7 +438,9 @@ def test_holdings_and_pending_entries_count_towards_the_account_s_caps() -> None
 
 
 def test_margin_and_fee_of_pending_entries_are_not_free_any_more() -> None:
-    account = view(report=report(available="70.175"), pending=(pending(margin=D("20"), notional=D("100")),))
+    account = view(
+        report=report(available="70.175"), pending=(pending(margin=D("20"), notional=D("100")),)
+    )
     assert isinstance(plan_entry(entry(account=account)), EntryPlan)
     short = replace(account, report=report(available="70.1749"))
     denied = plan_entry(entry(account=short))
@@ -346,7 +485,15 @@ sizings = st.one_of(
     st.builds(Multiplier, ratios),
 )
 caps = st.none() | amounts("1", "20000")
-limits_of = st.builds(RiskLimits, caps, caps, caps, caps, st.none() | st.integers(1, 4), st.none() | st.integers(1, 20))
+limits_of = st.builds(
+    RiskLimits,
+    caps,
+    caps,
+    caps,
+    caps,
+    st.none() | st.integers(1, 4),
+    st.none() | st.integers(1, 20),
+)
 policies = st.builds(
     CopyPolicy,
     mode=st.sampled_from(Mode),
@@ -396,23 +543,51 @@ holdings_of = st.lists(
     unique_by=lambda each: each.symbol,
 )
 positions_of = st.lists(
-    st.builds(position, symbol=symbols, side=sides, quantity=amounts("0", "50"), mark_price=money, entry_price=money, leverage=ratios),
+    st.builds(
+        position,
+        symbol=symbols,
+        side=sides,
+        quantity=amounts("0", "50"),
+        mark_price=money,
+        entry_price=money,
+        leverage=ratios,
+    ),
     max_size=4,
     unique_by=lambda each: each.symbol,
 )
 pendings = st.lists(
-    st.builds(pending, symbol=symbols, strategy=strategies, side=sides, quantity=money, notional=money, margin=money), max_size=4
+    st.builds(
+        pending,
+        symbol=symbols,
+        strategy=strategies,
+        side=sides,
+        quantity=money,
+        notional=money,
+        margin=money,
+    ),
+    max_size=4,
 )
-orders_of = st.lists(st.builds(row, client_order_id=st.sampled_from([None, "mine", client_order_id("x", 1)]), symbol=symbols), max_size=2)
+orders_of = st.lists(
+    st.builds(
+        row,
+        client_order_id=st.sampled_from([None, "mine", client_order_id("x", 1)]),
+        symbol=symbols,
+    ),
+    max_size=2,
+)
 
 
 @st.composite
 def accounts(draw: st.DrawFn) -> Any:
-    held = report(tuple(draw(positions_of)), tuple(draw(orders_of)), str(draw(amounts("0", "10000"))))
+    held = report(
+        tuple(draw(positions_of)), tuple(draw(orders_of)), str(draw(amounts("0", "10000")))
+    )
     return view(report=held, holdings=tuple(draw(holdings_of)), pending=tuple(draw(pendings)))
 
 
-quotes = st.builds(Quote, st.just(BTC), money, money, st.sampled_from([NOW, NOW - timedelta(seconds=7)]))
+quotes = st.builds(
+    Quote, st.just(BTC), money, money, st.sampled_from([NOW, NOW - timedelta(seconds=7)])
+)
 contexts = st.builds(
     entry,
     signal=drafts,
@@ -428,16 +603,28 @@ contexts = st.builds(
 # Mostly free of refusals, so that plans are common and the properties of plans are really tried.
 open_contexts = st.builds(
     entry,
-    signal=st.builds(signal, side=sides, leverage=st.none() | ratios, size=st.just(SignalSize(SizeMode.QUANTITY, D("3.3")))),
+    signal=st.builds(
+        signal,
+        side=sides,
+        leverage=st.none() | ratios,
+        size=st.just(SignalSize(SizeMode.QUANTITY, D("3.3"))),
+    ),
     subscription=st.builds(
-        lambda sizing, value, mode, below: subscription(sizing=sizing, leverage=LeveragePolicy(mode, value), below_minimum=below),
+        lambda sizing, value, mode, below: subscription(
+            sizing=sizing, leverage=LeveragePolicy(mode, value), below_minimum=below
+        ),
         sizings,
         ratios,
         st.sampled_from(LeverageMode),
         st.sampled_from(BelowMinimum),
     ),
     account=st.builds(lambda free: view(report=report(available=str(free))), amounts("0", "10000")),
-    instrument=st.builds(instrument, quantity_step=steps, leverage_min=st.just(D("0.01")), leverage_max=st.just(D("100"))),
+    instrument=st.builds(
+        instrument,
+        quantity_step=steps,
+        leverage_min=st.just(D("0.01")),
+        leverage_max=st.just(D("100")),
+    ),
     quote=st.builds(Quote, st.just(BTC), money, money, st.just(NOW)),
     limits=st.just(RiskLimits()) | st.builds(RiskLimits, caps, caps, caps, caps),
 )
@@ -450,7 +637,10 @@ def test_any_valid_context_has_an_answer_and_the_same_one_twice(context: EntryCo
     assert answer == plan_entry(context)
     if isinstance(answer, Outcome):
         assert "?" not in answer.sentence
-        assert not any("E" in number and number.replace(".", "").replace("E", "").isdigit() for number in answer.numbers.values())
+        assert not any(
+            "E" in number and number.replace(".", "").replace("E", "").isdigit()
+            for number in answer.numbers.values()
+        )
 
 
 def agreed_worth(context: EntryContext, leverage: Any, price: Any) -> Any:
@@ -463,12 +653,16 @@ def agreed_worth(context: EntryContext, leverage: Any, price: Any) -> Any:
             return notional(price, quantity)
         case Multiplier(factor):
             quantity = context.signal.draft.size.quantity
-            return notional(price, EXACT.multiply(factor, quantity)) if quantity is not None else None
+            return (
+                notional(price, EXACT.multiply(factor, quantity)) if quantity is not None else None
+            )
 
 
 @settings(max_examples=400, deadline=None)
 @given(contexts | open_contexts | open_contexts)
-def test_a_plan_is_a_whole_number_of_steps_inside_every_cap_and_never_worth_more_than_agreed(context: EntryContext) -> None:
+def test_a_plan_is_a_whole_number_of_steps_inside_every_cap_and_never_worth_more_than_agreed(
+    context: EntryContext,
+) -> None:
     plan = plan_entry(context)
     if not isinstance(plan, EntryPlan):
         return
@@ -485,7 +679,9 @@ def test_a_plan_is_a_whole_number_of_steps_inside_every_cap_and_never_worth_more
     pending_worth = total(*(each.notional for each in context.account.pending))
     for cap in (limits.order_notional, limits.symbol_notional):
         assert cap is None or plan.notional <= cap
-    assert limits.account_notional is None or plan.notional + pending_worth <= limits.account_notional
+    assert (
+        limits.account_notional is None or plan.notional + pending_worth <= limits.account_notional
+    )
     pending_margin = total(*(each.margin for each in context.account.pending))
     assert limits.account_margin is None or plan.margin + pending_margin <= limits.account_margin
     assert plan.margin + pending_margin <= context.account.report.balance.available
@@ -504,8 +700,16 @@ def test_random_open_contexts_do_reach_plans() -> None:
 
 
 @settings(max_examples=80, deadline=None)
-@given(caps, caps, st.none() | st.integers(1, 6), amounts("0", "1000"), st.lists(amounts("5", "200"), min_size=1, max_size=10))
-def test_a_burst_of_pending_entries_never_passes_a_cap_together(worth: Any, margin: Any, count: Any, free: Any, sizes: list[Any]) -> None:
+@given(
+    caps,
+    caps,
+    st.none() | st.integers(1, 6),
+    amounts("0", "1000"),
+    st.lists(amounts("5", "200"), min_size=1, max_size=10),
+)
+def test_a_burst_of_pending_entries_never_passes_a_cap_together(
+    worth: Any, margin: Any, count: Any, free: Any, sizes: list[Any]
+) -> None:
     limits = RiskLimits(account_notional=worth, account_margin=margin, open_positions=count)
     flying: tuple[Any, ...] = ()
     names = frozenset(f"C{n:03}USDT" for n in range(len(sizes)))
@@ -513,7 +717,9 @@ def test_a_burst_of_pending_entries_never_passes_a_cap_together(worth: Any, marg
         symbol = f"C{n:03}USDT"
         context = entry(
             signal=signal(symbol=symbol),
-            subscription=replace(subscription(), policy=policy(symbols=names, sizing=FixedMargin(size))),
+            subscription=replace(
+                subscription(), policy=policy(symbols=names, sizing=FixedMargin(size))
+            ),
             instrument=instrument(symbol=symbol),
             quote=Quote(symbol, D("10"), D("10"), NOW),
             account=view(report=report(available=str(free)), pending=flying),
@@ -522,11 +728,21 @@ def test_a_burst_of_pending_entries_never_passes_a_cap_together(worth: Any, marg
         plan = plan_entry(context)
         if isinstance(plan, EntryPlan):
             sent = plan.intent
-            flying += (pending(symbol=symbol, quantity=sent.quantity, notional=plan.notional, margin=plan.margin),)
+            flying += (
+                pending(
+                    symbol=symbol,
+                    quantity=sent.quantity,
+                    notional=plan.notional,
+                    margin=plan.margin,
+                ),
+            )
     assert worth is None or total(*(each.notional for each in flying)) <= worth
     assert margin is None or total(*(each.margin for each in flying)) <= margin
     assert count is None or len(flying) <= count
-    assert total(*(each.margin for each in flying), *(each.notional * D("0.0005") for each in flying)) <= free
+    assert (
+        total(*(each.margin for each in flying), *(each.notional * D("0.0005") for each in flying))
+        <= free
+    )
 
 
 @pytest.mark.parametrize(
@@ -535,15 +751,27 @@ def test_a_burst_of_pending_entries_never_passes_a_cap_together(worth: Any, marg
         ({"is_exiting": True}, False),
         ({"is_exiting": True, "account": view(holdings=(holding(side=SHORT),))}, False),
         ({"is_exiting": True, "account": view(holdings=(holding(),))}, False),
-        ({"is_exiting": True, "account": view(holdings=(holding(share=D("0"), detached=True),))}, False),
+        (
+            {"is_exiting": True, "account": view(holdings=(holding(share=D("0"), detached=True),))},
+            False,
+        ),
         ({"here": Reading.BEFORE}, True),
         ({"here": Reading.BEFORE, "account": view(report=report((position(),)))}, True),
         ({"here": Reading.SOON_AFTER, "account": view(report=report((position(),)))}, True),
         ({"anywhere": Reading.SOON_AFTER, "account": view(report=report(available="1"))}, True),
-        ({"anywhere": Reading.BEFORE, "account": view(pending=(pending(),)), "limits": RiskLimits(open_positions=1)}, True),
+        (
+            {
+                "anywhere": Reading.BEFORE,
+                "account": view(pending=(pending(),)),
+                "limits": RiskLimits(open_positions=1),
+            },
+            True,
+        ),
     ],
 )
-def test_an_entry_waits_for_the_exit_before_it_and_for_a_reading_that_shows_what_it_left(changes: dict[str, Any], reads: bool) -> None:
+def test_an_entry_waits_for_the_exit_before_it_and_for_a_reading_that_shows_what_it_left(
+    changes: dict[str, Any], reads: bool
+) -> None:
     planned = plan_entry(entry(**changes))
     assert isinstance(planned, Wait)
     assert planned.reads is reads
@@ -557,7 +785,9 @@ def test_an_entry_waits_for_the_exit_before_it_and_for_a_reading_that_shows_what
         {"here": Reading.SOON_AFTER, "anywhere": Reading.SOON_AFTER},
     ],
 )
-def test_a_reading_that_cannot_be_wrong_about_this_entry_is_not_waited_for(changes: dict[str, Any]) -> None:
+def test_a_reading_that_cannot_be_wrong_about_this_entry_is_not_waited_for(
+    changes: dict[str, Any],
+) -> None:
     assert isinstance(plan_entry(entry(**changes)), EntryPlan)
 
 
@@ -568,8 +798,14 @@ def test_an_order_that_is_too_large_alone_is_denied_at_once_after_an_exit_too() 
 
 
 def test_what_it_waited_for_is_told_when_it_is_too_late() -> None:
-    late = {"now": NOW + timedelta(seconds=60), "waited_for": "the account was not read since our last exit"}
+    late = {
+        "now": NOW + timedelta(seconds=60),
+        "waited_for": "the account was not read since our last exit",
+    }
     planned = plan_entry(entry(**late))
     assert isinstance(planned, Outcome)
     assert planned.code is C.EXPIRED_WAITING
-    assert "because the account was not read since our last exit, until it was too late" in planned.sentence
+    assert (
+        "because the account was not read since our last exit, until it was too late"
+        in planned.sentence
+    )

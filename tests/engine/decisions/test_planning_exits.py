@@ -1,10 +1,25 @@
-"""Exits: our share and never more, never refused by a guard of entries, and waiting only where proof is missing."""
+"""Exits: our share and never more, never refused by a guard of entries, and waiting only where
+proof is missing.
+"""
 
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from decision_builders import BTC, LONG, NOW, SHORT, D, holding, instrument, key, leaving, position, signal, subscription
+from decision_builders import (
+    BTC,
+    LONG,
+    NOW,
+    SHORT,
+    D,
+    holding,
+    instrument,
+    key,
+    leaving,
+    position,
+    signal,
+    subscription,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,16 +43,28 @@ ENDED: list[tuple[str, OutcomeCode, dict[str, Any]]] = [
     ("nothing held", C.SKIPPED_NOTHING_TO_CLOSE, {"holding": None}),
     ("share zero", C.SKIPPED_NOTHING_TO_CLOSE, {"holding": holding(share=D("0"))}),
     ("other side asked for", C.SKIPPED_NOTHING_TO_CLOSE, {"signal": close(side=SHORT)}),
-    ("watching, nothing held", C.SKIPPED_NOTHING_TO_CLOSE, {"holding": None, "subscription": subscription(mode=Mode.WATCH)}),
+    (
+        "watching, nothing held",
+        C.SKIPPED_NOTHING_TO_CLOSE,
+        {"holding": None, "subscription": subscription(mode=Mode.WATCH)},
+    ),
     ("older than the entry", C.SKIPPED_SUPERSEDED, {"holding": holding(entry_key=key(101))}),
     ("as old as the entry", C.SKIPPED_SUPERSEDED, {"holding": holding(entry_key=key(100))}),
     ("test", C.SKIPPED_TEST, {"signal": close(is_test=True)}),
-    ("test while entries are open", C.SKIPPED_TEST, {"signal": close(is_test=True), "holding": holding(entries_open=1)}),
+    (
+        "test while entries are open",
+        C.SKIPPED_TEST,
+        {"signal": close(is_test=True), "holding": holding(entries_open=1)},
+    ),
 ]
 
 
-@pytest.mark.parametrize(("code", "changes"), [each[1:] for each in ENDED], ids=[each[0] for each in ENDED])
-def test_an_exit_that_ends_without_an_order_says_why_in_a_whole_sentence(code: OutcomeCode, changes: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("code", "changes"), [each[1:] for each in ENDED], ids=[each[0] for each in ENDED]
+)
+def test_an_exit_that_ends_without_an_order_says_why_in_a_whole_sentence(
+    code: OutcomeCode, changes: dict[str, Any]
+) -> None:
     outcome = plan_exit(leaving(**changes))
     assert isinstance(outcome, Outcome)
     assert outcome.code is code
@@ -53,7 +80,9 @@ def test_an_exit_that_ends_without_an_order_says_why_in_a_whole_sentence(code: O
         {"outstanding": D("1")},
     ],
 )
-def test_an_exit_waits_while_proof_of_an_entry_or_of_an_exit_is_missing(changes: dict[str, Any]) -> None:
+def test_an_exit_waits_while_proof_of_an_entry_or_of_an_exit_is_missing(
+    changes: dict[str, Any],
+) -> None:
     answer = plan_exit(leaving(**changes))
     assert isinstance(answer, Wait)
     assert answer.cause
@@ -65,7 +94,12 @@ def test_an_exit_closes_the_whole_share_reduce_only_under_its_own_attempt_s_id()
     intent = plan.intent
     assert intent.client_order_id == exit_client_order_id("copy-1", 1, 3)
     assert (intent.side, intent.position_side, intent.quantity) == (OrderSide.SELL, LONG, D("2"))
-    assert (intent.order_type, intent.reduce_only, intent.whole_position, intent.leverage) == (OrderType.MARKET, True, True, D("5"))
+    assert (intent.order_type, intent.reduce_only, intent.whole_position, intent.leverage) == (
+        OrderType.MARKET,
+        True,
+        True,
+        D("5"),
+    )
 
 
 @pytest.mark.parametrize(
@@ -76,7 +110,9 @@ def test_an_exit_closes_the_whole_share_reduce_only_under_its_own_attempt_s_id()
         {"position": position(side=SHORT)},
     ],
 )
-def test_the_whole_position_is_closed_only_where_our_share_is_provably_all_of_it(changes: dict[str, Any]) -> None:
+def test_the_whole_position_is_closed_only_where_our_share_is_provably_all_of_it(
+    changes: dict[str, Any],
+) -> None:
     plan = plan_exit(leaving(**changes))
     assert isinstance(plan, ExitPlan)
     assert not plan.intent.whole_position
@@ -95,11 +131,24 @@ def test_the_whole_position_is_closed_only_where_our_share_is_provably_all_of_it
     ],
 )
 @pytest.mark.parametrize("entries_open", [0, 1])
-def test_a_whole_position_is_closed_to_the_last_digit_whatever_it_is_worth(share: str, contract: dict[str, Any], entries_open: int) -> None:
+def test_a_whole_position_is_closed_to_the_last_digit_whatever_it_is_worth(
+    share: str, contract: dict[str, Any], entries_open: int
+) -> None:
     whole = position(quantity=D(share))
-    plan = plan_exit(leaving(holding=holding(share=D(share), entries_open=entries_open), position=whole, instrument=instrument(**contract)))
+    plan = plan_exit(
+        leaving(
+            holding=holding(share=D(share), entries_open=entries_open),
+            position=whole,
+            instrument=instrument(**contract),
+        )
+    )
     assert isinstance(plan, ExitPlan)
-    assert (plan.intent.quantity, plan.intent.whole_position, plan.leave, plan.carried) == (D(share), True, 0, 0)
+    assert (plan.intent.quantity, plan.intent.whole_position, plan.leave, plan.carried) == (
+        D(share),
+        True,
+        0,
+        0,
+    )
 
 
 @pytest.mark.parametrize(
@@ -112,8 +161,16 @@ def test_a_whole_position_is_closed_to_the_last_digit_whatever_it_is_worth(share
         ("2", {"quantity_max": D("0.5")}, "0.5"),
     ],
 )
-def test_all_that_is_ours_in_a_larger_position_is_asked_for_too(share: str, contract: dict[str, Any], sent: str) -> None:
-    plan = plan_exit(leaving(holding=holding(share=D(share)), position=position(quantity=D("9")), instrument=instrument(**contract)))
+def test_all_that_is_ours_in_a_larger_position_is_asked_for_too(
+    share: str, contract: dict[str, Any], sent: str
+) -> None:
+    plan = plan_exit(
+        leaving(
+            holding=holding(share=D(share)),
+            position=position(quantity=D("9")),
+            instrument=instrument(**contract),
+        )
+    )
     assert isinstance(plan, ExitPlan)
     assert (plan.intent.quantity, plan.intent.whole_position) == (D(sent), False)
 
@@ -128,7 +185,9 @@ def test_a_reduce_that_comes_to_everything_closes_everything(contract: Any) -> N
 
 def test_a_reduce_goes_on_with_what_is_large_enough_and_carries_the_rest() -> None:
     reduce = signal(action=Action.REDUCE, size=SignalSize(SizeMode.FRACTION, fraction=D("0.5")))
-    rest = plan_exit(leaving(signal=reduce, leave=D("1.9995"), holding=holding(carried=D("0.0002"))))
+    rest = plan_exit(
+        leaving(signal=reduce, leave=D("1.9995"), holding=holding(carried=D("0.0002")))
+    )
     assert isinstance(rest, Carry)
     assert rest.carried == D("0.0007")
     done = plan_exit(leaving(signal=reduce, leave=D("2")))
@@ -144,14 +203,20 @@ def test_what_is_provably_ours_is_closed_while_another_entry_is_unknown() -> Non
 
 
 def test_watching_age_and_a_missing_instrument_never_stop_an_exit() -> None:
-    context = leaving(signal=close(age_s=86_400), subscription=subscription(mode=Mode.WATCH), instrument=None)
+    context = leaving(
+        signal=close(age_s=86_400), subscription=subscription(mode=Mode.WATCH), instrument=None
+    )
     plan = plan_exit(replace(context, holding=holding(share=D("0.1234567"))))
     assert isinstance(plan, ExitPlan)
     assert plan.intent.quantity == D("0.1234567")
 
 
 def test_a_short_is_closed_by_buying() -> None:
-    plan = plan_exit(leaving(holding=holding(side=SHORT), position=position(side=SHORT), signal=close(side=SHORT)))
+    plan = plan_exit(
+        leaving(
+            holding=holding(side=SHORT), position=position(side=SHORT), signal=close(side=SHORT)
+        )
+    )
     assert isinstance(plan, ExitPlan)
     assert plan.intent.side is OrderSide.BUY
 
@@ -160,10 +225,17 @@ amounts = st.decimals("0", "50", places=4, allow_nan=False, allow_infinity=False
 sides = st.sampled_from([LONG, SHORT])
 contexts = st.builds(
     leaving,
-    signal=st.builds(close, side=st.none() | sides, is_test=st.sampled_from([False, False, False, True])),
-    holding=st.none() | st.builds(holding, side=sides, share=amounts, entries_open=st.integers(0, 2), detached=st.booleans()),
-    position=st.none() | st.builds(position, side=sides, quantity=amounts, mark_price=amounts, leverage=amounts),
-    instrument=st.none() | st.builds(instrument, quantity_step=st.sampled_from([D("1"), D("0.003"), D("0.0001")])),
+    signal=st.builds(
+        close, side=st.none() | sides, is_test=st.sampled_from([False, False, False, True])
+    ),
+    holding=st.none()
+    | st.builds(
+        holding, side=sides, share=amounts, entries_open=st.integers(0, 2), detached=st.booleans()
+    ),
+    position=st.none()
+    | st.builds(position, side=sides, quantity=amounts, mark_price=amounts, leverage=amounts),
+    instrument=st.none()
+    | st.builds(instrument, quantity_step=st.sampled_from([D("1"), D("0.003"), D("0.0001")])),
     outstanding=st.just(D("0")) | amounts,
     now=st.just(NOW),
 )
@@ -171,7 +243,9 @@ contexts = st.builds(
 
 @settings(max_examples=300, deadline=None)
 @given(contexts)
-def test_an_exit_never_passes_the_share_and_every_context_has_one_answer(context: ExitContext) -> None:
+def test_an_exit_never_passes_the_share_and_every_context_has_one_answer(
+    context: ExitContext,
+) -> None:
     answer = plan_exit(context)
     assert answer == plan_exit(context)
     if isinstance(answer, Outcome):

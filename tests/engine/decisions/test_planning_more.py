@@ -1,16 +1,38 @@
-"""Adding, reversing, reducing, protecting, sizing by equity and the limits that look at what was lost: each decided from values alone."""
+"""Adding, reversing, reducing, protecting, sizing by equity and the limits that look at what was
+lost: each decided from values alone.
+"""
 
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from decision_builders import BTC, LONG, NOW, SHORT, D, entry, holding, instrument, key, leaving, policy, position, report, signal, view
+from decision_builders import (
+    BTC,
+    LONG,
+    NOW,
+    SHORT,
+    D,
+    entry,
+    holding,
+    instrument,
+    key,
+    leaving,
+    policy,
+    position,
+    report,
+    signal,
+    view,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.decisions.planning import EntryPlan, Wait, plan_entry
 from engine.decisions.planning_exits import Carry, ExitPlan, plan_exit
-from engine.decisions.planning_protection import ProtectionContext, plan_protection, protection_words
+from engine.decisions.planning_protection import (
+    ProtectionContext,
+    plan_protection,
+    protection_words,
+)
 from engine.decisions.risk import trading_day
 from engine.decisions.routing import legs
 from engine.domain.account import EquityMarks
@@ -26,8 +48,13 @@ C = OutcomeCode
 def adding(**changes: Any) -> Any:
     held = changes.pop("holding", holding(share=D("2")))
     at_exchange = changes.pop("position", position(quantity=D("2"), leverage=D("3")))
-    account = view(holdings=() if held is None else (held,), report=report(() if at_exchange is None else (at_exchange,)))
-    return entry(signal=signal(action=Action.ADD, side=changes.pop("side", LONG)), account=account, **changes)
+    account = view(
+        holdings=() if held is None else (held,),
+        report=report(() if at_exchange is None else (at_exchange,)),
+    )
+    return entry(
+        signal=signal(action=Action.ADD, side=changes.pop("side", LONG)), account=account, **changes
+    )
 
 
 def test_an_add_keeps_the_position_s_leverage() -> None:
@@ -99,15 +126,21 @@ def test_a_reduce_below_the_least_quantity_is_carried_whole() -> None:
 
 def test_a_reduce_waits_for_an_entry_before_it() -> None:
     assert isinstance(plan_exit(reducing("0.5", holding=None, is_entering=True)), Wait)
-    assert isinstance(plan_exit(reducing("0.5", holding=holding(share=D("0"), entries_open=1))), Wait)
+    assert isinstance(
+        plan_exit(reducing("0.5", holding=holding(share=D("0"), entries_open=1))), Wait
+    )
 
 
 def test_a_reduce_waits_until_the_steps_of_the_contract_are_known() -> None:
-    assert isinstance(plan_exit(reducing("0.33335", holding=holding(share=D("1.001")), instrument=None)), Wait)
+    assert isinstance(
+        plan_exit(reducing("0.33335", holding=holding(share=D("1.001")), instrument=None)), Wait
+    )
 
 
 @given(st.lists(st.integers(1, 99), min_size=1, max_size=8), st.integers(1, 5000))
-def test_however_often_it_is_reduced_no_more_is_closed_than_was_asked_for(percents: list[int], steps: int) -> None:
+def test_however_often_it_is_reduced_no_more_is_closed_than_was_asked_for(
+    percents: list[int], steps: int
+) -> None:
     share = D("0.001") * steps
     exact, held = share, holding(share=share)
     for percent in percents:
@@ -128,7 +161,11 @@ def test_a_fraction_is_between_nothing_and_everything(fraction: str) -> None:
 
 
 def protecting(**changes: Any) -> ProtectionContext:
-    said = {name: changes.pop(name) for name in ("stop_loss", "take_profit", "no_stop_loss", "no_take_profit", "side") if name in changes}
+    said = {
+        name: changes.pop(name)
+        for name in ("stop_loss", "take_profit", "no_stop_loss", "no_take_profit", "side")
+        if name in changes
+    }
     base: dict[str, Any] = {
         "signal": signal(action=Action.SET_PROTECTION, **(said or {"stop_loss": D("90")})),
         "holding": holding(stop_loss=D("80"), take_profit=D("150")),
@@ -142,8 +179,12 @@ def protecting(**changes: Any) -> ProtectionContext:
 
 
 def test_what_a_signal_does_not_name_stays() -> None:
-    assert plan_protection(protecting(stop_loss=D("90.04"))) == ProtectionOrder(BTC, LONG, D("90.1"), D("150"))
-    assert plan_protection(protecting(no_take_profit=True)) == ProtectionOrder(BTC, LONG, D("80"), None)
+    assert plan_protection(protecting(stop_loss=D("90.04"))) == ProtectionOrder(
+        BTC, LONG, D("90.1"), D("150")
+    )
+    assert plan_protection(protecting(no_take_profit=True)) == ProtectionOrder(
+        BTC, LONG, D("80"), None
+    )
     short = protecting(holding=holding(side=SHORT), stop_loss=D("110.04"), take_profit=D("90.04"))
     assert plan_protection(short) == ProtectionOrder(BTC, SHORT, D("110.0"), D("90.1"))
     assert "no target" in protection_words(ProtectionOrder(BTC, LONG, D("80"), None))
@@ -170,12 +211,20 @@ def test_protection_that_is_not_set_says_why(changes: dict[str, Any], code: Outc
 
 def test_protection_waits_for_an_entry_that_has_not_filled() -> None:
     assert isinstance(plan_protection(protecting(holding=None, is_entering=True)), Wait)
-    assert isinstance(plan_protection(protecting(holding=holding(share=D("0"), entries_open=1))), Wait)
+    assert isinstance(
+        plan_protection(protecting(holding=holding(share=D("0"), entries_open=1))), Wait
+    )
 
 
 def sized(sizing: Any, **changes: Any) -> Any:
     said = {"stop_loss": changes.pop("stop")} if "stop" in changes else {}
-    return plan_entry(entry(signal=signal(**said), subscription=Subscription("sub", "a1", "s1", policy(sizing=sizing)), **changes))
+    return plan_entry(
+        entry(
+            signal=signal(**said),
+            subscription=Subscription("sub", "a1", "s1", policy(sizing=sizing)),
+            **changes,
+        )
+    )
 
 
 def test_sizes_from_equity_and_from_the_distance_to_the_stop() -> None:
@@ -195,7 +244,9 @@ MARKS = EquityMarks(D("1100"), NOW - timedelta(hours=3), "Europe/Berlin", D("125
         (RiskLimits(daily_loss=D("100.01"), drawdown_percent=21), None),
     ],
 )
-def test_losses_are_capped_from_the_day_s_start_and_from_the_highest_equity(limits: RiskLimits, code: OutcomeCode | None) -> None:
+def test_losses_are_capped_from_the_day_s_start_and_from_the_highest_equity(
+    limits: RiskLimits, code: OutcomeCode | None
+) -> None:
     answer = plan_entry(entry(limits=limits, day=MARKS))
     assert (answer.code if isinstance(answer, Outcome) else None) is code
     if isinstance(answer, Outcome):
@@ -209,10 +260,15 @@ def test_a_loss_limit_without_a_mark_fails_closed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("side", "seen", "denied"), [(LONG, "99.4", True), (LONG, "99.5", False), (SHORT, "100.6", True), (SHORT, "99", False)]
+    ("side", "seen", "denied"),
+    [(LONG, "99.4", True), (LONG, "99.5", False), (SHORT, "100.6", True), (SHORT, "99", False)],
 )
-def test_a_market_entry_is_denied_where_the_price_ran_away(side: Any, seen: str, denied: bool) -> None:
-    answer = plan_entry(entry(signal=signal(side=side, price=D(seen)), limits=RiskLimits(slippage_bps=51)))
+def test_a_market_entry_is_denied_where_the_price_ran_away(
+    side: Any, seen: str, denied: bool
+) -> None:
+    answer = plan_entry(
+        entry(signal=signal(side=side, price=D(seen)), limits=RiskLimits(slippage_bps=51))
+    )
     assert isinstance(answer, Outcome) is denied
     if isinstance(answer, Outcome):
         assert answer.code is C.DENIED_SLIPPAGE

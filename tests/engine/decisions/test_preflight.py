@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 
-from engine.decisions.preflight import Facts, SymbolNeed, check_items, key_days_left, key_warning, next_key_warning
+from engine.decisions.preflight import (
+    Facts,
+    SymbolNeed,
+    check_items,
+    key_days_left,
+    key_warning,
+    next_key_warning,
+)
 from engine.domain.account import AccountReport, Balance, Position
 from engine.domain.amounts import Money, Price, Quantity, Ratio
 from engine.domain.identifiers import Symbol
@@ -21,7 +28,14 @@ NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 BTC = Symbol("BTCUSDT")
 D = Decimal
 CONTRACT = Instrument(
-    BTC, Price(D("0.1")), Quantity(D("0.001")), Quantity(D("0.001")), Quantity(D("100")), Money(D("5")), Ratio(D("1")), Ratio(D("100"))
+    BTC,
+    Price(D("0.1")),
+    Quantity(D("0.001")),
+    Quantity(D("0.001")),
+    Quantity(D("100")),
+    Money(D("5")),
+    Ratio(D("1")),
+    Ratio(D("100")),
 )
 
 
@@ -34,16 +48,31 @@ def agreed(**changes: Any) -> SymbolNeed:
     """Return BTC in strategy trend: 50 of margin at leverage 5."""
     sizing = parse_sizing(changes.pop("sizing", {"mode": "fixed_margin", "margin": "50"}))
     leverage = parse_leverage(changes.pop("leverage", "5"))
-    policy = {name: changes.pop(name) for name in ("below_minimum", "allow_own_position") if name in changes}
+    policy = {
+        name: changes.pop(name)
+        for name in ("below_minimum", "allow_own_position")
+        if name in changes
+    }
     mode = changes.pop("mode", Mode.LIVE)
     known: dict[str, Any] = {"instrument": CONTRACT, "quote": quote(), **changes}
-    return SymbolNeed(BTC, "trend", CopyPolicy(mode, sizing, leverage, frozenset([BTC]), **policy), **known)
+    return SymbolNeed(
+        BTC, "trend", CopyPolicy(mode, sizing, leverage, frozenset([BTC]), **policy), **known
+    )
 
 
 def held(quantity: str = "0.01", leverage: str = "5") -> Position:
     """Return a long BTC position."""
     price = Price(D(65000))
-    return Position(BTC, PositionSide.LONG, Quantity(D(quantity)), price, price, Ratio(D(leverage)), Money(D(130)), Money(D(0)))
+    return Position(
+        BTC,
+        PositionSide.LONG,
+        Quantity(D(quantity)),
+        price,
+        price,
+        Ratio(D(leverage)),
+        Money(D(130)),
+        Money(D(0)),
+    )
 
 
 def report(free: str = "1000", *positions: Position) -> AccountReport:
@@ -54,9 +83,17 @@ def report(free: str = "1000", *positions: Position) -> AccountReport:
 def items(**changes: Any) -> dict[str, CheckItem]:
     """Check a healthy account with some facts changed; returns the items by what they are about."""
     facts: dict[str, Any] = {
-        "report": report(), "problem": "", "key_refused": False, "key_since": NOW - timedelta(days=10), "key_lasts_days": 90,
-        "elsewhere": (), "ours": {}, "needs": (agreed(),), "unmapped": {}, "fee_bps": Ratio(D(10)),
-    }  # fmt: skip
+        "report": report(),
+        "problem": "",
+        "key_refused": False,
+        "key_since": NOW - timedelta(days=10),
+        "key_lasts_days": 90,
+        "elsewhere": (),
+        "ours": {},
+        "needs": (agreed(),),
+        "unmapped": {},
+        "fee_bps": Ratio(D(10)),
+    }
     return {each.about: each for each in check_items(Facts(**(facts | changes)), NOW)}
 
 
@@ -64,19 +101,32 @@ def test_a_healthy_account_is_ok_and_the_numbers_are_there() -> None:
     found = items()
     assert list(found) == ["key", "funds", "BTCUSDT in trend"]
     assert {each.level for each in found.values()} == {Level.OK}
-    assert found["key"].sentence == "the exchange accepts the key; it was given here 10 days ago and lasts 90, so at most 80 days are left"
+    assert found["key"].sentence == (
+        "the exchange accepts the key; it was given here 10 days ago and lasts 90, so at most "
+        "80 days are left"
+    )
     assert found["funds"].sentence == "1000 USDT are free of 1000 in the futures wallet"
     assert found["BTCUSDT in trend"].sentence == (
-        "at 65000 and leverage 5 the smallest entry is 0.001 and needs 13.07 USDT; the agreed size is 0.003 and needs 39.2 USDT"
+        "at 65000 and leverage 5 the smallest entry is 0.001 and needs 13.07 USDT; the agreed "
+        "size is 0.003 and needs 39.2 USDT"
     )
 
 
 @pytest.mark.parametrize(
     ("age_days", "left", "level", "when"),
-    [(0, 90, Level.OK, ""), (75, 15, Level.OK, ""), (76, 14, Level.WARNING, "soon"), (83, 7, Level.WARNING, "this week"),
-     (89, 1, Level.WARNING, "today"), (90, 0, Level.WARNING, "today"), (120, -30, Level.WARNING, "today")],
-)  # fmt: skip
-def test_a_key_warns_at_14_7_and_1_days_and_an_accepted_old_one_stops_nothing(age_days: int, left: int, level: Level, when: str) -> None:
+    [
+        (0, 90, Level.OK, ""),
+        (75, 15, Level.OK, ""),
+        (76, 14, Level.WARNING, "soon"),
+        (83, 7, Level.WARNING, "this week"),
+        (89, 1, Level.WARNING, "today"),
+        (90, 0, Level.WARNING, "today"),
+        (120, -30, Level.WARNING, "today"),
+    ],
+)
+def test_a_key_warns_at_14_7_and_1_days_and_an_accepted_old_one_stops_nothing(
+    age_days: int, left: int, level: Level, when: str
+) -> None:
     since = NOW - timedelta(days=age_days)
     assert key_days_left(since, 90, NOW) == left
     assert key_days_left(since, 90, NOW - timedelta(seconds=1)) == left + 1
@@ -89,21 +139,38 @@ def test_a_key_warns_at_14_7_and_1_days_and_an_accepted_old_one_stops_nothing(ag
 
 @pytest.mark.parametrize(
     ("left", "warning", "until"),
-    [(timedelta(days=90), None, timedelta(days=76)), (timedelta(days=14, seconds=1), None, timedelta(seconds=1)),
-     (timedelta(days=14), 14, timedelta(days=7)), (timedelta(days=7), 7, timedelta(days=6)), (timedelta(days=2), 7, timedelta(days=1)),
-     (timedelta(days=1), 1, timedelta(days=1)), (timedelta(seconds=1), 1, timedelta(seconds=1)), (timedelta(0), 0, None),
-     (timedelta(days=-30), 0, None)],
-)  # fmt: skip
-def test_a_key_comes_to_one_warning_after_the_other(left: timedelta, warning: int | None, until: timedelta | None) -> None:
+    [
+        (timedelta(days=90), None, timedelta(days=76)),
+        (timedelta(days=14, seconds=1), None, timedelta(seconds=1)),
+        (timedelta(days=14), 14, timedelta(days=7)),
+        (timedelta(days=7), 7, timedelta(days=6)),
+        (timedelta(days=2), 7, timedelta(days=1)),
+        (timedelta(days=1), 1, timedelta(days=1)),
+        (timedelta(seconds=1), 1, timedelta(seconds=1)),
+        (timedelta(0), 0, None),
+        (timedelta(days=-30), 0, None),
+    ],
+)
+def test_a_key_comes_to_one_warning_after_the_other(
+    left: timedelta, warning: int | None, until: timedelta | None
+) -> None:
     since = NOW + left - timedelta(days=90)
     assert key_warning(since, 90, NOW) == warning
     assert next_key_warning(since, 90, NOW) == until
     if until is not None:
-        assert key_warning(since, 90, NOW + until - timedelta(microseconds=1)) == warning != key_warning(since, 90, NOW + until)
+        assert (
+            key_warning(since, 90, NOW + until - timedelta(microseconds=1))
+            == warning
+            != key_warning(since, 90, NOW + until)
+        )
 
 
-@pytest.mark.parametrize(("refused", "about", "do"), [(True, "key", "make a new key"), (False, "account", "tried again")])
-def test_an_account_that_cannot_be_read_stops_entries_and_says_whose_move_it_is(refused: bool, about: str, do: str) -> None:
+@pytest.mark.parametrize(
+    ("refused", "about", "do"), [(True, "key", "make a new key"), (False, "account", "tried again")]
+)
+def test_an_account_that_cannot_be_read_stops_entries_and_says_whose_move_it_is(
+    refused: bool, about: str, do: str
+) -> None:
     found = items(report=None, problem="Rejected: no", key_refused=refused)
     assert "funds" not in found
     assert found[about].level is Level.STOPS_ENTRIES
@@ -111,11 +178,15 @@ def test_an_account_that_cannot_be_read_stops_entries_and_says_whose_move_it_is(
 
 
 def test_missing_money_is_explained_by_what_lies_elsewhere() -> None:
-    elsewhere = (FundsElsewhere("the spot wallet", Money(D("120.5")), "USDT"), FundsElsewhere("the rupee wallet", Money(D(900)), "INR"))
+    elsewhere = (
+        FundsElsewhere("the spot wallet", Money(D("120.5")), "USDT"),
+        FundsElsewhere("the rupee wallet", Money(D(900)), "INR"),
+    )
     found = items(report=report("3"), elsewhere=elsewhere)["funds"]
     assert found.level is Level.STOPS_ENTRIES
     assert found.sentence == (
-        "3 USDT are free of 1000 in the futures wallet; besides, 120.5 USDT in the spot wallet and 900 INR in the rupee wallet, which "
+        "3 USDT are free of 1000 in the futures wallet; besides, 120.5 USDT in the spot wallet "
+        "and 900 INR in the rupee wallet, which "
         "cannot be traded with here; the smallest entry needs 13.07 USDT"
     )
     assert found.do == "move money to the futures wallet at the exchange"
@@ -128,13 +199,23 @@ def test_missing_money_is_explained_by_what_lies_elsewhere() -> None:
     [
         (held(), "0.01", agreed(), Level.OK, "is held by a strategy"),
         (held(leverage="20"), "0.01", agreed(), Level.WARNING, "above the agreed leverage of 5"),
-        (held(), "0", agreed(), Level.STOPS_ENTRIES, "0.01 is the owner's own: entries in it are skipped"),
+        (
+            held(),
+            "0",
+            agreed(),
+            Level.STOPS_ENTRIES,
+            "0.01 is the owner's own: entries in it are skipped",
+        ),
         (held(), "0.004", agreed(), Level.STOPS_ENTRIES, "0.006 is the owner's own"),
         (held(), "0", agreed(allow_own_position=True), Level.OK, "0.01 is the owner's own"),
     ],
 )
-def test_positions_that_are_there_are_told_apart(position: Position, ours: str, need: SymbolNeed, level: Level, words: str) -> None:
-    found = items(report=report("1000", position), ours={BTC: Quantity(D(ours))}, needs=(need,))[BTC]
+def test_positions_that_are_there_are_told_apart(
+    position: Position, ours: str, need: SymbolNeed, level: Level, words: str
+) -> None:
+    found = items(report=report("1000", position), ours={BTC: Quantity(D(ours))}, needs=(need,))[
+        BTC
+    ]
     assert found.level is level
     assert words in found.sentence
 
@@ -144,16 +225,34 @@ def test_positions_that_are_there_are_told_apart(position: Position, ours: str, 
     [
         (agreed(instrument=None), Level.STOPS_ENTRIES, "does not list"),
         (agreed(instrument=None, contracts_known=False), Level.WARNING, "cannot be read now"),
-        (agreed(leverage="200"), Level.STOPS_ENTRIES, "leverage 200 was agreed, and the exchange allows 1 to 100"),
+        (
+            agreed(leverage="200"),
+            Level.STOPS_ENTRIES,
+            "leverage 200 was agreed, and the exchange allows 1 to 100",
+        ),
         (agreed(quote=None), Level.WARNING, "no price"),
-        (agreed(sizing={"mode": "fixed_margin", "margin": "5"}), Level.STOPS_ENTRIES, "gives 0, so copies are skipped"),
-        (agreed(sizing={"mode": "fixed_margin", "margin": "5"}, below_minimum=BelowMinimum.LIFT), Level.WARNING, "is lifted to it"),
-        (agreed(sizing={"mode": "fixed_margin", "margin": "5000"}), Level.STOPS_ENTRIES, "and 1000 USDT are free"),
+        (
+            agreed(sizing={"mode": "fixed_margin", "margin": "5"}),
+            Level.STOPS_ENTRIES,
+            "gives 0, so copies are skipped",
+        ),
+        (
+            agreed(sizing={"mode": "fixed_margin", "margin": "5"}, below_minimum=BelowMinimum.LIFT),
+            Level.WARNING,
+            "is lifted to it",
+        ),
+        (
+            agreed(sizing={"mode": "fixed_margin", "margin": "5000"}),
+            Level.STOPS_ENTRIES,
+            "and 1000 USDT are free",
+        ),
         (agreed(sizing={"mode": "multiplier", "factor": "2"}), Level.OK, "needs 13.07"),
         (agreed(mode=Mode.WATCH), Level.WARNING, "only watches"),
     ],
 )
-def test_each_contract_is_asked_what_it_needs_now(need: SymbolNeed, level: Level, words: str) -> None:
+def test_each_contract_is_asked_what_it_needs_now(
+    need: SymbolNeed, level: Level, words: str
+) -> None:
     found = items(needs=(need,))["BTCUSDT in trend"]
     assert found.level is level
     assert words in found.sentence

@@ -16,11 +16,15 @@ LONG, SHORT = PositionSide.LONG, PositionSide.SHORT
 D = Decimal
 
 
-def buy(quantity: str, price: str, fee: str = "0", side: PositionSide = LONG, minutes: int = 0) -> Fill:
+def buy(
+    quantity: str, price: str, fee: str = "0", side: PositionSide = LONG, minutes: int = 0
+) -> Fill:
     return Fill(side, True, D(quantity), D(price), D(fee), NOW + timedelta(minutes=minutes))
 
 
-def sell(quantity: str, price: str, fee: str = "0", side: PositionSide = LONG, minutes: int = 9) -> Fill:
+def sell(
+    quantity: str, price: str, fee: str = "0", side: PositionSide = LONG, minutes: int = 9
+) -> Fill:
     return Fill(side, False, D(quantity), D(price), D(fee), NOW + timedelta(minutes=minutes))
 
 
@@ -36,23 +40,36 @@ def sell(quantity: str, price: str, fee: str = "0", side: PositionSide = LONG, m
         ([buy("1", "100")], []),
     ],
 )
-def test_a_trade_is_what_it_brought_less_what_it_cost_and_the_fees_of_both_ends(fills: list[Fill], results: list[str]) -> None:
+def test_a_trade_is_what_it_brought_less_what_it_cost_and_the_fees_of_both_ends(
+    fills: list[Fill], results: list[str]
+) -> None:
     _, trades = fold_all(fills)
     assert [each.result for each in trades] == [D(each) for each in results]
 
 
 def test_a_trade_tells_average_price_and_times() -> None:
     _, trades = fold_all([buy("1", "100"), buy("3", "104", minutes=3), sell("4", "110")])
-    assert trades == [Trade(LONG, D(4), D("103.000000000000"), D(110), D(0), D(28), NOW, NOW + timedelta(minutes=9))]
+    assert trades == [
+        Trade(
+            LONG, D(4), D("103.000000000000"), D(110), D(0), D(28), NOW, NOW + timedelta(minutes=9)
+        )
+    ]
 
 
 numbers = st.decimals(min_value="0.001", max_value="1000", places=3)
-steps = st.lists(st.tuples(st.booleans(), numbers, numbers, st.decimals(min_value="0", max_value="5", places=4)), max_size=25)
+steps = st.lists(
+    st.tuples(st.booleans(), numbers, numbers, st.decimals(min_value="0", max_value="5", places=4)),
+    max_size=25,
+)
 
 
 @given(steps, st.sampled_from([LONG, SHORT]))
-def test_money_is_conserved(moves: list[tuple[bool, Decimal, Decimal, Decimal]], side: PositionSide) -> None:
-    fills = [Fill(side, is_entry, quantity, price, fee, NOW) for is_entry, quantity, price, fee in moves]
+def test_money_is_conserved(
+    moves: list[tuple[bool, Decimal, Decimal, Decimal]], side: PositionSide
+) -> None:
+    fills = [
+        Fill(side, is_entry, quantity, price, fee, NOW) for is_entry, quantity, price, fee in moves
+    ]
     held, cash = D(0), D(0)
     kept = []
     for each in fills:
@@ -65,20 +82,40 @@ def test_money_is_conserved(moves: list[tuple[bool, Decimal, Decimal, Decimal]],
         cash += sign * quantity * each.price - each.fee
         held += quantity if each.is_entry else -quantity
     left, trades = fold_all(kept)
-    open_cost = D(0) if left is None else (left.cost or D(0)) * (-1 if side is LONG else 1) - (left.fees or D(0))
-    assert abs(sum((each.result or D(0) for each in trades), D(0)) + open_cost - cash) < D("0.000001")
+    open_cost = (
+        D(0)
+        if left is None
+        else (left.cost or D(0)) * (-1 if side is LONG else 1) - (left.fees or D(0))
+    )
+    assert abs(sum((each.result or D(0) for each in trades), D(0)) + open_cost - cash) < D(
+        "0.000001"
+    )
     assert (left.quantity if left is not None else D(0)) == held
 
 
 @given(numbers, numbers, numbers)
-def test_splitting_a_fill_changes_nothing(quantity: Decimal, entry: Decimal, exit_: Decimal) -> None:
+def test_splitting_a_fill_changes_nothing(
+    quantity: Decimal, entry: Decimal, exit_: Decimal
+) -> None:
     whole = fold_all([buy(str(quantity), str(entry)), sell(str(quantity), str(exit_))])[1]
     half = quantity / 2
-    split = fold_all([buy(str(half), str(entry)), buy(str(half), str(entry)), sell(str(half), str(exit_)), sell(str(half), str(exit_))])[1]
-    assert abs(sum((each.result or D(0) for each in whole), D(0)) - sum((each.result or D(0) for each in split), D(0))) < D("0.000001")
+    split = fold_all(
+        [
+            buy(str(half), str(entry)),
+            buy(str(half), str(entry)),
+            sell(str(half), str(exit_)),
+            sell(str(half), str(exit_)),
+        ]
+    )[1]
+    assert abs(
+        sum((each.result or D(0) for each in whole), D(0))
+        - sum((each.result or D(0) for each in split), D(0))
+    ) < D("0.000001")
 
 
-@pytest.mark.parametrize(("points", "deepest"), [([], "0"), (["1", "2"], "0"), (["0", "5", "-1", "4", "3"], "6")])
+@pytest.mark.parametrize(
+    ("points", "deepest"), [([], "0"), (["1", "2"], "0"), (["0", "5", "-1", "4", "3"], "6")]
+)
 def test_the_deepest_fall_is_below_the_highest_so_far(points: list[str], deepest: str) -> None:
     assert drawdown(map(D, points)) == D(deepest)
 
@@ -87,12 +124,22 @@ def test_what_nobody_told_is_never_taken_as_zero_and_spoils_no_later_trade() -> 
     untold = Fill(LONG, False, D(1), None, None, NOW, state=BookState.OPEN)
     left, trades = fold_all([buy("2", "100", "0.4"), untold, sell("1", "110", "0.2")])
     assert left is None
-    assert [(each.result, each.state) for each in trades] == [(None, BookState.OPEN), (D("9.6"), BookState.SETTLED)]
-    assert (trades[0].entry_price, trades[0].exit_price, trades[0].fees, trades[0].gross) == (D(100), None, None, None)
+    assert [(each.result, each.state) for each in trades] == [
+        (None, BookState.OPEN),
+        (D("9.6"), BookState.SETTLED),
+    ]
+    assert (trades[0].entry_price, trades[0].exit_price, trades[0].fees, trades[0].gross) == (
+        D(100),
+        None,
+        None,
+        None,
+    )
 
 
 def test_a_trade_with_an_entry_that_nobody_priced_has_no_result_but_its_quantity_counts() -> None:
     untold = Fill(LONG, True, D(1), None, D(0), NOW, state=BookState.UNEXPLAINED)
     left, trades = fold_all([buy("1", "100"), untold, sell("2", "110")])
     assert left is None
-    assert [(each.quantity, each.entry_price, each.result, each.state) for each in trades] == [(D(2), None, None, BookState.UNEXPLAINED)]
+    assert [(each.quantity, each.entry_price, each.result, each.state) for each in trades] == [
+        (D(2), None, None, BookState.UNEXPLAINED)
+    ]

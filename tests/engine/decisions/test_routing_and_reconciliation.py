@@ -1,4 +1,6 @@
-"""Whom a signal reaches, which switches stand in the way, and what a reading of the exchange corrects."""
+"""Whom a signal reaches, which switches stand in the way, and what a reading of the exchange
+corrects.
+"""
 
 from datetime import timedelta
 from typing import Any
@@ -8,12 +10,26 @@ from decision_builders import BTC, ETH, LONG, NOW, SHORT, D, holding, position, 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.decisions.reconciliation import ForeignOrders, LostOrders, OwnPosition, ShareShrunk, apply, reconcile, words_of
+from engine.decisions.reconciliation import (
+    ForeignOrders,
+    LostOrders,
+    OwnPosition,
+    ShareShrunk,
+    apply,
+    reconcile,
+    words_of,
+)
 from engine.decisions.routing import concerning, concerns
 from engine.domain.holding import SwitchScope
 from engine.domain.order import OrderSide, OrderStatus
 
-HERE = {"account_id": "a1", "account_name": "ann", "strategy_id": "s1", "strategy_name": "trend", "exchange": "paper"}
+HERE = {
+    "account_id": "a1",
+    "account_name": "ann",
+    "strategy_id": "s1",
+    "strategy_name": "trend",
+    "exchange": "paper",
+}
 
 
 @pytest.mark.parametrize(
@@ -26,17 +42,32 @@ HERE = {"account_id": "a1", "account_name": "ann", "strategy_id": "s1", "strateg
     ],
 )
 def test_a_switch_concerns_exactly_its_scope(scope: SwitchScope, targets: set[str]) -> None:
-    everything = {"", "a1", "ann", "s1", "trend", "paper", "elsewhere"} if scope is not SwitchScope.ALL else targets
-    assert {each for each in everything if concerns(switch(scope=scope, target=each), **HERE)} == targets
+    everything = (
+        {"", "a1", "ann", "s1", "trend", "paper", "elsewhere"}
+        if scope is not SwitchScope.ALL
+        else targets
+    )
+    assert {
+        each for each in everything if concerns(switch(scope=scope, target=each), **HERE)
+    } == targets
 
 
 def test_the_widest_switch_is_the_one_that_is_told() -> None:
-    on = [switch(scope=SwitchScope.ACCOUNT, target="ann"), switch(scope=SwitchScope.EXCHANGE, target="other"), switch()]
+    on = [
+        switch(scope=SwitchScope.ACCOUNT, target="ann"),
+        switch(scope=SwitchScope.EXCHANGE, target="other"),
+        switch(),
+    ]
     assert [each.scope for each in concerning(on, **HERE)] == [SwitchScope.ALL, SwitchScope.ACCOUNT]
 
 
 def compare(holdings: tuple[Any, ...], reading: Any, **changes: Any) -> Any:
-    known: dict[str, Any] = {"unsettled": (), "exiting": (), "bound_ids": (), "client_id_known": lambda _: False}
+    known: dict[str, Any] = {
+        "unsettled": (),
+        "exiting": (),
+        "bound_ids": (),
+        "client_id_known": lambda _: False,
+    }
     return reconcile(holdings, reading, **(known | changes))
 
 
@@ -68,17 +99,26 @@ def test_a_position_that_its_owner_opened_in_place_of_ours_is_his() -> None:
     held, stands = holding(position_id="p1"), position(id="p2", quantity=D("3"))
     gone, own = compare((held,), report((stands,)), closed_ids=("p1",))
     assert (gone.share_to, gone.detached, own.quantity) == (0, True, D("3"))
-    assert compare((held,), report((stands,))) == (OwnPosition(BTC, LONG, D("1")),)  # nothing says yet that ours was closed
+    assert compare((held,), report((stands,))) == (
+        OwnPosition(BTC, LONG, D("1")),
+    )  # nothing says yet that ours was closed
 
 
 def test_what_is_beyond_our_share_is_told_and_left_alone() -> None:
     reading = report((position(quantity=D("5")), position(symbol=ETH)))
-    assert compare((holding(),), reading) == (OwnPosition(BTC, LONG, D("3")), OwnPosition(ETH, LONG, D("2")))
+    assert compare((holding(),), reading) == (
+        OwnPosition(BTC, LONG, D("3")),
+        OwnPosition(ETH, LONG, D("2")),
+    )
 
 
-@pytest.mark.parametrize(("holdings", "unsettled"), [((holding(),), (BTC,)), ((holding(entries_open=1),), ())])
+@pytest.mark.parametrize(
+    ("holdings", "unsettled"), [((holding(),), (BTC,)), ((holding(entries_open=1),), ())]
+)
 @pytest.mark.parametrize("positions", [(), (position(quantity=D("9")),)])
-def test_a_symbol_with_something_under_way_is_left_alone(holdings: Any, unsettled: Any, positions: Any) -> None:
+def test_a_symbol_with_something_under_way_is_left_alone(
+    holdings: Any, unsettled: Any, positions: Any
+) -> None:
     assert compare(holdings, report(positions), unsettled=unsettled) == ()
 
 
@@ -98,11 +138,15 @@ def lost(*steps: str) -> tuple[Any, ...]:
     """Return filled orders of ours that the ledger lacks, in order, such as "SELL 2"."""
     return tuple(
         row(
-            exchange_order_id=f"l{n}", side=OrderSide[side], quantity=D(size), filled_quantity=D(size), status=OrderStatus.FILLED,
+            exchange_order_id=f"l{n}",
+            side=OrderSide[side],
+            quantity=D(size),
+            filled_quantity=D(size),
+            status=OrderStatus.FILLED,
             created_at=NOW + timedelta(seconds=n),
         )
         for n, (side, size) in enumerate(each.split() for each in steps)
-    )  # fmt: skip
+    )
 
 
 OURS = "an order of this engine that this ledger lacks"
@@ -116,16 +160,36 @@ OURS = "an order of this engine that this ledger lacks"
         (("SELL 0.5", "BUY 1", "SELL 2.5"), None, f"{OURS} closed the position", False),
         (("SELL 2", "BUY 3", "SELL 3"), None, f"{OURS} closed the position", False),
         # closed by us, and entered again by orders that nobody follows
-        (("SELL 2", "BUY 1"), position(quantity=D("1"), id="p2"), f"{OURS} closed the position; the one that stands there now", True),
-        (("SELL 2", "SELL 3"), position(side=SHORT, quantity=D("3")), f"{OURS} closed the position; the one that stands there now", True),
+        (
+            ("SELL 2", "BUY 1"),
+            position(quantity=D("1"), id="p2"),
+            f"{OURS} closed the position; the one that stands there now",
+            True,
+        ),
+        (
+            ("SELL 2", "SELL 3"),
+            position(side=SHORT, quantity=D("3")),
+            f"{OURS} closed the position; the one that stands there now",
+            True,
+        ),
         # a part
-        (("SELL 1.5",), position(quantity=D("0.5")), f"{OURS} closed a part of the position", False),
+        (
+            ("SELL 1.5",),
+            position(quantity=D("0.5")),
+            f"{OURS} closed a part of the position",
+            False,
+        ),
         # closed outside, or in part: what was entered and left between says nothing about it
         ((), None, "the position was closed outside the engine", True),
         (("BUY 1",), None, "the position was closed outside the engine", True),
         (("BUY 5", "SELL 5"), None, "the position was closed outside the engine", True),
         (("SELL 0.5",), None, f"a liquidation; {OURS} closed 0.5 of it", True),
-        (("SELL 0.5",), position(quantity=D("1")), f"closed a part; {OURS} closed 0.5 of it", False),
+        (
+            ("SELL 0.5",),
+            position(quantity=D("1")),
+            f"closed a part; {OURS} closed 0.5 of it",
+            False,
+        ),
     ],
 )
 def test_who_closed_a_position_is_told_by_the_orders_of_ours_that_the_ledger_lacks(
@@ -133,11 +197,16 @@ def test_who_closed_a_position_is_told_by_the_orders_of_ours_that_the_ledger_lac
 ) -> None:
     reading = report(() if stands is None else (stands,))
     found = compare(
-        (holding(position_id="p1"),), reading, lost=lost(*steps), closed_ids=("p1",) if stands is not None and stands.id else ()
+        (holding(position_id="p1"),),
+        reading,
+        lost=lost(*steps),
+        closed_ids=("p1",) if stands is not None and stands.id else (),
     )
     assert isinstance(found[0], ShareShrunk)
     assert cause in found[0].cause
-    assert ("outside the engine" in found[0].cause) is ("outside the engine" in cause or "liquidation" in cause)
+    assert ("outside the engine" in found[0].cause) is (
+        "outside the engine" in cause or "liquidation" in cause
+    )
     assert found[0].detached is detached
 
 
@@ -145,15 +214,50 @@ def test_who_closed_a_position_is_told_by_the_orders_of_ours_that_the_ledger_lac
     ("held", "steps", "stands", "beyond", "by_lost", "words"),
     [
         ((), (), position(), "2", "0", "the owner holds LONG 2 BTCUSDT beside us"),
-        ((), ("BUY 2",), position(), "2", "2", f"LONG 2 BTCUSDT stands beside our share: {OURS} opened it"),
-        ((), ("BUY 2",), position(quantity=D("5")), "5", "2", f"the owner holds LONG 5 BTCUSDT beside us; {OURS} opened 2 of it"),
+        (
+            (),
+            ("BUY 2",),
+            position(),
+            "2",
+            "2",
+            f"LONG 2 BTCUSDT stands beside our share: {OURS} opened it",
+        ),
+        (
+            (),
+            ("BUY 2",),
+            position(quantity=D("5")),
+            "5",
+            "2",
+            f"the owner holds LONG 5 BTCUSDT beside us; {OURS} opened 2 of it",
+        ),
         ((), ("BUY 2", "SELL 2"), position(), "2", "0", "the owner holds"),
         ((holding(),), ("BUY 1",), position(quantity=D("3")), "1", "1", "stands beside our share"),
-        ((holding(),), ("SELL 1", "BUY 2"), position(quantity=D("3")), "1", "1", "stands beside our share"),
-        ((holding(),), ("SELL 2", "SELL 3"), position(side=SHORT, quantity=D("3")), "3", "3", "stands beside our share"),
+        (
+            (holding(),),
+            ("SELL 1", "BUY 2"),
+            position(quantity=D("3")),
+            "1",
+            "1",
+            "stands beside our share",
+        ),
+        (
+            (holding(),),
+            ("SELL 2", "SELL 3"),
+            position(side=SHORT, quantity=D("3")),
+            "3",
+            "3",
+            "stands beside our share",
+        ),
         ((holding(),), (), position(side=SHORT, quantity=D("3")), "3", "0", "the owner holds"),
         ((holding(position_id="p1"),), (), position(id="p2"), "2", "0", "the owner holds"),
-        ((holding(position_id="p1"),), ("SELL 2", "BUY 2"), position(id="p2"), "2", "2", "stands beside our share"),
+        (
+            (holding(position_id="p1"),),
+            ("SELL 2", "BUY 2"),
+            position(id="p2"),
+            "2",
+            "2",
+            "stands beside our share",
+        ),
     ],
 )
 def test_what_stands_beside_our_share_is_the_owners_but_for_what_lost_orders_opened(
@@ -185,7 +289,9 @@ def test_an_order_that_the_ledger_lacks_is_named_once_as_lost_where_the_history_
 ) -> None:
     found = compare((), report((), resting), met_ids=met, lost=in_history)
     named = {type(each): each.exchange_order_ids for each in found}
-    assert named == {kind: ids for kind, ids in ((ForeignOrders, foreign), (LostOrders, as_lost)) if ids}
+    assert named == {
+        kind: ids for kind, ids in ((ForeignOrders, foreign), (LostOrders, as_lost)) if ids
+    }
     told = [words_of(each)["differs"] for each in found if isinstance(each, LostOrders)]
     assert all("may still rest" in each for each in told)
 
@@ -200,14 +306,21 @@ quantities = st.decimals("0", "9", places=2, allow_nan=False, allow_infinity=Fal
 symbols = st.sampled_from([BTC, ETH, "SOLUSDT"])
 sides = st.sampled_from([LONG, SHORT])
 held = st.lists(
-    st.builds(holding, symbol=symbols, side=sides, share=quantities, entries_open=st.integers(0, 1)),
+    st.builds(
+        holding, symbol=symbols, side=sides, share=quantities, entries_open=st.integers(0, 1)
+    ),
     unique_by=lambda each: each.symbol,
 )
-there = st.lists(st.builds(position, symbol=symbols, side=sides, quantity=quantities), unique_by=lambda each: each.symbol)
+there = st.lists(
+    st.builds(position, symbol=symbols, side=sides, quantity=quantities),
+    unique_by=lambda each: each.symbol,
+)
 
 
 @given(held, there, st.sets(symbols), st.sets(symbols))
-def test_reconciling_twice_changes_nothing_and_never_raises_a_share(holdings: Any, positions: Any, unsettled: Any, exiting: Any) -> None:
+def test_reconciling_twice_changes_nothing_and_never_raises_a_share(
+    holdings: Any, positions: Any, unsettled: Any, exiting: Any
+) -> None:
     reading = report(tuple(positions))
     first = compare(tuple(holdings), reading, unsettled=unsettled, exiting=exiting)
     after = apply(holdings, first)
@@ -215,4 +328,6 @@ def test_reconciling_twice_changes_nothing_and_never_raises_a_share(holdings: An
     assert not [each for each in again if isinstance(each, ShareShrunk)]
     assert apply(after, again) == after
     assert all(new.share <= old.share for new, old in zip(after, holdings, strict=True))
-    assert all(new == old for new, old in zip(after, holdings, strict=True) if old.symbol in unsettled)
+    assert all(
+        new == old for new, old in zip(after, holdings, strict=True) if old.symbol in unsettled
+    )

@@ -1,4 +1,6 @@
-"""The debugger names what people really get wrong, and never tells a secret or a signature that would be valid."""
+"""The debugger names what people really get wrong, and never tells a secret or a signature that
+would be valid.
+"""
 
 import hashlib
 import hmac
@@ -27,7 +29,11 @@ def signed(body: bytes = BODY, key: str = TEXT, at: datetime = NOW) -> dict[str,
 
 def by_hand(key: bytes, body: bytes = BODY) -> dict[str, list[str]]:
     at = str(int(NOW.timestamp()))
-    return {"x-rexalgo-signature": [f"t={at},v1={hmac.new(key, at.encode() + b'.' + body, hashlib.sha256).hexdigest()}"]}
+    return {
+        "x-rexalgo-signature": [
+            f"t={at},v1={hmac.new(key, at.encode() + b'.' + body, hashlib.sha256).hexdigest()}"
+        ]
+    }
 
 
 def test_a_good_delivery_fits_in_every_part() -> None:
@@ -56,13 +62,35 @@ def test_a_good_delivery_fits_in_every_part() -> None:
         (by_hand(TEXT.removeprefix("whsec_").encode()), BODY, "without the prefix"),
         (by_hand(hashlib.sha256(TEXT.encode()).digest()), BODY, "hashed before use"),
         (signed(key="whsec_" + "ff" * 32), BODY, "none of this endpoint's secrets"),
-        ({"webhook-id": ["k1"], "webhook-timestamp": ["1732442400000"], "webhook-signature": ["v1,x"]}, BODY, "milliseconds"),
-        ({"webhook-id": ["k1"], "webhook-timestamp": ["1732442400"]}, BODY, "webhook-signature came 0 times"),
-        ({"webhook-id": ["k 1"], "webhook-timestamp": ["1"], "webhook-signature": ["v1,x"]}, BODY, "webhook-id has another form"),
-        ({"webhook-id": ["k1"], "webhook-timestamp": ["1"], "webhook-signature": ["x"]}, BODY, "webhook-signature has another form"),
+        (
+            {
+                "webhook-id": ["k1"],
+                "webhook-timestamp": ["1732442400000"],
+                "webhook-signature": ["v1,x"],
+            },
+            BODY,
+            "milliseconds",
+        ),
+        (
+            {"webhook-id": ["k1"], "webhook-timestamp": ["1732442400"]},
+            BODY,
+            "webhook-signature came 0 times",
+        ),
+        (
+            {"webhook-id": ["k 1"], "webhook-timestamp": ["1"], "webhook-signature": ["v1,x"]},
+            BODY,
+            "webhook-id has another form",
+        ),
+        (
+            {"webhook-id": ["k1"], "webhook-timestamp": ["1"], "webhook-signature": ["x"]},
+            BODY,
+            "webhook-signature has another form",
+        ),
     ],
 )
-def test_what_people_get_wrong_is_named(headers: dict[str, list[str]], body: bytes, words: str) -> None:
+def test_what_people_get_wrong_is_named(
+    headers: dict[str, list[str]], body: bytes, words: str
+) -> None:
     found = debug_delivery(headers, body, KEYS, NOW)
     assert any(words in each.what for each in found if not each.fits), found
     assert not found[-1].fits
@@ -77,7 +105,10 @@ def test_both_dialects_must_name_the_same_id() -> None:
 def test_a_secret_that_has_ended_is_named_with_its_end() -> None:
     keys = [KEYS[0], NamedKey("an older secret", Secret(OLDER), NOW - timedelta(hours=1))]
     found = debug_delivery(signed(key=OLDER), BODY, keys, NOW)
-    assert any("an older secret, which ended 2026-11-24 09:00:00 UTC" in each.what and not each.fits for each in found), found
+    assert any(
+        "an older secret, which ended 2026-11-24 09:00:00 UTC" in each.what and not each.fits
+        for each in found
+    ), found
     assert not found[-1].fits
 
 
@@ -90,15 +121,29 @@ def test_two_dialects_with_a_secret_each_are_refused_as_the_verification_does() 
 
 @pytest.mark.parametrize(("age_s", "fits"), [(299, True), (301, False)])
 def test_the_window_is_that_of_this_place(age_s: int, fits: bool) -> None:
-    assert debug_delivery(signed(at=NOW - timedelta(seconds=age_s)), BODY, KEYS, NOW, 300)[-1].fits is fits
+    assert (
+        debug_delivery(signed(at=NOW - timedelta(seconds=age_s)), BODY, KEYS, NOW, 300)[-1].fits
+        is fits
+    )
 
 
-edits = st.sampled_from([BODY, BODY + b"\n", BODY.replace(b"k1", b"k2"), b"", BODY.replace(b" ", b"")])
-header_edits = st.sampled_from(["none", "second key", "twice", "upper", "with b", "b of another key", "nine"])
+edits = st.sampled_from(
+    [BODY, BODY + b"\n", BODY.replace(b"k1", b"k2"), b"", BODY.replace(b" ", b"")]
+)
+header_edits = st.sampled_from(
+    ["none", "second key", "twice", "upper", "with b", "b of another key", "nine"]
+)
 
 
-@given(edits, header_edits, st.integers(-120, 120), st.sampled_from([TEXT, OLDER, "whsec_" + "ff" * 32]))
-def test_the_last_word_is_that_of_the_verification(body: bytes, edit: str, age_s: int, key: str) -> None:
+@given(
+    edits,
+    header_edits,
+    st.integers(-120, 120),
+    st.sampled_from([TEXT, OLDER, "whsec_" + "ff" * 32]),
+)
+def test_the_last_word_is_that_of_the_verification(
+    body: bytes, edit: str, age_s: int, key: str
+) -> None:
     headers = signed(key=key, at=NOW - timedelta(seconds=age_s))
     value = headers["x-rexalgo-signature"][0]
     if edit == "second key":

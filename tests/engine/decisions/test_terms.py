@@ -1,4 +1,6 @@
-"""What is said about terms before anybody agrees to them: absurd ones never pass in silence, ordinary ones are not talked about."""
+"""What is said about terms before anybody agrees to them: absurd ones never pass in silence,
+ordinary ones are not talked about.
+"""
 
 from decimal import Decimal
 
@@ -13,31 +15,64 @@ from engine.domain.account import AccountReport, Balance
 from engine.domain.amounts import Money, Price, Quantity, Ratio, plain
 from engine.domain.identifiers import Symbol
 from engine.domain.instrument import Instrument
-from engine.domain.subscription import BelowMinimum, CopyPolicy, Mode, RiskLimits, parse_leverage, parse_limits, parse_sizing
+from engine.domain.subscription import (
+    BelowMinimum,
+    CopyPolicy,
+    Mode,
+    RiskLimits,
+    parse_leverage,
+    parse_limits,
+    parse_sizing,
+)
 from engine.ports.market_data import Quote
 
 BTC = Symbol("BTCUSDT")
 D = Decimal
 NO_LIMITS = RiskLimits()
 CONTRACT = Instrument(
-    BTC, Price(D("0.1")), Quantity(D("0.001")), Quantity(D("0.001")), Quantity(D("100")), Money(D("5")), Ratio(D("1")), Ratio(D("125"))
-)  # fmt: skip
+    BTC,
+    Price(D("0.1")),
+    Quantity(D("0.001")),
+    Quantity(D("0.001")),
+    Quantity(D("100")),
+    Money(D("5")),
+    Ratio(D("1")),
+    Ratio(D("125")),
+)
 
 
 def told(
-    size: dict[str, str], leverage: object = "5", *, price: str = "65000", worth: str | None = "1000", free: str | None = None,
-    limits: dict[str, object] | None = None, operator: RiskLimits = NO_LIMITS, lift: bool = False,
-    contract: Instrument | None = CONTRACT, is_known: bool = True,
-) -> dict[str, str]:  # fmt: skip
+    size: dict[str, str],
+    leverage: object = "5",
+    *,
+    price: str = "65000",
+    worth: str | None = "1000",
+    free: str | None = None,
+    limits: dict[str, object] | None = None,
+    operator: RiskLimits = NO_LIMITS,
+    lift: bool = False,
+    contract: Instrument | None = CONTRACT,
+    is_known: bool = True,
+) -> dict[str, str]:
     """Return the warnings by field for an account of that worth."""
     policy = CopyPolicy(
-        Mode.LIVE, parse_sizing(size), parse_leverage(leverage), frozenset([BTC]), parse_limits(limits or {}),
+        Mode.LIVE,
+        parse_sizing(size),
+        parse_leverage(leverage),
+        frozenset([BTC]),
+        parse_limits(limits or {}),
         BelowMinimum.LIFT if lift else BelowMinimum.SKIP,
-    )  # fmt: skip
+    )
     quote = None if not price else Quote(BTC, Price(D(price)), Price(D(price)), NOW)
-    report = None if worth is None else AccountReport(Balance(Money(D(free or worth)), Money(D(worth))), (), (), NOW)
+    report = (
+        None
+        if worth is None
+        else AccountReport(Balance(Money(D(free or worth)), Money(D(worth))), (), (), NOW)
+    )
     need = SymbolNeed(BTC, "trend", policy, contract, quote, is_known)
-    found = warn_of_terms(TermsFacts(policy, Ratio(D(5)), [need], report, operator, Ratio(D(6)), 10))
+    found = warn_of_terms(
+        TermsFacts(policy, Ratio(D(5)), [need], report, operator, Ratio(D(6)), 10)
+    )
     fields: dict[str, str] = {}
     for each in found:
         assert isinstance(each, TermsWarning)
@@ -51,7 +86,14 @@ def margin(amount: str) -> dict[str, str]:
 
 def test_ordinary_terms_are_not_talked_about() -> None:
     assert told(margin("50")) == {}
-    assert told({"mode": "equity_share", "share": "0.05"}, worth="10000", limits={"daily_loss": "100", "entry_age_s": 5}) == {}
+    assert (
+        told(
+            {"mode": "equity_share", "share": "0.05"},
+            worth="10000",
+            limits={"daily_loss": "100", "entry_age_s": 5},
+        )
+        == {}
+    )
     assert told({"mode": "multiplier", "factor": "1"}) == {}
     assert told({"mode": "stop_distance", "risk": "0.01"}) == {}
     assert told(margin("50"), "3") == {}
@@ -60,11 +102,16 @@ def test_ordinary_terms_are_not_talked_about() -> None:
 @pytest.mark.parametrize(
     ("size", "least"),
     [
-        (margin("0.0000001"), "13"), (margin("12.99"), "13"), ({"mode": "fixed_notional", "notional": "1"}, "65"),
-        ({"mode": "fixed_quantity", "quantity": "0.0001"}, "0.001"), ({"mode": "equity_share", "share": "0.000001"}, "0.013"),
+        (margin("0.0000001"), "13"),
+        (margin("12.99"), "13"),
+        ({"mode": "fixed_notional", "notional": "1"}, "65"),
+        ({"mode": "fixed_quantity", "quantity": "0.0001"}, "0.001"),
+        ({"mode": "equity_share", "share": "0.000001"}, "0.013"),
     ],
-)  # fmt: skip
-def test_a_size_that_never_trades_is_told_with_the_smallest_that_does(size: dict[str, str], least: str) -> None:
+)
+def test_a_size_that_never_trades_is_told_with_the_smallest_that_does(
+    size: dict[str, str], least: str
+) -> None:
     found = told(size)
     assert found["size"].endswith(f"The smallest that trades now is {least}.")
     (field,) = set(size) - {"mode"}
@@ -76,13 +123,23 @@ def test_a_size_that_is_lifted_is_told_with_what_it_takes_instead() -> None:
 
 
 def test_ten_times_the_account_is_told() -> None:
-    assert "takes 10027 USDT of margin and fee, and the account is worth 1000" in told(margin("10000"))["size"]
+    assert (
+        "takes 10027 USDT of margin and fee, and the account is worth 1000"
+        in told(margin("10000"))["size"]
+    )
     assert "and 39 is free" in told(margin("50"), free="39")["size"]
-    assert "The smallest entry takes 13 USDT" in told({"mode": "equity_share", "share": "1"}, worth="5")["size"]
-    assert told(margin("10000"), worth=None) == {}  # not read yet: nothing is claimed about its money
+    assert (
+        "The smallest entry takes 13 USDT"
+        in told({"mode": "equity_share", "share": "1"}, worth="5")["size"]
+    )
+    assert (
+        told(margin("10000"), worth=None) == {}
+    )  # not read yet: nothing is claimed about its money
 
 
-@pytest.mark.parametrize("leverage", ["500", {"mode": "fixed", "value": "500"}, {"mode": "follow", "value": "500"}])
+@pytest.mark.parametrize(
+    "leverage", ["500", {"mode": "fixed", "value": "500"}, {"mode": "follow", "value": "500"}]
+)
 def test_a_leverage_above_strategy_and_contract_is_told(leverage: object) -> None:
     found = told(margin("50"), leverage)["leverage"]
     assert "500x is more than the 5x that the strategy asks for at most" in found
@@ -90,30 +147,42 @@ def test_a_leverage_above_strategy_and_contract_is_told(leverage: object) -> Non
 
 
 def test_a_follow_ceiling_below_what_the_strategy_asks_for_is_told() -> None:
-    assert "entries above your 3x are denied" in told(margin("50"), {"mode": "follow", "value": "3"})["leverage"]
+    assert (
+        "entries above your 3x are denied"
+        in told(margin("50"), {"mode": "follow", "value": "3"})["leverage"]
+    )
 
 
 def test_limits_that_let_nothing_or_everything_through_are_told_at_their_field() -> None:
-    assert "more than this" in told(margin("50"), limits={"order_notional": "100"})["order_notional"]
+    assert (
+        "more than this" in told(margin("50"), limits={"order_notional": "100"})["order_notional"]
+    )
     assert "more than this" in told(margin("50"), limits={"account_margin": "10"})["account_margin"]
     found = told(margin("50"), operator=RiskLimits(symbol_notional=Money(D(100))))
     assert "more than the operator’s limit of 100" in found["size"]
-    absurd = told(margin("50"), limits={"daily_loss": "5000", "drawdown_percent": 100, "entry_age_s": 3600})
+    absurd = told(
+        margin("50"), limits={"daily_loss": "5000", "drawdown_percent": 100, "entry_age_s": 3600}
+    )
     assert set(absurd) == {"daily_loss", "drawdown_percent", "entry_age_s"}
 
 
 def test_what_cannot_be_compared_is_told_and_what_is_not_traded() -> None:
     assert told(margin("50"), price="")["symbols"].endswith("its price is not known now.")
     assert told(margin("50"), contract=None)["symbols"].endswith("is not traded at this exchange.")
-    assert told(margin("50"), contract=None, is_known=False)["symbols"].endswith("is not known now.")
+    assert told(margin("50"), contract=None, is_known=False)["symbols"].endswith(
+        "is not known now."
+    )
 
 
 @given(
-    st.decimals("0.00001", "200000", places=5), st.sampled_from(["1", "3", "7", "125"]),
+    st.decimals("0.00001", "200000", places=5),
+    st.sampled_from(["1", "3", "7", "125"]),
     st.sampled_from(["fixed_margin", "fixed_notional", "fixed_quantity"]),
-)  # fmt: skip
+)
 def test_the_smallest_that_is_named_trades(price: Decimal, leverage: str, mode: str) -> None:
-    field = {"fixed_margin": "margin", "fixed_notional": "notional", "fixed_quantity": "quantity"}[mode]
+    field = {"fixed_margin": "margin", "fixed_notional": "notional", "fixed_quantity": "quantity"}[
+        mode
+    ]
     found = told({"mode": mode, field: "0.000000000001"}, leverage, price=plain(price), worth=None)
     named = found["size"].rpartition(" ")[2].rstrip(".")
     again = told({"mode": mode, field: named}, leverage, price=plain(price), worth=None)
@@ -121,4 +190,13 @@ def test_the_smallest_that_is_named_trades(price: Decimal, leverage: str, mode: 
 
 
 def test_nothing_is_named_where_no_size_would_do() -> None:
-    assert least_size(parse_sizing({"mode": "equity_share", "share": "1"}), Quantity(D(1)), Price(D(5)), Ratio(D(1)), Money(D(1))) is None
+    assert (
+        least_size(
+            parse_sizing({"mode": "equity_share", "share": "1"}),
+            Quantity(D(1)),
+            Price(D(5)),
+            Ratio(D(1)),
+            Money(D(1)),
+        )
+        is None
+    )

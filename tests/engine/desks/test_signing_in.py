@@ -1,4 +1,6 @@
-"""The desk at the door against somebody who tries: what is counted, for whom, and what a stolen session cannot do."""
+"""The desk at the door against somebody who tries: what is counted, for whom, and what a stolen
+session cannot do.
+"""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -56,7 +58,9 @@ class Door:
     desk: IdentityDesk
     asked: list[str] = field(default_factory=list)
     meanwhile: Callable[[], Awaitable[object]] | None = None
-    """What happens while the exchange is asked, which then accepts the login; without it, it refuses."""
+    """What happens while the exchange is asked, which then accepts the login; without it, it
+    refuses.
+    """
 
     async def person(self, name: str, *roles: Role) -> PersonId:
         new = new_person(await self.office.open_vault(), name)
@@ -94,7 +98,10 @@ async def door(folder: Path) -> AsyncIterator[Door]:
     ledger = Ledger.open(folder / "ledger.sqlite3", inline=True)
     vault = await open_vault(ledger, Secret(new_root_key()))
     clock, config = Hand(), load_config(folder, {})
-    plugins = load_plugins(("paper", "mudrex", "signed_webhook", "gcra", "log"), {"mudrex": {"base_url": "http://127.0.0.1:9"}})
+    plugins = load_plugins(
+        ("paper", "mudrex", "signed_webhook", "gcra", "log"),
+        {"mudrex": {"base_url": "http://127.0.0.1:9"}},
+    )
 
     async def opened() -> Vault:
         return vault
@@ -106,7 +113,9 @@ async def door(folder: Path) -> AsyncIterator[Door]:
             return cast(AccountReport, None)  # nobody at the door looks at it
         raise Rejected("no such key", RejectionKind.CREDENTIALS)
 
-    office = Office(config, ledger, clock, lambda: plugins, opened, trio.lowlevel.checkpoint, None, try_login)
+    office = Office(
+        config, ledger, clock, lambda: plugins, opened, trio.lowlevel.checkpoint, None, try_login
+    )
     here = Door(office, clock, IdentityDesk(office))
     try:
         yield here
@@ -133,7 +142,9 @@ async def test_two_ways_to_write_a_name_are_one_count(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["link", "exchange", "join", "ada"])
-async def test_a_stranger_who_fails_under_a_name_locks_nobody_out_but_its_password(tmp_path: Path, name: str) -> None:
+async def test_a_stranger_who_fails_under_a_name_locks_nobody_out_but_its_password(
+    tmp_path: Path, name: str
+) -> None:
     async with door(tmp_path) as here:
         visitor = await here.come_in(await here.person("ada"))
         codes = await here.desk.renew_recovery_codes(visitor)
@@ -162,7 +173,9 @@ async def test_who_tries_keys_at_the_exchange_through_us_has_to_wait(tmp_path: P
     async with door(tmp_path) as here:
         for number in range(25):
             with pytest.raises((FormErrors, NotSignedIn)):
-                await here.desk.sign_in_with_exchange("mudrex", {"secret": f"guess {number}"}, "", HOME)
+                await here.desk.sign_in_with_exchange(
+                    "mudrex", {"secret": f"guess {number}"}, "", HOME
+                )
         assert len(here.asked) == 20
         token, _ = await make_invitation(here.office, Role.FOLLOWER, None, 1, 7, "test", "shell")
         with pytest.raises(NotSignedIn):
@@ -170,8 +183,12 @@ async def test_who_tries_keys_at_the_exchange_through_us_has_to_wait(tmp_path: P
         assert len(here.asked) == 20
 
 
-@pytest.mark.parametrize("torn", ["first half\nsecond half", "with\x00nul", "caf\u00e9", "\u2028x\u2028y", "a\tb"])
-async def test_a_key_that_was_pasted_wrongly_is_told_at_its_field_and_not_asked_for(tmp_path: Path, torn: str) -> None:
+@pytest.mark.parametrize(
+    "torn", ["first half\nsecond half", "with\x00nul", "caf\u00e9", "\u2028x\u2028y", "a\tb"]
+)
+async def test_a_key_that_was_pasted_wrongly_is_told_at_its_field_and_not_asked_for(
+    tmp_path: Path, torn: str
+) -> None:
     async with door(tmp_path) as here:
         with pytest.raises(FormErrors) as caught:
             await here.desk.sign_in_with_exchange("mudrex", {"secret": torn}, "", HOME)
@@ -190,13 +207,17 @@ async def test_coming_in_gives_the_shared_address_back_one_try_and_no_more(tmp_p
         assert here.counted() == {}
 
 
-async def test_a_session_found_open_cannot_put_its_own_second_factor_in_force(tmp_path: Path) -> None:
+async def test_a_session_found_open_cannot_put_its_own_second_factor_in_force(
+    tmp_path: Path,
+) -> None:
     async with door(tmp_path) as here:
         visitor = await here.come_in(await here.person("ada"))
         here.clock.at += timedelta(minutes=6)
         secret = new_totp_secret()
         with pytest.raises(NeedsConfirmation):
-            await here.desk.set_totp(visitor, secret.reveal(), pyotp.TOTP(secret.reveal()).at(here.clock.at))
+            await here.desk.set_totp(
+                visitor, secret.reveal(), pyotp.TOTP(secret.reveal()).at(here.clock.at)
+            )
 
 
 async def test_taking_the_second_factor_away_ends_the_other_sessions(tmp_path: Path) -> None:
@@ -220,7 +241,9 @@ async def test_whoever_was_not_invited_learns_nothing_about_names(tmp_path: Path
         assert here.asked == []
 
 
-async def test_nobody_joins_under_a_name_that_two_provisioned_people_are_found_by(tmp_path: Path) -> None:
+async def test_nobody_joins_under_a_name_that_two_provisioned_people_are_found_by(
+    tmp_path: Path,
+) -> None:
     async with door(tmp_path) as here:
         await here.person("follower:ada")
         await here.person("master:ada", Role.MASTER)
@@ -230,7 +253,9 @@ async def test_nobody_joins_under_a_name_that_two_provisioned_people_are_found_b
         assert caught.value.errors["name"] == "expected a name that nobody here has"
 
 
-async def test_two_who_join_under_one_name_at_once_are_told_in_words_and_the_ledger_stays_well(tmp_path: Path) -> None:
+async def test_two_who_join_under_one_name_at_once_are_told_in_words_and_the_ledger_stays_well(
+    tmp_path: Path,
+) -> None:
     async with door(tmp_path) as here:
         here.meanwhile = partial(here.person, "ada")
         token, _ = await make_invitation(here.office, Role.FOLLOWER, None, 1, 7, "test", "shell")
@@ -244,7 +269,9 @@ async def test_two_who_join_under_one_name_at_once_are_told_in_words_and_the_led
 async def test_becoming_a_master_begins_with_a_new_session(tmp_path: Path) -> None:
     async with door(tmp_path) as here:
         visitor = await here.come_in(await here.person("ada"))
-        await here.office.ledger.write(lambda db: ask_to_be_master(db, visitor.id, "why", here.clock.now()))
+        await here.office.ledger.write(
+            lambda db: ask_to_be_master(db, visitor.id, "why", here.clock.now())
+        )
         await Commands(here.office).run("decide_master", {"name": "ada", "grant": True})
         assert here.desk.sessions(visitor) == []
 
@@ -264,7 +291,9 @@ def test_what_stands_for_one_line(address: str, line: str) -> None:
     assert network_of(address) == line
 
 
-async def account_at(here: Door, person: PersonId, exchange: str, secret: str, *, is_declared: bool) -> None:
+async def account_at(
+    here: Door, person: PersonId, exchange: str, secret: str, *, is_declared: bool
+) -> None:
     """Give a person an account with a login; with ``is_declared`` as a provisioning file does."""
     vault, login = await here.office.open_vault(), {"secret": Secret(secret)}
     print_ = credentials_print(vault, exchange, login)
@@ -273,7 +302,11 @@ async def account_at(here: Door, person: PersonId, exchange: str, secret: str, *
         account = AccountId(f"acc_{exchange}")
         environment = "paper" if exchange == "paper" else "simulated"
         sealed = seal_credentials(vault, person_key(db, person), account, 1, login)
-        insert_account(db, AccountRow(account, "f0001", person, exchange, environment, sealed, 1), here.clock.now())
+        insert_account(
+            db,
+            AccountRow(account, "f0001", person, exchange, environment, sealed, 1),
+            here.clock.now(),
+        )
         remember_login(db, print_, account)
         if is_declared:
             set_declared(db, {("follower", "f0001", "login"): print_})
@@ -283,9 +316,16 @@ async def account_at(here: Door, person: PersonId, exchange: str, secret: str, *
 
 @pytest.mark.parametrize(
     ("exchange", "is_declared", "opens"),
-    [("paper", True, False), ("paper", False, False), ("mudrex", True, False), ("mudrex", False, True)],
+    [
+        ("paper", True, False),
+        ("paper", False, False),
+        ("mudrex", True, False),
+        ("mudrex", False, True),
+    ],
 )
-async def test_a_login_that_a_stranger_can_guess_opens_no_session(tmp_path: Path, exchange: str, is_declared: bool, opens: bool) -> None:
+async def test_a_login_that_a_stranger_can_guess_opens_no_session(
+    tmp_path: Path, exchange: str, is_declared: bool, opens: bool
+) -> None:
     async with door(tmp_path) as here:
         ada = await here.person("ada")
         await account_at(here, ada, exchange, "paper-0001", is_declared=is_declared)
@@ -295,7 +335,9 @@ async def test_a_login_that_a_stranger_can_guess_opens_no_session(tmp_path: Path
 
         here.meanwhile = known
         if opens:
-            assert (await here.desk.sign_in_with_exchange(exchange, {"secret": "paper-0001"}, "", HOME)).person.id == ada
+            assert (
+                await here.desk.sign_in_with_exchange(exchange, {"secret": "paper-0001"}, "", HOME)
+            ).person.id == ada
             return
         with pytest.raises((FormErrors, NotSignedIn)):
             await here.desk.sign_in_with_exchange(exchange, {"secret": "paper-0001"}, "", HOME)

@@ -1,4 +1,6 @@
-"""Passwords, one-time codes, recovery codes and session references: what fits, what does not, and what nobody may learn."""
+"""Passwords, one-time codes, recovery codes and session references: what fits, what does not, and
+what nobody may learn.
+"""
 
 import base64
 import json
@@ -37,7 +39,9 @@ async def test_a_password_fits_its_own_hash_and_nobody_elses() -> None:
     assert not await passwords.verify(None, Secret("nobody has this one"))
 
 
-@pytest.mark.parametrize("text", ["", "short", "aaaaaaaaaaaa", "password123", "alice12345", "x" * 201])
+@pytest.mark.parametrize(
+    "text", ["", "short", "aaaaaaaaaaaa", "password123", "alice12345", "x" * 201]
+)
 def test_a_password_that_is_easily_guessed_is_refused_without_repeating_it(text: str) -> None:
     with pytest.raises(InvalidValue) as caught:
         check_password(text, "alice")
@@ -58,7 +62,9 @@ def test_a_code_holds_for_one_step_of_drift_and_once() -> None:
 @given(st.text(max_size=12))
 def test_no_text_but_the_code_is_one(text: str) -> None:
     secret = Secret("JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP")
-    right = {pyotp.TOTP(secret.reveal()).at(NOW + timedelta(seconds=30 * each)) for each in (-1, 0, 1)}
+    right = {
+        pyotp.TOTP(secret.reveal()).at(NOW + timedelta(seconds=30 * each)) for each in (-1, 0, 1)
+    }
     assert (totp_step(secret, text, NOW, 0) is not None) == ("".join(text.split()) in right)
 
 
@@ -70,7 +76,10 @@ def test_a_secret_that_was_not_offered_is_refused(text: str) -> None:
 
 def test_the_qr_code_carries_the_address_and_no_inline_style() -> None:
     address = totp_address(Secret("JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"), "ada", "A place")
-    assert address == "otpauth://totp/A%20place:ada?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=A%20place"
+    assert (
+        address
+        == "otpauth://totp/A%20place:ada?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=A%20place"
+    )
     drawn = qr_svg(address)
     assert drawn.startswith("<svg")
     assert "style=" not in drawn
@@ -89,9 +98,21 @@ def test_recovery_codes_differ_and_are_read_as_people_type_them() -> None:
 def written(**claims: object) -> str:
     """Write a token as this place would, with some claims changed; None leaves one out."""
     at = NOW.timestamp()
-    told = {"iss": "rexalgo", "aud": "rexalgo-web", "sub": "p", "sid": "s", "jti": "j", "iat": at, "nbf": at, "exp": at + 60, **claims}
+    told = {
+        "iss": "rexalgo",
+        "aud": "rexalgo-web",
+        "sub": "p",
+        "sid": "s",
+        "jti": "j",
+        "iat": at,
+        "nbf": at,
+        "exp": at + 60,
+        **claims,
+    }
     kept = {name: value for name, value in told.items() if value is not None}
-    return jwt.encode(kept, KEY._bytes, algorithm="HS256", headers={"kid": KEY.kid, "typ": "rexalgo-session+jwt"})
+    return jwt.encode(
+        kept, KEY._bytes, algorithm="HS256", headers={"kid": KEY.kid, "typ": "rexalgo-session+jwt"}
+    )
 
 
 def test_a_reference_names_its_session_until_it_runs_out() -> None:
@@ -121,7 +142,12 @@ def test_a_reference_without_a_claim_is_none(claim: str) -> None:
         written(sid=7),
         written(exp="soon"),
         jwt.encode({"sid": "s"}, KEY._bytes, algorithm="HS256"),
-        jwt.encode({"sid": "s"}, "", algorithm="none", headers={"kid": KEY.kid, "typ": "rexalgo-session+jwt"}),
+        jwt.encode(
+            {"sid": "s"},
+            "",
+            algorithm="none",
+            headers={"kid": KEY.kid, "typ": "rexalgo-session+jwt"},
+        ),
     ],
 )
 def test_what_this_place_did_not_write_names_nobody(token: str) -> None:
@@ -133,9 +159,11 @@ def test_another_algorithm_or_a_changed_payload_names_nobody() -> None:
     changed = base64.urlsafe_b64encode(json.dumps({"sid": "other"}).encode()).decode().rstrip("=")
     assert KEY.read(f"{head}.{changed}.{seal}", NOW) is None
     stronger = jwt.encode(
-        jwt.decode(written(), options={"verify_signature": False}), KEY._bytes * 2, algorithm="HS512",
+        jwt.decode(written(), options={"verify_signature": False}),
+        KEY._bytes * 2,
+        algorithm="HS512",
         headers={"kid": KEY.kid, "typ": "rexalgo-session+jwt"},
-    )  # fmt: skip
+    )
     assert KEY.read(stronger, NOW) is None
     assert payload not in repr(KEY)
 

@@ -1,8 +1,9 @@
 """Find every statement that the ledger's source gives to the database, without running it.
 
-A call of ``fetch_one``, ``fetch_all``, ``execute`` or ``executemany`` is a place. Its text is worked out from the source: literals, module
-constants, local names, both sides of a condition, loops over literals, and parameters by what callers in the same module pass.
-A text that cannot be worked out that way is a place without statements, and the test that uses this fails.
+A call of ``fetch_one``, ``fetch_all``, ``execute`` or ``executemany`` is a place. Its text is
+worked out from the source: literals, module constants, local names, both sides of a condition,
+loops over literals, and parameters by what callers in the same module pass. A text that cannot be
+worked out that way is a place without statements, and the test that uses this fails.
 """
 
 import ast
@@ -28,7 +29,9 @@ _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Hold one call: ``where`` is file and line, ``verb`` is module and function, ``texts`` are all statements that it can run."""
+    """Hold one call: ``where`` is file and line, ``verb`` is module and function, ``texts`` are all
+    statements that it can run.
+    """
 
     where: str
     verb: str
@@ -41,27 +44,49 @@ class Unreadable(Exception):
 
 def places(folder: Path = LEDGER, package: str = "engine.ledger") -> list[Place]:
     """Find the places of every module of a folder."""
-    files = [each for each in sorted(folder.glob("*.py")) if each.name not in NO_STATEMENTS_OF_THE_RECORD]
-    return [place for file in files for place in places_in(file, importlib.import_module(f"{package}.{file.stem}"))]
+    files = [
+        each for each in sorted(folder.glob("*.py")) if each.name not in NO_STATEMENTS_OF_THE_RECORD
+    ]
+    return [
+        place
+        for file in files
+        for place in places_in(file, importlib.import_module(f"{package}.{file.stem}"))
+    ]
 
 
 def places_in(file: Path, module: ModuleType) -> list[Place]:
     """Find the places of one module."""
     source = _Source(ast.parse(file.read_text(encoding="utf-8")), module)
-    return [Place(f"{file.name}:{line}", f"{file.stem}.{verb}", texts) for line, verb, texts in source.places()]
+    return [
+        Place(f"{file.name}:{line}", f"{file.stem}.{verb}", texts)
+        for line, verb, texts in source.places()
+    ]
 
 
-def strangers(folders: tuple[str, ...] = ("engine", "plugins", "web", "rexalgo", "config")) -> list[str]:
+def strangers(
+    folders: tuple[str, ...] = ("engine", "plugins", "web", "rexalgo", "config"),
+) -> list[str]:
     """List the calls outside the ledger's folder that look like statements."""
     found = []
-    for file in (each for folder in folders for each in sorted((ROOT / folder).rglob("*.py")) if LEDGER not in each.parents):
+    for file in (
+        each
+        for folder in folders
+        for each in sorted((ROOT / folder).rglob("*.py"))
+        if LEDGER not in each.parents
+    ):
         tree = ast.parse(file.read_text(encoding="utf-8"))
-        found += [f"{file.relative_to(ROOT)}:{node.lineno}" for node in ast.walk(tree) if _is_database_word(node)]
+        found += [
+            f"{file.relative_to(ROOT)}:{node.lineno}"
+            for node in ast.walk(tree)
+            if _is_database_word(node)
+        ]
     return found
 
 
 def _is_database_word(node: ast.AST) -> bool:
-    return (isinstance(node, ast.Attribute) and node.attr in _BY_METHOD) or (isinstance(node, ast.Name) and node.id in _BY_NAME)
+    return (isinstance(node, ast.Attribute) and node.attr in _BY_METHOD) or (
+        isinstance(node, ast.Name) and node.id in _BY_NAME
+    )
 
 
 class _Source:
@@ -70,20 +95,32 @@ class _Source:
     def __init__(self, tree: ast.Module, module: ModuleType) -> None:
         self._tree = tree
         self._globals = {**vars(builtins), **vars(module)}
-        self._functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+        self._functions = [
+            node
+            for node in ast.walk(tree)
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        ]
         self._calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
 
     def places(self) -> Iterator[tuple[int, str, tuple[str, ...]]]:
-        """Yield (line, function, texts); a database word that is not called there and then is a place without texts."""
+        """Yield (line, function, texts); a database word that is not called there and then is a
+        place without texts.
+        """
         called = {id(call.func): call for call in self._calls}
         for word in ast.walk(self._tree):
             if _is_database_word(word):
                 assert isinstance(word, ast.Attribute | ast.Name)
                 function, call = self._around(word), called.get(id(word))
-                yield word.lineno, function.name if function else "", () if call is None else self._texts(call, function)
+                yield (
+                    word.lineno,
+                    function.name if function else "",
+                    () if call is None else self._texts(call, function),
+                )
 
     def _around(self, node: ast.AST) -> _Function | None:
-        inside = [each for each in self._functions if any(inner is node for inner in ast.walk(each))]
+        inside = [
+            each for each in self._functions if any(inner is node for inner in ast.walk(each))
+        ]
         return inside[-1] if inside else None
 
     def _texts(self, call: ast.Call, function: _Function | None) -> tuple[str, ...]:
@@ -92,7 +129,11 @@ class _Source:
             found = [
                 text
                 for wanted in _branches(call.args[position])
-                for way in ([{}] if function is None else self._passed(function, self._needed(wanted, function)))
+                for way in (
+                    [{}]
+                    if function is None
+                    else self._passed(function, self._needed(wanted, function))
+                )
                 for text in self._values(wanted, function, way)
             ]
         except (Unreadable, IndexError):
@@ -100,13 +141,19 @@ class _Source:
         return tuple(dict.fromkeys(found)) if all(isinstance(each, str) for each in found) else ()
 
     def _values(self, wanted: ast.expr, function: _Function | None, way: _Names) -> list[Any]:
-        """Work an expression out, once for each way through its conditions and local names; ``way`` binds the parameters."""
+        """Work an expression out, once for each way through its conditions and local names; ``way``
+        binds the parameters.
+        """
         found = []
         for each in _branches(wanted):
             ways = [way]
             for name in sorted(_free(each) - set(way)):
                 local = self._assigned(name, function, way) if function else []
-                ways = [{**known, name: value} for known, value in product(ways, local)] if local else ways
+                ways = (
+                    [{**known, name: value} for known, value in product(ways, local)]
+                    if local
+                    else ways
+                )
             code = compile(ast.fix_missing_locations(ast.Expression(each)), "<statement>", "eval")
             for names in ways:
                 try:
@@ -121,27 +168,46 @@ class _Source:
         names = _free(wanted)
         while names - seen:
             seen |= names
-            names = {free for name in names for given in _givers(name, function) for free in _free(given)}
-        return [each.arg for each in (*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs) if each.arg in seen]
+            names = {
+                free for name in names for given in _givers(name, function) for free in _free(given)
+            }
+        return [
+            each.arg
+            for each in (*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs)
+            if each.arg in seen
+        ]
 
     def _passed(self, function: _Function, wanted: list[str]) -> list[dict[str, Any]]:
         """Bind parameters together, as each caller in this module passes them."""
         if not wanted:
             return [{}]
-        taken = [each.arg for each in (*function.args.posonlyargs, *function.args.args) if each.arg != "self"]
+        taken = [
+            each.arg
+            for each in (*function.args.posonlyargs, *function.args.args)
+            if each.arg != "self"
+        ]
         ways: list[dict[str, Any]] = []
         for call in self._calls:
             if ast.unparse(call.func) in (function.name, f"self.{function.name}"):
-                given = {**dict(zip(taken, call.args, strict=False)), **{each.arg: each.value for each in call.keywords if each.arg}}
+                given = {
+                    **dict(zip(taken, call.args, strict=False)),
+                    **{each.arg: each.value for each in call.keywords if each.arg},
+                }
                 if any(name not in given for name in wanted):
                     raise Unreadable
                 caller = self._around(call)
                 ways += [
                     dict(zip(wanted, values, strict=True))
                     for way in (
-                        [{}] if caller is None else self._passed(caller, self._needed(ast.Tuple([given[n] for n in wanted]), caller))
+                        [{}]
+                        if caller is None
+                        else self._passed(
+                            caller, self._needed(ast.Tuple([given[n] for n in wanted]), caller)
+                        )
                     )
-                    for values in product(*(self._values(given[name], caller, way) for name in wanted))
+                    for values in product(
+                        *(self._values(given[name], caller, way) for name in wanted)
+                    )
                 ]
         if not ways:
             raise Unreadable
@@ -154,14 +220,20 @@ class _Source:
             if isinstance(node, ast.Assign) and _names(node.targets, name):
                 values += self._values(node.value, function, way)
             elif isinstance(node, ast.For) and _names([node.target], name):
-                values += [_picked(node.target, name, row) for rows in self._values(node.iter, function, way) for row in rows]
+                values += [
+                    _picked(node.target, name, row)
+                    for rows in self._values(node.iter, function, way)
+                    for row in rows
+                ]
         return values
 
 
 def _free(wanted: ast.AST) -> set[str]:
     """Return the names that an expression takes from around it."""
     names = [node for node in ast.walk(wanted) if isinstance(node, ast.Name)]
-    return {each.id for each in names if isinstance(each.ctx, ast.Load)} - {each.id for each in names if isinstance(each.ctx, ast.Store)}
+    return {each.id for each in names if isinstance(each.ctx, ast.Load)} - {
+        each.id for each in names if isinstance(each.ctx, ast.Store)
+    }
 
 
 def _givers(name: str, function: _Function) -> Iterator[ast.expr]:
@@ -174,14 +246,22 @@ def _givers(name: str, function: _Function) -> Iterator[ast.expr]:
 
 
 def _names(targets: Sequence[ast.expr], name: str) -> bool:
-    return any(isinstance(node, ast.Name) and node.id == name for each in targets for node in ast.walk(each))
+    return any(
+        isinstance(node, ast.Name) and node.id == name
+        for each in targets
+        for node in ast.walk(each)
+    )
 
 
 def _picked(target: ast.expr, name: str, row: Any) -> Any:
     if isinstance(target, ast.Name):
         return row
     assert isinstance(target, ast.Tuple)
-    return next(value for part, value in zip(target.elts, row, strict=True) if isinstance(part, ast.Name) and part.id == name)
+    return next(
+        value
+        for part, value in zip(target.elts, row, strict=True)
+        if isinstance(part, ast.Name) and part.id == name
+    )
 
 
 def _branches(wanted: ast.expr) -> list[ast.expr]:
@@ -193,7 +273,11 @@ def _branches(wanted: ast.expr) -> list[ast.expr]:
             parts = inner if isinstance(inner, list) else [inner]
             for index, part in enumerate(parts):
                 if isinstance(part, ast.IfExp):
-                    return [each for side in (part.body, part.orelse) for each in _branches(_with(wanted, node, field, index, side))]
+                    return [
+                        each
+                        for side in (part.body, part.orelse)
+                        for each in _branches(_with(wanted, node, field, index, side))
+                    ]
     return [wanted]
 
 
@@ -201,7 +285,11 @@ def _with(whole: ast.expr, node: ast.AST, field: str, index: int, side: ast.expr
     """Return a copy of ``whole`` in which one condition is replaced by one of its sides."""
     inner = getattr(node, field)
     before = list(inner) if isinstance(inner, list) else inner
-    setattr(node, field, [*before[:index], side, *before[index + 1 :]] if isinstance(before, list) else side)
+    setattr(
+        node,
+        field,
+        [*before[:index], side, *before[index + 1 :]] if isinstance(before, list) else side,
+    )
     copied = ast.parse(ast.unparse(whole), mode="eval").body
     setattr(node, field, before)
     return copied

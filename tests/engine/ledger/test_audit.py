@@ -7,7 +7,14 @@ import pytest
 
 from engine.domain.errors import InvalidValue
 from engine.ledger import Database, Ledger
-from engine.ledger.audit import AuditKey, append_audit, audit_end, audit_rows, parse_audit_end, verify_audit
+from engine.ledger.audit import (
+    AuditKey,
+    append_audit,
+    audit_end,
+    audit_rows,
+    parse_audit_end,
+    verify_audit,
+)
 
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
 KEY = AuditKey("aaaaaaaa", b"k" * 32)
@@ -18,12 +25,18 @@ KEYS = {"aaaaaaaa": b"k" * 32, "bbbbbbbb": b"j" * 32}
 async def db() -> Database:
     ledger = Ledger.in_memory()
     for number in range(5):
-        await ledger.write(lambda db, n=number: append_audit(db, KEY, "ops", "halted", f"account a{n}", {"n": n}, NOW, "shell"))
+        await ledger.write(
+            lambda db, n=number: append_audit(
+                db, KEY, "ops", "halted", f"account a{n}", {"n": n}, NOW, "shell"
+            )
+        )
     return ledger.db
 
 
 async def test_rows_follow_from_each_other_also_over_a_new_root_key(db: Database) -> None:
-    append_audit(db, AuditKey("bbbbbbbb", KEYS["bbbbbbbb"]), "ops", "resumed", "everything", {}, NOW, "shell")
+    append_audit(
+        db, AuditKey("bbbbbbbb", KEYS["bbbbbbbb"]), "ops", "resumed", "everything", {}, NOW, "shell"
+    )
     proof = verify_audit(db, KEYS.__getitem__)
     assert (proof.rows, proof.broken_at) == (6, None)
     assert [each.number for each in audit_rows(db, 2)] == [6, 5]
@@ -31,7 +44,9 @@ async def test_rows_follow_from_each_other_also_over_a_new_root_key(db: Database
     assert [each.number for each in audit_rows(db, 9, before=3)] == [2, 1]
 
 
-@pytest.mark.parametrize("sql", ["DELETE FROM audit WHERE number = 2", "UPDATE audit SET by = 'x' WHERE number = 2"])
+@pytest.mark.parametrize(
+    "sql", ["DELETE FROM audit WHERE number = 2", "UPDATE audit SET by = 'x' WHERE number = 2"]
+)
 async def test_rows_are_neither_changed_nor_deleted(db: Database, sql: str) -> None:
     with pytest.raises(apsw.ConstraintError, match="append-only"):
         db.execute(sql)

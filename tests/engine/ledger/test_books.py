@@ -1,4 +1,6 @@
-"""The books keep what a share is, correct themselves when something is told later, and never lose the exchange's proof."""
+"""The books keep what a share is, correct themselves when something is told later, and never lose
+the exchange's proof.
+"""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,7 +20,15 @@ from engine.domain.holding import Holding
 from engine.domain.identifiers import AccountId, StrategyId, Symbol
 from engine.domain.signal import NO_ORDER_KEY, PositionSide
 from engine.ledger import Database, Ledger
-from engine.ledger.books import Change, bind_outside, change_share, differences, note_order_fee, tell_fill, tell_order
+from engine.ledger.books import (
+    Change,
+    bind_outside,
+    change_share,
+    differences,
+    note_order_fee,
+    tell_fill,
+    tell_order,
+)
 from engine.ledger.codec import to_us
 from engine.ledger.folding import fold_episodes, has_unfolded, unfolded_episodes
 from engine.ledger.query import fetch_all, fetch_one
@@ -38,7 +48,8 @@ def db() -> Iterator[Database]:
     ledger = Ledger.in_memory()
     people(ledger.db)
     ledger.db.execute(
-        "INSERT INTO holding (account_id, symbol, strategy_id, side, share, entries_open, entry_key) VALUES ('a0', 'BTCUSDT', 's', 'LONG',"
+        "INSERT INTO holding (account_id, symbol, strategy_id, side, share, entries_open, "
+        "entry_key) VALUES ('a0', 'BTCUSDT', 's', 'LONG',"
         " '0', 1, '')"
     )
     yield ledger.db
@@ -46,47 +57,76 @@ def db() -> Iterator[Database]:
 
 
 def people(db: Database) -> None:
-    db.execute("INSERT INTO person (id, name, created_us, key_id, key_kid, key_wrapped) VALUES ('p', 'p', 0, x'00', 'k', x'00')")
+    db.execute(
+        "INSERT INTO person (id, name, created_us, key_id, key_kid, key_wrapped) VALUES ('p', "
+        "'p', 0, x'00', 'k', x'00')"
+    )
     db.execute("INSERT INTO master VALUES ('m', 'm', 'p')")
     db.execute(
-        "INSERT INTO strategy (id, name, master_id, kind, symbols, leverage, source, params, created_us)"
+        "INSERT INTO strategy (id, name, master_id, kind, symbols, leverage, source, params, "
+        "created_us)"
         " VALUES ('s', 'trend', 'm', 'copy_trading', '[]', '5', 'x', '{}', 0)"
     )
     db.execute(
-        "INSERT INTO account (id, name, person_id, exchange, environment, sealed, row_version, created_us)"
+        "INSERT INTO account (id, name, person_id, exchange, environment, sealed, row_version, "
+        "created_us)"
         " VALUES ('a0', 'f0', 'p', 'paper', 'paper', x'00', 1, 0)"
     )
 
 
 def held(db: Database) -> Holding:
     row = fetch_one(db, "SELECT share FROM holding")
-    return Holding(A0, BTC, S, PositionSide.LONG, Quantity(D(row[0] if row else 0)), 0, NO_ORDER_KEY)
+    return Holding(
+        A0, BTC, S, PositionSide.LONG, Quantity(D(row[0] if row else 0)), 0, NO_ORDER_KEY
+    )
 
 
 def fill(
-    db: Database, quantity: str, price: str | None, *, fee: str | None = "0", entry: bool = False, minutes: int = 0,
-    cause: Cause | None = Cause.SIGNAL, attempt: int | None = None,
-) -> int:  # fmt: skip
+    db: Database,
+    quantity: str,
+    price: str | None,
+    *,
+    fee: str | None = "0",
+    entry: bool = False,
+    minutes: int = 0,
+    cause: Cause | None = Cause.SIGNAL,
+    attempt: int | None = None,
+) -> int:
     """Write one fill; returns its id."""
     at = NOON + timedelta(minutes=minutes)
     told = None if price is None else D(price)
-    change_share(db, held(db), Change(entry, D(quantity), at, cause, told, None if fee is None else D(fee), attempt))
+    change_share(
+        db,
+        held(db),
+        Change(entry, D(quantity), at, cause, told, None if fee is None else D(fee), attempt),
+    )
     return int(fetch_all(db, "SELECT max(id) FROM fill")[0][0])
 
 
 def results(db: Database) -> list[tuple[str | None, str | None, str]]:
     fold_episodes(db, unfolded_episodes(db, 100))
     rows = account_trades(db, A0, 100)[::-1]
-    return [(each.exit_price, None if each.result is None else format(each.result.normalize(), "f"), each.state.value) for each in rows]
+    return [
+        (
+            each.exit_price,
+            None if each.result is None else format(each.result.normalize(), "f"),
+            each.state.value,
+        )
+        for each in rows
+    ]
 
 
-def test_a_close_that_nobody_priced_ends_its_position_and_spoils_no_later_trade(db: Database) -> None:
+def test_a_close_that_nobody_priced_ends_its_position_and_spoils_no_later_trade(
+    db: Database,
+) -> None:
     fill(db, "1", "3667.40", entry=True)
     fill(db, "1", None, fee=None, cause=None)
     fill(db, "1", "4000", fee="0.2", entry=True)
     fill(db, "1", "4000", fee="0.13")
     assert results(db) == [(None, None, "open"), ("4000", "-0.33", "settled")]
-    assert [(each.trades, each.result, each.unreconciled) for each in account_days(db, A0)] == [(1, D("-0.33"), 1)]
+    assert [(each.trades, each.result, each.unreconciled) for each in account_days(db, A0)] == [
+        (1, D("-0.33"), 1)
+    ]
     assert [each.result for each in trade_results(db, 9, account="a0")] == [D("-0.33")]
 
 
@@ -96,18 +136,23 @@ def test_what_is_told_later_corrects_the_trade_and_the_sums_by_difference(db: Da
     assert results(db) == [(None, None, "open")]
     tell_fill(db, close, price=D("90"), fee=D("0.1"), cause=Cause.STOP_LOSS)
     assert has_unfolded(db)
-    assert results(db) == [("90", None, "open")]  # the fee of the entry is not known yet: unknown is not zero
+    assert results(db) == [
+        ("90", None, "open")
+    ]  # the fee of the entry is not known yet: unknown is not zero
     tell_fill(db, 1, fee=D("0.2"))
     assert results(db) == [("90", "-20.3", "settled")]
     tell_fill(db, 1, rebate=D("-0.05"))
     assert results(db) == [("90", "-20.25", "settled")]
-    assert [(each.trades, each.won, each.result, each.fees, each.unreconciled) for each in account_days(db, A0)] == [
-        (1, 0, D("-20.25"), D("0.25"), 0)
-    ]
+    assert [
+        (each.trades, each.won, each.result, each.fees, each.unreconciled)
+        for each in account_days(db, A0)
+    ] == [(1, 0, D("-20.25"), D("0.25"), 0)]
     assert not has_unfolded(db)
 
 
-def test_an_order_that_fills_in_parts_is_booked_part_by_part_at_the_parts_own_price(db: Database) -> None:
+def test_an_order_that_fills_in_parts_is_booked_part_by_part_at_the_parts_own_price(
+    db: Database,
+) -> None:
     fill(db, "1", "100", fee="0.1", entry=True, attempt=7)
     fill(db, "1", None, fee=None, entry=True, attempt=7)
     tell_order(db, 7, D(2), D("101"), D("0.25"))
@@ -124,27 +169,48 @@ def test_only_the_share_of_a_larger_close_is_ours_with_its_part_of_the_fee(db: D
     assert differences(db) == []
 
 
-def test_a_position_is_forgotten_when_the_share_in_it_is_closed_though_its_entry_still_fills(db: Database) -> None:
-    """Else the rest of the entry, which is in a position of its own, is looked for in the one that is over, and seems closed."""
+def test_a_position_is_forgotten_when_the_share_in_it_is_closed_though_its_entry_still_fills(
+    db: Database,
+) -> None:
+    """Else the rest of the entry, which is in a position of its own, is looked for in the one that
+    is over, and seems closed.
+    """
     fill(db, "2", "100", entry=True)
     db.execute("UPDATE holding SET position_id = 'p1'")
     fill(db, "1", "101")
     assert fetch_all(db, "SELECT share, position_id FROM holding") == [("1", "p1")]
-    after = change_share(db, replace(held(db), position_id="p1"), Change(False, D(1), NOON, Cause.SIGNAL))
+    after = change_share(
+        db, replace(held(db), position_id="p1"), Change(False, D(1), NOON, Cause.SIGNAL)
+    )
     assert (after.share, after.position_id) == (0, "")
     fill(db, "1", "102", entry=True)
     assert fetch_all(db, "SELECT share, position_id FROM holding") == [("1", "")]
 
 
-@pytest.mark.parametrize(("entered_in", "left", "then"), [(["p1", "p2"], "p1", "p2"), (["p1", "p2"], "p2", ""), (["p1"], "p1", "")])
+@pytest.mark.parametrize(
+    ("entered_in", "left", "then"),
+    [(["p1", "p2"], "p1", "p2"), (["p1", "p2"], "p2", ""), (["p1"], "p1", "")],
+)
 def test_what_is_left_of_a_position_that_an_exit_closed_is_in_a_newer_one_or_not_known(
     db: Database, entered_in: list[str], left: str, then: str
 ) -> None:
-    """An older one is over: were it named again, its record would take the share that stands now, and its exits would close nothing."""
+    """An older one is over: were it named again, its record would take the share that stands now,
+    and its exits would close nothing.
+    """
     for each in entered_in:
-        change_share(db, held(db), Change(True, D(1), NOON, Cause.SIGNAL, D(100), D(0), position_id=each))
+        change_share(
+            db, held(db), Change(True, D(1), NOON, Cause.SIGNAL, D(100), D(0), position_id=each)
+        )
     db.execute("UPDATE holding SET position_id = ?", (left,))
-    _leave_position(db, cast(Any, SimpleNamespace(account=A0, strategy=S, intent=SimpleNamespace(symbol=BTC, position_id=left))))
+    _leave_position(
+        db,
+        cast(
+            Any,
+            SimpleNamespace(
+                account=A0, strategy=S, intent=SimpleNamespace(symbol=BTC, position_id=left)
+            ),
+        ),
+    )
     assert fetch_all(db, "SELECT position_id FROM holding") == [(then,)]
 
 
@@ -153,23 +219,31 @@ def test_a_late_proof_takes_over_the_close_that_a_reading_saw(db: Database) -> N
     fill(db, "1", None, fee=None, cause=None)
     bind_outside(db, held(db), Change(False, D(1), NOON, Cause.SIGNAL, D(105), D("0.5"), 9, "X9"))
     assert results(db) == [("105", "4.5", "settled")]
-    assert fetch_all(db, "SELECT attempt_id, exchange_order_id FROM fill WHERE NOT is_entry") == [(9, "X9")]
+    assert fetch_all(db, "SELECT attempt_id, exchange_order_id FROM fill WHERE NOT is_entry") == [
+        (9, "X9")
+    ]
 
 
-def test_a_late_proof_takes_over_a_close_that_its_own_row_had_explained_as_the_owners(db: Database) -> None:
+def test_a_late_proof_takes_over_a_close_that_its_own_row_had_explained_as_the_owners(
+    db: Database,
+) -> None:
     begin_wallet(db, A0, D(0), D(0), D(0), NOON)
     fill(db, "1", "100", entry=True)
     close = fill(db, "1", None, fee=None, cause=None)
     tell_all(db, A0, [Told(close, D(105), D("0.5"), Cause.OWNER, "X9")])
     db.execute(
-        "INSERT INTO attempt (id, copy_id, leg, number, kind, account_id, strategy_id, symbol, epoch, state, client_order_id, intent,"
+        "INSERT INTO attempt (id, copy_id, leg, number, kind, account_id, strategy_id, symbol, "
+        "epoch, state, client_order_id, intent,"
         " witness, notional, margin, claimed_us)"
-        " VALUES (9, 'c', 1, 1, 'exit', 'a0', 's', 'BTCUSDT', 1, 'not_confirmed', 'x', '', '[]', '0', '0', ?)",
+        " VALUES (9, 'c', 1, 1, 'exit', 'a0', 's', 'BTCUSDT', 1, 'not_confirmed', 'x', '', '[]', "
+        "'0', '0', ?)",
         (to_us(NOON),),
     )
     bind_outside(db, held(db), Change(False, D(1), NOON, Cause.SIGNAL, D(105), D("0.5"), 9, "X9"))
     note_order_fee(db, 9, D("0.5"))
-    assert fetch_all(db, "SELECT attempt_id, cause, state FROM fill WHERE NOT is_entry") == [(9, "signal", "settled")]
+    assert fetch_all(db, "SELECT attempt_id, cause, state FROM fill WHERE NOT is_entry") == [
+        (9, "signal", "settled")
+    ]
     assert sums(db, A0)[Line.ORDER_FEES] == D("0.5")
 
 
@@ -178,11 +252,15 @@ def test_books_that_differ_are_told_and_lose_no_proof(db: Database) -> None:
     db.execute("UPDATE holding SET share = '3'")
     fill(db, "1", "110")
     assert [(each.booked, each.share) for each in differences(db)] == [(D(0), D(2))]
-    assert fetch_all(db, "SELECT count(*) FROM event WHERE kind = 'alert' AND data LIKE '%books_differ%'") == [(1,)]
+    assert fetch_all(
+        db, "SELECT count(*) FROM event WHERE kind = 'alert' AND data LIKE '%books_differ%'"
+    ) == [(1,)]
     assert results(db) == [("110", "10", "settled")]
 
 
-def test_an_old_ledger_begins_with_books_that_have_the_shares_and_keeps_what_is_not_proven_out_of_the_sums() -> None:
+def test_an_old_ledger_begins_with_books_that_have_the_shares_and_keeps_what_is_not_proven_out_of_the_sums() -> (
+    None
+):
     db = apsw.Connection(":memory:")
     mine = next(index for index, each in enumerate(MIGRATIONS) if "CREATE TABLE fill (" in each)
     for each in MIGRATIONS[:mine]:
@@ -191,10 +269,15 @@ def test_an_old_ledger_begins_with_books_that_have_the_shares_and_keeps_what_is_
     db.execute("INSERT INTO run VALUES (1, 5)")
     db.execute("INSERT INTO book VALUES ('a0', 's', 'BTCUSDT', 'LONG', '3', '300.6', '0.3', 7)")
     for symbol, share in (("BTCUSDT", "2"), ("ETHUSDT", "1"), ("SOLUSDT", "0")):
-        db.execute("INSERT INTO holding (account_id, symbol, strategy_id, side, share, entries_open, entry_key) VALUES"
-                   " ('a0', ?, 's', 'LONG', ?, 0, '')", (symbol, share))  # fmt: skip
+        db.execute(
+            "INSERT INTO holding (account_id, symbol, strategy_id, side, share, entries_open, "
+            "entry_key) VALUES"
+            " ('a0', ?, 's', 'LONG', ?, 0, '')",
+            (symbol, share),
+        )
     db.execute(
-        "INSERT INTO trade (account_id, strategy_id, symbol, side, quantity, entry_price, exit_price, fees, result, opened_us, closed_us)"
+        "INSERT INTO trade (account_id, strategy_id, symbol, side, quantity, entry_price, "
+        "exit_price, fees, result, opened_us, closed_us)"
         " VALUES ('a0', 's', 'BTCUSDT', 'LONG', '1', '3667.40', '4000', '0.33', '22.97', 1, 2)"
     )
     db.execute("INSERT INTO account_day VALUES ('a0', '1970-01-01', 1, 1, '22.97', '0.33')")
@@ -202,9 +285,12 @@ def test_an_old_ledger_begins_with_books_that_have_the_shares_and_keeps_what_is_
         db.execute(each)
     assert differences(db) == []
     assert fetch_all(db, "SELECT symbol, quantity, price, fee, state FROM fill") == [
-        ("BTCUSDT", "2", "100.2", None, "old"), ("ETHUSDT", "1", None, None, "old"),
-    ]  # fmt: skip
-    assert [(each.trades, each.result, each.unreconciled) for each in account_days(db, A0)] == [(0, D(0), 1)]
+        ("BTCUSDT", "2", "100.2", None, "old"),
+        ("ETHUSDT", "1", None, None, "old"),
+    ]
+    assert [(each.trades, each.result, each.unreconciled) for each in account_days(db, A0)] == [
+        (0, D(0), 1)
+    ]
     assert [each.state.value for each in account_trades(db, A0, 9)] == ["old"]
     assert trade_results(db, 9, account="a0") == []
     fold_episodes(db, unfolded_episodes(db, 9))

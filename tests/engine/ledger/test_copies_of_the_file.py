@@ -1,4 +1,6 @@
-"""The file itself: a backup while it is written, migrations after one verified copy of what was there, a newer file refused."""
+"""The file itself: a backup while it is written, migrations after one verified copy of what was
+there, a newer file refused.
+"""
 
 import stat
 from pathlib import Path
@@ -11,7 +13,9 @@ from engine.ledger.database import open_database, take_into_use, version_of
 from engine.ledger.schema import MIGRATIONS
 
 
-async def test_a_backup_while_it_is_open_is_whole_private_and_never_overwrites(tmp_path: Path) -> None:
+async def test_a_backup_while_it_is_open_is_whole_private_and_never_overwrites(
+    tmp_path: Path,
+) -> None:
     ledger = Ledger.open(tmp_path / "ledger", inline=True)
     await ledger.write(lambda db: begin_run(db, 1))
     assert back_up(tmp_path / "ledger", tmp_path / "copy") > 0
@@ -26,7 +30,9 @@ async def test_a_backup_while_it_is_open_is_whole_private_and_never_overwrites(t
         back_up(tmp_path / "ledger", tmp_path / "copy")
 
 
-def test_an_older_file_is_migrated_after_a_verified_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_older_file_is_migrated_after_a_verified_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import engine.ledger.database as database
 
     path = str(tmp_path / "ledger")
@@ -54,12 +60,16 @@ def test_a_file_of_a_newer_program_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_damaged_file_is_told(tmp_path: Path) -> None:
-    (tmp_path / "ledger").write_bytes(b"this is no database at all, and long enough to be looked at" * 40)
+    (tmp_path / "ledger").write_bytes(
+        b"this is no database at all, and long enough to be looked at" * 40
+    )
     with pytest.raises(LedgerError, match="cannot be read"):
         check_ledger(tmp_path / "ledger")
 
 
-async def test_a_copy_in_use_is_read_beside_its_own_log_and_never_beside_a_former_one(tmp_path: Path) -> None:
+async def test_a_copy_in_use_is_read_beside_its_own_log_and_never_beside_a_former_one(
+    tmp_path: Path,
+) -> None:
     path, log = tmp_path / "ledger", tmp_path / "ledger-wal"
     ledger = Ledger.open(path, inline=True)
     await ledger.write(lambda db: begin_run(db, 1))

@@ -1,4 +1,6 @@
-"""What came to an endpoint is kept within bounds, and a stranger pushes out no real row, however the deliveries of endpoints alternate."""
+"""What came to an endpoint is kept within bounds, and a stranger pushes out no real row, however
+the deliveries of endpoints alternate.
+"""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -8,7 +10,16 @@ import pytest
 
 from engine.domain.identifiers import EndpointId, PersonId
 from engine.ledger import Ledger
-from engine.ledger.deliveries import _PRUNE, KEPT, KEPT_OF_STRANGERS, Ingress, NewDelivery, deliveries, ingress, note_delivery
+from engine.ledger.deliveries import (
+    _PRUNE,
+    KEPT,
+    KEPT_OF_STRANGERS,
+    Ingress,
+    NewDelivery,
+    deliveries,
+    ingress,
+    note_delivery,
+)
 from engine.ledger.pulse import concerns_person, newest_sequence
 from engine.ledger.query import fetch_all
 
@@ -18,27 +29,46 @@ NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
 @pytest.fixture
 def db() -> Iterator[apsw.Connection]:
     opened = Ledger.in_memory().db
-    opened.execute("INSERT INTO person (id, name, created_us, key_id, key_kid, key_wrapped) VALUES ('p', 'p', 0, x'00', 'k', x'00')")
+    opened.execute(
+        "INSERT INTO person (id, name, created_us, key_id, key_kid, key_wrapped) VALUES ('p', "
+        "'p', 0, x'00', 'k', x'00')"
+    )
     opened.execute("INSERT INTO master VALUES ('m', 'm', 'p')")
     opened.execute(
-        "INSERT INTO strategy (id, name, master_id, kind, symbols, leverage, source, params, created_us)"
+        "INSERT INTO strategy (id, name, master_id, kind, symbols, leverage, source, params, "
+        "created_us)"
         " VALUES ('s', 'trend', 'm', 'copy_trading', '[]', '5', 'signed_webhook', '{}', 0)"
     )
-    opened.execute("INSERT INTO endpoint (id, strategy_id, source) VALUES ('one', 's', 'x'), ('two', 's', 'x')")
+    opened.execute(
+        "INSERT INTO endpoint (id, strategy_id, source) VALUES ('one', 's', 'x'), ('two', 's', 'x')"
+    )
     yield opened
     opened.close()
 
 
 def note(db: apsw.Connection, kind: str, number: int, endpoint: str = "one") -> None:
     at = NOW + timedelta(seconds=number)
-    note_delivery(db, NewDelivery(EndpointId(endpoint), at, kind, None, None, f"sig-{number}", "A", 12, "203.0.113.9", 900))
+    note_delivery(
+        db,
+        NewDelivery(
+            EndpointId(endpoint), at, kind, None, None, f"sig-{number}", "A", 12, "203.0.113.9", 900
+        ),
+    )
 
 
 def kept(db: apsw.Connection, endpoint: str) -> dict[str, int]:
-    return dict(fetch_all(db, "SELECT kind, count(*) FROM delivery WHERE endpoint_id = ? GROUP BY kind", (endpoint,)))
+    return dict(
+        fetch_all(
+            db,
+            "SELECT kind, count(*) FROM delivery WHERE endpoint_id = ? GROUP BY kind",
+            (endpoint,),
+        )
+    )
 
 
-def test_each_kind_keeps_its_newest_and_no_more_however_endpoints_alternate(db: apsw.Connection) -> None:
+def test_each_kind_keeps_its_newest_and_no_more_however_endpoints_alternate(
+    db: apsw.Connection,
+) -> None:
     for number in range(KEPT + 50):
         note(db, "accepted", number)
         note(db, "not_authentic", number, "two")
@@ -71,12 +101,20 @@ def test_pages_follow_each_other_without_gap_or_repetition(db: apsw.Connection) 
 
 def test_pruning_reads_an_index_of_its_own_kind(db: apsw.Connection) -> None:
     for sign, index in (("=", "delivery_of_strangers"), ("!=", "delivery_proven")):
-        plan = " ".join(str(row[3]) for row in fetch_all(db, "EXPLAIN QUERY PLAN " + _PRUNE.format(sign), ("one", 1)))
+        plan = " ".join(
+            str(row[3])
+            for row in fetch_all(db, "EXPLAIN QUERY PLAN " + _PRUNE.format(sign), ("one", 1))
+        )
         assert plan.count(index) == 2, plan
 
 
-def test_one_event_for_each_strategy_tells_its_master_and_nobody_else_that_something_came(db: apsw.Connection) -> None:
-    db.execute("INSERT INTO person (id, name, created_us, key_id, key_kid, key_wrapped) VALUES ('q', 'q', 0, x'00', 'k', x'00')")
+def test_one_event_for_each_strategy_tells_its_master_and_nobody_else_that_something_came(
+    db: apsw.Connection,
+) -> None:
+    db.execute(
+        "INSERT INTO person (id, name, created_us, key_id, key_kid, key_wrapped) VALUES ('q', "
+        "'q', 0, x'00', 'k', x'00')"
+    )
     for number in range(300):
         note(db, "not_authentic" if number % 2 else "accepted", number)
     assert fetch_all(db, "SELECT kind, subject FROM event") == [("delivery", "strategy trend")]
@@ -89,7 +127,13 @@ def test_one_event_for_each_strategy_tells_its_master_and_nobody_else_that_somet
 
 def test_ingress_tells_what_came_since_a_time_and_when_the_newest_came(db: apsw.Connection) -> None:
     assert ingress(db, NOW) == Ingress(0, 0, 0, None, None)
-    for number, kind in enumerate(["accepted", "accepted", "duplicate", "invalid", "not_authentic"]):
+    for number, kind in enumerate(
+        ["accepted", "accepted", "duplicate", "invalid", "not_authentic"]
+    ):
         note(db, kind, number, "one" if number % 2 else "two")
-    assert ingress(db, NOW + timedelta(seconds=1)) == Ingress(1, 1, 2, NOW + timedelta(seconds=4), 0.9)
-    assert ingress(db, NOW + timedelta(hours=1)) == Ingress(0, 0, 0, NOW + timedelta(seconds=4), None)
+    assert ingress(db, NOW + timedelta(seconds=1)) == Ingress(
+        1, 1, 2, NOW + timedelta(seconds=4), 0.9
+    )
+    assert ingress(db, NOW + timedelta(hours=1)) == Ingress(
+        0, 0, 0, NOW + timedelta(seconds=4), None
+    )

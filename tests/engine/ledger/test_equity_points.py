@@ -1,4 +1,6 @@
-"""What an account was worth is written at bounded distances, at the time it was read, and thinned to an hour a point after a day."""
+"""What an account was worth is written at bounded distances, at the time it was read, and thinned
+to an hour a point after a day.
+"""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -8,7 +10,13 @@ import pytest
 
 from engine.domain.identifiers import AccountId
 from engine.ledger import Database, Ledger
-from engine.ledger.results import FINE_US, HOUR_US, equity_points, mark_equity_point, thin_equity_points
+from engine.ledger.results import (
+    FINE_US,
+    HOUR_US,
+    equity_points,
+    mark_equity_point,
+    thin_equity_points,
+)
 
 A0, A1 = AccountId("a0"), AccountId("a1")
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -57,4 +65,7 @@ def test_after_a_day_one_point_an_hour_stays_and_others_keep_theirs(db: Database
 def test_a_reader_gets_what_is_newer_than_a_moment(db: Database) -> None:
     for each in (0, 60, 120):
         mark_equity_point(db, A0, Decimal(each), NOON + timedelta(minutes=each))
-    assert [worth for _, worth in equity_points(db, A0, NOON + timedelta(minutes=60))] == [Decimal(60), Decimal(120)]
+    assert [worth for _, worth in equity_points(db, A0, NOON + timedelta(minutes=60))] == [
+        Decimal(60),
+        Decimal(120),
+    ]

@@ -1,4 +1,6 @@
-"""Funding is written once, to the strategy that held the contract at its time; what was the owner's alone is left out."""
+"""Funding is written once, to the strategy that held the contract at its time; what was the owner's
+alone is left out.
+"""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -17,17 +19,23 @@ NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
 
 def paid(identifier: str, hours: float, amount: str = "0.5", symbol: str = "BTCUSDT") -> FundingRow:
-    return FundingRow(identifier, Symbol(symbol), Money(Decimal(amount)), NOON + timedelta(hours=hours))
+    return FundingRow(
+        identifier, Symbol(symbol), Money(Decimal(amount)), NOON + timedelta(hours=hours)
+    )
 
 
 @pytest.fixture
 def db() -> Iterator[Database]:
     ledger = Ledger.in_memory()
-    ledger.db.execute("INSERT INTO person (id, name, created_us, key_id, key_kid, key_wrapped) VALUES ('p', 'p', 0, x'00', 'k', x'00')")
+    ledger.db.execute(
+        "INSERT INTO person (id, name, created_us, key_id, key_kid, key_wrapped) VALUES ('p', "
+        "'p', 0, x'00', 'k', x'00')"
+    )
     ledger.db.execute("INSERT INTO master VALUES ('m', 'm', 'p')")
     for name in ("old", "now"):
         ledger.db.execute(
-            "INSERT INTO strategy (id, name, master_id, kind, symbols, leverage, source, params, created_us)"
+            "INSERT INTO strategy (id, name, master_id, kind, symbols, leverage, source, params, "
+            "created_us)"
             " VALUES (?1, ?1, 'm', 'copy_trading', '[]', '5', 'x', '{}', 0)",
             (name,),
         )
@@ -38,11 +46,16 @@ def db() -> Iterator[Database]:
 def held(db: Database, strategy: str, opened: datetime, closed: datetime | None = None) -> None:
     """Have a strategy hold BTC from a time on, or between two."""
     if closed is None:
-        db.execute("INSERT INTO book VALUES ('a0', ?, 'BTCUSDT', 'LONG', '1', 1, ?, '', NULL)", (strategy, to_us(opened)))
+        db.execute(
+            "INSERT INTO book VALUES ('a0', ?, 'BTCUSDT', 'LONG', '1', 1, ?, '', NULL)",
+            (strategy, to_us(opened)),
+        )
     else:
         db.execute(
-            "INSERT INTO trade (account_id, strategy_id, symbol, side, quantity, entry_price, exit_price, fees, result, opened_us,"
-            " closed_us, state) VALUES ('a0', ?, 'BTCUSDT', 'LONG', '1', '1', '1', '0', '0', ?, ?, 'settled')",
+            "INSERT INTO trade (account_id, strategy_id, symbol, side, quantity, entry_price, "
+            "exit_price, fees, result, opened_us,"
+            " closed_us, state) VALUES ('a0', ?, 'BTCUSDT', 'LONG', '1', '1', '1', '0', '0', ?, "
+            "?, 'settled')",
             (strategy, to_us(opened), to_us(closed)),
         )
 
@@ -51,13 +64,21 @@ def test_a_payment_belongs_to_the_strategy_that_held_the_contract_then(db: Datab
     held(db, "old", NOON, NOON + timedelta(hours=1))
     held(db, "now", NOON + timedelta(hours=2))
     rows = [
-        paid("before", -1), paid("old", 0.5), paid("between", 1.5), paid("new", 16), paid("other", 16, symbol="ETHUSDT"),
+        paid("before", -1),
+        paid("old", 0.5),
+        paid("between", 1.5),
+        paid("new", 16),
+        paid("other", 16, symbol="ETHUSDT"),
         paid("back", 20, "-0.2"),
-    ]  # fmt: skip
+    ]
     assert record_funding(db, A0, rows) == 3
     assert record_funding(db, A0, rows) == 0  # read again: nothing is written twice
     told = funding_of(db, A0)
-    assert [(each.strategy, each.amount) for each in told] == [("now", Decimal("-0.2")), ("now", Decimal("0.5")), ("old", Decimal("0.5"))]
+    assert [(each.strategy, each.amount) for each in told] == [
+        ("now", Decimal("-0.2")),
+        ("now", Decimal("0.5")),
+        ("old", Decimal("0.5")),
+    ]
     assert funding_by_day(db, A0) == {"2026-11-24": Decimal("0.5"), "2026-11-25": Decimal("0.3")}
     assert funding_by_day(db, AccountId("a1")) == {}
 

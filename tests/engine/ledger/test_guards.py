@@ -1,4 +1,6 @@
-"""The ledger's own guards of money, each alone: unique keys, the claim, the lane, the goal key. Whoever weakens one fails here."""
+"""The ledger's own guards of money, each alone: unique keys, the claim, the lane, the goal key.
+Whoever weakens one fails here.
+"""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -13,8 +15,23 @@ from engine.decisions.order_lifecycle import AttemptState
 from engine.domain.amounts import Money, Price, Quantity, Ratio
 from engine.domain.errors import InvalidMove
 from engine.domain.holding import Holding
-from engine.domain.identifiers import AccountId, ClientOrderId, CopyId, ReceiptId, SignalId, StrategyId, Symbol
-from engine.domain.order import OrderIntent, OrderReport, OrderSide, OrderStatus, OrderType, ProtectionOrder
+from engine.domain.identifiers import (
+    AccountId,
+    ClientOrderId,
+    CopyId,
+    ReceiptId,
+    SignalId,
+    StrategyId,
+    Symbol,
+)
+from engine.domain.order import (
+    OrderIntent,
+    OrderReport,
+    OrderSide,
+    OrderStatus,
+    OrderType,
+    ProtectionOrder,
+)
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.domain.signal import Action, OrderKey, PositionSide, SignalDraft
 from engine.domain.subscription import CopyPolicy, Mode, parse_leverage, parse_sizing
@@ -26,7 +43,15 @@ from engine.ledger.conserving import read_on_record
 from engine.ledger.database import open_database
 from engine.ledger.holdings import read_holding, want_protection
 from engine.ledger.query import fetch_all
-from engine.ledger.resolving import close_again, complete, decide_none, end, free_symbol, orphan_claims, unknown_outcome
+from engine.ledger.resolving import (
+    close_again,
+    complete,
+    decide_none,
+    end,
+    free_symbol,
+    orphan_claims,
+    unknown_outcome,
+)
 from engine.ledger.signals import DedupeConflict, NewSignal, read_signal, record_signal
 
 BTC = Symbol("BTCUSDT")
@@ -38,53 +63,88 @@ numbers = count(1)
 def db() -> Database:
     made = open_database(":memory:")
     policy = write_policy(
-        CopyPolicy(Mode.LIVE, parse_sizing({"mode": "fixed_margin", "margin": "50"}), parse_leverage("5"), frozenset([BTC]))
+        CopyPolicy(
+            Mode.LIVE,
+            parse_sizing({"mode": "fixed_margin", "margin": "50"}),
+            parse_leverage("5"),
+            frozenset([BTC]),
+        )
     )
     made.execute(
         "INSERT INTO person (id, name, created_us, key_id, key_kid, key_wrapped)"
         " VALUES ('p', 'p', 0, x'00', 'k', x'00'); INSERT INTO master VALUES ('m', 'm', 'p')"
     )
     made.execute(
-        "INSERT INTO strategy (id, name, master_id, kind, symbols, leverage, source, params, created_us)"
+        "INSERT INTO strategy (id, name, master_id, kind, symbols, leverage, source, params, "
+        "created_us)"
         " VALUES ('s', 'trend', 'm', 'copy_trading', '[]', '5', 'signed_webhook', '{}', 0)"
     )
     for account in ("a", "b"):
         made.execute(
-            "INSERT INTO account (id, name, person_id, exchange, environment, sealed, row_version, created_us)"
+            "INSERT INTO account (id, name, person_id, exchange, environment, sealed, "
+            "row_version, created_us)"
             " VALUES (?, ?, 'p', 'paper', 'paper', x'00', 1, 0)",
             (account, account),
         )
         made.execute(
-            "INSERT INTO subscription (id, account_id, strategy_id, policy, created_us) VALUES (?, ?, 's', ?, 0)",
+            "INSERT INTO subscription (id, account_id, strategy_id, policy, created_us) VALUES "
+            "(?, ?, 's', ?, 0)",
             (f"sub-{account}", account, policy),
         )
     return made
 
 
-def new(key: str, action: Action = Action.OPEN, body: bytes = b"one", at: datetime = NOW) -> NewSignal:
+def new(
+    key: str, action: Action = Action.OPEN, body: bytes = b"one", at: datetime = NOW
+) -> NewSignal:
     side = PositionSide.LONG if action is Action.OPEN else None
     number = next(numbers)
     return NewSignal(
-        SignalId(f"sig-{number}"), ReceiptId(f"rcp-{number}"), lambda: CopyId(f"cp-{number}-{next(numbers)}"), StrategyId("s"), "ep",
-        SignalDraft(key, action, BTC, side), body, at, at,
-    )  # fmt: skip
+        SignalId(f"sig-{number}"),
+        ReceiptId(f"rcp-{number}"),
+        lambda: CopyId(f"cp-{number}-{next(numbers)}"),
+        StrategyId("s"),
+        "ep",
+        SignalDraft(key, action, BTC, side),
+        body,
+        at,
+        at,
+    )
 
 
 def wanted(db: Database, signal: str, account: str = "a") -> Claim:
     copy, leg, key = fetch_all(
         db,
-        "SELECT leg.copy_id, leg.number, leg.order_key FROM leg JOIN copy ON copy.id = leg.copy_id JOIN signal ON signal.number ="
+        "SELECT leg.copy_id, leg.number, leg.order_key FROM leg JOIN copy ON copy.id = "
+        "leg.copy_id JOIN signal ON signal.number ="
         " copy.signal_number WHERE signal.id = ? AND leg.account_id = ?",
         (signal, account),
     )[0]
     intent = OrderIntent(
-        client_order_id=ClientOrderId(f"rx{copy}"), symbol=BTC, side=OrderSide.BUY, position_side=PositionSide.LONG,
-        quantity=Quantity(Decimal("0.003")), order_type=OrderType.MARKET, leverage=Ratio(Decimal(5)),
-    )  # fmt: skip
+        client_order_id=ClientOrderId(f"rx{copy}"),
+        symbol=BTC,
+        side=OrderSide.BUY,
+        position_side=PositionSide.LONG,
+        quantity=Quantity(Decimal("0.003")),
+        order_type=OrderType.MARKET,
+        leverage=Ratio(Decimal(5)),
+    )
     hundred = Money(Decimal(100))
     return Claim(
-        CopyId(copy), leg, 1, "entry", AccountId(account), StrategyId("s"), 1, OrderKey(key), intent, hundred, hundred, (), NOW
-    )  # fmt: skip
+        CopyId(copy),
+        leg,
+        1,
+        "entry",
+        AccountId(account),
+        StrategyId("s"),
+        1,
+        OrderKey(key),
+        intent,
+        hundred,
+        hundred,
+        (),
+        NOW,
+    )
 
 
 def test_the_same_delivery_is_one_signal_and_another_body_is_a_conflict(db: Database) -> None:
@@ -97,11 +157,21 @@ def test_the_same_delivery_is_one_signal_and_another_body_is_a_conflict(db: Data
 
 @pytest.mark.parametrize(
     ("table", "columns"),
-    [("signal", "origin, dedupe_key"), ("copy", "signal_number, account_id"), ("attempt", "copy_id, leg, number")],
+    [
+        ("signal", "origin, dedupe_key"),
+        ("copy", "signal_number, account_id"),
+        ("attempt", "copy_id, leg, number"),
+    ],
 )
-def test_what_leads_to_an_order_has_a_unique_key_in_the_database_itself(db: Database, table: str, columns: str) -> None:
-    indexes = [name for _, name, unique, *_ in fetch_all(db, f"PRAGMA index_list({table})") if unique]
-    keys = {", ".join(row[2] for row in fetch_all(db, f"PRAGMA index_info({name})")) for name in indexes}
+def test_what_leads_to_an_order_has_a_unique_key_in_the_database_itself(
+    db: Database, table: str, columns: str
+) -> None:
+    indexes = [
+        name for _, name, unique, *_ in fetch_all(db, f"PRAGMA index_list({table})") if unique
+    ]
+    keys = {
+        ", ".join(row[2] for row in fetch_all(db, f"PRAGMA index_info({name})")) for name in indexes
+    }
     assert columns in keys
 
 
@@ -109,7 +179,9 @@ def test_a_leg_is_claimed_once(db: Database) -> None:
     signal = record_signal(db, new("k")).id
     asked = wanted(db, signal)
     assert isinstance(claim(db, asked), int)
-    db.execute("UPDATE holding SET entries_open = 0")  # so that the leg's own state alone stands between
+    db.execute(
+        "UPDATE holding SET entries_open = 0"
+    )  # so that the leg's own state alone stands between
     assert claim(db, replace(asked, number=2)) == NotClaimed(None)
     assert fetch_all(db, "SELECT count(*) FROM attempt") == [(1,)]
 
@@ -122,7 +194,9 @@ def test_a_lane_has_one_claim_at_a_time(db: Database) -> None:
     assert refused.outcome is not None
     assert refused.outcome.code is OutcomeCode.SKIPPED_ALREADY_OPEN
     db.execute("UPDATE holding SET entries_open = 0")
-    with pytest.raises(apsw.ConstraintError):  # and the database refuses what the code might let through
+    with pytest.raises(
+        apsw.ConstraintError
+    ):  # and the database refuses what the code might let through
         claim(db, wanted(db, second))
 
 
@@ -130,9 +204,11 @@ def test_an_entry_that_is_not_later_than_the_goal_is_never_claimed(db: Database)
     signal = record_signal(db, new("open")).id
     asked = wanted(db, signal)
     record_signal(db, new("close", Action.CLOSE, at=NOW + timedelta(seconds=1)))
-    assert fetch_all(db, "SELECT DISTINCT copy.code FROM copy JOIN leg ON leg.copy_id = copy.id WHERE leg.kind = 'entry'") == [
-        (OutcomeCode.SKIPPED_SUPERSEDED.value,)
-    ]
+    assert fetch_all(
+        db,
+        "SELECT DISTINCT copy.code FROM copy JOIN leg ON leg.copy_id = copy.id WHERE leg.kind = "
+        "'entry'",
+    ) == [(OutcomeCode.SKIPPED_SUPERSEDED.value,)]
     db.execute("UPDATE leg SET state = 'new'")  # as if the exit had not ended it
     refused = claim(db, asked)
     assert isinstance(refused, NotClaimed)
@@ -150,7 +226,9 @@ def test_a_late_redelivered_open_does_not_pass_a_close(db: Database) -> None:
 
 
 def test_an_entry_is_not_claimed_before_the_exit_before_it_has_ended(db: Database) -> None:
-    """It was planned before the exit was recorded with an earlier time, and comes to the claim after."""
+    """It was planned before the exit was recorded with an earlier time, and comes to the claim
+    after.
+    """
     record_signal(db, new("close", Action.CLOSE, at=NOW - timedelta(seconds=1)))
     asked = wanted(db, record_signal(db, new("open")).id)
     assert claim(db, asked) == NotClaimed(None)
@@ -177,20 +255,32 @@ def lost_entry(db: Database, key: str) -> int:
 def report_of(attempt: int, db: Database) -> OrderReport:
     intent = read_attempt(db, attempt).intent
     return OrderReport(
-        "ex-1", intent.client_order_id, BTC, intent.side, intent.quantity, OrderStatus.FILLED, intent.quantity, Price(Decimal(65000)),
-        Money(Decimal(0)), NOW,
-    )  # fmt: skip
+        "ex-1",
+        intent.client_order_id,
+        BTC,
+        intent.side,
+        intent.quantity,
+        OrderStatus.FILLED,
+        intent.quantity,
+        Price(Decimal(65000)),
+        Money(Decimal(0)),
+        NOW,
+    )
 
 
 def test_a_symbol_that_was_freed_is_not_freed_again_under_a_newer_entry(db: Database) -> None:
-    """A restart forgets what was freed: freeing again must not take the count of an entry that came after."""
+    """A restart forgets what was freed: freeing again must not take the count of an entry that came
+    after.
+    """
     lost = lost_entry(db, "lost")
     assert isinstance(claim(db, wanted(db, record_signal(db, new("newer")).id)), int)
     free_symbol(db, lost)
     assert entries_open(db) == 1
 
 
-def test_late_proof_of_a_freed_entry_counts_its_fill_and_leaves_the_newer_entry_open(db: Database) -> None:
+def test_late_proof_of_a_freed_entry_counts_its_fill_and_leaves_the_newer_entry_open(
+    db: Database,
+) -> None:
     lost = lost_entry(db, "lost")
     assert isinstance(claim(db, wanted(db, record_signal(db, new("newer")).id)), int)
     complete(db, lost, report_of(lost, db), Outcome(OutcomeCode.FILLED), NOW)
@@ -198,25 +288,40 @@ def test_late_proof_of_a_freed_entry_counts_its_fill_and_leaves_the_newer_entry_
     assert fetch_all(db, "SELECT share FROM holding") == [("0.003",)]
 
 
-def test_late_proof_of_a_freed_entry_leaves_the_name_of_the_position_that_a_newer_entry_opened(db: Database) -> None:
-    """Its own position is gone; were ours called by that name, the record of its close would take the share that stands now."""
+def test_late_proof_of_a_freed_entry_leaves_the_name_of_the_position_that_a_newer_entry_opened(
+    db: Database,
+) -> None:
+    """Its own position is gone; were ours called by that name, the record of its close would take
+    the share that stands now.
+    """
     lost = lost_entry(db, "lost")
     newer = claim(db, wanted(db, record_signal(db, new("newer")).id))
     assert isinstance(newer, int)
-    complete(db, newer, replace(report_of(newer, db), position_id="P2"), Outcome(OutcomeCode.FILLED), NOW)
+    complete(
+        db, newer, replace(report_of(newer, db), position_id="P2"), Outcome(OutcomeCode.FILLED), NOW
+    )
     late = replace(report_of(lost, db), exchange_order_id="ex-0", position_id="P1")
     complete(db, lost, late, Outcome(OutcomeCode.FILLED), NOW)
     assert fetch_all(db, "SELECT position_id, share FROM holding") == [("P2", "0.006")]
 
 
-def test_an_order_found_after_its_symbol_was_freed_is_held_by_its_strategy_again(db: Database) -> None:
-    """It had been filled at the exchange and was nobody's: no exit closed it, and people were told that the next one would."""
+def test_an_order_found_after_its_symbol_was_freed_is_held_by_its_strategy_again(
+    db: Database,
+) -> None:
+    """It had been filled at the exchange and was nobody's: no exit closed it, and people were told
+    that the next one would.
+    """
     lost = lost_entry(db, "lost")
     assert fetch_all(db, "SELECT 1 FROM holding") == []
     complete(db, lost, report_of(lost, db), Outcome(OutcomeCode.FILLED), NOW)
     held = read_holding(db, AccountId("a"), BTC)
     assert held is not None
-    assert (held.strategy, held.side, held.share, held.entries_open) == ("s", PositionSide.LONG, Decimal("0.003"), 0)
+    assert (held.strategy, held.side, held.share, held.entries_open) == (
+        "s",
+        PositionSide.LONG,
+        Decimal("0.003"),
+        0,
+    )
     closing = record_signal(db, new("close", Action.CLOSE, at=NOW + timedelta(seconds=1)))
     key = fetch_all(db, "SELECT order_key FROM signal WHERE id = ?", (closing.id,))[0][0]
     assert key > held.entry_key
@@ -229,7 +334,9 @@ def test_a_person_may_decide_that_there_is_no_order(db: Database) -> None:
     assert isinstance(attempt, int)
     end(db, attempt, AttemptState.UNKNOWN, unknown_outcome(asked.intent, "timeout"), "timeout", NOW)
     decide_none(db, attempt, "looked at the exchange", "op", NOW)
-    assert fetch_all(db, "SELECT code FROM copy WHERE account_id = 'a'") == [(OutcomeCode.NOT_EXECUTED.value,)]
+    assert fetch_all(db, "SELECT code FROM copy WHERE account_id = 'a'") == [
+        (OutcomeCode.NOT_EXECUTED.value,)
+    ]
     assert fetch_all(db, "SELECT count(*) FROM holding") == [(0,)]
     with pytest.raises(InvalidMove):
         decide_none(db, attempt, "again", "op", NOW)
@@ -260,7 +367,9 @@ def closing(db: Database, key: str) -> tuple[int, Claim]:
     return attempt, asked
 
 
-def test_an_addition_is_claimed_only_where_its_strategy_holds_that_side_and_no_entry_is_under_way(db: Database) -> None:
+def test_an_addition_is_claimed_only_where_its_strategy_holds_that_side_and_no_entry_is_under_way(
+    db: Database,
+) -> None:
     def add(key: str, **changes: Any) -> int | NotClaimed:
         return claim(db, replace(wanted(db, record_signal(db, new(key)).id), adds=True, **changes))
 
@@ -281,8 +390,17 @@ def test_an_addition_is_claimed_only_where_its_strategy_holds_that_side_and_no_e
 def test_an_order_that_fills_bit_by_bit_moves_the_share_by_what_it_grew(db: Database) -> None:
     attempt, _ = claimed(db, "open")
     whole = report_of(attempt, db)
-    first = replace(whole, status=OrderStatus.PARTIALLY_FILLED, filled_quantity=Quantity(Decimal("0.001")), average_price=None)
-    for report, share in ((first, "0.001"), (first, "0.001"), (replace(first, filled_quantity=Quantity(Decimal("0.002"))), "0.002")):
+    first = replace(
+        whole,
+        status=OrderStatus.PARTIALLY_FILLED,
+        filled_quantity=Quantity(Decimal("0.001")),
+        average_price=None,
+    )
+    for report, share in (
+        (first, "0.001"),
+        (first, "0.001"),
+        (replace(first, filled_quantity=Quantity(Decimal("0.002"))), "0.002"),
+    ):
         complete(db, attempt, report, Outcome(OutcomeCode.PARTIALLY_FILLED), NOW)
         assert fetch_all(db, "SELECT share, entries_open FROM holding") == [(share, 1)]
     complete(db, attempt, whole, Outcome(OutcomeCode.FILLED), NOW)
@@ -299,7 +417,9 @@ def test_claims_of_an_earlier_run_become_unknown_and_those_of_this_run_stay(db: 
         read_attempt(db, 999)
 
 
-def test_an_exit_without_trace_is_opened_again_once_and_only_while_something_is_held(db: Database) -> None:
+def test_an_exit_without_trace_is_opened_again_once_and_only_while_something_is_held(
+    db: Database,
+) -> None:
     attempt, _ = claimed(db, "open")
     complete(db, attempt, report_of(attempt, db), Outcome(OutcomeCode.FILLED), NOW)
     exit_, asked = closing(db, "close")
@@ -307,7 +427,9 @@ def test_an_exit_without_trace_is_opened_again_once_and_only_while_something_is_
     end(db, exit_, AttemptState.UNKNOWN, unknown_outcome(asked.intent, "timeout"), "timeout", NOW)
     end(db, exit_, AttemptState.NOT_CONFIRMED, Outcome(OutcomeCode.NOT_CONFIRMED), "timeout", NOW)
     assert close_again(db, exit_, NOW)
-    assert fetch_all(db, "SELECT state FROM leg WHERE kind = 'exit' AND account_id = 'a'") == [("new",)]
+    assert fetch_all(db, "SELECT state FROM leg WHERE kind = 'exit' AND account_id = 'a'") == [
+        ("new",)
+    ]
     assert fetch_all(db, "SELECT code FROM copy WHERE id = ?", (asked.copy,)) == [(None,)]
     assert not close_again(db, exit_, NOW)  # it was opened already
 
@@ -320,11 +442,15 @@ def test_an_exit_whose_strategy_holds_nothing_any_more_is_done(db: Database) -> 
     db.execute("DELETE FROM holding")
     end(db, exit_, AttemptState.NOT_CONFIRMED, Outcome(OutcomeCode.NOT_CONFIRMED), "timeout", NOW)
     assert not close_again(db, exit_, NOW)
-    complete(db, exit_, replace(report_of(exit_, db), reduce_only=True), Outcome(OutcomeCode.FILLED), NOW)
+    complete(
+        db, exit_, replace(report_of(exit_, db), reduce_only=True), Outcome(OutcomeCode.FILLED), NOW
+    )
     assert held(db) is None  # what an exit closed makes nobody hold anything
 
 
-def test_only_an_entry_without_trace_frees_its_symbol_and_protection_is_noted_only_where_something_is_held(db: Database) -> None:
+def test_only_an_entry_without_trace_frees_its_symbol_and_protection_is_noted_only_where_something_is_held(
+    db: Database,
+) -> None:
     attempt, _ = claimed(db, "open")
     free_symbol(db, attempt)
     assert entries_open(db) == 1
@@ -345,11 +471,27 @@ def test_what_is_compared_at_the_last_line_is_what_the_ledger_has(db: Database) 
     complete(db, attempt, report_of(attempt, db), Outcome(OutcomeCode.FILLED), NOW)
     exit_, _ = closing(db, "close")
     seen = read_on_record(db, exit_)
-    assert (seen.share, seen.closing, seen.opened, seen.closed) == (Decimal("0.003"), 0, Decimal("0.003"), 0)
-    part = replace(report_of(exit_, db), status=OrderStatus.PARTIALLY_FILLED, filled_quantity=Quantity(Decimal("0.001")))
+    assert (seen.share, seen.closing, seen.opened, seen.closed) == (
+        Decimal("0.003"),
+        0,
+        Decimal("0.003"),
+        0,
+    )
+    part = replace(
+        report_of(exit_, db),
+        status=OrderStatus.PARTIALLY_FILLED,
+        filled_quantity=Quantity(Decimal("0.001")),
+    )
     complete(db, exit_, part, Outcome(OutcomeCode.PARTIALLY_FILLED), NOW)
-    seen = read_on_record(db, attempt)  # from another order's side: the exit may still close the rest
-    assert (seen.share, seen.closing, seen.opened, seen.closed) == (Decimal("0.002"), Decimal("0.002"), Decimal("0.003"), Decimal("0.001"))
+    seen = read_on_record(
+        db, attempt
+    )  # from another order's side: the exit may still close the rest
+    assert (seen.share, seen.closing, seen.opened, seen.closed) == (
+        Decimal("0.002"),
+        Decimal("0.002"),
+        Decimal("0.003"),
+        Decimal("0.001"),
+    )
     db.execute("UPDATE holding SET entry_key = 'no such key'")
     assert read_on_record(db, exit_).opened is None
     with pytest.raises(LookupError):

@@ -1,4 +1,6 @@
-"""What the ledger keeps so that nobody has to go through its past: an older file gets it when it is migrated, a new one as it goes."""
+"""What the ledger keeps so that nobody has to go through its past: an older file gets it when it is
+migrated, a new one as it goes.
+"""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -51,7 +53,9 @@ OLD_TRADE = """
 """
 
 
-def test_an_older_ledger_is_given_what_is_kept_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_older_ledger_is_given_what_is_kept_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = str(tmp_path / "ledger")
     monkeypatch.setattr(database, "MIGRATIONS", MIGRATIONS[:BEFORE])
     old = database.open_database(path)
@@ -59,7 +63,10 @@ def test_an_older_ledger_is_given_what_is_kept_now(tmp_path: Path, monkeypatch: 
     old.close()
     monkeypatch.setattr(database, "MIGRATIONS", MIGRATIONS)
     db = database.open_database(path)
-    assert fetch_all(db, "SELECT symbol, opened_by FROM holding ORDER BY symbol") == [("BTCUSDT", 2), ("ETHUSDT", None)]
+    assert fetch_all(db, "SELECT symbol, opened_by FROM holding ORDER BY symbol") == [
+        ("BTCUSDT", 2),
+        ("ETHUSDT", None),
+    ]
     assert fetch_all(db, "SELECT signals FROM strategy") == [(2,)]
     assert fetch_all(db, "SELECT environment FROM trade") == [("paper",)]
     assert accepted_foreign(db, ACCOUNT, ["x2", "x7", "x8", "x9"]) == {"x7", "x8"}
@@ -75,9 +82,15 @@ def test_order_ids_are_looked_up_among_those_that_the_exchange_shows() -> None:
     db = database.open_database(database.MEMORY)
     db.execute(OLD)
     assert bound_order_ids(db, ACCOUNT, ["x1", "x2", "x2"]) == {"x2"}
-    assert bound_order_ids(db, AccountId("b"), ["x2"]) == bound_order_ids(db, ACCOUNT, []) == frozenset()
+    assert (
+        bound_order_ids(db, AccountId("b"), ["x2"])
+        == bound_order_ids(db, ACCOUNT, [])
+        == frozenset()
+    )
     accept_foreign(db, ACCOUNT, "alice", ["x1"], "op", NOW)
-    accept_foreign(db, ACCOUNT, "alice", ["x1", "x3"], "op", NOW)  # said twice is not said otherwise
+    accept_foreign(
+        db, ACCOUNT, "alice", ["x1", "x3"], "op", NOW
+    )  # said twice is not said otherwise
     assert accepted_foreign(db, ACCOUNT, ["x1", "x2", "x3"]) == {"x1", "x3"}
     assert accepted_foreign(db, AccountId("b"), ["x1"]) == frozenset()
     db.close()

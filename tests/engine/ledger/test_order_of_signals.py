@@ -14,7 +14,14 @@ from hypothesis import strategies as st
 
 from engine.domain.amounts import Price, Ratio
 from engine.domain.identifiers import AccountId, CopyId, ReceiptId, SignalId, StrategyId, Symbol
-from engine.domain.signal import FIRST_ORDER_KEY, Action, PositionSide, SignalDraft, SignalSize, SizeMode
+from engine.domain.signal import (
+    FIRST_ORDER_KEY,
+    Action,
+    PositionSide,
+    SignalDraft,
+    SignalSize,
+    SizeMode,
+)
 from engine.ledger.codec import write_draft
 from engine.ledger.database import MEMORY, open_database
 from engine.ledger.query import fetch_all, fetch_one
@@ -33,22 +40,32 @@ def fresh() -> apsw.Connection:
 
 
 def people(db: apsw.Connection) -> None:
-    db.execute("INSERT INTO person (id, name, created_us, key_id, key_kid, key_wrapped) VALUES ('p', 'p', 0, x'00', 'k', x'00')")
+    db.execute(
+        "INSERT INTO person (id, name, created_us, key_id, key_kid, key_wrapped) VALUES ('p', "
+        "'p', 0, x'00', 'k', x'00')"
+    )
     db.execute("INSERT INTO master VALUES ('m', 'm', 'p')")
     db.execute(
-        "INSERT INTO strategy (id, name, master_id, kind, symbols, leverage, source, params, created_us)"
+        "INSERT INTO strategy (id, name, master_id, kind, symbols, leverage, source, params, "
+        "created_us)"
         " VALUES ('s', 'trend', 'm', 'copy_trading', '[]', '5', 'signed_webhook', '{}', 0)"
     )
     db.execute(
-        "INSERT INTO account (id, name, person_id, exchange, environment, sealed, row_version, created_us)"
+        "INSERT INTO account (id, name, person_id, exchange, environment, sealed, row_version, "
+        "created_us)"
         " VALUES ('a', 'a', 'p', 'paper', 'paper', x'00', 1, 0)"
     )
-    db.execute("INSERT INTO subscription (id, account_id, strategy_id, policy, created_us) VALUES ('u', 'a', 's', '{}', 0)")
+    db.execute(
+        "INSERT INTO subscription (id, account_id, strategy_id, policy, created_us) VALUES ('u', "
+        "'a', 's', '{}', 0)"
+    )
 
 
 @dataclass(frozen=True)
 class Sent:
-    """A signal as its sender made it; ``signed``: seconds at which it was signed, None where nothing was told; ``sent`` in the body."""
+    """A signal as its sender made it; ``signed``: seconds at which it was signed, None where
+    nothing was told; ``sent`` in the body.
+    """
 
     action: Action
     seq: int | None = None
@@ -64,7 +81,9 @@ def record(db: apsw.Connection, each: Sent, received: float) -> str:
     """Record a delivery; times are seconds after T. Returns the key."""
     number, now = next(_number), T + timedelta(seconds=received)
     sent_at = None if each.sent is None else T + timedelta(seconds=each.sent)
-    signed_at = None if each.signed is None else (T + timedelta(seconds=each.signed)).replace(microsecond=0)
+    signed_at = (
+        None if each.signed is None else (T + timedelta(seconds=each.signed)).replace(microsecond=0)
+    )
     told = sent_at or signed_at
     more: dict[str, Any] = {}
     if each.action is Action.SET_PROTECTION:
@@ -74,9 +93,17 @@ def record(db: apsw.Connection, each: Sent, received: float) -> str:
     side = PositionSide.LONG if each.action in ENTRIES else None
     draft = SignalDraft(f"k{number}", each.action, BTC, side, sent_at=sent_at, seq=each.seq, **more)
     new = NewSignal(
-        SignalId(f"sig{number}"), ReceiptId(f"r{number}"), lambda: CopyId(f"c{number}"), StrategyId("s"), each.sender, draft, b"h",
-        now if told is None else min(told, now), now, is_told=told is not None,
-    )  # fmt: skip
+        SignalId(f"sig{number}"),
+        ReceiptId(f"r{number}"),
+        lambda: CopyId(f"c{number}"),
+        StrategyId("s"),
+        each.sender,
+        draft,
+        b"h",
+        now if told is None else min(told, now),
+        now,
+        is_told=told is not None,
+    )
     record_signal(db, new)
     row = fetch_one(db, "SELECT order_key FROM signal WHERE id = ?", (f"sig{number}",))
     assert row is not None
@@ -84,7 +111,12 @@ def record(db: apsw.Connection, each: Sent, received: float) -> str:
 
 
 def alerts(db: apsw.Connection) -> list[str]:
-    return [row[0] for row in fetch_all(db, "SELECT json_extract(data, '$.code') FROM event WHERE kind = 'alert'")]
+    return [
+        row[0]
+        for row in fetch_all(
+            db, "SELECT json_extract(data, '$.code') FROM event WHERE kind = 'alert'"
+        )
+    ]
 
 
 OPEN, C, R = Action.OPEN, Action.CLOSE, Action.REVERSE
@@ -93,7 +125,10 @@ OPEN, C, R = Action.OPEN, Action.CLOSE, Action.REVERSE
 @pytest.mark.parametrize(
     "entry_then_exit",
     [
-        (Sent(OPEN, 57, signed=0), Sent(C, 1, signed=0.4)),  # the bot began anew, in the same second
+        (
+            Sent(OPEN, 57, signed=0),
+            Sent(C, 1, signed=0.4),
+        ),  # the bot began anew, in the same second
         (Sent(OPEN, 57, signed=0), Sent(C, 1, signed=30)),
         (Sent(OPEN, 57, sent=0, signed=0), Sent(C, 1, sent=0.3, signed=0.3)),
         (Sent(OPEN, sent=0.4), Sent(C, signed=0.4)),  # microseconds, and whole seconds
@@ -112,7 +147,9 @@ def test_an_exit_that_came_after_an_entry_closes_it(entry_then_exit: tuple[Sent,
     assert left > entered + ".1"
 
 
-@pytest.mark.parametrize("action", [Action.CLOSE, Action.REDUCE, Action.CANCEL, Action.SET_PROTECTION])
+@pytest.mark.parametrize(
+    "action", [Action.CLOSE, Action.REDUCE, Action.CANCEL, Action.SET_PROTECTION]
+)
 def test_an_exit_stands_before_an_entry_that_its_own_numbers_put_behind_it(action: Action) -> None:
     db = fresh()
     first = record(db, Sent(OPEN, 1, sent=0), 0)
@@ -136,7 +173,9 @@ def test_an_exit_stands_before_an_entry_that_its_own_numbers_put_behind_it(actio
         (Sent(Action.CANCEL, sent=0), Sent(OPEN, sent=-1)),
     ],
 )
-def test_an_entry_that_was_sent_before_an_exit_and_came_after_it_is_sent_nowhere(exit_then_entry: tuple[Sent, Sent]) -> None:
+def test_an_entry_that_was_sent_before_an_exit_and_came_after_it_is_sent_nowhere(
+    exit_then_entry: tuple[Sent, Sent],
+) -> None:
     db = fresh()
     left, entered = record(db, exit_then_entry[0], 0), record(db, exit_then_entry[1], 25)
     assert entered < left
@@ -158,7 +197,9 @@ def test_an_entry_that_was_sent_before_an_exit_and_came_after_it_is_sent_nowhere
         (Sent(Action.SET_PROTECTION, sent=2), Sent(OPEN, sent=1)),
     ],
 )
-def test_an_entry_that_follows_an_exit_is_not_superseded(exit_then_entry: tuple[Sent, Sent]) -> None:
+def test_an_entry_that_follows_an_exit_is_not_superseded(
+    exit_then_entry: tuple[Sent, Sent],
+) -> None:
     db = fresh()
     left, entered = record(db, exit_then_entry[0], 0.4), record(db, exit_then_entry[1], 62)
     assert entered > left
@@ -176,7 +217,9 @@ def test_a_numbering_that_falls_back_is_told_once_an_hour() -> None:
     assert '"greatest":"57"' in data[1]
 
 
-def test_after_a_restart_the_new_numbers_count_and_a_late_one_of_the_old_ones_does_not_undo_a_close() -> None:
+def test_after_a_restart_the_new_numbers_count_and_a_late_one_of_the_old_ones_does_not_undo_a_close() -> (
+    None
+):
     db = fresh()
     record(db, Sent(OPEN, 57, sent=0), 0)
     closed = record(db, Sent(C, 1, sent=10), 10)
@@ -190,9 +233,17 @@ def test_what_an_account_leaves_or_flattens_supersedes_nothing_of_the_others() -
     db = fresh()
     record(db, Sent(OPEN, sent=0), 0)
     new = NewSignal(
-        SignalId("flat"), ReceiptId("flat"), lambda: CopyId("flat"), StrategyId("s"), "operator:flatten", SignalDraft("flat", C, BTC), b"h",
-        T + timedelta(seconds=60), T + timedelta(seconds=60), only=frozenset({AccountId("a")}),
-    )  # fmt: skip
+        SignalId("flat"),
+        ReceiptId("flat"),
+        lambda: CopyId("flat"),
+        StrategyId("s"),
+        "operator:flatten",
+        SignalDraft("flat", C, BTC),
+        b"h",
+        T + timedelta(seconds=60),
+        T + timedelta(seconds=60),
+        only=frozenset({AccountId("a")}),
+    )
     record_signal(db, new)
     opened = record(db, Sent(OPEN, sent=30), 61)
     assert opened != FIRST_ORDER_KEY
@@ -200,7 +251,10 @@ def test_what_an_account_leaves_or_flattens_supersedes_nothing_of_the_others() -
 
 def test_an_old_protection_does_not_undo_a_newer_one_and_stands_behind_the_entry() -> None:
     db = fresh()
-    opened, moved = record(db, Sent(OPEN, sent=0), 0), record(db, Sent(Action.SET_PROTECTION, sent=9), 9)
+    opened, moved = (
+        record(db, Sent(OPEN, sent=0), 0),
+        record(db, Sent(Action.SET_PROTECTION, sent=9), 9),
+    )
     assert opened < record(db, Sent(Action.SET_PROTECTION, sent=5), 10) < moved
     assert record(db, Sent(OPEN, sent=11), 11) < record(db, Sent(Action.SET_PROTECTION, sent=8), 12)
 
@@ -216,24 +270,53 @@ def test_keys_of_an_old_ledger_stand_before_new_ones() -> None:
 
 
 def test_a_ledger_from_before_is_compared_with_as_if_its_exits_were_told_now() -> None:
-    db, mine = apsw.Connection(MEMORY), next(number for number, each in enumerate(MIGRATIONS) if "newest_told" in each)
+    db, mine = (
+        apsw.Connection(MEMORY),
+        next(number for number, each in enumerate(MIGRATIONS) if "newest_told" in each),
+    )
     for migration in MIGRATIONS[:mine]:
         db.execute(migration)
     people(db)
-    for number, (action, seq) in enumerate([("open", 3), ("close", 4), ("close", None), ("set_protection", None)], start=1):
+    for number, (action, seq) in enumerate(
+        [("open", 3), ("close", 4), ("close", None), ("set_protection", None)], start=1
+    ):
         moves = {"stop_loss": Price(Decimal(1))} if action == "set_protection" else {}
-        draft = write_draft(SignalDraft(f"k{number}", Action(action), BTC, PositionSide.LONG, seq=seq, **moves))
-        values = (number, f"s{number}", f"r{number}", f"k{number}", draft, seq or 4, f"{seq or 4:019d}.{number:019d}.{number:012d}", number)
+        draft = write_draft(
+            SignalDraft(f"k{number}", Action(action), BTC, PositionSide.LONG, seq=seq, **moves)
+        )
+        values = (
+            number,
+            f"s{number}",
+            f"r{number}",
+            f"k{number}",
+            draft,
+            seq or 4,
+            f"{seq or 4:019d}.{number:019d}.{number:012d}",
+            number,
+        )
         db.execute(
-            "INSERT INTO signal (number, id, receipt_id, dedupe_key, draft, seq, order_key, decided_us, received_us, strategy_id, origin,"
+            "INSERT INTO signal (number, id, receipt_id, dedupe_key, draft, seq, order_key, "
+            "decided_us, received_us, strategy_id, origin,"
             " body_hash, symbol) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, 's', 'bot', x'00', 'BTCUSDT')",
             values,
         )
     for migration in MIGRATIONS[mine:]:
         db.execute(migration)
-    told = fetch_all(db, "SELECT kind, numbering, seq, numbered_us, other_us, order_key FROM newest_told ORDER BY kind")
-    assert [row[:5] for row in told] == [("exits", 0, 4, 2, 3), ("protections", None, None, None, 4)]
-    assert fetch_all(db, "SELECT numbering FROM signal ORDER BY number") == [(0,), (0,), (None,), (None,)]
+    told = fetch_all(
+        db,
+        "SELECT kind, numbering, seq, numbered_us, other_us, order_key FROM newest_told ORDER BY "
+        "kind",
+    )
+    assert [row[:5] for row in told] == [
+        ("exits", 0, 4, 2, 3),
+        ("protections", None, None, None, 4),
+    ]
+    assert fetch_all(db, "SELECT numbering FROM signal ORDER BY number") == [
+        (0,),
+        (0,),
+        (None,),
+        (None,),
+    ]
     assert record(db, Sent(OPEN, 5, sent=0), 0) > max(row[5] for row in told)
 
 
@@ -254,7 +337,9 @@ def test_numbers_of_one_numbering_order_exits_and_entries_however_they_arrive(
     for delay, (action, seq) in enumerate(made):
         sent_s = seq * gap if is_sent else None
         key = record(db, Sent(action, seq, sent=sent_s, signed=seq * gap), 20 + delay / 10)
-        later_exits = [known for kind, known, _ in kept if kind in (C, R, Action.CANCEL) and known > seq]
+        later_exits = [
+            known for kind, known, _ in kept if kind in (C, R, Action.CANCEL) and known > seq
+        ]
         if action in (OPEN, Action.ADD):
             assert (key == FIRST_ORDER_KEY) == bool(later_exits)
         kept.append((action, seq, key))
@@ -262,14 +347,26 @@ def test_numbers_of_one_numbering_order_exits_and_entries_however_they_arrive(
     assert len(set(keys)) == len(keys)
     for kind, seq, key in kept:
         for other, other_seq, other_key in kept:
-            if kind in (C, Action.CANCEL) and other in (OPEN, Action.ADD) and other_key != FIRST_ORDER_KEY:
+            if (
+                kind in (C, Action.CANCEL)
+                and other in (OPEN, Action.ADD)
+                and other_key != FIRST_ORDER_KEY
+            ):
                 assert (key > other_key) == (seq > other_seq)
     assert alerts(db) == []
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(st.tuples(actions, st.booleans(), st.floats(-300, 0, allow_nan=False)), min_size=2, max_size=8))
-def test_without_numbers_an_exit_closes_every_entry_that_was_recorded_before_it(sent: list[tuple[Action, bool, float]]) -> None:
+@given(
+    st.lists(
+        st.tuples(actions, st.booleans(), st.floats(-300, 0, allow_nan=False)),
+        min_size=2,
+        max_size=8,
+    )
+)
+def test_without_numbers_an_exit_closes_every_entry_that_was_recorded_before_it(
+    sent: list[tuple[Action, bool, float]],
+) -> None:
     db = fresh()
     entered: list[str] = []
     for number, (action, is_told, behind_s) in enumerate(sent):
@@ -282,7 +379,9 @@ def test_without_numbers_an_exit_closes_every_entry_that_was_recorded_before_it(
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(actions, st.booleans()), min_size=2, max_size=10))
-def test_a_sender_that_begins_anew_now_and_then_loses_nothing(sent: list[tuple[Action, bool]]) -> None:
+def test_a_sender_that_begins_anew_now_and_then_loses_nothing(
+    sent: list[tuple[Action, bool]],
+) -> None:
     db, seq, newest = fresh(), 40, ""
     for number, (action, restarts) in enumerate(sent):
         seq = 1 if restarts else seq + 1

@@ -1,4 +1,6 @@
-"""A write that breaks a rule of the database is that write's own failure: its neighbours stand, and the ledger is as well as before."""
+"""A write that breaks a rule of the database is that write's own failure: its neighbours stand, and
+the ledger is as well as before.
+"""
 
 from pathlib import Path
 
@@ -19,7 +21,9 @@ BROKEN_RULES = {
     "a unique key": channel("log"),
     "a column that must not be empty": channel("other", None),
     "a type": channel("other", "no number"),
-    "a foreign key": lambda db: db.execute("INSERT INTO person_channel VALUES ('nobody', 'log', NULL, 1, '')"),
+    "a foreign key": lambda db: db.execute(
+        "INSERT INTO person_channel VALUES ('nobody', 'log', NULL, 1, '')"
+    ),
     "a trigger": lambda db: db.execute("DELETE FROM audit"),
     "a statement": lambda db: db.execute("INSERT INTO no_such_table VALUES (1)"),
 }
@@ -27,12 +31,17 @@ BROKEN_RULES = {
 
 @pytest.mark.parametrize("inline", [True, False])
 @pytest.mark.parametrize("rule", sorted(BROKEN_RULES))
-async def test_one_broken_rule_fails_one_write_and_no_health(tmp_path: Path, rule: str, inline: bool) -> None:
+async def test_one_broken_rule_fails_one_write_and_no_health(
+    tmp_path: Path, rule: str, inline: bool
+) -> None:
     ledger = Ledger.open(tmp_path / "ledger.sqlite3", inline=inline)
     try:
         await ledger.write(channel("log"))
         await ledger.write(
-            lambda db: db.execute("INSERT INTO audit (at_us, by, address, act, subject, data, kid, seal) VALUES (0,'','','','','','',x'')")
+            lambda db: db.execute(
+                "INSERT INTO audit (at_us, by, address, act, subject, data, kid, seal) VALUES "
+                "(0,'','','','','','',x'')"
+            )
         )
         told: list[str] = []
         ledger.on_commit(lambda: told.append("committed"))
@@ -42,7 +51,9 @@ async def test_one_broken_rule_fails_one_write_and_no_health(tmp_path: Path, rul
         assert ledger.healthy
         assert not told
         await ledger.write(channel("after"))
-        assert [row[0] for row in ledger.db.execute("SELECT name FROM notifier_cursor ORDER BY name")] == ["after", "log"]
+        assert [
+            row[0] for row in ledger.db.execute("SELECT name FROM notifier_cursor ORDER BY name")
+        ] == ["after", "log"]
     finally:
         await ledger.aclose()
 
@@ -76,7 +87,12 @@ async def test_neighbours_in_the_same_commit_are_written_once(tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     "error",
-    [apsw.FullError("disk is full"), apsw.IOError("disk I/O error"), apsw.CorruptError("malformed"), apsw.ReadOnlyError("read-only")],
+    [
+        apsw.FullError("disk is full"),
+        apsw.IOError("disk I/O error"),
+        apsw.CorruptError("malformed"),
+        apsw.ReadOnlyError("read-only"),
+    ],
 )
 async def test_a_disk_that_fails_is_the_ledgers_health(error: apsw.Error, tmp_path: Path) -> None:
     ledger = Ledger.open(tmp_path / "ledger.sqlite3", inline=True)

@@ -10,7 +10,15 @@ import pytest
 
 from engine.domain.amounts import Price, Ratio
 from engine.domain.identifiers import CopyId, ReceiptId, SignalId, StrategyId, Symbol
-from engine.domain.signal import FIRST_ORDER_KEY, Action, AlertFacts, PositionSide, SignalDraft, SignalSize, SizeMode
+from engine.domain.signal import (
+    FIRST_ORDER_KEY,
+    Action,
+    AlertFacts,
+    PositionSide,
+    SignalDraft,
+    SignalSize,
+    SizeMode,
+)
 from engine.ledger import Ledger
 from engine.ledger.codec import read_draft, write_draft
 from engine.ledger.forced_close import forced_close
@@ -22,10 +30,14 @@ BEGINNING = datetime(2026, 11, 24, 10, 0, 59, tzinfo=UTC)
 @pytest.fixture
 def db() -> Iterator[apsw.Connection]:
     opened = Ledger.in_memory().db
-    opened.execute("INSERT INTO person (id, name, created_us, key_id, key_kid, key_wrapped) VALUES ('p', 'p', 0, x'00', 'k', x'00')")
+    opened.execute(
+        "INSERT INTO person (id, name, created_us, key_id, key_kid, key_wrapped) VALUES ('p', "
+        "'p', 0, x'00', 'k', x'00')"
+    )
     opened.execute("INSERT INTO master VALUES ('m', 'm', 'p')")
     opened.execute(
-        "INSERT INTO strategy (id, name, master_id, kind, symbols, leverage, source, params, created_us)"
+        "INSERT INTO strategy (id, name, master_id, kind, symbols, leverage, source, params, "
+        "created_us)"
         " VALUES ('s', 'trend', 'm', 'copy_trading', '[]', '5', 'tradingview', '{}', 0)"
     )
     yield opened
@@ -33,26 +45,43 @@ def db() -> Iterator[apsw.Connection]:
 
 
 def came(
-    db: apsw.Connection, later_s: float, key: str = "tv-text", origin: str = "endpoint:one", action: Action = Action.CLOSE,
-    side: PositionSide | None = None, **said: Any,
-) -> Recorded:  # fmt: skip
+    db: apsw.Connection,
+    later_s: float,
+    key: str = "tv-text",
+    origin: str = "endpoint:one",
+    action: Action = Action.CLOSE,
+    side: PositionSide | None = None,
+    **said: Any,
+) -> Recorded:
     at = BEGINNING + timedelta(seconds=later_s)
     draft = SignalDraft(key, action, Symbol("BTCUSDT"), side, repeats_s=60, **said)
     name = f"{later_s}-{key}-{origin}"
     new = NewSignal(
-        SignalId(f"sig-{name}"), ReceiptId(f"rcp-{name}"), lambda: CopyId("c"), StrategyId("s"), origin, draft, b"h", at, at
-    )  # fmt: skip
+        SignalId(f"sig-{name}"),
+        ReceiptId(f"rcp-{name}"),
+        lambda: CopyId("c"),
+        StrategyId("s"),
+        origin,
+        draft,
+        b"h",
+        at,
+        at,
+    )
     return record_signal(db, new)
 
 
 @pytest.mark.parametrize("later_s", [0.001, 2, 59.9, 60, -1])
-def test_what_comes_again_within_its_time_is_one_signal_over_the_minute_too(db: apsw.Connection, later_s: float) -> None:
+def test_what_comes_again_within_its_time_is_one_signal_over_the_minute_too(
+    db: apsw.Connection, later_s: float
+) -> None:
     first, again = came(db, 0), came(db, later_s)
     assert (first.is_new, again.is_new) == (True, False)
     assert (again.id, again.receipt) == (first.id, first.receipt)
 
 
-def test_the_same_words_later_are_a_new_signal_whose_repetition_counts_from_itself(db: apsw.Connection) -> None:
+def test_the_same_words_later_are_a_new_signal_whose_repetition_counts_from_itself(
+    db: apsw.Connection,
+) -> None:
     first, second, again = came(db, 0), came(db, 60.001), came(db, 100)
     assert second.is_new
     assert (again.is_new, again.id) == (False, second.id)
@@ -71,7 +100,9 @@ STOP = Price(Decimal(60_000))
 
 
 @pytest.mark.parametrize("entry", [Action.OPEN, Action.ADD, Action.REVERSE])
-def test_the_same_close_again_after_an_entry_is_the_close_of_that(db: apsw.Connection, entry: Action) -> None:
+def test_the_same_close_again_after_an_entry_is_the_close_of_that(
+    db: apsw.Connection, entry: Action
+) -> None:
     came(db, 0)
     assert came(db, 1, "tv-in", action=entry, side=LONG).is_new
     again = came(db, 2)
@@ -91,11 +122,15 @@ def test_an_entry_again_is_a_repetition_whatever_came_between(db: apsw.Connectio
     assert came(db, 2, "tv-in", action=Action.OPEN, side=LONG).id == first.id
 
 
-def test_a_turn_that_comes_again_after_the_turn_back_closes_and_enters_nothing(db: apsw.Connection) -> None:
+def test_a_turn_that_comes_again_after_the_turn_back_closes_and_enters_nothing(
+    db: apsw.Connection,
+) -> None:
     came(db, 0, "tv-long", action=Action.REVERSE, side=LONG)
     came(db, 1, "tv-short", action=Action.REVERSE, side=SHORT)
     again = came(db, 2, "tv-long", action=Action.REVERSE, side=LONG)
-    draft = read_draft(db.execute("SELECT draft FROM signal WHERE id = ?", (again.id,)).fetchall()[0][0])
+    draft = read_draft(
+        db.execute("SELECT draft FROM signal WHERE id = ?", (again.id,)).fetchall()[0][0]
+    )
     assert (again.is_new, draft.action, draft.side) == (True, Action.CLOSE, SHORT)
 
 
@@ -105,26 +140,53 @@ def test_it_is_written_and_read_with_the_draft() -> None:
 
 
 def as_recorded(db: apsw.Connection, recorded: Recorded) -> tuple[Action, PositionSide | None]:
-    draft = read_draft(db.execute("SELECT draft FROM signal WHERE id = ?", (recorded.id,)).fetchall()[0][0])
+    draft = read_draft(
+        db.execute("SELECT draft FROM signal WHERE id = ?", (recorded.id,)).fetchall()[0][0]
+    )
     return draft.action, draft.side
 
 
-def alert(db: apsw.Connection, later_s: float, action: Action, side: PositionSide | None = None, **said: Any) -> Recorded:
+def alert(
+    db: apsw.Connection,
+    later_s: float,
+    action: Action,
+    side: PositionSide | None = None,
+    **said: Any,
+) -> Recorded:
     """Record an alert that tells no position; each is another text."""
-    return came(db, later_s, f"tv-{later_s}", action=action, side=side, **{"alert": AlertFacts(), **said})
+    return came(
+        db, later_s, f"tv-{later_s}", action=action, side=side, **{"alert": AlertFacts(), **said}
+    )
 
 
 def test_an_open_turns_what_is_held_though_one_account_flattened_it(db: apsw.Connection) -> None:
     alert(db, 0, Action.OPEN, LONG)
-    record_signal(db, forced_close("flatten", StrategyId("s"), Symbol("BTCUSDT"), frozenset(), BEGINNING + timedelta(seconds=60)))
+    record_signal(
+        db,
+        forced_close(
+            "flatten",
+            StrategyId("s"),
+            Symbol("BTCUSDT"),
+            frozenset(),
+            BEGINNING + timedelta(seconds=60),
+        ),
+    )
     assert as_recorded(db, alert(db, 120, Action.OPEN, SHORT)) == (Action.REVERSE, SHORT)
 
 
 @pytest.mark.parametrize("is_test", [False, True])
-def test_an_open_turns_what_is_held_whatever_its_stop_did_and_whatever_was_tried_since(db: apsw.Connection, is_test: bool) -> None:
+def test_an_open_turns_what_is_held_whatever_its_stop_did_and_whatever_was_tried_since(
+    db: apsw.Connection, is_test: bool
+) -> None:
     alert(db, 0, Action.OPEN, LONG)
     for step in range(1, 20):
-        alert(db, 60 * step, Action.CLOSE if is_test else Action.SET_PROTECTION, is_test=is_test, stop_loss=STOP)
+        alert(
+            db,
+            60 * step,
+            Action.CLOSE if is_test else Action.SET_PROTECTION,
+            is_test=is_test,
+            stop_loss=STOP,
+        )
     assert as_recorded(db, alert(db, 2_000, Action.OPEN, SHORT)) == (Action.REVERSE, SHORT)
 
 
@@ -135,12 +197,16 @@ def test_the_same_reduce_again_after_an_entry_is_of_that(db: apsw.Connection) ->
     assert came(db, 3, "tv-half", action=Action.REDUCE, side=LONG, size=HALF).is_new
 
 
-def test_an_entry_of_before_alerts_told_facts_is_what_the_first_close_closed(db: apsw.Connection) -> None:
+def test_an_entry_of_before_alerts_told_facts_is_what_the_first_close_closed(
+    db: apsw.Connection,
+) -> None:
     bare = AlertFacts(is_bare=True)
     alert(db, 0, Action.OPEN, LONG, alert=None)
     alert(db, 3_600, Action.CLOSE, LONG, alert=bare)
     again = alert(db, 7_200, Action.OPEN, LONG, alert=bare)
-    assert db.execute("SELECT order_key > ? FROM signal WHERE id = ?", (FIRST_ORDER_KEY, again.id)).fetchall() == [(1,)]
+    assert db.execute(
+        "SELECT order_key > ? FROM signal WHERE id = ?", (FIRST_ORDER_KEY, again.id)
+    ).fetchall() == [(1,)]
 
 
 @pytest.mark.parametrize(
@@ -153,6 +219,15 @@ def test_an_entry_of_before_alerts_told_facts_is_what_the_first_close_closed(db:
         ({"side": SHORT, "alert": AlertFacts(), "is_test": True}, False),
     ],
 )
-def test_which_opens_will_turn_is_known_before_they_are_recorded(db: apsw.Connection, said: dict[str, Any], expected: bool) -> None:
+def test_which_opens_will_turn_is_known_before_they_are_recorded(
+    db: apsw.Connection, said: dict[str, Any], expected: bool
+) -> None:
     alert(db, 0, Action.OPEN, LONG)
-    assert turns(db, StrategyId("s"), SignalDraft("k", Action.OPEN, Symbol("BTCUSDT"), repeats_s=60, **said)) is expected
+    assert (
+        turns(
+            db,
+            StrategyId("s"),
+            SignalDraft("k", Action.OPEN, Symbol("BTCUSDT"), repeats_s=60, **said),
+        )
+        is expected
+    )

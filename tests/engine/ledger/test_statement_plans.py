@@ -1,7 +1,9 @@
-"""No statement of the ledger reads rows in proportion to history: SQLite is asked for the plan of every one of them.
+"""No statement of the ledger reads rows in proportion to history: SQLite is asked for the plan of
+every one of them.
 
-The plans are those of a ledger as the product makes it: migrated, without statistics (the product never runs ANALYZE). What grows is
-every table but those named in ``AS_LARGE_AS_THE_PLACE``. A statement may read of a growing table
+The plans are those of a ledger as the product makes it: migrated, without statistics (the product
+never runs ANALYZE). What grows is every table but those named in ``AS_LARGE_AS_THE_PLACE``. A
+statement may read of a growing table
 - one thing: by all columns of a unique key, or by one set of ``ONE_THING``;
 - what is open: along one of ``ONLY_WHAT_IS_OPEN``, partial indexes that a row leaves when it ends;
 - what came since: along an index with a lower bound (``ended_us > ?``);
@@ -25,12 +27,39 @@ from tests.engine.ledger.statements import Place, places, places_in, strangers
 
 AS_LARGE_AS_THE_PLACE: Final = frozenset(
     [
-        "account", "audit_key", "book", "canary", "declared", "endpoint", "endpoint_secret", "equity_mark", "factor", "goal", "holding",
-        "login_print", "master", "master_request", "newest_told", "notifier_cursor", "person", "person_channel", "person_role",
-        "recovery_code", "rewrap", "still", "strategy", "subscription", "switch", "throttle", "wallet", "wallet_sum",
+        "account",
+        "audit_key",
+        "book",
+        "canary",
+        "declared",
+        "endpoint",
+        "endpoint_secret",
+        "equity_mark",
+        "factor",
+        "goal",
+        "holding",
+        "login_print",
+        "master",
+        "master_request",
+        "newest_told",
+        "notifier_cursor",
+        "person",
+        "person_channel",
+        "person_role",
+        "recovery_code",
+        "rewrap",
+        "still",
+        "strategy",
+        "subscription",
+        "switch",
+        "throttle",
+        "wallet",
+        "wallet_sum",
     ]
-)  # fmt: skip
-"""They have rows for people, accounts, strategies and contracts, not for what happened. A new table grows until it is named here."""
+)
+"""They have rows for people, accounts, strategies and contracts, not for what happened. A new table
+grows until it is named here.
+"""
 
 ONE_THING: Final = {
     "copy": (("signal_number",),),
@@ -43,22 +72,39 @@ ONE_THING: Final = {
     "trade": (("episode",),),
     "run": (("mark",),),
 }
-"""Columns that name one thing without being a unique key: the copies of one signal, what belongs to one copy, one order, one position."""
+"""Columns that name one thing without being a unique key: the copies of one signal, what belongs to
+one copy, one order, one position.
+"""
 
 ONLY_WHAT_IS_OPEN: Final = (
-    "leg_new", "leg_new_entry", "leg_live", "attempt_open", "attempt_lane", "fill_unsettled", "fill_unfolded",
-    "fill_unfolded_of", "fill_open", "trade_fee_untied", "foreign_met",
-)  # fmt: skip
+    "leg_new",
+    "leg_new_entry",
+    "leg_live",
+    "attempt_open",
+    "attempt_lane",
+    "fill_unsettled",
+    "fill_unfolded",
+    "fill_unfolded_of",
+    "fill_open",
+    "trade_fee_untied",
+    "foreign_met",
+)
 
 PAGES: Final = {
     ("alerts.newest_alerts", "event"): "the newest alerts",
     ("alerts.alerts_about", "event"): "the newest alerts about one name",
-    ("attempts.newest_claim", "attempt"): "the newest order of one account, when it is looked at for the first time",
+    (
+        "attempts.newest_claim",
+        "attempt",
+    ): "the newest order of one account, when it is looked at for the first time",
     ("audit.audit_rows", "audit"): "an operator's page; a search passes over what does not fit",
     ("breakers.switched_at", "event"): "the newest turn of one switch",
     ("deliveries.deliveries", "delivery"): "a master's page",
     ("deliveries.ingress", "delivery"): "the newest thousand",
-    ("deliveries.note_delivery", "delivery"): "an endpoint keeps a thousand rows, a hundred of strangers: what lies behind is deleted",
+    (
+        "deliveries.note_delivery",
+        "delivery",
+    ): "an endpoint keeps a thousand rows, a hundred of strangers: what lies behind is deleted",
     ("deliveries.refusals", "delivery"): "an operator's page; an endpoint keeps a thousand rows",
     ("following.copies_of", "copy"): "a follower's page; a filter passes over what does not fit",
     ("following.last_entries", "signal"): "a preview of the newest entries",
@@ -68,7 +114,10 @@ PAGES: Final = {
     ("ordering._newest_key", "signal"): "the newest signal of one contract",
     ("ordering._newest_numbering", "signal"): "the least number of one numbering",
     ("preflight.credentials_since", "event"): "the newest change of one account's credentials",
-    ("refused._exit_taken_since", "signal"): "the newest signal before a refusal, and what its strategy sent since",
+    (
+        "refused._exit_taken_since",
+        "signal",
+    ): "the newest signal before a refusal, and what its strategy sent since",
     ("results.account_trades", "trade"): "a follower's page, and the CSV page by page",
     ("results.all_strategies", "signal"): "the newest signal of each strategy",
     ("results.mark_equity_point", "equity_point"): "the newest point of one account",
@@ -76,26 +125,40 @@ PAGES: Final = {
     ("results.recent_trades", "trade"): "the newest trades of a strategy",
     ("results.strategies_for", "signal"): "the newest signal of each strategy",
     ("results.trade_results", "trade"): "the newest trades, for a curve",
-    ("standing._newest_entry", "attempt"): "the newest entry of one holding, for who asks why it stands",
+    (
+        "standing._newest_entry",
+        "attempt",
+    ): "the newest entry of one holding, for who asks why it stands",
     ("studio.audience_of", "attempt"): "the newest entry of each holding",
     ("studio.signals_of", "signal"): "a master's page",
     ("studio.strategies_of", "signal"): "the newest signal of each strategy",
     ("studio.strategy_of", "signal"): "the newest signal of the strategy",
     ("wallet.wallet_rows", "wallet_row"): "a page of what nothing explains",
 }
-"""By verb and table: read newest first in the order of an index up to a LIMIT, which this test checks too."""
+"""By verb and table: read newest first in the order of an index up to a LIMIT, which this test
+checks too.
+"""
 
 WHOLE: Final = {
     ("audit.verify_audit", "audit"): "an operator has the whole chain verified",
     ("funding.funding_by_day", "funding"): "a follower's page of results, and account show",
     ("funding.funding_of", "funding"): "a follower's CSV",
-    ("refused._told_within_the_hour", "alert"): "the faults of one strategy's sender: at most six new ones an hour",
-    ("outcomes.write_pulse", "event"): "one row of this kind and subject stands, whose place the new one takes",
+    (
+        "refused._told_within_the_hour",
+        "alert",
+    ): "the faults of one strategy's sender: at most six new ones an hour",
+    (
+        "outcomes.write_pulse",
+        "event",
+    ): "one row of this kind and subject stands, whose place the new one takes",
     ("results.account_days", "account_day"): "a row a day, for a page of results",
     ("results.strategy_days", "strategy_day"): "a row a day, for a page of results",
     ("results.strategy_environments", "strategy_day"): "a row a day, for a page of results",
     ("root_keys.counts_under", "audit"): "an operator asks what lies under each root key",
-    ("sessions.forget_old_sessions", "session"): "sign-ins of some weeks: what is older is deleted here",
+    (
+        "sessions.forget_old_sessions",
+        "session",
+    ): "sign-ins of some weeks: what is older is deleted here",
     ("sessions.forget_old_tickets", "ticket"): "links of some weeks: what is older is deleted here",
     ("sessions.invitations", "ticket"): "links of some weeks: what is older is deleted",
     ("sessions.revoke_sessions", "session"): "one person's sign-ins of some weeks",
@@ -118,7 +181,9 @@ module constant, or a concatenation of these at the call; hand it on as a parame
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Hold a line of a plan that reads a table: ``index`` None is none, ``equal`` columns are given, ``is_since``: one is bounded below."""
+    """Hold a line of a plan that reads a table: ``index`` None is none, ``equal`` columns are
+    given, ``is_since``: one is bounded below.
+    """
 
     line: str
     table: str
@@ -136,18 +201,31 @@ def db() -> Iterator[Database]:
 
 
 def tables(db: Database) -> dict[str, list[frozenset[str]]]:
-    """Read every table with the columns of each of its unique keys; an INTEGER PRIMARY KEY is also called rowid."""
+    """Read every table with the columns of each of its unique keys; an INTEGER PRIMARY KEY is also
+    called rowid.
+    """
     found: dict[str, list[frozenset[str]]] = {}
-    for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'").fetchall():
-        indexes = db.execute("SELECT name FROM pragma_index_list(?) WHERE [unique] AND NOT partial", (name,)).fetchall()
-        keys = [frozenset(row[0] for row in db.execute("SELECT name FROM pragma_index_info(?)", each)) for each in indexes]
+    for (name,) in db.execute(
+        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+    ).fetchall():
+        indexes = db.execute(
+            "SELECT name FROM pragma_index_list(?) WHERE [unique] AND NOT partial", (name,)
+        ).fetchall()
+        keys = [
+            frozenset(row[0] for row in db.execute("SELECT name FROM pragma_index_info(?)", each))
+            for each in indexes
+        ]
         found[name] = [*keys, frozenset(["rowid"])]
     return found
 
 
 def steps(db: Database, statement: str, growing: frozenset[str]) -> Iterator[Step]:
     """Yield the lines of a statement's plan that read a growing table."""
-    aliases = {alias: table for table, alias in re.findall(r"\b(\w+) AS (\w+)", statement) if table in growing}
+    aliases = {
+        alias: table
+        for table, alias in re.findall(r"\b(\w+) AS (\w+)", statement)
+        if table in growing
+    }
     for line in _lines(apsw.ext.query_info(db, statement, explain_query_plan=True).query_plan):
         read = re.match(r"(SCAN|SEARCH) (\w+)", line)
         table = aliases.get(read[2], read[2]) if read else ""
@@ -155,8 +233,17 @@ def steps(db: Database, statement: str, growing: frozenset[str]) -> Iterator[Ste
             index = re.search(r"USING (?:AUTOMATIC )?(?:PARTIAL )?(?:COVERING )?INDEX (\w+)", line)
             terms = re.findall(r"(\w+)([=<>])\?", line)
             equal = frozenset(column for column, sign in terms if sign == "=")
-            is_since = "AUTOMATIC" not in line and (any(sign == ">" for _, sign in terms) or ")>(" in line)
-            yield Step(line, table, index[1] if index else None, read[1] == "SEARCH" and "AUTOMATIC" not in line, equal, is_since)
+            is_since = "AUTOMATIC" not in line and (
+                any(sign == ">" for _, sign in terms) or ")>(" in line
+            )
+            yield Step(
+                line,
+                table,
+                index[1] if index else None,
+                read[1] == "SEARCH" and "AUTOMATIC" not in line,
+                equal,
+                is_since,
+            )
 
 
 def _lines(plan: object) -> Iterator[str]:
@@ -166,18 +253,26 @@ def _lines(plan: object) -> Iterator[str]:
 
 
 def is_bounded(step: Step, keys: list[frozenset[str]]) -> bool:
-    """Tell whether a step reads one thing, what is open, or what came since; a search without terms looks up the least or greatest."""
+    """Tell whether a step reads one thing, what is open, or what came since; a search without terms
+    looks up the least or greatest.
+    """
     if step.index in ONLY_WHAT_IS_OPEN:
         return True
     one_thing = [*keys, *map(frozenset, ONE_THING.get(step.table, ()))]
     is_extreme = step.is_search and "(" not in step.line
-    return step.is_search and (is_extreme or step.is_since or any(key <= step.equal for key in one_thing))
+    return step.is_search and (
+        is_extreme or step.is_since or any(key <= step.equal for key in one_thing)
+    )
 
 
 def is_page(db: Database, statement: str) -> bool:
     """Tell whether a statement stops at a LIMIT without sorting first."""
     plan = "\n".join(_lines(apsw.ext.query_info(db, statement, explain_query_plan=True).query_plan))
-    return " LIMIT " in statement and "TEMP B-TREE FOR ORDER BY" not in plan and "TEMP B-TREE FOR LAST" not in plan
+    return (
+        " LIMIT " in statement
+        and "TEMP B-TREE FOR ORDER BY" not in plan
+        and "TEMP B-TREE FOR LAST" not in plan
+    )
 
 
 def unbounded(db: Database, found: list[Place]) -> Iterator[tuple[Place, str, Step]]:
@@ -206,13 +301,26 @@ def test_no_statement_reads_in_proportion_to_history(db: Database) -> None:
         used.add(key)
         if key in WHOLE or (key in PAGES and is_page(db, statement)):
             continue
-        told.append(ADVICE.format(where=place.where, verb=place.verb, table=step.table, statement=statement, line=step.line))
+        told.append(
+            ADVICE.format(
+                where=place.where,
+                verb=place.verb,
+                table=step.table,
+                statement=statement,
+                line=step.line,
+            )
+        )
     assert not told, "".join(told)
-    assert not ({*PAGES, *WHOLE} - used), f"{sorted({*PAGES, *WHOLE} - used)}: these exceptions are needed no more: take them out"
+    assert not ({*PAGES, *WHOLE} - used), (
+        f"{sorted({*PAGES, *WHOLE} - used)}: these exceptions are needed no more: take them out"
+    )
 
 
 def test_exceptions_and_names_are_of_this_ledger(db: Database) -> None:
-    indexes = {row[0]: row[1] for row in db.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'index'")}
+    indexes = {
+        row[0]: row[1]
+        for row in db.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'index'")
+    }
     assert not set(PAGES) & set(WHOLE)
     assert set(tables(db)) >= AS_LARGE_AS_THE_PLACE
     for each in ONLY_WHAT_IS_OPEN:
@@ -263,7 +371,10 @@ def test_texts_are_worked_out_from_the_source_and_what_cannot_be_is_told(tmp_pat
     assert {each.verb: each.texts for each in places_in(tmp_path / "made.py", module)} == {
         "made.literal": ("SELECT 1 WHERE 1", "SELECT 1"),
         "made.constant": ("SELECT 1 FROM run WHERE 2",),
-        "made.handed_on": ("SELECT 1 FROM leg WHERE copy_id = ?", "SELECT 1 FROM copy WHERE id = ? AND code = ?"),
+        "made.handed_on": (
+            "SELECT 1 FROM leg WHERE copy_id = ?",
+            "SELECT 1 FROM copy WHERE id = ? AND code = ?",
+        ),
         "made.hands_on": ("SELECT 3", "SELECT 4"),
         "made.from_outside": (),
         "made.by_another_name": (),
@@ -273,9 +384,19 @@ def test_texts_are_worked_out_from_the_source_and_what_cannot_be_is_told(tmp_pat
 @pytest.mark.parametrize(
     ("statement", "is_told"),
     [
-        ("SELECT 1 FROM leg WHERE account_id = ? AND symbol = ? AND kind = 'exit'", True),  # every leg there ever was
-        ("SELECT count(*) FROM attempt WHERE account_id = ? AND state = 'unknown'", True),  # an account's whole past
-        ("SELECT max(ended_us) FROM attempt AS good WHERE good.account_id = ? AND good.kind = 'entry'", True),
+        (
+            "SELECT 1 FROM leg WHERE account_id = ? AND symbol = ? AND kind = 'exit'",
+            True,
+        ),  # every leg there ever was
+        (
+            "SELECT count(*) FROM attempt WHERE account_id = ? AND state = 'unknown'",
+            True,
+        ),  # an account's whole past
+        (
+            "SELECT max(ended_us) FROM attempt AS good WHERE good.account_id = ? AND good.kind = "
+            "'entry'",
+            True,
+        ),
         ("SELECT 1 FROM copy WHERE account_id IN (SELECT account_id FROM holding)", True),
         ("UPDATE signal SET seq = 0 WHERE symbol = ?", True),
         ("DELETE FROM event AS late WHERE late.at_us < ?", True),

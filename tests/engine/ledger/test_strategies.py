@@ -23,12 +23,16 @@ def db() -> Iterator[apsw.Connection]:
     opened = Ledger.in_memory().db
     for name in ("mira", "stranger"):
         opened.execute(
-            "INSERT INTO person (id, name, created_us, key_id, key_kid, key_wrapped) VALUES (?1, ?1, 0, randomblob(8), 'k', x'00')", (name,)
+            "INSERT INTO person (id, name, created_us, key_id, key_kid, key_wrapped) VALUES (?1, "
+            "?1, 0, randomblob(8), 'k', x'00')",
+            (name,),
         )
     opened.execute("INSERT INTO master VALUES ('m', 'm', 'mira')")
     opened.execute(
-        "INSERT INTO strategy (id, name, master_id, kind, symbols, leverage, source, params, created_us)"
-        " VALUES ('s', 'trend', 'm', 'copy_trading', '[\"BTCUSDT\"]', '5', 'signed_webhook', '{}', 0)"
+        "INSERT INTO strategy (id, name, master_id, kind, symbols, leverage, source, params, "
+        "created_us)"
+        " VALUES ('s', 'trend', 'm', 'copy_trading', '[\"BTCUSDT\"]', '5', 'signed_webhook', "
+        "'{}', 0)"
     )
     yield opened
     opened.close()
@@ -50,7 +54,9 @@ def db() -> Iterator[apsw.Connection]:
         (["retired"], False, False),
     ],
 )
-def test_pausing_shows_a_strategy_to_nobody_new(db: apsw.Connection, states: list[str], in_directory: bool, by_its_id: bool) -> None:
+def test_pausing_shows_a_strategy_to_nobody_new(
+    db: apsw.Connection, states: list[str], in_directory: bool, by_its_id: bool
+) -> None:
     for state in states:
         set_strategy_state(db, StrategyId("s"), state)
     assert bool(strategies_for(db, "stranger")) is in_directory
@@ -62,9 +68,17 @@ def test_pausing_shows_a_strategy_to_nobody_new(db: apsw.Connection, states: lis
 
 def test_test_signals_do_not_trip_the_breaker_of_entry_rates(db: apsw.Connection) -> None:
     for number in range(8):
-        draft = SignalDraft(str(number), Action.OPEN, Symbol("BTCUSDT"), PositionSide.LONG, OrderType.MARKET, is_test=number < 6)
+        draft = SignalDraft(
+            str(number),
+            Action.OPEN,
+            Symbol("BTCUSDT"),
+            PositionSide.LONG,
+            OrderType.MARKET,
+            is_test=number < 6,
+        )
         db.execute(
-            "INSERT INTO signal (id, receipt_id, strategy_id, origin, dedupe_key, body_hash, symbol, draft, seq, order_key, decided_us,"
+            "INSERT INTO signal (id, receipt_id, strategy_id, origin, dedupe_key, body_hash, "
+            "symbol, draft, seq, order_key, decided_us,"
             " received_us) VALUES (?1, ?1, 's', 'o', ?1, x'00', 'BTCUSDT', ?2, 0, '', 0, ?3)",
             (str(number), write_draft(draft), to_us(NOW + timedelta(seconds=number))),
         )

@@ -1,4 +1,6 @@
-"""The files of a ledger in use are looked at: what happened to them is said, and what cannot be looked at lets nothing through."""
+"""The files of a ledger in use are looked at: what happened to them is said, and what cannot be
+looked at lets nothing through.
+"""
 
 import os
 from collections.abc import Callable, Iterator
@@ -52,8 +54,15 @@ def nothing(db: Database) -> None:
 @pytest.mark.parametrize(
     ("harm", "words"),
     [
-        (loop_of_the_file, "ledger could not be looked at while it was in use (Too many levels of symbolic links)"),
-        (loop_of_its_log, "ledger-wal could not be looked at while it was in use (Too many levels of symbolic links)"),
+        (
+            loop_of_the_file,
+            "ledger could not be looked at while it was in use (Too many levels of symbolic links)",
+        ),
+        (
+            loop_of_its_log,
+            "ledger-wal could not be looked at while it was in use (Too many levels of symbolic "
+            "links)",
+        ),
         (reading_that_fails, "ledger could not be looked at while it was in use (Is a directory)"),
         (folder_that_is_a_file, "ledger was removed while it was in use"),
     ],
@@ -71,7 +80,9 @@ def test_what_cannot_be_looked_at_promises_nothing_and_says_where_and_what_to_do
     assert not ledger.healthy
 
 
-def test_a_log_that_could_never_be_looked_at_is_no_log_that_is_not_there_yet(tmp_path: Path) -> None:
+def test_a_log_that_could_never_be_looked_at_is_no_log_that_is_not_there_yet(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "ledger").write_bytes(bytes(4096))
     (tmp_path / "ledger-wal").symlink_to(tmp_path / "ledger-wal")
     witness = Witness(tmp_path / "ledger", 0)

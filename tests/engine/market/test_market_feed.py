@@ -22,7 +22,18 @@ class Market:
 
     async def instruments(self) -> Sequence[Instrument]:
         one = Decimal(1)
-        return [Instrument(BTC, Price(one), Quantity(one), Quantity(one), Quantity(one * 100), one * 5, Ratio(one), Ratio(one * 50))]  # type: ignore[arg-type]
+        return [
+            Instrument(
+                BTC,
+                Price(one),
+                Quantity(one),
+                Quantity(one),
+                Quantity(one * 100),
+                one * 5,
+                Ratio(one),
+                Ratio(one * 50),
+            )
+        ]  # type: ignore[arg-type]
 
     async def quotes(self, symbols: frozenset[Symbol]) -> Sequence[Quote]:
         if symbols != {BTC}:
@@ -33,11 +44,15 @@ class Market:
         pass
 
 
-async def test_a_contract_that_is_not_listed_leaves_the_others_their_price(autojump_clock: trio.testing.MockClock) -> None:
+async def test_a_contract_that_is_not_listed_leaves_the_others_their_price(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
     async def market_data(context: object) -> Market:
         return Market()
 
-    feed = MarketFeed(SimpleNamespace(name="x", market_data=market_data), None, SimpleNamespace(now=lambda: NOW))  # type: ignore[arg-type]
+    feed = MarketFeed(
+        SimpleNamespace(name="x", market_data=market_data), None, SimpleNamespace(now=lambda: NOW)
+    )  # type: ignore[arg-type]
     feed.want(frozenset({BTC, GONE}))
     quote = await feed.quote(BTC, 5)
     assert quote is not None

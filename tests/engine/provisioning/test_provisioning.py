@@ -1,4 +1,6 @@
-"""Provisioning: a file becomes the ledger's people, once; a person's change wins over the file; everything wrong is told at once."""
+"""Provisioning: a file becomes the ledger's people, once; a person's change wins over the file;
+everything wrong is told at once.
+"""
 
 import tomllib
 from collections.abc import AsyncIterator
@@ -12,12 +14,24 @@ import pytest
 from engine.domain.account import Environment
 from engine.domain.identifiers import former_name
 from engine.domain.subscription import Mode, parse_sizing
-from engine.keys.sealed_secrets import account_credentials, credentials_print, endpoint_keys, open_vault
+from engine.keys.sealed_secrets import (
+    account_credentials,
+    credentials_print,
+    endpoint_keys,
+    open_vault,
+)
 from engine.keys.vault import Vault, new_root_key
 from engine.ledger import Ledger
 from engine.ledger.disconnecting import disconnect_account
 from engine.ledger.identity import account_of_login, forget_login, remember_login
-from engine.ledger.people import account, account_named, accounts, set_policy, strategy_named, subscription_of
+from engine.ledger.people import (
+    account,
+    account_named,
+    accounts,
+    set_policy,
+    strategy_named,
+    subscription_of,
+)
 from engine.ledger.query import fetch_all
 from engine.plugin.host import load_plugins
 from engine.ports.exchange import CredentialField
@@ -56,12 +70,21 @@ class Desk:
     ledger: Ledger
     vault: Vault
 
-    async def run(self, text: str, environ: dict[str, str] | None = None, folder: Path = Path()) -> ProvisionResult:
+    async def run(
+        self, text: str, environ: dict[str, str] | None = None, folder: Path = Path()
+    ) -> ProvisionResult:
         """Provision a file as the command does."""
         table = resolve_secrets(tomllib.loads(text), environ or {}, folder)
         plugins = load_plugins(["paper", "signed_webhook"], {})
         return await provision(
-            self.ledger, self.vault, plugins, table, places=PLACES, now=NOW, webhook_address="https://copy.example.org", file="people.toml"
+            self.ledger,
+            self.vault,
+            plugins,
+            table,
+            places=PLACES,
+            now=NOW,
+            webhook_address="https://copy.example.org",
+            file="people.toml",
         )
 
 
@@ -75,7 +98,10 @@ async def desk() -> AsyncIterator[Desk]:
 
 
 def policy_margin(told: Desk, follower: str) -> object:
-    account, strategy = account_named(told.ledger.db, follower), strategy_named(told.ledger.db, "trend")
+    account, strategy = (
+        account_named(told.ledger.db, follower),
+        strategy_named(told.ledger.db, "trend"),
+    )
     assert account is not None
     assert strategy is not None
     row = subscription_of(told.ledger.db, account.id, strategy.id)
@@ -88,10 +114,17 @@ async def test_a_file_makes_people_once_and_shows_a_secret_once() -> None:
         first = (await here.run(FILE)).as_json()
         assert first["created"] == {"master": 1, "strategy": 1, "follower": 3, "subscription": 3}
         made = first["strategies"][0]  # type: ignore[index]
-        assert made["webhook_url"].startswith("https://copy.example.org/api/webhooks/copy-trading/ep_")
+        assert made["webhook_url"].startswith(
+            "https://copy.example.org/api/webhooks/copy-trading/ep_"
+        )
         assert made["secret"].startswith("whsec_")
         again = (await here.run(FILE)).as_json()
-        assert (again["created"], again["updated"], again["differences"], again["followers"]) == ({}, [], [], 3)
+        assert (again["created"], again["updated"], again["differences"], again["followers"]) == (
+            {},
+            [],
+            [],
+            3,
+        )
         assert again["strategies"] == [{**made, "secret": None}]
 
 
@@ -99,7 +132,9 @@ async def test_secrets_lie_sealed_and_open_in_their_own_row_only() -> None:
     async with desk() as here:
         secret = (await here.run(FILE)).strategies[0].secret
         rows = accounts(here.ledger.db)
-        opened = [account_credentials(here.ledger.db, here.vault, row)["secret"].reveal() for row in rows]
+        opened = [
+            account_credentials(here.ledger.db, here.vault, row)["secret"].reveal() for row in rows
+        ]
         assert opened == ["paper-01", "paper-02", "paper-03"]
         assert all(b"paper-0" not in row.sealed for row in rows)
         endpoint = here.ledger.db.execute("SELECT id FROM endpoint").fetchone()[0]  # type: ignore[index]
@@ -112,9 +147,14 @@ async def test_the_file_changes_what_it_set_and_a_person_wins_over_the_file() ->
     async with desk() as here:
         await here.run(FILE)
         changed = await here.run(FILE.replace('margin = "50"', 'margin = "75"'))
-        assert sorted(changed.updated) == [f"subscription f{n:02} in trend: sizing" for n in (1, 2, 3)]
+        assert sorted(changed.updated) == [
+            f"subscription f{n:02} in trend: sizing" for n in (1, 2, 3)
+        ]
 
-        account, strategy = account_named(here.ledger.db, "f02"), strategy_named(here.ledger.db, "trend")
+        account, strategy = (
+            account_named(here.ledger.db, "f02"),
+            strategy_named(here.ledger.db, "trend"),
+        )
         assert account is not None
         assert strategy is not None
         row = subscription_of(here.ledger.db, account.id, strategy.id)
@@ -123,7 +163,9 @@ async def test_the_file_changes_what_it_set_and_a_person_wins_over_the_file() ->
         await here.ledger.write(lambda db: set_policy(db, row.id, own))
         third = await here.run(FILE.replace('margin = "50"', 'margin = "90"'))
         assert sorted(third.updated) == [f"subscription f{n:02} in trend: sizing" for n in (1, 3)]
-        assert [(each.what, each.field) for each in third.differences] == [("subscription f02 in trend", "sizing")]
+        assert [(each.what, each.field) for each in third.differences] == [
+            ("subscription f02 in trend", "sizing")
+        ]
         assert policy_margin(here, "f02") == own
         # Where both come to say the same, the file is believed again from then on.
         agreed = await here.run(FILE.replace('margin = "50"', 'margin = "10"'))
@@ -136,7 +178,9 @@ async def test_an_account_that_its_owner_disconnected_stays_so_whatever_the_file
         gone = account_named(here.ledger.db, "f02")
         assert gone is not None
         await here.ledger.write(lambda db: forget_login(db, gone.id))
-        await here.ledger.write(lambda db: disconnect_account(db, gone.id, former_name("f02", "abc123"), NOW))
+        await here.ledger.write(
+            lambda db: disconnect_account(db, gone.id, former_name("f02", "abc123"), NOW)
+        )
         again = await here.run(FILE)
         assert (dict(again.created), again.updated) == ({}, ())
         assert [(each.what, each.field, each.here) for each in again.differences] == [
@@ -149,12 +193,21 @@ async def test_a_changed_login_is_sealed_anew_and_never_shown() -> None:
     async with desk() as here:
         await here.run(FILE)
         changed = await here.run(FILE.replace("paper-{n:02}", "other-{n:02}"))
-        assert sorted(changed.updated) == ["follower f01: login", "follower f02: login", "follower f03: login"]
+        assert sorted(changed.updated) == [
+            "follower f01: login",
+            "follower f02: login",
+            "follower f03: login",
+        ]
         rows = accounts(here.ledger.db)
         assert [row.row_version for row in rows] == [2, 2, 2]
-        assert account_credentials(here.ledger.db, here.vault, rows[0])["secret"].reveal() == "other-01"
+        assert (
+            account_credentials(here.ledger.db, here.vault, rows[0])["secret"].reveal()
+            == "other-01"
+        )
         assert "other-" not in str(changed.as_json())
-        told = fetch_all(here.ledger.db, "SELECT subject FROM event WHERE kind = 'credentials' ORDER BY sequence")
+        told = fetch_all(
+            here.ledger.db, "SELECT subject FROM event WHERE kind = 'credentials' ORDER BY sequence"
+        )
         assert told == [("f01",), ("f02",), ("f03",)]  # their keys' age counts from here
 
 
@@ -175,15 +228,22 @@ async def test_a_provisioned_login_is_known_to_pages_and_one_of_a_page_to_provis
 
     async with desk() as here:
         await here.run(FILE)
-        assert known(here, "paper-02") == "f02"  # so that nobody connects it a second time, and its owner signs in with it
+        assert (
+            known(here, "paper-02") == "f02"
+        )  # so that nobody connects it a second time, and its owner signs in with it
         await here.run(FILE.replace("paper-{n:02}", "other-{n:02}"))
         assert (known(here, "paper-02"), known(here, "other-02")) == (None, "f02")
-        by_page = credentials_print(here.vault, "paper", {"secret": Secret("replaced-by-its-owner")})
+        by_page = credentials_print(
+            here.vault, "paper", {"secret": Secret("replaced-by-its-owner")}
+        )
         row = account_named(here.ledger.db, "f02")
         assert row is not None
         await here.ledger.write(lambda db: remember_login(db, by_page, row.id))
         with pytest.raises(ProvisionErrors, match="the login of f02"):
-            await here.run('[[follower]]\nname = "thief"\nexchange = "paper"\nsecret = "replaced-by-its-owner"\n')
+            await here.run(
+                '[[follower]]\nname = "thief"\nexchange = "paper"\nsecret = '
+                '"replaced-by-its-owner"\n'
+            )
         assert account_named(here.ledger.db, "thief") is None
 
 
@@ -232,9 +292,15 @@ async def test_everything_wrong_is_told_at_once_and_nothing_is_applied() -> None
             await here.run(WRONG)
         keys = {each.key for each in caught.value.problems}
         expected = {
-            "typo", "strategy[0].master", "strategy[0].symbols", "strategy[0].leverage", "follower[0].exchange", "follower[1].secret",
-            "follower[1].sizing.margin", "follower[2].secret_env",
-        }  # fmt: skip
+            "typo",
+            "strategy[0].master",
+            "strategy[0].symbols",
+            "strategy[0].leverage",
+            "follower[0].exchange",
+            "follower[1].secret",
+            "follower[1].sizing.margin",
+            "follower[2].secret_env",
+        }
         assert expected <= keys, keys
         assert "literal-" not in str(caught.value)
         assert "people.toml" in str(caught.value)
@@ -256,7 +322,10 @@ secret_file = "key-{n}"
 """
     async with desk() as here:
         await here.run(text, {"KEY_OF_E": "from-env"}, tmp_path)
-        opened = [account_credentials(here.ledger.db, here.vault, row)["secret"].reveal() for row in accounts(here.ledger.db)]
+        opened = [
+            account_credentials(here.ledger.db, here.vault, row)["secret"].reveal()
+            for row in accounts(here.ledger.db)
+        ]
         assert opened == ["from-env", "from-file"]
 
 
@@ -278,7 +347,10 @@ sizing = { mode = "multiplier", factor = "0.5" }
     async with desk() as here:
         await here.run(FILE)
         assert (await here.run(more)).created == {"strategy": 1, "subscription": 1}
-        account, strategy = account_named(here.ledger.db, "f02"), strategy_named(here.ledger.db, "swing")
+        account, strategy = (
+            account_named(here.ledger.db, "f02"),
+            strategy_named(here.ledger.db, "swing"),
+        )
         assert account is not None
         assert strategy is not None
         row = subscription_of(here.ledger.db, account.id, strategy.id)
@@ -288,10 +360,17 @@ sizing = { mode = "multiplier", factor = "0.5" }
 
 
 async def test_real_money_needs_a_decision(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(PLACES, "real", replace(PLACES["real"], refused="an exchange without real money"))
+    monkeypatch.setitem(
+        PLACES, "real", replace(PLACES["real"], refused="an exchange without real money")
+    )
     async with desk() as here:
-        with pytest.raises(ProvisionErrors, match=r"follower\[0\].exchange .*expected an exchange without real money, found real"):
-            await here.run('[[follower]]\nname = "e"\nexchange = "real"\nsecret_env = "K"\n', {"K": "x"})
+        with pytest.raises(
+            ProvisionErrors,
+            match=r"follower\[0\].exchange .*expected an exchange without real money, found real",
+        ):
+            await here.run(
+                '[[follower]]\nname = "e"\nexchange = "real"\nsecret_env = "K"\n', {"K": "x"}
+            )
 
 
 @pytest.mark.parametrize(

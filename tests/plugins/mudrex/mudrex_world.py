@@ -1,4 +1,6 @@
-"""The adapter against the simulator over a real socket in this process: the engine's transport, the exchange's record as the judge."""
+"""The adapter against the simulator over a real socket in this process: the engine's transport, the
+exchange's record as the judge.
+"""
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -77,7 +79,9 @@ class World:
 
     async def connect(self, key: str = "someone", account: str = "a2") -> MudrexConnection:
         """Open another connection."""
-        made = await self.adapter.connect(AccountLogin(AccountId(account), {"secret": Secret(key)}), self.context)
+        made = await self.adapter.connect(
+            AccountLogin(AccountId(account), {"secret": Secret(key)}), self.context
+        )
         assert isinstance(made, MudrexConnection)
         return made
 
@@ -87,7 +91,9 @@ class World:
         await self.connection.prepare_entry(order)
         return await self.connection.place_order(order)
 
-    async def until(self, read: Callable[[], Awaitable[T]], holds: Callable[[T], bool], within_s: float = 5.0) -> T:
+    async def until(
+        self, read: Callable[[], Awaitable[T]], holds: Callable[[T], bool], within_s: float = 5.0
+    ) -> T:
         """Read until something holds: rows are born after what they tell of."""
         with trio.fail_after(within_s):
             while True:
@@ -109,29 +115,48 @@ class World:
 def entry(cid: str = "rx1", **changes: Any) -> OrderIntent:
     """Return an entry: long BTC, 0.01 at leverage 5, or what is changed."""
     plain: dict[str, Any] = {
-        "client_order_id": ClientOrderId(cid), "symbol": BTC, "side": OrderSide.BUY, "position_side": PositionSide.LONG,
-        "quantity": Quantity(Decimal("0.01")), "order_type": OrderType.MARKET, "leverage": Ratio(Decimal(5)),
-    }  # fmt: skip
+        "client_order_id": ClientOrderId(cid),
+        "symbol": BTC,
+        "side": OrderSide.BUY,
+        "position_side": PositionSide.LONG,
+        "quantity": Quantity(Decimal("0.01")),
+        "order_type": OrderType.MARKET,
+        "leverage": Ratio(Decimal(5)),
+    }
     return OrderIntent(**{**plain, **changes})
 
 
 def leave(quantity: str = "0.01", *, whole: bool = True) -> OrderIntent:
     """Return an exit of long BTC."""
-    return entry("rx-exit", side=OrderSide.SELL, reduce_only=True, whole_position=whole, quantity=Quantity(Decimal(quantity)))
+    return entry(
+        "rx-exit",
+        side=OrderSide.SELL,
+        reduce_only=True,
+        whole_position=whole,
+        quantity=Quantity(Decimal(quantity)),
+    )
 
 
 def protection(stop: str | None = None, target: str | None = None) -> ProtectionOrder:
     """Return what long BTC is to be protected by."""
     return ProtectionOrder(
-        BTC, PositionSide.LONG, None if stop is None else Price(Decimal(stop)), None if target is None else Price(Decimal(target))
+        BTC,
+        PositionSide.LONG,
+        None if stop is None else Price(Decimal(stop)),
+        None if target is None else Price(Decimal(target)),
     )
 
 
 @asynccontextmanager
 async def mudrex_world(
-    folder: Path, settings: Mapping[str, object] | None = None, *, state: Path | None = None, drill: Drill | None = None,
-    per_s: int = 0, seed: int = 1,
-) -> AsyncIterator[World]:  # fmt: skip
+    folder: Path,
+    settings: Mapping[str, object] | None = None,
+    *,
+    state: Path | None = None,
+    drill: Drill | None = None,
+    per_s: int = 0,
+    seed: int = 1,
+) -> AsyncIterator[World]:
     """Serve a simulator whose prices stand still and whose orders fill at once, and connect to it."""
     drill = drill or Drill(switches={"prices_move": False, "margin_freed_after_s": 0.0})
     simulator = Simulator(state, seed, 0.0, per_s, drill=drill, fill_s=FAST)
@@ -139,10 +164,14 @@ async def mudrex_world(
     async with trio.open_nursery() as nursery:
         port = await nursery.start(partial(serve, simulator, 0))
         url = f"http://127.0.0.1:{port}"
-        adapter = MudrexAdapter(MudrexSettings.parse({"base_url": f"{url}/fapi", **(settings or {})}))
+        adapter = MudrexAdapter(
+            MudrexSettings.parse({"base_url": f"{url}/fapi", **(settings or {})})
+        )
         context = ExchangeContext({}, WallClock(), clients, str(folder))
         try:
-            connection = await adapter.connect(AccountLogin(AccountId("a1"), {"secret": Secret("someone")}), context)
+            connection = await adapter.connect(
+                AccountLogin(AccountId("a1"), {"secret": Secret("someone")}), context
+            )
             assert isinstance(connection, MudrexConnection)
             yield World(simulator, url, adapter, context, connection)
         finally:
@@ -163,7 +192,13 @@ STILL_NOW = 1_800_000_000.0
 
 def body(quantity: str = "0.01", side: str = "LONG", **more: object) -> dict[str, object]:
     """Return a v2 order of BTC."""
-    return {"trigger_type": "MARKET", "order_type": side, "quantity": quantity, "trade_currency": "USDT", **more}
+    return {
+        "trigger_type": "MARKET",
+        "order_type": side,
+        "quantity": quantity,
+        "trade_currency": "USDT",
+        **more,
+    }
 
 
 def exchange(**switches: Any) -> Exchange:
@@ -173,7 +208,9 @@ def exchange(**switches: Any) -> Exchange:
     return made
 
 
-def place(on: Exchange, now: float = STILL_NOW, *, fate: str = "", version: int = 2, **more: object) -> Account:
+def place(
+    on: Exchange, now: float = STILL_NOW, *, fate: str = "", version: int = 2, **more: object
+) -> Account:
     """Place an order of one account and return the account a second later."""
     on.place("key", body(**more), now, "BTCUSDT", version=version, fate=fate)  # type: ignore[arg-type]
     return on.account("key", now + 1)

@@ -1,4 +1,6 @@
-"""Entries by v2 and v1, leverage before and after, fees of what filled, and money that lies elsewhere."""
+"""Entries by v2 and v1, leverage before and after, fees of what filled, and money that lies
+elsewhere.
+"""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -35,7 +37,11 @@ async def test_a_v1_entry_carries_leverage_and_a_price_and_no_id_comes_back(tmp_
         assert not world.connection.reads_client_order_id
         await world.enter()
         found = await world.order("filled")
-        assert (found.client_order_id, found.reduce_only, found.quantity) == (None, False, Decimal("0.01"))
+        assert (found.client_order_id, found.reduce_only, found.quantity) == (
+            None,
+            False,
+            Decimal("0.01"),
+        )
         assert (await world.connection.fetch_account()).positions[0].leverage == 5
         assert world.simulator.counts["POST /fapi/v1/futures/BTCUSDT/order 202"] == 1
         assert (await world.connection.place_order(leave())).status is OrderStatus.FILLED
@@ -54,22 +60,35 @@ async def test_a_v1_market_order_without_a_price_at_hand_is_not_sent(tmp_path: P
 
 
 @pytest.mark.parametrize(("is_there", "chosen"), [(True, True), (False, False)])
-async def test_auto_is_settled_by_what_the_v2_path_answers_and_kept(tmp_path: Path, is_there: bool, chosen: bool) -> None:
+async def test_auto_is_settled_by_what_the_v2_path_answers_and_kept(
+    tmp_path: Path, is_there: bool, chosen: bool
+) -> None:
     drill = Drill(switches={**STILL, "v2_orders": is_there})
     async with mudrex_world(tmp_path, {"entry_api": "auto"}, drill=drill) as world:
         assert world.connection.reads_client_order_id is chosen
-        assert json.loads((tmp_path / "entry-api.json").read_text()) == {"a1": "v2" if chosen else "v1"}
+        assert json.loads((tmp_path / "entry-api.json").read_text()) == {
+            "a1": "v2" if chosen else "v1"
+        }
         world.simulator.exchange.switch(v2_orders=not is_there)
         again = await world.connect(account="a1")
         assert again.reads_client_order_id is chosen  # never changed by itself
 
 
 @pytest.mark.parametrize("reads", [True, False])
-async def test_the_engine_asks_the_connection_whether_entries_carry_our_id_and_exits_never_do(tmp_path: Path, reads: bool) -> None:
+async def test_the_engine_asks_the_connection_whether_entries_carry_our_id_and_exits_never_do(
+    tmp_path: Path, reads: bool
+) -> None:
     drill = Drill(switches={**STILL, "v2_orders": reads})
     async with mudrex_world(tmp_path, {"entry_api": "auto"}, drill=drill) as world:
         login = AccountLogin(AccountId("a1"), {"secret": Secret("someone")})
-        session = ExchangeSession(world.adapter, login, world.context, load_plugins(["gcra"], {}).limiters["gcra"], 8.0, why_held=str)
+        session = ExchangeSession(
+            world.adapter,
+            login,
+            world.context,
+            load_plugins(["gcra"], {}).limiters["gcra"],
+            8.0,
+            why_held=str,
+        )
         await session.open()
         assert session.reads_client_order_id(entry()) is reads
         assert not session.reads_client_order_id(leave())
@@ -98,13 +117,18 @@ async def test_auto_decides_nothing_from_an_answer_that_proves_nothing(tmp_path:
 # Leverage
 
 
-async def test_leverage_is_set_once_a_minute_and_looked_at_again_after_a_position_shows_another(tmp_path: Path) -> None:
+async def test_leverage_is_set_once_a_minute_and_looked_at_again_after_a_position_shows_another(
+    tmp_path: Path,
+) -> None:
     async with mudrex_world(tmp_path) as world:
         await world.enter()
         await world.order("filled")
         await world.connection.prepare_entry(entry())
         counts = world.simulator.counts
-        assert (counts["GET /fapi/v1/futures/BTCUSDT/leverage 404"], counts["POST /fapi/v1/futures/BTCUSDT/leverage 200"]) == (1, 1)
+        assert (
+            counts["GET /fapi/v1/futures/BTCUSDT/leverage 404"],
+            counts["POST /fapi/v1/futures/BTCUSDT/leverage 200"],
+        ) == (1, 1)
         world.simulator.exchange.accounts["someone"].positions[BTC].leverage = Decimal(20)
         assert (await world.connection.fetch_account()).positions[0].leverage == 20
         await world.connection.prepare_entry(entry())
@@ -129,17 +153,25 @@ async def test_an_order_never_tells_a_fee_and_the_fee_history_does(tmp_path: Pat
         assert (await world.order("filled")).fee is None
         assert (await world.connection.place_order(leave())).fee is None
         since = datetime.now(UTC) - timedelta(minutes=1)
-        told = await world.until(lambda: world.connection.fees(since), lambda found: len(found.rows) == 4)
+        told = await world.until(
+            lambda: world.connection.fees(since), lambda found: len(found.rows) == 4
+        )
         assert told.complete
-        assert sorted(((each.kind.value, each.side, each.traded, each.amount) for each in told.rows), key=str) == [
-            ("rebate", OrderSide.BUY, 650, Decimal("-0.1534")), ("rebate", OrderSide.SELL, 650, Decimal("-0.1534")),
-            ("trade", OrderSide.BUY, 650, Decimal("0.3835")), ("trade", OrderSide.SELL, 650, Decimal("0.3835")),
-        ]  # fmt: skip
+        assert sorted(
+            ((each.kind.value, each.side, each.traded, each.amount) for each in told.rows), key=str
+        ) == [
+            ("rebate", OrderSide.BUY, 650, Decimal("-0.1534")),
+            ("rebate", OrderSide.SELL, 650, Decimal("-0.1534")),
+            ("trade", OrderSide.BUY, 650, Decimal("0.3835")),
+            ("trade", OrderSide.SELL, 650, Decimal("0.3835")),
+        ]
         assert {each.tax for each in told.rows} == {0, Decimal("0.0585")}
         assert (await world.connection.fees(datetime.now(UTC) + timedelta(minutes=1))).rows == ()
 
 
-async def test_an_unreadable_fee_history_does_not_hold_up_the_proof_of_an_order(tmp_path: Path) -> None:
+async def test_an_unreadable_fee_history_does_not_hold_up_the_proof_of_an_order(
+    tmp_path: Path,
+) -> None:
     async with mudrex_world(tmp_path) as world:
         await world.fault("/fee/history", "refuse_503", 0)
         await world.enter()
@@ -157,11 +189,19 @@ async def test_money_in_other_wallets_is_told_in_words(tmp_path: Path) -> None:
     async with mudrex_world(tmp_path) as world:
         assert await world.connection.funds_elsewhere() == []
         await world.control("funds", account="someone", spot="120.5", inr="900")
-        told = [(each.where, each.amount, each.currency) for each in await world.connection.funds_elsewhere()]
-        assert told == [("the spot wallet", Decimal("120.5"), "USDT"), ("the rupee futures wallet", 900, "INR")]
+        told = [
+            (each.where, each.amount, each.currency)
+            for each in await world.connection.funds_elsewhere()
+        ]
+        assert told == [
+            ("the spot wallet", Decimal("120.5"), "USDT"),
+            ("the rupee futures wallet", 900, "INR"),
+        ]
 
 
-async def test_a_lost_answer_is_unknown_and_the_same_id_is_refused_a_second_time(tmp_path: Path) -> None:
+async def test_a_lost_answer_is_unknown_and_the_same_id_is_refused_a_second_time(
+    tmp_path: Path,
+) -> None:
     async with mudrex_world(tmp_path) as world:
         for fault in ("accept_then_503", "accept_then_500", "garbage", "empty"):
             await world.fault("/v2/futures/order", fault)
@@ -179,11 +219,21 @@ async def test_a_lost_answer_is_unknown_and_the_same_id_is_refused_a_second_time
 
 @pytest.mark.parametrize(
     ("fault", "kind"),
-    [("rate_limit", NotExecuted), ("rate_limit_nested", NotExecuted), ("rate_limit_empty", NotExecuted), ("rate_limit_wait", NotExecuted),
-     ("busy", NotExecuted), ("refuse_400", Rejected), ("unauthorized", Rejected), ("refuse_503", OutcomeUnknown),
-     ("refuse_500", OutcomeUnknown)],
-)  # fmt: skip
-async def test_what_was_not_taken_is_known_as_such_wherever_the_answer_proves_it(tmp_path: Path, fault: str, kind: type) -> None:
+    [
+        ("rate_limit", NotExecuted),
+        ("rate_limit_nested", NotExecuted),
+        ("rate_limit_empty", NotExecuted),
+        ("rate_limit_wait", NotExecuted),
+        ("busy", NotExecuted),
+        ("refuse_400", Rejected),
+        ("unauthorized", Rejected),
+        ("refuse_503", OutcomeUnknown),
+        ("refuse_500", OutcomeUnknown),
+    ],
+)
+async def test_what_was_not_taken_is_known_as_such_wherever_the_answer_proves_it(
+    tmp_path: Path, fault: str, kind: type
+) -> None:
     async with mudrex_world(tmp_path) as world:
         await world.fault("/v2/futures/order", fault)
         with pytest.raises(kind):

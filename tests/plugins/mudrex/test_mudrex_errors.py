@@ -1,4 +1,6 @@
-"""Every error text that the exchange is known to send has one meaning here; a new one is told as it is, and counted."""
+"""Every error text that the exchange is known to send has one meaning here; a new one is told as it
+is, and counted.
+"""
 
 import pytest
 
@@ -40,9 +42,15 @@ KNOWN = [
 
 @pytest.mark.parametrize(("text", "kind"), KNOWN)
 @pytest.mark.parametrize("code", ["null", "400"])
-def test_each_text_of_the_reference_maps_to_one_class(text: str, kind: RejectionKind | None, code: str) -> None:
+def test_each_text_of_the_reference_maps_to_one_class(
+    text: str, kind: RejectionKind | None, code: str
+) -> None:
     before = dict(unmapped)
-    told = judge_write(400, b'{"success":false,"errors":[{"code":%s,"text":"%s"}]}' % (code.encode(), text.upper().encode()))
+    told = judge_write(
+        400,
+        b'{"success":false,"errors":[{"code":%s,"text":"%s"}]}'
+        % (code.encode(), text.upper().encode()),
+    )
     assert isinstance(told, NotExecuted if kind is None else Rejected)
     assert getattr(told, "kind", None) is kind
     assert dict(unmapped) == before

@@ -7,7 +7,18 @@ from typing import Any
 
 import pytest
 from mudrex_world import leave
-from recorded_rows import AT, CLOSING, OTHER, POSITION, closed_row, closing_row, order_row, position_row, stamp, uuid7
+from recorded_rows import (
+    AT,
+    CLOSING,
+    OTHER,
+    POSITION,
+    closed_row,
+    closing_row,
+    order_row,
+    position_row,
+    stamp,
+    uuid7,
+)
 
 from plugins.mudrex import rows
 from plugins.mudrex.exit_proof import ExitProof
@@ -17,7 +28,9 @@ SEEN = AT + timedelta(seconds=60)
 HELD = position_row()
 
 
-def proof(held: Any = HELD, seen_at: datetime = SEEN, proven: tuple[str, ...] = (), **order: Any) -> ExitProof:
+def proof(
+    held: Any = HELD, seen_at: datetime = SEEN, proven: tuple[str, ...] = (), **order: Any
+) -> ExitProof:
     """Return what proves the close of POSITION, whole or a part."""
     return ExitProof(held, leave(**{"quantity": "0.002", **order}), seen_at, proven)
 
@@ -30,8 +43,14 @@ def read(*listed: Any) -> tuple[OrderReport, ...]:
 def test_the_row_that_names_the_position_proves_its_exit() -> None:
     found = proof().by_order(read(closing_row(), order_row()))
     assert found is not None
-    assert (found.exchange_order_id, found.status, found.filled_quantity) == (CLOSING, OrderStatus.FILLED, Decimal("0.002"))
-    assert proof(seen_at=SEEN.replace(microsecond=999_000)).by_order(read(closing_row())) is not None
+    assert (found.exchange_order_id, found.status, found.filled_quantity) == (
+        CLOSING,
+        OrderStatus.FILLED,
+        Decimal("0.002"),
+    )
+    assert (
+        proof(seen_at=SEEN.replace(microsecond=999_000)).by_order(read(closing_row())) is not None
+    )
 
 
 LOOKS_LIKE_IT: dict[str, dict[str, Any]] = {
@@ -56,7 +75,9 @@ def test_what_only_looks_like_the_exit_is_not_believed(name: str) -> None:
 
 def test_one_order_proves_one_exit_and_a_fill_comes_before_a_cancellation() -> None:
     assert proof(proven=(CLOSING,)).by_order(read(closing_row())) is None
-    nothing_left = closing_row(id=uuid7(60_100), status="CANCELLED", filled_quantity=0, filled_price=0)
+    nothing_left = closing_row(
+        id=uuid7(60_100), status="CANCELLED", filled_quantity=0, filled_price=0
+    )
     found = proof().by_order(read(nothing_left, closing_row()))
     assert found is not None
     assert found.exchange_order_id == CLOSING
@@ -65,11 +86,16 @@ def test_one_order_proves_one_exit_and_a_fill_comes_before_a_cancellation() -> N
     assert alone.status is OrderStatus.CANCELLED
 
 
-def test_a_close_at_several_prices_is_proven_by_the_closed_position_and_a_liquidation_is_not() -> None:
+def test_a_close_at_several_prices_is_proven_by_the_closed_position_and_a_liquidation_is_not() -> (
+    None
+):
     row = read(closing_row(price=Decimal("80100"), filled_price=Decimal("80100.3333333333333")))
     assert proof().by_order(row) is None
     assert proof().by_closed_position(rows.closed_position(closed_row()), row) is not None
-    assert proof().by_closed_position(rows.closed_position(closed_row(status="LIQUIDATED")), row) is None
+    assert (
+        proof().by_closed_position(rows.closed_position(closed_row(status="LIQUIDATED")), row)
+        is None
+    )
 
 
 def test_a_part_is_proven_by_a_row_of_that_part() -> None:
@@ -96,22 +122,40 @@ def test_the_closed_position_proves_the_exit_where_no_order_row_shows() -> None:
         80100,
         Decimal("0.002"),
     )
-    assert (found.position_id, found.reduce_only, found.fee, found.created_at) == (POSITION, True, None, SEEN)
+    assert (found.position_id, found.reduce_only, found.fee, found.created_at) == (
+        POSITION,
+        True,
+        None,
+        SEEN,
+    )
 
 
 @pytest.mark.parametrize(
     "changes",
-    [{"status": "LIQUIDATED"}, {"position_id": OTHER}, {"position_id": None}, {"order_id": None}, {"order_id": uuid7(5)},
-     {"quantity": "0.001"}, {"updated_at": stamp(59)}],
-)  # fmt: skip
-def test_a_liquidation_a_stop_and_another_position_are_not_our_exit(changes: dict[str, Any]) -> None:
+    [
+        {"status": "LIQUIDATED"},
+        {"position_id": OTHER},
+        {"position_id": None},
+        {"order_id": None},
+        {"order_id": uuid7(5)},
+        {"quantity": "0.001"},
+        {"updated_at": stamp(59)},
+    ],
+)
+def test_a_liquidation_a_stop_and_another_position_are_not_our_exit(
+    changes: dict[str, Any],
+) -> None:
     assert proof().by_closed_position(rows.closed_position(closed_row(**changes)), ()) is None
 
 
 def test_a_closed_position_whose_order_is_seen_and_is_another_ones_is_not_our_exit() -> None:
     closed = rows.closed_position(closed_row())
     mine = read(closing_row())
-    for strange in (replace(mine[0], client_order_id="rx9"), replace(mine[0], created_at=AT), replace(mine[0], position_id=OTHER)):  # type: ignore[arg-type]
+    for strange in (
+        replace(mine[0], client_order_id="rx9"),
+        replace(mine[0], created_at=AT),
+        replace(mine[0], position_id=OTHER),
+    ):  # type: ignore[arg-type]
         assert proof().by_closed_position(closed, (strange,)) is None
     assert proof().by_closed_position(closed, mine) is not None
     assert proof(proven=(CLOSING,)).by_closed_position(closed, ()) is None

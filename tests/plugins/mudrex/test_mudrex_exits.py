@@ -1,4 +1,6 @@
-"""Exits over a real socket: which row proves them, what they cost, and that nothing foreign stops them."""
+"""Exits over a real socket: which row proves them, what they cost, and that nothing foreign stops
+them.
+"""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -40,23 +42,33 @@ async def opened(world: World, quantity: str = "0.01") -> str:
 
 def requests_of(world: World) -> int:
     """Count the requests that the exchange answered."""
-    return sum(count for name, count in world.simulator.counts.items() if name[:3] in ("GET", "POS"))
+    return sum(
+        count for name, count in world.simulator.counts.items() if name[:3] in ("GET", "POS")
+    )
 
 
 def test_the_looks_for_a_closing_order_end_within_their_time() -> None:
     assert sum(LOOKS_S) == pytest.approx(CLOSE_SEEN_WITHIN_S)
 
 
-async def test_an_exit_is_proven_by_the_row_that_names_its_position_in_three_requests(tmp_path: Path) -> None:
+async def test_an_exit_is_proven_by_the_row_that_names_its_position_in_three_requests(
+    tmp_path: Path,
+) -> None:
     async with mudrex_world(tmp_path) as world:
         position = await opened(world)
         before = requests_of(world)
         closed = await world.connection.place_order(leave())
-        assert (closed.position_id, closed.status, closed.filled_quantity) == (position, OrderStatus.FILLED, Decimal("0.01"))
+        assert (closed.position_id, closed.status, closed.filled_quantity) == (
+            position,
+            OrderStatus.FILLED,
+            Decimal("0.01"),
+        )
         assert requests_of(world) - before == world.adapter.traits.exit_requests == 3
 
 
-async def test_rounds_of_parts_of_the_same_size_are_each_proven_by_their_own_order(tmp_path: Path, quick_looks: None) -> None:
+async def test_rounds_of_parts_of_the_same_size_are_each_proven_by_their_own_order(
+    tmp_path: Path, quick_looks: None
+) -> None:
     async with mudrex_world(tmp_path) as world:
         await opened(world, "0.03")
         parts = [await world.connection.place_order(leave("0.01", whole=False)) for _ in range(2)]
@@ -65,16 +77,24 @@ async def test_rounds_of_parts_of_the_same_size_are_each_proven_by_their_own_ord
         assert (await world.connection.fetch_account()).positions == ()
 
 
-async def test_without_an_order_row_the_closed_position_proves_the_exit_with_its_price(tmp_path: Path, quick_looks: None) -> None:
+async def test_without_an_order_row_the_closed_position_proves_the_exit_with_its_price(
+    tmp_path: Path, quick_looks: None
+) -> None:
     async with mudrex_world(tmp_path, drill=drill(closing_row="never")) as world:
         position = await opened(world)
         await world.control("price", symbol="BTCUSDT", price="66000")
         closed = await world.connection.place_order(leave())
-        assert (closed.position_id, closed.average_price, closed.status) == (position, 66000, OrderStatus.FILLED)
+        assert (closed.position_id, closed.average_price, closed.status) == (
+            position,
+            66000,
+            OrderStatus.FILLED,
+        )
         assert closed.exchange_order_id == world.simulator.orders[-1]["id"]
 
 
-async def test_an_exit_that_nothing_names_in_time_is_doubt_and_costs_few_requests(tmp_path: Path, quick_looks: None) -> None:
+async def test_an_exit_that_nothing_names_in_time_is_doubt_and_costs_few_requests(
+    tmp_path: Path, quick_looks: None
+) -> None:
     late = drill(closing_row="never", closed_rows_late_s=120.0)
     async with mudrex_world(tmp_path, drill=late) as world:
         await opened(world)
@@ -85,7 +105,9 @@ async def test_an_exit_that_nothing_names_in_time_is_doubt_and_costs_few_request
         assert (await world.connection.fetch_account()).positions == ()
 
 
-async def test_a_liquidation_during_the_close_is_not_our_exit(tmp_path: Path, quick_looks: None) -> None:
+async def test_a_liquidation_during_the_close_is_not_our_exit(
+    tmp_path: Path, quick_looks: None
+) -> None:
     async with mudrex_world(tmp_path) as world:
         await opened(world)
         world.simulator.exchange._fill_s = (30.0, 30.0)
@@ -101,22 +123,40 @@ async def test_a_liquidation_during_the_close_is_not_our_exit(tmp_path: Path, qu
         assert (await world.control("accounts"))["someone"]["closed"][0]["status"] == "LIQUIDATED"
 
 
-async def test_rows_that_only_look_like_the_exit_are_not_believed(tmp_path: Path, quick_looks: None) -> None:
-    async with mudrex_world(tmp_path, drill=drill(closing_row="never", closed_rows_late_s=60.0)) as world:
+async def test_rows_that_only_look_like_the_exit_are_not_believed(
+    tmp_path: Path, quick_looks: None
+) -> None:
+    async with mudrex_world(
+        tmp_path, drill=drill(closing_row="never", closed_rows_late_s=60.0)
+    ) as world:
         position = await opened(world)
         now = world.context.clock.now()
         base: dict[str, Any] = {
-            "created_at": f"{now + timedelta(seconds=2):%Y-%m-%dT%H:%M:%SZ}", "order_type": "SHORT", "quantity": "0.01",
-            "filled_quantity": "0.01", "position_id": position, "reason": None,
-        }  # fmt: skip
+            "created_at": f"{now + timedelta(seconds=2):%Y-%m-%dT%H:%M:%SZ}",
+            "order_type": "SHORT",
+            "quantity": "0.01",
+            "filled_quantity": "0.01",
+            "position_id": position,
+            "reason": None,
+        }
         looks = (
-            {"position_id": "another"}, {"quantity": "0.02", "filled_quantity": "0.02"}, {"order_type": "LONG"}, {"client_order_id": "x"},
-            {"symbol": "ETHUSDT"}, {"status": "PARKED"}, {"created_at": "2026-01-05T08:00:00Z"},
+            {"position_id": "another"},
+            {"quantity": "0.02", "filled_quantity": "0.02"},
+            {"order_type": "LONG"},
+            {"client_order_id": "x"},
+            {"symbol": "ETHUSDT"},
+            {"status": "PARKED"},
+            {"created_at": "2026-01-05T08:00:00Z"},
             {"position_id": None, "future_position_uuid": None},
-        )  # fmt: skip
-        rows = [{**order_row(id=f"look-{number}"), **base, **each} for number, each in enumerate(looks)]
+        )
+        rows = [
+            {**order_row(id=f"look-{number}"), **base, **each} for number, each in enumerate(looks)
+        ]
         await world.control(
-            "rows", account="someone", list="history", rows=[{key: _plain(value) for key, value in row.items()} for row in rows]
+            "rows",
+            account="someone",
+            list="history",
+            rows=[{key: _plain(value) for key, value in row.items()} for row in rows],
         )
         with pytest.raises(OutcomeUnknown):
             await world.connection.place_order(leave())
@@ -134,7 +174,9 @@ async def test_rows_that_nobody_has_ever_seen_stop_nothing_and_are_told(tmp_path
         await opened(world)
         assert (await world.connection.place_order(leave())).status is OrderStatus.FILLED
         report = await world.connection.fetch_account()
-        assert [(each.what, each.symbol) for each in report.unreadable] == [("order", "SOLUSDT")] * 2
+        assert [(each.what, each.symbol) for each in report.unreadable] == [
+            ("order", "SOLUSDT")
+        ] * 2
         since = world.context.clock.now() - timedelta(minutes=1)
         found = await world.connection.find_orders(BTC, since)
         assert (len(found.orders), found.complete, len(found.unreadable)) == (2, True, 2)
@@ -142,26 +184,45 @@ async def test_rows_that_nobody_has_ever_seen_stop_nothing_and_are_told(tmp_path
         assert (foreign.orders, foreign.complete) == ((), False)
 
 
-async def test_an_unreadable_position_never_looks_gone_and_can_be_closed_by_its_id(tmp_path: Path) -> None:
+async def test_an_unreadable_position_never_looks_gone_and_can_be_closed_by_its_id(
+    tmp_path: Path,
+) -> None:
     async with mudrex_world(tmp_path) as world:
         await opened(world)
         held = (await world.control("accounts"))["someone"]["positions"][0]
-        await world.control("rows", account="someone", list="positions", rows=[{**held, "leverage": "high"}])
-        report = await world.connection.fetch_account()
-        assert (report.positions, [(each.what, each.id, each.symbol) for each in report.unreadable]) == (
-            (),
-            [("position", held["id"], BTC)],
+        await world.control(
+            "rows", account="someone", list="positions", rows=[{**held, "leverage": "high"}]
         )
+        report = await world.connection.fetch_account()
+        assert (
+            report.positions,
+            [(each.what, each.id, each.symbol) for each in report.unreadable],
+        ) == ((), [("position", held["id"], BTC)])
         assert (await world.connection.place_order(leave())).status is OrderStatus.FILLED
 
 
-@pytest.mark.parametrize("strange", [{"symbol": None}, {"symbol": "BTCUSDT", "order_type": "BOTH", "id": "p"}, {"symbol": "BTCUSDT"}, 5])
-async def test_a_row_that_could_be_the_position_is_never_told_as_not_open(tmp_path: Path, strange: object) -> None:
+@pytest.mark.parametrize(
+    "strange",
+    [
+        {"symbol": None},
+        {"symbol": "BTCUSDT", "order_type": "BOTH", "id": "p"},
+        {"symbol": "BTCUSDT"},
+        5,
+    ],
+)
+async def test_a_row_that_could_be_the_position_is_never_told_as_not_open(
+    tmp_path: Path, strange: object
+) -> None:
     async with mudrex_world(tmp_path) as world:
         await world.control("rows", account="someone", list="positions", rows=[strange])
         with pytest.raises(NotExecuted, match="could be the one in BTCUSDT"):
             await world.connection.place_order(leave())
-        await world.control("rows", account="someone", list="positions", rows=[{"symbol": "ETHUSDT", "order_type": "BOTH", "id": "p"}])
+        await world.control(
+            "rows",
+            account="someone",
+            list="positions",
+            rows=[{"symbol": "ETHUSDT", "order_type": "BOTH", "id": "p"}],
+        )
         with pytest.raises(Rejected):
             await world.connection.place_order(leave())
         assert world.simulator.orders == []
@@ -170,26 +231,44 @@ async def test_a_row_that_could_be_the_position_is_never_told_as_not_open(tmp_pa
 # What else closes, and what it leaves
 
 
-async def test_a_liquidation_and_a_stop_are_told_by_the_positions_history_and_the_fees(tmp_path: Path) -> None:
+async def test_a_liquidation_and_a_stop_are_told_by_the_positions_history_and_the_fees(
+    tmp_path: Path,
+) -> None:
     async with mudrex_world(tmp_path, drill=drill(stop_row="leg")) as world:
         since = world.context.clock.now() - timedelta(minutes=1)
         first = await opened(world)
         await world.control("liquidate", account="someone", symbol="BTCUSDT")
         await world.enter("rx2", stop_loss=Price(Decimal(60000)))
-        await world.until(world.connection.fetch_account, lambda found: any(each.stop_loss for each in found.positions))
+        await world.until(
+            world.connection.fetch_account,
+            lambda found: any(each.stop_loss for each in found.positions),
+        )
         second = (await world.connection.fetch_account()).positions[0].id
         await world.control("price", symbol="BTCUSDT", price="59000")
-        told = await world.until(lambda: world.connection.closed_positions(since, [first, second]), lambda found: len(found.rows) == 2)
-        assert {each.position_id: each.closed_by for each in told.rows} == {first: ClosedBy.LIQUIDATION, second: None}
-        orders = {each.position_id: each for each in (await world.connection.find_orders(BTC, since)).orders if each.reduce_only}
+        told = await world.until(
+            lambda: world.connection.closed_positions(since, [first, second]),
+            lambda found: len(found.rows) == 2,
+        )
+        assert {each.position_id: each.closed_by for each in told.rows} == {
+            first: ClosedBy.LIQUIDATION,
+            second: None,
+        }
+        orders = {
+            each.position_id: each
+            for each in (await world.connection.find_orders(BTC, since)).orders
+            if each.reduce_only
+        }
         assert (orders[first].closed_by, orders[second].closed_by) == (None, ClosedBy.STOP_LOSS)
         fees = await world.until(
-            lambda: world.connection.fees(since), lambda found: any(each.closed_by is ClosedBy.STOP_LOSS for each in found.rows)
+            lambda: world.connection.fees(since),
+            lambda found: any(each.closed_by is ClosedBy.STOP_LOSS for each in found.rows),
         )
         assert fees.complete
 
 
-async def test_the_owner_opens_adds_closes_turns_and_moves_money_and_the_record_knows_it(tmp_path: Path) -> None:
+async def test_the_owner_opens_adds_closes_turns_and_moves_money_and_the_record_knows_it(
+    tmp_path: Path,
+) -> None:
     async with mudrex_world(tmp_path) as world:
         hand = {"account": "someone", "symbol": "BTCUSDT"}
         await world.control("owner", **hand, act="open", side="LONG", quantity="0.02")
@@ -200,19 +279,24 @@ async def test_the_owner_opens_adds_closes_turns_and_moves_money_and_the_record_
         await world.control("transfer", account="someone", amount="-500")
         await world.control("funds", account="someone", balance="9000")
         kept = (await world.control("wallets"))["someone"]
-        assert [each["event"] for each in kept["changes"] if each["event"] not in ("fee", "rebate")] == (
-            ["deposit", "fill", "fill", "fill", "fill", "fill", "withdrawal", "deposit"]
-        )
+        assert [
+            each["event"] for each in kept["changes"] if each["event"] not in ("fee", "rebate")
+        ] == (["deposit", "fill", "fill", "fill", "fill", "fill", "withdrawal", "deposit"])
         assert {each["by"] for each in kept["changes"] if each["event"] == "fill"} == {"owner"}
         assert sum(Decimal(each["amount"]) for each in kept["changes"]) == Decimal(kept["total"])
         balance = (await world.connection.fetch_account()).balance
         assert (balance.available, balance.total) == (9000, Decimal(kept["total"]))
 
 
-async def test_a_path_that_is_none_is_refused_in_the_two_ways_that_were_recorded(tmp_path: Path) -> None:
+async def test_a_path_that_is_none_is_refused_in_the_two_ways_that_were_recorded(
+    tmp_path: Path,
+) -> None:
     async with mudrex_world(tmp_path) as world:
         http = world.context.http(f"{world.url}/fapi", {"X-Authentication": "someone"})
         inside, outside = await http.get("/v1/futures/no/such/path"), await http.get("/v1/nothing")
         assert (inside.status_code, inside.json()["success"]) == (404, False)
-        assert (outside.status_code, outside.json()) == (404, {"code": 404, "text": "requested resource was not found"})
+        assert (outside.status_code, outside.json()) == (
+            404,
+            {"code": 404, "text": "requested resource was not found"},
+        )
         assert entry().symbol == BTC

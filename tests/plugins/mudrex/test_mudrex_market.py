@@ -1,4 +1,6 @@
-"""Contracts, prices and candles: few requests for many contracts, keys in turn, and candles that agree with prices."""
+"""Contracts, prices and candles: few requests for many contracts, keys in turn, and candles that
+agree with prices.
+"""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -29,10 +31,14 @@ async def test_many_prices_come_with_one_page_and_few_with_one_request_each(tmp_
         assert world.simulator.counts["GET /fapi/v1/futures/BTCUSDT 200"] == 1
 
 
-async def test_a_reading_takes_few_requests_and_what_was_left_comes_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_reading_takes_few_requests_and_what_was_left_comes_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(market_module, "LEAST_CONTRACT_ROWS", 1)
     monkeypatch.setattr(market_module, "QUOTE_READS_MAX", 3)
-    one_a_page = Drill(switches={"prices_move": False, "page_rows_max": 1})  # however many are asked for
+    one_a_page = Drill(
+        switches={"prices_move": False, "page_rows_max": 1}
+    )  # however many are asked for
     async with mudrex_world(tmp_path, drill=one_a_page) as world:
         market = await world.adapter.market_data(world.context)
         assert {each.symbol for each in await market.instruments()} == ALL
@@ -76,7 +82,10 @@ async def test_candles_are_closed_in_order_and_agree_with_the_prices(tmp_path: P
         assert now - 130 < starts[-1] <= now - 59
         prices = world.simulator.exchange.world.prices
         assert [each.open for each in read] == [prices.at(BTC, start) for start in starts]
-        assert all(each.low <= min(each.open, each.close) <= max(each.open, each.close) <= each.high for each in read)
+        assert all(
+            each.low <= min(each.open, each.close) <= max(each.open, each.close) <= each.high
+            for each in read
+        )
         assert len(await market.candles(BTC, 3_600, 2)) == 2
         with pytest.raises(ExchangeError, match="candles of 7 s"):
             await market.candles(BTC, 7, 1)
@@ -84,11 +93,25 @@ async def test_candles_are_closed_in_order_and_agree_with_the_prices(tmp_path: P
 
 
 def test_recorded_candles_are_read_and_no_candles_are_none() -> None:
-    data = {"asset_ticks": {"btc/usdt": [[Decimal(120), 1, 3, Decimal("0.5"), "2", 9], [Decimal(60), "1", "1", "1", "1"]]}}
+    data = {
+        "asset_ticks": {
+            "btc/usdt": [
+                [Decimal(120), 1, 3, Decimal("0.5"), "2", 9],
+                [Decimal(60), "1", "1", "1", "1"],
+            ]
+        }
+    }
     read = parsing.candles(data, BTC, 60)
-    assert [(int(each.opened_at.timestamp()), each.low, each.volume) for each in read] == [(60, 1, 0), (120, Decimal("0.5"), 9)]
+    assert [(int(each.opened_at.timestamp()), each.low, each.volume) for each in read] == [
+        (60, 1, 0),
+        (120, Decimal("0.5"), 9),
+    ]
     assert parsing.candles({}, BTC, 60) == []
-    assert [parsing.newest_closed(read, now, 1) for now in (120, 179, 180)] == [read[:1], read[:1], read[1:]]
+    assert [parsing.newest_closed(read, now, 1) for now in (120, 179, 180)] == [
+        read[:1],
+        read[:1],
+        read[1:],
+    ]
     with pytest.raises(ValueError, match="expected candles"):
         parsing.candles({"asset_ticks": {"btc/usdt": [[1, 2]]}}, BTC, 60)
 
@@ -103,7 +126,9 @@ def test_recorded_candles_are_read_and_no_candles_are_none() -> None:
         ({"end_time": "10"}, "end time should be greater than start time"),
     ],
 )
-async def test_the_simulator_refuses_klines_as_the_exchange_does(tmp_path: Path, query: dict[str, str], text: str) -> None:
+async def test_the_simulator_refuses_klines_as_the_exchange_does(
+    tmp_path: Path, query: dict[str, str], text: str
+) -> None:
     good = {"assets": "BTC/USDT", "aggregation": "1m", "start_time": "1000", "end_time": "2000"}
     async with mudrex_world(tmp_path) as world:
         client = world.context.http(f"{world.url}/fapi")
@@ -120,7 +145,9 @@ def test_prices_repeat_with_the_seed_stay_on_the_step_and_obey_a_hand() -> None:
     assert path == [same.at("BTCUSDT", each) for each in seconds]
     assert path != [other.at("BTCUSDT", each) for each in seconds]
     assert len(set(path)) > 20
-    assert all(each % Decimal("0.1") == 0 and abs(each / 65000 - 1) < Decimal("0.011") for each in path)
+    assert all(
+        each % Decimal("0.1") == 0 and abs(each / 65000 - 1) < Decimal("0.011") for each in path
+    )
     one.set("BTCUSDT", Decimal(50000), 1_700_000_100)
     one.set("BTCUSDT", None, 1_700_000_200)
     assert one.at("BTCUSDT", 1_700_000_150) == 50000

@@ -1,4 +1,6 @@
-"""Mudrex's answers: mixed numbers, missing keys, nulls and HTML, and what each failure proves about a write."""
+"""Mudrex's answers: mixed numbers, missing keys, nulls and HTML, and what each failure proves about
+a write.
+"""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -10,9 +12,20 @@ from plugins.mudrex.adapter import MudrexAdapter
 from plugins.mudrex.errors import judge_write, unmapped
 from plugins.mudrex.settings import MudrexSettings
 from plugins.mudrex.simulator.contracts import CONTRACTS
-from rexalgo import Environment, ExchangeContext, InvalidValue, NotExecuted, OutcomeUnknown, Rejected, RejectionKind
+from rexalgo import (
+    Environment,
+    ExchangeContext,
+    InvalidValue,
+    NotExecuted,
+    OutcomeUnknown,
+    Rejected,
+    RejectionKind,
+)
 
-DOUBLY_ENCODED = b'{"success":false,"message":"{\\"errors\\":[{\\"code\\":5002,\\"text\\":\\"API rate limit exceeded\\"}]}"}'
+DOUBLY_ENCODED = (
+    b'{"success":false,"message":"{\\"errors\\":[{\\"code\\":5002,\\"text\\":\\"API rate limit '
+    b'exceeded\\"}]}"}'
+)
 ERROR = b'{"success":false,"errors":[{"code":400,"text":"%s"}]}'
 
 
@@ -21,16 +34,32 @@ ERROR = b'{"success":false,"errors":[{"code":400,"text":"%s"}]}'
     [
         (400, ERROR % b"insufficient balance", Rejected, RejectionKind.BALANCE),
         (400, ERROR % b"Insufficient funds", Rejected, RejectionKind.BALANCE),
-        (400, ERROR % b"order value less than minimum required value", Rejected, RejectionKind.BELOW_MINIMUM),
+        (
+            400,
+            ERROR % b"order value less than minimum required value",
+            Rejected,
+            RejectionKind.BELOW_MINIMUM,
+        ),
         (400, ERROR % b"position is not open", Rejected, RejectionKind.POSITION_NOT_OPEN),
         (404, ERROR % b"Position not found", Rejected, RejectionKind.POSITION_NOT_OPEN),
-        (400, ERROR % b"quantity not a multiple of the quantity step", Rejected, RejectionKind.OTHER),
+        (
+            400,
+            ERROR % b"quantity not a multiple of the quantity step",
+            Rejected,
+            RejectionKind.OTHER,
+        ),
         (405, b"", Rejected, RejectionKind.OTHER),
-        (401, b'{"success":false,"errors":[{"text":"Invalid Authentication","code":3100}]}', Rejected, RejectionKind.CREDENTIALS),
+        (
+            401,
+            b'{"success":false,"errors":[{"text":"Invalid Authentication","code":3100}]}',
+            Rejected,
+            RejectionKind.CREDENTIALS,
+        ),
         (429, b"", NotExecuted, None),
         (
             429,
-            b'{"success":false,"message":"{\\"errors\\":[{\\"code\\":5002,\\"text\\":\\"API rate limit exceeded\\"}]}"}',
+            b'{"success":false,"message":"{\\"errors\\":[{\\"code\\":5002,\\"text\\":\\"API rate '
+            b'limit exceeded\\"}]}"}',
             NotExecuted,
             None,
         ),
@@ -42,7 +71,9 @@ ERROR = b'{"success":false,"errors":[{"code":400,"text":"%s"}]}'
         (302, b"", OutcomeUnknown, None),
     ],
 )
-def test_what_a_failed_write_proves(status: int, content: bytes, kind: type[Exception], of: RejectionKind | None) -> None:
+def test_what_a_failed_write_proves(
+    status: int, content: bytes, kind: type[Exception], of: RejectionKind | None
+) -> None:
     error = judge_write(status, content)
     assert type(error) is kind
     assert getattr(error, "kind", None) is of
@@ -58,7 +89,18 @@ def test_a_wait_in_the_text_is_honoured_and_an_unlisted_text_is_counted() -> Non
     assert unmapped["something new"] == before + 1
 
 
-@pytest.mark.parametrize("content", [b"", b"<html>", b"[]", b"null", b'{"success":true}', b'{"success":false,"data":1}', b'{"success": tr'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"<html>",
+        b"[]",
+        b"null",
+        b'{"success":true}',
+        b'{"success":false,"data":1}',
+        b'{"success": tr',
+    ],
+)
 def test_what_is_no_envelope_is_refused(content: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - json's own error is one too, and the words are nobody's contract
         parsing.data_of(content)
@@ -73,7 +115,9 @@ def test_null_is_an_empty_list_anything_else_is_none_and_numbers_keep_every_digi
     assert parsing.number(data[0], "q") == Decimal("0.10000000000000000001")
 
 
-@pytest.mark.parametrize("text", [None, 7, "", "soon", "2026-10-05", "2026-10-05T08:00:00", "0001-01-01T00:00:00+23:59"])
+@pytest.mark.parametrize(
+    "text", [None, 7, "", "soon", "2026-10-05", "2026-10-05T08:00:00", "0001-01-01T00:00:00+23:59"]
+)
 def test_a_time_without_a_zone_or_of_another_form_is_no_time(text: object) -> None:
     with pytest.raises(ValueError, match="expected a time with its zone"):
         parsing.moment(text)
@@ -81,10 +125,19 @@ def test_a_time_without_a_zone_or_of_another_form_is_no_time(text: object) -> No
 
 
 def test_an_id_of_version_7_says_when_it_was_made_and_an_answer_when_it_was_given() -> None:
-    assert parsing.minted_at("01a10b32-9d16-7000-8000-000000000000") == datetime(2026, 10, 5, 8, 33, 48, 822000, tzinfo=UTC)
-    for other in ("", "0198", "01a10b32-9d16-4000-8000-000000000000", "ffffffff-ffff-7fff-8fff-ffffffffffff"):
+    assert parsing.minted_at("01a10b32-9d16-7000-8000-000000000000") == datetime(
+        2026, 10, 5, 8, 33, 48, 822000, tzinfo=UTC
+    )
+    for other in (
+        "",
+        "0198",
+        "01a10b32-9d16-4000-8000-000000000000",
+        "ffffffff-ffff-7fff-8fff-ffffffffffff",
+    ):
         assert parsing.minted_at(other) is None
-    assert parsing.date_of("Mon, 05 Oct 2026 08:33:49 GMT") == datetime(2026, 10, 5, 8, 33, 49, tzinfo=UTC)
+    assert parsing.date_of("Mon, 05 Oct 2026 08:33:49 GMT") == datetime(
+        2026, 10, 5, 8, 33, 49, tzinfo=UTC
+    )
     assert parsing.date_of(None) is parsing.date_of("soon") is None
 
 
@@ -95,15 +148,23 @@ def test_instruments_of_the_simulator_are_read() -> None:
 
 @pytest.mark.parametrize(
     ("base_url", "environment"),
-    [("https://trade.mudrex.com/fapi", Environment.LIVE), ("http://127.0.0.1:9000/fapi", Environment.SIMULATED)],
+    [
+        ("https://trade.mudrex.com/fapi", Environment.LIVE),
+        ("http://127.0.0.1:9000/fapi", Environment.SIMULATED),
+    ],
 )
-def test_an_address_of_this_machine_is_simulated_and_every_other_is_live(base_url: str, environment: Environment) -> None:
+def test_an_address_of_this_machine_is_simulated_and_every_other_is_live(
+    base_url: str, environment: Environment
+) -> None:
     settings = MudrexSettings.parse({"base_url": base_url, "orders_per_s": 5, "reads_per_s": 5})
     context: ExchangeContext = None  # type: ignore[assignment]  # not looked at: the address alone decides
     assert MudrexAdapter(settings).environment(context) is environment
 
 
-@pytest.mark.parametrize("base_url", ["http://trade.mudrex.com/fapi", "http://127.0.0.1.evil.example/", "ftp://127.0.0.1", 7])
+@pytest.mark.parametrize(
+    "base_url",
+    ["http://trade.mudrex.com/fapi", "http://127.0.0.1.evil.example/", "ftp://127.0.0.1", 7],
+)
 def test_an_address_without_tls_beyond_this_machine_is_refused(base_url: object) -> None:
     with pytest.raises(InvalidValue):
         MudrexSettings.parse({"base_url": base_url, "orders_per_s": 5, "reads_per_s": 5})

@@ -1,4 +1,6 @@
-"""Stop and target of a position: set, moved, removed, read back, triggered, and gone with the position."""
+"""Stop and target of a position: set, moved, removed, read back, triggered, and gone with the
+position.
+"""
 
 from decimal import Decimal
 from pathlib import Path
@@ -7,12 +9,24 @@ import pytest
 from mudrex_world import BTC, World, mudrex_world, protection
 
 from plugins.mudrex import requests
-from rexalgo import NotExecuted, OrderStatus, OutcomeUnknown, PositionSide, Price, ProtectionOrder, Rejected, RejectionKind
+from rexalgo import (
+    NotExecuted,
+    OrderStatus,
+    OutcomeUnknown,
+    PositionSide,
+    Price,
+    ProtectionOrder,
+    Rejected,
+    RejectionKind,
+)
 
 ROW = {
-    "id": "p1", "symbol": "BTCUSDT", "order_type": "LONG",
-    "stoploss": {"price": "60000", "order_id": "s1", "order_type": "SHORT"}, "takeprofit": {"price": "0", "order_id": ""},
-}  # fmt: skip
+    "id": "p1",
+    "symbol": "BTCUSDT",
+    "order_type": "LONG",
+    "stoploss": {"price": "60000", "order_id": "s1", "order_type": "SHORT"},
+    "takeprofit": {"price": "0", "order_id": ""},
+}
 
 
 @pytest.mark.parametrize(
@@ -22,12 +36,18 @@ ROW = {
         ("60000.0", None, []),
         ("61000", None, [("PATCH", {"stoploss_order_id": "s1", "stoploss_price": "61000"})]),
         ("60000", "70000", [("POST", {"takeprofit_price": "70000", "is_takeprofit": True})]),
-        ("61000", "70000", [("POST", {"takeprofit_price": "70000"}), ("PATCH", {"stoploss_price": "61000"})]),
+        (
+            "61000",
+            "70000",
+            [("POST", {"takeprofit_price": "70000"}), ("PATCH", {"stoploss_price": "61000"})],
+        ),
         (None, "70000", [("POST", {"takeprofit_price": "70000"}), ("DELETE", {})]),
         (None, None, [("DELETE", {})]),
     ],
 )
-def test_protection_takes_the_fewest_requests_and_removes_last(stop: str | None, target: str | None, told: list[tuple[str, dict]]) -> None:
+def test_protection_takes_the_fewest_requests_and_removes_last(
+    stop: str | None, target: str | None, told: list[tuple[str, dict]]
+) -> None:
     steps = requests.protection_steps(ROW, protection(stop, target))
     assert [each.method for each in steps] == [method for method, _ in told]
     for step, (_, part) in zip(steps, told, strict=True):
@@ -46,7 +66,13 @@ async def test_a_stop_and_a_target_are_set_moved_and_removed(tmp_path: Path) -> 
     async with mudrex_world(tmp_path) as world:
         await world.enter()
         await world.order("filled")
-        for stop, target in (("60000", None), ("61000", "70000"), ("61000", "71000"), (None, "71000"), (None, None)):
+        for stop, target in (
+            ("60000", None),
+            ("61000", "70000"),
+            ("61000", "71000"),
+            (None, "71000"),
+            (None, None),
+        ):
             await world.connection.set_protection(protection(stop, target))
             await world.connection.set_protection(protection(stop, target))  # twice does no harm
             seen = await standing(world)
@@ -54,7 +80,9 @@ async def test_a_stop_and_a_target_are_set_moved_and_removed(tmp_path: Path) -> 
         assert world.simulator.counts["PATCH /fapi/v1/futures/positions/ID/riskorder 200"] == 2
 
 
-async def test_the_stop_of_an_entry_is_read_back_and_set_again_where_the_exchange_lost_it(tmp_path: Path) -> None:
+async def test_the_stop_of_an_entry_is_read_back_and_set_again_where_the_exchange_lost_it(
+    tmp_path: Path,
+) -> None:
     async with mudrex_world(tmp_path) as world:
         await world.fault("/order", "drop_protection")
         await world.enter(stop_loss=Price(Decimal(60000)))
@@ -67,7 +95,9 @@ async def test_the_stop_of_an_entry_is_read_back_and_set_again_where_the_exchang
         assert await standing(world) == (60000, 70000)
 
 
-async def test_a_stop_closes_the_position_when_the_price_crosses_it_and_the_target_vanishes(tmp_path: Path) -> None:
+async def test_a_stop_closes_the_position_when_the_price_crosses_it_and_the_target_vanishes(
+    tmp_path: Path,
+) -> None:
     async with mudrex_world(tmp_path) as world:
         await world.enter(stop_loss=Price(Decimal(60000)), take_profit=Price(Decimal(70000)))
         await world.order("filled")
@@ -78,7 +108,11 @@ async def test_a_stop_closes_the_position_when_the_price_crosses_it_and_the_targ
         assert report.positions == ()
         assert report.open_orders == ()
         seen = (await world.control("accounts"))["someone"]
-        assert (seen["working"], seen["closed"][0]["status"], seen["closed"][0]["closed_price"]) == ([], "CLOSED", "59990")
+        assert (
+            seen["working"],
+            seen["closed"][0]["status"],
+            seen["closed"][0]["closed_price"],
+        ) == ([], "CLOSED", "59990")
         with pytest.raises(Rejected) as caught:
             await world.connection.set_protection(protection("58000"))
         assert caught.value.kind is RejectionKind.POSITION_NOT_OPEN
@@ -95,7 +129,9 @@ async def test_legs_that_stay_behind_are_no_resting_orders(tmp_path: Path) -> No
         assert (report.positions, report.open_orders) == ((), ())
 
 
-async def test_a_stop_beyond_the_liquidation_price_is_refused_and_a_lost_answer_is_asked_again(tmp_path: Path) -> None:
+async def test_a_stop_beyond_the_liquidation_price_is_refused_and_a_lost_answer_is_asked_again(
+    tmp_path: Path,
+) -> None:
     async with mudrex_world(tmp_path) as world:
         await world.enter()
         assert (await world.order("filled")).status is OrderStatus.FILLED
@@ -114,4 +150,6 @@ async def test_a_stop_beyond_the_liquidation_price_is_refused_and_a_lost_answer_
         with pytest.raises(NotExecuted):
             await world.connection.set_protection(protection("61000"))
         with pytest.raises(Rejected):
-            await world.connection.set_protection(ProtectionOrder(BTC, PositionSide.SHORT, Price(Decimal(70000))))
+            await world.connection.set_protection(
+                ProtectionOrder(BTC, PositionSide.SHORT, Price(Decimal(70000)))
+            )

@@ -1,4 +1,6 @@
-"""What is called complete: lists that the exchange cuts, whose offset it reads in its own way, and whose rows cannot all be read."""
+"""What is called complete: lists that the exchange cuts, whose offset it reads in its own way, and
+whose rows cannot all be read.
+"""
 
 import json
 from collections.abc import Callable
@@ -8,7 +10,18 @@ from typing import Any
 
 import httpx
 import pytest
-from recorded_rows import AT, OTHER, POSITION, closed_row, fee_row, leg_row, order_row, position_row, stamp, uuid7
+from recorded_rows import (
+    AT,
+    OTHER,
+    POSITION,
+    closed_row,
+    fee_row,
+    leg_row,
+    order_row,
+    position_row,
+    stamp,
+    uuid7,
+)
 
 from plugins.mudrex.readings import CLOSED, FEES, ORDER_HISTORY, ORDERS, POSITIONS, Readings
 from rexalgo import ExchangeError, Symbol
@@ -25,7 +38,9 @@ def counted(rows: list[dict[str, Any]], offset: int) -> list[dict[str, Any]]:
 def as_time(rows: list[dict[str, Any]], offset: int) -> list[dict[str, Any]]:
     """Take an offset for the newest time in milliseconds."""
     until = datetime.fromtimestamp(offset / 1000, UTC).isoformat()
-    return [each for each in rows if not offset or each["created_at"].replace("Z", "+00:00") <= until]
+    return [
+        each for each in rows if not offset or each["created_at"].replace("Z", "+00:00") <= until
+    ]
 
 
 def passed_over(rows: list[dict[str, Any]], offset: int) -> list[dict[str, Any]]:
@@ -34,9 +49,13 @@ def passed_over(rows: list[dict[str, Any]], offset: int) -> list[dict[str, Any]]
 
 
 class Lists:
-    """Serve lists, newest first, as an exchange that gives at most ``cap`` rows and reads the offset in one way."""
+    """Serve lists, newest first, as an exchange that gives at most ``cap`` rows and reads the
+    offset in one way.
+    """
 
-    def __init__(self, cap: int = 1000, offset: Offset = counted, **lists: list[dict[str, Any]]) -> None:
+    def __init__(
+        self, cap: int = 1000, offset: Offset = counted, **lists: list[dict[str, Any]]
+    ) -> None:
         self.requests = 0
         self._cap = cap
         self._offset = offset
@@ -45,27 +64,48 @@ class Lists:
     def __call__(self, request: httpx.Request) -> httpx.Response:
         """Answer one page."""
         self.requests += 1
-        names = {ORDERS: "resting", ORDER_HISTORY: "orders", POSITIONS: "positions", CLOSED: "closed", FEES: "fees"}
-        rows = self._offset(self._lists.get(names[request.url.path], []), int(request.url.params.get("offset", 0)))
+        names = {
+            ORDERS: "resting",
+            ORDER_HISTORY: "orders",
+            POSITIONS: "positions",
+            CLOSED: "closed",
+            FEES: "fees",
+        }
+        rows = self._offset(
+            self._lists.get(names[request.url.path], []), int(request.url.params.get("offset", 0))
+        )
         page = rows[: min(self._cap, int(request.url.params.get("limit", 20)))]
         return httpx.Response(200, content=json.dumps({"success": True, "data": page}, default=str))
 
     @property
     def readings(self) -> Readings:
         """Return what reads them."""
-        return Readings(httpx.AsyncClient(transport=httpx.MockTransport(self), base_url="http://exchange"))
+        return Readings(
+            httpx.AsyncClient(transport=httpx.MockTransport(self), base_url="http://exchange")
+        )
 
 
 def orders(count: int, newest_s: int = 100, **changes: Any) -> list[dict[str, Any]]:
     """Make order rows, one a second, the newest first."""
-    return [order_row(id=uuid7(second * 1000, 1), created_at=stamp(second), updated_at=stamp(second), **changes)
-            for second in range(newest_s, newest_s - count, -1)]  # fmt: skip
+    return [
+        order_row(
+            id=uuid7(second * 1000, 1),
+            created_at=stamp(second),
+            updated_at=stamp(second),
+            **changes,
+        )
+        for second in range(newest_s, newest_s - count, -1)
+    ]
 
 
 async def test_a_history_that_reaches_back_is_complete_with_one_page() -> None:
     lists = Lists(cap=20, orders=orders(50))
     found = await lists.readings.orders_since(BTC, AT + timedelta(seconds=90))
-    assert (len(found.orders), found.complete, lists.requests) == (12, True, 2)  # the second before counts: times are rounded
+    assert (len(found.orders), found.complete, lists.requests) == (
+        12,
+        True,
+        2,
+    )  # the second before counts: times are rounded
 
 
 @pytest.mark.parametrize("cap", [1, 5, 19, 20, 1000])
@@ -75,18 +115,29 @@ async def test_a_short_history_is_complete_where_nothing_stands_behind_it(cap: i
     assert (len(found.orders), found.complete) == (4, True)
 
 
-@pytest.mark.parametrize(("cap", "offset", "found", "complete"), [
-    (20, counted, 100, False), (20, passed_over, 20, False), (20, as_time, 20, False), (1000, counted, 120, True),
-    (1000, as_time, 120, True), (1000, passed_over, 120, False),
-])  # fmt: skip
-async def test_a_page_that_was_cut_is_never_complete(cap: int, offset: Offset, found: int, complete: bool) -> None:
+@pytest.mark.parametrize(
+    ("cap", "offset", "found", "complete"),
+    [
+        (20, counted, 100, False),
+        (20, passed_over, 20, False),
+        (20, as_time, 20, False),
+        (1000, counted, 120, True),
+        (1000, as_time, 120, True),
+        (1000, passed_over, 120, False),
+    ],
+)
+async def test_a_page_that_was_cut_is_never_complete(
+    cap: int, offset: Offset, found: int, complete: bool
+) -> None:
     told = await Lists(cap, offset, orders=orders(120, 200)).readings.orders_since(BTC, AT)
     assert (len(told.orders), told.complete) == (found, complete)
 
 
 async def test_legs_do_not_make_a_full_page_look_short() -> None:
     legs = [leg_row(id=uuid7(1000 * each, 2), created_at=stamp(100)) for each in range(19)]
-    told = await Lists(20, passed_over, orders=[*orders(1), *legs, *orders(5, 90)]).readings.orders_since(BTC, AT)
+    told = await Lists(
+        20, passed_over, orders=[*orders(1), *legs, *orders(5, 90)]
+    ).readings.orders_since(BTC, AT)
     assert (len(told.orders), told.complete) == (1, False)
 
 
@@ -96,12 +147,27 @@ async def test_an_order_that_only_rests_is_found() -> None:
     assert ([each.status.value for each in found.orders], found.complete) == (["open"], True)
 
 
-@pytest.mark.parametrize(("strange", "complete"), [
-    ({"status": "PARKED"}, False), ({"status": "PARKED", "symbol": "ETHUSDT"}, True), ({"status": "PARKED", "symbol": ""}, False),
-    ({"created_at": "soon"}, False), ({"created_at": "soon", "symbol": "ETHUSDT"}, True),
-])  # fmt: skip
-async def test_an_unreadable_order_counts_where_it_could_be_ours(strange: dict[str, Any], complete: bool) -> None:
-    lists = Lists(orders=[order_row(id=uuid7(99_000), **{"created_at": stamp(99), "updated_at": stamp(99), **strange}), *orders(3)])
+@pytest.mark.parametrize(
+    ("strange", "complete"),
+    [
+        ({"status": "PARKED"}, False),
+        ({"status": "PARKED", "symbol": "ETHUSDT"}, True),
+        ({"status": "PARKED", "symbol": ""}, False),
+        ({"created_at": "soon"}, False),
+        ({"created_at": "soon", "symbol": "ETHUSDT"}, True),
+    ],
+)
+async def test_an_unreadable_order_counts_where_it_could_be_ours(
+    strange: dict[str, Any], complete: bool
+) -> None:
+    lists = Lists(
+        orders=[
+            order_row(
+                id=uuid7(99_000), **{"created_at": stamp(99), "updated_at": stamp(99), **strange}
+            ),
+            *orders(3),
+        ]
+    )
     found = await lists.readings.orders_since(BTC, AT + timedelta(seconds=90))
     assert (len(found.orders), len(found.unreadable), found.complete) == (3, 1, complete)
 
@@ -110,7 +176,10 @@ async def test_an_unreadable_order_counts_where_it_could_be_ours(strange: dict[s
 
 
 async def test_more_positions_than_a_page_are_read_whole_or_not_at_all() -> None:
-    held = [position_row(id=uuid7(each), position_id=uuid7(each), symbol=f"C{each}USDT") for each in range(45)]
+    held = [
+        position_row(id=uuid7(each), position_id=uuid7(each), symbol=f"C{each}USDT")
+        for each in range(45)
+    ]
     assert len(await Lists(20, positions=held).readings.whole(POSITIONS)) == 45
     few = Lists(20, positions=held[:19])
     assert (len(await few.readings.whole(POSITIONS)), few.requests) == (19, 1)
@@ -124,7 +193,12 @@ async def test_more_positions_than_a_page_are_read_whole_or_not_at_all() -> None
 def closed(count: int) -> list[dict[str, Any]]:
     """Make closed positions, the newest opened first, all closed at the same time."""
     made = [(each * 1000, stamp(each)) for each in range(count, 0, -1)]
-    return [closed_row(id=uuid7(at, 3), position_id=uuid7(at, 4), created_at=opened, updated_at=stamp(900)) for at, opened in made]
+    return [
+        closed_row(
+            id=uuid7(at, 3), position_id=uuid7(at, 4), created_at=opened, updated_at=stamp(900)
+        )
+        for at, opened in made
+    ]
 
 
 async def test_a_position_held_long_and_closed_now_is_found_far_down() -> None:
@@ -139,22 +213,39 @@ async def test_a_position_held_long_and_closed_now_is_found_far_down() -> None:
     assert await lists.readings.closed_now(uuid7(200_000)) is None
     assert lists.requests == 4 + 4 + 1
     assert not (await lists.readings.closed_since(AT, [])).complete
-    assert (await Lists(20, closed=[*closed(30), old]).readings.closed_since(AT, [uuid7(-700_000)])).complete
+    assert (
+        await Lists(20, closed=[*closed(30), old]).readings.closed_since(AT, [uuid7(-700_000)])
+    ).complete
 
 
 async def test_looking_for_a_position_ends_where_only_older_ones_follow() -> None:
-    older = [closed_row(id=uuid7(each), position_id=OTHER, created_at=stamp(-90), updated_at=stamp(-80)) for each in range(80)]
+    older = [
+        closed_row(id=uuid7(each), position_id=OTHER, created_at=stamp(-90), updated_at=stamp(-80))
+        for each in range(80)
+    ]
     lists = Lists(20, closed=[*closed(30), *older])
-    found = await lists.readings.closed_since(AT + timedelta(seconds=60), [POSITION])  # its row is not born yet
-    assert (POSITION in [each.position_id for each in found.rows], found.complete, lists.requests) == (False, False, 2)
+    found = await lists.readings.closed_since(
+        AT + timedelta(seconds=60), [POSITION]
+    )  # its row is not born yet
+    assert (
+        POSITION in [each.position_id for each in found.rows],
+        found.complete,
+        lists.requests,
+    ) == (False, False, 2)
     assert {each.closed_at for each in found.rows} == {AT + timedelta(seconds=900)}
 
 
 async def test_a_short_list_of_closed_positions_is_complete_unless_a_row_cannot_be_read() -> None:
     assert (await Lists(closed=closed(3)).readings.closed_since(AT, [])).complete
-    told = await Lists(closed=[*closed(3), closed_row(status="MOVED")]).readings.closed_since(AT, [])
+    told = await Lists(closed=[*closed(3), closed_row(status="MOVED")]).readings.closed_since(
+        AT, []
+    )
     assert (len(told.rows), len(told.unreadable), told.complete) == (3, 1, False)
-    assert (await Lists(closed=[*closed(3), closed_row(status="MOVED")]).readings.closed_since(AT + timedelta(seconds=120), [])).complete
+    assert (
+        await Lists(closed=[*closed(3), closed_row(status="MOVED")]).readings.closed_since(
+            AT + timedelta(seconds=120), []
+        )
+    ).complete
 
 
 # Fees
@@ -162,15 +253,29 @@ async def test_a_short_list_of_closed_positions_is_complete_unless_a_row_cannot_
 
 def fees(count: int) -> list[dict[str, Any]]:
     """Make fee rows, one a second, the newest first."""
-    return [fee_row(id=uuid7(1000 * each, 5), created_at=stamp(each)) for each in range(count, 0, -1)]
+    return [
+        fee_row(id=uuid7(1000 * each, 5), created_at=stamp(each)) for each in range(count, 0, -1)
+    ]
 
 
-@pytest.mark.parametrize(("cap", "offset", "count", "since_s", "complete"), [
-    (10, counted, 40, 15, True), (10, counted, 40, 0, True), (10, counted, 80, 0, False), (10, passed_over, 80, 75, True),
-    (10, passed_over, 80, 0, False), (100, passed_over, 9, 0, True), (1000, counted, 90, 0, True),
-])  # fmt: skip
-async def test_fees_are_complete_where_they_reach_back_or_end(cap: int, offset: Offset, count: int, since_s: int, complete: bool) -> None:
-    told = await Lists(cap, offset, fees=fees(count)).readings.fees_since(AT + timedelta(seconds=since_s))
+@pytest.mark.parametrize(
+    ("cap", "offset", "count", "since_s", "complete"),
+    [
+        (10, counted, 40, 15, True),
+        (10, counted, 40, 0, True),
+        (10, counted, 80, 0, False),
+        (10, passed_over, 80, 75, True),
+        (10, passed_over, 80, 0, False),
+        (100, passed_over, 9, 0, True),
+        (1000, counted, 90, 0, True),
+    ],
+)
+async def test_fees_are_complete_where_they_reach_back_or_end(
+    cap: int, offset: Offset, count: int, since_s: int, complete: bool
+) -> None:
+    told = await Lists(cap, offset, fees=fees(count)).readings.fees_since(
+        AT + timedelta(seconds=since_s)
+    )
     assert told.complete is complete
     assert [each.at for each in told.rows] == sorted((each.at for each in told.rows), reverse=True)
     if complete:
@@ -180,17 +285,29 @@ async def test_fees_are_complete_where_they_reach_back_or_end(cap: int, offset: 
 async def test_a_fee_that_cannot_be_read_is_told_and_only_counts_in_its_time() -> None:
     lists = Lists(fees=[*fees(3), fee_row(id=uuid7(1), fee_type="BONUS", created_at=stamp(0))])
     told = await lists.readings.fees_since(AT)
-    assert (len(told.rows), told.complete, [each.what for each in told.unreadable]) == (3, False, ["fee"])
+    assert (len(told.rows), told.complete, [each.what for each in told.unreadable]) == (
+        3,
+        False,
+        ["fee"],
+    )
     assert sum((each.amount for each in told.rows), Decimal(0)) == 3 * Decimal("0.09441180")
     assert (await lists.readings.fees_since(AT + timedelta(seconds=2))).complete
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b'{"success":true,"data":{}}', b'{"success":true,"data":"rows"}', b"<html>"])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{}", b'{"success":true,"data":{}}', b'{"success":true,"data":"rows"}', b"<html>"],
+)
 async def test_a_list_that_cannot_be_read_raises(content: bytes) -> None:
-    http = httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200, content=content)), base_url="http://exchange")
+    http = httpx.AsyncClient(
+        transport=httpx.MockTransport(lambda _: httpx.Response(200, content=content)),
+        base_url="http://exchange",
+    )
     for call in (
-        Readings(http).orders_since(BTC, AT), Readings(http).whole(POSITIONS), Readings(http).closed_since(AT, []),
+        Readings(http).orders_since(BTC, AT),
+        Readings(http).whole(POSITIONS),
+        Readings(http).closed_since(AT, []),
         Readings(http).fees_since(AT),
-    ):  # fmt: skip
+    ):
         with pytest.raises(ExchangeError, match="cannot be read"):
             await call

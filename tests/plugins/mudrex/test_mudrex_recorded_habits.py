@@ -1,4 +1,6 @@
-"""The simulator shows what was recorded of the exchange, takes every open question for a switch, and keeps an exact record of money."""
+"""The simulator shows what was recorded of the exchange, takes every open question for a switch,
+and keeps an exact record of money.
+"""
 
 import contextlib
 from decimal import Decimal
@@ -43,9 +45,18 @@ def test_an_entry_and_its_close_leave_the_rows_that_were_recorded() -> None:
     closing, opening = shown(world, "orders/history", NOW + 6)
     assert set(opening) == set(closing) == set(order_row())
     assert (opening["reason"], closing["reason"]) == ({"message": "OK"}, None)
-    assert opening["position_id"] == closing["position_id"] == closing["future_position_uuid"] == position
+    assert (
+        opening["position_id"]
+        == closing["position_id"]
+        == closing["future_position_uuid"]
+        == position
+    )
     assert closing["price"] == closing["filled_price"] == 66000
-    assert (closing["client_order_id"], closing["order_type"], closing["actual_amount"]) == (None, "SHORT", 660)
+    assert (closing["client_order_id"], closing["order_type"], closing["actual_amount"]) == (
+        None,
+        "SHORT",
+        660,
+    )
     minted, made = minted_at(position), minted_at(opening["id"])
     assert minted is not None
     assert made is not None
@@ -53,7 +64,12 @@ def test_an_entry_and_its_close_leave_the_rows_that_were_recorded() -> None:
     assert shown(world, "positions/history", NOW + 5.2) == []
     (gone,) = shown(world, "positions/history", NOW + 6)
     assert set(gone) == set(closed_row())
-    assert (gone["position_id"], gone["order_id"], gone["status"], gone["pnl"]) == (position, closed_by.id, "CLOSED", "10")
+    assert (gone["position_id"], gone["order_id"], gone["status"], gone["pnl"]) == (
+        position,
+        closed_by.id,
+        "CLOSED",
+        "10",
+    )
     assert gone["id"] not in (position, closed_by.id)
 
 
@@ -73,14 +89,36 @@ def test_fee_rows_are_born_later_name_no_order_and_bring_a_rebate_and_a_liquidat
     assert shown(world, "fee/history", NOW + 0.9) == []
     back, fee = shown(world, "fee/history", NOW + 1.7)
     assert set(fee) == set(fee_row())
-    assert (fee["fee_type"], fee["fee_amount"], fee["gst_amount"], fee["transaction_amount"]) == ("TRANSACTION", "0.3835", "0.0585", "650")
-    assert (back["fee_type"], back["fee_amount"], "gst_amount" in back) == ("REBATE", "0.1534", False)
+    assert (fee["fee_type"], fee["fee_amount"], fee["gst_amount"], fee["transaction_amount"]) == (
+        "TRANSACTION",
+        "0.3835",
+        "0.0585",
+        "650",
+    )
+    assert (back["fee_type"], back["fee_amount"], "gst_amount" in back) == (
+        "REBATE",
+        "0.1534",
+        False,
+    )
     world.liquidate("key", "BTCUSDT", NOW + 3)
-    assert [each["fee_type"] for each in shown(world, "fee/history", NOW + 5)] == ["TRANSACTION", "REBATE", "TRANSACTION"]
+    assert [each["fee_type"] for each in shown(world, "fee/history", NOW + 5)] == [
+        "TRANSACTION",
+        "REBATE",
+        "TRANSACTION",
+    ]
     (row, _) = shown(world, "orders/history", NOW + 5)
     (gone,) = shown(world, "positions/history", NOW + 5)
-    assert (row["order_type"], row["reason"], row["status"], row["filled_price"] != row["price"]) == ("SHORT", None, "FILLED", True)
-    assert (gone["status"], gone["order_id"], Decimal(gone["closed_price"])) == ("LIQUIDATED", row["id"], Decimal(str(row["filled_price"])))
+    assert (
+        row["order_type"],
+        row["reason"],
+        row["status"],
+        row["filled_price"] != row["price"],
+    ) == ("SHORT", None, "FILLED", True)
+    assert (gone["status"], gone["order_id"], Decimal(gone["closed_price"])) == (
+        "LIQUIDATED",
+        row["id"],
+        Decimal(str(row["filled_price"])),
+    )
 
 
 def test_closed_positions_come_newest_opened_first_and_lists_have_their_own_lengths() -> None:
@@ -91,17 +129,25 @@ def test_closed_positions_come_newest_opened_first_and_lists_have_their_own_leng
     account = world.account("key", NOW + 7)
     for symbol, after in (("ETHUSDT", 10), ("BTCUSDT", 20)):
         world.close("key", account.positions[symbol].id, None, NOW + after)
-    assert [each["symbol"] for each in shown(world, "positions/history", NOW + 30)] == ["ETHUSDT", "BTCUSDT"]
+    assert [each["symbol"] for each in shown(world, "positions/history", NOW + 30)] == [
+        "ETHUSDT",
+        "BTCUSDT",
+    ]
     for number in range(25):
         place(world, NOW + 40 + 2 * number, side="LONG" if number % 2 else "SHORT")
-    assert (len(shown(world, "orders/history", NOW + 99)), len(shown(world, "orders/history", NOW + 99, limit="100"))) == (20, 29)
+    assert (
+        len(shown(world, "orders/history", NOW + 99)),
+        len(shown(world, "orders/history", NOW + 99, limit="100")),
+    ) == (20, 29)
     assert len(shown(world, "fee/history", NOW + 99)) == 10
     assert shown(world, "", NOW)[-1]["symbol"] == "BTCUSDT"
     world.switch(page_rows_max=5)
     assert len(shown(world, "orders/history", NOW + 99, limit="100")) == 5
 
 
-@pytest.mark.parametrize(("word", "soon", "later"), [("at_once", 2, 2), ("late", 1, 2), ("never", 1, 1)])
+@pytest.mark.parametrize(
+    ("word", "soon", "later"), [("at_once", 2, 2), ("late", 1, 2), ("never", 1, 1)]
+)
 def test_the_closing_row_shows_at_once_late_or_never(word: str, soon: int, later: int) -> None:
     world = exchange(closing_row=word, closing_row_late_s=30.0)
     assert closed(world).positions == {}
@@ -110,22 +156,33 @@ def test_the_closing_row_shows_at_once_late_or_never(word: str, soon: int, later
     assert len(shown(world, "positions/history", NOW + 7)) == 1
 
 
-@pytest.mark.parametrize(("word", "seen"), [
-    ("none", [("LONG", "FILLED")]), ("leg", [("STOPLOSS", "FILLED"), ("LONG", "FILLED")]),
-    ("order", [("SHORT", "FILLED"), ("LONG", "FILLED")]),
-])  # fmt: skip
-def test_a_stop_leaves_what_a_switch_says_and_its_fee_says_stop(word: str, seen: list[tuple[str, str]]) -> None:
+@pytest.mark.parametrize(
+    ("word", "seen"),
+    [
+        ("none", [("LONG", "FILLED")]),
+        ("leg", [("STOPLOSS", "FILLED"), ("LONG", "FILLED")]),
+        ("order", [("SHORT", "FILLED"), ("LONG", "FILLED")]),
+    ],
+)
+def test_a_stop_leaves_what_a_switch_says_and_its_fee_says_stop(
+    word: str, seen: list[tuple[str, str]]
+) -> None:
     world = exchange(stop_row=word)
     place(world, is_stoploss=True, stoploss_price="60000")
     world.set_price("BTCUSDT", Decimal(59000), NOW + 3)
     rows = shown(world, "orders/history", NOW + 6)
     assert [(each["order_type"], each["status"]) for each in rows] == seen
-    assert {each["order_type"] for each in shown(world, "fee/history", NOW + 6)} == {"STOPLOSS", "LONG"}
+    assert {each["order_type"] for each in shown(world, "fee/history", NOW + 6)} == {
+        "STOPLOSS",
+        "LONG",
+    }
     (gone,) = shown(world, "positions/history", NOW + 6)
     assert (gone["status"], gone["closed_price"]) == ("CLOSED", "59000")
 
 
-@pytest.mark.parametrize(("word", "told"), [("none", ["0.01"]), ("parts", ["0.01", "0.03"]), ("whole", ["0.04"])])
+@pytest.mark.parametrize(
+    ("word", "told"), [("none", ["0.01"]), ("parts", ["0.01", "0.03"]), ("whole", ["0.04"])]
+)
 def test_partial_closes_leave_what_a_switch_says(word: str, told: list[str]) -> None:
     world = exchange(partial_closes=word)
     position = place(world, quantity="0.04").positions[BTC].id
@@ -141,11 +198,16 @@ def test_the_history_may_read_its_offset_as_a_time_pass_over_it_and_leave_out_wh
         place(world, NOW + 10 * number)
     place(world, NOW + 40, trigger_type="LIMIT", order_price="60000")
     first = [each["id"] for each in shown(world, "orders/history", NOW + 50)]
-    assert [each["id"] for each in shown(world, "orders/history", NOW + 50, offset="2")] == first[2:]
+    assert [each["id"] for each in shown(world, "orders/history", NOW + 50, offset="2")] == first[
+        2:
+    ]
     world.switch(history_offset="passed_over")
     assert [each["id"] for each in shown(world, "orders/history", NOW + 50, offset="2")] == first
     world.switch(history_offset="time", history_shows_working=False)
-    assert [each["id"] for each in shown(world, "orders/history", NOW + 50, offset=str(int(NOW + 10) * 1000))] == first[2:]
+    assert [
+        each["id"]
+        for each in shown(world, "orders/history", NOW + 50, offset=str(int(NOW + 10) * 1000))
+    ] == first[2:]
 
 
 def test_numbers_may_be_text_prices_long_and_rows_strange() -> None:
@@ -156,12 +218,31 @@ def test_numbers_may_be_text_prices_long_and_rows_strange() -> None:
     assert mine["filled_price"] == "65000.03333333333"
 
 
-ACTS = st.sampled_from(["enter", "close", "part", "add", "reverse", "price", "fund", "liquidate", "stop", "deposit", "withdraw"])
+ACTS = st.sampled_from(
+    [
+        "enter",
+        "close",
+        "part",
+        "add",
+        "reverse",
+        "price",
+        "fund",
+        "liquidate",
+        "stop",
+        "deposit",
+        "withdraw",
+    ]
+)
 
 
-@given(st.lists(st.tuples(ACTS, st.integers(1, 40)), max_size=12), st.sampled_from(["none", "leg", "order"]))
+@given(
+    st.lists(st.tuples(ACTS, st.integers(1, 40)), max_size=12),
+    st.sampled_from(["none", "leg", "order"]),
+)
 @settings(deadline=None)
-def test_every_change_of_a_wallet_is_written_down_exactly(acts: list[tuple[str, int]], stop_row: str) -> None:
+def test_every_change_of_a_wallet_is_written_down_exactly(
+    acts: list[tuple[str, int]], stop_row: str
+) -> None:
     world = exchange(stop_row=stop_row)
     now = NOW
     for act, number in acts:
@@ -172,11 +253,31 @@ def test_every_change_of_a_wallet_is_written_down_exactly(acts: list[tuple[str, 
         with contextlib.suppress(Refusal):
             match act:
                 case "enter":
-                    place(world, now, quantity=str(quantity), side="LONG" if number % 2 else "SHORT")
+                    place(
+                        world, now, quantity=str(quantity), side="LONG" if number % 2 else "SHORT"
+                    )
                 case "close" | "add" | "reverse":
-                    owner.act(world, {"account": "key", "act": act, "symbol": "BTCUSDT", "quantity": str(quantity)}, now)
+                    owner.act(
+                        world,
+                        {
+                            "account": "key",
+                            "act": act,
+                            "symbol": "BTCUSDT",
+                            "quantity": str(quantity),
+                        },
+                        now,
+                    )
                 case "part":
-                    owner.act(world, {"account": "key", "act": "close", "symbol": "BTCUSDT", "quantity": "0.001"}, now)
+                    owner.act(
+                        world,
+                        {
+                            "account": "key",
+                            "act": "close",
+                            "symbol": "BTCUSDT",
+                            "quantity": "0.001",
+                        },
+                        now,
+                    )
                 case "price":
                     world.set_price("BTCUSDT", Decimal(64000 + number * 50), now)
                 case "fund":
@@ -184,12 +285,24 @@ def test_every_change_of_a_wallet_is_written_down_exactly(acts: list[tuple[str, 
                 case "liquidate":
                     world.liquidate("key", "BTCUSDT", now)
                 case "stop" if held is not None:
-                    world.protect("key", held.id, {"is_stoploss": True, "stoploss_price": "64500"}, now, amends=False)
+                    world.protect(
+                        "key",
+                        held.id,
+                        {"is_stoploss": True, "stoploss_price": "64500"},
+                        now,
+                        amends=False,
+                    )
                 case "deposit" | "withdraw":
-                    owner.transfer(world, "key", Decimal(number if act == "deposit" else -number), now)
+                    owner.transfer(
+                        world, "key", Decimal(number if act == "deposit" else -number), now
+                    )
     account = world.account("key", now + 60)
-    assert abs(account.total - sum(Decimal(str(each["amount"])) for each in account.wallet)) < Decimal("1e-15")
+    assert abs(
+        account.total - sum(Decimal(str(each["amount"])) for each in account.wallet)
+    ) < Decimal("1e-15")
     fills = [each for each in account.wallet if each["event"] == "fill"]
-    left = sum(Decimal(str(each["quantity"])) * (1 if each["side"] == "LONG" else -1) for each in fills)
+    left = sum(
+        Decimal(str(each["quantity"])) * (1 if each["side"] == "LONG" else -1) for each in fills
+    )
     held = account.positions.get(BTC)
     assert left == (0 if held is None else held.quantity * held.sign)

@@ -1,4 +1,6 @@
-"""What the paper tests share: a clock and prices that the test moves, intents, and a pure venue without a file."""
+"""What the paper tests share: a clock and prices that the test moves, intents, and a pure venue
+without a file.
+"""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -26,7 +28,7 @@ from rexalgo import (
     Ratio,
     Secret,
     Symbol,
-)  # fmt: skip
+)
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 BTC = Symbol("BTCUSDT")
@@ -47,7 +49,9 @@ class HandClock:
 
 
 class ScriptedPrices:
-    """Follow a script of (second after START, price) for every symbol; before the first step the price is 65000."""
+    """Follow a script of (second after START, price) for every symbol; before the first step the
+    price is 65000.
+    """
 
     def __init__(self, *steps: tuple[int, str]) -> None:
         self.steps = [(second_of(START) + second, Price(Decimal(price))) for second, price in steps]
@@ -56,7 +60,10 @@ class ScriptedPrices:
         self.steps.append((second_of(START) + second, Price(Decimal(price))))
 
     def price(self, symbol: Symbol, second: int) -> Price:
-        return next((price for since, price in reversed(self.steps) if since <= second), Price(Decimal(65000)))
+        return next(
+            (price for since, price in reversed(self.steps) if since <= second),
+            Price(Decimal(65000)),
+        )
 
     def block(self, symbol: Symbol, number: int) -> tuple[Price, Price]:
         prices = [self.price(symbol, second) for second in range(number * 60, number * 60 + 60)]
@@ -64,9 +71,17 @@ class ScriptedPrices:
 
 
 def order(
-    side: str, quantity: str, client_id: str = "rx1", *, reduce_only: bool = False, leverage: str = "10", symbol: str = "BTCUSDT",
-    limit: str | None = None, stop: str | None = None, target: str | None = None,
-) -> OrderIntent:  # fmt: skip
+    side: str,
+    quantity: str,
+    client_id: str = "rx1",
+    *,
+    reduce_only: bool = False,
+    leverage: str = "10",
+    symbol: str = "BTCUSDT",
+    limit: str | None = None,
+    stop: str | None = None,
+    target: str | None = None,
+) -> OrderIntent:
     way = OrderSide(side)
     opens = PositionSide.LONG if way is OrderSide.BUY else PositionSide.SHORT
     return OrderIntent(
@@ -98,20 +113,26 @@ class PureVenue:
     clock: HandClock = field(default_factory=HandClock)
 
     def __post_init__(self) -> None:
-        self.account: Account = open_account(AccountOpened("a", Money(Decimal(self.balance)), START))
+        self.account: Account = open_account(
+            AccountOpened("a", Money(Decimal(self.balance)), START)
+        )
         self.forced: list[OrderPlaced] = []
 
     def send(self, intent: OrderIntent) -> OrderPlaced:
         self.look()
         now = self.clock.now()
         price = self.prices.price(intent.symbol, second_of(now))
-        event = decide_order(self.account, intent, price, f"P{len(self.account.orders) + 1}", now, self.terms)
+        event = decide_order(
+            self.account, intent, price, f"P{len(self.account.orders) + 1}", now, self.terms
+        )
         apply(self.account, event)
         return event
 
     def look(self) -> None:
         now = self.clock.now()
-        while event := next_trigger(self.account, self.prices, now, f"P{len(self.account.orders) + 1}", self.terms):
+        while event := next_trigger(
+            self.account, self.prices, now, f"P{len(self.account.orders) + 1}", self.terms
+        ):
             apply(self.account, event)
             if isinstance(event, OrderPlaced):
                 self.forced.append(event)
@@ -129,7 +150,9 @@ class PureVenue:
 
 @dataclass
 class PaperHouse:
-    """Hold an adapter over a folder; reopening is a new adapter on the same folder, as after a crash."""
+    """Hold an adapter over a folder; reopening is a new adapter on the same folder, as after a
+    crash.
+    """
 
     folder: Path
     settings: dict[str, object] = field(default_factory=dict)
@@ -148,7 +171,9 @@ class PaperHouse:
         return ExchangeContext(self.settings, self.clock, _no_http, str(self.folder))
 
     async def connect(self, secret: str = "paper-0001", account: str = "acc1"):
-        return await self.adapter.connect(AccountLogin(AccountId(account), {"secret": Secret(secret)}), self.context)
+        return await self.adapter.connect(
+            AccountLogin(AccountId(account), {"secret": Secret(secret)}), self.context
+        )
 
     def after_crash(self, **settings: object) -> "PaperHouse":
         return PaperHouse(self.folder, {**self.settings, **settings}, self.clock)

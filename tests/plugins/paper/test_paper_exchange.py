@@ -1,4 +1,6 @@
-"""The paper exchange through its port: accounts, credentials, races, reading back, drills, and the hook."""
+"""The paper exchange through its port: accounts, credentials, races, reading back, drills, and the
+hook.
+"""
 
 import os
 import threading
@@ -30,7 +32,9 @@ async def test_the_hook_registers_one_exchange_labelled_paper(tmp_path):
     assert adapter.traits.protects_with_entry
 
 
-@pytest.mark.parametrize("secret", ["", "bad-key", "paper:", "paper:much:x", "paper:-5:x", "paper:0:x"])
+@pytest.mark.parametrize(
+    "secret", ["", "bad-key", "paper:", "paper:much:x", "paper:-5:x", "paper:0:x"]
+)
 async def test_a_key_that_is_not_good_is_refused_as_credentials(tmp_path, secret):
     with pytest.raises(Rejected) as refused:
         await PaperHouse(tmp_path).connect(secret)
@@ -98,7 +102,11 @@ async def test_callers_that_give_up_do_not_leave_memory_behind_the_journal(tmp_p
             scope.cancel()
             gate.set()
     assert len(orders_in(house)) == 3
-    assert [len((await connection.fetch_account()).positions) for connection in connections] == [1, 1, 1]
+    assert [len((await connection.fetch_account()).positions) for connection in connections] == [
+        1,
+        1,
+        1,
+    ]
 
 
 async def test_history_is_newest_first_complete_and_bounded_by_since(tmp_path):
@@ -108,7 +116,10 @@ async def test_history_is_newest_first_complete_and_bounded_by_since(tmp_path):
         await connection.place_order(order("BUY", "0.01", f"rx{number}"))
         house.clock.forward(10)
     found = await connection.find_orders(BTC, START + timedelta(seconds=10))
-    assert ([each.client_order_id for each in found.orders], found.complete) == (["rx2", "rx1"], True)
+    assert ([each.client_order_id for each in found.orders], found.complete) == (
+        ["rx2", "rx1"],
+        True,
+    )
     assert not (await connection.find_orders("ETHUSDT", START)).orders
 
 
@@ -197,7 +208,9 @@ async def test_latency_passes_before_the_order_is_accepted(tmp_path, autojump_cl
 
 async def test_hanging_and_raising_accounts_leave_the_others_alone(tmp_path, autojump_clock):
     house = PaperHouse(tmp_path, {"hang_for": ["hang"], "raise_for": ["raise"]})
-    hanging, raising, good = [await house.connect(f"paper-{name}", f"{name}-1") for name in ("hang", "raise", "good")]
+    hanging, raising, good = [
+        await house.connect(f"paper-{name}", f"{name}-1") for name in ("hang", "raise", "good")
+    ]
     with trio.move_on_after(3600) as scope:
         await hanging.place_order(order("BUY", "0.1"))
     assert scope.cancelled_caught

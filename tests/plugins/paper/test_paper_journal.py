@@ -1,4 +1,6 @@
-"""The journal: durable before acknowledged, one fsync for many, torn ends cut, damage refused, failed writes taken back."""
+"""The journal: durable before acknowledged, one fsync for many, torn ends cut, damage refused,
+failed writes taken back.
+"""
 
 import errno
 import os
@@ -11,12 +13,23 @@ from hypothesis import strategies as st
 from paper_world import PaperHouse, order
 
 from plugins.paper.events import read_event, write_event
-from plugins.paper.journal import Journal, JournalDamaged, JournalWriteFailed, read_journal, read_line, write_line
+from plugins.paper.journal import (
+    Journal,
+    JournalDamaged,
+    JournalWriteFailed,
+    read_journal,
+    read_line,
+    write_line,
+)
 from plugins.paper.settings import PaperSettings
 from plugins.paper.venue import Venue
 from rexalgo import NotExecuted, OutcomeUnknown
 
-RECORDS = st.dictionaries(st.text(max_size=9).filter(lambda key: key != "sum"), st.text() | st.booleans() | st.none(), min_size=1)
+RECORDS = st.dictionaries(
+    st.text(max_size=9).filter(lambda key: key != "sum"),
+    st.text() | st.booleans() | st.none(),
+    min_size=1,
+)
 
 
 @given(RECORDS)
@@ -99,7 +112,9 @@ async def test_a_torn_end_is_cut_off_and_what_follows_is_readable(tmp_path, cut)
     again = await house.after_crash().connect()
     assert house.journal.read_bytes() == whole
     await again.place_order(order("BUY", "0.2", "rx3"))
-    assert [each["client_order_id"] for each in read_journal(house.journal) if each["kind"] == "order"] == ["rx1", "rx3"]
+    assert [
+        each["client_order_id"] for each in read_journal(house.journal) if each["kind"] == "order"
+    ] == ["rx1", "rx3"]
 
 
 @pytest.mark.parametrize(
@@ -111,7 +126,9 @@ async def test_a_torn_end_is_cut_off_and_what_follows_is_readable(tmp_path, cut)
         (b'"version":1', b'"version":7', 1),
     ],
 )
-async def test_damage_to_what_was_acknowledged_refuses_to_start_and_changes_nothing(tmp_path, old, new, line):
+async def test_damage_to_what_was_acknowledged_refuses_to_start_and_changes_nothing(
+    tmp_path, old, new, line
+):
     house = PaperHouse(tmp_path)
     connection = await house.connect()
     await connection.place_order(order("BUY", "0.1"))
@@ -124,7 +141,9 @@ async def test_damage_to_what_was_acknowledged_refuses_to_start_and_changes_noth
     assert house.journal.read_bytes() == broken
 
 
-@pytest.mark.parametrize("content", [write_line({"kind": "journal", "version": 9}), b"some notes\n", b"some notes"])
+@pytest.mark.parametrize(
+    "content", [write_line({"kind": "journal", "version": 9}), b"some notes\n", b"some notes"]
+)
 async def test_a_file_that_is_no_journal_is_refused_and_left_alone(tmp_path, content):
     (tmp_path / "journal.jsonl").write_bytes(content)
     with pytest.raises(JournalDamaged, match="line 1"):
@@ -146,7 +165,9 @@ async def test_orders_at_the_same_moment_share_one_fsync(tmp_path, monkeypatch, 
     connections = [await house.connect(f"paper-{number}") for number in range(100)]
     syncs = []
     fsync = os.fsync
-    monkeypatch.setattr(os, "fsync", lambda descriptor: (syncs.append(descriptor), fsync(descriptor))[1])
+    monkeypatch.setattr(
+        os, "fsync", lambda descriptor: (syncs.append(descriptor), fsync(descriptor))[1]
+    )
     async with trio.open_nursery() as nursery:
         for connection in connections:
             nursery.start_soon(connection.place_order, order("BUY", "0.01"))
@@ -184,7 +205,9 @@ class SickDisk:
 
 
 @pytest.mark.parametrize("failing", [{"pwrite": "full"}, {"pwrite": "half"}])
-async def test_a_full_disk_means_not_executed_and_recovers_without_a_restart(tmp_path, monkeypatch, failing):
+async def test_a_full_disk_means_not_executed_and_recovers_without_a_restart(
+    tmp_path, monkeypatch, failing
+):
     house = PaperHouse(tmp_path)
     connection = await house.connect()
     before = house.journal.read_bytes()
@@ -207,7 +230,9 @@ async def test_what_can_be_neither_synced_nor_taken_back_is_unknown(tmp_path, mo
         await connection.place_order(order("BUY", "0.1", "rx1"))
     disk.failing.clear()
     await connection.place_order(order("BUY", "0.1", "rx2"))
-    assert [each["client_order_id"] for each in read_journal(house.journal) if each["kind"] == "order"] == ["rx2"]
+    assert [
+        each["client_order_id"] for each in read_journal(house.journal) if each["kind"] == "order"
+    ] == ["rx2"]
 
 
 async def test_a_failed_write_fails_every_order_that_shared_it(tmp_path, monkeypatch):
@@ -230,7 +255,9 @@ async def test_a_failed_write_fails_every_order_that_shared_it(tmp_path, monkeyp
 
 def test_a_record_of_a_later_version_is_refused(tmp_path):
     journal, _ = Journal.open(tmp_path / "journal.jsonl", inline=True)
-    journal._write(write_line({"kind": "dividend", "account": "a", "at": "2026-01-01T00:00:00+00:00"}))
+    journal._write(
+        write_line({"kind": "dividend", "account": "a", "at": "2026-01-01T00:00:00+00:00"})
+    )
     journal.close()
     house = PaperHouse(tmp_path)
     with pytest.raises(JournalDamaged, match="dividend"):

@@ -1,4 +1,6 @@
-"""The simulated market: the same for everybody, moving, on the price step, and candles that agree with quotes."""
+"""The simulated market: the same for everybody, moving, on the price step, and candles that agree
+with quotes.
+"""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -27,7 +29,10 @@ def test_prices_are_whole_steps_near_the_base_and_the_same_by_seed(symbol, secon
     contract = CONTRACTS[symbol]
     assert price == prices(seed).price(symbol, second)
     assert floor_to_step(price, contract.instrument.price_step) == price
-    assert abs(price - contract.price_base) <= contract.price_base * Decimal("0.017") + contract.instrument.price_step
+    assert (
+        abs(price - contract.price_base)
+        <= contract.price_base * Decimal("0.017") + contract.instrument.price_step
+    )
 
 
 def test_another_seed_and_another_second_give_other_prices():
@@ -37,7 +42,11 @@ def test_another_seed_and_another_second_give_other_prices():
 
 
 def test_a_known_seed_gives_known_prices_for_ever():
-    assert [str(prices().price(BTC, NOW_S + second)) for second in (0, 1, 3600)] == ["65376.2", "65370.8", "65759.3"]
+    assert [str(prices().price(BTC, NOW_S + second)) for second in (0, 1, 3600)] == [
+        "65376.2",
+        "65370.8",
+        "65759.3",
+    ]
 
 
 @given(SYMBOLS, st.integers(1, 60), st.integers(0, 10**6))
@@ -53,8 +62,13 @@ async def test_candles_are_closed_aligned_oldest_first_and_join():
     clock.forward(3_725)
     data = PaperMarketData(prices(), clock, lambda: None)
     found = await data.candles(BTC, 300, 5)
-    assert [each.opened_at for each in found] == [START + timedelta(seconds=300 * number) for number in range(7, 12)]
-    assert all(each.low <= min(each.open, each.close) <= max(each.open, each.close) <= each.high for each in found)
+    assert [each.opened_at for each in found] == [
+        START + timedelta(seconds=300 * number) for number in range(7, 12)
+    ]
+    assert all(
+        each.low <= min(each.open, each.close) <= max(each.open, each.close) <= each.high
+        for each in found
+    )
 
 
 async def test_quotes_carry_the_time_of_reading_and_leave_out_what_is_not_traded():
@@ -72,7 +86,9 @@ async def test_candles_of_what_is_not_traded_are_refused():
 
 def test_fixed_prices_do_not_move():
     settings = PaperSettings.parse({"price_fixed": {"BTCUSDT": "65000"}})
-    assert {make_prices(settings).price(BTC, NOW_S + second) for second in range(100)} == {Decimal(65000)}
+    assert {make_prices(settings).price(BTC, NOW_S + second) for second in range(100)} == {
+        Decimal(65000)
+    }
 
 
 def test_every_contract_can_be_held_at_its_highest_leverage():

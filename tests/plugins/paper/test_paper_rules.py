@@ -1,4 +1,6 @@
-"""The pure venue: refusals, netting, reduce-only, triggers, and that no money appears or disappears."""
+"""The pure venue: refusals, netting, reduce-only, triggers, and that no money appears or
+disappears.
+"""
 
 from decimal import Decimal
 
@@ -16,19 +18,55 @@ from rexalgo import OrderStatus, PositionSide, Rejected, RejectionKind
     [
         (order("BUY", "0.0015"), RejectionKind.OTHER, "multiple of the step 0.001"),
         (order("BUY", "501"), RejectionKind.OTHER, "at most 500"),
-        (order("BUY", "0.01", leverage="101"), RejectionKind.OTHER, "leverage must be 1 to 100, was 101"),
-        (order("BUY", "0.01", leverage="0.5"), RejectionKind.OTHER, "leverage must be 1 to 100, was 0.5"),
+        (
+            order("BUY", "0.01", leverage="101"),
+            RejectionKind.OTHER,
+            "leverage must be 1 to 100, was 101",
+        ),
+        (
+            order("BUY", "0.01", leverage="0.5"),
+            RejectionKind.OTHER,
+            "leverage must be 1 to 100, was 0.5",
+        ),
         (order("BUY", "1", symbol="NONEUSDT"), RejectionKind.OTHER, "not traded here"),
         (order("BUY", "1", "no_underscore"), RejectionKind.OTHER, "client order id"),
         (order("BUY", "0.01", limit="64000.05"), RejectionKind.OTHER, "multiple of the step 0.1"),
         (order("BUY", "5", symbol="XRPUSDT"), RejectionKind.BELOW_MINIMUM, "at least 10, was 5"),
-        (order("BUY", "0.001", limit="100"), RejectionKind.BELOW_MINIMUM, "worth at least 5 USDT, was 0.1"),
-        (order("BUY", "10", leverage="1"), RejectionKind.BALANCE, "need 650325 USDT, 10000 available"),
-        (order("BUY", "10", leverage="1", limit="64000"), RejectionKind.BALANCE, "insufficient balance"),
-        (order("SELL", "0.01", reduce_only=True), RejectionKind.POSITION_NOT_OPEN, "no position to reduce"),
-        (order("BUY", "0.01", stop="65000"), RejectionKind.OTHER, "stop loss 65000 would trigger at once"),
-        (order("SELL", "0.01", stop="65000"), RejectionKind.OTHER, "stop loss 65000 would trigger at once"),
-        (order("BUY", "0.01", target="64999"), RejectionKind.OTHER, "take profit 64999 would trigger at once"),
+        (
+            order("BUY", "0.001", limit="100"),
+            RejectionKind.BELOW_MINIMUM,
+            "worth at least 5 USDT, was 0.1",
+        ),
+        (
+            order("BUY", "10", leverage="1"),
+            RejectionKind.BALANCE,
+            "need 650325 USDT, 10000 available",
+        ),
+        (
+            order("BUY", "10", leverage="1", limit="64000"),
+            RejectionKind.BALANCE,
+            "insufficient balance",
+        ),
+        (
+            order("SELL", "0.01", reduce_only=True),
+            RejectionKind.POSITION_NOT_OPEN,
+            "no position to reduce",
+        ),
+        (
+            order("BUY", "0.01", stop="65000"),
+            RejectionKind.OTHER,
+            "stop loss 65000 would trigger at once",
+        ),
+        (
+            order("SELL", "0.01", stop="65000"),
+            RejectionKind.OTHER,
+            "stop loss 65000 would trigger at once",
+        ),
+        (
+            order("BUY", "0.01", target="64999"),
+            RejectionKind.OTHER,
+            "take profit 64999 would trigger at once",
+        ),
     ],
 )
 def test_refusals_name_expected_and_found(intent, kind, words):
@@ -43,7 +81,11 @@ def test_market_order_opens_a_position_with_margin_and_fee():
     venue = PureVenue()
     venue.send(order("BUY", "0.1"))
     position = venue.account.positions[BTC]
-    assert (position.side, position.quantity, position.margin) == (PositionSide.LONG, Decimal("0.1"), Decimal(650))
+    assert (position.side, position.quantity, position.margin) == (
+        PositionSide.LONG,
+        Decimal("0.1"),
+        Decimal(650),
+    )
     assert venue.account.fees == Decimal("3.25")
     assert venue.account.available == Decimal(10_000) - 650 - Decimal("3.25")
 
@@ -66,11 +108,7 @@ def test_orders_net_into_one_position(orders, side, quantity):
     assert (
         (None, Decimal(0)) == (side, Decimal(quantity))
         if position is None
-        else (position.side, position.quantity)
-        == (
-            side,
-            Decimal(quantity),
-        )
+        else (position.side, position.quantity) == (side, Decimal(quantity))
     )
 
 
@@ -80,7 +118,11 @@ def test_reduce_only_above_the_position_is_cut_and_says_so():
     placed = venue.send(order("SELL", "0.5", "rx2", reduce_only=True))
     report = venue.account.orders[placed.order_id].report()
     assert not venue.account.positions
-    assert (report.quantity, report.filled_quantity, report.status) == (Decimal("0.5"), Decimal("0.1"), OrderStatus.CANCELLED)
+    assert (report.quantity, report.filled_quantity, report.status) == (
+        Decimal("0.5"),
+        Decimal("0.1"),
+        OrderStatus.CANCELLED,
+    )
     assert "reduce-only" in report.reason
 
 
@@ -120,10 +162,16 @@ def test_slippage_is_always_against_the_order():
         ("SELL", ["99000"], "liquidation", "71500"),
     ],
 )
-def test_stop_target_and_liquidation_close_the_whole_position_with_a_reason(side, path, reason, price):
+def test_stop_target_and_liquidation_close_the_whole_position_with_a_reason(
+    side, path, reason, price
+):
     venue = PureVenue()
     low, high = ("64000", "66000")
-    venue.send(order(side, "0.1", stop=low if side == "BUY" else high, target=high if side == "BUY" else low))
+    venue.send(
+        order(
+            side, "0.1", stop=low if side == "BUY" else high, target=high if side == "BUY" else low
+        )
+    )
     for step in path:
         venue.market(step)
     venue.look()
@@ -220,7 +268,10 @@ def test_money_is_conserved_and_no_wallet_falls_below_zero(steps):
         if each.fill is not None:
             worth = each.fill.price * each.fill.quantity
             cash += worth if each.placed.side.value == "SELL" else -worth
-    tied = sum((p.cost if p.side is PositionSide.LONG else -p.cost for p in account.positions.values()), Decimal(0))
+    tied = sum(
+        (p.cost if p.side is PositionSide.LONG else -p.cost for p in account.positions.values()),
+        Decimal(0),
+    )
     assert account.wallet == cash + tied
 
 
@@ -234,7 +285,9 @@ def test_reduce_only_never_opens_grows_or_flips(steps):
         was = None if before is None else (before.side, before.quantity)
         _send(venue, order(side, quantity, f"b{number}", reduce_only=True))
         after = venue.account.positions.get(BTC)
-        assert after is None or (was is not None and after.side is was[0] and after.quantity <= was[1])
+        assert after is None or (
+            was is not None and after.side is was[0] and after.quantity <= was[1]
+        )
 
 
 @given(STEPS)
@@ -243,7 +296,20 @@ def test_an_accepted_order_never_leaves_less_than_nothing_available(steps):
     for number, (side, quantity, price, reduce_only, leverage, limit) in enumerate(steps):
         venue.market(price)
         venue.look()
-        if _send(venue, order(side, quantity, f"c{number}", reduce_only=reduce_only, leverage=leverage, limit=limit)) and not reduce_only:
+        if (
+            _send(
+                venue,
+                order(
+                    side,
+                    quantity,
+                    f"c{number}",
+                    reduce_only=reduce_only,
+                    leverage=leverage,
+                    limit=limit,
+                ),
+            )
+            and not reduce_only
+        ):
             assert venue.account.wallet >= 0
             assert venue.account.available >= -venue.account.fees
 
@@ -251,7 +317,17 @@ def test_an_accepted_order_never_leaves_less_than_nothing_available(steps):
 def _play(venue, steps, name="s"):
     for number, (side, quantity, price, reduce_only, leverage, limit) in enumerate(steps):
         venue.market(price)
-        _send(venue, order(side, quantity, f"{name}{number}", reduce_only=reduce_only, leverage=leverage, limit=limit))
+        _send(
+            venue,
+            order(
+                side,
+                quantity,
+                f"{name}{number}",
+                reduce_only=reduce_only,
+                leverage=leverage,
+                limit=limit,
+            ),
+        )
     venue.look()
 
 
