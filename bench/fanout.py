@@ -149,7 +149,7 @@ base_url = "http://127.0.0.1:{port}"
         async with running() as engine:
             stop = trio.Event()
             async with trio.open_nursery() as nursery:
-                app = create_app(replace(engine, desks=None), WebSettings())
+                app = create_app(replace(engine, services=None), WebSettings())
                 bound = await nursery.start(
                     partial(serve_web, app, ServerConfig(port=0), shutdown_trigger=stop.wait)
                 )

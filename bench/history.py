@@ -36,9 +36,9 @@ from engine.ledger.copies import accounts_with_waiting_legs, is_exiting, waiting
 from engine.ledger.database import open_database, open_reader
 from engine.ledger.folding import has_unfolded
 from engine.ledger.holdings import read_holdings
+from engine.ledger.open_shares import held_shares, still_open
 from engine.ledger.people import accounts
 from engine.ledger.pulse import concerns_person, newest_sequence
-from engine.ledger.standing import held_shares, still_open
 
 AIM: Final = 1.10
 SETTLES_S: Final = 3.0

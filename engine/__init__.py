@@ -1,6 +1,6 @@
 """The engine: one signed signal in, exactly one truthful outcome per subscribed account out.
 
 Rooms, from the inside out: ``domain`` (values), ``decisions`` (pure functions), ``ports`` (what a
-plugin implements), then the room of record (``ledger``), the shell (``actors``) and the narrow door
-(``service``). ``docs/architecture.md`` has the picture.
+plugin implements), then the record (``ledger``), the tasks (``actors``), and what bots, pages and
+commands may ask (``ingress``, ``services``, ``commands``). ``docs/architecture.md`` has the picture.
 """

@@ -27,11 +27,11 @@ import trio
 from engine.actors.clock import SystemClock
 from engine.commands import Commands
 from engine.commands.keys import KEYS
+from engine.context import EngineContext, NothingThere
 from engine.domain.errors import InvalidValue, RexAlgoError
 from engine.keys.keyring import Keyring
 from engine.ledger import LedgerError
 from engine.ledger.stillness import EVERYBODY, stand_still
-from engine.office import NothingThere, Office
 from engine.plugin.host import Plugins, load_plugins
 from engine.provisioning.errors import ProvisionErrors, ProvisionProblem
 from engine.recovery.ledger_place import MarkKeeper, open_place, why_unfit
@@ -317,7 +317,7 @@ async def _directly(
                 lambda db, old=mark.old: stand_still(db, EVERYBODY, "", old, clock.now())  # type: ignore[misc]
             )
         keyring = Keyring(ledger, clock, config.key_place, config.secrets.encryption_key)
-        office = Office(
+        context = EngineContext(
             config,
             ledger,
             clock,
@@ -326,7 +326,7 @@ async def _directly(
             trio.lowlevel.checkpoint,
             keyring=keyring,
         )
-        told = await Commands(office).run(method, params)
+        told = await Commands(context).run(method, params)
         if mark is not None:
             mark.keep(clock.now())
         return told

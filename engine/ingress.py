@@ -17,8 +17,9 @@ from typing import Final
 
 import trio
 
-from engine.actors.household import Household
+from engine.actors.account_tasks import AccountTasks
 from engine.actors.shared import Shared
+from engine.context import OWN_PAGE
 from engine.decisions.admission import Scope, admit
 from engine.decisions.exit_reading import reads_like_exit
 from engine.decisions.mirroring import Circumstances
@@ -33,12 +34,11 @@ from engine.identity.references import capability_hash
 from engine.keys.sealed_secrets import EndpointKey
 from engine.ledger import Ledger, LedgerError
 from engine.ledger.deliveries import NewDelivery, note_delivery
+from engine.ledger.open_shares import is_held
 from engine.ledger.people import secret_used
 from engine.ledger.refused import holds_short, note_refused
 from engine.ledger.signals import DedupeConflict, NewSignal, Recorded, record_signal, turns
-from engine.ledger.standing import is_held
 from engine.ledger.stillness import EVERYBODY
-from engine.office import OWN_PAGE
 from engine.ports.clock import Clock
 from engine.ports.rate_limiter import Priority, RateLimit, RateLimiter, Refused
 from engine.ports.signal_source import Authenticated, Delivery, NotAuthentic, WebhookSource
@@ -83,7 +83,7 @@ class Ingress:
     def __init__(
         self,
         shared: Shared,
-        household: Household,
+        account_tasks: AccountTasks,
         nursery: trio.Nursery,
         limiter: RateLimiter,
         webhook_limit: RateLimit,
@@ -92,7 +92,7 @@ class Ingress:
         self._shared = shared
         self._ledger: Ledger = shared.ledger
         self._clock: Clock = shared.clock
-        self._household = household
+        self._account_tasks = account_tasks
         self._nursery = nursery
         self._limiter = limiter
         self._fallback = HalfRateLimiter()
@@ -355,7 +355,7 @@ class Ingress:
                 done.set()
                 for _ in range(ANSWER_FIRST):
                     await trio.lowlevel.checkpoint()
-                self._household.ring()
+                self._account_tasks.wake()
 
         self._nursery.start_soon(run)
         await done.wait()

@@ -132,7 +132,7 @@ class LiveAccount(Protocol):
 
 
 class LiveAccounts(Protocol):
-    """Every account's task of one process; see ``actors/household.py``."""
+    """Every account's task of one process; see ``actors/account_tasks.py``."""
 
     @property
     def accounts(self) -> Sequence[KnownAccount]:
@@ -165,7 +165,7 @@ class LiveAccounts(Protocol):
     def exchange_problems(self) -> dict[str, str]:
         """Tell by exchange why its market data cannot be read, where that is so."""
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         """Say that a signal was recorded."""
 
     def unquarantine(self, name: str) -> None:

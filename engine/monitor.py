@@ -7,7 +7,7 @@ from typing import Final
 
 import trio
 
-from engine.actors.household import Household
+from engine.actors.account_tasks import AccountTasks
 from engine.actors.shared import Shared
 from engine.ledger import Ledger
 from engine.ledger.pulse import newest_sequence
@@ -24,10 +24,10 @@ class Monitor:
     any task of the loop.
     """
 
-    def __init__(self, shared: Shared, household: Household, version: str) -> None:
+    def __init__(self, shared: Shared, account_tasks: AccountTasks, version: str) -> None:
         self._shared = shared
         self._ledger: Ledger = shared.ledger
-        self._household = household
+        self._account_tasks = account_tasks
         self._version = version
         self._started = trio.current_time()
         self._news = trio.Event()
@@ -67,7 +67,7 @@ class Monitor:
         """Say whether orders can flow: each account's first reading is done or has visibly failed,
         at most 30 s after the start.
         """
-        accounts = self._household.accounts
+        accounts = self._account_tasks.accounts
         late = trio.current_time() - self._started > READY_WITHIN_S
         failed = {each.name: each.trouble for each in accounts if each.trouble}
         waiting = [each.name for each in accounts if not each.settled]

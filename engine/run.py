@@ -19,6 +19,8 @@ from typing import Any, Final
 import trio
 
 from engine.actors.account import Account
+from engine.actors.account_tasks import AccountTasks
+from engine.actors.alert_delivery import tell
 from engine.actors.bookkeeping import Bookkeeping
 from engine.actors.breakers import Breakers
 from engine.actors.clock import SystemClock
@@ -26,17 +28,15 @@ from engine.actors.exchange_session import ExchangeSession
 from engine.actors.flattening import Flattening
 from engine.actors.follower import Follower
 from engine.actors.heartbeat import beat
-from engine.actors.household import Household
 from engine.actors.place_watch import watch_place
 from engine.actors.shared import Pace, Shared
 from engine.actors.streams import StrategyStream, run_stream
 from engine.actors.supervisor import Vitals
-from engine.actors.telling import tell
 from engine.commands import Commands, chosen_notifiers
+from engine.context import EngineContext, Receive
 from engine.control import FolderLock, serve_control
 from engine.decisions.admission import read_scope
 from engine.decisions.circuit import Circuit
-from engine.desks import Desks, open_desks
 from engine.domain.account import AccountReport, Environment
 from engine.domain.errors import RexAlgoError
 from engine.domain.identifiers import AccountId, EndpointId, StrategyId, Symbol
@@ -50,6 +50,7 @@ from engine.ledger.codec import to_us
 from engine.ledger.copies import accounts_with_waiting_legs, begin_run
 from engine.ledger.database import take_into_use
 from engine.ledger.lineage import is_copy
+from engine.ledger.open_shares import symbols_held
 from engine.ledger.people import (
     KIND_ALGO,
     AccountRow,
@@ -62,19 +63,18 @@ from engine.ledger.people import (
 )
 from engine.ledger.reports import switches
 from engine.ledger.resolving import orphan_claims
-from engine.ledger.standing import symbols_held
 from engine.ledger.stillness import EVERYBODY, read_still, stand_still
 from engine.market.feed import MarketFeed
 from engine.monitor import Monitor
-from engine.office import Office, Receive
 from engine.plugin.host import Plugins, load_plugins
 from engine.ports.clock import Clock
 from engine.ports.exchange import AccountLogin
 from engine.ports.rate_limiter import RateLimit, RateLimiter
 from engine.ports.secret import Secret
-from engine.provisioning.exchange_places import exchange_context, why_refused
+from engine.provisioning.exchange_setup import exchange_context, why_refused
 from engine.recovery.ledger_place import MarkKeeper, open_place
 from engine.recovery.restoring import finish_restore
+from engine.services import Services, open_services
 from engine.settings.config import Config
 from engine.settings.files import make_folder
 from engine.transport import HttpClientFactory
@@ -92,7 +92,7 @@ class Engine:
 
     ingress: Ingress
     monitor: Monitor
-    desks: Desks | None
+    services: Services | None
     commands: Commands
     stop_claiming: Callable[[], None]
     """Begin no new order from now on: the first step of stopping. Signals are still recorded, for
@@ -168,7 +168,7 @@ class _Engine:
         self._feeding: set[str] = set()
         self._streaming: set[StrategyId] = set()
         self._versions: dict[AccountId, int] = {}
-        self._household = Household(seed=epoch)
+        self._account_tasks = AccountTasks(seed=epoch)
         self.mark = mark
         self._shared = Shared(
             ledger,
@@ -180,7 +180,7 @@ class _Engine:
             trio.Semaphore(config.engine.claims_unsent_max),
             partial(subscription, ledger.db),
         )
-        self._flattening = Flattening(self._shared, self._household.ring)
+        self._flattening = Flattening(self._shared, self._account_tasks.wake)
         self._breakers = Breakers(
             self._shared, {name: Circuit() for name in plugins.exchanges}, config.engine
         )
@@ -230,22 +230,22 @@ class _Engine:
             async with trio.open_nursery() as nursery:
                 ingress, monitor = (
                     self._ingress(nursery),
-                    Monitor(self._shared, self._household, version("rexalgo")),
+                    Monitor(self._shared, self._account_tasks, version("rexalgo")),
                 )
                 reload = partial(self._reload, nursery, ingress)
-                office = self._office(reload, ingress.receive)
-                commands = Commands(office)
+                context = self._context(reload, ingress.receive)
+                commands = Commands(context)
                 await reload()
                 nursery.start_soon(
-                    self._household.route, partial(accounts_with_waiting_legs, self._ledger.db)
+                    self._account_tasks.route, partial(accounts_with_waiting_legs, self._ledger.db)
                 )
                 self.mark.keep(self._clock.now())
                 nursery.start_soon(watch_place, self._shared, self.mark, self._notifiers)
                 nursery.start_soon(self._watch_switches)
-                self._household.keep_running(nursery, "flattening", self._flattening.run)
-                self._household.keep_running(nursery, "breakers", self._breakers.run)
-                self._household.keep_running(
-                    nursery, "bookkeeping", Bookkeeping(self._shared, self._household).run
+                self._account_tasks.keep_running(nursery, "flattening", self._flattening.run)
+                self._account_tasks.keep_running(nursery, "breakers", self._breakers.run)
+                self._account_tasks.keep_running(
+                    nursery, "bookkeeping", Bookkeeping(self._shared, self._account_tasks).run
                 )
                 for notifier in self._notifiers:
                     nursery.start_soon(tell, self._shared, notifier)
@@ -255,7 +255,9 @@ class _Engine:
                     )
                 await nursery.start(serve_control, self._config.data_dir, commands.run)
                 try:
-                    yield Engine(ingress, monitor, open_desks(office), commands, self._shared.stop)
+                    yield Engine(
+                        ingress, monitor, open_services(context), commands, self._shared.stop
+                    )
                 finally:
                     self._shared.stop()
                     ingress.close()
@@ -273,15 +275,15 @@ class _Engine:
             for feed in self._feeds.values():
                 await feed.aclose()
 
-    def _office(self, reload: Callable[[], Awaitable[None]], receive: Receive) -> Office:
-        return Office(
+    def _context(self, reload: Callable[[], Awaitable[None]], receive: Receive) -> EngineContext:
+        return EngineContext(
             self._config,
             self._ledger,
             self._clock,
             lambda: self._plugins,
             self._keyring.open,
             reload,
-            self._household,
+            self._account_tasks,
             self._try_login,
             receive,
             self._keyring,
@@ -319,7 +321,7 @@ class _Engine:
             1, 60.0 / per_minute, max(1, per_minute // 4)
         )  # a period of one delivery: nobody waits, what is above is refused
         default = sources.get("signed_webhook") or next(iter(sources.values()))
-        return Ingress(self._shared, self._household, nursery, self._limiter, limit, default)
+        return Ingress(self._shared, self._account_tasks, nursery, self._limiter, limit, default)
 
     async def _cut_sends(self) -> None:
         """End what is still out 8.5 s after the stop began: each is recorded UNKNOWN and looked up
@@ -341,9 +343,9 @@ class _Engine:
         found = switches(self._ledger.db)
         if found != self._shared.switches:
             self._shared.switches = found
-            for each in self._household.followers.values():
+            for each in self._account_tasks.followers.values():
                 each.account.look_at_all()
-            self._flattening.ring()
+            self._flattening.wake()
 
     # What provisioning and commands change
 
@@ -366,20 +368,20 @@ class _Engine:
         for exchange in {each.exchange for each in known}:
             if exchange in self._feeds:
                 self._start_feed(nursery, exchange, wanted)
-        for gone in set(self._household.followers) - {each.id for each in known}:
-            self._household.part(gone)
+        for gone in set(self._account_tasks.followers) - {each.id for each in known}:
+            self._account_tasks.part(gone)
         for index, row in enumerate(known):
-            if row.id not in self._household.followers:
+            if row.id not in self._account_tasks.followers:
                 self._join(nursery, row, environments.get(row.exchange))
             elif self._versions[row.id] != row.row_version:
                 self._versions[row.id] = row.row_version
-                self._household.followers[row.id].account.renew_session()
+                self._account_tasks.followers[row.id].account.renew_session()
             if index % 50 == 49:
                 await trio.lowlevel.checkpoint()
         for plan in plans:
             if plan.kind == KIND_ALGO and plan.id not in self._streaming:
                 self._start_stream(nursery, ingress, plan, wanted)
-        self._household.ring()
+        self._account_tasks.wake()
 
     def _endpoints(self, by_id: Mapping[StrategyId, StrategyRow]) -> list[Endpoint]:
         now, made = self._clock.now(), list[Endpoint]()
@@ -451,7 +453,7 @@ class _Engine:
             self._shared,
             partial(self._new_session, row.id, row.exchange),
         )
-        self._household.join(nursery, Follower(state))
+        self._account_tasks.join(nursery, Follower(state))
         self._versions[row.id] = row.row_version
 
     def _start_feed(self, nursery: trio.Nursery, exchange: str, wanted: frozenset[Symbol]) -> None:

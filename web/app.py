@@ -69,7 +69,7 @@ def create_app(
 ) -> QuartTrio:
     """Make the app over an engine. ``now`` is the clock for the time of receipt (UTC).
 
-    Without desks it takes signals and shows the live page only.
+    Without services it takes signals and shows the live page only.
     """
     app = QuartTrio(__name__, static_folder=None, template_folder=None)
     app.asgi_http_class = SteadyHTTPConnection
@@ -79,8 +79,8 @@ def create_app(
     register_bots(app, engine.ingress, engine.monitor, settings, now)
     register_live(app, engine.monitor, settings)
     register_static(app)
-    if engine.desks is not None:
-        rooms = Rooms(app, engine.desks, settings, now)
+    if engine.services is not None:
+        rooms = Rooms(app, engine.services, settings, now)
         register_sign_in(rooms)
         register_security(rooms)
         register_pulse(rooms, engine.monitor)

@@ -8,8 +8,8 @@ means "not now": the web answers 503 and logs it.
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from engine.desks import Desks
 from engine.ports.signal_source import Delivery
+from engine.services import Services
 from engine.views import HealthView, OutcomeRow, ReadinessView, ReceiptView, Reception
 
 
@@ -70,13 +70,13 @@ class Commands(Protocol):
 
 
 class Engine(Protocol):
-    """Hold the engine's doors; without ``desks`` there are no pages of people."""
+    """Hold the engine's doors; without ``services`` there are no pages of people."""
 
     @property
     def ingress(self) -> Ingress: ...
     @property
     def monitor(self) -> Monitor: ...
     @property
-    def desks(self) -> Desks | None: ...
+    def services(self) -> Services | None: ...
     @property
     def commands(self) -> Commands: ...

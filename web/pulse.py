@@ -46,7 +46,7 @@ def register_pulse(rooms: Rooms, monitor: Monitor) -> None:
             return Response(content_type="text/event-stream; charset=utf-8")
         told = (http.headers.get("Last-Event-ID", ""), visit.query.get("after", ""))
         after = next(
-            (int(each) for each in told if _SEQUENCE.fullmatch(each)), rooms.desks.pulse.newest()
+            (int(each) for each in told if _SEQUENCE.fullmatch(each)), rooms.services.pulse.newest()
         )
         here = connection()
         cookie = http.cookies.get(visit.cookie_name, "")
@@ -86,11 +86,11 @@ async def _stream(
     try:
         yield "retry: 2000\n\n" + _BEAT
         while not here.closing.is_set():
-            visitor = await rooms.desks.identity.visitor(cookie, "", only_looks=True)
-            if visitor is None:
+            user = await rooms.services.identity.user(cookie, "", only_looks=True)
+            if user is None:
                 return
-            newest = rooms.desks.pulse.newest()
-            for found in rooms.desks.pulse.changed(visitor, after):
+            newest = rooms.services.pulse.newest()
+            for found in rooms.services.pulse.changed(user, after):
                 after = found
                 yield f"id: {found}\nevent: changed\ndata: {{}}\n\n"
             after = max(after, newest)  # what concerned nobody here is not read again

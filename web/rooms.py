@@ -21,13 +21,13 @@ from quart import Response, abort, request
 from quart_trio import QuartTrio
 from werkzeug.datastructures import MultiDict
 
-from engine.desks import Desks
-from engine.desks.identity import Caller, NotSignedIn
-from engine.desks.visitor import FormErrors, NeedsConfirmation, Visitor
+from engine.context import NothingThere
 from engine.domain.errors import InvalidValue, OwnFault, RexAlgoError
 from engine.domain.person import Role
-from engine.office import NothingThere
 from engine.ports.secret import Secret
+from engine.services import Services
+from engine.services.identity import Caller, NotSignedIn
+from engine.services.user import FormErrors, NeedsConfirmation, User
 from web.again import DECLINE, Again, OpenOffers, address_of_offer, read_offer
 from web.again import PAGE as AGAIN_PAGE
 from web.once import CONFIRM, DoneOnce, ShownOnce, ToldOnce
@@ -87,10 +87,10 @@ class Rooms:
     """Add pages to the app, each with its declaration."""
 
     def __init__(
-        self, app: QuartTrio, desks: Desks, settings: WebSettings, now: Callable[[], datetime]
+        self, app: QuartTrio, services: Services, settings: WebSettings, now: Callable[[], datetime]
     ) -> None:
         self._app = app
-        self.desks = desks
+        self.services = services
         self.settings = settings
         self._now = now
         self._confirming = trio.Lock()
@@ -139,16 +139,16 @@ class Rooms:
         self, handler: Handler, who: Who, parts: dict[str, str], *, once: bool, again: Again | None
     ) -> Response:
         visit, answer = await self._let_in(handler, who, parts, once=once, again=again)
-        if visit.visitor is not None and "Location" in answer.headers:
-            self._told.note(visit.visitor.session.id, answer.headers["Location"], visit.now)
+        if visit.user is not None and "Location" in answer.headers:
+            self._told.note(visit.user.session.id, answer.headers["Location"], visit.now)
         return answer
 
     def _notice(self, visit: Visit) -> str:
         """Return the notice to be shown: a deed's once, and at the door that a session had ended."""
-        if visit.visitor is None:
+        if visit.user is None:
             done = visit.query.get("done", "")
             return done if done in _AT_THE_DOOR else ""
-        return self._told.take(visit.visitor.session.id, request.full_path, visit.now)
+        return self._told.take(visit.user.session.id, request.full_path, visit.now)
 
     async def _let_in(
         self, handler: Handler, who: Who, parts: dict[str, str], *, once: bool, again: Again | None
@@ -171,7 +171,7 @@ class Rooms:
             return visit, visit.go(offered) if offered else abort(403)
         if once and visit.form.get("once"):
             key = self._done.key(
-                "" if visit.visitor is None else visit.visitor.session.id,
+                "" if visit.user is None else visit.user.session.id,
                 request.full_path,
                 visit.form.items(multi=True),
             )
@@ -189,10 +189,10 @@ class Rooms:
         """Keep what this person is offered, or is led away from before it is done, until it is done
         or declined.
         """
-        if visit.visitor is None:
+        if visit.user is None:
             return
         asks = visit.path == AGAIN_PAGE
-        if asks or (offered and _missing_factor(visit.visitor) is not None):
+        if asks or (offered and _missing_factor(visit.user) is not None):
             query = visit.query if asks else MultiDict(parse_qsl(offered.partition("?")[2]))
             with suppress(NothingThere):
                 self._open_offers.open(
@@ -213,7 +213,7 @@ class Rooms:
         try:
             if (
                 "factor" in visit.form
-                and visit.visitor is not None
+                and visit.user is not None
                 and not visit.who.is_fresh(visit.now)
             ):
                 await self._confirm(visit)
@@ -248,7 +248,7 @@ class Rooms:
         now = self._now()
         caller = Caller(client(self.settings), request.headers.get("User-Agent", "")[:200])
         visit = Visit(
-            self.desks,
+            self.services,
             self.settings,
             caller,
             request.path,
@@ -259,7 +259,7 @@ class Rooms:
         cookie = request.cookies.get(visit.cookie_name, "")
         if cookie:
             by_itself = request.path == "/pulse" or request.headers.get(ONLY_LOOKS) == "yes"
-            visit.visitor = await self.desks.identity.visitor(
+            visit.user = await self.services.identity.user(
                 cookie, caller.address, only_looks=by_itself
             )
         return visit
@@ -268,22 +268,22 @@ class Rooms:
         """Return where somebody is led instead, None where they may come in; ``offered``: the page
         that offers what is not done now.
         """
-        visitor = visit.visitor
+        user = visit.user
         if who is Who.HERE:
             if not asks_locally(self.settings) and (
-                visitor is None or not visitor.person.is_a(Role.OPERATOR)
+                user is None or not user.person.is_a(Role.OPERATOR)
             ):
                 abort(404)
             return None
         if who is Who.ANYONE:
             return None
-        if visitor is None:
+        if user is None:
             wanted = request.full_path.rstrip("?") if request.method == "GET" else offered
             done = "" if request.method == "GET" else "ended-offered" if offered else "ended"
             return visit.go(
                 f"/sign-in?next={quote(wanted, safe='')}" if wanted else "/sign-in", done
             )
-        first = _missing_factor(visitor)
+        first = _missing_factor(user)
         if (
             first is not None
             and visit.path not in _BEFORE_FACTORS
@@ -291,7 +291,7 @@ class Rooms:
         ):
             return visit.go(first, "" if request.method == "GET" or offered else "factor-first")
         role = _ROLES.get(who)
-        if role is not None and not visitor.person.is_a(role):
+        if role is not None and not user.person.is_a(role):
             abort(404)
         return None
 
@@ -307,27 +307,29 @@ class Rooms:
         if len(form) > _FORM_FIELDS_MAX:
             abort(413)
         visit.form = MultiDict(form.items(multi=True))
-        if visit.visitor is None or who is Who.ANYONE:
+        if visit.user is None or who is Who.ANYONE:
             return True
-        return self.desks.identity.is_csrf_token(visit.visitor, visit.form.get("csrf", ""))
+        return self.services.identity.is_csrf_token(visit.user, visit.form.get("csrf", ""))
 
     async def _confirm(self, visit: Visit) -> None:
         factor = visit.form.get("factor", "")
         # a second click brings a code that the first one uses up: it finds the session confirmed
         async with self._confirming:
-            visit.visitor = await self._again(visit.who)
+            visit.user = await self._again(visit.who)
             if not visit.who.is_fresh(visit.now):
-                await self.desks.identity.confirm(visit.who, Secret(factor), factor, visit.caller)
-                visit.visitor = await self._again(visit.who)
+                await self.services.identity.confirm(
+                    visit.who, Secret(factor), factor, visit.caller
+                )
+                visit.user = await self._again(visit.who)
 
-    async def _again(self, visitor: Visitor) -> Visitor:
+    async def _again(self, user: User) -> User:
         cookie = request.cookies.get(
             Visit(
-                self.desks, self.settings, Caller(""), "", MultiDict(), self._now(), self._shown
+                self.services, self.settings, Caller(""), "", MultiDict(), self._now(), self._shown
             ).cookie_name,
             "",
         )
-        return await self.desks.identity.visitor(cookie, visitor.address) or visitor
+        return await self.services.identity.user(cookie, user.address) or user
 
     async def _ask_for_factor(self, visit: Visit) -> Response:
         kept = visit.kept()
@@ -350,11 +352,11 @@ def _to_confirm(visit: Visit) -> dict[str, Any]:
     return {"kept": kept, "action": request.full_path.rstrip("?")}
 
 
-def _missing_factor(visitor: Visitor) -> str | None:
+def _missing_factor(user: User) -> str | None:
     """Return where a factor is set that must stand before anything else, None where all stand."""
-    if not visitor.has_password:
+    if not user.has_password:
         return FIRST_PASSWORD
-    return FIRST_TOTP if visitor.person.is_a(Role.OPERATOR) and not visitor.has_totp else None
+    return FIRST_TOTP if user.person.is_a(Role.OPERATOR) and not user.has_totp else None
 
 
 def wait_words(error: NotSignedIn) -> str:

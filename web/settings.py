@@ -14,7 +14,7 @@ class WebSettings:
     where a proxy may stand on it and bring strangers, for one that adds no header cannot be told
     from a person. ``https``: people reach this place over TLS (own certificate or proxy), so HSTS
     may be promised. ``live_page``: serve the live page to people on this machine. ``demo_people``:
-    (name, title) of whom a visitor on this machine may be; the demo's alone. ``trusted_proxies``:
+    (name, title) of whom a user on this machine may be; the demo's alone. ``trusted_proxies``:
     whose X-Forwarded-For is believed; empty means nobody's.
     """
 

@@ -9,10 +9,10 @@ from urllib.parse import quote
 from quart import Response, redirect
 from werkzeug.datastructures import MultiDict
 
-from engine.desks import Desks
-from engine.desks.identity import Caller, SignedIn
-from engine.desks.visitor import Visitor
 from engine.domain.person import Role
+from engine.services import Services
+from engine.services.identity import Caller, SignedIn
+from engine.services.user import User
 from web.again import Offer
 from web.once import ShownOnce
 from web.pages import page, render
@@ -36,23 +36,23 @@ class Visit:
     and are not declined.
     """
 
-    desks: Desks
+    services: Services
     settings: WebSettings
     caller: Caller
     path: str
     query: MultiDict[str, str]
     now: datetime
     shown: ShownOnce
-    visitor: Visitor | None = None
+    user: User | None = None
     form: MultiDict[str, str] = field(default_factory=MultiDict)
     notice: str = ""
     offers: tuple[Offer, ...] = ()
 
     @property
-    def who(self) -> Visitor:
-        """Return the visitor of a page that only signed-in people reach."""
-        assert self.visitor is not None, "this page was declared for people who are signed in"
-        return self.visitor
+    def who(self) -> User:
+        """Return the user of a page that only signed-in people reach."""
+        assert self.user is not None, "this page was declared for people who are signed in"
+        return self.user
 
     def text(self, name: str, default: str = "") -> str:
         """Return a field of the form without blanks around it."""
@@ -78,23 +78,23 @@ class Visit:
         return render(template, **self._common(None), **values)
 
     def _common(self, errors: Mapping[str, str] | None) -> dict[str, object]:
-        visitor = self.visitor
+        user = self.user
         return {
             "visit": self,
-            "person": None if visitor is None else visitor.person,
+            "person": None if user is None else user.person,
             "roles": frozenset()
-            if visitor is None
-            else frozenset(each.value for each in visitor.person.roles),
-            "zone": "UTC" if visitor is None else visitor.person.zone,
-            "csrf": "" if visitor is None else self.desks.identity.csrf_token(visitor),
-            "fresh": visitor is not None and visitor.is_fresh(self.now),
-            "nothing_sent": "" if visitor is None else self.desks.pulse.held(visitor),
+            if user is None
+            else frozenset(each.value for each in user.person.roles),
+            "zone": "UTC" if user is None else user.person.zone,
+            "csrf": "" if user is None else self.services.identity.csrf_token(user),
+            "fresh": user is not None and user.is_fresh(self.now),
+            "nothing_sent": "" if user is None else self.services.pulse.held(user),
             "errors": dict(errors or {}),
             "form": self.form,
             "offers": self.offers,
             "notice": NOTICES.get(self.notice, ""),
             "is_care": self.notice in CARE,
-            "place": self.desks.identity.place,
+            "place": self.services.identity.place,
             "now": self.now,
             "path": self.path,
         }
@@ -172,7 +172,7 @@ class Visit:
         )
         if is_ours and wanted != "/":
             return wanted
-        return self.offers[-1].page if self.offers else "/" if self.visitor is None else self.home()
+        return self.offers[-1].page if self.offers else "/" if self.user is None else self.home()
 
 
 def _see_other(address: str) -> Response:

@@ -12,10 +12,10 @@ from typing import Final
 
 import trio
 
-from engine.actors.doorbell import Doorbell
 from engine.actors.exchange_session import ExchangeSession
 from engine.actors.history_look import HistoryLook
 from engine.actors.shared import Shared
+from engine.actors.wakeup import WakeUp
 from engine.decisions.planning import AccountView, Reading
 from engine.decisions.risk import may_have_position, unread_row
 from engine.domain.account import AccountReport, EquityMarks, UnreadableRow
@@ -41,7 +41,7 @@ class Reserved:
 
 
 class Account:
-    """Hold one account. The doorbells wake its parts: ``legs`` who plans, ``protection`` and
+    """Hold one account. The wake-ups wake its parts: ``legs`` who plans, ``protection`` and
     ``check`` who watches.
     """
 
@@ -81,36 +81,36 @@ class Account:
         self.asked_to_cancel: dict[int, datetime] = {}
         self.has_new_key = False
         self.legs, self.reading, self.attempts, self.protection, self.check = (
-            Doorbell() for _ in range(5)
+            WakeUp() for _ in range(5)
         )
         self._new_session = new_session
         self._retired: list[ExchangeSession] = []
         self._to_look_up: set[int] = set()
         self._looks_up_all = False
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         """Say that the ledger may have something new for this account."""
-        self.legs.ring()
+        self.legs.wake()
 
     def read_soon(self) -> None:
         """Ask for a new reading of the account."""
-        self.reading.ring()
+        self.reading.wake()
 
     def watch_open_attempts(self) -> None:
         """Say that an attempt's fate became open."""
-        self.attempts.ring()
+        self.attempts.wake()
 
     def look_now(self, attempt_id: int) -> None:
         """Have one open attempt looked up as soon as possible."""
         self._to_look_up.add(attempt_id)
-        self.attempts.ring()
+        self.attempts.wake()
 
     def look_at_all(self) -> None:
         """Have every open attempt looked up as soon as possible: a switch may have taken its place
         away.
         """
         self._looks_up_all = True
-        self.attempts.ring()
+        self.attempts.wake()
 
     def take_to_look_up(self, open_ids: Iterable[int]) -> set[int]:
         """Return which of the open attempts are to be looked up at once, and ask for no other from
@@ -166,9 +166,9 @@ class Account:
         self.problem_may_pass = self.key_refused = False
         self.first_reading.set()
         if check_is_due:
-            self.check.ring()
-        self.protection.ring()
-        self.ring()
+            self.check.wake()
+        self.protection.wake()
+        self.wake()
 
     def could_not_be_read(self, error: Exception) -> None:
         """Note why the newest reading failed: until one succeeds, entries fail closed."""
@@ -179,7 +179,7 @@ class Account:
         self.key_refused = isinstance(error, Rejected) and error.kind is RejectionKind.CREDENTIALS
         self.first_reading.set()
         self.report = None
-        self.ring()
+        self.wake()
 
     def is_overtaken(self, began: datetime) -> bool:
         """Tell whether a reading that began then is older than the newest known one, so that it

@@ -16,7 +16,7 @@ from typing import Final
 import trio
 
 from engine.actors.account import Account
-from engine.actors.household import Household
+from engine.actors.account_tasks import AccountTasks
 from engine.actors.shared import Shared
 from engine.decisions.risk import equity
 from engine.domain.identifiers import AccountId
@@ -35,9 +35,9 @@ _APART: Final = timedelta(microseconds=FINE_US)
 class Bookkeeping:
     """Write trades and equity points."""
 
-    def __init__(self, shared: Shared, household: Household) -> None:
+    def __init__(self, shared: Shared, account_tasks: AccountTasks) -> None:
         self._shared = shared
-        self._household = household
+        self._account_tasks = account_tasks
         self._moved: dict[AccountId, datetime] = {}
         self._written: dict[AccountId, datetime] = {}
         self._refused: set[int] = set()
@@ -58,7 +58,7 @@ class Bookkeeping:
                     await self._fold(episodes)
                 await self._write_points(self._new_or_moved(), FINE_US)
                 if is_due:
-                    await self._write_points(self._household.accounts, HOUR_US)
+                    await self._write_points(self._account_tasks.accounts, HOUR_US)
             except LedgerError as error:
                 _LOG.warning("the books could not be written, and are written later: %s", error)
             await self._shared.calm()
@@ -81,7 +81,7 @@ class Bookkeeping:
         executed; not too often for one.
         """
         found = []
-        for each in self._household.accounts:
+        for each in self._account_tasks.accounts:
             newest, moved = self._written.get(each.id), self._moved.get(each.id)
             if each.read_at is None or (
                 newest is not None and (moved is None or each.read_at < max(moved, newest + _APART))

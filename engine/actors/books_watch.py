@@ -18,8 +18,8 @@ from typing import Final
 import trio
 
 from engine.actors.account import Account
-from engine.actors.doorbell import Doorbell
 from engine.actors.exchange_session import ExchangeSession
+from engine.actors.wakeup import WakeUp
 from engine.decisions.explaining_fills import (
     UnsettledFill,
     explain_by_entry,
@@ -98,7 +98,7 @@ class BooksWatch:
 
     def __init__(self, account: Account) -> None:
         self._account = account
-        self._bell = Doorbell()
+        self._wakeup = WakeUp()
         self._newest = 0
         self._tries = 0
         self._fees_read_at: datetime | None = None
@@ -154,7 +154,7 @@ class BooksWatch:
         if newest > self._newest:
             self._newest = newest
             self._tries = 0
-            self._bell.ring()
+            self._wakeup.wake()
 
     def seen_at(self, symbol: Symbol) -> datetime | None:
         """Return when a reading last showed in a contract what the books have open: what a new one
@@ -202,7 +202,7 @@ class BooksWatch:
         if abs(rest) > rounding:
             if self._strange is None or abs(self._strange.amount - rest) > TOLERANCE:
                 self._strange = _Strange(rest, began)
-                self._bell.ring()  # fees, funding or a position of the owner's may tell
+                self._wakeup.wake()  # fees, funding or a position of the owner's may tell
                 return
             if began - self._strange.since < SURE_AFTER or self._strange.looked_at is None:
                 return
@@ -232,7 +232,7 @@ class BooksWatch:
                 self._account.note("the books cannot be completed", error)
                 left = True
             self._tries = self._tries + 1 if left else 0
-            await self._bell.wait(
+            await self._wakeup.wait(
                 min(2.0 ** min(self._tries, 10), PAUSE_S_MAX) if left else EVERY_S
             )
             if self._tries == 0:

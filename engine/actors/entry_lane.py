@@ -9,8 +9,8 @@ from datetime import timedelta
 from typing import Final
 
 from engine.actors.account import Account
+from engine.actors.attempt_result import refused_outcome
 from engine.actors.lanes import Lanes
-from engine.actors.recording import refused_outcome
 from engine.actors.sending import send, witness
 from engine.decisions.order_lifecycle import AttemptState, Refused
 from engine.decisions.planning import (

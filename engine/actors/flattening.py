@@ -15,8 +15,8 @@ from typing import Final
 
 import trio
 
-from engine.actors.doorbell import Doorbell
 from engine.actors.shared import Shared
+from engine.actors.wakeup import WakeUp
 from engine.decisions.routing import concerns
 from engine.domain.alert import AlertCode
 from engine.domain.holding import Switch, SwitchLevel, SwitchScope
@@ -24,14 +24,14 @@ from engine.domain.identifiers import AccountId, StrategyId, Symbol
 from engine.ledger import WriteRefused
 from engine.ledger.alerts import EQUAL_WITHIN
 from engine.ledger.forced_close import forced_close
-from engine.ledger.signals import record_signal
-from engine.ledger.standing import (
+from engine.ledger.open_shares import (
     HeldShare,
     has_unconfirmed_exit,
     held_shares,
     last_flatten,
     still_open,
 )
+from engine.ledger.signals import record_signal
 from engine.views import StillOpenView
 
 _LOG = logging.getLogger("rexalgo.flattening")
@@ -44,16 +44,16 @@ NAMED_MAX: Final = 10
 class Flattening:
     """Watch the switches, and have closed what they say."""
 
-    def __init__(self, shared: Shared, ring: Callable[[], None]) -> None:
+    def __init__(self, shared: Shared, wake: Callable[[], None]) -> None:
         self._shared = shared
-        self._ring_followers = ring
-        self._bell = Doorbell()
+        self._wake_followers = wake
+        self._wakeup = WakeUp()
         self._open_since: dict[tuple[SwitchScope, str], datetime] = {}
         self._told: dict[tuple[SwitchScope, str], datetime] = {}
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         """Say that switches changed."""
-        self._bell.ring()
+        self._wakeup.wake()
 
     async def run(self) -> None:
         """Run until cancelled."""
@@ -61,7 +61,7 @@ class Flattening:
             if any(each.level is SwitchLevel.FLATTEN for each in self._shared.switches):
                 await self.close_what_is_open()
             await self.tell_what_is_left()
-            await self._bell.wait(EVERY_S)
+            await self._wakeup.wait(EVERY_S)
 
     async def close_what_is_open(self) -> None:
         """Record one close for each strategy and contract that still has shares within a flatten
@@ -89,7 +89,7 @@ class Flattening:
                     error,
                 )
         if groups:
-            self._ring_followers()
+            self._wake_followers()
 
     async def tell_what_is_left(self) -> None:
         """Alert about each flatten switch whose scope has not been flat for its time: what is left,

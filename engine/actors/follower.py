@@ -1,7 +1,7 @@
 """One follower account, one task: it plans what waits in the ledger, lets lanes send it, and owns
 the account's reader and watches.
 
-What always holds: a leg is planned only from the ledger (the doorbell carries nothing); per symbol
+What always holds: a leg is planned only from the ledger (the wakeup carries nothing); per symbol
 at most one entry and one exit run at a time, and an exit never waits for an entry's answer; entries
 wait for the first reading of the account and fail closed without it, exits do not; what is claimed
 is answered for, whatever is cancelled.
@@ -170,7 +170,7 @@ class Follower:
             await _RUN[leg.kind](self._lanes, leg)
         finally:
             self._lanes.busy.discard((leg.symbol, leg.kind))
-            self.account.ring()
+            self.account.wake()
 
     @property
     def is_quarantined(self) -> bool:
@@ -227,7 +227,7 @@ class Follower:
         """
         self.account.foreign = met_foreign(self.account.shared.ledger.db, self.account.id)
         self.account.read_soon()
-        self.account.ring()
+        self.account.wake()
 
     async def apply_corrections(
         self,

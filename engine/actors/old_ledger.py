@@ -109,8 +109,8 @@ class OldLedger:
         self._account.history.was_tried()
         await self._reader.judge_newest()
         self._account.history.looked.set()
-        self._account.protection.ring()
-        self._account.ring()
+        self._account.protection.wake()
+        self._account.wake()
 
     async def lost_orders(self) -> list[OrderReport]:
         """Read the orders that carry our mark, are not in the ledger, and were accepted by nobody

@@ -152,7 +152,7 @@ class PreflightWatch:
         if fresh and report is None and not refused and account.report is not None:
             # asked in a bad moment: the account's own readings say more, and nobody waits a day for
             # that
-            account.check.ring()
+            account.check.wake()
         return found
 
     async def _report(self, fresh: bool) -> tuple[AccountReport | None, str, bool]:

@@ -5,8 +5,8 @@ twice does no harm, so it is asked again.
 from functools import partial
 from typing import Final
 
+from engine.actors.attempt_result import refused_outcome
 from engine.actors.lanes import Lanes
-from engine.actors.recording import refused_outcome
 from engine.decisions.order_lifecycle import Refused
 from engine.decisions.planning import Wait
 from engine.decisions.planning_protection import (

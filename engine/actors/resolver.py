@@ -15,8 +15,8 @@ from typing import Final, assert_never
 
 from engine.actors.account import Account
 from engine.actors.account_reader import AccountReader
+from engine.actors.attempt_result import outcome_of
 from engine.actors.exchange_session import ExchangeSession
-from engine.actors.recording import outcome_of
 from engine.actors.resting_lane import take_back
 from engine.actors.unreadable import UnreadableRows
 from engine.decisions.order_lifecycle import AttemptState, describes
@@ -373,7 +373,7 @@ class Resolver:
             await self._reader.try_to_read()
         elif self._is_to_be_taken_back(attempt, report):
             await take_back(account, attempt)
-        account.ring()
+        account.wake()
 
     async def _closed_otherwise(self, attempt: Attempt, closed: ClosedPosition) -> None:
         """End an exit that executed nothing, because something else had closed the position; it is
@@ -392,7 +392,7 @@ class Resolver:
             lambda db: end(db, attempt.id, AttemptState.REJECTED, outcome, cause, at, again)
         )
         await self._reader.try_to_read()  # the reading lowers the share by what was closed
-        self._account.ring()
+        self._account.wake()
 
     def _is_to_be_taken_back(self, attempt: Attempt, report: OrderReport) -> bool:
         """Tell whether a resting entry has rested long enough, or stands where exposure may only
@@ -447,7 +447,7 @@ class Resolver:
         await shared.ledger.write(give_up)
         if not attempt.is_entry:
             await self._close_again(attempt)
-        account.ring()
+        account.wake()
 
     async def _close_again(self, attempt: Attempt) -> None:
         """Repeat an exit without trace, but only where everything in the position is ours: else it

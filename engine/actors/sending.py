@@ -10,10 +10,10 @@ from functools import partial
 import trio
 
 from engine.actors.account import Account
+from engine.actors.attempt_result import AttemptResult, attempt_result
 from engine.actors.conserving import LastLine
 from engine.actors.exchange_session import ExchangeSession
 from engine.actors.lanes import Lanes
-from engine.actors.recording import Recording, recording
 from engine.decisions.order_lifecycle import AttemptState
 from engine.domain.alert import AlertCode
 from engine.domain.outcome import Outcome
@@ -32,9 +32,9 @@ async def send(
     last_line: Callable[[], Outcome | None],
     retry_s: float,
     residue_kinds: Collection[RejectionKind] = (),
-) -> Recording | None:
+) -> AttemptResult | None:
     """Claim, send once, record; None when the leg could not be claimed. ``residue_kinds``: see
-    ``recording``.
+    ``attempt_result``.
     """
     account, shared = lanes.account, lanes.account.shared
     await shared.unsent.acquire()
@@ -59,7 +59,7 @@ async def send(
             lanes.claimed(leg.copy)
             line = LastLine(account, wanted, made, last_line)
             answer = await session.place(wanted.intent, line.check, written)
-            result = recording(
+            result = attempt_result(
                 made, wanted.intent, answer, retry_s, shared.clock.now(), residue_kinds
             )
             await line.record(partial(_record, account, leg, result, shared.clock.now()))
@@ -71,7 +71,7 @@ async def send(
 
 
 def _record(
-    account: Account, leg: WaitingLeg, result: Recording, at: datetime, db: Database
+    account: Account, leg: WaitingLeg, result: AttemptResult, at: datetime, db: Database
 ) -> None:
     result.write(db)
     if result.residue is not None:

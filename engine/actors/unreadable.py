@@ -40,7 +40,7 @@ class UnreadableRows:
         now = self.rows
         if now == before:
             return
-        self._account.check.ring()
+        self._account.check.wake()
         new = [each for each in now if each not in before]
         if new:
             more = f"; and {len(new) - NAMED_MAX} more" if len(new) > NAMED_MAX else ""

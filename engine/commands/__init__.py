@@ -17,8 +17,8 @@ from engine.commands.people import PEOPLE
 from engine.commands.provisioning import PROVISIONING
 from engine.commands.restoring import RESTORING
 from engine.commands.system import SYSTEM
+from engine.context import EngineContext, NothingThere
 from engine.domain.errors import RexAlgoError
-from engine.office import NothingThere, Office
 
 __all__ = ["Command", "Commands", "NothingThere", "chosen_notifiers"]
 
@@ -38,9 +38,9 @@ _ALL: Mapping[str, Callable[..., Awaitable[dict[str, Any]]]] = {
 class Commands:
     """Run commands by name, for the control socket and for the operator's pages."""
 
-    def __init__(self, office: Office) -> None:
+    def __init__(self, context: EngineContext) -> None:
         self._commands: Mapping[str, Command] = {
-            name: partial(run, office) for name, run in _ALL.items()
+            name: partial(run, context) for name, run in _ALL.items()
         }
 
     async def run(self, method: str, params: dict[str, Any]) -> dict[str, Any]:

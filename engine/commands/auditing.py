@@ -10,21 +10,21 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from engine.commands.parameters import asked_from
+from engine.context import EngineContext
 from engine.domain.errors import RexAlgoError
 from engine.ledger import Database
 from engine.ledger.audit import append_audit
-from engine.office import Office
 
 _LOG = logging.getLogger("rexalgo.audit")
 Record = Callable[[Database, str, str, str, Mapping[str, object]], None]
 """Append (who, act, subject, data) within the caller's transaction."""
 
 
-async def recorder(office: Office, params: dict[str, Any]) -> Record:
+async def recorder(context: EngineContext, params: dict[str, Any]) -> Record:
     """Return what appends to the audit now, from where the command was asked."""
-    now, address = office.clock.now(), asked_from(params)
+    now, address = context.clock.now(), asked_from(params)
     try:
-        key = await office.audit_key()
+        key = await context.audit_key()
     except RexAlgoError as error:
         _LOG.warning("what follows is not in the audit, because its key cannot be had: %s", error)
         return lambda db, by, act, subject, data: None

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from engine.commands.parameters import Run, jsonable, no_such, text
+from engine.context import EngineContext, NothingThere
 from engine.decisions.books_check import (
     LOOK_BACK,
     Examined,
@@ -25,21 +26,20 @@ from engine.domain.amounts import EXACT, plain
 from engine.ledger.books_view import closed_parts, count_unfolded, quantities, unsettled_rows
 from engine.ledger.people import AccountRow, accounts
 from engine.ledger.wallet import fills_since, is_busy, open_costs, read_wallet, sums, wallet_rows
-from engine.office import NothingThere, Office
 
 NOT_READ: Final = Examined(None, None, (), ("the exchange: no server runs here; rexalgo serve",))
 
 
-async def _books_check(office: Office, params: dict[str, Any]) -> dict[str, Any]:
+async def _books_check(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
     """Compare the books of an account with the exchange; changes nothing."""
-    name, db, now = text(params, "name"), office.ledger.db, office.clock.now()
+    name, db, now = text(params, "name"), context.ledger.db, context.clock.now()
     known = {each.name: each for each in accounts(db)}
     if name not in known:
         raise NothingThere(no_such("account", name, sorted(known)))
     row = known[name]
     wallet = read_wallet(db, row.id)
     since = now - LOOK_BACK if wallet is None else max(wallet.since, now - LOOK_BACK)
-    task = None if office.live is None else office.live.named(row.name)
+    task = None if context.live is None else context.live.named(row.name)
     seen = NOT_READ if task is None else await task.examine(since)
     report = seen.report
     counted = quantities(db, row.id, None if report is None else dict(there(report)))
@@ -47,7 +47,7 @@ async def _books_check(office: Office, params: dict[str, Any]) -> dict[str, Any]
         [] if seen.closed is None else check_closed(closed_parts(db, row.id, since), seen.closed)
     )
     lacking = unsettled_rows(db, row.id)
-    difference, shown = _wallet(office, row, seen)
+    difference, shown = _wallet(context, row, seen)
     fills = 0 if wallet is None else fills_since(db, row.id, wallet.quiet_at)
     do = "look whether the exchange is up, then ask again"
     problems = [
@@ -121,12 +121,12 @@ async def _books_check(office: Office, params: dict[str, Any]) -> dict[str, Any]
 
 
 def _wallet(
-    office: Office, row: AccountRow, seen: Examined
+    context: EngineContext, row: AccountRow, seen: Examined
 ) -> tuple[Decimal | None, dict[str, Any] | None]:
     """Return how much of the wallet's change nothing explains, and each line of it; None before the
     first reading.
     """
-    db = office.ledger.db
+    db = context.ledger.db
     wallet = read_wallet(db, row.id)
     if wallet is None:
         return None, None

@@ -8,6 +8,7 @@ from typing import Any, Final
 from engine.commands.auditing import recorder
 from engine.commands.operating import NOTE_CHARACTERS_MAX
 from engine.commands.parameters import Run, no_such, text
+from engine.context import EngineContext, NothingThere
 from engine.decisions.risk import equity
 from engine.domain.amounts import ZERO, Money, plain
 from engine.domain.errors import InvalidValue
@@ -15,10 +16,9 @@ from engine.ledger import Database
 from engine.ledger.equity import begin_peak_anew
 from engine.ledger.outcomes import write_event
 from engine.ledger.people import accounts
-from engine.office import NothingThere, Office
 
 
-async def _reset_drawdown(office: Office, params: dict[str, Any]) -> dict[str, Any]:
+async def _reset_drawdown(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
     """Let the highest equity of an account begin anew, as a person's decision with its reason."""
     name, note, by = text(params, "name"), text(params, "note"), text(params, "by", "operator")
     if not 1 <= len(note) <= NOTE_CHARACTERS_MAX:
@@ -27,17 +27,17 @@ async def _reset_drawdown(office: Office, params: dict[str, Any]) -> dict[str, A
             f"1 to {NOTE_CHARACTERS_MAX} characters: why it may go on",
             f"{len(note)} characters",
         )
-    known = accounts(office.ledger.db)
+    known = accounts(context.ledger.db)
     account = next((each for each in known if each.name == name), None)
     if account is None:
         raise NothingThere(no_such("account", name, [each.name for each in known]))
-    task = None if office.live is None else office.live.named(name)
+    task = None if context.live is None else context.live.named(name)
     # Without a reading the next one gives the peak: until then entries are denied, because the
     # account is not ready.
     worth = (
         Money(ZERO) if task is None or task.account.report is None else equity(task.account.report)
     )
-    at, record = office.clock.now(), await recorder(office, params)
+    at, record = context.clock.now(), await recorder(context, params)
 
     def write(db: Database) -> Money | None:
         was = begin_peak_anew(db, account.id, worth)
@@ -47,7 +47,7 @@ async def _reset_drawdown(office: Office, params: dict[str, Any]) -> dict[str, A
             record(db, by, "drawdown_reset", name, data)
         return was
 
-    was = await office.ledger.write(write)
+    was = await context.ledger.write(write)
     if was is None:
         raise NothingThere(
             f"account {name} was never read, so it has no highest equity yet; nothing changed"

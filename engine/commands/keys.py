@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from engine.commands.parameters import Run, jsonable, text
+from engine.context import EngineContext, NothingThere
 from engine.domain.errors import InvalidValue, RexAlgoError
 from engine.keys.keyring import Keyring
 from engine.keys.rewrapping import begin, keep_audit_keys, left_under_others, move_batch
@@ -25,7 +26,6 @@ from engine.ledger.root_keys import (
     rewrap_of,
     root_keys,
 )
-from engine.office import NothingThere, Office
 
 BATCHES: Final = 10
 BATCHES_MAX: Final = 100
@@ -38,10 +38,10 @@ _WORDS: Final = {
 }
 
 
-def _keyring(office: Office) -> Keyring:
-    if office.keyring is None:
+def _keyring(context: EngineContext) -> Keyring:
+    if context.keyring is None:
         raise RexAlgoError("root keys cannot be changed here")
-    return office.keyring
+    return context.keyring
 
 
 def words_of(counts: Mapping[str, int]) -> str:
@@ -49,9 +49,9 @@ def words_of(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {_WORDS[kind]}" for kind, count in counts.items())
 
 
-async def _key_status(office: Office, params: dict[str, Any]) -> dict[str, Any]:
+async def _key_status(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
     """Tell which root keys there are, what needs each, and where a rewrap stands; never a key."""
-    keyring, db, now = _keyring(office), office.ledger.db, office.clock.now()
+    keyring, db, now = _keyring(context), context.ledger.db, context.clock.now()
     lying, known, counts = keyring.kids(), root_keys(db), counts_under(db)
     active = lying[0]
     rows = []
@@ -113,12 +113,12 @@ async def _key_status(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     )
 
 
-async def _key_rotate(office: Office, params: dict[str, Any]) -> dict[str, Any]:
+async def _key_rotate(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
     """Make a new root key and make it the active one; where something still lies under an older
     one, go on with that rewrap instead.
     """
-    by, keyring, db = text(params, "by", "operator"), _keyring(office), office.ledger.db
-    async with office.one_at_a_time:
+    by, keyring, db = text(params, "by", "operator"), _keyring(context), context.ledger.db
+    async with context.one_at_a_time:
         vault = await keyring.renew()
         is_new = not left_under_others(db, vault.active_kid)
         if is_new:
@@ -129,7 +129,7 @@ async def _key_rotate(office: Office, params: dict[str, Any]) -> dict[str, Any]:
                     "front of the others there, restart the server, and run `rexalgo key rewrap`"
                 )
             vault = await keyring.put_first(new_root_key())
-        await _begin(office, by)
+        await _begin(context, by)
         left = left_under_others(db, vault.active_kid)
     return {
         "active": vault.active_kid,
@@ -140,9 +140,9 @@ async def _key_rotate(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-async def _begin(office: Office, by: str) -> None:
+async def _begin(context: EngineContext, by: str) -> None:
     """Begin the rewrap to the active root key, or go on with it."""
-    vault, key, now = await office.open_vault(), await office.audit_key(), office.clock.now()
+    vault, key, now = await context.open_vault(), await context.audit_key(), context.clock.now()
 
     def write(db: Database) -> None:
         if begin(db, vault, now):
@@ -157,10 +157,10 @@ async def _begin(office: Office, by: str) -> None:
                 SHELL,
             )
 
-    await office.ledger.write(write)
+    await context.ledger.write(write)
 
 
-async def _key_rewrap(office: Office, params: dict[str, Any]) -> dict[str, Any]:
+async def _key_rewrap(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
     """Move some batches under the active root key, from where the last call ended; ``done`` once
     nothing lies under another.
 
@@ -170,10 +170,10 @@ async def _key_rewrap(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     batches, by = params.get("batches", BATCHES), text(params, "by", "operator")
     if isinstance(batches, bool) or not isinstance(batches, int) or not 1 <= batches <= BATCHES_MAX:
         raise InvalidValue("batches", f"a whole number from 1 to {BATCHES_MAX}", batches)
-    async with office.one_at_a_time:
-        vault = await _keyring(office).renew()
-        if not _is_under_way(office, vault.active_kid) and not left_under_others(
-            office.ledger.db, vault.active_kid
+    async with context.one_at_a_time:
+        vault = await _keyring(context).renew()
+        if not _is_under_way(context, vault.active_kid) and not left_under_others(
+            context.ledger.db, vault.active_kid
         ):
             return {
                 "active": vault.active_kid,
@@ -182,17 +182,17 @@ async def _key_rewrap(office: Office, params: dict[str, Any]) -> dict[str, Any]:
                 "is_through": True,
                 "done": True,
             }
-        await _begin(office, by)
+        await _begin(context, by)
         moved, is_through = 0, False
         for _ in range(batches):
-            one, is_through = await _one_batch(office)
+            one, is_through = await _one_batch(context)
             moved += one
             if is_through:
                 break
         left = (
-            await _finish(office, by)
+            await _finish(context, by)
             if is_through
-            else left_under_others(office.ledger.db, vault.active_kid)
+            else left_under_others(context.ledger.db, vault.active_kid)
         )
     return {
         "active": vault.active_kid,
@@ -203,16 +203,16 @@ async def _key_rewrap(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _is_under_way(office: Office, kid: str) -> bool:
-    at = rewrap_of(office.ledger.db, kid)
+def _is_under_way(context: EngineContext, kid: str) -> bool:
+    at = rewrap_of(context.ledger.db, kid)
     return at is not None and at.ended is None
 
 
-async def _one_batch(office: Office) -> tuple[int, bool]:
+async def _one_batch(context: EngineContext) -> tuple[int, bool]:
     """Move one batch in one transaction; returns how many were moved, and whether that was the last
     of the last part.
     """
-    vault = await office.open_vault()
+    vault = await context.open_vault()
 
     def write(db: Database) -> tuple[int, bool]:
         before = rewrap_of(db, vault.active_kid)
@@ -222,12 +222,12 @@ async def _one_batch(office: Office) -> tuple[int, bool]:
         assert after is not None
         return after.moved - before.moved, not goes_on
 
-    return await office.ledger.write(write)
+    return await context.ledger.write(write)
 
 
-async def _finish(office: Office, by: str) -> Mapping[str, Mapping[str, int]]:
+async def _finish(context: EngineContext, by: str) -> Mapping[str, Mapping[str, int]]:
     """Count what is left within one transaction, and note the end where nothing is."""
-    vault, key, now = await office.open_vault(), await office.audit_key(), office.clock.now()
+    vault, key, now = await context.open_vault(), await context.audit_key(), context.clock.now()
     active = vault.active_kid
 
     def write(db: Database) -> Mapping[str, Mapping[str, int]]:
@@ -246,17 +246,17 @@ async def _finish(office: Office, by: str) -> Mapping[str, Mapping[str, int]]:
             )
         return left
 
-    return await office.ledger.write(write)
+    return await context.ledger.write(write)
 
 
-async def _key_remove(office: Office, params: dict[str, Any]) -> dict[str, Any]:
+async def _key_remove(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
     """Disable a root key that nothing needs, then erase it where it lies; refuses while anything
     needs it.
     """
-    kid, by, keyring = text(params, "kid"), text(params, "by", "operator"), _keyring(office)
-    async with office.one_at_a_time:
+    kid, by, keyring = text(params, "kid"), text(params, "by", "operator"), _keyring(context)
+    async with context.one_at_a_time:
         vault = await keyring.renew()
-        lying, known = keyring.kids(), root_keys(office.ledger.db)
+        lying, known = keyring.kids(), root_keys(context.ledger.db)
         if kid not in known:
             raise NothingThere(
                 f"no root key {kid} is known here; known are {', '.join(known) or 'none'}"
@@ -269,8 +269,8 @@ async def _key_remove(office: Office, params: dict[str, Any]) -> dict[str, Any]:
         if kid not in lying and known[kid].removed is not None:
             raise NothingThere(f"root key {kid} was removed on {known[kid].removed:%Y-%m-%d}")
         if known[kid].disabled is None:
-            await _disable(office, kid, by)
-        is_erased = await _erase(office, kid, by)
+            await _disable(context, kid, by)
+        is_erased = await _erase(context, kid, by)
     return {
         "kid": kid,
         "active": vault.active_kid,
@@ -279,8 +279,8 @@ async def _key_remove(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-async def _disable(office: Office, kid: str, by: str) -> None:
-    vault, key, now = await office.open_vault(), await office.audit_key(), office.clock.now()
+async def _disable(context: EngineContext, kid: str, by: str) -> None:
+    vault, key, now = await context.open_vault(), await context.audit_key(), context.clock.now()
 
     def write(db: Database) -> None:
         keep_audit_keys(db, vault)
@@ -293,13 +293,13 @@ async def _disable(office: Office, kid: str, by: str) -> None:
         disable_root_key(db, kid, now)
         append_audit(db, key, by, "root_key_disabled", kid, {}, now, SHELL)
 
-    await office.ledger.write(write)
-    await _keyring(office).renew()
+    await context.ledger.write(write)
+    await _keyring(context).renew()
 
 
-async def _erase(office: Office, kid: str, by: str) -> bool:
+async def _erase(context: EngineContext, kid: str, by: str) -> bool:
     """Erase a disabled root key where it lies; False where that is for a person to do."""
-    keyring, key, now = _keyring(office), await office.audit_key(), office.clock.now()
+    keyring, key, now = _keyring(context), await context.audit_key(), context.clock.now()
     if kid in keyring.kids():
         if keyring.place is None or keyring.place.file is None:
             return False
@@ -310,7 +310,7 @@ async def _erase(office: Office, kid: str, by: str) -> bool:
         if note_removed(db, kid, now):
             append_audit(db, key, by, "root_key_removed", kid, {}, now, SHELL)
 
-    await office.ledger.write(write)
+    await context.ledger.write(write)
     return True
 
 

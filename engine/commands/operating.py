@@ -15,10 +15,9 @@ from engine.commands.auditing import recorder
 from engine.commands.needs import how_it_is
 from engine.commands.parameters import Run, asked_from, installed_version, jsonable, no_such, text
 from engine.commands.restoring import note_shown, told_plan
+from engine.context import EngineContext, NothingThere
 from engine.decisions.reconciliation import Correction, words_of
 from engine.decisions.routing import concerns
-from engine.desks.endpoints import rotate_secret
-from engine.desks.explaining import explain_copy
 from engine.domain.alert import Alert, AlertCode
 from engine.domain.amounts import ZERO, plain
 from engine.domain.errors import InvalidValue, RexAlgoError
@@ -33,6 +32,7 @@ from engine.ledger.deliveries import ingress
 from engine.ledger.funding import funding_by_day
 from engine.ledger.identity import master_requests
 from engine.ledger.lateness import late_orders, missed_entries
+from engine.ledger.open_shares import still_open
 from engine.ledger.outcomes import write_event
 from engine.ledger.people import accounts, endpoints, secrets_in_use, strategies, strategy_named
 from engine.ledger.refused import place_of, unsettled_refusals
@@ -49,12 +49,12 @@ from engine.ledger.reports import (
 )
 from engine.ledger.resolving import decide_done, decide_none
 from engine.ledger.results import account_days
-from engine.ledger.standing import still_open
 from engine.ledger.stillness import read_still
 from engine.ledger.unsettled import count_unsettled
-from engine.office import NothingThere, Office
 from engine.plugin.host import Plugins
 from engine.ports.notifier import Notifier
+from engine.services.endpoints import rotate_secret
+from engine.services.explaining import explain_copy
 from engine.settings.config import Config
 from engine.transport.alert_delivery import deliver
 
@@ -63,28 +63,28 @@ OVERLAP_H: Final = 24
 OVERLAP_H_MAX: Final = 24 * 30
 
 
-async def _ping(office: Office, params: dict[str, Any]) -> dict[str, Any]:
-    return {"version": installed_version("rexalgo"), "engine": office.live is not None}
+async def _ping(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
+    return {"version": installed_version("rexalgo"), "engine": context.live is not None}
 
 
-async def _status(office: Office, params: dict[str, Any]) -> dict[str, Any]:
+async def _status(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
     """Tell how this place is doing; counts of copies and alerts are of the last ``hours``."""
-    hours, live = params.get("hours", 24), office.live
+    hours, live = params.get("hours", 24), context.live
     if isinstance(hours, bool) or not isinstance(hours, int) or not 1 <= hours <= 24:
         raise InvalidValue("hours", "a whole number from 1 to 24", hours)
-    seen = jsonable(asdict(status(office.ledger.db, office.clock.now(), timedelta(hours=hours))))
+    seen = jsonable(asdict(status(context.ledger.db, context.clock.now(), timedelta(hours=hours))))
     wrong = {} if live is None else live.vitals(frozenset(live.troubled()))
     seen["still"] = [
         {"account": each.name, "cause": each.cause, "since": each.since.isoformat()}
-        for each in read_still(office.ledger.db)
+        for each in read_still(context.ledger.db)
     ]
     seen["ingress"] = jsonable(
-        asdict(ingress(office.ledger.db, office.clock.now() - timedelta(hours=hours)))
+        asdict(ingress(context.ledger.db, context.clock.now() - timedelta(hours=hours)))
     )
-    lacking = count_unsettled(office.ledger.db)
+    lacking = count_unsettled(context.ledger.db)
     named = (
-        {each.id: each.name for each in accounts(office.ledger.db)}
-        if (off := differences(office.ledger.db))
+        {each.id: each.name for each in accounts(context.ledger.db)}
+        if (off := differences(context.ledger.db))
         else {}
     )
     seen["books"] = {
@@ -94,17 +94,17 @@ async def _status(office: Office, params: dict[str, Any]) -> dict[str, Any]:
             f"{named.get(AccountId(each.account), each.account)} {each.symbol}" for each in off
         ],
     }
-    now = office.clock.now()
-    seen["late"] = jsonable([asdict(each) for each in late_orders(office.ledger.db, now)])
-    seen["missed"] = jsonable(asdict(missed_entries(office.ledger.db, now)))
-    refused = unsettled_refusals(office.ledger.db, office.clock.now())
+    now = context.clock.now()
+    seen["late"] = jsonable([asdict(each) for each in late_orders(context.ledger.db, now)])
+    seen["missed"] = jsonable(asdict(missed_entries(context.ledger.db, now)))
+    refused = unsettled_refusals(context.ledger.db, context.clock.now())
     seen["refused"] = [
         {**jsonable(asdict(each)), "place": place_of(each.field)} for each in refused
     ]
     seen["engine"] = {
         "running": live is not None,
         "version": installed_version("rexalgo"),
-        "ledger_healthy": office.ledger.healthy,
+        "ledger_healthy": context.ledger.healthy,
         "accounts_read": 0
         if live is None
         else sum(1 for each in live.accounts if each.report is not None),
@@ -114,20 +114,20 @@ async def _status(office: Office, params: dict[str, Any]) -> dict[str, Any]:
         "exchanges_in_trouble": {} if live is None else live.exchange_problems(),
     }
     seen["well"], seen["needs"] = how_it_is(
-        seen, len(master_requests(office.ledger.db)), office.clock.now()
+        seen, len(master_requests(context.ledger.db)), context.clock.now()
     )
     return dict(seen)
 
 
-async def _why(office: Office, params: dict[str, Any]) -> dict[str, Any]:
+async def _why(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
     signal, follower = text(params, "signal"), text(params, "follower")
-    db = office.ledger.db
+    db = context.ledger.db
     if signal_number(db, signal) is None:
         raise NothingThere(
             f"no signal {signal} is recorded here; give the id or the receipt of the answer, the "
             "bot's own id, or: last"
         )
-    found = explain_copy(office, signal, follower)
+    found = explain_copy(context, signal, follower)
     if found is not None:
         return dict(jsonable(asdict(found)))
     names = [each.name for each in accounts(db)]
@@ -139,18 +139,18 @@ async def _why(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     raise NothingThere(no_such("follower", follower, names))
 
 
-async def _unknown(office: Office, params: dict[str, Any]) -> dict[str, Any]:
-    return {"unknown": [jsonable(asdict(each)) for each in unknown(office.ledger.db)]}
+async def _unknown(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
+    return {"unknown": [jsonable(asdict(each)) for each in unknown(context.ledger.db)]}
 
 
-async def _accounts(office: Office, params: dict[str, Any]) -> dict[str, Any]:
+async def _accounts(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
     """List accounts with their tasks: one by ``name``, or those that ``search``, ``troubled``,
     ``after`` and ``limit`` leave.
     """
-    db, name, limit = office.ledger.db, text(params, "name", ""), params.get("limit", -1)
+    db, name, limit = context.ledger.db, text(params, "name", ""), params.get("limit", -1)
     only = None
     if params.get("troubled") is True:
-        only = [*([] if office.live is None else office.live.troubled()), *unproven_accounts(db)]
+        only = [*([] if context.live is None else context.live.troubled()), *unproven_accounts(db)]
     rows = account_rows(
         db,
         name=name,
@@ -161,13 +161,13 @@ async def _accounts(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     )
     if name and not rows:
         raise NothingThere(no_such("account", name, [each.name for each in accounts(db)]))
-    tasks = {} if office.live is None else office.live.vitals({each.name for each in rows})
+    tasks = {} if context.live is None else context.live.vitals({each.name for each in rows})
     shown = [{**jsonable(asdict(each)), "task": tasks.get(each.name)} for each in rows]
     if name:
         identifier = next(each.id for each in accounts(db) if each.name == name)
         shown[0]["funding_paid"] = plain(sum(funding_by_day(db, identifier).values(), ZERO))
         shown[0]["books"] = _books(db, identifier)
-    return {"accounts": shown, "engine": office.live is not None}
+    return {"accounts": shown, "engine": context.live is not None}
 
 
 def _books(db: Database, account: AccountId) -> dict[str, Any]:
@@ -198,28 +198,28 @@ def _books(db: Database, account: AccountId) -> dict[str, Any]:
     }
 
 
-async def _check(office: Office, params: dict[str, Any]) -> dict[str, Any]:
+async def _check(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
     """Check an account against its exchange now: key, money, positions, what each contract needs."""
     name = text(params, "name")
-    if name not in (names := [each.name for each in accounts(office.ledger.db)]):
+    if name not in (names := [each.name for each in accounts(context.ledger.db)]):
         raise NothingThere(no_such("account", name, names))
-    if office.live is None:
+    if context.live is None:
         raise NothingThere(
             "no engine runs here, and a check reads the exchange through it: start rexalgo serve "
             "first"
         )
-    found = await office.live.check(name)
+    found = await context.live.check(name)
     items = [{**asdict(each), "level": each.level.value} for each in found.items]
     return {**jsonable(asdict(found)), "level": found.level.value, "items": items}
 
 
-async def _release(office: Office, params: dict[str, Any]) -> dict[str, Any]:
+async def _release(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
     """End an account's quarantine: its task may take entries again, and a new series of failures is
     counted from now.
     """
     name, by = text(params, "name"), text(params, "by", "operator")
-    tasks = {} if office.live is None else office.live.vitals()
-    if office.live is None:
+    tasks = {} if context.live is None else context.live.vitals()
+    if context.live is None:
         raise NothingThere(
             "no engine runs here, so no account is quarantined; a start begins without quarantines"
         )
@@ -227,18 +227,18 @@ async def _release(office: Office, params: dict[str, Any]) -> dict[str, Any]:
         raise NothingThere(no_such("account", name, sorted(tasks)))
     was = bool(tasks[name]["quarantined"])
     if was:
-        at, record = office.clock.now(), await recorder(office, params)
+        at, record = context.clock.now(), await recorder(context, params)
 
         def write(db: Database) -> None:
             write_event(db, "decision", name, {"quarantine": "ended", "by": by}, at)
             record(db, by, "quarantine_ended", name, {})
 
-        await office.ledger.write(write)
-        office.live.unquarantine(name)
+        await context.ledger.write(write)
+        context.live.unquarantine(name)
     return {"account": name, "was_quarantined": was}
 
 
-async def _decide(office: Office, params: dict[str, Any]) -> dict[str, Any]:
+async def _decide(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
     """Record a person's decision about a copy's unproven orders: which exchange order it is, that
     there is none, or that it is done.
     """
@@ -254,36 +254,36 @@ async def _decide(office: Office, params: dict[str, Any]) -> dict[str, Any]:
             f"1 to {NOTE_CHARACTERS_MAX} characters: what you looked at",
             f"{len(note)} characters",
         )
-    attempts = unproven_attempts(office.ledger.db, signal, follower)
+    attempts = unproven_attempts(context.ledger.db, signal, follower)
     if not attempts:
         raise NothingThere(
             f"no order of {follower} for signal {signal} is unknown or not confirmed; rexalgo "
             "unknown list shows those that are"
         )
-    at = office.clock.now()
+    at = context.clock.now()
     is_done = params.get("done") is True
     decided = order or ("done" if is_done else "none")
     data: dict[str, object] = {"signal": signal, "order": decided, "note": note, "by": by}
-    record = await recorder(office, params)
+    record = await recorder(context, params)
 
     def write_down(db: Database) -> None:
         write_event(db, "decision", follower, data, at)
         record(db, by, "unknown_decided", follower, data)
 
     if order:
-        await _bind(office, follower, attempts, order, write_down)
+        await _bind(context, follower, attempts, order, write_down)
     elif is_done:
-        await _decide_done(office, attempts, at, write_down)
+        await _decide_done(context, attempts, at, write_down)
     else:
-        await _decide_none(office, attempts, note, by, at, write_down)
-    await office.changed()
+        await _decide_none(context, attempts, note, by, at, write_down)
+    await context.changed()
     return {"decided": len(attempts), "follower": follower, "order": decided}
 
 
 async def _decide_done(
-    office: Office, attempts: list[int], at: datetime, also: Callable[[Database], None]
+    context: EngineContext, attempts: list[int], at: datetime, also: Callable[[Database], None]
 ) -> None:
-    if any(read_attempt(office.ledger.db, each).is_entry for each in attempts):
+    if any(read_attempt(context.ledger.db, each).is_entry for each in attempts):
         raise NothingThere(
             "expected a closing order, found an entry: name it with --order ID, or decide --none"
         )
@@ -293,13 +293,17 @@ async def _decide_done(
             decide_done(db, each, at)
         also(db)
 
-    await office.ledger.write(write)
+    await context.ledger.write(write)
 
 
 async def _bind(
-    office: Office, follower: str, attempts: list[int], order: str, also: Callable[[Database], None]
+    context: EngineContext,
+    follower: str,
+    attempts: list[int],
+    order: str,
+    also: Callable[[Database], None],
 ) -> None:
-    task = None if office.live is None else office.live.named(follower)
+    task = None if context.live is None else context.live.named(follower)
     if task is None:
         raise NothingThere(
             "the exchange must be asked about that order, and no server runs here: rexalgo serve"
@@ -316,27 +320,27 @@ async def _bind(
 
 
 async def _decide_none(
-    office: Office,
+    context: EngineContext,
     attempts: list[int],
     note: str,
     by: str,
     at: datetime,
     also: Callable[[Database], None],
 ) -> None:
-    copies = [read_attempt(office.ledger.db, each) for each in attempts]
+    copies = [read_attempt(context.ledger.db, each) for each in attempts]
 
     def write(db: Database) -> None:
         for each in attempts:
             decide_none(db, each, note, by, at)
         also(db)
 
-    await office.ledger.write(write)
-    if office.live is not None:
+    await context.ledger.write(write)
+    if context.live is not None:
         for each in copies:
-            office.live.released(each.account, each.copy)
+            context.live.released(each.account, each.copy)
 
 
-async def _reconcile(office: Office, params: dict[str, Any]) -> dict[str, Any]:
+async def _reconcile(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
     """Compare an account with its exchange, and with ``apply`` correct the ledger; never sends an
     order.
     """
@@ -345,15 +349,15 @@ async def _reconcile(office: Office, params: dict[str, Any]) -> dict[str, Any]:
         params.get("apply") is True,
         text(params, "by", "operator"),
     )
-    known = [each.name for each in accounts(office.ledger.db)]
+    known = [each.name for each in accounts(context.ledger.db)]
     if name not in known:
         raise NothingThere(no_such("account", name, known))
-    task = None if office.live is None else office.live.named(name)
+    task = None if context.live is None else context.live.named(name)
     if task is None:
         raise NothingThere(
             "the exchange must be read for that, and no server runs here: rexalgo serve"
         )
-    record = await recorder(office, params)
+    record = await recorder(context, params)
 
     def write_down(db: Database, found: tuple[Correction, ...]) -> None:
         record(db, by, "reconciled", name, {"steps": [words_of(each) for each in found]})
@@ -371,8 +375,8 @@ async def _reconcile(office: Office, params: dict[str, Any]) -> dict[str, Any]:
 # Switches
 
 
-async def _halt(office: Office, params: dict[str, Any]) -> dict[str, Any]:
-    scope, target = _scope(office, params)
+async def _halt(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
+    scope, target = _scope(context, params)
     note, by = text(params, "note", ""), text(params, "by", "operator")
     if len(note) > NOTE_CHARACTERS_MAX:
         raise InvalidValue(
@@ -384,35 +388,35 @@ async def _halt(office: Office, params: dict[str, Any]) -> dict[str, Any]:
         raise InvalidValue(
             "level", "one of " + ", ".join(each.value for each in SwitchLevel), params.get("level")
         ) from None
-    switch = Switch(scope, target, note, by, office.clock.now(), level)
-    record = await recorder(office, params)
+    switch = Switch(scope, target, note, by, context.clock.now(), level)
+    record = await recorder(context, params)
 
     def write(db: Database) -> SwitchLevel | None:
         before = set_switch(db, switch)
         record(db, by, "switched_on", switch.label, {"level": level.value, "note": note})
         return before
 
-    was = await office.ledger.write(write)
-    await office.changed()
+    was = await context.ledger.write(write)
+    await context.changed()
     now = level if was is None or was.rank < level.rank else was
     return {
         "level": now.value,
         "was": None if was is None else was.value,
         "scope": scope.value,
         "target": target,
-        "engine": office.live is not None,
+        "engine": context.live is not None,
     }
 
 
-async def _still_open(office: Office, params: dict[str, Any]) -> dict[str, Any]:
+async def _still_open(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
     """Tell what of the engine is still open within a scope, and why; with ``known`` only of a
     target that exists.
     """
-    scope, target = _scope(office, params, known_only=params.get("known") is True)
-    switch = Switch(scope, target, "", "", office.clock.now())
+    scope, target = _scope(context, params, known_only=params.get("known") is True)
+    switch = Switch(scope, target, "", "", context.clock.now())
     rows = [
         each
-        for each in still_open(office.ledger.db)
+        for each in still_open(context.ledger.db)
         if concerns(
             switch,
             account_id=each.account_id,
@@ -426,13 +430,13 @@ async def _still_open(office: Office, params: dict[str, Any]) -> dict[str, Any]:
         {name: value for name, value in asdict(each).items() if not name.endswith("_id")}
         for each in rows
     ]
-    return {"open": jsonable(shown), "engine": office.live is not None}
+    return {"open": jsonable(shown), "engine": context.live is not None}
 
 
-async def _resume(office: Office, params: dict[str, Any]) -> dict[str, Any]:
-    scope, target = _scope(office, params, known_only=False)
-    by, at = text(params, "by", "operator"), office.clock.now()
-    record = await recorder(office, params)
+async def _resume(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
+    scope, target = _scope(context, params, known_only=False)
+    by, at = text(params, "by", "operator"), context.clock.now()
+    record = await recorder(context, params)
 
     def write(db: Database) -> bool:
         changed = clear_switch(db, scope, target, by, at)
@@ -440,9 +444,9 @@ async def _resume(office: Office, params: dict[str, Any]) -> dict[str, Any]:
             record(db, by, "switched_off", Switch(scope, target, "", by, at).label, {})
         return changed
 
-    was = await office.ledger.write(write)
-    await office.changed()
-    remaining = [each.label for each in switches(office.ledger.db)]
+    was = await context.ledger.write(write)
+    await context.changed()
+    remaining = [each.label for each in switches(context.ledger.db)]
     return {
         "entries": "on" if not remaining else "still off elsewhere",
         "scope": scope.value,
@@ -453,7 +457,7 @@ async def _resume(office: Office, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _scope(
-    office: Office, params: dict[str, Any], *, known_only: bool = True
+    context: EngineContext, params: dict[str, Any], *, known_only: bool = True
 ) -> tuple[SwitchScope, str]:
     try:
         scope = SwitchScope(params.get("scope"))
@@ -464,13 +468,13 @@ def _scope(
     if scope is SwitchScope.ALL:
         return scope, ""
     target = text(params, "target")
-    if known_only and target not in (names := _targets(office, scope)):
+    if known_only and target not in (names := _targets(context, scope)):
         raise NothingThere(no_such(scope.value, target, names))
     return scope, target
 
 
-def _targets(office: Office, scope: SwitchScope) -> list[str]:
-    db = office.ledger.db
+def _targets(context: EngineContext, scope: SwitchScope) -> list[str]:
+    db = context.ledger.db
     match scope:
         case SwitchScope.ACCOUNT:
             return [each.name for each in accounts(db)]
@@ -483,7 +487,7 @@ def _targets(office: Office, scope: SwitchScope) -> list[str]:
 # Webhook secrets
 
 
-async def _rotate(office: Office, params: dict[str, Any]) -> dict[str, Any]:
+async def _rotate(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
     """Give a strategy's webhook a new secret; the old ones hold until the overlap ends (0: from now
     on they are refused).
     """
@@ -494,7 +498,7 @@ async def _rotate(office: Office, params: dict[str, Any]) -> dict[str, Any]:
         or not 0 <= overlap_h <= OVERLAP_H_MAX
     ):
         raise InvalidValue("overlap_hours", f"a whole number from 0 to {OVERLAP_H_MAX}", overlap_h)
-    db, now = office.ledger.db, office.clock.now()
+    db, now = context.ledger.db, context.clock.now()
     strategy = strategy_named(db, name)
     if strategy is None:
         raise NothingThere(no_such("strategy", name, [each.name for each in strategies(db)]))
@@ -508,7 +512,7 @@ async def _rotate(office: Office, params: dict[str, Any]) -> dict[str, Any]:
         ),
         None,
     )
-    source = office.plugins().webhook_sources.get(strategy.source)
+    source = context.plugins().webhook_sources.get(strategy.source)
     if endpoint is None or source is None:
         raise NothingThere(
             f"strategy {name} has no webhook here (kind {strategy.kind}, source {strategy.source})"
@@ -516,7 +520,7 @@ async def _rotate(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     before = secrets_in_use(db, endpoint.id)
     until = now + timedelta(hours=overlap_h)
     secret = await rotate_secret(
-        office, endpoint, name, source, until, text(params, "by", "operator"), asked_from(params)
+        context, endpoint, name, source, until, text(params, "by", "operator"), asked_from(params)
     )
     still = [
         {"last_used": jsonable(used), "last_used_from": where}
@@ -525,7 +529,7 @@ async def _rotate(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     ]
     return {
         "strategy": name,
-        "webhook_url": f"{office.webhook_address}/api/webhooks/copy-trading/{endpoint.id}",
+        "webhook_url": f"{context.webhook_address}/api/webhooks/copy-trading/{endpoint.id}",
         "secret": secret.reveal(),
         "old_secrets_valid_until": until.isoformat(),
         "old_secrets": still,
@@ -549,12 +553,12 @@ def chosen_notifiers(config: Config, plugins: Plugins) -> tuple[Notifier, ...]:
     return tuple(plugins.notifiers[name] for name in config.operator.alerts)
 
 
-async def _alerts(office: Office, params: dict[str, Any]) -> dict[str, Any]:
-    db, hours = office.ledger.db, params.get("hours", 24)
+async def _alerts(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
+    db, hours = context.ledger.db, params.get("hours", 24)
     if isinstance(hours, bool) or not isinstance(hours, int) or not 1 <= hours <= 24 * 366:
         raise InvalidValue("hours", "a whole number from 1 to 8784", hours)
-    found = newest_alerts(db, office.clock.now() - timedelta(hours=hours), 200)
-    channels = {name: asdict(channel_state(db, name)) for name in office.config.operator.alerts}
+    found = newest_alerts(db, context.clock.now() - timedelta(hours=hours), 200)
+    channels = {name: asdict(channel_state(db, name)) for name in context.config.operator.alerts}
     words = ("sentence", "done", "do", "otherwise", "wakes", "subject", "count", "number")
     rows = [
         {
@@ -567,15 +571,15 @@ async def _alerts(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     return {"alerts": rows, "channels": channels}
 
 
-async def _alert_test(office: Office, params: dict[str, Any]) -> dict[str, Any]:
+async def _alert_test(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
     """Send a test through one channel now, past the outbox, and say what came of it."""
     channel, by = text(params, "channel"), text(params, "by", "operator")
-    notifiers = office.plugins().notifiers
+    notifiers = context.plugins().notifiers
     if channel not in notifiers:
         raise NothingThere(no_such("channel", channel, sorted(notifiers)))
     try:
         await deliver(
-            notifiers[channel], Alert(0, AlertCode.TEST, channel, office.clock.now(), {"by": by})
+            notifiers[channel], Alert(0, AlertCode.TEST, channel, context.clock.now(), {"by": by})
         )
     except Exception as error:  # the boundary to a plugin: whatever it raised is the answer
         return {

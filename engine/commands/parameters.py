@@ -7,11 +7,11 @@ from functools import cache
 from importlib.metadata import version
 from typing import Any
 
+from engine.context import EngineContext
 from engine.domain.errors import InvalidValue
 from engine.ledger.audit import SHELL
-from engine.office import Office
 
-Run = Callable[[Office, dict[str, Any]], Awaitable[dict[str, Any]]]
+Run = Callable[[EngineContext, dict[str, Any]], Awaitable[dict[str, Any]]]
 """One command."""
 
 

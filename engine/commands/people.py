@@ -6,8 +6,7 @@ from functools import cache, partial
 from typing import Any, Final
 
 from engine.commands.parameters import Run, asked_from, jsonable, no_such, text
-from engine.desks.identity import make_invitation, make_link
-from engine.desks.mastering import become_master
+from engine.context import EngineContext, NothingThere
 from engine.domain.errors import InvalidValue
 from engine.domain.identifiers import parse_name
 from engine.domain.person import Person, Role, parse_role
@@ -27,14 +26,15 @@ from engine.ledger.identity import (
 )
 from engine.ledger.people import insert_person, strategies, strategy_named
 from engine.ledger.sessions import invitations, revoke_sessions, revoke_ticket, sessions_of
-from engine.office import NothingThere, Office
+from engine.services.identity import make_invitation, make_link
+from engine.services.mastering import become_master
 
 
-async def _users(office: Office, params: dict[str, Any]) -> dict[str, Any]:
+async def _users(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
     """Read people with roles and factors: all of them, or the first ``limit`` whose name contains
     ``search``.
     """
-    db, now = office.ledger.db, office.clock.now()
+    db, now = context.ledger.db, context.clock.now()
     search, limit = text(params, "search", ""), params.get("limit", -1)
     total = count_people(db, search)
     shown = all_people(db, search, limit if isinstance(limit, int) else -1)
@@ -57,23 +57,23 @@ async def _users(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     return {"users": rows, "total": total, "asked_to_be_master": asked}
 
 
-def _person(office: Office, name: str) -> Person:
-    found = person_named(office.ledger.db, name)
+def _person(context: EngineContext, name: str) -> Person:
+    found = person_named(context.ledger.db, name)
     if found is None:
         raise NothingThere(
-            no_such("person", name, [each.name for each in all_people(office.ledger.db)])
+            no_such("person", name, [each.name for each in all_people(context.ledger.db)])
         )
     return found
 
 
-async def _operator_create(office: Office, params: dict[str, Any]) -> dict[str, Any]:
+async def _operator_create(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
     """Make an operator, or make a person one, and give a one-time link to set password and second
     factor.
     """
     name, by = parse_name(text(params, "name")), text(params, "by", "operator")
-    db, now, key = office.ledger.db, office.clock.now(), await office.audit_key()
+    db, now, key = context.ledger.db, context.clock.now(), await context.audit_key()
     known = person_named(db, name)
-    new = None if known is not None else new_person(await office.open_vault(), name)
+    new = None if known is not None else new_person(await context.open_vault(), name)
     identifier = known.id if known is not None else new.id if new is not None else None
     assert identifier is not None
 
@@ -86,38 +86,38 @@ async def _operator_create(office: Office, params: dict[str, Any]) -> dict[str, 
             writing, key, by, "role_given", name, {"role": "operator"}, now, asked_from(params)
         )
 
-    await office.ledger.write(write)
-    return await _linked(office, person(db, identifier), by, asked_from(params))
+    await context.ledger.write(write)
+    return await _linked(context, person(db, identifier), by, asked_from(params))
 
 
-async def _link(office: Office, params: dict[str, Any]) -> dict[str, Any]:
+async def _link(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
     """Make a one-time sign-in link for somebody."""
     return await _linked(
-        office,
-        _person(office, text(params, "name")),
+        context,
+        _person(context, text(params, "name")),
         text(params, "by", "operator"),
         asked_from(params),
     )
 
 
-async def _linked(office: Office, who: Person, by: str, address: str) -> dict[str, Any]:
-    token = await make_link(office, who.id, by, address)
+async def _linked(context: EngineContext, who: Person, by: str, address: str) -> dict[str, Any]:
+    token = await make_link(context, who.id, by, address)
     return {
         "name": who.name,
         "roles": sorted(each.value for each in who.roles),
-        "link": f"{office.webhook_address}/welcome/{token}",
+        "link": f"{context.webhook_address}/welcome/{token}",
         "holds_minutes": 10,
     }
 
 
-async def _role(office: Office, params: dict[str, Any]) -> dict[str, Any]:
+async def _role(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
     """Give or take a role; a person's sessions end, because a privilege changed."""
     who, role, by = (
-        _person(office, text(params, "name")),
+        _person(context, text(params, "name")),
         parse_role(params.get("role")),
         text(params, "by", "operator"),
     )
-    taking, now, key = params.get("take") is True, office.clock.now(), await office.audit_key()
+    taking, now, key = params.get("take") is True, context.clock.now(), await context.audit_key()
 
     def write(db: Database) -> bool:
         if taking:
@@ -140,9 +140,9 @@ async def _role(office: Office, params: dict[str, Any]) -> dict[str, Any]:
             )
         return changed
 
-    changed = await office.ledger.write(write)
-    await office.changed()
-    now_has = person(office.ledger.db, who.id)
+    changed = await context.ledger.write(write)
+    await context.changed()
+    now_has = person(context.ledger.db, who.id)
     return {
         "name": who.name,
         "changed": changed,
@@ -150,14 +150,14 @@ async def _role(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-async def _decide_master(office: Office, params: dict[str, Any]) -> dict[str, Any]:
+async def _decide_master(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
     """Decide about somebody's wish to publish strategies."""
     who, by, grant = (
-        _person(office, text(params, "name")),
+        _person(context, text(params, "name")),
         text(params, "by", "operator"),
         params.get("grant") is True,
     )
-    now, key = office.clock.now(), await office.audit_key()
+    now, key = context.clock.now(), await context.audit_key()
 
     def write(db: Database) -> bool:
         if not decide_master_request(db, who.id, grant, by, now):
@@ -177,13 +177,13 @@ async def _decide_master(office: Office, params: dict[str, Any]) -> dict[str, An
         )
         return True
 
-    if not await office.ledger.write(write):
+    if not await context.ledger.write(write):
         raise NothingThere(f"{who.name} does not wait for a decision")
-    await office.changed()
+    await context.changed()
     return {"name": who.name, "granted": grant}
 
 
-async def _invite(office: Office, params: dict[str, Any]) -> dict[str, Any]:
+async def _invite(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
     """Make an invitation."""
     role, by = parse_role(params.get("role", "follower")), text(params, "by", "operator")
     named, uses, days = text(params, "strategy", ""), params.get("uses", 1), params.get("days", 7)
@@ -194,36 +194,36 @@ async def _invite(office: Office, params: dict[str, Any]) -> dict[str, Any]:
         or not isinstance(days, int)
     ):
         raise InvalidValue("uses, days", "whole numbers", f"{uses}, {days}")
-    strategy = strategy_named(office.ledger.db, named) if named else None
+    strategy = strategy_named(context.ledger.db, named) if named else None
     if named and strategy is None:
         raise NothingThere(
-            no_such("strategy", named, [each.name for each in strategies(office.ledger.db)])
+            no_such("strategy", named, [each.name for each in strategies(context.ledger.db)])
         )
     token, row = await make_invitation(
-        office, role, None if strategy is None else strategy.id, uses, days, by, asked_from(params)
+        context, role, None if strategy is None else strategy.id, uses, days, by, asked_from(params)
     )
     return {
-        "link": f"{office.webhook_address}/join?invite={token}",
+        "link": f"{context.webhook_address}/join?invite={token}",
         "id": row.id,
         "role": role.value,
         "uses": uses,
         "until": row.expires_at.isoformat(),
-        "sign_up": office.config.web.sign_up,
+        "sign_up": context.config.web.sign_up,
     }
 
 
-async def _invitations(office: Office, params: dict[str, Any]) -> dict[str, Any]:
+async def _invitations(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
     return {
         "invitations": [
             jsonable(asdict(each)) | {"role": each.role.value}
-            for each in invitations(office.ledger.db, office.clock.now())
+            for each in invitations(context.ledger.db, context.clock.now())
         ]
     }
 
 
-async def _revoke_invitation(office: Office, params: dict[str, Any]) -> dict[str, Any]:
+async def _revoke_invitation(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
     identifier, by = text(params, "id"), text(params, "by", "operator")
-    now, key = office.clock.now(), await office.audit_key()
+    now, key = context.clock.now(), await context.audit_key()
 
     def write(db: Database) -> bool:
         if not revoke_ticket(db, identifier):
@@ -231,19 +231,19 @@ async def _revoke_invitation(office: Office, params: dict[str, Any]) -> dict[str
         append_audit(db, key, by, "invitation_revoked", identifier, {}, now, asked_from(params))
         return True
 
-    if not await office.ledger.write(write):
+    if not await context.ledger.write(write):
         raise NothingThere(
             f"no invitation {identifier} holds any more; rexalgo invite list shows those that do"
         )
     return {"id": identifier, "revoked": True}
 
 
-async def _audit(office: Office, params: dict[str, Any]) -> dict[str, Any]:
+async def _audit(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
     limit, before = params.get("limit", 50), params.get("before")
     if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= 1_000:
         raise InvalidValue("limit", "a whole number from 1 to 1000", limit)
     found = audit_rows(
-        office.ledger.db,
+        context.ledger.db,
         limit,
         before if isinstance(before, int) else None,
         text(params, "search", ""),
@@ -251,11 +251,13 @@ async def _audit(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     return {"audit": [jsonable(asdict(each)) for each in found]}
 
 
-async def _audit_verify(office: Office, params: dict[str, Any]) -> dict[str, Any]:
+async def _audit_verify(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
     """Walk the whole chain of seals, and through a former end where one is known."""
-    known, vault = text(params, "known", ""), await office.open_vault()
-    key_of = cache(partial(audit_key_of, office.ledger.db, vault))
-    return asdict(verify_audit(office.ledger.db, key_of, parse_audit_end(known) if known else None))
+    known, vault = text(params, "known", ""), await context.open_vault()
+    key_of = cache(partial(audit_key_of, context.ledger.db, vault))
+    return asdict(
+        verify_audit(context.ledger.db, key_of, parse_audit_end(known) if known else None)
+    )
 
 
 PEOPLE: Final[Mapping[str, Run]] = {

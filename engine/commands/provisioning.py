@@ -14,6 +14,7 @@ import trio
 
 from engine.commands.auditing import recorder
 from engine.commands.parameters import Run, text
+from engine.context import EngineContext
 from engine.decisions.preflight import SymbolNeed
 from engine.decisions.sizing import TAKER_FEE_BPS
 from engine.decisions.terms import TermsFacts, TermsWarning, warn_of_strategy, warn_of_terms
@@ -33,23 +34,22 @@ from engine.ledger.people import (
 )
 from engine.market.comparing import listed_now, read_contracts
 from engine.market.feed import MarketFeed
-from engine.office import Office
 from engine.ports.market_data import Quote
 from engine.provisioning import ProvisionResult, provision
-from engine.provisioning.exchange_places import exchange_context, exchange_places
+from engine.provisioning.exchange_setup import exchange_context, exchange_setup
 
 COMPARED_WITHIN_S: Final = 10.0
 ACCOUNTS_WITHIN_S: Final = 5.0
 
 
-async def _provision(office: Office, params: dict[str, Any]) -> dict[str, Any]:
+async def _provision(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
     table = params.get("table")
     if not isinstance(table, dict):
         raise InvalidValue("table", "the declarations as a table")
-    async with office.one_at_a_time:
-        plugins = office.plugins()
+    async with context.one_at_a_time:
+        plugins = context.plugins()
         record, by, file = (
-            await recorder(office, params),
+            await recorder(context, params),
             text(params, "by", "operator"),
             text(params, "file", "the file"),
         )
@@ -65,32 +65,32 @@ async def _provision(office: Office, params: dict[str, Any]) -> dict[str, Any]:
                 )
 
         result = await provision(
-            office.ledger,
-            await office.open_vault(),
+            context.ledger,
+            await context.open_vault(),
             plugins,
             table,
-            places=exchange_places(office.config, plugins, office.clock),
-            now=office.clock.now(),
-            webhook_address=office.webhook_address,
+            places=exchange_setup(context.config, plugins, context.clock),
+            now=context.clock.now(),
+            webhook_address=context.webhook_address,
             file=file,
             also=write_down,
         )
-        await office.changed()
-    async with _feeds(office) as feeds:
-        warnings, unread = await _compare(office, feeds, result)
+        await context.changed()
+    async with _feeds(context) as feeds:
+        warnings, unread = await _compare(context, feeds, result)
     return {**result.as_json(), "warnings": warnings, "not_read": unread}
 
 
 @asynccontextmanager
-async def _feeds(office: Office) -> AsyncIterator[Mapping[str, MarketFeed]]:
+async def _feeds(context: EngineContext) -> AsyncIterator[Mapping[str, MarketFeed]]:
     """Give the feeds of the running engine, else feeds that end with the block."""
-    if office.live is not None:
-        yield office.feeds
+    if context.live is not None:
+        yield context.feeds
         return
-    plugins = office.plugins()
+    plugins = context.plugins()
     feeds = {
         name: MarketFeed(
-            adapter, exchange_context(office.config, plugins, name, office.clock), office.clock
+            adapter, exchange_context(context.config, plugins, name, context.clock), context.clock
         )
         for name, adapter in plugins.exchanges.items()
     }
@@ -120,18 +120,18 @@ def _agreed(db: Database, made: ProvisionResult) -> list[Agreed]:
 
 
 async def _compare(
-    office: Office, feeds: Mapping[str, MarketFeed], made: ProvisionResult
+    context: EngineContext, feeds: Mapping[str, MarketFeed], made: ProvisionResult
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Return what is absurd about the strategies and agreements that a file names, and whose money
     was not read.
     """
-    db = office.ledger.db
+    db = context.ledger.db
     plans = [row for each in made.strategies if (row := strategy_named(db, each.name)) is not None]
     agreed = _agreed(db, made)
     used = {account.exchange for account, _, _ in agreed} or set(feeds)
     market = _Market(
         {name: feed for name, feed in feeds.items() if name in used},
-        office.config.engine.price_age_s,
+        context.config.engine.price_age_s,
     )
     with trio.move_on_after(COMPARED_WITHIN_S):
         await market.read(
@@ -142,7 +142,7 @@ async def _compare(
             },
             [each for plan in (*plans, *(plan for _, plan, _ in agreed)) for each in plan.symbols],
         )
-    reports = await _reports(office, [account for account, _, _ in agreed])
+    reports = await _reports(context, [account for account, _, _ in agreed])
     found = _Found()
     for plan in plans:
         found.add(
@@ -156,9 +156,9 @@ async def _compare(
             plan.leverage,
             market.needs(account, plan, policy),
             reports.get(account.name),
-            office.config.limits,
+            context.config.limits,
             Ratio(TAKER_FEE_BPS),
-            office.config.engine.entry_age_s,
+            context.config.engine.entry_age_s,
         )
         found.add(f"terms of {plan.name}", account.name, warn_of_terms(facts))
         await trio.lowlevel.checkpoint()
@@ -166,12 +166,14 @@ async def _compare(
     return found.as_json(), unread
 
 
-async def _reports(office: Office, accounts: Sequence[AccountRow]) -> dict[str, AccountReport]:
+async def _reports(
+    context: EngineContext, accounts: Sequence[AccountRow]
+) -> dict[str, AccountReport]:
     """Return the newest reading of each account, waiting a little for those that just came."""
-    if office.live is None:
+    if context.live is None:
         return {}
     wanted = {each.id for each in accounts}
-    tasks = [each for each in office.live.tasks() if each.account.id in wanted]
+    tasks = [each for each in context.live.tasks() if each.account.id in wanted]
     with trio.move_on_after(ACCOUNTS_WITHIN_S):
         for task in tasks:
             await task.account.wait_read()

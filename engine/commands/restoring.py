@@ -10,12 +10,12 @@ from typing import Any, Final
 
 from engine.commands.auditing import recorder
 from engine.commands.parameters import Run, text
+from engine.context import EngineContext, NothingThere
 from engine.decisions.reconciliation import Changed, OwnPosition, Plan, Told, digest, words_of
 from engine.domain.errors import RexAlgoError
 from engine.ledger import Database
 from engine.ledger.stillness import EVERYBODY, Still, end_stillness, read_still
 from engine.live import LiveAccount, LiveAccounts
-from engine.office import NothingThere, Office
 
 _LOG = logging.getLogger("rexalgo.restore")
 SHOWN: Final = 20
@@ -36,21 +36,21 @@ def _chosen(live: LiveAccounts, still: Sequence[Still]) -> list[LiveAccount]:
     )
 
 
-async def _reconcile_all(office: Office, params: dict[str, Any]) -> dict[str, Any]:
+async def _reconcile_all(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
     """Show the plan of every account, or of those that stand still where some do; nothing is
     changed.
     """
-    if office.live is None:
+    if context.live is None:
         raise NothingThere(
             "the exchange must be read for that, and no server runs here: rexalgo serve"
         )
-    still = read_still(office.ledger.db)
+    still = read_still(context.ledger.db)
     chosen = (
-        _chosen(office.live, still)
+        _chosen(context.live, still)
         if still
-        else sorted(office.live.tasks(), key=lambda each: each.account.name)
+        else sorted(context.live.tasks(), key=lambda each: each.account.name)
     )
-    found = await office.live.plans(chosen)
+    found = await context.live.plans(chosen)
     for each, plan in found.items():
         note_shown(each, plan)
     return {
@@ -89,20 +89,20 @@ def _digest(plan: Plan | str) -> str:
     return UNREADABLE if isinstance(plan, str) else digest(plan)
 
 
-async def _confirm(office: Office, params: dict[str, Any]) -> dict[str, Any]:
+async def _confirm(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
     """Let orders out again, with every shown plan written down; an account that could not be read
     goes on standing still.
     """
-    by, at = text(params, "by", "operator"), office.clock.now()
-    still = read_still(office.ledger.db)
+    by, at = text(params, "by", "operator"), context.clock.now()
+    still = read_still(context.ledger.db)
     if not still:
         raise NothingThere("nothing stands still here: there is nothing to confirm")
-    if office.live is None:
+    if context.live is None:
         raise NothingThere(
             "each account must be read for that, and no server runs here: rexalgo serve, then "
             "rexalgo reconcile --plan"
         )
-    found = await office.live.plans(_chosen(office.live, still))
+    found = await context.live.plans(_chosen(context.live, still))
     problems = [why for each, plan in found.items() if (why := _why_not(each, plan))]
     if problems:
         more = f"\n  and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
@@ -116,7 +116,7 @@ async def _confirm(office: Office, params: dict[str, Any]) -> dict[str, Any]:
         for each, plan in found.items()
         if isinstance(plan, str)
     ]
-    record = await recorder(office, params)
+    record = await recorder(context, params)
 
     def write(db: Database) -> int:
         for task, plan in found.items():
@@ -133,15 +133,15 @@ async def _confirm(office: Office, params: dict[str, Any]) -> dict[str, Any]:
         return ended
 
     try:
-        ended = await office.ledger.write(write)
+        ended = await context.ledger.write(write)
     except Changed as error:
         raise NotConfirmed(
             f"nothing was confirmed: {error}; run rexalgo reconcile --plan and read it"
         ) from None
-    _note_end(office)
+    _note_end(context)
     for each in found:
         each.go_on()
-    await office.changed()
+    await context.changed()
     return {
         "confirmed": len(found) - len(unread),
         "still": {each.name: each.cause for each in unread},
@@ -157,11 +157,11 @@ def _why_not(task: LiveAccount, plan: Plan | str) -> str:
     return ""
 
 
-def _note_end(office: Office) -> None:
-    if office.mark is None:
+def _note_end(context: EngineContext) -> None:
+    if context.mark is None:
         return
     try:
-        office.mark.confirm(office.clock.now())
+        context.mark.confirm(context.clock.now())
     except OSError as error:  # the next start stands still once more, which does no harm
         _LOG.error("where the confirmed ledger ends could not be noted beside it: %s", error)
 

@@ -11,9 +11,9 @@ from statistics import median
 from typing import Any, Final
 
 from engine.commands.parameters import Run, installed_version, jsonable
+from engine.context import EngineContext
 from engine.ledger.deliveries import refusals
 from engine.live import KnownAccount
-from engine.office import Office
 from engine.plugin.api import PLUGIN_API_VERSION
 from engine.plugin.host import list_installed
 from engine.plugin.kit_record import is_proven, read_record
@@ -34,13 +34,13 @@ LIBRARIES: Final = (
 )
 
 
-async def _system(office: Office, params: dict[str, Any]) -> dict[str, Any]:
+async def _system(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
     """Tell versions, disk, ledger, clock and the newest backup in this place's folder."""
-    config, now = office.config, office.clock.now()
+    config, now = context.config, context.clock.now()
     disk = shutil.disk_usage(config.data_dir)
     backups = sorted(config.folder.glob("backup-*.sqlite3"), key=lambda each: each.stat().st_mtime)
     newest = None if not backups else datetime.fromtimestamp(backups[-1].stat().st_mtime, UTC)
-    feeds = {} if office.live is None else _feeds(office)
+    feeds = {} if context.live is None else _feeds(context)
     return {
         "versions": {
             "rexalgo": installed_version("rexalgo"),
@@ -56,30 +56,30 @@ async def _system(office: Office, params: dict[str, Any]) -> dict[str, Any]:
             / 2**20,
             1,
         ),
-        "ledger_healthy": office.ledger.healthy,
+        "ledger_healthy": context.ledger.healthy,
         "now": now.isoformat(),
         "newest_backup": None if newest is None else newest.isoformat(),
         "backup_age_hours": None
         if newest is None
         else round((now - newest).total_seconds() / 3600, 1),
-        "public_url": office.webhook_address,
+        "public_url": context.webhook_address,
         "exchanges": feeds,
     }
 
 
-def _feeds(office: Office) -> dict[str, Any]:
+def _feeds(context: EngineContext) -> dict[str, Any]:
     """Tell for each exchange how its market data does, and how far its clock is ahead of ours
     (seconds; None: it told none).
     """
-    assert office.live is not None
+    assert context.live is not None
     told: dict[str, Any] = {}
-    for exchange in {each.exchange for each in office.live.accounts}:
-        mine = [each for each in office.live.accounts if each.exchange == exchange]
+    for exchange in {each.exchange for each in context.live.accounts}:
+        mine = [each for each in context.live.accounts if each.exchange == exchange]
         read = [each.report.as_of for each in mine if each.report is not None]
         told[exchange] = {
             "accounts": len(mine),
             "read": len(read),
-            "problem": office.feeds[exchange].problem,
+            "problem": context.feeds[exchange].problem,
             "newest_reading": max(read).isoformat() if read else None,
             "clock_ahead_s": _ahead_s(mine),
         }
@@ -92,11 +92,11 @@ def _ahead_s(mine: list[KnownAccount]) -> float | None:
     return round(median(known), 1) if known else None
 
 
-async def _plugins(office: Office, params: dict[str, Any]) -> dict[str, Any]:
+async def _plugins(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
     """List what is installed: version, whether it is enabled, what it provides, its kit record.
     Settings hold no secrets.
     """
-    config, loaded = office.config, {each.name: each for each in office.plugins().loaded}
+    config, loaded = context.config, {each.name: each for each in context.plugins().loaded}
     rows = []
     for each in list_installed():
         record, here = read_record(config.data_dir, each.name), loaded.get(each.name)
@@ -120,9 +120,9 @@ async def _plugins(office: Office, params: dict[str, Any]) -> dict[str, Any]:
     return {"plugins": rows, "plugin_api": PLUGIN_API_VERSION}
 
 
-async def _refusals(office: Office, params: dict[str, Any]) -> dict[str, Any]:
+async def _refusals(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
     """List the newest deliveries that were not taken."""
-    rows = refusals(office.ledger.db, 100)
+    rows = refusals(context.ledger.db, 100)
     return {
         "refusals": [
             {"strategy": name, "source": source, **jsonable(asdict(each))}

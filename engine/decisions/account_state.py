@@ -31,7 +31,7 @@ class AccountFacts:
     read, ``foreign`` counts orders with our mark that the ledger lacks, ``unproven`` orders without
     trace that a person must look at, ``check`` is its last check, ``live_agreements`` counts
     strategies whose entries it copies now, ``stopped`` those whose entries it does not,
-    ``standing`` what the engine opened and has not closed; ``waiting`` says which orders are late,
+    ``open_shares`` what the engine opened and has not closed; ``waiting`` says which orders are late,
     and since when.
     """
 
@@ -45,7 +45,7 @@ class AccountFacts:
     live_agreements: int
     watching: int
     stopped: int = 0
-    standing: int = 0
+    open_shares: int = 0
     waiting: str = ""
 
 
@@ -94,7 +94,7 @@ def _state(facts: AccountFacts) -> StateTold:
         by = f"Switched for {widest.label} by {widest.set_by}."
         if widest.level is not SwitchLevel.FLATTEN:
             return StateTold(AccountState.REDUCE_ONLY, f"Positions can only shrink. {by}")
-        if not facts.standing:
+        if not facts.open_shares:
             return StateTold(
                 AccountState.PAUSED,
                 f"Flat: nothing that the engine opened is left, and no new trades are taken. {by}",

@@ -87,7 +87,13 @@ from engine.domain.instrument import Instrument
 from engine.domain.order import OrderIntent, OrderSide
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.domain.signal import NO_ORDER_KEY, Action, OrderKey, OrderType, PositionSide, Signal
-from engine.domain.subscription import BelowMinimum, Mode, RiskLimits, Standing, Subscription
+from engine.domain.subscription import (
+    BelowMinimum,
+    Mode,
+    RiskLimits,
+    Subscription,
+    SubscriptionState,
+)
 from engine.ports.market_data import Quote
 
 _TENTH: Final = Decimal("0.1")
@@ -334,11 +340,11 @@ def _changed_meanwhile(context: EntryContext) -> Outcome | None:
     )
 
 
-_STANDING: Final = {
-    Standing.PAUSED: OutcomeCode.SKIPPED_PAUSED,
-    Standing.LEFT: OutcomeCode.SKIPPED_LEFT,
-    Standing.CONSENT: OutcomeCode.SKIPPED_CONSENT,
-    Standing.STRATEGY_PAUSED: OutcomeCode.SKIPPED_STRATEGY_OFF,
+_OF_STATE: Final = {
+    SubscriptionState.PAUSED: OutcomeCode.SKIPPED_PAUSED,
+    SubscriptionState.LEFT: OutcomeCode.SKIPPED_LEFT,
+    SubscriptionState.CONSENT: OutcomeCode.SKIPPED_CONSENT,
+    SubscriptionState.STRATEGY_PAUSED: OutcomeCode.SKIPPED_STRATEGY_OFF,
 }
 
 
@@ -346,7 +352,7 @@ def takes_entries(subscription: Subscription) -> Outcome | None:
     """Say why an agreement takes no entries now, or None where it does; looked at again at the last
     line.
     """
-    code = _STANDING.get(subscription.standing)
+    code = _OF_STATE.get(subscription.state)
     return None if code is None else Outcome(code)
 
 

@@ -168,7 +168,7 @@ class CopyPolicy:
     allow_own_position: bool = False
 
 
-class Standing(Enum):
+class SubscriptionState(Enum):
     """Whether an agreement takes entries now. Whatever it is, exits are always copied."""
 
     ACTIVE = "active"
@@ -190,7 +190,7 @@ class Subscription:
     account: AccountId
     strategy: StrategyId
     policy: CopyPolicy
-    standing: Standing = Standing.ACTIVE
+    state: SubscriptionState = SubscriptionState.ACTIVE
 
 
 SIZING_FIELD = {

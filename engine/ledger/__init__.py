@@ -100,7 +100,7 @@ class Ledger:
 
     def on_commit(self, listener: Callable[[], None]) -> None:
         """Have ``listener`` called (synchronously, in the loop) after each write: it rings a
-        doorbell, nothing more.
+        wakeup, nothing more.
         """
         self._listeners.append(listener)
 

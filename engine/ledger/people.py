@@ -17,7 +17,7 @@ import apsw
 
 from engine.domain.amounts import Ratio, plain
 from engine.domain.identifiers import AccountId, EndpointId, PersonId, StrategyId, Symbol
-from engine.domain.subscription import CopyPolicy, Standing, Subscription
+from engine.domain.subscription import CopyPolicy, Subscription, SubscriptionState
 from engine.ledger.codec import dump, from_us, read_policy, to_us, write_policy
 from engine.ledger.query import Row, fetch_all, fetch_one
 from engine.ledger.root_keys import refuse_disabled
@@ -468,7 +468,9 @@ def _reader() -> Callable[[Row], Subscription]:
     def read(row: Row) -> Subscription:
         text = row[3]
         policy = policies.get(text) or policies.setdefault(text, read_policy(text))
-        return Subscription(row[0], AccountId(row[1]), StrategyId(row[2]), policy, Standing(row[4]))
+        return Subscription(
+            row[0], AccountId(row[1]), StrategyId(row[2]), policy, SubscriptionState(row[4])
+        )
 
     return read
 

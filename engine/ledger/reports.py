@@ -161,7 +161,7 @@ def why(db: apsw.Connection, signal: str, account_name: str) -> WhyView | None:
     """Read what became of a signal for one follower; None where there is no such copy. ``signal``:
     see ``signal_number``.
 
-    What it waits for, what stands and whose move it is now: ``desks.explaining``.
+    What it waits for, what stands and whose move it is now: ``services.explaining``.
     """
     number = signal_number(db, signal)
     row = None if number is None else fetch_one(db, _WHY, (number, account_name))

@@ -33,7 +33,7 @@ from decimal import ROUND_DOWN, Context
 from typing import Final
 
 from plugins.tradingview.fields import Field, Fields
-from plugins.tradingview.standing import (
+from plugins.tradingview.stated_position import (
     FLAT,
     Stand,
     only_reduces,

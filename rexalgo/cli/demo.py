@@ -400,7 +400,7 @@ def _table(followers: int) -> dict[str, object]:
 
 
 def _trader() -> dict[str, object]:
-    """Declare the trader whom a visitor may be: copies live, within limits that some signals meet."""
+    """Declare the trader whom a user may be: copies live, within limits that some signals meet."""
     terms: dict[str, object] = {
         "sizing": {"mode": "fixed_margin", "margin": "25"},
         "limits": {"open_positions": 1},

@@ -68,10 +68,10 @@ def init(
     """
     target = (folder or (where if where.is_dir() else where.parent)).absolute()
     files = (target / "rexalgo.toml", target / ".env")
-    standing = [str(file) for file in files if file.exists()]
-    if standing:
+    present = [str(file) for file in files if file.exists()]
+    if present:
         raise CliError(
-            f"{' and '.join(standing)} stand(s) there already; nothing was written. Move it away, "
+            f"{' and '.join(present)} stand(s) here already; nothing was written. Move it away, "
             "or use --dir",
             Exit.REFUSED,
         )

@@ -85,7 +85,7 @@ async def serving(
     """Serve while the block runs. At its end: no new claims at once, then the web drains, then the
     engine ends within 8.5 s.
 
-    ``demo_people``: whom a visitor on this machine may be, without any factor; for ``rexalgo demo``
+    ``demo_people``: whom a user on this machine may be, without any factor; for ``rexalgo demo``
     alone.
     """
     web, stop = config.web, trio.Event()

@@ -14,6 +14,7 @@ import trio
 from engine.actors.clock import SystemClock
 from engine.commands.keys import KEYS
 from engine.commands.people import PEOPLE
+from engine.context import EngineContext, NothingThere
 from engine.domain.errors import InvalidValue, RexAlgoError
 from engine.domain.identifiers import AccountId
 from engine.keys.keyring import Keyring
@@ -38,7 +39,6 @@ from engine.ledger.people import (
     set_declared,
 )
 from engine.ledger.root_keys import RootKeyDisabled, put_audit_key, rewrap_of, root_keys
-from engine.office import NothingThere, Office
 from engine.ports.secret import Secret
 from engine.settings.config import load_config
 from engine.settings.secrets import SecretPlace
@@ -49,26 +49,26 @@ KID = OLD[:8]
 
 
 @dataclass
-class Desk:
+class Service:
     """Hold what commands work with, and the file where the root keys lie."""
 
-    office: Office
+    context: EngineContext
     file: Path
 
     @property
     def keyring(self) -> Keyring:
         """Return the keyring."""
-        assert self.office.keyring is not None
-        return self.office.keyring
+        assert self.context.keyring is not None
+        return self.context.keyring
 
     @property
     def db(self) -> Any:
         """Return the ledger's connection."""
-        return self.office.ledger.db
+        return self.context.ledger.db
 
     async def ask(self, command: str, **params: object) -> dict[str, Any]:
         """Run a command."""
-        return await {**KEYS, **PEOPLE}[command](self.office, params)
+        return await {**KEYS, **PEOPLE}[command](self.context, params)
 
     async def rewrap(self) -> dict[str, Any]:
         """Ask until a round is through."""
@@ -109,12 +109,12 @@ class Desk:
         return credentials_print(self.keyring.vault, "paper", {"secret": Secret(login)}, kid)
 
 
-def office_of(folder: Path, ledger: Ledger, place: SecretPlace, given: str) -> Office:
+def context_of(folder: Path, ledger: Ledger, place: SecretPlace, given: str) -> EngineContext:
     """Return what commands work with where no engine runs."""
     clock = SystemClock()
     keyring = Keyring(ledger, clock, place, Secret(given))
     config = load_config(folder, {})
-    return Office(
+    return EngineContext(
         config,
         ledger,
         clock,
@@ -126,34 +126,34 @@ def office_of(folder: Path, ledger: Ledger, place: SecretPlace, given: str) -> O
 
 
 @pytest.fixture
-async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+async def service(tmp_path: Path) -> AsyncIterator[Service]:
     file, ledger = tmp_path / "keys", Ledger.in_memory()
     file.write_text(OLD + "\n")
-    yield Desk(office_of(tmp_path, ledger, SecretPlace(str(file), file), OLD), file)
+    yield Service(context_of(tmp_path, ledger, SecretPlace(str(file), file), OLD), file)
     await ledger.aclose()
 
 
 async def test_data_keys_move_a_hundred_a_transaction_and_the_cursor_says_how_far(
-    desk: Desk,
+    service: Service,
 ) -> None:
-    people = [await desk.person(f"p{number}") for number in range(203)]
-    told = await desk.ask("key_rotate")
+    people = [await service.person(f"p{number}") for number in range(203)]
+    told = await service.ask("key_rotate")
     assert (told["made"], told["old"], told["left"]) == (True, [KID], 203)
-    assert desk.file.read_text().split(":")[0] == told["active"]
-    first = await desk.ask("key_rewrap", batches=1)
+    assert service.file.read_text().split(":")[0] == told["active"]
+    first = await service.ask("key_rewrap", batches=1)
     assert (first["moved"], first["left"], first["done"]) == (100, {KID: {"data_keys": 103}}, False)
-    at = rewrap_of(desk.db, told["active"])
+    at = rewrap_of(service.db, told["active"])
     assert at is not None
     assert (at.part, at.cursor, at.moved) == (
         "data_keys",
         sorted(each.id for each in people)[99],
         100,
     )
-    again = await desk.ask("key_rotate")  # a second one meanwhile goes on with the first
+    again = await service.ask("key_rotate")  # a second one meanwhile goes on with the first
     assert (again["made"], again["active"]) == (False, told["active"])
-    rest = await desk.ask("key_rewrap")
+    rest = await service.ask("key_rewrap")
     assert (rest["moved"], rest["left"], rest["done"]) == (103, {}, True)
-    assert await desk.ask("key_rewrap") == {
+    assert await service.ask("key_rewrap") == {
         "active": told["active"],
         "moved": 0,
         "left": {},
@@ -161,176 +161,183 @@ async def test_data_keys_move_a_hundred_a_transaction_and_the_cursor_says_how_fa
         "done": True,
     }
     for each in people:
-        key = person_key(desk.db, each.id)
+        key = person_key(service.db, each.id)
         assert (
-            desk.keyring.vault.unwrap(WrappedKey(key.id, key.person, key.kid, key.wrapped)).id
+            service.keyring.vault.unwrap(WrappedKey(key.id, key.person, key.kid, key.wrapped)).id
             == each.key.id
         )
 
 
-async def test_two_rotations_at_the_same_time_make_one_key(desk: Desk) -> None:
-    await desk.person("ann")
+async def test_two_rotations_at_the_same_time_make_one_key(service: Service) -> None:
+    await service.person("ann")
     async with trio.open_nursery() as nursery:
         for _ in range(3):
-            nursery.start_soon(desk.ask, "key_rotate")
-    assert len(desk.keyring.kids()) == 2
+            nursery.start_soon(service.ask, "key_rotate")
+    assert len(service.keyring.kids()) == 2
 
 
-async def test_a_login_finds_its_account_without_the_old_key(desk: Desk) -> None:
-    ann, twin = await desk.account("ann", "one"), await desk.account("ben", "two")
-    await desk.account("cat", "three")
-    await desk.ask("key_rotate")
+async def test_a_login_finds_its_account_without_the_old_key(service: Service) -> None:
+    ann, twin = await service.account("ann", "one"), await service.account("ben", "two")
+    await service.account("cat", "three")
+    await service.ask("key_rotate")
     remember_login(
-        desk.db, desk.print_of("two"), ann.id
+        service.db, service.print_of("two"), ann.id
     )  # who replaced a key meanwhile is marked by the new one, though another has it
     set_declared(
-        desk.db,
+        service.db,
         {
-            ("follower", "ann", "login"): desk.print_of("a former one", KID),
+            ("follower", "ann", "login"): service.print_of("a former one", KID),
             ("follower", "who", "login"): f"{KID}:00",
         },
     )
-    set_declared(desk.db, {("follower", "cat", "login"): "0badcafe:00"})
-    assert (await desk.rewrap())["done"]
-    assert account_of_login(desk.db, [desk.print_of("three")]) == "acc_cat"
-    assert account_of_login(desk.db, [desk.print_of("two")]) == ann.id
+    set_declared(service.db, {("follower", "cat", "login"): "0badcafe:00"})
+    assert (await service.rewrap())["done"]
+    assert account_of_login(service.db, [service.print_of("three")]) == "acc_cat"
+    assert account_of_login(service.db, [service.print_of("two")]) == ann.id
     marked = {
-        name: value for (_, name, field), value in declared(desk.db).items() if field == "login"
+        name: value for (_, name, field), value in declared(service.db).items() if field == "login"
     }
     assert marked == {
-        "ben": desk.print_of("two")
+        "ben": service.print_of("two")
     }  # what a person replaced, or nobody can compare, is forgotten
-    await desk.ask("key_remove", kid=KID)
-    assert account_credentials(desk.db, desk.keyring.vault, twin)["secret"].reveal() == "two"
+    await service.ask("key_remove", kid=KID)
+    assert account_credentials(service.db, service.keyring.vault, twin)["secret"].reveal() == "two"
 
 
-async def test_what_does_not_open_stays_is_counted_and_keeps_its_key(desk: Desk) -> None:
+async def test_what_does_not_open_stays_is_counted_and_keeps_its_key(service: Service) -> None:
     good, bad, torn = (
-        await desk.person("good"),
-        await desk.person("bad"),
-        await desk.account("torn", "x"),
+        await service.person("good"),
+        await service.person("bad"),
+        await service.account("torn", "x"),
     )
-    desk.db.execute("UPDATE person SET key_wrapped = zeroblob(72) WHERE id = ?", (bad.id,))
-    desk.db.execute("UPDATE account SET row_version = 7 WHERE id = ?", (torn.id,))
-    active = (await desk.ask("key_rotate"))["active"]
+    service.db.execute("UPDATE person SET key_wrapped = zeroblob(72) WHERE id = ?", (bad.id,))
+    service.db.execute("UPDATE account SET row_version = 7 WHERE id = ?", (torn.id,))
+    active = (await service.ask("key_rotate"))["active"]
     for _ in range(2):
-        told = await desk.rewrap()
+        told = await service.rewrap()
         assert (told["done"], told["left"]) == (
             False,
             {KID: {"data_keys": 1, "logins": 1, "declared_logins": 1}},
         )
-    assert person_key(desk.db, good.id).kid == active
+    assert person_key(service.db, good.id).kid == active
     needed = (
         "1 wrapped data keys, 1 fingerprints of exchange logins, 1 fingerprints of declared "
         "logins; nothing was removed"
     )
     with pytest.raises(RexAlgoError, match=needed):
-        await desk.ask("key_remove", kid=KID)
-    assert KID in desk.file.read_text()
-    status = await desk.ask("key_status")
+        await service.ask("key_remove", kid=KID)
+    assert KID in service.file.read_text()
+    status = await service.ask("key_status")
     assert (status["left"], status["rewrap"]["ended"]) == (3, None)
 
 
-async def test_a_key_leaves_only_when_it_is_not_the_active_one_and_is_known(desk: Desk) -> None:
-    await desk.keyring.open()
+async def test_a_key_leaves_only_when_it_is_not_the_active_one_and_is_known(
+    service: Service,
+) -> None:
+    await service.keyring.open()
     with pytest.raises(NothingThere, match="no root key 0badcafe is known here"):
-        await desk.ask("key_remove", kid="0badcafe")
+        await service.ask("key_remove", kid="0badcafe")
     with pytest.raises(RexAlgoError, match=f"root key {KID} is the active one and stays"):
-        await desk.ask("key_remove", kid=KID)
-    await desk.ask("key_rotate")
-    assert (await desk.rewrap())["done"]
-    assert (await desk.ask("key_remove", kid=KID))["erased"]
+        await service.ask("key_remove", kid=KID)
+    await service.ask("key_rotate")
+    assert (await service.rewrap())["done"]
+    assert (await service.ask("key_remove", kid=KID))["erased"]
     with pytest.raises(NothingThere, match="was removed on"):
-        await desk.ask("key_remove", kid=KID)
-    desk.file.write_text(
-        f"{desk.file.read_text().strip()},{OLD}\n"
+        await service.ask("key_remove", kid=KID)
+    service.file.write_text(
+        f"{service.file.read_text().strip()},{OLD}\n"
     )  # put back behind the other: it is not used
     assert (
-        desk.keyring.vault.kids
-        == (await desk.keyring.renew()).kids
-        == {desk.keyring.vault.active_kid}
+        service.keyring.vault.kids
+        == (await service.keyring.renew()).kids
+        == {service.keyring.vault.active_kid}
     )
-    assert (await desk.ask("key_remove", kid=KID))["erased"]
-    assert KID not in desk.file.read_text()
-    desk.file.write_text(f"{OLD}\n")
+    assert (await service.ask("key_remove", kid=KID))["erased"]
+    assert KID not in service.file.read_text()
+    service.file.write_text(f"{OLD}\n")
     with pytest.raises(VaultError, match=f"{KID} stands first in ENCRYPTION_KEY and was removed"):
-        await desk.keyring.renew()
+        await service.keyring.renew()
 
 
-async def test_what_was_made_under_a_key_just_before_it_left_is_refused(desk: Desk) -> None:
-    ann = await desk.account("ann", "one")
-    late, mark = new_person(desk.keyring.vault, "late"), desk.print_of("one")
-    audit_key = await desk.office.audit_key()
-    await desk.ask("key_rotate")
-    assert (await desk.rewrap())["done"]
-    await desk.ask("key_remove", kid=KID)
+async def test_what_was_made_under_a_key_just_before_it_left_is_refused(service: Service) -> None:
+    ann = await service.account("ann", "one")
+    late, mark = new_person(service.keyring.vault, "late"), service.print_of("one")
+    audit_key = await service.context.audit_key()
+    await service.ask("key_rotate")
+    assert (await service.rewrap())["done"]
+    await service.ask("key_remove", kid=KID)
     for act in (
-        lambda: insert_person(desk.db, "late", late.key, NOW),
-        lambda: remember_login(desk.db, mark, ann.id),
-        lambda: put_audit_key(desk.db, "0badcafe", KID, b""),
+        lambda: insert_person(service.db, "late", late.key, NOW),
+        lambda: remember_login(service.db, mark, ann.id),
+        lambda: put_audit_key(service.db, "0badcafe", KID, b""),
     ):
         with pytest.raises(RootKeyDisabled, match="do it again"):
             act()
     append_audit(
-        desk.db, audit_key, "late", "something", "done", {}, NOW, "shell"
+        service.db, audit_key, "late", "something", "done", {}, NOW, "shell"
     )  # its seal is of before, and verifies
-    assert (await desk.ask("audit_verify"))["broken_at"] is None
+    assert (await service.ask("audit_verify"))["broken_at"] is None
 
 
 async def test_the_audit_verifies_over_two_rotations_and_not_with_another_kept_key(
-    desk: Desk,
+    service: Service,
 ) -> None:
-    append_audit(desk.db, await desk.office.audit_key(), "ann", "first", "x", {}, NOW, "shell")
+    append_audit(
+        service.db, await service.context.audit_key(), "ann", "first", "x", {}, NOW, "shell"
+    )
     for kid in (KID, ""):
-        old = kid or desk.keyring.vault.active_kid
-        await desk.ask("key_rotate")
-        assert (await desk.rewrap())["done"]
-        await desk.ask("key_remove", kid=old)
-    proof = await desk.ask("audit_verify")
+        old = kid or service.keyring.vault.active_kid
+        await service.ask("key_rotate")
+        assert (await service.rewrap())["done"]
+        await service.ask("key_remove", kid=old)
+    proof = await service.ask("audit_verify")
     assert (proof["rows"], proof["broken_at"]) == (9, None)
-    assert len(desk.keyring.kids()) == 1
-    desk.db.execute("UPDATE audit_key SET sealed = zeroblob(72) WHERE kid = ?", (KID,))
+    assert len(service.keyring.kids()) == 1
+    service.db.execute("UPDATE audit_key SET sealed = zeroblob(72) WHERE kid = ?", (KID,))
     with pytest.raises(VaultError, match=f"kept audit key of root key {KID} does not open"):
-        await desk.ask("audit_verify")
+        await service.ask("audit_verify")
     with pytest.raises(VaultError, match="0badcafe"):
-        audit_key_of(desk.db, desk.keyring.vault, "0badcafe")
+        audit_key_of(service.db, service.keyring.vault, "0badcafe")
 
 
-async def test_a_file_that_lost_a_key_changes_nothing(desk: Desk) -> None:
-    await desk.person("ann")
-    before = desk.keyring.vault
-    desk.file.write_text(new_root_key())
+async def test_a_file_that_lost_a_key_changes_nothing(service: Service) -> None:
+    await service.person("ann")
+    before = service.keyring.vault
+    service.file.write_text(new_root_key())
     with pytest.raises(VaultError, match=f"no key '{KID}'"):
-        await desk.ask("key_rotate")
-    assert desk.keyring.vault is before
-    assert [each["state"] for each in (await desk.ask("key_status"))["keys"]] == ["active", "old"]
+        await service.ask("key_rotate")
+    assert service.keyring.vault is before
+    assert [each["state"] for each in (await service.ask("key_status"))["keys"]] == [
+        "active",
+        "old",
+    ]
 
 
-async def test_a_running_process_takes_over_keys_that_somebody_else_wrote(desk: Desk) -> None:
-    await desk.person("ann")
+async def test_a_running_process_takes_over_keys_that_somebody_else_wrote(service: Service) -> None:
+    await service.person("ann")
     new = new_root_key()
-    desk.file.write_text(f"{new},{OLD}\n")
-    status = await desk.ask("key_status")
+    service.file.write_text(f"{new},{OLD}\n")
+    status = await service.ask("key_status")
     assert (status["in_use"], status["active"], status["keys"][0]["added"]) == (KID, new[:8], None)
-    assert (await desk.rewrap())["done"]
-    assert desk.keyring.in_use == new[:8]
-    assert (await desk.person("ben")).key.kid == new[:8]
-    acts = [each["act"] for each in (await desk.ask("audit"))["audit"]]
+    assert (await service.rewrap())["done"]
+    assert service.keyring.in_use == new[:8]
+    assert (await service.person("ben")).key.kid == new[:8]
+    acts = [each["act"] for each in (await service.ask("audit"))["audit"]]
     assert acts == ["root_key_rewrapped", "root_key_activated"]
 
 
 async def test_keys_in_the_environment_are_put_there_by_a_person(
-    desk: Desk, tmp_path: Path
+    service: Service, tmp_path: Path
 ) -> None:
-    await desk.person("ann")
-    ledger, new = desk.office.ledger, new_root_key()
+    await service.person("ann")
+    ledger, new = service.context.ledger, new_root_key()
     place = SecretPlace("environment", None)
     with pytest.raises(
         RexAlgoError,
         match=r"in the environment of the process.*rexalgo key new.*rexalgo key rewrap",
     ):
-        await Desk(office_of(tmp_path, ledger, place, OLD), desk.file).ask("key_rotate")
-    both = Desk(office_of(tmp_path, ledger, place, f"{new},{OLD}"), desk.file)
+        await Service(context_of(tmp_path, ledger, place, OLD), service.file).ask("key_rotate")
+    both = Service(context_of(tmp_path, ledger, place, f"{new},{OLD}"), service.file)
     assert (await both.ask("key_status"))["in_use"] is None
     assert (await both.rewrap())["done"]
     assert not (await both.ask("key_remove", kid=KID))["erased"]  # disabled; a person takes it out
@@ -339,15 +346,15 @@ async def test_keys_in_the_environment_are_put_there_by_a_person(
         False,
         ["active", "disabled"],
     )
-    one = Desk(office_of(tmp_path, ledger, place, new), desk.file)
+    one = Service(context_of(tmp_path, ledger, place, new), service.file)
     assert (await one.ask("key_remove", kid=KID))["erased"]
-    assert root_keys(desk.db)[KID].removed is not None
+    assert root_keys(service.db)[KID].removed is not None
 
 
-async def test_a_number_of_batches_that_is_none_is_refused(desk: Desk) -> None:
+async def test_a_number_of_batches_that_is_none_is_refused(service: Service) -> None:
     for wrong in (0, 101, True, "1"):
         with pytest.raises(InvalidValue, match="batches"):
-            await desk.ask("key_rewrap", batches=wrong)
-    desk.office.keyring = None
+            await service.ask("key_rewrap", batches=wrong)
+    service.context.keyring = None
     with pytest.raises(RexAlgoError, match="cannot be changed here"):
-        await KEYS["key_status"](desk.office, {})
+        await KEYS["key_status"](service.context, {})

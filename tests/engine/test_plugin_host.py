@@ -21,7 +21,7 @@ def module(**members: object) -> ModuleType:
     return made
 
 
-def notifier_plugin(name: str = "bell", **members: object) -> ModuleType:
+def notifier_plugin(name: str = "wakeup", **members: object) -> ModuleType:
     @hookimpl
     def register_notifiers(
         register: Callable[[object], None], settings: Mapping[str, object]
@@ -84,7 +84,7 @@ def test_settings_are_the_defaults_with_the_section_over_them() -> None:
         register: Callable[[object], None], settings: Mapping[str, object]
     ) -> None:
         seen.append(settings)
-        register(thing("bell", "deliver"))
+        register(thing("wakeup", "deliver"))
 
     plugin = module(
         register_notifiers=register_notifiers, default_settings={"tone": "a", "loud": 1}
@@ -129,10 +129,10 @@ def test_hook_with_another_argument_is_refused() -> None:
 def test_raising_hook_is_named_and_says_what_to_do() -> None:
     @hookimpl
     def register_notifiers(register: object, settings: object) -> None:
-        raise RuntimeError("no bell in the tower")
+        raise RuntimeError("no wakeup in the tower")
 
     said = wrong(module(register_notifiers=register_notifiers))
-    assert "RuntimeError: no bell in the tower" in said
+    assert "RuntimeError: no wakeup in the tower" in said
     assert "rexalgo plugin disable stranger" in said
 
 
@@ -143,7 +143,7 @@ def test_plugin_that_registers_nothing_is_refused() -> None:
 @pytest.mark.parametrize(
     ("registered", "said"),
     [
-        (thing("bell"), "has no deliver"),
+        (thing("wakeup"), "has no deliver"),
         (object(), "needs a name"),
         (thing("a b", "deliver"), "needs a name"),
     ],
@@ -158,7 +158,7 @@ def test_unfit_object_is_refused(registered: object, said: str) -> None:
 
 def test_two_things_of_one_name_are_refused_naming_the_first() -> None:
     with pytest.raises(
-        PluginError, match="notifier bell is already registered by plugin one"
+        PluginError, match="notifier wakeup is already registered by plugin one"
     ) as caught:
         load_plugins(["one", "two"], {}, {"one": notifier_plugin(), "two": notifier_plugin()})
     assert caught.value.name == "two"

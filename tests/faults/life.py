@@ -14,11 +14,11 @@ import apsw
 import trio
 
 from engine.actors.account import Account
+from engine.actors.account_tasks import AccountTasks
 from engine.actors.bookkeeping import Bookkeeping
 from engine.actors.exchange_session import ExchangeSession
 from engine.actors.flattening import Flattening
 from engine.actors.follower import Follower
-from engine.actors.household import Household
 from engine.actors.shared import Pace, Shared
 from engine.decisions.circuit import Circuit
 from engine.domain.amounts import Money
@@ -138,7 +138,7 @@ class Life:
     """Hold one process's actors."""
 
     shared: Shared
-    household: Household
+    account_tasks: AccountTasks
     followers: dict[str, Follower]
 
     @classmethod
@@ -173,8 +173,8 @@ class Life:
             dice=exchange.dice,
         )
         shared.strategy_names = {StrategyId(each): each for each in STRATEGIES}
-        household, circuit = Household(seed + epoch), Circuit()
-        life = cls(shared, household, {})
+        account_tasks, circuit = AccountTasks(seed + epoch), Circuit()
+        life = cls(shared, account_tasks, {})
         nursery.start_soon(feed.run, frozenset(SYMBOLS))
         for each in ACCOUNTS:
             login, limiter = (
@@ -199,10 +199,10 @@ class Life:
                 ),
             )
             life.followers[each] = _Follower(account)
-            household.join(nursery, life.followers[each])
-        nursery.start_soon(household.route, lambda: accounts_with_waiting_legs(ledger.db))
-        nursery.start_soon(_keep_books, Bookkeeping(shared, household))
-        nursery.start_soon(_flatten, Flattening(shared, household.ring))
+            account_tasks.join(nursery, life.followers[each])
+        nursery.start_soon(account_tasks.route, lambda: accounts_with_waiting_legs(ledger.db))
+        nursery.start_soon(_keep_books, Bookkeeping(shared, account_tasks))
+        nursery.start_soon(_flatten, Flattening(shared, account_tasks.wake))
         return life
 
     def cut(self) -> None:
@@ -213,7 +213,7 @@ class Life:
     def release_all(self) -> None:
         """Have an operator end every quarantine."""
         for each in self.followers:
-            self.household.unquarantine(each)
+            self.account_tasks.unquarantine(each)
 
 
 async def _keep_books(bookkeeping: Bookkeeping) -> None:

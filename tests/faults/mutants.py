@@ -157,18 +157,22 @@ MUTANTS: Final = (
         "unknown is not a no: a lost answer is sent again",
         (
             (
-                "engine/actors/recording.py",
+                "engine/actors/attempt_result.py",
                 "        case NoProof(cause):\n",
                 "        case NoProof(cause) if False:\n",
             ),
             (
-                "engine/actors/recording.py",
+                "engine/actors/attempt_result.py",
                 "        case NothingSent():\n",
                 "        case NothingSent() | NoProof():\n",
             ),
-            ("engine/actors/recording.py", "max(answer.retry_after_s or 0.0, retry_s)", "retry_s"),
             (
-                "engine/actors/recording.py",
+                "engine/actors/attempt_result.py",
+                "max(answer.retry_after_s or 0.0, retry_s)",
+                "retry_s",
+            ),
+            (
+                "engine/actors/attempt_result.py",
                 "back_to_new(db, attempt_id, answer.text, asked, at)",
                 'back_to_new(db, attempt_id, "lost", asked, at)',
             ),

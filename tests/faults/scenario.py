@@ -221,9 +221,9 @@ class Teller:
     async def _until_one_is_out(self) -> None:
         """Wait until an order is on its way, for a while: not every signal makes one."""
         with trio.move_on_after(ONE_IS_OUT_S):
-            while (  # noqa: ASYNC110  # no bell
+            while (  # noqa: ASYNC110  # no wakeup
                 fetch_one(self._ledger.db, "SELECT 1 FROM attempt WHERE state = 'claimed'") is None
-            ):  # no bell
+            ):  # no wakeup
                 await trio.sleep(0.01)
             await trio.sleep(0.05)  # on the wire, or there already
 
@@ -303,7 +303,7 @@ class Teller:
             except LedgerError:
                 await trio.sleep(1)
         self._story.sent[new.draft.dedupe_key] = len(ACCOUNTS)
-        life.household.ring()
+        life.account_tasks.wake()
 
     def _ids(self, number: int, action: Action) -> Callable[[], CopyId]:
         count = iter(range(1_000))
@@ -402,7 +402,7 @@ class Teller:
                 await self._ledger.write(
                     lambda db, number=number, at=at: decide_none(db, number, "looked", "op", at)
                 )  # type: ignore[misc]
-        life.household.ring()
+        life.account_tasks.wake()
 
     async def _decide(self, life: Life) -> None:
         """Have a person compare entries without trace with the exchange, and decide about those

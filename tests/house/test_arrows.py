@@ -76,8 +76,8 @@ def test_web_knows_only_the_service_and_what_it_shows() -> None:
             "engine.views",
             "engine.ports",
             "engine.domain",
-            "engine.desks",
-            "engine.office",
+            "engine.services",
+            "engine.context",
         )
         == []
     )
@@ -116,7 +116,7 @@ NURSERIES = {
     "engine/run.py",
     "engine/market/comparing.py",
     "engine/actors/follower.py",
-    "engine/actors/household.py",
+    "engine/actors/account_tasks.py",
     "engine/actors/place_watch.py",
     "web/connections.py",
     "web/live.py",

@@ -1,4 +1,4 @@
-"""What a person asks for is one transaction: on no way through a desk or a command is the ledger
+"""What a person asks for is one transaction: on no way through a service or a command is the ledger
 written twice.
 
 Counted are ``ledger.write`` and ``audited`` themselves and calls of the module's own functions that
@@ -13,7 +13,7 @@ from typing import Final
 import pytest
 
 ENGINE: Final = Path(__file__).parents[2] / "engine"
-MODULES: Final = sorted([*(ENGINE / "desks").glob("*.py"), *(ENGINE / "commands").glob("*.py")])
+MODULES: Final = sorted([*(ENGINE / "services").glob("*.py"), *(ENGINE / "commands").glob("*.py")])
 EXCEPT: Final = {
     "identity.py": (
         "signing in counts a try, uses a code up and begins a session, each of which stands "
@@ -98,7 +98,7 @@ def test_no_way_through_what_a_person_asks_for_writes_twice(module: Path) -> Non
 
 def test_a_second_write_is_seen_wherever_it_stands() -> None:
     told = """
-async def one(self): await self._office.ledger.write(f)
+async def one(self): await self._context.ledger.write(f)
 async def two(self):
     await self.one()
     for each in shown: await audited(each)

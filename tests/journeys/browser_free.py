@@ -28,7 +28,7 @@ def close_all() -> None:
 
 
 @dataclass
-class Visitor:
+class User:
     """Hold one person's browser at one place."""
 
     url: str

@@ -5,7 +5,7 @@ password, a second factor.
 import json
 
 import pyotp
-from browser_free import Visitor
+from browser_free import User
 from journey_place import Place, run_cli
 
 PASSWORD = "several calm words in a row"
@@ -19,21 +19,21 @@ def link(place: Place, *command: str) -> str:
     )
 
 
-def come_in(place: Place, *command: str) -> Visitor:
+def come_in(place: Place, *command: str) -> User:
     """Come in by the one-time link that a command prints, and set a password."""
-    visitor, way = Visitor(place.url), link(place, *command)
-    visitor.get(way)
-    visitor.post(way)
-    visitor.post("/security/password", password=PASSWORD, again=PASSWORD)
-    return visitor
+    user, way = User(place.url), link(place, *command)
+    user.get(way)
+    user.post(way)
+    user.post("/security/password", password=PASSWORD, again=PASSWORD)
+    return user
 
 
-def operator(place: Place) -> tuple[Visitor, str]:
+def operator(place: Place) -> tuple[User, str]:
     """Come in as a new operator, ``ops``, with both factors; returns the browser and the second
     factor's secret.
     """
-    visitor = come_in(place, "operator", "create", "ops")
-    visitor.get("/security/second-factor")
-    secret = visitor.value("secret")
-    visitor.post("/security/second-factor", secret=secret, code=pyotp.TOTP(secret).now())
-    return visitor, secret
+    user = come_in(place, "operator", "create", "ops")
+    user.get("/security/second-factor")
+    secret = user.value("secret")
+    user.post("/security/second-factor", secret=secret, code=pyotp.TOTP(secret).now())
+    return user, secret

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 import httpx
-from browser_free import Visitor
+from browser_free import User
 from journey_place import Place, run_cli, until
 
 CENT = Decimal("0.01")
@@ -89,12 +89,12 @@ def came_to(wallet: Mapping[str, Any]) -> Decimal:
     )
 
 
-def pages_agree(visitor: Visitor, change: Decimal) -> None:
+def pages_agree(user: User, change: Decimal) -> None:
     """Hold what a trader sees of one account whose trades are all ours, on the page and in both
     files, against its wallet's change.
     """
     trades, paid = (
-        list(csv.DictReader(io.StringIO(visitor.get(path))))
+        list(csv.DictReader(io.StringIO(user.get(path))))
         for path in ("/performance.csv", "/performance/funding.csv")
     )
     assert {(each["state"], each["environment"]) for each in trades} == {("settled", "simulated")}
@@ -102,7 +102,7 @@ def pages_agree(visitor: Visitor, change: Decimal) -> None:
         (Decimal(each["paid"]) for each in paid), Decimal(0)
     )
     assert abs(told - change) <= CENT * len(trades), (trades, paid, change)
-    page = visitor.get("/performance")
+    page = user.get("/performance")
     assert abs(figure(page, "Together") - change) <= CENT * len(trades)
     result = sum((Decimal(each["result"]) for each in trades), Decimal(0))
     assert (figure(page, "Result, net of fees"), "SIMULATED" in page) == (round(result, 2), True)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import coming_in
 import httpx
 import pytest
-from browser_free import Visitor, close_all
+from browser_free import User, close_all
 from journey_place import DECLARATIONS, Place, closing, opening, run_cli, running, until
 
 
@@ -84,10 +84,10 @@ def test_the_audit_says_of_every_deed_who_did_it_and_from_where(place: Place) ->
     assert found is not None
     studio = found[0]
 
-    def walk(visitor: Visitor, page: str, *deeds: tuple[str, dict[str, str]]) -> None:
+    def walk(user: User, page: str, *deeds: tuple[str, dict[str, str]]) -> None:
         for address, fields in deeds:
-            visitor.get(page)
-            visitor.post(address, **fields)
+            user.get(page)
+            user.post(address, **fields)
 
     walk(
         operator,

@@ -12,7 +12,7 @@ from html import unescape
 
 import httpx
 import pytest
-from browser_free import Visitor, close_all
+from browser_free import User, close_all
 from coming_in import come_in
 from journey_place import DECLARATIONS, Place, run_cli, running, until
 
@@ -42,14 +42,14 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 
 @pytest.fixture(scope="module")
-def master(place: Place) -> Iterator[Visitor]:
+def master(place: Place) -> Iterator[User]:
     """Come in as the provisioned master."""
     master = come_in(place, "user", "link", "master:alpha")
     yield master
     close_all()
 
 
-def make(place: Place, master: Visitor, **scope: str) -> str:
+def make(place: Place, master: User, **scope: str) -> str:
     """Make an address in the studio, and return it as it is reached here."""
     found = re.search(r"/studio/strategies/(str_[0-9a-f]+)", master.get("/studio"))
     assert found is not None
@@ -65,7 +65,7 @@ def make(place: Place, master: Visitor, **scope: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def url(place: Place, master: Visitor) -> str:
+def url(place: Place, master: User) -> str:
     return make(place, master)
 
 
@@ -225,7 +225,7 @@ def test_the_token_is_nowhere_in_the_ledger_or_the_log(place: Place, url: str) -
 
 
 def test_an_address_sends_no_more_entries_than_it_may_and_every_close(
-    place: Place, master: Visitor
+    place: Place, master: User
 ) -> None:
     url = make(place, master, pace="2")
     answers = [
@@ -240,7 +240,7 @@ def test_an_address_sends_no_more_entries_than_it_may_and_every_close(
     ] == [202] * 3
 
 
-def test_an_address_for_closes_only_takes_no_entry(place: Place, master: Visitor) -> None:
+def test_an_address_for_closes_only_takes_no_entry(place: Place, master: User) -> None:
     url = make(place, master, only="close", symbols="btcusdt")
     assert send(url, "buy BTCUSDT").json()["field"] == "action"
     assert send(url, "close BTCUSDT").status_code == 202

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from browser_free import OPENED, Visitor, close_all
+from browser_free import OPENED, User, close_all
 from coming_in import PASSWORD, link
 from journey_place import DECLARATIONS, Place, opening, run_cli, running, until
 
@@ -117,22 +117,20 @@ def test_a_bot_is_known_by_its_own_address_whatever_it_says_about_itself(place: 
 
 
 def test_people_come_in_over_tls_and_their_pages_stay_live(place: Place) -> None:
-    visitor = Visitor(place.url, client_of(place))
+    user = User(place.url, client_of(place))
     way = link(place, "user", "link", "follower:f0001")
-    visitor.get(way)
-    visitor.post(way)
-    visitor.post("/security/password", password=PASSWORD, again=PASSWORD)
-    visitor.get("/home")
-    assert visitor.page is not None
-    headers = visitor.page.headers
+    user.get(way)
+    user.post(way)
+    user.post("/security/password", password=PASSWORD, again=PASSWORD)
+    user.get("/home")
+    assert user.page is not None
+    headers = user.page.headers
     assert headers["strict-transport-security"] == "max-age=31536000"
     assert "server" not in headers
     assert "content-encoding" not in headers
-    [cookie] = [each for each in visitor.client.cookies.jar if each.name == "__Host-rexalgo"]
+    [cookie] = [each for each in user.client.cookies.jar if each.name == "__Host-rexalgo"]
     assert cookie.secure
-    with visitor.client.stream(
-        "GET", f"{place.url}/pulse", headers={"Last-Event-ID": "0"}
-    ) as stream:
+    with user.client.stream("GET", f"{place.url}/pulse", headers={"Last-Event-ID": "0"}) as stream:
         assert stream.headers["content-type"].startswith("text/event-stream")
         lines = stream.iter_lines()
         while not next(lines).startswith(

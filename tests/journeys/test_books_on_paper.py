@@ -184,8 +184,8 @@ def test_how_each_trade_ended_is_told(place: Place) -> None:
 def test_the_trades_that_a_trader_loads_come_to_what_the_wallet_lost(
     place: Place, name: str
 ) -> None:
-    visitor = come_in(place, "user", "link", f"follower:{name}")
-    told = list(csv.DictReader(io.StringIO(visitor.get("/performance.csv"))))
+    user = come_in(place, "user", "link", f"follower:{name}")
+    told = list(csv.DictReader(io.StringIO(user.get("/performance.csv"))))
     results = sum((Decimal(each["result"]) for each in told), Decimal(0))
     assert abs(results - (wallet(place, name) - START)) <= CENT * len(told), told
     last = told[0]
@@ -193,6 +193,6 @@ def test_the_trades_that_a_trader_loads_come_to_what_the_wallet_lost(
         "65000",
         "65000",
     )  # nothing of the trade before it is averaged in
-    page = visitor.get("/performance")
+    page = user.get("/performance")
     assert "PAPER" in page
     assert [each["state"] for each in told] == ["settled"] * len(told)

@@ -123,15 +123,15 @@ def test_a_close_whose_price_nobody_tells_is_not_known_until_somebody_does(
     assert "price not known yet, fee not known yet" in run_cli(
         "why", left, ALL[0], cwd=place.folder
     )
-    visitor = come_in(place, "user", "link", f"follower:{ALL[0]}")
-    newest = next(csv.DictReader(io.StringIO(visitor.get("/performance.csv"))))
+    user = come_in(place, "user", "link", f"follower:{ALL[0]}")
+    newest = next(csv.DictReader(io.StringIO(user.get("/performance.csv"))))
     assert (newest["entry_price"], newest["exit_price"], newest["result"], newest["state"]) == (
         "60000",
         "",
         "",
         "open",
     )
-    assert "not known yet" in visitor.get("/performance")
+    assert "not known yet" in user.get("/performance")
     shown = json.loads(run_cli("account", "show", ALL[0], "--json", cwd=place.folder))["books"]
     assert (shown["trades_not_reconciled"], shown["fills_not_settled"] > 0) == (1, True)
     wait_until_settled(place, 240)
@@ -144,5 +144,5 @@ def test_a_close_whose_price_nobody_tells_is_not_known_until_somebody_does(
         assert abs(Decimal(result) - (gained(simulator, name) - began[name])) <= CENT
     kind, price, fee = last_order(place, left)
     assert (kind, price, Decimal(fee or 0) > 0) == ("exit", "60300", True)
-    pages_agree(visitor, gained(simulator, ALL[0]))
+    pages_agree(user, gained(simulator, ALL[0]))
     assert Counter(each["agrees"] for each in checked(place, code=0)) == {True: len(ALL)}

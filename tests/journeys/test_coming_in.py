@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pyotp
 import pytest
-from browser_free import Visitor, close_all
+from browser_free import User, close_all
 from coming_in import PASSWORD, link
 from journey_place import DECLARATIONS, Place, run_cli, running
 
@@ -32,33 +32,31 @@ def cli(place: Place, *args: object) -> dict[str, object]:
     return dict(json.loads(run_cli(*args, "--json", cwd=place.folder)))
 
 
-def join(place: Place, name: str) -> tuple[Visitor, list[str]]:
+def join(place: Place, name: str) -> tuple[User, list[str]]:
     """Join by invitation with a paper account; returns the browser and the recovery codes."""
-    visitor = Visitor(place.url)
-    visitor.get(link(place, "invite", "create"))
-    visitor.post(
-        "/join", invite=visitor.value("invite"), exchange="paper", name=name, balance="5000"
-    )
-    assert visitor.path == "/security/password"
-    shown = visitor.post("/security/password", password=PASSWORD, again=PASSWORD)
+    user = User(place.url)
+    user.get(link(place, "invite", "create"))
+    user.post("/join", invite=user.value("invite"), exchange="paper", name=name, balance="5000")
+    assert user.path == "/security/password"
+    shown = user.post("/security/password", password=PASSWORD, again=PASSWORD)
     codes = re.findall(r"<li><code>([a-z0-9-]{14})</code></li>", shown)
     assert len(codes) == 10
-    return visitor, codes
+    return user, codes
 
 
 def test_an_operator_comes_in_by_one_link_once_and_needs_two_factors(place: Place) -> None:
     way = link(place, "operator", "create", "ops")
-    visitor = Visitor(place.url)
-    visitor.get(way)
-    visitor.post(way)
-    assert visitor.path == "/security/password"
-    visitor.post("/security/password", password=PASSWORD, again=PASSWORD)
-    visitor.get("/security")
-    assert visitor.path == "/security/second-factor"
-    secret = visitor.value("secret")
-    visitor.post("/security/second-factor", secret=secret, code=pyotp.TOTP(secret).now())
-    assert visitor.path == "/security"
-    again = Visitor(place.url)
+    user = User(place.url)
+    user.get(way)
+    user.post(way)
+    assert user.path == "/security/password"
+    user.post("/security/password", password=PASSWORD, again=PASSWORD)
+    user.get("/security")
+    assert user.path == "/security/second-factor"
+    secret = user.value("secret")
+    user.post("/security/second-factor", secret=secret, code=pyotp.TOTP(secret).now())
+    assert user.path == "/security"
+    again = User(place.url)
     assert "was used or has run out" in again.post(way, 422)
     assert "did not fit" in again.post("/sign-in", 422, name="ops", password=PASSWORD, code="")
     assert cli(place, "audit", "verify")["broken_at"] is None
@@ -73,13 +71,13 @@ def test_a_link_is_shown_as_a_qr_code_where_that_was_asked_for(place: Place) -> 
 
 
 def test_a_trader_joins_once_per_invitation_and_comes_back_with_a_password(place: Place) -> None:
-    visitor, _ = join(place, "ada")
-    assert "ada" in visitor.get("/security")
-    visitor.post("/sign-out")
-    visitor.get("/security")
-    assert visitor.path == "/sign-in"
-    visitor.post("/sign-in", name="ada", password=PASSWORD, next="/security")
-    assert visitor.path == "/security"
+    user, _ = join(place, "ada")
+    assert "ada" in user.get("/security")
+    user.post("/sign-out")
+    user.get("/security")
+    assert user.path == "/sign-in"
+    user.post("/sign-in", name="ada", password=PASSWORD, next="/security")
+    assert user.path == "/security"
     assert {"name": "ada", "roles": ["follower"]}.items() <= next(
         each.items()
         for each in cli(place, "user", "list")["users"]
@@ -91,14 +89,14 @@ def test_an_invitation_that_was_used_lets_nobody_in_and_a_bad_name_uses_none_up(
     place: Place,
 ) -> None:
     way = link(place, "invite", "create")
-    first = Visitor(place.url)
+    first = User(place.url)
     first.get(way)
     token = first.value("invite")
     told = first.post("/join", 422, invite=token, exchange="paper", name="Not a Name", balance="x")
     assert "Nothing you typed was lost" in told or "expected" in told
     assert 'value="Not a Name"' in told
     first.post("/join", invite=token, exchange="paper", name="bob", balance="100")
-    second = Visitor(place.url)
+    second = User(place.url)
     assert "has run out" in second.get(way)
     second.post("/join", 422, invite=token, exchange="paper", name="eve", balance="100")
     assert "\neve " not in run_cli("user", "list", cwd=place.folder)
@@ -106,72 +104,70 @@ def test_an_invitation_that_was_used_lets_nobody_in_and_a_bad_name_uses_none_up(
 
 def test_a_recovery_code_stands_for_everything_and_works_once(place: Place) -> None:
     _, codes = join(place, "carl")
-    back = Visitor(place.url)
+    back = User(place.url)
     back.post("/sign-in/recovery", name="carl", code=codes[3].upper().replace("-", " "))
     assert back.path == "/security/password"
-    assert "did not fit" in Visitor(place.url).post(
+    assert "did not fit" in User(place.url).post(
         "/sign-in/recovery", 422, name="carl", code=codes[3]
     )
 
 
 def test_changing_the_password_ends_the_other_sessions(place: Place) -> None:
-    visitor, _ = join(place, "dora")
-    other = Visitor(place.url)
+    user, _ = join(place, "dora")
+    other = User(place.url)
     other.post("/sign-in", name="dora", password=PASSWORD, next="/security")
-    visitor.get("/security/password")
-    visitor.post("/security/password", password=PASSWORD + "!", again=PASSWORD + "!")
-    assert visitor.path == "/security"
+    user.get("/security/password")
+    user.post("/security/password", password=PASSWORD + "!", again=PASSWORD + "!")
+    assert user.path == "/security"
     other.get("/security")
     assert other.path == "/sign-in"
 
 
 def test_a_form_from_elsewhere_or_without_its_token_is_refused(place: Place) -> None:
-    visitor, _ = join(place, "fred")
-    visitor.get("/security")
-    visitor.post("/security/zone", 403, origin="https://elsewhere.example", zone="UTC")
-    visitor.get("/security")
-    visitor.post("/security/zone", 403, token=False, zone="UTC")
-    visitor.get("/security")
-    visitor.post("/security/zone", 403, token=False, csrf="00", zone="UTC")
-    visitor.get("/security")
-    assert "Europe/Berlin" in visitor.post("/security/zone", zone="Europe/Berlin")
-    told = visitor.post("/security/zone", 422, zone="Mars/North")
+    user, _ = join(place, "fred")
+    user.get("/security")
+    user.post("/security/zone", 403, origin="https://elsewhere.example", zone="UTC")
+    user.get("/security")
+    user.post("/security/zone", 403, token=False, zone="UTC")
+    user.get("/security")
+    user.post("/security/zone", 403, token=False, csrf="00", zone="UTC")
+    user.get("/security")
+    assert "Europe/Berlin" in user.post("/security/zone", zone="Europe/Berlin")
+    told = user.post("/security/zone", 422, zone="Mars/North")
     assert 'value="Mars/North"' in told
 
 
 def test_too_many_tries_have_to_wait_and_say_nothing_about_the_name(place: Place) -> None:
     answers = []
     for name in ("ada-who", "nobody"):
-        visitor = Visitor(place.url)
+        user = User(place.url)
         told = [
-            visitor.post("/sign-in", 422, name=name, password="wrong words here") for _ in range(2)
+            user.post("/sign-in", 422, name=name, password="wrong words here") for _ in range(2)
         ]
         answers.append(re.sub(r"\d+ s|value=\"[^\"]*\"", "", told[0]))
     assert answers[0] == answers[1]
-    visitor = Visitor(place.url)
+    user = User(place.url)
     for _ in range(4):
-        told_last = visitor.post("/sign-in", 422, name="nobody", password="wrong words here")
+        told_last = user.post("/sign-in", 422, name="nobody", password="wrong words here")
     assert re.search(r"Try again in \d+ s", told_last)
 
 
 def test_the_cookie_and_the_pages_keep_to_themselves(place: Place) -> None:
     assert place.url.startswith("http://127.0.0.1")
-    visitor = Visitor(place.url)
+    user = User(place.url)
     way = link(place, "user", "link", "follower:f0001")
-    visitor.get(way)
-    answer = visitor.client.post(
-        visitor.url + way, headers={"Origin": visitor.url}, follow_redirects=False
-    )
+    user.get(way)
+    answer = user.client.post(user.url + way, headers={"Origin": user.url}, follow_redirects=False)
     if answer.status_code == 422:  # the address waits after the tries of the test before
         pytest.skip("this address has to wait after the tries of another test")
     cookie = answer.headers["set-cookie"]
     for part in ("HttpOnly", "SameSite=Strict", "Path=/"):
         assert part in cookie
     assert "Domain" not in cookie
-    page = visitor.client.get(visitor.url + "/security/password")
+    page = user.client.get(user.url + "/security/password")
     assert page.headers["cache-control"] == "no-store"
     assert "default-src 'none'" in page.headers["content-security-policy"]
-    assert visitor.get("/security/password").count("style=") == 0
+    assert user.get("/security/password").count("style=") == 0
 
 
 def test_the_ledger_holds_no_token_password_or_code_in_the_clear(place: Place) -> None:

@@ -1,4 +1,4 @@
-"""Every route of the site, by every kind of visitor: who may come in is declared, and nobody else
+"""Every route of the site, by every kind of user: who may come in is declared, and nobody else
 does.
 """
 
@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import httpx
 import pytest
-from browser_free import Visitor, close_all
+from browser_free import User, close_all
 from coming_in import come_in
 from coming_in import operator as operator_of
 from journey_place import DECLARATIONS, Place, running
@@ -24,7 +24,7 @@ from web.settings import WebSettings
 
 
 class _Anything(SimpleNamespace):
-    """Stand where desks are asked for while routes are declared; nothing is called."""
+    """Stand where services are asked for while routes are declared; nothing is called."""
 
     def __getattr__(self, name: str) -> "_Anything":
         return _Anything()
@@ -77,11 +77,11 @@ def test_the_servers_memory_is_dumped_nowhere_and_its_files_are_its_own(place: P
 
 
 @pytest.fixture(scope="module")
-def visitors(place: Place) -> Iterator[dict[str, Visitor]]:
-    """Have one visitor of each kind, each with exactly one role."""
+def users(place: Place) -> Iterator[dict[str, User]]:
+    """Have one user of each kind, each with exactly one role."""
     operator = operator_of(place)[0]
     yield {
-        "nobody": Visitor(place.url),
+        "nobody": User(place.url),
         "follower": come_in(place, "user", "link", "follower:f0001"),
         "master": come_in(place, "user", "link", "master:alpha"),
         "operator": operator,
@@ -96,36 +96,32 @@ def address_of(room: Room) -> str:
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_a_page_answers_those_it_is_for_and_nobody_else(
-    visitors: dict[str, Visitor], role: str
-) -> None:
-    visitor = visitors[role]
+def test_a_page_answers_those_it_is_for_and_nobody_else(users: dict[str, User], role: str) -> None:
+    user = users[role]
     for room in ROOMS:
         if room.methods != ("GET",) or room.address in ("/pulse", "/events"):
             continue
-        answer = visitor.client.get(visitor.url + address_of(room), follow_redirects=False)
+        answer = user.client.get(user.url + address_of(room), follow_redirects=False)
         _judge(room, role, answer)
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_an_act_answers_those_it_is_for_and_nobody_else(
-    visitors: dict[str, Visitor], role: str
-) -> None:
-    visitor = visitors[role]
+def test_an_act_answers_those_it_is_for_and_nobody_else(users: dict[str, User], role: str) -> None:
+    user = users[role]
     for room in ROOMS:
         if room.methods != ("POST",) or room.who is Who.BOT or room.address == "/sign-out":
             continue
-        visitor.get("/security" if role != "nobody" else "/sign-in")
-        told = {"csrf": visitor.csrf} if visitor.csrf else {}
-        address = visitor.url + address_of(room)
+        user.get("/security" if role != "nobody" else "/sign-in")
+        told = {"csrf": user.csrf} if user.csrf else {}
+        address = user.url + address_of(room)
         _judge(
             room,
             role,
-            visitor.client.post(
-                address, data=told, headers={"Origin": visitor.url}, follow_redirects=False
+            user.client.post(
+                address, data=told, headers={"Origin": user.url}, follow_redirects=False
             ),
         )
-        foreign = visitor.client.post(
+        foreign = user.client.post(
             address,
             data=told,
             headers={"Origin": "https://elsewhere.example"},
@@ -133,9 +129,7 @@ def test_an_act_answers_those_it_is_for_and_nobody_else(
         )
         assert foreign.status_code in (403, 303, 404), (room, role, foreign.status_code)
         if role in MAY.get(room.who, ()):
-            bare = visitor.client.post(
-                address, headers={"Origin": visitor.url}, follow_redirects=False
-            )
+            bare = user.client.post(address, headers={"Origin": user.url}, follow_redirects=False)
             offered = bare.headers.get("location", "").startswith(
                 "/again?"
             )  # what lowers risk is not done either, but not lost
@@ -193,31 +187,29 @@ ACTS = (
 
 
 @pytest.mark.parametrize(("role", "path"), OWNED)
-def test_another_persons_object_is_not_there(
-    visitors: dict[str, Visitor], role: str, path: str
-) -> None:
-    visitors[role].get(path, 404)
+def test_another_persons_object_is_not_there(users: dict[str, User], role: str, path: str) -> None:
+    users[role].get(path, 404)
 
 
 @pytest.mark.parametrize(("role", "path"), ACTS)
 def test_another_persons_object_cannot_be_acted_on(
-    visitors: dict[str, Visitor], place: Place, role: str, path: str
+    users: dict[str, User], place: Place, role: str, path: str
 ) -> None:
-    visitor = visitors[role]
-    visitor.get("/security")
-    visitor.post(path, 404)
+    user = users[role]
+    user.get("/security")
+    user.post(path, 404)
     assert place.rows("SELECT count(*) FROM switch") == [(0,)]
 
 
 def test_one_person_has_so_many_streams_and_leaves_the_others_theirs(
-    visitors: dict[str, Visitor],
+    users: dict[str, User],
 ) -> None:
     reading: list[Iterator[bytes]] = []
     with ExitStack() as opened:
 
         def open_stream(role: str) -> int:
-            visitor = visitors[role]
-            answer = opened.enter_context(visitor.client.stream("GET", f"{visitor.url}/pulse"))
+            user = users[role]
+            answer = opened.enter_context(user.client.stream("GET", f"{user.url}/pulse"))
             if answer.status_code == 200:
                 reading.append(
                     answer.iter_bytes()
@@ -229,5 +221,5 @@ def test_one_person_has_so_many_streams_and_leaves_the_others_theirs(
             200
         ] * STREAMS_OF_ONE_MAX + [429]
         assert open_stream("master") == 200
-    head = visitors["follower"].client.head(f"{visitors['follower'].url}/pulse")
+    head = users["follower"].client.head(f"{users['follower'].url}/pulse")
     assert head.status_code in (200, 429)  # and is answered whole, not left open

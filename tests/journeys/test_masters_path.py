@@ -12,7 +12,7 @@ from html import unescape
 
 import httpx
 import pytest
-from browser_free import Visitor, close_all
+from browser_free import User, close_all
 from journey_place import DECLARATIONS, Bot, Place, closing, opening, run_cli, running, until
 
 from rexalgo import Secret, sign_a
@@ -29,17 +29,15 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 
 @pytest.fixture
-def master(place: Place) -> Iterator[Visitor]:
+def master(place: Place) -> Iterator[User]:
     """Come in as a new master with a password."""
     told = json.loads(run_cli("invite", "create", "--role", "master", "--json", cwd=place.folder))
-    visitor = Visitor(place.url)
-    visitor.get("/" + str(told["link"]).split("/", 3)[3])
+    user = User(place.url)
+    user.get("/" + str(told["link"]).split("/", 3)[3])
     name = f"m{len(place.rows('SELECT id FROM person'))}"
-    visitor.post(
-        "/join", invite=visitor.value("invite"), exchange="paper", name=name, balance="1000"
-    )
-    visitor.post("/security/password", password=PASSWORD, again=PASSWORD)
-    yield visitor
+    user.post("/join", invite=user.value("invite"), exchange="paper", name=name, balance="1000")
+    user.post("/security/password", password=PASSWORD, again=PASSWORD)
+    yield user
     close_all()
 
 
@@ -50,7 +48,7 @@ def shown(page: str, part: str) -> str:
     return unescape(found[1])
 
 
-def make(master: Visitor, name: str) -> tuple[str, str]:
+def make(master: User, name: str) -> tuple[str, str]:
     """Make and publish a strategy; returns its id and the page that showed its secret."""
     master.get("/studio/copy-trading/new")
     page = master.post(
@@ -71,7 +69,7 @@ def make(master: Visitor, name: str) -> tuple[str, str]:
     ("part", "command"), [("python", [sys.executable, "-"]), ("shell", ["bash", "-s"])]
 )
 def test_the_senders_that_the_page_shows_work_as_they_are(
-    master: Visitor, part: str, command: list[str]
+    master: User, part: str, command: list[str]
 ) -> None:
     identifier, page = make(master, f"strategy-{part}")
     told = subprocess.run(
@@ -87,7 +85,7 @@ def test_the_senders_that_the_page_shows_work_as_they_are(
 
 
 def test_rotating_refuses_nothing_of_a_sender_that_goes_on_with_the_old_secret(
-    master: Visitor,
+    master: User,
 ) -> None:
     identifier, page = make(master, "rotated")
     sender = shown(page, "python")
@@ -118,7 +116,7 @@ def test_rotating_refuses_nothing_of_a_sender_that_goes_on_with_the_old_secret(
     until(lambda: "Not authentic" in master.get(f"/studio/strategies/{identifier}/deliveries"), 10)
 
 
-def test_the_debugger_says_what_is_wrong(master: Visitor, place: Place) -> None:
+def test_the_debugger_says_what_is_wrong(master: User, place: Place) -> None:
     identifier, page = make(master, "debugged")
     body = b'{"idempotency_key":"d1","action":"open","symbol":"BTCUSDT","side":"LONG"}'
     header = next(iter(sign_a(Secret(shown(page, "secret")), body, datetime.now(UTC)).values()))
@@ -161,7 +159,7 @@ def test_the_debugger_says_what_is_wrong(master: Visitor, place: Place) -> None:
 
 
 def test_a_test_signal_of_every_action_goes_through_and_sends_no_order(
-    master: Visitor, place: Place
+    master: User, place: Place
 ) -> None:
     identifier, _ = make(master, "tested")
     before = len(place.orders())
@@ -175,7 +173,7 @@ def test_a_test_signal_of_every_action_goes_through_and_sends_no_order(
     assert master.get(f"/studio/strategies/{identifier}/signals").count("test</span>") == 7
 
 
-def test_what_is_another_masters_is_not_there(master: Visitor, place: Place) -> None:
+def test_what_is_another_masters_is_not_there(master: User, place: Place) -> None:
     other = place.rows("SELECT id FROM strategy WHERE name = 'trend'")[0][0]
     master.get(f"/studio/strategies/{other}", 404)
     master.get("/studio")
@@ -183,7 +181,7 @@ def test_what_is_another_masters_is_not_there(master: Visitor, place: Place) -> 
 
 
 def test_changed_terms_ask_followers_for_consent_and_a_retired_strategy_takes_no_entries(
-    master: Visitor, place: Place
+    master: User, place: Place
 ) -> None:
     identifier, _ = make(master, "changing")
     master.get(f"/strategies/{identifier}/follow")
@@ -230,7 +228,7 @@ def test_changed_terms_ask_followers_for_consent_and_a_retired_strategy_takes_no
 
 
 def test_what_is_held_can_be_closed_after_its_contract_was_taken_out(
-    master: Visitor, place: Place
+    master: User, place: Place
 ) -> None:
     identifier, page = make(master, "narrowed")
     bot = Bot(place.url + "/api/webhooks" + shown_address(page), Secret(shown(page, "secret")))
@@ -265,7 +263,7 @@ def test_what_is_held_can_be_closed_after_its_contract_was_taken_out(
 
 
 def test_a_deleted_address_is_gone_for_good_and_another_one_can_be_made(
-    master: Visitor, place: Place
+    master: User, place: Place
 ) -> None:
     identifier, page = make(master, "renewed")
     bot = Bot(place.url + "/api/webhooks" + shown_address(page), Secret(shown(page, "secret")))
@@ -294,7 +292,7 @@ def test_a_deleted_address_is_gone_for_good_and_another_one_can_be_made(
 
 
 def test_a_sender_is_told_that_a_paused_strategy_takes_no_entries(
-    master: Visitor, place: Place
+    master: User, place: Place
 ) -> None:
     identifier, page = make(master, "pausing")
     bot = Bot(place.url + "/api/webhooks" + shown_address(page), Secret(shown(page, "secret")))

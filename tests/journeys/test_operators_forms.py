@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import coming_in
 import httpx
 import pytest
-from browser_free import Visitor, close_all
+from browser_free import User, close_all
 from journey_place import DECLARATIONS, Place, opening, running
 
 
@@ -20,7 +20,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 
 @pytest.fixture(scope="module")
-def operator(place: Place) -> Iterator[Visitor]:
+def operator(place: Place) -> Iterator[User]:
     yield coming_in.operator(place)[0]
     close_all()
 
@@ -48,7 +48,7 @@ def switched(place: Place) -> list[tuple[object, ...]]:
     ],
 )
 def test_a_switch_that_does_not_say_what_it_stops_is_not_set_and_what_was_typed_stays(
-    operator: Visitor, place: Place, typed: dict[str, str], told: str
+    operator: User, place: Place, typed: dict[str, str], told: str
 ) -> None:
     operator.get("/operate/switches")
     page = operator.post("/operate/switches/on", 422, note="the feed is <late>", **typed)
@@ -59,7 +59,7 @@ def test_a_switch_that_does_not_say_what_it_stops_is_not_set_and_what_was_typed_
 
 
 def test_a_flatten_shows_first_what_it_closes_and_then_closes_it(
-    operator: Visitor, place: Place
+    operator: User, place: Place
 ) -> None:
     with httpx.Client(trust_env=False) as client:
         opened = place.bots["trend"].post(client, opening("to-be-flattened")).json()
@@ -89,7 +89,7 @@ def test_a_flatten_shows_first_what_it_closes_and_then_closes_it(
 
 
 def test_an_invitation_that_cannot_be_made_says_why_beside_its_fields(
-    operator: Visitor, place: Place
+    operator: User, place: Place
 ) -> None:
     operator.get("/operate/people")
     page = operator.post(
@@ -109,7 +109,7 @@ def test_an_invitation_that_cannot_be_made_says_why_beside_its_fields(
     assert place.rows("SELECT count(*) FROM audit WHERE act = 'invitation_made'") == [(0,)]
 
 
-def test_a_decision_about_an_order_that_is_not_in_question_says_so(operator: Visitor) -> None:
+def test_a_decision_about_an_order_that_is_not_in_question_says_so(operator: User) -> None:
     operator.get("/operate/unknowns")
     page = operator.post(
         "/operate/unknowns",

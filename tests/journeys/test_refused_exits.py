@@ -11,7 +11,7 @@ from html import unescape
 
 import httpx
 import pytest
-from browser_free import Visitor, close_all
+from browser_free import User, close_all
 from coming_in import come_in
 from journey_place import DECLARATIONS, Place, opening, run_cli, running, until
 
@@ -38,12 +38,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 
 @pytest.fixture(scope="module")
-def master(place: Place) -> Iterator[Visitor]:
+def master(place: Place) -> Iterator[User]:
     yield come_in(place, "user", "link", "master:alpha")
     close_all()
 
 
-def strategy_page(master: Visitor) -> str:
+def strategy_page(master: User) -> str:
     found = re.search(r"/studio/strategies/str_[0-9a-f]+", master.get("/studio"))
     assert found is not None
     return found[0]
@@ -64,7 +64,7 @@ def status(place: Place) -> dict[str, object]:
 
 
 def test_a_proven_exit_that_is_refused_wakes_within_seconds_and_status_says_so(
-    place: Place, master: Visitor
+    place: Place, master: User
 ) -> None:
     bot = place.bots["trend"]
     with httpx.Client(trust_env=False) as client:
@@ -116,9 +116,7 @@ def test_a_proven_exit_that_is_refused_wakes_within_seconds_and_status_says_so(
     assert "what reads like an exit came from its sender" in master.get("/notifications")
 
 
-def test_the_message_from_the_page_closes_and_all_is_well_again(
-    place: Place, master: Visitor
-) -> None:
+def test_the_message_from_the_page_closes_and_all_is_well_again(place: Place, master: User) -> None:
     message = re.search(r'data-copy="the message"><code>(\{.*?\})</code>', master.get("/studio"))
     assert message is not None
     body = unescape(message[1]).replace("A-NEW-ID-EACH-TIME", "c2").encode()
@@ -133,9 +131,7 @@ def test_the_message_from_the_page_closes_and_all_is_well_again(
     assert [each["code"] for each in status(place)["needs"]] == ["alerts"]  # type: ignore[attr-defined]  # what it told is an hour old at most
 
 
-def test_an_alert_that_is_proven_by_its_address_wakes_as_well(
-    place: Place, master: Visitor
-) -> None:
+def test_an_alert_that_is_proven_by_its_address_wakes_as_well(place: Place, master: User) -> None:
     page = strategy_page(master)
     shown = master.post(f"{page}/tradingview", sell="close", only="all", days="30")
     address = re.search(r'id="url">([^<]+)<', shown)

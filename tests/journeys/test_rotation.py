@@ -19,7 +19,7 @@ import httpx
 import pyotp
 import pytest
 import trio
-from browser_free import Visitor, close_all
+from browser_free import User, close_all
 from coming_in import PASSWORD, operator
 from journey_place import DECLARATIONS, Place, closing, opening, run_cli, running
 
@@ -87,7 +87,7 @@ def test_a_root_key_is_rotated_while_everything_runs_and_the_old_one_leaves_when
     (old,) = kids(place.folder)
     before = (place.folder / ".env").read_text()
     with running(place):
-        visitor, secret = operator(place)
+        user, secret = operator(place)
         takes_signals(place, opening("before"))
         told = cli(place, "key", "rotate")
         assert (told["made"], told["done"], told["old"]) == (True, True, [old])
@@ -97,7 +97,7 @@ def test_a_root_key_is_rotated_while_everything_runs_and_the_old_one_leaves_when
             before.splitlines()[2] == (place.folder / ".env").read_text().splitlines()[2]
         )  # JWT_SECRET
         assert {row[0] for row in place.rows("SELECT key_kid FROM person")} == {told["active"]}
-        assert "ops" in visitor.get("/security")  # the session of before
+        assert "ops" in user.get("/security")  # the session of before
         takes_signals(place, closing("after"))
         again = place.provision(DECLARATIONS.format(followers=3))
         assert (again["updated"], again["differences"]) == (
@@ -124,9 +124,9 @@ def test_a_root_key_is_rotated_while_everything_runs_and_the_old_one_leaves_when
         ]
     with running(place):  # with the new key alone
         takes_signals(place, opening("restarted"))
-        visitor.url = place.url
-        assert "ops" in visitor.get("/security")  # still the session of before
-        back = Visitor(
+        user.url = place.url
+        assert "ops" in user.get("/security")  # still the session of before
+        back = User(
             place.url
         )  # and a factor that was sealed before, proven with the code of the coming half minute
         back.post(

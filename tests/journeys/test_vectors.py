@@ -39,7 +39,7 @@ VECTORS = {
 }
 
 
-class StandingClock:
+class FrozenClock:
     """Stand at the time of the vectors."""
 
     def now(self) -> datetime:
@@ -57,7 +57,7 @@ async def give_secret(folder: Path, secret: str) -> str:
         endpoint = EndpointId(str(db.execute("SELECT id FROM endpoint").fetchone()[0]))  # type: ignore[index]
         key = person_key(db, endpoint_owner(db, endpoint))
         insert_endpoint_secret(
-            db, seal_endpoint_secret(vault, key, endpoint, Secret(secret)), StandingClock().now()
+            db, seal_endpoint_secret(vault, key, endpoint, Secret(secret)), FrozenClock().now()
         )
         return endpoint
 
@@ -76,7 +76,7 @@ async def test_a_secret_that_does_not_open_refuses_its_own_deliveries_and_nobody
         '["BTCUSDT"]\nleverage = "5"\n'
     )
     place.provision(DECLARATIONS.format(followers=1) + more)
-    config, clock = load_config(tmp_path, {}), StandingClock()
+    config, clock = load_config(tmp_path, {}), FrozenClock()
     ledger = Ledger.open(config.ledger.path, inline=True)
     torn, whole = (place.bots[name].url.rpartition("/")[2] for name in ("trend", "other"))
     await ledger.write(
@@ -108,7 +108,7 @@ async def test_vectors_are_taken_and_their_neighbours_are_not(secret: str, tmp_p
     place = Place(tmp_path)
     place.provision(DECLARATIONS.format(followers=1))
     endpoint = await give_secret(tmp_path, secret)
-    clock, stop = StandingClock(), trio.Event()
+    clock, stop = FrozenClock(), trio.Event()
     async with (
         run_engine(load_config(tmp_path, {}), clock=clock) as engine,
         trio.open_nursery() as nursery,

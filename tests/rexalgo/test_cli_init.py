@@ -140,8 +140,8 @@ rexalgo_api_version = 1
 default_settings = {"api_token": "", "room": "ops"}
 
 
-class Bell:
-    name = "bell"
+class WakeUp:
+    name = "wakeup"
 
     async def deliver(self, alert):
         pass
@@ -149,21 +149,21 @@ class Bell:
 
 @hookimpl
 def register_notifiers(register, settings):
-    register(Bell())
+    register(WakeUp())
 """
 
 
 def test_config_check_hides_what_a_plugin_setting_calls_a_token(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "bell_mod.py").write_text(_PLUGIN_WITH_A_TOKEN)
-    info = tmp_path / "bell-1.dist-info"
+    (tmp_path / "wakeup_mod.py").write_text(_PLUGIN_WITH_A_TOKEN)
+    info = tmp_path / "wakeup-1.dist-info"
     info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: bell\nVersion: 1\n")
-    (info / "entry_points.txt").write_text("[rexalgo.plugins]\nbell = bell_mod\n")
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: wakeup\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[rexalgo.plugins]\nbell = wakeup_mod\n")
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "rexalgo.toml").write_text(
-        "[plugins]\nenabled = ['bell']\n[plugin.bell]\napi_token = 'hunter2'\n"
+        "[plugins]\nenabled = ['wakeup']\n[plugin.wakeup]\napi_token = 'hunter2'\n"
     )
     told = run("--config", tmp_path, "config", "check")
     assert "hunter2" not in told

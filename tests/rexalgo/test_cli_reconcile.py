@@ -72,10 +72,10 @@ def test_a_difference_is_no_success(
             apply_corrections=plan,
             note_shown=lambda digest: None,
         )
-        office: Any = SimpleNamespace(
+        context: Any = SimpleNamespace(
             ledger=SimpleNamespace(db=None), live=SimpleNamespace(named=lambda name: task)
         )
-        return trio.run(OPERATING[method], office, params)
+        return trio.run(OPERATING[method], context, params)
 
     monkeypatch.setattr(operating, "accounts", lambda db: [SimpleNamespace(name="alice")])
     monkeypatch.setattr(operating, "recorder", recorder)

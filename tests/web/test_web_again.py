@@ -19,7 +19,7 @@ OVER = timedelta(hours=13)
 
 
 def switches(place: WebPlace) -> list[tuple[object, ...]]:
-    return fetch_all(place.office.ledger.db, "SELECT scope, target, level FROM switch")
+    return fetch_all(place.context.ledger.db, "SELECT scope, target, level FROM switch")
 
 
 async def come_back(browser: Browser, way: str = "/sign-in", **typed: str) -> None:
@@ -114,7 +114,7 @@ async def test_leaving_a_strategy_and_an_operators_switch_are_offered_again(tmp_
         await come_back(bob, name="bob", password=PASSWORD)
         assert "Leave this strategy with bob and close what it opened" in bob.words
         await bob.post(f"{way}/leave")
-        assert fetch_all(place.office.ledger.db, "SELECT state FROM subscription") == [("left",)]
+        assert fetch_all(place.context.ledger.db, "SELECT state FROM subscription") == [("left",)]
         note = "the & exchange = ill; \u00fc" * 6
         await ops.post(
             "/operate/switches/on", level="reduce", scope="strategy", target="trend", note=note
@@ -124,7 +124,7 @@ async def test_leaving_a_strategy_and_an_operators_switch_are_offered_again(tmp_
         )
         assert "Reduce only for strategy trend" in ops.words
         await ops.post("/operate/switches/on")
-        assert fetch_all(place.office.ledger.db, "SELECT level, target, note FROM switch") == [
+        assert fetch_all(place.context.ledger.db, "SELECT level, target, note FROM switch") == [
             ("reduce", "trend", note)
         ]
 
@@ -164,8 +164,8 @@ async def test_what_raises_risk_is_not_offered_but_said_not_to_be_done(tmp_path:
 
 async def made_operator(place: WebPlace, name: str) -> None:
     """Make somebody an operator, who must set up a second factor before anything else."""
-    who = fetch_all(place.office.ledger.db, "SELECT id FROM person WHERE name = ?", (name,))[0][0]
-    await place.office.ledger.write(
+    who = fetch_all(place.context.ledger.db, "SELECT id FROM person WHERE name = ?", (name,))[0][0]
+    await place.context.ledger.write(
         lambda db: give_role(db, PersonId(str(who)), Role.OPERATOR, "test", place.clock.now())
     )
 

@@ -14,7 +14,7 @@ from engine.ledger.query import fetch_all
 
 def stored(place: WebPlace, sub: str = "policy") -> dict[str, object]:
     """Read the one agreement that there is."""
-    (row,) = fetch_all(place.office.ledger.db, f"SELECT {sub} FROM subscription")
+    (row,) = fetch_all(place.context.ledger.db, f"SELECT {sub} FROM subscription")
     return dict(json.loads(row[0]))
 
 
@@ -72,7 +72,7 @@ async def test_what_can_be_misread_is_refused_at_its_field_with_what_to_type(
             shown = await terms(bob, strategy, do, 422, **dict.fromkeys(fields, text))
             assert all(f'value="{text}"' in shown for _ in fields)
             assert shown.count('class="field-error"') == len(fields)
-        assert fetch_all(place.office.ledger.db, "SELECT 1 FROM subscription") == []
+        assert fetch_all(place.context.ledger.db, "SELECT 1 FROM subscription") == []
         await bob.get("/accounts/connect?exchange=paper")
         await bob.post(
             "/accounts/connect",

@@ -17,7 +17,7 @@ from web.words import NOTICES
 
 
 def count(place: WebPlace, table: str) -> int:
-    row = fetch_one(place.office.ledger.db, f"SELECT count(*) FROM {table}")
+    row = fetch_one(place.context.ledger.db, f"SELECT count(*) FROM {table}")
     return 0 if row is None else int(row[0])
 
 

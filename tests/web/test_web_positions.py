@@ -11,8 +11,8 @@ async def test_what_was_read_is_said_to_be_old_and_what_was_never_read_is_not(
 ) -> None:
     async with web_place(tmp_path) as place:
         bob = await place.person("bob", balance="1000")
-        assert place.office.live is not None
-        task = place.office.live.named("bob")
+        assert place.context.live is not None
+        task = place.context.live.named("bob")
         assert task is not None
         known: Any = task.account
         known.report = None  # as after a reading that failed

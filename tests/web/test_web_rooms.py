@@ -7,9 +7,9 @@ import pytest
 from quart import Response
 from web_helpers import NOW, MemoryEngine
 
-from engine.desks import Desks
 from engine.keys.vault import VaultError
 from engine.ledger import LedgerError
+from engine.services import Services
 from web.app import create_app
 from web.rooms import Handler, Rooms, Who
 from web.settings import WebSettings
@@ -25,14 +25,14 @@ async def test_a_page_that_renews_itself_keeps_no_session_alive(
 ) -> None:
     looked: list[bool] = []
 
-    async def visitor(cookie: str, address: str, *, only_looks: bool) -> None:
+    async def user(cookie: str, address: str, *, only_looks: bool) -> None:
         looked.append(only_looks)
 
     settings = WebSettings()
     app = create_app(MemoryEngine(), settings)
     rooms = Rooms(
         app,
-        cast(Desks, SimpleNamespace(identity=SimpleNamespace(visitor=visitor))),
+        cast(Services, SimpleNamespace(identity=SimpleNamespace(user=user))),
         settings,
         lambda: NOW,
     )
@@ -55,7 +55,7 @@ async def test_a_page_that_fails_inside_says_so_without_the_insides(
     app = create_app(MemoryEngine(), settings)
     rooms = Rooms(
         app,
-        cast(Desks, SimpleNamespace(identity=SimpleNamespace(place="here", contact=""))),
+        cast(Services, SimpleNamespace(identity=SimpleNamespace(place="here", contact=""))),
         settings,
         lambda: NOW,
     )

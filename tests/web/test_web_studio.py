@@ -33,7 +33,7 @@ async def test_margin_in_what_is_open_is_that_of_the_whole_position(tmp_path: Pa
         master = await place.person("ada", Role.MASTER)
         strategy = await place.strategy(master)
         await follow(place, strategy, "bob")
-        db = place.office.ledger.db
+        db = place.context.ledger.db
 
         def shares() -> list[tuple[object, ...]]:
             return fetch_all(db, "SELECT share, (SELECT cost FROM book) FROM holding")

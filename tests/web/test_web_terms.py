@@ -40,7 +40,7 @@ async def test_absurd_terms_are_told_beside_their_field_and_on_the_confirmation(
                 assert told in beside
                 await bob.post(way, do="agree", **{**TERMS, "size": size, "mode": mode})
                 assert told in bob.words
-                assert fetch_one(place.office.ledger.db, "SELECT 1 FROM subscription") is None, (
+                assert fetch_one(place.context.ledger.db, "SELECT 1 FROM subscription") is None, (
                     "nothing is agreed to in silence"
                 )
         await bob.get(way)
@@ -92,7 +92,7 @@ async def test_new_terms_end_no_pause(tmp_path: Path) -> None:
         await bob.post(f"/strategies/{strategy}/pause", account="bob")
         await bob.get(way)
         await bob.post(way, do="agree", **{**TERMS, "mode": "watch", "size": "40"})
-        assert fetch_one(place.office.ledger.db, "SELECT state FROM subscription") == ("paused",)
+        assert fetch_one(place.context.ledger.db, "SELECT state FROM subscription") == ("paused",)
         assert "Paused" in bob.words
 
 
@@ -144,7 +144,7 @@ async def test_the_sender_is_told_of_an_entry_that_is_too_old_for_every_follower
         )
         await place.until(
             lambda: (
-                fetch_one(place.office.ledger.db, "SELECT code FROM copy WHERE code IS NOT NULL")
+                fetch_one(place.context.ledger.db, "SELECT code FROM copy WHERE code IS NOT NULL")
                 == ("expired",)
             )
         )
@@ -162,7 +162,9 @@ async def test_an_absurd_strategy_is_told_beside_its_field_and_stored_only_when_
         ada = await place.person("ada", Role.MASTER)
 
         def stored() -> list[tuple[object, ...]]:
-            return fetch_all(place.office.ledger.db, "SELECT name, symbols, leverage FROM strategy")
+            return fetch_all(
+                place.context.ledger.db, "SELECT name, symbols, leverage FROM strategy"
+            )
 
         new, said = (
             "/studio/copy-trading/new",
@@ -178,7 +180,7 @@ async def test_an_absurd_strategy_is_told_beside_its_field_and_stored_only_when_
         assert stored() == []
         await ada.post(new, **{**said, "leverage": "600"})
         assert stored() == [("trend", '["BTCUSDT"]', "600")]
-        row = fetch_one(place.office.ledger.db, "SELECT id FROM strategy")
+        row = fetch_one(place.context.ledger.db, "SELECT id FROM strategy")
         assert row is not None
         way = f"/studio/strategies/{row[0]}"
         await ada.get(way)
@@ -217,7 +219,7 @@ async def test_a_provisioning_file_is_compared_with_the_money_of_its_accounts(
                 }
             ],
         }
-        told = await Commands(place.office).run("provision", {"table": declared})
+        told = await Commands(place.context).run("provision", {"table": declared})
         (warning,) = told["warnings"]
         assert (warning["what"], warning["followers"], warning["field"]) == (
             "terms of trend",

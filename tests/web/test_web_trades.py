@@ -4,9 +4,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from engine.desks.performance import figures_of
 from engine.domain.booking import BookState, Cause
 from engine.ledger.results import DayRow, TradeRow
+from engine.services.performance import figures_of
 from web.pages import _TEMPLATES
 
 D = Decimal

@@ -63,7 +63,7 @@ class MemoryEngine:
     hold: trio.Event | None = None
     entered: trio.Event = field(default_factory=trio.Event)
     _news: trio.Event = field(default_factory=trio.Event)
-    desks: None = None
+    services: None = None
 
     @property
     def ingress(self) -> "MemoryEngine":

@@ -17,10 +17,8 @@ import pyotp
 import trio
 from quart_trio import QuartTrio
 
+from engine.context import EngineContext
 from engine.decisions.signatures import sign_a
-from engine.desks import Desks
-from engine.desks.identity import make_link
-from engine.desks.mastering import become_master
 from engine.domain.identifiers import EndpointId
 from engine.domain.person import Role
 from engine.keys.sealed_secrets import endpoint_keys, new_person
@@ -29,9 +27,11 @@ from engine.ledger import Database, identity
 from engine.ledger.identity import give_role
 from engine.ledger.people import insert_person
 from engine.ledger.query import fetch_one
-from engine.office import Office
 from engine.ports.signal_source import Delivery
 from engine.run import Engine, run_engine
+from engine.services import Services
+from engine.services.identity import make_link
+from engine.services.mastering import become_master
 from engine.settings.config import load_config
 from engine.views import Reception
 from web.app import create_app
@@ -143,12 +143,12 @@ class WebPlace:
 
     app: QuartTrio
     engine: Engine
-    desks: Desks
+    services: Services
     clock: Ahead
 
     @property
-    def office(self) -> Office:
-        return self.desks.office
+    def context(self) -> EngineContext:
+        return self.services.context
 
     def browser(self) -> Browser:
         """Open a browser that knows nobody."""
@@ -158,7 +158,7 @@ class WebPlace:
         """Make a person who is signed in, with a password; with ``balance`` a paper account of the
         same name.
         """
-        new = new_person(await self.office.open_vault(), name)
+        new = new_person(await self.context.open_vault(), name)
 
         def write(db: Database) -> None:
             insert_person(db, name, new.key, self.clock.now())
@@ -167,10 +167,10 @@ class WebPlace:
             if Role.MASTER in roles:
                 become_master(db, identity.person(db, new.id))
 
-        await self.office.ledger.write(write)
+        await self.context.ledger.write(write)
         browser = self.browser()
         await browser.post(
-            f"/welcome/{await make_link(self.office, new.id, 'test', '')}", bare=True
+            f"/welcome/{await make_link(self.context, new.id, 'test', '')}", bare=True
         )
         await browser.get("/security/password")
         await browser.post("/security/password", password=PASSWORD, again=PASSWORD)
@@ -186,7 +186,7 @@ class WebPlace:
                 "/accounts/connect", exchange="paper", balance=balance, factor=PASSWORD
             )
             assert browser.path == f"/accounts/{name}", browser.words
-            task = None if self.office.live is None else self.office.live.named(name)
+            task = None if self.context.live is None else self.context.live.named(name)
             assert task is not None
             await task.account.first_reading.wait()
         return browser
@@ -198,7 +198,7 @@ class WebPlace:
         await master.get("/studio/copy-trading/new")
         said = {"name": name, "about": "", "symbols": "BTCUSDT", "leverage": "5", **described}
         await master.post("/studio/copy-trading/new", factor=PASSWORD, **said)
-        row = self.office.ledger.db.execute(
+        row = self.context.ledger.db.execute(
             "SELECT id FROM strategy WHERE name = ?", (name,)
         ).fetchone()
         assert row is not None, master.words
@@ -209,13 +209,15 @@ class WebPlace:
     async def signal(self, strategy: str, **body: object) -> Reception:
         """Send a signal to a strategy's own door, signed as its bot would."""
         row = fetch_one(
-            self.office.ledger.db,
+            self.context.ledger.db,
             "SELECT id FROM endpoint WHERE strategy_id = ? AND token_hash IS NULL",
             (strategy,),
         )
         assert row is not None
         now, endpoint = self.clock.now(), EndpointId(row[0])
-        key = endpoint_keys(self.office.ledger.db, await self.office.open_vault(), endpoint, now)[0]
+        key = endpoint_keys(self.context.ledger.db, await self.context.open_vault(), endpoint, now)[
+            0
+        ]
         content = json.dumps({"idempotency_key": secrets.token_hex(8), **body}).encode()
         headers = tuple(
             (name.lower(), value) for name, value in sign_a(key.secret, content, now).items()
@@ -233,7 +235,7 @@ class WebPlace:
             news.set()
             news = trio.Event()
 
-        self.office.ledger.on_commit(committed)
+        self.context.ledger.on_commit(committed)
         with trio.fail_after(20):
             while not holds():
                 await news.wait()
@@ -247,4 +249,4 @@ async def web_place(folder: Path, settings: str = SETTINGS, **web: Any) -> Async
     config = load_config(folder, {"ENCRYPTION_KEY": new_root_key()})
     async with run_engine(config, clock=clock) as engine:
         app = create_app(engine, WebSettings(**web), now=clock.now)
-        yield WebPlace(app, engine, engine.desks, clock)
+        yield WebPlace(app, engine, engine.services, clock)

@@ -2,7 +2,7 @@
 
 from quart import Response
 
-from engine.desks.visitor import FormErrors
+from engine.services.user import FormErrors
 from web.again import Again
 from web.rooms import Rooms, Who
 from web.visit import Visit
@@ -10,16 +10,16 @@ from web.visit import Visit
 
 def register_security(rooms: Rooms) -> None:
     """Add the pages about a person's own security."""
-    desk = rooms.desks.identity
+    service = rooms.services.identity
 
     def overview(visit: Visit, errors: dict[str, str] | None = None) -> Response:
         return visit.page(
             "door/security.html",
             422 if errors else 200,
             errors=errors,
-            sessions=desk.sessions(visit.who),
-            codes_left=desk.recovery_codes_left(visit.who),
-            request_to_publish=desk.master_request(visit.who),
+            sessions=service.sessions(visit.who),
+            codes_left=service.recovery_codes_left(visit.who),
+            request_to_publish=service.master_request(visit.who),
         )
 
     @rooms.get("/security", Who.SIGNED_IN)
@@ -33,7 +33,7 @@ def register_security(rooms: Rooms) -> None:
     @rooms.post("/security/password", Who.SIGNED_IN, once=True)
     async def password(visit: Visit) -> Response:
         try:
-            codes = await desk.set_password(
+            codes = await service.set_password(
                 visit.who, visit.form.get("password", ""), visit.form.get("again", "")
             )
         except FormErrors as error:
@@ -51,13 +51,13 @@ def register_security(rooms: Rooms) -> None:
     @rooms.post("/security/second-factor", Who.SIGNED_IN, once=True)
     async def totp(visit: Visit) -> Response:
         try:
-            await desk.set_totp(visit.who, visit.text("secret"), visit.text("code"))
+            await service.set_totp(visit.who, visit.text("secret"), visit.text("code"))
         except FormErrors as error:
             return _totp(visit, error.errors)
         return visit.go(visit.offers[-1].page if visit.offers else "/security", "totp")
 
     def _totp(visit: Visit, errors: dict[str, str]) -> Response:
-        offer = desk.offer_totp(visit.who, visit.text("secret"))
+        offer = service.offer_totp(visit.who, visit.text("secret"))
         status = 422 if errors else 200
         return visit.page(
             "door/second_factor.html",
@@ -69,12 +69,12 @@ def register_security(rooms: Rooms) -> None:
 
     @rooms.post("/security/second-factor/remove", Who.SIGNED_IN)
     async def totp_off(visit: Visit) -> Response:
-        await desk.remove_totp(visit.who)
+        await service.remove_totp(visit.who)
         return visit.go("/security", "totp-off")
 
     @rooms.post("/security/codes", Who.SIGNED_IN, once=True)
     async def codes(visit: Visit) -> Response:
-        made = await desk.renew_recovery_codes(visit.who)
+        made = await service.renew_recovery_codes(visit.who)
         return visit.show("/security/password/codes", codes=made, onward="/security")
 
     @rooms.get("/security/password/codes", Who.SIGNED_IN)
@@ -88,13 +88,13 @@ def register_security(rooms: Rooms) -> None:
         again=Again(lambda said: "Sign that session out"),
     )
     async def end_session(visit: Visit, session: str) -> Response:
-        await desk.revoke(visit.who, session)
+        await service.revoke(visit.who, session)
         return visit.go("/security", "session")
 
     @rooms.post("/security/zone", Who.SIGNED_IN)
     async def zone(visit: Visit) -> Response:
         try:
-            await desk.set_zone(visit.who, visit.text("zone"))
+            await service.set_zone(visit.who, visit.text("zone"))
         except FormErrors as error:
             return overview(visit, error.errors)
         return visit.go("/security", "zone")
@@ -102,7 +102,7 @@ def register_security(rooms: Rooms) -> None:
     @rooms.post("/security/become-master", Who.SIGNED_IN)
     async def become_master(visit: Visit) -> Response:
         try:
-            await desk.ask_to_be_master(visit.who, visit.text("note"))
+            await service.ask_to_be_master(visit.who, visit.text("note"))
         except FormErrors as error:
             return overview(visit, error.errors)
         return visit.go("/security", "asked")

@@ -10,14 +10,14 @@ from urllib.parse import quote
 
 from quart import Response, abort
 
-from engine.desks.accounts import ExchangeChoice, exchange_choices
-from engine.desks.identity import NotSignedIn
-from engine.desks.visitor import FormErrors
 from engine.domain.account import Environment
 from engine.domain.amounts import parse_money, plain
 from engine.domain.errors import InvalidValue
 from engine.domain.typed import typed_number
 from engine.ports.secret import Secret
+from engine.services.accounts import ExchangeChoice, exchange_choices
+from engine.services.identity import NotSignedIn
+from engine.services.user import FormErrors
 from web.requests import asks_locally
 from web.rooms import Rooms, Who, wait_words
 from web.visit import Visit
@@ -27,13 +27,13 @@ _BALANCE_MAX: Final = Decimal(10_000_000)
 
 def register_sign_in(rooms: Rooms) -> None:
     """Add the ways in and out."""
-    desk = rooms.desks.identity
+    service = rooms.services.identity
 
     @rooms.get("/", Who.ANYONE)
     async def front(visit: Visit) -> Response:
-        if visit.visitor is not None:
+        if visit.user is not None:
             return visit.go(visit.home())
-        return visit.page("door/front.html", sign_up=desk.sign_up, demo=_demo_people(visit))
+        return visit.page("door/front.html", sign_up=service.sign_up, demo=_demo_people(visit))
 
     @rooms.get("/sign-in", Who.ANYONE)
     async def sign_in_page(visit: Visit) -> Response:
@@ -42,7 +42,7 @@ def register_sign_in(rooms: Rooms) -> None:
     @rooms.post("/sign-in", Who.ANYONE, once=True)
     async def sign_in(visit: Visit) -> Response:
         try:
-            came = await desk.sign_in(
+            came = await service.sign_in(
                 visit.text("name"),
                 Secret(visit.form.get("password", "")),
                 visit.text("code"),
@@ -59,7 +59,7 @@ def register_sign_in(rooms: Rooms) -> None:
     @rooms.post("/sign-in/recovery", Who.ANYONE, once=True)
     async def recovery(visit: Visit) -> Response:
         try:
-            came = await desk.sign_in_with_recovery(
+            came = await service.sign_in_with_recovery(
                 visit.text("name"), visit.text("code"), visit.caller
             )
         except NotSignedIn as error:
@@ -72,19 +72,19 @@ def register_sign_in(rooms: Rooms) -> None:
     @rooms.get("/sign-in/exchange", Who.ANYONE)
     async def exchange_page(visit: Visit) -> Response:
         return visit.page(
-            "door/sign_in.html", way="exchange", **_choice(visit, desk.exchange_doors())
+            "door/sign_in.html", way="exchange", **_choice(visit, service.exchange_doors())
         )
 
     @rooms.post("/sign-in/exchange", Who.ANYONE, once=True)
     async def exchange(visit: Visit) -> Response:
-        shown = _choice(visit, desk.exchange_doors())
+        shown = _choice(visit, service.exchange_doors())
         try:
             given = (
                 {}
                 if shown["chosen"] is None
                 else {each.name: visit.form.get(each.name, "") for each in shown["chosen"].fields}
             )
-            came = await desk.sign_in_with_exchange(
+            came = await service.sign_in_with_exchange(
                 visit.text("exchange"), given, visit.text("code"), visit.caller
             )
         except NotSignedIn as error:
@@ -102,7 +102,7 @@ def register_sign_in(rooms: Rooms) -> None:
     @rooms.post("/welcome/<token>", Who.ANYONE, once=True)
     async def welcome(visit: Visit, token: str) -> Response:
         try:
-            came = await desk.use_link(token, visit.caller)
+            came = await service.use_link(token, visit.caller)
         except NotSignedIn as error:
             text = (
                 wait_words(error)
@@ -123,32 +123,32 @@ def register_sign_in(rooms: Rooms) -> None:
         chosen = values["chosen"]
         assert isinstance(chosen, ExchangeChoice)
         try:
-            came = await desk.join(
+            came = await service.join(
                 token, visit.text("name"), chosen.name, given_login(visit, chosen), visit.caller
             )
         except FormErrors as error:
             return visit.refuse("door/join.html", error.errors, **values)
         except NotSignedIn as error:
             return visit.refuse("door/join.html", {"": wait_words(error)}, **values)
-        invited = desk.invited_to(came.person)
+        invited = service.invited_to(came.person)
         return visit.enter(
             came, "/security/password" + (f"?next=/strategies/{invited}" if invited else "")
         )
 
     @rooms.post("/sign-out", Who.SIGNED_IN)
     async def sign_out(visit: Visit) -> Response:
-        await desk.sign_out(visit.who)
+        await service.sign_out(visit.who)
         return visit.leave()
 
     @rooms.post("/demo/<name>", Who.ANYONE, once=True)
     async def demo(visit: Visit, name: str) -> Response:
         if name not in dict(_demo_people(visit)):
             abort(404)
-        return visit.enter(await desk.enter_demo(name, visit.caller), "/")
+        return visit.enter(await service.enter_demo(name, visit.caller), "/")
 
 
 def _demo_people(visit: Visit) -> tuple[tuple[str, str], ...]:
-    """Return whom a visitor of the demo may be; only ``rexalgo demo`` names any, and only to people
+    """Return whom a user of the demo may be; only ``rexalgo demo`` names any, and only to people
     on this machine.
     """
     return visit.settings.demo_people if asks_locally(visit.settings) else ()
@@ -165,15 +165,15 @@ def _choice(visit: Visit, choices: Sequence[ExchangeChoice]) -> dict[str, Any]:
 
 
 def _join_values(visit: Visit, token: str) -> dict[str, Any]:
-    desk = visit.desks.identity
-    may_join = desk.sign_up == "open" or (
-        desk.sign_up == "invite" and desk.invitation(token) is not None
+    service = visit.services.identity
+    may_join = service.sign_up == "open" or (
+        service.sign_up == "invite" and service.invitation(token) is not None
     )
     return {
         "invite": token,
         "may_join": may_join,
-        "sign_up": desk.sign_up,
-        **_choice(visit, exchange_choices(visit.desks.office)),
+        "sign_up": service.sign_up,
+        **_choice(visit, exchange_choices(visit.services.context)),
     }
 
 

@@ -9,10 +9,10 @@ from urllib.parse import quote
 
 from quart import Response
 
-from engine.desks.visitor import FormErrors
+from engine.context import NothingThere
 from engine.domain.errors import InvalidValue
 from engine.domain.typed import typed_whole
-from engine.office import NothingThere
+from engine.services.user import FormErrors
 from web.again import Again
 from web.engine_port import Commands
 from web.rooms import Rooms, Who
@@ -51,14 +51,14 @@ SECTIONS: Final = (
 """Each operator's page with its name in the row of tabs."""
 
 
-def register_operators(rooms: Rooms, commands: Commands) -> "Desk":
+def register_operators(rooms: Rooms, commands: Commands) -> "Service":
     """Add the operators' pages; returns what further pages of theirs ask and answer with."""
-    desk = Desk(rooms, commands)
-    desk.register()
-    return desk
+    service = Service(rooms, commands)
+    service.register()
+    return service
 
 
-class Desk:
+class Service:
     """Hold what the operators' pages share."""
 
     def __init__(self, rooms: Rooms, commands: Commands) -> None:
@@ -101,7 +101,7 @@ class Desk:
         )(self.revoke)
 
     async def ask(self, visit: Visit, method: str, **params: Any) -> dict[str, Any]:
-        """Run a command of the operator's shell, in the visitor's name and from where they are."""
+        """Run a command of the operator's shell, in the user's name and from where they are."""
         return await self._commands.run(
             method, {**params, "by": visit.who.person.name, "address": visit.who.address}
         )
@@ -131,7 +131,7 @@ class Desk:
         """Answer with a page of the operators' rooms; with ``errors`` a form was not taken, and the
         page holds still.
         """
-        newest = self._rooms.desks.pulse.newest() if live and not errors else None
+        newest = self._rooms.services.pulse.newest() if live and not errors else None
         return visit.page(
             f"operators/{template}.html",
             422 if errors else 200,
@@ -244,7 +244,7 @@ class Desk:
             await self.ask(visit, "users", search=search, limit=SHOWN),
             await self.ask(visit, "invitations"),
         )
-        strategies = [row.name for row, _ in self._rooms.desks.performance.directory_of_all()]
+        strategies = [row.name for row, _ in self._rooms.services.performance.directory_of_all()]
         return self.page(
             visit,
             "people",

@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from quart import Response
 
-from engine.desks.visitor import FormErrors
+from engine.services.user import FormErrors
 from web.again import Again
-from web.operators.pages import Desk
+from web.operators.pages import Service
 from web.rooms import Rooms, Who
 from web.visit import Visit
 
@@ -28,7 +28,7 @@ STOPPED: Final = ("killed", "skipped.entries_off")
 _SHOWN: Final = 50
 
 
-def register_switches(rooms: Rooms, desk: Desk) -> None:
+def register_switches(rooms: Rooms, service: Service) -> None:
     """Add the page of switches and its acts."""
 
     @rooms.get("/operate/switches", Who.OPERATOR)
@@ -37,22 +37,22 @@ def register_switches(rooms: Rooms, desk: Desk) -> None:
 
     async def show(visit: Visit, errors: Mapping[str, str] | None = None) -> Response:
         seen, found = (
-            await desk.ask(visit, "status", hours=1),
-            await desk.ask(visit, "accounts", limit=_SHOWN),
+            await service.ask(visit, "status", hours=1),
+            await service.ask(visit, "accounts", limit=_SHOWN),
         )
         open_: list[dict[str, Any]] = []
         for each in seen["switches"]:
             if each["level"] == "flatten":
                 open_ += (
-                    await desk.ask(visit, "still_open", **_where(each["scope"], each["target"]))
+                    await service.ask(visit, "still_open", **_where(each["scope"], each["target"]))
                 )["open"]
         stopped = {code: count for code, count in seen["copies"].items() if code in STOPPED}
         names = {
             "account": [each["name"] for each in found["accounts"]],
-            "exchange": sorted((await desk.ask(visit, "system"))["exchanges"]),
-            "strategy": [row.name for row, _ in rooms.desks.performance.directory_of_all()],
+            "exchange": sorted((await service.ask(visit, "system"))["exchanges"]),
+            "strategy": [row.name for row, _ in rooms.services.performance.directory_of_all()],
         }
-        return desk.page(
+        return service.page(
             visit,
             "switches",
             errors=errors,
@@ -81,14 +81,14 @@ def register_switches(rooms: Rooms, desk: Desk) -> None:
                     }
                 )
             if level == "flatten" and visit.text("sure") != "yes":
-                await desk.ask_form(
+                await service.ask_form(
                     visit, "still_open", "target", known=True, **_where(scope, target)
                 )
                 return visit.show(
                     "/operate/switches/flatten", scope=scope, target=target, note=visit.text("note")
                 )
             note = visit.text("note")
-            await desk.ask_form(
+            await service.ask_form(
                 visit, "halt", "target", level=level, note=note, **_where(scope, target)
             )
         except FormErrors as error:
@@ -100,13 +100,13 @@ def register_switches(rooms: Rooms, desk: Desk) -> None:
         kept = visit.kept()
         if not kept:
             return visit.go("/operate/switches", "unflattened")
-        found = await desk.ask(visit, "still_open", **_where(kept["scope"], kept["target"]))
-        return desk.page(visit, "flatten", open=found["open"], **kept)
+        found = await service.ask(visit, "still_open", **_where(kept["scope"], kept["target"]))
+        return service.page(visit, "flatten", open=found["open"], **kept)
 
     @rooms.post("/operate/switches/off", Who.OPERATOR)
     async def resume(visit: Visit) -> Response:
         visit.require_fresh()
-        await desk.ask(visit, "resume", **_where(visit.text("scope"), visit.text("target")))
+        await service.ask(visit, "resume", **_where(visit.text("scope"), visit.text("target")))
         return visit.go("/operate/switches", "resumed-entries")
 
 

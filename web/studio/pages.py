@@ -7,11 +7,11 @@ from typing import Final
 
 from quart import Response
 
-from engine.desks.visitor import FormErrors, LookFirst
+from engine.context import NothingThere
 from engine.domain.person import Role
 from engine.domain.signal import Action
-from engine.office import NothingThere
 from engine.ports.secret import Secret
+from engine.services.user import FormErrors, LookFirst
 from web.again import Again
 from web.rooms import Rooms, Who
 from web.studio.senders import PLACEHOLDER, python_sender, shell_sender
@@ -33,28 +33,28 @@ STATES: Final = {
 
 def register_studio(rooms: Rooms) -> None:
     """Add the master's pages."""
-    desk = rooms.desks.studio
+    service = rooms.services.studio
 
     @rooms.get("/studio", Who.SIGNED_IN)
     async def studio(visit: Visit) -> Response:
         is_master = visit.who.person.is_a(Role.MASTER)
-        rows = desk.strategies(visit.who) if is_master else ()
-        asked = rooms.desks.identity.master_request(visit.who)
+        rows = service.strategies(visit.who) if is_master else ()
+        asked = rooms.services.identity.master_request(visit.who)
         return visit.page(
             "studio/studio.html",
             rows=rows,
             is_master=is_master,
             asked=asked,
             states=STATES,
-            live=rooms.desks.pulse.newest(),
-            refused=rooms.desks.refused.all(visit.who) if is_master else (),
+            live=rooms.services.pulse.newest(),
+            refused=rooms.services.refused.all(visit.who) if is_master else (),
         )
 
     @rooms.get("/studio/copy-trading", Who.MASTER)
     async def copy_trading(visit: Visit) -> Response:
-        rows = [each for each in desk.strategies(visit.who) if each.kind == "copy_trading"]
+        rows = [each for each in service.strategies(visit.who) if each.kind == "copy_trading"]
         return visit.page(
-            "studio/copy_trading.html", rows=rows, states=STATES, live=rooms.desks.pulse.newest()
+            "studio/copy_trading.html", rows=rows, states=STATES, live=rooms.services.pulse.newest()
         )
 
     @rooms.get("/studio/copy-trading/new", Who.MASTER)
@@ -64,7 +64,7 @@ def register_studio(rooms: Rooms) -> None:
     @rooms.post("/studio/copy-trading/new", Who.MASTER, once=True)
     async def new(visit: Visit) -> Response:
         try:
-            identifier, shown = await desk.create(visit.who, visit.form)
+            identifier, shown = await service.create(visit.who, visit.form)
         except FormErrors as error:
             return visit.refuse("studio/new.html", error.errors, warnings=(), confirmed="")
         except LookFirst as error:
@@ -75,7 +75,7 @@ def register_studio(rooms: Rooms) -> None:
 
     @rooms.get("/studio/strategies/<identifier>/secret", Who.MASTER)
     async def secret_page(visit: Visit, identifier: str) -> Response:
-        row, kept = desk.strategy(visit.who, identifier), visit.kept()
+        row, kept = service.strategy(visit.who, identifier), visit.kept()
         if not kept:
             return visit.go(f"/studio/strategies/{identifier}", "gone")
         url, secret, symbol = kept["made"].url, kept["made"].secret.reveal(), row.symbols[0]
@@ -101,8 +101,8 @@ def register_studio(rooms: Rooms) -> None:
         about: str = "",
         unconfirmed: LookFirst | None = None,
     ) -> Response:
-        row = desk.strategy(visit.who, identifier)
-        webhook = desk.webhook(row)
+        row = service.strategy(visit.who, identifier)
+        webhook = service.webhook(row)
         url = "" if webhook is None else webhook[1]
         return visit.page(
             "studio/strategy.html",
@@ -110,24 +110,24 @@ def register_studio(rooms: Rooms) -> None:
             errors=errors,
             row=row,
             webhook=webhook,
-            secrets=desk.secrets(row),
+            secrets=service.secrets(row),
             states=STATES,
-            audience=desk.audience(row),
-            signals=desk.signals(row),
-            deliveries=desk.deliveries(row)[:15],
+            audience=service.audience(row),
+            signals=service.signals(row),
+            deliveries=service.deliveries(row)[:15],
             actions=[each.value for each in Action],
             wrong=about,
             python=python_sender(url, PLACEHOLDER, row.symbols[0]),
             shell=shell_sender(url, PLACEHOLDER, row.symbols[0]),
             placeholder=PLACEHOLDER,
-            message=desk.alert_message,
-            live=rooms.desks.pulse.newest(),
-            alerts=desk.alerts(row),
-            refused=rooms.desks.refused.of(visit.who, identifier),
+            message=service.alert_message,
+            live=rooms.services.pulse.newest(),
+            alerts=service.alerts(row),
+            refused=rooms.services.refused.of(visit.who, identifier),
             confirmed="" if unconfirmed is None else unconfirmed.confirmed,
             warnings=()
             if errors
-            else desk.warnings(row)
+            else service.warnings(row)
             if unconfirmed is None
             else unconfirmed.warnings,
         )
@@ -135,7 +135,7 @@ def register_studio(rooms: Rooms) -> None:
     @rooms.post("/studio/strategies/<identifier>/describe", Who.MASTER)
     async def describe(visit: Visit, identifier: str) -> Response:
         try:
-            asks = await desk.describe(visit.who, identifier, visit.form)
+            asks = await service.describe(visit.who, identifier, visit.form)
         except FormErrors as error:
             return show(visit, identifier, error.errors, "describe")
         except LookFirst as error:
@@ -146,12 +146,12 @@ def register_studio(rooms: Rooms) -> None:
         "/studio/strategies/<identifier>/state", Who.MASTER, again=Again(_state_again, ("state",))
     )
     async def state(visit: Visit, identifier: str) -> Response:
-        await desk.set_state(visit.who, identifier, visit.text("state"))
+        await service.set_state(visit.who, identifier, visit.text("state"))
         return visit.go(f"/studio/strategies/{identifier}", "saved")
 
     @rooms.post("/studio/strategies/<identifier>/rotate", Who.MASTER, once=True)
     async def rotate(visit: Visit, identifier: str) -> Response:
-        made = await desk.rotate(visit.who, identifier)
+        made = await service.rotate(visit.who, identifier)
         return visit.show(f"/studio/strategies/{identifier}/secret", made=made, is_new=False)
 
     @rooms.post(
@@ -160,18 +160,18 @@ def register_studio(rooms: Rooms) -> None:
         again=Again(lambda said: "Revoke the old secret of this strategy"),
     )
     async def revoke(visit: Visit, identifier: str) -> Response:
-        await desk.revoke_old(visit.who, identifier)
+        await service.revoke_old(visit.who, identifier)
         return visit.go(f"/studio/strategies/{identifier}", "revoked")
 
     @rooms.post("/studio/strategies/<identifier>/endpoint", Who.MASTER, once=True)
     async def make_webhook(visit: Visit, identifier: str) -> Response:
-        made = await desk.make_webhook(visit.who, identifier)
+        made = await service.make_webhook(visit.who, identifier)
         return visit.show(f"/studio/strategies/{identifier}/secret", made=made, is_new=False)
 
     @rooms.get("/studio/strategies/<identifier>/endpoints/<endpoint>/delete", Who.MASTER)
     async def delete_page(visit: Visit, identifier: str, endpoint: str) -> Response:
-        row = desk.strategy(visit.who, identifier)
-        webhook = desk.webhook(row)
+        row = service.strategy(visit.who, identifier)
+        webhook = service.webhook(row)
         if webhook is None or webhook[0].id != endpoint:
             raise NothingThere("there is no such endpoint of yours")
         return visit.page(
@@ -179,7 +179,7 @@ def register_studio(rooms: Rooms) -> None:
             row=row,
             endpoint=webhook[0],
             url=webhook[1],
-            audience=desk.audience(row),
+            audience=service.audience(row),
         )
 
     @rooms.post(
@@ -189,9 +189,9 @@ def register_studio(rooms: Rooms) -> None:
     )
     async def endpoint_act(visit: Visit, identifier: str, endpoint: str, act: str) -> Response:
         if act == "delete":
-            await desk.delete(visit.who, identifier, endpoint)
+            await service.delete(visit.who, identifier, endpoint)
         elif act in ("enable", "disable"):
-            await desk.set_enabled(visit.who, identifier, endpoint, act == "enable")
+            await service.set_enabled(visit.who, identifier, endpoint, act == "enable")
         else:
             raise NothingThere("there is no such act")
         return visit.go(f"/studio/strategies/{identifier}", "saved")
@@ -199,7 +199,7 @@ def register_studio(rooms: Rooms) -> None:
     @rooms.post("/studio/strategies/<identifier>/test", Who.MASTER, once=True)
     async def test(visit: Visit, identifier: str) -> Response:
         try:
-            told = await desk.test_signal(visit.who, identifier, visit.form)
+            told = await service.test_signal(visit.who, identifier, visit.form)
         except FormErrors as error:
             return show(visit, identifier, error.errors, "test")
         if told.signal_id is None:
@@ -218,19 +218,25 @@ def register_studio(rooms: Rooms) -> None:
 
     @rooms.get("/studio/strategies/<identifier>/signals", Who.MASTER)
     async def signals(visit: Visit, identifier: str) -> Response:
-        row, before = desk.strategy(visit.who, identifier), _number(visit.query.get("before", ""))
-        found = desk.signals(row, before)
+        row, before = (
+            service.strategy(visit.who, identifier),
+            _number(visit.query.get("before", "")),
+        )
+        found = service.signals(row, before)
         older = found[-1].number if len(found) >= 10 else None
-        live = rooms.desks.pulse.newest() if before is None else None
+        live = rooms.services.pulse.newest() if before is None else None
         return visit.page("studio/signals.html", row=row, signals=found, older=older, live=live)
 
     @rooms.get("/studio/strategies/<identifier>/deliveries", Who.MASTER)
     async def deliveries(visit: Visit, identifier: str) -> Response:
-        row, before = desk.strategy(visit.who, identifier), _number(visit.query.get("before", ""))
-        found = desk.deliveries(row, before)
+        row, before = (
+            service.strategy(visit.who, identifier),
+            _number(visit.query.get("before", "")),
+        )
+        found = service.deliveries(row, before)
         older, live = (
             found[-1].id if len(found) >= 50 else None,
-            rooms.desks.pulse.newest() if before is None else None,
+            rooms.services.pulse.newest() if before is None else None,
         )
         return visit.page(
             "studio/deliveries.html", row=row, deliveries=found, older=older, live=live
@@ -238,8 +244,8 @@ def register_studio(rooms: Rooms) -> None:
 
     @rooms.get("/studio/strategies/<identifier>/close", Who.MASTER)
     async def close_page(visit: Visit, identifier: str) -> Response:
-        row = desk.strategy(visit.who, identifier)
-        return visit.page("studio/close.html", row=row, audience=desk.audience(row))
+        row = service.strategy(visit.who, identifier)
+        return visit.page("studio/close.html", row=row, audience=service.audience(row))
 
     @rooms.post(
         "/studio/strategies/<identifier>/close",
@@ -247,7 +253,7 @@ def register_studio(rooms: Rooms) -> None:
         again=Again(lambda said: "Close what this strategy opened, for everybody"),
     )
     async def close(visit: Visit, identifier: str) -> Response:
-        await desk.close_everything(visit.who, identifier)
+        await service.close_everything(visit.who, identifier)
         return visit.go(f"/studio/strategies/{identifier}", "closing")
 
     @rooms.get("/studio/strategies/<identifier>/tradingview", Who.MASTER)
@@ -257,7 +263,7 @@ def register_studio(rooms: Rooms) -> None:
     @rooms.post("/studio/strategies/<identifier>/tradingview", Who.MASTER, once=True)
     async def make_tradingview(visit: Visit, identifier: str) -> Response:
         try:
-            url = await desk.make_alert_address(visit.who, identifier, visit.form)
+            url = await service.make_alert_address(visit.who, identifier, visit.form)
         except FormErrors as error:
             return _tradingview(visit, identifier, error.errors)
         return visit.show(f"/studio/strategies/{identifier}/tradingview", url=Secret(url))
@@ -266,8 +272,8 @@ def register_studio(rooms: Rooms) -> None:
         visit: Visit, identifier: str, errors: dict[str, str] | None = None
     ) -> Response:
         url = visit.kept()["url"].reveal() if visit.kept() else ""
-        row = desk.strategy(visit.who, identifier)
-        made = [each for each in desk.endpoints(row) if each.has_token]
+        row = service.strategy(visit.who, identifier)
+        made = [each for each in service.endpoints(row) if each.has_token]
         return visit.page(
             "studio/tradingview.html",
             422 if errors else 200,
@@ -275,9 +281,9 @@ def register_studio(rooms: Rooms) -> None:
             row=row,
             made=made,
             url=url,
-            enabled=desk.alerts_enabled(),
-            message=desk.alert_message,
-            ready=desk.ready_messages(row),
+            enabled=service.alerts_enabled(),
+            message=service.alert_message,
+            ready=service.ready_messages(row),
         )
 
     @rooms.get("/studio/debugger", Who.MASTER)
@@ -286,7 +292,7 @@ def register_studio(rooms: Rooms) -> None:
 
     @rooms.post("/studio/debugger", Who.MASTER)
     async def debugger(visit: Visit) -> Response:
-        found = await desk.debug(
+        found = await service.debug(
             visit.who,
             visit.text("strategy"),
             visit.form.get("headers", ""),
@@ -295,7 +301,7 @@ def register_studio(rooms: Rooms) -> None:
         return _debugger(visit, found)
 
     def _debugger(visit: Visit, found: object) -> Response:
-        rows = [each for each in desk.strategies(visit.who) if desk.webhook(each) is not None]
+        rows = [each for each in service.strategies(visit.who) if service.webhook(each) is not None]
         return visit.page(
             "studio/debugger.html",
             rows=rows,

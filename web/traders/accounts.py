@@ -2,7 +2,7 @@
 
 from quart import Response
 
-from engine.desks.visitor import FormErrors
+from engine.services.user import FormErrors
 from web.door.sign_in import given_login
 from web.rooms import Rooms, Who
 from web.visit import Visit
@@ -10,7 +10,7 @@ from web.visit import Visit
 
 def register_accounts(rooms: Rooms) -> None:
     """Add the pages about one's accounts."""
-    desk, following = rooms.desks.accounts, rooms.desks.following
+    service, following = rooms.services.accounts, rooms.services.following
 
     @rooms.get("/accounts", Who.SIGNED_IN)
     async def accounts(visit: Visit) -> Response:
@@ -18,25 +18,25 @@ def register_accounts(rooms: Rooms) -> None:
             "traders/accounts.html",
             cards=following.cards(visit.who),
             former=following.former_accounts(visit.who),
-            live=rooms.desks.pulse.newest(),
+            live=rooms.services.pulse.newest(),
         )
 
     @rooms.get("/accounts/connect", Who.SIGNED_IN)
     async def connect_page(visit: Visit) -> Response:
         return visit.page(
             "traders/connect.html",
-            choices=desk.choices(),
-            chosen=desk.choice(visit.query.get("exchange", "")),
+            choices=service.choices(),
+            chosen=service.choice(visit.query.get("exchange", "")),
         )
 
     @rooms.post("/accounts/connect", Who.SIGNED_IN, once=True)
     async def connect(visit: Visit) -> Response:
-        chosen = desk.choice(visit.text("exchange"))
+        chosen = service.choice(visit.text("exchange"))
         try:
-            row = await desk.connect(visit.who, chosen.name, given_login(visit, chosen))
+            row = await service.connect(visit.who, chosen.name, given_login(visit, chosen))
         except FormErrors as error:
             return visit.refuse(
-                "traders/connect.html", error.errors, choices=desk.choices(), chosen=chosen
+                "traders/connect.html", error.errors, choices=service.choices(), chosen=chosen
             )
         return visit.go(f"/accounts/{row.name}", "connected")
 
@@ -47,8 +47,8 @@ def register_accounts(rooms: Rooms) -> None:
         return visit.page(
             "traders/account.html",
             card=card,
-            choice=desk.choice(row.exchange),
-            live=rooms.desks.pulse.newest(),
+            choice=service.choice(row.exchange),
+            live=rooms.services.pulse.newest(),
         )
 
     @rooms.post("/accounts/<name>/check", Who.FOLLOWER)
@@ -58,15 +58,15 @@ def register_accounts(rooms: Rooms) -> None:
 
     @rooms.get("/accounts/<name>/key", Who.FOLLOWER)
     async def key_page(visit: Visit, name: str) -> Response:
-        row = desk.with_key(visit.who, name)
-        return visit.page("traders/key.html", row=row, chosen=desk.choice(row.exchange))
+        row = service.with_key(visit.who, name)
+        return visit.page("traders/key.html", row=row, chosen=service.choice(row.exchange))
 
     @rooms.post("/accounts/<name>/key", Who.FOLLOWER)
     async def key(visit: Visit, name: str) -> Response:
-        row = desk.with_key(visit.who, name)
-        chosen = desk.choice(row.exchange)
+        row = service.with_key(visit.who, name)
+        chosen = service.choice(row.exchange)
         try:
-            await desk.replace_key(
+            await service.replace_key(
                 visit.who,
                 name,
                 {each.name: visit.form.get(each.name, "") for each in chosen.fields},
@@ -83,7 +83,7 @@ def register_accounts(rooms: Rooms) -> None:
             errors=errors,
             row=row,
             held=following.still_open(visit.who, name),
-            chosen=desk.choice(row.exchange),
+            chosen=service.choice(row.exchange),
         )
 
     @rooms.get("/accounts/<name>/disconnect", Who.FOLLOWER)
@@ -94,7 +94,7 @@ def register_accounts(rooms: Rooms) -> None:
     async def disconnect(visit: Visit, name: str) -> Response:
         row = following.account(visit.who, name)
         try:
-            await desk.disconnect(visit.who, name, keep=visit.text("keep") == "yes")
+            await service.disconnect(visit.who, name, keep=visit.text("keep") == "yes")
         except FormErrors as error:
             return leaving(visit, name, error.errors)
         return visit.go(

@@ -7,10 +7,10 @@ from typing import Any, Final
 
 from quart import Response
 
-from engine.desks.terms_form import LIMITS, first_terms, read_terms, terms_fields
-from engine.desks.visitor import FormErrors
+from engine.context import NothingThere
 from engine.domain.subscription import CopyPolicy, Mode
-from engine.office import NothingThere
+from engine.services.terms_form import LIMITS, first_terms, read_terms, terms_fields
+from engine.services.user import FormErrors
 from web.again import Again
 from web.rooms import Rooms, Who
 from web.visit import Visit
@@ -62,20 +62,20 @@ SIZINGS: Final = {
 
 def register_follow(rooms: Rooms) -> None:
     """Add the pages on which people agree to terms."""
-    desk, following = rooms.desks.agreeing, rooms.desks.following
+    service, following = rooms.services.agreeing, rooms.services.following
 
     async def show(visit: Visit, identifier: str, errors: dict[str, str] | None = None) -> Response:
         """Show the form with the terms that are to be previewed, else those that are stored; with
         ``errors`` as it was typed.
         """
-        strategy = desk.strategy(visit.who, identifier)
+        strategy = service.strategy(visit.who, identifier)
         accounts = following.accounts(visit.who)
         if not accounts:
             return visit.go("/accounts")
         wanted = visit.form.get("account", visit.query.get("account", ""))
         row = next((each for each in accounts if each.name == wanted), accounts[0])
-        agreed = desk.agreement(row, strategy.id)
-        active = None if agreed is None or agreed.standing.value == "left" else agreed
+        agreed = service.agreement(row, strategy.id)
+        active = None if agreed is None or agreed.state.value == "left" else agreed
         asked: CopyPolicy | None = visit.kept().get("terms")
         policy = asked or (first_terms(strategy) if active is None else active.policy)
         return visit.page(
@@ -87,11 +87,11 @@ def register_follow(rooms: Rooms) -> None:
             accounts=accounts,
             agreed=active,
             typed=_typed(visit) if errors else terms_fields(policy),
-            symbols_now=await desk.symbols_now(row, strategy, policy),
-            warnings=() if errors else await desk.warnings(row, strategy, policy),
+            symbols_now=await service.symbols_now(row, strategy, policy),
+            warnings=() if errors else await service.warnings(row, strategy, policy),
             limits=LIMIT_WORDS,
             sizings=SIZINGS,
-            previewed=None if asked is None else await desk.preview(row, strategy, asked),
+            previewed=None if asked is None else await service.preview(row, strategy, asked),
         )
 
     @rooms.get("/strategies/<identifier>/follow", Who.FOLLOWER)
@@ -100,7 +100,7 @@ def register_follow(rooms: Rooms) -> None:
 
     @rooms.post("/strategies/<identifier>/follow", Who.FOLLOWER)
     async def follow(visit: Visit, identifier: str) -> Response:
-        strategy = desk.strategy(visit.who, identifier)
+        strategy = service.strategy(visit.who, identifier)
         row = following.account(visit.who, visit.text("account"))
         way = f"/strategies/{identifier}"
         try:
@@ -108,10 +108,10 @@ def register_follow(rooms: Rooms) -> None:
             if visit.text("do") == "preview":
                 return visit.show(f"{way}/follow?account={row.name}", terms=policy)
             if visit.text("confirmed") != "yes" and (
-                policy.mode is Mode.LIVE or await desk.warnings(row, strategy, policy)
+                policy.mode is Mode.LIVE or await service.warnings(row, strategy, policy)
             ):
                 return visit.show(f"{way}/confirm?account={row.name}", terms=policy)
-            await desk.agree(visit.who, row, strategy, policy)
+            await service.agree(visit.who, row, strategy, policy)
         except FormErrors as error:
             return await show(visit, identifier, error.errors)
         return visit.go(way, "subscribed" if policy.mode is Mode.LIVE else "watching")
@@ -121,7 +121,7 @@ def register_follow(rooms: Rooms) -> None:
         """Show the terms as they were read, with what is absurd about them; exactly these go on,
         whatever was typed.
         """
-        strategy = desk.strategy(visit.who, identifier)
+        strategy = service.strategy(visit.who, identifier)
         row = following.account(visit.who, visit.query.get("account", ""))
         policy: CopyPolicy | None = visit.kept().get("terms")
         if policy is None:
@@ -139,24 +139,24 @@ def register_follow(rooms: Rooms) -> None:
             limits=LIMIT_WORDS,
             sizings=SIZINGS,
             kept=[*kept, *(("symbols", each) for each in read["symbols"])],
-            warnings=await desk.warnings(row, strategy, policy),
+            warnings=await service.warnings(row, strategy, policy),
         )
 
     @rooms.post(
         "/strategies/<identifier>/<act>", Who.FOLLOWER, again=Again(_again, ("account", "close"))
     )
     async def change(visit: Visit, identifier: str, act: str) -> Response:
-        strategy = desk.strategy(visit.who, identifier)
+        strategy = service.strategy(visit.who, identifier)
         row = following.account(visit.who, visit.text("account"))
         match act:
             case "pause":
-                await desk.pause(visit.who, row, strategy)
+                await service.pause(visit.who, row, strategy)
             case "resume":
-                await desk.resume(visit.who, row, strategy)
+                await service.resume(visit.who, row, strategy)
             case "consent":
-                await desk.consent(visit.who, row, strategy)
+                await service.consent(visit.who, row, strategy)
             case "leave":
-                await desk.leave(visit.who, row, strategy, close=visit.text("close") == "yes")
+                await service.leave(visit.who, row, strategy, close=visit.text("close") == "yes")
             case _:
                 raise NothingThere("there is no such act")
         done = {"pause": "paused", "resume": "resumed", "consent": "changed", "leave": "left"}[act]
@@ -164,7 +164,7 @@ def register_follow(rooms: Rooms) -> None:
 
     @rooms.get("/strategies/<identifier>/leave", Who.FOLLOWER)
     async def leave_page(visit: Visit, identifier: str) -> Response:
-        strategy = desk.strategy(visit.who, identifier)
+        strategy = service.strategy(visit.who, identifier)
         row = following.account(visit.who, visit.query.get("account", ""))
         held = [
             each

@@ -14,16 +14,16 @@ _SETTINGS = {"no new entries": "/home", "key": "/accounts"}
 
 def register_signals(rooms: Rooms) -> None:
     """Add the pages about signals, orders and positions."""
-    desk = rooms.desks.following
+    service = rooms.services.following
 
     @rooms.get("/signals", Who.FOLLOWER)
     async def signals(visit: Visit) -> Response:
-        accounts = [*desk.accounts(visit.who), *desk.former_accounts(visit.who)]
+        accounts = [*service.accounts(visit.who), *service.former_accounts(visit.who)]
         chosen = {
             name: visit.query.get(name, "")[:80] for name in ("strategy", "account", "family")
         }
         before = _number(visit.query.get("before", ""))
-        rows = desk.copies(
+        rows = service.copies(
             visit.who,
             before=before,
             strategy=chosen["strategy"],
@@ -36,16 +36,20 @@ def register_signals(rooms: Rooms) -> None:
             chosen=chosen,
             families=FAMILIES,
             accounts=accounts,
-            strategies=desk.strategies_copied(visit.who),
+            strategies=service.strategies_copied(visit.who),
             older=_older(rows),
-            live=rooms.desks.pulse.newest() if before is None else None,
+            live=rooms.services.pulse.newest() if before is None else None,
         )
 
     @rooms.get("/signals/<signal>/<account>", Who.FOLLOWER)
     async def why(visit: Visit, signal: str, account: str) -> Response:
-        found = desk.why(visit.who, signal, account)
+        found = service.why(visit.who, signal, account)
         followed = next(
-            (each for each in desk.agreements(visit.who) if each.strategy_name == found.strategy),
+            (
+                each
+                for each in service.agreements(visit.who)
+                if each.strategy_name == found.strategy
+            ),
             None,
         )
         change = _SETTINGS.get(
@@ -56,33 +60,33 @@ def register_signals(rooms: Rooms) -> None:
             "traders/why.html",
             why=found,
             change=change if found.setting else "",
-            live=rooms.desks.pulse.newest(),
+            live=rooms.services.pulse.newest(),
         )
 
     @rooms.get("/positions", Who.FOLLOWER)
     async def positions(visit: Visit) -> Response:
         return visit.page(
             "traders/positions.html",
-            rows=desk.positions(visit.who),
-            cards=desk.cards(visit.who),
-            live=rooms.desks.pulse.newest(),
+            rows=service.positions(visit.who),
+            cards=service.cards(visit.who),
+            live=rooms.services.pulse.newest(),
         )
 
     @rooms.get("/orders", Who.FOLLOWER)
     async def orders(visit: Visit) -> Response:
         before = _number(visit.query.get("before", ""))
-        rows = desk.orders(visit.who, before)
+        rows = service.orders(visit.who, before)
         older = rows[-1].id if len(rows) >= 50 else None
-        live = rooms.desks.pulse.newest() if before is None else None
+        live = rooms.services.pulse.newest() if before is None else None
         return visit.page("traders/orders.html", rows=rows, older=older, live=live)
 
     @rooms.get("/notifications", Who.SIGNED_IN)
     async def notifications(visit: Visit) -> Response:
         return visit.page(
             "traders/notifications.html",
-            alerts=desk.alerts(visit.who),
+            alerts=service.alerts(visit.who),
             about_strategies=ABOUT_STRATEGIES,
-            live=rooms.desks.pulse.newest(),
+            live=rooms.services.pulse.newest(),
         )
 
 

@@ -2,8 +2,8 @@
 
 from quart import Response
 
-from engine.desks.performance import periods, without_gaps
-from engine.desks.terms_form import terms_fields
+from engine.services.performance import periods, without_gaps
+from engine.services.terms_form import terms_fields
 from web.charts import bar_chart, falls_chart, result_chart, short_period, worth_chart
 from web.rooms import Rooms, Who
 from web.traders.follow import LIMIT_WORDS, SIZINGS
@@ -15,20 +15,22 @@ _BARS = {"day": 30, "week": 26, "month": 24}
 
 def register_strategies(rooms: Rooms) -> None:
     """Add the directory, the strategies' pages and the performance of one's own accounts."""
-    desk = rooms.desks.performance
+    service = rooms.services.performance
 
     @rooms.get("/strategies", Who.SIGNED_IN)
     async def directory(visit: Visit) -> Response:
-        found = desk.directory(visit.who)
+        found = service.directory(visit.who)
         kinds = [
             (title, [each for each in found if each[0].kind == kind])
             for kind, title in (("copy_trading", "Copy trading"), ("algo", "Algorithms"))
         ]
-        return visit.page("traders/strategies.html", kinds=kinds, live=rooms.desks.pulse.newest())
+        return visit.page(
+            "traders/strategies.html", kinds=kinds, live=rooms.services.pulse.newest()
+        )
 
     @rooms.get("/strategies/<identifier>", Who.SIGNED_IN)
     async def strategy(visit: Visit, identifier: str) -> Response:
-        row, figures = desk.strategy(visit.who, identifier)
+        row, figures = service.strategy(visit.who, identifier)
         zone = visit.who.person.zone
         charts = [
             (
@@ -41,38 +43,38 @@ def register_strategies(rooms: Rooms) -> None:
                     visit.now,
                     each.curve.exact_since,
                 ),
-                desk.trades(row.id, each.environment),
+                service.trades(row.id, each.environment),
             )
             for each in figures
         ]
         agreements = [
-            (each, terms_fields(each.policy)) for each in desk.agreements(visit.who, row.id)
+            (each, terms_fields(each.policy)) for each in service.agreements(visit.who, row.id)
         ]
         return visit.page(
             "traders/strategy.html",
             row=row,
             charts=charts,
-            outcomes=desk.outcomes(row.id),
+            outcomes=service.outcomes(row.id),
             agreements=agreements,
-            accounts=desk.accounts(visit.who),
+            accounts=service.accounts(visit.who),
             limits=LIMIT_WORDS,
             sizings=SIZINGS,
-            live=rooms.desks.pulse.newest(),
+            live=rooms.services.pulse.newest(),
         )
 
     @rooms.get("/performance", Who.FOLLOWER)
     async def performance(visit: Visit) -> Response:
-        row = desk.account(visit.who, visit.query.get("account", "")[:80])
+        row = service.account(visit.who, visit.query.get("account", "")[:80])
         size = visit.query.get("by", "day")
         size = size if size in _BARS else "day"
         before = visit.query.get("before", "")
         if row is None:
             return visit.go("/accounts")
-        accounts = [*desk.accounts(visit.who), *desk.former_accounts(visit.who)]
-        figures, worth, zone = desk.figures(row), desk.equity(row), visit.who.person.zone
+        accounts = [*service.accounts(visit.who), *service.former_accounts(visit.who)]
+        figures, worth, zone = service.figures(row), service.equity(row), visit.who.person.zone
         summed = periods(figures, size)
         shown, drawn = summed[: _BARS[size]], without_gaps(summed, size)[: _BARS[size]]
-        trades = desk.account_trades(
+        trades = service.account_trades(
             row, int(before) if before.isascii() and before.isdigit() and len(before) < 19 else None
         )
         return visit.page(
@@ -100,24 +102,24 @@ def register_strategies(rooms: Rooms) -> None:
                 f"Result by {size}",
                 "USDT",
             ),
-            books=desk.books(row),
-            live=rooms.desks.pulse.newest(),
+            books=service.books(row),
+            live=rooms.services.pulse.newest(),
         )
 
     @rooms.get("/performance.csv", Who.FOLLOWER)
     async def as_csv(visit: Visit) -> Response:
-        row = desk.account(visit.who, visit.query.get("account", "")[:80])
+        row = service.account(visit.who, visit.query.get("account", "")[:80])
         if row is None:
             return visit.go("/accounts")
-        return _csv(desk.csv(row), f"trades-{row.name}.csv")
+        return _csv(service.csv(row), f"trades-{row.name}.csv")
 
     @rooms.get("/performance/funding.csv", Who.FOLLOWER)
     async def funding_as_csv(visit: Visit) -> Response:
-        row = desk.account(visit.who, visit.query.get("account", "")[:80])
+        row = service.account(visit.who, visit.query.get("account", "")[:80])
         return (
             visit.go("/accounts")
             if row is None
-            else _csv(desk.funding_csv(row), f"funding-{row.name}.csv")
+            else _csv(service.funding_csv(row), f"funding-{row.name}.csv")
         )
 
 

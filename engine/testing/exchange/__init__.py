@@ -2,7 +2,7 @@
 
 ``registry`` holds the cases, ``running`` runs one on a ``kit``. Cases are in ``about`` (E0),
 ``entries`` and ``protection`` (E1), ``exits`` (E2), ``lines`` (E3, E4), ``readings`` (E50 on) and
-``telling`` (E57 on).
+``reporting`` (E57 on).
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from dataclasses import fields
 
 from engine.ports.exchange import ExchangeTraits
 from engine.ports.rate_limiter import RateLimit
-from engine.testing.exchange import about, entries, exits, lines, protection, readings, telling
+from engine.testing.exchange import about, entries, exits, lines, protection, readings, reporting
 from engine.testing.exchange.kit import ExchangeKit, ExchangeUnderTest
 from engine.testing.exchange.registry import all_cases
 from engine.testing.exchange.running import run_case
@@ -26,7 +26,7 @@ __all__ = [
     "lines",
     "protection",
     "readings",
-    "telling",
+    "reporting",
 ]
 
 

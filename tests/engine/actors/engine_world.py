@@ -14,10 +14,10 @@ from typing import Any
 import trio
 
 from engine.actors.account import Account
+from engine.actors.account_tasks import AccountTasks
 from engine.actors.clock import TrioClock
 from engine.actors.exchange_session import ExchangeSession
 from engine.actors.follower import Follower
-from engine.actors.household import Household
 from engine.actors.shared import Pace, Shared
 from engine.domain.account import Position
 from engine.domain.identifiers import AccountId, CopyId, ReceiptId, SignalId, StrategyId, Symbol
@@ -53,7 +53,7 @@ class World:
 
     ledger: Ledger
     shared: Shared
-    household: Household
+    account_tasks: AccountTasks
     folder: Path
     followers: list[Follower] = field(default_factory=list)
     sent: int = 0
@@ -87,7 +87,7 @@ class World:
             now,
         )
         await self.ledger.write(lambda db: record_signal(db, new))
-        self.household.ring()
+        self.account_tasks.wake()
         return signal
 
     def codes(self, signal: str) -> list[str | None]:
@@ -242,7 +242,7 @@ async def world(
         trio.Semaphore(16),
         read_subscription,
     )
-    house = World(ledger, shared, Household(), folder)
+    house = World(ledger, shared, AccountTasks(), folder)
     ledger.on_commit(house.committed)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(feed.run, frozenset([BTC]))
@@ -265,8 +265,8 @@ async def world(
                 ),
             )
             house.followers.append(Follower(state))
-            house.household.join(nursery, house.followers[-1])
-        nursery.start_soon(house.household.route, lambda: accounts_with_waiting_legs(ledger.db))
+            house.account_tasks.join(nursery, house.followers[-1])
+        nursery.start_soon(house.account_tasks.route, lambda: accounts_with_waiting_legs(ledger.db))
         yield house
         nursery.cancel_scope.cancel()
     await ledger.aclose()

@@ -53,7 +53,7 @@ async def test_an_account_is_checked_when_it_connects_and_every_day(
         assert first is not None
         assert (first.account, first.environment) == ("f0", "paper")
         assert {each.about for each in first.items} == {"key", "funds", "BTCUSDT in trend"}
-        assert house.household.vitals()["f0"]["preflight"] == first.level.value
+        assert house.account_tasks.vitals()["f0"]["preflight"] == first.level.value
         autojump_clock.jump(86_400)
         await trio.sleep(5)
         second = follower.preflight.newest
@@ -63,7 +63,7 @@ async def test_an_account_is_checked_when_it_connects_and_every_day(
         await trio.sleep(10)
         assert follower.preflight.newest.at > second.at
         with pytest.raises(LookupError):
-            await house.household.check("nobody")
+            await house.account_tasks.check("nobody")
 
 
 async def test_a_refused_key_is_told_by_the_check_and_stops_only_this_account(
@@ -77,10 +77,10 @@ async def test_a_refused_key_is_told_by_the_check_and_stops_only_this_account(
             raise Rejected("Invalid Authentication", RejectionKind.CREDENTIALS)
 
         monkeypatch.setattr(session, "fetch_account", refused)
-        found = await house.household.check("f0")
+        found = await house.account_tasks.check("f0")
         assert found.level is Level.STOPS_ENTRIES
         assert "Invalid Authentication" in found.items[0].sentence
-        assert (await house.household.check("f1")).items[0].level is Level.OK
+        assert (await house.account_tasks.check("f1")).items[0].level is Level.OK
 
 
 async def test_a_check_asked_in_a_bad_moment_is_made_again_by_itself_and_pages_are_told(
@@ -102,7 +102,7 @@ async def test_a_check_asked_in_a_bad_moment_is_made_again_by_itself_and_pages_a
             return await read()
 
         monkeypatch.setattr(session, "fetch_account", limited)
-        asked = await house.household.check("f0")
+        asked = await house.account_tasks.check("f0")
         assert asked.level is Level.STOPS_ENTRIES
         await trio.sleep(1)
         newest = follower.preflight.newest

@@ -14,6 +14,7 @@ from test_wallet_identity import cash
 from trio.testing import MockClock
 
 from engine.commands import Commands
+from engine.context import EngineContext, NothingThere
 from engine.domain.account import UnreadableRow
 from engine.domain.amounts import Price
 from engine.domain.errors import RexAlgoError
@@ -21,7 +22,6 @@ from engine.domain.order import OrderSide
 from engine.domain.signal import Action
 from engine.keys.vault import Vault
 from engine.ledger.folding import fold_episodes, unfolded_episodes
-from engine.office import NothingThere, Office
 from engine.plugin.host import Plugins
 from engine.settings.config import load_config
 
@@ -41,16 +41,16 @@ async def checked(
 
     if fold:
         await house.ledger.write(lambda db: fold_episodes(db, unfolded_episodes(db, 100)))
-    office = Office(
+    context = EngineContext(
         load_config(house.folder, {}),
         house.ledger,
         house.shared.clock,
         no_plugins,
         no_keys,
         trio.lowlevel.checkpoint,
-        house.household if live else None,
+        house.account_tasks if live else None,
     )
-    return await Commands(office).run("books_check", {"name": name})
+    return await Commands(context).run("books_check", {"name": name})
 
 
 def problems(told: dict[str, Any]) -> list[str]:

@@ -163,7 +163,7 @@ async def test_trades_fold_by_themselves_and_a_second_look_changes_nothing(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
     async with world(tmp_path, followers=2) as house, trio.open_nursery() as nursery:
-        nursery.start_soon(Bookkeeping(house.shared, house.household).run)
+        nursery.start_soon(Bookkeeping(house.shared, house.account_tasks).run)
         assert await house.outcome(await house.send(Action.OPEN, side=LONG)) == ["filled"] * 2
         assert await house.outcome(await house.send(Action.CLOSE)) == ["filled"] * 2
         await trio.sleep(10)

@@ -13,14 +13,14 @@ from engine_world import World, world
 from trio.testing import MockClock
 
 from engine.commands.restoring import RESTORING, NotConfirmed
+from engine.context import EngineContext, NothingThere
 from engine.domain.errors import RexAlgoError
 from engine.domain.signal import Action, PositionSide
 from engine.ledger.stillness import EVERYBODY, read_still, stand_still
-from engine.office import NothingThere, Office
 
 
 @asynccontextmanager
-async def standing_still(folder: Path) -> AsyncIterator[tuple[World, Office]]:
+async def standing_still(folder: Path) -> AsyncIterator[tuple[World, EngineContext]]:
     async with world(folder, followers=2) as house:
         assert await house.outcome(await house.send(Action.OPEN, side=PositionSide.LONG)) == [
             "filled",
@@ -34,18 +34,18 @@ async def standing_still(folder: Path) -> AsyncIterator[tuple[World, Office]]:
             raise RexAlgoError("no keys here")
 
         async def changed() -> None:
-            house.household.ring()
+            house.account_tasks.wake()
 
         yield (
             house,
-            Office(
+            EngineContext(
                 cast(Any, None),
                 house.ledger,
                 house.shared.clock,
                 cast(Any, None),
                 no_vault,
                 changed,
-                house.household,
+                house.account_tasks,
             ),
         )
 
@@ -53,13 +53,13 @@ async def standing_still(folder: Path) -> AsyncIterator[tuple[World, Office]]:
 async def test_only_what_was_shown_is_confirmed_and_who_cannot_be_read_stays(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
-    async with standing_still(tmp_path) as (house, office):
+    async with standing_still(tmp_path) as (house, context):
         show, confirm = RESTORING["reconcile_all"], RESTORING["restore_confirm"]
         with pytest.raises(
             NotConfirmed, match=r"f0: its plan was not shown.*\n.*f1: its plan was not shown"
         ):
-            await confirm(office, {})
-        told = await show(office, {})
+            await confirm(context, {})
+        told = await show(context, {})
         assert [
             (each["account"], [step["kind"] for step in each["steps"]]) for each in told["accounts"]
         ] == [("f0", ["stays"]), ("f1", ["stays"])]
@@ -70,40 +70,40 @@ async def test_only_what_was_shown_is_confirmed_and_who_cannot_be_read_stays(
 
         real, session.fetch_account = session.fetch_account, fails  # type: ignore[method-assign]
         with pytest.raises(NotConfirmed, match="f1: what differs is not what was shown"):
-            await confirm(office, {})
+            await confirm(context, {})
         assert [each.account for each in read_still(house.ledger.db)] == [EVERYBODY]
-        assert [each["problem"] for each in (await show(office, {}))["accounts"]] == [
+        assert [each["problem"] for each in (await show(context, {}))["accounts"]] == [
             "",
             "OSError: no way to it",
         ]
-        told = await confirm(office, {})
+        told = await confirm(context, {})
         assert (told["confirmed"], list(told["still"])) == (1, ["f1"])
         closed = await house.send(Action.CLOSE)
         await trio.sleep(60)
         assert house.codes(closed) == ["filled", None]
         session.fetch_account = real  # type: ignore[method-assign]
-        assert [each["account"] for each in (await show(office, {}))["accounts"]] == ["f1"]
-        assert (await confirm(office, {}))["still"] == {}
+        assert [each["account"] for each in (await show(context, {}))["accounts"]] == ["f1"]
+        assert (await confirm(context, {}))["still"] == {}
         assert set(await house.outcome(closed)) == {"filled"}
         with pytest.raises(NothingThere, match="nothing stands still"):
-            await confirm(office, {})
+            await confirm(context, {})
 
 
 async def test_without_a_running_engine_nothing_is_shown_or_confirmed(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
-    async with standing_still(tmp_path) as (_, office):
-        office.live = None
+    async with standing_still(tmp_path) as (_, context):
+        context.live = None
         for method in ("reconcile_all", "restore_confirm"):
             with pytest.raises(NothingThere, match="no server runs here"):
-                await RESTORING[method](office, {})
+                await RESTORING[method](context, {})
 
 
 @pytest.mark.parametrize("is_read", [True, False])
 async def test_who_is_stopped_while_a_person_confirms_goes_on_standing_still(
     tmp_path: Path, autojump_clock: MockClock, is_read: bool
 ) -> None:
-    async with standing_still(tmp_path) as (house, office):
+    async with standing_still(tmp_path) as (house, context):
         show, confirm = RESTORING["reconcile_all"], RESTORING["restore_confirm"]
         session = await house.followers[1].account.connected()
         real = session.fetch_account
@@ -124,9 +124,9 @@ async def test_who_is_stopped_while_a_person_confirms_goes_on_standing_still(
 
         if not is_read:
             session.fetch_account = fails  # type: ignore[method-assign]
-        await show(office, {})
+        await show(context, {})
         session.fetch_account = slow  # type: ignore[method-assign]
-        await confirm(office, {})
+        await confirm(context, {})
         assert [(each.name, each.cause) for each in read_still(house.ledger.db)] == [
             ("f1", "its history has more")
         ]

@@ -120,7 +120,7 @@ async def test_a_share_that_its_fills_do_not_explain_stops_the_account_and_flatt
         assert len(house.orders()) == 1
         await halt(house, SwitchLevel.FLATTEN)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(Flattening(house.shared, house.household.ring).run)
+            nursery.start_soon(Flattening(house.shared, house.account_tasks.wake).run)
             with trio.fail_after(300):
                 while house.holdings():
                     await house.next_commit()

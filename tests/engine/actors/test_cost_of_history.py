@@ -33,12 +33,12 @@ from engine.ledger.copies import accounts_with_waiting_legs
 from engine.ledger.equity import read_equity_marks
 from engine.ledger.folding import has_unfolded
 from engine.ledger.following import copies_of, orders_of
+from engine.ledger.open_shares import still_open
 from engine.ledger.pulse import concerns_person, newest_sequence
 from engine.ledger.query import fetch_all
 from engine.ledger.reports import account_rows, set_switch, switches
 from engine.ledger.results import account_trades, strategies_for, strategy_days
 from engine.ledger.signals import read_signal
-from engine.ledger.standing import still_open
 from engine.ledger.studio import audience_of, strategies_of
 from engine.settings.config import load_config
 from tests.engine.actors.engine_world import BEGINNING, World, world
@@ -75,11 +75,11 @@ async def told(folder: Path, past: int) -> dict[str, int]:
             house.followers
         ):  # what is done once for each start is done before anything is counted, in both stories
             await each.account.history.looked.wait()
-            while each.preflight.newest is None:  # no bell  # noqa: ASYNC110  # no bell
+            while each.preflight.newest is None:  # no wakeup  # noqa: ASYNC110  # no wakeup
                 await trio.sleep(0.1)
         assert write_past(house.ledger.db, past, BEGINNING) == past
         with counted(house.ledger.db) as most:
-            nursery.start_soon(Bookkeeping(house.shared, house.household).run)
+            nursery.start_soon(Bookkeeping(house.shared, house.account_tasks).run)
             breakers = Breakers(
                 house.shared,
                 {"paper": Circuit()},
@@ -123,7 +123,7 @@ async def _looks(house: World, breakers: Breakers) -> None:
         )
     )
     house.shared.switches = switches(db)
-    flattening = Flattening(house.shared, house.household.ring)
+    flattening = Flattening(house.shared, house.account_tasks.wake)
     await flattening.tell_what_is_left()
     await flattening.close_what_is_open()
     await breakers.look()

@@ -13,12 +13,12 @@ from engine_world import World, world
 from trio.testing import MockClock
 
 from engine.commands import Command, Commands
+from engine.context import EngineContext, NothingThere
 from engine.domain.errors import InvalidValue, RexAlgoError
 from engine.domain.signal import Action, PositionSide
 from engine.domain.subscription import RiskLimits
 from engine.keys.vault import Vault
 from engine.ledger.query import fetch_all
-from engine.office import NothingThere, Office
 from engine.plugin.host import Plugins
 from engine.settings.config import load_config
 
@@ -32,16 +32,16 @@ def reset_of(house: World, *, live: bool = True) -> Command:
     def no_plugins() -> Plugins:
         raise AssertionError
 
-    office = Office(
+    context = EngineContext(
         load_config(house.folder, {}),
         house.ledger,
         house.shared.clock,
         no_plugins,
         no_keys,
         trio.lowlevel.checkpoint,
-        house.household if live else None,
+        house.account_tasks if live else None,
     )
-    return partial(Commands(office).run, "reset_drawdown")
+    return partial(Commands(context).run, "reset_drawdown")
 
 
 async def stopped(house: World) -> None:

@@ -26,7 +26,7 @@ async def test_a_curve_begins_with_the_first_reading_and_moves_with_each_fill(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
     async with world(tmp_path, followers=2) as house, trio.open_nursery() as nursery:
-        nursery.start_soon(Bookkeeping(house.shared, house.household).run)
+        nursery.start_soon(Bookkeeping(house.shared, house.account_tasks).run)
         for each in house.followers:
             await each.account.first_reading.wait()
         await trio.sleep(2 * EVERY_S)

@@ -146,7 +146,7 @@ class Limiter:
         return answer
 
 
-class StandingClock:
+class FrozenClock:
     """Tell the same time for ever."""
 
     def now(self) -> datetime:
@@ -404,7 +404,7 @@ async def test_orders_are_asked_for_on_the_exchanges_clock_and_a_reading_from_be
 ):
     async with server(date="Tue, 24 Nov 2026 11:50:00 GMT") as (url, _):  # ten minutes behind
         exchange = Exchange(TRAITS, url)
-        session = session_of(exchange, clock=StandingClock())
+        session = session_of(exchange, clock=FrozenClock())
         await session.open()
         assert session.clock_offset_s is None
         first = await session.find_orders(Symbol("BTCUSDT"), NOW)
@@ -421,7 +421,7 @@ async def test_orders_are_asked_for_on_the_exchanges_clock_and_a_reading_from_be
 async def test_an_exchange_that_tells_no_time_is_read_a_minute_further_back() -> None:
     async with server() as (url, _):
         exchange = Exchange(TRAITS, url)
-        session = session_of(exchange, clock=StandingClock())
+        session = session_of(exchange, clock=FrozenClock())
         await session.open()
         assert (await session.find_orders(Symbol("BTCUSDT"), NOW)).complete
         assert exchange.line is not None

@@ -18,13 +18,13 @@ from engine.actors.books_watch import BooksWatch
 from engine.actors.preflight import PreflightWatch
 from engine.actors.protection_guard import ProtectionGuard
 from engine.actors.resolver import Resolver
-from engine.desks.explaining import explain_copy
 from engine.domain.alert import Alert, AlertCode
 from engine.domain.amounts import Price, Ratio
 from engine.domain.holding import STOPPED_BY_CONSERVATION, Switch, SwitchScope
 from engine.domain.signal import Action, PositionSide, SignalSize, SizeMode
 from engine.ledger.alerts import newest_alerts
 from engine.ports.exchange import NotExecuted, OutcomeUnknown, Rejected, RejectionKind
+from engine.services.explaining import explain_copy
 from engine.views import WhyView
 
 
@@ -58,8 +58,8 @@ async def opened(house: World) -> Failing:
 
 
 def why(house: World, signal: str) -> WhyView:
-    office: Any = SimpleNamespace(ledger=house.ledger, live=house.household)
-    found = explain_copy(office, signal, "f0")
+    context: Any = SimpleNamespace(ledger=house.ledger, live=house.account_tasks)
+    found = explain_copy(context, signal, "f0")
     assert found is not None
     return found
 

@@ -21,7 +21,7 @@ from engine.domain.order import OrderIntent
 from engine.domain.outcome import Outcome
 from engine.domain.signal import Action, OrderType, PositionSide, SignalSize, SizeMode
 from engine.ledger.alerts import newest_alerts
-from engine.ledger.standing import still_open
+from engine.ledger.open_shares import still_open
 from engine.ports.exchange import RejectionKind
 
 LONG = PositionSide.LONG
@@ -36,7 +36,7 @@ def turn(
 
 
 def flattening(house: World) -> Flattening:
-    return Flattening(house.shared, house.household.ring)
+    return Flattening(house.shared, house.account_tasks.wake)
 
 
 async def flat(house: World) -> None:

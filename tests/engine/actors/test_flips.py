@@ -95,7 +95,7 @@ async def test_waiting_for_an_exit_costs_nothing_of_what_entries_may_be_tried_ag
 ) -> None:
     async with world(tmp_path, followers=2, exchange=Slow(Habits("none"))) as house:
         assert await settled(house, await house.send(Action.OPEN, side=LONG)) == {"filled"}
-        for each in house.household.followers.values():
+        for each in house.account_tasks.followers.values():
             assert each.account.session is not None
             while each.account.session._circuit.may_retry():
                 pass

@@ -10,31 +10,31 @@ import pytest
 from engine_world import BTC, World, world
 from trio.testing import MockClock
 
-from engine.desks import agreeing
-from engine.desks.agreeing import AgreeingDesk
 from engine.domain.identifiers import AccountId
 from engine.domain.signal import Action, PositionSide
 from engine.ledger import Database, LedgerError
 from engine.ledger.audit import AuditKey
 from engine.ledger.holdings import read_holding, write_holding
 from engine.ledger.query import fetch_all
+from engine.services import agreeing
+from engine.services.agreeing import AgreeingService
 
 
-def desk(house: World) -> AgreeingDesk:
+def service(house: World) -> AgreeingService:
     async def audit_key() -> AuditKey:
         return AuditKey("k", b"0" * 32)
 
     async def changed() -> None:
         house.shared.forget_subscriptions()
 
-    office: Any = SimpleNamespace(
+    context: Any = SimpleNamespace(
         ledger=house.ledger,
         clock=house.shared.clock,
         audit_key=audit_key,
         changed=changed,
-        live=house.household,
+        live=house.account_tasks,
     )
-    return AgreeingDesk(office, None)  # type: ignore[arg-type]  # the desk of positions is not asked
+    return AgreeingService(context, None)  # type: ignore[arg-type]  # the service of positions is not asked
 
 
 VISITOR: Any = SimpleNamespace(person=SimpleNamespace(name="ann"), address="127.0.0.1")
@@ -58,7 +58,7 @@ async def test_leaving_with_closing_closes_what_is_held(
 ) -> None:
     async with world(tmp_path, followers=1) as house:
         await house.outcome(await house.send(Action.OPEN, side=PositionSide.LONG))
-        await desk(house).leave(VISITOR, ROW, TERMS, close=True)
+        await service(house).leave(VISITOR, ROW, TERMS, close=True)
         assert told(house) == [[("left",)], [(BTC,)], [("strategy_left",)]]
         while house.holdings():
             await house.next_commit()
@@ -70,7 +70,7 @@ async def test_leaving_without_closing_records_no_close(
 ) -> None:
     async with world(tmp_path, followers=1) as house:
         await house.outcome(await house.send(Action.OPEN, side=PositionSide.LONG))
-        await desk(house).leave(VISITOR, ROW, TERMS, close=False)
+        await service(house).leave(VISITOR, ROW, TERMS, close=False)
         assert told(house) == [[("left",)], [], [("strategy_left",)]]
 
 
@@ -104,6 +104,6 @@ async def test_whatever_fails_within_leaving_leaves_everything_as_it_was(
         for name in ("set_agreement_state", "record_signal"):
             monkeypatch.setattr(agreeing, name, failing(getattr(agreeing, name)))
         with pytest.raises(LedgerError):
-            await desk(house).leave(VISITOR, ROW, TERMS, close=True)
+            await service(house).leave(VISITOR, ROW, TERMS, close=True)
         assert told(house) == [[("active",)], [], []]
         await house.ledger.write(lambda db: write_holding(db, held))

@@ -46,7 +46,7 @@ async def migrated(folder: Path, patch: pytest.MonkeyPatch, price: str) -> Async
     ) as house:
         house.sent = 4
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(Bookkeeping(house.shared, house.household).run)
+            nursery.start_soon(Bookkeeping(house.shared, house.account_tasks).run)
             yield house
             nursery.cancel_scope.cancel()
 

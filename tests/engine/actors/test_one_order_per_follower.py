@@ -159,6 +159,6 @@ async def test_a_released_account_takes_entries_again(
         while here.codes(opened)[1] is None:
             await here.next_commit()
         assert here.codes(opened)[0] is None
-        assert here.household.vitals()["f0"]["quarantined"] is True
-        here.household.unquarantine("f0")
+        assert here.account_tasks.vitals()["f0"]["quarantined"] is True
+        here.account_tasks.unquarantine("f0")
         assert await here.outcome(opened) == ["filled", "filled"]

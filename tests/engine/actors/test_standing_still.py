@@ -100,7 +100,7 @@ async def test_nothing_leaves_not_even_a_close_a_stop_or_a_cancel_and_afterwards
         assert "it is old" in house.followers[0].in_lane(house_copy(house, closed)).waits_for
         opened = await house.send(Action.OPEN, side=LONG)
         await confirm(house)
-        house.household.ring()
+        house.account_tasks.wake()
         assert set(await house.outcome(opened)) == {"killed"}  # it came while nothing was sent
         assert set(await house.outcome(closed)) == {"filled"}
         assert await house.position() is None
@@ -171,7 +171,7 @@ async def test_the_plan_of_a_still_account_takes_no_position_of_another_id_for_o
         ]
         closed = await house.send(Action.CLOSE)
         await confirm(house)
-        house.household.ring()
+        house.account_tasks.wake()
         assert await house.outcome(closed) == ["skipped.nothing_to_close"]
         position = await house.position()
         assert position is not None

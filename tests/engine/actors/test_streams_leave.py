@@ -26,7 +26,7 @@ async def test_a_streams_exit_is_taken_for_a_contract_that_was_taken_out_while_i
     async with world(tmp_path, followers=1) as house, trio.open_nursery() as nursery:
         ingress = Ingress(
             house.shared,
-            house.household,
+            house.account_tasks,
             nursery,
             GcraLimiter(),
             RateLimit(10, 1.0, 10),

@@ -5,11 +5,11 @@ fails.
 import trio
 from trio.testing import MockClock
 
-from engine.actors.household import Household
+from engine.actors.account_tasks import AccountTasks
 
 
 async def test_it_begins_again_and_is_named_for_a_minute(autojump_clock: MockClock) -> None:
-    household, ran = Household(), 0
+    account_tasks, ran = AccountTasks(), 0
 
     async def fails_twice() -> None:
         nonlocal ran
@@ -19,9 +19,9 @@ async def test_it_begins_again_and_is_named_for_a_minute(autojump_clock: MockClo
         await trio.sleep_forever()
 
     async with trio.open_nursery() as nursery:
-        household.keep_running(nursery, "flattening", fails_twice)
+        account_tasks.keep_running(nursery, "flattening", fails_twice)
         await trio.sleep(10)
-        assert (ran, household.failing()) == (3, {"flattening": "RuntimeError: fault 2"})
+        assert (ran, account_tasks.failing()) == (3, {"flattening": "RuntimeError: fault 2"})
         await trio.sleep(60)
-        assert household.failing() == {}
+        assert account_tasks.failing() == {}
         nursery.cancel_scope.cancel()

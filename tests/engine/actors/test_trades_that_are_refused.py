@@ -26,11 +26,11 @@ async def test_one_trade_that_is_refused_holds_up_no_other(
             "RAISE(ABORT, 'refused here'); END"
         )
         with trio.move_on_after(30):
-            await Bookkeeping(house.shared, house.household).run()
+            await Bookkeeping(house.shared, house.account_tasks).run()
         written = fetch_all(house.ledger.db, "SELECT account_id FROM trade ORDER BY account_id")
         assert written == [("a1",), ("a2",)]
         assert caplog.text.count("the trades of episode") == 1, "it is not tried in a loop"
         house.ledger.db.execute("DROP TRIGGER refuse")
         with trio.move_on_after(30):
-            await Bookkeeping(house.shared, house.household).run()
+            await Bookkeeping(house.shared, house.account_tasks).run()
         assert fetch_all(house.ledger.db, "SELECT count(*) FROM trade") == [(3,)]

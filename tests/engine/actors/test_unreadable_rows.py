@@ -10,12 +10,12 @@ import trio
 from engine_world import BEGINNING, BTC, World, world
 from trio.testing import MockClock
 
-from engine.desks.explaining import explain_copy
 from engine.domain.account import AccountReport, UnreadableRow
 from engine.domain.alert import Alert, AlertCode
 from engine.domain.preflight import Level
 from engine.domain.signal import Action, PositionSide
 from engine.ledger.alerts import newest_alerts
+from engine.services.explaining import explain_copy
 
 ELSEWHERE = UnreadableRow("order", "o-7", None, "status must be a known word, was ODD")
 OF_POSITION = UnreadableRow("position", "p-1", BTC, "quantity must be a number, was ?")
@@ -108,7 +108,7 @@ async def test_entries_there_are_denied_truthfully_and_elsewhere_go_on(
         refused = await house.send(Action.OPEN, side=PositionSide.LONG)
         assert await house.outcome(refused) == ["denied.account_not_ready"]
         found = explain_copy(
-            SimpleNamespace(ledger=house.ledger, live=house.household), refused, "f0"
+            SimpleNamespace(ledger=house.ledger, live=house.account_tasks), refused, "f0"
         )  # type: ignore[arg-type]
         assert found is not None
         assert (

@@ -145,7 +145,7 @@ async def test_three_accounts_agree_after_a_busy_time(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
     async with world(tmp_path, followers=3) as house, trio.open_nursery() as nursery:
-        nursery.start_soon(Bookkeeping(house.shared, house.household).run)
+        nursery.start_soon(Bookkeeping(house.shared, house.account_tasks).run)
         for number in range(6):
             side = PositionSide.LONG if number % 2 else PositionSide.SHORT
             assert await house.outcome(await house.send(Action.OPEN, side=side)) == ["filled"] * 3

@@ -19,8 +19,8 @@ from engine.domain.identifiers import ClientOrderId
 from engine.domain.order import OrderIntent, OrderReport, OrderSide
 from engine.domain.signal import Action, OrderType, PositionSide
 from engine.ledger.alerts import newest_alerts
+from engine.ledger.open_shares import still_open
 from engine.ledger.query import fetch_all
-from engine.ledger.standing import still_open
 from engine.ports.exchange import Rejected, RejectionKind
 
 LONG = PositionSide.LONG
@@ -116,7 +116,7 @@ async def test_flatten_ends_flat_though_what_is_left_is_small(
             ),
         )
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(Flattening(house.shared, house.household.ring).run)
+            nursery.start_soon(Flattening(house.shared, house.account_tasks.wake).run)
             with trio.fail_after(60):
                 while house.holdings():
                     await house.next_commit()
@@ -184,7 +184,7 @@ async def test_flatten_asks_for_a_residue_again_only_when_a_person_does(
 
         flatten()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(Flattening(house.shared, house.household.ring).run)
+            nursery.start_soon(Flattening(house.shared, house.account_tasks.wake).run)
             await trio.sleep(600)
             assert (strict.refused, len(house.holdings())) == (1, 1)
             await owner(house, strict, OrderSide.SELL, reduces=True)

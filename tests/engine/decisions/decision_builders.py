@@ -22,8 +22,8 @@ from engine.domain.subscription import (
     LeveragePolicy,
     Mode,
     RiskLimits,
-    Standing,
     Subscription,
+    SubscriptionState,
 )
 from engine.ports.market_data import Quote
 
@@ -71,8 +71,8 @@ def policy(**changes: Any) -> CopyPolicy:
 
 
 def subscription(**changes: Any) -> Subscription:
-    strategy, standing = changes.pop("strategy", "s1"), changes.pop("standing", Standing.ACTIVE)
-    return Subscription("sub", "a1", strategy, policy(**changes), standing)
+    strategy, state = changes.pop("strategy", "s1"), changes.pop("state", SubscriptionState.ACTIVE)
+    return Subscription("sub", "a1", strategy, policy(**changes), state)
 
 
 def instrument(**changes: Any) -> Instrument:

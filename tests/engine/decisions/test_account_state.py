@@ -10,7 +10,7 @@ from engine.decisions.planning import plan_entry, takes_entries
 from engine.domain.holding import Switch, SwitchLevel, SwitchScope
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.domain.preflight import CheckItem, Level
-from engine.domain.subscription import Mode, Standing
+from engine.domain.subscription import Mode, SubscriptionState
 
 POOR = CheckItem(Level.STOPS_ENTRIES, "funds", "0 are free", "pay in")
 WELL = AccountFacts(True, "", 0, False, 0, (), (), 1, 0)
@@ -39,7 +39,10 @@ def on(level: SwitchLevel) -> Switch:
             AccountState.REDUCE_ONLY,
         ),
         (replace(WELL, switches=(on(SwitchLevel.FLATTEN),)), AccountState.PAUSED),
-        (replace(WELL, switches=(on(SwitchLevel.FLATTEN),), standing=2), AccountState.REDUCE_ONLY),
+        (
+            replace(WELL, switches=(on(SwitchLevel.FLATTEN),), open_shares=2),
+            AccountState.REDUCE_ONLY,
+        ),
         (replace(WELL, live_agreements=0, stopped=1), AccountState.PAUSED),
         (replace(WELL, stopped=1), AccountState.COPYING),
         (replace(WELL, quarantined=True), AccountState.PAUSED),
@@ -56,7 +59,7 @@ def test_the_first_thing_that_applies_is_told(facts: AccountFacts, state: Accoun
 def test_flat_is_said_when_it_is_flat_and_closing_while_something_stands() -> None:
     flattened = replace(WELL, switches=(on(SwitchLevel.FLATTEN),))
     assert account_state(flattened).why.startswith("Flat: nothing that the engine opened is left")
-    assert account_state(replace(flattened, standing=1)).why.startswith(
+    assert account_state(replace(flattened, open_shares=1)).why.startswith(
         "What the engine opened is being closed."
     )
 
@@ -78,21 +81,19 @@ def test_what_is_late_is_told_whatever_else_is_told(facts: AccountFacts) -> None
 
 
 @pytest.mark.parametrize(
-    ("standing", "code"),
+    ("state", "code"),
     [
-        (Standing.PAUSED, OutcomeCode.SKIPPED_PAUSED),
-        (Standing.LEFT, OutcomeCode.SKIPPED_LEFT),
-        (Standing.CONSENT, OutcomeCode.SKIPPED_CONSENT),
-        (Standing.STRATEGY_PAUSED, OutcomeCode.SKIPPED_STRATEGY_OFF),
+        (SubscriptionState.PAUSED, OutcomeCode.SKIPPED_PAUSED),
+        (SubscriptionState.LEFT, OutcomeCode.SKIPPED_LEFT),
+        (SubscriptionState.CONSENT, OutcomeCode.SKIPPED_CONSENT),
+        (SubscriptionState.STRATEGY_PAUSED, OutcomeCode.SKIPPED_STRATEGY_OFF),
     ],
 )
 def test_an_agreement_that_does_not_stand_takes_no_entry_watching_or_live(
-    standing: Standing, code: OutcomeCode
+    state: SubscriptionState, code: OutcomeCode
 ) -> None:
     for mode in Mode:
-        planned = plan_entry(
-            replace(entry(), subscription=subscription(standing=standing, mode=mode))
-        )
+        planned = plan_entry(replace(entry(), subscription=subscription(state=state, mode=mode)))
         assert planned == Outcome(code)
-    assert takes_entries(subscription(standing=standing)) == Outcome(code)
+    assert takes_entries(subscription(state=state)) == Outcome(code)
     assert takes_entries(subscription()) is None

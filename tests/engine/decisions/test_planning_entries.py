@@ -57,8 +57,8 @@ from engine.domain.subscription import (
     Mode,
     Multiplier,
     RiskLimits,
-    Standing,
     StopDistance,
+    SubscriptionState,
 )
 from engine.ports.market_data import Quote
 
@@ -97,13 +97,17 @@ CHECKS: list[tuple[str, OutcomeCode, dict[str, Any]]] = [
         },
     ),
     ("entries off", C.SKIPPED_ENTRIES_OFF, {"switches": (switch(),)}),
-    ("paused", C.SKIPPED_PAUSED, {"subscription": subscription(standing=Standing.PAUSED)}),
-    ("left", C.SKIPPED_LEFT, {"subscription": subscription(standing=Standing.LEFT)}),
-    ("terms changed", C.SKIPPED_CONSENT, {"subscription": subscription(standing=Standing.CONSENT)}),
+    ("paused", C.SKIPPED_PAUSED, {"subscription": subscription(state=SubscriptionState.PAUSED)}),
+    ("left", C.SKIPPED_LEFT, {"subscription": subscription(state=SubscriptionState.LEFT)}),
+    (
+        "terms changed",
+        C.SKIPPED_CONSENT,
+        {"subscription": subscription(state=SubscriptionState.CONSENT)},
+    ),
     (
         "strategy off",
         C.SKIPPED_STRATEGY_OFF,
-        {"subscription": subscription(standing=Standing.STRATEGY_PAUSED)},
+        {"subscription": subscription(state=SubscriptionState.STRATEGY_PAUSED)},
     ),
     (
         "not agreed",

@@ -126,7 +126,7 @@ PAGES: Final = {
     ("results.strategies_for", "signal"): "the newest signal of each strategy",
     ("results.trade_results", "trade"): "the newest trades, for a curve",
     (
-        "standing._newest_entry",
+        "open_shares._newest_entry",
         "attempt",
     ): "the newest entry of one holding, for who asks why it stands",
     ("studio.audience_of", "attempt"): "the newest entry of each holding",

@@ -64,7 +64,7 @@ PLACES = {
 
 
 @dataclass
-class Desk:
+class Service:
     """Hold a ledger in memory and what provisioning needs."""
 
     ledger: Ledger
@@ -89,15 +89,15 @@ class Desk:
 
 
 @asynccontextmanager
-async def desk() -> AsyncIterator[Desk]:
+async def service() -> AsyncIterator[Service]:
     ledger = Ledger.in_memory()
     try:
-        yield Desk(ledger, await open_vault(ledger, Secret(new_root_key())))
+        yield Service(ledger, await open_vault(ledger, Secret(new_root_key())))
     finally:
         await ledger.aclose()
 
 
-def policy_margin(told: Desk, follower: str) -> object:
+def policy_margin(told: Service, follower: str) -> object:
     account, strategy = (
         account_named(told.ledger.db, follower),
         strategy_named(told.ledger.db, "trend"),
@@ -110,7 +110,7 @@ def policy_margin(told: Desk, follower: str) -> object:
 
 
 async def test_a_file_makes_people_once_and_shows_a_secret_once() -> None:
-    async with desk() as here:
+    async with service() as here:
         first = (await here.run(FILE)).as_json()
         assert first["created"] == {"master": 1, "strategy": 1, "follower": 3, "subscription": 3}
         made = first["strategies"][0]  # type: ignore[index]
@@ -129,7 +129,7 @@ async def test_a_file_makes_people_once_and_shows_a_secret_once() -> None:
 
 
 async def test_secrets_lie_sealed_and_open_in_their_own_row_only() -> None:
-    async with desk() as here:
+    async with service() as here:
         secret = (await here.run(FILE)).strategies[0].secret
         rows = accounts(here.ledger.db)
         opened = [
@@ -144,7 +144,7 @@ async def test_secrets_lie_sealed_and_open_in_their_own_row_only() -> None:
 
 
 async def test_the_file_changes_what_it_set_and_a_person_wins_over_the_file() -> None:
-    async with desk() as here:
+    async with service() as here:
         await here.run(FILE)
         changed = await here.run(FILE.replace('margin = "50"', 'margin = "75"'))
         assert sorted(changed.updated) == [
@@ -173,7 +173,7 @@ async def test_the_file_changes_what_it_set_and_a_person_wins_over_the_file() ->
 
 
 async def test_an_account_that_its_owner_disconnected_stays_so_whatever_the_file_says() -> None:
-    async with desk() as here:
+    async with service() as here:
         await here.run(FILE)
         gone = account_named(here.ledger.db, "f02")
         assert gone is not None
@@ -190,7 +190,7 @@ async def test_an_account_that_its_owner_disconnected_stays_so_whatever_the_file
 
 
 async def test_a_changed_login_is_sealed_anew_and_never_shown() -> None:
-    async with desk() as here:
+    async with service() as here:
         await here.run(FILE)
         changed = await here.run(FILE.replace("paper-{n:02}", "other-{n:02}"))
         assert sorted(changed.updated) == [
@@ -212,7 +212,7 @@ async def test_a_changed_login_is_sealed_anew_and_never_shown() -> None:
 
 
 async def test_a_login_that_another_follower_has_is_refused_even_in_another_file() -> None:
-    async with desk() as here:
+    async with service() as here:
         await here.run(FILE)
         other = '[[follower]]\nname = "thief"\nexchange = "paper"\nsecret = "paper-02"\n'
         with pytest.raises(ProvisionErrors, match="the login of f02"):
@@ -221,12 +221,12 @@ async def test_a_login_that_another_follower_has_is_refused_even_in_another_file
 
 
 async def test_a_provisioned_login_is_known_to_pages_and_one_of_a_page_to_provisioning() -> None:
-    def known(here: Desk, secret: str) -> str | None:
+    def known(here: Service, secret: str) -> str | None:
         prints = [credentials_print(here.vault, "paper", {"secret": Secret(secret)})]
         found = account_of_login(here.ledger.db, prints)
         return None if found is None else account(here.ledger.db, found).name
 
-    async with desk() as here:
+    async with service() as here:
         await here.run(FILE)
         assert (
             known(here, "paper-02") == "f02"
@@ -248,7 +248,7 @@ async def test_a_provisioned_login_is_known_to_pages_and_one_of_a_page_to_provis
 
 
 async def test_a_login_of_several_lines_is_refused_and_not_repeated() -> None:
-    async with desk() as here:
+    async with service() as here:
         torn = '[[follower]]\nname = "torn"\nexchange = "{}"\n{}\n'
         for text, environ in (
             (torn.format("paper", 'secret = "first\\nsecond"'), {}),
@@ -287,7 +287,7 @@ secret_env = "NOT_SET"
 
 
 async def test_everything_wrong_is_told_at_once_and_nothing_is_applied() -> None:
-    async with desk() as here:
+    async with service() as here:
         with pytest.raises(ProvisionErrors) as caught:
             await here.run(WRONG)
         keys = {each.key for each in caught.value.problems}
@@ -320,7 +320,7 @@ count = 1
 exchange = "real"
 secret_file = "key-{n}"
 """
-    async with desk() as here:
+    async with service() as here:
         await here.run(text, {"KEY_OF_E": "from-env"}, tmp_path)
         opened = [
             account_credentials(here.ledger.db, here.vault, row)["secret"].reveal()
@@ -344,7 +344,7 @@ leverage = "1"
 limits = { order_notional = "100", open_positions = 1 }
 sizing = { mode = "multiplier", factor = "0.5" }
 """
-    async with desk() as here:
+    async with service() as here:
         await here.run(FILE)
         assert (await here.run(more)).created == {"strategy": 1, "subscription": 1}
         account, strategy = (
@@ -363,7 +363,7 @@ async def test_real_money_needs_a_decision(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setitem(
         PLACES, "real", replace(PLACES["real"], refused="an exchange without real money")
     )
-    async with desk() as here:
+    async with service() as here:
         with pytest.raises(
             ProvisionErrors,
             match=r"follower\[0\].exchange .*expected an exchange without real money, found real",
@@ -381,7 +381,7 @@ async def test_real_money_needs_a_decision(monkeypatch: pytest.MonkeyPatch) -> N
     ],
 )
 async def test_what_never_changes_is_refused(change: tuple[str, str], key: str) -> None:
-    async with desk() as here:
+    async with service() as here:
         await here.run(FILE)
         with pytest.raises(ProvisionErrors) as caught:
             await here.run(FILE.replace(*change))

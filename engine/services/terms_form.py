@@ -5,7 +5,6 @@ and written back as they are stored.
 from collections.abc import Mapping
 from typing import Any, Final
 
-from engine.desks.visitor import FormErrors
 from engine.domain.amounts import parse_money
 from engine.domain.errors import InvalidValue
 from engine.domain.subscription import (
@@ -23,6 +22,7 @@ from engine.domain.subscription import (
 from engine.domain.typed import typed_number
 from engine.ledger.codec import policy_fields
 from engine.ledger.following import StrategyTerms
+from engine.services.user import FormErrors
 
 LIMITS: Final = (
     "order_notional",

@@ -1,4 +1,4 @@
-"""The desk where a follower agrees: terms of one strategy on one account, what they would have
+"""The service where a follower agrees: terms of one strategy on one account, what they would have
 done, pausing, leaving, consenting.
 """
 
@@ -9,13 +9,11 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
+from engine.context import EngineContext, NothingThere
 from engine.decisions.planning import AccountView, EntryContext, EntryPlan, plan_entry
 from engine.decisions.risk import equity
 from engine.decisions.sizing import TAKER_FEE_BPS, leverage_of, smallest_quantity
 from engine.decisions.terms import TermsFacts, TermsWarning, warn_of_terms
-from engine.desks.auditing import audited
-from engine.desks.following import FollowingDesk
-from engine.desks.visitor import FormErrors, Visitor
 from engine.domain.account import AccountReport, Balance, EquityMarks
 from engine.domain.amounts import Ratio, initial_margin, parse_ratio, plain
 from engine.domain.identifiers import CopyId, StrategyId
@@ -37,8 +35,10 @@ from engine.ledger.holdings import read_holdings
 from engine.ledger.people import AccountRow, subscription_of
 from engine.ledger.signals import record_signal
 from engine.market.comparing import needs_now
-from engine.office import NothingThere, Office
 from engine.ports.market_data import Quote
+from engine.services.auditing import audited
+from engine.services.following import FollowingService
+from engine.services.user import FormErrors, User
 
 PREVIEWED: Final = 10
 
@@ -69,23 +69,23 @@ class Previewed:
     margin: Decimal | None
 
 
-class AgreeingDesk:
+class AgreeingService:
     """Serve followers who choose their terms."""
 
-    def __init__(self, office: Office, following: FollowingDesk) -> None:
-        self._office = office
+    def __init__(self, context: EngineContext, following: FollowingService) -> None:
+        self._context = context
         self._following = following
 
-    def strategy(self, visitor: Visitor, identifier: str) -> StrategyTerms:
-        """Read a strategy that the visitor may see; raises NothingThere."""
-        found = strategy_terms(self._office.ledger.db, identifier, visitor.id)
+    def strategy(self, user: User, identifier: str) -> StrategyTerms:
+        """Read a strategy that the user may see; raises NothingThere."""
+        found = strategy_terms(self._context.ledger.db, identifier, user.id)
         if found is None:
             raise NothingThere("there is no such strategy")
         return found
 
     def agreement(self, row: AccountRow, strategy: StrategyId) -> Subscription | None:
         """Read what an account agreed to for a strategy, None where it agreed to nothing."""
-        return subscription_of(self._office.ledger.db, row.id, strategy)
+        return subscription_of(self._context.ledger.db, row.id, strategy)
 
     # What the terms mean now, and would have meant
 
@@ -98,13 +98,13 @@ class AgreeingDesk:
         task = self._following.task(row)
         if task is None:
             return [SymbolNow(each, None, None, None) for each in sorted(strategy.symbols)]
-        feed = self._office.feeds[row.exchange]
+        feed = self._context.feeds[row.exchange]
         leverage = leverage_of(policy.leverage, parse_ratio(strategy.leverage, "leverage"))
         shown = []
         for symbol in sorted(strategy.symbols):
             contract, quote = (
                 feed.instrument(symbol),
-                await feed.quote(symbol, self._office.config.engine.price_age_s),
+                await feed.quote(symbol, self._context.config.engine.price_age_s),
             )
             if contract is None or quote is None:
                 shown.append(SymbolNow(symbol, None if quote is None else quote.last, None, None))
@@ -124,7 +124,7 @@ class AgreeingDesk:
         task = self._following.task(row)
         if task is None:
             return ()
-        feed, config = self._office.feeds[row.exchange], self._office.config
+        feed, config = self._context.feeds[row.exchange], self._context.config
         needs = await needs_now(feed, strategy.name, policy, config.engine.price_age_s)
         asked, age_s = parse_ratio(strategy.leverage, "leverage"), config.engine.entry_age_s
         return warn_of_terms(
@@ -158,13 +158,13 @@ class AgreeingDesk:
         )
         flat = AccountReport(balance, (), (), task.account.report.as_of)
         feed, worth, zone = (
-            self._office.feeds[row.exchange],
+            self._context.feeds[row.exchange],
             equity(flat),
-            self._office.config.engine.trading_day_zone,
+            self._context.config.engine.trading_day_zone,
         )
         shown = []
-        for signal in last_entries(self._office.ledger.db, strategy.id, PREVIEWED):
-            quote = await feed.quote(signal.draft.symbol, self._office.config.engine.price_age_s)
+        for signal in last_entries(self._context.ledger.db, strategy.id, PREVIEWED):
+            quote = await feed.quote(signal.draft.symbol, self._context.config.engine.price_age_s)
             price = (
                 signal.draft.price
                 if signal.draft.price is not None
@@ -196,13 +196,13 @@ class AgreeingDesk:
                 quote=None
                 if price is None
                 else Quote(signal.draft.symbol, price, price, signal.received_at),
-                limits=strictest(self._office.config.limits, policy.limits),
+                limits=strictest(self._context.config.limits, policy.limits),
                 switches=(),
                 goal_key=NO_ORDER_KEY,
                 strategy_names={strategy.id: strategy.name},
                 fee_bps=TAKER_FEE_BPS,
-                entry_age_s=self._office.config.engine.entry_age_s,
-                price_age_s=self._office.config.engine.price_age_s,
+                entry_age_s=self._context.config.engine.entry_age_s,
+                price_age_s=self._context.config.engine.price_age_s,
                 now=signal.received_at,
                 day=EquityMarks(
                     worth, signal.received_at, zone, worth
@@ -214,17 +214,17 @@ class AgreeingDesk:
     # Agreeing, pausing, leaving
 
     async def agree(
-        self, visitor: Visitor, row: AccountRow, strategy: StrategyTerms, policy: CopyPolicy
+        self, user: User, row: AccountRow, strategy: StrategyTerms, policy: CopyPolicy
     ) -> None:
         """Agree to terms; raises NeedsConfirmation where they let orders out or raise what they may
         risk.
         """
-        now, db = self._office.clock.now(), self._office.ledger.db
+        now, db = self._context.clock.now(), self._context.ledger.db
         before = subscription_of(db, row.id, strategy.id)
         if strategy.state not in ("published", "by_link", "private") and before is None:
             raise FormErrors({"": "This strategy takes no new followers now."})
         if policy.mode is Mode.LIVE:
-            visitor.require_fresh(now)
+            user.require_fresh(now)
         identifier = before.id if before is not None else f"sub_{secrets.token_hex(16)}"
         data = {
             "strategy": strategy.name,
@@ -232,51 +232,51 @@ class AgreeingDesk:
             "now": policy_fields(policy),
         }
         await audited(
-            self._office,
-            visitor,
+            self._context,
+            user,
             "agreed_live" if policy.mode is Mode.LIVE else "agreed_watch",
             row.name,
             data,
             lambda db: agree(db, identifier, row.id, strategy.id, policy, now),
         )
-        await self._office.changed()
+        await self._context.changed()
 
     def _standing(self, row: AccountRow, strategy: StrategyTerms) -> Subscription:
-        found = subscription_of(self._office.ledger.db, row.id, strategy.id)
+        found = subscription_of(self._context.ledger.db, row.id, strategy.id)
         if found is None:
             raise NothingThere("you do not follow this strategy with this account")
         return found
 
-    async def pause(self, visitor: Visitor, row: AccountRow, strategy: StrategyTerms) -> None:
+    async def pause(self, user: User, row: AccountRow, strategy: StrategyTerms) -> None:
         """Take no new entries of one strategy on one account."""
-        await self._set(visitor, row, strategy, "paused")
+        await self._set(user, row, strategy, "paused")
 
-    async def resume(self, visitor: Visitor, row: AccountRow, strategy: StrategyTerms) -> None:
+    async def resume(self, user: User, row: AccountRow, strategy: StrategyTerms) -> None:
         """Take entries of the strategy again; raises NeedsConfirmation."""
-        visitor.require_fresh(self._office.clock.now())
-        await self._set(visitor, row, strategy, "active")
+        user.require_fresh(self._context.clock.now())
+        await self._set(user, row, strategy, "active")
 
-    async def consent(self, visitor: Visitor, row: AccountRow, strategy: StrategyTerms) -> None:
+    async def consent(self, user: User, row: AccountRow, strategy: StrategyTerms) -> None:
         """Agree to what the master changed; raises NeedsConfirmation."""
-        now, found = self._office.clock.now(), self._standing(row, strategy)
-        visitor.require_fresh(now)
+        now, found = self._context.clock.now(), self._standing(row, strategy)
+        user.require_fresh(now)
         data = {
             "strategy": strategy.name,
             "symbols": sorted(strategy.symbols),
             "leverage": strategy.leverage,
         }
         await audited(
-            self._office,
-            visitor,
+            self._context,
+            user,
             "consented",
             row.name,
             data,
             lambda db: consent(db, found.id, now),
         )
-        await self._office.changed()
+        await self._context.changed()
 
     async def leave(
-        self, visitor: Visitor, row: AccountRow, strategy: StrategyTerms, *, close: bool
+        self, user: User, row: AccountRow, strategy: StrategyTerms, *, close: bool
     ) -> None:
         """Leave a strategy: what it opened is closed now, or with the master's own closes, which
         are still copied until it is flat.
@@ -285,7 +285,7 @@ class AgreeingDesk:
         not recorded.
         """
 
-        now = self._office.clock.now()
+        now = self._context.clock.now()
 
         def close_all(db: Database) -> None:
             for symbol in sorted(
@@ -295,13 +295,13 @@ class AgreeingDesk:
                     db, forced_close("leave", strategy.id, symbol, frozenset({row.id}), now)
                 )
 
-        await self._set(visitor, row, strategy, "left", close_all if close else lambda db: None)
-        if self._office.live is not None:
-            self._office.live.ring()
+        await self._set(user, row, strategy, "left", close_all if close else lambda db: None)
+        if self._context.live is not None:
+            self._context.live.wake()
 
     async def _set(
         self,
-        visitor: Visitor,
+        user: User,
         row: AccountRow,
         strategy: StrategyTerms,
         state: str,
@@ -316,8 +316,8 @@ class AgreeingDesk:
             set_agreement_state(db, found.id, state)
             also(db)
 
-        await audited(self._office, visitor, act, row.name, {"strategy": strategy.name}, change)
-        await self._office.changed()
+        await audited(self._context, user, act, row.name, {"strategy": strategy.name}, change)
+        await self._context.changed()
 
 
 def _as_open(signal: Signal) -> Signal:

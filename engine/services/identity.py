@@ -1,4 +1,4 @@
-"""The desk at the door: signing in and out, joining, links, and how a person proves who they are.
+"""The service at the door: signing in and out, joining, links, and how a person proves who they are.
 
 What always holds: every failed sign-in has one and the same answer and costs the same work; tries
 are counted by name and by address, in the ledger, with doubling waits, and before they are looked
@@ -15,16 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
-from engine.desks.accounts import (
-    Checked,
-    ExchangeChoice,
-    check_login,
-    exchange_choices,
-    open_account,
-)
-from engine.desks.auditing import audited
-from engine.desks.mastering import become_master
-from engine.desks.visitor import FormErrors, Visitor
+from engine.context import EngineContext, NothingThere
 from engine.domain.account import Environment
 from engine.domain.errors import InvalidValue, RexAlgoError
 from engine.domain.identifiers import PersonId, StrategyId, parse_name
@@ -48,8 +39,17 @@ from engine.ledger import sessions as doors
 from engine.ledger.audit import append_audit
 from engine.ledger.people import account, declared, insert_person, person_key
 from engine.ledger.sessions import KIND_INVITATION, KIND_SIGN_IN, SessionRow, TicketRow
-from engine.office import NothingThere, Office
 from engine.ports.secret import Secret
+from engine.services.accounts import (
+    Checked,
+    ExchangeChoice,
+    check_login,
+    exchange_choices,
+    open_account,
+)
+from engine.services.auditing import audited
+from engine.services.mastering import become_master
+from engine.services.user import FormErrors, User
 
 T = TypeVar("T")
 SEEN_EVERY: Final = timedelta(seconds=60)
@@ -92,56 +92,56 @@ class TotpOffer:
     svg: str
 
 
-class IdentityDesk:
+class IdentityService:
     """Serve everybody who comes in."""
 
-    def __init__(self, office: Office) -> None:
-        self._office = office
+    def __init__(self, context: EngineContext) -> None:
+        self._context = context
         self._passwords = Passwords()
         self._invited: dict[PersonId, StrategyId] = {}
-        key = office.config.secrets.jwt_secret
+        key = context.config.secrets.jwt_secret
         self._references = References(
             key or Secret(secrets.token_urlsafe(48))
         )  # without one, a restart signs everybody out
 
     @property
     def _now(self) -> datetime:
-        return self._office.clock.now()
+        return self._context.clock.now()
 
     @property
     def place(self) -> str:
         """Return who runs this place, for people who are asked to trust it."""
-        return self._office.config.operator.name or "RexAlgo"
+        return self._context.config.operator.name or "RexAlgo"
 
     @property
     def contact(self) -> str:
         """Return how to reach the operator."""
-        return self._office.config.operator.contact
+        return self._context.config.operator.contact
 
     @property
     def sign_up(self) -> str:
         """Return who may join: open, invite or closed."""
-        return self._office.config.web.sign_up
+        return self._context.config.web.sign_up
 
     # Sessions
 
-    async def visitor(
-        self, cookie: str, address: str, *, only_looks: bool = False
-    ) -> Visitor | None:
+    async def user(self, cookie: str, address: str, *, only_looks: bool = False) -> User | None:
         """Find who a cookie belongs to, asking from an address; None where its session does not
         hold.
 
         An open page that ``only_looks`` keeps no session alive.
         """
-        now, db = self._now, self._office.ledger.db
+        now, db = self._now, self._context.ledger.db
         sid = self._references.read(cookie, now)
         row = None if sid is None else doors.session_by_hash(db, capability_hash(sid))
         if sid is None or row is None or not row.is_valid(now):
             return None
         if not only_looks and now - row.seen_at > SEEN_EVERY:
-            await self._office.ledger.write(lambda writing: doors.see_session(writing, row.id, now))
+            await self._context.ledger.write(
+                lambda writing: doors.see_session(writing, row.id, now)
+            )
         factors = ledger.factor(db, row.person)
-        return Visitor(
+        return User(
             ledger.person(db, row.person),
             row,
             sid,
@@ -150,13 +150,13 @@ class IdentityDesk:
             factors.totp_sealed is not None,
         )
 
-    def csrf_token(self, visitor: Visitor) -> str:
+    def csrf_token(self, user: User) -> str:
         """Return the token for the forms of a session."""
-        return self._references.csrf_token(visitor.sid)
+        return self._references.csrf_token(user.sid)
 
-    def is_csrf_token(self, visitor: Visitor, told: str) -> bool:
+    def is_csrf_token(self, user: User, told: str) -> bool:
         """Tell whether a form came with its session's token."""
-        return self._references.is_csrf_token(visitor.sid, told)
+        return self._references.is_csrf_token(user.sid, told)
 
     async def _begin(
         self, person: Person, caller: Caller, how: str, *, confirmed_for: timedelta = timedelta(0)
@@ -175,7 +175,7 @@ class IdentityDesk:
             caller.address,
             caller.agent[:200],
         )
-        key = await self._office.audit_key()
+        key = await self._context.audit_key()
 
         def write(db: Database) -> None:
             doors.insert_session(db, capability_hash(sid), row)
@@ -186,33 +186,33 @@ class IdentityDesk:
                 db, key, person.name, "signed_in", person.name, {"how": how}, now, caller.address
             )
 
-        await self._office.ledger.write(write)
+        await self._context.ledger.write(write)
         return SignedIn(
             person, self._references.write(person.id, sid, now, row.expires_at), row.expires_at
         )
 
-    async def sign_out(self, visitor: Visitor) -> None:
-        """End the visitor's session."""
+    async def sign_out(self, user: User) -> None:
+        """End the user's session."""
         now = self._now
-        await self._office.ledger.write(
-            lambda db: doors.revoke_sessions(db, visitor.id, now, only=visitor.session.id)
+        await self._context.ledger.write(
+            lambda db: doors.revoke_sessions(db, user.id, now, only=user.session.id)
         )
 
-    def sessions(self, visitor: Visitor) -> Sequence[SessionRow]:
-        """Read where the visitor is signed in."""
-        return doors.sessions_of(self._office.ledger.db, visitor.id, self._now)
+    def sessions(self, user: User) -> Sequence[SessionRow]:
+        """Read where the user is signed in."""
+        return doors.sessions_of(self._context.ledger.db, user.id, self._now)
 
-    async def revoke(self, visitor: Visitor, session: str) -> None:
-        """End one of the visitor's sessions, or with ``others`` all but this one; raises
+    async def revoke(self, user: User, session: str) -> None:
+        """End one of the user's sessions, or with ``others`` all but this one; raises
         NothingThere.
         """
-        but = visitor.session.id if session == "others" else None
+        but = user.session.id if session == "others" else None
         ended = await self._write(
-            visitor,
+            user,
             "session_ended",
             session,
             lambda db: doors.revoke_sessions(
-                db, visitor.id, self._now, only=None if but else session, but=but
+                db, user.id, self._now, only=None if but else session, but=but
             ),
         )
         if not ended and but is None:
@@ -224,15 +224,15 @@ class IdentityDesk:
         """Read at which exchanges a login proves who somebody is; on paper any text is one."""
         return [
             each
-            for each in exchange_choices(self._office)
+            for each in exchange_choices(self._context)
             if each.environment is not Environment.PAPER
         ]
 
     async def sign_in(self, name: str, password: Secret, code: str, caller: Caller) -> SignedIn:
         """Sign in with a password, and a code where a second factor is set; raises NotSignedIn."""
         keys = await self._try(caller, f"name:{name.strip().rpartition(':')[2][:80].lower()}")
-        person = ledger.person_named(self._office.ledger.db, name.strip())
-        factors = None if person is None else ledger.factor(self._office.ledger.db, person.id)
+        person = ledger.person_named(self._context.ledger.db, name.strip())
+        factors = None if person is None else ledger.factor(self._context.ledger.db, person.id)
         fits = await self._passwords.verify(None if factors is None else factors.password, password)
         if person is None or not fits or not await self._code_fits(person.id, code):
             raise self._failed(keys)
@@ -242,13 +242,13 @@ class IdentityDesk:
     async def sign_in_with_recovery(self, name: str, code: str, caller: Caller) -> SignedIn:
         """Sign in with a one-time recovery code, which stands for both factors; raises NotSignedIn."""
         keys = await self._try(caller)
-        person = ledger.person_named(self._office.ledger.db, name.strip())
+        person = ledger.person_named(self._context.ledger.db, name.strip())
         now, hashed, whose = (
             self._now,
             recovery_hash(code),
             PersonId("nobody") if person is None else person.id,
         )
-        used = await self._office.ledger.write(
+        used = await self._context.ledger.write(
             lambda db: ledger.use_recovery_code(db, whose, hashed, now)
         )
         if person is None or not used:
@@ -278,18 +278,18 @@ class IdentityDesk:
         keys = await self._try(
             caller
         )  # also what the exchange refuses is counted: asking it costs the requests of this place
-        checked = await check_login(self._office, exchange, given)
-        prints = login_prints(await self._office.open_vault(), exchange, checked.credentials)
-        found = ledger.account_of_login(self._office.ledger.db, prints)
+        checked = await check_login(self._context, exchange, given)
+        prints = login_prints(await self._context.open_vault(), exchange, checked.credentials)
+        found = ledger.account_of_login(self._context.ledger.db, prints)
         if found is None:
             raise self._failed(keys)
-        row = account(self._office.ledger.db, found)
+        row = account(self._context.ledger.db, found)
         is_declared = (
-            declared(self._office.ledger.db).get(("follower", row.name, "login")) in prints
+            declared(self._context.ledger.db).get(("follower", row.name, "login")) in prints
         )
         if is_declared and checked.environment is not Environment.LIVE:
             raise self._failed(keys)
-        person = ledger.person(self._office.ledger.db, row.person)
+        person = ledger.person(self._context.ledger.db, row.person)
         if not await self._code_fits(person.id, code):
             raise self._failed(keys)
         await self._succeeded(keys)
@@ -300,31 +300,31 @@ class IdentityDesk:
         them has to wait.
         """
         counted, now = [*keys, f"address:{network_of(caller.address)}"], self._now
-        until = await self._office.ledger.write(lambda db: doors.take_try(db, counted, now))
+        until = await self._context.ledger.write(lambda db: doors.take_try(db, counted, now))
         if until is not None:
             raise NotSignedIn(max(1, round((until - now).total_seconds())))
         return counted
 
     def _failed(self, keys: list[str]) -> NotSignedIn:
         """Return the one answer to every failure: how long to wait after it, and nothing else."""
-        until = doors.blocked_until(self._office.ledger.db, keys, self._now)
+        until = doors.blocked_until(self._context.ledger.db, keys, self._now)
         return NotSignedIn(
             0 if until is None else max(1, round((until - self._now).total_seconds()))
         )
 
     async def _succeeded(self, keys: list[str]) -> None:
-        await self._office.ledger.write(lambda db: doors.forgive(db, keys))
+        await self._context.ledger.write(lambda db: doors.forgive(db, keys))
 
     async def _code_fits(self, person: PersonId, code: str) -> bool:
         """Use up a code of the second factor; True where none is set."""
-        db = self._office.ledger.db
+        db = self._context.ledger.db
         factors = ledger.factor(db, person)
         if factors.totp_sealed is None:
             return True
-        vault = await self._office.open_vault()
+        vault = await self._context.open_vault()
         secret = open_totp_secret(db, vault, person, factors)
         step = totp_step(secret, code, self._now, factors.totp_step)
-        return step is not None and await self._office.ledger.write(
+        return step is not None and await self._context.ledger.write(
             lambda writing: ledger.use_totp_step(writing, person, step)
         )
 
@@ -332,7 +332,7 @@ class IdentityDesk:
 
     def invitation(self, token: str) -> TicketRow | None:
         """Find an invitation that still holds."""
-        found = doors.ticket_by_hash(self._office.ledger.db, capability_hash(token))
+        found = doors.ticket_by_hash(self._context.ledger.db, capability_hash(token))
         return (
             found
             if found is not None and found.kind == KIND_INVITATION and found.is_valid(self._now)
@@ -345,15 +345,15 @@ class IdentityDesk:
         """
         keys = await self._try(caller)
         now, hashed = self._now, capability_hash(token)
-        known = doors.ticket_by_hash(self._office.ledger.db, hashed)
+        known = doors.ticket_by_hash(self._context.ledger.db, hashed)
         used = None
         if known is not None and known.kind == KIND_SIGN_IN:
-            used = await self._office.ledger.write(lambda db: doors.use_ticket(db, hashed, now))
+            used = await self._context.ledger.write(lambda db: doors.use_ticket(db, hashed, now))
         if used is None or used.person is None:
             raise self._failed(keys)
         await self._succeeded(keys)
         return await self._begin(
-            ledger.person(self._office.ledger.db, used.person), caller, "one-time link"
+            ledger.person(self._context.ledger.db, used.person), caller, "one-time link"
         )
 
     async def join(
@@ -377,13 +377,13 @@ class IdentityDesk:
         errors: dict[str, str] = {}
         try:
             parse_name(name)
-            if ledger.is_taken(self._office.ledger.db, name):
+            if ledger.is_taken(self._context.ledger.db, name):
                 errors["name"] = _TAKEN
         except InvalidValue as error:
             errors["name"] = f"expected {error.expected}"
         keys = await self._try(caller)
         try:
-            checked = await check_login(self._office, exchange, given)
+            checked = await check_login(self._context, exchange, given)
         except FormErrors as error:
             raise FormErrors({**errors, **error.errors}) from None
         if errors:
@@ -399,7 +399,11 @@ class IdentityDesk:
     async def _make_person(
         self, name: str, token: str, exchange: str, checked: Checked, caller: Caller
     ) -> Person:
-        vault, key, now = await self._office.open_vault(), await self._office.audit_key(), self._now
+        vault, key, now = (
+            await self._context.open_vault(),
+            await self._context.audit_key(),
+            self._now,
+        )
         new = new_person(vault, name)
         prints = login_prints(vault, exchange, checked.credentials)
 
@@ -453,102 +457,100 @@ class IdentityDesk:
             )
 
         known = self.invitation(token)
-        await self._office.ledger.write(write)
+        await self._context.ledger.write(write)
         if known is not None and known.strategy is not None:
             self._invited[new.id] = known.strategy
-        await self._office.changed()
-        return ledger.person(self._office.ledger.db, new.id)
+        await self._context.changed()
+        return ledger.person(self._context.ledger.db, new.id)
 
     async def enter_demo(self, name: str, caller: Caller) -> SignedIn:
         """Sign in as one of the demo's people; the web offers it only where ``rexalgo demo`` said
         so. Raises NothingThere.
         """
-        person = ledger.person_named(self._office.ledger.db, name)
+        person = ledger.person_named(self._context.ledger.db, name)
         if person is None:
             raise NothingThere("the demo has no such person")
         return await self._begin(
             person, caller, "demo", confirmed_for=_LASTS[1]
-        )  # a visitor has no factor that could be asked for
+        )  # a user has no factor that could be asked for
 
     # Factors
 
-    async def confirm(self, visitor: Visitor, password: Secret, code: str, caller: Caller) -> None:
+    async def confirm(self, user: User, password: Secret, code: str, caller: Caller) -> None:
         """Show a factor again in a session: the second one where it is set, else the password;
         raises NotSignedIn.
         """
-        keys = await self._try(caller, f"confirm:{visitor.id}")
-        if visitor.has_totp:
-            fits = await self._code_fits(visitor.id, code)
+        keys = await self._try(caller, f"confirm:{user.id}")
+        if user.has_totp:
+            fits = await self._code_fits(user.id, code)
         else:
             fits = await self._passwords.verify(
-                ledger.factor(self._office.ledger.db, visitor.id).password, password
+                ledger.factor(self._context.ledger.db, user.id).password, password
             )
         if not fits:
             raise self._failed(keys)
         now = self._now
         await self._succeeded(keys)
-        await self._office.ledger.write(
-            lambda db: doors.confirm_session(db, visitor.session.id, now)
-        )
+        await self._context.ledger.write(lambda db: doors.confirm_session(db, user.session.id, now))
 
-    async def set_password(self, visitor: Visitor, text: str, again: str) -> Sequence[Secret]:
+    async def set_password(self, user: User, text: str, again: str) -> Sequence[Secret]:
         """Set a password and end the other sessions; returns recovery codes where there were none.
         Raises FormErrors.
         """
         errors = {}
         try:
-            password = check_password(text, visitor.person.called)
+            password = check_password(text, user.person.called)
         except InvalidValue as error:
             errors["password"] = f"expected {error.expected}"
         if text != again:
             errors["again"] = "expected the same password once more"
         if errors:
             raise FormErrors(errors)
-        if visitor.has_password:
-            visitor.require_fresh(self._now)
+        if user.has_password:
+            user.require_fresh(self._now)
         hashed, now = await self._passwords.hash(password), self._now
         codes = (
             ()
-            if ledger.recovery_codes_left(self._office.ledger.db, visitor.id)
+            if ledger.recovery_codes_left(self._context.ledger.db, user.id)
             else tuple(new_recovery_codes())
         )
 
         def write(db: Database) -> None:
-            ledger.set_password(db, visitor.id, hashed, now)
+            ledger.set_password(db, user.id, hashed, now)
             if codes:
                 ledger.replace_recovery_codes(
-                    db, visitor.id, [recovery_hash(each.reveal()) for each in codes], now
+                    db, user.id, [recovery_hash(each.reveal()) for each in codes], now
                 )
-            doors.revoke_sessions(db, visitor.id, now, but=visitor.session.id)
+            doors.revoke_sessions(db, user.id, now, but=user.session.id)
 
-        await self._write(visitor, "password_set", visitor.person.name, write)
+        await self._write(user, "password_set", user.person.name, write)
         return codes
 
-    async def renew_recovery_codes(self, visitor: Visitor) -> Sequence[Secret]:
+    async def renew_recovery_codes(self, user: User) -> Sequence[Secret]:
         """Replace all recovery codes; raises NeedsConfirmation."""
-        visitor.require_fresh(self._now)
+        user.require_fresh(self._now)
         codes, now = new_recovery_codes(), self._now
         hashes = [recovery_hash(each.reveal()) for each in codes]
         await self._write(
-            visitor,
+            user,
             "recovery_codes_renewed",
-            visitor.person.name,
-            lambda db: ledger.replace_recovery_codes(db, visitor.id, hashes, now),
+            user.person.name,
+            lambda db: ledger.replace_recovery_codes(db, user.id, hashes, now),
         )
         return codes
 
-    def recovery_codes_left(self, visitor: Visitor) -> int:
+    def recovery_codes_left(self, user: User) -> int:
         """Count the recovery codes that still work."""
-        return ledger.recovery_codes_left(self._office.ledger.db, visitor.id)
+        return ledger.recovery_codes_left(self._context.ledger.db, user.id)
 
-    def offer_totp(self, visitor: Visitor, offered: str = "") -> TotpOffer:
+    def offer_totp(self, user: User, offered: str = "") -> TotpOffer:
         """Make a second factor to scan, or draw one again that was offered; it is in force only
         after ``set_totp``.
         """
         chosen = parse_totp_secret(offered) if offered else new_totp_secret()
-        return TotpOffer(chosen, qr_svg(totp_address(chosen, visitor.person.called, self.place)))
+        return TotpOffer(chosen, qr_svg(totp_address(chosen, user.person.called, self.place)))
 
-    async def set_totp(self, visitor: Visitor, offered: str, code: str) -> None:
+    async def set_totp(self, user: User, offered: str, code: str) -> None:
         """Put a second factor in force, proven by a code of it; raises FormErrors,
         NeedsConfirmation.
 
@@ -556,8 +558,8 @@ class IdentityDesk:
         set theirs, and own the account.
         """
         secret = parse_totp_secret(offered)
-        if visitor.has_totp or visitor.has_password:
-            visitor.require_fresh(self._now)
+        if user.has_totp or user.has_password:
+            user.require_fresh(self._now)
         now = self._now
         step = totp_step(secret, code, now, 0)
         if step is None:
@@ -569,20 +571,20 @@ class IdentityDesk:
                     )
                 }
             )
-        vault, db = await self._office.open_vault(), self._office.ledger.db
-        version = ledger.factor(db, visitor.id).totp_version + 1
-        sealed = seal_totp_secret(vault, person_key(db, visitor.id), version, secret)
+        vault, db = await self._context.open_vault(), self._context.ledger.db
+        version = ledger.factor(db, user.id).totp_version + 1
+        sealed = seal_totp_secret(vault, person_key(db, user.id), version, secret)
 
         def write(writing: Database) -> None:
-            ledger.set_totp(writing, visitor.id, sealed, version, step, now)
-            doors.revoke_sessions(writing, visitor.id, now, but=visitor.session.id)
+            ledger.set_totp(writing, user.id, sealed, version, step, now)
+            doors.revoke_sessions(writing, user.id, now, but=user.session.id)
 
-        await self._write(visitor, "second_factor_set", visitor.person.name, write)
+        await self._write(user, "second_factor_set", user.person.name, write)
 
-    async def remove_totp(self, visitor: Visitor) -> None:
+    async def remove_totp(self, user: User) -> None:
         """Remove the second factor; operators keep theirs. Raises NeedsConfirmation, FormErrors."""
-        visitor.require_fresh(self._now)
-        if visitor.person.is_a(Role.OPERATOR):
+        user.require_fresh(self._now)
+        if user.person.is_a(Role.OPERATOR):
             raise FormErrors(
                 {
                     "": (
@@ -591,23 +593,23 @@ class IdentityDesk:
                     )
                 }
             )
-        now, version = self._now, ledger.factor(self._office.ledger.db, visitor.id).totp_version + 1
+        now, version = self._now, ledger.factor(self._context.ledger.db, user.id).totp_version + 1
 
         def write(db: Database) -> None:
-            ledger.set_totp(db, visitor.id, None, version, 0, now)
-            doors.revoke_sessions(db, visitor.id, now, but=visitor.session.id)
+            ledger.set_totp(db, user.id, None, version, 0, now)
+            doors.revoke_sessions(db, user.id, now, but=user.session.id)
 
-        await self._write(visitor, "second_factor_removed", visitor.person.name, write)
+        await self._write(user, "second_factor_removed", user.person.name, write)
 
-    async def set_zone(self, visitor: Visitor, zone: str) -> None:
+    async def set_zone(self, user: User, zone: str) -> None:
         """Choose the time zone in which times are shown; raises FormErrors."""
         try:
             chosen = parse_zone(zone)
         except InvalidValue as error:
             raise FormErrors({"zone": f"expected {error.expected}"}) from None
-        await self._office.ledger.write(lambda db: ledger.set_zone(db, visitor.id, chosen))
+        await self._context.ledger.write(lambda db: ledger.set_zone(db, user.id, chosen))
 
-    async def ask_to_be_master(self, visitor: Visitor, note: str) -> None:
+    async def ask_to_be_master(self, user: User, note: str) -> None:
         """Ask to publish strategies; raises FormErrors."""
         if not 1 <= len(note.strip()) <= 500:
             raise FormErrors(
@@ -619,28 +621,28 @@ class IdentityDesk:
             )
         now = self._now
         await self._write(
-            visitor,
+            user,
             "asked_to_be_master",
-            visitor.person.name,
-            lambda db: ledger.ask_to_be_master(db, visitor.id, note.strip(), now),
+            user.person.name,
+            lambda db: ledger.ask_to_be_master(db, user.id, note.strip(), now),
         )
 
-    def master_request(self, visitor: Visitor) -> ledger.MasterRequest | None:
-        """Read what became of the visitor's wish to publish."""
-        found = ledger.master_requests(self._office.ledger.db, visitor.id)
+    def master_request(self, user: User) -> ledger.MasterRequest | None:
+        """Read what became of the user's wish to publish."""
+        found = ledger.master_requests(self._context.ledger.db, user.id)
         return found[0] if found else None
 
     async def _write(
-        self, visitor: Visitor, act: str, subject: str, change: Callable[[Database], T]
+        self, user: User, act: str, subject: str, change: Callable[[Database], T]
     ) -> T:
-        return await audited(self._office, visitor, act, subject, {}, change)
+        return await audited(self._context, user, act, subject, {}, change)
 
 
-async def make_link(office: Office, person: PersonId, by: str, address: str) -> str:
+async def make_link(context: EngineContext, person: PersonId, by: str, address: str) -> str:
     """Make a one-time sign-in link for a known person; returns its secret. It holds for ten
     minutes.
     """
-    token, now = new_secret_id(), office.clock.now()
+    token, now = new_secret_id(), context.clock.now()
     row = TicketRow(
         f"tik_{secrets.token_hex(8)}",
         KIND_SIGN_IN,
@@ -652,18 +654,18 @@ async def make_link(office: Office, person: PersonId, by: str, address: str) -> 
         now + LINK_LASTS,
         by,
     )
-    key, name = await office.audit_key(), ledger.person(office.ledger.db, person).name
+    key, name = await context.audit_key(), ledger.person(context.ledger.db, person).name
 
     def write(db: Database) -> None:
         doors.insert_ticket(db, capability_hash(token), row)
         append_audit(db, key, by, "sign_in_link_made", name, {}, now, address)
 
-    await office.ledger.write(write)
+    await context.ledger.write(write)
     return token
 
 
 async def make_invitation(
-    office: Office,
+    context: EngineContext,
     role: Role,
     strategy: StrategyId | None,
     uses: int,
@@ -682,7 +684,7 @@ async def make_invitation(
         raise InvalidValue("uses", "a whole number from 1 to 1000", uses)
     if not 1 <= days <= 365:
         raise InvalidValue("days", "a whole number from 1 to 365", days)
-    token, now = new_secret_id(), office.clock.now()
+    token, now = new_secret_id(), context.clock.now()
     row = TicketRow(
         f"inv_{secrets.token_hex(8)}",
         KIND_INVITATION,
@@ -694,7 +696,7 @@ async def make_invitation(
         now + timedelta(days=days),
         by,
     )
-    key = await office.audit_key()
+    key = await context.audit_key()
 
     def write(db: Database) -> None:
         doors.insert_ticket(db, capability_hash(token), row)
@@ -709,5 +711,5 @@ async def make_invitation(
             address,
         )
 
-    await office.ledger.write(write)
+    await context.ledger.write(write)
     return token, row

@@ -6,7 +6,7 @@ import trio
 from engine_world import world
 from trio.testing import MockClock
 
-from engine.actors.telling import tell
+from engine.actors.alert_delivery import tell
 from engine.domain.alert import Alert, AlertCode
 from engine.ledger.alerts import channel_state
 from engine.ports.exchange import HttpClients

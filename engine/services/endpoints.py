@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Mapping
 from datetime import datetime
 
+from engine.context import EngineContext
 from engine.domain.identifiers import EndpointId, StrategyId
 from engine.identity.references import capability_hash, new_secret_id
 from engine.keys.sealed_secrets import seal_endpoint_secret
@@ -22,7 +23,6 @@ from engine.ledger.people import (
     insert_endpoint_secret,
     person_key,
 )
-from engine.office import Office
 from engine.ports.secret import Secret
 from engine.ports.signal_source import WebhookSource
 
@@ -46,7 +46,7 @@ def make_endpoint(
 
 
 async def rotate_secret(
-    office: Office,
+    context: EngineContext,
     endpoint: EndpointRow,
     strategy: str,
     source: WebhookSource,
@@ -57,10 +57,10 @@ async def rotate_secret(
     """Give an endpoint a new secret; the ones before hold until ``until``. Returns the new one, the
     only time that it is shown.
     """
-    db, now, key = office.ledger.db, office.clock.now(), await office.audit_key()
+    db, now, key = context.ledger.db, context.clock.now(), await context.audit_key()
     secret = source.new_secret()
     owner = person_key(db, endpoint_owner(db, endpoint.id))
-    row = seal_endpoint_secret(await office.open_vault(), owner, endpoint.id, secret)
+    row = seal_endpoint_secret(await context.open_vault(), owner, endpoint.id, secret)
 
     def write(writing: Database) -> None:
         expire_secrets(writing, endpoint.id, until)
@@ -79,8 +79,8 @@ async def rotate_secret(
             address,
         )
 
-    await office.ledger.write(write)
-    await office.changed()
+    await context.ledger.write(write)
+    await context.changed()
     return secret
 
 
@@ -88,7 +88,7 @@ async def rotate_secret(
 
 
 async def make_capability(
-    office: Office,
+    context: EngineContext,
     strategy: StrategyId,
     name: str,
     source: WebhookSource,
@@ -99,8 +99,8 @@ async def make_capability(
     """Add an address whose token is the capability; returns the token, the only time that it is
     shown. Only its hash is kept.
     """
-    now, key, token = office.clock.now(), await office.audit_key(), new_secret_id()
-    vault = await office.open_vault()
+    now, key, token = context.clock.now(), await context.audit_key(), new_secret_id()
+    vault = await context.open_vault()
     row = EndpointRow(
         EndpointId(f"ep_{secrets.token_hex(16)}"),
         strategy,
@@ -120,6 +120,6 @@ async def make_capability(
             db, key, by, "capability_made", name, {"source": source.name, **settings}, now, address
         )
 
-    await office.ledger.write(write)
-    await office.changed()
+    await context.ledger.write(write)
+    await context.changed()
     return token

@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from engine.decisions.admission import ENTRIES_PER_MINUTE_MAX
-from engine.desks.visitor import FormErrors
 from engine.domain.amounts import Ratio, parse_ratio
 from engine.domain.errors import InvalidValue
 from engine.domain.identifiers import Symbol, parse_symbol
 from engine.domain.signal import Action
 from engine.domain.typed import typed_number, typed_whole
 from engine.ledger.studio import StudioStrategy
+from engine.services.user import FormErrors
 
 ABOUT_MAX: Final = 1_000
 _CLOSING: Final = ("close", "reduce")

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from engine.context import EngineContext, NothingThere
 from engine.decisions.alert_messages import STRATEGY_MESSAGE
-from engine.desks.visitor import Visitor
 from engine.ledger.refused import Refused, unsettled_refusals
 from engine.ledger.studio import strategies_of, strategy_of
-from engine.office import NothingThere, Office
+from engine.services.user import User
 
 _ALERTS: Final = "tradingview"
 
@@ -25,26 +25,26 @@ class RefusedNow:
     instead: str
 
 
-class RefusedDesk:
+class RefusedService:
     """Serve masters whose deliveries were refused."""
 
-    def __init__(self, office: Office) -> None:
-        self._office = office
+    def __init__(self, context: EngineContext) -> None:
+        self._context = context
 
-    def all(self, visitor: Visitor) -> Sequence[RefusedNow]:
-        """Read what was refused of all of the visitor's strategies and is not settled, exits first."""
-        mine = {each.id: each.symbols for each in strategies_of(self._office.ledger.db, visitor.id)}
-        found = unsettled_refusals(self._office.ledger.db, self._office.clock.now())
+    def all(self, user: User) -> Sequence[RefusedNow]:
+        """Read what was refused of all of the user's strategies and is not settled, exits first."""
+        mine = {each.id: each.symbols for each in strategies_of(self._context.ledger.db, user.id)}
+        found = unsettled_refusals(self._context.ledger.db, self._context.clock.now())
         return [_shown(each, mine[each.strategy_id]) for each in found if each.strategy_id in mine]
 
-    def of(self, visitor: Visitor, identifier: str) -> Sequence[RefusedNow]:
-        """Read what was refused of one of the visitor's strategies and is not settled; raises
+    def of(self, user: User, identifier: str) -> Sequence[RefusedNow]:
+        """Read what was refused of one of the user's strategies and is not settled; raises
         NothingThere.
         """
-        row = strategy_of(self._office.ledger.db, visitor.id, identifier)
+        row = strategy_of(self._context.ledger.db, user.id, identifier)
         if row is None:
             raise NothingThere("there is no such strategy of yours")
-        found = unsettled_refusals(self._office.ledger.db, self._office.clock.now(), row.id)
+        found = unsettled_refusals(self._context.ledger.db, self._context.clock.now(), row.id)
         return [_shown(each, row.symbols) for each in found]
 
 

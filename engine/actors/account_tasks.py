@@ -10,9 +10,9 @@ from typing import Final
 import trio
 
 from engine.actors.account import Account
-from engine.actors.doorbell import Doorbell
 from engine.actors.follower import Follower
 from engine.actors.supervisor import WINDOW_S, Vitals, supervise
+from engine.actors.wakeup import WakeUp
 from engine.decisions.reconciliation import Plan
 from engine.domain.identifiers import AccountId, CopyId
 from engine.domain.preflight import Preflight
@@ -23,14 +23,14 @@ SLICE: Final = 50
 PLANS_AT_ONCE: Final = 16
 
 
-class Household:
+class AccountTasks:
     """Keep the followers. New accounts may join while running."""
 
     def __init__(self, seed: int = 0) -> None:
         self.followers: dict[AccountId, Follower] = {}
         self._scopes: dict[AccountId, trio.CancelScope] = {}
         self._serving: list[Vitals] = []
-        self._bell = Doorbell()
+        self._wakeup = WakeUp()
         self._jitter = random.Random(seed)  # noqa: S311 - spreads restarts, guards nothing
 
     @property
@@ -60,9 +60,9 @@ class Household:
             if each.failures and now - each.failures[-1] < WINDOW_S
         }
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         """Say that a signal was recorded."""
-        self._bell.ring()
+        self._wakeup.wake()
 
     def join(self, nursery: trio.Nursery, follower: Follower) -> None:
         """Start a follower's task; an account that is here already is left alone."""
@@ -157,7 +157,7 @@ class Household:
         if follower is not None:
             follower.vitals.quarantined = False
             follower.vitals.failures.clear()
-            follower.account.ring()
+            follower.account.wake()
 
     def released(self, account: AccountId, copy: CopyId) -> None:
         """Say that a copy's order is out of question: a person decided that it does not exist."""
@@ -179,7 +179,7 @@ class Household:
             for index, account in enumerate(read_waiting()):
                 follower = self.followers.get(account)
                 if follower is not None:
-                    follower.account.ring()
+                    follower.account.wake()
                 if index % SLICE == SLICE - 1:
                     await trio.lowlevel.checkpoint()
-            await self._bell.wait(SWEEP_S)
+            await self._wakeup.wait(SWEEP_S)

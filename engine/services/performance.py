@@ -1,4 +1,4 @@
-"""The desk of figures: strategies with what their followers' trades came to, and what a person's
+"""The service of figures: strategies with what their followers' trades came to, and what a person's
 own accounts did.
 
 Every figure is from our own ledger, by environment, never mixed, and from reconciled trades only:
@@ -14,10 +14,9 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
+from engine.context import EngineContext, NothingThere
 from engine.decisions.results import drawdown
 from engine.decisions.risk import equity
-from engine.desks.curves import Curve, curve_of
-from engine.desks.visitor import Visitor
 from engine.domain.identifiers import StrategyId, own_name
 from engine.ledger import results
 from engine.ledger.books_view import BooksSummary, books_summary
@@ -25,7 +24,8 @@ from engine.ledger.following import AgreementRow, accounts_of, agreements_of, fo
 from engine.ledger.funding import funding_by_day, funding_of
 from engine.ledger.people import AccountRow
 from engine.ledger.results import DayRow, StrategyRow, TradePoint, TradeRow
-from engine.office import NothingThere, Office
+from engine.services.curves import Curve, curve_of
+from engine.services.user import User
 
 PAGE: Final = 50
 SIGNALS_COUNTED: Final = 20
@@ -83,34 +83,34 @@ class Period:
     funding: Decimal = Decimal(0)
 
 
-class PerformanceDesk:
+class PerformanceService:
     """Serve whoever wants to know how it went."""
 
-    def __init__(self, office: Office) -> None:
-        self._office = office
+    def __init__(self, context: EngineContext) -> None:
+        self._context = context
 
     # Strategies
 
-    def directory(self, visitor: Visitor) -> Sequence[tuple[StrategyRow, Sequence[Figures]]]:
-        """Read the strategies that the visitor may see, with their figures by environment, live
+    def directory(self, user: User) -> Sequence[tuple[StrategyRow, Sequence[Figures]]]:
+        """Read the strategies that the user may see, with their figures by environment, live
         first.
         """
-        db = self._office.ledger.db
-        return [(row, self._figures(row.id)) for row in results.strategies_for(db, visitor.id)]
+        db = self._context.ledger.db
+        return [(row, self._figures(row.id)) for row in results.strategies_for(db, user.id)]
 
     def directory_of_all(self) -> Sequence[tuple[StrategyRow, Sequence[Figures]]]:
         """Read every strategy of this place, without figures; for operators."""
-        return [(row, ()) for row in results.all_strategies(self._office.ledger.db)]
+        return [(row, ()) for row in results.all_strategies(self._context.ledger.db)]
 
-    def strategy(self, visitor: Visitor, identifier: str) -> tuple[StrategyRow, Sequence[Figures]]:
-        """Read one strategy that the visitor may see; raises NothingThere."""
-        found = results.strategies_for(self._office.ledger.db, visitor.id, identifier)
+    def strategy(self, user: User, identifier: str) -> tuple[StrategyRow, Sequence[Figures]]:
+        """Read one strategy that the user may see; raises NothingThere."""
+        found = results.strategies_for(self._context.ledger.db, user.id, identifier)
         if not found:
             raise NothingThere("there is no such strategy")
         return found[0], self._figures(found[0].id, detailed=True)
 
     def _figures(self, strategy: str, *, detailed: bool = False) -> Sequence[Figures]:
-        db = self._office.ledger.db
+        db = self._context.ledger.db
         return [
             figures_of(
                 each,
@@ -124,27 +124,27 @@ class PerformanceDesk:
 
     def outcomes(self, strategy: str) -> dict[str, int]:
         """Count what became of the copies of a strategy's newest signals, by family."""
-        return results.outcome_counts(self._office.ledger.db, strategy, SIGNALS_COUNTED)
+        return results.outcome_counts(self._context.ledger.db, strategy, SIGNALS_COUNTED)
 
     def trades(self, strategy: str, environment: str) -> Sequence[TradeRow]:
         """Read a strategy's newest closed trades; the page shows no names of followers."""
-        return results.recent_trades(self._office.ledger.db, strategy, environment, 20)
+        return results.recent_trades(self._context.ledger.db, strategy, environment, 20)
 
-    def agreements(self, visitor: Visitor, strategy: str) -> Sequence[AgreementRow]:
-        """Read what the visitor agreed to for a strategy."""
+    def agreements(self, user: User, strategy: str) -> Sequence[AgreementRow]:
+        """Read what the user agreed to for a strategy."""
         return [
             each
-            for each in agreements_of(self._office.ledger.db, visitor.id)
+            for each in agreements_of(self._context.ledger.db, user.id)
             if each.strategy == strategy
         ]
 
     # A person's own accounts
 
-    def account(self, visitor: Visitor, name: str) -> AccountRow | None:
-        """Choose one of the visitor's accounts, connected or not: the named one, else the first,
+    def account(self, user: User, name: str) -> AccountRow | None:
+        """Choose one of the user's accounts, connected or not: the named one, else the first,
         None without any; raises NothingThere.
         """
-        mine = [*self.accounts(visitor), *self.former_accounts(visitor)]
+        mine = [*self.accounts(user), *self.former_accounts(user)]
         if not name:
             return mine[0] if mine else None
         found = next((each for each in mine if each.name == name), None)
@@ -152,19 +152,19 @@ class PerformanceDesk:
             raise NothingThere("there is no such account of yours")
         return found
 
-    def accounts(self, visitor: Visitor) -> Sequence[AccountRow]:
-        """Read the visitor's connected accounts."""
-        return accounts_of(self._office.ledger.db, visitor.id)
+    def accounts(self, user: User) -> Sequence[AccountRow]:
+        """Read the user's connected accounts."""
+        return accounts_of(self._context.ledger.db, user.id)
 
-    def former_accounts(self, visitor: Visitor) -> Sequence[AccountRow]:
-        """Read the accounts that the visitor disconnected; what they came to is read and exported
+    def former_accounts(self, user: User) -> Sequence[AccountRow]:
+        """Read the accounts that the user disconnected; what they came to is read and exported
         as before.
         """
-        return former_accounts_of(self._office.ledger.db, visitor.id)
+        return former_accounts_of(self._context.ledger.db, user.id)
 
     def figures(self, row: AccountRow) -> Figures:
         """Read what an account's trades came to."""
-        db = self._office.ledger.db
+        db = self._context.ledger.db
         found = figures_of(
             row.environment,
             results.account_days(db, row.id),
@@ -176,16 +176,16 @@ class PerformanceDesk:
         """Read each line that the account's wallet changed by since its books began, and what
         nothing explains.
         """
-        return books_summary(self._office.ledger.db, row.id)
+        return books_summary(self._context.ledger.db, row.id)
 
     def equity(self, row: AccountRow) -> Sequence[tuple[datetime, Decimal]]:
         """Read what an account was worth over the last 90 days, oldest first, ending with its
         newest reading.
         """
         points = results.equity_points(
-            self._office.ledger.db, row.id, self._office.clock.now() - EQUITY_SHOWN
+            self._context.ledger.db, row.id, self._context.clock.now() - EQUITY_SHOWN
         )
-        task = None if self._office.live is None else self._office.live.named(row.name)
+        task = None if self._context.live is None else self._context.live.named(row.name)
         if (
             task is not None
             and task.account.report is not None
@@ -197,7 +197,7 @@ class PerformanceDesk:
 
     def account_trades(self, row: AccountRow, before: int | None) -> Sequence[TradeRow]:
         """Read an account's trades, newest first."""
-        return results.account_trades(self._office.ledger.db, row.id, PAGE, before)
+        return results.account_trades(self._context.ledger.db, row.id, PAGE, before)
 
     def csv(self, row: AccountRow) -> str:
         """Write an account's trades as CSV (RFC 4180), times in UTC; a cell that a spreadsheet
@@ -227,7 +227,7 @@ class PerformanceDesk:
             ]
         )
         before: int | None = None
-        while page := results.account_trades(self._office.ledger.db, row.id, 1_000, before):
+        while page := results.account_trades(self._context.ledger.db, row.id, 1_000, before):
             before = page[-1].id
             for each in page:
                 known = (each.entry_price, each.exit_price, each.fees, each.result)
@@ -257,7 +257,7 @@ class PerformanceDesk:
         told = io.StringIO()
         writer = csv.writer(told)
         writer.writerow(["account", "environment", "strategy", "symbol", "paid", "at"])
-        for each in funding_of(self._office.ledger.db, row.id):
+        for each in funding_of(self._context.ledger.db, row.id):
             words = (
                 _cell(text)
                 for text in (own_name(row.name), row.environment, each.strategy, each.symbol)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from engine.desks.visitor import FormErrors
+from engine.context import EngineContext
 from engine.domain.account import AccountReport, Environment
 from engine.domain.identifiers import AccountId
 from engine.keys.sealed_secrets import seal_credentials
@@ -16,7 +16,6 @@ from engine.keys.vault import Vault
 from engine.ledger import Database
 from engine.ledger.identity import remember_login
 from engine.ledger.people import AccountRow, PersonKey, account_named, insert_account
-from engine.office import Office
 from engine.ports.exchange import (
     CredentialField,
     ExchangeError,
@@ -25,7 +24,8 @@ from engine.ports.exchange import (
     RejectionKind,
 )
 from engine.ports.secret import Secret, is_one_line
-from engine.provisioning.exchange_places import exchange_places
+from engine.provisioning.exchange_setup import exchange_setup
+from engine.services.user import FormErrors
 
 CHARACTERS_MAX: Final = 512
 
@@ -53,10 +53,10 @@ class Checked:
     report: AccountReport
 
 
-def exchange_choices(office: Office) -> list[ExchangeChoice]:
+def exchange_choices(context: EngineContext) -> list[ExchangeChoice]:
     """Read which exchanges can be connected here, paper last."""
-    plugins = office.plugins()
-    places = exchange_places(office.config, plugins, office.clock)
+    plugins = context.plugins()
+    places = exchange_setup(context.config, plugins, context.clock)
     shown = [
         ExchangeChoice(
             name,
@@ -71,11 +71,11 @@ def exchange_choices(office: Office) -> list[ExchangeChoice]:
     return sorted(shown, key=lambda each: (each.environment is Environment.PAPER, each.title))
 
 
-async def check_login(office: Office, exchange: str, given: Mapping[str, str]) -> Checked:
+async def check_login(context: EngineContext, exchange: str, given: Mapping[str, str]) -> Checked:
     """Ask the exchange whether it accepts a login; raises FormErrors in words, by field. Stores
     nothing.
     """
-    choice = next((each for each in exchange_choices(office) if each.name == exchange), None)
+    choice = next((each for each in exchange_choices(context) if each.name == exchange), None)
     if choice is None:
         raise FormErrors({"exchange": "expected an exchange of this place"})
     if choice.refused:
@@ -102,7 +102,7 @@ async def check_login(office: Office, exchange: str, given: Mapping[str, str]) -
     if errors:
         raise FormErrors(errors)
     credentials = {each.name: Secret(given[each.name].strip()) for each in choice.fields}
-    if office.try_login is None:
+    if context.try_login is None:
         raise FormErrors(
             {
                 "": (
@@ -112,7 +112,7 @@ async def check_login(office: Office, exchange: str, given: Mapping[str, str]) -
             }
         )
     try:
-        report = await office.try_login(exchange, credentials)
+        report = await context.try_login(exchange, credentials)
     except Rejected as error:
         where = (
             choice.fields[0].name

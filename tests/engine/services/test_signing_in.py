@@ -1,4 +1,4 @@
-"""The desk at the door against somebody who tries: what is counted, for whom, and what a stolen
+"""The service at the door against somebody who tries: what is counted, for whom, and what a stolen
 session cannot do.
 """
 
@@ -15,8 +15,7 @@ import pytest
 import trio
 
 from engine.commands import Commands
-from engine.desks.identity import Caller, IdentityDesk, NotSignedIn, make_invitation, make_link
-from engine.desks.visitor import FormErrors, NeedsConfirmation, Visitor
+from engine.context import EngineContext
 from engine.domain.account import AccountReport
 from engine.domain.identifiers import AccountId, PersonId
 from engine.domain.network import network_of
@@ -28,10 +27,17 @@ from engine.ledger import Database, Ledger
 from engine.ledger.identity import ask_to_be_master, give_role, remember_login
 from engine.ledger.people import AccountRow, insert_account, insert_person, person_key, set_declared
 from engine.ledger.query import fetch_all
-from engine.office import Office
 from engine.plugin.host import load_plugins
 from engine.ports.exchange import Rejected, RejectionKind
 from engine.ports.secret import Secret
+from engine.services.identity import (
+    Caller,
+    IdentityService,
+    NotSignedIn,
+    make_invitation,
+    make_link,
+)
+from engine.services.user import FormErrors, NeedsConfirmation, User
 from engine.settings.config import load_config
 
 PASSWORD = "several calm words in a row"
@@ -51,11 +57,11 @@ class Hand:
 
 @dataclass
 class Door:
-    """A desk, and how often the exchange was asked."""
+    """A service, and how often the exchange was asked."""
 
-    office: Office
+    context: EngineContext
     clock: Hand
-    desk: IdentityDesk
+    service: IdentityService
     asked: list[str] = field(default_factory=list)
     meanwhile: Callable[[], Awaitable[object]] | None = None
     """What happens while the exchange is asked, which then accepts the login; without it, it
@@ -63,34 +69,36 @@ class Door:
     """
 
     async def person(self, name: str, *roles: Role) -> PersonId:
-        new = new_person(await self.office.open_vault(), name)
+        new = new_person(await self.context.open_vault(), name)
 
         def write(db: Database) -> None:
             insert_person(db, name, new.key, self.clock.now())
             for role in roles or (Role.FOLLOWER,):
                 give_role(db, new.id, role, "test", self.clock.now())
 
-        await self.office.ledger.write(write)
+        await self.context.ledger.write(write)
         return new.id
 
-    async def come_in(self, person: PersonId, *, password: bool = True) -> Visitor:
-        came = await self.desk.use_link(await make_link(self.office, person, "test", "shell"), HOME)
+    async def come_in(self, person: PersonId, *, password: bool = True) -> User:
+        came = await self.service.use_link(
+            await make_link(self.context, person, "test", "shell"), HOME
+        )
         if password:
-            await self.desk.set_password(await self.visit(came.cookie), PASSWORD, PASSWORD)
+            await self.service.set_password(await self.visit(came.cookie), PASSWORD, PASSWORD)
         return await self.visit(came.cookie)
 
-    async def visit(self, cookie: str) -> Visitor:
-        visitor = await self.desk.visitor(cookie, "203.0.113.9")
-        assert visitor is not None
-        return visitor
+    async def visit(self, cookie: str) -> User:
+        user = await self.service.user(cookie, "203.0.113.9")
+        assert user is not None
+        return user
 
     async def fail(self, name: str, caller: Caller = HOME) -> int:
         with pytest.raises(NotSignedIn) as caught:
-            await self.desk.sign_in(name, WRONG, "", caller)
+            await self.service.sign_in(name, WRONG, "", caller)
         return caught.value.wait_s
 
     def counted(self) -> dict[str, int]:
-        return dict(fetch_all(self.office.ledger.db, "SELECT key, failures FROM throttle"))
+        return dict(fetch_all(self.context.ledger.db, "SELECT key, failures FROM throttle"))
 
 
 @asynccontextmanager
@@ -113,10 +121,10 @@ async def door(folder: Path) -> AsyncIterator[Door]:
             return cast(AccountReport, None)  # nobody at the door looks at it
         raise Rejected("no such key", RejectionKind.CREDENTIALS)
 
-    office = Office(
+    context = EngineContext(
         config, ledger, clock, lambda: plugins, opened, trio.lowlevel.checkpoint, None, try_login
     )
-    here = Door(office, clock, IdentityDesk(office))
+    here = Door(context, clock, IdentityService(context))
     try:
         yield here
     finally:
@@ -146,15 +154,15 @@ async def test_a_stranger_who_fails_under_a_name_locks_nobody_out_but_its_passwo
     tmp_path: Path, name: str
 ) -> None:
     async with door(tmp_path) as here:
-        visitor = await here.come_in(await here.person("ada"))
-        codes = await here.desk.renew_recovery_codes(visitor)
+        user = await here.come_in(await here.person("ada"))
+        codes = await here.service.renew_recovery_codes(user)
         for number in range(5):
             await here.fail(name, Caller(f"198.51.100.{number}"))
-        await here.desk.confirm(visitor, Secret(PASSWORD), "", HOME)
-        await here.desk.sign_in_with_recovery("ada", codes[0].reveal(), HOME)
-        await here.desk.use_link(await make_link(here.office, visitor.id, "test", "shell"), HOME)
+        await here.service.confirm(user, Secret(PASSWORD), "", HOME)
+        await here.service.sign_in_with_recovery("ada", codes[0].reveal(), HOME)
+        await here.service.use_link(await make_link(here.context, user.id, "test", "shell"), HOME)
         with pytest.raises(FormErrors):
-            await here.desk.sign_in_with_exchange("mudrex", {"secret": "x"}, "", HOME)
+            await here.service.sign_in_with_exchange("mudrex", {"secret": "x"}, "", HOME)
         assert here.asked == ["mudrex"]
 
 
@@ -162,10 +170,10 @@ async def test_all_addresses_of_one_line_are_one_count(tmp_path: Path) -> None:
     async with door(tmp_path) as here:
         for number in range(20):
             with pytest.raises(NotSignedIn):
-                await here.desk.use_link("none", Caller(f"2001:db8:0:1::{number:x}"))
+                await here.service.use_link("none", Caller(f"2001:db8:0:1::{number:x}"))
         for address, waits in (("2001:db8:0:1:ffff::1", True), ("2001:db8:0:2::1", False)):
             with pytest.raises(NotSignedIn) as caught:
-                await here.desk.use_link("none", Caller(address))
+                await here.service.use_link("none", Caller(address))
             assert (caught.value.wait_s > 0) is waits
 
 
@@ -173,13 +181,13 @@ async def test_who_tries_keys_at_the_exchange_through_us_has_to_wait(tmp_path: P
     async with door(tmp_path) as here:
         for number in range(25):
             with pytest.raises((FormErrors, NotSignedIn)):
-                await here.desk.sign_in_with_exchange(
+                await here.service.sign_in_with_exchange(
                     "mudrex", {"secret": f"guess {number}"}, "", HOME
                 )
         assert len(here.asked) == 20
-        token, _ = await make_invitation(here.office, Role.FOLLOWER, None, 1, 7, "test", "shell")
+        token, _ = await make_invitation(here.context, Role.FOLLOWER, None, 1, 7, "test", "shell")
         with pytest.raises(NotSignedIn):
-            await here.desk.join(token, "eve", "paper", {"secret": "another guess"}, HOME)
+            await here.service.join(token, "eve", "paper", {"secret": "another guess"}, HOME)
         assert len(here.asked) == 20
 
 
@@ -191,19 +199,19 @@ async def test_a_key_that_was_pasted_wrongly_is_told_at_its_field_and_not_asked_
 ) -> None:
     async with door(tmp_path) as here:
         with pytest.raises(FormErrors) as caught:
-            await here.desk.sign_in_with_exchange("mudrex", {"secret": torn}, "", HOME)
+            await here.service.sign_in_with_exchange("mudrex", {"secret": torn}, "", HOME)
         assert caught.value.errors["secret"].startswith("expected one line")
         assert here.asked == []
 
 
 async def test_coming_in_gives_the_shared_address_back_one_try_and_no_more(tmp_path: Path) -> None:
     async with door(tmp_path) as here:
-        visitor = await here.come_in(await here.person("ada"))
+        user = await here.come_in(await here.person("ada"))
         await here.fail("bob")
-        await here.desk.confirm(visitor, Secret(PASSWORD), "", HOME)
+        await here.service.confirm(user, Secret(PASSWORD), "", HOME)
         assert here.counted() == {"address:192.0.2.1": 1, "name:bob": 1}
         here.clock.at += timedelta(hours=25)
-        await here.come_in(visitor.id, password=False)
+        await here.come_in(user.id, password=False)
         assert here.counted() == {}
 
 
@@ -211,12 +219,12 @@ async def test_a_session_found_open_cannot_put_its_own_second_factor_in_force(
     tmp_path: Path,
 ) -> None:
     async with door(tmp_path) as here:
-        visitor = await here.come_in(await here.person("ada"))
+        user = await here.come_in(await here.person("ada"))
         here.clock.at += timedelta(minutes=6)
         secret = new_totp_secret()
         with pytest.raises(NeedsConfirmation):
-            await here.desk.set_totp(
-                visitor, secret.reveal(), pyotp.TOTP(secret.reveal()).at(here.clock.at)
+            await here.service.set_totp(
+                user, secret.reveal(), pyotp.TOTP(secret.reveal()).at(here.clock.at)
             )
 
 
@@ -224,9 +232,9 @@ async def test_taking_the_second_factor_away_ends_the_other_sessions(tmp_path: P
     async with door(tmp_path) as here:
         other = await here.come_in(await here.person("ada"))
         here.clock.at += timedelta(seconds=1)
-        visitor = await here.come_in(other.id, password=False)
-        await here.desk.remove_totp(visitor)
-        assert [each.id for each in here.desk.sessions(visitor)] == [visitor.session.id]
+        user = await here.come_in(other.id, password=False)
+        await here.service.remove_totp(user)
+        assert [each.id for each in here.service.sessions(user)] == [user.session.id]
 
 
 async def test_whoever_was_not_invited_learns_nothing_about_names(tmp_path: Path) -> None:
@@ -235,7 +243,7 @@ async def test_whoever_was_not_invited_learns_nothing_about_names(tmp_path: Path
         told = []
         for name in ("ada", "nobody", "Not a Name"):
             with pytest.raises(FormErrors) as caught:
-                await here.desk.join("none", name, "paper", {"secret": "x"}, HOME)
+                await here.service.join("none", name, "paper", {"secret": "x"}, HOME)
             told.append(caught.value.errors)
         assert told[0] == told[1] == told[2]
         assert here.asked == []
@@ -247,9 +255,9 @@ async def test_nobody_joins_under_a_name_that_two_provisioned_people_are_found_b
     async with door(tmp_path) as here:
         await here.person("follower:ada")
         await here.person("master:ada", Role.MASTER)
-        token, _ = await make_invitation(here.office, Role.FOLLOWER, None, 1, 7, "test", "shell")
+        token, _ = await make_invitation(here.context, Role.FOLLOWER, None, 1, 7, "test", "shell")
         with pytest.raises(FormErrors) as caught:
-            await here.desk.join(token, "ada", "paper", {"secret": "x"}, HOME)
+            await here.service.join(token, "ada", "paper", {"secret": "x"}, HOME)
         assert caught.value.errors["name"] == "expected a name that nobody here has"
 
 
@@ -258,22 +266,22 @@ async def test_two_who_join_under_one_name_at_once_are_told_in_words_and_the_led
 ) -> None:
     async with door(tmp_path) as here:
         here.meanwhile = partial(here.person, "ada")
-        token, _ = await make_invitation(here.office, Role.FOLLOWER, None, 1, 7, "test", "shell")
+        token, _ = await make_invitation(here.context, Role.FOLLOWER, None, 1, 7, "test", "shell")
         with pytest.raises(FormErrors) as caught:
-            await here.desk.join(token, "ada", "paper", {"secret": "paper:100:x"}, HOME)
+            await here.service.join(token, "ada", "paper", {"secret": "paper:100:x"}, HOME)
         assert caught.value.errors == {"name": "expected a name that nobody here has"}
-        assert here.office.ledger.healthy
-        assert here.desk.invitation(token) is not None
+        assert here.context.ledger.healthy
+        assert here.service.invitation(token) is not None
 
 
 async def test_becoming_a_master_begins_with_a_new_session(tmp_path: Path) -> None:
     async with door(tmp_path) as here:
-        visitor = await here.come_in(await here.person("ada"))
-        await here.office.ledger.write(
-            lambda db: ask_to_be_master(db, visitor.id, "why", here.clock.now())
+        user = await here.come_in(await here.person("ada"))
+        await here.context.ledger.write(
+            lambda db: ask_to_be_master(db, user.id, "why", here.clock.now())
         )
-        await Commands(here.office).run("decide_master", {"name": "ada", "grant": True})
-        assert here.desk.sessions(visitor) == []
+        await Commands(here.context).run("decide_master", {"name": "ada", "grant": True})
+        assert here.service.sessions(user) == []
 
 
 @pytest.mark.parametrize(
@@ -295,7 +303,7 @@ async def account_at(
     here: Door, person: PersonId, exchange: str, secret: str, *, is_declared: bool
 ) -> None:
     """Give a person an account with a login; with ``is_declared`` as a provisioning file does."""
-    vault, login = await here.office.open_vault(), {"secret": Secret(secret)}
+    vault, login = await here.context.open_vault(), {"secret": Secret(secret)}
     print_ = credentials_print(vault, exchange, login)
 
     def write(db: Database) -> None:
@@ -311,7 +319,7 @@ async def account_at(
         if is_declared:
             set_declared(db, {("follower", "f0001", "login"): print_})
 
-    await here.office.ledger.write(write)
+    await here.context.ledger.write(write)
 
 
 @pytest.mark.parametrize(
@@ -336,9 +344,11 @@ async def test_a_login_that_a_stranger_can_guess_opens_no_session(
         here.meanwhile = known
         if opens:
             assert (
-                await here.desk.sign_in_with_exchange(exchange, {"secret": "paper-0001"}, "", HOME)
+                await here.service.sign_in_with_exchange(
+                    exchange, {"secret": "paper-0001"}, "", HOME
+                )
             ).person.id == ada
             return
         with pytest.raises((FormErrors, NotSignedIn)):
-            await here.desk.sign_in_with_exchange(exchange, {"secret": "paper-0001"}, "", HOME)
-        assert here.desk.sessions(await here.come_in(ada))[1:] == []
+            await here.service.sign_in_with_exchange(exchange, {"secret": "paper-0001"}, "", HOME)
+        assert here.service.sessions(await here.come_in(ada))[1:] == []

@@ -1,4 +1,4 @@
-"""Who stands at a desk, and what they must have shown."""
+"""Who stands at a service, and what they must have shown."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ class LookFirst(RexAlgoError):
 
 
 @dataclass(frozen=True, slots=True)
-class Visitor:
+class User:
     """Hold a signed-in person, their session, and which factors they have. ``sid`` is the session's
     secret id; it is shown nowhere.
 
@@ -70,4 +70,4 @@ class Visitor:
             raise NeedsConfirmation("show a factor again before this")
 
     def __repr__(self) -> str:
-        return f"Visitor({self.person.name})"
+        return f"User({self.person.name})"

@@ -44,7 +44,7 @@ def why_refused(config: Config, plugins: Plugins, exchange: str, environment: En
     )
 
 
-def exchange_places(config: Config, plugins: Plugins, clock: Clock) -> Mapping[str, ExchangePlace]:
+def exchange_setup(config: Config, plugins: Plugins, clock: Clock) -> Mapping[str, ExchangePlace]:
     """Ask every enabled exchange which login it needs and whether real money is there."""
     places = {}
     for name, adapter in plugins.exchanges.items():

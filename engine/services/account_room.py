@@ -1,4 +1,4 @@
-"""The desk of accounts: connecting another one, replacing a key, disconnecting; and what stays
+"""The service of accounts: connecting another one, replacing a key, disconnecting; and what stays
 afterwards.
 
 What always holds: a key is checked with the exchange before it is kept; disconnecting erases the
@@ -9,10 +9,7 @@ account is disconnected only when its owner says that they keep it.
 import secrets
 from collections.abc import Mapping, Sequence
 
-from engine.desks.accounts import ExchangeChoice, check_login, exchange_choices, open_account
-from engine.desks.auditing import audited
-from engine.desks.following import FollowingDesk
-from engine.desks.visitor import FormErrors, Visitor
+from engine.context import EngineContext, NothingThere
 from engine.domain.account import Environment
 from engine.domain.identifiers import former_name
 from engine.keys.sealed_secrets import login_prints, seal_credentials
@@ -22,69 +19,70 @@ from engine.ledger.disconnecting import disconnect_account
 from engine.ledger.identity import account_of_login, forget_login, remember_login
 from engine.ledger.people import AccountRow, account, person_key, set_credentials
 from engine.ledger.preflight import note_new_credentials
-from engine.office import NothingThere, Office
 from engine.ports.secret import Secret
+from engine.services.accounts import ExchangeChoice, check_login, exchange_choices, open_account
+from engine.services.auditing import audited
+from engine.services.following import FollowingService
+from engine.services.user import FormErrors, User
 
 
 class AccountRoom:
     """Serve people who connect accounts."""
 
-    def __init__(self, office: Office, following: FollowingDesk) -> None:
-        self._office = office
+    def __init__(self, context: EngineContext, following: FollowingService) -> None:
+        self._context = context
         self._following = following
 
     def choices(self) -> Sequence[ExchangeChoice]:
         """Read which exchanges can be connected here."""
-        return exchange_choices(self._office)
+        return exchange_choices(self._context)
 
     def choice(self, exchange: str) -> ExchangeChoice:
         """Return one exchange, the first where there is none of that name."""
         found = self.choices()
         return next((each for each in found if each.name == exchange), found[0])
 
-    async def connect(
-        self, visitor: Visitor, exchange: str, given: Mapping[str, str]
-    ) -> AccountRow:
-        """Connect another account of the visitor; raises FormErrors, NeedsConfirmation."""
-        visitor.require_fresh(self._office.clock.now())
-        checked = await check_login(self._office, exchange, given)
-        vault, now = await self._office.open_vault(), self._office.clock.now()
+    async def connect(self, user: User, exchange: str, given: Mapping[str, str]) -> AccountRow:
+        """Connect another account of the user; raises FormErrors, NeedsConfirmation."""
+        user.require_fresh(self._context.clock.now())
+        checked = await check_login(self._context, exchange, given)
+        vault, now = await self._context.open_vault(), self._context.clock.now()
         prints = login_prints(vault, exchange, checked.credentials)
 
         def change(db: Database) -> AccountRow:
             if account_of_login(db, prints) is not None:
                 raise FormErrors({"": "This exchange account is connected here already."})
-            key = person_key(db, visitor.id)
+            key = person_key(db, user.id)
             return open_account(
-                db, vault, key, visitor.person.called, exchange, checked, prints[0], now
+                db, vault, key, user.person.called, exchange, checked, prints[0], now
             )
 
         row = await audited(
-            self._office,
-            visitor,
+            self._context,
+            user,
             "account_connected",
-            visitor.person.called,
+            user.person.called,
             {"exchange": exchange},
             change,
         )
-        await self._office.changed()
+        await self._context.changed()
         return row
 
-    def with_key(self, visitor: Visitor, name: str) -> AccountRow:
-        """Find one of the visitor's accounts that has a key; raises NothingThere, also for paper."""
-        row = self._following.account(visitor, name)
+    def with_key(self, user: User, name: str) -> AccountRow:
+        """Find one of the user's accounts that has a key; raises NothingThere, also for paper."""
+        row = self._following.account(user, name)
         if row.environment == Environment.PAPER.value:
             raise NothingThere("a paper account has no key")
         return row
 
-    async def replace_key(self, visitor: Visitor, name: str, given: Mapping[str, str]) -> None:
+    async def replace_key(self, user: User, name: str, given: Mapping[str, str]) -> None:
         """Give an account another key; raises FormErrors, NothingThere, NeedsConfirmation. What is
         being sent keeps the old one.
         """
-        row = self.with_key(visitor, name)
-        visitor.require_fresh(self._office.clock.now())
-        checked = await check_login(self._office, row.exchange, given)
-        vault, now = await self._office.open_vault(), self._office.clock.now()
+        row = self.with_key(user, name)
+        user.require_fresh(self._context.clock.now())
+        checked = await check_login(self._context, row.exchange, given)
+        vault, now = await self._context.open_vault(), self._context.clock.now()
         prints = login_prints(vault, row.exchange, checked.credentials)
 
         def change(db: Database) -> None:
@@ -96,27 +94,27 @@ class AccountRoom:
             known = account(db, row.id)
             version = known.row_version + 1
             sealed = seal_credentials(
-                vault, person_key(db, visitor.id), row.id, version, checked.credentials
+                vault, person_key(db, user.id), row.id, version, checked.credentials
             )
             set_credentials(db, row.id, sealed, version)
             remember_login(db, prints[0], row.id)
             note_new_credentials(db, row.name, now)
 
         await audited(
-            self._office, visitor, "key_replaced", row.name, {"exchange": row.exchange}, change
+            self._context, user, "key_replaced", row.name, {"exchange": row.exchange}, change
         )
-        await self._office.changed()
+        await self._context.changed()
 
-    async def disconnect(self, visitor: Visitor, name: str, *, keep: bool) -> None:
+    async def disconnect(self, user: User, name: str, *, keep: bool) -> None:
         """End an account here: erase its login, leave every strategy, stop its task. Raises
         FormErrors, NothingThere.
 
         ``keep``: the owner keeps what the engine holds there; without it, something held is a
         refusal.
         """
-        row = self._following.account(visitor, name)
-        held = self._following.still_open(visitor, name)
-        if open_attempts(self._office.ledger.db, row.id):
+        row = self._following.account(user, name)
+        held = self._following.still_open(user, name)
+        if open_attempts(self._context.ledger.db, row.id):
             raise FormErrors(
                 {
                     "": (
@@ -135,7 +133,7 @@ class AccountRoom:
                     )
                 }
             )
-        vault, now = await self._office.open_vault(), self._office.clock.now()
+        vault, now = await self._context.open_vault(), self._context.clock.now()
         data = {
             "exchange": row.exchange,
             "kept": [f"{each.side} {each.share} {each.symbol}" for each in held],
@@ -150,7 +148,7 @@ class AccountRoom:
             version = known.row_version + 1
             nothing = seal_credentials(
                 vault,
-                person_key(db, visitor.id),
+                person_key(db, user.id),
                 row.id,
                 version,
                 {"erased": Secret(secrets.token_hex(8))},
@@ -159,5 +157,5 @@ class AccountRoom:
             forget_login(db, row.id)
             disconnect_account(db, row.id, former_name(row.name, secrets.token_hex(3)), now)
 
-        await audited(self._office, visitor, "account_disconnected", row.name, data, change)
-        await self._office.changed()
+        await audited(self._context, user, "account_disconnected", row.name, data, change)
+        await self._context.changed()

@@ -4,6 +4,7 @@ in ``rexalgo why``.
 
 from dataclasses import replace
 
+from engine.context import EngineContext
 from engine.decisions.explaining import LaneNow, LiveNow, explain
 from engine.decisions.risk import position_of
 from engine.domain.amounts import plain
@@ -15,19 +16,18 @@ from engine.ledger.holdings import read_holding
 from engine.ledger.people import strategy_named
 from engine.ledger.reports import signal_number, why
 from engine.live import LiveAccount
-from engine.office import Office
 from engine.views import WhyView
 
 
-def explain_copy(office: Office, signal: str, account: str) -> WhyView | None:
+def explain_copy(context: EngineContext, signal: str, account: str) -> WhyView | None:
     """Explain what became of a signal for one account as things are now; None where there is no
     such copy.
     """
-    db = office.ledger.db
+    db = context.ledger.db
     number, found = signal_number(db, signal), why(db, signal, account)
     if number is None or found is None:
         return None
-    task = None if office.live is None else office.live.named(account)
+    task = None if context.live is None else context.live.named(account)
     strategy = strategy_named(db, found.strategy)
     live = (
         None

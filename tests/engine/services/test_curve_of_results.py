@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.desks.curves import curve_of
-from engine.desks.performance import figures_of, periods, without_gaps
 from engine.ledger.results import DayRow, TradePoint
+from engine.services.curves import curve_of
+from engine.services.performance import figures_of, periods, without_gaps
 from web.charts import result_chart
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""The trader's desk: how the accounts stand, what they copy, what became of signals, and the
+"""The trader's service: how the accounts stand, what they copy, what became of signals, and the
 switches that are theirs to pull.
 """
 
@@ -8,13 +8,11 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
+from engine.context import EngineContext, NothingThere
 from engine.decisions.account_state import AccountFacts, StateTold, account_state
 from engine.decisions.explaining import BY_THE_OWNER
 from engine.decisions.risk import equity
 from engine.decisions.routing import concerning
-from engine.desks.auditing import audited
-from engine.desks.explaining import explain_copy
-from engine.desks.visitor import Visitor
 from engine.domain.account import AccountReport, Position
 from engine.domain.alert import ABOUT_STRATEGIES, Alert
 from engine.domain.amounts import EXACT
@@ -39,12 +37,14 @@ from engine.ledger.following import (
 )
 from engine.ledger.holdings import read_holdings
 from engine.ledger.lateness import Waiting, late_of_account
+from engine.ledger.open_shares import still_open
 from engine.ledger.people import AccountRow
 from engine.ledger.reports import clear_switch, set_switch, switches
-from engine.ledger.standing import still_open
 from engine.ledger.studio import strategies_of
 from engine.live import LiveAccount
-from engine.office import NothingThere, Office
+from engine.services.auditing import audited
+from engine.services.explaining import explain_copy
+from engine.services.user import User
 from engine.views import StillOpenView, WhyView
 
 PAGE: Final = 50
@@ -57,7 +57,7 @@ class AccountCard:
     copies.
 
     ``stale``: what is shown is old, for the account cannot be read now. ``positions`` are the
-    ledger's where nothing was read yet. ``standing`` counts what the engine opened and is not
+    ledger's where nothing was read yet. ``open_shares`` counts what the engine opened and is not
     closed.
     """
 
@@ -75,7 +75,7 @@ class AccountCard:
     agreements: Sequence[AgreementRow]
     paused_here: bool
     level: str
-    standing: int
+    open_shares: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,53 +108,53 @@ def waiting_words(late: Waiting) -> str:
     return f"{late.count} orders wait to be sent, the oldest ({late.kind}) {since}"
 
 
-class FollowingDesk:
+class FollowingService:
     """Serve followers."""
 
-    def __init__(self, office: Office) -> None:
-        self._office = office
+    def __init__(self, context: EngineContext) -> None:
+        self._context = context
 
     @property
     def _db(self) -> Database:
-        return self._office.ledger.db
+        return self._context.ledger.db
 
-    def accounts(self, visitor: Visitor) -> Sequence[AccountRow]:
-        """Read the visitor's connected accounts."""
-        return accounts_of(self._db, visitor.id)
+    def accounts(self, user: User) -> Sequence[AccountRow]:
+        """Read the user's connected accounts."""
+        return accounts_of(self._db, user.id)
 
-    def former_accounts(self, visitor: Visitor) -> Sequence[AccountRow]:
-        """Read the accounts that the visitor disconnected: nothing is done with them, and their
+    def former_accounts(self, user: User) -> Sequence[AccountRow]:
+        """Read the accounts that the user disconnected: nothing is done with them, and their
         history is read as before.
         """
-        return former_accounts_of(self._db, visitor.id)
+        return former_accounts_of(self._db, user.id)
 
-    def strategies_copied(self, visitor: Visitor) -> Sequence[str]:
-        """Read the names of the strategies that the visitor ever agreed to."""
-        return strategies_copied(self._db, visitor.id)
+    def strategies_copied(self, user: User) -> Sequence[str]:
+        """Read the names of the strategies that the user ever agreed to."""
+        return strategies_copied(self._db, user.id)
 
-    def _ever(self, visitor: Visitor) -> Sequence[AccountRow]:
-        return [*self.accounts(visitor), *self.former_accounts(visitor)]
+    def _ever(self, user: User) -> Sequence[AccountRow]:
+        return [*self.accounts(user), *self.former_accounts(user)]
 
-    def account(self, visitor: Visitor, name: str) -> AccountRow:
-        """Find one of the visitor's connected accounts; raises NothingThere."""
-        found = next((each for each in self.accounts(visitor) if each.name == name), None)
+    def account(self, user: User, name: str) -> AccountRow:
+        """Find one of the user's connected accounts; raises NothingThere."""
+        found = next((each for each in self.accounts(user) if each.name == name), None)
         if found is None:
             raise NothingThere("there is no such account of yours")
         return found
 
     def task(self, row: AccountRow) -> LiveAccount | None:
         """Return the task that acts for an account, None where no engine runs it."""
-        return None if self._office.live is None else self._office.live.named(row.name)
+        return None if self._context.live is None else self._context.live.named(row.name)
 
     # Home
 
-    def cards(self, visitor: Visitor) -> Sequence[AccountCard]:
+    def cards(self, user: User) -> Sequence[AccountCard]:
         """Read how each account stands, the one that needs its owner most first."""
-        agreed = agreements_of(self._db, visitor.id)
+        agreed = agreements_of(self._db, user.id)
         on = switches(self._db)
         cards = [
             self._card(row, [each for each in agreed if each.account == row.id], on)
-            for row in self.accounts(visitor)
+            for row in self.accounts(user)
         ]
         return sorted(cards, key=lambda each: (-each.told.state.rank, each.row.name))
 
@@ -172,12 +172,12 @@ class FollowingDesk:
             strategy_name="",
             exchange=row.exchange,
         )
-        standing = sum(
+        open_shares = sum(
             1
             for each in read_holdings(self._db, AccountId(row.id))
             if each.share > 0 or each.entries_open
         )
-        late = late_of_account(self._db, row.id, self._office.clock.now())
+        late = late_of_account(self._db, row.id, self._context.clock.now())
         facts = AccountFacts(
             connected=task is not None,
             problem="" if task is None else task.account.problem,
@@ -189,10 +189,10 @@ class FollowingDesk:
             live_agreements=sum(1 for each in agreed if each.takes_entries),
             watching=sum(1 for each in agreed if each.mode == "watch"),
             stopped=sum(1 for each in agreed if each.mode == "live" and not each.takes_entries),
-            standing=standing,
+            open_shares=open_shares,
             waiting="" if late is None else waiting_words(late),
         )
-        marks = read_equity_marks(self._db, row.id, self._office.config.engine.trading_day_zone)
+        marks = read_equity_marks(self._db, row.id, self._context.config.engine.trading_day_zone)
         worth = None if report is None else equity(report)
         result = None if worth is None or marks is None else EXACT.subtract(worth, marks.day_start)
         is_old = task is not None and report is not task.account.report
@@ -212,58 +212,56 @@ class FollowingDesk:
             tuple(agreed),
             bool(own),
             max(own, key=lambda each: each.level.rank).level.value if own else "",
-            standing,
+            open_shares,
         )
 
-    async def check(self, visitor: Visitor, name: str) -> Preflight:
-        """Check one of the visitor's accounts at its exchange now; raises NothingThere."""
-        row = self.account(visitor, name)
-        if self._office.live is None or self.task(row) is None:
+    async def check(self, user: User, name: str) -> Preflight:
+        """Check one of the user's accounts at its exchange now; raises NothingThere."""
+        row = self.account(user, name)
+        if self._context.live is None or self.task(row) is None:
             raise NothingThere("no engine runs here")
-        return await self._office.live.check(row.name)
+        return await self._context.live.check(row.name)
 
     # Switches of one account
 
-    async def pause(self, visitor: Visitor, name: str) -> None:
+    async def pause(self, user: User, name: str) -> None:
         """Take no new entries on an account; asks nothing, for it lowers risk."""
-        await self._switch(visitor, name, SwitchLevel.ENTRIES)
+        await self._switch(user, name, SwitchLevel.ENTRIES)
 
-    async def flatten(self, visitor: Visitor, name: str) -> None:
+    async def flatten(self, user: User, name: str) -> None:
         """Close what the engine opened on an account, and take no new entries."""
-        await self._switch(visitor, name, SwitchLevel.FLATTEN)
+        await self._switch(user, name, SwitchLevel.FLATTEN)
 
-    async def _switch(self, visitor: Visitor, name: str, level: SwitchLevel) -> None:
-        row, now = self.account(visitor, name), self._office.clock.now()
-        switch = Switch(
-            SwitchScope.ACCOUNT, row.name, BY_THE_OWNER, visitor.person.called, now, level
-        )
+    async def _switch(self, user: User, name: str, level: SwitchLevel) -> None:
+        row, now = self.account(user, name), self._context.clock.now()
+        switch = Switch(SwitchScope.ACCOUNT, row.name, BY_THE_OWNER, user.person.called, now, level)
         await audited(
-            self._office,
-            visitor,
+            self._context,
+            user,
             "switched_on",
             switch.label,
             {"level": level.value},
             lambda db: set_switch(db, switch),
         )
-        await self._office.changed()
+        await self._context.changed()
 
-    async def resume(self, visitor: Visitor, name: str) -> None:
+    async def resume(self, user: User, name: str) -> None:
         """Take entries again; raises NeedsConfirmation, for it raises risk."""
-        row, now = self.account(visitor, name), self._office.clock.now()
-        visitor.require_fresh(now)
+        row, now = self.account(user, name), self._context.clock.now()
+        user.require_fresh(now)
         await audited(
-            self._office,
-            visitor,
+            self._context,
+            user,
             "switched_off",
             f"account {row.name}",
             {},
-            lambda db: clear_switch(db, SwitchScope.ACCOUNT, row.name, visitor.person.called, now),
+            lambda db: clear_switch(db, SwitchScope.ACCOUNT, row.name, user.person.called, now),
         )
-        await self._office.changed()
+        await self._context.changed()
 
-    def still_open(self, visitor: Visitor, name: str) -> Sequence[StillOpenView]:
+    def still_open(self, user: User, name: str) -> Sequence[StillOpenView]:
         """Read what of the engine still stands on an account, and why."""
-        row = self.account(visitor, name)
+        row = self.account(user, name)
         mine = concerning(
             switches(self._db),
             account_id=row.id,
@@ -283,7 +281,7 @@ class FollowingDesk:
 
     def copies(
         self,
-        visitor: Visitor,
+        user: User,
         *,
         before: int | None = None,
         strategy: str = "",
@@ -291,38 +289,38 @@ class FollowingDesk:
         family: str = "",
         limit: int = PAGE,
     ) -> Sequence[CopyRow]:
-        """Read the newest copies of the visitor's accounts, those that were disconnected too,
+        """Read the newest copies of the user's accounts, those that were disconnected too,
         newest first.
         """
-        chosen = [each.id for each in self._ever(visitor) if account in ("", each.name)]
+        chosen = [each.id for each in self._ever(user) if account in ("", each.name)]
         return (
             copies_of(self._db, chosen, limit, before=before, strategy=strategy, family=family)
             if chosen
             else ()
         )
 
-    def why(self, visitor: Visitor, signal: str, account: str) -> WhyView:
-        """Explain one copy of the visitor's; raises NothingThere."""
+    def why(self, user: User, signal: str, account: str) -> WhyView:
+        """Explain one copy of the user's; raises NothingThere."""
         found = (
-            explain_copy(self._office, signal, account)
-            if signal_of_copy(self._db, signal, account, visitor.id)
+            explain_copy(self._context, signal, account)
+            if signal_of_copy(self._db, signal, account, user.id)
             else None
         )
         if found is None:
             raise NothingThere("there is no such copy of yours")
         return found
 
-    def agreements(self, visitor: Visitor) -> Sequence[AgreementRow]:
-        """Read what the visitor agreed to."""
-        return agreements_of(self._db, visitor.id)
+    def agreements(self, user: User) -> Sequence[AgreementRow]:
+        """Read what the user agreed to."""
+        return agreements_of(self._db, user.id)
 
-    def orders(self, visitor: Visitor, before: int | None = None) -> Sequence[OrderRow]:
-        """Read the newest orders of the visitor's accounts, those that were disconnected too."""
-        chosen = [each.id for each in self._ever(visitor)]
+    def orders(self, user: User, before: int | None = None) -> Sequence[OrderRow]:
+        """Read the newest orders of the user's accounts, those that were disconnected too."""
+        chosen = [each.id for each in self._ever(user)]
         return orders_of(self._db, chosen, PAGE, before) if chosen else ()
 
-    def alerts(self, visitor: Visitor) -> Sequence[Alert]:
-        """Read the newest alerts about the visitor's accounts and strategies; both may have the
+    def alerts(self, user: User) -> Sequence[Alert]:
+        """Read the newest alerts about the user's accounts and strategies; both may have the
         name of somebody else's other thing.
 
         A name is free again once its account is disconnected, so an account has only the alerts of
@@ -330,12 +328,12 @@ class FollowingDesk:
         """
         about = [
             each
-            for row in self._ever(visitor)
+            for row in self._ever(user)
             for each in alerts_about(self._db, [own_name(row.name)], PAGE)
             if _was_his(row, each)
         ]
         sent = alerts_about(
-            self._db, [each.name for each in strategies_of(self._db, visitor.id)], PAGE
+            self._db, [each.name for each in strategies_of(self._db, user.id)], PAGE
         )
         found = [each for each in about if each.code not in ABOUT_STRATEGIES]
         found += [each for each in sent if each.code in ABOUT_STRATEGIES]
@@ -343,10 +341,10 @@ class FollowingDesk:
 
     # Positions
 
-    def positions(self, visitor: Visitor) -> Sequence[PositionRow]:
+    def positions(self, user: User) -> Sequence[PositionRow]:
         """Read what stands on each account: shares of strategies, and what its owner holds besides."""
         rows: list[PositionRow] = []
-        for row in self.accounts(visitor):
+        for row in self.accounts(user):
             task = self.task(row)
             rows += self._positions(row, None if task is None else task.account.last_report)
         return rows

@@ -1,7 +1,7 @@
 """What everything that acts for a person works with: the ledger, the vault, the clock, the plugins,
 and the running accounts.
 
-Commands (the operator's shell) and desks (the pages) hold one each; it is made with an engine, or
+Commands (the operator's shell) and services (the pages) hold one each; it is made with an engine, or
 without one on the opened ledger.
 """
 
@@ -45,7 +45,7 @@ class NothingThere(RexAlgoError):
 
 
 @dataclass(slots=True)
-class Office:
+class EngineContext:
     """Hold what commands work with. ``live`` are the accounts' tasks, None where no engine runs.
 
     ``mark`` notes where the ledger ends, and ``feeds`` read each exchange's market, where an engine

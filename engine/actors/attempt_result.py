@@ -43,7 +43,7 @@ _OF_FAMILY = {
 
 
 @dataclass(frozen=True, slots=True)
-class Recording:
+class AttemptResult:
     """Hold the write that closes an attempt, and what the lane must know: its new state, how much
     filled, and what stays as residue.
     """
@@ -75,14 +75,14 @@ def refused_outcome(refused: Refused) -> Outcome:
     return Outcome(_OF_KIND.get(refused.kind, OutcomeCode.REJECTED), {"reason": refused.text})
 
 
-def recording(
+def attempt_result(
     attempt_id: int,
     intent: OrderIntent,
     answer: Answer | Outcome,
     retry_s: float,
     at: datetime,
     residue_kinds: Collection[RejectionKind] = (),
-) -> Recording:
+) -> AttemptResult:
     """Choose the write that an answer asks for; ``retry_s`` is the pause before a leg that is not
     done is planned anew.
 
@@ -99,7 +99,7 @@ def recording(
                 else AttemptState.PLACED
             )
             again = at if report.filled_quantity > 0 else later
-            return Recording(
+            return AttemptResult(
                 lambda db: complete(db, attempt_id, report, outcome, at, again),
                 state,
                 report.filled_quantity > 0,
@@ -112,7 +112,7 @@ def recording(
             }
             residue = Outcome(OutcomeCode.RESIDUE, left) if answer.kind in residue_kinds else None
             told, again_at = residue or refused_outcome(answer), None if residue else later
-            return Recording(
+            return AttemptResult(
                 lambda db: end(
                     db, attempt_id, AttemptState.REJECTED, told, answer.text, at, again_at
                 ),
@@ -122,20 +122,20 @@ def recording(
             )
         case NothingSent():
             asked = at + timedelta(seconds=max(answer.retry_after_s or 0.0, retry_s))
-            return Recording(
+            return AttemptResult(
                 lambda db: back_to_new(db, attempt_id, answer.text, asked, at),
                 AttemptState.NEW,
                 False,
             )
         case NoProof(cause):
             unknown = unknown_outcome(intent, cause)
-            return Recording(
+            return AttemptResult(
                 lambda db: end(db, attempt_id, AttemptState.UNKNOWN, unknown, cause, at),
                 AttemptState.UNKNOWN,
                 False,
             )
         case Outcome():
             stopped = _OF_FAMILY[answer.code.family]
-            return Recording(
+            return AttemptResult(
                 lambda db: end(db, attempt_id, stopped, answer, "the last line", at), stopped, False
             )

@@ -12,7 +12,7 @@ from engine.ledger.alerts import delivered, undelivered_alerts
 from engine.ports.notifier import Notifier
 from engine.transport.alert_delivery import deliver
 
-_LOG = logging.getLogger("rexalgo.telling")
+_LOG = logging.getLogger("rexalgo.alerts")
 LOOK_S: Final = 0.5
 RETRY_S: Final = (1.0, 2.0, 5.0, 15.0, 30.0, 60.0)
 

@@ -1,4 +1,4 @@
-"""The master's desk: strategies, their webhook endpoints and secrets, test signals, what was
+"""The master's service: strategies, their webhook endpoints and secrets, test signals, what was
 delivered and what became of it.
 
 What always holds: a master sees followers in aggregate only; a secret is shown once; a test signal
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from engine.context import OWN_PAGE, EngineContext, NothingThere
 from engine.decisions.alert_messages import (
     READY_MESSAGES,
     STRATEGY_MESSAGE,
@@ -29,10 +30,6 @@ from engine.decisions.signature_debugger import (
 )
 from engine.decisions.signatures import WINDOW_A_S, sign_a
 from engine.decisions.terms import TermsWarning, warn_of_strategy
-from engine.desks.auditing import audited
-from engine.desks.endpoints import make_capability, make_endpoint, rotate_secret
-from engine.desks.studio_forms import read_alert_scope, read_description, read_test_body
-from engine.desks.visitor import FormErrors, LookFirst, Visitor
 from engine.domain.alert import Alert, AlertCode
 from engine.domain.amounts import Ratio, parse_ratio, plain
 from engine.domain.errors import InvalidValue
@@ -57,9 +54,12 @@ from engine.ledger.people import (
 from engine.ledger.reports import receipt, set_switch
 from engine.ledger.studio import STATES, Audience, StudioEndpoint, StudioSignal, StudioStrategy
 from engine.market.comparing import listed_now, read_contracts
-from engine.office import OWN_PAGE, NothingThere, Office
 from engine.ports.secret import Secret
 from engine.ports.signal_source import Authenticated, Delivery
+from engine.services.auditing import audited
+from engine.services.endpoints import make_capability, make_endpoint, rotate_secret
+from engine.services.studio_forms import read_alert_scope, read_description, read_test_body
+from engine.services.user import FormErrors, LookFirst, User
 from engine.views import ReceiptView, Reception
 
 WEBHOOK: Final = "signed_webhook"
@@ -90,30 +90,30 @@ class Shown:
     secret: Secret
 
 
-class StudioDesk:
+class StudioService:
     """Serve masters."""
 
-    def __init__(self, office: Office) -> None:
-        self._office = office
+    def __init__(self, context: EngineContext) -> None:
+        self._context = context
 
     @property
     def _db(self) -> Database:
-        return self._office.ledger.db
+        return self._context.ledger.db
 
-    def strategies(self, visitor: Visitor) -> Sequence[StudioStrategy]:
-        """Read the visitor's strategies."""
-        return studio.strategies_of(self._db, visitor.id)
+    def strategies(self, user: User) -> Sequence[StudioStrategy]:
+        """Read the user's strategies."""
+        return studio.strategies_of(self._db, user.id)
 
-    def strategy(self, visitor: Visitor, identifier: str) -> StudioStrategy:
-        """Read one of the visitor's strategies; raises NothingThere."""
-        found = studio.strategy_of(self._db, visitor.id, identifier)
+    def strategy(self, user: User, identifier: str) -> StudioStrategy:
+        """Read one of the user's strategies; raises NothingThere."""
+        found = studio.strategy_of(self._db, user.id, identifier)
         if found is None:
             raise NothingThere("there is no such strategy of yours")
         return found
 
     # Making and changing
 
-    async def create(self, visitor: Visitor, given: Mapping[str, str]) -> tuple[StrategyId, Shown]:
+    async def create(self, user: User, given: Mapping[str, str]) -> tuple[StrategyId, Shown]:
         """Make a strategy as a draft, with an endpoint and its secret; raises FormErrors, or
         LookFirst.
         """
@@ -126,10 +126,10 @@ class StudioDesk:
         except InvalidValue as error:
             errors["name"] = f"expected {error.expected}"
         about, symbols, leverage = read_description(given, errors)
-        master = master_of(self._db, visitor.id)
-        if master is None or not visitor.person.is_a(Role.MASTER):
+        master = master_of(self._db, user.id)
+        if master is None or not user.person.is_a(Role.MASTER):
             errors[""] = "Only masters publish strategies: ask to become one on your security page."
-        source = self._office.plugins().webhook_sources.get(WEBHOOK)
+        source = self._context.plugins().webhook_sources.get(WEBHOOK)
         if source is None:
             errors[""] = "The operator has not enabled signed webhooks here."
         if errors:
@@ -137,7 +137,7 @@ class StudioDesk:
         assert master is not None
         assert source is not None
         await self._look_first(symbols, leverage, given)
-        vault, now = await self._office.open_vault(), self._office.clock.now()
+        vault, now = await self._context.open_vault(), self._context.clock.now()
         row = StrategyRow(
             StrategyId(f"str_{secrets.token_hex(16)}"),
             name,
@@ -157,27 +157,27 @@ class StudioDesk:
             return Shown(self._address(endpoint), secret)
 
         shown = await audited(
-            self._office, visitor, "strategy_made", name, {"symbols": sorted(symbols)}, change
+            self._context, user, "strategy_made", name, {"symbols": sorted(symbols)}, change
         )
-        await self._office.changed()
+        await self._context.changed()
         return row.id, shown
 
-    async def describe(self, visitor: Visitor, identifier: str, given: Mapping[str, str]) -> bool:
+    async def describe(self, user: User, identifier: str, given: Mapping[str, str]) -> bool:
         """Change what a strategy says of itself; returns whether followers must agree anew. Raises
         FormErrors, or LookFirst.
         """
-        row, errors = self.strategy(visitor, identifier), dict[str, str]()
+        row, errors = self.strategy(user, identifier), dict[str, str]()
         about, symbols, leverage = read_description(given, errors)
         if errors:
             raise FormErrors(errors)
         asks = symbols != frozenset(row.symbols) or plain(leverage) != row.leverage
         if asks:
             await self._look_first(symbols, leverage, given)
-        now = self._office.clock.now()
+        now = self._context.clock.now()
         data = {"symbols": sorted(symbols), "leverage": plain(leverage), "asks_for_consent": asks}
         await audited(
-            self._office,
-            visitor,
+            self._context,
+            user,
             "strategy_changed",
             row.name,
             data,
@@ -185,7 +185,7 @@ class StudioDesk:
                 db, row.id, about, symbols, plain(leverage), now if asks else None
             ),
         )
-        await self._office.changed()
+        await self._context.changed()
         return asks
 
     async def _look_first(
@@ -196,19 +196,19 @@ class StudioDesk:
         """
         confirmed = f"{plain(leverage)} {' '.join(sorted(symbols))}"
         if given.get("confirmed") != confirmed:
-            await read_contracts(self._office.feeds.values(), min(symbols))
-            if warnings := warn_of_strategy(leverage, listed_now(self._office.feeds, symbols)):
+            await read_contracts(self._context.feeds.values(), min(symbols))
+            if warnings := warn_of_strategy(leverage, listed_now(self._context.feeds, symbols)):
                 raise LookFirst(warnings, confirmed)
 
     def warnings(self, row: StudioStrategy) -> Sequence[TermsWarning]:
         """Say what is absurd about a strategy, by what the exchanges told until now."""
         return warn_of_strategy(
-            parse_ratio(row.leverage, "leverage"), listed_now(self._office.feeds, row.symbols)
+            parse_ratio(row.leverage, "leverage"), listed_now(self._context.feeds, row.symbols)
         )
 
-    async def set_state(self, visitor: Visitor, identifier: str, state: str) -> None:
+    async def set_state(self, user: User, identifier: str, state: str) -> None:
         """Publish, hide, pause or retire a strategy; raises FormErrors."""
-        row = self.strategy(visitor, identifier)
+        row = self.strategy(user, identifier)
         if state not in STATES:
             raise FormErrors({"state": "expected one of " + ", ".join(STATES)})
         if state in ("published", "by_link", "private") and row.state in (
@@ -216,44 +216,44 @@ class StudioDesk:
             "paused",
             "retired",
         ):
-            visitor.require_fresh(self._office.clock.now())
+            user.require_fresh(self._context.clock.now())
         await audited(
-            self._office,
-            visitor,
+            self._context,
+            user,
             f"strategy_{state}",
             row.name,
             {"before": row.state},
             lambda db: studio.set_strategy_state(db, row.id, state),
         )
-        await self._office.changed()
+        await self._context.changed()
 
-    async def close_everything(self, visitor: Visitor, identifier: str) -> None:
+    async def close_everything(self, user: User, identifier: str) -> None:
         """Close what this strategy opened for every follower, and take no new entries, until the
         operator resumes.
         """
-        row, now = self.strategy(visitor, identifier), self._office.clock.now()
+        row, now = self.strategy(user, identifier), self._context.clock.now()
         switch = Switch(
             SwitchScope.STRATEGY,
             row.name,
             "by its master",
-            visitor.person.called,
+            user.person.called,
             now,
             SwitchLevel.FLATTEN,
         )
         await audited(
-            self._office,
-            visitor,
+            self._context,
+            user,
             "switched_on",
             switch.label,
             {"level": "flatten"},
             lambda db: set_switch(db, switch),
         )
-        await self._office.changed()
+        await self._context.changed()
 
     # Endpoints
 
     def _address(self, endpoint: str) -> str:
-        return f"{self._office.webhook_address}/api/webhooks/copy-trading/{endpoint}"
+        return f"{self._context.webhook_address}/api/webhooks/copy-trading/{endpoint}"
 
     def endpoints(self, row: StudioStrategy) -> Sequence[StudioEndpoint]:
         """Read a strategy's endpoints."""
@@ -272,7 +272,7 @@ class StudioDesk:
 
     def secrets(self, row: StudioStrategy) -> Sequence[SecretInUse]:
         """Read which secrets of a strategy's endpoint still hold, newest first."""
-        now, found = self._office.clock.now(), self.webhook(row)
+        now, found = self._context.clock.now(), self.webhook(row)
         rows = [] if found is None else secrets_in_use(self._db, found[0].id)
         held = [each for each in rows if each[1] is None or each[1] > now]
         return [
@@ -280,98 +280,96 @@ class StudioDesk:
             for index, (_, until, used, where) in enumerate(held)
         ]
 
-    async def rotate(self, visitor: Visitor, identifier: str) -> Shown:
+    async def rotate(self, user: User, identifier: str) -> Shown:
         """Renew the secret; the old one holds for 24 hours. Raises NeedsConfirmation."""
-        now, row = self._office.clock.now(), self.strategy(visitor, identifier)
-        visitor.require_fresh(now)
+        now, row = self._context.clock.now(), self.strategy(user, identifier)
+        user.require_fresh(now)
         endpoint = self._webhook(row)
-        source = self._office.plugins().webhook_sources[endpoint.source]
+        source = self._context.plugins().webhook_sources[endpoint.source]
         known = EndpointRow(
             endpoint.id, row.id, endpoint.source, endpoint.enabled, is_deleted=False
         )
         secret = await rotate_secret(
-            self._office,
+            self._context,
             known,
             row.name,
             source,
             now + OVERLAP,
-            visitor.person.name,
-            visitor.address,
+            user.person.name,
+            user.address,
         )
         return Shown(self._address(endpoint.id), secret)
 
-    async def make_webhook(self, visitor: Visitor, identifier: str) -> Shown:
+    async def make_webhook(self, user: User, identifier: str) -> Shown:
         """Make a signed endpoint where the one before was deleted; raises FormErrors,
         NeedsConfirmation.
         """
-        row, now = self.strategy(visitor, identifier), self._office.clock.now()
-        visitor.require_fresh(now)
-        source = self._office.plugins().webhook_sources.get(WEBHOOK)
+        row, now = self.strategy(user, identifier), self._context.clock.now()
+        user.require_fresh(now)
+        source = self._context.plugins().webhook_sources.get(WEBHOOK)
         if row.kind != KIND_COPY_TRADING or self.webhook(row) is not None:
             raise FormErrors(
                 {"": "This strategy needs no other address: it has one, or runs inside this place."}
             )
         if source is None:
             raise FormErrors({"": "The operator has not enabled signed webhooks here."})
-        vault = await self._office.open_vault()
+        vault = await self._context.open_vault()
 
         def change(db: Database) -> Shown:
             endpoint, secret = make_endpoint(db, vault, row.id, source, now)
             return Shown(self._address(endpoint), secret)
 
         shown = await audited(
-            self._office, visitor, "endpoint_made", row.name, {"source": source.name}, change
+            self._context, user, "endpoint_made", row.name, {"source": source.name}, change
         )
-        await self._office.changed()
+        await self._context.changed()
         return shown
 
-    async def revoke_old(self, visitor: Visitor, identifier: str) -> None:
+    async def revoke_old(self, user: User, identifier: str) -> None:
         """End every secret but the newest now."""
-        row, now = self.strategy(visitor, identifier), self._office.clock.now()
+        row, now = self.strategy(user, identifier), self._context.clock.now()
         endpoint = self._webhook(row)
         newest = secrets_in_use(self._db, endpoint.id)[0][0]
         await audited(
-            self._office,
-            visitor,
+            self._context,
+            user,
             "old_secrets_revoked",
             row.name,
             {},
             lambda db: expire_secrets(db, endpoint.id, now, but=newest),
         )
-        await self._office.changed()
+        await self._context.changed()
 
-    async def set_enabled(
-        self, visitor: Visitor, identifier: str, endpoint: str, enabled: bool
-    ) -> None:
+    async def set_enabled(self, user: User, identifier: str, endpoint: str, enabled: bool) -> None:
         """Disable or enable an endpoint; enabling asks for a factor."""
-        row = self.strategy(visitor, identifier)
+        row = self.strategy(user, identifier)
         found = self._endpoint(row, endpoint)
         if enabled:
-            visitor.require_fresh(self._office.clock.now())
+            user.require_fresh(self._context.clock.now())
         act = "endpoint_enabled" if enabled else "endpoint_disabled"
         await audited(
-            self._office,
-            visitor,
+            self._context,
+            user,
             act,
             row.name,
             {"endpoint": found.id},
             lambda db: studio.set_endpoint_enabled(db, found.id, enabled),
         )
-        await self._office.changed()
+        await self._context.changed()
 
-    async def delete(self, visitor: Visitor, identifier: str, endpoint: str) -> None:
+    async def delete(self, user: User, identifier: str, endpoint: str) -> None:
         """Delete an endpoint for good."""
-        row, now = self.strategy(visitor, identifier), self._office.clock.now()
+        row, now = self.strategy(user, identifier), self._context.clock.now()
         found = self._endpoint(row, endpoint)
         await audited(
-            self._office,
-            visitor,
+            self._context,
+            user,
             "endpoint_deleted",
             row.name,
             {"endpoint": found.id},
             lambda db: studio.delete_endpoint(db, found.id, now),
         )
-        await self._office.changed()
+        await self._context.changed()
 
     def _endpoint(self, row: StudioStrategy, endpoint: str) -> StudioEndpoint:
         found = next((each for each in self.endpoints(row) if each.id == endpoint), None)
@@ -383,7 +381,7 @@ class StudioDesk:
 
     def alerts_enabled(self) -> bool:
         """Tell whether the operator enabled alerts of TradingView here."""
-        return TRADINGVIEW in self._office.plugins().webhook_sources
+        return TRADINGVIEW in self._context.plugins().webhook_sources
 
     alert_message: Final = STRATEGY_MESSAGE
     """The message of a strategy script's alert, whatever the strategy holds."""
@@ -395,8 +393,8 @@ class StudioDesk:
         alerts are not enabled here.
         """
         source, now = (
-            self._office.plugins().webhook_sources.get(TRADINGVIEW),
-            self._office.clock.now(),
+            self._context.plugins().webhook_sources.get(TRADINGVIEW),
+            self._context.clock.now(),
         )
         if source is None:
             return [(each, ()) for each in READY_MESSAGES]
@@ -407,14 +405,14 @@ class StudioDesk:
         return [(each, what_orders_do(each, row.symbols[0], read)) for each in READY_MESSAGES]
 
     async def make_alert_address(
-        self, visitor: Visitor, identifier: str, given: Mapping[str, str]
+        self, user: User, identifier: str, given: Mapping[str, str]
     ) -> str:
         """Make an address for alerts; returns it, the only time that it is shown. Raises
         FormErrors, NeedsConfirmation.
         """
-        row, now = self.strategy(visitor, identifier), self._office.clock.now()
-        visitor.require_fresh(now)
-        source = self._office.plugins().webhook_sources.get(TRADINGVIEW)
+        row, now = self.strategy(user, identifier), self._context.clock.now()
+        user.require_fresh(now)
+        source = self._context.plugins().webhook_sources.get(TRADINGVIEW)
         if source is None:
             raise FormErrors(
                 {
@@ -426,23 +424,21 @@ class StudioDesk:
             )
         settings = read_alert_scope(given, row, now)
         token = await make_capability(
-            self._office, row.id, row.name, source, settings, visitor.person.name, visitor.address
+            self._context, row.id, row.name, source, settings, user.person.name, user.address
         )
-        return f"{self._office.webhook_address}/hooks/tv/{token}"
+        return f"{self._context.webhook_address}/hooks/tv/{token}"
 
     # Test signals, deliveries, the debugger
 
-    async def test_signal(
-        self, visitor: Visitor, identifier: str, given: Mapping[str, str]
-    ) -> Reception:
+    async def test_signal(self, user: User, identifier: str, given: Mapping[str, str]) -> Reception:
         """Send a signal with ``"test": true`` through the same door as any bot; it cannot reach an
         exchange. Raises FormErrors.
         """
-        row = self.strategy(visitor, identifier)
+        row = self.strategy(user, identifier)
         endpoint = self._webhook(row)
-        now = self._office.clock.now()
-        keys = endpoint_keys(self._db, await self._office.open_vault(), endpoint.id, now)
-        if not keys or not endpoint.enabled or self._office.receive is None:
+        now = self._context.clock.now()
+        keys = endpoint_keys(self._db, await self._context.open_vault(), endpoint.id, now)
+        if not keys or not endpoint.enabled or self._context.receive is None:
             raise FormErrors(
                 {
                     "": (
@@ -455,7 +451,7 @@ class StudioDesk:
         headers = tuple(
             (name.lower(), value) for name, value in sign_a(keys[0].secret, body, now).items()
         )
-        return await self._office.receive(endpoint.id, Delivery(body, headers, OWN_PAGE, now))
+        return await self._context.receive(endpoint.id, Delivery(body, headers, OWN_PAGE, now))
 
     def receipt(self, identifier: str | None) -> ReceiptView | None:
         """Read what became of a signal."""
@@ -476,7 +472,7 @@ class StudioDesk:
 
     def alerts(self, row: StudioStrategy) -> Sequence[Alert]:
         """Read what was noticed about a strategy's sender within a day, newest first."""
-        since = self._office.clock.now() - ALERTS_KEPT
+        since = self._context.clock.now() - ALERTS_KEPT
         return [
             each
             for each in alerts_about(self._db, [row.name], PAGE)
@@ -488,13 +484,13 @@ class StudioDesk:
         return studio.audience_of(self._db, row.id)
 
     async def debug(
-        self, visitor: Visitor, identifier: str, headers: str, body: str
+        self, user: User, identifier: str, headers: str, body: str
     ) -> Sequence[Finding]:
-        """Say which part of a pasted delivery is wrong, against the secrets of one of the visitor's
+        """Say which part of a pasted delivery is wrong, against the secrets of one of the user's
         endpoints.
         """
-        row, now = self.strategy(visitor, identifier), self._office.clock.now()
-        endpoint, vault = self._webhook(row), await self._office.open_vault()
+        row, now = self.strategy(user, identifier), self._context.clock.now()
+        endpoint, vault = self._webhook(row), await self._context.open_vault()
         named = [
             NamedKey(
                 "the current secret" if index == 0 else "an older secret that still holds",
@@ -507,7 +503,7 @@ class StudioDesk:
             for key in ended_endpoint_keys(self._db, vault, endpoint.id, now, ENDED_SECRETS)
         ]
         window = (
-            self._office.plugins()
+            self._context.plugins()
             .provider("signal source", endpoint.source)
             .settings.get("window_a_s", WINDOW_A_S)
         )

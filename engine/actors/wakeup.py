@@ -1,0 +1,25 @@
+"""A wake-up of one waiting task. Losing one loses no work, because the work is in the ledger; many
+wake-ups before the task looks count as one.
+"""
+
+import trio
+
+
+class WakeUp:
+    """Let one task wait until somebody woke it since it last looked."""
+
+    def __init__(self) -> None:
+        self._awake = trio.Event()
+
+    def wake(self) -> None:
+        """Wake the waiting task, now or at its next wait. Never blocks."""
+        self._awake.set()
+
+    async def wait(self, at_most_s: float | None = None) -> None:
+        """Wait for a wake-up, at most ``at_most_s`` seconds."""
+        if at_most_s is None:
+            await self._awake.wait()
+        else:
+            with trio.move_on_after(max(0.0, at_most_s)):
+                await self._awake.wait()
+        self._awake = trio.Event()

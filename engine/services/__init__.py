@@ -1,0 +1,50 @@
+"""Services: what a person at a page may ask and do, one service for each room of the site. The web calls
+these and nothing deeper.
+
+What always holds: a method takes the ``User`` who acts and looks only at what is theirs (another
+person's things are NothingThere); a change and its row in the audit are one transaction; no trading
+rule is decided here.
+"""
+
+from dataclasses import dataclass
+
+from engine.context import EngineContext
+from engine.services.account_room import AccountRoom
+from engine.services.agreeing import AgreeingService
+from engine.services.following import FollowingService
+from engine.services.identity import IdentityService
+from engine.services.performance import PerformanceService
+from engine.services.pulse import PulseService
+from engine.services.refused import RefusedService
+from engine.services.studio import StudioService
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Hold every service."""
+
+    context: EngineContext
+    identity: IdentityService
+    pulse: PulseService
+    following: FollowingService
+    agreeing: AgreeingService
+    performance: PerformanceService
+    accounts: AccountRoom
+    studio: StudioService
+    refused: RefusedService
+
+
+def open_services(context: EngineContext) -> Services:
+    """Make the services of a running engine."""
+    following = FollowingService(context)
+    return Services(
+        context=context,
+        identity=IdentityService(context),
+        pulse=PulseService(context),
+        following=following,
+        agreeing=AgreeingService(context, following),
+        performance=PerformanceService(context),
+        accounts=AccountRoom(context, following),
+        studio=StudioService(context),
+        refused=RefusedService(context),
+    )
