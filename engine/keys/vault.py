@@ -322,15 +322,6 @@ class Vault:
         return hashlib.blake2b(text, key=self.derive("fingerprint", kid), digest_size=32).digest()
 
 
-def split_data_key_id(sealed: bytes) -> bytes:
-    """Return the id of the data key that a sealed field needs; raises VaultError when it is no
-    sealed field.
-    """
-    if len(sealed) < _SEALED_BYTES_MIN or sealed[:1] != _FIELD_V1:
-        raise VaultError("not a sealed field of a known version")
-    return sealed[1:_HEADER_BYTES]
-
-
 def _derived(key: bytes, purpose: str) -> bytes:
     return hashlib.blake2b(
         purpose.encode(), key=key, digest_size=_KEY_BYTES, person=b"rexalgo/keys/v1"

@@ -24,11 +24,6 @@ from engine.ledger.query import Row, fetch_all, fetch_one
 from engine.ledger.wallet import add_since
 
 
-def has_unfolded(db: apsw.Connection) -> bool:
-    """Tell whether a fill was written or corrected since its episode was folded."""
-    return fetch_one(db, "SELECT 1 FROM fill WHERE NOT folded LIMIT 1") is not None
-
-
 def unfolded_episodes(db: apsw.Connection, limit: int, without: Collection[int] = ()) -> list[int]:
     """Read up to ``limit`` episodes whose fills changed since they were folded, oldest first; none
     of ``without``.

@@ -30,7 +30,7 @@ from engine.ledger.books import (
     tell_order,
 )
 from engine.ledger.codec import to_us
-from engine.ledger.folding import fold_episodes, has_unfolded, unfolded_episodes
+from engine.ledger.folding import fold_episodes, unfolded_episodes
 from engine.ledger.query import fetch_all, fetch_one
 from engine.ledger.resolving import _leave_position
 from engine.ledger.results import account_days, account_trades, trade_results
@@ -135,7 +135,7 @@ def test_what_is_told_later_corrects_the_trade_and_the_sums_by_difference(db: Da
     close = fill(db, "2", None, fee=None, cause=None)
     assert results(db) == [(None, None, "open")]
     tell_fill(db, close, price=D("90"), fee=D("0.1"), cause=Cause.STOP_LOSS)
-    assert has_unfolded(db)
+    assert unfolded_episodes(db, 1)
     assert results(db) == [
         ("90", None, "open")
     ]  # the fee of the entry is not known yet: unknown is not zero
@@ -147,7 +147,7 @@ def test_what_is_told_later_corrects_the_trade_and_the_sums_by_difference(db: Da
         (each.trades, each.won, each.result, each.fees, each.unreconciled)
         for each in account_days(db, A0)
     ] == [(1, 0, D("-20.25"), D("0.25"), 0)]
-    assert not has_unfolded(db)
+    assert not unfolded_episodes(db, 1)
 
 
 def test_an_order_that_fills_in_parts_is_booked_part_by_part_at_the_parts_own_price(
