@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .ONESHELL:
-.PHONY: help demo test quick coverage lint format bench faults crash seeded serve install install-dev lock clean
+.PHONY: help demo test quick coverage lint format bench faults crash seeded pictures serve install install-dev lock clean
 
 VENV ?= .venv
 ARGS ?=
@@ -31,6 +31,7 @@ help:
 	echo "make bench     compare speed side by side      make lint   format, types and arrows only"
 	echo "make faults    tell seeded stories of failing exchanges and crashing tasks  (ARGS=\"--seed 7\", ARGS=--mutants)"
 	echo "make format    rewrite the source format       make lock   renew requirements/*.txt"
+	echo "make pictures  take the pictures of README.md again"
 
 demo: install
 	@exec ./bin/rexalgo demo $(ARGS)
@@ -73,6 +74,9 @@ bench: install-dev
 	@$(PY) -m bench.fanout $(ARGS)
 	$(PY) -m bench.pages
 	$(PY) -m bench.history
+
+pictures: install-dev
+	@REXALGO_PICTURES=docs/pictures $(VENV)/bin/pytest -q tests/browser/test_pictures.py
 
 faults: install-dev
 	@$(PY) -m tests.faults $(ARGS)
