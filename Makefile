@@ -15,6 +15,9 @@ ARGS ?=
 PROCESSES ?= $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN))
 SPREAD := -n $(PROCESSES) --dist loadfile --no-loadscope-reorder
 PY := $(VENV)/bin/python
+# The tests start hundreds of processes: compiled code is kept beside the environment, whatever the shell says, and the source stays clean.
+export PYTHONPYCACHEPREFIX := $(abspath $(VENV))/pycache
+unexport PYTHONDONTWRITEBYTECODE
 PIP := $(PY) -m pip --disable-pip-version-check --quiet --no-input install --no-deps --no-compile
 LOCK := UV_SYSTEM_CERTS=1 env -u PIP_FIND_LINKS -u UV_FIND_LINKS $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" requirements/build.in pyproject.toml
