@@ -49,7 +49,10 @@ install-dev: $(VENV)/.stamp-dev bin/rexalgo
 test: install-dev lint
 	@echo "== tests"
 	$(VENV)/bin/pytest -q $(SPREAD) $(ARGS)
-	echo "all gates passed. Next: make demo"
+	skipped=""
+	command -v chromium chromium-browser google-chrome >/dev/null || skipped=" the browser tests (no Chromium: apt-get install chromium)"
+	command -v caddy >/dev/null || skipped="$$skipped the journey behind the proxy (no Caddy: apt-get install caddy)"
+	echo "all gates passed$${skipped:+, SKIPPED:$$skipped}. Next: make demo"
 
 quick: install-dev lint
 	@echo "== tests that only compute"
