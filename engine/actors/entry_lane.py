@@ -27,6 +27,7 @@ from engine.decisions.sizing import TAKER_FEE_BPS
 from engine.domain.holding import PendingEntry
 from engine.domain.identifiers import Symbol
 from engine.domain.outcome import Outcome, OutcomeCode
+from engine.domain.readiness import Readiness
 from engine.domain.signal import Action, Signal
 from engine.domain.subscription import Subscription, strictest
 from engine.ledger.claims import Claim
@@ -143,7 +144,7 @@ def _may_be_read_in_time(lanes: Lanes, signal: Signal) -> bool:
     shared = lanes.account.shared
     young_until = signal.decided_at + timedelta(seconds=shared.pace.entry_age_s - READ_MARGIN_S)
     return (
-        lanes.account.problem_may_pass
+        lanes.account.readiness is Readiness.FAILED
         and not lanes.account.foreign
         and shared.clock.now() < young_until
     )

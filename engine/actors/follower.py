@@ -34,7 +34,7 @@ from engine.actors.resting_lane import cancel
 from engine.actors.supervisor import Vitals, keep
 from engine.actors.unreadable import UnreadableRows
 from engine.decisions.books_check import Examined
-from engine.decisions.dispatching import LegState, choose_legs
+from engine.decisions.dispatching import QueuedLeg, choose_legs
 from engine.decisions.explaining import LaneNow
 from engine.decisions.order_lifecycle import AttemptState
 from engine.decisions.reconciliation import Correction, ForeignOrders, Plan
@@ -144,7 +144,7 @@ class Follower:
                 else waiting_legs(shared.ledger.db, account.id)
             )
             chosen = choose_legs(
-                [self._state(leg) for leg in legs],
+                [self._queued(leg) for leg in legs],
                 self._lanes.busy,
                 now,
                 is_quarantined=self.vitals.quarantined,
@@ -155,9 +155,9 @@ class Follower:
                 None if chosen.again_at is None else (chosen.again_at - now).total_seconds()
             )
 
-    def _state(self, leg: WaitingLeg) -> LegState:
+    def _queued(self, leg: WaitingLeg) -> QueuedLeg:
         due = max(leg.retry_at, self._lanes.not_before(leg), self.account.history.send_from)
-        return LegState(
+        return QueuedLeg(
             leg.symbol, leg.kind, due, leg.kind == EXIT and self.account.exits_wait(leg.strategy)
         )
 

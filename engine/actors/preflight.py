@@ -163,7 +163,7 @@ class PreflightWatch:
             return (
                 None,
                 account.problem or "it is not read yet",
-                bool(account.problem) and not account.problem_may_pass,
+                account.readiness.is_refused,
             )
         try:
             session = await account.connected()

@@ -11,9 +11,16 @@ from typing import Final
 import apsw
 
 from engine.domain.identifiers import AccountId, PersonId, StrategyId, Symbol
+from engine.domain.moves import require_move
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.domain.signal import Signal, SignalDraft
-from engine.domain.subscription import CopyPolicy
+from engine.domain.strategy import StrategyState
+from engine.domain.subscription import (
+    SUBSCRIPTION_MOVES,
+    CopyPolicy,
+    Mode,
+    SubscriptionState,
+)
 from engine.ledger.codec import from_us, read_draft, read_policy, to_us, write_policy
 from engine.ledger.people import SHOWN_AS, AccountRow, account
 from engine.ledger.query import Row, fetch_all, fetch_one
@@ -64,8 +71,8 @@ class AgreementRow:
     environment: str
     strategy: StrategyId
     strategy_name: str
-    state: str
-    strategy_state: str
+    state: SubscriptionState
+    strategy_state: StrategyState
     needs_consent: bool
     policy: CopyPolicy
 
@@ -77,8 +84,12 @@ class AgreementRow:
     @property
     def takes_entries(self) -> bool:
         """Tell whether entries of its strategy are copied as things are agreed."""
-        is_open = self.strategy_state in ("published", "by_link", "private")
-        return self.mode == "live" and self.state == "active" and is_open and not self.needs_consent
+        return (
+            self.policy.mode is Mode.LIVE
+            and self.state is SubscriptionState.ACTIVE
+            and self.strategy_state.takes_entries
+            and not self.needs_consent
+        )
 
 
 def agreements_of(db: apsw.Connection, person: PersonId) -> list[AgreementRow]:
@@ -104,8 +115,8 @@ def agreements_of(db: apsw.Connection, person: PersonId) -> list[AgreementRow]:
             row[3],
             StrategyId(row[4]),
             row[5],
-            row[6],
-            row[7],
+            SubscriptionState(row[6]),
+            StrategyState(row[7]),
             bool(row[9]),
             read_policy(row[8]),
         )
@@ -322,7 +333,7 @@ class StrategyTerms:
     id: StrategyId
     name: str
     master: str
-    state: str
+    state: StrategyState
     about: str
     kind: str
     symbols: frozenset[Symbol]
@@ -354,7 +365,7 @@ def strategy_terms(db: apsw.Connection, identifier: str, person: PersonId) -> St
         StrategyId(row[0]),
         row[1],
         row[2],
-        row[3],
+        StrategyState(row[3]),
         row[4],
         row[5],
         symbols,
@@ -384,10 +395,18 @@ def agree(
     )
 
 
-def set_agreement_state(db: apsw.Connection, identifier: str, state: str) -> bool:
-    """Write active, paused or left; False where it was so already."""
+def set_agreement_state(db: apsw.Connection, identifier: str, state: SubscriptionState) -> bool:
+    """Write active, paused or left; False where it was so already. Raises InvalidMove for what is
+    never stored.
+    """
+    row = fetch_one(db, "SELECT state FROM subscription WHERE id = ?", (identifier,))
+    before = state if row is None else SubscriptionState(row[0])
+    if before is state:
+        return False
+    require_move(SUBSCRIPTION_MOVES, before, state, "an agreement")
     db.execute(
-        "UPDATE subscription SET state = ?1 WHERE id = ?2 AND state != ?1", (state, identifier)
+        "UPDATE subscription SET state = ?1 WHERE id = ?2 AND state != ?1",
+        (state.value, identifier),
     )
     return bool(db.changes())
 

@@ -13,10 +13,13 @@ import apsw
 from engine.domain.amounts import Quantity
 from engine.domain.holding import FLATTEN_ORIGIN
 from engine.domain.identifiers import AccountId, StrategyId, Symbol
+from engine.domain.leg import LIVE_LEGS, LegState
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.ledger.codec import from_us
 from engine.ledger.query import fetch_all, fetch_one
 from engine.views import StillOpenView
+
+_ON_THE_WAY: Final = LIVE_LEGS - {LegState.UNKNOWN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,10 +206,11 @@ def _why_open(
     if leg is None:
         return (_NOT_ASKED, False) if share != "0" else (_ON_ITS_WAY, True)
     state, code, numbers, number, cause = leg
-    if state in ("new", "claimed", "placed", "partially_filled"):
+    stands = LegState(state)
+    if stands in _ON_THE_WAY:
         asked = (
             "its exit is asked for and not sent"
-            if state == "new"
+            if stands is LegState.NEW
             else "its exit is sent and not filled"
         )
         return asked + (f", the last try: {cause}" if cause else ""), True

@@ -19,6 +19,7 @@ from engine.domain.booking import Cause
 from engine.domain.errors import InvalidMove
 from engine.domain.holding import FLATTEN_ORIGIN, Holding
 from engine.domain.identifiers import AccountId, CopyId, Symbol
+from engine.domain.leg import LegState
 from engine.domain.order import OrderIntent, OrderReport, OrderStatus
 from engine.domain.outcome import UNTOLD_FEE, UNTOLD_PRICE, Outcome, OutcomeCode
 from engine.domain.signal import NO_ORDER_KEY
@@ -66,7 +67,7 @@ def complete(
     )
     db.execute(
         "UPDATE leg SET state = ? WHERE copy_id = ? AND number = ?",
-        (state.value, attempt.copy, attempt.leg),
+        (LegState(state.value).value, attempt.copy, attempt.leg),
     )
     _move_share(db, attempt, grown, report, at)
     if attempt.is_entry and report.position_id and not is_followed(db, attempt):
@@ -104,7 +105,7 @@ def end(
     )
     db.execute(
         "UPDATE leg SET state = ? WHERE copy_id = ? AND number = ?",
-        (state.value, attempt.copy, attempt.leg),
+        (LegState(state.value).value, attempt.copy, attempt.leg),
     )
     if state not in (AttemptState.UNKNOWN, AttemptState.NOT_CONFIRMED):
         _count_entries(db, attempt)
@@ -191,11 +192,7 @@ def _go_on_closing(db: apsw.Connection, copy: CopyId, leg: int, retry_at: dateti
         "= ? AND number = ?",
         (copy, leg),
     )
-    if (
-        row is None
-        or row[0] != "exit"
-        or row[5] in ("new", "claimed", "unknown", "placed", "partially_filled")
-    ):
+    if row is None or row[0] != "exit" or LegState(row[5]).is_live:
         return False
     held = read_holding(db, AccountId(row[1]), Symbol(row[3]))
     if (

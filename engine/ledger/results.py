@@ -15,6 +15,7 @@ import apsw
 from engine.domain.amounts import plain
 from engine.domain.booking import BookState, Cause
 from engine.domain.identifiers import AccountId, StrategyId
+from engine.domain.strategy import StrategyState
 from engine.ledger.codec import from_us, to_us
 from engine.ledger.people import SHOWN_AS
 from engine.ledger.query import Row, fetch_all, fetch_one
@@ -222,7 +223,7 @@ class StrategyRow:
     name: str
     master: str
     kind: str
-    state: str
+    state: StrategyState
     about: str
     symbols: tuple[str, ...]
     leverage: str
@@ -277,7 +278,7 @@ def _listed(row: Row) -> StrategyRow:
         row[1],
         row[2],
         row[3],
-        row[4],
+        StrategyState(row[4]),
         row[5],
         symbols,
         row[7],

@@ -12,10 +12,11 @@ import apsw
 
 from engine.domain.amounts import EXACT
 from engine.domain.identifiers import EndpointId, PersonId, StrategyId, Symbol
+from engine.domain.moves import require_move
+from engine.domain.strategy import STRATEGY_MOVES, StrategyState
+from engine.domain.subscription import SubscriptionState
 from engine.ledger.codec import dump, from_us, read_draft, to_us
 from engine.ledger.query import Row, fetch_all, fetch_one
-
-STATES = ("draft", "published", "by_link", "private", "paused", "retired")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class StudioStrategy:
     id: StrategyId
     name: str
     kind: str
-    state: str
+    state: StrategyState
     about: str
     symbols: tuple[Symbol, ...]
     leverage: str
@@ -51,7 +52,7 @@ def _strategy(row: Row) -> StudioStrategy:
         StrategyId(row[0]),
         row[1],
         row[2],
-        row[3],
+        StrategyState(row[3]),
         row[4],
         symbols,
         row[6],
@@ -99,15 +100,20 @@ def describe_strategy(
     )
 
 
-def set_strategy_state(db: apsw.Connection, identifier: StrategyId, state: str) -> bool:
+def set_strategy_state(db: apsw.Connection, identifier: StrategyId, state: StrategyState) -> bool:
     """Write a strategy's state; False where it was so already. A paused one keeps to whom it was
     shown (``shown_as``).
     """
+    row = fetch_one(db, "SELECT state FROM strategy WHERE id = ?", (identifier,))
+    before = state if row is None else StrategyState(row[0])
+    if before is state:
+        return False
+    require_move(STRATEGY_MOVES, before, state, "a strategy")
     db.execute(
         "UPDATE strategy SET state = ?1, shown_as = CASE WHEN state IN ('published', 'by_link') "
         "THEN state ELSE 'private' END"
         " WHERE id = ?2 AND state != ?1",
-        (state, identifier),
+        (state.value, identifier),
     )
     return bool(db.changes())
 
@@ -255,7 +261,7 @@ class Audience:
     leverage; ``unvalued`` counts positions whose cost nobody has told yet.
     """
 
-    counts: tuple[tuple[str, str, str, int], ...]
+    counts: tuple[tuple[str, str, SubscriptionState, int], ...]
     open_shares: tuple[tuple[str, str, int], ...]
     margin: Mapping[str, Decimal]
     unvalued: Mapping[str, int]
@@ -299,7 +305,7 @@ def audience_of(db: apsw.Connection, strategy: StrategyId) -> Audience:
             margin = EXACT.divide(Decimal(cost), Decimal(leverage))
             sums[environment] = EXACT.add(sums.get(environment, Decimal(0)), margin)
     return Audience(
-        tuple((r[0], r[1], r[2], r[3]) for r in counts),
+        tuple((r[0], r[1], SubscriptionState(r[2]), r[3]) for r in counts),
         tuple((r[0], r[1], r[2]) for r in shares),
         sums,
         unvalued,

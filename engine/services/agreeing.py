@@ -19,7 +19,13 @@ from engine.domain.amounts import Ratio, initial_margin, parse_ratio, plain
 from engine.domain.identifiers import CopyId, StrategyId
 from engine.domain.outcome import Outcome
 from engine.domain.signal import NO_ORDER_KEY, Action, Signal, SignalDraft
-from engine.domain.subscription import CopyPolicy, Mode, Subscription, strictest
+from engine.domain.subscription import (
+    CopyPolicy,
+    Mode,
+    Subscription,
+    SubscriptionState,
+    strictest,
+)
 from engine.ledger import Database
 from engine.ledger.codec import policy_fields
 from engine.ledger.following import (
@@ -41,6 +47,12 @@ from engine.services.following import FollowingService
 from engine.services.user import FormErrors, User
 
 PREVIEWED: Final = 10
+_ACTS: Final = {
+    SubscriptionState.PAUSED: "strategy_paused",
+    SubscriptionState.ACTIVE: "strategy_resumed",
+    SubscriptionState.LEFT: "strategy_left",
+}
+"""What the audit calls each move of an agreement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +233,7 @@ class AgreeingService:
         """
         now, db = self._context.clock.now(), self._context.ledger.db
         before = subscription_of(db, row.id, strategy.id)
-        if strategy.state not in ("published", "by_link", "private") and before is None:
+        if not strategy.state.takes_entries and before is None:
             raise FormErrors({"": "This strategy takes no new followers now."})
         if policy.mode is Mode.LIVE:
             user.require_fresh(now)
@@ -249,12 +261,12 @@ class AgreeingService:
 
     async def pause(self, user: User, row: AccountRow, strategy: StrategyTerms) -> None:
         """Take no new entries of one strategy on one account."""
-        await self._set(user, row, strategy, "paused")
+        await self._set(user, row, strategy, SubscriptionState.PAUSED)
 
     async def resume(self, user: User, row: AccountRow, strategy: StrategyTerms) -> None:
         """Take entries of the strategy again; raises NeedsConfirmation."""
         user.require_fresh(self._context.clock.now())
-        await self._set(user, row, strategy, "active")
+        await self._set(user, row, strategy, SubscriptionState.ACTIVE)
 
     async def consent(self, user: User, row: AccountRow, strategy: StrategyTerms) -> None:
         """Agree to what the master changed; raises NeedsConfirmation."""
@@ -295,7 +307,9 @@ class AgreeingService:
                     db, forced_close("leave", strategy.id, symbol, frozenset({row.id}), now)
                 )
 
-        await self._set(user, row, strategy, "left", close_all if close else lambda db: None)
+        await self._set(
+            user, row, strategy, SubscriptionState.LEFT, close_all if close else lambda db: None
+        )
         if self._context.live is not None:
             self._context.live.wake()
 
@@ -304,13 +318,11 @@ class AgreeingService:
         user: User,
         row: AccountRow,
         strategy: StrategyTerms,
-        state: str,
+        state: SubscriptionState,
         also: Callable[[Database], None] = lambda db: None,
     ) -> None:
         found = self._standing(row, strategy)
-        act = {"paused": "strategy_paused", "active": "strategy_resumed", "left": "strategy_left"}[
-            state
-        ]
+        act = _ACTS[state]
 
         def change(db: Database) -> None:
             set_agreement_state(db, found.id, state)

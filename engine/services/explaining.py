@@ -10,6 +10,7 @@ from engine.decisions.risk import position_of
 from engine.domain.amounts import plain
 from engine.domain.identifiers import StrategyId, Symbol
 from engine.domain.outcome import Outcome, OutcomeCode
+from engine.domain.readiness import Readiness
 from engine.ledger import Database
 from engine.ledger.explaining import read_copy_now
 from engine.ledger.holdings import read_holding
@@ -53,7 +54,7 @@ def live_now(db: Database, task: LiveAccount, strategy: StrategyId, symbol: Symb
     )
     return LiveNow(
         problem=task.account.problem,
-        key_refused=task.account.key_refused,
+        key_refused=task.account.readiness is Readiness.KEY_REFUSED,
         exits_wait=task.account.exits_wait(strategy),
         quarantined=task.is_quarantined,
         unreadable="" if unread is None else unread.problem,

@@ -37,6 +37,7 @@ from engine.domain.holding import Switch, SwitchLevel, SwitchScope
 from engine.domain.identifiers import StrategyId, Symbol, parse_name
 from engine.domain.person import Role
 from engine.domain.signal import SignalDraft
+from engine.domain.strategy import StrategyState, lets_entries_in
 from engine.keys.sealed_secrets import ended_endpoint_keys, endpoint_keys
 from engine.ledger import Database, studio
 from engine.ledger.alerts import alerts_about
@@ -52,7 +53,7 @@ from engine.ledger.people import (
     strategy_named,
 )
 from engine.ledger.reports import receipt, set_switch
-from engine.ledger.studio import STATES, Audience, StudioEndpoint, StudioSignal, StudioStrategy
+from engine.ledger.studio import Audience, StudioEndpoint, StudioSignal, StudioStrategy
 from engine.market.comparing import listed_now, read_contracts
 from engine.ports.secret import Secret
 from engine.ports.signal_source import Authenticated, Delivery
@@ -152,7 +153,7 @@ class StudioService:
         def change(db: Database) -> Shown:
             insert_strategy(db, row, now)
             studio.describe_strategy(db, row.id, about, symbols, plain(leverage), None)
-            studio.set_strategy_state(db, row.id, "draft")
+            studio.set_strategy_state(db, row.id, StrategyState.DRAFT)
             endpoint, secret = make_endpoint(db, vault, row.id, source, now)
             return Shown(self._address(endpoint), secret)
 
@@ -209,21 +210,20 @@ class StudioService:
     async def set_state(self, user: User, identifier: str, state: str) -> None:
         """Publish, hide, pause or retire a strategy; raises FormErrors."""
         row = self.strategy(user, identifier)
-        if state not in STATES:
-            raise FormErrors({"state": "expected one of " + ", ".join(STATES)})
-        if state in ("published", "by_link", "private") and row.state in (
-            "draft",
-            "paused",
-            "retired",
-        ):
+        try:
+            wanted = StrategyState(state)
+        except ValueError:
+            known = ", ".join(each.value for each in StrategyState)
+            raise FormErrors({"state": f"expected one of {known}"}) from None
+        if lets_entries_in(row.state, wanted):
             user.require_fresh(self._context.clock.now())
         await audited(
             self._context,
             user,
-            f"strategy_{state}",
+            f"strategy_{wanted.value}",
             row.name,
-            {"before": row.state},
-            lambda db: studio.set_strategy_state(db, row.id, state),
+            {"before": row.state.value},
+            lambda db: studio.set_strategy_state(db, row.id, wanted),
         )
         await self._context.changed()
 
