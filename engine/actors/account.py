@@ -279,7 +279,9 @@ class Account:
         that they look at.
         """
         at = self.shared.clock.now()
-        await self.shared.ledger.write(lambda db: write_pulse(db, kind, self.name, data, at))
+        await self.shared.ledger.write(
+            lambda db: write_pulse(db, kind=kind, subject=self.name, data=data, at=at)
+        )
 
     @property
     def visible_within_s(self) -> float:
@@ -344,13 +346,13 @@ class Account:
             intent = each.intent
             self.reserve(
                 PendingEntry(
-                    each.copy,
-                    intent.symbol,
-                    each.strategy,
-                    intent.position_side,
-                    intent.quantity,
-                    each.notional,
-                    each.margin,
+                    copy=each.copy,
+                    symbol=intent.symbol,
+                    strategy=each.strategy,
+                    side=intent.position_side,
+                    quantity=intent.quantity,
+                    notional=each.notional,
+                    margin=each.margin,
                 )
             )
 

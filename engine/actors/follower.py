@@ -61,7 +61,11 @@ class Follower:
         self.books = BooksWatch(account)
         self._reconciler = Reconciler(account, self.books)
         self.reader = AccountReader(
-            account, self.position_ids, self.unreadable, self.books, self._reconciler
+            account,
+            position_ids=self.position_ids,
+            unreadable=self.unreadable,
+            books=self.books,
+            reconciler=self._reconciler,
         )
         self.resolver = Resolver(account, self.reader, self.unreadable)
         self.guard = ProtectionGuard(account)
@@ -125,11 +129,11 @@ class Follower:
             for attempt in stray:
                 end(
                     db,
-                    attempt.id,
-                    AttemptState.UNKNOWN,
-                    unknown_outcome(attempt.intent, cause),
-                    cause,
-                    at,
+                    attempt_id=attempt.id,
+                    state=AttemptState.UNKNOWN,
+                    outcome=unknown_outcome(attempt.intent, cause),
+                    cause=cause,
+                    at=at,
                 )
 
         await self.account.shared.ledger.write(own)
@@ -251,7 +255,14 @@ class Follower:
 
         def decide(db: Database) -> None:
             if foreign:
-                accept_foreign(db, self.account.id, self.account.name, foreign, by, at)
+                accept_foreign(
+                    db,
+                    account=self.account.id,
+                    name=self.account.name,
+                    exchange_order_ids=foreign,
+                    by=by,
+                    at=at,
+                )
             also(db, found)
 
         if found:

@@ -81,9 +81,10 @@ def read_copy_now(
         share=Quantity(ZERO if held is None else Decimal(held[0])),
         side="" if held is None else held[1],
         entries_open=0 if held is None else held[2],
-        master_left=held is not None and _master_left(db, account, strategy, symbol, held[3]),
+        master_left=held is not None
+        and _master_left(db, account=account, strategy=strategy, symbol=symbol, entry_key=held[3]),
         is_sending=sending is not None,
-        exit=_exit(db, account, strategy, symbol, in_lane),
+        exit=_exit(db, account=account, strategy=strategy, symbol=symbol, in_lane=in_lane),
         unproven=_unproven(db, account, symbol),
         live=live,
         waits_for=in_lane(CopyId(identifier)).waits_for,
@@ -127,12 +128,12 @@ def _exit(
     tries, cause, is_refused = failed_tries(db, CopyId(row[0]), row[1])
     lane, is_sent = in_lane(CopyId(row[0])), LegState(row[2]) in _SENT
     return ExitNow(
-        row[3],
-        tries + lane.failed,
-        lane.problem or cause,
-        is_refused and not lane.problem,
-        is_sent,
-        lane.waits_for,
+        signal=row[3],
+        failed=tries + lane.failed,
+        problem=lane.problem or cause,
+        is_refused=is_refused and not lane.problem,
+        is_sent=is_sent,
+        waits_for=lane.waits_for,
     )
 
 

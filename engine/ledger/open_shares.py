@@ -57,15 +57,15 @@ def held_shares(db: apsw.Connection) -> list[HeldShare]:
     )
     return [
         HeldShare(
-            AccountId(row[0]),
-            row[1],
-            row[2],
-            StrategyId(row[3]),
-            row[4],
-            Symbol(row[5]),
-            Quantity(Decimal(row[6])),
-            bool(row[7]),
-            bool(row[8]),
+            account=AccountId(row[0]),
+            account_name=row[1],
+            exchange=row[2],
+            strategy=StrategyId(row[3]),
+            strategy_name=row[4],
+            symbol=Symbol(row[5]),
+            share=Quantity(Decimal(row[6])),
+            is_exiting=bool(row[7]),
+            is_subscribed=bool(row[8]),
         )
         for row in rows
     ]
@@ -167,7 +167,7 @@ def still_open(db: apsw.Connection, account: AccountId | None = None) -> list[St
             row[7],
             row[8],
             row[9],
-            *_why_open(db, row[0], row[4], row[6], row[8]),
+            *_why_open(db, account=row[0], strategy=row[4], symbol=row[6], share=row[8]),
         )
         for row in rows
     ]

@@ -37,7 +37,7 @@ def conclude(db: apsw.Connection, copy: CopyId, leg: int, outcome: Outcome, at: 
     )
     if db.changes() != 1:
         return False
-    write_outcome(db, copy, leg, outcome, at)
+    write_outcome(db, copy=copy, leg=leg, outcome=outcome, at=at)
     return True
 
 
@@ -114,4 +114,4 @@ def write_pulse(
     db.execute(
         "DELETE FROM event WHERE kind = ? AND subject = ? AND copy_id IS NULL", (kind, subject)
     )
-    write_event(db, kind, subject, data, at)
+    write_event(db, kind=kind, subject=subject, data=data, at=at)

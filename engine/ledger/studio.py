@@ -49,17 +49,17 @@ def _strategy(row: Row) -> StudioStrategy:
     last = None if row[10] is None else from_us(row[10])
     symbols = tuple(map(Symbol, json.loads(row[5])))
     return StudioStrategy(
-        StrategyId(row[0]),
-        row[1],
-        row[2],
-        StrategyState(row[3]),
-        row[4],
-        symbols,
-        row[6],
-        row[7],
-        from_us(row[8]),
-        row[9],
-        last,
+        id=StrategyId(row[0]),
+        name=row[1],
+        kind=row[2],
+        state=StrategyState(row[3]),
+        about=row[4],
+        symbols=symbols,
+        leverage=row[6],
+        source=row[7],
+        created_at=from_us(row[8]),
+        signals=row[9],
+        last_signal_at=last,
     )
 
 
@@ -144,7 +144,12 @@ def endpoints_of(db: apsw.Connection, strategy: StrategyId) -> list[StudioEndpoi
     )
     return [
         StudioEndpoint(
-            EndpointId(row[0]), row[1], bool(row[2]), row[3], json.loads(row[4]), bool(row[5])
+            id=EndpointId(row[0]),
+            source=row[1],
+            enabled=bool(row[2]),
+            label=row[3],
+            settings=json.loads(row[4]),
+            has_token=bool(row[5]),
         )
         for row in rows
     ]
@@ -222,20 +227,20 @@ def _signal(db: apsw.Connection, row: Row) -> StudioSignal:
         for percent in (50, 95)
     )
     return StudioSignal(
-        number,
-        identifier,
-        receipt,
-        from_us(received_us),
-        draft.action.value,
-        draft.symbol,
-        None if draft.side is None else draft.side.value,
-        draft.is_test,
-        origin.partition(":")[0],
-        sum(counts.values()),
-        dict(sorted(counts.items(), key=lambda each: -each[1])),
-        half,
-        most,
-        not_mirrored,
+        number=number,
+        id=identifier,
+        receipt=receipt,
+        at=from_us(received_us),
+        action=draft.action.value,
+        symbol=draft.symbol,
+        side=None if draft.side is None else draft.side.value,
+        is_test=draft.is_test,
+        origin=origin.partition(":")[0],
+        copies=sum(counts.values()),
+        outcomes=dict(sorted(counts.items(), key=lambda each: -each[1])),
+        p50_ms=half,
+        p95_ms=most,
+        not_mirrored=not_mirrored,
     )
 
 

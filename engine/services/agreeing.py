@@ -141,13 +141,13 @@ class AgreeingService:
         asked, age_s = parse_ratio(strategy.leverage, "leverage"), config.engine.entry_age_s
         return warn_of_terms(
             TermsFacts(
-                policy,
-                asked,
-                needs,
-                task.account.last_report,
-                config.limits,
-                Ratio(TAKER_FEE_BPS),
-                age_s,
+                policy=policy,
+                asked=asked,
+                needs=needs,
+                report=task.account.last_report,
+                operator=config.limits,
+                fee_bps=Ratio(TAKER_FEE_BPS),
+                entry_age_s=age_s,
             )
         )
 
@@ -191,13 +191,13 @@ class AgreeingService:
                     row.id,
                     strategy.id,
                     CopyPolicy(
-                        Mode.LIVE,
-                        policy.sizing,
-                        policy.leverage,
-                        policy.symbols,
-                        policy.limits,
-                        policy.below_minimum,
-                        True,
+                        mode=Mode.LIVE,
+                        sizing=policy.sizing,
+                        leverage=policy.leverage,
+                        symbols=policy.symbols,
+                        limits=policy.limits,
+                        below_minimum=policy.below_minimum,
+                        allow_own_position=True,
                     ),
                 ),
                 copy=CopyId("preview"),
@@ -245,11 +245,18 @@ class AgreeingService:
         }
         await audited(
             self._context,
-            user,
-            "agreed_live" if policy.mode is Mode.LIVE else "agreed_watch",
-            row.name,
-            data,
-            lambda db: agree(db, identifier, row.id, strategy.id, policy, now),
+            user=user,
+            act="agreed_live" if policy.mode is Mode.LIVE else "agreed_watch",
+            subject=row.name,
+            data=data,
+            change=lambda db: agree(
+                db,
+                identifier=identifier,
+                account_id=row.id,
+                strategy=strategy.id,
+                policy=policy,
+                at=now,
+            ),
         )
         await self._context.changed()
 
@@ -279,11 +286,11 @@ class AgreeingService:
         }
         await audited(
             self._context,
-            user,
-            "consented",
-            row.name,
-            data,
-            lambda db: consent(db, found.id, now),
+            user=user,
+            act="consented",
+            subject=row.name,
+            data=data,
+            change=lambda db: consent(db, found.id, now),
         )
         await self._context.changed()
 
@@ -304,11 +311,22 @@ class AgreeingService:
                 each.symbol for each in read_holdings(db, row.id) if each.strategy == strategy.id
             ):
                 record_signal(
-                    db, forced_close("leave", strategy.id, symbol, frozenset({row.id}), now)
+                    db,
+                    forced_close(
+                        "leave",
+                        strategy=strategy.id,
+                        symbol=symbol,
+                        accounts=frozenset({row.id}),
+                        now=now,
+                    ),
                 )
 
         await self._set(
-            user, row, strategy, SubscriptionState.LEFT, close_all if close else lambda db: None
+            user,
+            row=row,
+            strategy=strategy,
+            state=SubscriptionState.LEFT,
+            also=close_all if close else lambda db: None,
         )
         if self._context.live is not None:
             self._context.live.wake()
@@ -328,7 +346,14 @@ class AgreeingService:
             set_agreement_state(db, found.id, state)
             also(db)
 
-        await audited(self._context, user, act, row.name, {"strategy": strategy.name}, change)
+        await audited(
+            self._context,
+            user=user,
+            act=act,
+            subject=row.name,
+            data={"strategy": strategy.name},
+            change=change,
+        )
         await self._context.changed()
 
 
@@ -338,25 +363,25 @@ def _as_open(signal: Signal) -> Signal:
     """
     draft = signal.draft
     return Signal(
-        signal.id,
-        signal.number,
-        signal.strategy,
-        SignalDraft(
-            draft.dedupe_key,
-            Action.OPEN,
-            draft.symbol,
-            draft.side,
-            draft.order_type,
-            draft.price,
-            draft.leverage,
-            draft.stop_loss,
-            draft.take_profit,
-            draft.sent_at,
-            draft.size,
+        id=signal.id,
+        number=signal.number,
+        strategy=signal.strategy,
+        draft=SignalDraft(
+            dedupe_key=draft.dedupe_key,
+            action=Action.OPEN,
+            symbol=draft.symbol,
+            side=draft.side,
+            order_type=draft.order_type,
+            price=draft.price,
+            leverage=draft.leverage,
+            stop_loss=draft.stop_loss,
+            take_profit=draft.take_profit,
+            sent_at=draft.sent_at,
+            size=draft.size,
         ),
-        signal.order_key,
-        signal.received_at,
-        signal.received_at,
+        order_key=signal.order_key,
+        decided_at=signal.received_at,
+        received_at=signal.received_at,
     )
 
 

@@ -36,7 +36,11 @@ def explain_copy(context: EngineContext, signal: str, account: str) -> WhyView |
         else live_now(db, task, strategy.id, Symbol(found.symbol))
     )
     now = read_copy_now(
-        db, number, account, live, lambda copy: LaneNow() if task is None else task.in_lane(copy)
+        db,
+        signal_number=number,
+        account_name=account,
+        live=live,
+        in_lane=lambda copy: LaneNow() if task is None else task.in_lane(copy),
     )
     outcome = None if found.code is None else Outcome(OutcomeCode(found.code), found.numbers)
     told = explain(outcome, now)
