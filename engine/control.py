@@ -314,16 +314,18 @@ async def _directly(
         mark = MarkKeeper(config, ledger.db) if holds else None
         if mark is not None and mark.old:
             await ledger.write(
-                lambda db, old=mark.old: stand_still(db, EVERYBODY, "", old, clock.now())  # type: ignore[misc]
+                lambda db, old=mark.old: stand_still(
+                    db, account=EVERYBODY, name="", cause=old, at=clock.now()
+                )  # type: ignore[misc]
             )
         keyring = Keyring(ledger, clock, config.key_place, config.secrets.encryption_key)
         context = EngineContext(
-            config,
-            ledger,
-            clock,
-            partial(_plugins, config),
-            keyring.open,
-            trio.lowlevel.checkpoint,
+            config=config,
+            ledger=ledger,
+            clock=clock,
+            plugins=partial(_plugins, config),
+            open_vault=keyring.open,
+            changed=trio.lowlevel.checkpoint,
             keyring=keyring,
         )
         told = await Commands(context).run(method, params)

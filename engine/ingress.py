@@ -129,7 +129,13 @@ class Ingress:
     async def _take(self, endpoint: str, delivery: Delivery) -> Reception:
         began = trio.current_time()
         reception, said_at = await self._receive(endpoint, delivery)
-        self._note(endpoint, delivery, reception, said_at, trio.current_time() - began)
+        self._note(
+            endpoint,
+            delivery=delivery,
+            reception=reception,
+            said_at=said_at,
+            took_s=trio.current_time() - began,
+        )
         return reception
 
     async def receive_by_token(self, token: str, delivery: Delivery) -> Reception:
@@ -174,17 +180,17 @@ class Ingress:
             reads_exit = None  # entries are held back by their pace
         offset = None if said_at is None else (said_at - delivery.received_at).total_seconds()
         row = NewDelivery(
-            EndpointId(endpoint),
-            delivery.received_at,
-            reception.kind.value,
-            reception.field,
-            reception.expected,
-            reception.signal_id,
-            dialect_of(delivery),
-            None if offset is None else round(offset * 1000),
-            delivery.peer,
-            round(took_s * 1_000_000),
-            reads_exit,
+            endpoint=EndpointId(endpoint),
+            at=delivery.received_at,
+            kind=reception.kind.value,
+            field=reception.field,
+            expected=reception.expected,
+            signal_id=reception.signal_id,
+            dialect=dialect_of(delivery),
+            offset_ms=None if offset is None else round(offset * 1000),
+            peer=delivery.peer,
+            took_us=round(took_s * 1_000_000),
+            reads_exit=reads_exit,
         )
         self._nursery.start_soon(self._write_delivery, row)
 
@@ -233,10 +239,10 @@ class Ingress:
             will_turn = partial(turns, self._ledger.db, known.strategy, draft)
             draft = admit(
                 draft,
-                known.scope,
-                partial(is_held, self._ledger.db, known.strategy, draft.symbol),
-                now,
-                will_turn,
+                scope=known.scope,
+                is_held=partial(is_held, self._ledger.db, known.strategy, draft.symbol),
+                now=now,
+                turns=will_turn,
             )
         except InvalidValue as error:
             kind = ReceptionKind.MALFORMED if error.field == "body" else ReceptionKind.INVALID
@@ -281,11 +287,11 @@ class Ingress:
     ) -> Reception:
         new = self._new_signal(
             known.strategy,
-            f"endpoint:{known.id}",
-            draft,
-            delivery.body,
-            draft.sent_at or proof.signed_at,
-            delivery.received_at,
+            origin=f"endpoint:{known.id}",
+            draft=draft,
+            content=delivery.body,
+            told=draft.sent_at or proof.signed_at,
+            received=delivery.received_at,
         )
         try:
             recorded = await self.record(new)
@@ -296,11 +302,11 @@ class Ingress:
             return Reception(ReceptionKind.UNAVAILABLE, retry_after_s=RETRY_AFTER_S)
         kind = ReceptionKind.ACCEPTED if recorded.is_new else ReceptionKind.DUPLICATE
         return Reception(
-            kind,
-            recorded.id,
-            recorded.receipt,
-            recorded.not_mirrored is None,
-            recorded.not_mirrored,
+            kind=kind,
+            signal_id=recorded.id,
+            receipt_id=recorded.receipt,
+            mirrored=recorded.not_mirrored is None,
+            reason=recorded.not_mirrored,
             ignored_fields=draft.ignored_fields,
         )
 
@@ -377,7 +383,12 @@ class Ingress:
         try:
             recorded = await self.record(
                 self._new_signal(
-                    strategy, f"stream:{source}:{strategy}", draft, content, draft.sent_at, now
+                    strategy,
+                    origin=f"stream:{source}:{strategy}",
+                    draft=draft,
+                    content=content,
+                    told=draft.sent_at,
+                    received=now,
                 )
             )
         except DedupeConflict as error:

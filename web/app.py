@@ -76,7 +76,7 @@ def create_app(
     app.config["MAX_CONTENT_LENGTH"] = settings.body_bytes_max
     app.config["BODY_TIMEOUT"] = settings.body_timeout_s
     app.url_map.merge_slashes = False  # a redirect would repeat the sender's path
-    register_bots(app, engine.ingress, engine.monitor, settings, now)
+    register_bots(app, ingress=engine.ingress, monitor=engine.monitor, settings=settings, now=now)
     register_live(app, engine.monitor, settings)
     register_static(app)
     if engine.services is not None:

@@ -125,12 +125,12 @@ def _timeline(points: Points, values: Sequence[float], kind: _Kind, zone: str) -
     must = {*_until(times, kind.jumps_since), *anew, *(at - 1 for at in anew)}
     spots = [
         _Spot(
-            (times[index] - times[0]).total_seconds() / span * 100,
-            _y(values[index], scale),
-            _told(values[index], kind.unit, scale, signed=kind.signed),
-            _moment(times[index], place),
-            kind.jumps_since is not None and times[index] > kind.jumps_since,
-            index in anew,
+            x=(times[index] - times[0]).total_seconds() / span * 100,
+            y=_y(values[index], scale),
+            value=_told(values[index], kind.unit, scale, signed=kind.signed),
+            label=_moment(times[index], place),
+            jumps=kind.jumps_since is not None and times[index] > kind.jumps_since,
+            begins=index in anew,
         )
         for index in sorted(must.union(thinned(values, _POINTS_MAX)))
     ]
@@ -146,7 +146,7 @@ def _timeline(points: Points, values: Sequence[float], kind: _Kind, zone: str) -
         '<svg viewBox="0 0 {a} {h}" preserveAspectRatio="none" width="100%" height="{h}" '
         'aria-hidden="true">{d}</svg>'
     )
-    told = _words(points, values, kind, scale, place)
+    told = _words(points, values=values, kind=kind, scale=scale, zone=place)
     return _frame(
         kind.title,
         told,

@@ -67,7 +67,9 @@ def register_live(app: QuartTrio, monitor: Monitor, settings: WebSettings) -> No
         after = await _start(monitor)
         here = connection()
         body = (
-            _stream(monitor, here, streams, after, settings.heartbeat_s)
+            _stream(
+                monitor, here=here, streams=streams, after=after, heartbeat_s=settings.heartbeat_s
+            )
             if http.method != "HEAD"
             else b""
         )

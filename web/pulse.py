@@ -53,13 +53,13 @@ def register_pulse(rooms: Rooms, monitor: Monitor) -> None:
         answer = Response(
             _stream(
                 rooms,
-                monitor,
-                cookie,
-                here,
-                open_streams,
-                visit.who.id,
-                after,
-                visit.settings.heartbeat_s,
+                monitor=monitor,
+                cookie=cookie,
+                here=here,
+                open_streams=open_streams,
+                person=visit.who.id,
+                after=after,
+                heartbeat_s=visit.settings.heartbeat_s,
             ),
             content_type="text/event-stream; charset=utf-8",
         )

@@ -128,7 +128,11 @@ class Rooms:
 
             endpoint = f"{method} {address}".replace(".", "_")
             self._app.add_url_rule(address, endpoint, enter, methods=[method])
-            self.declared.append(Room(address, (method,), who, once, again is not None))
+            self.declared.append(
+                Room(
+                    address=address, methods=(method,), who=who, once=once, again=again is not None
+                )
+            )
             if again is not None:
                 self._offers[endpoint] = again
             return handler
@@ -248,13 +252,13 @@ class Rooms:
         now = self._now()
         caller = Caller(client(self.settings), request.headers.get("User-Agent", "")[:200])
         visit = Visit(
-            self.services,
-            self.settings,
-            caller,
-            request.path,
-            MultiDict(request.args),
-            now,
-            self._shown,
+            services=self.services,
+            settings=self.settings,
+            caller=caller,
+            path=request.path,
+            query=MultiDict(request.args),
+            now=now,
+            shown=self._shown,
         )
         cookie = request.cookies.get(visit.cookie_name, "")
         if cookie:
@@ -325,7 +329,13 @@ class Rooms:
     async def _again(self, user: User) -> User:
         cookie = request.cookies.get(
             Visit(
-                self.services, self.settings, Caller(""), "", MultiDict(), self._now(), self._shown
+                services=self.services,
+                settings=self.settings,
+                caller=Caller(""),
+                path="",
+                query=MultiDict(),
+                now=self._now(),
+                shown=self._shown,
             ).cookie_name,
             "",
         )

@@ -78,14 +78,25 @@ class LastLine:
             return
         name, at = self._account.name, shared.clock.now()
         note = f"conservation: {self._broken}"[:NOTE_CHARACTERS_MAX]
-        switch = Switch(SwitchScope.ACCOUNT, name, note, STOPPED_BY_CONSERVATION, at)
+        switch = Switch(
+            scope=SwitchScope.ACCOUNT,
+            target=name,
+            note=note,
+            set_by=STOPPED_BY_CONSERVATION,
+            set_at=at,
+        )
         details = {"symbol": str(self._wanted.intent.symbol), "cause": self._broken}
 
         def write_and_stop(db: Database) -> None:
             write(db)
             set_switch(db, switch)
             raise_alert(
-                db, AlertCode.CONSERVATION_BROKEN, name, details, at, self._wanted.intent.symbol
+                db,
+                code=AlertCode.CONSERVATION_BROKEN,
+                subject=name,
+                details=details,
+                at=at,
+                sameness=self._wanted.intent.symbol,
             )
 
         await shared.ledger.write(write_and_stop)

@@ -27,6 +27,7 @@ from engine.decisions.sizing import TAKER_FEE_BPS
 from engine.domain.holding import PendingEntry
 from engine.domain.identifiers import Symbol
 from engine.domain.outcome import Outcome, OutcomeCode
+from engine.domain.readiness import Readiness
 from engine.domain.signal import Action, Signal
 from engine.domain.subscription import Subscription, strictest
 from engine.ledger.claims import Claim
@@ -75,7 +76,9 @@ async def enter(lanes: Lanes, leg: WaitingLeg) -> None:
         kept = False
         try:
             with shared.entering():
-                kept = await _send(lanes, leg, signal, subscription, plan)
+                kept = await _send(
+                    lanes, leg=leg, signal=signal, subscription=subscription, plan=plan
+                )
         finally:
             if not kept:
                 account.release(leg.copy, proven=False)
@@ -90,7 +93,11 @@ async def _context(
     # Before the holdings are read: an exit that ends between the two statements is seen in one of
     # them.
     exiting = is_exiting_before(
-        shared.ledger.db, leg.account, leg.strategy, leg.symbol, signal.entry_key
+        shared.ledger.db,
+        account=leg.account,
+        strategy=leg.strategy,
+        symbol=leg.symbol,
+        before=signal.entry_key,
     )
     here, anywhere = account.reading_after_exits(leg.symbol)
     if here is Reading.SOON_AFTER:
@@ -143,7 +150,7 @@ def _may_be_read_in_time(lanes: Lanes, signal: Signal) -> bool:
     shared = lanes.account.shared
     young_until = signal.decided_at + timedelta(seconds=shared.pace.entry_age_s - READ_MARGIN_S)
     return (
-        lanes.account.problem_may_pass
+        lanes.account.readiness is Readiness.FAILED
         and not lanes.account.foreign
         and shared.clock.now() < young_until
     )
@@ -152,13 +159,13 @@ def _may_be_read_in_time(lanes: Lanes, signal: Signal) -> bool:
 def _reserve(lanes: Lanes, leg: WaitingLeg, plan: EntryPlan) -> None:
     intent = plan.intent
     entry = PendingEntry(
-        leg.copy,
-        leg.symbol,
-        leg.strategy,
-        intent.position_side,
-        intent.quantity,
-        plan.notional,
-        plan.margin,
+        copy=leg.copy,
+        symbol=leg.symbol,
+        strategy=leg.strategy,
+        side=intent.position_side,
+        quantity=intent.quantity,
+        notional=plan.notional,
+        margin=plan.margin,
     )
     lanes.account.reserve(entry)
 
@@ -196,7 +203,12 @@ async def _send(
         stands = takes_entries(shared.subscription(leg.subscription))
         return (
             last_line_entry(
-                signal, goal, switches, entry_age_s, shared.clock.now(), lanes.waited_for(leg)
+                signal,
+                goal_key=goal,
+                switches=switches,
+                entry_age_s=entry_age_s,
+                now=shared.clock.now(),
+                waited_for=lanes.waited_for(leg),
             )
             or stands
         )
@@ -217,7 +229,9 @@ async def _send(
         at=shared.clock.now(),
         adds=signal.draft.action is Action.ADD,
     )
-    done = await send(lanes, leg, session, wanted, last_line, ENTRY_RETRY_S)
+    done = await send(
+        lanes, leg=leg, session=session, wanted=wanted, last_line=last_line, retry_s=ENTRY_RETRY_S
+    )
     if done is None or done.state in (AttemptState.NEW, AttemptState.REJECTED, *_NEVER_SENT):
         return False
     if done.state.is_terminal:

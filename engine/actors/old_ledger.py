@@ -100,7 +100,9 @@ class OldLedger:
             )
             at = account.shared.clock.now()
             await account.shared.ledger.write(
-                lambda db: stand_still(db, account.id, account.name, cause, at)
+                lambda db: stand_still(
+                    db, account=account.id, name=account.name, cause=cause, at=at
+                )
             )
         return True
 
@@ -192,7 +194,14 @@ class OldLedger:
                     raise Changed(f"{account.name}: {each.symbol} changed since its plan was made")
                 self._reconciler.shrink(each, at, db)
             elif isinstance(each, ForeignOrders | LostOrders):
-                accept_foreign(db, account.id, account.name, each.exchange_order_ids, by, at)
+                accept_foreign(
+                    db,
+                    account=account.id,
+                    name=account.name,
+                    exchange_order_ids=each.exchange_order_ids,
+                    by=by,
+                    at=at,
+                )
 
 
 def _orders(count: int) -> str:

@@ -357,11 +357,18 @@ class Resolver:
         }
 
         def prove(db: Database) -> None:
-            complete(db, attempt.id, report, outcome, at, again)
+            complete(
+                db, attempt_id=attempt.id, report=report, outcome=outcome, at=at, retry_at=again
+            )
             also(db)
             if found_late:
                 raise_alert(
-                    db, AlertCode.ORDER_FOUND_LATE, account.name, numbers, at, str(attempt.id)
+                    db,
+                    code=AlertCode.ORDER_FOUND_LATE,
+                    subject=account.name,
+                    details=numbers,
+                    at=at,
+                    sameness=str(attempt.id),
                 )
 
         await shared.ledger.write(prove)
@@ -389,7 +396,15 @@ class Resolver:
         outcome = Outcome(OutcomeCode.REJECTED, {"reason": cause})
         again = at + timedelta(seconds=CLOSE_AGAIN_S)
         await self._account.shared.ledger.write(
-            lambda db: end(db, attempt.id, AttemptState.REJECTED, outcome, cause, at, again)
+            lambda db: end(
+                db,
+                attempt_id=attempt.id,
+                state=AttemptState.REJECTED,
+                outcome=outcome,
+                cause=cause,
+                at=at,
+                retry_at=again,
+            )
         )
         await self._reader.try_to_read()  # the reading lowers the share by what was closed
         self._account.wake()
@@ -441,8 +456,22 @@ class Resolver:
 
         def give_up(db: Database) -> None:
             # One transaction: whoever ends this task between the two would leave nobody told.
-            end(db, attempt.id, AttemptState.NOT_CONFIRMED, outcome, attempt.cause, at)
-            raise_alert(db, AlertCode.ORDER_NOT_CONFIRMED, account.name, told, at, str(attempt.id))
+            end(
+                db,
+                attempt_id=attempt.id,
+                state=AttemptState.NOT_CONFIRMED,
+                outcome=outcome,
+                cause=attempt.cause,
+                at=at,
+            )
+            raise_alert(
+                db,
+                code=AlertCode.ORDER_NOT_CONFIRMED,
+                subject=account.name,
+                details=told,
+                at=at,
+                sameness=str(attempt.id),
+            )
 
         await shared.ledger.write(give_up)
         if not attempt.is_entry:

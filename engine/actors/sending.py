@@ -60,7 +60,12 @@ async def send(
             line = LastLine(account, wanted, made, last_line)
             answer = await session.place(wanted.intent, line.check, written)
             result = attempt_result(
-                made, wanted.intent, answer, retry_s, shared.clock.now(), residue_kinds
+                made,
+                intent=wanted.intent,
+                answer=answer,
+                retry_s=retry_s,
+                at=shared.clock.now(),
+                residue_kinds=residue_kinds,
             )
             await line.record(partial(_record, account, leg, result, shared.clock.now()))
     finally:
@@ -75,7 +80,14 @@ def _record(
 ) -> None:
     result.write(db)
     if result.residue is not None:
-        raise_alert(db, AlertCode.RESIDUE, account.name, result.residue.numbers, at, leg.symbol)
+        raise_alert(
+            db,
+            code=AlertCode.RESIDUE,
+            subject=account.name,
+            details=result.residue.numbers,
+            at=at,
+            sameness=leg.symbol,
+        )
 
 
 def witness(account: Account, leg: WaitingLeg) -> tuple[str, ...]:

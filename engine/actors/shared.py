@@ -148,4 +148,8 @@ class Shared:
         ``raise_alert``.
         """
         at = self.clock.now()
-        await self.ledger.write(lambda db: raise_alert(db, code, subject, details, at, sameness))
+        await self.ledger.write(
+            lambda db: raise_alert(
+                db, code=code, subject=subject, details=details, at=at, sameness=sameness
+            )
+        )

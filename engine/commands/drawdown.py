@@ -43,7 +43,7 @@ async def _reset_drawdown(context: EngineContext, params: dict[str, Any]) -> dic
         was = begin_peak_anew(db, account.id, worth)
         if was is not None:
             data = {"drawdown": "reset", "was": plain(was), "note": note, "by": by}
-            write_event(db, "decision", name, dict(data), at)
+            write_event(db, kind="decision", subject=name, data=dict(data), at=at)
             record(db, by, "drawdown_reset", name, data)
         return was
 

@@ -122,7 +122,7 @@ async def _confirm(context: EngineContext, params: dict[str, Any]) -> dict[str, 
         for task, plan in found.items():
             if not isinstance(plan, str):
                 task.write_plan(plan, by, at, db)
-        ended = end_stillness(db, still, unread, by, at)
+        ended = end_stillness(db, was=still, keep=unread, by=by, at=at)
         record(
             db,
             by,

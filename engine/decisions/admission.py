@@ -41,11 +41,11 @@ def read_scope(symbols: frozenset[Symbol], settings: Mapping[str, object]) -> Sc
     """
     end, pace = settings.get("expires_at"), settings.get("entries_per_minute")
     return Scope(
-        symbols,
-        frozenset(Symbol(each) for each in _words(settings, "symbols")),
-        frozenset(_words(settings, "actions")),
-        datetime.fromisoformat(end) if isinstance(end, str) else None,
-        pace if isinstance(pace, int) else None,
+        symbols=symbols,
+        only=frozenset(Symbol(each) for each in _words(settings, "symbols")),
+        actions=frozenset(_words(settings, "actions")),
+        expires_at=datetime.fromisoformat(end) if isinstance(end, str) else None,
+        entries_per_minute=pace if isinstance(pace, int) else None,
     )
 
 

@@ -177,14 +177,14 @@ def _check(ours: ClosedParts, row: ClosedPosition) -> TradeCheck:
             or abs(EXACT.subtract(row.result, ours.gross)) <= TOLERANCE * len(ours.trades)
         )
     return TradeCheck(
-        row.position_id,
-        row.symbol,
-        ours.trades,
-        price,
-        row.exit_price,
-        ours.gross,
-        row.result,
-        agrees,
+        position_id=row.position_id,
+        symbol=row.symbol,
+        trades=ours.trades,
+        exit_price=price,
+        exit_price_there=row.exit_price,
+        result=ours.gross,
+        result_there=row.result,
+        agrees=agrees,
     )
 
 

@@ -192,12 +192,12 @@ def _told_by(fill: UnsettledFill, rows: Sequence[OrderReport], waits_for_positio
         cause = Cause.OWNER
     newest = max(rows, key=lambda each: each.created_at)
     return Told(
-        fill.id,
-        _average(rows),
-        fee,
-        cause,
-        rows[0].exchange_order_id if len(rows) == 1 else None,
-        _within(fill, newest.created_at),
+        fill=fill.id,
+        price=_average(rows),
+        fee=fee,
+        cause=cause,
+        order_id=rows[0].exchange_order_id if len(rows) == 1 else None,
+        at=_within(fill, newest.created_at),
     )
 
 
@@ -249,7 +249,16 @@ def explain_by_positions(
             or (row.order_id if each.price is None and price is not None else None)
             or None
         )
-        told.append(Told(each.id, price, None, cause, order, _within(each, row.closed_at)))
+        told.append(
+            Told(
+                fill=each.id,
+                price=price,
+                fee=None,
+                cause=cause,
+                order_id=order,
+                at=_within(each, row.closed_at),
+            )
+        )
     return told
 
 
@@ -352,20 +361,28 @@ def own_changes(
         now = ZERO if position is None else max(ZERO, EXACT.subtract(position.quantity, share))
         if before is not None and (position is None or position.side is not before.side):
             changes.append(
-                OwnChange(symbol, before.side, False, before.quantity, None, "", position is None)
+                OwnChange(
+                    symbol=symbol,
+                    side=before.side,
+                    is_entry=False,
+                    quantity=before.quantity,
+                    entry_price=None,
+                    position_id="",
+                    ends_position=position is None,
+                )
             )
             before = None
         more = EXACT.subtract(now, ZERO if before is None else before.quantity)
         if position is not None and more:
             changes.append(
                 OwnChange(
-                    symbol,
-                    position.side,
-                    more > 0,
-                    abs(more),
-                    position.entry_price,
-                    position.id,
-                    False,
+                    symbol=symbol,
+                    side=position.side,
+                    is_entry=more > 0,
+                    quantity=abs(more),
+                    entry_price=position.entry_price,
+                    position_id=position.id,
+                    ends_position=False,
                 )
             )
     return changes

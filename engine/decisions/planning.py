@@ -332,11 +332,11 @@ def _changed_meanwhile(context: EntryContext) -> Outcome | None:
     waited_for = EXIT_FIRST if context.is_exiting else context.waited_for
     return last_line_entry(
         context.signal,
-        context.goal_key,
-        context.switches,
-        age_limit_s(context.entry_age_s, context.limits),
-        context.now,
-        waited_for,
+        goal_key=context.goal_key,
+        switches=context.switches,
+        entry_age_s=age_limit_s(context.entry_age_s, context.limits),
+        now=context.now,
+        waited_for=waited_for,
     )
 
 
@@ -533,12 +533,20 @@ def _sized(context: EntryContext, account: AccountView) -> _Order | Outcome:
     if slipped is not None:
         return slipped
     price = sizing_price(context.side, limit, quote.last)
-    quantity = _quantity(context, account, instrument, leverage, price)
+    quantity = _quantity(
+        context, account=account, instrument=instrument, leverage=leverage, price=price
+    )
     if isinstance(quantity, Outcome):
         return quantity
     return _protected(
         context,
-        _Order(instrument, leverage, price, limit, quantity),
+        _Order(
+            instrument=instrument,
+            leverage=leverage,
+            price=price,
+            limit_price=limit,
+            quantity=quantity,
+        ),
         execution_price(context.side, limit, quote.last),
     )
 
@@ -605,7 +613,11 @@ def _quantity(
 ) -> Quantity | Outcome:
     draft, policy = context.signal.draft, context.subscription.policy
     basis = SizingBasis(
-        leverage, price, draft.size.quantity, equity(account.report), draft.stop_loss
+        leverage=leverage,
+        price=price,
+        master_quantity=draft.size.quantity,
+        equity=equity(account.report),
+        stop=draft.stop_loss,
     )
     raw = raw_quantity(policy.sizing, basis)
     if isinstance(raw, Missing):
@@ -660,13 +672,13 @@ def _protected(context: EntryContext, order: _Order, executes_at: Price) -> _Ord
     ):
         return _wrong_side("take profit", draft.take_profit, executes_at)
     return _Order(
-        order.instrument,
-        order.leverage,
-        order.price,
-        order.limit_price,
-        order.quantity,
-        stop,
-        target,
+        instrument=order.instrument,
+        leverage=order.leverage,
+        price=order.price,
+        limit_price=order.limit_price,
+        quantity=order.quantity,
+        stop_loss=stop,
+        take_profit=target,
     )
 
 
@@ -684,12 +696,12 @@ def _over_limits(
     symbol, entry = context.signal.draft.symbol, order.carried
     over = broken_cap(
         context.limits,
-        symbol,
-        entry,
-        account.holdings,
-        account.report,
-        account.pending,
-        context.currency,
+        symbol=symbol,
+        entry=entry,
+        holdings=account.holdings,
+        report=account.report,
+        pending=account.pending,
+        currency=context.currency,
     )
     lost = lost_too_much(context.limits, account.report, context.day, context.currency)
     refused = (

@@ -331,13 +331,19 @@ def _need(need: SymbolNeed, facts: Facts) -> CheckItem:
     told = (
         f"at {plain(need.quote.last)} and leverage {plain(leverage)} the smallest entry is {needs}"
     )
-    return _sized(need, about, told, smallest, facts)
+    return _sized(need, about=about, told=told, smallest=smallest, facts=facts)
 
 
 def _sized(need: SymbolNeed, about: str, told: str, smallest: Quantity, facts: Facts) -> CheckItem:
     assert need.instrument is not None and need.quote is not None, "checked by the caller"  # noqa: PT018 - one condition for the reader
     worth = Money(ZERO) if facts.report is None else equity(facts.report)
-    basis = SizingBasis(leverage_of(need.policy.leverage, None), need.quote.last, None, worth, None)
+    basis = SizingBasis(
+        leverage=leverage_of(need.policy.leverage, None),
+        price=need.quote.last,
+        master_quantity=None,
+        equity=worth,
+        stop=None,
+    )
     found = raw_quantity(need.policy.sizing, basis)
     raw = (
         None if isinstance(found, Missing) else found

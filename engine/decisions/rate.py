@@ -154,7 +154,13 @@ class RatePools:
         """Count ``cost`` units of ``pool``; see ``reserve`` of this module for the rules and
         errors.
         """
-        answer = reserve(self._pools.get(pool), limit, cost, burst_share(limit, priority), now)
+        answer = reserve(
+            self._pools.get(pool),
+            limit=limit,
+            cost=cost,
+            share=burst_share(limit, priority),
+            now=now,
+        )
         if isinstance(answer, Refused):
             return answer
         self._pools[pool], granted = answer

@@ -137,7 +137,17 @@ def reconcile(
     shrunk = [
         found
         for each, exits in settled_now
-        if (found := _shrunk(each, report, exits, closed_ids, replaced, lost)) is not None
+        if (
+            found := _shrunk(
+                each,
+                report=report,
+                is_exiting=exits,
+                closed_ids=closed_ids,
+                replaced=replaced,
+                lost=lost,
+            )
+        )
+        is not None
     ]
     resting = {
         each.exchange_order_id
@@ -148,7 +158,9 @@ def reconcile(
     return (
         *shrunk,
         *([ForeignOrders(tuple(foreign))] if foreign else []),
-        *_own_positions(settled, report, busy, closed_ids, replaced, lost),
+        *_own_positions(
+            settled, report=report, busy=busy, closed_ids=closed_ids, replaced=replaced, lost=lost
+        ),
         *(
             [
                 LostOrders(
@@ -209,7 +221,14 @@ def _shrunk(
             if min(steps) < holding.share
             else ""
         )
-    return ShareShrunk(holding.symbol, holding.strategy, holding.share, there, cause, detached)
+    return ShareShrunk(
+        symbol=holding.symbol,
+        strategy=holding.strategy,
+        share_from=holding.share,
+        share_to=there,
+        cause=cause,
+        detached=detached,
+    )
 
 
 def _through(

@@ -86,7 +86,14 @@ def fold(held: Open | None, fill: Fill) -> tuple[Open | None, Trade | None]:
 def _grown(held: Open | None, fill: Fill) -> Open:
     cost = _times(fill.quantity, fill.price)
     if held is None or held.side is not fill.side:
-        return Open(fill.side, fill.quantity, cost, fill.fee, fill.at, fill.state)
+        return Open(
+            side=fill.side,
+            quantity=fill.quantity,
+            cost=cost,
+            fees=fill.fee,
+            opened_at=fill.at,
+            state=fill.state,
+        )
     return replace(
         held,
         quantity=EXACT.add(held.quantity, fill.quantity),
@@ -105,17 +112,17 @@ def _closed(held: Open, fill: Fill) -> tuple[Open | None, Trade]:
     brought = _times(quantity, fill.price)
     gross = _less(brought, cost) if held.side is PositionSide.LONG else _less(cost, brought)
     trade = Trade(
-        held.side,
-        quantity,
-        part(cost, Decimal(1), quantity),
-        fill.price,
-        _plus(entry_fee, exit_fee),
-        gross,
-        held.opened_at,
-        fill.at,
-        fill.id,
-        fill.cause,
-        worst(held.state, fill.state),
+        side=held.side,
+        quantity=quantity,
+        entry_price=part(cost, Decimal(1), quantity),
+        exit_price=fill.price,
+        fees=_plus(entry_fee, exit_fee),
+        gross=gross,
+        opened_at=held.opened_at,
+        closed_at=fill.at,
+        fill=fill.id,
+        cause=fill.cause,
+        state=worst(held.state, fill.state),
     )
     if whole:
         return None, trade

@@ -76,9 +76,16 @@ def change_share(db: apsw.Connection, held: Holding, change: Change) -> Holding:
     fill = replace(
         change, quantity=quantity, fee=fee, position_id=change.position_id or held.position_id
     )
-    booked = write_fill(db, held.account, held.strategy, held.symbol, held.side, fill)
+    booked = write_fill(
+        db,
+        account=held.account,
+        strategy=held.strategy,
+        symbol=held.symbol,
+        side=held.side,
+        change=fill,
+    )
     if booked != share:
-        _tell_difference(db, held, booked, share, change.at)
+        _tell_difference(db, held=held, booked=booked, share=share, at=change.at)
     return after
 
 
@@ -89,11 +96,11 @@ def _tell_difference(
     details = {"symbol": held.symbol, "booked": plain(booked), "share": plain(share)}
     raise_alert(
         db,
-        AlertCode.BOOKS_DIFFER,
-        str(held.account if row is None else row[0]),
-        details,
-        at,
-        held.symbol,
+        code=AlertCode.BOOKS_DIFFER,
+        subject=str(held.account if row is None else row[0]),
+        details=details,
+        at=at,
+        sameness=held.symbol,
     )
 
 
@@ -245,7 +252,13 @@ def note_order_fee(db: apsw.Connection, attempt: int, fee: Decimal) -> None:
     row = fetch_one(db, "SELECT account_id, fee, claimed_us FROM attempt WHERE id = ?", (attempt,))
     if row is not None and Decimal(row[1]) != fee:
         db.execute("UPDATE attempt SET fee = ? WHERE id = ?", (plain(fee), attempt))
-        add_since(db, row[0], Line.ORDER_FEES, EXACT.subtract(fee, Decimal(row[1])), row[2])
+        add_since(
+            db,
+            account=row[0],
+            line=Line.ORDER_FEES,
+            amount=EXACT.subtract(fee, Decimal(row[1])),
+            at_us=row[2],
+        )
 
 
 def _price_of_rest(rows: list[Row], filled: Decimal, average: Decimal) -> Decimal | None:
@@ -291,7 +304,13 @@ def bind_outside(db: apsw.Connection, held: Holding, change: Change) -> None:
             if (
                 known is not None and change.fee is not None
             ):  # it came with the same order, which counts as ours by now
-                add_since(db, held.account, Line.ORDER_FEES, -Decimal(known), seen_us)
+                add_since(
+                    db,
+                    account=held.account,
+                    line=Line.ORDER_FEES,
+                    amount=-Decimal(known),
+                    at_us=seen_us,
+                )
             left = EXACT.subtract(left, Decimal(quantity))
             fee = part(change.fee, Decimal(quantity), change.quantity)
             tell_fill(

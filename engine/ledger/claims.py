@@ -159,7 +159,9 @@ def _entry_refused(db: apsw.Connection, wanted: Claim) -> NotClaimed | None:
     symbol = wanted.intent.symbol
     if goal_key(db, wanted.account, wanted.strategy, symbol) >= wanted.order_key:
         return NotClaimed(Outcome(OutcomeCode.SKIPPED_SUPERSEDED, {"symbol": symbol}))
-    if is_exiting_before(db, wanted.account, wanted.strategy, symbol, wanted.order_key):
+    if is_exiting_before(
+        db, account=wanted.account, strategy=wanted.strategy, symbol=symbol, before=wanted.order_key
+    ):
         return NotClaimed(
             None
         )  # recorded while this entry was on its way here: planned again, it waits

@@ -98,7 +98,7 @@ def _tell(db: apsw.Connection, new: NewDelivery) -> None:
         (new.endpoint,),
     )
     if row is not None:
-        write_pulse(db, "delivery", f"strategy {row[0]}", {}, new.at)
+        write_pulse(db, kind="delivery", subject=f"strategy {row[0]}", data={}, at=new.at)
 
 
 _PRUNE: Final = (
@@ -147,11 +147,11 @@ def ingress(db: apsw.Connection, since: datetime) -> Ingress:
     kinds = Counter(row[1] for row in within)
     taken, repeated = kinds["accepted"], kinds["duplicate"]
     return Ingress(
-        taken,
-        repeated,
-        len(within) - taken - repeated,
-        from_us(rows[0][0]) if rows else None,
-        round(median(row[2] for row in within) / 1000, 1) if within else None,
+        taken=taken,
+        repeated=repeated,
+        refused=len(within) - taken - repeated,
+        last_at=from_us(rows[0][0]) if rows else None,
+        p50_ms=round(median(row[2] for row in within) / 1000, 1) if within else None,
     )
 
 

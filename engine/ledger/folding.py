@@ -97,15 +97,15 @@ def _fill(row: Row) -> Fill:
     net = fee if fee is None or rebate is None else EXACT.add(fee, rebate)
     cause = None if row[11] is None else Cause(row[11])
     return Fill(
-        PositionSide(row[3]),
-        bool(row[4]),
-        Decimal(row[5]),
-        price,
-        net,
-        from_us(row[9]),
-        row[10],
-        cause,
-        BookState(row[12]),
+        side=PositionSide(row[3]),
+        is_entry=bool(row[4]),
+        quantity=Decimal(row[5]),
+        price=price,
+        fee=net,
+        at=from_us(row[9]),
+        id=row[10],
+        cause=cause,
+        state=BookState(row[12]),
     )
 
 
@@ -162,7 +162,13 @@ class _Days:
         """
         _, closed_us, state, result, fees, gross = row
         line = Line.OWNER if self._strategy == OWNER else Line.RESULTS
-        add_since(self._db, self._account, line, sign * Decimal(gross or 0), closed_us)
+        add_since(
+            self._db,
+            account=self._account,
+            line=line,
+            amount=sign * Decimal(gross or 0),
+            at_us=closed_us,
+        )
         if self._strategy == OWNER:
             return
         day = from_us(closed_us).date().isoformat()

@@ -61,7 +61,9 @@ def record_funding(db: apsw.Connection, account: AccountId, rows: Iterable[Fundi
         )
         if db.changes():
             new += strategy != OWNER
-            add_since(db, account, Line.FUNDING, each.amount, to_us(each.at))
+            add_since(
+                db, account=account, line=Line.FUNDING, amount=each.amount, at_us=to_us(each.at)
+            )
     return new
 
 

@@ -125,8 +125,22 @@ def factor(db: apsw.Connection, identifier: PersonId) -> FactorRow:
         (identifier,),
     )
     if row is None:
-        return FactorRow(None, None, None, 0, None, 0)
-    return FactorRow(row[0], _time(row[1]), row[2], row[3], _time(row[4]), row[5])
+        return FactorRow(
+            password=None,
+            password_at=None,
+            totp_sealed=None,
+            totp_version=0,
+            totp_at=None,
+            totp_step=0,
+        )
+    return FactorRow(
+        password=row[0],
+        password_at=_time(row[1]),
+        totp_sealed=row[2],
+        totp_version=row[3],
+        totp_at=_time(row[4]),
+        totp_step=row[5],
+    )
 
 
 def _time(us: int | None) -> datetime | None:
@@ -280,7 +294,11 @@ def master_requests(db: apsw.Connection, identifier: PersonId | None = None) -> 
     )
     return [
         MasterRequest(
-            PersonId(r[0]), r[1], r[2], from_us(r[3]), None if r[4] is None else bool(r[4])
+            person=PersonId(r[0]),
+            name=r[1],
+            note=r[2],
+            at=from_us(r[3]),
+            granted=None if r[4] is None else bool(r[4]),
         )
         for r in rows
     ]

@@ -94,7 +94,13 @@ def record_signal(db: apsw.Connection, new: NewSignal) -> Recorded:
             raise DedupeConflict(
                 "this idempotency id was used before with another content; send a new id"
             )
-        return Recorded(SignalId(known[0]), ReceiptId(known[1]), False, known[3], known[4])
+        return Recorded(
+            id=SignalId(known[0]),
+            receipt=ReceiptId(known[1]),
+            is_new=False,
+            copies=known[3],
+            not_mirrored=known[4],
+        )
     if known is not None and new.draft.action is Action.REVERSE:
         new = replace(new, draft=new.draft.closing_half)
     new = replace(new, draft=_as_it_stands(db, new.strategy, new.draft))
@@ -114,7 +120,7 @@ def record_signal(db: apsw.Connection, new: NewSignal) -> Recorded:
         "INSERT INTO copy (id, signal_number, account_id, subscription_id) VALUES (?, ?, ?, ?)",
         [(copy, number, account, subscription) for copy, subscription, account in copies],
     )
-    not_mirrored = _why_not_mirrored(db, new, number, place, len(copies))
+    not_mirrored = _why_not_mirrored(db, new=new, number=number, place=place, copies=len(copies))
     if new.draft.action.ends_older_entries and not new.draft.is_test:
         _supersede(db, new, key)
         _set_goals(db, new, key, [account for _, _, account in copies])
@@ -139,8 +145,10 @@ def record_signal(db: apsw.Connection, new: NewSignal) -> Recorded:
     if place.is_late:
         superseded = Outcome(OutcomeCode.SKIPPED_SUPERSEDED, {"symbol": new.draft.symbol})
         for copy, _, _ in copies:
-            conclude(db, copy, len(kinds), superseded, new.received_at)
-    return Recorded(new.id, new.receipt, True, len(copies), not_mirrored)
+            conclude(db, copy=copy, leg=len(kinds), outcome=superseded, at=new.received_at)
+    return Recorded(
+        id=new.id, receipt=new.receipt, is_new=True, copies=len(copies), not_mirrored=not_mirrored
+    )
 
 
 def turns(db: apsw.Connection, strategy: StrategyId, draft: SignalDraft) -> bool:
@@ -168,7 +176,13 @@ def _why_not_mirrored(
         return None
     age_s = (new.received_at - new.decided_at).total_seconds()
     reach = reach_of(
-        db, new.strategy, new.draft.symbol, place.key, copies, age_s, is_late=place.is_late
+        db,
+        strategy=new.strategy,
+        symbol=new.draft.symbol,
+        key=place.key,
+        copies=copies,
+        age_s=age_s,
+        is_late=place.is_late,
     )
     why = why_not_mirrored(new.draft, age_s, new.circumstances, reach)
     if why is not None:
@@ -258,7 +272,13 @@ def _insert_signal(db: apsw.Connection, new: NewSignal) -> tuple[int, Place]:
     db.execute("UPDATE strategy SET signals = signals + 1 WHERE id = ?", (new.strategy,))
     told_at = new.decided_at if new.is_told else None
     unplaced = Unplaced(
-        new.strategy, new.origin, new.draft, new.decided_at, told_at, number, new.received_at
+        strategy=new.strategy,
+        origin=new.origin,
+        draft=new.draft,
+        at=new.decided_at,
+        told_at=told_at,
+        number=number,
+        received_at=new.received_at,
     )
     place = find_place(db, unplaced)
     db.execute(
@@ -278,11 +298,11 @@ def _tell_restart(db: apsw.Connection, new: NewSignal, greatest: int) -> None:
     details = {"seq": str(new.draft.seq), "greatest": str(greatest), "symbol": new.draft.symbol}
     raise_alert(
         db,
-        AlertCode.NUMBERING_RESTARTED,
-        new.strategy if row is None else row[0],
-        details,
-        new.received_at,
-        new.origin,
+        code=AlertCode.NUMBERING_RESTARTED,
+        subject=new.strategy if row is None else row[0],
+        details=details,
+        at=new.received_at,
+        sameness=new.origin,
     )
 
 
@@ -299,10 +319,10 @@ def _supersede(db: apsw.Connection, new: NewSignal, key: OrderKey) -> None:
     ):
         conclude(
             db,
-            CopyId(copy),
-            leg,
-            Outcome(OutcomeCode.SKIPPED_SUPERSEDED, {"symbol": new.draft.symbol}),
-            new.received_at,
+            copy=CopyId(copy),
+            leg=leg,
+            outcome=Outcome(OutcomeCode.SKIPPED_SUPERSEDED, {"symbol": new.draft.symbol}),
+            at=new.received_at,
         )
 
 
@@ -326,11 +346,11 @@ def read_signal(db: apsw.Connection, number: int) -> Signal:
     if row is None:
         raise LookupError(f"the ledger has no signal number {number}")
     return Signal(
-        SignalId(row[0]),
-        row[1],
-        StrategyId(row[2]),
-        read_draft(row[3]),
-        OrderKey(row[4]),
-        from_us(row[5]),
-        from_us(row[6]),
+        id=SignalId(row[0]),
+        number=row[1],
+        strategy=StrategyId(row[2]),
+        draft=read_draft(row[3]),
+        order_key=OrderKey(row[4]),
+        decided_at=from_us(row[5]),
+        received_at=from_us(row[6]),
     )

@@ -75,7 +75,12 @@ def stand_still(
     if not db.changes():
         return False
     raise_alert(
-        db, AlertCode.STANDS_STILL, name or "this place", {"cause": cause}, at, str(to_us(at))
+        db,
+        code=AlertCode.STANDS_STILL,
+        subject=name or "this place",
+        details={"cause": cause},
+        at=at,
+        sameness=str(to_us(at)),
     )
     return True
 
@@ -106,10 +111,14 @@ def end_stillness(
     )
     for copy, number in rows:
         if _stood_still(db, CopyId(copy), was):
-            conclude(db, CopyId(copy), number, killed, at)
+            conclude(db, copy=CopyId(copy), leg=number, outcome=killed, at=at)
             ended += 1
     write_event(
-        db, "decision", "restore", {"restore": "confirmed", "by": by, "entries_ended": ended}, at
+        db,
+        kind="decision",
+        subject="restore",
+        data={"restore": "confirmed", "by": by, "entries_ended": ended},
+        at=at,
     )
     return ended
 

@@ -51,13 +51,13 @@ def read_wallet(db: apsw.Connection, account: AccountId) -> Wallet | None:
     if row is None:
         return None
     return Wallet(
-        from_us(row[0]),
-        Decimal(row[1]),
-        from_us(row[2]),
-        Decimal(row[3]),
-        Decimal(row[4]),
-        Decimal(row[5]),
-        from_us(row[6]),
+        since=from_us(row[0]),
+        baseline=Decimal(row[1]),
+        quiet_at=from_us(row[2]),
+        rounding=Decimal(row[3]),
+        cash=Decimal(row[4]),
+        worth=Decimal(row[5]),
+        read_at=from_us(row[6]),
     )
 
 
@@ -207,7 +207,7 @@ def drop_rows_of(db: apsw.Connection, fill: int) -> None:
     for row, account, kind, amount in fetch_all(
         db, "SELECT id, account_id, kind, amount FROM wallet_row WHERE fill_id = ?", (fill,)
     ):
-        drop_row(db, account, row, Line(kind), Decimal(amount))
+        drop_row(db, account=account, row=row, kind=Line(kind), amount=Decimal(amount))
 
 
 _ROWS = (
@@ -218,7 +218,13 @@ _ROWS = (
 
 def _row(row: Row) -> WalletRow:
     return WalletRow(
-        row[0], Line(row[1]), Decimal(row[2]), from_us(row[3]), from_us(row[4]), row[5], row[6]
+        id=row[0],
+        kind=Line(row[1]),
+        amount=Decimal(row[2]),
+        since=from_us(row[3]),
+        until=from_us(row[4]),
+        fill=row[5],
+        position_id=row[6],
     )
 
 
@@ -271,7 +277,7 @@ def note_unexplained(
             and row.fill is None
             and abs(EXACT.add(row.amount, amount)) <= TOLERANCE
         ):
-            drop_row(db, account, row.id, row.kind, row.amount)
+            drop_row(db, account=account, row=row.id, kind=row.kind, amount=row.amount)
             return
     untold = fetch_all(
         db,
@@ -283,11 +289,11 @@ def note_unexplained(
     )
     add_row(
         db,
-        account,
-        Line.UNEXPLAINED,
-        amount,
-        since,
-        until,
+        account=account,
+        kind=Line.UNEXPLAINED,
+        amount=amount,
+        since=since,
+        until=until,
         fill=untold[0][0] if len(untold) == 1 else None,
     )
 
@@ -320,11 +326,11 @@ def note_unseen(
         ):
             add_row(
                 db,
-                account,
-                Line.OWNER,
-                each.result,
-                each.opened_at,
-                max(until, each.closed_at),
+                account=account,
+                kind=Line.OWNER,
+                amount=each.result,
+                since=each.opened_at,
+                until=max(until, each.closed_at),
                 position_id=each.position_id,
             )
             new += 1

@@ -27,7 +27,12 @@ async def needs_now(
         quote = await feed.quote(symbol, price_age_s)
         found.append(
             SymbolNeed(
-                symbol, strategy, policy, feed.instrument(symbol), quote, feed.knows_contracts
+                symbol=symbol,
+                strategy=strategy,
+                policy=policy,
+                instrument=feed.instrument(symbol),
+                quote=quote,
+                contracts_known=feed.knows_contracts,
             )
         )
     return found

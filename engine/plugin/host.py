@@ -209,13 +209,13 @@ def _load(
             + " with @hookimpl and call register in it"
         )
     return LoadedPlugin(
-        source.name,
-        source.distribution,
-        source.version,
-        tuple(provides),
-        merged,
-        defaults,
-        _code(source),
+        name=source.name,
+        distribution=source.distribution,
+        version=source.version,
+        provides=tuple(provides),
+        settings=merged,
+        defaults=defaults,
+        code=_code(source),
     )
 
 

@@ -119,7 +119,14 @@ def apply_declarations(
 
     ``webhook_address`` is how bots reach this place, such as ``https://copy.example.org``.
     """
-    run = _Run(db, vault, plugins, now, webhook_address, people.declared(db))
+    run = _Run(
+        db=db,
+        vault=vault,
+        plugins=plugins,
+        now=now,
+        webhook_address=webhook_address,
+        declared=people.declared(db),
+    )
     for name in wanted.masters:
         run.master(name)
     shown = [run.strategy(each) for each in wanted.strategies]
@@ -131,12 +138,12 @@ def apply_declarations(
     people.set_declared(db, run.remembered)
     pairs = tuple((each.follower, each.strategy) for each in wanted.subscriptions)
     return ProvisionResult(
-        tuple(shown),
-        len(wanted.followers),
-        run.created,
-        tuple(run.updated),
-        tuple(run.differences),
-        pairs,
+        strategies=tuple(shown),
+        followers=len(wanted.followers),
+        created=run.created,
+        updated=tuple(run.updated),
+        differences=tuple(run.differences),
+        subscriptions=pairs,
     )
 
 
@@ -313,9 +320,21 @@ class _Run:
         person = new_person(self.vault, _person_of(wanted))
         people.insert_person(self.db, person.name, person.key, self.now)
         account = AccountId(f"acc_{secrets.token_hex(16)}")
-        sealed = seal_credentials(self.vault, person.key, account, 1, wanted.credentials)
+        sealed = seal_credentials(
+            self.vault,
+            key=person.key,
+            account=account,
+            row_version=1,
+            credentials=wanted.credentials,
+        )
         row = AccountRow(
-            account, wanted.name, person.id, wanted.exchange, wanted.environment.value, sealed, 1
+            id=account,
+            name=wanted.name,
+            person=person.id,
+            exchange=wanted.exchange,
+            environment=wanted.environment.value,
+            sealed=sealed,
+            row_version=1,
         )
         people.insert_account(self.db, row, self.now)
         print_ = credentials_print(self.vault, wanted.exchange, wanted.credentials)
@@ -336,10 +355,10 @@ class _Run:
             version = row.row_version + 1
             sealed = seal_credentials(
                 self.vault,
-                people.person_key(self.db, row.person),
-                row.id,
-                version,
-                wanted.credentials,
+                key=people.person_key(self.db, row.person),
+                account=row.id,
+                row_version=version,
+                credentials=wanted.credentials,
             )
             people.set_credentials(self.db, row.id, sealed, version)
             note_new_credentials(self.db, wanted.name, self.now)
@@ -386,14 +405,14 @@ def _person_of(wanted: FollowerDeclaration) -> str:
 
 def _row_of(wanted: StrategyDeclaration, identifier: StrategyId) -> StrategyRow:
     return StrategyRow(
-        identifier,
-        wanted.name,
-        wanted.master,
-        wanted.kind,
-        wanted.symbols,
-        wanted.leverage,
-        wanted.source,
-        wanted.params,
+        id=identifier,
+        name=wanted.name,
+        master=wanted.master,
+        kind=wanted.kind,
+        symbols=wanted.symbols,
+        leverage=wanted.leverage,
+        source=wanted.source,
+        params=wanted.params,
     )
 
 

@@ -36,20 +36,24 @@ def read_credentials(
             inside = inner is not None and any(f"{main}{form}" in inner.values for form in _FORMS)
             outside = any(f"secret{form}" in table.values for form in _FORMS)
             if inner is not None and inside and not outside:
-                texts = _read_one(inner, main, each, environment, count)
+                texts = _read_one(
+                    inner, key=main, wanted=each, environment=environment, count=count
+                )
             else:
                 if inside:
                     table.complain(
                         "credentials", f"{main} only once", f"secret and credentials.{main}"
                     )
-                texts = _read_one(table, "secret", each, environment, count)
+                texts = _read_one(
+                    table, key="secret", wanted=each, environment=environment, count=count
+                )
         else:
             texts = _read_one(
                 inner or Table(f"{table.path}.credentials", {}, table.problems, table.name),
-                each.name,
-                each,
-                environment,
-                count,
+                key=each.name,
+                wanted=each,
+                environment=environment,
+                count=count,
             )
         given[each.name] = texts
     if len(table.problems) > before:

@@ -198,21 +198,23 @@ class FollowingService:
         is_old = task is not None and report is not task.account.report
         own = [each for each in mine if each.scope is SwitchScope.ACCOUNT]
         return AccountCard(
-            row,
-            account_state(facts),
-            worth,
-            None if report is None else report.balance.available,
-            "USDT" if report is None else report.balance.currency,
-            result,
-            None if marks is None else marks.since,
-            len(read_holdings(self._db, AccountId(row.id)) if report is None else report.positions),
-            None if report is None else report.as_of,
-            is_old,
-            check,
-            tuple(agreed),
-            bool(own),
-            max(own, key=lambda each: each.level.rank).level.value if own else "",
-            open_shares,
+            row=row,
+            told=account_state(facts),
+            equity=worth,
+            available=None if report is None else report.balance.available,
+            currency="USDT" if report is None else report.balance.currency,
+            day_result=result,
+            day_since=None if marks is None else marks.since,
+            positions=len(
+                read_holdings(self._db, AccountId(row.id)) if report is None else report.positions
+            ),
+            read_at=None if report is None else report.as_of,
+            stale=is_old,
+            check=check,
+            agreements=tuple(agreed),
+            paused_here=bool(own),
+            level=max(own, key=lambda each: each.level.rank).level.value if own else "",
+            open_shares=open_shares,
         )
 
     async def check(self, user: User, name: str) -> Preflight:
@@ -234,14 +236,21 @@ class FollowingService:
 
     async def _switch(self, user: User, name: str, level: SwitchLevel) -> None:
         row, now = self.account(user, name), self._context.clock.now()
-        switch = Switch(SwitchScope.ACCOUNT, row.name, BY_THE_OWNER, user.person.called, now, level)
+        switch = Switch(
+            scope=SwitchScope.ACCOUNT,
+            target=row.name,
+            note=BY_THE_OWNER,
+            set_by=user.person.called,
+            set_at=now,
+            level=level,
+        )
         await audited(
             self._context,
-            user,
-            "switched_on",
-            switch.label,
-            {"level": level.value},
-            lambda db: set_switch(db, switch),
+            user=user,
+            act="switched_on",
+            subject=switch.label,
+            data={"level": level.value},
+            change=lambda db: set_switch(db, switch),
         )
         await self._context.changed()
 
@@ -251,11 +260,13 @@ class FollowingService:
         user.require_fresh(now)
         await audited(
             self._context,
-            user,
-            "switched_off",
-            f"account {row.name}",
-            {},
-            lambda db: clear_switch(db, SwitchScope.ACCOUNT, row.name, user.person.called, now),
+            user=user,
+            act="switched_off",
+            subject=f"account {row.name}",
+            data={},
+            change=lambda db: clear_switch(
+                db, scope=SwitchScope.ACCOUNT, target=row.name, by=user.person.called, at=now
+            ),
         )
         await self._context.changed()
 
@@ -368,15 +379,15 @@ class FollowingService:
             side = theirs.side if theirs is not None else None if ours is None else ours.side
             shown.append(
                 PositionRow(
-                    row.name,
-                    row.environment,
-                    symbol,
-                    "" if side is None else side.value,
-                    "" if named is None else named.strategy,
-                    share,
-                    max(Decimal(0), EXACT.subtract(whole, share)),
-                    theirs,
-                    ours,
+                    account=row.name,
+                    environment=row.environment,
+                    symbol=symbol,
+                    side="" if side is None else side.value,
+                    strategy="" if named is None else named.strategy,
+                    share=share,
+                    own=max(Decimal(0), EXACT.subtract(whole, share)),
+                    position=theirs,
+                    holding=ours,
                 )
             )
         return shown

@@ -276,14 +276,14 @@ def figures_of(
     """Sum days up; see ``curve_of`` for what is drawn of them and of the newest trades."""
     curve = curve_of(days, newest)
     return Figures(
-        environment,
-        sum(each.trades for each in days),
-        sum(each.won for each in days),
-        sum((each.result for each in days), Decimal(0)),
-        sum((each.fees for each in days), Decimal(0)),
-        drawdown(value for _, value in curve.points),
-        curve,
-        tuple(days),
+        environment=environment,
+        trades=sum(each.trades for each in days),
+        won=sum(each.won for each in days),
+        result=sum((each.result for each in days), Decimal(0)),
+        fees=sum((each.fees for each in days), Decimal(0)),
+        drawdown=drawdown(value for _, value in curve.points),
+        curve=curve,
+        days=tuple(days),
         unreconciled=sum(each.unreconciled for each in days),
     )
 
@@ -297,14 +297,14 @@ def periods(figures: Figures, size: str) -> Sequence[Period]:
     for day in sorted({*trades, *funding}):
         label = _label(day, size)
         known = summed.get(label, Period(label, 0, Decimal(0), Decimal(0)))
-        each = trades.get(day, DayRow(day, 0, 0, Decimal(0), Decimal(0)))
+        each = trades.get(day, DayRow(day=day, trades=0, won=0, result=Decimal(0), fees=Decimal(0)))
         paid = known.funding + funding.get(day, Decimal(0))
         summed[label] = Period(
-            label,
-            known.trades + each.trades,
-            known.result + each.result,
-            known.fees + each.fees,
-            paid,
+            label=label,
+            trades=known.trades + each.trades,
+            result=known.result + each.result,
+            fees=known.fees + each.fees,
+            funding=paid,
         )
     return list(reversed(summed.values()))
 

@@ -222,7 +222,9 @@ def load_config(where: Path, environ: Mapping[str, str]) -> Config:
     own_file = folder / FILE_NAME if where.is_dir() else where.absolute()
     own = _read_toml(own_file, errors) if own_file.exists() or not where.is_dir() else {}
     defaults = tomllib.loads(files("config").joinpath("default.toml").read_text(encoding="utf-8"))
-    reader = _Reader(str(own_file), own, defaults, folder, errors, {})
+    reader = _Reader(
+        file=str(own_file), own=own, defaults=defaults, folder=folder, errors=errors, origins={}
+    )
     reader.refuse_unknown(own, _TOP_LEVEL, "")
     sections = {name: reader.section(name) for name in _SECTIONS}
     limits = reader.limits()

@@ -83,14 +83,14 @@ def kit_candles(symbol: Symbol, interval_s: int) -> list[Candle]:
         at = NOW - timedelta(seconds=interval_s * (CANDLES - number))
         made.append(
             Candle(
-                symbol,
-                interval_s,
-                at,
-                first,
-                top,
-                bottom,
-                last,
-                Quantity(Decimal(dice.randint(1, 50))),
+                symbol=symbol,
+                interval_s=interval_s,
+                opened_at=at,
+                open=first,
+                high=top,
+                low=bottom,
+                close=last,
+                volume=Quantity(Decimal(dice.randint(1, 50))),
             )
         )
     return made

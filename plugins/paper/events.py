@@ -165,7 +165,13 @@ def read_event(record: Mapping[str, object]) -> Event:
             )
         case "protection":
             stop, target = _price(record["stop_loss"]), _price(record["take_profit"])
-            return ProtectionSet(account, Symbol(str(record["symbol"])), stop, target, at)
+            return ProtectionSet(
+                account=account,
+                symbol=Symbol(str(record["symbol"])),
+                stop_loss=stop,
+                take_profit=target,
+                at=at,
+            )
         case _:
             raise ValueError(
                 "expected a record of kind account, order, fill, cancel or protection, found "

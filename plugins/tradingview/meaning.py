@@ -99,7 +99,7 @@ def read_meaning(fields: Fields, *, turns: bool) -> Meaning:
         return _reduced(fields, word, after, before)
     if reduces:
         return _only_reduced(fields, word, after, before)
-    meaning = _entered(fields, word, after, before, turns)
+    meaning = _entered(fields, word=word, after=after, before=before, turns=turns)
     if meaning.action.is_entry:
         closing = None if after is not None else fields.what_closes()
         if closing is not None:
@@ -247,7 +247,7 @@ def _entered(
     if after is None:
         return _untold(word, side, before, turns)
     if after.side is not side:
-        return _part_closed(fields, word, side, after, before)
+        return _part_closed(fields, word=word, side=side, after=after, before=before)
     return Meaning(_entry(word.verb, side, before), side)
 
 

@@ -119,15 +119,15 @@ def demo(followers: int, signals: int, seed: int, port: int, once: bool, as_json
     keep_memory_private()
     with tempfile.TemporaryDirectory(prefix="rexalgo-demo-") as folder:
         story = _Story(
-            Path(folder),
-            followers,
-            signals,
-            seed,
-            port,
-            once,
-            Console(stderr=as_json, highlight=False),
-            as_json,
-            started,
+            folder=Path(folder),
+            followers=followers,
+            signals=signals,
+            seed=seed,
+            port=port,
+            once=once,
+            console=Console(stderr=as_json, highlight=False),
+            as_json=as_json,
+            started=started,
         )
         complete = run_trio(story.run)
     if not complete:

@@ -2,6 +2,7 @@
 result.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -103,16 +104,25 @@ def test(
     }
     line = kits.Line(credentials, read_only or recorded is not None, record, recorded)
     words = kit_words.Telling()
-    shown = {} if as_json else {"begin": words.begin, "tell": words.tell}
+    wanted = kits.Run(
+        name=name, settings=settings, line=line, only=only, stop_at_first=stop_at_first
+    )
     reports, environment, plugins = kits.run_kits(
-        kits.Run(name, settings, line, only, stop_at_first, **shown)  # type: ignore[arg-type]
+        wanted if as_json else replace(wanted, begin=words.begin, tell=words.tell)
     )
     passed = all(each.passed for each in reports)
     file = (
         None
         if only or recorded
         else write_record(
-            config.data_dir, kits.record_of(plugins, name, environment, reports, line.read_only)
+            config.data_dir,
+            kits.record_of(
+                plugins,
+                name=name,
+                environment=environment,
+                reports=reports,
+                read_only=line.read_only,
+            ),
         )
     )
     if as_json:
@@ -121,7 +131,17 @@ def test(
         )
     else:
         kit_words.tell_end(
-            reports, " ".join(_again(name, against, credentials, read_only, only, recorded))
+            reports,
+            " ".join(
+                _again(
+                    name,
+                    against=against,
+                    credentials=credentials,
+                    read_only=read_only,
+                    only=only,
+                    recorded=recorded,
+                )
+            ),
         )
         click.echo(
             ("PASSED" if passed else "FAILED")

@@ -100,7 +100,14 @@ async def serving(
     limits = ConnectionLimits(
         uncapped=web.trusted_proxies
     )  # everybody comes from the proxy's address
-    server = ServerConfig(web.host, web.port, web.tls_certificate, web.tls_key, https, limits)
+    server = ServerConfig(
+        host=web.host,
+        port=web.port,
+        certfile=web.tls_certificate,
+        keyfile=web.tls_key,
+        https=https,
+        limits=limits,
+    )
     async with run_engine(config, what=what) as engine, trio.open_nursery() as nursery:
         try:
             bound: Bound = await nursery.start(

@@ -10,6 +10,7 @@ from quart import Response
 from engine.context import NothingThere
 from engine.domain.person import Role
 from engine.domain.signal import Action
+from engine.domain.strategy import StrategyState
 from engine.ports.secret import Secret
 from engine.services.user import FormErrors, LookFirst
 from web.again import Again
@@ -29,6 +30,8 @@ STATES: Final = {
         "Followers are told.",
     ),
 }
+
+_LOWER_RISK: Final = frozenset({StrategyState.PRIVATE, StrategyState.PAUSED, StrategyState.RETIRED})
 
 
 def register_studio(rooms: Rooms) -> None:
@@ -313,7 +316,7 @@ def register_studio(rooms: Rooms) -> None:
 def _state_again(said: Mapping[str, str]) -> str:
     return (
         f"Set this strategy to {STATES[said['state']][0]}"
-        if said["state"] in ("private", "paused", "retired")
+        if said["state"] in {each.value for each in _LOWER_RISK}
         else ""
     )
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from quart import Response
 
 from engine.context import NothingThere
-from engine.domain.subscription import CopyPolicy, Mode
+from engine.domain.subscription import CopyPolicy, Mode, SubscriptionState
 from engine.services.terms_form import LIMITS, first_terms, read_terms, terms_fields
 from engine.services.user import FormErrors
 from web.again import Again
@@ -75,7 +75,7 @@ def register_follow(rooms: Rooms) -> None:
         wanted = visit.form.get("account", visit.query.get("account", ""))
         row = next((each for each in accounts if each.name == wanted), accounts[0])
         agreed = service.agreement(row, strategy.id)
-        active = None if agreed is None or agreed.state.value == "left" else agreed
+        active = None if agreed is None or agreed.state is SubscriptionState.LEFT else agreed
         asked: CopyPolicy | None = visit.kept().get("terms")
         policy = asked or (first_terms(strategy) if active is None else active.policy)
         return visit.page(

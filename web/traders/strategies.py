@@ -37,11 +37,11 @@ def register_strategies(rooms: Rooms) -> None:
                 each,
                 result_chart(
                     each.curve.points,
-                    f"Result of followers, {each.environment.upper()}",
-                    "USDT",
-                    zone,
-                    visit.now,
-                    each.curve.exact_since,
+                    title=f"Result of followers, {each.environment.upper()}",
+                    unit="USDT",
+                    zone=zone,
+                    until=visit.now,
+                    exact_since=each.curve.exact_since,
                 ),
                 service.trades(row.id, each.environment),
             )
@@ -91,11 +91,11 @@ def register_strategies(rooms: Rooms) -> None:
             falls=falls_chart(worth, "Drawdown of equity", zone),
             curve=result_chart(
                 figures.curve.points,
-                "Running result",
-                "USDT",
-                zone,
-                row.ended_at or visit.now,
-                figures.curve.exact_since,
+                title="Running result",
+                unit="USDT",
+                zone=zone,
+                until=row.ended_at or visit.now,
+                exact_since=figures.curve.exact_since,
             ),
             bars=bar_chart(
                 [(each.label, short_period(each.label), each.result) for each in reversed(drawn)],

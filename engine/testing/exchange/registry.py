@@ -33,7 +33,7 @@ def case(number: str, promise: str, do: str, *, trades: bool = True) -> Callable
 
     def keep(check: Check) -> Check:
         assert number not in _CASES, f"two cases are numbered {number}"
-        _CASES[number] = Case(number, promise, do, trades, check)
+        _CASES[number] = Case(number=number, promise=promise, do=do, trades=trades, check=check)
         return check
 
     return keep

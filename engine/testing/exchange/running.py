@@ -20,11 +20,11 @@ async def run_case(kit: ExchangeKit, case: Case) -> CaseResult:
     if case.trades and (missing := sorted(kit.failed & {*NEEDED_TO_TRADE})):
         kit.failed.add(case.number)
         return CaseResult(
-            case.number,
-            case.promise,
-            Verdict.FAIL,
-            f"not tried, because {missing[0]} fails",
-            f"mend {missing[0]} first",
+            number=case.number,
+            promise=case.promise,
+            verdict=Verdict.FAIL,
+            detail=f"not tried, because {missing[0]} fails",
+            do=f"mend {missing[0]} first",
         )
     verdict, detail = await _tried(kit, case)
     kit.http.plan.heal()
@@ -41,7 +41,11 @@ async def run_case(kit: ExchangeKit, case: Case) -> CaseResult:
     if verdict is Verdict.FAIL:
         kit.failed.add(case.number)
     return CaseResult(
-        case.number, case.promise, verdict, detail, case.do if verdict is Verdict.FAIL else ""
+        number=case.number,
+        promise=case.promise,
+        verdict=verdict,
+        detail=detail,
+        do=case.do if verdict is Verdict.FAIL else "",
     )
 
 

@@ -63,7 +63,15 @@ class Contract:
 
 def _contract(symbol: str, name: str, *texts: str) -> Contract:
     price, price_step, quantity_step, quantity_max, leverage_max = map(Decimal, texts)
-    return Contract(symbol, name, price, price_step, quantity_step, quantity_max, leverage_max)
+    return Contract(
+        symbol=symbol,
+        name=name,
+        price=price,
+        price_step=price_step,
+        quantity_step=quantity_step,
+        quantity_max=quantity_max,
+        leverage_max=leverage_max,
+    )
 
 
 CONTRACTS = {

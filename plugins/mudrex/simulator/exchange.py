@@ -141,7 +141,9 @@ class Exchange:
             account = self.settled(name, now)
             held = account.positions.get(symbol)
             if held is not None:
-                pay_funding(account, held, rate, price, now, self.world.books)
+                pay_funding(
+                    account, held=held, rate=rate, price=price, at=now, books=self.world.books
+                )
                 self._saved(name, account, [], False)
                 paid += 1
         return paid
@@ -204,7 +206,15 @@ class Exchange:
         if not reduces and quantity * price / leverage + quantity * price * FEE > account.balance:
             raise Refusal(400, "insufficient balance")
         order = self.new_order(
-            account, contract, str(side), str(trigger), quantity, price, leverage, now, fate
+            account,
+            contract=contract,
+            side=str(side),
+            trigger=str(trigger),
+            quantity=quantity,
+            price=price,
+            leverage=leverage,
+            now=now,
+            fate=fate,
         )
         order.reduce_only, order.client_order_id = reduce_only, None if cid is None else str(cid)
         order.stop = number(body, "stoploss_price") if body.get("is_stoploss") else None
@@ -248,7 +258,15 @@ class Exchange:
     ) -> Order:
         """Make an order that fills a little later; a position that it may open has its id already."""
         order = Order(
-            self.new_id(now), contract.symbol, side, trigger, quantity, price, leverage, now, NEVER
+            id=self.new_id(now),
+            symbol=contract.symbol,
+            side=side,
+            trigger=trigger,
+            quantity=quantity,
+            price=price,
+            leverage=leverage,
+            created=now,
+            due=NEVER,
         )
         if trigger == "MARKET" or crosses(order, self.world.prices.at(contract.symbol, now)):
             order.due = now + self._random.uniform(*self._fill_s)
@@ -312,7 +330,7 @@ class Exchange:
             account, held = self._position(key, position_id, now)
         except Refusal:
             raise Refusal(400, "position is not open") from None
-        order = self.closing_order(account, held, quantity, now, fate)
+        order = self.closing_order(account, held=held, quantity=quantity, now=now, fate=fate)
         self._saved(self.name_of(key), account, [order], True)
         return order
 
@@ -333,7 +351,15 @@ class Exchange:
             raise Refusal(400, "order quantity out of permissible range")
         price = self.world.prices.at(held.symbol, now)
         order = self.new_order(
-            account, contract, held.closing_side, "MARKET", closing, price, held.leverage, now, fate
+            account,
+            contract=contract,
+            side=held.closing_side,
+            trigger="MARKET",
+            quantity=closing,
+            price=price,
+            leverage=held.leverage,
+            now=now,
+            fate=fate,
         )
         order.reduce_only, order.position_id, order.by = True, held.id, by
         late_s = {"at_once": 0.0, "late": self.switches.closing_row_late_s, "never": NEVER}[
@@ -361,7 +387,8 @@ class Exchange:
         if not wanted:
             raise Refusal(400, "Invalid request")
         made = [
-            set_leg(account, held, kind, price, now, self.world) for kind, price in wanted.items()
+            set_leg(account, held=held, kind=kind, price=price, at=now, world=self.world)
+            for kind, price in wanted.items()
         ]
         self._saved(self.name_of(key), account, made, False)
 

@@ -47,12 +47,20 @@ def apply_fill(
     """
     held = account.positions.get(order.symbol)
     if held is None or held.side == order.side:
-        _grow(account, held, order, quantity, price, at, books)
+        _grow(account, held=held, order=order, quantity=quantity, price=price, at=at, books=books)
         return quantity
     filled = min(quantity, held.quantity)
-    shrink(account, held, order, filled, price, at, books)
+    shrink(account, held=held, order=order, quantity=filled, price=price, at=at, books=books)
     if quantity > filled and books.switches.opposite_larger_flips and not order.reduce_only:
-        _grow(account, None, order, quantity - filled, price, at, books)
+        _grow(
+            account,
+            held=None,
+            order=order,
+            quantity=quantity - filled,
+            price=price,
+            at=at,
+            books=books,
+        )
         return quantity
     return filled
 
@@ -74,7 +82,14 @@ def _grow(
             else books.new_id(at)
         )
         held = account.positions[order.symbol] = Position(
-            identifier, order.symbol, order.side, quantity, price, order.leverage, at, at
+            id=identifier,
+            symbol=order.symbol,
+            side=order.side,
+            quantity=quantity,
+            entry_price=price,
+            leverage=order.leverage,
+            created=at,
+            checked=at,
         )
         account.balance -= held.margin
     else:
@@ -85,8 +100,19 @@ def _grow(
         held.quantity += quantity
         account.balance -= held.margin
     order.position_id = held.id
-    _note_fill(account, order, order.side, quantity, price, at, ZERO, order.by)
-    fee = _charge(account, order, quantity * price, at, books, account.balance)
+    _note_fill(
+        account,
+        order=order,
+        side=order.side,
+        quantity=quantity,
+        price=price,
+        at=at,
+        profit=ZERO,
+        by=order.by,
+    )
+    fee = _charge(
+        account, order=order, worth=quantity * price, at=at, books=books, most=account.balance
+    )
     account.balance -= fee
 
 
@@ -103,13 +129,31 @@ def shrink(
     profit = (price - held.entry_price) * quantity * held.sign
     back = held.margin * quantity / held.quantity + profit
     order.position_id = held.id
-    _note_fill(account, order, held.closing_side, quantity, price, at, profit, order.by)
-    fee = _charge(account, order, quantity * price, at, books, back + max(account.balance, ZERO))
+    _note_fill(
+        account,
+        order=order,
+        side=held.closing_side,
+        quantity=quantity,
+        price=price,
+        at=at,
+        profit=profit,
+        by=order.by,
+    )
+    fee = _charge(
+        account,
+        order=order,
+        worth=quantity * price,
+        at=at,
+        books=books,
+        most=back + max(account.balance, ZERO),
+    )
     account.freed.append((at + books.switches.margin_freed_after_s, back - min(fee, back)))
     account.balance -= fee - min(fee, back)
     if quantity < held.quantity:
         if books.switches.partial_closes == "parts":
-            _write_closed(account, held, order, quantity, price, at, books)
+            _write_closed(
+                account, held=held, order=order, quantity=quantity, price=price, at=at, books=books
+            )
         held.added -= held.added * quantity / held.quantity
         held.quantity -= quantity
         held.closed += quantity
@@ -122,7 +166,9 @@ def shrink(
     if books.switches.partial_closes == "whole" and held.closed:
         price = (held.closed_worth + quantity * price) / (held.closed + quantity)
         quantity += held.closed
-    _write_closed(account, held, order, quantity, price, at, books)
+    _write_closed(
+        account, held=held, order=order, quantity=quantity, price=price, at=at, books=books
+    )
 
 
 def _note_fill(

@@ -105,7 +105,7 @@ def _advance(account: Account, order: Order, at: float, world: World) -> None:
             price + contract_of(order.symbol).price_step * (1 if order.side == "LONG" else -1) / 3
         )
     asked = _part(order)
-    filled = apply_fill(account, order, asked, price, at, world.books)
+    filled = apply_fill(account, order=order, quantity=asked, price=price, at=at, books=world.books)
     order.filled_price = (order.filled_price * order.filled + price * filled) / (
         order.filled + filled
     )
@@ -151,7 +151,7 @@ def _protect(account: Account, order: Order, at: float, world: World) -> None:
         return
     for kind, price in ((STOP, order.stop), (TARGET, order.target)):
         if price is not None:
-            set_leg(account, held, kind, price, at, world)
+            set_leg(account, held=held, kind=kind, price=price, at=at, world=world)
 
 
 def set_leg(
@@ -161,15 +161,15 @@ def set_leg(
     leg = account.legs(held.id).get(kind)
     if leg is None:
         leg = Order(
-            world.new_id(at),
-            held.symbol,
-            kind,
-            "MARKET",
-            ZERO,
-            price,
-            ZERO,
-            at,
-            NEVER,
+            id=world.new_id(at),
+            symbol=held.symbol,
+            side=kind,
+            trigger="MARKET",
+            quantity=ZERO,
+            price=price,
+            leverage=ZERO,
+            created=at,
+            due=NEVER,
             reduce_only=True,
             position_id=held.id,
         )
@@ -186,7 +186,10 @@ def _trigger(account: Account, held: Position, now: float, world: World) -> list
     for kind, leg in legs.items():
         beyond = (price - leg.price) * held.sign
         if (beyond <= 0) if kind == STOP else (beyond >= 0):
-            return [*legs.values(), *_hit(account, held, leg, price, now, world)]
+            return [
+                *legs.values(),
+                *_hit(account, held=held, leg=leg, price=price, now=now, world=world),
+            ]
     return []
 
 
@@ -199,19 +202,27 @@ def liquidate(account: Account, held: Position, now: float, world: World) -> Ord
         market if market != price else price + contract_of(held.symbol).price_step
     )  # as recorded: two prices
     order = Order(
-        world.new_id(now),
-        held.symbol,
-        held.closing_side,
-        "MARKET",
-        held.quantity,
-        asked,
-        held.leverage,
-        now,
-        NEVER,
+        id=world.new_id(now),
+        symbol=held.symbol,
+        side=held.closing_side,
+        trigger="MARKET",
+        quantity=held.quantity,
+        price=asked,
+        leverage=held.leverage,
+        created=now,
+        due=NEVER,
         reduce_only=True,
         by="liquidation",
     )
-    shrink(account, held, order, held.quantity, price, now, world.books)
+    shrink(
+        account,
+        held=held,
+        order=order,
+        quantity=held.quantity,
+        price=price,
+        at=now,
+        books=world.books,
+    )
     order.status, order.filled, order.filled_price, order.updated = (
         "FILLED",
         order.quantity,
@@ -235,19 +246,19 @@ def _hit(
         now,
     )
     leg.visible_from = now if world.switches.stop_row == "leg" else NEVER
-    shrink(account, held, leg, quantity, price, now, world.books)
+    shrink(account, held=held, order=leg, quantity=quantity, price=price, at=now, books=world.books)
     if world.switches.stop_row != "order":
         return []
     shown = Order(
-        world.new_id(now),
-        held.symbol,
-        held.closing_side,
-        "MARKET",
-        quantity,
-        price,
-        held.leverage,
-        now,
-        NEVER,
+        id=world.new_id(now),
+        symbol=held.symbol,
+        side=held.closing_side,
+        trigger="MARKET",
+        quantity=quantity,
+        price=price,
+        leverage=held.leverage,
+        created=now,
+        due=NEVER,
         reduce_only=True,
         status="FILLED",
         filled=quantity,
