@@ -46,7 +46,7 @@ class NothingThere(RexAlgoError):
 
 @dataclass(slots=True)
 class EngineContext:
-    """Hold what commands work with. ``live`` are the accounts' tasks, None where no engine runs.
+    """What commands work with. ``live`` are the accounts' tasks, None where no engine runs.
 
     ``mark`` notes where the ledger ends, and ``feeds`` read each exchange's market, where an engine
     runs. ``keyring`` is there wherever root keys can be changed; ``one_at_a_time`` keeps

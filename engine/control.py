@@ -67,9 +67,7 @@ class ServerSilent(RexAlgoError):
 
 
 class FolderLock:
-    """Hold a folder for one process, as a context manager; raises FolderLocked, naming who holds
-    it.
-    """
+    """A folder for one process, as a context manager; raises FolderLocked, naming who holds it."""
 
     def __init__(self, folder: Path, what: str, now: datetime) -> None:
         self._file = folder / LOCK_NAME

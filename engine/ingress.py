@@ -60,7 +60,7 @@ then it waits behind nobody.
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Hold one webhook endpoint with its opened keys; ``keys`` empty means that it is disabled.
+    """One webhook endpoint with its opened keys; ``keys`` empty means that it is disabled.
 
     ``token_hash`` is there where the address itself is the capability; ``sell`` says what an order
     of the other side does: close or reverse.
@@ -386,8 +386,8 @@ class Ingress:
 
 
 def _is_lost(known: Endpoint, delivery: Delivery, reception: Reception) -> bool:
-    """Tell whether a delivery was proven and refused for good; alerts that cannot sign are not sent
-    again after a 429 or 503 either.
+    """Return whether a delivery was proven and refused for good; alerts that cannot sign are not
+    sent again after a 429 or 503 either.
     """
     is_once = reception.kind in NOT_NOW and known.token_hash is not None
     return (reception.kind in PROVEN_AND_REFUSED or is_once) and delivery.peer != OWN_PAGE

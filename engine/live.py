@@ -73,7 +73,7 @@ class KnownAccount(Protocol):
         """Return a row of the newest reading that may be about a symbol and cannot be read."""
 
     def exits_wait(self, strategy: StrategyId) -> bool:
-        """Tell whether closing orders wait for a person."""
+        """Return whether closing orders wait for a person."""
 
     def not_compared(self) -> frozenset[Symbol]:
         """Return the contracts that a reading of now cannot judge."""

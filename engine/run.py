@@ -86,8 +86,8 @@ SWITCHES_EVERY_S: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """Hold the doors of a running engine: what bots, probes and pages, people at pages, and
-    operators ask.
+    """The doors of a running engine: what bots, probes and pages, people at pages, and operators
+    ask.
     """
 
     ingress: Ingress
@@ -139,7 +139,7 @@ async def run_engine(
 
 
 class _Engine:
-    """Hold what was wired, so that provisioning can add to it while it runs."""
+    """What was wired, so that provisioning can add to it while it runs."""
 
     def __init__(
         self,

@@ -32,17 +32,15 @@ _LOG: Final = logging.getLogger("rexalgo.account")
 
 @dataclass(slots=True)
 class Reserved:
-    """Hold an own entry that the newest report may not show; ``ended_at`` is when its fate was
-    proven.
-    """
+    """An own entry that the newest report may not show; ``ended_at`` is when its fate was proven."""
 
     entry: PendingEntry
     ended_at: datetime | None = None
 
 
 class Account:
-    """Hold one account. The wake-ups wake its parts: ``legs`` who plans, ``protection`` and
-    ``check`` who watches.
+    """One account. The wake-ups wake its parts: ``legs`` who plans, ``protection`` and ``check``
+    who watches.
     """
 
     def __init__(
@@ -134,7 +132,7 @@ class Account:
 
     @property
     def can_protect(self) -> bool:
-        """Tell whether the exchange can move stop and target of a position."""
+        """Return whether the exchange can move stop and target of a position."""
         return self.session is not None and self.session.can_protect
 
     def level_for(self, strategy: StrategyId) -> int:
@@ -182,7 +180,7 @@ class Account:
         self.wake()
 
     def is_overtaken(self, began: datetime) -> bool:
-        """Tell whether a reading that began then is older than the newest known one, so that it
+        """Return whether a reading that began then is older than the newest known one, so that it
         changes nothing.
         """
         return self.report is not None and self.read_began is not None and began < self.read_began
@@ -229,7 +227,7 @@ class Account:
 
     @property
     def settled(self) -> bool:
-        """Tell whether the first reading is done or has visibly failed."""
+        """Return whether the first reading is done or has visibly failed."""
         return self.first_reading.is_set() or bool(self.problem)
 
     @property
@@ -238,8 +236,8 @@ class Account:
         return self.shared.why_held(self.id)
 
     def exits_wait(self, strategy: StrategyId) -> bool:
-        """Tell whether closing orders wait for a person because conservation is broken; to flatten
-        is that person's decision.
+        """Return whether closing orders wait for a person because conservation is broken; to
+        flatten is that person's decision.
         """
         concerned = self.shared.switches_for(self.id, self.name, strategy, self.exchange)
         return any(each.stops_exits for each in concerned) and all(

@@ -44,7 +44,7 @@ _OF_FAMILY = {
 
 @dataclass(frozen=True, slots=True)
 class AttemptResult:
-    """Hold the write that closes an attempt, and what the lane must know: its new state, how much
+    """The write that closes an attempt, and what the lane must know: its new state, how much
     filled, and what stays as residue.
     """
 

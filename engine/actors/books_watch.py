@@ -84,8 +84,8 @@ exchange come seconds late.
 
 @dataclass(slots=True)
 class _Strange:
-    """Hold a change of the wallet that nothing explains, since when, and when the exchange was
-    asked about it.
+    """A change of the wallet that nothing explains, since when, and when the exchange was asked
+    about it.
     """
 
     amount: Decimal

@@ -137,7 +137,7 @@ def _unread(account: Account, symbol: Symbol) -> str:
 
 
 def _may_be_read_in_time(lanes: Lanes, signal: Signal) -> bool:
-    """Tell whether an account that could not be read (not: whose key was refused) may be ready
+    """Return whether an account that could not be read (not: whose key was refused) may be ready
     before the entry is too old.
     """
     shared = lanes.account.shared

@@ -54,7 +54,7 @@ class _Stopped(Exception):
 
 
 class ExchangeSession:
-    """Hold one connection of one account."""
+    """One connection of one account."""
 
     def __init__(
         self,
@@ -93,14 +93,14 @@ class ExchangeSession:
         return self._http(base_url, headers)
 
     def reads_client_order_id(self, intent: OrderIntent) -> bool:
-        """Tell whether this order, read back, carries our client order id."""
+        """Return whether this order, read back, carries our client order id."""
         return self.tells_our_ids and (
             self._adapter.traits.exits_carry_client_order_id or not intent.reduce_only
         )
 
     @property
     def tells_our_ids(self) -> bool:
-        """Tell whether entries of this account, read back, carry our client order id; the session
+        """Return whether entries of this account, read back, carry our client order id; the session
         is open.
         """
         traits = self._adapter.traits
@@ -180,7 +180,7 @@ class ExchangeSession:
 
     @property
     def reports_fees(self) -> bool:
-        """Tell whether the exchange tells what was paid: fees and funding."""
+        """Return whether the exchange tells what was paid: fees and funding."""
         return self._adapter.traits.reports_fees
 
     async def fees(self, since: datetime) -> FeeHistory:
@@ -193,14 +193,14 @@ class ExchangeSession:
 
     @property
     def names_positions(self) -> bool:
-        """Tell whether positions have ids here, and orders name the position they opened, grew or
+        """Return whether positions have ids here, and orders name the position they opened, grew or
         closed.
         """
         return self._adapter.traits.names_positions
 
     @property
     def reports_closed_positions(self) -> bool:
-        """Tell whether the exchange has a history of closed positions."""
+        """Return whether the exchange has a history of closed positions."""
         return self._adapter.traits.reports_closed_positions
 
     async def closed_positions(
@@ -229,7 +229,7 @@ class ExchangeSession:
 
     @property
     def can_protect(self) -> bool:
-        """Tell whether stop and target of a position can be moved here."""
+        """Return whether stop and target of a position can be moved here."""
         return self._adapter.traits.sets_protection
 
     async def set_protection(self, wanted: ProtectionOrder) -> None:

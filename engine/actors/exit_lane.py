@@ -90,7 +90,7 @@ def _may_be_refused(context: ExitContext, plan: ExitPlan) -> bool:
 
 
 def _needs_witness(account: Account, context: ExitContext, plan: ExitPlan) -> bool:
-    """Tell whether only the size of the position before and after can prove a part, and the last
+    """Return whether only the size of the position before and after can prove a part, and the last
     reading is too old to tell it.
     """
     position = context.position
@@ -154,7 +154,7 @@ def _context(account: Account, leg: WaitingLeg, signal: Signal) -> ExitContext:
 
 
 def _may_leave_no_trace(account: Account, attempt: Attempt) -> bool:
-    """Tell whether an exit may have executed though no order of it was found: only an order that
+    """Return whether an exit may have executed though no order of it was found: only an order that
     carries our id is missed for sure.
     """
     return account.session is None or not account.session.reads_client_order_id(attempt.intent)

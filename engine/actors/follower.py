@@ -174,7 +174,7 @@ class Follower:
 
     @property
     def is_quarantined(self) -> bool:
-        """Tell whether the task failed so often that the account takes no entries."""
+        """Return whether the task failed so often that the account takes no entries."""
         return self.vitals.quarantined
 
     @property

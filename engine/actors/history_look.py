@@ -13,7 +13,7 @@ LOOK_WITHIN: Final = timedelta(seconds=8)
 
 
 class HistoryLook:
-    """Hold how far the first look of a start has come, for whoever must wait for it."""
+    """How far the first look of a start has come, for whoever must wait for it."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -28,7 +28,7 @@ class HistoryLook:
 
     @property
     def is_open(self) -> bool:
-        """Tell whether the history may still say that the ledger is old: until then no reading
+        """Return whether the history may still say that the ledger is old: until then no reading
         corrects it.
         """
         return not self._tried and self._clock.now() < self.until
@@ -42,7 +42,7 @@ class HistoryLook:
 
     @property
     def may_send(self) -> bool:
-        """Tell whether something of the account may start, as far as its history goes."""
+        """Return whether something of the account may start, as far as its history goes."""
         return self.send_from <= self._clock.now()
 
     def was_tried(self) -> None:

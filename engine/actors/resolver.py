@@ -395,7 +395,7 @@ class Resolver:
         self._account.wake()
 
     def _is_to_be_taken_back(self, attempt: Attempt, report: OrderReport) -> bool:
-        """Tell whether a resting entry has rested long enough, or stands where exposure may only
+        """Return whether a resting entry has rested long enough, or stands where exposure may only
         shrink.
         """
         shared = self._account.shared

@@ -30,7 +30,7 @@ CALM_WITHIN_S: Final = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Hold the engine's own durations, in seconds, and its cap on unsent claims."""
+    """The engine's own durations, in seconds, and its cap on unsent claims."""
 
     entry_age_s: int
     price_age_s: int
@@ -46,7 +46,7 @@ class Pace:
 
 @dataclass(slots=True)
 class Shared:
-    """Hold what accounts share in one process."""
+    """What accounts share in one process."""
 
     ledger: Ledger
     clock: Clock
@@ -67,7 +67,7 @@ class Shared:
 
     @property
     def stopping(self) -> bool:
-        """Tell whether no new order may begin."""
+        """Return whether no new order may begin."""
         return self.stopping_since is not None
 
     def stop(self) -> None:

@@ -185,7 +185,7 @@ async def _reports(
 
 
 class _Market:
-    """Hold what exchanges say about contracts, each read once."""
+    """What exchanges say about contracts, each read once."""
 
     def __init__(self, feeds: Mapping[str, MarketFeed], price_age_s: float) -> None:
         self.feeds = feeds

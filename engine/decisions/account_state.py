@@ -27,12 +27,11 @@ class AccountState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class AccountFacts:
-    """Hold what is known. ``switches`` concern the whole account; ``problem`` is why it cannot be
-    read, ``foreign`` counts orders with our mark that the ledger lacks, ``unproven`` orders without
-    trace that a person must look at, ``check`` is its last check, ``live_agreements`` counts
-    strategies whose entries it copies now, ``stopped`` those whose entries it does not,
-    ``open_shares`` what the engine opened and has not closed; ``waiting`` says which orders are late,
-    and since when.
+    """What is known. ``switches`` concern the whole account; ``problem`` is why it cannot be read,
+    ``foreign`` counts orders with our mark that the ledger lacks, ``unproven`` orders without trace
+    that a person must look at, ``check`` is its last check, ``live_agreements`` counts strategies
+    whose entries it copies now, ``stopped`` those whose entries it does not, ``open_shares`` what
+    the engine opened and has not closed; ``waiting`` says which orders are late, and since when.
     """
 
     connected: bool
@@ -51,7 +50,7 @@ class AccountFacts:
 
 @dataclass(frozen=True, slots=True)
 class StateTold:
-    """Hold the state, why it is so, and what to do (empty where nothing is to be done)."""
+    """The state, why it is so, and what to do (empty where nothing is to be done)."""
 
     state: AccountState
     why: str

@@ -21,8 +21,8 @@ ENTRIES_PER_MINUTE_MAX: Final = 600
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Hold what an endpoint may send: ``symbols`` are the strategy's; the rest narrows one address,
-    and what is empty or None does not.
+    """What an endpoint may send: ``symbols`` are the strategy's; the rest narrows one address, and
+    what is empty or None does not.
 
     ``only`` are the contracts and ``actions`` the actions of this address, ``expires_at`` is when
     it runs out.

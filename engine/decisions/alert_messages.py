@@ -35,7 +35,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Hold one order of a strategy: the signed position before and after it."""
+    """One order of a strategy: the signed position before and after it."""
 
     before: Decimal
     after: Decimal
@@ -48,8 +48,8 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class ReadyMessage:
-    """Hold what a master of one kind of strategy pastes: ``text`` for a script's alert, ``events``
-    for an indicator's, event by event.
+    """What a master of one kind of strategy pastes: ``text`` for a script's alert, ``events`` for
+    an indicator's, event by event.
     """
 
     kind: Kind

@@ -23,8 +23,8 @@ LOOK_BACK: Final = timedelta(days=7)
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """Hold what the exchange told: ``problems`` say what it did not. ``closed`` is None where it
-    has no such history.
+    """What the exchange told: ``problems`` say what it did not. ``closed`` is None where it has no
+    such history.
     """
 
     report: AccountReport | None
@@ -46,7 +46,7 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Hold one thing that is not as it should be."""
+    """One thing that is not as it should be."""
 
     what: str
     expected: str
@@ -63,8 +63,8 @@ def verdict_of(problems: Iterable[Problem]) -> Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Quantities:
-    """Hold one contract's quantity on each side; ``owner`` is what the books have of the owner's
-    own, ``exchange`` None where not read.
+    """One contract's quantity on each side; ``owner`` is what the books have of the owner's own,
+    ``exchange`` None where not read.
     """
 
     symbol: str
@@ -78,7 +78,7 @@ class Quantities:
 
 @dataclass(frozen=True, slots=True)
 class ClosedParts:
-    """Hold what the books have closed of one of the exchange's positions; ``gross`` is None where a
+    """What the books have closed of one of the exchange's positions; ``gross`` is None where a
     price is not known.
 
     ``trades`` are the ids of its trades, ``whole`` tells whether everything in it was a strategy's.
@@ -94,7 +94,7 @@ class ClosedParts:
 
 @dataclass(frozen=True, slots=True)
 class TradeCheck:
-    """Hold one closed position on both sides: ``agrees`` is None where the exchange's row cannot be
+    """One closed position on both sides: ``agrees`` is None where the exchange's row cannot be
     compared with our trades.
     """
 

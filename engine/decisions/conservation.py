@@ -22,7 +22,7 @@ from engine.domain.signal import PositionSide
 
 @dataclass(frozen=True, slots=True)
 class OnRecord:
-    """Hold what the ledger has about one claimed attempt and its (account, symbol).
+    """What the ledger has about one claimed attempt and its (account, symbol).
 
     ``claimed`` and ``state`` are the attempt's, ``orders_out`` counts the orders of its leg that
     may be at the exchange, this one included. ``share`` is what ``strategy`` holds on ``side``

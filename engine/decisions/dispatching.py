@@ -9,8 +9,8 @@ from engine.decisions.routing import ENTRY
 
 @dataclass(frozen=True, slots=True)
 class LegState:
-    """Hold what decides whether a leg may start: its lane (symbol and kind), when it is due (UTC),
-    and whether a person holds it back.
+    """What decides whether a leg may start: its lane (symbol and kind), when it is due (UTC), and
+    whether a person holds it back.
     """
 
     symbol: str
@@ -21,8 +21,8 @@ class LegState:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """Hold the positions of the legs that start, in order, and when the next one falls due; None
-    where none does.
+    """The positions of the legs that start, in order, and when the next one falls due; None where
+    none does.
     """
 
     start: tuple[int, ...]

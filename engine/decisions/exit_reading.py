@@ -29,7 +29,7 @@ _BUY: Final = re.compile(r"(?<![a-z])(?:buy|bought|bull)")
 
 
 def reads_like_exit(body: bytes, *, is_short: bool = False) -> bool:
-    """Tell whether a body has words of an exit; ``is_short``: something of its strategy is short,
+    """Return whether a body has words of an exit; ``is_short``: something of its strategy is short,
     so that a ``buy`` may close it.
     """
     text = body.decode("utf-8", "replace").replace("\0", "").lower()

@@ -20,8 +20,8 @@ _UNDER_WAY: Final = (OutcomeCode.UNKNOWN, OutcomeCode.PLACED, OutcomeCode.PARTIA
 
 @dataclass(frozen=True, slots=True)
 class LaneNow:
-    """Hold what only the running task knows of a copy: how often nothing of it could be sent, the
-    last time why, and what it waits for.
+    """What only the running task knows of a copy: how often nothing of it could be sent, the last
+    time why, and what it waits for.
     """
 
     failed: int = 0
@@ -31,8 +31,7 @@ class LaneNow:
 
 @dataclass(frozen=True, slots=True)
 class ExitNow:
-    """Hold an exit that has not ended: whose signal it is, how often it failed, and the last time
-    why.
+    """An exit that has not ended: whose signal it is, how often it failed, and the last time why.
 
     ``is_refused``: the exchange itself refused the last try. ``is_sent``: an order of it is out, or
     its fate is looked up.
@@ -48,8 +47,8 @@ class ExitNow:
 
 @dataclass(frozen=True, slots=True)
 class UnprovenNow:
-    """Hold an order of ours in the symbol without proof: its kind, and whether it was given up
-    without trace.
+    """An order of ours in the symbol without proof: its kind, and whether it was given up without
+    trace.
     """
 
     kind: str
@@ -58,8 +57,8 @@ class UnprovenNow:
 
 @dataclass(frozen=True, slots=True)
 class LiveNow:
-    """Hold what only the running engine knows about the account. ``problem`` says why it cannot be
-    read, ``key_refused``: for its key.
+    """What only the running engine knows about the account. ``problem`` says why it cannot be read,
+    ``key_refused``: for its key.
 
     ``exits_wait``: broken conservation stopped them. ``unreadable``: the exchange's row of the
     symbol cannot be read. ``own`` is what the exchange shows in the symbol where no strategy holds
@@ -76,7 +75,7 @@ class LiveNow:
 
 @dataclass(frozen=True, slots=True)
 class CopyNow:
-    """Hold how things are for one copy. ``share`` and ``side`` are what its strategy holds in the
+    """How things are for one copy. ``share`` and ``side`` are what its strategy holds in the
     symbol, ``entries_open`` what may come.
 
     ``kind`` is that of the leg that has not ended, else of the last one. ``master_left``: the
@@ -100,8 +99,8 @@ class CopyNow:
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """Hold what is said: ``sentence`` about the copy, ``now`` about what stands (empty where
-    nothing more is to be said).
+    """What is said: ``sentence`` about the copy, ``now`` about what stands (empty where nothing
+    more is to be said).
     """
 
     sentence: str

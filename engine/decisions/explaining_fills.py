@@ -35,8 +35,8 @@ ROWS_TRIED: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class UnsettledFill:
-    """Hold a fill that lacks something. ``order_id`` and ``attempt`` are None where we did not send
-    it, or nobody named its order.
+    """A fill that lacks something. ``order_id`` and ``attempt`` are None where we did not send it,
+    or nobody named its order.
     """
 
     id: int
@@ -60,7 +60,7 @@ class UnsettledFill:
         return OrderSide.opening(self.side) if self.is_entry else OrderSide.closing(self.side)
 
     def may_be_at(self, moment: datetime) -> bool:
-        """Tell whether it may have happened then."""
+        """Return whether it may have happened then."""
         return self.since - SLACK <= moment <= self.seen_at + SLACK
 
 
@@ -137,8 +137,8 @@ def _may_be(row: OrderReport, group: Sequence[UnsettledFill]) -> bool:
 
 
 def _names_it(row: OrderReport, fill: UnsettledFill) -> bool:
-    """Tell whether a row names the very position, and may be older than the window: a stop's order
-    is made long before it executes.
+    """Return whether a row names the very position, and may be older than the window: a stop's
+    order is made long before it executes.
 
     So may the end of a position be: an exchange that is looked at seldom may date a close back, and
     a position ends once.
@@ -202,8 +202,8 @@ def _told_by(fill: UnsettledFill, rows: Sequence[OrderReport], waits_for_positio
 
 
 def _are_ours(rows: Sequence[OrderReport]) -> bool:
-    """Tell whether orders of ours did it, of which the ledger knows nothing: one that was put back
-    is older than they are.
+    """Return whether orders of ours did it, of which the ledger knows nothing: one that was put
+    back is older than they are.
     """
     return all(each.has_our_mark for each in rows)
 
@@ -302,7 +302,7 @@ def _within(fill: UnsettledFill, at: datetime) -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class OwnBook:
-    """Hold what the books have open of the owner's own in one contract."""
+    """What the books have open of the owner's own in one contract."""
 
     symbol: Symbol
     side: PositionSide

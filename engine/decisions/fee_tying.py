@@ -25,8 +25,8 @@ ROWS_TRIED: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class FeeRow:
-    """Hold one row that is not tied to anything: a fee, or a part of one that was paid back (below
-    0). ``at`` is on our clock.
+    """One row that is not tied to anything: a fee, or a part of one that was paid back (below 0).
+    ``at`` is on our clock.
     """
 
     id: str
@@ -40,7 +40,7 @@ class FeeRow:
 
 @dataclass(frozen=True, slots=True)
 class ChargedFill:
-    """Hold a fill whose fee is not known: its value, and between which times it happened."""
+    """A fill whose fee is not known: its value, and between which times it happened."""
 
     id: int
     symbol: str

@@ -16,8 +16,8 @@ _NOBODY: Final = "nobody follows the strategy"
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """Hold what stands when a signal comes in: whether entries are switched off for all its
-    followers, and how old one may be for any.
+    """What stands when a signal comes in: whether entries are switched off for all its followers,
+    and how old one may be for any.
 
     ``held``: nothing of any kind is sent now; entries that come meanwhile never are, exits wait.
     """

@@ -56,12 +56,12 @@ class AttemptState(Enum):
 
     @property
     def is_terminal(self) -> bool:
-        """Tell whether nothing can move this attempt any more."""
+        """Return whether nothing can move this attempt any more."""
         return not MOVES[self]
 
     @property
     def is_open(self) -> bool:
-        """Tell whether an order may be working at the exchange: claimed, unknown, placed or
+        """Return whether an order may be working at the exchange: claimed, unknown, placed or
         partially filled.
         """
         return self in _OPEN
@@ -229,7 +229,7 @@ def _judge(intent: OrderIntent, report: OrderReport) -> Answer:
 
 
 def describes(report: OrderReport, intent: OrderIntent) -> bool:
-    """Tell whether a report fits the order: same symbol, side and quantity.
+    """Return whether a report fits the order: same symbol, side and quantity.
 
     The exchange's close-position call closes what it finds, so the quantity of a ``whole_position``
     exit is not compared.

@@ -61,7 +61,7 @@ def _floored(at: datetime, step: timedelta) -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Numbering:
-    """Hold one numbering of a sender, the newest, as far as it is recorded.
+    """One numbering of a sender, the newest, as far as it is recorded.
 
     ``number`` counts the sender's numberings from 0. ``at`` is the time of the signal with the
     ``greatest`` seq, ``is_sent`` whether it was in the body (a time of signing changes when a
@@ -133,7 +133,7 @@ def numbered(
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """Hold what the sender of a new signal told about order.
+    """What the sender of a new signal told about order.
 
     ``number`` is the numbering that its ``seq`` belongs to, None where it has no seq or where the
     numbering is in doubt. ``at`` is the sender's time, never after receipt, and None where none was
@@ -147,13 +147,13 @@ class Told:
 
     @property
     def is_doubtful(self) -> bool:
-        """Tell whether a seq was sent and nobody can say what it counts."""
+        """Return whether a seq was sent and nobody can say what it counts."""
         return self.seq is not None and self.number is None
 
 
 @dataclass(frozen=True, slots=True)
 class Newest:
-    """Hold the newest that one sender told in exits (or protection) of a strategy and contract: by
+    """The newest that one sender told in exits (or protection) of a strategy and contract: by
     number, by time with a number, and by time without one; None where there is none.
     """
 
@@ -165,7 +165,7 @@ class Newest:
 
 
 def is_late(new: Told, recorded: tuple[Newest, ...]) -> bool:
-    """Tell whether a new signal is, by its sender's own word, older than one of those that are
+    """Return whether a new signal is, by its sender's own word, older than one of those that are
     recorded.
     """
     return any(_is_behind(new, each) for each in recorded)

@@ -35,8 +35,8 @@ _OF_ONE_EXIT: Final = timedelta(seconds=60)
 
 @dataclass(frozen=True, slots=True)
 class Came:
-    """Hold an alert, when it came in, and its place in the order, empty while it has none.
-    ``is_late``: its entry was not sent.
+    """An alert, when it came in, and its place in the order, empty while it has none. ``is_late``:
+    its entry was not sent.
     """
 
     draft: SignalDraft
@@ -46,15 +46,15 @@ class Came:
 
 
 def may_matter(new: SignalDraft, at: datetime, newest_at: datetime) -> bool:
-    """Tell whether an alert that came at ``at`` may have its place by those before it, of which the
-    newest came at ``newest_at``.
+    """Return whether an alert that came at ``at`` may have its place by those before it, of which
+    the newest came at ``newest_at``.
     """
     return _is_bare(new) or at - newest_at <= SIDE_BY_SIDE
 
 
 def has_overtaken(entry: Came, before: tuple[Came, ...]) -> bool:
-    """Tell whether an entry stands behind what came after it, or may. ``before``: the same sender's
-    for the contract, the newest first.
+    """Return whether an entry stands behind what came after it, or may. ``before``: the same
+    sender's for the contract, the newest first.
     """
     if not before:
         return False
@@ -71,7 +71,7 @@ def has_overtaken(entry: Came, before: tuple[Came, ...]) -> bool:
 
 
 def stands_before(new: Came, before: tuple[Came, ...]) -> bool:
-    """Tell whether an alert surely came before the newest one that is recorded, an entry of the
+    """Return whether an alert surely came before the newest one that is recorded, an entry of the
     other side of the same moment.
     """
     if not before or not before[0].draft.action.is_entry:
@@ -112,13 +112,13 @@ def _first(entry: Came, before: tuple[Came, ...]) -> Came | None:
 
 
 def _begins_at(entry: SignalDraft, side: PositionSide | None) -> bool:
-    """Tell whether an entry says that the strategy stood there before it; None is flat."""
+    """Return whether an entry says that the strategy stood there before it; None is flat."""
     facts = entry.alert
     return facts is not None and (facts.was_flat if side is None else facts.came_from is side)
 
 
 def _is_of_one_moment(new: Came, recorded: Came) -> bool:
-    """Tell whether two alerts may have been sent at once: they came within seconds, and the later
+    """Return whether two alerts may have been sent at once: they came within seconds, and the later
     one does not tell a later time.
     """
     told, other = new.draft.sent_at, recorded.draft.sent_at
@@ -139,7 +139,7 @@ def _is_bare(draft: SignalDraft) -> bool:
 
 
 def _closed_nothing(before: tuple[Came, ...]) -> bool:
-    """Tell whether nothing is recorded that the newest alert, a close, could have closed.
+    """Return whether nothing is recorded that the newest alert, a close, could have closed.
 
     Closes shortly before it may have closed parts of the same position; bare ones may as well have
     opened one on the other side. An entry that was late was none, and a late reverse closed what
@@ -181,7 +181,7 @@ def held(before: Iterable[SignalDraft]) -> PositionSide | None:
 
 
 def would_close(again: SignalDraft, entered: SignalDraft) -> bool:
-    """Tell whether what comes again would close what was entered since it came first."""
+    """Return whether what comes again would close what was entered since it came first."""
     if again.action in (Action.CLOSE, Action.REDUCE):
         return _came_from(again) in (None, entered.side)
     return again.action is Action.REVERSE and entered.side is not again.side

@@ -115,7 +115,7 @@ _LACKING: Final = {
 
 @dataclass(frozen=True, slots=True)
 class AccountView:
-    """Hold the newest report of the exchange plus what we know ourselves.
+    """The newest report of the exchange plus what we know ourselves.
 
     ``holdings`` are the account's, of every strategy. ``pending`` is every own entry attempt that
     the report does not show as a position yet, each with its whole quantity: claimed, unknown,
@@ -144,7 +144,7 @@ class Reading(Enum):
 
 @dataclass(frozen=True, slots=True)
 class EntryContext:
-    """Hold everything that decides about one entry of one account.
+    """Everything that decides about one entry of one account.
 
     ``limits`` are already the strictest of operator, master and follower. ``switches`` are those
     that are on and concern this account, strategy or exchange. ``goal_key`` is the order key of the
@@ -181,7 +181,7 @@ class EntryContext:
 
     @property
     def adds(self) -> bool:
-        """Tell whether the entry grows a position that the strategy holds."""
+        """Return whether the entry grows a position that the strategy holds."""
         return self.signal.draft.action is Action.ADD
 
     @property
@@ -194,8 +194,8 @@ class EntryContext:
 
 @dataclass(frozen=True, slots=True)
 class EntryPlan:
-    """Hold an order to send; ``price`` is what it was sized at, ``notional`` and ``margin`` (no
-    fee) what it reserves.
+    """An order to send; ``price`` is what it was sized at, ``notional`` and ``margin`` (no fee)
+    what it reserves.
     """
 
     intent: OrderIntent
@@ -222,7 +222,7 @@ _MAY_BE_OURS: Final = Wait("the account was not read since our last exit", reads
 
 @dataclass(frozen=True, slots=True)
 class _Order:
-    """Hold an entry between sizing and the last checks."""
+    """An entry between sizing and the last checks."""
 
     instrument: Instrument
     leverage: Ratio

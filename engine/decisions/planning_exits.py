@@ -44,7 +44,7 @@ NO_TRACE: Final = (
 
 @dataclass(frozen=True, slots=True)
 class ExitContext:
-    """Hold everything that decides about one exit of one account.
+    """Everything that decides about one exit of one account.
 
     ``holding`` is this strategy's, None if it has none. ``position`` is the newest known at the
     exchange, None if there is none or it is unknown. ``outstanding`` is the quantity of exit
@@ -70,14 +70,14 @@ class ExitContext:
 
     @property
     def is_flat_after(self) -> bool:
-        """Tell whether the exit is to leave nothing."""
+        """Return whether the exit is to leave nothing."""
         return self.signal.draft.action is not Action.REDUCE
 
 
 @dataclass(frozen=True, slots=True)
 class ExitPlan:
-    """Hold a reduce-only order to send; ``leave`` is the share left behind, ``carried`` what
-    rounding leaves for the next reduction.
+    """A reduce-only order to send; ``leave`` is the share left behind, ``carried`` what rounding
+    leaves for the next reduction.
     """
 
     intent: OrderIntent
@@ -144,7 +144,7 @@ def _surely_ours(context: ExitContext, holding: Holding) -> Quantity:
 
 
 def _is_meant(context: ExitContext, holding: Holding) -> bool:
-    """Tell whether the signal's side allows to close this holding: a reverse names the side to
+    """Return whether the signal's side allows to close this holding: a reverse names the side to
     enter, so it closes the other one.
     """
     side = context.signal.draft.side
@@ -229,7 +229,7 @@ def _carried(context: ExitContext, instrument: Instrument, wanted: Quantity) -> 
 
 
 def is_below_minimum(context: ExitContext, quantity: Quantity) -> bool:
-    """Tell whether an entry of ``quantity`` would be refused as too small, as far as we know."""
+    """Return whether an entry of ``quantity`` would be refused as too small, as far as we know."""
     instrument, position = context.instrument, context.position
     if instrument is None:
         return False

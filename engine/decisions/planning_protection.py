@@ -20,7 +20,7 @@ from engine.domain.signal import PositionSide, Signal
 
 @dataclass(frozen=True, slots=True)
 class ProtectionContext:
-    """Hold everything that decides about one ``set_protection`` of one account.
+    """Everything that decides about one ``set_protection`` of one account.
 
     ``holding`` is this strategy's. ``price`` is the last one, None where there is no fresh one: the
     exchange then judges the levels. ``can_protect``: the exchange can move levels. ``is_entering``:

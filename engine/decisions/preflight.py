@@ -44,8 +44,8 @@ _OK, _WARNING, _STOPS = Level.OK, Level.WARNING, Level.STOPS_ENTRIES
 
 @dataclass(frozen=True, slots=True)
 class SymbolNeed:
-    """Hold one contract that an account agreed to copy, with what the market says about it (None:
-    it says nothing).
+    """One contract that an account agreed to copy, with what the market says about it (None: it
+    says nothing).
 
     ``contracts_known``: the exchange's list was read, so that what is not in it is not traded
     there.
@@ -61,7 +61,7 @@ class SymbolNeed:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Hold all that a check looks at.
+    """All that a check looks at.
 
     ``report`` is None where the account cannot be read, and ``problem`` says why; ``key_refused``:
     because of the key. ``key_since`` is when the credentials were given to us, ``key_lasts_days``

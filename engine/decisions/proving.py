@@ -41,7 +41,7 @@ UNKNOWN_OFFSET_S: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """Hold what is known about one order whose fate is open.
+    """What is known about one order whose fate is open.
 
     ``at`` is when it was claimed, on our clock. ``clock_offset_s`` is what must be added to get the
     exchange's time; None where it is not known: the window widens by 60 s and a match is not sure.
@@ -81,7 +81,7 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Hold what proves our order; ``is_sure`` is False where the exchange's clock was not known."""
+    """What proves our order; ``is_sure`` is False where the exchange's clock was not known."""
 
     report: OrderReport
     is_sure: bool = True
@@ -144,7 +144,7 @@ def match_order(
 
 
 def _is_strange(sent: Sent, row: OrderReport) -> bool:
-    """Tell whether a row fits the order, has its time, and is nobody else's as far as we know."""
+    """Return whether a row fits the order, has its time, and is nobody else's as far as we know."""
     return (
         row.client_order_id is None
         and row.exchange_order_id not in sent.bound_ids
@@ -156,7 +156,7 @@ def _is_strange(sent: Sent, row: OrderReport) -> bool:
 
 
 def _closes_ours(intent: OrderIntent, row: OrderReport, rows: Collection[OrderReport]) -> bool:
-    """Tell whether a row of the closing side closed the position that the exit was to close."""
+    """Return whether a row of the closing side closed the position that the exit was to close."""
     if row.closed_by not in (None, ClosedBy.ORDER):
         return False
     if intent.position_id:
@@ -169,8 +169,8 @@ def _may_open(row: OrderReport, rows: Collection[OrderReport]) -> bool:
 
 
 def _closes(row: OrderReport, rows: Collection[OrderReport]) -> bool:
-    """Tell whether a row names a position that rows of the other side open: by a row that says what
-    it did, else by the oldest one.
+    """Return whether a row names a position that rows of the other side open: by a row that says
+    what it did, else by the oldest one.
     """
     same = [each for each in rows if row.position_id and each.position_id == row.position_id]
     told = [
@@ -189,8 +189,8 @@ def _says_what_it_did(row: OrderReport) -> bool:
 
 
 def says_who_closed(row: OrderReport) -> bool:
-    """Tell whether an exit's row is surely an order's: it carries a client order id, or names what
-    closed the position.
+    """Return whether an exit's row is surely an order's: it carries a client order id, or names
+    what closed the position.
     """
     return row.client_order_id is not None or row.closed_by is not None
 
@@ -298,7 +298,7 @@ ABSENCES_NEEDED: Final = 3
 def may_stop_looking(
     complete_absences: int, first_read_at: datetime, now: datetime, window_s: float = 60.0
 ) -> bool:
-    """Tell whether an UNKNOWN attempt is NOT_CONFIRMED: absent in 3 complete reads over at least
+    """Return whether an UNKNOWN attempt is NOT_CONFIRMED: absent in 3 complete reads over at least
     ``window_s`` seconds.
 
     ``first_read_at`` is when the first complete read found nothing; ``now`` is when the newest did.

@@ -26,7 +26,7 @@ _SWEEP_AT_LEAST: Final = 1024
 
 @dataclass(frozen=True, slots=True)
 class PoolState:
-    """Hold one pool's memory; times are microseconds since 1970.
+    """One pool's memory; times are microseconds since 1970.
 
     ``waiting_until_us`` is the latest permit given ahead of time, ``slack`` how many units may
     still overtake such permits, and ``sent_tat_us`` the TAT of what could be sent before the first
@@ -41,9 +41,7 @@ class PoolState:
 
 @dataclass(frozen=True, slots=True)
 class _Pace:
-    """Hold a limit in whole microseconds; the interval is rounded up, so that rounding never sends
-    more.
-    """
+    """A limit in whole microseconds; the interval is rounded up, so that rounding never sends more."""
 
     interval_us: int
     period_us: int

@@ -229,7 +229,7 @@ def _through(
 def is_lacking(
     order: OrderReport, bound_ids: Collection[str], known: Callable[[ClientOrderId], bool]
 ) -> bool:
-    """Tell whether an order carries our mark and the ledger does not know it."""
+    """Return whether an order carries our mark and the ledger does not know it."""
     own = order.client_order_id
     return (
         own is not None

@@ -23,8 +23,8 @@ _WORST: Final = (BookState.SETTLED, BookState.OPEN, BookState.UNEXPLAINED, BookS
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """Hold what is open: what it cost and the entry fees that no trade has carried yet, None where
-    one of them is not known.
+    """What is open: what it cost and the entry fees that no trade has carried yet, None where one
+    of them is not known.
     """
 
     side: PositionSide
@@ -44,8 +44,8 @@ class Open:
 
 @dataclass(frozen=True, slots=True)
 class Trade:
-    """Hold one closed part of a position; ``gross`` is before fees, ``result`` net of ``fees``;
-    None is not known.
+    """One closed part of a position; ``gross`` is before fees, ``result`` net of ``fees``; None is
+    not known.
 
     ``fill`` is the id of the closing fill, ``cause`` how it ended. ``state`` is the worst of all
     fills in it.

@@ -37,7 +37,7 @@ _FINEST: Final = Decimal("0.000000000001")
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """Hold a worth (``notional``) and the initial margin behind it."""
+    """A worth (``notional``) and the initial margin behind it."""
 
     notional: Money
     margin: Money
@@ -72,7 +72,7 @@ def fee(worth: Money, fee_bps: Decimal) -> Money:
 
 
 def is_held(holding: Holding) -> bool:
-    """Tell whether a strategy holds the symbol: it has a share, or an entry that is not terminal."""
+    """Return whether a strategy holds the symbol: it has a share, or an entry that is not terminal."""
     return holding.share > 0 or holding.entries_open > 0
 
 
@@ -86,8 +86,8 @@ def position_of(report: AccountReport, symbol: Symbol) -> Position | None:
 
 
 def may_have_position(report: AccountReport, symbol: Symbol) -> bool:
-    """Tell whether a position in ``symbol`` may stand that the report could not read: then none is
-    taken for gone.
+    """Return whether a position in ``symbol`` may stand that the report could not read: then none
+    is taken for gone.
     """
     return position_of(report, symbol) is None and any(
         _is_unread_position(row, symbol) for row in report.unreadable

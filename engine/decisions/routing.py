@@ -42,8 +42,8 @@ def concerns(
     strategy_name: str,
     exchange: str,
 ) -> bool:
-    """Tell whether a *no new entries* switch stops entries of this account, strategy and exchange;
-    a target is an id or a name.
+    """Return whether a *no new entries* switch stops entries of this account, strategy and
+    exchange; a target is an id or a name.
     """
     match switch.scope:
         case SwitchScope.ALL:

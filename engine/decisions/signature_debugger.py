@@ -41,8 +41,8 @@ KeyOf = Callable[[str], bytes]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Hold one thing that was looked at: whether it fits, what was found, and what to do (empty
-    where it fits).
+    """One thing that was looked at: whether it fits, what was found, and what to do (empty where it
+    fits).
     """
 
     fits: bool
@@ -52,8 +52,8 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class NamedKey:
-    """Hold one of the endpoint's secrets with its name for people, such as ``the current secret``,
-    and since when it holds no more.
+    """One of the endpoint's secrets with its name for people, such as ``the current secret``, and
+    since when it holds no more.
     """
 
     name: str

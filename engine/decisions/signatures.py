@@ -107,7 +107,7 @@ def verify_signatures(
 
 @dataclass(frozen=True, slots=True)
 class _Key:
-    """Hold the MAC key of each dialect, derived from one shown secret."""
+    """The MAC key of each dialect, derived from one shown secret."""
 
     a: bytes
     b: bytes
@@ -135,8 +135,8 @@ class _Key:
 
 @dataclass(frozen=True, slots=True)
 class _Claim:
-    """Hold what the headers of one dialect claim; ``id`` is None in dialect A. Nothing in here is
-    proven yet.
+    """What the headers of one dialect claim; ``id`` is None in dialect A. Nothing in here is proven
+    yet.
     """
 
     id: str | None

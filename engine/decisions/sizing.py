@@ -57,8 +57,8 @@ def leverage_of(policy: LeveragePolicy, asked: Ratio | None) -> Ratio:
 
 
 def exceeds_ceiling(policy: LeveragePolicy, asked: Ratio | None) -> bool:
-    """Tell whether a follower who follows the signal's leverage did not agree to as much as it asks
-    for.
+    """Return whether a follower who follows the signal's leverage did not agree to as much as it
+    asks for.
     """
     return policy.mode is LeverageMode.FOLLOW and asked is not None and asked > policy.value
 
@@ -93,8 +93,8 @@ class Missing(Enum):
 
 @dataclass(frozen=True, slots=True)
 class SizingBasis:
-    """Hold what sizes are computed from; ``equity`` is the account's, ``master_quantity`` and
-    ``stop`` are the signal's, if named.
+    """What sizes are computed from; ``equity`` is the account's, ``master_quantity`` and ``stop``
+    are the signal's, if named.
     """
 
     leverage: Ratio

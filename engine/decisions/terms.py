@@ -58,8 +58,8 @@ _WORTH_LIMITS: Final = ("order_notional", "symbol_notional", "account_notional")
 
 @dataclass(frozen=True, slots=True)
 class TermsWarning:
-    """Hold one thing that its owner should know before agreeing; ``field`` is the form's, such as
-    size, leverage or a limit's name.
+    """One thing that its owner should know before agreeing; ``field`` is the form's, such as size,
+    leverage or a limit's name.
     """
 
     field: str
@@ -68,7 +68,7 @@ class TermsWarning:
 
 @dataclass(frozen=True, slots=True)
 class TermsFacts:
-    """Hold all that terms are compared with.
+    """All that terms are compared with.
 
     ``asked`` is the most leverage that the strategy says it asks for. ``report`` is None where the
     account is not read yet. ``operator`` are the place's own limits, ``entry_age_s`` how old an
@@ -86,8 +86,8 @@ class TermsFacts:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """Hold what one exchange whose contracts are known says of a contract; ``instrument`` is None
-    where it does not trade it.
+    """What one exchange whose contracts are known says of a contract; ``instrument`` is None where
+    it does not trade it.
     """
 
     exchange: str

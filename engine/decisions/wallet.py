@@ -51,9 +51,7 @@ SIGNS: Final[Mapping[Line, int]] = {
 
 @dataclass(frozen=True, slots=True)
 class OpenCost:
-    """Hold what the books have open in one contract and what it cost, None where a price is not
-    known.
-    """
+    """What the books have open in one contract and what it cost, None where a price is not known."""
 
     symbol: str
     side: PositionSide

@@ -25,8 +25,8 @@ class Environment(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """Hold the account's money in settlement currency: ``available`` is free margin, ``total``
-    includes margin in use.
+    """The account's money in settlement currency: ``available`` is free margin, ``total`` includes
+    margin in use.
     """
 
     available: Money
@@ -36,7 +36,7 @@ class Balance:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Hold one netted position; ``quantity`` is always positive, ``side`` says the direction.
+    """One netted position; ``quantity`` is always positive, ``side`` says the direction.
 
     ``id`` is the exchange's own id of it, from flat to flat; empty where the exchange gives none.
     ``opened_at`` is when it was opened, on the exchange's clock in UTC; None where the exchange
@@ -60,7 +60,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class UnreadableRow:
-    """Hold one row of the exchange that the adapter cannot read; it stops nothing else.
+    """One row of the exchange that the adapter cannot read; it stops nothing else.
 
     ``what`` is a noun such as ``order`` or ``position``, ``id`` and ``symbol`` are the row's own
     where they can be read, ``problem`` says in a few words what was expected and found, without
@@ -75,8 +75,8 @@ class UnreadableRow:
 
 @dataclass(frozen=True, slots=True)
 class AccountReport:
-    """Hold one whole reading of an account. ``as_of`` is the exchange's clock (UTC) when the
-    reading was made.
+    """One whole reading of an account. ``as_of`` is the exchange's clock (UTC) when the reading was
+    made.
 
     A row that cannot be read is in ``unreadable`` and nowhere else. A reading whose list as a whole
     cannot be read raises instead.
@@ -91,8 +91,8 @@ class AccountReport:
 
 @dataclass(frozen=True, slots=True)
 class ClosedPosition:
-    """Hold one row of the exchange's history of closed positions; times are the exchange's own
-    clock in UTC.
+    """One row of the exchange's history of closed positions; times are the exchange's own clock in
+    UTC.
 
     ``position_id`` is the id that the position had while it was open. ``order_id`` is the order
     that closed it, empty where the row names none. ``exit_price`` is the average price of the
@@ -115,7 +115,7 @@ class ClosedPosition:
 
 @dataclass(frozen=True, slots=True)
 class ClosedPositions:
-    """Hold closed positions read back, in any order. ``complete`` is True only when every position
+    """Closed positions read back, in any order. ``complete`` is True only when every position
     closed since the asked time is there.
     """
 
@@ -126,7 +126,7 @@ class ClosedPositions:
 
 @dataclass(frozen=True, slots=True)
 class EquityMarks:
-    """Hold the equities that loss limits compare with: at the trading day's start (``since``, its
+    """The equities that loss limits compare with: at the trading day's start (``since``, its
     ``zone`` by name), and the highest.
     """
 

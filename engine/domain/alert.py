@@ -46,7 +46,7 @@ class AlertCode(Enum):
 
 @dataclass(frozen=True, slots=True)
 class AlertWords:
-    """Hold the words of one code, as format strings over the subject (an account's, strategy's or
+    """The words of one code, as format strings over the subject (an account's, strategy's or
     exchange's name) and the details.
 
     ``otherwise`` says what follows if nobody acts; ``wakes`` whether it is worth waking somebody at
@@ -292,7 +292,7 @@ class _Absent(dict[str, str]):
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """Hold one alert: a code, whom or what it concerns, its numbers. Never a secret.
+    """One alert: a code, whom or what it concerns, its numbers. Never a secret.
 
     ``number`` is the ledger sequence of the event behind it (delivery is at least once, so a
     receiver may see it again). ``count`` is how often the same happened since the last time that it
@@ -337,5 +337,5 @@ class Alert:
 
     @property
     def wakes(self) -> bool:
-        """Tell whether it is worth waking somebody."""
+        """Return whether it is worth waking somebody."""
         return ALERTS[self.code].wakes

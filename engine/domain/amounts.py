@@ -105,7 +105,7 @@ def ceil_to_step(amount: Decimal, step: Decimal) -> Decimal:
 
 
 def is_multiple(amount: Decimal, step: Decimal) -> bool:
-    """Tell whether ``amount`` is a whole number of steps."""
+    """Return whether ``amount`` is a whole number of steps."""
     return EXACT.remainder(amount, step) == 0
 
 

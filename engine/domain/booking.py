@@ -50,8 +50,8 @@ class BookState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """Hold one change of a position: ``is_entry`` opens or grows the position of ``side``,
-    otherwise it closes; quantities above 0.
+    """One change of a position: ``is_entry`` opens or grows the position of ``side``, otherwise it
+    closes; quantities above 0.
 
     ``price`` and ``fee`` are None while nobody told them, ``cause`` likewise. ``fee`` is net of
     what was paid back.

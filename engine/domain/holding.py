@@ -92,7 +92,7 @@ closing orders wait too.
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """Hold one switch that is on. ``target`` is the name it concerns, empty for ALL."""
+    """One switch that is on. ``target`` is the name it concerns, empty for ALL."""
 
     scope: SwitchScope
     target: str
@@ -103,8 +103,8 @@ class Switch:
 
     @property
     def stops_exits(self) -> bool:
-        """Tell whether closing orders wait too: after broken conservation, until a person resumes,
-        reduces or flattens.
+        """Return whether closing orders wait too: after broken conservation, until a person
+        resumes, reduces or flattens.
         """
         return self.set_by == STOPPED_BY_CONSERVATION and self.level is not SwitchLevel.FLATTEN
 

@@ -91,7 +91,7 @@ class OrderStatus(Enum):
 
     @property
     def is_terminal(self) -> bool:
-        """Tell whether the exchange will not change this order any more."""
+        """Return whether the exchange will not change this order any more."""
         return self in (OrderStatus.FILLED, OrderStatus.CANCELLED, OrderStatus.REJECTED)
 
 
@@ -108,7 +108,7 @@ class ClosedBy(Enum):
 
 @dataclass(frozen=True, slots=True)
 class OrderReport:
-    """Hold what the exchange says about one order; times are the exchange's own clock in UTC.
+    """What the exchange says about one order; times are the exchange's own clock in UTC.
 
     ``average_price`` is None until something filled. ``fee`` is None while the exchange has not
     told it: unknown is not zero. ``reason`` is the exchange's text for a rejection or cancellation.
@@ -135,7 +135,7 @@ class OrderReport:
 
     @property
     def has_our_mark(self) -> bool:
-        """Tell whether the order carries a client order id of this engine."""
+        """Return whether the order carries a client order id of this engine."""
         return self.client_order_id is not None and self.client_order_id.startswith(
             CLIENT_ORDER_ID_PREFIX
         )

@@ -83,13 +83,13 @@ class OutcomeCode(Enum):
 
     @property
     def is_final(self) -> bool:
-        """Tell whether nothing but late proof can change this outcome."""
+        """Return whether nothing but late proof can change this outcome."""
         return self not in (OutcomeCode.UNKNOWN, OutcomeCode.PLACED, OutcomeCode.PARTIALLY_FILLED)
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Hold the words of one code; ``sentence`` is a format string over the outcome's numbers."""
+    """The words of one code; ``sentence`` is a format string over the outcome's numbers."""
 
     sentence: str
     move: WhoseMove
@@ -98,9 +98,7 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Hold a code with its numbers: names to short texts (decimals written plainly), never a
-    secret.
-    """
+    """A code with its numbers: names to short texts (decimals written plainly), never a secret."""
 
     code: OutcomeCode
     numbers: Mapping[str, str] = field(default_factory=dict)

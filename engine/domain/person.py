@@ -20,7 +20,7 @@ class Role(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Hold one person. ``zone`` names the time zone in which times are shown to them."""
+    """One person. ``zone`` names the time zone in which times are shown to them."""
 
     id: PersonId
     name: str
@@ -33,7 +33,7 @@ class Person:
         return self.name.rpartition(":")[2]
 
     def is_a(self, role: Role) -> bool:
-        """Tell whether the person holds a role."""
+        """Return whether the person holds a role."""
         return role in self.roles
 
 

@@ -25,8 +25,8 @@ _RANKS = {each.value: place for place, each in enumerate(Level)}
 
 @dataclass(frozen=True, slots=True)
 class CheckItem:
-    """Hold one thing that was looked at. ``about`` is what (key, funds, a contract ...), ``do`` is
-    empty where nothing is to be done.
+    """One thing that was looked at. ``about`` is what (key, funds, a contract ...), ``do`` is empty
+    where nothing is to be done.
     """
 
     level: Level
@@ -37,7 +37,7 @@ class CheckItem:
 
 @dataclass(frozen=True, slots=True)
 class Preflight:
-    """Hold one account's check, made at ``at`` (UTC); ``level`` is that of its worst item."""
+    """One account's check, made at ``at`` (UTC); ``level`` is that of its worst item."""
 
     account: str
     exchange: str

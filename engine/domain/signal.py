@@ -33,19 +33,19 @@ class Action(Enum):
 
     @property
     def is_entry(self) -> bool:
-        """Tell whether the action can raise exposure."""
+        """Return whether the action can raise exposure."""
         return self in (Action.OPEN, Action.ADD, Action.REVERSE)
 
     @property
     def is_only_entry(self) -> bool:
-        """Tell whether nothing of the action is left to do where entries are off: a reverse still
+        """Return whether nothing of the action is left to do where entries are off: a reverse still
         closes.
         """
         return self in (Action.OPEN, Action.ADD)
 
     @property
     def ends_older_entries(self) -> bool:
-        """Tell whether entries from before it must not be sent any more: it leaves the strategy
+        """Return whether entries from before it must not be sent any more: it leaves the strategy
         flat, or takes its orders back.
         """
         return self in (Action.CLOSE, Action.REVERSE, Action.CANCEL)
@@ -108,8 +108,8 @@ class SignalSize:
 
 @dataclass(frozen=True, slots=True)
 class AlertFacts:
-    """Hold what an alert says that helps to put it in order; alerts of one moment come in either
-    order, and carry no number.
+    """What an alert says that helps to put it in order; alerts of one moment come in either order,
+    and carry no number.
 
     ``came_from``: the side that the sender says it held before, None where it does not say or
     ``was_flat``; ``seems_from``: what its word suggests where it does not say. ``is_bare``: it told
@@ -124,7 +124,7 @@ class AlertFacts:
 
 @dataclass(frozen=True, slots=True)
 class SignalDraft:
-    """Hold one parsed instruction before it is recorded.
+    """One parsed instruction before it is recorded.
 
     ``dedupe_key`` is the sender's idempotency id, unique per endpoint for ever; with ``repeats_s``
     the same key is a repetition only for so many seconds after the signal was received, and a new
@@ -272,8 +272,8 @@ def right_before(key: OrderKey, ledger_number: int) -> OrderKey:
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """Hold one recorded instruction. Times are UTC; ``decided_at`` is the sender's time, clamped to
-    not lie after receipt.
+    """One recorded instruction. Times are UTC; ``decided_at`` is the sender's time, clamped to not
+    lie after receipt.
     """
 
     id: SignalId

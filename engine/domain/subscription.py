@@ -152,7 +152,7 @@ class BelowMinimum(Enum):
 
 @dataclass(frozen=True, slots=True)
 class CopyPolicy:
-    """Hold everything one follower agreed to for one strategy.
+    """Everything one follower agreed to for one strategy.
 
     ``symbols`` empty means every symbol of the strategy at the time of subscribing has been written
     out elsewhere; the planner treats an empty set as "none agreed". ``allow_own_position`` lets

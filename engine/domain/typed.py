@@ -81,7 +81,7 @@ def _is_grouped(whole: str, mark: str) -> bool:
 
 
 def _is_ours(text: str) -> bool:
-    """Tell whether a text is a number as this place writes it: 1.234 is no thousand here."""
+    """Return whether a text is a number as this place writes it: 1.234 is no thousand here."""
     return text.count(".") == 1
 
 

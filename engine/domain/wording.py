@@ -79,7 +79,7 @@ def _meant(said: str, known: tuple[str, ...]) -> str | None:
 
 
 def _slips(one: str, other: str, most: int) -> bool:
-    """Tell whether ``one`` becomes ``other`` by at most ``most`` slips."""
+    """Return whether ``one`` becomes ``other`` by at most ``most`` slips."""
     if abs(len(one) - len(other)) > most:
         return False
     before: list[int] = []

@@ -99,7 +99,7 @@ class References:
         return hmac.new(key, sid.encode(), hashlib.sha256).hexdigest()
 
     def is_csrf_token(self, sid: str, told: str) -> bool:
-        """Tell whether a form's token is this session's, in constant time."""
+        """Return whether a form's token is this session's, in constant time."""
         return hmac.compare_digest(
             self.csrf_token(sid).encode(), told.encode(errors="surrogatepass")
         )

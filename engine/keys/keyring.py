@@ -15,8 +15,8 @@ from engine.settings.secrets import SecretPlace
 
 
 class Keyring:
-    """Hold the vault; ``given`` are the root keys that the process was started with, ``place`` is
-    where they lie.
+    """The vault; ``given`` are the root keys that the process was started with, ``place`` is where
+    they lie.
     """
 
     def __init__(

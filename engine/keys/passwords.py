@@ -71,7 +71,7 @@ class Passwords:
         return made.decode()
 
     async def verify(self, hashed: str | None, password: Secret) -> bool:
-        """Tell whether a password is that of a hash; None (nobody, or no password yet) takes as
+        """Return whether a password is that of a hash; None (nobody, or no password yet) takes as
         long and is never true.
         """
         if hashed is None and self._nobody is None:

@@ -84,7 +84,7 @@ def audit_key_of(db: Database, vault: Vault, kid: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class NewPerson:
-    """Hold a person who is not in the ledger yet, with the wrapped data key to store."""
+    """A person who is not in the ledger yet, with the wrapped data key to store."""
 
     name: str
     key: PersonKey
@@ -212,14 +212,14 @@ def _secret_place(
 
 @dataclass(frozen=True, slots=True)
 class EndpointKey:
-    """Hold one opened webhook secret; ``valid_until`` None: until something replaces it."""
+    """One opened webhook secret; ``valid_until`` None: until something replaces it."""
 
     id: str
     secret: Secret
     valid_until: datetime | None
 
     def is_valid(self, now: datetime) -> bool:
-        """Tell whether deliveries may still be proven with it."""
+        """Return whether deliveries may still be proven with it."""
         return self.valid_until is None or self.valid_until > now
 
 

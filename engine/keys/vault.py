@@ -55,9 +55,7 @@ class VaultError(OwnFault):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class RootKeys:
-    """Hold the root keys by ``kid``; the active one wraps what is new, the others only open what is
-    old.
-    """
+    """The root keys by ``kid``; the active one wraps what is new, the others only open what is old."""
 
     active: str
     by_kid: Mapping[str, bytes]
@@ -75,8 +73,8 @@ class RootKeys:
 
 @dataclass(frozen=True, slots=True)
 class WrappedKey:
-    """Hold one person's data key as it is stored: sealed under the root key ``kid``; ``id`` (16
-    bytes) marks its fields.
+    """One person's data key as it is stored: sealed under the root key ``kid``; ``id`` (16 bytes)
+    marks its fields.
     """
 
     id: bytes
@@ -87,7 +85,7 @@ class WrappedKey:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class DataKey:
-    """Hold one person's data key in the clear, for the moment of use."""
+    """One person's data key in the clear, for the moment of use."""
 
     id: bytes
     person: str
@@ -165,7 +163,7 @@ def _parse_root_key(item: str, which: str) -> tuple[str, bytes]:
 
 
 def _is_well_known(key: bytes) -> bool:
-    """Tell whether a key is plainly not random: readable text, few distinct bytes, or counting in
+    """Return whether a key is plainly not random: readable text, few distinct bytes, or counting in
     even steps.
     """
     steps = {(after - before) % 256 for before, after in itertools.pairwise(key)}

@@ -42,7 +42,7 @@ __all__ = [
 
 
 class Ledger:
-    """Hold the two connections and tell who wants to know that something was committed."""
+    """The two connections and tell who wants to know that something was committed."""
 
     def __init__(self, runner: Runner, db: apsw.Connection, witness: Witness | None = None) -> None:
         self._runner = runner

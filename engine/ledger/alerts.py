@@ -146,7 +146,7 @@ def delivered(db: apsw.Connection, channel: str, sequence: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class ChannelState:
-    """Hold how far a channel is: the last alert that it was told, and how many wait."""
+    """How far a channel is: the last alert that it was told, and how many wait."""
 
     told: int
     waiting: int

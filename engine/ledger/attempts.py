@@ -22,7 +22,7 @@ from engine.ledger.query import Row, fetch_all, fetch_one
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """Hold one attempt as the ledger has it; ``held_before`` as in its claim."""
+    """One attempt as the ledger has it; ``held_before`` as in its claim."""
 
     id: int
     copy: CopyId
@@ -45,7 +45,7 @@ class Attempt:
 
     @property
     def is_entry(self) -> bool:
-        """Tell whether this attempt can raise exposure."""
+        """Return whether this attempt can raise exposure."""
         return self.kind == "entry"
 
 
@@ -299,7 +299,7 @@ def accept_foreign(
 
 
 def knows_client_order_id(db: apsw.Connection, client_order_id: str) -> bool:
-    """Tell whether an attempt with this client order id was ever claimed."""
+    """Return whether an attempt with this client order id was ever claimed."""
     return (
         fetch_one(db, "SELECT 1 FROM attempt WHERE client_order_id = ?", (client_order_id,))
         is not None

@@ -32,7 +32,7 @@ _COLUMNS: Final = "number, at_us, by, address, act, subject, data, kid, seal"
 
 @dataclass(frozen=True, slots=True)
 class AuditKey:
-    """Hold the key that seals new rows, and its root key's kid."""
+    """The key that seals new rows, and its root key's kid."""
 
     kid: str
     key: bytes
@@ -99,7 +99,7 @@ def _seal(key: bytes, before: bytes, words: Row) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class AuditEnd:
-    """Hold where the chain ended at some time; ``seal`` is hexadecimal."""
+    """Where the chain ended at some time; ``seal`` is hexadecimal."""
 
     number: int
     seal: str

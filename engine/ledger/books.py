@@ -317,7 +317,7 @@ _BY_OTHERS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Hold one place where the books do not have what the strategy's share is."""
+    """One place where the books do not have what the strategy's share is."""
 
     account: str
     strategy: str

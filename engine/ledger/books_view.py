@@ -117,8 +117,8 @@ def closed_parts(db: apsw.Connection, account: AccountId, since: datetime) -> li
 
 @dataclass(frozen=True, slots=True)
 class BooksSummary:
-    """Hold what the ledger alone says of an account's books: each line of its wallet since
-    ``since``, visible rows, what is not settled.
+    """What the ledger alone says of an account's books: each line of its wallet since ``since``,
+    visible rows, what is not settled.
 
     ``fees`` are net of what was paid back. ``since`` is None before the first reading.
     """
@@ -179,8 +179,8 @@ def count_unfolded(db: apsw.Connection, account: AccountId) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Booked:
-    """Hold what is known by now of the fills of one order of ours; None where the exchange has not
-    told it of all of them.
+    """What is known by now of the fills of one order of ours; None where the exchange has not told
+    it of all of them.
 
     ``fee`` is net of what was paid back.
     """

@@ -22,8 +22,8 @@ from engine.ledger.holdings import goal_key, keep_carried, read_holding
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Hold what is claimed. ``witness`` are the exchange order ids seen in the account's last
-    snapshot of the symbol.
+    """What is claimed. ``witness`` are the exchange order ids seen in the account's last snapshot
+    of the symbol.
 
     ``adds``: the entry grows what its strategy holds. ``leave`` and ``carried`` are an exit's: the
     share that it leaves behind, and what it rounds off for the next one; None where that was fixed

@@ -23,8 +23,8 @@ _STRANGER: Final = "not_authentic"
 
 @dataclass(frozen=True, slots=True)
 class NewDelivery:
-    """Hold one delivery to note. ``offset_ms``: how far the signed time was ahead of ours, None
-    where nothing proved it.
+    """One delivery to note. ``offset_ms``: how far the signed time was ahead of ours, None where
+    nothing proved it.
 
     ``reads_exit`` is there for what was proven and refused: whether its words are those of an exit.
     """

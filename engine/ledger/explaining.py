@@ -86,8 +86,8 @@ def read_copy_now(
 def _master_left(
     db: apsw.Connection, account: str, strategy: str, symbol: str, entry_key: str
 ) -> bool:
-    """Tell whether a close or a reverse of the strategy counts as later than the entry that opened
-    what it holds.
+    """Return whether a close or a reverse of the strategy counts as later than the entry that
+    opened what it holds.
     """
     row = fetch_one(
         db,

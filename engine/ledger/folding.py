@@ -25,7 +25,7 @@ from engine.ledger.wallet import add_since
 
 
 def has_unfolded(db: apsw.Connection) -> bool:
-    """Tell whether a fill was written or corrected since its episode was folded."""
+    """Return whether a fill was written or corrected since its episode was folded."""
     return fetch_one(db, "SELECT 1 FROM fill WHERE NOT folded LIMIT 1") is not None
 
 

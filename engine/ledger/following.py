@@ -56,7 +56,7 @@ def strategies_copied(db: apsw.Connection, person: PersonId) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class AgreementRow:
-    """Hold one agreement as its follower sees it."""
+    """One agreement as its follower sees it."""
 
     id: str
     account: AccountId
@@ -76,7 +76,7 @@ class AgreementRow:
 
     @property
     def takes_entries(self) -> bool:
-        """Tell whether entries of its strategy are copied as things are agreed."""
+        """Return whether entries of its strategy are copied as things are agreed."""
         is_open = self.strategy_state in ("published", "by_link", "private")
         return self.mode == "live" and self.state == "active" and is_open and not self.needs_consent
 
@@ -115,7 +115,7 @@ def agreements_of(db: apsw.Connection, person: PersonId) -> list[AgreementRow]:
 
 @dataclass(frozen=True, slots=True)
 class CopyRow:
-    """Hold one copy with its newest outcome; ``code`` is None while it waits to be planned."""
+    """One copy with its newest outcome; ``code`` is None while it waits to be planned."""
 
     number: int
     at: datetime
@@ -204,7 +204,7 @@ def _copy(row: Row) -> CopyRow:
 
 @dataclass(frozen=True, slots=True)
 class OrderRow:
-    """Hold one order that was claimed for an account."""
+    """One order that was claimed for an account."""
 
     id: int
     at: datetime
@@ -283,7 +283,7 @@ def unproven_count(db: apsw.Connection, identifier: AccountId) -> int:
 
 
 def signal_of_copy(db: apsw.Connection, signal: str, account_name: str, person: PersonId) -> bool:
-    """Tell whether a signal reached an account of this person."""
+    """Return whether a signal reached an account of this person."""
     row = fetch_one(
         db,
         "SELECT 1 FROM copy JOIN signal ON signal.number = copy.signal_number JOIN account ON "
@@ -317,7 +317,7 @@ def last_entries(db: apsw.Connection, strategy: StrategyId, limit: int) -> list[
 
 @dataclass(frozen=True, slots=True)
 class StrategyTerms:
-    """Hold what a strategy asks a follower to agree to."""
+    """What a strategy asks a follower to agree to."""
 
     id: StrategyId
     name: str

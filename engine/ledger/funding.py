@@ -29,7 +29,7 @@ SLACK: Final = timedelta(seconds=5)
 
 @dataclass(frozen=True, slots=True)
 class FundingRow:
-    """Hold one payment: ``id`` is the exchange's own, ``at`` our clock."""
+    """One payment: ``id`` is the exchange's own, ``at`` our clock."""
 
     id: str
     symbol: Symbol
@@ -39,7 +39,7 @@ class FundingRow:
 
 @dataclass(frozen=True, slots=True)
 class FundingPaid:
-    """Hold one payment as it is shown, with the strategy's name."""
+    """One payment as it is shown, with the strategy's name."""
 
     strategy: str
     symbol: str

@@ -16,8 +16,8 @@ from engine.ledger.root_keys import refuse_disabled
 
 @dataclass(frozen=True, slots=True)
 class FactorRow:
-    """Hold how a person proves who they are: Argon2id hash, sealed TOTP secret (None: no such
-    factor), last code's time step.
+    """How a person proves who they are: Argon2id hash, sealed TOTP secret (None: no such factor),
+    last code's time step.
     """
 
     password: str | None
@@ -62,8 +62,8 @@ def person_named(db: apsw.Connection, name: str) -> Person | None:
 
 
 def is_taken(db: apsw.Connection, name: str) -> bool:
-    """Tell whether somebody has a name or is found by it; a name that two provisioned people share
-    is taken too.
+    """Return whether somebody has a name or is found by it; a name that two provisioned people
+    share is taken too.
     """
     return (
         fetch_one(
@@ -238,7 +238,7 @@ def account_of_login(db: apsw.Connection, prints: list[str]) -> AccountId | None
 
 @dataclass(frozen=True, slots=True)
 class MasterRequest:
-    """Hold a follower's wish to publish; ``granted`` is None until somebody decided."""
+    """A follower's wish to publish; ``granted`` is None until somebody decided."""
 
     person: PersonId
     name: str

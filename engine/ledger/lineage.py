@@ -22,8 +22,8 @@ starts from a copy.
 
 @dataclass(frozen=True, slots=True)
 class LedgerEnd:
-    """Hold an end: the newest run's mark (empty before the first), and the last number given in
-    each table.
+    """An end: the newest run's mark (empty before the first), and the last number given in each
+    table.
     """
 
     run: str
@@ -40,12 +40,12 @@ def read_end(db: apsw.Connection) -> LedgerEnd:
 
 
 def has_run(db: apsw.Connection, mark: str) -> bool:
-    """Tell whether a run with this mark began in this ledger or in one that it continues."""
+    """Return whether a run with this mark began in this ledger or in one that it continues."""
     return fetch_one(db, "SELECT 1 FROM run WHERE mark = ?", (mark,)) is not None
 
 
 def was_marked(db: apsw.Connection) -> bool:
-    """Tell whether this ledger has run where its end was noted beside it."""
+    """Return whether this ledger has run where its end was noted beside it."""
     return fetch_one(db, "SELECT 1 FROM run WHERE mark > ''") is not None
 
 
@@ -63,12 +63,12 @@ def lacks(db: apsw.Connection, end: LedgerEnd) -> str:
 
 
 def knows_marks(db: apsw.Connection) -> bool:
-    """Tell whether a file was ever opened by a program that notes ends: an older one is migrated
+    """Return whether a file was ever opened by a program that notes ends: an older one is migrated
     first.
     """
     return fetch_one(db, "SELECT 1 FROM sqlite_schema WHERE name = 'run_by_mark'") is not None
 
 
 def is_copy(db: apsw.Connection) -> bool:
-    """Tell whether this file was made by ``back_up`` and has not been taken into use."""
+    """Return whether this file was made by ``back_up`` and has not been taken into use."""
     return int(db.pragma("application_id")) == COPY

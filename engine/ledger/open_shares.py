@@ -21,9 +21,7 @@ from engine.views import StillOpenView
 
 @dataclass(frozen=True, slots=True)
 class HeldShare:
-    """Hold one share of a strategy in an account's symbol. ``is_exiting``: an exit of it has not
-    ended.
-    """
+    """One share of a strategy in an account's symbol. ``is_exiting``: an exit of it has not ended."""
 
     account: AccountId
     account_name: str
@@ -80,8 +78,8 @@ _OPENED = (
 
 @dataclass(frozen=True, slots=True)
 class LastFlatten:
-    """Hold how the newest exit that flattening asked for ended: the share that stayed as residue,
-    if that was its end.
+    """How the newest exit that flattening asked for ended: the share that stayed as residue, if
+    that was its end.
     """
 
     ended_at: datetime | None
@@ -112,8 +110,8 @@ def last_flatten(db: apsw.Connection, held: HeldShare) -> LastFlatten | None:
 
 
 def has_unconfirmed_exit(db: apsw.Connection, account: AccountId, symbol: Symbol) -> bool:
-    """Tell whether a closing order of ours stayed without trace: closing again could then close the
-    owner's own part.
+    """Return whether a closing order of ours stayed without trace: closing again could then close
+    the owner's own part.
     """
     row = fetch_one(
         db,
@@ -253,8 +251,8 @@ def symbols_held(db: apsw.Connection) -> frozenset[Symbol]:
 
 
 def is_held(db: apsw.Connection, strategy: StrategyId, symbol: Symbol) -> bool:
-    """Tell whether any account holds this contract of a strategy, or has an entry of it that waits
-    or is on its way.
+    """Return whether any account holds this contract of a strategy, or has an entry of it that
+    waits or is on its way.
     """
     row = fetch_one(
         db,

@@ -40,8 +40,8 @@ _ENTERS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Unplaced:
-    """Hold what places a new signal. ``told_at`` is the sender's time, not after receipt; None
-    where none was told.
+    """What places a new signal. ``told_at`` is the sender's time, not after receipt; None where
+    none was told.
     """
 
     strategy: StrategyId

@@ -32,8 +32,8 @@ retired). Pausing changes nothing of it.
 
 @dataclass(frozen=True, slots=True)
 class PersonKey:
-    """Hold one person's data key as it is stored: wrapped under the root key ``kid``; ``id`` (16
-    bytes) marks its fields.
+    """One person's data key as it is stored: wrapped under the root key ``kid``; ``id`` (16 bytes)
+    marks its fields.
     """
 
     person: PersonId
@@ -44,8 +44,8 @@ class PersonKey:
 
 @dataclass(frozen=True, slots=True)
 class StrategyRow:
-    """Hold one strategy. ``source`` is the webhook source of kind copy_trading, the stream source
-    of kind algo.
+    """One strategy. ``source`` is the webhook source of kind copy_trading, the stream source of
+    kind algo.
     """
 
     id: StrategyId
@@ -60,8 +60,8 @@ class StrategyRow:
 
 @dataclass(frozen=True, slots=True)
 class EndpointRow:
-    """Hold one webhook address of a strategy; ``token_hash`` where the address itself is the
-    capability, with its ``settings``.
+    """One webhook address of a strategy; ``token_hash`` where the address itself is the capability,
+    with its ``settings``.
     """
 
     id: EndpointId
@@ -75,7 +75,7 @@ class EndpointRow:
 
 @dataclass(frozen=True, slots=True)
 class EndpointSecretRow:
-    """Hold one sealed webhook secret; ``owner`` is the master's person; ``valid_until`` None: until
+    """One sealed webhook secret; ``owner`` is the master's person; ``valid_until`` None: until
     something replaces it.
     """
 
@@ -89,8 +89,8 @@ class EndpointSecretRow:
 
 @dataclass(frozen=True, slots=True)
 class AccountRow:
-    """Hold one follower's exchange account; ``sealed`` are its credentials, ``ended_at`` is when it
-    was disconnected.
+    """One follower's exchange account; ``sealed`` are its credentials, ``ended_at`` is when it was
+    disconnected.
     """
 
     id: AccountId

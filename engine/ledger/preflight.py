@@ -18,7 +18,7 @@ EVENT = "credentials"
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """Hold what one account agreed to for one strategy, by the strategy's name."""
+    """What one account agreed to for one strategy, by the strategy's name."""
 
     strategy: str
     policy: CopyPolicy

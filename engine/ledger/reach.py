@@ -33,8 +33,8 @@ def reach_of(
 
 
 def _takes(db: apsw.Connection, strategy: StrategyId, symbol: Symbol, age_s: float | None) -> bool:
-    """Tell whether some agreement copies live entries in a contract now; with ``age_s`` only where
-    its own limit takes one as old.
+    """Return whether some agreement copies live entries in a contract now; with ``age_s`` only
+    where its own limit takes one as old.
     """
     row = fetch_one(
         db,
@@ -51,8 +51,8 @@ def _takes(db: apsw.Connection, strategy: StrategyId, symbol: Symbol, age_s: flo
 def _holds(
     db: apsw.Connection, strategy: StrategyId, symbol: Symbol, before: OrderKey | None
 ) -> bool:
-    """Tell whether any account holds something, or is about to enter; with ``before`` only what was
-    entered before that key.
+    """Return whether any account holds something, or is about to enter; with ``before`` only what
+    was entered before that key.
     """
     row = fetch_one(
         db,

@@ -90,7 +90,7 @@ def shares_held(db: apsw.Connection, strategy: StrategyId) -> int:
 
 
 def holds_short(db: apsw.Connection, strategy: StrategyId) -> bool:
-    """Tell whether a strategy holds something short in any account."""
+    """Return whether a strategy holds something short in any account."""
     return (
         fetch_one(
             db,

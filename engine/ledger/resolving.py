@@ -153,7 +153,7 @@ def close_again(db: apsw.Connection, attempt_id: int, retry_at: datetime) -> boo
 
 
 def is_left_without_trace(db: apsw.Connection, copy: CopyId, leg: int) -> bool:
-    """Tell whether a leg stands where its newest order was given up, and nothing was tried since."""
+    """Return whether a leg stands where its newest order was given up, and nothing was tried since."""
     return (
         fetch_one(
             db,
@@ -165,7 +165,7 @@ def is_left_without_trace(db: apsw.Connection, copy: CopyId, leg: int) -> bool:
 
 
 def is_followed(db: apsw.Connection, attempt: Attempt) -> bool:
-    """Tell whether a later order of ours changed the position in the same contract, or may have:
+    """Return whether a later order of ours changed the position in the same contract, or may have:
     one that was given up is no such order.
     """
     row = fetch_one(
@@ -257,7 +257,7 @@ def _newest_attempt(db: apsw.Connection, copy: CopyId, leg: int) -> int:
 
 
 def _is_of_episode(db: apsw.Connection, held: Holding, exit_id: int) -> bool:
-    """Tell whether an exit's attempt could close what a strategy holds now: it was claimed after
+    """Return whether an exit's attempt could close what a strategy holds now: it was claimed after
     the entry that opened it.
     """
     row = fetch_one(

@@ -26,7 +26,7 @@ _THINNED_FROM_US: Final = 72 * HOUR_US
 
 
 class TradePoint(NamedTuple):
-    """Hold what a curve of results needs of a trade."""
+    """What a curve of results needs of a trade."""
 
     closed_at: datetime
     result: Decimal
@@ -71,7 +71,7 @@ def thin_equity_points(db: apsw.Connection, account: AccountId, now: datetime) -
 
 @dataclass(frozen=True, slots=True)
 class DayRow:
-    """Hold one UTC day: reconciled trades closed, how many won, their result net of fees, the fees;
+    """One UTC day: reconciled trades closed, how many won, their result net of fees, the fees;
     ``unreconciled`` counts the others.
     """
 
@@ -125,8 +125,8 @@ def equity_points(
 
 @dataclass(frozen=True, slots=True)
 class TradeRow:
-    """Hold one closed trade; what is None is not known. ``cause`` says how it ended, ``state`` how
-    much of it is known.
+    """One closed trade; what is None is not known. ``cause`` says how it ended, ``state`` how much
+    of it is known.
     """
 
     id: int
@@ -214,8 +214,8 @@ def trade_results(
 
 @dataclass(frozen=True, slots=True)
 class StrategyRow:
-    """Hold one strategy for the directory. ``followers`` are active agreements; figures are sums
-    over all days.
+    """One strategy for the directory. ``followers`` are active agreements; figures are sums over
+    all days.
     """
 
     id: str

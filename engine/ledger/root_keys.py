@@ -29,7 +29,7 @@ class RootKeyDisabled(RexAlgoError):
 
 @dataclass(frozen=True, slots=True)
 class RootKeyRow:
-    """Hold one root key that was ever used here; ``added`` None: before this was recorded."""
+    """One root key that was ever used here; ``added`` None: before this was recorded."""
 
     kid: str
     canary: bytes
@@ -40,8 +40,8 @@ class RootKeyRow:
 
 @dataclass(frozen=True, slots=True)
 class RewrapRow:
-    """Hold how far the rewrap to ``kid`` has come: ``cursor`` is the last row of ``part`` that it
-    moved past.
+    """How far the rewrap to ``kid`` has come: ``cursor`` is the last row of ``part`` that it moved
+    past.
     """
 
     kid: str

@@ -26,8 +26,8 @@ FORGIVEN_AFTER: Final = timedelta(hours=24)
 
 @dataclass(frozen=True, slots=True)
 class SessionRow:
-    """Hold one session. ``idle`` is how long it lasts unused; ``confirmed_at`` when a factor was
-    last shown in it.
+    """One session. ``idle`` is how long it lasts unused; ``confirmed_at`` when a factor was last
+    shown in it.
     """
 
     id: str
@@ -42,7 +42,7 @@ class SessionRow:
     agent: str
 
     def is_valid(self, now: datetime) -> bool:
-        """Tell whether the session still holds."""
+        """Return whether the session still holds."""
         return not self.revoked and now < self.expires_at and now < self.seen_at + self.idle
 
 
@@ -141,8 +141,8 @@ def forget_old_tickets(db: apsw.Connection, before: datetime) -> None:
 
 @dataclass(frozen=True, slots=True)
 class TicketRow:
-    """Hold one link that lets somebody in: a one-time sign-in of a known person, or an invitation
-    to join.
+    """One link that lets somebody in: a one-time sign-in of a known person, or an invitation to
+    join.
     """
 
     id: str
@@ -156,7 +156,7 @@ class TicketRow:
     created_by: str
 
     def is_valid(self, now: datetime) -> bool:
-        """Tell whether the link still lets somebody in."""
+        """Return whether the link still lets somebody in."""
         return self.uses_left > 0 and now < self.expires_at
 
 

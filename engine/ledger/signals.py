@@ -42,7 +42,7 @@ _MOVES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class NewSignal:
-    """Hold what the caller knows before recording; the ids are fresh random ones, used only if the
+    """What the caller knows before recording; the ids are fresh random ones, used only if the
     signal is new.
 
     ``only``: the accounts that get a copy, None for every subscribed one (a master's signal always
@@ -144,8 +144,8 @@ def record_signal(db: apsw.Connection, new: NewSignal) -> Recorded:
 
 
 def turns(db: apsw.Connection, strategy: StrategyId, draft: SignalDraft) -> bool:
-    """Tell whether an alert that opens will close what is recorded as entered on the other side: it
-    lowers risk too then.
+    """Return whether an alert that opens will close what is recorded as entered on the other side:
+    it lowers risk too then.
     """
     return _as_it_stands(db, strategy, draft).action is not draft.action
 
@@ -199,7 +199,7 @@ def _find(db: apsw.Connection, new: NewSignal) -> Row | None:
 
 
 def _is_certain(db: apsw.Connection, new: NewSignal, known: Row) -> bool:
-    """Tell whether it is surely a repetition: nothing was entered behind the first one that the
+    """Return whether it is surely a repetition: nothing was entered behind the first one that the
     second may be meant to close.
     """
     if new.draft.repeats_s is None:

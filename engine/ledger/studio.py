@@ -20,7 +20,7 @@ STATES = ("draft", "published", "by_link", "private", "paused", "retired")
 
 @dataclass(frozen=True, slots=True)
 class StudioStrategy:
-    """Hold one strategy as its master sees it."""
+    """One strategy as its master sees it."""
 
     id: StrategyId
     name: str
@@ -117,7 +117,7 @@ def set_strategy_state(db: apsw.Connection, identifier: StrategyId, state: str) 
 
 @dataclass(frozen=True, slots=True)
 class StudioEndpoint:
-    """Hold one endpoint of a strategy; ``settings`` are those of its kind (TradingView)."""
+    """One endpoint of a strategy; ``settings`` are those of its kind (TradingView)."""
 
     id: EndpointId
     source: str
@@ -163,8 +163,7 @@ def delete_endpoint(db: apsw.Connection, endpoint: EndpointId, at: datetime) -> 
 
 @dataclass(frozen=True, slots=True)
 class StudioSignal:
-    """Hold one signal with counts of what became of its copies by family, and latencies in
-    milliseconds.
+    """One signal with counts of what became of its copies by family, and latencies in milliseconds.
 
     ``not_mirrored`` is what its sender was told: why no order of it reaches any exchange.
     """

@@ -83,7 +83,7 @@ _ASKED: Final = (
 
 
 def is_asked_for(db: apsw.Connection, account: AccountId) -> bool:
-    """Tell whether a fill of an account lacks something that was not given up."""
+    """Return whether a fill of an account lacks something that was not given up."""
     return fetch_one(db, _ASKED, (account,)) is not None
 
 

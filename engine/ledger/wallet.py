@@ -24,8 +24,8 @@ RESOLVED_WITHIN: Final = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Wallet:
-    """Hold an account's wallet: ``baseline`` at cost when its books began, ``quiet_at`` when both
-    sides were last compared.
+    """An account's wallet: ``baseline`` at cost when its books began, ``quiet_at`` when both sides
+    were last compared.
 
     ``cash`` and ``worth`` (with unrealised profit) are of the newest reading that was written,
     ``rounding`` what was left as such.
@@ -163,8 +163,8 @@ def last_agreed(db: apsw.Connection, account: AccountId, symbol: str) -> datetim
 
 @dataclass(frozen=True, slots=True)
 class WalletRow:
-    """Hold a change of the wallet that no order explains: ``kind`` is ``unexplained``, or ``owner``
-    for a position that was his alone.
+    """A change of the wallet that no order explains: ``kind`` is ``unexplained``, or ``owner`` for
+    a position that was his alone.
     """
 
     id: int
@@ -231,8 +231,8 @@ def wallet_rows(db: apsw.Connection, account: AccountId, limit: int = 100) -> li
 
 
 def is_busy(db: apsw.Connection, account: AccountId) -> bool:
-    """Tell whether the books of an account are not complete at this moment: the wallet says nothing
-    about them then.
+    """Return whether the books of an account are not complete at this moment: the wallet says
+    nothing about them then.
     """
     row = fetch_one(
         db,

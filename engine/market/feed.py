@@ -45,7 +45,7 @@ class MarketFeed:
 
     @property
     def knows_contracts(self) -> bool:
-        """Tell whether the list of contracts was read."""
+        """Return whether the list of contracts was read."""
         return bool(self._instruments)
 
     def instrument(self, symbol: Symbol) -> Instrument | None:
@@ -53,7 +53,7 @@ class MarketFeed:
         return self._instruments.get(symbol)
 
     async def trades(self, symbol: Symbol) -> bool:
-        """Tell whether the exchange trades a contract, reading its contracts where that was not
+        """Return whether the exchange trades a contract, reading its contracts where that was not
         done yet.
         """
         if not self._instruments:

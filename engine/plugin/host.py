@@ -70,7 +70,7 @@ class LoadedPlugin:
 
 @dataclass(frozen=True, slots=True)
 class Plugins:
-    """Hold everything that the enabled plugins registered, by registered name."""
+    """Everything that the enabled plugins registered, by registered name."""
 
     exchanges: Mapping[str, ExchangeAdapter]
     webhook_sources: Mapping[str, WebhookSource]

@@ -19,8 +19,8 @@ KIT_VERSION: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class KitRecord:
-    """Hold one run of a kit; ``at`` is ISO 8601 in UTC, ``version`` the distribution's, ``code`` a
-    hash of the plugin's own files.
+    """One run of a kit; ``at`` is ISO 8601 in UTC, ``version`` the distribution's, ``code`` a hash
+    of the plugin's own files.
 
     A read-only run proves nothing about orders.
     """
@@ -88,5 +88,5 @@ def why_unproven(data_dir: Path, plugin: str, version: str, code: str | None) ->
 
 
 def is_proven(data_dir: Path, plugin: str, version: str, code: str | None) -> bool:
-    """Tell whether there is such a proof."""
+    """Return whether there is such a proof."""
     return not why_unproven(data_dir, plugin, version, code)

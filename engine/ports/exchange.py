@@ -157,7 +157,7 @@ class FeeKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class FeeReport:
-    """Hold one row of the exchange's fee history: ``amount`` is what the wallet lost by it, tax
+    """One row of the exchange's fee history: ``amount`` is what the wallet lost by it, tax
     included; below 0 it was received.
 
     ``tax`` is the part of ``amount`` that is tax. ``side`` and ``traded`` (quantity x price) are
@@ -204,8 +204,8 @@ class OrderHistory:
 
 @dataclass(frozen=True, slots=True)
 class ExchangeContext:
-    """Hold all that a plugin gets from the engine: its own config section, a clock, HTTP clients,
-    and a folder of its own.
+    """All that a plugin gets from the engine: its own config section, a clock, HTTP clients, and a
+    folder of its own.
 
     ``http`` makes an httpx.AsyncClient over the engine's transport (one warm connection, no
     redirects, no retries, no proxy environment, response size capped); the engine closes it.
@@ -230,8 +230,8 @@ class HttpClients(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AccountLogin:
-    """Hold who is connecting: the account's id (for the adapter's own bookkeeping) and its
-    credentials by field name.
+    """Who is connecting: the account's id (for the adapter's own bookkeeping) and its credentials
+    by field name.
     """
 
     account: AccountId
@@ -333,8 +333,8 @@ class OrderIdConnection(ExchangeConnection, Protocol):
 
     @property
     def reads_client_order_id(self) -> bool:
-        """Tell whether this account's entries, read back, carry our client order id; never changes
-        while the connection is open.
+        """Return whether this account's entries, read back, carry our client order id; never
+        changes while the connection is open.
         """
         ...
 

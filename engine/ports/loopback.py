@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 
 def is_loopback(url: str) -> bool:
-    """Tell whether an http address is of this machine; only there may an exchange adapter say
+    """Return whether an http address is of this machine; only there may an exchange adapter say
     SIMULATED.
 
     A name that only begins like one (``http://127.0.0.1.example.com``), and https, are not.

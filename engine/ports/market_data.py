@@ -13,9 +13,7 @@ from engine.domain.instrument import Instrument
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """Hold a contract's prices at ``at`` (UTC, the time of reading): ``last`` trade and ``mark``
-    price.
-    """
+    """A contract's prices at ``at`` (UTC, the time of reading): ``last`` trade and ``mark`` price."""
 
     symbol: Symbol
     last: Price
@@ -25,8 +23,8 @@ class Quote:
 
 @dataclass(frozen=True, slots=True)
 class Candle:
-    """Hold one closed or running candle; ``opened_at`` is its start (UTC), ``volume`` is in units
-    of the base asset.
+    """One closed or running candle; ``opened_at`` is its start (UTC), ``volume`` is in units of the
+    base asset.
     """
 
     symbol: Symbol

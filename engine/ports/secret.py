@@ -41,7 +41,7 @@ class Secret:
 
 
 def is_one_line(text: str) -> bool:
-    """Tell whether a text is one line of printable ASCII: what is not cannot travel in a header,
+    """Return whether a text is one line of printable ASCII: what is not cannot travel in a header,
     and is mostly a paste gone wrong.
     """
     return text.isascii() and text.isprintable()

@@ -26,7 +26,7 @@ class NotAuthentic(RexAlgoError):
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """Hold one HTTP delivery as it came: raw body, headers as ``(lower-case name, value)`` pairs in
+    """One HTTP delivery as it came: raw body, headers as ``(lower-case name, value)`` pairs in
     order, and where from.
     """
 
@@ -84,8 +84,8 @@ class WebhookSource(Protocol):
 
 
 class StreamContext(Protocol):
-    """Hold what a stream source gets from the engine: its strategy's facts, candles, a clock, and
-    one verb, ``emit``.
+    """What a stream source gets from the engine: its strategy's facts, candles, a clock, and one
+    verb, ``emit``.
     """
 
     @property

@@ -142,7 +142,7 @@ def apply_declarations(
 
 @dataclass(slots=True)
 class _Run:
-    """Hold one run's transaction and what it finds."""
+    """One run's transaction and what it finds."""
 
     db: Database
     vault: Vault

@@ -49,7 +49,7 @@ class ExchangePlace:
 
 @dataclass(frozen=True, slots=True)
 class KnownStrategy:
-    """Hold what followers of a strategy must fit."""
+    """What followers of a strategy must fit."""
 
     symbols: frozenset[Symbol]
     leverage: Ratio
@@ -57,7 +57,7 @@ class KnownStrategy:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """Hold what the ledger already has, so that a file may refer to it without declaring it again."""
+    """What the ledger already has, so that a file may refer to it without declaring it again."""
 
     masters: frozenset[str] = frozenset()
     strategies: Mapping[str, KnownStrategy] = field(default_factory=dict)
@@ -101,7 +101,7 @@ class SubscriptionDeclaration:
 
 @dataclass(frozen=True, slots=True)
 class Declarations:
-    """Hold everything a file declares, counts expanded."""
+    """Everything a file declares, counts expanded."""
 
     masters: tuple[str, ...]
     strategies: tuple[StrategyDeclaration, ...]
@@ -127,7 +127,7 @@ def parse_declarations(
 
 
 class _Parser:
-    """Hold what is gathered on the way through one file."""
+    """What is gathered on the way through one file."""
 
     def __init__(
         self,

@@ -13,9 +13,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Hold one table with its path and the name it belongs to; ``problems`` is shared by the whole
-    file.
-    """
+    """One table with its path and the name it belongs to; ``problems`` is shared by the whole file."""
 
     path: str
     values: Mapping[str, object]

@@ -18,15 +18,15 @@ _FIELD: Final = re.compile(r"\{n(?::(0?)([1-9][0-9]?)?d?)?\}")
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """Hold a parsed text; ``is_numbered`` tells whether it has the field, without which every
-    number gives the same text.
+    """A parsed text; ``is_numbered`` tells whether it has the field, without which every number
+    gives the same text.
     """
 
     parts: tuple[str | tuple[str, int], ...]
 
     @property
     def is_numbered(self) -> bool:
-        """Tell whether different numbers give different texts."""
+        """Return whether different numbers give different texts."""
         return any(not isinstance(part, str) for part in self.parts)
 
     def fill(self, number: int) -> str:

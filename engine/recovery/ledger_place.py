@@ -39,7 +39,7 @@ class NoMark(LedgerError):
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Hold what was noted: the end, and when."""
+    """What was noted: the end, and when."""
 
     end: LedgerEnd
     at: str

@@ -21,7 +21,7 @@ from engine.services.studio import StudioService
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Hold every service."""
+    """Every service."""
 
     context: EngineContext
     identity: IdentityService

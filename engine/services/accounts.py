@@ -46,7 +46,7 @@ class ExchangeChoice:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Checked:
-    """Hold a login that the exchange accepted just now, and what it told about the account."""
+    """A login that the exchange accepted just now, and what it told about the account."""
 
     credentials: Mapping[str, Secret]
     environment: Environment

@@ -19,7 +19,7 @@ _NOTHING = Decimal(0)
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """Hold a running result; ``exact_since`` is when it begins to go trade by trade, None where it
+    """A running result; ``exact_since`` is when it begins to go trade by trade, None where it
     nowhere does.
     """
 
@@ -28,7 +28,7 @@ class Curve:
 
     @property
     def is_exact(self) -> bool:
-        """Tell whether every trade is a point of its own."""
+        """Return whether every trade is a point of its own."""
         return not self.points or self.exact_since == self.points[0][0]
 
 

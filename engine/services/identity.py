@@ -77,7 +77,7 @@ class Caller:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class SignedIn:
-    """Hold a new session: ``cookie`` is its signed reference."""
+    """A new session: ``cookie`` is its signed reference."""
 
     person: Person
     cookie: str
@@ -86,7 +86,7 @@ class SignedIn:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class TotpOffer:
-    """Hold a second factor that is not in force yet: what the app scans, and the same as text."""
+    """A second factor that is not in force yet: what the app scans, and the same as text."""
 
     secret: Secret
     svg: str
@@ -155,7 +155,7 @@ class IdentityService:
         return self._references.csrf_token(user.sid)
 
     def is_csrf_token(self, user: User, told: str) -> bool:
-        """Tell whether a form came with its session's token."""
+        """Return whether a form came with its session's token."""
         return self._references.is_csrf_token(user.sid, told)
 
     async def _begin(

@@ -84,7 +84,7 @@ class SecretInUse:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Shown:
-    """Hold an address with a secret that is shown this once."""
+    """An address with a secret that is shown this once."""
 
     url: str
     secret: Secret
@@ -380,7 +380,7 @@ class StudioService:
     # TradingView
 
     def alerts_enabled(self) -> bool:
-        """Tell whether the operator enabled alerts of TradingView here."""
+        """Return whether the operator enabled alerts of TradingView here."""
         return TRADINGVIEW in self._context.plugins().webhook_sources
 
     alert_message: Final = STRATEGY_MESSAGE

@@ -42,7 +42,7 @@ class LookFirst(RexAlgoError):
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Hold a signed-in person, their session, and which factors they have. ``sid`` is the session's
+    """A signed-in person, their session, and which factors they have. ``sid`` is the session's
     secret id; it is shown nowhere.
 
     ``address`` is from where they ask now, which need not be where they signed in.
@@ -61,7 +61,7 @@ class User:
         return self.person.id
 
     def is_fresh(self, now: datetime) -> bool:
-        """Tell whether a factor was shown within the last five minutes."""
+        """Return whether a factor was shown within the last five minutes."""
         return now < self.session.confirmed_at + CONFIRMED_FOR
 
     def require_fresh(self, now: datetime) -> None:

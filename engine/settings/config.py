@@ -37,8 +37,8 @@ DEFAULTS: Final = "config/default.toml"
 
 @dataclass(frozen=True, slots=True)
 class WebConfig:
-    """Hold where the web listens and how the world reaches it. ``public_url`` is "" or has no
-    trailing slash.
+    """Where the web listens and how the world reaches it. ``public_url`` is "" or has no trailing
+    slash.
     """
 
     host: str
@@ -53,15 +53,15 @@ class WebConfig:
 
 @dataclass(frozen=True, slots=True)
 class LedgerConfig:
-    """Hold where the ledger lies (absolute)."""
+    """Where the ledger lies (absolute)."""
 
     path: Path
 
 
 @dataclass(frozen=True, slots=True)
 class PluginsConfig:
-    """Hold which plugins are loaded, in order, which registered rate limiter is used, and whether
-    LIVE accounts are accepted unproven.
+    """Which plugins are loaded, in order, which registered rate limiter is used, and whether LIVE
+    accounts are accepted unproven.
     """
 
     enabled: tuple[str, ...]
@@ -71,7 +71,7 @@ class PluginsConfig:
 
 @dataclass(frozen=True, slots=True)
 class EngineConfig:
-    """Hold the engine's times (seconds) and counts."""
+    """The engine's times (seconds) and counts."""
 
     entry_age_s: int
     price_age_s: int
@@ -90,8 +90,8 @@ class EngineConfig:
 
 @dataclass(frozen=True, slots=True)
 class OperatorConfig:
-    """Hold who runs this place, which notifiers they read, and what is fetched every minute while
-    this place works.
+    """Who runs this place, which notifiers they read, and what is fetched every minute while this
+    place works.
     """
 
     name: str
@@ -102,7 +102,7 @@ class OperatorConfig:
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """Hold the secrets; None where there is none."""
+    """The secrets; None where there is none."""
 
     jwt_secret: Secret | None
     encryption_key: Secret | None
@@ -110,8 +110,8 @@ class Secrets:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Hold everything that was configured. ``origins`` says where each value is from, by dotted
-    key; ``key_place`` where root keys lie.
+    """Everything that was configured. ``origins`` says where each value is from, by dotted key;
+    ``key_place`` where root keys lie.
     """
 
     web: WebConfig

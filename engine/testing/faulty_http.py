@@ -66,7 +66,7 @@ class Clients(Protocol):
 
 @dataclass(slots=True)
 class Plan:
-    """Hold what is to happen, and count what did.
+    """What is to happen, and count what did.
 
     ``write`` befalls the next writing request. ``read`` befalls every reading request, or with
     ``read_only_nth`` just that one of those that are sent from now on (1 is the next).

@@ -18,8 +18,8 @@ LIMIT = RateLimit(10, 1.0, 10)
 
 @dataclass(frozen=True, slots=True)
 class SourceUnderTest:
-    """Hold a webhook source and how a sender of it signs: ``sign(secret, body, at)`` returns
-    headers, ``body`` is a valid open.
+    """A webhook source and how a sender of it signs: ``sign(secret, body, at)`` returns headers,
+    ``body`` is a valid open.
     """
 
     source: WebhookSource

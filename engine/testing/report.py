@@ -18,8 +18,8 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class CaseResult:
-    """Hold one case: its number, the promise it checks, for a failure what was expected and found,
-    and what to do about it.
+    """One case: its number, the promise it checks, for a failure what was expected and found, and
+    what to do about it.
     """
 
     number: str
@@ -31,7 +31,7 @@ class CaseResult:
 
 @dataclass(frozen=True, slots=True)
 class KitReport:
-    """Hold everything that a kit found about one plugin's object."""
+    """Everything that a kit found about one plugin's object."""
 
     kind: str
     name: str
@@ -45,7 +45,7 @@ class KitReport:
 
     @property
     def passed(self) -> bool:
-        """Tell whether no case failed and at least one was run."""
+        """Return whether no case failed and at least one was run."""
         return not self.failures and any(each.verdict is Verdict.PASS for each in self.results)
 
     def raise_failures(self) -> None:

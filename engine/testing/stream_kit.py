@@ -28,7 +28,7 @@ RUN_S: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class StreamUnderTest:
-    """Hold a stream source and parameters that work."""
+    """A stream source and parameters that work."""
 
     source: StreamSource
     params: Mapping[str, object]

@@ -60,7 +60,7 @@ class Connection:
 
     @property
     def wrote(self) -> bool:
-        """Tell whether any byte of the present request was accepted by the kernel."""
+        """Return whether any byte of the present request was accepted by the kernel."""
         return self._wire.wrote
 
     def is_quiet(self) -> bool:

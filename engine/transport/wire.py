@@ -58,8 +58,8 @@ class _Tls:
 
 
 class Wire:
-    """Hold one connected socket. Failures are OSError (TLS failures are too) or
-    trio.ClosedResourceError after ``close``.
+    """One connected socket. Failures are OSError (TLS failures are too) or trio.ClosedResourceError
+    after ``close``.
 
     ``wrote`` is True once the kernel accepted a byte since it was last set to False.
     """

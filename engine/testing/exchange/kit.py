@@ -48,8 +48,8 @@ SECRET_CHARACTERS_MIN: Final = 6
 
 @dataclass(frozen=True, slots=True)
 class ExchangeUnderTest:
-    """Hold what the kit needs: the adapter, an account's credentials, wrong ones, and the settings
-    that the plugin was given.
+    """What the kit needs: the adapter, an account's credentials, wrong ones, and the settings that
+    the plugin was given.
 
     ``wrong_credentials`` are refused by the exchange; None where every key is an account (paper).
     ``data_dir`` is an empty folder. ``http``: where requests go, None for the network;
@@ -70,7 +70,7 @@ class ExchangeUnderTest:
 
 @dataclass(slots=True)
 class ExchangeKit:
-    """Hold one run: an open connection, what was learned about the market, and what was sent."""
+    """One run: an open connection, what was learned about the market, and what was sent."""
 
     under_test: ExchangeUnderTest
     http: FaultyHttp = field(init=False)
@@ -169,7 +169,7 @@ class ExchangeKit:
         )
 
     async def reads_client_order_id(self) -> bool:
-        """Tell whether entries are read back with our id, as the traits or the connection say."""
+        """Return whether entries are read back with our id, as the traits or the connection say."""
         connection = await self.connection()
         if self.adapter.traits.client_order_id_per_account:
             return cast(OrderIdConnection, connection).reads_client_order_id

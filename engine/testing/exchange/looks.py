@@ -76,7 +76,7 @@ def expect_all_sound(reports: Iterable[OrderReport], where: str) -> None:
 
 
 def near(one: Decimal, other: Decimal, share: str) -> bool:
-    """Tell whether two amounts differ by at most a share of the second."""
+    """Return whether two amounts differ by at most a share of the second."""
     return abs(one - other) <= abs(other) * Decimal(share)
 
 

@@ -16,7 +16,7 @@ NEEDED_TO_TRADE: Final = ("E03", "E04", "E05", "E06")
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """Hold one case: what is promised, what to do where it fails, and whether it places orders."""
+    """One case: what is promised, what to do where it fails, and whether it places orders."""
 
     number: str
     promise: str
