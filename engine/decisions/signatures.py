@@ -41,8 +41,8 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _HEADER_A: Final = re.compile(r"t=([0-9]{1,12})((?:,v1=[0-9a-f]{64}){1,8})")
 _TIMESTAMP: Final = re.compile(r"[0-9]{1,12}")
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
-# The 43rd character carries four bits, so only sixteen letters are canonical there: no second
-# spelling of one digest exists.
+# The 43rd character carries four bits, so only sixteen letters are canonical there: no digest has a
+# second spelling.
 _SIGNATURES_B: Final = re.compile(
     r"v1,[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=(?: v1,[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=){0,7}"
 )
@@ -52,8 +52,8 @@ _FORMS: Final = "whsec_ followed by base64 of 32 (or 24) bytes, or by 64 hex dig
 
 
 def sign_a(secret: Secret, body: bytes, at: datetime) -> dict[str, str]:
-    """Sign ``body`` in dialect A; returns the one header to send. ``at`` is the sender's time with
-    a zone, cut to seconds.
+    """Sign ``body`` in dialect A; return the one header to send. ``at`` is the sender's time with a
+    zone, cut to seconds.
 
     Raises InvalidValue for a secret of another form. For senders: the body must carry
     ``idempotency_key``.
@@ -64,7 +64,7 @@ def sign_a(secret: Secret, body: bytes, at: datetime) -> dict[str, str]:
 
 
 def sign_b(secret: Secret, body: bytes, id: str, at: datetime) -> dict[str, str]:
-    """Sign ``body`` in dialect B (Standard Webhooks); returns the three headers to send. ``id`` is
+    """Sign ``body`` in dialect B (Standard Webhooks); return the three headers to send. ``id`` is
     the idempotency id.
 
     Raises InvalidValue for a secret of another form, or an ``id`` that is not 1 to 128 of A-Z, a-z,
@@ -97,7 +97,7 @@ def verify_signatures(
     for claim in claims:
         for index, key in enumerate(usable):
             verified[index] &= claim.is_signed_with(key, delivery.body)
-    # From here on time may differ: whoever arrives with a verified key is no stranger.
+    # From here on time may differ: a caller with a verified key is no stranger.
     if not any(verified) or not all(claim.is_timely(now) for claim in claims):
         raise NotAuthentic
     signed_at = min(_EPOCH + timedelta(seconds=int(claim.timestamp)) for claim in claims)
@@ -135,7 +135,7 @@ class _Key:
 
 @dataclass(frozen=True, slots=True)
 class _Claim:
-    """What the headers of one dialect claim; ``id`` is None in dialect A. Nothing in here is proven
+    """The claims in one dialect's headers; ``id`` is None in dialect A. Nothing in it is proven
     yet.
     """
 
@@ -145,8 +145,8 @@ class _Claim:
     window_s: int
 
     def is_signed_with(self, key: _Key, body: bytes) -> bool:
-        """Compare every signature with the key's MAC; takes the same time wherever, or whether,
-        they differ.
+        """Compare every signature with the key's MAC, in a time that does not depend on where or
+        whether they differ.
         """
         mac = (
             _mac(key.a, self.timestamp, body=body)
@@ -163,8 +163,8 @@ class _Claim:
 
 
 def _read_claims(delivery: Delivery, window_a_s: int) -> list[_Claim]:
-    """Read the headers of every dialect that is present; any header of a dialect asks for all of
-    its headers, once each.
+    """Read the headers of every dialect present; one header of a dialect requires all of its
+    headers, once each.
     """
     claims = []
     of_a = delivery.header(SIGNATURE_HEADER.lower())

@@ -2,8 +2,8 @@
 whole-number format such as ``{n:04}``.
 
 Strict on purpose: there is one field, it has no attributes, indexes or conversions, and a brace has
-no other meaning; Python's own format language never sees the text. No message quotes the text, for
-it may be a secret.
+no other meaning; Python's own format language never sees the text. No message quotes the text,
+because it may be a secret.
 """
 
 import re
@@ -18,8 +18,8 @@ _FIELD: Final = re.compile(r"\{n(?::(0?)([1-9][0-9]?)?d?)?\}")
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A parsed text; ``is_numbered`` tells whether it has the field, without which every number
-    gives the same text.
+    """A parsed text; ``is_numbered`` is whether it has the field, without which every number gives
+    the same text.
     """
 
     parts: tuple[str | tuple[str, int], ...]
