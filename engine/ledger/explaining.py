@@ -1,4 +1,4 @@
-"""Read how things are now for one copy, so that it can be explained: what its strategy holds there,
+"""Read the current circumstances of one copy, so that it can be explained: what its strategy holds,
 which exit runs, what is not proven.
 """
 
@@ -15,14 +15,14 @@ from engine.domain.signal import Action
 from engine.ledger.query import fetch_all, fetch_one
 
 InLane = Callable[[CopyId], LaneNow]
-"""Tell what only the running task knows of a copy."""
+"""Returns what only the running task knows of a copy."""
 
 _OPEN: Final = ("new", "claimed", "unknown", "placed", "partially_filled")
 
 
 def failed_tries(db: apsw.Connection, copy: CopyId, leg: int) -> tuple[int, str, bool]:
-    """Count the orders of an exit that closed nothing; with the last one's cause, and whether the
-    exchange itself refused it.
+    """Count the orders of an exit that closed nothing; return also the last one's cause, and
+    whether the exchange itself refused it.
     """
     rows = fetch_all(
         db,
@@ -41,7 +41,7 @@ def read_copy_now(
     live: LiveNow | None,
     in_lane: InLane,
 ) -> CopyNow:
-    """Read how things are for the copy of a signal; raises LookupError where there is none."""
+    """Read the current circumstances of a signal's copy; raises LookupError if there is none."""
     copy = fetch_one(
         db,
         "SELECT copy.id, copy.account_id, signal.strategy_id, signal.symbol, "
@@ -129,8 +129,8 @@ def _exit(
 
 
 def _unproven(db: apsw.Connection, account: str, symbol: str) -> UnprovenNow | None:
-    """Read the order of ours there that waits most for proof: one that was given up before one that
-    is looked up.
+    """Read the order of ours there that most urgently lacks proof: one that was given up before one
+    that is looked up.
     """
     row = fetch_one(
         db,

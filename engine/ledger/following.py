@@ -1,5 +1,5 @@
-"""Read what one person follows: their accounts, agreements, copies and orders; and write what they
-agree to.
+"""Read what one person follows: their accounts, subscriptions, copies and orders; and write what
+they agree to.
 """
 
 import json
@@ -30,8 +30,8 @@ def accounts_of(db: apsw.Connection, person: PersonId) -> list[AccountRow]:
 
 
 def former_accounts_of(db: apsw.Connection, person: PersonId) -> list[AccountRow]:
-    """Read the accounts that a person disconnected, the newest end first: their history stays
-    theirs to read.
+    """Read the accounts that a person disconnected, the most recent first: their history stays
+    readable to that person.
     """
     rows = fetch_all(
         db,
@@ -43,7 +43,9 @@ def former_accounts_of(db: apsw.Connection, person: PersonId) -> list[AccountRow
 
 
 def strategies_copied(db: apsw.Connection, person: PersonId) -> list[str]:
-    """Read the names of all strategies that a person ever agreed to, on accounts that are gone too."""
+    """Read the names of all strategies that a person ever agreed to, including those on
+    disconnected accounts.
+    """
     rows = fetch_all(
         db,
         "SELECT DISTINCT strategy.name FROM subscription JOIN account ON account.id = account_id"
@@ -56,7 +58,7 @@ def strategies_copied(db: apsw.Connection, person: PersonId) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class AgreementRow:
-    """One agreement as its follower sees it."""
+    """One subscription as its follower sees it."""
 
     id: str
     account: AccountId
@@ -76,13 +78,13 @@ class AgreementRow:
 
     @property
     def takes_entries(self) -> bool:
-        """Return whether entries of its strategy are copied as things are agreed."""
+        """Return whether entries of its strategy are copied under the current agreement."""
         is_open = self.strategy_state in ("published", "by_link", "private")
         return self.mode == "live" and self.state == "active" and is_open and not self.needs_consent
 
 
 def agreements_of(db: apsw.Connection, person: PersonId) -> list[AgreementRow]:
-    """Read what a person agreed to on any account, those that were left apart, by strategy and
+    """Read a person's subscriptions on any account, without those that were left, by strategy and
     account.
     """
     rows = fetch_all(
@@ -153,8 +155,8 @@ def copies_of(
     strategy: str = "",
     family: str = "",
 ) -> list[CopyRow]:
-    """Read the newest copies of some accounts, newest first; ``before`` is the number of the signal
-    that the page before ended with.
+    """Read the newest copies of some accounts, newest first; ``before`` is the last signal number
+    of the previous page.
 
     Each account is read by itself along its index; all copies of the last signal are kept together,
     so a page may be a little longer.
@@ -226,8 +228,8 @@ class OrderRow:
 def orders_of(
     db: apsw.Connection, accounts: Sequence[AccountId], limit: int, before: int | None = None
 ) -> list[OrderRow]:
-    """Read the newest orders of some accounts, newest first; ``before`` is the id that the page
-    before ended with.
+    """Read the newest orders of some accounts, newest first; ``before`` is the last id of the
+    previous page.
     """
     found: list[OrderRow] = []
     for each in accounts:
@@ -317,7 +319,7 @@ def last_entries(db: apsw.Connection, strategy: StrategyId, limit: int) -> list[
 
 @dataclass(frozen=True, slots=True)
 class StrategyTerms:
-    """What a strategy asks a follower to agree to."""
+    """The terms that a strategy asks a follower to agree to."""
 
     id: StrategyId
     name: str
@@ -372,8 +374,8 @@ def agree(
     policy: CopyPolicy,
     at: datetime,
 ) -> None:
-    """Write what a person agrees to: a new agreement, or new terms of the one that is there. One
-    that is paused stays so.
+    """Write what a person agrees to: a new subscription, or new terms of the existing one. A paused
+    one stays paused.
     """
     db.execute(
         "INSERT INTO subscription (id, account_id, strategy_id, policy, created_us, state, "
@@ -385,7 +387,7 @@ def agree(
 
 
 def set_agreement_state(db: apsw.Connection, identifier: str, state: str) -> bool:
-    """Write active, paused or left; False where it was so already."""
+    """Write active, paused or left; return False if it was so already."""
     db.execute(
         "UPDATE subscription SET state = ?1 WHERE id = ?2 AND state != ?1", (state, identifier)
     )
@@ -393,5 +395,5 @@ def set_agreement_state(db: apsw.Connection, identifier: str, state: str) -> boo
 
 
 def consent(db: apsw.Connection, identifier: str, at: datetime) -> None:
-    """Write that a person agrees to the strategy's present terms."""
+    """Record that a person agrees to the strategy's current terms."""
     db.execute("UPDATE subscription SET agreed_us = ? WHERE id = ?", (to_us(at), identifier))

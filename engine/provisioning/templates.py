@@ -54,16 +54,16 @@ def parse_template(text: str, field: str) -> Template:
 
 
 def parse_count(value: object, field: str) -> int:
-    """Read how many followers a table makes; they are numbered from 1."""
+    """Read how many followers a table declares; they are numbered from 1."""
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= COUNT_MAX:
         raise InvalidValue(field, f"a whole number from 1 to {COUNT_MAX}", value)
     return value
 
 
 def numbered(text: str, count: int | None, field: str) -> list[str]:
-    """Return one text per number from 1 to ``count``, or the text itself where no count is given.
+    """Return one text per number from 1 to ``count``, or the text itself if no count is given.
 
-    Raises InvalidValue when the text lacks ``{n}`` although more than one is made of it.
+    Raises InvalidValue if the text lacks ``{n}`` although more than one text is made from it.
     """
     if count is None:
         return [text]
