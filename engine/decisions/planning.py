@@ -6,14 +6,14 @@ deterministic; an entry that comes out keeps every cap, ceiling and minimum, its
 number of steps and is the quantity to send; every refusal is an outcome with its numbers. Nothing
 is written, sent or remembered here. Exits are planned in ``planning_exits``.
 
-An entry is checked in this order, and the first that applies is told:
+An entry is checked in this order; the first check that applies decides:
 
 | check                                                              | outcome                                        |
 |--------------------------------------------------------------------|------------------------------------------------|
 | an exit with the same or a later order key is recorded             | skipped.superseded                             |
 | older than the strictest entry age                                 | expired, expired.waiting                       |
 | entries are switched off                                           | skipped.entries_off                            |
-| the agreement takes no entries now                                 | skipped.paused, left, consent, strategy_off    |
+| the subscription takes no entries now                              | skipped.paused, left, consent, strategy_off    |
 | the follower did not agree to the symbol                           | denied.symbol_not_agreed                       |
 | the account has not been read                                      | denied.account_not_ready                       |
 | an earlier exit of this strategy there has not ended, or the       |                                                |
@@ -36,9 +36,9 @@ An entry is checked in this order, and the first that applies is told:
 | margin and fee above what is free                                  | denied.balance                                 |
 | a test signal, a watching subscription                             | skipped.test, skipped.watch_only with the size |
 
-Test and watch come last on purpose: they tell what would really have happened, a refusal included.
+Test and watch come last on purpose: they report what would really have happened, refusals included.
 What a reading shows soon after an exit of ours (a position, margin in use) may be what that exit
-closed: then an entry waits for a later reading instead of being refused.
+closed: the entry then waits for a later reading instead of being refused.
 """
 
 from collections.abc import Callable, Mapping

@@ -11,7 +11,7 @@ headers of both dialects must verify in both, with one and the same key. For an 
 not exist the caller passes a random dummy key, so that time and answer are equal.
 
 What it does not do: read the body (that ``webhook-id`` equals the body's ``idempotency_key`` is
-checked by whoever reads bodies), count, remember, or tell anybody why a delivery failed.
+checked by the reader of the body), count, remember, or reveal why a delivery failed.
 """
 
 import base64
@@ -86,8 +86,8 @@ def verify_signatures(
 ) -> Authenticated:
     """Verify a delivery against every key; raises NotAuthentic, one type for every cause.
 
-    Returns the first key that verified, the signed time (the older of two) and, where dialect B
-    took part, ``webhook-id`` as ``dedupe_key``. ``window_a_s`` is how far, in seconds, dialect A's
+    Returns the first key that verified, the signed time (the older of two) and, if dialect B took
+    part, ``webhook-id`` as ``dedupe_key``. ``window_a_s`` is how far, in seconds, dialect A's
     time may lie before or after ``now``; B has 300 s. Raises InvalidValue only for a *key* of a
     wrong form, which no sender can cause.
     """
