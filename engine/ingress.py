@@ -1,5 +1,5 @@
-"""Ingress: take a delivery of a bot or the signal of a stream, verify it, record it, and wake the
-accounts that copy it.
+"""Ingress: take a bot's delivery or a stream's signal, verify it, record it, and wake the accounts
+that copy it.
 
 What always holds: a delivery is answered 202 only after its signal and copies are durable;
 recording runs in the engine's own nursery, so a sender that hangs up loses nothing; every failure
@@ -47,23 +47,23 @@ from engine.views import Reception, ReceptionKind
 _LOG = logging.getLogger("rexalgo.ingress")
 RETRY_AFTER_S: Final = 2
 _OF_THE_HOST: Final = frozenset(("x-capability-token", "x-endpoint-sell"))
-"""Headers that only we may set: what a sender wrote under these names is dropped."""
+"""Headers that only the engine may set: a sender's headers with these names are dropped."""
 PROVEN_AND_REFUSED: Final = frozenset(
     (ReceptionKind.MALFORMED, ReceptionKind.INVALID, ReceptionKind.CONFLICT)
 )
 NOT_NOW: Final = frozenset((ReceptionKind.LIMITED, ReceptionKind.UNAVAILABLE))
 ANSWER_FIRST: Final = 10
-"""Turns of the loop between a durable signal and its fan-out: the sender's answer needs them, and
-then it waits behind nobody.
+"""Loop iterations between recording a signal and waking its accounts, so that the sender's answer
+goes out first.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Hold one webhook endpoint with its opened keys; ``keys`` empty means that it is disabled.
+    """One webhook endpoint with its opened keys; an empty ``keys`` means that it is disabled.
 
-    ``token_hash`` is there where the address itself is the capability; ``sell`` says what an order
-    of the other side does: close or reverse.
+    ``token_hash`` is set if the address itself is the capability; ``sell`` says what an order of
+    the other side does: close or reverse.
     """
 
     id: str
@@ -78,7 +78,9 @@ class Endpoint:
 
 
 class Ingress:
-    """Take signals. Made by ``run``; all methods may be called from any task of the loop."""
+    """The entrance for signals. Created by ``run``; all methods may be called from any task of the
+    loop.
+    """
 
     def __init__(
         self,
@@ -105,7 +107,7 @@ class Ingress:
         self._closing = False
 
     def use_endpoints(self, endpoints: Sequence[Endpoint]) -> None:
-        """Replace the endpoints, after provisioning changed them."""
+        """Replace the endpoints after provisioning changed them."""
         self._endpoints = {each.id: each for each in endpoints}
         self._tokens = {
             each.token_hash: each.id
@@ -114,11 +116,11 @@ class Ingress:
         }
 
     def close(self) -> None:
-        """Note no more deliveries for the owners of endpoints: the engine is stopping."""
+        """Record no more deliveries for the owners of endpoints: the engine is stopping."""
         self._closing = True
 
     async def receive(self, endpoint: str, delivery: Delivery) -> Reception:
-        """Verify, parse and record one delivery; returns after it is durable. May be cancelled: the
+        """Verify, parse and record one delivery; return once it is durable. May be cancelled: the
         record survives.
         """
         own = tuple(each for each in delivery.headers if each[0] not in _OF_THE_HOST)
@@ -139,8 +141,8 @@ class Ingress:
         return reception
 
     async def receive_by_token(self, token: str, delivery: Delivery) -> Reception:
-        """Take a delivery whose address is its capability, as ``receive``; the token is handed to
-        the source, and kept nowhere.
+        """Take a delivery whose address is its capability, as ``receive`` does; the token is passed
+        to the source and not kept.
         """
         endpoint = self._tokens.get(capability_hash(token), "")
         known = self._endpoints.get(endpoint)
@@ -161,10 +163,10 @@ class Ingress:
         said_at: datetime | None,
         took_s: float,
     ) -> None:
-        """Have a delivery noted for the endpoint's owner, off the sender's way; of what proves
-        nothing at most one in a second.
+        """Record a delivery for the endpoint's owner without delaying the sender; of unverified
+        deliveries at most one per second.
 
-        What was proven and refused is told to people as well.
+        A delivery that was verified and refused also raises an alert.
         """
         known = self._endpoints.get(endpoint)
         if known is None or self._closing:
@@ -177,7 +179,7 @@ class Ingress:
             self._reads_exit(known, delivery) if _is_lost(known, delivery, reception) else None
         )
         if reception.kind is ReceptionKind.LIMITED and not reads_exit:
-            reads_exit = None  # entries are held back by their pace
+            reads_exit = None  # entries are held back by their rate
         offset = None if said_at is None else (said_at - delivery.received_at).total_seconds()
         row = NewDelivery(
             endpoint=EndpointId(endpoint),
@@ -207,8 +209,8 @@ class Ingress:
     async def _receive(
         self, endpoint: str, delivery: Delivery
     ) -> tuple[Reception, datetime | None]:
-        """Answer a delivery; the time is that of the sender's clock, None where nothing proved it
-        or none was told.
+        """Answer a delivery; the time returned is the sender's, None if nothing proved it or none
+        was sent.
         """
         known = self._endpoints.get(endpoint)
         source = self._default_source if known is None else known.source
@@ -216,7 +218,7 @@ class Ingress:
         valid = () if known is None else tuple(each for each in known.keys if each.is_valid(now))
         keys = (
             tuple(each.secret for each in valid) or self._dummy
-        )  # a key of nobody, so that the work done is the same
+        )  # a random key, so that the work done is the same
         try:
             proof = source.authenticate(delivery, keys, now)
         except NotAuthentic:
@@ -255,13 +257,11 @@ class Ingress:
         return await self._record_delivery(known, draft, delivery, proof), said_at
 
     def _wait_s(self, pool: str, limit: RateLimit) -> int | None:
-        """Count one delivery; None where it may be taken, else after how many seconds it may come
-        again.
-        """
+        """Count one delivery; return None if it may be taken, else the seconds to wait."""
         now = self._clock.now()
         try:
             answer = self._limiter.reserve(pool, limit, 1, Priority.EXIT, now)
-        # a plugin's fault must keep no exit out; what follows counts entries again, and fails
+        # a plugin's fault must keep no exit out; the steps below count entries again, and fail
         # closed
         except Exception as error:
             _LOG.error(
@@ -276,7 +276,7 @@ class Ingress:
         return max(1, round((answer.retry_at - now).total_seconds()))
 
     async def _note_old_key(self, key_id: str, at: datetime, peer: str) -> None:
-        """Remember who still signs with a secret that runs out, so that ending its overlap is safe."""
+        """Record who still signs with an expiring secret, so that ending its overlap is safe."""
         try:
             await self._ledger.write(lambda db: secret_used(db, key_id, at, peer))
         except LedgerError as error:
@@ -346,7 +346,7 @@ class Ingress:
         )
 
     async def record(self, new: NewSignal) -> Recorded:
-        """Record a signal in the engine's nursery and ring its followers; raises DedupeConflict or
+        """Record a signal in the engine's nursery and wake its followers; raises DedupeConflict or
         LedgerError.
         """
         done = trio.Event()
@@ -374,7 +374,7 @@ class Ingress:
     async def emit(
         self, strategy: StrategyId, source: str, symbols: frozenset[Symbol], draft: SignalDraft
     ) -> SignalId:
-        """Record a stream source's signal; raises InvalidValue where it may not be sent."""
+        """Record a stream source's signal; raises InvalidValue if it may not be sent."""
         now = self._clock.now()
         draft = admit(
             draft, Scope(symbols), partial(is_held, self._ledger.db, strategy, draft.symbol), now
@@ -397,15 +397,15 @@ class Ingress:
 
 
 def _is_lost(known: Endpoint, delivery: Delivery, reception: Reception) -> bool:
-    """Tell whether a delivery was proven and refused for good; alerts that cannot sign are not sent
-    again after a 429 or 503 either.
+    """Return whether a delivery was verified and refused for good; alerts that cannot sign are not
+    sent again after a 429 or 503 either.
     """
     is_once = reception.kind in NOT_NOW and known.token_hash is not None
     return (reception.kind in PROVEN_AND_REFUSED or is_once) and delivery.peer != OWN_PAGE
 
 
 def dialect_of(delivery: Delivery) -> str:
-    """Name how a delivery was signed, by the headers that it carries: A, B, both, or none."""
+    """Return how a delivery was signed, by the headers that it carries: A, B, both, or none."""
     of_a, of_b = (
         bool(delivery.header(SIGNATURE_HEADER.lower())),
         bool(delivery.header(SIGNATURES_HEADER)),

@@ -1,10 +1,10 @@
-"""Wire the engine: ledger, vault, plugins, feeds, followers, streams, control socket; hand back its
-doors.
+"""Wire the engine: ledger, vault, plugins, feeds, followers, streams, control socket; return its
+interfaces.
 
 What always holds: one engine per folder (the lock); nothing is claimed before the claims of an
 earlier run are owned as UNKNOWN; the engine runs in its own nursery beside the web server, never
-inside it. Stopping means: no new claims at once; the orders that are out get their answers, at most
-8.5 s, and what has none by then is recorded UNKNOWN; then everything ends.
+inside it. Stopping means: no new claims at once; the orders in flight get their answers, for at
+most 8.5 s, and those without one by then are recorded UNKNOWN; then everything ends.
 """
 
 import logging
@@ -86,8 +86,8 @@ SWITCHES_EVERY_S: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """Hold the doors of a running engine: what bots, probes and pages, people at pages, and
-    operators ask.
+    """The interfaces of a running engine: for bots, for probes and pages, for people at pages, and
+    for operators.
     """
 
     ingress: Ingress
@@ -95,7 +95,7 @@ class Engine:
     services: Services | None
     commands: Commands
     stop_claiming: Callable[[], None]
-    """Begin no new order from now on: the first step of stopping. Signals are still recorded, for
+    """Claim no new order from now on: the first step of stopping. Signals are still recorded, for
     the next start.
     """
 
@@ -108,8 +108,8 @@ async def run_engine(
     extra_modules: Mapping[str, Any] | None = None,
     what: str = "rexalgo serve",
 ) -> AsyncIterator[Engine]:
-    """Run the engine of one folder while the block runs; raises RexAlgoError for what must be
-    mended before it can start.
+    """Run the engine of one folder while the block runs; raises RexAlgoError for what must be fixed
+    before it can start.
 
     ``what`` tells others who holds the folder. ``extra_modules``: see ``load_plugins``.
     """
@@ -141,7 +141,7 @@ async def run_engine(
 
 
 class _Engine:
-    """Hold what was wired, so that provisioning can add to it while it runs."""
+    """The wired parts, so that provisioning can add to them while the engine runs."""
 
     def __init__(
         self,
@@ -192,7 +192,7 @@ class _Engine:
         cls, config: Config, plugins: Plugins, ledger: Ledger, keyring: Keyring, clock: Clock
     ) -> "_Engine":
         """Start a new ownership epoch and own what an earlier run left behind; a ledger that may be
-        old starts still.
+        old starts frozen.
         """
         now, mark = clock.now(), MarkKeeper(config, ledger.db)
         mark.keep(
@@ -333,7 +333,7 @@ class _Engine:
         per_minute = self._config.engine.webhook_rate_per_minute
         limit = RateLimit(
             1, 60.0 / per_minute, max(1, per_minute // 4)
-        )  # a period of one delivery: nobody waits, what is above is refused
+        )  # a period of one delivery: nobody waits, what exceeds it is refused
         default = sources.get("signed_webhook") or next(iter(sources.values()))
         return Ingress(
             self._shared,
@@ -345,16 +345,16 @@ class _Engine:
         )
 
     async def _cut_sends(self) -> None:
-        """End what is still out 8.5 s after the stop began: each is recorded UNKNOWN and looked up
-        at the next start.
+        """Cut off what is in flight 8.5 s after the stop began: each order is recorded UNKNOWN and
+        looked up at the next start.
         """
         await trio.sleep_until((self._shared.stopping_since or trio.current_time()) + STOP_WITHIN_S)
         for scope in tuple(self._shared.sends):
             scope.cancel()
 
     async def _watch_switches(self) -> None:
-        """Take over switches that another process wrote: the last way in when the control socket
-        does not answer.
+        """Adopt switches that another process wrote: the last way in if the control socket does not
+        answer.
         """
         while True:
             self._use_switches()
@@ -371,7 +371,7 @@ class _Engine:
     # What provisioning and commands change
 
     async def _reload(self, nursery: trio.Nursery, ingress: Ingress) -> None:
-        """Take over what the ledger says: switches, strategies, endpoints, agreements, new accounts
+        """Adopt what the ledger says: switches, strategies, endpoints, subscriptions, new accounts
         and streams.
         """
         db = self._ledger.db
@@ -434,8 +434,8 @@ class _Engine:
         return made
 
     def _keys(self, endpoint: EndpointId, now: datetime) -> tuple[EndpointKey, ...]:
-        """Open an endpoint's secrets; none where one does not open: its deliveries are refused, and
-        every other account goes on.
+        """Open an endpoint's secrets; return none if one does not open: its deliveries are refused,
+        and everything else goes on.
         """
         try:
             return endpoint_keys(self._ledger.db, self._keyring.vault, endpoint, now)

@@ -44,7 +44,7 @@ _OF_FAMILY = {
 
 @dataclass(frozen=True, slots=True)
 class AttemptResult:
-    """Hold the write that closes an attempt, and what the lane must know: its new state, how much
+    """The write that closes an attempt, and what the lane must know: its new state, how much
     filled, and what stays as residue.
     """
 
@@ -55,7 +55,7 @@ class AttemptResult:
 
 
 def outcome_of(intent: OrderIntent, report: OrderReport) -> Outcome:
-    """Say in an outcome what a report proves."""
+    """Return the outcome that a report proves."""
     price = UNTOLD_PRICE if report.average_price is None else plain(report.average_price)
     numbers = {
         "side": intent.side.value,
@@ -71,7 +71,7 @@ def outcome_of(intent: OrderIntent, report: OrderReport) -> Outcome:
 
 
 def refused_outcome(refused: Refused) -> Outcome:
-    """Say that the exchange refused for good."""
+    """Return the outcome of an order that the exchange refused for good."""
     return Outcome(_OF_KIND.get(refused.kind, OutcomeCode.REJECTED), {"reason": refused.text})
 
 
@@ -83,8 +83,8 @@ def attempt_result(
     at: datetime,
     residue_kinds: Collection[RejectionKind] = (),
 ) -> AttemptResult:
-    """Choose the write that an answer asks for; ``retry_s`` is the pause before a leg that is not
-    done is planned anew.
+    """Choose the write that an answer requires; ``retry_s`` is the pause before an unfinished leg
+    is planned again.
 
     ``residue_kinds`` are the refusals that prove that the exchange does not close what this order
     was to close.

@@ -1,8 +1,8 @@
-"""The entry lane: plan an entry, reserve it, have what must stand before it, send it; try again
-only with proof that nothing left.
+"""The entry lane: plan an entry, reserve it, do what must be set before it, send it; try again only
+with proof that nothing was sent.
 
-An entry waits for the first reading of its account and fails closed without one; it is tried while
-it is young, and no longer.
+An entry waits for the first reading of its account and fails closed without one; it is tried only
+within its entry age.
 """
 
 from datetime import timedelta
@@ -48,7 +48,7 @@ _NEVER_SENT: Final = (
 
 
 async def enter(lanes: Lanes, leg: WaitingLeg) -> None:
-    """Take one entry through its steps, or have it wait."""
+    """Take one entry through its steps, or let it wait."""
     account, shared = lanes.account, lanes.account.shared
     if not account.settled:
         await account.first_reading.wait()
@@ -129,8 +129,8 @@ async def _context(
 
 
 def _unread(account: Account, symbol: Symbol) -> str:
-    """Say which row about the symbol the exchange's reading could not tell, empty where there is
-    none: what stands there is not known.
+    """Return which row about the symbol could not be read, empty if there is none: what is open
+    there is then not known.
     """
     row = account.unread(symbol)
     return (
@@ -144,8 +144,8 @@ def _unread(account: Account, symbol: Symbol) -> str:
 
 
 def _may_be_read_in_time(lanes: Lanes, signal: Signal) -> bool:
-    """Tell whether an account that could not be read (not: whose key was refused) may be ready
-    before the entry is too old.
+    """Return whether an unreadable account (unless its key was refused) may be ready before the
+    entry is too old.
     """
     shared = lanes.account.shared
     young_until = signal.decided_at + timedelta(seconds=shared.pace.entry_age_s - READ_MARGIN_S)
@@ -173,7 +173,7 @@ def _reserve(lanes: Lanes, leg: WaitingLeg, plan: EntryPlan) -> None:
 async def _send(
     lanes: Lanes, leg: WaitingLeg, signal: Signal, subscription: Subscription, plan: EntryPlan
 ) -> bool:
-    """Send one planned entry; returns whether something of it may stand at the exchange."""
+    """Send one planned entry; return whether something of it may be at the exchange."""
     account, shared = lanes.account, lanes.account.shared
     try:
         session = await account.connected()
@@ -236,6 +236,6 @@ async def _send(
         return False
     if done.state.is_terminal:
         account.release(leg.copy, proven=True)
-        # the pause that the reader is in may have begun when nothing was open: it is the long one
+        # the reader's current pause may have begun when nothing was open: it is the long one
         account.read_soon()
     return True

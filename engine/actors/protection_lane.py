@@ -1,5 +1,5 @@
 """Move the stop and target of what is held. It raises no exposure, and setting the same levels
-twice does no harm, so it is asked again.
+twice does no harm, so it is repeated.
 """
 
 from functools import partial

@@ -1,5 +1,5 @@
-"""Correct the ledger of one account where the exchange proves it wrong: shares that shrank, and
-orders of ours that it lacks.
+"""Correct the ledger of one account if the exchange proves it wrong: shares that shrank, and orders
+of ours that it lacks.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ from engine.ledger.outcomes import write_event
 
 
 class Reconciler:
-    """Compare one account's ledger with its readings."""
+    """The comparison of one account's ledger with its readings."""
 
     def __init__(self, account: Account, books: BooksWatch) -> None:
         self._account = account
@@ -44,7 +44,7 @@ class Reconciler:
         replaced: Replaced,
         lost: Sequence[OrderReport] = (),
     ) -> tuple[Correction, ...]:
-        """Compare the ledger with a reading that began then; nothing is changed."""
+        """Compare the ledger with a reading that began at ``began``; changes nothing."""
         db = self._account.shared.ledger.db
         # Attempts first, holdings after: what ends between the two statements is still seen as
         # unsettled.
@@ -68,7 +68,7 @@ class Reconciler:
         )
 
     async def correct(self, report: AccountReport, began: datetime, replaced: Replaced) -> None:
-        """Write down what a reading that began then proves."""
+        """Record what a reading that began at ``began`` proves."""
         for correction in self.corrections(report, began, replaced):
             if isinstance(correction, ShareShrunk):
                 await self._correct_share(correction)
@@ -118,7 +118,7 @@ class Reconciler:
             )
 
     async def _meet_foreign_orders(self, correction: ForeignOrders) -> None:
-        """Stop entries durably, and tell people; orders that were met before are no news."""
+        """Stop entries durably, and raise an alert; orders that were found before are no news."""
         met = frozenset(correction.exchange_order_ids)
         if met <= self._account.foreign:
             return

@@ -1,4 +1,4 @@
-"""The one way in which an order goes out: claim, last line, write once, classify, record.
+"""The one way in which an order is sent: claim, last check, write once, classify, record.
 
 From the claim to the record it cannot be cancelled; its own deadlines end it.
 """
@@ -33,7 +33,7 @@ async def send(
     retry_s: float,
     residue_kinds: Collection[RejectionKind] = (),
 ) -> AttemptResult | None:
-    """Claim, send once, record; None when the leg could not be claimed. ``residue_kinds``: see
+    """Claim, send once, record; None if the leg could not be claimed. ``residue_kinds``: see
     ``attempt_result``.
     """
     account, shared = lanes.account, lanes.account.shared
@@ -49,7 +49,7 @@ async def send(
     try:
         if shared.stopping:
             return None
-        # From here to the record nothing may cancel us: a claim is answered for.
+        # From here to the record nothing may cancel us: a claim must be answered for.
         with trio.CancelScope(shield=True):
             made: int | NotClaimed = await shared.ledger.write(lambda db: claim(db, wanted))
             if not isinstance(made, int):

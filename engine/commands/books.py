@@ -1,5 +1,5 @@
-"""``rexalgo books check``: for an account both sides of the books: quantities, wallet, trades, and
-what is not known.
+"""``rexalgo books check``: both sides of an account's books: quantities, wallet, trades, and what
+is not known.
 """
 
 from collections.abc import Mapping

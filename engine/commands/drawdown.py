@@ -1,5 +1,5 @@
-"""The command by which a person lets an account go on that its drawdown stopped: its highest equity
-begins anew.
+"""The command by which a person lets an account continue after its drawdown stopped it: its equity
+peak is reset.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from engine.ledger.people import accounts
 
 
 async def _reset_drawdown(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
-    """Let the highest equity of an account begin anew, as a person's decision with its reason."""
+    """Reset the equity peak of an account, as a person's decision with its reason."""
     name, note, by = text(params, "name"), text(params, "note"), text(params, "by", "operator")
     if not 1 <= len(note) <= NOTE_CHARACTERS_MAX:
         raise InvalidValue(
@@ -32,7 +32,7 @@ async def _reset_drawdown(context: EngineContext, params: dict[str, Any]) -> dic
     if account is None:
         raise NothingThere(no_such("account", name, [each.name for each in known]))
     task = None if context.live is None else context.live.named(name)
-    # Without a reading the next one gives the peak: until then entries are denied, because the
+    # Without a reading the next one sets the peak: until then entries are denied, because the
     # account is not ready.
     worth = (
         Money(ZERO) if task is None or task.account.report is None else equity(task.account.report)

@@ -1,9 +1,9 @@
-"""What the operator can ask: the same commands whether a server runs (over the control socket) or
-not (on the opened ledger).
+"""The operator's commands: the same whether a server runs (over the control socket) or not (on the
+opened ledger).
 
-Every command takes and returns plain JSON types. A switch and the event that tells about it are one
-transaction, and they hold from the moment it is durable: a running engine looks at its switches at
-the last line before each entry.
+Every command takes and returns plain JSON types. A switch and the event that reports it are one
+transaction, and they hold from the moment it is durable: a running engine checks its switches right
+before each entry is written.
 """
 
 from collections.abc import Callable, Mapping
@@ -68,7 +68,7 @@ async def _ping(context: EngineContext, params: dict[str, Any]) -> dict[str, Any
 
 
 async def _status(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
-    """Tell how this place is doing; counts of copies and alerts are of the last ``hours``."""
+    """Return the status of this installation; counts of copies and alerts cover the last ``hours``."""
     hours, live = params.get("hours", 24), context.live
     if isinstance(hours, bool) or not isinstance(hours, int) or not 1 <= hours <= 24:
         raise InvalidValue("hours", "a whole number from 1 to 24", hours)
@@ -144,8 +144,8 @@ async def _unknown(context: EngineContext, params: dict[str, Any]) -> dict[str, 
 
 
 async def _accounts(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
-    """List accounts with their tasks: one by ``name``, or those that ``search``, ``troubled``,
-    ``after`` and ``limit`` leave.
+    """List accounts with their tasks: one by ``name``, or those selected by ``search``,
+    ``troubled``, ``after`` and ``limit``.
     """
     db, name, limit = context.ledger.db, text(params, "name", ""), params.get("limit", -1)
     only = None
@@ -171,8 +171,8 @@ async def _accounts(context: EngineContext, params: dict[str, Any]) -> dict[str,
 
 
 def _books(db: Database, account: AccountId) -> dict[str, Any]:
-    """Tell each line that an account's wallet changed by, and how its trades stand, as numbers
-    written in full.
+    """Return each line by which an account's wallet changed, and the state of its trades, as
+    numbers written in full.
     """
     books, days = books_summary(db, account), account_days(db, account)
     return {
@@ -214,8 +214,8 @@ async def _check(context: EngineContext, params: dict[str, Any]) -> dict[str, An
 
 
 async def _release(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
-    """End an account's quarantine: its task may take entries again, and a new series of failures is
-    counted from now.
+    """End an account's quarantine: its task may take entries again, and failures are counted
+    afresh.
     """
     name, by = text(params, "name"), text(params, "by", "operator")
     tasks = {} if context.live is None else context.live.vitals()
@@ -413,7 +413,7 @@ async def _halt(context: EngineContext, params: dict[str, Any]) -> dict[str, Any
 
 
 async def _still_open(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
-    """Tell what of the engine is still open within a scope, and why; with ``known`` only of a
+    """Return what the engine still has open within a scope, and why; with ``known`` only for a
     target that exists.
     """
     scope, target = _scope(context, params, known_only=params.get("known") is True)
@@ -498,8 +498,8 @@ def _targets(context: EngineContext, scope: SwitchScope) -> list[str]:
 
 
 async def _rotate(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
-    """Give a strategy's webhook a new secret; the old ones hold until the overlap ends (0: from now
-    on they are refused).
+    """Give a strategy's webhook a new secret; the old ones are valid until the overlap ends (0:
+    they are refused from now on).
     """
     name, overlap_h = text(params, "strategy"), params.get("overlap_hours", OVERLAP_H)
     if (
@@ -588,7 +588,7 @@ async def _alerts(context: EngineContext, params: dict[str, Any]) -> dict[str, A
 
 
 async def _alert_test(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
-    """Send a test through one channel now, past the outbox, and say what came of it."""
+    """Send a test through one channel now, past the outbox, and return the result."""
     channel, by = text(params, "channel"), text(params, "by", "operator")
     notifiers = context.plugins().notifiers
     if channel not in notifiers:
@@ -630,4 +630,4 @@ OPERATING: Final[Mapping[str, Run]] = {
     "alerts": _alerts,
     "alert_test": _alert_test,
 }
-"""Every command about running this place."""
+"""Every command about operating this installation."""

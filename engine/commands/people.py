@@ -67,8 +67,8 @@ def _person(context: EngineContext, name: str) -> Person:
 
 
 async def _operator_create(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
-    """Make an operator, or make a person one, and give a one-time link to set password and second
-    factor.
+    """Create an operator, or make a person one, and return a one-time link to set password and
+    second factor.
     """
     name, by = parse_name(text(params, "name")), text(params, "by", "operator")
     db, now, key = context.ledger.db, context.clock.now(), await context.audit_key()
@@ -98,7 +98,7 @@ async def _operator_create(context: EngineContext, params: dict[str, Any]) -> di
 
 
 async def _link(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
-    """Make a one-time sign-in link for somebody."""
+    """Create a one-time sign-in link for somebody."""
     return await _linked(
         context,
         _person(context, text(params, "name")),
@@ -158,7 +158,7 @@ async def _role(context: EngineContext, params: dict[str, Any]) -> dict[str, Any
 
 
 async def _decide_master(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
-    """Decide about somebody's wish to publish strategies."""
+    """Decide about somebody's request to publish strategies."""
     who, by, grant = (
         _person(context, text(params, "name")),
         text(params, "by", "operator"),
@@ -191,7 +191,7 @@ async def _decide_master(context: EngineContext, params: dict[str, Any]) -> dict
 
 
 async def _invite(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
-    """Make an invitation."""
+    """Create an invitation."""
     role, by = parse_role(params.get("role", "follower")), text(params, "by", "operator")
     named, uses, days = text(params, "strategy", ""), params.get("uses", 1), params.get("days", 7)
     if (
@@ -274,7 +274,7 @@ async def _audit(context: EngineContext, params: dict[str, Any]) -> dict[str, An
 
 
 async def _audit_verify(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:
-    """Walk the whole chain of seals, and through a former end where one is known."""
+    """Verify the whole chain of seals, passing through a former end if one is known."""
     known, vault = text(params, "known", ""), await context.open_vault()
     key_of = cache(partial(audit_key_of, context.ledger.db, vault))
     return asdict(

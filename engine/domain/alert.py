@@ -1,8 +1,8 @@
-"""What people are told without asking: one closed set of alerts, each with what happened, what was
-done, what to type, and what follows.
+"""The closed set of alerts: for each, what happened, what was done, what to type, and what follows
+if nobody acts.
 
 docs/alerts.md is generated from this file. An alert carries numbers; its words come from here, so
-that every channel says the same.
+every channel sends the same text.
 """
 
 from collections.abc import Mapping
@@ -12,11 +12,11 @@ from enum import Enum
 from typing import Final
 
 EXIT_TRIES_TOLD: Final = 3
-"""How often an exit fails before people are told."""
+"""How many times an exit fails before an alert is raised."""
 
 
 class AlertCode(Enum):
-    """Every reason to tell somebody."""
+    """Every reason to alert somebody."""
 
     ORDER_NOT_CONFIRMED = "order_not_confirmed"
     ORDER_FOUND_LATE = "order_found_late"
@@ -46,11 +46,11 @@ class AlertCode(Enum):
 
 @dataclass(frozen=True, slots=True)
 class AlertWords:
-    """Hold the words of one code, as format strings over the subject (an account's, strategy's or
-    exchange's name) and the details.
+    """The words of one code, as format strings over the subject (the name of an account, strategy
+    or exchange) and the details.
 
-    ``otherwise`` says what follows if nobody acts; ``wakes`` whether it is worth waking somebody at
-    night.
+    ``otherwise`` is what follows if nobody acts. ``wakes`` is whether the alert is worth waking
+    somebody at night.
     """
 
     sentence: str
@@ -274,15 +274,15 @@ ABOUT_STRATEGIES: Final = frozenset(
         AlertCode.PLUGIN_TASK_FAILED,
     )
 )
-"""Their subject is a strategy and never an account, which may have the same name: they are for its
-master and the operator.
+"""Alerts about a strategy, for its master and the operator. An account may have the same name, and
+these are never about it.
 """
 
 
 ABOUT_ACCOUNTS: Final = frozenset(
     code for code, words in ALERTS.items() if words.sentence.startswith("{subject}: ")
 ) - {AlertCode.PLUGIN_TASK_FAILED}
-"""The alerts whose subject is an account."""
+"""Alerts about an account."""
 
 
 class _Absent(dict[str, str]):
@@ -292,12 +292,12 @@ class _Absent(dict[str, str]):
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """Hold one alert: a code, whom or what it concerns, its numbers. Never a secret.
+    """One alert: a code, its subject, its numbers. Never a secret.
 
-    ``number`` is the ledger sequence of the event behind it (delivery is at least once, so a
-    receiver may see it again). ``count`` is how often the same happened since the last time that it
-    was told, this time included. ``environment`` is that of the account which it is about, empty
-    where it is about none.
+    ``number`` is the ledger sequence number of the event behind it (delivery is at least once, so a
+    receiver may see it again). ``count`` is how often the same thing happened since it was last
+    reported, this time included. ``environment`` is that of the account it is about, empty if it is
+    about no account.
     """
 
     number: int
@@ -313,8 +313,8 @@ class Alert:
 
     @property
     def sentence(self) -> str:
-        """Say what happened, with how often where it was more than once; of an account without real
-        money it says so first.
+        """Return what happened, with the count if above one; a paper or simulated account is
+        labelled first.
         """
         label = f"{self.environment.upper()} " if self.environment not in ("", "live") else ""
         often = f" ({self.count} times within an hour)" if self.count > 1 else ""
@@ -322,20 +322,20 @@ class Alert:
 
     @property
     def done(self) -> str:
-        """Say what the engine already did."""
+        """Return what the engine has already done."""
         return self._filled(ALERTS[self.code].done)
 
     @property
     def do(self) -> str:
-        """Say what to type."""
+        """Return what to type."""
         return self._filled(ALERTS[self.code].do)
 
     @property
     def otherwise(self) -> str:
-        """Say what follows if nobody acts."""
+        """Return what follows if nobody acts."""
         return self._filled(ALERTS[self.code].otherwise)
 
     @property
     def wakes(self) -> bool:
-        """Tell whether it is worth waking somebody."""
+        """Return whether the alert is worth waking somebody."""
         return ALERTS[self.code].wakes

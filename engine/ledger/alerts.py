@@ -1,5 +1,5 @@
-"""Record alerts, equal ones within an hour as one with a count, and keep for each channel what it
-was told.
+"""Record alerts, equal ones within an hour as one with a count, and keep a delivery cursor for each
+channel.
 """
 
 import json
@@ -27,11 +27,12 @@ def raise_alert(
     at: datetime,
     sameness: str = "",
 ) -> bool:
-    """Record an alert; False where an equal one is younger than an hour, whose count grows instead.
+    """Record an alert; return False if an equal one is younger than an hour, whose count grows
+    instead.
 
-    Equal are code, subject and ``sameness`` (such as the symbol): numbers that differ from moment
-    to moment do not make another alert. The first one after the hour tells how often it happened
-    meanwhile.
+    Alerts are equal by code, subject and ``sameness`` (such as the symbol): numbers that differ
+    from moment to moment do not make another alert. The first one after the hour carries how often
+    it happened meanwhile.
     """
     row = fetch_one(
         db,
@@ -69,8 +70,8 @@ def raise_alert_once(
     at: datetime,
     sameness: str,
 ) -> bool:
-    """Record an alert that is told once and never again; False where an equal one (see
-    ``raise_alert``) was told at any time.
+    """Record an alert that is raised once only; return False if an equal one (see ``raise_alert``)
+    was ever raised.
     """
     row = fetch_one(
         db,
@@ -83,7 +84,7 @@ def raise_alert_once(
 
 
 def undelivered_alerts(db: apsw.Connection, channel: str, limit: int) -> list[Alert]:
-    """Read the alerts behind a channel's cursor, oldest first."""
+    """Read the alerts after a channel's cursor, oldest first."""
     rows = fetch_all(
         db,
         "SELECT sequence, at_us, subject, data FROM event WHERE kind = 'alert'"
@@ -142,7 +143,7 @@ def _alert(db: apsw.Connection, row: Row) -> Alert:
 
 
 def delivered(db: apsw.Connection, channel: str, sequence: int) -> None:
-    """Move a channel's cursor behind an alert that was delivered."""
+    """Move a channel's cursor past a delivered alert."""
     db.execute(
         "INSERT INTO notifier_cursor (name, sequence) VALUES (?, ?) ON CONFLICT DO UPDATE SET "
         "sequence = excluded.sequence",
@@ -152,14 +153,14 @@ def delivered(db: apsw.Connection, channel: str, sequence: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class ChannelState:
-    """Hold how far a channel is: the last alert that it was told, and how many wait."""
+    """A channel's progress: the last alert delivered, and how many wait."""
 
     told: int
     waiting: int
 
 
 def channel_state(db: apsw.Connection, channel: str) -> ChannelState:
-    """Read how far a channel is."""
+    """Read a channel's progress."""
     row = fetch_one(db, "SELECT sequence FROM notifier_cursor WHERE name = ?", (channel,))
     told = 0 if row is None else int(row[0])
     waiting = fetch_one(

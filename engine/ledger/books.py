@@ -1,11 +1,11 @@
 """Write the books: every change of a share is a fill, written in the transaction that changes the
 share.
 
-What always holds: ``change_share`` is the only way in which a share changes; the open quantity of
-the books is the share, for each account, strategy and symbol. A difference is told to people and
-loses no proof: the fill stands. A fill is corrected when its price, fee or cause is told later, and
-has its episode folded anew (``ledger.folding``). What the owner opens and closes beside us is
-written the same way, under no strategy.
+What always holds: a share changes only through ``change_share``; the open quantity of the books is
+the share, for each account, strategy and symbol. A difference raises an alert and loses no proof:
+the fill stays. A fill is corrected when its price, fee or cause is reported later, and its episode
+is then folded again (``ledger.folding``). What the owner opens and closes beside us is written the
+same way, under no strategy.
 """
 
 from dataclasses import dataclass, replace
@@ -29,15 +29,16 @@ from engine.ledger.query import Row, fetch_all, fetch_one
 from engine.ledger.wallet import add_since, drop_rows_of
 
 OWNER: Final = ""
-"""The strategy under which the books keep what the owner opened himself."""
+"""The strategy under which the books keep what the owner opened."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Say how a position changed. ``price``, ``fee`` and ``cause`` are None while nobody told them.
+    """A change of a position. ``price``, ``fee`` and ``cause`` are None until they are reported.
 
-    ``since`` is the last time at which the position was seen as before; None where it is known when
-    it changed. ``ends_position``: nothing of the exchange's position was left, whoever's it was.
+    ``since`` is the last time at which the position was seen unchanged; None if the time of the
+    change is known. ``ends_position``: nothing of the exchange's position was left, whoever owned
+    it.
     """
 
     is_entry: bool
@@ -54,8 +55,8 @@ class Change:
 
 
 def change_share(db: apsw.Connection, held: Holding, change: Change) -> Holding:
-    """Change a strategy's share by a fill and return the holding as it is then; of a close, at most
-    the share is ours.
+    """Change a strategy's share by a fill and return the resulting holding; of a close, at most the
+    share is ours.
     """
     quantity = change.quantity if change.is_entry else min(change.quantity, held.share)
     if quantity <= 0:
@@ -112,7 +113,7 @@ def write_fill(
     side: PositionSide,
     change: Change,
 ) -> Decimal:
-    """Write one fill into its episode, from flat to flat; returns how much is open afterwards."""
+    """Write one fill into its episode, from flat to flat; return how much is open afterwards."""
     key = (account, strategy, symbol)
     row = fetch_one(
         db,
@@ -176,11 +177,11 @@ def write_fill(
 
 
 def text(number: Decimal | None) -> str | None:
-    """Write a number that may not be known."""
+    """Write a number that may be unknown."""
     return None if number is None else plain(number)
 
 
-# Told later
+# Reported later
 
 
 def tell_fill(
@@ -194,8 +195,8 @@ def tell_fill(
     order_id: str | None = None,
     at: datetime | None = None,
 ) -> None:
-    """Write what was told about a fill later, and have its episode folded anew; None leaves what is
-    known.
+    """Record what was reported about a fill later, and have its episode folded again; None keeps
+    what is known.
     """
     db.execute(
         "UPDATE fill SET price = coalesce(?2, price), fee = coalesce(?3, fee), rebate = "
@@ -225,11 +226,11 @@ def tell_fill(
 def tell_order(
     db: apsw.Connection, attempt: int, filled: Decimal, average: Decimal | None, fee: Decimal | None
 ) -> None:
-    """Write what the exchange told about a whole order of ours into those of its fills that lack
+    """Record what the exchange reported about a whole order of ours in those of its fills that lack
     it.
 
-    ``average`` is the price and ``fee`` the fee of all that filled: what is known of earlier parts
-    is taken off.
+    ``average`` is the price and ``fee`` the fee of everything that filled: what is known of earlier
+    parts is subtracted.
     """
     rows = fetch_all(
         db, "SELECT id, quantity, price, fee FROM fill WHERE attempt_id = ? ORDER BY id", (attempt,)
@@ -246,7 +247,7 @@ def tell_order(
 
 
 def note_order_fee(db: apsw.Connection, attempt: int, fee: Decimal) -> None:
-    """Write what an order of ours has cost by now, and count what is new of it: all of it,
+    """Record what an order of ours has cost by now, and count what is new of it: all of it,
     whoever's position it closed.
     """
     row = fetch_one(db, "SELECT account_id, fee, claimed_us FROM attempt WHERE id = ?", (attempt,))
@@ -273,7 +274,7 @@ def _price_of_rest(rows: list[Row], filled: Decimal, average: Decimal) -> Decima
 
 
 def _fee_of_rest(rows: list[Row], filled: Decimal, fee: Decimal) -> Decimal | None:
-    """Return the fee for one unit of what has none yet."""
+    """Return the fee per unit of the fills that have none yet."""
     known = [(Decimal(row[1]), Decimal(row[3])) for row in rows if row[3] is not None]
     missing = EXACT.subtract(filled, sum((quantity for quantity, _ in known), ZERO))
     return (
@@ -284,10 +285,10 @@ def _fee_of_rest(rows: list[Row], filled: Decimal, fee: Decimal) -> Decimal | No
 
 
 def bind_outside(db: apsw.Connection, held: Holding, change: Change) -> None:
-    """Give an order of ours that is proven late the closes that a reading had seen before it,
+    """Assign to an order of ours that is proven late the closes that a reading had seen before it,
     newest first.
 
-    Until then nobody knew who had closed, or its row was taken for the owner's. ``change.quantity``
+    Until then nobody knew who had closed, or its row was taken as the owner's. ``change.quantity``
     is what the order closed beyond the share that is left.
     """
     rows = fetch_all(
@@ -331,12 +332,12 @@ _BY_OTHERS: Final = (
 )
 
 
-# Asking
+# Reading
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Hold one place where the books do not have what the strategy's share is."""
+    """A difference between the books and a strategy's share."""
 
     account: str
     strategy: str

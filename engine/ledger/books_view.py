@@ -117,10 +117,10 @@ def closed_parts(db: apsw.Connection, account: AccountId, since: datetime) -> li
 
 @dataclass(frozen=True, slots=True)
 class BooksSummary:
-    """Hold what the ledger alone says of an account's books: each line of its wallet since
-    ``since``, visible rows, what is not settled.
+    """An account's books as the ledger has them: each line of its wallet since ``since``, visible
+    rows, what is not settled.
 
-    ``fees`` are net of what was paid back. ``since`` is None before the first reading.
+    ``fees`` are net of rebates. ``since`` is None before the first reading.
     """
 
     since: datetime | None
@@ -135,13 +135,13 @@ class BooksSummary:
 
     @property
     def change(self) -> Decimal:
-        """Return the change of the wallet that all of it adds up to."""
+        """Return the change of the wallet: the sum of all lines."""
         gained = EXACT.add(EXACT.add(self.results, self.owner), self.unexplained)
         return EXACT.subtract(EXACT.subtract(gained, self.fees), self.funding)
 
 
 def books_summary(db: apsw.Connection, account: AccountId) -> BooksSummary:
-    """Read an account's books in short."""
+    """Read a summary of an account's books."""
     wallet, lines = read_wallet(db, account), sums(db, account)
     counts: dict[str, int] = dict(
         fetch_all(
@@ -166,7 +166,7 @@ def books_summary(db: apsw.Connection, account: AccountId) -> BooksSummary:
 
 
 def count_unfolded(db: apsw.Connection, account: AccountId) -> int:
-    """Count an account's fills whose newest facts its trades do not show yet; it takes a moment."""
+    """Count an account's fills that are not yet folded into trades."""
     return int(
         fetch_all(
             db,
@@ -179,10 +179,10 @@ def count_unfolded(db: apsw.Connection, account: AccountId) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Booked:
-    """Hold what is known by now of the fills of one order of ours; None where the exchange has not
-    told it of all of them.
+    """What is known by now of the fills of one order of ours; None if the exchange has not reported
+    it for all of them.
 
-    ``fee`` is net of what was paid back.
+    ``fee`` is net of rebates.
     """
 
     price: Decimal | None

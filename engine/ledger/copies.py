@@ -1,5 +1,5 @@
-"""Read the queue: legs that wait to be planned. The ledger is the queue; whoever holds a leg here
-may lose it only to a claim.
+"""Read the queue: legs that wait to be planned. The ledger is the queue; a leg read here is lost
+only to a claim.
 """
 
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ from engine.ledger.query import fetch_all, fetch_one
 
 @dataclass(frozen=True, slots=True)
 class WaitingLeg:
-    """Hold one leg in state NEW; ``attempts`` counts the attempts it already had, ``retry_at`` is
-    the earliest time to plan it.
+    """One leg in state NEW; ``attempts`` counts its attempts so far, ``retry_at`` is the earliest
+    time to plan it.
 
     ``leave`` is the share that the exit leaves behind, fixed when its first attempt was claimed;
     None until then.
@@ -76,7 +76,7 @@ def waiting_legs(db: apsw.Connection, account: AccountId) -> list[WaitingLeg]:
 
 
 def accounts_with_waiting_legs(db: apsw.Connection) -> list[AccountId]:
-    """Read which accounts have something to plan."""
+    """Read the accounts that have something to plan."""
     return [
         AccountId(row[0])
         for row in fetch_all(db, "SELECT DISTINCT account_id FROM leg WHERE state = 'new'")
@@ -84,8 +84,8 @@ def accounts_with_waiting_legs(db: apsw.Connection) -> list[AccountId]:
 
 
 def begin_run(db: apsw.Connection, started_us: int) -> int:
-    """Start a new ownership epoch, with a mark of its own (see ``lineage``); claims of earlier
-    epochs belong to nobody.
+    """Start a new ownership epoch with its own random mark (see ``lineage``); claims of earlier
+    epochs have no owner.
     """
     db.execute(
         "INSERT INTO run (started_us, mark) VALUES (?, lower(hex(randomblob(16))))", (started_us,)
@@ -94,7 +94,7 @@ def begin_run(db: apsw.Connection, started_us: int) -> int:
 
 
 def is_exiting(db: apsw.Connection, account: AccountId, symbol: Symbol) -> bool:
-    """Tell whether an exit of ours for (account, symbol) has not ended."""
+    """Return whether an exit of ours for (account, symbol) has not ended."""
     row = fetch_one(
         db,
         "SELECT 1 FROM leg INDEXED BY leg_live WHERE account_id = ? AND symbol = ? AND kind = "
@@ -108,7 +108,7 @@ def is_exiting(db: apsw.Connection, account: AccountId, symbol: Symbol) -> bool:
 def is_exiting_before(
     db: apsw.Connection, account: AccountId, strategy: StrategyId, symbol: Symbol, before: OrderKey
 ) -> bool:
-    """Tell whether an exit or a cancel of a strategy with an earlier order key has not ended: an
+    """Return whether an exit or a cancel of a strategy with an earlier order key has not ended: an
     entry waits for it.
     """
     row = fetch_one(
@@ -124,7 +124,7 @@ def is_exiting_before(
 def is_entering(
     db: apsw.Connection, account: AccountId, strategy: StrategyId, symbol: Symbol, before: OrderKey
 ) -> bool:
-    """Tell whether an entry leg of a strategy with an earlier order key has not ended."""
+    """Return whether an entry leg of a strategy with an earlier order key has not ended."""
     row = fetch_one(
         db,
         "SELECT 1 FROM leg INDEXED BY leg_live WHERE account_id = ? AND strategy_id = ? AND "
@@ -138,8 +138,8 @@ def is_entering(
 def is_protected_later(
     db: apsw.Connection, account: AccountId, strategy: StrategyId, symbol: Symbol, key: OrderKey
 ) -> bool:
-    """Tell whether a later ``set_protection`` of a strategy is recorded: an older one must not undo
-    it.
+    """Return whether a later ``set_protection`` of a strategy is recorded: an older one must not
+    undo it.
     """
     row = fetch_one(
         db,

@@ -1,4 +1,4 @@
-"""Read how things are now for one copy, so that it can be explained: what its strategy holds there,
+"""Read the current circumstances of one copy, so that it can be explained: what its strategy holds,
 which exit runs, what is not proven.
 """
 
@@ -17,14 +17,14 @@ from engine.domain.signal import Action
 from engine.ledger.query import fetch_all, fetch_one
 
 InLane = Callable[[CopyId], LaneNow]
-"""Tell what only the running task knows of a copy."""
+"""Returns what only the running task knows of a copy."""
 
 _SENT: Final = frozenset({LegState.UNKNOWN, LegState.PLACED, LegState.PARTIALLY_FILLED})
 
 
 def failed_tries(db: apsw.Connection, copy: CopyId, leg: int) -> tuple[int, str, bool]:
-    """Count the orders of an exit that closed nothing; with the last one's cause, and whether the
-    exchange itself refused it.
+    """Count the orders of an exit that closed nothing; return also the last one's cause, and
+    whether the exchange itself refused it.
     """
     rows = fetch_all(
         db,
@@ -47,7 +47,7 @@ def read_copy_now(
     live: LiveNow | None,
     in_lane: InLane,
 ) -> CopyNow:
-    """Read how things are for the copy of a signal; raises LookupError where there is none."""
+    """Read the current circumstances of a signal's copy; raises LookupError if there is none."""
     copy = fetch_one(
         db,
         "SELECT copy.id, copy.account_id, signal.strategy_id, signal.symbol, "
@@ -95,8 +95,8 @@ def read_copy_now(
 def _master_left(
     db: apsw.Connection, account: str, strategy: str, symbol: str, entry_key: str
 ) -> bool:
-    """Tell whether a close or a reverse of the strategy counts as later than the entry that opened
-    what it holds.
+    """Return whether a close or a reverse of the strategy counts as later than the entry that
+    opened what it holds.
     """
     row = fetch_one(
         db,
@@ -138,8 +138,8 @@ def _exit(
 
 
 def _unproven(db: apsw.Connection, account: str, symbol: str) -> UnprovenNow | None:
-    """Read the order of ours there that waits most for proof: one that was given up before one that
-    is looked up.
+    """Read the order of ours there that most urgently lacks proof: one that was given up before one
+    that is looked up.
     """
     row = fetch_one(
         db,

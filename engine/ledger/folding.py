@@ -1,5 +1,5 @@
-"""Fold episodes whose fills changed into trades, and keep the sums of days by difference. The cost
-is the fills of one episode.
+"""Fold episodes whose fills changed into trades, and keep the daily sums by difference. The cost is
+the fills of one episode.
 
 A trade is keyed by its closing fill and written in place. Days are UTC days; only reconciled trades
 count in them: those whose price, fee and cause are known. The others are counted beside them.
@@ -37,7 +37,7 @@ def unfolded_episodes(db: apsw.Connection, limit: int, without: Collection[int] 
 
 
 def fold_episodes(db: apsw.Connection, episodes: Sequence[int]) -> dict[AccountId, datetime]:
-    """Fold these episodes; returns whose they are, and when the newest fill was."""
+    """Fold these episodes; return their accounts, each with the time of its newest fill."""
     moved: dict[AccountId, datetime] = {}
     for episode in episodes:
         account, at = _fold(db, episode)
@@ -148,7 +148,7 @@ def _write_trade(
 
 
 class _Days:
-    """Gather what an episode adds to its days, and takes from them."""
+    """The changes of daily sums that an episode causes."""
 
     def __init__(self, db: apsw.Connection, account: str, strategy: str) -> None:
         self._db = db
@@ -157,7 +157,7 @@ class _Days:
         self._sums: dict[str, tuple[int, int, Decimal, Decimal, int]] = {}
 
     def take(self, row: Row, sign: int) -> None:
-        """Count one trade (``_KNOWN``) once more or once less; its result explains the wallet at
+        """Count one trade (``_KNOWN``) once more or once less; its result counts in the wallet at
         once.
         """
         _, closed_us, state, result, fees, gross = row

@@ -1,5 +1,5 @@
-"""Read what one person follows: their accounts, agreements, copies and orders; and write what they
-agree to.
+"""Read what one person follows: their accounts, subscriptions, copies and orders; and write what
+they agree to.
 """
 
 import json
@@ -37,8 +37,8 @@ def accounts_of(db: apsw.Connection, person: PersonId) -> list[AccountRow]:
 
 
 def former_accounts_of(db: apsw.Connection, person: PersonId) -> list[AccountRow]:
-    """Read the accounts that a person disconnected, the newest end first: their history stays
-    theirs to read.
+    """Read the accounts that a person disconnected, the most recent first: their history stays
+    readable to that person.
     """
     rows = fetch_all(
         db,
@@ -50,7 +50,9 @@ def former_accounts_of(db: apsw.Connection, person: PersonId) -> list[AccountRow
 
 
 def strategies_copied(db: apsw.Connection, person: PersonId) -> list[str]:
-    """Read the names of all strategies that a person ever agreed to, on accounts that are gone too."""
+    """Read the names of all strategies that a person ever agreed to, including those on
+    disconnected accounts.
+    """
     rows = fetch_all(
         db,
         "SELECT DISTINCT strategy.name FROM subscription JOIN account ON account.id = account_id"
@@ -63,7 +65,7 @@ def strategies_copied(db: apsw.Connection, person: PersonId) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class AgreementRow:
-    """Hold one agreement as its follower sees it."""
+    """One subscription as its follower sees it."""
 
     id: str
     account: AccountId
@@ -83,7 +85,7 @@ class AgreementRow:
 
     @property
     def takes_entries(self) -> bool:
-        """Tell whether entries of its strategy are copied as things are agreed."""
+        """Return whether entries of its strategy are copied under the current agreement."""
         return (
             self.policy.mode is Mode.LIVE
             and self.state is SubscriptionState.ACTIVE
@@ -93,7 +95,7 @@ class AgreementRow:
 
 
 def agreements_of(db: apsw.Connection, person: PersonId) -> list[AgreementRow]:
-    """Read what a person agreed to on any account, those that were left apart, by strategy and
+    """Read a person's subscriptions on any account, without those that were left, by strategy and
     account.
     """
     rows = fetch_all(
@@ -126,7 +128,7 @@ def agreements_of(db: apsw.Connection, person: PersonId) -> list[AgreementRow]:
 
 @dataclass(frozen=True, slots=True)
 class CopyRow:
-    """Hold one copy with its newest outcome; ``code`` is None while it waits to be planned."""
+    """One copy with its newest outcome; ``code`` is None while it waits to be planned."""
 
     number: int
     at: datetime
@@ -164,8 +166,8 @@ def copies_of(
     strategy: str = "",
     family: str = "",
 ) -> list[CopyRow]:
-    """Read the newest copies of some accounts, newest first; ``before`` is the number of the signal
-    that the page before ended with.
+    """Read the newest copies of some accounts, newest first; ``before`` is the last signal number
+    of the previous page.
 
     Each account is read by itself along its index; all copies of the last signal are kept together,
     so a page may be a little longer.
@@ -215,7 +217,7 @@ def _copy(row: Row) -> CopyRow:
 
 @dataclass(frozen=True, slots=True)
 class OrderRow:
-    """Hold one order that was claimed for an account."""
+    """One order that was claimed for an account."""
 
     id: int
     at: datetime
@@ -237,8 +239,8 @@ class OrderRow:
 def orders_of(
     db: apsw.Connection, accounts: Sequence[AccountId], limit: int, before: int | None = None
 ) -> list[OrderRow]:
-    """Read the newest orders of some accounts, newest first; ``before`` is the id that the page
-    before ended with.
+    """Read the newest orders of some accounts, newest first; ``before`` is the last id of the
+    previous page.
     """
     found: list[OrderRow] = []
     for each in accounts:
@@ -294,7 +296,7 @@ def unproven_count(db: apsw.Connection, identifier: AccountId) -> int:
 
 
 def signal_of_copy(db: apsw.Connection, signal: str, account_name: str, person: PersonId) -> bool:
-    """Tell whether a signal reached an account of this person."""
+    """Return whether a signal reached an account of this person."""
     row = fetch_one(
         db,
         "SELECT 1 FROM copy JOIN signal ON signal.number = copy.signal_number JOIN account ON "
@@ -336,7 +338,7 @@ def last_entries(db: apsw.Connection, strategy: StrategyId, limit: int) -> list[
 
 @dataclass(frozen=True, slots=True)
 class StrategyTerms:
-    """Hold what a strategy asks a follower to agree to."""
+    """The terms that a strategy asks a follower to agree to."""
 
     id: StrategyId
     name: str
@@ -391,8 +393,8 @@ def agree(
     policy: CopyPolicy,
     at: datetime,
 ) -> None:
-    """Write what a person agrees to: a new agreement, or new terms of the one that is there. One
-    that is paused stays so.
+    """Write what a person agrees to: a new subscription, or new terms of the existing one. A paused
+    one stays paused.
     """
     db.execute(
         "INSERT INTO subscription (id, account_id, strategy_id, policy, created_us, state, "
@@ -404,7 +406,7 @@ def agree(
 
 
 def set_agreement_state(db: apsw.Connection, identifier: str, state: SubscriptionState) -> bool:
-    """Write active, paused or left; False where it was so already. Raises InvalidMove for what is
+    """Write active, paused or left; return False if it was so already. Raises InvalidMove for what is
     never stored.
     """
     row = fetch_one(db, "SELECT state FROM subscription WHERE id = ?", (identifier,))
@@ -420,5 +422,5 @@ def set_agreement_state(db: apsw.Connection, identifier: str, state: Subscriptio
 
 
 def consent(db: apsw.Connection, identifier: str, at: datetime) -> None:
-    """Write that a person agrees to the strategy's present terms."""
+    """Record that a person agrees to the strategy's current terms."""
     db.execute("UPDATE subscription SET agreed_us = ? WHERE id = ?", (to_us(at), identifier))

@@ -1,4 +1,4 @@
-"""Make the close that a person asked for, as a signal that is recorded, planned and explained like
+"""Build the close that a person requested, as a signal that is recorded, planned and explained like
 any other.
 """
 
@@ -15,8 +15,8 @@ from engine.ledger.signals import NewSignal
 def forced_close(
     what: str, strategy: StrategyId, symbol: Symbol, accounts: frozenset[AccountId], now: datetime
 ) -> NewSignal:
-    """Make the close that a person asked for on some accounts, as a signal like any other; ``what``
-    begins its id.
+    """Return the close that a person requested for some accounts, as a signal like any other;
+    ``what`` is the prefix of its id.
     """
     key = f"{what}-{secrets.token_hex(16)}"
     return NewSignal(

@@ -1,5 +1,5 @@
-"""Read what of the engine stands in the accounts, and why it still does: for flattening, and for
-whoever wants it flat.
+"""Read what the engine has open in the accounts, and why it is still open: for flattening, and for
+people who want it flat.
 """
 
 import json
@@ -24,9 +24,7 @@ _ON_THE_WAY: Final = LIVE_LEGS - {LegState.UNKNOWN}
 
 @dataclass(frozen=True, slots=True)
 class HeldShare:
-    """Hold one share of a strategy in an account's symbol. ``is_exiting``: an exit of it has not
-    ended.
-    """
+    """One share of a strategy in an account's symbol. ``is_exiting``: an exit of it has not ended."""
 
     account: AccountId
     account_name: str
@@ -71,8 +69,8 @@ def held_shares(db: apsw.Connection) -> list[HeldShare]:
     ]
 
 
-# the number of the signal that opened what an account (?1) holds of a symbol (?3): what was asked
-# before says nothing of it
+# the number of the signal that opened what an account (?1) holds of a symbol (?3): earlier requests
+# do not concern it
 _OPENED = (
     "coalesce((SELECT opening.signal_number FROM holding JOIN attempt ON attempt.id = "
     "holding.opened_by"
@@ -83,8 +81,8 @@ _OPENED = (
 
 @dataclass(frozen=True, slots=True)
 class LastFlatten:
-    """Hold how the newest exit that flattening asked for ended: the share that stayed as residue,
-    if that was its end.
+    """How the newest exit that flattening requested ended: the share that stayed as residue, if
+    that was its end.
     """
 
     ended_at: datetime | None
@@ -92,8 +90,8 @@ class LastFlatten:
 
 
 def last_flatten(db: apsw.Connection, held: HeldShare) -> LastFlatten | None:
-    """Read the newest exit that flattening asked for since an account's symbol was opened; None
-    where there was none.
+    """Read the newest exit that flattening requested since an account's symbol was opened; None if
+    there was none.
     """
     row = fetch_one(
         db,
@@ -115,8 +113,8 @@ def last_flatten(db: apsw.Connection, held: HeldShare) -> LastFlatten | None:
 
 
 def has_unconfirmed_exit(db: apsw.Connection, account: AccountId, symbol: Symbol) -> bool:
-    """Tell whether a closing order of ours stayed without trace: closing again could then close the
-    owner's own part.
+    """Return whether a closing order of ours stayed without trace: closing again could then close
+    the owner's own part.
     """
     row = fetch_one(
         db,
@@ -141,8 +139,8 @@ _CLOSED_A_PART: Final = (
 
 
 def still_open(db: apsw.Connection, account: AccountId | None = None) -> list[StillOpenView]:
-    """Read every share that is not zero and every entry that is not ended, of one account or of
-    all, with the reason why it stands.
+    """Read every share that is not zero and every entry that has not ended, of one account or of
+    all, with the reason why it is open.
     """
     rows = fetch_all(
         db,
@@ -176,7 +174,7 @@ def still_open(db: apsw.Connection, account: AccountId | None = None) -> list[St
 def _why_open(
     db: apsw.Connection, account: str, strategy: str, symbol: str, share: str
 ) -> tuple[str, bool]:
-    """Say why something stands, and whether an exit of what stands now was asked for."""
+    """Return why something is open, and whether an exit of it was requested."""
     unproven = fetch_one(
         db,
         "SELECT kind, state, cause FROM attempt INDEXED BY attempt_open WHERE account_id = ? AND "
@@ -220,7 +218,7 @@ def _why_open(
         return (
             f"{_NOT_ASKED} since its last entry",
             False,
-        )  # what an earlier exit came to says nothing of what stands now
+        )  # the result of an earlier exit says nothing about what is open now
     if code in _CLOSED_A_PART:
         return f"an exit closed a part of it; {_NOT_ASKED} since", False
     return Outcome(
@@ -229,8 +227,8 @@ def _why_open(
 
 
 def _newest_entry(db: apsw.Connection, account: str, symbol: str) -> int:
-    """Read the number of the signal whose entry was the last one to fill something in an account's
-    symbol; 0 where there is none.
+    """Read the number of the signal whose entry was the last to fill something in an account's
+    symbol; 0 if there is none.
     """
     row = fetch_one(
         db,
@@ -245,8 +243,8 @@ def _newest_entry(db: apsw.Connection, account: str, symbol: str) -> int:
 
 
 def symbols_held(db: apsw.Connection) -> frozenset[Symbol]:
-    """Read every contract of which something is held or on its way, also where no strategy lists it
-    any more.
+    """Read every contract that is held or has an entry in flight, also if no strategy lists it any
+    more.
     """
     return frozenset(
         Symbol(row[0])
@@ -257,8 +255,8 @@ def symbols_held(db: apsw.Connection) -> frozenset[Symbol]:
 
 
 def is_held(db: apsw.Connection, strategy: StrategyId, symbol: Symbol) -> bool:
-    """Tell whether any account holds this contract of a strategy, or has an entry of it that waits
-    or is on its way.
+    """Return whether any account holds this contract of a strategy, or has an entry of it that
+    waits or is in flight.
     """
     row = fetch_one(
         db,

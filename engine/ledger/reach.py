@@ -1,5 +1,5 @@
-"""Read whom a signal meets when it is recorded: who takes entries, and whether anything is held
-that an exit would close.
+"""Read which followers a signal reaches when it is recorded: who takes entries, and whether
+anything is held that an exit would close.
 """
 
 import apsw
@@ -20,7 +20,9 @@ def reach_of(
     *,
     is_late: bool,
 ) -> Reach:
-    """Read whom a signal with this order key meets, before anything of it is carried out."""
+    """Read which followers a signal with this order key reaches, before anything of it is carried
+    out.
+    """
     row = fetch_one(
         db,
         "SELECT state NOT IN ('draft', 'paused', 'retired') FROM strategy WHERE id = ?",
@@ -41,8 +43,8 @@ def reach_of(
 
 
 def _takes(db: apsw.Connection, strategy: StrategyId, symbol: Symbol, age_s: float | None) -> bool:
-    """Tell whether some agreement copies live entries in a contract now; with ``age_s`` only where
-    its own limit takes one as old.
+    """Return whether some subscription copies live entries in a contract now; with ``age_s`` only
+    if its own limit permits that age.
     """
     row = fetch_one(
         db,
@@ -59,8 +61,8 @@ def _takes(db: apsw.Connection, strategy: StrategyId, symbol: Symbol, age_s: flo
 def _holds(
     db: apsw.Connection, strategy: StrategyId, symbol: Symbol, before: OrderKey | None
 ) -> bool:
-    """Tell whether any account holds something, or is about to enter; with ``before`` only what was
-    entered before that key.
+    """Return whether any account holds something, or is about to enter; with ``before`` only what
+    was entered before that key.
     """
     row = fetch_one(
         db,

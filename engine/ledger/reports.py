@@ -1,8 +1,8 @@
-"""Read what people ask: what became of a signal and why, how this place is doing, what is unknown,
-which switches are on.
+"""Read what people ask: what became of a signal and why, the status of this installation, what is
+unknown, which switches are on.
 
-Nothing here decides anything; the only writes are the switches (with the event that tells about
-each) and a notifier's cursor.
+Nothing here decides anything; the only writes are the switches (with the event that reports each)
+and a notifier's cursor.
 """
 
 import json
@@ -145,7 +145,7 @@ def signal_number(db: apsw.Connection, named: str) -> int | None:
     else:
         row = fetch_one(
             db,
-            # the few origins, each found behind the last one
+            # the few origins, each found after the last one
             "WITH RECURSIVE known (origin) AS (SELECT min(origin) FROM signal UNION ALL"
             " SELECT (SELECT min(signal.origin) FROM signal WHERE signal.origin > known.origin) "
             "FROM known WHERE known.origin IS NOT NULL)"
@@ -158,10 +158,10 @@ def signal_number(db: apsw.Connection, named: str) -> int | None:
 
 
 def why(db: apsw.Connection, signal: str, account_name: str) -> WhyView | None:
-    """Read what became of a signal for one follower; None where there is no such copy. ``signal``:
-    see ``signal_number``.
+    """Read what became of a signal for one follower; None if there is no such copy. ``signal``: see
+    ``signal_number``.
 
-    What it waits for, what stands and whose move it is now: ``services.explaining``.
+    What it waits for, what is open and whose move it is now: ``services.explaining``.
     """
     number = signal_number(db, signal)
     row = None if number is None else fetch_one(db, _WHY, (number, account_name))
@@ -217,7 +217,7 @@ def _attempt(attempt: Attempt, known: Booked) -> AttemptView:
     )
 
 
-# How this place is doing
+# The status of this installation
 
 
 def _counts(db: apsw.Connection, sql: str, values: tuple[object, ...] = ()) -> Mapping[str, int]:
@@ -230,7 +230,7 @@ def _count(db: apsw.Connection, sql: str) -> int:
 
 
 def status(db: apsw.Connection, now: datetime, span: timedelta = DAY) -> StatusView:
-    """Read how this place is doing; counts of copies and alerts are of the last ``span``."""
+    """Read the status of this installation; counts of copies and alerts cover the last ``span``."""
     since = to_us(now - span)
     last = fetch_one(
         db,
@@ -248,7 +248,7 @@ def status(db: apsw.Connection, now: datetime, span: timedelta = DAY) -> StatusV
             db,
             "SELECT coalesce(copy.code, 'waiting'), count(*) FROM signal CROSS JOIN copy ON "
             "copy.signal_number = signal.number"
-            # CROSS: the few signals first, not every copy there ever was
+            # CROSS: the few signals first, not every copy that ever existed
             " WHERE signal.received_us >= ? GROUP BY 1 ORDER BY 2 DESC",
             (since,),
         ),
@@ -329,7 +329,7 @@ def account_rows(
     limit: int = -1,
 ) -> list[AccountRowView]:
     """Read connected accounts with what is open in them, by name: one, those whose name contains
-    ``search``, those behind ``after``.
+    ``search``, those after ``after``.
     """
     rows = fetch_all(
         db,
@@ -420,8 +420,7 @@ def switches(db: apsw.Connection) -> tuple[Switch, ...]:
 
 
 def set_switch(db: apsw.Connection, switch: Switch) -> SwitchLevel | None:
-    """Switch on; returns the level that stood there before. A level that stands is only ever
-    raised; its note is renewed.
+    """Turn a switch on; return the level before. A level is only ever raised; its note is renewed.
 
     A stop for broken conservation stays one at the same level: only raising it, or resuming, is a
     decision about it.
@@ -458,7 +457,7 @@ def set_switch(db: apsw.Connection, switch: Switch) -> SwitchLevel | None:
 def clear_switch(
     db: apsw.Connection, scope: SwitchScope, target: str, by: str, at: datetime
 ) -> bool:
-    """Allow new entries again; False where they were not switched off."""
+    """Allow new entries again; return False if they were not switched off."""
     db.execute("DELETE FROM switch WHERE scope = ? AND target = ?", (scope.value, target))
     if not db.changes():
         return False

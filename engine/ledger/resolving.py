@@ -2,7 +2,7 @@
 transaction.
 
 What always holds: an attempt moves only along the lifecycle table; a holding's share is the sum of
-what is proven filled; an exit that has not closed all that it is to close is open again in the
+what is proven filled; an exit that has not closed everything it is to close is open again in the
 transaction that ends its try.
 """
 
@@ -42,8 +42,8 @@ def complete(
     """Record what the exchange proved about an attempt: its state, its fills, the holding's share,
     the copy's outcome.
 
-    An exit that has not closed all that it is to close is open again in the same transaction, to be
-    planned from ``retry_at`` on.
+    An exit that has not closed everything it is to close is open again in the same transaction, to
+    be planned from ``retry_at`` on.
     """
     attempt = read_attempt(db, attempt_id)
     state = state_of(report)
@@ -100,7 +100,7 @@ def end(
     """End or park an attempt without a report: REJECTED, UNKNOWN, NOT_CONFIRMED, KILLED, EXPIRED,
     SKIPPED or DENIED.
 
-    With ``retry_at`` an exit that has not closed all that it is to close is open again from then
+    With ``retry_at`` an exit that has not closed everything it is to close is open again from then
     on, in the same transaction.
     """
     attempt = read_attempt(db, attempt_id)
@@ -122,7 +122,7 @@ def end(
 def back_to_new(
     db: apsw.Connection, attempt_id: int, cause: str, retry_at: datetime, at: datetime
 ) -> None:
-    """Put a leg back to NEW with proof that nothing was executed; it is planned anew from
+    """Return a leg to NEW with proof that nothing was executed; it is planned again from
     ``retry_at`` on.
     """
     attempt = read_attempt(db, attempt_id)
@@ -136,8 +136,8 @@ def back_to_new(
 
 
 def reopen_leg(db: apsw.Connection, copy: CopyId, leg: int, retry_at: datetime) -> None:
-    """Let a leg be claimed again: an exit that is not done, or an attempt that provably executed
-    nothing.
+    """Permit a leg to be claimed again: an exit that is not done, or an attempt that provably
+    executed nothing.
     """
     db.execute(
         "UPDATE leg SET state = 'new', retry_us = ? WHERE copy_id = ? AND number = ?",
@@ -146,8 +146,8 @@ def reopen_leg(db: apsw.Connection, copy: CopyId, leg: int, retry_at: datetime) 
 
 
 def close_again(db: apsw.Connection, attempt_id: int, retry_at: datetime) -> bool:
-    """Open an exit without trace again, because a reading shows that everything in the position is
-    ours; False where it is done.
+    """Reopen an exit without trace, because a reading shows that everything in the position is
+    ours; return False if it is done.
     """
     attempt = read_attempt(db, attempt_id)
     is_left = attempt.state is AttemptState.NOT_CONFIRMED and is_left_without_trace(
@@ -160,7 +160,7 @@ def close_again(db: apsw.Connection, attempt_id: int, retry_at: datetime) -> boo
 
 
 def is_left_without_trace(db: apsw.Connection, copy: CopyId, leg: int) -> bool:
-    """Tell whether a leg stands where its newest order was given up, and nothing was tried since."""
+    """Return whether a leg's newest order was given up without trace, and nothing was tried since."""
     return (
         fetch_one(
             db,
@@ -172,8 +172,8 @@ def is_left_without_trace(db: apsw.Connection, copy: CopyId, leg: int) -> bool:
 
 
 def is_followed(db: apsw.Connection, attempt: Attempt) -> bool:
-    """Tell whether a later order of ours changed the position in the same contract, or may have:
-    one that was given up is no such order.
+    """Return whether a later order of ours changed the position in the same contract, or may have;
+    one that was given up does not count.
     """
     row = fetch_one(
         db,
@@ -187,9 +187,9 @@ def is_followed(db: apsw.Connection, attempt: Attempt) -> bool:
 
 def _go_on_closing(db: apsw.Connection, copy: CopyId, leg: int, retry_at: datetime) -> bool:
     """Reopen an exit whose newest attempt ended while more than it is to leave behind is still
-    held; False where it is done.
+    held; return False if it is done.
 
-    Also while an entry may still bring something to a strategy that is to be flat, and where a
+    Also while an entry may still bring something to a strategy that is to be flat, and if a
     detached symbol is to be set free.
     """
     row = fetch_one(
@@ -217,8 +217,8 @@ def _go_on_closing(db: apsw.Connection, copy: CopyId, leg: int, retry_at: dateti
 def _move_share(
     db: apsw.Connection, attempt: Attempt, grown: Quantity, report: OrderReport, at: datetime
 ) -> None:
-    """Bring a holding up to date after an attempt's state was written: its share by a fill, and how
-    many entries are open.
+    """Update a holding after an attempt's state was written: its share by a fill, and how many
+    entries are open.
     """
     if grown <= 0:
         _count_entries(db, attempt)
@@ -231,10 +231,10 @@ def _move_share(
         and not attempt.is_entry
         and not (held.strategy == attempt.strategy and _is_of_episode(db, held, attempt.id))
     ):
-        held = None  # what it closed was gone before: the share that stands now was entered later
+        held = None  # what it closed was gone before: the share that is held now was entered later
     is_first = (
         attempt.filled == 0
-    )  # of a later part the order tells the average only: ``tell_order`` finds the part's own price
+    )  # of a later part the order reports the average only: ``tell_order`` finds the part's own price
     change = Change(
         is_entry=attempt.is_entry,
         quantity=grown,
@@ -260,7 +260,7 @@ def _newest_attempt(db: apsw.Connection, copy: CopyId, leg: int) -> int:
 
 
 def _is_of_episode(db: apsw.Connection, held: Holding, exit_id: int) -> bool:
-    """Tell whether an exit's attempt could close what a strategy holds now: it was claimed after
+    """Return whether an exit's attempt could close what a strategy holds now: it was claimed after
     the entry that opened it.
     """
     row = fetch_one(
@@ -273,8 +273,8 @@ def _is_of_episode(db: apsw.Connection, held: Holding, exit_id: int) -> bool:
 
 
 def _book(db: apsw.Connection, held: Holding, attempt: Attempt, change: Change) -> None:
-    """Write what an order executed: an exit closes our share first; an entry nets where the other
-    side is held, as the exchange does.
+    """Write what an order executed: an exit closes our share first; an entry nets if the other side
+    is held, as the exchange does.
     """
     side = attempt.intent.position_side
     closing = not change.is_entry or (held.side is not side and held.share > 0)
@@ -293,7 +293,7 @@ def _book(db: apsw.Connection, held: Holding, attempt: Attempt, change: Change) 
 
 
 def _name_position(db: apsw.Connection, attempt: Attempt, position_id: str) -> None:
-    """Note the position that an entry opened or grew, where its strategy holds the contract."""
+    """Record the position that an entry opened or grew, if its strategy holds the contract."""
     db.execute(
         "UPDATE holding SET position_id = ? WHERE account_id = ? AND symbol = ? AND strategy_id = "
         "? AND side = ?",
@@ -308,11 +308,11 @@ def _name_position(db: apsw.Connection, attempt: Attempt, position_id: str) -> N
 
 
 def _leave_position(db: apsw.Connection, exit_: Attempt) -> None:
-    """Forget a position that an exit closed as a whole: what is still held is in the one of our
-    newest entry, where that is another one.
+    """Clear a position that an exit closed as a whole: what is still held is in the one of our
+    newest entry, if that is another one.
 
-    An older one is never taken instead: it is over. Where nothing names another one, the next
-    reading does.
+    An older one is never used instead: it is over. If nothing names another one, the next reading
+    does.
     """
     intent = exit_.intent
     db.execute(
@@ -340,7 +340,7 @@ def _cause(db: apsw.Connection, attempt: Attempt) -> Cause:
 
 
 def _gone(attempt: Attempt) -> Holding:
-    """Stand for a holding that is not there any more: nothing of it is left."""
+    """Return an empty holding in place of one that no longer exists."""
     return Holding(
         account=attempt.account,
         symbol=attempt.intent.symbol,
@@ -353,8 +353,8 @@ def _gone(attempt: Attempt) -> Holding:
 
 
 def _hold_late(db: apsw.Connection, attempt: Attempt) -> Holding:
-    """Let the strategy hold again what an entry brought whose symbol had been set free: else nobody
-    would ever close it.
+    """Let the strategy hold what an entry brought after its symbol had been set free: otherwise
+    nobody would ever close it.
     """
     intent = attempt.intent
     db.execute(
@@ -379,12 +379,10 @@ def _hold_late(db: apsw.Connection, attempt: Attempt) -> Holding:
 
 
 def _count_entries(db: apsw.Connection, attempt: Attempt) -> None:
-    """Bring up to date how many entries of a holding are open, and remove it where it holds
-    nothing.
-    """
+    """Update how many entries of a holding are open, and remove it if it holds nothing."""
     held = read_holding(db, attempt.account, attempt.intent.symbol)
     if held is not None:
-        # Counted anew each time: a count that is moved up and down goes wrong when one attempt ends
+        # Counted afresh each time: a count that is moved up and down goes wrong if one attempt ends
         # twice (freed, then proven after all).
         open_now = _count_open_entries(db, attempt.account, attempt.intent.symbol)
         write_holding(db, replace(held, entries_open=open_now))
@@ -403,7 +401,7 @@ def _count_open_entries(db: apsw.Connection, account: AccountId, symbol: Symbol)
 
 
 def free_symbol(db: apsw.Connection, attempt_id: int) -> None:
-    """Let entries into a symbol again after an entry stayed without trace for long; the attempt
+    """Permit entries into a symbol again after an entry stayed without trace for long; the attempt
     stays NOT_CONFIRMED.
     """
     attempt = read_attempt(db, attempt_id)
@@ -414,7 +412,7 @@ def free_symbol(db: apsw.Connection, attempt_id: int) -> None:
 
 def decide_none(db: apsw.Connection, attempt_id: int, note: str, by: str, at: datetime) -> None:
     """End an unproven attempt because a person looked and found no such order; raises InvalidMove
-    for one that is proven or ended.
+    if it is proven or ended.
 
     The leg is over: nothing is sent in its place.
     """
@@ -441,10 +439,10 @@ def decide_none(db: apsw.Connection, attempt_id: int, note: str, by: str, at: da
 
 
 def decide_done(db: apsw.Connection, attempt_id: int, at: datetime) -> None:
-    """Take an unproven exit for done because a person looked and saw its work; raises InvalidMove
+    """Take an unproven exit as done because a person looked and saw its effect; raises InvalidMove
     for any other order.
 
-    Its price and fee stay unknown until the exchange tells them.
+    Its price and fee stay unknown until the exchange reports them.
     """
     attempt = read_attempt(db, attempt_id)
     if attempt.is_entry or attempt.state not in (AttemptState.UNKNOWN, AttemptState.NOT_CONFIRMED):
@@ -486,8 +484,8 @@ def decide_done(db: apsw.Connection, attempt_id: int, at: datetime) -> None:
 
 
 def orphan_claims(db: apsw.Connection, epoch: int, at: datetime) -> int:
-    """Turn every claim of an earlier run into UNKNOWN: whether it left is not known. Returns how
-    many.
+    """Turn every claim of an earlier run into UNKNOWN: it is not known whether it was sent. Return
+    how many there were.
     """
     rows = fetch_all(db, "SELECT id FROM attempt WHERE state = 'claimed' AND epoch < ?", (epoch,))
     for (attempt_id,) in rows:
@@ -505,7 +503,7 @@ def orphan_claims(db: apsw.Connection, epoch: int, at: datetime) -> int:
 
 
 def unknown_outcome(intent: OrderIntent, cause: str) -> Outcome:
-    """Say that an order was sent without proof of its fate."""
+    """Return the outcome of an order that was sent without proof of its fate."""
     return Outcome(
         OutcomeCode.UNKNOWN,
         {"quantity": plain(intent.quantity), "symbol": intent.symbol, "cause": cause},

@@ -1,4 +1,4 @@
-"""Read trades and the sums of them for pages, and write what accounts are worth. Days are UTC days.
+"""Read trades and their sums for pages, and write the equity of accounts. Days are UTC days.
 
 Only reconciled trades are in sums and curves; the others are counted (``unreconciled``) and shown
 with what is known of them.
@@ -27,7 +27,7 @@ _THINNED_FROM_US: Final = 72 * HOUR_US
 
 
 class TradePoint(NamedTuple):
-    """Hold what a curve of results needs of a trade."""
+    """What a curve of results needs of a trade."""
 
     closed_at: datetime
     result: Decimal
@@ -37,8 +37,8 @@ class TradePoint(NamedTuple):
 def mark_equity_point(
     db: apsw.Connection, account: AccountId, equity: Decimal, at: datetime, apart_us: int = HOUR_US
 ) -> None:
-    """Write what an account was worth when it was read; of an hour (or ``apart_us``), the first
-    reading stays.
+    """Record an account's equity at a reading; of an hour (or ``apart_us``), the first reading
+    stays.
     """
     at_us = to_us(at)
     row = fetch_one(
@@ -55,8 +55,8 @@ def mark_equity_point(
 
 
 def thin_equity_points(db: apsw.Connection, account: AccountId, now: datetime) -> None:
-    """Keep one point an hour of what is older than a day; looks at the third and second day back
-    only.
+    """Keep one point an hour of what is older than a day; checks only the second and third day
+    back.
     """
     db.execute(
         "DELETE FROM equity_point AS late WHERE account_id = ?1 AND at_us BETWEEN ?2 AND ?3 AND "
@@ -72,7 +72,7 @@ def thin_equity_points(db: apsw.Connection, account: AccountId, now: datetime) -
 
 @dataclass(frozen=True, slots=True)
 class DayRow:
-    """Hold one UTC day: reconciled trades closed, how many won, their result net of fees, the fees;
+    """One UTC day: reconciled trades closed, how many won, their result net of fees, the fees;
     ``unreconciled`` counts the others.
     """
 
@@ -120,8 +120,8 @@ def account_days(db: apsw.Connection, account: AccountId) -> list[DayRow]:
 def equity_points(
     db: apsw.Connection, account: AccountId, since: datetime
 ) -> list[tuple[datetime, Decimal]]:
-    """Read what an account was worth since then, oldest first: a point an hour, and of the newest
-    day one after each fill.
+    """Read an account's equity since a time, oldest first: a point an hour, and of the newest day
+    one after each fill.
     """
     rows = fetch_all(
         db,
@@ -133,8 +133,8 @@ def equity_points(
 
 @dataclass(frozen=True, slots=True)
 class TradeRow:
-    """Hold one closed trade; what is None is not known. ``cause`` says how it ended, ``state`` how
-    much of it is known.
+    """One closed trade; None is not known. ``cause`` is how it ended, ``state`` how much of it is
+    known.
     """
 
     id: int
@@ -186,7 +186,7 @@ def _trade(row: Row) -> TradeRow:
 def account_trades(
     db: apsw.Connection, account: AccountId, limit: int, before: int | None = None
 ) -> list[TradeRow]:
-    """Read an account's trades, newest first; ``before`` is the id that the page before ended with."""
+    """Read an account's trades, newest first; ``before`` is the last id of the previous page."""
     rows = fetch_all(
         db,
         _TRADES + " WHERE trade.account_id = ? AND trade.id < ? ORDER BY trade.id DESC LIMIT ?",
@@ -198,7 +198,7 @@ def account_trades(
 def trade_results(
     db: apsw.Connection, limit: int, *, account: str = "", strategy: str = "", environment: str = ""
 ) -> list[TradePoint]:
-    """Read when reconciled trades were closed and what each came to, oldest close first, the newest
+    """Read when reconciled trades were closed and each result, oldest close first, the newest
     ``limit`` of an account or strategy.
     """
     if account:
@@ -222,7 +222,7 @@ def trade_results(
 
 @dataclass(frozen=True, slots=True)
 class StrategyRow:
-    """Hold one strategy for the directory. ``followers`` are active agreements; figures are sums
+    """One strategy for the directory. ``followers`` counts active subscriptions; figures are sums
     over all days.
     """
 
@@ -260,7 +260,7 @@ def strategies_for(
     the one with this id if they may.
 
     One that is ``by_link`` is found by its id only, by anybody who has it. A paused one is shown to
-    whom it was shown before.
+    those who saw it before.
     """
     rows = fetch_all(
         db,
@@ -297,7 +297,7 @@ def _listed(row: Row) -> StrategyRow:
 
 
 def strategy_environments(db: apsw.Connection, strategy: str) -> list[str]:
-    """Read in which environments a strategy has closed trades, live first."""
+    """Read the environments in which a strategy has closed trades, live first."""
     rows = fetch_all(
         db, "SELECT DISTINCT environment FROM strategy_day WHERE strategy_id = ?", (strategy,)
     )
@@ -307,7 +307,7 @@ def strategy_environments(db: apsw.Connection, strategy: str) -> list[str]:
 
 
 def outcome_counts(db: apsw.Connection, strategy: str, signals: int) -> dict[str, int]:
-    """Count what became of the copies of a strategy's newest signals, by family of outcome."""
+    """Count the outcomes of the copies of a strategy's newest signals, by family."""
     numbers = fetch_all(
         db,
         "SELECT number FROM signal WHERE strategy_id = ? ORDER BY number DESC LIMIT ?",
@@ -326,8 +326,8 @@ def outcome_counts(db: apsw.Connection, strategy: str, signals: int) -> dict[str
 def recent_trades(
     db: apsw.Connection, strategy: str, environment: str, limit: int
 ) -> list[TradeRow]:
-    """Read a strategy's newest reconciled trades of one environment; whose they are is not for the
-    page.
+    """Read a strategy's newest reconciled trades of one environment; the page does not show whose
+    they are.
     """
     rows = fetch_all(
         db,

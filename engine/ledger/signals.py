@@ -4,7 +4,7 @@ keys decide what is new.
 Its place in the order of signals is decided in that same transaction (``ordering``). A close, a
 reverse and a cancel also supersede the older entries that are not claimed yet and set the goal, and
 an entry that is older than an exit ends at once, so that an exit may overtake an entry and a late
-re-delivery of an open cannot undo a close. A numbering that begins anew is told to people.
+re-delivery of an open cannot undo a close. A numbering that begins again raises an alert.
 """
 
 from collections.abc import Callable, Iterator
@@ -31,7 +31,7 @@ from engine.ledger.query import Row, fetch_all, fetch_one
 from engine.ledger.reach import reach_of
 
 _LOOKED_BACK: Final = 8
-"""How many of a contract's newest entries and closes are looked at for what an alert may be meant
+"""How many of a contract's newest entries and closes are checked for what an alert may be meant
 for.
 """
 _MOVES: Final = (
@@ -42,13 +42,13 @@ _MOVES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class NewSignal:
-    """Hold what the caller knows before recording; the ids are fresh random ones, used only if the
+    """What the caller knows before recording; the ids are fresh random ones, used only if the
     signal is new.
 
     ``only``: the accounts that get a copy, None for every subscribed one (a master's signal always
-    reaches all). ``is_told``: the sender told its time, and it is ``decided_at`` unless that would
-    lie after receipt; False: it told none, and ``decided_at`` is the receipt. ``circumstances``:
-    what its sender is to be told of, None where nobody waits for an answer.
+    reaches all). ``is_told``: the sender stated its time, which is ``decided_at`` unless that would
+    be after receipt; False: it stated none, and ``decided_at`` is the receipt. ``circumstances``:
+    what its sender is to be told of, None if nobody waits for an answer.
     """
 
     id: SignalId
@@ -67,10 +67,10 @@ class NewSignal:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """Say what became of a delivery. ``is_new`` False: the same content was recorded before, and
-    these are its ids.
+    """The result of recording a delivery. ``is_new`` False: the same content was recorded before,
+    and these are its ids.
 
-    ``not_mirrored`` says why no order of it will reach any exchange, None where one may.
+    ``not_mirrored`` is why no order of it will reach any exchange, None if one may.
     """
 
     id: SignalId
@@ -81,7 +81,7 @@ class Recorded:
 
 
 class DedupeConflict(RexAlgoError):
-    """Say that this idempotency id was recorded before with another content."""
+    """Raised when this idempotency id was recorded before with another content."""
 
 
 def record_signal(db: apsw.Connection, new: NewSignal) -> Recorded:
@@ -152,8 +152,8 @@ def record_signal(db: apsw.Connection, new: NewSignal) -> Recorded:
 
 
 def turns(db: apsw.Connection, strategy: StrategyId, draft: SignalDraft) -> bool:
-    """Tell whether an alert that opens will close what is recorded as entered on the other side: it
-    lowers risk too then.
+    """Return whether an alert that opens will close what is recorded as entered on the other side,
+    and so also lowers risk.
     """
     return _as_it_stands(db, strategy, draft).action is not draft.action
 
@@ -196,8 +196,8 @@ def _find(db: apsw.Connection, new: NewSignal) -> Row | None:
     """
     first, last = new.draft.dedupe_key, new.draft.dedupe_key
     if new.draft.repeats_s is not None:
-        # The stored keys end with the time of receipt, so those within reach stand side by side in
-        # the index of the natural key.
+        # The stored keys end with the time of receipt, so those within reach are neighbours in the
+        # index of the natural key.
         reach, at = timedelta(seconds=new.draft.repeats_s), new.received_at
         first, last = (
             _timed(first, at - reach),
@@ -213,7 +213,7 @@ def _find(db: apsw.Connection, new: NewSignal) -> Row | None:
 
 
 def _is_certain(db: apsw.Connection, new: NewSignal, known: Row) -> bool:
-    """Tell whether it is surely a repetition: nothing was entered behind the first one that the
+    """Return whether it is surely a repetition: nothing was entered after the first one that the
     second may be meant to close.
     """
     if new.draft.repeats_s is None:
@@ -227,8 +227,8 @@ def _is_certain(db: apsw.Connection, new: NewSignal, known: Row) -> bool:
 def _behind(
     db: apsw.Connection, strategy: StrategyId, symbol: Symbol, key: OrderKey
 ) -> Iterator[SignalDraft]:
-    """Read what entered or closed the contract behind a place in the order, the newest first; no
-    tests, and no closes of one account.
+    """Read what entered or closed the contract behind a place in the order, newest first; no tests,
+    and no closes of one account.
     """
     rows = fetch_all(
         db,

@@ -1,4 +1,4 @@
-"""Read and write what a master publishes: strategies, endpoints, signals and what became of them;
+"""Read and write what a master publishes: strategies, endpoints, signals and their outcomes;
 followers in aggregate only.
 """
 
@@ -21,7 +21,7 @@ from engine.ledger.query import Row, fetch_all, fetch_one
 
 @dataclass(frozen=True, slots=True)
 class StudioStrategy:
-    """Hold one strategy as its master sees it."""
+    """One strategy as its master sees it."""
 
     id: StrategyId
     name: str
@@ -84,8 +84,8 @@ def describe_strategy(
     leverage: str,
     terms_at: datetime | None,
 ) -> None:
-    """Write what a master says of a strategy; ``terms_at`` is when followers must agree anew, None
-    where nothing they agreed to changed.
+    """Write a master's description of a strategy; ``terms_at`` is when followers must agree again,
+    None if nothing they agreed to changed.
     """
     db.execute(
         "UPDATE strategy SET about = ?, symbols = ?, leverage = ?, terms_us = coalesce(?, "
@@ -101,8 +101,8 @@ def describe_strategy(
 
 
 def set_strategy_state(db: apsw.Connection, identifier: StrategyId, state: StrategyState) -> bool:
-    """Write a strategy's state; False where it was so already. A paused one keeps to whom it was
-    shown (``shown_as``).
+    """Write a strategy's state; return False if it was so already. A paused one keeps its
+    visibility (``shown_as``).
     """
     row = fetch_one(db, "SELECT state FROM strategy WHERE id = ?", (identifier,))
     before = state if row is None else StrategyState(row[0])
@@ -123,7 +123,7 @@ def set_strategy_state(db: apsw.Connection, identifier: StrategyId, state: Strat
 
 @dataclass(frozen=True, slots=True)
 class StudioEndpoint:
-    """Hold one endpoint of a strategy; ``settings`` are those of its kind (TradingView)."""
+    """One endpoint of a strategy; ``settings`` are those of its kind (TradingView)."""
 
     id: EndpointId
     source: str
@@ -156,12 +156,12 @@ def endpoints_of(db: apsw.Connection, strategy: StrategyId) -> list[StudioEndpoi
 
 
 def set_endpoint_enabled(db: apsw.Connection, endpoint: EndpointId, enabled: bool) -> None:
-    """Let an endpoint take deliveries, or refuse them all with the same 401 as an unknown one."""
+    """Enable an endpoint, or let it refuse all deliveries with the same 401 as an unknown one."""
     db.execute("UPDATE endpoint SET enabled = ? WHERE id = ?", (int(enabled), endpoint))
 
 
 def delete_endpoint(db: apsw.Connection, endpoint: EndpointId, at: datetime) -> None:
-    """Delete an endpoint: proven deliveries are answered 410 from now on, and its token opens
+    """Delete an endpoint: verified deliveries are answered 410 from now on, and its token opens
     nothing.
     """
     db.execute(
@@ -174,8 +174,7 @@ def delete_endpoint(db: apsw.Connection, endpoint: EndpointId, at: datetime) -> 
 
 @dataclass(frozen=True, slots=True)
 class StudioSignal:
-    """Hold one signal with counts of what became of its copies by family, and latencies in
-    milliseconds.
+    """One signal with counts of its copies by family of outcome, and latencies in milliseconds.
 
     ``not_mirrored`` is what its sender was told: why no order of it reaches any exchange.
     """
@@ -199,9 +198,7 @@ class StudioSignal:
 def signals_of(
     db: apsw.Connection, strategy: StrategyId, limit: int, before: int | None = None
 ) -> list[StudioSignal]:
-    """Read a strategy's signals, newest first; ``before`` is the number that the page before ended
-    with.
-    """
+    """Read a strategy's signals, newest first; ``before`` is the last number of the previous page."""
     rows = fetch_all(
         db,
         "SELECT number, id, receipt_id, received_us, draft, origin, not_mirrored FROM signal "
@@ -245,7 +242,7 @@ def _signal(db: apsw.Connection, row: Row) -> StudioSignal:
 
 
 def _took_ms(db: apsw.Connection, number: int, received_us: int, rank: int) -> float | None:
-    """Read within how many milliseconds that many copies had their outcome."""
+    """Read within how many milliseconds ``rank`` copies had their outcome."""
     row = fetch_one(
         db,
         "SELECT outcome_us FROM copy WHERE signal_number = ? AND code IS NOT NULL ORDER BY "
@@ -260,10 +257,10 @@ def _took_ms(db: apsw.Connection, number: int, received_us: int, rank: int) -> f
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """Count agreements by (environment, mode, state).
+    """Counts of subscriptions by (environment, mode, state).
 
-    ``margin`` sums by environment what the books say that everything open has cost, over its
-    leverage; ``unvalued`` counts positions whose cost nobody has told yet.
+    ``margin`` is by environment the cost of everything open by the books, divided by its leverage;
+    ``unvalued`` counts positions whose cost is not reported yet.
     """
 
     counts: tuple[tuple[str, str, SubscriptionState, int], ...]

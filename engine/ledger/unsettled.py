@@ -1,7 +1,7 @@
-"""Fills that lack something, and the exchange's fee rows: what is asked for, what was told, and
+"""Fills that lack something, and the exchange's fee rows: what is asked for, what was reported, and
 what is given up.
 
-A row of the exchange is here once, however often it is read; it is tied to fills once. Rows that
+A row of the exchange is stored once, however often it is read; it is tied to fills once. Rows that
 nothing of ours explains after a day are the owner's own. The cost is what is not settled, never
 history.
 """
@@ -83,14 +83,14 @@ _ASKED: Final = (
 
 
 def is_asked_for(db: apsw.Connection, account: AccountId) -> bool:
-    """Tell whether a fill of an account lacks something that was not given up."""
+    """Return whether a fill of an account lacks something that was not given up."""
     return fetch_one(db, _ASKED, (account,)) is not None
 
 
 def taken_ids(
     db: apsw.Connection, account: AccountId, order_ids: Collection[str]
 ) -> frozenset[str]:
-    """Read which of these order ids are known as orders of ours, or as what explained a fill."""
+    """Read which of these order ids are known as orders of ours, or as the explanation of a fill."""
     rows = fetch_all(
         db,
         "SELECT exchange_order_id FROM attempt WHERE account_id = ?1 AND exchange_order_id IN "
@@ -103,7 +103,7 @@ def taken_ids(
 
 
 def tell_all(db: apsw.Connection, account: AccountId, told: Iterable[Told]) -> None:
-    """Write what was told about fills, whose fees came with orders that are not ours."""
+    """Record what was reported about fills, whose fees came with orders that are not ours."""
     for each in told:
         tell_fill(
             db,
@@ -131,7 +131,7 @@ def tell_known_orders(
     fills: Iterable[UnsettledFill],
     orders: Collection[OrderReport],
 ) -> None:
-    """Write what rows tell about fills whose order is known: price and fee."""
+    """Record what rows report about fills whose order is known: price and fee."""
     rows = {each.exchange_order_id: each for each in orders}
     for each in fills:
         row = rows.get(each.order_id or "")
@@ -157,8 +157,8 @@ def tell_known_orders(
 
 
 def give_up(db: apsw.Connection, fills: Iterable[UnsettledFill]) -> None:
-    """Call fills unexplained whose price or fee was asked for long enough; where only the cause
-    lacks, it was the owner's hand.
+    """Mark fills unexplained whose price or fee was asked for long enough; if only the cause is
+    missing, the owner caused it.
     """
     for each in fills:
         if fetch_one(db, "SELECT 1 FROM fill WHERE id = ? AND state = 'open'", (each.id,)) is None:
@@ -177,7 +177,7 @@ def give_up(db: apsw.Connection, fills: Iterable[UnsettledFill]) -> None:
 def store_fees(
     db: apsw.Connection, account: AccountId, rows: Iterable[FeeReport], offset: timedelta
 ) -> None:
-    """Write down rows of trades and rebates that are not here yet; ``offset`` is what the
+    """Record rows of trades and rebates that are not stored yet; ``offset`` is how far the
     exchange's clock is ahead of ours.
     """
     for each in rows:
@@ -209,7 +209,7 @@ def store_fees(
 
 
 def tie_fees(db: apsw.Connection, account: AccountId, now: datetime) -> None:
-    """Tie what rows can be tied to fills by now, fees first, then what was paid back."""
+    """Tie rows to fills as far as possible by now, fees first, then rebates."""
     rows = fetch_all(
         db,
         "SELECT id, symbol, side, amount, traded, at_us, closed_by, kind FROM trade_fee WHERE "
@@ -282,7 +282,7 @@ def _fee_row(row: Row) -> FeeRow:
 
 
 def _cause(db: apsw.Connection, fill: int, closed_by: ClosedBy | None) -> Cause | None:
-    """Return the cause that a fee row's word gives to a close that we did not send."""
+    """Return the cause that a fee row gives to a close that we did not send."""
     row = fetch_one(
         db, "SELECT attempt_id, is_entry, cause, ends_position FROM fill WHERE id = ?", (fill,)
     )
@@ -295,7 +295,7 @@ def _cause(db: apsw.Connection, fill: int, closed_by: ClosedBy | None) -> Cause 
 
 
 def own_books(db: apsw.Connection, account: AccountId) -> list[OwnBook]:
-    """Read what the books have open of the owner's own."""
+    """Read the owner's own open positions by the books."""
     rows = fetch_all(
         db,
         "SELECT symbol, side, quantity FROM book WHERE account_id = ? AND strategy_id = ?",
@@ -311,8 +311,8 @@ def book_own(
     at: datetime,
     seen_at: Callable[[Symbol], datetime | None] | None,
 ) -> None:
-    """Write what changed of the owner's own since ``seen_at``; without it, it stood before: at its
-    average price, without a fee.
+    """Record what changed of the owner's own since ``seen_at``; without it, it was open before: at
+    its average price, without a fee.
     """
     began = seen_at is None
     for each in changes:
@@ -334,7 +334,7 @@ def book_own(
 
 @dataclass(frozen=True, slots=True)
 class Unsettled:
-    """Count what of the books is not settled."""
+    """Counts of what is not settled in the books."""
 
     open: int
     unexplained: int

@@ -2,9 +2,9 @@
 database, no web.
 
 A plugin is a package with an entry point in the group ``rexalgo.plugins`` whose module (or object)
-has ``rexalgo_api_version = 1`` and one or more of the four hooks, each marked with ``@hookimpl``,
-and optionally ``default_settings``: the plugin's settings with their defaults. Unknown settings are
-refused where it is given.
+has ``rexalgo_api_version = 1`` and one or more of the four hooks, each marked with ``@hookimpl``.
+Optionally it has ``default_settings``: the plugin's settings with their defaults; unknown settings
+are then refused.
 """
 
 from engine.decisions.rate import RatePools

@@ -1,9 +1,8 @@
-"""Apply declarations to the ledger: what is new is made, what the file changed is changed, what a
-person changed since is left alone.
+"""Apply declarations to the ledger: new things are created, what the file changed is changed, what
+a person changed since is left alone.
 
 What always holds: one transaction, all of it or nothing; nothing is deleted; a second run of the
-same file changes nothing; a webhook secret leaves this place in the run that made it and never
-again.
+same file changes nothing; a webhook secret is revealed only in the run that created it.
 """
 
 import json
@@ -47,8 +46,8 @@ _HIDDEN: Final = "(a login; not shown)"
 
 @dataclass(frozen=True, slots=True)
 class ProvisionedStrategy:
-    """Show one declared strategy. ``webhook_url`` is None for kind algo; ``secret`` only in the run
-    that made it.
+    """One declared strategy, for display. ``webhook_url`` is None for kind algo; ``secret`` is set
+    only in the run that created it.
     """
 
     name: str
@@ -58,8 +57,8 @@ class ProvisionedStrategy:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Show one value that a person changed after it was declared: the file says one thing, this
-    place keeps another.
+    """One value that a person changed after it was declared: the file says one thing, the ledger
+    keeps another.
     """
 
     what: str
@@ -70,8 +69,8 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class ProvisionResult:
-    """Tell what one run did. ``created`` and ``updated`` count by kind; ``followers`` is how many
-    the file declares.
+    """What one run did. ``created`` and ``updated`` count by kind; ``followers`` is how many the
+    file declares.
 
     ``subscriptions`` are the pairs of follower and strategy that it declares.
     """
@@ -84,7 +83,7 @@ class ProvisionResult:
     subscriptions: tuple[tuple[str, str], ...] = ()
 
     def as_json(self) -> dict[str, object]:
-        """Return it in JSON types; the one place where a new webhook secret is revealed."""
+        """Return the result in JSON types; the one place where a new webhook secret is revealed."""
         return {
             "strategies": [
                 {
@@ -117,7 +116,7 @@ def apply_declarations(
     """Apply within the caller's transaction; raises ProvisionErrors for what the ledger proves
     impossible, and then leaves no trace.
 
-    ``webhook_address`` is how bots reach this place, such as ``https://copy.example.org``.
+    ``webhook_address`` is the base address for bots, such as ``https://copy.example.org``.
     """
     run = _Run(
         db=db,
@@ -149,7 +148,7 @@ def apply_declarations(
 
 @dataclass(slots=True)
 class _Run:
-    """Hold one run's transaction and what it finds."""
+    """One run's transaction and what it finds."""
 
     db: Database
     vault: Vault
@@ -164,8 +163,8 @@ class _Run:
     problems: list[ProvisionProblem] = field(default_factory=list)
 
     def decide(self, key: Key, file: str, here: str, show: Callable[[str], str] = str) -> bool:
-        """Say whether the file's value is to be written: it differs, and nobody changed this
-        place's value since the last run.
+        """Return whether the file's value is to be written: it differs, and nobody changed the
+        ledger's value since the last run.
         """
         kind, name, what = key
         if file == here:
@@ -209,7 +208,7 @@ class _Run:
             if self.decide(("strategy", row.name, each), there[each], here[each])
         ]
         if "master" in changed and row.kind == KIND_COPY_TRADING:
-            # The webhook secrets are sealed under the master's key: with another master they would
+            # The webhook secrets are sealed under the master's key: under another master they would
             # not open again.
             self.problems.append(
                 ProvisionProblem(
@@ -305,13 +304,11 @@ class _Run:
                 other = logins.get(
                     credentials_print(self.vault, each.exchange, each.credentials, kid)
                 )
-            except (
-                VaultError
-            ):  # a root key that was retired: what it marked cannot be compared any more
+            except VaultError:  # a retired root key: what it marked cannot be compared any more
                 continue
             if other is not None and other != each.name:
                 return other
-        # One that somebody connected on a page is not among the declared ones.
+        # An account that somebody connected on a page is not among the declared ones.
         there = account_of_login(self.db, login_prints(self.vault, each.exchange, each.credentials))
         connected = None if there is None else people.account(self.db, there).name
         return None if connected == each.name else connected
@@ -372,7 +369,7 @@ class _Run:
         account = people.account_named(self.db, wanted.follower)
         strategy = people.strategy_named(self.db, wanted.strategy)
         if account is None or strategy is None:
-            return  # a problem of the follower or strategy itself, which is noted already
+            return  # a problem of the follower or strategy itself, already reported
         name, there = f"{wanted.follower} in {wanted.strategy}", policy_fields(wanted.policy)
         row = people.subscription_of(self.db, account.id, strategy.id)
         if row is None:
@@ -417,7 +414,7 @@ def _row_of(wanted: StrategyDeclaration, identifier: StrategyId) -> StrategyRow:
 
 
 def _strategy_fields(row: StrategyRow) -> dict[str, str]:
-    """Write what of a strategy may be declared again, by field."""
+    """Return the fields of a strategy that may be declared again."""
     return {
         "master": row.master,
         "symbols": dump(sorted(row.symbols)),

@@ -1,5 +1,5 @@
-"""What can be wrong with a provisioning file: everything at once, each with file, key, expected and
-found; never a secret.
+"""Errors of a provisioning file: everything at once, each with file, key, expected and found; never
+a secret.
 """
 
 from dataclasses import dataclass
@@ -9,8 +9,8 @@ from engine.domain.errors import RexAlgoError
 
 @dataclass(frozen=True, slots=True)
 class ProvisionProblem:
-    """Say one thing that is wrong. ``key`` is a path such as ``follower[3].sizing.margin`` (counted
-    from 0), ``name`` whose it is.
+    """One error. ``key`` is a path such as ``follower[3].sizing.margin`` (counted from 0), ``name``
+    the name it belongs to.
     """
 
     key: str
@@ -25,8 +25,8 @@ class ProvisionProblem:
 
 
 class ProvisionErrors(RexAlgoError):
-    """Say everything that is wrong with the file at once; nothing of it was applied: correct each
-    and run again.
+    """Raised with everything that is wrong with the file at once; nothing of it was applied:
+    correct each and run again.
     """
 
     def __init__(self, file: str, problems: list[ProvisionProblem]) -> None:

@@ -1,9 +1,9 @@
 """The service of accounts: connecting another one, replacing a key, disconnecting; and what stays
 afterwards.
 
-What always holds: a key is checked with the exchange before it is kept; disconnecting erases the
-sealed login and its fingerprint, and the history stays. While the engine holds something there, an
-account is disconnected only when its owner says that they keep it.
+What always holds: a key is checked with the exchange before it is stored; disconnecting erases the
+sealed login and its fingerprint, and the history stays. While the engine holds something on an
+account, it is disconnected only if its owner confirms that they keep it.
 """
 
 import secrets
@@ -27,7 +27,7 @@ from engine.services.user import FormErrors, User
 
 
 class AccountRoom:
-    """Serve people who connect accounts."""
+    """The service for people who connect accounts."""
 
     def __init__(self, context: EngineContext, following: FollowingService) -> None:
         self._context = context
@@ -38,7 +38,7 @@ class AccountRoom:
         return exchange_choices(self._context)
 
     def choice(self, exchange: str) -> ExchangeChoice:
-        """Return one exchange, the first where there is none of that name."""
+        """Return one exchange; the first if none has that name."""
         found = self.choices()
         return next((each for each in found if each.name == exchange), found[0])
 
@@ -83,8 +83,8 @@ class AccountRoom:
         return row
 
     async def replace_key(self, user: User, name: str, given: Mapping[str, str]) -> None:
-        """Give an account another key; raises FormErrors, NothingThere, NeedsConfirmation. What is
-        being sent keeps the old one.
+        """Replace an account's key; raises FormErrors, NothingThere, NeedsConfirmation. What is
+        being sent keeps the old key.
         """
         row = self.with_key(user, name)
         user.require_fresh(self._context.clock.now())
@@ -122,11 +122,10 @@ class AccountRoom:
         await self._context.changed()
 
     async def disconnect(self, user: User, name: str, *, keep: bool) -> None:
-        """End an account here: erase its login, leave every strategy, stop its task. Raises
+        """Disconnect an account: erase its login, leave every strategy, stop its task. Raises
         FormErrors, NothingThere.
 
-        ``keep``: the owner keeps what the engine holds there; without it, something held is a
-        refusal.
+        ``keep``: the owner keeps what the engine holds there; without it, a holding is a refusal.
         """
         row = self._following.account(user, name)
         held = self._following.still_open(user, name)

@@ -1,5 +1,5 @@
 """Connecting an exchange account: the fields of its login, a check with the exchange itself, and
-the rows that keep it.
+the rows that store it.
 """
 
 import secrets
@@ -32,8 +32,8 @@ CHARACTERS_MAX: Final = 512
 
 @dataclass(frozen=True, slots=True)
 class ExchangeChoice:
-    """Show one exchange to connect: ``lasts_days`` is the age at which it stops accepting a key,
-    None where it names none.
+    """One exchange to connect: ``lasts_days`` is the age at which it stops accepting a key, None if
+    it names none.
     """
 
     name: str
@@ -46,7 +46,7 @@ class ExchangeChoice:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Checked:
-    """Hold a login that the exchange accepted just now, and what it told about the account."""
+    """A login that the exchange has just accepted, and what it reported about the account."""
 
     credentials: Mapping[str, Secret]
     environment: Environment
@@ -144,7 +144,7 @@ def open_account(
     now: datetime,
 ) -> AccountRow:
     """Write a new account of a person, with its login sealed and its fingerprint; the name gets a
-    number where it is taken.
+    number if it is taken.
     """
     identifier = AccountId(f"acc_{secrets.token_hex(16)}")
     free, number = name, 1

@@ -1,5 +1,5 @@
-"""The service where a follower agrees: terms of one strategy on one account, what they would have
-done, pausing, leaving, consenting.
+"""The service with which a follower agrees: terms of one strategy on one account, what they would
+have done, pausing, leaving, consenting.
 """
 
 import secrets
@@ -57,8 +57,8 @@ _ACTS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class SymbolNow:
-    """Show what the smallest entry of one contract takes now, None where the exchange says nothing
-    about it.
+    """What the smallest entry of one contract takes now, None if the exchange says nothing about
+    it.
     """
 
     symbol: str
@@ -69,8 +69,8 @@ class SymbolNow:
 
 @dataclass(frozen=True, slots=True)
 class Previewed:
-    """Show what one earlier signal would have done under terms; ``margin`` is None where it would
-    have sent nothing.
+    """What one earlier signal would have done under terms; ``margin`` is None if it would have sent
+    nothing.
     """
 
     at: datetime
@@ -82,7 +82,7 @@ class Previewed:
 
 
 class AgreeingService:
-    """Serve followers who choose their terms."""
+    """The service for followers who choose their terms."""
 
     def __init__(self, context: EngineContext, following: FollowingService) -> None:
         self._context = context
@@ -96,7 +96,7 @@ class AgreeingService:
         return found
 
     def agreement(self, row: AccountRow, strategy: StrategyId) -> Subscription | None:
-        """Read what an account agreed to for a strategy, None where it agreed to nothing."""
+        """Read what an account agreed to for a strategy, None if it agreed to nothing."""
         return subscription_of(self._context.ledger.db, row.id, strategy)
 
     # What the terms mean now, and would have meant
@@ -105,7 +105,7 @@ class AgreeingService:
         self, row: AccountRow, strategy: StrategyTerms, policy: CopyPolicy
     ) -> Sequence[SymbolNow]:
         """Read what the smallest entry of each contract takes now, at the leverage that the terms
-        give to what the strategy asks for.
+        give for what the strategy asks for.
         """
         task = self._following.task(row)
         if task is None:
@@ -130,8 +130,8 @@ class AgreeingService:
     async def warnings(
         self, row: AccountRow, strategy: StrategyTerms, policy: CopyPolicy
     ) -> Sequence[TermsWarning]:
-        """Say what is absurd about terms at the account's money and the prices of now; nothing
-        where no engine runs it.
+        """Return what is absurd about terms, given the account's money and current prices; nothing
+        if no engine runs it.
         """
         task = self._following.task(row)
         if task is None:
@@ -158,7 +158,7 @@ class AgreeingService:
         orders.
 
         Each is planned alone, on a flat account with the money of the last reading, at the signal's
-        price where it named one, else at the present one: nobody kept the prices of then.
+        price if it named one, else at the current one: past prices are not stored.
         """
         task = self._following.task(row)
         if task is None or task.account.report is None:
@@ -228,7 +228,7 @@ class AgreeingService:
     async def agree(
         self, user: User, row: AccountRow, strategy: StrategyTerms, policy: CopyPolicy
     ) -> None:
-        """Agree to terms; raises NeedsConfirmation where they let orders out or raise what they may
+        """Agree to terms; raises NeedsConfirmation if they let orders out or raise what they may
         risk.
         """
         now, db = self._context.clock.now(), self._context.ledger.db
@@ -297,8 +297,8 @@ class AgreeingService:
     async def leave(
         self, user: User, row: AccountRow, strategy: StrategyTerms, *, close: bool
     ) -> None:
-        """Leave a strategy: what it opened is closed now, or with the master's own closes, which
-        are still copied until it is flat.
+        """Leave a strategy: what it opened is closed now, or by the master's own closes, which are
+        still copied until it is flat.
 
         Leaving and its closes are one transaction: nobody has left with closing whose closes are
         not recorded.

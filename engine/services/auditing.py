@@ -1,4 +1,4 @@
-"""Make a change of a user and its row in the audit one transaction."""
+"""Make a user's change and its audit row one transaction."""
 
 from collections.abc import Callable, Mapping
 from typing import TypeVar

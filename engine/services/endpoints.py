@@ -1,5 +1,5 @@
-"""Webhook endpoints and their secrets: made, and renewed with an overlap. A secret is shown once,
-by whoever made it.
+"""Webhook endpoints and their secrets: created, and renewed with an overlap. A secret is shown
+once, to the person who created it.
 """
 
 import hashlib
@@ -54,8 +54,8 @@ async def rotate_secret(
     by: str,
     address: str,
 ) -> Secret:
-    """Give an endpoint a new secret; the ones before hold until ``until``. Returns the new one, the
-    only time that it is shown.
+    """Give an endpoint a new secret; the earlier ones stay valid until ``until``. Returns the new
+    one, the only time that it is shown.
     """
     db, now, key = context.ledger.db, context.clock.now(), await context.audit_key()
     secret = source.new_secret()
@@ -100,8 +100,8 @@ async def make_capability(
     by: str,
     address: str,
 ) -> str:
-    """Add an address whose token is the capability; returns the token, the only time that it is
-    shown. Only its hash is kept.
+    """Add an address whose token is the capability; return the token, the only time that it is
+    shown. Only its hash is stored.
     """
     now, key, token = context.clock.now(), await context.audit_key(), new_secret_id()
     vault = await context.open_vault()

@@ -21,8 +21,8 @@ from engine.views import WhyView
 
 
 def explain_copy(context: EngineContext, signal: str, account: str) -> WhyView | None:
-    """Explain what became of a signal for one account as things are now; None where there is no
-    such copy.
+    """Explain what became of a signal for one account as things are now; None if there is no such
+    copy.
     """
     db = context.ledger.db
     number, found = signal_number(db, signal), why(db, signal, account)
@@ -48,7 +48,7 @@ def explain_copy(context: EngineContext, signal: str, account: str) -> WhyView |
 
 
 def live_now(db: Database, task: LiveAccount, strategy: StrategyId, symbol: Symbol) -> LiveNow:
-    """Return what an account's task knows about a symbol now."""
+    """Return what an account's task currently knows about a symbol."""
     unread = task.account.unread(symbol)
     held = read_holding(db, task.account.id, symbol)
     there = (

@@ -1,5 +1,5 @@
-"""The trader's service: how the accounts stand, what they copy, what became of signals, and the
-switches that are theirs to pull.
+"""The trader's service: the state of the accounts, what they copy, what became of signals, and the
+traders' own switches.
 """
 
 from collections.abc import Sequence
@@ -53,11 +53,10 @@ _BEING_ASKED: Final = "its close is asked for now"
 
 @dataclass(frozen=True, slots=True)
 class AccountCard:
-    """Show one account: how it stands, its money as last read (None: not read yet), and what it
-    copies.
+    """One account: its state, its money as last read (None: not read yet), and what it copies.
 
-    ``stale``: what is shown is old, for the account cannot be read now. ``positions`` are the
-    ledger's where nothing was read yet. ``open_shares`` counts what the engine opened and is not
+    ``stale``: what is shown is old, because the account cannot be read now. ``positions`` are the
+    ledger's if nothing was read yet. ``open_shares`` counts what the engine opened and has not
     closed.
     """
 
@@ -80,8 +79,8 @@ class AccountCard:
 
 @dataclass(frozen=True, slots=True)
 class PositionRow:
-    """Show one symbol of an account: ``position`` as the exchange shows it, ``holding`` is a
-    strategy's share, ``own`` is the owner's.
+    """One symbol of an account: ``position`` as the exchange shows it, ``holding`` is a strategy's
+    share, ``own`` is the owner's.
     """
 
     account: str
@@ -101,7 +100,7 @@ def _was_his(row: AccountRow, alert: Alert) -> bool:
 
 
 def waiting_words(late: Waiting) -> str:
-    """Say what of an account is late, and since when."""
+    """Return what is late on an account, and since when."""
     since = f"since {late.since:%H:%M:%S} UTC"
     if late.count == 1:
         return f"1 order ({late.kind}) waits to be sent, {since}"
@@ -109,7 +108,7 @@ def waiting_words(late: Waiting) -> str:
 
 
 class FollowingService:
-    """Serve followers."""
+    """The service for followers."""
 
     def __init__(self, context: EngineContext) -> None:
         self._context = context
@@ -143,13 +142,13 @@ class FollowingService:
         return found
 
     def task(self, row: AccountRow) -> LiveAccount | None:
-        """Return the task that acts for an account, None where no engine runs it."""
+        """Return the task of an account, None if no engine runs it."""
         return None if self._context.live is None else self._context.live.named(row.name)
 
     # Home
 
     def cards(self, user: User) -> Sequence[AccountCard]:
-        """Read how each account stands, the one that needs its owner most first."""
+        """Read the state of each account, the one that most needs its owner first."""
         agreed = agreements_of(self._db, user.id)
         on = switches(self._db)
         cards = [
@@ -227,7 +226,7 @@ class FollowingService:
     # Switches of one account
 
     async def pause(self, user: User, name: str) -> None:
-        """Take no new entries on an account; asks nothing, for it lowers risk."""
+        """Take no new entries on an account; asks for no confirmation, because it lowers risk."""
         await self._switch(user, name, SwitchLevel.ENTRIES)
 
     async def flatten(self, user: User, name: str) -> None:
@@ -255,7 +254,7 @@ class FollowingService:
         await self._context.changed()
 
     async def resume(self, user: User, name: str) -> None:
-        """Take entries again; raises NeedsConfirmation, for it raises risk."""
+        """Take entries again; raises NeedsConfirmation, because it raises risk."""
         row, now = self.account(user, name), self._context.clock.now()
         user.require_fresh(now)
         await audited(
@@ -271,7 +270,7 @@ class FollowingService:
         await self._context.changed()
 
     def still_open(self, user: User, name: str) -> Sequence[StillOpenView]:
-        """Read what of the engine still stands on an account, and why."""
+        """Read what the engine still has open on an account, and why."""
         row = self.account(user, name)
         mine = concerning(
             switches(self._db),
@@ -300,9 +299,7 @@ class FollowingService:
         family: str = "",
         limit: int = PAGE,
     ) -> Sequence[CopyRow]:
-        """Read the newest copies of the user's accounts, those that were disconnected too,
-        newest first.
-        """
+        """Read the newest copies of the user's accounts, including disconnected ones, newest first."""
         chosen = [each.id for each in self._ever(user) if account in ("", each.name)]
         return (
             copies_of(self._db, chosen, limit, before=before, strategy=strategy, family=family)
@@ -326,13 +323,13 @@ class FollowingService:
         return agreements_of(self._db, user.id)
 
     def orders(self, user: User, before: int | None = None) -> Sequence[OrderRow]:
-        """Read the newest orders of the user's accounts, those that were disconnected too."""
+        """Read the newest orders of the user's accounts, including disconnected ones."""
         chosen = [each.id for each in self._ever(user)]
         return orders_of(self._db, chosen, PAGE, before) if chosen else ()
 
     def alerts(self, user: User) -> Sequence[Alert]:
-        """Read the newest alerts about the user's accounts and strategies; both may have the
-        name of somebody else's other thing.
+        """Read the newest alerts about the user's accounts and strategies; somebody else's thing of
+        the other kind may have the same name.
 
         A name is free again once its account is disconnected, so an account has only the alerts of
         its own time.
@@ -353,7 +350,9 @@ class FollowingService:
     # Positions
 
     def positions(self, user: User) -> Sequence[PositionRow]:
-        """Read what stands on each account: shares of strategies, and what its owner holds besides."""
+        """Read what is open on each account: shares of strategies, and what its owner holds
+        besides.
+        """
         rows: list[PositionRow] = []
         for row in self.accounts(user):
             task = self.task(row)

@@ -1,12 +1,13 @@
-"""The service at the door: signing in and out, joining, links, and how a person proves who they are.
+"""The service of identity: signing in and out, joining, links, and how a person proves who they
+are.
 
 What always holds: every failed sign-in has one and the same answer and costs the same work; tries
-are counted by name and by address, in the ledger, with doubling waits, and before they are looked
-at; a session is a row, its cookie only names it; changing a factor asks for the one that stands and
-ends the other sessions.
+are counted by name and by address, in the ledger, with doubling waits, and before they are checked;
+a session is a row, its cookie only names it; changing a factor requires the current one and ends
+the other sessions.
 
-What is counted by name a stranger can fill for its owner. So only the password is: a random code or
-link cannot be guessed, and whoever is signed in confirms under a count of their own.
+A stranger can use up what is counted by name. So only the password is counted by name: a random
+code or link cannot be guessed, and a signed-in user confirms under a count of their own.
 """
 
 import secrets
@@ -60,7 +61,9 @@ _OPERATOR_LASTS: Final = (timedelta(minutes=30), timedelta(hours=8))
 
 
 class NotSignedIn(RexAlgoError):
-    """Say that a sign-in failed, never why. ``wait_s`` is above 0 where too many tries came before."""
+    """Raised when a sign-in failed, never saying why. ``wait_s`` is above 0 if too many tries came
+    before.
+    """
 
     def __init__(self, wait_s: int = 0) -> None:
         self.wait_s = wait_s
@@ -69,7 +72,7 @@ class NotSignedIn(RexAlgoError):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Hold from where somebody asks: the client's address and what its browser calls itself."""
+    """The origin of a request: the client's address and the name its browser gives itself."""
 
     address: str
     agent: str = ""
@@ -77,7 +80,7 @@ class Caller:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class SignedIn:
-    """Hold a new session: ``cookie`` is its signed reference."""
+    """A new session: ``cookie`` is its signed reference."""
 
     person: Person
     cookie: str
@@ -86,14 +89,14 @@ class SignedIn:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class TotpOffer:
-    """Hold a second factor that is not in force yet: what the app scans, and the same as text."""
+    """A second factor that is not in force yet: what the app scans, and the same as text."""
 
     secret: Secret
     svg: str
 
 
 class IdentityService:
-    """Serve everybody who comes in."""
+    """The service for everybody who signs in."""
 
     def __init__(self, context: EngineContext) -> None:
         self._context = context
@@ -110,7 +113,7 @@ class IdentityService:
 
     @property
     def place(self) -> str:
-        """Return who runs this place, for people who are asked to trust it."""
+        """Return the operator's name, for people who are asked to trust it."""
         return self._context.config.operator.name or "RexAlgo"
 
     @property
@@ -126,8 +129,8 @@ class IdentityService:
     # Sessions
 
     async def user(self, cookie: str, address: str, *, only_looks: bool = False) -> User | None:
-        """Find who a cookie belongs to, asking from an address; None where its session does not
-        hold.
+        """Return the user a cookie belongs to, with the address of the request; None if the session
+        is not valid.
 
         An open page that ``only_looks`` keeps no session alive.
         """
@@ -155,7 +158,7 @@ class IdentityService:
         return self._references.csrf_token(user.sid)
 
     def is_csrf_token(self, user: User, told: str) -> bool:
-        """Tell whether a form came with its session's token."""
+        """Return whether a form's token is that of its session."""
         return self._references.is_csrf_token(user.sid, told)
 
     async def _begin(
@@ -210,9 +213,7 @@ class IdentityService:
         return doors.sessions_of(self._context.ledger.db, user.id, self._now)
 
     async def revoke(self, user: User, session: str) -> None:
-        """End one of the user's sessions, or with ``others`` all but this one; raises
-        NothingThere.
-        """
+        """End one of the user's sessions, or with ``others`` all but this one; raises NothingThere."""
         but = user.session.id if session == "others" else None
         ended = await self._write(
             user,
@@ -228,7 +229,9 @@ class IdentityService:
     # Signing in
 
     def exchange_doors(self) -> Sequence[ExchangeChoice]:
-        """Read at which exchanges a login proves who somebody is; on paper any text is one."""
+        """Read at which exchanges a login proves who somebody is; on paper any text is accepted as
+        one.
+        """
         return [
             each
             for each in exchange_choices(self._context)
@@ -236,7 +239,7 @@ class IdentityService:
         ]
 
     async def sign_in(self, name: str, password: Secret, code: str, caller: Caller) -> SignedIn:
-        """Sign in with a password, and a code where a second factor is set; raises NotSignedIn."""
+        """Sign in with a password, and a code if a second factor is set; raises NotSignedIn."""
         keys = await self._try(caller, f"name:{name.strip().rpartition(':')[2][:80].lower()}")
         person = ledger.person_named(self._context.ledger.db, name.strip())
         factors = None if person is None else ledger.factor(self._context.ledger.db, person.id)
@@ -247,7 +250,7 @@ class IdentityService:
         return await self._begin(person, caller, "password")
 
     async def sign_in_with_recovery(self, name: str, code: str, caller: Caller) -> SignedIn:
-        """Sign in with a one-time recovery code, which stands for both factors; raises NotSignedIn."""
+        """Sign in with a one-time recovery code, which replaces both factors; raises NotSignedIn."""
         keys = await self._try(caller)
         person = ledger.person_named(self._context.ledger.db, name.strip())
         now, hashed, whose = (
@@ -269,7 +272,7 @@ class IdentityService:
         """Sign in with the login of a connected exchange account; raises NotSignedIn, or FormErrors
         for fields left empty.
 
-        The exchange itself is asked, so that a key which died there opens nothing here. What a
+        The exchange itself is asked, so that a key revoked there opens nothing here. What a
         stranger can guess opens nothing either: a paper account has no key, and a simulated one
         that a file declared may have its key written there.
         """
@@ -284,7 +287,7 @@ class IdentityService:
             )
         keys = await self._try(
             caller
-        )  # also what the exchange refuses is counted: asking it costs the requests of this place
+        )  # what the exchange refuses is counted too: asking it costs requests of this installation
         checked = await check_login(self._context, exchange, given)
         prints = login_prints(await self._context.open_vault(), exchange, checked.credentials)
         found = ledger.account_of_login(self._context.ledger.db, prints)
@@ -323,7 +326,7 @@ class IdentityService:
         await self._context.ledger.write(lambda db: doors.forgive(db, keys))
 
     async def _code_fits(self, person: PersonId, code: str) -> bool:
-        """Use up a code of the second factor; True where none is set."""
+        """Use up a code of the second factor; return True if none is set."""
         db = self._context.ledger.db
         factors = ledger.factor(db, person)
         if factors.totp_sealed is None:
@@ -338,7 +341,7 @@ class IdentityService:
     # Coming in by a link, and joining
 
     def invitation(self, token: str) -> TicketRow | None:
-        """Find an invitation that still holds."""
+        """Find a valid invitation."""
         found = doors.ticket_by_hash(self._context.ledger.db, capability_hash(token))
         return (
             found
@@ -347,8 +350,8 @@ class IdentityService:
         )
 
     async def use_link(self, token: str, caller: Caller) -> SignedIn:
-        """Sign in by a one-time link; raises NotSignedIn for one that was used, has run out, or
-        never was.
+        """Sign in by a one-time link; raises NotSignedIn if it was used, has expired, or never
+        existed.
         """
         keys = await self._try(caller)
         now, hashed = self._now, capability_hash(token)
@@ -366,8 +369,8 @@ class IdentityService:
     async def join(
         self, token: str, name: str, exchange: str, given: Mapping[str, str], caller: Caller
     ) -> SignedIn:
-        """Make a person with a connected exchange account; raises FormErrors with everything that
-        is wrong, nothing made.
+        """Create a person with a connected exchange account; raises FormErrors with everything that
+        is wrong, and then creates nothing.
         """
         invited = self.invitation(token)
         if self.sign_up == "closed" or (
@@ -402,7 +405,7 @@ class IdentityService:
         return await self._begin(person, caller, "joined")
 
     def invited_to(self, person: Person) -> StrategyId | None:
-        """Return the strategy that the invitation of a new person named, None where it named none."""
+        """Return the strategy that the invitation of a new person named, None if it named none."""
         return self._invited.pop(person.id, None)
 
     async def _make_person(
@@ -484,21 +487,21 @@ class IdentityService:
         return ledger.person(self._context.ledger.db, new.id)
 
     async def enter_demo(self, name: str, caller: Caller) -> SignedIn:
-        """Sign in as one of the demo's people; the web offers it only where ``rexalgo demo`` said
-        so. Raises NothingThere.
+        """Sign in as one of the demo's people; the web offers it only if ``rexalgo demo`` enabled
+        it. Raises NothingThere.
         """
         person = ledger.person_named(self._context.ledger.db, name)
         if person is None:
             raise NothingThere("the demo has no such person")
         return await self._begin(
             person, caller, "demo", confirmed_for=_LASTS[1]
-        )  # a user has no factor that could be asked for
+        )  # a demo user has no factor that could be asked for
 
     # Factors
 
     async def confirm(self, user: User, password: Secret, code: str, caller: Caller) -> None:
-        """Show a factor again in a session: the second one where it is set, else the password;
-        raises NotSignedIn.
+        """Show a factor again in a session: the second one if it is set, else the password; raises
+        NotSignedIn.
         """
         keys = await self._try(caller, f"confirm:{user.id}")
         if user.has_totp:
@@ -514,7 +517,7 @@ class IdentityService:
         await self._context.ledger.write(lambda db: doors.confirm_session(db, user.session.id, now))
 
     async def set_password(self, user: User, text: str, again: str) -> Sequence[Secret]:
-        """Set a password and end the other sessions; returns recovery codes where there were none.
+        """Set a password and end the other sessions; return recovery codes if there were none.
         Raises FormErrors.
         """
         errors = {}
@@ -560,12 +563,12 @@ class IdentityService:
         return codes
 
     def recovery_codes_left(self, user: User) -> int:
-        """Count the recovery codes that still work."""
+        """Count the recovery codes that are not used yet."""
         return ledger.recovery_codes_left(self._context.ledger.db, user.id)
 
     def offer_totp(self, user: User, offered: str = "") -> TotpOffer:
-        """Make a second factor to scan, or draw one again that was offered; it is in force only
-        after ``set_totp``.
+        """Create a second factor to scan, or draw an offered one again; it is in force only after
+        ``set_totp``.
         """
         chosen = parse_totp_secret(offered) if offered else new_totp_secret()
         return TotpOffer(chosen, qr_svg(totp_address(chosen, user.person.called, self.place)))
@@ -574,8 +577,8 @@ class IdentityService:
         """Put a second factor in force, proven by a code of it; raises FormErrors,
         NeedsConfirmation.
 
-        The first one is confirmed too, with the password: else whoever found a browser open could
-        set theirs, and own the account.
+        The first factor is confirmed too, with the password: otherwise somebody who found a browser
+        open could set their own factor, and own the account.
         """
         secret = parse_totp_secret(offered)
         if user.has_totp or user.has_password:
@@ -624,7 +627,7 @@ class IdentityService:
         await self._write(user, "second_factor_removed", user.person.name, write)
 
     async def set_zone(self, user: User, zone: str) -> None:
-        """Choose the time zone in which times are shown; raises FormErrors."""
+        """Set the time zone in which times are shown; raises FormErrors."""
         try:
             chosen = parse_zone(zone)
         except InvalidValue as error:
@@ -632,7 +635,7 @@ class IdentityService:
         await self._context.ledger.write(lambda db: ledger.set_zone(db, user.id, chosen))
 
     async def ask_to_be_master(self, user: User, note: str) -> None:
-        """Ask to publish strategies; raises FormErrors."""
+        """Request to publish strategies; raises FormErrors."""
         if not 1 <= len(note.strip()) <= 500:
             raise FormErrors(
                 {
@@ -650,7 +653,7 @@ class IdentityService:
         )
 
     def master_request(self, user: User) -> ledger.MasterRequest | None:
-        """Read what became of the user's wish to publish."""
+        """Read what became of the user's request to publish."""
         found = ledger.master_requests(self._context.ledger.db, user.id)
         return found[0] if found else None
 
@@ -663,7 +666,7 @@ class IdentityService:
 
 
 async def make_link(context: EngineContext, person: PersonId, by: str, address: str) -> str:
-    """Make a one-time sign-in link for a known person; returns its secret. It holds for ten
+    """Create a one-time sign-in link for a known person; return its secret. It is valid for ten
     minutes.
     """
     token, now = new_secret_id(), context.clock.now()
@@ -706,7 +709,7 @@ async def make_invitation(
     by: str,
     address: str,
 ) -> tuple[str, TicketRow]:
-    """Make an invitation; returns its secret and what is stored. Raises InvalidValue."""
+    """Create an invitation; return its secret and what is stored. Raises InvalidValue."""
     if role is Role.OPERATOR:
         raise InvalidValue(
             "role",

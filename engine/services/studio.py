@@ -2,8 +2,8 @@
 delivered and what became of it.
 
 What always holds: a master sees followers in aggregate only; a secret is shown once; a test signal
-takes the same way as any other and cannot reach an exchange; what lowers risk asks for nothing,
-what reveals or raises asks for a factor.
+takes the same path as any other and cannot reach an exchange; what lowers risk needs no
+confirmation, what reveals something or raises risk needs a factor.
 """
 
 import json
@@ -75,7 +75,7 @@ ABOUT_SENDERS: Final = (AlertCode.NUMBERING_RESTARTED, AlertCode.PLUGIN_TASK_FAI
 
 @dataclass(frozen=True, slots=True)
 class SecretInUse:
-    """Show one secret of an endpoint, never its text."""
+    """One secret of an endpoint, never its text."""
 
     is_newest: bool
     valid_until: datetime | None
@@ -85,14 +85,14 @@ class SecretInUse:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Shown:
-    """Hold an address with a secret that is shown this once."""
+    """An address with a secret that is shown only this once."""
 
     url: str
     secret: Secret
 
 
 class StudioService:
-    """Serve masters."""
+    """The service for masters."""
 
     def __init__(self, context: EngineContext) -> None:
         self._context = context
@@ -115,7 +115,7 @@ class StudioService:
     # Making and changing
 
     async def create(self, user: User, given: Mapping[str, str]) -> tuple[StrategyId, Shown]:
-        """Make a strategy as a draft, with an endpoint and its secret; raises FormErrors, or
+        """Create a strategy as a draft, with an endpoint and its secret; raises FormErrors, or
         LookFirst.
         """
         errors: dict[str, str] = {}
@@ -178,7 +178,7 @@ class StudioService:
         return row.id, shown
 
     async def describe(self, user: User, identifier: str, given: Mapping[str, str]) -> bool:
-        """Change what a strategy says of itself; returns whether followers must agree anew. Raises
+        """Change a strategy's description; return whether followers must agree again. Raises
         FormErrors, or LookFirst.
         """
         row, errors = self.strategy(user, identifier), dict[str, str]()
@@ -221,7 +221,7 @@ class StudioService:
                 raise LookFirst(warnings, confirmed)
 
     def warnings(self, row: StudioStrategy) -> Sequence[TermsWarning]:
-        """Say what is absurd about a strategy, by what the exchanges told until now."""
+        """Return what is absurd about a strategy, by what the exchanges have reported so far."""
         return warn_of_strategy(
             parse_ratio(row.leverage, "leverage"), listed_now(self._context.feeds, row.symbols)
         )
@@ -279,7 +279,7 @@ class StudioService:
         return studio.endpoints_of(self._db, row.id)
 
     def webhook(self, row: StudioStrategy) -> tuple[StudioEndpoint, str] | None:
-        """Read a strategy's signed endpoint and its address, None where it has none."""
+        """Read a strategy's signed endpoint and its address, None if it has none."""
         found = next((each for each in self.endpoints(row) if each.source == WEBHOOK), None)
         return None if found is None else (found, self._address(found.id))
 
@@ -290,7 +290,7 @@ class StudioService:
         return found[0]
 
     def secrets(self, row: StudioStrategy) -> Sequence[SecretInUse]:
-        """Read which secrets of a strategy's endpoint still hold, newest first."""
+        """Read which secrets of a strategy's endpoint are still valid, newest first."""
         now, found = self._context.clock.now(), self.webhook(row)
         rows = [] if found is None else secrets_in_use(self._db, found[0].id)
         held = [each for each in rows if each[1] is None or each[1] > now]
@@ -300,7 +300,7 @@ class StudioService:
         ]
 
     async def rotate(self, user: User, identifier: str) -> Shown:
-        """Renew the secret; the old one holds for 24 hours. Raises NeedsConfirmation."""
+        """Renew the secret; the old one stays valid for 24 hours. Raises NeedsConfirmation."""
         now, row = self._context.clock.now(), self.strategy(user, identifier)
         user.require_fresh(now)
         endpoint = self._webhook(row)
@@ -320,7 +320,7 @@ class StudioService:
         return Shown(self._address(endpoint.id), secret)
 
     async def make_webhook(self, user: User, identifier: str) -> Shown:
-        """Make a signed endpoint where the one before was deleted; raises FormErrors,
+        """Create a signed endpoint after the previous one was deleted; raises FormErrors,
         NeedsConfirmation.
         """
         row, now = self.strategy(user, identifier), self._context.clock.now()
@@ -352,7 +352,7 @@ class StudioService:
         return shown
 
     async def revoke_old(self, user: User, identifier: str) -> None:
-        """End every secret but the newest now."""
+        """Expire every secret but the newest now."""
         row, now = self.strategy(user, identifier), self._context.clock.now()
         endpoint = self._webhook(row)
         newest = secrets_in_use(self._db, endpoint.id)[0][0]
@@ -367,7 +367,7 @@ class StudioService:
         await self._context.changed()
 
     async def set_enabled(self, user: User, identifier: str, endpoint: str, enabled: bool) -> None:
-        """Disable or enable an endpoint; enabling asks for a factor."""
+        """Disable or enable an endpoint; enabling needs a factor."""
         row = self.strategy(user, identifier)
         found = self._endpoint(row, endpoint)
         if enabled:
@@ -406,7 +406,7 @@ class StudioService:
     # TradingView
 
     def alerts_enabled(self) -> bool:
-        """Tell whether the operator enabled alerts of TradingView here."""
+        """Return whether the operator enabled alerts of TradingView here."""
         return TRADINGVIEW in self._context.plugins().webhook_sources
 
     alert_message: Final = STRATEGY_MESSAGE
@@ -415,7 +415,7 @@ class StudioService:
     def ready_messages(
         self, row: StudioStrategy
     ) -> Sequence[tuple[ReadyMessage, Sequence[StepTaken]]]:
-        """Offer messages to paste, each with what every order will do; what it does is empty where
+        """Return messages to paste, each with what every order will do; what it does is empty if
         alerts are not enabled here.
         """
         source, now = (
@@ -433,7 +433,7 @@ class StudioService:
     async def make_alert_address(
         self, user: User, identifier: str, given: Mapping[str, str]
     ) -> str:
-        """Make an address for alerts; returns it, the only time that it is shown. Raises
+        """Create an address for alerts; return it, the only time that it is shown. Raises
         FormErrors, NeedsConfirmation.
         """
         row, now = self.strategy(user, identifier), self._context.clock.now()
@@ -463,7 +463,7 @@ class StudioService:
     # Test signals, deliveries, the debugger
 
     async def test_signal(self, user: User, identifier: str, given: Mapping[str, str]) -> Reception:
-        """Send a signal with ``"test": true`` through the same door as any bot; it cannot reach an
+        """Send a signal with ``"test": true`` through the same path as any bot; it cannot reach an
         exchange. Raises FormErrors.
         """
         row = self.strategy(user, identifier)
@@ -490,7 +490,7 @@ class StudioService:
         return None if identifier is None else receipt(self._db, identifier)
 
     def deliveries(self, row: StudioStrategy, before: int | None = None) -> Sequence[DeliveryRow]:
-        """Read what came to a strategy's endpoints, newest first."""
+        """Read the deliveries to a strategy's endpoints, newest first."""
         found = [
             each
             for endpoint in self.endpoints(row)
@@ -499,11 +499,11 @@ class StudioService:
         return sorted(found, key=lambda each: -each.id)[:PAGE]
 
     def signals(self, row: StudioStrategy, before: int | None = None) -> Sequence[StudioSignal]:
-        """Read a strategy's signals with what became of them, newest first."""
+        """Read a strategy's signals with their outcomes, newest first."""
         return studio.signals_of(self._db, row.id, SIGNALS, before)
 
     def alerts(self, row: StudioStrategy) -> Sequence[Alert]:
-        """Read what was noticed about a strategy's sender within a day, newest first."""
+        """Read the alerts of one day about a strategy's sender, newest first."""
         since = self._context.clock.now() - ALERTS_KEPT
         return [
             each
@@ -518,7 +518,7 @@ class StudioService:
     async def debug(
         self, user: User, identifier: str, headers: str, body: str
     ) -> Sequence[Finding]:
-        """Say which part of a pasted delivery is wrong, against the secrets of one of the user's
+        """Return which part of a pasted delivery is wrong, against the secrets of one of the user's
         endpoints.
         """
         row, now = self.strategy(user, identifier), self._context.clock.now()

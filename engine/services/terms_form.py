@@ -1,4 +1,4 @@
-"""The terms of following as a form: read with everything that is wrong by the name of its field,
+"""The terms of following as a form: read with everything that is wrong, by the name of its field,
 and written back as they are stored.
 """
 
@@ -99,7 +99,7 @@ def read_terms(given: Mapping[str, Any], strategy: StrategyTerms) -> CopyPolicy:
 
 
 def first_terms(strategy: StrategyTerms) -> CopyPolicy:
-    """Return what the form begins with: watching, the master's leverage, every contract."""
+    """Return the initial terms of the form: watching, the master's leverage, every contract."""
     return CopyPolicy(
         Mode.WATCH,
         FixedMargin(parse_money("50")),

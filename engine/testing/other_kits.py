@@ -1,4 +1,4 @@
-"""The kits for signal sources and rate limiters: pure parts, so they need no server and no wait."""
+"""The kits for signal sources and rate limiters: pure parts, so they need no server and no waiting."""
 
 import json
 from collections.abc import Callable
@@ -18,8 +18,8 @@ LIMIT = RateLimit(10, 1.0, 10)
 
 @dataclass(frozen=True, slots=True)
 class SourceUnderTest:
-    """Hold a webhook source and how a sender of it signs: ``sign(secret, body, at)`` returns
-    headers, ``body`` is a valid open.
+    """A webhook source and how its sender signs: ``sign(secret, body, at)`` returns headers,
+    ``body`` is a valid open.
     """
 
     source: WebhookSource

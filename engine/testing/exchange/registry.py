@@ -10,13 +10,13 @@ from engine.testing.exchange.kit import ExchangeKit
 
 Check = Callable[[ExchangeKit], Awaitable[None]]
 
-# Without these nothing can be traded: where one of them failed, the trading cases are not tried.
+# Without these nothing can be traded: if one of them failed, the trading cases are not tried.
 NEEDED_TO_TRADE: Final = ("E03", "E04", "E05", "E06")
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """Hold one case: what is promised, what to do where it fails, and whether it places orders."""
+    """One case: what is promised, what to do if it fails, and whether it places orders."""
 
     number: str
     promise: str

@@ -12,7 +12,7 @@ CASE_S: Final = 60.0
 
 
 async def run_case(kit: ExchangeKit, case: Case) -> CaseResult:
-    """Run one case and put everything back; whatever the adapter raises is a result."""
+    """Run one case and restore the account; whatever the adapter raises is a result."""
     if case.trades and kit.under_test.read_only:
         return CaseResult(
             case.number, case.promise, Verdict.SKIPPED, "it places orders, and this run only reads"
