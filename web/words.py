@@ -14,6 +14,7 @@ from markupsafe import Markup, escape
 
 from engine.domain.amounts import EXACT
 from engine.domain.identifiers import own_name
+from engine.services.identity import NotSignedIn
 
 NOTICES: Final[Mapping[str, str]] = {
     "ended": "Your session had ended: what you sent was not done. Sign in, and do it again.",
@@ -245,3 +246,10 @@ def environment_badge(environment: str) -> Markup:
     """Write an environment so that nobody overlooks it."""
     word = ENVIRONMENT_WORDS.get(environment, environment.upper())
     return Markup('<span class="env env-{}">{}</span>').format(escape(environment), word)
+
+
+def wait_words(error: NotSignedIn) -> str:
+    """Say that a try failed, and when the next one may be made."""
+    if error.wait_s:
+        return f"That did not fit, and there were several tries. Try again in {error.wait_s} s."
+    return "That did not fit. Check it and try again."

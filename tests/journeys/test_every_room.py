@@ -18,7 +18,7 @@ from coming_in import operator as operator_of
 from journey_place import DECLARATIONS, Place, running
 
 from web.app import create_app
-from web.pulse import STREAMS_OF_ONE_MAX
+from web.pulse import STREAMS_PER_PERSON_MAX
 from web.rooms import Room, Who
 from web.settings import WebSettings
 
@@ -47,7 +47,7 @@ def test_every_route_is_declared_and_every_declaration_is_a_route() -> None:
         for rule in APP.url_map.iter_rules()
         for method in rule.methods - {"HEAD", "OPTIONS"}
     }
-    assert routes == {(room.address, method) for room in ROOMS for method in room.methods}
+    assert routes == {(room.address, room.method) for room in ROOMS}
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +99,7 @@ def address_of(room: Room) -> str:
 def test_a_page_answers_those_it_is_for_and_nobody_else(users: dict[str, User], role: str) -> None:
     user = users[role]
     for room in ROOMS:
-        if room.methods != ("GET",) or room.address in ("/pulse", "/events"):
+        if room.method != "GET" or room.address in ("/pulse", "/events"):
             continue
         answer = user.client.get(user.url + address_of(room), follow_redirects=False)
         _judge(room, role, answer)
@@ -109,7 +109,7 @@ def test_a_page_answers_those_it_is_for_and_nobody_else(users: dict[str, User], 
 def test_an_act_answers_those_it_is_for_and_nobody_else(users: dict[str, User], role: str) -> None:
     user = users[role]
     for room in ROOMS:
-        if room.methods != ("POST",) or room.who is Who.BOT or room.address == "/sign-out":
+        if room.method != "POST" or room.who is Who.BOT or room.address == "/sign-out":
             continue
         user.get("/security" if role != "nobody" else "/sign-in")
         told = {"csrf": user.csrf} if user.csrf else {}
@@ -217,9 +217,9 @@ def test_one_person_has_so_many_streams_and_leaves_the_others_theirs(
                 assert b"retry" in next(reading[-1])  # it has begun, and counts
             return answer.status_code
 
-        assert [open_stream("follower") for _ in range(STREAMS_OF_ONE_MAX + 1)] == [
+        assert [open_stream("follower") for _ in range(STREAMS_PER_PERSON_MAX + 1)] == [
             200
-        ] * STREAMS_OF_ONE_MAX + [429]
+        ] * STREAMS_PER_PERSON_MAX + [429]
         assert open_stream("master") == 200
     head = users["follower"].client.head(f"{users['follower'].url}/pulse")
     assert head.status_code in (200, 429)  # and is answered whole, not left open

@@ -297,7 +297,7 @@ async def test_every_act_is_known_as_one_that_makes_lowers_risk_or_is_the_same_t
         acts = [
             room
             for room in place.app.config["ROOMS"]
-            if room.methods == ("POST",) and room.who is not Who.BOT
+            if room.method == "POST" and room.who is not Who.BOT
         ]
         assert {room.address for room in acts} == MAKES | LOWERS_RISK | THE_SAME_TWICE
         assert {room.address for room in acts if room.once} == MAKES

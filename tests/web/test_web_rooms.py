@@ -11,7 +11,8 @@ from engine.keys.vault import VaultError
 from engine.ledger import LedgerError
 from engine.services import Services
 from web.app import create_app
-from web.rooms import Handler, Rooms, Who
+from web.dispatch import Dispatcher
+from web.rooms import Handler, Who, get
 from web.settings import WebSettings
 from web.visit import Visit
 
@@ -29,14 +30,12 @@ async def test_a_page_that_renews_itself_keeps_no_session_alive(
         looked.append(only_looks)
 
     settings = WebSettings()
-    app = create_app(MemoryEngine(), settings)
-    rooms = Rooms(
-        app,
-        cast(Services, SimpleNamespace(identity=SimpleNamespace(user=user))),
-        settings,
-        lambda: NOW,
-    )
-    rooms.get(path, Who.SIGNED_IN)(cast(Handler, None))  # never reached: nobody is signed in
+    engine = MemoryEngine()
+    app = create_app(engine, settings)
+    services = cast(Services, SimpleNamespace(identity=SimpleNamespace(user=user)))
+    dispatcher = Dispatcher(app, services, engine, settings, lambda: NOW)
+    never_reached = cast(Handler, None)  # nobody is signed in
+    dispatcher.add([get(path, Who.SIGNED_IN, never_reached)])
     await app.test_client().get(path, headers={"Cookie": "rexalgo=x", **headers})
     assert looked == [by_itself]
 
@@ -52,18 +51,15 @@ async def test_a_page_that_fails_inside_says_so_without_the_insides(
     error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings = WebSettings()
-    app = create_app(MemoryEngine(), settings)
-    rooms = Rooms(
-        app,
-        cast(Services, SimpleNamespace(identity=SimpleNamespace(place="here", contact=""))),
-        settings,
-        lambda: NOW,
-    )
+    engine = MemoryEngine()
+    app = create_app(engine, settings)
+    services = SimpleNamespace(identity=SimpleNamespace(place="here", contact=""))
+    dispatcher = Dispatcher(app, cast(Services, services), engine, settings, lambda: NOW)
 
-    @rooms.get("/fails", Who.ANYONE)
     async def fails(visit: Visit) -> Response:
         raise error
 
+    dispatcher.add([get("/fails", Who.ANYONE, fails)])
     answer = await app.test_client().get("/fails")
     assert answer.status_code == 503
     assert str(error) not in await answer.get_data(as_text=True)

@@ -1,108 +1,126 @@
-"""How a person proves who they are, where they are signed in, and the zone of their times."""
+"""A person's password, second factor, recovery codes, sessions and time zone."""
+
+from typing import Final
 
 from quart import Response
 
 from engine.services.user import FormErrors
 from web.again import Again
-from web.rooms import Rooms, Who
+from web.rooms import Room, Who, get, post
 from web.visit import Visit
 
 
-def register_security(rooms: Rooms) -> None:
-    """Add the pages about a person's own security."""
-    service = rooms.services.identity
+async def show_security(visit: Visit) -> Response:
+    """Show factors, sessions and zone."""
+    return _security(visit)
 
-    def overview(visit: Visit, errors: dict[str, str] | None = None) -> Response:
-        return visit.page(
-            "door/security.html",
-            422 if errors else 200,
-            errors=errors,
-            sessions=service.sessions(visit.who),
-            codes_left=service.recovery_codes_left(visit.who),
-            request_to_publish=service.master_request(visit.who),
+
+async def show_password(visit: Visit) -> Response:
+    """Show the form for a new password."""
+    return visit.page("door/password.html")
+
+
+async def set_password(visit: Visit) -> Response:
+    """Set the password; the first one comes with recovery codes, which are shown next."""
+    try:
+        codes = await visit.services.identity.set_password(
+            visit.who, visit.form.get("password", ""), visit.form.get("again", "")
         )
-
-    @rooms.get("/security", Who.SIGNED_IN)
-    async def security(visit: Visit) -> Response:
-        return overview(visit)
-
-    @rooms.get("/security/password", Who.SIGNED_IN)
-    async def password_page(visit: Visit) -> Response:
-        return visit.page("door/password.html")
-
-    @rooms.post("/security/password", Who.SIGNED_IN, once=True)
-    async def password(visit: Visit) -> Response:
-        try:
-            codes = await service.set_password(
-                visit.who, visit.form.get("password", ""), visit.form.get("again", "")
-            )
-        except FormErrors as error:
-            return visit.refuse("door/password.html", error.errors)
-        if not codes:
-            return visit.go(
-                visit.next() if visit.text("next") or visit.offers else "/security", "password"
-            )
+    except FormErrors as error:
+        return visit.page("door/password.html", errors=error.errors)
+    if codes:
         return visit.show("/security/password/codes", codes=codes, onward=visit.next())
+    return visit.go(visit.next() if visit.text("next") or visit.offers else "/security", "password")
 
-    @rooms.get("/security/second-factor", Who.SIGNED_IN)
-    async def totp_page(visit: Visit) -> Response:
-        return _totp(visit, {})
 
-    @rooms.post("/security/second-factor", Who.SIGNED_IN, once=True)
-    async def totp(visit: Visit) -> Response:
-        try:
-            await service.set_totp(visit.who, visit.text("secret"), visit.text("code"))
-        except FormErrors as error:
-            return _totp(visit, error.errors)
-        return visit.go(visit.offers[-1].page if visit.offers else "/security", "totp")
+async def show_totp(visit: Visit) -> Response:
+    """Show a new secret for an authenticator app."""
+    return _totp(visit)
 
-    def _totp(visit: Visit, errors: dict[str, str]) -> Response:
-        offer = service.offer_totp(visit.who, visit.text("secret"))
-        status = 422 if errors else 200
-        return visit.page(
-            "door/second_factor.html",
-            status,
-            errors=errors,
-            svg=offer.svg,
-            secret=offer.secret.reveal(),
-        )
 
-    @rooms.post("/security/second-factor/remove", Who.SIGNED_IN)
-    async def totp_off(visit: Visit) -> Response:
-        await service.remove_totp(visit.who)
-        return visit.go("/security", "totp-off")
+async def set_totp(visit: Visit) -> Response:
+    """Set the second factor, proven by a code of it."""
+    try:
+        await visit.services.identity.set_totp(visit.who, visit.text("secret"), visit.text("code"))
+    except FormErrors as error:
+        return _totp(visit, error.errors)
+    return visit.go(visit.offers[-1].page if visit.offers else "/security", "totp")
 
-    @rooms.post("/security/codes", Who.SIGNED_IN, once=True)
-    async def codes(visit: Visit) -> Response:
-        made = await service.renew_recovery_codes(visit.who)
-        return visit.show("/security/password/codes", codes=made, onward="/security")
 
-    @rooms.get("/security/password/codes", Who.SIGNED_IN)
-    async def codes_page(visit: Visit) -> Response:
-        kept = visit.kept()
-        return visit.page("door/codes.html", **kept) if kept else visit.go("/security", "gone")
+async def remove_totp(visit: Visit) -> Response:
+    """Remove the second factor."""
+    await visit.services.identity.remove_totp(visit.who)
+    return visit.go("/security", "totp-off")
 
-    @rooms.post(
+
+async def renew_codes(visit: Visit) -> Response:
+    """Make new recovery codes; the old ones end."""
+    codes = await visit.services.identity.renew_recovery_codes(visit.who)
+    return visit.show("/security/password/codes", codes=codes, onward="/security")
+
+
+async def show_codes(visit: Visit) -> Response:
+    """Show recovery codes that were just made."""
+    kept = visit.kept()
+    return visit.page("door/codes.html", **kept) if kept else visit.go("/security", "gone")
+
+
+async def end_session(visit: Visit, session: str) -> Response:
+    """Sign out one other session, or all others."""
+    await visit.services.identity.revoke(visit.who, session)
+    return visit.go("/security", "session")
+
+
+async def set_zone(visit: Visit) -> Response:
+    """Set the zone in which times are shown."""
+    try:
+        await visit.services.identity.set_zone(visit.who, visit.text("zone"))
+    except FormErrors as error:
+        return _security(visit, error.errors)
+    return visit.go("/security", "zone")
+
+
+async def ask_to_be_master(visit: Visit) -> Response:
+    """Ask the operator for the role of a master."""
+    try:
+        await visit.services.identity.ask_to_be_master(visit.who, visit.text("note"))
+    except FormErrors as error:
+        return _security(visit, error.errors)
+    return visit.go("/security", "asked")
+
+
+def _security(visit: Visit, errors: dict[str, str] | None = None) -> Response:
+    identity = visit.services.identity
+    return visit.page(
+        "door/security.html",
+        errors=errors,
+        sessions=identity.sessions(visit.who),
+        codes_left=identity.recovery_codes_left(visit.who),
+        request_to_publish=identity.master_request(visit.who),
+    )
+
+
+def _totp(visit: Visit, errors: dict[str, str] | None = None) -> Response:
+    offer = visit.services.identity.offer_totp(visit.who, visit.text("secret"))
+    secret = offer.secret.reveal()
+    return visit.page("door/second_factor.html", errors=errors, svg=offer.svg, secret=secret)
+
+
+ROOMS: Final[tuple[Room, ...]] = (
+    get("/security", Who.SIGNED_IN, show_security),
+    get("/security/password", Who.SIGNED_IN, show_password),
+    post("/security/password", Who.SIGNED_IN, set_password, once=True),
+    get("/security/password/codes", Who.SIGNED_IN, show_codes),
+    get("/security/second-factor", Who.SIGNED_IN, show_totp),
+    post("/security/second-factor", Who.SIGNED_IN, set_totp, once=True),
+    post("/security/second-factor/remove", Who.SIGNED_IN, remove_totp),
+    post("/security/codes", Who.SIGNED_IN, renew_codes, once=True),
+    post(
         "/security/sessions/<session>",
         Who.SIGNED_IN,
-        again=Again(lambda said: "Sign that session out"),
-    )
-    async def end_session(visit: Visit, session: str) -> Response:
-        await service.revoke(visit.who, session)
-        return visit.go("/security", "session")
-
-    @rooms.post("/security/zone", Who.SIGNED_IN)
-    async def zone(visit: Visit) -> Response:
-        try:
-            await service.set_zone(visit.who, visit.text("zone"))
-        except FormErrors as error:
-            return overview(visit, error.errors)
-        return visit.go("/security", "zone")
-
-    @rooms.post("/security/become-master", Who.SIGNED_IN)
-    async def become_master(visit: Visit) -> Response:
-        try:
-            await service.ask_to_be_master(visit.who, visit.text("note"))
-        except FormErrors as error:
-            return overview(visit, error.errors)
-        return visit.go("/security", "asked")
+        end_session,
+        again=Again(lambda fields: "Sign that session out"),
+    ),
+    post("/security/zone", Who.SIGNED_IN, set_zone),
+    post("/security/become-master", Who.SIGNED_IN, ask_to_be_master),
+)

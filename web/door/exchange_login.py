@@ -1,0 +1,52 @@
+"""The choice of an exchange on a form, and the login that the form gives for it."""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Final
+
+from engine.domain.account import Environment
+from engine.domain.amounts import parse_money, plain
+from engine.domain.errors import InvalidValue
+from engine.domain.typed import typed_number
+from engine.services.accounts import ExchangeChoice
+from engine.services.user import FormErrors
+from web.visit import Visit
+
+_BALANCE_MIN: Final = Decimal(10)
+_BALANCE_MAX: Final = Decimal(10_000_000)
+
+
+def exchange_choice(visit: Visit, choices: Sequence[ExchangeChoice]) -> dict[str, Any]:
+    """Return the choices and the chosen one for a template: the first one where none was chosen."""
+    wanted = visit.form.get("exchange", visit.query.get("exchange", ""))
+    first = choices[0] if choices else None
+    chosen = next((choice for choice in choices if choice.name == wanted), first)
+    return {"choices": choices, "chosen": chosen}
+
+
+def typed_login(visit: Visit, chosen: ExchangeChoice) -> Mapping[str, str]:
+    """Return the login as it was typed."""
+    return {each.name: visit.form.get(each.name, "") for each in chosen.fields}
+
+
+def new_login(visit: Visit, chosen: ExchangeChoice) -> Mapping[str, str]:
+    """Return the login of an account to be connected; raises FormErrors.
+
+    A paper account always gets a new login, made from the typed balance: any text is a login there,
+    another account's too.
+    """
+    if chosen.environment is not Environment.PAPER:
+        return typed_login(visit, chosen)
+    return {chosen.fields[0].name: _paper_login(visit.text("balance"))}
+
+
+def _paper_login(balance: str) -> str:
+    """Return the login of a new paper account with a balance in USDT; raises FormErrors."""
+    try:
+        amount = parse_money(typed_number(balance, "balance"), "balance")
+    except InvalidValue as error:
+        raise FormErrors({"balance": f"expected {error.expected}"}) from None
+    if not _BALANCE_MIN <= amount <= _BALANCE_MAX:
+        raise FormErrors({"balance": "expected 10 to 10000000 USDT"})
+    return f"paper:{plain(amount)}:{secrets.token_hex(16)}"
