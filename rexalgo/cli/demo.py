@@ -363,7 +363,7 @@ def _median(values: list[float]) -> float | None:
 
 
 def _body(number: int) -> dict[str, object]:
-    """Return signal NUMBER: open every symbol, close every symbol, and repeat with the other side."""
+    """Return a signal: open every symbol, close every symbol, and repeat with the other side."""
     turn, place = divmod(number, 2 * len(_SYMBOLS))
     symbol = _SYMBOLS[place % len(_SYMBOLS)]
     common: dict[str, object] = {

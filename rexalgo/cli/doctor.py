@@ -1,4 +1,4 @@
-"""``rexalgo doctor``: check everything that can be wrong with an installation, and say what to do."""
+"""``rexalgo doctor``: check every part of an installation, and say what to do."""
 
 import shutil
 import sys
@@ -24,7 +24,7 @@ DISK_FREE_MIN: Final = 256 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The result of one check: ``level`` is ok, warn or wrong; ``do`` is the next step, or empty."""
+    """The result of a check: ``level`` is ok, warn or wrong; ``do`` is the next step, or empty."""
 
     level: str
     what: str

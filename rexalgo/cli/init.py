@@ -96,7 +96,7 @@ def _answer(key: str, flag: str | None, asks: bool) -> str:
 
 
 def _setting(text: str) -> tuple[list[str], object]:
-    """Parse NAME=VALUE: a dotted name, and a TOML value; a value that is no valid TOML is a text."""
+    """Parse NAME=VALUE: a dotted name and a TOML value; anything that is not TOML is a text."""
     name, sign, value = text.partition("=")
     parts = [each.strip() for each in name.split(".")]
     if not sign or len(parts) < 2 or not all(parts):
@@ -128,7 +128,7 @@ def _with_settings(text: str, settings: list[tuple[list[str], object]]) -> str:
 def _write(
     files: tuple[Path, Path], answers: dict[str, str], settings: list[tuple[list[str], object]]
 ) -> None:
-    """Write both files, or neither: read the configuration back, and remove both if it is invalid."""
+    """Write both files, read the configuration back, and remove both if it is invalid."""
     installed = {each.name for each in list_installed()}
     for key in ("exchange", "alerts"):
         if answers[key] not in installed:

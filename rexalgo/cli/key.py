@@ -14,7 +14,7 @@ from rexalgo.cli.common import CliError, Exit, emit_json, json_option
 
 @click.group()
 def key() -> None:
-    """Show root keys, rotate them without downtime, remove old ones. No command shows a key in use."""
+    """Show, rotate and remove root keys without downtime. No command shows a key in use."""
 
 
 @key.command()
@@ -57,7 +57,11 @@ def status(where: Path, as_json: bool) -> None:
 @json_option
 @click.pass_obj
 def new(where: Path, as_json: bool) -> None:
-    """Print a new root key, for an installation with its keys in the environment. Stores nothing."""
+    """Print a new root key, for an installation with its keys in the environment, and store
+    nothing.
+
+    An installation with its keys in .env uses `rexalgo key rotate` instead.
+    """
     new_key = new_root_key()
     emit_json({"key": new_key}) if as_json else click.echo(new_key)
 

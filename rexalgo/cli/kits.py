@@ -41,7 +41,7 @@ from rexalgo.testing import (
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """How a kit reaches an exchange: credentials (environment variable by field), and recordings."""
+    """How a kit reaches an exchange: credentials (environment variable by field), recordings."""
 
     credentials: Mapping[str, str]
     read_only: bool = False

@@ -69,7 +69,7 @@ def _row(each: InstalledPlugin, enabled: bool) -> dict[str, object]:
 @json_option
 @click.pass_obj
 def show(where: Path, name: str, as_json: bool) -> None:
-    """Load the installed plugin NAME and show what it provides, its settings and its kit results."""
+    """Load plugin NAME and show what it provides, its settings and its kit results."""
     read = read_config(where)
     source = installed(name)
     plugins = load_plugins([name], read.plugin_settings)
@@ -116,7 +116,7 @@ def show(where: Path, name: str, as_json: bool) -> None:
 
 
 def _login(adapter: ExchangeAdapter) -> list[dict[str, str]]:
-    """Return what a person must paste to connect an account, its source, and how long it is valid."""
+    """Return what a person pastes to connect an account, its source, and how long it is valid."""
     days = adapter.traits.credentials_last_days
     lasts = "" if days is None else f"Valid for {days} days"
     return [

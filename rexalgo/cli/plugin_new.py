@@ -1,4 +1,4 @@
-"""``rexalgo plugin new NAME --kind KIND``: write a plugin package that installs and can be tested."""
+"""``rexalgo plugin new NAME --kind KIND``: write a plugin package to start from."""
 
 import re
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""``rexalgo reconcile [NAME]``: plan how to correct the ledger by the exchange, and apply the plan."""
+"""``rexalgo reconcile [NAME]``: compare accounts with their exchange and correct the ledger."""
 
 from pathlib import Path
 from typing import Any

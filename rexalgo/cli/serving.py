@@ -58,7 +58,7 @@ def with_port(config: Config, port: int | None) -> Config:
 
 
 def refuse_exposure(config: Config) -> None:
-    """Raise CliError if serving this configuration would expose sessions and keys to the network."""
+    """Raise CliError if this configuration would expose sessions and keys to the network."""
     reasons = check_exposure(config)
     if reasons:
         raise CliError("\n".join(reasons), Exit.USAGE)

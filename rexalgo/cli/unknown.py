@@ -77,7 +77,11 @@ def decide(
     """Decide about FOLLOWER's unproven order of SIGNAL: it does not exist (--none), it is this one
     (--order ID), or it closed the position (--done).
 
-    --none sends nothing in its place, and lets its symbol take entries again. Look at the account at the exchange first: if the order exists after all, it counts as the owner's own from then on. --order reads that order from the exchange and counts its fill. --done is for an exchange that shows no order for a close: it lowers the share, and the price stays unknown until the exchange reports it.
+    With --none, RexAlgo sends nothing in its place, and its symbol takes entries again. Look at the
+    account at the exchange first: if the order exists after all, it counts as the owner's own from
+    then on. With --order, RexAlgo reads that order from the exchange and counts its fill. Use
+    --done at an exchange that shows no order for a close: it lowers the share, and the price stays
+    unknown until the exchange reports it.
     """
     if none + done + bool(order) != 1:
         raise CliError("expected exactly one of --none, --done and --order ID", Exit.USAGE)

@@ -96,7 +96,7 @@ class Stage:
         return self.folder / "place"
 
     def serve(self) -> None:
-        """Start the server and wait until it is ready: every account was read or reports a problem."""
+        """Start the server and wait until it is ready: each account was read or has a problem."""
         self.server = self._start("serve", "--port", "0", "--json", cwd=self.place)
         self.url = _head(self.server)["url"]
         self.wait(
