@@ -1,8 +1,8 @@
 """The ten contracts of the paper exchange: steps, minimums and leverage ranges like those of real
 venues.
 
-``quantity_min`` is above the step in some of them, so that residues below the minimum can happen
-here as they do outside.
+In some contracts ``quantity_min`` is above the step, so that residues below the minimum occur here
+as they do at real venues.
 """
 
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from decimal import Decimal
 from rexalgo import Instrument, Money, Price, Quantity, Ratio, Symbol
 
 MAINTENANCE_RATE = Decimal("0.005")
-"""Share of the entry notional below which isolated margin is liquidated; 1 / leverage_max must stay
-above it.
+"""Share of the entry notional below which isolated margin is liquidated. It must stay below
+1 / leverage_max.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """Pair an instrument with the price around which its simulated market moves."""
+    """An instrument with the price around which its simulated market moves."""
 
     instrument: Instrument
     price_base: Price

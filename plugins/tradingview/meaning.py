@@ -67,7 +67,7 @@ _SIDE_EXPECTED: Final = "LONG or SHORT"
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """Hold what an alert asks for. the facts at the end as in ``AlertFacts``."""
+    """The request of an alert. The facts at the end are those of ``AlertFacts``."""
 
     action: Action
     side: PositionSide | None = None
@@ -79,8 +79,9 @@ class Meaning:
 
 
 def read_meaning(fields: Fields, *, turns: bool) -> Meaning:
-    """Decide what an alert asks for. ``turns``: a bare order of the other side turns the position.
-    Raises InvalidValue.
+    """Return what an alert asks for. Raise InvalidValue.
+
+    With ``turns``, a bare order of the other side turns the position.
     """
     if _ends_flat(fields):
         return _flat(fields)
@@ -115,16 +116,16 @@ def read_meaning(fields: Fields, *, turns: bool) -> Meaning:
 
 
 def _ends_flat(fields: Fields) -> bool:
-    """Tell whether the strategy ends flat: that decides, whatever else cannot be read."""
+    """Return whether the strategy ends flat. That decides, whatever else cannot be read."""
     try:
         return read_after(fields) == FLAT
     except InvalidValue:
-        # the order's own word may still say that it closes; if not, the fault is met again and told
+        # the order's own word may still say that it closes; if not, the same fault is raised later
         return False
 
 
 def _flat(fields: Fields) -> Meaning:
-    """Make a close of a strategy that ends flat; what cannot be read beside that stands in no way."""
+    """Return a close for a strategy that ends flat. Unreadable fields beside it do not matter."""
     try:
         word = _word(fields)
     except InvalidValue:
@@ -164,7 +165,7 @@ def _closed(fields: Fields, word: Word) -> Meaning:
 
 
 def _part(after: Stand, before: Stand | None) -> Ratio | None:
-    """Work out which part was closed; None where the sizes do not tell one."""
+    """Return the part that was closed, or None if the sizes do not tell it."""
     if (
         before is None
         or before.side is not after.side
@@ -200,8 +201,8 @@ def _reduced(fields: Fields, word: Word, after: Stand | None, before: Stand | No
 
 
 def _only_reduced(fields: Fields, word: Word, after: Stand | None, before: Stand | None) -> Meaning:
-    """Read an order that only reduces: a sell closes a long. What ``long`` and its siblings mean
-    there, nobody can say: it closes.
+    """Read an order that only reduces: a sell closes a long. A ``long`` or a similar word has no
+    clear meaning there, so it closes.
     """
     held = None if word.side is None or word.verb is not Verb.ORDER else word.side.opposite
     if after is not None and held is not None and after.side is not held:
@@ -252,7 +253,7 @@ def _entered(
 
 
 def _entry(verb: Verb, side: PositionSide, before: Stand | None) -> Action:
-    """Choose the action of an order that ends on its own side."""
+    """Return the action of an order that ends on its own side."""
     if before is None:
         by_verb = {Verb.ENTER: Action.OPEN, Verb.ADD: Action.ADD}
         return by_verb.get(verb, Action.REVERSE)
@@ -262,7 +263,7 @@ def _entry(verb: Verb, side: PositionSide, before: Stand | None) -> Action:
 
 
 def _untold(word: Word, side: PositionSide, before: Stand | None, turns: bool) -> Meaning:
-    """Read an order that does not tell where it ends."""
+    """Read an order that does not tell the position after it."""
     by_verb = {Verb.ENTER: Action.OPEN, Verb.ADD: Action.ADD, Verb.REVERSE: Action.REVERSE}
     if word.verb in by_verb:
         return Meaning(by_verb[word.verb], side)
@@ -282,9 +283,7 @@ def _untold(word: Word, side: PositionSide, before: Stand | None, turns: bool) -
 def _part_closed(
     fields: Fields, word: Word, side: PositionSide, after: Stand, before: Stand | None
 ) -> Meaning:
-    """Read an order that left a part of the other side: it is never taken for an entry of that
-    side.
-    """
+    """Read an order that leaves a part of the other side. It is never an entry of that side."""
     part = _part(after, before) if word.verb is Verb.ORDER else None
     if part is None:
         expected = (
@@ -296,14 +295,14 @@ def _part_closed(
 
 
 def _where_told(fields: Fields) -> str:
-    """Return the name under which the position after the order is told."""
+    """Return the name of the field that tells the position after the order."""
     return next(
         (each.shown for each in fields.present((*AFTER, *SIGNED_SIZES, *SIZES))), "position"
     )
 
 
 def _refuse_strange_quantities(fields: Fields) -> None:
-    """Refuse an entry whose own quantity is no number: followers have sizes of their own, but half
+    """Refuse an entry whose own quantity is not a number. Followers have their own sizes, but half
     a message is not read.
     """
     for each in fields.named(QUANTITIES):
@@ -323,8 +322,8 @@ def _refuse_strange_quantities(fields: Fields) -> None:
 
 
 def _word(fields: Fields) -> Word:
-    """Read the order: its action, with the side that stands beside it. Raises InvalidValue where
-    two of them differ.
+    """Read the order: its action, with the side beside it. Raise InvalidValue if two of them
+    differ.
     """
     word = None
     for each in fields.named((*ACTIONS, *SIDES, *SIGNALS)):
@@ -352,7 +351,7 @@ def _one_word(field: Field, *, is_lenient: bool = False) -> Word | None:
 
 
 def _joined(word: Word, said: Word, field: Field) -> Word:
-    """Join what two fields say: an order (open, close ...) and its side, or one order twice."""
+    """Combine what two fields say: an order (open, close ...) and its side, or one order twice."""
     sides = (Verb.ORDER, Verb.BE)
     if word.verb in sides and said.verb not in sides:
         word, said = said, word
@@ -364,7 +363,7 @@ def _joined(word: Word, said: Word, field: Field) -> Word:
     if word.verb in (Verb.CLOSE, Verb.REDUCE):
         named = (
             said.side if said.verb is Verb.BE else None
-        )  # a close that is a sell: of a long, or the close of what was sold?
+        )  # is a close with a sell the close of a long, or the close of a short?
         if word.side is not None and named not in (None, word.side):
             raise differs
         return Word(word.verb, word.side or named)
@@ -374,7 +373,7 @@ def _joined(word: Word, said: Word, field: Field) -> Word:
 
 
 def _hedged(word: Word, field: Field) -> Word:
-    """Add the side of a hedged account's position, of which a buy and a sell are said."""
+    """Return the order with the position side of a hedged account, for a plain buy or sell."""
     said = squashed(field.text or "")
     if said == "both":
         return word

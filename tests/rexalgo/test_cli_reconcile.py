@@ -41,7 +41,7 @@ OWN = OwnPosition(BTC, PositionSide.LONG, Quantity(Decimal(1)))
         ((GONE,), (), ("--plan",), 1, "to apply: rexalgo reconcile alice --apply"),
         ((GONE, OWN), (), (), 1, "differs: BTCUSDT: it was closed by hand"),
         ((FOREIGN,), (), ("--plan",), 1, "differs: orders x1 carry our mark"),
-        ((), (BTC,), ("--plan",), 1, "not compared: BTCUSDT, where an order of ours is on its way"),
+        ((), (BTC,), ("--plan",), 1, "not compared: BTCUSDT: an order of ours is in flight"),
         ((GONE,), (), ("--apply",), 0, "done:    BTCUSDT: our share goes from 2 to 0"),
     ],
 )

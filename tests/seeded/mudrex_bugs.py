@@ -97,7 +97,7 @@ BUGS: Final = (
     Bug(
         "an unreadable acceptance is taken for a refusal",
         C,
-        'raise OutcomeUnknown("the exchange accepted the order and its answer cannot be read") '
+        'raise OutcomeUnknown("the exchange accepted the order, but its answer cannot be read") '
         "from None",
         'raise Rejected("cannot be read") from None',
     ),

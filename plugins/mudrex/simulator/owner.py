@@ -1,5 +1,5 @@
-"""What the owner of a SIMULATED account does by hand, beside every program: open, add to, close,
-turn a position, move money.
+"""Manual acts of the owner of a SIMULATED account: open, add to, close or turn a position, and move
+money.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from plugins.mudrex.simulator.values import (
 
 
 def act(exchange: Exchange, body: Mapping[str, Any], now: float) -> dict[str, object]:
-    """Do one act, filled at once; raises Refusal. Without a ``quantity`` a close closes the whole."""
+    """Do one act, filled at once. Raise Refusal. A close without ``quantity`` closes everything."""
     name, symbol, what = (
         exchange.name_of(body["account"]),
         contract_of(body["symbol"]).symbol,

@@ -1,5 +1,5 @@
-"""Routes of the SIMULATED exchange: path and verb to what the exchange does, in the order of the
-reference. No HTTP here.
+"""Routes of the SIMULATED exchange: from path and method to a call of the exchange, in the order of
+its reference. No HTTP here.
 """
 
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ CANDLES_MAX: Final = 1_440
 
 
 def route(exchange: Exchange, request: Request, now: float, fate: str) -> tuple[int, Any]:
-    """Answer one request of a key, or of nobody where the path is public; raises Refusal."""
+    """Answer one request of a key, or of nobody if the path is public. Raise Refusal."""
     if request.path in ("/fapi/v1/price/kline", "/fapi/v1/price/mark-kline"):
         return 200, _klines(exchange, request, now)
     account = exchange.account(request.key, now)

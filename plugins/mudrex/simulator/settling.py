@@ -1,8 +1,8 @@
-"""Do what is due in a SIMULATED account: fills, later rejections, stops, targets, liquidations,
+"""Apply what is due in a SIMULATED account: fills, later rejections, stops, targets, liquidations,
 freed margin. Time is passed in.
 
-Stops, targets and liquidations are judged by the price at the moment somebody looks: an account
-that nobody asks for stands still.
+Stops, targets and liquidations are evaluated at the price of the moment when somebody asks for the
+account; until then it does not change.
 """
 
 from collections.abc import Callable
@@ -30,26 +30,24 @@ REST_AFTER_S = 2.0
 
 @dataclass(slots=True)
 class World:
-    """Hold what every account shares."""
+    """The parts that every account shares."""
 
     prices: Prices
     books: Books
 
     @property
     def switches(self) -> Switches:
-        """Return the switches as they stand."""
+        """Return the current switches."""
         return self.books.switches
 
     @property
     def new_id(self) -> Callable[[float], str]:
-        """Return what makes ids."""
+        """Return the source of ids."""
         return self.books.new_id
 
 
 def settle(account: Account, now: float, world: World) -> list[Order] | None:
-    """Do everything that is due; returns the orders that changed, or None where nothing changed at
-    all.
-    """
+    """Apply everything due. Return the orders that changed, or None if nothing changed at all."""
     touched: list[Order] = []
     for order in sorted(
         (each for each in account.orders if _is_due(each, now, world)), key=lambda each: each.due
@@ -58,7 +56,7 @@ def settle(account: Account, now: float, world: World) -> list[Order] | None:
         held = account.positions.get(order.symbol)
         touched += (
             [] if held is None else _trigger(account, held, at, world)
-        )  # what the price hits comes before what is filled then
+        )  # triggers of the price come before fills of the same moment
         _advance(account, order, at, world)
         touched.append(order)
     for held in tuple(account.positions.values()):
@@ -81,7 +79,7 @@ def _is_due(order: Order, now: float, world: World) -> bool:
 
 
 def crosses(order: Order, price: Decimal) -> bool:
-    """Tell whether a limit order executes at this price."""
+    """Return whether a limit order executes at this price."""
     return price <= order.price if order.side == "LONG" else price >= order.price
 
 
@@ -113,7 +111,7 @@ def _advance(account: Account, order: Order, at: float, world: World) -> None:
     if order.reduce_only and order.trigger == "MARKET":
         order.price = (
             order.filled_price
-        )  # as recorded: only an entry's row keeps the price that it was asked for
+        )  # as recorded: only an entry's row keeps the requested price
     _after_fill(order, at, whole=filled == asked)
     _protect(account, order, at, world)
 
@@ -139,7 +137,7 @@ def _after_fill(order: Order, at: float, *, whole: bool) -> None:
 
 def _protect(account: Account, order: Order, at: float, world: World) -> None:
     """Set the stop and target that came with an entry, unless a switch or a fault drops them
-    without a word.
+    silently.
     """
     held = account.positions.get(order.symbol)
     if (
@@ -157,7 +155,7 @@ def _protect(account: Account, order: Order, at: float, world: World) -> None:
 def set_leg(
     account: Account, held: Position, kind: str, price: Decimal, at: float, world: World
 ) -> Order:
-    """Make or move one leg of a position."""
+    """Add or move one leg of a position."""
     leg = account.legs(held.id).get(kind)
     if leg is None:
         leg = Order(
@@ -194,9 +192,7 @@ def _trigger(account: Account, held: Position, now: float, world: World) -> list
 
 
 def liquidate(account: Account, held: Position, now: float, world: World) -> Order:
-    """Liquidate a position at the price that its row shows: an ordinary order of the closing side
-    does it.
-    """
+    """Liquidate a position at the price of its row, by an ordinary order of the closing side."""
     price, market = held.liquidation_price, world.prices.at(held.symbol, now)
     asked = (
         market if market != price else price + contract_of(held.symbol).price_step
@@ -236,7 +232,7 @@ def liquidate(account: Account, held: Position, now: float, world: World) -> Ord
 def _hit(
     account: Account, held: Position, leg: Order, price: Decimal, now: float, world: World
 ) -> list[Order]:
-    """Close a position by its stop or target; what row that leaves is a switch."""
+    """Close a position by its stop or target. A switch says which row that leaves."""
     quantity = held.quantity
     leg.by, leg.status, leg.filled, leg.filled_price, leg.updated = (
         "stop" if leg.side == STOP else "target",
