@@ -61,7 +61,9 @@ def newest_cross(candles: Sequence[Candle], rule: Rule) -> Cross | None:
     for index, candle in enumerate(candles):
         if index:
             missing = (candle.opened_at - candles[index - 1].opened_at) // rule.interval - 1
-            closes = closes + closes[-1:] * missing if missing <= rule.missing_max else []
+            if missing > rule.missing_max:
+                closes.clear()
+            closes += closes[-1:] * missing
         closes.append(candle.close)
         side = _side(closes, rule)
         if side is not None and stood not in (None, side):
