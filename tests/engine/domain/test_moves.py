@@ -13,7 +13,7 @@ from engine.domain.moves import require_move
 from engine.domain.readiness import READINESS_MOVES, Readiness
 from engine.domain.strategy import STRATEGY_MOVES, StrategyState, lets_entries_in
 from engine.domain.subscription import SUBSCRIPTION_MOVES, SubscriptionState
-from web.studio.pages import STATES
+from web.studio.strategy import STATES
 
 PICTURES: dict[str, tuple[Any, Any, dict[str, str]]] = {
     "a leg": (
