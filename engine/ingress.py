@@ -58,7 +58,7 @@ then it waits behind nobody.
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
     """Hold one webhook endpoint with its opened keys; ``keys`` empty means that it is disabled.
 
@@ -220,18 +220,18 @@ class Ingress:
         try:
             proof = source.authenticate(delivery, keys, now)
         except NotAuthentic:
-            return Reception(ReceptionKind.NOT_AUTHENTIC), None
+            return Reception(kind=ReceptionKind.NOT_AUTHENTIC), None
         if known is None or not valid:
-            return Reception(ReceptionKind.NOT_AUTHENTIC), None
+            return Reception(kind=ReceptionKind.NOT_AUTHENTIC), None
         if proof.key_index > 0:
             self._nursery.start_soon(
                 self._note_old_key, valid[proof.key_index].id, now, delivery.peer
             )
         if known.is_deleted:
-            return Reception(ReceptionKind.GONE), proof.signed_at
+            return Reception(kind=ReceptionKind.GONE), proof.signed_at
         wait_s = self._wait_s(f"webhook:{endpoint}", self._webhook_limit)
         if wait_s is not None:
-            return Reception(ReceptionKind.LIMITED, retry_after_s=wait_s), proof.signed_at
+            return Reception(kind=ReceptionKind.LIMITED, retry_after_s=wait_s), proof.signed_at
         said_at = proof.signed_at
         try:
             draft = source.parse(delivery, proof)
@@ -246,12 +246,12 @@ class Ingress:
             )
         except InvalidValue as error:
             kind = ReceptionKind.MALFORMED if error.field == "body" else ReceptionKind.INVALID
-            return Reception(kind, field=error.field, expected=error.expected), said_at
+            return Reception(kind=kind, field=error.field, expected=error.expected), said_at
         pace = known.scope.entries_per_minute
         if pace is not None and draft.action.is_only_entry and not will_turn():
             wait_s = self._wait_s(f"entries:{endpoint}", RateLimit(1, 60.0 / pace, pace))
             if wait_s is not None:
-                return Reception(ReceptionKind.LIMITED, retry_after_s=wait_s), said_at
+                return Reception(kind=ReceptionKind.LIMITED, retry_after_s=wait_s), said_at
         return await self._record_delivery(known, draft, delivery, proof), said_at
 
     def _wait_s(self, pool: str, limit: RateLimit) -> int | None:
@@ -296,10 +296,10 @@ class Ingress:
         try:
             recorded = await self.record(new)
         except DedupeConflict:
-            return Reception(ReceptionKind.CONFLICT)
+            return Reception(kind=ReceptionKind.CONFLICT)
         except LedgerError as error:
             _LOG.error("a signal could not be recorded: %s", error)
-            return Reception(ReceptionKind.UNAVAILABLE, retry_after_s=RETRY_AFTER_S)
+            return Reception(kind=ReceptionKind.UNAVAILABLE, retry_after_s=RETRY_AFTER_S)
         kind = ReceptionKind.ACCEPTED if recorded.is_new else ReceptionKind.DUPLICATE
         return Reception(
             kind=kind,
@@ -377,7 +377,10 @@ class Ingress:
         """Record a stream source's signal; raises InvalidValue where it may not be sent."""
         now = self._clock.now()
         draft = admit(
-            draft, Scope(symbols), partial(is_held, self._ledger.db, strategy, draft.symbol), now
+            draft,
+            Scope(symbols=symbols),
+            partial(is_held, self._ledger.db, strategy, draft.symbol),
+            now,
         )
         content = repr(draft).encode()
         try:

@@ -84,7 +84,7 @@ STOP_WITHIN_S: Final = 8.5
 SWITCHES_EVERY_S: Final = 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Engine:
     """Hold the doors of a running engine: what bots, probes and pages, people at pages, and
     operators ask.

@@ -22,7 +22,7 @@ class ReceptionKind(Enum):
     UNAVAILABLE = "unavailable"  # 503 + Retry-After
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reception:
     """Answer one delivery. ``field`` and ``expected`` are set for MALFORMED and INVALID; nothing of
     the input is repeated.
@@ -43,7 +43,7 @@ class Reception:
     ignored_fields: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReceiptView:
     """Tell a sender what became of a signal, never who the followers are. ``open`` counts copies
     without a final outcome.
@@ -61,7 +61,7 @@ class ReceiptView:
     environments: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OutcomeRow:
     """Show one change of one copy's outcome; ``sequence`` is the ledger's event number (the live
     stream's event id).
@@ -95,7 +95,7 @@ class HealthView:
     problems: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReadinessView:
     """Say whether orders can flow: ledger open, actors started, each account's first reconcile done
     or visibly failed.
@@ -108,7 +108,7 @@ class ReadinessView:
     accounts_failed: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptView:
     """Show one order attempt of a copy.
 
@@ -140,7 +140,7 @@ class WhyEvent:
     sentence: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WhyView:
     """Explain one copy: what became of it with numbers, sentence, the setting that would change it,
     and whose move it is.
@@ -166,7 +166,7 @@ class WhyView:
     now: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UnknownView:
     """Show one order whose fate is not proven: ``state`` is unknown (being looked up) or
     not_confirmed (no trace was found).
@@ -184,7 +184,7 @@ class UnknownView:
     claimed_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SwitchView:
     """Show one switch that is on; ``level`` is entries, reduce or flatten."""
 
@@ -216,7 +216,7 @@ class StillOpenView:
     is_asked: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AlertView:
     """Show one alert."""
 
@@ -241,7 +241,7 @@ class HoldingView:
     strategy: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AccountRowView:
     """Show one account: how many symbols strategies hold, how many orders wait to be planned, how
     many are unproven.
@@ -256,7 +256,7 @@ class AccountRowView:
     holdings: tuple[HoldingView, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StatusView:
     """Show how this place is doing, from the ledger alone. Counts of copies and alerts are of the
     last 24 hours.

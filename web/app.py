@@ -44,14 +44,14 @@ _WORDS = {
     413: ("too_large", "The body is larger than is taken here."),
 }
 OTHER_ROOMS: Final = (
-    Room("/api/webhooks/copy-trading/<path:endpoint>", ("POST",), Who.BOT),
-    Room("/hooks/tv/<path:token>", ("POST",), Who.BOT),
-    Room("/api/receipts/<path:receipt_id>", ("GET",), Who.BOT),
-    Room("/api/health", ("GET",), Who.ANYONE),
-    Room("/api/ready", ("GET",), Who.ANYONE),
-    Room("/static/<name>", ("GET",), Who.ANYONE),
-    Room("/live", ("GET",), Who.HERE),
-    Room("/events", ("GET",), Who.HERE),
+    Room(address="/api/webhooks/copy-trading/<path:endpoint>", methods=("POST",), who=Who.BOT),
+    Room(address="/hooks/tv/<path:token>", methods=("POST",), who=Who.BOT),
+    Room(address="/api/receipts/<path:receipt_id>", methods=("GET",), who=Who.BOT),
+    Room(address="/api/health", methods=("GET",), who=Who.ANYONE),
+    Room(address="/api/ready", methods=("GET",), who=Who.ANYONE),
+    Room(address="/static/<name>", methods=("GET",), who=Who.ANYONE),
+    Room(address="/live", methods=("GET",), who=Who.HERE),
+    Room(address="/events", methods=("GET",), who=Who.HERE),
 )
 """The routes that are no pages with sessions, with who may come in; a test holds that there is no
 other.

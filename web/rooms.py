@@ -70,7 +70,7 @@ class Who(Enum):
 _ROLES: Final = {Who.FOLLOWER: Role.FOLLOWER, Who.MASTER: Role.MASTER, Who.OPERATOR: Role.OPERATOR}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Room:
     """Declare one route: its address as written, its methods, who may come in; and of an act
     whether it is done once, and offered again.

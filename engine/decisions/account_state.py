@@ -25,7 +25,7 @@ class AccountState(Enum):
         return list(AccountState).index(self)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AccountFacts:
     """Hold what is known. ``switches`` concern the whole account; ``problem`` is why it cannot be
     read, ``foreign`` counts orders with our mark that the ledger lacks, ``unproven`` orders without

@@ -46,7 +46,7 @@ class Step:
         return f"{_stand(self.before)} to {_stand(self.after)}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReadyMessage:
     """Hold what a master of one kind of strategy pastes: ``text`` for a script's alert, ``events``
     for an indicator's, event by event.

@@ -29,7 +29,7 @@ class LaneNow:
     waits_for: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExitNow:
     """Hold an exit that has not ended: whose signal it is, how often it failed, and the last time
     why.
@@ -56,7 +56,7 @@ class UnprovenNow:
     is_given_up: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LiveNow:
     """Hold what only the running engine knows about the account. ``problem`` says why it cannot be
     read, ``key_refused``: for its key.
@@ -74,7 +74,7 @@ class LiveNow:
     own: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CopyNow:
     """Hold how things are for one copy. ``share`` and ``side`` are what its strategy holds in the
     symbol, ``entries_open`` what may come.

@@ -23,7 +23,7 @@ ROUNDING: Final = Decimal("0.00001")
 ROWS_TRIED: Final = 8
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FeeRow:
     """Hold one row that is not tied to anything: a fee, or a part of one that was paid back (below
     0). ``at`` is on our clock.
@@ -38,7 +38,7 @@ class FeeRow:
     closed_by: ClosedBy | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChargedFill:
     """Hold a fill whose fee is not known: its value, and between which times it happened."""
 

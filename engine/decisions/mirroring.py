@@ -27,7 +27,7 @@ class Circumstances:
     held: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reach:
     """Hold whom a signal meets.
 

@@ -59,7 +59,7 @@ def _floored(at: datetime, step: timedelta) -> datetime:
 # Numbers
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Numbering:
     """Hold one numbering of a sender, the newest, as far as it is recorded.
 
@@ -151,7 +151,7 @@ class Told:
         return self.seq is not None and self.number is None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Newest:
     """Hold the newest that one sender told in exits (or protection) of a strategy and contract: by
     number, by time with a number, and by time without one; None where there is none.

@@ -142,7 +142,7 @@ class Reading(Enum):
     """It shows what the exit left, or there was none."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EntryContext:
     """Hold everything that decides about one entry of one account.
 
@@ -220,7 +220,7 @@ class Wait:
 _MAY_BE_OURS: Final = Wait("the account was not read since our last exit", reads=True)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Order:
     """Hold an entry between sizing and the last checks."""
 

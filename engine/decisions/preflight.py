@@ -59,7 +59,7 @@ class SymbolNeed:
     contracts_known: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """Hold all that a check looks at.
 

@@ -91,7 +91,7 @@ class Missing(Enum):
     STOP = "stop"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SizingBasis:
     """Hold what sizes are computed from; ``equity`` is the account's, ``master_quantity`` and
     ``stop`` are the signal's, if named.

@@ -44,7 +44,7 @@ class AlertCode(Enum):
     TEST = "test"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AlertWords:
     """Hold the words of one code, as format strings over the subject (an account's, strategy's or
     exchange's name) and the details.

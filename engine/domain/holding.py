@@ -16,7 +16,7 @@ FLATTEN_ORIGIN: Final = "operator:flatten"
 """Where the closes come from that flattening records."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Holding:
     """Say which strategy holds one symbol of one account, and how much of the position is that
     strategy's share.
@@ -44,7 +44,7 @@ class Holding:
     position_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PendingEntry:
     """Count one own entry (claimed, unknown or placed) that the newest account report may not show
     yet.
@@ -90,7 +90,7 @@ closing orders wait too.
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Switch:
     """Hold one switch that is on. ``target`` is the name it concerns, empty for ALL."""
 

@@ -196,7 +196,7 @@ SUBSCRIPTION_MOVES: Final[Mapping[SubscriptionState, frozenset[SubscriptionState
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Subscription:
     """Tie one account to one strategy under a policy."""
 

@@ -94,7 +94,7 @@ class DataKey:
     key: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FieldPlace:
     """Say exactly where a sealed field lives; ``owner`` is the person whose data key seals it."""
 

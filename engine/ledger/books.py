@@ -32,7 +32,7 @@ OWNER: Final = ""
 """The strategy under which the books keep what the owner opened himself."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """Say how a position changed. ``price``, ``fee`` and ``cause`` are None while nobody told them.
 

@@ -15,7 +15,7 @@ from engine.ledger.codec import from_us
 from engine.ledger.query import fetch_all, fetch_one
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WaitingLeg:
     """Hold one leg in state NEW; ``attempts`` counts the attempts it already had, ``retry_at`` is
     the earliest time to plan it.

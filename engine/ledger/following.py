@@ -61,7 +61,7 @@ def strategies_copied(db: apsw.Connection, person: PersonId) -> list[str]:
     return [row[0] for row in rows]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AgreementRow:
     """Hold one agreement as its follower sees it."""
 
@@ -124,7 +124,7 @@ def agreements_of(db: apsw.Connection, person: PersonId) -> list[AgreementRow]:
     ]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CopyRow:
     """Hold one copy with its newest outcome; ``code`` is None while it waits to be planned."""
 
@@ -213,7 +213,7 @@ def _copy(row: Row) -> CopyRow:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OrderRow:
     """Hold one order that was claimed for an account."""
 
@@ -334,7 +334,7 @@ def last_entries(db: apsw.Connection, strategy: StrategyId, limit: int) -> list[
 # What a person agrees to
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StrategyTerms:
     """Hold what a strategy asks a follower to agree to."""
 

@@ -38,7 +38,7 @@ _ENTERS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Unplaced:
     """Hold what places a new signal. ``told_at`` is the sender's time, not after receipt; None
     where none was told.

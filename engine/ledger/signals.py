@@ -40,7 +40,7 @@ _MOVES: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NewSignal:
     """Hold what the caller knows before recording; the ids are fresh random ones, used only if the
     signal is new.
@@ -65,7 +65,7 @@ class NewSignal:
     circumstances: Circumstances | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
     """Say what became of a delivery. ``is_new`` False: the same content was recorded before, and
     these are its ids.

@@ -68,7 +68,7 @@ class Difference:
     here: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProvisionResult:
     """Tell what one run did. ``created`` and ``updated`` count by kind; ``followers`` is how many
     the file declares.
@@ -235,9 +235,9 @@ class _Run:
         if row.kind != KIND_COPY_TRADING:
             return ProvisionedStrategy(row.name, None, None)
         endpoint = EndpointRow(
-            EndpointId(f"ep_{secrets.token_hex(16)}"),
-            row.id,
-            row.source,
+            id=EndpointId(f"ep_{secrets.token_hex(16)}"),
+            strategy=row.id,
+            source=row.source,
             enabled=True,
             is_deleted=False,
         )
@@ -377,7 +377,10 @@ class _Run:
         row = people.subscription_of(self.db, account.id, strategy.id)
         if row is None:
             new = Subscription(
-                f"sub_{secrets.token_hex(16)}", account.id, strategy.id, wanted.policy
+                id=f"sub_{secrets.token_hex(16)}",
+                account=account.id,
+                strategy=strategy.id,
+                policy=wanted.policy,
             )
             people.insert_subscription(self.db, new, self.now)
             self.remembered.update(

@@ -187,10 +187,10 @@ class AgreeingService:
             context = EntryContext(
                 signal=_as_open(signal),
                 subscription=Subscription(
-                    "preview",
-                    row.id,
-                    strategy.id,
-                    CopyPolicy(
+                    id="preview",
+                    account=row.id,
+                    strategy=strategy.id,
+                    policy=CopyPolicy(
                         mode=Mode.LIVE,
                         sizing=policy.sizing,
                         leverage=policy.leverage,

@@ -51,7 +51,7 @@ PAGE: Final = 50
 _BEING_ASKED: Final = "its close is asked for now"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AccountCard:
     """Show one account: how it stands, its money as last read (None: not read yet), and what it
     copies.
@@ -78,7 +78,7 @@ class AccountCard:
     open_shares: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PositionRow:
     """Show one symbol of an account: ``position`` as the exchange shows it, ``holding`` is a
     strategy's share, ``own`` is the owner's.

@@ -34,7 +34,7 @@ TRADES_DRAWN: Final = 500
 _DANGEROUS: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
     """Show what reconciled trades came to in one environment. ``drawdown`` is the deepest fall of
     ``curve``, the running result.
@@ -72,7 +72,7 @@ class Figures:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Period:
     """Show the result of a day, week or month by its first day."""
 
@@ -296,7 +296,7 @@ def periods(figures: Figures, size: str) -> Sequence[Period]:
     summed: dict[str, Period] = {}
     for day in sorted({*trades, *funding}):
         label = _label(day, size)
-        known = summed.get(label, Period(label, 0, Decimal(0), Decimal(0)))
+        known = summed.get(label, Period(label=label, trades=0, result=Decimal(0), fees=Decimal(0)))
         each = trades.get(day, DayRow(day=day, trades=0, won=0, result=Decimal(0), fees=Decimal(0)))
         paid = known.funding + funding.get(day, Decimal(0))
         summed[label] = Period(
@@ -322,7 +322,10 @@ def without_gaps(summed: Sequence[Period], size: str) -> Sequence[Period]:
         if not labels or labels[-1] != label:
             labels.append(label)
         day += timedelta(days=1)
-    return [known.get(each, Period(each, 0, Decimal(0), Decimal(0))) for each in reversed(labels)]
+    return [
+        known.get(each, Period(label=each, trades=0, result=Decimal(0), fees=Decimal(0)))
+        for each in reversed(labels)
+    ]
 
 
 def _first_day(label: str) -> date:

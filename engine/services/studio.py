@@ -306,7 +306,11 @@ class StudioService:
         endpoint = self._webhook(row)
         source = self._context.plugins().webhook_sources[endpoint.source]
         known = EndpointRow(
-            endpoint.id, row.id, endpoint.source, endpoint.enabled, is_deleted=False
+            id=endpoint.id,
+            strategy=row.id,
+            source=endpoint.source,
+            enabled=endpoint.enabled,
+            is_deleted=False,
         )
         secret = await rotate_secret(
             self._context,

@@ -35,7 +35,7 @@ FILE_NAME: Final = "rexalgo.toml"
 DEFAULTS: Final = "config/default.toml"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WebConfig:
     """Hold where the web listens and how the world reaches it. ``public_url`` is "" or has no
     trailing slash.
@@ -69,7 +69,7 @@ class PluginsConfig:
     rate_limiter: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EngineConfig:
     """Hold the engine's times (seconds) and counts."""
 
@@ -108,7 +108,7 @@ class Secrets:
     encryption_key: Secret | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """Hold everything that was configured. ``origins`` says where each value is from, by dotted
     key; ``key_place`` where root keys lie.

@@ -41,7 +41,7 @@ BALANCE_MAX = Decimal(10**12)
 _FLUSHES = ("thread", "inline")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PaperSettings:
     """Hold every setting; README.md of this plugin says what each is for."""
 

@@ -61,7 +61,7 @@ class Line:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """Say what is run: one plugin with its settings, all cases or one, to the end or to the first
     failure, and who is told meanwhile.

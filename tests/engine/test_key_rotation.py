@@ -91,13 +91,13 @@ class Service:
         )
         credentials = {"secret": Secret(login)}
         row = AccountRow(
-            identifier,
-            name,
-            new.id,
-            "paper",
-            "paper",
-            seal_credentials(vault, new.key, identifier, 1, credentials),
-            1,
+            id=identifier,
+            name=name,
+            person=new.id,
+            exchange="paper",
+            environment="paper",
+            sealed=seal_credentials(vault, new.key, identifier, 1, credentials),
+            row_version=1,
         )
         insert_account(self.db, row, NOW)
         remember_login(self.db, self.print_of(login), identifier)

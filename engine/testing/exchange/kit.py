@@ -46,7 +46,7 @@ SHORT: Final = PositionSide.SHORT
 SECRET_CHARACTERS_MIN: Final = 6
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExchangeUnderTest:
     """Hold what the kit needs: the adapter, an account's credentials, wrong ones, and the settings
     that the plugin was given.

@@ -57,15 +57,15 @@ def came(
     draft = SignalDraft(key, action, Symbol("BTCUSDT"), side, repeats_s=60, **said)
     name = f"{later_s}-{key}-{origin}"
     new = NewSignal(
-        SignalId(f"sig-{name}"),
-        ReceiptId(f"rcp-{name}"),
-        lambda: CopyId("c"),
-        StrategyId("s"),
-        origin,
-        draft,
-        b"h",
-        at,
-        at,
+        id=SignalId(f"sig-{name}"),
+        receipt=ReceiptId(f"rcp-{name}"),
+        new_copy_id=lambda: CopyId("c"),
+        strategy=StrategyId("s"),
+        origin=origin,
+        draft=draft,
+        body_hash=b"h",
+        decided_at=at,
+        received_at=at,
     )
     return record_signal(db, new)
 
