@@ -12,7 +12,6 @@ from typing import Final
 import trio
 
 from engine.domain.account import AccountReport
-from engine.domain.errors import RexAlgoError
 from engine.keys.keyring import Keyring
 from engine.keys.vault import Vault
 from engine.ledger import Ledger
@@ -38,10 +37,6 @@ Receive = Callable[[str, Delivery], Awaitable[Reception]]
 
 OWN_PAGE: Final = "this page"
 """The peer of a test that a master sends from the studio: its answer stands before their eyes."""
-
-
-class NothingThere(RexAlgoError):
-    """Say that what was asked for is not here; the message names what is."""
 
 
 @dataclass(slots=True)

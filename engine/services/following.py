@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
-from engine.context import EngineContext, NothingThere
+from engine.context import EngineContext
 from engine.decisions.account_state import AccountFacts, StateTold, account_state
 from engine.decisions.explaining import BY_THE_OWNER
 from engine.decisions.risk import equity
@@ -16,6 +16,7 @@ from engine.decisions.routing import concerning
 from engine.domain.account import AccountReport, Position
 from engine.domain.alert import ABOUT_STRATEGIES, Alert
 from engine.domain.amounts import EXACT
+from engine.domain.errors import NothingThere
 from engine.domain.holding import Holding, Switch, SwitchLevel, SwitchScope
 from engine.domain.identifiers import AccountId, Symbol, own_name
 from engine.domain.preflight import Preflight

@@ -14,9 +14,10 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
-from engine.context import EngineContext, NothingThere
+from engine.context import EngineContext
 from engine.decisions.results import drawdown
 from engine.decisions.risk import equity
+from engine.domain.errors import NothingThere
 from engine.domain.identifiers import StrategyId, own_name
 from engine.ledger import results
 from engine.ledger.books_view import BooksSummary, books_summary

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from engine.domain.errors import InvalidValue, RexAlgoError
+from engine.domain.errors import InvalidValue, UnusableFile
 from engine.domain.subscription import RiskLimits, parse_limits
 from engine.ports.secret import Secret
 from engine.settings import rules
@@ -149,7 +149,7 @@ class ConfigError:
         return f"{place}: expected {self.expected}{tail}"
 
 
-class ConfigErrors(RexAlgoError):
+class ConfigErrors(UnusableFile):
     """Say everything that is wrong with the configuration at once: correct each and start again."""
 
     def __init__(self, errors: list[ConfigError]) -> None:

@@ -9,7 +9,13 @@ from pathlib import Path
 
 import click
 
-from engine.domain.errors import InvalidValue, RexAlgoError
+from engine.domain.errors import (
+    InUse,
+    InvalidValue,
+    NothingThere,
+    RexAlgoError,
+    UnusableFile,
+)
 from engine.plugin.host import PluginError
 from engine.settings.config import FILE_NAME, Config, ConfigErrors, load_config
 
@@ -39,10 +45,6 @@ class CliError(click.ClickException):
         return int(self.code)
 
 
-_CODES = {"ProvisionErrors": Exit.USAGE, "NothingThere": Exit.NOTHING, "FolderLocked": Exit.REFUSED}
-"""By name, so that `rexalgo init` and --help do not import the engine's actors."""
-
-
 def as_click_error(error: Exception) -> CliError | None:
     """Turn an expected error into its sentence and exit code; None for anything else, which keeps
     its traceback.
@@ -52,10 +54,14 @@ def as_click_error(error: Exception) -> CliError | None:
             return CliError(
                 f"{len(error.errors)} problem(s) in the configuration\n{error}", Exit.USAGE
             )
-        case PluginError() | InvalidValue():
+        case PluginError() | InvalidValue() | UnusableFile():
             return CliError(str(error), Exit.USAGE)
+        case NothingThere():
+            return CliError(str(error), Exit.NOTHING)
+        case InUse():
+            return CliError(str(error), Exit.REFUSED)
         case RexAlgoError():
-            return CliError(str(error), _CODES.get(type(error).__name__, Exit.NO))
+            return CliError(str(error), Exit.NO)
         case _:
             return None
 

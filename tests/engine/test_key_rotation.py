@@ -14,8 +14,8 @@ import trio
 from engine.actors.clock import SystemClock
 from engine.commands.keys import KEYS
 from engine.commands.people import PEOPLE
-from engine.context import EngineContext, NothingThere
-from engine.domain.errors import InvalidValue, RexAlgoError
+from engine.context import EngineContext
+from engine.domain.errors import InvalidValue, NothingThere, RexAlgoError
 from engine.domain.identifiers import AccountId
 from engine.keys.keyring import Keyring
 from engine.keys.sealed_secrets import (

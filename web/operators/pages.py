@@ -9,8 +9,7 @@ from urllib.parse import quote
 
 from quart import Response
 
-from engine.context import NothingThere
-from engine.domain.errors import InvalidValue
+from engine.domain.errors import InvalidValue, NothingThere
 from engine.domain.typed import typed_whole
 from engine.services.user import FormErrors
 from web.again import Again

@@ -7,7 +7,7 @@ from typing import Final
 
 from quart import Response
 
-from engine.context import NothingThere
+from engine.domain.errors import NothingThere
 from engine.domain.person import Role
 from engine.domain.signal import Action
 from engine.domain.strategy import StrategyState
