@@ -6,9 +6,7 @@ recording runs in the engine's own nursery, so a sender that hangs up loses noth
 to authenticate is one and the same answer.
 """
 
-import hashlib
 import logging
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,7 +26,7 @@ from engine.decisions.rate import HalfRateLimiter
 from engine.decisions.signatures import SIGNATURE_HEADER, SIGNATURES_HEADER
 from engine.domain.errors import InvalidValue
 from engine.domain.holding import SwitchScope
-from engine.domain.identifiers import EndpointId, ReceiptId, SignalId, StrategyId, Symbol, copy_id
+from engine.domain.identifiers import EndpointId, SignalId, StrategyId, Symbol
 from engine.domain.signal import SignalDraft
 from engine.identity.references import capability_hash
 from engine.keys.sealed_secrets import EndpointKey
@@ -37,7 +35,14 @@ from engine.ledger.deliveries import NewDelivery, note_delivery
 from engine.ledger.open_shares import is_held
 from engine.ledger.people import secret_used
 from engine.ledger.refused import holds_short, note_refused
-from engine.ledger.signals import DedupeConflict, NewSignal, Recorded, record_signal, turns
+from engine.ledger.signals import (
+    DedupeConflict,
+    NewSignal,
+    Recorded,
+    new_signal,
+    record_signal,
+    turns,
+)
 from engine.ledger.stillness import EVERYBODY
 from engine.ports.clock import Clock
 from engine.ports.rate_limiter import Priority, RateLimit, RateLimiter, Refused
@@ -285,13 +290,14 @@ class Ingress:
     async def _record_delivery(
         self, known: Endpoint, draft: SignalDraft, delivery: Delivery, proof: Authenticated
     ) -> Reception:
-        new = self._new_signal(
+        new = new_signal(
             known.strategy,
             origin=f"endpoint:{known.id}",
             draft=draft,
             content=delivery.body,
             told=draft.sent_at or proof.signed_at,
             received=delivery.received_at,
+            circumstances=self._circumstances(known.strategy),
         )
         try:
             recorded = await self.record(new)
@@ -320,29 +326,6 @@ class Ingress:
         held = bool(self._shared.why_held(EVERYBODY))
         return Circumstances(
             off, age_limit_s(self._shared.pace.entry_age_s, self._shared.limits), held
-        )
-
-    def _new_signal(
-        self,
-        strategy: StrategyId,
-        origin: str,
-        draft: SignalDraft,
-        content: bytes,
-        told: datetime | None,
-        received: datetime,
-    ) -> NewSignal:
-        return NewSignal(
-            id=SignalId(f"sig_{secrets.token_hex(16)}"),
-            receipt=ReceiptId(f"rcp_{secrets.token_hex(16)}"),
-            new_copy_id=lambda: copy_id(received, secrets.token_bytes(9)),
-            strategy=strategy,
-            origin=origin,
-            draft=draft,
-            body_hash=hashlib.sha256(content).digest(),
-            decided_at=received if told is None else min(told, received),
-            received_at=received,
-            is_told=told is not None,
-            circumstances=self._circumstances(strategy),
         )
 
     async def record(self, new: NewSignal) -> Recorded:
@@ -382,18 +365,17 @@ class Ingress:
             partial(is_held, self._ledger.db, strategy, draft.symbol),
             now,
         )
-        content = repr(draft).encode()
+        new = new_signal(
+            strategy,
+            origin=f"stream:{source}:{strategy}",
+            draft=draft,
+            content=None,
+            told=draft.sent_at,
+            received=now,
+            circumstances=self._circumstances(strategy),
+        )
         try:
-            recorded = await self.record(
-                self._new_signal(
-                    strategy,
-                    origin=f"stream:{source}:{strategy}",
-                    draft=draft,
-                    content=content,
-                    told=draft.sent_at,
-                    received=now,
-                )
-            )
+            recorded = await self.record(new)
         except DedupeConflict as error:
             raise InvalidValue("dedupe_key", "a new id for another content") from error
         return recorded.id
