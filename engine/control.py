@@ -27,8 +27,8 @@ import trio
 from engine.actors.clock import SystemClock
 from engine.commands import Commands
 from engine.commands.keys import KEYS
-from engine.context import EngineContext, NothingThere
-from engine.domain.errors import InvalidValue, RexAlgoError
+from engine.context import EngineContext
+from engine.domain.errors import InUse, InvalidValue, NothingThere, RexAlgoError
 from engine.keys.keyring import Keyring
 from engine.ledger import LedgerError
 from engine.ledger.stillness import EVERYBODY, stand_still
@@ -55,7 +55,7 @@ WITHOUT_LOCK: Final = frozenset(
 RunCommand = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
 
 
-class FolderLocked(RexAlgoError):
+class FolderLocked(InUse):
     """Raised when another process works on this folder; names it."""
 
 

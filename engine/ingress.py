@@ -6,9 +6,7 @@ recording runs in the engine's own nursery, so a sender that hangs up loses noth
 to authenticate is one and the same answer.
 """
 
-import hashlib
 import logging
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,7 +26,7 @@ from engine.decisions.rate import HalfRateLimiter
 from engine.decisions.signatures import SIGNATURE_HEADER, SIGNATURES_HEADER
 from engine.domain.errors import InvalidValue
 from engine.domain.holding import SwitchScope
-from engine.domain.identifiers import EndpointId, ReceiptId, SignalId, StrategyId, Symbol, copy_id
+from engine.domain.identifiers import EndpointId, SignalId, StrategyId, Symbol
 from engine.domain.signal import SignalDraft
 from engine.identity.references import capability_hash
 from engine.keys.sealed_secrets import EndpointKey
@@ -37,7 +35,14 @@ from engine.ledger.deliveries import NewDelivery, note_delivery
 from engine.ledger.open_shares import is_held
 from engine.ledger.people import secret_used
 from engine.ledger.refused import holds_short, note_refused
-from engine.ledger.signals import DedupeConflict, NewSignal, Recorded, record_signal, turns
+from engine.ledger.signals import (
+    DedupeConflict,
+    NewSignal,
+    Recorded,
+    new_signal,
+    record_signal,
+    turns,
+)
 from engine.ledger.stillness import EVERYBODY
 from engine.ports.clock import Clock
 from engine.ports.rate_limiter import Priority, RateLimit, RateLimiter, Refused
@@ -58,7 +63,7 @@ goes out first.
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
     """One webhook endpoint with its opened keys; an empty ``keys`` means that it is disabled.
 
@@ -222,18 +227,18 @@ class Ingress:
         try:
             proof = source.authenticate(delivery, keys, now)
         except NotAuthentic:
-            return Reception(ReceptionKind.NOT_AUTHENTIC), None
+            return Reception(kind=ReceptionKind.NOT_AUTHENTIC), None
         if known is None or not valid:
-            return Reception(ReceptionKind.NOT_AUTHENTIC), None
+            return Reception(kind=ReceptionKind.NOT_AUTHENTIC), None
         if proof.key_index > 0:
             self._nursery.start_soon(
                 self._note_old_key, valid[proof.key_index].id, now, delivery.peer
             )
         if known.is_deleted:
-            return Reception(ReceptionKind.GONE), proof.signed_at
+            return Reception(kind=ReceptionKind.GONE), proof.signed_at
         wait_s = self._wait_s(f"webhook:{endpoint}", self._webhook_limit)
         if wait_s is not None:
-            return Reception(ReceptionKind.LIMITED, retry_after_s=wait_s), proof.signed_at
+            return Reception(kind=ReceptionKind.LIMITED, retry_after_s=wait_s), proof.signed_at
         said_at = proof.signed_at
         try:
             draft = source.parse(delivery, proof)
@@ -248,12 +253,12 @@ class Ingress:
             )
         except InvalidValue as error:
             kind = ReceptionKind.MALFORMED if error.field == "body" else ReceptionKind.INVALID
-            return Reception(kind, field=error.field, expected=error.expected), said_at
+            return Reception(kind=kind, field=error.field, expected=error.expected), said_at
         pace = known.scope.entries_per_minute
         if pace is not None and draft.action.is_only_entry and not will_turn():
             wait_s = self._wait_s(f"entries:{endpoint}", RateLimit(1, 60.0 / pace, pace))
             if wait_s is not None:
-                return Reception(ReceptionKind.LIMITED, retry_after_s=wait_s), said_at
+                return Reception(kind=ReceptionKind.LIMITED, retry_after_s=wait_s), said_at
         return await self._record_delivery(known, draft, delivery, proof), said_at
 
     def _wait_s(self, pool: str, limit: RateLimit) -> int | None:
@@ -285,21 +290,22 @@ class Ingress:
     async def _record_delivery(
         self, known: Endpoint, draft: SignalDraft, delivery: Delivery, proof: Authenticated
     ) -> Reception:
-        new = self._new_signal(
+        new = new_signal(
             known.strategy,
             origin=f"endpoint:{known.id}",
             draft=draft,
             content=delivery.body,
             told=draft.sent_at or proof.signed_at,
             received=delivery.received_at,
+            circumstances=self._circumstances(known.strategy),
         )
         try:
             recorded = await self.record(new)
         except DedupeConflict:
-            return Reception(ReceptionKind.CONFLICT)
+            return Reception(kind=ReceptionKind.CONFLICT)
         except LedgerError as error:
             _LOG.error("a signal could not be recorded: %s", error)
-            return Reception(ReceptionKind.UNAVAILABLE, retry_after_s=RETRY_AFTER_S)
+            return Reception(kind=ReceptionKind.UNAVAILABLE, retry_after_s=RETRY_AFTER_S)
         kind = ReceptionKind.ACCEPTED if recorded.is_new else ReceptionKind.DUPLICATE
         return Reception(
             kind=kind,
@@ -320,29 +326,6 @@ class Ingress:
         held = bool(self._shared.why_held(EVERYBODY))
         return Circumstances(
             off, age_limit_s(self._shared.pace.entry_age_s, self._shared.limits), held
-        )
-
-    def _new_signal(
-        self,
-        strategy: StrategyId,
-        origin: str,
-        draft: SignalDraft,
-        content: bytes,
-        told: datetime | None,
-        received: datetime,
-    ) -> NewSignal:
-        return NewSignal(
-            id=SignalId(f"sig_{secrets.token_hex(16)}"),
-            receipt=ReceiptId(f"rcp_{secrets.token_hex(16)}"),
-            new_copy_id=lambda: copy_id(received, secrets.token_bytes(9)),
-            strategy=strategy,
-            origin=origin,
-            draft=draft,
-            body_hash=hashlib.sha256(content).digest(),
-            decided_at=received if told is None else min(told, received),
-            received_at=received,
-            is_told=told is not None,
-            circumstances=self._circumstances(strategy),
         )
 
     async def record(self, new: NewSignal) -> Recorded:
@@ -377,20 +360,22 @@ class Ingress:
         """Record a stream source's signal; raises InvalidValue if it may not be sent."""
         now = self._clock.now()
         draft = admit(
-            draft, Scope(symbols), partial(is_held, self._ledger.db, strategy, draft.symbol), now
+            draft,
+            Scope(symbols=symbols),
+            partial(is_held, self._ledger.db, strategy, draft.symbol),
+            now,
         )
-        content = repr(draft).encode()
+        new = new_signal(
+            strategy,
+            origin=f"stream:{source}:{strategy}",
+            draft=draft,
+            content=None,
+            told=draft.sent_at,
+            received=now,
+            circumstances=self._circumstances(strategy),
+        )
         try:
-            recorded = await self.record(
-                self._new_signal(
-                    strategy,
-                    origin=f"stream:{source}:{strategy}",
-                    draft=draft,
-                    content=content,
-                    told=draft.sent_at,
-                    received=now,
-                )
-            )
+            recorded = await self.record(new)
         except DedupeConflict as error:
             raise InvalidValue("dedupe_key", "a new id for another content") from error
         return recorded.id

@@ -84,7 +84,7 @@ STOP_WITHIN_S: Final = 8.5
 SWITCHES_EVERY_S: Final = 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Engine:
     """The interfaces of a running engine: for bots, for probes and pages, for people at pages, and
     for operators.

@@ -34,7 +34,7 @@ _BAR_WIDEST: Final = 8.0
 Points = Sequence[tuple[datetime, Decimal]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Spot:
     """Hold a point that is drawn: how far along in percent, how far down in pixels, and what is
     told of it.
@@ -71,7 +71,7 @@ def result_chart(
     return _timeline(
         points,
         [float(value) for _, value in points],
-        _Kind(title, unit, zero=True, jumps_since=jumps, signed=True),
+        _Kind(title=title, unit=unit, zero=True, jumps_since=jumps, signed=True),
         zone,
     )
 
@@ -83,7 +83,10 @@ def worth_chart(points: Points, title: str, unit: str, zone: str) -> Markup:
     The line is broken where nothing was read for longer than ``GAP``.
     """
     return _timeline(
-        points, [float(value) for _, value in points], _Kind(title, unit, gaps=True), zone
+        points,
+        [float(value) for _, value in points],
+        _Kind(title=title, unit=unit, gaps=True),
+        zone,
     )
 
 
@@ -94,12 +97,12 @@ def falls_chart(points: Points, title: str, zone: str) -> Markup:
     return _timeline(
         points,
         falls([float(value) for _, value in points]),
-        _Kind(title, "%", zero=True, falls=True, gaps=True),
+        _Kind(title=title, unit="%", zero=True, falls=True, gaps=True),
         zone,
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Kind:
     """Hold what a chart over time is of. ``jumps_since``: between points after it the value stood
     still; None where it never did.
@@ -248,7 +251,9 @@ def bar_chart(bars: Sequence[tuple[str, str, Decimal]], title: str, unit: str) -
         )
         if (len(bars) - 1 - index) % each_th == 0:
             drawn += _under(middle, short, is_minor=(len(bars) - 1 - index) // each_th % 2 == 1)
-        spots.append(_Spot(middle, end, _told(value, unit, scale, signed=True), name))
+        spots.append(
+            _Spot(x=middle, y=end, value=_told(value, unit, scale, signed=True), label=name)
+        )
     ups, downs = sum(1 for each in values if each > 0), sum(1 for each in values if each < 0)
     counted = (
         f"{bars[0][0]} to {bars[-1][0]}: {ups} with a gain, {downs} with a loss"

@@ -29,7 +29,7 @@ class Who(Enum):
     HERE = "somebody on this machine"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Room:
     """One route: its method, its address as written, who may use it, and its handler.
 
@@ -53,11 +53,11 @@ class Room:
 
 def get(address: str, who: Who, handler: Handler) -> Room:
     """Declare a page that only shows."""
-    return Room("GET", address, who, handler)
+    return Room(method="GET", address=address, who=who, handler=handler)
 
 
 def post(
     address: str, who: Who, handler: Handler, *, once: bool = False, again: Again | None = None
 ) -> Room:
     """Declare a form that a page of this site sends."""
-    return Room("POST", address, who, handler, once, again)
+    return Room(method="POST", address=address, who=who, handler=handler, once=once, again=again)

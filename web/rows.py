@@ -45,7 +45,7 @@ _MOVES: Final = {"nobody": "", "you": "Follower", "master": "Master", "operator"
 _ENVIRONMENTS: Final = {"paper": "PAPER", "simulated": "SIMULATED", "live": "LIVE"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """Hold one row as text. ``copy`` is one follower's copy of one signal; its newest row tells its
     outcome.

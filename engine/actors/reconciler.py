@@ -86,9 +86,9 @@ class Reconciler:
         if held is None or held.share != correction.share_from:
             return
         closed = Change(
-            False,
-            EXACT.subtract(correction.share_from, correction.share_to),
-            at,
+            is_entry=False,
+            quantity=EXACT.subtract(correction.share_from, correction.share_to),
+            at=at,
             since=self._books.seen_at(held.symbol),
             position_id=held.position_id,
             ends_position=correction.share_to == 0,

@@ -225,8 +225,8 @@ class Resolver:
 
     def _sent(self, attempt: Attempt, session: ExchangeSession) -> Sent:
         return Sent(
-            attempt.intent,
-            attempt.claimed_at,
+            intent=attempt.intent,
+            at=attempt.claimed_at,
             bound_ids=BoundElsewhere(
                 self._account.shared.ledger.db, attempt.account, attempt.exchange_order_id
             ),

@@ -28,7 +28,7 @@ from engine.ports.clock import Clock
 CALM_WITHIN_S: Final = 3.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
     """The engine's own durations, in seconds, and its cap on unsent claims."""
 

@@ -30,7 +30,7 @@ _LOG = logging.getLogger("rexalgo.streams")
 LOOK_AGAIN_S: Final = 30.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StrategyStream:
     """The StreamContext of one strategy."""
 

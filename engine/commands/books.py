@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from engine.commands.parameters import Run, jsonable, no_such, text
-from engine.context import EngineContext, NothingThere
+from engine.context import EngineContext
 from engine.decisions.books_check import (
     LOOK_BACK,
     Examined,
@@ -23,6 +23,7 @@ from engine.decisions.books_check import (
 )
 from engine.decisions.wallet import Line, at_cost, change_told, unexplained
 from engine.domain.amounts import EXACT, plain
+from engine.domain.errors import NothingThere
 from engine.ledger.books_view import closed_parts, count_unfolded, quantities, unsettled_rows
 from engine.ledger.people import AccountRow, accounts
 from engine.ledger.wallet import fills_since, is_busy, open_costs, read_wallet, sums, wallet_rows

@@ -8,10 +8,10 @@ from typing import Any, Final
 from engine.commands.auditing import recorder
 from engine.commands.operating import NOTE_CHARACTERS_MAX
 from engine.commands.parameters import Run, no_such, text
-from engine.context import EngineContext, NothingThere
+from engine.context import EngineContext
 from engine.decisions.risk import equity
 from engine.domain.amounts import ZERO, Money, plain
-from engine.domain.errors import InvalidValue
+from engine.domain.errors import InvalidValue, NothingThere
 from engine.ledger import Database
 from engine.ledger.equity import begin_peak_anew
 from engine.ledger.outcomes import write_event

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from engine.commands.parameters import Run, jsonable, text
-from engine.context import EngineContext, NothingThere
-from engine.domain.errors import InvalidValue, RexAlgoError
+from engine.context import EngineContext
+from engine.domain.errors import InvalidValue, NothingThere, RexAlgoError
 from engine.keys.keyring import Keyring
 from engine.keys.rewrapping import begin, keep_audit_keys, left_under_others, move_batch
 from engine.keys.vault import new_root_key

@@ -15,12 +15,12 @@ from engine.commands.auditing import recorder
 from engine.commands.needs import how_it_is
 from engine.commands.parameters import Run, asked_from, installed_version, jsonable, no_such, text
 from engine.commands.restoring import note_shown, told_plan
-from engine.context import EngineContext, NothingThere
+from engine.context import EngineContext
 from engine.decisions.reconciliation import Correction, words_of
 from engine.decisions.routing import concerns
 from engine.domain.alert import Alert, AlertCode
 from engine.domain.amounts import ZERO, plain
-from engine.domain.errors import InvalidValue, RexAlgoError
+from engine.domain.errors import InvalidValue, NothingThere, RexAlgoError
 from engine.domain.holding import Switch, SwitchLevel, SwitchScope
 from engine.domain.identifiers import AccountId
 from engine.ledger import Database

@@ -6,8 +6,8 @@ from functools import cache, partial
 from typing import Any, Final
 
 from engine.commands.parameters import Run, asked_from, jsonable, no_such, text
-from engine.context import EngineContext, NothingThere
-from engine.domain.errors import InvalidValue
+from engine.context import EngineContext
+from engine.domain.errors import InvalidValue, NothingThere
 from engine.domain.identifiers import parse_name
 from engine.domain.person import Person, Role, parse_role
 from engine.keys.sealed_secrets import audit_key_of, new_person

@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from engine.commands.auditing import recorder
 from engine.commands.parameters import Run, text
-from engine.context import EngineContext, NothingThere
+from engine.context import EngineContext
 from engine.decisions.reconciliation import Changed, OwnPosition, Plan, Told, digest, words_of
-from engine.domain.errors import RexAlgoError
+from engine.domain.errors import NothingThere, RexAlgoError
 from engine.ledger import Database
 from engine.ledger.stillness import EVERYBODY, Still, end_stillness, read_still
 from engine.live import LiveAccount, LiveAccounts

@@ -19,7 +19,7 @@ from engine.domain.signal import Action, SignalDraft
 ENTRIES_PER_MINUTE_MAX: Final = 600
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
     """What an endpoint may send: ``symbols`` are the strategy's; the other fields narrow one
     address, and do not if empty or None.

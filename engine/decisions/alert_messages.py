@@ -45,7 +45,7 @@ class Step:
         return f"{_stand(self.before)} to {_stand(self.after)}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReadyMessage:
     """What a master of one kind of strategy pastes: ``text`` for a script's alert, ``events`` for
     an indicator's, one for each event.

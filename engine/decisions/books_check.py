@@ -44,7 +44,7 @@ class Verdict(Enum):
     DIFFERS = "differs"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
     """One thing that is wrong."""
 
@@ -61,7 +61,7 @@ def verdict_of(problems: Iterable[Problem]) -> Verdict:
     return max((each.verdict for each in problems), key=order.index, default=Verdict.AGREES)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Quantities:
     """One contract's quantity on each side; ``owner`` is what the books hold of the owner's own,
     ``exchange`` is None if it was not read.
@@ -76,7 +76,7 @@ class Quantities:
     exchange: Decimal | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClosedParts:
     """What the books have closed of one of the exchange's positions; ``gross`` is None if a price
     is not known.
@@ -92,7 +92,7 @@ class ClosedParts:
     whole: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TradeCheck:
     """One closed position on both sides: ``agrees`` is None if the exchange's row cannot be
     compared with our trades.
@@ -117,10 +117,10 @@ def check_quantities(rows: Iterable[Quantities]) -> list[Problem]:
             do = "this is a fault of the engine: keep the ledger, and tell the developers"
             problems.append(
                 Problem(
-                    f"quantity of {about}",
-                    f"{plain(each.share)} (the share)",
-                    f"{plain(each.books)} in the books",
-                    do,
+                    what=f"quantity of {about}",
+                    expected=f"{plain(each.share)} (the share)",
+                    found=f"{plain(each.books)} in the books",
+                    do=do,
                 )
             )
         if each.exchange is not None and each.exchange != EXACT.add(each.share, each.owner):
@@ -131,7 +131,10 @@ def check_quantities(rows: Iterable[Quantities]) -> list[Problem]:
             do = "wait for the next reading, then ask again; rexalgo reconcile NAME shows the step"
             problems.append(
                 Problem(
-                    f"position {about}", expected, f"{plain(each.exchange)} at the exchange", do
+                    what=f"position {about}",
+                    expected=expected,
+                    found=f"{plain(each.exchange)} at the exchange",
+                    do=do,
                 )
             )
     return problems
@@ -203,10 +206,10 @@ def trade_problems(checks: Iterable[TradeCheck]) -> list[Problem]:
             )
             problems.append(
                 Problem(
-                    f"trade {named} ({each.symbol})",
-                    theirs,
-                    ours,
-                    "compare the trade with the exchange's own page",
+                    what=f"trade {named} ({each.symbol})",
+                    expected=theirs,
+                    found=ours,
+                    do="compare the trade with the exchange's own page",
                 )
             )
     return problems
@@ -223,10 +226,10 @@ def wallet_problem(difference: Decimal | None, explained: Decimal, fills: int) -
     changed = EXACT.add(explained, difference)
     return [
         Problem(
-            "wallet",
-            f"a change of {plain(explained)} USDT, as the books explain it",
-            f"{plain(changed)} USDT at the exchange",
-            do,
+            what="wallet",
+            expected=f"a change of {plain(explained)} USDT, as the books explain it",
+            found=f"{plain(changed)} USDT at the exchange",
+            do=do,
         )
     ]
 

@@ -33,7 +33,7 @@ than its answer.
 ROWS_TRIED: Final = 8
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UnsettledFill:
     """A fill with something missing. ``order_id`` and ``attempt`` are None if we did not send it,
     or nobody named its order.
@@ -64,7 +64,7 @@ class UnsettledFill:
         return self.since - SLACK <= moment <= self.seen_at + SLACK
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
     """What was reported about a fill; None means not reported. ``at`` is when it happened."""
 
@@ -298,7 +298,7 @@ def explain_by_entry(
             and position.quantity == booked[0].quantity == each.quantity
         )
         if each.is_entry and each.price is None and whole and position is not None:
-            told.append(Told(each.id, position.entry_price))
+            told.append(Told(fill=each.id, price=position.entry_price))
     return told
 
 
@@ -318,7 +318,7 @@ class OwnBook:
     quantity: Decimal
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OwnChange:
     """A change of the owner's own part of a position; ``entry_price`` is the whole position's
     average, None if it is gone.

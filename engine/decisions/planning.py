@@ -142,7 +142,7 @@ class Reading(Enum):
     """The reading shows what the exit left, or there was no exit."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EntryContext:
     """Everything that decides one entry of one account.
 
@@ -219,7 +219,7 @@ class Wait:
 _MAY_BE_OURS: Final = Wait("the account was not read since our last exit", reads=True)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Order:
     """An entry between sizing and the last checks."""
 

@@ -58,7 +58,7 @@ class SymbolNeed:
     contracts_known: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """Everything that a check looks at.
 

@@ -39,7 +39,7 @@ SLACK_S: Final = 5.0
 UNKNOWN_OFFSET_S: Final = 60.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sent:
     """What is known about one order whose fate is open.
 

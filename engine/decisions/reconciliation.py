@@ -37,7 +37,7 @@ _NONE: Final = Quantity(ZERO)
 _BY_LOST: Final = "an order of this engine that this ledger lacks"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ShareShrunk:
     """A strategy's share is now ``share_to``. ``detached``: closed by hand, so no entry until the
     master is flat.

@@ -21,7 +21,7 @@ FINEST: Final = Decimal("0.000000000001")
 _WORST: Final = (BookState.SETTLED, BookState.OPEN, BookState.UNEXPLAINED, BookState.OLD)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Open:
     """The open position: what it cost, and the entry fees that no trade has carried yet; None if
     one of them is not known.
@@ -42,7 +42,7 @@ class Open:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Trade:
     """One closed part of a position; ``gross`` is before fees, ``result`` is net of ``fees``; None
     is not known.

@@ -66,7 +66,7 @@ class TermsWarning:
     sentence: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TermsFacts:
     """Everything that terms are compared with.
 

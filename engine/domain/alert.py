@@ -44,7 +44,7 @@ class AlertCode(Enum):
     TEST = "test"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AlertWords:
     """The words of one code, as format strings over the subject (the name of an account, strategy
     or exchange) and the details.

@@ -197,7 +197,7 @@ SUBSCRIPTION_MOVES: Final[Mapping[SubscriptionState, frozenset[SubscriptionState
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Subscription:
     """One account's subscription to one strategy under a policy."""
 

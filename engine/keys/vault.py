@@ -92,7 +92,7 @@ class DataKey:
     key: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FieldPlace:
     """Exactly where a sealed field is stored; ``owner`` is the person whose data key seals it."""
 

@@ -20,7 +20,7 @@ from engine.ledger.outcomes import write_event
 from engine.ledger.query import Row, fetch_all, fetch_one
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """One attempt as the ledger has it; ``held_before`` as in its claim."""
 

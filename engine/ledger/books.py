@@ -32,7 +32,7 @@ OWNER: Final = ""
 """The strategy under which the books keep what the owner opened."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """A change of a position. ``price``, ``fee`` and ``cause`` are None until they are reported.
 

@@ -115,7 +115,7 @@ def closed_parts(db: apsw.Connection, account: AccountId, since: datetime) -> li
     return found
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BooksSummary:
     """An account's books as the ledger has them: each line of its wallet since ``since``, visible
     rows, what is not settled.

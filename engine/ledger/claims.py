@@ -20,7 +20,7 @@ from engine.ledger.copies import is_exiting_before
 from engine.ledger.holdings import goal_key, keep_carried, read_holding
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
     """A requested claim. ``witness`` are the exchange order ids seen in the account's last snapshot
     of the symbol.

@@ -15,7 +15,7 @@ from engine.ledger.codec import from_us
 from engine.ledger.query import fetch_all, fetch_one
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WaitingLeg:
     """One leg in state NEW; ``attempts`` counts its attempts so far, ``retry_at`` is the earliest
     time to plan it.

@@ -21,7 +21,7 @@ COUNTED: Final = 1_000
 _STRANGER: Final = "not_authentic"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NewDelivery:
     """One delivery to record. ``offset_ms``: how far the signed time was ahead of ours, None if
     nothing proved it.
@@ -124,7 +124,7 @@ def deliveries(
     return [DeliveryRow(row[0], from_us(row[1]), *row[2:]) for row in rows]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ingress:
     """Counts of deliveries since a time, of the newest ``COUNTED`` at most. ``p50_ms``: from the
     last byte to the answer.

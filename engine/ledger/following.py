@@ -63,7 +63,7 @@ def strategies_copied(db: apsw.Connection, person: PersonId) -> list[str]:
     return [row[0] for row in rows]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AgreementRow:
     """One subscription as its follower sees it."""
 
@@ -126,7 +126,7 @@ def agreements_of(db: apsw.Connection, person: PersonId) -> list[AgreementRow]:
     ]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CopyRow:
     """One copy with its newest outcome; ``code`` is None while it waits to be planned."""
 
@@ -215,7 +215,7 @@ def _copy(row: Row) -> CopyRow:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OrderRow:
     """One order that was claimed for an account."""
 
@@ -336,7 +336,7 @@ def last_entries(db: apsw.Connection, strategy: StrategyId, limit: int) -> list[
 # What a person agrees to
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StrategyTerms:
     """The terms that a strategy asks a follower to agree to."""
 

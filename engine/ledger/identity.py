@@ -14,7 +14,7 @@ from engine.ledger.query import Row, fetch_all, fetch_one
 from engine.ledger.root_keys import refuse_disabled
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FactorRow:
     """How a person proves who they are: Argon2id hash, sealed TOTP secret (None: no such factor),
     last code's time step.
@@ -250,7 +250,7 @@ def account_of_login(db: apsw.Connection, prints: list[str]) -> AccountId | None
 # Asking to become a master
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MasterRequest:
     """A follower's request to publish; ``granted`` is None until somebody decided."""
 

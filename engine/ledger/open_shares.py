@@ -22,7 +22,7 @@ from engine.views import StillOpenView
 _ON_THE_WAY: Final = LIVE_LEGS - {LegState.UNKNOWN}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HeldShare:
     """One share of a strategy in an account's symbol. ``is_exiting``: an exit of it has not ended."""
 

@@ -37,7 +37,7 @@ _ENTERS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Unplaced:
     """A new signal without a place yet. ``told_at`` is the sender's time, not after receipt; None
     if none was sent.

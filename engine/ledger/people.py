@@ -42,7 +42,7 @@ class PersonKey:
     wrapped: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StrategyRow:
     """One strategy. ``source`` is the webhook source of kind copy_trading, the stream source of
     kind algo.
@@ -58,7 +58,7 @@ class StrategyRow:
     params: Mapping[str, object]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointRow:
     """One webhook address of a strategy; ``token_hash`` is set if the address itself is the
     capability, with its ``settings``.
@@ -73,7 +73,7 @@ class EndpointRow:
     token_hash: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointSecretRow:
     """One sealed webhook secret; ``owner`` is the master's person; ``valid_until`` None: until
     replaced.
@@ -87,7 +87,7 @@ class EndpointSecretRow:
     valid_until: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AccountRow:
     """One follower's exchange account; ``sealed`` are its credentials, ``ended_at`` is when it was
     disconnected.

@@ -70,7 +70,7 @@ def thin_equity_points(db: apsw.Connection, account: AccountId, now: datetime) -
 # Reading
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DayRow:
     """One UTC day: reconciled trades closed, how many won, their result net of fees, the fees;
     ``unreconciled`` counts the others.
@@ -131,7 +131,7 @@ def equity_points(
     return [(from_us(row[0]), Decimal(row[1])) for row in rows]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TradeRow:
     """One closed trade; None is not known. ``cause`` is how it ended, ``state`` how much of it is
     known.
@@ -220,7 +220,7 @@ def trade_results(
     return [TradePoint(from_us(row[0]), Decimal(row[1]), from_us(row[2])) for row in reversed(rows)]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StrategyRow:
     """One strategy for the directory. ``followers`` counts active subscriptions; figures are sums
     over all days.

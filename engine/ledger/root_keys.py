@@ -38,7 +38,7 @@ class RootKeyRow:
     removed: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RewrapRow:
     """How far the rewrap to ``kid`` has come: ``cursor`` is the last row of ``part`` that it moved
     past.

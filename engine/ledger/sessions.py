@@ -139,7 +139,7 @@ def forget_old_tickets(db: apsw.Connection, before: datetime) -> None:
     db.execute("DELETE FROM ticket WHERE expires_us < ?", (to_us(before),))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TicketRow:
     """One sign-in link: a one-time sign-in of a known person, or an invitation to join."""
 

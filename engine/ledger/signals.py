@@ -7,6 +7,8 @@ an entry that is older than an exit ends at once, so that an exit may overtake a
 re-delivery of an open cannot undo a close. A numbering that begins again raises an alert.
 """
 
+import hashlib
+import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -20,7 +22,15 @@ from engine.decisions.routing import ENTRY, legs
 from engine.domain.alert import AlertCode
 from engine.domain.errors import RexAlgoError
 from engine.domain.holding import FLATTEN_ORIGIN
-from engine.domain.identifiers import AccountId, CopyId, ReceiptId, SignalId, StrategyId, Symbol
+from engine.domain.identifiers import (
+    AccountId,
+    CopyId,
+    ReceiptId,
+    SignalId,
+    StrategyId,
+    Symbol,
+    copy_id,
+)
 from engine.domain.outcome import Outcome, OutcomeCode
 from engine.domain.signal import FIRST_ORDER_KEY, Action, OrderKey, Signal, SignalDraft, after
 from engine.ledger.alerts import raise_alert
@@ -40,7 +50,7 @@ _MOVES: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NewSignal:
     """What the caller knows before recording; the ids are fresh random ones, used only if the
     signal is new.
@@ -48,7 +58,8 @@ class NewSignal:
     ``only``: the accounts that get a copy, None for every subscribed one (a master's signal always
     reaches all). ``is_told``: the sender stated its time, which is ``decided_at`` unless that would
     be after receipt; False: it stated none, and ``decided_at`` is the receipt. ``circumstances``:
-    what its sender is to be told of, None if nobody waits for an answer.
+    what its sender is to be told of, None if nobody waits for an answer. ``is_draft``: its sender
+    hands over a draft and no bytes, so the draft identifies a repetition.
     """
 
     id: SignalId
@@ -63,9 +74,42 @@ class NewSignal:
     only: frozenset[AccountId] | None = None
     is_told: bool = True
     circumstances: Circumstances | None = None
+    is_draft: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+def new_signal(
+    strategy: StrategyId,
+    *,
+    origin: str,
+    draft: SignalDraft,
+    content: bytes | None,
+    told: datetime | None,
+    received: datetime,
+    only: frozenset[AccountId] | None = None,
+    circumstances: Circumstances | None = None,
+) -> NewSignal:
+    """Make a signal with fresh ids. ``content`` is what came, as it came; None where the draft is
+    all that came. ``told`` is the sender's time, None where it told none.
+    """
+    said = write_draft(draft).encode() if content is None else content
+    return NewSignal(
+        id=SignalId(f"sig_{secrets.token_hex(16)}"),
+        receipt=ReceiptId(f"rcp_{secrets.token_hex(16)}"),
+        new_copy_id=lambda: copy_id(received, secrets.token_bytes(9)),
+        strategy=strategy,
+        origin=origin,
+        draft=draft,
+        body_hash=hashlib.sha256(said).digest(),
+        decided_at=received if told is None else min(told, received),
+        received_at=received,
+        only=only,
+        is_told=told is not None,
+        circumstances=circumstances,
+        is_draft=content is None,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
     """The result of recording a delivery. ``is_new`` False: the same content was recorded before,
     and these are its ids.
@@ -90,7 +134,7 @@ def record_signal(db: apsw.Connection, new: NewSignal) -> Recorded:
     """
     known = _find(db, new)
     if known is not None and _is_certain(db, new, known):
-        if known[2] != new.body_hash:
+        if known[2] != new.body_hash and not _says_the_same(new, known[6]):
             raise DedupeConflict(
                 "this idempotency id was used before with another content; send a new id"
             )
@@ -192,7 +236,7 @@ def _why_not_mirrored(
 
 def _find(db: apsw.Connection, new: NewSignal) -> Row | None:
     """Find the signal that a delivery repeats: (id, receipt, body hash, copies, why not mirrored,
-    order key); None for a new one.
+    order key, draft); None for a new one.
     """
     first, last = new.draft.dedupe_key, new.draft.dedupe_key
     if new.draft.repeats_s is not None:
@@ -206,10 +250,17 @@ def _find(db: apsw.Connection, new: NewSignal) -> Row | None:
     return fetch_one(
         db,
         "SELECT id, receipt_id, body_hash, (SELECT count(*) FROM copy WHERE signal_number = "
-        "number), not_mirrored, order_key FROM signal"
+        "number), not_mirrored, order_key, draft FROM signal"
         " WHERE origin = ? AND dedupe_key BETWEEN ? AND ? ORDER BY dedupe_key DESC LIMIT 1",
         (new.origin, first, last),
     )
+
+
+def _says_the_same(new: NewSignal, draft: str) -> bool:
+    """Tell whether a draft says what is recorded though it was hashed in another form: earlier
+    versions hashed drafts as Python shows them.
+    """
+    return new.is_draft and write_draft(read_draft(draft)) == write_draft(new.draft)
 
 
 def _is_certain(db: apsw.Connection, new: NewSignal, known: Row) -> bool:

@@ -19,7 +19,7 @@ from engine.ledger.codec import dump, from_us, read_draft, to_us
 from engine.ledger.query import Row, fetch_all, fetch_one
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StudioStrategy:
     """One strategy as its master sees it."""
 
@@ -121,7 +121,7 @@ def set_strategy_state(db: apsw.Connection, identifier: StrategyId, state: Strat
 # Endpoints
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StudioEndpoint:
     """One endpoint of a strategy; ``settings`` are those of its kind (TradingView)."""
 
@@ -172,7 +172,7 @@ def delete_endpoint(db: apsw.Connection, endpoint: EndpointId, at: datetime) -> 
 # Signals
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StudioSignal:
     """One signal with counts of its copies by family of outcome, and latencies in milliseconds.
 

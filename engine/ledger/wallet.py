@@ -22,7 +22,7 @@ from engine.ledger.query import Row, fetch_all, fetch_one
 RESOLVED_WITHIN: Final = timedelta(days=1)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Wallet:
     """An account's wallet: ``baseline`` at cost when its books began, ``quiet_at`` when both sides
     were last compared.
@@ -161,7 +161,7 @@ def last_agreed(db: apsw.Connection, account: AccountId, symbol: str) -> datetim
 # Rows that people see
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WalletRow:
     """A change of the wallet that no order explains: ``kind`` is ``unexplained``, or ``owner`` for
     a position that was the owner's alone.

@@ -51,7 +51,7 @@ class InstalledPlugin:
     module: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedPlugin:
     """What one loaded plugin provides, such as ``exchange paper``, and its settings (with its
     defaults merged in).
@@ -68,7 +68,7 @@ class LoadedPlugin:
     code: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plugins:
     """Everything that the enabled plugins registered, by registered name."""
 

@@ -67,7 +67,7 @@ class Difference:
     here: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProvisionResult:
     """What one run did. ``created`` and ``updated`` count by kind; ``followers`` is how many the
     file declares.
@@ -234,9 +234,9 @@ class _Run:
         if row.kind != KIND_COPY_TRADING:
             return ProvisionedStrategy(row.name, None, None)
         endpoint = EndpointRow(
-            EndpointId(f"ep_{secrets.token_hex(16)}"),
-            row.id,
-            row.source,
+            id=EndpointId(f"ep_{secrets.token_hex(16)}"),
+            strategy=row.id,
+            source=row.source,
             enabled=True,
             is_deleted=False,
         )
@@ -374,7 +374,10 @@ class _Run:
         row = people.subscription_of(self.db, account.id, strategy.id)
         if row is None:
             new = Subscription(
-                f"sub_{secrets.token_hex(16)}", account.id, strategy.id, wanted.policy
+                id=f"sub_{secrets.token_hex(16)}",
+                account=account.id,
+                strategy=strategy.id,
+                policy=wanted.policy,
             )
             people.insert_subscription(self.db, new, self.now)
             self.remembered.update(

@@ -64,7 +64,7 @@ class Known:
     followers: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StrategyDeclaration:
     """A declared strategy; ``path`` is its place in the file."""
 
@@ -78,7 +78,7 @@ class StrategyDeclaration:
     params: Mapping[str, object]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FollowerDeclaration:
     """A declared follower with an exchange account."""
 

@@ -9,8 +9,9 @@ account, it is disconnected only if its owner confirms that they keep it.
 import secrets
 from collections.abc import Mapping, Sequence
 
-from engine.context import EngineContext, NothingThere
+from engine.context import EngineContext
 from engine.domain.account import Environment
+from engine.domain.errors import NothingThere
 from engine.domain.identifiers import former_name
 from engine.keys.sealed_secrets import login_prints, seal_credentials
 from engine.ledger import Database

@@ -30,7 +30,7 @@ from engine.services.user import FormErrors
 CHARACTERS_MAX: Final = 512
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExchangeChoice:
     """One exchange to connect: ``lasts_days`` is the age at which it stops accepting a key, None if
     it names none.

@@ -9,13 +9,14 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from engine.context import EngineContext, NothingThere
+from engine.context import EngineContext
 from engine.decisions.planning import AccountView, EntryContext, EntryPlan, plan_entry
 from engine.decisions.risk import equity
 from engine.decisions.sizing import TAKER_FEE_BPS, leverage_of, smallest_quantity
 from engine.decisions.terms import TermsFacts, TermsWarning, warn_of_terms
 from engine.domain.account import AccountReport, Balance, EquityMarks
 from engine.domain.amounts import Ratio, initial_margin, parse_ratio, plain
+from engine.domain.errors import NothingThere
 from engine.domain.identifiers import CopyId, StrategyId
 from engine.domain.outcome import Outcome
 from engine.domain.signal import NO_ORDER_KEY, Action, Signal, SignalDraft
@@ -187,10 +188,10 @@ class AgreeingService:
             context = EntryContext(
                 signal=_as_open(signal),
                 subscription=Subscription(
-                    "preview",
-                    row.id,
-                    strategy.id,
-                    CopyPolicy(
+                    id="preview",
+                    account=row.id,
+                    strategy=strategy.id,
+                    policy=CopyPolicy(
                         mode=Mode.LIVE,
                         sizing=policy.sizing,
                         leverage=policy.leverage,

@@ -32,9 +32,9 @@ def make_endpoint(
 ) -> tuple[EndpointId, Secret]:
     """Add a webhook address with a secret to a strategy, within the caller's transaction."""
     endpoint = EndpointRow(
-        EndpointId(f"ep_{secrets.token_hex(16)}"),
-        strategy,
-        source.name,
+        id=EndpointId(f"ep_{secrets.token_hex(16)}"),
+        strategy=strategy,
+        source=source.name,
         enabled=True,
         is_deleted=False,
     )
@@ -106,9 +106,9 @@ async def make_capability(
     now, key, token = context.clock.now(), await context.audit_key(), new_secret_id()
     vault = await context.open_vault()
     row = EndpointRow(
-        EndpointId(f"ep_{secrets.token_hex(16)}"),
-        strategy,
-        source.name,
+        id=EndpointId(f"ep_{secrets.token_hex(16)}"),
+        strategy=strategy,
+        source=source.name,
         enabled=True,
         is_deleted=False,
         settings=settings,

@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
-from engine.context import EngineContext, NothingThere
+from engine.context import EngineContext
 from engine.decisions.account_state import AccountFacts, StateTold, account_state
 from engine.decisions.explaining import BY_THE_OWNER
 from engine.decisions.risk import equity
@@ -16,6 +16,7 @@ from engine.decisions.routing import concerning
 from engine.domain.account import AccountReport, Position
 from engine.domain.alert import ABOUT_STRATEGIES, Alert
 from engine.domain.amounts import EXACT
+from engine.domain.errors import NothingThere
 from engine.domain.holding import Holding, Switch, SwitchLevel, SwitchScope
 from engine.domain.identifiers import AccountId, Symbol, own_name
 from engine.domain.preflight import Preflight
@@ -51,7 +52,7 @@ PAGE: Final = 50
 _BEING_ASKED: Final = "its close is asked for now"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AccountCard:
     """One account: its state, its money as last read (None: not read yet), and what it copies.
 
@@ -77,7 +78,7 @@ class AccountCard:
     open_shares: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PositionRow:
     """One symbol of an account: ``position`` as the exchange shows it, ``holding`` is a strategy's
     share, ``own`` is the owner's.

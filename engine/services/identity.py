@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
-from engine.context import EngineContext, NothingThere
+from engine.context import EngineContext
 from engine.domain.account import Environment
-from engine.domain.errors import InvalidValue, RexAlgoError
+from engine.domain.errors import InvalidValue, NothingThere, RexAlgoError
 from engine.domain.identifiers import PersonId, StrategyId, parse_name
 from engine.domain.network import network_of
 from engine.domain.person import Person, Role, parse_zone

@@ -14,9 +14,10 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
-from engine.context import EngineContext, NothingThere
+from engine.context import EngineContext
 from engine.decisions.results import drawdown
 from engine.decisions.risk import equity
+from engine.domain.errors import NothingThere
 from engine.domain.identifiers import StrategyId, own_name
 from engine.ledger import results
 from engine.ledger.books_view import BooksSummary, books_summary
@@ -34,7 +35,7 @@ TRADES_DRAWN: Final = 500
 _DANGEROUS: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
     """The results of reconciled trades in one environment. ``drawdown`` is the deepest fall of
     ``curve``, the running result.
@@ -72,7 +73,7 @@ class Figures:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Period:
     """The result of a day, week or month, labelled by its first day."""
 
@@ -294,7 +295,7 @@ def periods(figures: Figures, size: str) -> Sequence[Period]:
     summed: dict[str, Period] = {}
     for day in sorted({*trades, *funding}):
         label = _label(day, size)
-        known = summed.get(label, Period(label, 0, Decimal(0), Decimal(0)))
+        known = summed.get(label, Period(label=label, trades=0, result=Decimal(0), fees=Decimal(0)))
         each = trades.get(day, DayRow(day=day, trades=0, won=0, result=Decimal(0), fees=Decimal(0)))
         paid = known.funding + funding.get(day, Decimal(0))
         summed[label] = Period(
@@ -320,7 +321,10 @@ def without_gaps(summed: Sequence[Period], size: str) -> Sequence[Period]:
         if not labels or labels[-1] != label:
             labels.append(label)
         day += timedelta(days=1)
-    return [known.get(each, Period(each, 0, Decimal(0), Decimal(0))) for each in reversed(labels)]
+    return [
+        known.get(each, Period(label=each, trades=0, result=Decimal(0), fees=Decimal(0)))
+        for each in reversed(labels)
+    ]
 
 
 def _first_day(label: str) -> date:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from engine.context import OWN_PAGE, EngineContext, NothingThere
+from engine.context import OWN_PAGE, EngineContext
 from engine.decisions.alert_messages import (
     READY_MESSAGES,
     STRATEGY_MESSAGE,
@@ -32,7 +32,7 @@ from engine.decisions.signatures import WINDOW_A_S, sign_a
 from engine.decisions.terms import TermsWarning, warn_of_strategy
 from engine.domain.alert import Alert, AlertCode
 from engine.domain.amounts import Ratio, parse_ratio, plain
-from engine.domain.errors import InvalidValue
+from engine.domain.errors import InvalidValue, NothingThere
 from engine.domain.holding import Switch, SwitchLevel, SwitchScope
 from engine.domain.identifiers import StrategyId, Symbol, parse_name
 from engine.domain.person import Role
@@ -306,7 +306,11 @@ class StudioService:
         endpoint = self._webhook(row)
         source = self._context.plugins().webhook_sources[endpoint.source]
         known = EndpointRow(
-            endpoint.id, row.id, endpoint.source, endpoint.enabled, is_deleted=False
+            id=endpoint.id,
+            strategy=row.id,
+            source=endpoint.source,
+            enabled=endpoint.enabled,
+            is_deleted=False,
         )
         secret = await rotate_secret(
             self._context,

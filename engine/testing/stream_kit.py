@@ -208,5 +208,5 @@ async def check_stream_source(under_test: StreamUnderTest) -> KitReport:
                 Verdict.FAIL,
                 f"expected the case to end, found {type(error).__name__}: {error}"[:300],
             )
-        results.append(CaseResult(number, promise, verdict, detail))
+        results.append(CaseResult(number=number, promise=promise, verdict=verdict, detail=detail))
     return KitReport("stream source", under_test.source.name, tuple(results))

@@ -45,7 +45,7 @@ class AccountOpened:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OrderPlaced:
     """The event that accepts an order. ``fill`` is None while it rests; ``client_order_id`` is None
     for the venue's own orders.

@@ -492,7 +492,9 @@ def _follower(index: int) -> dict[str, object]:
 def _write_place(folder: Path, seed: int) -> None:
     """Write an ordinary configuration, so that other commands work on the demo with --config."""
     enabled = '["paper", "signed_webhook", "tradingview", "crossover", "gcra", "log"]'
-    (folder / "rexalgo.toml").write_text(
-        f"[plugins]\nenabled = {enabled}\n\n[plugin.paper]\nseed = {seed}\n", encoding="utf-8"
+    create_file(
+        folder / "rexalgo.toml",
+        f"[plugins]\nenabled = {enabled}\n\n[plugin.paper]\nseed = {seed}\n",
+        0o644,
     )
     create_file(folder / ".env", new_env_text(), 0o600)

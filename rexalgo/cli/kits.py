@@ -59,7 +59,7 @@ class Line:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """A request to run the kits of one plugin, with callbacks for the start of a kit and each
     result.

@@ -27,7 +27,9 @@ OLD, NEW = new_root_key(), new_root_key()
 OLD_KID, NEW_KID = OLD[:8], NEW[:8]
 VAULT = Vault(parse_root_keys(Secret(OLD)))
 ROTATED = Vault(parse_root_keys(Secret(f"{NEW},{OLD}")))
-PLACE = FieldPlace("accounts", "api_secret", "acc-1", "ann", 3)
+PLACE = FieldPlace(
+    table="accounts", column="api_secret", primary_key="acc-1", owner="ann", row_version=3
+)
 ANN: DataKey = VAULT.unwrap(VAULT.new_data_key("ann"))
 
 

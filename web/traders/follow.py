@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from quart import Response
 
-from engine.context import NothingThere
+from engine.domain.errors import NothingThere
 from engine.domain.subscription import CopyPolicy, Mode, SubscriptionState
 from engine.services.terms_form import LIMITS, first_terms, read_terms, terms_fields
 from engine.services.user import FormErrors

@@ -46,7 +46,7 @@ SHORT: Final = PositionSide.SHORT
 SECRET_CHARACTERS_MIN: Final = 6
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExchangeUnderTest:
     """What the kit needs: the adapter, an account's credentials, wrong ones, and the plugin's
     settings.

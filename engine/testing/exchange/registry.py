@@ -14,7 +14,7 @@ Check = Callable[[ExchangeKit], Awaitable[None]]
 NEEDED_TO_TRADE: Final = ("E03", "E04", "E05", "E06")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     """One case: what is promised, what to do if it fails, and whether it places orders."""
 

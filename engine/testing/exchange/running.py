@@ -15,7 +15,10 @@ async def run_case(kit: ExchangeKit, case: Case) -> CaseResult:
     """Run one case and restore the account; whatever the adapter raises is a result."""
     if case.trades and kit.under_test.read_only:
         return CaseResult(
-            case.number, case.promise, Verdict.SKIPPED, "it places orders, and this run only reads"
+            number=case.number,
+            promise=case.promise,
+            verdict=Verdict.SKIPPED,
+            detail="it places orders, and this run only reads",
         )
     if case.trades and (missing := sorted(kit.failed & {*NEEDED_TO_TRADE})):
         kit.failed.add(case.number)

@@ -9,7 +9,7 @@ from uuid import UUID, uuid5
 _NAMES = UUID("6f0a1f62-8a0c-4f6e-9a6d-1d3b6d0b6a11")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Contract:
     """One contract's rules. ``quantity_step`` is also its smallest quantity."""
 

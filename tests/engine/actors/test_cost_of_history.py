@@ -119,7 +119,15 @@ async def _looks(house: World, breakers: Breakers) -> None:
     sequence = newest_sequence(db)
     await house.ledger.write(
         lambda db: set_switch(
-            db, Switch(SwitchScope.ALL, "", "drill", "t", now(), SwitchLevel.FLATTEN)
+            db,
+            Switch(
+                scope=SwitchScope.ALL,
+                target="",
+                note="drill",
+                set_by="t",
+                set_at=now(),
+                level=SwitchLevel.FLATTEN,
+            ),
         )
     )
     house.shared.switches = switches(db)
