@@ -98,7 +98,7 @@ class Bots:
         return reception_answer(await _receive(self._ingress.receive, endpoint, delivery))
 
     async def receive_alert(self, token: str) -> Response:
-        """Take a delivery whose address is its capability."""
+        """Take a delivery whose address carries a secret token instead of a signature."""
         delivery = await self._delivery()
         if not _TOKEN.fullmatch(token):
             return reception_answer(_NOT_AUTHENTIC)

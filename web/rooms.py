@@ -25,7 +25,7 @@ class Who(Enum):
     FOLLOWER = "follower"
     MASTER = "master"
     OPERATOR = "operator"
-    BOT = "a bot with a signature or a capability"
+    BOT = "a bot with a signature or a token"
     HERE = "somebody on this machine"
 
 

@@ -1,1 +1,1 @@
-"""The rooms at the door: coming in, and how a person proves who they are."""
+"""Pages for signing in, joining, and a person's own security."""

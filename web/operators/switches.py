@@ -108,7 +108,7 @@ async def _open_under_flattens(
 
 
 def _again(fields: Mapping[str, str]) -> str:
-    """Write how stopping is offered again."""
+    """Return the sentence that offers stopping again; empty where the form is incomplete."""
     level, scope = fields["level"], fields["scope"]
     if level not in LEVELS or not scope:
         return ""

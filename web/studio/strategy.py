@@ -141,7 +141,7 @@ def _strategy(
 
 
 def _state_again(fields: Mapping[str, str]) -> str:
-    """Write how a state is offered again: only one that lowers risk."""
+    """Return the sentence that offers a state again; empty unless it lowers risk."""
     state = fields["state"]
     return f"Set this strategy to {STATES[state][0]}" if state in _LOWERS_RISK else ""
 

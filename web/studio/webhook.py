@@ -78,7 +78,7 @@ async def change_endpoint(visit: Visit, identifier: str, endpoint: str, act: str
 
 
 def _endpoint_again(fields: Mapping[str, str]) -> str:
-    """Write how an act is offered again: only what lowers risk."""
+    """Return the sentence that offers an act again; empty unless it lowers risk."""
     sentences = {"disable": "Disable this address", "delete": "Delete this address"}
     return sentences.get(fields["act"], "")
 

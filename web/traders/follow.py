@@ -175,7 +175,7 @@ async def _terms(visit: Visit, identifier: str, errors: dict[str, str] | None = 
 
 
 def _again(fields: Mapping[str, str]) -> str:
-    """Write how an act is offered again: only what lowers risk."""
+    """Return the sentence that offers an act again; empty unless it lowers risk."""
     account = fields["account"]
     if fields["act"] == "pause":
         return f"Pause this strategy on {account}"

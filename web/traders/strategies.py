@@ -29,18 +29,18 @@ async def show_strategy(visit: Visit, identifier: str) -> Response:
     row, figures = performance.strategy(visit.who, identifier)
     charts = [
         (
-            each,
+            summary,
             result_chart(
-                each.curve.points,
-                f"Result of followers, {each.environment.upper()}",
+                summary.curve.points,
+                f"Result of followers, {summary.environment.upper()}",
                 "USDT",
                 visit.who.person.zone,
                 visit.now,
-                each.curve.exact_since,
+                summary.curve.exact_since,
             ),
-            performance.trades(row.id, each.environment),
+            performance.trades(row.id, summary.environment),
         )
-        for each in figures
+        for summary in figures
     ]
     agreements = performance.agreements(visit.who, row.id)
     return visit.page(
