@@ -52,14 +52,14 @@ _ERRORS: Final = {
     400: ("bad_request", "The request could not be read."),
     403: (
         "forbidden",
-        "This was not sent from a page of this place, or the page was old. Load it again and "
+        "This was not sent from a page of this place, or the page was too old. Load it again and "
         "repeat.",
     ),
     404: ("not_found", "There is nothing here."),
-    405: ("method_not_allowed", "This address does not take that method."),
+    405: ("method_not_allowed", "This address does not support that method."),
     408: ("too_slow", "The body did not arrive in time."),
-    413: ("too_large", "The body is larger than is taken here."),
-    429: ("too_many", "Too many pages of yours are open. Close some."),
+    413: ("too_large", "The body is larger than the limit."),
+    429: ("too_many", "You have too many pages open. Close some."),
 }
 _OWN_FAULT: Final = ("failed", "Something here failed, and it was logged. Try again shortly.")
 _BODILESS: Final = ("GET", "HEAD", "OPTIONS")

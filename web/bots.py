@@ -49,10 +49,10 @@ _WORDS: Final[Mapping[ReceptionKind, tuple[str, str]]] = {
     ),
     ReceptionKind.NOT_AUTHENTIC: (
         "not_authentic",
-        "The signature, the endpoint or the time does not fit. Check all three.",
+        "The signature, the endpoint or the time is wrong. Check all three.",
     ),
     ReceptionKind.MALFORMED: ("malformed", "The body is not the JSON that was expected."),
-    ReceptionKind.INVALID: ("invalid", "A field of the body does not fit."),
+    ReceptionKind.INVALID: ("invalid", "A field of the body is wrong."),
     ReceptionKind.GONE: ("gone", "This endpoint was deleted. Stop sending to it."),
     ReceptionKind.LIMITED: (
         "limited",

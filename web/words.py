@@ -15,23 +15,23 @@ from engine.domain.identifiers import own_name
 from engine.services.identity import NotSignedIn
 
 NOTICES: Final[Mapping[str, str]] = {
-    "ended": "Your session had ended: what you sent was not done. Sign in, and do it again.",
+    "ended": "Your session had ended: what you sent was not done. Sign in and do it again.",
     "ended-offered": (
         "Your session had ended: what you pressed was not done. Sign in, and it is offered to you "
         "again."
     ),
     "factor-first": "What you sent was not done: set this up first, then do it again.",
-    "declined": "It was not done, and is not offered any longer.",
+    "declined": "It was not done, and is no longer offered.",
     "again": (
-        "This came a second time. It was done once, and nothing was repeated; to do it again, "
-        "open its page anew."
+        "This was sent a second time. It was done once, and nothing was repeated; to do it again, "
+        "open its page again."
     ),
-    "unconfirmed": "Nothing was agreed to: terms wait ten minutes to be confirmed. Below is what is stored.",
-    "unflattened": "Nothing was flattened: the page that asks holds for ten minutes. Ask for it again.",
-    "unrepeated": "It was not done: what waits for your factor waits ten minutes. Do it again.",
+    "unconfirmed": "Nothing was agreed: terms must be confirmed within ten minutes. The stored terms are below.",
+    "unflattened": "Nothing was flattened: confirm a flatten within ten minutes. Choose it again.",
+    "unrepeated": "It was not done: confirm with your factor within ten minutes. Do it again.",
     "gone": (
-        "What was shown there is gone: it is kept for ten minutes only. Make another where you "
-        "need one."
+        "It can no longer be shown: it is kept for ten minutes only. Make another one if you "
+        "need it."
     ),
     "password": "Your password is set. Every other session of yours was signed out.",
     "totp": "Your second factor is set. You will be asked for a code when you sign in.",
@@ -40,13 +40,13 @@ NOTICES: Final[Mapping[str, str]] = {
     "zone": "Times are shown in your zone now.",
     "asked": "The operator was asked. You will find the answer here.",
     "paused": "Paused. No new trades. Closes are still copied. Open positions stay.",
-    "resumed": "Resumed. Where anything else holds entries back, the account says so.",
-    "flat": "Nothing that the engine opened was open. No new trades until you resume.",
+    "resumed": "Resumed. If anything else stops entries, the account says so.",
+    "flat": "The engine held no position. No new trades until you resume.",
     "flattening": (
-        "You asked to close what the engine opened. How far that is stands below; this page "
-        "follows."
+        "You asked to close what the engine opened. Progress is shown below; this page updates "
+        "itself."
     ),
-    "subscribed": "Agreed: these terms hold from the next entry signal on.",
+    "subscribed": "Agreed: these terms apply from the next entry signal on.",
     "watching": "You are watching: signals are planned under these terms, and no order is sent.",
     "changed": "Changed.",
     "left": "You left this strategy.",
@@ -67,21 +67,21 @@ NOTICES: Final[Mapping[str, str]] = {
         "You asked to close what this strategy opened, for every follower. No new entries are "
         "taken until it is resumed."
     ),
-    "revoked": "Revoked: only the newest secret holds now.",
+    "revoked": "Revoked: only the newest secret is valid now.",
     "tested": (
-        "The test signal went through the same door as any other, and reached no exchange. It "
-        "stands first below."
+        "The test signal took the same path as any other, and reached no exchange. It is the "
+        "first one below."
     ),
     "rotated": "The secret was renewed.",
     "halted": "The switch is on.",
     "resumed-entries": (
-        "Resumed. What is still switched off stands below; trades that are open already are not "
-        "joined."
+        "Resumed. What is still switched off is listed below. Trades that the master opened "
+        "meanwhile are not entered."
     ),
-    "decided": "Decided, and written into the audit.",
-    "released": "The quarantine is ended.",
+    "decided": "Decided, and recorded in the audit.",
+    "released": "The quarantine has ended.",
     "invited": "The invitation was made.",
-    "revoked-invitation": "The invitation is ended.",
+    "revoked-invitation": "The invitation has ended.",
     "role": "The role was changed.",
 }
 CARE: Final = (
@@ -97,10 +97,10 @@ CARE: Final = (
 )
 """The notices of something that was not done."""
 OPERATOR_SEES: Final = (
-    "its name, exchange and environment, what strategies hold in it, its orders and outcomes, "
-    "what its wallet changed by, how its"
-    " task does, and what its checks found: whether the key is accepted, free and whole money,"
-    " positions, what the smallest entries need. Never the key."
+    "its name, exchange and environment, the positions of strategies in it, its orders and "
+    "outcomes, changes of its wallet, the state of its task, and the results of its checks: "
+    "whether the key is accepted, available and total balance, positions, the margin of the "
+    "smallest entries. Never the key."
 )
 """What an operator sees of an account, in the same words for its owner and for the operator.
 
@@ -185,7 +185,7 @@ _STATES: Final[Mapping[str, str]] = {
     "open": "not known yet",
     "unexplained": "unexplained",
     "old": "before 0.2",
-    "settled": "not told",
+    "settled": "not reported",
 }
 
 
@@ -241,5 +241,5 @@ def environment_badge(environment: str) -> Markup:
 def wait_words(error: NotSignedIn) -> str:
     """Return that a try failed, and when the next one may be made."""
     if error.wait_s:
-        return f"That did not fit, and there were several tries. Try again in {error.wait_s} s."
-    return "That did not fit. Check it and try again."
+        return f"That was wrong, and there were several tries. Try again in {error.wait_s} s."
+    return "That was wrong. Check it and try again."

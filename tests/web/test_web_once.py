@@ -53,7 +53,7 @@ async def test_a_secret_is_renewed_once_and_its_page_can_be_reloaded_for_a_while
         place.clock.passed += timedelta(minutes=11)
         await master.get(first)
         assert (master.path, secrets.pop() in master.text) == (page, False)
-        assert "is gone: it is kept for ten minutes only" in master.words
+        assert "can no longer be shown: it is kept for ten minutes only" in master.words
 
 
 async def test_a_double_click_where_a_factor_is_asked_for_is_one_deed(tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ async def use_link(visit: Visit, token: str) -> Response:
     try:
         signed_in = await visit.services.identity.use_link(token, visit.caller)
     except NotSignedIn as error:
-        used = "This link was used or has run out: ask for another."
+        used = "This link was used or has expired: ask for another."
         text = wait_words(error) if error.wait_s else used
         return visit.page("door/welcome.html", errors={"": text}, token=token)
     return visit.enter(signed_in, "/security")

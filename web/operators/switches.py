@@ -17,10 +17,10 @@ from web.visit import Visit
 
 LEVELS: Final = {
     "entries": ("No new entries", "Exits go on; what is open stays."),
-    "reduce": ("Reduce only", "Resting entries are taken back too: exposure can only shrink."),
+    "reduce": ("Reduce only", "Resting entries are cancelled too: exposure can only shrink."),
     "flatten": (
         "Flatten",
-        "What the engine opened is closed, again and again until the exchange says that it is.",
+        "Everything that the engine opened is closed, with new orders until the exchange reports it closed.",
     ),
 }
 STOPPED: Final = ("killed", "skipped.entries_off")
@@ -42,7 +42,7 @@ async def halt(visit: Visit) -> Response:
             raise FormErrors(
                 {
                     "target": (
-                        "expected nothing here for everything; for this one alone, choose "
+                        "expected nothing here for everything; to stop this one alone, choose "
                         "above what it is"
                     )
                 }

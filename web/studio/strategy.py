@@ -15,13 +15,13 @@ from web.visit import Visit
 STATES: Final = {
     "draft": ("Draft", "Only you see it; signals are recorded and no entry is copied."),
     "published": ("Published", "In the directory; anybody here may follow."),
-    "by_link": ("By link", "Whoever has its address may follow; not in the directory."),
-    "private": ("Private", "Nobody new may follow; those who do are copied."),
-    "paused": ("Paused", "Entries are refused, exits still copied. Followers are told."),
+    "by_link": ("By link", "Anybody with its address may follow; not in the directory."),
+    "private": ("Private", "Nobody new may follow; present followers are still copied."),
+    "paused": ("Paused", "Entries are refused, exits still copied. Followers are informed."),
     "retired": (
         "Retired",
-        "It runs no longer: entries are refused, exits still copied until nothing is left. "
-        "Followers are told.",
+        "It has ended: entries are refused, exits still copied until nothing is left. "
+        "Followers are informed.",
     ),
 }
 _LOWERS_RISK: Final = ("private", "paused", "retired")
