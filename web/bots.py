@@ -20,7 +20,7 @@ from engine.ports.signal_source import Delivery
 from engine.views import ReadinessView, ReceiptView, Reception, ReceptionKind
 from web.engine_port import Ingress, Monitor
 from web.requests import asks_locally, client, header_pairs
-from web.rooms import Room, Who, get, post
+from web.routes import Route, Who, get, post
 from web.settings import WebSettings
 
 log = logging.getLogger("rexalgo.web")
@@ -80,8 +80,8 @@ class Bots:
         self._settings = settings
         self._now = now
 
-    def rooms(self) -> tuple[Room, ...]:
-        """Return the rooms, all without a session."""
+    def routes(self) -> tuple[Route, ...]:
+        """Return the routes, all without a session."""
         return (
             post("/api/webhooks/copy-trading/<path:endpoint>", Who.BOT, self.receive),
             post("/hooks/tv/<path:token>", Who.BOT, self.receive_alert),

@@ -19,7 +19,7 @@ from web.connections import Connection
 from web.engine_port import Monitor
 from web.pages import page, render
 from web.requests import asks_locally, current_connection, header_pairs
-from web.rooms import Room, Who, get
+from web.routes import Route, Who, get
 from web.rows import count_families, present
 from web.settings import WebSettings
 
@@ -36,8 +36,8 @@ class LivePage:
         self._settings = settings
         self._streams_open = 0
 
-    def rooms(self) -> tuple[Room, ...]:
-        """Return the rooms of the page and its stream."""
+    def routes(self) -> tuple[Route, ...]:
+        """Return the routes of the page and its stream, without a session."""
         return (get("/live", Who.HERE, self.show), get("/events", Who.HERE, self.stream))
 
     async def show(self) -> Response:

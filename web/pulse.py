@@ -18,7 +18,7 @@ from engine.domain.identifiers import PersonId
 from web.connections import Connection
 from web.engine_port import Monitor
 from web.requests import current_connection
-from web.rooms import Room, Who, get
+from web.routes import Route, Who, get
 from web.visit import Visit
 
 STREAMS_MAX: Final = 500
@@ -37,8 +37,8 @@ class PulseStreams:
         self._monitor = monitor
         self._people: dict[object, PersonId] = {}
 
-    def rooms(self) -> tuple[Room, ...]:
-        """Return the room of the stream."""
+    def routes(self) -> tuple[Route, ...]:
+        """Return the route of the stream."""
         return (get("/pulse", Who.SIGNED_IN, self.open),)
 
     async def open(self, visit: Visit) -> Response:

@@ -12,7 +12,7 @@ from web_place import PASSWORD, Browser, WebPlace, web_place
 
 from engine.domain.person import Role
 from engine.ledger.query import fetch_one
-from web.rooms import Who
+from web.routes import Who
 from web.words import NOTICES
 
 
@@ -295,13 +295,13 @@ async def test_every_act_is_known_as_one_that_makes_lowers_risk_or_is_the_same_t
 ) -> None:
     async with web_place(tmp_path) as place:
         acts = [
-            room
-            for room in place.app.config["ROOMS"]
-            if room.method == "POST" and room.who is not Who.BOT
+            route
+            for route in place.app.config["ROUTES"]
+            if route.method == "POST" and route.who is not Who.BOT
         ]
-        assert {room.address for room in acts} == MAKES | LOWERS_RISK | THE_SAME_TWICE
-        assert {room.address for room in acts if room.once} == MAKES
-        assert {room.address for room in acts if room.again} == LOWERS_RISK
+        assert {route.address for route in acts} == MAKES | LOWERS_RISK | THE_SAME_TWICE
+        assert {route.address for route in acts if route.once} == MAKES
+        assert {route.address for route in acts if route.again} == LOWERS_RISK
 
 
 async def test_a_notice_of_a_deed_is_shown_once(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from quart import Response
 from engine.services.user import FormErrors
 from web.again import Again
 from web.operators.commands import operator_page, run, run_form
-from web.rooms import Room, Who, get, post
+from web.routes import Route, Who, get, post
 from web.visit import Visit
 
 LEVELS: Final = {
@@ -120,7 +120,7 @@ def _where(scope: str, target: str) -> dict[str, str]:
     return {"scope": scope} if scope == "all" else {"scope": scope, "target": target}
 
 
-ROOMS: Final[tuple[Room, ...]] = (
+ROUTES: Final[tuple[Route, ...]] = (
     get("/operate/switches", Who.OPERATOR, show_switches),
     post(
         "/operate/switches/on",

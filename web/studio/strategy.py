@@ -8,7 +8,7 @@ from quart import Response
 from engine.domain.signal import Action
 from engine.services.user import FormErrors, LookFirst
 from web.again import Again
-from web.rooms import Room, Who, get, post
+from web.routes import Route, Who, get, post
 from web.studio.senders import PLACEHOLDER, python_sender, shell_sender
 from web.visit import Visit
 
@@ -146,7 +146,7 @@ def _state_again(fields: Mapping[str, str]) -> str:
     return f"Set this strategy to {STATES[state][0]}" if state in _LOWERS_RISK else ""
 
 
-ROOMS: Final[tuple[Room, ...]] = (
+ROUTES: Final[tuple[Route, ...]] = (
     get("/studio/strategies/<identifier>", Who.MASTER, show_strategy),
     post("/studio/strategies/<identifier>/describe", Who.MASTER, describe),
     post(

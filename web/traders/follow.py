@@ -10,7 +10,7 @@ from engine.domain.subscription import CopyPolicy, Mode
 from engine.services.terms_form import LIMITS, first_terms, read_terms, terms_fields
 from engine.services.user import FormErrors
 from web.again import Again
-from web.rooms import Room, Who, get, post
+from web.routes import Route, Who, get, post
 from web.visit import Visit
 
 LIMIT_WORDS: Final = {
@@ -212,7 +212,7 @@ def _typed(visit: Visit) -> dict[str, Any]:
     return {**{name: visit.text(name) for name in names}, "symbols": visit.form.getlist("symbols")}
 
 
-ROOMS: Final[tuple[Room, ...]] = (
+ROUTES: Final[tuple[Route, ...]] = (
     get("/strategies/<identifier>/follow", Who.FOLLOWER, show_terms),
     post("/strategies/<identifier>/follow", Who.FOLLOWER, agree),
     get("/strategies/<identifier>/confirm", Who.FOLLOWER, show_confirm),

@@ -6,7 +6,7 @@ from quart import Response
 
 from engine.services.performance import periods, without_gaps
 from web.charts import bar_chart, drawdown_chart, equity_chart, result_chart, short_period
-from web.rooms import Room, Who, get
+from web.routes import Route, Who, get
 from web.visit import Visit
 
 _PAGE: Final = 50
@@ -86,7 +86,7 @@ def _csv(text: str, file_name: str) -> Response:
     return answer
 
 
-ROOMS: Final[tuple[Room, ...]] = (
+ROUTES: Final[tuple[Route, ...]] = (
     get("/performance", Who.FOLLOWER, show_performance),
     get("/performance.csv", Who.FOLLOWER, download_trades),
     get("/performance/funding.csv", Who.FOLLOWER, download_funding),

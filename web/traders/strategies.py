@@ -6,7 +6,7 @@ from quart import Response
 
 from engine.services.terms_form import terms_fields
 from web.charts import result_chart
-from web.rooms import Room, Who, get
+from web.routes import Route, Who, get
 from web.traders.follow import LIMIT_WORDS, SIZINGS
 from web.visit import Visit
 
@@ -56,7 +56,7 @@ async def show_strategy(visit: Visit, identifier: str) -> Response:
     )
 
 
-ROOMS: Final[tuple[Room, ...]] = (
+ROUTES: Final[tuple[Route, ...]] = (
     get("/strategies", Who.SIGNED_IN, show_directory),
     get("/strategies/<identifier>", Who.SIGNED_IN, show_strategy),
 )
