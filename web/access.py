@@ -1,4 +1,4 @@
-"""Who may use a room, and which forms are accepted.
+"""Who may use a route, and which forms are accepted.
 
 A person without the role gets the same 404 as for an address that does not exist. A person without
 a password, and an operator without a second factor, is sent to set it first. A form is accepted
@@ -15,7 +15,7 @@ from engine.domain.person import Role
 from engine.services.user import User
 from web.once import CONFIRM
 from web.peers import is_from_here
-from web.rooms import Who
+from web.routes import Who
 from web.visit import Visit
 
 FIRST_PASSWORD: Final = "/security/password"  # noqa: S105 - an address
@@ -32,7 +32,7 @@ _ROLES: Final = {Who.FOLLOWER: Role.FOLLOWER, Who.MASTER: Role.MASTER, Who.OPERA
 
 
 def redirect_instead(visit: Visit, who: Who, offer_address: str) -> Response | None:
-    """Return where the user must go first, None where the user may use the room; 404 without the role.
+    """Return where the user must go first, None where the user may use the route; 404 without the role.
 
     ``offer_address``: the page that offers the form again; empty where it is not offered.
     """

@@ -1,4 +1,4 @@
-"""The Quart-Trio app: every room, the answers to errors, and the headers of every answer.
+"""The Quart-Trio app: every route, the answers to errors, and the headers of every answer.
 
 Nothing of the engine is started here.
 """
@@ -14,52 +14,52 @@ from werkzeug.exceptions import HTTPException
 from web.asgi import SteadyHTTPConnection
 from web.bots import Bots, error_answer
 from web.dispatch import Dispatcher
-from web.door import join, security, sign_in
 from web.engine_port import Engine
 from web.headers import NO_STORE, security_headers
+from web.identity import join, security, sign_in
 from web.live import LivePage
 from web.operators import overview, people, records, switches, unknowns
 from web.pages import error_page, static_file
 from web.pulse import PulseStreams
-from web.rooms import Room, Who, get
+from web.routes import Route, Who, get
 from web.settings import WebSettings
 from web.studio import debugger, strategy, tradingview, webhook
 from web.studio import overview as studio
 from web.traders import accounts, follow, home, performance, signals, strategies
 
-PAGES: Final[tuple[Room, ...]] = (
-    *sign_in.ROOMS,
-    *join.ROOMS,
-    *security.ROOMS,
-    *home.ROOMS,
-    *signals.ROOMS,
-    *follow.ROOMS,
-    *strategies.ROOMS,
-    *performance.ROOMS,
-    *accounts.ROOMS,
-    *studio.ROOMS,
-    *strategy.ROOMS,
-    *webhook.ROOMS,
-    *tradingview.ROOMS,
-    *debugger.ROOMS,
-    *overview.ROOMS,
-    *unknowns.ROOMS,
-    *people.ROOMS,
-    *records.ROOMS,
-    *switches.ROOMS,
+PAGES: Final[tuple[Route, ...]] = (
+    *sign_in.ROUTES,
+    *join.ROUTES,
+    *security.ROUTES,
+    *home.ROUTES,
+    *signals.ROUTES,
+    *follow.ROUTES,
+    *strategies.ROUTES,
+    *performance.ROUTES,
+    *accounts.ROUTES,
+    *studio.ROUTES,
+    *strategy.ROUTES,
+    *webhook.ROUTES,
+    *tradingview.ROUTES,
+    *debugger.ROUTES,
+    *overview.ROUTES,
+    *unknowns.ROUTES,
+    *people.ROUTES,
+    *records.ROUTES,
+    *switches.ROUTES,
 )
 _ERRORS: Final = {
     400: ("bad_request", "The request could not be read."),
     403: (
         "forbidden",
-        "This was not sent from a page of this place, or the page was old. Load it again and "
+        "This was not sent from a page of this place, or the page was too old. Load it again and "
         "repeat.",
     ),
     404: ("not_found", "There is nothing here."),
-    405: ("method_not_allowed", "This address does not take that method."),
+    405: ("method_not_allowed", "This address does not support that method."),
     408: ("too_slow", "The body did not arrive in time."),
-    413: ("too_large", "The body is larger than is taken here."),
-    429: ("too_many", "Too many pages of yours are open. Close some."),
+    413: ("too_large", "The body is larger than the limit."),
+    429: ("too_many", "You have too many pages open. Close some."),
 }
 _OWN_FAULT: Final = ("failed", "Something here failed, and it was logged. Try again shortly.")
 _BODILESS: Final = ("GET", "HEAD", "OPTIONS")
@@ -74,7 +74,7 @@ def create_app(
 ) -> QuartTrio:
     """Return the app over an engine. ``now`` is the clock (UTC).
 
-    Without services it takes signals and shows the live page only. ``app.config["ROOMS"]`` lists
+    Without services it takes signals and shows the live page only. ``app.config["ROUTES"]`` lists
     every route with who may use it.
     """
     app = QuartTrio(__name__, static_folder=None, template_folder=None)
@@ -82,19 +82,19 @@ def create_app(
     app.config["MAX_CONTENT_LENGTH"] = settings.body_bytes_max
     app.config["BODY_TIMEOUT"] = settings.body_timeout_s
     app.url_map.merge_slashes = False  # a redirect would repeat the sender's path
-    rooms: list[Room] = [
-        *Bots(engine.ingress, engine.monitor, settings, now).rooms(),
-        *LivePage(engine.monitor, settings).rooms(),
+    routes: list[Route] = [
+        *Bots(engine.ingress, engine.monitor, settings, now).routes(),
+        *LivePage(engine.monitor, settings).routes(),
         get("/static/<name>", Who.ANYONE, static_file),
     ]
-    for room in rooms:
-        app.add_url_rule(room.address, room.endpoint, room.handler, methods=[room.method])
+    for route in routes:
+        app.add_url_rule(route.address, route.endpoint, route.handler, methods=[route.method])
     if engine.services is not None:
         dispatcher = Dispatcher(app, engine.services, engine.commands, settings, now)
-        pages = (*PAGES, *PulseStreams(engine.monitor).rooms())
+        pages = (*PAGES, *PulseStreams(engine.monitor).routes())
         dispatcher.add(pages)
-        rooms += (*dispatcher.own_rooms, *pages)
-    app.config["ROOMS"] = tuple(rooms)
+        routes += (*dispatcher.own_routes, *pages)
+    app.config["ROUTES"] = tuple(routes)
     app.register_error_handler(HTTPException, _answer_refusal)
     app.register_error_handler(Exception, _answer_failure)
     _add_headers(app, settings)

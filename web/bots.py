@@ -20,7 +20,7 @@ from engine.ports.signal_source import Delivery
 from engine.views import ReadinessView, ReceiptView, Reception, ReceptionKind
 from web.engine_port import Ingress, Monitor
 from web.requests import asks_locally, client, header_pairs
-from web.rooms import Room, Who, get, post
+from web.routes import Route, Who, get, post
 from web.settings import WebSettings
 
 log = logging.getLogger("rexalgo.web")
@@ -49,10 +49,10 @@ _WORDS: Final[Mapping[ReceptionKind, tuple[str, str]]] = {
     ),
     ReceptionKind.NOT_AUTHENTIC: (
         "not_authentic",
-        "The signature, the endpoint or the time does not fit. Check all three.",
+        "The signature, the endpoint or the time is wrong. Check all three.",
     ),
     ReceptionKind.MALFORMED: ("malformed", "The body is not the JSON that was expected."),
-    ReceptionKind.INVALID: ("invalid", "A field of the body does not fit."),
+    ReceptionKind.INVALID: ("invalid", "A field of the body is wrong."),
     ReceptionKind.GONE: ("gone", "This endpoint was deleted. Stop sending to it."),
     ReceptionKind.LIMITED: (
         "limited",
@@ -80,8 +80,8 @@ class Bots:
         self._settings = settings
         self._now = now
 
-    def rooms(self) -> tuple[Room, ...]:
-        """Return the rooms, all without a session."""
+    def routes(self) -> tuple[Route, ...]:
+        """Return the routes, all without a session."""
         return (
             post("/api/webhooks/copy-trading/<path:endpoint>", Who.BOT, self.receive),
             post("/hooks/tv/<path:token>", Who.BOT, self.receive_alert),
@@ -98,7 +98,7 @@ class Bots:
         return reception_answer(await _receive(self._ingress.receive, endpoint, delivery))
 
     async def receive_alert(self, token: str) -> Response:
-        """Take a delivery whose address is its capability."""
+        """Take a delivery whose address carries a secret token instead of a signature."""
         delivery = await self._delivery()
         if not _TOKEN.fullmatch(token):
             return reception_answer(_NOT_AUTHENTIC)

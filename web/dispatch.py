@@ -1,7 +1,7 @@
 """What runs before and after every handler of a page or form.
 
 Before: the row of the session decides who the user is; ``web.access`` decides whether they may use
-the room and whether their form is accepted. After: an error of the engine becomes an answer, and
+the route and whether their form is accepted. After: an error of the engine becomes an answer, and
 the notice of a finished form waits for the page to which the form redirects.
 """
 
@@ -29,7 +29,7 @@ from web.again import PAGE as AGAIN_PAGE
 from web.engine_port import Commands
 from web.once import CONFIRM, DoneOnce, NoticesOnce, ShownOnce
 from web.requests import client
-from web.rooms import Room, Who, get, post
+from web.routes import Route, Who, get, post
 from web.settings import WebSettings
 from web.visit import Visit, cookie_name
 from web.words import wait_words
@@ -43,7 +43,7 @@ _SIGNED_OUT_NOTICES: Final = ("ended", "ended-offered")
 
 
 class Dispatcher:
-    """The rooms of one app, with what is kept between their requests."""
+    """The pages and forms of one app, with what is kept between their requests."""
 
     def __init__(
         self,
@@ -64,26 +64,26 @@ class Dispatcher:
         self._notices = NoticesOnce()
         self._offered: dict[str, Again] = {}
         self._open_offers = OpenOffers()
-        self.own_rooms: Final = (
+        self.own_routes: Final = (
             get(AGAIN_PAGE, Who.SIGNED_IN, self._show_offer),
             post(DECLINE, Who.SIGNED_IN, self._decline_offer),
             get(CONFIRM, Who.SIGNED_IN, _ask_for_factor),
         )
-        self.add(self.own_rooms)
+        self.add(self.own_routes)
 
-    def add(self, rooms: Iterable[Room]) -> None:
-        """Add the routes of rooms to the app."""
-        for room in rooms:
-            handler = partial(self._serve, room)
-            self._app.add_url_rule(room.address, room.endpoint, handler, methods=[room.method])
-            if room.again is not None:
-                self._offered[room.endpoint] = room.again
+    def add(self, routes: Iterable[Route]) -> None:
+        """Add routes to the app; each request passes every check before its handler runs."""
+        for route in routes:
+            handler = partial(self._serve, route)
+            self._app.add_url_rule(route.address, route.endpoint, handler, methods=[route.method])
+            if route.again is not None:
+                self._offered[route.endpoint] = route.again
 
-    async def _serve(self, room: Room, /, **parts: str) -> Response:
+    async def _serve(self, route: Route, /, **parts: str) -> Response:
         # the form is read before any answer: an unread body ends the connection
         form = await request.form if request.method == "POST" else None
         visit = await self._visit()
-        answer = await self._check(room, visit, form, parts)
+        answer = await self._check(route, visit, form, parts)
         if visit.user is not None and "Location" in answer.headers:
             self._notices.note(visit.user.session.id, answer.headers["Location"], visit.now)
         return answer
@@ -109,30 +109,30 @@ class Dispatcher:
         )
 
     async def _check(
-        self, room: Room, visit: Visit, form: MultiDict[str, str] | None, parts: dict[str, str]
+        self, route: Route, visit: Visit, form: MultiDict[str, str] | None, parts: dict[str, str]
     ) -> Response:
         """Answer after every check; the handler runs only if all of them pass."""
         offer = ""
-        if form is not None and room.again is not None:
-            offer = offer_address(room.again, parts, visit.path, form)
+        if form is not None and route.again is not None:
+            offer = offer_address(route.again, parts, visit.path, form)
         self._keep_offer(visit, offer)
-        redirected = redirect_instead(visit, room.who, offer)
+        redirected = redirect_instead(visit, route.who, offer)
         if redirected is not None:
             return redirected
         visit.notice = self._notice(visit)
-        if form is not None and not accept_form(visit, room.who, form):
+        if form is not None and not accept_form(visit, route.who, form):
             return visit.go(offer) if offer else abort(403)
-        if room.once and visit.form.get("once"):
+        if route.once and visit.form.get("once"):
             session = "" if visit.user is None else visit.user.session.id
             key = self._done.key(session, request.full_path, visit.form.items(multi=True))
-            handle = partial(self._handle, room, visit, parts)
+            handle = partial(self._handle, route, visit, parts)
             return await self._done.answer(key, handle, visit.now)
-        answer = await self._handle(room, visit, parts)
+        answer = await self._handle(route, visit, parts)
         if answer.status_code == 303 and not answer.headers["Location"].startswith(CONFIRM):
             self._end_offers(visit)
         return answer
 
-    async def _handle(self, room: Room, visit: Visit, parts: dict[str, str]) -> Response:
+    async def _handle(self, route: Route, visit: Visit, parts: dict[str, str]) -> Response:
         """Call the handler, and turn an error of the engine into an answer."""
         try:
             if (
@@ -141,12 +141,12 @@ class Dispatcher:
                 and not visit.user.is_fresh(visit.now)
             ):
                 await self._confirm(visit)
-            return await room.handler(visit, **parts)
+            return await route.handler(visit, **parts)
         except NeedsConfirmation:
             return visit.show(CONFIRM, **_to_confirm(visit))
         except NotSignedIn as error:
             errors = {"factor": wait_words(error)}
-            return visit.page("door/confirm.html", errors=errors, **_to_confirm(visit))
+            return visit.page("identity/confirm.html", errors=errors, **_to_confirm(visit))
         except NothingThere:
             abort(404)
         except FormErrors as error:
@@ -206,7 +206,7 @@ class Dispatcher:
                 self._open_offers.end(visit.who.person.id, offer.page)
 
     async def _show_offer(self, visit: Visit) -> Response:
-        return visit.page("door/again.html", offer=self._read_offer(visit.query))
+        return visit.page("identity/again.html", offer=self._read_offer(visit.query))
 
     async def _decline_offer(self, visit: Visit) -> Response:
         self._open_offers.end(visit.who.person.id, visit.text("page"))
@@ -220,7 +220,7 @@ async def _ask_for_factor(visit: Visit) -> Response:
     kept = visit.kept()
     if not kept:
         return visit.go(visit.home(), "unrepeated")
-    return visit.page("door/confirm.html", **kept)
+    return visit.page("identity/confirm.html", **kept)
 
 
 def _to_confirm(visit: Visit) -> dict[str, Any]:

@@ -18,8 +18,8 @@ from engine.views import OutcomeRow
 from web.connections import Connection
 from web.engine_port import Monitor
 from web.pages import page, render
-from web.requests import asks_locally, connection, header_pairs
-from web.rooms import Room, Who, get
+from web.requests import asks_locally, current_connection, header_pairs
+from web.routes import Route, Who, get
 from web.rows import count_families, present
 from web.settings import WebSettings
 
@@ -36,8 +36,8 @@ class LivePage:
         self._settings = settings
         self._streams_open = 0
 
-    def rooms(self) -> tuple[Room, ...]:
-        """Return the rooms of the page and its stream."""
+    def routes(self) -> tuple[Route, ...]:
+        """Return the routes of the page and its stream, without a session."""
         return (get("/live", Who.HERE, self.show), get("/events", Who.HERE, self.stream))
 
     async def show(self) -> Response:
@@ -64,16 +64,16 @@ class LivePage:
         if self._streams_open >= self._settings.streams_max:
             abort(503)
         after = await self._start()
-        here = connection()
+        connection = current_connection()
         is_head = http.method == "HEAD"
         answer = Response(
-            b"" if is_head else self._events(here, after),
+            b"" if is_head else self._events(connection, after),
             content_type="text/event-stream; charset=utf-8",
         )
         answer.headers["X-Accel-Buffering"] = "no"
         answer.timeout = None
         if not is_head:
-            here.outlive()
+            connection.outlive()
         return answer
 
     def _require_here(self) -> None:
@@ -88,13 +88,13 @@ class LivePage:
         newest = await self._monitor.recent_outcomes(1)
         return newest[0].sequence if newest else 0
 
-    async def _events(self, here: Connection, after: int) -> AsyncIterator[str]:
+    async def _events(self, connection: Connection, after: int) -> AsyncIterator[str]:
         """Yield server-sent events; no nursery and no cancel scope stands around a yield."""
         self._streams_open += 1
         try:
             yield "retry: 2000\n\n" + _HEARTBEAT
             while True:
-                news = await self._wait(here.closing, after)
+                news = await self._wait(connection.closing, after)
                 if news is None:
                     yield _HEARTBEAT
                 elif not news:

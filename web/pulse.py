@@ -17,8 +17,8 @@ from quart import request as http
 from engine.domain.identifiers import PersonId
 from web.connections import Connection
 from web.engine_port import Monitor
-from web.requests import connection
-from web.rooms import Room, Who, get
+from web.requests import current_connection
+from web.routes import Route, Who, get
 from web.visit import Visit
 
 STREAMS_MAX: Final = 500
@@ -37,8 +37,8 @@ class PulseStreams:
         self._monitor = monitor
         self._people: dict[object, PersonId] = {}
 
-    def rooms(self) -> tuple[Room, ...]:
-        """Return the room of the stream."""
+    def routes(self) -> tuple[Route, ...]:
+        """Return the route of the stream."""
         return (get("/pulse", Who.SIGNED_IN, self.open),)
 
     async def open(self, visit: Visit) -> Response:
@@ -52,17 +52,17 @@ class PulseStreams:
             abort(503)
         if http.method == "HEAD":
             return Response(content_type=_CONTENT_TYPE)
-        here = connection()
+        connection = current_connection()
         cookie = http.cookies.get(visit.cookie_name, "")
-        events = self._events(visit, cookie, here, _start(visit))
+        events = self._events(visit, cookie, connection, _start(visit))
         answer = Response(events, content_type=_CONTENT_TYPE)
         answer.headers["X-Accel-Buffering"] = "no"
         answer.timeout = None
-        here.outlive()
+        connection.outlive()
         return answer
 
     async def _events(
-        self, visit: Visit, cookie: str, here: Connection, after: int
+        self, visit: Visit, cookie: str, connection: Connection, after: int
     ) -> AsyncIterator[str]:
         """Yield server-sent events; no nursery and no cancel scope stands around a yield."""
         services = visit.services
@@ -71,7 +71,7 @@ class PulseStreams:
         sequence = after
         try:
             yield "retry: 2000\n\n" + _HEARTBEAT
-            while not here.closing.is_set():
+            while not connection.closing.is_set():
                 user = await services.identity.user(cookie, "", only_looks=True)
                 if user is None:
                     return
@@ -81,7 +81,7 @@ class PulseStreams:
                     yield f"id: {changed}\nevent: changed\ndata: {{}}\n\n"
                 after = max(after, newest)  # what concerned nobody here is not read again
                 sequence = max(sequence, after)
-                news = await self._wait(here.closing, sequence, visit.settings.heartbeat_s)
+                news = await self._wait(connection.closing, sequence, visit.settings.heartbeat_s)
                 if news is None:
                     yield _HEARTBEAT
                 elif news == 0:

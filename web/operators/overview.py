@@ -7,7 +7,7 @@ from quart import Response
 
 from engine.domain.errors import NothingThere
 from web.operators.commands import operator_page, run, search_text
-from web.rooms import Room, Who, get, post
+from web.routes import Route, Who, get, post
 from web.visit import Visit
 
 _ACCOUNTS_PAGE: Final = 20
@@ -103,7 +103,7 @@ def _trouble(account: dict[str, Any]) -> str:
     return f"without proof: {unproven} of its orders" if unproven else ""
 
 
-ROOMS: Final[tuple[Room, ...]] = (
+ROUTES: Final[tuple[Route, ...]] = (
     get("/operate", Who.OPERATOR, show_overview),
     get("/operate/accounts/<name>", Who.OPERATOR, show_account),
     post("/operate/accounts/<name>/<act>", Who.OPERATOR, change_account),

@@ -11,7 +11,7 @@ from engine.domain.typed import typed_whole
 from engine.services.user import FormErrors
 from web.again import Again
 from web.operators.commands import operator_page, run, run_form, search_text
-from web.rooms import Room, Who, get, post
+from web.routes import Route, Who, get, post
 from web.visit import Visit
 
 _PEOPLE_SHOWN: Final = 20
@@ -105,7 +105,7 @@ def _whole_numbers(visit: Visit, **defaults: str) -> dict[str, int]:
     return numbers
 
 
-ROOMS: Final[tuple[Room, ...]] = (
+ROUTES: Final[tuple[Route, ...]] = (
     get("/operate/people", Who.OPERATOR, show_people),
     post("/operate/people/role", Who.OPERATOR, change_role),
     post("/operate/people/master", Who.OPERATOR, decide_master),

@@ -6,7 +6,7 @@ from typing import Any, Final
 from quart import Response
 
 from web.operators.commands import operator_page, run, search_text
-from web.rooms import Room, Who, get, post
+from web.routes import Route, Who, get, post
 from web.visit import Visit
 
 _AUDIT_PAGE: Final = 50
@@ -71,7 +71,7 @@ def _details(data: str) -> str:
     )
 
 
-ROOMS: Final[tuple[Room, ...]] = (
+ROUTES: Final[tuple[Route, ...]] = (
     get("/operate/alerts", Who.OPERATOR, show_alerts),
     post("/operate/alerts/test", Who.OPERATOR, send_test_alert, once=True),
     get("/operate/webhooks", Who.OPERATOR, show_refused),

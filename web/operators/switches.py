@@ -12,15 +12,15 @@ from quart import Response
 from engine.services.user import FormErrors
 from web.again import Again
 from web.operators.commands import operator_page, run, run_form
-from web.rooms import Room, Who, get, post
+from web.routes import Route, Who, get, post
 from web.visit import Visit
 
 LEVELS: Final = {
     "entries": ("No new entries", "Exits go on; what is open stays."),
-    "reduce": ("Reduce only", "Resting entries are taken back too: exposure can only shrink."),
+    "reduce": ("Reduce only", "Resting entries are cancelled too: exposure can only shrink."),
     "flatten": (
         "Flatten",
-        "What the engine opened is closed, again and again until the exchange says that it is.",
+        "Everything that the engine opened is closed, with new orders until the exchange reports it closed.",
     ),
 }
 STOPPED: Final = ("killed", "skipped.entries_off")
@@ -42,7 +42,7 @@ async def halt(visit: Visit) -> Response:
             raise FormErrors(
                 {
                     "target": (
-                        "expected nothing here for everything; for this one alone, choose "
+                        "expected nothing here for everything; to stop this one alone, choose "
                         "above what it is"
                     )
                 }
@@ -108,7 +108,7 @@ async def _open_under_flattens(
 
 
 def _again(fields: Mapping[str, str]) -> str:
-    """Write how stopping is offered again."""
+    """Return the sentence that offers stopping again; empty where the form is incomplete."""
     level, scope = fields["level"], fields["scope"]
     if level not in LEVELS or not scope:
         return ""
@@ -120,7 +120,7 @@ def _where(scope: str, target: str) -> dict[str, str]:
     return {"scope": scope} if scope == "all" else {"scope": scope, "target": target}
 
 
-ROOMS: Final[tuple[Room, ...]] = (
+ROUTES: Final[tuple[Route, ...]] = (
     get("/operate/switches", Who.OPERATOR, show_switches),
     post(
         "/operate/switches/on",

@@ -7,7 +7,7 @@ from quart import Response
 
 from engine.services.user import FormErrors
 from web.operators.commands import operator_page, run, run_form
-from web.rooms import Room, Who, get, post
+from web.routes import Route, Who, get, post
 from web.visit import Visit
 
 
@@ -43,7 +43,7 @@ async def _unknowns(visit: Visit, errors: Mapping[str, str] | None = None) -> Re
     return operator_page(visit, "unknowns", errors=errors, rows=rows, about=about)
 
 
-ROOMS: Final[tuple[Room, ...]] = (
+ROUTES: Final[tuple[Route, ...]] = (
     get("/operate/unknowns", Who.OPERATOR, show_unknowns),
     post("/operate/unknowns", Who.OPERATOR, decide),
 )

@@ -4,7 +4,7 @@ from typing import Final
 
 from quart import Response
 
-from web.rooms import Room, Who, get, post
+from web.routes import Route, Who, get, post
 from web.visit import Visit
 
 
@@ -34,7 +34,7 @@ def _debugger(visit: Visit, findings: object) -> Response:
     )
 
 
-ROOMS: Final[tuple[Room, ...]] = (
+ROUTES: Final[tuple[Route, ...]] = (
     get("/studio/debugger", Who.MASTER, show_debugger),
     post("/studio/debugger", Who.MASTER, debug),
 )

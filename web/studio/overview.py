@@ -6,7 +6,7 @@ from quart import Response
 
 from engine.domain.person import Role
 from engine.services.user import FormErrors, LookFirst
-from web.rooms import Room, Who, get, post
+from web.routes import Route, Who, get, post
 from web.studio.strategy import STATES
 from web.visit import Visit
 
@@ -50,7 +50,7 @@ async def make_strategy(visit: Visit) -> Response:
     return visit.show(f"/studio/strategies/{identifier}/secret", made=made, is_new=True)
 
 
-ROOMS: Final[tuple[Room, ...]] = (
+ROUTES: Final[tuple[Route, ...]] = (
     get("/studio", Who.SIGNED_IN, show_studio),
     get("/studio/copy-trading", Who.MASTER, show_copy_trading),
     get("/studio/copy-trading/new", Who.MASTER, show_new),

@@ -8,20 +8,20 @@ from quart import Response
 from engine.domain.signal import Action
 from engine.services.user import FormErrors, LookFirst
 from web.again import Again
-from web.rooms import Room, Who, get, post
+from web.routes import Route, Who, get, post
 from web.studio.senders import PLACEHOLDER, python_sender, shell_sender
 from web.visit import Visit
 
 STATES: Final = {
     "draft": ("Draft", "Only you see it; signals are recorded and no entry is copied."),
     "published": ("Published", "In the directory; anybody here may follow."),
-    "by_link": ("By link", "Whoever has its address may follow; not in the directory."),
-    "private": ("Private", "Nobody new may follow; those who do are copied."),
-    "paused": ("Paused", "Entries are refused, exits still copied. Followers are told."),
+    "by_link": ("By link", "Anybody with its address may follow; not in the directory."),
+    "private": ("Private", "Nobody new may follow; present followers are still copied."),
+    "paused": ("Paused", "Entries are refused, exits still copied. Followers are informed."),
     "retired": (
         "Retired",
-        "It runs no longer: entries are refused, exits still copied until nothing is left. "
-        "Followers are told.",
+        "It has ended: entries are refused, exits still copied until nothing is left. "
+        "Followers are informed.",
     ),
 }
 _LOWERS_RISK: Final = ("private", "paused", "retired")
@@ -141,12 +141,12 @@ def _strategy(
 
 
 def _state_again(fields: Mapping[str, str]) -> str:
-    """Write how a state is offered again: only one that lowers risk."""
+    """Return the sentence that offers a state again; empty unless it lowers risk."""
     state = fields["state"]
     return f"Set this strategy to {STATES[state][0]}" if state in _LOWERS_RISK else ""
 
 
-ROOMS: Final[tuple[Room, ...]] = (
+ROUTES: Final[tuple[Route, ...]] = (
     get("/studio/strategies/<identifier>", Who.MASTER, show_strategy),
     post("/studio/strategies/<identifier>/describe", Who.MASTER, describe),
     post(

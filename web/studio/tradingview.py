@@ -6,7 +6,7 @@ from quart import Response
 
 from engine.ports.secret import Secret
 from engine.services.user import FormErrors
-from web.rooms import Room, Who, get, post
+from web.routes import Route, Who, get, post
 from web.visit import Visit
 
 
@@ -40,7 +40,7 @@ def _alerts(visit: Visit, identifier: str, errors: dict[str, str] | None = None)
     )
 
 
-ROOMS: Final[tuple[Room, ...]] = (
+ROUTES: Final[tuple[Route, ...]] = (
     get("/studio/strategies/<identifier>/tradingview", Who.MASTER, show_alerts),
     post("/studio/strategies/<identifier>/tradingview", Who.MASTER, make_address, once=True),
 )

@@ -7,7 +7,7 @@ from quart import Response
 
 from engine.domain.errors import NothingThere
 from web.again import Again
-from web.rooms import Room, Who, get, post
+from web.routes import Route, Who, get, post
 from web.studio.senders import python_sender, shell_sender
 from web.visit import Visit
 
@@ -78,12 +78,12 @@ async def change_endpoint(visit: Visit, identifier: str, endpoint: str, act: str
 
 
 def _endpoint_again(fields: Mapping[str, str]) -> str:
-    """Write how an act is offered again: only what lowers risk."""
+    """Return the sentence that offers an act again; empty unless it lowers risk."""
     sentences = {"disable": "Disable this address", "delete": "Delete this address"}
     return sentences.get(fields["act"], "")
 
 
-ROOMS: Final[tuple[Room, ...]] = (
+ROUTES: Final[tuple[Route, ...]] = (
     get("/studio/strategies/<identifier>/secret", Who.MASTER, show_secret),
     post("/studio/strategies/<identifier>/endpoint", Who.MASTER, make_webhook, once=True),
     post("/studio/strategies/<identifier>/rotate", Who.MASTER, rotate_secret, once=True),

@@ -5,8 +5,8 @@ from typing import Final
 from quart import Response
 
 from engine.services.user import FormErrors
-from web.door.exchange_login import new_login, typed_login
-from web.rooms import Room, Who, get, post
+from web.identity.exchange_login import new_login, typed_login
+from web.routes import Route, Who, get, post
 from web.visit import Visit
 
 
@@ -115,7 +115,7 @@ def _disconnect(visit: Visit, name: str, errors: dict[str, str] | None = None) -
     )
 
 
-ROOMS: Final[tuple[Room, ...]] = (
+ROUTES: Final[tuple[Route, ...]] = (
     get("/accounts", Who.SIGNED_IN, show_accounts),
     get("/accounts/connect", Who.SIGNED_IN, show_connect),
     post("/accounts/connect", Who.SIGNED_IN, connect, once=True),

@@ -10,27 +10,39 @@ from engine.domain.subscription import CopyPolicy, Mode, SubscriptionState
 from engine.services.terms_form import LIMITS, first_terms, read_terms, terms_fields
 from engine.services.user import FormErrors
 from web.again import Again
-from web.rooms import Room, Who, get, post
+from web.routes import Route, Who, get, post
 from web.visit import Visit
 
 LIMIT_WORDS: Final = {
-    "order_notional": ("One entry at most", "USDT", "What a single entry may be worth."),
-    "symbol_notional": ("One contract at most", "USDT", "Everything held in one contract."),
-    "account_notional": ("The account at most", "USDT", "Everything held on this account."),
-    "account_margin": ("Margin at most", "USDT", "Initial margin of everything held."),
-    "open_positions": ("Open positions", "contracts", "How many contracts may be held at once."),
-    "daily_loss": (
-        "Loss of a day",
+    "order_notional": ("Value of an entry", "USDT", "Maximum value of a single entry."),
+    "symbol_notional": (
+        "Value in one contract",
         "USDT",
-        "Equity lost since the trading day began: no further entry that day.",
+        "Maximum value of the position in one contract.",
     ),
-    "drawdown_percent": ("Drawdown", "%", "Equity below its highest: no further entry."),
+    "account_notional": (
+        "Value on the account",
+        "USDT",
+        "Maximum value of all positions on this account.",
+    ),
+    "account_margin": ("Initial margin", "USDT", "Maximum initial margin of all positions."),
+    "open_positions": ("Open positions", "contracts", "Maximum number of contracts held at once."),
+    "daily_loss": (
+        "Daily loss",
+        "USDT",
+        "Once equity has fallen this much since the trading day began, no more entries that day.",
+    ),
+    "drawdown_percent": (
+        "Drawdown",
+        "%",
+        "Once equity is this far below its highest, no more entries.",
+    ),
     "slippage_bps": (
         "Slippage",
         "bps",
-        "How much worse than the signal's the price of a market entry may be.",
+        "How much worse than the signal's price a market entry may be.",
     ),
-    "entry_age_s": ("Late at most", "s", "An entry older than this is not sent."),
+    "entry_age_s": ("Age of an entry", "s", "An entry older than this is not sent."),
 }
 SIZINGS: Final = {
     "fixed_margin": (
@@ -47,12 +59,12 @@ SIZINGS: Final = {
     ),
     "equity_share": (
         "Share of my equity",
-        "of 1",
+        "fraction",
         "0.05 puts 5 % of your equity behind every entry.",
     ),
     "stop_distance": (
         "Risk to the stop",
-        "of 1",
+        "fraction",
         "0.01 loses 1 % of your equity if the signal's stop is hit; only where it names one.",
     ),
 }
@@ -175,7 +187,7 @@ async def _terms(visit: Visit, identifier: str, errors: dict[str, str] | None = 
 
 
 def _again(fields: Mapping[str, str]) -> str:
-    """Write how an act is offered again: only what lowers risk."""
+    """Return the sentence that offers an act again; empty unless it lowers risk."""
     account = fields["account"]
     if fields["act"] == "pause":
         return f"Pause this strategy on {account}"
@@ -200,7 +212,7 @@ def _typed(visit: Visit) -> dict[str, Any]:
     return {**{name: visit.text(name) for name in names}, "symbols": visit.form.getlist("symbols")}
 
 
-ROOMS: Final[tuple[Room, ...]] = (
+ROUTES: Final[tuple[Route, ...]] = (
     get("/strategies/<identifier>/follow", Who.FOLLOWER, show_terms),
     post("/strategies/<identifier>/follow", Who.FOLLOWER, agree),
     get("/strategies/<identifier>/confirm", Who.FOLLOWER, show_confirm),

@@ -5,7 +5,7 @@ from typing import Final
 from quart import Response
 
 from web.again import Again
-from web.rooms import Room, Who, get, post
+from web.routes import Route, Who, get, post
 from web.visit import Visit
 
 _LAST_SIGNALS: Final = 10
@@ -56,7 +56,7 @@ async def flatten(visit: Visit, name: str) -> Response:
     return visit.go(f"/accounts/{name}/flatten", notice)
 
 
-ROOMS: Final[tuple[Room, ...]] = (
+ROUTES: Final[tuple[Route, ...]] = (
     get("/home", Who.FOLLOWER, show_home),
     post(
         "/accounts/<name>/pause",

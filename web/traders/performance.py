@@ -5,8 +5,8 @@ from typing import Final
 from quart import Response
 
 from engine.services.performance import periods, without_gaps
-from web.charts import bar_chart, falls_chart, result_chart, short_period, worth_chart
-from web.rooms import Room, Who, get
+from web.charts import bar_chart, drawdown_chart, equity_chart, result_chart, short_period
+from web.routes import Route, Who, get
 from web.visit import Visit
 
 _PAGE: Final = 50
@@ -24,7 +24,7 @@ async def show_performance(visit: Visit) -> Response:
     size = size if size in _BARS else "day"
     figures = service.figures(row)
     zone = visit.who.person.zone
-    worth = service.equity(row)
+    equity = service.equity(row)
     summed = periods(figures, size)
     trades = service.account_trades(row, visit.before())
     bars = without_gaps(summed, size)[: _BARS[size]]
@@ -38,8 +38,8 @@ async def show_performance(visit: Visit) -> Response:
         summed=summed[: _BARS[size]],
         trades=trades,
         older=trades[-1].id if len(trades) >= _PAGE else None,
-        equity=worth_chart(worth, "Equity", "USDT", zone),
-        falls=falls_chart(worth, "Drawdown of equity", zone),
+        equity=equity_chart(equity, "Equity", "USDT", zone),
+        drawdown=drawdown_chart(equity, "Drawdown of equity", zone),
         curve=result_chart(
             figures.curve.points,
             "Running result",
@@ -86,7 +86,7 @@ def _csv(text: str, file_name: str) -> Response:
     return answer
 
 
-ROOMS: Final[tuple[Room, ...]] = (
+ROUTES: Final[tuple[Route, ...]] = (
     get("/performance", Who.FOLLOWER, show_performance),
     get("/performance.csv", Who.FOLLOWER, download_trades),
     get("/performance/funding.csv", Who.FOLLOWER, download_funding),

@@ -5,7 +5,7 @@ from typing import Final
 from quart import Response
 
 from engine.domain.alert import ABOUT_STRATEGIES
-from web.rooms import Room, Who, get
+from web.routes import Route, Who, get
 from web.rows import FAMILIES
 from web.visit import Visit
 
@@ -84,7 +84,7 @@ def _setting_page(visit: Visit, account: str, strategy: str, setting: str) -> st
     return ""
 
 
-ROOMS: Final[tuple[Room, ...]] = (
+ROUTES: Final[tuple[Route, ...]] = (
     get("/signals", Who.FOLLOWER, show_signals),
     get("/signals/<signal>/<account>", Who.FOLLOWER, show_why),
     get("/positions", Who.FOLLOWER, show_positions),

@@ -6,7 +6,7 @@ from quart import Response
 
 from engine.services.terms_form import terms_fields
 from web.charts import result_chart
-from web.rooms import Room, Who, get
+from web.routes import Route, Who, get
 from web.traders.follow import LIMIT_WORDS, SIZINGS
 from web.visit import Visit
 
@@ -29,18 +29,18 @@ async def show_strategy(visit: Visit, identifier: str) -> Response:
     row, figures = performance.strategy(visit.who, identifier)
     charts = [
         (
-            each,
+            summary,
             result_chart(
-                each.curve.points,
-                f"Result of followers, {each.environment.upper()}",
+                summary.curve.points,
+                f"Result of followers, {summary.environment.upper()}",
                 "USDT",
                 visit.who.person.zone,
                 visit.now,
-                each.curve.exact_since,
+                summary.curve.exact_since,
             ),
-            performance.trades(row.id, each.environment),
+            performance.trades(row.id, summary.environment),
         )
-        for each in figures
+        for summary in figures
     ]
     agreements = performance.agreements(visit.who, row.id)
     return visit.page(
@@ -56,7 +56,7 @@ async def show_strategy(visit: Visit, identifier: str) -> Response:
     )
 
 
-ROOMS: Final[tuple[Room, ...]] = (
+ROUTES: Final[tuple[Route, ...]] = (
     get("/strategies", Who.SIGNED_IN, show_directory),
     get("/strategies/<identifier>", Who.SIGNED_IN, show_strategy),
 )

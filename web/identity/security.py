@@ -6,7 +6,7 @@ from quart import Response
 
 from engine.services.user import FormErrors
 from web.again import Again
-from web.rooms import Room, Who, get, post
+from web.routes import Route, Who, get, post
 from web.visit import Visit
 
 
@@ -17,7 +17,7 @@ async def show_security(visit: Visit) -> Response:
 
 async def show_password(visit: Visit) -> Response:
     """Show the form for a new password."""
-    return visit.page("door/password.html")
+    return visit.page("identity/password.html")
 
 
 async def set_password(visit: Visit) -> Response:
@@ -27,7 +27,7 @@ async def set_password(visit: Visit) -> Response:
             visit.who, visit.form.get("password", ""), visit.form.get("again", "")
         )
     except FormErrors as error:
-        return visit.page("door/password.html", errors=error.errors)
+        return visit.page("identity/password.html", errors=error.errors)
     if codes:
         return visit.show("/security/password/codes", codes=codes, onward=visit.next())
     return visit.go(visit.next() if visit.text("next") or visit.offers else "/security", "password")
@@ -62,7 +62,7 @@ async def renew_codes(visit: Visit) -> Response:
 async def show_codes(visit: Visit) -> Response:
     """Show recovery codes that were just made."""
     kept = visit.kept()
-    return visit.page("door/codes.html", **kept) if kept else visit.go("/security", "gone")
+    return visit.page("identity/codes.html", **kept) if kept else visit.go("/security", "gone")
 
 
 async def end_session(visit: Visit, session: str) -> Response:
@@ -92,7 +92,7 @@ async def ask_to_be_master(visit: Visit) -> Response:
 def _security(visit: Visit, errors: dict[str, str] | None = None) -> Response:
     identity = visit.services.identity
     return visit.page(
-        "door/security.html",
+        "identity/security.html",
         errors=errors,
         sessions=identity.sessions(visit.who),
         codes_left=identity.recovery_codes_left(visit.who),
@@ -103,10 +103,10 @@ def _security(visit: Visit, errors: dict[str, str] | None = None) -> Response:
 def _totp(visit: Visit, errors: dict[str, str] | None = None) -> Response:
     offer = visit.services.identity.offer_totp(visit.who, visit.text("secret"))
     secret = offer.secret.reveal()
-    return visit.page("door/second_factor.html", errors=errors, svg=offer.svg, secret=secret)
+    return visit.page("identity/second_factor.html", errors=errors, svg=offer.svg, secret=secret)
 
 
-ROOMS: Final[tuple[Room, ...]] = (
+ROUTES: Final[tuple[Route, ...]] = (
     get("/security", Who.SIGNED_IN, show_security),
     get("/security/password", Who.SIGNED_IN, show_password),
     post("/security/password", Who.SIGNED_IN, set_password, once=True),

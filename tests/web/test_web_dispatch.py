@@ -12,7 +12,7 @@ from engine.ledger import LedgerError
 from engine.services import Services
 from web.app import create_app
 from web.dispatch import Dispatcher
-from web.rooms import Handler, Who, get
+from web.routes import Handler, Who, get
 from web.settings import WebSettings
 from web.visit import Visit
 

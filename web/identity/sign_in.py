@@ -1,6 +1,6 @@
 """Signing in by password, exchange login, recovery code or one-time link, and signing out."""
 
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 
 from quart import Response, abort
@@ -8,9 +8,9 @@ from quart import Response, abort
 from engine.ports.secret import Secret
 from engine.services.identity import NotSignedIn
 from engine.services.user import FormErrors
-from web.door.exchange_login import exchange_choice, typed_login
+from web.identity.exchange_login import chosen_exchange, typed_login
 from web.requests import asks_locally
-from web.rooms import Room, Who, get, post
+from web.routes import Route, Who, get, post
 from web.visit import Visit
 from web.words import wait_words
 
@@ -20,12 +20,12 @@ async def show_front(visit: Visit) -> Response:
     if visit.user is not None:
         return visit.go(visit.home())
     sign_up = visit.services.identity.sign_up
-    return visit.page("door/front.html", sign_up=sign_up, demo=_demo_people(visit))
+    return visit.page("identity/front.html", sign_up=sign_up, demo=_demo_people(visit))
 
 
 async def show_password(visit: Visit) -> Response:
     """Show the form for name and password."""
-    return visit.page("door/sign_in.html", way="password")
+    return _form(visit, "password")
 
 
 async def sign_in_with_password(visit: Visit) -> Response:
@@ -38,13 +38,13 @@ async def sign_in_with_password(visit: Visit) -> Response:
             visit.caller,
         )
     except NotSignedIn as error:
-        return _refused(visit, "password", {"": wait_words(error)})
+        return _form(visit, "password", error)
     return visit.enter(signed_in, visit.next())
 
 
 async def show_recovery(visit: Visit) -> Response:
     """Show the form for a recovery code."""
-    return visit.page("door/sign_in.html", way="recovery")
+    return _form(visit, "recovery")
 
 
 async def sign_in_with_recovery(visit: Visit) -> Response:
@@ -54,7 +54,7 @@ async def sign_in_with_recovery(visit: Visit) -> Response:
             visit.text("name"), visit.text("code"), visit.caller
         )
     except NotSignedIn as error:
-        return _refused(visit, "recovery", {"": wait_words(error)})
+        return _form(visit, "recovery", error)
     wanted = visit.text("next")
     query = f"?next={quote(wanted, safe='')}" if wanted else ""
     return visit.enter(signed_in, f"/security/password{query}")
@@ -62,30 +62,28 @@ async def sign_in_with_recovery(visit: Visit) -> Response:
 
 async def show_exchange(visit: Visit) -> Response:
     """Show the form for the login of an exchange."""
-    choice = exchange_choice(visit, visit.services.identity.exchange_doors())
-    return visit.page("door/sign_in.html", way="exchange", **choice)
+    return _exchange(visit)
 
 
 async def sign_in_with_exchange(visit: Visit) -> Response:
     """Sign in by the login of a connected exchange account."""
     identity = visit.services.identity
-    choice = exchange_choice(visit, identity.exchange_doors())
-    chosen = choice["chosen"]
+    chosen = chosen_exchange(visit, identity.exchange_doors())
     try:
         login = {} if chosen is None else typed_login(visit, chosen)
         signed_in = await identity.sign_in_with_exchange(
             visit.text("exchange"), login, visit.text("code"), visit.caller
         )
     except NotSignedIn as error:
-        return _refused(visit, "exchange", {"": wait_words(error)}, **choice)
+        return _exchange(visit, {"": wait_words(error)})
     except FormErrors as error:
-        return _refused(visit, "exchange", error.errors, **choice)
+        return _exchange(visit, error.errors)
     return visit.enter(signed_in, visit.next())
 
 
 async def show_link(visit: Visit, token: str) -> Response:
     """Show the button that uses a one-time link: opening the link alone signs nobody in."""
-    return visit.page("door/welcome.html", token=token)
+    return visit.page("identity/welcome.html", token=token)
 
 
 async def use_link(visit: Visit, token: str) -> Response:
@@ -93,9 +91,9 @@ async def use_link(visit: Visit, token: str) -> Response:
     try:
         signed_in = await visit.services.identity.use_link(token, visit.caller)
     except NotSignedIn as error:
-        used = "This link was used or has run out: ask for another."
+        used = "This link was used or has expired: ask for another."
         text = wait_words(error) if error.wait_s else used
-        return visit.page("door/welcome.html", errors={"": text}, token=token)
+        return visit.page("identity/welcome.html", errors={"": text}, token=token)
     return visit.enter(signed_in, "/security")
 
 
@@ -112,8 +110,17 @@ async def enter_demo(visit: Visit, name: str) -> Response:
     return visit.enter(await visit.services.identity.enter_demo(name, visit.caller), "/")
 
 
-def _refused(visit: Visit, way: str, errors: dict[str, str], **values: Any) -> Response:
-    return visit.page("door/sign_in.html", errors=errors, way=way, **values)
+def _form(visit: Visit, way: str, error: NotSignedIn | None = None) -> Response:
+    errors = None if error is None else {"": wait_words(error)}
+    return visit.page("identity/sign_in.html", errors=errors, way=way)
+
+
+def _exchange(visit: Visit, errors: dict[str, str] | None = None) -> Response:
+    choices = visit.services.identity.exchange_doors()
+    chosen = chosen_exchange(visit, choices)
+    return visit.page(
+        "identity/sign_in.html", errors=errors, way="exchange", choices=choices, chosen=chosen
+    )
 
 
 def _demo_people(visit: Visit) -> tuple[tuple[str, str], ...]:
@@ -121,7 +128,7 @@ def _demo_people(visit: Visit) -> tuple[tuple[str, str], ...]:
     return visit.settings.demo_people if asks_locally(visit.settings) else ()
 
 
-ROOMS: Final[tuple[Room, ...]] = (
+ROUTES: Final[tuple[Route, ...]] = (
     get("/", Who.ANYONE, show_front),
     get("/sign-in", Who.ANYONE, show_password),
     post("/sign-in", Who.ANYONE, sign_in_with_password, once=True),

@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
 from engine.domain.account import Environment
 from engine.domain.amounts import parse_money, plain
@@ -17,17 +17,16 @@ _BALANCE_MIN: Final = Decimal(10)
 _BALANCE_MAX: Final = Decimal(10_000_000)
 
 
-def exchange_choice(visit: Visit, choices: Sequence[ExchangeChoice]) -> dict[str, Any]:
-    """Return the choices and the chosen one for a template: the first one where none was chosen."""
+def chosen_exchange(visit: Visit, choices: Sequence[ExchangeChoice]) -> ExchangeChoice | None:
+    """Return the chosen exchange, the first one where none was chosen, None without any."""
     wanted = visit.form.get("exchange", visit.query.get("exchange", ""))
     first = choices[0] if choices else None
-    chosen = next((choice for choice in choices if choice.name == wanted), first)
-    return {"choices": choices, "chosen": chosen}
+    return next((choice for choice in choices if choice.name == wanted), first)
 
 
 def typed_login(visit: Visit, chosen: ExchangeChoice) -> Mapping[str, str]:
     """Return the login as it was typed."""
-    return {each.name: visit.form.get(each.name, "") for each in chosen.fields}
+    return {field.name: visit.form.get(field.name, "") for field in chosen.fields}
 
 
 def new_login(visit: Visit, chosen: ExchangeChoice) -> Mapping[str, str]:
