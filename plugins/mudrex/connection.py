@@ -287,11 +287,14 @@ class MudrexConnection:
     # Fees and other money
 
     async def fees(self, since: datetime) -> FeeHistory:
-        """Read the fee history back to a time, newest first."""
+        """Read the fee history back to a time, newest first.
+
+        It is complete if its pages reach back to that time.
+        """
         return await self._readings.fees_since(since)
 
     async def funds_elsewhere(self) -> Sequence[FundsElsewhere]:
-        """Return the balances of the spot wallet and the rupee futures wallet that are above zero."""
+        """Return the balances above zero of the spot wallet and the rupee futures wallet."""
         spot = parsing.spot_amount(await self.read("/v1/wallet/funds"))
         rupees = parsing.balance(await self.read("/v1/futures/funds", trade_currency="INR")).total
         told = [

@@ -158,7 +158,7 @@ class PaperAdapter:
 
 
 class PaperConnection:
-    """A connection for one account. ``hang_for`` and ``raise_for`` match the engine's account id."""
+    """A connection for one account. ``hang_for``, ``raise_for`` match the engine's account id."""
 
     def __init__(
         self,

@@ -187,7 +187,7 @@ class Stage:
         return list(self.http.get(f"{self.control}/orders").json())
 
     def positions(self) -> dict[str, list[dict[str, Any]]]:
-        """Return the open positions at the exchange, by account; accounts without any are left out."""
+        """Return the open positions at the exchange by account, without accounts that have none."""
         seen = self.http.get(f"{self.control}/accounts").json()
         return {name: each["positions"] for name, each in seen.items() if each["positions"]}
 
