@@ -94,7 +94,7 @@ class PreflightWatch:
             return
         over = since + timedelta(days=lasts)
         left = (
-            f"it is over since {over:%Y-%m-%d %H:%M} UTC"
+            f"it expired on {over:%Y-%m-%d %H:%M} UTC"
             if warning == 0
             else f"it ends on {over:%Y-%m-%d %H:%M} UTC at the latest"
         )

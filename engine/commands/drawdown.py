@@ -24,7 +24,7 @@ async def _reset_drawdown(context: EngineContext, params: dict[str, Any]) -> dic
     if not 1 <= len(note) <= NOTE_CHARACTERS_MAX:
         raise InvalidValue(
             "note",
-            f"1 to {NOTE_CHARACTERS_MAX} characters: why it may go on",
+            f"1 to {NOTE_CHARACTERS_MAX} characters: why it may continue",
             f"{len(note)} characters",
         )
     known = accounts(context.ledger.db)
@@ -50,7 +50,7 @@ async def _reset_drawdown(context: EngineContext, params: dict[str, Any]) -> dic
     was = await context.ledger.write(write)
     if was is None:
         raise NothingThere(
-            f"account {name} was never read, so it has no highest equity yet; nothing changed"
+            f"account {name} was never read, so it has no equity peak yet; nothing changed"
         )
     return {"account": name, "was": plain(was), "now": plain(worth) if worth > 0 else None}
 

@@ -92,7 +92,7 @@ def _needs(seen: Mapping[str, Any], wishes: int, now: datetime) -> Iterator[tupl
             "rexalgo account list --troubled",
         )
     for name, problem in engine["failing"].items():
-        yield "failing", f"{name} keeps failing and begins again: {problem}", "rexalgo doctor"
+        yield "failing", f"{name} keeps failing and is restarted: {problem}", "rexalgo doctor"
     for exchange, problem in engine["exchanges_in_trouble"].items():
         yield "exchange", f"prices of {exchange} cannot be read: {problem}", "rexalgo doctor"
     if seen["late"]:

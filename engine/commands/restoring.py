@@ -161,7 +161,7 @@ def _note_end(context: EngineContext) -> None:
     try:
         context.mark.confirm(context.clock.now())
     except OSError as error:  # the next start freezes everything once more, which does no harm
-        _LOG.error("where the confirmed ledger ends could not be noted beside it: %s", error)
+        _LOG.error("the mark beside the confirmed ledger could not be written: %s", error)
 
 
 RESTORING: Final[Mapping[str, Run]] = {"reconcile_all": _reconcile_all, "restore_confirm": _confirm}

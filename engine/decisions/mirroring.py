@@ -53,7 +53,7 @@ def why_not_mirrored(
 ) -> str | None:
     """Return why no exchange will see an order of this signal; None if one may."""
     if draft.is_test:
-        return "it is a test: it is planned and told, and never sent"
+        return "it is a test: it is planned and reported, and never sent"
     if draft.action.is_only_entry:
         return _entry(draft, age_s, now, reach)
     leaves = _exit(draft, reach)

@@ -240,7 +240,7 @@ def _position(position: Position, facts: Facts) -> CheckItem:
             return CheckItem(
                 _WARNING,
                 position.symbol,
-                f"{what} stands above the agreed leverage of {ceiling}",
+                f"{what} is above the agreed leverage of {ceiling}",
                 "look at it at the exchange",
             )
         return CheckItem(_OK, position.symbol, f"{what} is held by a strategy")
@@ -323,7 +323,7 @@ def _need(need: SymbolNeed, facts: Facts) -> CheckItem:
             "agree to less",
         )
     if need.quote is None:
-        return CheckItem(_WARNING, about, "no price can be had now; entries wait for one")
+        return CheckItem(_WARNING, about, "no price is available now; entries wait for one")
     smallest = smallest_quantity(contract, need.quote.last)
     least = _cost(need, smallest, facts.fee_bps)
     needs = f"{plain(smallest)} and needs {_cents(least)} {contract.settle_currency}"

@@ -29,7 +29,7 @@ _LESS: Final = (
     "a part"
 )
 _REPLACED: Final = (
-    "the position was closed outside the engine, and the one that stands there now was opened by "
+    "the position was closed outside the engine, and the one that is open there now was opened by "
     "the owner"
 )
 _TURNED: Final = "the position stands on the other side: the owner closed ours and turned it"
@@ -193,7 +193,7 @@ def _shrunk(
         cause += (
             ""
             if position is None or there > 0
-            else "; the one that stands there now is another one"
+            else "; the one that is open there now is another one"
         )
     else:
         cause = (
@@ -301,7 +301,7 @@ def words_of(correction: Correction) -> dict[str, str]:
             return {
                 "kind": "foreign",
                 "differs": differs,
-                "step": "they are taken as the owner's; entries of the account are let in again",
+                "step": "they are taken as the owner's; entries of the account are allowed again",
             }
         case LostOrders():
             differs = (

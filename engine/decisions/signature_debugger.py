@@ -113,7 +113,7 @@ def debug_delivery(
         Finding(
             accepted,
             last,
-            "" if accepted else "mend the first part above that does not fit, and paste again",
+            "" if accepted else "correct the first part above that does not fit, and paste again",
         ),
     ]
 
@@ -339,13 +339,13 @@ def _bodies(body: bytes) -> Iterator[tuple[str, bytes]]:
         for is_sorted in (False, True):
             for is_ascii in (True, False):
                 yield (
-                    "the JSON was written anew after signing",
+                    "the JSON was rewritten after signing",
                     json.dumps(
                         value, separators=separators, sort_keys=is_sorted, ensure_ascii=is_ascii
                     ).encode(),
                 )
-    yield "the JSON was written anew after signing", json.dumps(value, indent=2).encode()
-    yield "the JSON was written anew after signing", json.dumps(value, indent=4).encode()
+    yield "the JSON was rewritten after signing", json.dumps(value, indent=2).encode()
+    yield "the JSON was rewritten after signing", json.dumps(value, indent=4).encode()
 
 
 def _both(ids: list[str], body: bytes) -> Iterator[Finding]:

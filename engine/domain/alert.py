@@ -68,7 +68,7 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
         "rexalgo unknown list, then look at the account at the exchange and run rexalgo unknown "
         "decide",
         "If the order exists after all, its position is without an exit until it is found; after "
-        "15 minutes new entries are let in again.",
+        "15 minutes new entries are allowed again.",
         True,
     ),
     AlertCode.ORDER_FOUND_LATE: AlertWords(
@@ -84,7 +84,7 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
         "{problem}",
         "It is tried again and again, at least once a minute.",
         "rexalgo account check {subject}; where it cannot wait, close it at the exchange by hand",
-        "The position stays open and moves with the market. This is told again every hour until "
+        "The position stays open and moves with the market. This alert repeats every hour until "
         "it is closed.",
         True,
     ),
@@ -121,7 +121,7 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
     ),
     AlertCode.ROWS_UNREADABLE: AlertWords(
         "{subject}: what the exchange sent cannot all be read ({count_rows} of its rows): {rows}.",
-        "Everything else is read on, and closing orders are still sent. Entries into a contract "
+        "Everything else is still read, and closing orders are still sent. Entries into a contract "
         "of such a row are denied.",
         "rexalgo account check {subject} names all of them; compare with the exchange, and tell "
         "the plugin's authors",
@@ -195,7 +195,7 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
         "{subject}: the books have {booked} {symbol} open, and the strategy's share is {share}.",
         "What the exchange proved is recorded; orders go by the share.",
         "rexalgo books check {subject}, and tell the developers: this is a fault of the engine",
-        "Trades of that position may be told with a wrong quantity; orders are not touched by it.",
+        "Trades of that position may show a wrong quantity; orders are not affected.",
         False,
     ),
     AlertCode.BREAKER_TRIPPED: AlertWords(
@@ -206,11 +206,11 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
         True,
     ),
     AlertCode.FLATTEN_NOT_FLAT: AlertWords(
-        "{scope}: flattening is not flat after {after_s} s, {count_open} left: {left}.",
+        "{scope}: still not flat after {after_s} s, {count_open} left: {left}.",
         "Closing goes on where it can do no harm; new entries stay off.",
         "rexalgo halt flatten {flags} --yes --wait 0 names all that is left; close it at the "
         "exchange by hand, or decide what is unproven",
-        "What is named stays open and moves with the market. This is told again every hour until "
+        "What is named stays open and moves with the market. This alert repeats every hour until "
         "it is flat.",
         True,
     ),
@@ -231,8 +231,7 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
     AlertCode.NUMBERING_RESTARTED: AlertWords(
         "Strategy {subject}: the numbers of its signals fell back from {greatest} to {seq} while "
         "time went on ({symbol}).",
-        "It counts as a sender that began anew: its signals are ordered from here on by the new "
-        "numbers.",
+        "It counts as a restarted sender: its signals are ordered from here on by the new numbers.",
         "Ask the master whether the bot was restarted; a bot that keeps its numbers over a "
         "restart, or sends none, needs no such guess",
         "Nothing, if the bot was restarted. If an old bot still runs beside it, their signals are "
@@ -240,18 +239,18 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
         False,
     ),
     AlertCode.EXIT_REFUSED: AlertWords(
-        "Strategy {subject}: what reads like an exit came from its sender, was proven, and was "
+        "Strategy {subject}: its sender's message reads like an exit, was verified, and was "
         "refused: {why}.",
-        "Nothing was closed. Positions of the strategy that stand: {held}.",
+        "Nothing was closed. Open positions of the strategy: {held}.",
         "rexalgo halt flatten --strategy {subject}, or have the master send it again; their "
         "studio shows what to send instead",
         "The master may be flat while the followers' positions move with the market. The same "
-        "fault is told again after an hour.",
+        "fault is reported again after an hour.",
         True,
     ),
     AlertCode.SIGNAL_REFUSED: AlertWords(
-        "Strategy {subject}: what came from its sender was proven, and was refused: {why}.",
-        "Nothing of it was recorded or copied. Positions of the strategy that stand: {held}.",
+        "Strategy {subject}: its sender's message was verified and refused: {why}.",
+        "Nothing of it was recorded or copied. Open positions of the strategy: {held}.",
         "Tell the master: the strategy's page in the studio shows the fault and what to send "
         "instead",
         "Messages of this form are refused each time.",

@@ -127,7 +127,7 @@ def has_unconfirmed_exit(db: apsw.Connection, account: AccountId, symbol: Symbol
 
 
 _NOT_ASKED: Final = "no exit was asked for"
-_ON_ITS_WAY: Final = "an entry is on its way or rests"
+_ON_ITS_WAY: Final = "an entry is in flight or resting"
 _CLOSED_A_PART: Final = (
     OutcomeCode.FILLED.value,
     OutcomeCode.APPLIED.value,

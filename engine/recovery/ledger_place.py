@@ -28,7 +28,7 @@ RESTORE_NAME: Final = "restore.json"
 SUFFIXES: Final = ("", "-wal", "-shm")
 """The files of a ledger, by the suffix after its path."""
 DO_WITHOUT: Final = (
-    "rexalgo restore FILE puts a backup into place; to begin anew without the past, move the "
+    "rexalgo restore FILE puts a backup into place; to start afresh without the history, move the "
     "whole data folder away first"
 )
 

@@ -117,7 +117,7 @@ class AccountRoom:
             raise FormErrors(
                 {
                     "": (
-                        "An order of this account is on its way or looked up: pause, and try "
+                        "An order of this account is in flight or being looked up: pause, and try "
                         "again when it is settled."
                     )
                 }

@@ -129,7 +129,7 @@ def test_a_backup_put_back_stands_still_until_the_plan_was_read_then_only_what_i
         assert set(differs) == {"share", "own", "lost", "sends"}, each
         assert (
             "an order of this engine that this ledger lacks closed the position; the one that "
-            "stands there now" in differs["share"]
+            "is open there now" in differs["share"]
         )
         assert "an order of this engine that this ledger lacks opened it" in differs["own"]
     assert place.orders() == before

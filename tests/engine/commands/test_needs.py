@@ -114,7 +114,7 @@ def test_an_order_that_the_engine_looks_up_needs_nobody_and_is_told() -> None:
         (
             {"engine": {"failing": {"flattening": "WriteRefused: no"}}},
             "failing",
-            "flattening keeps failing and begins again: WriteRefused",
+            "flattening keeps failing and is restarted: WriteRefused",
         ),
         (
             {"engine": {"exchanges_in_trouble": {"mudrex": "timed out"}}},

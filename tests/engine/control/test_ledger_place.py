@@ -209,7 +209,7 @@ def gone_its_own_way(config: Config) -> None:
         (lost_log_of_everything, "-wal file"),
         (without_mark, "has no mark beside it"),
         (unreadable_mark, "cannot be read"),
-        (gone_its_own_way, "the last run that was noted is not in it"),
+        (gone_its_own_way, "the last recorded run is not in it"),
     ],
 )
 def test_what_is_not_the_newest_ledger_of_this_place_is_told(
