@@ -31,7 +31,7 @@ from engine.context import EngineContext, NothingThere
 from engine.domain.errors import InvalidValue, RexAlgoError
 from engine.keys.keyring import Keyring
 from engine.ledger import LedgerError
-from engine.ledger.stillness import EVERYBODY, stand_still
+from engine.ledger.freeze import EVERYBODY, freeze
 from engine.plugin.host import Plugins, load_plugins
 from engine.provisioning.errors import ProvisionErrors, ProvisionProblem
 from engine.recovery.ledger_place import MarkKeeper, open_place, why_unfit
@@ -314,7 +314,7 @@ async def _directly(
         mark = MarkKeeper(config, ledger.db) if holds else None
         if mark is not None and mark.old:
             await ledger.write(
-                lambda db, old=mark.old: stand_still(db, EVERYBODY, "", old, clock.now())  # type: ignore[misc]
+                lambda db, old=mark.old: freeze(db, EVERYBODY, "", old, clock.now())  # type: ignore[misc]
             )
         keyring = Keyring(ledger, clock, config.key_place, config.secrets.encryption_key)
         context = EngineContext(

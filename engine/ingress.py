@@ -34,11 +34,11 @@ from engine.identity.references import capability_hash
 from engine.keys.sealed_secrets import EndpointKey
 from engine.ledger import Ledger, LedgerError
 from engine.ledger.deliveries import NewDelivery, note_delivery
+from engine.ledger.freeze import EVERYBODY
 from engine.ledger.open_shares import is_held
 from engine.ledger.people import secret_used
 from engine.ledger.refused import holds_short, note_refused
 from engine.ledger.signals import DedupeConflict, NewSignal, Recorded, record_signal, turns
-from engine.ledger.stillness import EVERYBODY
 from engine.ports.clock import Clock
 from engine.ports.rate_limiter import Priority, RateLimit, RateLimiter, Refused
 from engine.ports.signal_source import Authenticated, Delivery, NotAuthentic, WebhookSource

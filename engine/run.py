@@ -49,6 +49,7 @@ from engine.ledger.audit import audit_end
 from engine.ledger.codec import to_us
 from engine.ledger.copies import accounts_with_waiting_legs, begin_run
 from engine.ledger.database import take_into_use
+from engine.ledger.freeze import EVERYBODY, freeze, read_freezes
 from engine.ledger.lineage import is_copy
 from engine.ledger.open_shares import symbols_held
 from engine.ledger.people import (
@@ -63,7 +64,6 @@ from engine.ledger.people import (
 )
 from engine.ledger.reports import switches
 from engine.ledger.resolving import orphan_claims
-from engine.ledger.stillness import EVERYBODY, read_still, stand_still
 from engine.market.feed import MarketFeed
 from engine.monitor import Monitor
 from engine.plugin.host import Plugins, load_plugins
@@ -201,7 +201,7 @@ class _Engine:
 
         def start(db: Database) -> tuple[int, int]:
             if mark.old:
-                stand_still(db, EVERYBODY, "", mark.old, now)
+                freeze(db, EVERYBODY, "", mark.old, now)
             if is_copy(db):
                 take_into_use(db)
             epoch = begin_run(db, to_us(now))
@@ -209,9 +209,9 @@ class _Engine:
 
         epoch, orphans = await ledger.write(start)
         ledger.know_id()
-        for each in read_still(ledger.db):
+        for each in read_freezes(ledger.db):
             _LOG.critical(
-                "%s stands still, no order of any kind leaves: %s",
+                "%s is frozen, no order of any kind leaves: %s",
                 each.name or "this place",
                 each.cause,
             )

@@ -38,9 +38,9 @@ from engine.ledger.attempts import (
     newest_claim,
 )
 from engine.ledger.copies import waiting_legs
+from engine.ledger.freeze import freeze
 from engine.ledger.holdings import read_holdings
 from engine.ledger.people import symbols_of
-from engine.ledger.stillness import stand_still
 
 LOOK_BACK: Final = timedelta(days=7)
 BEFORE: Final = timedelta(minutes=2)
@@ -102,7 +102,7 @@ class OldLedger:
             )
             at = account.shared.clock.now()
             await account.shared.ledger.write(
-                lambda db: stand_still(db, account.id, account.name, cause, at)
+                lambda db: freeze(db, account.id, account.name, cause, at)
             )
         return True
 

@@ -20,8 +20,8 @@ from engine.domain.signal import Signal
 from engine.domain.subscription import RiskLimits, Subscription
 from engine.ledger import Ledger
 from engine.ledger.alerts import raise_alert
+from engine.ledger.freeze import why_frozen
 from engine.ledger.signals import read_signal
-from engine.ledger.stillness import why_still
 from engine.market.feed import MarketFeed
 from engine.ports.clock import Clock
 
@@ -137,9 +137,9 @@ class Shared:
 
     def why_held(self, account: AccountId) -> str:
         """Return why no order may leave an account, empty if one may: the one guard that every
-        exchange session asks (see ``stillness``).
+        exchange session asks (see ``engine.ledger.freeze``).
         """
-        return self.ledger.misplaced or why_still(self.ledger.db, account)
+        return self.ledger.misplaced or why_frozen(self.ledger.db, account)
 
     async def alert(
         self, code: AlertCode, subject: str, sameness: str = "", **details: str

@@ -51,17 +51,16 @@ def _needs(seen: Mapping[str, Any], wishes: int, now: datetime) -> Iterator[tupl
     engine, orders = seen["engine"], seen["open_orders"]
     if not engine["running"]:
         yield "engine", "the engine does not run: nothing is copied", "rexalgo serve"
-    if still := seen["still"]:
+    if frozen := seen["still"]:
         who = (
-            "this place stands"
-            if not still[0]["account"]
-            else f"{_some([each['account'] for each in still])} stand"
+            "this place is"
+            if not frozen[0]["account"]
+            else f"{_some([each['account'] for each in frozen])} "
+            + ("is" if len(frozen) == 1 else "are")
         )
-        if len(still) == 1 and still[0]["account"]:
-            who += "s"
         yield (
             "still",
-            f"{who} still, no order of any kind leaves: {still[0]['cause']}",
+            f"{who} frozen, no order of any kind leaves: {frozen[0]['cause']}",
             "rexalgo reconcile --plan, then rexalgo restore confirm",
         )
     if not engine["ledger_healthy"]:

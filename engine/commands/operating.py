@@ -29,6 +29,7 @@ from engine.ledger.attempts import read_attempt
 from engine.ledger.books import differences
 from engine.ledger.books_view import books_summary
 from engine.ledger.deliveries import ingress
+from engine.ledger.freeze import read_freezes
 from engine.ledger.funding import funding_by_day
 from engine.ledger.identity import master_requests
 from engine.ledger.lateness import late_orders, missed_entries
@@ -49,7 +50,6 @@ from engine.ledger.reports import (
 )
 from engine.ledger.resolving import decide_done, decide_none
 from engine.ledger.results import account_days
-from engine.ledger.stillness import read_still
 from engine.ledger.unsettled import count_unsettled
 from engine.plugin.host import Plugins
 from engine.ports.notifier import Notifier
@@ -76,7 +76,7 @@ async def _status(context: EngineContext, params: dict[str, Any]) -> dict[str, A
     wrong = {} if live is None else live.vitals(frozenset(live.troubled()))
     seen["still"] = [
         {"account": each.name, "cause": each.cause, "since": each.since.isoformat()}
-        for each in read_still(context.ledger.db)
+        for each in read_freezes(context.ledger.db)
     ]
     seen["ingress"] = jsonable(
         asdict(ingress(context.ledger.db, context.clock.now() - timedelta(hours=hours)))
@@ -364,7 +364,7 @@ async def _reconcile(context: EngineContext, params: dict[str, Any]) -> dict[str
 
     if apply and task.account.why_held:
         raise RexAlgoError(
-            f"{name} stands still ({task.account.why_held}): rexalgo restore confirm writes the "
+            f"{name} is frozen ({task.account.why_held}): rexalgo restore confirm writes the "
             "shown plans down"
         )
     found = await (task.apply_corrections(by, write_down) if apply else task.plan_corrections())

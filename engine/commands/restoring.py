@@ -14,7 +14,7 @@ from engine.context import EngineContext, NothingThere
 from engine.decisions.reconciliation import Changed, OwnPosition, Plan, Told, digest, words_of
 from engine.domain.errors import RexAlgoError
 from engine.ledger import Database
-from engine.ledger.stillness import EVERYBODY, Still, end_stillness, read_still
+from engine.ledger.freeze import EVERYBODY, Freeze, read_freezes, unfreeze
 from engine.live import LiveAccount, LiveAccounts
 
 _LOG = logging.getLogger("rexalgo.restore")
@@ -26,10 +26,10 @@ class NotConfirmed(RexAlgoError):
     """Raised with everything that prevents a confirmation: nothing was changed."""
 
 
-def _chosen(live: LiveAccounts, still: Sequence[Still]) -> list[LiveAccount]:
+def _chosen(live: LiveAccounts, freezes: Sequence[Freeze]) -> list[LiveAccount]:
     """Return the frozen accounts, by name."""
-    all_of_them = any(each.account == EVERYBODY for each in still)
-    ids = {each.account for each in still}
+    all_of_them = any(each.account == EVERYBODY for each in freezes)
+    ids = {each.account for each in freezes}
     return sorted(
         (each for each in live.tasks() if all_of_them or each.account.id in ids),
         key=lambda each: each.account.name,
@@ -42,10 +42,10 @@ async def _reconcile_all(context: EngineContext, params: dict[str, Any]) -> dict
         raise NothingThere(
             "the exchange must be read for that, and no server runs here: rexalgo serve"
         )
-    still = read_still(context.ledger.db)
+    freezes = read_freezes(context.ledger.db)
     chosen = (
-        _chosen(context.live, still)
-        if still
+        _chosen(context.live, freezes)
+        if freezes
         else sorted(context.live.tasks(), key=lambda each: each.account.name)
     )
     found = await context.live.plans(chosen)
@@ -54,7 +54,7 @@ async def _reconcile_all(context: EngineContext, params: dict[str, Any]) -> dict
     return {
         "still": [
             {"account": each.name, "cause": each.cause, "since": each.since.isoformat()}
-            for each in still
+            for each in freezes
         ],
         "accounts": [
             told_plan(each, () if isinstance(plan, str) else plan)
@@ -92,15 +92,15 @@ async def _confirm(context: EngineContext, params: dict[str, Any]) -> dict[str, 
     frozen.
     """
     by, at = text(params, "by", "operator"), context.clock.now()
-    still = read_still(context.ledger.db)
-    if not still:
-        raise NothingThere("nothing stands still here: there is nothing to confirm")
+    freezes = read_freezes(context.ledger.db)
+    if not freezes:
+        raise NothingThere("nothing is frozen here: there is nothing to confirm")
     if context.live is None:
         raise NothingThere(
             "each account must be read for that, and no server runs here: rexalgo serve, then "
             "rexalgo reconcile --plan"
         )
-    found = await context.live.plans(_chosen(context.live, still))
+    found = await context.live.plans(_chosen(context.live, freezes))
     problems = [why for each, plan in found.items() if (why := _why_not(each, plan))]
     if problems:
         more = f"\n  and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
@@ -110,7 +110,7 @@ async def _confirm(context: EngineContext, params: dict[str, Any]) -> dict[str, 
             + more
         )
     unread = [
-        Still(each.account.id, each.account.name, f"it could not be read: {plan}", at)
+        Freeze(each.account.id, each.account.name, f"it could not be read: {plan}", at)
         for each, plan in found.items()
         if isinstance(plan, str)
     ]
@@ -120,7 +120,7 @@ async def _confirm(context: EngineContext, params: dict[str, Any]) -> dict[str, 
         for task, plan in found.items():
             if not isinstance(plan, str):
                 task.write_plan(plan, by, at, db)
-        ended = end_stillness(db, still, unread, by, at)
+        ended = unfreeze(db, freezes, unread, by, at)
         record(
             db,
             by,

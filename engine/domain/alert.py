@@ -164,7 +164,7 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
         True,
     ),
     AlertCode.STANDS_STILL: AlertWords(
-        "{subject} stands still: {cause}.",
+        "{subject} is frozen: {cause}.",
         "No order of any kind leaves, closing ones included. Signals are recorded; entries that "
         "come meanwhile are never sent.",
         "rexalgo reconcile --plan shows what differs at the exchange; then rexalgo restore confirm",

@@ -21,8 +21,8 @@ from engine.keys.vault import Vault
 from engine.ledger import Database, Ledger, LedgerError, copy_ledger
 from engine.ledger.audit import verify_audit
 from engine.ledger.database import settle, take_into_use
+from engine.ledger.freeze import EVERYBODY, freeze
 from engine.ledger.people import accounts, endpoints
-from engine.ledger.stillness import EVERYBODY, stand_still
 from engine.recovery.ledger_place import RESTORE_NAME, SUFFIXES
 from engine.settings.config import Config
 from engine.settings.files import make_folder, remove_leftovers, replace_file, sync_folder
@@ -150,7 +150,7 @@ async def _prepare(config: Config, copy: Path, what: str, now: datetime) -> list
         problems = [*_sealed(db, vault, now), *_audit(db, vault)]
         if not problems:
             cause = f"the ledger was restored from {what}: what was done after it is not in it"
-            await ledger.write(lambda db: stand_still(db, EVERYBODY, "", cause, now))
+            await ledger.write(lambda db: freeze(db, EVERYBODY, "", cause, now))
             take_into_use(db)
             settle(db)
         return problems

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from engine.context import EngineContext
 from engine.domain.person import Role
+from engine.ledger.freeze import frozen_names
 from engine.ledger.pulse import concerns_person, newest_sequence
-from engine.ledger.stillness import still_for
 from engine.services.user import User
 
 
@@ -23,7 +23,7 @@ class PulseService:
         """Return that nothing is sent for a user now, naming the installation or the user's frozen
         accounts; empty if nothing is frozen.
         """
-        names = still_for(self._context.ledger.db, user.id)
+        names = frozen_names(self._context.ledger.db, user.id)
         where = "this place" if "" in names else ", ".join(names)
         return where and (
             f"Nothing is sent from {where} now, closing orders included, until the operator "

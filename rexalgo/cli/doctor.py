@@ -264,7 +264,7 @@ def _people(config: Config) -> Iterator[Finding]:
         yield Finding("wrong", f"the state cannot be read: {error}", "see above")
         return
     checks: tuple[Callable[[dict[str, Any]], Iterator[Finding]], ...] = (
-        _still,
+        _frozen,
         _accounts,
         _switches,
         _orders,
@@ -275,11 +275,11 @@ def _people(config: Config) -> Iterator[Finding]:
         yield from check(seen)
 
 
-def _still(seen: dict[str, Any]) -> Iterator[Finding]:
+def _frozen(seen: dict[str, Any]) -> Iterator[Finding]:
     for each in seen["still"][:20]:
         yield Finding(
             "wrong",
-            f"{each['account'] or 'this place'} stands still since {each['since']}, no order of "
+            f"{each['account'] or 'this place'} has been frozen since {each['since']}, no order of "
             f"any kind leaves: {each['cause']}",
             "rexalgo reconcile --plan shows what differs; then rexalgo restore confirm",
         )

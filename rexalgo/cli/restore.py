@@ -62,4 +62,4 @@ def _confirm(where: Path, as_json: bool) -> None:
     if told["entries_ended"]:
         click.echo(f"{told['entries_ended']} entries that came meanwhile were ended unsent")
     for name, cause in told["still"].items():
-        click.echo(f"{name} goes on standing still: {cause}")
+        click.echo(f"{name} stays frozen: {cause}")
