@@ -111,10 +111,10 @@ def attempt_result(
                 "cause": answer.text,
             }
             residue = Outcome(OutcomeCode.RESIDUE, left) if answer.kind in residue_kinds else None
-            told, again_at = residue or refused_outcome(answer), None if residue else later
+            refusal, again_at = residue or refused_outcome(answer), None if residue else later
             return AttemptResult(
                 lambda db: end(
-                    db, attempt_id, AttemptState.REJECTED, told, answer.text, at, again_at
+                    db, attempt_id, AttemptState.REJECTED, refusal, answer.text, at, again_at
                 ),
                 AttemptState.REJECTED,
                 False,

@@ -80,7 +80,7 @@ class Bookkeeping:
         """Return the accounts that were read for the first time, or after something was executed;
         not too often for one.
         """
-        found = []
+        due = []
         for each in self._account_tasks.accounts:
             newest, moved = self._written.get(each.id), self._moved.get(each.id)
             if each.read_at is None or (
@@ -89,8 +89,8 @@ class Bookkeeping:
                 continue
             self._moved.pop(each.id, None)
             self._written[each.id] = each.read_at
-            found.append(each)
-        return found
+            due.append(each)
+        return due
 
     async def _write_points(self, accounts: Sequence[Account], apart_us: int) -> None:
         read = [

@@ -45,14 +45,14 @@ class LastLine:
             return outcome
         wanted, account = self._wanted, self._account
         is_exit = wanted.intent.reduce_only
-        found = conserved(
+        verdict = conserved(
             wanted.intent,
             read_on_record(account.shared.ledger.db, self._attempt_id),
             wanted.strategy,
             wanted.planned_from,
             is_flattening=account.level_for(wanted.strategy) >= SwitchLevel.FLATTEN.rank,
         )
-        match found:
+        match verdict:
             case None:
                 return None
             case Changed(why):
@@ -66,7 +66,7 @@ class LastLine:
                     else Outcome(OutcomeCode.KILLED, {"cause": f"conservation: {cause}"})
                 )
             case _:
-                assert_never(found)
+                assert_never(verdict)
 
     async def record(self, write: Callable[[Database], None]) -> None:
         """Record what became of the attempt, and stop the account if conservation is broken, in one

@@ -29,13 +29,13 @@ async def protect(lanes: Lanes, leg: WaitingLeg) -> None:
     account, shared = lanes.account, lanes.account.shared
     signal, db = shared.signal(leg.signal_number), lanes.account.shared.ledger.db
     entering = is_entering(db, leg.account, leg.strategy, leg.symbol, signal.order_key)
-    held = read_holding(db, leg.account, leg.symbol)
+    holding = read_holding(db, leg.account, leg.symbol)
     feed = shared.feeds[account.exchange]
     quote = await feed.quote(leg.symbol, shared.pace.price_age_s)
     plan = plan_protection(
         ProtectionContext(
             signal=signal,
-            holding=held if held is not None and held.strategy == leg.strategy else None,
+            holding=holding if holding is not None and holding.strategy == leg.strategy else None,
             instrument=feed.instrument(leg.symbol),
             price=None if quote is None else quote.last,
             can_protect=account.can_protect,

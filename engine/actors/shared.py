@@ -99,19 +99,19 @@ class Shared:
         """Return a recorded signal; the newest ones are cached, because every follower asks for the
         same.
         """
-        known = self._signals.get(number)
-        if known is None:
+        cached = self._signals.get(number)
+        if cached is None:
             if len(self._signals) > 500:
                 self._signals.clear()
-            known = self._signals[number] = read_signal(self.ledger.db, number)
-        return known
+            cached = self._signals[number] = read_signal(self.ledger.db, number)
+        return cached
 
     def subscription(self, identifier: str) -> Subscription:
         """Return what a follower agreed to."""
-        known = self._subscriptions.get(identifier)
-        if known is None:
-            known = self._subscriptions[identifier] = self.read_subscription(identifier)
-        return known
+        cached = self._subscriptions.get(identifier)
+        if cached is None:
+            cached = self._subscriptions[identifier] = self.read_subscription(identifier)
+        return cached
 
     def forget_subscriptions(self) -> None:
         """Drop cached subscriptions after they were changed."""
