@@ -27,10 +27,10 @@ async def _reset_drawdown(context: EngineContext, params: dict[str, Any]) -> dic
             f"1 to {NOTE_CHARACTERS_MAX} characters: why it may continue",
             f"{len(note)} characters",
         )
-    known = accounts(context.ledger.db)
-    account = next((each for each in known if each.name == name), None)
+    rows = accounts(context.ledger.db)
+    account = next((each for each in rows if each.name == name), None)
     if account is None:
-        raise NothingThere(no_such("account", name, [each.name for each in known]))
+        raise NothingThere(no_such("account", name, [each.name for each in rows]))
     task = None if context.live is None else context.live.named(name)
     # Without a reading the next one sets the peak: until then entries are denied, because the
     # account is not ready.

@@ -48,8 +48,8 @@ async def _reconcile_all(context: EngineContext, params: dict[str, Any]) -> dict
         if freezes
         else sorted(context.live.tasks(), key=lambda each: each.account.name)
     )
-    found = await context.live.plans(chosen)
-    for each, plan in found.items():
+    plans = await context.live.plans(chosen)
+    for each, plan in plans.items():
         note_shown(each, plan)
     return {
         "still": [
@@ -59,12 +59,12 @@ async def _reconcile_all(context: EngineContext, params: dict[str, Any]) -> dict
         "accounts": [
             told_plan(each, () if isinstance(plan, str) else plan)
             | {"problem": plan if isinstance(plan, str) else ""}
-            for each, plan in found.items()
+            for each, plan in plans.items()
         ],
     }
 
 
-def told_plan(task: LiveAccount, found: Plan) -> dict[str, Any]:
+def told_plan(task: LiveAccount, plan: Plan) -> dict[str, Any]:
     """Return the plan of an account; ``differs``: a step of it changes what the ledger says; what
     the owner holds beside us is no such step.
     """
@@ -72,9 +72,9 @@ def told_plan(task: LiveAccount, found: Plan) -> dict[str, Any]:
         "account": task.account.name,
         "environment": task.account.environment,
         "still": task.account.why_held,
-        "differs": any(not isinstance(each, OwnPosition | Told) for each in found),
+        "differs": any(not isinstance(each, OwnPosition | Told) for each in plan),
         "not_compared": sorted(task.account.not_compared()),
-        "steps": [words_of(each) for each in found],
+        "steps": [words_of(each) for each in plan],
     }
 
 
@@ -100,8 +100,8 @@ async def _confirm(context: EngineContext, params: dict[str, Any]) -> dict[str, 
             "each account must be read for that, and no server runs here: rexalgo serve, then "
             "rexalgo reconcile --plan"
         )
-    found = await context.live.plans(_chosen(context.live, freezes))
-    problems = [why for each, plan in found.items() if (why := _why_not(each, plan))]
+    plans = await context.live.plans(_chosen(context.live, freezes))
+    problems = [why for each, plan in plans.items() if (why := _why_not(each, plan))]
     if problems:
         more = f"\n  and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
         raise NotConfirmed(
@@ -111,13 +111,13 @@ async def _confirm(context: EngineContext, params: dict[str, Any]) -> dict[str, 
         )
     unread = [
         Freeze(each.account.id, each.account.name, f"it could not be read: {plan}", at)
-        for each, plan in found.items()
+        for each, plan in plans.items()
         if isinstance(plan, str)
     ]
     record = await recorder(context, params)
 
     def write(db: Database) -> int:
-        for task, plan in found.items():
+        for task, plan in plans.items():
             if not isinstance(plan, str):
                 task.write_plan(plan, by, at, db)
         ended = unfreeze(db, freezes, unread, by, at)
@@ -126,7 +126,7 @@ async def _confirm(context: EngineContext, params: dict[str, Any]) -> dict[str, 
             by,
             "restore_confirmed",
             "this place",
-            {"accounts": len(found), "still": [each.name for each in unread]},
+            {"accounts": len(plans), "still": [each.name for each in unread]},
         )
         return ended
 
@@ -137,11 +137,11 @@ async def _confirm(context: EngineContext, params: dict[str, Any]) -> dict[str, 
             f"nothing was confirmed: {error}; run rexalgo reconcile --plan and read it"
         ) from None
     _note_end(context)
-    for each in found:
+    for each in plans:
         each.go_on()
     await context.changed()
     return {
-        "confirmed": len(found) - len(unread),
+        "confirmed": len(plans) - len(unread),
         "still": {each.name: each.cause for each in unread},
         "entries_ended": ended,
     }

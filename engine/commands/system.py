@@ -72,24 +72,24 @@ def _feeds(context: EngineContext) -> dict[str, Any]:
     (seconds; None: not known).
     """
     assert context.live is not None
-    told: dict[str, Any] = {}
+    feeds: dict[str, Any] = {}
     for exchange in {each.exchange for each in context.live.accounts}:
         mine = [each for each in context.live.accounts if each.exchange == exchange]
         read = [each.report.as_of for each in mine if each.report is not None]
-        told[exchange] = {
+        feeds[exchange] = {
             "accounts": len(mine),
             "read": len(read),
             "problem": context.feeds[exchange].problem,
             "newest_reading": max(read).isoformat() if read else None,
             "clock_ahead_s": _ahead_s(mine),
         }
-    return told
+    return feeds
 
 
 def _ahead_s(mine: list[KnownAccount]) -> float | None:
     offsets = [each.clock_offset_s for each in mine]
-    known = [each for each in offsets if each is not None]
-    return round(median(known), 1) if known else None
+    measured = [each for each in offsets if each is not None]
+    return round(median(measured), 1) if measured else None
 
 
 async def _plugins(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]:

@@ -102,10 +102,10 @@ class PerformanceService:
 
     def strategy(self, user: User, identifier: str) -> tuple[StrategyRow, Sequence[Figures]]:
         """Read one strategy that the user may see; raises NothingThere."""
-        found = results.strategies_for(self._context.ledger.db, user.id, identifier)
-        if not found:
+        rows = results.strategies_for(self._context.ledger.db, user.id, identifier)
+        if not rows:
             raise NothingThere("there is no such strategy")
-        return found[0], self._figures(found[0].id, detailed=True)
+        return rows[0], self._figures(rows[0].id, detailed=True)
 
     def _figures(self, strategy: str, *, detailed: bool = False) -> Sequence[Figures]:
         db = self._context.ledger.db
@@ -145,10 +145,10 @@ class PerformanceService:
         mine = [*self.accounts(user), *self.former_accounts(user)]
         if not name:
             return mine[0] if mine else None
-        found = next((each for each in mine if each.name == name), None)
-        if found is None:
+        row = next((each for each in mine if each.name == name), None)
+        if row is None:
             raise NothingThere("there is no such account of yours")
-        return found
+        return row
 
     def accounts(self, user: User) -> Sequence[AccountRow]:
         """Read the user's connected accounts."""
@@ -163,12 +163,12 @@ class PerformanceService:
     def figures(self, row: AccountRow) -> Figures:
         """Read the results of an account's trades."""
         db = self._context.ledger.db
-        found = figures_of(
+        figures = figures_of(
             row.environment,
             results.account_days(db, row.id),
             results.trade_results(db, TRADES_DRAWN, account=row.id),
         )
-        return replace(found, funding=funding_by_day(db, row.id))
+        return replace(figures, funding=funding_by_day(db, row.id))
 
     def books(self, row: AccountRow) -> BooksSummary:
         """Read each line by which the account's wallet changed since its books began, and what
@@ -203,8 +203,8 @@ class PerformanceService:
 
         What is not known yet, or was never reported, is an empty cell; ``state`` says which.
         """
-        told = io.StringIO()
-        writer = csv.writer(told)
+        output = io.StringIO()
+        writer = csv.writer(output)
         writer.writerow(
             [
                 "id",
@@ -228,10 +228,10 @@ class PerformanceService:
         while page := results.account_trades(self._context.ledger.db, row.id, 1_000, before):
             before = page[-1].id
             for each in page:
-                known = (each.entry_price, each.exit_price, each.fees, each.result)
+                amounts = (each.entry_price, each.exit_price, each.fees, each.result)
                 numbers = (
                     each.quantity,
-                    *("" if number is None else str(number) for number in known),
+                    *("" if number is None else str(number) for number in amounts),
                 )
                 times = (each.opened_at.isoformat(), each.closed_at.isoformat())
                 ended = ("" if each.cause is None else each.cause.value, each.state.value)
@@ -246,14 +246,14 @@ class PerformanceService:
                     )
                 )
                 writer.writerow([each.id, *words, *numbers, *times, *ended])
-        return told.getvalue()
+        return output.getvalue()
 
     def funding_csv(self, row: AccountRow) -> str:
         """Write what an account paid in funding as CSV, newest first, times in UTC; below 0 was
         received.
         """
-        told = io.StringIO()
-        writer = csv.writer(told)
+        output = io.StringIO()
+        writer = csv.writer(output)
         writer.writerow(["account", "environment", "strategy", "symbol", "paid", "at"])
         for each in funding_of(self._context.ledger.db, row.id):
             words = (
@@ -261,7 +261,7 @@ class PerformanceService:
                 for text in (own_name(row.name), row.environment, each.strategy, each.symbol)
             )
             writer.writerow([*words, str(each.amount), each.at.isoformat()])
-        return told.getvalue()
+        return output.getvalue()
 
 
 def _cell(text: str) -> str:
@@ -294,14 +294,14 @@ def periods(figures: Figures, size: str) -> Sequence[Period]:
     summed: dict[str, Period] = {}
     for day in sorted({*trades, *funding}):
         label = _label(day, size)
-        known = summed.get(label, Period(label, 0, Decimal(0), Decimal(0)))
+        period = summed.get(label, Period(label, 0, Decimal(0), Decimal(0)))
         each = trades.get(day, DayRow(day, 0, 0, Decimal(0), Decimal(0)))
-        paid = known.funding + funding.get(day, Decimal(0))
+        paid = period.funding + funding.get(day, Decimal(0))
         summed[label] = Period(
             label,
-            known.trades + each.trades,
-            known.result + each.result,
-            known.fees + each.fees,
+            period.trades + each.trades,
+            period.result + each.result,
+            period.fees + each.fees,
             paid,
         )
     return list(reversed(summed.values()))
@@ -313,14 +313,16 @@ def without_gaps(summed: Sequence[Period], size: str) -> Sequence[Period]:
     """
     if not summed:
         return ()
-    known = {each.label: each for each in summed}
+    by_label = {each.label: each for each in summed}
     day, labels = _first_day(summed[-1].label), list[str]()
     while not labels or labels[-1] != summed[0].label:
         label = _label(day.isoformat(), size)
         if not labels or labels[-1] != label:
             labels.append(label)
         day += timedelta(days=1)
-    return [known.get(each, Period(each, 0, Decimal(0), Decimal(0))) for each in reversed(labels)]
+    return [
+        by_label.get(each, Period(each, 0, Decimal(0), Decimal(0))) for each in reversed(labels)
+    ]
 
 
 def _first_day(label: str) -> date:

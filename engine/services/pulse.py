@@ -36,5 +36,5 @@ class PulseService:
         if user.person.is_a(Role.OPERATOR):
             newest = newest_sequence(db)
             return (newest,) if newest > after else ()
-        found = concerns_person(db, user.id, after)
-        return () if found is None else (found,)
+        sequence = concerns_person(db, user.id, after)
+        return () if sequence is None else (sequence,)

@@ -106,10 +106,10 @@ class StudioService:
 
     def strategy(self, user: User, identifier: str) -> StudioStrategy:
         """Read one of the user's strategies; raises NothingThere."""
-        found = studio.strategy_of(self._db, user.id, identifier)
-        if found is None:
+        strategy = studio.strategy_of(self._db, user.id, identifier)
+        if strategy is None:
             raise NothingThere("there is no such strategy of yours")
-        return found
+        return strategy
 
     # Making and changing
 
@@ -261,23 +261,23 @@ class StudioService:
 
     def webhook(self, row: StudioStrategy) -> tuple[StudioEndpoint, str] | None:
         """Read a strategy's signed endpoint and its address, None if it has none."""
-        found = next((each for each in self.endpoints(row) if each.source == WEBHOOK), None)
-        return None if found is None else (found, self._address(found.id))
+        endpoint = next((each for each in self.endpoints(row) if each.source == WEBHOOK), None)
+        return None if endpoint is None else (endpoint, self._address(endpoint.id))
 
     def _webhook(self, row: StudioStrategy) -> StudioEndpoint:
-        found = self.webhook(row)
-        if found is None:
+        endpoint = self.webhook(row)
+        if endpoint is None:
             raise NothingThere("this strategy has no signed webhook")
-        return found[0]
+        return endpoint[0]
 
     def secrets(self, row: StudioStrategy) -> Sequence[SecretInUse]:
         """Read which secrets of a strategy's endpoint are still valid, newest first."""
-        now, found = self._context.clock.now(), self.webhook(row)
-        rows = [] if found is None else secrets_in_use(self._db, found[0].id)
-        held = [each for each in rows if each[1] is None or each[1] > now]
+        now, endpoint = self._context.clock.now(), self.webhook(row)
+        rows = [] if endpoint is None else secrets_in_use(self._db, endpoint[0].id)
+        valid = [each for each in rows if each[1] is None or each[1] > now]
         return [
             SecretInUse(index == 0, until, used, where)
-            for index, (_, until, used, where) in enumerate(held)
+            for index, (_, until, used, where) in enumerate(valid)
         ]
 
     async def rotate(self, user: User, identifier: str) -> Shown:
@@ -286,12 +286,12 @@ class StudioService:
         user.require_fresh(now)
         endpoint = self._webhook(row)
         source = self._context.plugins().webhook_sources[endpoint.source]
-        known = EndpointRow(
+        endpoint_row = EndpointRow(
             endpoint.id, row.id, endpoint.source, endpoint.enabled, is_deleted=False
         )
         secret = await rotate_secret(
             self._context,
-            known,
+            endpoint_row,
             row.name,
             source,
             now + OVERLAP,
@@ -343,7 +343,7 @@ class StudioService:
     async def set_enabled(self, user: User, identifier: str, endpoint: str, enabled: bool) -> None:
         """Disable or enable an endpoint; enabling needs a factor."""
         row = self.strategy(user, identifier)
-        found = self._endpoint(row, endpoint)
+        target = self._endpoint(row, endpoint)
         if enabled:
             user.require_fresh(self._context.clock.now())
         act = "endpoint_enabled" if enabled else "endpoint_disabled"
@@ -352,30 +352,30 @@ class StudioService:
             user,
             act,
             row.name,
-            {"endpoint": found.id},
-            lambda db: studio.set_endpoint_enabled(db, found.id, enabled),
+            {"endpoint": target.id},
+            lambda db: studio.set_endpoint_enabled(db, target.id, enabled),
         )
         await self._context.changed()
 
     async def delete(self, user: User, identifier: str, endpoint: str) -> None:
         """Delete an endpoint for good."""
         row, now = self.strategy(user, identifier), self._context.clock.now()
-        found = self._endpoint(row, endpoint)
+        target = self._endpoint(row, endpoint)
         await audited(
             self._context,
             user,
             "endpoint_deleted",
             row.name,
-            {"endpoint": found.id},
-            lambda db: studio.delete_endpoint(db, found.id, now),
+            {"endpoint": target.id},
+            lambda db: studio.delete_endpoint(db, target.id, now),
         )
         await self._context.changed()
 
     def _endpoint(self, row: StudioStrategy, endpoint: str) -> StudioEndpoint:
-        found = next((each for each in self.endpoints(row) if each.id == endpoint), None)
-        if found is None:
+        owned = next((each for each in self.endpoints(row) if each.id == endpoint), None)
+        if owned is None:
             raise NothingThere("there is no such endpoint of yours")
-        return found
+        return owned
 
     # TradingView
 
@@ -459,12 +459,12 @@ class StudioService:
 
     def deliveries(self, row: StudioStrategy, before: int | None = None) -> Sequence[DeliveryRow]:
         """Read the deliveries to a strategy's endpoints, newest first."""
-        found = [
+        rows = [
             each
             for endpoint in self.endpoints(row)
             for each in deliveries(self._db, endpoint.id, PAGE, before)
         ]
-        return sorted(found, key=lambda each: -each.id)[:PAGE]
+        return sorted(rows, key=lambda each: -each.id)[:PAGE]
 
     def signals(self, row: StudioStrategy, before: int | None = None) -> Sequence[StudioSignal]:
         """Read a strategy's signals with their outcomes, newest first."""
@@ -507,7 +507,7 @@ class StudioService:
             .provider("signal source", endpoint.source)
             .settings.get("window_a_s", WINDOW_A_S)
         )
-        told = read_headers(headers)
+        read = read_headers(headers)
         return debug_delivery(
-            told, pasted_body(told, body, named, now), named, now, int(str(window))
+            read, pasted_body(read, body, named, now), named, now, int(str(window))
         )
