@@ -326,10 +326,10 @@ async def _directly(
             trio.lowlevel.checkpoint,
             keyring=keyring,
         )
-        told = await Commands(context).run(method, params)
+        answer = await Commands(context).run(method, params)
         if mark is not None:
             mark.keep(clock.now())
-        return told
+        return answer
     finally:
         await ledger.aclose()
 

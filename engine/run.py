@@ -340,9 +340,9 @@ class _Engine:
             await trio.sleep(SWITCHES_EVERY_S)
 
     def _use_switches(self) -> None:
-        found = switches(self._ledger.db)
-        if found != self._shared.switches:
-            self._shared.switches = found
+        current = switches(self._ledger.db)
+        if current != self._shared.switches:
+            self._shared.switches = current
             for each in self._account_tasks.followers.values():
                 each.account.look_at_all()
             self._flattening.wake()
@@ -364,13 +364,13 @@ class _Engine:
             name: adapter.environment(self._contexts[name])
             for name, adapter in self._plugins.exchanges.items()
         }
-        known = accounts(db)
-        for exchange in {each.exchange for each in known}:
+        rows = accounts(db)
+        for exchange in {each.exchange for each in rows}:
             if exchange in self._feeds:
                 self._start_feed(nursery, exchange, wanted)
-        for gone in set(self._account_tasks.followers) - {each.id for each in known}:
+        for gone in set(self._account_tasks.followers) - {each.id for each in rows}:
             self._account_tasks.part(gone)
-        for index, row in enumerate(known):
+        for index, row in enumerate(rows):
             if row.id not in self._account_tasks.followers:
                 self._join(nursery, row, environments.get(row.exchange))
             elif self._versions[row.id] != row.row_version:

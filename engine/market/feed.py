@@ -66,14 +66,14 @@ class MarketFeed:
         not available.
         """
         self._wanted.add(symbol)
-        known = self._young(symbol, age_s)
-        if known is None:
+        quote = self._young(symbol, age_s)
+        if quote is None:
             async with self._reading:  # one read for all who wait
-                known = self._young(symbol, age_s)
-                if known is None:
+                quote = self._young(symbol, age_s)
+                if quote is None:
                     await self._read_safely()
-                    known = self._young(symbol, age_s)
-        return known
+                    quote = self._young(symbol, age_s)
+        return quote
 
     def _young(self, symbol: Symbol, age_s: float) -> Quote | None:
         quote = self._quotes.get(symbol)

@@ -53,13 +53,13 @@ def mark_file(config: Config) -> Path:
 def read_mark(file: Path) -> Mark | None:
     """Read the mark; None if there is none. Raises NoMark if it cannot be read."""
     try:
-        told: Any = json.loads(file.read_text(encoding="utf-8"))
-        numbers: Mapping[str, Any] = told["numbers"]
+        row: Any = json.loads(file.read_text(encoding="utf-8"))
+        numbers: Mapping[str, Any] = row["numbers"]
         return Mark(
             LedgerEnd(
-                str(told["run"]), {str(name): int(number) for name, number in numbers.items()}
+                str(row["run"]), {str(name): int(number) for name, number in numbers.items()}
             ),
-            str(told["at"]),
+            str(row["at"]),
         )
     except FileNotFoundError:
         return None
