@@ -121,8 +121,8 @@ def _is_of_one_moment(new: Came, recorded: Came) -> bool:
     """Return whether two alerts may have been sent at once: they arrived within seconds, and the
     second does not state a later time.
     """
-    told, other = new.draft.sent_at, recorded.draft.sent_at
-    is_later = told is not None and other is not None and compare_times(told, other) > 0
+    sent_at, other = new.draft.sent_at, recorded.draft.sent_at
+    is_later = sent_at is not None and other is not None and compare_times(sent_at, other) > 0
     return new.at - recorded.at <= SIDE_BY_SIDE and not is_later
 
 

@@ -136,9 +136,9 @@ def reconcile(
     busy = {each.symbol for each in holdings} - set(settled) | set(unsettled)
     settled_now = [(settled[symbol], symbol in exiting) for symbol in sorted(settled)]
     shrunk = [
-        found
+        correction
         for each, exits in settled_now
-        if (found := _shrunk(each, report, exits, closed_ids, replaced, lost)) is not None
+        if (correction := _shrunk(each, report, exits, closed_ids, replaced, lost)) is not None
     ]
     resting = {
         each.exchange_order_id
@@ -351,13 +351,13 @@ class Changed(Exception):
     """Raised when an account is no longer as its plan was shown."""
 
 
-def digest(found: tuple[Correction, ...]) -> str:
+def digest(plan: tuple[Correction, ...]) -> str:
     """Return a short digest of what a plan decides; what is only reported (the owner's positions,
     what waits) is left out.
     """
     lines = [
         f"{words}"
-        for each in found
+        for each in plan
         if not isinstance(each, OwnPosition) and (words := words_of(each))["kind"] != "sends"
     ]
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
