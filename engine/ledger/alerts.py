@@ -120,7 +120,7 @@ def _alert(db: apsw.Connection, row: Row) -> Alert:
     is_about_account = code in ABOUT_ACCOUNTS or str(details.get("scope", "")).startswith(
         f"{SwitchScope.ACCOUNT.value} "
     )
-    found = (
+    account = (
         fetch_one(db, "SELECT environment FROM account WHERE name = ?", (row[2],))
         if is_about_account
         else None
@@ -132,7 +132,7 @@ def _alert(db: apsw.Connection, row: Row) -> Alert:
         from_us(row[1]),
         details,
         data["count"],
-        "" if found is None else found[0],
+        "" if account is None else account[0],
     )
 
 
@@ -156,8 +156,8 @@ class ChannelState:
 def channel_state(db: apsw.Connection, channel: str) -> ChannelState:
     """Read a channel's progress."""
     row = fetch_one(db, "SELECT sequence FROM notifier_cursor WHERE name = ?", (channel,))
-    told = 0 if row is None else int(row[0])
+    last = 0 if row is None else int(row[0])
     waiting = fetch_one(
-        db, "SELECT count(*) FROM event WHERE kind = 'alert' AND sequence > ?", (told,)
+        db, "SELECT count(*) FROM event WHERE kind = 'alert' AND sequence > ?", (last,)
     )
-    return ChannelState(told, 0 if waiting is None else int(waiting[0]))
+    return ChannelState(last, 0 if waiting is None else int(waiting[0]))

@@ -161,7 +161,7 @@ def copies_of(
     Each account is read by itself along its index; all copies of the last signal are kept together,
     so a page may be a little longer.
     """
-    found: list[CopyRow] = []
+    copies: list[CopyRow] = []
     for each in accounts:
         rows = fetch_all(
             db,
@@ -171,12 +171,12 @@ def copies_of(
             "copy.signal_number DESC LIMIT ?5",
             (each, 2**62 if before is None else before, strategy, family, limit),
         )
-        found += [_copy(row) for row in rows]
-    found.sort(key=lambda each: (-each.number, each.account))
+        copies += [_copy(row) for row in rows]
+    copies.sort(key=lambda each: (-each.number, each.account))
     return (
-        [each for each in found if each.number >= found[limit - 1].number]
-        if len(found) > limit
-        else found
+        [each for each in copies if each.number >= copies[limit - 1].number]
+        if len(copies) > limit
+        else copies
     )
 
 
@@ -231,7 +231,7 @@ def orders_of(
     """Read the newest orders of some accounts, newest first; ``before`` is the last id of the
     previous page.
     """
-    found: list[OrderRow] = []
+    orders: list[OrderRow] = []
     for each in accounts:
         rows = fetch_all(
             db,
@@ -246,8 +246,8 @@ def orders_of(
             " ORDER BY attempt.id DESC LIMIT ?",
             (each, 2**62 if before is None else before, limit),
         )
-        found += [_order(row) for row in rows]
-    return sorted(found, key=lambda each: -each.id)[:limit]
+        orders += [_order(row) for row in rows]
+    return sorted(orders, key=lambda each: -each.id)[:limit]
 
 
 def _order(row: Row) -> OrderRow:
@@ -304,14 +304,14 @@ def last_entries(db: apsw.Connection, strategy: StrategyId, limit: int) -> list[
         "strategy_id = ? ORDER BY number DESC LIMIT ?",
         (strategy, limit * 6),
     )
-    found: list[Signal] = []
+    entries: list[Signal] = []
     for row in rows:
         draft: SignalDraft = read_draft(row[2])
-        if draft.action.is_entry and len(found) < limit:
-            found.append(
+        if draft.action.is_entry and len(entries) < limit:
+            entries.append(
                 Signal(row[0], row[1], strategy, draft, row[3], from_us(row[4]), from_us(row[5]))
             )
-    return found
+    return entries
 
 
 # What a person agrees to

@@ -199,8 +199,8 @@ def _attempts(db: apsw.Connection, copy: str) -> tuple[AttemptView, ...]:
     return tuple(_attempt(each, booked(db, each.id)) for each in attempts_of(db, CopyId(copy)))
 
 
-def _attempt(attempt: Attempt, known: Booked) -> AttemptView:
-    told = None if attempt.price == "?" else attempt.price
+def _attempt(attempt: Attempt, booked: Booked) -> AttemptView:
+    price = None if attempt.price == "?" else attempt.price
     return AttemptView(
         number=attempt.number,
         kind=attempt.kind,
@@ -210,8 +210,8 @@ def _attempt(attempt: Attempt, known: Booked) -> AttemptView:
         client_order_id=attempt.intent.client_order_id,
         exchange_order_id=attempt.exchange_order_id,
         filled=plain(attempt.filled),
-        price=told if known.price is None else plain(known.price),
-        fee=None if known.fee is None else plain(known.fee),
+        price=price if booked.price is None else plain(booked.price),
+        fee=None if booked.fee is None else plain(booked.fee),
         cause=attempt.cause,
         claimed_at=attempt.claimed_at,
     )

@@ -88,14 +88,16 @@ def record_signal(db: apsw.Connection, new: NewSignal) -> Recorded:
     """Record a signal and its copies, or find it again by (origin, dedupe key); raises
     DedupeConflict for another content.
     """
-    known = _find(db, new)
-    if known is not None and _is_certain(db, new, known):
-        if known[2] != new.body_hash:
+    existing = _find(db, new)
+    if existing is not None and _is_certain(db, new, existing):
+        if existing[2] != new.body_hash:
             raise DedupeConflict(
                 "this idempotency id was used before with another content; send a new id"
             )
-        return Recorded(SignalId(known[0]), ReceiptId(known[1]), False, known[3], known[4])
-    if known is not None and new.draft.action is Action.REVERSE:
+        return Recorded(
+            SignalId(existing[0]), ReceiptId(existing[1]), False, existing[3], existing[4]
+        )
+    if existing is not None and new.draft.action is Action.REVERSE:
         new = replace(new, draft=new.draft.closing_half)
     new = replace(new, draft=_as_it_stands(db, new.strategy, new.draft))
     number, place = _insert_signal(db, new)
@@ -198,7 +200,7 @@ def _find(db: apsw.Connection, new: NewSignal) -> Row | None:
     )
 
 
-def _is_certain(db: apsw.Connection, new: NewSignal, known: Row) -> bool:
+def _is_certain(db: apsw.Connection, new: NewSignal, existing: Row) -> bool:
     """Return whether it is surely a repetition: nothing was entered after the first one that the
     second may be meant to close.
     """
@@ -206,7 +208,7 @@ def _is_certain(db: apsw.Connection, new: NewSignal, known: Row) -> bool:
         return True
     return not any(
         each.action.is_entry and would_close(new.draft, each)
-        for each in _behind(db, new.strategy, new.draft.symbol, known[5])
+        for each in _behind(db, new.strategy, new.draft.symbol, existing[5])
     )
 
 

@@ -102,9 +102,9 @@ def taken_ids(
     return frozenset(row[0] for row in rows)
 
 
-def tell_all(db: apsw.Connection, account: AccountId, told: Iterable[Told]) -> None:
+def tell_all(db: apsw.Connection, account: AccountId, facts: Iterable[Told]) -> None:
     """Record what was reported about fills, whose fees came with orders that are not ours."""
-    for each in told:
+    for each in facts:
         tell_fill(
             db,
             each.fill,
