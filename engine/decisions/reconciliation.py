@@ -228,7 +228,7 @@ def _through(
 
 
 def is_lacking(
-    order: OrderReport, bound_ids: Collection[str], known: Callable[[ClientOrderId], bool]
+    order: OrderReport, bound_ids: Collection[str], is_known: Callable[[ClientOrderId], bool]
 ) -> bool:
     """Return whether an order carries our mark and the ledger does not know it."""
     own = order.client_order_id
@@ -236,7 +236,7 @@ def is_lacking(
         own is not None
         and order.has_our_mark
         and order.exchange_order_id not in bound_ids
-        and not known(own)
+        and not is_known(own)
     )
 
 

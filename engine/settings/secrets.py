@@ -128,9 +128,9 @@ def _unquoted(text: str) -> str:
 
 
 def _refuse_near_miss(values: Mapping[str, str]) -> None:
-    known = [*SECRETS, *(f"{name}_FILE" for name in SECRETS)]
+    names = [*SECRETS, *(f"{name}_FILE" for name in SECRETS)]
     for name in values:
-        near = [] if name in known else get_close_matches(name, known, 1, cutoff=0.85)
+        near = [] if name in names else get_close_matches(name, names, 1, cutoff=0.85)
         if near:
             raise InvalidValue(name, f"a known name (did you mean {near[0]}?)", "an unknown one")
 
@@ -143,7 +143,7 @@ def read_secrets(
     ``sources`` are (label, values) pairs, the strongest first. Returns (label, Secret) by name, and
     (label, problem) pairs.
     """
-    found: dict[str, tuple[str, Secret]] = {}
+    by_name: dict[str, tuple[str, Secret]] = {}
     problems: list[tuple[str, InvalidValue]] = []
     for name, check in SECRETS.items():
         for label, values in sources:
@@ -157,9 +157,9 @@ def read_secrets(
                     (label, InvalidValue(error.field or name, error.expected, error.found))
                 )
             else:
-                found[name] = (label, Secret(text))
+                by_name[name] = (label, Secret(text))
             break
-    return found, problems
+    return by_name, problems
 
 
 def place_of(

@@ -95,7 +95,7 @@ async def _environment(kit: ExchangeKit) -> None:
             far = make(url)
         except InvalidValue:
             continue  # a refusal is as good
-        told = far.environment(
+        answer = far.environment(
             ExchangeContext(
                 {**kit.under_test.settings, "base_url": url},
                 kit.clock,
@@ -103,7 +103,7 @@ async def _environment(kit: ExchangeKit) -> None:
                 kit.under_test.data_dir,
             )
         )
-        expect(told is Environment.LIVE, f"expected LIVE for {url}, found {told}")
+        expect(answer is Environment.LIVE, f"expected LIVE for {url}, found {answer}")
 
 
 @case(
@@ -177,8 +177,8 @@ async def _contracts(kit: ExchangeKit) -> None:
     trades=False,
 )
 async def _prices(kit: ExchangeKit) -> None:
-    found = await kit.contracts()
-    for _, quote in found:
+    contracts = await kit.contracts()
+    for _, quote in contracts:
         expect(quote.last > 0 and quote.mark > 0, f"expected positive prices, found {quote}")
         expect(
             quote.last / 2 < quote.mark < quote.last * 2,
@@ -191,7 +191,7 @@ async def _prices(kit: ExchangeKit) -> None:
             f"expected a price not older than 15 s, found {age}",
         )
         expect_no_float(quote, "a price")
-    symbol = found[0][0].symbol
+    symbol = contracts[0][0].symbol
     alone = await (await kit.market()).quotes(frozenset({symbol}))
     expect(
         [each.symbol for each in alone] == [symbol],

@@ -308,11 +308,11 @@ async def _resting(kit: ExchangeKit) -> None:
             shown.reduce_only is not True,
             "expected reduce_only False of a resting entry, found True",
         )
-        found = (
+        history = (
             await connection.find_orders(order.symbol, kit.begun - timedelta(seconds=60))
         ).orders
         expect(
-            any(each.exchange_order_id == report.exchange_order_id for each in found),
+            any(each.exchange_order_id == report.exchange_order_id for each in history),
             "expected find_orders to show a resting order, found that it does not",
         )
     first, second = (each.exchange_order_id for each in reports)

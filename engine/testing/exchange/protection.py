@@ -143,8 +143,8 @@ async def _protecting_fails(kit: ExchangeKit) -> None:
         except Exception as error:
             kit.look_for_secrets(error)
             continue
-        found = await kit.position(order.symbol)
-        stands = found is not None and (found.stop_loss, found.take_profit) == (
+        position = await kit.position(order.symbol)
+        stands = position is not None and (position.stop_loss, position.take_profit) == (
             wanted.stop_loss,
             wanted.take_profit,
         )

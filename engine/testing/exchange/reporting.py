@@ -58,11 +58,11 @@ async def _names_positions(kit: ExchangeKit) -> None:
         await kit.found(growing, second.exchange_order_id),
     ]
     orders.append(await read_back(kit, leaving, third))
-    for what, found in zip(("opened", "grew", "closed"), orders, strict=True):
+    for what, order in zip(("opened", "grew", "closed"), orders, strict=True):
         expect(
-            found.position_id == position.id,
+            order.position_id == position.id,
             f"expected the order that {what} position {position.id} to name it, found "
-            f"{found.position_id or 'no position'}",
+            f"{order.position_id or 'no position'}",
         )
     _, again = await kit.entered(await kit.intent())
     expect(
@@ -89,7 +89,7 @@ async def _tells_closed_positions(kit: ExchangeKit) -> None:
         cast(ClosedPositionsConnection, await kit.connection()),
         kit.begun - timedelta(seconds=60),
     )
-    told: list[ClosedPosition] = []
+    closed: list[ClosedPosition] = []
     for side in (LONG, SHORT):
         order = await kit.intent(side)
         report, position = await kit.entered(order)
@@ -104,9 +104,9 @@ async def _tells_closed_positions(kit: ExchangeKit) -> None:
         await kit.waits_for(lambda account: not account.positions)
         row = await _closed(connection.closed_positions, kit, position.id)
         _expect_it_was(row, position, entry, exit_)
-        told.append(row)
+        closed.append(row)
     last = await connection.closed_positions(since, ())
-    missing = {each.position_id for each in told} - {each.position_id for each in last.rows}
+    missing = {each.position_id for each in closed} - {each.position_id for each in last.rows}
     expect(
         not (last.complete and missing),
         f"expected a complete reading to show every position that was closed, found {missing} "
@@ -123,8 +123,8 @@ async def _closed(
     row = None
     with trio.move_on_after(SETTLE_S):
         while row is None:
-            found = (await read(kit.begun - timedelta(seconds=60), [position_id])).rows
-            row = next((each for each in found if each.position_id == position_id), None)
+            rows = (await read(kit.begun - timedelta(seconds=60), [position_id])).rows
+            row = next((each for each in rows if each.position_id == position_id), None)
             await trio.sleep(LOOK_S)
     expect(
         row is not None,
@@ -197,7 +197,7 @@ async def _fees_are_what_was_paid(kit: ExchangeKit) -> None:
     since = kit.begun - timedelta(seconds=60)
     await trio.sleep(FEES_LATE_S if tells else 0)  # what was paid before may still be on its way
     before = (await kit.account()).balance.total
-    known = (
+    known_ids = (
         {each.id for each in (await cast(FeesConnection, connection).fees(since)).rows}
         if tells
         else set()
@@ -216,7 +216,7 @@ async def _fees_are_what_was_paid(kit: ExchangeKit) -> None:
                 rows = [
                     each
                     for each in (await cast(FeesConnection, connection).fees(since)).rows
-                    if each.id not in known
+                    if each.id not in known_ids
                 ]
             paid, most = _paid(rows) if tells else _paid_by(entry, exit_)
             if abs(change - (result - paid)) <= most * FEE_SHARE + Decimal("1e-8") and (
@@ -297,18 +297,18 @@ async def _strange_rows(kit: ExchangeKit) -> None:
         "expected a position and an order that cannot be read in AccountReport.unreadable, found "
         f"{', '.join(each.what for each in strange.unreadable) or 'none'}",
     )
-    found = await connection.find_orders(order.symbol, since)
-    missing = ours - {each.exchange_order_id for each in found.orders}
+    history = await connection.find_orders(order.symbol, since)
+    missing = ours - {each.exchange_order_id for each in history.orders}
     expect(
         not missing,
         f"expected both orders beside a row that cannot be read, found {missing} missing",
     )
     expect(
-        bool(found.unreadable),
+        bool(history.unreadable),
         "expected the row that cannot be read in OrderHistory.unreadable, found none there",
     )
     expect(
-        not found.complete,
+        not history.complete,
         "expected a history with a row that could be any order not to be complete, found complete",
     )
     answer = await kit.send(kit.exit_of(account.positions[0]))
