@@ -209,11 +209,11 @@ class _Engine:
 
         epoch, orphans = await ledger.write(start)
         ledger.know_id()
-        for each in read_freezes(ledger.db):
+        for frozen in read_freezes(ledger.db):
             _LOG.critical(
                 "%s is frozen, no order of any kind leaves: %s",
-                each.name or "this place",
-                each.cause,
+                frozen.name or "this place",
+                frozen.cause,
             )
         if orphans:
             _LOG.warning(

@@ -338,17 +338,17 @@ class Account:
         """Reserve the entries that an earlier process or task sent and nobody has proven: its
         reservations ended with it, and caps must hold.
         """
-        for each in open_entries(self.shared.ledger.db, self.id):
-            intent = each.intent
+        for attempt in open_entries(self.shared.ledger.db, self.id):
+            intent = attempt.intent
             self.reserve(
                 PendingEntry(
-                    each.copy,
+                    attempt.copy,
                     intent.symbol,
-                    each.strategy,
+                    attempt.strategy,
                     intent.position_side,
                     intent.quantity,
-                    each.notional,
-                    each.margin,
+                    attempt.notional,
+                    attempt.margin,
                 )
             )
 

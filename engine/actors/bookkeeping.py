@@ -81,15 +81,16 @@ class Bookkeeping:
         not too often for one.
         """
         due = []
-        for each in self._account_tasks.accounts:
-            newest, moved = self._written.get(each.id), self._moved.get(each.id)
-            if each.read_at is None or (
-                newest is not None and (moved is None or each.read_at < max(moved, newest + _APART))
+        for account in self._account_tasks.accounts:
+            newest, moved = self._written.get(account.id), self._moved.get(account.id)
+            if account.read_at is None or (
+                newest is not None
+                and (moved is None or account.read_at < max(moved, newest + _APART))
             ):
                 continue
-            self._moved.pop(each.id, None)
-            self._written[each.id] = each.read_at
-            due.append(each)
+            self._moved.pop(account.id, None)
+            self._written[account.id] = account.read_at
+            due.append(account)
         return due
 
     async def _write_points(self, accounts: Sequence[Account], apart_us: int) -> None:

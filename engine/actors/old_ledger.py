@@ -190,13 +190,15 @@ class OldLedger:
         """
         account = self._account
         shares = {each.symbol: each.share for each in read_holdings(db, account.id)}
-        for each in plan:
-            if isinstance(each, ShareShrunk):
-                if shares.get(each.symbol) != each.share_from:
-                    raise Changed(f"{account.name}: {each.symbol} changed since its plan was made")
-                self._reconciler.shrink(each, at, db)
-            elif isinstance(each, ForeignOrders | LostOrders):
-                accept_foreign(db, account.id, account.name, each.exchange_order_ids, by, at)
+        for correction in plan:
+            if isinstance(correction, ShareShrunk):
+                if shares.get(correction.symbol) != correction.share_from:
+                    raise Changed(
+                        f"{account.name}: {correction.symbol} changed since its plan was made"
+                    )
+                self._reconciler.shrink(correction, at, db)
+            elif isinstance(correction, ForeignOrders | LostOrders):
+                accept_foreign(db, account.id, account.name, correction.exchange_order_ids, by, at)
 
 
 def _orders(count: int) -> str:

@@ -191,14 +191,16 @@ class PreflightWatch:
         shared = self._account.shared
         feed = shared.feeds[self._account.exchange]
         needs: list[SymbolNeed] = []
-        for each in agreements(shared.ledger.db, self._account.id):
-            for symbol in sorted(each.policy.symbols) if is_read else ():
+        for agreement in agreements(shared.ledger.db, self._account.id):
+            for symbol in sorted(agreement.policy.symbols) if is_read else ():
                 await feed.trades(
                     symbol
                     # some exchanges report their contracts only once an account is connected, and
                     # this one is
                 )
-            needs += await needs_now(feed, each.strategy, each.policy, shared.pace.price_age_s)
+            needs += await needs_now(
+                feed, agreement.strategy, agreement.policy, shared.pace.price_age_s
+            )
         self._lacks_market = any(
             not each.contracts_known or (each.instrument is not None and each.quote is None)
             for each in needs

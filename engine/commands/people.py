@@ -39,15 +39,15 @@ async def _users(context: EngineContext, params: dict[str, Any]) -> dict[str, An
     total = count_people(db, search)
     shown = all_people(db, search, limit if isinstance(limit, int) else -1)
     rows = []
-    for each in shown:
-        factors = factor(db, each.id)
+    for user in shown:
+        factors = factor(db, user.id)
         rows.append(
             {
-                "name": each.name,
-                "roles": sorted(role.value for role in each.roles),
+                "name": user.name,
+                "roles": sorted(role.value for role in user.roles),
                 "password": factors.password is not None,
                 "second_factor": factors.totp_sealed is not None,
-                "sessions": len(sessions_of(db, each.id, now)),
+                "sessions": len(sessions_of(db, user.id, now)),
             }
         )
     asked = [

@@ -98,22 +98,25 @@ async def _plugins(context: EngineContext, params: dict[str, Any]) -> dict[str, 
     """
     config, loaded = context.config, {each.name: each for each in context.plugins().loaded}
     rows = []
-    for each in list_installed():
-        record, here = read_record(config.data_dir, each.name), loaded.get(each.name)
+    for installed in list_installed():
+        record, here = read_record(config.data_dir, installed.name), loaded.get(installed.name)
         rows.append(
             {
-                "name": each.name,
-                "version": each.version,
-                "distribution": each.distribution,
+                "name": installed.name,
+                "version": installed.version,
+                "distribution": installed.distribution,
                 "enabled": here is not None,
                 "provides": [] if here is None else list(here.provides),
                 "kit": None if record is None else jsonable(asdict(record)),
                 "proven": is_proven(
-                    config.data_dir, each.name, each.version, None if here is None else here.code
+                    config.data_dir,
+                    installed.name,
+                    installed.version,
+                    None if here is None else here.code,
                 ),
                 "settings": {
                     name: str(value)
-                    for name, value in config.plugin_settings.get(each.name, {}).items()
+                    for name, value in config.plugin_settings.get(installed.name, {}).items()
                 },
             }
         )

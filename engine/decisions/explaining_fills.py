@@ -219,8 +219,8 @@ def explain_by_positions(
     """
     explained = []
     exits = [each for each in fills if not each.is_entry]
-    for each in exits:
-        rows = [row for row in closed if _closed(each, row, taken)]
+    for fill in exits:
+        rows = [row for row in closed if _closed(fill, row, taken)]
         if len(rows) != 1:
             continue
         row = rows[0]
@@ -228,28 +228,28 @@ def explain_by_positions(
             (
                 other.quantity
                 for other in exits
-                if other.since == each.since and _closed(other, row, taken)
+                if other.since == fill.since and _closed(other, row, taken)
             ),
             ZERO,
         )
         price = (
             row.exit_price
-            if each.price is None and row.quantity in (each.quantity, at_once)
+            if fill.price is None and row.quantity in (fill.quantity, at_once)
             else None
         )
         cause = (
-            None if row.closed_by is None or each.attempt is not None else CAUSE_OF[row.closed_by]
+            None if row.closed_by is None or fill.attempt is not None else CAUSE_OF[row.closed_by]
         )
-        if each.cause is None and cause is None and each.fee is not None:
+        if fill.cause is None and cause is None and fill.fee is not None:
             cause = (
                 Cause.OWNER
             )  # neither its order, nor its fee row, nor its position names another cause
         order = (
-            each.order_id
-            or (row.order_id if each.price is None and price is not None else None)
+            fill.order_id
+            or (row.order_id if fill.price is None and price is not None else None)
             or None
         )
-        explained.append(Told(each.id, price, None, cause, order, _within(each, row.closed_at)))
+        explained.append(Told(fill.id, price, None, cause, order, _within(fill, row.closed_at)))
     return explained
 
 
@@ -273,23 +273,23 @@ def explain_by_entry(
     else gives its price.
     """
     explained = []
-    for each in fills:
+    for fill in fills:
         position = next(
             (
                 open_position
                 for open_position in report.positions
-                if open_position.symbol == each.symbol and open_position.side is each.side
+                if open_position.symbol == fill.symbol and open_position.side is fill.side
             ),
             None,
         )
-        booked = [book for book in books if book.symbol == each.symbol]
+        booked = [book for book in books if book.symbol == fill.symbol]
         whole = (
             position is not None
             and len(booked) == 1
-            and position.quantity == booked[0].quantity == each.quantity
+            and position.quantity == booked[0].quantity == fill.quantity
         )
-        if each.is_entry and each.price is None and whole and position is not None:
-            explained.append(Told(each.id, position.entry_price))
+        if fill.is_entry and fill.price is None and whole and position is not None:
+            explained.append(Told(fill.id, position.entry_price))
     return explained
 
 

@@ -103,13 +103,13 @@ def newest_alerts(db: apsw.Connection, since: datetime, limit: int) -> list[Aler
 def alerts_about(db: apsw.Connection, subjects: Sequence[str], limit: int) -> list[Alert]:
     """Read the newest alerts about some accounts or strategies by name, newest first."""
     rows: list[Row] = []
-    for each in dict.fromkeys(subjects):
+    for subject in dict.fromkeys(subjects):
         rows += fetch_all(
             db,
             "SELECT sequence, at_us, subject, data FROM event WHERE kind = 'alert' AND subject = "
             "? AND copy_id IS NULL"
             " ORDER BY sequence DESC LIMIT ?",
-            (each, limit),
+            (subject, limit),
         )
     return [_alert(db, row) for row in sorted(rows, reverse=True)[:limit]]
 

@@ -162,14 +162,14 @@ def copies_of(
     so a page may be a little longer.
     """
     copies: list[CopyRow] = []
-    for each in accounts:
+    for account_id in accounts:
         rows = fetch_all(
             db,
             _COPIES
             + " WHERE copy.account_id = ?1 AND copy.signal_number < ?2 AND (?3 = '' OR strategy.name = ?3)"
             " AND (?4 = '' OR copy.code = ?4 OR copy.code GLOB ?4 || '.*') ORDER BY "
             "copy.signal_number DESC LIMIT ?5",
-            (each, 2**62 if before is None else before, strategy, family, limit),
+            (account_id, 2**62 if before is None else before, strategy, family, limit),
         )
         copies += [_copy(row) for row in rows]
     copies.sort(key=lambda each: (-each.number, each.account))
@@ -232,7 +232,7 @@ def orders_of(
     previous page.
     """
     orders: list[OrderRow] = []
-    for each in accounts:
+    for account_id in accounts:
         rows = fetch_all(
             db,
             "SELECT attempt.id, claimed_us, account.name, account.environment, strategy.name, "
@@ -244,7 +244,7 @@ def orders_of(
             " JOIN signal ON signal.number = copy.signal_number WHERE attempt.account_id = ? AND "
             "attempt.id < ?"
             " ORDER BY attempt.id DESC LIMIT ?",
-            (each, 2**62 if before is None else before, limit),
+            (account_id, 2**62 if before is None else before, limit),
         )
         orders += [_order(row) for row in rows]
     return sorted(orders, key=lambda each: -each.id)[:limit]

@@ -87,10 +87,10 @@ def unfreeze(
     ``was`` is what was frozen when the person decided: an account frozen since then stays frozen.
     """
     db.executemany("DELETE FROM still WHERE account_id = ?", [(each.account,) for each in was])
-    for each in keep:
+    for kept in keep:
         db.execute(
             "INSERT OR IGNORE INTO still (account_id, cause, since_us) VALUES (?, ?, ?)",
-            (each.account, each.cause, to_us(each.since)),
+            (kept.account, kept.cause, to_us(kept.since)),
         )
     ended = 0
     killed = Outcome(

@@ -226,8 +226,8 @@ def forget_login(db: apsw.Connection, account: AccountId) -> None:
 
 def account_of_login(db: apsw.Connection, prints: list[str]) -> AccountId | None:
     """Find the account that one of these fingerprints belongs to."""
-    for each in prints:
-        row = fetch_one(db, "SELECT account_id FROM login_print WHERE print = ?", (each,))
+    for print_ in prints:
+        row = fetch_one(db, "SELECT account_id FROM login_print WHERE print = ?", (print_,))
         if row is not None:
             return AccountId(row[0])
     return None

@@ -289,26 +289,26 @@ def unknown(db: apsw.Connection) -> list[UnknownView]:
         for row in fetch_all(db, "SELECT id, name, environment FROM account")
     }
     shown = []
-    for each in all_unknown(db):
+    for attempt in all_unknown(db):
         row = fetch_one(
             db,
             "SELECT signal.id FROM copy JOIN signal ON signal.number = copy.signal_number WHERE "
             "copy.id = ?",
-            (each.copy,),
+            (attempt.copy,),
         )
-        name, environment = named[each.account]
+        name, environment = named[attempt.account]
         shown.append(
             UnknownView(
                 signal_id="?" if row is None else row[0],
                 account=name,
                 environment=environment,
-                symbol=each.intent.symbol,
-                side=each.intent.side.value,
-                quantity=format(each.intent.quantity, "f"),
-                state=each.state.value,
-                cause=each.cause,
-                client_order_id=each.intent.client_order_id,
-                claimed_at=each.claimed_at,
+                symbol=attempt.intent.symbol,
+                side=attempt.intent.side.value,
+                quantity=format(attempt.intent.quantity, "f"),
+                state=attempt.state.value,
+                cause=attempt.cause,
+                client_order_id=attempt.intent.client_order_id,
+                claimed_at=attempt.claimed_at,
             )
         )
     return shown

@@ -311,21 +311,21 @@ def note_unseen(
     )
     recorded = {row[0] for row in rows}
     new = 0
-    for each in closed:
+    for position in closed:
         if (
-            each.position_id
-            and each.position_id not in recorded
-            and each.result is not None
-            and since <= each.closed_at
+            position.position_id
+            and position.position_id not in recorded
+            and position.result is not None
+            and since <= position.closed_at
         ):
             add_row(
                 db,
                 account,
                 Line.OWNER,
-                each.result,
-                each.opened_at,
-                max(until, each.closed_at),
-                position_id=each.position_id,
+                position.result,
+                position.opened_at,
+                max(until, position.closed_at),
+                position_id=position.position_id,
             )
             new += 1
     return new

@@ -31,27 +31,27 @@ def read_credentials(
     given: dict[str, list[str]] = {}
     if inner is not None:
         inner.refuse_unknown([f"{each.name}{form}" for each in wanted for form in _FORMS])
-    for each in wanted:
-        if each.name == main:
+    for field in wanted:
+        if field.name == main:
             inside = inner is not None and any(f"{main}{form}" in inner.values for form in _FORMS)
             outside = any(f"secret{form}" in table.values for form in _FORMS)
             if inner is not None and inside and not outside:
-                texts = _read_one(inner, main, each, environment, count)
+                texts = _read_one(inner, main, field, environment, count)
             else:
                 if inside:
                     table.complain(
                         "credentials", f"{main} only once", f"secret and credentials.{main}"
                     )
-                texts = _read_one(table, "secret", each, environment, count)
+                texts = _read_one(table, "secret", field, environment, count)
         else:
             texts = _read_one(
                 inner or Table(f"{table.path}.credentials", {}, table.problems, table.name),
-                each.name,
-                each,
+                field.name,
+                field,
                 environment,
                 count,
             )
-        given[each.name] = texts
+        given[field.name] = texts
     if len(table.problems) > before:
         return []
     return [

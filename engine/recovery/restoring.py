@@ -121,10 +121,10 @@ def finish_restore(config: Config) -> None:
         return
     former = json.loads(order.read_text(encoding="utf-8"))["former"]
     if copy.exists():  # else it is in place already
-        for each in SUFFIXES:
+        for suffix in SUFFIXES:
             with suppress(FileNotFoundError):
-                Path(f"{path}{each}").rename(
-                    Path(f"{path.parent / (former or path.name + '.former')}{each}")
+                Path(f"{path}{suffix}").rename(
+                    Path(f"{path.parent / (former or path.name + '.former')}{suffix}")
                 )
         sync_folder(
             path.parent

@@ -227,25 +227,25 @@ class PerformanceService:
         before: int | None = None
         while page := results.account_trades(self._context.ledger.db, row.id, 1_000, before):
             before = page[-1].id
-            for each in page:
-                amounts = (each.entry_price, each.exit_price, each.fees, each.result)
+            for trade in page:
+                amounts = (trade.entry_price, trade.exit_price, trade.fees, trade.result)
                 numbers = (
-                    each.quantity,
+                    trade.quantity,
                     *("" if number is None else str(number) for number in amounts),
                 )
-                times = (each.opened_at.isoformat(), each.closed_at.isoformat())
-                ended = ("" if each.cause is None else each.cause.value, each.state.value)
+                times = (trade.opened_at.isoformat(), trade.closed_at.isoformat())
+                ended = ("" if trade.cause is None else trade.cause.value, trade.state.value)
                 words = (
                     _cell(text)
                     for text in (
-                        own_name(each.account),
-                        each.environment,
-                        each.strategy,
-                        each.symbol,
-                        each.side,
+                        own_name(trade.account),
+                        trade.environment,
+                        trade.strategy,
+                        trade.symbol,
+                        trade.side,
                     )
                 )
-                writer.writerow([each.id, *words, *numbers, *times, *ended])
+                writer.writerow([trade.id, *words, *numbers, *times, *ended])
         return output.getvalue()
 
     def funding_csv(self, row: AccountRow) -> str:
@@ -255,12 +255,12 @@ class PerformanceService:
         output = io.StringIO()
         writer = csv.writer(output)
         writer.writerow(["account", "environment", "strategy", "symbol", "paid", "at"])
-        for each in funding_of(self._context.ledger.db, row.id):
+        for payment in funding_of(self._context.ledger.db, row.id):
             words = (
                 _cell(text)
-                for text in (own_name(row.name), row.environment, each.strategy, each.symbol)
+                for text in (own_name(row.name), row.environment, payment.strategy, payment.symbol)
             )
-            writer.writerow([*words, str(each.amount), each.at.isoformat()])
+            writer.writerow([*words, str(payment.amount), payment.at.isoformat()])
         return output.getvalue()
 
 

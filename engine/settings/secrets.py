@@ -31,8 +31,8 @@ def _jwt_secret(text: str) -> None:
 
 
 def _encryption_key(text: str) -> None:
-    for each in text.split(","):
-        if not _KEY.fullmatch(each.strip()) or len(_decoded(each)) != 32:
+    for key in text.split(","):
+        if not _KEY.fullmatch(key.strip()) or len(_decoded(key)) != 32:
             raise InvalidValue(
                 "",
                 "kid:base64[,kid:base64...], kid of 8 hex digits, keys of 32 bytes (rexalgo init "

@@ -185,12 +185,12 @@ async def _beside_orders(kit: ExchangeKit) -> None:
     if not (traits.reports_fees or traits.reports_funds):
         raise CaseSkipped("the adapter's traits say: neither fees nor money elsewhere are told")
     if traits.reports_funds:
-        for each in await cast(FundsConnection, connection).funds_elsewhere():
+        for funds in await cast(FundsConnection, connection).funds_elsewhere():
             expect(
-                each.amount >= 0 and bool(each.where),
-                f"expected an amount of 0 or more and where it is, found {each}",
+                funds.amount >= 0 and bool(funds.where),
+                f"expected an amount of 0 or more and where it is, found {funds}",
             )
-            expect_no_float(each, "money elsewhere")
+            expect_no_float(funds, "money elsewhere")
     if traits.reports_fees:
         order = await kit.intent()
         began = (await kit.account()).as_of - timedelta(seconds=5)

@@ -230,11 +230,11 @@ async def _fees_are_what_was_paid(kit: ExchangeKit) -> None:
         f"expected the wallet changed by {result} less what was paid, {paid}; found {change}, off "
         f"by {off}",
     )
-    for each in rows:
-        is_trade = each.kind is FeeKind.TRADE
+    for fee in rows:
+        is_trade = fee.kind is FeeKind.TRADE
         expect(
-            not is_trade or 0 <= each.tax <= each.amount,
-            f"expected the tax within the fee {each.amount}, found {each.tax}",
+            not is_trade or 0 <= fee.tax <= fee.amount,
+            f"expected the tax within the fee {fee.amount}, found {fee.tax}",
         )
 
 
