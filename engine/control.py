@@ -186,7 +186,7 @@ async def _answer(stream: trio.SocketStream, run: RunCommand) -> None:
             with trio.fail_after(REQUEST_WITHIN_S):
                 await stream.send_all(json.dumps(answer).encode() + b"\n")
         except (trio.TooSlowError, trio.BrokenResourceError, trio.ClosedResourceError):
-            _LOG.info("who asked by the control socket went away before the answer")
+            _LOG.info("the client of the control socket left before the answer")
 
 
 async def _line(stream: trio.SocketStream) -> bytes:

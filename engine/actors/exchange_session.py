@@ -366,7 +366,7 @@ class ExchangeSession:
         try:
             return self._guard()
         except Exception as error:  # whatever it is: if the guard cannot be asked, nothing leaves
-            return f"whether anything may be sent cannot be told ({type(error).__name__})"
+            return f"it is not known whether anything may be sent ({type(error).__name__})"
 
     def _refuse_where_held(self) -> None:
         if reason := self._why_held():

@@ -76,7 +76,7 @@ async def _says_what_it_is(kit: ExchangeKit) -> None:
 
 @case(
     "E02",
-    "the environment is told from the settings alone, and an address that is not of this machine "
+    "the environment follows from the settings alone, and an address that is not on this machine "
     "is LIVE",
     do=(
         "return SIMULATED only where rexalgo.is_loopback(base_url), else LIVE: real money is "
@@ -253,8 +253,8 @@ async def _candles(kit: ExchangeKit) -> None:
             )
             expect(
                 candle.opened_at + timedelta(seconds=length - 1) <= now,
-                f"expected candles that are closed, found one of {length} s from {candle.opened_at} "
-                f"at {now}",
+                f"expected candles that are closed, found one of {length} s from "
+                f"{candle.opened_at} at {now}",
             )
             expect(
                 candle.low

@@ -296,7 +296,7 @@ async def _resting(kit: ExchangeKit) -> None:
     for order, report in zip(orders, reports, strict=True):
         expect(
             report.status is OrderStatus.OPEN,
-            f"expected place_order to tell a resting order as OPEN, found {report.status.value}",
+            f"expected place_order to report a resting order as OPEN, found {report.status.value}",
         )
         shown = await _open(kit, report.exchange_order_id)
         expect_sound(shown, "an open order")

@@ -124,8 +124,7 @@ async def _shows(
     "stop and target that could not be set are an error",
     do=(
         "raise from set_protection whatever is not the exchange's yes, and read back that they "
-        "stand: an unprotected position is "
-        "told to people"
+        "are set: an unprotected position raises an alert"
     ),
 )
 async def _protecting_fails(kit: ExchangeKit) -> None:

@@ -104,7 +104,7 @@ async def _secrets(kit: ExchangeKit) -> None:
 
 @case(
     "E53",
-    "contracts and prices whose reading fails raise, and are never told as none, fewer or old "
+    "contracts and prices whose reading fails raise, and are never reported as none, fewer or old "
     "ones as new",
     do=(
         "raise from instruments and quotes where a request fails; remembered prices keep the time "
@@ -174,16 +174,16 @@ async def _all_of_them(kit: ExchangeKit) -> None:
 
 @case(
     "E55",
-    "fees and money elsewhere are told where the traits say so",
+    "fees and money elsewhere are reported where the traits say so",
     do=(
-        "read the fee history back to the asked time, newest first, paid above 0; tell only what "
+        "read the fee history back to the asked time, newest first, paid above 0; report only what "
         "is really there; else correct the traits"
     ),
 )
 async def _beside_orders(kit: ExchangeKit) -> None:
     traits, connection = kit.adapter.traits, await kit.connection()
     if not (traits.reports_fees or traits.reports_funds):
-        raise CaseSkipped("the adapter's traits say: neither fees nor money elsewhere are told")
+        raise CaseSkipped("the adapter's traits say: neither fees nor money elsewhere are reported")
     if traits.reports_funds:
         for funds in await cast(FundsConnection, connection).funds_elsewhere():
             expect(
@@ -222,7 +222,7 @@ async def _beside_orders(kit: ExchangeKit) -> None:
 @case(
     "E56",
     "each request of a reading that fails on its own makes the reading raise, or changes nothing "
-    "that it tells",
+    "in its result",
     do=(
         "do not catch the error of one page, of positions or of open orders and go on with less: "
         "what is missing counts as "

@@ -73,7 +73,7 @@ async def _names_positions(kit: ExchangeKit) -> None:
 
 @case(
     "E58",
-    "a position that was closed is told, as it was, and one that is open is not",
+    "a closed position is reported as it was, and an open one is not",
     do=(
         "read the exchange's history of positions; name the position that was open, its close's "
         "price and order, and what closed it "
@@ -152,7 +152,7 @@ def _expect_it_was(
     )
     expect(
         row.closed_by in (None, ClosedBy.ORDER),
-        f"expected an order, or nothing, told for what closed it, found {row.closed_by}",
+        f"expected an order, or nothing, reported as what closed it, found {row.closed_by}",
     )
     times = (
         row.opened_at.utcoffset() == row.closed_at.utcoffset() == timedelta(0)
@@ -184,9 +184,9 @@ def _profit(position: Position, entry: OrderReport, exit_: OrderReport) -> Decim
 
 @case(
     "E59",
-    "a round of entry and exit changes the wallet by its result less what the fees tell",
+    "a round trip changes the wallet by its result less the reported fees",
     do=(
-        "tell in FeeReport.amount what the wallet lost: tax included, a rebate below 0; where "
+        "report in FeeReport.amount what the wallet lost: tax included, a rebate below 0; where "
         "orders carry their fee, the same; None "
         "while it is not known"
     ),
@@ -247,13 +247,13 @@ def _paid(rows: list[FeeReport]) -> tuple[Decimal, Decimal]:
 def _paid_by(*orders: OrderReport) -> tuple[Decimal, Decimal]:
     fees = [each.fee for each in orders if each.fee is not None]
     if len(fees) < len(orders):
-        raise CaseSkipped("neither orders nor a fee history tell what was paid")
+        raise CaseSkipped("neither orders nor a fee history report what was paid")
     return sum(fees, Decimal(0)), sum((abs(each) for each in fees), Decimal(0))
 
 
 @case(
     "E60",
-    "a row that cannot be read is told as unreadable, hides nothing else, and stops no exit",
+    "a row that cannot be read is reported as unreadable, hides nothing else, and stops no exit",
     do=(
         "read rows one by one; put what cannot be read into unreadable with its symbol where that "
         "can be read, go on with the rest, and "
