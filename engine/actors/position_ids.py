@@ -37,8 +37,8 @@ class Replaced:
     """The result for one reading: the positions of ours that were ``closed``, and the symbols where
     that is ``undecided``.
 
-    ``unnamed``: symbols where a share without a position id here is known to be closed, from when
-    the position now open there was opened.
+    ``unnamed``: symbols where the position open now was opened too late to contain a share of ours
+    that has no position id: the position with that share is closed.
     """
 
     closed: frozenset[str] = frozenset()

@@ -171,8 +171,8 @@ class Resolver:
             )
             if is_named and isinstance(by_position, ClosedOtherwise):
                 by_position = None
-            # Read again after the look: what another order of ours did meanwhile is not this exit's
-            # work.
+            # The share is read again after the look: what another order of ours did meanwhile is
+            # not this exit's work.
             proof = (
                 by_position
                 if by_position is not None and self._share_before(attempt) == share

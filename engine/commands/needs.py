@@ -159,10 +159,10 @@ def _refused(each: Mapping[str, Any]) -> str:
     why = _REFUSED_FOR.get(
         each["kind"], f"{each['place']}: expected {each['expected'] or 'another body'}"
     )
-    stand = f"; {each['held']} of its positions stand" if each["reads_exit"] else ""
+    still_open = f"; {each['held']} of its positions are open" if each["reads_exit"] else ""
     return (
         f"{what} of strategy {each['strategy']} was refused {often} at {each['at'][11:16]} UTC "
-        f"({why}){stand}"
+        f"({why}){still_open}"
     )
 
 

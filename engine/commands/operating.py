@@ -134,7 +134,7 @@ async def _why(context: EngineContext, params: dict[str, Any]) -> dict[str, Any]
     if follower in names:
         raise NothingThere(
             f"follower {follower} has no copy of signal {signal}: it was not subscribed when the "
-            "signal came in"
+            "signal arrived"
         )
     raise NothingThere(no_such("follower", follower, names))
 

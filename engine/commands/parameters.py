@@ -39,7 +39,7 @@ def asked_from(params: dict[str, Any]) -> str:
 
 
 def no_such(kind: str, name: str, names: list[str]) -> str:
-    """Return that nothing has this name, and which names are near."""
+    """Return the message that nothing has this name, with the nearest names."""
     near = get_close_matches(name, names, 3)
     hint = (
         f"did you mean {' or '.join(near)}?"

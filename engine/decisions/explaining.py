@@ -149,8 +149,7 @@ def _exit_waits(copy: CopyNow) -> tuple[str, WhoseMove]:
     if tries is not None and tries.failed >= EXIT_TRIES_TOLD:
         return (
             f"It failed {tries.failed} times ({tries.problem}). It is tried again at least once a "
-            "minute;"
-            " where it cannot wait, close the position at the exchange.",
+            "minute; if it cannot wait, close the position at the exchange.",
             _Y if tries.is_refused else _O,
         )
     if copy.is_sending:

@@ -78,7 +78,7 @@ def _entry(draft: SignalDraft, age_s: float, now: Circumstances, reach: Reach) -
     if now.held:
         return (
             "nothing is sent until the operator has confirmed a restored ledger, and entries that "
-            "come meanwhile never are"
+            "arrive meanwhile are never sent"
         )
     if now.entries_off:
         return "new entries are switched off"

@@ -83,7 +83,7 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
         "{subject}: closing {side} {quantity} {symbol} failed {tries} times, the last time: "
         "{problem}",
         "It is tried again and again, at least once a minute.",
-        "rexalgo account check {subject}; where it cannot wait, close it at the exchange by hand",
+        "rexalgo account check {subject}; if it cannot wait, close it at the exchange by hand",
         "The position stays open and moves with the market. This alert repeats every hour until "
         "it is closed.",
         True,
@@ -166,9 +166,9 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
     AlertCode.STANDS_STILL: AlertWords(
         "{subject} is frozen: {cause}.",
         "No order of any kind leaves, closing ones included. Signals are recorded; entries that "
-        "come meanwhile are never sent.",
+        "arrive meanwhile are never sent.",
         "rexalgo reconcile --plan shows what differs at the exchange; then rexalgo restore confirm",
-        "Nothing is opened and nothing is closed. What must not wait: close it at the exchange by "
+        "Nothing is opened and nothing is closed. If something cannot wait, close it at the exchange by "
         "hand.",
         True,
     ),
@@ -177,7 +177,7 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
         "Nothing is taken or sent any more: senders get 503, and the server ends.",
         "rexalgo doctor says what is there; then rexalgo restore FILE with the newest backup, or "
         "bring the files back",
-        "No exit of a master reaches any account. What must not wait: close it at the exchange by "
+        "No exit of a master reaches any account. If something cannot wait, close it at the exchange by "
         "hand.",
         True,
     ),
@@ -207,7 +207,7 @@ ALERTS: Final[Mapping[AlertCode, AlertWords]] = {
     ),
     AlertCode.FLATTEN_NOT_FLAT: AlertWords(
         "{scope}: still not flat after {after_s} s, {count_open} left: {left}.",
-        "Closing goes on where it can do no harm; new entries stay off.",
+        "Closing goes on as far as it is safe; new entries stay off.",
         "rexalgo halt flatten {flags} --yes --wait 0 names all that is left; close it at the "
         "exchange by hand, or decide what is unproven",
         "What is named stays open and moves with the market. This alert repeats every hour until "

@@ -95,7 +95,9 @@ def unfreeze(
     ended = 0
     killed = Outcome(
         OutcomeCode.KILLED,
-        {"cause": "it came while nothing was sent, before a person confirmed the restored ledger"},
+        {
+            "cause": "it arrived while nothing was sent, before a person confirmed the restored ledger"
+        },
     )
     rows = fetch_all(
         db,

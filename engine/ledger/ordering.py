@@ -289,10 +289,10 @@ def _newest_exit_key(db: apsw.Connection, new: Unplaced) -> OrderKey:
 
 
 def _before_later_entries(db: apsw.Connection, new: Unplaced, placed: Placed) -> OrderKey | None:
-    """Find the place before the entries that the sender's own numbers put behind this signal; None
-    if it comes behind all.
+    """Find the place before the entries that the sender's own numbers put behind this signal.
 
-    Also if an entry that no number excepts comes behind one of those: an exit then closes both.
+    None if it comes behind all, and if an entry that the numbers do not put behind it comes behind
+    one of those: an exit then closes both.
     """
     if new.draft.seq is None or placed.number is None or placed.began:
         return None

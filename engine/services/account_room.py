@@ -127,7 +127,7 @@ class AccountRoom:
             raise FormErrors(
                 {
                     "keep": (
-                        f"The engine still holds {what} there: flatten first, or say that you "
+                        f"The engine still holds {what} there: flatten first, or confirm that you "
                         "keep it."
                     )
                 }

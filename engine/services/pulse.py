@@ -20,8 +20,8 @@ class PulseService:
         return newest_sequence(self._context.ledger.db)
 
     def held(self, user: User) -> str:
-        """Return that nothing is sent for a user now, naming the installation or the user's frozen
-        accounts; empty if nothing is frozen.
+        """Return the notice that nothing is sent for a user now, naming the installation or the
+        user's frozen accounts; empty if nothing is frozen.
         """
         names = frozen_names(self._context.ledger.db, user.id)
         where = "this place" if "" in names else ", ".join(names)
